@@ -1,0 +1,106 @@
+//! The machine, seen through one root, so that a fake `/` can stand in for it; and how its files are opened.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::io::Errno;
+
+/// The machine that lastwords looks at, and where its config lies there.
+#[derive(Clone, Debug)]
+pub struct Host {
+    root: PathBuf,
+    config: PathBuf,
+}
+
+impl Host {
+    /// The machine whose `/` is `root`, configured by the files in `config` (a path of ours, not below `root`).
+    pub fn new(root: impl Into<PathBuf>, config: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), config: config.into() }
+    }
+
+    /// Where the file is that the config names: a relative path starts at the config's own directory.
+    pub fn configured(&self, path: &Path) -> PathBuf {
+        if path.is_absolute() { self.path(path) } else { self.config.join(path) }
+    }
+
+    /// Where this machine has the file that it calls `absolute`.
+    pub fn path(&self, absolute: impl AsRef<Path>) -> PathBuf {
+        let absolute = absolute.as_ref();
+        self.root.join(absolute.strip_prefix("/").unwrap_or(absolute))
+    }
+
+    /// Reads a small file of the system's own (`/proc`, `/sys`, `/etc`) as text, at most 64 KiB of it.
+    pub fn read(&self, absolute: impl AsRef<Path>) -> io::Result<String> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let file = File::from(openat(CWD, self.path(absolute), flags, Mode::empty())?);
+        let mut bytes = Vec::new();
+        file.take(64 * 1024).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The host's name.
+    pub fn name(&self) -> String {
+        self.read("/proc/sys/kernel/hostname").map_or_else(|_| "unknown-host".to_owned(), |name| name.trim().to_owned())
+    }
+
+    /// This boot's own id, by which what an earlier boot left is known; empty where the kernel does not say.
+    pub fn boot_id(&self) -> String {
+        self.read("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    }
+}
+
+/// Opens, for reading, a regular file that somebody else may own and change while we look.
+///
+/// Never blocks (a FIFO, a lease), never follows a symbolic link, not even in a parent directory.
+///
+/// # Errors
+/// Where the file cannot be opened, a part of the path is a symbolic link, or it is no regular file; the text says
+/// which, in words for people.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NOFOLLOW;
+    let file =
+        match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS) {
+            Err(Errno::NOSYS | Errno::PERM) => open_step_by_step(path, flags),
+            other => other,
+        }
+        .map_err(|errno| match errno {
+            Errno::LOOP => io::Error::other("a part of the path is a symbolic link: name the real file"),
+            Errno::WOULDBLOCK => io::Error::other("another process holds a lease on the file"),
+            errno => errno.into(),
+        })?;
+    let kind = FileType::from_raw_mode(fstat(&file)?.st_mode);
+    if kind == FileType::RegularFile {
+        return Ok(file.into());
+    }
+    Err(io::Error::other(format!("not a regular file but {}", file_kind(kind))))
+}
+
+/// What `openat2` does, on kernels before 5.6 and in sandboxes that forbid it.
+fn open_step_by_step(path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let parents = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let start = if path.is_absolute() { "/" } else { "." };
+    let mut here = openat(CWD, start, parents, Mode::empty())?;
+    let mut parts = path.components().filter(|part| !matches!(part, Component::RootDir | Component::CurDir)).peekable();
+    while let Some(part) = parts.next() {
+        let last = parts.peek().is_none();
+        // A link where a directory should be answers ENOTDIR to O_DIRECTORY | O_NOFOLLOW.
+        here = match openat(&here, part.as_os_str(), if last { flags } else { parents }, Mode::empty()) {
+            Err(Errno::NOTDIR) if !last => return Err(Errno::LOOP),
+            other => other?,
+        };
+    }
+    Ok(here)
+}
+
+fn file_kind(kind: FileType) -> &'static str {
+    match kind {
+        FileType::Directory => "a directory",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        _ => "something else",
+    }
+}

@@ -1,0 +1,7 @@
+//! lastwords: what died, why, and on what evidence.
+
+pub mod collectors;
+pub mod host;
+pub mod report;
+pub mod secret;
+pub mod sinks;

@@ -1,0 +1,330 @@
+//! What lastwords knows about one stop of one service: plain data, read by everyone, knowing no one.
+//!
+//! A [`Report`] is immutable once it is in the spool. Its JSON form is a public format: `format` grows when a field
+//! changes its meaning, and fields are only ever added within one format.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the report's JSON form that this program writes.
+pub const FORMAT: u32 = 1;
+
+/// One crash report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The version of this form: [`FORMAT`].
+    pub format: u32,
+    /// The report's name: what every message shows and `lastwords show` takes.
+    pub id: ReportId,
+    /// Made by `--simulate-crash`: nothing died.
+    pub drill: bool,
+    /// The host's name.
+    pub host: String,
+    /// What ended, when and how.
+    pub stop: Stop,
+    /// Whether that was planned.
+    pub verdict: Verdict,
+    /// What the verdict rests on, in one sentence.
+    pub verdict_because: String,
+    /// Why it died, as far as it is known.
+    pub cause: Cause,
+    /// What makes two crashes the same: 16 hexadecimal digits.
+    pub fingerprint: String,
+    /// What the machine looked like, a section a collector.
+    pub sections: Vec<Section>,
+    /// What lastwords itself could not do or had to assume, in sentences for people.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Where the people in charge find out what to do: the job's `runbook`.
+    #[serde(default)]
+    pub runbook: Option<String>,
+}
+
+/// One end of a supervised service, as its supervisor told it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The job's name as the supervisor writes it. Hostile input: it may hold `/`, `..`, spaces.
+    pub job: String,
+    /// The instance's name; `None` where the job has no instances.
+    #[serde(default)]
+    pub instance: Option<String>,
+    /// Who supervised it.
+    pub supervisor: Supervisor,
+    /// When the hook before the start ran.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// When the hook after the stop ran.
+    pub stopped_at: Timestamp,
+    /// Seconds from the start to the stop, by a clock that nobody sets.
+    #[serde(default)]
+    pub uptime_s: Option<f64>,
+    /// The main process's id, where it is known. The process is gone: the number may be another's by now.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// How the main process ended.
+    pub exit: Exit,
+}
+
+impl Stop {
+    /// The service as people name it: `web`, or `web (a/b)` with an instance.
+    pub fn service(&self) -> String {
+        match &self.instance {
+            Some(instance) => format!("{} ({instance})", self.job),
+            None => self.job.clone(),
+        }
+    }
+}
+
+/// Who starts and stops the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Supervisor {
+    Upstart,
+    Systemd,
+    /// Nobody that lastwords knows: the job was named on the command line.
+    Unknown,
+}
+
+impl fmt::Display for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Upstart => "Upstart",
+            Self::Systemd => "systemd",
+            Self::Unknown => "an unknown supervisor",
+        })
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// It ended by itself with this exit code.
+    Code(i32),
+    /// A signal killed it; the name comes without `SIG`.
+    Signal { name: String, core_dumped: bool },
+    /// Nobody said.
+    Unknown,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal { name, core_dumped } => {
+                write!(f, "killed by SIG{name}")?;
+                if let Some(meaning) = signal_meaning(name) {
+                    write!(f, " ({meaning})")?;
+                }
+                f.write_str(if *core_dumped { ", core dumped" } else { "" })
+            }
+            Self::Unknown => f.write_str("exit unknown"),
+        }
+    }
+}
+
+/// What a signal's name says to people, for those whose name alone does not; see signal(7).
+fn signal_meaning(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "SEGV" => "invalid memory access",
+        "BUS" => "bad memory access",
+        "FPE" => "arithmetic error",
+        "ILL" => "illegal instruction",
+        "SYS" => "bad system call",
+        "ABRT" => "aborted itself",
+        "TRAP" => "trap",
+        "XCPU" => "CPU time limit",
+        "XFSZ" => "file size limit",
+        "PIPE" => "broken pipe",
+        _ => return None,
+    })
+}
+
+/// Whether a stop was meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Somebody stopped it on purpose.
+    Planned,
+    /// It ended and nobody had asked for that.
+    Crashed,
+    /// It never came up: what runs before the main process failed, or the main process could not be run.
+    AbortedStart,
+    /// Planned or not: the supervisor shows nothing that would tell.
+    Unknown,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Planned => "was stopped as planned",
+            Self::Crashed => "crashed",
+            Self::AbortedStart => "could not start",
+            Self::Unknown => "stopped, planned or not is unknown",
+        })
+    }
+}
+
+/// Why a service died.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The one line that answers "why".
+    pub line: String,
+    /// How sure that is.
+    pub confidence: Confidence,
+    /// What it rests on.
+    pub evidence: Vec<Evidence>,
+}
+
+/// How far the evidence carries a cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// The supervisor or the kernel said so.
+    Certain,
+    /// The evidence fits this cause and no other that is known.
+    Likely,
+    /// Nothing proves a cause.
+    None,
+}
+
+/// One thing that was seen, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Where: `kernel log`, `environment of the hook`, a file's path.
+    pub source: String,
+    /// The line as it stands there.
+    pub text: String,
+}
+
+/// What one collector brought home.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Section {
+    /// The collector's name.
+    pub collector: String,
+    /// Whether it could.
+    pub status: Status,
+    /// For people. Hostile input: log text may hold anything but invalid UTF-8.
+    pub text: String,
+    /// For programs; its form is the collector's own.
+    #[serde(default)]
+    pub data: serde_json::Value,
+    /// How long it took.
+    pub millis: u64,
+}
+
+/// How a collector's run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    Ok,
+    /// It could not; the text says why.
+    Failed,
+    /// It was still at it at its deadline.
+    TimedOut,
+}
+
+/// A report's name: when it was made and 64 random bits, in characters that are safe in a file name, a message id and
+/// a URL.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReportId(String);
+
+impl ReportId {
+    /// Names the report of a stop at `time`.
+    pub fn new(time: Timestamp, random: u64) -> Self {
+        let time: String = time.to_string().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
+        Self(format!("{}-{random:016x}", time.to_ascii_lowercase()))
+    }
+
+    /// Takes a name that came from outside.
+    ///
+    /// # Errors
+    /// Where it is not one that [`ReportId::new`] could have made: 15 characters of time, `-`, 16 hexadecimal digits.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let shape = |(i, c): (usize, u8)| match i {
+            8 => c == b't',
+            15 => c == b'-',
+            0..15 => c.is_ascii_digit(),
+            _ => c.is_ascii_digit() || (b'a'..=b'f').contains(&c),
+        };
+        if text.len() == 32 && text.bytes().enumerate().all(shape) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("{text:?} is not a report's id: those look like 20261123t030000-0123456789abcdef"))
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ReportId {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ReportId> for String {
+    fn from(id: ReportId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for ReportId {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A moment, written as RFC 3339 in UTC with milliseconds.
+///
+/// A clock may show anything at the worst moment: what RFC 3339 cannot write is held at its bounds, the years 1970 and
+/// 9999.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timestamp(SystemTime);
+
+/// The last second of the year 9999, in seconds since 1970.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+impl Timestamp {
+    /// The moment, held within what can be written.
+    pub fn new(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let millis = Duration::new(since.as_secs().min(LAST_SECOND), since.subsec_millis() * 1_000_000);
+        Self(SystemTime::UNIX_EPOCH + millis)
+    }
+
+    pub fn time(self) -> SystemTime {
+        self.0
+    }
+
+    /// Seconds since 1970.
+    pub fn unix(self) -> u64 {
+        self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        humantime::format_rfc3339_millis(self.0).fmt(f)
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        humantime::parse_rfc3339(&text).map(Self::new).map_err(|why| format!("{text:?} is not a time: {why}"))
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(time: Timestamp) -> Self {
+        time.to_string()
+    }
+}

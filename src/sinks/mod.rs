@@ -1,0 +1,45 @@
+//! Where reports go.
+//!
+//! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`]. Adding one is a file
+//! here, a field of [`Sinks`] and a line in [`Sinks::list`].
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::host::Host;
+use crate::report::Report;
+
+/// A destination.
+pub trait Sink: Send {
+    /// The name that the config gives it.
+    fn name(&self) -> &str;
+
+    /// What kind it is: `email`, `slack`.
+    fn kind(&self) -> &'static str;
+
+    /// The files that hold its secrets, as the config names them; `lastwords check` looks at who may read them.
+    fn secret_files(&self) -> Vec<&Path> {
+        Vec::new()
+    }
+
+    /// Exactly what would be sent, as text, secrets excepted.
+    ///
+    /// # Errors
+    /// Where nothing could be sent because of the config: a secret that cannot be read, a bad address.
+    fn preview(&self, report: &Report, host: &Host) -> anyhow::Result<String>;
+
+    /// Sends the report. The same report sent again carries the same idempotency key.
+    fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError>;
+}
+
+/// What the destination said when it took the report: `250 2.0.0 queued as 4F2A`.
+pub type Receipt = String;
+
+/// Why a report was not taken. The text is for people and never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// It may be taken later; not before `after`, where the destination said so.
+    Retry { after: Option<Duration>, why: String },
+    /// It will never be taken as it is.
+    Refused { why: String },
+}
