@@ -82,7 +82,6 @@ impl Stop {
 #[serde(rename_all = "lowercase")]
 pub enum Supervisor {
     Upstart,
-    Systemd,
     /// Nobody that lastwords knows: the job was named on the command line.
     Unknown,
 }
@@ -91,7 +90,6 @@ impl fmt::Display for Supervisor {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
             Self::Upstart => "Upstart",
-            Self::Systemd => "systemd",
             Self::Unknown => "an unknown supervisor",
         })
     }
@@ -107,6 +105,27 @@ pub enum Exit {
     Signal { name: String, core_dumped: bool },
     /// Nobody said.
     Unknown,
+}
+
+impl Exit {
+    /// Whether this signal killed it.
+    pub fn is_signal(&self, wanted: &str) -> bool {
+        matches!(self, Self::Signal { name, .. } if name == wanted)
+    }
+
+    /// Whether this is the same way to end; a core dump makes no difference.
+    pub fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Signal { name: ours, .. }, Self::Signal { name: theirs, .. }) => ours == theirs,
+            (ours, theirs) => ours == theirs,
+        }
+    }
+
+    /// Whether the process died of a fault of its own: of a signal that the kernel or the program itself raises, and
+    /// with which nobody stops a service.
+    pub fn is_fault(&self) -> bool {
+        ["SEGV", "BUS", "FPE", "ILL", "ABRT", "SYS", "TRAP", "XCPU", "XFSZ"].iter().any(|name| self.is_signal(name))
+    }
 }
 
 impl fmt::Display for Exit {
