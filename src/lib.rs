@@ -3,7 +3,9 @@
 pub mod clock;
 pub mod collectors;
 pub mod host;
+pub mod kmsg;
 pub mod marker;
+pub mod names;
 pub mod report;
 pub mod secret;
 pub mod sinks;
