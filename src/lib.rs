@@ -1,13 +1,16 @@
 //! lastwords: what died, why, and on what evidence.
 
+pub mod cause;
 pub mod clock;
 pub mod collectors;
 pub mod host;
 pub mod kmsg;
 pub mod marker;
 pub mod names;
+pub mod notice;
 pub mod report;
 pub mod secret;
 pub mod sinks;
+pub mod spool;
 pub mod supervisor;
 pub mod verdict;

@@ -1,0 +1,23 @@
+//! Why it died: one line, and what it rests on. "unknown" is a good answer; a guess is not.
+
+pub mod kernel;
+
+use crate::report::{Cause, Confidence, Evidence, Exit};
+use crate::verdict::Judgement;
+
+/// Names the cause that the evidence proves.
+pub fn explain(judgement: &Judgement, oom: Option<&Evidence>) -> Cause {
+    let evidence = judgement.evidence.clone();
+    let (line, confidence) = if oom.is_some() {
+        ("out of memory: killed by the kernel".to_owned(), Confidence::Certain)
+    } else if judgement.exit == Exit::Unknown {
+        let line = evidence.first().map_or_else(
+            || "unknown: nothing tells how it ended".to_owned(),
+            |evidence| format!("unknown: {}", evidence.text),
+        );
+        (line, Confidence::None)
+    } else {
+        (judgement.exit.to_string(), Confidence::Certain)
+    };
+    Cause { line, confidence, evidence }
+}
