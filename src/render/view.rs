@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_log_keeps_its_end_and_a_table_its_beginning() {
-        let long: String = (0..20_000).map(|i| format!("line {i}\n")).collect();
+        let long = (0..20_000).map(|i| format!("line {i}")).collect::<Vec<_>>().join("\n");
         let mut report = sample();
         report.sections = vec![section("log", &long), section("processes", &long)];
         let view = View::of(&report);
