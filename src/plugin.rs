@@ -21,6 +21,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use serde::Deserialize;
 use serde_json::Value;
 
+/// The version of what plugins find on their stdin.
+pub const PROTOCOL: u32 = 1;
 /// Where a program without a path is looked for. Fixed: lastwords' own `PATH` may come from the job that died.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How often the main process is looked at, where its pipes say nothing.
@@ -303,7 +305,7 @@ impl<P: Read + AsFd> Captured<P> {
 
     fn turn(&mut self) -> bool {
         let Some(pipe) = &mut self.pipe else { return false };
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = [0; 16 * 1024];
         match pipe.read(&mut buffer) {
             Ok(count) if count > 0 => {
                 self.keep(buffer.get(..count).unwrap_or_default());
