@@ -3,6 +3,8 @@
 //! A collector is its own config struct: `[collect.memory]` in a job's file *is* [`memory::Memory`]. Adding one is a
 //! file here, a field of [`Collect`] and a line in [`Collect::list`].
 
+pub mod exec;
+
 use anyhow::Result;
 
 use crate::host::Host;

@@ -3,6 +3,8 @@
 //! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`]. Adding one is a file
 //! here, a field of [`Sinks`] and a line in [`Sinks::list`].
 
+pub mod http;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,4 +44,10 @@ pub enum SendError {
     Retry { after: Option<Duration>, why: String },
     /// It will never be taken as it is.
     Refused { why: String },
+}
+
+/// Makes ring the one provider of cryptography for every TLS client in this process, before the first is made.
+pub fn use_ring() {
+    // An error says that it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
