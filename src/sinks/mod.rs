@@ -3,6 +3,8 @@
 //! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`]. Adding one is a file
 //! here, a field of [`Sinks`] and a line in [`Sinks::list`].
 
+pub mod syslog;
+
 use std::path::Path;
 use std::time::Duration;
 
