@@ -86,7 +86,7 @@ impl Collector for Exec {
         });
         let mut text = String::from_utf8_lossy(&outcome.stdout).into_owned();
         if outcome.truncated {
-            text += &format!("\n[cut after {} bytes]", self.max_bytes);
+            text = format!("{text}\n[cut after {} bytes]", self.max_bytes);
         }
         match outcome.end.code() {
             Some(0) => Ok(Body { text, data: json!({ "exit_code": 0, "truncated": outcome.truncated }) }),

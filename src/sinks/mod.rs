@@ -4,6 +4,7 @@
 //! here, a field of [`Sinks`] and a line in [`Sinks::list`].
 
 pub mod http;
+pub mod syslog;
 
 use std::path::Path;
 use std::time::Duration;
