@@ -3,6 +3,7 @@
 pub mod collectors;
 pub mod host;
 pub mod plugin;
+pub mod render;
 pub mod report;
 pub mod secret;
 pub mod sinks;
