@@ -424,7 +424,7 @@ mod tests {
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
         let config = Arc::new(config);
-        let server = move || {
+        let listen = move || {
             let config = config.clone();
             serve(move |mut stream| {
                 let mut session = ServerConnection::new(config).unwrap();
@@ -433,18 +433,18 @@ mod tests {
                 came
             })
         };
-        let (port, served) = server();
+        let (port, served) = listen();
         assert!(go(&format!("tls://localhost:{port}"), Some(&ca)).unwrap().contains("closed"));
         assert_eq!(served.join().unwrap(), b"8 a record");
 
-        let (port, served) = server();
+        let (port, served) = listen();
         let why = go(&format!("tls://127.0.0.1:{port}"), Some(&ca)).unwrap_err();
         assert!(why.contains("certificate"), "{why}");
         assert_eq!(served.join().unwrap(), b"");
 
         let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         std::fs::write(&ca, other.cert.pem()).unwrap();
-        let (port, served) = server();
+        let (port, served) = listen();
         let why = go(&format!("tls://localhost:{port}"), Some(&ca)).unwrap_err();
         assert!(why.contains("certificate"), "{why}");
         assert_eq!(served.join().unwrap(), b"");
