@@ -1,6 +1,6 @@
 //! From a judgement to a report: what a real crash and a simulated one share.
 
-use anyhow::Result;
+use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::hook::Call;
 use crate::cause;
@@ -57,4 +57,18 @@ pub fn collectors(loaded: &Loaded, stop: &Stop) -> Vec<Box<dyn Collector>> {
         collect.log.push(Log::at(format!("/var/log/upstart/{file}")));
     }
     collect.list()
+}
+
+/// 64 random bits; where the kernel has none (before its generator is ready), the clock's.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    match getrandom(&mut bytes, GetRandomFlags::NONBLOCK) {
+        Ok(8) => u64::from_ne_bytes(bytes),
+        _ => u64::from(std::process::id()) << 40 ^ u64::try_from(Now::read().monotonic.as_nanos()).unwrap_or_default(),
+    }
+}
+
+/// A random number from 0 to 1.
+pub fn random_fraction() -> f64 {
+    f64::from(u32::try_from(random() >> 32).unwrap_or_default()) / f64::from(u32::MAX)
 }

@@ -25,6 +25,11 @@ pub trait Sink: Send {
         Vec::new()
     }
 
+    /// How long one try may take in all; then it is ended, and made again later.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
     /// Exactly what would be sent, as text, secrets excepted.
     ///
     /// # Errors

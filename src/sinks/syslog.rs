@@ -25,7 +25,7 @@
 mod record;
 mod transport;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;

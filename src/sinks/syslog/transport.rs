@@ -71,16 +71,19 @@ impl TryFrom<String> for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (scheme, server) = match self {
-            Self::Unix(path) => return write!(f, "unix:{}", path.display()),
-            Self::Udp(server) => ("udp", server),
-            Self::Tcp(server) => ("tcp", server),
-            Self::Tls(server) => ("tls", server),
-        };
-        match server.host.contains(':') {
-            true => write!(f, "{scheme}://[{}]:{}", server.host, server.port),
-            false => write!(f, "{scheme}://{}:{}", server.host, server.port),
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Udp(server) => write!(f, "udp://{server}"),
+            Self::Tcp(server) => write!(f, "tcp://{server}"),
+            Self::Tls(server) => write!(f, "tls://{server}"),
         }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 
@@ -190,14 +193,14 @@ fn try_datagram(to: SocketAddr, record: &[u8]) -> io::Result<()> {
     socket.set_read_timeout(Some(REFUSAL))?;
     socket.send(record)?;
     match socket.recv(&mut [0]) {
-        Err(why) if why.kind() != ErrorKind::WouldBlock => Err(why),
+        Err(why) if why.kind() == ErrorKind::ConnectionRefused => Err(why),
         _ => Ok(()),
     }
 }
 
 fn send_stream(server: &Server, record: &[u8]) -> Result<&'static str> {
     let mut stream = Bounded::connect(server)?;
-    stream.write_all(&framed(record)).context("the connection broke")?;
+    stream.write_all(&framed(record)).map_err(broken)?;
     stream.closing()?;
     closed(&mut stream)
 }
@@ -212,9 +215,9 @@ fn send_tls(
     let mut session = ClientConnection::new(config.clone(), name.clone())?;
     {
         let mut tls = rustls::Stream::new(&mut session, &mut stream);
-        tls.write_all(&framed(record)).context("TLS failed")?;
+        tls.write_all(&framed(record)).map_err(broken)?;
         tls.conn.send_close_notify();
-        tls.flush().context("TLS failed")?;
+        tls.flush().map_err(broken)?;
     }
     stream.closing()?;
     closed(&mut rustls::Stream::new(&mut session, &mut stream))
@@ -223,6 +226,13 @@ fn send_tls(
 /// With its length before it: RFC 6587 §3.4.1, RFC 5425 §4.3.
 fn framed(record: &[u8]) -> Vec<u8> {
     [format!("{} ", record.len()).as_bytes(), record].concat()
+}
+
+fn broken(why: io::Error) -> anyhow::Error {
+    match why.kind() {
+        ErrorKind::WouldBlock => anyhow!("the peer took too long: more than {} s", PATIENCE.as_secs()),
+        _ => anyhow!(why).context("the connection broke"),
+    }
 }
 
 /// Waits for the peer to close, too: it does not before it has read everything, and a reset says that it has not.
@@ -270,7 +280,7 @@ impl Bounded {
     /// Says that we are done, and starts the time limit for the peer to be done, too.
     fn closing(&mut self) -> Result<()> {
         self.until = Instant::now() + CLOSING;
-        self.stream.shutdown(Shutdown::Write).context("the connection broke")
+        self.stream.shutdown(Shutdown::Write).map_err(broken)
     }
 
     fn left(&self) -> io::Result<Duration> {
@@ -294,5 +304,157 @@ impl Write for Bounded {
 
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+    use std::thread::{Builder, JoinHandle};
+
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::server::ServerConnection;
+
+    use super::*;
+
+    fn go(address: &str, ca_file: Option<&Path>) -> Result<Receipt, String> {
+        let address = Address::try_from(address.to_owned()).unwrap();
+        let host = Host::new("/", "/");
+        let trust = Trust::new(&address, ca_file, &host).unwrap();
+        send(&address, b"a record", &trust, &host).map_err(|why| match why {
+            SendError::Retry { why, .. } => why,
+            SendError::Refused { why } => panic!("refused: {why}"),
+        })
+    }
+
+    /// Answers one connection and gives back what came.
+    fn serve(answer: impl FnOnce(TcpStream) -> Vec<u8> + Send + 'static) -> (u16, JoinHandle<Vec<u8>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        (port, Builder::new().spawn(move || answer(listener.accept().unwrap().0)).unwrap())
+    }
+
+    #[test]
+    fn an_address_is_a_transport_and_a_place() {
+        let parse = |text: &str| Address::try_from(text.to_owned()).map(|address| address.to_string()).ok();
+        for (text, full) in [
+            ("unix:/run/log", "unix:/run/log"),
+            ("udp://loghost", "udp://loghost:514"),
+            ("tcp://loghost", "tcp://loghost:601"),
+            ("tls://10.0.0.1", "tls://10.0.0.1:6514"),
+            ("tcp://[::1]", "tcp://[::1]:601"),
+            ("tcp://[2001:db8::1]:1514", "tcp://[2001:db8::1]:1514"),
+        ] {
+            assert_eq!(parse(text).as_deref(), Some(full));
+        }
+        let bad =
+            ["", "/dev/log", "unix:log", "http://x", "udp://", "udp://x:0", "udp://x:65536", "udp://[x]", "udp://x/y"];
+        for bad in bad.into_iter().chain(["udp://[::1]514", "udp://a b", "udp://::1", "tls://x:"]) {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_local_socket_takes_datagrams_until_it_is_full_and_then_nobody_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let address = format!("unix:{}", path.display());
+        assert!(go(&address, None).unwrap_err().contains("no syslog daemon listens there"));
+        let daemon = UnixDatagram::bind(&path).unwrap();
+        assert!(go(&address, None).unwrap().ends_with("handed to the local syslog daemon"));
+        let mut buffer = [0; 100];
+        assert_eq!(daemon.recv(&mut buffer).unwrap(), 8);
+        let full = (0..10_000).find_map(|_| go(&address, None).err()).unwrap();
+        assert!(full.contains("the socket is full"), "{full}");
+        drop(daemon);
+        assert!(go(&address, None).unwrap_err().contains("no syslog daemon listens there"));
+        std::fs::remove_file(&path).unwrap();
+        let _stream = UnixListener::bind(&path).unwrap();
+        assert!(go(&address, None).is_err());
+    }
+
+    #[test]
+    fn udp_says_that_nobody_acknowledges_and_notices_a_closed_port() {
+        let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = format!("udp://{}", daemon.local_addr().unwrap());
+        assert!(go(&address, None).unwrap().ends_with("nobody acknowledges"));
+        let mut buffer = [0; 100];
+        assert_eq!(daemon.recv(&mut buffer).unwrap(), 8);
+        drop(daemon);
+        assert!(go(&address, None).unwrap_err().contains("refused"));
+    }
+
+    #[test]
+    fn tcp_counts_octets_and_waits_for_the_peer_to_close() {
+        let (port, served) = serve(|mut stream| {
+            let mut came = Vec::new();
+            stream.read_to_end(&mut came).unwrap();
+            came
+        });
+        assert!(go(&format!("tcp://127.0.0.1:{port}"), None).unwrap().contains("closed in order"));
+        assert_eq!(served.join().unwrap(), b"8 a record");
+        assert!(go(&format!("tcp://127.0.0.1:{port}"), None).unwrap_err().contains("cannot connect to 127.0.0.1"));
+    }
+
+    #[test]
+    fn a_peer_that_breaks_off_before_it_has_read_all_has_not_got_it() {
+        let (port, served) = serve(|mut stream| {
+            let mut first = [0; 1];
+            stream.read_exact(&mut first).unwrap();
+            first.to_vec()
+        });
+        let why = go(&format!("tcp://127.0.0.1:{port}"), None).unwrap_err();
+        assert!(why.contains("broke"), "{why}");
+        served.join().unwrap();
+    }
+
+    #[test]
+    fn tls_is_spoken_to_whom_the_ca_file_vouches_for_and_to_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let ca = dir.path().join("ca.pem");
+        std::fs::write(&ca, made.cert.pem()).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let config = Arc::new(config);
+        let listen = move || {
+            let config = config.clone();
+            serve(move |mut stream| {
+                let mut session = ServerConnection::new(config).unwrap();
+                let mut came = Vec::new();
+                let _ = rustls::Stream::new(&mut session, &mut stream).read_to_end(&mut came);
+                came
+            })
+        };
+        let (port, served) = listen();
+        assert!(go(&format!("tls://localhost:{port}"), Some(&ca)).unwrap().contains("closed"));
+        assert_eq!(served.join().unwrap(), b"8 a record");
+
+        let (port, served) = listen();
+        let why = go(&format!("tls://127.0.0.1:{port}"), Some(&ca)).unwrap_err();
+        assert!(why.contains("certificate"), "{why}");
+        assert_eq!(served.join().unwrap(), b"");
+
+        let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&ca, other.cert.pem()).unwrap();
+        let (port, served) = listen();
+        let why = go(&format!("tls://localhost:{port}"), Some(&ca)).unwrap_err();
+        assert!(why.contains("certificate"), "{why}");
+        assert_eq!(served.join().unwrap(), b"");
+    }
+
+    #[test]
+    fn a_ca_file_without_certificates_is_an_error() {
+        let address = Address::try_from("tls://localhost".to_owned()).unwrap();
+        let trust = |file: &str| Trust::new(&address, Some(Path::new(file)), &Host::new("/", "/")).err().unwrap();
+        assert!(format!("{:#}", trust("/etc/passwd")).contains("holds no certificate in PEM"));
+        assert!(format!("{:#}", trust("/nonexistent")).contains("cannot read certificates"));
     }
 }
