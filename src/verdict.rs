@@ -68,8 +68,11 @@ fn decide(
         (None, None) => None,
     };
     let ran_out = marker.planned_ms.is_some() && plan.is_none();
-    let unannounced =
-        if ran_out { "the last planned stop was announced too long ago to explain it" } else { "nobody had asked it to stop" };
+    let unannounced = if ran_out {
+        "the last planned stop was announced too long ago to explain it"
+    } else {
+        "nobody had asked it to stop"
+    };
 
     if account.death.is_some() && normal.iter().any(|it| it.same_as(exit)) {
         return (Verdict::Planned, format!("the job calls {exit} normal"));
@@ -89,7 +92,10 @@ fn decide(
     if account.death.is_none() && account.readable {
         // What is silent here is an end with code 0, and a stop while the service was starting.
         if normal.contains(&Exit::Code(0)) {
-            return (Verdict::Planned, "the supervisor tells of no failure, and the job calls exit code 0 normal".into());
+            return (
+                Verdict::Planned,
+                "the supervisor tells of no failure, and the job calls exit code 0 normal".into(),
+            );
         }
         return (
             Verdict::Unknown,

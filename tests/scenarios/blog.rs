@@ -83,7 +83,8 @@ fn a_post_stop_that_fails_prevents_the_respawn() {
 fn a_respawn_waits_for_post_stop() {
     let machine = Harness::new();
     let gate = machine.path("gate").display().to_string();
-    let conf = format!("respawn\nexec sleep 1000\npost-stop script\nwhile [ ! -e {gate} ]; do sleep 0.01; done\nend script");
+    let conf =
+        format!("respawn\nexec sleep 1000\npost-stop script\nwhile [ ! -e {gate} ]; do sleep 0.01; done\nend script");
     let mut web = machine.bare_job("web", &conf);
     web.start();
     web.kill_main(Signal::KILL);

@@ -50,6 +50,12 @@ impl Harness {
         Self { dir, binary: binary(), flags: true, run, spool, config, root, kernel_log_records: Cell::new(0) }
     }
 
+    /// The same machine with its binary elsewhere.
+    pub fn with_binary(mut self, path: &Path) -> Self {
+        path.to_str().expect("plain").clone_into(&mut self.binary);
+        self
+    }
+
     /// This machine itself, its directories where the program looks by default: for a mount namespace of one's own.
     pub fn of_this_machine() -> Self {
         let mut machine = Self::new();
@@ -89,8 +95,12 @@ impl Harness {
     pub fn hook_argv(&self, name: &str) -> Vec<PathBuf> {
         let mut argv = vec![self.binary.clone().into(), name.into()];
         if self.flags {
-            let flags =
-                [("--config", &self.config), ("--run-dir", &self.run), ("--spool", &self.spool), ("--root", &self.root)];
+            let flags = [
+                ("--config", &self.config),
+                ("--run-dir", &self.run),
+                ("--spool", &self.spool),
+                ("--root", &self.root),
+            ];
             argv.extend(flags.into_iter().flat_map(|(flag, dir)| [flag.into(), dir.clone()]));
         }
         argv
@@ -113,7 +123,7 @@ impl Harness {
         fs::write(self.config.join("jobs").join(format!("{job}.toml")), toml).expect("a job's file");
     }
 
-    /// Adds a record to the kernel log, as init does through `/dev/kmsg`.
+    /// Adds a record to the kernel log, as init does through `/dev/kmsg`; where there is none, nothing happens.
     pub fn kernel_log(&self, text: &str) {
         let now = clock_gettime(ClockId::Monotonic);
         let sequence = self.kernel_log_records.get();
@@ -126,15 +136,14 @@ impl Harness {
             }
         }
         record.push('\n');
-        let log = OpenOptions::new().append(true).open(self.root.join("dev/kmsg"));
-        log.and_then(|mut log| log.write_all(record.as_bytes())).expect("a record in the kernel log");
+        if let Ok(mut log) = OpenOptions::new().append(true).open(self.root.join("dev/kmsg")) {
+            log.write_all(record.as_bytes()).expect("a record in the kernel log");
+        }
     }
 
     /// All reports that are safe in the spool, the oldest first.
     pub fn reports(&self) -> Vec<Report> {
-        let mut reports: Vec<_> = self.report_files().into_values().map(|text| parse(&text)).collect();
-        reports.sort_by_key(|report| report.stop.stopped_at);
-        reports
+        reports_in(&[self.spool.join("new"), self.spool.join("done")])
     }
 
     /// The one report that there must be.
@@ -142,20 +151,6 @@ impl Harness {
         let mut reports = self.reports();
         assert_eq!(reports.len(), 1, "one report: {reports:#?}");
         reports.remove(0)
-    }
-
-    /// The reports' files by name: a deliverer may move one from `new/` to `done/` while we look.
-    fn report_files(&self) -> BTreeMap<String, String> {
-        let mut files = BTreeMap::new();
-        let dirs = [self.spool.join("new"), self.spool.join("done")];
-        // In this order, nothing that moves on meanwhile is overlooked.
-        for name in dirs.iter().flat_map(|dir| names_in(dir)) {
-            let text = wait_for_some(&format!("report {name}"), || {
-                dirs.iter().find_map(|dir| fs::read_to_string(dir.join(&name)).ok())
-            });
-            files.insert(name, text);
-        }
-        files
     }
 
     /// The names of all that is there, directories' contents included, but not of what the two given directories hold.
@@ -183,7 +178,8 @@ impl Harness {
 
     fn left_running(&self) -> Vec<Pid> {
         let ours = self.dir.path().as_os_str().as_encoded_bytes();
-        let pids = names_in(Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok().and_then(Pid::from_raw));
+        let pids =
+            names_in(Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok().and_then(Pid::from_raw));
         let is_ours = |pid: &Pid| {
             let command_line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
             command_line.windows(ours.len()).any(|part| part == ours)
@@ -215,6 +211,21 @@ impl Drop for Harness {
 /// The binary under test.
 pub fn binary() -> String {
     std::env::var("LASTWORDS_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_lastwords").to_owned())
+}
+
+/// The reports in `dirs`, each once: one may move on to the next of them while we look.
+pub fn reports_in(dirs: &[PathBuf]) -> Vec<Report> {
+    let mut files = BTreeMap::new();
+    // In this order, nothing that moves on meanwhile is overlooked.
+    for name in dirs.iter().flat_map(|dir| names_in(dir)) {
+        let text = wait_for_some(&format!("report {name}"), || {
+            dirs.iter().find_map(|dir| fs::read_to_string(dir.join(&name)).ok())
+        });
+        files.insert(name, text);
+    }
+    let mut reports: Vec<_> = files.into_values().map(|text| parse(&text)).collect();
+    reports.sort_by_key(|report| report.stop.stopped_at);
+    reports
 }
 
 /// Parses a spool entry: the report, then one line of trailer.

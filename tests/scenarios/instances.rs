@@ -74,7 +74,8 @@ fn the_crash_of_one_instance_is_told_from_the_planned_stops_of_all_others() {
 #[test]
 fn a_job_and_an_instance_never_share_a_marker_with_a_job_that_is_named_like_both() {
     let machine = Harness::new();
-    let pairs = [("web", "1"), ("web (1)", ""), ("web/1", ""), ("web-1", ""), ("web", "/1"), ("web.1", ""), ("we", "b1")];
+    let pairs =
+        [("web", "1"), ("web (1)", ""), ("web/1", ""), ("web-1", ""), ("web", "/1"), ("web.1", ""), ("we", "b1")];
     let mut jobs: Vec<_> = pairs.iter().map(|(job, name)| machine.job(job, SERVE).instance(name)).collect();
     for job in &mut jobs {
         job.start();

@@ -54,7 +54,9 @@ fn the_lines_of_other_instances_are_never_taken() {
 #[test]
 fn a_line_that_a_name_with_a_newline_in_it_makes_up_is_never_taken() {
     let machine = Harness::new();
-    let lines = ["init: other (\n12,9,9,-;init: web main process (1) killed by SEGV signal) main process (2) killed by TERM signal"];
+    let lines = [
+        "init: other (\n12,9,9,-;init: web main process (1) killed by SEGV signal) main process (2) killed by TERM signal",
+    ];
     assert_taken_for_unknown(&machine, "", &lines);
 }
 
@@ -76,7 +78,6 @@ fn the_lines_of_an_earlier_life_are_never_taken() {
 #[test]
 fn the_line_of_a_planned_stop_is_never_taken_for_a_later_one() {
     let machine = Harness::new();
-    machine.job("web", "exec sleep 1000").start();
     let mut web = machine.job("web", "exec sleep 1000");
     web.start();
     web.stop();
@@ -128,11 +129,22 @@ fn a_kernel_log_that_cannot_be_read_costs_the_exit_facts_but_not_the_report() {
     let mut web = machine.job("web", "exec sleep 1000");
     web.start();
     std::fs::remove_file(machine.root.join("dev/kmsg")).unwrap();
-    std::fs::create_dir(machine.root.join("dev/kmsg.d")).unwrap();
-    web.silence_init();
     web.kill_main(Signal::SEGV);
     web.wait_for(State::Waiting);
     let report = machine.only_report();
     assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, &Exit::Unknown), "{report:#?}");
     assert!(report.notes.iter().any(|note| note.contains("kmsg")), "{report:#?}");
+}
+
+#[test]
+fn the_line_of_a_start_that_failed_before_it_armed_the_marker_is_never_taken_for_the_next_one() {
+    let machine = Harness::new();
+    let once = machine.path("once").display().to_string();
+    let pre_start = format!("[ -e {once} ] || {{ : >{once}; exit 1; }}\n{}", machine.hook("pre-start"));
+    let mut web = machine.job("web", &format!("pre-start script\n{pre_start}\nend script\nexec true"));
+    web.start();
+    assert_eq!((web.history().as_str(), machine.reports().len()), ("pre-start post-stop", 0));
+    web.start();
+    web.wait_for(State::Waiting);
+    assert_eq!(machine.only_report().verdict, Verdict::Unknown);
 }

@@ -96,7 +96,7 @@ fn find_program(name: &str) -> io::Result<()> {
 }
 
 /// A pty: init's end, which never blocks, and the process's end.
-fn open_pty() -> io::Result<(File, File)> {
+pub fn open_pty() -> io::Result<(File, File)> {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&ours)?;
     unlockpt(&ours)?;

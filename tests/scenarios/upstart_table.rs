@@ -63,7 +63,9 @@ fn a_crash_by_exit_code_is_reported_with_the_code_and_inits_own_line() {
 
 #[test]
 fn a_crash_by_a_signal_is_reported_with_the_signal_and_inits_own_line() {
-    for (signal, name) in [(Signal::SEGV, "SEGV"), (Signal::KILL, "KILL"), (Signal::ABORT, "ABRT"), (Signal::TERM, "TERM")] {
+    for (signal, name) in
+        [(Signal::SEGV, "SEGV"), (Signal::KILL, "KILL"), (Signal::ABORT, "ABRT"), (Signal::TERM, "TERM")]
+    {
         let machine = Harness::new();
         let mut web = machine.job("web", SERVE);
         web.start();
@@ -89,7 +91,8 @@ fn a_signal_that_init_knows_only_by_its_number_is_a_crash_all_the_same() {
 
 #[test]
 fn a_crash_with_respawn_is_reported_and_the_service_is_up_again() {
-    for (end, exit) in [("exit 1", Exit::Code(1)), ("kill -SEGV $$", killed_by("SEGV")), ("kill -KILL $$", killed_by("KILL"))]
+    for (end, exit) in
+        [("exit 1", Exit::Code(1)), ("kill -SEGV $$", killed_by("SEGV")), ("kill -KILL $$", killed_by("KILL"))]
     {
         let machine = Harness::new();
         let mut web = machine.job("web", &format!("respawn\n{}", end_once(&machine, end)));
@@ -240,7 +243,8 @@ fn an_exit_right_after_a_restart_is_reported_because_init_starts_the_job_again()
     let machine = Harness::new();
     let quit = "trap 'exit 1' USR1; while :; do sleep 0.01; done";
     let ready = machine.path("ready").display().to_string();
-    let mut web = machine.job("web", &format!("respawn\nscript\n{}\nend script", quit.replacen(';', &format!("; : >{ready};"), 1)));
+    let mut web = machine
+        .job("web", &format!("respawn\nscript\n{}\nend script", quit.replacen(';', &format!("; : >{ready};"), 1)));
     web.start();
     web.wait_until("the trap", |_| machine.path("ready").exists());
     web.restart();
