@@ -3,6 +3,8 @@
 pub mod cause;
 pub mod clock;
 pub mod collectors;
+pub mod commands;
+pub mod config;
 pub mod host;
 pub mod kmsg;
 pub mod marker;

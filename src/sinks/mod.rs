@@ -43,3 +43,8 @@ pub enum SendError {
     /// It will never be taken as it is.
     Refused { why: String },
 }
+
+/// Sinks by their kind.
+#[derive(serde::Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sinks {}
