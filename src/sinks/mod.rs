@@ -4,12 +4,30 @@
 //! here, a field of [`Sinks`] and a line in [`Sinks::list`].
 
 pub mod http;
+pub mod slack;
 
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::host::Host;
 use crate::report::Report;
+
+/// The sinks of one config file: `[[sink.KIND]]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sinks {
+    slack: Vec<slack::Slack>,
+}
+
+impl Sinks {
+    /// All of them.
+    pub fn list(&self) -> Vec<&dyn Sink> {
+        let slack = self.slack.iter().map(|sink| sink as &dyn Sink);
+        slack.collect()
+    }
+}
 
 /// A destination.
 pub trait Sink: Send {
