@@ -3,6 +3,7 @@
 //! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`]. Adding one is a file
 //! here, a field of [`Sinks`] and a line in [`Sinks::list`].
 
+pub mod email;
 pub mod http;
 pub mod slack;
 
@@ -18,14 +19,16 @@ use crate::report::Report;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sinks {
+    email: Vec<email::Email>,
     slack: Vec<slack::Slack>,
 }
 
 impl Sinks {
     /// All of them.
     pub fn list(&self) -> Vec<&dyn Sink> {
+        let email = self.email.iter().map(|sink| sink as &dyn Sink);
         let slack = self.slack.iter().map(|sink| sink as &dyn Sink);
-        slack.collect()
+        email.chain(slack).collect()
     }
 }
 
