@@ -1,5 +1,6 @@
 //! lastwords: what died, why, and on what evidence.
 
+pub mod bytes;
 pub mod collectors;
 pub mod host;
 pub mod kmsg;
