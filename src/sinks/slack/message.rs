@@ -41,6 +41,8 @@ pub fn payload(view: &View) -> Value {
             { "type": "rich_text", "elements": elements },
             { "type": "context", "elements": [plain(&format!("Report {}: {}", view.id, view.show))] },
         ],
+        "unfurl_links": false,
+        "unfurl_media": false,
     })
 }
 
@@ -59,10 +61,7 @@ fn fallback(view: &View) -> String {
 fn facts(view: &View) -> Value {
     let mut parts = Vec::new();
     let mut fact = |name: &str, value: &str| {
-        if !parts.is_empty() {
-            parts.push(text("\n"));
-        }
-        parts.extend([bold(name), text(&format!("  {}", clip(value, VALUE)))]);
+        parts.extend([bold(name), text(&format!("  {}\n", clip(value, VALUE)))]);
     };
     if view.drill {
         fact("Drill", "nothing died; a crash was simulated");
@@ -81,7 +80,7 @@ fn facts(view: &View) -> Value {
         fact("Seen", &clip(&format!("{}: {}", evidence.source, evidence.text), EVIDENCE.1));
     }
     if let Some(runbook) = &view.runbook {
-        parts.extend([text("\n"), bold("Runbook"), text("  "), link(runbook)]);
+        parts.extend([bold("Runbook"), text("  "), link(runbook)]);
     }
     section(&parts)
 }
@@ -213,7 +212,7 @@ mod tests {
         report.sections[1].text = (0..9_000).map(|i| i.to_string()).collect::<Vec<_>>().join("\n");
         let message = payload(&View::of(&report));
         let texts = texts(&message);
-        assert!(texts.contains(&"  web crashed: it was running and nobody had asked it to stop"), "{texts:?}");
+        assert!(texts.contains(&"  web crashed: it was running and nobody had asked it to stop\n"), "{texts:?}");
         assert!(texts.iter().any(|text| text.starts_with("…\n") && text.ends_with("\n8998\n8999")));
         assert!(
             texts.contains(&"Report 20261123t030000-0123456789abcdef: lastwords show 20261123t030000-0123456789abcdef")
