@@ -30,7 +30,7 @@ use crate::host::Host;
 use crate::plugin::{self, Command, Run};
 use crate::report::Stop;
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exec {
     name: String,
@@ -46,7 +46,7 @@ pub struct Exec {
 }
 
 /// When the program runs.
-#[derive(Clone, Copy, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum When {
     Now,
@@ -62,16 +62,17 @@ fn sixty_four_kib() -> usize {
     64 * 1024
 }
 
-impl Exec {
-    /// Whether it runs in the hook, before the restart, and not in the deliverer.
-    pub fn runs_now(&self) -> bool {
-        self.when == When::Now
-    }
-}
-
 impl Collector for Exec {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn runs_later(&self) -> bool {
+        self.when == When::Later
+    }
+
+    fn patience(&self) -> Duration {
+        self.timeout
     }
 
     fn collect(&self, stop: &Stop, _: &Host) -> Result<Body> {
@@ -86,7 +87,7 @@ impl Collector for Exec {
         });
         let mut text = String::from_utf8_lossy(&outcome.stdout).into_owned();
         if outcome.truncated {
-            text += &format!("\n[cut after {} bytes]", self.max_bytes);
+            text = format!("{text}\n[cut after {} bytes]", self.max_bytes);
         }
         match outcome.end.code() {
             Some(0) => Ok(Body { text, data: json!({ "exit_code": 0, "truncated": outcome.truncated }) }),

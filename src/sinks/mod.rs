@@ -5,6 +5,7 @@
 
 pub mod email;
 pub mod http;
+pub mod syslog;
 pub mod slack;
 
 use std::path::Path;
@@ -45,6 +46,11 @@ pub trait Sink: Send {
         Vec::new()
     }
 
+    /// How long one try may take in all; then it is ended, and made again later.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
     /// Exactly what would be sent, as text, secrets excepted.
     ///
     /// # Errors
@@ -72,3 +78,7 @@ pub fn use_ring() {
     // An error says that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
+/// Sinks by their kind.
+#[derive(serde::Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sinks {}
