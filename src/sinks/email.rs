@@ -123,6 +123,11 @@ impl Sink for Email {
         self.password_file.as_deref().into_iter().collect()
     }
 
+    /// Long enough for a server that takes its time over every step: a try that is ended too soon may send twice.
+    fn patience(&self) -> Duration {
+        Duration::from_mins(4)
+    }
+
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         let letter = self.letter(report)?;
         let to: Vec<_> = self.to.0.iter().map(|person| person.0.email.as_ref()).collect();

@@ -5,8 +5,8 @@
 
 pub mod email;
 pub mod http;
-pub mod syslog;
 pub mod slack;
+pub mod syslog;
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,11 +17,12 @@ use crate::host::Host;
 use crate::report::Report;
 
 /// The sinks of one config file: `[[sink.KIND]]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sinks {
     email: Vec<email::Email>,
     slack: Vec<slack::Slack>,
+    syslog: Vec<syslog::Syslog>,
 }
 
 impl Sinks {
@@ -29,7 +30,8 @@ impl Sinks {
     pub fn list(&self) -> Vec<&dyn Sink> {
         let email = self.email.iter().map(|sink| sink as &dyn Sink);
         let slack = self.slack.iter().map(|sink| sink as &dyn Sink);
-        email.chain(slack).collect()
+        let syslog = self.syslog.iter().map(|sink| sink as &dyn Sink);
+        email.chain(slack).chain(syslog).collect()
     }
 }
 
@@ -78,7 +80,3 @@ pub fn use_ring() {
     // An error says that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
-/// Sinks by their kind.
-#[derive(serde::Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct Sinks {}
