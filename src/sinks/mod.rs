@@ -3,13 +3,34 @@
 //! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`]. Adding one is a file
 //! here, a field of [`Sinks`] and a line in [`Sinks::list`].
 
+pub mod http;
+pub mod slack;
 pub mod syslog;
 
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::host::Host;
 use crate::report::Report;
+
+/// The sinks of one config file: `[[sink.KIND]]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sinks {
+    slack: Vec<slack::Slack>,
+    syslog: Vec<syslog::Syslog>,
+}
+
+impl Sinks {
+    /// All of them.
+    pub fn list(&self) -> Vec<&dyn Sink> {
+        let slack = self.slack.iter().map(|sink| sink as &dyn Sink);
+        let syslog = self.syslog.iter().map(|sink| sink as &dyn Sink);
+        slack.chain(syslog).collect()
+    }
+}
 
 /// A destination.
 pub trait Sink: Send {
@@ -44,4 +65,10 @@ pub enum SendError {
     Retry { after: Option<Duration>, why: String },
     /// It will never be taken as it is.
     Refused { why: String },
+}
+
+/// Makes ring the one provider of cryptography for every TLS client in this process, before the first is made.
+pub fn use_ring() {
+    // An error says that it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
