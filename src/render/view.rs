@@ -189,7 +189,7 @@ fn words(seconds: f64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{View, words};
-    use crate::render::sample;
+    use crate::report::sample;
     use crate::report::{Section, Status};
 
     fn section(collector: &str, text: &str) -> Section {

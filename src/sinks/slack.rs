@@ -149,7 +149,7 @@ mod tests {
 
     use super::{SendError, Sink, Slack, http, judge};
     use crate::host::Host;
-    use crate::render::sample;
+    use crate::report::sample;
 
     /// A Slack that gives these answers, one a request, and hands back the messages it got.
     fn slack(answers: &'static [&'static str]) -> (u16, JoinHandle<Vec<Value>>) {
