@@ -29,4 +29,6 @@ pub struct Body {
 /// The collectors of a job.
 #[derive(serde::Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-pub struct Collect {}
+pub struct Collect {
+    pub memory: Option<toml::Table>,
+}

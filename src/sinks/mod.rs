@@ -47,4 +47,6 @@ pub enum SendError {
 /// Sinks by their kind.
 #[derive(serde::Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-pub struct Sinks {}
+pub struct Sinks {
+    pub slack: Vec<toml::Table>,
+}
