@@ -227,19 +227,15 @@ impl<'h> Job<'h> {
         } else {
             self.goal == Goal::Stop
         };
-        match self.state {
-            State::PreStart | State::Spawned | State::PostStart if leave => State::Killed,
-            State::Waiting => State::PreStart,
-            State::PreStart => State::Spawned,
-            State::Spawned => State::PostStart,
-            State::PostStart => State::Running,
-            State::Running if leave && self.main.is_some() => State::PreStop,
-            State::Running => State::Killed,
-            State::PreStop if leave => State::Killed,
-            State::PreStop => State::Running,
-            State::Killed => State::PostStop,
-            State::PostStop if leave => State::Waiting,
-            State::PostStop => State::PreStart,
+        match (self.state, leave) {
+            (State::PostStop, true) => State::Waiting,
+            (State::Waiting | State::PostStop, _) => State::PreStart,
+            (State::PreStart, false) => State::Spawned,
+            (State::Spawned, false) => State::PostStart,
+            (State::PostStart | State::PreStop, false) => State::Running,
+            (State::Running, true) if self.main.is_some() => State::PreStop,
+            (State::Killed, _) => State::PostStop,
+            (State::PreStart | State::Spawned | State::PostStart | State::Running | State::PreStop, _) => State::Killed,
         }
     }
 
@@ -311,18 +307,15 @@ impl<'h> Job<'h> {
         if stopping {
             env.extend(self.stop_env.iter().cloned());
         }
-        match Process::spawn(&stanza.argv(), &env, self.conf.uid, self.conf.console_log) {
-            Ok(process) => {
-                self.history.push(name);
-                Some(process)
-            }
-            Err(_) => {
-                let job = self.log_name();
-                let why = "unable to execute: No such file or directory";
-                self.harness.kernel_log(&format!("init: Failed to spawn {job} {name} process: {why}"));
-                None
-            }
+        let spawned = Process::spawn(&stanza.argv(), &env, self.conf.uid, self.conf.console_log);
+        if spawned.is_ok() {
+            self.history.push(name);
+        } else {
+            let job = self.log_name();
+            let why = "unable to execute: No such file or directory";
+            self.harness.kernel_log(&format!("init: Failed to spawn {job} {name} process: {why}"));
         }
+        spawned.ok()
     }
 
     fn signal_group(&mut self, name: &'static str, signal: Signal) {
