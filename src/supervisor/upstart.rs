@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     fn kernel_log(lines: &[&str]) -> Vec<Record> {
-        lines.iter().map(|text| Record { text: (*text).to_owned(), ..Record::default() }).collect()
+        lines.iter().map(|text| Record { level: 4, facility: 1, seq: 1, micros: 1, text: (*text).to_owned() }).collect()
     }
 
     #[test]
