@@ -39,3 +39,8 @@ pub struct Body {
     /// For programs.
     pub data: serde_json::Value,
 }
+
+/// The collectors of a job.
+#[derive(serde::Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Collect {}

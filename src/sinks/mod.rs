@@ -3,14 +3,35 @@
 //! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`]. Adding one is a file
 //! here, a field of [`Sinks`] and a line in [`Sinks::list`].
 
+pub mod email;
 pub mod http;
 pub mod syslog;
+pub mod slack;
 
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::host::Host;
 use crate::report::Report;
+
+/// The sinks of one config file: `[[sink.KIND]]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sinks {
+    email: Vec<email::Email>,
+    slack: Vec<slack::Slack>,
+}
+
+impl Sinks {
+    /// All of them.
+    pub fn list(&self) -> Vec<&dyn Sink> {
+        let email = self.email.iter().map(|sink| sink as &dyn Sink);
+        let slack = self.slack.iter().map(|sink| sink as &dyn Sink);
+        email.chain(slack).collect()
+    }
+}
 
 /// A destination.
 pub trait Sink: Send {
@@ -57,3 +78,7 @@ pub fn use_ring() {
     // An error says that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
+/// Sinks by their kind.
+#[derive(serde::Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sinks {}
