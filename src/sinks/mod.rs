@@ -5,8 +5,8 @@
 
 pub mod email;
 pub mod http;
-pub mod syslog;
 pub mod slack;
+pub mod syslog;
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,25 +16,8 @@ use serde::Deserialize;
 use crate::host::Host;
 use crate::report::Report;
 
-/// The sinks of one config file: `[[sink.KIND]]`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Sinks {
-    email: Vec<email::Email>,
-    slack: Vec<slack::Slack>,
-}
-
-impl Sinks {
-    /// All of them.
-    pub fn list(&self) -> Vec<&dyn Sink> {
-        let email = self.email.iter().map(|sink| sink as &dyn Sink);
-        let slack = self.slack.iter().map(|sink| sink as &dyn Sink);
-        email.chain(slack).collect()
-    }
-}
-
 /// A destination.
-pub trait Sink: Send {
+pub trait Sink: Send + Sync {
     /// The name that the config gives it.
     fn name(&self) -> &str;
 
@@ -78,7 +61,27 @@ pub fn use_ring() {
     // An error says that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
-/// Sinks by their kind.
-#[derive(serde::Deserialize, Default)]
+
+/// The sinks of the machine, or of one job: the config's `[[sink.KIND]]`.
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Sinks {}
+pub struct Sinks {
+    pub email: Vec<email::Email>,
+    pub slack: Vec<slack::Slack>,
+    pub syslog: Vec<syslog::Syslog>,
+}
+
+impl Sinks {
+    /// All of them, in the order in which they are told.
+    pub fn list(&self) -> Vec<&dyn Sink> {
+        let mut list: Vec<&dyn Sink> = Vec::new();
+        add(&mut list, &self.email);
+        add(&mut list, &self.slack);
+        add(&mut list, &self.syslog);
+        list
+    }
+}
+
+fn add<'a, S: Sink>(list: &mut Vec<&'a dyn Sink>, configured: &'a [S]) {
+    list.extend(configured.iter().map(|sink| sink as &dyn Sink));
+}

@@ -36,7 +36,7 @@ use crate::sinks::{Receipt, SendError, Sink};
 use record::Facility;
 use transport::{Address, Trust};
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Syslog {
     name: String,
