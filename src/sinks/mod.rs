@@ -3,6 +3,9 @@
 //! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`]. Adding one is a file
 //! here, a field of [`Sinks`] and a line in [`Sinks::list`].
 
+pub mod http;
+pub mod syslog;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,6 +23,11 @@ pub trait Sink: Send {
     /// The files that hold its secrets, as the config names them; `lastwords check` looks at who may read them.
     fn secret_files(&self) -> Vec<&Path> {
         Vec::new()
+    }
+
+    /// How long one try may take in all; then it is ended, and made again later.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(60)
     }
 
     /// Exactly what would be sent, as text, secrets excepted.
@@ -42,4 +50,10 @@ pub enum SendError {
     Retry { after: Option<Duration>, why: String },
     /// It will never be taken as it is.
     Refused { why: String },
+}
+
+/// Makes ring the one provider of cryptography for every TLS client in this process, before the first is made.
+pub fn use_ring() {
+    // An error says that it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }

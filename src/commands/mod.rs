@@ -1,0 +1,14 @@
+//! The verbs, a file each. Only here the clock, the environment, the arguments and the terminal are touched.
+
+pub mod attempt;
+pub mod deliver;
+pub mod hook;
+mod places;
+mod post_stop;
+mod pre_start;
+mod pre_stop;
+pub mod setup;
+pub mod show;
+pub mod simulate;
+
+pub use places::Places;
