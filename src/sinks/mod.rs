@@ -16,27 +16,8 @@ use serde::Deserialize;
 use crate::host::Host;
 use crate::report::Report;
 
-/// The sinks of one config file: `[[sink.KIND]]`.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Sinks {
-    email: Vec<email::Email>,
-    slack: Vec<slack::Slack>,
-    syslog: Vec<syslog::Syslog>,
-}
-
-impl Sinks {
-    /// All of them.
-    pub fn list(&self) -> Vec<&dyn Sink> {
-        let email = self.email.iter().map(|sink| sink as &dyn Sink);
-        let slack = self.slack.iter().map(|sink| sink as &dyn Sink);
-        let syslog = self.syslog.iter().map(|sink| sink as &dyn Sink);
-        email.chain(slack).chain(syslog).collect()
-    }
-}
-
 /// A destination.
-pub trait Sink: Send {
+pub trait Sink: Send + Sync {
     /// The name that the config gives it.
     fn name(&self) -> &str;
 
@@ -79,4 +60,28 @@ pub enum SendError {
 pub fn use_ring() {
     // An error says that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The sinks of the machine, or of one job: the config's `[[sink.KIND]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sinks {
+    pub email: Vec<email::Email>,
+    pub slack: Vec<slack::Slack>,
+    pub syslog: Vec<syslog::Syslog>,
+}
+
+impl Sinks {
+    /// All of them, in the order in which they are told.
+    pub fn list(&self) -> Vec<&dyn Sink> {
+        let mut list: Vec<&dyn Sink> = Vec::new();
+        add(&mut list, &self.email);
+        add(&mut list, &self.slack);
+        add(&mut list, &self.syslog);
+        list
+    }
+}
+
+fn add<'a, S: Sink>(list: &mut Vec<&'a dyn Sink>, configured: &'a [S]) {
+    list.extend(configured.iter().map(|sink| sink as &dyn Sink));
 }
