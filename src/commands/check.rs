@@ -79,3 +79,102 @@ fn count(checked: &Checked, severity: Severity) -> usize {
 fn plural(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const SINK: &str = "[[sink.slack]]\nname = \"ops\"\nwebhook_file = \"secrets/slack\"\n";
+
+    /// What is printed for a config of these files, and the exit code.
+    fn run(files: &[(&str, &str)], json: bool) -> (String, u8) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("jobs")).unwrap();
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        let mut out = Vec::new();
+        let code = check(dir.path(), json, &mut out, false);
+        (String::from_utf8(out).unwrap().replace(&dir.path().display().to_string(), "/etc/lastwords"), code)
+    }
+
+    #[test]
+    fn a_good_config_is_called_fine() {
+        let (out, code) = run(&[("lastwords.toml", SINK), ("jobs/web.toml", "sinks = [\"ops\"]")], false);
+        assert_eq!((out.as_str(), code), ("/etc/lastwords/lastwords.toml and 1 job file are fine\n", 0));
+        let (out, code) = run(&[("lastwords.toml", SINK)], false);
+        assert_eq!((out.as_str(), code), ("/etc/lastwords/lastwords.toml is fine\n", 0));
+        let (out, code) = run(&[("lastwords.toml", SINK)], true);
+        assert_eq!((out.as_str(), code), ("[]\n", 0));
+    }
+
+    #[test]
+    fn every_problem_is_shown_and_counted() {
+        let (out, code) =
+            run(&[("lastwords.toml", SINK), ("jobs/db.toml", "sinks = []"), ("jobs/web.toml", "runbok = 1")], false);
+        assert_eq!(
+            out,
+            "\
+warning: nobody is told when this job dies
+ --> /etc/lastwords/jobs/db.toml:1:9
+  |
+1 | sinks = []
+  |         ^^
+  |
+  = help: reports are kept in the spool; leave `sinks` out to tell all sinks
+
+error: unknown key `runbok`, expected `sinks`, `sink`, `collect`, `runbook`, `normal_exit`, `stop_timeout` or `user`
+ --> /etc/lastwords/jobs/web.toml:1:1
+  |
+1 | runbok = 1
+  | ^^^^^^
+  |
+  = help: did you mean `runbook`?
+
+1 error, 1 warning in 2 files
+"
+        );
+        assert_eq!(code, 78);
+    }
+
+    #[test]
+    fn a_warning_is_no_failure() {
+        let (out, code) = run(&[], false);
+        assert_eq!(
+            out,
+            "\
+warning: there is no such file, and so no sink
+--> /etc/lastwords/lastwords.toml
+ = help: reports are kept in the spool and nobody is told; add a sink, as `[[sink.email]]`
+
+1 warning in 1 file
+"
+        );
+        assert_eq!(code, 0);
+    }
+
+    #[test]
+    fn programs_get_json() {
+        let (out, code) = run(&[("lastwords.toml", SINK), ("jobs/web.toml", "\n  runbok = 1")], true);
+        let expected = json!([{
+            "file": "/etc/lastwords/jobs/web.toml",
+            "line": 2,
+            "column": 3,
+            "severity": "error",
+            "message": "unknown key `runbok`, expected `sinks`, `sink`, `collect`, `runbook`, `normal_exit`, \
+                        `stop_timeout` or `user`",
+            "help": "did you mean `runbook`?",
+        }]);
+        assert_eq!((serde_json::from_str::<Value>(&out).unwrap(), code), (expected, 78));
+        let (out, _) = run(&[], true);
+        assert_eq!(serde_json::from_str::<Value>(&out).unwrap()[0]["line"], Value::Null);
+    }
+
+    #[test]
+    fn nobody_reading_is_no_failure() {
+        let mut dead = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        assert_eq!(check(Path::new("/nonexistent"), false, &mut dead, true), 0);
+    }
+}

@@ -88,3 +88,80 @@ fn why_unread(file: &Path) -> Option<String> {
     }
     Some(format!("the file of the job `{stem}` is called {}", file_name(&stem)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+
+    use super::super::tests::{SINK, config, told};
+    use super::*;
+
+    #[test]
+    fn all_files_are_looked_at_and_all_that_is_wrong_is_told() {
+        let job = "sinks = [\"opps\"]\nrunbok = 1\n";
+        let dir =
+            config(&[("lastwords.toml", &format!("bogus = 1\n{SINK}")), ("jobs/a.toml", job), ("jobs/b.toml", job)]);
+        let checked = check(dir.path());
+        let keys = "`sinks`, `sink`, `collect`, `runbook`, `normal_exit`, `stop_timeout` or `user`";
+        let of_job = |job: &str| {
+            [
+                format!("jobs/{job}.toml:2:1: unknown key `runbok`, expected {keys} (did you mean `runbook`?)"),
+                format!("jobs/{job}.toml:1:10: unknown sink `opps`, expected `ops` (did you mean `ops`?)"),
+            ]
+        };
+        let machine = ["lastwords.toml:1:1: unknown key `bogus`, expected `sink` or `default`".to_owned()];
+        assert_eq!(told(dir.path(), &checked.problems), [&machine[..], &of_job("a"), &of_job("b")].concat());
+        assert_eq!((checked.machine, checked.jobs), (true, 2));
+    }
+
+    #[test]
+    fn files_that_no_jobs_name_leads_to_are_pointed_out() {
+        let dir = config(&[
+            ("lastwords.toml", SINK),
+            ("jobs/README", ""),
+            ("jobs/my job.toml", ""),
+            ("jobs/sub%2fname.toml", ""),
+            ("jobs/sub%2Fname.toml", ""),
+            ("jobs/.web.toml.swp", ""),
+            ("jobs/web.toml", ""),
+        ]);
+        let checked = check(dir.path());
+        assert_eq!(
+            told(dir.path(), &checked.problems),
+            [
+                "jobs/README: this file is never read (a job's file is called JOB.toml)",
+                "jobs/my job.toml: this file is never read (the file of the job `my job` is called my%20job.toml)",
+                "jobs/sub%2fname.toml: this file is never read (the file of the job `sub%2fname` is called \
+                 sub%252fname.toml)",
+            ]
+        );
+        assert_eq!(checked.jobs, 2);
+    }
+
+    #[test]
+    fn what_everybody_may_write_is_an_error() {
+        let dir = config(&[("lastwords.toml", SINK), ("jobs/web.toml", "")]);
+        let names = ["", "jobs", "lastwords.toml", "jobs/web.toml"];
+        for name in names {
+            fs::set_permissions(dir.path().join(name), Permissions::from_mode(0o777)).unwrap();
+        }
+        let problems = check(dir.path()).problems;
+        assert_eq!(problems.len(), 4);
+        for (problem, name) in problems.iter().zip(names) {
+            assert_eq!((problem.file.clone(), problem.severity), (dir.path().join(name), Severity::Error));
+            let message = "everybody may write here (mode 0777), and root runs the commands in it";
+            assert_eq!(problem.message, message);
+        }
+    }
+
+    #[test]
+    fn a_config_that_reaches_nobody_is_a_warning() {
+        for files in [&[][..], &[("lastwords.toml", "")], &[("jobs/web.toml", "")]] {
+            let dir = config(files);
+            let checked = check(dir.path());
+            let [problem] = checked.problems.as_slice() else { panic!("{:?}", checked.problems) };
+            assert_eq!(problem.severity, Severity::Warning);
+            assert!(problem.message.ends_with("no sink") || problem.message == "no sink is configured", "{problem}");
+        }
+    }
+}

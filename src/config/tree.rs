@@ -40,6 +40,45 @@ fn find_below(value: &Spanned<DeValue>, span: &Span) -> Option<Path> {
     below.or_else(|| (value.span() == *span).then(Vec::new))
 }
 
+/// The outermost value that begins before a position and goes on there.
+pub fn around(table: &DeTable, at: usize) -> Option<Span> {
+    let goes_on = |span: &Span| span.start < at && at <= span.end;
+    table.values().find_map(|value| match value.get_ref() {
+        _ if goes_on(&value.span()) => Some(value.span()),
+        DeValue::Table(table) => around(table, at),
+        DeValue::Array(array) => {
+            array.iter().filter_map(|element| element.get_ref().as_table()).find_map(|table| around(table, at))
+        }
+        _ => None,
+    })
+}
+
+/// The lists of tables that do not stand in lists themselves, with the place of their first header.
+pub fn lists(table: &DeTable) -> Vec<(Path, Span)> {
+    let mut found = Vec::new();
+    for (key, value) in table {
+        let key = Step::Key(key.get_ref().to_string());
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                found.extend(lists(table).into_iter().map(|(path, span)| ([vec![key.clone()], path].concat(), span)));
+            }
+            DeValue::Array(_) if holds_tables(value) => found.push((vec![key], value.span())),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A root with nothing but an empty table at the path.
+pub fn only(path: &[Step]) -> DeTable<'static> {
+    let mut table = DeTable::new();
+    if let [Step::Key(key), rest @ ..] = path {
+        let value = Spanned::new(0..0, DeValue::Table(only(rest)));
+        table.insert(Spanned::new(0..0, Cow::Owned(key.clone())), value);
+    }
+    table
+}
+
 /// The table that ends the path, with its own span.
 pub fn table_at<'t, 'i>(root: &'t mut DeTable<'i>, path: &[Step]) -> Option<(Span, &'t mut DeTable<'i>)> {
     let [Step::Key(first), rest @ ..] = path else {

@@ -34,6 +34,17 @@ pub fn missing_key(message: &str) -> Option<&str> {
     message.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
+/// The key that was probably meant where serde met one that it does not know.
+pub fn meant_key(message: &str) -> Option<String> {
+    let (name, wanted) = message.strip_prefix("unknown field `")?.rsplit_once("`, expected ")?;
+    nearest(name, listed(wanted)).map(str::to_owned)
+}
+
+/// The names in serde's lists: `` one of `path`, `lines` ``.
+fn listed(wanted: &str) -> impl Iterator<Item = &str> {
+    wanted.split('`').skip(1).step_by(2)
+}
+
 /// Words for a value that is TOML, but not what belongs there; `found` is how it stands in the file.
 pub fn of_type_error(message: &str, found: &str) -> Wording {
     if let Some(key) = missing_key(message) {
@@ -69,22 +80,20 @@ fn unknown(rest: &str, what: &str) -> Wording {
         let name = rest.rsplit_once("`, there are no ").map_or(rest, |(name, _)| name);
         return (format!("unknown {what} `{name}`: none are known here"), None);
     };
-    let names: Vec<&str> = wanted.split('`').skip(1).step_by(2).collect();
-    let message = format!("unknown {what} `{name}`, expected {}", one_of(names.iter().copied()));
-    (message, did_you_mean(name, names))
+    let message = format!("unknown {what} `{name}`, expected {}", one_of(listed(wanted)));
+    (message, did_you_mean(name, listed(wanted)))
 }
 
 fn expected(wanted: &str, found_kind: &str, found: &str) -> Wording {
+    let header = found.trim_matches(['[', ']']);
     let kind = match found.bytes().next() {
-        Some(b'"' | b'\'') => "a string".to_owned(),
-        Some(b'[') if found.starts_with("[[") && found_kind != "sequence" => "a list of tables".to_owned(),
-        Some(b'[') if found_kind == "map" => "a table".to_owned(),
-        Some(b'[') => "an array".to_owned(),
-        Some(b'{') => "a table".to_owned(),
-        _ if found_kind == "map" => "a date or a table".to_owned(),
-        Some(b't' | b'f') => format!("`{found}`"),
-        _ if found.len() <= 40 && !found.is_empty() => format!("`{found}`"),
-        _ => "something else".to_owned(),
+        _ if found.starts_with("[[") && found.ends_with("]]") => "a list of tables",
+        Some(b'"' | b'\'') => "a string",
+        Some(b'0'..=b'9') if found_kind == "map" => "a date or a time",
+        _ if found_kind == "map" => "a table",
+        Some(b'[') => "an array",
+        Some(_) if found.len() <= 40 => &format!("`{found}`"),
+        _ => "something else",
     };
     let wanted = match wanted {
         "u8" => "an integer from 0 to 255",
@@ -100,46 +109,65 @@ fn expected(wanted: &str, found_kind: &str, found: &str) -> Wording {
         wanted if wanted.starts_with("struct ") => "a table",
         wanted => wanted,
     };
-    let header = found.trim_matches(['[', ']']);
-    let help = match wanted {
-        "a duration" => Some("durations look like \"10s\", \"5m\" or \"1h 30m\"".to_owned()),
-        "an array" if kind == "a table" => Some(format!("there may be several of them: write `[[{header}]]`")),
-        "an array" if kind == "a string" => Some("put it in brackets: `[\"…\"]`".to_owned()),
-        _ if found.starts_with("[[") => Some(format!("there can be only one of them: write `[{header}]`")),
-        "a string" | "a string with a path" if kind.starts_with('`') => Some("put it in quotes".to_owned()),
-        "`true` or `false`" | "a number" if kind == "a string" => Some("write it without quotes".to_owned()),
-        wanted if wanted.starts_with("an integer") && kind == "a string" => Some("write it without quotes".to_owned()),
+    let help = match (wanted, kind) {
+        ("a duration", _) => Some("durations look like \"10s\", \"5m\" or \"1h 30m\"".to_owned()),
+        ("an array", "a table") if found.starts_with('[') => {
+            Some(format!("there may be several of them: write `[[{header}]]`"))
+        }
+        ("an array", "a string") => Some("put it in brackets: `[\"…\"]`".to_owned()),
+        ("a table", "a list of tables") => Some(format!("there can be only one of them: write `[{header}]`")),
+        ("a string" | "a string with a path", kind) if kind.starts_with('`') => Some("put it in quotes".to_owned()),
+        ("`true` or `false`" | "a number", "a string") => Some("write it without quotes".to_owned()),
+        (wanted, "a string") if wanted.starts_with("an integer") => Some("write it without quotes".to_owned()),
         _ => None,
     };
     (format!("expected {wanted}, found {kind}"), help)
 }
 
+/// Whether toml says that something is never closed that may go on over lines.
+pub fn is_unclosed(message: &str) -> bool {
+    ["unclosed array,", "unclosed inline table,", "invalid multi-line"].iter().any(|start| message.starts_with(start))
+}
+
+/// Which of the errors on one line says most, the lowest: what is never closed swallows what follows it, and a key
+/// without a value is mostly something else.
+pub fn rank(message: &str) -> u8 {
+    if is_unclosed(message) { 0 } else { 1 + u8::from(message.starts_with("key with no value")) }
+}
+
 /// Words for what is not TOML; `found` is what the error points at, `before` what stands before it on its line.
 pub fn of_syntax_error(message: &str, found: &str, before: &str) -> Wording {
     let (what, wanted) = message.split_once(", expected ").unwrap_or((message, ""));
-    let in_header = before.trim_start().starts_with('[');
-    match what {
-        "string values must be quoted" if found.is_empty() => {
-            ("expected a value after `=`, found none".to_owned(), None)
+    let header = before.trim_start();
+    let is_word = found.starts_with(char::is_alphabetic) && before.contains('=');
+    let (message, help) = match what {
+        "string values must be quoted" if found.is_empty() => ("expected a value after `=`, found none", None),
+        "string values must be quoted" => {
+            ("expected a value, found text without quotes", Some("strings stand in quotes: `\"…\"`"))
         }
-        "string values must be quoted" => (
-            "expected a value, found text without quotes".to_owned(),
-            Some("strings stand in quotes: `\"…\"`".to_owned()),
+        _ if is_word && what.starts_with("invalid ") => {
+            ("expected a value, found text without quotes", Some("strings stand in quotes: `\"…\"`"))
+        }
+        "duplicate key" if header.starts_with("[[") || !header.starts_with('[') => {
+            (&*format!("the key `{found}` is there twice"), Some("keep one of them"))
+        }
+        "duplicate key" => (
+            &*format!("the table `{found}` is there twice"),
+            Some("keep one of them; what can be there several times stands in double brackets, as `[[sink.slack]]`"),
         ),
-        "duplicate key" => {
-            let what = if in_header { "table" } else { "key" };
-            let help = if in_header && !before.trim_start().starts_with("[[") {
-                "keep one of them; what can be there several times stands in double brackets, as `[[sink.slack]]`"
-            } else {
-                "keep one of them"
-            };
-            (format!("the {what} `{found}` is there twice"), Some(help.to_owned()))
+        "key with no value" => ("expected `=` and a value after this key", None),
+        "unclosed array" => ("this array is never closed: expected `]`", None),
+        "unclosed inline table" => ("this table is never closed: expected `}`", None),
+        "unclosed table" => ("expected `]` at the end of this table's header", None),
+        "unclosed array table" => ("expected `]]` at the end of this table's header", None),
+        "invalid unquoted key" => ("expected a key of letters, digits, `-` and `_`", None),
+        "invalid multi-line basic string" | "invalid multi-line literal string" => {
+            ("this string is never closed: expected three quotes", None)
         }
-        "key with no value" => ("expected `=` and a value after this key".to_owned(), None),
-        "unclosed table" => (format!("expected {wanted} at the end of this table's header"), None),
-        _ if what.starts_with("invalid ") && what.ends_with(" string") && matches!(wanted, "`\"`" | "'''" | "`'`") => {
-            (format!("expected {wanted} at the end of this string"), None)
+        "invalid basic string" | "invalid literal string" if wanted.len() == "`'`".len() => {
+            (&*format!("expected {wanted} at the end of this string"), None)
         }
-        _ => (message.to_owned(), None),
-    }
+        _ => (message, None),
+    };
+    (message.to_owned(), help.map(str::to_owned))
 }

@@ -153,7 +153,7 @@ impl Block {
             title: match section.status {
                 Status::Ok => name,
                 Status::Failed => format!("{name} (failed)"),
-                Status::Denied => format!("{name} (not permitted)"),
+                Status::Denied => format!("{name} (not allowed)"),
                 Status::TimedOut => format!("{name} (timed out)"),
             },
             is_log: kind_of(section) == "log",
