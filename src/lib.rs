@@ -1,6 +1,8 @@
 //! lastwords: what died, why, and on what evidence.
 
+pub mod bytes;
 pub mod cause;
+pub mod cli;
 pub mod clock;
 pub mod collectors;
 pub mod commands;
@@ -10,6 +12,8 @@ pub mod kmsg;
 pub mod marker;
 pub mod names;
 pub mod notice;
+pub mod plugin;
+pub mod render;
 pub mod report;
 pub mod secret;
 pub mod sinks;

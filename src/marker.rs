@@ -66,6 +66,16 @@ pub struct Seen {
     pub sequence: u64,
 }
 
+/// What [`MarkerFile::take`] found.
+#[derive(Debug)]
+pub enum Taken {
+    /// Nothing was armed.
+    Nothing,
+    Marker(Marker),
+    /// Something was there, but it is no marker that we can read, for this reason.
+    Unreadable(io::Error),
+}
+
 /// The marker of one job's instance, in its directory.
 pub struct MarkerFile {
     dir: PathBuf,
@@ -92,11 +102,15 @@ impl MarkerFile {
         self.write(&self.name, &Marker { planned_ms: Some(millis(now.monotonic)), ..marker })
     }
 
-    /// Takes the marker away, so that no other hook judges the same stop; `None` where nothing was armed.
-    pub fn take(&self) -> io::Result<Option<Marker>> {
+    /// Takes the marker away, so that no other hook judges the same stop.
+    pub fn take(&self) -> io::Result<Taken> {
         match fs::rename(self.path(&self.name), self.path(&self.taken())) {
-            Ok(()) => self.read(&self.taken()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Ok(()) => Ok(match self.read(&self.taken()) {
+                Ok(Some(marker)) => Taken::Marker(marker),
+                Ok(None) => Taken::Nothing,
+                Err(why) => Taken::Unreadable(why),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Taken::Nothing),
             Err(error) => Err(error),
         }
     }

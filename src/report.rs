@@ -241,6 +241,8 @@ pub enum Status {
     Ok,
     /// It could not; the text says why.
     Failed,
+    /// It may not: the hook runs as a user who cannot see this.
+    Denied,
     /// It was still at it at its deadline.
     TimedOut,
 }

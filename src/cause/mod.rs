@@ -2,7 +2,11 @@
 
 pub mod kernel;
 
-use crate::report::{Cause, Confidence, Evidence, Exit};
+use std::fmt::Write;
+
+use ring::digest::{SHA256, digest};
+
+use crate::report::{Cause, Confidence, Evidence, Exit, Stop};
 use crate::verdict::Judgement;
 
 /// Names the cause that the evidence proves.
@@ -20,4 +24,14 @@ pub fn explain(judgement: &Judgement, oom: Option<&Evidence>) -> Cause {
         (judgement.exit.to_string(), Confidence::Certain)
     };
     Cause { line, confidence, evidence }
+}
+
+/// What makes two crashes the same: the job and the cause. 64 bits of their SHA-256, in hexadecimal digits.
+pub fn fingerprint(stop: &Stop, cause: &Cause) -> String {
+    let kind = if cause.confidence == Confidence::None { "unknown" } else { &cause.line };
+    let mut digits = String::new();
+    for byte in &digest(&SHA256, format!("{}\0{kind}", stop.job).as_bytes()).as_ref()[..8] {
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }

@@ -3,17 +3,36 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
+use std::process::ExitCode;
 
+use anyhow::Result;
+use clap::Args;
 use serde_json::{Value, json};
 
+use super::Places;
 use crate::config::{Checked, Problem, Severity, check as check_config};
 
 /// The exit code where the config has an error; see sysexits(3).
-const EX_CONFIG: u8 = 78;
+pub const EX_CONFIG: u8 = 78;
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Print JSON: an array of problems
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Checks the config where it lies.
+pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<ExitCode> {
+    // The output's stream takes the colours out where they are not wanted.
+    Ok(ExitCode::from(check(&args.places.config, args.json, out, true)))
+}
 
 /// Prints every problem with the config in `dir` and one line that sums up, or all as JSON; returns the exit code: 78
 /// where there is an error, else 0. Nobody reading `out` is no failure.
-pub fn check(dir: &Path, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
+fn check(dir: &Path, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
     let checked = check_config(dir);
     if json {
         let problems: Vec<Value> = checked.problems.iter().map(as_json).collect();

@@ -53,7 +53,7 @@ fn open_to_all(path: &Path) -> Option<Problem> {
 
 /// The jobs' files in order, with a warning for each file there that no job's name leads to; an editor's own, hidden
 /// ones need no word.
-fn job_files(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+pub fn job_files(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),

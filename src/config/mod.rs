@@ -40,13 +40,14 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 
 pub use check::{Checked, check};
+pub use normal_exit::signal;
 pub use parse::parse;
 pub use problem::{Place, Problem, Severity, Source};
 
 use crate::collectors::Collect;
 use crate::names;
 use crate::report::Exit;
-use crate::sinks::Sinks;
+use crate::sinks::{Sink, Sinks};
 use normal_exit::NormalExit;
 
 /// How long a planned stop may take where nobody says.
@@ -80,7 +81,8 @@ pub struct Job {
     pub sinks: Option<Vec<String>>,
     /// Its own sinks.
     pub sink: Sinks,
-    pub collect: Collect,
+    /// What is gathered; `None` for the usual.
+    pub collect: Option<Collect>,
     pub runbook: Option<String>,
     /// The exits that are no crash.
     pub normal_exit: Vec<Exit>,
@@ -97,7 +99,7 @@ impl JobFile {
         Job {
             sinks: sinks.map(|names| names.into_iter().map(Spanned::into_inner).collect()),
             sink: self.sink.or(default.sink).unwrap_or_default(),
-            collect: self.collect.or(default.collect).unwrap_or_default(),
+            collect: self.collect.or(default.collect),
             runbook: self.runbook.or(default.runbook),
             normal_exit: normal_exit.into_iter().map(|NormalExit(exit)| exit).collect(),
             stop_timeout: self.stop_timeout.or(default.stop_timeout).unwrap_or(STOP_TIMEOUT),
@@ -130,6 +132,39 @@ pub fn load(dir: &Path, job: &str) -> Loaded {
     Loaded { sinks: machine.value.sink, job: job.value.or(machine.value.default), problems }
 }
 
+/// A sink that a report goes to.
+pub struct Route<'a> {
+    /// The sink's own name, among all jobs' sinks.
+    pub key: String,
+    pub sink: &'a dyn Sink,
+}
+
+impl Loaded {
+    /// The sinks that are told of this job's crashes, in order.
+    pub fn routes(&self, job: &str) -> Vec<Route<'_>> {
+        let machine = self.sinks.list().into_iter().map(|sink| Route { key: sink.name().to_owned(), sink });
+        // NUL stands in no name from a config, so that one job's sink is never taken for another's.
+        let own = self.job.sink.list().into_iter().map(|sink| Route { key: format!("{job}\0{}", sink.name()), sink });
+        let mut all: Vec<Route> = machine.chain(own).collect();
+        if let Some(chosen) = &self.job.sinks {
+            let position = |route: &Route| chosen.iter().position(|name| name == route.sink.name());
+            all.retain(|route| position(route).is_some());
+            all.sort_by_key(|route| position(route));
+        }
+        all
+    }
+
+    /// The sink of this name, the job's own before the machine's.
+    pub fn sink(&self, name: &str) -> Option<&dyn Sink> {
+        self.job.sink.list().into_iter().chain(self.sinks.list()).find(|sink| sink.name() == name)
+    }
+
+    /// Whether a part of the config cannot be used, so that not all who are to be told are known.
+    pub fn is_broken(&self) -> bool {
+        self.problems.iter().any(|problem| problem.severity == Severity::Error)
+    }
+}
+
 /// A config file and what is in it; what cannot be used has its default.
 struct Opened<T> {
     source: Option<Source>,
@@ -147,6 +182,16 @@ fn open<T: DeserializeOwned + Default>(file: &Path, problems: &mut Vec<Problem>)
         value
     });
     Opened { source, value: value.unwrap_or_default() }
+}
+
+/// The jobs whose hooks run as a user other than root, and those users.
+pub fn users(dir: &Path) -> Vec<(String, String)> {
+    let named = |file: PathBuf| {
+        let job = names::decode(file.file_stem()?.to_str()?)?;
+        let user = open::<JobFile>(&file, &mut Vec::new()).value.user?;
+        Some((job, user))
+    };
+    check::job_files(&jobs_dir(dir), &mut Vec::new()).into_iter().filter_map(named).collect()
 }
 
 /// The name of a job's file in `jobs/`.

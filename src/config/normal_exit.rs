@@ -40,20 +40,29 @@ impl Visitor<'_> for NormalExitVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<NormalExit, E> {
-        let name = text.strip_prefix("SIG").unwrap_or(text);
-        if SIGNALS.contains(&name) {
-            // The name under which everybody else knows signals 6 and 29.
-            let name = match name {
-                "IOT" => "ABRT",
-                "POLL" => "IO",
-                name => name,
-            };
-            return Ok(NormalExit(Exit::Signal { name: name.to_owned(), core_dumped: false }));
-        }
-        let help = did_you_mean(text.to_ascii_uppercase().trim_start_matches("SIG"), SIGNALS)
-            .unwrap_or_else(|| "the names are those of signal(7), as \"TERM\" or \"SIGTERM\"".to_owned());
-        Err(E::custom(format!("expected {}, found another string\n{help}", &self as &dyn serde::de::Expected)))
+        let wrong =
+            |help| E::custom(format!("expected {}, found another string\n{help}", &self as &dyn serde::de::Expected));
+        signal(text).map(NormalExit).map_err(wrong)
     }
+}
+
+/// An end by the signal of this name, with or without `SIG`.
+///
+/// # Errors
+/// Where there is no such signal; says what was probably meant.
+pub fn signal(text: &str) -> Result<Exit, String> {
+    let name = text.strip_prefix("SIG").unwrap_or(text);
+    if !SIGNALS.contains(&name) {
+        return Err(did_you_mean(text.to_ascii_uppercase().trim_start_matches("SIG"), SIGNALS)
+            .unwrap_or_else(|| "the names are those of signal(7), as \"TERM\" or \"SIGTERM\"".to_owned()));
+    }
+    // The name under which everybody else knows signals 6 and 29.
+    let name = match name {
+        "IOT" => "ABRT",
+        "POLL" => "IO",
+        name => name,
+    };
+    Ok(Exit::Signal { name: name.to_owned(), core_dumped: false })
 }
 
 #[cfg(test)]

@@ -1,0 +1,163 @@
+//! What a program prints: any executable is a collector.
+//!
+//! Key | Values | Default
+//! ----|--------|--------
+//! `name` | The section's name. | –
+//! `command` | The program and its arguments: an absolute path, or a name in the usual directories. No shell. | –
+//! `timeout` | How long it may run. | `"10s"`
+//! `max_bytes` | How much of its output is kept. | `65536`
+//! `when` | `"now"`: at the crash, before the restart; `"later"`: when the report is sent. | `"later"`
+//! `settings` | A table handed to the program. | empty
+//!
+//! ```toml
+//! [[collect.exec]]
+//! name = "queue depth"
+//! command = ["/usr/lib/lastwords/plugins/collectors/queue-depth"]
+//! settings = { queue = "orders" }
+//! ```
+//!
+//! The program finds `{"protocol": 1, "stop": …, "settings": …}` on stdin, and need not read it. What it prints *is* the
+//! section; an exit code other than 0, a signal and a timeout make the section a failed one.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::collectors::{Body, Collector};
+use crate::host::Host;
+use crate::plugin::{self, Command, Run};
+use crate::report::Stop;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exec {
+    name: String,
+    command: Command,
+    #[serde(default = "ten_seconds", with = "humantime_serde")]
+    timeout: Duration,
+    #[serde(default = "sixty_four_kib")]
+    max_bytes: usize,
+    #[serde(default)]
+    when: When,
+    #[serde(default)]
+    settings: toml::Table,
+}
+
+/// When the program runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum When {
+    Now,
+    #[default]
+    Later,
+}
+
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+fn sixty_four_kib() -> usize {
+    64 * 1024
+}
+
+impl Collector for Exec {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn runs_later(&self) -> bool {
+        self.when == When::Later
+    }
+
+    fn patience(&self) -> Duration {
+        self.timeout
+    }
+
+    fn collect(&self, stop: &Stop, _: &Host) -> Result<Body> {
+        let settings = plugin::settings_json(&self.settings);
+        let stdin = json!({ "protocol": plugin::PROTOCOL, "stop": stop, "settings": settings }).to_string();
+        let outcome = plugin::run(&Run {
+            command: &self.command,
+            stdin: stdin.as_bytes(),
+            env: &[],
+            timeout: self.timeout,
+            max_bytes: self.max_bytes,
+        });
+        let mut text = String::from_utf8_lossy(&outcome.stdout).into_owned();
+        if outcome.truncated {
+            text = format!("{text}\n[cut after {} bytes]", self.max_bytes);
+        }
+        match outcome.end.code() {
+            Some(0) => Ok(Body { text, data: json!({ "exit_code": 0, "truncated": outcome.truncated }) }),
+            _ => Err(anyhow!("{}", failure(&outcome.end.to_string(), &outcome.last_error, &text))),
+        }
+    }
+}
+
+/// What the failed section says.
+fn failure(end: &str, last_error: &str, output: &str) -> String {
+    let mut said = end.to_owned();
+    for (before, more) in [(": ", last_error), ("\nits output so far:\n", output.trim_end())] {
+        if !more.is_empty() {
+            said = said + before + more;
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Exit, Supervisor, Timestamp};
+
+    fn collect(toml: &str) -> Result<Body> {
+        let exec: Exec = toml::from_str(toml).unwrap();
+        let stop = Stop {
+            job: "web".to_owned(),
+            instance: None,
+            supervisor: Supervisor::Upstart,
+            started_at: None,
+            stopped_at: Timestamp::new(std::time::SystemTime::UNIX_EPOCH),
+            uptime_s: None,
+            pid: None,
+            exit: Exit::Code(1),
+        };
+        exec.collect(&stop, &Host::new("/", "/"))
+    }
+
+    #[test]
+    fn the_program_gets_the_stop_and_its_settings_and_its_output_is_the_section() {
+        let body = collect("name = 'x'\ncommand = ['cat']\nsettings.queue = 'orders'").unwrap();
+        let input: serde_json::Value = serde_json::from_str(&body.text).unwrap();
+        assert_eq!(input["protocol"], 1);
+        assert_eq!(input["stop"]["job"], "web");
+        assert_eq!(input["settings"], json!({ "queue": "orders" }));
+        assert_eq!(body.data, json!({ "exit_code": 0, "truncated": false }));
+    }
+
+    #[test]
+    fn output_past_the_cap_is_cut_and_said_to_be() {
+        let body = collect("name = 'x'\nmax_bytes = 4\ncommand = ['echo', 'abcdefgh']").unwrap();
+        assert_eq!(body.text, "abcd\n[cut after 4 bytes]");
+        assert_eq!(body.data["truncated"], true);
+    }
+
+    #[test]
+    fn a_failure_shows_status_last_error_and_output() {
+        let why = collect("name = 'x'\ncommand = ['sh', '-c', 'echo half; echo no queue >&2; exit 3']").unwrap_err();
+        assert_eq!(why.to_string(), "exit status: 3: no queue\nits output so far:\nhalf");
+        let why = collect("name = 'x'\ntimeout = '100ms'\ncommand = ['sleep', '100']").unwrap_err();
+        assert_eq!(why.to_string(), "still running after 100ms, so it was killed");
+    }
+
+    #[test]
+    fn it_runs_later_unless_told_otherwise() {
+        let exec = |when: &str| toml::from_str::<Exec>(&format!("name = 'x'\ncommand = ['true']\n{when}"));
+        assert!(!exec("").unwrap().runs_now());
+        assert!(exec("when = 'now'").unwrap().runs_now());
+        assert!(exec("when = 'soon'").is_err());
+        assert!(exec("wen = 'now'").is_err());
+    }
+}

@@ -1,0 +1,474 @@
+//! Runs a foreign program: bounded in time and output, never through a shell, nothing left running.
+//!
+//! The program gets its own process group, `/` as its directory, an environment of `PATH`, `LANG` and what the caller
+//! adds, and a pipe each for stdin, stdout and stderr. When it is over, however it is over, the whole group is killed.
+//! One thing is not covered: a descendant that leaves the group (`setsid`) lives on, although nobody waits for it; under
+//! systemd, the end of lastwords' own unit ends it too.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Access, access};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The version of what plugins find on their stdin.
+pub const PROTOCOL: u32 = 1;
+/// Where a program without a path is looked for. Fixed: lastwords' own `PATH` may come from the job that died.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How often the main process is looked at, where its pipes say nothing.
+const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+/// How long what is left in the pipes is read after the end, and how long a killed process may take to die.
+const GRACE: Duration = Duration::from_millis(500);
+/// How much of the end of stderr is looked at for its last line.
+const STDERR_TAIL: usize = 4096;
+/// How long that line may be, in characters.
+const LAST_LINE: usize = 300;
+
+/// A program and its arguments, as the config names them: an absolute path, or a name to be found in a fixed `PATH`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub struct Command(Vec<String>);
+
+impl TryFrom<Vec<String>> for Command {
+    type Error = String;
+    fn try_from(words: Vec<String>) -> Result<Self, String> {
+        let program = words.first().map_or("", String::as_str);
+        if program.is_empty() {
+            return Err("expected a program and its arguments, such as [\"free\", \"-h\"]".to_owned());
+        }
+        if program.contains('/') && !program.starts_with('/') {
+            return Err(format!("expected an absolute path or a bare name, found {program:?}"));
+        }
+        if words.iter().any(|word| word.contains('\0')) {
+            return Err("a program's arguments cannot hold NUL".to_owned());
+        }
+        Ok(Self(words))
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl Command {
+    /// The program's file.
+    ///
+    /// # Errors
+    /// Where there is none, or this process may not execute it.
+    pub fn locate(&self) -> Result<PathBuf> {
+        let name = self.0.first().context("the command is empty")?;
+        let executable = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
+        if !name.starts_with('/') {
+            let mut places = PATH.split(':').map(|directory| Path::new(directory).join(name));
+            return places.find(|path| executable(path)).with_context(|| format!("no program {name} in {PATH}"));
+        }
+        let path = PathBuf::from(name);
+        if executable(&path) {
+            return Ok(path);
+        }
+        let meta = path.metadata().with_context(|| format!("cannot run {name}"))?;
+        bail!("cannot run {name}: {}", if meta.is_file() { "not executable (chmod +x)" } else { "not a file" });
+    }
+}
+
+/// What a program is given, and what it may take.
+pub struct Run<'a> {
+    pub command: &'a Command,
+    /// What it finds on stdin; it need not read it.
+    pub stdin: &'a [u8],
+    /// Its environment, beside `PATH` and `LANG`.
+    pub env: &'a [(&'a str, &'a OsStr)],
+    /// How long it may run.
+    pub timeout: Duration,
+    /// How many bytes of stdout are kept; the rest is read and thrown away.
+    pub max_bytes: usize,
+}
+
+/// How a program's run went.
+#[derive(Debug)]
+pub struct Outcome {
+    pub end: End,
+    /// Its stdout, up to the cap.
+    pub stdout: Vec<u8>,
+    /// There was more.
+    pub truncated: bool,
+    /// The last line of stderr that says something, as plain text; empty where there is none.
+    pub last_error: String,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub enum End {
+    Ended(ExitStatus),
+    /// It was still running after this time, and was killed.
+    TimedOut(Duration),
+    /// It did not start, and why.
+    NotStarted(String),
+}
+
+impl End {
+    /// The exit code, where it ended by itself.
+    pub fn code(&self) -> Option<i32> {
+        if let Self::Ended(status) = self { status.code() } else { None }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Ended(status) => status.fmt(f),
+            Self::TimedOut(limit) => {
+                write!(f, "still running after {}, so it was killed", humantime::format_duration(*limit))
+            }
+            Self::NotStarted(why) => f.write_str(why),
+        }
+    }
+}
+
+/// The config's `settings` table as the JSON that a plugin gets. JSON has no dates: they become strings.
+pub fn settings_json(settings: &toml::Table) -> Value {
+    fn json(value: &toml::Value) -> Value {
+        match value {
+            toml::Value::String(text) => text.as_str().into(),
+            toml::Value::Integer(number) => (*number).into(),
+            toml::Value::Float(number) => (*number).into(),
+            toml::Value::Boolean(yes) => (*yes).into(),
+            toml::Value::Datetime(time) => time.to_string().into(),
+            toml::Value::Array(list) => list.iter().map(json).collect(),
+            toml::Value::Table(table) => settings_json(table),
+        }
+    }
+    settings.iter().map(|(key, value)| (key.clone(), json(value))).collect()
+}
+
+/// Runs the program and waits for its end, in every case.
+pub fn run(run: &Run) -> Outcome {
+    let started = Instant::now();
+    let child = match start(run) {
+        Ok(child) => child,
+        Err(why) => {
+            let end = End::NotStarted(format!("{why:#}"));
+            return Outcome { end, stdout: Vec::new(), truncated: false, last_error: String::new() };
+        }
+    };
+    let mut group = Group(child);
+    let mut pipes = Pipes::take(&mut group.0, run);
+    let ended = loop {
+        if started.elapsed() >= run.timeout {
+            break false;
+        }
+        if group.ended() {
+            break true;
+        }
+        pipes.wait();
+        pipes.turn();
+    };
+    group.kill();
+    // A descendant that left the group may hold the pipes: take what lies in them, do not wait for more.
+    let over = Instant::now();
+    while pipes.turn() && over.elapsed() < GRACE {}
+    let end = match group.reap() {
+        Some(status) if ended => End::Ended(status),
+        _ => End::TimedOut(run.timeout),
+    };
+    Outcome {
+        end,
+        stdout: pipes.stdout.kept,
+        truncated: pipes.stdout.truncated,
+        last_error: last_line(&pipes.stderr.kept),
+    }
+}
+
+fn start(run: &Run) -> Result<Child> {
+    let path = run.command.locate()?;
+    std::process::Command::new(&path)
+        .args(run.command.0.iter().skip(1))
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LANG", "C.UTF-8")
+        .envs(run.env.iter().copied())
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {} (a script starts with a line such as #!/bin/sh)", path.display()))
+}
+
+/// The program and everything that stayed in its process group.
+struct Group(Child);
+
+impl Group {
+    fn leader(&self) -> Option<Pid> {
+        Pid::from_raw(i32::try_from(self.0.id()).ok()?)
+    }
+
+    /// Whether the main process is over. It stays a zombie, so that its number, the group's, cannot be another's yet.
+    fn ended(&self) -> bool {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        self.leader().is_none_or(|leader| !matches!(waitid(WaitId::Pid(leader), look), Ok(None)))
+    }
+
+    fn kill(&mut self) {
+        if let Some(leader) = self.leader() {
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+        // It may have joined another group.
+        let _ = self.0.kill();
+    }
+
+    /// Its exit status; `None` where even KILL does not end it (a system call that cannot be interrupted).
+    fn reap(&mut self) -> Option<ExitStatus> {
+        let killed = Instant::now();
+        while killed.elapsed() < GRACE {
+            if let Ok(Some(status)) = self.0.try_wait() {
+                return Some(status);
+            }
+            let _ = poll(&mut [], Some(&TICK));
+        }
+        None
+    }
+}
+
+/// Our ends of the three pipes. Nothing here ever blocks but [`Pipes::wait`], for a tick.
+struct Pipes<'a> {
+    stdin: Option<ChildStdin>,
+    unwritten: &'a [u8],
+    stdout: Captured<std::process::ChildStdout>,
+    stderr: Captured<std::process::ChildStderr>,
+}
+
+impl<'a> Pipes<'a> {
+    fn take(child: &mut Child, run: &Run<'a>) -> Self {
+        Self {
+            stdin: child.stdin.take().filter(unblock),
+            unwritten: run.stdin,
+            stdout: Captured::new(child.stdout.take(), run.max_bytes, false),
+            stderr: Captured::new(child.stderr.take(), STDERR_TAIL, true),
+        }
+    }
+
+    /// Waits until there is something to do, or a tick has passed.
+    fn wait(&self) {
+        let stdin = self.stdin.iter().map(|pipe| PollFd::new(pipe, PollFlags::OUT));
+        let stdout = self.stdout.pipe.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN));
+        let stderr = self.stderr.pipe.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN));
+        let mut fds: Vec<PollFd> = stdin.chain(stdout).chain(stderr).collect();
+        let _ = poll(&mut fds, Some(&TICK));
+    }
+
+    /// Writes and reads what can be at once; whether something was read.
+    fn turn(&mut self) -> bool {
+        if let Some(pipe) = &mut self.stdin {
+            match pipe.write(self.unwritten) {
+                Ok(written) => self.unwritten = self.unwritten.get(written..).unwrap_or_default(),
+                Err(why) if would_block(&why) => {}
+                // It does not want it.
+                Err(_) => self.unwritten = &[],
+            }
+            if self.unwritten.is_empty() {
+                self.stdin = None;
+            }
+        }
+        let read = self.stdout.turn();
+        self.stderr.turn() || read
+    }
+}
+
+/// A pipe that is read to its end, and the part of it that is kept.
+struct Captured<P> {
+    pipe: Option<P>,
+    kept: Vec<u8>,
+    max: usize,
+    /// Keep the end, not the beginning.
+    tail: bool,
+    truncated: bool,
+}
+
+impl<P: Read + AsFd> Captured<P> {
+    fn new(pipe: Option<P>, max: usize, tail: bool) -> Self {
+        Self { pipe: pipe.filter(unblock), kept: Vec::new(), max, tail, truncated: false }
+    }
+
+    fn turn(&mut self) -> bool {
+        let Some(pipe) = &mut self.pipe else { return false };
+        let mut buffer = [0; 16 * 1024];
+        match pipe.read(&mut buffer) {
+            Ok(count) if count > 0 => {
+                self.keep(buffer.get(..count).unwrap_or_default());
+                return true;
+            }
+            Err(why) if would_block(&why) => {}
+            _ => self.pipe = None,
+        }
+        false
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = if self.tail { bytes.len() } else { self.max - self.kept.len() };
+        self.truncated |= bytes.len() > room;
+        self.kept.extend(bytes.iter().take(room));
+        if self.kept.len() > self.max {
+            self.truncated = true;
+            self.kept.drain(..self.kept.len() - self.max);
+        }
+    }
+}
+
+/// Makes our end of a pipe non-blocking; a pipe that cannot be made so is not used.
+fn unblock<P: AsFd>(pipe: &P) -> bool {
+    rustix::io::ioctl_fionbio(pipe, true).is_ok()
+}
+
+fn would_block(why: &io::Error) -> bool {
+    matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// The last line that says something, without what a terminal would act on.
+fn last_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let plain = |line: &str| -> String {
+        let visible: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        visible.trim().chars().take(LAST_LINE).collect()
+    };
+    text.lines().rev().map(plain).find(|line| !line.is_empty()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        Command(["sh", "-c", script].map(str::to_owned).to_vec())
+    }
+
+    fn run_for(command: &Command, stdin: &[u8], timeout: Duration) -> Outcome {
+        run(&Run { command, stdin, env: &[("EXTRA", OsStr::new("yes"))], timeout, max_bytes: 1000 })
+    }
+
+    /// Long enough for a loaded machine: whoever reaches it has hung.
+    const AMPLE: Duration = Duration::from_secs(30);
+
+    fn lives(pid: &str) -> bool {
+        // A killed orphan is nobody's, and done, once it is a zombie.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    }
+
+    fn dies(pid: &str) -> bool {
+        let start = Instant::now();
+        while lives(pid) && start.elapsed() < AMPLE {
+            std::thread::yield_now();
+        }
+        !lives(pid)
+    }
+
+    #[test]
+    fn a_program_reads_its_stdin_and_its_stdout_is_kept() {
+        let input = vec![b'x'; 900];
+        let outcome = run_for(&sh("cat; echo first >&2; echo \u{1b}[31mlast >&2; echo >&2; exit 3"), &input, AMPLE);
+        assert_eq!((outcome.end.code(), outcome.stdout), (Some(3), input));
+        assert_eq!(outcome.last_error, "[31mlast");
+        assert!(!outcome.truncated);
+    }
+
+    #[test]
+    fn the_environment_holds_nothing_of_ours() {
+        let outcome = run_for(&Command(vec!["env".to_owned()]), b"", AMPLE);
+        let mut lines: Vec<_> = std::str::from_utf8(&outcome.stdout).unwrap().lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["EXTRA=yes", "LANG=C.UTF-8", &format!("PATH={PATH}")]);
+    }
+
+    #[test]
+    fn a_program_that_does_not_read_a_megabyte_of_stdin_does_not_block() {
+        let outcome = run_for(&sh("echo done"), &vec![0; 1024 * 1024], AMPLE);
+        assert_eq!((outcome.end.code(), outcome.stdout.as_slice()), (Some(0), &b"done\n"[..]));
+    }
+
+    #[test]
+    fn a_gigabyte_of_output_is_cut_and_drained() {
+        let outcome = run_for(&sh("head -c 1G /dev/zero"), b"", AMPLE);
+        assert_eq!((outcome.end.code(), outcome.stdout.len(), outcome.truncated), (Some(0), 1000, true));
+    }
+
+    #[test]
+    fn a_program_that_ignores_term_is_killed_at_its_deadline_with_its_children() {
+        let timeout = Duration::from_millis(300);
+        let outcome =
+            run_for(&sh("trap '' TERM HUP; sleep 1000 & echo $!; while :; do sleep 1000; done"), b"", timeout);
+        assert!(matches!(outcome.end, End::TimedOut(_)), "{:?}", outcome.end);
+        assert_eq!(outcome.end.to_string(), "still running after 300ms, so it was killed");
+        assert!(dies(std::str::from_utf8(&outcome.stdout).unwrap()));
+    }
+
+    #[test]
+    fn a_child_that_holds_the_pipe_is_neither_waited_for_nor_left() {
+        let outcome = run_for(&sh("sleep 1000 & echo $!"), b"", AMPLE);
+        assert_eq!(outcome.end.code(), Some(0));
+        assert!(dies(std::str::from_utf8(&outcome.stdout).unwrap()));
+    }
+
+    #[test]
+    fn a_program_that_left_by_setsid_and_floods_the_pipe_is_not_waited_for() {
+        let start = Instant::now();
+        let outcome = run_for(&sh("setsid sh -c 'echo $$; exec timeout 5 yes' & sleep 0.2"), b"", AMPLE);
+        assert_eq!((outcome.end.code(), outcome.truncated), (Some(0), true));
+        assert!(start.elapsed() < Duration::from_secs(4));
+    }
+
+    #[test]
+    fn a_fork_bomb_ends_with_its_group() {
+        let script = "f() { sleep 0.01; f & f & }; f; wait; sleep 1000";
+        let outcome = run_for(&sh(script), b"", Duration::from_millis(200));
+        assert!(matches!(outcome.end, End::TimedOut(_)));
+    }
+
+    #[test]
+    fn a_signal_is_named() {
+        let outcome = run_for(&sh("kill -SEGV $$"), b"", AMPLE);
+        assert_eq!(outcome.end.code(), None);
+        assert!(outcome.end.to_string().contains("SIGSEGV"), "{}", outcome.end);
+    }
+
+    #[test]
+    fn what_cannot_be_started_says_why() {
+        let why = |name: &str| run_for(&Command(vec![name.to_owned()]), b"", AMPLE).end.to_string();
+        assert!(why("/nonexistent/plugin").contains("No such file"));
+        assert!(why("no-such-plugin-anywhere").contains("no program no-such-plugin-anywhere in /usr"));
+        assert!(why("/etc/passwd").contains("not executable"));
+        assert!(why("/etc").contains("not a file"));
+    }
+
+    #[test]
+    fn a_command_is_a_bare_name_or_an_absolute_path() {
+        let parse = |words: &[&str]| Command::try_from(words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert!(parse(&["free", "-h"]).is_ok());
+        assert!(parse(&["/bin/true"]).is_ok());
+        for bad in [&[][..], &[""], &["./x"], &["a/b"], &["a", "\0"]] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn settings_become_json() {
+        let table = "when = 2026-11-23\nlist = [1, 2.5, true, { a = 'b' }]".parse().unwrap();
+        assert_eq!(
+            settings_json(&table),
+            serde_json::json!({ "when": "2026-11-23", "list": [1, 2.5, true, { "a": "b" }] })
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! Text from outside, made safe to show: it may colour nothing, move no cursor, turn no line around.
+
+/// Cuts out what a terminal, a mail reader or an eye would take for more than text.
+///
+/// Gone are escape sequences (ECMA-48: CSI, OSC, DCS and the rest, in their 7-bit and 8-bit forms), control characters
+/// other than newline and tab, the overrides, embeddings and isolates that turn the direction of writing (UAX #9), and
+/// byte order marks. CRLF, a lone CR and Unicode's line and paragraph separators become newlines.
+pub fn clean(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\n' | '\t' => clean.push(c),
+            '\r' => {
+                if !rest.as_str().starts_with('\n') {
+                    clean.push('\n');
+                }
+            }
+            '\u{2028}' | '\u{2029}' => clean.push('\n'),
+            '\u{1b}' => rest = after_escape(rest.as_str()).chars(),
+            '\u{9b}' => rest = after_csi(rest.as_str()).chars(),
+            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => rest = after_string(rest.as_str()).chars(),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {}
+            c if c.is_control() => {}
+            c => clean.push(c),
+        }
+    }
+    clean
+}
+
+/// Text from outside as one line of at most `max_chars` characters; a cut shows as `…`.
+pub fn one_line(text: &str, max_chars: usize) -> String {
+    let line = clean(text).replace(['\n', '\t'], " ");
+    super::cut::head(line.trim(), max_chars)
+}
+
+/// What follows an escape sequence whose ESC has been read.
+fn after_escape(rest: &str) -> &str {
+    let mut chars = rest.chars();
+    match chars.next() {
+        Some('[') => after_csi(chars.as_str()),
+        Some(']' | 'P' | 'X' | '^' | '_') => after_string(chars.as_str()),
+        // ESC, intermediate bytes, one final byte.
+        Some(' '..='/') => after(rest.trim_start_matches(|c| matches!(c, ' '..='/')), |c| matches!(c, '0'..='~')),
+        Some('0'..='~') => chars.as_str(),
+        _ => rest,
+    }
+}
+
+/// What follows a control sequence: parameter and intermediate bytes, one final byte.
+fn after_csi(rest: &str) -> &str {
+    after(rest.trim_start_matches(|c| matches!(c, ' '..='?')), |c| matches!(c, '@'..='~'))
+}
+
+/// What follows a control string, which ends at BEL or ST; or at the line's end, so that none can hide the lines after
+/// it.
+fn after_string(rest: &str) -> &str {
+    let Some(end) = rest.find(['\u{7}', '\u{9c}', '\u{1b}', '\r', '\n']) else { return "" };
+    let end = &rest[end..];
+    end.strip_prefix("\u{1b}\\").unwrap_or_else(|| after(end, |c| matches!(c, '\u{7}' | '\u{9c}')))
+}
+
+/// The text without its first character, where that is one of these.
+fn after(text: &str, these: impl Fn(char) -> bool) -> &str {
+    text.strip_prefix(these).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{clean, one_line};
+
+    #[test]
+    fn escape_sequences_leave_only_the_text_between_them() {
+        for (hostile, left) in [
+            ("\u{1b}[31;1mred\u{1b}[0m", "red"),
+            ("\u{9b}31mred", "red"),
+            ("\u{1b}[>4;1mx", "x"),
+            ("\u{1b}]0;title\u{7}a", "a"),
+            ("\u{1b}]8;;http://evil\u{1b}\\link\u{1b}]8;;\u{1b}\\", "link"),
+            ("\u{9d}52;c;ZXZpbA==\u{9c}a", "a"),
+            ("\u{1b}Pq#0\u{1b}\\a", "a"),
+            ("\u{1b}(Ba", "a"),
+            ("\u{1b}ca", "a"),
+            ("\u{1b}", ""),
+            ("\u{1b}[", ""),
+            ("\u{1b}]never ends", ""),
+            ("\u{1b}é", "é"),
+            ("\u{1b}[3\u{1b}[1mx", "x"),
+        ] {
+            assert_eq!(clean(hostile), left, "{hostile:?}");
+        }
+    }
+
+    #[test]
+    fn an_unfinished_control_string_hides_no_more_than_its_line() {
+        assert_eq!(clean("a\u{1b}]0;hidden\nshown"), "a\nshown");
+        assert_eq!(clean("a\u{1b}]0;hidden\u{1b}[31mshown"), "ashown");
+    }
+
+    #[test]
+    fn control_characters_marks_and_turned_writing_are_gone() {
+        assert_eq!(clean("a\0b\u{8}c\u{7f}d\u{85}e\u{feff}f"), "abcdef");
+        assert_eq!(clean("user \u{202e}txt.exe\u{202c} \u{2066}x\u{2069}"), "user txt.exe x");
+    }
+
+    #[test]
+    fn every_line_end_is_a_newline() {
+        assert_eq!(clean("a\r\nb\rc\nd\u{2028}e\r\r\nf"), "a\nb\nc\nd\ne\n\nf");
+        assert_eq!(one_line("a\r\nBcc: x@evil\n\tb\n", 100), "a Bcc: x@evil  b");
+    }
+
+    #[test]
+    fn a_line_is_cut_at_a_character_and_shows_it() {
+        assert_eq!(one_line("🦀🦀🦀", 3), "🦀🦀🦀");
+        assert_eq!(one_line("🦀🦀🦀🦀", 3), "🦀🦀…");
+    }
+}

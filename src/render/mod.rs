@@ -1,0 +1,198 @@
+//! A report in words for people: as a subject line, as plain text, as HTML. Pure: no clock, no file.
+//!
+//! A [`View`] is what every message is made from: its strings are clean and bounded already, so that a template or a
+//! sink has nothing left to do but to escape them for where they go. Log text stays data: in the plain text it is
+//! indented, so that no line of it can pass for a line of ours.
+
+mod clean;
+mod cut;
+mod view;
+
+use handlebars::{Handlebars, RenderError, handlebars_helper, html_escape, no_escape};
+
+use crate::report::Report;
+
+pub use clean::{clean, one_line};
+pub use cut::{head, head_by, tail, tail_by};
+pub use view::{Block, Fact, View};
+
+const TEXT: &str = include_str!("message.txt.hbs");
+const HTML: &str = include_str!("message.html.hbs");
+
+handlebars_helper!(indent: |text: str| text.replace('\n', "\n  "));
+
+/// The report in one line: `[db1] web crashed: exit code 1`.
+pub fn subject(report: &Report) -> String {
+    View::of(report).subject
+}
+
+/// The whole message as plain text.
+pub fn text(report: &Report) -> String {
+    let view = View::of(report);
+    fill(TEXT, no_escape, &view).unwrap_or_else(|why| plain(&view, &why))
+}
+
+/// The whole message as an HTML document for mail readers: tables, inline styles, nothing remote, nothing active.
+pub fn html(report: &Report) -> String {
+    let view = View::of(report);
+    fill(HTML, html_escape, &view).unwrap_or_else(|why| format!("<pre>{}</pre>\n", html_escape(&plain(&view, &why))))
+}
+
+fn fill(template: &str, escape: fn(&str) -> String, view: &View) -> Result<String, RenderError> {
+    let mut registry = Handlebars::new();
+    registry.set_strict_mode(true);
+    registry.register_escape_fn(escape);
+    registry.register_helper("indent", Box::new(indent));
+    registry.render_template(template, view)
+}
+
+/// The message that needs no template: a mistake in one must not cost the news.
+fn plain(view: &View, why: &RenderError) -> String {
+    let logs = view.logs().map(|log| format!("{}:\n{}", log.title, log.text)).collect::<Vec<_>>().join("\n\n");
+    let View { subject, show, .. } = view;
+    format!("{subject}\n\n{logs}\n\n{show}\n\n(This message is short because its template failed: {why})\n")
+}
+
+/// A crash as the tests like it.
+#[cfg(test)]
+pub(crate) fn sample() -> Report {
+    let json = serde_json::json!({
+        "format": crate::report::FORMAT,
+        "id": "20261123t030000-0123456789abcdef",
+        "drill": false,
+        "host": "db1",
+        "stop": {
+            "job": "web",
+            "supervisor": "upstart",
+            "started_at": "2026-11-22T23:47:55.000Z",
+            "stopped_at": "2026-11-23T03:00:00.123Z",
+            "uptime_s": 11_525.1,
+            "pid": 4242,
+            "exit": { "code": 1 },
+        },
+        "verdict": "crashed",
+        "verdict_because": "it was running and nobody had asked it to stop",
+        "cause": {
+            "line": "Error: connect ECONNREFUSED 127.0.0.1:5432",
+            "confidence": "likely",
+            "evidence": [{ "source": "/var/log/upstart/web.log", "text": "Error: connect ECONNREFUSED 127.0.0.1:5432" }],
+        },
+        "fingerprint": "00c0ffee00c0ffee",
+        "sections": [
+            { "collector": "memory", "status": "ok", "text": "512 MiB of 2.0 GiB used", "millis": 1 },
+            { "collector": "log /var/log/upstart/web.log", "status": "ok", "text": "starting\nError: connect\n", "millis": 2 },
+            { "collector": "dmesg", "status": "failed", "text": "not permitted", "millis": 0 },
+        ],
+        "notes": ["the config could not be read"],
+        "runbook": "https://wiki.example.com/web",
+    });
+    serde_json::from_value(json).expect("a report")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{View, fill, html, no_escape, plain, sample, subject, text};
+
+    #[test]
+    fn the_subject_says_where_what_and_why() {
+        let mut report = sample();
+        assert_eq!(subject(&report), "[db1] web crashed: Error: connect ECONNREFUSED 127.0.0.1:5432");
+        report.cause.line.clear();
+        report.stop.instance = Some("a/b".to_owned());
+        report.drill = true;
+        assert_eq!(subject(&report), "DRILL [db1] web (a/b) crashed: exit code 1");
+    }
+
+    #[test]
+    fn the_plain_text_answers_on_one_screen() {
+        assert_eq!(
+            text(&sample()),
+            "\
+web crashed: Error: connect ECONNREFUSED 127.0.0.1:5432
+
+What     web crashed: it was running and nobody had asked it to stop
+Why      Error: connect ECONNREFUSED 127.0.0.1:5432 (likely)
+         /var/log/upstart/web.log: Error: connect ECONNREFUSED 127.0.0.1:5432
+How      exit code 1
+Where    db1, supervised by Upstart
+When     2026-11-23 03:00:00 UTC (started 2026-11-22 23:47:55 UTC)
+Uptime   3h 12m
+Runbook  https://wiki.example.com/web
+
+--- log /var/log/upstart/web.log ---
+  starting
+  Error: connect
+
+--- memory ---
+  512 MiB of 2.0 GiB used
+
+--- dmesg (failed) ---
+  not permitted
+
+--- what lastwords could not do ---
+  the config could not be read
+
+Report 20261123t030000-0123456789abcdef. To see all of it, on db1: lastwords show 20261123t030000-0123456789abcdef
+"
+        );
+    }
+
+    #[test]
+    fn no_log_line_passes_for_one_of_ours() {
+        let mut report = sample();
+        report.sections[1].text = "a\r--- memory ---\nReport {{id}} {{{log}}}".to_owned();
+        let text = text(&report);
+        assert!(text.contains("\n  a\n  --- memory ---\n  Report {{id}} {{{log}}}\n"), "{text}");
+    }
+
+    #[test]
+    fn nothing_from_outside_becomes_markup() {
+        let evil = "</pre><script src=//evil>\"'`=&amp;<img onerror=x>";
+        let mut report = sample();
+        report.host = evil.to_owned();
+        report.stop.job = evil.to_owned();
+        report.stop.instance = Some(evil.to_owned());
+        report.verdict_because = evil.to_owned();
+        report.cause.line = evil.to_owned();
+        report.cause.evidence[0].source = evil.to_owned();
+        report.cause.evidence[0].text = evil.to_owned();
+        report.sections[0].collector = evil.to_owned();
+        report.sections[1].text = evil.to_owned();
+        report.notes = vec![evil.to_owned()];
+        report.runbook = Some(format!("https://{evil}"));
+        let html = html(&report);
+        for markup in ["<script", "<img", "</pre><", "\"'`", "&amp;<"] {
+            assert!(!html.contains(markup), "{markup} in {html}");
+        }
+        assert_eq!(html.matches("<pre ").count(), html.matches("</pre>").count());
+    }
+
+    #[test]
+    fn a_runbook_that_is_no_web_address_is_no_link() {
+        let mut report = sample();
+        assert!(html(&report).contains("<a href=\"https://wiki.example.com/web\">"));
+        report.runbook = Some("javascript:alert(1)".to_owned());
+        assert!(!html(&report).contains("href"));
+    }
+
+    #[test]
+    fn a_hostile_report_makes_a_message_of_bounded_size() {
+        let mut report = sample();
+        let flood = "<\u{1b}[31m".repeat(20_000);
+        report.sections[1].text = flood.clone();
+        report.sections.resize(100, report.sections[1].clone());
+        report.notes = vec![flood.clone(); 100];
+        report.cause.line = flood;
+        assert!(text(&report).len() < 1 << 20);
+        assert!(html(&report).len() < 4 << 20);
+    }
+
+    #[test]
+    fn a_broken_template_still_brings_the_news() {
+        let view = View::of(&sample());
+        let why = fill("{{#if drill}}", no_escape, &view).expect_err("an unclosed block");
+        let message = plain(&view, &why);
+        assert!(message.starts_with("[db1] web crashed") && message.contains("Error: connect\n"), "{message}");
+        fill("{{no_such_thing}}", no_escape, &view).expect_err("an unknown name");
+    }
+}

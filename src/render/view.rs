@@ -1,0 +1,248 @@
+//! A report as people see it: strings, clean and bounded, that only need an escape for where they go.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::clean::{clean, one_line};
+use super::cut::{head, tail};
+use crate::report::{Confidence, Report, Section, Status, Timestamp};
+
+/// What templates and sinks see of a report. Every string is clean; all but a block's text are one line.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct View {
+    /// `[db1] web crashed: exit code 1`; of a drill, `DRILL [db1] …`. At most 200 characters.
+    pub subject: String,
+    /// `web crashed: exit code 1`: the subject for where the host and the drill are said beside it.
+    pub title: String,
+    pub drill: bool,
+    pub host: String,
+    /// `web`, or `web (a/b)` with an instance.
+    pub service: String,
+    /// `web crashed`.
+    pub what: String,
+    /// What the verdict rests on.
+    pub because: String,
+    /// The cause's one line.
+    pub why: String,
+    /// How sure the cause is: `certain`, `likely`, `not proven`.
+    pub confidence: &'static str,
+    pub evidence: Vec<Fact>,
+    /// How the main process ended, where the cause does not say so already.
+    pub exit: Option<String>,
+    pub supervisor: String,
+    /// `2026-11-23 03:00:00 UTC`.
+    pub stopped: String,
+    pub started: Option<String>,
+    /// `3h 12m`.
+    pub uptime: Option<String>,
+    pub runbook: Option<String>,
+    /// Whether the runbook is an address to click on.
+    pub runbook_is_link: bool,
+    /// The logs first, then what else was collected.
+    pub blocks: Vec<Block>,
+    /// What lastwords could not do or had to assume.
+    pub notes: Vec<String>,
+    pub id: String,
+    /// How to see it all: `lastwords show ID`.
+    pub show: String,
+}
+
+/// One piece of evidence.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fact {
+    pub source: String,
+    pub text: String,
+}
+
+/// One section of the report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Block {
+    /// The collector, and what went wrong with it: `memory`, `dmesg (failed)`.
+    pub title: String,
+    /// Whether this is a service's log.
+    pub is_log: bool,
+    /// The text, without empty lines around it.
+    pub text: String,
+}
+
+/// In characters: no message is longer than a few of these, whatever a report holds.
+const LINE: usize = 500;
+const LOG: usize = 40_000;
+const OTHER: usize = 8_000;
+const BLOCKS: usize = 24;
+const ITEMS: usize = 24;
+
+impl View {
+    /// The report for people.
+    pub fn of(report: &Report) -> Self {
+        let stop = &report.stop;
+        let host = one_line(&report.host, 80);
+        let service = one_line(&stop.service(), 80);
+        let what = format!("{service} {}", report.verdict);
+        let exit = one_line(&stop.exit.to_string(), 120);
+        let why = Some(one_line(&report.cause.line, LINE)).filter(|line| !line.is_empty()).unwrap_or(exit.clone());
+        let title = format!("{what}: {why}");
+        let drill = if report.drill { "DRILL " } else { "" };
+        let runbook = report.runbook.as_deref().map(|runbook| one_line(runbook, LINE));
+        Self {
+            subject: head(&format!("{drill}[{host}] {title}"), 200),
+            drill: report.drill,
+            because: one_line(&report.verdict_because, LINE),
+            confidence: match report.cause.confidence {
+                Confidence::Certain => "certain",
+                Confidence::Likely => "likely",
+                Confidence::None => "not proven",
+            },
+            evidence: few(&report.cause.evidence, |fact| Fact {
+                source: one_line(&fact.source, 200),
+                text: one_line(&fact.text, LINE),
+            }),
+            supervisor: stop.supervisor.to_string(),
+            stopped: moment(stop.stopped_at),
+            started: stop.started_at.map(moment),
+            uptime: stop.uptime_s.and_then(words),
+            runbook_is_link: runbook
+                .as_deref()
+                .is_some_and(|runbook| runbook.starts_with("https://") || runbook.starts_with("http://")),
+            runbook,
+            blocks: blocks(&report.sections),
+            notes: few(&report.notes, |note| one_line(note, LINE)),
+            id: report.id.to_string(),
+            show: format!("lastwords show {}", report.id),
+            host,
+            service,
+            what,
+            exit: Some(exit).filter(|exit| !why.contains(exit)),
+            why,
+            title,
+        }
+    }
+
+    /// The service's logs.
+    pub fn logs(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.iter().filter(|block| block.is_log)
+    }
+}
+
+/// The first of many.
+fn few<T, U>(items: &[T], view: impl Fn(&T) -> U) -> Vec<U> {
+    items.iter().take(ITEMS).map(view).collect()
+}
+
+/// The sections in the order in which people want them.
+fn blocks(sections: &[Section]) -> Vec<Block> {
+    const ORDER: [&str; 6] = ["log", "memory", "load", "disk", "processes", "dmesg"];
+    let rank = |section: &&Section| ORDER.iter().position(|kind| *kind == kind_of(section)).unwrap_or(ORDER.len());
+    let mut sections: Vec<_> = sections.iter().collect();
+    sections.sort_by_key(rank);
+    sections.into_iter().take(BLOCKS).map(Block::of).collect()
+}
+
+/// The collector's kind: a log's name goes on with its path.
+fn kind_of(section: &Section) -> &str {
+    if section.collector.starts_with("log ") { "log" } else { &section.collector }
+}
+
+impl Block {
+    fn of(section: &Section) -> Self {
+        let name = one_line(&section.collector, 200);
+        let text = clean(&section.text);
+        let text = text.trim_start_matches('\n').trim_end();
+        Self {
+            title: match section.status {
+                Status::Ok => name,
+                Status::Failed => format!("{name} (failed)"),
+                Status::Denied => format!("{name} (not permitted)"),
+                Status::TimedOut => format!("{name} (timed out)"),
+            },
+            is_log: kind_of(section) == "log",
+            // Of what grows at its end, the end counts.
+            text: match kind_of(section) {
+                "log" => tail(text, LOG),
+                "dmesg" => tail(text, OTHER),
+                _ => head(text, OTHER),
+            },
+        }
+    }
+}
+
+/// `2026-11-23 03:00:00 UTC`
+fn moment(time: Timestamp) -> String {
+    let time = time.to_string();
+    let seconds = time.split('.').next().unwrap_or(&time);
+    format!("{} UTC", seconds.replace('T', " "))
+}
+
+/// The two greatest units of a number of seconds: `3h 12m`; `None` where it is no length of time.
+fn words(seconds: f64) -> Option<String> {
+    let exact = Duration::try_from_secs_f64(seconds).ok()?;
+    let shown = if exact < Duration::from_secs(1) {
+        Duration::from_millis(exact.subsec_millis().into())
+    } else {
+        Duration::from_secs(exact.as_secs())
+    };
+    let words = humantime::format_duration(shown).to_string();
+    Some(words.split(' ').take(2).collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{View, words};
+    use crate::render::sample;
+    use crate::report::{Section, Status};
+
+    fn section(collector: &str, text: &str) -> Section {
+        Section {
+            collector: collector.to_owned(),
+            status: Status::Ok,
+            text: text.to_owned(),
+            data: serde_json::Value::Null,
+            millis: 1,
+        }
+    }
+
+    #[test]
+    fn an_uptime_is_said_in_its_two_greatest_units() {
+        for (seconds, said) in
+            [(0.0, "0s"), (0.4129, "412ms"), (3.9, "3s"), (11_525.2, "3h 12m"), (90_061.0, "1day 1h")]
+        {
+            assert_eq!(words(seconds).as_deref(), Some(said));
+        }
+        for nonsense in [f64::NAN, f64::INFINITY, -1.0, f64::MAX] {
+            assert_eq!(words(nonsense), None);
+        }
+    }
+
+    #[test]
+    fn logs_come_first_and_strange_collectors_last() {
+        let mut report = sample();
+        report.sections =
+            ["queue depth", "dmesg", "disk", "log /a", "memory", "log /b"].map(|name| section(name, "x")).to_vec();
+        let titles: Vec<_> = View::of(&report).blocks.into_iter().map(|block| block.title).collect();
+        assert_eq!(titles, ["log /a", "log /b", "memory", "disk", "dmesg", "queue depth"]);
+    }
+
+    #[test]
+    fn a_log_keeps_its_end_and_a_table_its_beginning() {
+        let long = (0..20_000).map(|i| format!("line {i}")).collect::<Vec<_>>().join("\n");
+        let mut report = sample();
+        report.sections = vec![section("log", &long), section("processes", &long)];
+        let view = View::of(&report);
+        assert!(view.blocks[0].text.starts_with("…\nline 1") && view.blocks[0].text.ends_with("line 19999"));
+        assert!(view.blocks[1].text.starts_with("line 0\n") && view.blocks[1].text.ends_with('…'));
+        assert_eq!(view.logs().count(), 1);
+    }
+
+    #[test]
+    fn a_hostile_name_leaves_a_subject_of_one_bounded_line() {
+        let mut report = sample();
+        report.drill = true;
+        report.stop.job = format!("web\r\nBcc: x@evil\u{1b}[2J\u{202e}{}", "🦀".repeat(10_000));
+        report.cause.line = "y".repeat(10_000);
+        let subject = View::of(&report).subject;
+        assert!(subject.starts_with("DRILL [db1] web Bcc: x@evil🦀🦀"), "{subject}");
+        assert!(subject.contains("… crashed: yyy") && subject.ends_with('…'), "{subject}");
+        assert_eq!(subject.chars().count(), 200);
+    }
+}

@@ -1,0 +1,148 @@
+//! What the sinks that speak HTTP share: a client that goes only where it was sent, and answers of bounded size.
+
+use std::io::Read;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::blocking::{Client, RequestBuilder};
+use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{StatusCode, Url};
+
+/// How long one request may take, from the name's resolution to the answer's last byte.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How short and how long a server may ask to be left alone.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
+const MOST_WAIT: Duration = Duration::from_hours(1);
+
+/// A client that takes no proxy from the environment, which the job that died may have filled, and follows no redirect:
+/// a report goes where the config says or nowhere.
+///
+/// # Errors
+/// Where the system gives no thread or no certificates for it.
+pub fn client() -> Result<Client> {
+    super::use_ring();
+    Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .timeout(TIMEOUT)
+        .user_agent(concat!("lastwords/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .context("cannot make an HTTP client")
+}
+
+/// Takes an address that the config names: `https`, or `http` to this machine.
+///
+/// # Errors
+/// Where it is something else. The text does not repeat the address, which may be a secret.
+pub fn address(text: &str) -> Result<Url> {
+    let url = Url::parse(text).context("expected an address such as https://example.com/path")?;
+    let here = url.host_str().is_some_and(is_loopback);
+    ensure!(
+        url.scheme() == "https" || (url.scheme() == "http" && here),
+        "expected an address that starts with https:// (http:// goes to this machine only)"
+    );
+    Ok(url)
+}
+
+/// Whether this name or address is the machine itself, so that nobody listens in between.
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// What a server said.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    /// How long it wants to be left alone, within 1 s and 1 h.
+    pub retry_after: Option<Duration>,
+    /// The beginning of its answer's body.
+    pub body: String,
+}
+
+/// Sends a request and reads its answer, of the body at most `max_body` bytes.
+///
+/// # Errors
+/// Where there was no answer. The text holds no URL.
+pub fn ask(request: RequestBuilder, max_body: u64) -> Result<Answer> {
+    let response = request.send().map_err(reqwest::Error::without_url)?;
+    let (status, retry_after) = (response.status(), retry_after(response.headers()));
+    let mut body = Vec::new();
+    // What has come of a body that breaks off may still say something.
+    let _ = response.take(max_body).read_to_end(&mut body);
+    Ok(Answer { status, retry_after, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which counts from the server's own `Date`: its clock and ours
+/// need not agree.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    let asked = text(RETRY_AFTER)?;
+    let wait = if !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit()) {
+        asked.parse().map_or(MOST_WAIT, Duration::from_secs)
+    } else {
+        date(asked)?.duration_since(date(text(DATE)?)?).unwrap_or_default()
+    };
+    Some(wait.clamp(LEAST_WAIT, MOST_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+
+    use super::{address, is_loopback, retry_after};
+
+    fn wait(retry: &'static str, date: &'static str) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, HeaderValue::from_static(retry));
+        headers.insert(DATE, HeaderValue::from_static(date));
+        retry_after(&headers).as_ref().map(Duration::as_secs)
+    }
+
+    #[test]
+    fn a_wait_in_seconds_is_held_within_a_second_and_an_hour() {
+        for (asked, seconds) in
+            [("30", 30), ("0", 1), ("3600", 3600), ("1000000000", 3600), ("99999999999999999999999", 3600)]
+        {
+            assert_eq!(wait(asked, ""), Some(seconds), "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_wait_until_a_date_counts_from_the_servers_own_clock() {
+        let now = "Mon, 23 Nov 2026 03:00:00 GMT";
+        assert_eq!(wait("Mon, 23 Nov 2026 03:02:00 GMT", now), Some(120));
+        assert_eq!(wait("Mon, 23 Nov 2026 02:00:00 GMT", now), Some(1));
+        assert_eq!(wait("Mon, 23 Nov 2099 02:00:00 GMT", now), Some(3600));
+        assert_eq!(wait("Mon, 23 Nov 2026 03:02:00 GMT", "no date"), None);
+    }
+
+    #[test]
+    fn a_wait_that_says_nothing_is_none() {
+        for nonsense in ["", "-5", "soon", "1.5", "0x10"] {
+            assert_eq!(wait(nonsense, "Mon, 23 Nov 2026 03:00:00 GMT"), None, "{nonsense}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn only_https_leaves_the_machine() {
+        for good in
+            ["https://hooks.slack.com/services/T/B/x", "http://127.0.0.1:8080/x", "http://[::1]/", "http://localhost/"]
+        {
+            assert!(address(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["http://hooks.slack.com/secret", "ftp://127.0.0.1/secret", "secret", "http://127.0.0.1.evil/secret", ""]
+        {
+            let why = format!("{:#}", address(bad).expect_err(bad));
+            assert!(!why.contains("secret"), "{why}");
+        }
+        assert!(is_loopback("127.8.8.8") && !is_loopback("128.0.0.1"));
+    }
+}

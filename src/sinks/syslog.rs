@@ -1,0 +1,115 @@
+//! Syslog: one record a report, to the local socket or to a server by UDP, TCP or TLS.
+//!
+//! Key | Values | Default
+//! ----|--------|--------
+//! `name` | The sink's name. | –
+//! `address` | `"unix:/path"`, `"udp://host:port"`, `"tcp://host:port"`, `"tls://host:port"`. Without a port: 514 for UDP (RFC 5426), 6514 for TLS (RFC 5425), 601 for TCP (syslog-conn at IANA; RFC 6587 names none). | `"unix:/dev/log"`
+//! `facility` | `kern user mail daemon auth syslog lpr news uucp cron authpriv ftp local0`…`local7` | `"daemon"`
+//! `format` | `"rfc5424"`; for the local socket also `"rfc3164"`. | `"rfc3164"` for the local socket, else `"rfc5424"`
+//! `ca_file` | For TLS: the certificate authorities to trust, in PEM, instead of the system's. | –
+//!
+//! ```toml
+//! [[sink.syslog]]
+//! name = "loghost"
+//! address = "tls://logs.example.com"
+//! ca_file = "/etc/lastwords/ca.pem"
+//! ```
+//!
+//! A record is one line of at most 1,024 bytes: what happened, why, and the report's id, the same at every try. RFC 5424
+//! records carry the facts as structured data, too, under `lastwords@32473`: 32473 is the number that RFC 5612 keeps for
+//! documentation, since lastwords has none of its own. A crash has the severity `err`, a drill `notice`.
+//!
+//! Syslog has no receipts. TCP and TLS are framed by octet count (RFC 6587, RFC 5425), then closed in order, so that a
+//! connection that broke underway is noticed; nobody acknowledges a datagram.
+
+mod record;
+mod transport;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use serde::Deserialize;
+
+use crate::host::Host;
+use crate::report::Report;
+use crate::sinks::{Receipt, SendError, Sink};
+use record::Facility;
+use transport::{Address, Trust};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Syslog {
+    name: String,
+    #[serde(default)]
+    address: Address,
+    #[serde(default)]
+    facility: Facility,
+    format: Option<Format>,
+    ca_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Rfc3164,
+    Rfc5424,
+}
+
+impl Syslog {
+    /// The record, and whom to trust with it.
+    fn prepare(&self, report: &Report, host: &Host) -> Result<(String, Trust)> {
+        let local = matches!(self.address, Address::Unix(_));
+        let format = self.format.unwrap_or(if local { Format::Rfc3164 } else { Format::Rfc5424 });
+        ensure!(local || format == Format::Rfc5424, "format = \"rfc3164\" is for the local socket only");
+        ensure!(
+            self.ca_file.is_none() || matches!(self.address, Address::Tls(_)),
+            "ca_file is for an address that starts with tls://, and {} does not",
+            self.address
+        );
+        let record = match format {
+            Format::Rfc3164 => record::rfc3164(report, self.facility),
+            Format::Rfc5424 => record::rfc5424(report, self.facility),
+        };
+        Ok((record, Trust::new(&self.address, self.ca_file.as_deref(), host)?))
+    }
+}
+
+impl Sink for Syslog {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> &'static str {
+        "syslog"
+    }
+
+    fn preview(&self, report: &Report, host: &Host) -> Result<String> {
+        let (record, _) = self.prepare(report, host)?;
+        Ok(format!("to {}, {} bytes:\n{record}\n", self.address, record.len()))
+    }
+
+    fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
+        let (record, trust) =
+            self.prepare(report, host).map_err(|why| SendError::Refused { why: format!("{why:#}") })?;
+        transport::send(&self.address, record.as_bytes(), &trust, host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_local_socket_speaks_rfc3164_and_only_tls_takes_a_ca_file() {
+        let prepare = |toml: &str| {
+            let sink: Syslog = toml::from_str(&format!("name = 'x'\n{toml}")).unwrap();
+            sink.prepare(&record::tests::report(), &Host::new("/", "/")).map(|(record, _)| record)
+        };
+        assert!(prepare("").unwrap().starts_with("<27>lastwords: "));
+        assert!(prepare("format = 'rfc5424'").unwrap().starts_with("<27>1 "));
+        assert!(prepare("address = 'udp://loghost'").unwrap().starts_with("<27>1 "));
+        assert!(prepare("address = 'udp://loghost'\nformat = 'rfc3164'").is_err());
+        assert!(prepare("address = 'tcp://loghost'\nca_file = '/x'").is_err());
+        assert!(prepare("address = 'tls://loghost'\nca_file = '/nonexistent'").is_err());
+    }
+}

@@ -1,0 +1,288 @@
+//! A report as one line of at most 1,024 bytes: what RFC 5424 §6.1 asks every receiver to take is 480, what they do take
+//! is 1,024 (RFC 3164 §4.1) and more.
+
+use std::fmt::Write as _;
+
+use serde::Deserialize;
+
+use crate::render::{View, one_line};
+use crate::report::{Report, Verdict};
+
+/// How long a record may be, in bytes.
+const MAX: usize = 1024;
+/// What RFC 5424 §6.4 puts before a text in UTF-8.
+const BOM: char = '\u{feff}';
+
+/// Which part of the system speaks: RFC 5424 §6.2.1, in its order.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Facility {
+    Kern,
+    User,
+    Mail,
+    #[default]
+    Daemon,
+    Auth,
+    Syslog,
+    Lpr,
+    News,
+    Uucp,
+    Cron,
+    Authpriv,
+    Ftp,
+    Local0 = 16,
+    Local1,
+    Local2,
+    Local3,
+    Local4,
+    Local5,
+    Local6,
+    Local7,
+}
+
+/// The record with structured data.
+pub fn rfc5424(report: &Report, facility: Facility) -> String {
+    let stop = &report.stop;
+    let host: String = report.host.chars().filter(char::is_ascii_graphic).take(128).collect();
+    let host = if host.is_empty() { "-" } else { &host };
+    let mut record = format!("<{}>1 {} {host} lastwords - ", priority(report, facility), stop.stopped_at);
+    let _ = write!(record, "{} [lastwords@32473", message_id(report));
+    let verdict = serde_json::to_value(report.verdict).unwrap_or_default();
+    param(&mut record, "report", report.id.as_str(), 32);
+    param(&mut record, "job", &stop.job, 128);
+    if let Some(instance) = &stop.instance {
+        param(&mut record, "instance", instance, 64);
+    }
+    param(&mut record, "verdict", verdict.as_str().unwrap_or_default(), 16);
+    param(&mut record, "exit", &stop.exit.to_string(), 64);
+    if let Some(seconds) = stop.uptime_s {
+        param(&mut record, "uptime", &format!("{seconds:.3}"), 16);
+    }
+    param(&mut record, "fingerprint", &report.fingerprint, 16);
+    param(&mut record, "drill", &report.drill.to_string(), 5);
+    record.push_str("] ");
+    record.push(BOM);
+    finish(record, report)
+}
+
+/// The record as local programs write it, without a time: the daemon on the other end of the socket puts its own, and
+/// lastwords does not know the local zone that RFC 3164 wants.
+pub fn rfc3164(report: &Report, facility: Facility) -> String {
+    finish(format!("<{}>lastwords: ", priority(report, facility)), report)
+}
+
+/// Facility and severity (RFC 5424 §6.2.1).
+fn priority(report: &Report, facility: Facility) -> u8 {
+    let severity = match report.verdict {
+        _ if report.drill => 5,
+        Verdict::Crashed | Verdict::AbortedStart => 3,
+        Verdict::Unknown => 4,
+        Verdict::Planned => 5,
+    };
+    facility as u8 * 8 + severity
+}
+
+fn message_id(report: &Report) -> &'static str {
+    match report.verdict {
+        _ if report.drill => "DRILL",
+        Verdict::Crashed => "CRASH",
+        Verdict::AbortedStart => "ABORTED-START",
+        Verdict::Planned => "PLANNED-STOP",
+        Verdict::Unknown => "STOP",
+    }
+}
+
+/// Adds one parameter of the structured data, escaped (RFC 5424 §6.3.3), its value at most `max` bytes long.
+fn param(record: &mut String, name: &str, value: &str, max: usize) {
+    let _ = write!(record, " {name}=\"");
+    let end = record.len() + max;
+    for c in one_line(value, max).chars() {
+        let escape = matches!(c, '"' | '\\' | ']');
+        if record.len() + usize::from(escape) + c.len_utf8() > end {
+            break;
+        }
+        if escape {
+            record.push('\\');
+        }
+        record.push(c);
+    }
+    record.push('"');
+}
+
+/// Adds the message for people: what happened and why, cut to fit, then when, and the report's id.
+fn finish(mut record: String, report: &Report) -> String {
+    let View { title, stopped, show, .. } = View::of(report);
+    let said = format!("{}{title}", if report.drill { "DRILL: " } else { "" });
+    let rest = format!(" (at {stopped}; see: {show})");
+    let room = MAX.saturating_sub(record.len() + rest.len());
+    if said.len() <= room {
+        record += &said;
+    } else {
+        record += &said[..said.floor_char_boundary(room.saturating_sub('…'.len_utf8()))];
+        record.push('…');
+    }
+    record + &rest
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::report::{Cause, Confidence, Exit, FORMAT, ReportId, Stop, Supervisor, Timestamp};
+
+    pub fn report() -> Report {
+        let stopped_at = Timestamp::new(SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_402_800_123));
+        Report {
+            format: FORMAT,
+            id: ReportId::new(stopped_at, 0xfeed),
+            drill: false,
+            host: "db1".to_owned(),
+            stop: Stop {
+                job: "web".to_owned(),
+                instance: None,
+                supervisor: Supervisor::Upstart,
+                started_at: None,
+                stopped_at,
+                uptime_s: Some(12.5),
+                pid: Some(7),
+                exit: Exit::Signal { name: "SEGV".to_owned(), core_dumped: true },
+            },
+            verdict: Verdict::Crashed,
+            verdict_because: "nobody asked for it".to_owned(),
+            cause: Cause { line: "invalid memory access".to_owned(), confidence: Confidence::Likely, evidence: vec![] },
+            fingerprint: "0123456789abcdef".to_owned(),
+            sections: vec![],
+            notes: vec![],
+            runbook: None,
+        }
+    }
+
+    /// A record taken apart by the letter of RFC 5424's grammar.
+    struct Parsed {
+        header: Vec<String>,
+        params: Vec<(String, String)>,
+        message: String,
+    }
+
+    fn parse(record: &str) -> Result<Parsed, String> {
+        let (pri, rest) = record.strip_prefix('<').and_then(|rest| rest.split_once('>')).ok_or("no PRI")?;
+        if pri.starts_with('0') || pri.parse::<u8>().map_err(|e| e.to_string())? > 191 {
+            return Err(format!("PRI {pri}"));
+        }
+        let mut words = rest.splitn(7, ' ');
+        let mut header: Vec<String> = words.by_ref().take(6).map(str::to_owned).collect();
+        header.insert(0, pri.to_owned());
+        let graphic =
+            |text: &str, max: usize| (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        let limits = [3, 1, 32, 255, 48, 128, 32];
+        if header.len() != 7 || header[1] != "1" || !header.iter().zip(limits).all(|(text, max)| graphic(text, max)) {
+            return Err(format!("header {header:?}"));
+        }
+        humantime::parse_rfc3339(&header[2]).map_err(|e| e.to_string())?;
+        let mut rest = words.next().and_then(|rest| rest.strip_prefix("[lastwords@32473")).ok_or("no SD-ID")?;
+        let mut params = Vec::new();
+        while let Some(param) = rest.strip_prefix(' ') {
+            let (name, value) = param.split_once("=\"").ok_or("no =\"")?;
+            if !graphic(name, 32) || name.contains(['=', ']', '"']) {
+                return Err(format!("PARAM-NAME {name}"));
+            }
+            let (mut unescaped, mut chars) = (String::new(), value.chars());
+            loop {
+                match chars.next().ok_or("open value")? {
+                    '"' => break,
+                    ']' => return Err("bare ] in a value".to_owned()),
+                    '\\' => unescaped.push(chars.next().filter(|c| "\"\\]".contains(*c)).ok_or("bad escape")?),
+                    c => unescaped.push(c),
+                }
+            }
+            params.push((name.to_owned(), unescaped));
+            rest = chars.as_str();
+        }
+        let message = rest.strip_prefix("] \u{feff}").ok_or("no end of SD, or no BOM")?.to_owned();
+        Ok(Parsed { header, params, message })
+    }
+
+    #[test]
+    fn a_crash_is_one_record_of_structured_facts() {
+        let record = rfc5424(&report(), Facility::Daemon);
+        let parsed = parse(&record).unwrap();
+        assert_eq!(parsed.header, ["27", "1", "2026-11-23T03:00:00.123Z", "db1", "lastwords", "-", "CRASH"]);
+        let params: Vec<_> = parsed.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            params,
+            [
+                "report=20261123t030000-000000000000feed",
+                "job=web",
+                "verdict=crashed",
+                "exit=killed by SIGSEGV (invalid memory access), core dumped",
+                "uptime=12.500",
+                "fingerprint=0123456789abcdef",
+                "drill=false"
+            ]
+        );
+        assert_eq!(
+            parsed.message,
+            "web crashed: invalid memory access (at 2026-11-23 03:00:00 UTC; \
+             see: lastwords show 20261123t030000-000000000000feed)"
+        );
+    }
+
+    #[test]
+    fn a_drill_is_a_notice_that_says_drill() {
+        let drill = Report { drill: true, ..report() };
+        assert!(rfc3164(&drill, Facility::Local7).starts_with("<189>lastwords: DRILL: web crashed: "));
+        let parsed = parse(&rfc5424(&drill, Facility::User)).unwrap();
+        assert_eq!((parsed.header[0].as_str(), parsed.header[6].as_str()), ("13", "DRILL"));
+    }
+
+    #[test]
+    fn a_long_cause_fills_the_record_to_its_limit_and_the_id_stays() {
+        let mut long = report();
+        for filler in ["é", "…", "😀"] {
+            long.cause.line = filler.repeat(5000);
+            for record in [rfc5424(&long, Facility::Local0), rfc3164(&long, Facility::Local0)] {
+                assert!((MAX - 3..=MAX).contains(&record.len()), "{} bytes of {filler}", record.len());
+                assert!(
+                    record.ends_with(
+                        "… (at 2026-11-23 03:00:00 UTC; see: lastwords show 20261123t030000-000000000000feed)"
+                    )
+                );
+            }
+        }
+        long.cause.line = "x".to_owned();
+        let room = MAX + 1 - rfc5424(&long, Facility::Daemon).len();
+        long.cause.line = "é".repeat(room / 2) + &"x".repeat(room % 2);
+        let full = rfc5424(&long, Facility::Daemon);
+        assert_eq!((full.len(), full.contains('…')), (MAX, false));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_texts_are_data(
+            text in proptest::collection::vec(prop_oneof![any::<char>(), prop::sample::select(vec!['"', '\\', ']', '\n', '\u{1b}', '\0', ' ', '[', '\u{2028}', '\u{feff}'])], 0..400),
+            drill: bool,
+            uptime: f64,
+        ) {
+            let text: String = text.into_iter().collect();
+            let mut hostile = report();
+            hostile.drill = drill;
+            hostile.host.clone_from(&text);
+            hostile.stop.job.clone_from(&text);
+            hostile.stop.instance = Some(text.clone());
+            hostile.stop.uptime_s = Some(uptime);
+            hostile.stop.exit = Exit::Signal { name: text.clone(), core_dumped: true };
+            hostile.fingerprint.clone_from(&text);
+            hostile.cause.line.clone_from(&text);
+            let record = rfc5424(&hostile, Facility::Daemon);
+            prop_assert!(record.len() <= MAX && rfc3164(&hostile, Facility::Daemon).len() <= MAX);
+            prop_assert!(!record.contains(char::is_control));
+            let parsed = parse(&record).map_err(TestCaseError::fail)?;
+            prop_assert!(one_line(&text, 500).starts_with(parsed.params[1].1.trim_end_matches('…')));
+            prop_assert!(parsed.message.contains("see: lastwords show 20261123t030000-000000000000feed)"));
+            prop_assert!(!rfc3164(&hostile, Facility::Daemon).contains(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! Where a record goes, and how it gets there: every wait has an end, a slow resolver's excepted.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rustix::net::sockopt::set_tcp_user_timeout;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls_platform_verifier::Verifier;
+use serde::Deserialize;
+
+use crate::host::Host;
+use crate::sinks::{Receipt, SendError};
+
+/// How long connecting and writing may take, each.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the peer's TCP may leave bytes unacknowledged, in milliseconds.
+const UNACKNOWLEDGED: u32 = 5000;
+/// How long the peer may take to close after us. Longer than [`UNACKNOWLEDGED`]: if it ends, the peer has every byte.
+const CLOSING: Duration = Duration::from_secs(6);
+/// How long a host may take to say that nobody listens to its UDP port.
+const REFUSAL: Duration = Duration::from_millis(200);
+
+/// Where records go.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Address {
+    Unix(PathBuf),
+    Udp(Server),
+    Tcp(Server),
+    Tls(Server),
+}
+
+#[derive(Debug, PartialEq)]
+pub struct Server {
+    host: String,
+    port: u16,
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self::Unix("/dev/log".into())
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let parsed = if let Some(path) = text.strip_prefix("unix:") {
+            path.starts_with('/').then(|| Self::Unix(path.into()))
+        } else {
+            text.split_once("://").and_then(|(scheme, rest)| match scheme {
+                "udp" => Server::parse(rest, 514).map(Self::Udp),
+                "tcp" => Server::parse(rest, 601).map(Self::Tcp),
+                "tls" => Server::parse(rest, 6514).map(Self::Tls),
+                _ => None,
+            })
+        };
+        parsed.ok_or_else(|| {
+            format!("expected unix:/path, udp://host:port, tcp://host:port or tls://host:port, found {text:?}")
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Udp(server) => write!(f, "udp://{server}"),
+            Self::Tcp(server) => write!(f, "tcp://{server}"),
+            Self::Tls(server) => write!(f, "tls://{server}"),
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+impl Server {
+    /// `host`, `host:port`, `[2001:db8::1]:port`.
+    fn parse(text: &str, default_port: u16) -> Option<Self> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']')?;
+                host.parse::<Ipv6Addr>().ok()?;
+                (host, port)
+            }
+            None => text.split_at(text.find(':').unwrap_or(text.len())),
+        };
+        let port = match port.strip_prefix(':') {
+            Some(port) => port.parse().ok()?,
+            None if port.is_empty() => default_port,
+            None => return None,
+        };
+        let sound = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:".contains(c));
+        (sound && port != 0).then(|| Self { host: host.to_owned(), port })
+    }
+
+    fn resolve(&self) -> Result<Vec<SocketAddr>> {
+        let found = (self.host.as_str(), self.port).to_socket_addrs();
+        let found: Vec<_> = found.with_context(|| format!("cannot resolve {}", self.host))?.collect();
+        ensure!(!found.is_empty(), "{} has no address", self.host);
+        Ok(found)
+    }
+}
+
+/// Whom TLS trusts, and as whom it expects the server; nothing for the other transports.
+pub struct Trust(Option<(Arc<ClientConfig>, ServerName<'static>)>);
+
+impl Trust {
+    /// The system's certificate authorities, or those of `ca_file` alone.
+    ///
+    /// # Errors
+    /// Where there are none, or the server's name cannot be one.
+    pub fn new(address: &Address, ca_file: Option<&Path>, host: &Host) -> Result<Self> {
+        let Address::Tls(server) = address else { return Ok(Self(None)) };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+        let config = match ca_file {
+            Some(file) => config.with_root_certificates(authorities(&host.configured(file))?),
+            None => config.dangerous().with_custom_certificate_verifier(Arc::new(Verifier::new(provider)?)),
+        };
+        let name = ServerName::try_from(server.host.clone())
+            .with_context(|| format!("{} is no name that a certificate could have", server.host))?;
+        Ok(Self(Some((Arc::new(config.with_no_client_auth()), name))))
+    }
+}
+
+fn authorities(file: &Path) -> Result<RootCertStore> {
+    let mut store = RootCertStore::empty();
+    let context = || format!("cannot read certificates from the ca_file {}", file.display());
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|why| anyhow!("{why}")).with_context(context)? {
+        let certificate = certificate.map_err(|why| anyhow!("{why}")).with_context(context)?;
+        store.add(certificate).with_context(context)?;
+    }
+    ensure!(!store.is_empty(), "the ca_file {} holds no certificate in PEM", file.display());
+    Ok(store)
+}
+
+/// Sends one record.
+pub fn send(address: &Address, record: &[u8], trust: &Trust, host: &Host) -> Result<Receipt, SendError> {
+    let sent = match (address, &trust.0) {
+        (Address::Unix(path), _) => send_local(&host.path(path), record),
+        (Address::Udp(server), _) => send_datagram(server, record),
+        (Address::Tls(server), Some((config, name))) => send_tls(server, record, config, name),
+        (Address::Tcp(server) | Address::Tls(server), _) => send_stream(server, record),
+    };
+    sent.map(|how| format!("{address}: {how}"))
+        .map_err(|why| SendError::Retry { after: None, why: format!("{address}: {why:#}") })
+}
+
+/// To the socket of a daemon on this machine, never waiting: a socket that nobody reads is full after 11 datagrams.
+fn send_local(path: &Path, record: &[u8]) -> Result<&'static str> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    match socket.send_to(record, path) {
+        Ok(_) => Ok("handed to the local syslog daemon"),
+        Err(why) => match why.kind() {
+            ErrorKind::WouldBlock => bail!("the socket is full: the syslog daemon does not read it"),
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => bail!("no syslog daemon listens there ({why})"),
+            _ => Err(why.into()),
+        },
+    }
+}
+
+fn send_datagram(server: &Server, record: &[u8]) -> Result<&'static str> {
+    let mut last = anyhow!("no address");
+    for to in server.resolve()? {
+        match try_datagram(to, record) {
+            Ok(()) => return Ok("sent; UDP: nobody acknowledges"),
+            Err(why) => last = anyhow!(why).context(format!("cannot send to {to}")),
+        }
+    }
+    Err(last)
+}
+
+fn try_datagram(to: SocketAddr, record: &[u8]) -> io::Result<()> {
+    let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
+    socket.connect(to)?;
+    socket.set_write_timeout(Some(REFUSAL))?;
+    socket.set_read_timeout(Some(REFUSAL))?;
+    socket.send(record)?;
+    match socket.recv(&mut [0]) {
+        Err(why) if why.kind() == ErrorKind::ConnectionRefused => Err(why),
+        _ => Ok(()),
+    }
+}
+
+fn send_stream(server: &Server, record: &[u8]) -> Result<&'static str> {
+    let mut stream = Bounded::connect(server)?;
+    stream.write_all(&framed(record)).map_err(broken)?;
+    stream.closing()?;
+    closed(&mut stream)
+}
+
+fn send_tls(
+    server: &Server,
+    record: &[u8],
+    config: &Arc<ClientConfig>,
+    name: &ServerName<'static>,
+) -> Result<&'static str> {
+    let mut stream = Bounded::connect(server)?;
+    let mut session = ClientConnection::new(config.clone(), name.clone())?;
+    {
+        let mut tls = rustls::Stream::new(&mut session, &mut stream);
+        tls.write_all(&framed(record)).map_err(broken)?;
+        tls.conn.send_close_notify();
+        tls.flush().map_err(broken)?;
+    }
+    stream.closing()?;
+    closed(&mut rustls::Stream::new(&mut session, &mut stream))
+}
+
+/// With its length before it: RFC 6587 §3.4.1, RFC 5425 §4.3.
+fn framed(record: &[u8]) -> Vec<u8> {
+    [format!("{} ", record.len()).as_bytes(), record].concat()
+}
+
+fn broken(why: io::Error) -> anyhow::Error {
+    match why.kind() {
+        ErrorKind::WouldBlock => anyhow!("the peer took too long: more than {} s", PATIENCE.as_secs()),
+        _ => anyhow!(why).context("the connection broke"),
+    }
+}
+
+/// Waits for the peer to close, too: it does not before it has read everything, and a reset says that it has not.
+fn closed(stream: &mut impl Read) -> Result<&'static str> {
+    let mut ignored = [0; 1024];
+    loop {
+        match stream.read(&mut ignored) {
+            Ok(0) => return Ok("sent, and the peer closed in order; syslog has no acknowledgement"),
+            Ok(_) => {}
+            Err(why) => match why.kind() {
+                ErrorKind::Interrupted => {}
+                // Without TLS's own good-bye, which many leave out.
+                ErrorKind::UnexpectedEof => return Ok("sent, and the peer closed; syslog has no acknowledgement"),
+                ErrorKind::WouldBlock => return Ok("the peer's TCP has it all; syslog has no acknowledgement"),
+                _ => return Err(why).context("the peer broke off before it had it all"),
+            },
+        }
+    }
+}
+
+/// A connection on which no sum of reads and writes takes longer than one time limit.
+struct Bounded {
+    stream: TcpStream,
+    until: Instant,
+}
+
+impl Bounded {
+    fn connect(server: &Server) -> Result<Self> {
+        let addresses = server.resolve()?;
+        let until = Instant::now() + PATIENCE;
+        let mut last = anyhow!("no address");
+        for to in addresses {
+            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            match TcpStream::connect_timeout(&to, left) {
+                Ok(stream) => {
+                    let _ = set_tcp_user_timeout(&stream, UNACKNOWLEDGED);
+                    return Ok(Self { stream, until: Instant::now() + PATIENCE });
+                }
+                Err(why) => last = anyhow!(why).context(format!("cannot connect to {to}")),
+            }
+        }
+        Err(last)
+    }
+
+    /// Says that we are done, and starts the time limit for the peer to be done, too.
+    fn closing(&mut self) -> Result<()> {
+        self.until = Instant::now() + CLOSING;
+        self.stream.shutdown(Shutdown::Write).map_err(broken)
+    }
+
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(ErrorKind::WouldBlock.into()) } else { Ok(left) }
+    }
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+    use std::thread::{Builder, JoinHandle};
+
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::server::ServerConnection;
+
+    use super::*;
+
+    fn go(address: &str, ca_file: Option<&Path>) -> Result<Receipt, String> {
+        let address = Address::try_from(address.to_owned()).unwrap();
+        let host = Host::new("/", "/");
+        let trust = Trust::new(&address, ca_file, &host).unwrap();
+        send(&address, b"a record", &trust, &host).map_err(|why| match why {
+            SendError::Retry { why, .. } => why,
+            SendError::Refused { why } => panic!("refused: {why}"),
+        })
+    }
+
+    /// Answers one connection and gives back what came.
+    fn serve(answer: impl FnOnce(TcpStream) -> Vec<u8> + Send + 'static) -> (u16, JoinHandle<Vec<u8>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        (port, Builder::new().spawn(move || answer(listener.accept().unwrap().0)).unwrap())
+    }
+
+    #[test]
+    fn an_address_is_a_transport_and_a_place() {
+        let parse = |text: &str| Address::try_from(text.to_owned()).map(|address| address.to_string()).ok();
+        for (text, full) in [
+            ("unix:/run/log", "unix:/run/log"),
+            ("udp://loghost", "udp://loghost:514"),
+            ("tcp://loghost", "tcp://loghost:601"),
+            ("tls://10.0.0.1", "tls://10.0.0.1:6514"),
+            ("tcp://[::1]", "tcp://[::1]:601"),
+            ("tcp://[2001:db8::1]:1514", "tcp://[2001:db8::1]:1514"),
+        ] {
+            assert_eq!(parse(text).as_deref(), Some(full));
+        }
+        let bad =
+            ["", "/dev/log", "unix:log", "http://x", "udp://", "udp://x:0", "udp://x:65536", "udp://[x]", "udp://x/y"];
+        for bad in bad.into_iter().chain(["udp://[::1]514", "udp://a b", "udp://::1", "tls://x:"]) {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_local_socket_takes_datagrams_until_it_is_full_and_then_nobody_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let address = format!("unix:{}", path.display());
+        assert!(go(&address, None).unwrap_err().contains("no syslog daemon listens there"));
+        let daemon = UnixDatagram::bind(&path).unwrap();
+        assert!(go(&address, None).unwrap().ends_with("handed to the local syslog daemon"));
+        let mut buffer = [0; 100];
+        assert_eq!(daemon.recv(&mut buffer).unwrap(), 8);
+        let full = (0..10_000).find_map(|_| go(&address, None).err()).unwrap();
+        assert!(full.contains("the socket is full"), "{full}");
+        drop(daemon);
+        assert!(go(&address, None).unwrap_err().contains("no syslog daemon listens there"));
+        std::fs::remove_file(&path).unwrap();
+        let _stream = UnixListener::bind(&path).unwrap();
+        assert!(go(&address, None).is_err());
+    }
+
+    #[test]
+    fn udp_says_that_nobody_acknowledges_and_notices_a_closed_port() {
+        let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = format!("udp://{}", daemon.local_addr().unwrap());
+        assert!(go(&address, None).unwrap().ends_with("nobody acknowledges"));
+        let mut buffer = [0; 100];
+        assert_eq!(daemon.recv(&mut buffer).unwrap(), 8);
+        drop(daemon);
+        assert!(go(&address, None).unwrap_err().contains("refused"));
+    }
+
+    #[test]
+    fn tcp_counts_octets_and_waits_for_the_peer_to_close() {
+        let (port, served) = serve(|mut stream| {
+            let mut came = Vec::new();
+            stream.read_to_end(&mut came).unwrap();
+            came
+        });
+        assert!(go(&format!("tcp://127.0.0.1:{port}"), None).unwrap().contains("closed in order"));
+        assert_eq!(served.join().unwrap(), b"8 a record");
+        assert!(go(&format!("tcp://127.0.0.1:{port}"), None).unwrap_err().contains("cannot connect to 127.0.0.1"));
+    }
+
+    #[test]
+    fn a_peer_that_breaks_off_before_it_has_read_all_has_not_got_it() {
+        let (port, served) = serve(|mut stream| {
+            let mut first = [0; 1];
+            stream.read_exact(&mut first).unwrap();
+            first.to_vec()
+        });
+        let why = go(&format!("tcp://127.0.0.1:{port}"), None).unwrap_err();
+        assert!(why.contains("broke"), "{why}");
+        served.join().unwrap();
+    }
+
+    #[test]
+    fn tls_is_spoken_to_whom_the_ca_file_vouches_for_and_to_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let ca = dir.path().join("ca.pem");
+        std::fs::write(&ca, made.cert.pem()).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let config = Arc::new(config);
+        let listen = move || {
+            let config = config.clone();
+            serve(move |mut stream| {
+                let mut session = ServerConnection::new(config).unwrap();
+                let mut came = Vec::new();
+                let _ = rustls::Stream::new(&mut session, &mut stream).read_to_end(&mut came);
+                came
+            })
+        };
+        let (port, served) = listen();
+        assert!(go(&format!("tls://localhost:{port}"), Some(&ca)).unwrap().contains("closed"));
+        assert_eq!(served.join().unwrap(), b"8 a record");
+
+        let (port, served) = listen();
+        let why = go(&format!("tls://127.0.0.1:{port}"), Some(&ca)).unwrap_err();
+        assert!(why.contains("certificate"), "{why}");
+        assert_eq!(served.join().unwrap(), b"");
+
+        let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&ca, other.cert.pem()).unwrap();
+        let (port, served) = listen();
+        let why = go(&format!("tls://localhost:{port}"), Some(&ca)).unwrap_err();
+        assert!(why.contains("certificate"), "{why}");
+        assert_eq!(served.join().unwrap(), b"");
+    }
+
+    #[test]
+    fn a_ca_file_without_certificates_is_an_error() {
+        let address = Address::try_from("tls://localhost".to_owned()).unwrap();
+        let trust = |file: &str| Trust::new(&address, Some(Path::new(file)), &Host::new("/", "/")).err().unwrap();
+        assert!(format!("{:#}", trust("/etc/passwd")).contains("holds no certificate in PEM"));
+        assert!(format!("{:#}", trust("/nonexistent")).contains("cannot read certificates"));
+    }
+}
