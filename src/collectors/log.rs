@@ -109,10 +109,12 @@ impl Collector for Log {
             Err(why) if why.kind() == ErrorKind::NotFound => None,
             file => Some(file.and_then(|file| Tail::read(file, self.lines, self.max_bytes))),
         };
-        let newest = newest.transpose().with_context(|| format!("cannot read {path}"))?;
+        let newest = newest.transpose().with_context(|| format!("cannot read {}", path.escape_debug()))?;
         let older = self.rotated_away(&at, stop, newest.as_ref());
         let Some(tail) = newest.as_ref().or(older.as_ref()) else {
-            bail!("there is no {path}: set `path` in [[collect.log]] to the file that {} logs to", stop.service());
+            let (path, service) = (path.escape_debug(), stop.service());
+            let service = service.escape_debug();
+            bail!("there is no {path}: set `path` in [[collect.log]] to the file that {service} logs to");
         };
         let lines = [&older, &newest].into_iter().flatten().map(|tail| tail.lines.len()).sum::<usize>();
         let data = json!({
@@ -143,17 +145,21 @@ impl Log {
 }
 
 fn describe(path: &str, newest: Option<Tail>, older: Option<Tail>) -> String {
+    let path = path.escape_debug();
     let mut text = Vec::new();
+    let rotated = older.is_some();
     if let Some(older) = older {
         text.push(format!("[the log was rotated while the service ran: the end of {path}.1]"));
         text.extend(older.lines);
-        text.push(format!("[{path}]"));
     }
-    text.extend(match newest {
-        None => vec!["[there is none]".to_owned()],
-        Some(tail) if tail.lines.is_empty() => vec!["[it is empty]".to_owned()],
-        Some(tail) => tail.lines,
-    });
+    match newest {
+        None => text.push(format!("[there is no {path} any more]")),
+        Some(tail) if tail.lines.is_empty() => text.push(format!("[{path} is empty]")),
+        Some(tail) => {
+            text.extend(rotated.then(|| format!("[{path}]")));
+            text.extend(tail.lines);
+        }
+    }
     text.join("\n")
 }
 
@@ -183,6 +189,7 @@ impl Tail {
             // Nothing, too, where the file was truncated meanwhile: what was in it may be in `PATH.1`.
             _ => last_lines(&bytes, true, lines),
         };
+        let size = if bytes.is_empty() { 0 } else { size };
         Ok(Self { lines, cut, whole: whole && (!middle || bytes.is_empty()), size, inode })
     }
 }
@@ -277,9 +284,13 @@ mod tests {
     fn a_first_line_that_is_cut_says_so_and_one_that_just_fits_does_not() {
         let machine = Machine::new();
         machine.write(LOG, "12345\n678\n");
-        for (max_bytes, text) in
-            [(10, "12345\n678"), (9, "[cut] 2345\n678"), (4, "678"), (5, "[cut] \n678"), (0, "[it is empty]")]
-        {
+        for (max_bytes, text) in [
+            (10, "12345\n678"),
+            (9, "[cut] 2345\n678"),
+            (4, "678"),
+            (5, "[cut] \n678"),
+            (0, "[/var/log/web.log is empty]"),
+        ] {
             let body = machine.collect(&Log { max_bytes, ..Log::new(LOG) }).unwrap();
             assert_eq!(body.text, text, "{max_bytes}");
             assert_eq!(body.data["cut"], text.starts_with("[cut]"));
@@ -312,9 +323,9 @@ mod tests {
         let log = Log { lines: 2, ..Log::new(LOG) };
         let head = "[the log was rotated while the service ran: the end of /var/log/web.log.1]\n";
         for (newest, text) in [
-            (Some(""), "old\nPanic at line 3\n[/var/log/web.log]\n[it is empty]"),
+            (Some(""), "old\nPanic at line 3\n[/var/log/web.log is empty]"),
             (Some("bye\n"), "Panic at line 3\n[/var/log/web.log]\nbye"),
-            (None, "old\nPanic at line 3\n[/var/log/web.log]\n[there is none]"),
+            (None, "old\nPanic at line 3\n[there is no /var/log/web.log any more]"),
         ] {
             let _ = fs::remove_file(machine.host().path(LOG));
             newest.map(|bytes| machine.write(LOG, bytes));
@@ -332,7 +343,7 @@ mod tests {
         let an_hour_ago = SystemTime::now() - Duration::from_hours(1);
         machine.write("/var/log/web.log.1", "old\n").set_times(FileTimes::new().set_modified(an_hour_ago)).unwrap();
         machine.write(LOG, "");
-        assert_eq!(machine.collect(&Log::new(LOG)).unwrap().text, "[it is empty]");
+        assert_eq!(machine.collect(&Log::new(LOG)).unwrap().text, "[/var/log/web.log is empty]");
         let mut stop = stop();
         stop.started_at = Some(Timestamp::new(an_hour_ago - Duration::from_hours(1)));
         assert!(machine.collect_of(&Log::new(LOG), &stop).unwrap().text.contains("\nold\n"));

@@ -43,6 +43,9 @@ fn parse_pressure(text: &str) -> Option<Pressure> {
 impl fmt::Display for Pressure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Share { avg10, avg60, avg300 } = self.some;
+        if avg10 + avg60 + avg300 <= 0.0 {
+            return f.write_str("none of the last 5 min");
+        }
         write!(f, "{avg10:.1} % of the last 10 s, {avg60:.1} % of 1 min, {avg300:.1} % of 5 min")?;
         match self.full {
             Some(Share { avg10, avg60, avg300 }) if avg10 + avg60 + avg300 > 0.0 => {
@@ -74,6 +77,8 @@ mod tests {
         assert_eq!(parse_pressure(some).unwrap().to_string(), line);
         let full = format!("{some}full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n");
         assert_eq!(parse_pressure(&full).unwrap().to_string(), line);
+        let none = some.replace("1.00", "0.00");
+        assert_eq!(parse_pressure(&none).unwrap().to_string(), "none of the last 5 min");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //!
 //! A collector that fails, panics or hangs leaves a section that says so, never a hole, and costs the others nothing.
 
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -21,57 +22,75 @@ pub const MAX_TEXT: usize = 64 * 1024;
 /// What stands where a longer text was cut.
 const CUT: &str = "[what came before is cut]\n";
 
-/// Runs all collectors at once and waits for them, `budget` at the most; a section each, in their order.
+/// How long nothing may come home before the next collectors no longer wait for the one that is at work.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Runs the collectors and waits for them, `budget` at the most; a section each, in their order.
 ///
-/// Each has a thread of its own: on a busy machine that brings them home first. One that is not finished in time is
+/// A thread runs them one after the other, and as soon as one takes long, another thread goes on with the next. On a
+/// busy machine that brings them home as soon as a thread for each would, or sooner. What is not finished in time is
 /// left behind in its thread. A thread that waits in the kernel for what no signal can end (a FUSE daemon that hangs
 /// with our request in its hands) also keeps the *process* from ending: who must end in time ends another process.
 ///
-/// Where no thread can be had (the pids limit), collectors run one after the other in the calling thread, without a
-/// deadline.
+/// Where no thread can be had (the pids limit), they run in the calling thread, without a deadline.
 pub fn run(collectors: Vec<Box<dyn Collector>>, stop: &Stop, host: &Host, budget: Duration) -> Vec<Section> {
     let started = Instant::now();
-    let names: Vec<String> = collectors.iter().map(|collector| collector.name()).collect();
+    let mut sections: Vec<Section> = collectors.iter().map(|collector| timed_out(collector.name(), budget)).collect();
     let work = Arc::new(Work {
         queue: Mutex::new(collectors.into_iter().enumerate().collect()),
         stop: stop.clone(),
         host: host.clone(),
     });
     let (done, results) = channel();
-    let mut without_thread = 0;
-    for _ in &names {
+    let start_a_thread = || {
         let (work, done) = (Arc::clone(&work), done.clone());
-        if Builder::new().spawn(move || work.take_one(&done)).is_err() {
-            without_thread += 1;
-        }
+        Builder::new().spawn(move || work.take(&done)).map(drop)
+    };
+    if start_a_thread().is_err() {
+        work.take(&done);
     }
-    for _ in 0..without_thread {
-        work.take_one(&done);
-    }
-    drop(done);
-
-    let mut sections: Vec<Section> = names.into_iter().map(|name| timed_out(name, budget)).collect();
-    while let Ok((position, section)) = results.recv_timeout(budget.saturating_sub(started.elapsed())) {
-        if let Some(place) = sections.get_mut(position) {
-            *place = section;
+    let mut missing = sections.len();
+    while missing > 0 {
+        let left = budget.saturating_sub(started.elapsed());
+        if let Ok((position, section)) = results.recv_timeout(left.min(PATIENCE)) {
+            if let Some(place) = sections.get_mut(position) {
+                *place = section;
+            }
+            missing -= 1;
+        } else if left.is_zero() {
+            break;
+        } else if work.is_left() {
+            // Where that fails the thread at work may still come round to them.
+            let _ = start_a_thread();
         }
     }
     sections
 }
 
-/// What the threads share. They take from a queue, so that the collector whose thread did not start is still there.
+/// What the threads share.
 struct Work {
-    queue: Mutex<Vec<(usize, Box<dyn Collector>)>>,
+    queue: Mutex<VecDeque<(usize, Box<dyn Collector>)>>,
     stop: Stop,
     host: Host,
 }
 
 impl Work {
-    fn take_one(&self, done: &Sender<(usize, Section)>) {
-        let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        if let Some((position, collector)) = next {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<(usize, Box<dyn Collector>)>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_left(&self) -> bool {
+        !self.queue().is_empty()
+    }
+
+    /// Runs what is left, until nothing is.
+    fn take(&self, done: &Sender<(usize, Section)>) {
+        loop {
+            let Some((position, collector)) = self.queue().pop_front() else { return };
             // Nobody listens any more once the budget is spent.
-            let _ = done.send((position, section(collector.as_ref(), &self.stop, &self.host)));
+            if done.send((position, section(collector.as_ref(), &self.stop, &self.host))).is_err() {
+                return;
+            }
         }
     }
 }
@@ -112,8 +131,8 @@ fn cut(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::sync::mpsc::{Receiver, Sender, channel};
-    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use anyhow::{Result, anyhow};
@@ -167,21 +186,28 @@ mod tests {
     }
 
     #[test]
-    fn they_run_at_once_and_the_runner_returns_with_the_last() {
-        // Each waits for the other: one after the other, neither would end.
-        let (left, from_left): (Sender<()>, _) = channel();
-        let (right, from_right): (Sender<()>, _) = channel();
-        let meet = |there: Sender<()>, here: Receiver<()>| {
-            let here = Arc::new(Mutex::new(here));
-            move || {
-                there.send(())?;
-                here.lock().map_err(|_| anyhow!("poisoned"))?.recv()?;
-                Ok("met".to_owned())
-            }
-        };
-        let collectors = vec![probe("a", meet(left, from_right)), probe("b", meet(right, from_left))];
-        let sections = run(collectors, &stop(), &Host::new("/", "/"), Duration::from_mins(10));
-        assert!(sections.iter().all(|section| section.text == "met" && section.data == 7), "{sections:?}");
+    fn however_many_take_long_the_last_still_gets_its_turn() {
+        let (ends, wait): (Vec<Sender<()>>, Vec<Receiver<()>>) = (0..5).map(|_| channel()).unzip();
+        let slow = wait.into_iter().map(|wait| {
+            let wait = Mutex::new(wait);
+            probe("slow", move || {
+                let _ = wait.lock().map(|wait| wait.recv());
+                Ok("at last".to_owned())
+            })
+        });
+        // The last ends them all: were it to wait for one of them, nothing would end.
+        let ends = Mutex::new(Some(ends));
+        let last = probe("last", move || {
+            drop(ends.lock().map(|mut ends| ends.take()));
+            Ok("at last".to_owned())
+        });
+        let sections = run(slow.chain([last]).collect(), &stop(), &Host::new("/", "/"), Duration::from_mins(10));
+        assert!(sections.iter().all(|section| section.text == "at last" && section.data == 7), "{sections:?}");
+    }
+
+    #[test]
+    fn no_collectors_are_no_sections() {
+        assert!(run(Vec::new(), &stop(), &Host::new("/", "/"), Duration::from_mins(10)).is_empty());
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub fn payload(view: &View) -> Value {
             { "type": "rich_text", "elements": elements },
             { "type": "context", "elements": [plain(&format!("Report {}: {}", view.id, view.show))] },
         ],
+        "unfurl_links": false,
+        "unfurl_media": false,
     })
 }
 
@@ -59,10 +61,7 @@ fn fallback(view: &View) -> String {
 fn facts(view: &View) -> Value {
     let mut parts = Vec::new();
     let mut fact = |name: &str, value: &str| {
-        if !parts.is_empty() {
-            parts.push(text("\n"));
-        }
-        parts.extend([bold(name), text(&format!("  {}", clip(value, VALUE)))]);
+        parts.extend([bold(name), text(&format!("  {}\n", clip(value, VALUE)))]);
     };
     if view.drill {
         fact("Drill", "nothing died; a crash was simulated");
@@ -81,7 +80,7 @@ fn facts(view: &View) -> Value {
         fact("Seen", &clip(&format!("{}: {}", evidence.source, evidence.text), EVIDENCE.1));
     }
     if let Some(runbook) = &view.runbook {
-        parts.extend([text("\n"), bold("Runbook"), text("  "), link(runbook)]);
+        parts.extend([bold("Runbook"), text("  "), link(runbook)]);
     }
     section(&parts)
 }
@@ -141,8 +140,8 @@ mod tests {
     use serde_json::Value;
 
     use super::{bare, clip, cost, escape, payload};
-    use crate::render::{View, sample};
-    use crate::report::Report;
+    use crate::render::View;
+    use crate::report::{Report, Section, sample};
 
     fn size(text: &str) -> usize {
         text.chars().map(cost).sum()
@@ -172,14 +171,11 @@ mod tests {
         report.cause.evidence[0].text = evil.to_owned();
         report.cause.evidence = vec![report.cause.evidence[0].clone(); 100];
         report.runbook = Some(format!("https://{evil}"));
-        for section in &mut report.sections {
-            section.text = evil.to_owned();
-        }
-        let mut sections = report.sections.clone();
-        for section in &mut sections {
-            section.collector = format!("log {evil}");
-        }
-        report.sections.extend(sections);
+        let mut section = report.sections[0].clone();
+        section.text = evil.to_owned();
+        report.sections = ["memory", "log /a", "log /b", evil]
+            .map(|name| Section { collector: name.to_owned(), ..section.clone() })
+            .to_vec();
         report.notes = vec![evil.to_owned(); 100];
         report
     }
@@ -210,10 +206,10 @@ mod tests {
     #[test]
     fn the_verdict_and_the_last_log_lines_are_kept() {
         let mut report = sample();
-        report.sections[1].text = (0..9_000).map(|i| i.to_string()).collect::<Vec<_>>().join("\n");
+        report.sections[0].text = (0..9_000).map(|i| i.to_string()).collect::<Vec<_>>().join("\n");
         let message = payload(&View::of(&report));
         let texts = texts(&message);
-        assert!(texts.contains(&"  web crashed: it was running and nobody had asked it to stop"), "{texts:?}");
+        assert!(texts.contains(&"  web crashed: it was running and nobody had asked it to stop\n"), "{texts:?}");
         assert!(texts.iter().any(|text| text.starts_with("…\n") && text.ends_with("\n8998\n8999")));
         assert!(
             texts.contains(&"Report 20261123t030000-0123456789abcdef: lastwords show 20261123t030000-0123456789abcdef")
