@@ -1,9 +1,9 @@
-//! A certificate authority of its own for each test, and a server's certificate for `localhost`, by openssl.
+//! A certificate authority of its own for each test, and a server's certificate for `localhost`.
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use super::{directory, open_to_all};
@@ -15,22 +15,25 @@ pub struct Certs {
 impl Certs {
     /// Makes the authority and has it sign for `localhost` and `127.0.0.1`.
     pub fn issue() -> Self {
+        let key = || KeyPair::generate().expect("a key can be made");
+        let mut params = CertificateParams::new(Vec::new()).expect("no name is wrong");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority_key = key();
+        let authority = params.self_signed(&authority_key).expect("the authority signs for itself");
+        let issuer = Issuer::new(params, authority_key);
+        let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+        let server_key = key();
+        let server = CertificateParams::new(names).and_then(|params| params.signed_by(&server_key, &issuer));
+
         let certs = Self { dir: directory("certs") };
-        certs.openssl(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=tests -keyout ca.key \
-             -out ca.pem",
-        );
-        certs.openssl(
-            "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -keyout server.key -out \
-             server.csr",
-        );
-        let names = "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n";
-        fs::write(certs.dir.path().join("names"), names).expect("the directory is writable");
-        certs.openssl(
-            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem",
-        );
-        open_to_all(&certs.ca());
-        open_to_all(&certs.certificate());
+        for (path, pem) in [
+            (certs.ca(), authority.pem()),
+            (certs.certificate(), server.expect("the authority signs").pem()),
+            (certs.key(), server_key.serialize_pem()),
+        ] {
+            fs::write(&path, pem).expect("the directory is writable");
+            open_to_all(&path);
+        }
         certs
     }
 
@@ -45,14 +48,5 @@ impl Certs {
 
     pub fn key(&self) -> PathBuf {
         self.dir.path().join("server.key")
-    }
-
-    fn openssl(&self, arguments: &str) {
-        let output = Command::new("openssl")
-            .args(arguments.split_whitespace())
-            .current_dir(self.dir.path())
-            .output()
-            .expect("openssl is installed: tests/run does it");
-        assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Leads a process group, and ends the group when the other end of its stdin is closed: by [`Process`], or by the kernel
 /// where the tests were killed and no destructor ran.
-const LEADER: &str = r#"exec 3<&0; (read -r _ <&3; kill -TERM -- "-$$") & exec "$@" 3<&- </dev/null"#;
+const LEADER: &str = r#"exec 3<&0; (read -r _ <&3; kill -s TERM -- "-$$") & exec "$@" 3<&- </dev/null"#;
 
 /// A server's processes, as one.
 pub struct Process {
