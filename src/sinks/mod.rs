@@ -3,7 +3,11 @@
 //! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`]. Adding one is a file
 //! here, a field of [`Sinks`] and a line in [`Sinks::list`].
 
+pub mod email;
+pub mod exec;
+pub mod gitter;
 pub mod http;
+pub mod matrix;
 pub mod slack;
 pub mod syslog;
 
@@ -19,16 +23,24 @@ use crate::report::Report;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sinks {
+    email: Vec<email::Email>,
     slack: Vec<slack::Slack>,
+    gitter: Vec<gitter::Gitter>,
+    matrix: Vec<matrix::Matrix>,
     syslog: Vec<syslog::Syslog>,
+    exec: Vec<exec::Exec>,
 }
 
 impl Sinks {
     /// All of them.
     pub fn list(&self) -> Vec<&dyn Sink> {
+        let email = self.email.iter().map(|sink| sink as &dyn Sink);
         let slack = self.slack.iter().map(|sink| sink as &dyn Sink);
+        let gitter = self.gitter.iter().map(|sink| sink as &dyn Sink);
+        let matrix = self.matrix.iter().map(|sink| sink as &dyn Sink);
         let syslog = self.syslog.iter().map(|sink| sink as &dyn Sink);
-        slack.chain(syslog).collect()
+        let exec = self.exec.iter().map(|sink| sink as &dyn Sink);
+        email.chain(slack).chain(gitter).chain(matrix).chain(syslog).chain(exec).collect()
     }
 }
 
