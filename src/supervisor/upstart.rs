@@ -56,7 +56,9 @@ fn parse_end(text: &str) -> Option<(u32, Exit)> {
     if let Some(status) = end.strip_prefix("terminated with status ") {
         return Some((pid, Exit::Code(status.parse().ok()?)));
     }
-    let name = end.strip_prefix("killed by ")?.strip_suffix(" signal")?;
+    // A signal for which init has no name, a real-time one, comes as `killed by signal 40`.
+    let killer = end.strip_prefix("killed by ")?;
+    let name = killer.strip_suffix(" signal").or_else(|| killer.strip_prefix("signal "))?;
     let plain = !name.is_empty() && name.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'+');
     plain.then(|| (pid, Exit::Signal { name: name.to_owned(), core_dumped: false }))
 }

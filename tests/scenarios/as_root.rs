@@ -11,7 +11,7 @@ use std::process::Command;
 use lastwords::report::{Report, Verdict};
 use rustix::process::Signal;
 
-use crate::harness::{self, Harness, killed_by, reports_in};
+use crate::harness::{self, Harness, SystemLog, killed_by, reports_in};
 use crate::hooks;
 use crate::upstart::State;
 
@@ -72,8 +72,11 @@ fn in_inbox(machine: &Harness) -> Vec<Report> {
 #[test]
 fn a_setuid_job_for_which_nothing_is_prepared_starts_and_stops_as_ever() {
     let machine = machine_for_users();
+    let syslog = SystemLog::of(&machine);
+    fs::set_permissions(machine.root.join("dev/log"), Permissions::from_mode(0o666)).unwrap();
     let mut web = machine.job("web", &format!("setuid {UID}\nrespawn\n{SERVE}"));
     web.start();
+    assert!(syslog.said().iter().any(|line| line.contains("web") && line.contains("marker")));
     web.kill_main(Signal::SEGV);
     web.wait_for_life(2);
     web.stop();
@@ -187,7 +190,7 @@ fn the_blogs_stanza_works_as_it_stands() {
         assert_eq!(machine.reports(), []);
         web.start();
         web.kill_main(Signal::SEGV);
-        web.wait_for_life(2);
+        web.wait_for_life(3);
         let report = machine.only_report();
         assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, &killed_by("SEGV")), "{report:#?}");
         web.stop();
