@@ -113,7 +113,7 @@ fn report(args: &SimulateArgs, call: &Call, loaded: &Loaded, now: Now) -> Report
     let mut report = capture::report(call, judgement, None, None, loaded, &host, now);
     report.drill = true;
     let collectors = collectors(args, loaded, &report);
-    let budget = BUDGET + collectors.iter().map(|it| it.patience()).sum();
+    let budget = BUDGET + collectors.iter().map(|it| it.patience()).sum::<Duration>();
     report.sections = runner::run(collectors, &report.stop, &host, budget);
     report
 }

@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(loaded.job.runbook.as_deref(), Some("wiki"));
         assert_eq!(loaded.job.normal_exit, [Exit::Code(143)]);
         assert_eq!(loaded.job.stop_timeout, Duration::from_mins(1));
-        assert!(loaded.job.collect.memory.is_some());
+        assert!(loaded.job.collect.unwrap().memory.is_some());
     }
 
     #[test]
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(loaded.job.normal_exit, []);
         assert_eq!(loaded.job.stop_timeout, Duration::from_mins(5));
         assert_eq!(loaded.job.user.as_deref(), Some("www"));
-        assert!(loaded.job.collect.memory.is_none());
+        assert!(loaded.job.collect.unwrap().memory.is_none());
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub trait Sink: Send + Sync {
 
     /// How long one try may take in all; then it is ended, and made again later.
     fn patience(&self) -> Duration {
-        Duration::from_secs(60)
+        Duration::from_mins(1)
     }
 
     /// Exactly what would be sent, as text, secrets excepted.
