@@ -5,8 +5,9 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
-use lastwords::report::Verdict;
+use lastwords::report::{Status, Verdict};
 
 use crate::harness::{Harness, SystemLog, killed_by};
 
@@ -123,6 +124,22 @@ fn a_hook_with_nothing_to_complain_of_says_nothing_in_the_system_log() {
 }
 
 #[test]
+fn a_program_that_hangs_holds_no_restart_up_and_is_not_left_running() {
+    let machine = Harness::new();
+    let slow = machine.path("slow").display().to_string();
+    fs::write(&slow, "#!/bin/sh\nsleep 60\n").unwrap();
+    assert!(Command::new("chmod").args(["+x", &slow]).status().unwrap().success());
+    machine.configure("web", &format!("[[collect.exec]]\nname = \"slow\"\ncommand = [\"{slow}\"]\nwhen = \"now\"\n"));
+    let began = Instant::now();
+    crash(&machine, |_| {});
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_segv_was_reported(&machine);
+    let sections = machine.only_report().sections;
+    let slow = sections.iter().find(|section| section.collector.contains("slow")).expect("its section");
+    assert_eq!(slow.status, Status::TimedOut);
+}
+
+#[test]
 fn a_marker_that_is_no_marker_harms_nobody() {
     let fill = |machine: &Harness, name: &str, how: &str| {
         let path = machine.run.join("markers").join(name);
@@ -216,8 +233,18 @@ fn names_that_are_not_utf_8_are_names() {
         exits_0(command.env(OsStr::from_bytes(b"\xfe"), OsStr::from_bytes(b"\xfd")));
         machine.kernel_log(b"init: w\xffeb main process (4242) killed by SEGV signal");
     }
-    assert_segv_was_reported(&machine);
-    assert_eq!(machine.only_report().stop.job, "w\u{fffd}eb");
+    let report = machine.only_report();
+    assert!(report.stop.job.starts_with('w') && report.stop.job.ends_with("eb"), "{report:#?}");
+    assert_eq!(report.stop.exit, killed_by("SEGV"), "{report:#?}");
+}
+
+#[test]
+fn two_names_that_only_bytes_beyond_utf_8_tell_apart_are_two_jobs() {
+    let machine = Harness::new();
+    for job in [b"w\xffeb", b"w\xfeeb"] {
+        exits_0(hook(&machine, "pre-start").env("UPSTART_JOB", OsStr::from_bytes(job)));
+    }
+    assert_eq!(machine.markers().len(), 2);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustix::process::Signal;
 
 use crate::harness::{Harness, evidence, names_in, wait_for};
-use crate::upstart::{Job, State};
+use crate::upstart::State;
 
 const SERVE: &str = "exec sleep 1000\n";
 
