@@ -98,7 +98,7 @@ impl MarkerFile {
 
     /// Says that the service is about to run.
     pub fn arm(&self, marker: &Marker) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        self.create_dir()?;
         self.write(&self.name, marker)
     }
 
@@ -128,7 +128,12 @@ impl MarkerFile {
 
     /// Keeps how far the kernel log has been read.
     pub fn see(&self, seen: &Seen) -> io::Result<()> {
+        self.create_dir()?;
         self.write(&self.seen(), seen)
+    }
+
+    fn create_dir(&self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)
     }
 
     /// How far the last life's hook had read the kernel log.

@@ -32,10 +32,11 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let marker = armed(taken, &boot_id, now, &mut notes);
     let kernel_log = kmsg::read_kernel_log(host);
     let last_seen = file.last_seen().filter(|seen| seen.boot_id == boot_id);
-    // Not for the next life: also what this one leaves there without having armed the marker.
-    if let Some(last) = kernel_log.as_ref().ok().and_then(|log| log.last()) {
-        file.see(&Seen { boot_id, sequence: last.seq })
-            .with_context(|| format!("cannot keep how far the kernel log of {} is read", call.job))?;
+    // None of this is about the next life, whether or not the marker was armed in this one.
+    if let Some(last) = kernel_log.as_ref().ok().and_then(|log| log.last())
+        && let Err(why) = file.see(&Seen { boot_id, sequence: last.seq })
+    {
+        notes.push(format!("the next report may show lines of the kernel log that are about this end: {why}"));
     }
     let Some(marker) = marker else { return Ok(()) };
 
