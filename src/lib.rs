@@ -1,6 +1,8 @@
 //! lastwords: what died, why, and on what evidence.
 
+pub mod bytes;
 pub mod cause;
+pub mod cli;
 pub mod clock;
 pub mod collectors;
 pub mod commands;

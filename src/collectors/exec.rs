@@ -155,8 +155,8 @@ mod tests {
     #[test]
     fn it_runs_later_unless_told_otherwise() {
         let exec = |when: &str| toml::from_str::<Exec>(&format!("name = 'x'\ncommand = ['true']\n{when}"));
-        assert!(!exec("").unwrap().runs_now());
-        assert!(exec("when = 'now'").unwrap().runs_now());
+        assert!(exec("").unwrap().runs_later());
+        assert!(!exec("when = 'now'").unwrap().runs_later());
         assert!(exec("when = 'soon'").is_err());
         assert!(exec("wen = 'now'").is_err());
     }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -14,7 +15,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
 use super::Places;
-use crate::config::Loaded;
+use crate::config;
 use crate::plugin::{self, Command, Run};
 use crate::report::Report;
 use crate::sinks::{SendError, Sink};
@@ -61,13 +62,13 @@ fn have_made(places: &Places, sink: &dyn Sink, report: &Report) -> Result<Attemp
 }
 
 /// Makes the try: what runs in the process of its own.
-pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<()> {
+pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
     // A deliverer that was killed will make this try again: it must not be made twice at once.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let mut text = String::new();
     io::stdin().read_to_string(&mut text)?;
     let Task { sink: name, report } = serde_json::from_str(&text)?;
-    let loaded = Loaded::read(&args.places.config, &report.stop.job);
+    let loaded = config::load(&args.places.config, &report.stop.job);
     let attempt = match loaded.sink(&name) {
         None => Attempt::Retry { after_s: None, why: format!("the config has no sink {name} any more") },
         Some(sink) => match sink.send(&report, &args.places.host()) {
@@ -77,5 +78,5 @@ pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<()> {
         },
     };
     serde_json::to_writer(out, &attempt)?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,8 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use super::hook::Call;
 use crate::cause;
 use crate::clock::Now;
-use crate::collectors::{Collector, log::Log};
+use crate::collectors::log::Log;
+use crate::collectors::{Collect, Collector};
 use crate::config::Loaded;
 use crate::host::Host;
 use crate::marker::Marker;
@@ -49,12 +50,15 @@ pub fn report(
     }
 }
 
-/// The job's collectors. Without a config of its own an Upstart job's log is where Upstart writes it.
+/// The job's collectors; where nobody chose any, the usual ones, and on Upstart the log that it writes itself.
 pub fn collectors(loaded: &Loaded, stop: &Stop) -> Vec<Box<dyn Collector>> {
-    let mut collect = loaded.job.collect();
-    if loaded.job.collect.is_none() && stop.supervisor == Supervisor::Upstart {
+    if let Some(configured) = &loaded.job.collect {
+        return configured.list();
+    }
+    let mut collect = Collect::standard();
+    if stop.supervisor == Supervisor::Upstart {
         let file = if stop.instance.is_some() { "{job}-{instance}.log" } else { "{job}.log" };
-        collect.log.push(Log::at(format!("/var/log/upstart/{file}")));
+        collect.log.push(Log::new(format!("/var/log/upstart/{file}")));
     }
     collect.list()
 }

@@ -14,13 +14,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{Places, attempt, capture};
+use super::{Places, attempt, capture, check::EX_CONFIG};
 use crate::clock::Now;
 use crate::collectors::runner;
-use crate::config::{self, Loaded};
+use crate::config::{self, Loaded, Route};
 use crate::host::Host;
-use crate::report::{Report, ReportId};
-use crate::sinks::Route;
+use crate::render;
+use crate::report::{Report, ReportId, Section};
+use crate::sinks::Sink;
 use crate::spool::{Attempt, Outcome, Place, Spool};
 
 /// How often `--watch` looks.
@@ -52,21 +53,18 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
 fn until_nothing_is_due(spool: &Spool, places: &Places, out: &mut (impl Write + Send)) -> Result<ExitCode> {
     loop {
         let taken = spool.take_over().context("cannot take over what setuid jobs left")?;
-        let tries = match pass(spool, places, out)? {
-            Pass::ConfigIsBroken => return Ok(ExitCode::from(config::EX_CONFIG)),
-            Pass::Tried(tries) => tries,
-        };
-        if taken + tries == 0 {
-            return Ok(ExitCode::SUCCESS);
+        let pass = pass(spool, places, out)?;
+        if taken + pass.tries == 0 {
+            return Ok(if pass.waits_for_config { ExitCode::from(EX_CONFIG) } else { ExitCode::SUCCESS });
         }
     }
 }
 
-enum Pass {
-    /// This many tries were made.
-    Tried(usize),
-    /// Where reports are to go is not known; they wait.
-    ConfigIsBroken,
+struct Pass {
+    /// How many tries were made.
+    tries: usize,
+    /// Some reports stay until the config is mended: who else is to get them is not known.
+    waits_for_config: bool,
 }
 
 /// One report on its way.
@@ -81,13 +79,6 @@ fn pass(spool: &Spool, places: &Places, out: &mut (impl Write + Send)) -> Result
     for id in spool.ids(Place::New).context("cannot list the reports")? {
         let Some(report) = read(spool, &id, out) else { continue };
         let loaded = config::load(&places.config, &report.stop.job);
-        if loaded.machine_is_broken() {
-            for problem in &loaded.problems {
-                let _ = writeln!(out, "{problem}");
-            }
-            let _ = writeln!(out, "the reports wait until the config is mended: `lastwords check` shows all that is wrong");
-            return Ok(Pass::ConfigIsBroken);
-        }
         match enrich(spool, &report, &loaded, &host) {
             Ok(Some(sections)) => {
                 let mut report = report;
@@ -104,9 +95,20 @@ fn pass(spool: &Spool, places: &Places, out: &mut (impl Write + Send)) -> Result
     }
     let tries = send_all(spool, places, &parcels, out)?;
     for parcel in &parcels {
-        finish(spool, parcel)?;
+        if parcel.loaded.is_broken() {
+            let _ = writeln!(
+                out,
+                "{} waits: the config of {} is broken, and some who are to be told may not be known; `lastwords check` says \
+                 what is wrong",
+                parcel.report.id,
+                render::one_line(&parcel.report.stop.service(), 100)
+            );
+        } else {
+            finish(spool, parcel)?;
+        }
     }
-    Ok(Pass::Tried(tries))
+    let waits_for_config = parcels.iter().any(|parcel| parcel.loaded.is_broken());
+    Ok(Pass { tries, waits_for_config })
 }
 
 fn read(spool: &Spool, id: &ReportId, out: &mut impl Write) -> Option<Report> {
@@ -123,7 +125,7 @@ fn read(spool: &Spool, id: &ReportId, out: &mut impl Write) -> Option<Report> {
 
 /// Runs the collectors that were too slow for the hook, once a report. Returns what is to be added to it; `None` where
 /// another deliverer is doing that now.
-fn enrich(spool: &Spool, report: &Report, loaded: &Loaded, host: &Host) -> io::Result<Option<Vec<crate::report::Section>>> {
+fn enrich(spool: &Spool, report: &Report, loaded: &Loaded, host: &Host) -> io::Result<Option<Vec<Section>>> {
     if spool.additions(&report.id)?.is_some() {
         // They were read with the report.
         return Ok(Some(Vec::new()));
@@ -141,13 +143,13 @@ fn enrich(spool: &Spool, report: &Report, loaded: &Loaded, host: &Host) -> io::R
 
 /// Offers every report to its sinks, each sink in a thread of its own, oldest first. Returns how many tries were made.
 fn send_all(spool: &Spool, places: &Places, parcels: &[Parcel], out: &mut (impl Write + Send)) -> Result<usize> {
-    let mut queues: BTreeMap<String, Vec<(&Report, &str)>> = BTreeMap::new();
+    let mut queues: BTreeMap<String, Vec<(&Report, &dyn Sink)>> = BTreeMap::new();
     for parcel in parcels {
         for Route { key, sink } in parcel.loaded.routes(&parcel.report.stop.job) {
             let ledger = spool.ledger(&parcel.report.id, &key)?;
             // A sink's lock is taken only where there is something to do: see `until_nothing_is_due`.
             if ledger.is_due(Now::read().wall) {
-                queues.entry(key).or_default().push((&parcel.report, sink.name()));
+                queues.entry(key).or_default().push((&parcel.report, sink));
             }
         }
     }
@@ -179,7 +181,7 @@ fn send_queue(
     spool: &Spool,
     places: &Places,
     key: &str,
-    queue: &[(&Report, &str)],
+    queue: &[(&Report, &dyn Sink)],
     mut say: impl FnMut(String),
 ) -> Result<usize> {
     let Some(_lock): Option<File> = spool.lock(key).with_context(|| format!("cannot lock the sink {key}"))? else {
@@ -192,8 +194,9 @@ fn send_queue(
         if !ledger.is_due(Now::read().wall) {
             continue;
         }
-        let attempt = attempt::make(places, sink, report);
+        let attempt = attempt::make(places, *sink, report);
         tries += 1;
+        let sink = sink.name();
         say(match &attempt {
             Attempt::Sent { receipt } => format!("{} sent to {sink}: {receipt}", report.id),
             Attempt::Retry { why, .. } => format!("{} not sent to {sink}, will be tried again: {why}", report.id),

@@ -1,8 +1,11 @@
 //! The verbs, a file each. Only here the clock, the environment, the arguments and the terminal are touched.
 
 pub mod attempt;
+mod capture;
+pub mod check;
 pub mod deliver;
 pub mod hook;
+mod nudge;
 mod places;
 mod post_stop;
 mod pre_start;

@@ -1,7 +1,7 @@
 //! Wakes the deliverer, and does not wait for it.
 
-use std::process::{Command, Stdio};
 use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 use super::Places;
 use crate::notice;

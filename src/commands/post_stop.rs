@@ -26,13 +26,14 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let call = Call::read(args)?;
     let mut notes = Vec::new();
     let file = call.marker(&args.places);
-    let taken = file.take().with_context(|| format!("a crash of {} may go unnoticed: cannot take its marker", call.job))?;
+    let taken =
+        file.take().with_context(|| format!("a crash of {} may go unnoticed: cannot take its marker", call.job))?;
     let Some(marker) = armed(taken, &host.boot_id(), now, &mut notes) else { return Ok(()) };
 
     let kernel_log = kmsg::read_kernel_log(host);
     let loaded = config::load(&args.places.config, &call.job);
     let last_seen = file.last_seen().filter(|seen| seen.boot_id == marker.boot_id);
-    let life = kernel_log.as_deref().ok().map(|log| since_start(log, &marker, last_seen.as_ref(), now));
+    let life = kernel_log.as_ref().ok().map(|log| since_start(log, &marker, last_seen.as_ref(), now));
     let (judgement, oom) = judge_stop(&call, &marker, life.as_deref(), &loaded, host, now);
 
     if judgement.verdict != Verdict::Planned {
@@ -41,10 +42,16 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         }
         let mut report = capture::report(&call, judgement, oom.as_ref(), Some(&marker), &loaded, host, now);
         report.notes.extend(notes);
-        let now_collectors = capture::collectors(&loaded, &report.stop).into_iter().filter(|it| !it.runs_later()).collect();
+        let now_collectors =
+            capture::collectors(&loaded, &report.stop).into_iter().filter(|it| !it.runs_later()).collect();
         report.sections = runner::run(now_collectors, &report.stop, host, BUDGET);
         commit(&report, args).with_context(|| {
-            format!("{} {} ({}), and the report is lost: cannot write it", report.stop.service(), report.verdict, report.cause.line)
+            format!(
+                "{} {} ({}), and the report is lost: cannot write it",
+                report.stop.service(),
+                report.verdict,
+                report.cause.line
+            )
         })?;
     }
     let seen = kernel_log.ok().and_then(|log| log.last().map(|last| last.seq));
@@ -60,7 +67,9 @@ fn armed(taken: Taken, boot_id: &str, now: Now, notes: &mut Vec<String>) -> Opti
         Taken::Marker(_) | Taken::Nothing => None,
         Taken::Unreadable(why) => {
             // Whoever damaged it must not hide a crash by that.
-            notes.push(format!("when it started, and whether its stop was announced, is not known: its marker is unreadable ({why})"));
+            notes.push(format!(
+                "when it started, and whether its stop was announced, is not known: its marker is unreadable ({why})"
+            ));
             Some(Marker::new(boot_id.to_owned(), now))
         }
     }
@@ -93,7 +102,7 @@ fn judge_stop(
     account.silent_early_stop = call.supervisor == Supervisor::Upstart && has_post_start(&call.job, host);
     let pid = account.death.as_ref().and_then(|death| death.pid);
     let oom = pid.zip(life).and_then(|(pid, records)| oom_kill(pid, records));
-    let judgement = judge(&account, marker, oom.as_ref(), &loaded.job.normal_exit(), loaded.job.stop_timeout, now);
+    let judgement = judge(&account, marker, oom.as_ref(), &loaded.job.normal_exit, loaded.job.stop_timeout, now);
     (judgement, oom)
 }
 

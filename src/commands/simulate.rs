@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anstyle::{AnsiColor, Style};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use rustix::process::geteuid;
@@ -15,7 +16,7 @@ use super::hook::{Call, HookArgs};
 use super::{attempt, capture};
 use crate::clock::Now;
 use crate::collectors::{Collector, log::Log, runner};
-use crate::config::{self, Loaded, NormalExit, Severity};
+use crate::config::{self, Loaded, Severity};
 use crate::marker::Marker;
 use crate::render;
 use crate::report::{Evidence, Exit, Report, Status};
@@ -52,8 +53,13 @@ pub struct SimulateArgs {
 }
 
 fn signal(text: &str) -> Result<Exit, String> {
-    NormalExit::signal(text).map(|exit| exit.0)
+    config::signal(text)
 }
+
+const HEAD: Style = Style::new().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const DIM: Style = Style::new().dimmed();
 
 /// What came of one sink.
 struct Delivery<'a> {
@@ -76,11 +82,7 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
     let mut failures = failures(&report, &loaded);
     let mut deliveries = Vec::new();
     for route in &routes {
-        let result = if args.send {
-            send(args, route.sink, &report)
-        } else {
-            route.sink.preview(&report, &host)
-        };
+        let result = if args.send { send(args, route.sink, &report) } else { route.sink.preview(&report, &host) };
         if let Err(why) = &result {
             failures.push(format!("{}: {why:#}", route.sink.name()));
         }
@@ -111,7 +113,7 @@ fn report(args: &SimulateArgs, call: &Call, loaded: &Loaded, now: Now) -> Report
     let mut report = capture::report(call, judgement, None, None, loaded, &host, now);
     report.drill = true;
     let collectors = collectors(args, loaded, &report);
-    let budget = BUDGET + collectors.iter().map(|it| it.patience()).sum();
+    let budget = BUDGET + collectors.iter().map(|it| it.patience()).sum::<Duration>();
     report.sections = runner::run(collectors, &report.stop, &host, budget);
     report
 }
@@ -121,7 +123,7 @@ fn collectors(args: &SimulateArgs, loaded: &Loaded, report: &Report) -> Vec<Box<
     let Some(file) = &args.log else { return collectors };
     let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
     let others = collectors.into_iter().filter(|it| !it.name().starts_with("log"));
-    others.chain([Box::new(Log::at(path)) as Box<dyn Collector>]).collect()
+    others.chain([Box::new(Log::new(path.to_string_lossy())) as Box<dyn Collector>]).collect()
 }
 
 fn send(args: &SimulateArgs, sink: &dyn Sink, report: &Report) -> Result<String> {
@@ -145,7 +147,8 @@ fn failures(report: &Report, loaded: &Loaded) -> Vec<String> {
 }
 
 fn show_report(out: &mut impl Write, report: &Report, send: bool) {
-    let _ = writeln!(out, "{HEAD}DRILL{HEAD:#} a crash of {} is simulated; nothing died\n", name(&report.stop.service()));
+    let _ =
+        writeln!(out, "{HEAD}DRILL{HEAD:#} a crash of {} is simulated; nothing died\n", name(&report.stop.service()));
     let _ = writeln!(out, "verdict    {}: {}", report.verdict, report.verdict_because);
     let _ = writeln!(out, "cause      {}", name(&report.cause.line));
     for section in &report.sections {
@@ -155,7 +158,8 @@ fn show_report(out: &mut impl Write, report: &Report, send: bool) {
             Status::TimedOut => (BAD, "timed out"),
             Status::Denied => (DIM, "not shown without root"),
         };
-        let _ = write!(out, "collected  {:<12} {style}{word}{style:#} in {} ms", name(&section.collector), section.millis);
+        let _ =
+            write!(out, "collected  {:<12} {style}{word}{style:#} in {} ms", name(&section.collector), section.millis);
         let _ = match section.status {
             Status::Ok => writeln!(out),
             _ => writeln!(out, ": {}", render::one_line(&section.text, 200)),
@@ -170,7 +174,9 @@ fn show_report(out: &mut impl Write, report: &Report, send: bool) {
 fn show_delivery(out: &mut impl Write, delivery: &Delivery, sent: bool) {
     let (name, kind) = (name(delivery.sink.name()), delivery.sink.kind());
     let _ = match (&delivery.result, sent) {
-        (Ok(receipt), true) => writeln!(out, "{GOOD}sent{GOOD:#}   {name} ({kind}): {}", render::one_line(receipt, 300)),
+        (Ok(receipt), true) => {
+            writeln!(out, "{GOOD}sent{GOOD:#}   {name} ({kind}): {}", render::one_line(receipt, 300))
+        }
         (Ok(preview), false) => {
             writeln!(out, "\n{HEAD}──── {name} ({kind}){HEAD:#}\n{}", render::clean(preview).trim_end())
         }

@@ -3,17 +3,21 @@
 //! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`]. Adding one is a file
 //! here, a field of [`Sinks`] and a line in [`Sinks::list`].
 
+pub mod email;
 pub mod http;
+pub mod slack;
 pub mod syslog;
 
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::host::Host;
 use crate::report::Report;
 
 /// A destination.
-pub trait Sink: Send {
+pub trait Sink: Send + Sync {
     /// The name that the config gives it.
     fn name(&self) -> &str;
 
@@ -27,7 +31,7 @@ pub trait Sink: Send {
 
     /// How long one try may take in all; then it is ended, and made again later.
     fn patience(&self) -> Duration {
-        Duration::from_secs(60)
+        Duration::from_mins(1)
     }
 
     /// Exactly what would be sent, as text, secrets excepted.
@@ -56,4 +60,28 @@ pub enum SendError {
 pub fn use_ring() {
     // An error says that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The sinks of the machine, or of one job: the config's `[[sink.KIND]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sinks {
+    pub email: Vec<email::Email>,
+    pub slack: Vec<slack::Slack>,
+    pub syslog: Vec<syslog::Syslog>,
+}
+
+impl Sinks {
+    /// All of them, in the order in which they are told.
+    pub fn list(&self) -> Vec<&dyn Sink> {
+        let mut list: Vec<&dyn Sink> = Vec::new();
+        add(&mut list, &self.email);
+        add(&mut list, &self.slack);
+        add(&mut list, &self.syslog);
+        list
+    }
+}
+
+fn add<'a, S: Sink>(list: &mut Vec<&'a dyn Sink>, configured: &'a [S]) {
+    list.extend(configured.iter().map(|sink| sink as &dyn Sink));
 }

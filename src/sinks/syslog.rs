@@ -1,12 +1,12 @@
 //! Syslog: one record a report, to the local socket or to a server by UDP, TCP or TLS.
 //!
-//! Key | Values | Default
-//! ----|--------|--------
-//! `name` | The sink's name. | –
-//! `address` | `"unix:/path"`, `"udp://host:port"`, `"tcp://host:port"`, `"tls://host:port"`. Without a port: 514 for UDP (RFC 5426), 6514 for TLS (RFC 5425), 601 for TCP (syslog-conn at IANA; RFC 6587 names none). | `"unix:/dev/log"`
-//! `facility` | `kern user mail daemon auth syslog lpr news uucp cron authpriv ftp local0`…`local7` | `"daemon"`
-//! `format` | `"rfc5424"`; for the local socket also `"rfc3164"`. | `"rfc3164"` for the local socket, else `"rfc5424"`
-//! `ca_file` | For TLS: the certificate authorities to trust, in PEM, instead of the system's. | –
+//! | Key | Values | Default |
+//! |---|---|---|
+//! | `name` | The sink's name. | required |
+//! | `address` | `"unix:/path"`, `"udp://host:port"`, `"tcp://host:port"`, `"tls://host:port"`. Without a port: 514 for UDP (RFC 5426), 6514 for TLS (RFC 5425), 601 for TCP (syslog-conn at IANA; RFC 6587 names none). | `"unix:/dev/log"` |
+//! | `facility` | `kern user mail daemon auth syslog lpr news uucp cron authpriv ftp local0`…`local7` | `"daemon"` |
+//! | `format` | `"rfc5424"`; for the local socket also `"rfc3164"`. | `"rfc3164"` for the local socket, else `"rfc5424"` |
+//! | `ca_file` | For TLS: the certificate authorities to trust, in PEM, instead of the system's. | – |
 //!
 //! ```toml
 //! [[sink.syslog]]
@@ -22,6 +22,7 @@
 //! Syslog has no receipts. TCP and TLS are framed by octet count (RFC 6587, RFC 5425), then closed in order, so that a
 //! connection that broke underway is noticed; nobody acknowledges a datagram.
 
+mod address;
 mod record;
 mod transport;
 
@@ -33,10 +34,11 @@ use serde::Deserialize;
 use crate::host::Host;
 use crate::report::Report;
 use crate::sinks::{Receipt, SendError, Sink};
+use address::Address;
 use record::Facility;
-use transport::{Address, Trust};
+use transport::Trust;
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Syslog {
     name: String,
@@ -56,8 +58,9 @@ enum Format {
 }
 
 impl Syslog {
-    /// The record, and whom to trust with it.
-    fn prepare(&self, report: &Report, host: &Host) -> Result<(String, Trust)> {
+    /// # Errors
+    /// Where the config contradicts itself.
+    fn record(&self, report: &Report) -> Result<String> {
         let local = matches!(self.address, Address::Unix(_));
         let format = self.format.unwrap_or(if local { Format::Rfc3164 } else { Format::Rfc5424 });
         ensure!(local || format == Format::Rfc5424, "format = \"rfc3164\" is for the local socket only");
@@ -66,11 +69,10 @@ impl Syslog {
             "ca_file is for an address that starts with tls://, and {} does not",
             self.address
         );
-        let record = match format {
+        Ok(match format {
             Format::Rfc3164 => record::rfc3164(report, self.facility),
             Format::Rfc5424 => record::rfc5424(report, self.facility),
-        };
-        Ok((record, Trust::new(&self.address, self.ca_file.as_deref(), host)?))
+        })
     }
 }
 
@@ -84,14 +86,17 @@ impl Sink for Syslog {
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
-        let (record, _) = self.prepare(report, host)?;
+        let record = self.record(report)?;
+        Trust::new(&self.address, self.ca_file.as_deref(), host)?;
         Ok(format!("to {}, {} bytes:\n{record}\n", self.address, record.len()))
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let (record, trust) =
-            self.prepare(report, host).map_err(|why| SendError::Refused { why: format!("{why:#}") })?;
-        transport::send(&self.address, record.as_bytes(), &trust, host)
+        let record = self.record(report).map_err(|why| SendError::Refused { why: format!("{why:#}") })?;
+        Trust::new(&self.address, self.ca_file.as_deref(), host)
+            .and_then(|trust| transport::send(&self.address, record.as_bytes(), &trust, host))
+            .map(|how| format!("{}: {how}", self.address))
+            .map_err(|why| SendError::Retry { after: None, why: format!("{}: {why:#}", self.address) })
     }
 }
 
@@ -101,15 +106,16 @@ mod tests {
 
     #[test]
     fn only_the_local_socket_speaks_rfc3164_and_only_tls_takes_a_ca_file() {
-        let prepare = |toml: &str| {
+        let preview = |toml: &str| {
             let sink: Syslog = toml::from_str(&format!("name = 'x'\n{toml}")).unwrap();
-            sink.prepare(&record::tests::report(), &Host::new("/", "/")).map(|(record, _)| record)
+            let preview = sink.preview(&record::tests::report(), &Host::new("/", "/"));
+            preview.map(|text| text.lines().nth(1).unwrap().to_owned())
         };
-        assert!(prepare("").unwrap().starts_with("<27>lastwords: "));
-        assert!(prepare("format = 'rfc5424'").unwrap().starts_with("<27>1 "));
-        assert!(prepare("address = 'udp://loghost'").unwrap().starts_with("<27>1 "));
-        assert!(prepare("address = 'udp://loghost'\nformat = 'rfc3164'").is_err());
-        assert!(prepare("address = 'tcp://loghost'\nca_file = '/x'").is_err());
-        assert!(prepare("address = 'tls://loghost'\nca_file = '/nonexistent'").is_err());
+        assert!(preview("").unwrap().starts_with("<27>lastwords: "));
+        assert!(preview("format = 'rfc5424'").unwrap().starts_with("<27>1 "));
+        assert!(preview("address = 'udp://loghost'").unwrap().starts_with("<27>1 "));
+        assert!(preview("address = 'udp://loghost'\nformat = 'rfc3164'").is_err());
+        assert!(preview("address = 'tcp://loghost'\nca_file = '/x'").is_err());
+        assert!(preview("address = 'tls://loghost'\nca_file = '/nonexistent'").is_err());
     }
 }

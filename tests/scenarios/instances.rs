@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use crate::harness::{Harness, evidence};
-use crate::upstart::State;
+use crate::upstart::{Job, State};
 
 const SERVE: &str = "exec sleep 1000\n";
 
@@ -55,10 +55,10 @@ fn the_crash_of_one_instance_is_told_from_the_planned_stops_of_all_others() {
         let (_, one) = one.remove(0);
         let half = others.len() / 2;
         let mut others = others.into_iter().map(|(_, job)| job);
-        others.by_ref().take(half).for_each(|job| job.stop());
+        others.by_ref().take(half).for_each(Job::stop);
         one.kill_main(Signal::SEGV);
         one.wait_for(State::Waiting);
-        others.for_each(|job| job.stop());
+        others.for_each(Job::stop);
         let reports = machine.reports();
         assert_eq!(reports.len(), crashing + 1, "{name:?}");
         let report = reports.last().unwrap();

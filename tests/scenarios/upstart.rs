@@ -3,7 +3,10 @@
 //!
 //! It moves only when asked to ([`Job::wait_until`]), so that a scenario decides what happens while a hook runs.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -181,13 +184,13 @@ impl<'h> Job<'h> {
     fn step(&mut self) {
         if let Some(status) = self.main.as_mut().and_then(Process::poll) {
             let main = self.main.take().expect("just polled");
-            self.log += &main.output();
+            self.keep_log(&main.output());
             self.log_end("main", main.pid(), status);
             self.main_ended(status);
         }
         if let Some(status) = self.hook.as_mut().and_then(|(_, hook)| hook.poll()) {
             let (name, hook) = self.hook.take().expect("just polled");
-            self.log += &hook.output();
+            self.keep_log(&hook.output());
             self.log_end(name, hook.pid(), status);
             self.hook_ended(name, status);
         }
@@ -195,6 +198,18 @@ impl<'h> Job<'h> {
             self.kill_at = None;
             self.signal_group("KILL", Signal::KILL);
         }
+    }
+
+    /// Keeps what a process wrote, as `console log` does where there is a directory for it.
+    fn keep_log(&mut self, output: &str) {
+        let instance = if self.instance.is_empty() { String::new() } else { format!("-{}", self.instance) };
+        let name = format!("{}{instance}.log", self.name).replace('/', "_");
+        let file = self.harness.root.join("var/log/upstart").join(name);
+        if !output.is_empty() && file.parent().is_some_and(Path::is_dir) {
+            let log = OpenOptions::new().append(true).create(true).open(file);
+            log.and_then(|mut log| log.write_all(output.as_bytes())).expect("the job's log");
+        }
+        self.log += output;
     }
 
     /// A change of the goal moves only a job that is at rest.
@@ -227,19 +242,15 @@ impl<'h> Job<'h> {
         } else {
             self.goal == Goal::Stop
         };
-        match self.state {
-            State::PreStart | State::Spawned | State::PostStart if leave => State::Killed,
-            State::Waiting => State::PreStart,
-            State::PreStart => State::Spawned,
-            State::Spawned => State::PostStart,
-            State::PostStart => State::Running,
-            State::Running if leave && self.main.is_some() => State::PreStop,
-            State::Running => State::Killed,
-            State::PreStop if leave => State::Killed,
-            State::PreStop => State::Running,
-            State::Killed => State::PostStop,
-            State::PostStop if leave => State::Waiting,
-            State::PostStop => State::PreStart,
+        match (self.state, leave) {
+            (State::PostStop, true) => State::Waiting,
+            (State::Waiting | State::PostStop, _) => State::PreStart,
+            (State::PreStart, false) => State::Spawned,
+            (State::Spawned, false) => State::PostStart,
+            (State::PostStart | State::PreStop, false) => State::Running,
+            (State::Running, true) if self.main.is_some() => State::PreStop,
+            (State::Killed, _) => State::PostStop,
+            (State::PreStart | State::Spawned | State::PostStart | State::Running | State::PreStop, _) => State::Killed,
         }
     }
 
@@ -311,18 +322,15 @@ impl<'h> Job<'h> {
         if stopping {
             env.extend(self.stop_env.iter().cloned());
         }
-        match Process::spawn(&stanza.argv(), &env, self.conf.uid, self.conf.console_log) {
-            Ok(process) => {
-                self.history.push(name);
-                Some(process)
-            }
-            Err(_) => {
-                let job = self.log_name();
-                let why = "unable to execute: No such file or directory";
-                self.harness.kernel_log(&format!("init: Failed to spawn {job} {name} process: {why}"));
-                None
-            }
+        let spawned = Process::spawn(&stanza.argv(), &env, self.conf.uid, self.conf.console_log);
+        if spawned.is_ok() {
+            self.history.push(name);
+        } else {
+            let job = self.log_name();
+            let why = "unable to execute: No such file or directory";
+            self.harness.kernel_log(&format!("init: Failed to spawn {job} {name} process: {why}"));
         }
+        spawned.ok()
     }
 
     fn signal_group(&mut self, name: &'static str, signal: Signal) {

@@ -501,3 +501,18 @@ fn what_a_hook_leaves_in_the_background_outlives_its_terminal() {
     web.wait_until("delivery", |_| crate::harness::names_in(&machine.spool.join("done")).len() == 1);
     assert_eq!(machine.reports().len(), 1);
 }
+
+#[test]
+fn what_the_service_wrote_last_stands_in_the_report_without_any_config() {
+    let machine = Harness::new();
+    for (job, instance) in [("web", ""), ("web", "1"), ("sub/dir/name", "a/b")] {
+        let words = format!("the last words of {job} {instance}");
+        let mut web =
+            machine.job(job, &format!("script\necho '{words}' >&2\nkill -SEGV $$\nend script")).instance(instance);
+        web.start();
+        web.wait_for(State::Waiting);
+        let reports = machine.reports();
+        let sections = &reports.last().unwrap().sections;
+        assert!(sections.iter().any(|section| section.text.contains(&words)), "{words}: {sections:#?}");
+    }
+}

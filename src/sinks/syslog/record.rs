@@ -14,7 +14,7 @@ const MAX: usize = 1024;
 const BOM: char = '\u{feff}';
 
 /// Which part of the system speaks: RFC 5424 §6.2.1, in its order.
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Facility {
     Kern,

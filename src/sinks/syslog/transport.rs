@@ -1,10 +1,9 @@
 //! Where a record goes, and how it gets there: every wait has an end, a slow resolver's excepted.
 
-use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,10 +13,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use rustls_platform_verifier::Verifier;
-use serde::Deserialize;
 
+use super::address::{Address, Server};
 use crate::host::Host;
-use crate::sinks::{Receipt, SendError};
 
 /// How long connecting and writing may take, each.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,85 +26,7 @@ const CLOSING: Duration = Duration::from_secs(6);
 /// How long a host may take to say that nobody listens to its UDP port.
 const REFUSAL: Duration = Duration::from_millis(200);
 
-/// Where records go.
-#[derive(Debug, PartialEq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum Address {
-    Unix(PathBuf),
-    Udp(Server),
-    Tcp(Server),
-    Tls(Server),
-}
-
-#[derive(Debug, PartialEq)]
-pub struct Server {
-    host: String,
-    port: u16,
-}
-
-impl Default for Address {
-    fn default() -> Self {
-        Self::Unix("/dev/log".into())
-    }
-}
-
-impl TryFrom<String> for Address {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let parsed = if let Some(path) = text.strip_prefix("unix:") {
-            path.starts_with('/').then(|| Self::Unix(path.into()))
-        } else {
-            text.split_once("://").and_then(|(scheme, rest)| match scheme {
-                "udp" => Server::parse(rest, 514).map(Self::Udp),
-                "tcp" => Server::parse(rest, 601).map(Self::Tcp),
-                "tls" => Server::parse(rest, 6514).map(Self::Tls),
-                _ => None,
-            })
-        };
-        parsed.ok_or_else(|| {
-            format!("expected unix:/path, udp://host:port, tcp://host:port or tls://host:port, found {text:?}")
-        })
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Udp(server) => write!(f, "udp://{server}"),
-            Self::Tcp(server) => write!(f, "tcp://{server}"),
-            Self::Tls(server) => write!(f, "tls://{server}"),
-        }
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
-}
-
 impl Server {
-    /// `host`, `host:port`, `[2001:db8::1]:port`.
-    fn parse(text: &str, default_port: u16) -> Option<Self> {
-        let (host, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (host, port) = rest.split_once(']')?;
-                host.parse::<Ipv6Addr>().ok()?;
-                (host, port)
-            }
-            None => text.split_at(text.find(':').unwrap_or(text.len())),
-        };
-        let port = match port.strip_prefix(':') {
-            Some(port) => port.parse().ok()?,
-            None if port.is_empty() => default_port,
-            None => return None,
-        };
-        let sound = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:".contains(c));
-        (sound && port != 0).then(|| Self { host: host.to_owned(), port })
-    }
-
     fn resolve(&self) -> Result<Vec<SocketAddr>> {
         let found = (self.host.as_str(), self.port).to_socket_addrs();
         let found: Vec<_> = found.with_context(|| format!("cannot resolve {}", self.host))?.collect();
@@ -148,16 +68,14 @@ fn authorities(file: &Path) -> Result<RootCertStore> {
     Ok(store)
 }
 
-/// Sends one record.
-pub fn send(address: &Address, record: &[u8], trust: &Trust, host: &Host) -> Result<Receipt, SendError> {
-    let sent = match (address, &trust.0) {
+/// Sends one record, and says what is known of its fate.
+pub fn send(address: &Address, record: &[u8], trust: &Trust, host: &Host) -> Result<&'static str> {
+    match (address, &trust.0) {
         (Address::Unix(path), _) => send_local(&host.path(path), record),
         (Address::Udp(server), _) => send_datagram(server, record),
         (Address::Tls(server), Some((config, name))) => send_tls(server, record, config, name),
         (Address::Tcp(server) | Address::Tls(server), _) => send_stream(server, record),
-    };
-    sent.map(|how| format!("{address}: {how}"))
-        .map_err(|why| SendError::Retry { after: None, why: format!("{address}: {why:#}") })
+    }
 }
 
 /// To the socket of a daemon on this machine, never waiting: a socket that nobody reads is full after 11 datagrams.
@@ -319,14 +237,11 @@ mod tests {
 
     use super::*;
 
-    fn go(address: &str, ca_file: Option<&Path>) -> Result<Receipt, String> {
+    fn go(address: &str, ca_file: Option<&Path>) -> Result<&'static str, String> {
         let address = Address::try_from(address.to_owned()).unwrap();
         let host = Host::new("/", "/");
         let trust = Trust::new(&address, ca_file, &host).unwrap();
-        send(&address, b"a record", &trust, &host).map_err(|why| match why {
-            SendError::Retry { why, .. } => why,
-            SendError::Refused { why } => panic!("refused: {why}"),
-        })
+        send(&address, b"a record", &trust, &host).map_err(|why| format!("{why:#}"))
     }
 
     /// Answers one connection and gives back what came.
@@ -334,26 +249,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         (port, Builder::new().spawn(move || answer(listener.accept().unwrap().0)).unwrap())
-    }
-
-    #[test]
-    fn an_address_is_a_transport_and_a_place() {
-        let parse = |text: &str| Address::try_from(text.to_owned()).map(|address| address.to_string()).ok();
-        for (text, full) in [
-            ("unix:/run/log", "unix:/run/log"),
-            ("udp://loghost", "udp://loghost:514"),
-            ("tcp://loghost", "tcp://loghost:601"),
-            ("tls://10.0.0.1", "tls://10.0.0.1:6514"),
-            ("tcp://[::1]", "tcp://[::1]:601"),
-            ("tcp://[2001:db8::1]:1514", "tcp://[2001:db8::1]:1514"),
-        ] {
-            assert_eq!(parse(text).as_deref(), Some(full));
-        }
-        let bad =
-            ["", "/dev/log", "unix:log", "http://x", "udp://", "udp://x:0", "udp://x:65536", "udp://[x]", "udp://x/y"];
-        for bad in bad.into_iter().chain(["udp://[::1]514", "udp://a b", "udp://::1", "tls://x:"]) {
-            assert_eq!(parse(bad), None, "{bad}");
-        }
     }
 
     #[test]

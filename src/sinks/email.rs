@@ -1,0 +1,352 @@
+//! Email, through this machine's own `sendmail` or an SMTP server.
+//!
+//! | Key | Values | Default |
+//! |---|---|---|
+//! | `name` | how jobs name this sink | required |
+//! | `to` | addresses: `ops@example.com`, `Ops <ops@example.com>` | required |
+//! | `from` | an address | `lastwords@` and the host's name |
+//! | `sendmail` | the absolute path of a program that takes mail as sendmail does | `/usr/sbin/sendmail` |
+//! | `server` | an SMTP server's name: no `sendmail` then | none |
+//! | `port` | the server's port | 587 for `starttls`, 465 for `implicit`, 25 for `none` |
+//! | `tls` | `starttls`, `implicit` (TLS from the first byte), `none` | `starttls` |
+//! | `ca_file` | certificates, as PEM, to trust beside the system's | none |
+//! | `username` | whom to log in as | no login |
+//! | `password_file` | a file whose first line is the password | with `username`, one of the two |
+//! | `password_env` | the environment variable that holds it | is required |
+//!
+//! ```toml
+//! [[sink.email]]
+//! name = "ops-mail"
+//! to = ["ops@example.com"]
+//! server = "smtp.example.com"
+//! username = "lastwords"
+//! password_file = "/etc/lastwords/secrets/smtp"
+//! ```
+//!
+//! TLS is never given up: a server that offers no STARTTLS gets nothing unless the config says `tls = "none"`, and a
+//! password goes without TLS only to this machine itself.
+//!
+//! A recipient whom the server refuses for good costs the others nothing: they get the message, and the receipt names
+//! the one. For a recipient whom it puts off (greylisting, a full mailbox) the message waits an hour, so that nobody
+//! gets it twice; then the others get it without.
+
+mod message;
+mod smtp;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail, ensure};
+use lettre::Address;
+use lettre::message::Mailbox;
+use serde::Deserialize;
+
+use self::message::Letter;
+use self::smtp::{Server, Tls};
+use super::{Receipt, SendError, Sink, http};
+use crate::host::Host;
+use crate::plugin::{Command, End, Run, run};
+use crate::render::one_line;
+use crate::report::Report;
+use crate::secret;
+
+/// How long `sendmail` may take.
+const SENDMAIL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long everybody waits for one recipient whom the server puts off.
+const PATIENCE: Duration = Duration::from_hours(1);
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Email {
+    name: String,
+    to: Recipients,
+    from: Option<Person>,
+    sendmail: Option<PathBuf>,
+    server: Option<String>,
+    port: Option<u16>,
+    tls: Option<Tls>,
+    ca_file: Option<PathBuf>,
+    username: Option<String>,
+    password_file: Option<PathBuf>,
+    password_env: Option<String>,
+}
+
+/// One at least.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Vec<Person>")]
+struct Recipients(Vec<Person>);
+
+impl TryFrom<Vec<Person>> for Recipients {
+    type Error = &'static str;
+    fn try_from(people: Vec<Person>) -> Result<Self, Self::Error> {
+        if people.is_empty() { Err("expected one address at least") } else { Ok(Self(people)) }
+    }
+}
+
+/// An address, with or without a name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Person(Mailbox);
+
+impl TryFrom<String> for Person {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let (name, address) = match text.strip_suffix('>').and_then(|text| text.split_once('<')) {
+            Some((name, address)) => (Some(name.trim().trim_matches('"').to_owned()), address),
+            None => (None, text.as_str()),
+        };
+        let name = name.filter(|name| !name.is_empty());
+        match address.parse::<Address>() {
+            Ok(address) if text.is_ascii() && !text.contains(char::is_control) => Ok(Self(Mailbox::new(name, address))),
+            _ => Err(format!("expected an address, `ops@example.com` or `Ops <ops@example.com>`, found {text:?}")),
+        }
+    }
+}
+
+/// How the message leaves this machine.
+enum Way {
+    Sendmail(PathBuf),
+    Smtp(Server),
+}
+
+impl Sink for Email {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> &'static str {
+        "email"
+    }
+
+    fn secret_files(&self) -> Vec<&Path> {
+        self.password_file.as_deref().into_iter().collect()
+    }
+
+    /// Long enough for a server that takes its time over every step: a try that is ended too soon may send twice.
+    fn patience(&self) -> Duration {
+        Duration::from_mins(4)
+    }
+
+    fn preview(&self, report: &Report, host: &Host) -> Result<String> {
+        let letter = self.letter(report)?;
+        let to: Vec<_> = self.to.0.iter().map(|person| person.0.email.as_ref()).collect();
+        let through = match self.way(report, host)? {
+            Way::Sendmail(path) => {
+                self.command(&path, &letter.from)?
+                    .locate()
+                    .context("name a mail server with `server`, or install one")?;
+                path.display().to_string()
+            }
+            Way::Smtp(server) => server.to_string(),
+        };
+        Ok(format!("to {} through {through}\n\n{}", to.join(", "), letter.readable()))
+    }
+
+    fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
+        let letter = self.letter(report).map_err(|why| retry(&why))?;
+        match self.way(report, host).map_err(|why| retry(&why))? {
+            Way::Sendmail(path) => self.sendmail(&path, &letter),
+            Way::Smtp(server) => {
+                let to: Vec<_> = self.to.0.iter().map(|person| person.0.email.clone()).collect();
+                // The one question here to the clock: not what is sent depends on it, but for whom it waits.
+                let age = SystemTime::now().duration_since(report.stop.stopped_at.time()).unwrap_or_default();
+                server.deliver(&letter.from, &to, &letter.wire(), age < PATIENCE)
+            }
+        }
+    }
+}
+
+impl Email {
+    fn letter(&self, report: &Report) -> Result<Letter> {
+        let to = self.to.0.iter().map(|person| &person.0);
+        message::write(self.from.as_ref().map(|person| &person.0), to, report)
+    }
+
+    fn way(&self, report: &Report, host: &Host) -> Result<Way> {
+        let Some(server) = &self.server else {
+            let stray = [
+                ("port", self.port.is_some()),
+                ("tls", self.tls.is_some()),
+                ("ca_file", self.ca_file.is_some()),
+                ("username", self.username.is_some()),
+                ("password_file", self.password_file.is_some()),
+                ("password_env", self.password_env.is_some()),
+            ];
+            if let Some((key, _)) = stray.iter().find(|(_, set)| *set) {
+                bail!("`{key}` is for an SMTP server: name it with `server`");
+            }
+            let path = self.sendmail.as_deref().unwrap_or(Path::new("/usr/sbin/sendmail"));
+            ensure!(path.is_absolute(), "`sendmail` must be an absolute path, not {}", path.display());
+            return Ok(Way::Sendmail(path.to_owned()));
+        };
+        ensure!(self.sendmail.is_none(), "`sendmail` and `server` are two ways: choose one");
+        let tls = self.tls.unwrap_or(Tls::Starttls);
+        let login = match &self.username {
+            Some(username) => {
+                ensure!(
+                    tls != Tls::None || http::is_loopback(server),
+                    "a password never goes to {server} without TLS: set `tls` to \"starttls\" or \"implicit\""
+                );
+                let (file, env) = (self.password_file.as_deref(), self.password_env.as_deref());
+                Some((username.clone(), secret::read("password", file, env, host)?))
+            }
+            None if self.password_file.is_some() || self.password_env.is_some() => {
+                bail!("a password needs a `username`")
+            }
+            None => None,
+        };
+        let ca = match &self.ca_file {
+            Some(file) => {
+                let path = host.configured(file);
+                Some(std::fs::read(&path).with_context(|| format!("cannot read the ca_file {}", path.display()))?)
+            }
+            None => None,
+        };
+        let port = self.port.unwrap_or(tls.port());
+        Server::new(server.clone(), port, tls, ca.as_deref(), login, message::domain(&report.host)).map(Way::Smtp)
+    }
+
+    /// `sendmail -i -f FROM -- TO…`: a line with a dot is no end, and no address an option.
+    fn command(&self, program: &Path, from: &Address) -> Result<Command> {
+        let program = program.to_str().context("`sendmail` must be UTF-8")?;
+        let to = self.to.0.iter().map(|person| person.0.email.as_ref());
+        let words = [program, "-i", "-f", from.as_ref(), "--"].into_iter().chain(to).map(str::to_owned);
+        Command::try_from(words.collect::<Vec<_>>()).map_err(anyhow::Error::msg)
+    }
+
+    fn sendmail(&self, program: &Path, letter: &Letter) -> Result<Receipt, SendError> {
+        let command = self.command(program, &letter.from).map_err(|why| retry(&why))?;
+        let home: (&str, &OsStr) = ("HOME", OsStr::new("/"));
+        let lines = letter.lines();
+        let outcome =
+            run(&Run { command: &command, stdin: &lines, env: &[home], timeout: SENDMAIL_TIMEOUT, max_bytes: 4096 });
+        judge(&outcome.end, program, &outcome.last_error)
+    }
+}
+
+/// What the end of `sendmail` means; the codes are those of sysexits(3).
+fn judge(end: &End, program: &Path, last_error: &str) -> Result<Receipt, SendError> {
+    let program = program.display();
+    if end.code() == Some(0) {
+        return Ok(format!("{program} took it"));
+    }
+    let said = if last_error.is_empty() { String::new() } else { format!(": {last_error}") };
+    let why = one_line(&format!("{program}: {end}{said}"), 500);
+    // EX_USAGE, EX_DATAERR, EX_NOUSER, EX_NOHOST
+    if matches!(end.code(), Some(64 | 65 | 67 | 68)) {
+        Err(SendError::Refused { why })
+    } else {
+        Err(SendError::Retry { after: None, why })
+    }
+}
+
+/// What is wrong here can be put right by people, and then the report still goes out.
+fn retry(why: &anyhow::Error) -> SendError {
+    SendError::Retry { after: None, why: one_line(&format!("{why:#}"), 500) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use super::{Email, Person, SendError, Sink};
+    use crate::host::Host;
+    use crate::report::sample;
+
+    fn email(toml: &str) -> Email {
+        toml::from_str(&format!("name = 'mail'\n{toml}")).expect("a config")
+    }
+
+    fn preview(toml: &str) -> anyhow::Result<String> {
+        email(toml).preview(&sample(), &Host::new("/", "/nonexistent"))
+    }
+
+    /// A stand-in for sendmail that keeps what it is given.
+    fn sendmail(dir: &Path, script: &str) -> Email {
+        let path = dir.join("sendmail");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("chmod");
+        email(&format!("to = ['-oops@example.com', 'b@example.com']\nsendmail = {path:?}"))
+    }
+
+    #[test]
+    fn an_address_is_an_address_and_nothing_more() {
+        for good in ["ops@example.com", "Ops <ops@example.com>", "\"Ops, Night\" <ops@example.com>", "root@localhost"] {
+            assert!(Person::try_from(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in
+            ["", "ops", "a@b@", "ops@example.com, x@evil", "ops@example.com\r\nBcc: x@evil", "ö@example.com", "<>"]
+        {
+            let why = Person::try_from(bad.to_owned()).err();
+            assert!(why.is_some_and(|why| why.contains("expected an address")), "{bad}");
+        }
+        let why = toml::from_str::<Email>("name = 'x'\nto = []").expect_err("nobody").to_string();
+        assert!(why.contains("line 2") && why.contains("expected one address at least"), "{why}");
+    }
+
+    #[test]
+    fn the_preview_says_to_whom_and_over_what() {
+        let text = preview("to = ['a@x.org', 'B <b@x.org>']\nserver = 'mx.x.org'").expect("a preview");
+        assert!(text.starts_with("to a@x.org, b@x.org through mx.x.org:587 (STARTTLS, no login)\n\nFrom: "), "{text}");
+        assert!(text.contains("\nTo: a@x.org, B <b@x.org>\n"), "{text}");
+        assert!(text.contains("\nSubject: [db1] web crashed: exit code 1"), "{text}");
+        assert!(text.contains("\n  Error: boom\n"), "{text}");
+        let text =
+            preview("to = ['a@x.org']\nserver = 'mx'\ntls = 'implicit'\nusername = 'lab'\npassword_env = 'PATH'");
+        let text = text.expect("a preview");
+        assert!(text.contains("through mx:465 (TLS, as user lab)"), "{text}");
+        assert!(!text.contains(&std::env::var("PATH").expect("a PATH")));
+    }
+
+    #[test]
+    fn what_could_not_be_sent_has_no_preview() {
+        for (config, why) in [
+            ("sendmail = '/nonexistent/sendmail'", "cannot run /nonexistent/sendmail"),
+            ("sendmail = 'sendmail'", "must be an absolute path"),
+            ("port = 25", "`port` is for an SMTP server"),
+            ("server = 'mx'\nsendmail = '/x'", "choose one"),
+            ("server = 'mx'\npassword_file = 'x'", "needs a `username`"),
+            ("server = 'mx'\nusername = 'u'", "set `password_file`"),
+            ("server = 'mx'\nusername = 'u'\npassword_file = 'no-such-file'", "cannot read the password"),
+            ("server = 'mx'\nusername = 'u'\npassword_env = 'PATH'\ntls = 'none'", "never goes to mx without TLS"),
+            ("server = 'mx'\nca_file = 'no-such-file'", "cannot read the ca_file"),
+            ("server = 'mx'\nca_file = '/etc/passwd'", "no certificate in"),
+        ] {
+            let found = format!("{:#}", preview(&format!("to = ['a@x.org']\n{config}")).expect_err(config));
+            assert!(found.contains(why), "{config}: {found}");
+        }
+        assert!(
+            preview("to = ['a@x.org']\nserver = '127.0.0.1'\nusername = 'u'\npassword_env = 'PATH'\ntls = 'none'")
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn sendmail_gets_the_addresses_as_arguments_and_the_message_on_stdin() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let out = dir.path().display();
+        let sink = sendmail(
+            dir.path(),
+            &format!("for a; do echo \"$a\"; done >{out}/args; cat >{out}/message; env >{out}/env"),
+        );
+        sink.send(&sample(), &Host::new("/", "/")).expect("a receipt");
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect(name);
+        assert_eq!(read("args"), "-i\n-f\nlastwords@db1\n--\n-oops@example.com\nb@example.com\n");
+        assert!(read("message").starts_with("From: lastwords@db1\n") && !read("message").contains('\r'));
+        assert!(!read("env").contains("CARGO"));
+    }
+
+    #[test]
+    fn the_end_of_sendmail_says_whether_to_try_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let host = Host::new("/", "/");
+        let end = |script: &str| sendmail(dir.path(), script).send(&sample(), &host);
+        let Err(SendError::Refused { why }) = end("echo no such user >&2; exit 67") else { panic!("refused") };
+        assert!(why.ends_with("sendmail: exit status: 67: no such user"), "{why}");
+        let Err(SendError::Retry { after: None, why }) = end("echo queue full >&2; exit 75") else { panic!("retry") };
+        assert!(why.ends_with("queue full"), "{why}");
+        assert!(matches!(end("kill -KILL $$"), Err(SendError::Retry { .. })));
+    }
+}

@@ -1,0 +1,199 @@
+//! A report as an email (RFC 5322): the same bytes at every try.
+
+use std::fmt::Write;
+
+use anyhow::{Context, Result};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
+use lettre::{Address, Message};
+
+use crate::render;
+use crate::report::Report;
+
+/// An email, and what of it people look at in a preview.
+pub struct Letter {
+    pub from: Address,
+    message: Message,
+    text: String,
+    html_bytes: usize,
+    json_bytes: usize,
+}
+
+/// Writes the email.
+///
+/// Its id is the report's, so that a second copy is known as one; and all of one service's like crashes answer to one
+/// message that never was, so that mail readers show them as one thread.
+pub fn write<'a>(from: Option<&Mailbox>, to: impl Iterator<Item = &'a Mailbox>, report: &Report) -> Result<Letter> {
+    let domain = domain(&report.host);
+    let from = match from {
+        Some(from) => from.clone(),
+        None => {
+            Address::new("lastwords", &domain).with_context(|| format!("no sender at {domain}: set `from`"))?.into()
+        }
+    };
+    let job = label(&report.stop.service());
+    let thread = format!("<{job}-{}@lastwords.{domain}>", label(&report.fingerprint));
+    let (text, html) = (render::text(report), render::html(report));
+    let json = serde_json::to_vec_pretty(report)?;
+    let (html_bytes, json_bytes) = (html.len(), json.len());
+
+    let alternative = MultiPart::alternative()
+        .boundary(boundary("text", report))
+        .singlepart(part(ContentType::TEXT_PLAIN, text.clone())?)
+        .singlepart(part(ContentType::TEXT_HTML, html)?);
+    let attachment = Attachment::new("report.json".to_owned())
+        .body(encoded(json, ContentTransferEncoding::Base64)?, ContentType::parse("application/json")?);
+    let body = MultiPart::mixed().boundary(boundary("all", report)).multipart(alternative).singlepart(attachment);
+
+    let mut builder = Message::builder().from(from.clone());
+    for recipient in to {
+        builder = builder.to(recipient.clone());
+    }
+    let message = builder
+        // An encoded word (RFC 2047) in a job's name is not ours to be decoded.
+        .subject(render::subject(report).replace("=?", "= ?"))
+        .date(report.stop.stopped_at.time())
+        .message_id(Some(format!("<{}@lastwords.{domain}>", report.id)))
+        .references(thread.clone())
+        .in_reply_to(thread)
+        .raw_header(header("Auto-Submitted", "auto-generated".to_owned()))
+        .raw_header(header("List-Id", format!("<{job}.lastwords.{domain}>")))
+        .multipart(body)?;
+    Ok(Letter { from: from.email, message, text, html_bytes, json_bytes })
+}
+
+impl Letter {
+    /// As it goes over the wire, with CRLF.
+    pub fn wire(&self) -> Vec<u8> {
+        self.message.formatted()
+    }
+
+    /// As a local program reads it, with LF. Every part is encoded: no CR in it means anything.
+    pub fn lines(&self) -> Vec<u8> {
+        self.wire().into_iter().filter(|byte| *byte != b'\r').collect()
+    }
+
+    /// For people: the headers and the text, decoded.
+    pub fn readable(&self) -> String {
+        let mut readable = String::new();
+        for name in
+            ["From", "To", "Date", "Subject", "Message-ID", "In-Reply-To", "References", "Auto-Submitted", "List-Id"]
+        {
+            if let Some(value) = self.message.headers().get_raw(name) {
+                let _ = writeln!(readable, "{name}: {value}");
+            }
+        }
+        let Self { text, html_bytes, json_bytes, .. } = self;
+        let _ = write!(readable, "\n{text}\n[the same as HTML, {html_bytes} bytes; report.json, {json_bytes} bytes]\n");
+        readable
+    }
+}
+
+fn part(kind: ContentType, text: String) -> Result<SinglePart> {
+    let body = encoded(text, ContentTransferEncoding::QuotedPrintable)?;
+    Ok(SinglePart::builder().header(kind).body(body))
+}
+
+fn encoded(text: impl Into<lettre::message::MaybeString>, encoding: ContentTransferEncoding) -> Result<Body> {
+    Body::new_with_encoding(text, encoding).ok().context("a part of the message cannot be encoded")
+}
+
+fn header(name: &'static str, value: String) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value)
+}
+
+/// The same at every try, and in no encoded text: neither base64 nor quoted-printable makes `=_` (RFC 2045, 6.7).
+fn boundary(part: &str, report: &Report) -> String {
+    format!("=_{part}_{}", report.id)
+}
+
+/// A host's name as a domain name (RFC 1123): labels of letters, digits and inner hyphens.
+pub fn domain(host: &str) -> String {
+    let labels: Vec<_> = host.split('.').filter(|part| !part.is_empty()).map(label).take(4).collect();
+    if labels.is_empty() { label("") } else { labels.join(".") }
+}
+
+/// Any text as one label of a domain name, at most 40 characters.
+fn label(text: &str) -> String {
+    let safe: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+    let safe = safe.trim_matches('-');
+    if safe.is_empty() { "unknown".to_owned() } else { safe.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Letter, domain, write};
+    use crate::report::Report;
+    use crate::report::sample;
+
+    fn letter(report: &Report) -> Letter {
+        let to = "ops@example.com".parse().expect("an address");
+        write(None, std::iter::once(&to), report).expect("a letter")
+    }
+
+    fn wire(report: &Report) -> String {
+        String::from_utf8(letter(report).wire()).expect("ASCII")
+    }
+
+    #[test]
+    fn the_headers_say_who_what_when_and_which_thread() {
+        let mut report = sample();
+        let first = wire(&report);
+        for header in [
+            "From: lastwords@db1\r\n",
+            "To: ops@example.com\r\n",
+            "Date: Mon, 23 Nov 2026 03:00:00 +0000\r\n",
+            "Subject: [db1] web crashed: exit code 1\r\n",
+            "Message-ID: <20261123t030000-0123456789abcdef@lastwords.db1>\r\n",
+            "References: <web-0011223344556677@lastwords.db1>\r\n",
+            "In-Reply-To: <web-0011223344556677@lastwords.db1>\r\n",
+            "Auto-Submitted: auto-generated\r\n",
+            "List-Id: <web.lastwords.db1>\r\n",
+            "MIME-Version: 1.0\r\n",
+        ] {
+            assert!(first.contains(header), "{header} in {first}");
+        }
+        assert_eq!(wire(&report), first, "a second try is the same message");
+        report.host = "e\r\nBcc: x@evil".to_owned();
+        assert!(wire(&report).contains("@lastwords.e--Bcc--x-evil>"));
+    }
+
+    #[test]
+    fn every_byte_on_the_wire_is_ascii_in_lines_that_any_server_takes() {
+        let mut report = sample();
+        report.stop.job = format!("wéb\r\nBcc: x@evil\r\n\r\nbody =?utf-8?B?DQo=?= {}", "🦀".repeat(500));
+        report.sections[0].text =
+            format!(".\r\n.\r\nFrom x\n--=_all_{}\n{}\0é\u{feff}", report.id, "x".repeat(100_000));
+        report.notes = vec!["é".repeat(5_000)];
+        let wire = wire(&report);
+        assert!(wire.is_ascii());
+        assert!(wire.split("\r\n").all(|line| line.len() <= 200 && !line.contains(['\r', '\n', '\0'])));
+        let (headers, _) = wire.split_once("\r\n\r\n").expect("a body");
+        assert!(!headers.lines().any(|line| line.starts_with("Bcc") || line.contains("=?utf-8?B?")), "{headers}");
+        let ours = format!("--=_all_{}", report.id);
+        assert_eq!(wire.lines().filter(|line| line.starts_with(&ours)).count(), 3);
+    }
+
+    #[test]
+    fn a_preview_is_readable_where_the_wire_is_not() {
+        let mut report = sample();
+        report.stop.job = "wéb".to_owned();
+        let readable = letter(&report).readable();
+        assert!(readable.contains("\nSubject: [db1] wéb crashed"), "{readable}");
+        assert!(readable.contains("\n  Error: boom\n") && readable.contains("report.json, "), "{readable}");
+    }
+
+    #[test]
+    fn any_hosts_name_makes_a_domain() {
+        for (host, made) in [
+            ("db1.example.com", "db1.example.com"),
+            ("my_host", "my-host"),
+            ("", "unknown"),
+            ("..", "unknown"),
+            ("-a-.\u{202e}", "a.unknown"),
+        ] {
+            assert_eq!(domain(host), made);
+        }
+        assert!(domain(&"x".repeat(5_000)).len() <= 40);
+    }
+}

@@ -1,0 +1,271 @@
+//! A Slack channel, through an [incoming webhook](https://api.slack.com/messaging/webhooks).
+//!
+//! | Key | Values | Default |
+//! |---|---|---|
+//! | `name` | how jobs name this sink | required |
+//! | `webhook_file` | a file whose first line is the webhook's address | one of the two |
+//! | `webhook_env` | the environment variable that holds it | is required |
+//!
+//! ```toml
+//! [[sink.slack]]
+//! name = "ops-slack"
+//! webhook_file = "/etc/lastwords/secrets/slack"
+//! ```
+//!
+//! Whoever knows the address can post: it is a secret, and lastwords never shows it. Slack has no idempotency key: a
+//! message that was taken without lastwords hearing so comes twice, with the same report id.
+
+mod message;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use reqwest::{StatusCode, Url};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Receipt, SendError, Sink, http};
+use crate::host::Host;
+use crate::render::{View, one_line};
+use crate::report::Report;
+use crate::secret;
+
+/// Of an answer, this many bytes are looked at.
+const MAX_ANSWER: u64 = 4096;
+
+/// What Slack never takes back, in its own words, whatever status they come with.
+const FINAL: [&str; 15] = [
+    "invalid_payload",
+    "invalid_blocks",
+    "msg_blocks_too_long",
+    "no_text",
+    "no_service",
+    "no_service_id",
+    "no_active_hooks",
+    "invalid_token",
+    "channel_not_found",
+    "channel_is_archived",
+    "action_prohibited",
+    "posting_to_general_channel_denied",
+    "no_team",
+    "team_disabled",
+    "too_many_attachments",
+];
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slack {
+    name: String,
+    webhook_file: Option<PathBuf>,
+    webhook_env: Option<String>,
+}
+
+impl Sink for Slack {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> &'static str {
+        "slack"
+    }
+
+    fn secret_files(&self) -> Vec<&Path> {
+        self.webhook_file.as_deref().into_iter().collect()
+    }
+
+    fn preview(&self, report: &Report, host: &Host) -> Result<String> {
+        let webhook = self.webhook(host)?;
+        let origin = webhook.origin().ascii_serialization();
+        let payload = serde_json::to_string_pretty(&message::payload(&View::of(report)))?;
+        Ok(format!("POST {origin}/… (the rest is secret)\n{payload}\n"))
+    }
+
+    fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
+        let webhook = self.webhook(host).map_err(|why| retry(&why))?;
+        let view = View::of(report);
+        match post(&webhook, &message::payload(&view)) {
+            // Whatever Slack holds against the blocks, the news goes through.
+            Err(SendError::Refused { why }) if why.contains("_blocks") => {
+                let receipt = post(&webhook, &message::bare(&view))?;
+                Ok(format!("{receipt}, as one line of text, after Slack refused the whole message: {why}"))
+            }
+            other => other,
+        }
+    }
+}
+
+impl Slack {
+    fn webhook(&self, host: &Host) -> Result<Url> {
+        let file = self.webhook_file.as_deref();
+        let secret = secret::read("webhook", file, self.webhook_env.as_deref(), host)?;
+        http::address(secret.expose()).context("the webhook's address is of no use")
+    }
+}
+
+fn post(webhook: &Url, payload: &Value) -> Result<Receipt, SendError> {
+    let client = http::client().map_err(|why| retry(&why))?;
+    let answer = http::ask(client.post(webhook.clone()).json(payload), MAX_ANSWER).map_err(|why| retry(&why))?;
+    judge(&answer, webhook.path())
+}
+
+fn retry(why: &anyhow::Error) -> SendError {
+    SendError::Retry { after: None, why: one_line(&format!("{why:#}"), 500) }
+}
+
+/// What an answer means; `secret` is the part of the address that a server might repeat.
+fn judge(answer: &http::Answer, secret: &str) -> Result<Receipt, SendError> {
+    let said = word(&answer.body);
+    let status = answer.status.as_u16();
+    if answer.status == StatusCode::OK && said == "ok" {
+        return Ok("200 ok".to_owned());
+    }
+    let body = if secret.len() > 1 { answer.body.replace(secret, "/[secret]") } else { answer.body.clone() };
+    let why = format!("Slack answered {status}: {}", one_line(&body, 200));
+    // A success that does not say `ok`, or a redirect, is not Slack speaking but something in between.
+    let worth_a_retry = said == "rate_limited" || matches!(status, 408 | 425 | 429) || !answer.status.is_client_error();
+    if worth_a_retry && !FINAL.contains(&said.as_str()) {
+        Err(SendError::Retry { after: answer.retry_after, why })
+    } else {
+        Err(SendError::Refused { why })
+    }
+}
+
+/// The one word that Slack answers: as plain text, or as `{"ok":false,"error":"WORD"}`.
+fn word(body: &str) -> String {
+    let json: Option<Value> = serde_json::from_str(body).ok();
+    let error = json.as_ref().and_then(|json| json.get("error")?.as_str());
+    error.unwrap_or(body).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use std::thread::{Builder, JoinHandle};
+    use std::time::Duration;
+
+    use reqwest::StatusCode;
+    use serde_json::Value;
+
+    use super::{SendError, Sink, Slack, http, judge};
+    use crate::host::Host;
+    use crate::report::sample;
+
+    /// A Slack that gives these answers, one a request, and hands back the messages it got.
+    fn slack(answers: &'static [&'static str]) -> (u16, JoinHandle<Vec<Value>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let serve = move |answer: &&str| {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut request = BufReader::new(stream.try_clone().expect("a stream"));
+            let (mut line, mut length) = (String::new(), 0);
+            while line != "\r\n" {
+                line.clear();
+                request.read_line(&mut line).expect("a header");
+                let header = line.to_ascii_lowercase();
+                length = header.strip_prefix("content-length:").map_or(length, |n| n.trim().parse().expect("a number"));
+            }
+            let mut body = vec![0; length];
+            request.read_exact(&mut body).expect("a body");
+            let head = "connection: close\r\ncontent-length";
+            let (status, text) = answer.split_once('|').expect("an answer");
+            write!(stream, "HTTP/1.1 {status}\r\n{head}: {}\r\n\r\n{text}", text.len()).expect("an answer");
+            serde_json::from_slice(&body).expect("JSON")
+        };
+        (port, Builder::new().spawn(move || answers.iter().map(serve).collect()).expect("a thread"))
+    }
+
+    fn send(answers: &'static [&'static str]) -> (Result<String, SendError>, Vec<Value>) {
+        let (port, server) = slack(answers);
+        let dir = tempfile::tempdir().expect("a directory");
+        let webhook = dir.path().join("webhook");
+        std::fs::write(&webhook, format!("http://127.0.0.1:{port}/services/T/B/hush\n")).expect("a file");
+        let sink = Slack { name: "ops".to_owned(), webhook_file: Some(webhook), webhook_env: None };
+        let host = Host::new("/", "/");
+        let preview = sink.preview(&sample(), &host).expect("a preview");
+        assert!(!preview.contains("hush"), "{preview}");
+        (sink.send(&sample(), &host), server.join().expect("a server"))
+    }
+
+    #[test]
+    fn a_message_is_posted_once() {
+        let (receipt, posted) = send(&["200 OK|ok"]);
+        assert_eq!(receipt, Ok("200 ok".to_owned()));
+        assert_eq!(posted[0]["blocks"][0]["type"], "header");
+    }
+
+    #[test]
+    fn where_slack_refuses_the_blocks_the_news_goes_as_one_line() {
+        let (receipt, posted) = send(&["400 Bad Request|invalid_blocks", "200 OK|ok"]);
+        assert!(receipt.expect("a receipt").starts_with("200 ok, as one line of text, after Slack refused"));
+        assert_eq!(posted[1]["text"], posted[0]["text"]);
+        assert_eq!(posted[1].get("blocks"), None);
+    }
+
+    #[test]
+    fn an_address_that_nobody_answers_is_tried_again_and_never_shown() {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("webhook");
+        for address in
+            [format!("http://127.0.0.1:{free}/hush"), "http://hush.example.com/".to_owned(), "hush".to_owned()]
+        {
+            std::fs::write(&file, address).expect("a file");
+            let sink = Slack { name: "ops".to_owned(), webhook_file: Some(file.clone()), webhook_env: None };
+            let Err(SendError::Retry { after: None, why }) = sink.send(&sample(), &Host::new("/", "/")) else {
+                panic!("retry")
+            };
+            assert!(!why.contains("hush"), "{why}");
+        }
+    }
+
+    fn answer(status: u16, body: &str) -> Result<String, SendError> {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let retry_after = Some(Duration::from_secs(7));
+        judge(&http::Answer { status, retry_after, body: body.to_owned() }, "/services/T/B/hush")
+    }
+
+    #[test]
+    fn only_an_ok_in_so_many_words_is_a_receipt() {
+        assert_eq!(answer(200, "ok"), Ok("200 ok".to_owned()));
+        for nearly in ["no", "", "<html>Please log in</html>"] {
+            assert!(matches!(answer(200, nearly), Err(SendError::Retry { .. })), "{nearly}");
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_when_slack_says() {
+        let limited = r#"{"ok":false,"error":"rate_limited"}"#;
+        for (status, body) in
+            [(429, limited), (429, "anything"), (200, limited), (500, "rollup_error"), (503, ""), (408, ""), (302, "")]
+        {
+            let Err(SendError::Retry { after, why }) = answer(status, body) else { panic!("{status} {body}") };
+            assert_eq!(after, Some(Duration::from_secs(7)));
+            assert!(why.contains(&status.to_string()), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_slack_will_never_take_is_refused() {
+        for (status, body) in [
+            (400, "invalid_payload"),
+            (403, "invalid_token"),
+            (403, "action_prohibited"),
+            (404, "no_service"),
+            (410, "channel_is_archived"),
+            (500, "no_team"),
+            (200, r#"{"ok":false,"error":"invalid_blocks"}"#),
+            (404, "<html>not found</html>"),
+        ] {
+            assert!(matches!(answer(status, body), Err(SendError::Refused { .. })), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_repeats_the_address_does_not_give_it_away() {
+        let Err(SendError::Refused { why }) = answer(404, "Cannot POST /services/T/B/hush\u{1b}[2J\nhere") else {
+            panic!("refused")
+        };
+        assert_eq!(why, "Slack answered 404: Cannot POST /[secret] here");
+    }
+}
