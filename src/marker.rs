@@ -14,8 +14,10 @@
 //! A plan runs out: Upstart's `restart` runs pre-stop and keeps the same process going, and the crash after that must
 //! not be missed.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -84,15 +86,19 @@ pub struct MarkerFile {
 
 impl MarkerFile {
     /// The marker of this instance in `dir`. Whatever the names hold, the file is in that directory.
-    pub fn new(dir: PathBuf, job: &str, instance: Option<&str>) -> Self {
-        // NUL can stand in neither, so no two pairs share a name.
-        let name = instance.map_or_else(|| names::encode(job), |it| names::encode(&format!("{job}\0{it}")));
-        Self { dir, name }
+    pub fn new(dir: PathBuf, job: &OsStr, instance: Option<&OsStr>) -> Self {
+        let mut name = job.as_bytes().to_owned();
+        if let Some(instance) = instance {
+            // NUL can stand in neither, so no two pairs share a name.
+            name.push(0);
+            name.extend_from_slice(instance.as_bytes());
+        }
+        Self { dir, name: names::encode(&name) }
     }
 
     /// Says that the service is about to run.
     pub fn arm(&self, marker: &Marker) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        self.create_dir()?;
         self.write(&self.name, marker)
     }
 
@@ -116,11 +122,18 @@ impl MarkerFile {
     }
 
     /// Ends what [`MarkerFile::take`] began, once the stop is judged and its report is safe.
-    pub fn settle(&self, seen: Option<&Seen>) -> io::Result<()> {
-        if let Some(seen) = seen {
-            self.write(&self.seen(), seen)?;
-        }
+    pub fn settle(&self) -> io::Result<()> {
         fs::remove_file(self.path(&self.taken()))
+    }
+
+    /// Keeps how far the kernel log has been read.
+    pub fn see(&self, seen: &Seen) -> io::Result<()> {
+        self.create_dir()?;
+        self.write(&self.seen(), seen)
+    }
+
+    fn create_dir(&self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)
     }
 
     /// How far the last life's hook had read the kernel log.

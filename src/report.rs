@@ -101,7 +101,7 @@ impl fmt::Display for Supervisor {
 pub enum Exit {
     /// It ended by itself with this exit code.
     Code(i32),
-    /// A signal killed it; the name comes without `SIG`.
+    /// A signal killed it; the name comes without `SIG`. One that has no name (a real-time one) goes by its number.
     Signal { name: String, core_dumped: bool },
     /// Nobody said.
     Unknown,
@@ -133,7 +133,8 @@ impl fmt::Display for Exit {
         match self {
             Self::Code(code) => write!(f, "exit code {code}"),
             Self::Signal { name, core_dumped } => {
-                write!(f, "killed by SIG{name}")?;
+                let nameless = name.starts_with(|first: char| first.is_ascii_digit());
+                write!(f, "killed by {}{name}", if nameless { "signal " } else { "SIG" })?;
                 if let Some(meaning) = signal_meaning(name) {
                     write!(f, " ({meaning})")?;
                 }

@@ -162,26 +162,34 @@ mod tests {
     }
 
     #[test]
-    fn one_that_fails_panics_or_hangs_leaves_a_section_that_says_so_and_costs_the_others_nothing() {
-        let (end, wait) = channel::<()>();
-        let wait = Mutex::new(wait);
+    fn one_that_fails_or_panics_leaves_a_section_that_says_so() {
         let collectors = vec![
             probe("panics", || panic!("as a test")),
-            probe("hangs", move || {
-                let _ = wait.lock().map(|wait| wait.recv());
-                Ok(String::new())
-            }),
             probe("fails", || Err(anyhow!("no such file").context("cannot read it"))),
             probe("works", || Ok("fine".to_owned())),
         ];
-        let sections = run(collectors, &stop(), &Host::new("/", "/"), Duration::from_millis(300));
-        drop(end);
+        let sections = run(collectors, &stop(), &Host::new("/", "/"), Duration::from_mins(10));
         let expected = [
             ("panics", Status::Failed, "this collector has a bug: it panicked"),
-            ("hangs", Status::TimedOut, "not finished after 300ms"),
             ("fails", Status::Failed, "cannot read it: no such file"),
             ("works", Status::Ok, "fine"),
         ];
+        assert_eq!(sections.iter().map(outcome).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn one_that_hangs_is_left_behind_and_costs_the_others_nothing() {
+        let (end, wait) = channel::<()>();
+        let wait = Mutex::new(wait);
+        let hangs = probe("hangs", move || {
+            let _ = wait.lock().map(|wait| wait.recv());
+            Ok(String::new())
+        });
+        let collectors = vec![hangs, probe("works", || Ok("fine".to_owned()))];
+        // Nothing here is quicker than a busy machine may be slow: what works has the whole budget.
+        let sections = run(collectors, &stop(), &Host::new("/", "/"), Duration::from_secs(2));
+        drop(end);
+        let expected = [("hangs", Status::TimedOut, "not finished after 2s"), ("works", Status::Ok, "fine")];
         assert_eq!(sections.iter().map(outcome).collect::<Vec<_>>(), expected);
     }
 

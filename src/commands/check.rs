@@ -85,16 +85,11 @@ mod tests {
     use std::fs;
 
     use super::*;
-
-    const SINK: &str = "[[sink.slack]]\nname = \"ops\"\nwebhook_file = \"secrets/slack\"\n";
+    use crate::config::tests::{SINK, config};
 
     /// What is printed for a config of these files, and the exit code.
     fn run(files: &[(&str, &str)], json: bool) -> (String, u8) {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("jobs")).unwrap();
-        for (name, text) in files {
-            fs::write(dir.path().join(name), text).unwrap();
-        }
+        let dir = config(files);
         let mut out = Vec::new();
         let code = check(dir.path(), json, &mut out, false);
         (String::from_utf8(out).unwrap().replace(&dir.path().display().to_string(), "/etc/lastwords"), code)

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 
+use anyhow::{Context, Result};
 use clap::Args;
 
 use super::{Places, post_stop, pre_start, pre_stop};
@@ -40,10 +41,10 @@ impl Hook {
 pub struct HookArgs {
     /// The job; on Upstart it is known
     #[arg(long, value_name = "NAME")]
-    pub job: Option<String>,
+    pub job: Option<OsString>,
     /// The job's instance; on Upstart it is known
     #[arg(long, value_name = "NAME")]
-    pub instance: Option<String>,
+    pub instance: Option<OsString>,
     #[command(flatten)]
     pub places: Places,
 }
@@ -77,7 +78,7 @@ impl HookArgs {
             if let Some(place) = place {
                 *place = PathBuf::from(value);
             } else if let Some(name) = name {
-                *name = Some(value.to_string_lossy().into_owned());
+                *name = Some(value);
             }
         }
         (parsed, unknown)
@@ -119,11 +120,14 @@ pub fn run(hook: Hook, args: &[OsString]) {
 /// Whom a hook is called for, and what the call itself tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
+    /// The job's name; bytes that are no text are replaced.
     pub job: String,
     pub instance: Option<String>,
     pub supervisor: Supervisor,
     /// The supervisor's own announcement of the stop.
     pub planned: Option<Evidence>,
+    /// Job and instance as they were given.
+    raw: (OsString, Option<OsString>),
 }
 
 impl Call {
@@ -131,26 +135,27 @@ impl Call {
     ///
     /// # Errors
     /// Where nobody says which job it is.
-    pub fn read(args: &HookArgs) -> anyhow::Result<Self> {
-        let variable = |name| env::var_os(name).map(|value: OsString| value.to_string_lossy().into_owned());
-        let given = |name| variable(name).filter(|value| !value.is_empty());
-        let on_upstart = variable("UPSTART_JOB").is_some();
-        let job = args.job.clone().or_else(|| variable("UPSTART_JOB"));
+    pub fn read(args: &HookArgs) -> Result<Self> {
+        let on_upstart = env::var_os("UPSTART_JOB").is_some();
+        let job = args.job.clone().or_else(|| env::var_os("UPSTART_JOB"));
+        let job = job.context("no job: neither --job NAME is given nor has Upstart set UPSTART_JOB")?;
+        let instance = args.instance.clone().or_else(|| env::var_os("UPSTART_INSTANCE")).filter(|it| !it.is_empty());
+        let announced = env::var_os("UPSTART_STOP_EVENTS").filter(|events| on_upstart && !events.is_empty());
         Ok(Self {
-            job: job.ok_or_else(|| {
-                anyhow::anyhow!("no job: neither --job NAME is given nor has Upstart set UPSTART_JOB")
-            })?,
-            instance: args.instance.clone().or_else(|| given("UPSTART_INSTANCE")).filter(|name| !name.is_empty()),
+            job: job.to_string_lossy().into_owned(),
+            instance: instance.as_ref().map(|instance| instance.to_string_lossy().into_owned()),
             supervisor: if on_upstart { Supervisor::Upstart } else { Supervisor::Unknown },
-            planned: given("UPSTART_STOP_EVENTS").filter(|_| on_upstart).map(|events| Evidence {
+            planned: announced.map(|events| Evidence {
                 source: "environment of the hook".into(),
-                text: format!("UPSTART_STOP_EVENTS={events}"),
+                text: format!("UPSTART_STOP_EVENTS={}", events.to_string_lossy()),
             }),
+            raw: (job, instance),
         })
     }
 
     /// The marker of this job's instance.
     pub fn marker(&self, places: &Places) -> MarkerFile {
-        MarkerFile::new(places.markers(), &self.job, self.instance.as_deref())
+        let (job, instance) = &self.raw;
+        MarkerFile::new(places.markers(), job, instance.as_deref())
     }
 }

@@ -28,11 +28,19 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let file = call.marker(&args.places);
     let taken =
         file.take().with_context(|| format!("a crash of {} may go unnoticed: cannot take its marker", call.job))?;
-    let Some(marker) = armed(taken, &host.boot_id(), now, &mut notes) else { return Ok(()) };
-
+    let boot_id = host.boot_id();
+    let marker = armed(taken, &boot_id, now, &mut notes);
     let kernel_log = kmsg::read_kernel_log(host);
+    let last_seen = file.last_seen().filter(|seen| seen.boot_id == boot_id);
+    // None of this is about the next life, whether or not the marker was armed in this one.
+    if let Some(last) = kernel_log.as_ref().ok().and_then(|log| log.last())
+        && let Err(why) = file.see(&Seen { boot_id, sequence: last.seq })
+    {
+        notes.push(format!("the next report may show lines of the kernel log that are about this end: {why}"));
+    }
+    let Some(marker) = marker else { return Ok(()) };
+
     let loaded = config::load(&args.places.config, &call.job);
-    let last_seen = file.last_seen().filter(|seen| seen.boot_id == marker.boot_id);
     let life = kernel_log.as_ref().ok().map(|log| since_start(log, &marker, last_seen.as_ref(), now));
     let (judgement, oom) = judge_stop(&call, &marker, life.as_deref(), &loaded, host, now);
 
@@ -54,9 +62,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
             )
         })?;
     }
-    let seen = kernel_log.ok().and_then(|log| log.last().map(|last| last.seq));
-    file.settle(seen.map(|sequence| Seen { boot_id: marker.boot_id, sequence }).as_ref())
-        .with_context(|| format!("cannot clear the marker of {}", call.job))
+    file.settle().with_context(|| format!("cannot clear the marker of {}", call.job))
 }
 
 /// The marker of the service that has ended; `None` where lastwords had not been told that it ran.

@@ -28,6 +28,7 @@ mod normal_exit;
 mod parse;
 mod problem;
 mod read;
+mod secret_files;
 mod sink_names;
 mod tree;
 mod wording;
@@ -208,25 +209,31 @@ fn jobs_dir(dir: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
+pub(crate) mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
     /// A config directory with these files.
-    pub(super) fn config(files: &[(&str, &str)]) -> tempfile::TempDir {
+    pub fn config(files: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("jobs")).unwrap();
+        for name in ["jobs", "secrets"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let secret = dir.path().join("secrets/slack");
+        fs::write(&secret, "https://example.com").unwrap();
+        fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
         for (name, text) in files {
             fs::write(dir.path().join(name), text).unwrap();
         }
         dir
     }
 
-    pub(super) const SINK: &str = "[[sink.slack]]\nname = \"ops\"\nwebhook_file = \"secrets/slack\"\n";
+    pub const SINK: &str = "[[sink.slack]]\nname = \"ops\"\nwebhook_file = \"secrets/slack\"\n";
 
     /// The problems, without the directory's name.
-    pub(super) fn told(dir: &Path, problems: &[Problem]) -> Vec<String> {
+    pub fn told(dir: &Path, problems: &[Problem]) -> Vec<String> {
         let dir = format!("{}/", dir.display());
         problems.iter().map(|problem| problem.to_string().replace(&dir, "")).collect()
     }

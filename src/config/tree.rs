@@ -204,17 +204,14 @@ name = 'two'
         for (text, left_out) in [
             ("'two'", "sink.slack.1"),
             ("[[sink.slack]]", "sink.slack.1"),
-            ("slack", "sink.slack.1"),
             ("runbook", "default.runbook"),
             ("[default.collect.memory]", "default.collect.memory"),
             ("'a'", "sinks"),
         ] {
             let start = TEXT.rfind(text).unwrap();
             let mut root = parsed();
-            let path = find(&root, &(start..start + text.len())).unwrap_or_default();
-            if text != "slack" {
-                assert_eq!(show(whole(&mut root, &path)), left_out, "{text}");
-            }
+            let path = find(&root, &(start..start + text.len())).unwrap();
+            assert_eq!(show(whole(&mut root, &path)), left_out, "{text}");
         }
     }
 

@@ -49,14 +49,16 @@ pub fn account(job: &str, instance: Option<&str>, records: &[Record]) -> Account
     account
 }
 
-/// Parses `4242) killed by SEGV signal` and `4242) terminated with status 1`.
+/// Parses `4242) terminated with status 1`, `4242) killed by SEGV signal` and, for a signal without a name,
+/// `4242) killed by signal 40`.
 fn parse_end(text: &str) -> Option<(u32, Exit)> {
     let (pid, end) = text.split_once(") ")?;
     let pid = pid.parse().ok()?;
     if let Some(status) = end.strip_prefix("terminated with status ") {
         return Some((pid, Exit::Code(status.parse().ok()?)));
     }
-    let name = end.strip_prefix("killed by ")?.strip_suffix(" signal")?;
+    let killed_by = end.strip_prefix("killed by ")?;
+    let name = killed_by.strip_prefix("signal ").or_else(|| killed_by.strip_suffix(" signal"))?;
     let plain = !name.is_empty() && name.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'+');
     plain.then(|| (pid, Exit::Signal { name: name.to_owned(), core_dumped: false }))
 }

@@ -25,10 +25,10 @@ pub fn payload(view: &View) -> Value {
     let logs: Vec<_> = view.logs().take(6).collect();
     for log in &logs {
         let room = LOG.min(LOGS / logs.len());
-        elements.extend(block(log, tail_by(&log.text, room, cost)));
+        elements.extend(block(log, &tail_by(&log.text, room, cost)));
     }
     for other in view.blocks.iter().filter(|block| !block.is_log).take(OTHERS.0) {
-        elements.extend(block(other, head_by(&other.text, OTHERS.1, cost)));
+        elements.extend(block(other, &head_by(&other.text, OTHERS.1, cost)));
     }
     if !view.notes.is_empty() {
         let notes = view.notes.iter().take(NOTES.0).map(|note| format!("\n{}", clip(note, NOTES.1)));
@@ -85,10 +85,9 @@ fn facts(view: &View) -> Value {
     section(&parts)
 }
 
-/// A titled text that is shown as it is. Slack refuses empty ones.
-fn block(block: &Block, body: String) -> [Value; 2] {
-    let body = if body.is_empty() { "(empty)".to_owned() } else { body };
-    [section(&[bold(&clip(&block.title, 200))]), json!({ "type": "rich_text_preformatted", "elements": [text(&body)] })]
+/// A titled text that is shown as it is.
+fn block(block: &Block, body: &str) -> [Value; 2] {
+    [section(&[bold(&clip(&block.title, 200))]), json!({ "type": "rich_text_preformatted", "elements": [text(body)] })]
 }
 
 fn section(parts: &[Value]) -> Value {
@@ -96,11 +95,16 @@ fn section(parts: &[Value]) -> Value {
 }
 
 fn text(text: &str) -> Value {
-    json!({ "type": "text", "text": text })
+    json!({ "type": "text", "text": present(text) })
 }
 
 fn bold(text: &str) -> Value {
-    json!({ "type": "text", "text": text, "style": { "bold": true } })
+    json!({ "type": "text", "text": present(text), "style": { "bold": true } })
+}
+
+/// Slack refuses a message with an empty text in it.
+fn present(text: &str) -> &str {
+    if text.is_empty() { "(empty)" } else { text }
 }
 
 /// A web address to click on; Slack refuses a message with a link that is none.
@@ -182,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_limit_of_slacks_holds_for_the_longest_report() {
-        for flood in ["&".repeat(50_000), "🦀".repeat(50_000), "a\n".repeat(50_000)] {
+        for flood in [String::new(), "&".repeat(50_000), "🦀".repeat(50_000), "a\n".repeat(50_000)] {
             let message = payload(&View::of(&hostile(&flood)));
             let header = message["blocks"][0]["text"]["text"].as_str().expect("a header");
             assert!(size(header) <= 150, "{header}");
