@@ -3,8 +3,12 @@
 //! in for it, and are stricter: they know only the blocks that a crash report has a use for, and refuse every mention.
 
 use std::fmt::Display;
+use std::io::Seek;
+use std::process::Command;
 
 use serde_json::{Map, Value};
+
+use crate::servers::installed;
 
 /// The whole of a message's blocks; above about this Slack answers `msg_blocks_too_long`.
 const TOTAL: usize = 13_200;
@@ -14,6 +18,32 @@ pub fn problems(message: &Value) -> Vec<String> {
     let mut judge = Judge { problems: Vec::new(), total: 0 };
     judge.message(message);
     judge.problems
+}
+
+/// Lets the models of Slack's SDK for Python judge the message, too.
+pub fn ask_slacks_own_sdk(message: &Value) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/slack_models.py");
+    let python = installed("venv/bin/python");
+    let mut input = tempfile::tempfile().expect("a temporary file");
+    serde_json::to_writer(&input, message).expect("the temporary file is writable");
+    input.rewind().expect("a file can be read again");
+    let output = Command::new(python).arg(script).stdin(input).output().expect("the venv's Python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Every text in the blocks, in order.
+pub fn texts(blocks: &Value) -> Vec<&str> {
+    match blocks {
+        Value::Array(list) => list.iter().flat_map(texts).collect(),
+        Value::Object(map) => map
+            .iter()
+            .flat_map(|(key, value)| match value {
+                Value::String(text) if key == "text" => vec![text.as_str()],
+                value => texts(value),
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 struct Judge {
@@ -33,8 +63,10 @@ impl Judge {
             self.mrkdwn("text", text);
         }
         self.total = 0;
-        for (at, block) in self.list("blocks", &message["blocks"], 1, 50) {
-            self.block(&at, block);
+        if let Some(blocks) = message.get("blocks") {
+            for (at, block) in self.list("blocks", blocks, 1, 50) {
+                self.block(&at, block);
+            }
         }
         if self.total > TOTAL {
             self.refuse("blocks", format!("{} characters in all, at most {TOTAL}", self.total));
@@ -235,7 +267,7 @@ impl Judge {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::problems;
+    use super::{ask_slacks_own_sdk, problems};
 
     /// One of everything.
     fn message() -> Value {
@@ -283,6 +315,27 @@ mod tests {
     #[test]
     fn a_message_with_one_of_everything_is_taken() {
         assert_eq!(problems(&message()), [""; 0]);
+    }
+
+    #[test]
+    fn slacks_own_sdk_agrees_about_it() {
+        ask_slacks_own_sdk(&message());
+    }
+
+    #[test]
+    #[should_panic(expected = "text attribute cannot exceed 150 characters")]
+    fn slacks_own_sdk_is_asked_about_every_block() {
+        let mut message = message();
+        message["blocks"][0]["text"]["text"] = letters(151);
+        ask_slacks_own_sdk(&message);
+    }
+
+    #[test]
+    #[should_panic(expected = "colour")]
+    fn slacks_own_sdk_refuses_keys_that_it_does_not_know() {
+        let mut message = message();
+        message["blocks"][3]["elements"][1]["colour"] = json!("red");
+        ask_slacks_own_sdk(&message);
     }
 
     #[test]
@@ -401,7 +454,6 @@ mod tests {
     fn what_must_be_there_is_missed() {
         for (pointer, key) in [
             ("", "text"),
-            ("", "blocks"),
             ("/blocks/0", "text"),
             ("/blocks/1", "text"),
             ("/blocks/1/text", "text"),

@@ -108,7 +108,7 @@ fn open_to_all(path: &Path) {
 }
 
 /// What `tests/run` made for the tests.
-fn installed(path: &str) -> PathBuf {
+pub fn installed(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-servers").join(path);
     assert!(path.exists(), "{} is missing: tests/run makes it", path.display());
     path
