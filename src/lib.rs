@@ -13,6 +13,7 @@ pub mod marker;
 pub mod names;
 pub mod notice;
 pub mod plugin;
+pub mod redact;
 pub mod render;
 pub mod report;
 pub mod secret;
