@@ -3,13 +3,14 @@
 use std::os::unix::net::UnixDatagram;
 
 use crate::host::Host;
+use crate::redact::redact;
 
 /// `daemon.warning` (RFC 3164, 4.1.1).
 const PRIORITY: u8 = 3 * 8 + 4;
 
-/// Says it in the system's log. Where nobody listens, or does not keep up, it is not said.
+/// Says it in the system's log, secrets taken out. Where nobody listens, or does not keep up, it is not said.
 pub fn say(host: &Host, text: &str) {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(900).collect();
+    let line: String = redact(text).chars().map(|c| if c.is_control() { ' ' } else { c }).take(900).collect();
     let record = format!("<{PRIORITY}>lastwords[{}]: {line}", std::process::id());
     let _ = UnixDatagram::unbound().and_then(|socket| {
         socket.set_nonblocking(true)?;

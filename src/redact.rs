@@ -7,6 +7,7 @@
 //! The time grows with the text's length alone, and nothing is redacted twice: a redacted text stays as it is.
 
 mod extent;
+mod named;
 mod pem;
 mod rules;
 
@@ -18,7 +19,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use crate::report::{Report, Section};
-use rules::{Follows, Rules};
+use rules::Rules;
 
 /// What stands in a secret's place.
 pub const REDACTED: &str = "[redacted]";
@@ -28,7 +29,8 @@ const MAX_COMPILED: usize = 256 * 1024;
 /// How long it may be, in bytes.
 const MAX_PATTERN: usize = 1000;
 
-static RULES: LazyLock<Rules> = LazyLock::new(Rules::compile);
+/// A test sees to it that there are some.
+static RULES: LazyLock<Option<Rules>> = LazyLock::new(|| Rules::compile().ok());
 
 /// A job's own pattern: what it matches is a secret; where it has a group, what the first group matches.
 #[derive(Clone, Debug)]
@@ -67,6 +69,17 @@ pub struct Redactor {
 /// A text without what is known to be secret by itself; for texts that belong to no job.
 pub fn redact(text: &str) -> Cow<'_, str> {
     Redactor::default().text(text)
+}
+
+/// The same text with an asterisk for each byte of what is known to be secret by itself: as long as it was.
+pub fn masked(text: &str) -> String {
+    let mut masked = text.to_owned();
+    for secret in Redactor::default().secrets(text.as_bytes()) {
+        let start = text.floor_char_boundary(secret.start);
+        let end = text.ceil_char_boundary(secret.end);
+        masked.replace_range(start..end, &"*".repeat(end - start));
+    }
+    masked
 }
 
 impl Redactor {
@@ -143,13 +156,14 @@ impl Redactor {
     /// Where the secrets are, in order, none touching another.
     fn secrets(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
-        for (follows, regex) in &RULES.patterns {
-            match follows {
-                Follows::Itself => found.extend(matches(regex, text)),
-                _ => found.extend(following(*follows, regex, text)),
-            }
+        if let Some(rules) = &*RULES {
+            found.extend(following(&rules.named, text, |name| named::secrets(text, name)));
+            found.extend(following(&rules.before, text, |before| extent::values(text, before.end)));
+            found.extend(following(&rules.programs, text, |flag| extent::values(text, flag.end)));
+            found.extend(following(&rules.url, text, |user| extent::url_password(text, user.end)));
+            found.extend(matches(&rules.tokens, text));
+            found.extend(pem::bodies(text, &rules.key_boundary));
         }
-        found.extend(RULES.boundary.iter().flat_map(|boundary| pem::bodies(text, boundary)));
         found.extend(self.patterns.iter().flat_map(|Pattern(regex)| matches(regex, text)));
         found.sort_by_key(|range| range.start);
         let mut merged: Vec<Range<usize>> = Vec::with_capacity(found.len());
@@ -170,23 +184,16 @@ fn matches(regex: &Regex, text: &[u8]) -> Vec<Range<usize>> {
 }
 
 /// The secrets that follow what a pattern matches.
-fn following(follows: Follows, regex: &Regex, text: &[u8]) -> Vec<Range<usize>> {
+fn following<S: IntoIterator<Item = Range<usize>>>(
+    regex: &Regex,
+    text: &[u8],
+    secrets: impl Fn(Range<usize>) -> S,
+) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
-    while let Some(start) = regex.find_at(text, at) {
-        let is_idiom = start.as_bytes().get(..2).is_some_and(|first| first.eq_ignore_ascii_case(b"un"));
-        at = start.end();
-        match follows {
-            // `Unexpected token: …`
-            Follows::Value if is_idiom => {}
-            Follows::Value => found.extend(extent::values(text, at)),
-            Follows::Line => found.extend(extent::line(text, at)),
-            Follows::Header => found.extend(extent::header(text, at)),
-            Follows::Block => found.extend(extent::block(text, at)),
-            Follows::UrlPassword => found.extend(extent::url_password(text, at)),
-            Follows::Itself => {}
-        }
-        at = found.last().map_or(at, |secret| at.max(secret.end));
+    while let Some(before) = regex.find_at(text, at) {
+        found.extend(secrets(before.range()));
+        at = found.last().map_or(0, |secret| secret.end).max(before.end());
     }
     found
 }

@@ -136,7 +136,8 @@ fn enrich(spool: &Spool, report: &Report, loaded: &Loaded, host: &Host) -> io::R
     }
     let Some(_lock) = spool.lock("collectors")? else { return Ok(None) };
     let budget = slow.iter().map(|it| it.patience()).sum();
-    let sections = runner::run(slow, &report.stop, host, budget);
+    let mut sections = runner::run(slow, &report.stop, host, budget);
+    loaded.redactor.sections(&mut sections);
     spool.add(&report.id, &sections)?;
     Ok(Some(sections))
 }

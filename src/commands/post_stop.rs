@@ -53,6 +53,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         let now_collectors =
             capture::collectors(&loaded, &report.stop).into_iter().filter(|it| !it.runs_later()).collect();
         report.sections = runner::run(now_collectors, &report.stop, host, BUDGET);
+        loaded.redactor.report(&mut report);
         commit(&report, args).with_context(|| {
             format!(
                 "{} {} ({}), and the report is lost: cannot write it",

@@ -76,16 +76,14 @@ pub fn header(text: &[u8], at: usize) -> Option<Range<usize>> {
     is_secret(text, &(at..end)).then_some(at..end)
 }
 
-/// The indented lines after the line that ends at `at`.
+/// The indented lines of the block of YAML that begins at `at` with `|` or `>`.
 pub fn block(text: &[u8], at: usize) -> Option<Range<usize>> {
-    let start = at + 1;
-    let mut end = start;
-    for line in text.get(start..)?.split_inclusive(|byte| *byte == b'\n') {
-        if !line.first().is_some_and(|byte| byte.is_ascii_whitespace()) {
-            break;
-        }
-        end += line.len();
-    }
+    text.get(at).filter(|byte| b"|>".contains(byte))?;
+    let start = skip(text, at + 1, |byte| b"+-0123456789 \t\r".contains(&byte)) + 1;
+    text.get(start - 1).filter(|byte| **byte == b'\n')?;
+    let lines = text.get(start..)?.split_inclusive(|byte| *byte == b'\n');
+    let end = start
+        + lines.take_while(|line| line.starts_with(b" ") || line.starts_with(b"\t")).map(<[u8]>::len).sum::<usize>();
     let start = skip(text, start, |byte| byte.is_ascii_whitespace());
     let end = start + text.get(start..end)?.trim_ascii_end().len();
     (start < end).then_some(start..end)
@@ -93,9 +91,12 @@ pub fn block(text: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// The password that begins at `at`, behind `://user:`, where it is one and not a port.
 pub fn url_password(text: &[u8], at: usize) -> Option<Range<usize>> {
-    let rest = text.get(at..text.len().min(at + LONGEST_PASSWORD))?;
-    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'<>`".contains(byte);
-    let rest = rest.split(ends).next()?;
+    let window = text.get(at..text.len().min(at + LONGEST_PASSWORD))?;
+    let ends = |(i, byte): (usize, &u8)| {
+        let next_url = || window.get(i..).is_some_and(|rest| rest.starts_with(b"://"));
+        byte.is_ascii_whitespace() || b"\"'<>`".contains(byte) || (*byte == b':' && next_url())
+    };
+    let rest = window.get(..window.iter().enumerate().position(ends).unwrap_or(window.len()))?;
     let authority = rest.split(|byte| b"/?#".contains(byte)).next()?;
     let at_sign = authority.iter().rposition(|byte| *byte == b'@').or_else(|| {
         // Some write passwords with a `/` in them as they are.
@@ -107,7 +108,7 @@ pub fn url_password(text: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// What stands in the quotes that open at `at`; in a JSON text within a JSON text these are `\"`. Quotes that nobody
 /// closes go to the end of the line.
-fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
+pub fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
     let depth = skip(text, at, |byte| byte == b'\\') - at;
     let quote = *text.get(at + depth).filter(|byte| b"\"'`".contains(byte))?;
     let start = at + depth + 1;

@@ -9,9 +9,6 @@ const LONGEST: usize = 32 * 1024;
 /// The lines of a key's text have 64 or 76 characters, but for the last.
 const FULL_LINE: usize = 40;
 
-/// A key's first line and its last; PGP and SSH write them differently.
-pub const BOUNDARY: &str = "-{4,5} ?(?:BEGIN|END) [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)? ?-{4,5}";
-
 /// What stands between the lines that `boundary` matches.
 pub fn bodies(text: &[u8], boundary: &Regex) -> Vec<Range<usize>> {
     let boundaries = boundaries(text, boundary);
