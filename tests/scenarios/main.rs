@@ -10,5 +10,6 @@ mod hooks;
 mod instances;
 mod lines;
 mod process;
+mod secrets;
 mod upstart;
 mod upstart_table;
