@@ -1,1 +1,44 @@
-fn main() {}
+use std::env;
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use lastwords::cli::{self, Cli, Verb};
+use lastwords::commands::{attempt, check, deliver, hook, setup, show, simulate};
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = env::args_os().collect();
+    if let Some((hook, args)) = cli::hook(&args) {
+        hook::run(hook, args);
+        return ExitCode::SUCCESS;
+    }
+    let cli = match Cli::try_parse_from(cli::spelled_out(args)) {
+        Ok(cli) => cli,
+        Err(words) => {
+            let _ = words.print();
+            return ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(2));
+        }
+    };
+    run(&cli).unwrap_or_else(|why| {
+        let _ = writeln!(anstream::stderr(), "{ERROR}error{ERROR:#}: {why:#}");
+        ExitCode::FAILURE
+    })
+}
+
+const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
+
+fn run(cli: &Cli) -> Result<ExitCode> {
+    let mut out = anstream::stdout();
+    match &cli.verb {
+        // `cli::hook` has caught these; only `--help` comes here, and clap answers it.
+        Verb::PreStart(_) | Verb::PreStop(_) => Ok(ExitCode::SUCCESS),
+        Verb::PostStop(args) => simulate::run(args, &mut out),
+        Verb::Deliver(args) => deliver::run(args, &mut out),
+        Verb::Check(args) => check::run(args, &mut out),
+        Verb::Show(args) => show::run(args, &mut out),
+        Verb::Setup(args) => setup::run(args, &mut out),
+        Verb::Attempt(args) => attempt::run(args, &mut out),
+    }
+}

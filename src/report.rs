@@ -82,7 +82,6 @@ impl Stop {
 #[serde(rename_all = "lowercase")]
 pub enum Supervisor {
     Upstart,
-    Systemd,
     /// Nobody that lastwords knows: the job was named on the command line.
     Unknown,
 }
@@ -91,7 +90,6 @@ impl fmt::Display for Supervisor {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
             Self::Upstart => "Upstart",
-            Self::Systemd => "systemd",
             Self::Unknown => "an unknown supervisor",
         })
     }
@@ -103,10 +101,31 @@ impl fmt::Display for Supervisor {
 pub enum Exit {
     /// It ended by itself with this exit code.
     Code(i32),
-    /// A signal killed it; the name comes without `SIG`.
+    /// A signal killed it; the name comes without `SIG`. One that has no name (a real-time one) goes by its number.
     Signal { name: String, core_dumped: bool },
     /// Nobody said.
     Unknown,
+}
+
+impl Exit {
+    /// Whether this signal killed it.
+    pub fn is_signal(&self, wanted: &str) -> bool {
+        matches!(self, Self::Signal { name, .. } if name == wanted)
+    }
+
+    /// Whether this is the same way to end; a core dump makes no difference.
+    pub fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Signal { name: ours, .. }, Self::Signal { name: theirs, .. }) => ours == theirs,
+            (ours, theirs) => ours == theirs,
+        }
+    }
+
+    /// Whether the process died of a fault of its own: of a signal that the kernel or the program itself raises, and
+    /// with which nobody stops a service.
+    pub fn is_fault(&self) -> bool {
+        ["SEGV", "BUS", "FPE", "ILL", "ABRT", "SYS", "TRAP", "XCPU", "XFSZ"].iter().any(|name| self.is_signal(name))
+    }
 }
 
 impl fmt::Display for Exit {
@@ -114,7 +133,8 @@ impl fmt::Display for Exit {
         match self {
             Self::Code(code) => write!(f, "exit code {code}"),
             Self::Signal { name, core_dumped } => {
-                write!(f, "killed by SIG{name}")?;
+                let nameless = name.starts_with(|first: char| first.is_ascii_digit());
+                write!(f, "killed by {}{name}", if nameless { "signal " } else { "SIG" })?;
                 if let Some(meaning) = signal_meaning(name) {
                     write!(f, " ({meaning})")?;
                 }
@@ -222,6 +242,8 @@ pub enum Status {
     Ok,
     /// It could not; the text says why.
     Failed,
+    /// It may not: the hook runs as a user who cannot see this.
+    Denied,
     /// It was still at it at its deadline.
     TimedOut,
 }
@@ -326,5 +348,47 @@ impl TryFrom<String> for Timestamp {
 impl From<Timestamp> for String {
     fn from(time: Timestamp) -> Self {
         time.to_string()
+    }
+}
+
+/// A report as tests need one.
+#[cfg(test)]
+pub(crate) fn sample() -> Report {
+    let stopped_at = Timestamp::try_from("2026-11-23T03:00:00.250Z".to_owned()).unwrap();
+    Report {
+        format: FORMAT,
+        id: ReportId::new(stopped_at, 0x0123_4567_89ab_cdef),
+        drill: false,
+        host: "db1".into(),
+        stop: Stop {
+            job: "web".into(),
+            instance: None,
+            supervisor: Supervisor::Upstart,
+            started_at: Some(Timestamp::try_from("2026-11-23T02:00:00Z".to_owned()).unwrap()),
+            stopped_at,
+            uptime_s: Some(3600.25),
+            pid: Some(4242),
+            exit: Exit::Code(1),
+        },
+        verdict: Verdict::Crashed,
+        verdict_because: "it was running and nobody had asked it to stop".into(),
+        cause: Cause {
+            line: "exit code 1".into(),
+            confidence: Confidence::Certain,
+            evidence: vec![Evidence {
+                source: "kernel log".into(),
+                text: "init: web main process (4242) terminated with status 1".into(),
+            }],
+        },
+        fingerprint: "0011223344556677".into(),
+        sections: vec![Section {
+            collector: "log".into(),
+            status: Status::Ok,
+            text: "listening on 8080\nError: boom".into(),
+            data: serde_json::Value::Null,
+            millis: 1,
+        }],
+        notes: Vec::new(),
+        runbook: Some("https://wiki.example.com/web".into()),
     }
 }

@@ -62,16 +62,17 @@ fn sixty_four_kib() -> usize {
     64 * 1024
 }
 
-impl Exec {
-    /// Whether it runs in the hook, before the restart, and not in the deliverer.
-    pub fn runs_now(&self) -> bool {
-        self.when == When::Now
-    }
-}
-
 impl Collector for Exec {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn runs_later(&self) -> bool {
+        self.when == When::Later
+    }
+
+    fn patience(&self) -> Duration {
+        self.timeout
     }
 
     fn collect(&self, stop: &Stop, _: &Host) -> Result<Body> {
@@ -153,8 +154,8 @@ mod tests {
     #[test]
     fn it_runs_later_unless_told_otherwise() {
         let exec = |when: &str| toml::from_str::<Exec>(&format!("name = 'x'\ncommand = ['true']\n{when}"));
-        assert!(!exec("").unwrap().runs_now());
-        assert!(exec("when = 'now'").unwrap().runs_now());
+        assert!(exec("").unwrap().runs_later());
+        assert!(!exec("when = 'now'").unwrap().runs_later());
         assert!(exec("when = 'soon'").is_err());
         assert!(exec("wen = 'now'").is_err());
     }

@@ -3,9 +3,20 @@
 //! A collector is its own config struct: `[collect.memory]` in a job's file *is* [`memory::Memory`]. Adding one is a
 //! file here, a field of [`Collect`] and a line in [`Collect::list`].
 
+pub mod disk;
+pub mod dmesg;
 pub mod exec;
+pub mod load;
+pub mod log;
+pub mod memory;
+pub mod pressure;
+pub mod processes;
+pub mod runner;
+
+use std::time::Duration;
 
 use anyhow::Result;
+use serde::Deserialize;
 
 use crate::host::Host;
 use crate::report::Stop;
@@ -14,6 +25,16 @@ use crate::report::Stop;
 pub trait Collector: Send {
     /// The section's name in the report.
     fn name(&self) -> String;
+
+    /// Whether it is too slow for the hook, and is run by the deliverer.
+    fn runs_later(&self) -> bool {
+        false
+    }
+
+    /// How long it may take beside the others; nothing for those that take next to no time.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Gathers it. It may fail, panic and take its time: the runner bounds it.
     fn collect(&self, stop: &Stop, host: &Host) -> Result<Body>;
@@ -26,4 +47,106 @@ pub struct Body {
     pub text: String,
     /// For programs.
     pub data: serde_json::Value,
+}
+
+/// The collectors of one job: the config's `[collect]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Collect {
+    pub memory: Option<memory::Memory>,
+    pub load: Option<load::Load>,
+    pub disk: Option<disk::Disk>,
+    pub log: Vec<log::Log>,
+    pub dmesg: Option<dmesg::Dmesg>,
+    pub processes: Option<processes::Processes>,
+    pub exec: Vec<exec::Exec>,
+}
+
+impl Collect {
+    /// What is gathered for a job that nobody configured. Where its log is, only its supervisor knows.
+    pub fn standard() -> Self {
+        Self {
+            memory: Some(memory::Memory::default()),
+            load: Some(load::Load::default()),
+            disk: Some(disk::Disk::default()),
+            log: Vec::new(),
+            dmesg: Some(dmesg::Dmesg::default()),
+            processes: Some(processes::Processes::default()),
+            exec: Vec::new(),
+        }
+    }
+
+    /// The collectors that are configured, in the order of the report's sections.
+    pub fn list(&self) -> Vec<Box<dyn Collector>> {
+        let mut list: Vec<Box<dyn Collector>> = Vec::new();
+        add(&mut list, &self.memory);
+        add(&mut list, &self.load);
+        add(&mut list, &self.disk);
+        add(&mut list, &self.log);
+        add(&mut list, &self.dmesg);
+        add(&mut list, &self.processes);
+        add(&mut list, &self.exec);
+        list
+    }
+}
+
+fn add<'a, C: Collector + Clone + 'static>(
+    list: &mut Vec<Box<dyn Collector>>,
+    configured: impl IntoIterator<Item = &'a C>,
+) {
+    list.extend(configured.into_iter().map(|collector| Box::new(collector.clone()) as Box<dyn Collector>));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::Collect;
+    use crate::report::{Exit, Stop, Supervisor, Timestamp};
+
+    /// A stop of which only the job is known.
+    pub fn stop() -> Stop {
+        Stop {
+            job: "web".to_owned(),
+            instance: None,
+            supervisor: Supervisor::Upstart,
+            started_at: None,
+            stopped_at: Timestamp::new(SystemTime::now()),
+            uptime_s: None,
+            pid: None,
+            exit: Exit::Unknown,
+        }
+    }
+
+    fn names(collect: &Collect) -> Vec<String> {
+        collect.list().iter().map(|collector| collector.name()).collect()
+    }
+
+    #[test]
+    fn a_config_lists_its_collectors_in_the_order_of_the_sections() {
+        let toml = "[processes]\ncount = 3\n[dmesg]\nlines = 5\n[memory]\n[load]\n[disk]\ntimeout = '50ms'\n\
+                    [[log]]\npath = '/var/log/web.log'\n[[log]]\nname = 'errors'\npath = 'e.log'\nlines = 3\n";
+        let collect: Collect = toml::from_str(toml).unwrap();
+        let expected = ["memory", "load", "disk", "log /var/log/web.log", "log errors", "dmesg", "processes"];
+        assert_eq!(names(&collect), expected);
+        assert!(names(&Collect::default()).is_empty());
+        assert_eq!(names(&Collect::standard()), ["memory", "load", "disk", "dmesg", "processes"]);
+    }
+
+    #[test]
+    fn a_key_that_no_collector_knows_is_an_error_that_names_those_it_knows() {
+        for (toml, expected) in [
+            ("[memroy]", "expected one of `memory`, `load`, `disk`"),
+            ("[memory]\nlines = 3", "unknown field `lines`"),
+            ("[load]\nlines = 3", "unknown field `lines`"),
+            ("[disk]\nlines = 3", "expected `timeout`"),
+            ("[[log]]\npath = 'a'\nline = 3", "expected one of `path`, `name`, `lines`, `max_bytes`"),
+            ("[[log]]\nlines = 3", "missing field `path`"),
+            ("[dmesg]\nline = 3", "expected `lines`"),
+            ("[processes]\nlines = 3", "expected `count`"),
+        ] {
+            let error = toml::from_str::<Collect>(toml).unwrap_err().to_string();
+            assert!(error.contains(expected), "{toml}: {error}");
+        }
+    }
 }

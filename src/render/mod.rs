@@ -53,81 +53,51 @@ fn plain(view: &View, why: &RenderError) -> String {
     format!("{subject}\n\n{logs}\n\n{show}\n\n(This message is short because its template failed: {why})\n")
 }
 
-/// A crash as the tests like it.
-#[cfg(test)]
-pub(crate) fn sample() -> Report {
-    let json = serde_json::json!({
-        "format": crate::report::FORMAT,
-        "id": "20261123t030000-0123456789abcdef",
-        "drill": false,
-        "host": "db1",
-        "stop": {
-            "job": "web",
-            "supervisor": "upstart",
-            "started_at": "2026-11-22T23:47:55.000Z",
-            "stopped_at": "2026-11-23T03:00:00.123Z",
-            "uptime_s": 11_525.1,
-            "pid": 4242,
-            "exit": { "code": 1 },
-        },
-        "verdict": "crashed",
-        "verdict_because": "it was running and nobody had asked it to stop",
-        "cause": {
-            "line": "Error: connect ECONNREFUSED 127.0.0.1:5432",
-            "confidence": "likely",
-            "evidence": [{ "source": "/var/log/upstart/web.log", "text": "Error: connect ECONNREFUSED 127.0.0.1:5432" }],
-        },
-        "fingerprint": "00c0ffee00c0ffee",
-        "sections": [
-            { "collector": "memory", "status": "ok", "text": "512 MiB of 2.0 GiB used", "millis": 1 },
-            { "collector": "log /var/log/upstart/web.log", "status": "ok", "text": "starting\nError: connect\n", "millis": 2 },
-            { "collector": "dmesg", "status": "failed", "text": "not permitted", "millis": 0 },
-        ],
-        "notes": ["the config could not be read"],
-        "runbook": "https://wiki.example.com/web",
-    });
-    serde_json::from_value(json).expect("a report")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{View, fill, html, no_escape, plain, sample, subject, text};
+    use super::{View, fill, html, no_escape, plain, subject, text};
+    use crate::report::{Status, sample};
 
     #[test]
     fn the_subject_says_where_what_and_why() {
         let mut report = sample();
-        assert_eq!(subject(&report), "[db1] web crashed: Error: connect ECONNREFUSED 127.0.0.1:5432");
-        report.cause.line.clear();
+        assert_eq!(subject(&report), "[db1] web crashed: exit code 1");
+        report.cause.line = "out of memory".to_owned();
         report.stop.instance = Some("a/b".to_owned());
         report.drill = true;
-        assert_eq!(subject(&report), "DRILL [db1] web (a/b) crashed: exit code 1");
+        assert_eq!(subject(&report), "DRILL [db1] web (a/b) crashed: out of memory");
     }
 
     #[test]
     fn the_plain_text_answers_on_one_screen() {
+        let mut report = sample();
+        let mut failed = report.sections[0].clone();
+        failed.collector = "dmesg".to_owned();
+        failed.status = Status::Failed;
+        failed.text = "no such device\n".to_owned();
+        report.sections.insert(0, failed);
+        report.notes = vec!["the config could not be read".to_owned()];
+        report.cause.line = "Error: boom".to_owned();
         assert_eq!(
-            text(&sample()),
+            text(&report),
             "\
-web crashed: Error: connect ECONNREFUSED 127.0.0.1:5432
+web crashed: Error: boom
 
 What     web crashed: it was running and nobody had asked it to stop
-Why      Error: connect ECONNREFUSED 127.0.0.1:5432 (likely)
-         /var/log/upstart/web.log: Error: connect ECONNREFUSED 127.0.0.1:5432
+Why      Error: boom (certain)
+         kernel log: init: web main process (4242) terminated with status 1
 How      exit code 1
 Where    db1, supervised by Upstart
-When     2026-11-23 03:00:00 UTC (started 2026-11-22 23:47:55 UTC)
-Uptime   3h 12m
+When     2026-11-23 03:00:00 UTC (started 2026-11-23 02:00:00 UTC)
+Uptime   1h
 Runbook  https://wiki.example.com/web
 
---- log /var/log/upstart/web.log ---
-  starting
-  Error: connect
-
---- memory ---
-  512 MiB of 2.0 GiB used
+--- log ---
+  listening on 8080
+  Error: boom
 
 --- dmesg (failed) ---
-  not permitted
+  no such device
 
 --- what lastwords could not do ---
   the config could not be read
@@ -140,7 +110,7 @@ Report 20261123t030000-0123456789abcdef. To see all of it, on db1: lastwords sho
     #[test]
     fn no_log_line_passes_for_one_of_ours() {
         let mut report = sample();
-        report.sections[1].text = "a\r--- memory ---\nReport {{id}} {{{log}}}".to_owned();
+        report.sections[0].text = "a\r--- memory ---\nReport {{id}} {{{log}}}".to_owned();
         let text = text(&report);
         assert!(text.contains("\n  a\n  --- memory ---\n  Report {{id}} {{{log}}}\n"), "{text}");
     }
@@ -157,7 +127,7 @@ Report 20261123t030000-0123456789abcdef. To see all of it, on db1: lastwords sho
         report.cause.evidence[0].source = evil.to_owned();
         report.cause.evidence[0].text = evil.to_owned();
         report.sections[0].collector = evil.to_owned();
-        report.sections[1].text = evil.to_owned();
+        report.sections[0].text = evil.to_owned();
         report.notes = vec![evil.to_owned()];
         report.runbook = Some(format!("https://{evil}"));
         let html = html(&report);
@@ -179,8 +149,8 @@ Report 20261123t030000-0123456789abcdef. To see all of it, on db1: lastwords sho
     fn a_hostile_report_makes_a_message_of_bounded_size() {
         let mut report = sample();
         let flood = "<\u{1b}[31m".repeat(20_000);
-        report.sections[1].text = flood.clone();
-        report.sections.resize(100, report.sections[1].clone());
+        report.sections[0].text = flood.clone();
+        report.sections.resize(100, report.sections[0].clone());
         report.notes = vec![flood.clone(); 100];
         report.cause.line = flood;
         assert!(text(&report).len() < 1 << 20);
@@ -192,7 +162,7 @@ Report 20261123t030000-0123456789abcdef. To see all of it, on db1: lastwords sho
         let view = View::of(&sample());
         let why = fill("{{#if drill}}", no_escape, &view).expect_err("an unclosed block");
         let message = plain(&view, &why);
-        assert!(message.starts_with("[db1] web crashed") && message.contains("Error: connect\n"), "{message}");
+        assert!(message.starts_with("[db1] web crashed") && message.contains("Error: boom\n"), "{message}");
         fill("{{no_such_thing}}", no_escape, &view).expect_err("an unknown name");
     }
 }

@@ -153,6 +153,7 @@ impl Block {
             title: match section.status {
                 Status::Ok => name,
                 Status::Failed => format!("{name} (failed)"),
+                Status::Denied => format!("{name} (not allowed)"),
                 Status::TimedOut => format!("{name} (timed out)"),
             },
             is_log: kind_of(section) == "log",
@@ -188,7 +189,7 @@ fn words(seconds: f64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{View, words};
-    use crate::render::sample;
+    use crate::report::sample;
     use crate::report::{Section, Status};
 
     fn section(collector: &str, text: &str) -> Section {

@@ -67,6 +67,11 @@ impl Sink for Exec {
         "exec"
     }
 
+    fn patience(&self) -> Duration {
+        // The program is ended first, and in order.
+        self.timeout + Duration::from_secs(10)
+    }
+
     fn preview(&self, report: &Report, _: &Host) -> Result<String> {
         self.command.locate()?;
         let stdin = serde_json::to_string_pretty(&input(report, &self.settings.outline()))?;
@@ -123,7 +128,7 @@ fn write_new(path: &Path, text: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::sample;
+    use crate::report::sample;
 
     fn sink(script: &str) -> Exec {
         let mut sink: Exec = toml::from_str("name = 'x'\ncommand = ['sh', '-c', '']\nsettings.token = 'hush'").unwrap();

@@ -194,7 +194,7 @@ mod tests {
     use std::thread::Builder;
 
     use super::*;
-    use crate::render::sample;
+    use crate::report::sample;
 
     fn answer(status: u16, body: &str) -> Result<String, SendError> {
         let status = StatusCode::from_u16(status).unwrap();

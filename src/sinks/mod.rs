@@ -19,33 +19,8 @@ use serde::Deserialize;
 use crate::host::Host;
 use crate::report::Report;
 
-/// The sinks of one config file: `[[sink.KIND]]`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Sinks {
-    email: Vec<email::Email>,
-    slack: Vec<slack::Slack>,
-    gitter: Vec<gitter::Gitter>,
-    matrix: Vec<matrix::Matrix>,
-    syslog: Vec<syslog::Syslog>,
-    exec: Vec<exec::Exec>,
-}
-
-impl Sinks {
-    /// All of them.
-    pub fn list(&self) -> Vec<&dyn Sink> {
-        let email = self.email.iter().map(|sink| sink as &dyn Sink);
-        let slack = self.slack.iter().map(|sink| sink as &dyn Sink);
-        let gitter = self.gitter.iter().map(|sink| sink as &dyn Sink);
-        let matrix = self.matrix.iter().map(|sink| sink as &dyn Sink);
-        let syslog = self.syslog.iter().map(|sink| sink as &dyn Sink);
-        let exec = self.exec.iter().map(|sink| sink as &dyn Sink);
-        email.chain(slack).chain(gitter).chain(matrix).chain(syslog).chain(exec).collect()
-    }
-}
-
 /// A destination.
-pub trait Sink: Send {
+pub trait Sink: Send + Sync {
     /// The name that the config gives it.
     fn name(&self) -> &str;
 
@@ -55,6 +30,11 @@ pub trait Sink: Send {
     /// The files that hold its secrets, as the config names them; `lastwords check` looks at who may read them.
     fn secret_files(&self) -> Vec<&Path> {
         Vec::new()
+    }
+
+    /// How long one try may take in all; then it is ended, and made again later.
+    fn patience(&self) -> Duration {
+        Duration::from_mins(1)
     }
 
     /// Exactly what would be sent, as text, secrets excepted.
@@ -83,4 +63,34 @@ pub enum SendError {
 pub fn use_ring() {
     // An error says that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The sinks of the machine, or of one job: the config's `[[sink.KIND]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sinks {
+    pub email: Vec<email::Email>,
+    pub slack: Vec<slack::Slack>,
+    pub gitter: Vec<gitter::Gitter>,
+    pub matrix: Vec<matrix::Matrix>,
+    pub syslog: Vec<syslog::Syslog>,
+    pub exec: Vec<exec::Exec>,
+}
+
+impl Sinks {
+    /// All of them, in the order in which they are told.
+    pub fn list(&self) -> Vec<&dyn Sink> {
+        let mut list: Vec<&dyn Sink> = Vec::new();
+        add(&mut list, &self.email);
+        add(&mut list, &self.slack);
+        add(&mut list, &self.gitter);
+        add(&mut list, &self.matrix);
+        add(&mut list, &self.syslog);
+        add(&mut list, &self.exec);
+        list
+    }
+}
+
+fn add<'a, S: Sink>(list: &mut Vec<&'a dyn Sink>, configured: &'a [S]) {
+    list.extend(configured.iter().map(|sink| sink as &dyn Sink));
 }

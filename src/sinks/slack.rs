@@ -139,11 +139,85 @@ fn word(body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use std::thread::{Builder, JoinHandle};
     use std::time::Duration;
 
     use reqwest::StatusCode;
+    use serde_json::Value;
 
-    use super::{SendError, http, judge};
+    use super::{SendError, Sink, Slack, http, judge};
+    use crate::host::Host;
+    use crate::report::sample;
+
+    /// A Slack that gives these answers, one a request, and hands back the messages it got.
+    fn slack(answers: &'static [&'static str]) -> (u16, JoinHandle<Vec<Value>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let serve = move |answer: &&str| {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut request = BufReader::new(stream.try_clone().expect("a stream"));
+            let (mut line, mut length) = (String::new(), 0);
+            while line != "\r\n" {
+                line.clear();
+                request.read_line(&mut line).expect("a header");
+                let header = line.to_ascii_lowercase();
+                length = header.strip_prefix("content-length:").map_or(length, |n| n.trim().parse().expect("a number"));
+            }
+            let mut body = vec![0; length];
+            request.read_exact(&mut body).expect("a body");
+            let head = "connection: close\r\ncontent-length";
+            let (status, text) = answer.split_once('|').expect("an answer");
+            write!(stream, "HTTP/1.1 {status}\r\n{head}: {}\r\n\r\n{text}", text.len()).expect("an answer");
+            serde_json::from_slice(&body).expect("JSON")
+        };
+        (port, Builder::new().spawn(move || answers.iter().map(serve).collect()).expect("a thread"))
+    }
+
+    fn send(answers: &'static [&'static str]) -> (Result<String, SendError>, Vec<Value>) {
+        let (port, server) = slack(answers);
+        let dir = tempfile::tempdir().expect("a directory");
+        let webhook = dir.path().join("webhook");
+        std::fs::write(&webhook, format!("http://127.0.0.1:{port}/services/T/B/hush\n")).expect("a file");
+        let sink = Slack { name: "ops".to_owned(), webhook_file: Some(webhook), webhook_env: None };
+        let host = Host::new("/", "/");
+        let preview = sink.preview(&sample(), &host).expect("a preview");
+        assert!(!preview.contains("hush"), "{preview}");
+        (sink.send(&sample(), &host), server.join().expect("a server"))
+    }
+
+    #[test]
+    fn a_message_is_posted_once() {
+        let (receipt, posted) = send(&["200 OK|ok"]);
+        assert_eq!(receipt, Ok("200 ok".to_owned()));
+        assert_eq!(posted[0]["blocks"][0]["type"], "header");
+    }
+
+    #[test]
+    fn where_slack_refuses_the_blocks_the_news_goes_as_one_line() {
+        let (receipt, posted) = send(&["400 Bad Request|invalid_blocks", "200 OK|ok"]);
+        assert!(receipt.expect("a receipt").starts_with("200 ok, as one line of text, after Slack refused"));
+        assert_eq!(posted[1]["text"], posted[0]["text"]);
+        assert_eq!(posted[1].get("blocks"), None);
+    }
+
+    #[test]
+    fn an_address_that_nobody_answers_is_tried_again_and_never_shown() {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("webhook");
+        for address in
+            [format!("http://127.0.0.1:{free}/hush"), "http://hush.example.com/".to_owned(), "hush".to_owned()]
+        {
+            std::fs::write(&file, address).expect("a file");
+            let sink = Slack { name: "ops".to_owned(), webhook_file: Some(file.clone()), webhook_env: None };
+            let Err(SendError::Retry { after: None, why }) = sink.send(&sample(), &Host::new("/", "/")) else {
+                panic!("retry")
+            };
+            assert!(!why.contains("hush"), "{why}");
+        }
+    }
 
     fn answer(status: u16, body: &str) -> Result<String, SendError> {
         let status = StatusCode::from_u16(status).expect("a status");

@@ -123,8 +123,8 @@ fn label(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Letter, domain, write};
-    use crate::render::sample;
     use crate::report::Report;
+    use crate::report::sample;
 
     fn letter(report: &Report) -> Letter {
         let to = "ops@example.com".parse().expect("an address");
@@ -143,10 +143,10 @@ mod tests {
             "From: lastwords@db1\r\n",
             "To: ops@example.com\r\n",
             "Date: Mon, 23 Nov 2026 03:00:00 +0000\r\n",
-            "Subject: [db1] web crashed: Error: connect ECONNREFUSED 127.0.0.1:5432\r\n",
+            "Subject: [db1] web crashed: exit code 1\r\n",
             "Message-ID: <20261123t030000-0123456789abcdef@lastwords.db1>\r\n",
-            "References: <web-00c0ffee00c0ffee@lastwords.db1>\r\n",
-            "In-Reply-To: <web-00c0ffee00c0ffee@lastwords.db1>\r\n",
+            "References: <web-0011223344556677@lastwords.db1>\r\n",
+            "In-Reply-To: <web-0011223344556677@lastwords.db1>\r\n",
             "Auto-Submitted: auto-generated\r\n",
             "List-Id: <web.lastwords.db1>\r\n",
             "MIME-Version: 1.0\r\n",
@@ -162,7 +162,7 @@ mod tests {
     fn every_byte_on_the_wire_is_ascii_in_lines_that_any_server_takes() {
         let mut report = sample();
         report.stop.job = format!("wéb\r\nBcc: x@evil\r\n\r\nbody =?utf-8?B?DQo=?= {}", "🦀".repeat(500));
-        report.sections[1].text =
+        report.sections[0].text =
             format!(".\r\n.\r\nFrom x\n--=_all_{}\n{}\0é\u{feff}", report.id, "x".repeat(100_000));
         report.notes = vec!["é".repeat(5_000)];
         let wire = wire(&report);
@@ -180,7 +180,7 @@ mod tests {
         report.stop.job = "wéb".to_owned();
         let readable = letter(&report).readable();
         assert!(readable.contains("\nSubject: [db1] wéb crashed"), "{readable}");
-        assert!(readable.contains("\n  Error: connect\n") && readable.contains("report.json, "), "{readable}");
+        assert!(readable.contains("\n  Error: boom\n") && readable.contains("report.json, "), "{readable}");
     }
 
     #[test]

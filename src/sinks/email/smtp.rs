@@ -18,8 +18,10 @@ use crate::render::one_line;
 use crate::secret::Secret;
 use crate::sinks::{Receipt, SendError, use_ring};
 
-/// How long each step may wait for the server; the whole may take several times that.
+/// How long a step may wait for the server.
 const STEP: Duration = Duration::from_secs(20);
+/// How long the server may take over the whole message: whoever leaves before it says yes may send a second copy.
+const MESSAGE: Duration = Duration::from_mins(2);
 /// How long the server may take to say goodbye, when the message is already its own.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -106,6 +108,7 @@ impl Server {
             return Err(if retry { SendError::Retry { after: None, why } } else { SendError::Refused { why } });
         }
         connection.command(Data).map_err(|why| self.failed("DATA", &why))?;
+        let _ = connection.set_timeout(Some(MESSAGE));
         let answer = connection.message(message).map_err(|why| self.failed("the message", &why))?;
         goodbye(connection);
         let mut receipt = format!("{} {}", answer.code(), text(&answer));
@@ -181,7 +184,11 @@ fn said(why: &Error) -> String {
         if let Some(io) = inner.downcast_ref::<io::Error>()
             && matches!(io.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
         {
-            return format!("no answer within {} s", STEP.as_secs());
+            return "no answer in time".to_owned();
+        }
+        // rustls would explain itself at length.
+        if inner.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof) {
+            return "the server closed the connection".to_owned();
         }
         source = inner.source();
     }

@@ -120,7 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::render::sample;
+    use crate::report::sample;
     use crate::report::Report;
 
     fn flooded(text: &str, logs: usize) -> Report {

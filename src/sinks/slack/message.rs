@@ -25,10 +25,10 @@ pub fn payload(view: &View) -> Value {
     let logs: Vec<_> = view.logs().take(6).collect();
     for log in &logs {
         let room = LOG.min(LOGS / logs.len());
-        elements.extend(block(log, tail_by(&log.text, room, cost)));
+        elements.extend(block(log, &tail_by(&log.text, room, cost)));
     }
     for other in view.blocks.iter().filter(|block| !block.is_log).take(OTHERS.0) {
-        elements.extend(block(other, head_by(&other.text, OTHERS.1, cost)));
+        elements.extend(block(other, &head_by(&other.text, OTHERS.1, cost)));
     }
     if !view.notes.is_empty() {
         let notes = view.notes.iter().take(NOTES.0).map(|note| format!("\n{}", clip(note, NOTES.1)));
@@ -41,6 +41,8 @@ pub fn payload(view: &View) -> Value {
             { "type": "rich_text", "elements": elements },
             { "type": "context", "elements": [plain(&format!("Report {}: {}", view.id, view.show))] },
         ],
+        "unfurl_links": false,
+        "unfurl_media": false,
     })
 }
 
@@ -59,10 +61,7 @@ fn fallback(view: &View) -> String {
 fn facts(view: &View) -> Value {
     let mut parts = Vec::new();
     let mut fact = |name: &str, value: &str| {
-        if !parts.is_empty() {
-            parts.push(text("\n"));
-        }
-        parts.extend([bold(name), text(&format!("  {}", clip(value, VALUE)))]);
+        parts.extend([bold(name), text(&format!("  {}\n", clip(value, VALUE)))]);
     };
     if view.drill {
         fact("Drill", "nothing died; a crash was simulated");
@@ -81,15 +80,14 @@ fn facts(view: &View) -> Value {
         fact("Seen", &clip(&format!("{}: {}", evidence.source, evidence.text), EVIDENCE.1));
     }
     if let Some(runbook) = &view.runbook {
-        parts.extend([text("\n"), bold("Runbook"), text("  "), link(runbook)]);
+        parts.extend([bold("Runbook"), text("  "), link(runbook)]);
     }
     section(&parts)
 }
 
-/// A titled text that is shown as it is. Slack refuses empty ones.
-fn block(block: &Block, body: String) -> [Value; 2] {
-    let body = if body.is_empty() { "(empty)".to_owned() } else { body };
-    [section(&[bold(&clip(&block.title, 200))]), json!({ "type": "rich_text_preformatted", "elements": [text(&body)] })]
+/// A titled text that is shown as it is.
+fn block(block: &Block, body: &str) -> [Value; 2] {
+    [section(&[bold(&clip(&block.title, 200))]), json!({ "type": "rich_text_preformatted", "elements": [text(body)] })]
 }
 
 fn section(parts: &[Value]) -> Value {
@@ -97,11 +95,16 @@ fn section(parts: &[Value]) -> Value {
 }
 
 fn text(text: &str) -> Value {
-    json!({ "type": "text", "text": text })
+    json!({ "type": "text", "text": present(text) })
 }
 
 fn bold(text: &str) -> Value {
-    json!({ "type": "text", "text": text, "style": { "bold": true } })
+    json!({ "type": "text", "text": present(text), "style": { "bold": true } })
+}
+
+/// Slack refuses a message with an empty text in it.
+fn present(text: &str) -> &str {
+    if text.is_empty() { "(empty)" } else { text }
 }
 
 /// A web address to click on; Slack refuses a message with a link that is none.
@@ -141,8 +144,8 @@ mod tests {
     use serde_json::Value;
 
     use super::{bare, clip, cost, escape, payload};
-    use crate::render::{View, sample};
-    use crate::report::Report;
+    use crate::render::View;
+    use crate::report::{Report, Section, sample};
 
     fn size(text: &str) -> usize {
         text.chars().map(cost).sum()
@@ -172,21 +175,18 @@ mod tests {
         report.cause.evidence[0].text = evil.to_owned();
         report.cause.evidence = vec![report.cause.evidence[0].clone(); 100];
         report.runbook = Some(format!("https://{evil}"));
-        for section in &mut report.sections {
-            section.text = evil.to_owned();
-        }
-        let mut sections = report.sections.clone();
-        for section in &mut sections {
-            section.collector = format!("log {evil}");
-        }
-        report.sections.extend(sections);
+        let mut section = report.sections[0].clone();
+        section.text = evil.to_owned();
+        report.sections = ["memory", "log /a", "log /b", evil]
+            .map(|name| Section { collector: name.to_owned(), ..section.clone() })
+            .to_vec();
         report.notes = vec![evil.to_owned(); 100];
         report
     }
 
     #[test]
     fn every_limit_of_slacks_holds_for_the_longest_report() {
-        for flood in ["&".repeat(50_000), "🦀".repeat(50_000), "a\n".repeat(50_000)] {
+        for flood in [String::new(), "&".repeat(50_000), "🦀".repeat(50_000), "a\n".repeat(50_000)] {
             let message = payload(&View::of(&hostile(&flood)));
             let header = message["blocks"][0]["text"]["text"].as_str().expect("a header");
             assert!(size(header) <= 150, "{header}");
@@ -210,10 +210,10 @@ mod tests {
     #[test]
     fn the_verdict_and_the_last_log_lines_are_kept() {
         let mut report = sample();
-        report.sections[1].text = (0..9_000).map(|i| i.to_string()).collect::<Vec<_>>().join("\n");
+        report.sections[0].text = (0..9_000).map(|i| i.to_string()).collect::<Vec<_>>().join("\n");
         let message = payload(&View::of(&report));
         let texts = texts(&message);
-        assert!(texts.contains(&"  web crashed: it was running and nobody had asked it to stop"), "{texts:?}");
+        assert!(texts.contains(&"  web crashed: it was running and nobody had asked it to stop\n"), "{texts:?}");
         assert!(texts.iter().any(|text| text.starts_with("…\n") && text.ends_with("\n8998\n8999")));
         assert!(
             texts.contains(&"Report 20261123t030000-0123456789abcdef: lastwords show 20261123t030000-0123456789abcdef")

@@ -1,0 +1,416 @@
+//! `[[collect.log]]`: the last lines of a log file. There may be several.
+//!
+//! | Key | Values | Default |
+//! |---|---|---|
+//! | `path` | the file; a relative one starts at the config's directory | – |
+//! | `name` | what the section is called, after `log` | the path |
+//! | `lines` | the most lines | `200` |
+//! | `max_bytes` | the most that is read, in bytes, up to 65536 | `65536` |
+//!
+//! ```toml
+//! [[collect.log]]
+//! path = "/var/log/upstart/{job}.log"
+//! lines = 200
+//! ```
+//!
+//! `{job}` and `{instance}` in the path stand for the service's; a `/` in them becomes `_`, as Upstart names its logs.
+//! No part of the path may be a symbolic link. Where the log was rotated while the service ran and holds fewer lines
+//! than asked for, the others come from `PATH.1`.
+//!
+//! The section's data: `path`, `size` (bytes), `inode`, `lines` (how many are shown), `cut` (whether the first of them
+//! is the end of a longer one), `rotated` (whether there are some of `PATH.1`).
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+
+use super::runner::MAX_TEXT;
+use super::{Body, Collector};
+use crate::host::{Host, open_regular};
+use crate::report::{Stop, Timestamp};
+
+/// How long ago a log may have been rotated where the start of the service is unknown.
+const RECENT: Duration = Duration::from_mins(10);
+/// How far the clocks of file system and hook may differ.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// The end of a log file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// May hold `{job}` and `{instance}`.
+    pub path: String,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default = "default_lines")]
+    pub lines: usize,
+    #[serde(default = "default_max_bytes", deserialize_with = "max_bytes")]
+    pub max_bytes: u64,
+}
+
+fn default_lines() -> usize {
+    200
+}
+
+fn default_max_bytes() -> u64 {
+    MAX_TEXT as u64
+}
+
+fn max_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let bytes = u64::deserialize(deserializer)?;
+    if bytes > default_max_bytes() {
+        return Err(D::Error::custom(format_args!("a section holds at most {MAX_TEXT} bytes, not {bytes}")));
+    }
+    Ok(bytes)
+}
+
+impl Log {
+    /// The end of this file, as long as it is by default.
+    pub fn new(path: impl Into<String>) -> Self {
+        Self { path: path.into(), name: None, lines: default_lines(), max_bytes: default_max_bytes() }
+    }
+
+    /// Where this service has its log.
+    fn path_of(&self, stop: &Stop) -> String {
+        // Nothing is replaced twice: an instance may be called `{job}`.
+        let instance = harmless(stop.instance.as_deref().unwrap_or_default());
+        let parts: Vec<String> = self.path.split("{job}").map(|part| part.replace("{instance}", &instance)).collect();
+        parts.join(&harmless(&stop.job))
+    }
+}
+
+/// A name as one part of a path, which it cannot leave.
+fn harmless(name: &str) -> String {
+    let dots = name.bytes().all(|byte| byte == b'.');
+    name.chars().map(|c| if c == '/' || dots { '_' } else { c }).collect()
+}
+
+impl Collector for Log {
+    fn name(&self) -> String {
+        match &self.name {
+            Some(name) => format!("log {name}"),
+            // Which file it is, only the stop tells.
+            None if self.path.contains('{') => "log".to_owned(),
+            None => format!("log {}", self.path),
+        }
+    }
+
+    fn collect(&self, stop: &Stop, host: &Host) -> Result<Body> {
+        let path = self.path_of(stop);
+        let at = host.configured(Path::new(&path));
+        let newest = match open_regular(&at) {
+            Err(why) if why.kind() == ErrorKind::NotFound => None,
+            file => Some(file.and_then(|file| Tail::read(file, self.lines, self.max_bytes))),
+        };
+        let newest = newest.transpose().with_context(|| format!("cannot read {}", path.escape_debug()))?;
+        let older = self.rotated_away(&at, stop, newest.as_ref());
+        let Some(tail) = newest.as_ref().or(older.as_ref()) else {
+            let (path, service) = (path.escape_debug(), stop.service());
+            let service = service.escape_debug();
+            bail!("there is no {path}: set `path` in [[collect.log]] to the file that {service} logs to");
+        };
+        let lines = [&older, &newest].into_iter().flatten().map(|tail| tail.lines.len()).sum::<usize>();
+        let data = json!({
+            "path": path,
+            "size": tail.size,
+            "inode": tail.inode,
+            "lines": lines,
+            "cut": older.as_ref().unwrap_or(tail).cut,
+            "rotated": older.is_some(),
+        });
+        Ok(Body { text: describe(&path, newest, older), data })
+    }
+}
+
+impl Log {
+    /// What is missing from a log that was rotated while the service ran, from where it was rotated to.
+    fn rotated_away(&self, at: &Path, stop: &Stop, newest: Option<&Tail>) -> Option<Tail> {
+        let lines = newest.map_or(self.lines, |tail| if tail.whole { self.lines - tail.lines.len() } else { 0 });
+        let max_bytes = self.max_bytes.saturating_sub(newest.map_or(0, |tail| tail.size));
+        let mut older = at.as_os_str().to_owned();
+        older.push(".1");
+        let older = open_regular(Path::new(&older)).ok().filter(|_| lines > 0 && max_bytes > 0)?;
+        let began = stop.started_at.map(Timestamp::time).or_else(|| stop.stopped_at.time().checked_sub(RECENT))?;
+        let modified = older.metadata().and_then(|found| found.modified()).ok()?;
+        let rotated_since = modified.checked_add(SLACK).is_none_or(|modified| modified >= began);
+        Tail::read(older, lines, max_bytes).ok().filter(|_| rotated_since)
+    }
+}
+
+fn describe(path: &str, newest: Option<Tail>, older: Option<Tail>) -> String {
+    let path = path.escape_debug();
+    let mut text = Vec::new();
+    let rotated = older.is_some();
+    if let Some(older) = older {
+        text.push(format!("[the log was rotated while the service ran: the end of {path}.1]"));
+        text.extend(older.lines);
+    }
+    match newest {
+        None => text.push(format!("[there is no {path} any more]")),
+        Some(tail) if tail.lines.is_empty() => text.push(format!("[{path} is empty]")),
+        Some(tail) => {
+            text.extend(rotated.then(|| format!("[{path}]")));
+            text.extend(tail.lines);
+        }
+    }
+    text.join("\n")
+}
+
+/// The end of one file.
+struct Tail {
+    lines: Vec<String>,
+    /// The first line's beginning is missing.
+    cut: bool,
+    /// The file holds no more than these lines.
+    whole: bool,
+    size: u64,
+    inode: u64,
+}
+
+impl Tail {
+    /// Reads the last `lines` lines and no more than `max_bytes`, however long the file or its lines are.
+    fn read(mut file: File, lines: usize, max_bytes: u64) -> io::Result<Self> {
+        let found = file.metadata()?;
+        let (size, inode) = (found.size(), found.ino());
+        // One byte more tells whether a line starts where we do.
+        let middle = size > max_bytes;
+        file.seek(SeekFrom::Start(size.saturating_sub(max_bytes.saturating_add(1))))?;
+        let mut bytes = Vec::new();
+        file.take(max_bytes.saturating_add(u64::from(middle))).read_to_end(&mut bytes)?;
+        let (lines, cut, whole) = match bytes.split_first() {
+            Some((before, bytes)) if middle => last_lines(bytes, *before == b'\n', lines),
+            // Nothing, too, where the file was truncated meanwhile: what was in it may be in `PATH.1`.
+            _ => last_lines(&bytes, true, lines),
+        };
+        let size = if bytes.is_empty() { 0 } else { size };
+        Ok(Self { lines, cut, whole: whole && (!middle || bytes.is_empty()), size, inode })
+    }
+}
+
+/// The last lines, whether the first of them is cut, and whether they are all that there are.
+fn last_lines(bytes: &[u8], starts_a_line: bool, lines: usize) -> (Vec<String>, bool, bool) {
+    if bytes.is_empty() {
+        return (Vec::new(), false, true);
+    }
+    let mut backwards = bytes.strip_suffix(b"\n").unwrap_or(bytes).rsplit(|&byte| byte == b'\n');
+    let mut last: Vec<String> = backwards.by_ref().take(lines).map(readable).collect();
+    last.reverse();
+    let all = backwards.next().is_none();
+    let cut = all && !starts_a_line;
+    if let Some(first) = last.first_mut().filter(|_| cut) {
+        first.insert_str(0, "[cut] ");
+    }
+    (last, cut, all)
+}
+
+/// A line as text. NULs show how many they are: they are what a writer leaves that did not know of a truncation, or
+/// blocks that never reached the disk.
+fn readable(line: &[u8]) -> String {
+    let runs = line.strip_suffix(b"\r").unwrap_or(line).chunk_by(|a, b| (*a == 0) == (*b == 0));
+    runs.map(|run| match run {
+        [0] => "[NUL]".into(),
+        [0, ..] => format!("[{} NULs]", run.len()).into(),
+        _ => String::from_utf8_lossy(run),
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File, FileTimes};
+    use std::os::unix::fs::FileExt;
+    use std::time::{Duration, SystemTime};
+
+    use proptest::prelude::{any, proptest};
+    use rustix::fs::{CWD, FileType, Mode, mknodat, symlinkat};
+
+    use super::{Log, harmless, last_lines};
+    use crate::collectors::runner::MAX_TEXT;
+    use crate::collectors::{Body, Collector, tests::stop};
+    use crate::host::Host;
+    use crate::report::{Stop, Timestamp};
+
+    const LOG: &str = "/var/log/web.log";
+
+    /// A machine with an empty `/var/log`.
+    struct Machine(tempfile::TempDir);
+
+    impl Machine {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            fs::create_dir_all(root.path().join("var/log")).unwrap();
+            Self(root)
+        }
+        fn host(&self) -> Host {
+            Host::new(self.0.path(), self.0.path().join("etc"))
+        }
+        fn write(&self, path: &str, bytes: impl AsRef<[u8]>) -> File {
+            let path = self.host().path(path);
+            fs::write(&path, bytes).unwrap();
+            File::options().write(true).open(path).unwrap()
+        }
+        fn collect(&self, log: &Log) -> Result<Body, String> {
+            self.collect_of(log, &stop())
+        }
+        fn collect_of(&self, log: &Log, stop: &Stop) -> Result<Body, String> {
+            log.collect(stop, &self.host()).map_err(|why| format!("{why:#}"))
+        }
+    }
+
+    #[test]
+    fn the_last_lines_are_shown_with_or_without_a_newline_at_the_end() {
+        let machine = Machine::new();
+        let log = Log { lines: 2, ..Log::new(LOG) };
+        for (bytes, text) in [("a\nb\nc\n", "b\nc"), ("a\nb\nc", "b\nc"), ("a\r\nb\r\n\n", "b\n"), ("a", "a")] {
+            machine.write(LOG, bytes);
+            assert_eq!(machine.collect(&log).unwrap().text, text, "{bytes:?}");
+        }
+        let body = machine.collect(&log).unwrap();
+        assert_eq!((&body.data["path"], &body.data["size"]), (&LOG.into(), &1.into()));
+        assert_eq!(
+            (&body.data["lines"], &body.data["cut"], &body.data["rotated"]),
+            (&1.into(), &false.into(), &false.into())
+        );
+    }
+
+    #[test]
+    fn a_first_line_that_is_cut_says_so_and_one_that_just_fits_does_not() {
+        let machine = Machine::new();
+        machine.write(LOG, "12345\n678\n");
+        for (max_bytes, text) in [
+            (10, "12345\n678"),
+            (9, "[cut] 2345\n678"),
+            (4, "678"),
+            (5, "[cut] \n678"),
+            (0, "[/var/log/web.log is empty]"),
+        ] {
+            let body = machine.collect(&Log { max_bytes, ..Log::new(LOG) }).unwrap();
+            assert_eq!(body.text, text, "{max_bytes}");
+            assert_eq!(body.data["cut"], text.starts_with("[cut]"));
+        }
+    }
+
+    #[test]
+    fn of_100_gigabytes_only_the_end_is_read() {
+        let machine = Machine::new();
+        let file = machine.write(LOG, "");
+        file.set_len(100 << 30).unwrap();
+        let body = machine.collect(&Log::new(LOG)).unwrap();
+        assert_eq!(body.text, format!("[cut] [{MAX_TEXT} NULs]"));
+        file.write_at(b"\nthe end\n", 100 << 30).unwrap();
+        let body = machine.collect(&Log::new(LOG)).unwrap();
+        assert!(body.text.ends_with(" NULs]\nthe end"), "{}", body.text);
+    }
+
+    #[test]
+    fn any_bytes_become_text() {
+        let machine = Machine::new();
+        machine.write(LOG, b"caf\xe9 \0|\0\0\0 \x1b[31m\xff\n");
+        assert_eq!(machine.collect(&Log::new(LOG)).unwrap().text, "caf\u{fffd} [NUL]|[3 NULs] \u{1b}[31m\u{fffd}");
+    }
+
+    #[test]
+    fn what_was_rotated_away_while_the_service_ran_is_shown_too() {
+        let machine = Machine::new();
+        machine.write("/var/log/web.log.1", "old\nPanic at line 3\n");
+        let log = Log { lines: 2, ..Log::new(LOG) };
+        let head = "[the log was rotated while the service ran: the end of /var/log/web.log.1]\n";
+        for (newest, text) in [
+            (Some(""), "old\nPanic at line 3\n[/var/log/web.log is empty]"),
+            (Some("bye\n"), "Panic at line 3\n[/var/log/web.log]\nbye"),
+            (None, "old\nPanic at line 3\n[there is no /var/log/web.log any more]"),
+        ] {
+            let _ = fs::remove_file(machine.host().path(LOG));
+            newest.map(|bytes| machine.write(LOG, bytes));
+            let body = machine.collect(&log).unwrap();
+            assert_eq!(body.text, format!("{head}{text}"));
+            assert_eq!(body.data["rotated"], true);
+        }
+        machine.write(LOG, "enough\nof it\n");
+        assert_eq!(machine.collect(&log).unwrap().text, "enough\nof it");
+    }
+
+    #[test]
+    fn what_was_rotated_away_before_the_service_started_is_not_its() {
+        let machine = Machine::new();
+        let an_hour_ago = SystemTime::now() - Duration::from_hours(1);
+        machine.write("/var/log/web.log.1", "old\n").set_times(FileTimes::new().set_modified(an_hour_ago)).unwrap();
+        machine.write(LOG, "");
+        assert_eq!(machine.collect(&Log::new(LOG)).unwrap().text, "[/var/log/web.log is empty]");
+        let mut stop = stop();
+        stop.started_at = Some(Timestamp::new(an_hour_ago - Duration::from_hours(1)));
+        assert!(machine.collect_of(&Log::new(LOG), &stop).unwrap().text.contains("\nold\n"));
+    }
+
+    #[test]
+    fn a_log_that_is_missing_says_what_to_do() {
+        assert_eq!(
+            Machine::new().collect(&Log::new(LOG)).unwrap_err(),
+            "there is no /var/log/web.log: set `path` in [[collect.log]] to the file that web logs to"
+        );
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once() {
+        let machine = Machine::new();
+        let log = Log::new("/var/log/web.log");
+        let at = machine.host().path(LOG);
+        mknodat(CWD, &at, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert_eq!(machine.collect(&log).unwrap_err(), "cannot read /var/log/web.log: not a regular file but a FIFO");
+        fs::remove_file(&at).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(&at).unwrap();
+        assert!(machine.collect(&log).unwrap_err().starts_with("cannot read /var/log/web.log: "));
+        fs::remove_file(&at).unwrap();
+        fs::create_dir(&at).unwrap();
+        assert!(machine.collect(&log).unwrap_err().ends_with("not a regular file but a directory"));
+        fs::remove_dir(&at).unwrap();
+        symlinkat("/etc/shadow", CWD, &at).unwrap();
+        assert!(machine.collect(&log).unwrap_err().ends_with("is a symbolic link: name the real file"));
+    }
+
+    #[test]
+    fn the_path_names_the_service_and_cannot_be_left() {
+        let path = |job: &str, instance: Option<&str>| {
+            let stop = Stop { job: job.to_owned(), instance: instance.map(str::to_owned), ..stop() };
+            Log::new("/var/log/{job}/{instance}.log").path_of(&stop)
+        };
+        assert_eq!(path("web", Some("a/b")), "/var/log/web/a_b.log");
+        assert_eq!(path("..", Some("../../etc/shadow")), "/var/log/__/.._.._etc_shadow.log");
+        assert_eq!(path("{instance}", Some("{job}")), "/var/log/{instance}/{job}.log");
+        assert_eq!(path("web", None), "/var/log/web/.log");
+        assert_eq!([".", "...", "", "a..b"].map(harmless), ["_", "___", "", "a..b"]);
+    }
+
+    #[test]
+    fn a_relative_path_starts_at_the_config() {
+        let machine = Machine::new();
+        fs::create_dir(machine.host().configured(std::path::Path::new(""))).unwrap();
+        machine.write("/etc/web.log", "here");
+        assert_eq!(machine.collect(&Log::new("{job}.log")).unwrap().text, "here");
+    }
+
+    #[test]
+    fn more_bytes_than_a_section_holds_are_an_error_in_the_config() {
+        let error = toml::from_str::<Log>("path = 'a'\nmax_bytes = 65537").unwrap_err().to_string();
+        assert!(error.contains("a section holds at most 65536 bytes, not 65537"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_lost_or_made_up(bytes: Vec<u8>, starts_a_line: bool, lines in any::<u8>()) {
+            let (last, cut, all) = last_lines(&bytes, starts_a_line, lines.into());
+            let newlines = bytes.split(|&byte| byte == b'\n').skip(1).count();
+            let there = newlines + usize::from(bytes.last().is_some_and(|&byte| byte != b'\n'));
+            assert_eq!(last.len(), there.min(lines.into()));
+            assert_eq!(all, there <= usize::from(lines));
+            assert!(!cut || (all && !starts_a_line));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Runs the collectors: it owns the deadline and the isolation, not they.
+//!
+//! A collector that fails, panics or hangs leaves a section that says so, never a hole, and costs the others nothing.
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::Collector;
+use crate::host::Host;
+use crate::report::{Section, Status, Stop};
+
+/// The longest text of a section, in bytes.
+pub const MAX_TEXT: usize = 64 * 1024;
+
+/// What stands where a longer text was cut.
+const CUT: &str = "[what came before is cut]\n";
+
+/// How long nothing may come home before the next collectors no longer wait for the one that is at work.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Runs the collectors and waits for them, `budget` at the most; a section each, in their order.
+///
+/// A thread runs them one after the other, and as soon as one takes long, another thread goes on with the next. On a
+/// busy machine that brings them home as soon as a thread for each would, or sooner. What is not finished in time is
+/// left behind in its thread. A thread that waits in the kernel for what no signal can end (a FUSE daemon that hangs
+/// with our request in its hands) also keeps the *process* from ending: who must end in time ends another process.
+///
+/// Where no thread can be had (the pids limit), they run in the calling thread, without a deadline.
+pub fn run(collectors: Vec<Box<dyn Collector>>, stop: &Stop, host: &Host, budget: Duration) -> Vec<Section> {
+    let started = Instant::now();
+    let mut sections: Vec<Section> = collectors.iter().map(|collector| timed_out(collector.name(), budget)).collect();
+    let work = Arc::new(Work {
+        queue: Mutex::new(collectors.into_iter().enumerate().collect()),
+        stop: stop.clone(),
+        host: host.clone(),
+    });
+    let (done, results) = channel();
+    let start_a_thread = || {
+        let (work, done) = (Arc::clone(&work), done.clone());
+        Builder::new().spawn(move || work.take(&done)).map(drop)
+    };
+    if start_a_thread().is_err() {
+        work.take(&done);
+    }
+    let mut missing = sections.len();
+    while missing > 0 {
+        let left = budget.saturating_sub(started.elapsed());
+        if let Ok((position, section)) = results.recv_timeout(left.min(PATIENCE)) {
+            if let Some(place) = sections.get_mut(position) {
+                *place = section;
+            }
+            missing -= 1;
+        } else if left.is_zero() {
+            break;
+        } else if work.is_left() {
+            // Where that fails the thread at work may still come round to them.
+            let _ = start_a_thread();
+        }
+    }
+    sections
+}
+
+/// What the threads share.
+struct Work {
+    queue: Mutex<VecDeque<(usize, Box<dyn Collector>)>>,
+    stop: Stop,
+    host: Host,
+}
+
+impl Work {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<(usize, Box<dyn Collector>)>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_left(&self) -> bool {
+        !self.queue().is_empty()
+    }
+
+    /// Runs what is left, until nothing is.
+    fn take(&self, done: &Sender<(usize, Section)>) {
+        loop {
+            let Some((position, collector)) = self.queue().pop_front() else { return };
+            // Nobody listens any more once the budget is spent.
+            if done.send((position, section(collector.as_ref(), &self.stop, &self.host))).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn section(collector: &dyn Collector, stop: &Stop, host: &Host) -> Section {
+    let started = Instant::now();
+    let (status, text, data) = match catch_unwind(AssertUnwindSafe(|| collector.collect(stop, host))) {
+        Ok(Ok(body)) => (Status::Ok, body.text, body.data),
+        Ok(Err(why)) => {
+            (if is_denied(&why) { Status::Denied } else { Status::Failed }, format!("{why:#}"), Value::Null)
+        }
+        Err(_) => (Status::Failed, "this collector has a bug: it panicked".to_owned(), Value::Null),
+    };
+    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Section { collector: collector.name(), status, text: cut(text), data, millis }
+}
+
+/// Whether it failed because this process may not see what it asked for.
+fn is_denied(why: &anyhow::Error) -> bool {
+    let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    why.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(denied))
+}
+
+fn timed_out(collector: String, budget: Duration) -> Section {
+    let millis = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX);
+    let text = format!("not finished after {}", humantime::format_duration(budget));
+    Section { collector, status: Status::TimedOut, text, data: Value::Null, millis }
+}
+
+/// Keeps the end of a long text, where a log's news are.
+fn cut(text: String) -> String {
+    if text.len() <= MAX_TEXT {
+        return text;
+    }
+    let from = text.ceil_char_boundary(text.len() - (MAX_TEXT - CUT.len()));
+    format!("{CUT}{}", text.get(from..).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    use anyhow::{Result, anyhow};
+
+    use super::{MAX_TEXT, cut, run};
+    use crate::collectors::{Body, Collector, tests::stop};
+    use crate::host::Host;
+    use crate::report::{Section, Status, Stop};
+
+    struct Probe(&'static str, Box<dyn Fn() -> Result<String> + Send>);
+
+    impl Collector for Probe {
+        fn name(&self) -> String {
+            self.0.to_owned()
+        }
+        fn collect(&self, _stop: &Stop, _host: &Host) -> Result<Body> {
+            (self.1)().map(|text| Body { text, data: 7.into() })
+        }
+    }
+
+    fn probe(name: &'static str, collect: impl Fn() -> Result<String> + Send + 'static) -> Box<dyn Collector> {
+        Box::new(Probe(name, Box::new(collect)))
+    }
+
+    fn outcome(section: &Section) -> (&str, Status, &str) {
+        (&section.collector, section.status, &section.text)
+    }
+
+    #[test]
+    fn one_that_fails_or_panics_leaves_a_section_that_says_so() {
+        let collectors = vec![
+            probe("panics", || panic!("as a test")),
+            probe("fails", || Err(anyhow!("no such file").context("cannot read it"))),
+            probe("works", || Ok("fine".to_owned())),
+        ];
+        let sections = run(collectors, &stop(), &Host::new("/", "/"), Duration::from_mins(10));
+        let expected = [
+            ("panics", Status::Failed, "this collector has a bug: it panicked"),
+            ("fails", Status::Failed, "cannot read it: no such file"),
+            ("works", Status::Ok, "fine"),
+        ];
+        assert_eq!(sections.iter().map(outcome).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn one_that_hangs_is_left_behind_and_costs_the_others_nothing() {
+        let (end, wait) = channel::<()>();
+        let wait = Mutex::new(wait);
+        let hangs = probe("hangs", move || {
+            let _ = wait.lock().map(|wait| wait.recv());
+            Ok(String::new())
+        });
+        let collectors = vec![hangs, probe("works", || Ok("fine".to_owned()))];
+        // Nothing here is quicker than a busy machine may be slow: what works has the whole budget.
+        let sections = run(collectors, &stop(), &Host::new("/", "/"), Duration::from_secs(2));
+        drop(end);
+        let expected = [("hangs", Status::TimedOut, "not finished after 2s"), ("works", Status::Ok, "fine")];
+        assert_eq!(sections.iter().map(outcome).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn however_many_take_long_the_last_still_gets_its_turn() {
+        let (ends, wait): (Vec<Sender<()>>, Vec<Receiver<()>>) = (0..5).map(|_| channel()).unzip();
+        let slow = wait.into_iter().map(|wait| {
+            let wait = Mutex::new(wait);
+            probe("slow", move || {
+                let _ = wait.lock().map(|wait| wait.recv());
+                Ok("at last".to_owned())
+            })
+        });
+        // The last ends them all: were it to wait for one of them, nothing would end.
+        let ends = Mutex::new(Some(ends));
+        let last = probe("last", move || {
+            drop(ends.lock().map(|mut ends| ends.take()));
+            Ok("at last".to_owned())
+        });
+        let sections = run(slow.chain([last]).collect(), &stop(), &Host::new("/", "/"), Duration::from_mins(10));
+        assert!(sections.iter().all(|section| section.text == "at last" && section.data == 7), "{sections:?}");
+    }
+
+    #[test]
+    fn no_collectors_are_no_sections() {
+        assert!(run(Vec::new(), &stop(), &Host::new("/", "/"), Duration::from_mins(10)).is_empty());
+    }
+
+    #[test]
+    fn of_a_long_text_the_end_is_kept_within_the_limit() {
+        assert_eq!(cut("short".to_owned()), "short");
+        assert_eq!(cut("x".repeat(MAX_TEXT)).len(), MAX_TEXT);
+        for last in ["end", "end€"] {
+            let text = cut(format!("{}{last}", "€".repeat(MAX_TEXT)));
+            assert!(text.len() <= MAX_TEXT && text.len() > MAX_TEXT - 4, "{}", text.len());
+            assert!(text.starts_with("[what came before is cut]\n€") && text.ends_with(last));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! One try to give one report to one sink, in a process of its own that its parent can end.
+//!
+//! The parent starts `lastwords attempt`, hands the task to its stdin as JSON, and reads an [`Attempt`] from its stdout.
+//! Nothing hostile (a job's name) and no secret gets into an argument.
+
+use std::borrow::Cow;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use rustix::process::{Signal, set_parent_process_death_signal};
+use serde::{Deserialize, Serialize};
+
+use super::Places;
+use crate::config;
+use crate::plugin::{self, Command, Run};
+use crate::report::Report;
+use crate::sinks::{SendError, Sink};
+use crate::spool::Attempt;
+
+/// An answer's length: a receipt or an error, in JSON.
+const MAX_ANSWER: usize = 64 * 1024;
+
+#[derive(Debug, Args)]
+pub struct AttemptArgs {
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Task<'a> {
+    sink: Cow<'a, str>,
+    report: Cow<'a, Report>,
+}
+
+/// Has the try made, and waits for it as long as the sink may take.
+pub fn make(places: &Places, sink: &dyn Sink, report: &Report) -> Attempt {
+    have_made(places, sink, report).unwrap_or_else(|why| Attempt::Retry { after_s: None, why: format!("{why:#}") })
+}
+
+fn have_made(places: &Places, sink: &dyn Sink, report: &Report) -> Result<Attempt> {
+    let program = env::current_exe().context("cannot find this program")?.into_os_string();
+    let words = [program, "attempt".into()].into_iter().chain(places.flags());
+    let words = words.map(OsString::into_string).collect::<Result<Vec<_>, _>>();
+    let words = words.map_err(|path| anyhow::anyhow!("a directory's name is not UTF-8: {}", path.display()))?;
+    let task = serde_json::to_vec(&Task { sink: sink.name().into(), report: Cow::Borrowed(report) })?;
+    // Secrets may be in the environment.
+    let env: Vec<_> = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+    let env: Vec<(&str, &OsStr)> = env.iter().map(|(name, value)| (name.as_str(), value.as_os_str())).collect();
+    let outcome = plugin::run(&Run {
+        command: &Command::try_from(words).map_err(anyhow::Error::msg)?,
+        stdin: &task,
+        env: &env,
+        timeout: sink.patience(),
+        max_bytes: MAX_ANSWER,
+    });
+    serde_json::from_slice(&outcome.stdout)
+        .map_err(|_| anyhow::anyhow!("the try came to nothing: {} {}", outcome.end, outcome.last_error))
+}
+
+/// Makes the try: what runs in the process of its own.
+pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
+    // A deliverer that was killed will make this try again: it must not be made twice at once.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text)?;
+    let Task { sink: name, report } = serde_json::from_str(&text)?;
+    let loaded = config::load(&args.places.config, &report.stop.job);
+    let attempt = match loaded.sink(&name) {
+        None => Attempt::Retry { after_s: None, why: format!("the config has no sink {name} any more") },
+        Some(sink) => match sink.send(&report, &args.places.host()) {
+            Ok(receipt) => Attempt::Sent { receipt },
+            Err(SendError::Retry { after, why }) => Attempt::Retry { after_s: after.map(|it| it.as_secs()), why },
+            Err(SendError::Refused { why }) => Attempt::Refused { why },
+        },
+    };
+    serde_json::to_writer(out, &attempt)?;
+    Ok(ExitCode::SUCCESS)
+}

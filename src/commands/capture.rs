@@ -1,0 +1,78 @@
+//! From a judgement to a report: what a real crash and a simulated one share.
+
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use super::hook::Call;
+use crate::cause;
+use crate::clock::Now;
+use crate::collectors::log::Log;
+use crate::collectors::{Collect, Collector};
+use crate::config::Loaded;
+use crate::host::Host;
+use crate::marker::Marker;
+use crate::report::{Evidence, FORMAT, Report, ReportId, Stop, Supervisor};
+use crate::verdict::Judgement;
+
+/// The report of a stop, still without sections.
+pub fn report(
+    call: &Call,
+    judgement: Judgement,
+    oom: Option<&Evidence>,
+    marker: Option<&Marker>,
+    loaded: &Loaded,
+    host: &Host,
+    now: Now,
+) -> Report {
+    let cause = cause::explain(&judgement, oom);
+    let stop = Stop {
+        job: call.job.clone(),
+        instance: call.instance.clone(),
+        supervisor: call.supervisor,
+        started_at: marker.map(|marker| marker.armed_at),
+        stopped_at: now.wall,
+        uptime_s: marker.map(|marker| marker.uptime(now).as_secs_f64()),
+        pid: judgement.pid,
+        exit: judgement.exit,
+    };
+    Report {
+        format: FORMAT,
+        id: ReportId::new(now.wall, random()),
+        drill: false,
+        host: host.name(),
+        fingerprint: cause::fingerprint(&stop, &cause),
+        stop,
+        verdict: judgement.verdict,
+        verdict_because: judgement.because,
+        cause,
+        sections: Vec::new(),
+        notes: loaded.problems.iter().map(|problem| format!("config: {problem}")).collect(),
+        runbook: loaded.job.runbook.clone(),
+    }
+}
+
+/// The job's collectors; where nobody chose any, the usual ones, and on Upstart the log that it writes itself.
+pub fn collectors(loaded: &Loaded, stop: &Stop) -> Vec<Box<dyn Collector>> {
+    if let Some(configured) = &loaded.job.collect {
+        return configured.list();
+    }
+    let mut collect = Collect::standard();
+    if stop.supervisor == Supervisor::Upstart {
+        let file = if stop.instance.is_some() { "{job}-{instance}.log" } else { "{job}.log" };
+        collect.log.push(Log::new(format!("/var/log/upstart/{file}")));
+    }
+    collect.list()
+}
+
+/// 64 random bits; where the kernel has none (before its generator is ready), the clock's.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    match getrandom(&mut bytes, GetRandomFlags::NONBLOCK) {
+        Ok(8) => u64::from_ne_bytes(bytes),
+        _ => u64::from(std::process::id()) << 40 ^ u64::try_from(Now::read().monotonic.as_nanos()).unwrap_or_default(),
+    }
+}
+
+/// A random number from 0 to 1.
+pub fn random_fraction() -> f64 {
+    f64::from(u32::try_from(random() >> 32).unwrap_or_default()) / f64::from(u32::MAX)
+}

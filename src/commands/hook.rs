@@ -1,0 +1,161 @@
+//! What the three hooks share: who they are called for, and that they never harm the service.
+//!
+//! A hook's exit code is noticed (on Upstart a non-zero one keeps the service down), so it is 0 whatever happens. What
+//! a hook has to complain about it says in the system's log.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::{Places, post_stop, pre_start, pre_stop};
+use crate::marker::MarkerFile;
+use crate::notice;
+use crate::report::{Evidence, Supervisor};
+
+/// Which hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    PreStart,
+    PreStop,
+    PostStop,
+}
+
+impl Hook {
+    /// The hook that goes by this name.
+    pub fn named(name: &OsStr) -> Option<Self> {
+        match name.to_str()? {
+            "pre-start" => Some(Self::PreStart),
+            "pre-stop" => Some(Self::PreStop),
+            "post-stop" => Some(Self::PostStop),
+            _ => None,
+        }
+    }
+}
+
+/// A hook's flags.
+#[derive(Clone, Debug, Default, Args)]
+pub struct HookArgs {
+    /// The job; on Upstart it is known
+    #[arg(long, value_name = "NAME")]
+    pub job: Option<OsString>,
+    /// The job's instance; on Upstart it is known
+    #[arg(long, value_name = "NAME")]
+    pub instance: Option<OsString>,
+    #[command(flatten)]
+    pub places: Places,
+}
+
+impl HookArgs {
+    /// Reads a hook's flags without the parser that people's commands deserve: that would cost a hook more than all its
+    /// work. A flag that it does not know must not keep a service down; it is handed back to be complained of.
+    pub fn parse(args: &[OsString]) -> (Self, Vec<OsString>) {
+        let mut parsed = Self::default();
+        let mut unknown = Vec::new();
+        let mut rest = args.iter();
+        while let Some(arg) = rest.next() {
+            let (flag, joined) = split_flag(arg);
+            let places = &mut parsed.places;
+            let (place, name) = match flag {
+                Some("--config") => (Some(&mut places.config), None),
+                Some("--run-dir") => (Some(&mut places.run_dir), None),
+                Some("--spool") => (Some(&mut places.spool), None),
+                Some("--root") => (Some(&mut places.root), None),
+                Some("--job") => (None, Some(&mut parsed.job)),
+                Some("--instance") => (None, Some(&mut parsed.instance)),
+                _ => {
+                    unknown.push(arg.clone());
+                    continue;
+                }
+            };
+            let Some(value) = joined.or_else(|| rest.next().cloned()) else {
+                unknown.push(arg.clone());
+                continue;
+            };
+            if let Some(place) = place {
+                *place = PathBuf::from(value);
+            } else if let Some(name) = name {
+                *name = Some(value);
+            }
+        }
+        (parsed, unknown)
+    }
+}
+
+/// Splits `--flag=value`.
+fn split_flag(arg: &OsStr) -> (Option<&str>, Option<OsString>) {
+    match arg.to_str() {
+        Some(text) => match text.split_once('=') {
+            Some((flag, value)) => (Some(flag), Some(value.into())),
+            None => (Some(text), None),
+        },
+        None => (None, None),
+    }
+}
+
+/// Runs a hook. Returns in every case, and nothing that happens in it gets out.
+pub fn run(hook: Hook, args: &[OsString]) {
+    let (args, unknown) = HookArgs::parse(args);
+    let host = args.places.host();
+    panic::set_hook(Box::new({
+        let host = host.clone();
+        move |panic| notice::say(&host, &format!("lastwords itself failed, please report this: {panic}"))
+    }));
+    if !unknown.is_empty() {
+        notice::say(&host, &format!("{hook:?}: took no notice of these arguments: {unknown:?}"));
+    }
+    let story = AssertUnwindSafe(|| match hook {
+        Hook::PreStart => pre_start::run(&args, &host),
+        Hook::PreStop => pre_stop::run(&args, &host),
+        Hook::PostStop => post_stop::run(&args, &host),
+    });
+    if let Ok(Err(why)) = panic::catch_unwind(story) {
+        notice::say(&host, &format!("{hook:?}: {why:#}"));
+    }
+}
+
+/// Whom a hook is called for, and what the call itself tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The job's name; bytes that are no text are replaced.
+    pub job: String,
+    pub instance: Option<String>,
+    pub supervisor: Supervisor,
+    /// The supervisor's own announcement of the stop.
+    pub planned: Option<Evidence>,
+    /// Job and instance as they were given.
+    raw: (OsString, Option<OsString>),
+}
+
+impl Call {
+    /// Reads whom this hook is called for.
+    ///
+    /// # Errors
+    /// Where nobody says which job it is.
+    pub fn read(args: &HookArgs) -> Result<Self> {
+        let on_upstart = env::var_os("UPSTART_JOB").is_some();
+        let job = args.job.clone().or_else(|| env::var_os("UPSTART_JOB"));
+        let job = job.context("no job: neither --job NAME is given nor has Upstart set UPSTART_JOB")?;
+        let instance = args.instance.clone().or_else(|| env::var_os("UPSTART_INSTANCE")).filter(|it| !it.is_empty());
+        let announced = env::var_os("UPSTART_STOP_EVENTS").filter(|events| on_upstart && !events.is_empty());
+        Ok(Self {
+            job: job.to_string_lossy().into_owned(),
+            instance: instance.as_ref().map(|instance| instance.to_string_lossy().into_owned()),
+            supervisor: if on_upstart { Supervisor::Upstart } else { Supervisor::Unknown },
+            planned: announced.map(|events| Evidence {
+                source: "environment of the hook".into(),
+                text: format!("UPSTART_STOP_EVENTS={}", events.to_string_lossy()),
+            }),
+            raw: (job, instance),
+        })
+    }
+
+    /// The marker of this job's instance.
+    pub fn marker(&self, places: &Places) -> MarkerFile {
+        let (job, instance) = &self.raw;
+        MarkerFile::new(places.markers(), job, instance.as_deref())
+    }
+}

@@ -1,0 +1,28 @@
+//! Wakes the deliverer, and does not wait for it.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use super::Places;
+use crate::notice;
+
+/// Starts `lastwords deliver` in the background. Where that fails the report is safe all the same: a timer, or
+/// `deliver --watch`, sends it later.
+pub fn deliver(places: &Places) {
+    let started = std::env::current_exe().and_then(|program| {
+        Command::new(program)
+            .arg("deliver")
+            .args(places.flags())
+            // The environment is the job's, and hostile. The descriptors may be a pty that dies with the hook.
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .current_dir("/")
+            .process_group(0)
+            .spawn()
+    });
+    if let Err(why) = started {
+        notice::say(&places.host(), &format!("cannot start the deliverer, the report waits in the spool: {why}"));
+    }
+}

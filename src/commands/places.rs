@@ -1,0 +1,79 @@
+//! Where everything lies. Flags of every command, never the environment, which a job may fill.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+use rustix::process::geteuid;
+
+use crate::host::Host;
+use crate::spool::Spool;
+
+/// The directories.
+#[derive(Clone, Debug, Args)]
+pub struct Places {
+    /// The directory of lastwords.toml and jobs/
+    #[arg(long, value_name = "DIR", default_value = "/etc/lastwords")]
+    pub config: PathBuf,
+    /// Where the markers are; gone after a reboot
+    #[arg(long, value_name = "DIR", default_value = "/run/lastwords")]
+    pub run_dir: PathBuf,
+    /// Where the reports are; survives a reboot
+    #[arg(long, value_name = "DIR", default_value = "/var/spool/lastwords")]
+    pub spool: PathBuf,
+    /// The root of the machine to look at; a fake one in tests
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub root: PathBuf,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            config: "/etc/lastwords".into(),
+            run_dir: "/run/lastwords".into(),
+            spool: "/var/spool/lastwords".into(),
+            root: "/".into(),
+        }
+    }
+}
+
+impl Places {
+    pub fn host(&self) -> Host {
+        Host::new(&self.root, &self.config)
+    }
+
+    pub fn spool(&self) -> Spool {
+        Spool::new(&self.spool)
+    }
+
+    /// What root prepares in the run directory for a setuid job, whose hooks run as the service's user.
+    pub fn user_dir(&self, uid: u32) -> PathBuf {
+        self.run_dir.join("user").join(uid.to_string())
+    }
+
+    /// Where the markers of this process's user are.
+    pub fn markers(&self) -> PathBuf {
+        let prepared = self.user_dir(geteuid().as_raw());
+        if !geteuid().is_root() && prepared.is_dir() { prepared } else { self.run_dir.clone() }.join("markers")
+    }
+
+    /// The user as whom this process leaves reports in an inbox; `None` where it commits them itself.
+    pub fn inbox_of(&self) -> Option<u32> {
+        let uid = geteuid().as_raw();
+        (uid != 0 && self.spool().inbox(uid).is_dir()).then_some(uid)
+    }
+
+    /// The same places as flags for another process of ours.
+    pub fn flags(&self) -> [OsString; 8] {
+        [
+            "--config".into(),
+            self.config.clone().into(),
+            "--run-dir".into(),
+            self.run_dir.clone().into(),
+            "--spool".into(),
+            self.spool.clone().into(),
+            "--root".into(),
+            self.root.clone().into(),
+        ]
+    }
+}

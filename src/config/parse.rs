@@ -1,0 +1,181 @@
+//! From a config file's text to its struct, with every error at once.
+//!
+//! serde stops at the first error. So what an error is about is cut out of the parsed file, and the rest is tried again,
+//! until nothing more is wrong.
+
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, Deserializer, Error};
+
+use super::problem::{Problem, Severity, Source};
+use super::{tree, wording};
+
+/// How many problems of one file are shown; people mend some and look again.
+const MAX: usize = 50;
+
+/// Reads a file's text, and tells everything that is wrong with it.
+///
+/// Tables with an error in them are left out of the value, whole, so that one mistake in one sink does not silence the
+/// others and no sink runs half-configured. There is no value where the text is not even TOML.
+pub fn parse<T: DeserializeOwned>(source: &Source) -> (Option<T>, Vec<Problem>) {
+    let (root, syntax) = DeTable::parse_recoverable(&source.text);
+    let mut root = root.into_inner();
+    let syntax = syntax_errors(&root, &source.text, &syntax);
+    let mut wrong = lists_of_what_is_one::<T>(&mut root);
+    let type_errors = type_errors::<T>(root.clone());
+    let value = if syntax.is_empty() { without(root, &type_errors) } else { None };
+
+    wrong.extend(type_errors);
+    wrong.retain(|error| syntax.iter().all(|broken| !broken.explains(error)));
+    let wrong = wrong.into_iter().map(|Wrong { span, message }| {
+        let (message, help) = wording::of_type_error(&message, source.text.get(span.clone()).unwrap_or_default());
+        (span, message, help)
+    });
+    let mut all: Vec<_> =
+        syntax.into_iter().map(|error| (error.span, error.message, error.help)).chain(wrong).collect();
+    all.sort_by_key(|(span, ..)| span.start);
+    let shown = all.iter().take(MAX);
+    let mut problems: Vec<Problem> =
+        shown.map(|(span, message, help)| source.problem(span, Severity::Error, message, help.as_deref())).collect();
+    if all.len() > MAX {
+        let message = format!("there is more wrong with this file: only the first {MAX} errors are shown");
+        problems.push(Problem::with_file(&source.file, Severity::Error, &message, None));
+    }
+    (value, problems)
+}
+
+/// Where the text is not TOML.
+struct Broken {
+    span: Range<usize>,
+    message: String,
+    help: Option<String>,
+    /// Further syntax errors in here are consequences.
+    extent: Range<usize>,
+    /// What stands in here may be read wrongly.
+    shadow: Range<usize>,
+}
+
+impl Broken {
+    /// Whether that error may only be there because of this one: a key that was lost is not missing.
+    fn explains(&self, error: &Wrong) -> bool {
+        wording::missing_key(&error.message).is_some() || self.shadow.contains(&error.span.start)
+    }
+}
+
+fn syntax_errors(root: &DeTable, text: &str, errors: &[Error]) -> Vec<Broken> {
+    let mut errors: Vec<&Error> = errors.iter().collect();
+    errors.sort_by_key(|error| wording::rank(error.message()));
+    let mut broken: Vec<Broken> = Vec::new();
+    for error in errors.into_iter().take(10 * MAX) {
+        let at = error.span().unwrap_or(0..0);
+        if broken.len() > MAX || broken.iter().any(|broken| broken.extent.contains(&at.start)) {
+            continue;
+        }
+        let opened = tree::around(root, at.start).filter(|_| wording::is_unclosed(error.message()));
+        let line = line_around(text, at.start);
+        let (span, extent) = match opened {
+            Some(value) => (value.start..value.start + 1, value.start..at.start + 1),
+            None => (at, line.clone()),
+        };
+        let before = text.get(line.start..span.start).unwrap_or_default();
+        let header = before.trim_start().starts_with('[');
+        let shadow = if header { line.start..section_end(text, line.end) } else { extent.clone() };
+        let found = text.get(span.clone()).unwrap_or_default();
+        let (message, help) = wording::of_syntax_error(error.message(), found, before);
+        broken.push(Broken { span, message, help, extent, shadow });
+    }
+    broken
+}
+
+/// The line at a position, with its end.
+fn line_around(text: &str, at: usize) -> Range<usize> {
+    let at = text.floor_char_boundary(at);
+    let (before, after) = text.split_at(at);
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    start..after.find('\n').map_or(text.len(), |length| at + length) + 1
+}
+
+/// Where the next table begins: without its header, a table's keys seem to be those of the table before.
+fn section_end(text: &str, start: usize) -> usize {
+    let next = text.get(start..).and_then(|rest| rest.find("\n["));
+    next.map_or(text.len() + 1, |length| start + length)
+}
+
+/// A value that the struct does not take, in serde's words.
+struct Wrong {
+    span: Range<usize>,
+    message: String,
+}
+
+/// Takes out the lists of tables, `[[collect.memory]]`, that the struct wants as one table: serde would read the first
+/// table as the struct's first key, or ignore all.
+fn lists_of_what_is_one<T: DeserializeOwned>(root: &mut DeTable) -> Vec<Wrong> {
+    let mut errors = Vec::new();
+    for (path, span) in tree::lists(root) {
+        // What would the struct say to an empty table in that place?
+        let wants_one = match deserialize::<T>(tree::only(&path)) {
+            Ok(_) => true,
+            Err(error) => wording::missing_key(error.message()).is_some(),
+        };
+        if wants_one && tree::remove(root, &path).is_some() {
+            errors.push(Wrong { span, message: "invalid type: sequence, expected a map".to_owned() });
+        }
+    }
+    errors
+}
+
+fn type_errors<T: DeserializeOwned>(mut root: DeTable) -> Vec<Wrong> {
+    let mut errors: Vec<Wrong> = Vec::new();
+    let mut removed = Vec::new();
+    let mut filled = Vec::new();
+    for _ in 0..3 * MAX {
+        let Err(error) = deserialize::<T>(root.clone()) else { break };
+        let span = error.span().unwrap_or(0..0);
+        let path = tree::find(&root, &span).unwrap_or_default();
+        if let Some(key) = wording::missing_key(error.message()) {
+            let here = (span, key.to_owned());
+            if filled.contains(&here) {
+                // A string is not what belongs there: what else the table lacks stays unknown.
+                if tree::remove(&mut root, &path).is_none() {
+                    break;
+                }
+                continue;
+            }
+            if !removed.contains(&here) {
+                errors.push(Wrong { span: here.0.clone(), message: error.message().to_owned() });
+            }
+            if !tree::fill(&mut root, &path, key) {
+                break;
+            }
+            filled.push(here);
+        } else {
+            let known = errors.iter().any(|error| error.span == span) || filled.iter().any(|(place, _)| *place == span);
+            if !known {
+                errors.push(Wrong { span, message: error.message().to_owned() });
+            }
+            let meant = wording::meant_key(error.message());
+            let Some((table, key)) = tree::remove(&mut root, &path) else { break };
+            // Neither a key that was cut out is missing, nor one that was there but mistyped.
+            removed.extend(meant.map(|meant| (table.clone(), meant)));
+            removed.push((table, key));
+        }
+    }
+    errors
+}
+
+/// The value without the tables that have an error in them.
+fn without<T: DeserializeOwned>(mut root: DeTable, errors: &[Wrong]) -> Option<T> {
+    for error in errors {
+        if let Some(path) = tree::find(&root, &error.span) {
+            let whole = tree::whole(&mut root, &path).to_vec();
+            tree::remove(&mut root, &whole);
+        }
+    }
+    deserialize(root).ok()
+}
+
+fn deserialize<T: DeserializeOwned>(root: DeTable) -> Result<T, Error> {
+    T::deserialize(Deserializer::from(Spanned::new(0..0, root)))
+}

@@ -1,0 +1,216 @@
+//! What is wrong with the config, in words for people.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use serde::Serialize;
+
+/// Something wrong with a config file.
+///
+/// The texts hold no control characters and none of the file's values, so that they can go into a report.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    pub file: PathBuf,
+    /// Where in the file; `None` where it is about the file as a whole.
+    pub place: Option<Place>,
+    pub severity: Severity,
+    /// What was expected and what was found.
+    pub message: String,
+    /// What was probably meant, or what to do.
+    pub help: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// A part of the config cannot be used.
+    Error,
+    /// All can be used, but hardly as it was meant.
+    Warning,
+}
+
+/// A place in a config file.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// In bytes.
+    pub span: Range<usize>,
+    text: Arc<str>,
+}
+
+/// The longest stretch that is underlined, in bytes; longer lines are cut around it.
+const UNDERLINED: usize = 60;
+
+impl Problem {
+    /// A problem with a file as a whole.
+    pub fn with_file(file: &Path, severity: Severity, message: &str, help: Option<&str>) -> Self {
+        let message = visible(message);
+        Self { file: file.to_owned(), place: None, severity, message, help: help.map(visible) }
+    }
+
+    /// The problem as compilers show theirs: message, place, the line itself underlined, help.
+    pub fn render(&self, colour: bool) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let file = visible(&self.file.to_string_lossy());
+        let title = level.primary_title(self.message.as_str());
+        let group = match &self.place {
+            None => title.element(Origin::path(file)),
+            Some(place) => {
+                let (line, underlined) = place.shown();
+                let snippet = Snippet::source(line).line_start(place.line).path(file);
+                title.element(snippet.annotation(AnnotationKind::Primary.span(underlined)))
+            }
+        };
+        let group = group.elements(self.help.as_deref().map(|help| Level::HELP.message(help)));
+        let renderer = if colour { Renderer::styled().hyperlink(false) } else { Renderer::plain() };
+        renderer.term_width(100).render(&[group])
+    }
+}
+
+/// On one line: `lastwords.toml:3:1: unknown key …`.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&visible(&self.file.to_string_lossy()))?;
+        if let Some(place) = &self.place {
+            write!(f, ":{}:{}", place.line, place.column)?;
+        }
+        write!(f, ": {}", self.message)?;
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, " ({help})"))
+    }
+}
+
+impl Place {
+    /// The line, and what to underline in it.
+    fn shown(&self) -> (String, Range<usize>) {
+        let Range { start, end } = self.span;
+        let first = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let last = self.text[start..].find('\n').map_or(self.text.len(), |length| start + length);
+        let end = self.text.floor_char_boundary(end.min(last).min(start + UNDERLINED)).max(start);
+        // The renderer makes the other control characters visible, but not these; the lengths in bytes must stay.
+        let visible = |c| match c {
+            '\u{80}'..='\u{9f}' => '·',
+            c if turns(c) => char::REPLACEMENT_CHARACTER,
+            c => c,
+        };
+        (self.text[first..last].chars().map(visible).collect(), start - first..end - first)
+    }
+}
+
+/// A config file's text.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub file: PathBuf,
+    pub text: Arc<str>,
+}
+
+impl Source {
+    pub fn new(file: &Path, text: &str) -> Self {
+        // A byte order mark is no character of the first line.
+        Self { file: file.to_owned(), text: text.trim_start_matches('\u{feff}').into() }
+    }
+
+    /// A problem at `span`, in bytes; what lies outside of the text is held at its bounds.
+    pub fn problem(&self, span: &Range<usize>, severity: Severity, message: &str, help: Option<&str>) -> Problem {
+        let start = self.text.floor_char_boundary(span.start);
+        let span = start..self.text.ceil_char_boundary(span.end).max(start);
+        let before = &self.text[..start];
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        let place = Place { line, column, span, text: Arc::clone(&self.text) };
+        Problem { place: Some(place), ..Problem::with_file(&self.file, severity, message, help) }
+    }
+}
+
+/// The longest message, in characters: a key of the file may be as long as the file.
+const MAX_MESSAGE: usize = 600;
+
+/// A text that does nothing to a terminal: characters that control it, or turn the direction of writing, are escaped.
+fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len().min(MAX_MESSAGE));
+    for (i, c) in text.chars().enumerate() {
+        if i == MAX_MESSAGE {
+            visible.push('…');
+            break;
+        }
+        match c {
+            c if turns(c) => visible.extend(c.escape_unicode()),
+            c if c.is_control() => visible.extend(c.escape_default()),
+            c => visible.push(c),
+        }
+    }
+    visible
+}
+
+/// Whether a character turns the direction of writing, ends lines, or is not seen at all.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str, span: Range<usize>) -> Problem {
+        Source::new(Path::new("web.toml"), text).problem(&span, Severity::Warning, "what", None)
+    }
+
+    #[test]
+    fn a_problem_on_one_line_names_file_line_and_column() {
+        let mut problem = at("a = 1\né = 2\n", 9..10);
+        assert_eq!(problem.to_string(), "web.toml:2:3: what");
+        problem.help = Some("do this".into());
+        problem.place = None;
+        assert_eq!(problem.to_string(), "web.toml: what (do this)");
+    }
+
+    #[test]
+    fn the_files_escapes_do_not_reach_the_terminal() {
+        let problem = at("a\u{1b}[2J\t\u{202e} = \"\u{9b}31m\u{7}\"\r\n", 0..4);
+        let shown = problem.render(false);
+        assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
+        assert!(!shown.contains('\u{202e}'), "{shown:?}");
+        let hostile =
+            Problem::with_file(Path::new("a\u{1b}b\n"), Severity::Error, "x\u{1b}[2J\u{202e}y", Some("\u{7}"));
+        assert_eq!(hostile.to_string(), r"a\u{1b}b\n: x\u{1b}[2J\u{202e}y (\u{7})");
+        assert!(hostile.render(false).chars().all(|c| c == '\n' || !c.is_control()));
+    }
+
+    #[test]
+    fn a_line_of_1_mb_is_cut_around_the_problem() {
+        let line = "é".repeat(500_000);
+        for span in [0..0, 0..1_000_000, 600_001..600_003, 999_999..1_000_000, 1_000_000..2_000_000] {
+            let shown = at(&line, span.clone()).render(false);
+            assert!(shown.len() < 1000, "{span:?}: {} bytes", shown.len());
+            assert!(shown.contains('^'), "{span:?}: {shown}");
+        }
+        assert!(Problem::with_file(Path::new("f"), Severity::Error, &line, None).message.len() < 2000);
+    }
+
+    #[test]
+    fn colour_is_the_callers_choice() {
+        assert!(!at("a = 1", 0..1).render(false).contains('\u{1b}'));
+        assert!(at("a = 1", 0..1).render(true).contains("\u{1b}["));
+    }
+
+    #[test]
+    fn a_problem_that_spans_lines_underlines_the_first() {
+        assert_eq!(
+            at("a = [\n1,\n]", 4..10).render(false),
+            "\
+warning: what
+ --> web.toml:1:5
+  |
+1 | a = [
+  |     ^"
+        );
+    }
+}

@@ -1,0 +1,228 @@
+//! Finds what an error is about in a parsed file, and cuts it out.
+
+use std::borrow::Cow;
+use std::mem::replace;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+type Span = Range<usize>;
+
+/// The way from the root to a value.
+pub type Path = Vec<Step>;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// The innermost value that stands at `span`, or whose key does.
+///
+/// Innermost, since an array of tables and its first table stand at the same header.
+pub fn find(table: &DeTable, span: &Span) -> Option<Path> {
+    table.iter().find_map(|(key, value)| {
+        let below = find_below(value, span).or_else(|| (key.span() == *span).then(Vec::new))?;
+        Some([vec![Step::Key(key.get_ref().to_string())], below].concat())
+    })
+}
+
+fn find_below(value: &Spanned<DeValue>, span: &Span) -> Option<Path> {
+    let below = match value.get_ref() {
+        DeValue::Table(table) => find(table, span),
+        DeValue::Array(array) => array
+            .iter()
+            .enumerate()
+            .find_map(|(i, value)| Some([vec![Step::Index(i)], find_below(value, span)?].concat())),
+        _ => None,
+    };
+    below.or_else(|| (value.span() == *span).then(Vec::new))
+}
+
+/// The outermost value that begins before a position and goes on there.
+pub fn around(table: &DeTable, at: usize) -> Option<Span> {
+    let goes_on = |span: &Span| span.start < at && at <= span.end;
+    table.values().find_map(|value| match value.get_ref() {
+        _ if goes_on(&value.span()) => Some(value.span()),
+        DeValue::Table(table) => around(table, at),
+        DeValue::Array(array) => {
+            array.iter().filter_map(|element| element.get_ref().as_table()).find_map(|table| around(table, at))
+        }
+        _ => None,
+    })
+}
+
+/// The lists of tables that do not stand in lists themselves, with the place of their first header.
+pub fn lists(table: &DeTable) -> Vec<(Path, Span)> {
+    let mut found = Vec::new();
+    for (key, value) in table {
+        let key = Step::Key(key.get_ref().to_string());
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                found.extend(lists(table).into_iter().map(|(path, span)| ([vec![key.clone()], path].concat(), span)));
+            }
+            DeValue::Array(_) if holds_tables(value) => found.push((vec![key], value.span())),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A root with nothing but an empty table at the path.
+pub fn only(path: &[Step]) -> DeTable<'static> {
+    let mut table = DeTable::new();
+    if let [Step::Key(key), rest @ ..] = path {
+        let value = Spanned::new(0..0, DeValue::Table(only(rest)));
+        table.insert(Spanned::new(0..0, Cow::Owned(key.clone())), value);
+    }
+    table
+}
+
+/// The table that ends the path, with its own span.
+pub fn table_at<'t, 'i>(root: &'t mut DeTable<'i>, path: &[Step]) -> Option<(Span, &'t mut DeTable<'i>)> {
+    let [Step::Key(first), rest @ ..] = path else {
+        return path.is_empty().then_some((0..0, root));
+    };
+    let mut value = root.get_mut(first.as_str())?;
+    for step in rest {
+        value = match (value.get_mut(), step) {
+            (DeValue::Table(table), Step::Key(key)) => table.get_mut(key.as_str())?,
+            (DeValue::Array(array), Step::Index(i)) => array.get_mut(*i)?,
+            _ => return None,
+        };
+    }
+    let span = value.span();
+    if let DeValue::Table(table) = value.get_mut() { Some((span, table)) } else { None }
+}
+
+/// Removes the value that ends the path; tells the span of the table that held it and the key that it had there.
+///
+/// An element of an array has no key of its own: then it is the array's.
+pub fn remove(root: &mut DeTable, path: &[Step]) -> Option<(Span, String)> {
+    let last_key = path.iter().rposition(|step| matches!(step, Step::Key(_)))?;
+    let (Step::Key(key), (span, table)) = (path.get(last_key)?, table_at(root, path.get(..last_key)?)?) else {
+        return None;
+    };
+    match path.get(last_key + 1..)? {
+        [] => drop(table.remove(key.as_str())?),
+        indexes => {
+            let mut value = table.get_mut(key.as_str())?;
+            let (last, nested) = indexes.split_last()?;
+            for step in nested {
+                value = match (value.get_mut(), step) {
+                    (DeValue::Array(array), Step::Index(i)) => array.get_mut(*i)?,
+                    _ => return None,
+                };
+            }
+            let DeValue::Array(array) = value.get_mut() else { return None };
+            let mut kept = DeArray::new();
+            for (i, element) in replace(array, DeArray::new()).into_iter().enumerate() {
+                if *last != Step::Index(i) {
+                    kept.push(element);
+                }
+            }
+            *array = kept;
+        }
+    }
+    Some((span, key.clone()))
+}
+
+/// Puts an empty string where a table lacks a key, as if it stood at the table's own place.
+pub fn fill(root: &mut DeTable, path: &[Step], key: &str) -> bool {
+    let Some((span, table)) = table_at(root, path) else { return false };
+    let key = Spanned::new(span.clone(), Cow::Owned(key.to_owned()));
+    table.insert(key, Spanned::new(span, DeValue::String(Cow::Borrowed("")))).is_none()
+}
+
+/// What to leave out so that nothing half-configured stays: of a wrong key, the table that holds it, unless that holds
+/// tables itself.
+pub fn whole<'p>(root: &mut DeTable, path: &'p [Step]) -> &'p [Step] {
+    let is_table = table_at(root, path).is_some();
+    let key = path.iter().rposition(|step| matches!(step, Step::Key(_))).unwrap_or_default();
+    let (parent, own) = (path.get(..key).unwrap_or_default(), path.get(..=key).unwrap_or_default());
+    match table_at(root, parent) {
+        _ if is_table => path,
+        Some((_, table)) if !parent.is_empty() && !table.values().any(holds_tables) => parent,
+        _ => own,
+    }
+}
+
+fn holds_tables(value: &Spanned<DeValue>) -> bool {
+    match value.get_ref() {
+        DeValue::Table(_) => true,
+        DeValue::Array(array) => array.first().is_some_and(|first| first.get_ref().is_table()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "
+sinks = ['a', ['b', 'c']]
+[default]
+runbook = 'x'
+[default.collect.memory]
+[[sink.slack]]
+name = 'one'
+[[sink.slack]]
+name = 'two'
+";
+
+    fn parsed() -> DeTable<'static> {
+        DeTable::parse(TEXT).unwrap().into_inner()
+    }
+
+    fn find_text(text: &str) -> String {
+        let start = TEXT.rfind(text).unwrap();
+        show(&find(&parsed(), &(start..start + text.len())).unwrap())
+    }
+
+    fn show(path: &[Step]) -> String {
+        let steps = path.iter().map(|step| match step {
+            Step::Key(key) => key.clone(),
+            Step::Index(i) => i.to_string(),
+        });
+        steps.collect::<Vec<_>>().join(".")
+    }
+
+    #[test]
+    fn a_value_is_found_by_its_own_place_or_its_keys() {
+        assert_eq!(find_text("sinks"), "sinks");
+        assert_eq!(find_text("'c'"), "sinks.1.1");
+        assert_eq!(find_text("runbook"), "default.runbook");
+        assert_eq!(find_text("[default.collect.memory]"), "default.collect.memory");
+        assert_eq!(find_text("name"), "sink.slack.1.name");
+        assert_eq!(find_text("[[sink.slack]]"), "sink.slack.1");
+        assert_eq!(find(&parsed(), &(3..4)), None);
+    }
+
+    #[test]
+    fn what_is_left_out_is_a_whole_table_but_never_its_neighbours() {
+        for (text, left_out) in [
+            ("'two'", "sink.slack.1"),
+            ("[[sink.slack]]", "sink.slack.1"),
+            ("runbook", "default.runbook"),
+            ("[default.collect.memory]", "default.collect.memory"),
+            ("'a'", "sinks"),
+        ] {
+            let start = TEXT.rfind(text).unwrap();
+            let mut root = parsed();
+            let path = find(&root, &(start..start + text.len())).unwrap();
+            assert_eq!(show(whole(&mut root, &path)), left_out, "{text}");
+        }
+    }
+
+    #[test]
+    fn removing_an_element_keeps_the_others() {
+        let mut root = parsed();
+        let path = [Step::Key("sink".into()), Step::Key("slack".into()), Step::Index(0)];
+        let (_, key) = remove(&mut root, &path).unwrap();
+        assert_eq!(key, "slack");
+        assert_eq!(root["sink"].get_ref()["slack"].get_ref()[0].get_ref()["name"].get_ref().as_str(), Some("two"));
+        assert!(remove(&mut root, &path).is_some());
+        assert_eq!(root["sink"].get_ref()["slack"].get_ref().as_array().unwrap().len(), 0);
+    }
+}

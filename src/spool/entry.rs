@@ -1,0 +1,94 @@
+//! An entry's bytes: the report's JSON on one line, then a trailer by which a damaged or half-written one is known.
+//!
+//! ```text
+//! {"format":1,"id":"20261123t030000-0123456789abcdef",…}
+//! lastwords-entry 1 LENGTH CHECKSUM
+//! ```
+//! LENGTH counts the bytes before the trailer, the line's end included; CHECKSUM is their CRC-32 (IEEE), in eight
+//! hexadecimal digits.
+
+use std::io;
+
+use crate::report::{FORMAT, Report};
+
+const TRAILER: &str = "lastwords-entry 1 ";
+
+/// The bytes of a report's entry.
+pub fn encode(report: &Report) -> io::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec(report)?;
+    bytes.push(b'\n');
+    let trailer = trailer(&bytes);
+    bytes.extend_from_slice(trailer.as_bytes());
+    Ok(bytes)
+}
+
+/// Why an entry cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// It is whole, but of a format that only a newer version knows.
+    Newer(String),
+    /// It is not what was committed, or never was an entry.
+    Damaged(String),
+}
+
+/// The report in an entry.
+pub fn decode(bytes: &[u8]) -> Result<Report, Wrong> {
+    let damaged = |why: &str| Wrong::Damaged(why.to_owned());
+    let no_report = |why: serde_json::Error| Wrong::Damaged(format!("it holds no report: {why}"));
+    let end = bytes.strip_suffix(b"\n").and_then(|bytes| bytes.iter().rposition(|byte| *byte == b'\n'));
+    let (json, found) = bytes.split_at(end.map_or(0, |newline| newline + 1));
+    if !found.starts_with(TRAILER.as_bytes()) {
+        return Err(damaged("it does not end in an entry's trailer: it was cut short, or is no entry"));
+    }
+    if found != trailer(json).as_bytes() {
+        return Err(damaged("its checksum does not fit: it is damaged"));
+    }
+    match serde_json::from_slice::<Format>(json).map_err(no_report)?.format {
+        FORMAT => serde_json::from_slice(json).map_err(no_report),
+        format if format > FORMAT => Err(Wrong::Newer(format!(
+            "its format is {format}, and this version of lastwords knows {FORMAT}: upgrade to read it"
+        ))),
+        format => Err(Wrong::Damaged(format!("there is no format {format}"))),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Format {
+    format: u32,
+}
+
+fn trailer(bytes: &[u8]) -> String {
+    format!("{TRAILER}{} {:08x}\n", bytes.len(), crc32fast::hash(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let report = sample();
+        assert_eq!(decode(&encode(&report).unwrap()), Ok(report));
+    }
+
+    #[test]
+    fn every_damaged_byte_and_every_cut_is_noticed() {
+        let whole = encode(&sample()).unwrap();
+        for at in 0..whole.len() {
+            assert!(decode(&whole[..at]).is_err(), "cut at {at}");
+            for bit in 0..8 {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 1 << bit;
+                assert!(decode(&damaged).is_err(), "bit {bit} of byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_damage() {
+        let mut report = sample();
+        report.format = FORMAT + 1;
+        assert!(matches!(decode(&encode(&report).unwrap()), Err(Wrong::Newer(_))));
+    }
+}

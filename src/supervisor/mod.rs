@@ -1,0 +1,34 @@
+//! Supervisors: what each one says about a stop, and where.
+//!
+//! Pure: the environment, the kernel log and the job's own configuration come in as data.
+
+pub mod upstart;
+
+use crate::report::{Evidence, Exit};
+
+/// What a supervisor shows about one stop. What it does not show stays empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// How the main process ended.
+    pub death: Option<Death>,
+    /// Why the main process never ran.
+    pub failed_start: Option<Evidence>,
+    /// It starts the service again by itself, so that nobody had asked for the stop.
+    pub respawns: Option<Evidence>,
+    /// It has given up starting the service again.
+    pub gave_up: Option<Evidence>,
+    /// It says that it stops the service itself (at a shutdown, say).
+    pub planned: Option<Evidence>,
+    /// A stop during start-up runs no pre-stop here and looks like a kill from outside.
+    pub silent_early_stop: bool,
+    /// Whether the place where it tells of deaths could be read at all.
+    pub readable: bool,
+}
+
+/// How the main process ended, and where that stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    pub exit: Exit,
+    pub pid: Option<u32>,
+    pub evidence: Evidence,
+}

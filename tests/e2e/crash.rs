@@ -1,0 +1,193 @@
+//! The whole way: a node program dies under its supervisor, and everybody hears of it.
+
+use std::fs;
+use std::thread::scope;
+
+use lastwords::report::{Exit, Report, Verdict};
+use mailparse::MailHeaderMap;
+use serde_json::{Value, json};
+
+use crate::harness::Harness;
+use crate::servers::certs::Certs;
+use crate::servers::postfix::{Mail, PASSWORD, Postfix, USERNAME};
+use crate::servers::rsyslog::{Record, Rsyslog};
+use crate::servers::slack::Slack;
+use crate::servers::synapse::Synapse;
+use crate::servers::until;
+use crate::slack_rules;
+use crate::upstart::State;
+
+/// Writes into its log what an attacker might, then dies of an exception that nobody catches.
+const PROGRAM: &str = r#"
+const evil = [
+    '<script>alert(1)</script> </pre> <img src=x onerror=alert(1)> &amp; {{report.id}} =?utf-8?q?x?=',
+    '.\r\nSubject: injected\r\nBcc: oncall@example.test\r\n\r\n<!channel> <@U012> @room ``` */ %n %s',
+    '\u001b[2J\u001b]0;owned\u0007\u001b[31mred\u202e\u0000 ünï 🦀',
+].join('\n') + '\n';
+process.stderr.write(Buffer.concat([Buffer.from(evil), Buffer.from([0xff, 0xfe, 0xc0, 0x80, 0x0a])]));
+setTimeout(() => { throw new TypeError('no database\r\nSubject: injected <!here> <b>too</b>\u001b[31m'); }, 100);
+"#;
+
+/// What every destination that shows the log shows of it, as text.
+const SHOWN: [&str; 4] = [
+    "<script>alert(1)</script> </pre> <img src=x onerror=alert(1)> &amp; {{report.id}}",
+    "<!channel> <@U012> @room ```",
+    "ünï 🦀",
+    "TypeError: no database",
+];
+
+mod as_root {
+    use super::*;
+
+    #[test]
+    fn a_node_program_that_dies_is_told_to_a_mailbox_a_room_syslog_and_slack() {
+        let certs = Certs::issue();
+        let (postfix, synapse, rsyslog) = scope(|threads| {
+            let postfix = threads.spawn(|| Postfix::start(&certs));
+            let synapse = threads.spawn(Synapse::start);
+            let rsyslog = Rsyslog::start(&certs);
+            (postfix.join().expect("Postfix starts"), synapse.join().expect("Synapse starts"), rsyslog)
+        });
+        let slack = Slack::start();
+        let machine = Harness::new();
+        configure(&machine, &certs, &postfix, &synapse, &rsyslog, &slack);
+        let [program, log] = ["web.js", "web.log"].map(|name| machine.path(name));
+        fs::write(&program, PROGRAM).expect("the directory is writable");
+        let main = format!("exec node {} 2>>{}", program.display(), log.display());
+        machine.configure("web", &format!("[[collect.log]]\npath = {log:?}\n"));
+
+        let mut web = machine.job("web", &main);
+        web.start();
+        web.wait_for(State::Waiting);
+        let report = until("the report is with everybody", || {
+            fs::read_dir(machine.spool.join("done")).ok()?.next().map(|_| machine.only_report())
+        });
+
+        assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, &Exit::Code(1)), "{web:?}");
+        for user in ["ops", "oncall"] {
+            let [mail] = postfix.mails(user).try_into().unwrap_or_else(|_| panic!("{user} got one mail"));
+            check_mail(&mail, &report);
+        }
+        let [message] = synapse.messages().try_into().expect("one message in the room");
+        check_matrix(&message, &report);
+        let [request] = slack.requests().try_into().expect("one message in the channel");
+        check_slack(&request.payload, &report);
+        for via in ["imudp", "imptcp", "imtcp", "imuxsock"] {
+            rsyslog.record(via);
+        }
+        let records = rsyslog.records();
+        assert_eq!(records.len(), 4, "{records:#?}");
+        for record in &records {
+            check_syslog(record, &report);
+        }
+    }
+}
+
+/// Every way to every destination, in one config.
+fn configure(machine: &Harness, certs: &Certs, postfix: &Postfix, synapse: &Synapse, rsyslog: &Rsyslog, slack: &Slack) {
+    let secret = |name: &str, secret: &str| {
+        let path = machine.config.join(name);
+        fs::write(&path, secret).and_then(|()| fs::set_permissions(&path, private())).expect("the config is writable");
+        path
+    };
+    let (ca, password) = (certs.ca(), secret("password", PASSWORD));
+    let email = |name: &str, to: &str, tls: &str, port: u16| {
+        format!(
+            "[[sink.email]]\nname = '{name}'\nto = ['{to}@example.test']\nfrom = 'lastwords@example.test'\n\
+             server = 'localhost'\nport = {port}\ntls = '{tls}'\nca_file = {ca:?}\n\
+             username = '{USERNAME}'\npassword_file = {password:?}\n"
+        )
+    };
+    let syslog = |name: &str, address: &str| {
+        let ca = if address.starts_with("tls:") { format!("ca_file = {ca:?}\n") } else { String::new() };
+        format!("[[sink.syslog]]\nname = '{name}'\naddress = '{address}'\n{ca}")
+    };
+    let config = [
+        email("starttls", "ops", "starttls", postfix.starttls),
+        email("implicit", "oncall", "implicit", postfix.implicit),
+        format!("[[sink.slack]]\nname = 'slack'\nwebhook_file = {:?}\n", secret("webhook", &slack.webhook())),
+        format!(
+            "[[sink.gitter]]\nname = 'gitter'\nroom = 'acme/ops'\nhomeserver = '{}'\ntoken_file = {:?}\n",
+            synapse.homeserver,
+            secret("token", &synapse.token)
+        ),
+        syslog("udp", &format!("udp://127.0.0.1:{}", rsyslog.udp)),
+        syslog("tcp", &format!("tcp://127.0.0.1:{}", rsyslog.tcp)),
+        syslog("tls", &format!("tls://localhost:{}", rsyslog.tls)),
+        syslog("unix", &format!("unix:{}", rsyslog.socket().display())),
+    ];
+    fs::write(machine.config.join("lastwords.toml"), config.concat()).expect("the config is writable");
+}
+
+fn private() -> fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o600)
+}
+
+/// Text for people: nothing in it moves a cursor, turns the writing round or is a NUL.
+fn assert_harmless(text: &str) {
+    let harmful = |c: &char| (c.is_control() && !"\n\t".contains(*c)) || ('\u{202a}'..='\u{202e}').contains(c);
+    let found: Vec<_> = text.chars().filter(harmful).collect();
+    assert!(found.is_empty(), "{found:?} in {text}");
+}
+
+fn assert_tells(text: &str, report: &Report) {
+    assert_harmless(text);
+    for told in SHOWN.iter().copied().chain([report.id.as_str(), "web crashed"]) {
+        assert!(text.contains(told), "{told} in {text}");
+    }
+}
+
+fn check_mail(mail: &Mail, report: &Report) {
+    let text = String::from_utf8(mail.raw.clone()).expect("a mail is ASCII on its way");
+    assert!(text.is_ascii() && !text.contains('\r'), "{text}");
+    assert!(text.lines().all(|line| line.len() <= 998), "{text}");
+    let parsed = mail.parse();
+    let names: Vec<_> = parsed.headers.iter().map(mailparse::MailHeader::get_key).collect();
+    for name in ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "List-Id"] {
+        assert_eq!(names.iter().filter(|key| key.eq_ignore_ascii_case(name)).count(), 1, "{name} in {names:?}");
+    }
+    assert!(!names.iter().any(|name| name.eq_ignore_ascii_case("bcc")), "{names:?}");
+    let subject = mail.header("Subject");
+    assert_harmless(&subject);
+    assert!(subject.contains("web crashed"), "{subject}");
+    assert!(mail.header("Message-ID").contains(report.id.as_str()));
+    assert!(parsed.headers.get_first_value("Received").expect("a hop").contains("TLS"), "{text}");
+
+    assert_tells(&mail.part("text/plain").replace('\r', ""), report);
+    let html = mail.part("text/html").replace('\r', "");
+    assert_harmless(&html);
+    for markup in ["<script", "<img", "<b>too"] {
+        assert!(!html.contains(markup), "{html}");
+    }
+    assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt; &lt;/pre&gt;"), "{html}");
+    let attached: Report = serde_json::from_str(&mail.part("application/json")).expect("the report is attached");
+    assert_eq!(&attached, report);
+}
+
+fn check_matrix(content: &Value, report: &Report) {
+    assert_eq!((&content["msgtype"], &content["m.mentions"]), (&json!("m.notice"), &json!({})));
+    assert_tells(content["body"].as_str().expect("a body"), report);
+    let html = content["formatted_body"].as_str().expect("a formatted body");
+    assert_harmless(html);
+    assert!(!html.contains("<script") && !html.contains("<img"), "{html}");
+    assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt; &lt;/pre&gt;"), "{html}");
+}
+
+fn check_slack(payload: &Value, report: &Report) {
+    assert_eq!(slack_rules::problems(payload), [""; 0], "{payload:#}");
+    slack_rules::ask_slacks_own_sdk(payload);
+    let texts = slack_rules::texts(&payload["blocks"]).join("\n");
+    assert_tells(&texts, report);
+    assert_harmless(payload["text"].as_str().expect("a fallback"));
+}
+
+/// The one line for syslog has no log in it: what happened, why, and where the report is.
+fn check_syslog(record: &Record, report: &Report) {
+    const DAEMON_ERR: &str = "27";
+    assert_eq!((record.pri.as_str(), record.app.as_str()), (DAEMON_ERR, "lastwords"), "{record:?}");
+    assert!(!record.msg.contains(char::is_control) && record.msg.contains("web crashed"), "{record:?}");
+    assert!(record.msg.contains(report.id.as_str()), "{record:?}");
+    if record.via != "imuxsock" {
+        assert!(record.sd.contains(&format!("report=\"{}\"", report.id)), "{record:?}");
+    }
+}

@@ -1,0 +1,22 @@
+//! From a service that dies to the messages as real servers hold them.
+//!
+//! `tests/run` installs the servers. What needs root stands in modules named `as_root`: `-- --skip as_root` leaves it out.
+
+mod crash;
+mod scaffolding;
+mod servers;
+mod slack_rules;
+
+// The supervisor of the scenarios.
+#[expect(dead_code, reason = "the scenarios use more of it")]
+#[path = "../scenarios/conf.rs"]
+mod conf;
+#[expect(dead_code, reason = "the scenarios use more of it")]
+#[path = "../scenarios/harness.rs"]
+mod harness;
+#[expect(dead_code, reason = "the scenarios use more of it")]
+#[path = "../scenarios/process.rs"]
+mod process;
+#[expect(dead_code, reason = "the scenarios use more of it")]
+#[path = "../scenarios/upstart.rs"]
+mod upstart;

@@ -1,0 +1,52 @@
+//! A certificate authority of its own for each test, and a server's certificate for `localhost`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+
+use super::{directory, open_to_all};
+
+pub struct Certs {
+    dir: TempDir,
+}
+
+impl Certs {
+    /// Makes the authority and has it sign for `localhost` and `127.0.0.1`.
+    pub fn issue() -> Self {
+        let key = || KeyPair::generate().expect("a key can be made");
+        let mut params = CertificateParams::new(Vec::new()).expect("no name is wrong");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority_key = key();
+        let authority = params.self_signed(&authority_key).expect("the authority signs for itself");
+        let issuer = Issuer::new(params, authority_key);
+        let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+        let server_key = key();
+        let server = CertificateParams::new(names).and_then(|params| params.signed_by(&server_key, &issuer));
+
+        let certs = Self { dir: directory("certs") };
+        for (path, pem) in [
+            (certs.ca(), authority.pem()),
+            (certs.certificate(), server.expect("the authority signs").pem()),
+            (certs.key(), server_key.serialize_pem()),
+        ] {
+            fs::write(&path, pem).expect("the directory is writable");
+            open_to_all(&path);
+        }
+        certs
+    }
+
+    /// What a client has to trust.
+    pub fn ca(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
+    pub fn certificate(&self) -> PathBuf {
+        self.dir.path().join("server.pem")
+    }
+
+    pub fn key(&self) -> PathBuf {
+        self.dir.path().join("server.key")
+    }
+}

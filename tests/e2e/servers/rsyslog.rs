@@ -1,0 +1,88 @@
+//! rsyslog on a Unix socket, UDP, TCP (RFC 6587, octet counting) and TLS (RFC 5425). `tests/run` only unpacks it: Debian
+//! would remove another syslog daemon for it.
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use super::certs::Certs;
+use super::{Process, directory, fill, free_port, installed, until};
+
+pub struct Rsyslog {
+    pub udp: u16,
+    pub tcp: u16,
+    pub tls: u16,
+    _process: Process,
+    dir: TempDir,
+}
+
+/// What rsyslog understood of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Record {
+    /// The input that took it: `imuxsock`, `imudp`, `imptcp` (TCP), `imtcp` (TLS).
+    pub via: String,
+    pub pri: String,
+    pub time: String,
+    pub host: String,
+    pub app: String,
+    pub procid: String,
+    pub msgid: String,
+    /// The structured data as it came, or `-`.
+    pub sd: String,
+    pub msg: String,
+}
+
+impl Rsyslog {
+    /// Needs no root.
+    pub fn start(certs: &Certs) -> Self {
+        let dir = directory("rsyslog");
+        let [udp, tcp, tls] = [free_port(), free_port(), free_port()];
+        let config = dir.path().join("rsyslog.conf");
+        let text = fill(
+            include_str!("../../servers/rsyslog.conf"),
+            &[
+                ("DIR", &dir.path().display()),
+                ("CA", &certs.ca().display()),
+                ("CERTIFICATE", &certs.certificate().display()),
+                ("KEY", &certs.key().display()),
+                ("UDP", &udp),
+                ("TCP", &tcp),
+                ("TLS", &tls),
+            ],
+        );
+        fs::write(&config, text).expect("the directory is writable");
+        let (config, pid_file) = (config.display().to_string(), dir.path().join("pid").display().to_string());
+        let daemon = installed("rsyslog/usr/sbin/rsyslogd").display().to_string();
+        let libraries = installed("rsyslog/usr/lib/x86_64-linux-gnu").display().to_string();
+        let path = format!("LD_LIBRARY_PATH={libraries}");
+        let modules = format!("{libraries}/rsyslog");
+        let command = ["env", &path, &daemon, "-n", "-f", &config, "-i", &pid_file, "-M", &modules];
+        let mut process = Process::start(&command, dir.path().join("output"));
+        process.until("rsyslog listens", || TcpStream::connect(("127.0.0.1", tls)).ok());
+        process.until("rsyslog listens", || TcpStream::connect(("127.0.0.1", tcp)).ok());
+        let socket = dir.path().join("log");
+        process.until("rsyslog makes its socket", || socket.exists().then_some(()));
+        Self { udp, tcp, tls, _process: process, dir }
+    }
+
+    /// The Unix datagram socket: its `/dev/log`.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    /// Everything that came so far, whole lines only: rsyslog may be at one just now.
+    pub fn records(&self) -> Vec<Record> {
+        let text = fs::read(self.dir.path().join("records")).unwrap_or_default();
+        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(&[][..], |end| &text[..end]);
+        let lines = whole.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(line).expect("a record is JSON")).collect()
+    }
+
+    /// Waits until something came by this input.
+    pub fn record(&self, via: &str) -> Record {
+        until(&format!("a record by {via}"), || self.records().into_iter().find(|record| record.via == via))
+    }
+}

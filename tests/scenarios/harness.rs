@@ -1,0 +1,286 @@
+//! A machine for one scenario: directories of its own, a fake `/` with a kernel log, and the reports that came of it.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use lastwords::report::{Exit, Report};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::time::{ClockId, clock_gettime};
+use tempfile::TempDir;
+
+use crate::upstart::Job;
+
+/// How long a scenario waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Harness {
+    dir: TempDir,
+    binary: String,
+    /// Whether the hooks are told of our directories; else they use the machine's own.
+    flags: bool,
+    pub run: PathBuf,
+    pub spool: PathBuf,
+    pub config: PathBuf,
+    pub root: PathBuf,
+    kernel_log_records: Cell<u64>,
+}
+
+impl Harness {
+    /// A machine where lastwords is installed and nothing is configured.
+    pub fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("lastwords-").tempdir().expect("a temporary directory");
+        // Users other than root come by here, in scenarios with `setuid`.
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("our own directory");
+        let at = |name: &str| dir.path().join(name);
+        for directory in ["config/jobs", "root/dev", "root/etc/init", "root/var/log/upstart"] {
+            fs::create_dir_all(at(directory)).expect("a directory");
+        }
+        for kernel_directory in ["proc", "sys"] {
+            symlink(Path::new("/").join(kernel_directory), at("root").join(kernel_directory)).expect("a link");
+        }
+        fs::write(at("root/dev/kmsg"), "").expect("an empty kernel log");
+        let (run, spool, config, root) = (at("run"), at("spool"), at("config"), at("root"));
+        Self { dir, binary: binary(), flags: true, run, spool, config, root, kernel_log_records: Cell::new(0) }
+    }
+
+    /// The same machine with its binary elsewhere.
+    pub fn with_binary(mut self, path: &Path) -> Self {
+        path.to_str().expect("plain").clone_into(&mut self.binary);
+        self
+    }
+
+    /// This machine itself, its directories where the program looks by default: for a mount namespace of one's own.
+    pub fn of_this_machine() -> Self {
+        let mut machine = Self::new();
+        machine.flags = false;
+        machine.run = "/run/lastwords".into();
+        machine.spool = "/var/spool/lastwords".into();
+        machine.config = "/etc/lastwords".into();
+        machine.root = "/".into();
+        machine
+    }
+
+    /// A path that only this scenario uses.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A job with lastwords' three hooks, configured by `conf`; a hook in `conf` replaces ours.
+    pub fn job(&self, name: &str, conf: &str) -> Job<'_> {
+        let hooks = ["pre-start", "pre-stop", "post-stop"].map(|hook| format!("{hook} exec {}\n", self.hook(hook)));
+        self.bare_job(name, &format!("{}{conf}", hooks.concat()))
+    }
+
+    /// A job with no hooks but those in `conf`.
+    pub fn bare_job(&self, name: &str, conf: &str) -> Job<'_> {
+        let path = self.root.join("etc/init").join(format!("{name}.conf"));
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        fs::write(path, conf).expect("a job's configuration");
+        Job::new(self, name, conf)
+    }
+
+    /// The hook's command line, as a stanza or a script holds it.
+    pub fn hook(&self, name: &str) -> String {
+        let words: Vec<_> = self.hook_argv(name).iter().map(|word| word.to_str().expect("plain").to_owned()).collect();
+        words.join(" ")
+    }
+
+    pub fn hook_argv(&self, name: &str) -> Vec<PathBuf> {
+        let mut argv = vec![self.binary.clone().into(), name.into()];
+        if self.flags {
+            let flags = [
+                ("--config", &self.config),
+                ("--run-dir", &self.run),
+                ("--spool", &self.spool),
+                ("--root", &self.root),
+            ];
+            argv.extend(flags.into_iter().flat_map(|(flag, dir)| [flag.into(), dir.clone()]));
+        }
+        argv
+    }
+
+    /// The hook, to be run by hand in an environment that the scenario makes up.
+    pub fn hook_command(&self, name: &str) -> Command {
+        let argv = self.hook_argv(name);
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]).env_clear();
+        command
+    }
+
+    pub fn is_hook(&self, command_line: &str) -> bool {
+        command_line.split(' ').next() == Some(&self.binary)
+    }
+
+    /// Writes `jobs/JOB.toml`.
+    pub fn configure(&self, job: &str, toml: &str) {
+        fs::write(self.config.join("jobs").join(format!("{job}.toml")), toml).expect("a job's file");
+    }
+
+    /// Adds a record to the kernel log, as init does through `/dev/kmsg`; where there is none, nothing happens.
+    pub fn kernel_log(&self, text: impl AsRef<[u8]>) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let sequence = self.kernel_log_records.get();
+        self.kernel_log_records.set(sequence + 1);
+        let mut record = format!("12,{sequence},{},-;", now.tv_sec * 1_000_000 + now.tv_nsec / 1_000);
+        for &byte in text.as_ref() {
+            match byte {
+                b' '..=b'~' if byte != b'\\' => record.push(byte.into()),
+                _ => write!(record, "\\x{byte:02x}").expect("a string takes all"),
+            }
+        }
+        record.push('\n');
+        if let Ok(mut log) = OpenOptions::new().append(true).open(self.root.join("dev/kmsg")) {
+            log.write_all(record.as_bytes()).expect("a record in the kernel log");
+        }
+    }
+
+    /// All reports that are safe in the spool, the oldest first.
+    pub fn reports(&self) -> Vec<Report> {
+        reports_in(&[self.spool.join("new"), self.spool.join("done")])
+    }
+
+    /// The one report that there must be.
+    pub fn only_report(&self) -> Report {
+        let mut reports = self.reports();
+        assert_eq!(reports.len(), 1, "one report: {reports:#?}");
+        reports.remove(0)
+    }
+
+    /// The names of all that is there, directories' contents included, but not of what the two given directories hold.
+    pub fn everything_else(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut left = vec![self.dir.path().to_owned()];
+        while let Some(dir) = left.pop() {
+            let entries = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry"));
+            for entry in entries.filter(|entry| ![&self.run, &self.spool].contains(&&entry.path())) {
+                if entry.file_type().expect("a type").is_dir() {
+                    left.push(entry.path());
+                }
+                found.push(entry.path());
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// The markers of services that run.
+    pub fn markers(&self) -> Vec<String> {
+        let names = names_in(&self.run.join("markers"));
+        names.into_iter().filter(|name| !name.ends_with("~seen")).collect()
+    }
+
+    fn left_running(&self) -> Vec<Pid> {
+        let ours = self.dir.path().as_os_str().as_encoded_bytes();
+        let pids =
+            names_in(Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok().and_then(Pid::from_raw));
+        let is_ours = |pid: &Pid| {
+            let command_line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+            command_line.windows(ours.len()).any(|part| part == ours)
+        };
+        pids.filter(is_ours).collect()
+    }
+}
+
+/// The system's log, `/dev/log`.
+pub struct SystemLog(UnixDatagram);
+
+impl SystemLog {
+    pub fn of(machine: &Harness) -> Self {
+        let socket = UnixDatagram::bind(machine.root.join("dev/log")).expect("a socket");
+        socket.set_nonblocking(true).expect("a socket that never waits");
+        Self(socket)
+    }
+
+    /// What was said since the last look.
+    pub fn said(&self) -> Vec<String> {
+        let mut buffer = [0; 8192];
+        let line = |length: usize, buffer: &[u8]| String::from_utf8_lossy(&buffer[..length]).into_owned();
+        std::iter::from_fn(|| self.0.recv(&mut buffer).ok().map(|length| line(length, &buffer))).collect()
+    }
+}
+
+/// Waits for what the hooks have left at work, so that it does not write to a directory that is being removed.
+impl Drop for Harness {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = self.left_running();
+            if left.is_empty() {
+                break;
+            }
+            if std::thread::panicking() || Instant::now() > deadline {
+                for &pid in &left {
+                    let _ = kill_process(pid, Signal::KILL);
+                }
+                assert!(std::thread::panicking(), "left running: {left:?}");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// The binary under test.
+pub fn binary() -> String {
+    std::env::var("LASTWORDS_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_lastwords").to_owned())
+}
+
+/// The reports in `dirs`, each once: one may move on to the next of them while we look.
+pub fn reports_in(dirs: &[PathBuf]) -> Vec<Report> {
+    let mut files = BTreeMap::new();
+    // In this order, nothing that moves on meanwhile is overlooked.
+    for name in dirs.iter().flat_map(|dir| names_in(dir)) {
+        let text = wait_for_some(&format!("report {name}"), || {
+            dirs.iter().find_map(|dir| fs::read_to_string(dir.join(&name)).ok())
+        });
+        files.insert(name, text);
+    }
+    let mut reports: Vec<_> = files.into_values().map(|text| parse(&text)).collect();
+    reports.sort_by_key(|report| report.stop.stopped_at);
+    reports
+}
+
+/// Parses a spool entry: the report, then one line of trailer.
+fn parse(entry: &str) -> Report {
+    let (report, trailer) = entry.trim_end().rsplit_once('\n').expect("a report and a trailer");
+    assert!(trailer.starts_with("lastwords-entry "), "a trailer: {trailer}");
+    serde_json::from_str(report).unwrap_or_else(|why| panic!("{why}: {report}"))
+}
+
+pub fn names_in(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+pub fn killed_by(name: &str) -> Exit {
+    Exit::Signal { name: name.to_owned(), core_dumped: false }
+}
+
+/// What a report's cause and verdict rest on, as lines.
+pub fn evidence(report: &Report) -> Vec<&str> {
+    report.cause.evidence.iter().map(|evidence| evidence.text.as_str()).collect()
+}
+
+pub fn wait_for(what: &str, mut reached: impl FnMut() -> bool) {
+    wait_for_some(what, || reached().then_some(()));
+}
+
+pub fn wait_for_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,14 @@
+//! Whole lives of services, through the binary: started, stopped and killed as Upstart does it.
+//!
+//! `cargo test --test scenarios`; without root, add `-- --skip as_root`. `LASTWORDS_BIN=PATH` tests another build.
+
+mod as_root;
+mod blog;
+mod conf;
+mod harness;
+mod hooks;
+mod instances;
+mod lines;
+mod process;
+mod upstart;
+mod upstart_table;
