@@ -325,6 +325,18 @@ fn a_pre_stop_that_fails_after_it_planned_the_stop_does_no_harm() {
     assert_eq!(machine.reports(), []);
 }
 
+/// Our hook could not note the plan, but init tells of its end in the kernel log: a stop had been asked for.
+#[test]
+fn a_stop_whose_pre_stop_failed_before_it_could_plan_anything_is_not_called_a_crash() {
+    for pre_stop in ["exec /no/such/program", "exec false", "script\nkill -KILL $$\nend script"] {
+        let machine = Harness::new();
+        let mut web = machine.job("web", &format!("pre-stop {pre_stop}\n{SERVE}"));
+        web.start();
+        web.stop();
+        assert!(machine.reports().iter().all(|report| report.verdict != Verdict::Crashed), "{pre_stop}");
+    }
+}
+
 #[test]
 fn a_main_process_that_ignores_term_and_is_killed_at_the_kill_timeout_was_planned() {
     let machine = Harness::new();
