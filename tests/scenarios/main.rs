@@ -5,10 +5,12 @@
 mod as_root;
 mod blog;
 mod conf;
+mod crashes;
 mod harness;
 mod hooks;
 mod instances;
 mod lines;
+mod planned_stops;
 mod process;
+mod starts;
 mod upstart;
-mod upstart_table;
