@@ -8,13 +8,11 @@ mod servers;
 mod slack_rules;
 
 // The supervisor of the scenarios.
-#[expect(dead_code, reason = "the scenarios use more of it")]
 #[path = "../scenarios/conf.rs"]
 mod conf;
 #[expect(dead_code, reason = "the scenarios use more of it")]
 #[path = "../scenarios/harness.rs"]
 mod harness;
-#[expect(dead_code, reason = "the scenarios use more of it")]
 #[path = "../scenarios/process.rs"]
 mod process;
 #[expect(dead_code, reason = "the scenarios use more of it")]
