@@ -137,20 +137,38 @@ impl fmt::Display for End {
     }
 }
 
-/// The config's `settings` table as the JSON that a plugin gets. JSON has no dates: they become strings.
-pub fn settings_json(settings: &toml::Table) -> Value {
-    fn json(value: &toml::Value) -> Value {
-        match value {
-            toml::Value::String(text) => text.as_str().into(),
-            toml::Value::Integer(number) => (*number).into(),
-            toml::Value::Float(number) => (*number).into(),
-            toml::Value::Boolean(yes) => (*yes).into(),
-            toml::Value::Datetime(time) => time.to_string().into(),
-            toml::Value::Array(list) => list.iter().map(json).collect(),
-            toml::Value::Table(table) => settings_json(table),
+/// The config's `settings` table. It may hold a password: `Debug` shows its keys only.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Settings(toml::Table);
+
+impl Settings {
+    /// As the JSON that a plugin gets. JSON has no dates: they become strings.
+    pub fn json(&self) -> Value {
+        fn json(value: &toml::Value) -> Value {
+            match value {
+                toml::Value::String(text) => text.as_str().into(),
+                toml::Value::Integer(number) => (*number).into(),
+                toml::Value::Float(number) => (*number).into(),
+                toml::Value::Boolean(yes) => (*yes).into(),
+                toml::Value::Datetime(time) => time.to_string().into(),
+                toml::Value::Array(list) => list.iter().map(json).collect(),
+                toml::Value::Table(table) => table.iter().map(|(key, value)| (key.clone(), json(value))).collect(),
+            }
         }
+        self.0.iter().map(|(key, value)| (key.clone(), json(value))).collect()
     }
-    settings.iter().map(|(key, value)| (key.clone(), json(value))).collect()
+
+    /// The same for people's eyes, without the values.
+    pub fn outline(&self) -> Value {
+        self.0.keys().map(|key| (key.clone(), Value::from("(not shown)"))).collect()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.outline().fmt(f)
+    }
 }
 
 /// Runs the program and waits for its end, in every case.
@@ -338,7 +356,7 @@ fn would_block(why: &io::Error) -> bool {
 }
 
 /// The last line that says something, without what a terminal would act on.
-fn last_line(bytes: &[u8]) -> String {
+pub fn last_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let plain = |line: &str| -> String {
         let visible: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -464,11 +482,10 @@ mod tests {
     }
 
     #[test]
-    fn settings_become_json() {
+    fn settings_become_json_and_keep_their_values_from_debug() {
         let table = "when = 2026-11-23\nlist = [1, 2.5, true, { a = 'b' }]".parse().unwrap();
-        assert_eq!(
-            settings_json(&table),
-            serde_json::json!({ "when": "2026-11-23", "list": [1, 2.5, true, { "a": "b" }] })
-        );
+        let settings = Settings(table);
+        assert_eq!(settings.json(), serde_json::json!({ "when": "2026-11-23", "list": [1, 2.5, true, { "a": "b" }] }));
+        assert!(!format!("{settings:?}").contains("2.5"));
     }
 }

@@ -1,13 +1,13 @@
 //! What a program prints: any executable is a collector.
 //!
-//! Key | Values | Default
-//! ----|--------|--------
-//! `name` | The section's name. | –
-//! `command` | The program and its arguments: an absolute path, or a name in the usual directories. No shell. | –
-//! `timeout` | How long it may run. | `"10s"`
-//! `max_bytes` | How much of its output is kept. | `65536`
-//! `when` | `"now"`: at the crash, before the restart; `"later"`: when the report is sent. | `"later"`
-//! `settings` | A table handed to the program. | empty
+//! | Key | Values | Default |
+//! |---|---|---|
+//! | `name` | The section's name. | required |
+//! | `command` | The program and its arguments: an absolute path, or a name in the usual directories. No shell. | required |
+//! | `timeout` | How long it may run. | `"10s"` |
+//! | `max_bytes` | How much of its output is kept. | `65536` |
+//! | `when` | `"now"`: at the crash, before the restart; `"later"`: when the report is sent. | `"later"` |
+//! | `settings` | A table handed to the program. | empty |
 //!
 //! ```toml
 //! [[collect.exec]]
@@ -27,7 +27,7 @@ use serde_json::json;
 
 use crate::collectors::{Body, Collector};
 use crate::host::Host;
-use crate::plugin::{self, Command, Run};
+use crate::plugin::{self, Command, Run, Settings};
 use crate::report::Stop;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -42,7 +42,7 @@ pub struct Exec {
     #[serde(default)]
     when: When,
     #[serde(default)]
-    settings: toml::Table,
+    settings: Settings,
 }
 
 /// When the program runs.
@@ -76,8 +76,7 @@ impl Collector for Exec {
     }
 
     fn collect(&self, stop: &Stop, _: &Host) -> Result<Body> {
-        let settings = plugin::settings_json(&self.settings);
-        let stdin = json!({ "protocol": plugin::PROTOCOL, "stop": stop, "settings": settings }).to_string();
+        let stdin = json!({ "protocol": plugin::PROTOCOL, "stop": stop, "settings": self.settings.json() }).to_string();
         let outcome = plugin::run(&Run {
             command: &self.command,
             stdin: stdin.as_bytes(),

@@ -75,6 +75,11 @@ pub fn ask(request: RequestBuilder, max_body: u64) -> Result<Answer> {
     Ok(Answer { status, retry_after, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
+/// A wait that a server asks for, held within 1 s and 1 h.
+pub fn held(wait: Duration) -> Duration {
+    wait.clamp(LEAST_WAIT, MOST_WAIT)
+}
+
 /// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which counts from the server's own `Date`: its clock and ours
 /// need not agree.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -86,7 +91,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     } else {
         date(asked)?.duration_since(date(text(DATE)?)?).unwrap_or_default()
     };
-    Some(wait.clamp(LEAST_WAIT, MOST_WAIT))
+    Some(held(wait))
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@
 //! here, a field of [`Sinks`] and a line in [`Sinks::list`].
 
 pub mod email;
+pub mod exec;
+pub mod gitter;
 pub mod http;
+pub mod matrix;
 pub mod slack;
 pub mod syslog;
 
@@ -68,7 +71,10 @@ pub fn use_ring() {
 pub struct Sinks {
     pub email: Vec<email::Email>,
     pub slack: Vec<slack::Slack>,
+    pub gitter: Vec<gitter::Gitter>,
+    pub matrix: Vec<matrix::Matrix>,
     pub syslog: Vec<syslog::Syslog>,
+    pub exec: Vec<exec::Exec>,
 }
 
 impl Sinks {
@@ -77,7 +83,10 @@ impl Sinks {
         let mut list: Vec<&dyn Sink> = Vec::new();
         add(&mut list, &self.email);
         add(&mut list, &self.slack);
+        add(&mut list, &self.gitter);
+        add(&mut list, &self.matrix);
         add(&mut list, &self.syslog);
+        add(&mut list, &self.exec);
         list
     }
 }

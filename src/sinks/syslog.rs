@@ -6,7 +6,7 @@
 //! | `address` | `"unix:/path"`, `"udp://host:port"`, `"tcp://host:port"`, `"tls://host:port"`. Without a port: 514 for UDP (RFC 5426), 6514 for TLS (RFC 5425), 601 for TCP (syslog-conn at IANA; RFC 6587 names none). | `"unix:/dev/log"` |
 //! | `facility` | `kern user mail daemon auth syslog lpr news uucp cron authpriv ftp local0`…`local7` | `"daemon"` |
 //! | `format` | `"rfc5424"`; for the local socket also `"rfc3164"`. | `"rfc3164"` for the local socket, else `"rfc5424"` |
-//! | `ca_file` | For TLS: the certificate authorities to trust, in PEM, instead of the system's. | – |
+//! | `ca_file` | For TLS: certificates, as PEM, to trust beside the system's. | – |
 //!
 //! ```toml
 //! [[sink.syslog]]

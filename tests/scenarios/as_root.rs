@@ -11,7 +11,7 @@ use std::process::Command;
 use lastwords::report::{Report, Verdict};
 use rustix::process::Signal;
 
-use crate::harness::{self, Harness, killed_by, reports_in};
+use crate::harness::{self, Harness, SystemLog, killed_by, reports_in};
 use crate::hooks;
 use crate::upstart::State;
 
@@ -72,8 +72,11 @@ fn in_inbox(machine: &Harness) -> Vec<Report> {
 #[test]
 fn a_setuid_job_for_which_nothing_is_prepared_starts_and_stops_as_ever() {
     let machine = machine_for_users();
+    let syslog = SystemLog::of(&machine);
+    fs::set_permissions(machine.root.join("dev/log"), Permissions::from_mode(0o666)).unwrap();
     let mut web = machine.job("web", &format!("setuid {UID}\nrespawn\n{SERVE}"));
     web.start();
+    assert!(syslog.said().iter().any(|line| line.contains("web") && line.contains("marker")));
     web.kill_main(Signal::SEGV);
     web.wait_for_life(2);
     web.stop();
@@ -110,38 +113,62 @@ fn roots_marker_and_a_users_marker_for_jobs_of_one_name_are_two() {
     assert_eq!((machine.reports().len(), in_inbox(&machine).len()), (0, 1));
 }
 
-const FULL_DISK: &str = "mkdir -p /run/full\nmount -t tmpfs -o size=64k none /run/full";
+/// Stops a machine's writing to `/run/full`, to the last page.
+fn fill() {
+    let filled = Command::new("dd").args(["if=/dev/zero", "of=/run/full/filler", "bs=4096"]).output().unwrap();
+    assert!(!filled.status.success(), "the disk is full: {filled:?}");
+}
+
+/// The service crashes, starts again and stops as ever, and somebody has heard of the crash.
+fn crash_and_stop(machine: &Harness) {
+    let syslog = SystemLog::of(machine);
+    let mut web = machine.job("web", &format!("respawn\n{SERVE}"));
+    web.start();
+    web.kill_main(Signal::SEGV);
+    web.wait_for_life(2);
+    web.stop();
+    let said = syslog.said();
+    assert!(machine.reports().len() == 1 || said.iter().any(|line| line.contains("web")), "{said:?}");
+}
+
+const SMALL_DISK: &str = "mount -t tmpfs none /run\nmkdir /run/full\nmount -t tmpfs -o size=64k none /run/full";
 
 #[test]
 fn a_full_disk_costs_neither_the_restart_nor_the_exit_code() {
-    let mounts = format!("mount -t tmpfs none /run\n{FULL_DISK}");
-    in_private_mounts("as_root::a_full_disk_costs_neither_the_restart_nor_the_exit_code", &mounts, || {
+    in_private_mounts("as_root::a_full_disk_costs_neither_the_restart_nor_the_exit_code", SMALL_DISK, || {
         let mut machine = Harness::new();
         machine.spool = "/run/full".into();
-        // The filler takes what is left, to the last page.
-        let filled = Command::new("dd").args(["if=/dev/zero", "of=/run/full/filler", "bs=4096"]).output().unwrap();
-        assert!(!filled.status.success(), "the disk is full: {filled:?}");
-        let mut web = machine.job("web", &format!("respawn\n{SERVE}"));
-        web.start();
-        web.kill_main(Signal::SEGV);
-        web.wait_for_life(2);
-        web.stop();
+        fill();
+        crash_and_stop(&machine);
     });
 }
 
 #[test]
-fn a_full_run_directory_does_not_stop_a_job_from_starting() {
-    let mounts = format!("mount -t tmpfs none /run\n{FULL_DISK}");
-    in_private_mounts("as_root::a_full_run_directory_does_not_stop_a_job_from_starting", &mounts, || {
+fn a_disk_that_is_full_while_the_job_starts_does_not_stop_it_from_starting() {
+    in_private_mounts(
+        "as_root::a_disk_that_is_full_while_the_job_starts_does_not_stop_it_from_starting",
+        SMALL_DISK,
+        || {
+            let mut machine = Harness::new();
+            machine.run = "/run/full".into();
+            fill();
+            crash_and_stop(&machine);
+        },
+    );
+}
+
+#[test]
+fn a_run_directory_that_fills_up_while_the_service_runs_does_not_cost_the_report() {
+    let test = "as_root::a_run_directory_that_fills_up_while_the_service_runs_does_not_cost_the_report";
+    in_private_mounts(test, SMALL_DISK, || {
         let mut machine = Harness::new();
         machine.run = "/run/full".into();
-        let filled = Command::new("dd").args(["if=/dev/zero", "of=/run/full/filler", "bs=4096"]).output().unwrap();
-        assert!(!filled.status.success(), "the disk is full: {filled:?}");
-        let mut web = machine.job("web", &format!("respawn\n{SERVE}"));
+        let mut web = machine.job("web", SERVE);
         web.start();
+        fill();
         web.kill_main(Signal::SEGV);
-        web.wait_for_life(2);
-        web.stop();
+        web.wait_for(State::Waiting);
+        assert_eq!(machine.only_report().stop.exit, killed_by("SEGV"));
     });
 }
 
@@ -152,11 +179,7 @@ fn a_read_only_disk_does_not_stop_a_job_from_starting() {
         let mut machine = Harness::new();
         machine.run = "/run/ro/run".into();
         machine.spool = "/run/ro/spool".into();
-        let mut web = machine.job("web", &format!("respawn\n{SERVE}"));
-        web.start();
-        web.kill_main(Signal::SEGV);
-        web.wait_for_life(2);
-        web.stop();
+        crash_and_stop(&machine);
     });
 }
 
@@ -187,7 +210,7 @@ fn the_blogs_stanza_works_as_it_stands() {
         assert_eq!(machine.reports(), []);
         web.start();
         web.kill_main(Signal::SEGV);
-        web.wait_for_life(2);
+        web.wait_for_life(3);
         let report = machine.only_report();
         assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, &killed_by("SEGV")), "{report:#?}");
         web.stop();

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -124,12 +125,12 @@ impl Harness {
     }
 
     /// Adds a record to the kernel log, as init does through `/dev/kmsg`; where there is none, nothing happens.
-    pub fn kernel_log(&self, text: &str) {
+    pub fn kernel_log(&self, text: impl AsRef<[u8]>) {
         let now = clock_gettime(ClockId::Monotonic);
         let sequence = self.kernel_log_records.get();
         self.kernel_log_records.set(sequence + 1);
         let mut record = format!("12,{sequence},{},-;", now.tv_sec * 1_000_000 + now.tv_nsec / 1_000);
-        for byte in text.bytes() {
+        for &byte in text.as_ref() {
             match byte {
                 b' '..=b'~' if byte != b'\\' => record.push(byte.into()),
                 _ => write!(record, "\\x{byte:02x}").expect("a string takes all"),
@@ -185,6 +186,24 @@ impl Harness {
             command_line.windows(ours.len()).any(|part| part == ours)
         };
         pids.filter(is_ours).collect()
+    }
+}
+
+/// The system's log, `/dev/log`.
+pub struct SystemLog(UnixDatagram);
+
+impl SystemLog {
+    pub fn of(machine: &Harness) -> Self {
+        let socket = UnixDatagram::bind(machine.root.join("dev/log")).expect("a socket");
+        socket.set_nonblocking(true).expect("a socket that never waits");
+        Self(socket)
+    }
+
+    /// What was said since the last look.
+    pub fn said(&self) -> Vec<String> {
+        let mut buffer = [0; 8192];
+        let line = |length: usize, buffer: &[u8]| String::from_utf8_lossy(&buffer[..length]).into_owned();
+        std::iter::from_fn(|| self.0.recv(&mut buffer).ok().map(|length| line(length, &buffer))).collect()
     }
 }
 

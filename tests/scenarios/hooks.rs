@@ -5,10 +5,11 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
-use lastwords::report::Verdict;
+use lastwords::report::{Status, Verdict};
 
-use crate::harness::{Harness, killed_by};
+use crate::harness::{Harness, SystemLog, killed_by};
 
 pub const HOOKS: [&str; 3] = ["pre-start", "pre-stop", "post-stop"];
 
@@ -20,7 +21,7 @@ fn hook(machine: &Harness, name: &str) -> Command {
     command
 }
 
-fn exits_0(mut command: Command) -> Output {
+fn exits_0(command: &mut Command) -> Output {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {output:?}");
     output
@@ -31,7 +32,8 @@ pub fn crash(machine: &Harness, torment: impl Fn(&mut Command)) {
     for name in ["pre-start", "post-stop"] {
         let mut command = hook(machine, name);
         torment(&mut command);
-        exits_0(command);
+        let said = exits_0(&mut command);
+        assert!(said.stdout.is_empty() && said.stderr.is_empty(), "a hook writes into nobody's log: {said:?}");
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     }
 }
@@ -104,6 +106,40 @@ fn a_spool_that_cannot_be_made_does_not_stop_the_job_from_starting_again() {
 }
 
 #[test]
+fn a_report_that_can_be_written_nowhere_is_at_least_told_to_the_system_log() {
+    let machine = Harness::new();
+    let syslog = SystemLog::of(&machine);
+    fs::write(&machine.spool, "in the way").unwrap();
+    crash(&machine, |_| {});
+    let said = syslog.said();
+    assert!(said.iter().any(|line| line.contains("web") && line.contains("SEGV")), "{said:?}");
+}
+
+#[test]
+fn a_hook_with_nothing_to_complain_of_says_nothing_in_the_system_log() {
+    let machine = Harness::new();
+    let syslog = SystemLog::of(&machine);
+    crash(&machine, |_| {});
+    assert_eq!(syslog.said(), [""; 0]);
+}
+
+#[test]
+fn a_program_that_hangs_holds_no_restart_up_and_is_not_left_running() {
+    let machine = Harness::new();
+    let slow = machine.path("slow").display().to_string();
+    fs::write(&slow, "#!/bin/sh\nsleep 60\n").unwrap();
+    assert!(Command::new("chmod").args(["+x", &slow]).status().unwrap().success());
+    machine.configure("web", &format!("[[collect.exec]]\nname = \"slow\"\ncommand = [\"{slow}\"]\nwhen = \"now\"\n"));
+    let began = Instant::now();
+    crash(&machine, |_| {});
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_segv_was_reported(&machine);
+    let sections = machine.only_report().sections;
+    let slow = sections.iter().find(|section| section.collector.contains("slow")).expect("its section");
+    assert_eq!(slow.status, Status::TimedOut);
+}
+
+#[test]
 fn a_marker_that_is_no_marker_harms_nobody() {
     let fill = |machine: &Harness, name: &str, how: &str| {
         let path = machine.run.join("markers").join(name);
@@ -118,11 +154,11 @@ fn a_marker_that_is_no_marker_harms_nobody() {
     };
     for how in ["empty", "fifo", "directory", "link"] {
         let machine = Harness::new();
-        exits_0(hook(&machine, "pre-start"));
+        exits_0(&mut hook(&machine, "pre-start"));
         let marker = machine.markers().remove(0);
         fill(&machine, &marker, how);
         for name in HOOKS.iter().chain(&HOOKS) {
-            exits_0(hook(&machine, name));
+            exits_0(&mut hook(&machine, name));
         }
     }
 }
@@ -134,7 +170,7 @@ fn closed_descriptors_are_no_obstacle() {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "exec \"$@\" <&- >&- 2>&-", "sh"]).args(machine.hook_argv(name));
         command.env_clear().envs([("UPSTART_JOB", "web"), ("UPSTART_INSTANCE", "")]);
-        exits_0(command);
+        exits_0(&mut command);
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     }
     assert_segv_was_reported(&machine);
@@ -191,21 +227,22 @@ fn a_dead_terminal_is_no_obstacle() {
 #[test]
 fn names_that_are_not_utf_8_are_names() {
     let machine = Harness::new();
-    crash(&machine, |hook| {
-        hook.env("UPSTART_JOB", OsStr::from_bytes(b"w\xffeb"))
-            .env(OsStr::from_bytes(b"\xfe"), OsStr::from_bytes(b"\xfd"));
-    });
+    for name in ["pre-start", "post-stop"] {
+        let mut command = hook(&machine, name);
+        command.env("UPSTART_JOB", OsStr::from_bytes(b"w\xffeb"));
+        exits_0(command.env(OsStr::from_bytes(b"\xfe"), OsStr::from_bytes(b"\xfd")));
+        machine.kernel_log(b"init: w\xffeb main process (4242) killed by SEGV signal");
+    }
     let report = machine.only_report();
     assert!(report.stop.job.starts_with('w') && report.stop.job.ends_with("eb"), "{report:#?}");
+    assert_eq!(report.stop.exit, killed_by("SEGV"), "{report:#?}");
 }
 
 #[test]
 fn two_names_that_only_bytes_beyond_utf_8_tell_apart_are_two_jobs() {
     let machine = Harness::new();
     for job in [b"w\xffeb", b"w\xfeeb"] {
-        let mut command = hook(&machine, "pre-start");
-        command.env("UPSTART_JOB", OsStr::from_bytes(job));
-        exits_0(command);
+        exits_0(hook(&machine, "pre-start").env("UPSTART_JOB", OsStr::from_bytes(job)));
     }
     assert_eq!(machine.markers().len(), 2);
 }
@@ -217,7 +254,7 @@ fn arguments_that_are_not_utf_8_or_not_known_do_not_stop_a_job() {
         for argument in [&b"\xff\xfe"[..], b"--no-such-flag", b"--job", b"--instance=\xff", b"--", b"--help"] {
             let mut command = hook(&machine, name);
             command.arg(OsStr::from_bytes(argument));
-            exits_0(command);
+            exits_0(&mut command);
         }
     }
 }
@@ -234,7 +271,7 @@ fn a_run_directory_whose_path_is_not_utf_8_works() {
 fn an_empty_and_a_huge_environment_are_survived() {
     let machine = Harness::new();
     for name in HOOKS {
-        exits_0(machine.hook_command(name));
+        exits_0(&mut machine.hook_command(name));
     }
     assert_eq!(machine.reports(), []);
     let huge = OsString::from("x".repeat(100_000));
@@ -259,7 +296,7 @@ fn the_flags_name_the_job_where_the_environment_does_not() {
     for name in ["pre-start", "post-stop"] {
         let mut command = machine.hook_command(name);
         command.args(["--job", "web", "--instance", "1"]);
-        exits_0(command);
+        exits_0(&mut command);
     }
     let report = machine.only_report();
     assert_eq!((report.stop.job.as_str(), report.stop.instance.as_deref()), ("web", Some("1")));
@@ -268,7 +305,7 @@ fn the_flags_name_the_job_where_the_environment_does_not() {
 #[test]
 fn a_post_stop_that_runs_twice_reports_once() {
     let machine = Harness::new();
-    exits_0(hook(&machine, "pre-start"));
+    exits_0(&mut hook(&machine, "pre-start"));
     machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     let mut twins: Vec<_> = (0..8).map(|_| hook(&machine, "post-stop").spawn().unwrap()).collect();
     for twin in &mut twins {
@@ -286,7 +323,7 @@ fn the_hooks_answer_to_their_own_names() {
         std::os::unix::fs::symlink(fs::canonicalize(&argv[0]).unwrap(), &link).unwrap();
         let mut command = Command::new(link);
         command.args(&argv[2..]).env_clear().envs([("UPSTART_JOB", "web"), ("UPSTART_INSTANCE", "")]);
-        exits_0(command);
+        exits_0(&mut command);
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     }
     assert_segv_was_reported(&machine);

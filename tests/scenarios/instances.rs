@@ -1,9 +1,11 @@
 //! Instances of one job: each its own marker, whatever its name, and nothing outside the directories.
 
+use std::collections::BTreeMap;
+
 use rustix::process::Signal;
 
-use crate::harness::{Harness, evidence};
-use crate::upstart::{Job, State};
+use crate::harness::{Harness, evidence, names_in, wait_for};
+use crate::upstart::State;
 
 const SERVE: &str = "exec sleep 1000\n";
 
@@ -43,32 +45,61 @@ fn each_instance_has_a_marker_of_its_own_inside_the_run_directory() {
 }
 
 #[test]
-fn the_crash_of_one_instance_is_told_from_the_planned_stops_of_all_others() {
+fn the_crash_of_one_instance_is_told_from_the_planned_stops_of_others() {
     let machine = Harness::new();
     let mut jobs: Vec<_> = NAMES.iter().map(|name| machine.job("web", SERVE).instance(name)).collect();
     let before = machine.everything_else();
-    for (crashing, name) in NAMES.iter().enumerate() {
+    let mut crashed = BTreeMap::new();
+    for crashing in [0, 1] {
         for job in &mut jobs {
             job.start();
         }
-        let (mut one, others): (Vec<_>, Vec<_>) = jobs.iter_mut().enumerate().partition(|(i, _)| *i == crashing);
-        let (_, one) = one.remove(0);
-        let half = others.len() / 2;
-        let mut others = others.into_iter().map(|(_, job)| job);
-        others.by_ref().take(half).for_each(Job::stop);
-        one.kill_main(Signal::SEGV);
-        one.wait_for(State::Waiting);
-        others.for_each(Job::stop);
-        let reports = machine.reports();
-        assert_eq!(reports.len(), crashing + 1, "{name:?}");
-        let report = reports.last().unwrap();
-        let instance = Some(*name).filter(|name| !name.is_empty());
-        assert_eq!((report.stop.job.as_str(), report.stop.instance.as_deref()), ("web", instance));
-        assert_eq!(report.stop.pid, Some(one.main_pid()), "{report:#?}");
-        let line = format!("init: {} main process ({}) killed by SEGV signal", one.log_name(), one.main_pid());
-        assert!(evidence(report).contains(&line.as_str()), "{report:#?}");
+        for (number, job) in jobs.iter_mut().enumerate() {
+            if number % 2 == crashing {
+                crashed.insert(NAMES[number], job.main_pid());
+                job.kill_main(Signal::SEGV);
+                job.wait_for(State::Waiting);
+            } else {
+                job.stop();
+            }
+        }
     }
+    let mut reports = machine.reports();
+    for (job, name) in jobs.iter().zip(NAMES) {
+        let pid = crashed[name];
+        let line = format!("init: {} main process ({pid}) killed by SEGV signal", job.log_name());
+        let at = reports.iter().position(|report| evidence(report).contains(&line.as_str()));
+        let report = reports.remove(at.unwrap_or_else(|| panic!("{line} in {reports:#?}")));
+        let instance = Some(name).filter(|name| !name.is_empty());
+        assert_eq!((report.stop.job.as_str(), report.stop.instance.as_deref()), ("web", instance));
+        assert_eq!(report.stop.pid, Some(pid));
+    }
+    assert_eq!(reports, []);
     assert_eq!(machine.everything_else(), before);
+}
+
+#[test]
+fn services_that_crash_all_at_once_are_all_reported_and_all_delivered() {
+    let machine = Harness::new();
+    let names: Vec<_> = (0..25).map(|number| number.to_string()).collect();
+    let mut jobs: Vec<_> = names.iter().map(|name| machine.job("web", SERVE).instance(name)).collect();
+    for job in &mut jobs {
+        job.begin_start(&[]);
+    }
+    for job in &mut jobs {
+        job.wait_for(State::Running);
+    }
+    for job in &jobs {
+        job.kill_main(Signal::KILL);
+    }
+    for job in &mut jobs {
+        job.wait_until("its post-stop", |job| job.history().ends_with("post-stop"));
+    }
+    for job in &mut jobs {
+        job.wait_for(State::Waiting);
+    }
+    assert_eq!(machine.reports().len(), names.len());
+    wait_for("every report's delivery", || names_in(&machine.spool.join("done")).len() == names.len());
 }
 
 #[test]

@@ -328,7 +328,7 @@ impl<'h> Job<'h> {
         } else {
             let job = self.log_name();
             let why = "unable to execute: No such file or directory";
-            self.harness.kernel_log(&format!("init: Failed to spawn {job} {name} process: {why}"));
+            self.harness.kernel_log(format!("init: Failed to spawn {job} {name} process: {why}"));
         }
         spawned.ok()
     }
@@ -349,7 +349,7 @@ impl<'h> Job<'h> {
         let raw = status.code().unwrap_or_default() | status.signal().unwrap_or_default() << 8;
         let failed = self.goal == Goal::Start && !self.conf.normal_exit.contains(&raw);
         if failed && self.conf.respawn && !self.runs_away() {
-            self.harness.kernel_log(&format!("init: {} main process ended, respawning", self.log_name()));
+            self.harness.kernel_log(format!("init: {} main process ended, respawning", self.log_name()));
             if waits_for_hook {
                 self.goal = Goal::Respawn;
             }
@@ -370,7 +370,7 @@ impl<'h> Job<'h> {
         }
         let too_fast = *count > limit;
         if too_fast {
-            self.harness.kernel_log(&format!("init: {} respawning too fast, stopped", self.log_name()));
+            self.harness.kernel_log(format!("init: {} respawning too fast, stopped", self.log_name()));
         }
         too_fast
     }
@@ -403,7 +403,7 @@ impl<'h> Job<'h> {
             (None, Some(name)) => format!("killed by {name} signal"),
             (None, None) => format!("killed by signal {number}"),
         };
-        self.harness.kernel_log(&format!("init: {} {process} process ({pid}) {end}", self.log_name()));
+        self.harness.kernel_log(format!("init: {} {process} process ({pid}) {end}", self.log_name()));
     }
 }
 

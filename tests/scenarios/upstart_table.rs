@@ -382,6 +382,21 @@ fn a_stop_during_post_start_looks_like_a_kill_and_the_report_says_that_it_cannot
 }
 
 #[test]
+fn a_post_start_that_stands_in_the_jobs_override_counts_and_one_in_a_comment_does_not() {
+    for (stanza, verdict) in
+        [("post-start exec true\n", Verdict::Unknown), ("# post-start exec true\n", Verdict::Crashed)]
+    {
+        let machine = Harness::new();
+        let mut web = machine.job("sub/web", SERVE);
+        fs::write(machine.root.join("etc/init/sub/web.override"), stanza).unwrap();
+        web.start();
+        web.kill_main(Signal::TERM);
+        web.wait_for(State::Waiting);
+        assert_eq!(machine.only_report().verdict, verdict, "{stanza}");
+    }
+}
+
+#[test]
 fn a_fault_and_a_respawn_of_a_job_with_a_post_start_are_crashes() {
     let machine = Harness::new();
     let mut web = machine.job("web", &format!("respawn\npost-start exec true\n{SERVE}"));

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::{ClientConfig, ClientConnection};
 use rustls_platform_verifier::Verifier;
 
 use super::address::{Address, Server};
@@ -39,7 +39,7 @@ impl Server {
 pub struct Trust(Option<(Arc<ClientConfig>, ServerName<'static>)>);
 
 impl Trust {
-    /// The system's certificate authorities, or those of `ca_file` alone.
+    /// The system's certificate authorities, and those of `ca_file`.
     ///
     /// # Errors
     /// Where there are none, or the server's name cannot be one.
@@ -47,25 +47,20 @@ impl Trust {
         let Address::Tls(server) = address else { return Ok(Self(None)) };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-        let config = match ca_file {
-            Some(file) => config.with_root_certificates(authorities(&host.configured(file))?),
-            None => config.dangerous().with_custom_certificate_verifier(Arc::new(Verifier::new(provider)?)),
-        };
+        let own = ca_file.map(|file| authorities(&host.configured(file))).transpose()?.unwrap_or_default();
+        let verifier = Verifier::new_with_extra_roots(own, provider).context("cannot tell whom to trust")?;
+        let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         let name = ServerName::try_from(server.host.clone())
             .with_context(|| format!("{} is no name that a certificate could have", server.host))?;
         Ok(Self(Some((Arc::new(config.with_no_client_auth()), name))))
     }
 }
 
-fn authorities(file: &Path) -> Result<RootCertStore> {
-    let mut store = RootCertStore::empty();
-    let context = || format!("cannot read certificates from the ca_file {}", file.display());
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|why| anyhow!("{why}")).with_context(context)? {
-        let certificate = certificate.map_err(|why| anyhow!("{why}")).with_context(context)?;
-        store.add(certificate).with_context(context)?;
-    }
-    ensure!(!store.is_empty(), "the ca_file {} holds no certificate in PEM", file.display());
-    Ok(store)
+fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found = read.map_err(|why| anyhow!("cannot read certificates from the ca_file {}: {why}", file.display()))?;
+    ensure!(!found.is_empty(), "the ca_file {} holds no certificate in PEM", file.display());
+    Ok(found)
 }
 
 /// Sends one record, and says what is known of its fate.

@@ -1,0 +1,173 @@
+//! Any executable, in any language.
+//!
+//! | Key | Values | Default |
+//! |---|---|---|
+//! | `name` | how jobs name this sink | required |
+//! | `command` | the program and its arguments: an absolute path, or a name in the usual directories; no shell | required |
+//! | `timeout` | how long it may run | `"60s"` |
+//! | `settings` | a table handed to the program | empty |
+//!
+//! ```toml
+//! [[sink.exec]]
+//! name = "pager"
+//! command = ["/usr/lib/lastwords/plugins/sinks/pager"]
+//! settings = { team = "db" }
+//! ```
+//!
+//! The program finds `{"protocol": 1, "report": …, "settings": …}` on stdin, and in `$LASTWORDS_REPORT_DIR` a directory
+//! that lives as long as it does, with `report.json` and `report.txt`, the message for people. It ends with 0: done, and
+//! the last line of its stdout is the receipt; with 100: refused for good; in any other way: it will be asked again,
+//! with the same report id. The last line of its stderr is the error shown.
+
+use std::fs::{OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Receipt, SendError, Sink};
+use crate::host::Host;
+use crate::plugin::{self, Command, Run, Settings};
+use crate::render;
+use crate::report::Report;
+
+/// The exit code that says never, as in qmail's programs.
+const REFUSED: i32 = 100;
+/// Of its stdout, the end of which is the receipt, at most this much is read.
+const MAX_STDOUT: usize = 64 * 1024;
+/// Where the directory is made: in memory, where this process may.
+const PLACES: [&str; 2] = ["/run", "/tmp"];
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exec {
+    name: String,
+    command: Command,
+    #[serde(default = "a_minute", with = "humantime_serde")]
+    timeout: Duration,
+    #[serde(default)]
+    settings: Settings,
+}
+
+fn a_minute() -> Duration {
+    Duration::from_mins(1)
+}
+
+impl Sink for Exec {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> &'static str {
+        "exec"
+    }
+
+    fn patience(&self) -> Duration {
+        // The program is ended first, and in order.
+        self.timeout + Duration::from_secs(10)
+    }
+
+    fn preview(&self, report: &Report, _: &Host) -> Result<String> {
+        self.command.locate()?;
+        let stdin = serde_json::to_string_pretty(&input(report, &self.settings.outline()))?;
+        Ok(format!("run {}, with this on its stdin:\n{stdin}\n", self.command))
+    }
+
+    fn send(&self, report: &Report, _: &Host) -> Result<Receipt, SendError> {
+        let retry = |why: String| SendError::Retry { after: None, why };
+        let directory = report_directory(report).map_err(|why| retry(format!("{why:#}")))?;
+        let outcome = plugin::run(&Run {
+            command: &self.command,
+            stdin: input(report, &self.settings.json()).to_string().as_bytes(),
+            env: &[("LASTWORDS_REPORT_DIR", directory.path().as_os_str())],
+            timeout: self.timeout,
+            max_bytes: MAX_STDOUT,
+        });
+        let why = match outcome.last_error.as_str() {
+            "" => outcome.end.to_string(),
+            said => format!("{}: {said}", outcome.end),
+        };
+        match outcome.end.code() {
+            Some(0) => {
+                let said = plugin::last_line(&outcome.stdout);
+                Ok(if said.is_empty() { "exit 0".to_owned() } else { said })
+            }
+            Some(REFUSED) => Err(SendError::Refused { why }),
+            _ => Err(retry(why)),
+        }
+    }
+}
+
+fn input(report: &Report, settings: &Value) -> Value {
+    json!({ "protocol": plugin::PROTOCOL, "report": report, "settings": settings })
+}
+
+/// A directory that nobody else may enter, with the report in it; dropping it removes it.
+fn report_directory(report: &Report) -> Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("lastwords-").permissions(Permissions::from_mode(0o700));
+    let [first, second] = PLACES;
+    let made = builder.tempdir_in(first).or_else(|_| builder.tempdir_in(second));
+    let directory = made.with_context(|| format!("cannot make a directory for the report in {first} or {second}"))?;
+    let write = |name: &str, text: &[u8]| write_new(&directory.path().join(name), text);
+    write("report.json", &serde_json::to_vec_pretty(report)?)?;
+    write("report.txt", render::text(report).as_bytes())?;
+    Ok(directory)
+}
+
+fn write_new(path: &Path, text: &[u8]) -> Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text)).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    fn sink(script: &str) -> Exec {
+        let mut sink: Exec = toml::from_str("name = 'x'\ncommand = ['sh', '-c', '']\nsettings.token = 'hush'").unwrap();
+        sink.command = vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()].try_into().unwrap();
+        sink
+    }
+
+    fn send(script: &str) -> Result<Receipt, SendError> {
+        sink(script).send(&sample(), &Host::new("/", "/"))
+    }
+
+    #[test]
+    fn the_program_gets_the_report_on_stdin_and_in_a_directory_that_is_gone_afterwards() {
+        let script = r#"cd "$LASTWORDS_REPORT_DIR" && test "$(stat -c %a .)" = 700 && test "$(stat -c %a report.txt)" = 600 &&
+            grep -q '"token":"hush"' && grep -q '"id": "20261123t030000-0123456789abcdef"' report.json &&
+            grep -q '^Why      Error: connect' report.txt && pwd"#;
+        let receipt = send(script).unwrap();
+        assert!(receipt.contains("/lastwords-") && !Path::new(&receipt).exists(), "{receipt}");
+    }
+
+    #[test]
+    fn exit_0_is_done_100_never_and_anything_else_later() {
+        assert_eq!(send("true"), Ok("exit 0".to_owned()));
+        assert_eq!(send("echo one; echo two"), Ok("two".to_owned()));
+        let why = "exit status: 100: gone for good".to_owned();
+        assert_eq!(send("echo gone for good >&2; exit 100"), Err(SendError::Refused { why }));
+        for (script, why) in [("exit 1", "exit status: 1"), ("echo busy >&2; exit 75", "exit status: 75: busy")] {
+            assert_eq!(send(script), Err(SendError::Retry { after: None, why: why.to_owned() }));
+        }
+        assert!(matches!(send("kill -KILL $$"), Err(SendError::Retry { .. })));
+    }
+
+    #[test]
+    fn a_preview_shows_what_the_program_reads_but_no_setting() {
+        let preview = sink("true").preview(&sample(), &Host::new("/", "/")).unwrap();
+        assert!(preview.contains("\"id\": \"20261123t030000-0123456789abcdef\""), "{preview}");
+        assert!(preview.contains("\"token\": \"(not shown)\"") && !preview.contains("hush"), "{preview}");
+        let mut missing = sink("true");
+        missing.command = vec!["/nonexistent/pager".to_owned()].try_into().unwrap();
+        assert!(missing.preview(&sample(), &Host::new("/", "/")).is_err());
+    }
+}

@@ -1,0 +1,327 @@
+//! A Matrix room, through any homeserver's [client-server API](https://spec.matrix.org/latest/client-server-api/).
+//!
+//! | Key | Values | Default |
+//! |---|---|---|
+//! | `name` | how jobs name this sink | required |
+//! | `homeserver` | the address of its API: `https://matrix.example.com` | required |
+//! | `room` | `#alias:server` or `!id:server` | required |
+//! | `token_file` | a file whose first line is the access token of the user who posts | one of the two |
+//! | `token_env` | the environment variable that holds it | is required |
+//!
+//! ```toml
+//! [[sink.matrix]]
+//! name = "ops-room"
+//! homeserver = "https://matrix.example.com"
+//! room = "#ops:example.com"
+//! token_file = "/etc/lastwords/secrets/matrix"
+//! ```
+//!
+//! The user joins the room by itself where it may, else invite it. A message is an `m.notice` that mentions nobody; sent
+//! again, it has the same transaction id, and the homeserver makes one message of both. It is never encrypted.
+
+mod event;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use reqwest::blocking::{Client, RequestBuilder};
+use reqwest::{StatusCode, Url};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Receipt, SendError, Sink, http};
+use crate::host::Host;
+use crate::render::{View, one_line};
+use crate::report::Report;
+use crate::secret::{self, Secret};
+
+/// Of an answer, this many bytes are looked at.
+const MAX_ANSWER: u64 = 64 * 1024;
+
+/// What a homeserver may take later: it is busy, full, or does not know itself. Its other errors are for good.
+const PASSING: [&str; 3] = ["M_LIMIT_EXCEEDED", "M_RESOURCE_LIMIT_EXCEEDED", "M_UNKNOWN"];
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Matrix {
+    pub(super) name: String,
+    pub(super) homeserver: Homeserver,
+    pub(super) room: Room,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) token_env: Option<String>,
+}
+
+/// Where a homeserver's API is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Homeserver(Url);
+
+impl TryFrom<String> for Homeserver {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let url = http::address(&text).map_err(|why| format!("{why:#}"))?;
+        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+            return Err("expected the homeserver's address alone, such as https://matrix.example.com".to_owned());
+        }
+        Ok(Self(url))
+    }
+}
+
+impl Homeserver {
+    /// The address of one endpoint, every part percent-encoded.
+    fn endpoint(&self, parts: &[&str]) -> Url {
+        let mut url = self.0.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["_matrix", "client", "v3"]).extend(parts);
+        }
+        url
+    }
+}
+
+/// A room's alias or id.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Room(String);
+
+impl TryFrom<String> for Room {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let alias = text.strip_prefix('#').and_then(|alias| alias.split_once(':'));
+        let is_alias = alias.is_some_and(|(name, server)| !name.is_empty() && !server.is_empty());
+        // Since room version 12 an id may do without a server.
+        let is_id = text.len() > 1 && text.starts_with('!');
+        if (is_alias || is_id) && text.len() <= 255 && !text.contains(|c: char| c.is_control() || c.is_whitespace()) {
+            Ok(Self(text))
+        } else {
+            Err(format!("expected a room such as #ops:example.com or !id:example.com, found {text:?}"))
+        }
+    }
+}
+
+impl Sink for Matrix {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> &'static str {
+        "matrix"
+    }
+
+    fn secret_files(&self) -> Vec<&Path> {
+        self.token_file.as_deref().into_iter().collect()
+    }
+
+    fn preview(&self, report: &Report, host: &Host) -> Result<String> {
+        self.token(host)?;
+        let event = serde_json::to_string_pretty(&event::content(&View::of(report)))?;
+        let join = self.join();
+        let send = self.send_to("(the id that the answer names)", report);
+        Ok(format!("POST {join}\n{{}}\nPUT {send}\n{event}\n"))
+    }
+
+    fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
+        let retry = |why: anyhow::Error| SendError::Retry { after: None, why: one_line(&format!("{why:#}"), 500) };
+        let user = User { client: http::client().map_err(retry)?, token: self.token(host).map_err(retry)? };
+        // Whoever is in the room already stays in it, and the answer names the id behind an alias.
+        let room = user.ask("join the room", user.client.post(self.join()).json(&json!({})), "room_id")?;
+        let event = event::content(&View::of(report));
+        let event_id = user.ask("send", user.client.put(self.send_to(&room, report)).json(&event), "event_id")?;
+        Ok(format!("event {event_id} in {room}"))
+    }
+}
+
+impl Matrix {
+    fn token(&self, host: &Host) -> Result<Secret> {
+        secret::read("token", self.token_file.as_deref(), self.token_env.as_deref(), host)
+    }
+
+    pub(super) fn join(&self) -> Url {
+        self.homeserver.endpoint(&["join", &self.room.0])
+    }
+
+    fn send_to(&self, room: &str, report: &Report) -> Url {
+        self.homeserver.endpoint(&["rooms", room, "send", "m.room.message", report.id.as_str()])
+    }
+}
+
+/// Who posts.
+struct User {
+    client: Client,
+    token: Secret,
+}
+
+impl User {
+    /// The one thing that the answer is read for.
+    fn ask(&self, what: &str, request: RequestBuilder, wanted: &str) -> Result<String, SendError> {
+        let plain = |why: &str| format!("cannot {what}: {}", one_line(&self.token.scrub(why), 500));
+        let answer = http::ask(request.bearer_auth(self.token.expose()), MAX_ANSWER)
+            .map_err(|why| SendError::Retry { after: None, why: plain(&format!("{why:#}")) })?;
+        judge(&answer, wanted).map_err(|error| match error {
+            SendError::Retry { after, why } => SendError::Retry { after, why: plain(&why) },
+            SendError::Refused { why } => SendError::Refused { why: plain(&why) },
+        })
+    }
+}
+
+/// What an answer means: only an error in Matrix's own form is for good, all else may be something in between speaking.
+fn judge(answer: &http::Answer, wanted: &str) -> Result<String, SendError> {
+    let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let text = |key: &str| json.get(key).and_then(Value::as_str);
+    if answer.status == StatusCode::OK
+        && let Some(found) = text(wanted)
+    {
+        return Ok(one_line(found, 255));
+    }
+    let status = answer.status.as_u16();
+    let Some(code) = text("errcode") else {
+        let why = format!("expected a homeserver's answer, got {status}: {}", one_line(&answer.body, 200));
+        return Err(SendError::Retry { after: answer.retry_after, why });
+    };
+    let why = format!("the homeserver answered {status} {code}: {}", text("error").unwrap_or_default());
+    let passing = PASSING.contains(&code) || matches!(status, 408 | 429) || !answer.status.is_client_error();
+    if !passing {
+        return Err(SendError::Refused { why });
+    }
+    let asked = json.get("retry_after_ms").and_then(Value::as_u64).map(Duration::from_millis);
+    Err(SendError::Retry { after: answer.retry_after.or(asked.map(http::held)), why })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread::Builder;
+
+    use super::*;
+    use crate::report::sample;
+
+    fn answer(status: u16, body: &str) -> Result<String, SendError> {
+        let status = StatusCode::from_u16(status).unwrap();
+        judge(&http::Answer { status, retry_after: None, body: body.to_owned() }, "event_id")
+    }
+
+    #[test]
+    fn only_an_event_id_is_a_receipt() {
+        assert_eq!(answer(200, r#"{"event_id":"$e:x"}"#), Ok("$e:x".to_owned()));
+        for nearly in ["no", "", "{}", "[]", r#"{"event_id":7}"#, "<html>Please log in</html>"] {
+            assert!(matches!(answer(200, nearly), Err(SendError::Retry { .. })), "{nearly}");
+        }
+    }
+
+    #[test]
+    fn only_matrix_itself_refuses_and_what_may_pass_is_tried_again() {
+        for code in ["M_UNKNOWN_TOKEN", "M_FORBIDDEN", "M_NOT_FOUND", "M_TOO_LARGE", "M_BAD_JSON"] {
+            let refused = answer(403, &format!(r#"{{"errcode":"{code}","error":"no"}}"#));
+            let why = format!("the homeserver answered 403 {code}: no");
+            assert_eq!(refused, Err(SendError::Refused { why }));
+        }
+        for (status, body) in [
+            (404, "<html>not found</html>"),
+            (403, "Access denied by the proxy"),
+            (302, ""),
+            (502, r#"{"errcode":"M_FORBIDDEN"}"#),
+            (403, r#"{"errcode":"M_RESOURCE_LIMIT_EXCEEDED"}"#),
+            (400, r#"{"errcode":"M_UNKNOWN"}"#),
+        ] {
+            assert!(matches!(answer(status, body), Err(SendError::Retry { after: None, .. })), "{status} {body}");
+        }
+        for (millis, seconds) in [("2500", 2.5), ("0", 1.0), ("99999999999", 3600.0)] {
+            let limited = format!(r#"{{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":{millis}}}"#);
+            let Err(SendError::Retry { after: Some(after), .. }) = answer(429, &limited) else { panic!("{millis}") };
+            assert!((after.as_secs_f64() - seconds).abs() < 0.01, "{after:?}");
+        }
+    }
+
+    #[test]
+    fn a_room_is_an_alias_or_an_id_and_a_homeserver_an_address() {
+        for good in ["#ops:example.com", "!id:example.com:8448", "!31hneApxJ_1o-63DmFrpeqnkFfWppnzWso1JvH3ogLM"] {
+            assert!(Room::try_from(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in ["", "ops", "#ops", "#:example.com", "#ops:", "!", "#o ps:x", "!a\n:x", "acme/ops"] {
+            assert!(Room::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+        for bad in
+            ["matrix.org", "http://matrix.org", "https://u:p@matrix.org", "https://matrix.org/?x", "ftp://[::1]/"]
+        {
+            assert!(Homeserver::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_part_of_an_address_is_encoded() {
+        let at = |base: &str| Homeserver::try_from(base.to_owned()).unwrap().endpoint(&["join", "#a/../b?c#d%:x"]);
+        let tail = "_matrix/client/v3/join/%23a%2F..%2Fb%3Fc%23d%25:x";
+        assert_eq!(at("https://m.example").as_str(), format!("https://m.example/{tail}"));
+        assert_eq!(at("https://m.example/base/").as_str(), format!("https://m.example/base/{tail}"));
+    }
+
+    /// Reads one request, up to the length it names.
+    fn request(stream: &mut impl Read) -> String {
+        let (mut request, mut buffer) = (String::new(), [0; 4096]);
+        let whole = |request: &str| {
+            let (head, body) = request.split_once("\r\n\r\n")?;
+            let length = head.split("content-length: ").nth(1)?.lines().next()?;
+            Some(body.len() >= length.parse().ok()?)
+        };
+        while whole(&request) != Some(true) {
+            let count = stream.read(&mut buffer).unwrap();
+            request += std::str::from_utf8(&buffer[..count]).unwrap();
+        }
+        request
+    }
+
+    fn sink(dir: &Path, homeserver: &str) -> Matrix {
+        std::fs::write(dir.join("token"), "syt_hush\n").unwrap();
+        let token = dir.join("token");
+        let toml =
+            format!("name = 'x'\nhomeserver = '{homeserver}'\nroom = '#ops:x'\ntoken_file = '{}'", token.display());
+        toml::from_str(&toml).unwrap()
+    }
+
+    #[test]
+    fn a_message_is_a_join_and_a_put_under_the_reports_id() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let sink = sink(dir.path(), &format!("http://{}", listener.local_addr().unwrap()));
+        let served = Builder::new().spawn(move || {
+            let answers = [
+                r#"{"room_id":"!r:x"}"#,
+                r#"{"event_id":"$e"}"#,
+                r#"{"errcode":"M_UNKNOWN_TOKEN","error":"syt_hush"}"#,
+            ];
+            answers.map(|body| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let request = request(&mut stream);
+                let status = if body.contains("errcode") { "401 No" } else { "200 OK" };
+                let length = body.len();
+                write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+                    .unwrap();
+                request
+            })
+        });
+        let host = Host::new("/", "/");
+        assert_eq!(sink.send(&sample(), &host), Ok("event $e in !r:x".to_owned()));
+        let why = "cannot join the room: the homeserver answered 401 M_UNKNOWN_TOKEN: [secret]".to_owned();
+        assert_eq!(sink.send(&sample(), &host), Err(SendError::Refused { why }));
+        let [join, put, _] = served.unwrap().join().unwrap();
+        assert!(join.starts_with("POST /_matrix/client/v3/join/%23ops:x HTTP/1.1\r\n"), "{join}");
+        let path = "/_matrix/client/v3/rooms/!r:x/send/m.room.message/20261123t030000-0123456789abcdef";
+        assert!(put.starts_with(&format!("PUT {path} HTTP/1.1\r\n")), "{put}");
+        assert!([join, put].iter().all(|request| request.contains("authorization: Bearer syt_hush\r\n")));
+    }
+
+    #[test]
+    fn a_preview_shows_the_requests_and_not_the_token() {
+        let dir = tempfile::tempdir().unwrap();
+        let sink = sink(dir.path(), "https://m.example");
+        let preview = sink.preview(&sample(), &Host::new("/", "/")).unwrap();
+        assert!(
+            preview.starts_with("POST https://m.example/_matrix/client/v3/join/%23ops:x\n{}\nPUT https://"),
+            "{preview}"
+        );
+        assert!(preview.contains("\"msgtype\": \"m.notice\"") && !preview.contains("hush"));
+        std::fs::remove_file(dir.path().join("token")).unwrap();
+        assert!(sink.preview(&sample(), &Host::new("/", "/")).is_err());
+    }
+}
