@@ -127,7 +127,7 @@ fn configure(machine: &Harness, certs: &Certs, postfix: &Postfix, synapse: &Syna
 fn ledgers(machine: &Harness) -> Vec<String> {
     let entries = fs::read_dir(machine.spool.join("state")).expect("the spool is there").flatten();
     let ledgers = entries.filter_map(|entry| fs::read_dir(entry.path()).ok()).flatten().flatten();
-    ledgers.map(|ledger| format!("{:?}: {:?}", ledger.file_name(), fs::read_to_string(ledger.path()))).collect()
+    ledgers.map(|ledger| format!("{}: {:?}", ledger.path().display(), fs::read_to_string(ledger.path()))).collect()
 }
 
 /// Text for people: nothing in it moves a cursor, turns the writing round or is a NUL.
@@ -160,14 +160,14 @@ fn check_mail(mail: &Mail, report: &Report) {
     assert!(mail.header("Message-ID").contains(report.id.as_str()));
     assert!(parsed.headers.get_first_value("Received").expect("a hop").contains("TLS"), "{text}");
 
-    assert_tells(&mail.part("text/plain").replace('\r', ""), report);
-    let html = mail.part("text/html").replace('\r', "");
+    assert_tells(&mail.text("text/plain").replace('\r', ""), report);
+    let html = mail.text("text/html").replace('\r', "");
     assert_harmless(&html);
     for markup in ["<script", "<img", "<b>too"] {
         assert!(!html.contains(markup), "{html}");
     }
     assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt; &lt;/pre&gt;"), "{html}");
-    let attached: Report = serde_json::from_str(&mail.part("application/json")).expect("the report is attached");
+    let attached: Report = serde_json::from_slice(&mail.bytes("application/json")).expect("the report is attached");
     assert_eq!(&attached, report);
 }
 

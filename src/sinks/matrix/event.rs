@@ -120,8 +120,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::sample;
     use crate::report::Report;
+    use crate::report::sample;
 
     fn flooded(text: &str, logs: usize) -> Report {
         let mut report = sample();
