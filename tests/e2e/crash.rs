@@ -87,12 +87,9 @@ mod as_root {
 
 /// Every way to every destination, in one config.
 fn configure(machine: &Harness, certs: &Certs, postfix: &Postfix, synapse: &Synapse, rsyslog: &Rsyslog, slack: &Slack) {
-    let secrets = machine.root.join("etc/lastwords/secrets");
-    fs::create_dir_all(&secrets).expect("a directory");
-    for (name, secret) in [("smtp", PASSWORD), ("slack", &slack.webhook()), ("gitter", &synapse.token)] {
-        fs::write(secrets.join(name), secret).expect("a secret");
-        fs::set_permissions(secrets.join(name), Permissions::from_mode(0o600)).expect("a secret");
-    }
+    keep_secret(machine, "smtp", PASSWORD);
+    keep_secret(machine, "slack", &slack.webhook());
+    keep_secret(machine, "gitter", &synapse.token);
     fs::copy(certs.ca(), machine.root.join("etc/ca.pem")).expect("a certificate");
     symlink(rsyslog.socket(), machine.root.join("dev/log")).expect("a link");
     let email = |name: &str, to: &str, tls: &str, port: u16| {
@@ -121,6 +118,14 @@ fn configure(machine: &Harness, certs: &Certs, postfix: &Postfix, synapse: &Syna
         syslog("unix", "unix:/dev/log"),
     ];
     fs::write(machine.config.join("lastwords.toml"), config.concat()).expect("the config is writable");
+}
+
+/// Makes `/etc/lastwords/secrets/NAME`.
+pub fn keep_secret(machine: &Harness, name: &str, secret: &str) {
+    let dir = machine.root.join("etc/lastwords/secrets");
+    fs::create_dir_all(&dir).expect("a directory");
+    fs::write(dir.join(name), secret).expect("a secret");
+    fs::set_permissions(dir.join(name), Permissions::from_mode(0o600)).expect("a secret");
 }
 
 /// What became of each sink's attempts.

@@ -6,6 +6,7 @@ mod crash;
 mod scaffolding;
 mod servers;
 mod slack_rules;
+mod trouble;
 
 // The supervisor of the scenarios.
 #[path = "../scenarios/conf.rs"]
