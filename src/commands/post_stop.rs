@@ -16,7 +16,7 @@ use crate::kmsg::{self, Record};
 use crate::marker::{Marker, Seen, Taken};
 use crate::report::{Evidence, Report, Supervisor, Verdict};
 use crate::supervisor::{Account, upstart};
-use crate::verdict::{Judgement, judge};
+use crate::verdict::{Case, Judgement, judge};
 
 /// How long the collectors may take together: the restart waits for them.
 const BUDGET: Duration = Duration::from_millis(200);
@@ -50,9 +50,11 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         }
         let mut report = capture::report(&call, judgement, oom.as_ref(), Some(&marker), &loaded, host, now);
         report.notes.extend(notes);
-        let now_collectors =
-            capture::collectors(&loaded, &report.stop).into_iter().filter(|it| !it.runs_later()).collect();
-        report.sections = runner::run(now_collectors, &report.stop, host, BUDGET);
+        let collectors = capture::collectors(&loaded, &report.stop);
+        let quick: Vec<_> = collectors.into_iter().filter(|it| !it.runs_later()).collect();
+        // A program that the job wants run before the restart has the time that the job gives it.
+        let budget = BUDGET + quick.iter().map(|it| it.patience()).sum::<Duration>();
+        report.sections = runner::run(quick, &report.stop, host, budget);
         loaded.redactor.report(&mut report);
         commit(&report, args).with_context(|| {
             format!(
@@ -84,13 +86,17 @@ fn armed(taken: Taken, boot_id: &str, now: Now, notes: &mut Vec<String>) -> Opti
 
 /// The records that can be about this life of the service.
 fn since_start(log: &[Record], marker: &Marker, last_seen: Option<&Seen>, now: Now) -> Vec<Record> {
-    // The kernel stamps its log by a clock that nobody disciplines: over months it drifts from the one that we read.
-    let drift = Duration::from_secs(1) + marker.uptime(now) / 1000;
-    let start = Duration::from_millis(marker.armed_ms).saturating_sub(drift).as_micros();
+    let start = Duration::from_millis(marker.armed_ms).saturating_sub(drift(marker, now)).as_micros();
     let ours = |record: &&Record| {
         u128::from(record.micros) >= start && last_seen.is_none_or(|seen| record.seq > seen.sequence)
     };
     log.iter().filter(ours).cloned().collect()
+}
+
+/// How far the kernel's stamps may be off: its log's clock is one that nobody disciplines, and over months it drifts from
+/// the one that we read.
+fn drift(marker: &Marker, now: Now) -> Duration {
+    Duration::from_secs(1) + marker.uptime(now) / 1000
 }
 
 fn judge_stop(
@@ -102,14 +108,25 @@ fn judge_stop(
     now: Now,
 ) -> (Judgement, Option<Evidence>) {
     let mut account = match (call.supervisor, life) {
-        (Supervisor::Upstart, Some(records)) => upstart::account(&call.job, call.instance.as_deref(), records),
+        (Supervisor::Upstart, Some(records)) => {
+            let plan = loaded.job.stop_timeout + drift(marker, now);
+            let plan_since = u64::try_from(now.monotonic.saturating_sub(plan).as_micros()).unwrap_or(u64::MAX);
+            upstart::account(&call.job, call.instance.as_deref(), records, plan_since)
+        }
         _ => Account::default(),
     };
-    account.planned.clone_from(&call.planned);
+    account.planned = call.planned.clone().or(account.planned);
     account.silent_early_stop = call.supervisor == Supervisor::Upstart && has_post_start(&call.job, host);
     let pid = account.death.as_ref().and_then(|death| death.pid);
     let oom = pid.zip(life).and_then(|(pid, records)| oom_kill(pid, records));
-    let judgement = judge(&account, marker, oom.as_ref(), &loaded.job.normal_exit, loaded.job.stop_timeout, now);
+    let judgement = judge(&Case {
+        account: &account,
+        marker,
+        oom: oom.as_ref(),
+        normal: &loaded.job.normal_exit,
+        plan_lasts: loaded.job.stop_timeout,
+        now,
+    });
     (judgement, oom)
 }
 

@@ -144,7 +144,7 @@ mod tests {
     fn the_program_gets_the_report_on_stdin_and_in_a_directory_that_is_gone_afterwards() {
         let script = r#"cd "$LASTWORDS_REPORT_DIR" && test "$(stat -c %a .)" = 700 && test "$(stat -c %a report.txt)" = 600 &&
             grep -q '"token":"hush"' && grep -q '"id": "20261123t030000-0123456789abcdef"' report.json &&
-            grep -q '^Why      Error: connect' report.txt && pwd"#;
+            grep -q '^Why      exit code 1' report.txt && pwd"#;
         let receipt = send(script).unwrap();
         assert!(receipt.contains("/lastwords-") && !Path::new(&receipt).exists(), "{receipt}");
     }

@@ -108,7 +108,7 @@ mod tests {
     fn only_the_local_socket_speaks_rfc3164_and_only_tls_takes_a_ca_file() {
         let preview = |toml: &str| {
             let sink: Syslog = toml::from_str(&format!("name = 'x'\n{toml}")).unwrap();
-            let preview = sink.preview(&record::tests::report(), &Host::new("/", "/"));
+            let preview = sink.preview(&crate::report::sample(), &Host::new("/", "/"));
             preview.map(|text| text.lines().nth(1).unwrap().to_owned())
         };
         assert!(preview("").unwrap().starts_with("<27>lastwords: "));

@@ -12,30 +12,39 @@
 //!
 //! It says nothing, at its default verbosity, of a main process that ends with code 0.
 
-use super::{Account, Death};
+use super::{Account, Death, FailedStart};
 use crate::kmsg::Record;
 use crate::report::{Evidence, Exit};
 
 /// Where init's lines are found.
 const SOURCE: &str = "kernel log";
 
-/// Reads what init logged about this job's instance in `records`, which hold nothing from before its start.
-pub fn account(job: &str, instance: Option<&str>, records: &[Record]) -> Account {
+/// Reads what init logged about this job's instance in `records`, which hold nothing from before its start. An
+/// announcement of a stop that is older than `plan_since`, in microseconds of the kernel log's clock, has run out.
+pub fn account(job: &str, instance: Option<&str>, records: &[Record], plan_since: u64) -> Account {
     // The whole line is compared with this job's own name, so that no other job's or instance's name can pass for it.
     let name = instance.map_or_else(|| job.to_owned(), |instance| format!("{job} ({instance})"));
     let ours = format!("init: {name} ");
-    let spawn = format!("init: Failed to spawn {name} main process: ");
+    let no_main = format!("init: Failed to spawn {name} main process: ");
+    let no_pre_stop = format!("init: Failed to spawn {name} pre-stop process: ");
     let mut account = Account { readable: true, ..Account::default() };
     for record in records {
         let evidence = || Evidence { source: SOURCE.into(), text: record.text.clone() };
-        if record.text.starts_with(&spawn) {
-            account.failed_start = Some(evidence());
+        if let Some(why) = record.text.strip_prefix(&no_main) {
+            account.failed_start = Some(FailedStart { why: format!("main: {why}"), evidence: evidence() });
+        }
+        // A pre-stop that did not get as far as our hook still says that somebody asked for a stop.
+        let pre_stop = record.text.strip_prefix(&ours).and_then(|said| said.strip_prefix("pre-stop process ("));
+        if record.micros >= plan_since
+            && (record.text.starts_with(&no_pre_stop) || pre_stop.and_then(parse_end).is_some())
+        {
+            account.planned = Some(evidence());
         }
         let Some(said) = record.text.strip_prefix(&ours) else { continue };
         if let Some((pid, exit)) = said.strip_prefix("main process (").and_then(parse_end) {
             account.death = Some(Death { exit, pid: Some(pid), evidence: evidence() });
-        } else if said.strip_prefix("pre-start process (").and_then(parse_end).is_some() {
-            account.failed_start = Some(evidence());
+        } else if let Some((_, exit)) = said.strip_prefix("pre-start process (").and_then(parse_end) {
+            account.failed_start = Some(FailedStart { why: format!("pre-start: {exit}"), evidence: evidence() });
         } else if said == "main process ended, respawning" {
             account.respawns = Some(evidence());
         } else if said == "respawning too fast, stopped" {
@@ -82,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_killing_signal_is_read_with_its_pid_and_its_line() {
-        let account = account("web", None, &kernel_log(&["init: web main process (42) killed by SEGV signal"]));
+        let account = account("web", None, &kernel_log(&["init: web main process (42) killed by SEGV signal"]), 0);
         let death = account.death.unwrap();
         assert_eq!(death.exit, Exit::Signal { name: "SEGV".into(), core_dumped: false });
         assert_eq!(death.pid, Some(42));
@@ -91,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_respawn_without_a_status_line_means_that_main_ended_with_code_0() {
-        let account = account("web", None, &kernel_log(&["init: web main process ended, respawning"]));
+        let account = account("web", None, &kernel_log(&["init: web main process ended, respawning"]), 0);
         assert_eq!(account.death.unwrap().exit, Exit::Code(0));
     }
 
@@ -106,26 +115,42 @@ mod tests {
             "init: web main process (1) killed by SEGV signal) main process (2) killed by TERM signal",
             "init: web main process (1) terminated with status 1 ",
         ]);
-        assert_eq!(account("web", None, &lines), Account { readable: true, ..Account::default() });
+        assert_eq!(account("web", None, &lines, 0), Account { readable: true, ..Account::default() });
     }
 
     #[test]
     fn an_instance_whose_name_imitates_inits_words_is_taken_for_itself_only() {
         let name = "x) main process (1) killed by SEGV signal";
         let line = format!("init: web ({name}) main process (77) killed by TERM signal");
-        assert_eq!(account("web", Some("x"), &kernel_log(&[&line])).death, None);
-        assert_eq!(account("web", Some(name), &kernel_log(&[&line])).death.unwrap().pid, Some(77));
+        assert_eq!(account("web", Some("x"), &kernel_log(&[&line]), 0).death, None);
+        assert_eq!(account("web", Some(name), &kernel_log(&[&line]), 0).death.unwrap().pid, Some(77));
     }
 
     #[test]
     fn a_pre_start_that_fails_and_a_main_that_cannot_be_run_are_failed_starts() {
-        for line in [
-            "init: web pre-start process (42) terminated with status 1",
-            "init: Failed to spawn web main process: unable to execute: No such file or directory",
+        for (line, why) in [
+            ("init: web pre-start process (42) terminated with status 1", "pre-start: exit code 1"),
+            (
+                "init: Failed to spawn web main process: unable to execute: No such file or directory",
+                "main: unable to execute: No such file or directory",
+            ),
         ] {
-            let account = account("web", None, &kernel_log(&[line]));
-            assert_eq!(account.failed_start.unwrap().text, line);
+            let account = account("web", None, &kernel_log(&[line]), 0);
+            let failed = account.failed_start.unwrap();
+            assert_eq!((failed.why.as_str(), failed.evidence.text.as_str()), (why, line));
             assert_eq!(account.death, None);
+        }
+    }
+
+    #[test]
+    fn a_pre_stop_that_failed_announces_a_stop_until_the_plan_runs_out() {
+        for line in [
+            "init: web pre-stop process (42) terminated with status 1",
+            "init: web pre-stop process (42) killed by KILL signal",
+            "init: Failed to spawn web pre-stop process: unable to execute: No such file or directory",
+        ] {
+            assert_eq!(account("web", None, &kernel_log(&[line]), 1).planned.unwrap().text, line);
+            assert_eq!(account("web", None, &kernel_log(&[line]), 2).planned, None);
         }
     }
 

@@ -6,15 +6,14 @@ mod crash;
 mod scaffolding;
 mod servers;
 mod slack_rules;
+mod trouble;
 
 // The supervisor of the scenarios.
-#[expect(dead_code, reason = "the scenarios use more of it")]
 #[path = "../scenarios/conf.rs"]
 mod conf;
 #[expect(dead_code, reason = "the scenarios use more of it")]
 #[path = "../scenarios/harness.rs"]
 mod harness;
-#[expect(dead_code, reason = "the scenarios use more of it")]
 #[path = "../scenarios/process.rs"]
 mod process;
 #[expect(dead_code, reason = "the scenarios use more of it")]

@@ -82,7 +82,7 @@ with smtplib.SMTP('localhost', plain) as c:
         let expected = "without STARTTLS 530\nwithout a password 554\nwrong password 535\ngreylisted 450\nbusy 451\n\
                         nobody 550\nfull 552\nSTARTTLS 250\nimplicit 250\nplain 250\n";
         assert_eq!(said, expected, "{}", postfix.log());
-        assert_eq!(postfix.mail("oncall").part("text/plain"), "body of plain\n");
+        assert_eq!(postfix.mail("oncall").text("text/plain"), "body of plain\n");
         let mails = crate::servers::until("two mails", || Some(postfix.mails("ops")).filter(|mails| mails.len() == 2));
         for mail in mails {
             assert_eq!(mail.header("Subject"), "café");

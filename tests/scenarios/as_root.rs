@@ -11,14 +11,12 @@ use std::process::Command;
 use lastwords::report::{Report, Verdict};
 use rustix::process::Signal;
 
-use crate::harness::{self, Harness, SystemLog, killed_by, reports_in};
+use crate::harness::{self, Harness, SERVE, SystemLog, killed_by, reports_in};
 use crate::hooks;
 use crate::upstart::State;
 
 /// A user that no machine has.
 const UID: u32 = 54_321;
-
-const SERVE: &str = "exec sleep 1000\n";
 
 /// Set for a test that runs in a mount namespace of its own.
 const INSIDE: &str = "LASTWORDS_TEST_MOUNTS";

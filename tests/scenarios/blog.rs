@@ -82,15 +82,13 @@ fn a_post_stop_that_fails_prevents_the_respawn() {
 #[test]
 fn a_respawn_waits_for_post_stop() {
     let machine = Harness::new();
-    let gate = machine.path("gate").display().to_string();
-    let conf =
-        format!("respawn\nexec sleep 1000\npost-stop script\nwhile [ ! -e {gate} ]; do sleep 0.01; done\nend script");
+    let conf = format!("respawn\nexec sleep 1000\npost-stop {}", machine.gated(":"));
     let mut web = machine.bare_job("web", &conf);
     web.start();
     web.kill_main(Signal::KILL);
     web.wait_for(State::PostStop);
     assert_eq!(web.history(), "main post-stop");
-    fs::write(gate, "").unwrap();
+    machine.open_gate();
     web.wait_for_life(2);
 }
 

@@ -11,12 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lastwords::report::{Exit, Report};
+use lastwords::report::{Exit, Report, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 
 use crate::upstart::Job;
+
+/// A main process that runs until it is killed.
+pub const SERVE: &str = "exec sleep 1000\n";
 
 /// How long a scenario waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -115,8 +118,53 @@ impl Harness {
         command
     }
 
+    /// A command as people type it.
+    pub fn command(&self, verb: &str) -> Command {
+        let argv = self.hook_argv(verb);
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]);
+        command
+    }
+
+    /// Whether one of our programs is running this verb.
+    pub fn is_running(&self, verb: &str) -> bool {
+        let word = format!("\0{verb}\0");
+        self.left_running().into_iter().any(|pid| {
+            let command_line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+            command_line.windows(word.len()).any(|part| part == word.as_bytes())
+        })
+    }
+
     pub fn is_hook(&self, command_line: &str) -> bool {
         command_line.split(' ').next() == Some(&self.binary)
+    }
+
+    /// A script that runs `first`, then waits for [`Harness::open_gate`].
+    pub fn gated(&self, first: &str) -> String {
+        let gate = self.path("gate").display().to_string();
+        format!("script\n{first}\nwhile [ ! -e {gate} ]; do sleep 0.01; done\nend script\n")
+    }
+
+    pub fn open_gate(&self) {
+        fs::write(self.path("gate"), "").expect("our own directory");
+    }
+
+    /// A main process that ends by `end` in its first life and runs in the second.
+    pub fn end_once(&self, end: &str) -> String {
+        let once = self.path("once").display().to_string();
+        format!("script\n[ -e {once} ] || {{ : >{once}; {end}; }}\nexec sleep 1000\nend script\n")
+    }
+
+    /// A main process that does `action` on `signal`, and runs; started by [`Harness::start_trapping`].
+    pub fn trapping(&self, signal: &str, action: &str) -> String {
+        let ready = self.path("ready").display().to_string();
+        format!("script\ntrap '{action}' {signal}\n: >{ready}\nwhile :; do sleep 0.01; done\nend script\n")
+    }
+
+    /// Starts a job whose main process traps a signal, and waits until it does.
+    pub fn start_trapping(&self, job: &mut Job) {
+        job.start();
+        job.wait_until("the trap", |_| self.path("ready").exists());
     }
 
     /// Writes `jobs/JOB.toml`.
@@ -211,16 +259,16 @@ impl SystemLog {
 impl Drop for Harness {
     fn drop(&mut self) {
         let deadline = Instant::now() + PATIENCE;
-        loop {
+        // Between fork and exec a process has no command line for a moment: one look is not enough.
+        let mut quiet_looks = 0;
+        while quiet_looks < 2 {
             let left = self.left_running();
-            if left.is_empty() {
-                break;
-            }
+            quiet_looks = if left.is_empty() { quiet_looks + 1 } else { 0 };
             if std::thread::panicking() || Instant::now() > deadline {
                 for &pid in &left {
                     let _ = kill_process(pid, Signal::KILL);
                 }
-                assert!(std::thread::panicking(), "left running: {left:?}");
+                assert!(std::thread::panicking() || left.is_empty(), "left running: {left:?}");
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -263,6 +311,11 @@ pub fn names_in(dir: &Path) -> Vec<String> {
 
 pub fn killed_by(name: &str) -> Exit {
     Exit::Signal { name: name.to_owned(), core_dumped: false }
+}
+
+pub fn assert_crashed(report: &Report, exit: &Exit, line: &str) {
+    assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, exit), "{report:#?}");
+    assert!(evidence(report).contains(&line), "{line} in {report:#?}");
 }
 
 /// What a report's cause and verdict rest on, as lines.

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use rustix::process::Signal;
 
-use crate::harness::{Harness, evidence, names_in, wait_for};
+use crate::harness::{Harness, SERVE, evidence, names_in, wait_for};
 use crate::upstart::State;
-
-const SERVE: &str = "exec sleep 1000\n";
 
 /// Names that Upstart lets pass, and that a path, a shell or a log line would trip over.
 const NAMES: [&str; 14] = [

@@ -9,14 +9,12 @@ use crate::upstart::State;
 
 /// Ends with code 0, of which init says nothing: whatever a report then knows, it took from somebody else.
 fn assert_taken_for_unknown(machine: &Harness, instance: &str, lines: &[&str]) {
-    let gate = machine.path("gate").display().to_string();
-    let main = format!("script\nwhile [ ! -e {gate} ]; do sleep 0.01; done\nend script\n");
-    let mut web = machine.job("web", &main).instance(instance);
+    let mut web = machine.job("web", &machine.gated(":")).instance(instance);
     web.start();
     for line in lines {
         machine.kernel_log(line);
     }
-    std::fs::write(machine.path("gate"), "").unwrap();
+    machine.open_gate();
     web.wait_for(State::Waiting);
     let report = machine.only_report();
     assert_eq!((report.verdict, &report.stop.exit), (Verdict::Unknown, &Exit::Unknown), "{report:#?}");

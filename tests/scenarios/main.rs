@@ -4,12 +4,16 @@
 
 mod as_root;
 mod blog;
+mod commands;
 mod conf;
+mod crashes;
+mod delivery;
 mod harness;
 mod hooks;
 mod instances;
 mod lines;
+mod planned_stops;
 mod process;
 mod secrets;
+mod starts;
 mod upstart;
-mod upstart_table;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::render::{Block, View, head_by, tail_by};
+use crate::render::{Block, View, head_by};
 
 /// What goes into an event, counted by [`cost`]: bytes of JSON in both forms together. An event has room for 65,536
 /// bytes (client-server API, "Size limits"), of which the homeserver needs some; what these add up to stays below
@@ -56,7 +56,7 @@ fn facts(view: &View) -> Vec<(&'static str, String)> {
     facts.push(("What", format!("{}: {}", view.what, view.because)));
     facts.push(("Why", format!("{} ({})", head_by(&view.why, VALUE - 50, cost), view.confidence)));
     facts.extend(view.exit.clone().map(|exit| ("How", exit)));
-    facts.push(("Where", format!("{}, supervised by {}", view.host, view.supervisor)));
+    facts.push(("Where", view.place.clone()));
     facts.push(("When", view.stopped.clone()));
     facts.extend(view.uptime.clone().map(|uptime| ("Uptime", uptime)));
     facts.extend(view.runbook.clone().map(|runbook| ("Runbook", runbook)));
@@ -71,8 +71,8 @@ fn blocks(view: &View) -> Vec<(String, String)> {
     let (logs, others): (Vec<&Block>, Vec<&Block>) = view.blocks.iter().partition(|block| block.is_log);
     let share = |all: usize, blocks: &[&Block]| (all / blocks.len().max(1)).saturating_sub(VALUE);
     let (log, other) = (share(LOGS, &logs), share(OTHERS, &others));
-    let logs = logs.iter().map(|block| (clip(&block.title), tail_by(&block.text, log, cost)));
-    let others = others.iter().map(|block| (clip(&block.title), head_by(&block.text, other, cost)));
+    let logs = logs.iter().map(|block| (clip(&block.title), block.cut_by(log, cost)));
+    let others = others.iter().map(|block| (clip(&block.title), block.cut_by(other, cost)));
     logs.chain(others).collect()
 }
 
@@ -120,8 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::Report;
-    use crate::report::sample;
+    use crate::report::{Report, Section, sample};
 
     fn flooded(text: &str, logs: usize) -> Report {
         let mut report = sample();
@@ -134,7 +133,7 @@ mod tests {
         report.cause.evidence[0].text = line.clone();
         report.cause.evidence[0].source = line.clone();
         report.cause.evidence = vec![report.cause.evidence[0].clone(); 40];
-        report.sections = vec![report.sections[1].clone(); logs + 3];
+        report.sections = vec![report.sections[0].clone(); logs + 3];
         for (at, section) in report.sections.iter_mut().enumerate() {
             section.collector = format!("{}{line}", if at < logs { "log " } else { "" });
             section.text = text.to_owned();
@@ -159,13 +158,12 @@ mod tests {
     #[test]
     fn the_verdict_and_the_logs_last_lines_stay() {
         let mut report = sample();
-        report.sections[1].text = (0..100_000).map(|at| format!("line <{at}>")).collect::<Vec<_>>().join("\n");
+        report.sections.push(Section { collector: "memory".to_owned(), ..report.sections[0].clone() });
+        report.sections[0].text = (0..100_000).map(|at| format!("line <{at}>")).collect::<Vec<_>>().join("\n");
         let content = content(&View::of(&report));
         let of = |key: &str| content[key].as_str().unwrap().to_owned();
         let (body, html) = (of("body"), of("formatted_body"));
-        assert!(
-            body.starts_with("[db1] web crashed: Error: connect ECONNREFUSED 127.0.0.1:5432\n\nWhat: web crashed: ")
-        );
+        assert!(body.starts_with("[db1] web crashed: exit code 1\n\nWhat: web crashed: "));
         assert!(body.contains("\n  …\n  line <") && body.contains("\n  line <99999>\n\nmemory:\n"), "{body}");
         assert!(html.contains("\nline &lt;99999&gt;</code></pre>\n"));
         assert!(

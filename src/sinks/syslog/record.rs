@@ -125,40 +125,11 @@ fn finish(mut record: String, report: &Report) -> String {
 }
 
 #[cfg(test)]
-pub mod tests {
-    use std::time::{Duration, SystemTime};
-
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::{Cause, Confidence, Exit, FORMAT, ReportId, Stop, Supervisor, Timestamp};
-
-    pub fn report() -> Report {
-        let stopped_at = Timestamp::new(SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_402_800_123));
-        Report {
-            format: FORMAT,
-            id: ReportId::new(stopped_at, 0xfeed),
-            drill: false,
-            host: "db1".to_owned(),
-            stop: Stop {
-                job: "web".to_owned(),
-                instance: None,
-                supervisor: Supervisor::Upstart,
-                started_at: None,
-                stopped_at,
-                uptime_s: Some(12.5),
-                pid: Some(7),
-                exit: Exit::Signal { name: "SEGV".to_owned(), core_dumped: true },
-            },
-            verdict: Verdict::Crashed,
-            verdict_because: "nobody asked for it".to_owned(),
-            cause: Cause { line: "invalid memory access".to_owned(), confidence: Confidence::Likely, evidence: vec![] },
-            fingerprint: "0123456789abcdef".to_owned(),
-            sections: vec![],
-            notes: vec![],
-            runbook: None,
-        }
-    }
+    use crate::report::{Exit, sample};
 
     /// A record taken apart by the letter of RFC 5424's grammar.
     struct Parsed {
@@ -207,32 +178,32 @@ pub mod tests {
 
     #[test]
     fn a_crash_is_one_record_of_structured_facts() {
-        let record = rfc5424(&report(), Facility::Daemon);
+        let record = rfc5424(&sample(), Facility::Daemon);
         let parsed = parse(&record).unwrap();
-        assert_eq!(parsed.header, ["27", "1", "2026-11-23T03:00:00.123Z", "db1", "lastwords", "-", "CRASH"]);
+        assert_eq!(parsed.header, ["27", "1", "2026-11-23T03:00:00.250Z", "db1", "lastwords", "-", "CRASH"]);
         let params: Vec<_> = parsed.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
             params,
             [
-                "report=20261123t030000-000000000000feed",
+                "report=20261123t030000-0123456789abcdef",
                 "job=web",
                 "verdict=crashed",
-                "exit=killed by SIGSEGV (invalid memory access), core dumped",
-                "uptime=12.500",
-                "fingerprint=0123456789abcdef",
+                "exit=exit code 1",
+                "uptime=3600.250",
+                "fingerprint=0011223344556677",
                 "drill=false"
             ]
         );
         assert_eq!(
             parsed.message,
-            "web crashed: invalid memory access (at 2026-11-23 03:00:00 UTC; \
-             see: lastwords show 20261123t030000-000000000000feed)"
+            "web crashed: exit code 1 (at 2026-11-23 03:00:00 UTC; \
+             see: lastwords show 20261123t030000-0123456789abcdef)"
         );
     }
 
     #[test]
     fn a_drill_is_a_notice_that_says_drill() {
-        let drill = Report { drill: true, ..report() };
+        let drill = Report { drill: true, ..sample() };
         assert!(rfc3164(&drill, Facility::Local7).starts_with("<189>lastwords: DRILL: web crashed: "));
         let parsed = parse(&rfc5424(&drill, Facility::User)).unwrap();
         assert_eq!((parsed.header[0].as_str(), parsed.header[6].as_str()), ("13", "DRILL"));
@@ -240,14 +211,14 @@ pub mod tests {
 
     #[test]
     fn a_long_cause_fills_the_record_to_its_limit_and_the_id_stays() {
-        let mut long = report();
+        let mut long = sample();
         for filler in ["é", "…", "😀"] {
             long.cause.line = filler.repeat(5000);
             for record in [rfc5424(&long, Facility::Local0), rfc3164(&long, Facility::Local0)] {
                 assert!((MAX - 3..=MAX).contains(&record.len()), "{} bytes of {filler}", record.len());
                 assert!(
                     record.ends_with(
-                        "… (at 2026-11-23 03:00:00 UTC; see: lastwords show 20261123t030000-000000000000feed)"
+                        "… (at 2026-11-23 03:00:00 UTC; see: lastwords show 20261123t030000-0123456789abcdef)"
                     )
                 );
             }
@@ -267,7 +238,7 @@ pub mod tests {
             uptime: f64,
         ) {
             let text: String = text.into_iter().collect();
-            let mut hostile = report();
+            let mut hostile = sample();
             hostile.drill = drill;
             hostile.host.clone_from(&text);
             hostile.stop.job.clone_from(&text);
@@ -281,7 +252,7 @@ pub mod tests {
             prop_assert!(!record.contains(char::is_control));
             let parsed = parse(&record).map_err(TestCaseError::fail)?;
             prop_assert!(one_line(&text, 500).starts_with(parsed.params[1].1.trim_end_matches('…')));
-            prop_assert!(parsed.message.contains("see: lastwords show 20261123t030000-000000000000feed)"));
+            prop_assert!(parsed.message.contains("see: lastwords show 20261123t030000-0123456789abcdef)"));
             prop_assert!(!rfc3164(&hostile, Facility::Daemon).contains(char::is_control));
         }
     }

@@ -144,6 +144,7 @@ fn framed(record: &[u8]) -> Vec<u8> {
 fn broken(why: io::Error) -> anyhow::Error {
     match why.kind() {
         ErrorKind::WouldBlock => anyhow!("the peer took too long: more than {} s", PATIENCE.as_secs()),
+        ErrorKind::InvalidData => anyhow!(why).context("TLS failed"),
         _ => anyhow!(why).context("the connection broke"),
     }
 }

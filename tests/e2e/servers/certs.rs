@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use super::{directory, open_to_all};
@@ -16,14 +16,13 @@ impl Certs {
     /// Makes the authority and has it sign for `localhost` and `127.0.0.1`.
     pub fn issue() -> Self {
         let key = || KeyPair::generate().expect("a key can be made");
-        let mut params = CertificateParams::new(Vec::new()).expect("no name is wrong");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let mut authority_params = params(&[], "the tests' authority");
+        authority_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority_key = key();
-        let authority = params.self_signed(&authority_key).expect("the authority signs for itself");
-        let issuer = Issuer::new(params, authority_key);
-        let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+        let authority = authority_params.self_signed(&authority_key).expect("the authority signs for itself");
+        let issuer = Issuer::new(authority_params, authority_key);
         let server_key = key();
-        let server = CertificateParams::new(names).and_then(|params| params.signed_by(&server_key, &issuer));
+        let server = params(&["localhost", "127.0.0.1"], "localhost").signed_by(&server_key, &issuer);
 
         let certs = Self { dir: directory("certs") };
         for (path, pem) in [
@@ -49,4 +48,12 @@ impl Certs {
     pub fn key(&self) -> PathBuf {
         self.dir.path().join("server.key")
     }
+}
+
+fn params(names: &[&str], subject: &str) -> CertificateParams {
+    let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut params = CertificateParams::new(names).expect("the names are names");
+    // To OpenSSL a certificate whose subject is its issuer's is signed by itself.
+    params.distinguished_name.push(DnType::CommonName, subject);
+    params
 }

@@ -81,7 +81,8 @@ pub fn until<T>(what: &str, answer: impl FnMut() -> Option<T>) -> T {
     patiently(answer).unwrap_or_else(|| panic!("{what}: waited in vain"))
 }
 
-fn patiently<T>(mut answer: impl FnMut() -> Option<T>) -> Option<T> {
+/// Asks again and again, for a minute at most.
+pub fn patiently<T>(mut answer: impl FnMut() -> Option<T>) -> Option<T> {
     let started = Instant::now();
     while started.elapsed() < PATIENCE {
         if let Some(answer) = answer() {

@@ -125,11 +125,20 @@ impl Mail {
         value.clone()
     }
 
-    /// The first part of this type, decoded.
-    pub fn part(&self, mime_type: &str) -> String {
+    /// The text of the first part of this type, decoded.
+    pub fn text(&self, mime_type: &str) -> String {
+        self.part(mime_type, |part| part.get_body().expect("the part decodes"))
+    }
+
+    /// The bytes of the first part of this type.
+    pub fn bytes(&self, mime_type: &str) -> Vec<u8> {
+        self.part(mime_type, |part| part.get_body_raw().expect("the part decodes"))
+    }
+
+    fn part<T>(&self, mime_type: &str, read: impl FnOnce(&ParsedMail) -> T) -> T {
         let mail = self.parse();
         let part = mail.parts().find(|part| part.ctype.mimetype == mime_type);
-        part.unwrap_or_else(|| panic!("no {mime_type} in the mail")).get_body().expect("the part decodes")
+        read(part.unwrap_or_else(|| panic!("no {mime_type} in the mail")))
     }
 }
 
