@@ -31,6 +31,7 @@ pub mod commands;
 pub mod config;
 pub mod host;
 pub mod kmsg;
+pub mod limits;
 pub mod marker;
 pub mod names;
 pub mod notice;
