@@ -5,6 +5,7 @@ mod capture;
 pub mod check;
 pub mod deliver;
 pub mod hook;
+pub mod notices;
 mod nudge;
 mod places;
 mod post_stop;
