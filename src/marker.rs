@@ -128,6 +128,11 @@ impl MarkerFile {
         self.write(&self.name, marker)
     }
 
+    /// What says that the service runs, where user `uid` has armed it.
+    pub fn armed_by(&self, uid: u32) -> io::Result<Option<Marker>> {
+        self.read_of(&self.name, uid)
+    }
+
     /// Says that somebody has asked the service to stop. Does nothing where nothing is armed.
     pub fn plan(&self, now: Now) -> io::Result<()> {
         let Some(marker) = self.read::<Marker>(&self.name)? else { return Ok(()) };
@@ -170,8 +175,12 @@ impl MarkerFile {
 
     /// Reads a small file of our own; one that is another user's, too long or not ours in form is an error.
     fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
+        self.read_of(name, rustix::process::geteuid().as_raw())
+    }
+
+    fn read_of<T: DeserializeOwned>(&self, name: &str, uid: u32) -> io::Result<Option<T>> {
         let path = self.path(name);
-        let file = match open_own(&path) {
+        let file = match open_of(&path, uid) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
@@ -203,13 +212,13 @@ fn read_json<T: DeserializeOwned>(from: impl Read) -> io::Result<T> {
     serde_json::from_str(&text).map_err(io::Error::from)
 }
 
-fn open_own(path: &Path) -> io::Result<File> {
+fn open_of(path: &Path, uid: u32) -> io::Result<File> {
     let file = open_regular_in_ours(path)?;
     let owner = file.metadata()?.uid();
-    if owner == rustix::process::geteuid().as_raw() {
+    if owner == uid {
         Ok(file)
     } else {
-        Err(io::Error::other(format!("{} belongs to user {owner}, not to us", path.display())))
+        Err(io::Error::other(format!("{} belongs to user {owner}, not to user {uid}", path.display())))
     }
 }
 

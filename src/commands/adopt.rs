@@ -1,7 +1,6 @@
 //! What hooks left unfinished, because they or their workers were killed or because the disk did not take their reports:
 //! the deliverer finishes it, on every pass.
 
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -67,7 +66,7 @@ fn adopt(taken: &Taken, uid: u32, places: &Places) -> Option<Worker> {
 
 /// Brings into the spool what hooks kept in memory, and spells out what only the names of files say. Returns how many
 /// reports that made. What the disk still does not take stays for the next pass.
-pub fn take_over(spool: &Spool, places: &Places, out: &mut impl Write) -> Result<usize> {
+pub fn take_over(spool: &Spool, places: &Places, say: impl Fn(&str)) -> Result<usize> {
     let mut taken = 0;
     let mut memories = Vec::new();
     for (dir, uid) in places.left_by_hooks() {
@@ -75,7 +74,7 @@ pub fn take_over(spool: &Spool, places: &Places, out: &mut impl Write) -> Result
         match spool.take_over_from(memory.dir(), uid) {
             Ok(reports) => taken += reports,
             Err(why) => {
-                let _ = writeln!(out, "{}: cannot take over what hooks kept in memory: {why}", dir.display());
+                say(&format!("{}: cannot take over what hooks kept in memory: {why}", dir.display()));
             }
         }
         memories.push(memory);
@@ -86,7 +85,7 @@ pub fn take_over(spool: &Spool, places: &Places, out: &mut impl Write) -> Result
             let report = spelled_out(facts, places);
             if spool.find(&report.id).is_none() {
                 if let Err(why) = spool.put(&report) {
-                    let _ = writeln!(out, "{}: cannot write what its name says: {why}", report.id);
+                    say(&format!("{}: cannot write what its name says: {why}", report.id));
                     continue;
                 }
                 taken += 1;

@@ -7,6 +7,7 @@
 //! | `tmp/ID` | a report that is being written | it is renamed into `new/` |
 //! | `new/ID` | a report that some sink has yet to get | every sink has said its last word |
 //! | `state/ID/` | per sink a ledger; what slow collectors added | the report goes |
+//! | `state/groups/` | what each sink has been told of each group of crashes | nobody asks any more |
 //! | `done/ID` | a report that every sink took: the history | |
 //! | `dead/ID` | a report that some sink will never take | |
 //! | `corrupt/ID…` | what is not a whole report; never sent | somebody looks at it |
@@ -19,6 +20,7 @@
 
 mod entry;
 mod facts;
+mod groups;
 mod ladder;
 mod ledger;
 mod memory;
@@ -37,7 +39,7 @@ pub use memory::Memory;
 
 use crate::host::open_regular_in_ours;
 use crate::names;
-use crate::report::{Report, ReportId, Section};
+use crate::report::{Report, ReportId, Section, Timestamp};
 
 /// The largest entry that is read back, in bytes; what the collectors bring together stays far below it.
 const MAX_ENTRY: u64 = 16 * 1024 * 1024;
@@ -133,6 +135,7 @@ impl Spool {
                 Ok(mut report) => {
                     if uid != rustix::process::geteuid().as_raw() {
                         report.notes.push(format!("this report was made by user {uid}, as whom the service runs"));
+                        report.user = Some(uid);
                     }
                     report.notes.extend(report.level.note());
                     if self.find(&report.id).is_none() {
@@ -174,7 +177,7 @@ impl Spool {
             Err(Unreadable::Gone) => Err(io::ErrorKind::NotFound.into()),
             Err(Unreadable::Newer(why)) => Err(io::Error::new(io::ErrorKind::Unsupported, why)),
             Err(Unreadable::Invalid(why)) => {
-                let aside = self.dir.join("corrupt").join(id.as_str());
+                let aside = self.corrupt_dir().join(id.as_str());
                 fs::rename(&path, &aside)?;
                 Err(io::Error::new(io::ErrorKind::InvalidData, format!("{why}; it is now {}", aside.display())))
             }
@@ -205,14 +208,20 @@ impl Spool {
         self.write_state(id, &ledger_name(sink), ledger)
     }
 
-    /// Moves a report that needs no more sending into the history.
-    pub fn finish(&self, id: &ReportId, place: Place) -> io::Result<()> {
-        let to = self.dir.join(place.name());
-        match fs::rename(self.path(Place::New, id), to.join(id.as_str())) {
-            // Another deliverer was faster.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other.and_then(|()| sync_dir(&to)),
+    /// Moves reports that need no more sending into the history.
+    pub fn finish(&self, ids: &[ReportId], place: Place) -> io::Result<()> {
+        if ids.is_empty() {
+            return Ok(());
         }
+        let to = self.dir.join(place.name());
+        for id in ids {
+            match fs::rename(self.path(Place::New, id), to.join(id.as_str())) {
+                // Another deliverer was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+        }
+        sync_dir(&to)
     }
 
     /// Takes the lock of a sink, so that no other deliverer sends to it; `None` where another holds it. It is free again
@@ -225,6 +234,20 @@ impl Spool {
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// What was put aside because it is no whole report: each with the time when that was done.
+    pub fn corrupt(&self) -> io::Result<Vec<(Timestamp, String)>> {
+        let dir = self.corrupt_dir();
+        let time = |name: &String| {
+            let found = fs::symlink_metadata(dir.join(name)).ok()?;
+            Some(Timestamp::of_unix(u64::try_from(found.ctime()).unwrap_or_default()))
+        };
+        Ok(list(&dir)?.into_iter().filter_map(|name| Some((time(&name)?, name))).collect())
+    }
+
+    pub fn corrupt_dir(&self) -> PathBuf {
+        self.dir.join("corrupt")
     }
 
     fn path(&self, place: Place, id: &ReportId) -> PathBuf {
@@ -243,7 +266,7 @@ impl Spool {
     }
 
     fn note_corrupt(&self, name: &str, why: &str) -> io::Result<()> {
-        let dir = self.dir.join("corrupt");
+        let dir = self.corrupt_dir();
         let name = names::encode(name);
         commit(&self.dir.join("tmp").join(&name), &dir, &name, why.as_bytes())
     }
