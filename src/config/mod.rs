@@ -152,12 +152,17 @@ pub struct Route<'a> {
 }
 
 impl Loaded {
-    /// The sinks that are told of this job's crashes, in order.
-    pub fn routes(&self, job: &str) -> Vec<Route<'_>> {
+    /// All sinks: the machine's, and the job's own.
+    pub fn all_routes(&self, job: &str) -> Vec<Route<'_>> {
         let machine = self.sinks.list().into_iter().map(|sink| Route { key: sink.name().to_owned(), sink });
         // NUL stands in no name from a config, so that one job's sink is never taken for another's.
         let own = self.job.sink.list().into_iter().map(|sink| Route { key: format!("{job}\0{}", sink.name()), sink });
-        let mut all: Vec<Route> = machine.chain(own).collect();
+        machine.chain(own).collect()
+    }
+
+    /// The sinks that are told of this job's crashes, in order.
+    pub fn routes(&self, job: &str) -> Vec<Route<'_>> {
+        let mut all = self.all_routes(job);
         if let Some(chosen) = &self.job.sinks {
             let position = |route: &Route| chosen.iter().position(|name| name == route.sink.name());
             all.retain(|route| position(route).is_some());

@@ -7,17 +7,23 @@
 //! | `tmp/ID` | a report that is being written | it is renamed into `new/` |
 //! | `new/ID` | a report that some sink has yet to get | every sink has said its last word |
 //! | `state/ID/` | per sink a ledger; what slow collectors added | the report goes |
+//! | `state/groups/` | what each sink has been told of each group of crashes | nobody asks any more |
 //! | `done/ID` | a report that every sink took: the history | |
 //! | `dead/ID` | a report that some sink will never take | |
 //! | `corrupt/ID…` | what is not a whole report; never sent | somebody looks at it |
 //! | `inbox/UID/` | reports by hooks that run as that user | the deliverer takes them over |
 //! | `lock/` | one lock a sink | |
+//! | `reserve/` | room for when the disk is full: see [`ladder`] | it is needed |
 //!
 //! A report is committed when the file and then its directory are on the disk: file fsync, rename, directory fsync. An
 //! fsync that failed is never tried again on the same file: the kernel may call it clean while the disk has old data.
 
 mod entry;
+mod facts;
+mod groups;
+mod ladder;
 mod ledger;
+mod memory;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -27,11 +33,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use facts::Facts;
 pub use ledger::{Attempt, Ledger, Outcome};
+pub use memory::Memory;
 
 use crate::host::open_regular_in_ours;
 use crate::names;
-use crate::report::{Report, ReportId, Section};
+use crate::report::{Report, ReportId, Section, Timestamp};
 
 /// The largest entry that is read back, in bytes; what the collectors bring together stays far below it.
 const MAX_ENTRY: u64 = 16 * 1024 * 1024;
@@ -99,30 +107,48 @@ impl Spool {
         commit(&inbox.join(format!(".{name}")), &inbox, name, &entry::encode(report)?)
     }
 
-    /// Takes over what the hooks of setuid jobs left in their inboxes. A user can put anything there: an entry is taken
-    /// only where it is a whole report in a regular file of that user's; the rest is put aside in `corrupt/`.
+    /// Takes over what the hooks of setuid jobs left in their inboxes.
     ///
     /// Returns how many were taken.
     pub fn take_over(&self) -> io::Result<usize> {
         let mut taken = 0;
         for uid in list(&self.dir.join("inbox"))?.iter().filter_map(|name| name.parse::<u32>().ok()) {
-            let inbox = self.inbox(uid);
-            for name in list(&inbox)?.iter().filter(|name| !name.starts_with('.')) {
-                let path = inbox.join(name);
-                match read_report(&path, name, Some(uid)) {
-                    Ok(mut report) => {
-                        report.notes.push(format!("this report was made by user {uid}, as whom the service runs"));
-                        if self.find(&report.id).is_none() {
-                            self.put(&report)?;
-                            taken += 1;
-                        }
-                    }
-                    Err(Unreadable::Gone | Unreadable::Newer(_)) => continue,
-                    Err(Unreadable::Invalid(why)) => self.note_corrupt(&format!("inbox-{uid}-{name}"), &why)?,
-                }
-                // The file is the user's own: what is removed here is only their name for it.
-                let _ = fs::remove_file(&path);
+            taken += self.take_over_from(&self.inbox(uid), uid)?;
+        }
+        Ok(taken)
+    }
+
+    /// Takes over the reports in `inbox`, whose hooks ran as user `uid`, and who can put anything there: an entry is
+    /// taken only where it is a whole report in a regular file of that user's; the rest is put aside in `corrupt/`. What
+    /// a hook is still at work on is left to it.
+    ///
+    /// Returns how many were taken.
+    pub fn take_over_from(&self, inbox: &Path, uid: u32) -> io::Result<usize> {
+        let mut taken = 0;
+        for name in list(inbox)?.iter().filter(|name| !name.starts_with('.')) {
+            let path = inbox.join(name);
+            let file = open_regular_in_ours(&path);
+            if file.as_ref().is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))) {
+                continue;
             }
+            match read_report(&path, name, Some(uid)) {
+                Ok(mut report) => {
+                    if uid != rustix::process::geteuid().as_raw() {
+                        report.notes.push(format!("this report was made by user {uid}, as whom the service runs"));
+                        report.user = Some(uid);
+                    }
+                    report.notes.extend(report.level.note());
+                    if self.find(&report.id).is_none() {
+                        self.put(&report)?;
+                        taken += 1;
+                    }
+                    self.remove_name(&report)?;
+                }
+                Err(Unreadable::Gone | Unreadable::Newer(_)) => continue,
+                Err(Unreadable::Invalid(why)) => self.note_corrupt(&format!("inbox-{uid}-{name}"), &why)?,
+            }
+            // The file is the user's own: what is removed here is only their name for it.
+            let _ = fs::remove_file(&path);
         }
         Ok(taken)
     }
@@ -151,7 +177,7 @@ impl Spool {
             Err(Unreadable::Gone) => Err(io::ErrorKind::NotFound.into()),
             Err(Unreadable::Newer(why)) => Err(io::Error::new(io::ErrorKind::Unsupported, why)),
             Err(Unreadable::Invalid(why)) => {
-                let aside = self.dir.join("corrupt").join(id.as_str());
+                let aside = self.corrupt_dir().join(id.as_str());
                 fs::rename(&path, &aside)?;
                 Err(io::Error::new(io::ErrorKind::InvalidData, format!("{why}; it is now {}", aside.display())))
             }
@@ -182,14 +208,20 @@ impl Spool {
         self.write_state(id, &ledger_name(sink), ledger)
     }
 
-    /// Moves a report that needs no more sending into the history.
-    pub fn finish(&self, id: &ReportId, place: Place) -> io::Result<()> {
-        let to = self.dir.join(place.name());
-        match fs::rename(self.path(Place::New, id), to.join(id.as_str())) {
-            // Another deliverer was faster.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other.and_then(|()| sync_dir(&to)),
+    /// Moves reports that need no more sending into the history.
+    pub fn finish(&self, ids: &[ReportId], place: Place) -> io::Result<()> {
+        if ids.is_empty() {
+            return Ok(());
         }
+        let to = self.dir.join(place.name());
+        for id in ids {
+            match fs::rename(self.path(Place::New, id), to.join(id.as_str())) {
+                // Another deliverer was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+        }
+        sync_dir(&to)
     }
 
     /// Takes the lock of a sink, so that no other deliverer sends to it; `None` where another holds it. It is free again
@@ -202,6 +234,20 @@ impl Spool {
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// What was put aside because it is no whole report: each with the time when that was done.
+    pub fn corrupt(&self) -> io::Result<Vec<(Timestamp, String)>> {
+        let dir = self.corrupt_dir();
+        let time = |name: &String| {
+            let found = fs::symlink_metadata(dir.join(name)).ok()?;
+            Some(Timestamp::of_unix(u64::try_from(found.ctime()).unwrap_or_default()))
+        };
+        Ok(list(&dir)?.into_iter().filter_map(|name| Some((time(&name)?, name))).collect())
+    }
+
+    pub fn corrupt_dir(&self) -> PathBuf {
+        self.dir.join("corrupt")
     }
 
     fn path(&self, place: Place, id: &ReportId) -> PathBuf {
@@ -220,7 +266,7 @@ impl Spool {
     }
 
     fn note_corrupt(&self, name: &str, why: &str) -> io::Result<()> {
-        let dir = self.dir.join("corrupt");
+        let dir = self.corrupt_dir();
         let name = names::encode(name);
         commit(&self.dir.join("tmp").join(&name), &dir, &name, why.as_bytes())
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lastwords::report::{Exit, Report, Verdict};
+use lastwords::report::{Exit, Report, ReportId, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
@@ -284,7 +284,7 @@ pub fn binary() -> String {
 pub fn reports_in(dirs: &[PathBuf]) -> Vec<Report> {
     let mut files = BTreeMap::new();
     // In this order, nothing that moves on meanwhile is overlooked.
-    for name in dirs.iter().flat_map(|dir| names_in(dir)) {
+    for name in dirs.iter().flat_map(|dir| names_in(dir)).filter(|name| ReportId::parse(name).is_ok()) {
         let text = wait_for_some(&format!("report {name}"), || {
             dirs.iter().find_map(|dir| fs::read_to_string(dir.join(&name)).ok())
         });
