@@ -37,6 +37,7 @@ pub mod marker;
 pub mod names;
 pub mod notice;
 pub mod plugin;
+pub mod redact;
 pub mod render;
 pub mod report;
 pub mod secret;

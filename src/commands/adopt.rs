@@ -117,5 +117,6 @@ fn spelled_out(facts: Facts, places: &Places) -> Report {
         "the disk was so full that only a file's name could be written: all that is left of this crash is in the lines above"
             .into(),
     );
+    loaded.redactor.report(&mut report);
     report
 }

@@ -94,6 +94,7 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
         worker::ask_for(patience);
     }
     report.sections = runner::run(quick, &report.stop, host, BUDGET + patience);
+    loaded.redactor.report(&mut report);
     commit(report, taken, &memory, places, host)
 }
 

@@ -14,5 +14,6 @@ mod instances;
 mod lines;
 mod planned_stops;
 mod process;
+mod secrets;
 mod starts;
 mod upstart;

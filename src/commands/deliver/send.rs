@@ -93,7 +93,8 @@ fn enrich(deliverer: &Deliverer, report: &mut Report, loaded: &Loaded) -> io::Re
         return Ok(true);
     }
     let budget = slow.iter().map(|it| it.patience()).sum();
-    let sections = runner::run(slow, &report.stop, &deliverer.host, budget);
+    let mut sections = runner::run(slow, &report.stop, &deliverer.host, budget);
+    loaded.redactor.sections(&mut sections);
     let kept = spool.add(&report.id, &sections);
     report.sections.extend(sections);
     kept.map(|()| true)
