@@ -10,7 +10,7 @@
 //! | planned | `NAME`, with `planned` set | pre-stop |
 //! | taken | `NAME~taken-…` | post-stop, by rename: of two hooks only one gets it. See [`Taken`] |
 //! | dealt with | none | post-stop's worker, or whoever finds that it was killed |
-//! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log |
+//! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
 //!
 //! A plan runs out: Upstart's `restart` runs pre-stop and keeps the same process going, and the crash after that must
 //! not be missed. A pre-start that finds its marker still armed takes it too: the last life's post-stop never ran.
@@ -163,6 +163,11 @@ impl MarkerFile {
     /// How far the last life's hook had read the kernel log.
     pub fn last_seen(&self) -> Option<Seen> {
         self.read(&self.seen()).ok().flatten()
+    }
+
+    /// Sees to it that it is not taken for the next life's.
+    pub fn forget_seen(&self) {
+        let _ = fs::remove_file(self.path(&self.seen()));
     }
 
     fn seen(&self) -> String {
