@@ -161,7 +161,8 @@ impl Redactor {
             found.extend(following(&rules.before, text, |before| extent::values(text, before.end)));
             found.extend(following(&rules.programs, text, |flag| extent::values(text, flag.end)));
             found.extend(following(&rules.url, text, |user| extent::url_password(text, user.end)));
-            found.extend(matches(&rules.tokens, text));
+            found.extend(rules.tokens.find_iter(text).map(|token| token.range()));
+            found.extend(matches(&rules.between, text));
             found.extend(pem::bodies(text, &rules.key_boundary));
         }
         found.extend(self.patterns.iter().flat_map(|Pattern(regex)| matches(regex, text)));

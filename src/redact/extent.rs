@@ -108,10 +108,8 @@ pub fn url_password(text: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// What stands in the quotes that open at `at`; in a JSON text within a JSON text these are `\"`. Quotes that nobody
 /// closes go to the end of the line.
-pub fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
-    let depth = skip(text, at, |byte| byte == b'\\') - at;
-    let quote = *text.get(at + depth).filter(|byte| b"\"'`".contains(byte))?;
-    let start = at + depth + 1;
+fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let (start, quote, depth) = opening(text, at)?;
     let mut backslashes = 0;
     for (i, byte) in text.iter().enumerate().skip(start) {
         match *byte {
@@ -122,6 +120,18 @@ pub fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
         }
     }
     Some(start..text.len())
+}
+
+/// Where the quotes that open at `at` have opened, which ones they are, and how many backslashes stand before them.
+fn opening(text: &[u8], at: usize) -> Option<(usize, u8, usize)> {
+    let depth = skip(text, at, |byte| byte == b'\\') - at;
+    let quote = *text.get(at + depth).filter(|byte| b"\"'`".contains(byte))?;
+    Some((at + depth + 1, quote, depth))
+}
+
+/// What is at `at`, or behind the quotes that open there.
+pub fn inside(text: &[u8], at: usize) -> usize {
+    opening(text, at).map_or(at, |(start, ..)| start)
 }
 
 /// A value without quotes around it: as far as there is no space, and no name of a next value.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::extent::{block, header, line, quoted, values};
+use super::extent::{block, header, inside, line, values};
 
 /// How much before a name is looked at: what it begins with, and the line's beginning.
 const LONGEST: usize = 64;
@@ -31,7 +31,7 @@ pub fn secrets(text: &[u8], found: Range<usize>) -> Vec<Range<usize>> {
     } else if matched.ends_with(b"\n") {
         // A part of a form: `name="password"`, an empty line, the value.
         let is_form = text.get(start.saturating_sub(LONGEST)..start).is_some_and(|it| contains(it, b"name="));
-        line(text, at).filter(|_| is_form).into_iter().collect()
+        if is_form { line(text, at).into_iter().collect() } else { Vec::new() }
     } else if name.starts_with(b"--") {
         if text.get(at) == Some(&b'-') { Vec::new() } else { values(text, at) }
     } else if is_list() && (begins(matched, "authorization") || begins(name, "x-")) {
@@ -63,7 +63,9 @@ fn assigned(text: &[u8], at: usize, matched: &[u8], context: &Context) -> Vec<Ra
     let yaml = matched.trim_ascii_end().ends_with(b":") && matched.last() != Some(&b':');
     let capitals = |part: &[u8]| !part.iter().any(u8::is_ascii_lowercase);
     let environment = matched.ends_with(b"=") && capitals(context.name) && capitals(matched);
-    if let Some(lines) = block(text, at).filter(|_| matched.trim_ascii_end().ends_with(b":")) {
+    if matched.trim_ascii_end().ends_with(b":")
+        && let Some(lines) = block(text, at)
+    {
         vec![lines]
     } else if starts_line && (yaml || environment) {
         line(text, at).into_iter().collect()
@@ -74,7 +76,7 @@ fn assigned(text: &[u8], at: usize, matched: &[u8], context: &Context) -> Vec<Ra
 
 /// What follows `Authorization:`.
 fn http(text: &[u8], at: usize) -> Vec<Range<usize>> {
-    let inside = quoted(text, at).map_or(at, |inner| inner.start);
+    let inside = inside(text, at);
     let rest = text.get(inside..).unwrap_or_default();
     let scheme = rest.iter().take(LONGEST).take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-').count();
     let spaces = rest.iter().skip(scheme).take_while(|byte| **byte == b' ').count();
@@ -93,11 +95,11 @@ fn cookie(text: &[u8], at: usize) -> Vec<Range<usize>> {
     if text.get(at) == Some(&b'[') {
         return values(text, at);
     }
-    let inside = quoted(text, at).map_or(at, |inner| inner.start);
+    let inside = inside(text, at);
     let name = text.get(inside..).unwrap_or_default().iter().take(LONGEST);
     let name = name.take_while(|byte| byte.is_ascii_graphic() && !b"=;,\"'\\[".contains(byte)).count();
     let is_cookie = name > 0 && text.get(inside + name) == Some(&b'=');
-    header(text, inside + name + 1).filter(|_| is_cookie).into_iter().collect()
+    if is_cookie { header(text, inside + name + 1).into_iter().collect() } else { Vec::new() }
 }
 
 fn begins(text: &[u8], word: &str) -> bool {

@@ -42,7 +42,7 @@ const PROGRAMS: &str = r#"\b
 /// A URL with a user and, or a port.
 const URL: &str = r#":// [^\s/?\#@:"'<>\[\]]* :"#;
 
-/// What is a secret by its own shape; where there is a group, what is in it.
+/// What is a secret by its own shape.
 const TOKENS: &str = r#"(?-i)
     \b (?: (?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b
       | gh[pousr]_\w{16,} | github_pat_\w{16,} | gl[a-z]{2,5}-[\w-]{16,}
@@ -51,9 +51,12 @@ const TOKENS: &str = r#"(?-i)
       | SG\.[\w-]{12,}\.[\w-]{12,} | eyJ[\w-]{8,}(?:\.[\w-]+){1,4} | eyJ[\w-]{30,}
       | npm_\w{20,} | pypi-[\w-]{20,} | dop_v1_\w{20,} | dckr_pat_[\w-]{20,} | hvs\.[\w-]{20,} | AIza[\w-]{20,}
       | ya29\.[\w-]{20,} | syt_\w{10,} | shp[a-z]{2}_\w{20,} | hf_\w{20,} | AGE-SECRET-KEY-1\w{20,}
-      | \d{8,10}:AA[\w-]{20,}
-      | (?i:bearer|basic)[\ \t]+([\w.~+/=-]{16,}) )
-  | \$(?:2[aby]|5|6|y|argon2(?:id?|d))\$(?:[\w./$=+-]|,\w){20,}
+      | \d{8,10}:AA[\w-]{20,} )
+  | \$(?:2[aby]|5|6|y|argon2(?:id?|d))\$(?:[\w./$=+-]|,\w){20,}"#;
+
+/// What is a secret, in a group, by what stands on both sides of it.
+const BETWEEN: &str = r#"
+    \b(?:bearer|basic)[\ \t]+([\w.~+/=-]{16,})
   | https?://([\w-]{16,})@
   | [\w.%+-]+:([^\s@/"']+)@(?:tcp|unix)\("#;
 
@@ -67,6 +70,7 @@ pub struct Rules {
     pub programs: Regex,
     pub url: Regex,
     pub tokens: Regex,
+    pub between: Regex,
     pub key_boundary: Regex,
 }
 
@@ -81,6 +85,7 @@ impl Rules {
             programs: compile(PROGRAMS)?,
             url: compile(URL)?,
             tokens: compile(TOKENS)?,
+            between: compile(BETWEEN)?,
             key_boundary: compile(KEY_BOUNDARY)?,
         })
     }
