@@ -1,0 +1,3 @@
+//! The faults. Tracing, mounts and a machine of root's own: all of it takes root.
+
+mod killed;
