@@ -182,8 +182,7 @@ impl Machine {
     /// The verbs with which our processes started others of ours since the last look.
     pub fn verbs(&self) -> Vec<String> {
         let path = self.path("verbs");
-        let mut verbs: Vec<_> =
-            fs::read_to_string(&path).unwrap_or_default().lines().map(str::to_owned).collect();
+        let mut verbs: Vec<_> = fs::read_to_string(&path).unwrap_or_default().lines().map(str::to_owned).collect();
         let _ = fs::remove_file(path);
         verbs.sort();
         verbs.dedup();
@@ -204,6 +203,15 @@ impl Machine {
         let mut command = self.harness.hook_command("deliver");
         command.env("PATH", crate::process::PATH).stdin(Stdio::null()).stdout(Stdio::null());
         command.status().expect("deliver")
+    }
+
+    /// Passes of the deliverer until nothing waits any more: a try that came to nothing is made again after ten seconds.
+    pub fn deliver_all(&self) {
+        wait_for("the delivery of all", || {
+            assert!(self.deliver().success());
+            self.settle();
+            names_in(&self.harness.spool.join("new")).is_empty()
+        });
     }
 
     /// All reports in the spool, those delivered included.
@@ -233,7 +241,8 @@ fn surround(command: &mut Command, job: &str) {
 /// cannot be executed.
 fn write_program(path: &Path, text: &str) {
     let mut command = Command::new("install");
-    let mut install = command.args(["-m", "755", "/dev/stdin"]).arg(path).stdin(Stdio::piped()).spawn().expect("install");
+    let mut install =
+        command.args(["-m", "755", "/dev/stdin"]).arg(path).stdin(Stdio::piped()).spawn().expect("install");
     install.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("a program");
     assert!(install.wait().expect("our own child").success());
 }

@@ -6,6 +6,7 @@
 //! adds a row to the table in `faults.table`: the fault, how often it was tried, what held.
 
 mod as_root;
+mod disk;
 mod machine;
 mod strace;
 mod table;

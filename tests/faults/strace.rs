@@ -3,6 +3,7 @@
 //! `when=` counts the calls of that name in each thread. A try counts only where strace's log shows that the fault came.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::Path;
 
@@ -63,6 +64,10 @@ pub struct Point {
     pub nth: usize,
     /// Whether it changes something, or makes a file.
     pub changes: bool,
+    /// Whether the language's own start-up makes it, before `main`.
+    pub starting: bool,
+    /// Its arguments where it was seen, descriptors with their paths.
+    pub arguments: String,
 }
 
 impl std::fmt::Display for Point {
@@ -95,7 +100,7 @@ pub fn inject(point: &Point, fault: Fault, log: &Path) -> Vec<String> {
 
 /// strace's arguments to learn a process's calls.
 pub fn watch(log: &Path) -> Vec<String> {
-    arguments(log, &[])
+    arguments(log, &["-y"])
 }
 
 fn arguments(log: &Path, rest: &[&str]) -> Vec<String> {
@@ -116,9 +121,15 @@ pub fn came(fault: Fault, log: &Path) -> bool {
 /// Every point in the log of a process that was watched.
 pub fn points(log: &Path) -> Vec<Point> {
     let log = fs::read_to_string(log).expect("strace's log");
+    let main = log.split(' ').next().unwrap_or_default();
+    // The start-up ends with the main thread's stack for signals: asked for, then set.
+    let start_up = log.match_indices(&format!("{main} sigaltstack(")).nth(1).map_or(0, |(at, _)| at);
+    let mut read = 0;
     let mut counts = BTreeMap::<(&str, &str), usize>::new();
-    let mut points = BTreeMap::<(String, usize), bool>::new();
-    for line in log.lines() {
+    let mut points = BTreeMap::<(String, usize), Point>::new();
+    for line in log.split_inclusive('\n') {
+        let starting = read <= start_up;
+        read += line.len();
         let Some((pid, rest)) = line.split_once(' ') else { continue };
         let Some((call, arguments)) = rest.trim_start().split_once('(') else { continue };
         if !call.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
@@ -127,9 +138,13 @@ pub fn points(log: &Path) -> Vec<Point> {
         let nth = counts.entry((pid, call)).or_default();
         *nth += 1;
         let changes = CHANGING.contains(&call) || (call.starts_with("open") && arguments.contains("O_CREAT"));
-        *points.entry((call.to_owned(), *nth)).or_default() |= changes;
+        let seen = Point { call: call.to_owned(), nth: *nth, changes, starting, arguments: arguments.to_owned() };
+        match points.entry((call.to_owned(), *nth)) {
+            Entry::Vacant(place) => drop(place.insert(seen)),
+            Entry::Occupied(mut place) => place.get_mut().changes |= changes,
+        }
     }
-    points.into_iter().map(|((call, nth), changes)| Point { call, nth, changes }).collect()
+    points.into_values().collect()
 }
 
 /// Those to try: all of them, or what changes something and so many of the rest.

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::harness::{names_in, wait_for};
+use crate::harness::names_in;
 use crate::machine::{Ended, Machine, Stage, Suffer};
 use crate::strace::{self, Fault, Point, choose};
 use crate::table;
@@ -101,7 +101,8 @@ pub fn some_points_of_the_hook(machine: &Machine, others: usize) -> Vec<(String,
     for (verb, point) in all_points_of_the_hook(machine) {
         by_verb.entry(verb).or_default().push(point);
     }
-    let chosen = |(verb, points): (String, Vec<Point>)| choose(points, others).into_iter().map(move |it| (verb.clone(), it));
+    let chosen =
+        |(verb, points): (String, Vec<Point>)| choose(points, others).into_iter().map(move |it| (verb.clone(), it));
     by_verb.into_iter().flat_map(chosen).collect()
 }
 
@@ -192,6 +193,7 @@ fn a_deliverer_killed_before_any_of_its_calls_sends_once_or_again_with_the_same_
         passes(&machine);
         crashes.insert(job, vec![true]);
     }
+    machine.deliver_all();
     let wrong = violations(&machine, &crashes);
     let fault = format!("deliverer killed before each call ({} repeated, same id)", repeats(&machine));
     table::row(&fault, tries, began.elapsed(), &wrong);
@@ -238,12 +240,7 @@ fn an_attempt_killed_before_any_of_its_calls_is_made_again() {
     attempts("");
     let came = |number: &usize| strace::came(Fault::Kill, &machine.path(&format!("log.{number}")));
     let tries = (1..=points.len()).filter(came).count();
-    // A try that came to nothing is made again after ten seconds.
-    std::thread::sleep(Duration::from_secs(10));
-    wait_for("the delivery of all", || {
-        passes(&machine);
-        names_in(&machine.harness.spool.join("new")).is_empty()
-    });
+    machine.deliver_all();
     let mut wrong = violations(&machine, &crashes);
     wrong.extend(report_directories("attempt-"));
     let fault = format!("attempt killed before each call ({} repeated, same id)", repeats(&machine));
