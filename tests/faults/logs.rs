@@ -170,6 +170,41 @@ mod as_root {
         tell("log: its directory belongs to another user", &[took]);
     }
 
+    /// A log that is root's secret, linked there by root where the kernel keeps the user from it.
+    fn linked(fault: &str, keep: bool, told: &str) {
+        let (machine, log) = machine_with_log(Harness::new());
+        let secret = machine.path("secret");
+        fs::write(&secret, CANARY).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        let link = victim::user(UID).arg("ln").arg(&secret).arg(&log).output().unwrap();
+        assert!(!link.status.success() && !log.exists(), "fs.protected_hardlinks is 1 here: {link:?}");
+        fs::hard_link(&secret, &log).unwrap();
+        if !keep {
+            // What a user does between our open and our look.
+            fs::remove_file(&secret).unwrap();
+        }
+        chown(log.parent().unwrap(), Some(UID), Some(UID)).unwrap();
+        let took = crash(&machine);
+        let section = log_section(&machine);
+        assert!(section.status == Status::Failed && section.text.contains(told), "{section:?}");
+        assert_eq!(files_with(CANARY, &[&machine.spool, &machine.run]), [PathBuf::new(); 0]);
+        tell(&format!("log: {fault}"), &[took]);
+    }
+
+    #[test]
+    fn a_hard_link_to_roots_secret_is_refused() {
+        linked("a hard link to root's secret", true, "hard link");
+    }
+
+    #[test]
+    fn a_kernel_that_lets_users_link_anything_is_not_trusted() {
+        let test = "logs::as_root::a_kernel_that_lets_users_link_anything_is_not_trusted";
+        let mounts = "mount -t tmpfs none /mnt; echo 0 >/mnt/0; mount --bind /mnt/0 /proc/sys/fs/protected_hardlinks";
+        in_private(test, &["--mount"], mounts, || {
+            linked("a hard link to root's secret, unprotected kernel", false, "fs.protected_hardlinks");
+        });
+    }
+
     const LEASE: &str = "
 import fcntl, os, sys, time, signal
 signal.signal(signal.SIGIO, signal.SIG_IGN)
@@ -232,19 +267,29 @@ time.sleep(1000)
         }
     }
 
-    #[test]
-    fn a_log_on_a_file_system_that_never_answers_is_not_waited_for() {
-        let test = "logs::as_root::a_log_on_a_file_system_that_never_answers_is_not_waited_for";
-        in_private(test, &["--mount"], "", || {
-            for in_hand in [false, true] {
-                let (machine, log) = machine_with_log(Harness::new());
-                let fuse = HungFuse::mount(log.parent().unwrap(), in_hand);
-                let times = [crash(&machine)];
-                assert_eq!(log_section(&machine).status, Status::TimedOut);
-                drop(fuse);
-                tell(if in_hand { "log: FUSE that keeps the request" } else { "log: FUSE that never reads" }, &times);
-            }
+    fn hung(fault: &str, test: &str, in_hand: bool) {
+        in_private(&format!("logs::as_root::{test}"), &["--mount"], "", || {
+            let (machine, log) = machine_with_log(Harness::new());
+            let fuse = HungFuse::mount(log.parent().unwrap(), in_hand);
+            let took = crash(&machine);
+            assert_eq!(log_section(&machine).status, Status::TimedOut);
+            drop(fuse);
+            tell(&format!("log: {fault}"), &[took]);
         });
+    }
+
+    #[test]
+    fn a_log_on_a_file_system_whose_daemon_hangs_is_not_waited_for() {
+        hung("FUSE, nobody reads", "a_log_on_a_file_system_whose_daemon_hangs_is_not_waited_for", false);
+    }
+
+    #[test]
+    fn a_log_on_a_file_system_whose_daemon_keeps_the_request_is_not_waited_for() {
+        hung(
+            "FUSE that keeps the request",
+            "a_log_on_a_file_system_whose_daemon_keeps_the_request_is_not_waited_for",
+            true,
+        );
     }
 
     /// Puts a link to the canary in place of the log, of its directory and of the rotated log, and takes it away again.

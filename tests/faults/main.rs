@@ -3,8 +3,10 @@
 //! What needs root stands in modules named `as_root`: `-- --skip as_root` leaves it out. With `LASTWORDS_SLOW=1` what is
 //! quick by default takes its full length.
 
+mod environment;
 mod logs;
 mod namespaces;
+mod neighbours;
 mod victim;
 
 // The supervisor of the scenarios.
