@@ -1,29 +1,18 @@
 //! A disk whose power can be cut: a real file system on a loop device, shut down without its log being flushed.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
 
 use rustix::process::{Signal, kill_process};
 
 use crate::harness::wait_for;
 use crate::machine::Machine;
+use crate::namespaces::in_private;
 
-/// Set for a test that runs in a mount namespace of its own.
-const INSIDE: &str = "LASTWORDS_TEST_MOUNTS";
-
-/// Runs a test in a mount namespace of its own, where what it mounts goes with it: the test starts itself again in there.
+/// Runs a test in a mount namespace of its own, where what it mounts goes with it.
 pub fn in_private_mounts(test: &str, scenario: impl FnOnce()) {
-    assert!(rustix::process::geteuid().is_root(), "this test takes root: leave it out with `-- --skip as_root`");
-    if env::var_os(INSIDE).is_some() {
-        return scenario();
-    }
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private"]).arg(env::current_exe().unwrap());
-    command.args([test, "--exact", "--nocapture"]).env(INSIDE, "1");
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    in_private(test, &["--mount", "--propagation", "private"], "", scenario);
 }
 
 pub struct Disk {

@@ -1,31 +1,30 @@
-//! The fault suite: hooks and deliverer are killed, the power is cut, system calls fail, and crashes come by the
-//! thousand. After each fault the invariants must hold: none lost, none half, none twice but with the same id.
+//! The fault suite: faults, hostile neighbours and misbehaving servers, each by its real means, against the program as it
+//! is shipped. Hooks and deliverers are killed, the power is cut, system calls fail, crashes come by the thousand. After
+//! each fault the invariants must hold: none lost, none half, none twice but with the same id.
 //!
-//! All of it takes root: `cargo test --test faults`, or leave it out with `-- --skip as_root`. `LASTWORDS_BIN=PATH` tests
-//! another build. `LASTWORDS_SLOW=1` tries every point instead of a choice, and tens of thousands of kills. Each test
-//! adds a row to the table in `faults.table`: the fault, how often it was tried, what held.
+//! What needs root stands in modules named `as_root`: `-- --skip as_root` leaves it out. `LASTWORDS_BIN=PATH` tests another
+//! build. With `LASTWORDS_SLOW=1` what is quick by default takes its full length: every point instead of a choice, and
+//! tens of thousands of kills. Each test prints rows for a table: the fault, how often it was tried, what held.
 
 mod as_root;
 mod disk;
+mod environment;
+mod logs;
 mod machine;
+mod namespaces;
+mod neighbours;
 mod strace;
 mod table;
+mod victim;
 
-// The supervisor of the scenarios: here only its machine is needed.
+// The supervisor of the scenarios.
 #[path = "../scenarios/conf.rs"]
-#[allow(dead_code)]
 mod conf;
+#[expect(dead_code, reason = "the scenarios use more of it")]
 #[path = "../scenarios/harness.rs"]
-#[allow(dead_code)]
 mod harness;
 #[path = "../scenarios/process.rs"]
-#[allow(dead_code)]
 mod process;
+#[expect(dead_code, reason = "the scenarios use more of it")]
 #[path = "../scenarios/upstart.rs"]
-#[allow(dead_code)]
 mod upstart;
-
-/// Whether everything is to be tried; else a choice that takes two minutes.
-fn slow() -> bool {
-    std::env::var_os("LASTWORDS_SLOW").is_some_and(|value| value == "1")
-}

@@ -149,7 +149,7 @@ pub fn points(log: &Path) -> Vec<Point> {
 
 /// Those to try: all of them, or what changes something and so many of the rest.
 pub fn choose(points: Vec<Point>, others: usize) -> Vec<Point> {
-    if crate::slow() {
+    if crate::victim::is_slow() {
         return points;
     }
     let (mut chosen, rest): (Vec<_>, Vec<_>) = points.into_iter().partition(|point| point.changes);

@@ -9,7 +9,8 @@ use crate::disk::in_private_mounts;
 use crate::harness::SystemLog;
 use crate::machine::{Machine, Stage, Suffer};
 use crate::strace::{Fault, Point};
-use crate::{slow, table};
+use crate::table;
+use crate::victim::is_slow;
 
 const ASLEEP: Stage = Stage { suffer: None, asleep: true, watch: None };
 
@@ -48,7 +49,7 @@ fn failures(points: impl IntoIterator<Item = (String, Point)>, alike: usize) -> 
     for (verb, point) in points.into_iter().filter(|(_, point)| !point.starting) {
         let seen = seen.entry((verb.clone(), point.call.clone())).or_default();
         *seen += 1;
-        let wanted = if slow() {
+        let wanted = if is_slow() {
             usize::MAX
         } else if point.changes {
             1

@@ -10,7 +10,8 @@ use crate::disk::{Disk, in_private_mounts};
 use crate::harness::{SystemLog, names_in};
 use crate::machine::{Machine, Stage, Suffer};
 use crate::strace::{Fault, Point, choose};
-use crate::{slow, table};
+use crate::table;
+use crate::victim::is_slow;
 
 const ASLEEP: Stage = Stage { suffer: None, asleep: true, watch: None };
 
@@ -38,7 +39,7 @@ fn cuts_after_exit_0(file_system: &str) {
     let syslog = SystemLog::of(&machine.harness);
     let mut crashes = Crashes::new();
     let mut wrong = Vec::new();
-    let cuts = if slow() { 100 } else { 20 };
+    let cuts = if is_slow() { 100 } else { 20 };
     for number in 0..cuts {
         let job = format!("cut-{number}");
         let status = machine.crash(&job, &ASLEEP).status;
