@@ -7,10 +7,11 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use lastwords::report::Report;
 
-use crate::harness::{self, Harness, names_in, reports_in, wait_for};
+use crate::harness::{self, Harness, names_in, reports_in};
 use crate::strace::{self, Fault, Point, STRACE};
 
 /// The sink: it says yes by a line in a file.
@@ -18,6 +19,9 @@ const SINK: &str = r#"#!/bin/sh
 line=$(sed -n 's/^  "id": "\(.*\)",$/\1/p; s/^    "job": "\(.*\)",$/\1/p' "$LASTWORDS_REPORT_DIR/report.json" | tr '\n' ' ')
 echo "$line" >>FILE
 "#;
+
+/// How long all that goes on in the background may take together: a thousand messages, on a busy machine.
+const BACKGROUND: Duration = Duration::from_mins(15);
 
 pub struct Machine {
     pub harness: Harness,
@@ -149,7 +153,7 @@ impl Machine {
         }
         let _ = write!(wrapper, "esac\nexec {real} \"$@\"\n");
         let status = self.in_disguise(&wrapper, &tracer, "post-stop", job).status().expect("post-stop");
-        let taken = !names_in(&self.harness.run.join("markers")).iter().any(|name| name == job);
+        let taken = self.is_taken(job);
         let suffered = stage.suffer.as_ref().is_some_and(|suffer| {
             // The tracer of a process in the background ends, and writes, after it.
             suffer.verb == "post-stop" || {
@@ -159,6 +163,11 @@ impl Machine {
         });
         let suffered = suffered && stage.suffer.as_ref().is_some_and(|suffer| strace::came(suffer.fault, &log));
         Ended { status, suffered, taken }
+    }
+
+    /// Whether a hook has taken the job's marker.
+    pub fn is_taken(&self, job: &str) -> bool {
+        !self.harness.run.join("markers").join(job).exists()
     }
 
     /// One of our verbs, in a mount namespace where `wrapper` runs in place of whatever it starts of us.
@@ -191,11 +200,14 @@ impl Machine {
 
     /// Waits until nothing of ours runs any more.
     pub fn settle(&self) {
+        let began = Instant::now();
         let mut quiet_looks = 0;
-        wait_for("the end of what runs in the background", || {
-            quiet_looks = if self.harness.left_running().is_empty() { quiet_looks + 1 } else { 0 };
-            quiet_looks == 2
-        });
+        while quiet_looks < 2 {
+            let left = self.harness.left_running();
+            quiet_looks = if left.is_empty() { quiet_looks + 1 } else { 0 };
+            assert!(began.elapsed() < BACKGROUND, "still running: {left:?}");
+            std::thread::sleep(Duration::from_millis(3));
+        }
     }
 
     /// A pass of the deliverer.
@@ -207,11 +219,16 @@ impl Machine {
 
     /// Passes of the deliverer until nothing waits any more: a try that came to nothing is made again after ten seconds.
     pub fn deliver_all(&self) {
-        wait_for("the delivery of all", || {
+        let began = Instant::now();
+        loop {
             assert!(self.deliver().success());
             self.settle();
-            names_in(&self.harness.spool.join("new")).is_empty()
-        });
+            if names_in(&self.harness.spool.join("new")).is_empty() {
+                break;
+            }
+            assert!(began.elapsed() < BACKGROUND, "not all is delivered");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// All reports in the spool, those delivered included.

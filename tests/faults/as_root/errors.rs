@@ -190,9 +190,12 @@ fn a_spool_with_too_little_room_for_a_report_takes_it_whole_or_not_at_all() {
         machine.crash("learn", &ASLEEP);
         machine.deliver_all();
         crashes.insert("learn".into(), vec![true]);
-        // A report with its sections takes a few pages: the disk ends in the middle of it.
+        // With its log's end a report takes a few pages: the disk ends in the middle of it.
         for pages in 1..=24 {
             let job = format!("pages-{pages}");
+            let log = machine.harness.root.join(format!("var/log/upstart/{job}.log"));
+            fs::write(log, "a line of which a report has many, as long as the lines of many a log\n".repeat(600))
+                .unwrap();
             mount("remount,size=1m");
             let used = rustix::fs::statvfs(&machine.harness.spool).unwrap();
             let used = used.f_blocks - used.f_bfree;
