@@ -170,6 +170,12 @@ impl Machine {
         !self.harness.run.join("markers").join(job).exists()
     }
 
+    /// What hooks left for the deliverer to finish, in the run directory: taken markers, reports in memory.
+    pub fn unfinished(&self) -> Vec<String> {
+        let taken = names_in(&self.harness.run.join("markers")).into_iter().filter(|name| name.contains("~taken"));
+        taken.chain(names_in(&self.harness.run.join("inbox"))).collect()
+    }
+
     /// One of our verbs, in a mount namespace where `wrapper` runs in place of whatever it starts of us.
     pub fn in_disguise(&self, wrapper: &str, tracer: &str, verb: &str, job: &str) -> Command {
         write_program(&self.path("wrapper"), wrapper);
