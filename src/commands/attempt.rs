@@ -14,7 +14,7 @@ use clap::Args;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
-use super::Places;
+use super::{Places, ourselves};
 use crate::config;
 use crate::plugin::{self, Command, Run};
 use crate::report::Report;
@@ -42,7 +42,7 @@ pub fn make(places: &Places, sink: &dyn Sink, report: &Report) -> Attempt {
 }
 
 fn have_made(places: &Places, sink: &dyn Sink, report: &Report) -> Result<Attempt> {
-    let program = env::current_exe().context("cannot find this program")?.into_os_string();
+    let program = ourselves::program().context("cannot find this program")?.into_os_string();
     let words = [program, "attempt".into()].into_iter().chain(places.flags());
     let words = words.map(OsString::into_string).collect::<Result<Vec<_>, _>>();
     let words = words.map_err(|path| anyhow::anyhow!("a directory's name is not UTF-8: {}", path.display()))?;

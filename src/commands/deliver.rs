@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{Places, attempt, capture, check::EX_CONFIG};
+use super::{Places, adopt, attempt, capture, check::EX_CONFIG};
 use crate::clock::Now;
 use crate::collectors::runner;
 use crate::config::{self, Loaded, Route};
@@ -39,7 +39,10 @@ pub struct DeliverArgs {
 pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode> {
     let spool = args.places.spool();
     loop {
+        // Before the spool is asked for anything: what they saw of the machine vanishes.
+        adopt::orphans(&args.places);
         spool.create().with_context(|| format!("cannot use the spool {}", args.places.spool.display()))?;
+        spool.refill();
         let code = until_nothing_is_due(&spool, &args.places, out)?;
         if !args.watch {
             return Ok(code);
@@ -52,7 +55,8 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
 /// lock is seen by that one's next pass.
 fn until_nothing_is_due(spool: &Spool, places: &Places, out: &mut (impl Write + Send)) -> Result<ExitCode> {
     loop {
-        let taken = spool.take_over().context("cannot take over what setuid jobs left")?;
+        let kept = adopt::take_over(spool, places, out)?;
+        let taken = kept + spool.take_over().context("cannot take over what setuid jobs left")?;
         let pass = pass(spool, places, out)?;
         if taken + pass.tries == 0 {
             return Ok(if pass.waits_for_config { ExitCode::from(EX_CONFIG) } else { ExitCode::SUCCESS });

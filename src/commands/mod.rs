@@ -1,11 +1,14 @@
 //! The verbs, a file each. Only here the clock, the environment, the arguments and the terminal are touched.
 
+mod adopt;
 pub mod attempt;
 mod capture;
+pub mod catch;
 pub mod check;
 pub mod deliver;
 pub mod hook;
 mod nudge;
+mod ourselves;
 mod places;
 mod post_stop;
 mod pre_start;
@@ -13,5 +16,6 @@ mod pre_stop;
 pub mod setup;
 pub mod show;
 pub mod simulate;
+pub mod worker;
 
 pub use places::Places;

@@ -12,12 +12,16 @@
 //! | `corrupt/ID…` | what is not a whole report; never sent | somebody looks at it |
 //! | `inbox/UID/` | reports by hooks that run as that user | the deliverer takes them over |
 //! | `lock/` | one lock a sink | |
+//! | `reserve/` | room for when the disk is full: see [`ladder`] | it is needed |
 //!
 //! A report is committed when the file and then its directory are on the disk: file fsync, rename, directory fsync. An
 //! fsync that failed is never tried again on the same file: the kernel may call it clean while the disk has old data.
 
 mod entry;
+mod facts;
+mod ladder;
 mod ledger;
+mod memory;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -27,7 +31,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use facts::Facts;
 pub use ledger::{Attempt, Ledger, Outcome};
+pub use memory::Memory;
 
 use crate::host::open_regular;
 use crate::names;
@@ -99,30 +105,47 @@ impl Spool {
         commit(&inbox.join(format!(".{name}")), &inbox, name, &entry::encode(report)?)
     }
 
-    /// Takes over what the hooks of setuid jobs left in their inboxes. A user can put anything there: an entry is taken
-    /// only where it is a whole report in a regular file of that user's; the rest is put aside in `corrupt/`.
+    /// Takes over what the hooks of setuid jobs left in their inboxes.
     ///
     /// Returns how many were taken.
     pub fn take_over(&self) -> io::Result<usize> {
         let mut taken = 0;
         for uid in list(&self.dir.join("inbox"))?.iter().filter_map(|name| name.parse::<u32>().ok()) {
-            let inbox = self.inbox(uid);
-            for name in list(&inbox)?.iter().filter(|name| !name.starts_with('.')) {
-                let path = inbox.join(name);
-                match read_report(&path, name, Some(uid)) {
-                    Ok(mut report) => {
-                        report.notes.push(format!("this report was made by user {uid}, as whom the service runs"));
-                        if self.find(&report.id).is_none() {
-                            self.put(&report)?;
-                            taken += 1;
-                        }
-                    }
-                    Err(Unreadable::Gone | Unreadable::Newer(_)) => continue,
-                    Err(Unreadable::Invalid(why)) => self.note_corrupt(&format!("inbox-{uid}-{name}"), &why)?,
-                }
-                // The file is the user's own: what is removed here is only their name for it.
-                let _ = fs::remove_file(&path);
+            taken += self.take_over_from(&self.inbox(uid), uid)?;
+        }
+        Ok(taken)
+    }
+
+    /// Takes over the reports in `inbox`, whose hooks ran as user `uid`, and who can put anything there: an entry is
+    /// taken only where it is a whole report in a regular file of that user's; the rest is put aside in `corrupt/`. What
+    /// a hook is still at work on is left to it.
+    ///
+    /// Returns how many were taken.
+    pub fn take_over_from(&self, inbox: &Path, uid: u32) -> io::Result<usize> {
+        let mut taken = 0;
+        for name in list(inbox)?.iter().filter(|name| !name.starts_with('.')) {
+            let path = inbox.join(name);
+            let file = open_regular(&path);
+            if file.as_ref().is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))) {
+                continue;
             }
+            match read_report(&path, name, Some(uid)) {
+                Ok(mut report) => {
+                    if uid != rustix::process::geteuid().as_raw() {
+                        report.notes.push(format!("this report was made by user {uid}, as whom the service runs"));
+                    }
+                    report.notes.extend(report.level.note());
+                    if self.find(&report.id).is_none() {
+                        self.put(&report)?;
+                        taken += 1;
+                    }
+                    self.remove_name(&report)?;
+                }
+                Err(Unreadable::Gone | Unreadable::Newer(_)) => continue,
+                Err(Unreadable::Invalid(why)) => self.note_corrupt(&format!("inbox-{uid}-{name}"), &why)?,
+            }
+            // The file is the user's own: what is removed here is only their name for it.
+            let _ = fs::remove_file(&path);
         }
         Ok(taken)
     }

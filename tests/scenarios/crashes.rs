@@ -116,9 +116,9 @@ fn a_job_that_calls_exit_code_0_normal_ends_silently() {
 #[test]
 fn a_job_that_calls_a_code_and_a_signal_normal_is_still_reported_for_others() {
     let machine = Harness::new();
-    machine.configure("web", "normal_exit = [3, \"HUP\"]\n");
+    machine.configure("web", "normal_exit = [3, \"USR1\"]\n");
     let mut web = machine.job("web", SERVE);
-    for (signal, reports) in [(Signal::HUP, 0), (Signal::QUIT, 1)] {
+    for (signal, reports) in [(Signal::USR1, 0), (Signal::USR2, 1)] {
         web.start();
         web.kill_main(signal);
         web.wait_for(State::Waiting);

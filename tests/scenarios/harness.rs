@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lastwords::report::{Exit, Report, Verdict};
+use lastwords::report::{Exit, Report, ReportId, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
@@ -116,6 +116,23 @@ impl Harness {
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]).env_clear();
         command
+    }
+
+    /// A command as people type it.
+    pub fn command(&self, verb: &str) -> Command {
+        let argv = self.hook_argv(verb);
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]);
+        command
+    }
+
+    /// Whether one of our programs is running this verb.
+    pub fn is_running(&self, verb: &str) -> bool {
+        let word = format!("\0{verb}\0");
+        self.left_running().into_iter().any(|pid| {
+            let command_line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+            command_line.windows(word.len()).any(|part| part == word.as_bytes())
+        })
     }
 
     pub fn is_hook(&self, command_line: &str) -> bool {
@@ -268,7 +285,7 @@ pub fn binary() -> String {
 pub fn reports_in(dirs: &[PathBuf]) -> Vec<Report> {
     let mut files = BTreeMap::new();
     // In this order, nothing that moves on meanwhile is overlooked.
-    for name in dirs.iter().flat_map(|dir| names_in(dir)) {
+    for name in dirs.iter().flat_map(|dir| names_in(dir)).filter(|name| ReportId::parse(name).is_ok()) {
         let text = wait_for_some(&format!("report {name}"), || {
             dirs.iter().find_map(|dir| fs::read_to_string(dir.join(&name)).ok())
         });
