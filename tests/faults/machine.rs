@@ -20,6 +20,10 @@ line=$(sed -n 's/^  "id": "\(.*\)",$/\1/p; s/^    "job": "\(.*\)",$/\1/p' "$LAST
 echo "$line" >>FILE
 "#;
 
+/// The binary under what is mounted over it. Run from here it takes itself for the file that the wrapper covers, and that
+/// is what it starts when it starts itself.
+pub const BINARY: &str = "/proc/self/fd/9";
+
 /// How long all that goes on in the background may take together: a thousand messages, on a busy machine.
 const BACKGROUND: Duration = Duration::from_mins(15);
 
@@ -71,9 +75,7 @@ impl Machine {
         write_program(&sink, &SINK.replace("FILE", machine.path("sunk").to_str().expect("plain")));
         let config = format!("[[sink.exec]]\nname = \"told\"\ncommand = [\"{}\"]\n", sink.display());
         fs::write(machine.harness.config.join("lastwords.toml"), config).expect("a config");
-        for name in ["real", "lastwords"] {
-            fs::write(machine.path(name), "").expect("a place to mount on");
-        }
+        fs::write(machine.path("lastwords"), "").expect("a place to mount on");
         machine
     }
 
@@ -138,20 +140,19 @@ impl Machine {
             (None, Some(verb)) => Some((verb, strace::watch(&log))),
             (None, None) => None,
         };
-        let real = self.path("real").display().to_string();
         wrapper += "case $1 in\n";
         match victim {
             Some(("post-stop", arguments)) => tracer = format!("{STRACE} {}", arguments.join(" ")),
             // The tracer is not to stand between the process and its parent.
             Some((verb, arguments)) => {
-                let _ = writeln!(wrapper, "{verb}) exec {STRACE} -D {} {real} \"$@\" ;;", arguments.join(" "));
+                let _ = writeln!(wrapper, "{verb}) exec {STRACE} -D {} {BINARY} \"$@\" ;;", arguments.join(" "));
             }
             None => {}
         }
         if stage.asleep {
             wrapper += "deliver) exit 0 ;;\n";
         }
-        let _ = write!(wrapper, "esac\nexec {real} \"$@\"\n");
+        let _ = write!(wrapper, "esac\nexec {BINARY} \"$@\"\n");
         let status = self.in_disguise(&wrapper, &tracer, "post-stop", job).status().expect("post-stop");
         let taken = self.is_taken(job);
         let suffered = stage.suffer.as_ref().is_some_and(|suffer| {
@@ -180,10 +181,8 @@ impl Machine {
     pub fn in_disguise(&self, wrapper: &str, tracer: &str, verb: &str, job: &str) -> Command {
         write_program(&self.path("wrapper"), wrapper);
         let mounts = format!(
-            "mount --bind {bin} {real}\nmount --bind {bin} {own}\nexec 9<{own}\nmount --bind {wrapper} {own}\n\
-             exec {tracer} /proc/self/fd/9 \"$@\"",
+            "mount --bind {bin} {own}\nexec 9<{own}\nmount --bind {wrapper} {own}\nexec {tracer} {BINARY} \"$@\"",
             bin = fs::canonicalize(harness::binary()).expect("the binary").display(),
-            real = self.path("real").display(),
             own = self.path("lastwords").display(),
             wrapper = self.path("wrapper").display(),
         );
