@@ -21,7 +21,7 @@ use crate::config::{self, Loaded, Route};
 use crate::host::Host;
 use crate::render;
 use crate::report::{Report, ReportId, Section};
-use crate::sinks::Sink;
+use crate::sinks::{Sink, exec};
 use crate::spool::{Attempt, Outcome, Place, Spool};
 
 /// How often `--watch` looks.
@@ -41,6 +41,7 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
     loop {
         // Before the spool is asked for anything: what they saw of the machine vanishes.
         adopt::orphans(&args.places);
+        exec::sweep();
         spool.create().with_context(|| format!("cannot use the spool {}", args.places.spool.display()))?;
         spool.refill();
         let code = until_nothing_is_due(&spool, &args.places, out)?;
