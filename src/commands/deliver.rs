@@ -26,6 +26,7 @@ use crate::host::Host;
 use crate::notice;
 use crate::render::one_line;
 use crate::report::Audience;
+use crate::sinks::exec;
 use crate::spool::{Ledger, Outcome, Place, Spool};
 use waiting::{Item, Items, Pass};
 
@@ -74,6 +75,7 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
     loop {
         // Before the spool is asked for anything: what they saw of the machine vanishes.
         adopt::orphans(places);
+        exec::sweep();
         deliverer.spool.create().with_context(|| format!("cannot use the spool {}", places.spool.display()))?;
         deliverer.spool.refill();
         let code = until_nothing_is_due(&deliverer, &mut items)?;
