@@ -1,4 +1,26 @@
 //! lastwords: what died, why, and on what evidence.
+//!
+//! ```text
+//! supervisor ─ pre-start ─> marker.arm
+//! supervisor ─ pre-stop ──> marker.plan
+//! supervisor ─ post-stop ─> marker.take ─> supervisor::account ─> verdict::judge
+//!                           └ crashed? ─> collectors::run ─> spool.put ─> nudge ─> exit 0
+//! deliver (nudged, by a timer, or --watch)
+//!    spool ─> slow collectors ─> sink.send, each in a process of its own ─> ledger ─> history
+//! ```
+//!
+//! Catching and sending are two programs in one binary, as in every mail system: the first must be quick and cannot
+//! fail, the second may take days. What holds everywhere:
+//!
+//! - Imports run downward only: `main → cli → commands → config, marker, verdict, cause, spool → collectors, sinks →
+//!   plugin, render → host, kmsg, names, secret → report`. Collectors, sinks and the spool know nothing of one another
+//!   nor of the config; `report` knows no one.
+//! - Only [`commands`] touches the clock, the environment and standard output. Below it, time arrives as a parameter.
+//!   Two exceptions say why: secrets may come from the environment, and email waits an hour for one recipient's sake.
+//! - [`supervisor`], [`verdict`], [`cause`], [`render`] and the spool's ledgers do no I/O.
+//! - What comes from outside (log text, names, config, answers, spool files) is data: it is opened without blocking and
+//!   without following links, read up to a bound, and cleaned before it is shown.
+//! - There is no shell, no index file, no thread that must end, no unsafe code, and no `unwrap` on what came from outside.
 
 pub mod bytes;
 pub mod cause;

@@ -26,7 +26,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
-use crate::host::open_regular;
+use crate::host::open_regular_in_ours;
 use crate::names;
 use crate::report::Timestamp;
 
@@ -185,7 +185,7 @@ impl MarkerFile {
 }
 
 fn open_own(path: &Path) -> io::Result<File> {
-    let file = open_regular(path)?;
+    let file = open_regular_in_ours(path)?;
     let owner = file.metadata()?.uid();
     if owner == rustix::process::geteuid().as_raw() {
         Ok(file)

@@ -20,11 +20,6 @@ pub fn head_by(text: &str, max: usize, cost: impl Fn(char) -> usize) -> String {
     format!("{}{CUT}", &text[..end])
 }
 
-/// The last lines of a text, in at most `max` characters.
-pub fn tail(text: &str, max: usize) -> String {
-    tail_by(text, max, |_| 1)
-}
-
 /// The last lines of a text whose characters cost what `cost` says, for at most `max`.
 ///
 /// Whole lines, under a line that shows the cut; where not even the last line fits, its end.
@@ -66,7 +61,11 @@ fn first_beyond(chars: impl Iterator<Item = (usize, char)>, max: usize, cost: im
 
 #[cfg(test)]
 mod tests {
-    use super::{head, head_by, tail, tail_by};
+    use super::{head, head_by, tail_by};
+
+    fn tail(text: &str, max: usize) -> String {
+        tail_by(text, max, |_| 1)
+    }
 
     #[test]
     fn what_fits_exactly_is_left_alone_and_one_more_is_cut() {

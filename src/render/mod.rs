@@ -13,7 +13,7 @@ use handlebars::{Handlebars, RenderError, handlebars_helper, html_escape, no_esc
 use crate::report::Report;
 
 pub use clean::{clean, one_line};
-pub use cut::{head, head_by, tail, tail_by};
+pub use cut::{head, head_by, tail_by};
 pub use view::{Block, Fact, View};
 
 const TEXT: &str = include_str!("message.txt.hbs");

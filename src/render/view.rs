@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::clean::{clean, one_line};
-use super::cut::{head, tail};
-use crate::report::{Confidence, Report, Section, Status, Timestamp};
+use super::cut::{head, head_by, tail_by};
+use crate::report::{Confidence, Report, Section, Status, Supervisor, Timestamp};
 
 /// What templates and sinks see of a report. Every string is clean; all but a block's text are one line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,7 +30,8 @@ pub struct View {
     pub evidence: Vec<Fact>,
     /// How the main process ended, where the cause does not say so already.
     pub exit: Option<String>,
-    pub supervisor: String,
+    /// Where: the host, and who supervises there.
+    pub place: String,
     /// `2026-11-23 03:00:00 UTC`.
     pub stopped: String,
     pub started: Option<String>,
@@ -62,6 +63,8 @@ pub struct Block {
     pub title: String,
     /// Whether this is a service's log.
     pub is_log: bool,
+    /// It grows at its end.
+    news_last: bool,
     /// The text, without empty lines around it.
     pub text: String,
 }
@@ -98,7 +101,11 @@ impl View {
                 source: one_line(&fact.source, 200),
                 text: one_line(&fact.text, LINE),
             }),
-            supervisor: stop.supervisor.to_string(),
+            place: if stop.supervisor == Supervisor::Unknown {
+                host.clone()
+            } else {
+                format!("{host}, supervised by {}", stop.supervisor)
+            },
             stopped: moment(stop.stopped_at),
             started: stop.started_at.map(moment),
             uptime: stop.uptime_s.and_then(words),
@@ -157,13 +164,21 @@ impl Block {
                 Status::TimedOut => format!("{name} (timed out)"),
             },
             is_log: kind_of(section) == "log",
-            // Of what grows at its end, the end counts.
-            text: match kind_of(section) {
-                "log" => tail(text, LOG),
-                "dmesg" => tail(text, OTHER),
-                _ => head(text, OTHER),
-            },
+            news_last: matches!(kind_of(section), "log" | "dmesg"),
+            text: text.to_owned(),
         }
+        .held()
+    }
+
+    /// Within what any message shows of it.
+    fn held(self) -> Self {
+        let text = self.cut_by(if self.is_log { LOG } else { OTHER }, |_| 1);
+        Self { text, ..self }
+    }
+
+    /// What fits of the text: of what grows at its end the end, of anything else the beginning.
+    pub fn cut_by(&self, max: usize, cost: impl Fn(char) -> usize) -> String {
+        if self.news_last { tail_by(&self.text, max, cost) } else { head_by(&self.text, max, cost) }
     }
 }
 

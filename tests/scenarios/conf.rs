@@ -77,7 +77,7 @@ impl Conf {
                 "setuid" => conf.uid = Some(rest.parse().expect("a numeric uid")),
                 "env" => conf.env.push(rest.split_once('=').map(|(k, v)| (k.into(), v.into())).expect("K=V")),
                 "console" => conf.console_log = rest == "log",
-                "instance" | "start" | "stop" | "" => {}
+                "instance" | "start" | "stop" | "description" | "" => {}
                 comment if comment.starts_with('#') => {}
                 unknown => panic!("the supervisor of these tests does not know the stanza `{unknown}`"),
             }

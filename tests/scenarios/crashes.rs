@@ -116,9 +116,9 @@ fn a_job_that_calls_exit_code_0_normal_ends_silently() {
 #[test]
 fn a_job_that_calls_a_code_and_a_signal_normal_is_still_reported_for_others() {
     let machine = Harness::new();
-    machine.configure("web", "normal_exit = [3, \"HUP\"]\n");
+    machine.configure("web", "normal_exit = [3, \"USR1\"]\n");
     let mut web = machine.job("web", SERVE);
-    for (signal, reports) in [(Signal::HUP, 0), (Signal::QUIT, 1)] {
+    for (signal, reports) in [(Signal::USR1, 0), (Signal::USR2, 1)] {
         web.start();
         web.kill_main(signal);
         web.wait_for(State::Waiting);
@@ -192,4 +192,25 @@ fn what_the_service_wrote_last_stands_in_the_report_without_any_config() {
         let sections = &reports.last().unwrap().sections;
         assert!(sections.iter().any(|section| section.text.contains(&words)), "{words}: {sections:#?}");
     }
+}
+
+#[test]
+fn directories_behind_the_administrators_links_are_as_good_as_any() {
+    let mut machine = Harness::new();
+    for (name, place) in [("var-run", &mut machine.run), ("var-spool", &mut machine.spool)] {
+        let real = place.with_file_name(format!("real-{name}"));
+        std::fs::create_dir(&real).unwrap();
+        let link = place.with_file_name(name);
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        *place = link.join("lastwords");
+    }
+    let mut web = machine.job("web", SERVE);
+    web.start();
+    web.stop();
+    assert_eq!(machine.reports(), []);
+    web.start();
+    web.kill_main(Signal::SEGV);
+    web.wait_for(State::Waiting);
+    let report = machine.only_report();
+    assert!(!report.notes.iter().any(|note| note.contains("marker")), "{report:#?}");
 }

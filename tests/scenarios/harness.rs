@@ -118,6 +118,23 @@ impl Harness {
         command
     }
 
+    /// A command as people type it.
+    pub fn command(&self, verb: &str) -> Command {
+        let argv = self.hook_argv(verb);
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]);
+        command
+    }
+
+    /// Whether one of our programs is running this verb.
+    pub fn is_running(&self, verb: &str) -> bool {
+        let word = format!("\0{verb}\0");
+        self.left_running().into_iter().any(|pid| {
+            let command_line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+            command_line.windows(word.len()).any(|part| part == word.as_bytes())
+        })
+    }
+
     pub fn is_hook(&self, command_line: &str) -> bool {
         command_line.split(' ').next() == Some(&self.binary)
     }

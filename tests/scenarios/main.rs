@@ -4,8 +4,10 @@
 
 mod as_root;
 mod blog;
+mod commands;
 mod conf;
 mod crashes;
+mod delivery;
 mod harness;
 mod hooks;
 mod instances;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::render::{Block, View, head_by, tail_by};
+use crate::render::{Block, View, head_by};
 
 /// What goes into an event, counted by [`cost`]: bytes of JSON in both forms together. An event has room for 65,536
 /// bytes (client-server API, "Size limits"), of which the homeserver needs some; what these add up to stays below
@@ -56,7 +56,7 @@ fn facts(view: &View) -> Vec<(&'static str, String)> {
     facts.push(("What", format!("{}: {}", view.what, view.because)));
     facts.push(("Why", format!("{} ({})", head_by(&view.why, VALUE - 50, cost), view.confidence)));
     facts.extend(view.exit.clone().map(|exit| ("How", exit)));
-    facts.push(("Where", format!("{}, supervised by {}", view.host, view.supervisor)));
+    facts.push(("Where", view.place.clone()));
     facts.push(("When", view.stopped.clone()));
     facts.extend(view.uptime.clone().map(|uptime| ("Uptime", uptime)));
     facts.extend(view.runbook.clone().map(|runbook| ("Runbook", runbook)));
@@ -71,8 +71,8 @@ fn blocks(view: &View) -> Vec<(String, String)> {
     let (logs, others): (Vec<&Block>, Vec<&Block>) = view.blocks.iter().partition(|block| block.is_log);
     let share = |all: usize, blocks: &[&Block]| (all / blocks.len().max(1)).saturating_sub(VALUE);
     let (log, other) = (share(LOGS, &logs), share(OTHERS, &others));
-    let logs = logs.iter().map(|block| (clip(&block.title), tail_by(&block.text, log, cost)));
-    let others = others.iter().map(|block| (clip(&block.title), head_by(&block.text, other, cost)));
+    let logs = logs.iter().map(|block| (clip(&block.title), block.cut_by(log, cost)));
+    let others = others.iter().map(|block| (clip(&block.title), block.cut_by(other, cost)));
     logs.chain(others).collect()
 }
 

@@ -6,7 +6,7 @@
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use crate::render::{Block, View, head_by, tail_by};
+use crate::render::{Block, View, head_by};
 
 /// In characters as Slack may count them, see [`cost`]. Slack takes 150 in a header, 3,000 in a text, about 13,200 in
 /// all; what these add up to stays below.
@@ -25,10 +25,10 @@ pub fn payload(view: &View) -> Value {
     let logs: Vec<_> = view.logs().take(6).collect();
     for log in &logs {
         let room = LOG.min(LOGS / logs.len());
-        elements.extend(block(log, &tail_by(&log.text, room, cost)));
+        elements.extend(block(log, &log.cut_by(room, cost)));
     }
     for other in view.blocks.iter().filter(|block| !block.is_log).take(OTHERS.0) {
-        elements.extend(block(other, &head_by(&other.text, OTHERS.1, cost)));
+        elements.extend(block(other, &other.cut_by(OTHERS.1, cost)));
     }
     if !view.notes.is_empty() {
         let notes = view.notes.iter().take(NOTES.0).map(|note| format!("\n{}", clip(note, NOTES.1)));
@@ -71,7 +71,7 @@ fn facts(view: &View) -> Value {
     if let Some(exit) = &view.exit {
         fact("How", exit);
     }
-    fact("Where", &format!("{}, supervised by {}", view.host, view.supervisor));
+    fact("Where", &view.place);
     fact("When", &view.stopped);
     if let Some(uptime) = &view.uptime {
         fact("Uptime", uptime);
