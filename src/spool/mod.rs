@@ -36,6 +36,9 @@ use crate::report::{Report, ReportId, Section};
 /// The largest entry that is read back, in bytes; what the collectors bring together stays far below it.
 const MAX_ENTRY: u64 = 16 * 1024 * 1024;
 
+/// How many entries of one user's are looked at before others' reports are sent: nobody waits for a flood.
+const MOST_TAKEN: usize = 100;
+
 /// A spool's directories.
 #[derive(Clone, Debug)]
 pub struct Spool {
@@ -102,28 +105,37 @@ impl Spool {
     /// Takes over what the hooks of setuid jobs left in their inboxes. A user can put anything there: an entry is taken
     /// only where it is a whole report in a regular file of that user's; the rest is put aside in `corrupt/`.
     ///
-    /// Returns how many were taken.
+    /// Returns how many were taken. Where another deliverer is at it, that is its work.
     pub fn take_over(&self) -> io::Result<usize> {
+        let Some(_lock) = self.lock("inbox\0")? else { return Ok(0) };
         let mut taken = 0;
         for uid in list(&self.dir.join("inbox"))?.iter().filter_map(|name| name.parse::<u32>().ok()) {
-            let inbox = self.inbox(uid);
-            for name in list(&inbox)?.iter().filter(|name| !name.starts_with('.')) {
-                let path = inbox.join(name);
-                match read_report(&path, name, Some(uid)) {
-                    Ok(mut report) => {
-                        report.notes.push(format!("this report was made by user {uid}, as whom the service runs"));
-                        if self.find(&report.id).is_none() {
-                            self.put(&report)?;
-                            taken += 1;
-                        }
-                    }
-                    Err(Unreadable::Gone | Unreadable::Newer(_)) => continue,
-                    Err(Unreadable::Invalid(why)) => self.note_corrupt(&format!("inbox-{uid}-{name}"), &why)?,
-                }
-                // The file is the user's own: what is removed here is only their name for it.
-                let _ = fs::remove_file(&path);
+            // A user can make its own inbox unreadable even to root, by a mount. The others' must not wait for that.
+            let names = list(&self.inbox(uid)).unwrap_or_default();
+            for name in names.iter().filter(|name| !name.starts_with('.')).take(MOST_TAKEN) {
+                taken += usize::from(self.take_one(uid, name)?);
             }
         }
+        Ok(taken)
+    }
+
+    /// Takes over one entry of a user's inbox; whether it was a report.
+    fn take_one(&self, uid: u32, name: &str) -> io::Result<bool> {
+        let path = self.inbox(uid).join(name);
+        let mut taken = false;
+        match read_report(&path, name, Some(uid)) {
+            Ok(mut report) => {
+                report.notes.push(format!("this report was made by user {uid}, as whom the service runs"));
+                taken = self.find(&report.id).is_none();
+                if taken {
+                    self.put(&report)?;
+                }
+            }
+            Err(Unreadable::Gone | Unreadable::Newer(_)) => return Ok(false),
+            Err(Unreadable::Invalid(why)) => self.note_corrupt(&format!("inbox-{uid}-{name}"), &why)?,
+        }
+        // The file is the user's own: what is removed here is only their name for it.
+        let _ = fs::remove_file(&path);
         Ok(taken)
     }
 
