@@ -102,8 +102,8 @@ fn in_words(errno: Errno) -> io::Error {
 /// what he may not write does.
 fn refuse_foreign_link(dir: &Stat, file: &Stat) -> io::Result<()> {
     let group_and_others = Mode::WGRP | Mode::WOTH;
-    let by_others = Mode::from_raw_mode(dir.st_mode).intersects(group_and_others)
-        || (dir.st_uid != 0 && dir.st_uid != file.st_uid);
+    let by_others =
+        Mode::from_raw_mode(dir.st_mode).intersects(group_and_others) || (dir.st_uid != 0 && dir.st_uid != file.st_uid);
     let why = if !by_others {
         return Ok(());
     } else if file.st_nlink > 1 {

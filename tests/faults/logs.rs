@@ -118,7 +118,9 @@ mod as_root {
     use rustix::fs::{OFlags, openat};
     use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-    use super::{CANARY, CWD, FileType, Mode, Path, PathBuf, Status, fs, log_section, machine_with_log, mknodat, refused};
+    use super::{
+        CANARY, CWD, FileType, Mode, Path, PathBuf, Status, fs, log_section, machine_with_log, mknodat, refused,
+    };
     use crate::harness::Harness;
     use crate::namespaces::in_private;
     use crate::victim::{self, UID, crash, is_slow, machine_for_users, section, tell};

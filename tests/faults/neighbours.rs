@@ -120,8 +120,8 @@ fn new_id(number: u64) -> ReportId {
 mod as_root {
     use super::{
         CANARY, CWD, DirBuilderExt, File, FileType, Mode, Neighbourhood, OTHER_UID, Path, PathBuf, Permissions,
-        PermissionsExt, Report, UID, UnixListener, chown, crash, entry, fs, is_slow, lchown, mknodat, new_id, reports_in,
-        symlink, tell, user,
+        PermissionsExt, Report, UID, UnixListener, chown, crash, entry, fs, is_slow, lchown, mknodat, new_id,
+        reports_in, symlink, tell, user,
     };
     use crate::harness::{Harness, names_in};
     use crate::namespaces::in_private;
@@ -269,7 +269,8 @@ mod as_root {
             let fd = std::os::fd::AsRawFd::as_raw_fd(&daemon);
             let options = format!("fd={fd},rootmode=40000,user_id={UID},group_id={UID}");
             let options = std::ffi::CString::new(options).unwrap();
-            rustix::mount::mount("mine", place.inbox(UID), "fuse", rustix::mount::MountFlags::empty(), &*options).unwrap();
+            rustix::mount::mount("mine", place.inbox(UID), "fuse", rustix::mount::MountFlags::empty(), &*options)
+                .unwrap();
             assert!(fs::read_dir(place.inbox(UID)).is_err(), "not even root may look");
             let times = [crash(&place.machine), place.succeeds("deliver")];
             for job in ["web", "other"] {
@@ -284,7 +285,9 @@ mod as_root {
     fn a_user_that_fills_the_run_directory_hides_no_crash() {
         let test = "neighbours::as_root::a_user_that_fills_the_run_directory_hides_no_crash";
         for limit in ["size=256k", "nr_inodes=64"] {
-            let mounts = format!("mount -t tmpfs none /run; mkdir /run/small; mount -t tmpfs -o {limit},mode=755 none /run/small");
+            let mounts = format!(
+                "mount -t tmpfs none /run; mkdir /run/small; mount -t tmpfs -o {limit},mode=755 none /run/small"
+            );
             in_private(test, &["--mount"], &mounts, || {
                 let mut place = Neighbourhood::new();
                 place.machine.run = "/run/small/run".into();

@@ -225,7 +225,8 @@ impl Harness {
         names.into_iter().filter(|name| !name.ends_with("~seen")).collect()
     }
 
-    fn left_running(&self) -> Vec<Pid> {
+    /// The processes that the scenario has started and that still run.
+    pub fn left_running(&self) -> Vec<Pid> {
         let ours = self.dir.path().as_os_str().as_encoded_bytes();
         let pids =
             names_in(Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok().and_then(Pid::from_raw));
