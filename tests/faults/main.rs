@@ -6,6 +6,7 @@
 //! build. With `LASTWORDS_SLOW=1` what is quick by default takes its full length: every point instead of a choice, and
 //! tens of thousands of kills. Each test prints rows for a table: the fault, how often it was tried, what held.
 
+mod answers;
 mod as_root;
 mod disk;
 mod environment;
@@ -13,6 +14,7 @@ mod logs;
 mod machine;
 mod namespaces;
 mod neighbours;
+mod stand_in;
 mod strace;
 mod table;
 mod victim;
@@ -28,3 +30,7 @@ mod process;
 #[expect(dead_code, reason = "the scenarios use more of it")]
 #[path = "../scenarios/upstart.rs"]
 mod upstart;
+// The real servers of the end-to-end tests.
+#[path = "../e2e/servers/mod.rs"]
+#[expect(dead_code, reason = "the end-to-end tests use more of it")]
+mod servers;

@@ -107,7 +107,8 @@ pub fn section<'a>(report: &'a Report, collector: &str) -> &'a Section {
 
 /// Adds a row to the table of faults; the slowest hook is measured, not judged.
 pub fn tell(fault: &str, times: &[Duration]) {
-    let slowest = times.iter().max().map_or_else(|| "-".to_owned(), |slowest| format!("slowest {} ms", slowest.as_millis()));
+    let slowest =
+        times.iter().max().map_or_else(|| "-".to_owned(), |slowest| format!("slowest {} ms", slowest.as_millis()));
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults.table");
     let mut table = OpenOptions::new().create(true).append(true).open(path).unwrap();
     // One write: the tests run side by side.
