@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::thread;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -26,6 +27,8 @@ use crate::spool::{Attempt, Outcome, Place, Spool};
 
 /// How often `--watch` looks.
 const TICK: Duration = Duration::from_secs(2);
+/// How many sinks may hang at once before `--watch` no longer looks.
+const MOST_LOOKS: usize = 16;
 
 #[derive(Debug, Args)]
 pub struct DeliverArgs {
@@ -38,13 +41,51 @@ pub struct DeliverArgs {
 
 pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode> {
     let spool = args.places.spool();
-    loop {
-        spool.create().with_context(|| format!("cannot use the spool {}", args.places.spool.display()))?;
-        let code = until_nothing_is_due(&spool, &args.places, out)?;
-        if !args.watch {
-            return Ok(code);
+    let create = || spool.create().with_context(|| format!("cannot use the spool {}", args.places.spool.display()));
+    create()?;
+    if !args.watch {
+        return until_nothing_is_due(&spool, &args.places, out);
+    }
+    let out = Mutex::new(out);
+    thread::scope(|scope| {
+        // One that waits for a sink that hangs holds this sink's lock alone: the next look goes on with the others.
+        let mut looks = Vec::new();
+        loop {
+            create()?;
+            looks.retain(|look: &ScopedJoinHandle<()>| !look.is_finished());
+            let look = || {
+                let mut out = Shared(&out);
+                if let Err(why) = until_nothing_is_due(&spool, &args.places, &mut out) {
+                    let _ = writeln!(out, "{why:#}");
+                }
+            };
+            if looks.len() < MOST_LOOKS {
+                // Where that fails, the next tick tries again.
+                looks.extend(thread::Builder::new().spawn_scoped(scope, look));
+            }
+            thread::sleep(TICK);
         }
-        thread::sleep(TICK);
+    })
+}
+
+/// What several threads write to, whole lines at a time.
+struct Shared<'a, W>(&'a Mutex<W>);
+
+impl<W: Write> Write for Shared<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(bytes)
+    }
+
+    fn write_fmt(&mut self, line: std::fmt::Arguments<'_>) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write_fmt(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
     }
 }
 
@@ -156,7 +197,7 @@ fn send_all(spool: &Spool, places: &Places, parcels: &[Parcel], out: &mut (impl 
             }
         }
     }
-    let out = std::sync::Mutex::new(out);
+    let out = Mutex::new(out);
     thread::scope(|scope| {
         let senders: Vec<_> = queues
             .iter()

@@ -8,6 +8,7 @@
 
 mod answers;
 mod as_root;
+mod deliverers;
 mod disk;
 mod environment;
 mod logs;
