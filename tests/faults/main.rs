@@ -11,10 +11,13 @@ mod as_root;
 mod deliverers;
 mod disk;
 mod environment;
+mod injection;
 mod logs;
 mod machine;
 mod namespaces;
 mod neighbours;
+mod network;
+mod retries;
 mod stand_in;
 mod strace;
 mod table;
@@ -35,3 +38,5 @@ mod upstart;
 #[path = "../e2e/servers/mod.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use more of it")]
 mod servers;
+#[path = "../e2e/slack_rules.rs"]
+mod slack_rules;
