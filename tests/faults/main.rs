@@ -17,6 +17,7 @@ mod machine;
 mod namespaces;
 mod neighbours;
 mod network;
+mod process_names;
 mod retries;
 mod stand_in;
 mod strace;
