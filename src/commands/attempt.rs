@@ -14,9 +14,10 @@ use clap::Args;
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
 
-use super::Places;
+use super::{Places, ourselves};
 use crate::config;
 use crate::plugin::{self, Command, Run};
+use crate::redact::redact;
 use crate::report::Report;
 use crate::sinks::{SendError, Sink};
 use crate::spool::Attempt;
@@ -41,11 +42,12 @@ struct Task<'a> {
 
 /// Has the try made, and waits for it as long as the sink may take.
 pub fn make(places: &Places, sink: &dyn Sink, report: &Report) -> Attempt {
-    have_made(places, sink, report).unwrap_or_else(|why| Attempt::Retry { after_s: None, why: format!("{why:#}") })
+    have_made(places, sink, report)
+        .unwrap_or_else(|why| Attempt::Retry { after_s: None, why: redact(&format!("{why:#}")).into_owned() })
 }
 
 fn have_made(places: &Places, sink: &dyn Sink, report: &Report) -> Result<Attempt> {
-    let program = env::current_exe().context("cannot find this program")?.into_os_string();
+    let program = ourselves::program().context("cannot find this program")?.into_os_string();
     let words = [program, "attempt".into()].into_iter().chain(places.flags());
     let words = words.map(OsString::into_string).collect::<Result<Vec<_>, _>>();
     let words = words.map_err(|path| anyhow::anyhow!("a directory's name is not UTF-8: {}", path.display()))?;
@@ -88,11 +90,16 @@ pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
     }
     let attempt = match sink {
         None => Attempt::Retry { after_s: None, why: format!("the config has no sink {name} any more") },
-        Some(sink) => match sink.send(&report, &args.places.host()) {
-            Ok(receipt) => Attempt::Sent { receipt },
-            Err(SendError::Retry { after, why }) => Attempt::Retry { after_s: after.map(|it| it.as_secs()), why },
-            Err(SendError::Refused { why }) => Attempt::Refused { why },
-        },
+        Some(sink) => {
+            let redact = |text: String| loaded.redactor.text(&text).into_owned();
+            match sink.send(&report, &args.places.host()) {
+                Ok(receipt) => Attempt::Sent { receipt: redact(receipt) },
+                Err(SendError::Retry { after, why }) => {
+                    Attempt::Retry { after_s: after.map(|it| it.as_secs()), why: redact(why) }
+                }
+                Err(SendError::Refused { why }) => Attempt::Refused { why: redact(why) },
+            }
+        }
     };
     serde_json::to_writer(out, &attempt)?;
     Ok(ExitCode::SUCCESS)

@@ -29,12 +29,14 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
     make(&places.spool, 0o711)?;
     make(&places.spool.join("inbox"), 0o711)?;
     places.spool().create().with_context(|| format!("cannot make {}", places.spool.display()))?;
+    places.spool().refill();
     let _ = writeln!(out, "{} and {} are ready", places.run_dir.display(), places.spool.display());
     for (job, user) in config::users(&places.config) {
         let uid = uid_of(&user, &host).with_context(|| format!("the job {job} names the user {user:?}"))?;
         make(&places.run_dir.join("user"), 0o755)?;
         make(&places.user_dir(uid), 0o755)?;
-        for dir in [places.user_dir(uid).join("markers"), places.spool().inbox(uid)] {
+        let run = places.user_dir(uid);
+        for dir in [run.join("markers"), run.join("inbox"), places.spool().inbox(uid)] {
             make(&dir, 0o700)?;
             give(&dir, uid)?;
         }

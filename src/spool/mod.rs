@@ -7,17 +7,23 @@
 //! | `tmp/ID` | a report that is being written | it is renamed into `new/` |
 //! | `new/ID` | a report that some sink has yet to get | every sink has said its last word |
 //! | `state/ID/` | per sink a ledger; what slow collectors added | the report goes |
+//! | `state/groups/` | what each sink has been told of each group of crashes | nobody asks any more |
 //! | `done/ID` | a report that every sink took: the history | |
 //! | `dead/ID` | a report that some sink will never take | |
 //! | `corrupt/ID…` | what is not a whole report; never sent | somebody looks at it |
 //! | `inbox/UID/` | reports by hooks that run as that user | the deliverer takes them over |
 //! | `lock/` | one lock a sink | |
+//! | `reserve/` | room for when the disk is full: see [`ladder`] | it is needed |
 //!
 //! A report is committed when the file and then its directory are on the disk: file fsync, rename, directory fsync. An
 //! fsync that failed is never tried again on the same file: the kernel may call it clean while the disk has old data.
 
 mod entry;
+mod facts;
+mod groups;
+mod ladder;
 mod ledger;
+mod memory;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -27,17 +33,19 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use facts::Facts;
 pub use ledger::{Attempt, Ledger, Outcome};
+pub use memory::Memory;
 
 use crate::host::open_regular_in_ours;
 use crate::names;
-use crate::report::{Report, ReportId, Section};
+use crate::report::{Report, ReportId, Section, Timestamp};
 
 /// The largest entry that is read back, in bytes; what the collectors bring together stays far below it.
 const MAX_ENTRY: u64 = 16 * 1024 * 1024;
 
-/// How many entries of one user's are looked at before others' reports are sent: nobody waits for a flood.
-const MOST_TAKEN: usize = 100;
+/// How many entries of an inbox are looked at before reports are sent: nobody waits for another's flood.
+const AT_ONCE: usize = 100;
 
 /// A spool's directories.
 #[derive(Clone, Debug)]
@@ -102,40 +110,63 @@ impl Spool {
         commit(&inbox.join(format!(".{name}")), &inbox, name, &entry::encode(report)?)
     }
 
-    /// Takes over what the hooks of setuid jobs left in their inboxes. A user can put anything there: an entry is taken
-    /// only where it is a whole report in a regular file of that user's; the rest is put aside in `corrupt/`.
+    /// Takes over what the hooks of setuid jobs left in their inboxes. What one user does to its inbox (a mount of its own
+    /// keeps even root out) costs no other its reports.
     ///
-    /// Returns how many were taken. Where another deliverer is at it, that is its work.
-    pub fn take_over(&self) -> io::Result<usize> {
-        let Some(_lock) = self.lock("inbox\0")? else { return Ok(0) };
+    /// Returns how many were taken.
+    pub fn take_over(&self, say: impl Fn(&str)) -> io::Result<usize> {
         let mut taken = 0;
         for uid in list(&self.dir.join("inbox"))?.iter().filter_map(|name| name.parse::<u32>().ok()) {
-            // A user can make its own inbox unreadable even to root, by a mount. The others' must not wait for that.
-            let names = list(&self.inbox(uid)).unwrap_or_default();
-            for name in names.iter().filter(|name| !name.starts_with('.')).take(MOST_TAKEN) {
-                taken += usize::from(self.take_one(uid, name)?);
+            match self.take_over_from(&self.inbox(uid), uid) {
+                Ok(reports) => taken += reports,
+                Err(why) => say(&format!("cannot take over what the hooks of user {uid} left: {why}")),
             }
         }
         Ok(taken)
     }
 
-    /// Takes over one entry of a user's inbox; whether it was a report.
-    fn take_one(&self, uid: u32, name: &str) -> io::Result<bool> {
-        let path = self.inbox(uid).join(name);
-        let mut taken = false;
-        match read_report(&path, name, Some(uid)) {
-            Ok(mut report) => {
-                report.notes.push(format!("this report was made by user {uid}, as whom the service runs"));
-                taken = self.find(&report.id).is_none();
-                if taken {
-                    self.put(&report)?;
-                }
-            }
-            Err(Unreadable::Gone | Unreadable::Newer(_)) => return Ok(false),
-            Err(Unreadable::Invalid(why)) => self.note_corrupt(&format!("inbox-{uid}-{name}"), &why)?,
+    /// Takes over the reports in `inbox`, whose hooks ran as user `uid`, and who can put anything there: an entry is
+    /// taken only where it is a whole report in a regular file of that user's; the rest is put aside in `corrupt/`. What
+    /// a hook is still at work on is left to it.
+    ///
+    /// Returns how many were taken. Where another deliverer is at it, that is its work.
+    pub fn take_over_from(&self, inbox: &Path, uid: u32) -> io::Result<usize> {
+        let names = list(inbox)?;
+        if names.is_empty() {
+            return Ok(0);
         }
-        // The file is the user's own: what is removed here is only their name for it.
-        let _ = fs::remove_file(&path);
+        // Two deliverers at one entry would write one draft. No sink's key holds two NULs.
+        let Some(_lock) = self.lock("\0\0inbox")? else { return Ok(0) };
+        let (mut taken, mut looked_at) = (0, 0);
+        for name in names.iter().filter(|name| !name.starts_with('.')) {
+            if looked_at == AT_ONCE {
+                break;
+            }
+            let path = inbox.join(name);
+            let file = open_regular_in_ours(&path);
+            if file.as_ref().is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))) {
+                continue;
+            }
+            match read_report(&path, name, Some(uid)) {
+                Ok(mut report) => {
+                    if uid != rustix::process::geteuid().as_raw() {
+                        report.notes.push(format!("this report was made by user {uid}, as whom the service runs"));
+                        report.user = Some(uid);
+                    }
+                    report.notes.extend(report.level.note());
+                    if self.find(&report.id).is_none() {
+                        self.put(&report)?;
+                        taken += 1;
+                    }
+                    self.remove_name(&report)?;
+                }
+                Err(Unreadable::Gone | Unreadable::Newer(_)) => continue,
+                Err(Unreadable::Invalid(why)) => self.note_corrupt(&format!("inbox-{uid}-{name}"), &why)?,
+            }
+            // The file is the user's own: what is removed here is only their name for it.
+            let _ = fs::remove_file(&path);
+            looked_at += 1;
+        }
         Ok(taken)
     }
 
@@ -163,7 +194,7 @@ impl Spool {
             Err(Unreadable::Gone) => Err(io::ErrorKind::NotFound.into()),
             Err(Unreadable::Newer(why)) => Err(io::Error::new(io::ErrorKind::Unsupported, why)),
             Err(Unreadable::Invalid(why)) => {
-                let aside = self.dir.join("corrupt").join(id.as_str());
+                let aside = self.corrupt_dir().join(id.as_str());
                 fs::rename(&path, &aside)?;
                 Err(io::Error::new(io::ErrorKind::InvalidData, format!("{why}; it is now {}", aside.display())))
             }
@@ -194,14 +225,20 @@ impl Spool {
         self.write_state(id, &ledger_name(sink), ledger)
     }
 
-    /// Moves a report that needs no more sending into the history.
-    pub fn finish(&self, id: &ReportId, place: Place) -> io::Result<()> {
-        let to = self.dir.join(place.name());
-        match fs::rename(self.path(Place::New, id), to.join(id.as_str())) {
-            // Another deliverer was faster.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other.and_then(|()| sync_dir(&to)),
+    /// Moves reports that need no more sending into the history.
+    pub fn finish(&self, ids: &[ReportId], place: Place) -> io::Result<()> {
+        if ids.is_empty() {
+            return Ok(());
         }
+        let to = self.dir.join(place.name());
+        for id in ids {
+            match fs::rename(self.path(Place::New, id), to.join(id.as_str())) {
+                // Another deliverer was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+        }
+        sync_dir(&to)
     }
 
     /// Takes the lock of a sink, so that no other deliverer sends to it; `None` where another holds it. It is free again
@@ -214,6 +251,20 @@ impl Spool {
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// What was put aside because it is no whole report: each with the time when that was done.
+    pub fn corrupt(&self) -> io::Result<Vec<(Timestamp, String)>> {
+        let dir = self.corrupt_dir();
+        let time = |name: &String| {
+            let found = fs::symlink_metadata(dir.join(name)).ok()?;
+            Some(Timestamp::of_unix(u64::try_from(found.ctime()).unwrap_or_default()))
+        };
+        Ok(list(&dir)?.into_iter().filter_map(|name| Some((time(&name)?, name))).collect())
+    }
+
+    pub fn corrupt_dir(&self) -> PathBuf {
+        self.dir.join("corrupt")
     }
 
     fn path(&self, place: Place, id: &ReportId) -> PathBuf {
@@ -232,7 +283,7 @@ impl Spool {
     }
 
     fn note_corrupt(&self, name: &str, why: &str) -> io::Result<()> {
-        let dir = self.dir.join("corrupt");
+        let dir = self.corrupt_dir();
         let name = names::encode(name);
         commit(&self.dir.join("tmp").join(&name), &dir, &name, why.as_bytes())
     }
