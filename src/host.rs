@@ -62,7 +62,7 @@ impl Host {
 /// directory's; the text says which, in words for people.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let name = path.file_name().ok_or_else(|| io::Error::other("this is no file's name"))?;
-    let dir = open_dir(path.parent().unwrap_or(Path::new(""))).map_err(explain)?;
+    let dir = open_dir(path.parent().unwrap_or(Path::new(""))).map_err(in_words)?;
     let file = regular(openat(&dir, name, UNTRUSTED, Mode::empty()))?;
     refuse_foreign_link(&fstat(&dir)?, &fstat(&file)?)?;
     Ok(file)
@@ -82,7 +82,7 @@ const UNTRUSTED: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY).union(OFlags::NOFOLLOW);
 
 fn regular(opened: rustix::io::Result<OwnedFd>) -> io::Result<File> {
-    let file = opened.map_err(explain)?;
+    let file = opened.map_err(in_words)?;
     let kind = FileType::from_raw_mode(fstat(&file)?.st_mode);
     if kind == FileType::RegularFile {
         return Ok(file.into());
@@ -90,7 +90,7 @@ fn regular(opened: rustix::io::Result<OwnedFd>) -> io::Result<File> {
     Err(io::Error::other(format!("not a regular file but {}", file_kind(kind))))
 }
 
-fn explain(errno: Errno) -> io::Error {
+fn in_words(errno: Errno) -> io::Error {
     match errno {
         Errno::LOOP => io::Error::other("a part of the path is a symbolic link: name the real file"),
         Errno::WOULDBLOCK => io::Error::other("another process holds a lease on the file"),

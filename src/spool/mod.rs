@@ -44,6 +44,9 @@ use crate::report::{Report, ReportId, Section, Timestamp};
 /// The largest entry that is read back, in bytes; what the collectors bring together stays far below it.
 const MAX_ENTRY: u64 = 16 * 1024 * 1024;
 
+/// How many entries of an inbox are looked at before reports are sent: nobody waits for another's flood.
+const AT_ONCE: usize = 100;
+
 /// A spool's directories.
 #[derive(Clone, Debug)]
 pub struct Spool {
@@ -107,13 +110,17 @@ impl Spool {
         commit(&inbox.join(format!(".{name}")), &inbox, name, &entry::encode(report)?)
     }
 
-    /// Takes over what the hooks of setuid jobs left in their inboxes.
+    /// Takes over what the hooks of setuid jobs left in their inboxes. What one user does to its inbox (a mount of its own
+    /// keeps even root out) costs no other its reports.
     ///
     /// Returns how many were taken.
-    pub fn take_over(&self) -> io::Result<usize> {
+    pub fn take_over(&self, say: impl Fn(&str)) -> io::Result<usize> {
         let mut taken = 0;
         for uid in list(&self.dir.join("inbox"))?.iter().filter_map(|name| name.parse::<u32>().ok()) {
-            taken += self.take_over_from(&self.inbox(uid), uid)?;
+            match self.take_over_from(&self.inbox(uid), uid) {
+                Ok(reports) => taken += reports,
+                Err(why) => say(&format!("cannot take over what the hooks of user {uid} left: {why}")),
+            }
         }
         Ok(taken)
     }
@@ -122,10 +129,19 @@ impl Spool {
     /// taken only where it is a whole report in a regular file of that user's; the rest is put aside in `corrupt/`. What
     /// a hook is still at work on is left to it.
     ///
-    /// Returns how many were taken.
+    /// Returns how many were taken. Where another deliverer is at it, that is its work.
     pub fn take_over_from(&self, inbox: &Path, uid: u32) -> io::Result<usize> {
-        let mut taken = 0;
-        for name in list(inbox)?.iter().filter(|name| !name.starts_with('.')) {
+        let names = list(inbox)?;
+        if names.is_empty() {
+            return Ok(0);
+        }
+        // Two deliverers at one entry would write one draft. No sink's key holds two NULs.
+        let Some(_lock) = self.lock("\0\0inbox")? else { return Ok(0) };
+        let (mut taken, mut looked_at) = (0, 0);
+        for name in names.iter().filter(|name| !name.starts_with('.')) {
+            if looked_at == AT_ONCE {
+                break;
+            }
             let path = inbox.join(name);
             let file = open_regular_in_ours(&path);
             if file.as_ref().is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))) {
@@ -149,6 +165,7 @@ impl Spool {
             }
             // The file is the user's own: what is removed here is only their name for it.
             let _ = fs::remove_file(&path);
+            looked_at += 1;
         }
         Ok(taken)
     }
