@@ -231,3 +231,6 @@ fn elapsed(at: Option<Timestamp>, now: Timestamp) -> Duration {
         _ => Duration::MAX,
     }
 }
+
+#[cfg(test)]
+mod tests;

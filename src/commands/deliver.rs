@@ -12,8 +12,8 @@ mod waiting;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::thread;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -26,11 +26,14 @@ use crate::host::Host;
 use crate::notice;
 use crate::render::one_line;
 use crate::report::Audience;
+use crate::sinks::exec;
 use crate::spool::{Ledger, Outcome, Place, Spool};
 use waiting::{Item, Items, Pass};
 
 /// How often `--watch` looks.
 const TICK: Duration = Duration::from_secs(2);
+/// How many sinks may hang at once before `--watch` no longer looks.
+const MOST_LOOKS: usize = 16;
 
 #[derive(Debug, Args)]
 pub struct DeliverArgs {
@@ -70,18 +73,45 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
     let places = &args.places;
     let deliverer =
         Deliverer { places, spool: places.spool(), host: places.host(), later: args.later, out: Mutex::new(out) };
-    let mut items = Items::default();
-    loop {
-        // Before the spool is asked for anything: what they saw of the machine vanishes.
-        adopt::orphans(places);
-        deliverer.spool.create().with_context(|| format!("cannot use the spool {}", places.spool.display()))?;
-        deliverer.spool.refill();
-        let code = until_nothing_is_due(&deliverer, &mut items)?;
-        if !args.watch {
-            return Ok(code);
+    if args.watch { watch(&deliverer) } else { look(&deliverer, &mut Items::default()) }
+}
+
+/// Looks at every tick. A look that waits for a sink that hangs holds the lock of this sink alone: the next one goes on
+/// with the others.
+fn watch(deliverer: &Deliverer) -> ! {
+    let idle = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        let mut looks: Vec<ScopedJoinHandle<()>> = Vec::new();
+        loop {
+            looks.retain(|look| !look.is_finished());
+            let one = || {
+                // What the last look has read need not be read again.
+                let mut items: Items = unpoisoned(&idle).pop().unwrap_or_default();
+                if let Err(why) = look(deliverer, &mut items) {
+                    deliverer.say(&format!("{why:#}"));
+                }
+                unpoisoned(&idle).push(items);
+            };
+            if looks.len() < MOST_LOOKS {
+                // Where that fails, the next tick tries again.
+                looks.extend(thread::Builder::new().spawn_scoped(scope, one));
+            }
+            thread::sleep(TICK);
         }
-        thread::sleep(TICK);
-    }
+    })
+}
+
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
+    // Before the spool is asked for anything: what they saw of the machine vanishes.
+    adopt::orphans(deliverer.places);
+    exec::sweep();
+    deliverer.spool.create().with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
+    deliverer.spool.refill();
+    until_nothing_is_due(deliverer, items)
 }
 
 /// Passes over the spool until one of them has done nothing: a report that came while another deliverer held a sink's
@@ -89,7 +119,7 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
 fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     loop {
         let kept = adopt::take_over(&deliverer.spool, deliverer.places, |line| deliverer.say(line))?;
-        let taken = kept + deliverer.spool.take_over().context("cannot take over what setuid jobs left")?;
+        let taken = kept + deliverer.spool.take_over(|line| deliverer.say(line))?;
         let pass = Pass::read(deliverer, items)?;
         let groups = groups::advance(deliverer, &pass)?;
         let tries = send::send(deliverer, &pass, &groups.told_singly)?;

@@ -44,7 +44,7 @@ impl Story {
             Kind::Summary { new, all, instances, .. } => {
                 let what = format!("{service} {}", again(report.verdict, new.count));
                 let times = if new.count > 1 { format!(" ({})", times(new)) } else { String::new() };
-                let mut because = format!("{} that no other message tells of", times_in(new));
+                let mut because = format!("{} since the last message", times_in(new));
                 if let Some(rate) = rate(new) {
                     let _ = write!(because, ", {rate}");
                 }
@@ -66,7 +66,7 @@ impl Story {
                 let times = if all.count > 1 { format!(" ({})", times(all)) } else { String::new() };
                 let mut because = format!("it has been running for {up}");
                 if let Some(new) = new {
-                    let _ = write!(because, "; before that it ended {} that no other message tells of", times_in(new));
+                    let _ = write!(because, "; since the last message it had died {}", times_in(new));
                 }
                 let title = format!("{what}: running for {up}, after {short}{times}");
                 let when = if all.count > 1 { format!("{} to {}", moment(all.first), moment(all.last)) } else { when };
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(subject(&report), "[db1] web keeps crashing: exit code 1 (347 times in 5 min)");
         let text = text(&report);
         for line in [
-            "What     web keeps crashing: 347 times that no other message tells of, 70 a minute; \
+            "What     web keeps crashing: 347 times since the last message, 70 a minute; \
              348 times in all since 2026-11-23 03:00:00 UTC\n",
             "Why      exit code 1 (certain)\n",
             "When     2026-11-23 03:00:01 UTC to 2026-11-23 03:05:00 UTC\n",
@@ -184,7 +184,7 @@ mod tests {
             "[db1] web is up again: running for 10 min, after exit code 1 (348 times in 5 min)"
         );
         report.kind = recovered(Some(Series::one(at("03:05:00"))));
-        assert!(text(&report).contains("running for 10 min; before that it ended once that no other message tells of"));
+        assert!(text(&report).contains("running for 10 min; since the last message it had died once"));
     }
 
     #[test]

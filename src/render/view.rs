@@ -86,6 +86,7 @@ impl View {
         let host = one_line(&report.host, 80);
         let service = one_line(&stop.service(), 80);
         let Story { title, what, because, why, when, colour } = Story::of(report);
+        let is_one = report.kind == Kind::Crash;
         let exit = Some(one_line(&stop.exit.to_string(), 120)).filter(|_| report.kind != Kind::Notice);
         let drill = if report.drill { "DRILL " } else { "" };
         let runbook = report.runbook.as_deref().map(|runbook| one_line(runbook, LINE));
@@ -109,8 +110,8 @@ impl View {
             },
             stopped: when,
             colour,
-            started: stop.started_at.map(moment),
-            uptime: stop.uptime_s.and_then(words),
+            started: stop.started_at.filter(|_| is_one).map(moment),
+            uptime: stop.uptime_s.filter(|_| is_one).and_then(words),
             runbook_is_link: runbook
                 .as_deref()
                 .is_some_and(|runbook| runbook.starts_with("https://") || runbook.starts_with("http://")),

@@ -44,6 +44,9 @@ use crate::report::{Report, ReportId, Section, Timestamp};
 /// The largest entry that is read back, in bytes; what the collectors bring together stays far below it.
 const MAX_ENTRY: u64 = 16 * 1024 * 1024;
 
+/// How many entries of an inbox are looked at before reports are sent: nobody waits for another's flood.
+const AT_ONCE: usize = 100;
+
 /// A spool's directories.
 #[derive(Clone, Debug)]
 pub struct Spool {
@@ -107,13 +110,17 @@ impl Spool {
         commit(&inbox.join(format!(".{name}")), &inbox, name, &entry::encode(report)?)
     }
 
-    /// Takes over what the hooks of setuid jobs left in their inboxes.
+    /// Takes over what the hooks of setuid jobs left in their inboxes. What one user does to its inbox (a mount of its own
+    /// keeps even root out) costs no other its reports.
     ///
     /// Returns how many were taken.
-    pub fn take_over(&self) -> io::Result<usize> {
+    pub fn take_over(&self, say: impl Fn(&str)) -> io::Result<usize> {
         let mut taken = 0;
         for uid in list(&self.dir.join("inbox"))?.iter().filter_map(|name| name.parse::<u32>().ok()) {
-            taken += self.take_over_from(&self.inbox(uid), uid)?;
+            match self.take_over_from(&self.inbox(uid), uid) {
+                Ok(reports) => taken += reports,
+                Err(why) => say(&format!("cannot take over what the hooks of user {uid} left: {why}")),
+            }
         }
         Ok(taken)
     }
@@ -122,10 +129,19 @@ impl Spool {
     /// taken only where it is a whole report in a regular file of that user's; the rest is put aside in `corrupt/`. What
     /// a hook is still at work on is left to it.
     ///
-    /// Returns how many were taken.
+    /// Returns how many were taken. Where another deliverer is at it, that is its work.
     pub fn take_over_from(&self, inbox: &Path, uid: u32) -> io::Result<usize> {
-        let mut taken = 0;
-        for name in list(inbox)?.iter().filter(|name| !name.starts_with('.')) {
+        let names = list(inbox)?;
+        if names.is_empty() {
+            return Ok(0);
+        }
+        // Two deliverers at one entry would write one draft. No sink's key holds two NULs.
+        let Some(_lock) = self.lock("\0\0inbox")? else { return Ok(0) };
+        let (mut taken, mut looked_at) = (0, 0);
+        for name in names.iter().filter(|name| !name.starts_with('.')) {
+            if looked_at == AT_ONCE {
+                break;
+            }
             let path = inbox.join(name);
             let file = open_regular_in_ours(&path);
             if file.as_ref().is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))) {
@@ -144,11 +160,12 @@ impl Spool {
                     }
                     self.remove_name(&report)?;
                 }
-                Err(Unreadable::Gone | Unreadable::Newer(_)) => continue,
+                Err(Unreadable::Gone | Unreadable::Newer(_) | Unreadable::NotNow(_)) => continue,
                 Err(Unreadable::Invalid(why)) => self.note_corrupt(&format!("inbox-{uid}-{name}"), &why)?,
             }
             // The file is the user's own: what is removed here is only their name for it.
             let _ = fs::remove_file(&path);
+            looked_at += 1;
         }
         Ok(taken)
     }
@@ -176,6 +193,7 @@ impl Spool {
             }
             Err(Unreadable::Gone) => Err(io::ErrorKind::NotFound.into()),
             Err(Unreadable::Newer(why)) => Err(io::Error::new(io::ErrorKind::Unsupported, why)),
+            Err(Unreadable::NotNow(error)) => Err(error),
             Err(Unreadable::Invalid(why)) => {
                 let aside = self.corrupt_dir().join(id.as_str());
                 fs::rename(&path, &aside)?;
@@ -313,7 +331,16 @@ enum Unreadable {
     Gone,
     /// A newer lastwords wrote it: it is kept where it is, for a newer one to read.
     Newer(String),
+    /// The machine, not the file, is in the way: it is kept where it is, for another pass.
+    NotNow(io::Error),
     Invalid(String),
+}
+
+/// Whether an error says nothing about the file: out of descriptors or memory, a disk that fails.
+fn may_pass(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::INTR, Errno::STALE];
+    Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
 }
 
 /// Reads an entry, trusting nothing: not its kind, its owner, its size, its form or the id in it.
@@ -331,6 +358,7 @@ fn read_report(path: &Path, name: &str, owner: Option<u32>) -> Result<Report, Un
     };
     let bytes = match read() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unreadable::Gone),
+        Err(error) if may_pass(&error) => return Err(Unreadable::NotNow(error)),
         read => read.map_err(|why| invalid(why.to_string()))?,
     };
     let report = entry::decode(&bytes).map_err(|wrong| match wrong {

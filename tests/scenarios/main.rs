@@ -11,6 +11,8 @@ mod delivery;
 mod harness;
 mod hooks;
 mod instances;
+mod ladder;
+mod ladder_as_root;
 mod lines;
 mod planned_stops;
 mod process;
