@@ -17,5 +17,6 @@ mod lines;
 mod planned_stops;
 mod process;
 mod secrets;
+mod spool;
 mod starts;
 mod upstart;
