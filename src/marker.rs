@@ -31,7 +31,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
-use crate::host::open_regular;
+use crate::host::open_regular_in_ours;
 use crate::names;
 use crate::report::{ReportId, Timestamp};
 
@@ -209,7 +209,7 @@ fn read_json<T: DeserializeOwned>(from: impl Read) -> io::Result<T> {
 }
 
 fn open_own(path: &Path) -> io::Result<File> {
-    let file = open_regular(path)?;
+    let file = open_regular_in_ours(path)?;
     let owner = file.metadata()?.uid();
     if owner == rustix::process::geteuid().as_raw() {
         Ok(file)

@@ -215,7 +215,7 @@ impl fmt::Display for Verdict {
             Self::Planned => "was stopped as planned",
             Self::Crashed => "crashed",
             Self::AbortedStart => "could not start",
-            Self::Unknown => "stopped, planned or not is unknown",
+            Self::Unknown => "ended, perhaps as planned",
         })
     }
 }

@@ -106,6 +106,7 @@ fn spelled_out(facts: Facts, places: &Places) -> Report {
         because: "so the hook judged; what it rested on is lost".into(),
         exit,
         pid: None,
+        failed_start: None,
         evidence: Vec::new(),
     };
     let loaded = config::load(&places.config, &job);

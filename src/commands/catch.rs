@@ -27,7 +27,7 @@ use crate::notice;
 use crate::report::{Evidence, Exit, Level, Report, Supervisor, Verdict};
 use crate::spool::Memory;
 use crate::supervisor::{Account, upstart};
-use crate::verdict::{Judgement, judge};
+use crate::verdict::{Case, Judgement, judge};
 
 /// How long the collectors may take together: the restart waits for them.
 const BUDGET: Duration = Duration::from_millis(200);
@@ -160,7 +160,14 @@ fn judge_stop(
     account.silent_early_stop = call.supervisor == Supervisor::Upstart && has_post_start(&call.job, host);
     let pid = account.death.as_ref().and_then(|death| death.pid);
     let oom = pid.zip(life).and_then(|(pid, records)| oom_kill(pid, records));
-    let judgement = judge(&account, marker, oom.as_ref(), &loaded.job.normal_exit, loaded.job.stop_timeout, now);
+    let judgement = judge(&Case {
+        account: &account,
+        marker,
+        oom: oom.as_ref(),
+        normal: &loaded.job.normal_exit,
+        plan_lasts: loaded.job.stop_timeout,
+        now,
+    });
     (judgement, oom)
 }
 

@@ -23,7 +23,7 @@ use crate::report::{Evidence, Exit, Report, Status};
 use crate::sinks::Sink;
 use crate::spool::Attempt;
 use crate::supervisor::{Account, Death};
-use crate::verdict::judge;
+use crate::verdict::{Case, judge};
 
 /// What the collectors get in a drill, beside what they themselves ask for: nobody waits for a restart.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -109,7 +109,8 @@ fn report(args: &SimulateArgs, call: &Call, loaded: &Loaded, now: Now) -> Report
     let account = Account { death, readable: true, ..Account::default() };
     let marker = Marker::new(host.boot_id(), now);
     // A drill is about what is sent: the exit that the job calls normal is reported here all the same.
-    let judgement = judge(&account, &marker, None, &[], loaded.job.stop_timeout, now);
+    let plan_lasts = loaded.job.stop_timeout;
+    let judgement = judge(&Case { account: &account, marker: &marker, oom: None, normal: &[], plan_lasts, now });
     let mut report = capture::report(call, judgement, None, None, loaded, &host, now);
     report.drill = true;
     let collectors = collectors(args, loaded, &report);

@@ -85,7 +85,10 @@ impl View {
         let what = format!("{service} {}", report.verdict);
         let exit = one_line(&stop.exit.to_string(), 120);
         let why = Some(one_line(&report.cause.line, LINE)).filter(|line| !line.is_empty()).unwrap_or(exit.clone());
-        let title = format!("{what}: {why}");
+        let title = match report.cause.confidence {
+            Confidence::None => format!("{what}, cause unknown"),
+            Confidence::Certain | Confidence::Likely => format!("{what}: {why}"),
+        };
         let drill = if report.drill { "DRILL " } else { "" };
         let runbook = report.runbook.as_deref().map(|runbook| one_line(runbook, LINE));
         Self {

@@ -35,7 +35,7 @@ pub use facts::Facts;
 pub use ledger::{Attempt, Ledger, Outcome};
 pub use memory::Memory;
 
-use crate::host::open_regular;
+use crate::host::open_regular_in_ours;
 use crate::names;
 use crate::report::{Report, ReportId, Section};
 
@@ -125,7 +125,7 @@ impl Spool {
         let mut taken = 0;
         for name in list(inbox)?.iter().filter(|name| !name.starts_with('.')) {
             let path = inbox.join(name);
-            let file = open_regular(&path);
+            let file = open_regular_in_ours(&path);
             if file.as_ref().is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))) {
                 continue;
             }
@@ -297,7 +297,7 @@ enum Unreadable {
 fn read_report(path: &Path, name: &str, owner: Option<u32>) -> Result<Report, Unreadable> {
     let invalid = |why: String| Unreadable::Invalid(format!("{}: {why}", path.display()));
     let read = || -> io::Result<Vec<u8>> {
-        let file = open_regular(path)?;
+        let file = open_regular_in_ours(path)?;
         let found = file.metadata()?;
         if let Some(uid) = owner.filter(|uid| *uid != found.uid()) {
             return Err(io::Error::other(format!("it belongs to user {}, not {uid}", found.uid())));
@@ -322,7 +322,7 @@ fn read_report(path: &Path, name: &str, owner: Option<u32>) -> Result<Report, Un
 }
 
 fn read_state<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match open_regular(path) {
+    match open_regular_in_ours(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         file => {
             let mut bytes = Vec::new();
