@@ -34,6 +34,9 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         Ok(Lock::Held(file)) => Some(file),
         // We were so slow that a deliverer took us for dead.
         Ok(Lock::Others) => return Ok(()),
+        Err(why) if why.raw_os_error().is_some() => {
+            return Err(why).with_context(|| format!("the stop of {} is left to the deliverer", call.job));
+        }
         // It is not what a pre-start made; that must not hide a crash.
         Err(_) => None,
     };
