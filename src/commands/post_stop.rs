@@ -59,7 +59,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
 
 /// Nothing was armed. What the kernel log holds by now is all the same not about the next life.
 fn pass_over(marker: &MarkerFile, host: &Host) -> Result<()> {
-    match kmsg::read_kernel_log(host).ok().and_then(|log| log.last().map(|last| last.seq)) {
+    match kmsg::read_kernel_log(host, u64::MAX).ok().and_then(|log| log.last) {
         Some(sequence) => Ok(marker.see(&Seen { boot_id: host.boot_id(), sequence })?),
         None => Ok(()),
     }
