@@ -60,17 +60,31 @@ impl Host {
 /// Where the file cannot be opened, a part of the path is a symbolic link, or it is no regular file; the text says
 /// which, in words for people.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NOFOLLOW;
-    let file =
-        match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS) {
-            Err(Errno::NOSYS | Errno::PERM) => open_step_by_step(path, flags),
-            other => other,
-        }
-        .map_err(|errno| match errno {
-            Errno::LOOP => io::Error::other("a part of the path is a symbolic link: name the real file"),
-            Errno::WOULDBLOCK => io::Error::other("another process holds a lease on the file"),
-            errno => errno.into(),
-        })?;
+    let no_links = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    regular(match openat2(CWD, path, UNTRUSTED, Mode::empty(), no_links) {
+        Err(Errno::NOSYS | Errno::PERM) => open_step_by_step(path, UNTRUSTED),
+        other => other,
+    })
+}
+
+/// The same for a file in a directory of our own: links on the way there are the administrator's (`/var/run`).
+///
+/// # Errors
+/// As [`open_regular`].
+pub fn open_regular_in_ours(path: &Path) -> io::Result<File> {
+    regular(openat(CWD, path, UNTRUSTED, Mode::empty()))
+}
+
+/// How to open what somebody else may have put there.
+const UNTRUSTED: OFlags =
+    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY).union(OFlags::NOFOLLOW);
+
+fn regular(opened: rustix::io::Result<OwnedFd>) -> io::Result<File> {
+    let file = opened.map_err(|errno| match errno {
+        Errno::LOOP => io::Error::other("a part of the path is a symbolic link: name the real file"),
+        Errno::WOULDBLOCK => io::Error::other("another process holds a lease on the file"),
+        errno => errno.into(),
+    })?;
     let kind = FileType::from_raw_mode(fstat(&file)?.st_mode);
     if kind == FileType::RegularFile {
         return Ok(file.into());

@@ -26,7 +26,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
-use crate::host::open_regular;
+use crate::host::open_regular_in_ours;
 use crate::names;
 use crate::report::Timestamp;
 
@@ -194,7 +194,7 @@ impl MarkerFile {
 }
 
 fn open_of(path: &Path, uid: u32) -> io::Result<File> {
-    let file = open_regular(path)?;
+    let file = open_regular_in_ours(path)?;
     let owner = file.metadata()?.uid();
     if owner == uid {
         Ok(file)

@@ -109,6 +109,7 @@ impl Series {
     }
 
     /// These crashes, and then those.
+    #[must_use]
     pub fn and(self, later: Option<Self>) -> Self {
         let Some(later) = later else { return self };
         Self { count: self.count.saturating_add(later.count), last: later.last, ..self }
@@ -268,7 +269,7 @@ impl fmt::Display for Verdict {
             Self::Planned => "was stopped as planned",
             Self::Crashed => "crashed",
             Self::AbortedStart => "could not start",
-            Self::Unknown => "stopped, planned or not is unknown",
+            Self::Unknown => "ended, perhaps as planned",
         })
     }
 }

@@ -17,6 +17,8 @@ pub struct Judgement {
     pub because: String,
     pub exit: Exit,
     pub pid: Option<u32>,
+    /// Why it never ran, in one line; `None` where it did.
+    pub failed_start: Option<String>,
     pub evidence: Vec<Evidence>,
 }
 
@@ -43,7 +45,7 @@ pub fn judge(case: &Case) -> Judgement {
     // A respawn or a surrender may be all that tells of the death: then it stands there once.
     let beside_death = |evidence: &&Evidence| death.is_none_or(|death| death.evidence != **evidence);
     let evidence = [
-        account.failed_start.as_ref(),
+        account.failed_start.as_ref().map(|failed| &failed.evidence),
         death.map(|death| &death.evidence),
         case.oom,
         account.respawns.as_ref().filter(beside_death),
@@ -51,7 +53,9 @@ pub fn judge(case: &Case) -> Judgement {
         account.planned.as_ref(),
     ];
     let evidence = evidence.into_iter().flatten().cloned().collect();
-    Judgement { verdict, because, exit, pid: death.and_then(|death| death.pid), evidence }
+    let failed_start = account.failed_start.as_ref().filter(|_| verdict == Verdict::AbortedStart);
+    let failed_start = failed_start.map(|failed| failed.why.clone());
+    Judgement { verdict, because, exit, pid: death.and_then(|death| death.pid), failed_start, evidence }
 }
 
 impl Case<'_> {

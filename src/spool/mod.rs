@@ -31,7 +31,7 @@ use serde::de::DeserializeOwned;
 
 pub use ledger::{Attempt, Ledger, Outcome};
 
-use crate::host::open_regular;
+use crate::host::open_regular_in_ours;
 use crate::names;
 use crate::report::{Report, ReportId, Section, Timestamp};
 
@@ -297,7 +297,7 @@ enum Unreadable {
 fn read_report(path: &Path, name: &str, owner: Option<u32>) -> Result<Report, Unreadable> {
     let invalid = |why: String| Unreadable::Invalid(format!("{}: {why}", path.display()));
     let read = || -> io::Result<Vec<u8>> {
-        let file = open_regular(path)?;
+        let file = open_regular_in_ours(path)?;
         let found = file.metadata()?;
         if let Some(uid) = owner.filter(|uid| *uid != found.uid()) {
             return Err(io::Error::other(format!("it belongs to user {}, not {uid}", found.uid())));
@@ -322,7 +322,7 @@ fn read_report(path: &Path, name: &str, owner: Option<u32>) -> Result<Report, Un
 }
 
 fn read_state<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match open_regular(path) {
+    match open_regular_in_ours(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         file => {
             let mut bytes = Vec::new();
