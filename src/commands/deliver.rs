@@ -121,7 +121,7 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         let kept = adopt::take_over(&deliverer.spool, deliverer.places, |line| deliverer.say(line))?;
         let taken = kept + deliverer.spool.take_over(|line| deliverer.say(line))?;
         let pass = Pass::read(deliverer, items)?;
-        let groups = groups::advance(deliverer, &pass)?;
+        let groups = groups::advance(deliverer, &pass);
         let tries = send::send(deliverer, &pass, &groups.told_singly)?;
         let news = finish(deliverer, &pass)? + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
         if taken + groups.changes + tries + news == 0 {
