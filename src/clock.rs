@@ -24,4 +24,9 @@ impl Now {
             monotonic: Duration::from_secs(part(monotonic.tv_sec)) + Duration::from_nanos(part(monotonic.tv_nsec)),
         }
     }
+    /// The moment that this one becomes after a while.
+    pub fn after(self, pause: Duration) -> Self {
+        let wall = self.wall.time().checked_add(pause).map_or(self.wall, Timestamp::new);
+        Self { wall, monotonic: self.monotonic.saturating_add(pause) }
+    }
 }

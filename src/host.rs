@@ -62,24 +62,40 @@ impl Host {
 /// directory's; the text says which, in words for people.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let name = path.file_name().ok_or_else(|| io::Error::other("this is no file's name"))?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NOFOLLOW;
-    let open = || -> rustix::io::Result<(OwnedFd, OwnedFd)> {
-        let dir = open_dir(path.parent().unwrap_or(Path::new("")))?;
-        let file = openat(&dir, name, flags, Mode::empty())?;
-        Ok((dir, file))
-    };
-    let (dir, file) = open().map_err(|errno| match errno {
+    let dir = open_dir(path.parent().unwrap_or(Path::new(""))).map_err(in_words)?;
+    let file = regular(openat(&dir, name, UNTRUSTED, Mode::empty()))?;
+    refuse_foreign_link(&fstat(&dir)?, &fstat(&file)?)?;
+    Ok(file)
+}
+
+/// Opens, for reading, a regular file in a directory of our own: links on the way there are the administrator's
+/// (`/var/run`). Never blocks, and follows no link in the file's own place.
+///
+/// # Errors
+/// Where the file cannot be opened, or is no regular file.
+pub fn open_regular_in_ours(path: &Path) -> io::Result<File> {
+    regular(openat(CWD, path, UNTRUSTED, Mode::empty()))
+}
+
+/// How to open what somebody else may have put there.
+const UNTRUSTED: OFlags =
+    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY).union(OFlags::NOFOLLOW);
+
+fn regular(opened: rustix::io::Result<OwnedFd>) -> io::Result<File> {
+    let file = opened.map_err(in_words)?;
+    let kind = FileType::from_raw_mode(fstat(&file)?.st_mode);
+    if kind == FileType::RegularFile {
+        return Ok(file.into());
+    }
+    Err(io::Error::other(format!("not a regular file but {}", file_kind(kind))))
+}
+
+fn in_words(errno: Errno) -> io::Error {
+    match errno {
         Errno::LOOP => io::Error::other("a part of the path is a symbolic link: name the real file"),
         Errno::WOULDBLOCK => io::Error::other("another process holds a lease on the file"),
         errno => errno.into(),
-    })?;
-    let found = fstat(&file)?;
-    let kind = FileType::from_raw_mode(found.st_mode);
-    if kind != FileType::RegularFile {
-        return Err(io::Error::other(format!("not a regular file but {}", file_kind(kind))));
     }
-    refuse_foreign_link(&fstat(&dir)?, &found)?;
-    Ok(file.into())
 }
 
 /// Refuses a file that may be somebody else's, hard-linked into a directory where others than root and its owner can

@@ -6,7 +6,7 @@
 //! supervisor ─ post-stop ─> marker.take ─> supervisor::account ─> verdict::judge
 //!                           └ crashed? ─> collectors::run ─> spool.put ─> nudge ─> exit 0
 //! deliver (nudged, by a timer, or --watch)
-//!    spool ─> slow collectors ─> sink.send, each in a process of its own ─> ledger ─> history
+//!    spool ─> flood::Thread::decide ─> slow collectors ─> sink.send, each in a process of its own ─> ledger ─> history
 //! ```
 //!
 //! Catching and sending are two programs in one binary, as in every mail system: the first must be quick and cannot
@@ -17,7 +17,7 @@
 //!   nor of the config; `report` knows no one.
 //! - Only [`commands`] touches the clock, the environment and standard output. Below it, time arrives as a parameter.
 //!   Two exceptions say why: secrets may come from the environment, and email waits an hour for one recipient's sake.
-//! - [`supervisor`], [`verdict`], [`cause`], [`render`] and the spool's ledgers do no I/O.
+//! - [`supervisor`], [`verdict`], [`cause`], [`flood`], [`render`] and the spool's ledgers do no I/O.
 //! - What comes from outside (log text, names, config, answers, spool files) is data: it is opened without blocking and
 //!   without following links, read up to a bound, and cleaned before it is shown.
 //! - There is no shell, no index file, no thread that must end, no unsafe code, and no `unwrap` on what came from outside.
@@ -29,6 +29,7 @@ pub mod clock;
 pub mod collectors;
 pub mod commands;
 pub mod config;
+pub mod flood;
 pub mod host;
 pub mod kmsg;
 pub mod limits;
@@ -36,6 +37,7 @@ pub mod marker;
 pub mod names;
 pub mod notice;
 pub mod plugin;
+pub mod redact;
 pub mod render;
 pub mod report;
 pub mod secret;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Parser;
 use lastwords::cli::{self, Cli, Verb};
 use lastwords::commands::{attempt, catch, check, deliver, hook, setup, show, simulate, worker};
+use lastwords::redact::redact;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
         }
     };
     run(&cli).unwrap_or_else(|why| {
-        let _ = writeln!(anstream::stderr(), "{ERROR}error{ERROR:#}: {why:#}");
+        let _ = writeln!(anstream::stderr(), "{ERROR}error{ERROR:#}: {}", redact(&format!("{why:#}")));
         ExitCode::FAILURE
     })
 }

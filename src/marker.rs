@@ -10,7 +10,7 @@
 //! | planned | `NAME`, with `planned` set | pre-stop |
 //! | taken | `NAME~taken-…` | post-stop, by rename: of two hooks only one gets it. See [`Taken`] |
 //! | dealt with | none | post-stop's worker, or whoever finds that it was killed |
-//! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log |
+//! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
 //!
 //! A plan runs out: Upstart's `restart` runs pre-stop and keeps the same process going, and the crash after that must
 //! not be missed. A pre-start that finds its marker still armed takes it too: the last life's post-stop never ran.
@@ -33,7 +33,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
-use crate::host::open_regular;
+use crate::host::open_regular_in_ours;
 use crate::names;
 use crate::report::{ReportId, Timestamp};
 
@@ -132,6 +132,11 @@ impl MarkerFile {
         self.write(&self.name, marker)
     }
 
+    /// What says that the service runs, where user `uid` has armed it.
+    pub fn armed_by(&self, uid: u32) -> io::Result<Option<Marker>> {
+        self.read_of(&self.name, uid)
+    }
+
     /// Says that somebody has asked the service to stop. Does nothing where nothing is armed.
     pub fn plan(&self, now: Now) -> io::Result<()> {
         let Some(marker) = self.read::<Marker>(&self.name)? else { return Ok(()) };
@@ -164,6 +169,11 @@ impl MarkerFile {
         self.read(&self.seen()).ok().flatten()
     }
 
+    /// Sees to it that it is not taken for the next life's.
+    pub fn forget_seen(&self) {
+        let _ = fs::remove_file(self.path(&self.seen()));
+    }
+
     fn seen(&self) -> String {
         format!("{}~seen", self.name)
     }
@@ -174,8 +184,12 @@ impl MarkerFile {
 
     /// Reads a small file of our own; one that is another user's, too long or not ours in form is an error.
     fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
+        self.read_of(name, rustix::process::geteuid().as_raw())
+    }
+
+    fn read_of<T: DeserializeOwned>(&self, name: &str, uid: u32) -> io::Result<Option<T>> {
         let path = self.path(name);
-        let file = match open_own(&path) {
+        let file = match open_of(&path, uid) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
@@ -218,13 +232,13 @@ fn read_json<T: DeserializeOwned>(from: impl Read) -> io::Result<T> {
     serde_json::from_str(&text).map_err(io::Error::from)
 }
 
-fn open_own(path: &Path) -> io::Result<File> {
-    let file = open_regular(path)?;
+fn open_of(path: &Path, uid: u32) -> io::Result<File> {
+    let file = open_regular_in_ours(path)?;
     let owner = file.metadata()?.uid();
-    if owner == rustix::process::geteuid().as_raw() {
+    if owner == uid {
         Ok(file)
     } else {
-        Err(io::Error::other(format!("{} belongs to user {owner}, not to us", path.display())))
+        Err(io::Error::other(format!("{} belongs to user {owner}, not to user {uid}", path.display())))
     }
 }
 

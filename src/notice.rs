@@ -7,14 +7,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::host::Host;
+use crate::redact::redact;
 
 /// `daemon.warning` (RFC 3164, 4.1.1).
 const PRIORITY: u8 = 3 * 8 + 4;
 
-/// Says it in the system's log; where nobody listens there, or does not keep up, in the kernel log; where that may not
+/// Says it, secrets taken out, in the system's log; where nobody listens there, or does not keep up, in the kernel log; where that may not
 /// be written, on standard error. Where nobody listens at all, it is not said.
 pub fn say(host: &Host, text: &str) {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(900).collect();
+    let line: String = redact(text).chars().map(|c| if c.is_control() { ' ' } else { c }).take(900).collect();
     let record = format!("<{PRIORITY}>lastwords[{}]: {line}", std::process::id());
     let _ = to_the_system_log(host, &record)
         .or_else(|_| to_the_kernel_log(host, &record))

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 /// The version of the report's JSON form that this program writes.
@@ -18,6 +19,12 @@ pub struct Report {
     pub format: u32,
     /// The report's name: what every message shows and `lastwords show` takes.
     pub id: ReportId,
+    /// What it tells: of a crash, or of something else.
+    #[serde(default)]
+    pub kind: Kind,
+    /// Whom it is for.
+    #[serde(default)]
+    pub to: Audience,
     /// Made by `--simulate-crash`: nothing died.
     pub drill: bool,
     /// The host's name.
@@ -40,6 +47,9 @@ pub struct Report {
     /// Where the people in charge find out what to do: the job's `runbook`.
     #[serde(default)]
     pub runbook: Option<String>,
+    /// The user whose hook made it, where that was not root's: nobody but root vouches for what it says.
+    #[serde(default)]
+    pub user: Option<u32>,
     /// How safe it was when the hook had done what it could.
     #[serde(default)]
     pub level: Level,
@@ -72,6 +82,82 @@ impl Level {
         };
         Some(note.to_owned())
     }
+}
+
+impl Report {
+    /// When it was made: of a crash, when the service stopped.
+    pub fn made_at(&self) -> Timestamp {
+        match self.kind {
+            Kind::Summary { made_at, .. } | Kind::Recovered { made_at, .. } => made_at,
+            Kind::Crash | Kind::Notice => self.stop.stopped_at,
+        }
+    }
+}
+
+/// What a report tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A service has died.
+    #[default]
+    Crash,
+    /// A service keeps dying of the same cause: stands for the crashes that were not told one by one. The other fields
+    /// are those of the first crash, the sections those of the latest.
+    Summary {
+        /// The crashes that nothing else tells of.
+        new: Series,
+        /// These and those that were told before.
+        all: Series,
+        /// How many of the job's instances that were.
+        instances: usize,
+        made_at: Timestamp,
+    },
+    /// It has been up again for a while.
+    Recovered {
+        /// The crashes that nothing else tells of.
+        new: Option<Series>,
+        all: Series,
+        instances: usize,
+        /// Seconds for which it has been up.
+        up_s: u64,
+        made_at: Timestamp,
+    },
+    /// lastwords speaks about itself: in a sentence (`cause`), and what to know about it (`verdict_because`).
+    Notice,
+}
+
+/// Crashes that are told together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Series {
+    pub count: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
+}
+
+impl Series {
+    /// One crash.
+    pub fn one(at: Timestamp) -> Self {
+        Self { count: 1, first: at, last: at }
+    }
+
+    /// These crashes, and then those.
+    pub fn and(self, later: Option<Self>) -> Self {
+        let Some(later) = later else { return self };
+        Self { count: self.count.saturating_add(later.count), last: later.last, ..self }
+    }
+}
+
+/// For whom a report is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// The job's sinks.
+    #[default]
+    Job,
+    /// This sink alone: others have heard more of it, or less.
+    Only(String),
+    /// All of the machine's sinks and the job's, but not this one.
+    AllBut(String),
 }
 
 /// One end of a supervised service, as its supervisor told it.
@@ -215,7 +301,7 @@ impl fmt::Display for Verdict {
             Self::Planned => "was stopped as planned",
             Self::Crashed => "crashed",
             Self::AbortedStart => "could not start",
-            Self::Unknown => "stopped, planned or not is unknown",
+            Self::Unknown => "ended, perhaps as planned",
         })
     }
 }
@@ -294,6 +380,17 @@ impl ReportId {
         Self(format!("{}-{random:016x}", time.to_ascii_lowercase()))
     }
 
+    /// Names a message that is about `parts`, such that whoever says the same again uses the same name.
+    pub fn derived(time: Timestamp, parts: &[&str]) -> Self {
+        let mut hash = Context::new(&SHA256);
+        for part in parts {
+            hash.update(&part.len().to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let bits = hash.finish().as_ref().iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+        Self::new(time, bits)
+    }
+
     /// Takes a name that came from outside.
     ///
     /// # Errors
@@ -367,6 +464,16 @@ impl Timestamp {
         self.0
     }
 
+    /// How long after `earlier` this is; nothing where it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.duration_since(earlier.0).unwrap_or_default()
+    }
+
+    /// The moment so many seconds after 1970.
+    pub fn of_unix(seconds: u64) -> Self {
+        Self::new(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND)))
+    }
+
     /// Seconds since 1970.
     pub fn unix(self) -> u64 {
         self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
@@ -399,6 +506,8 @@ pub(crate) fn sample() -> Report {
     Report {
         format: FORMAT,
         id: ReportId::new(stopped_at, 0x0123_4567_89ab_cdef),
+        kind: Kind::Crash,
+        to: Audience::Job,
         drill: false,
         host: "db1".into(),
         stop: Stop {
@@ -431,6 +540,7 @@ pub(crate) fn sample() -> Report {
         }],
         notes: Vec::new(),
         runbook: Some("https://wiki.example.com/web".into()),
+        user: None,
         level: Level::Durable,
     }
 }

@@ -11,26 +11,22 @@ use crate::verdict::Judgement;
 
 /// Names the cause that the evidence proves.
 pub fn explain(judgement: &Judgement, oom: Option<&Evidence>) -> Cause {
-    let evidence = judgement.evidence.clone();
     let (line, confidence) = if oom.is_some() {
         ("out of memory: killed by the kernel".to_owned(), Confidence::Certain)
+    } else if let Some(why) = &judgement.failed_start {
+        (why.clone(), Confidence::Certain)
     } else if judgement.exit == Exit::Unknown {
-        let line = evidence.first().map_or_else(
-            || "unknown: nothing tells how it ended".to_owned(),
-            |evidence| format!("unknown: {}", evidence.text),
-        );
-        (line, Confidence::None)
+        ("unknown: nothing tells how it ended".to_owned(), Confidence::None)
     } else {
         (judgement.exit.to_string(), Confidence::Certain)
     };
-    Cause { line, confidence, evidence }
+    Cause { line, confidence, evidence: judgement.evidence.clone() }
 }
 
 /// What makes two crashes the same: the job and the cause. 64 bits of their SHA-256, in hexadecimal digits.
 pub fn fingerprint(stop: &Stop, cause: &Cause) -> String {
-    let kind = if cause.confidence == Confidence::None { "unknown" } else { &cause.line };
     let mut digits = String::new();
-    for byte in &digest(&SHA256, format!("{}\0{kind}", stop.job).as_bytes()).as_ref()[..8] {
+    for byte in &digest(&SHA256, format!("{}\0{}", stop.job, cause.line).as_bytes()).as_ref()[..8] {
         let _ = write!(digits, "{byte:02x}");
     }
     digits

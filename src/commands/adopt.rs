@@ -1,7 +1,6 @@
 //! What hooks left unfinished, because they or their workers were killed or because the disk did not take their reports:
 //! the deliverer finishes it, on every pass.
 
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -72,7 +71,7 @@ fn adopt(taken: &Taken, uid: u32, places: &Places) -> Option<Worker> {
 
 /// Brings into the spool what hooks kept in memory, and spells out what only the names of files say. Returns how many
 /// reports that made. What the disk still does not take stays for the next pass.
-pub fn take_over(spool: &Spool, places: &Places, out: &mut impl Write) -> Result<usize> {
+pub fn take_over(spool: &Spool, places: &Places, say: impl Fn(&str)) -> Result<usize> {
     let mut taken = 0;
     let mut memories = Vec::new();
     for (dir, uid) in places.left_by_hooks() {
@@ -80,7 +79,7 @@ pub fn take_over(spool: &Spool, places: &Places, out: &mut impl Write) -> Result
         match spool.take_over_from(memory.dir(), uid) {
             Ok(reports) => taken += reports,
             Err(why) => {
-                let _ = writeln!(out, "{}: cannot take over what hooks kept in memory: {why}", dir.display());
+                say(&format!("{}: cannot take over what hooks kept in memory: {why}", dir.display()));
             }
         }
         memories.push(memory);
@@ -91,7 +90,7 @@ pub fn take_over(spool: &Spool, places: &Places, out: &mut impl Write) -> Result
             let report = spelled_out(facts, places);
             if spool.find(&report.id).is_none() {
                 if let Err(why) = spool.put(&report) {
-                    let _ = writeln!(out, "{}: cannot write what its name says: {why}", report.id);
+                    say(&format!("{}: cannot write what its name says: {why}", report.id));
                     continue;
                 }
                 taken += 1;
@@ -111,6 +110,7 @@ fn spelled_out(facts: Facts, places: &Places) -> Report {
         because: "so the hook judged; what it rested on is lost".into(),
         exit,
         pid: None,
+        failed_start: None,
         evidence: Vec::new(),
     };
     let loaded = config::load(&places.config, &job);
@@ -122,5 +122,6 @@ fn spelled_out(facts: Facts, places: &Places) -> Report {
         "the disk was so full that only a file's name could be written: all that is left of this crash is in the lines above"
             .into(),
     );
+    loaded.redactor.report(&mut report);
     report
 }

@@ -10,7 +10,7 @@ use crate::collectors::{Collect, Collector};
 use crate::config::Loaded;
 use crate::host::Host;
 use crate::marker::Marker;
-use crate::report::{Evidence, FORMAT, Level, Report, ReportId, Stop, Supervisor};
+use crate::report::{Audience, Evidence, FORMAT, Kind, Level, Report, ReportId, Stop, Supervisor};
 use crate::verdict::Judgement;
 
 /// The report of a stop, still without sections.
@@ -37,6 +37,8 @@ pub fn report(
     Report {
         format: FORMAT,
         id: new_id(now),
+        kind: Kind::Crash,
+        to: Audience::Job,
         drill: false,
         host: host.name(),
         fingerprint: cause::fingerprint(&stop, &cause),
@@ -47,6 +49,7 @@ pub fn report(
         sections: Vec::new(),
         notes: loaded.problems.iter().map(|problem| format!("config: {problem}")).collect(),
         runbook: loaded.job.runbook.clone(),
+        user: None,
         level: Level::Durable,
     }
 }

@@ -27,7 +27,7 @@ use crate::notice;
 use crate::report::{Evidence, Exit, Level, Report, Supervisor, Verdict};
 use crate::spool::Memory;
 use crate::supervisor::{Account, upstart};
-use crate::verdict::{Judgement, judge};
+use crate::verdict::{Case, Judgement, judge};
 
 /// How long the collectors may take together: the restart waits for them.
 const BUDGET: Duration = Duration::from_millis(200);
@@ -94,6 +94,7 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
         worker::ask_for(patience);
     }
     report.sections = runner::run(quick, &report.stop, host, BUDGET + patience);
+    loaded.redactor.report(&mut report);
     commit(report, taken, &memory, places, host)
 }
 
@@ -163,7 +164,14 @@ fn judge_stop(
     account.silent_early_stop = call.supervisor == Supervisor::Upstart && has_post_start(&call.job, host);
     let pid = account.death.as_ref().and_then(|death| death.pid);
     let oom = pid.zip(life).and_then(|(pid, records)| oom_kill(pid, records));
-    let judgement = judge(&account, marker, oom.as_ref(), &loaded.job.normal_exit, loaded.job.stop_timeout, now);
+    let judgement = judge(&Case {
+        account: &account,
+        marker,
+        oom: oom.as_ref(),
+        normal: &loaded.job.normal_exit,
+        plan_lasts: loaded.job.stop_timeout,
+        now,
+    });
     (judgement, oom)
 }
 

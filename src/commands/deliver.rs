@@ -1,230 +1,194 @@
-//! `deliver`: sends what is due. Each sink has its own ledger, its own lock and its own thread, so that one that hangs or
-//! refuses delays no other.
+//! `deliver`: sends what is due.
 //!
-//! Each try is a process of its own ([`super::attempt`]): no library's timeout bounds a try as a whole, a dead name
-//! server included, but a process can be ended.
+//! ```text
+//! new/ ─ groups: which crashes are told by themselves, which are counted, whose summary is due
+//!      ─ send:   what is due goes out; each sink has its own ledger, lock and thread: one that hangs delays no other
+//!      ─ finish: what every sink has said its last word on becomes history
+//! ```
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Write};
+mod groups;
+mod send;
+mod waiting;
+
+use std::io::Write;
 use std::process::ExitCode;
-use std::thread;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{Places, adopt, attempt, capture, check::EX_CONFIG};
+use super::notices::{self, Notice};
+use super::{Places, adopt, check::EX_CONFIG};
 use crate::clock::Now;
-use crate::collectors::runner;
-use crate::config::{self, Loaded, Route};
 use crate::host::Host;
-use crate::render;
-use crate::report::{Report, ReportId, Section};
-use crate::sinks::{Sink, exec};
-use crate::spool::{Attempt, Outcome, Place, Spool};
+use crate::notice;
+use crate::render::one_line;
+use crate::report::Audience;
+use crate::sinks::exec;
+use crate::spool::{Ledger, Outcome, Place, Spool};
+use waiting::{Item, Items, Pass};
 
 /// How often `--watch` looks.
 const TICK: Duration = Duration::from_secs(2);
+/// How many sinks may hang at once before `--watch` no longer looks.
+const MOST_LOOKS: usize = 16;
 
 #[derive(Debug, Args)]
 pub struct DeliverArgs {
     /// Go on for ever, looking every 2 seconds: for machines without a timer
     #[arg(long)]
     watch: bool,
+    /// Do what would be due so much later: for tests
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration, hide = true)]
+    later: Duration,
     #[command(flatten)]
     places: Places,
 }
 
+/// What one run of the deliverer works with.
+struct Deliverer<'a> {
+    places: &'a Places,
+    spool: Spool,
+    host: Host,
+    later: Duration,
+    out: Mutex<&'a mut (dyn Write + Send)>,
+}
+
+impl Deliverer<'_> {
+    fn now(&self) -> Now {
+        Now::read().after(self.later)
+    }
+
+    /// Tells whoever has started the deliverer. Nobody listening is no failure.
+    fn say(&self, line: &str) {
+        if let Ok(mut out) = self.out.lock() {
+            let _ = writeln!(out, "{}", one_line(line, 1000));
+        }
+    }
+}
+
 pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode> {
-    let spool = args.places.spool();
-    loop {
-        // Before the spool is asked for anything: what they saw of the machine vanishes.
-        adopt::orphans(&args.places);
-        exec::sweep();
-        spool.create().with_context(|| format!("cannot use the spool {}", args.places.spool.display()))?;
-        spool.refill();
-        let code = until_nothing_is_due(&spool, &args.places, out)?;
-        if !args.watch {
-            return Ok(code);
-        }
-        thread::sleep(TICK);
-    }
+    let places = &args.places;
+    let deliverer =
+        Deliverer { places, spool: places.spool(), host: places.host(), later: args.later, out: Mutex::new(out) };
+    if args.watch { watch(&deliverer) } else { look(&deliverer, &mut Items::default()) }
 }
 
-/// Passes over the spool until one of them has sent nothing: a report that came while another deliverer held a sink's
-/// lock is seen by that one's next pass.
-fn until_nothing_is_due(spool: &Spool, places: &Places, out: &mut (impl Write + Send)) -> Result<ExitCode> {
-    loop {
-        let kept = adopt::take_over(spool, places, out)?;
-        let taken = kept + spool.take_over().context("cannot take over what setuid jobs left")?;
-        let pass = pass(spool, places, out)?;
-        if taken + pass.tries == 0 {
-            return Ok(if pass.waits_for_config { ExitCode::from(EX_CONFIG) } else { ExitCode::SUCCESS });
-        }
-    }
-}
-
-struct Pass {
-    /// How many tries were made.
-    tries: usize,
-    /// Some reports stay until the config is mended: who else is to get them is not known.
-    waits_for_config: bool,
-}
-
-/// One report on its way.
-struct Parcel {
-    report: Report,
-    loaded: Loaded,
-}
-
-fn pass(spool: &Spool, places: &Places, out: &mut (impl Write + Send)) -> Result<Pass> {
-    let host = places.host();
-    let mut parcels = Vec::new();
-    for id in spool.ids(Place::New).context("cannot list the reports")? {
-        let Some(report) = read(spool, &id, out) else { continue };
-        let loaded = config::load(&places.config, &report.stop.job);
-        match enrich(spool, &report, &loaded, &host) {
-            Ok(Some(sections)) => {
-                let mut report = report;
-                report.sections.extend(sections);
-                parcels.push(Parcel { report, loaded });
-            }
-            // Another deliverer is at it.
-            Ok(None) => {}
-            Err(why) => {
-                let _ = writeln!(out, "{id}: cannot keep what slow collectors found: {why}");
-                parcels.push(Parcel { report, loaded });
-            }
-        }
-    }
-    let tries = send_all(spool, places, &parcels, out)?;
-    for parcel in &parcels {
-        if parcel.loaded.is_broken() {
-            let _ = writeln!(
-                out,
-                "{} waits: the config of {} is broken, and some who are to be told may not be known; `lastwords check` says \
-                 what is wrong",
-                parcel.report.id,
-                render::one_line(&parcel.report.stop.service(), 100)
-            );
-        } else {
-            finish(spool, parcel)?;
-        }
-    }
-    let waits_for_config = parcels.iter().any(|parcel| parcel.loaded.is_broken());
-    Ok(Pass { tries, waits_for_config })
-}
-
-fn read(spool: &Spool, id: &ReportId, out: &mut impl Write) -> Option<Report> {
-    match spool.read(Place::New, id) {
-        Ok(report) => Some(report),
-        // Another deliverer has finished it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => {
-            let _ = writeln!(out, "{id} is not sent: {error}");
-            None
-        }
-    }
-}
-
-/// Runs the collectors that were too slow for the hook, once a report. Returns what is to be added to it; `None` where
-/// another deliverer is doing that now.
-fn enrich(spool: &Spool, report: &Report, loaded: &Loaded, host: &Host) -> io::Result<Option<Vec<Section>>> {
-    if spool.additions(&report.id)?.is_some() {
-        // They were read with the report.
-        return Ok(Some(Vec::new()));
-    }
-    let slow: Vec<_> = capture::collectors(loaded, &report.stop).into_iter().filter(|it| it.runs_later()).collect();
-    if slow.is_empty() {
-        return Ok(Some(Vec::new()));
-    }
-    let Some(_lock) = spool.lock("collectors")? else { return Ok(None) };
-    let budget = slow.iter().map(|it| it.patience()).sum();
-    let sections = runner::run(slow, &report.stop, host, budget);
-    spool.add(&report.id, &sections)?;
-    Ok(Some(sections))
-}
-
-/// Offers every report to its sinks, each sink in a thread of its own, oldest first. Returns how many tries were made.
-fn send_all(spool: &Spool, places: &Places, parcels: &[Parcel], out: &mut (impl Write + Send)) -> Result<usize> {
-    let mut queues: BTreeMap<String, Vec<(&Report, &dyn Sink)>> = BTreeMap::new();
-    for parcel in parcels {
-        for Route { key, sink } in parcel.loaded.routes(&parcel.report.stop.job) {
-            let ledger = spool.ledger(&parcel.report.id, &key)?;
-            // A sink's lock is taken only where there is something to do: see `until_nothing_is_due`.
-            if ledger.is_due(Now::read().wall) {
-                queues.entry(key).or_default().push((&parcel.report, sink));
-            }
-        }
-    }
-    let out = std::sync::Mutex::new(out);
+/// Looks at every tick. A look that waits for a sink that hangs holds the lock of this sink alone: the next one goes on
+/// with the others.
+fn watch(deliverer: &Deliverer) -> ! {
+    let idle = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        let senders: Vec<_> = queues
-            .iter()
-            .map(|(key, queue)| {
-                let out = &out;
-                let send = move || {
-                    send_queue(spool, places, key, queue, |line| {
-                        if let Ok(mut out) = out.lock() {
-                            let _ = writeln!(out, "{line}");
-                        }
-                    })
-                };
-                thread::Builder::new().spawn_scoped(scope, send).context("cannot start a thread")
-            })
-            .collect();
-        let mut tries = 0;
-        for sender in senders {
-            tries += sender?.join().map_err(|_| anyhow::anyhow!("a sender failed"))??;
+        let mut looks: Vec<ScopedJoinHandle<()>> = Vec::new();
+        loop {
+            looks.retain(|look| !look.is_finished());
+            let one = || {
+                // What the last look has read need not be read again.
+                let mut items: Items = unpoisoned(&idle).pop().unwrap_or_default();
+                if let Err(why) = look(deliverer, &mut items) {
+                    deliverer.say(&format!("{why:#}"));
+                }
+                unpoisoned(&idle).push(items);
+            };
+            if looks.len() < MOST_LOOKS {
+                // Where that fails, the next tick tries again.
+                looks.extend(thread::Builder::new().spawn_scoped(scope, one));
+            }
+            thread::sleep(TICK);
         }
-        Ok(tries)
     })
 }
 
-fn send_queue(
-    spool: &Spool,
-    places: &Places,
-    key: &str,
-    queue: &[(&Report, &dyn Sink)],
-    mut say: impl FnMut(String),
-) -> Result<usize> {
-    let Some(_lock): Option<File> = spool.lock(key).with_context(|| format!("cannot lock the sink {key}"))? else {
-        return Ok(0);
-    };
-    let mut tries = 0;
-    for (report, sink) in queue {
-        // Another deliverer may have sent it before we had the lock.
-        let mut ledger = spool.ledger(&report.id, key)?;
-        if !ledger.is_due(Now::read().wall) {
-            continue;
-        }
-        let attempt = attempt::make(places, *sink, report);
-        tries += 1;
-        let sink = sink.name();
-        say(match &attempt {
-            Attempt::Sent { receipt } => format!("{} sent to {sink}: {receipt}", report.id),
-            Attempt::Retry { why, .. } => format!("{} not sent to {sink}, will be tried again: {why}", report.id),
-            Attempt::Refused { why } => format!("{} refused by {sink}: {why}", report.id),
-        });
-        ledger.record(attempt, Now::read().wall, capture::random_fraction());
-        spool
-            .write_ledger(&report.id, key, &ledger)
-            .with_context(|| format!("cannot keep what {sink} did with {}", report.id))?;
-    }
-    Ok(tries)
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Moves a report on once every sink has said its last word.
-fn finish(spool: &Spool, parcel: &Parcel) -> Result<()> {
-    let id = &parcel.report.id;
-    let mut place = Place::Done;
-    for Route { key, .. } in parcel.loaded.routes(&parcel.report.stop.job) {
-        match spool.ledger(id, &key)?.outcome {
-            None => return Ok(()),
-            Some(Outcome::Sent { .. }) => {}
-            Some(Outcome::Refused { .. } | Outcome::GaveUp { .. }) => place = Place::Dead,
+fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
+    // Before the spool is asked for anything: what they saw of the machine vanishes.
+    adopt::orphans(deliverer.places);
+    exec::sweep();
+    deliverer.spool.create().with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
+    deliverer.spool.refill();
+    until_nothing_is_due(deliverer, items)
+}
+
+/// Passes over the spool until one of them has done nothing: a report that came while another deliverer held a sink's
+/// lock is seen by that one's next pass.
+fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
+    loop {
+        let kept = adopt::take_over(&deliverer.spool, deliverer.places, |line| deliverer.say(line))?;
+        let taken = kept + deliverer.spool.take_over(|line| deliverer.say(line))?;
+        let pass = Pass::read(deliverer, items)?;
+        let groups = groups::advance(deliverer, &pass)?;
+        let tries = send::send(deliverer, &pass, &groups.told_singly)?;
+        let news = finish(deliverer, &pass)? + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
+        if taken + groups.changes + tries + news == 0 {
+            return Ok(if pass.waits_for_config() { ExitCode::from(EX_CONFIG) } else { ExitCode::SUCCESS });
         }
     }
-    spool.finish(id, place).with_context(|| format!("cannot move {id} on"))
+}
+
+/// Moves the reports on about which every sink has said its last word. Returns how many notices were made of it.
+fn finish(deliverer: &Deliverer, pass: &Pass) -> Result<usize> {
+    let (mut done, mut dead, mut news) = (Vec::new(), Vec::new(), 0);
+    for item in pass.items() {
+        if pass.config(&item.job).is_broken() {
+            deliverer.say(&format!(
+                "{} waits: the config of {} is broken, and some who are to be told may not be known; `lastwords check` \
+                 says what is wrong",
+                item.id, item.service
+            ));
+            continue;
+        }
+        let mut place = Some(Place::Done);
+        for route in pass.routes(item) {
+            let ledger = deliverer.spool.ledger(&item.id, &route.key)?;
+            match &ledger.outcome {
+                None => place = None,
+                Some(Outcome::Sent { .. } | Outcome::Summarised { .. }) => {}
+                Some(Outcome::Refused { .. } | Outcome::GaveUp { .. }) => {
+                    news += tell_of_failure(deliverer, pass, item, &route.key, &ledger)?;
+                    place = place.map(|_| Place::Dead);
+                }
+            }
+        }
+        match place {
+            Some(Place::Done) => done.push(item.id.clone()),
+            Some(Place::Dead) => dead.push(item.id.clone()),
+            Some(Place::New) | None => {}
+        }
+    }
+    deliverer.spool.finish(&done, Place::Done).context("cannot move reports to done/")?;
+    deliverer.spool.finish(&dead, Place::Dead).context("cannot move reports to dead/")?;
+    Ok(news)
+}
+
+/// Tells the others that a sink has not taken something. Of a notice nobody is told: it might not be taken either.
+fn tell_of_failure(deliverer: &Deliverer, pass: &Pass, item: &Item, key: &str, ledger: &Ledger) -> Result<usize> {
+    let detail = match &ledger.outcome {
+        Some(Outcome::Refused { why }) => format!("it refused it for good: {why}"),
+        Some(Outcome::GaveUp { why }) => format!("it was tried for five days: {why}"),
+        _ => return Ok(0),
+    };
+    if item.is_notice {
+        return Ok(0);
+    }
+    let sink = key.rsplit('\0').next().unwrap_or(key);
+    let notice = Notice {
+        about: &format!("failure\0{key}"),
+        at: ledger.last_try.unwrap_or(deliverer.now().wall),
+        sentence: format!("{sink} has not taken the report {} about {}", item.id, item.service),
+        detail,
+        job: &item.job,
+        to: Audience::AllBut(key.to_owned()),
+    };
+    let nobody = pass.config(&item.job).all_routes(&item.job).iter().all(|route| route.key == key);
+    let line = format!("{}: {}", notice.sentence, notice.detail);
+    let told = notices::tell(&deliverer.spool, &deliverer.host, notice)?;
+    if nobody && told > 0 {
+        notice::say(&deliverer.host, &format!("{line} (no other sink is configured that could tell)"));
+    }
+    Ok(told)
 }

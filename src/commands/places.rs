@@ -82,6 +82,11 @@ impl Places {
         parts
     }
 
+    /// Where the markers are of services whose hooks run as this user; `None` for root.
+    pub fn markers_of(&self, user: Option<u32>) -> PathBuf {
+        user.map_or_else(|| self.markers(), |uid| self.user_dir(uid).join("markers"))
+    }
+
     /// The user as whom this process leaves reports in an inbox; `None` where it commits them itself.
     pub fn inbox_of(&self) -> Option<u32> {
         let uid = geteuid().as_raw();

@@ -16,13 +16,11 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     // Still armed: the last life's post-stop was killed before it could say so, or never ran.
     let missed = matches!(file.take(capture::new_id(now), now, call.circumstances(true)), Ok(Some(_)));
     let boot_id = host.boot_id();
-    let seen = if missed {
-        kmsg::read_kernel_log(host).ok().and_then(|log| log.last().map(|last| last.seq))
-    } else {
-        file.last_seen().filter(|seen| seen.boot_id == boot_id).map(|seen| seen.sequence)
-    };
+    // What the last post-stop has read of the kernel log is not about this life. Where nobody has, all that stands there.
+    let seen = file.last_seen().filter(|seen| seen.boot_id == boot_id && !missed).map(|seen| seen.sequence);
+    let seen = seen.or_else(|| kmsg::read_kernel_log(host).ok()?.last().map(|last| last.seq));
     let marker = Marker { seen, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) };
-    let armed = file.arm(&marker);
+    let armed = file.arm(&marker).map(|()| file.forget_seen());
     if missed {
         nudge::deliver(&args.places);
     }

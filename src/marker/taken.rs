@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::millis;
 use crate::clock::Now;
-use crate::host::open_regular;
+use crate::host::open_regular_in_ours;
 use crate::names;
 use crate::report::{ReportId, Supervisor, Timestamp};
 
@@ -128,7 +128,7 @@ impl Taken {
     /// # Errors
     /// Where it is no file that can be locked.
     pub fn lock(&self) -> io::Result<Lock> {
-        let file = match open_regular(&self.path) {
+        let file = match open_regular_in_ours(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lock::Others),
             file => file?,
         };

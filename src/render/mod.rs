@@ -6,6 +6,7 @@
 
 mod clean;
 mod cut;
+mod story;
 mod view;
 
 use handlebars::{Handlebars, RenderError, handlebars_helper, html_escape, no_escape};

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::clean::{clean, one_line};
 use super::cut::{head, head_by, tail_by};
-use crate::report::{Confidence, Report, Section, Status, Supervisor, Timestamp};
+use super::story::Story;
+use crate::report::{Confidence, Kind, Report, Section, Status, Supervisor, Timestamp};
 
 /// What templates and sinks see of a report. Every string is clean; all but a block's text are one line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -16,12 +17,14 @@ pub struct View {
     /// `web crashed: exit code 1`: the subject for where the host and the drill are said beside it.
     pub title: String,
     pub drill: bool,
+    /// As CSS writes it: red, green where it is up again.
+    pub colour: &'static str,
     pub host: String,
     /// `web`, or `web (a/b)` with an instance.
     pub service: String,
-    /// `web crashed`.
+    /// `web crashed`, `web keeps crashing`, `web is up again`.
     pub what: String,
-    /// What the verdict rests on.
+    /// What the verdict rests on; of many crashes how often and how fast.
     pub because: String,
     /// The cause's one line.
     pub why: String,
@@ -32,7 +35,7 @@ pub struct View {
     pub exit: Option<String>,
     /// Where: the host, and who supervises there.
     pub place: String,
-    /// `2026-11-23 03:00:00 UTC`.
+    /// `2026-11-23 03:00:00 UTC`; of many crashes from when to when.
     pub stopped: String,
     pub started: Option<String>,
     /// `3h 12m`.
@@ -70,7 +73,7 @@ pub struct Block {
 }
 
 /// In characters: no message is longer than a few of these, whatever a report holds.
-const LINE: usize = 500;
+pub const LINE: usize = 500;
 const LOG: usize = 40_000;
 const OTHER: usize = 8_000;
 const BLOCKS: usize = 24;
@@ -82,16 +85,15 @@ impl View {
         let stop = &report.stop;
         let host = one_line(&report.host, 80);
         let service = one_line(&stop.service(), 80);
-        let what = format!("{service} {}", report.verdict);
-        let exit = one_line(&stop.exit.to_string(), 120);
-        let why = Some(one_line(&report.cause.line, LINE)).filter(|line| !line.is_empty()).unwrap_or(exit.clone());
-        let title = format!("{what}: {why}");
+        let Story { title, what, because, why, when, colour } = Story::of(report);
+        let is_one = report.kind == Kind::Crash;
+        let exit = Some(one_line(&stop.exit.to_string(), 120)).filter(|_| report.kind != Kind::Notice);
         let drill = if report.drill { "DRILL " } else { "" };
         let runbook = report.runbook.as_deref().map(|runbook| one_line(runbook, LINE));
         Self {
             subject: head(&format!("{drill}[{host}] {title}"), 200),
             drill: report.drill,
-            because: one_line(&report.verdict_because, LINE),
+            because,
             confidence: match report.cause.confidence {
                 Confidence::Certain => "certain",
                 Confidence::Likely => "likely",
@@ -106,9 +108,10 @@ impl View {
             } else {
                 format!("{host}, supervised by {}", stop.supervisor)
             },
-            stopped: moment(stop.stopped_at),
-            started: stop.started_at.map(moment),
-            uptime: stop.uptime_s.and_then(words),
+            stopped: when,
+            colour,
+            started: stop.started_at.filter(|_| is_one).map(moment),
+            uptime: stop.uptime_s.filter(|_| is_one).and_then(words),
             runbook_is_link: runbook
                 .as_deref()
                 .is_some_and(|runbook| runbook.starts_with("https://") || runbook.starts_with("http://")),
@@ -120,7 +123,7 @@ impl View {
             host,
             service,
             what,
-            exit: Some(exit).filter(|exit| !why.contains(exit)),
+            exit: exit.filter(|exit| !why.contains(exit)),
             why,
             title,
         }
@@ -183,7 +186,7 @@ impl Block {
 }
 
 /// `2026-11-23 03:00:00 UTC`
-fn moment(time: Timestamp) -> String {
+pub fn moment(time: Timestamp) -> String {
     let time = time.to_string();
     let seconds = time.split('.').next().unwrap_or(&time);
     format!("{} UTC", seconds.replace('T', " "))

@@ -150,7 +150,7 @@ impl Sink for Email {
             Way::Smtp(server) => {
                 let to: Vec<_> = self.to.0.iter().map(|person| person.0.email.clone()).collect();
                 // The one question here to the clock: not what is sent depends on it, but for whom it waits.
-                let age = SystemTime::now().duration_since(report.stop.stopped_at.time()).unwrap_or_default();
+                let age = SystemTime::now().duration_since(report.made_at().time()).unwrap_or_default();
                 server.deliver(&letter.from, &to, &letter.wire(), age < PATIENCE)
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::Timestamp;
+use crate::report::{ReportId, Timestamp};
 
 /// The first pause before another try; each one after that is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
@@ -56,6 +56,8 @@ pub enum Outcome {
     Refused { why: String },
     /// It has not taken it in five days.
     GaveUp { why: String },
+    /// It is told of this crash, together with others, by that message.
+    Summarised { r#in: ReportId },
 }
 
 impl Ledger {
@@ -67,6 +69,11 @@ impl Ledger {
         let Some(next) = self.next_try else { return true };
         // No pause is longer than the longest: one that seems so was written before the clock was set back.
         next <= now || next.time().duration_since(now.time()).is_ok_and(|wait| wait > LONGEST_PAUSE)
+    }
+
+    /// The ledger of a crash that the message `id` tells of.
+    pub fn summarised(id: ReportId) -> Self {
+        Self { outcome: Some(Outcome::Summarised { r#in: id }), ..Self::default() }
     }
 
     /// Whether the sink was given this report and took it.

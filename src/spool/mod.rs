@@ -7,6 +7,7 @@
 //! | `tmp/ID` | a report that is being written | it is renamed into `new/` |
 //! | `new/ID` | a report that some sink has yet to get | every sink has said its last word |
 //! | `state/ID/` | per sink a ledger; what slow collectors added | the report goes |
+//! | `state/groups/` | what each sink has been told of each group of crashes | nobody asks any more |
 //! | `done/ID` | a report that every sink took: the history | |
 //! | `dead/ID` | a report that some sink will never take | |
 //! | `corrupt/ID…` | what is not a whole report; never sent | somebody looks at it |
@@ -19,6 +20,7 @@
 
 mod entry;
 mod facts;
+mod groups;
 mod ladder;
 mod ledger;
 mod memory;
@@ -35,12 +37,15 @@ pub use facts::Facts;
 pub use ledger::{Attempt, Ledger, Outcome};
 pub use memory::Memory;
 
-use crate::host::open_regular;
+use crate::host::open_regular_in_ours;
 use crate::names;
-use crate::report::{Report, ReportId, Section};
+use crate::report::{Report, ReportId, Section, Timestamp};
 
 /// The largest entry that is read back, in bytes; what the collectors bring together stays far below it.
 const MAX_ENTRY: u64 = 16 * 1024 * 1024;
+
+/// How many entries of an inbox are looked at before reports are sent: nobody waits for another's flood.
+const AT_ONCE: usize = 100;
 
 /// A spool's directories.
 #[derive(Clone, Debug)]
@@ -105,13 +110,17 @@ impl Spool {
         commit(&inbox.join(format!(".{name}")), &inbox, name, &entry::encode(report)?)
     }
 
-    /// Takes over what the hooks of setuid jobs left in their inboxes.
+    /// Takes over what the hooks of setuid jobs left in their inboxes. What one user does to its inbox (a mount of its own
+    /// keeps even root out) costs no other its reports.
     ///
     /// Returns how many were taken.
-    pub fn take_over(&self) -> io::Result<usize> {
+    pub fn take_over(&self, say: impl Fn(&str)) -> io::Result<usize> {
         let mut taken = 0;
         for uid in list(&self.dir.join("inbox"))?.iter().filter_map(|name| name.parse::<u32>().ok()) {
-            taken += self.take_over_from(&self.inbox(uid), uid)?;
+            match self.take_over_from(&self.inbox(uid), uid) {
+                Ok(reports) => taken += reports,
+                Err(why) => say(&format!("cannot take over what the hooks of user {uid} left: {why}")),
+            }
         }
         Ok(taken)
     }
@@ -120,12 +129,21 @@ impl Spool {
     /// taken only where it is a whole report in a regular file of that user's; the rest is put aside in `corrupt/`. What
     /// a hook is still at work on is left to it.
     ///
-    /// Returns how many were taken.
+    /// Returns how many were taken. Where another deliverer is at it, that is its work.
     pub fn take_over_from(&self, inbox: &Path, uid: u32) -> io::Result<usize> {
-        let mut taken = 0;
-        for name in list(inbox)?.iter().filter(|name| !name.starts_with('.')) {
+        let names = list(inbox)?;
+        if names.is_empty() {
+            return Ok(0);
+        }
+        // Two deliverers at one entry would write one draft. No sink's key holds two NULs.
+        let Some(_lock) = self.lock("\0\0inbox")? else { return Ok(0) };
+        let (mut taken, mut looked_at) = (0, 0);
+        for name in names.iter().filter(|name| !name.starts_with('.')) {
+            if looked_at == AT_ONCE {
+                break;
+            }
             let path = inbox.join(name);
-            let file = open_regular(&path);
+            let file = open_regular_in_ours(&path);
             if file.as_ref().is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))) {
                 continue;
             }
@@ -133,6 +151,7 @@ impl Spool {
                 Ok(mut report) => {
                     if uid != rustix::process::geteuid().as_raw() {
                         report.notes.push(format!("this report was made by user {uid}, as whom the service runs"));
+                        report.user = Some(uid);
                     }
                     report.notes.extend(report.level.note());
                     if self.find(&report.id).is_none() {
@@ -146,6 +165,7 @@ impl Spool {
             }
             // The file is the user's own: what is removed here is only their name for it.
             let _ = fs::remove_file(&path);
+            looked_at += 1;
         }
         Ok(taken)
     }
@@ -175,7 +195,7 @@ impl Spool {
             Err(Unreadable::Newer(why)) => Err(io::Error::new(io::ErrorKind::Unsupported, why)),
             Err(Unreadable::NotNow(error)) => Err(error),
             Err(Unreadable::Invalid(why)) => {
-                let aside = self.dir.join("corrupt").join(id.as_str());
+                let aside = self.corrupt_dir().join(id.as_str());
                 fs::rename(&path, &aside)?;
                 Err(io::Error::new(io::ErrorKind::InvalidData, format!("{why}; it is now {}", aside.display())))
             }
@@ -206,14 +226,20 @@ impl Spool {
         self.write_state(id, &ledger_name(sink), ledger)
     }
 
-    /// Moves a report that needs no more sending into the history.
-    pub fn finish(&self, id: &ReportId, place: Place) -> io::Result<()> {
-        let to = self.dir.join(place.name());
-        match fs::rename(self.path(Place::New, id), to.join(id.as_str())) {
-            // Another deliverer was faster.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other.and_then(|()| sync_dir(&to)),
+    /// Moves reports that need no more sending into the history.
+    pub fn finish(&self, ids: &[ReportId], place: Place) -> io::Result<()> {
+        if ids.is_empty() {
+            return Ok(());
         }
+        let to = self.dir.join(place.name());
+        for id in ids {
+            match fs::rename(self.path(Place::New, id), to.join(id.as_str())) {
+                // Another deliverer was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+        }
+        sync_dir(&to)
     }
 
     /// Takes the lock of a sink, so that no other deliverer sends to it; `None` where another holds it. It is free again
@@ -226,6 +252,20 @@ impl Spool {
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// What was put aside because it is no whole report: each with the time when that was done.
+    pub fn corrupt(&self) -> io::Result<Vec<(Timestamp, String)>> {
+        let dir = self.corrupt_dir();
+        let time = |name: &String| {
+            let found = fs::symlink_metadata(dir.join(name)).ok()?;
+            Some(Timestamp::of_unix(u64::try_from(found.ctime()).unwrap_or_default()))
+        };
+        Ok(list(&dir)?.into_iter().filter_map(|name| Some((time(&name)?, name))).collect())
+    }
+
+    pub fn corrupt_dir(&self) -> PathBuf {
+        self.dir.join("corrupt")
     }
 
     fn path(&self, place: Place, id: &ReportId) -> PathBuf {
@@ -244,7 +284,7 @@ impl Spool {
     }
 
     fn note_corrupt(&self, name: &str, why: &str) -> io::Result<()> {
-        let dir = self.dir.join("corrupt");
+        let dir = self.corrupt_dir();
         let name = names::encode(name);
         commit(&self.dir.join("tmp").join(&name), &dir, &name, why.as_bytes())
     }
@@ -307,7 +347,7 @@ fn may_pass(error: &io::Error) -> bool {
 fn read_report(path: &Path, name: &str, owner: Option<u32>) -> Result<Report, Unreadable> {
     let invalid = |why: String| Unreadable::Invalid(format!("{}: {why}", path.display()));
     let read = || -> io::Result<Vec<u8>> {
-        let file = open_regular(path)?;
+        let file = open_regular_in_ours(path)?;
         let found = file.metadata()?;
         if let Some(uid) = owner.filter(|uid| *uid != found.uid()) {
             return Err(io::Error::other(format!("it belongs to user {}, not {uid}", found.uid())));
@@ -333,7 +373,7 @@ fn read_report(path: &Path, name: &str, owner: Option<u32>) -> Result<Report, Un
 }
 
 fn read_state<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match open_regular(path) {
+    match open_regular_in_ours(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         file => {
             let mut bytes = Vec::new();

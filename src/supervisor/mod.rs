@@ -12,7 +12,7 @@ pub struct Account {
     /// How the main process ended.
     pub death: Option<Death>,
     /// Why the main process never ran.
-    pub failed_start: Option<Evidence>,
+    pub failed_start: Option<FailedStart>,
     /// It starts the service again by itself, so that nobody had asked for the stop.
     pub respawns: Option<Evidence>,
     /// It has given up starting the service again.
@@ -23,6 +23,14 @@ pub struct Account {
     pub silent_early_stop: bool,
     /// Whether the place where it tells of deaths could be read at all.
     pub readable: bool,
+}
+
+/// Why a main process never ran, and where that stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedStart {
+    /// In one line, the same whenever it is the same: without pids.
+    pub why: String,
+    pub evidence: Evidence,
 }
 
 /// How the main process ended, and where that stands.

@@ -12,7 +12,7 @@
 //!
 //! It says nothing, at its default verbosity, of a main process that ends with code 0.
 
-use super::{Account, Death};
+use super::{Account, Death, FailedStart};
 use crate::kmsg::Record;
 use crate::report::{Evidence, Exit};
 
@@ -30,8 +30,8 @@ pub fn account(job: &str, instance: Option<&str>, records: &[Record], plan_since
     let mut account = Account { readable: true, ..Account::default() };
     for record in records {
         let evidence = || Evidence { source: SOURCE.into(), text: record.text.clone() };
-        if record.text.starts_with(&no_main) {
-            account.failed_start = Some(evidence());
+        if let Some(why) = record.text.strip_prefix(&no_main) {
+            account.failed_start = Some(FailedStart { why: format!("main: {why}"), evidence: evidence() });
         }
         // A pre-stop that did not get as far as our hook still says that somebody asked for a stop.
         let pre_stop = record.text.strip_prefix(&ours).and_then(|said| said.strip_prefix("pre-stop process ("));
@@ -43,8 +43,8 @@ pub fn account(job: &str, instance: Option<&str>, records: &[Record], plan_since
         let Some(said) = record.text.strip_prefix(&ours) else { continue };
         if let Some((pid, exit)) = said.strip_prefix("main process (").and_then(parse_end) {
             account.death = Some(Death { exit, pid: Some(pid), evidence: evidence() });
-        } else if said.strip_prefix("pre-start process (").and_then(parse_end).is_some() {
-            account.failed_start = Some(evidence());
+        } else if let Some((_, exit)) = said.strip_prefix("pre-start process (").and_then(parse_end) {
+            account.failed_start = Some(FailedStart { why: format!("pre-start: {exit}"), evidence: evidence() });
         } else if said == "main process ended, respawning" {
             account.respawns = Some(evidence());
         } else if said == "respawning too fast, stopped" {
@@ -128,12 +128,16 @@ mod tests {
 
     #[test]
     fn a_pre_start_that_fails_and_a_main_that_cannot_be_run_are_failed_starts() {
-        for line in [
-            "init: web pre-start process (42) terminated with status 1",
-            "init: Failed to spawn web main process: unable to execute: No such file or directory",
+        for (line, why) in [
+            ("init: web pre-start process (42) terminated with status 1", "pre-start: exit code 1"),
+            (
+                "init: Failed to spawn web main process: unable to execute: No such file or directory",
+                "main: unable to execute: No such file or directory",
+            ),
         ] {
             let account = account("web", None, &kernel_log(&[line]), 0);
-            assert_eq!(account.failed_start.unwrap().text, line);
+            let failed = account.failed_start.unwrap();
+            assert_eq!((failed.why.as_str(), failed.evidence.text.as_str()), (why, line));
             assert_eq!(account.death, None);
         }
     }

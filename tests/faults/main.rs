@@ -6,13 +6,20 @@
 //! build. With `LASTWORDS_SLOW=1` what is quick by default takes its full length: every point instead of a choice, and
 //! tens of thousands of kills. Each test prints rows for a table: the fault, how often it was tried, what held.
 
+mod answers;
 mod as_root;
+mod deliverers;
 mod disk;
 mod environment;
+mod injection;
 mod logs;
 mod machine;
 mod namespaces;
 mod neighbours;
+mod network;
+mod process_names;
+mod retries;
+mod stand_in;
 mod strace;
 mod table;
 mod victim;
@@ -28,3 +35,9 @@ mod process;
 #[expect(dead_code, reason = "the scenarios use more of it")]
 #[path = "../scenarios/upstart.rs"]
 mod upstart;
+// The real servers of the end-to-end tests.
+#[path = "../e2e/servers/mod.rs"]
+#[expect(dead_code, reason = "the end-to-end tests use more of it")]
+mod servers;
+#[path = "../e2e/slack_rules.rs"]
+mod slack_rules;

@@ -1,7 +1,6 @@
 //! Namespaces of one's own, so that mounts and firewalls harm nobody else.
 
 use std::env;
-use std::io::Write;
 use std::process::Command;
 
 /// Set for a test that runs in namespaces of its own.
@@ -20,7 +19,4 @@ pub fn in_private(test: &str, flags: &[&str], setup: &str, scenario: impl FnOnce
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
-    for row in said.lines().filter(|line| line.starts_with("| ")) {
-        let _ = writeln!(std::io::stdout(), "{row}");
-    }
 }

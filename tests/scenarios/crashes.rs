@@ -193,3 +193,24 @@ fn what_the_service_wrote_last_stands_in_the_report_without_any_config() {
         assert!(sections.iter().any(|section| section.text.contains(&words)), "{words}: {sections:#?}");
     }
 }
+
+#[test]
+fn directories_behind_the_administrators_links_are_as_good_as_any() {
+    let mut machine = Harness::new();
+    for (name, place) in [("var-run", &mut machine.run), ("var-spool", &mut machine.spool)] {
+        let real = place.with_file_name(format!("real-{name}"));
+        std::fs::create_dir(&real).unwrap();
+        let link = place.with_file_name(name);
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        *place = link.join("lastwords");
+    }
+    let mut web = machine.job("web", SERVE);
+    web.start();
+    web.stop();
+    assert_eq!(machine.reports(), []);
+    web.start();
+    web.kill_main(Signal::SEGV);
+    web.wait_for(State::Waiting);
+    let report = machine.only_report();
+    assert!(!report.notes.iter().any(|note| note.contains("marker")), "{report:#?}");
+}

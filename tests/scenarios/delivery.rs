@@ -100,7 +100,7 @@ fn a_sink_that_refuses_for_good_is_not_asked_again() {
     wait_for("the report among the dead", || in_place(&machine, "dead") == 1);
     wait_for_the_deliverer(&machine);
     assert!(deliver(&machine).status.success());
-    assert_eq!((told(&machine, "one").len(), told(&machine, "two").len()), (1, 1));
+    assert_eq!((told(&machine, "one").len(), told(&machine, "two").len()), (1, 2), "the other is told of it");
 }
 
 #[test]
@@ -146,10 +146,10 @@ fn a_damaged_report_is_put_aside_and_the_others_are_sent() {
     fs::write(&path, whole.replacen("web", "bew", 1)).unwrap();
     behave(&machine, "one", 0);
     crash(&machine);
-    wait_for("the second report in the history", || in_place(&machine, "done") == 1);
+    wait_for("the second report and a notice in the history", || in_place(&machine, "done") == 2);
     wait_for_the_deliverer(&machine);
     assert_eq!(names_in(&machine.spool.join("corrupt")), [id.as_str()]);
-    assert_eq!(told(&machine, "one").len(), 2, "the first try, and the second report");
+    assert_eq!(told(&machine, "one").len(), 3, "the first try, the second report, and a notice of the damage");
 }
 
 #[test]

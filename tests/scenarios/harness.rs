@@ -126,13 +126,18 @@ impl Harness {
         command
     }
 
-    /// Whether one of our programs is running this verb.
-    pub fn is_running(&self, verb: &str) -> bool {
+    /// Our processes that run this verb.
+    pub fn pids_of(&self, verb: &str) -> Vec<Pid> {
         let word = format!("\0{verb}\0");
-        self.left_running().into_iter().any(|pid| {
+        let runs = |pid: &Pid| {
             let command_line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
             command_line.windows(word.len()).any(|part| part == word.as_bytes())
-        })
+        };
+        self.left_running().into_iter().filter(runs).collect()
+    }
+
+    pub fn is_running(&self, verb: &str) -> bool {
+        !self.pids_of(verb).is_empty()
     }
 
     pub fn is_hook(&self, command_line: &str) -> bool {

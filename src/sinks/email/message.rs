@@ -52,7 +52,7 @@ pub fn write<'a>(from: Option<&Mailbox>, to: impl Iterator<Item = &'a Mailbox>, 
     let message = builder
         // An encoded word (RFC 2047) in a job's name is not ours to be decoded.
         .subject(render::subject(report).replace("=?", "= ?"))
-        .date(report.stop.stopped_at.time())
+        .date(report.made_at().time())
         .message_id(Some(format!("<{}@lastwords.{domain}>", report.id)))
         .references(thread.clone())
         .in_reply_to(thread)

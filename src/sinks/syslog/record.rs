@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 
 use crate::render::{View, one_line};
-use crate::report::{Report, Verdict};
+use crate::report::{Kind, Report, Verdict};
 
 /// How long a record may be, in bytes.
 const MAX: usize = 1024;
@@ -45,7 +45,7 @@ pub fn rfc5424(report: &Report, facility: Facility) -> String {
     let stop = &report.stop;
     let host: String = report.host.chars().filter(char::is_ascii_graphic).take(128).collect();
     let host = if host.is_empty() { "-" } else { &host };
-    let mut record = format!("<{}>1 {} {host} lastwords - ", priority(report, facility), stop.stopped_at);
+    let mut record = format!("<{}>1 {} {host} lastwords - ", priority(report, facility), report.made_at());
     let _ = write!(record, "{} [lastwords@32473", message_id(report));
     let verdict = serde_json::to_value(report.verdict).unwrap_or_default();
     param(&mut record, "report", report.id.as_str(), 32);
@@ -57,6 +57,9 @@ pub fn rfc5424(report: &Report, facility: Facility) -> String {
     param(&mut record, "exit", &stop.exit.to_string(), 64);
     if let Some(seconds) = stop.uptime_s {
         param(&mut record, "uptime", &format!("{seconds:.3}"), 16);
+    }
+    if let Kind::Summary { new, .. } = report.kind {
+        param(&mut record, "count", &new.count.to_string(), 20);
     }
     param(&mut record, "fingerprint", &report.fingerprint, 16);
     param(&mut record, "drill", &report.drill.to_string(), 5);
@@ -73,22 +76,27 @@ pub fn rfc3164(report: &Report, facility: Facility) -> String {
 
 /// Facility and severity (RFC 5424 §6.2.1).
 fn priority(report: &Report, facility: Facility) -> u8 {
-    let severity = match report.verdict {
+    let severity = match (report.kind, report.verdict) {
         _ if report.drill => 5,
-        Verdict::Crashed | Verdict::AbortedStart => 3,
-        Verdict::Unknown => 4,
-        Verdict::Planned => 5,
+        (Kind::Recovered { .. }, _) => 5,
+        (Kind::Notice, _) => 4,
+        (_, Verdict::Crashed | Verdict::AbortedStart) => 3,
+        (_, Verdict::Unknown) => 4,
+        (_, Verdict::Planned) => 5,
     };
     facility as u8 * 8 + severity
 }
 
 fn message_id(report: &Report) -> &'static str {
-    match report.verdict {
+    match (report.kind, report.verdict) {
         _ if report.drill => "DRILL",
-        Verdict::Crashed => "CRASH",
-        Verdict::AbortedStart => "ABORTED-START",
-        Verdict::Planned => "PLANNED-STOP",
-        Verdict::Unknown => "STOP",
+        (Kind::Summary { .. }, _) => "SUMMARY",
+        (Kind::Recovered { .. }, _) => "RECOVERED",
+        (Kind::Notice, _) => "NOTICE",
+        (Kind::Crash, Verdict::Crashed) => "CRASH",
+        (Kind::Crash, Verdict::AbortedStart) => "ABORTED-START",
+        (Kind::Crash, Verdict::Planned) => "PLANNED-STOP",
+        (Kind::Crash, Verdict::Unknown) => "STOP",
     }
 }
 

@@ -1,0 +1,97 @@
+//! What lastwords has to say about itself, through the sinks: as a report of its own kind.
+
+use anyhow::{Context, Result};
+
+use crate::host::Host;
+use crate::report::{
+    Audience, Cause, Confidence, Exit, FORMAT, Kind, Level, Report, ReportId, Stop, Supervisor, Timestamp, Verdict,
+};
+use crate::spool::Spool;
+
+/// As whose job lastwords speaks where none is concerned.
+pub const OURSELVES: &str = "lastwords";
+
+/// A day, in seconds: how often the same is said again.
+const DAY: u64 = 24 * 60 * 60;
+
+/// Something that people should know about lastwords itself.
+pub struct Notice<'a> {
+    /// What it is about: of that there is one notice a day.
+    pub about: &'a str,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened, in one sentence: it stands in the subject.
+    pub sentence: String,
+    /// What else is known: why, and what to do.
+    pub detail: String,
+    /// The job that it concerns, or [`OURSELVES`].
+    pub job: &'a str,
+    pub to: Audience,
+}
+
+/// Puts a notice into the spool, unless that has been done today: however often this is called, and whoever was killed
+/// when. Returns how many notices were made of it: 1 or 0.
+///
+/// # Errors
+/// Where it cannot be put there. Then it may be called again.
+pub fn tell(spool: &Spool, host: &Host, notice: Notice) -> Result<usize> {
+    let report = report(host.name(), notice);
+    if spool.find(&report.id).is_some() {
+        return Ok(0);
+    }
+    spool.put(&report).context("cannot put a notice into the spool")?;
+    Ok(1)
+}
+
+/// Tells of what lies in `corrupt/`.
+pub fn tell_of_corrupt(spool: &Spool, host: &Host) -> Result<usize> {
+    let corrupt = spool.corrupt().context("cannot list corrupt/")?;
+    let Some((at, newest)) = corrupt.iter().max() else { return Ok(0) };
+    let number = corrupt.len();
+    let notice = Notice {
+        about: "corrupt",
+        at: *at,
+        sentence: format!("{newest} is damaged or no report, and was not sent"),
+        detail: format!(
+            "it was put aside in {}; there {} now: look at what that is, then remove it",
+            spool.corrupt_dir().display(),
+            if number == 1 { "is 1 file".to_owned() } else { format!("are {number} files") },
+        ),
+        job: OURSELVES,
+        to: Audience::Job,
+    };
+    tell(spool, host, notice)
+}
+
+fn report(host: String, notice: Notice) -> Report {
+    let Notice { about, at, sentence, detail, job, to } = notice;
+    let day = at.unix() / DAY;
+    let id = ReportId::derived(Timestamp::of_unix(day * DAY), &["notice", about]);
+    Report {
+        format: FORMAT,
+        fingerprint: id.as_str().rsplit('-').next().unwrap_or_default().to_owned(),
+        id,
+        kind: Kind::Notice,
+        to,
+        drill: false,
+        host,
+        stop: Stop {
+            job: job.to_owned(),
+            instance: None,
+            supervisor: Supervisor::Unknown,
+            started_at: None,
+            stopped_at: at,
+            uptime_s: None,
+            pid: None,
+            exit: Exit::Unknown,
+        },
+        verdict: Verdict::Unknown,
+        verdict_because: detail,
+        cause: Cause { line: sentence, confidence: Confidence::Certain, evidence: Vec::new() },
+        sections: Vec::new(),
+        notes: Vec::new(),
+        runbook: None,
+        user: None,
+        level: Level::Durable,
+    }
+}

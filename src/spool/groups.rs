@@ -1,0 +1,66 @@
+//! What each sink has been told of each group of crashes: a file a sink and group, in `state/groups/SINK/GROUP`.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Ledger, Spool, commit, ledger_name, list, read_state};
+use crate::names;
+use crate::report::ReportId;
+
+impl Spool {
+    /// All that is kept, of all sinks and groups. What cannot be understood is passed over.
+    pub fn groups<T: DeserializeOwned>(&self) -> io::Result<Vec<T>> {
+        let root = self.dir.join("state/groups");
+        let mut groups = Vec::new();
+        for sink in list(&root)? {
+            let dir = root.join(sink);
+            let files = list(&dir)?.into_iter().filter(|name| !name.starts_with('.'));
+            groups.extend(files.filter_map(|name| read_state(&dir.join(name)).ok().flatten()));
+        }
+        Ok(groups)
+    }
+
+    /// What is kept of this sink and group; `None` where that is nothing, or cannot be understood: rather a message too
+    /// many than none.
+    pub fn group<T: DeserializeOwned>(&self, sink: &str, group: &str) -> io::Result<Option<T>> {
+        match read_state(&self.groups_of(sink).join(names::encode(group))) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+            other => other,
+        }
+    }
+
+    /// Keeps it. Whoever does this holds the sink's lock.
+    pub fn write_group(&self, sink: &str, group: &str, value: &impl Serialize) -> io::Result<()> {
+        let (dir, name) = (self.groups_of(sink), names::encode(group));
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        commit(&dir.join(format!(".{name}")), &dir, &name, &serde_json::to_vec(value)?)
+    }
+
+    /// Forgets it.
+    pub fn forget_group(&self, sink: &str, group: &str) -> io::Result<()> {
+        match fs::remove_file(self.groups_of(sink).join(names::encode(group))) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Notes in a crash's ledger by which message `sink` is told of it. This is not synced: the group's file, which was
+    /// written before, says so too for as long as the report is in `new/`, and it is noted again from there.
+    pub fn note_summarised(&self, id: &ReportId, sink: &str, message: &ReportId) -> io::Result<()> {
+        let dir = self.state(id);
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        let (name, ledger) = (ledger_name(sink), Ledger::summarised(message.clone()));
+        let draft = dir.join(format!(".{name}"));
+        fs::write(&draft, serde_json::to_vec(&ledger)?)?;
+        fs::rename(draft, dir.join(name))
+    }
+
+    fn groups_of(&self, sink: &str) -> PathBuf {
+        self.dir.join("state/groups").join(names::encode(sink))
+    }
+}
