@@ -68,10 +68,11 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The same for a file in a directory of our own: links on the way there are the administrator's (`/var/run`).
+/// Opens, for reading, a regular file in a directory of our own: links on the way there are the administrator's
+/// (`/var/run`). Never blocks, and follows no link in the file's own place.
 ///
 /// # Errors
-/// As [`open_regular`].
+/// Where the file cannot be opened, or is no regular file.
 pub fn open_regular_in_ours(path: &Path) -> io::Result<File> {
     regular(openat(CWD, path, UNTRUSTED, Mode::empty()))
 }

@@ -27,6 +27,8 @@ use std::time::Duration;
 
 pub use taken::{Circumstances, Lock, Taken};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +59,8 @@ pub struct Marker {
     pub seen: Option<u64>,
 }
 
+/// Between a draft's name and the number of the process that writes it.
+const DRAFT: &str = "~draft";
 /// The longest name that a marker keeps, in bytes: no path is longer.
 const MAX_NAME: usize = 4096;
 /// The largest marker that is read: two names, each byte of them escaped.
@@ -202,7 +206,7 @@ impl MarkerFile {
 
     /// Replaces a file in one step: a reader sees the old one or the new one.
     fn write(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
-        let draft = self.path(&format!("{}~draft{}", self.name, std::process::id()));
+        let draft = self.path(&format!("{}{DRAFT}{}", self.name, std::process::id()));
         // A draft that an earlier process of this number left behind is in the way of O_EXCL.
         let _ = fs::remove_file(&draft);
         let written = OpenOptions::new()
@@ -216,6 +220,17 @@ impl MarkerFile {
             let _ = fs::remove_file(&draft);
         }
         written
+    }
+}
+
+/// Removes the drafts of processes that were killed before they could.
+pub fn sweep(markers: &Path) {
+    let is_gone = |pid: Pid| matches!(test_kill_process(pid), Err(Errno::SRCH));
+    let writer = |path: &Path| Pid::from_raw(path.file_name()?.to_str()?.rsplit_once(DRAFT)?.1.parse().ok()?);
+    for draft in markers.read_dir().into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if writer(&draft).is_some_and(is_gone) {
+            let _ = fs::remove_file(draft);
+        }
     }
 }
 

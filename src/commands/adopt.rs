@@ -8,13 +8,14 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::geteuid;
 
 use super::hook::Call;
 use super::worker::{self, Worker};
 use super::{Places, capture};
 use crate::clock::Now;
 use crate::config;
-use crate::marker::{Circumstances, Lock, Taken};
+use crate::marker::{self, Circumstances, Lock, Taken};
 use crate::report::{Level, Report};
 use crate::spool::{Facts, Memory, Spool};
 use crate::verdict::Judgement;
@@ -32,7 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub fn orphans(places: &Places) {
     let mut workers = Vec::new();
     for (dir, uid) in places.left_by_hooks() {
-        let found = taken_in(&dir.join("markers"));
+        let markers = dir.join("markers");
+        if uid == geteuid().as_raw() {
+            marker::sweep(&markers);
+        }
+        let found = taken_in(&markers);
         workers.extend(found.iter().filter_map(|taken| adopt(taken, uid, places)).take(AT_ONCE));
     }
     let until = Now::read().monotonic + PATIENCE;

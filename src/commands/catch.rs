@@ -102,8 +102,11 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
 fn armed(file: Option<File>, boot_id: &str, now: Now, notes: &mut Vec<String>) -> Option<Marker> {
     let marker = file.context("it is no regular file").and_then(|file| Ok(Marker::read(file)?));
     match marker {
-        // What an earlier boot armed ended with that boot.
-        Ok(marker) => (marker.boot_id == boot_id).then_some(marker),
+        // What an earlier boot armed ended with that boot. Where one of the two is not known, that proves nothing.
+        Ok(marker) => {
+            let is_of_this_boot = marker.boot_id == boot_id || marker.boot_id.is_empty() || boot_id.is_empty();
+            is_of_this_boot.then_some(marker)
+        }
         Err(why) => {
             // Whoever damaged it must not hide a crash by that.
             notes.push(format!(

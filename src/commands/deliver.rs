@@ -26,6 +26,7 @@ use crate::host::Host;
 use crate::notice;
 use crate::render::one_line;
 use crate::report::Audience;
+use crate::sinks::exec;
 use crate::spool::{Ledger, Outcome, Place, Spool};
 use waiting::{Item, Items, Pass};
 
@@ -107,6 +108,7 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     // Before the spool is asked for anything: what they saw of the machine vanishes.
     adopt::orphans(deliverer.places);
+    exec::sweep();
     deliverer.spool.create().with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
     deliverer.spool.refill();
     until_nothing_is_due(deliverer, items)

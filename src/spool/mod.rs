@@ -160,7 +160,7 @@ impl Spool {
                     }
                     self.remove_name(&report)?;
                 }
-                Err(Unreadable::Gone | Unreadable::Newer(_)) => continue,
+                Err(Unreadable::Gone | Unreadable::Newer(_) | Unreadable::NotNow(_)) => continue,
                 Err(Unreadable::Invalid(why)) => self.note_corrupt(&format!("inbox-{uid}-{name}"), &why)?,
             }
             // The file is the user's own: what is removed here is only their name for it.
@@ -193,6 +193,7 @@ impl Spool {
             }
             Err(Unreadable::Gone) => Err(io::ErrorKind::NotFound.into()),
             Err(Unreadable::Newer(why)) => Err(io::Error::new(io::ErrorKind::Unsupported, why)),
+            Err(Unreadable::NotNow(error)) => Err(error),
             Err(Unreadable::Invalid(why)) => {
                 let aside = self.corrupt_dir().join(id.as_str());
                 fs::rename(&path, &aside)?;
@@ -330,7 +331,16 @@ enum Unreadable {
     Gone,
     /// A newer lastwords wrote it: it is kept where it is, for a newer one to read.
     Newer(String),
+    /// The machine, not the file, is in the way: it is kept where it is, for another pass.
+    NotNow(io::Error),
     Invalid(String),
+}
+
+/// Whether an error says nothing about the file: out of descriptors or memory, a disk that fails.
+fn may_pass(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::INTR, Errno::STALE];
+    Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
 }
 
 /// Reads an entry, trusting nothing: not its kind, its owner, its size, its form or the id in it.
@@ -348,6 +358,7 @@ fn read_report(path: &Path, name: &str, owner: Option<u32>) -> Result<Report, Un
     };
     let bytes = match read() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unreadable::Gone),
+        Err(error) if may_pass(&error) => return Err(Unreadable::NotNow(error)),
         read => read.map_err(|why| invalid(why.to_string()))?,
     };
     let report = entry::decode(&bytes).map_err(|wrong| match wrong {

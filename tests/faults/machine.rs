@@ -7,10 +7,11 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use lastwords::report::Report;
 
-use crate::harness::{self, Harness, names_in, reports_in, wait_for};
+use crate::harness::{self, Harness, names_in, reports_in};
 use crate::strace::{self, Fault, Point, STRACE};
 
 /// The sink: it says yes by a line in a file.
@@ -18,6 +19,13 @@ const SINK: &str = r#"#!/bin/sh
 line=$(sed -n 's/^  "id": "\(.*\)",$/\1/p; s/^    "job": "\(.*\)",$/\1/p' "$LASTWORDS_REPORT_DIR/report.json" | tr '\n' ' ')
 echo "$line" >>FILE
 "#;
+
+/// The binary under what is mounted over it. Run from here it takes itself for the file that the wrapper covers, and that
+/// is what it starts when it starts itself.
+pub const BINARY: &str = "/proc/self/fd/9";
+
+/// How long all that goes on in the background may take together: a thousand messages, on a busy machine.
+const BACKGROUND: Duration = Duration::from_mins(15);
 
 pub struct Machine {
     pub harness: Harness,
@@ -67,9 +75,7 @@ impl Machine {
         write_program(&sink, &SINK.replace("FILE", machine.path("sunk").to_str().expect("plain")));
         let config = format!("[[sink.exec]]\nname = \"told\"\ncommand = [\"{}\"]\n", sink.display());
         fs::write(machine.harness.config.join("lastwords.toml"), config).expect("a config");
-        for name in ["real", "lastwords"] {
-            fs::write(machine.path(name), "").expect("a place to mount on");
-        }
+        fs::write(machine.path("lastwords"), "").expect("a place to mount on");
         machine
     }
 
@@ -134,22 +140,21 @@ impl Machine {
             (None, Some(verb)) => Some((verb, strace::watch(&log))),
             (None, None) => None,
         };
-        let real = self.path("real").display().to_string();
         wrapper += "case $1 in\n";
         match victim {
             Some(("post-stop", arguments)) => tracer = format!("{STRACE} {}", arguments.join(" ")),
             // The tracer is not to stand between the process and its parent.
             Some((verb, arguments)) => {
-                let _ = writeln!(wrapper, "{verb}) exec {STRACE} -D {} {real} \"$@\" ;;", arguments.join(" "));
+                let _ = writeln!(wrapper, "{verb}) exec {STRACE} -D {} {BINARY} \"$@\" ;;", arguments.join(" "));
             }
             None => {}
         }
         if stage.asleep {
             wrapper += "deliver) exit 0 ;;\n";
         }
-        let _ = write!(wrapper, "esac\nexec {real} \"$@\"\n");
+        let _ = write!(wrapper, "esac\nexec {BINARY} \"$@\"\n");
         let status = self.in_disguise(&wrapper, &tracer, "post-stop", job).status().expect("post-stop");
-        let taken = !names_in(&self.harness.run.join("markers")).iter().any(|name| name == job);
+        let taken = self.is_taken(job);
         let suffered = stage.suffer.as_ref().is_some_and(|suffer| {
             // The tracer of a process in the background ends, and writes, after it.
             suffer.verb == "post-stop" || {
@@ -161,14 +166,23 @@ impl Machine {
         Ended { status, suffered, taken }
     }
 
+    /// Whether a hook has taken the job's marker.
+    pub fn is_taken(&self, job: &str) -> bool {
+        !self.harness.run.join("markers").join(job).exists()
+    }
+
+    /// What hooks left for the deliverer to finish, in the run directory: taken markers, reports in memory.
+    pub fn unfinished(&self) -> Vec<String> {
+        let taken = names_in(&self.harness.run.join("markers")).into_iter().filter(|name| name.contains("~taken"));
+        taken.chain(names_in(&self.harness.run.join("inbox"))).collect()
+    }
+
     /// One of our verbs, in a mount namespace where `wrapper` runs in place of whatever it starts of us.
     pub fn in_disguise(&self, wrapper: &str, tracer: &str, verb: &str, job: &str) -> Command {
         write_program(&self.path("wrapper"), wrapper);
         let mounts = format!(
-            "mount --bind {bin} {real}\nmount --bind {bin} {own}\nexec 9<{own}\nmount --bind {wrapper} {own}\n\
-             exec {tracer} /proc/self/fd/9 \"$@\"",
+            "mount --bind {bin} {own}\nexec 9<{own}\nmount --bind {wrapper} {own}\nexec {tracer} {BINARY} \"$@\"",
             bin = fs::canonicalize(harness::binary()).expect("the binary").display(),
-            real = self.path("real").display(),
             own = self.path("lastwords").display(),
             wrapper = self.path("wrapper").display(),
         );
@@ -191,11 +205,14 @@ impl Machine {
 
     /// Waits until nothing of ours runs any more.
     pub fn settle(&self) {
+        let began = Instant::now();
         let mut quiet_looks = 0;
-        wait_for("the end of what runs in the background", || {
-            quiet_looks = if self.harness.left_running().is_empty() { quiet_looks + 1 } else { 0 };
-            quiet_looks == 2
-        });
+        while quiet_looks < 2 {
+            let left = self.harness.left_running();
+            quiet_looks = if left.is_empty() { quiet_looks + 1 } else { 0 };
+            assert!(began.elapsed() < BACKGROUND, "still running: {left:?}");
+            std::thread::sleep(Duration::from_millis(3));
+        }
     }
 
     /// A pass of the deliverer.
@@ -207,11 +224,16 @@ impl Machine {
 
     /// Passes of the deliverer until nothing waits any more: a try that came to nothing is made again after ten seconds.
     pub fn deliver_all(&self) {
-        wait_for("the delivery of all", || {
+        let began = Instant::now();
+        loop {
             assert!(self.deliver().success());
             self.settle();
-            names_in(&self.harness.spool.join("new")).is_empty()
-        });
+            if names_in(&self.harness.spool.join("new")).is_empty() {
+                break;
+            }
+            assert!(began.elapsed() < BACKGROUND, "not all is delivered");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// All reports in the spool, those delivered included.
