@@ -129,7 +129,15 @@ impl MarkerFile {
     /// Says that the service is about to run.
     pub fn arm(&self, marker: &Marker) -> io::Result<()> {
         self.create_dir()?;
-        self.write(&self.name, marker)
+        self.write(&self.name, marker).or_else(|why| self.arm_bare().map_err(|_| why))
+    }
+
+    /// Arms without a word: anybody can fill `/run`, and must not hide a crash by that. A file with nothing in it takes no
+    /// room; where there is none for another file either, one from the last life will do.
+    fn arm_bare(&self) -> io::Result<()> {
+        let path = self.path(&self.name);
+        let create = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map(drop);
+        create.or_else(|_| fs::rename(self.path(&self.seen()), path))
     }
 
     /// What says that the service runs, where user `uid` has armed it.

@@ -59,7 +59,7 @@ pub fn user(uid: u32) -> Command {
     command
 }
 
-/// Runs a hook to its end; says how long that took. It has to end, with 0, in silence.
+/// Runs a hook to its end; says how long that took. It has to end, with 0.
 pub fn run(mut hook: Command) -> Duration {
     let began = Instant::now();
     let mut child = hook.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -72,7 +72,7 @@ pub fn run(mut hook: Command) -> Duration {
     }
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{hook:?}: {output:?}");
-    assert!(output.stdout.is_empty() && output.stderr.is_empty(), "a hook writes into nobody's log: {output:?}");
+    assert!(output.stdout.is_empty(), "a hook writes into nobody's log: {output:?}");
     took
 }
 
