@@ -222,7 +222,6 @@ fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, h
     }
     report.level = Level::Durable;
     let kept = match places.inbox_of() {
-        // Only root's deliverer may send, and it looks there by itself.
         Some(uid) => spool.put_into_inbox(uid, &report).map(|()| Level::Durable),
         // Who was at it before us may have got further than we know.
         None if spool.find(&report.id).is_some() => Ok(Level::Durable),
@@ -237,9 +236,7 @@ fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, h
         }
         (Ok(_), _) => {
             memory.remove(&report.id);
-            if places.inbox_of().is_none() {
-                nudge::deliver(places);
-            }
+            nudge::deliver(places);
         }
         (Err(why), Ok(_)) => {
             notice::say(host, &format!("{service}: its report {} is kept in memory only: {why}", report.id));
