@@ -296,6 +296,8 @@ fn wrong_answers_are_tried_again_in_time_and_delay_nobody() {
     assert!(tried["smtp-starttls-stripped"].last_error.as_ref().is_some_and(|why| why.contains("STARTTLS")));
     assert!(!stripped.heard().concat().contains("MAIL"), "nothing was sent: {:?}", stripped.heard());
     assert_eq!(target.heard(), [""; 0], "no redirect is followed");
+    tell("server: smtp-starttls-stripped", &[]);
+    tell("server: a program that hangs", &[]);
     assert_well_before_hung(&tried, &["http-well", "smtp-well", "exec-well"], &["smtp-silent"]);
     tell(&format!("servers: {} at once; all tried", names.len()), &[took]);
 }
