@@ -76,6 +76,7 @@ pub fn take_over(spool: &Spool, places: &Places, say: impl Fn(&str)) -> Result<u
     let mut memories = Vec::new();
     for (dir, uid) in places.left_by_hooks() {
         let memory = Memory::new(dir.join("inbox"));
+        memory.sweep();
         match spool.take_over_from(memory.dir(), uid) {
             Ok(reports) => taken += reports,
             Err(why) => {
