@@ -74,24 +74,26 @@ impl Memory {
 mod tests {
     use super::*;
     use crate::report::sample;
-    use crate::spool::{Place, Spool};
+    use crate::spool::{Place, Spool, TakeOver};
 
     #[test]
     fn what_a_hook_is_at_work_on_is_left_to_it_and_taken_over_once_it_is_gone() {
         let dir = tempfile::tempdir().unwrap();
         let (spool, memory) = (Spool::new(dir.path().join("spool")), Memory::new(dir.path().join("inbox")));
         spool.create().unwrap();
+        let how = TakeOver { redact: &|_| {}, monotonic: std::time::Duration::ZERO, say: &|_| {} };
         let uid = rustix::process::geteuid().as_raw();
+        let take_over = |spool: &Spool| spool.take_over_from(memory.dir(), uid, &how);
         let report = sample();
         let at_work = memory.put(&report).unwrap();
-        assert_eq!(spool.take_over_from(memory.dir(), uid).unwrap(), 0);
+        assert_eq!(take_over(&spool).unwrap(), 0);
         drop(at_work);
-        assert_eq!(spool.take_over_from(memory.dir(), uid).unwrap(), 1);
+        assert_eq!(take_over(&spool).unwrap(), 1);
         assert!(!memory.holds(&report.id) && spool.find(&report.id) == Some(Place::New));
 
         // Killed between the two: it is there already.
         memory.put(&report).unwrap();
-        assert_eq!(spool.take_over_from(memory.dir(), uid).unwrap(), 0);
+        assert_eq!(take_over(&spool).unwrap(), 0);
         assert!(!memory.holds(&report.id));
     }
 

@@ -93,7 +93,7 @@ fn levels(machine: &Harness) -> Vec<Level> {
 #[test]
 fn a_full_disk_still_takes_reports_into_its_reserve_then_the_ballasts_room_then_by_name() {
     let machine = Harness::new();
-    let disk = Disk::tmpfs(&machine.spool, "size=16m");
+    let disk = Disk::tmpfs(&machine.spool, "size=16m,mode=0711");
     deliver(&machine);
     assert_eq!(names_in(&machine.spool.join("reserve")).len(), 9);
     for _ in 0..8 {
@@ -126,7 +126,7 @@ fn a_full_disk_still_takes_reports_into_its_reserve_then_the_ballasts_room_then_
 #[test]
 fn of_a_crash_on_a_full_disk_the_facts_survive_the_machine() {
     let machine = Harness::new();
-    let disk = Disk::tmpfs(&machine.spool, "size=1m");
+    let disk = Disk::tmpfs(&machine.spool, "size=1m,mode=0711");
     exits_0(&mut machine.command("setup"));
     disk.fill();
     crash(&machine);
@@ -144,7 +144,7 @@ fn of_a_crash_on_a_full_disk_the_facts_survive_the_machine() {
 #[test]
 fn a_disk_without_inodes_loses_no_report() {
     let machine = Harness::new();
-    let _disk = Disk::tmpfs(&machine.spool, "size=64m,nr_inodes=16");
+    let _disk = Disk::tmpfs(&machine.spool, "size=64m,nr_inodes=16,mode=0711");
     exits_0(&mut machine.command("setup"));
     for number in 0.. {
         if fs::write(machine.spool.join(format!("filler-{number}")), "").is_err() {
@@ -164,7 +164,7 @@ fn a_disk_without_inodes_loses_no_report() {
 #[test]
 fn on_a_read_only_disk_the_report_waits_in_memory_until_the_disk_takes_it() {
     let machine = Harness::new();
-    let _disk = Disk::tmpfs(&machine.spool, "size=16m");
+    let _disk = Disk::tmpfs(&machine.spool, "size=16m,mode=0711");
     exits_0(&mut machine.command("setup"));
     mount_remount(&machine.spool, MountFlags::RDONLY, c"").unwrap();
     crash(&machine);
