@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2};
 use rustix::io::Errno;
 
 /// The machine that lastwords looks at, and where its config lies there.
@@ -54,23 +54,25 @@ impl Host {
 
 /// Opens, for reading, a regular file that somebody else may own and change while we look.
 ///
-/// Never blocks (a FIFO, a lease), never follows a symbolic link, not even in a parent directory.
+/// Never blocks (a FIFO, a lease), never follows a symbolic link, not even in a parent directory, and takes no file that
+/// somebody may have hard-linked there without owning it.
 ///
 /// # Errors
-/// Where the file cannot be opened, a part of the path is a symbolic link, or it is no regular file; the text says
-/// which, in words for people.
+/// Where the file cannot be opened, a part of the path is a symbolic link, or it is no regular file, or maybe not its
+/// directory's; the text says which, in words for people.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    let no_links = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    regular(match openat2(CWD, path, UNTRUSTED, Mode::empty(), no_links) {
-        Err(Errno::NOSYS | Errno::PERM) => open_step_by_step(path, UNTRUSTED),
-        other => other,
-    })
+    let name = path.file_name().ok_or_else(|| io::Error::other("this is no file's name"))?;
+    let dir = open_dir(path.parent().unwrap_or(Path::new(""))).map_err(in_words)?;
+    let file = regular(openat(&dir, name, UNTRUSTED, Mode::empty()))?;
+    refuse_foreign_link(&fstat(&dir)?, &fstat(&file)?)?;
+    Ok(file)
 }
 
-/// The same for a file in a directory of our own: links on the way there are the administrator's (`/var/run`).
+/// Opens, for reading, a regular file in a directory of our own: links on the way there are the administrator's
+/// (`/var/run`). Never blocks, and follows no link in the file's own place.
 ///
 /// # Errors
-/// As [`open_regular`].
+/// Where the file cannot be opened, or is no regular file.
 pub fn open_regular_in_ours(path: &Path) -> io::Result<File> {
     regular(openat(CWD, path, UNTRUSTED, Mode::empty()))
 }
@@ -80,11 +82,7 @@ const UNTRUSTED: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY).union(OFlags::NOFOLLOW);
 
 fn regular(opened: rustix::io::Result<OwnedFd>) -> io::Result<File> {
-    let file = opened.map_err(|errno| match errno {
-        Errno::LOOP => io::Error::other("a part of the path is a symbolic link: name the real file"),
-        Errno::WOULDBLOCK => io::Error::other("another process holds a lease on the file"),
-        errno => errno.into(),
-    })?;
+    let file = opened.map_err(in_words)?;
     let kind = FileType::from_raw_mode(fstat(&file)?.st_mode);
     if kind == FileType::RegularFile {
         return Ok(file.into());
@@ -92,19 +90,58 @@ fn regular(opened: rustix::io::Result<OwnedFd>) -> io::Result<File> {
     Err(io::Error::other(format!("not a regular file but {}", file_kind(kind))))
 }
 
+fn in_words(errno: Errno) -> io::Error {
+    match errno {
+        Errno::LOOP => io::Error::other("a part of the path is a symbolic link: name the real file"),
+        Errno::WOULDBLOCK => io::Error::other("another process holds a lease on the file"),
+        errno => errno.into(),
+    }
+}
+
+/// Refuses a file that may be somebody else's, hard-linked into a directory where others than root and its owner can
+/// make names. How many names it has proves nothing while one may be taken away again; that the kernel lets nobody link
+/// what he may not write does.
+fn refuse_foreign_link(dir: &Stat, file: &Stat) -> io::Result<()> {
+    let group_and_others = Mode::WGRP | Mode::WOTH;
+    let by_others =
+        Mode::from_raw_mode(dir.st_mode).intersects(group_and_others) || (dir.st_uid != 0 && dir.st_uid != file.st_uid);
+    let why = if !by_others {
+        return Ok(());
+    } else if file.st_nlink > 1 {
+        "it has another name (a hard link), and others than its owner can make names here: it may be somebody else's file"
+    } else if !hard_links_are_protected() {
+        "others than its owner can make names here, and this kernel lets them link anybody's file: set the sysctl \
+         fs.protected_hardlinks to 1"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::other(why))
+}
+
+/// Whether the kernel (3.6 and later, where it is told to) lets nobody link a file that he neither owns nor may write;
+/// see `proc_sys_fs(5)`.
+fn hard_links_are_protected() -> bool {
+    std::fs::read("/proc/sys/fs/protected_hardlinks").is_ok_and(|value| value.trim_ascii() != b"0")
+}
+
+/// Opens a directory as a place to start from; no part of its path may be a symbolic link.
+fn open_dir(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let here = if path == Path::new("") { Path::new(".") } else { path };
+    match openat2(CWD, here, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS) {
+        Err(Errno::NOSYS | Errno::PERM) => open_step_by_step(here, flags | OFlags::NOFOLLOW),
+        other => other,
+    }
+}
+
 /// What `openat2` does, on kernels before 5.6 and in sandboxes that forbid it.
 fn open_step_by_step(path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    let parents = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let start = if path.is_absolute() { "/" } else { "." };
-    let mut here = openat(CWD, start, parents, Mode::empty())?;
-    let mut parts = path.components().filter(|part| !matches!(part, Component::RootDir | Component::CurDir)).peekable();
-    while let Some(part) = parts.next() {
-        let last = parts.peek().is_none();
+    let mut here = openat(CWD, start, flags, Mode::empty())?;
+    for part in path.components().filter(|part| !matches!(part, Component::RootDir | Component::CurDir)) {
         // A link where a directory should be answers ENOTDIR to O_DIRECTORY | O_NOFOLLOW.
-        here = match openat(&here, part.as_os_str(), if last { flags } else { parents }, Mode::empty()) {
-            Err(Errno::NOTDIR) if !last => return Err(Errno::LOOP),
-            other => other?,
-        };
+        here = openat(&here, part.as_os_str(), flags, Mode::empty())
+            .map_err(|errno| if errno == Errno::NOTDIR { Errno::LOOP } else { errno })?;
     }
     Ok(here)
 }

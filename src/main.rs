@@ -6,13 +6,17 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use lastwords::cli::{self, Cli, Verb};
-use lastwords::commands::{attempt, check, deliver, hook, setup, show, simulate};
+use lastwords::commands::{attempt, catch, check, deliver, hook, setup, show, simulate, worker};
+use lastwords::redact::redact;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
     if let Some((hook, args)) = cli::hook(&args) {
         hook::run(hook, args);
         return ExitCode::SUCCESS;
+    }
+    if let Some((adopted, taken, args)) = worker::arguments(&args) {
+        return catch::run(adopted, taken, args);
     }
     let cli = match Cli::try_parse_from(cli::spelled_out(args)) {
         Ok(cli) => cli,
@@ -22,7 +26,7 @@ fn main() -> ExitCode {
         }
     };
     run(&cli).unwrap_or_else(|why| {
-        let _ = writeln!(anstream::stderr(), "{ERROR}error{ERROR:#}: {why:#}");
+        let _ = writeln!(anstream::stderr(), "{ERROR}error{ERROR:#}: {}", redact(&format!("{why:#}")));
         ExitCode::FAILURE
     })
 }

@@ -8,11 +8,14 @@
 //! | not armed | none | |
 //! | armed | `NAME` | pre-start |
 //! | planned | `NAME`, with `planned` set | pre-stop |
-//! | taken | `NAME~taken` | post-stop, by rename: of two hooks only one gets it |
-//! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log |
+//! | taken | `NAME~taken-…` | post-stop, by rename: of two hooks only one gets it. See [`Taken`] |
+//! | dealt with | none | post-stop's worker, or whoever finds that it was killed |
+//! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
 //!
 //! A plan runs out: Upstart's `restart` runs pre-stop and keeps the same process going, and the crash after that must
-//! not be missed.
+//! not be missed. A pre-start that finds its marker still armed takes it too: the last life's post-stop never ran.
+
+mod taken;
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -22,13 +25,17 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use taken::{Circumstances, Lock, Taken};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
 use crate::host::open_regular_in_ours;
 use crate::names;
-use crate::report::Timestamp;
+use crate::report::{ReportId, Timestamp};
 
 /// What an armed marker says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,11 +49,39 @@ pub struct Marker {
     /// When a planned stop was announced, in milliseconds since the boot.
     #[serde(default)]
     pub planned_ms: Option<u64>,
+    /// Whose it is; what is cut off a very long name nobody misses.
+    #[serde(default)]
+    pub job: Option<String>,
+    #[serde(default)]
+    pub instance: Option<String>,
+    /// The sequence number of the last record of the kernel log that is known to be about an earlier life.
+    #[serde(default)]
+    pub seen: Option<u64>,
 }
+
+/// Between a draft's name and the number of the process that writes it.
+const DRAFT: &str = "~draft";
+/// The longest name that a marker keeps, in bytes: no path is longer.
+const MAX_NAME: usize = 4096;
+/// The largest marker that is read: two names, each byte of them escaped.
+const MAX_MARKER: u64 = 64 * 1024;
 
 impl Marker {
     pub fn new(boot_id: String, now: Now) -> Self {
-        Self { boot_id, armed_at: now.wall, armed_ms: millis(now.monotonic), planned_ms: None }
+        let armed_ms = millis(now.monotonic);
+        Self { boot_id, armed_at: now.wall, armed_ms, planned_ms: None, job: None, instance: None, seen: None }
+    }
+
+    /// The same, armed for this job's instance.
+    #[must_use]
+    pub fn of(self, job: &str, instance: Option<&str>) -> Self {
+        let cut = |name: &str| name.get(..name.floor_char_boundary(MAX_NAME)).unwrap_or_default().to_owned();
+        Self { job: Some(cut(job)), instance: instance.map(cut), ..self }
+    }
+
+    /// Reads a marker.
+    pub fn read(from: impl Read) -> io::Result<Self> {
+        read_json(from)
     }
 
     /// How long the service has been up.
@@ -68,16 +103,6 @@ pub struct Seen {
     pub sequence: u64,
 }
 
-/// What [`MarkerFile::take`] found.
-#[derive(Debug)]
-pub enum Taken {
-    /// Nothing was armed.
-    Nothing,
-    Marker(Marker),
-    /// Something was there, but it is no marker that we can read, for this reason.
-    Unreadable(io::Error),
-}
-
 /// The marker of one job's instance, in its directory.
 pub struct MarkerFile {
     dir: PathBuf,
@@ -96,10 +121,23 @@ impl MarkerFile {
         Self { dir, name: names::encode(&name) }
     }
 
+    /// The marker that this one was.
+    pub fn of(taken: &Taken) -> Self {
+        Self { dir: taken.dir(), name: taken.name().to_owned() }
+    }
+
     /// Says that the service is about to run.
     pub fn arm(&self, marker: &Marker) -> io::Result<()> {
         self.create_dir()?;
-        self.write(&self.name, marker)
+        self.write(&self.name, marker).or_else(|why| self.arm_bare().map_err(|_| why))
+    }
+
+    /// Arms without a word: anybody can fill `/run`, and must not hide a crash by that. A file with nothing in it takes no
+    /// room; where there is none for another file either, one from the last life will do.
+    fn arm_bare(&self) -> io::Result<()> {
+        let path = self.path(&self.name);
+        let create = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map(drop);
+        create.or_else(|_| fs::rename(self.path(&self.seen()), path))
     }
 
     /// What says that the service runs, where user `uid` has armed it.
@@ -113,22 +151,15 @@ impl MarkerFile {
         self.write(&self.name, &Marker { planned_ms: Some(millis(now.monotonic)), ..marker })
     }
 
-    /// Takes the marker away, so that no other hook judges the same stop.
-    pub fn take(&self) -> io::Result<Taken> {
-        match fs::rename(self.path(&self.name), self.path(&self.taken())) {
-            Ok(()) => Ok(match self.read(&self.taken()) {
-                Ok(Some(marker)) => Taken::Marker(marker),
-                Ok(None) => Taken::Nothing,
-                Err(why) => Taken::Unreadable(why),
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Taken::Nothing),
+    /// Takes the marker away, so that no other hook judges the same stop. This one rename is the record of the stop: from
+    /// here on nothing loses it but the machine's end. `None` where nothing was armed.
+    pub fn take(&self, id: ReportId, now: Now, circumstances: Circumstances) -> io::Result<Option<Taken>> {
+        let taken = Taken::new(&self.dir, &self.name, id, now, circumstances);
+        match fs::rename(self.path(&self.name), taken.path()) {
+            Ok(()) => Ok(Some(taken)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Ends what [`MarkerFile::take`] began, once the stop is judged and its report is safe.
-    pub fn settle(&self) -> io::Result<()> {
-        fs::remove_file(self.path(&self.taken()))
     }
 
     /// Keeps how far the kernel log has been read.
@@ -146,8 +177,9 @@ impl MarkerFile {
         self.read(&self.seen()).ok().flatten()
     }
 
-    fn taken(&self) -> String {
-        format!("{}~taken", self.name)
+    /// Sees to it that it is not taken for the next life's.
+    pub fn forget_seen(&self) {
+        let _ = fs::remove_file(self.path(&self.seen()));
     }
 
     fn seen(&self) -> String {
@@ -169,14 +201,12 @@ impl MarkerFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        let mut text = String::new();
-        file.take(4096).read_to_string(&mut text)?;
-        serde_json::from_str(&text).map(Some).map_err(io::Error::from)
+        read_json(file).map(Some)
     }
 
     /// Replaces a file in one step: a reader sees the old one or the new one.
     fn write(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
-        let draft = self.path(&format!("{}~draft{}", self.name, std::process::id()));
+        let draft = self.path(&format!("{}{DRAFT}{}", self.name, std::process::id()));
         // A draft that an earlier process of this number left behind is in the way of O_EXCL.
         let _ = fs::remove_file(&draft);
         let written = OpenOptions::new()
@@ -191,6 +221,23 @@ impl MarkerFile {
         }
         written
     }
+}
+
+/// Removes the drafts of processes that were killed before they could.
+pub fn sweep(markers: &Path) {
+    let is_gone = |pid: Pid| matches!(test_kill_process(pid), Err(Errno::SRCH));
+    let writer = |path: &Path| Pid::from_raw(path.file_name()?.to_str()?.rsplit_once(DRAFT)?.1.parse().ok()?);
+    for draft in markers.read_dir().into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if writer(&draft).is_some_and(is_gone) {
+            let _ = fs::remove_file(draft);
+        }
+    }
+}
+
+fn read_json<T: DeserializeOwned>(from: impl Read) -> io::Result<T> {
+    let mut text = String::new();
+    from.take(MAX_MARKER).read_to_string(&mut text)?;
+    serde_json::from_str(&text).map_err(io::Error::from)
 }
 
 fn open_of(path: &Path, uid: u32) -> io::Result<File> {

@@ -21,6 +21,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::redact::redact;
+
 /// The version of what plugins find on their stdin.
 pub const PROTOCOL: u32 = 1;
 /// Where a program without a path is looked for. Fixed: lastwords' own `PATH` may come from the job that died.
@@ -35,7 +37,8 @@ const STDERR_TAIL: usize = 4096;
 const LAST_LINE: usize = 300;
 
 /// A program and its arguments, as the config names them: an absolute path, or a name to be found in a fixed `PATH`.
-#[derive(Clone, Debug, Deserialize)]
+/// Shown without what looks like a secret in it.
+#[derive(Clone, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub struct Command(Vec<String>);
 
@@ -58,7 +61,13 @@ impl TryFrom<Vec<String>> for Command {
 
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{:?}", self.0)
+        f.write_str(&redact(&format!("{:?}", self.0)))
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

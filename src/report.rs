@@ -50,6 +50,38 @@ pub struct Report {
     /// The user whose hook made it, where that was not root's: nobody but root vouches for what it says.
     #[serde(default)]
     pub user: Option<u32>,
+    /// How safe it was when the hook had done what it could.
+    #[serde(default)]
+    pub level: Level,
+}
+
+/// How safe a report is: the rungs of the ladder that a hook falls through where the machine is at its worst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// In the spool, synced to the disk: it survives the machine.
+    #[default]
+    Durable,
+    /// The same on a full disk, in a file that was set aside for that. What did not fit into it was left out.
+    Reserve,
+    /// The same on a full disk, in the room that the ballast gave back.
+    Ballast,
+    /// The facts survive the machine, in the name of an empty file; the rest only the process, in memory.
+    NameOnly,
+    /// In memory (tmpfs): it survives the process, not the machine.
+    Memory,
+}
+
+impl Level {
+    /// What people are to know of a report that was not on the disk at once.
+    pub fn note(self) -> Option<String> {
+        let note = match self {
+            Self::Durable | Self::Reserve | Self::Ballast => return None,
+            Self::NameOnly => "at first only its facts were on the disk, and the rest in memory",
+            Self::Memory => "at first it was in memory only: the disk did not take it, or lastwords was killed",
+        };
+        Some(note.to_owned())
+    }
 }
 
 impl Report {
@@ -165,11 +197,12 @@ impl Stop {
 }
 
 /// Who starts and stops the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Supervisor {
     Upstart,
     /// Nobody that lastwords knows: the job was named on the command line.
+    #[default]
     Unknown,
 }
 
@@ -380,6 +413,14 @@ impl ReportId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The second in which the report was named; 1970 where the name holds no such date.
+    pub fn time(&self) -> Timestamp {
+        let part = |range: std::ops::Range<usize>| self.0.get(range).unwrap_or_default();
+        let (date, time) = ([part(0..4), part(4..6), part(6..8)].join("-"), [part(9..11), part(11..13), part(13..15)]);
+        let time = format!("{date}T{}Z", time.join(":"));
+        Timestamp::try_from(time).unwrap_or(Timestamp::new(SystemTime::UNIX_EPOCH))
+    }
 }
 
 impl TryFrom<String> for ReportId {
@@ -501,5 +542,6 @@ pub(crate) fn sample() -> Report {
         notes: Vec::new(),
         runbook: Some("https://wiki.example.com/web".into()),
         user: None,
+        level: Level::Durable,
     }
 }

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! `{job}` and `{instance}` in the path stand for the service's; a `/` in them becomes `_`, as Upstart names its logs.
-//! No part of the path may be a symbolic link. Where the log was rotated while the service ran and holds fewer lines
+//! No part of the path may be a symbolic link. In a directory where others than root and the log's owner can make files,
+//! a log with a second name (a hard link) is refused: it may be a file that they may not read. Where the log was rotated while the service ran and holds fewer lines
 //! than asked for, the others come from `PATH.1`.
 //!
 //! The section's data: `path`, `size` (bytes), `inode`, `lines` (how many are shown), `cut` (whether the first of them

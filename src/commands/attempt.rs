@@ -11,18 +11,22 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
 
-use super::Places;
+use super::{Places, ourselves};
 use crate::config;
 use crate::plugin::{self, Command, Run};
+use crate::redact::redact;
 use crate::report::Report;
 use crate::sinks::{SendError, Sink};
 use crate::spool::Attempt;
 
 /// An answer's length: a receipt or an error, in JSON.
 const MAX_ANSWER: usize = 64 * 1024;
+
+/// What a try may have of the machine's memory, in bytes of address space.
+const MAX_MEMORY: u64 = 1 << 30;
 
 #[derive(Debug, Args)]
 pub struct AttemptArgs {
@@ -38,11 +42,12 @@ struct Task<'a> {
 
 /// Has the try made, and waits for it as long as the sink may take.
 pub fn make(places: &Places, sink: &dyn Sink, report: &Report) -> Attempt {
-    have_made(places, sink, report).unwrap_or_else(|why| Attempt::Retry { after_s: None, why: format!("{why:#}") })
+    have_made(places, sink, report)
+        .unwrap_or_else(|why| Attempt::Retry { after_s: None, why: redact(&format!("{why:#}")).into_owned() })
 }
 
 fn have_made(places: &Places, sink: &dyn Sink, report: &Report) -> Result<Attempt> {
-    let program = env::current_exe().context("cannot find this program")?.into_os_string();
+    let program = ourselves::program().context("cannot find this program")?.into_os_string();
     let words = [program, "attempt".into()].into_iter().chain(places.flags());
     let words = words.map(OsString::into_string).collect::<Result<Vec<_>, _>>();
     let words = words.map_err(|path| anyhow::anyhow!("a directory's name is not UTF-8: {}", path.display()))?;
@@ -61,6 +66,15 @@ fn have_made(places: &Places, sink: &dyn Sink, report: &Report) -> Result<Attemp
         .map_err(|_| anyhow::anyhow!("the try came to nothing: {} {}", outcome.end, outcome.last_error))
 }
 
+/// A mail server's reply has no end that a library would know of: whoever reads it must not take the machine's memory.
+fn limit_memory() -> Result<()> {
+    let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    setrlimit(Resource::As, limit(MAX_MEMORY))?;
+    // Who runs out of memory aborts. There are secrets in it.
+    setrlimit(Resource::Core, limit(0))?;
+    Ok(())
+}
+
 /// Makes the try: what runs in the process of its own.
 pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
     // A deliverer that was killed will make this try again: it must not be made twice at once.
@@ -69,13 +83,23 @@ pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
     io::stdin().read_to_string(&mut text)?;
     let Task { sink: name, report } = serde_json::from_str(&text)?;
     let loaded = config::load(&args.places.config, &report.stop.job);
-    let attempt = match loaded.sink(&name) {
+    let sink = loaded.sink(&name);
+    // A program would inherit the limit, and may well need more.
+    if sink.is_some_and(|sink| sink.kind() != "exec") {
+        limit_memory()?;
+    }
+    let attempt = match sink {
         None => Attempt::Retry { after_s: None, why: format!("the config has no sink {name} any more") },
-        Some(sink) => match sink.send(&report, &args.places.host()) {
-            Ok(receipt) => Attempt::Sent { receipt },
-            Err(SendError::Retry { after, why }) => Attempt::Retry { after_s: after.map(|it| it.as_secs()), why },
-            Err(SendError::Refused { why }) => Attempt::Refused { why },
-        },
+        Some(sink) => {
+            let redact = |text: String| loaded.redactor.text(&text).into_owned();
+            match sink.send(&report, &args.places.host()) {
+                Ok(receipt) => Attempt::Sent { receipt: redact(receipt) },
+                Err(SendError::Retry { after, why }) => {
+                    Attempt::Retry { after_s: after.map(|it| it.as_secs()), why: redact(why) }
+                }
+                Err(SendError::Refused { why }) => Attempt::Refused { why: redact(why) },
+            }
+        }
     };
     serde_json::to_writer(out, &attempt)?;
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ use crate::collectors::{Collect, Collector};
 use crate::config::Loaded;
 use crate::host::Host;
 use crate::marker::Marker;
-use crate::report::{Audience, Evidence, FORMAT, Kind, Report, ReportId, Stop, Supervisor};
+use crate::report::{Audience, Evidence, FORMAT, Kind, Level, Report, ReportId, Stop, Supervisor};
 use crate::verdict::Judgement;
 
 /// The report of a stop, still without sections.
@@ -36,7 +36,7 @@ pub fn report(
     };
     Report {
         format: FORMAT,
-        id: ReportId::new(now.wall, random()),
+        id: new_id(now),
         kind: Kind::Crash,
         to: Audience::Job,
         drill: false,
@@ -50,6 +50,7 @@ pub fn report(
         notes: loaded.problems.iter().map(|problem| format!("config: {problem}")).collect(),
         runbook: loaded.job.runbook.clone(),
         user: None,
+        level: Level::Durable,
     }
 }
 
@@ -64,6 +65,11 @@ pub fn collectors(loaded: &Loaded, stop: &Stop) -> Vec<Box<dyn Collector>> {
         collect.log.push(Log::new(format!("/var/log/upstart/{file}")));
     }
     collect.list()
+}
+
+/// A new report's name.
+pub fn new_id(now: Now) -> ReportId {
+    ReportId::new(now.wall, random())
 }
 
 /// 64 random bits; where the kernel has none (before its generator is ready), the clock's.

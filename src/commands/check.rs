@@ -120,7 +120,7 @@ warning: nobody is told when this job dies
   |
   = help: reports are kept in the spool; leave `sinks` out to tell all sinks
 
-error: unknown key `runbok`, expected `sinks`, `sink`, `collect`, `runbook`, `normal_exit`, `stop_timeout` or `user`
+error: unknown key `runbok`, expected `sinks`, `sink`, `collect`, `runbook`, `normal_exit`, `stop_timeout`, `user` or `redact`
  --> /etc/lastwords/jobs/web.toml:1:1
   |
 1 | runbok = 1
@@ -159,7 +159,7 @@ warning: there is no such file, and so no sink
             "column": 3,
             "severity": "error",
             "message": "unknown key `runbok`, expected `sinks`, `sink`, `collect`, `runbook`, `normal_exit`, \
-                        `stop_timeout` or `user`",
+                        `stop_timeout`, `user` or `redact`",
             "help": "did you mean `runbook`?",
         }]);
         assert_eq!((serde_json::from_str::<Value>(&out).unwrap(), code), (expected, 78));

@@ -12,25 +12,29 @@ mod waiting;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::thread;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use super::notices::{self, Notice};
-use super::{Places, check::EX_CONFIG};
+use super::{Places, adopt, check::EX_CONFIG};
 use crate::clock::Now;
+use crate::config;
 use crate::host::Host;
 use crate::notice;
 use crate::render::one_line;
-use crate::report::Audience;
-use crate::spool::{Ledger, Outcome, Place, Spool};
+use crate::report::{Audience, Report};
+use crate::sinks::exec;
+use crate::spool::{Ledger, Outcome, Place, Spool, TakeOver};
 use waiting::{Item, Items, Pass};
 
 /// How often `--watch` looks.
 const TICK: Duration = Duration::from_secs(2);
+/// How many sinks may hang at once before `--watch` no longer looks.
+const MOST_LOOKS: usize = 16;
 
 #[derive(Debug, Args)]
 pub struct DeliverArgs {
@@ -70,14 +74,57 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
     let places = &args.places;
     let deliverer =
         Deliverer { places, spool: places.spool(), host: places.host(), later: args.later, out: Mutex::new(out) };
-    let mut items = Items::default();
-    loop {
-        deliverer.spool.create().with_context(|| format!("cannot use the spool {}", places.spool.display()))?;
-        let code = until_nothing_is_due(&deliverer, &mut items)?;
-        if !args.watch {
-            return Ok(code);
+    if args.watch { watch(&deliverer) } else { look(&deliverer, &mut Items::default()) }
+}
+
+/// Looks at every tick. A look that waits for a sink that hangs holds the lock of this sink alone: the next one goes on
+/// with the others.
+fn watch(deliverer: &Deliverer) -> ! {
+    let idle = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        let mut looks: Vec<ScopedJoinHandle<()>> = Vec::new();
+        loop {
+            looks.retain(|look| !look.is_finished());
+            let one = || {
+                // What the last look has read need not be read again.
+                let mut items: Items = unpoisoned(&idle).pop().unwrap_or_default();
+                if let Err(why) = look(deliverer, &mut items) {
+                    deliverer.say(&format!("{why:#}"));
+                }
+                unpoisoned(&idle).push(items);
+            };
+            if looks.len() < MOST_LOOKS {
+                // Where that fails, the next tick tries again.
+                looks.extend(thread::Builder::new().spawn_scoped(scope, one));
+            }
+            thread::sleep(TICK);
         }
-        thread::sleep(TICK);
+    })
+}
+
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
+    // Before the spool is asked for anything: what they saw of the machine vanishes.
+    adopt::orphans(deliverer.places);
+    exec::sweep();
+    deliverer.spool.create().with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
+    deliverer.spool.examine()?;
+    tidy(deliverer);
+    deliverer.spool.refill();
+    until_nothing_is_due(deliverer, items)
+}
+
+/// Tidies up, and tells what is to be known of that. Whatever is in the way of it does not keep reports from being sent.
+fn tidy(deliverer: &Deliverer) {
+    match deliverer.spool.tidy(deliverer.now()) {
+        Ok(tidied) => tidied.lines().iter().for_each(|line| deliverer.say(line)),
+        Err(why) => deliverer.say(&format!("cannot tidy up the spool: {why}")),
+    }
+    if let Err(why) = notices::tell_of_dropped(&deliverer.spool, &deliverer.host, deliverer.now().wall) {
+        deliverer.say(&format!("cannot tell of the reports that had to go: {why:#}"));
     }
 }
 
@@ -85,7 +132,7 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
 /// lock is seen by that one's next pass.
 fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     loop {
-        let taken = deliverer.spool.take_over().context("cannot take over what setuid jobs left")?;
+        let taken = take_over(deliverer)?;
         let pass = Pass::read(deliverer, items)?;
         let groups = groups::advance(deliverer, &pass);
         let tries = send::send(deliverer, &pass, &groups.told_singly)?;
@@ -94,6 +141,17 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
             return Ok(if pass.waits_for_config() { ExitCode::from(EX_CONFIG) } else { ExitCode::SUCCESS });
         }
     }
+}
+
+/// Takes over what hooks kept in memory, and what those of other users left. Returns how many reports that made.
+fn take_over(deliverer: &Deliverer) -> Result<usize> {
+    let redact = |report: &mut Report| {
+        config::load(&deliverer.places.config, &report.stop.job).redactor.report(report);
+    };
+    let say = |line: &str| deliverer.say(line);
+    let how = TakeOver { redact: &redact, monotonic: deliverer.now().monotonic, say: &say };
+    let kept = adopt::take_over(&deliverer.spool, deliverer.places, &how)?;
+    Ok(kept + deliverer.spool.take_over(&how).context("cannot look into the inboxes")?)
 }
 
 /// Moves the reports on about which every sink has said its last word. Returns how many notices were made of it.

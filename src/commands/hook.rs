@@ -11,8 +11,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use super::worker::ANNOUNCEMENT;
 use super::{Places, post_stop, pre_start, pre_stop};
-use crate::marker::MarkerFile;
+use crate::host::Host;
+use crate::limits;
+use crate::marker::{Circumstances, MarkerFile};
 use crate::notice;
 use crate::report::{Evidence, Supervisor};
 
@@ -100,20 +103,29 @@ fn split_flag(arg: &OsStr) -> (Option<&str>, Option<OsString>) {
 pub fn run(hook: Hook, args: &[OsString]) {
     let (args, unknown) = HookArgs::parse(args);
     let host = args.places.host();
+    if !unknown.is_empty() {
+        notice::say(&host, &format!("{hook:?}: took no notice of these arguments: {unknown:?}"));
+    }
+    guarded(&format!("{hook:?}"), &host, || match hook {
+        Hook::PreStart => limits::lift().map_err(Into::into).and_then(|()| pre_start::run(&args, &host)),
+        Hook::PreStop => limits::lift().map_err(Into::into).and_then(|()| pre_stop::run(&args, &host)),
+        Hook::PostStop => post_stop::run(&args, &host),
+    });
+}
+
+/// Lets nothing out, no panic and no error: it is said in the system's log. Returns whether all went well.
+pub fn guarded(what: &str, host: &Host, story: impl FnOnce() -> Result<()>) -> bool {
     panic::set_hook(Box::new({
         let host = host.clone();
         move |panic| notice::say(&host, &format!("lastwords itself failed, please report this: {panic}"))
     }));
-    if !unknown.is_empty() {
-        notice::say(&host, &format!("{hook:?}: took no notice of these arguments: {unknown:?}"));
-    }
-    let story = AssertUnwindSafe(|| match hook {
-        Hook::PreStart => pre_start::run(&args, &host),
-        Hook::PreStop => pre_stop::run(&args, &host),
-        Hook::PostStop => post_stop::run(&args, &host),
-    });
-    if let Ok(Err(why)) = panic::catch_unwind(story) {
-        notice::say(&host, &format!("{hook:?}: {why:#}"));
+    match panic::catch_unwind(AssertUnwindSafe(story)) {
+        Ok(Ok(())) => true,
+        Ok(Err(why)) => {
+            notice::say(host, &format!("{what}: {why:#}"));
+            false
+        }
+        Err(_) => false,
     }
 }
 
@@ -140,17 +152,37 @@ impl Call {
         let job = args.job.clone().or_else(|| env::var_os("UPSTART_JOB"));
         let job = job.context("no job: neither --job NAME is given nor has Upstart set UPSTART_JOB")?;
         let instance = args.instance.clone().or_else(|| env::var_os("UPSTART_INSTANCE")).filter(|it| !it.is_empty());
-        let announced = env::var_os("UPSTART_STOP_EVENTS").filter(|events| on_upstart && !events.is_empty());
         Ok(Self {
             job: job.to_string_lossy().into_owned(),
             instance: instance.as_ref().map(|instance| instance.to_string_lossy().into_owned()),
             supervisor: if on_upstart { Supervisor::Upstart } else { Supervisor::Unknown },
-            planned: announced.map(|events| Evidence {
-                source: "environment of the hook".into(),
-                text: format!("UPSTART_STOP_EVENTS={}", events.to_string_lossy()),
-            }),
+            planned: env::var_os(ANNOUNCEMENT)
+                .filter(|events| on_upstart && !events.is_empty())
+                .map(|it| announcement(&it)),
             raw: (job, instance),
         })
+    }
+
+    /// The call, of which this is known from what it left behind.
+    pub fn recall(job: String, instance: Option<String>, circumstances: Circumstances) -> Self {
+        let announced = circumstances.announced.then(|| env::var_os(ANNOUNCEMENT).unwrap_or_else(|| "…".into()));
+        Self {
+            raw: (OsString::from(&job), instance.as_ref().map(OsString::from)),
+            job,
+            instance,
+            supervisor: circumstances.supervisor,
+            planned: announced.map(|events| announcement(&events)),
+        }
+    }
+
+    /// What the call tells and the marker does not.
+    pub fn circumstances(&self, missed: bool) -> Circumstances {
+        Circumstances { supervisor: self.supervisor, announced: self.planned.is_some(), missed }
+    }
+
+    /// The supervisor's own announcement, as a variable for the worker.
+    pub fn announcement(&self) -> Option<(&'static str, OsString)> {
+        self.planned.as_ref().and_then(|_| env::var_os(ANNOUNCEMENT)).map(|events| (ANNOUNCEMENT, events))
     }
 
     /// The marker of this job's instance.
@@ -158,4 +190,8 @@ impl Call {
         let (job, instance) = &self.raw;
         MarkerFile::new(places.markers(), job, instance.as_deref())
     }
+}
+
+fn announcement(events: &OsStr) -> Evidence {
+    Evidence { source: "environment of the hook".into(), text: format!("{ANNOUNCEMENT}={}", events.to_string_lossy()) }
 }

@@ -1,12 +1,15 @@
 //! The verbs, a file each. Only here the clock, the environment, the arguments and the terminal are touched.
 
+mod adopt;
 pub mod attempt;
 mod capture;
+pub mod catch;
 pub mod check;
 pub mod deliver;
 pub mod hook;
 pub mod notices;
 mod nudge;
+mod ourselves;
 mod places;
 mod post_stop;
 mod pre_start;
@@ -14,5 +17,6 @@ mod pre_stop;
 pub mod setup;
 pub mod show;
 pub mod simulate;
+pub mod worker;
 
 pub use places::Places;

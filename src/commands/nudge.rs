@@ -3,13 +3,17 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use super::Places;
+use super::{Places, ourselves};
 use crate::notice;
 
 /// Starts `lastwords deliver` in the background. Where that fails the report is safe all the same: a timer, or
 /// `deliver --watch`, sends it later.
 pub fn deliver(places: &Places) {
-    let started = std::env::current_exe().and_then(|program| {
+    if places.inbox_of().is_some() {
+        // Only root's deliverer may send, and it looks there by itself.
+        return;
+    }
+    let started = ourselves::program().and_then(|program| {
         Command::new(program)
             .arg("deliver")
             .args(places.flags())

@@ -1,13 +1,14 @@
 //! Where everything lies. Flags of every command, never the environment, which a job may fill.
 
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use clap::Args;
 use rustix::process::geteuid;
 
 use crate::host::Host;
-use crate::spool::Spool;
+use crate::spool::{Memory, Spool};
 
 /// The directories.
 #[derive(Clone, Debug, Args)]
@@ -53,8 +54,32 @@ impl Places {
 
     /// Where the markers of this process's user are.
     pub fn markers(&self) -> PathBuf {
+        self.own_dir().join("markers")
+    }
+
+    /// Where this process keeps reports in memory until they are safe.
+    pub fn memory(&self) -> Memory {
+        Memory::new(self.own_dir().join("inbox"))
+    }
+
+    /// What in the run directory belongs to this process's user.
+    fn own_dir(&self) -> PathBuf {
         let prepared = self.user_dir(geteuid().as_raw());
-        if !geteuid().is_root() && prepared.is_dir() { prepared } else { self.run_dir.clone() }.join("markers")
+        if !geteuid().is_root() && prepared.is_dir() { prepared } else { self.run_dir.clone() }
+    }
+
+    /// All that hooks leave in the run directory: each user's part of it, and that user. What a user could have replaced
+    /// by a link is left out.
+    pub fn left_by_hooks(&self) -> Vec<(PathBuf, u32)> {
+        let uid = geteuid().as_raw();
+        let mut parts = vec![(self.own_dir(), uid)];
+        let users = self.run_dir.join("user");
+        for entry in users.read_dir().into_iter().flatten().flatten().filter(|_| uid == 0) {
+            let user = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let prepared = entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == 0);
+            parts.extend(user.filter(|_| prepared).map(|user| (entry.path(), user)));
+        }
+        parts
     }
 
     /// Where the markers are of services whose hooks run as this user; `None` for root.

@@ -3,14 +3,26 @@
 use anyhow::{Context, Result};
 
 use super::hook::{Call, HookArgs};
+use super::{capture, nudge};
 use crate::clock::Now;
 use crate::host::Host;
+use crate::kmsg;
 use crate::marker::Marker;
 
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let call = Call::read(args)?;
-    let marker = Marker::new(host.boot_id(), Now::read());
-    call.marker(&args.places)
-        .arm(&marker)
-        .with_context(|| format!("a crash of {} will go unnoticed: cannot write its marker", call.job))
+    let now = Now::read();
+    let file = call.marker(&args.places);
+    // Still armed: the last life's post-stop was killed before it could say so, or never ran.
+    let missed = matches!(file.take(capture::new_id(now), now, call.circumstances(true)), Ok(Some(_)));
+    let boot_id = host.boot_id();
+    // What the last post-stop has read of the kernel log is not about this life. Where nobody has, all that stands there.
+    let seen = file.last_seen().filter(|seen| seen.boot_id == boot_id && !missed).map(|seen| seen.sequence);
+    let seen = seen.or_else(|| kmsg::read_kernel_log(host, u64::MAX).ok()?.last);
+    let marker = Marker { seen, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) };
+    let armed = file.arm(&marker).map(|()| file.forget_seen());
+    if missed {
+        nudge::deliver(&args.places);
+    }
+    armed.with_context(|| format!("a crash of {} will go unnoticed: cannot write its marker", call.job))
 }

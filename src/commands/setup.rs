@@ -1,9 +1,9 @@
 //! `setup`: makes the directories, those of setuid jobs included, whose hooks run as the service's user and may not make
 //! any.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -25,13 +25,18 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
     let host = places.host();
     make(&places.run_dir, 0o755)?;
     make(&places.markers(), 0o700)?;
+    // Users pass through here on the way to their inboxes.
+    make(&places.spool, 0o711)?;
+    make(&places.spool.join("inbox"), 0o711)?;
     places.spool().create().with_context(|| format!("cannot make {}", places.spool.display()))?;
+    places.spool().refill();
     let _ = writeln!(out, "{} and {} are ready", places.run_dir.display(), places.spool.display());
     for (job, user) in config::users(&places.config) {
         let uid = uid_of(&user, &host).with_context(|| format!("the job {job} names the user {user:?}"))?;
         make(&places.run_dir.join("user"), 0o755)?;
         make(&places.user_dir(uid), 0o755)?;
-        for dir in [places.user_dir(uid).join("markers"), places.spool().inbox(uid)] {
+        let run = places.user_dir(uid);
+        for dir in [run.join("markers"), run.join("inbox"), places.spool().inbox(uid)] {
             make(&dir, 0o700)?;
             give(&dir, uid)?;
         }
@@ -40,8 +45,14 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Makes a directory with this mode, whatever the umask is, and gives this mode to one that a hook has made before.
 fn make(dir: &Path, mode: u32) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(mode).create(dir).with_context(|| format!("cannot make {}", dir.display()))
+    let cannot = || format!("cannot make {}", dir.display());
+    DirBuilder::new().recursive(true).mode(mode).create(dir).with_context(cannot)?;
+    if fs::metadata(dir).with_context(cannot)?.mode() & 0o7777 != mode {
+        fs::set_permissions(dir, Permissions::from_mode(mode)).with_context(cannot)?;
+    }
+    Ok(())
 }
 
 /// Gives a directory to a user. Its parents are ours, so nobody can have put a link in its place.

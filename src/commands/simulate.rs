@@ -17,7 +17,9 @@ use super::{attempt, capture};
 use crate::clock::Now;
 use crate::collectors::{Collector, log::Log, runner};
 use crate::config::{self, Loaded, Severity};
+use crate::host::Host;
 use crate::marker::Marker;
+use crate::redact::redact;
 use crate::render;
 use crate::report::{Evidence, Exit, Report, Status};
 use crate::sinks::Sink;
@@ -82,7 +84,7 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
     let mut failures = failures(&report, &loaded);
     let mut deliveries = Vec::new();
     for route in &routes {
-        let result = if args.send { send(args, route.sink, &report) } else { route.sink.preview(&report, &host) };
+        let result = if args.send { send(args, route.sink, &report) } else { preview(route.sink, &report, &host) };
         if let Err(why) = &result {
             failures.push(format!("{}: {why:#}", route.sink.name()));
         }
@@ -116,6 +118,7 @@ fn report(args: &SimulateArgs, call: &Call, loaded: &Loaded, now: Now) -> Report
     let collectors = collectors(args, loaded, &report);
     let budget = BUDGET + collectors.iter().map(|it| it.patience()).sum::<Duration>();
     report.sections = runner::run(collectors, &report.stop, &host, budget);
+    loaded.redactor.report(&mut report);
     report
 }
 
@@ -125,6 +128,12 @@ fn collectors(args: &SimulateArgs, loaded: &Loaded, report: &Report) -> Vec<Box<
     let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
     let others = collectors.into_iter().filter(|it| !it.name().starts_with("log"));
     others.chain([Box::new(Log::new(path.to_string_lossy())) as Box<dyn Collector>]).collect()
+}
+
+/// What the sink would send. The report in it is redacted already; a command of the config's may hold what is not.
+fn preview(sink: &dyn Sink, report: &Report, host: &Host) -> Result<String> {
+    let preview = sink.preview(report, host).map_err(|why| anyhow!("{}", redact(&format!("{why:#}"))))?;
+    Ok(redact(&preview).into_owned())
 }
 
 fn send(args: &SimulateArgs, sink: &dyn Sink, report: &Report) -> Result<String> {

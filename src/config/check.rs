@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::problem::{Problem, Severity, Source};
-use super::{JobFile, Machine, Opened, file_name, jobs_dir, machine_file, open, secret_files, sink_names};
+use super::{JobFile, Machine, Opened, file_name, jobs_dir, machine_file, open, patterns, secret_files, sink_names};
 use crate::names;
 
 /// What was looked at, and what is wrong with it.
@@ -25,6 +25,7 @@ pub fn check(dir: &Path) -> Checked {
     problems.extend([dir.to_owned(), jobs_dir(dir)].iter().filter_map(|dir| open_to_all(dir)));
     let machine: Opened<Machine> = look(&machine_file(dir), &mut problems);
     problems.extend(sink_names::of_machine(machine.source.as_ref()));
+    problems.extend(patterns::of_machine(machine.source.as_ref()));
     problems.extend(secret_files::check(&machine.value.sink, dir));
 
     let mut jobs: Vec<Source> = Vec::new();
@@ -32,6 +33,7 @@ pub fn check(dir: &Path) -> Checked {
     for file in &files {
         let job: Opened<JobFile> = look(file, &mut problems);
         problems.extend(sink_names::of_job(machine.source.as_ref(), job.source.as_ref()));
+        problems.extend(patterns::of_job(job.source.as_ref()));
         problems.extend(job.value.sink.iter().flat_map(|sinks| secret_files::check(sinks, dir)));
         jobs.extend(job.source);
     }
@@ -104,7 +106,7 @@ mod tests {
         let dir =
             config(&[("lastwords.toml", &format!("bogus = 1\n{SINK}")), ("jobs/a.toml", job), ("jobs/b.toml", job)]);
         let checked = check(dir.path());
-        let keys = "`sinks`, `sink`, `collect`, `runbook`, `normal_exit`, `stop_timeout` or `user`";
+        let keys = "`sinks`, `sink`, `collect`, `runbook`, `normal_exit`, `stop_timeout`, `user` or `redact`";
         let of_job = |job: &str| {
             [
                 format!("jobs/{job}.toml:2:1: unknown key `runbok`, expected {keys} (did you mean `runbook`?)"),

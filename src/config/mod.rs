@@ -16,8 +16,9 @@
 //! | `normal_exit` | exit codes and signals that are no crash: `[0, 143, "TERM"]` | none |
 //! | `stop_timeout` | how long a planned stop may take | `"60s"` |
 //! | `user` | the user as whom the job's hooks run | root |
+//! | `redact` | regular expressions; what they match, or their first group, is taken out of reports, beside what is known to be secret (see [`crate::redact`]) | none |
 //!
-//! A key that the job's file has replaces that of `[default]` as a whole: nothing is mixed. Characters of a job's name
+//! A key that the job's file has replaces that of `[default]` as a whole: nothing is mixed. Only `redact` adds to it. Characters of a job's name
 //! other than letters, digits, `.`, `_`, `@`, `+` and `-` are written `%XX` in the file's name: the job `sub/name` has
 //! `jobs/sub%2Fname.toml`.
 
@@ -26,6 +27,7 @@ mod check;
 mod error_texts;
 mod normal_exit;
 mod parse;
+mod patterns;
 mod problem;
 mod read;
 mod secret_files;
@@ -47,6 +49,7 @@ pub use problem::{Place, Problem, Severity, Source};
 
 use crate::collectors::Collect;
 use crate::names;
+use crate::redact::Redactor;
 use crate::report::Exit;
 use crate::sinks::{Sink, Sinks};
 use normal_exit::NormalExit;
@@ -74,6 +77,9 @@ pub struct JobFile {
     #[serde(with = "humantime_serde")]
     stop_timeout: Option<Duration>,
     user: Option<String>,
+    /// Read by [`patterns`].
+    #[serde(rename = "redact")]
+    _redact: Option<Vec<String>>,
 }
 
 /// What happens when a job dies.
@@ -114,6 +120,8 @@ pub struct Loaded {
     /// The machine's sinks.
     pub sinks: Sinks,
     pub job: Job,
+    /// What takes the secrets out of its reports.
+    pub redactor: Redactor,
     /// What is wrong with the files; it belongs into the report.
     pub problems: Vec<Problem>,
 }
@@ -128,9 +136,12 @@ pub fn load(dir: &Path, job: &str) -> Loaded {
     let job = open::<JobFile>(&jobs_dir(dir).join(file_name(job)), &mut problems);
     problems.extend(sink_names::of_machine(machine.source.as_ref()));
     problems.extend(sink_names::of_job(machine.source.as_ref(), job.source.as_ref()));
+    problems.extend(patterns::of_machine(machine.source.as_ref()));
+    problems.extend(patterns::of_job(job.source.as_ref()));
+    let redactor = patterns::redactor(machine.source.as_ref(), job.source.as_ref());
     let files: Vec<&Source> = machine.source.iter().chain(&job.source).collect();
     problems.extend(sink_names::nobody_is_told(dir, &files));
-    Loaded { sinks: machine.value.sink, job: job.value.or(machine.value.default), problems }
+    Loaded { sinks: machine.value.sink, job: job.value.or(machine.value.default), redactor, problems }
 }
 
 /// A sink that a report goes to.
@@ -163,6 +174,11 @@ impl Loaded {
     /// The sink of this name, the job's own before the machine's.
     pub fn sink(&self, name: &str) -> Option<&dyn Sink> {
         self.job.sink.list().into_iter().chain(self.sinks.list()).find(|sink| sink.name() == name)
+    }
+
+    /// Whether some collectors run in the deliverer. Of those that nobody chose, none does.
+    pub fn runs_later(&self) -> bool {
+        self.job.collect.as_ref().is_some_and(|collect| collect.list().iter().any(|it| it.runs_later()))
     }
 
     /// Whether a part of the config cannot be used, so that not all who are to be told are known.

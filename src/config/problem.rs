@@ -8,6 +8,8 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
+use crate::redact::masked;
+
 /// Something wrong with a config file.
 ///
 /// The texts hold no control characters and none of the file's values, so that they can go into a report.
@@ -89,7 +91,7 @@ impl fmt::Display for Problem {
 }
 
 impl Place {
-    /// The line, and what to underline in it.
+    /// The line, without secrets that stand where they should not, and what to underline in it.
     fn shown(&self) -> (String, Range<usize>) {
         let Range { start, end } = self.span;
         let first = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -101,7 +103,7 @@ impl Place {
             c if turns(c) => char::REPLACEMENT_CHARACTER,
             c => c,
         };
-        (self.text[first..last].chars().map(visible).collect(), start - first..end - first)
+        (masked(&self.text[first..last]).chars().map(visible).collect(), start - first..end - first)
     }
 }
 

@@ -19,13 +19,15 @@
 //! the last line of its stdout is the receipt; with 100: refused for good; in any other way: it will be asked again,
 //! with the same report id. The last line of its stderr is the error shown.
 
-use std::fs::{OpenOptions, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::io::Errno;
+use rustix::process::{Pid, geteuid, test_kill_process};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -42,6 +44,8 @@ const REFUSED: i32 = 100;
 const MAX_STDOUT: usize = 64 * 1024;
 /// Where the directory is made: in memory, where this process may.
 const PLACES: [&str; 2] = ["/run", "/tmp"];
+/// How its name begins; the number of the process that makes it follows.
+const PREFIX: &str = "lastwords-report-";
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,10 +111,27 @@ fn input(report: &Report, settings: &Value) -> Value {
     json!({ "protocol": plugin::PROTOCOL, "report": report, "settings": settings })
 }
 
+/// Removes the directories of tries that were killed before they could: those whose processes are gone.
+pub fn sweep() {
+    for entry in PLACES.iter().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten() {
+        let is_gone = |pid: Pid| matches!(test_kill_process(pid), Err(Errno::SRCH));
+        let is_ours = || entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw());
+        if entry.file_name().to_str().and_then(maker).is_some_and(is_gone) && is_ours() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// The process that made a directory of this name.
+fn maker(name: &str) -> Option<Pid> {
+    name.strip_prefix(PREFIX)?.split_once('-').and_then(|(pid, _)| Pid::from_raw(pid.parse().ok()?))
+}
+
 /// A directory that nobody else may enter, with the report in it; dropping it removes it.
 fn report_directory(report: &Report) -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix("lastwords-").permissions(Permissions::from_mode(0o700));
+    let prefix = format!("{PREFIX}{}-", std::process::id());
+    builder.prefix(&prefix).permissions(Permissions::from_mode(0o700));
     let [first, second] = PLACES;
     let made = builder.tempdir_in(first).or_else(|_| builder.tempdir_in(second));
     let directory = made.with_context(|| format!("cannot make a directory for the report in {first} or {second}"))?;
@@ -147,6 +168,16 @@ mod tests {
             grep -q '^Why      exit code 1' report.txt && pwd"#;
         let receipt = send(script).unwrap();
         assert!(receipt.contains("/lastwords-") && !Path::new(&receipt).exists(), "{receipt}");
+    }
+
+    #[test]
+    fn what_a_killed_try_left_is_swept_away_and_nothing_else() {
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        let dir = |pid: u32| tempfile::Builder::new().prefix(&format!("{PREFIX}{pid}-")).tempdir_in("/tmp").unwrap();
+        let (left, in_use) = (dir(dead.id()), dir(std::process::id()));
+        sweep();
+        assert!(!left.path().exists() && in_use.path().exists());
     }
 
     #[test]

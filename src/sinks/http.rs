@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::blocking::{Client, RequestBuilder};
@@ -67,11 +67,17 @@ pub struct Answer {
 /// # Errors
 /// Where there was no answer. The text holds no URL.
 pub fn ask(request: RequestBuilder, max_body: u64) -> Result<Answer> {
+    let began = Instant::now();
     let response = request.send().map_err(reqwest::Error::without_url)?;
     let (status, retry_after) = (response.status(), retry_after(response.headers()));
-    let mut body = Vec::new();
-    // What has come of a body that breaks off may still say something.
-    let _ = response.take(max_body).read_to_end(&mut body);
+    let (mut body, mut response) = (Vec::new(), response.take(max_body));
+    let mut some = [0; 4096];
+    // The client's own limit starts anew with each read. What has come of a body that breaks off may still say something.
+    while let Ok(count @ 1..) = response.read(&mut some)
+        && began.elapsed() < TIMEOUT
+    {
+        body.extend(some.iter().take(count));
+    }
     Ok(Answer { status, retry_after, body: String::from_utf8_lossy(&body).into_owned() })
 }
 

@@ -22,6 +22,22 @@ pub fn encode(report: &Report) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The bytes of a report's entry, so many of them exactly: spaces fill up the JSON's line. `None` where it needs more.
+pub fn encode_to(report: &Report, size: usize) -> Option<Vec<u8>> {
+    let mut bytes = serde_json::to_vec(report).ok()?;
+    // The trailer is the longer the more digits LENGTH has, and LENGTH is what it leaves.
+    let mut lengths = (1..=20).filter_map(|digits| Some((digits, size.checked_sub(TRAILER.len() + 10 + digits)?)));
+    let (_, length) = lengths.rfind(|(digits, length)| length.to_string().len() == *digits)?;
+    if bytes.len() >= length {
+        return None;
+    }
+    bytes.resize(length - 1, b' ');
+    bytes.push(b'\n');
+    let trailer = trailer(&bytes);
+    bytes.extend_from_slice(trailer.as_bytes());
+    Some(bytes)
+}
+
 /// Why an entry cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrong {
@@ -70,6 +86,17 @@ mod tests {
     fn what_is_written_is_read_back() {
         let report = sample();
         assert_eq!(decode(&encode(&report).unwrap()), Ok(report));
+    }
+
+    #[test]
+    fn an_entry_fills_what_is_there_to_the_byte_or_does_not_fit() {
+        let report = sample();
+        let least = encode(&report).unwrap().len();
+        for size in [0, 20, least - 1, least, least + 1, 65_536, 100_000] {
+            let bytes = encode_to(&report, size);
+            assert_eq!(bytes.as_ref().map(Vec::len), (size >= least).then_some(size));
+            assert!(bytes.is_none_or(|bytes| decode(&bytes) == Ok(report.clone())));
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::hooks;
 use crate::upstart::State;
 
 /// A user that no machine has.
-const UID: u32 = 54_321;
+pub const UID: u32 = 54_321;
 
 /// Set for a test that runs in a mount namespace of its own.
 const INSIDE: &str = "LASTWORDS_TEST_MOUNTS";
@@ -40,7 +40,7 @@ fn in_private_mounts(test: &str, mounts: &str, scenario: impl FnOnce()) {
 }
 
 /// A machine whose hooks a user other than root can run too.
-fn machine_for_users() -> Harness {
+pub fn machine_for_users() -> Harness {
     require_root();
     let machine = Harness::new();
     let copy = machine.path("lastwords");
@@ -59,8 +59,6 @@ fn prepare(machine: &Harness) {
     }
     // The spool is root's; its user comes by on the way to the inbox.
     fs::set_permissions(&machine.spool, Permissions::from_mode(0o711)).unwrap();
-    fs::set_permissions(machine.run.join(format!("user/{UID}")), Permissions::from_mode(0o700)).unwrap();
-    chown(machine.run.join(format!("user/{UID}")), Some(UID), Some(UID)).unwrap();
 }
 
 fn in_inbox(machine: &Harness) -> Vec<Report> {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lastwords::report::{Exit, Report, Verdict};
+use lastwords::report::{Exit, Report, ReportId, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
@@ -126,13 +126,18 @@ impl Harness {
         command
     }
 
-    /// Whether one of our programs is running this verb.
-    pub fn is_running(&self, verb: &str) -> bool {
+    /// Our processes that run this verb.
+    pub fn pids_of(&self, verb: &str) -> Vec<Pid> {
         let word = format!("\0{verb}\0");
-        self.left_running().into_iter().any(|pid| {
+        let runs = |pid: &Pid| {
             let command_line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
             command_line.windows(word.len()).any(|part| part == word.as_bytes())
-        })
+        };
+        self.left_running().into_iter().filter(runs).collect()
+    }
+
+    pub fn is_running(&self, verb: &str) -> bool {
+        !self.pids_of(verb).is_empty()
     }
 
     pub fn is_hook(&self, command_line: &str) -> bool {
@@ -195,8 +200,14 @@ impl Harness {
         reports_in(&[self.spool.join("new"), self.spool.join("done")])
     }
 
+    /// Waits until the work is done that a hook leaves behind where the machine is so busy that it takes over a second.
+    pub fn wait_for_workers(&self) {
+        wait_for("the workers' end", || self.pids_of("catch").is_empty());
+    }
+
     /// The one report that there must be.
     pub fn only_report(&self) -> Report {
+        self.wait_for_workers();
         let mut reports = self.reports();
         assert_eq!(reports.len(), 1, "one report: {reports:#?}");
         reports.remove(0)
@@ -225,7 +236,8 @@ impl Harness {
         names.into_iter().filter(|name| !name.ends_with("~seen")).collect()
     }
 
-    fn left_running(&self) -> Vec<Pid> {
+    /// The processes that the scenario has started and that still run.
+    pub fn left_running(&self) -> Vec<Pid> {
         let ours = self.dir.path().as_os_str().as_encoded_bytes();
         let pids =
             names_in(Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok().and_then(Pid::from_raw));
@@ -284,7 +296,7 @@ pub fn binary() -> String {
 pub fn reports_in(dirs: &[PathBuf]) -> Vec<Report> {
     let mut files = BTreeMap::new();
     // In this order, nothing that moves on meanwhile is overlooked.
-    for name in dirs.iter().flat_map(|dir| names_in(dir)) {
+    for name in dirs.iter().flat_map(|dir| names_in(dir)).filter(|name| ReportId::parse(name).is_ok()) {
         let text = wait_for_some(&format!("report {name}"), || {
             dirs.iter().find_map(|dir| fs::read_to_string(dir.join(&name)).ok())
         });

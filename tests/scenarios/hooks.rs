@@ -14,14 +14,14 @@ use crate::harness::{Harness, SystemLog, killed_by};
 pub const HOOKS: [&str; 3] = ["pre-start", "pre-stop", "post-stop"];
 
 /// The hook as Upstart runs it for the job `web`.
-fn hook(machine: &Harness, name: &str) -> Command {
+pub fn hook(machine: &Harness, name: &str) -> Command {
     let mut command = machine.hook_command(name);
     command.envs([("PATH", crate::process::PATH), ("TERM", "linux"), ("UPSTART_JOB", "web"), ("UPSTART_INSTANCE", "")]);
     command.current_dir("/").stdin(Stdio::null());
     command
 }
 
-fn exits_0(command: &mut Command) -> Output {
+pub fn exits_0(command: &mut Command) -> Output {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {output:?}");
     output

@@ -15,6 +15,11 @@ pub struct Certs {
 impl Certs {
     /// Makes the authority and has it sign for `localhost` and `127.0.0.1`.
     pub fn issue() -> Self {
+        Self::issue_for(&["localhost", "127.0.0.1"], |_| {})
+    }
+
+    /// The same for these names, with a change to the server's certificate.
+    pub fn issue_for(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = || KeyPair::generate().expect("a key can be made");
         let mut authority_params = params(&[], "the tests' authority");
         authority_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -22,7 +27,9 @@ impl Certs {
         let authority = authority_params.self_signed(&authority_key).expect("the authority signs for itself");
         let issuer = Issuer::new(authority_params, authority_key);
         let server_key = key();
-        let server = params(&["localhost", "127.0.0.1"], "localhost").signed_by(&server_key, &issuer);
+        let mut server = params(names, "a server");
+        change(&mut server);
+        let server = server.signed_by(&server_key, &issuer);
 
         let certs = Self { dir: directory("certs") };
         for (path, pem) in [

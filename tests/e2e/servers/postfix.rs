@@ -3,6 +3,7 @@
 //! | Recipient | Answer |
 //! |----|----|
 //! | `ops@`, `oncall@` | taken |
+//! | `slow@` | taken after 5 s |
 //! | `greylisted@`, `busy@` | 450, 451: try again |
 //! | `nobody@`, `full@` | 550, 552: refused |
 
@@ -11,6 +12,7 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::os::unix::fs::chown;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::time::Duration;
 
 use mailparse::{MailHeaderMap, ParsedMail};
@@ -73,7 +75,8 @@ impl Postfix {
             [("STARTTLS", &starttls), ("IMPLICIT", &implicit), ("PLAIN", &plain)];
         write("etc/master.cf", &fill(include_str!("../../servers/master.cf"), &ports));
         write("etc/recipients", include_str!("../../servers/recipients"));
-        write("etc/mailboxes", "ops@example.test ops/\noncall@example.test oncall/\n");
+        let mailboxes = ["ops", "oncall", "slow", "greylisted"].map(|name| format!("{name}@example.test {name}/\n"));
+        write("etc/mailboxes", &mailboxes.concat());
         write("dovecot/dovecot.conf", &fill(include_str!("../../servers/dovecot.conf"), &main));
         write("dovecot/passwords", &format!("{USERNAME}:{PASSWORD}\n"));
 
@@ -99,6 +102,16 @@ impl Postfix {
     /// Waits until the user holds a mail.
     pub fn mail(&self, user: &str) -> Mail {
         until(&format!("{user} gets a mail"), || self.mails(user).into_iter().next())
+    }
+
+    /// Takes what it put off: the next client finds nobody on the grey list.
+    pub fn end_greylisting(&self) {
+        let recipients = include_str!("../../servers/recipients");
+        let rest: Vec<_> = recipients.lines().filter(|line| !line.contains("grey")).collect();
+        let rest = rest.join("\n") + "\n";
+        fs::write(self.dir.path().join("etc/recipients"), rest).expect("the directory is writable");
+        let reload = Command::new("postfix").arg("-c").arg(self.dir.path().join("etc")).arg("reload").output();
+        assert!(reload.expect("Postfix is installed").status.success());
     }
 
     /// Everything that Postfix and Dovecot said.

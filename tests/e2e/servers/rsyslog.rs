@@ -15,7 +15,7 @@ pub struct Rsyslog {
     pub udp: u16,
     pub tcp: u16,
     pub tls: u16,
-    _process: Process,
+    process: Option<Process>,
     dir: TempDir,
 }
 
@@ -54,18 +54,30 @@ impl Rsyslog {
             ],
         );
         fs::write(&config, text).expect("the directory is writable");
-        let (config, pid_file) = (config.display().to_string(), dir.path().join("pid").display().to_string());
+        let mut rsyslog = Self { udp, tcp, tls, process: None, dir };
+        rsyslog.start_again();
+        rsyslog
+    }
+
+    /// Ends it; nobody listens any more.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it where it was before.
+    pub fn start_again(&mut self) {
+        let at = |name: &str| self.dir.path().join(name).display().to_string();
         let daemon = installed("rsyslog/usr/sbin/rsyslogd").display().to_string();
         let libraries = installed("rsyslog/usr/lib/x86_64-linux-gnu").display().to_string();
         let path = format!("LD_LIBRARY_PATH={libraries}");
         let modules = format!("{libraries}/rsyslog");
+        let (config, pid_file) = (at("rsyslog.conf"), at("pid"));
         let command = ["env", &path, &daemon, "-n", "-f", &config, "-i", &pid_file, "-M", &modules];
-        let mut process = Process::start(&command, dir.path().join("output"));
-        process.until("rsyslog listens", || TcpStream::connect(("127.0.0.1", tls)).ok());
-        process.until("rsyslog listens", || TcpStream::connect(("127.0.0.1", tcp)).ok());
-        let socket = dir.path().join("log");
-        process.until("rsyslog makes its socket", || socket.exists().then_some(()));
-        Self { udp, tcp, tls, _process: process, dir }
+        let mut process = Process::start(&command, self.dir.path().join("output"));
+        process.until("rsyslog listens", || TcpStream::connect(("127.0.0.1", self.tls)).ok());
+        process.until("rsyslog listens", || TcpStream::connect(("127.0.0.1", self.tcp)).ok());
+        process.until("rsyslog makes its socket", || self.socket().exists().then_some(()));
+        self.process = Some(process);
     }
 
     /// The Unix datagram socket: its `/dev/log`.

@@ -24,11 +24,19 @@ pub struct Synapse {
 impl Synapse {
     /// Needs no root.
     pub fn start() -> Self {
+        Self::start_limited(1000.0, 1000)
+    }
+
+    /// The same with a limit on messages: so many a second after this many at once, then 429.
+    pub fn start_limited(per_second: f64, burst: u32) -> Self {
         let python = installed("venv/bin/python");
         let dir = directory("synapse");
         let port = free_port();
         let place = dir.path().display();
-        let text = fill(include_str!("../../servers/synapse.yaml"), &[("DIR", &place), ("PORT", &port)]);
+        let text = fill(
+            include_str!("../../servers/synapse.yaml"),
+            &[("DIR", &place), ("PORT", &port), ("MESSAGES_PER_SECOND", &per_second), ("BURST", &burst)],
+        );
         let config = dir.path().join("homeserver.yaml");
         fs::write(&config, text).expect("the directory is writable");
         // 32 zero bytes: nobody checks a signature here.

@@ -1,0 +1,258 @@
+//! What a stop comes to, once its marker is taken: was it planned? If not: keep what vanishes, commit the report, wake
+//! the deliverer.
+//!
+//! The hook's worker does this; or the hook itself, where no process can be had; or, where both were killed, a worker of
+//! the deliverer that found the taken marker. Killed at any point, it is begun anew by the next of them, under the same
+//! report's id, so that there is one report.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::hook::{Call, HookArgs, guarded};
+use super::{Places, capture, nudge, worker};
+use crate::cause::kernel::oom_kill;
+use crate::clock::Now;
+use crate::collectors::runner;
+use crate::config::{self, Loaded};
+use crate::host::Host;
+use crate::kmsg::{self, Record};
+use crate::marker::{Marker, MarkerFile, Seen, Taken};
+use crate::notice;
+use crate::report::{Evidence, Exit, Level, Report, Supervisor, Verdict};
+use crate::spool::Memory;
+use crate::supervisor::{Account, upstart};
+use crate::verdict::{Case, Judgement, judge};
+
+/// How long the collectors may take together: the restart waits for them.
+const BUDGET: Duration = Duration::from_millis(200);
+
+/// The worker's own `main`.
+pub fn run(adopted: bool, taken: &OsStr, args: &[OsString]) -> ExitCode {
+    let (args, _) = HookArgs::parse(args);
+    let host = args.places.host();
+    let done = guarded("post-stop", &host, || {
+        let taken = Taken::at(Path::new(taken)).context("this is no taken marker")?;
+        let file = std::io::stdin().as_fd().try_clone_to_owned().map(File::from).ok();
+        finish(&taken, file, &args.places, &host, adopted)
+    });
+    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Deals with a taken marker whose lock we have.
+///
+/// # Errors
+/// Where there should be a report and there is none. The taken marker stays, and will be found.
+pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, adopted: bool) -> Result<()> {
+    let memory = places.memory();
+    if memory.holds(&taken.id) {
+        // Who was at it before us got as far as this.
+        return Ok(taken.settle()?);
+    }
+    let now = taken.moment(Now::read());
+    let mut notes = Vec::new();
+    let boot_id = host.boot_id();
+    let Some(marker) = armed(file, &boot_id, now, &mut notes) else { return Ok(taken.settle()?) };
+    let call = call(taken, &marker);
+    let kernel_log = kmsg::read_kernel_log(host, start(&marker, now));
+    if !adopted && let Some(sequence) = kernel_log.as_ref().ok().and_then(|log| log.last) {
+        // None of this is about the next life.
+        let seen = MarkerFile::of(taken).see(&Seen { boot_id, sequence });
+        notes.extend(
+            seen.err()
+                .map(|why| format!("the next report may show lines of the kernel log that are about this end: {why}")),
+        );
+    }
+
+    let loaded = config::load(&places.config, &call.job);
+    let life = kernel_log.as_ref().ok().map(|log| of_this_life(&log.records, &marker, now, adopted));
+    let (mut judgement, oom) = judge_stop(&call, &marker, life.as_deref(), &loaded, host, now);
+    if taken.circumstances.missed {
+        doubt(&mut judgement);
+    }
+    if judgement.verdict == Verdict::Planned {
+        return taken.settle().with_context(|| format!("cannot clear the marker of {}", call.job));
+    }
+
+    if let Err(why) = &kernel_log {
+        notes.push(format!("what the kernel log tells of the end is not known: {why}"));
+    }
+    notes.extend(late(taken, adopted));
+    let mut report = capture::report(&call, judgement, oom.as_ref(), Some(&marker), &loaded, host, now);
+    report.id = taken.id.clone();
+    report.notes.extend(notes);
+    let collectors = capture::collectors(&loaded, &report.stop);
+    let quick: Vec<_> = collectors.into_iter().filter(|it| !it.runs_later()).collect();
+    // A program that the job wants run before the restart has the time that the job gives it.
+    let patience = quick.iter().map(|it| it.patience()).sum::<Duration>();
+    if !patience.is_zero() {
+        worker::ask_for(patience);
+    }
+    report.sections = runner::run(quick, &report.stop, host, BUDGET + patience);
+    loaded.redactor.report(&mut report);
+    commit(report, taken, &memory, places, host)
+}
+
+/// The marker of the service that has ended; `None` where lastwords had not been told, in this boot, that it ran.
+fn armed(file: Option<File>, boot_id: &str, now: Now, notes: &mut Vec<String>) -> Option<Marker> {
+    let marker = file.context("it is no regular file").and_then(|file| Ok(Marker::read(file)?));
+    match marker {
+        // What an earlier boot armed ended with that boot. Where one of the two is not known, that proves nothing.
+        Ok(marker) => {
+            let is_of_this_boot = marker.boot_id == boot_id || marker.boot_id.is_empty() || boot_id.is_empty();
+            is_of_this_boot.then_some(marker)
+        }
+        Err(why) => {
+            // Whoever damaged it must not hide a crash by that.
+            notes.push(format!(
+                "when it started, and whether its stop was announced, is not known: its marker is unreadable ({why})"
+            ));
+            Some(Marker::new(boot_id.to_owned(), now))
+        }
+    }
+}
+
+/// Whom the hook was called for.
+fn call(taken: &Taken, marker: &Marker) -> Call {
+    let (job, instance) = match &marker.job {
+        Some(job) => (job.clone(), marker.instance.clone()),
+        None => taken.service(),
+    };
+    Call::recall(job, instance, taken.circumstances)
+}
+
+/// The records that can be about this life of the service.
+fn of_this_life(log: &[Record], marker: &Marker, now: Now, adopted: bool) -> Vec<Record> {
+    // Where the hook itself reads the log, nothing in it is from after the end.
+    let end = if adopted { micros(now.monotonic + drift(marker, now)) } else { u64::MAX };
+    let ours = |record: &&Record| record.micros <= end && marker.seen.is_none_or(|seen| record.seq > seen);
+    log.iter().filter(ours).cloned().collect()
+}
+
+/// When this life of the service can have begun, by the kernel log's clock.
+fn start(marker: &Marker, now: Now) -> u64 {
+    micros(Duration::from_millis(marker.armed_ms).saturating_sub(drift(marker, now)))
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// How far the kernel's stamps may be off: its log's clock is one that nobody disciplines, and over months it drifts from
+/// the one that we read.
+fn drift(marker: &Marker, now: Now) -> Duration {
+    Duration::from_secs(1) + marker.uptime(now) / 1000
+}
+
+fn judge_stop(
+    call: &Call,
+    marker: &Marker,
+    life: Option<&[Record]>,
+    loaded: &Loaded,
+    host: &Host,
+    now: Now,
+) -> (Judgement, Option<Evidence>) {
+    let mut account = match (call.supervisor, life) {
+        (Supervisor::Upstart, Some(records)) => {
+            let plan = loaded.job.stop_timeout + drift(marker, now);
+            let plan_since = micros(now.monotonic.saturating_sub(plan));
+            upstart::account(&call.job, call.instance.as_deref(), records, plan_since)
+        }
+        _ => Account::default(),
+    };
+    account.planned = call.planned.clone().or(account.planned);
+    account.silent_early_stop = call.supervisor == Supervisor::Upstart && has_post_start(&call.job, host);
+    let pid = account.death.as_ref().and_then(|death| death.pid);
+    let oom = pid.zip(life).and_then(|(pid, records)| oom_kill(pid, records));
+    let judgement = judge(&Case {
+        account: &account,
+        marker,
+        oom: oom.as_ref(),
+        normal: &loaded.job.normal_exit,
+        plan_lasts: loaded.job.stop_timeout,
+        now,
+    });
+    (judgement, oom)
+}
+
+/// Whether Upstart runs a post-start for this job.
+fn has_post_start(job: &str, host: &Host) -> bool {
+    // A job's name is a path below /etc/init. One that leads out of there names no job.
+    let inside = job.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    let conf = |ending| host.read(format!("/etc/init/{job}.{ending}")).is_ok_and(|conf| upstart::has_post_start(&conf));
+    inside && (conf("conf") || conf("override"))
+}
+
+/// Nobody has seen this end: that the service is started again may also mean that it never ran.
+fn doubt(judgement: &mut Judgement) {
+    if judgement.verdict == Verdict::Crashed && judgement.exit == Exit::Unknown {
+        judgement.verdict = Verdict::Unknown;
+        judgement.because = "it is started again, and nothing tells how it ended, or whether it ran at all".into();
+    }
+}
+
+/// Why this comes late, where it does.
+fn late(taken: &Taken, adopted: bool) -> Option<String> {
+    if taken.circumstances.missed {
+        return Some(
+            "no post-stop was seen for this end: it was killed, or the supervisor has run none. The time of the end is \
+             that of the next start"
+                .into(),
+        );
+    }
+    let after = Now::read().monotonic.saturating_sub(taken.monotonic).as_secs_f64();
+    adopted.then(|| {
+        format!("the hook did not get to the end of its work; what the machine looked like is from {after:.1} s later")
+    })
+}
+
+/// Makes the report safe, as far as the machine lets us, and sees to it that somebody sends it.
+fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, host: &Host) -> Result<()> {
+    let spool = places.spool();
+    // First where nothing is slow. Should the disk hang, or somebody kill us, it is there, and the deliverer finds it.
+    report.level = Level::Memory;
+    let held = memory.put(&report);
+    if held.is_ok() {
+        let _ = taken.settle();
+    }
+    report.level = Level::Durable;
+    if places.inbox_of().is_none()
+        && let Err(why) = spool.examine()
+        && why.kind() != ErrorKind::NotFound
+    {
+        // The deliverer will not send from there. The report is worth a try all the same.
+        notice::say(host, &why.to_string());
+    }
+    let kept = match places.inbox_of() {
+        Some(uid) => spool.put_into_inbox(uid, &report).map(|()| Level::Durable),
+        // Who was at it before us may have got further than we know.
+        None if spool.find(&report.id).is_some() => Ok(Level::Durable),
+        None => spool.catch(&mut report),
+    };
+    let service = format!("{} {} ({})", report.stop.service(), report.verdict, report.cause.line);
+    match (kept, held) {
+        (Ok(Level::NameOnly), held) => {
+            // What is in memory says so from now on; where nothing is, the name is all there will be.
+            let _ = held.and_then(|_| memory.put(&report));
+            notice::say(host, &format!("{service}: the disk has room for no more than the name of {}", report.id));
+        }
+        (Ok(_), _) => {
+            memory.remove(&report.id);
+            nudge::deliver(places);
+        }
+        (Err(why), Ok(_)) => {
+            notice::say(host, &format!("{service}: its report {} is kept in memory only: {why}", report.id));
+        }
+        (Err(why), Err(also)) => {
+            let lost = format!("{service}, and its report can be written nowhere (nor into memory: {also})");
+            return Err(why).context(lost);
+        }
+    }
+    Ok(taken.settle()?)
+}

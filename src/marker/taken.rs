@@ -1,0 +1,220 @@
+//! A marker that was taken: the record of a stop that somebody has yet to deal with.
+//!
+//! One rename makes it, and all that is known by then is in its name, so that nobody has to be alive any more:
+//!
+//! ```text
+//! NAME~taken-ID-MILLIS-FLAGS
+//! ```
+//! ID is the id that the report of this stop will have, whoever writes it: so there is one at the most. MILLIS is the
+//! moment, in hexadecimal milliseconds since the boot. FLAGS are `u`, Upstart called; `a`, it had announced the stop
+//! itself; `m`, its post-stop never came, and the next pre-start took the marker.
+//!
+//! Whoever deals with it holds a lock on the file, which ends with the process.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::millis;
+use crate::clock::Now;
+use crate::host::open_regular_in_ours;
+use crate::names;
+use crate::report::{ReportId, Supervisor, Timestamp};
+
+const TAKEN: &str = "~taken-";
+/// The largest MILLIS: with the longest names the whole is 255 bytes long.
+const MAX_MILLIS: u64 = 0xfff_ffff_ffff;
+
+/// What the hook that takes a marker knows and the marker does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    pub supervisor: Supervisor,
+    /// The supervisor itself announced the stop.
+    pub announced: bool,
+    /// No post-stop took the marker: the next pre-start found it.
+    pub missed: bool,
+}
+
+/// A marker that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    path: PathBuf,
+    /// The encoded name of job and instance.
+    name: String,
+    /// The id of this stop's report.
+    pub id: ReportId,
+    /// When, since the boot.
+    pub monotonic: Duration,
+    pub circumstances: Circumstances,
+}
+
+/// Whether a taken marker can be dealt with now.
+#[derive(Debug)]
+pub enum Lock {
+    /// Nobody else deals with it as long as this file is open, here or in a process that inherited it.
+    Held(File),
+    /// Somebody else is at it, or has done it.
+    Others,
+}
+
+impl Taken {
+    pub(super) fn new(dir: &Path, name: &str, id: ReportId, now: Now, circumstances: Circumstances) -> Self {
+        let Circumstances { supervisor, announced, missed } = circumstances;
+        let flags = [(supervisor == Supervisor::Upstart, "u"), (announced, "a"), (missed, "m")];
+        let flags: String = flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag).collect();
+        let moment = millis(now.monotonic).min(MAX_MILLIS);
+        Self {
+            path: dir.join(format!("{name}{TAKEN}{id}-{moment:x}-{flags}")),
+            name: name.to_owned(),
+            id,
+            monotonic: Duration::from_millis(moment),
+            circumstances,
+        }
+    }
+
+    /// The taken marker at `path`; `None` where none could have this name.
+    pub fn at(path: &Path) -> Option<Self> {
+        let (name, rest) = path.file_name()?.to_str()?.split_once(TAKEN)?;
+        let (id, rest) = rest.split_at_checked(32)?;
+        let (moment, flags) = rest.strip_prefix('-')?.split_once('-')?;
+        let has = |flag| flags.contains(flag);
+        Some(Self {
+            path: path.to_owned(),
+            name: name.to_owned(),
+            id: ReportId::parse(id).ok()?,
+            monotonic: Duration::from_millis(u64::from_str_radix(moment, 16).ok()?.min(MAX_MILLIS)),
+            circumstances: Circumstances {
+                supervisor: if has('u') { Supervisor::Upstart } else { Supervisor::Unknown },
+                announced: has('a'),
+                missed: has('m'),
+            },
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn dir(&self) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("/")).to_owned()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whose it is, as far as the name tells, which a very long one does not.
+    pub fn service(&self) -> (String, Option<String>) {
+        let name = names::decode(&self.name).unwrap_or_else(|| self.name.clone());
+        match name.split_once('\0') {
+            Some((job, instance)) => (job.to_owned(), Some(instance.to_owned())),
+            None => (name, None),
+        }
+    }
+
+    /// When it was taken, on both clocks, seen from `now`.
+    pub fn moment(&self, now: Now) -> Now {
+        let since = now.monotonic.saturating_sub(self.monotonic);
+        let wall = now.wall.time().checked_sub(since).map_or(now.wall, Timestamp::new);
+        // Where somebody has set the clock since, the id still has what it showed then.
+        let named = self.id.time();
+        let set = wall.unix().abs_diff(named.unix()) > 2;
+        Now { wall: if set { named } else { wall }, monotonic: self.monotonic }
+    }
+
+    /// Sees to it that nobody else deals with it.
+    ///
+    /// # Errors
+    /// Where it is no file that can be locked.
+    pub fn lock(&self) -> io::Result<Lock> {
+        let file = match open_regular_in_ours(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lock::Others),
+            file => file?,
+        };
+        match file.try_lock() {
+            // Who had it may have dealt with it since it was opened.
+            Ok(()) if self.path.symlink_metadata().is_err() => Ok(Lock::Others),
+            Ok(()) => Ok(Lock::Held(file)),
+            Err(TryLockError::WouldBlock) => Ok(Lock::Others),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Ends it: the stop was planned, or its report is safe.
+    pub fn settle(&self) -> io::Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir(&self.path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now(seconds: u64) -> Now {
+        let wall = Timestamp::new(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds));
+        Now { wall, monotonic: Duration::from_secs(seconds) }
+    }
+
+    fn taken(name: &str, circumstances: Circumstances) -> Taken {
+        Taken::new(Path::new("/run"), name, ReportId::new(now(100).wall, 7), now(100), circumstances)
+    }
+
+    #[test]
+    fn all_that_the_hook_knew_is_read_back_from_the_name() {
+        for (supervisor, announced, missed) in [
+            (Supervisor::Upstart, true, false),
+            (Supervisor::Unknown, false, true),
+            (Supervisor::Upstart, false, false),
+        ] {
+            let taken = taken("web%001", Circumstances { supervisor, announced, missed });
+            assert_eq!(Taken::at(taken.path()), Some(taken.clone()));
+            assert_eq!(taken.service(), ("web".to_owned(), Some("1".to_owned())));
+        }
+    }
+
+    #[test]
+    fn the_longest_name_still_is_a_files_name() {
+        let circumstances = Circumstances { supervisor: Supervisor::Upstart, announced: true, missed: true };
+        let end_of_time = Now { monotonic: Duration::MAX, ..now(1) };
+        let id = ReportId::new(end_of_time.wall, 7);
+        let taken = Taken::new(Path::new("/run"), &names::encode("x".repeat(999)), id, end_of_time, circumstances);
+        assert_eq!(taken.path().file_name().map(std::ffi::OsStr::len), Some(255));
+        assert_eq!(Taken::at(taken.path()), Some(taken));
+    }
+
+    #[test]
+    fn what_no_hook_could_have_written_is_no_taken_marker() {
+        for name in ["web", "web~taken", "web~taken-", "web~taken-x-1-", "web~taken-20261123t030000-0123456789abcdef"] {
+            assert_eq!(Taken::at(Path::new(name)), None, "{name}");
+        }
+        assert_eq!(Taken::at(Path::new("web~taken-20261123t030000-0123456789abcdef-zz-u")), None);
+        assert_eq!(Taken::at(Path::new("web~taken-20261123t030000-0123456789abcd\u{e9}-1-u")), None);
+    }
+
+    #[test]
+    fn the_moment_of_the_stop_is_found_again_also_where_the_clock_was_set() {
+        let taken = taken("web", Circumstances::default());
+        assert_eq!(taken.moment(now(160)).wall, now(100).wall);
+        let set_back = Now { wall: now(0).wall, ..now(160) };
+        assert_eq!(taken.moment(set_back).wall, now(100).wall);
+        assert_eq!(taken.moment(now(160)).monotonic, Duration::from_secs(100));
+    }
+
+    #[test]
+    fn only_one_deals_with_it_and_after_that_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = Taken::new(dir.path(), "web", ReportId::new(now(1).wall, 7), now(1), Circumstances::default());
+        fs::write(taken.path(), "").unwrap();
+        let Lock::Held(file) = taken.lock().unwrap() else { panic!("it is free") };
+        assert!(matches!(taken.lock(), Ok(Lock::Others)));
+        drop(file);
+        assert!(matches!(taken.lock(), Ok(Lock::Held(_))));
+        taken.settle().unwrap();
+        assert!(matches!(taken.lock(), Ok(Lock::Others)));
+    }
+}

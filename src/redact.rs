@@ -1,0 +1,220 @@
+//! Takes secrets out of texts: keys, tokens, passwords. What is left says that there was one: `password=[redacted]`.
+//!
+//! A report is redacted before it touches the disk, with the patterns below and those of its job; so is what lastwords
+//! prints, logs and keeps of errors. This is a net with meshes: a secret that looks like nothing (`correct horse battery
+//! staple`) and has no name beside it that says what it is gets through.
+//!
+//! The time grows with the text's length alone, and nothing is redacted twice: a redacted text stays as it is.
+
+mod extent;
+mod named;
+mod pem;
+mod rules;
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::bytes::{Regex, RegexBuilder};
+use serde_json::Value;
+
+use crate::report::{Report, Section};
+use rules::Rules;
+
+/// What stands in a secret's place.
+pub const REDACTED: &str = "[redacted]";
+
+/// How large a job's pattern may become when compiled, in bytes.
+const MAX_COMPILED: usize = 256 * 1024;
+/// How long it may be, in bytes.
+const MAX_PATTERN: usize = 1000;
+
+/// A test sees to it that there are some.
+static RULES: LazyLock<Option<Rules>> = LazyLock::new(|| Rules::compile().ok());
+
+/// A job's own pattern: what it matches is a secret; where it has a group, what the first group matches.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// # Errors
+    /// Where this is no regular expression, in the syntax of the `regex` crate without Unicode classes, or too large a
+    /// one; the text says which, in words for people.
+    pub fn new(pattern: &str) -> Result<Self, String> {
+        if pattern.is_empty() {
+            return Err("expected a regular expression, found an empty text".to_owned());
+        }
+        if pattern.len() > MAX_PATTERN {
+            return Err(format!("expected a regular expression of at most {MAX_PATTERN} bytes"));
+        }
+        let regex = RegexBuilder::new(pattern).unicode(false).size_limit(MAX_COMPILED).build();
+        regex.map(Self).map_err(|why| match why {
+            regex::Error::CompiledTooBig(_) => "this regular expression is too large: count to less in it".to_owned(),
+            why => {
+                // The last line of a syntax error says what it is about; the others repeat the pattern.
+                let why = why.to_string();
+                let what = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                format!("expected a regular expression, but {what}")
+            }
+        })
+    }
+}
+
+/// What takes the secrets out of one job's reports.
+#[derive(Clone, Debug, Default)]
+pub struct Redactor {
+    patterns: Vec<Pattern>,
+}
+
+/// A text without what is known to be secret by itself; for texts that belong to no job.
+pub fn redact(text: &str) -> Cow<'_, str> {
+    Redactor::default().text(text)
+}
+
+/// The same text with an asterisk for each byte of what is known to be secret by itself: as long as it was.
+pub fn masked(text: &str) -> String {
+    let mut masked = text.to_owned();
+    for secret in Redactor::default().secrets(text.as_bytes()) {
+        let start = text.floor_char_boundary(secret.start);
+        let end = text.ceil_char_boundary(secret.end);
+        masked.replace_range(start..end, &"*".repeat(end - start));
+    }
+    masked
+}
+
+impl Redactor {
+    pub fn new(patterns: Vec<Pattern>) -> Self {
+        Self { patterns }
+    }
+
+    /// A text without its secrets.
+    pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let bytes = text.as_bytes();
+        let secrets = self.secrets(bytes);
+        if secrets.is_empty() {
+            return text.into();
+        }
+        let mut redacted = Vec::with_capacity(bytes.len());
+        let mut done = 0;
+        for secret in secrets {
+            redacted.extend_from_slice(bytes.get(done..secret.start).unwrap_or_default());
+            redacted.extend_from_slice(REDACTED.as_bytes());
+            done = secret.end;
+        }
+        redacted.extend_from_slice(bytes.get(done..).unwrap_or_default());
+        // A job's pattern may end within a character.
+        String::from_utf8_lossy(&redacted).into_owned().into()
+    }
+
+    /// Takes the secrets out of all of a report's texts. Its names stay: the job's, the host's, its id.
+    pub fn report(&self, report: &mut Report) {
+        self.replace(&mut report.verdict_because);
+        self.replace(&mut report.cause.line);
+        for evidence in &mut report.cause.evidence {
+            self.replace(&mut evidence.source);
+            self.replace(&mut evidence.text);
+        }
+        report.notes.iter_mut().for_each(|note| self.replace(note));
+        report.runbook.iter_mut().for_each(|runbook| self.replace(runbook));
+        self.sections(&mut report.sections);
+    }
+
+    /// Takes the secrets out of sections.
+    pub fn sections(&self, sections: &mut [Section]) {
+        for section in sections {
+            self.replace(&mut section.collector);
+            self.replace(&mut section.text);
+            self.data(&mut section.data);
+        }
+    }
+
+    fn replace(&self, text: &mut String) {
+        if let Cow::Owned(redacted) = self.text(text) {
+            *text = redacted;
+        }
+    }
+
+    fn data(&self, data: &mut Value) {
+        match data {
+            Value::String(text) => self.replace(text),
+            Value::Array(list) => list.iter_mut().for_each(|item| self.data(item)),
+            Value::Object(object) => {
+                let entries = std::mem::take(object).into_iter().map(|(key, mut value)| {
+                    if is_name_of_secret(&key) {
+                        hide(&mut value);
+                    } else {
+                        self.data(&mut value);
+                    }
+                    (self.text(&key).into_owned(), value)
+                });
+                *object = entries.collect();
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// Where the secrets are, in order, none touching another.
+    fn secrets(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        if let Some(rules) = &*RULES {
+            found.extend(following(&rules.named, text, |name| named::secrets(text, name)));
+            found.extend(following(&rules.before, text, |before| extent::values(text, before.end)));
+            found.extend(following(&rules.programs, text, |flag| extent::values(text, flag.end)));
+            found.extend(following(&rules.url, text, |user| extent::url_password(text, user.end)));
+            found.extend(rules.tokens.find_iter(text).map(|token| token.range()));
+            found.extend(matches(&rules.between, text));
+            found.extend(pem::bodies(text, &rules.key_boundary));
+        }
+        found.extend(self.patterns.iter().flat_map(|Pattern(regex)| matches(regex, text)));
+        found.sort_by_key(|range| range.start);
+        let mut merged: Vec<Range<usize>> = Vec::with_capacity(found.len());
+        for range in found.into_iter().filter(|range| !range.is_empty()) {
+            match merged.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => merged.push(range),
+            }
+        }
+        merged
+    }
+}
+
+/// What a pattern matches, or its first group.
+fn matches(regex: &Regex, text: &[u8]) -> Vec<Range<usize>> {
+    let groups = regex.captures_iter(text);
+    groups.filter_map(|found| found.iter().skip(1).flatten().next().or(found.get(0)).map(|it| it.range())).collect()
+}
+
+/// The secrets that follow what a pattern matches.
+fn following<S: IntoIterator<Item = Range<usize>>>(
+    regex: &Regex,
+    text: &[u8],
+    secrets: impl Fn(Range<usize>) -> S,
+) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(before) = regex.find_at(text, at) {
+        found.extend(secrets(before.range()));
+        at = found.last().map_or(0, |secret| secret.end).max(before.end());
+    }
+    found
+}
+
+/// Whether the value of this name is a secret.
+fn is_name_of_secret(name: &str) -> bool {
+    let text = format!("{name}=x");
+    let secrets = Redactor::default().secrets(text.as_bytes());
+    secrets.last().is_some_and(|secret| secret.end == text.len() && secret.start == name.len() + 1)
+}
+
+/// Takes every text and number out of a secret's value.
+fn hide(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(hide),
+        Value::Object(object) => object.values_mut().for_each(hide),
+        Value::String(_) | Value::Number(_) => *value = REDACTED.into(),
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! The ladder: what a hook tries where a report cannot be written as it should be.
+//!
+//! | level | what | survives | where |
+//! |---|---|---|---|
+//! | `durable` | file, rename, directory, all synced | the machine | `new/ID` |
+//! | `reserve` | the same over a file that was set aside | the machine | `reserve/slot-N`, then `new/ID` |
+//! | `ballast` | the same, in the room that an idle file gives back | the machine | `reserve/ballast`, then `new/ID` |
+//! | `name-only` | an empty file whose name holds the facts | the machine | `new/ID.FACTS` |
+//! | `memory` | all of it, from before the first try | the process | `inbox/ID` in the run directory |
+//!
+//! A full disk has all of them; on one that fails, only what it has room for already is tried; on one that is read-only
+//! or does not answer, the last is what remains. Where even that could not be written, the taken marker stays, and the
+//! system's log, the kernel log or standard error is told. The deliverer sets the reserve aside again, spells out the
+//! names, and takes over what is in memory, as soon as the disk lets it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
+use rustix::io::Errno;
+use serde_json::Value;
+
+use super::facts::{self, Facts};
+use super::{Spool, entry, list, sync_dir};
+use crate::report::{Level, Report};
+
+/// How many reports a full disk still takes.
+const SLOTS: usize = 8;
+/// How large, in bytes: a report with a log's tail.
+const SLOT: u64 = 64 * 1024;
+/// The bytes that are given back, once, when the slots are used up.
+const BALLAST: u64 = 1024 * 1024;
+/// The reserve must not be what fills a disk: there must be so many times more room.
+const AMPLE: u64 = 4;
+
+impl Spool {
+    /// Keeps a report as safe as the disk lets us, and says in it how safe that is.
+    ///
+    /// # Errors
+    /// Why it could not be committed as it should be, where nothing else worked either.
+    pub fn catch(&self, report: &mut Report) -> io::Result<Level> {
+        report.level = Level::Durable;
+        let Err(why) = self.put(report) else { return Ok(Level::Durable) };
+        let said = report.notes.len();
+        report.notes.push(format!("the disk did not take this report as it should have: {why}"));
+        report.level = Level::Reserve;
+        if self.put_into_reserve(report).is_ok() {
+            return Ok(Level::Reserve);
+        }
+        let full = matches!(why.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        if full && fs::remove_file(self.reserve("ballast")).is_ok() {
+            report.level = Level::Ballast;
+            if self.put(report).is_ok() {
+                return Ok(Level::Ballast);
+            }
+        }
+        report.level = Level::NameOnly;
+        if self.put_name(report).is_ok() {
+            return Ok(Level::NameOnly);
+        }
+        report.level = Level::Memory;
+        report.notes.truncate(said);
+        Err(why)
+    }
+
+    /// Sets aside what is missing of the reserve. Where there is no room, there is none.
+    pub fn refill(&self) {
+        let slots = (0..SLOTS).map(|n| (format!("slot-{n}"), SLOT));
+        for (name, size) in slots.chain([("ballast".to_owned(), BALLAST)]) {
+            if self.reserve(&name).symlink_metadata().is_err() && self.set_aside(&name, size).is_err() {
+                let _ = fs::remove_file(self.reserve(&format!(".{name}")));
+                return;
+            }
+        }
+    }
+
+    fn set_aside(&self, name: &str, size: u64) -> io::Result<()> {
+        let dir = self.reserve("");
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        let disk = statvfs(&dir)?;
+        if disk.f_bavail.saturating_mul(disk.f_frsize) < AMPLE * (BALLAST + SLOT * SLOTS as u64) {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        let draft = self.reserve(&format!(".{name}"));
+        let _ = fs::remove_file(&draft);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        match fallocate(&file, FallocateFlags::empty(), 0, size) {
+            // Not every file system can; zeros are as good where it does not compress them away.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                file.write_all(&vec![0; usize::try_from(size).unwrap_or_default()])?;
+            }
+            other => other?,
+        }
+        file.sync_all()?;
+        fs::rename(&draft, self.reserve(name))?;
+        sync_dir(&dir)
+    }
+
+    /// Writes a report over one of the slots: the disk need not have room for it any more.
+    fn put_into_reserve(&self, report: &mut Report) -> io::Result<()> {
+        let draft = self.dir.join("tmp").join(report.id.as_str());
+        // Two hooks never get the same slot.
+        let taken = (0..SLOTS).any(|n| fs::rename(self.reserve(&format!("slot-{n}")), &draft).is_ok());
+        if !taken {
+            return Err(ErrorKind::NotFound.into());
+        }
+        let committed = overwrite(&draft, report)
+            .and_then(|()| fs::rename(&draft, self.dir.join("new").join(report.id.as_str())))
+            .and_then(|()| sync_dir(&self.dir.join("new")));
+        if committed.is_err() {
+            let _ = fs::remove_file(&draft);
+        }
+        committed
+    }
+
+    fn put_name(&self, report: &Report) -> io::Result<()> {
+        let new = self.dir.join("new");
+        let path = new.join(facts::encode(report));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.sync_all().and_then(|()| sync_dir(&new))
+    }
+
+    /// The reports of which there is only the name.
+    pub fn names(&self) -> io::Result<Vec<Facts>> {
+        Ok(list(&self.dir.join("new"))?.iter().filter_map(|name| facts::decode(name)).collect())
+    }
+
+    /// Removes the name of a report that is there in full.
+    pub fn remove_name(&self, report: &Report) -> io::Result<()> {
+        let new = self.dir.join("new");
+        let prefix = format!("{}.", report.id);
+        for name in list(&new)?.iter().filter(|name| name.starts_with(&prefix)) {
+            fs::remove_file(new.join(name))?;
+        }
+        Ok(())
+    }
+
+    fn reserve(&self, name: &str) -> std::path::PathBuf {
+        self.dir.join("reserve").join(name)
+    }
+}
+
+fn overwrite(slot: &Path, report: &mut Report) -> io::Result<()> {
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+    let mut file: File = OpenOptions::new().write(true).custom_flags(flags).open(slot)?;
+    let found = file.metadata()?;
+    let size = usize::try_from(found.size()).ok().filter(|_| found.is_file());
+    let bytes = size.and_then(|size| fill(report, size)).ok_or(ErrorKind::FileTooLarge)?;
+    file.write_all(&bytes)?;
+    file.sync_all()
+}
+
+/// The report as an entry of exactly so many bytes; what is longest is left out until it fits.
+fn fill(report: &mut Report, size: usize) -> Option<Vec<u8>> {
+    let length = |text: &str, data: &Value| text.len() + if data.is_null() { 0 } else { data.to_string().len() };
+    let mut left_out: Vec<String> = Vec::new();
+    loop {
+        if let Some(bytes) = entry::encode_to(report, size) {
+            return Some(bytes);
+        }
+        let longest = report.sections.iter_mut().max_by_key(|section| length(&section.text, &section.data))?;
+        if length(&longest.text, &longest.data) == 0 {
+            return None;
+        }
+        longest.text.clear();
+        longest.data = Value::Null;
+        if !left_out.is_empty() {
+            report.notes.pop();
+        }
+        left_out.push(longest.collector.clone());
+        report.notes.push(format!("the disk was full, and there was no room for: {}", left_out.join(", ")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Section, sample};
+    use crate::spool::Place;
+
+    fn spool() -> (tempfile::TempDir, Spool) {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::new(dir.path());
+        spool.create().unwrap();
+        spool.refill();
+        (dir, spool)
+    }
+
+    fn long(collector: &str, bytes: usize) -> Section {
+        Section { collector: collector.into(), text: "\u{1}".repeat(bytes), ..sample().sections.remove(0) }
+    }
+
+    #[test]
+    fn a_slot_takes_a_report_that_is_read_back_as_any_other() {
+        let (_dir, spool) = spool();
+        let mut report = sample();
+        spool.put_into_reserve(&mut report).unwrap();
+        assert_eq!(spool.read(Place::New, &report.id).unwrap(), report);
+        assert_eq!(list(&spool.reserve("")).unwrap().len(), SLOTS);
+        spool.refill();
+        assert_eq!(list(&spool.reserve("")).unwrap().len(), SLOTS + 1);
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_slot_is_left_out_the_longest_first_and_the_report_says_so() {
+        let (_dir, spool) = spool();
+        let mut report = sample();
+        report.sections.extend([long("dmesg", 9_000), long("log", 50_000)]);
+        spool.put_into_reserve(&mut report).unwrap();
+        let read = spool.read(Place::New, &report.id).unwrap();
+        let lengths: Vec<_> = read.sections.iter().map(|section| section.text.len()).collect();
+        assert_eq!(lengths, [sample().sections[0].text.len(), 9_000, 0]);
+        assert_eq!(read.notes, ["the disk was full, and there was no room for: log"]);
+    }
+
+    #[test]
+    fn a_report_that_is_nothing_but_long_names_fits_no_slot() {
+        let mut report = sample();
+        report.stop.job = "x".repeat(100_000);
+        assert_eq!(fill(&mut report, 65_536), None);
+    }
+
+    #[test]
+    fn a_name_alone_is_no_report_until_it_is_spelled_out() {
+        let (_dir, spool) = spool();
+        let report = sample();
+        spool.put_name(&report).unwrap();
+        assert_eq!(spool.ids(Place::New).unwrap(), []);
+        assert_eq!(spool.names().unwrap()[0].id, report.id);
+        spool.remove_name(&report).unwrap();
+        assert_eq!(spool.names().unwrap(), []);
+    }
+}

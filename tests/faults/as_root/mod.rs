@@ -1,0 +1,7 @@
+//! The faults. Tracing, mounts and a machine of root's own: all of it takes root.
+
+mod crowds;
+mod errors;
+mod killed;
+mod power;
+mod random;

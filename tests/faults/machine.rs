@@ -1,0 +1,270 @@
+//! A machine whose services crash and whose hooks, workers and deliverers can be made to fail, from the outside: what they
+//! start of themselves is caught at its exec, where another program is mounted over the binary.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use lastwords::report::Report;
+
+use crate::harness::{self, Harness, names_in, reports_in};
+use crate::strace::{self, Fault, Point, STRACE};
+
+/// The sink: it says yes by a line in a file.
+const SINK: &str = r#"#!/bin/sh
+line=$(sed -n 's/^  "id": "\(.*\)",$/\1/p; s/^    "job": "\(.*\)",$/\1/p' "$LASTWORDS_REPORT_DIR/report.json" | tr '\n' ' ')
+echo "$line" >>FILE
+"#;
+
+/// The binary under what is mounted over it. Run from here it takes itself for the file that the wrapper covers, and that
+/// is what it starts when it starts itself.
+pub const BINARY: &str = "/proc/self/fd/9";
+
+/// How long all that goes on in the background may take together: a thousand messages, on a busy machine.
+const BACKGROUND: Duration = Duration::from_mins(15);
+
+pub struct Machine {
+    pub harness: Harness,
+}
+
+/// What one of our processes is to suffer: the one that is started with this verb.
+#[derive(Clone, Debug)]
+pub struct Suffer<'a> {
+    pub verb: &'a str,
+    pub point: &'a Point,
+    pub fault: Fault,
+}
+
+/// How a crash is to go.
+#[derive(Clone, Debug, Default)]
+pub struct Stage<'a> {
+    pub suffer: Option<Suffer<'a>>,
+    /// Whether the deliverer that a hook wakes does nothing.
+    pub asleep: bool,
+    /// This verb's calls are written to `watched`.
+    pub watch: Option<&'a str>,
+}
+
+/// How a hook ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    /// Whether what was to be suffered was.
+    pub suffered: bool,
+    /// Whether the hook, or whoever was killed for it, had taken the marker.
+    pub taken: bool,
+}
+
+impl Ended {
+    /// Whether the crash must be reported.
+    pub fn owes_a_report(&self) -> bool {
+        self.status.success() || self.taken
+    }
+}
+
+impl Machine {
+    /// A machine with one sink.
+    pub fn new() -> Self {
+        assert!(rustix::process::geteuid().is_root(), "this test takes root: leave it out with `-- --skip as_root`");
+        let machine = Self { harness: Harness::new() };
+        let sink = machine.path("sink");
+        write_program(&sink, &SINK.replace("FILE", machine.path("sunk").to_str().expect("plain")));
+        let config = format!("[[sink.exec]]\nname = \"told\"\ncommand = [\"{}\"]\n", sink.display());
+        fs::write(machine.harness.config.join("lastwords.toml"), config).expect("a config");
+        fs::write(machine.path("lastwords"), "").expect("a place to mount on");
+        machine
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.harness.path(name)
+    }
+
+    /// A hook as Upstart runs it for `job`.
+    pub fn hook(&self, name: &str, job: &str) -> Command {
+        let mut command = self.harness.hook_command(name);
+        surround(&mut command, job);
+        command
+    }
+
+    /// The hook as Upstart runs it, with a fault. Returns how it ended, and whether the fault came.
+    pub fn faulty_hook(&self, name: &str, job: &str, point: &Point, fault: Fault) -> (ExitStatus, bool) {
+        let log = self.path("strace.log");
+        let mut command = Command::new(STRACE);
+        command.args(strace::inject(point, fault, &log)).args(self.harness.hook_argv(name)).env_clear();
+        surround(&mut command, job);
+        let status = command.status().expect("strace");
+        (status, strace::came(fault, &log))
+    }
+
+    /// Watches one of our processes that is started from here.
+    pub fn watch(&self, verb: &str, job: &str) -> Vec<Point> {
+        let log = self.path("strace.log");
+        let mut command = Command::new(STRACE);
+        command.args(strace::watch(&log)).args(self.harness.hook_argv(verb)).env_clear();
+        surround(&mut command, job);
+        assert!(command.status().expect("strace").success(), "{verb}, watched");
+        self.settle();
+        strace::points(&log)
+    }
+
+    /// The service is about to run.
+    pub fn start(&self, job: &str) {
+        assert!(self.hook("pre-start", job).status().expect("pre-start").success());
+    }
+
+    /// The service is killed, and init says so.
+    pub fn die(&self, job: &str) {
+        self.harness.kernel_log(format!("init: {job} main process (4242) killed by SEGV signal"));
+    }
+
+    /// A whole life that ends in a crash, its post-stop on this stage. Comes back when post-stop has.
+    pub fn crash(&self, job: &str, stage: &Stage) -> Ended {
+        self.start(job);
+        self.die(job);
+        self.post_stop(job, stage)
+    }
+
+    /// The hook after a crash.
+    pub fn post_stop(&self, job: &str, stage: &Stage) -> Ended {
+        let log = self.path("strace.log");
+        let _ = fs::remove_file(&log);
+        let mut tracer = String::new();
+        let mut wrapper = "#!/bin/sh\n".to_owned();
+        let _ = writeln!(wrapper, "echo \"$1\" >>{}", self.path("verbs").display());
+        let victim = match (&stage.suffer, stage.watch) {
+            (Some(suffer), _) => Some((suffer.verb, strace::inject(suffer.point, suffer.fault, &log))),
+            (None, Some(verb)) => Some((verb, strace::watch(&log))),
+            (None, None) => None,
+        };
+        wrapper += "case $1 in\n";
+        match victim {
+            Some(("post-stop", arguments)) => tracer = format!("{STRACE} {}", arguments.join(" ")),
+            // The tracer is not to stand between the process and its parent.
+            Some((verb, arguments)) => {
+                let _ = writeln!(wrapper, "{verb}) exec {STRACE} -D {} {BINARY} \"$@\" ;;", arguments.join(" "));
+            }
+            None => {}
+        }
+        if stage.asleep {
+            wrapper += "deliver) exit 0 ;;\n";
+        }
+        let _ = write!(wrapper, "esac\nexec {BINARY} \"$@\"\n");
+        let status = self.in_disguise(&wrapper, &tracer, "post-stop", job).status().expect("post-stop");
+        let taken = self.is_taken(job);
+        let suffered = stage.suffer.as_ref().is_some_and(|suffer| {
+            // The tracer of a process in the background ends, and writes, after it.
+            suffer.verb == "post-stop" || {
+                self.settle();
+                true
+            }
+        });
+        let suffered = suffered && stage.suffer.as_ref().is_some_and(|suffer| strace::came(suffer.fault, &log));
+        Ended { status, suffered, taken }
+    }
+
+    /// Whether a hook has taken the job's marker.
+    pub fn is_taken(&self, job: &str) -> bool {
+        !self.harness.run.join("markers").join(job).exists()
+    }
+
+    /// What hooks left for the deliverer to finish, in the run directory: taken markers, reports in memory.
+    pub fn unfinished(&self) -> Vec<String> {
+        let taken = names_in(&self.harness.run.join("markers")).into_iter().filter(|name| name.contains("~taken"));
+        taken.chain(names_in(&self.harness.run.join("inbox"))).collect()
+    }
+
+    /// One of our verbs, in a mount namespace where `wrapper` runs in place of whatever it starts of us.
+    pub fn in_disguise(&self, wrapper: &str, tracer: &str, verb: &str, job: &str) -> Command {
+        write_program(&self.path("wrapper"), wrapper);
+        let mounts = format!(
+            "mount --bind {bin} {own}\nexec 9<{own}\nmount --bind {wrapper} {own}\nexec {tracer} {BINARY} \"$@\"",
+            bin = fs::canonicalize(harness::binary()).expect("the binary").display(),
+            own = self.path("lastwords").display(),
+            wrapper = self.path("wrapper").display(),
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "/bin/sh", "-ec", &mounts, "sh"]);
+        command.args(&self.harness.hook_argv(verb)[1..]).env_clear();
+        surround(&mut command, job);
+        command
+    }
+
+    /// The verbs with which our processes started others of ours since the last look.
+    pub fn verbs(&self) -> Vec<String> {
+        let path = self.path("verbs");
+        let mut verbs: Vec<_> = fs::read_to_string(&path).unwrap_or_default().lines().map(str::to_owned).collect();
+        let _ = fs::remove_file(path);
+        verbs.sort();
+        verbs.dedup();
+        verbs
+    }
+
+    /// Waits until nothing of ours runs any more.
+    pub fn settle(&self) {
+        let began = Instant::now();
+        let mut quiet_looks = 0;
+        while quiet_looks < 2 {
+            let left = self.harness.left_running();
+            quiet_looks = if left.is_empty() { quiet_looks + 1 } else { 0 };
+            assert!(began.elapsed() < BACKGROUND, "still running: {left:?}");
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+
+    /// A pass of the deliverer.
+    pub fn deliver(&self) -> ExitStatus {
+        let mut command = self.harness.hook_command("deliver");
+        command.env("PATH", crate::process::PATH).stdin(Stdio::null()).stdout(Stdio::null());
+        command.status().expect("deliver")
+    }
+
+    /// Passes of the deliverer until nothing waits any more: a try that came to nothing is made again after ten seconds.
+    pub fn deliver_all(&self) {
+        let began = Instant::now();
+        loop {
+            assert!(self.deliver().success());
+            self.settle();
+            if names_in(&self.harness.spool.join("new")).is_empty() {
+                break;
+            }
+            assert!(began.elapsed() < BACKGROUND, "not all is delivered");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// All reports in the spool, those delivered included.
+    pub fn reports(&self) -> Vec<Report> {
+        reports_in(&["new", "done", "dead"].map(|place| self.harness.spool.join(place)))
+    }
+
+    /// How often the sink said yes: by job, then by id.
+    pub fn sunk(&self) -> BTreeMap<String, BTreeMap<String, usize>> {
+        let mut sunk = BTreeMap::<String, BTreeMap<String, usize>>::new();
+        for line in fs::read_to_string(self.path("sunk")).unwrap_or_default().lines() {
+            if let Some((id, job)) = line.trim_end().split_once(' ') {
+                *sunk.entry(job.to_owned()).or_default().entry(id.to_owned()).or_default() += 1;
+            }
+        }
+        sunk
+    }
+}
+
+/// What a hook finds around it.
+fn surround(command: &mut Command, job: &str) {
+    command.envs([("PATH", crate::process::PATH), ("TERM", "linux"), ("UPSTART_JOB", job), ("UPSTART_INSTANCE", "")]);
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+}
+
+/// Written by another process: a file that is open for writing anywhere, as in what a neighbouring test is about to start,
+/// cannot be executed.
+fn write_program(path: &Path, text: &str) {
+    let mut command = Command::new("install");
+    let mut install =
+        command.args(["-m", "755", "/dev/stdin"]).arg(path).stdin(Stdio::piped()).spawn().expect("install");
+    install.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("a program");
+    assert!(install.wait().expect("our own child").success());
+}

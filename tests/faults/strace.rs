@@ -1,0 +1,158 @@
+//! Faults at a chosen system call, by strace(1): a process is traced once to learn its calls, then again for each of them.
+//!
+//! `when=` counts the calls of that name in each thread. A try counts only where strace's log shows that the fault came.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs;
+use std::path::Path;
+
+/// In full: a hook's environment has no `PATH`.
+pub const STRACE: &str = "/usr/bin/strace";
+
+/// The calls that change something others can see. Each of them is tried also in the quick run.
+const CHANGING: &[&str] = &[
+    "chdir",
+    "chmod",
+    "clone",
+    "clone3",
+    "dup3",
+    "execve",
+    "exit_group",
+    "fallocate",
+    "fchmod",
+    "fchown",
+    "fdatasync",
+    "flock",
+    "fork",
+    "fsync",
+    "ftruncate",
+    "getrandom",
+    "kill",
+    "link",
+    "linkat",
+    "mkdir",
+    "mkdirat",
+    "mknodat",
+    "pipe2",
+    "pwrite64",
+    "rename",
+    "renameat",
+    "renameat2",
+    "rmdir",
+    "sendmsg",
+    "sendto",
+    "setpgid",
+    "setsid",
+    "socket",
+    "symlinkat",
+    "syncfs",
+    "unlink",
+    "unlinkat",
+    "utimensat",
+    "vfork",
+    "wait4",
+    "waitid",
+    "write",
+    "writev",
+];
+
+/// The nth call of this name in a thread.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Point {
+    pub call: String,
+    pub nth: usize,
+    /// Whether it changes something, or makes a file.
+    pub changes: bool,
+    /// Whether the language's own start-up makes it, before `main`.
+    pub starting: bool,
+    /// Its arguments where it was seen, descriptors with their paths.
+    pub arguments: String,
+}
+
+impl std::fmt::Display for Point {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{} #{}", self.call, self.nth)
+    }
+}
+
+/// What happens at a point.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// The process is killed before the call.
+    Kill,
+    /// The call is not made, and fails with this error.
+    Error(&'static str),
+    /// The call is not made, and seems to succeed.
+    Skipped,
+}
+
+/// strace's arguments for a fault. `follow_threads` also follows what the process starts, up to its exec.
+pub fn inject(point: &Point, fault: Fault, log: &Path) -> Vec<String> {
+    let what = match fault {
+        Fault::Kill => "signal=KILL".to_owned(),
+        Fault::Error(name) => format!("error={name}"),
+        Fault::Skipped => "retval=0".to_owned(),
+    };
+    let Point { call, nth, .. } = point;
+    arguments(log, &["-e", &format!("trace={call}"), "-e", &format!("inject={call}:{what}:when={nth}")])
+}
+
+/// strace's arguments to learn a process's calls.
+pub fn watch(log: &Path) -> Vec<String> {
+    arguments(log, &["-y"])
+}
+
+fn arguments(log: &Path, rest: &[&str]) -> Vec<String> {
+    let log = log.to_str().expect("plain");
+    // Threads and children are followed, but not into another program: that one has calls of its own.
+    [&["-f", "-b", "execve", "-o", log], rest].concat().into_iter().map(str::to_owned).collect()
+}
+
+/// Whether strace's log shows that the fault came.
+pub fn came(fault: Fault, log: &Path) -> bool {
+    let log = fs::read_to_string(log).unwrap_or_default();
+    match fault {
+        Fault::Kill => log.contains("+++ killed by SIGKILL +++"),
+        Fault::Error(_) | Fault::Skipped => log.contains("(INJECTED)"),
+    }
+}
+
+/// Every point in the log of a process that was watched.
+pub fn points(log: &Path) -> Vec<Point> {
+    let log = fs::read_to_string(log).expect("strace's log");
+    let main = log.split(' ').next().unwrap_or_default();
+    // The start-up ends with the main thread's stack for signals: asked for, then set.
+    let mut stacks = 0;
+    let mut counts = BTreeMap::<(&str, &str), usize>::new();
+    let mut points = BTreeMap::<(String, usize), Point>::new();
+    for line in log.lines() {
+        let Some((pid, rest)) = line.split_once(' ') else { continue };
+        let Some((call, arguments)) = rest.trim_start().split_once('(') else { continue };
+        if !call.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            continue;
+        }
+        let nth = counts.entry((pid, call)).or_default();
+        *nth += 1;
+        let changes = CHANGING.contains(&call) || (call.starts_with("open") && arguments.contains("O_CREAT"));
+        stacks += usize::from(pid == main && call == "sigaltstack");
+        let starting = stacks < 2;
+        let seen = Point { call: call.to_owned(), nth: *nth, changes, starting, arguments: arguments.to_owned() };
+        match points.entry((call.to_owned(), *nth)) {
+            Entry::Vacant(place) => drop(place.insert(seen)),
+            Entry::Occupied(mut place) => place.get_mut().changes |= changes,
+        }
+    }
+    points.into_values().collect()
+}
+
+/// Those to try: all of them, or what changes something and so many of the rest.
+pub fn choose(points: Vec<Point>, others: usize) -> Vec<Point> {
+    if crate::victim::is_slow() {
+        return points;
+    }
+    let (mut chosen, rest): (Vec<_>, Vec<_>) = points.into_iter().partition(|point| point.changes);
+    let step = rest.len().div_ceil(others.max(1)).max(1);
+    chosen.extend(rest.into_iter().step_by(step));
+    chosen
+}

@@ -1,0 +1,315 @@
+//! The ladder, rung by rung, each fault by its real means: full, read-only and hung disks, cgroups without room.
+//!
+//! These take root: leave them out with `-- --skip as_root`.
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use lastwords::report::{Level, Verdict};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
+
+use crate::as_root::{UID, machine_for_users};
+use crate::harness::{Harness, names_in, wait_for};
+use crate::hooks::{exits_0, hook};
+use crate::ladder::{crashed, deliver, in_memory, is_static, settled, taken};
+
+/// A file system of a scenario's own.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn tmpfs(at: &Path, options: &str) -> Self {
+        fs::create_dir_all(at).unwrap();
+        let options = CString::new(options).unwrap();
+        mount("none", at, "tmpfs", MountFlags::empty(), options.as_c_str()).expect("this test takes root");
+        Self(at.to_owned())
+    }
+
+    /// Writes until nothing more fits.
+    fn fill(&self) {
+        let filler = format!("of={}", self.0.join(format!("filler-{}", names_in(&self.0).len())).display());
+        for size in ["bs=64k", "bs=1"] {
+            let output =
+                Command::new("dd").args(["if=/dev/zero", &filler, size, "oflag=append", "conv=notrunc"]).output();
+            assert!(!output.unwrap().status.success());
+        }
+    }
+
+    fn empty(&self) {
+        for filler in names_in(&self.0).iter().filter(|name| name.starts_with("filler")) {
+            fs::remove_file(self.0.join(filler)).unwrap();
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        unmount(&self.0, UnmountFlags::DETACH).unwrap();
+    }
+}
+
+/// A FUSE daemon that never answers, in the place of a disk.
+struct HungDisk {
+    daemon: Option<File>,
+    _disk: Disk,
+}
+
+impl HungDisk {
+    fn new(at: &Path) -> Self {
+        fs::create_dir_all(at).unwrap();
+        let daemon = openat(CWD, "/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", daemon.as_raw_fd());
+        let options = CString::new(options).unwrap();
+        mount("hung", at, "fuse", MountFlags::empty(), options.as_c_str()).expect("this test takes root");
+        Self { daemon: Some(daemon.into()), _disk: Disk(at.to_owned()) }
+    }
+
+    /// Whoever waits for it gets an error.
+    fn give_up(&mut self) {
+        self.daemon = None;
+    }
+}
+
+/// The life and death of `web`, once more.
+fn crash(machine: &Harness) {
+    exits_0(&mut hook(machine, "pre-start"));
+    machine.kernel_log("init: web main process (4242) killed by SEGV signal");
+    exits_0(&mut hook(machine, "post-stop"));
+    machine.wait_for_workers();
+}
+
+fn wait_for_deliverers(machine: &Harness) {
+    wait_for("the deliverers' end", || machine.pids_of("deliver").is_empty());
+}
+
+fn levels(machine: &Harness) -> Vec<Level> {
+    machine.reports().into_iter().map(|report| report.level).collect()
+}
+
+#[test]
+fn a_full_disk_still_takes_reports_into_its_reserve_then_the_ballasts_room_then_by_name() {
+    let machine = Harness::new();
+    let disk = Disk::tmpfs(&machine.spool, "size=16m");
+    deliver(&machine);
+    assert_eq!(names_in(&machine.spool.join("reserve")).len(), 9);
+    for _ in 0..8 {
+        disk.fill();
+        crash(&machine);
+        wait_for_deliverers(&machine);
+    }
+    assert_eq!(levels(&machine), [Level::Reserve; 8]);
+    disk.fill();
+    crash(&machine);
+    wait_for_deliverers(&machine);
+    assert_eq!(levels(&machine)[8], Level::Ballast);
+    assert_eq!(names_in(&machine.spool.join("reserve")), [""; 0]);
+
+    disk.fill();
+    crash(&machine);
+    assert_eq!((machine.reports().len(), in_memory(&machine), taken(&machine)), (9, 1, 0));
+    assert!(names_in(&machine.spool.join("new")).iter().any(|name| name.ends_with(".crashed.signal-SEGV.upstart.web")));
+
+    disk.empty();
+    deliver(&machine);
+    assert_eq!(in_memory(&machine), 0);
+    let last = machine.reports().pop().unwrap();
+    assert_eq!((machine.reports().len(), last.level), (10, Level::NameOnly));
+    assert!(last.sections.len() > 1 && last.notes.iter().any(|note| note.contains("disk")), "{last:#?}");
+    assert!(names_in(&machine.spool.join("new")).iter().all(|name| !name.contains('.')));
+    assert_eq!(names_in(&machine.spool.join("reserve")).len(), 9);
+}
+
+#[test]
+fn of_a_crash_on_a_full_disk_the_facts_survive_the_machine() {
+    let machine = Harness::new();
+    let disk = Disk::tmpfs(&machine.spool, "size=1m");
+    exits_0(&mut machine.command("setup"));
+    disk.fill();
+    crash(&machine);
+    // The machine loses its power, and with it what is in memory.
+    fs::remove_dir_all(&machine.run).unwrap();
+    disk.empty();
+    deliver(&machine);
+    let report = machine.only_report();
+    assert_eq!((report.verdict, report.stop.job.as_str(), report.level), (Verdict::Crashed, "web", Level::NameOnly));
+    assert!(report.cause.line.contains("SEGV") && report.sections.is_empty(), "{report:#?}");
+    deliver(&machine);
+    assert_eq!(machine.reports().len(), 1);
+}
+
+#[test]
+fn a_disk_without_inodes_loses_no_report() {
+    let machine = Harness::new();
+    let _disk = Disk::tmpfs(&machine.spool, "size=64m,nr_inodes=16");
+    exits_0(&mut machine.command("setup"));
+    for number in 0.. {
+        if fs::write(machine.spool.join(format!("filler-{number}")), "").is_err() {
+            break;
+        }
+    }
+    for _ in 0..12 {
+        crash(&machine);
+        wait_for_deliverers(&machine);
+    }
+    let on_disk = machine.reports();
+    assert!(on_disk.iter().any(|report| report.level == Level::Reserve), "{:?}", levels(&machine));
+    assert_eq!(on_disk.len() + in_memory(&machine), 12);
+    assert_eq!(taken(&machine), 0);
+}
+
+#[test]
+fn on_a_read_only_disk_the_report_waits_in_memory_until_the_disk_takes_it() {
+    let machine = Harness::new();
+    let _disk = Disk::tmpfs(&machine.spool, "size=16m");
+    exits_0(&mut machine.command("setup"));
+    mount_remount(&machine.spool, MountFlags::RDONLY, c"").unwrap();
+    crash(&machine);
+    assert_eq!((machine.reports().len(), in_memory(&machine), taken(&machine)), (0, 1, 0));
+    mount_remount(&machine.spool, MountFlags::empty(), c"").unwrap();
+    deliver(&machine);
+    let report = settled(&machine);
+    assert_eq!((report.level, report.verdict), (Level::Memory, Verdict::Crashed));
+    assert!(report.notes.iter().any(|note| note.contains("in memory")), "{report:#?}");
+}
+
+/// The hook left in time, whatever hung, and left the work to somebody.
+fn leaves_in_time(machine: &Harness) {
+    let began = Instant::now();
+    exits_0(&mut hook(machine, "post-stop"));
+    let took = began.elapsed();
+    assert!(took > Duration::from_millis(900), "nothing hung: {took:?}");
+    // A second, and what a busy machine takes to start a process.
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
+fn a_disk_that_hangs_holds_the_restart_up_for_a_second_and_costs_no_report() {
+    let machine = crashed();
+    let mut hung = HungDisk::new(&machine.spool);
+    leaves_in_time(&machine);
+    assert_eq!((in_memory(&machine), taken(&machine)), (1, 0));
+    hung.give_up();
+    machine.wait_for_workers();
+    drop(hung);
+    deliver(&machine);
+    let report = settled(&machine);
+    assert_eq!(report.level, Level::Memory);
+    assert!(report.sections.len() > 1, "{report:#?}");
+}
+
+#[test]
+fn a_config_on_a_disk_that_hangs_holds_the_restart_up_for_a_second_and_costs_no_report() {
+    let mut machine = crashed();
+    machine.config = machine.path("hung");
+    let mut hung = HungDisk::new(&machine.config);
+    leaves_in_time(&machine);
+    hung.give_up();
+    machine.wait_for_workers();
+    wait_for_deliverers(&machine);
+    drop(hung);
+    settled(&machine);
+}
+
+#[test]
+fn what_the_hooks_of_a_setuid_job_left_undone_is_done_as_its_user() {
+    let machine = machine_for_users();
+    machine.configure("web", &format!("user = '{UID}'\n"));
+    exits_0(&mut machine.command("setup"));
+    let as_user = |name: &str| {
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={UID}"), format!("--regid={UID}"), "--clear-groups".into(), "--".into()]);
+        exits_0(command.args(machine.hook_argv(name)).env_clear().env("UPSTART_JOB", "web"));
+    };
+    as_user("pre-start");
+    let markers = machine.run.join(format!("user/{UID}/markers"));
+    let taken = format!("web~taken-20261123t030000-{:016x}-1-u", 7);
+    fs::rename(markers.join("web"), markers.join(&taken)).unwrap();
+    // Nobody can make us read what that user cannot, or delete what is not there.
+    std::os::unix::fs::symlink("/etc/shadow", markers.join(taken.replace("web", "link"))).unwrap();
+    machine.kernel_log("init: web main process (4242) killed by SEGV signal");
+    deliver(&machine);
+    let report = machine.only_report();
+    assert_eq!(report.stop.job, "web");
+    assert!(report.notes.iter().any(|note| note.contains(&format!("made by user {UID}"))), "{report:#?}");
+    assert!(report.notes.iter().any(|note| note.contains("did not get to the end")), "{report:#?}");
+    assert!(!markers.join(&taken).exists());
+}
+
+/// A cgroup of a scenario's own.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn new(machine: &Harness, controller: &str, limit: &str, value: u64) -> Self {
+        let name = machine.path("").file_name().unwrap().to_owned();
+        let path = Path::new("/sys/fs/cgroup").join(controller).join(name);
+        fs::create_dir(&path).expect("this test takes root, and cgroup v1");
+        fs::write(path.join(limit), value.to_string()).unwrap();
+        Self(path)
+    }
+
+    /// Runs a hook in there, and says whether it was let live.
+    fn run(&self, machine: &Harness, name: &str) -> bool {
+        let mut command = Command::new("/bin/sh");
+        let procs = self.0.join("cgroup.procs").display().to_string();
+        command.args(["-c", &format!("echo $$ >{procs}; exec \"$@\""), "sh"]).args(machine.hook_argv(name));
+        command.env_clear().env("UPSTART_JOB", "web").output().unwrap().status.success()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        wait_for("the cgroup's end", || fs::remove_dir(&self.0).is_ok());
+    }
+}
+
+#[test]
+fn where_no_process_can_be_had_the_hook_does_its_work_itself() {
+    let machine = crashed();
+    let cgroup = Cgroup::new(&machine, "pids", "pids.max", 1);
+    assert!(cgroup.run(&machine, "post-stop"));
+    let report = settled(&machine);
+    assert_eq!((report.level, report.verdict), (Level::Durable, Verdict::Crashed));
+    assert!(report.sections.len() > 1, "{report:#?}");
+}
+
+#[test]
+fn where_memory_is_short_the_report_comes_late_rather_than_never() {
+    // A debug build needs more for itself than any of these has. At 256 KiB even `sh -c 'touch …'` is killed: what must
+    // hold there is only that the next start finds what happened.
+    let limits: &[(u64, bool)] = if is_static() {
+        &[(4 << 20, true), (1 << 20, true), (512 << 10, true), (256 << 10, false), (128 << 10, false)]
+    } else {
+        &[(4 << 20, true), (128 << 10, false)]
+    };
+    for &(bytes, lives) in limits {
+        let machine = crashed();
+        let cgroup = Cgroup::new(&machine, "memory", "memory.limit_in_bytes", bytes);
+        let lived = cgroup.run(&machine, "post-stop");
+        assert!(lived || !lives, "killed with {bytes} bytes");
+        machine.wait_for_workers();
+        wait_for_deliverers(&machine);
+        drop(cgroup);
+        exits_0(&mut hook(&machine, "pre-start"));
+        wait_for_deliverers(&machine);
+        deliver(&machine);
+        assert_eq!(settled(&machine).verdict, Verdict::Crashed, "{bytes} bytes");
+    }
+}
+
+#[test]
+fn a_machine_without_proc_costs_no_report() {
+    let machine = Harness::new();
+    for name in ["pre-start", "post-stop"] {
+        let mut command = Command::new("unshare");
+        let script = "mount -t tmpfs none /proc && exec \"$@\"";
+        command.args(["--mount", "--propagation", "private", "/bin/sh", "-ec", script, "sh"]);
+        command.args(machine.hook_argv(name)).env_clear().env("UPSTART_JOB", "web").env("PATH", crate::process::PATH);
+        exits_0(&mut command);
+        machine.kernel_log("init: web main process (4242) killed by SEGV signal");
+    }
+    assert_eq!(settled(&machine).verdict, Verdict::Crashed);
+}
