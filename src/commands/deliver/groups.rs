@@ -20,6 +20,9 @@ use crate::render;
 use crate::report::{Audience, Kind, Report, ReportId, Stop, Timestamp};
 use crate::spool::{Outcome, Place};
 
+/// From so many counted crashes on, the file is made smaller for its own sake.
+const MANY: usize = 100;
+
 /// What is kept of one group for one sink.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
@@ -125,6 +128,9 @@ impl Group<'_, '_> {
         let nothing = Next { kept: None, unnoted: Vec::new(), unmade: false };
         let kept = before.or_else(|| self.begin(&untold));
         let Some(mut kept) = kept.filter(|kept| self.is_wanted(kept)) else { return Ok(nothing) };
+        if kept.thread.counted.len() > MANY {
+            self.thin(&mut kept.thread);
+        }
         self.settle(&mut kept.thread, now.wall)?;
         let open = kept.thread.open.as_ref().map(|message| message.id.clone());
         let is_new = |crash: &&Crash| open.as_ref() != Some(&crash.id) && !kept.thread.counted.contains_key(&crash.id);
@@ -154,6 +160,13 @@ impl Group<'_, '_> {
         let job = &kept.about.stop.job;
         let config = self.pass.config(job);
         config.is_broken() || config.routes(job).iter().any(|route| route.key == self.sink)
+    }
+
+    /// Drops the counted crashes of which nobody asks any more: those that have gone on, but for the latest.
+    fn thin(&self, thread: &mut Thread) {
+        let latest = thread.counted.last_key_value().map(|(id, _)| id.clone());
+        let is_asked = |id: &ReportId| latest.as_ref() == Some(id) || self.deliverer.spool.find(id) == Some(Place::New);
+        thread.counted.retain(|id, _| is_asked(id));
     }
 
     /// What has become of the message that was on its way.
@@ -199,20 +212,12 @@ impl Group<'_, '_> {
             kept.about = bare(report);
         }
         if before != Some(&*kept) {
-            // Of those that have gone on nobody asks any more, but of the latest.
-            let latest = kept.thread.counted.last_key_value().map(|(id, _)| id.clone());
-            let is_asked = |id: &ReportId| latest.as_ref() == Some(id) || spool.find(id) == Some(Place::New);
-            kept.thread.counted.retain(|id, _| is_asked(id));
+            self.thin(&mut kept.thread);
             spool.write_group(self.sink, self.name, kept).context("cannot keep what it is told")?;
             self.say(before, kept);
         }
-        for id in &next.unnoted {
-            if let Some(message) = kept.thread.counted.get(id) {
-                spool
-                    .note_summarised(id, self.sink, message)
-                    .with_context(|| format!("cannot write the ledger of {id}"))?;
-            }
-        }
+        let unnoted = next.unnoted.iter().filter_map(|id| Some((id, kept.thread.counted.get(id)?)));
+        spool.note_summarised(self.sink, unnoted).context("cannot write the ledgers of crashes")?;
         if let Some(message) = kept.thread.open.as_ref().filter(|_| next.unmade) {
             let report = self.message(kept, message);
             spool.put(&report).context("cannot put a summary into the spool")?;
