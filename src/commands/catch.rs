@@ -7,6 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
@@ -59,10 +60,10 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
     let boot_id = host.boot_id();
     let Some(marker) = armed(file, &boot_id, now, &mut notes) else { return Ok(taken.settle()?) };
     let call = call(taken, &marker);
-    let kernel_log = kmsg::read_kernel_log(host);
-    if !adopted && let Some(last) = kernel_log.as_ref().ok().and_then(|log| log.last()) {
+    let kernel_log = kmsg::read_kernel_log(host, start(&marker, now));
+    if !adopted && let Some(sequence) = kernel_log.as_ref().ok().and_then(|log| log.last) {
         // None of this is about the next life.
-        let seen = MarkerFile::of(taken).see(&Seen { boot_id, sequence: last.seq });
+        let seen = MarkerFile::of(taken).see(&Seen { boot_id, sequence });
         notes.extend(
             seen.err()
                 .map(|why| format!("the next report may show lines of the kernel log that are about this end: {why}")),
@@ -70,7 +71,7 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
     }
 
     let loaded = config::load(&places.config, &call.job);
-    let life = kernel_log.as_ref().ok().map(|log| of_this_life(log, &marker, now, adopted));
+    let life = kernel_log.as_ref().ok().map(|log| of_this_life(&log.records, &marker, now, adopted));
     let (mut judgement, oom) = judge_stop(&call, &marker, life.as_deref(), &loaded, host, now);
     if taken.circumstances.missed {
         doubt(&mut judgement);
@@ -128,14 +129,19 @@ fn call(taken: &Taken, marker: &Marker) -> Call {
 
 /// The records that can be about this life of the service.
 fn of_this_life(log: &[Record], marker: &Marker, now: Now, adopted: bool) -> Vec<Record> {
-    let drift = drift(marker, now);
-    let start = Duration::from_millis(marker.armed_ms).saturating_sub(drift).as_micros();
     // Where the hook itself reads the log, nothing in it is from after the end.
-    let end = if adopted { (now.monotonic + drift).as_micros() } else { u128::MAX };
-    let ours = |record: &&Record| {
-        (start..=end).contains(&u128::from(record.micros)) && marker.seen.is_none_or(|seen| record.seq > seen)
-    };
+    let end = if adopted { micros(now.monotonic + drift(marker, now)) } else { u64::MAX };
+    let ours = |record: &&Record| record.micros <= end && marker.seen.is_none_or(|seen| record.seq > seen);
     log.iter().filter(ours).cloned().collect()
+}
+
+/// When this life of the service can have begun, by the kernel log's clock.
+fn start(marker: &Marker, now: Now) -> u64 {
+    micros(Duration::from_millis(marker.armed_ms).saturating_sub(drift(marker, now)))
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// How far the kernel's stamps may be off: its log's clock is one that nobody disciplines, and over months it drifts from
@@ -155,7 +161,7 @@ fn judge_stop(
     let mut account = match (call.supervisor, life) {
         (Supervisor::Upstart, Some(records)) => {
             let plan = loaded.job.stop_timeout + drift(marker, now);
-            let plan_since = u64::try_from(now.monotonic.saturating_sub(plan).as_micros()).unwrap_or(u64::MAX);
+            let plan_since = micros(now.monotonic.saturating_sub(plan));
             upstart::account(&call.job, call.instance.as_deref(), records, plan_since)
         }
         _ => Account::default(),
@@ -216,8 +222,14 @@ fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, h
         let _ = taken.settle();
     }
     report.level = Level::Durable;
+    if places.inbox_of().is_none()
+        && let Err(why) = spool.examine()
+        && why.kind() != ErrorKind::NotFound
+    {
+        // The deliverer will not send from there. The report is worth a try all the same.
+        notice::say(host, &why.to_string());
+    }
     let kept = match places.inbox_of() {
-        // Only root's deliverer may send, and it looks there by itself.
         Some(uid) => spool.put_into_inbox(uid, &report).map(|()| Level::Durable),
         // Who was at it before us may have got further than we know.
         None if spool.find(&report.id).is_some() => Ok(Level::Durable),
@@ -232,9 +244,7 @@ fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, h
         }
         (Ok(_), _) => {
             memory.remove(&report.id);
-            if places.inbox_of().is_none() {
-                nudge::deliver(places);
-            }
+            nudge::deliver(places);
         }
         (Err(why), Ok(_)) => {
             notice::say(host, &format!("{service}: its report {} is kept in memory only: {why}", report.id));

@@ -79,6 +79,7 @@ fn crash(machine: &Harness) {
     exits_0(&mut hook(machine, "pre-start"));
     machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     exits_0(&mut hook(machine, "post-stop"));
+    machine.wait_for_workers();
 }
 
 fn wait_for_deliverers(machine: &Harness) {
@@ -181,7 +182,8 @@ fn leaves_in_time(machine: &Harness) {
     exits_0(&mut hook(machine, "post-stop"));
     let took = began.elapsed();
     assert!(took > Duration::from_millis(900), "nothing hung: {took:?}");
-    assert!(took < Duration::from_millis(1500), "{took:?}");
+    // A second, and what a busy machine takes to start a process.
+    assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
 #[test]
@@ -191,7 +193,7 @@ fn a_disk_that_hangs_holds_the_restart_up_for_a_second_and_costs_no_report() {
     leaves_in_time(&machine);
     assert_eq!((in_memory(&machine), taken(&machine)), (1, 0));
     hung.give_up();
-    wait_for("the worker's end", || machine.pids_of("catch").is_empty());
+    machine.wait_for_workers();
     drop(hung);
     deliver(&machine);
     let report = settled(&machine);
@@ -206,7 +208,7 @@ fn a_config_on_a_disk_that_hangs_holds_the_restart_up_for_a_second_and_costs_no_
     let mut hung = HungDisk::new(&machine.config);
     leaves_in_time(&machine);
     hung.give_up();
-    wait_for("the worker's end", || machine.pids_of("catch").is_empty());
+    machine.wait_for_workers();
     wait_for_deliverers(&machine);
     drop(hung);
     settled(&machine);
@@ -288,7 +290,7 @@ fn where_memory_is_short_the_report_comes_late_rather_than_never() {
         let cgroup = Cgroup::new(&machine, "memory", "memory.limit_in_bytes", bytes);
         let lived = cgroup.run(&machine, "post-stop");
         assert!(lived || !lives, "killed with {bytes} bytes");
-        wait_for("the worker's end", || machine.pids_of("catch").is_empty());
+        machine.wait_for_workers();
         wait_for_deliverers(&machine);
         drop(cgroup);
         exits_0(&mut hook(&machine, "pre-start"));

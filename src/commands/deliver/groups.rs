@@ -40,21 +40,20 @@ pub struct Groups {
 }
 
 /// Brings every group up to date, for every sink that no other deliverer is sending to.
-pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Result<Groups> {
+pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Groups {
     let mut groups = Groups::default();
-    let mut all: BTreeMap<(String, String), (Option<&Kept>, Vec<&Item>)> = BTreeMap::new();
-    for kept in &pass.groups {
-        all.entry((kept.sink.clone(), group(&kept.about))).or_default().0 = Some(kept);
-    }
+    let kept: BTreeMap<_, _> = pass.groups.iter().map(|kept| ((kept.sink.clone(), group(&kept.about)), kept)).collect();
+    let mut waiting: BTreeMap<_, Vec<&Item>> = kept.keys().map(|key| (key.clone(), Vec::new())).collect();
     for item in pass.items() {
         let Some(group) = &item.group else { continue };
         for route in pass.routes(item) {
-            all.entry((route.key, group.clone())).or_default().1.push(item);
+            waiting.entry((route.key, group.clone())).or_default().push(item);
         }
     }
-    for ((sink, name), (before, items)) in &all {
+    for (key, items) in &waiting {
+        let (sink, name) = key;
         let group = Group { deliverer, pass, sink, name, items };
-        match group.advance(*before) {
+        match group.advance(kept.get(key).copied()) {
             Ok(Advance { open, changed }) => {
                 groups.changes += usize::from(changed);
                 groups.told_singly.extend(open.map(|id| (sink.clone(), id)));
@@ -63,7 +62,7 @@ pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Result<Groups> {
             Err(why) => deliverer.say(&format!("the crashes of a group wait for {}: {why:#}", group.sink_name())),
         }
     }
-    Ok(groups)
+    groups
 }
 
 /// One group, for one sink.
@@ -101,14 +100,16 @@ impl Group<'_, '_> {
             return Ok(Advance { open: next.single(), changed: false });
         }
         let spool = &self.deliverer.spool;
-        let lock = spool.lock(self.sink).with_context(|| format!("cannot lock the sink {}", self.sink_name()))?;
+        let lock = spool
+            .lock(self.sink, self.deliverer.now().monotonic)
+            .with_context(|| format!("cannot lock the sink {}", self.sink_name()))?;
         if lock.is_none() {
             return Ok(Advance::default());
         }
         // Another deliverer may have been at it before we had the lock.
         let before = spool.group(self.sink, self.name).context("cannot read what it has been told")?;
         let mut next = self.next(before.clone())?;
-        self.keep(before, &mut next)?;
+        self.keep(before.as_ref(), &mut next)?;
         Ok(Advance { open: next.single(), changed: true })
     }
 
@@ -186,7 +187,7 @@ impl Group<'_, '_> {
     }
 
     /// Writes it all down; see the module's first words for the order.
-    fn keep(&self, before: Option<Kept>, next: &mut Next) -> Result<()> {
+    fn keep(&self, before: Option<&Kept>, next: &mut Next) -> Result<()> {
         let spool = &self.deliverer.spool;
         let Some(kept) = &mut next.kept else {
             return spool.forget_group(self.sink, self.name).context("cannot forget what it has been told");
@@ -197,13 +198,13 @@ impl Group<'_, '_> {
         {
             kept.about = bare(report);
         }
-        if before.as_ref() != Some(kept) {
+        if before != Some(&*kept) {
             // Of those that have gone on nobody asks any more, but of the latest.
             let latest = kept.thread.counted.last_key_value().map(|(id, _)| id.clone());
             let is_asked = |id: &ReportId| latest.as_ref() == Some(id) || spool.find(id) == Some(Place::New);
             kept.thread.counted.retain(|id, _| is_asked(id));
             spool.write_group(self.sink, self.name, kept).context("cannot keep what it is told")?;
-            self.say(before.as_ref(), kept);
+            self.say(before, kept);
         }
         for id in &next.unnoted {
             if let Some(message) = kept.thread.counted.get(id) {
