@@ -219,3 +219,17 @@ fn a_sink_that_the_config_no_longer_has_is_forgotten() {
     deliver(&machine, 1);
     assert_eq!((in_place(&machine, "new"), in_place(&machine, "state/groups/two")), (0, 0));
 }
+
+#[test]
+fn of_a_loop_the_first_crashes_are_kept_whole_and_of_the_others_the_log() {
+    let machine = machine(&["one"]);
+    let log = machine.path("web.log");
+    fs::write(&log, "Error: boom\n").unwrap();
+    machine.configure("web", &format!("[collect.load]\n[[collect.log]]\npath = {log:?}\n"));
+    crash(&machine, "web", 8);
+    let sections: Vec<_> = machine.reports().into_iter().map(|report| report.sections.len()).collect();
+    assert_eq!(sections, [2, 2, 2, 2, 2, 1, 1, 1]);
+    let last = machine.reports().pop().unwrap();
+    assert_eq!(last.sections[0].text, "Error: boom");
+    assert!(last.notes[0].contains("only the log is kept"), "{:?}", last.notes);
+}

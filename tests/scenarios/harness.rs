@@ -233,7 +233,7 @@ impl Harness {
     /// The markers of services that run.
     pub fn markers(&self) -> Vec<String> {
         let names = names_in(&self.run.join("markers"));
-        names.into_iter().filter(|name| !name.ends_with("~seen")).collect()
+        names.into_iter().filter(|name| !name.ends_with("~seen") && !name.ends_with("~crashes")).collect()
     }
 
     /// The processes that the scenario has started and that still run.

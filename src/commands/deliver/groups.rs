@@ -23,6 +23,11 @@ use crate::spool::{Outcome, Place};
 /// From so many counted crashes on, the file is made smaller for its own sake.
 const MANY: usize = 100;
 
+/// So much of the evidence is kept.
+const EVIDENCE: usize = 8;
+/// How long keeping it may take; then another deliverer thinks that we hang.
+const PATIENCE: Duration = Duration::from_mins(10);
+
 /// What is kept of one group for one sink.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
@@ -106,12 +111,13 @@ impl Group<'_, '_> {
         let lock = spool
             .lock(self.sink, self.deliverer.now().monotonic)
             .with_context(|| format!("cannot lock the sink {}", self.sink_name()))?;
-        if lock.is_none() {
-            return Ok(Advance::default());
-        }
+        let Some(lock) = lock else { return Ok(Advance::default()) };
         // Another deliverer may have been at it before we had the lock.
         let before = spool.group(self.sink, self.name).context("cannot read what it has been told")?;
         let mut next = self.next(before.clone())?;
+        if !lock.lives_for(PATIENCE, self.deliverer.now().monotonic)? {
+            return Ok(Advance::default());
+        }
         self.keep(before.as_ref(), &mut next)?;
         Ok(Advance { open: next.single(), changed: true })
     }
@@ -275,7 +281,15 @@ fn single(message: &Message) -> Option<ReportId> {
     (message.kind == Kind::Crash).then(|| message.id.clone())
 }
 
-/// The report without what belongs to that one crash alone.
-fn bare(report: Report) -> Report {
+/// The report without what belongs to that one crash alone, and no longer than people read: a user's hook can write
+/// anything into it, and it is read at every pass.
+fn bare(mut report: Report) -> Report {
+    let cause = &mut report.cause;
+    cause.evidence.truncate(EVIDENCE);
+    let seen = cause.evidence.iter_mut().flat_map(|seen| [&mut seen.source, &mut seen.text]);
+    for text in seen.chain([&mut cause.line, &mut report.host, &mut report.verdict_because]).chain(&mut report.runbook)
+    {
+        *text = render::one_line(text, 1000);
+    }
     Report { sections: Vec::new(), notes: Vec::new(), ..report }
 }
