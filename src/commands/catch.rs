@@ -107,7 +107,8 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
     }
     report.sections = runner::run(quick, &report.stop, host, BUDGET + patience);
     loaded.redactor.report(&mut report);
-    commit(report, taken, &memory, places, host)
+    // Who adopts it is the deliverer itself, and looks at the spool after that.
+    commit(report, taken, &memory, places, host, !adopted && places.inbox_of().is_none())
 }
 
 /// The marker of the service that has ended; `None` where lastwords had not been told, in this boot, that it ran.
@@ -223,8 +224,8 @@ fn late(taken: &Taken, adopted: bool) -> Option<String> {
     })
 }
 
-/// Makes the report safe, as far as the machine lets us, and sees to it that somebody sends it.
-fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, host: &Host) -> Result<()> {
+/// Makes the report safe, as far as the machine lets us; where nobody else would, wakes who sends it.
+fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, host: &Host, wake: bool) -> Result<()> {
     let spool = places.spool();
     // First where nothing is slow. Should the disk hang, or somebody kill us, it is there, and the deliverer finds it.
     report.level = Level::Memory;
@@ -255,7 +256,9 @@ fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, h
         }
         (Ok(_), _) => {
             memory.remove(&report.id);
-            nudge::deliver(places);
+            if wake {
+                nudge::deliver(places);
+            }
         }
         (Err(why), Ok(_)) => {
             notice::say(host, &format!("{service}: its report {} is kept in memory only: {why}", report.id));

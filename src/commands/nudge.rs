@@ -15,7 +15,7 @@ pub fn deliver(places: &Places) {
     }
     let started = ourselves::program().and_then(|program| {
         Command::new(program)
-            .arg("deliver")
+            .args(["deliver", "--woken"])
             .args(places.flags())
             // The environment is the job's, and hostile. The descriptors may be a pty that dies with the hook.
             .env_clear()
