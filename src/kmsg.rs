@@ -4,7 +4,7 @@
 
 use std::io;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::{Errno, read};
 
 use crate::host::Host;
@@ -31,24 +31,48 @@ pub struct Record {
     pub text: String,
 }
 
-/// Reads the kernel log as it is now, the oldest record first, and never waits.
+/// What the kernel log holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KernelLog {
+    /// The oldest first.
+    pub records: Vec<Record>,
+    /// The number of the last record there is, also where it is from before the time that was asked for.
+    pub last: Option<u64>,
+}
+
+/// Reads the kernel log as it is now, and never waits: its records from `since` on, in microseconds by its own clock. A
+/// machine that has been up for months has thousands of others, which cost next to nothing.
 ///
 /// # Errors
 /// Where there is no `/dev/kmsg`, or it may not be read: where `kernel.dmesg_restrict` is 1, that takes `CAP_SYSLOG`.
-pub fn read_kernel_log(host: &Host) -> io::Result<Vec<Record>> {
-    Ok(parse(&String::from_utf8_lossy(&read_raw(host)?)))
+pub fn read_kernel_log(host: &Host, since: u64) -> io::Result<KernelLog> {
+    let (log, last_skipped) = read_raw(host, since)?;
+    let mut records = parse(&String::from_utf8_lossy(&log));
+    let last = records.last().map(|record| record.seq).max(last_skipped);
+    records.retain(|record| record.micros >= since);
+    Ok(KernelLog { records, last })
 }
 
-fn read_raw(host: &Host) -> io::Result<Vec<u8>> {
+/// The log's bytes, and the number of the last record that was left out of them.
+fn read_raw(host: &Host, since: u64) -> io::Result<(Vec<u8>, Option<u64>)> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = openat(CWD, host.path("/dev/kmsg"), flags, Mode::empty()).map_err(explain)?;
+    // The device gives one record a read; a file of records, in a fake root, any part of it.
+    let single = FileType::from_raw_mode(fstat(&file)?.st_mode) == FileType::CharacterDevice;
     let mut log = Vec::new();
+    let mut skipped = None;
     let mut record = [0; MAX_RECORD];
     for _ in 0..MAX_READS {
         match read(&file, &mut record) {
             // The device says AGAIN at its end; a file of records, in a fake root, says 0.
             Ok(0) | Err(Errno::AGAIN) => break,
-            Ok(length) => log.extend_from_slice(record.get(..length).unwrap_or_default()),
+            Ok(length) => {
+                let record = record.get(..length).unwrap_or_default();
+                match head(record).filter(|(_, micros)| single && *micros < since) {
+                    Some((number, _)) => skipped = Some(number),
+                    None => log.extend_from_slice(record),
+                }
+            }
             // Overwritten before we came to it: the next read has the oldest that is left.
             Err(Errno::PIPE | Errno::INTR) => {}
             Err(errno) => return Err(explain(errno)),
@@ -57,7 +81,19 @@ fn read_raw(host: &Host) -> io::Result<Vec<u8>> {
             drop_older_half(&mut log);
         }
     }
-    Ok(log)
+    Ok((log, skipped))
+}
+
+/// A record's number and time, `…,seq,usec,…`.
+fn head(record: &[u8]) -> Option<(u64, u64)> {
+    let mut fields = record.splitn(4, |&byte| byte == b',').skip(1);
+    let mut number = || {
+        fields.next()?.iter().try_fold(0_u64, |number, &byte| {
+            let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+            number.checked_mul(10)?.checked_add(digit.into())
+        })
+    };
+    Some((number()?, number()?))
 }
 
 fn drop_older_half(log: &mut Vec<u8>) {
@@ -123,7 +159,7 @@ fn digit(hexadecimal: u8) -> u8 {
 mod tests {
     use proptest::prelude::{any, proptest};
 
-    use super::{MAX_BYTES, Record, parse, read_kernel_log};
+    use super::{MAX_BYTES, Record, head, parse, read_kernel_log};
     use crate::host::Host;
 
     fn record(level: u8, facility: u16, seq: u64, micros: u64, text: &str) -> Record {
@@ -167,16 +203,31 @@ mod tests {
         let mut log = line.repeat(MAX_BYTES / line.len() + 1000);
         log.push_str("6,2,2,-;the last");
         let (_root, host) = host_with(log.as_bytes());
-        let records = read_kernel_log(&host).unwrap();
+        let records = read_kernel_log(&host, 0).unwrap().records;
         assert_eq!(records.last(), Some(&record(6, 0, 2, 2, "the last")));
         assert!(records.len() < MAX_BYTES / line.len());
         assert!(records.iter().rev().skip(1).all(|record| record.text.len() == 1000), "no record is cut");
     }
 
     #[test]
+    fn what_is_older_than_asked_for_is_left_out_but_its_number_known() {
+        let (_root, host) = host_with(b"6,1,10,-;a\n6,2,20,-;b\n SUBSYSTEM=x\n6,3,30,-;c\n");
+        let texts = |since| {
+            let log = read_kernel_log(&host, since).unwrap();
+            assert_eq!(log.last, Some(3));
+            log.records.into_iter().map(|record| record.text).collect::<String>()
+        };
+        assert_eq!([texts(0), texts(20), texts(21), texts(31)], ["abc", "bc", "c", ""]);
+        assert_eq!(head(b"6,1,20,-;a,b\n SUBSYSTEM=x\n"), Some((1, 20)));
+        for damaged in [&b"6,x,10,-;a\n"[..], b"6,1,-1,-;a", b"6,1,99999999999999999999,-;a", b"6,1", b""] {
+            assert_eq!(head(damaged), None);
+        }
+    }
+
+    #[test]
     fn a_machine_without_a_kernel_log_says_so() {
         let root = tempfile::tempdir().unwrap();
-        let error = read_kernel_log(&Host::new(root.path(), root.path())).unwrap_err();
+        let error = read_kernel_log(&Host::new(root.path(), root.path()), 0).unwrap_err();
         assert!(error.to_string().contains("there is no /dev/kmsg here"), "{error}");
     }
 
@@ -190,17 +241,24 @@ mod tests {
 
     mod as_root {
         use crate::host::Host;
-        use crate::kmsg::read_kernel_log;
+        use crate::kmsg::{KernelLog, read_kernel_log};
 
         #[test]
         fn what_a_program_writes_is_there_at_once_and_is_not_the_kernels() {
             let text = format!("lastwords test {}: caf\u{e9}", std::process::id());
             // Without the newline, the kernel would hold it back until the next record.
             std::fs::write("/dev/kmsg", format!("<4>{text}\n")).unwrap();
-            let records = read_kernel_log(&Host::new("/", "/etc/lastwords")).unwrap();
+            let host = Host::new("/", "/etc/lastwords");
+            let KernelLog { records, last } = read_kernel_log(&host, 0).unwrap();
             let ours = records.iter().rev().find(|record| record.text == text).expect("the record that was written");
             assert_eq!((ours.level, ours.facility), (4, 1));
             assert!(records.is_sorted_by_key(|record| record.seq));
+            assert!(last >= records.last().map(|record| record.seq));
+            let since = read_kernel_log(&host, ours.micros).unwrap();
+            assert!(since.records.iter().any(|record| record == ours));
+            assert!(since.records.iter().all(|record| record.micros >= ours.micros));
+            let none = read_kernel_log(&host, u64::MAX).unwrap();
+            assert!(none.records.is_empty() && none.last >= last);
         }
     }
 }

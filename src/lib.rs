@@ -3,11 +3,16 @@
 //! ```text
 //! supervisor ─ pre-start ─> marker.arm
 //! supervisor ─ pre-stop ──> marker.plan
-//! supervisor ─ post-stop ─> marker.take ─> supervisor::account ─> verdict::judge
-//!                           └ crashed? ─> collectors::run ─> spool.put ─> nudge ─> exit 0
+//! supervisor ─ post-stop ─> marker.take ─> exit 0, once the worker is done, or after a second
+//!                           └ worker: supervisor::account ─> verdict::judge
+//!                             └ crashed? ─> collectors::run ─> memory ─> spool.catch ─> nudge
 //! deliver (nudged, by a timer, or --watch)
+//!    finishes what a killed hook or worker left: a taken marker, a report in memory
 //!    spool ─> flood::Thread::decide ─> slow collectors ─> sink.send, each in a process of its own ─> ledger ─> history
 //! ```
+//!
+//! Each step of a stop leaves a file that the next one replaces (armed marker, taken marker, report in memory, report in
+//! the spool), so that a process may be killed at any point: who comes next goes on from the file, under one report id.
 //!
 //! Catching and sending are two programs in one binary, as in every mail system: the first must be quick and cannot
 //! fail, the second may take days. What holds everywhere:

@@ -14,6 +14,8 @@
 //!
 //! The section's data: `window_s` (how far back it looks), `records` (how many there are in it), `shown`.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
@@ -48,12 +50,14 @@ impl Collector for Dmesg {
     }
 
     fn collect(&self, stop: &Stop, host: &Host) -> Result<Body> {
-        let records = read_kernel_log(host)?;
         let now = clock_gettime(ClockId::Monotonic);
         #[allow(clippy::cast_precision_loss, reason = "exact for the first 285 years of uptime")]
         let now = now.tv_sec as f64 + now.tv_nsec as f64 / 1e9;
         let window = stop.uptime_s.unwrap_or(UNKNOWN_UPTIME);
-        Ok(describe(&records, now, window, self.lines))
+        let since = Duration::try_from_secs_f64((now - window - SLACK).max(0.0)).unwrap_or_default();
+        let since = u64::try_from(since.as_micros()).unwrap_or_default();
+        let log = read_kernel_log(host, since)?;
+        Ok(describe(&log.records, now, window, self.lines))
     }
 }
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use rustix::process::geteuid;
 
 use super::hook::Call;
-use super::worker::{self, Worker};
+use super::worker::{self, Ended, Worker};
 use super::{Places, capture};
 use crate::clock::Now;
 use crate::config;
@@ -29,21 +29,22 @@ const YOUTH: Duration = Duration::from_millis(100);
 /// How long the workers may take, before they are left behind with what they hold.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Has every taken marker dealt with whose hook is gone.
+/// Has every taken marker dealt with whose hook is gone, unless it takes too long: the rest is for the next look.
 pub fn orphans(places: &Places) {
-    let mut workers = Vec::new();
     for (dir, uid) in places.left_by_hooks() {
         let markers = dir.join("markers");
         if uid == geteuid().as_raw() {
             marker::sweep(&markers);
         }
-        let found = taken_in(&markers);
-        workers.extend(found.iter().filter_map(|taken| adopt(taken, uid, places)).take(AT_ONCE));
-    }
-    let until = Now::read().monotonic + PATIENCE;
-    for worker in workers {
-        // What it fails at stays for the next pass; what hangs stays with it.
-        worker.wait(until);
+        for some in taken_in(&markers).chunks(AT_ONCE) {
+            let workers: Vec<_> = some.iter().filter_map(|taken| adopt(taken, uid, places)).collect();
+            let until = Now::read().monotonic + PATIENCE;
+            let ends = workers.into_iter().map(|worker| worker.wait(until));
+            // What a worker fails at stays for the next look; what hangs stays with it.
+            if ends.filter(|end| *end == Ended::LeftBehind).count() > 0 {
+                break;
+            }
+        }
     }
 }
 
@@ -76,6 +77,7 @@ pub fn take_over(spool: &Spool, places: &Places, how: &TakeOver) -> Result<usize
     let mut memories = Vec::new();
     for (dir, uid) in places.left_by_hooks() {
         let memory = Memory::new(dir.join("inbox"));
+        memory.sweep();
         match spool.take_over_from(memory.dir(), uid, how) {
             Ok(reports) => taken += reports,
             Err(why) => {

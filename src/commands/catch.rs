@@ -33,6 +33,9 @@ use crate::verdict::{Case, Judgement, judge};
 /// How long the collectors may take together: the restart waits for them.
 const BUDGET: Duration = Duration::from_millis(200);
 
+/// So many crashes in 10 minutes get all that is collected; of those after them the log is kept, which is small.
+const WHOLE: usize = 5;
+
 /// The worker's own `main`.
 pub fn run(adopted: bool, taken: &OsStr, args: &[OsString]) -> ExitCode {
     let (args, _) = HookArgs::parse(args);
@@ -60,10 +63,10 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
     let boot_id = host.boot_id();
     let Some(marker) = armed(file, &boot_id, now, &mut notes) else { return Ok(taken.settle()?) };
     let call = call(taken, &marker);
-    let kernel_log = kmsg::read_kernel_log(host);
-    if !adopted && let Some(last) = kernel_log.as_ref().ok().and_then(|log| log.last()) {
+    let kernel_log = kmsg::read_kernel_log(host, start(&marker, now));
+    if !adopted && let Some(sequence) = kernel_log.as_ref().ok().and_then(|log| log.last) {
         // None of this is about the next life.
-        let seen = MarkerFile::of(taken).see(&Seen { boot_id, sequence: last.seq });
+        let seen = MarkerFile::of(taken).see(&Seen { boot_id: boot_id.clone(), sequence });
         notes.extend(
             seen.err()
                 .map(|why| format!("the next report may show lines of the kernel log that are about this end: {why}")),
@@ -71,7 +74,7 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
     }
 
     let loaded = config::load(&places.config, &call.job);
-    let life = kernel_log.as_ref().ok().map(|log| of_this_life(log, &marker, now, adopted));
+    let life = kernel_log.as_ref().ok().map(|log| of_this_life(&log.records, &marker, now, adopted));
     let (mut judgement, oom) = judge_stop(&call, &marker, life.as_deref(), &loaded, host, now);
     if taken.circumstances.missed {
         doubt(&mut judgement);
@@ -88,7 +91,15 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
     report.id = taken.id.clone();
     report.notes.extend(notes);
     let collectors = capture::collectors(&loaded, &report.stop);
-    let quick: Vec<_> = collectors.into_iter().filter(|it| !it.runs_later()).collect();
+    // Root writes nothing where the service's user may have put a link.
+    let is_loop = !adopted && MarkerFile::of(taken).count_crash(&boot_id, now).is_ok_and(|count| count > WHOLE);
+    if is_loop {
+        report
+            .notes
+            .push(format!("it has crashed more than {WHOLE} times in 10 minutes: of this crash only the log is kept"));
+    }
+    let quick = collectors.into_iter().filter(|it| !it.runs_later());
+    let quick: Vec<_> = quick.filter(|it| !is_loop || it.name().starts_with("log")).collect();
     // A program that the job wants run before the restart has the time that the job gives it.
     let patience = quick.iter().map(|it| it.patience()).sum::<Duration>();
     if !patience.is_zero() {
@@ -96,7 +107,8 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
     }
     report.sections = runner::run(quick, &report.stop, host, BUDGET + patience);
     loaded.redactor.report(&mut report);
-    commit(report, taken, &memory, places, host)
+    // Who adopts it is the deliverer itself, and looks at the spool after that.
+    commit(report, taken, &memory, places, host, !adopted && places.inbox_of().is_none())
 }
 
 /// The marker of the service that has ended; `None` where lastwords had not been told, in this boot, that it ran.
@@ -129,14 +141,19 @@ fn call(taken: &Taken, marker: &Marker) -> Call {
 
 /// The records that can be about this life of the service.
 fn of_this_life(log: &[Record], marker: &Marker, now: Now, adopted: bool) -> Vec<Record> {
-    let drift = drift(marker, now);
-    let start = Duration::from_millis(marker.armed_ms).saturating_sub(drift).as_micros();
     // Where the hook itself reads the log, nothing in it is from after the end.
-    let end = if adopted { (now.monotonic + drift).as_micros() } else { u128::MAX };
-    let ours = |record: &&Record| {
-        (start..=end).contains(&u128::from(record.micros)) && marker.seen.is_none_or(|seen| record.seq > seen)
-    };
+    let end = if adopted { micros(now.monotonic + drift(marker, now)) } else { u64::MAX };
+    let ours = |record: &&Record| record.micros <= end && marker.seen.is_none_or(|seen| record.seq > seen);
     log.iter().filter(ours).cloned().collect()
+}
+
+/// When this life of the service can have begun, by the kernel log's clock.
+fn start(marker: &Marker, now: Now) -> u64 {
+    micros(Duration::from_millis(marker.armed_ms).saturating_sub(drift(marker, now)))
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// How far the kernel's stamps may be off: its log's clock is one that nobody disciplines, and over months it drifts from
@@ -156,7 +173,7 @@ fn judge_stop(
     let mut account = match (call.supervisor, life) {
         (Supervisor::Upstart, Some(records)) => {
             let plan = loaded.job.stop_timeout + drift(marker, now);
-            let plan_since = u64::try_from(now.monotonic.saturating_sub(plan).as_micros()).unwrap_or(u64::MAX);
+            let plan_since = micros(now.monotonic.saturating_sub(plan));
             upstart::account(&call.job, call.instance.as_deref(), records, plan_since)
         }
         _ => Account::default(),
@@ -207,8 +224,8 @@ fn late(taken: &Taken, adopted: bool) -> Option<String> {
     })
 }
 
-/// Makes the report safe, as far as the machine lets us, and sees to it that somebody sends it.
-fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, host: &Host) -> Result<()> {
+/// Makes the report safe, as far as the machine lets us; where nobody else would, wakes who sends it.
+fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, host: &Host, wake: bool) -> Result<()> {
     let spool = places.spool();
     // First where nothing is slow. Should the disk hang, or somebody kill us, it is there, and the deliverer finds it.
     report.level = Level::Memory;
@@ -225,7 +242,6 @@ fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, h
         notice::say(host, &why.to_string());
     }
     let kept = match places.inbox_of() {
-        // Only root's deliverer may send, and it looks there by itself.
         Some(uid) => spool.put_into_inbox(uid, &report).map(|()| Level::Durable),
         // Who was at it before us may have got further than we know.
         None if spool.find(&report.id).is_some() => Ok(Level::Durable),
@@ -240,7 +256,7 @@ fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, h
         }
         (Ok(_), _) => {
             memory.remove(&report.id);
-            if places.inbox_of().is_none() {
+            if wake {
                 nudge::deliver(places);
             }
         }

@@ -28,13 +28,17 @@ use crate::notice;
 use crate::render::one_line;
 use crate::report::{Audience, Report};
 use crate::sinks::exec;
-use crate::spool::{Ledger, Outcome, Place, Spool, TakeOver};
+use crate::spool::{Ledger, Lock, Outcome, Place, Spool, TakeOver};
 use waiting::{Item, Items, Pass};
 
 /// How often `--watch` looks.
 const TICK: Duration = Duration::from_secs(2);
 /// How many sinks may hang at once before `--watch` no longer looks.
 const MOST_LOOKS: usize = 16;
+
+/// Locks that are no sink's.
+const WAITING: &str = "\0\0waiting";
+const LOOKING: &str = "\0\0looking";
 
 #[derive(Debug, Args)]
 pub struct DeliverArgs {
@@ -44,6 +48,9 @@ pub struct DeliverArgs {
     /// Do what would be due so much later: for tests
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration, hide = true)]
     later: Duration,
+    /// A hook starts this: where another such deliverer is about to look, that one is enough
+    #[arg(long, hide = true)]
+    woken: bool,
     #[command(flatten)]
     places: Places,
 }
@@ -74,7 +81,45 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
     let places = &args.places;
     let deliverer =
         Deliverer { places, spool: places.spool(), host: places.host(), later: args.later, out: Mutex::new(out) };
-    if args.watch { watch(&deliverer) } else { look(&deliverer, &mut Items::default()) }
+    if args.watch {
+        watch(&deliverer);
+    }
+    let _turn = match turn(&deliverer.spool, args.woken) {
+        Turn::Others => return Ok(ExitCode::SUCCESS),
+        Turn::Ours(lock) => lock,
+    };
+    look(&deliverer, &mut Items::default())
+}
+
+enum Turn {
+    /// Another one is yet to look, and will see all that is there now.
+    Others,
+    /// Where there is a lock, others wait while it is held, for a while.
+    Ours(Option<Lock>),
+}
+
+/// A thousand services may die at once, and each hook wakes a deliverer: one looks, one more waits, the others need not.
+/// None waits longer than a tick: who looks may be held up by a sink, or for ever.
+fn turn(spool: &Spool, woken: bool) -> Turn {
+    if !woken {
+        return Turn::Ours(None);
+    }
+    let waiting = match spool.lock(WAITING, Now::read().monotonic) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return Turn::Others,
+        // There is no spool yet, or no room: that is for the look to say.
+        Err(_) => return Turn::Ours(None),
+    };
+    let until = Now::read().monotonic + TICK;
+    loop {
+        let looking = spool.lock(LOOKING, Now::read().monotonic).ok().flatten();
+        if looking.is_some() || Now::read().monotonic > until {
+            // From here on, what comes is somebody else's.
+            drop(waiting);
+            return Turn::Ours(looking);
+        }
+        thread::sleep(TICK / 100);
+    }
 }
 
 /// Looks at every tick. A look that waits for a sink that hangs holds the lock of this sink alone: the next one goes on
@@ -134,7 +179,7 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
     loop {
         let taken = take_over(deliverer)?;
         let pass = Pass::read(deliverer, items)?;
-        let groups = groups::advance(deliverer, &pass)?;
+        let groups = groups::advance(deliverer, &pass);
         let tries = send::send(deliverer, &pass, &groups.told_singly)?;
         let news = finish(deliverer, &pass)? + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
         if taken + groups.changes + tries + news == 0 {

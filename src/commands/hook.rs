@@ -117,7 +117,7 @@ pub fn run(hook: Hook, args: &[OsString]) {
 pub fn guarded(what: &str, host: &Host, story: impl FnOnce() -> Result<()>) -> bool {
     panic::set_hook(Box::new({
         let host = host.clone();
-        move |panic| notice::say(&host, &format!("lastwords itself failed, please report this: {panic}"))
+        move |panic| notice::say_where_it_failed(&host, panic)
     }));
     match panic::catch_unwind(AssertUnwindSafe(story)) {
         Ok(Ok(())) => true,

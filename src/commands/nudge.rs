@@ -9,9 +9,13 @@ use crate::notice;
 /// Starts `lastwords deliver` in the background. Where that fails the report is safe all the same: a timer, or
 /// `deliver --watch`, sends it later.
 pub fn deliver(places: &Places) {
+    if places.inbox_of().is_some() {
+        // Only root's deliverer may send, and it looks there by itself.
+        return;
+    }
     let started = ourselves::program().and_then(|program| {
         Command::new(program)
-            .arg("deliver")
+            .args(["deliver", "--woken"])
             .args(places.flags())
             // The environment is the job's, and hostile. The descriptors may be a pty that dies with the hook.
             .env_clear()

@@ -34,6 +34,9 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         Ok(Lock::Held(file)) => Some(file),
         // We were so slow that a deliverer took us for dead.
         Ok(Lock::Others) => return Ok(()),
+        Err(why) if why.raw_os_error().is_some() => {
+            return Err(why).with_context(|| format!("the stop of {} is left to the deliverer", call.job));
+        }
         // It is not what a pre-start made; that must not hide a crash.
         Err(_) => None,
     };
@@ -56,7 +59,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
 
 /// Nothing was armed. What the kernel log holds by now is all the same not about the next life.
 fn pass_over(marker: &MarkerFile, host: &Host) -> Result<()> {
-    match kmsg::read_kernel_log(host).ok().and_then(|log| log.last().map(|last| last.seq)) {
+    match kmsg::read_kernel_log(host, u64::MAX).ok().and_then(|log| log.last) {
         Some(sequence) => Ok(marker.see(&Seen { boot_id: host.boot_id(), sequence })?),
         None => Ok(()),
     }

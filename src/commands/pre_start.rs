@@ -18,7 +18,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let boot_id = host.boot_id();
     // What the last post-stop has read of the kernel log is not about this life. Where nobody has, all that stands there.
     let seen = file.last_seen().filter(|seen| seen.boot_id == boot_id && !missed).map(|seen| seen.sequence);
-    let seen = seen.or_else(|| kmsg::read_kernel_log(host).ok()?.last().map(|last| last.seq));
+    let seen = seen.or_else(|| kmsg::read_kernel_log(host, u64::MAX).ok()?.last);
     let marker = Marker { seen, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) };
     let armed = file.arm(&marker).map(|()| file.forget_seen());
     if missed {

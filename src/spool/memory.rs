@@ -9,7 +9,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::entry;
+use super::{entry, list};
+use crate::host::open_regular_in_ours;
 use crate::report::{Report, ReportId};
 
 /// The reports of one user's hooks, in memory.
@@ -32,9 +33,11 @@ impl Memory {
         let draft = self.dir.join(format!(".{}", report.id));
         let _ = fs::remove_file(&draft);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        let written = entry::encode(report)
+        let written = file
+            .try_lock()
+            .map_err(io::Error::from)
+            .and_then(|()| entry::encode(report))
             .and_then(|bytes| file.write_all(&bytes))
-            .and_then(|()| file.lock())
             .and_then(|()| fs::rename(&draft, self.path(&report.id)));
         if written.is_err() {
             let _ = fs::remove_file(&draft);
@@ -52,7 +55,59 @@ impl Memory {
         let _ = fs::remove_file(self.path(id));
     }
 
+    /// Removes what hooks had only begun to write when they were killed: its marker tells of the stop.
+    pub fn sweep(&self) {
+        for name in list(&self.dir).unwrap_or_default().iter().filter(|name| name.starts_with('.')) {
+            let path = self.dir.join(name);
+            if open_regular_in_ours(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
     fn path(&self, id: &ReportId) -> PathBuf {
         self.dir.join(id.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+    use crate::spool::{Place, Spool, TakeOver};
+
+    #[test]
+    fn what_a_hook_is_at_work_on_is_left_to_it_and_taken_over_once_it_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (spool, memory) = (Spool::new(dir.path().join("spool")), Memory::new(dir.path().join("inbox")));
+        spool.create().unwrap();
+        let how = TakeOver { redact: &|_| {}, monotonic: std::time::Duration::ZERO, say: &|_| {} };
+        let uid = rustix::process::geteuid().as_raw();
+        let take_over = |spool: &Spool| spool.take_over_from(memory.dir(), uid, &how);
+        let report = sample();
+        let at_work = memory.put(&report).unwrap();
+        assert_eq!(take_over(&spool).unwrap(), 0);
+        drop(at_work);
+        assert_eq!(take_over(&spool).unwrap(), 1);
+        assert!(!memory.holds(&report.id) && spool.find(&report.id) == Some(Place::New));
+
+        // Killed between the two: it is there already.
+        memory.put(&report).unwrap();
+        assert_eq!(take_over(&spool).unwrap(), 0);
+        assert!(!memory.holds(&report.id));
+    }
+
+    #[test]
+    fn what_was_only_begun_is_swept_up_unless_somebody_is_at_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = Memory::new(dir.path().to_owned());
+        let draft = memory.dir().join(".20261123t030000-0123456789abcdef");
+        let at_work = File::create(&draft).unwrap();
+        at_work.lock().unwrap();
+        memory.sweep();
+        assert!(draft.exists());
+        drop(at_work);
+        memory.sweep();
+        assert!(!draft.exists());
     }
 }

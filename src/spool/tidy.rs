@@ -100,7 +100,7 @@ impl Spool {
             self.write_dropped(&dropped)?;
             self.drop_the_rest_of_a_batch()?;
         }
-        self.remove_states(states, kept.iter().map(|entry| &entry.id))?;
+        self.remove_states(&states, kept.iter().map(|entry| &entry.id))?;
         if let Some(age) = now.wall.time().checked_sub(MAX_AGE) {
             self.remove_old_locks(age)?;
         }
@@ -206,7 +206,7 @@ impl Spool {
     }
 
     /// Removes what is kept of reports that are gone; `states` were listed before the reports were.
-    fn remove_states<'i>(&self, states: Vec<ReportId>, kept: impl Iterator<Item = &'i ReportId>) -> io::Result<()> {
+    fn remove_states<'i>(&self, states: &[ReportId], kept: impl Iterator<Item = &'i ReportId>) -> io::Result<()> {
         let kept: HashSet<&ReportId> = kept.collect();
         for id in states.iter().filter(|id| !kept.contains(id)) {
             if self.find(id).is_none() {

@@ -123,13 +123,10 @@ pub fn points(log: &Path) -> Vec<Point> {
     let log = fs::read_to_string(log).expect("strace's log");
     let main = log.split(' ').next().unwrap_or_default();
     // The start-up ends with the main thread's stack for signals: asked for, then set.
-    let start_up = log.match_indices(&format!("{main} sigaltstack(")).nth(1).map_or(0, |(at, _)| at);
-    let mut read = 0;
+    let mut stacks = 0;
     let mut counts = BTreeMap::<(&str, &str), usize>::new();
     let mut points = BTreeMap::<(String, usize), Point>::new();
-    for line in log.split_inclusive('\n') {
-        let starting = read <= start_up;
-        read += line.len();
+    for line in log.lines() {
         let Some((pid, rest)) = line.split_once(' ') else { continue };
         let Some((call, arguments)) = rest.trim_start().split_once('(') else { continue };
         if !call.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
@@ -138,6 +135,8 @@ pub fn points(log: &Path) -> Vec<Point> {
         let nth = counts.entry((pid, call)).or_default();
         *nth += 1;
         let changes = CHANGING.contains(&call) || (call.starts_with("open") && arguments.contains("O_CREAT"));
+        stacks += usize::from(pid == main && call == "sigaltstack");
+        let starting = stacks < 2;
         let seen = Point { call: call.to_owned(), nth: *nth, changes, starting, arguments: arguments.to_owned() };
         match points.entry((call.to_owned(), *nth)) {
             Entry::Vacant(place) => drop(place.insert(seen)),

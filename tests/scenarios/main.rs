@@ -8,6 +8,7 @@ mod commands;
 mod conf;
 mod crashes;
 mod delivery;
+mod flood;
 mod harness;
 mod hooks;
 mod instances;
