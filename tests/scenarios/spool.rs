@@ -94,7 +94,7 @@ fn a_whole_report_that_a_kill_left_in_tmp_is_sent_and_half_of_one_is_told_of() {
     plant(&machine, "done", &sent);
     let path = plant(&machine, "tmp", &half);
     fs::write(&path, &entry(&half)[..500]).unwrap();
-    fs::write(plant(&machine, "tmp", &empty), [0; 65536]).unwrap();
+    fs::write(plant(&machine, "tmp", &empty), vec![0; 65536]).unwrap();
     fs::write(machine.spool.join("tmp/.to-one"), "half a led").unwrap();
     fifo(&machine.spool.join("tmp/fifo"));
     fs::create_dir(machine.spool.join("tmp/directory")).unwrap();
