@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rustix::process::geteuid;
 
-use super::read::{Unreadable, read_report};
+use super::read::{MAX_ENTRY, Unreadable, read_report};
 use super::{Place, Spool, list};
 use crate::host::open_regular_in_ours;
 use crate::report::{Audience, Kind, Report, ReportId};
@@ -187,13 +187,14 @@ fn oldest(inbox: &Path) -> io::Result<(Vec<ReportId>, Vec<OsString>)> {
     Ok((oldest.into_sorted_vec(), strangers))
 }
 
-/// How long this is, in bytes; `None` where a hook is still at work on it.
+/// How much room this would take, in bytes; `None` where a hook is still at work on it. What is too long to be a report
+/// takes none, and must not be in the way of those behind it.
 fn at_rest(path: &Path) -> Option<u64> {
     let Ok(file) = open_regular_in_ours(path) else { return Some(0) };
     if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
         return None;
     }
-    Some(file.metadata().map(|found| found.size()).unwrap_or_default())
+    Some(file.metadata().map(|found| found.size()).ok().filter(|size| *size <= MAX_ENTRY).unwrap_or_default())
 }
 
 /// Makes a user's report one of ours, for which that user alone vouches. Its id becomes one that no user can choose: a
