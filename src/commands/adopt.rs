@@ -17,7 +17,7 @@ use crate::clock::Now;
 use crate::config;
 use crate::marker::{self, Circumstances, Lock, Taken};
 use crate::report::{Level, Report};
-use crate::spool::{Facts, Memory, Spool};
+use crate::spool::{Facts, Memory, Spool, TakeOver};
 use crate::verdict::Judgement;
 
 /// How many taken markers of one user are dealt with at once.
@@ -72,16 +72,16 @@ fn adopt(taken: &Taken, uid: u32, places: &Places) -> Option<Worker> {
 
 /// Brings into the spool what hooks kept in memory, and spells out what only the names of files say. Returns how many
 /// reports that made. What the disk still does not take stays for the next pass.
-pub fn take_over(spool: &Spool, places: &Places, say: impl Fn(&str)) -> Result<usize> {
+pub fn take_over(spool: &Spool, places: &Places, how: &TakeOver) -> Result<usize> {
     let mut taken = 0;
     let mut memories = Vec::new();
     for (dir, uid) in places.left_by_hooks() {
         let memory = Memory::new(dir.join("inbox"));
         memory.sweep();
-        match spool.take_over_from(memory.dir(), uid) {
+        match spool.take_over_from(memory.dir(), uid, how) {
             Ok(reports) => taken += reports,
             Err(why) => {
-                say(&format!("{}: cannot take over what hooks kept in memory: {why}", dir.display()));
+                (how.say)(&format!("{}: cannot take over what hooks kept in memory: {why}", dir.display()));
             }
         }
         memories.push(memory);
@@ -92,7 +92,7 @@ pub fn take_over(spool: &Spool, places: &Places, say: impl Fn(&str)) -> Result<u
             let report = spelled_out(facts, places);
             if spool.find(&report.id).is_none() {
                 if let Err(why) = spool.put(&report) {
-                    say(&format!("{}: cannot write what its name says: {why}", report.id));
+                    (how.say)(&format!("{}: cannot write what its name says: {why}", report.id));
                     continue;
                 }
                 taken += 1;

@@ -7,6 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
@@ -222,6 +223,13 @@ fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, h
         let _ = taken.settle();
     }
     report.level = Level::Durable;
+    if places.inbox_of().is_none()
+        && let Err(why) = spool.examine()
+        && why.kind() != ErrorKind::NotFound
+    {
+        // The deliverer will not send from there. The report is worth a try all the same.
+        notice::say(host, &why.to_string());
+    }
     let kept = match places.inbox_of() {
         // Only root's deliverer may send, and it looks there by itself.
         Some(uid) => spool.put_into_inbox(uid, &report).map(|()| Level::Durable),

@@ -10,7 +10,6 @@ mod groups;
 mod send;
 mod waiting;
 
-use std::fs::File;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,12 +22,13 @@ use clap::Args;
 use super::notices::{self, Notice};
 use super::{Places, adopt, check::EX_CONFIG};
 use crate::clock::Now;
+use crate::config;
 use crate::host::Host;
 use crate::notice;
 use crate::render::one_line;
-use crate::report::Audience;
+use crate::report::{Audience, Report};
 use crate::sinks::exec;
-use crate::spool::{Ledger, Outcome, Place, Spool};
+use crate::spool::{Ledger, Lock, Outcome, Place, Spool, TakeOver};
 use waiting::{Item, Items, Pass};
 
 /// How often `--watch` looks.
@@ -95,7 +95,7 @@ enum Turn {
     /// Another one is yet to look, and will see all that is there now.
     Others,
     /// Where there is a lock, others wait while it is held, for a while.
-    Ours(Option<File>),
+    Ours(Option<Lock>),
 }
 
 /// A thousand services may die at once, and each hook wakes a deliverer: one looks, one more waits, the others need not.
@@ -104,16 +104,20 @@ fn turn(spool: &Spool, woken: bool) -> Turn {
     if !woken {
         return Turn::Ours(None);
     }
-    let waiting = match spool.lock(WAITING) {
+    let now = Now::read().monotonic;
+    let until = now + TICK;
+    let waiting = match spool.lock(WAITING, now) {
         Ok(Some(lock)) => lock,
         Ok(None) => return Turn::Others,
         // There is no spool yet, or no room: that is for the look to say.
         Err(_) => return Turn::Ours(None),
     };
-    let until = Now::read().monotonic + TICK;
+    // One that is stopped here does not keep all others out.
+    let _ = waiting.lives_for(2 * TICK, now);
     loop {
-        let looking = spool.lock(LOOKING).ok().flatten();
-        if looking.is_some() || Now::read().monotonic > until {
+        let now = Now::read().monotonic;
+        let looking = spool.lock(LOOKING, now).ok().flatten();
+        if looking.is_some() || now > until {
             // From here on, what comes is somebody else's.
             drop(waiting);
             return Turn::Ours(looking);
@@ -156,16 +160,28 @@ fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     adopt::orphans(deliverer.places);
     exec::sweep();
     deliverer.spool.create().with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
+    deliverer.spool.examine()?;
+    tidy(deliverer);
     deliverer.spool.refill();
     until_nothing_is_due(deliverer, items)
+}
+
+/// Tidies up, and tells what is to be known of that. Whatever is in the way of it does not keep reports from being sent.
+fn tidy(deliverer: &Deliverer) {
+    match deliverer.spool.tidy(deliverer.now()) {
+        Ok(tidied) => tidied.lines().iter().for_each(|line| deliverer.say(line)),
+        Err(why) => deliverer.say(&format!("cannot tidy up the spool: {why}")),
+    }
+    if let Err(why) = notices::tell_of_dropped(&deliverer.spool, &deliverer.host, deliverer.now().wall) {
+        deliverer.say(&format!("cannot tell of the reports that had to go: {why:#}"));
+    }
 }
 
 /// Passes over the spool until one of them has done nothing: a report that came while another deliverer held a sink's
 /// lock is seen by that one's next pass.
 fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     loop {
-        let kept = adopt::take_over(&deliverer.spool, deliverer.places, |line| deliverer.say(line))?;
-        let taken = kept + deliverer.spool.take_over(|line| deliverer.say(line))?;
+        let taken = take_over(deliverer)?;
         let pass = Pass::read(deliverer, items)?;
         let groups = groups::advance(deliverer, &pass)?;
         let tries = send::send(deliverer, &pass, &groups.told_singly)?;
@@ -174,6 +190,17 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
             return Ok(if pass.waits_for_config() { ExitCode::from(EX_CONFIG) } else { ExitCode::SUCCESS });
         }
     }
+}
+
+/// Takes over what hooks kept in memory, and what those of other users left. Returns how many reports that made.
+fn take_over(deliverer: &Deliverer) -> Result<usize> {
+    let redact = |report: &mut Report| {
+        config::load(&deliverer.places.config, &report.stop.job).redactor.report(report);
+    };
+    let say = |line: &str| deliverer.say(line);
+    let how = TakeOver { redact: &redact, monotonic: deliverer.now().monotonic, say: &say };
+    let kept = adopt::take_over(&deliverer.spool, deliverer.places, &how)?;
+    Ok(kept + deliverer.spool.take_over(&how).context("cannot look into the inboxes")?)
 }
 
 /// Moves the reports on about which every sink has said its last word. Returns how many notices were made of it.

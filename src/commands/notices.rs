@@ -63,6 +63,28 @@ pub fn tell_of_corrupt(spool: &Spool, host: &Host) -> Result<usize> {
     tell(spool, host, notice)
 }
 
+/// Tells, once a day, how many undelivered reports had to go because the spool held too much.
+pub fn tell_of_dropped(spool: &Spool, host: &Host, now: Timestamp) -> Result<()> {
+    let dropped = spool.dropped().context("cannot read state/dropped")?;
+    let Some(last) = dropped.last else { return Ok(()) };
+    let notice = Notice {
+        about: "dropped",
+        at: now,
+        sentence: format!("{} reports were dropped undelivered: the spool was full", dropped.count),
+        detail: format!(
+            "the newest of them was {last}, of {}; the first and the last crash of a loop are dropped last. See why they \
+             could not be delivered",
+            last.time()
+        ),
+        job: OURSELVES,
+        to: Audience::Job,
+    };
+    if tell(spool, host, notice)? > 0 {
+        spool.told_of_dropped().context("cannot write state/dropped")?;
+    }
+    Ok(())
+}
+
 fn report(host: String, notice: Notice) -> Report {
     let Notice { about, at, sentence, detail, job, to } = notice;
     let day = at.unix() / DAY;

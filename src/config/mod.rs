@@ -176,6 +176,11 @@ impl Loaded {
         self.job.sink.list().into_iter().chain(self.sinks.list()).find(|sink| sink.name() == name)
     }
 
+    /// Whether some collectors run in the deliverer. Of those that nobody chose, none does.
+    pub fn runs_later(&self) -> bool {
+        self.job.collect.as_ref().is_some_and(|collect| collect.list().iter().any(|it| it.runs_later()))
+    }
+
     /// Whether a part of the config cannot be used, so that not all who are to be told are known.
     pub fn is_broken(&self) -> bool {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)

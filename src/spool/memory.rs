@@ -72,9 +72,11 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::report::sample;
-    use crate::spool::{Place, Spool};
+    use crate::spool::{Place, Spool, TakeOver};
 
     #[test]
     fn what_a_hook_is_at_work_on_is_left_to_it_and_taken_over_once_it_is_gone() {
@@ -83,15 +85,16 @@ mod tests {
         spool.create().unwrap();
         let uid = rustix::process::geteuid().as_raw();
         let report = sample();
+        let how = TakeOver { redact: &|_| (), monotonic: Duration::from_secs(1), say: &|_| () };
         let at_work = memory.put(&report).unwrap();
-        assert_eq!(spool.take_over_from(memory.dir(), uid).unwrap(), 0);
+        assert_eq!(spool.take_over_from(memory.dir(), uid, &how).unwrap(), 0);
         drop(at_work);
-        assert_eq!(spool.take_over_from(memory.dir(), uid).unwrap(), 1);
+        assert_eq!(spool.take_over_from(memory.dir(), uid, &how).unwrap(), 1);
         assert!(!memory.holds(&report.id) && spool.find(&report.id) == Some(Place::New));
 
         // Killed between the two: it is there already.
         memory.put(&report).unwrap();
-        assert_eq!(spool.take_over_from(memory.dir(), uid).unwrap(), 0);
+        assert_eq!(spool.take_over_from(memory.dir(), uid, &how).unwrap(), 0);
         assert!(!memory.holds(&report.id));
     }
 

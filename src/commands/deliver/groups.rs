@@ -101,7 +101,9 @@ impl Group<'_, '_> {
             return Ok(Advance { open: next.single(), changed: false });
         }
         let spool = &self.deliverer.spool;
-        let lock = spool.lock(self.sink).with_context(|| format!("cannot lock the sink {}", self.sink_name()))?;
+        let lock = spool
+            .lock(self.sink, self.deliverer.now().monotonic)
+            .with_context(|| format!("cannot lock the sink {}", self.sink_name()))?;
         if lock.is_none() {
             return Ok(Advance::default());
         }

@@ -14,18 +14,19 @@ use super::waiting::{self, Item, Pass};
 use crate::collectors::runner;
 use crate::commands::{attempt, capture};
 use crate::config::{Loaded, Route};
-use crate::report::{Kind, Report, ReportId};
+use crate::report::{Kind, ReportId};
 use crate::sinks::Sink;
 use crate::spool::Attempt;
 
 /// Offers to every sink what is due, oldest first; of crashes those in `told_singly`. Returns how many tries were made.
 pub fn send(deliverer: &Deliverer, pass: &Pass, told_singly: &BTreeSet<(String, ReportId)>) -> Result<usize> {
-    let mut queues: BTreeMap<String, Vec<(Report, &dyn Sink)>> = BTreeMap::new();
+    // Thousands may be due: each report is read again when its turn comes.
+    let mut queues: BTreeMap<String, Vec<(&Item, &dyn Sink)>> = BTreeMap::new();
     for item in pass.items() {
         let due = due(deliverer, pass, item, told_singly)?;
-        if let (false, Some(report)) = (due.is_empty(), complete(deliverer, item, pass.config(&item.job))) {
+        if !due.is_empty() && is_complete(deliverer, item, pass.config(&item.job)) {
             for Route { key, sink } in due {
-                queues.entry(key).or_default().push((report.clone(), sink));
+                queues.entry(key).or_default().push((item, sink));
             }
         }
     }
@@ -63,67 +64,76 @@ fn due<'a>(
     Ok(due)
 }
 
-/// The report with all that slow collectors find; `None` where another deliverer is having them run, or it is gone.
-fn complete(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> Option<Report> {
-    let mut report = waiting::read(deliverer, &item.id)?;
-    if report.kind != Kind::Crash {
-        return Some(report);
-    }
-    match enrich(deliverer, &mut report, loaded) {
-        Ok(true) => Some(report),
-        Ok(false) => None,
-        Err(why) => {
-            deliverer.say(&format!("{}: cannot keep what slow collectors found: {why}", item.id));
-            Some(report)
-        }
-    }
+/// Whether the report has all that slow collectors find; not where another deliverer is having them run.
+fn is_complete(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> bool {
+    enrich(deliverer, item, loaded).unwrap_or_else(|why| {
+        deliverer.say(&format!("{}: cannot keep what slow collectors found: {why}", item.id));
+        true
+    })
 }
 
-/// Runs the collectors that were too slow for the hook, once a report. False where another deliverer is doing that now.
-fn enrich(deliverer: &Deliverer, report: &mut Report, loaded: &Loaded) -> io::Result<bool> {
+/// Runs the collectors that were too slow for the hook, once a report. False where another deliverer is doing that now,
+/// or the report is gone.
+fn enrich(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> io::Result<bool> {
     let spool = &deliverer.spool;
+    let is_enriched = || Ok::<bool, io::Error>(spool.additions(&item.id)?.is_some());
+    if !loaded.runs_later() || is_enriched()? {
+        return Ok(true);
+    }
+    let Some(report) = waiting::read(deliverer, &item.id) else { return Ok(false) };
+    if report.kind != Kind::Crash {
+        return Ok(true);
+    }
+    let Some(lock) = spool.lock("collectors", deliverer.now().monotonic)? else { return Ok(false) };
+    if is_enriched()? {
+        return Ok(true);
+    }
     let slow: Vec<_> = capture::collectors(loaded, &report.stop).into_iter().filter(|it| it.runs_later()).collect();
-    // What they have found before was read with the report.
-    if slow.is_empty() || spool.additions(&report.id)?.is_some() {
-        return Ok(true);
-    }
-    let Some(_lock) = spool.lock("collectors")? else { return Ok(false) };
-    if let Some(found) = spool.additions(&report.id)? {
-        report.sections.extend(found);
-        return Ok(true);
-    }
     let budget = slow.iter().map(|it| it.patience()).sum();
+    lock.lives_for(2 * budget, deliverer.now().monotonic)?;
     let mut sections = runner::run(slow, &report.stop, &deliverer.host, budget);
     loaded.redactor.sections(&mut sections);
-    let kept = spool.add(&report.id, &sections);
-    report.sections.extend(sections);
-    kept.map(|()| true)
+    spool.add(&report.id, &sections).map(|()| true)
 }
 
-fn send_queue(deliverer: &Deliverer, key: &str, queue: &[(Report, &dyn Sink)]) -> Result<usize> {
+fn send_queue(deliverer: &Deliverer, key: &str, queue: &[(&Item, &dyn Sink)]) -> Result<usize> {
     let spool = &deliverer.spool;
-    let Some(_lock) = spool.lock(key).with_context(|| format!("cannot lock the sink {key}"))? else {
-        return Ok(0);
-    };
+    let lock = spool.lock(key, deliverer.now().monotonic).with_context(|| format!("cannot lock the sink {key}"))?;
+    let Some(lock) = lock else { return Ok(0) };
     let mut tries = 0;
-    for (report, sink) in queue {
+    for (item, sink) in queue {
         // Another deliverer may have sent it before we had the lock.
-        let mut ledger = spool.ledger(&report.id, key)?;
-        if !ledger.is_due(deliverer.now().wall) {
+        if !spool.ledger(&item.id, key)?.is_due(deliverer.now().wall) {
             continue;
         }
-        let attempt = attempt::make(deliverer.places, *sink, report);
+        let Some(report) = waiting::read(deliverer, &item.id) else { continue };
+        if !lock.lives_for(2 * sink.patience(), deliverer.now().monotonic)? {
+            break;
+        }
+        let attempt = attempt::make(deliverer.places, *sink, &report);
         tries += 1;
-        let sink = sink.name();
+        let name = sink.name();
         deliverer.say(&match &attempt {
-            Attempt::Sent { receipt } => format!("{} sent to {sink}: {receipt}", report.id),
-            Attempt::Retry { why, .. } => format!("{} not sent to {sink}, will be tried again: {why}", report.id),
-            Attempt::Refused { why } => format!("{} refused by {sink}: {why}", report.id),
+            Attempt::Sent { receipt } => format!("{} sent to {name}: {receipt}", report.id),
+            Attempt::Retry { why, .. } => format!("{} not sent to {name}, will be tried again: {why}", report.id),
+            Attempt::Refused { why } => format!("{} refused by {name}: {why}", report.id),
         });
-        ledger.record(attempt, deliverer.now().wall, capture::random_fraction());
-        spool
-            .write_ledger(&report.id, key, &ledger)
-            .with_context(|| format!("cannot keep what {sink} did with {}", report.id))?;
+        // Where we were stopped for so long that another has taken the lock, it has tried meanwhile: what it knows counts,
+        // unless we know better.
+        let is_ours = lock.lives_for(2 * sink.patience(), deliverer.now().monotonic)?;
+        if !is_ours && !matches!(attempt, Attempt::Sent { .. }) {
+            break;
+        }
+        let mut ledger = spool.ledger(&item.id, key)?;
+        if ledger.outcome.is_none() {
+            ledger.record(attempt, deliverer.now().wall, capture::random_fraction());
+            spool
+                .write_ledger(&item.id, key, &ledger)
+                .with_context(|| format!("cannot keep what {name} did with {}", item.id))?;
+        }
+        if !is_ours {
+            break;
+        }
     }
     Ok(tries)
 }

@@ -1,0 +1,93 @@
+//! Writing: a report is committed when the file and then its directory are on the disk: file fsync, rename, directory
+//! fsync. An fsync that failed is never tried again on the same file: the kernel may call it clean while the disk has old
+//! data.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Ledger, Place, Spool, entry, ledger_name};
+use crate::report::{Report, ReportId, Section};
+
+impl Spool {
+    /// Commits a report: after this it survives the process and the machine.
+    pub fn put(&self, report: &Report) -> io::Result<()> {
+        self.put_by(report, report.id.as_str())
+    }
+
+    /// The same, written in `tmp/` under this name.
+    pub(super) fn put_by(&self, report: &Report, draft: &str) -> io::Result<()> {
+        let (draft, name) = (self.dir.join("tmp").join(draft), report.id.as_str());
+        let write = || commit(&draft, &self.dir.join("new"), name, &entry::encode(report)?);
+        match write() {
+            // The first report on this machine, or somebody has cleaned up.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create().and_then(|()| write()),
+            other => other,
+        }
+    }
+
+    /// Commits a report to this user's inbox, for the deliverer to take over.
+    pub fn put_into_inbox(&self, uid: u32, report: &Report) -> io::Result<()> {
+        let inbox = self.inbox(uid);
+        let name = report.id.as_str();
+        commit(&inbox.join(format!(".{name}")), &inbox, name, &entry::encode(report)?)
+    }
+
+    /// Keeps what slow collectors found.
+    pub fn add(&self, id: &ReportId, sections: &[Section]) -> io::Result<()> {
+        self.write_state(id, "sections", &sections)
+    }
+
+    /// Keeps what `sink` has done with this report.
+    pub fn write_ledger(&self, id: &ReportId, sink: &str, ledger: &Ledger) -> io::Result<()> {
+        self.write_state(id, &ledger_name(sink), ledger)
+    }
+
+    /// Moves reports that need no more sending into the history.
+    pub fn finish(&self, ids: &[ReportId], place: Place) -> io::Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let to = self.dir.join(place.name());
+        for id in ids {
+            match fs::rename(self.path(Place::New, id), to.join(id.as_str())) {
+                // Another deliverer was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+        }
+        sync_dir(&to)
+    }
+
+    fn write_state(&self, id: &ReportId, name: &str, value: &impl Serialize) -> io::Result<()> {
+        let dir = self.state(id);
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        // Two deliverers write different files here: each holds its sink's lock.
+        commit(&dir.join(format!(".{name}")), &dir, name, &serde_json::to_vec(value)?)
+    }
+}
+
+/// Writes a new file durably: as `draft` first, then under its name in `dir`.
+pub fn commit(draft: &Path, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    // What a killed process left under this name was never committed, and is in the way of O_EXCL.
+    let _ = fs::remove_file(draft);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
+    // By this it is known that somebody is at work on it. Where that cannot be had, its age tells.
+    let _ = file.try_lock();
+    let committed = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(draft, dir.join(name)))
+        .and_then(|()| sync_dir(dir));
+    if committed.is_err() {
+        let _ = fs::remove_file(draft);
+    }
+    committed
+}
+
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

@@ -1,0 +1,174 @@
+//! What goes when the spool holds too much: a pure decision.
+//!
+//! First the reports that every sink took, the oldest first. Then, of crashes that are the same (a loop), those between
+//! the first and the last. Then whatever is oldest, dead letters before what still waits.
+
+use std::collections::BTreeMap;
+
+use super::Place;
+use crate::report::ReportId;
+
+/// An entry, as far as it matters here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub id: ReportId,
+    pub place: Place,
+    /// What it takes on the disk, in bytes.
+    pub bytes: u64,
+}
+
+/// How much has to go.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Excess {
+    pub entries: usize,
+    pub bytes: u64,
+    /// What the disk lacks of what is to be kept free of it, in bytes. For that no report goes that may be all that
+    /// tells of a crash: it is others who have filled the disk.
+    pub disk: u64,
+}
+
+impl Excess {
+    /// Whether nothing more has to go; `last` are those whose loss would be one.
+    fn is_gone(self, last: bool) -> bool {
+        self.entries == 0 && self.bytes == 0 && (last || self.disk == 0)
+    }
+
+    fn less(self, entry: &Entry) -> Self {
+        Self {
+            entries: self.entries.saturating_sub(1),
+            bytes: self.bytes.saturating_sub(entry.bytes),
+            disk: self.disk.saturating_sub(entry.bytes),
+        }
+    }
+}
+
+/// What goes.
+#[derive(Debug, Default, PartialEq)]
+pub struct Goes {
+    pub delivered: Vec<Entry>,
+    /// These were not delivered to everyone: people are to be told of them.
+    pub undelivered: Vec<Entry>,
+}
+
+/// Decides what goes. `entries` come oldest first; `group` tells which crashes are the same, and is asked only where it
+/// matters, since that takes reading them.
+pub fn choose(entries: &[Entry], excess: Excess, group: impl Fn(&Entry) -> Option<String>) -> Goes {
+    let mut goes = Goes::default();
+    let mut more = !excess.is_gone(false);
+    let mut excess = excess;
+    let mut go = |entry: &Entry, list: &mut Vec<Entry>, last: bool| {
+        if !excess.is_gone(last) {
+            excess = excess.less(entry);
+            list.push(entry.clone());
+        }
+        !excess.is_gone(last)
+    };
+    let mut rest: Vec<&Entry> = Vec::new();
+    for entry in entries {
+        if more && entry.place == Place::Done {
+            more = go(entry, &mut goes.delivered, false);
+        } else if entry.place != Place::Done {
+            rest.push(entry);
+        }
+    }
+    if !more {
+        return goes;
+    }
+    let (middles, mut rest) = split_loops(rest, group);
+    for entry in middles {
+        if go(entry, &mut goes.undelivered, false) {
+            continue;
+        }
+        return goes;
+    }
+    rest.sort_by_key(|entry| entry.place == Place::New);
+    for entry in rest {
+        if !go(entry, &mut goes.undelivered, true) {
+            break;
+        }
+    }
+    goes
+}
+
+/// Parts the middles of loops from the rest; both stay oldest first.
+fn split_loops(entries: Vec<&Entry>, group: impl Fn(&Entry) -> Option<String>) -> (Vec<&Entry>, Vec<&Entry>) {
+    let mut last_of: BTreeMap<String, usize> = BTreeMap::new();
+    let mut is_middle = vec![false; entries.len()];
+    let mut first_seen: BTreeMap<String, usize> = BTreeMap::new();
+    for (i, entry) in entries.iter().enumerate() {
+        let Some(group) = group(entry) else { continue };
+        let first = *first_seen.entry(group.clone()).or_insert(i);
+        // Who was the last so far, and is not the first, is in the middle now.
+        if let Some(before) = last_of.insert(group, i).filter(|before| *before != first)
+            && let Some(middle) = is_middle.get_mut(before)
+        {
+            *middle = true;
+        }
+    }
+    let mut middle = is_middle.into_iter();
+    entries.into_iter().partition(|_| middle.next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Timestamp;
+
+    /// An entry a letter, oldest first: `d` delivered, `x` dead; capitals wait, and are the same where they are the same
+    /// letter.
+    fn entries(letters: &str) -> Vec<Entry> {
+        let entry = |(i, letter): (usize, char)| Entry {
+            id: ReportId::new(Timestamp::of_unix(i as u64), u64::from(letter)),
+            place: match letter {
+                'd' => Place::Done,
+                'x' => Place::Dead,
+                _ => Place::New,
+            },
+            bytes: 10,
+        };
+        letters.chars().enumerate().map(entry).collect()
+    }
+
+    /// What goes, as positions; first of what was delivered, then of what was not.
+    fn goes(letters: &str, excess: Excess) -> (Vec<usize>, Vec<usize>) {
+        let all = entries(letters);
+        let letter = |entry: &Entry| entry.id.as_str()[16..].to_owned();
+        let goes = choose(&all, excess, |entry| (entry.place == Place::New).then(|| letter(entry)));
+        let positions =
+            |list: &[Entry]| list.iter().map(|gone| all.iter().position(|it| it == gone).unwrap()).collect();
+        (positions(&goes.delivered), positions(&goes.undelivered))
+    }
+
+    fn entries_over(entries: usize) -> Excess {
+        Excess { entries, ..Excess::default() }
+    }
+
+    #[test]
+    fn nothing_goes_where_nothing_has_to() {
+        assert_eq!(goes("dAxA", Excess::default()), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_was_delivered_goes_first_and_the_oldest_of_it() {
+        assert_eq!(goes("AddxdA", entries_over(2)), (vec![1, 2], vec![]));
+        assert_eq!(goes("AddxdA", Excess { bytes: 15, ..Excess::default() }), (vec![1, 2], vec![]));
+    }
+
+    #[test]
+    fn then_the_middle_of_loops_goes_and_their_first_and_last_stay() {
+        assert_eq!(goes("dABAACA", entries_over(2)), (vec![0], vec![3]));
+        assert_eq!(goes("dABAACA", entries_over(3)), (vec![0], vec![3, 4]));
+    }
+
+    #[test]
+    fn then_whatever_is_oldest_goes_and_dead_letters_before_what_waits() {
+        assert_eq!(goes("ABxC", entries_over(2)), (vec![], vec![2, 0]));
+        assert_eq!(goes("AAAx", entries_over(9)), (vec![], vec![1, 3, 0, 2]));
+    }
+
+    #[test]
+    fn a_disk_that_others_have_filled_costs_no_report_that_is_the_only_one() {
+        let excess = Excess { disk: 1000, ..Excess::default() };
+        assert_eq!(goes("dABAACxA", excess), (vec![0], vec![3, 4]));
+    }
+}

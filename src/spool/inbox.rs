@@ -1,0 +1,186 @@
+//! Inboxes: what hooks that may not write into the spool leave for the deliverer to take over.
+//!
+//! The hooks of a setuid job run as its user, and the user can put anything into its inbox. A report is taken over by
+//! reading it and committing what was read as one of ours: so it does not matter that its file may have other names
+//! (hard links), or may change; what is removed afterwards is one name of the user's own file. Nothing else is opened but
+//! regular files of that user's, nothing blocks, and of each user only so much waits in the spool at a time; the rest
+//! stays where it fills nobody's disk but the user's.
+
+use std::collections::BinaryHeap;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::geteuid;
+
+use super::read::{Unreadable, read_report};
+use super::{Spool, list};
+use crate::host::open_regular_in_ours;
+use crate::report::{Audience, Kind, Report, ReportId};
+
+/// How many entries of an inbox are looked at before reports are sent: nobody waits for another's flood.
+const AT_ONCE: usize = 100;
+/// How many names of an inbox are looked at to find the oldest among them.
+const LOOKED_AT: usize = 10_000;
+/// How many of a user's reports wait in the spool at a time, at the most.
+const WAITING: usize = 100;
+/// How many bytes of a user's wait in the spool at a time.
+const WAITING_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What taking over needs to be told.
+pub struct TakeOver<'a> {
+    /// Takes the secrets out of a report, with its job's patterns: a user's hook may not have read them.
+    pub redact: &'a dyn Fn(&mut Report),
+    /// The time since the boot.
+    pub monotonic: Duration,
+    pub say: &'a dyn Fn(&str),
+}
+
+impl Spool {
+    /// Where the hooks of a setuid job, running as `uid`, leave their reports.
+    pub fn inbox(&self, uid: u32) -> PathBuf {
+        self.dir.join("inbox").join(uid.to_string())
+    }
+
+    /// Takes over what the hooks of setuid jobs left in their inboxes. What one user does to its inbox (a mount of its own
+    /// keeps even root out) costs no other its reports.
+    ///
+    /// Returns how many were taken.
+    pub fn take_over(&self, how: &TakeOver) -> io::Result<usize> {
+        let mut taken = 0;
+        for uid in list(&self.dir.join("inbox"))?.iter().filter_map(|name| name.parse::<u32>().ok()) {
+            match self.take_over_from(&self.inbox(uid), uid, how) {
+                Ok(reports) => taken += reports,
+                Err(why) => (how.say)(&format!("cannot take over what the hooks of user {uid} left: {why}")),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Takes over the reports in `inbox`, whose hooks ran as user `uid`, the oldest first. What is no whole report in a
+    /// regular file of that user's is removed, and noted in `corrupt/`. What a hook is still at work on is left to it.
+    ///
+    /// Returns how many were taken. Where another deliverer is at it, that is its work.
+    pub fn take_over_from(&self, inbox: &Path, uid: u32, how: &TakeOver) -> io::Result<usize> {
+        let names = oldest(inbox)?;
+        if names.is_empty() {
+            return Ok(0);
+        }
+        // Two deliverers at one entry would write one draft. No sink's key holds two NULs.
+        let Some(_lock) = self.lock("\0\0inbox", how.monotonic)? else { return Ok(0) };
+        let is_ours = uid == geteuid().as_raw();
+        let mut waiting = if is_ours { Waiting::default() } else { self.waiting(uid)? };
+        let mut taken = 0;
+        for name in names {
+            let path = inbox.join(&name);
+            let Some(length) = at_rest(&path) else { continue };
+            if waiting.count >= WAITING || waiting.bytes + length > WAITING_BYTES {
+                (how.say)(&format!("user {uid} has reports waiting; the others stay in {}", inbox.display()));
+                break;
+            }
+            match read_report(&path, &name.to_string_lossy(), &[uid]) {
+                Ok(report) if !is_ours && report.kind != Kind::Crash => {
+                    self.note_corrupt(&format!("inbox-{uid}"), &format!("{}: no report of a crash", path.display()))?;
+                }
+                Ok(mut report) => {
+                    if !is_ours {
+                        disown(&mut report, uid);
+                        (how.redact)(&mut report);
+                    }
+                    report.notes.extend(report.level.note());
+                    if self.find(&report.id).is_none() {
+                        if !is_ours {
+                            self.note_waiting(uid, &report.id)?;
+                            waiting = Waiting { count: waiting.count + 1, bytes: waiting.bytes + length };
+                        }
+                        self.put(&report)?;
+                        taken += 1;
+                    }
+                    if is_ours {
+                        self.remove_name(&report)?;
+                    }
+                }
+                Err(Unreadable::Gone | Unreadable::Newer(_) | Unreadable::NotNow(_)) => continue,
+                Err(Unreadable::Invalid(why)) => self.note_corrupt(&format!("inbox-{uid}"), &why)?,
+            }
+            let _ = fs::remove_file(&path);
+        }
+        Ok(taken)
+    }
+
+    /// What of this user's is in `new/`. In `state/user-UID/` there is a name for each.
+    fn waiting(&self, uid: u32) -> io::Result<Waiting> {
+        let dir = self.taken_from(uid);
+        let mut waiting = Waiting::default();
+        for name in list(&dir)? {
+            if let Ok(found) = fs::symlink_metadata(self.dir.join("new").join(&name)) {
+                waiting = Waiting { count: waiting.count + 1, bytes: waiting.bytes + found.size() };
+            } else {
+                fs::remove_file(dir.join(name))?;
+            }
+        }
+        Ok(waiting)
+    }
+
+    fn note_waiting(&self, uid: u32, id: &ReportId) -> io::Result<()> {
+        let dir = self.taken_from(uid);
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        File::create(dir.join(id.as_str())).map(drop)
+    }
+
+    fn taken_from(&self, uid: u32) -> PathBuf {
+        self.dir.join("state").join(format!("user-{uid}"))
+    }
+}
+
+/// How much of a user's waits.
+#[derive(Clone, Copy, Default)]
+struct Waiting {
+    count: usize,
+    bytes: u64,
+}
+
+/// The oldest entries, by their names. Directories are left alone: nobody but the user can make one.
+fn oldest(inbox: &Path) -> io::Result<Vec<OsString>> {
+    let entries = match fs::read_dir(inbox) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut oldest = BinaryHeap::new();
+    for entry in entries.take(LOOKED_AT) {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") || entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        oldest.push(name);
+        if oldest.len() > AT_ONCE {
+            oldest.pop();
+        }
+    }
+    Ok(oldest.into_sorted_vec())
+}
+
+/// How long this is, in bytes; `None` where a hook is still at work on it.
+fn at_rest(path: &Path) -> Option<u64> {
+    let Ok(file) = open_regular_in_ours(path) else { return Some(0) };
+    if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+        return None;
+    }
+    Some(file.metadata().map(|found| found.size()).unwrap_or_default())
+}
+
+/// Makes a user's report one of ours, for which that user alone vouches. Its id becomes one that no user can choose: a
+/// report under the id of a message to come would keep that from being told.
+fn disown(report: &mut Report, uid: u32) {
+    report.notes.push(format!(
+        "this report was made by user {uid}, as whom the service runs; its hook called it {}",
+        report.id
+    ));
+    report.id = ReportId::derived(report.id.time(), &["inbox", &uid.to_string(), report.id.as_str()]);
+    report.user = Some(uid);
+    report.to = Audience::Job;
+}

@@ -1,0 +1,153 @@
+//! Locks: who sends to a sink, who takes over, who tidies up. One process at a time.
+//!
+//! A lock is a `flock` on a file in `lock/`: it ends with its process, however that ends. One thing it does not end with
+//! is a process that is stopped (SIGSTOP, a frozen cgroup). So the holder writes into the file until when it will have
+//! shown a sign of life. Whoever finds that moment past puts a new file in the old one's place and goes on under that; the
+//! holder, should it ever go on, finds that its file is no longer the one, and leaves the rest to the other. What both
+//! may then have sent carries the same idempotency key.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+use super::Spool;
+use crate::names;
+
+/// How long a holder may take that does not say otherwise.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// A lock that we hold until this is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Spool {
+    /// Takes the lock of this name; `None` where another holds it. `monotonic` is the time since the boot.
+    pub fn lock(&self, name: &str, monotonic: Duration) -> io::Result<Option<Lock>> {
+        let path = self.dir.join("lock").join(names::encode(name));
+        if let Some(lock) = take(&path)? {
+            return Ok(lock.lives_for(PATIENCE, monotonic)?.then_some(lock));
+        }
+        if !is_stale(&path, monotonic) {
+            return Ok(None);
+        }
+        // Of several who find this, one replaces the file.
+        let Some(_guard) = take(&self.dir.join("lock").join("%replace"))? else { return Ok(None) };
+        if !is_stale(&path, monotonic) {
+            return Ok(None);
+        }
+        fs::remove_file(&path)?;
+        let Some(lock) = take(&path)? else { return Ok(None) };
+        Ok(lock.lives_for(PATIENCE, monotonic)?.then_some(lock))
+    }
+
+    /// Removes the files of locks that nobody has held for so long; their sinks may be gone.
+    pub(super) fn remove_old_locks(&self, older_than: std::time::SystemTime) -> io::Result<()> {
+        for name in super::list(&self.dir.join("lock"))? {
+            let path = self.dir.join("lock").join(name);
+            let old = fs::symlink_metadata(&path).and_then(|found| found.modified()).is_ok_and(|at| at < older_than);
+            // Held while it is removed, so that nobody else takes the file that goes.
+            if old && let Ok(Some(_lock)) = take(&path) {
+                let _ = fs::remove_file(&path);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Lock {
+    /// Says that the next sign of life comes within `patience`. Returns whether the lock is still ours; where it is not,
+    /// we were taken for dead, and another goes on with our work.
+    pub fn lives_for(&self, patience: Duration, monotonic: Duration) -> io::Result<bool> {
+        if !is_at(&self.file, &self.path) {
+            return Ok(false);
+        }
+        let until = monotonic.saturating_add(patience).as_millis();
+        self.file.write_all_at(format!("{until:020}\n").as_bytes(), 0)?;
+        Ok(true)
+    }
+}
+
+/// Locks the file; `None` where another has.
+fn take(path: &Path) -> io::Result<Option<Lock>> {
+    // Another may have replaced the file between our open and our lock; not again and again.
+    for _ in 0..10 {
+        let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+        let file = options.open(path)?;
+        match file.try_lock() {
+            Ok(()) if is_at(&file, path) => return Ok(Some(Lock { file, path: path.to_owned() })),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Whether this file is the one under that name.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (ours, there) = (file.metadata(), fs::symlink_metadata(path));
+    ours.ok().zip(there.ok()).is_some_and(|(ours, there)| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+}
+
+/// Whether the holder has shown no sign of life for longer than it said.
+fn is_stale(path: &Path, monotonic: Duration) -> bool {
+    let mut text = String::new();
+    let read = crate::host::open_regular_in_ours(path).and_then(|file| file.take(64).read_to_string(&mut text));
+    // Nothing in it: it was taken this moment.
+    read.is_ok() && text.trim_end().parse().is_ok_and(|until: u128| until < monotonic.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn spool() -> (tempfile::TempDir, Spool) {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::new(dir.path().join("spool"));
+        spool.create().unwrap();
+        (dir, spool)
+    }
+
+    #[test]
+    fn a_lock_is_held_by_one_and_free_when_it_is_dropped() {
+        let (_dir, spool) = spool();
+        let lock = spool.lock("ops/mail", SECOND).unwrap();
+        assert!(lock.is_some() && spool.lock("ops/mail", SECOND).unwrap().is_none());
+        assert!(spool.lock("another", SECOND).unwrap().is_some());
+        drop(lock);
+        assert!(spool.lock("ops/mail", SECOND).unwrap().is_some());
+    }
+
+    #[test]
+    fn who_shows_no_sign_of_life_loses_the_lock_and_learns_of_it() {
+        let (_dir, spool) = spool();
+        let frozen = spool.lock("mail", SECOND).unwrap().unwrap();
+        assert!(frozen.lives_for(60 * SECOND, 10 * SECOND).unwrap());
+        assert!(spool.lock("mail", 69 * SECOND).unwrap().is_none());
+        let next = spool.lock("mail", 71 * SECOND).unwrap().unwrap();
+        assert!(!frozen.lives_for(60 * SECOND, 71 * SECOND).unwrap());
+        drop(frozen);
+        assert!(spool.lock("mail", 72 * SECOND).unwrap().is_none());
+        assert!(next.lives_for(SECOND, 72 * SECOND).unwrap());
+    }
+
+    #[test]
+    fn locks_that_nobody_holds_are_removed_in_time() {
+        let (dir, spool) = spool();
+        let held = spool.lock("held", SECOND).unwrap();
+        drop(spool.lock("gone", SECOND).unwrap());
+        spool.remove_old_locks(std::time::SystemTime::now() + 60 * SECOND).unwrap();
+        assert!(held.is_some() && super::super::list(&dir.path().join("spool/lock")).unwrap() == ["held"]);
+    }
+}

@@ -1,0 +1,64 @@
+//! `corrupt/`: what is no whole report and must not be sent. It is moved, never opened: it may be a FIFO, a link, a
+//! directory.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::{Spool, commit::commit, list, sync_dir};
+use crate::names;
+use crate::report::Timestamp;
+
+/// How many there may be of one name.
+const MOST_ALIKE: usize = 10;
+
+impl Spool {
+    /// What was put aside because it is no whole report: each with the time when that was done.
+    pub fn corrupt(&self) -> io::Result<Vec<(Timestamp, String)>> {
+        let dir = self.corrupt_dir();
+        let time = |name: &String| {
+            let found = fs::symlink_metadata(dir.join(name)).ok()?;
+            Some(Timestamp::of_unix(u64::try_from(found.ctime()).unwrap_or_default()))
+        };
+        Ok(list(&dir)?.into_iter().filter_map(|name| Some((time(&name)?, name))).collect())
+    }
+
+    pub fn corrupt_dir(&self) -> PathBuf {
+        self.dir.join("corrupt")
+    }
+
+    /// Moves this to `corrupt/`, whatever it is, and says where it is now.
+    pub(super) fn put_aside(&self, path: &Path) -> io::Result<PathBuf> {
+        let dir = self.corrupt_dir();
+        let name = names::encode(path.file_name().unwrap_or_default().as_bytes());
+        let mut aside = dir.join(&name);
+        for n in 2..=MOST_ALIKE {
+            match renameat_with(CWD, path, CWD, &aside, RenameFlags::NOREPLACE) {
+                Err(Errno::EXIST) => aside = dir.join(format!("{name}~{n}")),
+                // Not every file system knows this.
+                Err(Errno::INVAL | Errno::NOSYS) if fs::symlink_metadata(&aside).is_err() => break,
+                Err(Errno::INVAL | Errno::NOSYS) => aside = dir.join(format!("{name}~{n}")),
+                done => {
+                    done?;
+                    return sync_dir(&dir).map(|()| aside);
+                }
+            }
+        }
+        fs::rename(path, &aside)?;
+        sync_dir(&dir).map(|()| aside)
+    }
+
+    /// Notes why something that stays where it is, or goes, is no report. Of one kind only a few are noted: whoever makes
+    /// them can make any number.
+    pub(super) fn note_corrupt(&self, kind: &str, why: &str) -> io::Result<()> {
+        let dir = self.corrupt_dir();
+        let free = (1..=MOST_ALIKE).map(|n| format!("{kind}-{n}")).find(|name| !dir.join(name).exists());
+        let Some(name) = free else { return Ok(()) };
+        commit(&self.dir.join("tmp").join(&name), &dir, &name, why.as_bytes())
+    }
+}

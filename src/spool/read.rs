@@ -1,0 +1,110 @@
+//! Reading, trusting nothing: not a file's kind, its owner, its size, its form or the id in it.
+
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::io::Errno;
+use serde::de::DeserializeOwned;
+
+use super::{Ledger, Place, Spool, entry, ledger_name};
+use crate::host::open_regular_in_ours;
+use crate::report::{Report, ReportId, Section};
+
+/// The largest entry that is read back, in bytes; what the collectors bring together stays far below it.
+const MAX_ENTRY: u64 = 16 * 1024 * 1024;
+
+impl Spool {
+    /// Reads a report with what slow collectors have added since. One that is not whole is moved to `corrupt/`.
+    pub fn read(&self, place: Place, id: &ReportId) -> io::Result<Report> {
+        let path = self.path(place, id);
+        match read_report(&path, id.as_str(), &self.owners()?) {
+            Ok(mut report) => {
+                report.sections.extend(self.additions(id)?.unwrap_or_default());
+                Ok(report)
+            }
+            Err(Unreadable::Gone) => Err(io::ErrorKind::NotFound.into()),
+            Err(Unreadable::Newer(why)) => Err(io::Error::new(io::ErrorKind::Unsupported, why)),
+            Err(Unreadable::NotNow(error)) => Err(error),
+            Err(Unreadable::Invalid(why)) => {
+                let aside = self.put_aside(&path)?;
+                Err(io::Error::new(io::ErrorKind::InvalidData, format!("{why}; it is now {}", aside.display())))
+            }
+        }
+    }
+
+    /// What slow collectors added to a report; `None` where they have not run.
+    pub fn additions(&self, id: &ReportId) -> io::Result<Option<Vec<Section>>> {
+        read_state(&self.state(id).join("sections"))
+    }
+
+    /// What `sink` has done with this report. A ledger that cannot be understood counts as a new one: rather a message
+    /// twice, under the same idempotency key, than none.
+    pub fn ledger(&self, id: &ReportId, sink: &str) -> io::Result<Ledger> {
+        match read_state(&self.state(id).join(ledger_name(sink))) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Ledger::default()),
+            other => Ok(other?.unwrap_or_default()),
+        }
+    }
+}
+
+/// Why there is no report in a file.
+pub enum Unreadable {
+    /// Another deliverer has moved it.
+    Gone,
+    /// A newer lastwords wrote it: it is kept where it is, for a newer one to read.
+    Newer(String),
+    /// The machine, not the file, is in the way: it is kept where it is, for another pass.
+    NotNow(io::Error),
+    Invalid(String),
+}
+
+/// Reads the report in an entry of that name, which must belong to one of the `owners`.
+pub fn read_report(path: &Path, name: &str, owners: &[u32]) -> Result<Report, Unreadable> {
+    let invalid = |why: String| Unreadable::Invalid(format!("{}: {why}", path.display()));
+    let bytes = match read_entry(path, owners) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unreadable::Gone),
+        Err(error) if may_pass(&error) => return Err(Unreadable::NotNow(error)),
+        read => read.map_err(|why| invalid(why.to_string()))?,
+    };
+    let report = entry::decode(&bytes).map_err(|wrong| match wrong {
+        entry::Wrong::Newer(why) => Unreadable::Newer(format!("{}: {why}", path.display())),
+        entry::Wrong::Damaged(why) => invalid(why),
+    })?;
+    if report.id.as_str() == name {
+        Ok(report)
+    } else {
+        Err(invalid(format!("the report in it calls itself {}", report.id)))
+    }
+}
+
+fn read_entry(path: &Path, owners: &[u32]) -> io::Result<Vec<u8>> {
+    let file = open_regular_in_ours(path)?;
+    let found = file.metadata()?;
+    if !owners.contains(&found.uid()) {
+        return Err(io::Error::other(format!("it belongs to user {}, who may not put it there", found.uid())));
+    }
+    if found.size() > MAX_ENTRY {
+        return Err(io::Error::other(format!("it has {} bytes, more than any report", found.size())));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_ENTRY + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether an error says nothing about the file: out of descriptors or memory, a disk that fails.
+fn may_pass(error: &io::Error) -> bool {
+    let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::INTR, Errno::STALE];
+    Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
+}
+
+pub fn read_state<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match open_regular_in_ours(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        file => {
+            let mut bytes = Vec::new();
+            file?.take(MAX_ENTRY).read_to_end(&mut bytes)?;
+            serde_json::from_slice(&bytes).map(Some).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))
+        }
+    }
+}
