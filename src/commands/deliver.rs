@@ -104,16 +104,20 @@ fn turn(spool: &Spool, woken: bool) -> Turn {
     if !woken {
         return Turn::Ours(None);
     }
-    let waiting = match spool.lock(WAITING, Now::read().monotonic) {
+    let now = Now::read().monotonic;
+    let until = now + TICK;
+    let waiting = match spool.lock(WAITING, now) {
         Ok(Some(lock)) => lock,
         Ok(None) => return Turn::Others,
         // There is no spool yet, or no room: that is for the look to say.
         Err(_) => return Turn::Ours(None),
     };
-    let until = Now::read().monotonic + TICK;
+    // One that is stopped here does not keep all others out.
+    let _ = waiting.lives_for(2 * TICK, now);
     loop {
-        let looking = spool.lock(LOOKING, Now::read().monotonic).ok().flatten();
-        if looking.is_some() || Now::read().monotonic > until {
+        let now = Now::read().monotonic;
+        let looking = spool.lock(LOOKING, now).ok().flatten();
+        if looking.is_some() || now > until {
             // From here on, what comes is somebody else's.
             drop(waiting);
             return Turn::Ours(looking);

@@ -57,6 +57,8 @@ pub struct Ended {
     pub suffered: bool,
     /// Whether the hook, or whoever was killed for it, had taken the marker.
     pub taken: bool,
+    /// How long its supervisor waited.
+    pub took: Duration,
 }
 
 impl Ended {
@@ -153,7 +155,10 @@ impl Machine {
             wrapper += "deliver) exit 0 ;;\n";
         }
         let _ = write!(wrapper, "esac\nexec {BINARY} \"$@\"\n");
-        let status = self.in_disguise(&wrapper, &tracer, "post-stop", job).status().expect("post-stop");
+        let mut hook = self.in_disguise(&wrapper, &tracer, "post-stop", job);
+        let began = Instant::now();
+        let status = hook.status().expect("post-stop");
+        let took = began.elapsed();
         let taken = self.is_taken(job);
         let suffered = stage.suffer.as_ref().is_some_and(|suffer| {
             // The tracer of a process in the background ends, and writes, after it.
@@ -163,7 +168,7 @@ impl Machine {
             }
         });
         let suffered = suffered && stage.suffer.as_ref().is_some_and(|suffer| strace::came(suffer.fault, &log));
-        Ended { status, suffered, taken }
+        Ended { status, suffered, taken, took }
     }
 
     /// Whether a hook has taken the job's marker.
