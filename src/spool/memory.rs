@@ -83,11 +83,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (spool, memory) = (Spool::new(dir.path().join("spool")), Memory::new(dir.path().join("inbox")));
         spool.create().unwrap();
-        let how = TakeOver { redact: &|_| {}, monotonic: std::time::Duration::ZERO, say: &|_| {} };
+        let how = TakeOver { redact: &|_| {}, monotonic: Duration::ZERO, say: &|_| {} };
         let uid = rustix::process::geteuid().as_raw();
         let take_over = |spool: &Spool| spool.take_over_from(memory.dir(), uid, &how);
         let report = sample();
-        let how = TakeOver { redact: &|_| (), monotonic: Duration::from_secs(1), say: &|_| () };
         let at_work = memory.put(&report).unwrap();
         assert_eq!(take_over(&spool).unwrap(), 0);
         drop(at_work);

@@ -3,11 +3,12 @@
 
 use std::fs;
 
+use lastwords::report::Kind;
 use rustix::process::Signal;
 use serde::Deserialize;
 
 use crate::crash::keep_secret;
-use crate::harness::Harness;
+use crate::harness::{Harness, reports_in};
 use crate::servers::patiently;
 use crate::servers::slack::{Answer, Slack};
 use crate::servers::synapse::Synapse;
@@ -48,8 +49,11 @@ fn crash(machine: &Harness, config: &str) {
 /// Waits until the sink has been tried, and compares.
 fn check(machine: &Harness, sink: &str, expected: &Expected) {
     let tried = || {
-        let entry = fs::read_dir(machine.spool.join("state")).ok()?.next()?.ok()?;
-        serde_json::from_slice::<Ledger>(&fs::read(entry.path().join(format!("to-{sink}"))).ok()?).ok()
+        // Beside the crash there may be word of who refused it.
+        let places = ["new", "done", "dead"].map(|place| machine.spool.join(place));
+        let id = reports_in(&places).into_iter().find(|report| report.kind == Kind::Crash)?.id;
+        let ledger = machine.spool.join(format!("state/{id}/to-{sink}"));
+        serde_json::from_slice::<Ledger>(&fs::read(ledger).ok()?).ok()
     };
     let ledger = patiently(tried).unwrap_or_else(|| panic!("{sink} was never tried"));
     assert_eq!(ledger.attempts, 1, "{sink}: {ledger:?}");

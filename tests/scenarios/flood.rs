@@ -223,8 +223,8 @@ fn a_sink_that_the_config_no_longer_has_is_forgotten() {
 #[test]
 fn of_a_loop_the_first_crashes_are_kept_whole_and_of_the_others_the_log() {
     let machine = machine(&["one"]);
-    fs::write(machine.root.join("web.log"), "Error: boom\n").unwrap();
-    machine.configure("web", "[collect.load]\n[[collect.log]]\npath = '/web.log'\n");
+    fs::write(machine.root.join("var/log/web.log"), "Error: boom\n").unwrap();
+    machine.configure("web", "[collect.load]\n[[collect.log]]\npath = '/var/log/web.log'\n");
     crash(&machine, "web", 8);
     let sections: Vec<_> = machine.reports().into_iter().map(|report| report.sections.len()).collect();
     assert_eq!(sections, [2, 2, 2, 2, 2, 1, 1, 1]);
