@@ -25,6 +25,7 @@ impl Now {
         }
     }
     /// The moment that this one becomes after a while.
+    #[must_use]
     pub fn after(self, pause: Duration) -> Self {
         let wall = self.wall.time().checked_add(pause).map_or(self.wall, Timestamp::new);
         Self { wall, monotonic: self.monotonic.saturating_add(pause) }

@@ -119,7 +119,7 @@ fn refuse_foreign_link(dir: &Stat, file: &Stat) -> io::Result<()> {
 }
 
 /// Whether the kernel (3.6 and later, where it is told to) lets nobody link a file that he neither owns nor may write;
-/// see proc_sys_fs(5).
+/// see `proc_sys_fs(5)`.
 fn hard_links_are_protected() -> bool {
     std::fs::read("/proc/sys/fs/protected_hardlinks").is_ok_and(|value| value.trim_ascii() != b"0")
 }

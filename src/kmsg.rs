@@ -4,7 +4,7 @@
 
 use std::io;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::{Errno, read};
 
 use crate::host::Host;
@@ -57,6 +57,8 @@ pub fn read_kernel_log(host: &Host, since: u64) -> io::Result<KernelLog> {
 fn read_raw(host: &Host, since: u64) -> io::Result<(Vec<u8>, Option<u64>)> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = openat(CWD, host.path("/dev/kmsg"), flags, Mode::empty()).map_err(explain)?;
+    // The device gives one record a read; a file of records, in a fake root, any part of it.
+    let single = FileType::from_raw_mode(fstat(&file)?.st_mode) == FileType::CharacterDevice;
     let mut log = Vec::new();
     let mut skipped = None;
     let mut record = [0; MAX_RECORD];
@@ -66,8 +68,8 @@ fn read_raw(host: &Host, since: u64) -> io::Result<(Vec<u8>, Option<u64>)> {
             Ok(0) | Err(Errno::AGAIN) => break,
             Ok(length) => {
                 let record = record.get(..length).unwrap_or_default();
-                match older_than(since, record) {
-                    Some(number) => skipped = Some(number),
+                match head(record).filter(|(_, micros)| single && *micros < since) {
+                    Some((number, _)) => skipped = Some(number),
                     None => log.extend_from_slice(record),
                 }
             }
@@ -82,14 +84,16 @@ fn read_raw(host: &Host, since: u64) -> io::Result<(Vec<u8>, Option<u64>)> {
     Ok((log, skipped))
 }
 
-/// The number of the record in `read`, where it is a single one, as the device gives them, from before `since`.
-fn older_than(since: u64, read: &[u8]) -> Option<u64> {
-    let mut fields = read.splitn(4, |&byte| byte == b',');
-    let number = |field: &[u8]| str::from_utf8(field).ok()?.parse::<u64>().ok();
-    let (_, seq, micros) = (fields.next()?, number(fields.next()?)?, number(fields.next()?)?);
-    let single =
-        || read.iter().position(|&byte| byte == b'\n').is_none_or(|end| matches!(read.get(end + 1), None | Some(b' ')));
-    (micros < since && single()).then_some(seq)
+/// A record's number and time, `…,seq,usec,…`.
+fn head(record: &[u8]) -> Option<(u64, u64)> {
+    let mut fields = record.splitn(4, |&byte| byte == b',').skip(1);
+    let mut number = || {
+        fields.next()?.iter().try_fold(0_u64, |number, &byte| {
+            let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+            number.checked_mul(10)?.checked_add(digit.into())
+        })
+    };
+    Some((number()?, number()?))
 }
 
 fn drop_older_half(log: &mut Vec<u8>) {
@@ -155,7 +159,7 @@ fn digit(hexadecimal: u8) -> u8 {
 mod tests {
     use proptest::prelude::{any, proptest};
 
-    use super::{MAX_BYTES, Record, older_than, parse, read_kernel_log};
+    use super::{MAX_BYTES, Record, head, parse, read_kernel_log};
     use crate::host::Host;
 
     fn record(level: u8, facility: u16, seq: u64, micros: u64, text: &str) -> Record {
@@ -214,9 +218,9 @@ mod tests {
             log.records.into_iter().map(|record| record.text).collect::<String>()
         };
         assert_eq!([texts(0), texts(20), texts(21), texts(31)], ["abc", "bc", "c", ""]);
-        assert_eq!(older_than(20, b"6,1,10,-;a\n SUBSYSTEM=x\n"), Some(1));
-        for read in [&b"6,1,20,-;a\n"[..], b"6,1,10,-;a\n6,2,20,-;b\n", b"6,x,10,-;a\n", b"6,1", b""] {
-            assert_eq!(older_than(20, read), None);
+        assert_eq!(head(b"6,1,20,-;a,b\n SUBSYSTEM=x\n"), Some((1, 20)));
+        for damaged in [&b"6,x,10,-;a\n"[..], b"6,1,-1,-;a", b"6,1,99999999999999999999,-;a", b"6,1", b""] {
+            assert_eq!(head(damaged), None);
         }
     }
 

@@ -10,6 +10,7 @@
 //! | planned | `NAME`, with `planned` set | pre-stop |
 //! | taken | `NAME~taken-…` | post-stop, by rename: of two hooks only one gets it. See [`Taken`] |
 //! | dealt with | none | post-stop's worker, or whoever finds that it was killed |
+//! | its crashes | `NAME~crashes` | post-stop: when the latest were, to tell a loop |
 //! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
 //!
 //! A plan runs out: Upstart's `restart` runs pre-stop and keeps the same process going, and the crash after that must
@@ -103,6 +104,19 @@ pub struct Seen {
     pub sequence: u64,
 }
 
+/// The latest crashes of an instance.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Crashes {
+    boot_id: String,
+    /// In milliseconds since the boot.
+    at_ms: Vec<u64>,
+}
+
+/// Crashes that lie no further back than this are a loop's: the time after which flood control calls the next one news.
+const LOOP: Duration = Duration::from_mins(10);
+/// So many crashes are remembered.
+const MOST_CRASHES: usize = 16;
+
 /// The marker of one job's instance, in its directory.
 pub struct MarkerFile {
     dir: PathBuf,
@@ -129,7 +143,15 @@ impl MarkerFile {
     /// Says that the service is about to run.
     pub fn arm(&self, marker: &Marker) -> io::Result<()> {
         self.create_dir()?;
-        self.write(&self.name, marker)
+        self.write(&self.name, marker).or_else(|why| self.arm_bare().map_err(|_| why))
+    }
+
+    /// Arms without a word: anybody can fill `/run`, and must not hide a crash by that. A file with nothing in it takes no
+    /// room; where there is none for another file either, one from the last life will do.
+    fn arm_bare(&self) -> io::Result<()> {
+        let path = self.path(&self.name);
+        let create = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map(drop);
+        create.or_else(|_| fs::rename(self.path(&self.seen()), path))
     }
 
     /// What says that the service runs, where user `uid` has armed it.
@@ -158,6 +180,20 @@ impl MarkerFile {
     pub fn see(&self, seen: &Seen) -> io::Result<()> {
         self.create_dir()?;
         self.write(&self.seen(), seen)
+    }
+
+    /// Counts a crash. Returns how many there were in the last 10 minutes, this one included, up to 16.
+    pub fn count_crash(&self, boot_id: &str, now: Now) -> io::Result<usize> {
+        let name = format!("{}~crashes", self.name);
+        let before = self.read::<Crashes>(&name).ok().flatten().filter(|crashes| crashes.boot_id == boot_id);
+        let mut at_ms = before.unwrap_or_default().at_ms;
+        at_ms.retain(|at| now.monotonic.saturating_sub(Duration::from_millis(*at)) < LOOP);
+        at_ms.push(millis(now.monotonic));
+        at_ms.drain(..at_ms.len().saturating_sub(MOST_CRASHES));
+        let count = at_ms.len();
+        self.create_dir()?;
+        self.write(&name, &Crashes { boot_id: boot_id.to_owned(), at_ms })?;
+        Ok(count)
     }
 
     fn create_dir(&self) -> io::Result<()> {

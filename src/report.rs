@@ -141,6 +141,7 @@ impl Series {
     }
 
     /// These crashes, and then those.
+    #[must_use]
     pub fn and(self, later: Option<Self>) -> Self {
         let Some(later) = later else { return self };
         Self { count: self.count.saturating_add(later.count), last: later.last, ..self }

@@ -33,6 +33,9 @@ use crate::verdict::{Case, Judgement, judge};
 /// How long the collectors may take together: the restart waits for them.
 const BUDGET: Duration = Duration::from_millis(200);
 
+/// So many crashes in 10 minutes get all that is collected; of those after them the log is kept, which is small.
+const WHOLE: usize = 5;
+
 /// The worker's own `main`.
 pub fn run(adopted: bool, taken: &OsStr, args: &[OsString]) -> ExitCode {
     let (args, _) = HookArgs::parse(args);
@@ -63,7 +66,7 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
     let kernel_log = kmsg::read_kernel_log(host, start(&marker, now));
     if !adopted && let Some(sequence) = kernel_log.as_ref().ok().and_then(|log| log.last) {
         // None of this is about the next life.
-        let seen = MarkerFile::of(taken).see(&Seen { boot_id, sequence });
+        let seen = MarkerFile::of(taken).see(&Seen { boot_id: boot_id.clone(), sequence });
         notes.extend(
             seen.err()
                 .map(|why| format!("the next report may show lines of the kernel log that are about this end: {why}")),
@@ -88,7 +91,15 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
     report.id = taken.id.clone();
     report.notes.extend(notes);
     let collectors = capture::collectors(&loaded, &report.stop);
-    let quick: Vec<_> = collectors.into_iter().filter(|it| !it.runs_later()).collect();
+    // Root writes nothing where the service's user may have put a link.
+    let is_loop = !adopted && MarkerFile::of(taken).count_crash(&boot_id, now).is_ok_and(|count| count > WHOLE);
+    if is_loop {
+        report
+            .notes
+            .push(format!("it has crashed more than {WHOLE} times in 10 minutes: of this crash only the log is kept"));
+    }
+    let quick = collectors.into_iter().filter(|it| !it.runs_later());
+    let quick: Vec<_> = quick.filter(|it| !is_loop || it.name().starts_with("log")).collect();
     // A program that the job wants run before the restart has the time that the job gives it.
     let patience = quick.iter().map(|it| it.patience()).sum::<Duration>();
     if !patience.is_zero() {
@@ -231,7 +242,6 @@ fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, h
         notice::say(host, &why.to_string());
     }
     let kept = match places.inbox_of() {
-        // Only root's deliverer may send, and it looks there by itself.
         Some(uid) => spool.put_into_inbox(uid, &report).map(|()| Level::Durable),
         // Who was at it before us may have got further than we know.
         None if spool.find(&report.id).is_some() => Ok(Level::Durable),

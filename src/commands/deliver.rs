@@ -183,7 +183,7 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
     loop {
         let taken = take_over(deliverer)?;
         let pass = Pass::read(deliverer, items)?;
-        let groups = groups::advance(deliverer, &pass)?;
+        let groups = groups::advance(deliverer, &pass);
         let tries = send::send(deliverer, &pass, &groups.told_singly)?;
         let news = finish(deliverer, &pass)? + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
         if taken + groups.changes + tries + news == 0 {

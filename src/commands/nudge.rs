@@ -9,6 +9,10 @@ use crate::notice;
 /// Starts `lastwords deliver` in the background. Where that fails the report is safe all the same: a timer, or
 /// `deliver --watch`, sends it later.
 pub fn deliver(places: &Places) {
+    if places.inbox_of().is_some() {
+        // Only root's deliverer may send, and it looks there by itself.
+        return;
+    }
     let started = ourselves::program().and_then(|program| {
         Command::new(program)
             .args(["deliver", "--woken"])

@@ -93,17 +93,18 @@ impl Places {
         (uid != 0 && self.spool().inbox(uid).is_dir()).then_some(uid)
     }
 
-    /// The same places as flags for another process of ours.
+    /// The same places as flags for another process of ours, which may run in another directory.
     pub fn flags(&self) -> [OsString; 8] {
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone()).into();
         [
             "--config".into(),
-            self.config.clone().into(),
+            absolute(&self.config),
             "--run-dir".into(),
-            self.run_dir.clone().into(),
+            absolute(&self.run_dir),
             "--spool".into(),
-            self.spool.clone().into(),
+            absolute(&self.spool),
             "--root".into(),
-            self.root.clone().into(),
+            absolute(&self.root),
         ]
     }
 }

@@ -43,7 +43,7 @@ const PROGRAMS: &str = r#"\b
 const URL: &str = r#":// [^\s/?\#@:"'<>\[\]]* :"#;
 
 /// What is a secret by its own shape.
-const TOKENS: &str = r#"(?-i)
+const TOKENS: &str = r"(?-i)
     \b (?: (?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b
       | gh[pousr]_\w{16,} | github_pat_\w{16,} | gl[a-z]{2,5}-[\w-]{16,}
       | xox[a-z](?:\.xox[a-z])?-[\w-]{8,} | xapp-\d-[\w-]{8,}
@@ -52,7 +52,7 @@ const TOKENS: &str = r#"(?-i)
       | npm_\w{20,} | pypi-[\w-]{20,} | dop_v1_\w{20,} | dckr_pat_[\w-]{20,} | hvs\.[\w-]{20,} | AIza[\w-]{20,}
       | ya29\.[\w-]{20,} | syt_\w{10,} | shp[a-z]{2}_\w{20,} | hf_\w{20,} | AGE-SECRET-KEY-1\w{20,}
       | \d{8,10}:AA[\w-]{20,} )
-  | \$(?:2[aby]|5|6|y|argon2(?:id?|d))\$(?:[\w./$=+-]|,\w){20,}"#;
+  | \$(?:2[aby]|5|6|y|argon2(?:id?|d))\$(?:[\w./$=+-]|,\w){20,}";
 
 /// What is a secret, in a group, by what stands on both sides of it.
 const BETWEEN: &str = r#"

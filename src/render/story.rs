@@ -28,6 +28,8 @@ impl Story {
         let service = one_line(&report.stop.service(), 80);
         let cause = one_line(&report.cause.line, LINE);
         let why = if cause.is_empty() { one_line(&report.stop.exit.to_string(), 120) } else { cause };
+        let known = report.cause.confidence != Confidence::None;
+        let because_of = |why: &str| if known { format!(": {why}") } else { ", cause unknown".to_owned() };
         let short = head(&why, 100);
         let because = one_line(&report.verdict_because, LINE);
         let when = moment(report.stop.stopped_at);
@@ -35,11 +37,7 @@ impl Story {
             Kind::Crash => {
                 let what = format!("{service} {}", report.verdict);
                 let colour = if report.drill { AMBER } else { RED };
-                let title = match report.cause.confidence {
-                    Confidence::None => format!("{what}, cause unknown"),
-                    Confidence::Certain | Confidence::Likely => format!("{what}: {why}"),
-                };
-                Self { title, what, because, why, when, colour }
+                Self { title: format!("{what}{}", because_of(&why)), what, because, why, when, colour }
             }
             Kind::Summary { new, all, instances, .. } => {
                 let what = format!("{service} {}", again(report.verdict, new.count));
@@ -58,7 +56,7 @@ impl Story {
                     let _ = write!(because, ", in {instances} instances");
                 }
                 let when = if new.count > 1 { format!("{} to {}", moment(new.first), moment(new.last)) } else { when };
-                Self { title: format!("{what}: {short}{times}"), what, because, why, when, colour: RED }
+                Self { title: format!("{what}{}{times}", because_of(&short)), what, because, why, when, colour: RED }
             }
             Kind::Recovered { new, all, up_s, .. } => {
                 let what = format!("{service} is up again");
@@ -68,7 +66,8 @@ impl Story {
                 if let Some(new) = new {
                     let _ = write!(because, "; since the last message it had died {}", times_in(new));
                 }
-                let title = format!("{what}: running for {up}, after {short}{times}");
+                let after = if known { &short } else { "a crash" };
+                let title = format!("{what}: running for {up}, after {after}{times}");
                 let when = if all.count > 1 { format!("{} to {}", moment(all.first), moment(all.last)) } else { when };
                 Self { title, what, because, why, when, colour: GREEN }
             }

@@ -49,15 +49,33 @@ impl Spool {
         }
     }
 
-    /// Notes in a crash's ledger by which message `sink` is told of it. This is not synced: the group's file, which was
-    /// written before, says so too for as long as the report is in `new/`, and it is noted again from there.
-    pub fn note_summarised(&self, id: &ReportId, sink: &str, message: &ReportId) -> io::Result<()> {
-        let dir = self.state(id);
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        let (name, ledger) = (ledger_name(sink), Ledger::summarised(message.clone()));
-        let draft = dir.join(format!(".{name}"));
-        fs::write(&draft, serde_json::to_vec(&ledger)?)?;
-        fs::rename(draft, dir.join(name))
+    /// Notes in crashes' ledgers by which messages `sink` is told of them: pairs of crash and message. This is not
+    /// synced: the group's file, which was written before, says so too for as long as the reports are in `new/`, and it is
+    /// noted again from there.
+    pub fn note_summarised<'a>(
+        &self,
+        sink: &str,
+        crashes: impl Iterator<Item = (&'a ReportId, &'a ReportId)>,
+    ) -> io::Result<()> {
+        let name = ledger_name(sink);
+        // They all say the same: thousands of files of one block each would fill the spool.
+        let mut written: Option<(&ReportId, PathBuf)> = None;
+        for (id, message) in crashes {
+            let dir = self.state(id);
+            DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+            let path = dir.join(&name);
+            if let Some((same, source)) = &written
+                && *same == message
+                && fs::hard_link(source, &path).is_ok()
+            {
+                continue;
+            }
+            let draft = dir.join(format!(".{name}"));
+            fs::write(&draft, serde_json::to_vec(&Ledger::summarised(message.clone()))?)?;
+            fs::rename(draft, &path)?;
+            written = Some((message, path));
+        }
+        Ok(())
     }
 
     fn groups_of(&self, sink: &str) -> PathBuf {

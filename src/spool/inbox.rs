@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use rustix::process::geteuid;
 
-use super::read::{Unreadable, read_report};
-use super::{Spool, list};
+use super::read::{MAX_ENTRY, Unreadable, read_report};
+use super::{Place, Spool, list};
 use crate::host::open_regular_in_ours;
 use crate::report::{Audience, Kind, Report, ReportId};
 
@@ -29,6 +29,8 @@ const LOOKED_AT: usize = 10_000;
 const WAITING: usize = 100;
 /// How many bytes of a user's wait in the spool at a time.
 const WAITING_BYTES: u64 = 16 * 1024 * 1024;
+/// How many of a user's are kept in the history.
+const KEPT: usize = 1000;
 
 /// What taking over needs to be told.
 pub struct TakeOver<'a> {
@@ -65,26 +67,34 @@ impl Spool {
     ///
     /// Returns how many were taken. Where another deliverer is at it, that is its work.
     pub fn take_over_from(&self, inbox: &Path, uid: u32, how: &TakeOver) -> io::Result<usize> {
-        let names = oldest(inbox)?;
-        if names.is_empty() {
+        let (ids, strangers) = oldest(inbox)?;
+        if ids.is_empty() && strangers.is_empty() {
             return Ok(0);
         }
         // Two deliverers at one entry would write one draft. No sink's key holds two NULs.
         let Some(_lock) = self.lock("\0\0inbox", how.monotonic)? else { return Ok(0) };
+        for name in strangers {
+            let path = inbox.join(&name);
+            if fs::remove_file(&path).is_ok() {
+                self.note_corrupt(&format!("inbox-{uid}"), &format!("{}: no report's name", path.display()))?;
+            }
+        }
         let is_ours = uid == geteuid().as_raw();
         let mut waiting = if is_ours { Waiting::default() } else { self.waiting(uid)? };
         let mut taken = 0;
-        for name in names {
-            let path = inbox.join(&name);
+        for id in ids {
+            let path = inbox.join(id.as_str());
             let Some(length) = at_rest(&path) else { continue };
             if waiting.count >= WAITING || waiting.bytes + length > WAITING_BYTES {
                 (how.say)(&format!("user {uid} has reports waiting; the others stay in {}", inbox.display()));
                 break;
             }
-            match read_report(&path, &name.to_string_lossy(), &[uid]) {
+            match read_report(&path, id.as_str(), &[uid]) {
                 Ok(report) if !is_ours && report.kind != Kind::Crash => {
                     self.note_corrupt(&format!("inbox-{uid}"), &format!("{}: no report of a crash", path.display()))?;
                 }
+                // Under the id of a report that we have, it is a copy or a forgery.
+                Ok(_) if !is_ours && self.find(&id).is_some() => {}
                 Ok(mut report) => {
                     if !is_ours {
                         disown(&mut report, uid);
@@ -111,17 +121,25 @@ impl Spool {
         Ok(taken)
     }
 
-    /// What of this user's is in `new/`. In `state/user-UID/` there is a name for each.
+    /// What of this user's is in `new/`. In `state/user-UID/` there is a name for each, and for those in the history; of
+    /// these the oldest go where there are too many, so that they do not take the place of others'.
     fn waiting(&self, uid: u32) -> io::Result<Waiting> {
         let dir = self.taken_from(uid);
         let mut waiting = Waiting::default();
+        let mut past = Vec::new();
         for name in list(&dir)? {
-            if let Ok(found) = fs::symlink_metadata(self.dir.join("new").join(&name)) {
-                waiting = Waiting { count: waiting.count + 1, bytes: waiting.bytes + found.size() };
-            } else {
-                fs::remove_file(dir.join(name))?;
+            let id = ReportId::parse(&name).ok();
+            match id.and_then(|id| self.find(&id).map(|place| (place, id))) {
+                Some((Place::New, id)) => {
+                    let bytes = fs::symlink_metadata(self.path(Place::New, &id)).map_or(0, |found| found.size());
+                    waiting = Waiting { count: waiting.count + 1, bytes: waiting.bytes + bytes };
+                }
+                Some((_, id)) => past.push(id),
+                None => fs::remove_file(dir.join(name))?,
             }
         }
+        past.sort();
+        self.remove(past.iter().take(past.len().saturating_sub(KEPT)))?;
         Ok(waiting)
     }
 
@@ -143,34 +161,40 @@ struct Waiting {
     bytes: u64,
 }
 
-/// The oldest entries, by their names. Directories are left alone: nobody but the user can make one.
-fn oldest(inbox: &Path) -> io::Result<Vec<OsString>> {
+/// The oldest entries, by their names; and what has another name than a report. Directories are left alone: nobody but
+/// the user can make one. So are drafts.
+fn oldest(inbox: &Path) -> io::Result<(Vec<ReportId>, Vec<OsString>)> {
     let entries = match fs::read_dir(inbox) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
         entries => entries?,
     };
     let mut oldest = BinaryHeap::new();
+    let mut strangers = Vec::new();
     for entry in entries.take(LOOKED_AT) {
         let entry = entry?;
         let name = entry.file_name();
         if name.as_encoded_bytes().starts_with(b".") || entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
-        oldest.push(name);
+        match name.to_str().and_then(|name| ReportId::parse(name).ok()) {
+            Some(id) => oldest.push(id),
+            None => strangers.push(name),
+        }
         if oldest.len() > AT_ONCE {
             oldest.pop();
         }
     }
-    Ok(oldest.into_sorted_vec())
+    Ok((oldest.into_sorted_vec(), strangers))
 }
 
-/// How long this is, in bytes; `None` where a hook is still at work on it.
+/// How much room this would take, in bytes; `None` where a hook is still at work on it. What is too long to be a report
+/// takes none, and must not be in the way of those behind it.
 fn at_rest(path: &Path) -> Option<u64> {
     let Ok(file) = open_regular_in_ours(path) else { return Some(0) };
     if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
         return None;
     }
-    Some(file.metadata().map(|found| found.size()).unwrap_or_default())
+    Some(file.metadata().map(|found| found.size()).ok().filter(|size| *size <= MAX_ENTRY).unwrap_or_default())
 }
 
 /// Makes a user's report one of ours, for which that user alone vouches. Its id becomes one that no user can choose: a

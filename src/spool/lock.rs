@@ -69,7 +69,10 @@ impl Lock {
             return Ok(false);
         }
         let until = monotonic.saturating_add(patience).as_millis();
-        self.file.write_all_at(format!("{until:020}\n").as_bytes(), 0)?;
+        if self.file.write_all_at(format!("{until:020}\n").as_bytes(), 0).is_err() {
+            // The disk is full. A file that says nothing never says that we are dead.
+            self.file.set_len(0)?;
+        }
         Ok(true)
     }
 }

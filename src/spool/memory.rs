@@ -83,18 +83,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (spool, memory) = (Spool::new(dir.path().join("spool")), Memory::new(dir.path().join("inbox")));
         spool.create().unwrap();
+        let how = TakeOver { redact: &|_| {}, monotonic: std::time::Duration::ZERO, say: &|_| {} };
         let uid = rustix::process::geteuid().as_raw();
+        let take_over = |spool: &Spool| spool.take_over_from(memory.dir(), uid, &how);
         let report = sample();
         let how = TakeOver { redact: &|_| (), monotonic: Duration::from_secs(1), say: &|_| () };
         let at_work = memory.put(&report).unwrap();
-        assert_eq!(spool.take_over_from(memory.dir(), uid, &how).unwrap(), 0);
+        assert_eq!(take_over(&spool).unwrap(), 0);
         drop(at_work);
-        assert_eq!(spool.take_over_from(memory.dir(), uid, &how).unwrap(), 1);
+        assert_eq!(take_over(&spool).unwrap(), 1);
         assert!(!memory.holds(&report.id) && spool.find(&report.id) == Some(Place::New));
 
         // Killed between the two: it is there already.
         memory.put(&report).unwrap();
-        assert_eq!(spool.take_over_from(memory.dir(), uid, &how).unwrap(), 0);
+        assert_eq!(take_over(&spool).unwrap(), 0);
         assert!(!memory.holds(&report.id));
     }
 

@@ -8,7 +8,7 @@
 //! | `new/ID` | a report that some sink has yet to get | every sink has said its last word |
 //! | `state/ID/` | per sink a ledger; what slow collectors added | the report goes |
 //! | `state/groups/` | what each sink has been told of each group of crashes | nobody asks any more |
-//! | `state/user-UID/` | which of the reports in `new/` that user's hooks made | they go |
+//! | `state/user-UID/` | which reports that user's hooks made | they go |
 //! | `state/dropped` | how many undelivered reports had to go | people are told |
 //! | `done/ID` | a report that every sink took: the history | 30 days, or there is too much: see [`tidy`] |
 //! | `dead/ID` | a report that some sink will never take | the same |

@@ -39,10 +39,9 @@ impl Spool {
         let mut aside = dir.join(&name);
         for n in 2..=MOST_ALIKE {
             match renameat_with(CWD, path, CWD, &aside, RenameFlags::NOREPLACE) {
-                Err(Errno::EXIST) => aside = dir.join(format!("{name}~{n}")),
-                // Not every file system knows this.
+                // Not every file system knows how not to replace.
                 Err(Errno::INVAL | Errno::NOSYS) if fs::symlink_metadata(&aside).is_err() => break,
-                Err(Errno::INVAL | Errno::NOSYS) => aside = dir.join(format!("{name}~{n}")),
+                Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS) => aside = dir.join(format!("{name}~{n}")),
                 done => {
                     done?;
                     return sync_dir(&dir).map(|()| aside);

@@ -12,7 +12,7 @@ use crate::host::open_regular_in_ours;
 use crate::report::{Report, ReportId, Section};
 
 /// The largest entry that is read back, in bytes; what the collectors bring together stays far below it.
-const MAX_ENTRY: u64 = 16 * 1024 * 1024;
+pub(super) const MAX_ENTRY: u64 = 16 * 1024 * 1024;
 
 impl Spool {
     /// Reads a report with what slow collectors have added since. One that is not whole is moved to `corrupt/`.

@@ -57,9 +57,9 @@ impl Spool {
             }
             Err(Unreadable::Invalid(_)) if is_old(&found, now) => {
                 if self.find(&id).is_some() || is_empty(path) {
-                    fs::remove_file(path)?
+                    fs::remove_file(path)?;
                 } else {
-                    self.put_aside(path).map(drop)?
+                    self.put_aside(path).map(drop)?;
                 }
                 Ok(None)
             }

@@ -85,20 +85,13 @@ impl Spool {
         }
         // No sink's key holds two NULs.
         let Some(_lock) = self.lock("\0\0tidy", now.monotonic)? else { return Ok(Tidied::default()) };
-        fs::write(&mark, "")?;
-        let recovered = self.recover(now.wall)?;
-        self.drop_the_rest_of_a_batch()?;
+        // What has been delivered goes before anything is written: the disk may be full.
         let states = self.states()?;
         let (entries, put_aside) = self.entries()?;
         let (old, kept): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| is_old(entry, now.wall));
         let goes = history::choose(&kept, self.excess(&kept)?, |entry| self.group_of(entry));
-        let tidied = Tidied {
-            recovered,
-            put_aside,
-            delivered: old.len() + goes.delivered.len(),
-            undelivered: goes.undelivered.len(),
-        };
         self.remove(old.iter().chain(&goes.delivered).map(|entry| &entry.id))?;
+        self.drop_the_rest_of_a_batch()?;
         for batch in goes.undelivered.chunks(BATCH) {
             let mut dropped = self.dropped()?;
             dropped.count += batch.len() as u64;
@@ -107,11 +100,14 @@ impl Spool {
             self.write_dropped(&dropped)?;
             self.drop_the_rest_of_a_batch()?;
         }
-        self.remove_states(states, kept.iter().map(|entry| &entry.id))?;
+        self.remove_states(&states, kept.iter().map(|entry| &entry.id))?;
         if let Some(age) = now.wall.time().checked_sub(MAX_AGE) {
             self.remove_old_locks(age)?;
         }
-        Ok(tidied)
+        let recovered = self.recover(now.wall)?;
+        fs::write(&mark, "")?;
+        let (delivered, undelivered) = (old.len() + goes.delivered.len(), goes.undelivered.len());
+        Ok(Tidied { recovered, put_aside, delivered, undelivered })
     }
 
     /// The undelivered reports that had to go and of which nobody was told yet.
@@ -187,7 +183,7 @@ impl Spool {
     }
 
     /// Removes reports, wherever they are by now, and all that is kept of them.
-    fn remove<'i>(&self, ids: impl Iterator<Item = &'i ReportId>) -> io::Result<()> {
+    pub(super) fn remove<'i>(&self, ids: impl Iterator<Item = &'i ReportId>) -> io::Result<()> {
         let mut any = false;
         for id in ids {
             any = true;
@@ -210,7 +206,7 @@ impl Spool {
     }
 
     /// Removes what is kept of reports that are gone; `states` were listed before the reports were.
-    fn remove_states<'i>(&self, states: Vec<ReportId>, kept: impl Iterator<Item = &'i ReportId>) -> io::Result<()> {
+    fn remove_states<'i>(&self, states: &[ReportId], kept: impl Iterator<Item = &'i ReportId>) -> io::Result<()> {
         let kept: HashSet<&ReportId> = kept.collect();
         for id in states.iter().filter(|id| !kept.contains(id)) {
             if self.find(id).is_none() {

@@ -63,7 +63,8 @@ fn whatever_a_log_holds_its_end_is_shown() {
         let section = log_section(&machine);
         assert_eq!(section.status, Status::Ok, "{fault}: {section:?}");
         assert!(section.text.ends_with(told), "{fault}: {:.300}", section.text);
-        assert!(section.text.len() <= 64 * 1024, "{fault}: {} bytes", section.text.len());
+        // What is redacted may be a little longer than what it stands for.
+        assert!(section.text.len() <= 65 * 1024, "{fault}: {} bytes", section.text.len());
         tell(&format!("log: {fault}"), &[took]);
     };
     kept("100 GB, sparse", " NULs]", &|log| log.set_len(100 << 30).unwrap());
@@ -189,7 +190,7 @@ mod as_root {
         let took = crash(&machine);
         let section = log_section(&machine);
         assert!(section.status == Status::Failed && section.text.contains(told), "{section:?}");
-        assert_eq!(files_with(CANARY, &[&machine.spool, &machine.run]), [PathBuf::new(); 0]);
+        assert_eq!(files_with(CANARY, &[&machine.spool, &machine.run]), [""; 0]);
         tell(&format!("log: {fault}"), &[took]);
     }
 
@@ -245,8 +246,8 @@ time.sleep(1000)
             let mut takes = daemon.try_clone().unwrap();
             if in_hand {
                 let serve = move || {
-                    let mut request = [0; 128 * 1024];
-                    takes.read(&mut request).unwrap();
+                    let mut request = vec![0; 128 * 1024];
+                    assert!(takes.read(&mut request).unwrap() > 16);
                     // FUSE_INIT's answer: struct fuse_out_header, then struct fuse_init_out of version 7.23.
                     let mut answer = [0; 16 + 64];
                     answer[0] = 80;
@@ -338,13 +339,13 @@ while True:
         assert_eq!(reports.len(), times.len());
         let honest = reports.iter().filter(|report| section(report, "log").status == Status::Ok).count();
         assert!((1..reports.len()).contains(&honest), "{honest} of {}: the swap did not meet the hooks", reports.len());
-        assert_eq!(files_with(CANARY, &[&machine.spool, &machine.run]), [PathBuf::new(); 0]);
+        assert_eq!(files_with(CANARY, &[&machine.spool, &machine.run]), [""; 0]);
         tell("log: swapped for a link, its directory too", &times);
     }
 
     /// The files below `dirs` that hold this text.
-    fn files_with(text: &str, dirs: &[&Path]) -> Vec<PathBuf> {
+    fn files_with(text: &str, dirs: &[&Path]) -> Vec<String> {
         let output = std::process::Command::new("grep").args(["-rl", text]).args(dirs).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().lines().map(PathBuf::from).collect()
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::harness::{Harness, killed_by};
+use crate::harness::{Harness, killed_by, wait_for};
 use crate::victim::{hook, run, tell};
 
 /// What fits a process's name (15 bytes) and looks like the kernel's or init's words. `4242` is the victim.
@@ -56,6 +56,7 @@ fn a_name_in_the_kernels_own_lines_changes_nobodys_cause() {
         }
         machine.kernel_log("init: web main process (4242) killed by KILL signal");
         let took = run(hook(&machine, "post-stop", "web"));
+        wait_for("the report", || !machine.reports().is_empty());
         let report = machine.only_report();
         assert_eq!(report.stop.exit, killed_by("KILL"), "{name:?}: {report:#?}");
         assert_eq!(report.cause.line, "killed by SIGKILL", "{name:?}");
@@ -68,8 +69,7 @@ mod as_root {
     use std::os::unix::fs::symlink;
     use std::process::Stdio;
 
-    use super::{Harness, Write, hook, killed_by, run, tell};
-    use crate::harness::wait_for;
+    use super::{Harness, Write, hook, killed_by, run, tell, wait_for};
     use crate::victim::{UID, section, user};
 
     const DIE: &str = r"
@@ -107,6 +107,7 @@ ctypes.string_at(0)
         alive.kill().unwrap();
         alive.wait().unwrap();
 
+        wait_for("the report", || !machine.reports().is_empty());
         let report = machine.only_report();
         assert_eq!((&report.stop.exit, report.cause.line.as_str()), (&killed_by("KILL"), "killed by SIGKILL"));
         let text = &section(&report, "dmesg").text;

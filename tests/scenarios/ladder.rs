@@ -36,7 +36,7 @@ fn held_up(machine: &Harness) -> Child {
 fn kill_worker(machine: &Harness) {
     let worker = wait_for_some("the worker", || machine.pids_of("catch").pop());
     kill_process(worker, Signal::KILL).unwrap();
-    wait_for("its end", || machine.pids_of("catch").is_empty());
+    machine.wait_for_workers();
 }
 
 pub fn deliver(machine: &Harness) {
@@ -87,7 +87,7 @@ fn a_stop_whose_hook_is_killed_is_reported_by_its_worker() {
     deliver(&machine);
     assert_eq!((machine.reports().len(), taken(&machine)), (0, 1));
     machine.open_gate();
-    wait_for("the worker's end", || machine.pids_of("catch").is_empty());
+    machine.wait_for_workers();
     assert_segv(&settled(&machine));
 }
 
@@ -144,7 +144,7 @@ fn killed_at_whatever_moment_a_stop_comes_to_one_report() {
             }
         }
         hook.wait().unwrap();
-        wait_for("the workers' end", || machine.pids_of("catch").is_empty());
+        machine.wait_for_workers();
         // One that was killed before it took the marker is found by the next start.
         exits_0(&mut post_stop(job, "pre-start"));
         exits_0(&mut post_stop(job, "pre-stop"));
@@ -157,7 +157,9 @@ fn killed_at_whatever_moment_a_stop_comes_to_one_report() {
     reported.sort();
     expected.sort();
     assert_eq!(reported, expected);
-    assert_eq!((machine.markers(), in_memory(&machine)), (Vec::new(), 0));
+    let mut left = machine.markers();
+    left.retain(|name| !name.contains("~draft"));
+    assert_eq!((left, in_memory(&machine)), (Vec::new(), 0));
 }
 
 #[test]

@@ -79,6 +79,7 @@ fn crash(machine: &Harness) {
     exits_0(&mut hook(machine, "pre-start"));
     machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     exits_0(&mut hook(machine, "post-stop"));
+    machine.wait_for_workers();
 }
 
 fn wait_for_deliverers(machine: &Harness) {
@@ -92,7 +93,7 @@ fn levels(machine: &Harness) -> Vec<Level> {
 #[test]
 fn a_full_disk_still_takes_reports_into_its_reserve_then_the_ballasts_room_then_by_name() {
     let machine = Harness::new();
-    let disk = Disk::tmpfs(&machine.spool, "size=16m");
+    let disk = Disk::tmpfs(&machine.spool, "size=16m,mode=0711");
     deliver(&machine);
     assert_eq!(names_in(&machine.spool.join("reserve")).len(), 9);
     for _ in 0..8 {
@@ -117,7 +118,8 @@ fn a_full_disk_still_takes_reports_into_its_reserve_then_the_ballasts_room_then_
     assert_eq!(in_memory(&machine), 0);
     let last = machine.reports().pop().unwrap();
     assert_eq!((machine.reports().len(), last.level), (10, Level::NameOnly));
-    assert!(last.sections.len() > 1 && last.notes.iter().any(|note| note.contains("disk")), "{last:#?}");
+    // By now this counts as a loop, of which only the log is kept.
+    assert!(!last.sections.is_empty() && last.notes.iter().any(|note| note.contains("disk")), "{last:#?}");
     assert!(names_in(&machine.spool.join("new")).iter().all(|name| !name.contains('.')));
     assert_eq!(names_in(&machine.spool.join("reserve")).len(), 9);
 }
@@ -125,7 +127,7 @@ fn a_full_disk_still_takes_reports_into_its_reserve_then_the_ballasts_room_then_
 #[test]
 fn of_a_crash_on_a_full_disk_the_facts_survive_the_machine() {
     let machine = Harness::new();
-    let disk = Disk::tmpfs(&machine.spool, "size=1m");
+    let disk = Disk::tmpfs(&machine.spool, "size=1m,mode=0711");
     exits_0(&mut machine.command("setup"));
     disk.fill();
     crash(&machine);
@@ -143,7 +145,7 @@ fn of_a_crash_on_a_full_disk_the_facts_survive_the_machine() {
 #[test]
 fn a_disk_without_inodes_loses_no_report() {
     let machine = Harness::new();
-    let _disk = Disk::tmpfs(&machine.spool, "size=64m,nr_inodes=16");
+    let _disk = Disk::tmpfs(&machine.spool, "size=64m,nr_inodes=16,mode=0711");
     exits_0(&mut machine.command("setup"));
     for number in 0.. {
         if fs::write(machine.spool.join(format!("filler-{number}")), "").is_err() {
@@ -163,7 +165,7 @@ fn a_disk_without_inodes_loses_no_report() {
 #[test]
 fn on_a_read_only_disk_the_report_waits_in_memory_until_the_disk_takes_it() {
     let machine = Harness::new();
-    let _disk = Disk::tmpfs(&machine.spool, "size=16m");
+    let _disk = Disk::tmpfs(&machine.spool, "size=16m,mode=0711");
     exits_0(&mut machine.command("setup"));
     mount_remount(&machine.spool, MountFlags::RDONLY, c"").unwrap();
     crash(&machine);
@@ -181,7 +183,8 @@ fn leaves_in_time(machine: &Harness) {
     exits_0(&mut hook(machine, "post-stop"));
     let took = began.elapsed();
     assert!(took > Duration::from_millis(900), "nothing hung: {took:?}");
-    assert!(took < Duration::from_millis(1500), "{took:?}");
+    // A second, and what a busy machine takes to start a process.
+    assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
 #[test]
@@ -191,7 +194,7 @@ fn a_disk_that_hangs_holds_the_restart_up_for_a_second_and_costs_no_report() {
     leaves_in_time(&machine);
     assert_eq!((in_memory(&machine), taken(&machine)), (1, 0));
     hung.give_up();
-    wait_for("the worker's end", || machine.pids_of("catch").is_empty());
+    machine.wait_for_workers();
     drop(hung);
     deliver(&machine);
     let report = settled(&machine);
@@ -206,7 +209,7 @@ fn a_config_on_a_disk_that_hangs_holds_the_restart_up_for_a_second_and_costs_no_
     let mut hung = HungDisk::new(&machine.config);
     leaves_in_time(&machine);
     hung.give_up();
-    wait_for("the worker's end", || machine.pids_of("catch").is_empty());
+    machine.wait_for_workers();
     wait_for_deliverers(&machine);
     drop(hung);
     settled(&machine);
@@ -288,7 +291,7 @@ fn where_memory_is_short_the_report_comes_late_rather_than_never() {
         let cgroup = Cgroup::new(&machine, "memory", "memory.limit_in_bytes", bytes);
         let lived = cgroup.run(&machine, "post-stop");
         assert!(lived || !lives, "killed with {bytes} bytes");
-        wait_for("the worker's end", || machine.pids_of("catch").is_empty());
+        machine.wait_for_workers();
         wait_for_deliverers(&machine);
         drop(cgroup);
         exits_0(&mut hook(&machine, "pre-start"));

@@ -385,6 +385,9 @@ impl<'h> Job<'h> {
         };
         let is_ours = stanza.as_ref().is_some_and(|it| matches!(it, Stanza::Exec(line) if self.harness.is_hook(line)));
         assert!(status.success() || !is_ours, "a hook exits 0 whatever happens: {name}: {status}: {self:?}");
+        if name == "post-stop" {
+            self.harness.wait_for_workers();
+        }
         if !status.success() && matches!(name, "pre-start" | "post-stop") {
             self.goal = Goal::Stop;
         }

@@ -20,6 +20,14 @@ use crate::render;
 use crate::report::{Audience, Kind, Report, ReportId, Stop, Timestamp};
 use crate::spool::{Outcome, Place};
 
+/// From so many counted crashes on, the file is made smaller for its own sake.
+const MANY: usize = 100;
+
+/// So much of the evidence is kept.
+const EVIDENCE: usize = 8;
+/// How long keeping it may take; then another deliverer thinks that we hang.
+const PATIENCE: Duration = Duration::from_mins(10);
+
 /// What is kept of one group for one sink.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
@@ -40,21 +48,20 @@ pub struct Groups {
 }
 
 /// Brings every group up to date, for every sink that no other deliverer is sending to.
-pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Result<Groups> {
+pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Groups {
     let mut groups = Groups::default();
-    let mut all: BTreeMap<(String, String), (Option<&Kept>, Vec<&Item>)> = BTreeMap::new();
-    for kept in &pass.groups {
-        all.entry((kept.sink.clone(), group(&kept.about))).or_default().0 = Some(kept);
-    }
+    let kept: BTreeMap<_, _> = pass.groups.iter().map(|kept| ((kept.sink.clone(), group(&kept.about)), kept)).collect();
+    let mut waiting: BTreeMap<_, Vec<&Item>> = kept.keys().map(|key| (key.clone(), Vec::new())).collect();
     for item in pass.items() {
         let Some(group) = &item.group else { continue };
         for route in pass.routes(item) {
-            all.entry((route.key, group.clone())).or_default().1.push(item);
+            waiting.entry((route.key, group.clone())).or_default().push(item);
         }
     }
-    for ((sink, name), (before, items)) in &all {
+    for (key, items) in &waiting {
+        let (sink, name) = key;
         let group = Group { deliverer, pass, sink, name, items };
-        match group.advance(*before) {
+        match group.advance(kept.get(key).copied()) {
             Ok(Advance { open, changed }) => {
                 groups.changes += usize::from(changed);
                 groups.told_singly.extend(open.map(|id| (sink.clone(), id)));
@@ -63,7 +70,7 @@ pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Result<Groups> {
             Err(why) => deliverer.say(&format!("the crashes of a group wait for {}: {why:#}", group.sink_name())),
         }
     }
-    Ok(groups)
+    groups
 }
 
 /// One group, for one sink.
@@ -104,13 +111,14 @@ impl Group<'_, '_> {
         let lock = spool
             .lock(self.sink, self.deliverer.now().monotonic)
             .with_context(|| format!("cannot lock the sink {}", self.sink_name()))?;
-        if lock.is_none() {
-            return Ok(Advance::default());
-        }
+        let Some(lock) = lock else { return Ok(Advance::default()) };
         // Another deliverer may have been at it before we had the lock.
         let before = spool.group(self.sink, self.name).context("cannot read what it has been told")?;
         let mut next = self.next(before.clone())?;
-        self.keep(before, &mut next)?;
+        if !lock.lives_for(PATIENCE, self.deliverer.now().monotonic)? {
+            return Ok(Advance::default());
+        }
+        self.keep(before.as_ref(), &mut next)?;
         Ok(Advance { open: next.single(), changed: true })
     }
 
@@ -126,6 +134,9 @@ impl Group<'_, '_> {
         let nothing = Next { kept: None, unnoted: Vec::new(), unmade: false };
         let kept = before.or_else(|| self.begin(&untold));
         let Some(mut kept) = kept.filter(|kept| self.is_wanted(kept)) else { return Ok(nothing) };
+        if kept.thread.counted.len() > MANY {
+            self.thin(&mut kept.thread);
+        }
         self.settle(&mut kept.thread, now.wall)?;
         let open = kept.thread.open.as_ref().map(|message| message.id.clone());
         let is_new = |crash: &&Crash| open.as_ref() != Some(&crash.id) && !kept.thread.counted.contains_key(&crash.id);
@@ -155,6 +166,13 @@ impl Group<'_, '_> {
         let job = &kept.about.stop.job;
         let config = self.pass.config(job);
         config.is_broken() || config.routes(job).iter().any(|route| route.key == self.sink)
+    }
+
+    /// Drops the counted crashes of which nobody asks any more: those that have gone on, but for the latest.
+    fn thin(&self, thread: &mut Thread) {
+        let latest = thread.counted.last_key_value().map(|(id, _)| id.clone());
+        let is_asked = |id: &ReportId| latest.as_ref() == Some(id) || self.deliverer.spool.find(id) == Some(Place::New);
+        thread.counted.retain(|id, _| is_asked(id));
     }
 
     /// What has become of the message that was on its way.
@@ -188,7 +206,7 @@ impl Group<'_, '_> {
     }
 
     /// Writes it all down; see the module's first words for the order.
-    fn keep(&self, before: Option<Kept>, next: &mut Next) -> Result<()> {
+    fn keep(&self, before: Option<&Kept>, next: &mut Next) -> Result<()> {
         let spool = &self.deliverer.spool;
         let Some(kept) = &mut next.kept else {
             return spool.forget_group(self.sink, self.name).context("cannot forget what it has been told");
@@ -199,21 +217,13 @@ impl Group<'_, '_> {
         {
             kept.about = bare(report);
         }
-        if before.as_ref() != Some(kept) {
-            // Of those that have gone on nobody asks any more, but of the latest.
-            let latest = kept.thread.counted.last_key_value().map(|(id, _)| id.clone());
-            let is_asked = |id: &ReportId| latest.as_ref() == Some(id) || spool.find(id) == Some(Place::New);
-            kept.thread.counted.retain(|id, _| is_asked(id));
+        if before != Some(&*kept) {
+            self.thin(&mut kept.thread);
             spool.write_group(self.sink, self.name, kept).context("cannot keep what it is told")?;
-            self.say(before.as_ref(), kept);
+            self.say(before, kept);
         }
-        for id in &next.unnoted {
-            if let Some(message) = kept.thread.counted.get(id) {
-                spool
-                    .note_summarised(id, self.sink, message)
-                    .with_context(|| format!("cannot write the ledger of {id}"))?;
-            }
-        }
+        let unnoted = next.unnoted.iter().filter_map(|id| Some((id, kept.thread.counted.get(id)?)));
+        spool.note_summarised(self.sink, unnoted).context("cannot write the ledgers of crashes")?;
         if let Some(message) = kept.thread.open.as_ref().filter(|_| next.unmade) {
             let report = self.message(kept, message);
             spool.put(&report).context("cannot put a summary into the spool")?;
@@ -271,7 +281,15 @@ fn single(message: &Message) -> Option<ReportId> {
     (message.kind == Kind::Crash).then(|| message.id.clone())
 }
 
-/// The report without what belongs to that one crash alone.
-fn bare(report: Report) -> Report {
+/// The report without what belongs to that one crash alone, and no longer than people read: a user's hook can write
+/// anything into it, and it is read at every pass.
+fn bare(mut report: Report) -> Report {
+    let cause = &mut report.cause;
+    cause.evidence.truncate(EVIDENCE);
+    let seen = cause.evidence.iter_mut().flat_map(|seen| [&mut seen.source, &mut seen.text]);
+    for text in seen.chain([&mut cause.line, &mut report.host, &mut report.verdict_because]).chain(&mut report.runbook)
+    {
+        *text = render::one_line(text, 1000);
+    }
     Report { sections: Vec::new(), notes: Vec::new(), ..report }
 }

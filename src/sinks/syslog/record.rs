@@ -78,11 +78,9 @@ pub fn rfc3164(report: &Report, facility: Facility) -> String {
 fn priority(report: &Report, facility: Facility) -> u8 {
     let severity = match (report.kind, report.verdict) {
         _ if report.drill => 5,
-        (Kind::Recovered { .. }, _) => 5,
-        (Kind::Notice, _) => 4,
+        (Kind::Recovered { .. }, _) | (_, Verdict::Planned) => 5,
+        (Kind::Notice, _) | (_, Verdict::Unknown) => 4,
         (_, Verdict::Crashed | Verdict::AbortedStart) => 3,
-        (_, Verdict::Unknown) => 4,
-        (_, Verdict::Planned) => 5,
     };
     facility as u8 * 8 + severity
 }
