@@ -72,8 +72,6 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::report::sample;
     use crate::spool::{Place, Spool, TakeOver};
@@ -87,7 +85,6 @@ mod tests {
         let uid = rustix::process::geteuid().as_raw();
         let take_over = |spool: &Spool| spool.take_over_from(memory.dir(), uid, &how);
         let report = sample();
-        let how = TakeOver { redact: &|_| (), monotonic: Duration::from_secs(1), say: &|_| () };
         let at_work = memory.put(&report).unwrap();
         assert_eq!(take_over(&spool).unwrap(), 0);
         drop(at_work);
