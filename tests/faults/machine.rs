@@ -241,6 +241,14 @@ impl Machine {
         }
     }
 
+    /// A pass as it would be in an hour: what is half is left alone for a while, as somebody may still be writing it.
+    pub fn deliver_in_an_hour(&self) {
+        let mut command = self.harness.hook_command("deliver");
+        command.args(["--later", "1h"]).env("PATH", crate::process::PATH).stdin(Stdio::null()).stdout(Stdio::null());
+        assert!(command.status().expect("deliver").success());
+        self.settle();
+    }
+
     /// All reports in the spool, those delivered included.
     pub fn reports(&self) -> Vec<Report> {
         reports_in(&["new", "done", "dead"].map(|place| self.harness.spool.join(place)))

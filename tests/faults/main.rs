@@ -4,7 +4,7 @@
 //!
 //! What needs root stands in modules named `as_root`: `-- --skip as_root` leaves it out. `LASTWORDS_BIN=PATH` tests another
 //! build. With `LASTWORDS_SLOW=1` what is quick by default takes its full length: every point instead of a choice, and
-//! tens of thousands of kills. Each test prints rows for a table: the fault, how often it was tried, what held.
+//! tens of thousands of kills. Each test adds a row to `faults.table`: the fault, how often it was tried, what held.
 
 mod answers;
 mod as_root;

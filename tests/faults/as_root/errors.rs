@@ -204,7 +204,7 @@ fn a_spool_with_too_little_room_for_a_report_takes_it_whole_or_not_at_all() {
                 Command::new("mount").args(["-t", "tmpfs", "-o", how, "none"]).arg(small).status().unwrap().success()
             );
         };
-        mount("size=1m");
+        mount("size=1m,mode=0711");
         machine.crash("learn", &ASLEEP);
         machine.deliver_all();
         crashes.insert("learn".into(), vec![true]);

@@ -113,7 +113,7 @@ fn a_hook_killed_before_any_of_its_calls_leaves_one_report_or_an_armed_marker() 
     let machine = Machine::new();
     let mut crashes = Crashes::new();
     let mut wrong = Vec::new();
-    for (number, (verb, point)) in some_points_of_the_hook(&machine, 30).iter().enumerate() {
+    for (number, (verb, point)) in some_points_of_the_hook(&machine, 20).iter().enumerate() {
         let job = format!("hook-{number}-{verb}-{}-{}", point.call, point.nth);
         let suffer = Some(Suffer { verb, point, fault: Fault::Kill });
         let ended = machine.crash(&job, &Stage { suffer, asleep: true, watch: None });
@@ -154,7 +154,7 @@ fn a_pre_start_or_pre_stop_killed_before_any_of_its_calls_costs_no_later_crash()
     // Watched, its pre-start finds the marker still armed.
     crashes.insert("learn".into(), vec![false]);
     for hook in ["pre-start", "pre-stop"] {
-        for point in choose(machine.watch(hook, "learn"), 15) {
+        for point in choose(machine.watch(hook, "learn"), 8) {
             let job = format!("{hook}-{}-{}", point.call, point.nth);
             let asleep = Stage { asleep: true, ..Stage::default() };
             let mut owed = vec![true];
@@ -191,7 +191,7 @@ fn a_deliverer_killed_before_any_of_its_calls_sends_once_or_again_with_the_same_
     machine.crash("learn", &asleep);
     machine.settle();
     crashes.insert("learn".into(), vec![true]);
-    for point in choose(machine.watch("deliver", "learn"), 25) {
+    for point in choose(machine.watch("deliver", "learn"), 8) {
         let job = format!("deliver-{}-{}", point.call, point.nth);
         machine.crash(&job, &asleep);
         machine.settle();
@@ -235,7 +235,7 @@ fn an_attempt_killed_before_any_of_its_calls_is_made_again() {
     let log = machine.path("strace.log");
     fs::write(machine.path("try.1"), strace::watch(&log).join(" ") + "\n").unwrap();
     attempts("");
-    let points = choose(strace::points(&log), 25);
+    let points = choose(strace::points(&log), 12);
     fs::remove_file(machine.path("count")).unwrap();
     for (number, point) in points.iter().enumerate() {
         let job = format!("{jobs}{}-{}", point.call, point.nth);

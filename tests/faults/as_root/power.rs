@@ -97,7 +97,10 @@ fn cuts_at_each_call_of_the_hook(file_system: &str) {
         assert!(machine.deliver().success());
         machine.settle();
     }
-    wrong.extend(violations(&machine, &crashes).into_iter().filter(|it| !it.starts_with("learn")));
+    machine.deliver_in_an_hour();
+    // What was half, and promised to nobody, is put aside there, and told.
+    let aside = |it: &String| it.starts_with("learn") || it.starts_with("left in corrupt");
+    wrong.extend(violations(&machine, &crashes).into_iter().filter(|it| !aside(it)));
     let fault = format!("power cut at each call of the hook, {file_system} ({durable} durable by then)");
     table::row(&fault, tries, began.elapsed(), &wrong);
 }
