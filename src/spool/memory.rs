@@ -72,6 +72,8 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::report::sample;
     use crate::spool::{Place, Spool, TakeOver};
