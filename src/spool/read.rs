@@ -95,7 +95,8 @@ fn read_entry(path: &Path, owners: &[u32]) -> io::Result<Vec<u8>> {
 /// Whether an error says nothing about the file: out of descriptors or memory, a disk that fails.
 fn may_pass(error: &io::Error) -> bool {
     let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::INTR, Errno::STALE];
-    Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
+    error.kind() == io::ErrorKind::OutOfMemory
+        || Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
 }
 
 pub fn read_state<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
