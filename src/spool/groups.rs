@@ -1,8 +1,8 @@
 //! What each sink has been told of each group of crashes: a file a sink and group, in `state/groups/SINK/GROUP`.
 
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -71,7 +71,8 @@ impl Spool {
                 continue;
             }
             let draft = dir.join(format!(".{name}"));
-            fs::write(&draft, serde_json::to_vec(&Ledger::summarised(message.clone()))?)?;
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+            file.write_all(&serde_json::to_vec(&Ledger::summarised(message.clone()))?)?;
             fs::rename(draft, &path)?;
             written = Some((message, path));
         }
