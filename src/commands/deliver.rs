@@ -161,20 +161,42 @@ fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     exec::sweep();
     deliverer.spool.create().with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
     deliverer.spool.examine()?;
-    tidy(deliverer);
+    let is_too_full = tidy(deliverer);
     deliverer.spool.refill();
-    until_nothing_is_due(deliverer, items)
+    let code = until_nothing_is_due(deliverer, items);
+    // Only now: of what waits, this may have brought some into the history, or into a summary's count.
+    if make_room(deliverer, is_too_full) > 0 { until_nothing_is_due(deliverer, items) } else { code }
 }
 
-/// Tidies up, and tells what is to be known of that. Whatever is in the way of it does not keep reports from being sent.
-fn tidy(deliverer: &Deliverer) {
+/// Tidies up; whatever is in the way of that does not keep reports from being sent. Returns whether the spool holds too
+/// much even so.
+fn tidy(deliverer: &Deliverer) -> bool {
     match deliverer.spool.tidy(deliverer.now()) {
-        Ok(tidied) => tidied.lines().iter().for_each(|line| deliverer.say(line)),
-        Err(why) => deliverer.say(&format!("cannot tidy up the spool: {why}")),
+        Ok(tidied) => {
+            tidied.lines().iter().for_each(|line| deliverer.say(line));
+            tidied.is_too_full
+        }
+        Err(why) => {
+            deliverer.say(&format!("cannot tidy up the spool: {why}"));
+            false
+        }
     }
-    if let Err(why) = notices::tell_of_dropped(&deliverer.spool, &deliverer.host, deliverer.now().wall) {
+}
+
+/// Removes undelivered reports, where that has to be, and sees to it that people are told. Returns how many notices that
+/// made.
+fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
+    let dropped = if is_too_full { deliverer.spool.make_room(deliverer.now().monotonic) } else { Ok(0) };
+    match dropped {
+        Ok(0) => {}
+        Ok(count) => deliverer.say(&format!("{count} undelivered reports were too many, and are removed")),
+        Err(why) => deliverer.say(&format!("cannot make room in the spool: {why}")),
+    }
+    let told = notices::tell_of_dropped(&deliverer.spool, &deliverer.host, deliverer.now().wall);
+    told.unwrap_or_else(|why| {
         deliverer.say(&format!("cannot tell of the reports that had to go: {why:#}"));
-    }
+        0
+    })
 }
 
 /// Passes over the spool until one of them has done nothing: a report that came while another deliverer held a sink's

@@ -63,10 +63,11 @@ pub fn tell_of_corrupt(spool: &Spool, host: &Host) -> Result<usize> {
     tell(spool, host, notice)
 }
 
-/// Tells, once a day, how many undelivered reports had to go because the spool held too much.
-pub fn tell_of_dropped(spool: &Spool, host: &Host, now: Timestamp) -> Result<()> {
+/// Tells, once a day, how many undelivered reports had to go because the spool held too much. Returns how many notices
+/// that made.
+pub fn tell_of_dropped(spool: &Spool, host: &Host, now: Timestamp) -> Result<usize> {
     let dropped = spool.dropped().context("cannot read state/dropped")?;
-    let Some(last) = dropped.last else { return Ok(()) };
+    let Some(last) = dropped.last else { return Ok(0) };
     let notice = Notice {
         about: "dropped",
         at: now,
@@ -79,10 +80,11 @@ pub fn tell_of_dropped(spool: &Spool, host: &Host, now: Timestamp) -> Result<()>
         job: OURSELVES,
         to: Audience::Job,
     };
-    if tell(spool, host, notice)? > 0 {
+    let told = tell(spool, host, notice)?;
+    if told > 0 {
         spool.told_of_dropped().context("cannot write state/dropped")?;
     }
-    Ok(())
+    Ok(told)
 }
 
 fn report(host: String, notice: Notice) -> Report {

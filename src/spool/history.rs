@@ -28,9 +28,9 @@ pub struct Excess {
 }
 
 impl Excess {
-    /// Whether nothing more has to go; `last` are those whose loss would be one.
-    fn is_gone(self, last: bool) -> bool {
-        self.entries == 0 && self.bytes == 0 && (last || self.disk == 0)
+    /// Whether nothing more has to go.
+    pub fn is_gone(self) -> bool {
+        self == Self::default()
     }
 
     fn less(self, entry: &Entry) -> Self {
@@ -42,52 +42,31 @@ impl Excess {
     }
 }
 
-/// What goes.
-#[derive(Debug, Default, PartialEq)]
-pub struct Goes {
-    pub delivered: Vec<Entry>,
-    /// These were not delivered to everyone: people are to be told of them.
-    pub undelivered: Vec<Entry>,
+/// Which reports go that every sink took, of `entries` that come oldest first; and what then still has to go.
+pub fn delivered(entries: &[Entry], excess: Excess) -> (Vec<&Entry>, Excess) {
+    take(entries.iter().filter(|entry| entry.place == Place::Done), excess)
 }
 
-/// Decides what goes. `entries` come oldest first; `group` tells which crashes are the same, and is asked only where it
-/// matters, since that takes reading them.
-pub fn choose(entries: &[Entry], excess: Excess, group: impl Fn(&Entry) -> Option<String>) -> Goes {
-    let mut goes = Goes::default();
-    let mut more = !excess.is_gone(false);
-    let mut excess = excess;
-    let mut go = |entry: &Entry, list: &mut Vec<Entry>, last: bool| {
-        if !excess.is_gone(last) {
-            excess = excess.less(entry);
-            list.push(entry.clone());
-        }
-        !excess.is_gone(last)
-    };
-    let mut rest: Vec<&Entry> = Vec::new();
-    for entry in entries {
-        if more && entry.place == Place::Done {
-            more = go(entry, &mut goes.delivered, false);
-        } else if entry.place != Place::Done {
-            rest.push(entry);
-        }
-    }
-    if !more {
-        return goes;
-    }
-    let (middles, mut rest) = split_loops(rest, group);
-    for entry in middles {
-        if go(entry, &mut goes.undelivered, false) {
-            continue;
-        }
-        return goes;
-    }
+/// Which of the others go. `group` tells which crashes are the same.
+pub fn undelivered(entries: &[Entry], excess: Excess, group: impl Fn(&Entry) -> Option<String>) -> Vec<&Entry> {
+    let (middles, mut rest) = split_loops(entries.iter().filter(|entry| entry.place != Place::Done).collect(), group);
+    let (mut gone, excess) = take(middles.into_iter(), excess);
     rest.sort_by_key(|entry| entry.place == Place::New);
-    for entry in rest {
-        if !go(entry, &mut goes.undelivered, true) {
+    gone.extend(take(rest.into_iter(), Excess { disk: 0, ..excess }).0);
+    gone
+}
+
+/// As many of these, from the first, as have to go; and what then still has to.
+fn take<'e>(entries: impl Iterator<Item = &'e Entry>, mut excess: Excess) -> (Vec<&'e Entry>, Excess) {
+    let mut gone = Vec::new();
+    for entry in entries {
+        if excess.is_gone() {
             break;
         }
+        excess = excess.less(entry);
+        gone.push(entry);
     }
-    goes
+    (gone, excess)
 }
 
 /// Parts the middles of loops from the rest; both stay oldest first.
@@ -133,10 +112,14 @@ mod tests {
     fn goes(letters: &str, excess: Excess) -> (Vec<usize>, Vec<usize>) {
         let all = entries(letters);
         let letter = |entry: &Entry| entry.id.as_str()[16..].to_owned();
-        let goes = choose(&all, excess, |entry| (entry.place == Place::New).then(|| letter(entry)));
+        let (delivered, excess) = delivered(&all, excess);
+        let undelivered = match excess.is_gone() {
+            true => Vec::new(),
+            false => undelivered(&all, excess, |entry| (entry.place == Place::New).then(|| letter(entry))),
+        };
         let positions =
-            |list: &[Entry]| list.iter().map(|gone| all.iter().position(|it| it == gone).unwrap()).collect();
-        (positions(&goes.delivered), positions(&goes.undelivered))
+            |list: &[&Entry]| list.iter().map(|gone| all.iter().position(|it| it == *gone).unwrap()).collect();
+        (positions(&delivered), positions(&undelivered))
     }
 
     fn entries_over(entries: usize) -> Excess {

@@ -10,7 +10,7 @@
 //! | `state/groups/` | what each sink has been told of each group of crashes | nobody asks any more |
 //! | `state/user-UID/` | which reports that user's hooks made | they go |
 //! | `state/dropped` | how many undelivered reports had to go | people are told |
-//! | `done/ID` | a report that every sink took: the history | 30 days, or there is too much: see [`tidy`] |
+//! | `done/ID` | a report that every sink took: the history | 30 days, or there is too much: see [`room`] |
 //! | `dead/ID` | a report that some sink will never take | the same |
 //! | `corrupt/…` | what is not a whole report; never sent | somebody looks at it |
 //! | `inbox/UID/` | reports by hooks that run as that user | the deliverer takes them over: see [`inbox`] |
@@ -33,6 +33,7 @@ mod memory;
 mod quarantine;
 mod read;
 mod recover;
+mod room;
 mod tidy;
 
 use std::fs::{self, DirBuilder, Permissions};
@@ -47,7 +48,8 @@ pub use inbox::TakeOver;
 pub use ledger::{Attempt, Ledger, Outcome};
 pub use lock::Lock;
 pub use memory::Memory;
-pub use tidy::{Dropped, Tidied};
+pub use room::Dropped;
+pub use tidy::Tidied;
 
 use crate::names;
 use crate::report::ReportId;

@@ -1,0 +1,152 @@
+//! Room: the spool stays within its bounds. What waits to be sent goes last, and never unnoticed.
+//!
+//! | bound | |
+//! |---|---|
+//! | age of what is delivered, or a dead letter | 30 days |
+//! | entries | 10,000 |
+//! | what they take on the disk | 256 MiB |
+//! | what is kept free of the disk | 5 % |
+//!
+//! Which go first, [`super::history`] says. Reports that go undelivered are counted in `state/dropped` before they go,
+//! with their ids: killed at any point, each is counted once.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use rustix::fs::statvfs;
+use serde::{Deserialize, Serialize};
+
+use super::commit::{commit, sync_dir};
+use super::history::{self, Entry, Excess};
+use super::read::read_state;
+use super::{Place, Spool};
+use crate::report::{Kind, ReportId, Timestamp};
+
+const MAX_AGE: Duration = Duration::from_hours(30 * 24);
+const MAX_ENTRIES: usize = 10_000;
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// How much of the disk is kept free, in per cent.
+const FREE: u64 = 5;
+/// How many go at once: so many ids are kept in `state/dropped`.
+const BATCH: usize = 1000;
+
+/// The undelivered reports that had to go and of which nobody was told yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Dropped {
+    pub count: u64,
+    /// The newest of them.
+    pub last: Option<ReportId>,
+    /// Those that were about to go when this was written; they are counted.
+    going: Vec<ReportId>,
+}
+
+impl Spool {
+    /// Removes what has been in the history for too long, then of what is delivered as much as has to go. Nothing is
+    /// written for it: the disk may be full. Returns how many went, and what then still has to go.
+    pub(super) fn remove_delivered(&self, entries: &[Entry], now: Timestamp) -> io::Result<(usize, Excess)> {
+        let (old, kept): (Vec<Entry>, Vec<Entry>) = entries.iter().cloned().partition(|entry| is_old(entry, now));
+        let (goes, excess) = history::delivered(&kept, self.excess(&kept)?);
+        self.remove(old.iter().chain(goes.iter().copied()).map(|entry| &entry.id))?;
+        Ok((old.len() + goes.len(), excess))
+    }
+
+    /// Removes what had to go although it is not delivered to everyone. Whoever calls this has seen to it that what can
+    /// be delivered, or counted in a summary, has been. Returns how many went.
+    pub fn make_room(&self, monotonic: Duration) -> io::Result<usize> {
+        let Some(_lock) = self.lock(super::tidy::LOCK, monotonic)? else { return Ok(0) };
+        self.drop_the_rest_of_a_batch()?;
+        let (entries, _) = self.entries()?;
+        let (delivered, excess) = history::delivered(&entries, self.excess(&entries)?);
+        self.remove(delivered.iter().map(|entry| &entry.id))?;
+        if excess.is_gone() {
+            return Ok(0);
+        }
+        let goes = history::undelivered(&entries, excess, |entry| self.group_of(entry));
+        for batch in goes.chunks(BATCH) {
+            let mut dropped = self.dropped()?;
+            dropped.count += batch.len() as u64;
+            dropped.going = batch.iter().map(|entry| entry.id.clone()).collect();
+            dropped.last = dropped.going.iter().max().max(dropped.last.as_ref()).cloned();
+            self.write_dropped(&dropped)?;
+            self.drop_the_rest_of_a_batch()?;
+        }
+        Ok(goes.len())
+    }
+
+    /// The undelivered reports that had to go and of which nobody was told yet.
+    pub fn dropped(&self) -> io::Result<Dropped> {
+        match read_state(&self.dir.join("state/dropped")) {
+            // It is counted anew from here; a wrong number is no reason to keep nothing in bounds.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Dropped::default()),
+            other => Ok(other?.unwrap_or_default()),
+        }
+    }
+
+    /// Forgets the count, as people were told.
+    pub fn told_of_dropped(&self) -> io::Result<()> {
+        self.write_dropped(&Dropped::default())
+    }
+
+    fn write_dropped(&self, dropped: &Dropped) -> io::Result<()> {
+        let dir = self.dir.join("state");
+        commit(&self.dir.join("tmp/dropped"), &dir, "dropped", &serde_json::to_vec(dropped)?)
+    }
+
+    fn drop_the_rest_of_a_batch(&self) -> io::Result<()> {
+        let mut dropped = self.dropped()?;
+        if dropped.going.is_empty() {
+            return Ok(());
+        }
+        self.remove(dropped.going.iter())?;
+        dropped.going.clear();
+        self.write_dropped(&dropped)
+    }
+
+    fn excess(&self, entries: &[Entry]) -> io::Result<Excess> {
+        let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
+        let disk = statvfs(&self.dir)?;
+        let (free, whole) = (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
+        Ok(Excess {
+            entries: entries.len().saturating_sub(MAX_ENTRIES),
+            bytes: bytes.saturating_sub(MAX_BYTES),
+            disk: (whole / 100 * FREE).saturating_sub(free),
+        })
+    }
+
+    /// Which crashes are the same: the job's, by their fingerprint.
+    fn group_of(&self, entry: &Entry) -> Option<String> {
+        let report = self.read(entry.place, &entry.id).ok()?;
+        (report.kind == Kind::Crash).then(|| format!("{}\0{}", report.stop.job, report.fingerprint))
+    }
+
+    /// Removes reports, wherever they are by now, and all that is kept of them.
+    pub(super) fn remove<'i>(&self, ids: impl Iterator<Item = &'i ReportId>) -> io::Result<()> {
+        let mut any = false;
+        for id in ids {
+            any = true;
+            for place in [Place::New, Place::Done, Place::Dead] {
+                unless_gone(fs::remove_file(self.path(place, id)))?;
+            }
+            unless_gone(fs::remove_dir_all(self.state(id)))?;
+        }
+        if any {
+            for place in [Place::New, Place::Done, Place::Dead] {
+                sync_dir(&self.dir.join(place.name()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a report has been in the history for long enough. What waits is never too old: its sinks' ledgers end that.
+fn is_old(entry: &Entry, now: Timestamp) -> bool {
+    entry.place != Place::New && now.since(entry.id.time()) > MAX_AGE
+}
+
+pub(super) fn unless_gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
