@@ -93,8 +93,6 @@ impl Spool {
                 Ok(report) if !is_ours && report.kind != Kind::Crash => {
                     self.note_corrupt(&format!("inbox-{uid}"), &format!("{}: no report of a crash", path.display()))?;
                 }
-                // Under the id of a report that we have, it is a copy or a forgery.
-                Ok(_) if !is_ours && self.find(&id).is_some() => {}
                 Ok(mut report) => {
                     if !is_ours {
                         disown(&mut report, uid);
