@@ -5,3 +5,4 @@ mod errors;
 mod killed;
 mod power;
 mod random;
+mod summaries;

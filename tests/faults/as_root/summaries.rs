@@ -1,0 +1,85 @@
+//! Crashes that are told together, by a deliverer that is killed before a call: each is counted once.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use lastwords::report::Kind;
+
+use super::killed::leftovers;
+use crate::machine::{Machine, Stage};
+use crate::strace::{self, Fault, Point, STRACE, choose};
+use crate::table;
+
+const CRASHES: u64 = 4;
+
+/// A machine where a service has crashed again and again, and nobody was told yet.
+fn crashed() -> Machine {
+    let machine = Machine::new();
+    for _ in 0..CRASHES {
+        machine.crash("web", &Stage { asleep: true, ..Stage::default() });
+        machine.settle();
+    }
+    machine
+}
+
+/// The deliverer, as it would be after a while, under strace.
+fn deliver(machine: &Machine, later: &str, tracing: Vec<String>) {
+    let mut command = Command::new(STRACE);
+    command.args(tracing).args(machine.harness.hook_argv("deliver")).args(["--later", later]);
+    let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().expect("strace");
+    machine.settle();
+}
+
+/// What is wrong with what the sink was told. A message that came twice has one id, and counts once.
+fn wrong(machine: &Machine, point: &Point) -> Vec<String> {
+    let kinds: BTreeMap<_, _> =
+        machine.reports().into_iter().map(|report| (report.id.to_string(), report.kind)).collect();
+    let ids: Vec<String> = machine.sunk().remove("web").unwrap_or_default().into_keys().collect();
+    let count = |id: &String| match kinds.get(id) {
+        Some(Kind::Crash) => 1,
+        Some(Kind::Summary { new, .. }) => new.count,
+        _ => 0,
+    };
+    let told: u64 = ids.iter().map(count).sum();
+    let mut wrong = leftovers(machine);
+    if told != CRASHES || ids.len() != 2 {
+        wrong.push(format!("{CRASHES} crashes, {told} told in {ids:?}"));
+    }
+    wrong.into_iter().map(|wrong| format!("killed before {point}: {wrong}")).collect()
+}
+
+/// Kills the deliverer that runs `later` before each of its calls.
+fn kill(later: &str, prepare: impl Fn() -> Machine, fault: &str) {
+    let began = Instant::now();
+    let learn = prepare();
+    let log = learn.path("strace.log");
+    deliver(&learn, later, strace::watch(&log));
+    let (mut tries, mut all_wrong) = (0, Vec::new());
+    for point in choose(strace::points(&log), 4).into_iter().filter(|point| !point.starting) {
+        let machine = prepare();
+        let log = machine.path("strace.log");
+        deliver(&machine, later, strace::inject(&point, Fault::Kill, &log));
+        tries += usize::from(strace::came(Fault::Kill, &log));
+        for later in [later, "6m", "70m"] {
+            deliver(&machine, later, strace::watch(&log));
+        }
+        all_wrong.extend(wrong(&machine, &point));
+    }
+    table::row(fault, tries, began.elapsed(), &all_wrong);
+}
+
+#[test]
+fn a_deliverer_killed_while_it_counts_crashes_counts_each_once() {
+    kill("0s", crashed, "deliverer killed before each call, counting a loop's crashes");
+}
+
+#[test]
+fn a_deliverer_killed_while_it_sums_up_tells_of_each_crash_once() {
+    let told_of_the_first = || {
+        let machine = crashed();
+        deliver(&machine, "0s", strace::watch(&machine.path("strace.log")));
+        machine
+    };
+    kill("6m", told_of_the_first, "deliverer killed before each call, summing up a loop");
+}
