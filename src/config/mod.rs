@@ -16,11 +16,12 @@
 //! | `normal_exit` | exit codes and signals that are no crash: `[0, 143, "TERM"]` | none |
 //! | `stop_timeout` | how long a planned stop may take | `"60s"` |
 //! | `user` | the user as whom the job's hooks run | root |
-//! | `redact` | regular expressions; what they match, or their first group, is taken out of reports, beside what is known to be secret (see [`crate::redact`]) | none |
+//! | `redact` | regular expressions: what they match, or their first group, is a secret (see [`crate::redact`]) | none |
 //!
-//! A key that the job's file has replaces that of `[default]` as a whole: nothing is mixed. Only `redact` adds to it. Characters of a job's name
-//! other than letters, digits, `.`, `_`, `@`, `+` and `-` are written `%XX` in the file's name: the job `sub/name` has
-//! `jobs/sub%2Fname.toml`.
+//! A key that the job's file has replaces that of `[default]` as a whole: nothing is mixed. Only `redact` adds to it.
+//!
+//! Characters of a job's name other than letters, digits, `.`, `_`, `@`, `+` and `-` are written `%XX` in the file's name:
+//! the job `sub/name` has `jobs/sub%2Fname.toml`.
 
 mod check;
 #[cfg(test)]

@@ -113,10 +113,8 @@ mod tests {
         let all = entries(letters);
         let letter = |entry: &Entry| entry.id.as_str()[16..].to_owned();
         let (delivered, excess) = delivered(&all, excess);
-        let undelivered = match excess.is_gone() {
-            true => Vec::new(),
-            false => undelivered(&all, excess, |entry| (entry.place == Place::New).then(|| letter(entry))),
-        };
+        let group = |entry: &Entry| (entry.place == Place::New).then(|| letter(entry));
+        let undelivered = if excess.is_gone() { Vec::new() } else { undelivered(&all, excess, group) };
         let positions =
             |list: &[&Entry]| list.iter().map(|gone| all.iter().position(|it| it == *gone).unwrap()).collect();
         (positions(&delivered), positions(&undelivered))
