@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::commands::attempt::AttemptArgs;
 use crate::commands::check::CheckArgs;
 use crate::commands::deliver::DeliverArgs;
+use crate::commands::explain::ExplainArgs;
 use crate::commands::hook::{Hook, HookArgs};
 use crate::commands::setup::SetupArgs;
 use crate::commands::show::ShowArgs;
@@ -62,6 +63,10 @@ pub enum Verb {
     ///
     /// Exits 78 where there is an error.
     Check(CheckArgs),
+    /// Say why a service died, from its log and what the kernel said
+    ///
+    /// The same analysis as of a real crash, on files: `lastwords explain --log web.log --exit code:1`.
+    Explain(ExplainArgs),
     /// Show a report
     Show(ShowArgs),
     /// Make the directories, those for the users of setuid jobs included; run it at boot

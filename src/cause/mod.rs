@@ -1,33 +1,91 @@
 //! Why it died: one line, and what it rests on. "unknown" is a good answer; a guess is not.
+//!
+//! ```text
+//! log ─ text::read ─> Lines ─ runtimes::ALL ─> Findings ─ decide ─┐
+//!                           └ last_words ─────────────────────────┤
+//! kernel log ─ kernel ────────────────────────────────────────────┴─> wording ─> Cause, fingerprint
+//! ```
+//!
+//! Pure: no I/O, no clock. Its input is hostile: everything is linear in its length, whatever stands in it.
 
+pub mod beneath;
+pub mod decide;
+pub mod entry;
+pub mod finding;
+pub mod fingerprint;
 pub mod kernel;
+pub mod last_words;
+pub mod runtimes;
+pub mod stamp;
+pub mod text;
+mod wording;
 
-use std::fmt::Write;
+use finding::Finding;
+use text::Line;
 
-use ring::digest::{SHA256, digest};
+use crate::report::{Cause, Confidence, Evidence, Exit};
 
-use crate::report::{Cause, Confidence, Evidence, Exit, Stop};
-use crate::verdict::Judgement;
-
-/// Names the cause that the evidence proves.
-pub fn explain(judgement: &Judgement, oom: Option<&Evidence>) -> Cause {
-    let (line, confidence) = if oom.is_some() {
-        ("out of memory: killed by the kernel".to_owned(), Confidence::Certain)
-    } else if let Some(why) = &judgement.failed_start {
-        (why.clone(), Confidence::Certain)
-    } else if judgement.exit == Exit::Unknown {
-        ("unknown: nothing tells how it ended".to_owned(), Confidence::None)
-    } else {
-        (judgement.exit.to_string(), Confidence::Certain)
-    };
-    Cause { line, confidence, evidence: judgement.evidence.clone() }
+/// All that is known about a death.
+pub struct Scene<'a> {
+    pub job: &'a str,
+    /// The main process.
+    pub pid: Option<u32>,
+    pub exit: &'a Exit,
+    /// What the log is called, and its end.
+    pub log: Option<(&'a str, &'a str)>,
+    /// What the kernel log is called, and what it says about this life of the service.
+    pub kernel: (&'a str, &'a [kernel::Message]),
 }
 
-/// What makes two crashes the same: the job and the cause. 64 bits of their SHA-256, in hexadecimal digits.
-pub fn fingerprint(stop: &Stop, cause: &Cause) -> String {
-    let mut digits = String::new();
-    for byte in &digest(&SHA256, format!("{}\0{}", stop.job, cause.line).as_bytes()).as_ref()[..8] {
-        let _ = write!(digits, "{byte:02x}");
+/// Why it died, and what makes it the same death as another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    pub cause: Cause,
+    /// 16 hexadecimal digits.
+    pub fingerprint: String,
+}
+
+/// Names the cause that the evidence proves.
+pub fn explain(scene: &Scene) -> Explanation {
+    let (source, log) = scene.log.unwrap_or_default();
+    let lines = text::read(log);
+    if let Some(explanation) = kernel::explain(scene, &lines) {
+        return explanation;
     }
-    digits
+    let mut found: Vec<Finding> = Vec::new();
+    for read in runtimes::ALL {
+        read(&lines, &mut found);
+    }
+    let chosen = decide::decide(&found, &lines, scene.exit).cloned();
+    match chosen.or_else(|| last_words::read(&lines, scene.exit)) {
+        Some(finding) => from_log(scene, &finding, source, &lines),
+        None => from_exit(scene),
+    }
+}
+
+/// The cause that the log tells.
+fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> Explanation {
+    let kind = wording::kind(finding);
+    let quoted = lines.get(finding.quoted);
+    let evidence =
+        quoted.map(|line| Evidence { source: source.to_owned(), line: Some(line.number), text: line.text.clone() });
+    let place = finding.place.as_ref().map(ToString::to_string).unwrap_or_default();
+    Explanation {
+        fingerprint: fingerprint::fingerprint(&[scene.job, wording::name(kind), &finding.what, &place]),
+        cause: Cause {
+            kind,
+            line: wording::line(kind, finding, scene.exit),
+            confidence: Confidence::Likely,
+            evidence: evidence.into_iter().collect(),
+        },
+    }
+}
+
+/// All that is left to say: how it ended.
+fn from_exit(scene: &Scene) -> Explanation {
+    let (kind, line) = wording::exit(scene.exit);
+    Explanation {
+        fingerprint: fingerprint::fingerprint(&[scene.job, wording::name(kind), &line]),
+        cause: Cause { kind, line, confidence: Confidence::None, evidence: Vec::new() },
+    }
 }

@@ -117,7 +117,8 @@ fn spelled_out(facts: Facts, places: &Places) -> Report {
     };
     let loaded = config::load(&places.config, &job);
     let call = Call::recall(job, instance, Circumstances { supervisor, ..Circumstances::default() });
-    let mut report = capture::report(&call, judgement, None, None, &loaded, &places.host(), now);
+    let stop = capture::stop(&call, &judgement, None, now);
+    let mut report = capture::report(stop, judgement, Vec::new(), &[], &loaded, &places.host(), now);
     report.id = id;
     report.level = Level::NameOnly;
     report.notes.push(

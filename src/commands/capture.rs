@@ -3,28 +3,21 @@
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::hook::Call;
-use crate::cause;
+use crate::cause::fingerprint::fingerprint;
+use crate::cause::kernel::Message;
+use crate::cause::{self, Explanation, Scene};
 use crate::clock::Now;
 use crate::collectors::log::Log;
 use crate::collectors::{Collect, Collector};
 use crate::config::Loaded;
 use crate::host::Host;
 use crate::marker::Marker;
-use crate::report::{Audience, Evidence, FORMAT, Kind, Level, Report, ReportId, Stop, Supervisor};
+use crate::report::{Audience, Confidence, FORMAT, Kind, Level, Report, ReportId, Section, Status, Stop, Supervisor};
 use crate::verdict::Judgement;
 
-/// The report of a stop, still without sections.
-pub fn report(
-    call: &Call,
-    judgement: Judgement,
-    oom: Option<&Evidence>,
-    marker: Option<&Marker>,
-    loaded: &Loaded,
-    host: &Host,
-    now: Now,
-) -> Report {
-    let cause = cause::explain(&judgement, oom);
-    let stop = Stop {
+/// The end of a service, as it was judged.
+pub fn stop(call: &Call, judgement: &Judgement, marker: Option<&Marker>, now: Now) -> Stop {
+    Stop {
         job: call.job.clone(),
         instance: call.instance.clone(),
         supervisor: call.supervisor,
@@ -32,8 +25,21 @@ pub fn report(
         stopped_at: now.wall,
         uptime_s: marker.map(|marker| marker.uptime(now).as_secs_f64()),
         pid: judgement.pid,
-        exit: judgement.exit,
-    };
+        exit: judgement.exit.clone(),
+    }
+}
+
+/// The report of a stop, with what was collected and the cause that it shows.
+pub fn report(
+    stop: Stop,
+    judgement: Judgement,
+    sections: Vec<Section>,
+    kernel: &[Message],
+    loaded: &Loaded,
+    host: &Host,
+    now: Now,
+) -> Report {
+    let Explanation { cause, fingerprint } = explain(&stop, &judgement, &sections, kernel);
     Report {
         format: FORMAT,
         id: new_id(now),
@@ -41,17 +47,39 @@ pub fn report(
         to: Audience::Job,
         drill: false,
         host: host.name(),
-        fingerprint: cause::fingerprint(&stop, &cause),
+        fingerprint,
         stop,
         verdict: judgement.verdict,
         verdict_because: judgement.because,
         cause,
-        sections: Vec::new(),
+        sections,
         notes: loaded.problems.iter().map(|problem| format!("config: {problem}")).collect(),
         runbook: loaded.job.runbook.clone(),
         user: None,
         level: Level::Durable,
     }
+}
+
+/// Why it died. What the verdict rests on is evidence too.
+fn explain(stop: &Stop, judgement: &Judgement, sections: &[Section], kernel: &[Message]) -> Explanation {
+    let log = sections.iter().find(|section| section.collector.starts_with("log") && section.status == Status::Ok);
+    let mut explanation = cause::explain(&Scene {
+        job: &stop.job,
+        pid: stop.pid,
+        exit: &stop.exit,
+        log: log.map(|section| (section.collector.as_str(), section.text.as_str())),
+        kernel: ("kernel log", kernel),
+    });
+    let cause = &mut explanation.cause;
+    if let Some(why) = &judgement.failed_start {
+        cause.line.clone_from(why);
+        cause.confidence = Confidence::Certain;
+        cause.evidence.clear();
+        explanation.fingerprint = fingerprint(&[&stop.job, why]);
+    }
+    let known = judgement.evidence.iter().filter(|evidence| !cause.evidence.contains(evidence));
+    cause.evidence.extend(known.cloned().collect::<Vec<_>>());
+    explanation
 }
 
 /// The job's collectors; where nobody chose any, the usual ones, and on Upstart the log that it writes itself.

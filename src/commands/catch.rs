@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 
 use super::hook::{Call, HookArgs, guarded};
 use super::{Places, capture, nudge, worker};
-use crate::cause::kernel::oom_kill;
+use crate::cause::kernel::{self, Message};
 use crate::clock::Now;
 use crate::collectors::runner;
 use crate::config::{self, Loaded};
@@ -25,7 +25,7 @@ use crate::host::Host;
 use crate::kmsg::{self, Record};
 use crate::marker::{Marker, MarkerFile, Seen, Taken};
 use crate::notice;
-use crate::report::{Evidence, Exit, Level, Report, Supervisor, Verdict};
+use crate::report::{Exit, Level, Report, Supervisor, Verdict};
 use crate::spool::Memory;
 use crate::supervisor::{Account, upstart};
 use crate::verdict::{Case, Judgement, judge};
@@ -75,7 +75,8 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
 
     let loaded = config::load(&places.config, &call.job);
     let life = kernel_log.as_ref().ok().map(|log| of_this_life(&log.records, &marker, now, adopted));
-    let (mut judgement, oom) = judge_stop(&call, &marker, life.as_deref(), &loaded, host, now);
+    let said = life.as_deref().map(kernel::messages).unwrap_or_default();
+    let mut judgement = judge_stop(&call, &marker, life.as_deref(), &said, &loaded, host, now);
     if taken.circumstances.missed {
         doubt(&mut judgement);
     }
@@ -87,16 +88,12 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
         notes.push(format!("what the kernel log tells of the end is not known: {why}"));
     }
     notes.extend(late(taken, adopted));
-    let mut report = capture::report(&call, judgement, oom.as_ref(), Some(&marker), &loaded, host, now);
-    report.id = taken.id.clone();
-    report.notes.extend(notes);
-    let collectors = capture::collectors(&loaded, &report.stop);
+    let stop = capture::stop(&call, &judgement, Some(&marker), now);
+    let collectors = capture::collectors(&loaded, &stop);
     // Root writes nothing where the service's user may have put a link.
     let is_loop = !adopted && MarkerFile::of(taken).count_crash(&boot_id, now).is_ok_and(|count| count > WHOLE);
     if is_loop {
-        report
-            .notes
-            .push(format!("it has crashed more than {WHOLE} times in 10 minutes: of this crash only the log is kept"));
+        notes.push(format!("it has crashed more than {WHOLE} times in 10 minutes: of this crash only the log is kept"));
     }
     let quick = collectors.into_iter().filter(|it| !it.runs_later());
     let quick: Vec<_> = quick.filter(|it| !is_loop || it.name().starts_with("log")).collect();
@@ -105,7 +102,10 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
     if !patience.is_zero() {
         worker::ask_for(patience);
     }
-    report.sections = runner::run(quick, &report.stop, host, BUDGET + patience);
+    let sections = runner::run(quick, &stop, host, BUDGET + patience);
+    let mut report = capture::report(stop, judgement, sections, &said, &loaded, host, now);
+    report.id = taken.id.clone();
+    report.notes.extend(notes);
     loaded.redactor.report(&mut report);
     // Who adopts it is the deliverer itself, and looks at the spool after that.
     commit(report, taken, &memory, places, host, !adopted && places.inbox_of().is_none())
@@ -166,10 +166,11 @@ fn judge_stop(
     call: &Call,
     marker: &Marker,
     life: Option<&[Record]>,
+    said: &[Message],
     loaded: &Loaded,
     host: &Host,
     now: Now,
-) -> (Judgement, Option<Evidence>) {
+) -> Judgement {
     let mut account = match (call.supervisor, life) {
         (Supervisor::Upstart, Some(records)) => {
             let plan = loaded.job.stop_timeout + drift(marker, now);
@@ -181,16 +182,15 @@ fn judge_stop(
     account.planned = call.planned.clone().or(account.planned);
     account.silent_early_stop = call.supervisor == Supervisor::Upstart && has_post_start(&call.job, host);
     let pid = account.death.as_ref().and_then(|death| death.pid);
-    let oom = pid.zip(life).and_then(|(pid, records)| oom_kill(pid, records));
-    let judgement = judge(&Case {
+    let oom = pid.and_then(|pid| kernel::oom_kill(pid, said)).map(|message| message.evidence("kernel log"));
+    judge(&Case {
         account: &account,
         marker,
         oom: oom.as_ref(),
         normal: &loaded.job.normal_exit,
         plan_lasts: loaded.job.stop_timeout,
         now,
-    });
-    (judgement, oom)
+    })
 }
 
 /// Whether Upstart runs a post-start for this job.

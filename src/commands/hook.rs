@@ -193,5 +193,9 @@ impl Call {
 }
 
 fn announcement(events: &OsStr) -> Evidence {
-    Evidence { source: "environment of the hook".into(), text: format!("{ANNOUNCEMENT}={}", events.to_string_lossy()) }
+    Evidence {
+        source: "environment of the hook".into(),
+        line: None,
+        text: format!("{ANNOUNCEMENT}={}", events.to_string_lossy()),
+    }
 }

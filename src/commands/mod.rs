@@ -6,6 +6,7 @@ mod capture;
 pub mod catch;
 pub mod check;
 pub mod deliver;
+pub mod explain;
 pub mod hook;
 pub mod notices;
 mod nudge;

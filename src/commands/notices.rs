@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 
 use crate::host::Host;
 use crate::report::{
-    Audience, Cause, Confidence, Exit, FORMAT, Kind, Level, Report, ReportId, Stop, Supervisor, Timestamp, Verdict,
+    Audience, Cause, Confidence, Death, Exit, FORMAT, Kind, Level, Report, ReportId, Stop, Supervisor, Timestamp,
+    Verdict,
 };
 use crate::spool::Spool;
 
@@ -111,7 +112,7 @@ fn report(host: String, notice: Notice) -> Report {
         },
         verdict: Verdict::Unknown,
         verdict_because: detail,
-        cause: Cause { line: sentence, confidence: Confidence::Certain, evidence: Vec::new() },
+        cause: Cause { kind: Death::default(), line: sentence, confidence: Confidence::Certain, evidence: Vec::new() },
         sections: Vec::new(),
         notes: Vec::new(),
         runbook: None,

@@ -21,7 +21,7 @@ use crate::host::Host;
 use crate::marker::Marker;
 use crate::redact::redact;
 use crate::render;
-use crate::report::{Evidence, Exit, Report, Status};
+use crate::report::{Evidence, Exit, Report, Status, Stop};
 use crate::sinks::Sink;
 use crate::spool::Attempt;
 use crate::supervisor::{Account, Death};
@@ -106,24 +106,25 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
 fn report(args: &SimulateArgs, call: &Call, loaded: &Loaded, now: Now) -> Report {
     let host = args.hook.places.host();
     let exit = args.signal.clone().unwrap_or(Exit::Code(args.exit_code.into()));
-    let evidence = Evidence { source: "simulation".into(), text: format!("a simulated crash: {exit}") };
+    let evidence = Evidence { source: "simulation".into(), line: None, text: format!("a simulated crash: {exit}") };
     let death = Some(Death { exit, pid: None, evidence });
     let account = Account { death, readable: true, ..Account::default() };
     let marker = Marker::new(host.boot_id(), now);
     // A drill is about what is sent: the exit that the job calls normal is reported here all the same.
     let plan_lasts = loaded.job.stop_timeout;
     let judgement = judge(&Case { account: &account, marker: &marker, oom: None, normal: &[], plan_lasts, now });
-    let mut report = capture::report(call, judgement, None, None, loaded, &host, now);
-    report.drill = true;
-    let collectors = collectors(args, loaded, &report);
+    let stop = capture::stop(call, &judgement, None, now);
+    let collectors = collectors(args, loaded, &stop);
     let budget = BUDGET + collectors.iter().map(|it| it.patience()).sum::<Duration>();
-    report.sections = runner::run(collectors, &report.stop, &host, budget);
+    let sections = runner::run(collectors, &stop, &host, budget);
+    let mut report = capture::report(stop, judgement, sections, &[], loaded, &host, now);
+    report.drill = true;
     loaded.redactor.report(&mut report);
     report
 }
 
-fn collectors(args: &SimulateArgs, loaded: &Loaded, report: &Report) -> Vec<Box<dyn Collector>> {
-    let collectors = capture::collectors(loaded, &report.stop);
+fn collectors(args: &SimulateArgs, loaded: &Loaded, stop: &Stop) -> Vec<Box<dyn Collector>> {
+    let collectors = capture::collectors(loaded, stop);
     let Some(file) = &args.log else { return collectors };
     let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
     let others = collectors.into_iter().filter(|it| !it.name().starts_with("log"));

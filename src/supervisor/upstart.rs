@@ -29,7 +29,7 @@ pub fn account(job: &str, instance: Option<&str>, records: &[Record], plan_since
     let no_pre_stop = format!("init: Failed to spawn {name} pre-stop process: ");
     let mut account = Account { readable: true, ..Account::default() };
     for record in records {
-        let evidence = || Evidence { source: SOURCE.into(), text: record.text.clone() };
+        let evidence = || Evidence { source: SOURCE.into(), line: None, text: record.text.clone() };
         if let Some(why) = record.text.strip_prefix(&no_main) {
             account.failed_start = Some(FailedStart { why: format!("main: {why}"), evidence: evidence() });
         }

@@ -128,7 +128,7 @@ mod as_root {
         report.stop.instance = Some(text(1));
         report.host = text(2);
         report.cause.line = text(3);
-        report.cause.evidence = vec![Evidence { source: text(4), text: text(5) }];
+        report.cause.evidence = vec![Evidence { source: text(4), line: None, text: text(5) }];
         report.verdict_because = text(6);
         report.stop.exit = Exit::Signal { name: text(7), core_dumped: false };
         report.notes = vec![text(8)];

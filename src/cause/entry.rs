@@ -1,0 +1,266 @@
+//! A logger's line: its level, its message and, where it is JSON, the error that it carries.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use super::stamp;
+
+/// How grave a logger calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+    /// Fatal, critical, alert, emergency: the program that says so is about to end, or should be.
+    Fatal,
+}
+
+/// What a logger says in one line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Entry {
+    pub level: Option<Level>,
+    pub message: String,
+    /// In seconds; only differences mean something.
+    pub at: Option<f64>,
+    /// The process that wrote it.
+    pub pid: Option<u32>,
+    /// The error that it carries, as the lines of its stack; the first is `Type: message`.
+    pub error: Vec<String>,
+    /// Whether it came as JSON: every line of it is one of the logger's.
+    pub json: bool,
+}
+
+impl Entry {
+    /// Reads a line as a logger's; `None` where neither a timestamp nor a level says that it is one.
+    pub fn read(text: &str) -> Option<Self> {
+        if text.starts_with('{') {
+            return from_json(text);
+        }
+        from_text(text)
+    }
+
+    /// Whether it says that something is wrong.
+    pub fn is_error(&self) -> bool {
+        self.level >= Some(Level::Error)
+    }
+}
+
+/// The first of these fields that there is.
+fn field<'a>(object: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
+    names.iter().find_map(|name| object.get(*name)).filter(|value| !value.is_null())
+}
+
+fn string(object: &Map<String, Value>, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| object.get(*name)?.as_str()).map(str::to_owned)
+}
+
+/// pino, bunyan, winston, zap, slog, zerolog, logrus, structlog, python-json-logger, Logstash, ECS, Serilog, tracing.
+fn from_json(text: &str) -> Option<Entry> {
+    let Value::Object(object) = serde_json::from_str(text).ok()? else { return None };
+    let level = field(&object, &["level", "severity", "levelname", "log.level", "lvl", "@l", "loglevel", "Level"])
+        .and_then(level_of);
+    let inner = object.get("fields").and_then(Value::as_object);
+    let message =
+        string(&object, &["msg", "message", "event", "@m", "@mt", "short_message", "body", "Message", "MESSAGE"])
+            .or_else(|| inner.and_then(|inner| string(inner, &["message", "msg"])));
+    let at = field(&object, &["time", "timestamp", "@timestamp", "ts", "@t", "asctime", "Timestamp", "datetime"])
+        .and_then(time_of);
+    if level.is_none() && (message.is_none() || at.is_none()) {
+        return None;
+    }
+    let error = error_of(&object).or_else(|| inner.and_then(error_of)).unwrap_or_default();
+    let pid = field(&object, &["pid", "process", "PID"]).and_then(Value::as_u64).and_then(|pid| pid.try_into().ok());
+    Some(Entry { level, message: message.unwrap_or_default(), at, pid, error, json: true })
+}
+
+/// The stack of the error in a JSON entry, or its words where it has none.
+fn error_of(object: &Map<String, Value>) -> Option<Vec<String>> {
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let stack_names =
+        ["stack", "stack_trace", "stacktrace", "stackTrace", "error.stack_trace", "exc_info", "errorVerbose", "trace"];
+    for name in ["err", "error", "exception", "exc_info", "@x", "cause", "reason"] {
+        match object.get(name) {
+            Some(Value::Object(error)) => {
+                if let Some(stack) = string(error, &stack_names) {
+                    return Some(lines(&stack));
+                }
+                let kind = string(error, &["type", "name", "kind", "code", "class"]);
+                let message = string(error, &["message", "msg"]);
+                let words: Vec<_> = kind.into_iter().chain(message).collect();
+                if !words.is_empty() {
+                    return Some(lines(&words.join(": ")));
+                }
+            }
+            Some(Value::String(text)) => {
+                return Some(match string(object, &stack_names[..4]) {
+                    Some(stack) if name != "exc_info" => lines(&stack),
+                    _ => lines(text),
+                });
+            }
+            _ => {}
+        }
+    }
+    string(object, &stack_names).map(|stack| lines(&stack))
+}
+
+fn level_of(value: &Value) -> Option<Level> {
+    match value {
+        // pino and bunyan count 10, 20 … 60; syslog 7 … 0.
+        Value::Number(number) => Some(match number.as_u64()? {
+            0..=2 | 60.. => Level::Fatal,
+            3 | 50..60 => Level::Error,
+            4 | 40..50 => Level::Warn,
+            5 | 6 | 30..40 => Level::Info,
+            7..30 => Level::Debug,
+        }),
+        Value::String(name) => level_named(name),
+        Value::Object(object) => object.get("name").and_then(level_of),
+        _ => None,
+    }
+}
+
+fn time_of(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(time) => stamp::read(time).map(|(at, _)| at),
+        // Milliseconds where seconds would be thousands of years away.
+        Value::Number(time) => time.as_f64().map(|at| if at > 1e11 { at / 1e3 } else { at }),
+        _ => None,
+    }
+}
+
+/// The level of this name, in whatever case.
+fn level_named(name: &str) -> Option<Level> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "trace" | "debug" | "verbose" | "fine" | "finer" | "finest" | "silly" | "dbg" => Level::Debug,
+        "info" | "information" | "notice" | "config" | "inf" | "log" | "http" => Level::Info,
+        "warn" | "warning" | "wrn" => Level::Warn,
+        "error" | "err" | "severe" | "eror" => Level::Error,
+        "fatal" | "critical" | "crit" | "alert" | "emerg" | "emergency" | "panic" | "ftl" | "dpanic" => Level::Fatal,
+        _ => return None,
+    })
+}
+
+/// A level at the beginning of a line, before its message: in capitals, or marked as one by what is around it.
+static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?x-u)^(?:
+            [IWEFD](?P<glog>\d{4})\x20[\d:.]+\x20+\d+\x20[\w./-]+:\d+\]\x20
+          | [DIWEFA],\x20\[(?u:[^\]]){10,60}\]\x20+(?P<ruby>[A-Z]{3,5})\x20--\x20(?u:[^:]){0,60}:\x20?
+          | (?:[\[(<\x20]{0,2}(?:\d[\d:.,TZ+/-]*|[\w.$/:@\#-]{1,60})[\])>:]?\x20{1,8}){0,5}?
+            (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|\]>-]|\x20|$)
+              | [\[(<](?P<boxed>[A-Za-z]{3,11})(?:\x20*[\])>])
+              | level=\x22?(?P<fmt>[a-z]{3,8})\x22?
+              | (?P<named>[a-z]{3,8}):\x20 ) )",
+    )
+    .ok()
+});
+
+static PID: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?-u)(?:\[|#|pid[ =:]|\()(\d{2,7})[\])#: ]").ok());
+
+fn from_text(text: &str) -> Option<Entry> {
+    let stamped = stamp::read(text);
+    let (at, length) = stamped.map_or((None, 0), |(at, length)| (Some(at), length));
+    let rest = text.get(length..).unwrap_or_default();
+    let rest = rest.strip_prefix([']', ':']).unwrap_or(rest).trim_start_matches([' ', '\t', '-', '|']);
+    let head = rest.get(..rest.floor_char_boundary(200)).unwrap_or_default();
+    let found = LEVEL.as_ref()?.captures(head);
+    let level = found.as_ref().and_then(|found| {
+        let glog = found.name("glog").and_then(|_| match head.as_bytes().first()? {
+            b'I' => Some(Level::Info),
+            b'W' => Some(Level::Warn),
+            b'E' => Some(Level::Error),
+            b'F' => Some(Level::Fatal),
+            _ => Some(Level::Debug),
+        });
+        // A bare word before a colon (`error: …`) is a program's own way to speak, unless a timestamp stands before it.
+        let names: &[&str] =
+            if at.is_some() { &["ruby", "caps", "boxed", "fmt", "named"] } else { &["ruby", "caps", "boxed", "fmt"] };
+        glog.or_else(|| names.iter().find_map(|name| found.name(name)).and_then(|name| level_named(name.as_str())))
+    });
+    if at.is_none() && level.is_none() {
+        return None;
+    }
+    let message = match (&found, level) {
+        (Some(found), Some(_)) => head
+            .get(found.get(0)?.end()..)
+            .map(|_| rest.get(found.get(0).map_or(0, |it| it.end())..).unwrap_or_default()),
+        _ => Some(rest),
+    };
+    let pid = PID
+        .as_ref()?
+        .captures(text.get(..text.floor_char_boundary(120))?)
+        .and_then(|found| found.get(1)?.as_str().parse().ok());
+    let message = message.unwrap_or_default().trim_start_matches([' ', ':', '|', '-', ']', '\t']).to_owned();
+    Some(Entry { level, message, at, pid, error: Vec::new(), json: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, Level};
+
+    fn read(text: &str) -> (Option<Level>, String) {
+        let entry = Entry::read(text).unwrap_or_else(|| panic!("no entry: {text}"));
+        (entry.level, entry.message)
+    }
+
+    #[test]
+    fn the_levels_of_common_loggers_are_known() {
+        for (text, level) in [
+            ("2026-11-22 23:51:05,167 [ERROR] sync - lag gauge failed", Level::Error),
+            ("2026-11-22 23:51:05,167 ERROR sync: lag gauge failed", Level::Error),
+            ("2026-11-22T23:48:34.239Z DEBUG sched: lag gauge failed", Level::Debug),
+            ("2026-11-22 23:55:23,812 ERROR [main] c.a.Main - lag gauge failed", Level::Error),
+            ("2026-11-22 23:44:38.531  WARN 7789 --- [nio-8080-exec-6] com.acme.S : lag gauge failed", Level::Warn),
+            ("2026/11/22 23:58:42 [emerg] 12106#12106: lag gauge failed", Level::Fatal),
+            ("[2026-11-22 23:50:56 +0000] [1202] [INFO] lag gauge failed", Level::Info),
+            ("E, [2026-11-22T23:41:58.558388 #11607]  ERROR -- : lag gauge failed", Level::Error),
+            ("E1122 23:59:59.000000   12345 server.go:123] lag gauge failed", Level::Error),
+            ("level=error ts=2026 msg=\"lag gauge failed\"", Level::Error),
+            ("ERROR:root:lag gauge failed", Level::Error),
+            ("[ERROR] lag gauge failed", Level::Error),
+            ("2026-11-22T23:54:50.444808Z ERROR sync::auth: lag gauge failed", Level::Error),
+            ("{\"level\":50,\"time\":1795390507999,\"msg\":\"lag gauge failed\"}", Level::Error),
+            (
+                "{\"event\": \"lag gauge failed\", \"level\": \"error\", \"timestamp\": \"2026-11-22T23:50:20Z\"}",
+                Level::Error,
+            ),
+            ("2026-11-22 23:58:42 UTC [123] FATAL:  lag gauge failed", Level::Fatal),
+        ] {
+            let (found, message) = read(text);
+            assert_eq!(found, Some(level), "{text}");
+            assert!(
+                message.ends_with("lag gauge failed") || message.ends_with("lag gauge failed\""),
+                "{text}: {message}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_runtime_prints_is_no_logger_s() {
+        for text in [
+            "TypeError: Cannot read properties of undefined (reading 'id')",
+            "    at lead (/srv/raft/app.js:2:40)",
+            "Traceback (most recent call last):",
+            "  File \"/srv/sync/main.py\", line 5, in <module>",
+            "panic: runtime error: integer divide by zero",
+            "Error: boom",
+            "error: boom",
+            "fatal: WORKER_QUEUE is not set",
+            "{ code: 42, msg: 'not an Error' }",
+            "",
+        ] {
+            assert_eq!(Entry::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_error_in_a_json_entry_comes_as_lines() {
+        let text = r#"{"level":60,"msg":"boom","err":{"type":"TypeError","message":"x","stack":"TypeError: x\n    at f (a.js:1:2)"}}"#;
+        assert_eq!(Entry::read(text).unwrap().error, ["TypeError: x", "    at f (a.js:1:2)"]);
+        let text = r#"{"level":"error","message":"boom","error":{"name":"TypeError","message":"x"}}"#;
+        assert_eq!(Entry::read(text).unwrap().error, ["TypeError: x"]);
+    }
+}

@@ -1,0 +1,108 @@
+//! What one part of the evidence says about the death.
+
+use std::ops::Range;
+
+use crate::report::{Death, Exit};
+
+/// An error that stands in the log: a candidate for the cause.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// Which lines of the log it is (indexes, not numbers): all that was printed with it, so that what follows is what
+    /// the service said after it.
+    pub lines: Range<usize>,
+    /// The line that the cause quotes (an index).
+    pub quoted: usize,
+    pub kind: Death,
+    /// In one line: `TypeError: Cannot read properties of undefined (reading 'id')`.
+    pub what: String,
+    /// The innermost frame of the application's own code.
+    pub place: Option<Place>,
+    pub proof: Proof,
+    /// How a process ends that says this; empty where it may end in any way but with success.
+    pub ends: &'static [End],
+}
+
+/// A place in a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// As it stands in the log.
+    pub file: String,
+    pub line: Option<u32>,
+    pub function: Option<String>,
+}
+
+/// What it means that a text stands in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proof {
+    /// Programs that go on print the same: it is a cause only as the last that was said.
+    Said,
+    /// Only a process that ends prints this.
+    LastWords,
+}
+
+/// One way in which a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Code(i32),
+    /// By this signal, without `SIG`; a shell or a container makes 128 and its number of it.
+    Signal(&'static str),
+}
+
+impl Finding {
+    /// Whether a process that said this may have ended so.
+    pub fn fits(&self, exit: &Exit) -> bool {
+        match exit {
+            Exit::Unknown => true,
+            _ if self.ends.is_empty() => !matches!(exit, Exit::Code(0)) && !is_from_outside(exit),
+            _ => self.ends.iter().any(|end| end.is(exit)),
+        }
+    }
+}
+
+impl End {
+    fn is(self, exit: &Exit) -> bool {
+        match (self, exit) {
+            (Self::Code(ours), Exit::Code(code)) => ours == *code,
+            (Self::Signal(name), Exit::Code(code)) => signal_of(*code) == Some(name),
+            (Self::Signal(name), exit) => exit.is_signal(name),
+            (Self::Code(_), _) => false,
+        }
+    }
+}
+
+/// Whether somebody else has ended it: by a signal that no program raises in itself by a fault.
+fn is_from_outside(exit: &Exit) -> bool {
+    let by = |name: &str| ["KILL", "TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "ALRM", "PIPE"].contains(&name);
+    match exit {
+        Exit::Signal { name, .. } => by(name),
+        Exit::Code(code) => signal_of(*code).is_some_and(by),
+        Exit::Unknown => false,
+    }
+}
+
+/// The signal that a shell or a container means by this exit code; see "Exit Status" in bash(1).
+pub fn signal_of(code: i32) -> Option<&'static str> {
+    const SIGNALS: [(i32, &str); 20] = [
+        (1, "HUP"),
+        (2, "INT"),
+        (3, "QUIT"),
+        (4, "ILL"),
+        (5, "TRAP"),
+        (6, "ABRT"),
+        (7, "BUS"),
+        (8, "FPE"),
+        (9, "KILL"),
+        (10, "USR1"),
+        (11, "SEGV"),
+        (12, "USR2"),
+        (13, "PIPE"),
+        (14, "ALRM"),
+        (15, "TERM"),
+        (24, "XCPU"),
+        (25, "XFSZ"),
+        (31, "SYS"),
+        (29, "IO"),
+        (26, "VTALRM"),
+    ];
+    SIGNALS.iter().find(|(number, _)| code == 128 + number).map(|(_, name)| *name)
+}

@@ -1,0 +1,203 @@
+//! A log's text as lines that the program itself wrote: without colours, and without what those who carried them put
+//! before each.
+//!
+//! Carriers that are known by their form: Docker's json-file and CRI lines, journald and syslog (`Nov 22 23:58:59 host
+//! prog[pid]: `), pm2, docker compose, foreman and honcho (`name | `), the Java service wrapper (`jvm 1 | `); and a bare
+//! timestamp (svlogd, s6-log, `docker logs -t`) where also the lines of a trace have one.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::Deserialize;
+
+use super::entry::Entry;
+use super::stamp;
+
+/// One line, as the program wrote it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Line {
+    /// Which line of the input it is, from 1.
+    pub number: usize,
+    pub text: String,
+    /// When it was written, in seconds; only differences mean something. `None` where nothing says so.
+    pub at: Option<f64>,
+    /// What a logger says in it; `None` where no logger wrote it, as a runtime's last words.
+    pub entry: Option<Entry>,
+}
+
+impl Line {
+    /// Whether there is nothing on it.
+    pub fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+}
+
+/// The longest line that is looked at, in bytes; what is beyond it is left out.
+const MAX_LINE: usize = 16 * 1024;
+/// So many carriers may have handed a line on.
+const MAX_CARRIERS: usize = 3;
+
+/// Reads a log's text.
+pub fn read(text: &str) -> Vec<Line> {
+    let mut lines = Vec::new();
+    // What Docker has cut a long line into.
+    let mut begun: Option<Line> = None;
+    for (i, raw) in text.lines().enumerate() {
+        let carried = unwrap(raw);
+        let line = match begun.take() {
+            Some(mut begun) if carried.continues => {
+                begun.text.push_str(&carried.text);
+                begun
+            }
+            other => {
+                lines.extend(other);
+                Line { number: i + 1, text: carried.text.into_owned(), at: carried.at, entry: None }
+            }
+        };
+        if carried.partial && line.text.len() < MAX_LINE { begun = Some(line) } else { lines.push(line) }
+    }
+    lines.extend(begun);
+    without_stamps(&mut lines);
+    for line in &mut lines {
+        line.entry = Entry::read(&line.text);
+        line.at = line.entry.as_ref().and_then(|entry| entry.at).or(line.at);
+    }
+    lines
+}
+
+/// A line without what carried it.
+struct Carried<'a> {
+    text: Cow<'a, str>,
+    at: Option<f64>,
+    /// The rest of it comes with the next line.
+    partial: bool,
+    /// It may be the rest of the one before.
+    continues: bool,
+}
+
+/// Docker's json-file.
+#[derive(Deserialize)]
+struct DockerLine<'a> {
+    #[serde(borrow)]
+    log: Cow<'a, str>,
+    #[serde(borrow, default)]
+    stream: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    time: Option<Cow<'a, str>>,
+}
+
+static CRI: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?-u)^(\d{4}-\d\d-\d\dT[\d:.Z+-]{8,30}) std(?:out|err) ([FP]) ").ok());
+
+/// journald's and syslog's form.
+static SYSLOG: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?-u)^(?:<\d{1,3}>)?((?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)) [\w.:-]+ [\w./@+-]+(?:\[\d+\])?: ?",
+    )
+    .ok()
+});
+
+/// `0|web | `, `web-1  | `, `12:00:01 web.1 | `, `jvm 1 | `, `INFO | jvm 1 | 2026/11/22 23:51:02 | `.
+static PIPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?-u)^(?:(?:STATUS|INFO|ERROR|DEBUG|WARN|FATAL) {0,4}\| )?(?:\d\d:\d\d:\d\d )?(?:\d{1,4}\|[\w.@-]{1,64}|jvm \d{1,3}|wrapper|[\w-]{1,60}[-.]\d{1,3}) {0,40}\|(?: (\d{4}[/-]\d\d[/-]\d\d \d\d:\d\d:\d\d(?:\.\d+)?) \|)? ?",
+    )
+    .ok()
+});
+
+fn unwrap(raw: &str) -> Carried<'_> {
+    let raw = raw.trim_end_matches('\r');
+    let raw = raw.get(..raw.floor_char_boundary(MAX_LINE * 4)).unwrap_or_default();
+    let mut carried = Carried { text: without_colours(raw), at: None, partial: false, continues: false };
+    for _ in 0..MAX_CARRIERS {
+        let Some(inner) = unwrap_once(&carried) else { break };
+        carried = inner;
+    }
+    let cut = carried.text.floor_char_boundary(MAX_LINE);
+    if cut < carried.text.len() {
+        carried.text = Cow::Owned(carried.text.get(..cut).unwrap_or_default().to_owned());
+    }
+    carried
+}
+
+fn unwrap_once<'a>(carried: &Carried<'a>) -> Option<Carried<'a>> {
+    let text: &str = &carried.text;
+    let inner = |from: usize, at: Option<f64>, partial: bool, continues: bool| {
+        let text = Cow::Owned(text.get(from..).unwrap_or_default().to_owned());
+        Some(Carried { text, at: at.or(carried.at), partial, continues })
+    };
+    if text.starts_with("{\"log\":") {
+        let line: DockerLine = serde_json::from_str(text).ok()?;
+        line.stream?;
+        let whole = line.log.strip_suffix('\n');
+        return Some(Carried {
+            text: Cow::Owned(without_colours(whole.unwrap_or(&line.log).trim_end_matches('\r')).into_owned()),
+            at: line.time.and_then(|time| stamp::read(&time)).map(|(at, _)| at).or(carried.at),
+            partial: whole.is_none(),
+            continues: true,
+        });
+    }
+    if let Some(found) = CRI.as_ref()?.captures(text) {
+        let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
+        return inner(found.get(0)?.end(), at, found.get(2)?.as_str() == "P", true);
+    }
+    if let Some(found) = SYSLOG.as_ref()?.captures(text) {
+        let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
+        return inner(found.get(0)?.end(), at, false, false);
+    }
+    if let Some(found) = PIPED.as_ref()?.captures(text) {
+        let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
+        return inner(found.get(0)?.end(), at, false, false);
+    }
+    None
+}
+
+/// The text without terminal escapes and other control characters, but with its tabs.
+pub fn without_colours(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(|c| c.is_control() && c != '\t') {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\x1b' => match chars.next() {
+                // CSI: up to its final byte.
+                Some('[') => while chars.next().is_some_and(|c| !('\x40'..='\x7e').contains(&c)) {},
+                // OSC: up to BEL or ST.
+                Some(']') => while chars.next().is_some_and(|c| c != '\x07' && c != '\x1b') {},
+                _ => {}
+            },
+            '\t' => clean.push('\t'),
+            c if c.is_control() => {}
+            c => clean.push(c),
+        }
+    }
+    Cow::Owned(clean)
+}
+
+/// So many of the last lines tell whether a carrier has put a timestamp before each.
+const SHARE: usize = 60;
+
+/// Takes the timestamps away that a carrier has put before every line: a program puts none before the lines of a trace.
+fn without_stamps(lines: &mut [Line]) {
+    let last = lines.get(lines.len().saturating_sub(SHARE)..).unwrap_or_default();
+    let rest = |line: &Line| stamp::read(&line.text).map(|(_, length)| length);
+    let is_inner = |line: &&Line| {
+        let after = rest(line).and_then(|length| line.text.get(length..)).unwrap_or("-");
+        let after = after.strip_prefix([']', ':']).unwrap_or(after);
+        after.starts_with("   ") || after.starts_with(" \t") || after.starts_with('\t') || after.trim().is_empty()
+    };
+    let stamped = last.iter().filter(|line| rest(line).is_some()).count();
+    if stamped == 0 || stamped * 10 < last.len() * 9 || !last.iter().any(|line| is_inner(&line)) {
+        return;
+    }
+    for line in lines {
+        if let Some((at, length)) = stamp::read(&line.text) {
+            let after = line.text.get(length..).unwrap_or_default();
+            line.text = after.strip_prefix([' ', '\t']).unwrap_or(after).to_owned();
+            line.at = Some(at);
+        }
+    }
+}

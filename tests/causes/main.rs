@@ -1,0 +1,3 @@
+//! What `lastwords explain` makes of real crashes: every sample has its label. See tests/samples/README.md.
+
+mod samples;
