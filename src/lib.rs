@@ -22,7 +22,7 @@
 //!   nor of the config; `report` knows no one.
 //! - Only [`commands`] touches the clock, the environment and standard output. Below it, time arrives as a parameter.
 //!   Two exceptions say why: secrets may come from the environment, and email waits an hour for one recipient's sake.
-//! - [`supervisor`], [`verdict`], [`cause`], [`flood`], [`render`] and the spool's ledgers do no I/O.
+//! - [`supervisor`], [`verdict`], [`cause`], [`past`], [`flood`], [`render`] and the spool's ledgers do no I/O.
 //! - What comes from outside (log text, names, config, answers, spool files) is data: it is opened without blocking and
 //!   without following links, read up to a bound, and cleaned before it is shown.
 //! - There is no shell, no index file, no thread that must end, no unsafe code, and no `unwrap` on what came from outside.
@@ -41,6 +41,7 @@ pub mod limits;
 pub mod marker;
 pub mod names;
 pub mod notice;
+pub mod past;
 pub mod plugin;
 pub mod redact;
 pub mod render;

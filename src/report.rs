@@ -41,6 +41,9 @@ pub struct Report {
     pub fingerprint: String,
     /// What the machine looked like, a section a collector.
     pub sections: Vec<Section>,
+    /// What earlier deaths of the same job say about this one; the deliverer adds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<Past>,
     /// What lastwords itself could not do or had to assume, in sentences for people.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -146,6 +149,34 @@ impl Series {
         let Some(later) = later else { return self };
         Self { count: self.count.saturating_add(later.count), last: later.last, ..self }
     }
+}
+
+/// What the earlier deaths of a job say about the latest.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Past {
+    /// The earlier deaths of the same cause.
+    #[serde(default)]
+    pub same: Option<Series>,
+    /// The earlier deaths of other causes.
+    #[serde(default)]
+    pub others: Option<Series>,
+    /// The cause of the death before this one, where it was another.
+    #[serde(default)]
+    pub last_cause: Option<String>,
+    /// For how many seconds it was up before it died of the same cause: the median of the latest ones.
+    #[serde(default)]
+    pub usual_uptime_s: Option<f64>,
+    /// What has changed since the death before this one.
+    #[serde(default)]
+    pub changed: Option<Changed>,
+}
+
+/// A file that is another than it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    pub path: String,
+    /// When it was changed, as its file system says.
+    pub modified: Timestamp,
 }
 
 /// For whom a report is.
@@ -596,6 +627,7 @@ pub(crate) fn sample() -> Report {
             data: serde_json::Value::Null,
             millis: 1,
         }],
+        past: None,
         notes: Vec::new(),
         runbook: Some("https://wiki.example.com/web".into()),
         user: None,

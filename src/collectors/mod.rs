@@ -11,6 +11,7 @@ pub mod log;
 pub mod memory;
 pub mod pressure;
 pub mod processes;
+pub mod program;
 pub mod runner;
 
 use std::time::Duration;
@@ -59,6 +60,7 @@ pub struct Collect {
     pub log: Vec<log::Log>,
     pub dmesg: Option<dmesg::Dmesg>,
     pub processes: Option<processes::Processes>,
+    pub program: Option<program::Program>,
     pub exec: Vec<exec::Exec>,
 }
 
@@ -72,6 +74,7 @@ impl Collect {
             log: Vec::new(),
             dmesg: Some(dmesg::Dmesg::default()),
             processes: Some(processes::Processes::default()),
+            program: None,
             exec: Vec::new(),
         }
     }
@@ -85,6 +88,7 @@ impl Collect {
         add(&mut list, &self.log);
         add(&mut list, &self.dmesg);
         add(&mut list, &self.processes);
+        add(&mut list, &self.program);
         add(&mut list, &self.exec);
         list
     }

@@ -8,11 +8,13 @@ use crate::cause::kernel::Message;
 use crate::cause::{self, Explanation, Scene};
 use crate::clock::Now;
 use crate::collectors::log::Log;
+use crate::collectors::program::Program;
 use crate::collectors::{Collect, Collector};
 use crate::config::Loaded;
 use crate::host::Host;
 use crate::marker::Marker;
 use crate::report::{Audience, Confidence, FORMAT, Kind, Level, Report, ReportId, Section, Status, Stop, Supervisor};
+use crate::supervisor::upstart;
 use crate::verdict::Judgement;
 
 /// The end of a service, as it was judged.
@@ -53,6 +55,7 @@ pub fn report(
         verdict_because: judgement.because,
         cause,
         sections,
+        past: None,
         notes: loaded.problems.iter().map(|problem| format!("config: {problem}")).collect(),
         runbook: loaded.job.runbook.clone(),
         user: None,
@@ -82,8 +85,9 @@ fn explain(stop: &Stop, judgement: &Judgement, sections: &[Section], kernel: &[M
     explanation
 }
 
-/// The job's collectors; where nobody chose any, the usual ones, and on Upstart the log that it writes itself.
-pub fn collectors(loaded: &Loaded, stop: &Stop) -> Vec<Box<dyn Collector>> {
+/// The job's collectors; where nobody chose any, the usual ones, and on Upstart the log that it writes itself and the
+/// program that the job's stanzas name.
+pub fn collectors(loaded: &Loaded, stop: &Stop, host: &Host) -> Vec<Box<dyn Collector>> {
     if let Some(configured) = &loaded.job.collect {
         return configured.list();
     }
@@ -91,8 +95,20 @@ pub fn collectors(loaded: &Loaded, stop: &Stop) -> Vec<Box<dyn Collector>> {
     if stop.supervisor == Supervisor::Upstart {
         let file = if stop.instance.is_some() { "{job}-{instance}.log" } else { "{job}.log" };
         collect.log.push(Log::new(format!("/var/log/upstart/{file}")));
+        let confs = upstart_confs(&stop.job, host);
+        let path = confs.iter().rev().find_map(|conf| upstart::program(conf));
+        collect.program = path.map(|path| Program { path: path.to_owned() });
     }
     collect.list()
+}
+
+/// What a job's stanzas say, and then what overrides them.
+pub fn upstart_confs(job: &str, host: &Host) -> Vec<String> {
+    // A job's name is a path below /etc/init. One that leads out of there names no job.
+    if !job.split('/').all(|part| !part.is_empty() && part != "." && part != "..") {
+        return Vec::new();
+    }
+    ["conf", "override"].iter().filter_map(|ending| host.read(format!("/etc/init/{job}.{ending}")).ok()).collect()
 }
 
 /// A new report's name.

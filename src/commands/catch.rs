@@ -89,7 +89,7 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
     }
     notes.extend(late(taken, adopted));
     let stop = capture::stop(&call, &judgement, Some(&marker), now);
-    let collectors = capture::collectors(&loaded, &stop);
+    let collectors = capture::collectors(&loaded, &stop, host);
     // Root writes nothing where the service's user may have put a link.
     let is_loop = !adopted && MarkerFile::of(taken).count_crash(&boot_id, now).is_ok_and(|count| count > WHOLE);
     if is_loop {
@@ -180,7 +180,8 @@ fn judge_stop(
         _ => Account::default(),
     };
     account.planned = call.planned.clone().or(account.planned);
-    account.silent_early_stop = call.supervisor == Supervisor::Upstart && has_post_start(&call.job, host);
+    account.silent_early_stop = call.supervisor == Supervisor::Upstart
+        && capture::upstart_confs(&call.job, host).iter().any(|conf| upstart::has_post_start(conf));
     let pid = account.death.as_ref().and_then(|death| death.pid);
     let oom = pid.and_then(|pid| kernel::oom_kill(pid, said)).map(|message| message.evidence("kernel log"));
     judge(&Case {
@@ -191,14 +192,6 @@ fn judge_stop(
         plan_lasts: loaded.job.stop_timeout,
         now,
     })
-}
-
-/// Whether Upstart runs a post-start for this job.
-fn has_post_start(job: &str, host: &Host) -> bool {
-    // A job's name is a path below /etc/init. One that leads out of there names no job.
-    let inside = job.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
-    let conf = |ending| host.read(format!("/etc/init/{job}.{ending}")).is_ok_and(|conf| upstart::has_post_start(&conf));
-    inside && (conf("conf") || conf("override"))
 }
 
 /// Nobody has seen this end: that the service is started again may also mean that it never ran.

@@ -1,12 +1,14 @@
 //! `deliver`: sends what is due.
 //!
 //! ```text
-//! new/ ─ groups: which crashes are told by themselves, which are counted, whose summary is due
+//! new/ ─ past:   what earlier deaths of the same job say about each
+//!      ─ groups: which crashes are told by themselves, which are counted, whose summary is due
 //!      ─ send:   what is due goes out; each sink has its own ledger, lock and thread: one that hangs delays no other
 //!      ─ finish: what every sink has said its last word on becomes history
 //! ```
 
 mod groups;
+mod past;
 mod send;
 mod waiting;
 
@@ -205,6 +207,7 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
     loop {
         let taken = take_over(deliverer)?;
         let pass = Pass::read(deliverer, items)?;
+        past::tell(deliverer, &pass);
         let groups = groups::advance(deliverer, &pass);
         let tries = send::send(deliverer, &pass, &groups.told_singly)?;
         let news = finish(deliverer, &pass)? + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;

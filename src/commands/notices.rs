@@ -114,6 +114,7 @@ fn report(host: String, notice: Notice) -> Report {
         verdict_because: detail,
         cause: Cause { kind: Death::default(), line: sentence, confidence: Confidence::Certain, evidence: Vec::new() },
         sections: Vec::new(),
+        past: None,
         notes: Vec::new(),
         runbook: None,
         user: None,

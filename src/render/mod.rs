@@ -6,6 +6,7 @@
 
 mod clean;
 mod cut;
+mod past;
 mod story;
 mod view;
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::clean::{clean, one_line};
 use super::cut::{head, head_by, tail_by};
+use super::past;
 use super::story::Story;
 use crate::report::{Confidence, Kind, Report, Section, Status, Supervisor, Timestamp};
 
@@ -40,6 +41,8 @@ pub struct View {
     pub started: Option<String>,
     /// `3h 12m`.
     pub uptime: Option<String>,
+    /// What earlier crashes say about this one, in sentences.
+    pub past: Vec<String>,
     pub runbook: Option<String>,
     /// Whether the runbook is an address to click on.
     pub runbook_is_link: bool,
@@ -112,6 +115,12 @@ impl View {
             colour,
             started: stop.started_at.filter(|_| is_one).map(moment),
             uptime: stop.uptime_s.filter(|_| is_one).and_then(words),
+            past: report
+                .past
+                .iter()
+                .filter(|_| is_one && !report.drill)
+                .flat_map(|past| past::sentences(past, stop))
+                .collect(),
             runbook_is_link: runbook
                 .as_deref()
                 .is_some_and(|runbook| runbook.starts_with("https://") || runbook.starts_with("http://")),

@@ -6,8 +6,9 @@
 //! |---|---|---|
 //! | `tmp/ID` | a report that is being written | it is renamed into `new/` |
 //! | `new/ID` | a report that some sink has yet to get | every sink has said its last word |
-//! | `state/ID/` | per sink a ledger; what slow collectors added | the report goes |
+//! | `state/ID/` | per sink a ledger; what slow collectors added; what earlier deaths say about it | the report goes |
 //! | `state/groups/` | what each sink has been told of each group of crashes | nobody asks any more |
+//! | `state/jobs/` | what each job has died of so far | there are more than 1000 |
 //! | `state/user-UID/` | which reports that user's hooks made | they go |
 //! | `state/dropped` | how many undelivered reports had to go | people are told |
 //! | `done/ID` | a report that every sink took: the history | 30 days, or there is too much: see [`room`] |
@@ -20,6 +21,7 @@
 //! How a report gets in here so that it stays, [`commit`] tells; what is done about what a power cut left in `tmp/`,
 //! [`recover`].
 
+mod chronicles;
 mod commit;
 mod entry;
 mod facts;

@@ -21,6 +21,7 @@ impl Spool {
         match read_report(&path, id.as_str(), &self.owners()?) {
             Ok(mut report) => {
                 report.sections.extend(self.additions(id)?.unwrap_or_default());
+                report.past = self.past(id).ok().flatten();
                 Ok(report)
             }
             Err(Unreadable::Gone) => Err(io::ErrorKind::NotFound.into()),

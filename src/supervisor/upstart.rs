@@ -81,6 +81,24 @@ pub fn has_post_start(conf: &str) -> bool {
     })
 }
 
+/// The program that a job's stanzas run as its main process, where `exec` names a file.
+pub fn program(conf: &str) -> Option<&str> {
+    // The scripts of hooks have `exec`s of their own; in that of the main process it names the same thing.
+    let mut in_hook = false;
+    let mut program = None;
+    for line in conf.lines() {
+        let mut words = line.split_ascii_whitespace().map(|word| word.trim_matches(['"', '\'']));
+        match (words.next(), words.next()) {
+            (Some("end"), Some("script")) => in_hook = false,
+            (Some("pre-start" | "post-start" | "pre-stop" | "post-stop"), Some("script")) => in_hook = true,
+            (Some("exec"), Some(word)) if !in_hook => program = Some(word),
+            _ => {}
+        }
+    }
+    let word = program?;
+    (word.starts_with('/') && !word.contains(['$', '`', '*'])).then_some(word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +169,23 @@ mod tests {
         ] {
             assert_eq!(account("web", None, &kernel_log(&[line]), 1).planned.unwrap().text, line);
             assert_eq!(account("web", None, &kernel_log(&[line]), 2).planned, None);
+        }
+    }
+
+    #[test]
+    fn the_program_is_the_file_that_exec_names() {
+        assert_eq!(program("respawn\n  exec /srv/web/server --port 80\n"), Some("/srv/web/server"));
+        let hooks = "post-stop script\n  exec /usr/bin/lastwords post-stop\nend script\n";
+        assert_eq!(program(&format!("script\n  cd /\n  exec \"/srv/web\"\nend script\n{hooks}")), Some("/srv/web"));
+        for conf in [
+            "exec node server.js",
+            "exec $BIN",
+            "script\n  /srv/web\nend script",
+            "pre-start exec /bin/x",
+            "executable /x",
+            "",
+        ] {
+            assert_eq!(program(conf), None, "{conf}");
         }
     }
 

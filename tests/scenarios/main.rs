@@ -15,6 +15,7 @@ mod instances;
 mod ladder;
 mod ladder_as_root;
 mod lines;
+mod past;
 mod planned_stops;
 mod process;
 mod secrets;

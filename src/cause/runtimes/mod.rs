@@ -23,8 +23,11 @@ pub mod shell;
 use super::finding::Finding;
 use super::text::Line;
 
+/// Adds what it recognises in a log.
+pub type Read = fn(&[Line], &mut Vec<Finding>);
+
 /// All runtimes.
-pub const ALL: [fn(&[Line], &mut Vec<Finding>); 10] = [
+pub const ALL: [Read; 10] = [
     node::read,
     python::read,
     jvm::read,

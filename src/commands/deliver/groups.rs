@@ -291,5 +291,5 @@ fn bare(mut report: Report) -> Report {
     {
         *text = render::one_line(text, 1000);
     }
-    Report { sections: Vec::new(), notes: Vec::new(), ..report }
+    Report { sections: Vec::new(), past: None, notes: Vec::new(), ..report }
 }

@@ -7,8 +7,10 @@ use anyhow::{Context, Result};
 
 use super::Deliverer;
 use super::groups::Kept;
+use crate::collectors::program;
 use crate::config::{self, Loaded, Route};
 use crate::flood::Crash;
+use crate::past::Death;
 use crate::report::{Audience, Kind, Report, ReportId};
 use crate::spool::Place;
 
@@ -20,6 +22,8 @@ pub struct Item {
     /// The group that it belongs to; `None` for what is told by itself in any case.
     pub group: Option<String>,
     pub crash: Crash,
+    /// The death that it tells of, and whose chronicle that belongs into; `None` for what tells of none, or of a drill.
+    pub death: Option<(String, Death)>,
     pub is_notice: bool,
     to: Audience,
 }
@@ -28,6 +32,7 @@ impl Item {
     fn of(report: Report) -> Self {
         let grouped = report.kind == Kind::Crash && !report.drill;
         Self {
+            death: grouped.then(|| (by_whom(&report, &[&report.stop.job]), death(&report))),
             group: grouped.then(|| group(&report)),
             service: report.stop.service(),
             crash: Crash { id: report.id.clone(), at: report.stop.stopped_at, instance: report.stop.instance },
@@ -41,8 +46,23 @@ impl Item {
 
 /// The group of a crash. What a user's hook claims is that user's group, so that it mutes nobody else's.
 pub fn group(report: &Report) -> String {
+    by_whom(report, &[&report.stop.job, &report.fingerprint])
+}
+
+fn by_whom(report: &Report, parts: &[&str]) -> String {
     let user = report.user.map(|uid| uid.to_string()).unwrap_or_default();
-    format!("{}\0{}\0{user}", report.stop.job, report.fingerprint)
+    format!("{}\0{user}", parts.join("\0"))
+}
+
+fn death(report: &Report) -> Death {
+    Death {
+        id: report.id.clone(),
+        fingerprint: report.fingerprint.clone(),
+        line: report.cause.line.clone(),
+        at: report.stop.stopped_at,
+        uptime_s: report.stop.uptime_s,
+        program: program::found(&report.sections),
+    }
 }
 
 /// What was read from `new/`. A report never changes: one look at each is enough.

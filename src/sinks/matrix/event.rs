@@ -59,6 +59,7 @@ fn facts(view: &View) -> Vec<(&'static str, String)> {
     facts.push(("Where", view.place.clone()));
     facts.push(("When", view.stopped.clone()));
     facts.extend(view.uptime.clone().map(|uptime| ("Uptime", uptime)));
+    facts.extend((!view.past.is_empty()).then(|| ("Before", view.past.join("; "))));
     facts.extend(view.runbook.clone().map(|runbook| ("Runbook", runbook)));
     let seen = view.evidence.iter().take(EVIDENCE);
     facts.extend(seen.map(|evidence| ("Seen", format!("{}: {}", evidence.source, evidence.text))));

@@ -76,6 +76,9 @@ fn facts(view: &View) -> Value {
     if let Some(uptime) = &view.uptime {
         fact("Uptime", uptime);
     }
+    if !view.past.is_empty() {
+        fact("Before", &view.past.join("; "));
+    }
     for evidence in view.evidence.iter().take(EVIDENCE.0) {
         fact("Seen", &clip(&format!("{}: {}", evidence.source, evidence.text), EVIDENCE.1));
     }

@@ -1,0 +1,205 @@
+//! What a job has died of before: how often, since when, after how long. Pure: what is kept, and what it says about the
+//! next death.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::{Changed, Past, ReportId, Series, Timestamp};
+
+/// So many causes of one job are remembered; those that were seen last.
+const MAX_CAUSES: usize = 64;
+/// Of so many deaths, the latest, the uptime is remembered.
+const UPTIMES: usize = 9;
+/// How long a cause's line is kept.
+const MAX_LINE: usize = 300;
+
+/// One death, as far as it matters here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Death {
+    pub id: ReportId,
+    pub fingerprint: String,
+    pub line: String,
+    pub at: Timestamp,
+    pub uptime_s: Option<f64>,
+    /// The service's program, and when that file was changed.
+    pub program: Option<Changed>,
+}
+
+/// All that is remembered of one job's deaths: what is kept on the disk.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Chronicle {
+    /// By fingerprint.
+    causes: BTreeMap<String, Known>,
+    /// What deaths of causes that are forgotten came to.
+    forgotten: Option<Series>,
+    /// The fingerprint of the latest death.
+    latest: Option<String>,
+    program: Option<Changed>,
+    /// The deaths that were counted last, with what was to be said of them: whoever was killed before all of them knew it
+    /// finds it here.
+    pub counted: BTreeMap<ReportId, Past>,
+}
+
+/// One cause.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Known {
+    line: String,
+    deaths: Series,
+    /// In seconds, the latest last.
+    uptimes: VecDeque<f64>,
+}
+
+impl Chronicle {
+    /// Counts these deaths, oldest first, and says of each what those before it say.
+    pub fn count<'d>(&mut self, deaths: impl IntoIterator<Item = &'d Death>) {
+        self.counted.clear();
+        for death in deaths {
+            let past = self.tell(death);
+            self.counted.insert(death.id.clone(), past);
+            self.add(death);
+        }
+    }
+
+    fn tell(&self, death: &Death) -> Past {
+        let same = self.causes.get(&death.fingerprint);
+        let others = self.causes.iter().filter(|(fingerprint, _)| **fingerprint != death.fingerprint);
+        let others = others.map(|(_, known)| known.deaths).chain(self.forgotten).reduce(together);
+        let latest = self.latest.as_ref().filter(|latest| **latest != death.fingerprint);
+        let changed = death.program.as_ref().filter(|program| {
+            self.program
+                .as_ref()
+                .is_some_and(|before| before.path != program.path || before.modified != program.modified)
+        });
+        Past {
+            same: same.map(|known| known.deaths),
+            others,
+            last_cause: latest.and_then(|latest| self.causes.get(latest)).map(|known| known.line.clone()),
+            usual_uptime_s: same.and_then(|known| median(&known.uptimes)),
+            changed: changed.cloned(),
+        }
+    }
+
+    fn add(&mut self, death: &Death) {
+        if self.causes.len() >= MAX_CAUSES && !self.causes.contains_key(&death.fingerprint) {
+            self.forget_one();
+        }
+        let known = self.causes.entry(death.fingerprint.clone()).or_insert_with(|| Known {
+            line: death.line.chars().take(MAX_LINE).collect(),
+            deaths: Series { count: 0, first: death.at, last: death.at },
+            uptimes: VecDeque::new(),
+        });
+        known.deaths = Series {
+            count: known.deaths.count.saturating_add(1),
+            first: known.deaths.first.min(death.at),
+            last: known.deaths.last.max(death.at),
+        };
+        if known.uptimes.len() >= UPTIMES {
+            known.uptimes.pop_front();
+        }
+        known.uptimes.extend(death.uptime_s.filter(|uptime| uptime.is_finite()));
+        self.latest = Some(death.fingerprint.clone());
+        self.program = death.program.clone().or(self.program.take());
+    }
+
+    fn forget_one(&mut self) {
+        let oldest =
+            self.causes.iter().min_by_key(|(_, known)| known.deaths.last).map(|(fingerprint, _)| fingerprint.clone());
+        let gone = oldest.and_then(|fingerprint| self.causes.remove(&fingerprint));
+        self.forgotten = self.forgotten.into_iter().chain(gone.map(|known| known.deaths)).reduce(together);
+    }
+}
+
+fn together(one: Series, other: Series) -> Series {
+    Series {
+        count: one.count.saturating_add(other.count),
+        first: one.first.min(other.first),
+        last: one.last.max(other.last),
+    }
+}
+
+/// The middle one; of less than two it says nothing.
+fn median(uptimes: &VecDeque<f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = uptimes.iter().copied().collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().filter(|_| sorted.len() > 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn death(second: u64, fingerprint: &str) -> Death {
+        let at = Timestamp::of_unix(1_000_000 + second);
+        Death {
+            id: ReportId::new(at, second),
+            fingerprint: fingerprint.to_owned(),
+            line: format!("Error: {fingerprint}"),
+            at,
+            uptime_s: Some(60.0),
+            program: None,
+        }
+    }
+
+    /// What is said of the last of these.
+    fn told(deaths: &[Death]) -> Past {
+        let mut chronicle = Chronicle::default();
+        chronicle.count(deaths);
+        chronicle.counted[&deaths.last().unwrap().id].clone()
+    }
+
+    #[test]
+    fn the_first_death_has_no_past() {
+        assert_eq!(told(&[death(1, "a")]), Past::default());
+    }
+
+    #[test]
+    fn deaths_of_the_same_cause_and_of_others_are_counted_apart() {
+        let past = told(&[death(1, "a"), death(2, "b"), death(3, "a"), death(4, "b"), death(5, "a")]);
+        let series = |count, first: u64, last: u64| {
+            Some(Series {
+                count,
+                first: Timestamp::of_unix(1_000_000 + first),
+                last: Timestamp::of_unix(1_000_000 + last),
+            })
+        };
+        assert_eq!((past.same, past.others), (series(2, 1, 3), series(2, 2, 4)));
+        assert_eq!(past.last_cause.as_deref(), Some("Error: b"));
+        assert_eq!(told(&[death(1, "a"), death(2, "a")]).last_cause, None);
+    }
+
+    #[test]
+    fn the_usual_uptime_is_the_middle_of_the_latest() {
+        let lives = |uptimes: &[f64]| {
+            let deaths = uptimes.iter().zip(1..).map(|(uptime, n)| Death { uptime_s: Some(*uptime), ..death(n, "a") });
+            told(&deaths.chain([death(99, "a")]).collect::<Vec<_>>()).usual_uptime_s
+        };
+        assert_eq!(lives(&[]), None);
+        assert_eq!(lives(&[1.0]), None);
+        assert_eq!(lives(&[3.0, 1.0, 1000.0]), Some(3.0));
+        assert_eq!(lives(&[f64::NAN, 5.0]), None);
+        assert_eq!(lives(&[1e9, 1e9, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]), Some(1.0));
+    }
+
+    #[test]
+    fn a_program_that_was_changed_between_two_deaths_is_told_once() {
+        let program = |second| Some(Changed { path: "/srv/web/server".into(), modified: Timestamp::of_unix(second) });
+        let died = |n, second| Death { program: program(second), ..death(n, "a") };
+        assert_eq!(told(&[died(1, 5)]).changed, None);
+        assert_eq!(told(&[died(1, 5), died(2, 5)]).changed, None);
+        assert_eq!(told(&[died(1, 5), died(2, 9)]).changed, program(9));
+        assert_eq!(told(&[died(1, 5), died(2, 9), died(3, 9)]).changed, None);
+        let unknown = death(2, "a");
+        assert_eq!(told(&[died(1, 5), unknown, died(3, 9)]).changed, program(9));
+    }
+
+    #[test]
+    fn causes_that_are_forgotten_still_count() {
+        let deaths: Vec<_> = (0..200).map(|n| death(n, &format!("{n:03}"))).chain([death(999, "x")]).collect();
+        assert_eq!(told(&deaths).others.unwrap().count, 200);
+        let mut chronicle = Chronicle::default();
+        chronicle.count(&deaths);
+        assert!(chronicle.causes.len() <= MAX_CAUSES);
+    }
+}

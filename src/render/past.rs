@@ -1,0 +1,96 @@
+//! What earlier crashes say about this one, in sentences.
+
+use std::time::Duration;
+
+use super::clean::one_line;
+use super::story::span;
+use super::view::moment;
+use crate::report::{Past, Series, Stop};
+
+/// The longest cause or path in a sentence, in characters.
+const LINE: usize = 160;
+
+/// New here or seen before; how long it usually is up; what has changed.
+pub fn sentences(past: &Past, stop: &Stop) -> Vec<String> {
+    let job = one_line(&stop.job, 80);
+    let mut sentences = Vec::new();
+    let others = past.others.filter(|others| others.count > 0);
+    sentences.push(match (past.same.filter(|same| same.count > 0), others) {
+        (Some(same), _) => seen(same, stop),
+        (None, Some(others)) => {
+            format!("new: {job} has crashed {} since {}, but not of this", times(others.count), moment(others.first))
+        }
+        (None, None) => format!("new: no earlier crash of {job} is known"),
+    });
+    sentences
+        .extend(past.last_cause.as_ref().map(|line| format!("the crash before was another: {}", one_line(line, LINE))));
+    sentences.extend(usual(past, stop));
+    sentences.extend(past.changed.as_ref().map(|changed| {
+        format!("{} has changed since the crash before: {}", one_line(&changed.path, LINE), moment(changed.modified))
+    }));
+    sentences
+}
+
+/// `seen 4 times since 2026-11-20 03:00:00 UTC, the last time 2 h before`
+fn seen(same: Series, stop: &Stop) -> String {
+    let ago = match span(stop.stopped_at.since(same.last)) {
+        None => String::new(),
+        Some(ago) if same.count == 1 => format!(", {ago} before"),
+        Some(ago) => format!(", the last time {ago} before"),
+    };
+    format!("seen {} since {}{ago}", times(same.count), moment(same.first))
+}
+
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
+/// `it is usually up for 3 h before that, this time for 5 min`
+fn usual(past: &Past, stop: &Stop) -> Option<String> {
+    let length = |seconds: f64| Duration::try_from_secs_f64(seconds).ok().and_then(span);
+    let usual = length(past.usual_uptime_s?)?;
+    let this = stop.uptime_s.and_then(length).map(|this| format!(", this time for {this}")).unwrap_or_default();
+    Some(format!("it is usually up for {usual} before that{this}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentences;
+    use crate::report::{Changed, Past, Series, Timestamp, sample};
+
+    fn at(time: &str) -> Timestamp {
+        Timestamp::try_from(time.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_first_crash_a_new_cause_and_one_that_was_seen_before_are_told_apart() {
+        let stop = sample().stop;
+        let say = |past: &Past| sentences(past, &stop);
+        assert_eq!(say(&Past::default()), ["new: no earlier crash of web is known"]);
+        let earlier = Series { count: 7, first: at("2026-11-20T03:00:00Z"), last: at("2026-11-23T01:00:00Z") };
+        let new = Past { others: Some(earlier), last_cause: Some("Error: a\nb".into()), ..Past::default() };
+        assert_eq!(
+            say(&new),
+            [
+                "new: web has crashed 7 times since 2026-11-20 03:00:00 UTC, but not of this",
+                "the crash before was another: Error: a b",
+            ]
+        );
+        let known = Past {
+            same: Some(earlier),
+            usual_uptime_s: Some(10_800.0),
+            changed: Some(Changed { path: "/srv/web/server.js".into(), modified: at("2026-11-23T02:50:00Z") }),
+            ..Past::default()
+        };
+        assert_eq!(
+            say(&known),
+            [
+                "seen 7 times since 2026-11-20 03:00:00 UTC, the last time 2 h before",
+                "it is usually up for 3 h before that, this time for 60 min",
+                "/srv/web/server.js has changed since the crash before: 2026-11-23 02:50:00 UTC",
+            ]
+        );
+        let once = Past { same: Some(Series::one(at("2026-11-23T02:00:00Z"))), ..Past::default() };
+        assert_eq!(say(&once), ["seen once since 2026-11-23 02:00:00 UTC, 60 min before"]);
+    }
+}
