@@ -2,7 +2,7 @@
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
-//! | `timeout` | how long all mount points together have to answer | `"100ms"` |
+//! | `timeout` | how long all mount points together have to answer | `"200ms"` |
 //!
 //! ```toml
 //! [collect.disk]
@@ -57,7 +57,7 @@ pub struct Disk {
 
 impl Default for Disk {
     fn default() -> Self {
-        Self { timeout: Duration::from_millis(100) }
+        Self { timeout: Duration::from_millis(200) }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::catch::By;
 use super::hook::{Call, HookArgs};
 use super::worker::{self, Ended};
 use super::{capture, catch, nudge};
@@ -14,8 +15,9 @@ use crate::kmsg;
 use crate::limits;
 use crate::marker::{Lock, MarkerFile, Seen};
 
-/// How long the restart may wait, whatever hangs.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the worker is waited for. The restart may wait a second, whatever hangs: that began when our process was made,
+/// before we could look at a clock, and ends after we have looked last. On a busy machine both take their time.
+const PATIENCE: Duration = Duration::from_millis(800);
 
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let now = Now::read();
@@ -46,7 +48,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     });
     match worker {
         // Out of processes, memory or descriptors: all that is left is this one.
-        Err(_) => catch::finish(&taken, file, &args.places, host, false),
+        Err(_) => catch::finish(&taken, file, &args.places, host, By::Hook),
         Ok(worker) => {
             drop(file);
             if worker.wait(now.monotonic + PATIENCE) == Ended::Failed {
