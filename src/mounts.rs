@@ -28,7 +28,7 @@ pub fn may_hang(path: &Path) -> bool {
 fn kind_of<'l>(list: &'l [u8], path: &Path) -> Option<&'l [u8]> {
     let mounts = list.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut words = line.split(|byte| *byte == b' ');
-        let place = unescaped(words.nth(4)?);
+        let place = unescape(words.nth(4)?);
         let kind = words.skip_while(|word| *word != b"-").nth(1)?;
         Some((place, kind))
     });
@@ -37,24 +37,21 @@ fn kind_of<'l>(list: &'l [u8], path: &Path) -> Option<&'l [u8]> {
     above.max_by_key(|(place, _)| place.len()).map(|(_, kind)| kind)
 }
 
-/// A path in which `\040` stands for a space.
-fn unescaped(word: &[u8]) -> Vec<u8> {
-    let mut path = Vec::with_capacity(word.len());
-    let mut rest = word;
-    while let Some((byte, after)) = rest.split_first() {
-        let octal = after.get(..3).filter(|_| *byte == b'\\').and_then(|digits| str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(escaped) => {
-                path.push(escaped);
-                rest = after.get(3..).unwrap_or_default();
+/// Turns `\040` in a mount's name back into the byte that it stands for.
+pub fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        let (byte, after) = match rest {
+            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..] => {
+                ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), after)
             }
-            None => {
-                path.push(*byte);
-                rest = after;
-            }
-        }
+            _ => (*first, after),
+        };
+        bytes.push(byte);
+        rest = after;
     }
-    path
+    bytes
 }
 
 #[cfg(test)]
@@ -84,7 +81,7 @@ mod tests {
     fn what_the_list_does_not_show_may_hang() {
         assert_eq!(kind_of(b"", Path::new("/")), None);
         assert_eq!(kind_of(b"22 1 254:1\n- -\n\n\\", Path::new("/")), None);
-        assert_eq!(unescaped(b"a\\040b\\999\\"), b"a b\\999\\");
+        assert_eq!(unescape(b"a\\040b\\999\\"), b"a b\\999\\");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod capture;
 pub mod catch;
 pub mod check;
 pub mod deliver;
+mod haste;
 pub mod hook;
 pub mod notices;
 mod nudge;

@@ -18,6 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::catch::By;
+use super::haste::no_haste;
 use super::{Places, ourselves};
 use crate::clock::Now;
 use crate::marker::Taken;
@@ -48,11 +49,18 @@ pub enum Ended {
     LeftBehind,
 }
 
-/// The worker's command line.
-pub fn command(verb: &str, places: &Places, taken: &Taken) -> io::Result<Command> {
+/// The worker's command line. It works with the nice value `nice`, whatever ours is.
+pub fn command(verb: &str, places: &Places, taken: &Taken, nice: i32) -> io::Result<Command> {
     let mut command = Command::new(ourselves::program()?);
     // By a hook's name it would be a hook. The environment is the job's, and hostile.
-    command.arg0("lastwords").arg(verb).arg(taken.path()).args(places.flags()).env_clear().process_group(0);
+    command
+        .arg0("lastwords")
+        .arg(verb)
+        .arg(taken.path())
+        .arg(nice.to_string())
+        .args(places.flags())
+        .env_clear()
+        .process_group(0);
     Ok(command)
 }
 
@@ -108,14 +116,16 @@ fn parse(said: &[u8]) -> Option<Duration> {
     if lines.clone().any(|line| line == DONE) { None } else { Some(asked.sum()) }
 }
 
-/// The worker's own arguments: what its verb says of it, the taken marker, and the flags.
-pub fn arguments(args: &[OsString]) -> Option<(By, &OsStr, &[OsString])> {
+/// The worker's own arguments: what its verb says of it, the taken marker, and the flags. It is no longer in its parent's
+/// haste.
+pub fn begin(args: &[OsString]) -> Option<(By, &OsStr, &[OsString])> {
     let by = match args.get(1)?.to_str()? {
         CATCH => By::Worker,
         ADOPT => By::Adopter,
         _ => return None,
     };
-    Some((by, args.get(2)?, args.get(3..)?))
+    no_haste(args.get(3)?.to_str()?.parse().ok()?);
+    Some((by, args.get(2)?, args.get(4..)?))
 }
 
 #[cfg(test)]

@@ -130,6 +130,19 @@ fn where_whoever_collects_dies_of_it_each_time_the_report_comes_without() {
 }
 
 #[test]
+fn what_the_hook_starts_is_as_nice_as_the_job_wants_it() {
+    for nice in ["0", "7"] {
+        let machine = crashed();
+        machine.configure("web", "[[collect.exec]]\nname = 'nice'\ncommand = ['nice']\nwhen = 'now'\n");
+        let mut command = Command::new("nice");
+        command.args(["-n", nice]).args(machine.hook_argv("post-stop")).env_clear();
+        exits_0(command.envs([("UPSTART_JOB", "web"), ("PATH", crate::process::PATH)]));
+        let report = settled(&machine);
+        assert_eq!(report.sections[0].text.trim_end(), nice, "{report:#?}");
+    }
+}
+
+#[test]
 fn a_program_that_the_job_wants_run_before_the_restart_has_its_time() {
     let machine = crashed();
     let began = Instant::now();

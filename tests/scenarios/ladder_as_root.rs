@@ -184,7 +184,7 @@ fn leaves_in_time(machine: &Harness) {
 }
 
 /// How long a hook takes that is not held up for longer than a second, and than a busy machine takes to start a process.
-fn takes(hook: impl FnOnce()) -> Duration {
+fn takes<T>(hook: impl FnOnce() -> T) -> Duration {
     let began = Instant::now();
     hook();
     let took = began.elapsed();
