@@ -39,6 +39,7 @@ pub mod host;
 pub mod kmsg;
 pub mod limits;
 pub mod marker;
+pub mod mounts;
 pub mod names;
 pub mod notice;
 pub mod past;

@@ -15,8 +15,8 @@ fn main() -> ExitCode {
         hook::run(hook, args);
         return ExitCode::SUCCESS;
     }
-    if let Some((adopted, taken, args)) = worker::arguments(&args) {
-        return catch::run(adopted, taken, args);
+    if let Some((by, taken, args)) = worker::begin(&args) {
+        return catch::run(by, taken, args);
     }
     let cli = match Cli::try_parse_from(cli::spelled_out(args)) {
         Ok(cli) => cli,

@@ -2,7 +2,7 @@
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
-//! | `timeout` | how long all mount points together have to answer | `"100ms"` |
+//! | `timeout` | how long all mount points together have to answer | `"200ms"` |
 //!
 //! ```toml
 //! [collect.disk]
@@ -33,6 +33,7 @@ use serde_json::{Value, json};
 use super::{Body, Collector};
 use crate::bytes::{Bytes, percent};
 use crate::host::Host;
+use crate::mounts;
 use crate::report::Stop;
 
 /// The most mount points that are asked.
@@ -57,7 +58,7 @@ pub struct Disk {
 
 impl Default for Disk {
     fn default() -> Self {
-        Self { timeout: Duration::from_millis(100) }
+        Self { timeout: Duration::from_millis(200) }
     }
 }
 
@@ -257,21 +258,8 @@ fn parse_mount(line: &str) -> Option<Mount> {
     })
 }
 
-/// Turns `\040` back into the byte it stands for.
 fn unescape(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let (byte, after) = match rest {
-            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..] => {
-                ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), after)
-            }
-            _ => (*first, after),
-        };
-        bytes.push(byte);
-        rest = after;
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&mounts::unescape(text.as_bytes())).into_owned()
 }
 
 #[cfg(test)]

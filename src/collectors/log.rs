@@ -35,6 +35,7 @@ use serde_json::json;
 use super::runner::MAX_TEXT;
 use super::{Body, Collector};
 use crate::host::{Host, open_regular};
+use crate::mounts;
 use crate::report::{Stop, Timestamp};
 
 /// How long ago a log may have been rotated where the start of the service is unknown.
@@ -101,6 +102,14 @@ impl Collector for Log {
             None if self.path.contains('{') => "log".to_owned(),
             None => format!("log {}", self.path),
         }
+    }
+
+    fn comes_first(&self) -> bool {
+        true
+    }
+
+    fn may_hang(&self, stop: &Stop, host: &Host) -> bool {
+        mounts::may_hang(&host.configured(Path::new(&self.path_of(stop))))
     }
 
     fn collect(&self, stop: &Stop, host: &Host) -> Result<Body> {

@@ -37,6 +37,16 @@ pub trait Collector: Send {
         Duration::ZERO
     }
 
+    /// Whether it is among the first to be gathered, wherever its section stands: what matters most, or vanishes first.
+    fn comes_first(&self) -> bool {
+        false
+    }
+
+    /// Whether it may wait for ever, in a way that no signal ends; told without asking what may hang.
+    fn may_hang(&self, _stop: &Stop, _host: &Host) -> bool {
+        false
+    }
+
     /// Gathers it. It may fail, panic and take its time: the runner bounds it.
     fn collect(&self, stop: &Stop, host: &Host) -> Result<Body>;
 }

@@ -47,6 +47,10 @@ impl Collector for Processes {
         "processes".to_owned()
     }
 
+    fn comes_first(&self) -> bool {
+        true
+    }
+
     fn collect(&self, _stop: &Stop, host: &Host) -> Result<Body> {
         let mut processes = read_processes(host).context("cannot list /proc: is it mounted?")?;
         let total = processes.len();

@@ -23,6 +23,7 @@ use serde_json::json;
 
 use super::{Body, Collector};
 use crate::host::Host;
+use crate::mounts;
 use crate::report::{Changed, Section, Stop, Timestamp};
 
 const NAME: &str = "program";
@@ -37,6 +38,10 @@ pub struct Program {
 impl Collector for Program {
     fn name(&self) -> String {
         NAME.to_owned()
+    }
+
+    fn may_hang(&self, _stop: &Stop, host: &Host) -> bool {
+        mounts::may_hang(&host.configured(Path::new(&self.path)))
     }
 
     fn collect(&self, stop: &Stop, host: &Host) -> Result<Body> {

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Runs the collectors and waits for them, `budget` at the most; a section each, in their order.
 ///
-/// A thread runs them one after the other, and as soon as one takes long, another thread goes on with the next. On a
+/// A thread runs them one after the other, those that come first before the others, and as soon as one takes long, another thread goes on with the next. On a
 /// busy machine that brings them home as soon as a thread for each would, or sooner. What is not finished in time is
 /// left behind in its thread. A thread that waits in the kernel for what no signal can end (a FUSE daemon that hangs
 /// with our request in its hands) also keeps the *process* from ending: who must end in time ends another process.
@@ -36,11 +36,9 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub fn run(collectors: Vec<Box<dyn Collector>>, stop: &Stop, host: &Host, budget: Duration) -> Vec<Section> {
     let started = Instant::now();
     let mut sections: Vec<Section> = collectors.iter().map(|collector| timed_out(collector.name(), budget)).collect();
-    let work = Arc::new(Work {
-        queue: Mutex::new(collectors.into_iter().enumerate().collect()),
-        stop: stop.clone(),
-        host: host.clone(),
-    });
+    let mut queue: Vec<_> = collectors.into_iter().enumerate().collect();
+    queue.sort_by_key(|(_, collector)| !collector.comes_first());
+    let work = Arc::new(Work { queue: Mutex::new(queue.into()), stop: stop.clone(), host: host.clone() });
     let (done, results) = channel();
     let start_a_thread = || {
         let (work, done) = (Arc::clone(&work), done.clone());
@@ -112,6 +110,17 @@ fn section(collector: &dyn Collector, stop: &Stop, host: &Host) -> Section {
 fn is_denied(why: &anyhow::Error) -> bool {
     let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
     why.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(denied))
+}
+
+/// The section of a collector that is not run.
+pub fn not_run(collector: &dyn Collector, why: &str) -> Section {
+    Section {
+        collector: collector.name(),
+        status: Status::Failed,
+        text: format!("not looked at: {why}"),
+        data: Value::Null,
+        millis: 0,
+    }
 }
 
 fn timed_out(collector: String, budget: Duration) -> Section {

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::geteuid;
+use rustix::process::{geteuid, getpriority_process};
 
 use super::hook::Call;
 use super::worker::{self, Ended, Worker};
@@ -62,7 +62,7 @@ fn adopt(taken: &Taken, uid: u32, places: &Places) -> Option<Worker> {
     thread::sleep(YOUTH.saturating_sub(age));
     let Ok(Lock::Held(file)) = taken.lock() else { return None };
     let owner = file.metadata().ok().filter(|found| found.uid() == uid)?;
-    let mut command = worker::command(worker::ADOPT, places, taken).ok()?;
+    let mut command = worker::command(worker::ADOPT, places, taken, getpriority_process(None).unwrap_or(0)).ok()?;
     if uid != rustix::process::geteuid().as_raw() {
         // What this user's hook could not have done, nothing in its marker makes us do.
         command.uid(uid).gid(owner.gid());

@@ -4,6 +4,9 @@
 //! The hook's worker does this; or the hook itself, where no process can be had; or, where both were killed, a worker of
 //! the deliverer that found the taken marker. Killed at any point, it is begun anew by the next of them, under the same
 //! report's id, so that there is one report.
+//!
+//! Who collects may die of that, each time. So each try of the deliverer's is counted first, in the taken marker's name,
+//! and after a few a report without collectors is better than none.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -24,35 +27,65 @@ use crate::config::{self, Loaded};
 use crate::host::Host;
 use crate::kmsg::{self, Record};
 use crate::marker::{Marker, MarkerFile, Seen, Taken};
+use crate::mounts;
 use crate::notice;
 use crate::report::{Exit, Level, Report, Supervisor, Verdict};
 use crate::spool::Memory;
 use crate::supervisor::{Account, upstart};
 use crate::verdict::{Case, Judgement, judge};
 
-/// How long the collectors may take together: the restart waits for them.
-const BUDGET: Duration = Duration::from_millis(200);
+/// Who deals with a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The hook's worker.
+    Worker,
+    /// A worker of the deliverer's, later.
+    Adopter,
+    /// The hook itself, for want of a process: it has nobody that it could leave behind, so it touches nothing that may
+    /// hang.
+    Hook,
+}
+
+/// How long after the service's end the collectors may be at it: the restart waits for them, and for the commit that comes
+/// after them. All of them together take a tenth of that on a machine that is not busy.
+const BUDGET: Duration = Duration::from_millis(500);
+/// What they have even where the worker itself came late. Where that is too long, the hook has left.
+const LEAST_BUDGET: Duration = Duration::from_millis(250);
+
+/// After so many tries of the deliverer's that ended in the worker's death, nothing is collected.
+const TRIES: u8 = 3;
 
 /// So many crashes in 10 minutes get all that is collected; of those after them the log is kept, which is small.
 const WHOLE: usize = 5;
 
 /// The worker's own `main`.
-pub fn run(adopted: bool, taken: &OsStr, args: &[OsString]) -> ExitCode {
+pub fn run(by: By, taken: &OsStr, args: &[OsString]) -> ExitCode {
     let (args, _) = HookArgs::parse(args);
     let host = args.places.host();
     let done = guarded("post-stop", &host, || {
         let taken = Taken::at(Path::new(taken)).context("this is no taken marker")?;
         let file = std::io::stdin().as_fd().try_clone_to_owned().map(File::from).ok();
-        finish(&taken, file, &args.places, &host, adopted)
+        if by != By::Adopter {
+            return finish(&taken, file, &args.places, &host, by);
+        }
+        let tried = taken.count_try();
+        // Who fails and can say so has not died.
+        finish(&tried, file, &args.places, &host, by).inspect_err(|_| tried.become_again(&taken))
     });
-    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if !done {
+        return ExitCode::FAILURE;
+    }
+    worker::say_done();
+    ExitCode::SUCCESS
 }
 
 /// Deals with a taken marker whose lock we have.
 ///
 /// # Errors
 /// Where there should be a report and there is none. The taken marker stays, and will be found.
-pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, adopted: bool) -> Result<()> {
+pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, by: By) -> Result<()> {
+    let adopted = by == By::Adopter;
+    let hangs = |dir: &Path| by == By::Hook && mounts::may_hang(dir);
     let memory = places.memory();
     if memory.holds(&taken.id) {
         // Who was at it before us got as far as this.
@@ -73,7 +106,12 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
         );
     }
 
-    let loaded = config::load(&places.config, &call.job);
+    let loaded = if hangs(&places.config) {
+        notes.push(format!("config: {} is not read: {NOBODY_WAITS}", places.config.display()));
+        Loaded::default()
+    } else {
+        config::load(&places.config, &call.job)
+    };
     let life = kernel_log.as_ref().ok().map(|log| of_this_life(&log.records, &marker, now, adopted));
     let said = life.as_deref().map(kernel::messages).unwrap_or_default();
     let mut judgement = judge_stop(&call, &marker, life.as_deref(), &said, &loaded, host, now);
@@ -95,20 +133,42 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, a
     if is_loop {
         notes.push(format!("it has crashed more than {WHOLE} times in 10 minutes: of this crash only the log is kept"));
     }
-    let quick = collectors.into_iter().filter(|it| !it.runs_later());
-    let quick: Vec<_> = quick.filter(|it| !is_loop || it.name().starts_with("log")).collect();
+    let is_deadly = taken.tries > TRIES;
+    if is_deadly {
+        notes.push(format!("nothing is collected: whoever did so died, {TRIES} times after the hook's own try"));
+    }
+    let quick = collectors.into_iter().filter(|it| !it.runs_later() && !is_deadly);
+    let quick = quick.filter(|it| !is_loop || it.name().starts_with("log"));
+    let (left_out, quick): (Vec<_>, Vec<_>) = quick.partition(|it| by == By::Hook && it.may_hang(&stop, host));
     // A program that the job wants run before the restart has the time that the job gives it.
     let patience = quick.iter().map(|it| it.patience()).sum::<Duration>();
     if !patience.is_zero() {
         worker::ask_for(patience);
     }
-    let sections = runner::run(quick, &stop, host, BUDGET + patience);
+    let budget = BUDGET.saturating_sub(Now::read().monotonic.saturating_sub(taken.monotonic)).max(LEAST_BUDGET);
+    let mut sections = runner::run(quick, &stop, host, budget + patience);
+    sections.extend(left_out.iter().map(|it| runner::not_run(it.as_ref(), NOBODY_WAITS)));
     let mut report = capture::report(stop, judgement, sections, &said, &loaded, host, now);
     report.id = taken.id.clone();
     report.notes.extend(notes);
     loaded.redactor.report(&mut report);
+    if hangs(&places.config) || hangs(&places.spool) {
+        return keep_in_memory(report, taken, &memory, host);
+    }
     // Who adopts it is the deliverer itself, and looks at the spool after that.
     commit(report, taken, &memory, places, host, !adopted && places.inbox_of().is_none())
+}
+
+/// Why the hook itself leaves something out.
+const NOBODY_WAITS: &str = "it may never answer, and no process could be had that would have waited for it";
+
+/// Leaves the rest to the deliverer: it knows what the config calls secret, and can wait for a disk.
+fn keep_in_memory(mut report: Report, taken: &Taken, memory: &Memory, host: &Host) -> Result<()> {
+    report.level = Level::Memory;
+    let (service, id) = (report.stop.service(), report.id.clone());
+    memory.put(&report).with_context(|| format!("the stop of {service} is left to the deliverer"))?;
+    notice::say(host, &format!("{service} {}: its report {id} is kept in memory: {NOBODY_WAITS}", report.verdict));
+    Ok(taken.settle()?)
 }
 
 /// The marker of the service that has ended; `None` where lastwords had not been told, in this boot, that it ran.

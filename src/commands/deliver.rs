@@ -38,6 +38,11 @@ const TICK: Duration = Duration::from_secs(2);
 /// How many sinks may hang at once before `--watch` no longer looks.
 const MOST_LOOKS: usize = 16;
 
+/// The lock of the sink of this key: no other lock's name begins so, whatever sinks are called.
+fn sink_lock(key: &str) -> String {
+    format!("to-{key}")
+}
+
 /// Locks that are no sink's.
 const WAITING: &str = "\0\0waiting";
 const LOOKING: &str = "\0\0looking";

@@ -7,6 +7,7 @@ pub mod catch;
 pub mod check;
 pub mod deliver;
 pub mod explain;
+mod haste;
 pub mod hook;
 pub mod notices;
 mod nudge;

@@ -1,8 +1,13 @@
-//! This program, to be started again.
+//! This program: to be started again, and since when it runs.
 
 use std::env;
+use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::param::clock_ticks_per_second;
+use rustix::time::{ClockId, clock_gettime};
 
 /// This program's file. Without `/proc` it is what we were called by, where that is a whole path.
 pub fn program() -> io::Result<PathBuf> {
@@ -10,4 +15,42 @@ pub fn program() -> io::Result<PathBuf> {
         let called = env::args_os().next().map(PathBuf::from).filter(|path| path.is_absolute());
         called.ok_or(why)
     })
+}
+
+/// How long ago this process was made, to a hundredth of a second; nothing where that is not known. It may have been
+/// another program's then.
+pub fn age() -> Duration {
+    let since_boot = clock_gettime(ClockId::Boottime);
+    let part = |number: i64| u64::try_from(number).unwrap_or_default();
+    let since_boot = Duration::from_secs(part(since_boot.tv_sec)) + Duration::from_nanos(part(since_boot.tv_nsec));
+    // Not of the machine that is looked at, but of this process.
+    let stat = fs::read("/proc/self/stat").unwrap_or_default();
+    let made = made(&stat).and_then(|ticks| ticks.checked_mul(1000)?.checked_div(clock_ticks_per_second()));
+    made.map_or(Duration::ZERO, |millis| since_boot.saturating_sub(Duration::from_millis(millis)))
+}
+
+/// When a process was made, in ticks since the boot; see `proc_pid_stat(5)`.
+fn made(stat: &[u8]) -> Option<u64> {
+    // The name, in brackets, may hold anything.
+    let after_name = stat.rsplit(|byte| *byte == b')').next()?;
+    str::from_utf8(after_name).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_a_process_was_made_is_found_behind_whatever_name() {
+        let stat = b"42 (a) 1 2 (b) R 1 1 1 0 -1 4194560 98 0 0 0 0 0 0 0 20 0 1 0 1362112 3 4";
+        assert_eq!(made(stat), Some(1_362_112));
+        assert_eq!(made(b""), None);
+        assert_eq!(made(b"42 (a) R 1"), None);
+    }
+
+    #[test]
+    fn this_process_is_not_as_old_as_the_machine() {
+        let age = age();
+        assert!(age > Duration::ZERO && age < Duration::from_hours(1), "{age:?}");
+    }
 }

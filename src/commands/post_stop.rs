@@ -5,20 +5,27 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::catch::By;
+use super::haste::Haste;
 use super::hook::{Call, HookArgs};
 use super::worker::{self, Ended};
-use super::{capture, catch, nudge};
+use super::{capture, catch, nudge, ourselves};
 use crate::clock::Now;
 use crate::host::Host;
 use crate::kmsg;
 use crate::limits;
 use crate::marker::{Lock, MarkerFile, Seen};
 
-/// How long the restart may wait, whatever hangs.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// When the worker is no longer waited for, after our process was made. The restart may wait a second, whatever hangs, and
+/// that is not over when we have looked at the clock last: on a busy machine it takes its time to end a process.
+const PATIENCE: Duration = Duration::from_millis(800);
+/// As much of that may have gone by when this program begins. What is more, another program of this process has had: a
+/// script that the job runs after its end may end with `exec lastwords post-stop`.
+const LATE: Duration = Duration::from_millis(500);
 
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let now = Now::read();
+    let until = now.monotonic + PATIENCE - ourselves::age().min(LATE);
     let call = Call::read(args)?;
     let marker = call.marker(&args.places);
     // Before anything else: whatever becomes of this process, the deliverer finds the record.
@@ -30,6 +37,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         may_write?;
         return pass_over(&marker, host);
     };
+    let haste = Haste::begin();
     let file = match taken.lock() {
         Ok(Lock::Held(file)) => Some(file),
         // We were so slow that a deliverer took us for dead.
@@ -40,16 +48,20 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         // It is not what a pre-start made; that must not hide a crash.
         Err(_) => None,
     };
-    let worker = worker::command(worker::CATCH, &args.places, &taken).and_then(|mut command| {
+    let worker = worker::command(worker::CATCH, &args.places, &taken, haste.usual).and_then(|mut command| {
         command.envs(call.announcement());
         worker::start(command, file.as_ref().map(std::fs::File::try_clone).transpose()?)
     });
     match worker {
         // Out of processes, memory or descriptors: all that is left is this one.
-        Err(_) => catch::finish(&taken, file, &args.places, host, false),
+        Err(_) => {
+            drop(haste);
+            catch::finish(&taken, file, &args.places, host, By::Hook)
+        }
         Ok(worker) => {
             drop(file);
-            if worker.wait(now.monotonic + PATIENCE) == Ended::Failed {
+            if worker.wait(until) == Ended::Failed {
+                drop(haste);
                 nudge::deliver(&args.places);
             }
             Ok(())

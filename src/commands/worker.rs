@@ -4,7 +4,8 @@
 //! has this done by another process, waits for it a second at the most, and leaves it behind. What the worker deals with,
 //! the taken marker, it has on its stdin, with the lock on it: both are its own for as long as it lives.
 //!
-//! On its stdout it can ask the hook to wait longer, where the job's config has a program run before the restart.
+//! On its stdout it can ask the hook to wait longer, where the job's config has a program run before the restart; and it
+//! says when it is done: a collector that hangs may keep its process from ending.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -16,6 +17,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::catch::By;
+use super::haste::no_haste;
 use super::{Places, ourselves};
 use crate::clock::Now;
 use crate::marker::Taken;
@@ -24,6 +27,8 @@ use crate::marker::Taken;
 pub const CATCH: &str = "catch";
 /// The same, when the hook is gone and a deliverer has found what it left.
 pub const ADOPT: &str = "adopt";
+/// What a worker says that is done.
+const DONE: &str = "done";
 /// Upstart's announcement of a stop: all that the worker gets of the job's environment.
 pub const ANNOUNCEMENT: &str = "UPSTART_STOP_EVENTS";
 
@@ -44,11 +49,18 @@ pub enum Ended {
     LeftBehind,
 }
 
-/// The worker's command line.
-pub fn command(verb: &str, places: &Places, taken: &Taken) -> io::Result<Command> {
+/// The worker's command line. It works with the nice value `nice`, whatever ours is.
+pub fn command(verb: &str, places: &Places, taken: &Taken, nice: i32) -> io::Result<Command> {
     let mut command = Command::new(ourselves::program()?);
     // By a hook's name it would be a hook. The environment is the job's, and hostile.
-    command.arg0("lastwords").arg(verb).arg(taken.path()).args(places.flags()).env_clear().process_group(0);
+    command
+        .arg0("lastwords")
+        .arg(verb)
+        .arg(taken.path())
+        .arg(nice.to_string())
+        .args(places.flags())
+        .env_clear()
+        .process_group(0);
     Ok(command)
 }
 
@@ -64,7 +76,7 @@ pub fn start(mut command: Command, file: Option<File>) -> io::Result<Worker> {
 impl Worker {
     /// Waits for its end, but only until this moment since the boot, or as much longer as it asks for.
     pub fn wait(mut self, mut until: Duration) -> Ended {
-        let mut asked = [0; 32];
+        let mut said = [0; 64];
         loop {
             let left = until.saturating_sub(Now::read().monotonic);
             let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
@@ -74,9 +86,12 @@ impl Worker {
                 Err(_) => return Ended::Failed,
                 Ok(_) => {}
             }
-            match self.said.read(&mut asked) {
+            match self.said.read(&mut said) {
                 Ok(0) | Err(_) => break,
-                Ok(length) => until = until.saturating_add(parse(asked.get(..length).unwrap_or_default())),
+                Ok(length) => match parse(said.get(..length).unwrap_or_default()) {
+                    None => return Ended::Done,
+                    Some(longer) => until = until.saturating_add(longer),
+                },
             }
         }
         // It has let go of its end of the pipe, so it has ended.
@@ -89,17 +104,38 @@ pub fn ask_for(longer: Duration) {
     let _ = io::stdout().write_all(format!("{}\n", longer.as_millis()).as_bytes());
 }
 
-fn parse(asked: &[u8]) -> Duration {
-    let millis = str::from_utf8(asked).ok().and_then(|text| text.trim_end().parse().ok());
-    Duration::from_millis(millis.unwrap_or_default())
+/// Tells whoever waits for us that there is nothing more to wait for.
+pub fn say_done() {
+    let _ = io::stdout().write_all(format!("{DONE}\n").as_bytes());
 }
 
-/// The worker's own arguments: its verb, the taken marker, and the flags.
-pub fn arguments(args: &[OsString]) -> Option<(bool, &OsStr, &[OsString])> {
-    let adopted = match args.get(1)?.to_str()? {
-        CATCH => false,
-        ADOPT => true,
+/// How much longer the worker asks for; `None` where it is done.
+fn parse(said: &[u8]) -> Option<Duration> {
+    let lines = str::from_utf8(said).unwrap_or_default().lines();
+    let asked = lines.clone().filter_map(|line| line.parse().ok()).map(Duration::from_millis);
+    if lines.clone().any(|line| line == DONE) { None } else { Some(asked.sum()) }
+}
+
+/// The worker's own arguments: what its verb says of it, the taken marker, and the flags. It is no longer in its parent's
+/// haste.
+pub fn begin(args: &[OsString]) -> Option<(By, &OsStr, &[OsString])> {
+    let by = match args.get(1)?.to_str()? {
+        CATCH => By::Worker,
+        ADOPT => By::Adopter,
         _ => return None,
     };
-    Some((adopted, args.get(2)?, args.get(3..)?))
+    no_haste(args.get(3)?.to_str()?.parse().ok()?);
+    Some((by, args.get(2)?, args.get(4..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_asks_for_more_time_and_says_when_it_is_done() {
+        assert_eq!(parse(b"1500\n"), Some(Duration::from_millis(1500)));
+        assert_eq!(parse(b"1500\ndone\n"), None);
+        assert_eq!(parse(b"lastwords: what it complains of\n"), Some(Duration::ZERO));
+    }
 }

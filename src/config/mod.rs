@@ -116,7 +116,7 @@ impl JobFile {
     }
 }
 
-/// The config of one job, whatever state its files are in.
+/// The config of one job, whatever state its files are in; by default that of one that nobody configured.
 pub struct Loaded {
     /// The machine's sinks.
     pub sinks: Sinks,
@@ -125,6 +125,13 @@ pub struct Loaded {
     pub redactor: Redactor,
     /// What is wrong with the files; it belongs into the report.
     pub problems: Vec<Problem>,
+}
+
+impl Default for Loaded {
+    fn default() -> Self {
+        let job = JobFile::default().or(JobFile::default());
+        Self { sinks: Sinks::default(), job, redactor: Redactor::default(), problems: Vec::new() }
+    }
 }
 
 /// Reads the config of one job.

@@ -7,7 +7,8 @@
 //! ```
 //! ID is the id that the report of this stop will have, whoever writes it: so there is one at the most. MILLIS is the
 //! moment, in hexadecimal milliseconds since the boot. FLAGS are `u`, Upstart called; `a`, it had announced the stop
-//! itself; `m`, its post-stop never came, and the next pre-start took the marker.
+//! itself; `m`, its post-stop never came, and the next pre-start took the marker; a digit, so many workers of the
+//! deliverer's have tried to deal with it.
 //!
 //! Whoever deals with it holds a lock on the file, which ends with the process.
 
@@ -24,7 +25,9 @@ use crate::report::{ReportId, Supervisor, Timestamp};
 
 const TAKEN: &str = "~taken-";
 /// The largest MILLIS: with the longest names the whole is 255 bytes long.
-const MAX_MILLIS: u64 = 0xfff_ffff_ffff;
+const MAX_MILLIS: u64 = 0xff_ffff_ffff;
+/// The largest number of tries that is told from one less.
+const MAX_TRIES: u8 = 9;
 
 /// What the hook that takes a marker knows and the marker does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub struct Taken {
     /// When, since the boot.
     pub monotonic: Duration,
     pub circumstances: Circumstances,
+    /// How many workers of the deliverer's have begun to deal with it, up to 9.
+    pub tries: u8,
 }
 
 /// Whether a taken marker can be dealt with now.
@@ -70,6 +75,7 @@ impl Taken {
             id,
             monotonic: Duration::from_millis(moment),
             circumstances,
+            tries: 0,
         }
     }
 
@@ -89,7 +95,24 @@ impl Taken {
                 announced: has('a'),
                 missed: has('m'),
             },
+            tries: tries_in(flags),
         })
+    }
+
+    /// Counts a try, before it can come to anything. It is counted by a rename, which takes no room. Where not even that
+    /// can be done, it is not counted.
+    #[must_use]
+    pub fn count_try(&self) -> Self {
+        let counted = (self.tries + 1).min(MAX_TRIES);
+        let name = self.path.to_str().unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit());
+        let tried = Self { path: format!("{name}{counted}").into(), tries: counted, ..self.clone() };
+        if fs::rename(&self.path, &tried.path).is_ok() { tried } else { self.clone() }
+    }
+
+    /// Takes the count back.
+    pub fn become_again(&self, before: &Self) {
+        // Where that fails it counts as one try more.
+        let _ = fs::rename(&self.path, &before.path);
     }
 
     pub fn path(&self) -> &Path {
@@ -151,6 +174,10 @@ impl Taken {
     }
 }
 
+fn tries_in(flags: &str) -> u8 {
+    flags.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0).min(MAX_TRIES)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,8 +210,30 @@ mod tests {
         let end_of_time = Now { monotonic: Duration::MAX, ..now(1) };
         let id = ReportId::new(end_of_time.wall, 7);
         let taken = Taken::new(Path::new("/run"), &names::encode("x".repeat(999)), id, end_of_time, circumstances);
-        assert_eq!(taken.path().file_name().map(std::ffi::OsStr::len), Some(255));
+        // And a digit.
+        assert_eq!(taken.path().file_name().map(std::ffi::OsStr::len), Some(254));
         assert_eq!(Taken::at(taken.path()), Some(taken));
+    }
+
+    #[test]
+    fn tries_are_counted_in_the_name_and_can_be_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        for circumstances in [Circumstances::default(), Circumstances { missed: true, ..Circumstances::default() }] {
+            let id = ReportId::new(now(1).wall, 7);
+            let mut taken = Taken::new(dir.path(), "web", id, now(1), circumstances);
+            fs::write(taken.path(), "").unwrap();
+            for tries in 1..12 {
+                let tried = taken.count_try();
+                assert_eq!((tried.tries, tried.circumstances), (tries.min(9), circumstances));
+                assert_eq!(Taken::at(tried.path()), Some(tried.clone()));
+                assert!(tried.path().exists() && (tries > 9 || !taken.path().exists()));
+                tried.become_again(&taken);
+                assert!(taken.path().exists());
+                taken = taken.count_try();
+            }
+            taken.settle().unwrap();
+            assert_eq!(taken.count_try(), taken, "what is gone cannot be counted");
+        }
     }
 
     #[test]

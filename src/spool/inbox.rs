@@ -96,8 +96,9 @@ impl Spool {
                 Ok(mut report) => {
                     if !is_ours {
                         disown(&mut report, uid);
-                        (how.redact)(&mut report);
                     }
+                    // Who made it may not have known what the config calls secret.
+                    (how.redact)(&mut report);
                     report.notes.extend(report.level.note());
                     if self.find(&report.id).is_none() {
                         if !is_ours {

@@ -107,6 +107,42 @@ fn a_stop_whose_hook_and_worker_are_killed_is_reported_by_the_next_deliverer() {
 }
 
 #[test]
+fn where_whoever_collects_dies_of_it_each_time_the_report_comes_without() {
+    let machine = crashed();
+    let deaths = machine.path("deaths").display().to_string();
+    let script = format!("echo >>{deaths}; kill -9 $PPID");
+    let kills = format!("command = ['/bin/sh', '-c', '{script}']\nwhen = 'now'\n");
+    machine.configure("web", &format!("[collect.memory]\n[[collect.exec]]\nname = 'kills'\n{kills}"));
+    exits_0(&mut hook(&machine, "post-stop"));
+    wait_for("the deliverer's end", || machine.pids_of("deliver").is_empty());
+    // The hook's worker is dead, and the deliverer that was woken for that may have tried, too.
+    let tries = || fs::read_to_string(&deaths).unwrap().lines().count();
+    assert!((1..=2).contains(&tries()), "{}", tries());
+    while machine.reports().is_empty() {
+        assert!(taken(&machine) == 1 && tries() <= 4, "{}", tries());
+        deliver(&machine);
+    }
+    assert_eq!(tries(), 4, "the hook's, and three more");
+    let report = settled(&machine);
+    assert_segv(&report);
+    assert!(report.sections.is_empty() && report.level == Level::Durable, "{report:#?}");
+    assert!(report.notes.iter().any(|note| note.contains("nothing is collected")), "{report:#?}");
+}
+
+#[test]
+fn what_the_hook_starts_is_as_nice_as_the_job_wants_it() {
+    for nice in ["0", "7"] {
+        let machine = crashed();
+        machine.configure("web", "[[collect.exec]]\nname = 'nice'\ncommand = ['nice']\nwhen = 'now'\n");
+        let mut command = Command::new("nice");
+        command.args(["-n", nice]).args(machine.hook_argv("post-stop")).env_clear();
+        exits_0(command.envs([("UPSTART_JOB", "web"), ("PATH", crate::process::PATH)]));
+        let report = settled(&machine);
+        assert_eq!(report.sections[0].text.trim_end(), nice, "{report:#?}");
+    }
+}
+
+#[test]
 fn a_program_that_the_job_wants_run_before_the_restart_has_its_time() {
     let machine = crashed();
     let began = Instant::now();

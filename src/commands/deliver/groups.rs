@@ -12,8 +12,8 @@ use anyhow::{Context, Result};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
-use super::Deliverer;
 use super::waiting::{self, Item, Pass, group};
+use super::{Deliverer, sink_lock};
 use crate::flood::{Crash, Message, Thread};
 use crate::marker::MarkerFile;
 use crate::render;
@@ -109,7 +109,7 @@ impl Group<'_, '_> {
         }
         let spool = &self.deliverer.spool;
         let lock = spool
-            .lock(self.sink, self.deliverer.now().monotonic)
+            .lock(&sink_lock(self.sink), self.deliverer.now().monotonic)
             .with_context(|| format!("cannot lock the sink {}", self.sink_name()))?;
         let Some(lock) = lock else { return Ok(Advance::default()) };
         // Another deliverer may have been at it before we had the lock.

@@ -9,8 +9,8 @@ use std::thread;
 
 use anyhow::{Context, Result};
 
-use super::Deliverer;
 use super::waiting::{self, Item, Pass};
+use super::{Deliverer, sink_lock};
 use crate::collectors::runner;
 use crate::commands::{attempt, capture};
 use crate::config::{Loaded, Route};
@@ -99,7 +99,9 @@ fn enrich(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> io::Result<boo
 
 fn send_queue(deliverer: &Deliverer, key: &str, queue: &[(&Item, &dyn Sink)]) -> Result<usize> {
     let spool = &deliverer.spool;
-    let lock = spool.lock(key, deliverer.now().monotonic).with_context(|| format!("cannot lock the sink {key}"))?;
+    let lock = spool
+        .lock(&sink_lock(key), deliverer.now().monotonic)
+        .with_context(|| format!("cannot lock the sink {key}"))?;
     let Some(lock) = lock else { return Ok(0) };
     let mut tries = 0;
     for (item, sink) in queue {

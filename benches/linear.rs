@@ -1,0 +1,188 @@
+//! Does the time that hostile text takes grow with its length alone?
+//!
+//! ```text
+//! cargo bench --bench linear [PART OF A NAME]
+//! ```
+//! Each text is made to be read again and again by whoever can be led to that. It is measured at 1, 2, 4 and 8 times a
+//! length; only the ratios count, so that it does not matter how fast or how busy the machine is. In proportion, 8 times
+//! the length takes 8 times as long; with the square of the length, 64 times. Ends with 1 where something is clearly
+//! worse than in proportion, each time that it is measured.
+
+use std::env::args_os;
+use std::hint::black_box;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use lastwords::redact::redact;
+use rustix::time::{ClockId, clock_gettime};
+
+/// The shortest text, in bytes. The longest is as long as what a hook reads of all logs together.
+const SHORTEST: usize = 16 * 1024;
+const TIMES: [usize; 4] = [1, 2, 4, 8];
+/// How often each length is measured; the quickest counts.
+const ROUNDS: usize = 5;
+/// 8 times the length may take so many times as long: between 8 and 64, in the middle as ratios go.
+const MOST: f64 = 22.6;
+/// What is worse is measured again, so often.
+const TRIES: usize = 3;
+
+/// What is measured: something done to a text.
+struct Subject {
+    name: &'static str,
+    work: fn(&str),
+    texts: &'static [Text],
+}
+
+/// A text of any length: how it begins, and what then comes again and again.
+type Text = (&'static str, &'static str);
+
+const SUBJECTS: &[Subject] = &[Subject {
+    name: "redact",
+    work: |text| drop(black_box(redact(text))),
+    texts: &[
+        // Names, and values of all kinds that begin and do not end
+        ("", "password="),
+        ("", "password='"),
+        ("", "password=\"\\"),
+        ("", "password=x,"),
+        ("", "password=["),
+        ("", "password=a'"),
+        ("", "password=a,b"),
+        ("", "password=(\""),
+        ("password=", "x"),
+        ("password=", "x,"),
+        ("password=", "\\\""),
+        ("password=[", "'a',"),
+        ("password='", "\\"),
+        ("", "secret value "),
+        ("", "token:|\n "),
+        ("token: |\n", " x\n"),
+        ("", "token\"\n\n"),
+        ("", "token,  "),
+        ("", "token\u{1b}[0m"),
+        ("token", "\u{1b}[0m"),
+        ("token", " "),
+        ("token=", " "),
+        ("", "--token"),
+        ("", "unexpected  "),
+        ("", "<password>"),
+        ("", "api-"),
+        ("", "a:"),
+        ("", "A_KEY"),
+        // Headers
+        ("", "authorization: digest "),
+        ("authorization: digest ", "x=\"y\", "),
+        ("", "authorization: "),
+        ("", "cookie: a="),
+        ("", "cookie: \""),
+        ("cookie: a=", "b\", "),
+        ("", "bearer "),
+        ("bearer ", "x"),
+        // URLs
+        ("", "://a:"),
+        ("", "://a:b"),
+        ("://", "a"),
+        ("://a:", "b"),
+        ("", "https://aaaaaaaaaaaaaaaa"),
+        ("", "a:b@tcp"),
+        ("a:", "b"),
+        ("", "?key="),
+        // Programs
+        ("", "mysql "),
+        ("", "mysql -"),
+        ("curl ", "-x "),
+        ("", "curl -u"),
+        ("", "redis-cli -a"),
+        ("", "sshpass -p"),
+        // Tokens
+        ("", "sk-"),
+        ("", "eyJaaaaaaaa."),
+        ("eyJ", "a"),
+        ("", "$5$"),
+        ("", "0123456789:AA"),
+        ("", "AKIA"),
+        // Keys
+        ("", "-----BEGIN PRIVATE KEY-----"),
+        ("", "-----END PRIVATE KEY-----"),
+        ("", "-----BEGIN PRIVATE KEY-----\nMIIEvQ==\n"),
+        ("", "MIIEvQ==\n-----END PRIVATE KEY-----\n"),
+        ("-----BEGIN PRIVATE KEY-----\n", "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC7VJTUt9Us8cKj\n"),
+        ("", "-----"),
+        // What was cut, and nothing at all
+        ("", "[[cut] "),
+        ("", "[cut] \n"),
+        ("", "\\"),
+        ("", "\""),
+        ("", "\u{1b}[0m"),
+        ("", "\n"),
+        ("", "x"),
+    ],
+}];
+
+fn main() -> ExitCode {
+    // Cargo adds `--bench`.
+    let wanted = args_os().skip(1).filter_map(|arg| arg.into_string().ok()).find(|arg| !arg.starts_with('-'));
+    let wanted = wanted.unwrap_or_default();
+    let mut out = io::stdout().lock();
+    let mut worse = 0;
+    let _ = writeln!(out, "{:>9} {:>6} {:>6} {:>6}", "1x, ms", "2x", "4x", "8x");
+    for subject in SUBJECTS.iter().filter(|subject| subject.name.contains(&wanted)) {
+        // What it sets up once is not the text's doing.
+        (subject.work)("");
+        for text in subject.texts {
+            let (times, in_proportion) = judge(subject.work, text);
+            let ratios: Vec<String> = times.iter().skip(1).map(|time| format!("{:6.1}", time / times[0])).collect();
+            let judgement = if in_proportion { "" } else { "  WORSE THAN IN PROPORTION" };
+            let line = format!("{:9.3} {}  {} {text:?}{judgement}", times[0] * 1000., ratios.join(" "), subject.name);
+            let _ = writeln!(out, "{line}");
+            worse += usize::from(!in_proportion);
+        }
+    }
+    let _ = writeln!(out, "worse than in proportion: {worse}");
+    ExitCode::from(u8::from(worse > 0))
+}
+
+/// How long the text takes at each length, in seconds, and whether that is in proportion.
+fn judge(work: fn(&str), text: &Text) -> ([f64; 4], bool) {
+    let mut times = measure(work, text);
+    for _ in 1..TRIES {
+        if is_in_proportion(times) {
+            break;
+        }
+        times = measure(work, text);
+    }
+    (times, is_in_proportion(times))
+}
+
+fn is_in_proportion(times: [f64; 4]) -> bool {
+    times[3] <= times[0] * MOST
+}
+
+fn measure(work: fn(&str), (head, unit): &Text) -> [f64; 4] {
+    let texts = TIMES.map(|times| {
+        let mut text = String::from(*head);
+        while text.len() < SHORTEST * times {
+            text.push_str(unit);
+        }
+        text
+    });
+    let mut quickest = [f64::INFINITY; 4];
+    // In turn, so that what else the machine does meets all of them.
+    for _ in 0..ROUNDS {
+        for (quickest, text) in quickest.iter_mut().zip(&texts) {
+            let began = processor_time();
+            work(text);
+            let took = processor_time().saturating_sub(began);
+            *quickest = quickest.min(took.as_secs_f64().max(1e-9));
+        }
+    }
+    quickest
+}
+
+/// The processor's time that this thread has had: what others take does not count.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let part = |number: i64| u64::try_from(number).unwrap_or_default();
+    Duration::from_secs(part(time.tv_sec)) + Duration::from_nanos(part(time.tv_nsec))
+}
