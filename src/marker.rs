@@ -37,6 +37,7 @@ use crate::clock::Now;
 use crate::host::open_regular_in_ours;
 use crate::names;
 use crate::report::{ReportId, Timestamp};
+use crate::supervisor::Account;
 
 /// What an armed marker says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,19 +59,41 @@ pub struct Marker {
     /// The sequence number of the last record of the kernel log that is known to be about an earlier life.
     #[serde(default)]
     pub seen: Option<u64>,
+    /// What the supervisor told the hook about the end, where it tells that to hooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
+    /// Nobody had armed it: the hook after the end made it, and since when the service ran is not known.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unarmed: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(it: &bool) -> bool {
+    !it
 }
 
 /// Between a draft's name and the number of the process that writes it.
 const DRAFT: &str = "~draft";
 /// The longest name that a marker keeps, in bytes: no path is longer.
 const MAX_NAME: usize = 4096;
-/// The largest marker that is read: two names, each byte of them escaped.
+/// The largest marker that is read: two names, each byte of them escaped, and what a supervisor tells.
 const MAX_MARKER: u64 = 64 * 1024;
 
 impl Marker {
     pub fn new(boot_id: String, now: Now) -> Self {
         let armed_ms = millis(now.monotonic);
-        Self { boot_id, armed_at: now.wall, armed_ms, planned_ms: None, job: None, instance: None, seen: None }
+        let armed_at = now.wall;
+        Self {
+            boot_id,
+            armed_at,
+            armed_ms,
+            planned_ms: None,
+            job: None,
+            instance: None,
+            seen: None,
+            account: None,
+            unarmed: false,
+        }
     }
 
     /// The same, armed for this job's instance.
@@ -163,6 +186,21 @@ impl MarkerFile {
     pub fn plan(&self, now: Now) -> io::Result<()> {
         let Some(marker) = self.read::<Marker>(&self.name)? else { return Ok(()) };
         self.write(&self.name, &Marker { planned_ms: Some(millis(now.monotonic)), ..marker })
+    }
+
+    /// Keeps what the supervisor tells of the end that has come. Where nothing is armed it makes `unarmed` so: this
+    /// supervisor tells enough without that.
+    pub fn tell(&self, account: Account, unarmed: impl FnOnce() -> Marker) -> io::Result<()> {
+        let marker = match self.read::<Marker>(&self.name) {
+            Ok(Some(marker)) => marker,
+            Ok(None) => Marker { unarmed: true, ..unarmed() },
+            // Whoever damaged it must not hide a crash by that.
+            Err(_) => Marker { unarmed: true, ..unarmed() },
+        };
+        self.create_dir()?;
+        // Where there is no room for that, at least the crash is known.
+        self.write(&self.name, &Marker { account: Some(account), ..marker })
+            .or_else(|why| self.arm_bare().map_err(|_| why))
     }
 
     /// Takes the marker away, so that no other hook judges the same stop. This one rename is the record of the stop: from

@@ -232,15 +232,49 @@ impl Stop {
 #[serde(rename_all = "lowercase")]
 pub enum Supervisor {
     Upstart,
+    Systemd,
+    Runit,
+    S6,
+    Supervisord,
     /// Nobody that lastwords knows: the job was named on the command line.
     #[default]
     Unknown,
+}
+
+impl Supervisor {
+    /// Those that lastwords knows.
+    pub const KNOWN: [Self; 5] = [Self::Upstart, Self::Systemd, Self::Runit, Self::S6, Self::Supervisord];
+
+    /// The name by which it is given on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Upstart => "upstart",
+            Self::Systemd => "systemd",
+            Self::Runit => "runit",
+            Self::S6 => "s6",
+            Self::Supervisord => "supervisord",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The one of this name.
+    ///
+    /// # Errors
+    /// Where none has it; it says which there are.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let known = || Self::KNOWN.map(Self::name).join(", ");
+        Self::KNOWN.into_iter().find(|it| it.name() == name).ok_or_else(|| format!("expected one of {}", known()))
+    }
 }
 
 impl fmt::Display for Supervisor {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
             Self::Upstart => "Upstart",
+            Self::Systemd => "systemd",
+            Self::Runit => "runit",
+            Self::S6 => "s6",
+            Self::Supervisord => "supervisord",
             Self::Unknown => "an unknown supervisor",
         })
     }
@@ -294,6 +328,17 @@ impl fmt::Display for Exit {
             Self::Unknown => f.write_str("exit unknown"),
         }
     }
+}
+
+/// The name of a signal, without `SIG`; its number where it has none. See signal(7).
+pub fn signal_name(number: i32) -> String {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+        "WINCH", "IO", "PWR", "SYS",
+    ];
+    let name = usize::try_from(number).ok().and_then(|number| NAMES.get(number.checked_sub(1)?));
+    name.map_or_else(|| number.to_string(), |name| (*name).to_owned())
 }
 
 /// What a signal's name says to people, for those whose name alone does not; see signal(7).

@@ -19,6 +19,7 @@ use crate::verdict::Judgement;
 
 /// The end of a service, as it was judged.
 pub fn stop(call: &Call, judgement: &Judgement, marker: Option<&Marker>, now: Now) -> Stop {
+    let marker = marker.filter(|marker| !marker.unarmed);
     Stop {
         job: call.job.clone(),
         instance: call.instance.clone(),

@@ -58,6 +58,9 @@ const TRIES: u8 = 3;
 /// So many crashes in 10 minutes get all that is collected; of those after them the log is kept, which is small.
 const WHOLE: usize = 5;
 
+/// How long before an end the kernel may have said what is about it, where it is not known when the service began to run.
+const LAST_MOMENTS: Duration = Duration::from_secs(30);
+
 /// The worker's own `main`.
 pub fn run(by: By, taken: &OsStr, args: &[OsString]) -> ExitCode {
     let (args, _) = HookArgs::parse(args);
@@ -207,8 +210,12 @@ fn of_this_life(log: &[Record], marker: &Marker, now: Now, adopted: bool) -> Vec
     log.iter().filter(ours).cloned().collect()
 }
 
-/// When this life of the service can have begun, by the kernel log's clock.
+/// When this life of the service can have begun, by the kernel log's clock; where that is not known, what can still be
+/// about its end.
 fn start(marker: &Marker, now: Now) -> u64 {
+    if marker.unarmed {
+        return micros(now.monotonic.saturating_sub(LAST_MOMENTS));
+    }
     micros(Duration::from_millis(marker.armed_ms).saturating_sub(drift(marker, now)))
 }
 
@@ -231,8 +238,9 @@ fn judge_stop(
     host: &Host,
     now: Now,
 ) -> Judgement {
-    let mut account = match (call.supervisor, life) {
-        (Supervisor::Upstart, Some(records)) => {
+    let mut account = match (&marker.account, call.supervisor, life) {
+        (Some(account), ..) => account.clone(),
+        (None, Supervisor::Upstart, Some(records)) => {
             let plan = loaded.job.stop_timeout + drift(marker, now);
             let plan_since = micros(now.monotonic.saturating_sub(plan));
             upstart::account(&call.job, call.instance.as_deref(), records, plan_since)

@@ -18,6 +18,7 @@ use crate::limits;
 use crate::marker::{Circumstances, MarkerFile};
 use crate::notice;
 use crate::report::{Evidence, Supervisor};
+use crate::supervisor::{Account, runit};
 
 /// Which hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,12 @@ pub struct HookArgs {
     /// The job's instance; on Upstart it is known
     #[arg(long, value_name = "NAME")]
     pub instance: Option<OsString>,
+    /// Who calls: upstart, systemd, runit, s6 or supervisord; Upstart and systemd are known by their environment
+    #[arg(long, value_name = "NAME", value_parser = Supervisor::named)]
+    pub supervisor: Option<Supervisor>,
+    /// What the supervisor tells its hook in arguments: "$@" in a `finish` script of runit or s6
+    #[arg(value_name = "FACT")]
+    pub facts: Vec<OsString>,
     #[command(flatten)]
     pub places: Places,
 }
@@ -69,6 +76,19 @@ impl HookArgs {
                 Some("--root") => (Some(&mut places.root), None),
                 Some("--job") => (None, Some(&mut parsed.job)),
                 Some("--instance") => (None, Some(&mut parsed.instance)),
+                Some("--supervisor") => {
+                    let value = joined.or_else(|| rest.next().cloned()).unwrap_or_default();
+                    match Supervisor::named(&value.to_string_lossy()) {
+                        Ok(supervisor) => parsed.supervisor = Some(supervisor),
+                        Err(_) => unknown.extend([arg.clone(), value]),
+                    }
+                    continue;
+                }
+                Some("--") => continue,
+                _ if !arg.as_encoded_bytes().starts_with(b"--") => {
+                    parsed.facts.push(arg.clone());
+                    continue;
+                }
                 _ => {
                     unknown.push(arg.clone());
                     continue;
@@ -129,6 +149,18 @@ pub fn guarded(what: &str, host: &Host, story: impl FnOnce() -> Result<()>) -> b
     }
 }
 
+/// Who calls, as far as the environment shows it.
+fn who_calls() -> Supervisor {
+    let is_set = |name| env::var_os(name).is_some();
+    if is_set("UPSTART_JOB") {
+        Supervisor::Upstart
+    } else if is_set("INVOCATION_ID") {
+        Supervisor::Systemd
+    } else {
+        Supervisor::Unknown
+    }
+}
+
 /// Whom a hook is called for, and what the call itself tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -148,14 +180,16 @@ impl Call {
     /// # Errors
     /// Where nobody says which job it is.
     pub fn read(args: &HookArgs) -> Result<Self> {
-        let on_upstart = env::var_os("UPSTART_JOB").is_some();
-        let job = args.job.clone().or_else(|| env::var_os("UPSTART_JOB"));
+        let supervisor = args.supervisor.unwrap_or_else(who_calls);
+        let on_upstart = supervisor == Supervisor::Upstart;
+        let upstart = |name| env::var_os(name).filter(|_| on_upstart);
+        let job = args.job.clone().or_else(|| upstart("UPSTART_JOB"));
         let job = job.context("no job: neither --job NAME is given nor has Upstart set UPSTART_JOB")?;
-        let instance = args.instance.clone().or_else(|| env::var_os("UPSTART_INSTANCE")).filter(|it| !it.is_empty());
+        let instance = args.instance.clone().or_else(|| upstart("UPSTART_INSTANCE")).filter(|it| !it.is_empty());
         Ok(Self {
             job: job.to_string_lossy().into_owned(),
             instance: instance.as_ref().map(|instance| instance.to_string_lossy().into_owned()),
-            supervisor: if on_upstart { Supervisor::Upstart } else { Supervisor::Unknown },
+            supervisor,
             planned: env::var_os(ANNOUNCEMENT)
                 .filter(|events| on_upstart && !events.is_empty())
                 .map(|it| announcement(&it)),
@@ -172,6 +206,18 @@ impl Call {
             instance,
             supervisor: circumstances.supervisor,
             planned: announced.map(|events| announcement(&events)),
+        }
+    }
+
+    /// What this supervisor tells the hook itself about the end; `None` where it tells that elsewhere, or not at all.
+    pub fn account(&self, args: &HookArgs) -> Option<Account> {
+        match self.supervisor {
+            Supervisor::Runit => runit::account(&args.facts),
+            Supervisor::Upstart
+            | Supervisor::Systemd
+            | Supervisor::S6
+            | Supervisor::Supervisord
+            | Supervisor::Unknown => None,
         }
     }
 

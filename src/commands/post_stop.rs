@@ -14,7 +14,8 @@ use crate::clock::Now;
 use crate::host::Host;
 use crate::kmsg;
 use crate::limits;
-use crate::marker::{Lock, MarkerFile, Seen};
+use crate::marker::{Lock, Marker, MarkerFile, Seen};
+use crate::notice;
 
 /// When the worker is no longer waited for, after our process was made. The restart may wait a second, whatever hangs, and
 /// that is not over when we have looked at the clock last: on a busy machine it takes its time to end a process.
@@ -28,6 +29,16 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let until = now.monotonic + PATIENCE - ourselves::age().min(LATE);
     let call = Call::read(args)?;
     let marker = call.marker(&args.places);
+    if let Some(account) = call.account(args) {
+        let unarmed = || {
+            let boot_id = host.boot_id();
+            let seen = marker.last_seen().filter(|seen| seen.boot_id == boot_id).map(|seen| seen.sequence);
+            Marker { seen, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) }
+        };
+        if let Err(why) = marker.tell(account, unarmed) {
+            notice::say(host, &format!("how {} ended cannot be kept: {why}", call.job));
+        }
+    }
     // Before anything else: whatever becomes of this process, the deliverer finds the record.
     let taken = marker
         .take(capture::new_id(now), now, call.circumstances(false))

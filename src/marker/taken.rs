@@ -6,7 +6,8 @@
 //! NAME~taken-ID-MILLIS-FLAGS
 //! ```
 //! ID is the id that the report of this stop will have, whoever writes it: so there is one at the most. MILLIS is the
-//! moment, in hexadecimal milliseconds since the boot. FLAGS are `u`, Upstart called; `a`, it had announced the stop
+//! moment, in hexadecimal milliseconds since the boot. FLAGS are, in this order, who called (`u` Upstart,
+//! `s` systemd, `r` runit, `x` s6, `v` supervisord); `a`, it had announced the stop
 //! itself; `m`, its post-stop never came, and the next pre-start took the marker; a digit, so many workers of the
 //! deliverer's have tried to deal with it.
 //!
@@ -39,6 +40,24 @@ pub struct Circumstances {
     pub missed: bool,
 }
 
+/// Who called, as a flag; nothing for nobody that lastwords knows.
+fn letter(supervisor: Supervisor) -> &'static str {
+    match supervisor {
+        Supervisor::Upstart => "u",
+        Supervisor::Systemd => "s",
+        Supervisor::Runit => "r",
+        // A digit counts tries.
+        Supervisor::S6 => "x",
+        Supervisor::Supervisord => "v",
+        Supervisor::Unknown => "",
+    }
+}
+
+fn called(flags: &str) -> Supervisor {
+    let is_it = |it: &Supervisor| flags.starts_with(letter(*it));
+    Supervisor::KNOWN.into_iter().find(is_it).unwrap_or_default()
+}
+
 /// A marker that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
@@ -66,7 +85,7 @@ pub enum Lock {
 impl Taken {
     pub(super) fn new(dir: &Path, name: &str, id: ReportId, now: Now, circumstances: Circumstances) -> Self {
         let Circumstances { supervisor, announced, missed } = circumstances;
-        let flags = [(supervisor == Supervisor::Upstart, "u"), (announced, "a"), (missed, "m")];
+        let flags = [(true, letter(supervisor)), (announced, "a"), (missed, "m")];
         let flags: String = flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag).collect();
         let moment = millis(now.monotonic).min(MAX_MILLIS);
         Self {
@@ -90,11 +109,7 @@ impl Taken {
             name: name.to_owned(),
             id: ReportId::parse(id).ok()?,
             monotonic: Duration::from_millis(u64::from_str_radix(moment, 16).ok()?.min(MAX_MILLIS)),
-            circumstances: Circumstances {
-                supervisor: if has('u') { Supervisor::Upstart } else { Supervisor::Unknown },
-                announced: has('a'),
-                missed: has('m'),
-            },
+            circumstances: Circumstances { supervisor: called(flags), announced: has('a'), missed: has('m') },
             tries: tries_in(flags),
         })
     }

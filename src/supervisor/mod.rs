@@ -1,13 +1,20 @@
 //! Supervisors: what each one says about a stop, and where.
 //!
+//! Some tell it to the hook itself, in its arguments or its environment: that is kept in the marker, with which it
+//! survives whatever becomes of the hook.
+//!
 //! Pure: the environment, the kernel log and the job's own configuration come in as data.
 
+pub mod runit;
 pub mod upstart;
+
+use serde::{Deserialize, Serialize};
 
 use crate::report::{Evidence, Exit};
 
 /// What a supervisor shows about one stop. What it does not show stays empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Account {
     /// How the main process ended.
     pub death: Option<Death>,
@@ -26,7 +33,7 @@ pub struct Account {
 }
 
 /// Why a main process never ran, and where that stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedStart {
     /// In one line, the same whenever it is the same: without pids.
     pub why: String,
@@ -34,7 +41,7 @@ pub struct FailedStart {
 }
 
 /// How the main process ended, and where that stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Death {
     pub exit: Exit,
     pub pid: Option<u32>,

@@ -18,6 +18,7 @@ mod lines;
 mod past;
 mod planned_stops;
 mod process;
+mod runit;
 mod secrets;
 mod spool;
 mod starts;
