@@ -17,8 +17,10 @@ use crate::past::Death;
 const MANY: usize = 200;
 
 const LOCK: &str = "\0\0past";
-/// How long another deliverer that is at it is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a deliverer may be at it; one that takes longer has been stopped, and is waited for no more.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long between two looks whether it still is.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Works it out for all that is new. Trouble with it holds up no message.
 pub fn tell(deliverer: &Deliverer, pass: &Pass) {
@@ -41,16 +43,17 @@ fn count(deliverer: &Deliverer, pass: &Pass) -> io::Result<()> {
     if untold()?.is_empty() {
         return Ok(());
     }
-    let until = deliverer.now().monotonic + PATIENCE;
-    let _lock = loop {
+    let until = deliverer.now().monotonic + 2 * PATIENCE;
+    let lock = loop {
         if let Some(lock) = spool.lock(LOCK, deliverer.now().monotonic)? {
             break lock;
         }
         if deliverer.now().monotonic > until {
             return Ok(());
         }
-        thread::sleep(PATIENCE / 50);
+        thread::sleep(PAUSE);
     };
+    lock.lives_for(PATIENCE, deliverer.now().monotonic)?;
     for (job, deaths) in untold()? {
         for deaths in deaths.chunks(MANY) {
             let mut chronicle = spool.chronicle(job)?;
