@@ -25,8 +25,9 @@ const PATIENCE: Duration = Duration::from_millis(800);
 const LATE: Duration = Duration::from_millis(500);
 
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
+    let haste = Haste::begin();
     let now = Now::read();
-    let until = now.monotonic + PATIENCE - ourselves::age().min(LATE);
+    let until = (now.monotonic + PATIENCE).saturating_sub(ourselves::age().min(LATE));
     let call = Call::read(args)?;
     let marker = call.marker(&args.places);
     if let Some(account) = call.account(args) {
@@ -46,9 +47,9 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let may_write = limits::lift();
     let Some(taken) = taken else {
         may_write?;
+        drop(haste);
         return pass_over(&marker, host);
     };
-    let haste = Haste::begin();
     let file = match taken.lock() {
         Ok(Lock::Held(file)) => Some(file),
         // We were so slow that a deliverer took us for dead.

@@ -138,7 +138,8 @@ fn what_the_hook_starts_is_as_nice_as_the_job_wants_it() {
         command.args(["-n", nice]).args(machine.hook_argv("post-stop")).env_clear();
         exits_0(command.envs([("UPSTART_JOB", "web"), ("PATH", crate::process::PATH)]));
         let report = settled(&machine);
-        assert_eq!(report.sections[0].text.trim_end(), nice, "{report:#?}");
+        let expected = Command::new("nice").args(["-n", nice, "nice"]).output().unwrap();
+        assert_eq!(report.sections[0].text, String::from_utf8(expected.stdout).unwrap().trim_end(), "{report:#?}");
     }
 }
 
