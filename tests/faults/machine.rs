@@ -210,14 +210,7 @@ impl Machine {
 
     /// Waits until nothing of ours runs any more.
     pub fn settle(&self) {
-        let began = Instant::now();
-        let mut quiet_looks = 0;
-        while quiet_looks < 2 {
-            let left = self.harness.left_running();
-            quiet_looks = if left.is_empty() { quiet_looks + 1 } else { 0 };
-            assert!(began.elapsed() < BACKGROUND, "still running: {left:?}");
-            std::thread::sleep(Duration::from_millis(3));
-        }
+        self.harness.settle_within(BACKGROUND);
     }
 
     /// A pass of the deliverer.
