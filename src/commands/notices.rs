@@ -37,7 +37,8 @@ pub struct Notice<'a> {
 /// Where it cannot be put there. Then it may be called again.
 pub fn tell(spool: &Spool, host: &Host, notice: Notice) -> Result<usize> {
     let report = report(host.name(), notice);
-    if spool.find(&report.id).is_some() {
+    // On a disk that damages what is written to it, one that was put aside would be put aside again and again.
+    if spool.find(&report.id).is_some() || spool.was_put_aside(&report.id) {
         return Ok(0);
     }
     spool.put(&report).context("cannot put a notice into the spool")?;

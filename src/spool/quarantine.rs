@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::{Spool, commit::commit, list, sync_dir};
 use crate::names;
-use crate::report::Timestamp;
+use crate::report::{ReportId, Timestamp};
 
 /// How many there may be of one name.
 const MOST_ALIKE: usize = 10;
@@ -26,6 +26,11 @@ impl Spool {
             Some(Timestamp::of_unix(u64::try_from(found.ctime()).unwrap_or_default()))
         };
         Ok(list(&dir)?.into_iter().filter_map(|name| Some((time(&name)?, name))).collect())
+    }
+
+    /// Whether a report of this id was damaged and put aside.
+    pub fn was_put_aside(&self, id: &ReportId) -> bool {
+        self.corrupt_dir().join(id.as_str()).symlink_metadata().is_ok()
     }
 
     pub fn corrupt_dir(&self) -> PathBuf {

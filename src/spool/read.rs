@@ -93,11 +93,13 @@ fn read_entry(path: &Path, owners: &[u32]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether an error says nothing about the file: out of descriptors or memory, a disk that fails.
+/// Whether an error says nothing about the file: out of descriptors, memory or room, a disk that fails. What does say
+/// something is in our own words, or is what the kernel says of sockets and of files that we may not read.
 fn may_pass(error: &io::Error) -> bool {
-    let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::INTR, Errno::STALE];
-    error.kind() == io::ErrorKind::OutOfMemory
-        || Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
+    match Errno::from_io_error(error) {
+        Some(errno) => ![Errno::NXIO, Errno::ACCESS, Errno::PERM].contains(&errno),
+        None => error.kind() == io::ErrorKind::OutOfMemory,
+    }
 }
 
 pub fn read_state<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {

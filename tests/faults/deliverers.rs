@@ -91,3 +91,38 @@ fn a_frozen_deliverer_holds_up_no_other_sink() {
     wait_for("the held one", || sender.ledger(&first, "held").is_some_and(|ledger| ledger.was_sent()));
     tell("deliverer: frozen while it holds a sink", &[]);
 }
+
+/// What it had on its way when it was frozen may come twice, under the same id; all else is the other one's.
+#[test]
+fn a_deliverer_frozen_for_so_long_that_another_takes_its_sink_over_sends_nothing_more_itself() {
+    let mut sender = Sender::new();
+    let (freeze, told) = (sender.machine.path("freeze"), sender.machine.path("told"));
+    // The sink takes the message, and then stops the deliverer that has started its try.
+    let script = format!(
+        "sed -n \"s/^  \\\"id\\\": \\\"\\(.*\\)\\\",/\\1/p\" \"$LASTWORDS_REPORT_DIR/report.json\" >>{told}; \
+         [ ! -e {freeze} ] || {{ rm {freeze}; kill -STOP $(cut -d\" \" -f4 /proc/$PPID/stat); }}",
+        told = told.display(),
+        freeze = freeze.display(),
+    );
+    sender.sink("exec", "one", &format!("command = ['sh', '-c', '{script}']\ntimeout = '1m'"));
+    let (first, second) = (sender.put(2), sender.put(3));
+    let heard = || fs::read_to_string(&told).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+    fs::write(&freeze, "").unwrap();
+    let mut frozen = Deliverer(sender.deliver(&[]).spawn().unwrap());
+    let pid = Pid::from_child(&frozen.0);
+    let state = || fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap();
+    wait_for("the frost", || state().contains(") T "));
+    assert_eq!(heard(), [first.as_str()]);
+    assert!(sender.deliver(&[]).status().unwrap().success());
+    assert_eq!(heard(), [first.as_str()], "it may just be slow");
+    assert!(sender.deliver(&["--later", "10m"]).status().unwrap().success());
+    let all = [first.as_str(), first.as_str(), second.as_str()];
+    assert_eq!(heard(), all);
+
+    kill_process(pid, Signal::CONT).unwrap();
+    assert!(frozen.0.wait().unwrap().success());
+    assert!(sender.deliver(&[]).status().unwrap().success());
+    assert_eq!(heard(), all);
+    assert!([first, second].iter().all(|id| sender.machine.spool.join("done").join(id.as_str()).exists()));
+    tell("deliverer: frozen for so long that another takes its sink over", &[]);
+}

@@ -95,20 +95,22 @@ impl Machine {
     /// The hook as Upstart runs it, with a fault. Returns how it ended, and whether the fault came.
     pub fn faulty_hook(&self, name: &str, job: &str, point: &Point, fault: Fault) -> (ExitStatus, bool) {
         let log = self.path("strace.log");
-        let mut command = Command::new(STRACE);
-        command.args(strace::inject(point, fault, &log)).args(self.harness.hook_argv(name)).env_clear();
-        surround(&mut command, job);
-        let status = command.status().expect("strace");
+        let status = self.traced(name, job, &strace::inject(point, fault, &log)).status().expect("strace");
         (status, strace::came(fault, &log))
+    }
+
+    /// The hook as Upstart runs it, under strace with these arguments.
+    pub fn traced(&self, name: &str, job: &str, arguments: &[String]) -> Command {
+        let mut command = Command::new(STRACE);
+        command.args(arguments).args(self.harness.hook_argv(name)).env_clear();
+        surround(&mut command, job);
+        command
     }
 
     /// Watches one of our processes that is started from here.
     pub fn watch(&self, verb: &str, job: &str) -> Vec<Point> {
         let log = self.path("strace.log");
-        let mut command = Command::new(STRACE);
-        command.args(strace::watch(&log)).args(self.harness.hook_argv(verb)).env_clear();
-        surround(&mut command, job);
-        assert!(command.status().expect("strace").success(), "{verb}, watched");
+        assert!(self.traced(verb, job, &strace::watch(&log)).status().expect("strace").success(), "{verb}, watched");
         self.settle();
         strace::points(&log)
     }
@@ -210,14 +212,7 @@ impl Machine {
 
     /// Waits until nothing of ours runs any more.
     pub fn settle(&self) {
-        let began = Instant::now();
-        let mut quiet_looks = 0;
-        while quiet_looks < 2 {
-            let left = self.harness.left_running();
-            quiet_looks = if left.is_empty() { quiet_looks + 1 } else { 0 };
-            assert!(began.elapsed() < BACKGROUND, "still running: {left:?}");
-            std::thread::sleep(Duration::from_millis(3));
-        }
+        self.harness.settle_within(BACKGROUND);
     }
 
     /// A pass of the deliverer.
@@ -243,10 +238,15 @@ impl Machine {
 
     /// A pass as it would be in an hour: what is half is left alone for a while, as somebody may still be writing it.
     pub fn deliver_in_an_hour(&self) {
-        let mut command = self.harness.hook_command("deliver");
-        command.args(["--later", "1h"]).env("PATH", crate::process::PATH).stdin(Stdio::null()).stdout(Stdio::null());
-        assert!(command.status().expect("deliver").success());
+        self.deliver_in("1h");
         self.settle();
+    }
+
+    /// A pass as it would be after a while.
+    pub fn deliver_in(&self, later: &str) {
+        let mut command = self.harness.hook_command("deliver");
+        command.args(["--later", later]).env("PATH", crate::process::PATH).stdin(Stdio::null()).stdout(Stdio::null());
+        assert!(command.status().expect("deliver").success());
     }
 
     /// All reports in the spool, those delivered included.

@@ -81,6 +81,8 @@ impl std::fmt::Display for Point {
 pub enum Fault {
     /// The process is killed before the call.
     Kill,
+    /// The process is stopped before the call, until somebody has it go on.
+    Stop,
     /// The call is not made, and fails with this error.
     Error(&'static str),
     /// The call is not made, and seems to succeed.
@@ -91,6 +93,7 @@ pub enum Fault {
 pub fn inject(point: &Point, fault: Fault, log: &Path) -> Vec<String> {
     let what = match fault {
         Fault::Kill => "signal=KILL".to_owned(),
+        Fault::Stop => "signal=STOP".to_owned(),
         Fault::Error(name) => format!("error={name}"),
         Fault::Skipped => "retval=0".to_owned(),
     };
@@ -114,6 +117,7 @@ pub fn came(fault: Fault, log: &Path) -> bool {
     let log = fs::read_to_string(log).unwrap_or_default();
     match fault {
         Fault::Kill => log.contains("+++ killed by SIGKILL +++"),
+        Fault::Stop => log.contains("--- stopped by SIGSTOP ---"),
         Fault::Error(_) | Fault::Skipped => log.contains("(INJECTED)"),
     }
 }

@@ -233,7 +233,7 @@ pub mod as_root {
         web.kill_main(Signal::SEGV);
         web.wait_for(State::Waiting);
         wait_for("the first report in the history", || names_in(&machine.spool.join("done")).len() == 1);
-        wait_for("the deliverer's end", || !machine.is_running("deliver"));
+        machine.settle();
         fs::remove_file(&report).unwrap();
 
         // The same entry under another name, as a hook of this user's would have left it.

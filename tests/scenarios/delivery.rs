@@ -42,11 +42,6 @@ fn deliver(machine: &Harness) -> Output {
     machine.command("deliver").output().unwrap()
 }
 
-/// Waits until the deliverer that the hook woke has come to its end.
-fn wait_for_the_deliverer(machine: &Harness) {
-    wait_for("the deliverer's end", || !machine.is_running("deliver"));
-}
-
 fn in_place(machine: &Harness, place: &str) -> usize {
     names_in(&machine.spool.join(place)).len()
 }
@@ -70,7 +65,7 @@ fn a_sink_that_cannot_take_it_now_is_tried_again_and_holds_no_other_up() {
     sinks(&machine, &[noting(&machine, "one"), noting(&machine, "two")]);
     behave(&machine, "one", 1);
     crash(&machine);
-    wait_for_the_deliverer(&machine);
+    machine.settle();
     let id = machine.only_report().id.to_string();
     assert_eq!((told(&machine, "one").len(), told(&machine, "two").len(), in_place(&machine, "new")), (1, 1, 1));
 
@@ -98,7 +93,7 @@ fn a_sink_that_refuses_for_good_is_not_asked_again() {
     behave(&machine, "one", 100);
     crash(&machine);
     wait_for("the report among the dead", || in_place(&machine, "dead") == 1);
-    wait_for_the_deliverer(&machine);
+    machine.settle();
     assert!(deliver(&machine).status.success());
     assert_eq!((told(&machine, "one").len(), told(&machine, "two").len()), (1, 2), "the other is told of it");
 }
@@ -109,7 +104,7 @@ fn a_sink_with_a_mistake_in_its_config_gets_the_report_once_that_is_mended() {
     let broken = noting(&machine, "two").replace("name =", "nmae =");
     sinks(&machine, &[noting(&machine, "one"), broken]);
     crash(&machine);
-    wait_for_the_deliverer(&machine);
+    machine.settle();
     let report = machine.only_report();
     assert!(report.notes.iter().any(|note| note.contains("nmae")), "{:?}", report.notes);
     assert_eq!((told(&machine, "one").len(), told(&machine, "two").len()), (1, 0));
@@ -139,7 +134,7 @@ fn a_damaged_report_is_put_aside_and_the_others_are_sent() {
     sinks(&machine, &[noting(&machine, "one")]);
     behave(&machine, "one", 1);
     crash(&machine);
-    wait_for_the_deliverer(&machine);
+    machine.settle();
     let id = machine.only_report().id.to_string();
     let path = machine.spool.join("new").join(&id);
     let whole = fs::read_to_string(&path).unwrap();
@@ -147,7 +142,7 @@ fn a_damaged_report_is_put_aside_and_the_others_are_sent() {
     behave(&machine, "one", 0);
     crash(&machine);
     wait_for("the second report and a notice in the history", || in_place(&machine, "done") == 2);
-    wait_for_the_deliverer(&machine);
+    machine.settle();
     assert_eq!(names_in(&machine.spool.join("corrupt")), [id.as_str()]);
     assert_eq!(told(&machine, "one").len(), 3, "the first try, the second report, and a notice of the damage");
 }

@@ -22,7 +22,7 @@ use crate::upstart::Job;
 pub const SERVE: &str = "exec sleep 1000\n";
 
 /// How long a scenario waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Harness {
     dir: TempDir,
@@ -136,10 +136,6 @@ impl Harness {
         self.left_running().into_iter().filter(runs).collect()
     }
 
-    pub fn is_running(&self, verb: &str) -> bool {
-        !self.pids_of(verb).is_empty()
-    }
-
     pub fn is_hook(&self, command_line: &str) -> bool {
         command_line.split(' ').next() == Some(&self.binary)
     }
@@ -236,6 +232,31 @@ impl Harness {
         names.into_iter().filter(|name| !name.ends_with("~seen") && !name.ends_with("~crashes")).collect()
     }
 
+    /// Waits until nothing of ours runs any more: what hooks have left at work, and the deliverers that it wakes.
+    pub fn settle(&self) {
+        self.settle_within(PATIENCE);
+    }
+
+    pub fn settle_within(&self, patience: Duration) {
+        let left = self.left_after(patience);
+        assert!(left.is_empty(), "still running: {left:?}");
+    }
+
+    /// What still runs after so long; nothing, as soon as nothing does.
+    fn left_after(&self, patience: Duration) -> Vec<Pid> {
+        let deadline = Instant::now() + patience;
+        // Between fork and exec a process has no command line for a moment: one look is not enough.
+        let mut quiet_looks = 0;
+        loop {
+            let left = self.left_running();
+            quiet_looks = if left.is_empty() { quiet_looks + 1 } else { 0 };
+            if quiet_looks == 2 || (quiet_looks == 0 && Instant::now() > deadline) {
+                return left;
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+
     /// The processes that the scenario has started and that still run.
     pub fn left_running(&self) -> Vec<Pid> {
         let ours = self.dir.path().as_os_str().as_encoded_bytes();
@@ -270,20 +291,16 @@ impl SystemLog {
 /// Waits for what the hooks have left at work, so that it does not write to a directory that is being removed.
 impl Drop for Harness {
     fn drop(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
-        // Between fork and exec a process has no command line for a moment: one look is not enough.
-        let mut quiet_looks = 0;
-        while quiet_looks < 2 {
-            let left = self.left_running();
-            quiet_looks = if left.is_empty() { quiet_looks + 1 } else { 0 };
-            if std::thread::panicking() || Instant::now() > deadline {
-                for &pid in &left {
-                    let _ = kill_process(pid, Signal::KILL);
-                }
-                assert!(std::thread::panicking() || left.is_empty(), "left running: {left:?}");
+        let failed = std::thread::panicking();
+        let mut left = self.left_after(if failed { Duration::ZERO } else { PATIENCE });
+        let all_ended = left.is_empty();
+        while !left.is_empty() {
+            for pid in left {
+                let _ = kill_process(pid, Signal::KILL);
             }
-            std::thread::sleep(Duration::from_millis(5));
+            left = self.left_after(Duration::ZERO);
         }
+        assert!(failed || all_ended, "something was left running");
     }
 }
 

@@ -83,7 +83,7 @@ fn crash(machine: &Harness) {
 }
 
 fn wait_for_deliverers(machine: &Harness) {
-    wait_for("the deliverers' end", || machine.pids_of("deliver").is_empty());
+    machine.settle();
 }
 
 fn levels(machine: &Harness) -> Vec<Level> {

@@ -162,6 +162,22 @@ fn what_is_no_report_is_put_aside_unopened_and_stops_nothing() {
 }
 
 #[test]
+fn a_notice_that_is_itself_damaged_is_not_made_again_and_again() {
+    let machine = machine();
+    deliver(&machine, "0s");
+    fs::write(machine.path("busy"), "").unwrap();
+    fs::write(machine.spool.join("new/rubbish"), "no report").unwrap();
+    deliver(&machine, "2m");
+    let [notice] = names(&machine, "new").try_into().unwrap();
+    fs::write(machine.spool.join("new").join(&notice), "damaged").unwrap();
+    for later in ["4m", "6m"] {
+        deliver(&machine, later);
+        assert_eq!(names(&machine, "new"), [""; 0]);
+        assert_eq!(names(&machine, "corrupt"), [notice.as_str(), "rubbish"]);
+    }
+}
+
+#[test]
 fn the_history_is_kept_for_30_days_and_what_is_kept_of_a_report_goes_with_it() {
     let (machine, report) = (machine(), a_report());
     deliver(&machine, "0s");
@@ -239,7 +255,7 @@ fn from_a_spool_that_others_can_write_into_nothing_is_sent_but_the_hook_keeps_wh
     fs::set_permissions(&machine.spool, Permissions::from_mode(0o777)).unwrap();
     let syslog = SystemLog::of(&machine);
     hooks::crash(&machine, |_| {});
-    wait_for("the deliverer's end", || !machine.is_running("deliver"));
+    machine.settle();
     let output = machine.command("deliver").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("others than its owner may write into"), "{output:?}");

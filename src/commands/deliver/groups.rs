@@ -185,6 +185,8 @@ impl Group<'_, '_> {
             Some(Outcome::Sent { .. } | Outcome::Summarised { .. }) => thread.taken(at),
             Some(Outcome::Refused { .. } | Outcome::GaveUp { .. }) => thread.refused(at),
             None if message.kind == Kind::Crash && spool.find(&message.id) != Some(Place::New) => thread.lost(),
+            // Put in there again, it might be damaged again, without end: the next one tells what it told.
+            None if message.kind != Kind::Crash && spool.was_put_aside(&message.id) => thread.refused(now),
             None => {}
         }
         Ok(())

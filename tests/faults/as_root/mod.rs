@@ -2,6 +2,7 @@
 
 mod crowds;
 mod errors;
+mod frozen;
 mod killed;
 mod power;
 mod random;
