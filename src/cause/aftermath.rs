@@ -163,7 +163,7 @@ fn is_start(line: &Line, low: &str, scene: &Scene) -> bool {
         return true;
     }
     let begins = says(low, &["starting", "start", "started", "booting", "boot", "launching", "restarted"]);
-    if !begins || says(low, &["fail", "error", "cannot", "can't", "could not", "unable", "not "]) {
+    if !begins || is_closing(low) || says(low, &["fail", "error", "cannot", "can't", "could not", "unable", "not "]) {
         return false;
     }
     let is_marked = low.starts_with("==") || low.starts_with("--") || low.starts_with("**");

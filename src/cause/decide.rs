@@ -36,6 +36,8 @@ const WORK: usize = 12;
 
 /// The finding that the service died of. `last` is what the program itself said at the very end.
 pub fn decide(found: Vec<Finding>, last: Option<Finding>, lines: &[Line], scene: &Scene) -> Option<Finding> {
+    // A runtime's words are judged as such, not once more as anybody's.
+    let last = last.filter(|last| !found.iter().any(|it| it.lines.contains(&last.quoted)));
     let tail = Tail::read(&found, lines, scene);
     let mut candidates: Vec<Finding> =
         found.into_iter().filter(|it| it.lines.end > tail.from && tail.fits(it)).collect();
@@ -266,7 +268,8 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
     };
     let before = finding.lines.start.checked_sub(1).and_then(|before| lines.get(before));
     let first = lines.get(finding.lines.start);
-    before.filter(|line| line.entry.is_some()).is_some_and(entry_says)
+    let is_entry = first.is_some_and(|line| line.entry.is_some());
+    before.filter(|line| !is_entry && line.entry.is_some()).is_some_and(entry_says)
         || first.is_some_and(|line| match &line.entry {
             Some(entry) if entry.level.is_some_and(|level| level < Level::Error) => true,
             Some(_) => entry_says(line),

@@ -16,6 +16,7 @@ pub mod finding;
 pub mod fingerprint;
 pub mod kernel;
 pub mod last_words;
+pub mod logged;
 pub mod runtimes;
 pub mod stamp;
 pub mod text;
@@ -57,6 +58,7 @@ pub fn explain(scene: &Scene) -> Explanation {
     for read in runtimes::ALL {
         read(&lines, &mut found);
     }
+    logged::read(&lines, &mut found);
     let last = last_words::read(&lines, scene);
     match decide::decide(found, last, &lines, scene) {
         Some(finding) => from_log(scene, &finding, source, &lines),
