@@ -21,6 +21,7 @@ use super::entry::Level;
 use super::finding::{Finding, Proof};
 use super::fingerprint::steady;
 use super::text::Line;
+use super::{last_words, logged, runtimes};
 use crate::report::Exit;
 
 /// So many lines may exit hooks add after last words.
@@ -34,8 +35,18 @@ const SOON: f64 = 60.0;
 /// An error that so many lines of work follow has been survived.
 const WORK: usize = 12;
 
+/// The error in the log that the service died of.
+pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
+    let mut found = Vec::new();
+    for read in runtimes::ALL {
+        read(lines, &mut found);
+    }
+    logged::read(lines, &mut found);
+    decide(found, last_words::read(lines, scene), lines, scene)
+}
+
 /// The finding that the service died of. `last` is what the program itself said at the very end.
-pub fn decide(found: Vec<Finding>, last: Option<Finding>, lines: &[Line], scene: &Scene) -> Option<Finding> {
+fn decide(found: Vec<Finding>, last: Option<Finding>, lines: &[Line], scene: &Scene) -> Option<Finding> {
     // A runtime's words are judged as such, not once more as anybody's.
     let last = last.filter(|last| !found.iter().any(|it| it.lines.contains(&last.quoted)));
     let tail = Tail::read(&found, lines, scene);

@@ -54,13 +54,7 @@ pub fn explain(scene: &Scene) -> Explanation {
     if let Some(explanation) = kernel::explain(scene, &lines) {
         return explanation;
     }
-    let mut found: Vec<Finding> = Vec::new();
-    for read in runtimes::ALL {
-        read(&lines, &mut found);
-    }
-    logged::read(&lines, &mut found);
-    let last = last_words::read(&lines, scene);
-    match decide::decide(found, last, &lines, scene) {
+    match decide::read(&lines, scene) {
         Some(finding) => from_log(scene, &finding, source, &lines),
         None => from_exit(scene),
     }
