@@ -279,8 +279,11 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
     };
     let before = finding.lines.start.checked_sub(1).and_then(|before| lines.get(before));
     let first = lines.get(finding.lines.start);
+    // What a logger attaches to its entry is a trace, never a line on its own.
+    let own = lines.get(finding.lines.clone()).unwrap_or_default();
+    let is_trace = own.iter().filter(|line| !line.is_blank()).count() > 1;
     let is_entry = first.is_some_and(|line| line.entry.is_some());
-    before.filter(|line| !is_entry && line.entry.is_some()).is_some_and(entry_says)
+    before.filter(|line| is_trace && !is_entry && line.entry.is_some()).is_some_and(entry_says)
         || first.is_some_and(|line| match &line.entry {
             Some(entry) if entry.level.is_some_and(|level| level < Level::Error) => true,
             Some(_) => entry_says(line),
