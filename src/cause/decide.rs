@@ -84,8 +84,8 @@ fn is_same(one: &str, other: &str) -> bool {
 /// Whether these words say that it is the end, but not why.
 pub fn is_generic(what: &str) -> bool {
     const WORDS: &str = " a above abnormal abnormally aborted aborting an and app application are be been boot but bye \
-        cannot check closed closing code complete connection connections continue could critical detected died down due \
-        encountered end ended ending error errors event exception exit exited exiting failed failing failure fatal for \
+        cannot check closed closing code complete connection connections continue could critical database detected died down due \
+        encountered end ended ending error errors event exception exit exited exiting failed failing failure fatal file for \
         found from goodbye has have in initialization initialize is it log logs main master not now occurred of on \
         process program promise quit quitting reason rejection run running see server service shut shutdown shutting some \
         start started starting startup status stop stopped stopping system terminated terminating the this to unable \

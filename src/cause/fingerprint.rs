@@ -27,7 +27,7 @@ pub fn fingerprint(parts: &[&str]) -> String {
 
 static PASSING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?x-u) /(?:tmp|var/tmp|dev/shm|run/user|proc)/(?u:[^\s:'\x22,)\]]){1,200}
+        r"(?x-u) /(?:tmp|var/tmp|dev/shm|run/user|proc)/(?u:[^\x20\t:'\x22,)\]]){1,200}
                | \b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b
                | \b0x[0-9a-fA-F]+
                # Whom it talked to: the port of a server says which dependency, that of a client nothing.

@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_long_path_is_shown_from_its_end() {
         let path = "/srv/web/releases/20261122235905/current/packages/session-store/lib/session.js:4";
-        assert_eq!(from_end(path, 40), "…/session-store/lib/session.js:4");
+        assert_eq!(from_end(path, 40), "…/packages/session-store/lib/session.js:4");
         let mut long = finding(Death::UncaughtException, "TypeError: x");
         long.place = Some(Place { file: "/srv/web/app.js".into(), line: Some(4), function: None });
         assert_eq!(line(Death::UncaughtException, &long, &Exit::Code(1)), "TypeError: x at /srv/web/app.js:4");
