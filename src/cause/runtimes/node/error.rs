@@ -78,25 +78,31 @@ impl<'a> Printed<'a> {
         let ahead = lines.get(next..lines.len().min(next.saturating_add(MOST_LINES))).unwrap_or_default();
         let stop = ahead.iter().position(|line| is_past(line) || Frame::read(&line.text).is_some());
         let has_stack = stop.and_then(|stop| ahead.get(stop)).is_some_and(|line| Frame::read(&line.text).is_some());
-        // Without a stack the message ends with the next blank line.
+        // In brackets it has no stack, and its properties may have some.
+        let closes = |text: &str| text.ends_with(']') || text.ends_with("] {");
+        let is_bracketed = this.text.starts_with('[');
+        let is_whole = closes(&this.text) || this.text.contains("] { ");
+        let closed = || ahead.iter().position(|line| closes(&line.text)).map(|at| at + 1);
         let blank = || ahead.iter().position(Line::is_blank);
-        let length = if has_stack { stop } else { blank().min(stop).or(blank()).or(stop) };
+        let length = match (is_bracketed, has_stack) {
+            (true, _) if is_whole => 0,
+            (true, _) => closed().or(blank()).unwrap_or(ahead.len()),
+            (false, true) => stop.unwrap_or(ahead.len()),
+            (false, false) => blank().into_iter().chain(stop).min().unwrap_or(ahead.len()),
+        };
         let mut is_listing = false;
-        let mut opens = head.trim_end().ends_with(" {");
-        for line in ahead.get(..length.unwrap_or(ahead.len())).unwrap_or_default() {
-            if opens && !has_stack {
-                break;
-            }
-            this.end += 1;
+        for line in ahead.get(..length).unwrap_or_default() {
             is_listing |= line.text.trim() == "Require stack:";
-            opens = line.text.ends_with("] {");
             if !is_listing {
                 this.add(&line.text);
             }
         }
-        if has_stack {
-            opens = this.read_frames(lines);
-        }
+        this.end = next.saturating_add(length);
+        let opens = if has_stack && !is_bracketed {
+            this.read_frames(lines)
+        } else {
+            is_bracketed && this.text.ends_with(" {")
+        };
         this.unbracket();
         if opens {
             this.read_properties(lines);

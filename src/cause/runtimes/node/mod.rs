@@ -1,7 +1,9 @@
 //! Node.js (V8), Deno and Bun.
 
 mod error;
+mod fatal;
 mod frame;
+mod wrappers;
 
 use error::Printed;
 use frame::{Frame, Owner};
@@ -17,7 +19,7 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
     let mut from = 0;
     let mut at = 0;
     while at < lines.len() {
-        if let Some((finding, end)) = uncaught(lines, at).or_else(|| logged(lines, from, at)) {
+        if let Some((finding, end)) = read_at(lines, from, at) {
             found.extend(finding);
             from = end.max(at + 1);
             at = from;
@@ -30,6 +32,14 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
 /// What was read, and the line after it: no finding where it is no reason to die.
 type Found = Option<(Option<Finding>, usize)>;
 
+/// Reads what begins at a line, whose stack may begin there.
+fn read_at(lines: &[Line], from: usize, at: usize) -> Found {
+    uncaught(lines, at)
+        .or_else(|| fatal::read(lines, at))
+        .or_else(|| wrappers::read(lines, at))
+        .or_else(|| logged(lines, from, at))
+}
+
 /// What node prints as it dies: the place, the line of source, carets beneath it, and what was thrown.
 fn uncaught(lines: &[Line], at: usize) -> Found {
     let excerpt = Excerpt::read(lines, at)?;
@@ -40,7 +50,7 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
         let place = excerpt.place();
         let end = epilogue(lines, body).0;
         let kind = Death::UncaughtException;
-        return Some((Some(finding(at, end, at, kind, what, place, Proof::LastWords)), end));
+        return Some((Some(finding(at, end, at, kind, what, place)), end));
     };
     let mut printed = Printed::read(&head.text, lines, body + 1);
     let (mut end, mut has_footer) = epilogue(lines, printed.end);
@@ -56,10 +66,17 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
     let kind = kind(&printed, excerpt.is_rejection() || is_continuation(&printed));
     let place = if is_compiling { excerpt.place() } else { None };
     let place = place.or_else(|| place_of(&printed, excerpt.place()));
-    let what = if is_error { what(&printed) } else { format!("uncaught throw of {}", printed.text) };
+    let what = match printed.text.as_str() {
+        _ if is_error => what(&printed),
+        // As of a symbol.
+        text if text.is_empty() || text.starts_with("(Use `") => {
+            "uncaught throw of a value that is not printed".to_owned()
+        }
+        text => format!("uncaught throw of {text}"),
+    };
     // A source that does not parse is told in the same form when the error is caught.
     let proof = if is_compiling && !has_footer { Proof::Said } else { Proof::LastWords };
-    Some((Some(finding(at, end, body, kind, what, place, proof)), end))
+    Some((Some(Finding { proof, ..finding(at, end, body, kind, what, place) }), end))
 }
 
 /// An error with its stack that the program itself has printed.
@@ -72,7 +89,7 @@ fn logged(lines: &[Line], from: usize, at: usize) -> Found {
         let (end, has_footer) = epilogue(lines, skip_properties(lines, rest.end));
         let what = "uncaught exception, whose message is not in the log".to_owned();
         let place = place_of(&rest, None);
-        let found = finding(at, end, at, Death::UncaughtException, what, place, Proof::LastWords);
+        let found = finding(at, end, at, Death::UncaughtException, what, place);
         return Some((has_footer.then_some(found), end));
     };
     let line = lines.get(head)?;
@@ -95,7 +112,8 @@ fn logged(lines: &[Line], from: usize, at: usize) -> Found {
     let proof = if has_footer { Proof::LastWords } else { Proof::Said };
     let kind = kind(&printed, is_rejection);
     let place = place_of(&printed, None);
-    Some((Some(finding(head, end, head, kind, what(&printed), place, proof)), end))
+    let found = finding(head, end, head, kind, what(&printed), place);
+    Some((Some(Finding { proof, ..found }), end))
 }
 
 /// How many lines above its stack an error's name is looked for.
@@ -136,6 +154,9 @@ impl<'a> Excerpt<'a> {
         // What is far to the right in a long line has been cut off.
         let is_marked = !mark.is_empty() && mark.bytes().all(|byte| byte == b'^');
         let is_far = mark.is_empty() && carets.text.len() > 1000;
+        // Where a source ends too early there is nothing to show.
+        let is_end = mark.is_empty() && lines.get(at + 4).is_some_and(|line| line.text.starts_with("SyntaxError: "));
+        let is_far = is_far || is_end && lines.get(at + 1..at + 4)?.iter().all(Line::is_blank);
         (!file.is_empty() && (is_marked || is_far)).then_some(())?;
         Some(Self { file, line, source: &lines.get(at + 1)?.text, end: at + 3 })
     }
@@ -236,6 +257,10 @@ fn epilogue(lines: &[Line], mut at: usize) -> (usize, bool) {
             continue;
         }
         let text = line.text.as_str();
+        if wrappers::is_epilogue(text.trim_start()) {
+            end = at;
+            continue;
+        }
         let is_footer = error::is_footer(text);
         let is_hint = text.starts_with("(Use `");
         let is_thrown_at = text == "Thrown at:" || Frame::read(text).is_some() && end + 1 == at && !has_footer;
@@ -255,14 +280,7 @@ fn skip_properties(lines: &[Line], at: usize) -> usize {
     if opened { at + inner.count() + 1 } else { at }.min(lines.len())
 }
 
-fn finding(
-    from: usize,
-    end: usize,
-    quoted: usize,
-    kind: Death,
-    what: String,
-    place: Option<Place>,
-    proof: Proof,
-) -> Finding {
-    Finding { lines: from..end, quoted, kind, what, place, proof, ends: &[] }
+/// What only a process that ends prints.
+fn finding(from: usize, end: usize, quoted: usize, kind: Death, what: String, place: Option<Place>) -> Finding {
+    Finding { lines: from..end, quoted, kind, what, place, proof: Proof::LastWords, ends: &[] }
 }
