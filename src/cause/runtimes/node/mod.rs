@@ -34,8 +34,8 @@ type Found = Option<(Option<Finding>, usize)>;
 
 /// Reads what begins at a line, whose stack may begin there.
 fn read_at(lines: &[Line], from: usize, at: usize) -> Found {
-    uncaught(lines, at)
-        .or_else(|| fatal::read(lines, at))
+    fatal::read(lines, at)
+        .or_else(|| uncaught(lines, at))
         .or_else(|| wrappers::read(lines, at))
         .or_else(|| logged(lines, from, at))
 }
@@ -44,7 +44,8 @@ fn read_at(lines: &[Line], from: usize, at: usize) -> Found {
 fn uncaught(lines: &[Line], at: usize) -> Found {
     let excerpt = Excerpt::read(lines, at)?;
     let is_blank = |at: usize| lines.get(at).is_some_and(Line::is_blank);
-    let body = excerpt.end + usize::from(is_blank(excerpt.end));
+    // Source maps put a second blank line there.
+    let body = excerpt.end + (0..2).take_while(|blanks| is_blank(excerpt.end + blanks)).count();
     let Some(head) = lines.get(body).filter(|line| !line.is_blank() && !error::is_footer(&line.text)) else {
         let what = "uncaught exception, whose message is not in the log".to_owned();
         let place = excerpt.place();
@@ -63,7 +64,7 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
     }
     let is_error = error::begins(&head.text) && (!printed.frames.is_empty() || is_blank(excerpt.end));
     let is_compiling = is_compiling(&printed);
-    let kind = kind(&printed, excerpt.is_rejection() || is_continuation(&printed));
+    let kind = kind(&printed, is_rejection(&excerpt, &printed, has_footer));
     let place = if is_compiling { excerpt.place() } else { None };
     let place = place.or_else(|| place_of(&printed, excerpt.place()));
     let what = match printed.text.as_str() {
@@ -141,6 +142,8 @@ struct Excerpt<'a> {
     file: &'a str,
     line: u32,
     source: &'a str,
+    /// Where the caret is, in characters.
+    column: usize,
     /// The line after it (an index).
     end: usize,
 }
@@ -158,7 +161,8 @@ impl<'a> Excerpt<'a> {
         let is_end = mark.is_empty() && lines.get(at + 4).is_some_and(|line| line.text.starts_with("SyntaxError: "));
         let is_far = is_far || is_end && lines.get(at + 1..at + 4)?.iter().all(Line::is_blank);
         (!file.is_empty() && (is_marked || is_far)).then_some(())?;
-        Some(Self { file, line, source: &lines.get(at + 1)?.text, end: at + 3 })
+        let column = carets.text.chars().take_while(|c| *c != '^').count();
+        Some(Self { file, line, source: &lines.get(at + 1)?.text, column, end: at + 3 })
     }
 
     fn place(&self) -> Option<Place> {
@@ -167,21 +171,38 @@ impl<'a> Excerpt<'a> {
         is_named.then(|| Place { file: file.to_owned(), line: Some(self.line), function: None })
     }
 
-    /// Whether it shows that a promise was rejected.
-    fn is_rejection(&self) -> bool {
-        let is_runtime = frame::owner(self.file) == Owner::Runtime;
-        let is_inner = self.file.contains("process/promises");
-        (is_runtime && is_inner)
-            || (!is_runtime && self.source.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "async"))
+    /// What stands at the caret.
+    fn marked(&self) -> &'a str {
+        self.source.char_indices().nth(self.column).and_then(|(at, _)| self.source.get(at..)).unwrap_or_default()
+    }
+}
+
+/// Whether nothing handled a rejected promise. Node says so only where the error has no place of its own.
+fn is_rejection(excerpt: &Excerpt, printed: &Printed, has_footer: bool) -> bool {
+    if frame::owner(excerpt.file) == Owner::Runtime {
+        // Modules are loaded by promises too.
+        let first = printed.frames.iter().find(|frame| frame.line.is_some());
+        let is_loading = first.is_some_and(|frame| frame.file.contains("internal/modules/"));
+        return excerpt.file.contains("process/promises") && !is_loading || is_continuation(printed, has_footer);
+    }
+    // What is thrown is marked at the `throw`, what rejects a promise where it was made.
+    let is_made_by_call =
+        printed.frames.first().is_some_and(|frame| frame.function.is_some_and(|it| it.starts_with("new ")));
+    // Versions without a footer mark the latter wherever a source map leads them.
+    let is_own = has_footer || excerpt.file.ends_with("js");
+    match excerpt.marked() {
+        marked if marked.starts_with("throw") => false,
+        marked if marked.starts_with("new ") && !is_made_by_call => is_own,
+        _ => is_continuation(printed, has_footer),
     }
 }
 
 /// Whether the stack is that of a function that went on after a promise: nothing of the runtime has called it.
-fn is_continuation(printed: &Printed) -> bool {
+fn is_continuation(printed: &Printed, is_whole: bool) -> bool {
     let waited = printed.frames.iter().any(|frame| frame.is_async && frame.owner() == Owner::App);
     let of_app = |frame: &Frame| matches!(frame.owner(), Owner::App | Owner::Dependency);
-    let is_whole = !printed.frames.is_empty() && printed.frames.len() < frame::MOST;
-    waited || (is_whole && printed.frames.iter().all(of_app))
+    let is_short = !printed.frames.is_empty() && printed.frames.len() < frame::MOST;
+    waited || (is_whole && is_short && printed.frames.iter().all(of_app))
 }
 
 /// Whether the stack is the module loader's: a source, or a JSON module, does not parse.
@@ -215,7 +236,11 @@ fn kind(printed: &Printed, is_rejection: bool) -> Death {
         Death::OutOfMemoryHeap
     } else if missing_modules.into_iter().any(says) {
         Death::MissingModule
-    } else if is_compiling(printed) {
+    } else if is_compiling(printed)
+        || (text.starts_with("TSError") && text.contains("error TS1"))
+        || text.starts_with("Error: Transform failed with")
+    {
+        // ts-node's and esbuild's words; TypeScript's errors from 1000 on are those of its syntax.
         Death::SyntaxError
     } else if is_rejection || says("ERR_UNHANDLED_REJECTION") {
         Death::UnhandledRejection
