@@ -47,21 +47,27 @@ fn is_own(file: &str) -> bool {
 }
 
 fn died(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let line = lines.get(i).filter(|line| line.text.contains(" line ") && line.entry.is_none())?;
+    let line = lines.get(i).filter(|line| line.entry.is_none())?;
+    if !line.text.contains(" line ") && !line.text.starts_with("Can't locate ") {
+        return None;
+    }
     if line.text.starts_with(['\t', ' ']) || is_verdict(&line.text) {
         return None;
     }
-    let (what, mut place) = message(&line.text)?;
+    let (what, mut place) = match message(&line.text) {
+        Some((what, place)) => (what, Some(place)),
+        // Of `perl -MNAME`, which has no place.
+        None if line.text.starts_with("Can't locate ") && line.text.contains("(@INC ") => (line.text.trim_end(), None),
+        None => return None,
+    };
     let rest = lines.get(i + 1..)?;
     // Carp's stack.
     let calls = rest.iter().take_while(|line| line.text.starts_with('\t') && line.text.contains(" called at ")).count();
     for call in rest.iter().take(calls) {
-        if is_own(&place.file) {
+        if place.as_ref().is_none_or(|place| is_own(&place.file)) {
             break;
         }
-        if let Some((_, outer)) = call.text.rsplit_once(" called at ").and_then(|(_, at)| message_place(at)) {
-            place = outer;
-        }
+        place = call.text.rsplit_once(" called at ").and_then(|(_, at)| caller(at)).or(place);
     }
     let mut end = i + 1 + calls;
     let compiling =
@@ -87,15 +93,15 @@ fn died(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
         _ => Death::UncaughtException,
     };
     let proof = if is_compiling { Proof::LastWords } else { Proof::Said };
-    found.push(Finding { lines: i..end, quoted: i, kind, what: what.to_owned(), place: Some(place), proof, ends: &[] });
+    found.push(Finding { lines: i..end, quoted: i, kind, what: what.to_owned(), place, proof, ends: &[] });
     Some(end)
 }
 
 /// Reads `FILE line N`.
-fn message_place(text: &str) -> Option<((), Place)> {
+fn caller(text: &str) -> Option<Place> {
     let (file, line) = text.rsplit_once(" line ")?;
     let line = line.trim_end_matches('.').parse().ok()?;
-    Some(((), Place { file: file.to_owned(), line: Some(line), function: None }))
+    Some(Place { file: file.to_owned(), line: Some(line), function: None })
 }
 
 /// What only the compiler says.
@@ -115,7 +121,7 @@ fn is_syntax(what: &str) -> bool {
 
 /// That it gives up on compiling.
 fn is_verdict(text: &str) -> bool {
-    text.starts_with("BEGIN failed--compilation aborted at ")
+    text.starts_with("BEGIN failed--compilation aborted")
         || text.starts_with("Compilation failed in require at ")
         || text.starts_with("Execution of ") && text.ends_with(" aborted due to compilation errors.")
         || text.ends_with(" had compilation errors.")
@@ -127,6 +133,8 @@ fn refusal(i: usize, line: &Line, found: &mut Vec<Finding>) -> Option<usize> {
     let text = line.text.trim_end();
     let (kind, proof, ends): (_, _, &'static [End]) = if text.starts_with("Can't open perl script \"") {
         (beneath::kind(text).unwrap_or(Death::NoSuchFile), Proof::LastWords, &[End::Code(2), End::Code(13)])
+    } else if text.starts_with("Unrecognized switch: ") {
+        (Death::BadArguments, Proof::LastWords, &[End::Code(29)])
     } else if text == "Out of memory!" || text.starts_with("Out of memory in perl:") {
         (Death::OutOfMemoryHeap, Proof::Said, &[End::Code(1)])
     } else {

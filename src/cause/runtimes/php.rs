@@ -14,7 +14,9 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
     while let Some(line) = lines.get(i) {
         let text = line.text.as_str();
         let end = if text.contains("rror: ") {
-            fatal(lines, i, found).or_else(|| fpm(lines, i, found))
+            fatal(lines, i, found)
+        } else if text.ends_with("ERROR: FPM initialization failed") {
+            fpm(lines, i, found)
         } else if text.starts_with("Could not open input file: ") {
             // cli/php_cli.c
             add(i..i + 1, Death::NoSuchFile, text, None, (Proof::LastWords, &[End::Code(1)]), found)
@@ -50,13 +52,15 @@ fn message(text: &str) -> Option<(&str, &str)> {
 fn fatal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let line = lines.get(i)?;
     // A server's log has a timestamp before it, and the server goes on.
-    let said = line.entry.as_ref().map_or(line.text.as_str(), |entry| &entry.message);
+    let bare = line.text.strip_prefix('[').and_then(|text| text.split_once("] ")).map(|(_, rest)| rest);
+    let is_logged = bare.is_some() || line.entry.is_some();
+    let said = bare.unwrap_or(line.entry.as_ref().map_or(&line.text, |entry| &entry.message));
     let (level, message) = message(said).or_else(|| {
-        let at = said.find("PHP message: PHP ").filter(|_| line.entry.is_some())?;
+        let at = said.find("PHP message: PHP ").filter(|_| is_logged)?;
         self::message(said.get(at + "PHP message: ".len()..)?)
     })?;
     let ends: (Proof, &'static [End]) =
-        if line.entry.is_some() { (Proof::Said, &[End::Code(255)]) } else { (Proof::LastWords, &[End::Code(255)]) };
+        if is_logged { (Proof::Said, &[End::Code(255)]) } else { (Proof::LastWords, &[End::Code(255)]) };
     let Some(uncaught) = message.strip_prefix("Uncaught ") else {
         let (what, place) = place(message);
         let kind = match level {
@@ -112,8 +116,7 @@ fn trace(lines: &[Line], i: usize, first: &str) -> Trace {
             (last, origin) = (thrown, None);
             is_message = last.is_none();
         } else if let Some(thrown) = text.strip_prefix("  thrown in ") {
-            let (_, thrown) = place(&format!(" in {thrown}")).1.map_or(((), None), |place| ((), Some(place)));
-            last = thrown.or(last);
+            last = place(&format!(" in {thrown}")).1.or(last);
             trace.end = at + 1;
             break;
         } else if is_message {
@@ -159,14 +162,10 @@ fn kind(what: &str) -> Death {
 
 /// FPM's master, as it ends before it begins: fpm/fpm.c, `FPM_EXIT_CONFIG`.
 fn fpm(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let entry = lines.get(i)?.entry.as_ref()?;
-    if !entry.message.starts_with("FPM initialization failed") {
-        return None;
-    }
-    let is_error = |line: &&Line| line.entry.as_ref().is_some_and(super::super::entry::Entry::is_error);
-    let before = lines.get(i.saturating_sub(8)..i)?.iter().rev().take_while(is_error).count();
+    let error = |line: &Line| line.text.split_once("] ERROR: ").map(|(_, what)| what.to_owned());
+    let before = lines.get(i.saturating_sub(8)..i)?.iter().rev().take_while(|line| error(line).is_some()).count();
     let first = i - before;
-    let what = &lines.get(first)?.entry.as_ref()?.message;
+    let what = &error(lines.get(first)?)?;
     let kind = beneath::kind(what).unwrap_or(Death::PlainExit);
     add(first..i + 1, kind, what, None, (Proof::LastWords, &[End::Code(78)]), found)
 }

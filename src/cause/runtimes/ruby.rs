@@ -31,7 +31,12 @@ fn head(text: &str) -> Option<Head<'_>> {
     if text.starts_with([' ', '\t', '#']) {
         return None;
     }
-    let (rest, class) = text.trim_end().strip_suffix(')')?.rsplit_once(" (")?;
+    let text = text.trim_end();
+    if let Some(rest) = text.strip_suffix(": unhandled exception") {
+        let (place, _) = place(rest).filter(|(_, rest)| rest.is_empty())?;
+        return Some(Head { place: Some(place), message: "unhandled exception", class: "RuntimeError" });
+    }
+    let (rest, class) = text.strip_suffix(')')?.rsplit_once(" (")?;
     let is_class = class.starts_with(|c: char| c.is_ascii_uppercase())
         && class.chars().all(|c| c.is_ascii_alphanumeric() || c == ':' || c == '_');
     if !is_class {
@@ -39,6 +44,10 @@ fn head(text: &str) -> Option<Head<'_>> {
     }
     if let Some(message) = ["ruby: ", "/usr/bin/ruby: "].iter().find_map(|program| rest.strip_prefix(program)) {
         return Some(Head { place: None, message, class });
+    }
+    if class == "NoMemoryError" {
+        // There is none left to find out where.
+        return Some(Head { place: None, message: rest.split_once(": ")?.1, class });
     }
     let (place, message) = place(rest)?;
     Some(Head { place: Some(place), message: message.strip_prefix(": ")?, class })
@@ -76,7 +85,7 @@ fn is_own(file: &str) -> bool {
 
 fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let line = lines.get(i)?;
-    let is_candidate = line.text.contains(':') && line.text.ends_with(')');
+    let is_candidate = line.text.contains(':') && line.text.ends_with([')', 'n']);
     let head = head(&line.text).filter(|_| is_candidate && line.entry.is_none())?;
     let stack = stack(lines, i + 1);
     let mut outermost = stack.outermost.as_ref().or(head.place.as_ref());
@@ -84,8 +93,11 @@ fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     // Its cause follows right under its stack, in the same form.
     let cause = lines.get(end).filter(|_| stack.end > i + 1).and_then(|line| self::head(&line.text));
     let mut what = format!("{}: {}", head.class, head.message);
-    if let Some(cause) = &cause {
+    if cause.is_some() {
         end = self::stack(lines, end + 1).end;
+    }
+    // A thread that ends the process is told twice.
+    if let Some(cause) = cause.filter(|cause| cause.message != head.message) {
         what = format!("{what} (caused by {}: {})", cause.class, cause.message);
     }
     let own = head.place.clone().filter(|place| is_own(&place.file)).or(stack.own);

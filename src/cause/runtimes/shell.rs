@@ -18,7 +18,7 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
         let text = line.text.trim_end();
         let said = if line.entry.is_none() { shell(i, text, found) } else { Vec::new() };
         let said = if said.is_empty() { launcher(text).into_iter().collect() } else { said };
-        let (place, _) = script(text).unwrap_or((None, ""));
+        let place = &script(text).and_then(|(place, _)| place);
         // bash quotes the line that it cannot read under its error.
         let quotes = lines
             .get(i + 1)
@@ -46,6 +46,12 @@ fn script(text: &str) -> Option<(Option<Place>, &str)> {
         Some(Some(Place { file: file.to_owned(), line: Some(line), function: None }))
     };
     let (file, rest) = text.split_once(": ")?;
+    if is_shell(file) {
+        // A command line has no place.
+        let inner = rest.strip_prefix("-c: ").unwrap_or(rest);
+        let numbered = inner.split_once(": ").filter(|(line, _)| is_number(line.strip_prefix("line ").unwrap_or(line)));
+        return Some((None, numbered.map_or(inner, |(_, rest)| rest)));
+    }
     if let Some((line, rest)) = rest.strip_prefix("line ").unwrap_or(rest).split_once(": ")
         && let Some(place) = at(file, line)
     {
@@ -61,11 +67,21 @@ fn script(text: &str) -> Option<(Option<Place>, &str)> {
     }
     // zsh: `run.sh:3: …`, `run.sh:cd:3: …`.
     if let Some((name, line)) = file.rsplit_once(':')
+        && !is_shell(name)
         && let Some(place) = at(name.split(':').next().unwrap_or(name), line)
     {
         return Some((place, rest));
     }
-    ["sh", "bash", "dash", "ash", "zsh", "ksh"].contains(&file.rsplit('/').next()?).then_some((None, rest))
+    file.split_once(':').filter(|(name, line)| is_shell(name) && is_number(line)).map(|_| (None, rest))
+}
+
+fn is_shell(file: &str) -> bool {
+    let name = file.rsplit('/').next().unwrap_or(file).trim_start_matches('-');
+    ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh"].contains(&name)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn shell(i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
@@ -80,7 +96,7 @@ fn shell(i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
     let low = rest.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|words| low.ends_with(words));
     let begins = |words: &[&str]| words.iter().any(|words| low.starts_with(words));
-    let what = text.to_owned();
+    let what = if place.is_some() { rest } else { text }.to_owned();
     let sure = |kind, ends| vec![Said { kind, what: what.clone(), proof: Proof::LastWords, ends }];
     // Where it is no command but a redirection or a builtin that fails, `set -e` or a POSIX shell ends the script.
     let either = |kind, ends| {
@@ -88,10 +104,10 @@ fn shell(i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
         vec![Said { kind, what: what.clone(), proof: Proof::LastWords, ends }, maybe]
     };
     let is_syntax = begins(&["syntax error", "parse error", "unexpected eof while looking for", "unmatched "]);
-    if is_syntax && place.is_some() {
+    if is_syntax {
         return sure(Death::SyntaxError, &[End::Code(2), End::Code(1)]);
     }
-    if says(&[": unbound variable", ": parameter not set", ": parameter null or not set"]) && place.is_some() {
+    if says(&[": unbound variable", ": parameter not set", ": parameter null or not set"]) {
         return sure(Death::PlainExit, &[End::Code(1), End::Code(2), End::Code(127)]);
     }
     if says(&[": command not found", ": not found", "required file not found"]) || begins(&["command not found: "]) {

@@ -27,6 +27,9 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
     if text.starts_with("Exception ignored ") {
         return Some(ignored(lines, i, found));
     }
+    if text == "Error in atexit._run_exitfuncs:" && found.last().is_some_and(|last| last.lines.end == i) {
+        return Some(ignored(lines, i, found));
+    }
     if text == "--- Logging error ---" {
         return Some(logging_error(lines, i));
     }
@@ -124,6 +127,8 @@ fn chain(lines: &[Line], header: usize, style: Style) -> Option<Trace> {
         part = later;
     }
     let (what, place) = match cause {
+        // What came from another process is raised again here; there it has its place.
+        Some((what, place)) if what == part.what => (what, place.or(part.place)),
         Some((what, place)) => (format!("{} (caused by {what})", part.what), part.place.or(place)),
         None => (part.what, part.place),
     };
@@ -161,7 +166,8 @@ fn body(text: &str, style: Style) -> &str {
         return text;
     }
     let inner = text.trim_start();
-    inner.strip_prefix("| ").or_else(|| inner.strip_prefix('|')).unwrap_or(text)
+    let is_border = inner.starts_with('+') && text.len() != inner.len();
+    inner.strip_prefix("| ").or_else(|| inner.strip_prefix('|')).unwrap_or(if is_border { inner } else { text })
 }
 
 /// Reads one exception; `header` is the line before its first frame (none: `usize::MAX`).
