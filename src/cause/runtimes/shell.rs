@@ -18,7 +18,7 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
         let text = line.text.trim_end();
         let said = if line.entry.is_none() { shell(i, text, found) } else { Vec::new() };
         let said = if said.is_empty() { launcher(text).into_iter().collect() } else { said };
-        let place = &script(text).and_then(|(place, _)| place);
+        let place: Option<Place> = script(text).and_then(|(place, _)| place);
         // bash quotes the line that it cannot read under its error.
         let quotes = lines
             .get(i + 1)

@@ -29,6 +29,15 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
             || text.starts_with("Error: ") && follows_click_usage(lines, i)
     };
     if text.contains("rror: ") && is_usage_error() {
+        // click puts nothing but its own word on the line where the message has more of them.
+        let more = lines.get(i + 1).filter(|_| text.trim_end() == "Error:").map_or("", |line| line.text.as_str());
+        return add(Death::BadArguments, Proof::LastWords, &[End::Code(2)], &format!("{} {more}", text.trim_end()));
+    }
+    if text.starts_with("╭─ Error ─") && follows_click_usage(lines, i) {
+        let what = lines.get(i + 1)?.text.trim_matches(['│', ' ']).to_owned();
+        return add(Death::BadArguments, Proof::LastWords, &[End::Code(2)], &format!("Error: {what}"));
+    }
+    if text.starts_with("Unknown option: ") && lines.get(i + 1).is_some_and(|line| said_usage_of_python(&line.text)) {
         return add(Death::BadArguments, Proof::LastWords, &[End::Code(2)], text);
     }
     // Django's and Flask's development servers.
@@ -46,6 +55,10 @@ fn said_by_interpreter(text: &str) -> Option<&str> {
     let name = program.rsplit('/').next()?;
     let version = name.strip_prefix("python").or_else(|| name.strip_prefix("pypy"))?;
     version.chars().all(|c| c.is_ascii_digit() || c == '.').then_some(what)
+}
+
+fn said_usage_of_python(text: &str) -> bool {
+    text.starts_with("usage: ") && text.contains("python")
 }
 
 /// Why the interpreter refuses to run a program; see `pymain_run_python` in `CPython`.
@@ -133,20 +146,25 @@ fn server(lines: &[Line], i: usize, message: &str, found: &mut Vec<Finding>) -> 
 }
 
 /// A server gives up over what its application's last traceback says.
-fn give_up(lines: &[Line], i: usize, message: &str, ends: &'static [End], found: &mut Vec<Finding>) -> usize {
+pub fn give_up(lines: &[Line], i: usize, message: &str, ends: &'static [End], found: &mut Vec<Finding>) -> usize {
     /// A traceback of another failure is further away.
     const NEAR: usize = 60;
     let is_traceback = |it: &&Finding| {
         let first = lines.get(it.lines.start..it.quoted).unwrap_or_default();
         it.lines.end + NEAR > i && first.iter().any(|line| line.text.ends_with(traceback::HEADER))
     };
+    // What a worker said on its own right before it left.
+    let is_leaving = |at: &usize| lines.get(*at).is_some_and(|line| line.text.contains("Worker exiting (pid"));
+    let said = (i.saturating_sub(12)..i).rev().find(is_leaving).and_then(|at| at.checked_sub(1));
+    let is_bare = |at: &usize| lines.get(*at).is_some_and(|line| line.entry.is_none() && !line.is_blank());
+    let quoted = said.filter(is_bare).unwrap_or(i);
     let finding = match found.iter().rev().find(is_traceback) {
         Some(trace) => Finding { lines: trace.lines.start..i + 1, proof: Proof::LastWords, ends, ..trace.clone() },
         None => Finding {
-            lines: i..i + 1,
-            quoted: i,
+            lines: quoted.min(i)..i + 1,
+            quoted,
             kind: Death::PlainExit,
-            what: message.to_owned(),
+            what: lines.get(quoted).filter(|_| quoted < i).map_or(message, |line| &line.text).to_owned(),
             place: None,
             proof: Proof::LastWords,
             ends,

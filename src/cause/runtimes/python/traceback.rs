@@ -34,6 +34,11 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
         return Some(logging_error(lines, i));
     }
     let trace = trace(lines, i)?;
+    if trace.what.contains("<HaltServer 'Worker failed to boot.'") {
+        // gunicorn's arbiter, over what its worker has said.
+        let end = trace.lines.end;
+        return Some(super::start::give_up(lines, end - 1, &trace.what, &[End::Code(1), End::Code(3)], found));
+    }
     let printer = printer(lines, &trace);
     let (kind, ends) = kind(&trace);
     let end = trace.lines.end + epilogue(lines, trace.lines.end);
@@ -246,7 +251,11 @@ fn message(lines: &[Line], at: usize, first: &str, style: Style) -> (String, usi
         }
         let next = next.trim();
         // What fits in a line; carets only mark.
-        if end < at + 5 && !next.chars().all(|c| "^~ ".contains(c)) && !is_sqlalchemy {
+        if end < at + 5
+            && !next.chars().all(|c| "^~ ".contains(c))
+            && !is_sqlalchemy
+            && !next.starts_with("For further information")
+        {
             what.push(' ');
             what.push_str(next);
         }
