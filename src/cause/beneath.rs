@@ -12,26 +12,24 @@ pub fn kind(what: &str) -> Option<Death> {
         Death::DiskFull
     } else if says(&["emfile", "enfile", "too many open files"]) {
         Death::TooManyFiles
-    // In capitals: Python has a `FileNotFoundError`.
-    } else if what.contains("ENOTFOUND")
-        || says(&[
-            "econnrefused",
-            "connection refused",
-            "connectionrefused",
-            "eai_again",
-            "ehostunreach",
-            "enetunreach",
-            "etimedout",
-            "no route to host",
-            "network is unreachable",
-            "name resolution",
-            "name or service not known",
-            "no such host",
-            "unknownhostexception",
-            "getaddrinfo failed",
-            "connection timed out",
-        ])
-    {
+    } else if says(&[
+        "econnrefused",
+        "connection refused",
+        "connectionrefused",
+        "enotfound",
+        "eai_again",
+        "ehostunreach",
+        "enetunreach",
+        "etimedout",
+        "no route to host",
+        "network is unreachable",
+        "name resolution",
+        "name or service not known",
+        "no such host",
+        "unknownhostexception",
+        "getaddrinfo failed",
+        "connection timed out",
+    ]) {
         Death::DependencyUnreachable
     } else if says(&["eacces", "eperm", "permission denied", "permissiondenied", "operation not permitted"]) {
         Death::Permission
