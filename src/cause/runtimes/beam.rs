@@ -1,4 +1,4 @@
-//! The Java virtual machine.
+//! beam
 
 use crate::cause::finding::Finding;
 use crate::cause::text::Line;
