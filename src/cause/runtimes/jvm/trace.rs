@@ -221,7 +221,9 @@ impl Frame<'_> {
         } else {
             &mut thrown.own
         };
-        if place.is_none() && let Some((file, line)) = self.source.split_once(':') {
+        if place.is_none()
+            && let Some((file, line)) = self.source.split_once(':')
+        {
             *place = Some(Place {
                 file: file.to_owned(),
                 line: line.parse().ok(),
