@@ -280,7 +280,7 @@ mod tests {
         let [finding] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(finding.what, "panic: boom");
         assert_eq!(finding.place.as_ref().unwrap().to_string(), "/srv/app/web/server.go:31");
-        assert_eq!((finding.lines.clone(), finding.proof), (0..19, Proof::LastWords));
+        assert_eq!((finding.lines.clone(), finding.proof), (0..20, Proof::LastWords));
     }
 
     #[test]

@@ -277,7 +277,7 @@ mod tests {
             "java.lang.IllegalStateException: cannot start; caused by java.net.ConnectException: Connection refused"
         );
         assert_eq!(finding.place.as_ref().unwrap().to_string(), "Pool.java:31");
-        assert_eq!((finding.lines.clone(), finding.proof), (0..12, Proof::LastWords));
+        assert_eq!((finding.lines.clone(), finding.proof), (0..11, Proof::LastWords));
     }
 
     #[test]
