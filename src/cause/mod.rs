@@ -8,6 +8,7 @@
 //!
 //! Pure: no I/O, no clock. Its input is hostile: everything is linear in its length, whatever stands in it.
 
+pub mod aftermath;
 pub mod beneath;
 pub mod decide;
 pub mod entry;
@@ -15,6 +16,7 @@ pub mod finding;
 pub mod fingerprint;
 pub mod kernel;
 pub mod last_words;
+pub mod logged;
 pub mod runtimes;
 pub mod stamp;
 pub mod text;
@@ -56,8 +58,9 @@ pub fn explain(scene: &Scene) -> Explanation {
     for read in runtimes::ALL {
         read(&lines, &mut found);
     }
-    let chosen = decide::decide(&found, &lines, scene.exit).cloned();
-    match chosen.or_else(|| last_words::read(&lines, scene.exit)) {
+    logged::read(&lines, &mut found);
+    let last = last_words::read(&lines, scene);
+    match decide::decide(found, last, &lines, scene) {
         Some(finding) => from_log(scene, &finding, source, &lines),
         None => from_exit(scene),
     }
