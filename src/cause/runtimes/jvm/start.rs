@@ -17,6 +17,8 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         in_initialization(lines, at)
     } else if line.starts_with(ENDS[0]) {
         without_machine(lines, at)?
+    } else if line.starts_with("JDWP exit error ") {
+        debugger(lines, at)?
     } else if line == "APPLICATION FAILED TO START" {
         spring(lines, at)?
     } else {
@@ -30,7 +32,7 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         what,
         place: None,
         proof: Proof::LastWords,
-        ends: &[End::Code(1)],
+        ends: &[End::Code(1), End::Code(2)],
     })
 }
 
@@ -39,8 +41,11 @@ type Found = (usize, usize, Death, String);
 /// `Error occurred during initialization of VM` or of the boot layer: the next line says why.
 fn in_initialization(lines: &[Line], at: usize) -> Found {
     let why = text(lines, at + 1).trim();
+    // An agent has said itself what it lacks.
+    let agent = at.checked_sub(1).filter(|_| why.starts_with("agent library failed to init"));
+    let agent = agent.map(|before| text(lines, before)).unwrap_or_default();
     let end = at + 2 + usize::from(text(lines, at + 2).starts_with("Caused by: "));
-    let kind = if why.contains("reserve enough space") || why.contains("memory for the") {
+    let kind = if why.starts_with("Could not reserve ") || why.starts_with("Could not allocate ") {
         Death::OutOfMemoryHeap
     } else {
         trace::kind(why).unwrap_or(if why.starts_with("java.") {
@@ -49,7 +54,13 @@ fn in_initialization(lines: &[Line], at: usize) -> Found {
             Death::BadArguments
         })
     };
-    (at + 1, end.min(lines.len()), kind, format!("{}: {why}", text(lines, at)))
+    (at + 1, end.min(lines.len()), kind, with_cause(&format!("{}: {why}", text(lines, at)), agent))
+}
+
+/// The debugger's agent, which says above why it cannot listen.
+fn debugger(lines: &[Line], at: usize) -> Option<Found> {
+    let above = (at.saturating_sub(4)..at).find(|i| text(lines, *i).starts_with("ERROR: transport error "))?;
+    Some((above, at + 1, Death::PlainExit, text(lines, above).to_owned()))
 }
 
 /// The launcher's end: what it says of its options stands right before.

@@ -46,35 +46,43 @@ struct Thrown {
 }
 
 impl Thrown {
-    fn new(what: &str) -> Self {
-        Self { what: what.trim().to_owned(), own: None, library: None }
+    /// The throwable whose line this is, with the message's other lines; `at` is then the last of them.
+    fn read(what: &str, lines: &[Line], at: &mut usize) -> Self {
+        let mut what = what.trim().to_owned();
+        for _ in 0..message(lines, *at) {
+            *at += 1;
+            what.push(' ');
+            what.push_str(text(lines, *at).trim());
+        }
+        Self { what: what.trim_end().to_owned(), own: None, library: None }
     }
 }
 
 /// The throwables of the trace that begins at a line, from the outermost to the innermost, and where it ends.
 fn chain(lines: &[Line], at: usize, what: &str) -> (Vec<Thrown>, usize) {
-    let mut chain = vec![Thrown::new(what)];
-    let mut i = at + 1 + message(lines, at);
+    let mut i = at;
+    let mut chain = vec![Thrown::read(what, lines, &mut i)];
     let mut is_suppressed = false;
+    i += 1;
     while let Some(line) = lines.get(i) {
         let trimmed = line.text.trim_start();
         if let Some(frame) = frame(&line.text) {
             if let (Some(thrown), false) = (chain.last_mut(), is_suppressed) {
                 frame.keep_in(thrown);
             }
+        } else if trimmed.contains("[CIRCULAR REFERENCE") || trimmed.starts_with("... ") {
+            // What stands further up.
         } else if let Some(cause) = line.text.strip_prefix("Caused by: ") {
             is_suppressed = false;
-            chain.push(Thrown::new(cause));
-            i += message(lines, i);
+            chain.push(Thrown::read(cause, lines, &mut i));
         } else if let Some(outer) = line.text.strip_prefix("Wrapped by: ") {
             // Logback's other order. Its frames are not those of the innermost.
             is_suppressed = true;
-            chain.insert(0, Thrown::new(outer));
-            i += message(lines, i);
+            chain.insert(0, Thrown::read(outer, lines, &mut i));
         } else if trimmed.starts_with("Suppressed: ") || trimmed.starts_with("Caused by: ") {
             is_suppressed = true;
             i += message(lines, i);
-        } else if !(trimmed.starts_with("... ") || trimmed.starts_with("[CIRCULAR REFERENCE")) {
+        } else {
             break;
         }
         i += 1;
@@ -86,7 +94,10 @@ fn chain(lines: &[Line], at: usize, what: &str) -> (Vec<Thrown>, usize) {
 fn message(lines: &[Line], at: usize) -> usize {
     let rest = lines.get(at + 1..).unwrap_or_default();
     let count = rest.iter().take(MESSAGE).take_while(|line| {
-        line.entry.is_none() && !is_frame(&line.text) && !line.text.starts_with("Caused by: ") && !is_type(&line.text)
+        line.entry.is_none()
+            && !is_frame(&line.text)
+            && !is_type(&line.text)
+            && !["Caused by: ", "Exception in thread \"", "Dumping heap to "].iter().any(|it| line.text.starts_with(it))
     });
     let count = count.count();
     if rest.get(count).is_some_and(|line| is_frame(&line.text)) { count } else { 0 }
