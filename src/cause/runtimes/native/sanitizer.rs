@@ -13,7 +13,7 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
     let line = text(lines, at);
     let (tool, what) = head(line).or_else(|| undefined(line))?;
     let (report, end) = report(lines, at);
-    let what = [" on address ", " (pc ", " at pc ", " (pid=", " on unknown address"]
+    let what = [" on 0x", " on address ", " (pc ", " at pc ", " (pid=", " on unknown address"]
         .iter()
         .filter_map(|end| what.find(end))
         .min()
