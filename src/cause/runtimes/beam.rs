@@ -21,6 +21,9 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
     if line.starts_with("** (") {
         return exception(lines, at);
     }
+    if line.starts_with("Crash dump is being written to: ") {
+        return slogan(lines, at);
+    }
     let is_alloc = line.contains("_alloc: Cannot allocate ") && line.contains(" bytes of memory");
     let is_end = ["init terminating in do_boot (", "Runtime terminating during boot (", "Kernel pid terminated ("]
         .iter()
@@ -54,14 +57,32 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
     })
 }
 
+/// What was said right before the crash dump: `erlang:halt("store is broken").`
+fn slogan(lines: &[Line], at: usize) -> Option<Finding> {
+    let quoted = (at.saturating_sub(2)..at).rev().find(|i| !text(lines, *i).trim().is_empty())?;
+    lines.get(quoted)?.entry.is_none().then(|| Finding {
+        lines: quoted..at + 1,
+        quoted,
+        kind: Death::PlainExit,
+        what: text(lines, quoted).to_owned(),
+        place: None,
+        proof: Proof::LastWords,
+        ends: &[End::Code(1), End::Signal("ABRT")],
+    })
+}
+
 /// Elixir's `** (RuntimeError) boom` with its frames: of the script, or of one of many processes.
 fn exception(lines: &[Line], at: usize) -> Option<Finding> {
-    let what = text(lines, at).strip_prefix("** (")?;
-    let (name, message) = what.split_once(") ")?;
+    let head = text(lines, at).strip_prefix("** (")?;
+    let (name, message) = head.split_once(") ")?;
     let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'));
-    if !is_name || !name.starts_with(|c: char| c.is_ascii_uppercase()) {
+    let is_exit = matches!(name, "throw" | "exit") || name.starts_with("EXIT from ");
+    if !(is_exit || is_name && name.starts_with(|c: char| c.is_ascii_uppercase())) {
         return None;
     }
+    // What has ended the process that this one is linked to.
+    let beneath = text(lines, at + 1).trim().strip_prefix("** (").filter(|_| is_exit);
+    let what = beneath.map_or_else(|| format!("{name}: {message}"), |beneath| beneath.replacen(") ", ": ", 1));
     let rest = lines.get(at + 1..).unwrap_or_default();
     let is_its = |line: &&Line| line.entry.is_none() && (line.is_blank() || line.text.starts_with("    "));
     let count = rest.iter().take_while(is_its).count();
@@ -76,7 +97,7 @@ fn exception(lines: &[Line], at: usize) -> Option<Finding> {
         lines: at..at + 1 + count,
         quoted: at,
         kind,
-        what: format!("{name}: {message}"),
+        what,
         place,
         proof: Proof::Said,
         ends: &[End::Code(1)],

@@ -34,18 +34,21 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
         return None;
     };
     let dump = Dump::read(lines, from);
-    if dump.end == from && !head.starts_with("panic: ") {
+    // Git and others say `fatal error: ` too.
+    let is_deadlock = head.starts_with("fatal error: ") && head.ends_with(" - deadlock!");
+    if dump.end == from && !head.starts_with("panic: ") && !is_deadlock {
         return None;
     }
     // Without a goroutine's end these are words that many use, and a stack that the program has asked for is a log's.
-    let is_end = dump.end > from && !dump.is_asked_for;
+    let is_end = (dump.end > from || is_deadlock) && !dump.is_asked_for;
     let is_run = text(lines, dump.end).starts_with("exit status ");
     Some(Finding {
         lines: at..dump.end + usize::from(is_run),
         quoted: at,
         kind,
         what,
-        place: dump.place,
+        // A signal from outside finds it anywhere.
+        place: dump.place.filter(|_| kind != Death::KilledBySignal),
         proof: if is_end { Proof::LastWords } else { Proof::Said },
         ends: match (is_end, is_run) {
             (false, _) => &[],
@@ -242,7 +245,7 @@ fn own(function: &str, source: &str) -> Option<Place> {
     // Files of modules are in `pkg/mod/`, and with -trimpath below `module@version/`.
     let file = source.trim_start();
     if is_standard
-        || ["/pkg/mod/", "/vendor/", "@v"].iter().any(|it| file.contains(it))
+        || ["/pkg/mod/", "/vendor/", "@v", "_cgo_"].iter().any(|it| file.contains(it))
         || function.starts_with("created by")
     {
         return None;

@@ -25,8 +25,11 @@ pub mod shell;
 use super::finding::Finding;
 use super::text::Line;
 
+/// Adds to the findings what stands in the lines.
+type Read = fn(&[Line], &mut Vec<Finding>);
+
 /// All runtimes.
-pub const ALL: [fn(&[Line], &mut Vec<Finding>); 12] = [
+pub const ALL: [Read; 12] = [
     node::read,
     python::read,
     jvm::read,

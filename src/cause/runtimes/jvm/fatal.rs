@@ -20,7 +20,7 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         let is_main = rest.starts_with("main\"");
         let mut finding = out_of_memory(at, "java.lang.OutOfMemoryError in thread \"main\"", &[End::Code(1)])?;
         if !is_main {
-            finding.what = line.to_owned();
+            line.clone_into(&mut finding.what);
             finding.proof = Proof::Said;
         }
         return Some(finding);

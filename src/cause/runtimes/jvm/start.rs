@@ -89,9 +89,11 @@ fn launcher(lines: &[Line], at: usize) -> Option<Found> {
         (trace::kind(cause).unwrap_or(Death::UncaughtException), with_cause(line, cause), 1)
     } else if starts("Unable to access jarfile ") {
         (Death::NoSuchFile, line.to_owned(), 0)
-    } else if starts("Invalid or corrupt jarfile ") || starts("Main method ") || starts("Could not find Java SE ") {
-        (Death::PlainExit, line.to_owned(), 0)
-    } else if line.starts_with("no main manifest attribute, in ") {
+    } else if starts("Invalid or corrupt jarfile ")
+        || starts("Main method ")
+        || starts("Could not find Java SE ")
+        || line.starts_with("no main manifest attribute, in ")
+    {
         (Death::PlainExit, line.to_owned(), 0)
     } else {
         return None;

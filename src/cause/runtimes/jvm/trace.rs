@@ -161,7 +161,7 @@ fn frame(text: &str) -> Option<Frame<'_>> {
     let (function, rest) = called.split_once('(')?;
     let source = rest.split(')').next()?;
     let is_source = matches!(source, "Native Method" | "Unknown Source" | "<generated>")
-        || source.ends_with(".java")
+        || source.rsplit_once('.').is_some_and(|(_, end)| end == "java")
         || source.split_once(':').is_some_and(|(file, line)| {
             !file.contains(['/', ' ']) && line.bytes().all(|b| b.is_ascii_digit() || b == b'-')
         });

@@ -46,7 +46,7 @@ fn is_tcmalloc(line: &str) -> bool {
     line.starts_with("src/tcmalloc.cc:") && line.contains("] Attempt to ")
 }
 
-/// The forms of glibc, musl, BSD, newlib, GLib, Qt, systemd and PostgreSQL.
+/// The forms of glibc, musl, BSD, newlib, `GLib`, Qt, systemd and `PostgreSQL`.
 fn is_assertion(line: &str) -> bool {
     let has_place = |text: &str| {
         text.split([' ', '(']).any(|word| {

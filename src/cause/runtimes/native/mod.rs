@@ -13,14 +13,17 @@ use crate::report::Death;
 
 /// Adds what stands in the log.
 pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+    let first = found.len();
     let mut i = 0;
     while let Some(line) = lines.get(i) {
-        let finding = if line.entry.is_some() {
+        // `ERROR:` and `WARNING:` are GLib's and a sanitizer's own too.
+        let is_logged = line.entry.as_ref().is_some_and(|entry| entry.json || entry.at.is_some());
+        let finding = if is_logged {
             fatal_log::entry(lines, i)
         } else {
             libc::read(lines, i)
                 .or_else(|| terminate::read(lines, i))
-                .or_else(|| sanitizer::read(lines, i))
+                .or_else(|| sanitizer::read(lines, i, found.get(first..).unwrap_or_default()))
                 .or_else(|| loader::read(lines, i))
                 .or_else(|| fatal_log::stack(lines, i))
         };

@@ -1,4 +1,4 @@
-//! AddressSanitizer, LeakSanitizer, MemorySanitizer, ThreadSanitizer, UndefinedBehaviorSanitizer.
+//! The sanitizers of GCC and Clang, for addresses, leaks, memory, threads and undefined behaviour.
 
 use crate::cause::finding::{End, Finding, Place, Proof};
 use crate::cause::runtimes::text;
@@ -8,12 +8,20 @@ use crate::report::Death;
 /// So many lines a report may have.
 const REPORT: usize = 600;
 
+const RACES: &str = "ThreadSanitizer: reported ";
+const RACED: &[End] = &[End::Code(66)];
+
 /// The report that begins at this line.
-pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
+pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Option<Finding> {
     let line = text(lines, at);
+    if line.starts_with(RACES) {
+        // At the very end of a process that has reported races on its way.
+        let race = before.iter().rev().find(|it| it.ends == RACED)?;
+        return Some(Finding { lines: at..at + 1, proof: Proof::LastWords, ..race.clone() });
+    }
     let (tool, what) = head(line).or_else(|| undefined(line))?;
     let (report, end) = report(lines, at);
-    let what = [" on 0x", " on address ", " (pc ", " at pc ", " (pid=", " on unknown address"]
+    let what = [" on 0x", " on address 0x", " (pc ", " at pc ", " (pid=", " on unknown address"]
         .iter()
         .filter_map(|end| what.find(end))
         .min()
@@ -39,7 +47,7 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         proof: if is_last { Proof::LastWords } else { Proof::Said },
         ends: match tool {
             "LeakSanitizer" => &[End::Code(23), End::Code(1)],
-            "ThreadSanitizer" => &[End::Code(66)],
+            "ThreadSanitizer" => RACED,
             _ => &[End::Code(1), End::Code(77), End::Signal("ABRT"), End::Signal("ILL"), End::Signal("TRAP")],
         },
     })
@@ -69,11 +77,7 @@ fn report(lines: &[Line], at: usize) -> (&[Line], usize) {
     let rest = rest.get(..rest.len().min(REPORT)).unwrap_or_default();
     let next = rest.iter().position(|line| line.entry.is_some() || head(&line.text).is_some());
     let rest = rest.get(..next.unwrap_or(rest.len())).unwrap_or_default();
-    let is_last = |line: &Line| {
-        line.text.ends_with("==ABORTING")
-            || line.text == "Exiting"
-            || line.text.starts_with("ThreadSanitizer: reported ")
-    };
+    let is_last = |line: &Line| line.text.ends_with("==ABORTING") || line.text == "Exiting";
     let is_summary = |line: &Line| line.text.starts_with("SUMMARY: ") || line.text.starts_with("==================");
     let end = rest.iter().position(is_last).or_else(|| {
         // The last line but the ones that go with it.

@@ -43,7 +43,10 @@ fn libstdcxx(lines: &[Line], at: usize, rest: &str) -> Option<Finding> {
             after.iter().take(WHAT).take_while(|line| line.entry.is_none() && line.text.starts_with(' ')).count();
         let more_text = after.get(..more).unwrap_or_default().iter().map(|line| line.text.trim());
         let whole: Vec<&str> = [what].into_iter().chain(more_text).collect();
-        let mut finding = aborted(lines, at + 1 + more, exception(thrown), format!("{thrown}: {}", whole.join(" ")));
+        let whole = whole.join(" ");
+        // `std::bad_alloc` says no more than its name.
+        let what = if whole == thrown { whole } else { format!("{thrown}: {whole}") };
+        let mut finding = aborted(lines, at + 1 + more, exception(thrown), what);
         finding.lines.start = at;
         finding.quoted = at;
         return Some(finding);

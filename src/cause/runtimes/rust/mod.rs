@@ -38,9 +38,8 @@ fn aborted(lines: &[Line], at: usize) -> Option<Finding> {
         return None;
     };
     let rest = lines.get(at + 1..).unwrap_or_default();
-    let is_its = |line: &&Line| {
-        line.is_blank() || line.text.starts_with("fatal runtime error: ") || line.text.starts_with(panic::NOTE)
-    };
+    let is_its = |line: &&Line| line.is_blank() || line.text.starts_with("fatal runtime error: ");
+    let (place, end) = panic::rest(lines, at + 1 + rest.iter().take_while(is_its).count(), None);
     let what = match (kind, text(lines, at + 1).strip_prefix("fatal runtime error: ")) {
         (Death::StackOverflow, Some(error)) if !line.contains("stack overflow") => {
             format!("{line}: {}", error.trim_end_matches(", aborting"))
@@ -48,11 +47,11 @@ fn aborted(lines: &[Line], at: usize) -> Option<Finding> {
         _ => line.to_owned(),
     };
     Some(Finding {
-        lines: at..at + 1 + rest.iter().take_while(is_its).count(),
+        lines: at..end,
         quoted: at,
         kind,
         what,
-        place: None,
+        place,
         proof: Proof::LastWords,
         ends: &[End::Signal("ABRT"), End::Signal("ILL"), End::Signal("SEGV")],
     })

@@ -19,9 +19,9 @@ pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Vec<Finding> {
     if let Some(finding) = human(lines, at) {
         return vec![finding];
     }
-    let Some(head) = Head::read(lines, at) else { return Vec::new() };
+    let Some(head) = Head::read(lines, at) else { return hooked(lines, at).into_iter().collect() };
     let message = head.message(lines, at);
-    let (place, end) = rest(lines, message.end, head.place);
+    let (place, end) = rest(lines, message.end, Some(head.place));
     let is_main = head.thread == "main";
     let what = if is_main {
         format!("panic: {}", message.text)
@@ -33,25 +33,35 @@ pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Vec<Finding> {
         quoted: at,
         kind: Death::Panic,
         what,
-        place: Some(place),
+        place,
         proof: if is_main { Proof::LastWords } else { Proof::Said },
         ends: ENDS,
     };
     if is_sequel(&message.text)
-        && let Some(first) = before.iter().rev().find(|it| it.kind == Death::Panic)
+        && let Some((second, others)) = before.split_last()
+        && second.kind == Death::Panic
     {
-        finding.what.clone_from(&first.what);
-        finding.place.clone_from(&first.place);
-        finding.quoted = first.quoted;
+        // Another that ran while the first unwound: in a destructor.
+        let first = others.iter().rev().find(|it| it.proof == second.proof && it.lines != second.lines);
+        let first = first.filter(|it| {
+            message.text.starts_with("panic in a ") && it.kind == Death::Panic && it.lines.end + 1 >= second.lines.start
+        });
+        finding.what = match first {
+            Some(first) => format!("{}; then {}", first.what, second.what),
+            None => second.what.clone(),
+        };
+        finding.place.clone_from(&first.unwrap_or(second).place);
+        finding.quoted = first.unwrap_or(second).quoted;
         finding.proof = Proof::LastWords;
     }
-    let hooked = is_main.then(|| Finding { proof: Proof::Said, ends: &[End::Code(1)], ..finding.clone() });
+    // A hook may end the process in its own way, and right then.
+    let hooked = is_main.then(|| Finding { proof: Proof::Said, ends: &[], ..finding.clone() });
     [finding].into_iter().chain(hooked).collect()
 }
 
 /// Whether a panic says only that there was another one before it.
 fn is_sequel(message: &str) -> bool {
-    message.ends_with("value: Any { .. }")
+    message.ends_with(": Any { .. }")
         || message.starts_with("panic in a ")
         || message.contains("JoinError::Panic(")
         || message.contains("PoisonError")
@@ -75,14 +85,14 @@ impl<'a> Head<'a> {
             return Some(Self { thread, message: None, place: place_of(place)? });
         }
         let quoted = rest.strip_prefix('\'')?;
-        let (message, place) = match quoted.rsplit_once("', ") {
-            Some((message, place)) => (message, place_of(place)?),
+        let (message, place) = if let Some((message, place)) = quoted.rsplit_once("', ") {
+            (message, place)
+        } else {
             // Over many lines: the last has the place.
-            None => {
-                let end = lines.iter().skip(at + 1).take(MESSAGE).find(|line| line.text.contains("', "))?;
-                (quoted, place_of(end.text.rsplit_once("', ")?.1)?)
-            }
+            let end = lines.iter().skip(at + 1).take(MESSAGE).find(|line| line.text.contains("', "))?;
+            (quoted, end.text.rsplit_once("', ")?.1)
         };
+        let place = place_of(place)?;
         Some(Self { thread, message: Some(message), place })
     }
 
@@ -123,8 +133,19 @@ struct Message {
 
 /// Lines as one.
 fn join<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-    lines.join(" ")
+    let mut whole = String::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        let is_operand = line.starts_with("left: ") || line.starts_with("right: ");
+        whole.push_str(if whole.is_empty() {
+            ""
+        } else if is_operand {
+            ", "
+        } else {
+            " "
+        });
+        whole.push_str(line);
+    }
+    whole
 }
 
 /// `src/main.rs:3:5`
@@ -135,7 +156,7 @@ fn place_of(text: &str) -> Option<Place> {
 }
 
 /// Whether a file is the application's own.
-fn is_own(file: &str) -> bool {
+pub fn is_own(file: &str) -> bool {
     !(file.starts_with("/rustc/")
         || file.starts_with("library/")
         || file.starts_with("./csu/")
@@ -145,7 +166,7 @@ fn is_own(file: &str) -> bool {
 }
 
 /// What comes after the message: the note or the backtrace; where it is, and where it ends.
-fn rest(lines: &[Line], from: usize, place: Place) -> (Place, usize) {
+pub fn rest(lines: &[Line], from: usize, place: Option<Place>) -> (Option<Place>, usize) {
     let mut frame = None;
     let mut i = from;
     while let Some(line) = lines.get(i) {
@@ -162,13 +183,46 @@ fn rest(lines: &[Line], from: usize, place: Place) -> (Place, usize) {
         }
         i += 1;
     }
-    let place = if is_own(&place.file) { place } else { frame.unwrap_or(place) };
+    let place = match place {
+        Some(place) if is_own(&place.file) => Some(place),
+        other => frame.or(other),
+    };
     (place, i.min(lines.len()))
 }
 
 /// `  12: app::main`
 fn is_frame(trimmed: &str) -> bool {
     trimmed.split_once(": ").is_some_and(|(number, _)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// What hooks print of a panic: the `color-eyre` crate's, and the panic as it is.
+fn hooked(lines: &[Line], at: usize) -> Option<Finding> {
+    let line = text(lines, at);
+    let (what, place, end, proof): (_, _, _, Proof) = if line == "The application panicked (crashed)." {
+        let what = text(lines, at + 1).strip_prefix("Message:")?.trim();
+        let location = text(lines, at + 2).strip_prefix("Location:").map(str::trim);
+        let place = location.and_then(|location| place_of(&format!("{location}:0")));
+        let is_its = |line: &&Line| {
+            line.entry.is_none()
+                && (line.is_blank()
+                    || line.text.starts_with("  ")
+                    || ["Run with ", "Location:", "Backtrace omitted"].iter().any(|it| line.text.starts_with(it)))
+        };
+        let more = lines.get(at + 2..)?.iter().take_while(is_its).count();
+        (what, place, at + 2 + more, Proof::LastWords)
+    } else {
+        let place = place_of(line.strip_prefix("panicked at ")?.strip_suffix(':')?)?;
+        (text(lines, at + 1).trim(), Some(place), (at + 2).min(lines.len()), Proof::Said)
+    };
+    Some(Finding {
+        lines: at..end,
+        quoted: at,
+        kind: Death::Panic,
+        what: format!("panic: {what}"),
+        place,
+        proof,
+        ends: if proof == Proof::LastWords { ENDS } else { &[] },
+    })
 }
 
 /// The `human-panic` crate's message to users.
@@ -221,7 +275,7 @@ mod tests {
             ),
             (
                 "\nthread 'main' (9004) panicked at src/main.rs:3:5:\nboom\n  left: 3\n right: 4\nWARN next",
-                "boom left: 3 right: 4",
+                "boom, left: 3, right: 4",
                 "src/main.rs:3",
             ),
             (

@@ -1,5 +1,6 @@
 //! An error that `main` has returned, in the forms of `Debug`, anyhow and eyre; and clap's complaint about arguments.
 
+use super::panic;
 use crate::cause::finding::{End, Finding, Place, Proof, with_cause};
 use crate::cause::runtimes::text;
 use crate::cause::text::Line;
@@ -40,7 +41,7 @@ fn is_debug(error: &str) -> bool {
 }
 
 /// So many lines of causes.
-const CAUSES: usize = 60;
+const CAUSES: usize = 200;
 
 /// The causes below an error.
 struct Chain {
@@ -62,9 +63,15 @@ impl Chain {
             if line.entry.is_some() {
                 break;
             }
-            if said == "Caused by:" || said == "Location:" || said == "Stack backtrace:" {
+            if said == "Stack backtrace:" {
+                let (place, end) = panic::rest(lines, i + 1, chain.place.take());
+                return Some(Self { place, end, ..chain });
+            }
+            if said == "Caused by:" || said == "Location:" {
                 is_causes = said == "Caused by:";
                 is_location = said == "Location:";
+            } else if said.starts_with('━') {
+                is_causes = false;
             } else if line.text.starts_with(' ') && is_causes {
                 let cause = numbered(said).unwrap_or(said);
                 if is_eyre && chain.outer.is_none() {
@@ -72,10 +79,14 @@ impl Chain {
                 }
                 cause.clone_into(&mut chain.inner);
             } else if line.text.starts_with(' ') && is_location {
-                let (file, numbers) = said.split_once(".rs:")?;
-                let line = numbers.split(':').next().and_then(|line| line.parse().ok());
-                chain.place = Some(Place { file: format!("{file}.rs"), line, function: None });
-            } else if !said.is_empty() && !line.text.starts_with(' ') && !said.starts_with("Backtrace omitted") {
+                chain.place = place(said);
+            } else if let (Some(frame), None) = (line.text.strip_prefix("      at "), &chain.place) {
+                chain.place = place(frame).filter(|place| panic::is_own(&place.file));
+            } else if !said.is_empty()
+                && !line.text.starts_with(' ')
+                && !said.starts_with("Backtrace omitted")
+                && !said.starts_with("Run with ")
+            {
                 break;
             }
             if !said.is_empty() {
@@ -84,6 +95,13 @@ impl Chain {
         }
         (!chain.inner.is_empty() || chain.place.is_some()).then_some(chain)
     }
+}
+
+/// `src/main.rs:3`, with or without a column.
+fn place(text: &str) -> Option<Place> {
+    let (file, numbers) = text.split_once(".rs:")?;
+    let line = numbers.split(':').next().and_then(|line| line.parse().ok());
+    Some(Place { file: format!("{file}.rs"), line, function: None })
 }
 
 /// `0: text` without its number.
