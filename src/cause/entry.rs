@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 use serde_json::{Map, Value};
 
 use super::stamp;
@@ -223,6 +223,17 @@ fn without_process(message: &str) -> &str {
     length().and_then(|length| message.get(length..)).unwrap_or(message)
 }
 
+/// The time behind the level's letter: `I1122 23:50:03.359004`, `E, [2026-11-22T23:41:58.558388 #11607]`.
+fn inner_time(head: &str, found: &Captures) -> Option<f64> {
+    if found.name("ruby").is_some() {
+        return Some(stamp::read(head.get(4..)?)?.0);
+    }
+    let date = found.name("glog")?;
+    let day: u32 = date.as_str().parse().ok()?;
+    let (time, _) = stamp::read(head.get(date.end() + 1..)?)?;
+    Some(f64::from((day / 100 * 31 + day % 100) * 86_400) + time)
+}
+
 fn from_text(text: &str) -> Option<Entry> {
     if let Some(entry) = from_redis(text) {
         return Some(entry);
@@ -246,6 +257,7 @@ fn from_text(text: &str) -> Option<Entry> {
             if at.is_some() { &["ruby", "caps", "boxed", "fmt", "named"] } else { &["ruby", "caps", "boxed", "fmt"] };
         glog.or_else(|| names.iter().find_map(|name| found.name(name)).and_then(|name| level_named(name.as_str())))
     });
+    let at = at.or_else(|| inner_time(head, found.as_ref()?));
     if at.is_none() && level.is_none() {
         return None;
     }
@@ -303,6 +315,17 @@ mod tests {
                 message.ends_with("lag gauge failed") || message.ends_with("lag gauge failed\""),
                 "{text}: {message}"
             );
+        }
+    }
+
+    #[test]
+    fn the_time_behind_a_level_s_letter_is_known() {
+        for (one, next) in [
+            ("I1122 23:59:59.500000   12345 a.cc:1] x", "I1123 00:00:01.000000   12345 a.cc:1] x"),
+            ("E, [2026-11-22T23:59:59.500000 #7]  ERROR -- : x", "E, [2026-11-23T00:00:01.000000 #7]  ERROR -- : x"),
+        ] {
+            let at = |text: &str| Entry::read(text).and_then(|entry| entry.at).unwrap_or_else(|| panic!("{text}"));
+            assert!((at(next) - at(one) - 1.5).abs() < 0.01, "{one}");
         }
     }
 
