@@ -49,17 +49,39 @@ pub struct Explanation {
 pub fn explain(scene: &Scene) -> Explanation {
     let (source, log) = scene.log.unwrap_or_default();
     let lines = text::read(log);
-    if let Some(explanation) = kernel::explain(scene, &lines) {
-        return explanation;
+    let told = kernel::read(scene, &lines);
+    let mut explanation = match told {
+        Some(told) if told.is_final() => told.explain(scene),
+        told => weigh(scene, source, &lines, told),
+    };
+    let cause = &mut explanation.cause;
+    for evidence in kernel::around(scene, cause.kind) {
+        if !cause.evidence.contains(&evidence) {
+            cause.evidence.push(evidence);
+        }
     }
+    explanation
+}
+
+/// What the log tells, what the kernel tells, or how it ended: the first of these that says more than the next.
+fn weigh(scene: &Scene, source: &str, lines: &[Line], told: Option<kernel::Told>) -> Explanation {
     let mut found: Vec<Finding> = Vec::new();
     for read in runtimes::ALL {
-        read(&lines, &mut found);
+        read(lines, &mut found);
     }
-    let chosen = decide::decide(&found, &lines, scene.exit).cloned();
-    match chosen.or_else(|| last_words::read(&lines, scene.exit)) {
-        Some(finding) => from_log(scene, &finding, source, &lines),
-        None => from_exit(scene),
+    let chosen = decide::decide(&found, lines, scene.exit).cloned();
+    match (chosen, told) {
+        // A runtime that dies of its own signal says first of what.
+        (Some(finding), Some(told)) if finding.names(scene.exit) => {
+            let mut explanation = from_log(scene, &finding, source, lines);
+            explanation.cause.evidence.extend(told.evidence);
+            explanation
+        }
+        (_, Some(told)) => told.explain(scene),
+        (chosen, None) => match chosen.or_else(|| last_words::read(lines, scene.exit)) {
+            Some(finding) => from_log(scene, &finding, source, lines),
+            None => from_exit(scene),
+        },
     }
 }
 
