@@ -58,6 +58,9 @@ pub struct Marker {
     /// The sequence number of the last record of the kernel log that is known to be about an earlier life.
     #[serde(default)]
     pub seen: Option<u64>,
+    /// How many processes the kernel had killed for want of memory by then, since the boot.
+    #[serde(default)]
+    pub oom_kills: Option<u64>,
 }
 
 /// Between a draft's name and the number of the process that writes it.
@@ -70,7 +73,16 @@ const MAX_MARKER: u64 = 64 * 1024;
 impl Marker {
     pub fn new(boot_id: String, now: Now) -> Self {
         let armed_ms = millis(now.monotonic);
-        Self { boot_id, armed_at: now.wall, armed_ms, planned_ms: None, job: None, instance: None, seen: None }
+        Self {
+            boot_id,
+            armed_at: now.wall,
+            armed_ms,
+            planned_ms: None,
+            job: None,
+            instance: None,
+            seen: None,
+            oom_kills: None,
+        }
     }
 
     /// The same, armed for this job's instance.

@@ -29,7 +29,8 @@ impl Story {
         let cause = one_line(&report.cause.line, LINE);
         let why = if cause.is_empty() { one_line(&report.stop.exit.to_string(), 120) } else { cause };
         let known = report.cause.confidence != Confidence::None;
-        let because_of = |why: &str| if known { format!(": {why}") } else { ", cause unknown".to_owned() };
+        let says_so = known || why.contains("cause unknown");
+        let because_of = |why: &str| if says_so { format!(": {why}") } else { ", cause unknown".to_owned() };
         let short = head(&why, 100);
         let because = one_line(&report.verdict_because, LINE);
         let when = moment(report.stop.stopped_at);
