@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_confirmed_or_denied_by_the_disks() {
         let disk = |place: &str, available: u64, inodes_used: u64| {
-            json!({ "mount_point": place, "total": 100 << 30_u64, "used": (100_u64 << 30) - available, "available": available,
+            json!({ "mount_point": place, "total": 100_u64 << 30, "used": (100_u64 << 30) - available, "available": available,
                     "inodes": 1000, "inodes_used": inodes_used })
         };
         let roomy = disk("/", 40 << 30, 5);
