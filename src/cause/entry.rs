@@ -31,6 +31,8 @@ pub struct Entry {
     pub error: Vec<String>,
     /// Whether it came as JSON: every line of it is one of the logger's.
     pub json: bool,
+    /// Whether it is about one request that was served, whatever became of it.
+    pub of_request: bool,
 }
 
 impl Entry {
@@ -73,8 +75,25 @@ fn from_json(text: &str) -> Option<Entry> {
     }
     let error = error_of(&object).or_else(|| inner.and_then(error_of)).unwrap_or_default();
     let pid = field(&object, &["pid", "process", "PID"]).and_then(Value::as_u64).and_then(|pid| pid.try_into().ok());
-    Some(Entry { level, message: message.unwrap_or_default(), at, pid, error, json: true })
+    let of_request = REQUEST.iter().any(|name| object.contains_key(*name));
+    Some(Entry { level, message: message.unwrap_or_default(), at, pid, error, json: true, of_request })
 }
+
+/// Fields of a request's entries: pino-http's and its kin.
+const REQUEST: [&str; 12] = [
+    "req",
+    "res",
+    "reqId",
+    "req_id",
+    "request",
+    "request_id",
+    "requestId",
+    "response",
+    "statusCode",
+    "status_code",
+    "http.request.method",
+    "http",
+];
 
 /// The stack of the error in a JSON entry, or its words where it has none.
 fn error_of(object: &Map<String, Value>) -> Option<Vec<String>> {
@@ -194,7 +213,7 @@ fn from_text(text: &str) -> Option<Entry> {
         .captures(text.get(..text.floor_char_boundary(120))?)
         .and_then(|found| found.get(1)?.as_str().parse().ok());
     let message = message.unwrap_or_default().trim_start_matches([' ', ':', '|', '-', ']', '\t']).to_owned();
-    Some(Entry { level, message, at, pid, error: Vec::new(), json: false })
+    Some(Entry { level, message, at, pid, error: Vec::new(), json: false, of_request: false })
 }
 
 #[cfg(test)]

@@ -31,6 +31,6 @@ static PASSING: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// A text without what passes.
-fn steady(text: &str) -> String {
+pub fn steady(text: &str) -> String {
     PASSING.as_ref().map_or_else(|| text.to_owned(), |passing| passing.replace_all(text, "#").into_owned())
 }

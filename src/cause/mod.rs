@@ -8,6 +8,7 @@
 //!
 //! Pure: no I/O, no clock. Its input is hostile: everything is linear in its length, whatever stands in it.
 
+pub mod aftermath;
 pub mod beneath;
 pub mod decide;
 pub mod entry;
@@ -15,6 +16,7 @@ pub mod finding;
 pub mod fingerprint;
 pub mod kernel;
 pub mod last_words;
+pub mod logged;
 pub mod runtimes;
 pub mod stamp;
 pub mod text;
@@ -23,7 +25,7 @@ mod wording;
 use finding::Finding;
 use text::Line;
 
-use crate::report::{Cause, Confidence, Evidence, Exit};
+use crate::report::{Cause, Confidence, Death, Evidence, Exit};
 
 /// All that is known about a death.
 pub struct Scene<'a> {
@@ -65,24 +67,21 @@ pub fn explain(scene: &Scene) -> Explanation {
 
 /// What the log tells, what the kernel tells, or how it ended: the first of these that says more than the next.
 fn weigh(scene: &Scene, source: &str, lines: &[Line], told: Option<kernel::Told>) -> Explanation {
-    let mut found: Vec<Finding> = Vec::new();
-    for read in runtimes::ALL {
-        read(lines, &mut found);
-    }
-    let chosen = decide::decide(&found, lines, scene.exit).cloned();
-    match (chosen, told) {
-        // A runtime that dies of its own signal says first of what.
-        (Some(finding), Some(told)) if finding.names(scene.exit) => {
+    match (decide::read(lines, scene), told) {
+        // A runtime that ends itself by a signal says first why. A shell's word for the signal says less than the kernel.
+        (Some(finding), Some(told)) if finding.names(scene.exit) && !says_only_the_signal(&finding) => {
             let mut explanation = from_log(scene, &finding, source, lines);
             explanation.cause.evidence.extend(told.evidence);
             explanation
         }
         (_, Some(told)) => told.explain(scene),
-        (chosen, None) => match chosen.or_else(|| last_words::read(lines, scene.exit)) {
-            Some(finding) => from_log(scene, &finding, source, lines),
-            None => from_exit(scene),
-        },
+        (Some(finding), None) => from_log(scene, &finding, source, lines),
+        (None, None) => from_exit(scene),
     }
+}
+
+fn says_only_the_signal(finding: &Finding) -> bool {
+    matches!(finding.kind, Death::KilledBySignal | Death::Segfault) && finding.place.is_none()
 }
 
 /// The cause that the log tells.

@@ -22,6 +22,8 @@ pub struct Line {
     pub text: String,
     /// When it was written, in seconds; only differences mean something. `None` where nothing says so.
     pub at: Option<f64>,
+    /// The process that wrote it, as its carrier says: `prog[pid]: `.
+    pub carried_from: Option<u32>,
     /// What a logger says in it; `None` where no logger wrote it, as a runtime's last words.
     pub entry: Option<Entry>,
 }
@@ -30,6 +32,11 @@ impl Line {
     /// Whether there is nothing on it.
     pub fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
+    }
+
+    /// The process that wrote it, where the line says so.
+    pub fn pid(&self) -> Option<u32> {
+        self.entry.as_ref().and_then(|entry| entry.pid).or(self.carried_from)
     }
 }
 
@@ -45,6 +52,7 @@ pub fn read(text: &str) -> Vec<Line> {
     let mut begun: Option<Line> = None;
     for (i, raw) in text.lines().enumerate() {
         let carried = unwrap(raw);
+        let partial = carried.partial;
         let line = match begun.take() {
             Some(mut begun) if carried.continues => {
                 begun.text.push_str(&carried.text);
@@ -52,16 +60,18 @@ pub fn read(text: &str) -> Vec<Line> {
             }
             other => {
                 lines.extend(other);
-                Line { number: i + 1, text: carried.text.into_owned(), at: carried.at, entry: None }
+                let Carried { text, at, pid, .. } = carried;
+                Line { number: i + 1, text: text.into_owned(), at, carried_from: pid, entry: None }
             }
         };
-        if carried.partial && line.text.len() < MAX_LINE { begun = Some(line) } else { lines.push(line) }
+        if partial && line.text.len() < MAX_LINE { begun = Some(line) } else { lines.push(line) }
     }
     lines.extend(begun);
     without_stamps(&mut lines);
     for line in &mut lines {
         line.entry = Entry::read(&line.text);
-        line.at = line.entry.as_ref().and_then(|entry| entry.at).or(line.at);
+        // A carrier stamps every line with one clock; loggers of one program may differ.
+        line.at = line.at.or(line.entry.as_ref().and_then(|entry| entry.at));
     }
     lines
 }
@@ -70,6 +80,7 @@ pub fn read(text: &str) -> Vec<Line> {
 struct Carried<'a> {
     text: Cow<'a, str>,
     at: Option<f64>,
+    pid: Option<u32>,
     /// The rest of it comes with the next line.
     partial: bool,
     /// It may be the rest of the one before.
@@ -93,7 +104,7 @@ static CRI: LazyLock<Option<Regex>> =
 /// journald's and syslog's form.
 static SYSLOG: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?-u)^(?:<\d{1,3}>)?((?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)) [\w.:-]+ [\w./@+-]+(?:\[\d+\])?: ?",
+        r"(?-u)^(?:<\d{1,3}>)?((?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)) [\w.:-]+ [\w./@+-]+(?:\[(\d+)\])?: ?",
     )
     .ok()
 });
@@ -109,7 +120,7 @@ static PIPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 fn unwrap(raw: &str) -> Carried<'_> {
     let raw = raw.trim_end_matches('\r');
     let raw = raw.get(..raw.floor_char_boundary(MAX_LINE * 4)).unwrap_or_default();
-    let mut carried = Carried { text: without_colours(raw), at: None, partial: false, continues: false };
+    let mut carried = Carried { text: without_colours(raw), at: None, pid: None, partial: false, continues: false };
     for _ in 0..MAX_CARRIERS {
         let Some(inner) = unwrap_once(&carried) else { break };
         carried = inner;
@@ -123,9 +134,12 @@ fn unwrap(raw: &str) -> Carried<'_> {
 
 fn unwrap_once<'a>(carried: &Carried<'a>) -> Option<Carried<'a>> {
     let text: &str = &carried.text;
-    let inner = |from: usize, at: Option<f64>, partial: bool, continues: bool| {
-        let text = Cow::Owned(text.get(from..).unwrap_or_default().to_owned());
-        Some(Carried { text, at: at.or(carried.at), partial, continues })
+    let inner = |from: usize, at: Option<f64>| Carried {
+        text: Cow::Owned(text.get(from..).unwrap_or_default().to_owned()),
+        at: at.or(carried.at),
+        pid: carried.pid,
+        partial: carried.partial,
+        continues: carried.continues,
     };
     if text.starts_with("{\"log\":") {
         let line: DockerLine = serde_json::from_str(text).ok()?;
@@ -134,21 +148,24 @@ fn unwrap_once<'a>(carried: &Carried<'a>) -> Option<Carried<'a>> {
         return Some(Carried {
             text: Cow::Owned(without_colours(whole.unwrap_or(&line.log).trim_end_matches('\r')).into_owned()),
             at: line.time.and_then(|time| stamp::read(&time)).map(|(at, _)| at).or(carried.at),
+            pid: carried.pid,
             partial: whole.is_none(),
             continues: true,
         });
     }
     if let Some(found) = CRI.as_ref()?.captures(text) {
         let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
-        return inner(found.get(0)?.end(), at, found.get(2)?.as_str() == "P", true);
+        let partial = found.get(2)?.as_str() == "P";
+        return Some(Carried { partial, continues: true, ..inner(found.get(0)?.end(), at) });
     }
     if let Some(found) = SYSLOG.as_ref()?.captures(text) {
         let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
-        return inner(found.get(0)?.end(), at, false, false);
+        let pid = found.get(2).and_then(|pid| pid.as_str().parse().ok());
+        return Some(Carried { pid: pid.or(carried.pid), ..inner(found.get(0)?.end(), at) });
     }
     if let Some(found) = PIPED.as_ref()?.captures(text) {
         let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
-        return inner(found.get(0)?.end(), at, false, false);
+        return Some(inner(found.get(0)?.end(), at));
     }
     None
 }
