@@ -1,11 +1,12 @@
 //! What lies beneath an error: a port in use, a full disk, a missing file, told by the system's own words for it.
 
+use super::aftermath;
 use crate::report::Death;
 
 /// The kind that an error's words show; `None` where they show none of these.
 pub fn kind(what: &str) -> Option<Death> {
     let low = what.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|words| low.contains(words));
+    let says = |words: &[&str]| aftermath::says(&low, words);
     Some(if says(&["eaddrinuse", "address already in use", "addrinuse", "errno 98"]) {
         Death::PortInUse
     } else if says(&["enospc", "no space left on device", "disk is full", "disk quota exceeded", "edquot"]) {

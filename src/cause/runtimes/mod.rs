@@ -9,6 +9,8 @@
 //! - `ends` names the exits that go with it.
 //! - Each line is looked at a bounded number of times: a trace's lines are passed over as a whole.
 
+pub mod beam;
+pub mod dotnet;
 pub mod go;
 pub mod jvm;
 pub mod native;
@@ -24,15 +26,22 @@ use super::finding::Finding;
 use super::text::Line;
 
 /// All runtimes.
-pub const ALL: [fn(&[Line], &mut Vec<Finding>); 10] = [
+pub const ALL: [fn(&[Line], &mut Vec<Finding>); 12] = [
     node::read,
     python::read,
     jvm::read,
     go::read,
     rust::read,
     native::read,
+    dotnet::read,
+    beam::read,
     ruby::read,
     php::read,
     perl::read,
     shell::read,
 ];
+
+/// The text of a line; nothing where there is no such line.
+fn text(lines: &[Line], index: usize) -> &str {
+    lines.get(index).map_or("", |line| &line.text)
+}
