@@ -57,11 +57,6 @@ impl Finding {
             _ => self.ends.iter().any(|end| end.is(exit)),
         }
     }
-
-    /// Whether a process that said this ends in just this way, and in few others.
-    pub fn names(&self, exit: &Exit) -> bool {
-        self.ends.iter().any(|end| end.is(exit))
-    }
 }
 
 impl End {

@@ -48,6 +48,8 @@ pub struct Told {
     pub evidence: Vec<Evidence>,
     /// What makes it the same as another.
     pub same: String,
+    /// It is what runtimes do to abort: the fault was meant.
+    pub is_abort: bool,
 }
 
 impl Told {

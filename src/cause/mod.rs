@@ -20,9 +20,9 @@ pub mod logged;
 pub mod runtimes;
 pub mod stamp;
 pub mod text;
-mod wording;
+pub mod wording;
 
-use finding::Finding;
+use finding::{Finding, Proof};
 use text::Line;
 
 use crate::report::{Cause, Confidence, Death, Evidence, Exit};
@@ -68,8 +68,7 @@ pub fn explain(scene: &Scene) -> Explanation {
 /// What the log tells, what the kernel tells, or how it ended: the first of these that says more than the next.
 fn weigh(scene: &Scene, source: &str, lines: &[Line], told: Option<kernel::Told>) -> Explanation {
     match (decide::read(lines, scene), told) {
-        // A runtime that ends itself by a signal says first why. A shell's word for the signal says less than the kernel.
-        (Some(finding), Some(told)) if finding.names(scene.exit) && !says_only_the_signal(&finding) => {
+        (Some(finding), Some(told)) if says_more(&finding, &told) => {
             let mut explanation = from_log(scene, &finding, source, lines);
             explanation.cause.evidence.extend(told.evidence);
             explanation
@@ -80,8 +79,11 @@ fn weigh(scene: &Scene, source: &str, lines: &[Line], told: Option<kernel::Told>
     }
 }
 
-fn says_only_the_signal(finding: &Finding) -> bool {
-    matches!(finding.kind, Death::KilledBySignal | Death::Segfault) && finding.place.is_none()
+/// Whether an error in the log says why the process faulted: one that only a process that ends prints, or any, where the
+/// fault is how runtimes abort. A shell's word for the signal says less than the kernel's.
+fn says_more(finding: &Finding, told: &kernel::Told) -> bool {
+    let is_signal_only = matches!(finding.kind, Death::KilledBySignal | Death::Segfault) && finding.place.is_none();
+    !is_signal_only && (finding.proof == Proof::LastWords || told.is_abort)
 }
 
 /// The cause that the log tells.

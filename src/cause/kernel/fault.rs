@@ -59,6 +59,7 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
         confidence: Confidence::Certain,
         evidence: vec![message.evidence(source)],
         same: format!("{} {}", fault.signal, place.unwrap_or_default()),
+        is_abort: matches!(fault.signal, "TRAP" | "ILL"),
     })
 }
 

@@ -51,6 +51,7 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
         confidence: Confidence::Certain,
         evidence,
         same: format!("oom-killed {}", if kill.of_a_cgroup { "cgroup" } else { "machine" }),
+        is_abort: false,
     })
 }
 

@@ -33,6 +33,7 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
         confidence: Confidence::Certain,
         evidence: vec![message.evidence(source)],
         same: format!("seccomp {call}{arch}"),
+        is_abort: false,
     })
 }
 
