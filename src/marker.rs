@@ -59,6 +59,9 @@ pub struct Marker {
     /// The sequence number of the last record of the kernel log that is known to be about an earlier life.
     #[serde(default)]
     pub seen: Option<u64>,
+    /// How many processes the kernel had killed for want of memory by then, since the boot.
+    #[serde(default)]
+    pub oom_kills: Option<u64>,
     /// What the supervisor told the hook about the end, where it tells that to hooks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
@@ -91,6 +94,7 @@ impl Marker {
             job: None,
             instance: None,
             seen: None,
+            oom_kills: None,
             account: None,
             unarmed: false,
         }

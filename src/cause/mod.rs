@@ -20,13 +20,13 @@ pub mod logged;
 pub mod runtimes;
 pub mod stamp;
 pub mod text;
-mod wording;
+pub mod wording;
 
 use aftermath::{Remark, remark};
-use finding::{Finding, Place};
+use finding::{Finding, Place, Proof};
 use text::Line;
 
-use crate::report::{Cause, Confidence, Evidence, Exit};
+use crate::report::{Cause, Confidence, Death, Evidence, Exit};
 
 /// All that is known about a death.
 pub struct Scene<'a> {
@@ -52,13 +52,39 @@ pub struct Explanation {
 pub fn explain(scene: &Scene) -> Explanation {
     let (source, log) = scene.log.unwrap_or_default();
     let lines = text::read(log);
-    if let Some(explanation) = kernel::explain(scene, &lines) {
-        return explanation;
+    let told = kernel::read(scene, &lines);
+    let mut explanation = match told {
+        Some(told) if told.is_final() => told.explain(scene),
+        told => weigh(scene, source, &lines, told),
+    };
+    let cause = &mut explanation.cause;
+    for evidence in kernel::around(scene, cause.kind) {
+        if !cause.evidence.contains(&evidence) {
+            cause.evidence.push(evidence);
+        }
     }
-    match decide::read(&lines, scene) {
-        Some(finding) => from_log(scene, &finding, source, &lines),
-        None => from_exit(scene),
+    explanation
+}
+
+/// What the log tells, what the kernel tells, or how it ended: the first of these that says more than the next.
+fn weigh(scene: &Scene, source: &str, lines: &[Line], told: Option<kernel::Told>) -> Explanation {
+    match (decide::read(lines, scene), told) {
+        (Some(finding), Some(told)) if says_more(&finding, &told) => {
+            let mut explanation = from_log(scene, &finding, source, lines);
+            explanation.cause.evidence.extend(told.evidence);
+            explanation
+        }
+        (_, Some(told)) => told.explain(scene),
+        (Some(finding), None) => from_log(scene, &finding, source, lines),
+        (None, None) => from_exit(scene),
     }
+}
+
+/// Whether an error in the log says why the process faulted: one that only a process that ends prints, or any, where the
+/// fault is how runtimes abort. A shell's word for the signal says less than the kernel's.
+fn says_more(finding: &Finding, told: &kernel::Told) -> bool {
+    let is_signal_only = matches!(finding.kind, Death::KilledBySignal | Death::Segfault) && finding.place.is_none();
+    !is_signal_only && (finding.proof == Proof::LastWords || told.is_abort)
 }
 
 /// The cause that the log tells.

@@ -121,7 +121,7 @@ pub fn exit(exit: &Exit) -> (Death, String) {
         Exit::Code(code) => match signal_of(*code) {
             Some(name) => {
                 let signal = Exit::Signal { name: name.to_owned(), core_dumped: false };
-                (Death::KilledBySignal, format!("exit code {code}, which a shell makes of {signal}{UNKNOWN}"))
+                (Death::KilledBySignal, format!("exit code {code}, as a shell or a container says {signal}{UNKNOWN}"))
             }
             None => (Death::PlainExit, format!("{exit}{UNKNOWN}")),
         },

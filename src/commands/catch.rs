@@ -19,6 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::hook::{Call, HookArgs, guarded};
+use super::why::{self, Beside};
 use super::{Places, capture, nudge, worker};
 use crate::cause::kernel::{self, Message};
 use crate::clock::Now;
@@ -130,7 +131,9 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
     }
     notes.extend(late(taken, adopted));
     let stop = capture::stop(&call, &judgement, Some(&marker), now);
-    let collectors = capture::collectors(&loaded, &stop, host);
+    let mut collect = capture::collect(&loaded, &stop, host);
+    let logs = capture::deep_tails(&mut collect);
+    let collectors = collect.list();
     // Root writes nothing where the service's user may have put a link.
     let is_loop = !adopted && MarkerFile::of(taken).count_crash(&boot_id, now).is_ok_and(|count| count > WHOLE);
     if is_loop {
@@ -151,7 +154,9 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
     let budget = BUDGET.saturating_sub(Now::read().monotonic.saturating_sub(taken.monotonic)).max(LEAST_BUDGET);
     let mut sections = runner::run(quick, &stop, host, budget + patience);
     sections.extend(left_out.iter().map(|it| runner::not_run(it.as_ref(), NOBODY_WAITS)));
-    let mut report = capture::report(stop, judgement, sections, &said, &loaded, host, now);
+    let oom_kills = marker.oom_kills.and_then(|before| Some([before, why::oom_kills(host)?]));
+    let beside = Beside { kernel: said, logs, oom_kills };
+    let mut report = capture::report(stop, judgement, sections, &beside, &loaded, host, now);
     report.id = taken.id.clone();
     report.notes.extend(notes);
     loaded.redactor.report(&mut report);

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::hook::{Call, HookArgs};
-use super::{capture, nudge};
+use super::{capture, nudge, why};
 use crate::clock::Now;
 use crate::host::Host;
 use crate::kmsg;
@@ -19,7 +19,8 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     // What the last post-stop has read of the kernel log is not about this life. Where nobody has, all that stands there.
     let seen = file.last_seen().filter(|seen| seen.boot_id == boot_id && !missed).map(|seen| seen.sequence);
     let seen = seen.or_else(|| kmsg::read_kernel_log(host, u64::MAX).ok()?.last);
-    let marker = Marker { seen, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) };
+    let oom_kills = why::oom_kills(host);
+    let marker = Marker { seen, oom_kills, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) };
     let armed = file.arm(&marker).map(|()| file.forget_seen());
     if missed {
         nudge::deliver(&args.places);

@@ -4,6 +4,7 @@
 
 mod as_root;
 mod blog;
+mod causes;
 mod commands;
 mod conf;
 mod crashes;
