@@ -65,7 +65,8 @@ pub enum Verb {
     Check(CheckArgs),
     /// Say why a service died, from its log and what the kernel said
     ///
-    /// The same analysis as of a real crash, on files: `lastwords explain --log web.log --exit code:1`.
+    /// The same analysis as of a real crash, on files. It names a cause only where the evidence proves one, and shows it;
+    /// else it says that the cause is unknown. The more you tell, the more it can rule out.
     Explain(ExplainArgs),
     /// Show a report
     Show(ShowArgs),
