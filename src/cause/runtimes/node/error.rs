@@ -68,7 +68,7 @@ fn is_past(line: &Line) -> bool {
     is_footer(&line.text)
         || line.text.starts_with("(Use `")
         || line.text == "Thrown at:"
-        || line.entry.as_ref().is_some_and(|entry| entry.json || entry.level.is_some())
+        || line.entry.as_ref().is_some_and(|entry| entry.json || entry.at.is_some())
 }
 
 impl<'a> Printed<'a> {
@@ -180,7 +180,7 @@ impl<'a> Printed<'a> {
             }
             self.end += 1;
             let current = if list.is_some() { self.parts.last_mut() } else { self.causes.last_mut() };
-            if let Some(cause) = inner.strip_prefix("[cause]: ") {
+            if let Some(cause) = cause(inner) {
                 let mut cause = Self::beginning(cause, indent, 0);
                 cause.unbracket();
                 self.causes.push(cause);
@@ -250,6 +250,16 @@ impl<'a> Printed<'a> {
             _ => {}
         }
         words
+    }
+}
+
+/// The error beneath an error: `[cause]: Error: …`, and what those call it who were before that.
+fn cause(text: &str) -> Option<&str> {
+    let (key, value) = text.split_once(": ")?;
+    match key {
+        "[cause]" => Some(value),
+        "cause" | "parent" | "original" | "originalError" => Some(value).filter(|value| begins(value)),
+        _ => None,
     }
 }
 

@@ -3,6 +3,8 @@
 mod error;
 mod fatal;
 mod frame;
+mod others;
+pub mod report;
 mod wrappers;
 
 use error::Printed;
@@ -37,6 +39,7 @@ fn read_at(lines: &[Line], from: usize, at: usize) -> Found {
     fatal::read(lines, at)
         .or_else(|| uncaught(lines, at))
         .or_else(|| wrappers::read(lines, at))
+        .or_else(|| others::read(lines, at))
         .or_else(|| logged(lines, from, at))
 }
 
@@ -202,7 +205,10 @@ fn is_continuation(printed: &Printed, is_whole: bool) -> bool {
     let waited = printed.frames.iter().any(|frame| frame.is_async && frame.owner() == Owner::App);
     let of_app = |frame: &Frame| matches!(frame.owner(), Owner::App | Owner::Dependency);
     let is_short = !printed.frames.is_empty() && printed.frames.len() < frame::MOST;
-    waited || (is_whole && is_short && printed.frames.iter().all(of_app))
+    // A module's own body is called by the loader, whose frames are left out at times.
+    let of_module =
+        printed.frames.last().is_some_and(|frame| frame.function.is_none_or(|it| it == "Object.<anonymous>"));
+    waited || (is_whole && is_short && !of_module && printed.frames.iter().all(of_app))
 }
 
 /// Whether the stack is the module loader's: a source, or a JSON module, does not parse.
