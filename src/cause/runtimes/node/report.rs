@@ -28,8 +28,8 @@ struct Header {
 #[derive(Deserialize)]
 struct Stack {
     message: String,
-    #[serde(default)]
-    stack: Vec<String>,
+    #[serde(default, rename = "stack")]
+    frames: Vec<String>,
     #[serde(default, rename = "errorProperties")]
     properties: BTreeMap<String, Value>,
 }
@@ -55,9 +55,9 @@ pub fn read(json: &str) -> Option<Finding> {
 }
 
 fn as_lines(stack: &Stack) -> Vec<Line> {
-    let is_open = !stack.properties.is_empty() && !stack.stack.is_empty();
+    let is_open = !stack.properties.is_empty() && !stack.frames.is_empty();
     let mut texts: Vec<String> = stack.message.lines().map(str::to_owned).collect();
-    texts.extend(stack.stack.iter().map(|frame| format!("    {}", frame.trim())));
+    texts.extend(stack.frames.iter().map(|frame| format!("    {}", frame.trim())));
     if let (Some(last), true) = (texts.last_mut(), is_open) {
         last.push_str(" {");
         texts.extend(stack.properties.iter().map(|(key, value)| match value {
