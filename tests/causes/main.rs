@@ -1,3 +1,6 @@
 //! What `lastwords explain` makes of real crashes: every sample has its label. See tests/samples/README.md.
 
+mod live;
+mod python;
 mod samples;
+mod shell;
