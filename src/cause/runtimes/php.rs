@@ -19,7 +19,7 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
             fpm(lines, i, found)
         } else if text.starts_with("Could not open input file: ") {
             // cli/php_cli.c
-            add(i..i + 1, Death::NoSuchFile, text, None, (Proof::LastWords, &[End::Code(1)]), found)
+            Some(add(i..i + 1, Death::NoSuchFile, text, None, (Proof::LastWords, &[End::Code(1)]), found))
         } else {
             None
         };
@@ -34,10 +34,10 @@ fn add(
     place: Option<Place>,
     (proof, ends): (Proof, &'static [End]),
     found: &mut Vec<Finding>,
-) -> Option<usize> {
+) -> usize {
     let (quoted, end) = (lines.start, lines.end);
     found.push(Finding { lines, quoted, kind, what: what.trim().to_owned(), place, proof, ends });
-    Some(end)
+    end
 }
 
 /// The message of a fatal error: with `PHP ` before it and two spaces after it in the error log, as it is on the screen.
@@ -67,10 +67,10 @@ fn fatal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
             "Parse error" => Death::SyntaxError,
             _ => kind(what),
         };
-        return add(i..i + 1, kind, what, place, ends, found);
+        return Some(add(i..i + 1, kind, what, place, ends, found));
     };
     let trace = trace(lines, i, uncaught);
-    add(i..trace.end, kind(&trace.what), &trace.what, trace.place, ends, found)
+    Some(add(i..trace.end, kind(&trace.what), &trace.what, trace.place, ends, found))
 }
 
 /// Takes `in FILE on line N` or `in FILE:N` from the end of a message.
@@ -167,5 +167,5 @@ fn fpm(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let first = i - before;
     let what = &error(lines.get(first)?)?;
     let kind = beneath::kind(what).unwrap_or(Death::PlainExit);
-    add(first..i + 1, kind, what, None, (Proof::LastWords, &[End::Code(78)]), found)
+    Some(add(first..i + 1, kind, what, None, (Proof::LastWords, &[End::Code(78)]), found))
 }

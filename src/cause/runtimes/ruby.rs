@@ -1,5 +1,8 @@
 //! Ruby: `app.rb:2:in 'owner': undefined method … (NoMethodError)` of 1.9 to 3.4, `[BUG]` reports, and what Bundler refuses
 //! to start.
+//!
+//! Nothing of an uncaught exception shows that nobody caught it: `full_message` looks the same. But Ruby prints it at the very
+//! end, after all exit handlers.
 
 use crate::cause::beneath;
 use crate::cause::finding::{End, Finding, Place, Proof};
@@ -88,7 +91,6 @@ fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let is_candidate = line.text.contains(':') && line.text.ends_with([')', 'n']);
     let head = head(&line.text).filter(|_| is_candidate && line.entry.is_none())?;
     let stack = stack(lines, i + 1);
-    let mut outermost = stack.outermost.as_ref().or(head.place.as_ref());
     let mut end = stack.end;
     // Its cause follows right under its stack, in the same form.
     let cause = lines.get(end).filter(|_| stack.end > i + 1).and_then(|line| self::head(&line.text));
@@ -101,19 +103,8 @@ fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
         what = format!("{what} (caused by {}: {})", cause.class, cause.message);
     }
     let own = head.place.clone().filter(|place| is_own(&place.file)).or(stack.own);
-    // An old Ruby on a terminal tells it backwards.
-    let is_backwards =
-        i.checked_sub(1).and_then(|at| lines.get(at)).is_some_and(|line| line.text.starts_with("\t1: from "));
     let before = i.checked_sub(1).and_then(|at| lines.get(at)).map(|line| line.text.as_str()).unwrap_or_default();
     let in_thread = before.starts_with("#<Thread:") && before.contains(" terminated with exception");
-    // What ended a thread ends the process when it is joined.
-    let is_again =
-        found.last().is_some_and(|last| last.lines.end == i && last.what == what && last.proof == Proof::Said);
-    if is_backwards {
-        outermost = None;
-    }
-    let from_main = is_backwards || is_again || head.place.is_none() || outermost.is_some_and(is_main);
-    let is_interpreter = from_main && !in_thread;
     let mut finding = Finding {
         lines: if in_thread { i - 1 } else { i }..end,
         quoted: i,
@@ -127,21 +118,12 @@ fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
         // The file that cannot be read, and not the line that requires it.
         finding.place = self::place(head.message).map(|(place, _)| place).or(finding.place);
     }
-    if is_interpreter {
-        found.push(Finding { proof: Proof::LastWords, ends: &[End::Code(1)], ..finding.clone() });
-    }
     found.push(finding);
     Some(end)
 }
 
-/// Whether a stack that begins here is a whole one.
-fn is_main(place: &Place) -> bool {
-    place.function.as_deref().is_none_or(|name| name.ends_with("<main>") || name == "<top (required)>")
-}
-
 struct Stack {
     end: usize,
-    outermost: Option<Place>,
     own: Option<Place>,
 }
 
@@ -156,22 +138,22 @@ fn stack(lines: &[Line], start: usize) -> Stack {
         let is_excerpt = |line: &&Line| line.is_blank() || line.text.starts_with([' ', '>']);
         let excerpt = rest.iter().take(MESSAGE).take_while(is_excerpt).count();
         let blank = rest.get(..excerpt).unwrap_or_default().iter().all(Line::is_blank);
-        return Stack { end: start + if blank { 0 } else { excerpt }, outermost: None, own: None };
+        return Stack { end: start + if blank { 0 } else { excerpt }, own: None };
     }
     // A message may hold another error's first line; then it is no part of this one.
     let is_other = rest.get(..message).unwrap_or_default().iter().any(|line| head(&line.text).is_some());
     if is_other {
-        return Stack { end: start, outermost: None, own: None };
+        return Stack { end: start, own: None };
     }
     let froms = rest.get(message..).unwrap_or_default();
     let length = froms.iter().take_while(|line| is_from(line)).count();
-    let mut stack = Stack { end: start + message + length, outermost: None, own: None };
+    let mut stack = Stack { end: start + message + length, own: None };
     for line in froms.iter().take(length) {
         let Some((place, _)) = line.text.strip_prefix("\tfrom ").and_then(place) else { continue };
-        if stack.own.is_none() && is_own(&place.file) {
-            stack.own = Some(place.clone());
+        if is_own(&place.file) {
+            stack.own = Some(place);
+            break;
         }
-        stack.outermost = Some(place);
     }
     stack
 }

@@ -168,6 +168,9 @@ fn fault(text: &str, at: &str) -> Option<Said> {
     Some(Said { kind, what, proof: Proof::LastWords, ends })
 }
 
+/// What coreutils and shells make of a command that is not there, or cannot be run.
+const RUN: &[End] = &[End::Code(127), End::Code(126)];
+
 /// What programs say that were to run another and could not.
 fn launcher(text: &str) -> Option<Said> {
     let low = text.to_ascii_lowercase();
@@ -177,7 +180,6 @@ fn launcher(text: &str) -> Option<Said> {
     let kind = kind
         .or_else(|| is_format.then_some(Death::BadArguments))
         .or_else(|| is_missing.then_some(Death::NoSuchFile))?;
-    const RUN: &[End] = &[End::Code(127), End::Code(126)];
     let (program, rest) = text.split_once(": ")?;
     let name = program.rsplit('/').next()?;
     let quotes = rest.starts_with(['\'', '‘', '"']);
@@ -191,7 +193,7 @@ fn launcher(text: &str) -> Option<Said> {
         return Some(Said { kind, what: text.to_owned(), proof, ends });
     }
     let is_other = name == "start-stop-daemon" && rest.starts_with("unable to ")
-        || ["su-exec", "gosu", "sudo", "[dumb-init]", "error"].iter().any(|it| program == *it)
+        || ["su-exec", "gosu", "sudo", "[dumb-init]", "error"].contains(&program)
             && (is_missing || rest.starts_with("exec") || program == "su-exec" || program.starts_with('['))
         // The first process of a container, as runc says it; and systemd.
         || program.starts_with("exec ") && !rest.contains(": ")
