@@ -21,6 +21,7 @@ use super::entry::Level;
 use super::finding::{Finding, Proof};
 use super::fingerprint::steady;
 use super::text::Line;
+use super::{last_words, logged, runtimes};
 use crate::report::Exit;
 
 /// So many lines may exit hooks add after last words.
@@ -34,8 +35,18 @@ const SOON: f64 = 60.0;
 /// An error that so many lines of work follow has been survived.
 const WORK: usize = 12;
 
+/// The error in the log that the service died of.
+pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
+    let mut found = Vec::new();
+    for read in runtimes::ALL {
+        read(lines, &mut found);
+    }
+    logged::read(lines, &mut found);
+    decide(found, last_words::read(lines, scene), lines, scene)
+}
+
 /// The finding that the service died of. `last` is what the program itself said at the very end.
-pub fn decide(found: Vec<Finding>, last: Option<Finding>, lines: &[Line], scene: &Scene) -> Option<Finding> {
+fn decide(found: Vec<Finding>, last: Option<Finding>, lines: &[Line], scene: &Scene) -> Option<Finding> {
     // A runtime's words are judged as such, not once more as anybody's.
     let last = last.filter(|last| !found.iter().any(|it| it.lines.contains(&last.quoted)));
     let tail = Tail::read(&found, lines, scene);
@@ -73,8 +84,8 @@ fn is_same(one: &str, other: &str) -> bool {
 /// Whether these words say that it is the end, but not why.
 pub fn is_generic(what: &str) -> bool {
     const WORDS: &str = " a above abnormal abnormally aborted aborting an and app application are be been boot but bye \
-        cannot check closed closing code complete connection connections continue could critical detected died down due \
-        encountered end ended ending error errors event exception exit exited exiting failed failing failure fatal for \
+        cannot check closed closing code complete connection connections continue could critical database detected died down due \
+        encountered end ended ending error errors event exception exit exited exiting failed failing failure fatal file for \
         found from goodbye has have in initialization initialize is it log logs main master not now occurred of on \
         process program promise quit quitting reason rejection run running see server service shut shutdown shutting some \
         start started starting startup status stop stopped stopping system terminated terminating the this to unable \
@@ -268,8 +279,11 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
     };
     let before = finding.lines.start.checked_sub(1).and_then(|before| lines.get(before));
     let first = lines.get(finding.lines.start);
+    // What a logger attaches to its entry is a trace, never a line on its own.
+    let own = lines.get(finding.lines.clone()).unwrap_or_default();
+    let is_trace = own.iter().filter(|line| !line.is_blank()).count() > 1;
     let is_entry = first.is_some_and(|line| line.entry.is_some());
-    before.filter(|line| !is_entry && line.entry.is_some()).is_some_and(entry_says)
+    before.filter(|line| is_trace && !is_entry && line.entry.is_some()).is_some_and(entry_says)
         || first.is_some_and(|line| match &line.entry {
             Some(entry) if entry.level.is_some_and(|level| level < Level::Error) => true,
             Some(_) => entry_says(line),

@@ -171,7 +171,7 @@ static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
           | (?:[\[(<\x20]{0,2}(?:\d[\d:.,TZ+/-]*|[\w.$/:@\#-]{1,60})[\])>:]?\x20{1,8}){0,5}?
             (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|\]>-]|\x20|$)
               | [\[(<](?P<boxed>[A-Za-z]{3,11})(?:\x20*[\])>])
-              | level=\x22?(?P<fmt>[a-z]{3,8})\x22?
+              | (?:(?:ts|time|t|caller|logger|component)=(?:\x22(?u:[^\x22]){0,60}\x22|(?u:[^\x20\x22]){1,60})\x20){0,4}level=\x22?(?P<fmt>[a-z]{3,8})\x22?
               | (?P<named>[a-z]{3,8}):\x20 ) )",
     )
     .ok()
@@ -190,7 +190,54 @@ fn inner_time(head: &str, found: &Captures) -> Option<f64> {
     Some(f64::from((day / 100 * 31 + day % 100) * 86_400) + time)
 }
 
+/// Redis's and Valkey's form: `15913:M 23 Nov 2026 04:24:33.685 # Failed listening …`.
+fn from_redis(text: &str) -> Option<Entry> {
+    let (process, rest) = text.split_once(' ')?;
+    let (pid, role) = process.split_once(':')?;
+    let pid = pid.parse().ok().filter(|_| role.len() == 1)?;
+    let (at, length) = stamp::read(rest)?;
+    let message = rest.get(length..)?.trim_start();
+    let message = message.strip_prefix(['.', '-', '*', '#']).unwrap_or(message).trim().to_owned();
+    Some(Entry { at: Some(at), pid: Some(pid), message, ..Entry::default() })
+}
+
+/// The message and the error of a logfmt line: `level=error msg="cannot load" err="open x: no such file"`.
+fn logfmt(text: &str) -> Option<String> {
+    let value = |names: [&str; 2]| {
+        names.iter().find_map(|name| {
+            let (_, rest) = text.split_once(name)?;
+            let rest = rest.strip_prefix('"').map_or_else(
+                || rest.split(' ').next().unwrap_or_default().to_owned(),
+                |rest| {
+                    let end =
+                        rest.match_indices('"').find(|(at, _)| !rest.get(..*at).is_some_and(|it| it.ends_with('\\')));
+                    rest.get(..end.map_or(rest.len(), |(at, _)| at)).unwrap_or_default().replace("\\\"", "\"")
+                },
+            );
+            Some(rest).filter(|value| !value.is_empty())
+        })
+    };
+    match (value([" msg=", " message="]), value([" err=", " error="])) {
+        (Some(message), Some(error)) => Some(format!("{message}: {error}")),
+        (message, error) => message.or(error),
+    }
+}
+
+/// A process's number before the message: nginx's `123#123: *7 `, and `(123) : ` of `HAProxy`.
+fn without_process(message: &str) -> &str {
+    static PROCESS: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(?-u)^(?:\d{1,8}#\d{1,8}: (?:\*\d+ )?|\(\d{1,8}\) : )").ok());
+    let length = || PROCESS.as_ref()?.find(message).map(|found| found.end());
+    if !message.starts_with(|c: char| c.is_ascii_digit() || c == '(') {
+        return message;
+    }
+    length().and_then(|length| message.get(length..)).unwrap_or(message)
+}
+
 fn from_text(text: &str) -> Option<Entry> {
+    if let Some(entry) = from_redis(text) {
+        return Some(entry);
+    }
     let stamped = stamp::read(text);
     let (at, length) = stamped.map_or((None, 0), |(at, length)| (Some(at), length));
     let rest = text.get(length..).unwrap_or_default();
@@ -224,7 +271,9 @@ fn from_text(text: &str) -> Option<Entry> {
         .as_ref()?
         .captures(text.get(..text.floor_char_boundary(120))?)
         .and_then(|found| found.get(1)?.as_str().parse().ok());
-    let message = message.unwrap_or_default().trim_start_matches([' ', ':', '|', '-', ']', '\t']).to_owned();
+    let message = message.unwrap_or_default().trim_start_matches([' ', ':', '|', '-', ']', '\t']);
+    let fmt = text.contains("level=").then(|| logfmt(text)).flatten();
+    let message = fmt.unwrap_or_else(|| without_process(message).to_owned());
     Some(Entry { level, message, at, pid, error: Vec::new(), json: false, of_request: false })
 }
 

@@ -50,6 +50,8 @@ type Said<'a> = (usize, &'a Line);
 /// Whether it failed by itself.
 fn is_failure(exit: &Exit) -> bool {
     match exit {
+        // timeout(1) ends so, of its own accord.
+        Exit::Code(124) => false,
         Exit::Code(code) => *code != 0 && signal_of(*code).is_none_or(|name| name == "ABRT"),
         Exit::Signal { .. } => exit.is_signal("ABRT"),
         Exit::Unknown => true,
@@ -101,6 +103,12 @@ impl Ends<'_> {
         if self.was_survived(root) {
             return None;
         }
+        // What announces the line that qualified: it begins there.
+        let before = root.checked_sub(1).and_then(|before| self.lines.get(before));
+        let is_announced = before.is_some_and(|line| {
+            line.entry.is_none() && line.text.ends_with(':') && says(&line.text.to_ascii_lowercase(), &BAD_CONFIG)
+        });
+        let root = if is_announced { root - 1 } else { root };
         self.finding(root, said.first().map_or(index, |(end, _)| *end))
     }
 
@@ -119,7 +127,9 @@ impl Ends<'_> {
             return None;
         }
         let is_fatal = level == Some(Level::Fatal) || (level.is_none() && begins_as_fatal(low));
-        if is_fatal || aftermath::gives_up(low) || says(low, &CANNOT_START) || says(low, &BAD_CONFIG) {
+        // A polite end (`queue drained, exiting`) is no failure.
+        let gives_up = aftermath::gives_up(low) && (level.is_some() || says(low, &FAILED) || says(low, &["giving up"]));
+        if is_fatal || gives_up || says(low, &CANNOT_START) || says(low, &BAD_CONFIG) {
             return Some(Strength::End);
         }
         (ends_with_errno(low) && *self.scene.exit != Exit::Unknown).then_some(Strength::Errno)
@@ -129,10 +139,10 @@ impl Ends<'_> {
     fn root(&self, said: &[Said], last: usize) -> Option<usize> {
         let (_, line) = said.get(last)?;
         let words = aftermath::head(line).to_ascii_lowercase();
-        if beneath::kind(&words).is_some() {
-            // nginx tries five times; apache each address.
+        if beneath::kind(&words).is_some() || has_position(&words) {
             return None;
         }
+        let is_config = says(&words, &BAD_CONFIG);
         let at = line.at;
         let mut others = 0;
         for (index, line) in said.iter().skip(last + 1).take(BURST) {
@@ -145,6 +155,9 @@ impl Ends<'_> {
             let is_told = level != Some(Level::Info) && level != Some(Level::Debug);
             let tells = is_told && !aftermath::is_handled(&low) && !is_of_request(line);
             if tells && beneath::kind(&low).is_some() && (is_generic(&words) || says(&low, &STARTING)) {
+                return Some(*index);
+            }
+            if tells && is_config && has_position(&low) && says(&low, &BAD_CONFIG) {
                 return Some(*index);
             }
             others += usize::from(!tells || !(level.is_some() || says(&low, &FAILED)));
@@ -195,7 +208,14 @@ impl Ends<'_> {
 
     fn finding(&self, index: usize, end: usize) -> Option<Finding> {
         let line = self.lines.get(index)?;
-        let what = line.entry.as_ref().map_or(line.text.as_str(), |entry| entry.message.as_str()).trim().to_owned();
+        let message = |line: &Line| {
+            line.entry.as_ref().map_or(line.text.as_str(), |entry| entry.message.as_str()).trim().to_owned()
+        };
+        let mut what = message(line);
+        // Apache's `Syntax error on line 7 of …:` goes on in the next line.
+        if let Some(next) = self.lines.get(index + 1).filter(|next| what.ends_with(':') && !next.is_blank()) {
+            what = format!("{what} {}", message(next));
+        }
         let low = what.to_ascii_lowercase();
         let aborted = self.scene.exit.is_signal("ABRT") || *self.scene.exit == Exit::Code(134);
         let kind = if is_bad_option(&low) {
@@ -250,7 +270,11 @@ const CANNOT_START: [&str; 26] = [
 ];
 
 /// Words for a configuration that cannot be read.
-const BAD_CONFIG: [&str; 18] = [
+const BAD_CONFIG: [&str; 22] = [
+    "unrecognized configuration",
+    "contains errors",
+    "fatal errors found",
+    "error(s) found in config",
     "syntax error",
     "parse error",
     "parsing error",
@@ -293,7 +317,8 @@ const FAILED: [&str; 12] = [
 /// Whether it only adds to what was said: a hint, a second complaint.
 fn is_added(line: &Line, low: &str) -> bool {
     let level = line.entry.as_ref().and_then(|entry| entry.level);
-    let hints = says(low, &["hint", "see ", "please", "try ", "for more information", "do you already", "detail"]);
+    let hints =
+        says(low, &["hint", "see ", "please", "try ", "for more information", "run ", "do you already", "detail"]);
     level.is_none_or(|level| level >= Level::Error) && (hints || says(low, &FAILED)) && !aftermath::is_handled(low)
 }
 
@@ -377,6 +402,10 @@ fn is_bad_option(text: &str) -> bool {
             "unknown option",
             "unknown argument",
             "unknown flag",
+            "unknown long flag",
+            "unknown short flag",
+            "bad command line option",
+            "missing script",
             "unknown shorthand flag",
             "invalid option",
             "illegal option",

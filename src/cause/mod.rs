@@ -22,7 +22,8 @@ pub mod stamp;
 pub mod text;
 mod wording;
 
-use finding::Finding;
+use aftermath::{Remark, remark};
+use finding::{Finding, Place};
 use text::Line;
 
 use crate::report::{Cause, Confidence, Evidence, Exit};
@@ -54,13 +55,7 @@ pub fn explain(scene: &Scene) -> Explanation {
     if let Some(explanation) = kernel::explain(scene, &lines) {
         return explanation;
     }
-    let mut found: Vec<Finding> = Vec::new();
-    for read in runtimes::ALL {
-        read(&lines, &mut found);
-    }
-    logged::read(&lines, &mut found);
-    let last = last_words::read(&lines, scene);
-    match decide::decide(found, last, &lines, scene) {
+    match decide::read(&lines, scene) {
         Some(finding) => from_log(scene, &finding, source, &lines),
         None => from_exit(scene),
     }
@@ -69,26 +64,51 @@ pub fn explain(scene: &Scene) -> Explanation {
 /// The cause that the log tells.
 fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> Explanation {
     let kind = wording::kind(finding);
-    let quoted = lines.get(finding.quoted);
-    let evidence =
-        quoted.map(|line| Evidence { source: source.to_owned(), line: Some(line.number), text: line.text.clone() });
-    let place = finding.place.as_ref().map(ToString::to_string).unwrap_or_default();
+    let place = finding.place.as_ref();
+    let exact = format!(
+        "{}\0{}\0{:?}",
+        scene.job,
+        place.map(|place| fingerprint::steady(&place.file)).unwrap_or_default(),
+        place.and_then(|place| place.line)
+    );
     Explanation {
-        fingerprint: fingerprint::fingerprint(&[scene.job, wording::name(kind), &finding.what, &place]),
+        fingerprint: fingerprint::fingerprint(&[&exact, wording::name(kind), &finding.what]),
         cause: Cause {
             kind,
             line: wording::line(kind, finding, scene.exit),
             confidence: Confidence::Likely,
-            evidence: evidence.into_iter().collect(),
+            evidence: evidence(scene, finding, source, lines),
         },
     }
+}
+
+/// The longest line of evidence, in bytes.
+const LONGEST: usize = 1000;
+
+/// The lines that show it: the error's, the place's, and what a wrapper says of the end.
+fn evidence(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> Vec<Evidence> {
+    let is_place = |line: &&Line| {
+        let Some(Place { file, line: Some(number), .. }) = &finding.place else { return false };
+        line.text.contains(file.as_str()) && line.text.contains(&number.to_string())
+    };
+    let own = lines.get(finding.lines.clone()).unwrap_or_default();
+    let after = lines.get(finding.lines.end..).unwrap_or_default().iter().filter(|line| !line.is_blank()).take(3);
+    let mut shown: Vec<&Line> = lines.get(finding.quoted).into_iter().collect();
+    shown.extend(own.iter().take(LONGEST).find(is_place));
+    shown.extend(after.take_while(|line| remark(line, scene) == Remark::Epilogue).next());
+    shown.dedup_by_key(|line| line.number);
+    let text = |line: &Line| line.text.get(..line.text.floor_char_boundary(LONGEST)).unwrap_or_default().to_owned();
+    shown
+        .into_iter()
+        .map(|line| Evidence { source: source.to_owned(), line: Some(line.number), text: text(line) })
+        .collect()
 }
 
 /// All that is left to say: how it ended.
 fn from_exit(scene: &Scene) -> Explanation {
     let (kind, line) = wording::exit(scene.exit);
     Explanation {
-        fingerprint: fingerprint::fingerprint(&[scene.job, wording::name(kind), &line]),
+        fingerprint: fingerprint::fingerprint(&[&format!("{}\0{line}", scene.job), wording::name(kind)]),
         cause: Cause { kind, line, confidence: Confidence::None, evidence: Vec::new() },
     }
 }
