@@ -59,8 +59,12 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
     let mut printed = Printed::read(&head.text, lines, body + 1);
     let (mut end, mut has_footer) = epilogue(lines, printed.end);
     // A child's last words stand in the message of the error that tells of it.
-    while lines.get(end).is_some_and(|line| Frame::read(&line.text).is_some()) {
-        let rest = Printed::without_head(lines, end);
+    loop {
+        let next = end + usize::from(is_blank(end));
+        if !lines.get(next).is_some_and(|line| Frame::read(&line.text).is_some()) {
+            break;
+        }
+        let rest = Printed::without_head(lines, next);
         printed.frames.extend(rest.frames);
         let after = skip_properties(lines, rest.end);
         (end, has_footer) = epilogue(lines, after);
