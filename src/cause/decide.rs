@@ -260,9 +260,8 @@ fn time(lines: &[Line], start: usize, end: usize) -> Option<f64> {
 
 /// Whether all of this was said soon after one another.
 fn within(died: Option<f64>, units: &[&Unit]) -> bool {
-    let mut times = died.into_iter().chain(units.iter().filter_map(|unit| unit.at));
-    let first = times.next();
-    first.zip(times.last()).is_none_or(|(first, last)| last - first < SOON)
+    let times = || died.into_iter().chain(units.iter().filter_map(|unit| unit.at));
+    times().reduce(f64::max).zip(times().reduce(f64::min)).is_none_or(|(last, first)| last - first < SOON)
 }
 
 /// Words for a failure that was caught.

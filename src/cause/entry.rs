@@ -38,6 +38,9 @@ pub struct Entry {
 impl Entry {
     /// Reads a line as a logger's; `None` where neither a timestamp nor a level says that it is one.
     pub fn read(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return None;
+        }
         if text.starts_with('{') {
             return from_json(text);
         }

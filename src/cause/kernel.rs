@@ -131,7 +131,8 @@ mod tests {
             const BEGUN: [&str; 8] = [
                 "", "oom-kill:", "Killed process ", "Task in ", "traps: ", "a[7]: segfault at ", "audit: type=1326 ", "memory: usage ",
             ];
-            let log: String = lines.iter().map(|(begun, rest)| format!("{}{rest}\n", BEGUN[*begun])).collect();
+            let log: Vec<String> = lines.iter().map(|(begun, rest)| format!("{}{rest}", BEGUN[*begun])).collect();
+            let log = log.join("\n");
             let messages = from_text(&log);
             let scene = Scene { job: "a", pid: Some(7), exit: &Exit::Unknown, log: None, kernel: ("", &messages) };
             let _ = (read(&scene, &text::read(&log)), around(&scene, Death::Unknown));

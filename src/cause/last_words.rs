@@ -15,11 +15,13 @@ use super::finding::{Finding, Proof, signal_of};
 use super::text::Line;
 use crate::report::{Death, Exit};
 
-/// The next start's lines, and the lines of going down, are looked through so far.
+/// A usage text is looked for so far.
 const FAR: usize = 30;
 /// A failure is told in so many lines, within so many seconds.
 const BURST: usize = 12;
 const AT_ONCE: f64 = 5.0;
+/// The next start has not said more than a burst, within so many seconds.
+const SOON: f64 = 60.0;
 
 /// The program's own last words, if they say why it ends.
 pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
@@ -30,7 +32,11 @@ pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
     let ends = Ends { lines, scene };
     ends.usage(&said).or_else(|| ends.words(&said)).or_else(|| {
         // Before the next start, which is not the dead one's own.
-        let start = said.iter().take(FAR).position(|(_, line)| remark(line, scene) == Remark::Start)?;
+        let start = said.iter().take(BURST).position(|(_, line)| remark(line, scene) == Remark::Start)?;
+        let times = || said.iter().take(start).filter_map(|(_, line)| line.at);
+        if times().reduce(f64::max).zip(times().reduce(f64::min)).is_some_and(|(last, first)| last - first > SOON) {
+            return None;
+        }
         let is_ours = |(_, line): &Said| {
             let pid = aftermath::pid_in(&aftermath::head(line).to_ascii_lowercase()).or_else(|| line.pid());
             pid.is_some() && pid == scene.pid
@@ -174,7 +180,7 @@ impl Ends<'_> {
         let Some(line) = self.lines.get(index) else { return false };
         let message = aftermath::head(line);
         let before = self.lines.get(..index).unwrap_or_default();
-        let Some(same) = before.iter().rposition(|line| is_same_but_digits(aftermath::head(line), message)) else {
+        let Some(same) = before.iter().position(|line| is_same_but_digits(aftermath::head(line), message)) else {
             return false;
         };
         let after = before.get(same + 1..).unwrap_or_default().iter().filter(|line| !line.is_blank()).take(BURST);

@@ -41,7 +41,7 @@ impl Line {
 }
 
 /// The longest line that is looked at, in bytes; what is beyond it is left out.
-const MAX_LINE: usize = 16 * 1024;
+const MAX_LINE: usize = 64 * 1024;
 /// So many carriers may have handed a line on.
 const MAX_CARRIERS: usize = 3;
 

@@ -52,7 +52,8 @@ fn banner(lines: &[Line], at: usize) -> Option<Finding> {
         let words = text(lines, i).trim_start_matches('#').trim_start();
         words.starts_with("There is insufficient memory for") || words.starts_with("A fatal error has been detected by")
     };
-    if !is_head(at) && !(text(lines, at) == "#" && is_head(at + 1)) {
+    let is_banner = is_head(at) || (text(lines, at) == "#" && is_head(at + 1));
+    if !is_banner {
         return None;
     }
     let end = banner_end(lines, at);

@@ -61,7 +61,7 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
     // A child's last words stand in the message of the error that tells of it.
     loop {
         let next = end + usize::from(is_blank(end));
-        if !lines.get(next).is_some_and(|line| Frame::read(&line.text).is_some()) {
+        if lines.get(next).is_none_or(|line| Frame::read(&line.text).is_none()) {
             break;
         }
         let rest = Printed::without_head(lines, next);
