@@ -10,6 +10,7 @@ use crate::commands::check::CheckArgs;
 use crate::commands::deliver::DeliverArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::hook::{Hook, HookArgs};
+use crate::commands::run::RunArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::show::ShowArgs;
 use crate::commands::simulate::SimulateArgs;
@@ -54,6 +55,11 @@ pub enum Verb {
     /// As a hook (without --simulate-crash) it tells a crash from a planned stop, keeps a crash's report in the spool,
     /// wakes the deliverer, and exits 0 whatever happens. As a drill it exits 1 where anything would have failed.
     PostStop(SimulateArgs),
+    /// Run a command as its main process's parent: in containers, cron, CI, anywhere
+    ///
+    /// Passes signals and output on, ends as the command ends, and reports a crash with its exact exit and the last output,
+    /// even where nobody logs it.
+    Run(RunArgs),
     /// Send the reports that are due
     ///
     /// Passes over the spool until nothing is due. What a sink does not take now is tried again after 10 seconds, then
@@ -73,6 +79,8 @@ pub enum Verb {
     Setup(SetupArgs),
     #[command(hide = true)]
     Attempt(AttemptArgs),
+    #[command(hide = true)]
+    Relay,
 }
 
 /// Whether this is a call by a supervisor: under a hook's name (a symbolic link to this program), or with a hook as the

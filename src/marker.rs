@@ -8,7 +8,7 @@
 //! | not armed | none | |
 //! | armed | `NAME` | pre-start |
 //! | planned | `NAME`, with `planned` set | pre-stop |
-//! | taken | `NAME~taken-…` | post-stop, by rename: of two hooks only one gets it. See [`Taken`] |
+//! | taken | `NAME~taken-…` | post-stop, by rename: of two hooks only one gets it; `lastwords run`, from the start. See [`Taken`] |
 //! | dealt with | none | post-stop's worker, or whoever finds that it was killed |
 //! | its crashes | `NAME~crashes` | post-stop: when the latest were, to tell a loop |
 //! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
@@ -22,7 +22,7 @@ use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ use crate::clock::Now;
 use crate::host::open_regular_in_ours;
 use crate::names;
 use crate::report::{ReportId, Timestamp};
+use crate::supervisor::run::Life;
 
 /// What an armed marker says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +59,9 @@ pub struct Marker {
     /// The sequence number of the last record of the kernel log that is known to be about an earlier life.
     #[serde(default)]
     pub seen: Option<u64>,
+    /// What `lastwords run` has seen, where it runs the service.
+    #[serde(default)]
+    pub life: Option<Life>,
 }
 
 /// Between a draft's name and the number of the process that writes it.
@@ -70,7 +74,16 @@ const MAX_MARKER: u64 = 64 * 1024;
 impl Marker {
     pub fn new(boot_id: String, now: Now) -> Self {
         let armed_ms = millis(now.monotonic);
-        Self { boot_id, armed_at: now.wall, armed_ms, planned_ms: None, job: None, instance: None, seen: None }
+        Self {
+            boot_id,
+            armed_at: now.wall,
+            armed_ms,
+            planned_ms: None,
+            job: None,
+            instance: None,
+            seen: None,
+            life: None,
+        }
     }
 
     /// The same, armed for this job's instance.
@@ -144,6 +157,23 @@ impl MarkerFile {
     pub fn arm(&self, marker: &Marker) -> io::Result<()> {
         self.create_dir()?;
         self.write(&self.name, marker).or_else(|why| self.arm_bare().map_err(|_| why))
+    }
+
+    /// Arms for a process that takes its own marker at once, and holds the lock on it.
+    pub fn arm_taken(&self, marker: &Marker, id: ReportId, now: Now, by: Circumstances) -> io::Result<(Taken, File)> {
+        self.create_dir()?;
+        let taken = Taken::new(&self.dir, &self.name, id, now, by);
+        // Locked before anybody can find it. Two of one job may run at a time, each with its own.
+        let draft = self.path(&format!("{}{DRAFT}{}", self.name, std::process::id()));
+        let _ = fs::remove_file(&draft);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&draft)?;
+        let armed =
+            rewrite(&file, marker).and_then(|()| Ok(file.try_lock()?)).and_then(|()| fs::rename(&draft, taken.path()));
+        if let Err(why) = armed {
+            let _ = fs::remove_file(&draft);
+            return Err(why);
+        }
+        Ok((taken, file))
     }
 
     /// Arms without a word: anybody can fill `/run`, and must not hide a crash by that. A file with nothing in it takes no
@@ -260,6 +290,14 @@ pub fn sweep(markers: &Path) {
             let _ = fs::remove_file(draft);
         }
     }
+}
+
+/// Writes a marker over what its file holds, in one step that no kill can cut in two: spaces fill what was longer.
+pub fn rewrite(file: &File, marker: &Marker) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec(marker)?;
+    let before = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+    bytes.resize(bytes.len().max(before), b' ');
+    file.write_all_at(&bytes, 0)
 }
 
 fn read_json<T: DeserializeOwned>(from: impl Read) -> io::Result<T> {

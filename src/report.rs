@@ -201,6 +201,8 @@ impl Stop {
 #[serde(rename_all = "lowercase")]
 pub enum Supervisor {
     Upstart,
+    /// `lastwords run`: the main process's own parent.
+    Run,
     /// Nobody that lastwords knows: the job was named on the command line.
     #[default]
     Unknown,
@@ -210,6 +212,7 @@ impl fmt::Display for Supervisor {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
             Self::Upstart => "Upstart",
+            Self::Run => "lastwords run",
             Self::Unknown => "an unknown supervisor",
         })
     }

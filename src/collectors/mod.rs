@@ -9,9 +9,11 @@ pub mod exec;
 pub mod load;
 pub mod log;
 pub mod memory;
+pub mod output;
 pub mod pressure;
 pub mod processes;
 pub mod runner;
+pub mod usage;
 
 use std::time::Duration;
 

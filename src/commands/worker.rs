@@ -63,24 +63,34 @@ pub fn start(mut command: Command, file: Option<File>) -> io::Result<Worker> {
 
 impl Worker {
     /// Waits for its end, but only until this moment since the boot, or as much longer as it asks for.
-    pub fn wait(mut self, mut until: Duration) -> Ended {
-        let mut asked = [0; 32];
+    pub fn wait(self, until: Duration) -> Ended {
+        self.hear(until).0
+    }
+
+    /// The same. Also returns what it had to complain of, where it found nobody else to tell.
+    pub fn hear(mut self, mut until: Duration) -> (Ended, String) {
+        let mut asked = [0; 1024];
+        let mut said = String::new();
         loop {
             let left = until.saturating_sub(Now::read().monotonic);
             let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
             match poll(&mut [PollFd::new(&self.said, PollFlags::IN)], Some(&left)) {
-                Ok(0) => return Ended::LeftBehind,
+                Ok(0) => return (Ended::LeftBehind, said),
                 Err(Errno::INTR) => continue,
-                Err(_) => return Ended::Failed,
+                Err(_) => return (Ended::Failed, said),
                 Ok(_) => {}
             }
             match self.said.read(&mut asked) {
                 Ok(0) | Err(_) => break,
-                Ok(length) => until = until.saturating_add(parse(asked.get(..length).unwrap_or_default())),
+                Ok(length) => match parse(asked.get(..length).unwrap_or_default()) {
+                    Ok(longer) => until = until.saturating_add(longer),
+                    Err(words) => said.push_str(&words),
+                },
             }
         }
         // It has let go of its end of the pipe, so it has ended.
-        if self.child.wait().is_ok_and(|status| status.success()) { Ended::Done } else { Ended::Failed }
+        let done = self.child.wait().is_ok_and(|status| status.success());
+        (if done { Ended::Done } else { Ended::Failed }, said)
     }
 }
 
@@ -89,9 +99,10 @@ pub fn ask_for(longer: Duration) {
     let _ = io::stdout().write_all(format!("{}\n", longer.as_millis()).as_bytes());
 }
 
-fn parse(asked: &[u8]) -> Duration {
-    let millis = str::from_utf8(asked).ok().and_then(|text| text.trim_end().parse().ok());
-    Duration::from_millis(millis.unwrap_or_default())
+/// How much longer it asks for; anything else are words for people.
+fn parse(asked: &[u8]) -> Result<Duration, String> {
+    let text = String::from_utf8_lossy(asked);
+    text.trim_end().parse().map(Duration::from_millis).map_err(|_| text.into_owned())
 }
 
 /// The worker's own arguments: its verb, the taken marker, and the flags.

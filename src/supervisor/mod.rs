@@ -2,6 +2,7 @@
 //!
 //! Pure: the environment, the kernel log and the job's own configuration come in as data.
 
+pub mod run;
 pub mod upstart;
 
 use crate::report::{Evidence, Exit};
