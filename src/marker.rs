@@ -127,6 +127,8 @@ struct Crashes {
 
 /// Crashes that lie no further back than this are a loop's: the time after which flood control calls the next one news.
 const LOOP: Duration = Duration::from_mins(10);
+/// How many names of a directory are looked at.
+const MOST_NAMES: usize = 10_000;
 /// So many crashes are remembered.
 const MOST_CRASHES: usize = 16;
 
@@ -186,7 +188,17 @@ impl MarkerFile {
 
     /// What says that the service runs, where user `uid` has armed it.
     pub fn armed_by(&self, uid: u32) -> io::Result<Option<Marker>> {
-        self.read_of(&self.name, uid)
+        Ok(self.read_of(&self.name, uid)?.or_else(|| self.held_by(uid)))
+    }
+
+    /// The marker that a `lastwords run` of this user's holds.
+    fn held_by(&self, uid: u32) -> Option<Marker> {
+        let all = self.dir.read_dir().ok()?.flatten().take(MOST_NAMES).filter_map(|entry| Taken::at(&entry.path()));
+        let mut held = all.filter(|taken| taken.name() == self.name && taken.circumstances.alive);
+        held.find_map(|taken| {
+            let name = taken.path().file_name()?.to_str()?;
+            matches!(taken.lock(), Ok(Lock::Others)).then(|| self.read_of(name, uid).ok()?).flatten()
+        })
     }
 
     /// Says that somebody has asked the service to stop. Does nothing where nothing is armed.

@@ -17,6 +17,7 @@ mod ladder_as_root;
 mod lines;
 mod planned_stops;
 mod process;
+mod run;
 mod secrets;
 mod spool;
 mod starts;
