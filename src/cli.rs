@@ -39,6 +39,13 @@ On Upstart, in /etc/init/web.conf:
   pre-stop  exec /usr/bin/lastwords pre-stop
   post-stop exec /usr/bin/lastwords post-stop";
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  lastwords run -- node server.js                            the job node
+  ENTRYPOINT [\"lastwords\", \"run\", \"--job\", \"web\", \"--\"]   in a Dockerfile
+  */5 * * * * root lastwords run --job backup -- backup.sh   in a crontab
+  exec lastwords run -- /usr/bin/web                         in /etc/init/web.conf: Upstart's job";
+
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Hook: the service is about to run
@@ -58,7 +65,10 @@ pub enum Verb {
     /// Run a command as its main process's parent: in containers, cron, CI, anywhere
     ///
     /// Passes signals and output on, ends as the command ends, and reports a crash with its exact exit and the last output,
-    /// even where nobody logs it.
+    /// even where nobody logs it. A stop that comes to it as a signal is planned, and so is exit code 0 unless the job's
+    /// `normal_exit` says otherwise. Ends with 127 where there is no such command, 126 where it cannot be executed, 125
+    /// where lastwords itself failed.
+    #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
     /// Send the reports that are due
     ///

@@ -22,7 +22,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -40,6 +40,7 @@ use signals::{Arrived, Signals};
 use super::worker::{self, Ended};
 use super::{Places, capture, catch, hook, nudge, ourselves};
 use crate::clock::Now;
+use crate::collectors::output::Stream;
 use crate::collectors::usage::Usage;
 use crate::host::Host;
 use crate::limits;
@@ -99,7 +100,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
         }
         Err(why) => Ending::NeverRan(why),
     };
-    watch.ended(&end, &signals, output.kept());
+    watch.ended(&end, output.kept());
     watch.deliver(&signals);
     output.finish(&signals);
     end.pass_on(args)
@@ -154,12 +155,11 @@ fn supervise(child: &Child, signals: &Signals, watch: &mut Watch) -> Ending {
                     return Ending::Ended { exit: status, used };
                 }
             }
-            // An orphan.
-            Ok(Some(_)) => {}
+            // An orphan, or no news.
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
             Ok(None) => {
                 wait_for(&signals, signals, watch.forgets());
             }
-            Err(rustix::io::Errno::INTR) => {}
             Err(why) => return Ending::NeverRan(why.into()),
         }
     }
@@ -181,9 +181,8 @@ fn wait_for(what: &impl AsFd, signals: &Signals, until: Option<Duration>) -> boo
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let mut fds = [PollFd::new(what, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
         match poll(&mut fds, left.as_ref()) {
-            Ok(0) => return false,
             Err(rustix::io::Errno::INTR) => continue,
-            Err(_) => return false,
+            Ok(0) | Err(_) => return false,
             Ok(_) if !fds[0].revents().is_empty() => return true,
             Ok(_) => {}
         }
@@ -300,14 +299,14 @@ impl<'a> Watch<'a> {
         watch
     }
 
-    fn arm(&mut self, file: impl Fn(std::path::PathBuf) -> MarkerFile) -> Result<()> {
+    fn arm(&mut self, file: impl Fn(PathBuf) -> MarkerFile) -> Result<()> {
         let (now, by) =
             (Now::read(), Circumstances { supervisor: Supervisor::Run, alive: true, ..Circumstances::default() });
         let arm = |dir| file(dir).arm_taken(&self.marker, capture::new_id(now), now, by);
         let armed = arm(self.places.markers());
         let why = match armed {
             Ok((taken, file)) => {
-                if file_was_left(&taken) {
+                if one_was_left(&taken) {
                     nudge::deliver(self.places);
                 }
                 self.armed = Some(Armed { taken, file, refuge: None });
@@ -414,13 +413,13 @@ impl<'a> Watch<'a> {
     }
 
     /// Has the end judged and, where it was a crash, caught.
-    fn ended(&mut self, end: &Ending, signals: &Signals, output: Vec<crate::collectors::output::Stream>) {
+    fn ended(&mut self, end: &Ending, output: Vec<Stream>) {
         let now = Now::read();
         let used = if let Ending::Ended { used, .. } = end { *used } else { Usage::default() };
         self.life().end = Some(End { exit: end.exit(), at: now.wall, at_ms: millis(now.monotonic), used, output });
         self.keep();
         let host = self.host.clone();
-        hook::guarded("run", &host, || self.catch(now, signals));
+        hook::guarded("run", &host, || self.catch(now));
         if let Some(hooks) = &self.hooks
             && let Ok(Some(taken)) = hooks.take(capture::new_id(now), now, Circumstances::default())
         {
@@ -428,7 +427,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn catch(&mut self, now: Now, signals: &Signals) -> Result<()> {
+    fn catch(&mut self, now: Now) -> Result<()> {
         let Some(Armed { taken, file, refuge }) = self.armed.take() else { return Ok(()) };
         let _ = limits::lift();
         let taken = taken.ended(capture::new_id(now), now, false).unwrap_or(taken);
@@ -446,7 +445,6 @@ impl<'a> Watch<'a> {
             Ended::LeftBehind => std::mem::forget(refuge),
             _ => {}
         }
-        let _ = signals;
         Ok(())
     }
 
@@ -471,7 +469,7 @@ impl<'a> Watch<'a> {
 }
 
 /// Whether the marker of an earlier life lies beside this one.
-fn file_was_left(taken: &Taken) -> bool {
+fn one_was_left(taken: &Taken) -> bool {
     let dir = taken.path().parent().unwrap_or(Path::new("/"));
     let others =
         fs::read_dir(dir).into_iter().flatten().flatten().take(1000).filter_map(|entry| Taken::at(&entry.path()));

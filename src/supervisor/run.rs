@@ -101,7 +101,7 @@ pub fn account(life: &Life, plan_lasts: Duration) -> Account {
     let failed = life.end.as_ref().and_then(|end| end.exit.as_ref().err());
     let failed_start =
         failed.map(|why| FailedStart { why: why.clone(), evidence: evidence("the command could not be run".into()) });
-    Account { planned, death, failed_start, ..Account::default() }
+    Account { death, failed_start, planned, ..Account::default() }
 }
 
 #[cfg(test)]

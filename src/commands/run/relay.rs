@@ -20,6 +20,8 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 const RING: usize = 1 << 20;
 /// How much is passed on at a time.
 const CHUNK: usize = 1 << 20;
+/// How long what nobody reads may stay in the pipe: to wait for every line would cost the command a wake-up for each.
+const LAZINESS: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// A pipe that keeps the end of what is put into it.
 pub struct Ring {
@@ -92,6 +94,10 @@ impl Relay {
     pub fn new(to: Option<OwnedFd>) -> io::Result<(Self, OwnedFd)> {
         let (from, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
         let ring = Ring::new()?;
+        if to.is_none() {
+            // So that the command need not wait for us, who are in no hurry.
+            let _ = fcntl_setpipe_size(&from, RING);
+        }
         // Better to find out before anything depends on it.
         rustix::io::write(&theirs, b"?")?;
         if tee(&from, &ring.writer, 1, SpliceFlags::NONBLOCK)? != 1 {
@@ -111,6 +117,10 @@ impl Relay {
             };
             if matches!(rest, Rest::Over | Rest::Stopped) {
                 return rest;
+            }
+            if self.to.is_none() && waiting(&self.from) < RING as u64 / 8 {
+                // Whether that ends is seen after the next look into the pipe.
+                let _ = poll(&mut [PollFd::new(&stop, PollFlags::IN)], Some(&LAZINESS));
             }
         }
     }
@@ -146,9 +156,10 @@ impl Relay {
             }
         }
         while let Some(to) = self.to.as_ref().filter(|_| self.owed > 0) {
-            let passed = match self.plain {
-                true => copy(&self.from, to, self.owed),
-                false => splice(&self.from, None, to, None, self.owed, SpliceFlags::NONBLOCK),
+            let passed = if self.plain {
+                copy(&self.from, to, self.owed)
+            } else {
+                splice(&self.from, None, to, None, self.owed, SpliceFlags::NONBLOCK)
             };
             match passed {
                 Ok(0) => return Rest::Over,
