@@ -51,8 +51,10 @@ use crate::supervisor::run::{End, Life, Request, is_stop};
 
 /// How long the exit status may wait for the report, as a hook's restart may.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a signal explains an end in the eyes of whoever finds that we were killed.
-const REMEMBERED: Duration = Duration::from_mins(1);
+/// How long a signal is remembered: longer than any service takes to stop.
+const REMEMBERED: Duration = Duration::from_hours(1);
+/// How often it is noted, after a signal, that we live.
+const ALIVE: Duration = Duration::from_secs(10);
 /// How long the request may lag behind the end that it asked for, where one process after the other is sent it.
 const LAG: Duration = Duration::from_millis(50);
 /// How long PID 1, with whom all ends, waits for the report to be sent.
@@ -158,7 +160,7 @@ fn supervise(child: &Child, signals: &Signals, watch: &mut Watch) -> Ending {
             // An orphan, or no news.
             Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
             Ok(None) => {
-                wait_for(&signals, signals, watch.forgets());
+                wait_for(&signals, signals, watch.look());
             }
             Err(why) => return Ending::NeverRan(why.into()),
         }
@@ -280,19 +282,19 @@ impl<'a> Watch<'a> {
     fn new(args: &'a RunArgs, host: Host) -> Self {
         let places = &args.places;
         // Its children have this in their environment too; its main process alone is a child of init.
-        let on_upstart = getppid().is_some_and(Pid::is_init) && args.job.is_none();
+        let on_upstart = getppid().is_some_and(Pid::is_init) && env::var_os("UPSTART_JOB").is_some();
         let upstart = |name| env::var_os(name).filter(|value| on_upstart && !value.is_empty());
-        let (upstarts_job, instance) = (upstart("UPSTART_JOB"), upstart("UPSTART_INSTANCE"));
+        let (upstarts_job, upstarts_instance) = (upstart("UPSTART_JOB"), upstart("UPSTART_INSTANCE"));
         let command = args.command.first().map(Path::new).and_then(Path::file_name);
         let job = args.job.clone().or_else(|| upstarts_job.clone());
         let job = job.unwrap_or_else(|| command.unwrap_or(OsStr::new("command")).to_owned());
-        let instance = args.instance.clone().or(instance);
+        let instance = args.instance.clone().or_else(|| upstarts_instance.clone());
         let deliver_within = args.deliver_within.unwrap_or(if is_init() { DELIVERY } else { Duration::ZERO });
         let life = Life { delivers: !deliver_within.is_zero(), ..Life::default() };
         let (name, of) = (job.to_string_lossy(), instance.as_ref().map(|instance| instance.to_string_lossy()));
         let marker = Marker::new(host.boot_id(), Now::read()).of(&name, of.as_deref());
         let file = |dir| MarkerFile::new(dir, &job, instance.as_deref());
-        let hooks = upstarts_job.map(|_| file(places.markers()));
+        let hooks = upstarts_job.map(|job| MarkerFile::new(places.markers(), &job, upstarts_instance.as_deref()));
         let mut watch =
             Self { places, host, marker: Marker { life: Some(life), ..marker }, armed: None, deliver_within, hooks };
         hook::guarded("run", &watch.host.clone(), || watch.arm(file));
@@ -352,7 +354,9 @@ impl<'a> Watch<'a> {
         if name == "CHLD" {
             return;
         }
-        if !from_terminal {
+        // Upstart sends the signal that is to end a job to the main process's whole group, and the others to us alone.
+        let from_upstart = self.hooks.is_some() && arrived.from.is_some_and(|(pid, _)| pid == 1) && is_stop(&name);
+        if !from_terminal && !from_upstart {
             signals::send(main, arrived.number);
         }
         self.remember(arrived, name);
@@ -384,17 +388,20 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// When there is something to forget, since the boot; forgets what there is now.
-    fn forgets(&mut self) -> Option<Duration> {
-        let oldest = now_ms().saturating_sub(millis(REMEMBERED));
+    /// When to look again, since the boot, if at all. As long as a request may explain an end, a killed `run` leaves behind
+    /// how long it lived after that.
+    fn look(&mut self) -> Option<Duration> {
+        let now = now_ms();
         let life = self.life();
-        let before = life.requests.len();
-        life.forget(oldest);
-        let next = life.requests.first().map(|request| Duration::from_millis(request.at_ms + 1) + REMEMBERED);
-        if life.requests.len() != before {
-            self.keep();
+        life.forget(now.saturating_sub(millis(REMEMBERED)));
+        let asked = life.requests.iter().map(|request| request.at_ms).max()?;
+        let next = asked.max(life.alive_ms).saturating_add(millis(ALIVE));
+        if next > now {
+            return Some(Duration::from_millis(next));
         }
-        next
+        life.alive_ms = now;
+        self.keep();
+        Some(Duration::from_millis(now) + ALIVE)
     }
 
     /// A signal that nobody seems to have sent may come a moment later.

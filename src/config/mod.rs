@@ -283,7 +283,7 @@ pub(crate) mod tests {
         assert_eq!(told(dir.path(), &loaded.problems), [""; 0]);
         assert_eq!(loaded.job.sinks.unwrap(), ["ops"]);
         assert_eq!(loaded.job.runbook.as_deref(), Some("wiki"));
-        assert_eq!(loaded.job.normal_exit, None);
+        assert_eq!(loaded.job.normal_exit, Some(Vec::new()));
         assert_eq!(loaded.job.stop_timeout, Duration::from_mins(5));
         assert_eq!(loaded.job.user.as_deref(), Some("www"));
         assert!(loaded.job.collect.unwrap().memory.is_none());

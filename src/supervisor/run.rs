@@ -24,6 +24,9 @@ pub struct Life {
     /// The signals that came to it, the latest of each, oldest first.
     #[serde(default)]
     pub requests: Vec<Request>,
+    /// When `lastwords run` was last known to live, in milliseconds since the boot, if it was asked for something.
+    #[serde(default)]
+    pub alive_ms: u64,
     /// `lastwords run` itself sends the report: nobody else need be woken.
     #[serde(default)]
     pub delivers: bool,
@@ -79,10 +82,8 @@ pub fn is_stop(signal: &str) -> bool {
 /// another signal (HUP, say, which asks a daemon to read its config again) only a death by itself.
 pub fn account(life: &Life, plan_lasts: Duration) -> Account {
     let exit = life.end.as_ref().and_then(|end| end.exit.as_ref().ok());
-    let since = life
-        .end
-        .as_ref()
-        .map_or(0, |end| end.at_ms.saturating_sub(u64::try_from(plan_lasts.as_millis()).unwrap_or(u64::MAX)));
+    let end = life.end.as_ref().map_or(life.alive_ms, |end| end.at_ms);
+    let since = end.saturating_sub(u64::try_from(plan_lasts.as_millis()).unwrap_or(u64::MAX));
     let explains = |request: &&Request| {
         request.at_ms >= since && (is_stop(&request.signal) || exit.is_some_and(|exit| exit.is_signal(&request.signal)))
     };
@@ -135,6 +136,16 @@ mod tests {
                 assert!(is_planned(&[(signal, 40_000)], exit.clone()), "{signal} {exit}");
                 assert!(!is_planned(&[(signal, 39_999)], exit.clone()), "{signal} {exit}");
             }
+        }
+    }
+
+    #[test]
+    fn a_request_that_was_survived_does_not_explain_that_lastwords_itself_was_killed_later() {
+        let mut life = life(&[("TERM", 40_000)], Exit::Code(0));
+        life.end = None;
+        for (alive_ms, planned) in [(0, true), (40_000, true), (100_000, true), (100_001, false)] {
+            life.alive_ms = alive_ms;
+            assert_eq!(account(&life, Duration::from_mins(1)).planned.is_some(), planned, "{alive_ms}");
         }
     }
 
