@@ -19,6 +19,7 @@ mod lines;
 mod past;
 mod planned_stops;
 mod process;
+mod run;
 mod runit;
 mod secrets;
 mod spool;
