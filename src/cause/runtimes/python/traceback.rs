@@ -12,6 +12,7 @@ use crate::cause::text::Line;
 use crate::report::Death;
 
 pub const HEADER: &str = "Traceback (most recent call last):";
+const GROUP: &str = "+ Exception Group ";
 const HEADER_OF_BOX: &str = " Traceback (most recent call last) ";
 const CONTEXT: &str = "During handling of the above exception, another exception occurred:";
 const CAUSE: &str = "The above exception was the direct cause of the following exception:";
@@ -94,7 +95,7 @@ enum Style {
 /// The style of the traceback whose header this is.
 fn style(text: &str) -> Option<Style> {
     if text.ends_with(HEADER) {
-        let is_group = text.trim_start().starts_with("+ Exception Group ") || text.trim_start().starts_with("| ");
+        let is_group = text.trim_start().starts_with(GROUP) || text.trim_start().starts_with("| ");
         return Some(if is_group { Style::Group } else { Style::Plain });
     }
     (text.starts_with(['╭', '┌', '+']) && text.contains(HEADER_OF_BOX)).then_some(Style::Boxed)
@@ -266,8 +267,14 @@ fn message(lines: &[Line], at: usize, first: &str, style: Style) -> (String, usi
 
 /// Reads an exception group: its own exception, and the first of those in it.
 fn group(lines: &[Line], header: usize) -> Option<Part> {
-    let is_inside = |line: &&Line| line.text.starts_with("  ") && line.text.trim_start().starts_with(['|', '+']);
-    let length = lines.get(header..)?.iter().take_while(is_inside).count();
+    let is_header = |text: &str| text.trim_start().starts_with(GROUP);
+    if !is_header(&lines.get(header)?.text) {
+        return None;
+    }
+    let is_inside = |line: &&Line| {
+        line.text.starts_with("  ") && line.text.trim_start().starts_with(['|', '+']) && !is_header(&line.text)
+    };
+    let length = 1 + lines.get(header + 1..)?.iter().take_while(is_inside).count();
     let end = header + length;
     let block = lines.get(..end)?;
     let mut group: Option<Part> = None;
@@ -400,3 +407,6 @@ fn logging_error(lines: &[Line], i: usize) -> usize {
         .position(|line| line.text.starts_with("Arguments: "));
     arguments.map_or(i + 1, |length| i + 2 + length)
 }
+
+#[cfg(test)]
+mod tests;
