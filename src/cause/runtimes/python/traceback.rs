@@ -135,11 +135,20 @@ fn chain(lines: &[Line], header: usize, style: Style) -> Option<Trace> {
     let (what, place) = match cause {
         // What came from another process is raised again here; there it has its place.
         Some((what, place)) if what == part.what => (what, place.or(part.place)),
+        // Wrappers often quote it already.
+        Some((what, place)) if quotes(&part.what, &what) => (part.what, part.place.or(place)),
         Some((what, place)) => (format!("{} (caused by {what})", part.what), part.place.or(place)),
         None => (part.what, part.place),
     };
     let from_main = part.outermost.as_ref().is_some_and(is_main);
     Some(Trace { lines: header..part.end, quoted: part.at, what, place, from_main })
+}
+
+/// Whether an exception's words have those of another one in them.
+fn quotes(what: &str, other: &str) -> bool {
+    const ENOUGH: usize = 40;
+    let message = other.split_once(": ").map_or(other, |(_, message)| message);
+    what.contains(message.get(..message.floor_char_boundary(ENOUGH)).unwrap_or_default())
 }
 
 /// Whether a stack that begins here is a whole one: of a script, of `python -m`, of a compiled main module, or none at all.
