@@ -80,7 +80,9 @@ impl Live {
         fs::write(&log, text).unwrap();
         let exit = match (status.code(), status.signal()) {
             (Some(code), _) => format!("code:{code}"),
-            (None, Some(signal)) => format!("signal:{signal}"),
+            (None, Some(6)) => "signal:ABRT".to_owned(),
+            (None, Some(11)) => "signal:SEGV".to_owned(),
+            (None, Some(signal)) => panic!("ended by signal {signal}"),
             (None, None) => "unknown".to_owned(),
         };
         let binary = std::env::var_os("LASTWORDS_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_lastwords").into());
