@@ -34,6 +34,7 @@ pub mod clock;
 pub mod collectors;
 pub mod commands;
 pub mod config;
+pub mod dbus;
 pub mod flood;
 pub mod host;
 pub mod kmsg;

@@ -11,6 +11,7 @@
 //! | taken | `NAME~taken-…` | post-stop, by rename: of two hooks only one gets it. See [`Taken`] |
 //! | dealt with | none | post-stop's worker, or whoever finds that it was killed |
 //! | its crashes | `NAME~crashes` | post-stop: when the latest were, to tell a loop |
+//! | last life | `NAME~invocation` | post-stop: systemd's id of the life whose end it has seen |
 //! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
 //!
 //! A plan runs out: Upstart's `restart` runs pre-stop and keeps the same process going, and the crash after that must
@@ -246,6 +247,20 @@ impl MarkerFile {
     /// Sees to it that it is not taken for the next life's.
     pub fn forget_seen(&self) {
         let _ = fs::remove_file(self.path(&self.seen()));
+    }
+
+    /// Keeps which life's end has been seen, by the supervisor's id of it.
+    pub fn keep_invocation(&self, invocation: &str) -> io::Result<()> {
+        self.write(&self.invocation(), &invocation)
+    }
+
+    /// The last life whose end has been seen.
+    pub fn last_invocation(&self) -> Option<String> {
+        self.read(&self.invocation()).ok().flatten()
+    }
+
+    fn invocation(&self) -> String {
+        format!("{}~invocation", self.name)
     }
 
     fn seen(&self) -> String {

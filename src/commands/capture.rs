@@ -7,6 +7,7 @@ use crate::cause::fingerprint::fingerprint;
 use crate::cause::kernel::Message;
 use crate::cause::{self, Explanation, Scene};
 use crate::clock::Now;
+use crate::collectors::journal::Journal;
 use crate::collectors::log::Log;
 use crate::collectors::program::Program;
 use crate::collectors::{Collect, Collector};
@@ -14,11 +15,12 @@ use crate::config::Loaded;
 use crate::host::Host;
 use crate::marker::Marker;
 use crate::report::{Audience, Confidence, FORMAT, Kind, Level, Report, ReportId, Section, Status, Stop, Supervisor};
-use crate::supervisor::upstart;
+use crate::supervisor::{Account, upstart};
 use crate::verdict::Judgement;
 
 /// The end of a service, as it was judged.
 pub fn stop(call: &Call, judgement: &Judgement, marker: Option<&Marker>, now: Now) -> Stop {
+    let account = marker.and_then(|marker| marker.account.as_ref());
     let marker = marker.filter(|marker| !marker.unarmed);
     Stop {
         job: call.job.clone(),
@@ -29,6 +31,7 @@ pub fn stop(call: &Call, judgement: &Judgement, marker: Option<&Marker>, now: No
         uptime_s: marker.map(|marker| marker.uptime(now).as_secs_f64()),
         pid: judgement.pid,
         exit: judgement.exit.clone(),
+        invocation: account.and_then(|account| account.invocation.clone()),
     }
 }
 
@@ -81,14 +84,23 @@ fn explain(stop: &Stop, judgement: &Judgement, sections: &[Section], kernel: &[M
         cause.evidence.clear();
         explanation.fingerprint = fingerprint(&[&stop.job, why]);
     }
+    if let Some(reason) = &judgement.reason
+        && cause.kind != reason.kind
+        && (!reason.only_if_unknown || cause.confidence == Confidence::None)
+    {
+        cause.line.clone_from(&reason.line);
+        cause.kind = reason.kind;
+        cause.confidence = Confidence::Certain;
+        explanation.fingerprint = fingerprint(&[&stop.job, &reason.line]);
+    }
     let known = judgement.evidence.iter().filter(|evidence| !cause.evidence.contains(evidence));
     cause.evidence.extend(known.cloned().collect::<Vec<_>>());
     explanation
 }
 
-/// The job's collectors; where nobody chose any, the usual ones, and on Upstart the log that it writes itself and the
-/// program that the job's stanzas name.
-pub fn collectors(loaded: &Loaded, stop: &Stop, host: &Host) -> Vec<Box<dyn Collector>> {
+/// The job's collectors; where nobody chose any, the usual ones, and on Upstart and systemd the log that these keep
+/// and the program that they ran.
+pub fn collectors(loaded: &Loaded, stop: &Stop, told: Option<&Account>, host: &Host) -> Vec<Box<dyn Collector>> {
     if let Some(configured) = &loaded.job.collect {
         return configured.list();
     }
@@ -99,6 +111,13 @@ pub fn collectors(loaded: &Loaded, stop: &Stop, host: &Host) -> Vec<Box<dyn Coll
         let confs = upstart_confs(&stop.job, host);
         let path = confs.iter().rev().find_map(|conf| upstart::program(conf));
         collect.program = path.map(|path| Program { path: path.to_owned() });
+    }
+    if stop.supervisor == Supervisor::Systemd {
+        match told.and_then(|told| told.log.as_ref()) {
+            Some(file) => collect.log.push(Log::new(file)),
+            None => collect.journal = Some(Journal::default()),
+        }
+        collect.program = told.and_then(|told| told.program.clone()).map(|path| Program { path });
     }
     collect.list()
 }

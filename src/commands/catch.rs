@@ -130,7 +130,7 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
     }
     notes.extend(late(taken, adopted));
     let stop = capture::stop(&call, &judgement, Some(&marker), now);
-    let collectors = capture::collectors(&loaded, &stop, host);
+    let collectors = capture::collectors(&loaded, &stop, marker.account.as_ref(), host);
     // Root writes nothing where the service's user may have put a link.
     let is_loop = !adopted && MarkerFile::of(taken).count_crash(&boot_id, now).is_ok_and(|count| count > WHOLE);
     if is_loop {
@@ -318,7 +318,7 @@ fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, h
         (Ok(_), _) => {
             memory.remove(&report.id);
             if wake {
-                nudge::deliver(places);
+                nudge::deliver(places, taken.circumstances.supervisor);
             }
         }
         (Err(why), Ok(_)) => {

@@ -19,6 +19,7 @@ mod pre_stop;
 pub mod setup;
 pub mod show;
 pub mod simulate;
+mod systemd;
 pub mod worker;
 
 pub use places::Places;

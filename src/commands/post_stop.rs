@@ -9,7 +9,7 @@ use super::catch::By;
 use super::haste::Haste;
 use super::hook::{Call, HookArgs};
 use super::worker::{self, Ended};
-use super::{capture, catch, nudge, ourselves};
+use super::{capture, catch, nudge, ourselves, systemd};
 use crate::clock::Now;
 use crate::host::Host;
 use crate::kmsg;
@@ -30,7 +30,14 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let until = (now.monotonic + PATIENCE).saturating_sub(ourselves::age().min(LATE));
     let call = Call::read(args)?;
     let marker = call.marker(&args.places);
-    if let Some(account) = call.account(args) {
+    let account = call.account(args);
+    let invocation = account.as_ref().and_then(|account| account.invocation.clone());
+    if systemd::is_on_failure(&args.facts) && invocation.is_some() && marker.last_invocation() == invocation {
+        // The hook after the end has seen this one. Where it got no further than that, somebody else will.
+        nudge::deliver(&args.places, call.supervisor);
+        return Ok(());
+    }
+    if let Some(account) = account {
         let unarmed = || {
             let boot_id = host.boot_id();
             let seen = marker.last_seen().filter(|seen| seen.boot_id == boot_id).map(|seen| seen.sequence);
@@ -45,6 +52,10 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         .take(capture::new_id(now), now, call.circumstances(false))
         .with_context(|| format!("a crash of {} may go unnoticed: cannot take its marker", call.job))?;
     let may_write = limits::lift();
+    if let Some(invocation) = invocation {
+        // Where this fails, the same end may be told twice.
+        let _ = marker.keep_invocation(&invocation);
+    }
     let Some(taken) = taken else {
         may_write?;
         drop(haste);
@@ -74,7 +85,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
             drop(file);
             if worker.wait(until) == Ended::Failed {
                 drop(haste);
-                nudge::deliver(&args.places);
+                nudge::deliver(&args.places, call.supervisor);
             }
             Ok(())
         }

@@ -22,7 +22,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let marker = Marker { seen, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) };
     let armed = file.arm(&marker).map(|()| file.forget_seen());
     if missed {
-        nudge::deliver(&args.places);
+        nudge::deliver(&args.places, call.supervisor);
     }
     armed.with_context(|| format!("a crash of {} will go unnoticed: cannot write its marker", call.job))
 }

@@ -124,7 +124,7 @@ fn report(args: &SimulateArgs, call: &Call, loaded: &Loaded, now: Now) -> Report
 }
 
 fn collectors(args: &SimulateArgs, loaded: &Loaded, stop: &Stop) -> Vec<Box<dyn Collector>> {
-    let collectors = capture::collectors(loaded, stop, &args.hook.places.host());
+    let collectors = capture::collectors(loaded, stop, None, &args.hook.places.host());
     let Some(file) = &args.log else { return collectors };
     let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
     let others = collectors.into_iter().filter(|it| !it.name().starts_with("log"));
