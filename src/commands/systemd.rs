@@ -57,49 +57,45 @@ fn unit(invocation: &str, host: &Host) -> io::Result<Unit> {
         (UNIT, "FragmentPath"),
         (UNIT, "DropInPaths"),
     ];
-    let values = manager.get(&format!("/org/freedesktop/systemd1/unit/{invocation}"), &wanted)?;
-    let [job, rest @ ..] = values.as_slice() else { return Err(io::ErrorKind::InvalidData.into()) };
-    let [active_since, active_until, main_since, main_until, main_pid, rest @ ..] = rest else {
-        return Err(io::ErrorKind::InvalidData.into());
-    };
-    let [kind, remains_after_exit, program, output, fragment, drop_ins] = rest else {
-        return Err(io::ErrorKind::InvalidData.into());
-    };
-    // It tells nothing at all of a unit that it does not know.
-    let job = match job {
+    let object = format!("/org/freedesktop/systemd1/unit/{invocation}");
+    let mut values = manager.get(&object, &wanted)?.into_iter();
+    let mut next = || values.next().flatten();
+    let job = match next() {
         Some(Value::Job(0, _)) => None,
         Some(Value::Job(number, object)) => {
-            let kind = manager.get(object, &[("org.freedesktop.systemd1.Job", "JobType")])?;
-            Some((*number, kind.first().map(text).unwrap_or_default()))
+            let kind = manager.get(&object, &[("org.freedesktop.systemd1.Job", "JobType")])?;
+            Some((number, kind.into_iter().next().flatten().map(text).unwrap_or_default()))
         }
+        // It tells nothing at all of a unit that it does not know.
         _ => return Err(io::ErrorKind::NotFound.into()),
     };
-    let log = matches!(text(output).as_str(), "file" | "append" | "truncate").then(|| {
-        let files = [text(fragment)].into_iter().chain(texts(drop_ins));
-        systemd::output_file(files.filter_map(|file| host.read(file).ok()))
-    });
-    Ok(Unit {
+    let [active_since, active_until, main_since, main_until, main_pid] =
+        [(); 5].map(|()| next().as_ref().map_or(0, number));
+    let unit = Unit {
         job,
-        active_since: number(active_since),
-        active_until: number(active_until),
-        main_since: number(main_since),
-        main_until: number(main_until),
-        main_pid: u32::try_from(number(main_pid)).unwrap_or_default(),
-        kind: text(kind),
-        remains_after_exit: number(remains_after_exit) == 1,
-        program: if let Some(Value::Program(program)) = program { program.clone() } else { None },
-        log: log.flatten(),
-    })
+        active_since,
+        active_until,
+        main_since,
+        main_until,
+        main_pid: u32::try_from(main_pid).unwrap_or_default(),
+        kind: next().map(text).unwrap_or_default(),
+        remains_after_exit: next().as_ref().map_or(0, number) == 1,
+        program: if let Some(Value::Program(program)) = next() { program } else { None },
+        log: None,
+    };
+    if !matches!(next().map(text).unwrap_or_default().as_str(), "file" | "append" | "truncate") {
+        return Ok(unit);
+    }
+    let fragment = next().map(text).unwrap_or_default();
+    let drop_ins = if let Some(Value::Texts(files)) = next() { files } else { Vec::new() };
+    let files = [fragment].into_iter().chain(drop_ins).filter_map(|file| host.read(file).ok());
+    Ok(Unit { log: systemd::output_file(files), ..unit })
 }
 
-fn number(value: &Option<Value>) -> u64 {
-    if let Some(Value::Number(number)) = value { *number } else { 0 }
+fn number(value: &Value) -> u64 {
+    if let Value::Number(number) = value { *number } else { 0 }
 }
 
-fn text(value: &Option<Value>) -> String {
-    if let Some(Value::Text(text)) = value { text.clone() } else { String::new() }
-}
-
-fn texts(value: &Option<Value>) -> Vec<String> {
-    if let Some(Value::Texts(texts)) = value { texts.clone() } else { Vec::new() }
+fn text(value: Value) -> String {
+    if let Value::Text(text) = value { text } else { String::new() }
 }

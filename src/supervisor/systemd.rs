@@ -238,8 +238,8 @@ mod tests {
         Unit { job: Some((5, kind.to_owned())), main_until: 22, ..died() }
     }
 
-    fn signal(name: &str) -> Option<Exit> {
-        Some(Exit::Signal { name: name.into(), core_dumped: false })
+    fn signal(name: &str) -> Exit {
+        Exit::Signal { name: name.into(), core_dumped: false }
     }
 
     #[test]
@@ -303,7 +303,7 @@ mod tests {
         assert!(why(told("exit-code", "", ""), &Unit::default()).contains("ExecStartPre="));
         assert!(why(told("timeout", "killed", "TERM"), &not_up).contains("TimeoutStartSec="));
         let ran = account(&told("timeout", "killed", "TERM"), Some(&not_up)).unwrap();
-        assert!(ran.died_starting && ran.death.unwrap().exit == signal("TERM").unwrap());
+        assert!(ran.died_starting && ran.death.unwrap().exit == signal("TERM"));
         assert!(account(&told("timeout", "killed", "TERM"), Some(&died())).unwrap().failed_start.is_none());
     }
 
@@ -320,7 +320,7 @@ mod tests {
     fn nothing_told_is_no_account_and_odd_words_are_no_exit() {
         assert_eq!(account(&Told::default(), None), None);
         let exit = |code: &str, status: &str| account(&told("new-word", code, status), None).unwrap().death;
-        assert_eq!(exit("killed", "SEGV").unwrap().exit, signal("SEGV").unwrap());
+        assert_eq!(exit("killed", "SEGV").unwrap().exit, signal("SEGV"));
         assert_eq!(
             (exit("killed", "a b"), exit("killed", ""), exit("exited", "x"), exit("", "1")),
             (None, None, None, None)
