@@ -60,6 +60,9 @@ pub struct Marker {
     /// The sequence number of the last record of the kernel log that is known to be about an earlier life.
     #[serde(default)]
     pub seen: Option<u64>,
+    /// The supervisor's own id of this life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<String>,
     /// What the supervisor told the hook about the end, where it tells that to hooks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
@@ -92,6 +95,7 @@ impl Marker {
             job: None,
             instance: None,
             seen: None,
+            invocation: None,
             account: None,
             unarmed: false,
         }
@@ -253,9 +257,11 @@ impl MarkerFile {
         self.write(&self.invocation(), &invocation)
     }
 
-    /// The last life whose end has been seen.
-    pub fn last_invocation(&self) -> Option<String> {
-        self.read(&self.invocation()).ok().flatten()
+    /// Whether no hook has seen the end of this life yet, by the supervisor's id of it.
+    pub fn is_unseen(&self, invocation: Option<&str>) -> bool {
+        let last: Option<String> = self.read(&self.invocation()).ok().flatten();
+        let armed = self.read::<Marker>(&self.name).ok().flatten().and_then(|marker| marker.invocation);
+        last.as_deref() != invocation && (armed.is_none() || armed.as_deref() == invocation)
     }
 
     fn invocation(&self) -> String {

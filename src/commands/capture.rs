@@ -85,8 +85,7 @@ fn explain(stop: &Stop, judgement: &Judgement, sections: &[Section], kernel: &[M
         explanation.fingerprint = fingerprint(&[&stop.job, why]);
     }
     if let Some(reason) = &judgement.reason
-        && cause.kind != reason.kind
-        && (!reason.only_if_unknown || cause.confidence == Confidence::None)
+        && (cause.confidence == Confidence::None || (cause.kind != reason.kind && !reason.only_if_unknown))
     {
         cause.line.clone_from(&reason.line);
         cause.kind = reason.kind;

@@ -220,7 +220,7 @@ impl Call {
     pub fn account(&self, args: &HookArgs) -> Option<Account> {
         match self.supervisor {
             Supervisor::Runit => runit::account(&args.facts),
-            Supervisor::Systemd => systemd::account(&args.facts, &args.places.host()),
+            Supervisor::Systemd => systemd::account(&args.facts),
             Supervisor::Upstart | Supervisor::S6 | Supervisor::Supervisord | Supervisor::Unknown => None,
         }
     }

@@ -16,6 +16,8 @@ use crate::kmsg;
 use crate::limits;
 use crate::marker::{Lock, Marker, MarkerFile, Seen};
 use crate::notice;
+use crate::report::Supervisor;
+use crate::supervisor::Account;
 
 /// When the worker is no longer waited for, after our process was made. The restart may wait a second, whatever hangs, and
 /// that is not over when we have looked at the clock last: on a busy machine it takes its time to end a process.
@@ -27,25 +29,26 @@ const LATE: Duration = Duration::from_millis(500);
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let haste = Haste::begin();
     let now = Now::read();
-    let until = (now.monotonic + PATIENCE).saturating_sub(ourselves::age().min(LATE));
+    let mut until = (now.monotonic + PATIENCE).saturating_sub(ourselves::age().min(LATE));
     let call = Call::read(args)?;
     let marker = call.marker(&args.places);
     let account = call.account(args);
     let invocation = account.as_ref().and_then(|account| account.invocation.clone());
-    if systemd::is_on_failure(&args.facts) && invocation.is_some() && marker.last_invocation() == invocation {
-        // The hook after the end has seen this one. Where it got no further than that, somebody else will.
+    if systemd::is_on_failure(&args.facts) && !marker.is_unseen(invocation.as_deref()) {
+        // Where the hook after the end, or before the next start, got no further than to see it, somebody else will.
         nudge::deliver(&args.places, call.supervisor);
         return Ok(());
     }
     if let Some(account) = account {
-        let unarmed = || {
-            let boot_id = host.boot_id();
-            let seen = marker.last_seen().filter(|seen| seen.boot_id == boot_id).map(|seen| seen.sequence);
-            Marker { seen, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) }
-        };
-        if let Err(why) = marker.tell(account, unarmed) {
-            notice::say(host, &format!("how {} ended cannot be kept: {why}", call.job));
+        tell(&marker, account, &call, host, now);
+    }
+    if call.supervisor == Supervisor::Systemd && invocation.is_some() {
+        if let Ok(Some(account)) = systemd::ask(&args.facts, host) {
+            tell(&marker, account, &call, host, now);
         }
+        // The manager had this time for itself.
+        let asked = Now::read().monotonic.saturating_sub(now.monotonic);
+        until += asked;
     }
     // Before anything else: whatever becomes of this process, the deliverer finds the record.
     let taken = marker
@@ -89,6 +92,18 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
             }
             Ok(())
         }
+    }
+}
+
+/// Keeps what the supervisor has told.
+fn tell(marker: &MarkerFile, account: Account, call: &Call, host: &Host, now: Now) {
+    let unarmed = || {
+        let boot_id = host.boot_id();
+        let seen = marker.last_seen().filter(|seen| seen.boot_id == boot_id).map(|seen| seen.sequence);
+        Marker { seen, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) }
+    };
+    if let Err(why) = marker.tell(account, unarmed) {
+        notice::say(host, &format!("how {} ended cannot be kept: {why}", call.job));
     }
 }
 

@@ -10,9 +10,9 @@ use crate::host::Host;
 use crate::supervisor::Account;
 use crate::supervisor::systemd::{self, Told, Unit};
 
-/// How long the manager may take to answer: the restart waits for it. On a machine that is not busy it takes a
-/// millisecond.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// How long the manager may take to answer. On a machine that is not busy that is a millisecond; where everything starts or
+/// stops at once, seconds. It holds no restart up: that is for the same manager to do, one thing after the other.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The fact by which the unit that `OnFailure=` names says that it is called by that.
 const ON_FAILURE: &str = "on-failure";
@@ -25,17 +25,36 @@ pub fn is_on_failure(facts: &[OsString]) -> bool {
     facts.iter().any(|fact| fact == ON_FAILURE)
 }
 
-/// What systemd tells of the end.
-pub fn account(facts: &[OsString], host: &Host) -> Option<Account> {
-    let told = told(if is_on_failure(facts) { "MONITOR_" } else { "" });
-    let unit = told.invocation.as_deref().and_then(|invocation| unit(invocation, host).ok());
-    systemd::account(&told, unit.as_ref())
+/// What systemd tells of the end in the environment alone.
+pub fn account(facts: &[OsString]) -> Option<Account> {
+    systemd::account(&told(facts), None)
 }
 
-fn told(prefix: &'static str) -> Told {
+/// The same, and what its manager says to that.
+///
+/// # Errors
+/// Where the manager cannot be asked.
+pub fn ask(facts: &[OsString], host: &Host) -> io::Result<Option<Account>> {
+    let told = told(facts);
+    let unit = unit(told.invocation.as_deref().unwrap_or_default(), host)?;
+    Ok(systemd::account(&told, Some(&unit)))
+}
+
+/// systemd's id of this life of the unit that the hook belongs to.
+pub fn invocation() -> Option<String> {
+    id("INVOCATION_ID")
+}
+
+fn id(variable: &str) -> Option<String> {
+    let is_id = |id: &String| id.len() == 32 && id.bytes().all(|c| c.is_ascii_hexdigit());
+    env::var(variable).ok().filter(is_id)
+}
+
+fn told(facts: &[OsString]) -> Told {
+    let prefix = if is_on_failure(facts) { "MONITOR_" } else { "" };
     let read = |name: &str| env::var_os(format!("{prefix}{name}")).map(|it| it.to_string_lossy().into_owned());
     // A service that `OnFailure=` starts has both, and those with a prefix are another's.
-    let invocation = read("INVOCATION_ID").filter(|id| id.len() == 32 && id.bytes().all(|c| c.is_ascii_hexdigit()));
+    let invocation = id(&format!("{prefix}INVOCATION_ID"));
     let [result, code, status] = ["SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"].map(|it| read(it).unwrap_or_default());
     Told { prefix, result, code, status, invocation }
 }
