@@ -118,7 +118,7 @@ pub fn parse(log: &str) -> Vec<Record> {
 }
 
 /// Parses `prio,seq,usec,flags[,more];text`.
-fn parse_record(line: &str) -> Option<Record> {
+pub fn parse_record(line: &str) -> Option<Record> {
     let (head, text) = line.split_once(';')?;
     let mut fields = head.split(',');
     let priority: u32 = fields.next()?.parse().ok()?;

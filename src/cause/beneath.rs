@@ -1,41 +1,149 @@
 //! What lies beneath an error: a port in use, a full disk, a missing file, told by the system's own words for it.
 
+use super::aftermath::says;
 use crate::report::Death;
+
+/// Errors of programming: whatever words stand in them, it is not the system that speaks.
+const PROGRAMMING: [&str; 17] = [
+    "TypeError",
+    "ReferenceError",
+    "RangeError",
+    "KeyError",
+    "ValueError",
+    "AttributeError",
+    "IndexError",
+    "NameError",
+    "ZeroDivisionError",
+    "AssertionError",
+    "NoMethodError",
+    "ArgumentError",
+    "SyntaxError",
+    "java.lang.NullPointerException",
+    "java.lang.ClassCastException",
+    "java.lang.IllegalArgumentException",
+    "java.lang.IndexOutOfBoundsException",
+];
+
+const IN_USE: [&str; 6] = [
+    "eaddrinuse",
+    "address already in use",
+    "addrinuse",
+    "addressinuse",
+    "errno 98",
+    "only one usage of each socket address",
+];
+const DISK_FULL: [&str; 6] =
+    ["enospc", "no space left on device", "disk is full", "edquot", "disk quota exceeded", "storagefull"];
+const FILES: [&str; 3] = ["emfile", "enfile", "too many open files"];
+const MEMORY: [&str; 2] = ["enomem", "cannot allocate memory"];
+const UNREACHABLE: [&str; 28] = [
+    "econnrefused",
+    "connection refused",
+    "connectionrefused",
+    "actively refused",
+    "enotfound",
+    "eai_again",
+    "eai_fail",
+    "ehostunreach",
+    "ehostdown",
+    "enetunreach",
+    "etimedout",
+    "no route to host",
+    "host is unreachable",
+    "network is unreachable",
+    "name resolution",
+    "name or service not known",
+    "nodename nor servname",
+    "could not translate host name",
+    "no such host",
+    "unknownhostexception",
+    "getaddrinfo failed",
+    "connection timed out",
+    "connect timed out",
+    "server selection timed out",
+    "can't connect to mysql server",
+    "could not connect to server",
+    "communications link failure",
+    "nobrokersavailable",
+];
+const DENIED: [&str; 6] =
+    ["eacces", "eperm", "permission denied", "permissiondenied", "operation not permitted", "accessdeniedexception"];
+const MISSING: [&str; 5] = [
+    "enoent",
+    "no such file or directory",
+    "nosuchfileexception",
+    "filenotfoundexception",
+    "executable file not found in",
+];
 
 /// The kind that an error's words show; `None` where they show none of these.
 pub fn kind(what: &str) -> Option<Death> {
+    let what = what.trim_start();
+    let head = what.split([':', ' ', '[', '(']).next().unwrap_or_default();
+    if PROGRAMMING.contains(&head) {
+        return None;
+    }
     let low = what.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|words| low.contains(words));
-    Some(if says(&["eaddrinuse", "address already in use", "addrinuse", "errno 98"]) {
+    let says = |words: &[&str]| says(&low, words);
+    // The socket of a server that is not there.
+    let is_socket = || {
+        says(&["connect enoent", "dial unix", "connection to server on socket", "server through socket"])
+            || (says(&["connect"]) && low.contains(".sock"))
+    };
+    Some(if says(&IN_USE) || (says(&["port "]) && says(&["already in use", "already allocated"])) {
         Death::PortInUse
-    } else if says(&["enospc", "no space left on device", "disk is full", "disk quota exceeded", "edquot"]) {
+    } else if says(&DISK_FULL) {
         Death::DiskFull
-    } else if says(&["emfile", "enfile", "too many open files"]) {
+    } else if says(&FILES) {
         Death::TooManyFiles
-    } else if says(&[
-        "econnrefused",
-        "connection refused",
-        "connectionrefused",
-        "enotfound",
-        "eai_again",
-        "ehostunreach",
-        "enetunreach",
-        "etimedout",
-        "no route to host",
-        "network is unreachable",
-        "name resolution",
-        "name or service not known",
-        "no such host",
-        "unknownhostexception",
-        "getaddrinfo failed",
-        "connection timed out",
-    ]) {
+    } else if says(&UNREACHABLE) || (says(&MISSING) && is_socket()) {
         Death::DependencyUnreachable
-    } else if says(&["eacces", "eperm", "permission denied", "permissiondenied", "operation not permitted"]) {
+    } else if says(&DENIED) {
         Death::Permission
-    } else if says(&["enoent", "no such file or directory", "nosuchfileexception", "filenotfoundexception"]) {
+    } else if says(&MISSING) {
         Death::NoSuchFile
+    } else if says(&MEMORY) {
+        Death::OutOfMemoryHeap
     } else {
         return None;
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind;
+    use crate::report::Death;
+
+    #[test]
+    fn the_system_s_words_are_known_in_every_language() {
+        for (what, expected) in [
+            ("Error: listen EADDRINUSE: address already in use :::9000", Death::PortInUse),
+            ("OSError: [Errno 98] Address already in use", Death::PortInUse),
+            ("listen tcp :80: bind: permission denied", Death::Permission),
+            ("Error: listen EACCES: permission denied 0.0.0.0:80", Death::Permission),
+            ("Error: spawn convert ENOENT", Death::NoSuchFile),
+            ("exec: \"convert\": executable file not found in $PATH", Death::NoSuchFile),
+            ("Error: connect ENOENT /var/run/docker.sock", Death::DependencyUnreachable),
+            ("Error: getaddrinfo ENOTFOUND db.internal", Death::DependencyUnreachable),
+            ("MongoServerSelectionError: connect ECONNREFUSED 127.0.0.1:27017", Death::DependencyUnreachable),
+            ("Errno::ENOSPC: No space left on device @ rb_io_syswrite - /srv/a.bin", Death::DiskFull),
+            ("accept4: too many open files", Death::TooManyFiles),
+            ("OSError: [Errno 12] Cannot allocate memory", Death::OutOfMemoryHeap),
+        ] {
+            assert_eq!(kind(what), Some(expected), "{what}");
+        }
+    }
+
+    #[test]
+    fn other_errors_have_nothing_beneath() {
+        for what in [
+            "Error: listen EADDRNOTAVAIL: address not available 10.0.0.9:80",
+            "Error: inventory service answered 503",
+            "ValueError: manifest says: no such file or directory",
+            "Error: read ECONNRESET",
+            "FATAL:  password authentication failed for user \"web\"",
+        ] {
+            assert_eq!(kind(what), None, "{what}");
+        }
+    }
 }

@@ -1,60 +1,372 @@
-//! Which of the errors in a log is the one that the service died of: the last, if it fits the exit and nothing shows that
-//! the service went on after it.
+//! Which of the errors in a log is the one that the service died of.
+//!
+//! The last one that fits the exit, unless something shows that the service went on after it, or that it is another life's:
+//!
+//! - **What only a process that ends prints** ([`Proof::LastWords`]) may be followed by what exit hooks and wrappers say
+//!   and by the next start's banner: a few lines, within a minute.
+//! - **What programs that go on print too** ([`Proof::Said`]: an error that was logged, a trace on its own) counts only as
+//!   the very last word: after it nothing but wrappers' epilogues, the service's own words of going down (not on request),
+//!   and the next start. Not where a logger's words or level say that it was handled, and not where the log shows that
+//!   the service survived the same before.
+//! - **Another life's**: after it a start that names the dead process, or entries of the dead process that were none
+//!   before it.
+//! - **Of a burst at the end** (nothing ordinary in between) the last error wins, unless it only repeats the one before
+//!   or says no more than that it is the end (`Worker failed to boot`, `Shutting down`): then the one before.
 
+use std::cmp::Reverse;
+
+use super::Scene;
+use super::aftermath::{self, Remark};
 use super::entry::Level;
 use super::finding::{Finding, Proof};
+use super::fingerprint::steady;
 use super::text::Line;
+use super::{last_words, logged, runtimes};
 use crate::report::Exit;
 
-/// What is said after last words is the next start's, or an exit hook's: not more than so many lines,
+/// So many lines may exit hooks add after last words.
 const AFTER_LAST_WORDS: usize = 12;
-/// and within so many seconds.
+/// So many may the service say, going down, after what proves nothing by itself.
+const AFTER_SAID: usize = 6;
+/// So many lines may the next start have said.
+const NEXT_START: usize = 30;
+/// What belongs to one death is said within so many seconds.
 const SOON: f64 = 60.0;
-/// After what programs that go on say too, nothing may come but what a wrapper adds.
-const AFTER_SAID: usize = 0;
+/// An error that so many lines of work follow has been survived.
+const WORK: usize = 12;
 
-/// The finding that the service died of.
-pub fn decide<'a>(found: &'a [Finding], lines: &[Line], exit: &Exit) -> Option<&'a Finding> {
-    let mut fitting: Vec<&Finding> = found.iter().filter(|finding| finding.fits(exit)).collect();
-    // The last in the log; of two that end together, the one that says more.
-    fitting.sort_by_key(|finding| (finding.lines.end, finding.proof, finding.lines.len()));
-    let last = fitting.pop()?;
-    ends_there(last, lines).then_some(last)
+/// The error in the log that the service died of.
+pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
+    let mut found = Vec::new();
+    for read in runtimes::ALL {
+        read(lines, &mut found);
+    }
+    logged::read(lines, &mut found);
+    decide(found, last_words::read(lines, scene), lines, scene)
 }
 
-/// Whether nothing shows that the service went on after this.
-fn ends_there(finding: &Finding, lines: &[Line]) -> bool {
-    let after = lines.get(finding.lines.end..).unwrap_or_default();
-    let said: Vec<&Line> = after.iter().filter(|line| !line.is_blank() && !is_epilogue(line)).collect();
-    let before = lines.get(..finding.lines.end).unwrap_or_default().iter().rev().find_map(|line| line.at);
-    let later = said.iter().filter_map(|line| line.at).next_back();
-    let soon = before.zip(later).is_none_or(|(before, later)| later - before < SOON);
-    let handled = is_logged_as_handled(finding, lines);
-    match finding.proof {
-        Proof::LastWords => said.len() <= AFTER_LAST_WORDS && soon,
-        Proof::Said => said.len() <= AFTER_SAID && !handled,
+/// The finding that the service died of. `last` is what the program itself said at the very end.
+fn decide(found: Vec<Finding>, last: Option<Finding>, lines: &[Line], scene: &Scene) -> Option<Finding> {
+    // A runtime's words are judged as such, not once more as anybody's.
+    let last = last.filter(|last| !found.iter().any(|it| it.lines.contains(&last.quoted)));
+    let tail = Tail::read(&found, lines, scene);
+    let mut candidates: Vec<Finding> =
+        found.into_iter().filter(|it| it.lines.end > tail.from && tail.fits(it)).collect();
+    // The last in the log; of two that end together, the one that says more.
+    candidates.sort_by_key(|it| (it.lines.end, it.proof, it.place.is_some(), it.lines.len()));
+    let chosen = candidates.iter().rposition(|it| tail.ends_there(it) && !tail.survived(it, &candidates));
+    let Some(chosen) = chosen else { return last };
+    let cause = tail.root(&candidates, chosen);
+    match last {
+        Some(last) if last.lines.start >= cause.lines.end && !is_consequence(&last, cause) => Some(last),
+        _ => Some(cause.clone()),
     }
 }
 
-/// What wrappers and supervisors say when a process that they run has ended.
-fn is_epilogue(line: &Line) -> bool {
-    let text = line.text.trim_start();
-    ["npm ERR!", "npm error", "Aborted", "error Command failed", "wrapper ", "JVM exited"]
-        .iter()
-        .any(|words| text.starts_with(words))
+/// Whether what was said later adds nothing to the error before it.
+fn is_consequence(later: &Finding, before: &Finding) -> bool {
+    before.proof == Proof::LastWords || is_generic(&later.what) || is_same(&later.what, &before.what)
 }
 
-/// Whether a logger said right before it that this is no reason to end.
-fn is_logged_as_handled(finding: &Finding, lines: &[Line]) -> bool {
-    let head = finding.lines.start.checked_sub(1).and_then(|before| lines.get(before));
-    let entry = head.and_then(|line| line.entry.as_ref());
-    entry.is_some_and(|entry| entry.level.is_some_and(|level| level < Level::Error) || is_handled(&entry.message))
+/// Whether one of them only repeats the other.
+fn is_same(one: &str, other: &str) -> bool {
+    let words = |what: &str| {
+        let what = what.trim();
+        // Without `Type: `.
+        let message =
+            what.split_once(": ").filter(|(kind, _)| !kind.contains(' ')).map_or(what, |(_, message)| message);
+        message.trim_end_matches(['.', '!']).to_ascii_lowercase()
+    };
+    let (one, other) = (words(one), words(other));
+    !one.is_empty() && !other.is_empty() && (one.contains(&other) || other.contains(&one))
 }
 
-/// Whether these are the words of somebody who goes on.
-fn is_handled(message: &str) -> bool {
-    let low = message.to_ascii_lowercase();
-    ["ignor", "retry", "retri", "using default", "going on", "continu", "skipp", "recovered", "handled", "falling back"]
-        .iter()
-        .any(|words| low.contains(words))
+/// Whether these words say that it is the end, but not why.
+pub fn is_generic(what: &str) -> bool {
+    const WORDS: &str = " a above abnormal abnormally aborted aborting an and app application are be been boot but bye \
+        cannot check closed closing code complete connection connections continue could critical database detected died down due \
+        encountered end ended ending error errors event exception exit exited exiting failed failing failure fatal file for \
+        found from goodbye has have in initialization initialize is it log logs main master not now occurred of on \
+        process program promise quit quitting reason rejection run running see server service shut shutdown shutting some \
+        start started starting startup status stop stopped stopping system terminated terminating the this to unable \
+        uncaught uncaughtexception unexpected unexpectedly unhandled unhandledrejection unknown was will with worker ";
+    let mut any = false;
+    for word in what.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
+        any = true;
+        let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number && !WORDS.contains(&format!(" {} ", word.to_ascii_lowercase())) {
+            return false;
+        }
+    }
+    any
+}
+
+/// The end of the log, as a few units: lines, or errors with all that belongs to them.
+struct Tail<'a> {
+    lines: &'a [Line],
+    scene: &'a Scene<'a>,
+    units: Vec<Unit>,
+    /// An error that ends before this line is not of this death: too much was said since.
+    from: usize,
+}
+
+struct Unit {
+    line: usize,
+    /// `None` where it is an error that has been found.
+    remark: Option<Remark>,
+    at: Option<f64>,
+    /// The process that says it, or that it names as started.
+    pid: Option<u32>,
+}
+
+impl<'a> Tail<'a> {
+    /// The last units, newest first, and not more of them than a death can have after it.
+    fn read(found: &[Finding], lines: &'a [Line], scene: &'a Scene<'a>) -> Self {
+        let mut errors: Vec<_> = found.iter().map(|it| (it.lines.end, Reverse(it.lines.start))).collect();
+        errors.sort_unstable();
+        let mut tail = Self { lines, scene, units: Vec::new(), from: 0 };
+        let mut end = lines.len();
+        while end > 0 {
+            if tail.units.len() > AFTER_LAST_WORDS + NEXT_START {
+                tail.from = end;
+                break;
+            }
+            while errors.last().is_some_and(|error| error.0 > end) {
+                errors.pop();
+            }
+            match errors.last() {
+                Some(&(last, Reverse(mut start))) if last == end && start < end => {
+                    // With those that overlap it.
+                    while let Some(error) = errors.pop_if(|error| error.0 > start) {
+                        start = start.min(error.1.0);
+                    }
+                    tail.units.push(Unit { line: start, remark: None, at: time(lines, start, end), pid: None });
+                    end = start;
+                }
+                _ => {
+                    end -= 1;
+                    tail.units
+                        .extend(lines.get(end).filter(|line| !line.is_blank()).map(|line| unit(end, line, scene)));
+                }
+            }
+        }
+        tail
+    }
+
+    /// Whether a process that said this may have ended so; behind a wrapper, which ends in its own way, in any way.
+    fn fits(&self, finding: &Finding) -> bool {
+        let wrapped = || {
+            matches!(self.scene.exit, Exit::Code(1))
+                && finding.proof == Proof::LastWords
+                && self.after(finding).any(|unit| unit.remark == Some(Remark::Epilogue))
+        };
+        finding.fits(self.scene.exit) || wrapped()
+    }
+
+    /// What stands after a finding, oldest first.
+    fn after(&self, finding: &Finding) -> impl Iterator<Item = &Unit> {
+        let end = finding.lines.end;
+        self.units.iter().rev().filter(move |unit| unit.line >= end)
+    }
+
+    /// Whether nothing shows that the service went on after this.
+    fn ends_there(&self, finding: &Finding) -> bool {
+        let after: Vec<&Unit> = self.after(finding).collect();
+        let start = after.iter().position(|unit| unit.remark == Some(Remark::Start)).unwrap_or(after.len());
+        let (own, next) = after.split_at(start);
+        let is_ours =
+            |unit: &&Unit| unit.remark == Some(Remark::Start) && unit.pid.is_some() && unit.pid == self.scene.pid;
+        if next.iter().any(is_ours) || self.is_of_another_life(finding, &after) || next.len() > NEXT_START {
+            return false;
+        }
+        let said: Vec<_> = own.iter().copied().filter(|unit| unit.remark != Some(Remark::Epilogue)).collect();
+        let died = time(self.lines, finding.lines.start, finding.lines.end);
+        let is_soon = within(died, &said) && within(None, next);
+        let is_closing = |unit: &&Unit| unit.remark == Some(Remark::Closing);
+        match finding.proof {
+            Proof::LastWords => {
+                said.len() <= AFTER_LAST_WORDS && is_soon && !said.iter().take(3).any(|unit| self.goes_on(unit))
+            }
+            Proof::Said => {
+                said.len() <= AFTER_SAID && said.iter().all(is_closing) && is_soon && !is_handled(finding, self.lines)
+            }
+        }
+    }
+
+    /// Whether a line says that the service goes on.
+    fn goes_on(&self, unit: &Unit) -> bool {
+        let low = self.lines.get(unit.line).map(|line| aftermath::head(line).to_ascii_lowercase()).unwrap_or_default();
+        aftermath::says(&low, &["going on", "carrying on", "continuing", "recovered", "respawned", "restarted"])
+    }
+
+    /// Whether the log shows that the dead process began to speak only after this.
+    fn is_of_another_life(&self, finding: &Finding, after: &[&Unit]) -> bool {
+        let Some(ours) = self.scene.pid else { return false };
+        if !after.iter().any(|unit| unit.pid == Some(ours)) {
+            return false;
+        }
+        let before = self.lines.get(..finding.lines.end).unwrap_or_default();
+        let others = before.iter().rev().take(WORK * 10).find_map(Line::pid);
+        others.is_some_and(|pid| pid != ours) && !before.iter().any(|line| line.pid() == Some(ours))
+    }
+
+    /// Whether the service has survived the same before.
+    fn survived(&self, finding: &Finding, candidates: &[Finding]) -> bool {
+        if finding.proof == Proof::LastWords {
+            return false;
+        }
+        let what = steady(&finding.what);
+        let before = candidates.iter().rev().find(|it| it.lines.end <= finding.lines.start && steady(&it.what) == what);
+        let Some(before) = before else { return false };
+        let after: Vec<_> = self.after(before).filter(|unit| unit.line < finding.lines.start).collect();
+        let work = after.iter().filter(|unit| unit.remark == Some(Remark::Ordinary)).count();
+        let ended = after.iter().any(|unit| matches!(unit.remark, Some(Remark::Start | Remark::Epilogue)));
+        work >= WORK && !ended
+    }
+
+    /// The error that the chosen one only follows from.
+    fn root<'b>(&self, candidates: &'b [Finding], chosen: usize) -> &'b Finding {
+        let (before, cause) = candidates.split_at(chosen);
+        let Some(mut cause) = cause.first() else { unreachable!("chosen by rposition") };
+        for earlier in before.iter().rev().take(AFTER_SAID) {
+            if earlier.lines.end > cause.lines.start {
+                continue;
+            }
+            let mut between = self.after(earlier).filter(|unit| unit.line < cause.lines.start);
+            if between.any(|unit| !matches!(unit.remark, Some(Remark::Closing | Remark::Epilogue))) {
+                break;
+            }
+            let says_more = earlier.place.is_some() || cause.place.is_none();
+            let repeats = is_same(&earlier.what, &cause.what) && says_more;
+            if (repeats || is_generic(&cause.what)) && !is_handled(earlier, self.lines) {
+                cause = earlier;
+            }
+        }
+        cause
+    }
+}
+
+fn unit(index: usize, line: &Line, scene: &Scene) -> Unit {
+    let remark = aftermath::remark(line, scene);
+    let named = || aftermath::pid_in(&aftermath::head(line).to_ascii_lowercase());
+    let pid = if remark == Remark::Start { named().or_else(|| line.pid()) } else { line.pid() };
+    Unit { line: index, remark: Some(remark), at: line.at, pid }
+}
+
+/// When the last of these lines was written.
+fn time(lines: &[Line], start: usize, end: usize) -> Option<f64> {
+    lines.get(start..end).unwrap_or_default().iter().rev().find_map(|line| line.at)
+}
+
+/// Whether all of this was said soon after one another.
+fn within(died: Option<f64>, units: &[&Unit]) -> bool {
+    let times = || died.into_iter().chain(units.iter().filter_map(|unit| unit.at));
+    times().reduce(f64::max).zip(times().reduce(f64::min)).is_none_or(|(last, first)| last - first < SOON)
+}
+
+/// Words for a failure that was caught.
+const FAILURE: [&str; 10] =
+    ["fail", "error", "exception", "could not", "cannot", "unable", "timeout", "timed out", "refused", "lost"];
+
+/// Whether a logger said right before it, or it says itself, that this is no reason to end.
+fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
+    let entry_says = |line: &Line| {
+        let low = aftermath::head(line).to_ascii_lowercase();
+        let level = line.entry.as_ref().and_then(|entry| entry.level);
+        let warns = level == Some(Level::Warn) && aftermath::says(&low, &FAILURE) && !aftermath::gives_up(&low);
+        warns || aftermath::is_handled(&low)
+    };
+    let before = finding.lines.start.checked_sub(1).and_then(|before| lines.get(before));
+    let first = lines.get(finding.lines.start);
+    // What a logger attaches to its entry is a trace, never a line on its own.
+    let own = lines.get(finding.lines.clone()).unwrap_or_default();
+    let is_trace = own.iter().filter(|line| !line.is_blank()).count() > 1;
+    let is_entry = first.is_some_and(|line| line.entry.is_some());
+    before.filter(|line| is_trace && !is_entry && line.entry.is_some()).is_some_and(entry_says)
+        || first.is_some_and(|line| match &line.entry {
+            Some(entry) if entry.level.is_some_and(|level| level < Level::Error) => true,
+            Some(_) => entry_says(line),
+            None => {
+                // What stands before the error in its own line: `statsd unreachable, will retry Error: connect …`.
+                let said = line.text.split_once(finding.what.split(": ").next().unwrap_or_default());
+                said.is_some_and(|(said, _)| aftermath::is_handled(&said.to_ascii_lowercase()))
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{decide, is_generic};
+    use crate::cause::finding::{Finding, Proof};
+    use crate::cause::{Scene, text};
+    use crate::report::{Death, Exit};
+
+    /// What is decided where `!` begins the lines of last words and `?` those of an error that may have been survived.
+    fn decided(log: &str) -> Option<String> {
+        let mut found = Vec::new();
+        let clean: Vec<&str> = log.lines().map(|line| line.trim_start_matches(['!', '?'])).collect();
+        for (i, line) in log.lines().enumerate() {
+            let proof = match line.as_bytes().first() {
+                Some(b'!') => Proof::LastWords,
+                Some(b'?') => Proof::Said,
+                _ => continue,
+            };
+            let what = clean[i].to_owned();
+            let kind = Death::UncaughtException;
+            found.push(Finding { lines: i..i + 1, quoted: i, kind, what, place: None, proof, ends: &[] });
+        }
+        let scene = Scene { job: "web", pid: Some(42), exit: &Exit::Code(1), log: None, kernel: ("", &[]) };
+        decide(found, None, &text::read(&clean.join("\n")), &scene).map(|finding| finding.what)
+    }
+
+    #[test]
+    fn after_last_words_exit_hooks_and_the_next_start_may_speak() {
+        assert_eq!(decided("!boom\nflushed 3 metrics\n4 connections closed").as_deref(), Some("boom"));
+        assert_eq!(decided("!boom\n[boot] web starting, pid 77\nlistening\nready").as_deref(), Some("boom"));
+        assert_eq!(decided("!boom\nnpm ERR! code 1\n\n\n").as_deref(), Some("boom"));
+        assert_eq!(decided(&format!("!boom\n{}", "GET / 200\n".repeat(40))), None);
+        assert_eq!(decided("!boom\nmetrics disabled, going on\n"), None);
+    }
+
+    #[test]
+    fn a_start_of_the_dead_process_makes_an_error_another_life_s() {
+        assert_eq!(decided("!boom\nweb exited with code 1\n[boot] web starting, pid 42\nready"), None);
+        assert_eq!(decided("!first\n[boot] web starting, pid 42\n!second").as_deref(), Some("second"));
+    }
+
+    #[test]
+    fn what_may_be_survived_counts_only_as_the_very_last_word() {
+        assert_eq!(decided("?boom").as_deref(), Some("boom"));
+        assert_eq!(decided("?boom\n[main] shutting down\nbye").as_deref(), Some("boom"));
+        assert_eq!(decided("?boom\n== web start 2026-11-22 23:56:07 ==").as_deref(), Some("boom"));
+        assert_eq!(decided("?boom\nGET / 200"), None);
+        assert_eq!(decided("?boom\nSIGTERM received, shutting down"), None);
+        assert_eq!(decided(&format!("?boom\n{}?boom", "GET / 200\n".repeat(15))), None);
+    }
+
+    #[test]
+    fn of_a_burst_the_cause_is_taken_and_not_what_follows_from_it() {
+        assert_eq!(decided("!Error: no queue\n?Error: worker failed to boot").as_deref(), Some("Error: no queue"));
+        assert_eq!(decided("!Error: boom\n?Error: boom").as_deref(), Some("Error: boom"));
+        assert_eq!(decided("!Error: one\n!Error: another").as_deref(), Some("Error: another"));
+    }
+
+    #[test]
+    fn words_that_only_say_that_it_is_the_end_are_generic() {
+        assert!(
+            is_generic("Worker failed to boot.")
+                && is_generic("Shutting down: Master")
+                && is_generic("uncaughtException")
+        );
+        assert!(!is_generic("cannot open the ledger") && !is_generic(""));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_decides_wildly(log in "([!?]?(boom|GET|bye|web start, pid 42|npm ERR!)?\n){0,60}") {
+            decided(&log);
+        }
+    }
 }

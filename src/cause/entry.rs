@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 use serde_json::{Map, Value};
 
 use super::stamp;
@@ -31,11 +31,16 @@ pub struct Entry {
     pub error: Vec<String>,
     /// Whether it came as JSON: every line of it is one of the logger's.
     pub json: bool,
+    /// Whether it is about one request that was served, whatever became of it.
+    pub of_request: bool,
 }
 
 impl Entry {
     /// Reads a line as a logger's; `None` where neither a timestamp nor a level says that it is one.
     pub fn read(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return None;
+        }
         if text.starts_with('{') {
             return from_json(text);
         }
@@ -73,8 +78,25 @@ fn from_json(text: &str) -> Option<Entry> {
     }
     let error = error_of(&object).or_else(|| inner.and_then(error_of)).unwrap_or_default();
     let pid = field(&object, &["pid", "process", "PID"]).and_then(Value::as_u64).and_then(|pid| pid.try_into().ok());
-    Some(Entry { level, message: message.unwrap_or_default(), at, pid, error, json: true })
+    let of_request = REQUEST.iter().any(|name| object.contains_key(*name));
+    Some(Entry { level, message: message.unwrap_or_default(), at, pid, error, json: true, of_request })
 }
+
+/// Fields of a request's entries: pino-http's and its kin.
+const REQUEST: [&str; 12] = [
+    "req",
+    "res",
+    "reqId",
+    "req_id",
+    "request",
+    "request_id",
+    "requestId",
+    "response",
+    "statusCode",
+    "status_code",
+    "http.request.method",
+    "http",
+];
 
 /// The stack of the error in a JSON entry, or its words where it has none.
 fn error_of(object: &Map<String, Value>) -> Option<Vec<String>> {
@@ -152,7 +174,7 @@ static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
           | (?:[\[(<\x20]{0,2}(?:\d[\d:.,TZ+/-]*|[\w.$/:@\#-]{1,60})[\])>:]?\x20{1,8}){0,5}?
             (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|\]>-]|\x20|$)
               | [\[(<](?P<boxed>[A-Za-z]{3,11})(?:\x20*[\])>])
-              | level=\x22?(?P<fmt>[a-z]{3,8})\x22?
+              | (?:(?:ts|time|t|caller|logger|component)=(?:\x22(?u:[^\x22]){0,60}\x22|(?u:[^\x20\x22]){1,60})\x20){0,4}level=\x22?(?P<fmt>[a-z]{3,8})\x22?
               | (?P<named>[a-z]{3,8}):\x20 ) )",
     )
     .ok()
@@ -160,7 +182,66 @@ static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 static PID: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?-u)(?:\[|#|pid[ =:]|\()(\d{2,7})[\])#: ]").ok());
 
+/// Redis's and Valkey's form: `15913:M 23 Nov 2026 04:24:33.685 # Failed listening …`.
+fn from_redis(text: &str) -> Option<Entry> {
+    let (process, rest) = text.split_once(' ')?;
+    let (pid, role) = process.split_once(':')?;
+    let pid = pid.parse().ok().filter(|_| role.len() == 1)?;
+    let (at, length) = stamp::read(rest)?;
+    let message = rest.get(length..)?.trim_start();
+    let message = message.strip_prefix(['.', '-', '*', '#']).unwrap_or(message).trim().to_owned();
+    Some(Entry { at: Some(at), pid: Some(pid), message, ..Entry::default() })
+}
+
+/// The message and the error of a logfmt line: `level=error msg="cannot load" err="open x: no such file"`.
+fn logfmt(text: &str) -> Option<String> {
+    let value = |names: [&str; 2]| {
+        names.iter().find_map(|name| {
+            let (_, rest) = text.split_once(name)?;
+            let rest = rest.strip_prefix('"').map_or_else(
+                || rest.split(' ').next().unwrap_or_default().to_owned(),
+                |rest| {
+                    let end =
+                        rest.match_indices('"').find(|(at, _)| !rest.get(..*at).is_some_and(|it| it.ends_with('\\')));
+                    rest.get(..end.map_or(rest.len(), |(at, _)| at)).unwrap_or_default().replace("\\\"", "\"")
+                },
+            );
+            Some(rest).filter(|value| !value.is_empty())
+        })
+    };
+    match (value([" msg=", " message="]), value([" err=", " error="])) {
+        (Some(message), Some(error)) => Some(format!("{message}: {error}")),
+        (message, error) => message.or(error),
+    }
+}
+
+/// A process's number before the message: nginx's `123#123: *7 `, and `(123) : ` of `HAProxy`.
+fn without_process(message: &str) -> &str {
+    static PROCESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"(?-u)^(?:\d{1,8}#\d{1,8}: (?:\*\d+ )?|\(\d{1,8}\) : |\[\d{1,8}\] [A-Z]{3,8}: {1,4})").ok()
+    });
+    let length = || PROCESS.as_ref()?.find(message).map(|found| found.end());
+    if !message.starts_with(|c: char| c.is_ascii_digit() || c == '(' || c == '[') {
+        return message;
+    }
+    length().and_then(|length| message.get(length..)).unwrap_or(message)
+}
+
+/// The time behind the level's letter: `I1122 23:50:03.359004`, `E, [2026-11-22T23:41:58.558388 #11607]`.
+fn inner_time(head: &str, found: &Captures) -> Option<f64> {
+    if found.name("ruby").is_some() {
+        return Some(stamp::read(head.get(4..)?)?.0);
+    }
+    let date = found.name("glog")?;
+    let day: u32 = date.as_str().parse().ok()?;
+    let (time, _) = stamp::read(head.get(date.end() + 1..)?)?;
+    Some(f64::from((day / 100 * 31 + day % 100) * 86_400) + time)
+}
+
 fn from_text(text: &str) -> Option<Entry> {
+    if let Some(entry) = from_redis(text) {
+        return Some(entry);
+    }
     let stamped = stamp::read(text);
     let (at, length) = stamped.map_or((None, 0), |(at, length)| (Some(at), length));
     let rest = text.get(length..).unwrap_or_default();
@@ -180,6 +261,7 @@ fn from_text(text: &str) -> Option<Entry> {
             if at.is_some() { &["ruby", "caps", "boxed", "fmt", "named"] } else { &["ruby", "caps", "boxed", "fmt"] };
         glog.or_else(|| names.iter().find_map(|name| found.name(name)).and_then(|name| level_named(name.as_str())))
     });
+    let at = at.or_else(|| inner_time(head, found.as_ref()?));
     if at.is_none() && level.is_none() {
         return None;
     }
@@ -193,8 +275,10 @@ fn from_text(text: &str) -> Option<Entry> {
         .as_ref()?
         .captures(text.get(..text.floor_char_boundary(120))?)
         .and_then(|found| found.get(1)?.as_str().parse().ok());
-    let message = message.unwrap_or_default().trim_start_matches([' ', ':', '|', '-', ']', '\t']).to_owned();
-    Some(Entry { level, message, at, pid, error: Vec::new(), json: false })
+    let message = message.unwrap_or_default().trim_start_matches([' ', ':', '|', '-', ']', '\t']);
+    let fmt = text.contains("level=").then(|| logfmt(text)).flatten();
+    let message = fmt.unwrap_or_else(|| without_process(message).to_owned());
+    Some(Entry { level, message, at, pid, error: Vec::new(), json: false, of_request: false })
 }
 
 #[cfg(test)]
@@ -235,6 +319,17 @@ mod tests {
                 message.ends_with("lag gauge failed") || message.ends_with("lag gauge failed\""),
                 "{text}: {message}"
             );
+        }
+    }
+
+    #[test]
+    fn the_time_behind_a_level_s_letter_is_known() {
+        for (one, next) in [
+            ("I1122 23:59:59.500000   12345 a.cc:1] x", "I1123 00:00:01.000000   12345 a.cc:1] x"),
+            ("E, [2026-11-22T23:59:59.500000 #7]  ERROR -- : x", "E, [2026-11-23T00:00:01.000000 #7]  ERROR -- : x"),
+        ] {
+            let at = |text: &str| Entry::read(text).and_then(|entry| entry.at).unwrap_or_else(|| panic!("{text}"));
+            assert!((at(next) - at(one) - 1.5).abs() < 0.01, "{one}");
         }
     }
 

@@ -106,3 +106,17 @@ pub fn signal_of(code: i32) -> Option<&'static str> {
     ];
     SIGNALS.iter().find(|(number, _)| code == 128 + number).map(|(_, name)| *name)
 }
+
+/// The longest outer error where the one beneath it is told too, in characters.
+const MOST_OUTER: usize = 140;
+
+/// An error and the innermost of those that led to it, in one line.
+pub fn with_cause(outer: &str, inner: &str) -> String {
+    let (outer, inner) = (outer.trim(), inner.trim());
+    if inner.is_empty() || outer.contains(inner) {
+        return outer.to_owned();
+    }
+    let cut: String = outer.chars().take(MOST_OUTER).collect();
+    let mark = if cut.len() < outer.len() { "…" } else { "" };
+    format!("{cut}{mark}; caused by {inner}")
+}

@@ -1,17 +1,21 @@
-//! What makes two crashes the same: the job, the sort of death and the error, without what changes from one time to the
-//! next (pids, times, addresses, ids, temporary paths).
+//! What makes two crashes the same: the job, the sort of death, the place and the error, without what changes from one
+//! time to the next (pids, times, addresses, ids, counters, temporary paths).
 
 use std::fmt::Write;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 use ring::digest::{SHA256, digest};
 
-/// 64 bits of a SHA-256 of the parts, in hexadecimal digits.
+/// The most of a part that counts, in bytes.
+const MOST: usize = 1024;
+
+/// 64 bits of a SHA-256 of the parts, in hexadecimal digits. The first part counts as it is, the others without what
+/// passes.
 pub fn fingerprint(parts: &[&str]) -> String {
     let mut text = String::new();
-    for part in parts {
-        text.push_str(&steady(part));
+    for (i, part) in parts.iter().enumerate() {
+        text.push_str(&if i == 0 { (*part).to_owned() } else { steady(part) });
         text.push('\0');
     }
     let mut digits = String::new();
@@ -23,14 +27,81 @@ pub fn fingerprint(parts: &[&str]) -> String {
 
 static PASSING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?x-u) (?P<path>/(?:tmp|var/tmp|run/user|proc)/(?u:[^\s:'\x22]){1,200})
-               | \b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b
-               | \b0x[0-9a-fA-F]+ | \b[0-9a-fA-F]*[0-9][0-9a-fA-F]{6,}\b | [0-9]+",
+        r"(?x-u) /(?:tmp|var/tmp|dev/shm|run/user|proc)/(?u:[^\x20\t:'\x22,)\]]){1,200}
+               | \b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b
+               | \b0x[0-9a-fA-F]+
+               # Whom it talked to: the port of a server says which dependency, that of a client nothing.
+               | (?P<host>\b[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}|\]|::|\blocalhost)(?::(?P<port>[0-9]{1,5})\b)?
+               | \bport\x20(?P<named>[0-9]{1,5})\b
+               # Codes: ORA-00942, SQLSTATE 42P01, HTTP2.
+               | (?P<code>\b[A-Z]{3,}[_-]?[0-9]+\b)
+               | \b[0-9a-fA-F]*[0-9][0-9a-fA-F]{6,}\b
+               | [0-9]+",
     )
     .ok()
 });
 
 /// A text without what passes.
-fn steady(text: &str) -> String {
-    PASSING.as_ref().map_or_else(|| text.to_owned(), |passing| passing.replace_all(text, "#").into_owned())
+pub fn steady(text: &str) -> String {
+    /// Clients get their ports from here on; see `ip_local_port_range` in ip(7).
+    const EPHEMERAL: u32 = 32_768;
+    let text = text.get(..text.floor_char_boundary(MOST)).unwrap_or_default();
+    let replace = |found: &Captures| {
+        if let Some(code) = found.name("code") {
+            return code.as_str().to_owned();
+        }
+        let port = found.name("port").or(found.name("named")).map(|port| port.as_str());
+        match port.filter(|port| port.parse::<u32>().is_ok_and(|port| port < EPHEMERAL)) {
+            Some(port) => format!("#:{port}"),
+            None => "#".to_owned(),
+        }
+    };
+    PASSING.as_ref().map_or_else(|| text.to_owned(), |passing| passing.replace_all(text, replace).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{fingerprint, steady};
+
+    #[test]
+    fn what_passes_makes_no_difference() {
+        for (one, other) in [
+            ("worker 4242 lost", "worker 17 lost"),
+            ("bad block at 0x7ffe12ab", "bad block at 0x55d0c0de"),
+            ("cannot open /tmp/tmpa8s7d6/lock", "cannot open /tmp/tmpq1w2e3/lock"),
+            ("no session 2dbc7c89", "no session 1591cfab"),
+            ("tenant 0b9f3c1e-6f0e-4a3b-9c55-0b2f9f6f2a11", "tenant 7d1b35f0-0000-4a3b-9c55-0b2f9f6f2a11"),
+            ("client 10.0.7.165:51606 broke", "client 10.0.3.17:46782 broke"),
+            ("late since 2026-11-22T23:58:59.250Z", "late since 2026-11-23T01:02:03.004Z"),
+        ] {
+            assert_eq!(steady(one), steady(other), "{one} | {other}");
+        }
+    }
+
+    #[test]
+    fn what_tells_two_errors_apart_stays() {
+        for (one, other) in [
+            ("connect ECONNREFUSED 127.0.0.1:5432", "connect ECONNREFUSED 127.0.0.1:6379"),
+            ("ORA-00942: no table", "ORA-01017: no table"),
+            ("TypeError: x is undefined", "TypeError: y is undefined"),
+            ("cannot open /srv/a.conf", "cannot open /srv/b.conf"),
+        ] {
+            assert_ne!(steady(one), steady(other));
+        }
+        assert_ne!(fingerprint(&["web-1", "exit"]), fingerprint(&["web-2", "exit"]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_in_a_text_passes(words in "[a-z ]{0,20}", one in any::<u32>(), other in any::<u32>()) {
+            prop_assert_eq!(steady(&format!("{words} {one} left")), steady(&format!("{words} {other} left")));
+        }
+
+        #[test]
+        fn no_text_is_too_odd(text in any::<String>()) {
+            prop_assert_eq!(fingerprint(&["web", &text]).len(), 16);
+        }
+    }
 }

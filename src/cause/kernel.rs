@@ -1,63 +1,30 @@
-//! What the kernel itself says about a dead process.
+//! What the kernel itself says about a dead process: that it killed it for want of memory, or at what it faulted.
+//!
+//! A line of the kernel is about this death only by the process's number, or, for a wrapper's child, by the number that the
+//! wrapper's shell names in the log or by the job's own cgroup; never by the program's name, which many processes share.
+
+mod around;
+mod fault;
+mod forms;
+mod oom;
+mod seccomp;
 
 use super::fingerprint::fingerprint;
-use super::stamp;
 use super::text::Line;
 use super::{Explanation, Scene};
 use crate::kmsg::Record;
-use crate::report::{Cause, Confidence, Death, Evidence};
+use crate::report::{Cause, Confidence, Death, Evidence, Exit};
+
+pub use around::around;
+pub use forms::from_text;
+pub use oom::oom_kill;
 
 /// What the kernel, and no program, says in its log.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Which line of the input it is, from 1; `None` where it did not come in lines.
     pub line: Option<usize>,
     pub text: String,
-    /// In seconds since the boot, or since some moment.
-    pub at: Option<f64>,
-}
-
-/// The kernel's own messages among these records.
-pub fn messages(records: &[Record]) -> Vec<Message> {
-    const KERNEL: u16 = 0;
-    let own = records.iter().filter(|record| record.facility == KERNEL);
-    #[allow(clippy::cast_precision_loss, reason = "exact for the first 285 years of uptime")]
-    own.map(|record| Message { line: None, text: record.text.clone(), at: Some(record.micros as f64 / 1e6) }).collect()
-}
-
-/// The kernel's messages in the output of dmesg, `dmesg -T` or `journalctl -k`.
-pub fn from_text(text: &str) -> Vec<Message> {
-    let message = |(i, line): (usize, &str)| {
-        // The journal's other units are programs, and say what they like.
-        let (at, text) = match line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
-            Some((at, text)) => (at.trim().parse().ok().or_else(|| stamp::read(at).map(|(at, _)| at)), text),
-            None => match line.split_once(" kernel: ") {
-                Some((head, text)) => (stamp::read(head).map(|(at, _)| at), text),
-                None => (None, line),
-            },
-        };
-        Message { line: Some(i + 1), text: text.to_owned(), at }
-    };
-    text.lines().enumerate().map(message).collect()
-}
-
-/// The kernel's word that it killed this process for want of memory: `Out of memory: Killed process 4242 (node) …`, or
-/// `Memory cgroup out of memory: …`. Another process's kill is never taken.
-pub fn oom_kill(pid: u32, messages: &[Message]) -> Option<&Message> {
-    messages.iter().rev().find(|message| killed(&message.text) == Some(pid))
-}
-
-/// The process that this message says was killed for want of memory.
-fn killed(text: &str) -> Option<u32> {
-    // Kernels before 4.20 write the last words alone, after "Kill process … or sacrifice child", which proves nothing.
-    let words = [
-        "Memory cgroup out of memory: Killed process ",
-        "Out of memory: Killed process ",
-        "Out of memory (oom_kill_allocating_task): Killed process ",
-        "Killed process ",
-    ];
-    let after = words.iter().find_map(|words| text.strip_prefix(words))?;
-    after.split_once([' ', ','])?.0.parse().ok()
 }
 
 impl Message {
@@ -66,39 +33,124 @@ impl Message {
     }
 }
 
-/// The cause that the kernel tells.
-pub fn explain(scene: &Scene, _lines: &[Line]) -> Option<Explanation> {
-    let (source, messages) = scene.kernel;
-    let message = oom_kill(scene.pid?, messages)?;
-    Some(Explanation {
-        fingerprint: fingerprint(&[scene.job, "oom-killed"]),
-        cause: Cause {
-            kind: Death::OomKilled,
-            line: "out of memory: killed by the kernel".to_owned(),
-            confidence: Confidence::Certain,
-            evidence: vec![message.evidence(source)],
-        },
-    })
+/// The kernel's own messages among these records.
+pub fn messages(records: &[Record]) -> Vec<Message> {
+    let own = records.iter().filter(|record| record.facility == forms::KERNEL);
+    own.map(|record| Message { line: None, text: record.text.clone() }).collect()
+}
+
+/// What the kernel tells of a death.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    pub kind: Death,
+    pub line: String,
+    pub confidence: Confidence,
+    pub evidence: Vec<Evidence>,
+    /// What makes it the same as another.
+    pub same: String,
+    /// It is what runtimes do to abort: the fault was meant.
+    pub is_abort: bool,
+}
+
+impl Told {
+    /// Whether nothing that stands in the log can say more: the process had no time for last words.
+    pub fn is_final(&self) -> bool {
+        self.kind == Death::OomKilled
+    }
+
+    /// The cause that the kernel tells.
+    pub fn explain(self, scene: &Scene) -> Explanation {
+        Explanation {
+            fingerprint: fingerprint(&[scene.job, &self.same]),
+            cause: Cause { kind: self.kind, line: self.line, confidence: self.confidence, evidence: self.evidence },
+        }
+    }
+}
+
+/// What the kernel tells of this death.
+pub fn read(scene: &Scene, lines: &[Line]) -> Option<Told> {
+    let child = child_that_died(lines);
+    oom::read(scene, child).or_else(|| fault::read(scene, child)).or_else(|| seccomp::read(scene, child))
+}
+
+/// Whether the process was killed by this signal, as far as the exit tells; a shell and a container say 128 and its number.
+fn is_by(exit: &Exit, name: &str) -> bool {
+    match exit {
+        Exit::Code(code) => super::finding::signal_of(*code) == Some(name),
+        exit => exit.is_signal(name),
+    }
+}
+
+/// After a shell's word that a child was killed come no more than so many lines: a wrapper's own.
+const AFTER_CHILD: usize = 12;
+
+/// The child that a wrapper's shell says, at the log's end, was killed by a signal: `run.sh: line 3: 30721 Killed  node`.
+fn child_that_died(lines: &[Line]) -> Option<u32> {
+    lines.iter().rev().filter(|line| !line.is_blank()).take(AFTER_CHILD).find_map(|line| child_in(&line.text))
+}
+
+/// What bash calls the signals that the kernel itself sends; see strsignal(3).
+const DEATHS: [&str; 8] = [
+    "Killed",
+    "Segmentation fault",
+    "Bus error",
+    "Floating point exception",
+    "Illegal instruction",
+    "Trace/breakpoint trap",
+    "Bad system call",
+    "Aborted",
+];
+
+fn child_in(text: &str) -> Option<u32> {
+    let words = text.rsplit_once(": ")?.1.trim_start();
+    // A command after the words may hold `: ` too; then the shell's words are in the part before.
+    let words = if words.starts_with(|first: char| first.is_ascii_digit()) { words } else { after_line_number(text)? };
+    let (pid, death) = words.split_once(|c: char| !c.is_ascii_digit())?;
+    let death = death.trim_start();
+    DEATHS.iter().any(|words| death.starts_with(words)).then(|| pid.parse().ok())?
+}
+
+/// What bash says after `run.sh: line 3: `.
+fn after_line_number(text: &str) -> Option<&str> {
+    let (_, after) = text.split_once(": line ")?;
+    let (number, words) = after.split_once(": ")?;
+    number.bytes().all(|byte| byte.is_ascii_digit()).then(|| words.trim_start())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{messages, oom_kill};
-    use crate::kmsg::Record;
+    use proptest::prelude::{any, proptest};
 
-    fn is_oom_kill(pid: u32, facility: u16, text: &str) -> bool {
-        let records = [Record { level: 3, facility, seq: 1, micros: 1, text: text.into() }];
-        oom_kill(pid, &messages(&records)).is_some()
+    use super::{around, child_in, from_text, read};
+    use crate::cause::{Scene, text};
+    use crate::report::{Death, Exit};
+
+    proptest! {
+        #[test]
+        fn any_words_are_survived(lines in proptest::collection::vec((0..8_usize, any::<String>()), 0..20)) {
+            const BEGUN: [&str; 8] = [
+                "", "oom-kill:", "Killed process ", "Task in ", "traps: ", "a[7]: segfault at ", "audit: type=1326 ", "memory: usage ",
+            ];
+            let log: Vec<String> = lines.iter().map(|(begun, rest)| format!("{}{rest}", BEGUN[*begun])).collect();
+            let log = log.join("\n");
+            let messages = from_text(&log);
+            let scene = Scene { job: "a", pid: Some(7), exit: &Exit::Unknown, log: None, kernel: ("", &messages) };
+            let _ = (read(&scene, &text::read(&log)), around(&scene, Death::Unknown));
+        }
     }
 
     #[test]
-    fn an_oom_kill_is_ours_only_with_our_pid_and_from_the_kernel_itself() {
-        let line = "Memory cgroup out of memory: Killed process 4242 (node) total-vm:1051256kB, anon-rss:516180kB";
-        assert!(is_oom_kill(4242, 0, line));
-        assert!(is_oom_kill(4242, 0, "Killed process 4242 (node) total-vm:1kB"));
-        assert!(!is_oom_kill(4242, 0, "Out of memory: Kill process 4242 (node) score 9 or sacrifice child"));
-        assert!(!is_oom_kill(424, 0, line));
-        assert!(!is_oom_kill(4242, 1, line));
-        assert!(!is_oom_kill(4242, 0, &format!("lie: {line}")));
+    fn a_shell_names_the_child_that_was_killed() {
+        assert_eq!(child_in("run.sh: line 3: 30721 Killed                  node app.js"), Some(30721));
+        assert_eq!(
+            child_in("/srv/a b/run: line 12:   977 Segmentation fault      (core dumped) ./app a: b"),
+            Some(977)
+        );
+        assert_eq!(child_in("bash: 19013 Segmentation fault      ./np 1"), Some(19013));
+        for other in
+            ["run.sh: line 3: 30721 Terminated  node", "job 1: 22 done", "Killed", "x: 99999999999999 Killed", ": "]
+        {
+            assert_eq!(child_in(other), None, "{other}");
+        }
     }
 }

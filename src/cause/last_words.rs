@@ -1,10 +1,539 @@
-//! What a program itself said before it ended: no runtime's words, so that they count only as the last.
+//! What a program itself said before it ended, in no runtime's form: `fatal: WORKER_QUEUE is not set`, nginx's `[emerg]`,
+//! Go's `log.Fatal`, a usage text.
+//!
+//! It is believed only at the very end of a failed process, and only where it speaks of the end: by its level (fatal,
+//! critical, alert, emergency), by its words (exiting, aborting, giving up, cannot start), or where it ends with the
+//! system's own words for an error, as perror(3) does. An ordinary error of the daily sort proves nothing, nor does one
+//! that was handled, that belongs to a request, or that the log shows to have been survived before.
 
-use super::finding::Finding;
+use super::Scene;
+use super::aftermath::{self, Remark, remark, says};
+use super::beneath;
+use super::decide::is_generic;
+use super::entry::Level;
+use super::finding::{Finding, Proof, signal_of};
 use super::text::Line;
-use crate::report::Exit;
+use crate::report::{Death, Exit};
+
+/// A usage text is looked for so far.
+const FAR: usize = 30;
+/// A failure is told in so many lines, within so many seconds.
+const BURST: usize = 12;
+const AT_ONCE: f64 = 5.0;
+/// The next start has not said more than a burst, within so many seconds.
+const SOON: f64 = 60.0;
 
 /// The program's own last words, if they say why it ends.
-pub fn read(_lines: &[Line], _exit: &Exit) -> Option<Finding> {
-    None
+pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
+    if !is_failure(scene.exit) {
+        return None;
+    }
+    let said: Vec<Said> = lines.iter().enumerate().rev().filter(|(_, line)| !line.is_blank()).take(FAR * 2).collect();
+    let ends = Ends { lines, scene };
+    ends.usage(&said).or_else(|| ends.words(&said)).or_else(|| {
+        // Before the next start, which is not the dead one's own.
+        let start = said.iter().take(BURST).position(|(_, line)| remark(line, scene) == Remark::Start)?;
+        let times = || said.iter().take(start).filter_map(|(_, line)| line.at);
+        if times().reduce(f64::max).zip(times().reduce(f64::min)).is_some_and(|(last, first)| last - first > SOON) {
+            return None;
+        }
+        let is_ours = |(_, line): &Said| {
+            let pid = aftermath::pid_in(&aftermath::head(line).to_ascii_lowercase()).or_else(|| line.pid());
+            pid.is_some() && pid == scene.pid
+        };
+        let starts = said.iter().skip(start).take_while(|(_, line)| remark(line, scene) == Remark::Start);
+        if starts.clone().any(is_ours) {
+            return None;
+        }
+        let before = said.get(start + starts.count()..)?;
+        ends.usage(before).or_else(|| ends.words(before))
+    })
+}
+
+/// A line that is not blank, newest first.
+type Said<'a> = (usize, &'a Line);
+
+/// Whether it failed by itself.
+fn is_failure(exit: &Exit) -> bool {
+    match exit {
+        // timeout(1) ends so, of its own accord.
+        Exit::Code(124) => false,
+        Exit::Code(code) => *code != 0 && signal_of(*code).is_none_or(|name| name == "ABRT"),
+        Exit::Signal { .. } => exit.is_signal("ABRT"),
+        Exit::Unknown => true,
+    }
+}
+
+struct Ends<'a> {
+    lines: &'a [Line],
+    scene: &'a Scene<'a>,
+}
+
+/// How clearly a line speaks of the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Strength {
+    /// It is an error of the system's, at the end of a line.
+    Errno,
+    /// It says that it is the end.
+    End,
+}
+
+impl Ends<'_> {
+    /// The last words in these lines, which are newest first.
+    fn words(&self, said: &[Said]) -> Option<Finding> {
+        let mut last = None;
+        let (mut trailing, mut hints) = (0, 0);
+        for (i, (_, line)) in said.iter().enumerate().take(BURST) {
+            let low = aftermath::head(line).to_ascii_lowercase();
+            match remark(line, self.scene) {
+                Remark::Request | Remark::Start => return None,
+                Remark::Epilogue => {}
+                // `Aborting`, `Shutdown complete`: what comes before may say why.
+                Remark::Closing if is_generic(&low) => {}
+                _ if self.strength(line, &low).is_some() => {
+                    last = Some(i);
+                    break;
+                }
+                // What is added to an end: `AH00015: Unable to open logs`, a hint.
+                _ if hints < 3 && is_hint(line, &low) => hints += 1,
+                _ if trailing < 2 && is_added(line, &low) => trailing += 1,
+                _ => return None,
+            }
+        }
+        let last = last?;
+        let (index, line) = *said.get(last)?;
+        let low = aftermath::head(line).to_ascii_lowercase();
+        if trailing > 0 && self.strength(line, &low) != Some(Strength::End) {
+            return None;
+        }
+        let root = self.root(said, last).unwrap_or(index);
+        if self.was_survived(root) {
+            return None;
+        }
+        // What announces the line that qualified: it begins there.
+        let before = root.checked_sub(1).and_then(|before| self.lines.get(before));
+        let is_announced = before.is_some_and(|line| {
+            line.entry.is_none() && line.text.ends_with(':') && says(&line.text.to_ascii_lowercase(), &BAD_CONFIG)
+        });
+        let root = if is_announced { root - 1 } else { root };
+        self.finding(root, said.first().map_or(index, |(end, _)| *end))
+    }
+
+    /// How clearly a line speaks of the end; `None` where it does not.
+    fn strength(&self, line: &Line, low: &str) -> Option<Strength> {
+        let level = line.entry.as_ref().and_then(|entry| entry.level);
+        let is_trace = line.entry.is_none() && line.text.starts_with([' ', '\t']);
+        if is_trace || is_of_request(line) || aftermath::is_handled(low) || low.len() < 4 {
+            return None;
+        }
+        // What stands in quotes may be anybody's words.
+        let unquoted: String = low.split('"').step_by(2).collect();
+        let low = unquoted.as_str();
+        let named = code_in(low);
+        if let (Some(named), Exit::Code(code)) = (named, self.scene.exit) {
+            return (named == *code).then_some(Strength::End);
+        }
+        if level.is_some_and(|level| level < Level::Error) {
+            return None;
+        }
+        let is_fatal = level == Some(Level::Fatal) || (level.is_none() && begins_as_fatal(low));
+        // A polite end (`queue drained, exiting`) is no failure.
+        let gives_up = aftermath::gives_up(low) && (level.is_some() || says(low, &FAILED) || says(low, &["giving up"]));
+        if is_fatal || gives_up || says(low, &CANNOT_START) || says(low, &BAD_CONFIG) {
+            return Some(Strength::End);
+        }
+        (ends_with_errno(low) && *self.scene.exit != Exit::Unknown).then_some(Strength::Errno)
+    }
+
+    /// Of the lines that tell the same failure, the one that says why: `bind: Address already in use` before `Aborting`.
+    fn root(&self, said: &[Said], last: usize) -> Option<usize> {
+        let (_, line) = said.get(last)?;
+        let words = aftermath::head(line).to_ascii_lowercase();
+        if beneath::kind(&words).is_some() || has_position(&words) {
+            return None;
+        }
+        let is_config = says(&words, &BAD_CONFIG);
+        let at = line.at;
+        let mut others = 0;
+        for (index, line) in said.iter().skip(last + 1).take(BURST) {
+            let low = aftermath::head(line).to_ascii_lowercase();
+            let is_at_once = at.zip(line.at).is_none_or(|(at, before)| at - before < AT_ONCE);
+            if !is_at_once || others > 2 || remark(line, self.scene) == Remark::Start {
+                return None;
+            }
+            let level = line.entry.as_ref().and_then(|entry| entry.level);
+            let is_told = level != Some(Level::Info) && level != Some(Level::Debug);
+            let tells = is_told && !aftermath::is_handled(&low) && !is_of_request(line);
+            if tells && beneath::kind(&low).is_some() && (is_generic(&words) || says(&low, &STARTING)) {
+                return Some(*index);
+            }
+            if tells && is_config && has_position(&low) && says(&low, &BAD_CONFIG) {
+                return Some(*index);
+            }
+            others += usize::from(!tells || !(level.is_some() || says(&low, &FAILED)));
+        }
+        None
+    }
+
+    /// Whether the log has the same line before, and work after it.
+    fn was_survived(&self, index: usize) -> bool {
+        let Some(line) = self.lines.get(index) else { return false };
+        let message = aftermath::head(line);
+        let before = self.lines.get(..index).unwrap_or_default();
+        let Some(same) = before.iter().position(|line| is_same_but_digits(aftermath::head(line), message)) else {
+            return false;
+        };
+        let after = before.get(same + 1..).unwrap_or_default().iter().filter(|line| !line.is_blank()).take(BURST);
+        let work = after.clone().filter(|line| remark(line, self.scene) == Remark::Ordinary).count();
+        work == BURST
+    }
+
+    /// A text on how the program is to be called, and the error before or in it.
+    fn usage(&self, said: &[Said]) -> Option<Finding> {
+        if !matches!(self.scene.exit, Exit::Code(_)) {
+            return None;
+        }
+        let raw = || said.iter().take(FAR).take_while(|(_, line)| line.entry.is_none() || is_bad_option(&line.text));
+        let end = said.first()?.0;
+        // The first of the last lines that complains of an option.
+        let wrong = raw().take(BURST).filter(|(_, line)| is_bad_option(&line.text)).last();
+        let usage = raw().find(|(_, line)| line.text.get(..6).is_some_and(|it| it.eq_ignore_ascii_case("usage:")));
+        match (wrong, usage) {
+            (Some((index, _)), _) => self.finding(*index, end),
+            (None, Some((index, _))) => {
+                // `prog: error: …` after it, or what stands right before it.
+                let error = raw().find(|(at, line)| at > index && line.text.contains(": error: "));
+                let before = said.iter().find(|(at, line)| {
+                    at + 2 >= *index
+                        && at < index
+                        && line.entry.is_none()
+                        && says(&line.text.to_ascii_lowercase(), &FAILED)
+                });
+                self.finding(error.or(before).map_or(*index, |(at, _)| *at), end)
+                    .map(|finding| Finding { kind: Death::BadArguments, ..finding })
+            }
+            (None, None) => None,
+        }
+    }
+
+    fn finding(&self, index: usize, end: usize) -> Option<Finding> {
+        let line = self.lines.get(index)?;
+        let message = |line: &Line| {
+            line.entry.as_ref().map_or(line.text.as_str(), |entry| entry.message.as_str()).trim().to_owned()
+        };
+        let mut what = message(line);
+        // Apache's `Syntax error on line 7 of …:` goes on in the next line.
+        if let Some(next) = self.lines.get(index + 1).filter(|next| what.ends_with(':') && !next.is_blank()) {
+            what = format!("{what} {}", message(next));
+        }
+        let low = what.to_ascii_lowercase();
+        let aborted = self.scene.exit.is_signal("ABRT") || *self.scene.exit == Exit::Code(134);
+        let kind = if is_bad_option(&low) {
+            Death::BadArguments
+        } else if says(&low, &BAD_CONFIG) && has_position(&what) {
+            Death::SyntaxError
+        } else if aborted {
+            Death::Abort
+        } else {
+            Death::PlainExit
+        };
+        Some(Finding {
+            lines: index..end.max(index) + 1,
+            quoted: index,
+            kind,
+            what,
+            place: None,
+            proof: Proof::Said,
+            ends: &[],
+        })
+    }
+}
+
+/// A program that cannot even begin says so.
+const CANNOT_START: [&str; 26] = [
+    "cannot start",
+    "can't start",
+    "could not start",
+    "unable to start",
+    "failed to start",
+    "failed starting",
+    "startup failed",
+    "start-up failed",
+    "cannot initiali",
+    "can't initiali",
+    "could not initiali",
+    "unable to initiali",
+    "failed to initiali",
+    "initialization failed",
+    "initialisation failed",
+    "cannot bind",
+    "can't bind",
+    "could not bind",
+    "unable to bind",
+    "failed to bind",
+    "failed listening",
+    "cannot listen",
+    "failed to listen",
+    "failed to create listening",
+    "no listening sockets",
+    "cannot create any",
+];
+
+/// Words for a configuration that cannot be read.
+const BAD_CONFIG: [&str; 22] = [
+    "unrecognized configuration",
+    "contains errors",
+    "fatal errors found",
+    "error(s) found in config",
+    "syntax error",
+    "parse error",
+    "parsing error",
+    "parsing [",
+    "unknown directive",
+    "invalid directive",
+    "bad directive",
+    "unknown keyword",
+    "unknown configuration",
+    "invalid configuration",
+    "bad configuration",
+    "bad option at line",
+    "config file error",
+    "fatal config",
+    "invalid command",
+    "error in config",
+    "errors found in config",
+    "error loading config",
+];
+
+/// What a service does as it starts.
+const STARTING: [&str; 10] =
+    ["start", "listen", "bind", "socket", "open", "load", "init", "lock", "create", "address already in use"];
+
+const FAILED: [&str; 12] = [
+    "error",
+    "fail",
+    "cannot",
+    "can't",
+    "could not",
+    "unable",
+    "unknown",
+    "invalid",
+    "missing",
+    "no such",
+    "unrecogni",
+    "unexpected",
+];
+
+/// Whether it only adds to what was said: a second complaint.
+fn is_added(line: &Line, low: &str) -> bool {
+    let level = line.entry.as_ref().and_then(|entry| entry.level);
+    let hints = says(low, &["hint", "do you already"]);
+    level.is_none_or(|level| level >= Level::Error) && (hints || says(low, &FAILED)) && !aftermath::is_handled(low)
+}
+
+/// Whether it tells people what to do.
+fn is_hint(line: &Line, low: &str) -> bool {
+    let begins = ["hint", "see ", "please", "try ", "for more ", "run ", "usage", "detail"];
+    line.entry.is_none() && begins.iter().any(|begin| low.starts_with(begin))
+}
+
+fn is_of_request(line: &Line) -> bool {
+    line.entry.as_ref().is_some_and(|entry| entry.of_request)
+}
+
+fn begins_as_fatal(low: &str) -> bool {
+    // `prog: fatal: …`, `** fatal error`, `CRITICAL …`.
+    let low = low.trim_start_matches(['*', '#', '!', '-', '=', ' ', '[']);
+    let words = ["fatal", "panic", "critical", "emergency", "abort", "unrecoverable"];
+    let begins = |text: &str| words.iter().any(|word| text.starts_with(word));
+    begins(low) || low.split_once(": ").is_some_and(|(head, rest)| !head.contains(' ') && begins(rest))
+}
+
+/// The exit code that a line names: `exiting with 78`, `exit code: 78`, `exit status 78`.
+fn code_in(low: &str) -> Option<i32> {
+    let at = ["exiting with ", "exiting code ", "exit code", "exit status", "exiting ("]
+        .iter()
+        .find_map(|words| low.find(words).map(|at| at + words.len()))?;
+    let rest = low.get(at..)?.trim_start_matches([' ', ':', '=', '(']);
+    let rest = ["code", "status"].iter().find_map(|word| rest.strip_prefix(word)).unwrap_or(rest);
+    rest.trim_start_matches([' ', ':', '=']).split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The system's words for errors, as at the end of perror(3)'s lines; see errno(3).
+const ERRNO: [&str; 27] = [
+    "address already in use",
+    "address in use",
+    "cannot assign requested address",
+    "permission denied",
+    "operation not permitted",
+    "no such file or directory",
+    "not a directory",
+    "is a directory",
+    "no space left on device",
+    "disk quota exceeded",
+    "too many open files",
+    "too many open files in system",
+    "read-only file system",
+    "connection refused",
+    "connection timed out",
+    "connection reset by peer",
+    "no route to host",
+    "network is unreachable",
+    "no such host",
+    "name or service not known",
+    "temporary failure in name resolution",
+    "cannot allocate memory",
+    "resource temporarily unavailable",
+    "exec format error",
+    "input/output error",
+    "invalid argument",
+    "no such device or address",
+];
+
+/// Whether a line ends with the system's words for an error, be it with a number or a place behind them.
+fn ends_with_errno(low: &str) -> bool {
+    let end = low.trim_end_matches(|c: char| ['"', '\'', ')', ']', '}', '.', ' ', '!'].contains(&c));
+    let end = end.rsplit_once(" (").filter(|(_, in_brackets)| in_brackets.len() < 24).map_or(end, |(end, _)| end);
+    ERRNO.iter().any(|words| end.ends_with(words)) || {
+        // Apache's: `(98)Address already in use: AH00072: …`.
+        let coded = low.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+        coded.is_some_and(|(code, rest)| {
+            code.bytes().all(|byte| byte.is_ascii_digit()) && ERRNO.iter().any(|words| rest.starts_with(words))
+        })
+    }
+}
+
+/// Whether a program complains of how it was called.
+fn is_bad_option(text: &str) -> bool {
+    let low = text.get(..text.floor_char_boundary(400)).unwrap_or_default().to_ascii_lowercase();
+    says(
+        &low,
+        &[
+            "unrecognized option",
+            "unrecognised option",
+            "unrecognized argument",
+            "unrecognized command",
+            "unrecognized flag",
+            "unknown option",
+            "unknown argument",
+            "unknown flag",
+            "unknown long flag",
+            "unknown short flag",
+            "bad command line option",
+            "missing script",
+            "unknown shorthand flag",
+            "invalid option",
+            "illegal option",
+            "unexpected argument",
+            "bad option:",
+            "option requires an argument",
+            "requires an argument",
+            "arguments are required",
+            "required arguments were not provided",
+            "flag provided but not defined",
+            "flag needs an argument",
+            "required flag",
+            "no such option",
+        ],
+    ) && !aftermath::is_handled(&low)
+}
+
+/// Whether a text names a line of a file: `nginx.conf:7`, `line 7`.
+fn has_position(text: &str) -> bool {
+    let digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    text.match_indices(':').any(|(at, _)| {
+        text.get(at + 1..).is_some_and(digit)
+            && text.get(..at).is_some_and(|before| before.ends_with(char::is_alphabetic))
+    }) || text.split("line ").skip(1).any(digit)
+}
+
+/// Whether two texts differ only in their digits.
+fn is_same_but_digits(one: &str, other: &str) -> bool {
+    let strip = |byte: &u8| !byte.is_ascii_digit();
+    one.bytes().filter(strip).eq(other.bytes().filter(strip))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::cause::{Scene, text};
+    use crate::report::{Death, Exit};
+
+    fn said(exit: &Exit, log: &str) -> Option<(Death, String)> {
+        let scene = Scene { job: "web", pid: Some(42), exit, log: None, kernel: ("", &[]) };
+        read(&text::read(log), &scene).map(|finding| (finding.kind, finding.what))
+    }
+
+    #[test]
+    fn who_says_that_it_ends_is_believed() {
+        for (code, log, what) in [
+            (1, "ready\nfatal: WORKER_QUEUE is not set", "fatal: WORKER_QUEUE is not set"),
+            (78, "2026-11-22 23:55:23,812 ERROR [main] c.a.Main - no seat left, exiting with 78", "exiting with 78"),
+            (1, "2026/11/22 23:56:05 cannot connect: dial tcp 127.0.0.1:5432: connect: connection refused", "5432"),
+            (1, "engine: bind to port 53: Address already in use\n== web start 2026-11-22 ==", "port 53"),
+            (1, "2026/11/22 23:58:42 [emerg] 1#1: host not found in upstream \"x\"", "host not found"),
+            (1, "level=error ts=1 msg=\"cannot load\" err=\"open a.yml: no such file or directory\"", "open a.yml"),
+            (3, "giving up after 5 attempts", "giving up after 5"),
+        ] {
+            let found = said(&Exit::Code(code), log);
+            assert!(found.as_ref().is_some_and(|(_, found)| found.contains(what)), "{log}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn an_ordinary_error_before_a_silent_end_proves_nothing() {
+        for log in [
+            "ERROR could not geolocate 10.0.7.93, using default",
+            "ERROR validation error on field 'email' (400 sent)",
+            "2026/11/22 23:58:42 [error] 1#1: *7 upstream timed out (110: Connection timed out) while reading",
+            "{\"level\":50,\"time\":1,\"msg\":\"webhook failed with 503, queued for retry\"}",
+            "Error: could not geolocate 10.0.3.194, using default",
+            "SIGTERM received, shutting down",
+            "queue drained, nothing left to do, exiting",
+            "step 2/3 convert",
+            "user said: \"fatal error\"",
+            "0 failed, 0 fatal, 14 checks passed",
+        ] {
+            assert_eq!(said(&Exit::Code(1), log), None, "{log}");
+        }
+    }
+
+    #[test]
+    fn only_a_failure_has_last_words() {
+        let log = "fatal: WORKER_QUEUE is not set";
+        let killed = Exit::Signal { name: "KILL".into(), core_dumped: false };
+        for exit in [Exit::Code(0), Exit::Code(143), Exit::Code(124), killed] {
+            assert_eq!(said(&exit, log), None, "{exit:?}");
+        }
+        assert!(said(&Exit::Code(1), &format!("{log}\nGET / 200")).is_none());
+        assert!(said(&Exit::Code(2), "done, exiting with 1").is_none());
+    }
+
+    #[test]
+    fn what_was_survived_before_proves_nothing() {
+        let line = "poller: feed 7: Connection refused\n";
+        let work = "GET / 200\n".repeat(20);
+        assert!(said(&Exit::Code(1), line).is_some());
+        assert!(said(&Exit::Code(1), &format!("{line}{work}{line}")).is_none());
+    }
+
+    #[test]
+    fn why_is_taken_before_the_end() {
+        let redis = "Could not create server TCP listening socket *:6379: bind: Address already in use\nFailed listening on port 6379 (tcp), aborting.";
+        let (_, what) = said(&Exit::Code(1), redis).unwrap();
+        assert!(what.contains("Address already in use"), "{what}");
+        let mysql = "2026-11-22 23:58:42 0 [ERROR] Can't start server: Bind on TCP/IP port: Address already in use\n2026-11-22 23:58:42 0 [ERROR] Aborting";
+        let (_, what) = said(&Exit::Code(1), mysql).unwrap();
+        assert!(what.contains("Address already in use"), "{what}");
+    }
+
+    #[test]
+    fn a_usage_text_means_bad_arguments() {
+        let usage = "usage: web [-h] --port PORT\nweb: error: the following arguments are required: --port";
+        assert_eq!(said(&Exit::Code(2), usage).map(|it| it.0), Some(Death::BadArguments));
+        let clap =
+            "error: unexpected argument '--prot' found\n\nUsage: web [OPTIONS]\n\nFor more information, try '--help'.";
+        let (kind, what) = said(&Exit::Code(2), clap).unwrap();
+        assert!(kind == Death::BadArguments && what.contains("--prot"), "{what}");
+    }
 }

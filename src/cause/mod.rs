@@ -6,8 +6,12 @@
 //! kernel log ─ kernel ────────────────────────────────────────────┴─> wording ─> Cause, fingerprint
 //! ```
 //!
-//! Pure: no I/O, no clock. Its input is hostile: everything is linear in its length, whatever stands in it.
+//! Pure: no I/O, no clock. Its input is hostile: everything is linear in its length, whatever stands in it. A line is cut
+//! at a fixed length, goes through a fixed number of carriers and patterns without backtracking, and JSON no deeper than
+//! `serde_json`'s limit; a runtime passes over a finding's lines as a whole; what stands after a death is looked at in the
+//! last few dozen units only, of which a finding is one, however long.
 
+pub mod aftermath;
 pub mod beneath;
 pub mod decide;
 pub mod entry;
@@ -15,15 +19,17 @@ pub mod finding;
 pub mod fingerprint;
 pub mod kernel;
 pub mod last_words;
+pub mod logged;
 pub mod runtimes;
 pub mod stamp;
 pub mod text;
-mod wording;
+pub mod wording;
 
-use finding::Finding;
+use aftermath::{Remark, remark};
+use finding::{Finding, Place, Proof};
 use text::Line;
 
-use crate::report::{Cause, Confidence, Evidence, Exit};
+use crate::report::{Cause, Confidence, Death, Evidence, Exit};
 
 /// All that is known about a death.
 pub struct Scene<'a> {
@@ -49,43 +55,158 @@ pub struct Explanation {
 pub fn explain(scene: &Scene) -> Explanation {
     let (source, log) = scene.log.unwrap_or_default();
     let lines = text::read(log);
-    if let Some(explanation) = kernel::explain(scene, &lines) {
-        return explanation;
+    let told = kernel::read(scene, &lines);
+    let mut explanation = match told {
+        Some(told) if told.is_final() => told.explain(scene),
+        told => weigh(scene, source, &lines, told),
+    };
+    let cause = &mut explanation.cause;
+    for evidence in kernel::around(scene, cause.kind) {
+        if !cause.evidence.contains(&evidence) {
+            cause.evidence.push(evidence);
+        }
     }
-    let mut found: Vec<Finding> = Vec::new();
-    for read in runtimes::ALL {
-        read(&lines, &mut found);
+    explanation
+}
+
+/// What the log tells, what the kernel tells, or how it ended: the first of these that says more than the next.
+fn weigh(scene: &Scene, source: &str, lines: &[Line], told: Option<kernel::Told>) -> Explanation {
+    match (decide::read(lines, scene), told) {
+        (Some(finding), Some(told)) if says_more(&finding, &told) => {
+            let mut explanation = from_log(scene, &finding, source, lines);
+            explanation.cause.evidence.extend(told.evidence);
+            explanation
+        }
+        (_, Some(told)) => told.explain(scene),
+        (Some(finding), None) => from_log(scene, &finding, source, lines),
+        (None, None) => from_exit(scene),
     }
-    let chosen = decide::decide(&found, &lines, scene.exit).cloned();
-    match chosen.or_else(|| last_words::read(&lines, scene.exit)) {
-        Some(finding) => from_log(scene, &finding, source, &lines),
-        None => from_exit(scene),
-    }
+}
+
+/// Whether an error in the log says why the process faulted: one that only a process that ends prints, or any, where the
+/// fault is how runtimes abort. A shell's word for the signal says less than the kernel's.
+fn says_more(finding: &Finding, told: &kernel::Told) -> bool {
+    let is_signal_only = matches!(finding.kind, Death::KilledBySignal | Death::Segfault) && finding.place.is_none();
+    !is_signal_only && (finding.proof == Proof::LastWords || told.is_abort)
 }
 
 /// The cause that the log tells.
 fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> Explanation {
     let kind = wording::kind(finding);
-    let quoted = lines.get(finding.quoted);
-    let evidence =
-        quoted.map(|line| Evidence { source: source.to_owned(), line: Some(line.number), text: line.text.clone() });
-    let place = finding.place.as_ref().map(ToString::to_string).unwrap_or_default();
+    let place = finding.place.as_ref();
+    let exact = format!(
+        "{}\0{}\0{:?}",
+        scene.job,
+        place.map(|place| fingerprint::steady(&place.file)).unwrap_or_default(),
+        place.and_then(|place| place.line)
+    );
     Explanation {
-        fingerprint: fingerprint::fingerprint(&[scene.job, wording::name(kind), &finding.what, &place]),
+        fingerprint: fingerprint::fingerprint(&[&exact, wording::name(kind), &finding.what]),
         cause: Cause {
             kind,
             line: wording::line(kind, finding, scene.exit),
             confidence: Confidence::Likely,
-            evidence: evidence.into_iter().collect(),
+            evidence: evidence(scene, finding, source, lines),
         },
     }
+}
+
+/// The longest line of evidence, in bytes.
+const LONGEST: usize = 1000;
+
+/// The lines that show it: the error's, the place's, and what a wrapper says of the end.
+fn evidence(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> Vec<Evidence> {
+    let is_place = |line: &&Line| {
+        let Some(Place { file, line: Some(number), .. }) = &finding.place else { return false };
+        line.text.contains(file.as_str()) && line.text.contains(&number.to_string())
+    };
+    let own = lines.get(finding.lines.clone()).unwrap_or_default();
+    let after = lines.get(finding.lines.end..).unwrap_or_default().iter().filter(|line| !line.is_blank()).take(3);
+    let mut shown: Vec<&Line> = lines.get(finding.quoted).into_iter().collect();
+    shown.extend(own.iter().take(LONGEST).find(is_place));
+    shown.extend(after.take_while(|line| remark(line, scene) == Remark::Epilogue).next());
+    shown.dedup_by_key(|line| line.number);
+    let text = |line: &Line| line.text.get(..line.text.floor_char_boundary(LONGEST)).unwrap_or_default().to_owned();
+    shown
+        .into_iter()
+        .map(|line| Evidence { source: source.to_owned(), line: Some(line.number), text: text(line) })
+        .collect()
 }
 
 /// All that is left to say: how it ended.
 fn from_exit(scene: &Scene) -> Explanation {
     let (kind, line) = wording::exit(scene.exit);
     Explanation {
-        fingerprint: fingerprint::fingerprint(&[scene.job, wording::name(kind), &line]),
+        fingerprint: fingerprint::fingerprint(&[&format!("{}\0{line}", scene.job), wording::name(kind)]),
         cause: Cause { kind, line, confidence: Confidence::None, evidence: Vec::new() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scene, explain};
+    use crate::report::{Confidence, Exit};
+
+    fn explained(log: &str) -> (String, Confidence) {
+        let exit = Exit::Code(1);
+        let scene = Scene { job: "web", pid: Some(42), exit: &exit, log: Some(("log", log)), kernel: ("", &[]) };
+        let cause = explain(&scene).cause;
+        (cause.line, cause.confidence)
+    }
+
+    #[test]
+    fn hostile_logs_end_in_an_answer() {
+        let shapes = [
+            "a".repeat(1 << 20),
+            " ".repeat(1 << 20),
+            "\"".repeat(1 << 20),
+            "[".repeat(1 << 20),
+            "{\"level\":60,\"err\":".repeat(1 << 14),
+            "{\"log\":\"".repeat(1 << 14),
+            "Nov 22 23:58:59 db1 web[42]: ".repeat(1 << 14),
+            "\n".repeat(100_000),
+            "FATAL cannot start\n".repeat(20_000),
+            "Error: boom\n    at f (/srv/a.js:1:2)\n".repeat(10_000),
+            "[boot] web starting, pid 42\n".repeat(20_000),
+            "{\"level\":60,\"time\":1,\"msg\":\"x\",\"err\":{\"stack\":\"Error: x\\n at f (a.js:1:2)\"}}\n"
+                .repeat(5_000),
+        ];
+        for shape in shapes {
+            let (line, _) = explained(&shape);
+            assert!(!line.is_empty() && line.len() < 1200, "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_of_all_sorts_in_any_order_end_in_an_answer() {
+        const LINES: [&str; 16] = [
+            "Error: x",
+            "    at f (/srv/a.js:1:2)",
+            "Traceback (most recent call last):",
+            "  File \"/srv/a.py\", line 1, in b",
+            "ValueError: x",
+            "panic: y",
+            "goroutine 1 [running]:",
+            "",
+            "npm ERR! code 1",
+            "2026-11-22 23:59:01 FATAL q",
+            "{\"level\":60,\"time\":1,\"msg\":\"boom\",\"err\":{\"stack\":\"Error: x\\n    at f (a.js:1:2)\"}}",
+            "Node.js v20.20.2",
+            "thread 'main' panicked at a.rs:1:1:",
+            "usage: x",
+            "Caused by: java.lang.E: q",
+            "[boot] web starting, pid 42",
+        ];
+        // A linear congruential generator, see Knuth, TAOCP 3.3.4: the same lines each time.
+        let mut state = 42_u64;
+        for _ in 0..40 {
+            let mut log = String::new();
+            for _ in 0..500 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                log.push_str(LINES[usize::try_from(state >> 60).unwrap_or_default()]);
+                log.push('\n');
+            }
+            assert!(!explained(&log).0.is_empty());
+        }
     }
 }

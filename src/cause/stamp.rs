@@ -7,9 +7,11 @@ use regex::Regex;
 static FORMS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?x-u)^[\[(]?(?:
-            (?P<y>\d{4})[-/.](?P<mo>\d\d)[-/.](?P<d>\d\d)[T\x20_](?P<h>\d\d):(?P<mi>\d\d):(?P<s>\d\d)(?P<f>[.,]\d{1,9})?(?:\x20?(?:Z|UTC|[+-]\d\d:?\d\d))?
+            (?P<y>\d{4})[-/.](?P<mo>\d\d)[-/.](?P<d>\d\d)[T\x20_](?P<h>\d\d):(?P<mi>\d\d):(?P<s>\d\d)(?P<f>[.,]\d{1,9})?(?:\x20?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?
           | (?:[A-Z][a-z]{2}\x20)?(?P<mon>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\x20+(?P<d2>\d{1,2})\x20(?P<h2>\d\d):(?P<mi2>\d\d):(?P<s2>\d\d)(?P<f2>\.\d{1,9})?(?:\x20(?P<y2>\d{4}))?
           | (?P<d3>\d\d)[/-](?P<mon3>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[/-](?P<y3>\d{4})[:\x20](?P<h3>\d\d):(?P<mi3>\d\d):(?P<s3>\d\d)(?P<f3>[.,]\d{1,9})?(?:\x20[A-Z][A-Za-z/_]{2,30}|\x20[+-]\d{4})?
+          | (?P<d5>\d\d)\x20(?P<mon5>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\x20(?P<y5>\d{4})\x20(?P<h5>\d\d):(?P<mi5>\d\d):(?P<s5>\d\d)(?P<f5>\.\d{1,9})?
+          | (?P<epoch>1\d{9}(?:\.\d{1,9})?):\x20
           | @(?P<tai>[0-9a-f]{16})[0-9a-f]{8}
           | (?P<h4>\d\d):(?P<mi4>\d\d):(?P<s4>\d\d)(?P<f4>[.,]\d{1,9})?
         )[\])]?",
@@ -28,26 +30,42 @@ pub fn read(text: &str) -> Option<(f64, usize)> {
         .filter(|c| c.is_ascii_digit() || c.is_ascii_uppercase() || *c == '@')?;
     let found = FORMS.as_ref()?.captures(text)?;
     let number = |name: &str| found.name(name).and_then(|part| part.as_str().parse::<u32>().ok());
-    let any = |names: [&str; 4]| names.iter().find_map(|name| number(name));
+    let any = |names: [&str; 5]| names.iter().find_map(|name| number(name));
     let length = found.get(0)?.end();
+    if let Some(epoch) = found.name("epoch") {
+        return epoch.as_str().parse().ok().map(|at| (at, length));
+    }
     if let Some(tai) = found.name("tai") {
         let seconds = u64::from_str_radix(tai.as_str(), 16).ok()? & 0xffff_ffff;
         #[allow(clippy::cast_precision_loss, reason = "32 bits are exact")]
         return Some((seconds as f64, length));
     }
-    let month = ["mon", "mon3"].iter().find_map(|name| {
+    let month = ["mon", "mon3", "mon5"].iter().find_map(|name| {
         let name = found.name(name)?.as_str();
         MONTHS.iter().position(|month| *month == name).and_then(|month| u32::try_from(month + 1).ok())
     });
     let month = number("mo").or(month).unwrap_or(1);
-    let days = days(any(["y", "y2", "y3", "y3"]).unwrap_or(1970), month, any(["d", "d2", "d3", "d3"]).unwrap_or(1));
-    let [hours, minutes, seconds] = [["h", "h2", "h3", "h4"], ["mi", "mi2", "mi3", "mi4"], ["s", "s2", "s3", "s4"]]
-        .map(|names| f64::from(any(names).unwrap_or_default()));
-    let fraction =
-        ["f", "f2", "f3", "f4"].iter().find_map(|name| found.name(name)).map(|part| part.as_str().replace(',', "."));
+    let days = days(
+        any(["y", "y2", "y3", "y5", "y5"]).unwrap_or(1970),
+        month,
+        any(["d", "d2", "d3", "d5", "d5"]).unwrap_or(1),
+    );
+    let [hours, minutes, seconds] =
+        [["h", "h2", "h3", "h4", "h5"], ["mi", "mi2", "mi3", "mi4", "mi5"], ["s", "s2", "s3", "s4", "s5"]]
+            .map(|names| f64::from(any(names).unwrap_or_default()));
+    let fraction = ["f", "f2", "f3", "f4", "f5"]
+        .iter()
+        .find_map(|name| found.name(name))
+        .map(|part| part.as_str().replace(',', "."));
     let fraction = fraction.and_then(|part| format!("0{part}").parse::<f64>().ok()).unwrap_or_default();
-    Some((f64::from(days) * 86_400.0 + hours * 3_600.0 + minutes * 60.0 + seconds + fraction, length))
+    Some((
+        (f64::from(days) - f64::from(EPOCH)) * 86_400.0 + hours * 3_600.0 + minutes * 60.0 + seconds + fraction,
+        length,
+    ))
 }
+
+/// 1970-01-01, so that loggers' numbers are of the same clock.
+const EPOCH: u32 = 719_469;
 
 /// Days since the year 0 began, near enough for differences: only a leap day may be missed where no year is given.
 fn days(year: u32, month: u32, day: u32) -> u32 {
@@ -70,6 +88,7 @@ mod tests {
             "2026-11-22_23:58:59.25000",
             "22/Nov/2026:23:58:59.25",
             "[Sun Nov 22 23:58:59.25 2026]",
+            "22 Nov 2026 23:58:59.25",
         ] {
             let (at, length) = read(&format!("{text} rest")).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(length, text.len(), "{text}");
@@ -77,6 +96,17 @@ mod tests {
             assert!((midnight - at - 60.75).abs() < 1e-3, "{text}: {at}");
         }
         assert!(read("hello").is_none() && read("42 things").is_none() && read("").is_none());
+    }
+
+    #[test]
+    fn dates_and_seconds_since_1970_are_of_one_clock() {
+        let at = |text: &str| read(text).unwrap().0;
+        assert!((at("2026-11-22 23:58:59") - at("1795391939: Error")).abs() < 1e-6, "{}", at("2026-11-22 23:58:59"));
+        assert!(
+            (at("@4000000037c219bf2ef02e94 x") - 935_467_455.0).abs() < 15.0,
+            "{}",
+            at("@4000000037c219bf2ef02e94 x")
+        );
     }
 
     #[test]

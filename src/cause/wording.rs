@@ -6,8 +6,10 @@ use super::beneath;
 use super::finding::{Finding, Place, signal_of};
 use crate::report::{Death, Exit};
 
-/// The longest error in a line, in characters.
-const MOST: usize = 300;
+/// The longest error in a line, in characters; the whole of it is kept as evidence.
+const MOST: usize = 200;
+/// The longest path before a line's number, in characters.
+const LONGEST_PATH: usize = 60;
 
 /// The most specific kind: where an exception shows what lies beneath it, that.
 pub fn kind(finding: &Finding) -> Death {
@@ -59,13 +61,14 @@ fn words(kind: Death) -> Option<&'static str> {
         Death::TooManyFiles => "too many open files",
         Death::DependencyUnreachable => "dependency unreachable",
         Death::UnhandledRejection => "unhandled rejection",
+        Death::Abort => "abort",
         _ => return None,
     })
 }
 
 /// The line of a cause that the log tells.
 pub fn line(kind: Death, finding: &Finding, exit: &Exit) -> String {
-    let what: String = finding.what.trim().chars().take(MOST).collect();
+    let what = shorten(&finding.what, MOST);
     let low = what.to_lowercase();
     let mut line = match (kind, words(kind)) {
         (Death::PlainExit, _) => format!("{}: {what}", self::exit(exit).1.trim_end_matches(UNKNOWN)),
@@ -73,13 +76,40 @@ pub fn line(kind: Death, finding: &Finding, exit: &Exit) -> String {
         _ => what,
     };
     if let Some(place) = &finding.place {
-        let place = place.to_string();
-        if !line.contains(&place) {
+        let whole = place.to_string();
+        if !line.contains(&whole) {
             line.push_str(" at ");
-            line.push_str(&place);
+            line.push_str(&from_end(&whole, LONGEST_PATH));
         }
     }
     line
+}
+
+/// A text without its middle, where it is longer than so many characters: whole words from its beginning and its end.
+fn shorten(text: &str, most: usize) -> String {
+    let text = text.trim();
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let at = |count: usize| text.char_indices().nth(count).map_or(text.len(), |(at, _)| at);
+    let end = at(text.chars().count() - most / 3);
+    let head = text.get(..at(most * 2 / 3 - 2)).unwrap_or_default();
+    let tail = text.get(end..).unwrap_or_default();
+    // A long word without spaces is cut all the same.
+    let head = head.rsplit_once(' ').map_or(head, |(kept, cut)| if cut.len() > most / 4 { head } else { kept });
+    let tail = tail.split_once(' ').map_or(tail, |(cut, kept)| if cut.len() > most / 4 { tail } else { kept });
+    format!("{head} … {tail}")
+}
+
+/// A long path's end, from one of its names on.
+fn from_end(path: &str, most: usize) -> String {
+    let count = path.chars().count();
+    let start = path.char_indices().nth(count.saturating_sub(most)).map_or(0, |(at, _)| at);
+    let end = path.get(start..).unwrap_or(path);
+    match end.split_once('/') {
+        Some((_, names)) if start > 0 => format!("…/{names}"),
+        _ => path.to_owned(),
+    }
 }
 
 const UNKNOWN: &str = ", cause unknown";
@@ -91,7 +121,7 @@ pub fn exit(exit: &Exit) -> (Death, String) {
         Exit::Code(code) => match signal_of(*code) {
             Some(name) => {
                 let signal = Exit::Signal { name: name.to_owned(), core_dumped: false };
-                (Death::KilledBySignal, format!("exit code {code}, which a shell makes of {signal}{UNKNOWN}"))
+                (Death::KilledBySignal, format!("exit code {code}, as a shell or a container says {signal}{UNKNOWN}"))
             }
             None => (Death::PlainExit, format!("{exit}{UNKNOWN}")),
         },
@@ -103,5 +133,49 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(&self.file)?;
         self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{from_end, line, shorten};
+    use crate::cause::finding::{Finding, Place, Proof};
+    use crate::report::{Death, Exit};
+
+    fn finding(kind: Death, what: &str) -> Finding {
+        Finding { lines: 0..1, quoted: 0, kind, what: what.to_owned(), place: None, proof: Proof::Said, ends: &[] }
+    }
+
+    #[test]
+    fn a_line_says_the_sort_of_death_only_where_the_error_does_not() {
+        let said = |kind, what: &str| line(kind, &finding(kind, what), &Exit::Code(78));
+        assert_eq!(said(Death::PlainExit, "seat limit reached"), "exit code 78: seat limit reached");
+        assert_eq!(
+            said(Death::DiskFull, "OSError: No space left on device"),
+            "disk full: OSError: No space left on device"
+        );
+        assert_eq!(said(Death::Permission, "open x: permission denied"), "open x: permission denied");
+        assert_eq!(said(Death::Abort, "free(): invalid pointer"), "abort: free(): invalid pointer");
+    }
+
+    #[test]
+    fn a_long_error_keeps_its_beginning_and_its_end_in_whole_words() {
+        let long = format!("Error: cannot load {} from the archive at noon", "a module ".repeat(60));
+        let short = shorten(&long, 200);
+        assert!(
+            short.starts_with("Error: cannot load a module") && short.ends_with("from the archive at noon"),
+            "{short}"
+        );
+        assert!(short.chars().count() <= 200, "{short}");
+        assert!(shorten(&"é".repeat(9999), 200).chars().count() <= 204);
+    }
+
+    #[test]
+    fn a_long_path_is_shown_from_its_end() {
+        let path = "/srv/web/releases/20261122235905/current/packages/session-store/lib/session.js:4";
+        assert_eq!(from_end(path, 40), "…/packages/session-store/lib/session.js:4");
+        let mut long = finding(Death::UncaughtException, "TypeError: x");
+        long.place = Some(Place { file: "/srv/web/app.js".into(), line: Some(4), function: None });
+        assert_eq!(line(Death::UncaughtException, &long, &Exit::Code(1)), "TypeError: x at /srv/web/app.js:4");
     }
 }

@@ -21,6 +21,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::log::{Deep, DeepTail};
 use super::{Body, Collector};
 use crate::host::Host;
 use crate::plugin::{self, Command, Outcome, Run};
@@ -40,6 +41,9 @@ const MAX_BYTES: usize = 1024 * 1024;
 pub struct Journal {
     #[serde(default = "default_lines")]
     lines: usize,
+    /// Where the lines also go, for whom wants them.
+    #[serde(skip)]
+    pub deep: Option<DeepTail>,
 }
 
 fn default_lines() -> usize {
@@ -48,7 +52,7 @@ fn default_lines() -> usize {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { lines: default_lines() }
+        Self { lines: default_lines(), deep: None }
     }
 }
 
@@ -82,6 +86,10 @@ impl Collector for Journal {
         }
         let mut lines = parse(&outcome.stdout, self.lines);
         let count = lines.len();
+        if let Some(slot) = &self.deep {
+            let text = lines.join("\n");
+            slot.put(Deep { path: "journal".to_owned(), text, modified: stop.stopped_at.time() });
+        }
         if !synced {
             lines.push("[the journal did not say in time whether these are the last lines]".to_owned());
         }

@@ -20,12 +20,17 @@
 //!
 //! The section's data: `path`, `size` (bytes), `inode`, `lines` (how many are shown), `cut` (whether the first of them
 //! is the end of a longer one), `rotated` (whether there are some of `PATH.1`).
+//!
+//! What the section shows may not reach back to where the service's last words begin: a goroutine dump is long. So what
+//! names the cause gets up to 1 MiB of the file's end, whatever `lines` and `max_bytes` say; the report holds no more of it
+//! than the lines that the cause quotes.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use serde::de::Error;
@@ -42,6 +47,8 @@ use crate::report::{Stop, Timestamp};
 const RECENT: Duration = Duration::from_mins(10);
 /// How far the clocks of file system and hook may differ.
 const SLACK: Duration = Duration::from_secs(2);
+/// How much of a log's end is read for the cause, in bytes.
+const DEEP: u64 = 1024 * 1024;
 
 /// The end of a log file.
 #[derive(Clone, Debug, Deserialize)]
@@ -55,6 +62,35 @@ pub struct Log {
     pub lines: usize,
     #[serde(default = "default_max_bytes", deserialize_with = "max_bytes")]
     pub max_bytes: u64,
+    /// Where the deeper tail goes, for whom wants it.
+    #[serde(skip)]
+    pub deep: Option<DeepTail>,
+}
+
+/// More of a log's end than its section shows, once the collector has read it.
+#[derive(Clone, Debug, Default)]
+pub struct DeepTail(Arc<Mutex<Option<Deep>>>);
+
+/// The end of a log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deep {
+    /// The file; where it was rotated, the one that holds the last lines.
+    pub path: String,
+    /// Its last line is the log's last. Where that is longer, the first line is whole.
+    pub text: String,
+    /// When the log was written to last.
+    pub modified: SystemTime,
+}
+
+impl DeepTail {
+    /// What was read, if it was.
+    pub fn take(&self) -> Option<Deep> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn put(&self, deep: Deep) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(deep);
+    }
 }
 
 fn default_lines() -> usize {
@@ -76,7 +112,7 @@ fn max_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error
 impl Log {
     /// The end of this file, as long as it is by default.
     pub fn new(path: impl Into<String>) -> Self {
-        Self { path: path.into(), name: None, lines: default_lines(), max_bytes: default_max_bytes() }
+        Self { path: path.into(), name: None, lines: default_lines(), max_bytes: default_max_bytes(), deep: None }
     }
 
     /// Where this service has its log.
@@ -121,6 +157,9 @@ impl Collector for Log {
         };
         let newest = newest.transpose().with_context(|| format!("cannot read {}", path.escape_debug()))?;
         let older = self.rotated_away(&at, stop, newest.as_ref());
+        if let (Some(slot), Some(deep)) = (&self.deep, deep(&path, newest.as_ref(), older.as_ref())) {
+            slot.put(deep);
+        }
         let Some(tail) = newest.as_ref().or(older.as_ref()) else {
             let (path, service) = (path.escape_debug(), stop.service());
             let service = service.escape_debug();
@@ -173,9 +212,22 @@ fn describe(path: &str, newest: Option<Tail>, older: Option<Tail>) -> String {
     text.join("\n")
 }
 
+/// The end of a log that may have been rotated.
+fn deep(path: &str, newest: Option<&Tail>, older: Option<&Tail>) -> Option<Deep> {
+    let last = newest.filter(|tail| !tail.deep.is_empty()).or(older)?;
+    let is_older = newest.is_none_or(|tail| tail.deep.is_empty());
+    let path = if is_older { format!("{path}.1") } else { path.to_owned() };
+    let older = older.filter(|_| !is_older).map(|tail| tail.deep.as_slice()).unwrap_or_default();
+    let bytes = [older, &last.deep].concat();
+    Some(Deep { path, text: String::from_utf8_lossy(&bytes).into_owned(), modified: last.modified })
+}
+
 /// The end of one file.
 struct Tail {
     lines: Vec<String>,
+    /// The last whole lines, as they stand there; more than `lines`.
+    deep: Vec<u8>,
+    modified: SystemTime,
     /// The first line's beginning is missing.
     cut: bool,
     /// The file holds no more than these lines.
@@ -185,27 +237,34 @@ struct Tail {
 }
 
 impl Tail {
-    /// Reads the last `lines` lines and no more than `max_bytes`, however long the file or its lines are.
+    /// Reads the last `lines` lines and no more than `max_bytes`, however long the file or its lines are; and the deeper tail.
     fn read(mut file: File, lines: usize, max_bytes: u64) -> io::Result<Self> {
         let found = file.metadata()?;
         let (size, inode) = (found.size(), found.ino());
+        let modified = found.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        let most = max_bytes.max(DEEP);
         // One byte more tells whether a line starts where we do.
-        let middle = size > max_bytes;
-        file.seek(SeekFrom::Start(size.saturating_sub(max_bytes.saturating_add(1))))?;
+        let is_longer = size > most;
+        file.seek(SeekFrom::Start(size.saturating_sub(most.saturating_add(1))))?;
         let mut bytes = Vec::new();
-        file.take(max_bytes.saturating_add(u64::from(middle))).read_to_end(&mut bytes)?;
-        let (lines, cut, whole) = match bytes.split_first() {
-            Some((before, bytes)) if middle => last_lines(bytes, *before == b'\n', lines),
+        file.take(most.saturating_add(u64::from(is_longer))).read_to_end(&mut bytes)?;
+        let shown = bytes.len().saturating_sub(usize::try_from(max_bytes).unwrap_or(usize::MAX));
+        let (lines, cut, whole) = match shown.checked_sub(1).and_then(|before| bytes.get(before)) {
+            Some(before) => last_lines(bytes.get(shown..).unwrap_or_default(), *before == b'\n', lines),
             // Nothing, too, where the file was truncated meanwhile: what was in it may be in `PATH.1`.
-            _ => last_lines(&bytes, true, lines),
+            None => last_lines(&bytes, true, lines),
         };
         let size = if bytes.is_empty() { 0 } else { size };
-        Ok(Self { lines, cut, whole: whole && (!middle || bytes.is_empty()), size, inode })
+        if is_longer {
+            let first = bytes.iter().position(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+            bytes.drain(..first);
+        }
+        Ok(Self { lines, deep: bytes, modified, cut, whole: whole && shown == 0, size, inode })
     }
 }
 
 /// The last lines, whether the first of them is cut, and whether they are all that there are.
-fn last_lines(bytes: &[u8], starts_a_line: bool, lines: usize) -> (Vec<String>, bool, bool) {
+pub(super) fn last_lines(bytes: &[u8], starts_a_line: bool, lines: usize) -> (Vec<String>, bool, bool) {
     if bytes.is_empty() {
         return (Vec::new(), false, true);
     }
@@ -241,7 +300,7 @@ mod tests {
     use proptest::prelude::{any, proptest};
     use rustix::fs::{CWD, FileType, Mode, mknodat, symlinkat};
 
-    use super::{Log, harmless, last_lines};
+    use super::{DeepTail, Log, harmless, last_lines};
     use crate::collectors::runner::MAX_TEXT;
     use crate::collectors::{Body, Collector, tests::stop};
     use crate::host::Host;
@@ -317,6 +376,36 @@ mod tests {
         file.write_at(b"\nthe end\n", 100 << 30).unwrap();
         let body = machine.collect(&Log::new(LOG)).unwrap();
         assert!(body.text.ends_with(" NULs]\nthe end"), "{}", body.text);
+    }
+
+    #[test]
+    fn who_names_the_cause_gets_more_than_the_section_shows() {
+        let machine = Machine::new();
+        let slot = DeepTail::default();
+        let log = Log { lines: 1, max_bytes: 10, deep: Some(slot.clone()), ..Log::new(LOG) };
+        machine.write(LOG, "panic\nframe\nexit");
+        assert_eq!(machine.collect(&log).unwrap().text, "exit");
+        let deep = slot.take().unwrap();
+        assert_eq!((deep.path.as_str(), deep.text.as_str()), (LOG, "panic\nframe\nexit"));
+        machine.write(LOG, [b"x".repeat(1000), b"\nlast".repeat(300_000)].concat());
+        assert_eq!(machine.collect(&log).unwrap().text, "last");
+        let text = slot.take().unwrap().text;
+        assert!(text.len() <= 1024 * 1024 && text.len() > 1024 * 1024 - 10 && text.starts_with("last\n"));
+    }
+
+    #[test]
+    fn last_words_that_were_rotated_away_are_handed_over_with_the_name_of_their_file() {
+        let machine = Machine::new();
+        let slot = DeepTail::default();
+        let log = Log { deep: Some(slot.clone()), ..Log::new(LOG) };
+        machine.write("/var/log/web.log.1", "panic\n");
+        machine.write(LOG, "");
+        machine.collect(&log).unwrap();
+        assert_eq!(slot.take().map(|deep| (deep.path, deep.text)), Some((format!("{LOG}.1"), "panic\n".to_owned())));
+        machine.write(LOG, "bye\n");
+        machine.collect(&log).unwrap();
+        assert_eq!(slot.take().map(|deep| (deep.path, deep.text)), Some((LOG.to_owned(), "panic\nbye\n".to_owned())));
+        assert_eq!(slot.take(), None);
     }
 
     #[test]

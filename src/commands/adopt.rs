@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use rustix::process::{geteuid, getpriority_process};
 
 use super::hook::Call;
+use super::why::Beside;
 use super::worker::{self, Ended, Worker};
 use super::{Places, capture};
 use crate::clock::Now;
@@ -119,7 +120,7 @@ fn spelled_out(facts: Facts, places: &Places) -> Report {
     let loaded = config::load(&places.config, &job);
     let call = Call::recall(job, instance, Circumstances { supervisor, ..Circumstances::default() });
     let stop = capture::stop(&call, &judgement, None, now);
-    let mut report = capture::report(stop, judgement, Vec::new(), &[], &loaded, &places.host(), now);
+    let mut report = capture::report(stop, judgement, Vec::new(), &Beside::default(), &loaded, &places.host(), now);
     report.id = id;
     report.level = Level::NameOnly;
     report.notes.push(

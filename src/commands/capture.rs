@@ -3,18 +3,17 @@
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::hook::Call;
-use crate::cause::fingerprint::fingerprint;
-use crate::cause::kernel::Message;
-use crate::cause::{self, Explanation, Scene};
+use super::why::{self, Beside};
+use crate::cause::Explanation;
 use crate::clock::Now;
+use crate::collectors::Collect;
 use crate::collectors::journal::Journal;
-use crate::collectors::log::Log;
+use crate::collectors::log::{DeepTail, Log};
 use crate::collectors::program::Program;
-use crate::collectors::{Collect, Collector};
 use crate::config::Loaded;
 use crate::host::Host;
 use crate::marker::Marker;
-use crate::report::{Audience, Confidence, FORMAT, Kind, Level, Report, ReportId, Section, Status, Stop, Supervisor};
+use crate::report::{Audience, FORMAT, Kind, Level, Report, ReportId, Section, Stop, Supervisor};
 use crate::supervisor::{Account, upstart};
 use crate::verdict::Judgement;
 
@@ -40,12 +39,12 @@ pub fn report(
     stop: Stop,
     judgement: Judgement,
     sections: Vec<Section>,
-    kernel: &[Message],
+    beside: &Beside,
     loaded: &Loaded,
     host: &Host,
     now: Now,
 ) -> Report {
-    let Explanation { cause, fingerprint } = explain(&stop, &judgement, &sections, kernel);
+    let Explanation { cause, fingerprint } = why::explain(&stop, &judgement, &sections, beside);
     Report {
         format: FORMAT,
         id: new_id(now),
@@ -67,41 +66,11 @@ pub fn report(
     }
 }
 
-/// Why it died. What the verdict rests on is evidence too.
-fn explain(stop: &Stop, judgement: &Judgement, sections: &[Section], kernel: &[Message]) -> Explanation {
-    let log = sections.iter().find(|section| section.collector.starts_with("log") && section.status == Status::Ok);
-    let mut explanation = cause::explain(&Scene {
-        job: &stop.job,
-        pid: stop.pid,
-        exit: &stop.exit,
-        log: log.map(|section| (section.collector.as_str(), section.text.as_str())),
-        kernel: ("kernel log", kernel),
-    });
-    let cause = &mut explanation.cause;
-    if let Some(why) = &judgement.failed_start {
-        cause.line.clone_from(why);
-        cause.confidence = Confidence::Certain;
-        cause.evidence.clear();
-        explanation.fingerprint = fingerprint(&[&stop.job, why]);
-    }
-    if let Some(reason) = &judgement.reason
-        && (cause.confidence == Confidence::None || (cause.kind != reason.kind && !reason.only_if_unknown))
-    {
-        cause.line.clone_from(&reason.line);
-        cause.kind = reason.kind;
-        cause.confidence = Confidence::Certain;
-        explanation.fingerprint = fingerprint(&[&stop.job, &reason.line]);
-    }
-    let known = judgement.evidence.iter().filter(|evidence| !cause.evidence.contains(evidence));
-    cause.evidence.extend(known.cloned().collect::<Vec<_>>());
-    explanation
-}
-
-/// The job's collectors; where nobody chose any, the usual ones, and on Upstart and systemd the log that these keep
-/// and the program that they ran.
-pub fn collectors(loaded: &Loaded, stop: &Stop, told: Option<&Account>, host: &Host) -> Vec<Box<dyn Collector>> {
+/// The job's collectors; where nobody chose any, the usual ones, and on Upstart and systemd the log that these keep and
+/// the program that they ran.
+pub fn collect(loaded: &Loaded, stop: &Stop, told: Option<&Account>, host: &Host) -> Collect {
     if let Some(configured) = &loaded.job.collect {
-        return configured.list();
+        return configured.clone();
     }
     let mut collect = Collect::standard();
     if stop.supervisor == Supervisor::Upstart {
@@ -118,7 +87,14 @@ pub fn collectors(loaded: &Loaded, stop: &Stop, told: Option<&Account>, host: &H
         }
         collect.program = told.and_then(|told| told.program.clone()).map(|path| Program { path });
     }
-    collect.list()
+    collect
+}
+
+/// Has the logs' collectors hand over more than their sections show.
+pub fn deep_tails(collect: &mut Collect) -> Vec<DeepTail> {
+    let journal = collect.journal.iter_mut().map(|journal| &mut journal.deep);
+    let logs = collect.log.iter_mut().map(|log| &mut log.deep);
+    logs.chain(journal).map(|deep| deep.get_or_insert_default().clone()).collect()
 }
 
 /// What a job's stanzas say, and then what overrides them.

@@ -5,46 +5,63 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anstyle::Style;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 
-use crate::cause::{self, Scene, kernel};
+use crate::cause::{self, Explanation, Scene, kernel, wording};
 use crate::config;
 use crate::redact::redact;
-use crate::report::{Confidence, Exit};
+use crate::render;
+use crate::report::{Confidence, Exit, signal_name};
 
 /// The most that is read of a file, in bytes; of a longer one, its end.
 const MOST: u64 = 8 * 1024 * 1024;
 
+const EXAMPLES: &str = "\
+Examples:
+  lastwords explain --log web.log                        the error in a log that a service died of, if one is
+  lastwords explain --log web.log --exit 1 --job web     how it ended rules out errors that it survived
+  dmesg | lastwords explain --kernel /dev/stdin --exit SIGKILL --pid 4242 --log web.log
+                                                         was it killed for want of memory? At what did it fault?
+  lastwords explain --log web.log --exit 137 --json | jq -r .kind";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct ExplainArgs {
     /// The service's log, or its end
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// What the kernel said: the output of dmesg, dmesg -T or journalctl -k
+    /// What the kernel said: the output of dmesg (in any of its forms) or journalctl -k, kern.log
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
-    /// How the main process ended: code:N, signal:NAME or unknown
+    /// How the main process ended: its exit code, a signal's name, or unknown (also code:N, signal:NAME)
     #[arg(long, value_name = "HOW", value_parser = exit, default_value = "unknown")]
     exit: Exit,
-    /// The service's name
+    /// The service's name, which its cgroup has too
     #[arg(long, value_name = "NAME", default_value = "")]
     job: String,
     /// The main process's id: what the kernel says about another process is not about this one
     #[arg(long, value_name = "N")]
     pid: Option<u32>,
-    /// Print JSON: kind, line, confidence, evidence, fingerprint
+    /// Print JSON: kind, line, confidence, evidence (source, line, text), fingerprint
     #[arg(long)]
     json: bool,
 }
 
 fn exit(text: &str) -> Result<Exit, String> {
-    let expected = || "expected code:N (code:1), signal:NAME (signal:SEGV) or unknown".to_owned();
+    let expected = || "expected an exit code (1), a signal (SIGSEGV) or unknown".to_owned();
+    let code = |text: &str| text.parse::<u8>().map(|code| Exit::Code(code.into())).map_err(|_| expected());
     match text.split_once(':') {
-        Some(("code", code)) => code.parse().map(Exit::Code).map_err(|_| expected()),
-        Some(("signal", name)) => config::signal(name),
-        _ if text == "unknown" => Ok(Exit::Unknown),
+        Some(("code", text)) => code(text),
+        Some(("signal", name)) => match name.parse::<u8>() {
+            Ok(number) => Ok(Exit::Signal { name: signal_name(number.into()), core_dumped: false }),
+            Err(_) => config::signal(name),
+        },
+        None if text == "unknown" => Ok(Exit::Unknown),
+        None if text.starts_with(|first: char| first.is_ascii_digit()) => code(text),
+        None if text.starts_with(|first: char| first.is_ascii_uppercase()) => config::signal(text),
         _ => Err(expected()),
     }
 }
@@ -78,27 +95,72 @@ pub fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<ExitCode> {
         let _ = writeln!(out, "{}", serde_json::to_string_pretty(&json)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let _ = writeln!(out, "{}", redact(&cause.line));
+    show(out, &explanation);
+    Ok(ExitCode::SUCCESS)
+}
+
+const HEAD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// For people: the line, how sure it is, and what it rests on, as `FILE:LINE: text`.
+fn show(out: &mut impl Write, explanation: &Explanation) {
+    let cause = &explanation.cause;
+    let clean = |text: &str| render::one_line(&redact(text), 1000);
+    let _ = writeln!(out, "{HEAD}{}{HEAD:#}", clean(&cause.line));
     let sure = match cause.confidence {
         Confidence::Certain => "certain",
         Confidence::Likely => "likely",
         Confidence::None => "not proven",
     };
-    let _ = writeln!(out, "  {sure}; fingerprint {}", explanation.fingerprint);
+    let kind = wording::name(cause.kind);
+    let _ = writeln!(out, "{DIM}{kind}, {sure}; fingerprint {}{DIM:#}", explanation.fingerprint);
     for it in &cause.evidence {
         let line = it.line.map(|line| format!(":{line}")).unwrap_or_default();
-        let _ = writeln!(out, "  {}{line}: {}", it.source, redact(&it.text));
+        let _ = writeln!(out, "  {DIM}{}{line}:{DIM:#} {}", clean(&it.source), clean(&it.text));
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-/// The end of a file, as text.
+/// The end of a file, as text; of a pipe too.
 fn read(path: &Path) -> Result<String> {
-    let shown = path.display();
-    let mut file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
-    let size = file.metadata().with_context(|| format!("cannot read {shown}"))?.len();
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(size.saturating_sub(MOST))).with_context(|| format!("cannot read {shown}"))?;
-    file.take(MOST).read_to_end(&mut bytes).with_context(|| format!("cannot read {shown}"))?;
+    let context = || format!("cannot read {}", path.display());
+    let mut file = File::open(path).with_context(context)?;
+    let found = file.metadata().with_context(context)?;
+    if found.is_file() {
+        file.seek(SeekFrom::Start(found.len().saturating_sub(MOST))).with_context(context)?;
+    }
+    let most = usize::try_from(MOST).unwrap_or(usize::MAX);
+    let (mut bytes, mut part) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        let length = file.read(&mut part).with_context(context)?;
+        if length == 0 {
+            break;
+        }
+        bytes.extend_from_slice(part.get(..length).unwrap_or_default());
+        if bytes.len() > 2 * most {
+            bytes.drain(..bytes.len() - most);
+        }
+    }
+    bytes.drain(..bytes.len().saturating_sub(most));
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exit;
+    use crate::report::Exit;
+
+    #[test]
+    fn an_exit_is_taken_in_every_form_that_leaves_no_doubt() {
+        let segv = Exit::Signal { name: "SEGV".into(), core_dumped: false };
+        for text in ["SIGSEGV", "SEGV", "signal:SEGV", "signal:SIGSEGV"] {
+            assert_eq!(exit(text), Ok(segv.clone()), "{text}");
+        }
+        for text in ["139", "code:139"] {
+            assert_eq!(exit(text), Ok(Exit::Code(139)), "{text}");
+        }
+        assert_eq!(exit("unknown"), Ok(Exit::Unknown));
+        for text in ["256", "-1", "", "code", "code:x", "1x", "SIGNONE", "signal:", "killed"] {
+            assert!(exit(text).is_err(), "{text}");
+        }
+    }
 }

@@ -221,13 +221,15 @@ impl Call {
         match self.supervisor {
             Supervisor::Runit => runit::account(&args.facts),
             Supervisor::Systemd => systemd::account(&args.facts),
-            Supervisor::Upstart | Supervisor::S6 | Supervisor::Supervisord | Supervisor::Unknown => None,
+            Supervisor::Upstart | Supervisor::S6 | Supervisor::Supervisord | Supervisor::Run | Supervisor::Unknown => {
+                None
+            }
         }
     }
 
     /// What the call tells and the marker does not.
     pub fn circumstances(&self, missed: bool) -> Circumstances {
-        Circumstances { supervisor: self.supervisor, announced: self.planned.is_some(), missed }
+        Circumstances { supervisor: self.supervisor, announced: self.planned.is_some(), missed, alive: false }
     }
 
     /// The supervisor's own announcement, as a variable for the worker.

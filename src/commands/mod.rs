@@ -16,10 +16,12 @@ mod places;
 mod post_stop;
 mod pre_start;
 mod pre_stop;
+pub mod run;
 pub mod setup;
 pub mod show;
 pub mod simulate;
 mod systemd;
+mod why;
 pub mod worker;
 
 pub use places::Places;

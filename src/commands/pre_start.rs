@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::hook::{Call, HookArgs};
-use super::{capture, nudge, systemd};
+use super::{capture, nudge, systemd, why};
 use crate::clock::Now;
 use crate::host::Host;
 use crate::kmsg;
@@ -21,7 +21,9 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let seen = file.last_seen().filter(|seen| seen.boot_id == boot_id && !missed).map(|seen| seen.sequence);
     let seen = seen.or_else(|| kmsg::read_kernel_log(host, u64::MAX).ok()?.last);
     let invocation = systemd::invocation().filter(|_| call.supervisor == Supervisor::Systemd);
-    let marker = Marker { seen, invocation, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) };
+    let oom_kills = why::oom_kills(host);
+    let marker = Marker { seen, oom_kills, invocation, ..Marker::new(boot_id, now) };
+    let marker = marker.of(&call.job, call.instance.as_deref());
     let armed = file.arm(&marker).map(|()| file.forget_seen());
     if missed {
         nudge::deliver(&args.places, call.supervisor);

@@ -13,9 +13,12 @@ use rustix::process::geteuid;
 use serde_json::json;
 
 use super::hook::{Call, HookArgs};
+use super::why::Beside;
 use super::{attempt, capture};
 use crate::clock::Now;
-use crate::collectors::{Collector, log::Log, runner};
+use crate::collectors::Collector;
+use crate::collectors::log::{DeepTail, Log};
+use crate::collectors::runner;
 use crate::config::{self, Loaded, Severity};
 use crate::host::Host;
 use crate::marker::Marker;
@@ -114,21 +117,26 @@ fn report(args: &SimulateArgs, call: &Call, loaded: &Loaded, now: Now) -> Report
     let plan_lasts = loaded.job.stop_timeout;
     let judgement = judge(&Case { account: &account, marker: &marker, oom: None, normal: &[], plan_lasts, now });
     let stop = capture::stop(call, &judgement, None, now);
-    let collectors = collectors(args, loaded, &stop);
+    let (collectors, logs) = collectors(args, loaded, &stop);
     let budget = BUDGET + collectors.iter().map(|it| it.patience()).sum::<Duration>();
     let sections = runner::run(collectors, &stop, &host, budget);
-    let mut report = capture::report(stop, judgement, sections, &[], loaded, &host, now);
+    let beside = Beside { logs, ..Beside::default() };
+    let mut report = capture::report(stop, judgement, sections, &beside, loaded, &host, now);
     report.drill = true;
     loaded.redactor.report(&mut report);
     report
 }
 
-fn collectors(args: &SimulateArgs, loaded: &Loaded, stop: &Stop) -> Vec<Box<dyn Collector>> {
-    let collectors = capture::collectors(loaded, stop, None, &args.hook.places.host());
-    let Some(file) = &args.log else { return collectors };
-    let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-    let others = collectors.into_iter().filter(|it| !it.name().starts_with("log"));
-    others.chain([Box::new(Log::new(path.to_string_lossy())) as Box<dyn Collector>]).collect()
+fn collectors(args: &SimulateArgs, loaded: &Loaded, stop: &Stop) -> (Vec<Box<dyn Collector>>, Vec<DeepTail>) {
+    let mut collect = capture::collect(loaded, stop, None, &args.hook.places.host());
+    // A drill has no life of its own that the journal could tell of.
+    collect.journal = None;
+    if let Some(file) = &args.log {
+        let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        collect.log = vec![Log::new(path.to_string_lossy())];
+    }
+    let logs = capture::deep_tails(&mut collect);
+    (collect.list(), logs)
 }
 
 /// What the sink would send. The report in it is redacted already; a command of the config's may hold what is not.

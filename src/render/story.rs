@@ -19,6 +19,9 @@ pub struct Story {
     pub colour: &'static str,
 }
 
+/// What the cause's line says at its end where only the exit is known.
+const UNKNOWN: &str = ", cause unknown";
+
 const RED: &str = "#c62828";
 const AMBER: &str = "#d99a00";
 const GREEN: &str = "#2e7d32";
@@ -29,7 +32,8 @@ impl Story {
         let cause = one_line(&report.cause.line, LINE);
         let why = if cause.is_empty() { one_line(&report.stop.exit.to_string(), 120) } else { cause };
         let known = report.cause.confidence != Confidence::None;
-        let because_of = |why: &str| if known { format!(": {why}") } else { ", cause unknown".to_owned() };
+        let says_so = known || why.ends_with(UNKNOWN);
+        let because_of = |why: &str| if says_so { format!(": {why}") } else { UNKNOWN.to_owned() };
         let short = head(&why, 100);
         let because = one_line(&report.verdict_because, LINE);
         let when = moment(report.stop.stopped_at);
@@ -66,7 +70,7 @@ impl Story {
                 if let Some(new) = new {
                     let _ = write!(because, "; since the last message it had died {}", times_in(new));
                 }
-                let after = if known { &short } else { "a crash" };
+                let after = if says_so { short.trim_end_matches(UNKNOWN) } else { "a crash" };
                 let title = format!("{what}: running for {up}, after {after}{times}");
                 let when = if all.count > 1 { format!("{} to {}", moment(all.first), moment(all.last)) } else { when };
                 Self { title, what, because, why, when, colour: GREEN }
@@ -137,7 +141,7 @@ pub(super) fn span(time: Duration) -> Option<String> {
 mod tests {
     use super::{Series, Story, rate, span};
     use crate::render::{subject, text};
-    use crate::report::{Kind, Report, Timestamp, Verdict, sample};
+    use crate::report::{Confidence, Kind, Report, Timestamp, Verdict, sample};
     use std::time::Duration;
 
     fn at(time: &str) -> Timestamp {
@@ -170,6 +174,16 @@ mod tests {
         assert_eq!(subject(&summary(1)), "[db1] web crashed again: exit code 1");
         let aborted = Report { verdict: Verdict::AbortedStart, ..summary(7) };
         assert_eq!(subject(&aborted), "[db1] web keeps failing to start: exit code 1 (7 times in 5 min)");
+    }
+
+    #[test]
+    fn an_unknown_cause_is_called_so_once() {
+        let mut report = Report { kind: Kind::Crash, ..sample() };
+        report.cause.confidence = Confidence::None;
+        report.cause.line = "exit code 1, cause unknown".to_owned();
+        assert_eq!(subject(&report), "[db1] web crashed: exit code 1, cause unknown");
+        report.cause.line = "unknown: nothing tells how it ended".to_owned();
+        assert_eq!(subject(&report), "[db1] web crashed, cause unknown");
     }
 
     #[test]

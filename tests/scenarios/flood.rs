@@ -74,7 +74,7 @@ fn in_place(machine: &Harness, place: &str) -> usize {
 fn two_hundred_crashes_make_one_message_now_and_summaries_later_and_one_when_it_is_up_again() {
     let machine = machine(&["one"]);
     crash(&machine, "web", 200);
-    assert_eq!(told(&machine, "one"), ["web crashed: exit code 1"]);
+    assert_eq!(told(&machine, "one"), ["web crashed: exit code 1, cause unknown"]);
     assert_eq!((in_place(&machine, "new"), in_place(&machine, "done")), (0, 200));
     deliver(&machine, 4);
     assert_eq!(told(&machine, "one").len(), 1);
@@ -82,14 +82,14 @@ fn two_hundred_crashes_make_one_message_now_and_summaries_later_and_one_when_it_
     let said = deliver(&machine, 6);
     assert!(said.contains("is for one: ") && said.contains("sent to one"), "{said}");
     let summary = &told(&machine, "one")[1];
-    assert!(summary.starts_with("web keeps crashing: exit code 1 (199 times"), "{summary}");
+    assert!(summary.starts_with("web keeps crashing: exit code 1, cause unknown (199 times"), "{summary}");
 
     crash(&machine, "web", 3);
     deliver(&machine, 50);
     assert_eq!(told(&machine, "one").len(), 2);
     deliver(&machine, 67);
     let summary = &told(&machine, "one")[2];
-    assert!(summary.starts_with("web keeps crashing: exit code 1 (3 times"), "{summary}");
+    assert!(summary.starts_with("web keeps crashing: exit code 1, cause unknown (3 times"), "{summary}");
 
     // It is down: nobody says that it is up.
     deliver(&machine, 90);
@@ -112,11 +112,14 @@ fn a_sink_that_was_down_gets_one_message_and_a_summary_of_the_rest() {
     assert_eq!(in_place(&machine, "new"), 1, "only the first one waits");
     fs::remove_file(machine.path("two.exit")).unwrap();
     deliver(&machine, 55);
-    assert_eq!(told(&machine, "two"), ["web crashed: exit code 1"]);
+    assert_eq!(told(&machine, "two"), ["web crashed: exit code 1, cause unknown"]);
     deliver(&machine, 61);
     assert_eq!(told(&machine, "two").len(), 2);
     for sink in ["one", "two"] {
-        assert!(told(&machine, sink)[1].starts_with("web keeps crashing: exit code 1 (19 times"), "{sink}");
+        assert!(
+            told(&machine, sink)[1].starts_with("web keeps crashing: exit code 1, cause unknown (19 times"),
+            "{sink}"
+        );
     }
     assert_eq!(in_place(&machine, "new"), 0);
 }
@@ -134,7 +137,7 @@ fn a_deliverer_that_was_killed_after_the_sink_took_a_message_repeats_its_id() {
     let told = lines(&machine, "one.told");
     assert_eq!(told.len(), 4, "{told:?}");
     assert_eq!((&told[0], &told[2]), (&told[1], &told[3]));
-    assert!(told[2].1.starts_with("web keeps crashing: exit code 1 (4 times"), "{told:?}");
+    assert!(told[2].1.starts_with("web keeps crashing: exit code 1, cause unknown (4 times"), "{told:?}");
 }
 
 #[test]
@@ -144,12 +147,18 @@ fn two_jobs_do_not_mute_each_other() {
         crash(&machine, "web", 1);
         crash(&machine, "db", 1);
     }
-    assert_eq!(told(&machine, "one"), ["web crashed: exit code 1", "db crashed: exit code 1"]);
+    assert_eq!(
+        told(&machine, "one"),
+        ["web crashed: exit code 1, cause unknown", "db crashed: exit code 1, cause unknown"]
+    );
     deliver(&machine, 6);
     let mut summaries: Vec<_> =
         told(&machine, "one")[2..].iter().map(|title| title.split(" (2").next().unwrap().to_owned()).collect();
     summaries.sort();
-    assert_eq!(summaries, ["db keeps crashing: exit code 1", "web keeps crashing: exit code 1"]);
+    assert_eq!(
+        summaries,
+        ["db keeps crashing: exit code 1, cause unknown", "web keeps crashing: exit code 1, cause unknown"]
+    );
 }
 
 #[test]
@@ -183,8 +192,11 @@ fn when_a_sink_refuses_for_good_the_others_are_told_once_and_that_one_is_not() {
     fs::remove_file(machine.path("one.exit")).unwrap();
     deliver(&machine, 75);
     let told = told(&machine, "one");
-    assert!(told.iter().any(|title| title.starts_with("web keeps crashing: exit code 1 (5 times")), "{told:?}");
-    assert!(told.contains(&"db crashed again: exit code 1".to_owned()), "{told:?}");
+    assert!(
+        told.iter().any(|title| title.starts_with("web keeps crashing: exit code 1, cause unknown (5 times")),
+        "{told:?}"
+    );
+    assert!(told.contains(&"db crashed again: exit code 1, cause unknown".to_owned()), "{told:?}");
 }
 
 #[test]
@@ -210,7 +222,7 @@ fn what_is_kept_of_a_group_may_be_damaged_and_costs_no_crash() {
     let [group] = names_in(&groups).try_into().unwrap();
     fs::write(groups.join(group), "{").unwrap();
     crash(&machine, "web", 1);
-    assert_eq!(told(&machine, "one"), ["web crashed: exit code 1"; 2]);
+    assert_eq!(told(&machine, "one"), ["web crashed: exit code 1, cause unknown"; 2]);
 }
 
 #[test]

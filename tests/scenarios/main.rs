@@ -4,6 +4,7 @@
 
 mod as_root;
 mod blog;
+mod causes;
 mod commands;
 mod conf;
 mod crashes;
@@ -18,6 +19,7 @@ mod lines;
 mod past;
 mod planned_stops;
 mod process;
+mod run;
 mod runit;
 mod secrets;
 mod spool;

@@ -1,7 +1,312 @@
-//! Go.
+//! Go: panics and the runtime's fatal errors, each with the dump of its goroutines.
 
-use crate::cause::finding::Finding;
+use crate::cause::finding::{End, Finding, Place, Proof};
+use crate::cause::runtimes::text;
 use crate::cause::text::Line;
+use crate::report::Death;
 
 /// Adds what stands in the log.
-pub fn read(_lines: &[Line], _found: &mut Vec<Finding>) {}
+pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+    let mut i = 0;
+    while i < lines.len() {
+        let finding = death(lines, i);
+        i = finding.as_ref().map_or(i, |finding| finding.lines.end - 1) + 1;
+        found.extend(finding);
+    }
+}
+
+/// `panic` and `throw` end with 2; with `GOTRACEBACK=crash` they abort. See the package documentation of runtime.
+const ENDS: &[End] = &[End::Code(2), End::Signal("ABRT")];
+/// The same under `go run`, which says `exit status 2` and ends with 1.
+const ENDS_IN_GO_RUN: &[End] = &[End::Code(1)];
+
+/// The death that begins at this line.
+fn death(lines: &[Line], at: usize) -> Option<Finding> {
+    let head = lines.get(at).filter(|line| line.entry.is_none())?.text.as_str();
+    let (kind, what, from) = if head.starts_with("panic: ") {
+        let (what, from) = panic(lines, at);
+        (Death::Panic, what, from)
+    } else if let Some(error) = head.strip_prefix("fatal error: ") {
+        fatal(lines, at, error)
+    } else if head.starts_with("SIG") && text(lines, at + 1).starts_with("PC=") {
+        signal(lines, at)
+    } else {
+        return None;
+    };
+    let dump = Dump::read(lines, from);
+    // Git and others say `fatal error: ` too.
+    let is_deadlock = head.starts_with("fatal error: ") && head.ends_with(" - deadlock!");
+    if dump.end == from && !head.starts_with("panic: ") && !is_deadlock {
+        return None;
+    }
+    // Without a goroutine's end these are words that many use, and a stack that the program has asked for is a log's.
+    let is_end = (dump.end > from || is_deadlock) && !dump.is_asked_for;
+    let is_run = text(lines, dump.end).starts_with("exit status ");
+    Some(Finding {
+        lines: at..dump.end + usize::from(is_run),
+        quoted: at,
+        kind,
+        what,
+        // A signal from outside finds it anywhere.
+        place: dump.place.filter(|_| kind != Death::KilledBySignal),
+        proof: if is_end { Proof::LastWords } else { Proof::Said },
+        ends: match (is_end, is_run) {
+            (false, _) => &[],
+            (true, false) => ENDS,
+            (true, true) => ENDS_IN_GO_RUN,
+        },
+    })
+}
+
+/// So many lines a panic's value may have.
+const VALUE: usize = 40;
+
+/// What has panicked, and where the lines of the panic end.
+fn panic(lines: &[Line], at: usize) -> (String, usize) {
+    let rest = lines.get(at..).unwrap_or_default();
+    let is_after = |line: &Line| line.text.starts_with("[signal ") || line.text.starts_with("goroutine ");
+    let value = rest.iter().take(VALUE).take_while(|line| line.entry.is_none() && !is_after(line)).count();
+    if !rest.get(value).is_some_and(is_after) {
+        // Without a dump (GOTRACEBACK=none) nothing tells where the value ends.
+        return (text(lines, at).to_owned(), at + 1);
+    }
+    let value = rest.get(..value).unwrap_or_default();
+    let mut what = String::new();
+    let mut last = "";
+    for line in value.iter().filter(|line| !line.is_blank()) {
+        let said = line.text.trim();
+        let said = said.split(" [recovered").next().unwrap_or(said);
+        if what.is_empty() {
+            what.push_str(said);
+        } else if let Some(next) = said.strip_prefix("panic: ") {
+            // A panic while another one unwound; the same one where it was raised again.
+            if !last.contains(next) {
+                what.push_str("; then panic: ");
+                what.push_str(next);
+            }
+        } else {
+            what.push(' ');
+            what.push_str(said);
+        }
+        last = said;
+    }
+    // A value that is neither error nor string is shown by its address; the logger that has raised it has said it.
+    let entry = at.checked_sub(1).and_then(|before| lines.get(before)?.entry.as_ref());
+    if let (Some(entry), true) = (entry.filter(|entry| entry.is_error()), what.contains(") 0x")) {
+        what = format!("panic: {}", entry.message);
+    }
+    (what, at + value.len())
+}
+
+fn fatal(lines: &[Line], at: usize, error: &str) -> (Death, String, usize) {
+    let what = format!("fatal error: {error}");
+    let signal = (at + 1..at + 4).map(|i| text(lines, i)).find_map(|line| line.strip_prefix("[signal "));
+    match signal {
+        _ if error.contains("stack overflow") => (Death::StackOverflow, what, at + 1),
+        _ if error.contains("out of memory") || error.contains("cannot allocate memory") => {
+            (Death::OutOfMemoryHeap, what, at + 1)
+        }
+        Some(signal) => {
+            let name = signal.split(" code=").next().unwrap_or(signal);
+            let kind = if name.starts_with("SIGSEGV") { Death::Segfault } else { Death::Panic };
+            (kind, format!("{what}: {name}"), at + 1)
+        }
+        None => (Death::Panic, what, at + 1),
+    }
+}
+
+/// A signal that ends it with a dump: from outside, or in C code.
+fn signal(lines: &[Line], at: usize) -> (Death, String, usize) {
+    let head = text(lines, at);
+    let is_in_c = (at + 1..at + 5).any(|i| text(lines, i).starts_with("signal arrived during cgo"));
+    let what = format!("{head}{}", if is_in_c { ", during the execution of C code" } else { "" });
+    let kind = match head.split(':').next() {
+        Some("SIGSEGV") => Death::Segfault,
+        Some("SIGABRT") => Death::Abort,
+        _ => Death::KilledBySignal,
+    };
+    (kind, what, at + 1)
+}
+
+/// The dump of the goroutines.
+pub struct Dump {
+    /// The innermost own frame of the first.
+    place: Option<Place>,
+    /// Whether the program has asked for it (`debug.Stack`), and so may go on.
+    is_asked_for: bool,
+    pub end: usize,
+}
+
+impl Dump {
+    /// The dump that begins at this line; nothing is in it if none does.
+    pub fn read(lines: &[Line], from: usize) -> Self {
+        let mut dump = Self { place: None, is_asked_for: false, end: from };
+        let mut goroutines = 0;
+        let mut i = from;
+        let mut blank = 0;
+        while let Some(line) = lines.get(i) {
+            let (this, next) = (line.text.as_str(), text(lines, i + 1));
+            if line.is_blank() {
+                blank += 1;
+                if blank > 2 {
+                    break;
+                }
+                i += 1;
+                continue;
+            }
+            if this.starts_with("goroutine ") && this.ends_with(':') {
+                goroutines += 1;
+            } else if is_source(next) && !this.starts_with('\t') {
+                dump.is_asked_for |= goroutines <= 1 && this.starts_with("runtime/debug.Stack(");
+                if goroutines == 1 && dump.place.is_none() {
+                    dump.place = own(this, next);
+                }
+                i += 1;
+            } else if !is_of_dump(this) {
+                break;
+            }
+            i += 1;
+            blank = 0;
+            dump.end = i;
+        }
+        dump.end = dump.end.min(lines.len());
+        dump
+    }
+}
+
+/// Whether this is where a function is: `\t/srv/app/main.go:7 +0x2e`.
+fn is_source(text: &str) -> bool {
+    text.starts_with('\t') && [".go:", ".s:", ".c:", ".cgo1.go:", "_cgo_", "??:"].iter().any(|it| text.contains(it))
+}
+
+/// Whether a line that is neither a frame nor a goroutine's head stands in dumps.
+fn is_of_dump(text: &str) -> bool {
+    let is_register =
+        || text.split_once(' ').is_some_and(|(name, value)| name.len() <= 7 && value.trim_start().starts_with("0x"));
+    ["[signal ", "PC=", "signal arrived ", "runtime stack:", "...", "created by ", "[originating from "]
+        .iter()
+        .any(|start| text.starts_with(start))
+        || is_register()
+}
+
+/// The directories of the standard library.
+const STANDARD: [&str; 45] = [
+    "archive",
+    "bufio",
+    "bytes",
+    "cmp",
+    "compress",
+    "container",
+    "context",
+    "crypto",
+    "database",
+    "debug",
+    "embed",
+    "encoding",
+    "errors",
+    "expvar",
+    "flag",
+    "fmt",
+    "go",
+    "hash",
+    "html",
+    "image",
+    "index",
+    "internal",
+    "io",
+    "iter",
+    "log",
+    "maps",
+    "math",
+    "mime",
+    "net",
+    "os",
+    "path",
+    "plugin",
+    "reflect",
+    "regexp",
+    "runtime",
+    "slices",
+    "sort",
+    "strconv",
+    "strings",
+    "sync",
+    "syscall",
+    "testing",
+    "text",
+    "time",
+    "unicode",
+];
+
+/// The frame's place if it is in the application's own code.
+fn own(function: &str, source: &str) -> Option<Place> {
+    let name = function.split(['(', '.', '/']).next()?;
+    let is_standard = STANDARD.contains(&name) || name == "panic";
+    // Files of modules are in `pkg/mod/`, and with -trimpath below `module@version/`.
+    let file = source.trim_start();
+    if is_standard
+        || ["/pkg/mod/", "/vendor/", "@v", "_cgo_"].iter().any(|it| file.contains(it))
+        || function.starts_with("created by")
+    {
+        return None;
+    }
+    let (file, line) = file.split(" +0x").next()?.rsplit_once(':')?;
+    let line = line.split(' ').next()?.parse().ok();
+    let function = function.rsplit_once('(').map_or(function, |it| it.0);
+    Some(Place { file: file.to_owned(), line, function: Some(function.to_owned()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::cause::finding::{Finding, Proof};
+    use crate::cause::text;
+    use crate::report::Death;
+
+    fn found(log: &str) -> Vec<Finding> {
+        let mut found = Vec::new();
+        read(&text::read(log), &mut found);
+        found
+    }
+
+    #[test]
+    fn the_frame_is_the_application_s_whatever_stands_above_it() {
+        let found = found(
+            "panic: boom [recovered]\n\tpanic: boom\n\ngoroutine 1 [running]:\n\
+             testing.tRunner.func1.2({0x4f0a60, 0x53c2b8})\n\t/usr/lib/go-1.19/src/testing/testing.go:1396 +0x24e\n\
+             panic({0x4f0a60, 0x53c2b8})\n\t/usr/lib/go-1.19/src/runtime/panic.go:890 +0x262\n\
+             github.com/a/b.(*C).D(0x0)\n\t/root/go/pkg/mod/github.com/a/b@v1.2.3/c.go:12 +0x1d\n\
+             example.com/app/web.(*Server).Run(...)\n\t/srv/app/web/server.go:31\nmain.main()\n\t/srv/app/main.go:7 +0x2e\n\
+             \ngoroutine 18 [select]:\nmain.other()\n\t/srv/app/other.go:7 +0x2e\ncreated by main.main\n\t/srv/app/main.go:3 +0x1\n\
+             INFO next\n",
+        );
+        let [finding] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(finding.what, "panic: boom");
+        assert_eq!(finding.place.as_ref().unwrap().to_string(), "/srv/app/web/server.go:31");
+        assert_eq!((finding.lines.clone(), finding.proof), (0..20, Proof::LastWords));
+    }
+
+    #[test]
+    fn a_stack_that_was_asked_for_is_only_said() {
+        let found = found(
+            "panic: boom\n\ngoroutine 6 [running]:\nruntime/debug.Stack()\n\t/usr/lib/go-1.19/src/runtime/debug/stack.go:24 +0x65\n\
+             main.handle()\n\t/srv/app/main.go:7 +0x2e\n",
+        );
+        assert_eq!(found[0].proof, Proof::Said);
+    }
+
+    #[test]
+    fn a_fatal_error_of_git_is_none_of_go() {
+        assert!(found("fatal error: cannot read the index\nbye\n").is_empty());
+    }
+
+    #[test]
+    fn a_second_panic_and_a_signal_are_told() {
+        let found = found(
+            "panic: first\n\tpanic: second line one\nand two\n[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x1]\n\n\
+             goroutine 1 [running]:\nmain.main()\n\tcommand-line-arguments/main.go:7 +0x2e\nexit status 2\n",
+        );
+        assert_eq!(found[0].what, "panic: first; then panic: second line one and two");
+        assert_eq!((found[0].kind, found[0].lines.clone()), (Death::Panic, 0..9));
+    }
+}

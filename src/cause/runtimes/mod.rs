@@ -9,6 +9,8 @@
 //! - `ends` names the exits that go with it.
 //! - Each line is looked at a bounded number of times: a trace's lines are passed over as a whole.
 
+pub mod beam;
+pub mod dotnet;
 pub mod go;
 pub mod jvm;
 pub mod native;
@@ -23,19 +25,26 @@ pub mod shell;
 use super::finding::Finding;
 use super::text::Line;
 
-/// Adds what it recognises in a log.
+/// Adds to the findings what stands in the lines.
 pub type Read = fn(&[Line], &mut Vec<Finding>);
 
 /// All runtimes.
-pub const ALL: [Read; 10] = [
+pub const ALL: [Read; 12] = [
     node::read,
     python::read,
     jvm::read,
     go::read,
     rust::read,
     native::read,
+    dotnet::read,
+    beam::read,
     ruby::read,
     php::read,
     perl::read,
     shell::read,
 ];
+
+/// The text of a line; nothing where there is no such line.
+fn text(lines: &[Line], index: usize) -> &str {
+    lines.get(index).map_or("", |line| &line.text)
+}

@@ -1,7 +1,171 @@
-//! PHP.
+//! PHP: `Fatal error: Uncaught …` and `Parse error: …` of the command line, and FPM that does not start.
 
-use crate::cause::finding::Finding;
+use crate::cause::beneath;
+use crate::cause::finding::{End, Finding, Place, Proof};
 use crate::cause::text::Line;
+use crate::report::Death;
+
+/// The longest message of an exception that is followed to its stack, in lines.
+const MESSAGE: usize = 60;
 
 /// Adds what stands in the log.
-pub fn read(_lines: &[Line], _found: &mut Vec<Finding>) {}
+pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+    let mut i = 0;
+    while let Some(line) = lines.get(i) {
+        let text = line.text.as_str();
+        let end = if text.contains("rror: ") {
+            fatal(lines, i, found)
+        } else if text.ends_with("ERROR: FPM initialization failed") {
+            fpm(lines, i, found)
+        } else if text.starts_with("Could not open input file: ") {
+            // cli/php_cli.c
+            Some(add(i..i + 1, Death::NoSuchFile, text, None, (Proof::LastWords, &[End::Code(1)]), found))
+        } else {
+            None
+        };
+        i = end.unwrap_or(i + 1);
+    }
+}
+
+fn add(
+    lines: std::ops::Range<usize>,
+    kind: Death,
+    what: &str,
+    place: Option<Place>,
+    (proof, ends): (Proof, &'static [End]),
+    found: &mut Vec<Finding>,
+) -> usize {
+    let (quoted, end) = (lines.start, lines.end);
+    found.push(Finding { lines, quoted, kind, what: what.trim().to_owned(), place, proof, ends });
+    end
+}
+
+/// The message of a fatal error: with `PHP ` before it and two spaces after it in the error log, as it is on the screen.
+fn message(text: &str) -> Option<(&str, &str)> {
+    let text = text.strip_prefix("PHP ").unwrap_or(text);
+    let (level, message) = text.split_once(": ")?;
+    ["Fatal error", "Parse error", "Recoverable fatal error", "Catchable fatal error"]
+        .contains(&level)
+        .then_some((level, message.trim_start()))
+}
+
+fn fatal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+    let line = lines.get(i)?;
+    // A server's log has a timestamp before it, and the server goes on.
+    let bare = line.text.strip_prefix('[').and_then(|text| text.split_once("] ")).map(|(_, rest)| rest);
+    let is_logged = bare.is_some() || line.entry.is_some();
+    let said = bare.unwrap_or(line.entry.as_ref().map_or(&line.text, |entry| &entry.message));
+    let (level, message) = message(said).or_else(|| {
+        let at = said.find("PHP message: PHP ").filter(|_| is_logged)?;
+        self::message(said.get(at + "PHP message: ".len()..)?)
+    })?;
+    let ends: (Proof, &'static [End]) =
+        if is_logged { (Proof::Said, &[End::Code(255)]) } else { (Proof::LastWords, &[End::Code(255)]) };
+    let Some(uncaught) = message.strip_prefix("Uncaught ") else {
+        let (what, place) = place(message);
+        let kind = match level {
+            "Parse error" => Death::SyntaxError,
+            _ => kind(what),
+        };
+        return Some(add(i..i + 1, kind, what, place, ends, found));
+    };
+    let trace = trace(lines, i, uncaught);
+    Some(add(i..trace.end, kind(&trace.what), &trace.what, trace.place, ends, found))
+}
+
+/// Takes `in FILE on line N` or `in FILE:N` from the end of a message.
+fn place(message: &str) -> (&str, Option<Place>) {
+    let message = message.trim_end();
+    let found = message.rsplit_once(" in ").and_then(|(what, place)| {
+        let (file, line) = place.rsplit_once(" on line ").or_else(|| place.rsplit_once(':'))?;
+        Some((what, Place { file: file.to_owned(), line: Some(line.parse().ok()?), function: None }))
+    });
+    found.map_or((message, None), |(what, place)| (what, Some(place)))
+}
+
+struct Trace {
+    end: usize,
+    what: String,
+    place: Option<Place>,
+}
+
+/// Reads an exception with those that it was thrown for: the first came first, the last (`Next …`) is the one that nobody
+/// caught.
+fn trace(lines: &[Line], i: usize, first: &str) -> Trace {
+    let (what, thrown) = place(first);
+    let mut trace = Trace { end: i + 1, what: what.to_owned(), place: None };
+    let mut cause: Option<String> = None;
+    let (mut last, mut origin) = (thrown, None);
+    let mut is_message = !first.contains(" in ") || last.is_none();
+    let mut since = 0;
+    for (at, line) in lines.iter().enumerate().skip(i + 1) {
+        let text = line.text.trim_end();
+        if line.entry.is_some() || since > MESSAGE {
+            break;
+        }
+        since += 1;
+        if text == "Stack trace:" || text.is_empty() {
+            is_message &= text.is_empty();
+        } else if let Some(frame) = text.strip_prefix('#').and_then(|text| text.split_once(' ')) {
+            since = 0;
+            origin = origin.or_else(|| self::frame(frame.1));
+        } else if let Some(next) = text.strip_prefix("Next ") {
+            let (what, thrown) = place(next);
+            let before = std::mem::replace(&mut trace.what, what.to_owned());
+            cause = cause.or(Some(before));
+            (last, origin) = (thrown, None);
+            is_message = last.is_none();
+        } else if let Some(thrown) = text.strip_prefix("  thrown in ") {
+            last = place(&format!(" in {thrown}")).1.or(last);
+            trace.end = at + 1;
+            break;
+        } else if is_message {
+            let (what, thrown) = place(text);
+            trace.what = format!("{} {what}", trace.what);
+            is_message = thrown.is_none();
+            last = thrown.or(last);
+        } else {
+            break;
+        }
+        trace.end = at + 1;
+    }
+    trace.place = last.filter(|place| is_own(&place.file)).or(origin);
+    if let Some(cause) = cause {
+        trace.what = format!("{} (caused by {cause})", trace.what);
+    }
+    trace
+}
+
+/// Reads `/srv/app/a.php(3): f()`, where it is the application's own.
+fn frame(text: &str) -> Option<Place> {
+    let (file, rest) = text.split_once('(')?;
+    let line = rest.split_once(')')?.0.parse().ok()?;
+    is_own(file).then(|| Place { file: file.to_owned(), line: Some(line), function: None })
+}
+
+fn is_own(file: &str) -> bool {
+    !file.contains("/vendor/") && !file.starts_with("phar://") && !file.starts_with("/usr/share/php")
+}
+
+fn kind(what: &str) -> Death {
+    let class = what.split(':').next().unwrap_or_default();
+    match class {
+        "ParseError" => Death::SyntaxError,
+        "AssertionError" => Death::Assertion,
+        _ if what.starts_with("Allowed memory size of ") || what.starts_with("Out of memory") => Death::OutOfMemoryHeap,
+        _ if what.contains("Maximum call stack size of ") => Death::StackOverflow,
+        // `require` of a file that is not there.
+        _ if what.contains("ailed opening required ") => Death::NoSuchFile,
+        _ => Death::UncaughtException,
+    }
+}
+
+/// FPM's master, as it ends before it begins: fpm/fpm.c, `FPM_EXIT_CONFIG`.
+fn fpm(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+    let error = |line: &Line| line.text.split_once("] ERROR: ").map(|(_, what)| what.to_owned());
+    let before = lines.get(i.saturating_sub(8)..i)?.iter().rev().take_while(|line| error(line).is_some()).count();
+    let first = i - before;
+    let what = &error(lines.get(first)?)?;
+    let kind = beneath::kind(what).unwrap_or(Death::PlainExit);
+    Some(add(first..i + 1, kind, what, None, (Proof::LastWords, &[End::Code(78)]), found))
+}

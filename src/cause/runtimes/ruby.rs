@@ -1,7 +1,258 @@
-//! Ruby.
+//! Ruby: `app.rb:2:in 'owner': undefined method … (NoMethodError)` of 1.9 to 3.4, `[BUG]` reports, and what Bundler refuses
+//! to start.
+//!
+//! Nothing of an uncaught exception shows that nobody caught it: `full_message` looks the same. But Ruby prints it at the very
+//! end, after all exit handlers.
 
-use crate::cause::finding::Finding;
+use crate::cause::beneath;
+use crate::cause::finding::{End, Finding, Place, Proof};
 use crate::cause::text::Line;
+use crate::report::Death;
+
+/// The longest message of an exception that is followed to its stack, in lines.
+const MESSAGE: usize = 40;
 
 /// Adds what stands in the log.
-pub fn read(_lines: &[Line], _found: &mut Vec<Finding>) {}
+pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+    let mut i = 0;
+    while let Some(line) = lines.get(i) {
+        let text = line.text.as_str();
+        let end = if text.contains("[BUG] ") { bug(lines, i, found) } else { None };
+        i = end.or_else(|| error(lines, i, found)).or_else(|| refusal(lines, i, found)).unwrap_or(i + 1);
+    }
+}
+
+/// The first line of an uncaught exception.
+struct Head<'a> {
+    place: Option<Place>,
+    message: &'a str,
+    class: &'a str,
+}
+
+/// Reads `FILE:LINE:in 'METHOD': MESSAGE (CLASS)`; the method may be missing, and with `ruby: ` for a file, the line.
+fn head(text: &str) -> Option<Head<'_>> {
+    if text.starts_with([' ', '\t', '#']) {
+        return None;
+    }
+    let text = text.trim_end();
+    if let Some(rest) = text.strip_suffix(": unhandled exception") {
+        let (place, _) = place(rest).filter(|(_, rest)| rest.is_empty())?;
+        return Some(Head { place: Some(place), message: "unhandled exception", class: "RuntimeError" });
+    }
+    let (rest, class) = text.strip_suffix(')')?.rsplit_once(" (")?;
+    let is_class = class.starts_with(|c: char| c.is_ascii_uppercase())
+        && class.chars().all(|c| c.is_ascii_alphanumeric() || c == ':' || c == '_');
+    if !is_class {
+        return None;
+    }
+    if let Some(message) = ["ruby: ", "/usr/bin/ruby: "].iter().find_map(|program| rest.strip_prefix(program)) {
+        return Some(Head { place: None, message, class });
+    }
+    if class == "NoMemoryError" {
+        // There is none left to find out where.
+        return Some(Head { place: None, message: rest.split_once(": ")?.1, class });
+    }
+    let (place, message) = place(rest)?;
+    Some(Head { place: Some(place), message: message.strip_prefix(": ")?, class })
+}
+
+/// Reads `FILE:LINE` or `FILE:LINE:in 'METHOD'`, and gives what follows.
+fn place(text: &str) -> Option<(Place, &str)> {
+    let colon = text
+        .match_indices(':')
+        .map(|(at, _)| at)
+        .take(4)
+        .find(|at| text.get(at + 1..).unwrap_or_default().starts_with(|c: char| c.is_ascii_digit()))?;
+    let (file, rest) = (text.get(..colon)?, text.get(colon + 1..)?);
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let line = rest.get(..digits)?.parse().ok()?;
+    let mut rest = rest.get(digits..)?;
+    let mut function = None;
+    if let Some(method) = rest.strip_prefix(":in `").or_else(|| rest.strip_prefix(":in '")) {
+        let end = method.find('\'')?;
+        function = Some(method.get(..end)?.to_owned());
+        rest = method.get(end + 1..)?;
+    }
+    if file.is_empty() || file.len() > 500 {
+        return None;
+    }
+    Some((Place { file: file.to_owned(), line: Some(line), function }, rest))
+}
+
+fn is_own(file: &str) -> bool {
+    !["/gems/", "/lib/ruby/", "/rubygems/", "/usr/bin/", "/usr/local/bin/", "/bundle/bin/"]
+        .iter()
+        .any(|it| file.contains(it))
+        && !file.starts_with('<')
+}
+
+fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+    let line = lines.get(i)?;
+    let is_candidate = line.text.contains(':') && line.text.ends_with([')', 'n']);
+    let head = head(&line.text).filter(|_| is_candidate && line.entry.is_none())?;
+    let stack = stack(lines, i + 1);
+    let mut end = stack.end;
+    // Its cause follows right under its stack, in the same form.
+    let cause = lines.get(end).filter(|_| stack.end > i + 1).and_then(|line| self::head(&line.text));
+    let mut what = format!("{}: {}", head.class, head.message);
+    if cause.is_some() {
+        end = self::stack(lines, end + 1).end;
+    }
+    // A thread that ends the process is told twice.
+    if let Some(cause) = cause.filter(|cause| cause.message != head.message) {
+        what = format!("{what} (caused by {}: {})", cause.class, cause.message);
+    }
+    let own = head.place.clone().filter(|place| is_own(&place.file)).or(stack.own);
+    let before = i.checked_sub(1).and_then(|at| lines.get(at)).map(|line| line.text.as_str()).unwrap_or_default();
+    let in_thread = before.starts_with("#<Thread:") && before.contains(" terminated with exception");
+    let mut finding = Finding {
+        lines: if in_thread { i - 1 } else { i }..end,
+        quoted: i,
+        kind: kind(head.class, head.message),
+        what,
+        place: own,
+        proof: Proof::Said,
+        ends: &[],
+    };
+    if finding.kind == Death::SyntaxError {
+        // The file that cannot be read, and not the line that requires it.
+        finding.place = self::place(head.message).map(|(place, _)| place).or(finding.place);
+    }
+    found.push(finding);
+    Some(end)
+}
+
+struct Stack {
+    end: usize,
+    own: Option<Place>,
+}
+
+/// Reads the rest of a message and the `from` lines.
+fn stack(lines: &[Line], start: usize) -> Stack {
+    let is_from = |line: &Line| line.text.starts_with("\tfrom ") || line.text.starts_with("\t ... ");
+    let rest = lines.get(start..).unwrap_or_default();
+    let message = rest.iter().take(MESSAGE).take_while(|line| line.entry.is_none() && !is_from(line)).count();
+    let has_stack = rest.get(message).is_some_and(is_from);
+    if !has_stack {
+        // What belongs to a message where no stack shows its end: an excerpt of the code.
+        let is_excerpt = |line: &&Line| line.is_blank() || line.text.starts_with([' ', '>']);
+        let excerpt = rest.iter().take(MESSAGE).take_while(is_excerpt).count();
+        let blank = rest.get(..excerpt).unwrap_or_default().iter().all(Line::is_blank);
+        return Stack { end: start + if blank { 0 } else { excerpt }, own: None };
+    }
+    // A message may hold another error's first line; then it is no part of this one.
+    let is_other = rest.get(..message).unwrap_or_default().iter().any(|line| head(&line.text).is_some());
+    if is_other {
+        return Stack { end: start, own: None };
+    }
+    let froms = rest.get(message..).unwrap_or_default();
+    let length = froms.iter().take_while(|line| is_from(line)).count();
+    let mut stack = Stack { end: start + message + length, own: None };
+    for line in froms.iter().take(length) {
+        let Some((place, _)) = line.text.strip_prefix("\tfrom ").and_then(place) else { continue };
+        if is_own(&place.file) {
+            stack.own = Some(place);
+            break;
+        }
+    }
+    stack
+}
+
+fn kind(class: &str, message: &str) -> Death {
+    match class {
+        "SyntaxError" => Death::SyntaxError,
+        // The program itself; see `open_load_file` in ruby.c.
+        "LoadError" if message.starts_with("No such file or directory -- ") => Death::NoSuchFile,
+        "LoadError"
+        | "Gem::LoadError"
+        | "Gem::MissingSpecError"
+        | "Gem::MissingSpecVersionError"
+        | "Bundler::GemNotFound" => Death::MissingModule,
+        "NoMemoryError" => Death::OutOfMemoryHeap,
+        "SystemStackError" => Death::StackOverflow,
+        "OptionParser::InvalidOption" | "OptionParser::MissingArgument" => Death::BadArguments,
+        "RuntimeError" if message.starts_with("invalid option ") => Death::BadArguments,
+        _ => Death::UncaughtException,
+    }
+}
+
+/// `app.rb:4: [BUG] Segmentation fault at 0x8`: pages of what the interpreter knows, then SIGABRT.
+fn bug(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+    let text = lines.get(i)?.text.as_str();
+    let (before, what) = text.split_once("[BUG] ")?;
+    let is_report =
+        lines.get(i + 1..)?.iter().take(3).any(|line| line.text.starts_with("ruby ") || line.text.starts_with("-- "));
+    if !is_report {
+        return None;
+    }
+    let is_sure = |line: &Line| {
+        line.text.starts_with("-- ") || line.text.contains("bugreport.html") || line.text.contains("[vsyscall]")
+    };
+    let rest = lines.get(i + 1..)?.iter().take_while(|line| line.entry.is_none());
+    let length = rest.enumerate().filter(|(_, line)| is_sure(line)).map(|(at, _)| at + 1).last().unwrap_or(1);
+    let (kind, what) = if what.starts_with("Segmentation fault") {
+        // Its address says nothing, and passes.
+        (Death::Segfault, "[BUG] Segmentation fault".to_owned())
+    } else {
+        (Death::Abort, format!("[BUG] {what}"))
+    };
+    let place = place(before).map(|(place, _)| place).filter(|place| is_own(&place.file));
+    let ends = &[End::Signal("ABRT"), End::Signal("SEGV")];
+    let end = i + 1 + length;
+    found.push(Finding { lines: i..end, quoted: i, kind, what, place, proof: Proof::LastWords, ends });
+    Some(end)
+}
+
+/// What Ruby and Bundler say when they do not begin, or cannot go on.
+fn refusal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+    let line = lines.get(i).filter(|line| line.entry.is_none())?;
+    let text = line.text.trim_end();
+    let near =
+        |words: &str| lines.get(i + 1..).is_some_and(|rest| rest.iter().take(8).any(|line| line.text.contains(words)));
+    let (kind, ends): (_, &'static [End]) = if text == "[FATAL] failed to allocate memory" {
+        (Death::OutOfMemoryHeap, &[End::Code(1)])
+    } else if text.starts_with("bundler: command not found: ") {
+        (Death::MissingModule, &[End::Code(127)])
+    } else if text.starts_with("Could not find ")
+        && (text.contains(" in locally installed gems") || near("bundle install"))
+    {
+        // Bundler::GemNotFound; see bundler/errors.rb.
+        (Death::MissingModule, &[End::Code(7)])
+    } else if text.starts_with("Could not locate Gemfile") {
+        (Death::NoSuchFile, &[End::Code(10)])
+    } else if let Some((place, message)) = syntax_error(text) {
+        found.push(Finding {
+            lines: i..stack(lines, i + 1).end,
+            quoted: i,
+            kind: Death::SyntaxError,
+            what: message.to_owned(),
+            place: Some(place),
+            proof: Proof::LastWords,
+            ends: &[End::Code(1)],
+        });
+        return found.last().map(|last| last.lines.end);
+    } else {
+        return None;
+    };
+    let kind = if kind == Death::NoSuchFile { kind } else { beneath::kind(text).unwrap_or(kind) };
+    found.push(Finding {
+        lines: i..i + 1,
+        quoted: i,
+        kind,
+        what: text.to_owned(),
+        place: None,
+        proof: Proof::LastWords,
+        ends,
+    });
+    Some(i + 1)
+}
+
+/// `app.rb:3: syntax error, unexpected end-of-input`, of the program itself, before Ruby 3.3.
+fn syntax_error(text: &str) -> Option<(Place, &str)> {
+    if !text.contains(": syntax error") {
+        return None;
+    }
+    let (place, rest) = place(text)?;
+    let message = rest.strip_prefix(": ")?;
+    (message.starts_with("syntax error, unexpected") && place.function.is_none()).then_some((place, message))
+}

@@ -1,7 +1,204 @@
-//! Shells, and what they say of the programs that they run.
+//! Shells (bash, dash, zsh, busybox): what they say of commands that they cannot run, of scripts that they cannot read, and
+//! of children that a fault has killed; and what programs say that only run another (env, timeout, tini …).
+//!
+//! A script goes on after most of this: the exit code decides, 127 for what is not there and 126 for what cannot be run.
+//! See "Exit Status" in bash(1).
 
-use crate::cause::finding::Finding;
+use crate::cause::beneath;
+use crate::cause::finding::{End, Finding, Place, Proof};
 use crate::cause::text::Line;
+use crate::report::Death;
+
+/// What another runtime says so many lines before says more than its shell does of the same death.
+const NEAR: usize = 3;
 
 /// Adds what stands in the log.
-pub fn read(_lines: &[Line], _found: &mut Vec<Finding>) {}
+pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+    for (i, line) in lines.iter().enumerate() {
+        let text = line.text.trim_end();
+        let said = if line.entry.is_none() { shell(i, text, found) } else { Vec::new() };
+        let said = if said.is_empty() { launcher(text).into_iter().collect() } else { said };
+        let place: Option<Place> = script(text).and_then(|(place, _)| place);
+        // bash quotes the line that it cannot read under its error.
+        let quotes = lines
+            .get(i + 1)
+            .and_then(|line| script(&line.text))
+            .is_some_and(|(at, rest)| at == place && rest.starts_with('`'));
+        for Said { kind, what, proof, ends } in said {
+            let end = i + 1 + usize::from(quotes && kind == Death::SyntaxError);
+            found.push(Finding { lines: i..end, quoted: i, kind, what, place: place.clone(), proof, ends });
+        }
+    }
+}
+
+struct Said {
+    kind: Death,
+    what: String,
+    proof: Proof,
+    ends: &'static [End],
+}
+
+/// Reads who speaks: `run.sh: line 3: …`, `run.sh: 3: …`, `run.sh:3: …` or `sh: …`; gives what it says.
+fn script(text: &str) -> Option<(Option<Place>, &str)> {
+    let at = |file: &str, line: &str| {
+        let line =
+            line.parse().ok().filter(|_| !file.is_empty() && file.len() < 300 && !file.starts_with([' ', '\t']))?;
+        Some(Some(Place { file: file.to_owned(), line: Some(line), function: None }))
+    };
+    let (file, rest) = text.split_once(": ")?;
+    if is_shell(file) {
+        // A command line has no place.
+        let inner = rest.strip_prefix("-c: ").unwrap_or(rest);
+        let numbered = inner.split_once(": ").filter(|(line, _)| is_number(line.strip_prefix("line ").unwrap_or(line)));
+        return Some((None, numbered.map_or(inner, |(_, rest)| rest)));
+    }
+    if let Some((line, rest)) = rest.strip_prefix("line ").unwrap_or(rest).split_once(": ")
+        && let Some(place) = at(file, line)
+    {
+        return Some((place, rest));
+    }
+    // busybox puts the builtin before the line: `run.sh: cd: line 2: …`; bash its option: `bash: -c: line 1: …`.
+    if let Some((builtin, line)) = rest.split_once(": line ")
+        && let Some((line, rest)) = line.split_once(": ")
+        && !builtin.contains(' ')
+        && let Some(place) = at(file, line)
+    {
+        return Some((place, rest));
+    }
+    // zsh: `run.sh:3: …`, `run.sh:cd:3: …`.
+    if let Some((name, line)) = file.rsplit_once(':')
+        && !is_shell(name)
+        && let Some(place) = at(name.split(':').next().unwrap_or(name), line)
+    {
+        return Some((place, rest));
+    }
+    file.split_once(':').filter(|(name, line)| is_shell(name) && is_number(line)).map(|_| (None, rest))
+}
+
+fn is_shell(file: &str) -> bool {
+    let name = file.rsplit('/').next().unwrap_or(file).trim_start_matches('-');
+    ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh"].contains(&name)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn shell(i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
+    if let Some(said) = fault(text, "") {
+        return if is_told(i, found) { Vec::new() } else { vec![said] };
+    }
+    let Some((place, rest)) = script(text) else { return Vec::new() };
+    if let Some(child) = rest.trim_start().split_once(' ').filter(|(pid, _)| pid.parse::<u32>().is_ok()) {
+        let said = fault(child.1, &format!(" in {text}")).filter(|_| !is_told(i, found));
+        return said.into_iter().collect();
+    }
+    let low = rest.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|words| low.ends_with(words));
+    let begins = |words: &[&str]| words.iter().any(|words| low.starts_with(words));
+    let what = if place.is_some() { rest } else { text }.to_owned();
+    let sure = |kind, ends| vec![Said { kind, what: what.clone(), proof: Proof::LastWords, ends }];
+    // Where it is no command but a redirection or a builtin that fails, `set -e` or a POSIX shell ends the script.
+    let either = |kind, ends| {
+        let maybe = Said { kind, what: what.clone(), proof: Proof::Said, ends: &[End::Code(1), End::Code(2)] };
+        vec![Said { kind, what: what.clone(), proof: Proof::LastWords, ends }, maybe]
+    };
+    let is_syntax = begins(&["syntax error", "parse error", "unexpected eof while looking for", "unmatched "]);
+    if is_syntax {
+        return sure(Death::SyntaxError, &[End::Code(2), End::Code(1)]);
+    }
+    if says(&[": unbound variable", ": parameter not set", ": parameter null or not set"]) {
+        return sure(Death::PlainExit, &[End::Code(1), End::Code(2), End::Code(127)]);
+    }
+    if says(&[": command not found", ": not found", "required file not found"]) || begins(&["command not found: "]) {
+        return sure(Death::NoSuchFile, &[End::Code(127)]);
+    }
+    if low.contains("bad interpreter: ") {
+        return sure(Death::NoSuchFile, &[End::Code(127), End::Code(126)]);
+    }
+    if says(&["exec format error", ": cannot execute binary file", ": argument list too long"])
+        || begins(&["exec format error: "])
+    {
+        return sure(Death::BadArguments, &[End::Code(126), End::Code(127)]);
+    }
+    if says(&[": is a directory"]) {
+        return sure(Death::BadArguments, &[End::Code(126)]);
+    }
+    if says(&[": no such file or directory", ": no such file", "directory nonexistent", "nonexistent directory"])
+        || begins(&["no such file or directory: ", "cd: can't cd to "])
+    {
+        return either(Death::NoSuchFile, &[End::Code(127)]);
+    }
+    if says(&[": permission denied"]) || begins(&["permission denied: "]) {
+        return either(Death::Permission, &[End::Code(126)]);
+    }
+    if says(&["fork: cannot allocate memory"]) {
+        return vec![Said { kind: Death::OutOfMemoryHeap, what, proof: Proof::Said, ends: &[] }];
+    }
+    if says(&["no space left on device"]) {
+        return vec![Said { kind: Death::DiskFull, what, proof: Proof::Said, ends: &[] }];
+    }
+    Vec::new()
+}
+
+/// Whether something that stands right before it tells more of the same death.
+fn is_told(i: usize, found: &[Finding]) -> bool {
+    found.iter().rev().take(8).any(|finding| finding.lines.end <= i && finding.lines.end + NEAR > i)
+}
+
+/// Reads `Segmentation fault      (core dumped) ./engine --x`, a shell's word on a child that a fault has killed. Who sent
+/// another signal it does not know.
+fn fault(text: &str, at: &str) -> Option<Said> {
+    let faults: [(&str, Death, &'static [End]); 6] = [
+        ("Segmentation fault", Death::Segfault, &[End::Signal("SEGV")]),
+        ("Aborted", Death::Abort, &[End::Signal("ABRT")]),
+        ("Bus error", Death::KilledBySignal, &[End::Signal("BUS")]),
+        ("Illegal instruction", Death::KilledBySignal, &[End::Signal("ILL")]),
+        ("Floating point exception", Death::KilledBySignal, &[End::Signal("FPE")]),
+        ("Bad system call", Death::KilledBySignal, &[End::Signal("SYS")]),
+    ];
+    let (name, kind, ends) = faults.into_iter().find(|(name, ..)| text.starts_with(name))?;
+    let rest = text.strip_prefix(name)?.trim_start();
+    let rest = rest.strip_prefix("(core dumped)").unwrap_or(rest).trim_start();
+    // Without a script before it, nothing else may stand on the line.
+    if at.is_empty() != rest.is_empty() {
+        return None;
+    }
+    let what = if rest.is_empty() { text.trim().to_owned() } else { format!("{name}: {rest}") };
+    Some(Said { kind, what, proof: Proof::LastWords, ends })
+}
+
+/// What coreutils and shells make of a command that is not there, or cannot be run.
+const RUN: &[End] = &[End::Code(127), End::Code(126)];
+
+/// What programs say that were to run another and could not.
+fn launcher(text: &str) -> Option<Said> {
+    let low = text.to_ascii_lowercase();
+    let is_format = low.ends_with("exec format error") || low.ends_with("exec format error\"");
+    let is_missing = low.contains("executable file not found in $path") || low.contains("command not found");
+    let kind = beneath::kind(&low).filter(|kind| [Death::NoSuchFile, Death::Permission].contains(kind));
+    let kind = kind
+        .or_else(|| is_format.then_some(Death::BadArguments))
+        .or_else(|| is_missing.then_some(Death::NoSuchFile))?;
+    let (program, rest) = text.split_once(": ")?;
+    let name = program.rsplit('/').next()?;
+    let quotes = rest.starts_with(['\'', '‘', '"']);
+    let is_coreutils = ["env", "nice", "nohup", "timeout", "stdbuf", "chroot", "xargs"].contains(&name)
+        && (quotes || rest.starts_with("failed to run command ") || name == "xargs");
+    let is_init = low.starts_with("[fatal tini (") && low.contains("exec ");
+    if is_coreutils || is_init || rest.starts_with("failed to execute ") {
+        // util-linux's other tools end with codes of their own.
+        let ends = if rest.starts_with("failed to execute ") { &[] } else { RUN };
+        let proof = if ends.is_empty() { Proof::Said } else { Proof::LastWords };
+        return Some(Said { kind, what: text.to_owned(), proof, ends });
+    }
+    let is_other = name == "start-stop-daemon" && rest.starts_with("unable to ")
+        || ["su-exec", "gosu", "sudo", "[dumb-init]", "error"].contains(&program)
+            && (is_missing || rest.starts_with("exec") || program == "su-exec" || program.starts_with('['))
+        // The first process of a container, as runc says it; and systemd.
+        || program.starts_with("exec ") && !rest.contains(": ")
+        || low.starts_with("standard_init_linux.go:")
+        || low.contains("oci runtime") && low.contains(" failed: ")
+        || low.contains("failed at step exec spawning ");
+    is_other.then(|| Said { kind, what: text.to_owned(), proof: Proof::Said, ends: &[] })
+}

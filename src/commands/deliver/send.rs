@@ -88,10 +88,8 @@ fn enrich(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> io::Result<boo
     if is_enriched()? {
         return Ok(true);
     }
-    let slow: Vec<_> = capture::collectors(loaded, &report.stop, None, &deliverer.host)
-        .into_iter()
-        .filter(|it| it.runs_later())
-        .collect();
+    let collectors = capture::collect(loaded, &report.stop, None, &deliverer.host).list();
+    let slow: Vec<_> = collectors.into_iter().filter(|it| it.runs_later()).collect();
     let budget = slow.iter().map(|it| it.patience()).sum();
     lock.lives_for(2 * budget, deliverer.now().monotonic)?;
     let mut sections = runner::run(slow, &report.stop, &deliverer.host, budget);

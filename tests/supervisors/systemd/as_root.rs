@@ -30,6 +30,7 @@ fn boot_with(cases: &[Case]) -> Machine {
     let mut files: Vec<_> = cases.iter().map(unit).collect();
     files.push(("/etc/lastwords/lastwords.toml".into(), SINK.into()));
     files.push(("/etc/lastwords/keep".into(), KEEP.into()));
+    files.push(("/srv/thrown".into(), cases::THROWN.into()));
     machine.write(&files);
     machine.shell("chmod +x /etc/lastwords/keep; systemctl daemon-reload");
     machine

@@ -21,6 +21,19 @@ pub struct Told {
     pub line: &'static str,
 }
 
+/// What node prints when nothing catches an error.
+pub const THROWN: &str = "/srv/web/server.js:10
+    throw new Error('no more orders');
+    ^
+
+Error: no more orders
+    at order (/srv/web/server.js:10:11)
+    at Object.<anonymous> (/srv/web/server.js:13:1)
+    at node:internal/main/run_main_module:28:49
+
+Node.js v20.19.0
+";
+
 const SLEEP: &str = "ExecStart=sleep 1000";
 const START: &str = "systemctl start $u; gone";
 const STOP: &str = "systemctl start $u; systemctl stop $u";
@@ -89,18 +102,12 @@ fn crashes() -> Vec<Case> {
             signal(Crashed, "ABRT", "WatchdogSec="),
         ),
         case("oneshot-fails", "Type=oneshot\nExecStart=sh -c 'exit 5'", START, code(Crashed, 5, "exit code 5")),
-        case(
-            "panic",
-            "ExecStart=sh -c 'echo \"thread \\'main\\' panicked at src/main.rs:4:5:\"; echo no more orders; exit 101'",
-            START,
-            code(Crashed, 101, "no more orders"),
-        ),
+        case("thrown", "ExecStart=sh -c 'cat /srv/thrown; exit 1'", START, code(Crashed, 1, "no more orders")),
         case(
             "own-log",
-            "StandardOutput=append:/var/log/own.log\n\
-             ExecStart=sh -c 'echo \"thread \\'main\\' panicked at src/main.rs:4:5:\"; echo in a file; exit 101'",
+            "StandardOutput=append:/var/log/own.log\nExecStart=sh -c 'cat /srv/thrown; exit 1'",
             START,
-            code(Crashed, 101, "in a file"),
+            code(Crashed, 1, "no more orders"),
         ),
     ]
 }

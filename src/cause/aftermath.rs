@@ -1,0 +1,346 @@
+//! What stands in a log after a death: what wrappers and supervisors add, what the service itself says while it goes
+//! down, and the next start's banner. All else is the work of a service that went on.
+
+use super::Scene;
+use super::entry::Level;
+use super::text::Line;
+
+/// What a line is, seen from a death before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// A shell's, a package manager's or a supervisor's word on the end of a process.
+    Epilogue,
+    /// The service goes down.
+    Closing,
+    /// The service goes down because somebody asked it to.
+    Request,
+    /// The first line of another life of the service.
+    Start,
+    /// Anything else: work.
+    Ordinary,
+}
+
+/// The most of a line that is looked at, in bytes.
+const HEAD: usize = 400;
+
+/// What a line is, seen from a death before it.
+pub fn remark(line: &Line, scene: &Scene) -> Remark {
+    let text = head(line);
+    let low = text.to_ascii_lowercase();
+    if is_epilogue(text, &low) {
+        Remark::Epilogue
+    } else if is_start(line, &low, scene) {
+        Remark::Start
+    } else if is_request(&low) {
+        Remark::Request
+    } else if is_closing(&low) || line.entry.as_ref().is_some_and(|entry| entry.level == Some(Level::Fatal)) {
+        Remark::Closing
+    } else if line.pid() == Some(1) && scene.pid != Some(1) {
+        // Process 1 is the supervisor, whatever it says.
+        Remark::Epilogue
+    } else {
+        Remark::Ordinary
+    }
+}
+
+/// The message of a line, as far as it is looked at.
+pub fn head(line: &Line) -> &str {
+    let text = line.entry.as_ref().map_or(line.text.as_str(), |entry| entry.message.as_str()).trim();
+    text.get(..text.floor_char_boundary(HEAD)).unwrap_or_default()
+}
+
+/// Whether a word of this text begins with one of these stems, which are in small letters, as is the text.
+pub fn says(low: &str, stems: &[&str]) -> bool {
+    stems.iter().any(|stem| {
+        low.match_indices(stem).any(|(at, _)| {
+            let before = low.get(..at).and_then(|before| before.bytes().next_back());
+            !before.is_some_and(|byte| byte.is_ascii_alphanumeric())
+        })
+    })
+}
+
+fn is_epilogue(text: &str, low: &str) -> bool {
+    const BEGIN: [&str; 22] = [
+        "npm ERR!",
+        "npm error",
+        "npm notice",
+        "npm warn",
+        "error Command failed",
+        "info Visit https://yarnpkg.com",
+        "ELIFECYCLE",
+        "\u{2009}ELIFECYCLE",
+        "error: script ",
+        "JVM ",
+        "<-- Wrapper",
+        "Aborted",
+        "Killed",
+        "Terminated",
+        "Segmentation fault",
+        "Bus error",
+        "Illegal instruction",
+        "Trace/breakpoint trap",
+        "Floating point exception",
+        "make: ***",
+        "[nodemon]",
+        "PM2",
+    ];
+    // bash: `run.sh: line 5: 12483 Killed                  node app.js`
+    let of_shell = || {
+        let after = low.split_once(": line ").and_then(|(_, rest)| rest.split_once(": ")).map(|(_, rest)| rest.trim());
+        let word = after.and_then(|after| after.split_once(' '));
+        word.is_some_and(|(pid, _)| pid.len() > 1 && pid.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    BEGIN.iter().any(|words| text.starts_with(words))
+        || of_shell()
+        || says(
+            low,
+            &[
+                "exited with",
+                "exited unexpectedly",
+                "exited normally",
+                "exited on signal",
+                "exit status",
+                "exit code",
+                "ended with",
+                "died with",
+                "was killed by",
+                "killed by signal",
+                "terminated by signal",
+                "terminated unexpectedly",
+                "main process exited",
+                "failed with result",
+                "entered failed state",
+                "scheduled restart job",
+                "service hold-off time over",
+                "restarting in",
+                "will restart",
+                "respawning",
+                "backing off restarting",
+                "waiting for changes to restart",
+                "consumed ",
+            ],
+        ) && !is_closing(low)
+}
+
+/// Whether the service says that it goes down.
+pub fn is_closing(low: &str) -> bool {
+    says(
+        low,
+        &[
+            "exiting",
+            "shutting down",
+            "shutdown",
+            "shut down",
+            "stopping",
+            "stopped",
+            "bye",
+            "goodbye",
+            "aborting",
+            "terminating",
+            "quitting",
+            "giving up",
+            "worker failed to boot",
+        ],
+    )
+}
+
+/// Whether somebody asked the service to go down.
+fn is_request(low: &str) -> bool {
+    let signal = says(low, &["sigterm", "sigint", "sighup", "sigquit", "signal 15", "signal 2", "signal 1"])
+        || (says(low, &["signal"]) && says(low, &["received", "caught", "got"]));
+    let asks =
+        says(low, &["stop requested", "shutdown requested", "requested shutdown", "shutdown request", "on request"]);
+    signal || asks
+}
+
+/// Whether another life of the service begins here.
+fn is_start(line: &Line, low: &str, scene: &Scene) -> bool {
+    // npm's, yarn's and pnpm's: `> shop@2.1.0 start`.
+    if let Some(script) = line.text.strip_prefix("> ") {
+        return script.contains('@') || script.len() < HEAD;
+    }
+    if line.text.starts_with("--> Wrapper Started") || line.text.starts_with("Launching a JVM") {
+        return true;
+    }
+    let begins = says(low, &["starting", "start", "started", "booting", "boot", "launching", "restarted"]);
+    if !begins || is_closing(low) || says(low, &["fail", "error", "cannot", "can't", "could not", "unable", "not "]) {
+        return false;
+    }
+    let is_marked = low.starts_with("==") || low.starts_with("--") || low.starts_with("**");
+    let job = scene.job.to_ascii_lowercase();
+    is_marked || pid_in(low).is_some() || (!job.is_empty() && says(low, &[&job])) || has_version(low) || {
+        says(low, &["application", "server", "master", "daemon", "service"]) && says(low, &["starting", "booting"])
+    }
+}
+
+/// The process that a text names: `pid 123`, `(pid: 123)`, `PID=123`, `process [123]`.
+pub fn pid_in(low: &str) -> Option<u32> {
+    let after = low.match_indices("pid").map(|(at, word)| (at, at + word.len()));
+    let after = after.chain(low.match_indices("process [").map(|(at, word)| (at, at + word.len())));
+    for (at, end) in after {
+        if low.get(..at).is_some_and(|before| before.ends_with(|c: char| c.is_ascii_alphanumeric())) {
+            continue;
+        }
+        let rest = low.get(end..)?.trim_start_matches([' ', ':', '=', '[', '(', '#', '"']);
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        if let Ok(pid) = digits.parse() {
+            return Some(pid);
+        }
+    }
+    None
+}
+
+/// Whether a word is a version: `3.1`, `v2.0.4`.
+fn has_version(low: &str) -> bool {
+    low.split([' ', '@', '/', ',', '(', ')']).any(|word| {
+        let word = word.strip_prefix('v').unwrap_or(word);
+        let mut parts = word.split('.');
+        let number = |part: &str| !part.is_empty() && part.len() < 5 && part.bytes().all(|byte| byte.is_ascii_digit());
+        word.contains('.') && parts.next().is_some_and(number) && parts.next().is_some_and(number) && word.len() < 16
+    })
+}
+
+/// Whether these are the words of somebody who goes on in spite of an error.
+pub fn is_handled(low: &str) -> bool {
+    const GOES_ON: [&str; 36] = [
+        "ignor",
+        "retry",
+        "retri",
+        "try again",
+        "trying again",
+        "using default",
+        "default value",
+        "going on",
+        "carrying on",
+        "moving on",
+        "continu",
+        "skip",
+        "recover",
+        "handled",
+        "caught",
+        "fallback",
+        "fall back",
+        "falling back",
+        "queued",
+        "requeue",
+        "deferred",
+        "postponed",
+        "dropped",
+        "dropping",
+        "discard",
+        "from cache",
+        "non-fatal",
+        "nonfatal",
+        "not fatal",
+        "suppressed",
+        "swallowed",
+        "degraded",
+        "backing off",
+        "reconnect",
+        "disabled",
+        "sent)",
+    ];
+    says(low, &GOES_ON) && !gives_up(low)
+}
+
+/// Whether these are the words of somebody who does not go on.
+pub fn gives_up(low: &str) -> bool {
+    const ENDS: [&str; 22] = [
+        "giving up",
+        "gave up",
+        "cannot continue",
+        "can't continue",
+        "could not continue",
+        "unable to continue",
+        "refusing to continue",
+        "not continuing",
+        "retries exhausted",
+        "no more retries",
+        "no retries left",
+        "not retrying",
+        "max retries",
+        "exiting",
+        "aborting",
+        "terminating",
+        "unrecoverable",
+        "cannot recover",
+        "fatal:",
+        "fatal error",
+        "cannot start",
+        "failed to start",
+    ];
+    // "non-fatal error" is none.
+    says(low, &ENDS) && !says(low, &["non-fatal", "not fatal"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Remark, is_handled, pid_in, remark};
+    use crate::cause::{Scene, text};
+    use crate::report::Exit;
+
+    fn remark_on(line: &str) -> Remark {
+        let lines = text::read(line);
+        let scene = Scene { job: "feed", pid: Some(4242), exit: &Exit::Code(1), log: None, kernel: ("", &[]) };
+        remark(&lines[0], &scene)
+    }
+
+    #[test]
+    fn wrappers_and_supervisors_words_on_an_end_are_no_work() {
+        for line in [
+            "npm ERR! Exit status 1",
+            "run.sh: line 5: 12483 Killed                  node app.js",
+            "Aborted (core dumped)",
+            "[super] schema exited with code 1, restarting in 2s",
+            "Nov 22 23:58:59 db1 systemd[1]: feed.service: Main process exited, code=exited, status=1/FAILURE",
+            "wrapper  | JVM exited unexpectedly.",
+            "app.js ended with 137",
+        ] {
+            assert_eq!(remark_on(line), Remark::Epilogue, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_next_start_is_known_by_its_banner() {
+        for line in [
+            "[boot] feed starting, pid 13152",
+            "== orders start 2026-11-22 23:56:07 ==",
+            "helpdesk 3.1 booting",
+            "> shop@2.1.0 start",
+            "2026-11-22T23:58:44.448Z INFO  pool: edge starting (pid 12161)",
+            "INFO:     Started server process [12161]",
+            "[2026-11-22 23:50:56 +0000] [1202] [INFO] Starting gunicorn 21.2.0",
+        ] {
+            assert_eq!(remark_on(line), Remark::Start, "{line}");
+        }
+        for line in
+            ["failed to start server on port 80", "compaction started", "job reindex#12 started", "heartbeat ok"]
+        {
+            assert_eq!(remark_on(line), Remark::Ordinary, "{line}");
+        }
+    }
+
+    #[test]
+    fn going_down_by_itself_is_told_from_being_asked_to() {
+        assert_eq!(remark_on("[main] shutting down"), Remark::Closing);
+        assert_eq!(remark_on("SIGTERM received, shutting down"), Remark::Request);
+    }
+
+    #[test]
+    fn who_handles_an_error_says_so() {
+        for text in ["row 118 skipped", "webhook failed with 503, queued for retry", "lag gauge failed, ignored"] {
+            assert!(is_handled(text), "{text}");
+        }
+        for text in ["unhandled rejection", "refusing to continue", "giving up after 5 retries", "uncaught exception"] {
+            assert!(!is_handled(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_process_is_named_in_many_forms() {
+        for text in ["pid 123", "(pid: 123)", "pid=123", "\"pid\":123", "server process [123]"] {
+            assert_eq!(pid_in(text), Some(123), "{text}");
+        }
+        assert_eq!(pid_in("rapid 123"), None);
+    }
+}

@@ -1,0 +1,297 @@
+//! A fault that the processor reported and nothing in the program handled: what was accessed, how, and by which code.
+//!
+//! `arch/x86/mm/fault.c`, `arch/x86/kernel/traps.c`, `arch/arm64/kernel/traps.c`:
+//!
+//! ```text
+//! app[9057]: segfault at 8 ip 0000564e891a6ea3 sp 00007ffcc56a35b0 error 6 in app[12ea3,564e891a6000+3f000]
+//! traps: node[30567] trap int3 ip:2155a72 sp:7ffd1ed42240 error:0 in node[1d55a72,b72000+1a8c000]
+//! app[9057]: unhandled level 2 translation fault (11) at 0x00000008, esr 0x92000046, in app[aaaae000+1000]
+//! ```
+
+use std::fmt::Write;
+
+use super::{Message, Scene, Told, is_by};
+use crate::report::{Confidence, Death, Exit};
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq)]
+struct Fault<'a> {
+    /// Of the thread that faulted: the process's own number only for its main thread.
+    tid: u32,
+    /// The thread's name; the program's own, unless it was given another.
+    name: &'a str,
+    signal: &'static str,
+    what: What,
+    place: Option<Place<'a>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum What {
+    Access {
+        at: u64,
+        how: &'static str,
+        sp: Option<u64>,
+    },
+    /// In words.
+    Trap(&'static str),
+}
+
+/// Which file's code it was.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Place<'a> {
+    file: &'a str,
+    /// In the file; kernels before 6.x do not say.
+    offset: Option<&'a str>,
+}
+
+/// What the kernel tells of a fault that ended this process. `child` is whom a wrapper's shell calls killed.
+pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
+    let (source, messages) = scene.kernel;
+    let (message, fault) = messages
+        .iter()
+        .rev()
+        .filter_map(|message| parse(message).map(|fault| (message, fault)))
+        .find(|(_, fault)| is_ours(fault, scene, child))?;
+    let place = fault.place.map(|place| place.to_string());
+    Some(Told {
+        kind: fault.kind(),
+        line: fault.line(),
+        confidence: Confidence::Certain,
+        evidence: vec![message.evidence(source)],
+        same: format!("{} {}", fault.signal, place.unwrap_or_default()),
+        is_abort: matches!(fault.signal, "TRAP" | "ILL"),
+    })
+}
+
+fn is_ours(fault: &Fault, scene: &Scene, child: Option<u32>) -> bool {
+    let by_signal = is_by(scene.exit, fault.signal);
+    if scene.pid == Some(fault.tid) {
+        return by_signal || *scene.exit == Exit::Unknown;
+    }
+    if child.is_some() {
+        return child == Some(fault.tid) && !matches!(scene.exit, Exit::Code(0));
+    }
+    // Another thread of it: of the job's name, and started right after the process.
+    let is_thread = scene.pid.is_some_and(|pid| (1..=64).contains(&i64::from(fault.tid).saturating_sub(pid.into())));
+    by_signal && is_thread && scene.job.len() >= 3 && fault.name == first(scene.job, 15)
+}
+
+/// As the kernel cuts names.
+fn first(name: &str, bytes: usize) -> &str {
+    name.get(..name.floor_char_boundary(bytes)).unwrap_or_default()
+}
+
+fn parse(message: &Message) -> Option<Fault<'_>> {
+    let text = message.text.as_str();
+    text.strip_prefix("traps: ").map_or_else(|| segfault(text).or_else(|| arm_fault(text)), trap)
+}
+
+fn segfault(text: &str) -> Option<Fault<'_>> {
+    let (who, rest) = text.split_once("]: segfault at ")?;
+    let (name, tid) = who.rsplit_once('[')?;
+    let mut words = rest.split(' ');
+    let at = hex(words.next()?)?;
+    let after = |name: &str| rest.split_once(name).and_then(|(_, after)| hex(after.split(' ').next()?));
+    // 2 is write, 10 an instruction's fetch; see `enum x86_pf_error_code`.
+    let how = match after("error ")? {
+        error if error & 0x10 != 0 => "execution",
+        error if error & 2 != 0 => "write",
+        _ => "read",
+    };
+    let sp = after(" sp ").or_else(|| after(" rsp "));
+    let what = What::Access { at, how, sp };
+    Some(Fault { tid: tid.parse().ok()?, name, signal: "SEGV", what, place: place(rest) })
+}
+
+fn trap(text: &str) -> Option<Fault<'_>> {
+    let (who, rest) = text.split_once("] ")?;
+    let (name, tid) = who.rsplit_once('[')?;
+    let kind = rest.split_once(" ip:")?.0;
+    let (signal, words) = match kind.strip_prefix("trap ").unwrap_or(kind) {
+        "int3" => ("TRAP", "breakpoint"),
+        "debug" => ("TRAP", "debug trap"),
+        "invalid opcode" => ("ILL", "illegal instruction"),
+        "divide error" => ("FPE", "division by zero"),
+        "SIMD exception" | "simd exception" | "fpu exception" => ("FPE", "floating point exception"),
+        "general protection fault" | "general protection" => {
+            ("SEGV", "invalid memory access (general protection fault)")
+        }
+        "stack segment" => ("BUS", "bad memory access (stack segment)"),
+        "segment not present" => ("BUS", "bad memory access (segment not present)"),
+        "alignment check" => ("BUS", "unaligned memory access"),
+        "bounds" => ("SEGV", "bounds check"),
+        "overflow" => ("SEGV", "overflow trap"),
+        _ => return None,
+    };
+    Some(Fault { tid: tid.parse().ok()?, name, signal, what: What::Trap(words), place: place(rest) })
+}
+
+fn arm_fault(text: &str) -> Option<Fault<'_>> {
+    let (who, rest) = text.split_once("]: unhandled ")?;
+    let (name, tid) = who.rsplit_once('[')?;
+    let signal = if rest.contains(" (11)") { "SEGV" } else { return None };
+    let (_, address) = rest.split_once(" at ")?;
+    let at = hex(address.split(',').next()?)?;
+    let esr = rest.split_once("esr ").and_then(|(_, after)| hex(after.split([',', ' ']).next()?))?;
+    // The exception class says whether it was an instruction's fetch (0x20) or data; WnR, whether a write.
+    let how = match (esr >> 26, esr & 0x40) {
+        (0x20, _) => "execution",
+        (_, 0) => "read",
+        _ => "write",
+    };
+    Some(Fault { tid: tid.parse().ok()?, name, signal, what: What::Access { at, how, sp: None }, place: place(rest) })
+}
+
+/// `in app[12ea3,564e891a6000+3f000]`, before 6.x `in app[564e891a6000+3f000]`.
+fn place(rest: &str) -> Option<Place<'_>> {
+    let (_, place) = rest.rsplit_once(" in ")?;
+    let (place, _) = place.split_once(']')?;
+    let (file, inside) = place.rsplit_once('[')?;
+    let offset = inside.split_once(',').map(|(offset, _)| offset).filter(|offset| hex(offset).is_some());
+    (!file.is_empty()).then_some(Place { file, offset })
+}
+
+fn hex(text: &str) -> Option<u64> {
+    u64::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()
+}
+
+impl Fault<'_> {
+    /// Whether the stack had no room left: what lies right at the stack's end is missing only there.
+    fn is_at_the_stacks_end(&self) -> bool {
+        let What::Access { at, sp: Some(sp), how } = self.what else { return false };
+        at.abs_diff(sp) < 64 * 1024 && how != "execution"
+    }
+
+    fn kind(&self) -> Death {
+        match self.signal {
+            "SEGV" if self.is_at_the_stacks_end() => Death::StackOverflow,
+            "SEGV" => Death::Segfault,
+            _ => Death::KilledBySignal,
+        }
+    }
+
+    fn line(&self) -> String {
+        let mut line = match self.what {
+            What::Access { at, how, .. } if self.is_at_the_stacks_end() => {
+                format!("stack overflow: segfault at the end of the stack ({how} at {at:#x})")
+            }
+            What::Access { at, how, .. } if at < 4096 => {
+                format!("segfault: invalid memory access at {at:#x} ({how}, null pointer)")
+            }
+            What::Access { at, how, .. } => format!("segfault: invalid memory access at {at:#x} ({how})"),
+            What::Trap(words) if self.signal == "SEGV" => format!("segfault: {words}"),
+            What::Trap(words) => format!("killed by SIG{} ({words})", self.signal),
+        };
+        if let Some(place) = self.place {
+            let _ = write!(line, ", in {place}");
+        }
+        line
+    }
+}
+
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(self.file)?;
+        self.offset.map_or(Ok(()), |offset| write!(f, "+0x{offset}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cause::kernel::from_text;
+
+    fn told(text: &str, job: &str, pid: u32, exit: &Exit, child: Option<u32>) -> Option<(Death, String)> {
+        let messages = from_text(text);
+        let scene = Scene { job, pid: Some(pid), exit, log: None, kernel: ("kernel log", &messages) };
+        read(&scene, child).map(|told| (told.kind, told.line))
+    }
+
+    fn by(name: &str) -> Exit {
+        Exit::Signal { name: name.into(), core_dumped: false }
+    }
+
+    #[test]
+    fn a_fault_says_what_was_accessed_and_by_which_code() {
+        for (signal, text, kind, line) in [
+            (
+                "SEGV",
+                "app[42]: segfault at 8 ip 0000564e891a6ea3 sp 00007ffcc56a35b0 error 6 in app[12ea3,564e891a6000+3f000] likely on CPU 1 (core 1, socket 0)",
+                Death::Segfault,
+                "segfault: invalid memory access at 0x8 (write, null pointer), in app+0x12ea3",
+            ),
+            (
+                "SEGV",
+                "my [app][42]: segfault at dead0000 ip 00007fec3324fad8 sp 00007ffc0d99ed58 error 4 in libc-2.31.so[7fec3310e000+156000]",
+                Death::Segfault,
+                "segfault: invalid memory access at 0xdead0000 (read), in libc-2.31.so",
+            ),
+            (
+                "SEGV",
+                "jump[42]: segfault at 1234 ip 0000000000001234 sp 00007ffd7afeb6e8 error 14 likely on CPU 0 (core 0, socket 0)",
+                Death::Segfault,
+                "segfault: invalid memory access at 0x1234 (execution)",
+            ),
+            (
+                "SEGV",
+                "so[42]: segfault at 7ffced519e4c ip 0000557dbc115134 sp 00007ffced519e40 error 6 in so[1134,557dbc115000+1000]",
+                Death::StackOverflow,
+                "stack overflow: segfault at the end of the stack (write at 0x7ffced519e4c), in so+0x1134",
+            ),
+            (
+                "SEGV",
+                "traps: gp[42] general protection fault ip:556709b66137 sp:7ffedb30dad0 error:0 in gp[1137,556709b66000+1000]",
+                Death::Segfault,
+                "segfault: invalid memory access (general protection fault), in gp+0x1137",
+            ),
+            (
+                "TRAP",
+                "traps: node[42] trap int3 ip:2155a72 sp:7ffd1ed42240 error:0 in node[1d55a72,b72000+1a8c000]",
+                Death::KilledBySignal,
+                "killed by SIGTRAP (breakpoint), in node+0x1d55a72",
+            ),
+            (
+                "ILL",
+                "traps: ill[42] trap invalid opcode ip:564f74ae512d sp:7ffd854bb7c0 error:0 in ill[564f74ae5000+1000]",
+                Death::KilledBySignal,
+                "killed by SIGILL (illegal instruction), in ill",
+            ),
+            (
+                "SEGV",
+                "app[42]: unhandled level 2 translation fault (11) at 0x00000008, esr 0x92000046, in app[aaaae000+1000]",
+                Death::Segfault,
+                "segfault: invalid memory access at 0x8 (write, null pointer), in app",
+            ),
+        ] {
+            let expected = Some((kind, line.to_owned()));
+            assert_eq!(told(text, "web", 42, &by(signal), None), expected, "{text}");
+            assert_eq!(told(text, "web", 43, &by(signal), None), None, "another process");
+            assert_eq!(told(text, "web", 42, &Exit::Code(1), None), None, "another end");
+            assert_eq!(told(text, "web", 7, &Exit::Code(1), Some(42)), expected, "a wrapper's child");
+        }
+    }
+
+    #[test]
+    fn another_thread_of_it_is_known_by_the_jobs_name_and_a_number_close_by() {
+        let text = "a-long-job-name[50]: segfault at 8 ip 1 sp 7ffcc56a35b0 error 6";
+        assert!(told(text, "a-long-job-name-2", 42, &by("SEGV"), None).is_some());
+        assert!(told(text, "a-long-job-name-2", 42, &Exit::Code(139), None).is_some());
+        assert_eq!(told(text, "a-long-job-name-2", 42, &by("ABRT"), None), None);
+        assert_eq!(told(text, "a-long-job-name-2", 51, &by("SEGV"), None), None);
+        assert_eq!(told(&text.replace("[50]", "[5000]"), "a-long-job-name-2", 42, &by("SEGV"), None), None);
+        assert_eq!(told(text, "web", 42, &by("SEGV"), None), None);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_fault_is_none() {
+        for text in [
+            "app[x]: segfault at 8 ip 1 sp 1 error 6",
+            "app[42]: segfault at",
+            "traps: x",
+            "[42]: segfault at g",
+            "traps: a[42] trap new ip:1",
+        ] {
+            assert_eq!(told(text, "web", 42, &by("SEGV"), None), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Errors inside a logger's JSON entries: pino's `err.stack`, ECS's `error.stack_trace`, Python's `exc_info`, and so on.
+//!
+//! Most of them were handled: they are a cause only as the last that was said. A fatal entry whose words say that nobody
+//! caught the error is what a handler of uncaught exceptions leaves before it ends the process.
+
+use super::aftermath::{self, says};
+use super::entry::{Entry, Level};
+use super::finding::{Finding, Proof};
+use super::runtimes;
+use super::text::Line;
+use crate::report::Death;
+
+/// Errors further up are not looked at: too much was said since.
+const LAST: usize = 60;
+/// The most lines of one error's stack.
+const MOST: usize = 400;
+
+/// Adds the errors that the last entries carry.
+pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+    let entries = lines.iter().enumerate().rev().take(LAST);
+    for (index, line) in entries.filter(|(_, line)| !line.is_blank()) {
+        found.extend(line.entry.as_ref().and_then(|entry| finding(index, entry)));
+    }
+}
+
+fn finding(index: usize, entry: &Entry) -> Option<Finding> {
+    if entry.error.is_empty() || !entry.is_error() || entry.of_request {
+        return None;
+    }
+    let low = entry.message.to_ascii_lowercase();
+    if aftermath::is_handled(&low) {
+        return None;
+    }
+    let uncaught = says(&low, &["uncaught", "uncaughtexception"]);
+    let rejected = says(&low, &["unhandledrejection", "unhandled rejection", "unhandled promise"]);
+    let is_nobodys = uncaught || rejected || says(&low, &["unhandled", "panic"]);
+    let is_fatal = entry.level == Some(Level::Fatal);
+    // A logger's error without a stack is of the daily sort, unless its words are of the end.
+    if !is_fatal && !is_nobodys && entry.error.len() < 2 && !aftermath::gives_up(&low) {
+        return None;
+    }
+    let error = stack(&entry.error);
+    let what = error.as_ref().map(|error| error.what.clone()).or_else(|| entry.error.first().cloned())?;
+    let kind = match &error {
+        Some(error) if !matches!(error.kind, Death::UncaughtException | Death::UnhandledRejection) => error.kind,
+        _ if rejected => Death::UnhandledRejection,
+        _ if entry.error.len() < 2 && !is_nobodys => Death::PlainExit,
+        _ => Death::UncaughtException,
+    };
+    Some(Finding {
+        lines: index..index + 1,
+        quoted: index,
+        kind,
+        what: what.trim().to_owned(),
+        place: error.and_then(|error| error.place),
+        proof: if is_nobodys && is_fatal { Proof::LastWords } else { Proof::Said },
+        ends: &[],
+    })
+}
+
+/// What the runtimes make of a stack on its own.
+fn stack(error: &[String]) -> Option<Finding> {
+    let line = |(i, text): (usize, &String)| Line { number: i + 1, text: text.clone(), ..Line::default() };
+    let lines: Vec<Line> = error.iter().take(MOST).enumerate().map(line).collect();
+    let mut found = Vec::new();
+    for read in runtimes::ALL {
+        read(&lines, &mut found);
+    }
+    // The last to end is the outermost, which has those that caused it.
+    found.into_iter().max_by_key(|it| (it.lines.end, it.place.is_some(), it.lines.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::cause::finding::Proof;
+    use crate::cause::text;
+    use crate::report::Death;
+
+    fn found(entry: &str) -> Option<(Death, Proof, String)> {
+        let mut found = Vec::new();
+        read(&text::read(entry), &mut found);
+        found.pop().map(|finding| (finding.kind, finding.proof, finding.what))
+    }
+
+    #[test]
+    fn what_a_handler_of_uncaught_errors_logs_is_last_words() {
+        let pino = r#"{"level":60,"time":1,"err":{"type":"Error","message":"x","stack":"Error: x\n    at f (/srv/a.js:1:2)"},"msg":"uncaughtException"}"#;
+        let (kind, proof, what) = found(pino).unwrap();
+        assert_eq!((kind, proof, what.as_str()), (Death::UncaughtException, Proof::LastWords, "Error: x"));
+        let rejected = pino.replace("uncaughtException", "unhandledRejection");
+        assert_eq!(found(&rejected).unwrap().0, Death::UnhandledRejection);
+    }
+
+    #[test]
+    fn errors_of_the_daily_sort_are_left_alone() {
+        for entry in [
+            r#"{"level":50,"time":1,"err":{"message":"x","stack":"Error: x\n    at f (/srv/a.js:1:2)"},"msg":"feed lost, will retry"}"#,
+            r#"{"level":50,"time":1,"req":{"url":"/"},"err":{"message":"x","stack":"Error: x\n    at f (/srv/a.js:1:2)"},"msg":"request errored"}"#,
+            r#"{"level":"error","ts":1,"msg":"webhook failed","error":"503"}"#,
+            r#"{"level":"warn","ts":1,"msg":"slow","error":{"message":"x","stack":"Error: x\n    at f (/srv/a.js:1:2)"}}"#,
+        ] {
+            assert_eq!(found(entry), None, "{entry}");
+        }
+    }
+}

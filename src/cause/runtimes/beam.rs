@@ -1,0 +1,126 @@
+//! Erlang and Elixir: what the BEAM prints as it ends. A process that crashes inside it is no end.
+
+use crate::cause::finding::{End, Finding, Place, Proof};
+use crate::cause::runtimes::text;
+use crate::cause::text::Line;
+use crate::report::Death;
+
+/// Adds what stands in the log.
+pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+    let mut i = 0;
+    while i < lines.len() {
+        let finding = death(lines, i);
+        i = finding.as_ref().map_or(i, |finding| finding.lines.end - 1) + 1;
+        found.extend(finding);
+    }
+}
+
+/// What begins at this line.
+fn death(lines: &[Line], at: usize) -> Option<Finding> {
+    let line = text(lines, at);
+    if line.starts_with("** (") {
+        return exception(lines, at);
+    }
+    if line.starts_with("Crash dump is being written to: ") {
+        return slogan(lines, at);
+    }
+    let is_alloc = line.contains("_alloc: Cannot allocate ") && line.contains(" bytes of memory");
+    let is_end = ["init terminating in do_boot (", "Runtime terminating during boot (", "Kernel pid terminated ("]
+        .iter()
+        .any(|start| line.starts_with(start))
+        || line.starts_with("{\"init terminating in do_boot\"")
+        || line.starts_with("{\"Kernel pid terminated\",");
+    if !is_alloc && !is_end {
+        return None;
+    }
+    let rest = lines.get(at + 1..).unwrap_or_default();
+    let is_its = |line: &&Line| {
+        let text = line.text.as_str();
+        line.is_blank()
+            || [
+                "init terminating in do_boot",
+                "Kernel pid terminated",
+                "Runtime terminating during boot",
+                "Crash dump is being written to",
+            ]
+            .iter()
+            .any(|start| text.starts_with(start))
+    };
+    Some(Finding {
+        lines: at..at + 1 + rest.iter().take_while(is_its).count(),
+        quoted: at,
+        kind: if is_alloc { Death::OutOfMemoryHeap } else { Death::UncaughtException },
+        what: line.to_owned(),
+        place: None,
+        proof: Proof::LastWords,
+        ends: if is_alloc { &[End::Code(1), End::Signal("ABRT")] } else { &[End::Code(1)] },
+    })
+}
+
+/// What was said right before the crash dump: `erlang:halt("store is broken").`
+fn slogan(lines: &[Line], at: usize) -> Option<Finding> {
+    let quoted = (at.saturating_sub(2)..at).rev().find(|i| !text(lines, *i).trim().is_empty())?;
+    lines.get(quoted)?.entry.is_none().then(|| Finding {
+        lines: quoted..at + 1,
+        quoted,
+        kind: Death::PlainExit,
+        what: text(lines, quoted).to_owned(),
+        place: None,
+        proof: Proof::LastWords,
+        ends: &[End::Code(1), End::Signal("ABRT")],
+    })
+}
+
+/// Elixir's `** (RuntimeError) boom` with its frames: of the script, or of one of many processes.
+fn exception(lines: &[Line], at: usize) -> Option<Finding> {
+    let head = text(lines, at).strip_prefix("** (")?;
+    let (name, message) = head.split_once(") ")?;
+    let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'));
+    let is_exit = matches!(name, "throw" | "exit") || name.starts_with("EXIT from ");
+    if !(is_exit || is_name && name.starts_with(|c: char| c.is_ascii_uppercase())) {
+        return None;
+    }
+    // What has ended the process that this one is linked to.
+    let beneath = text(lines, at + 1).trim().strip_prefix("** (").filter(|_| is_exit);
+    let what = beneath.map_or_else(|| format!("{name}: {message}"), |beneath| beneath.replacen(") ", ": ", 1));
+    let rest = lines.get(at + 1..).unwrap_or_default();
+    let is_its = |line: &&Line| line.entry.is_none() && (line.is_blank() || line.text.starts_with("    "));
+    let count = rest.iter().take_while(is_its).count();
+    let place = rest.get(..count).unwrap_or_default().iter().find_map(|line| frame(&line.text));
+    let kind = match name {
+        "SystemLimitError" | "ErlangError" if message.contains("system_limit") => Death::UncaughtException,
+        "SyntaxError" | "TokenMissingError" | "MismatchedDelimiterError" => Death::SyntaxError,
+        "OptionParser.ParseError" => Death::BadArguments,
+        _ => Death::UncaughtException,
+    };
+    Some(Finding {
+        lines: at..at + 1 + count,
+        quoted: at,
+        kind,
+        what,
+        place,
+        proof: Proof::Said,
+        ends: &[End::Code(1)],
+    })
+}
+
+/// `    lib/app.ex:3: App.run/1`; a library's stands behind `(name 1.2.3) `.
+fn frame(line: &str) -> Option<Place> {
+    let said = line.trim_start();
+    let said = match said.strip_prefix('(') {
+        None => said,
+        // The application's own has a name too, but its version is not told apart from a library's.
+        Some(rest) => {
+            let (application, said) = rest.split_once(") ")?;
+            let name = application.split(' ').next()?;
+            if ["elixir", "stdlib", "kernel", "mix", "logger", "ex_unit", "iex", "erts"].contains(&name) {
+                return None;
+            }
+            said
+        }
+    };
+    let (file, rest) = said.split_once(':')?;
+    let is_source = [".ex", ".exs", ".erl"].iter().any(|end| file.ends_with(end));
+    let line = rest.split(':').next()?.parse().ok()?;
+    is_source.then(|| Place { file: file.to_owned(), line: Some(line), function: None })
+}

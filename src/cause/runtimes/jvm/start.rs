@@ -1,0 +1,172 @@
+//! A JVM that does not start, and a Spring application that does not.
+
+use crate::cause::finding::{End, Finding, Proof, with_cause};
+use crate::cause::runtimes::jvm::trace;
+use crate::cause::runtimes::text;
+use crate::cause::text::Line;
+use crate::report::Death;
+
+/// The last of what the launcher says.
+const ENDS: [&str; 2] =
+    ["Error: Could not create the Java Virtual Machine.", "Error: A fatal exception has occurred. Program will exit."];
+
+/// What begins at this line.
+pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
+    let line = text(lines, at);
+    let (quoted, end, kind, what) = if line.starts_with("Error occurred during initialization of ") {
+        in_initialization(lines, at)
+    } else if line.starts_with(ENDS[0]) {
+        without_machine(lines, at)?
+    } else if line.starts_with("JDWP exit error ") {
+        debugger(lines, at)?
+    } else if line == "APPLICATION FAILED TO START" {
+        spring(lines, at)?
+    } else {
+        launcher(lines, at)?
+    };
+    let end = end + lines.get(end..)?.iter().take_while(|line| ENDS.contains(&line.text.as_str())).count();
+    Some(Finding {
+        lines: quoted.min(at)..end,
+        quoted,
+        kind,
+        what,
+        place: None,
+        proof: Proof::LastWords,
+        ends: &[End::Code(1), End::Code(2)],
+    })
+}
+
+type Found = (usize, usize, Death, String);
+
+/// `Error occurred during initialization of VM` or of the boot layer: the next line says why.
+fn in_initialization(lines: &[Line], at: usize) -> Found {
+    let why = text(lines, at + 1).trim();
+    // An agent has said itself what it lacks.
+    let agent = at.checked_sub(1).filter(|_| why.starts_with("agent library failed to init"));
+    let agent = agent.map(|before| text(lines, before)).unwrap_or_default();
+    let end = at + 2 + usize::from(text(lines, at + 2).starts_with("Caused by: "));
+    let kind = if why.starts_with("Could not reserve ") || why.starts_with("Could not allocate ") {
+        Death::OutOfMemoryHeap
+    } else {
+        trace::kind(why).unwrap_or(if why.starts_with("java.") {
+            Death::UncaughtException
+        } else {
+            Death::BadArguments
+        })
+    };
+    (at + 1, end.min(lines.len()), kind, with_cause(&format!("{}: {why}", text(lines, at)), agent))
+}
+
+/// The debugger's agent, which says above why it cannot listen.
+fn debugger(lines: &[Line], at: usize) -> Option<Found> {
+    let above = (at.saturating_sub(4)..at).find(|i| text(lines, *i).starts_with("ERROR: transport error "))?;
+    Some((above, at + 1, Death::PlainExit, text(lines, above).to_owned()))
+}
+
+/// The launcher's end: what it says of its options stands right before.
+fn without_machine(lines: &[Line], at: usize) -> Option<Found> {
+    let before = at.checked_sub(1)?;
+    let line = lines.get(before).filter(|line| line.entry.is_none() && !line.is_blank())?;
+    // What a flag with a similar name would be: `Did you mean '(+/-)UseG1GC'?`
+    let is_hint = line.text.starts_with("Did you mean");
+    let quoted = if is_hint { before.checked_sub(1)? } else { before };
+    Some((quoted, at + 1, Death::BadArguments, text(lines, quoted).trim().to_owned()))
+}
+
+/// What the launcher says of the program that it is to start.
+fn launcher(lines: &[Line], at: usize) -> Option<Found> {
+    let line = text(lines, at);
+    let error = line.strip_prefix("Error: ");
+    let starts = |words: &str| error.is_some_and(|error| error.starts_with(words));
+    let next = text(lines, at + 1);
+    let found = if starts("Could not find or load main class ") {
+        let has_cause = next.starts_with("Caused by: ");
+        (Death::MissingModule, line.to_owned(), usize::from(has_cause))
+    } else if starts("LinkageError occurred while loading main class ") {
+        (Death::UncaughtException, next.trim().to_owned(), 1)
+    } else if starts("Unable to initialize main class ") {
+        let cause = next.strip_prefix("Caused by: ").unwrap_or_default();
+        (trace::kind(cause).unwrap_or(Death::UncaughtException), with_cause(line, cause), 1)
+    } else if starts("Unable to access jarfile ") {
+        (Death::NoSuchFile, line.to_owned(), 0)
+    } else if starts("Invalid or corrupt jarfile ")
+        || starts("Main method ")
+        || starts("Could not find Java SE ")
+        || line.starts_with("no main manifest attribute, in ")
+    {
+        (Death::PlainExit, line.to_owned(), 0)
+    } else {
+        return None;
+    };
+    Some((at, (at + 1 + found.2).min(lines.len()), found.0, found.1))
+}
+
+/// So many lines Spring Boot's description and advice may have.
+const ADVICE: usize = 60;
+
+/// Spring Boot's failure analysis: the description's first paragraph says why.
+fn spring(lines: &[Line], at: usize) -> Option<Found> {
+    let rest = lines.get(at + 1..)?;
+    let rest = rest.get(..rest.len().min(ADVICE))?;
+    let rest = rest.get(..rest.iter().position(|line| line.entry.is_some()).unwrap_or(rest.len()))?;
+    let description = rest.iter().position(|line| line.text == "Description:")? + 1;
+    let quoted = description + rest.get(description..)?.iter().position(|line| !line.is_blank())?;
+    let paragraph: Vec<&str> =
+        rest.get(quoted..)?.iter().take_while(|line| !line.is_blank()).map(|line| line.text.trim()).collect();
+    let what = paragraph.join(" ");
+    let is_port = what.contains("Port ") && what.contains(" already in use");
+    let kind = if is_port { Death::PortInUse } else { Death::PlainExit };
+    let action = rest.iter().position(|line| line.text == "Action:");
+    let end = action.and_then(|action| {
+        let advice = rest.get(action + 1..)?;
+        let first = advice.iter().position(|line| !line.is_blank())?;
+        Some(action + 1 + first + advice.get(first..)?.iter().take_while(|line| !line.is_blank()).count())
+    });
+    Some((at + 1 + quoted, at + 1 + end.unwrap_or(quoted + paragraph.len()), kind, what))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cause::runtimes::jvm;
+    use crate::cause::text;
+    use crate::report::Death;
+
+    #[track_caller]
+    fn check(log: &str, kind: Death, what: &str) {
+        let mut found = Vec::new();
+        let lines = text::read(log);
+        jvm::read(&lines, &mut found);
+        let [finding] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((finding.kind, finding.what.as_str(), finding.lines.end), (kind, what, lines.len()));
+    }
+
+    #[test]
+    fn what_the_launcher_complains_of_is_told() {
+        let end = "Error: Could not create the Java Virtual Machine.\nError: A fatal exception has occurred. Program will exit.\n";
+        check(
+            &format!("Unrecognized VM option 'UseG2GC'\nDid you mean '(+/-)UseG1GC'?\n{end}"),
+            Death::BadArguments,
+            "Unrecognized VM option 'UseG2GC'",
+        );
+        check(
+            "Error occurred during initialization of VM\nCould not reserve enough space for 1GB object heap\n",
+            Death::OutOfMemoryHeap,
+            "Error occurred during initialization of VM: Could not reserve enough space for 1GB object heap",
+        );
+        check(
+            "Error occurred during initialization of boot layer\njava.lang.module.FindException: Module x not found\n",
+            Death::MissingModule,
+            "Error occurred during initialization of boot layer: java.lang.module.FindException: Module x not found",
+        );
+    }
+
+    #[test]
+    fn spring_s_description_is_the_cause() {
+        check(
+            "***************************\nAPPLICATION FAILED TO START\n***************************\n\nDescription:\n\n\
+             Web server failed to start. Port 8080 was already in use.\n\nAction:\n\nIdentify and stop the process.\n",
+            Death::PortInUse,
+            "Web server failed to start. Port 8080 was already in use.",
+        );
+    }
+}

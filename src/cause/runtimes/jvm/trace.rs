@@ -1,0 +1,319 @@
+//! Stack traces, as `Throwable.printStackTrace` and the loggers print them.
+
+use crate::cause::finding::{End, Finding, Place, Proof, with_cause};
+use crate::cause::runtimes::text;
+use crate::cause::text::Line;
+use crate::report::Death;
+
+/// So many lines a message may have before its frames.
+const MESSAGE: usize = 24;
+
+/// The trace that begins at this line.
+pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
+    let line = lines.get(at)?;
+    let (what, is_main) = match line.text.split_once("Exception in thread \"") {
+        Some((before, rest)) if before.is_empty() || line.entry.is_none() && is_frame(text(lines, at + 1)) => {
+            let (thread, what) = rest.split_once("\" ")?;
+            (what, thread == "main")
+        }
+        _ => (thrown_in(lines, at)?, false),
+    };
+    let (chain, end) = chain(lines, at, what);
+    let outer = chain.first()?;
+    let inner = chain.last()?;
+    let place = chain.iter().rev().find_map(|thrown| thrown.own.clone());
+    let place = place.or_else(|| chain.iter().rev().find_map(|thrown| thrown.library.clone()));
+    let kind = [outer].into_iter().chain(chain.iter().rev()).map(|thrown| kind(&thrown.what));
+    Some(Finding {
+        lines: at..end,
+        quoted: at,
+        kind: kind.into_iter().flatten().next().unwrap_or(Death::UncaughtException),
+        what: with_cause(&outer.what, &inner.what),
+        place,
+        // Where the other threads are daemons: what they do afterwards shows whether they were.
+        proof: if is_main { Proof::LastWords } else { Proof::Said },
+        ends: if is_main { &[End::Code(1)] } else { &[] },
+    })
+}
+
+/// One throwable of a trace.
+struct Thrown {
+    /// As `Throwable.toString` makes it: type and message.
+    what: String,
+    own: Option<Place>,
+    /// A frame of a library, but not of the JDK.
+    library: Option<Place>,
+}
+
+impl Thrown {
+    /// The throwable whose line this is, with the message's other lines; `at` is then the last of them.
+    fn read(what: &str, lines: &[Line], at: &mut usize) -> Self {
+        let mut what = what.trim().to_owned();
+        for _ in 0..message(lines, *at) {
+            *at += 1;
+            what.push(' ');
+            what.push_str(text(lines, *at).trim());
+        }
+        Self { what: what.trim_end().to_owned(), own: None, library: None }
+    }
+}
+
+/// The throwables of the trace that begins at a line, from the outermost to the innermost, and where it ends.
+fn chain(lines: &[Line], at: usize, what: &str) -> (Vec<Thrown>, usize) {
+    let mut i = at;
+    let mut chain = vec![Thrown::read(what, lines, &mut i)];
+    let mut is_suppressed = false;
+    i += 1;
+    while let Some(line) = lines.get(i) {
+        let trimmed = line.text.trim_start();
+        if let Some(frame) = frame(&line.text) {
+            if let (Some(thrown), false) = (chain.last_mut(), is_suppressed) {
+                frame.keep_in(thrown);
+            }
+        } else if trimmed.contains("[CIRCULAR REFERENCE") || trimmed.starts_with("... ") {
+            // What stands further up.
+        } else if let Some(cause) = line.text.strip_prefix("Caused by: ") {
+            is_suppressed = false;
+            chain.push(Thrown::read(cause, lines, &mut i));
+        } else if let Some(outer) = line.text.strip_prefix("Wrapped by: ") {
+            // Logback's other order. Its frames are not those of the innermost.
+            is_suppressed = true;
+            chain.insert(0, Thrown::read(outer, lines, &mut i));
+        } else if trimmed.starts_with("Suppressed: ") || trimmed.starts_with("Caused by: ") {
+            is_suppressed = true;
+            i += message(lines, i);
+        } else {
+            break;
+        }
+        i += 1;
+    }
+    (chain, i.min(lines.len()))
+}
+
+/// How many more lines the message has of which this is the first: all before its frames.
+fn message(lines: &[Line], at: usize) -> usize {
+    let rest = lines.get(at + 1..).unwrap_or_default();
+    let count = rest.iter().take(MESSAGE).take_while(|line| {
+        line.entry.is_none()
+            && !is_frame(&line.text)
+            && !is_type(&line.text)
+            && !["Caused by: ", "Exception in thread \"", "Dumping heap to "].iter().any(|it| line.text.starts_with(it))
+    });
+    let count = count.count();
+    if rest.get(count).is_some_and(|line| is_frame(&line.text)) { count } else { 0 }
+}
+
+/// The throwable that stands in a line that no thread's end has printed.
+fn thrown_in(lines: &[Line], at: usize) -> Option<&str> {
+    let line = lines.get(at)?;
+    let has_frames = is_frame(text(lines, at + 1));
+    if line.entry.is_none() {
+        let is_known = is_type(&line.text);
+        return (is_known || has_frames && is_dotted(type_of(&line.text))).then_some(&line.text);
+    }
+    // A logger that puts it behind its message.
+    if !has_frames || !line.entry.as_ref().is_some_and(|entry| entry.is_error() && !entry.json) {
+        return None;
+    }
+    let start = line.text.split_inclusive(' ').scan(0, |start, word| {
+        let this = *start;
+        *start += word.len();
+        Some((this, word.trim_end_matches([' ', ':'])))
+    });
+    let start = start.into_iter().find(|(_, word)| is_type(word))?.0;
+    line.text.get(start..)
+}
+
+/// The type in `Type: message`.
+fn type_of(text: &str) -> &str {
+    text.split([':', ' ']).next().unwrap_or_default()
+}
+
+/// Whether this may be a class with its package: `com.acme.Fault`.
+fn is_dotted(name: &str) -> bool {
+    let (package, class) = name.rsplit_once('.').unwrap_or_default();
+    !package.is_empty()
+        && package.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$'))
+        && package.starts_with(|c: char| c.is_ascii_lowercase())
+        && class.starts_with(|c: char| c.is_ascii_uppercase())
+        && class.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$'))
+}
+
+/// Whether a line begins with a throwable's type by its name, even where no frame follows.
+fn is_type(text: &str) -> bool {
+    let name = type_of(text);
+    let rest = text.get(name.len()..).unwrap_or_default();
+    (rest.is_empty() || rest.starts_with(": "))
+        && (name.ends_with("Exception") || name.ends_with("Error"))
+        && is_dotted(name)
+}
+
+/// A frame: `\tat com.acme.Main.run(Main.java:5)`.
+struct Frame<'a> {
+    /// Class and method, without loader and module.
+    function: &'a str,
+    /// `Main.java:5`, or why there is none.
+    source: &'a str,
+}
+
+fn frame(text: &str) -> Option<Frame<'_>> {
+    let called = text.starts_with(['\t', ' ']).then(|| text.trim_start())?.strip_prefix("at ")?;
+    let (function, rest) = called.split_once('(')?;
+    let source = rest.split(')').next()?;
+    let is_source = matches!(source, "Native Method" | "Unknown Source" | "<generated>")
+        || source.rsplit_once('.').is_some_and(|(_, end)| end == "java")
+        || source.split_once(':').is_some_and(|(file, line)| {
+            !file.contains(['/', ' ']) && line.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+        });
+    let is_function = function.contains('.') && !function.contains(char::is_whitespace);
+    let function = function.rsplit('/').next().unwrap_or(function);
+    (is_source && is_function).then_some(Frame { function, source })
+}
+
+fn is_frame(text: &str) -> bool {
+    frame(text).is_some()
+}
+
+const JDK: [&str; 6] = ["java.", "javax.", "jdk.", "sun.", "com.sun.", "jakarta."];
+
+const LIBRARIES: [&str; 42] = [
+    "akka.",
+    "ch.qos.",
+    "clojure.",
+    "com.fasterxml.",
+    "com.google.common.",
+    "com.google.gson.",
+    "com.google.inject.",
+    "com.mongodb.",
+    "com.mysql.",
+    "com.zaxxer.",
+    "groovy.",
+    "io.grpc.",
+    "io.lettuce.",
+    "io.micrometer.",
+    "io.micronaut.",
+    "io.netty.",
+    "io.quarkus.",
+    "io.reactivex.",
+    "io.undertow.",
+    "io.vertx.",
+    "kotlin.",
+    "kotlinx.",
+    "liquibase.",
+    "okhttp3.",
+    "okio.",
+    "oracle.",
+    "org.apache.",
+    "org.codehaus.",
+    "org.eclipse.",
+    "org.flywaydb.",
+    "org.glassfish.",
+    "org.hibernate.",
+    "org.jboss.",
+    "org.jetbrains.",
+    "org.mariadb.",
+    "org.postgresql.",
+    "org.slf4j.",
+    "org.springframework.",
+    "reactor.",
+    "redis.clients.",
+    "scala.",
+    "retrofit2.",
+];
+
+impl Frame<'_> {
+    /// Keeps it as the place of the throwable if it is its first.
+    fn keep_in(&self, thrown: &mut Thrown) {
+        let is_in = |packages: &[&str]| packages.iter().any(|package| self.function.starts_with(package));
+        let place = if is_in(&JDK) {
+            return;
+        } else if is_in(&LIBRARIES) {
+            &mut thrown.library
+        } else {
+            &mut thrown.own
+        };
+        if place.is_none()
+            && let Some((file, line)) = self.source.split_once(':')
+        {
+            *place = Some(Place {
+                file: file.to_owned(),
+                line: line.parse().ok(),
+                function: Some(self.function.to_owned()),
+            });
+        }
+    }
+}
+
+/// The kind that a throwable's type tells; `None` where it is one among many.
+pub fn kind(what: &str) -> Option<Death> {
+    let name = type_of(what).rsplit('.').next()?;
+    Some(match name {
+        "OutOfMemoryError" if !what.contains("native thread") => Death::OutOfMemoryHeap,
+        "StackOverflowError" => Death::StackOverflow,
+        "AssertionError" | "AssertionFailedError" | "PowerAssertionError" => Death::Assertion,
+        "ClassNotFoundException" | "FindException" | "UnsatisfiedLinkError" => Death::MissingModule,
+        "NoClassDefFoundError" if !what.contains("Could not initialize") => Death::MissingModule,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{frame, is_type};
+    use crate::cause::finding::{Finding, Proof};
+    use crate::cause::runtimes::jvm;
+    use crate::cause::text;
+    use crate::report::Death;
+
+    fn read(log: &str) -> Vec<Finding> {
+        let mut found = Vec::new();
+        jvm::read(&text::read(log), &mut found);
+        found
+    }
+
+    #[test]
+    fn the_outermost_and_the_innermost_of_a_chain_are_told_with_the_innermost_own_frame() {
+        let found = read(
+            "Exception in thread \"main\" java.lang.IllegalStateException: cannot start\n\
+             \tat com.acme.Main.main(Main.java:9)\n\
+             Caused by: com.acme.DbException\n\tat com.acme.Db.open(Db.java:4)\n\t... 1 more\n\
+             \tSuppressed: java.io.IOException: close failed\n\t\tat com.acme.Db.close(Db.java:7)\n\
+             Caused by: java.net.ConnectException: Connection refused\n\
+             \tat java.base/sun.nio.ch.Net.connect0(Native Method)\n\tat app//com.acme.Pool.get(Pool.java:31)\n\
+             \t... 2 more\nINFO  next\n",
+        );
+        let [finding] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(
+            finding.what,
+            "java.lang.IllegalStateException: cannot start; caused by java.net.ConnectException: Connection refused"
+        );
+        assert_eq!(finding.place.as_ref().unwrap().to_string(), "Pool.java:31");
+        assert_eq!((finding.lines.clone(), finding.proof), (0..11, Proof::LastWords));
+    }
+
+    #[test]
+    fn a_trace_without_a_thread_is_only_said() {
+        let found = read("java.lang.OutOfMemoryError: Metaspace\n\tat com.acme.Main.main(Main.java:9)\n");
+        assert_eq!((found[0].kind, found[0].proof), (Death::OutOfMemoryHeap, Proof::Said));
+        let found = read("12:00:01 ERROR [main] Failed to start: com.acme.Fault: no\n\tat com.acme.A.b(A.kt:3)\n");
+        assert!(found.is_empty(), "{found:?}");
+        let found = read("12:00:01 ERROR [main] Failed to start: com.acme.FaultError: no\n\tat com.acme.A.b(A.kt:3)\n");
+        assert_eq!(found[0].what, "com.acme.FaultError: no");
+    }
+
+    #[test]
+    fn frames_and_types_of_other_languages_are_no_java() {
+        for text in [
+            "    at lead (/srv/raft/app.js:2:40)",
+            "   at Ns.C.M(String name) in /src/x.cs:line 12",
+            "   at Ns.C.M()",
+            "\tat the door (open)",
+        ] {
+            assert!(frame(text).is_none(), "{text}");
+        }
+        for text in ["TypeError: x", "see java.io.IOException: x", "com.acme.FooException seen", "a.b.c: x"] {
+            assert!(!is_type(text), "{text}");
+        }
+        assert!(is_type("java.io.IOException: x") && is_type("java.lang.NullPointerException"));
+    }
+}

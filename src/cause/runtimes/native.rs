@@ -1,7 +1,0 @@
-//! C and C++: assert, terminate, glibc's aborts, sanitizers.
-
-use crate::cause::finding::Finding;
-use crate::cause::text::Line;
-
-/// Adds what stands in the log.
-pub fn read(_lines: &[Line], _found: &mut Vec<Finding>) {}

@@ -1,0 +1,41 @@
+//! The dynamic loaders of glibc and musl: a library, a version or a symbol that is missing.
+
+use crate::cause::finding::{End, Finding, Proof};
+use crate::cause::runtimes::text;
+use crate::cause::text::Line;
+use crate::report::Death;
+
+/// The end that begins at this line.
+pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
+    let line = text(lines, at);
+    if !(is_glibc(line) || is_musl(line)) {
+        return None;
+    }
+    let rest = lines.get(at + 1..).unwrap_or_default();
+    let more = rest.iter().take_while(|line| line.entry.is_none() && (is_glibc(&line.text) || is_musl(&line.text)));
+    Some(Finding {
+        lines: at..at + 1 + more.count(),
+        quoted: at,
+        kind: Death::MissingModule,
+        what: line.to_owned(),
+        place: None,
+        proof: Proof::LastWords,
+        ends: &[End::Code(127), End::Code(1)],
+    })
+}
+
+/// See `_dl_fatal_printf` in elf/ of glibc: `program: what went wrong`.
+fn is_glibc(line: &str) -> bool {
+    let Some((program, rest)) = line.split_once(": ") else { return false };
+    // The program as it was called: one path.
+    !program.contains(char::is_whitespace)
+        && (rest.starts_with("error while loading shared libraries: ")
+            || rest.starts_with("symbol lookup error: ")
+            || rest.starts_with("relocation error: ")
+            || rest.contains(": version `") && rest.contains("' not found (required by "))
+}
+
+fn is_musl(line: &str) -> bool {
+    line.starts_with("Error loading shared library ") && line.contains(": ")
+        || line.starts_with("Error relocating ") && line.ends_with(": symbol not found")
+}

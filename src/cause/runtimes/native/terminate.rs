@@ -1,0 +1,61 @@
+//! `std::terminate` of libstdc++ and libc++.
+
+use super::aborted;
+use crate::cause::finding::Finding;
+use crate::cause::runtimes::text;
+use crate::cause::text::Line;
+use crate::report::Death;
+
+/// So many lines the text of an exception may have.
+const WHAT: usize = 20;
+
+/// The end that begins at this line.
+pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
+    let line = text(lines, at);
+    if let Some(rest) = line.strip_prefix("terminate called ") {
+        return libstdcxx(lines, at, rest);
+    }
+    if let Some(rest) = line.strip_prefix("libc++abi") {
+        let said = rest.split_once(": ")?.1;
+        let kind = if said.contains("exception of type ") { exception(said) } else { Death::Abort };
+        return Some(aborted(lines, at, kind, said.to_owned()));
+    }
+    if line == "pure virtual method called" || line == "deleted virtual method called" {
+        let mut finding = aborted(lines, at, Death::Abort, line.to_owned());
+        if text(lines, finding.lines.end) == "terminate called without an active exception" {
+            finding.lines.end = super::fatal_log::stack_end(lines, finding.lines.end + 1);
+        }
+        return Some(finding);
+    }
+    None
+}
+
+fn libstdcxx(lines: &[Line], at: usize, rest: &str) -> Option<Finding> {
+    let line = text(lines, at);
+    if let Some(thrown) = rest.strip_prefix("after throwing an instance of ") {
+        let thrown = thrown.trim_matches('\'');
+        let Some(what) = text(lines, at + 1).strip_prefix("  what():  ") else {
+            return Some(aborted(lines, at, exception(thrown), line.to_owned()));
+        };
+        // A text of many lines is followed by what is no line of a log, up to the end of it or to a stack.
+        let after = lines.get(at + 2..).unwrap_or_default();
+        let more =
+            after.iter().take(WHAT).take_while(|line| line.entry.is_none() && line.text.starts_with(' ')).count();
+        let more_text = after.get(..more).unwrap_or_default().iter().map(|line| line.text.trim());
+        let whole: Vec<&str> = [what].into_iter().chain(more_text).collect();
+        let whole = whole.join(" ");
+        // `std::bad_alloc` says no more than its name.
+        let what = if whole == thrown { whole } else { format!("{thrown}: {whole}") };
+        let mut finding = aborted(lines, at + 1 + more, exception(thrown), what);
+        finding.lines.start = at;
+        finding.quoted = at;
+        return Some(finding);
+    }
+    ["without an active exception", "recursively"]
+        .contains(&rest)
+        .then(|| aborted(lines, at, Death::Abort, line.to_owned()))
+}
+
+fn exception(thrown: &str) -> Death {
+    if thrown.contains("std::bad_alloc") { Death::OutOfMemoryHeap } else { Death::UncaughtException }
+}

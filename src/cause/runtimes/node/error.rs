@@ -1,0 +1,273 @@
+//! An error as `util.inspect` prints it: `Type: message`, the stack, and its properties in braces, with the errors that
+//! caused it or that it is made of.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::frame::Frame;
+use crate::cause::text::Line;
+
+/// A message of more lines is looked at no further.
+const MOST_LINES: usize = 200;
+/// So much of a message is kept, in bytes.
+const MOST_TEXT: usize = 1200;
+
+/// An error that was printed.
+#[derive(Clone, Debug, Default)]
+pub struct Printed<'a> {
+    /// `Type: message`, in one line.
+    pub text: String,
+    pub frames: Vec<Frame<'a>>,
+    /// What lies beneath it: the innermost last.
+    pub causes: Vec<Printed<'a>>,
+    /// What it is made of, as an `AggregateError` is.
+    pub parts: Vec<Printed<'a>>,
+    /// Those that tell what went wrong.
+    pub properties: Vec<(&'static str, String)>,
+    /// By how many bytes its lines are indented.
+    indent: usize,
+    /// The line after it (an index).
+    pub end: usize,
+}
+
+/// The name of an error at the beginning of a line: `TypeError`, `E2 [Error]`, `DOMException [AbortError]`.
+static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?-u)^\[?(?:Uncaught )?[A-Za-z_$][\w$.]{0,99}(?: \[[\w$ .]{1,99}\])?(?:: |:?$|\])").ok()
+});
+
+/// The name of an error within a line, one that ends as all of the language's own do.
+static WITHIN: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?-u)(?:^|[\s(\[:'\x22=>])((?:[A-Za-z_$][\w$]{0,99})?(?:Error|Exception)(?: \[[\w$ .]{1,99}\])?(?:: |:?$))",
+    )
+    .ok()
+});
+
+/// Whether a line begins as a printed error does.
+pub fn begins(text: &str) -> bool {
+    NAMED.as_ref().is_some_and(|named| named.is_match(text))
+}
+
+/// Where in a line an error's name begins.
+pub fn named_within(text: &str) -> Option<usize> {
+    if !text.contains("Error") && !text.contains("Exception") {
+        return None;
+    }
+    WITHIN.as_ref()?.captures(text)?.get(1).map(|found| found.start())
+}
+
+/// Whether this is what runtimes say after an error.
+pub fn is_footer(text: &str) -> bool {
+    let version = text.strip_prefix("Node.js v").or_else(|| text.strip_prefix("Bun v"));
+    version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Whether an error's message cannot go on here.
+fn is_past(line: &Line) -> bool {
+    is_footer(&line.text)
+        || line.text.starts_with("(Use `")
+        || line.text == "Thrown at:"
+        || line.entry.as_ref().is_some_and(|entry| entry.json || entry.at.is_some())
+}
+
+impl<'a> Printed<'a> {
+    /// Reads the error whose text begins with `head`, the line before `next`.
+    pub fn read(head: &str, lines: &'a [Line], next: usize) -> Self {
+        let mut this = Self::beginning(head.trim_start(), head.len() - head.trim_start().len(), next);
+        let ahead = lines.get(next..lines.len().min(next.saturating_add(MOST_LINES))).unwrap_or_default();
+        let stop = ahead.iter().position(|line| is_past(line) || Frame::read(&line.text).is_some());
+        let has_stack = stop.and_then(|stop| ahead.get(stop)).is_some_and(|line| Frame::read(&line.text).is_some());
+        // In brackets it has no stack, and its properties may have some.
+        let is_end = |text: &str| text.ends_with(']') || text.ends_with("] {");
+        let is_bracketed = this.text.starts_with('[');
+        let is_whole = is_end(&this.text) || this.text.contains("] { ");
+        let closed = || ahead.iter().position(|line| is_end(&line.text)).map(|at| at + 1);
+        let blank = || ahead.iter().position(Line::is_blank);
+        let length = match (is_bracketed, has_stack) {
+            (true, _) if is_whole => 0,
+            (true, _) => closed().or(blank()).unwrap_or(ahead.len()),
+            (false, true) => stop.unwrap_or(ahead.len()),
+            (false, false) => blank().into_iter().chain(stop).min().unwrap_or(ahead.len()),
+        };
+        let mut is_listing = false;
+        for line in ahead.get(..length).unwrap_or_default() {
+            is_listing |= line.text.trim() == "Require stack:";
+            if !is_listing {
+                this.add(&line.text);
+            }
+        }
+        this.end = next.saturating_add(length);
+        let opens = if has_stack && !is_bracketed {
+            this.read_frames(lines)
+        } else {
+            is_bracketed && this.text.ends_with(" {")
+        };
+        this.unbracket();
+        if opens {
+            this.read_properties(lines);
+        }
+        this
+    }
+
+    /// Reads the stack that begins at a line, of an error whose text is not there.
+    pub fn without_head(lines: &'a [Line], at: usize) -> Self {
+        let mut this = Self { end: at, ..Self::default() };
+        this.read_frames(lines);
+        this
+    }
+
+    fn beginning(head: &str, indent: usize, end: usize) -> Self {
+        let mut this = Self { text: head.trim_end().to_owned(), indent, end, ..Self::default() };
+        this.text.truncate(this.text.floor_char_boundary(MOST_TEXT));
+        this
+    }
+
+    /// Adds a further line of the message.
+    fn add(&mut self, text: &str) {
+        let text = text.trim();
+        if !text.is_empty() && text != "+ actual - expected" && self.text.len() < MOST_TEXT {
+            self.text.push(' ');
+            self.text.push_str(text);
+        }
+    }
+
+    /// Takes the brackets of `[Type: message] {` away, as an error without a stack is printed.
+    fn unbracket(&mut self) {
+        let text = self.text.trim_end_matches(',');
+        let (text, properties) = match text.split_once("] { ") {
+            Some((text, properties)) if text.starts_with('[') => (text, properties),
+            _ => {
+                let text = text.strip_suffix(" {").unwrap_or(text);
+                (text.strip_suffix(']').filter(|text| text.starts_with('[')).unwrap_or(text), "")
+            }
+        };
+        self.properties.extend(properties.trim_end_matches(" }").split(", ").filter_map(property));
+        let is_bare = text.len() < self.text.len() && text.starts_with('[');
+        self.text = if is_bare { text.get(1..).unwrap_or_default() } else { text }.to_owned();
+    }
+
+    /// Reads the frames from `end` on; whether properties follow.
+    pub fn read_frames(&mut self, lines: &'a [Line]) -> bool {
+        while let Some(line) = lines.get(self.end) {
+            let text = line.text.trim();
+            match Frame::read(&line.text) {
+                Some(frame) => self.frames.push(frame),
+                None if text.starts_with("-> ") || text.starts_with("... ") || text == "Thrown at:" => {}
+                None if text.starts_with("Emitted '") && text.ends_with("at:") => {}
+                None => return false,
+            }
+            self.end += 1;
+            if text.ends_with(" {") {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Reads the properties from `end` on, up to the brace that closes them: the errors among them, and the values that
+    /// tell what went wrong.
+    fn read_properties(&mut self, lines: &'a [Line]) {
+        // Where the list begins of what it is made of.
+        let mut list = None;
+        while let Some(line) = lines.get(self.end) {
+            let inner = line.text.trim_start();
+            let indent = line.text.len() - inner.len();
+            if indent <= self.indent && !inner.is_empty() {
+                // Where no brace closes them, they were not written to their end.
+                self.end += usize::from(inner.starts_with('}'));
+                return;
+            }
+            self.end += 1;
+            let current = if list.is_some() { self.parts.last_mut() } else { self.causes.last_mut() };
+            if let Some(cause) = cause(inner) {
+                let mut cause = Self::beginning(cause, indent, 0);
+                cause.unbracket();
+                self.causes.push(cause);
+                list = None;
+            } else if inner.starts_with("[errors]: [") {
+                list = Some(indent);
+            } else if list == Some(indent) {
+                list = None;
+            } else if let Some(frame) = Frame::read(&line.text) {
+                match current {
+                    Some(inner) => inner.frames.push(frame),
+                    None => self.frames.push(frame),
+                }
+            } else if list.is_some_and(|list| indent == list + 2) && begins(inner) {
+                let mut part = Self::beginning(inner, indent, 0);
+                part.unbracket();
+                self.parts.push(part);
+            } else if let Some(property) = property(inner.trim_end_matches(',')) {
+                if indent == self.indent + 2 && list.is_none() {
+                    self.properties.push(property);
+                } else if let Some(inner) = current.filter(|inner| indent == inner.indent + 2) {
+                    inner.properties.push(property);
+                }
+            }
+        }
+    }
+
+    /// The value of one of its properties.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        self.properties.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The error in one line: its own words, what they leave out, and what lies beneath it.
+    pub fn what(&self) -> String {
+        let mut what = self.words();
+        // Its parts' words where it has none of its own, as where several addresses were tried.
+        let parts: Vec<String> = self.parts.iter().take(3).map(Self::words).collect();
+        if !parts.is_empty() {
+            what = format!("{}: {}", what.trim_end_matches([':', ' ']), parts.join("; "));
+        }
+        if let Some(cause) = self.causes.last() {
+            let cause = cause.words();
+            if !what.contains(cause.trim_start_matches("Error: ")) {
+                what = format!("{what}; caused by {cause}");
+            }
+        }
+        what
+    }
+
+    /// Its own words, and the values that they leave out.
+    fn words(&self) -> String {
+        let mut words = self.text.trim().to_owned();
+        let known = ["MODULE_NOT_FOUND", "ERR_ASSERTION"];
+        if let Some(code) = self.property("code").filter(|code| !words.contains(code) && !known.contains(code)) {
+            let named = begins(&words).then(|| words.find(": ")).flatten();
+            let at = named.unwrap_or(words.len());
+            words.insert_str(at, &[" [", code, "]"].concat());
+        }
+        if let Some(path) = self.property("path").filter(|path| !words.contains(path)) {
+            words.extend([" '", path, "'"]);
+        }
+        let port = self.property("port").filter(|port| !words.contains(port));
+        match (self.property("address").or_else(|| self.property("hostname")), port) {
+            (Some(address), Some(port)) => words.extend([" ", address, ":", port]),
+            (None, Some(port)) => words.extend([" port ", port]),
+            (Some(address), None) if !words.contains(address) => words.extend([" ", address]),
+            _ => {}
+        }
+        words
+    }
+}
+
+/// The error beneath an error: `[cause]: Error: …`, and what those call it who were before that.
+fn cause(text: &str) -> Option<&str> {
+    let (key, value) = text.split_once(": ")?;
+    match key {
+        "[cause]" => Some(value),
+        "cause" | "parent" | "original" | "originalError" => Some(value).filter(|value| begins(value)),
+        _ => None,
+    }
+}
+
+/// A property that tells what went wrong.
+fn property(text: &str) -> Option<(&'static str, String)> {
+    let (key, value) = text.trim().split_once(": ")?;
+    let key = ["code", "path", "address", "port", "hostname"].into_iter().find(|it| *it == key)?;
+    let value = value.trim_matches(['\'', '"', '`']);
+    let is_plain = !value.is_empty() && value.len() <= 200 && !value.contains(['{', '[']) && value != "undefined";
+    is_plain.then(|| (key, value.to_owned()))
+}

@@ -1,0 +1,151 @@
+//! The frames of a stack, as V8 and `JavaScriptCore` print them.
+
+use crate::cause::finding::Place;
+
+/// So many frames V8 keeps of a stack unless told otherwise (`Error.stackTraceLimit`).
+pub const MOST: usize = 10;
+
+/// One frame of a stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame<'a> {
+    pub function: Option<&'a str>,
+    /// `<anonymous>` and the like where no file stands behind it.
+    pub file: &'a str,
+    pub line: Option<u32>,
+    /// It waited for a promise.
+    pub is_async: bool,
+}
+
+/// Whose code it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    App,
+    Dependency,
+    Runtime,
+    /// Code without a file.
+    Nobody,
+}
+
+impl<'a> Frame<'a> {
+    /// Reads `    at run (/srv/app/main.js:3:7)`; `None` where this is no frame, another language's included.
+    pub fn read(text: &'a str) -> Option<Self> {
+        let inner = text.trim_start();
+        if inner.len() + 2 > text.len() {
+            return None;
+        }
+        Self::of(inner.strip_prefix("at ")?)
+    }
+
+    /// Reads what stands after `at `.
+    pub fn of(text: &'a str) -> Option<Self> {
+        let text = text.trim_end().trim_end_matches([',', '{', ']']).trim_end();
+        let (text, is_async) = text.strip_prefix("async ").map_or((text, false), |text| (text, true));
+        let (function, at) = match text.strip_suffix(')').and_then(|text| text.split_once(" (")) {
+            Some((function, at)) => (Some(function), at),
+            None => (None, text),
+        };
+        let (file, line) = match location(at) {
+            Some((file, line)) => (file, Some(line)),
+            None if is_placeless(at) => (at, None),
+            None => return None,
+        };
+        Some(Self { function, file: file.strip_prefix("file://").unwrap_or(file), line, is_async })
+    }
+
+    pub fn owner(&self) -> Owner {
+        owner(self.file)
+    }
+
+    pub fn place(&self) -> Place {
+        Place { file: self.file.to_owned(), line: self.line, function: self.function.map(str::to_owned) }
+    }
+}
+
+/// Splits `/srv/app/main.js:3:7`.
+fn location(at: &str) -> Option<(&str, u32)> {
+    let (rest, column) = at.rsplit_once(':')?;
+    column.parse::<u32>().ok()?;
+    let (file, line) = rest.rsplit_once(':')?;
+    Some((file, line.parse().ok()?)).filter(|(file, _)| !file.is_empty())
+}
+
+/// Whether these words stand for code that has no file.
+fn is_placeless(at: &str) -> bool {
+    at == "<anonymous>" || at == "native" || at == "unknown location" || at.starts_with("index ")
+}
+
+/// Whose code a file is.
+pub fn owner(file: &str) -> Owner {
+    let is_bare = !file.contains(['/', '\\', '[', '<', ' ']);
+    if ["node:", "internal/", "ext:", "bun:"].iter().any(|scheme| file.starts_with(scheme))
+        || (is_bare && file.strip_suffix(".js").is_some_and(|name| !name.contains('.')))
+    {
+        // Before version 16 node's own files have bare names: `events.js`, `fs.js`.
+        Owner::Runtime
+    } else if file.starts_with('<')
+        || file.starts_with("eval at ")
+        || file.starts_with("evalmachine.<")
+        || file.starts_with("wasm:")
+        || ["native", "undefined", "unknown"].contains(&file)
+        || is_placeless(file)
+    {
+        Owner::Nobody
+    } else if ["/node_modules/", "/usr/share/nodejs/", "/.yarn/", "webpack/bootstrap", "/usr/lib/node"]
+        .iter()
+        .any(|part| file.contains(part))
+    {
+        Owner::Dependency
+    } else {
+        Owner::App
+    }
+}
+
+/// The innermost frame of the application's own code; where there is none, of its dependencies.
+pub fn innermost<'a, 'b>(frames: &'b [Frame<'a>], owner: Owner) -> Option<&'b Frame<'a>> {
+    frames.iter().find(|frame| frame.owner() == owner && frame.line.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Frame, Owner};
+
+    #[test]
+    fn the_frames_of_javascript_are_read_and_no_others() {
+        for (text, file, line, owner) in [
+            ("    at lead (/srv/raft/app.js:2:40)", "/srv/raft/app.js", Some(2), Owner::App),
+            ("    at async main (file:///srv/x y/app.mjs:7:3) {", "/srv/x y/app.mjs", Some(7), Owner::App),
+            ("    at /srv/app.js:1:18", "/srv/app.js", Some(1), Owner::App),
+            ("    at [eval]:1:23", "[eval]", Some(1), Owner::App),
+            ("    at ship (webpack://shop/./src/ship.ts:9:3)", "webpack://shop/./src/ship.ts", Some(9), Owner::App),
+            ("    at Timeout.f [as _onTimeout] (/srv/app.js:1:21),", "/srv/app.js", Some(1), Owner::App),
+            (
+                "    at q (/srv/node_modules/pg/lib/q.js:1:2)",
+                "/srv/node_modules/pg/lib/q.js",
+                Some(1),
+                Owner::Dependency,
+            ),
+            ("    at emit (node:events:524:28)", "node:events", Some(524), Owner::Runtime),
+            (
+                "    at internal/main/run_main_module.js:17:47 {",
+                "internal/main/run_main_module.js",
+                Some(17),
+                Owner::Runtime,
+            ),
+            ("    at Socket.emit (events.js:314:20)", "events.js", Some(314), Owner::Runtime),
+            ("    at JSON.parse (<anonymous>)", "<anonymous>", None, Owner::Nobody),
+            ("    at Array.map (native)", "native", None, Owner::Nobody),
+        ] {
+            let frame = Frame::read(text).unwrap_or_else(|| panic!("no frame: {text}"));
+            assert_eq!((frame.file, frame.line, frame.owner()), (file, line, owner), "{text}");
+        }
+        for text in [
+            "\tat com.acme.Main.main(Main.java:12)",
+            "   at Acme.Main.Run() in /srv/Main.cs:line 12",
+            "  at the end of the day",
+            "at 12:30:10",
+            "    at ",
+        ] {
+            assert_eq!(Frame::read(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! Node.js (V8), Deno and Bun.
+
+mod error;
+mod fatal;
+mod frame;
+mod others;
+pub mod report;
+mod wrappers;
+
+use error::Printed;
+use frame::{Frame, Owner};
+
+use crate::cause::entry::Level;
+use crate::cause::finding::{Finding, Place, Proof};
+use crate::cause::text::Line;
+use crate::report::Death;
+
+/// Adds what stands in the log.
+pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+    // Where the last error that was read ends.
+    let mut from = 0;
+    let mut at = 0;
+    while at < lines.len() {
+        if let Some((finding, end)) = read_at(lines, from, at) {
+            found.extend(finding);
+            from = end.max(at + 1);
+            at = from;
+        } else {
+            at += 1;
+        }
+    }
+}
+
+/// What was read, and the line after it: no finding where it is no reason to die.
+type Found = Option<(Option<Finding>, usize)>;
+
+/// Reads what begins at a line, whose stack may begin there.
+fn read_at(lines: &[Line], from: usize, at: usize) -> Found {
+    fatal::read(lines, at)
+        .or_else(|| uncaught(lines, at))
+        .or_else(|| wrappers::read(lines, at))
+        .or_else(|| others::read(lines, at))
+        .or_else(|| logged(lines, from, at))
+}
+
+/// What node prints as it dies: the place, the line of source, carets beneath it, and what was thrown.
+fn uncaught(lines: &[Line], at: usize) -> Found {
+    let excerpt = Excerpt::read(lines, at)?;
+    let is_blank = |at: usize| lines.get(at).is_some_and(Line::is_blank);
+    // Source maps put a second blank line there.
+    let body = excerpt.end + (0..2).take_while(|blanks| is_blank(excerpt.end + blanks)).count();
+    let Some(head) = lines.get(body).filter(|line| !line.is_blank() && !error::is_footer(&line.text)) else {
+        let what = "uncaught exception, whose message is not in the log".to_owned();
+        let place = excerpt.place();
+        let end = epilogue(lines, body).0;
+        let kind = Death::UncaughtException;
+        return Some((Some(finding(at, end, at, kind, what, place)), end));
+    };
+    let mut printed = Printed::read(&head.text, lines, body + 1);
+    let (mut end, mut has_footer) = epilogue(lines, printed.end);
+    // A child's last words stand in the message of the error that tells of it.
+    loop {
+        let next = end + usize::from(is_blank(end));
+        if lines.get(next).is_none_or(|line| Frame::read(&line.text).is_none()) {
+            break;
+        }
+        let rest = Printed::without_head(lines, next);
+        printed.frames.extend(rest.frames);
+        let after = skip_properties(lines, rest.end);
+        (end, has_footer) = epilogue(lines, after);
+    }
+    let is_error = error::begins(&head.text) && (!printed.frames.is_empty() || is_blank(excerpt.end));
+    let is_compiling = is_compiling(&printed);
+    let kind = kind(&printed, is_rejection(&excerpt, &printed, has_footer));
+    let place = if is_compiling { excerpt.place() } else { None };
+    let place = place.or_else(|| place_of(&printed, excerpt.place()));
+    let what = match printed.text.as_str() {
+        _ if is_error => what(&printed),
+        // As of a symbol.
+        text if text.is_empty() || text.starts_with("(Use `") => {
+            "uncaught throw of a value that is not printed".to_owned()
+        }
+        text => format!("uncaught throw of {text}"),
+    };
+    // A source that does not parse is told in the same form when the error is caught.
+    let proof = if is_compiling && !has_footer { Proof::Said } else { Proof::LastWords };
+    Some((Some(Finding { proof, ..finding(at, end, body, kind, what, place) }), end))
+}
+
+/// An error with its stack that the program itself has printed.
+fn logged(lines: &[Line], from: usize, at: usize) -> Found {
+    Frame::read(&lines.get(at)?.text)?;
+    let head = head_of(lines, from, at);
+    let Some(head) = head else {
+        // The beginning is not in the log.
+        let rest = Printed::without_head(lines, at);
+        let (end, has_footer) = epilogue(lines, skip_properties(lines, rest.end));
+        let what = "uncaught exception, whose message is not in the log".to_owned();
+        let place = place_of(&rest, None);
+        let found = finding(at, end, at, Death::UncaughtException, what, place);
+        return Some((has_footer.then_some(found), end));
+    };
+    let line = lines.get(head)?;
+    let entry = line.entry.as_ref();
+    let text = match error::named_within(&line.text) {
+        Some(start) if !error::begins(&line.text) => line.text.get(start..)?,
+        _ => entry.map_or(line.text.as_str(), |entry| entry.message.as_str()),
+    };
+    let before = line.text.strip_suffix(text).unwrap_or_default();
+    let printed = Printed::read(text, lines, head + 1);
+    let (end, has_footer) = epilogue(lines, printed.end);
+    let is_warning = entry.is_some_and(|entry| entry.level.is_some_and(|level| level < Level::Error))
+        || text.starts_with("Trace")
+        || before.starts_with("(node:");
+    if is_warning {
+        return Some((None, end));
+    }
+    let is_rejection =
+        before.to_ascii_lowercase().contains("unhandled") && before.to_ascii_lowercase().contains("reject");
+    let proof = if has_footer { Proof::LastWords } else { Proof::Said };
+    let kind = kind(&printed, is_rejection);
+    let place = place_of(&printed, None);
+    let found = finding(head, end, head, kind, what(&printed), place);
+    Some((Some(Finding { proof, ..found }), end))
+}
+
+/// How many lines above its stack an error's name is looked for.
+const MOST_MESSAGE: usize = 64;
+
+/// The line that the error begins with whose stack begins here.
+fn head_of(lines: &[Line], from: usize, at: usize) -> Option<usize> {
+    for head in (from.max(at.saturating_sub(MOST_MESSAGE))..at).rev() {
+        let line = lines.get(head)?;
+        let is_logger = line.entry.as_ref().is_some_and(|entry| entry.json || entry.level.is_some());
+        if head + 1 == at && !line.is_blank() && (is_logger || error::begins(&line.text)) {
+            return Some(head);
+        }
+        match error::named_within(&line.text) {
+            Some(start) if start == 0 || head + 1 == at || is_logger => return Some(head),
+            _ if is_logger => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The place, the line of source and the carets beneath it.
+struct Excerpt<'a> {
+    file: &'a str,
+    line: u32,
+    source: &'a str,
+    /// Where the caret is, in characters.
+    column: usize,
+    /// The line after it (an index).
+    end: usize,
+}
+
+impl<'a> Excerpt<'a> {
+    fn read(lines: &'a [Line], at: usize) -> Option<Self> {
+        let (file, line) = lines.get(at)?.text.rsplit_once(':')?;
+        let line = line.parse().ok()?;
+        let carets = lines.get(at + 2)?;
+        let mark = carets.text.trim();
+        // What is far to the right in a long line has been cut off.
+        let is_marked = !mark.is_empty() && mark.bytes().all(|byte| byte == b'^');
+        let is_far = mark.is_empty() && carets.text.len() > 1000;
+        // Where a source ends too early there is nothing to show.
+        let is_end = mark.is_empty() && lines.get(at + 4).is_some_and(|line| line.text.starts_with("SyntaxError: "));
+        let is_far = is_far || is_end && lines.get(at + 1..at + 4)?.iter().all(Line::is_blank);
+        (!file.is_empty() && (is_marked || is_far)).then_some(())?;
+        let column = carets.text.chars().take_while(|c| *c != '^').count();
+        Some(Self { file, line, source: &lines.get(at + 1)?.text, column, end: at + 3 })
+    }
+
+    fn place(&self) -> Option<Place> {
+        let file = self.file.strip_prefix("file://").unwrap_or(self.file);
+        let is_named = !matches!(frame::owner(file), Owner::Runtime | Owner::Nobody);
+        is_named.then(|| Place { file: file.to_owned(), line: Some(self.line), function: None })
+    }
+
+    /// What stands at the caret.
+    fn marked(&self) -> &'a str {
+        self.source.char_indices().nth(self.column).and_then(|(at, _)| self.source.get(at..)).unwrap_or_default()
+    }
+}
+
+/// Whether nothing handled a rejected promise. Node says so only where the error has no place of its own.
+fn is_rejection(excerpt: &Excerpt, printed: &Printed, has_footer: bool) -> bool {
+    if frame::owner(excerpt.file) == Owner::Runtime {
+        // Modules are loaded by promises too.
+        let first = printed.frames.iter().find(|frame| frame.line.is_some());
+        let is_loading = first.is_some_and(|frame| frame.file.contains("internal/modules/"));
+        return excerpt.file.contains("process/promises") && !is_loading || is_continuation(printed, has_footer);
+    }
+    // What is thrown is marked at the `throw`, what rejects a promise where it was made.
+    let is_made_by_call =
+        printed.frames.first().is_some_and(|frame| frame.function.is_some_and(|it| it.starts_with("new ")));
+    // Versions without a footer mark the latter wherever a source map leads them.
+    let is_own = has_footer || excerpt.file.ends_with("js");
+    match excerpt.marked() {
+        marked if marked.starts_with("throw") => false,
+        marked if marked.starts_with("new ") && !is_made_by_call => is_own,
+        _ => is_continuation(printed, has_footer),
+    }
+}
+
+/// Whether the stack is that of a function that went on after a promise: nothing of the runtime has called it.
+fn is_continuation(printed: &Printed, is_whole: bool) -> bool {
+    let waited = printed.frames.iter().any(|frame| frame.is_async && frame.owner() == Owner::App);
+    let of_app = |frame: &Frame| matches!(frame.owner(), Owner::App | Owner::Dependency);
+    let is_short = !printed.frames.is_empty() && printed.frames.len() < frame::MOST;
+    // A module's own body is called by the loader, whose frames are left out at times.
+    let of_module =
+        printed.frames.last().is_some_and(|frame| frame.function.is_none_or(|it| it == "Object.<anonymous>"));
+    waited || (is_whole && is_short && !of_module && printed.frames.iter().all(of_app))
+}
+
+/// Whether the stack is the module loader's: a source, or a JSON module, does not parse.
+fn is_compiling(printed: &Printed) -> bool {
+    let first = printed.frames.iter().find(|frame| frame.line.is_some());
+    let by_loader = first.is_none_or(|frame| {
+        ["node:internal/modules/", "internal/modules/", "node:vm", "vm.js", "node:internal/vm"]
+            .iter()
+            .any(|part| frame.file.starts_with(part))
+    });
+    printed.text.starts_with("SyntaxError") && by_loader
+}
+
+fn kind(printed: &Printed, is_rejection: bool) -> Death {
+    let text = printed.text.as_str();
+    let code = printed.property("code").unwrap_or_default();
+    let says = |words: &str| text.contains(words) || code == words;
+    let missing_modules = [
+        "ERR_MODULE_NOT_FOUND",
+        "MODULE_NOT_FOUND",
+        "ERR_PACKAGE_PATH_NOT_EXPORTED",
+        "Error: Cannot find module '",
+        "Error: Cannot find package '",
+        ": cannot open shared object file",
+    ];
+    if text.starts_with("AssertionError") || says("ERR_ASSERTION") {
+        Death::Assertion
+    } else if text.contains("Maximum call stack size exceeded") {
+        Death::StackOverflow
+    } else if says("ERR_WORKER_OUT_OF_MEMORY") {
+        Death::OutOfMemoryHeap
+    } else if missing_modules.into_iter().any(says) {
+        Death::MissingModule
+    } else if is_compiling(printed)
+        || (text.starts_with("TSError") && text.contains("error TS1"))
+        || text.starts_with("Error: Transform failed with")
+    {
+        // ts-node's and esbuild's words; TypeScript's errors from 1000 on are those of its syntax.
+        Death::SyntaxError
+    } else if is_rejection || says("ERR_UNHANDLED_REJECTION") {
+        Death::UnhandledRejection
+    } else {
+        Death::UncaughtException
+    }
+}
+
+/// The error in one line.
+fn what(printed: &Printed) -> String {
+    if let Some((_, reason)) = printed.text.split_once("The promise rejected with the reason ") {
+        return format!("promise rejected with the reason {}", reason.trim_end_matches('.'));
+    }
+    let mut what = printed.what();
+    if printed.frames.iter().any(|frame| frame.function == Some("process._fatalException")) {
+        what.push_str(" (thrown by the handler of uncaught exceptions)");
+    }
+    what
+}
+
+/// The innermost frame of the application's own code, of the error itself first.
+fn place_of(printed: &Printed, excerpt: Option<Place>) -> Option<Place> {
+    let of = |printed: &Printed, owner| frame::innermost(&printed.frames, owner).map(Frame::place);
+    let beneath = || printed.causes.iter().rev().chain(&printed.parts);
+    of(printed, Owner::App)
+        .or(excerpt)
+        .or_else(|| beneath().find_map(|inner| of(inner, Owner::App)))
+        .or_else(|| of(printed, Owner::Dependency))
+        .or_else(|| beneath().find_map(|inner| of(inner, Owner::Dependency)))
+}
+
+/// The line after what node and those who run it add to an error, and whether node's footer is among it.
+fn epilogue(lines: &[Line], mut at: usize) -> (usize, bool) {
+    let mut has_footer = false;
+    let mut end = at;
+    while let Some(line) = lines.get(at) {
+        at += 1;
+        if line.is_blank() {
+            continue;
+        }
+        let text = line.text.as_str();
+        if wrappers::is_epilogue(text.trim_start()) {
+            end = at;
+            continue;
+        }
+        let is_footer = error::is_footer(text);
+        let is_hint = text.starts_with("(Use `");
+        let is_thrown_at = text == "Thrown at:" || Frame::read(text).is_some() && end + 1 == at && !has_footer;
+        if has_footer && is_footer || !(is_footer || is_hint || is_thrown_at) {
+            break;
+        }
+        has_footer |= is_footer;
+        end = at;
+    }
+    (end, has_footer)
+}
+
+/// The line after the properties in braces that stand here.
+fn skip_properties(lines: &[Line], at: usize) -> usize {
+    let opened = at.checked_sub(1).and_then(|before| lines.get(before)).is_some_and(|line| line.text.ends_with(" {"));
+    let inner = lines.get(at..).unwrap_or_default().iter().take_while(|line| line.text.starts_with(' '));
+    if opened { at + inner.count() + 1 } else { at }.min(lines.len())
+}
+
+/// What only a process that ends prints.
+fn finding(from: usize, end: usize, quoted: usize, kind: Death, what: String, place: Option<Place>) -> Finding {
+    Finding { lines: from..end, quoted, kind, what, place, proof: Proof::LastWords, ends: &[] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::cause::finding::{Finding, Proof};
+    use crate::cause::text;
+    use crate::report::Death;
+
+    fn found(log: &str) -> Vec<Finding> {
+        let mut found = Vec::new();
+        read(&text::read(log), &mut found);
+        found
+    }
+
+    #[test]
+    fn a_stack_alone_is_said_with_its_type_its_message_and_its_place() {
+        let log =
+            "TypeError: x is not iterable\n    at pick (/srv/node_modules/lib/i.js:4:5)\n    at run (/srv/app.js:7:9)";
+        let found = found(log);
+        let found = found.first().unwrap();
+        assert_eq!((found.kind, found.proof), (Death::UncaughtException, Proof::Said));
+        assert_eq!(found.what, "TypeError: x is not iterable");
+        assert_eq!(found.place.as_ref().unwrap().to_string(), "/srv/app.js:7");
+        assert_eq!(found.lines, 0..3);
+    }
+
+    #[test]
+    fn warnings_and_other_languages_traces_are_no_errors_of_node() {
+        for log in [
+            "(node:7) UnhandledPromiseRejectionWarning: Error: only warned\n    at f (/srv/app.js:1:2)",
+            "2026-11-22T23:48:34Z WARN no cache: Error: stale\n    at f (/srv/app.js:1:2)",
+            "Trace: here\n    at f (/srv/app.js:1:2)",
+            "java.lang.IllegalStateException: x\n\tat com.acme.Main.main(Main.java:12)",
+            "FATAL ERROR: cannot read the configuration",
+            "    at f (/srv/app.js:1:2)\nGET / 200",
+            "main.c:3\n\nint main;",
+        ] {
+            assert_eq!(found(log), [], "{log}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_the_message_of_another_is_a_part_of_it() {
+        let log = "node:child_process:1\n    throw err;\n    ^\n\nError: Command failed: node c.js\n/srv/c.js:1\nnull.x\n     ^\n\n\
+                   TypeError: no x\n    at Object.<anonymous> (/srv/c.js:1:6)\n\nNode.js v20.20.2\n\n    \
+                   at build (/srv/app.js:3:5) {\n  status: 1\n}\n\nNode.js v20.20.2";
+        let found = found(log);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found.first().unwrap().what.starts_with("Error: Command failed: node c.js"));
+    }
+}

@@ -1,0 +1,305 @@
+//! Panics, in the form of all versions: before 1.73 the message stood before the place.
+
+use crate::cause::finding::{End, Finding, Place, Proof};
+use crate::cause::runtimes::text;
+use crate::cause::text::Line;
+use crate::report::Death;
+
+pub const NOTE: &str = "note: run with `RUST_BACKTRACE=";
+const BACKTRACE: &str = "stack backtrace:";
+
+/// So many lines a message may have.
+const MESSAGE: usize = 40;
+
+/// A main thread that panics ends the process with 101; `panic = "abort"` does it with SIGABRT in every thread.
+const ENDS: &[End] = &[End::Code(101), End::Signal("ABRT"), End::Signal("ILL")];
+
+/// The panic that begins at this line, twice where a hook may end the process in its own way.
+pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Vec<Finding> {
+    if let Some(finding) = human(lines, at) {
+        return vec![finding];
+    }
+    let Some(head) = Head::read(lines, at) else { return hooked(lines, at).into_iter().collect() };
+    let message = head.message(lines, at);
+    let (place, end) = rest(lines, message.end, Some(head.place));
+    let is_main = head.thread == "main";
+    let what = if is_main {
+        format!("panic: {}", message.text)
+    } else {
+        format!("panic in thread '{}': {}", head.thread, message.text)
+    };
+    let mut finding = Finding {
+        lines: at..end,
+        quoted: at,
+        kind: Death::Panic,
+        what,
+        place,
+        proof: if is_main { Proof::LastWords } else { Proof::Said },
+        ends: ENDS,
+    };
+    if is_sequel(&message.text)
+        && let Some((second, others)) = before.split_last()
+        && second.kind == Death::Panic
+    {
+        // Another that ran while the first unwound: in a destructor.
+        let first = others.iter().rev().find(|it| it.proof == second.proof && it.lines != second.lines);
+        let first = first.filter(|it| {
+            message.text.starts_with("panic in a ") && it.kind == Death::Panic && it.lines.end + 1 >= second.lines.start
+        });
+        finding.what = match first {
+            Some(first) => format!("{}; then {}", first.what, second.what),
+            None => second.what.clone(),
+        };
+        finding.place.clone_from(&first.unwrap_or(second).place);
+        finding.quoted = first.unwrap_or(second).quoted;
+        finding.proof = Proof::LastWords;
+    }
+    // A hook may end the process in its own way, and right then.
+    let hooked = is_main.then(|| Finding { proof: Proof::Said, ends: &[], ..finding.clone() });
+    [finding].into_iter().chain(hooked).collect()
+}
+
+/// Whether a panic says only that there was another one before it.
+fn is_sequel(message: &str) -> bool {
+    message.ends_with(": Any { .. }")
+        || message.starts_with("panic in a ")
+        || message.contains("JoinError::Panic(")
+        || message.contains("PoisonError")
+}
+
+/// Its first line.
+struct Head<'a> {
+    thread: &'a str,
+    /// What stands in the head of it: all, in old versions.
+    message: Option<&'a str>,
+    place: Place,
+}
+
+impl<'a> Head<'a> {
+    fn read(lines: &'a [Line], at: usize) -> Option<Self> {
+        let line = lines.get(at)?.text.strip_prefix("thread '")?;
+        let (thread, rest) = line.split_once(" panicked at ")?;
+        // `main'`, and in newer versions `main' (1234)`.
+        let thread = thread.rsplit_once('\'')?.0;
+        if let Some(place) = rest.strip_suffix(':') {
+            return Some(Self { thread, message: None, place: place_of(place)? });
+        }
+        let quoted = rest.strip_prefix('\'')?;
+        let (message, place) = if let Some((message, place)) = quoted.rsplit_once("', ") {
+            (message, place)
+        } else {
+            // Over many lines: the last has the place.
+            let end = lines.iter().skip(at + 1).take(MESSAGE).find(|line| line.text.contains("', "))?;
+            (quoted, end.text.rsplit_once("', ")?.1)
+        };
+        let place = place_of(place)?;
+        Some(Self { thread, message: Some(message), place })
+    }
+
+    fn message(&self, lines: &[Line], at: usize) -> Message {
+        let after = lines.get(at + 1..).unwrap_or_default();
+        if let Some(first) = self.message {
+            let is_one = text(lines, at).contains("', ");
+            let more = if is_one {
+                0
+            } else {
+                1 + after.iter().take(MESSAGE).position(|line| line.text.contains("', ")).unwrap_or(0)
+            };
+            let more_text = after.get(..more).unwrap_or_default().iter().map(|line| {
+                let text = line.text.trim();
+                text.rsplit_once("', ").map_or(text, |it| it.0)
+            });
+            return Message { text: join([first].into_iter().chain(more_text)), end: at + 1 + more };
+        }
+        let is_end = |line: &Line| line.text.starts_with(NOTE) || line.text.starts_with(BACKTRACE);
+        let is_other = |line: &Line| line.entry.is_some() || line.text.starts_with("thread '");
+        let count = after.iter().take(MESSAGE).take_while(|line| !is_end(line) && !is_other(line)).count();
+        let count = if after.get(count).is_some_and(is_end) {
+            count
+        } else {
+            // Only the first panic of a process has the note: of the others, what assertions put below.
+            let is_below = |line: &&Line| line.text.starts_with("  left: ") || line.text.starts_with(" right: ");
+            1 + after.iter().skip(1).take_while(is_below).count()
+        };
+        let message = after.get(..count.min(after.len())).unwrap_or_default();
+        Message { text: join(message.iter().map(|line| line.text.trim())), end: at + 1 + message.len() }
+    }
+}
+
+struct Message {
+    text: String,
+    end: usize,
+}
+
+/// Lines as one.
+fn join<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let mut whole = String::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        let is_operand = line.starts_with("left: ") || line.starts_with("right: ");
+        whole.push_str(if whole.is_empty() {
+            ""
+        } else if is_operand {
+            ", "
+        } else {
+            " "
+        });
+        whole.push_str(line);
+    }
+    whole
+}
+
+/// `src/main.rs:3:5`
+fn place_of(text: &str) -> Option<Place> {
+    let (rest, _column) = text.rsplit_once(':')?;
+    let (file, line) = rest.rsplit_once(':')?;
+    Some(Place { file: file.to_owned(), line: Some(line.parse().ok()?), function: None })
+}
+
+/// Whether a file is the application's own.
+pub fn is_own(file: &str) -> bool {
+    !(file.starts_with("/rustc/")
+        || file.starts_with("library/")
+        || file.starts_with("./csu/")
+        || file.contains(".cargo/registry/")
+        || file.contains("/rustlib/src/rust/")
+        || file.contains(".cargo/git/"))
+}
+
+/// What comes after the message: the note or the backtrace; where it is, and where it ends.
+pub fn rest(lines: &[Line], from: usize, place: Option<Place>) -> (Option<Place>, usize) {
+    let mut frame = None;
+    let mut i = from;
+    while let Some(line) = lines.get(i) {
+        let trimmed = line.text.trim_start();
+        if let Some(at) = trimmed.strip_prefix("at ").filter(|_| line.text.starts_with("      ")) {
+            frame = frame.or_else(|| place_of(at).filter(|place| is_own(&place.file)));
+        } else if !is_frame(trimmed)
+            && !line.text.starts_with(BACKTRACE)
+            && !line.text.starts_with("note: ")
+            && !line.text.starts_with("thread caused non-unwinding panic. aborting.")
+            && !line.text.starts_with("thread panicked while p")
+        {
+            break;
+        }
+        i += 1;
+    }
+    let place = match place {
+        Some(place) if is_own(&place.file) => Some(place),
+        other => frame.or(other),
+    };
+    (place, i.min(lines.len()))
+}
+
+/// `  12: app::main`
+fn is_frame(trimmed: &str) -> bool {
+    trimmed.split_once(": ").is_some_and(|(number, _)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// What hooks print of a panic: the `color-eyre` crate's, and the panic as it is.
+fn hooked(lines: &[Line], at: usize) -> Option<Finding> {
+    let line = text(lines, at);
+    let (what, place, end, proof): (_, _, _, Proof) = if line == "The application panicked (crashed)." {
+        let what = text(lines, at + 1).strip_prefix("Message:")?.trim();
+        let location = text(lines, at + 2).strip_prefix("Location:").map(str::trim);
+        let place = location.and_then(|location| place_of(&format!("{location}:0")));
+        let is_its = |line: &&Line| {
+            line.entry.is_none()
+                && (line.is_blank()
+                    || line.text.starts_with("  ")
+                    || ["Run with ", "Location:", "Backtrace omitted"].iter().any(|it| line.text.starts_with(it)))
+        };
+        let more = lines.get(at + 2..)?.iter().take_while(is_its).count();
+        (what, place, at + 2 + more, Proof::LastWords)
+    } else {
+        let place = place_of(line.strip_prefix("panicked at ")?.strip_suffix(':')?)?;
+        (text(lines, at + 1).trim(), Some(place), (at + 2).min(lines.len()), Proof::Said)
+    };
+    Some(Finding {
+        lines: at..end,
+        quoted: at,
+        kind: Death::Panic,
+        what: format!("panic: {what}"),
+        place,
+        proof,
+        ends: if proof == Proof::LastWords { ENDS } else { &[] },
+    })
+}
+
+/// The `human-panic` crate's message to users.
+fn human(lines: &[Line], at: usize) -> Option<Finding> {
+    if text(lines, at) != "Well, this is embarrassing." {
+        return None;
+    }
+    let rest = lines.get(at + 1..)?;
+    let rest = rest.get(..rest.len().min(20))?;
+    let quoted = rest.iter().position(|line| line.text.contains(" had a problem and crashed."))?;
+    let end = rest.iter().rposition(|line| line.text.starts_with("Thank you")).unwrap_or(quoted);
+    let report = rest.iter().find_map(|line| line.text.split_once("report file at ")?.1.split('.').next());
+    let said = rest.get(quoted)?.text.split(" To help us").next()?;
+    Some(Finding {
+        lines: at..at + 2 + end,
+        quoted: at + 1 + quoted,
+        kind: Death::Panic,
+        what: report.map_or_else(|| said.to_owned(), |report| format!("{said} Report: {report}.toml")),
+        place: None,
+        proof: Proof::LastWords,
+        ends: ENDS,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cause::finding::{Finding, Proof};
+    use crate::cause::runtimes::rust;
+    use crate::cause::text;
+
+    fn read(log: &str) -> Vec<Finding> {
+        let mut found = Vec::new();
+        rust::read(&text::read(log), &mut found);
+        found
+    }
+
+    #[test]
+    fn the_forms_of_all_versions_are_read() {
+        for (log, what, place) in [
+            (
+                "thread 'main' panicked at 'boom', src/main.rs:3:5\nnote: run with `RUST_BACKTRACE=1` environment",
+                "boom",
+                "src/main.rs:3",
+            ),
+            ("thread 'main' panicked at 'one\ntwo', src/main.rs:3:5\n", "one two", "src/main.rs:3"),
+            (
+                "thread 'main' panicked at src/main.rs:3:5:\nboom\nsecond\nnote: run with `RUST_BACKTRACE=1`",
+                "boom second",
+                "src/main.rs:3",
+            ),
+            (
+                "\nthread 'main' (9004) panicked at src/main.rs:3:5:\nboom\n  left: 3\n right: 4\nWARN next",
+                "boom, left: 3, right: 4",
+                "src/main.rs:3",
+            ),
+            (
+                "thread 'main' panicked at /rustc/5980/library/core/src/cell.rs:7:1:\nalready borrowed\nstack backtrace:\n   0: core::x\n             at /rustc/5980/library/core/src/x.rs:1:2\n   1: app::run\n             at ./src/run.rs:8:2\n",
+                "already borrowed",
+                "./src/run.rs:8",
+            ),
+        ] {
+            let found = read(log);
+            let finding = found.first().unwrap_or_else(|| panic!("{log}"));
+            assert_eq!(finding.what, format!("panic: {what}"));
+            assert_eq!(finding.place.as_ref().unwrap().to_string(), place);
+            assert_eq!(finding.proof, Proof::LastWords);
+        }
+    }
+
+    #[test]
+    fn a_panic_that_only_passes_on_another_is_told_by_the_first() {
+        let found = read(
+            "thread '<unnamed>' panicked at src/work.rs:9:5:\nqueue is gone\nnote: run with `RUST_BACKTRACE=1`\n\
+             thread 'main' panicked at src/main.rs:3:5:\ncalled `Result::unwrap()` on an `Err` value: Any { .. }\n",
+        );
+        assert_eq!(found[0].proof, Proof::Said);
+        assert_eq!(found[1].what, "panic in thread '<unnamed>': queue is gone");
+        assert_eq!(found[1].place.as_ref().unwrap().to_string(), "src/work.rs:9");
+    }
+}

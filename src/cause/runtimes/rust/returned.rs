@@ -1,0 +1,192 @@
+//! An error that `main` has returned, in the forms of `Debug`, anyhow and eyre; and clap's complaint about arguments.
+
+use super::panic;
+use crate::cause::finding::{End, Finding, Place, Proof, with_cause};
+use crate::cause::runtimes::text;
+use crate::cause::text::Line;
+use crate::report::Death;
+
+/// The error that begins at this line.
+pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
+    let line = lines.get(at).filter(|line| line.entry.is_none())?.text.as_str();
+    if line.starts_with("error: ") {
+        return arguments(lines, at);
+    }
+    let error = line.strip_prefix("Error: ").or_else(|| line.strip_prefix("Error:"))?;
+    let chain = Chain::read(lines, at);
+    let what = match &chain {
+        Some(chain) => with_cause(chain.outer.as_deref().unwrap_or(error), &chain.inner),
+        None if is_debug(error) => error.to_owned(),
+        None => return None,
+    };
+    let (place, end) = chain.map_or((None, at + 1), |chain| (chain.place, chain.end));
+    Some(Finding {
+        lines: at..end,
+        quoted: at,
+        kind: Death::UncaughtException,
+        what: format!("Error: {what}"),
+        place,
+        proof: Proof::Said,
+        ends: &[End::Code(1)],
+    })
+}
+
+/// Whether this is how `#[derive(Debug)]` shows a value: `Os { code: 98, … }`, `Custom(…)`, `"text"`, `NotFound`.
+fn is_debug(error: &str) -> bool {
+    let name = error.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+    let (name, rest) = error.split_at(name);
+    let is_value = rest.starts_with(" { ") && rest.ends_with(" }") || rest.starts_with('(') && rest.ends_with(')');
+    name.starts_with(|c: char| c.is_ascii_uppercase()) && is_value
+        || error.len() > 2 && error.starts_with('"') && error.ends_with('"')
+}
+
+/// So many lines of causes.
+const CAUSES: usize = 200;
+
+/// The causes below an error.
+struct Chain {
+    /// eyre has the first among them.
+    outer: Option<String>,
+    inner: String,
+    place: Option<Place>,
+    end: usize,
+}
+
+impl Chain {
+    fn read(lines: &[Line], at: usize) -> Option<Self> {
+        let is_eyre = text(lines, at).trim_end() == "Error:";
+        let mut chain = Self { outer: None, inner: String::new(), place: None, end: at + 1 };
+        let mut is_causes = is_eyre;
+        let mut is_location = false;
+        for (i, line) in lines.iter().enumerate().skip(at + 1).take(CAUSES) {
+            let said = line.text.trim();
+            if line.entry.is_some() {
+                break;
+            }
+            if said == "Stack backtrace:" {
+                let (place, end) = panic::rest(lines, i + 1, chain.place.take());
+                return Some(Self { place, end, ..chain });
+            }
+            if said == "Caused by:" || said == "Location:" {
+                is_causes = said == "Caused by:";
+                is_location = said == "Location:";
+            } else if said.starts_with('━') {
+                is_causes = false;
+            } else if line.text.starts_with(' ') && is_causes {
+                let cause = numbered(said).unwrap_or(said);
+                if is_eyre && chain.outer.is_none() {
+                    chain.outer = Some(cause.to_owned());
+                }
+                cause.clone_into(&mut chain.inner);
+            } else if line.text.starts_with(' ') && is_location {
+                chain.place = place(said);
+            } else if let (Some(frame), None) = (line.text.strip_prefix("      at "), &chain.place) {
+                chain.place = place(frame).filter(|place| panic::is_own(&place.file));
+            } else if !said.is_empty()
+                && !line.text.starts_with(' ')
+                && !said.starts_with("Backtrace omitted")
+                && !said.starts_with("Run with ")
+            {
+                break;
+            }
+            if !said.is_empty() {
+                chain.end = i + 1;
+            }
+        }
+        (!chain.inner.is_empty() || chain.place.is_some()).then_some(chain)
+    }
+}
+
+/// `src/main.rs:3`, with or without a column.
+fn place(text: &str) -> Option<Place> {
+    let (file, numbers) = text.split_once(".rs:")?;
+    let line = numbers.split(':').next().and_then(|line| line.parse().ok());
+    Some(Place { file: format!("{file}.rs"), line, function: None })
+}
+
+/// `0: text` without its number.
+fn numbered(text: &str) -> Option<&str> {
+    let (number, rest) = text.split_once(": ")?;
+    number.bytes().all(|b| b.is_ascii_digit()).then_some(rest)
+}
+
+/// So many lines of usage.
+const USAGE: usize = 40;
+
+/// clap ends so.
+fn arguments(lines: &[Line], at: usize) -> Option<Finding> {
+    let rest = lines.get(at + 1..)?;
+    let rest = rest.get(..rest.len().min(USAGE))?;
+    let rest = rest.get(..rest.iter().position(|line| line.entry.is_some()).unwrap_or(rest.len()))?;
+    let end = rest.iter().position(|line| {
+        line.text.starts_with("For more information, try '--help'")
+            || line.text.starts_with("For more information try --help")
+            || line.text.starts_with("For more information, try '-h'")
+    })?;
+    // The arguments that lack stand below.
+    let below = rest.iter().take_while(|line| line.text.starts_with("  ")).map(|line| line.text.trim());
+    let what: Vec<&str> = [text(lines, at)].into_iter().chain(below).collect();
+    Some(Finding {
+        lines: at..at + 2 + end,
+        quoted: at,
+        kind: Death::BadArguments,
+        what: what.join(" "),
+        place: None,
+        proof: Proof::LastWords,
+        ends: &[End::Code(2), End::Code(1)],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cause::finding::Finding;
+    use crate::cause::runtimes::rust;
+    use crate::cause::text;
+    use crate::report::Death;
+
+    fn read(log: &str) -> Option<Finding> {
+        let mut found = Vec::new();
+        rust::read(&text::read(log), &mut found);
+        found.pop()
+    }
+
+    #[test]
+    fn what_main_has_returned_is_told_from_the_outermost_to_the_innermost() {
+        for (log, what) in [
+            (
+                "Error: Os { code: 98, kind: AddrInUse, message: \"Address already in use\" }",
+                "Error: Os { code: 98, kind: AddrInUse, message: \"Address already in use\" }",
+            ),
+            ("Error: \"no queue\"", "Error: \"no queue\""),
+            (
+                "Error: starting\n\nCaused by:\n    0: listening\n    1: in use (os error 98)",
+                "Error: starting; caused by in use (os error 98)",
+            ),
+            (
+                "Error: starting\n\nCaused by:\n    in use (os error 98)",
+                "Error: starting; caused by in use (os error 98)",
+            ),
+            (
+                "Error: \n   0: starting\n   1: in use\n\nLocation:\n   src/main.rs:12\n\nBacktrace omitted. Run",
+                "Error: starting; caused by in use",
+            ),
+        ] {
+            assert_eq!(read(log).unwrap_or_else(|| panic!("{log}")).what, what);
+        }
+        for log in
+            ["Error: listen EADDRINUSE", "Error: boom\n    at f (a.js:1:2)", "Error: Cannot find module 'x'", "Error:"]
+        {
+            assert_eq!(read(log), None, "{log}");
+        }
+    }
+
+    #[test]
+    fn arguments_that_clap_refuses_are_told() {
+        let log = "error: the following required arguments were not provided:\n  --queue <URL>\n\nUsage: app --queue <URL>\n\nFor more information, try '--help'.\n";
+        let finding = read(log).unwrap();
+        assert_eq!(finding.kind, Death::BadArguments);
+        assert_eq!(finding.what, "error: the following required arguments were not provided: --queue <URL>");
+        assert_eq!(finding.lines, 0..6);
+        assert_eq!(read("error: no queue\nnext\n"), None);
+    }
+}
