@@ -86,7 +86,9 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         }
         Ok(worker) => {
             drop(file);
-            if worker.wait(until) == Ended::Failed {
+            let ended = worker.wait(until);
+            // systemd ends what we leave behind; it is to be finished by somebody else.
+            if ended == Ended::Failed || (ended == Ended::LeftBehind && call.supervisor == Supervisor::Systemd) {
                 drop(haste);
                 nudge::deliver(&args.places, call.supervisor);
             }

@@ -1,13 +1,11 @@
 //! What real ones do.
 
 use std::fmt::Write as _;
-use std::fs;
 
 use lastwords::report::{Exit, Report, Supervisor, Verdict};
 
 use super::cases::{self, Case};
 use super::machine::Machine;
-use crate::harness::wait_for;
 
 /// Keeps what it is given.
 const SINK: &str = "[[sink.exec]]\nname = \"keep\"\ncommand = [\"/etc/lastwords/keep\"]\n";
@@ -64,7 +62,11 @@ fn check(case: &Case, reports: &[Report]) -> Option<String> {
         }
         _ => false,
     };
-    let found: Vec<_> = ours.iter().map(|it| (it.verdict, &it.stop, &it.cause, &it.verdict_because)).collect();
+    let found = ours.iter().map(|it| {
+        let log: Vec<_> = it.sections.iter().filter(|section| section.collector.starts_with("log")).collect();
+        (it.verdict, &it.stop, &it.cause, &it.verdict_because, log)
+    });
+    let found: Vec<_> = found.collect();
     (!right).then(|| format!("{}: {found:#?}", case.unit))
 }
 
@@ -74,13 +76,11 @@ fn each_way_to_end_has_its_verdict_and_its_cause_and_is_told() {
     let machine = boot_with(&cases);
     run(&machine, &cases);
     let expected = cases.iter().filter(|case| case.report.is_some()).count();
-    // The sink is told of what the spool holds, by the path unit.
-    wait_for("the messages", || fs::read_dir(machine.told()).expect("our own directory").count() >= expected);
-    let reports = machine.reports();
+    let reports = machine.wait_for_reports(expected);
     let wrong: Vec<_> = cases.iter().filter_map(|case| check(case, &reports)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(reports.len(), expected, "of nothing else: {reports:#?}");
-    let ours = machine.shell("systemctl --failed --plain --no-legend 'lastwords*'");
+    let ours = machine.shell("systemctl list-units --failed --plain --no-legend 'lastwords*'");
     assert_eq!(ours, "", "the deliverer can do its work in its sandbox");
 }
 
@@ -97,9 +97,9 @@ fn the_start_limit_holds_and_no_end_is_told_twice() {
     machine.write(&[("/etc/systemd/system/loops.service.d/limit.conf".into(), limit.into())]);
     machine.shell("systemctl daemon-reload");
     run(&machine, &[Case { unit: "loops", service, end, report: None }]);
-    wait_for("the first message", || fs::read_dir(machine.told()).expect("our own directory").count() > 0);
+    let reports = machine.wait_for_reports(5);
     assert_eq!(machine.shell("systemctl show -p NRestarts --value loops").trim(), "5");
-    let exits: Vec<_> = machine.reports().into_iter().map(|report| (report.verdict, report.stop.exit)).collect();
+    let exits: Vec<_> = reports.into_iter().map(|report| (report.verdict, report.stop.exit)).collect();
     assert_eq!(exits, vec![(Verdict::Crashed, Exit::Code(7)); 5]);
 }
 

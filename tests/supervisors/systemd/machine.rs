@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use lastwords::report::Report;
@@ -89,9 +89,11 @@ impl Machine {
         reports_in(&[spool.join("new"), spool.join("done")])
     }
 
-    /// What the sink has been given: a file for each report.
-    pub fn told(&self) -> PathBuf {
-        self.dir.path().join("told")
+    /// Waits until there are so many, and the path unit's deliverer has told the sink of at least one: the others may be
+    /// told in a summary, later.
+    pub fn wait_for_reports(&self, count: usize) -> Vec<Report> {
+        let told = || fs::read_dir(self.dir.path().join("told")).expect("our own directory").count();
+        wait_for_some("the reports", || Some(self.reports()).filter(|reports| reports.len() >= count && told() > 0))
     }
 
     /// Waits until it has shut itself down.
