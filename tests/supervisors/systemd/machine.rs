@@ -1,6 +1,7 @@
 //! A machine that systemd runs.
 
 use std::fs::{self, File, Permissions};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -79,7 +80,7 @@ impl Machine {
         for (path, text) in files {
             let inside = ["-t", &self.pid, "-a", "--", "env", "-i", PATH, "bash", "-euc", "cat >\"$1\"", "bash", path];
             let mut cat = Command::new("nsenter").args(inside).stdin(Stdio::piped()).spawn().expect("nsenter");
-            std::io::Write::write_all(&mut cat.stdin.take().expect("a pipe"), text.as_bytes()).expect("cat reads");
+            cat.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("cat reads");
             assert!(cat.wait().expect("our own child").success(), "{path}");
         }
     }
@@ -105,7 +106,9 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let _ = self.run("journalctl --no-pager -n 300 >&2").stderr.len();
+            let all =
+                self.run("ls -lR /run/lastwords /var/spool/lastwords; journalctl --no-pager -n 300 -o short-precise");
+            let _ = std::io::stderr().write_all(&all.stdout);
         }
         // With it goes process 1, and with that all the others.
         let _ = self.namespaces.kill();
