@@ -302,6 +302,12 @@ impl MarkerFile {
         last.as_deref() != invocation && (armed.is_none() || armed.as_deref() == invocation)
     }
 
+    /// Whether a hook has been told how this life ended, and was killed after that.
+    pub fn has_account_of(&self, invocation: Option<&str>) -> bool {
+        let account = self.read::<Marker>(&self.name).ok().flatten().and_then(|marker| marker.account);
+        account.is_some_and(|account| account.invocation.as_deref() == invocation)
+    }
+
     fn invocation(&self) -> String {
         format!("{}~invocation", self.name)
     }

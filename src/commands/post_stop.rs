@@ -39,10 +39,12 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         nudge::deliver(&args.places, call.supervisor);
         return Ok(());
     }
-    if let Some(account) = account {
+    // Where the hook after the end was killed, it may have got so far.
+    let is_told = invocation.is_some() && marker.has_account_of(invocation.as_deref());
+    if let Some(account) = account.filter(|_| !is_told) {
         tell(&marker, account, &call, host, now);
     }
-    if call.supervisor == Supervisor::Systemd && invocation.is_some() {
+    if call.supervisor == Supervisor::Systemd && invocation.is_some() && !is_told {
         if let Ok(Some(account)) = systemd::ask(&args.facts, host) {
             tell(&marker, account, &call, host, now);
         }

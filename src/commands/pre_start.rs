@@ -22,7 +22,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let seen = seen.or_else(|| kmsg::read_kernel_log(host, u64::MAX).ok()?.last);
     let invocation = systemd::invocation().filter(|_| call.supervisor == Supervisor::Systemd);
     let oom_kills = why::oom_kills(host);
-    let marker = Marker { seen, oom_kills, invocation, ..Marker::new(boot_id, now) };
+    let marker = Marker { seen, invocation, oom_kills, ..Marker::new(boot_id, now) };
     let marker = marker.of(&call.job, call.instance.as_deref());
     let armed = file.arm(&marker).map(|()| file.forget_seen());
     if missed {

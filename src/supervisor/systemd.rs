@@ -155,6 +155,8 @@ enum Story {
 impl Told {
     fn story(&self, unit: Option<&Unit>) -> Story {
         let exit = self.exit();
+        // What `OnFailure=` starts comes when the job is over. Then only an end without one is known for what it is.
+        let in_time = unit.filter(|unit| self.prefix.is_empty() || unit.died_first());
         let failed_start = |why: &str| Story::FailedStart(why.to_owned());
         match (self.result.as_str(), &exit, unit) {
             ("exec-condition", ..) => Story::Harmless("its ExecCondition= said that it should not run"),
@@ -173,7 +175,7 @@ impl Told {
             }
             ("resources", ..) => failed_start("systemd had not what it takes to run it (resources)"),
             ("start-limit-hit", ..) => failed_start("it was started too often in too short a time (start-limit-hit)"),
-            ("timeout", _, None) => Story::Doubt("something took longer than systemd allows"),
+            ("timeout", ..) if in_time.is_none() => Story::Doubt("something took longer than systemd allows"),
             ("timeout", _, Some(unit)) if unit.was_up() => {
                 let line = "it ran for longer than RuntimeMaxSec= allows, and systemd ended it (timeout)";
                 Story::Ended(line, Kind::KilledBySignal)
@@ -191,7 +193,7 @@ impl Told {
             ("protocol", Some(_), _) => {
                 Story::Perhaps("it ended before it was up as its Type= says (systemd: protocol)", Kind::PlainExit)
             }
-            ("success" | "exit-code", _, None) => {
+            ("success" | "exit-code", ..) if in_time.is_none() => {
                 Story::Doubt("either it ended by itself, or something killed it, or somebody stopped it")
             }
             _ => Story::Crash,
@@ -292,6 +294,18 @@ mod tests {
             [("signal", "killed", "SEGV"), ("core-dump", "dumped", "ABRT"), ("watchdog", "killed", "ABRT")]
         {
             assert!(!doubt(told(result, code, status)), "{result} {code} {status}");
+        }
+    }
+
+    #[test]
+    fn when_the_job_is_over_only_who_died_first_was_not_stopped() {
+        let late = |result: &str, unit: &Unit| {
+            let told = Told { prefix: "MONITOR_", ..told(result, "exited", "3") };
+            account(&told, Some(unit)).unwrap().doubt.is_some()
+        };
+        let ended_by_systemd = Unit { main_until: 22, ..died() };
+        for result in ["exit-code", "timeout"] {
+            assert!(late(result, &ended_by_systemd) && !late(result, &died()), "{result}");
         }
     }
 

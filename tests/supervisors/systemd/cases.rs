@@ -39,19 +39,19 @@ const START: &str = "systemctl start $u; gone";
 const STOP: &str = "systemctl start $u; systemctl stop $u";
 const KILL: &str = "systemctl start $u; kill -KILL $(pid); gone";
 const TERM: &str = "systemctl start $u; kill -TERM $(pid); gone";
-const DEAF: &str = "TimeoutStopSec=1\nType=notify\nExecStart=bash -c 'trap \"\" TERM; systemd-notify --ready; while :; do sleep 0.1; done'\nNotifyAccess=all";
+const DEAF: &str = "TimeoutStopSec=5\nType=notify\nExecStart=bash -c 'trap \"\" TERM; systemd-notify --ready; while :; do sleep 0.1; done'\nNotifyAccess=all";
 const NEVER_READY: &str = "Type=notify\nExecStart=sleep 1000\nTimeoutStartSec=1";
 
-fn code(verdict: Verdict, code: i32, line: &'static str) -> Option<Told> {
-    Some(Told { verdict, exit: Exit::Code(code), line })
+fn code(verdict: Verdict, code: i32, line: &'static str) -> Told {
+    Told { verdict, exit: Exit::Code(code), line }
 }
 
-fn signal(verdict: Verdict, name: &str, line: &'static str) -> Option<Told> {
-    Some(Told { verdict, exit: Exit::Signal { name: name.into(), core_dumped: false }, line })
+fn signal(verdict: Verdict, name: &str, line: &'static str) -> Told {
+    Told { verdict, exit: Exit::Signal { name: name.into(), core_dumped: false }, line }
 }
 
-fn case(unit: &'static str, service: &'static str, end: &'static str, report: Option<Told>) -> Case {
-    Case { unit, service, end, report }
+fn case(unit: &'static str, service: &'static str, end: &'static str, report: impl Into<Option<Told>>) -> Case {
+    Case { unit, service, end, report: report.into() }
 }
 
 pub fn all() -> Vec<Case> {
@@ -147,7 +147,7 @@ fn stops() -> Vec<Case> {
 
 fn starts() -> Vec<Case> {
     use Verdict::AbortedStart;
-    let failed = |verdict, line| Some(Told { verdict, exit: Exit::Unknown, line });
+    let failed = |verdict, line| Told { verdict, exit: Exit::Unknown, line };
     vec![
         case("no-binary", "ExecStart=/nonexistent/web", START, code(AbortedStart, 203, "program cannot be run")),
         case("no-user", "User=nosuch\nExecStart=sleep 1000", START, code(AbortedStart, 217, "the user")),
@@ -172,7 +172,7 @@ fn starts() -> Vec<Case> {
         case("start-time", NEVER_READY, START, signal(AbortedStart, "TERM", "TimeoutStartSec=")),
         case(
             "start-time-deaf",
-            "Type=notify\nTimeoutStartSec=1\nTimeoutStopSec=1\nExecStart=bash -c 'trap \"\" TERM; while :; do sleep 0.1; done'",
+            "Type=notify\nTimeoutStartSec=1\nTimeoutStopSec=5\nExecStart=bash -c 'trap \"\" TERM; while :; do sleep 0.1; done'",
             START,
             signal(AbortedStart, "KILL", "TimeoutStartSec="),
         ),
