@@ -19,7 +19,7 @@
 //! fail, the second may take days. What holds everywhere:
 //!
 //! - Imports run downward only: `main → cli → commands → config, marker, verdict, cause, spool → collectors, sinks →
-//!   plugin, render, notice → host, kmsg, names, redact, secret → report`. Collectors, sinks and the spool know nothing of one another
+//!   plugin, render, notice → host, dbus, kmsg, names, redact, secret → report`. Collectors, sinks and the spool know nothing of one another
 //!   nor of the config; `report` knows no one.
 //! - Only [`commands`] touches the clock, the environment and standard output. Below it, time arrives as a parameter.
 //!   Two exceptions say why: secrets may come from the environment, and email waits an hour for one recipient's sake.
@@ -36,6 +36,7 @@ pub mod clock;
 pub mod collectors;
 pub mod commands;
 pub mod config;
+pub mod dbus;
 pub mod flood;
 pub mod host;
 pub mod kmsg;

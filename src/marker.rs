@@ -11,6 +11,7 @@
 //! | taken | `NAME~taken-…` | post-stop, by rename: of two hooks only one gets it; `lastwords run`, from the start. See [`Taken`] |
 //! | dealt with | none | post-stop's worker, or whoever finds that it was killed |
 //! | its crashes | `NAME~crashes` | post-stop: when the latest were, to tell a loop |
+//! | last life | `NAME~invocation` | post-stop: systemd's id of the life whose end it has seen |
 //! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
 //!
 //! A plan runs out: Upstart's `restart` runs pre-stop and keeps the same process going, and the crash after that must
@@ -60,6 +61,9 @@ pub struct Marker {
     /// The sequence number of the last record of the kernel log that is known to be about an earlier life.
     #[serde(default)]
     pub seen: Option<u64>,
+    /// The supervisor's own id of this life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<String>,
     /// How many processes the kernel had killed for want of memory by then, since the boot.
     #[serde(default)]
     pub oom_kills: Option<u64>,
@@ -98,6 +102,7 @@ impl Marker {
             job: None,
             instance: None,
             seen: None,
+            invocation: None,
             oom_kills: None,
             account: None,
             unarmed: false,
@@ -283,6 +288,28 @@ impl MarkerFile {
     /// Sees to it that it is not taken for the next life's.
     pub fn forget_seen(&self) {
         let _ = fs::remove_file(self.path(&self.seen()));
+    }
+
+    /// Keeps which life's end has been seen, by the supervisor's id of it.
+    pub fn keep_invocation(&self, invocation: &str) -> io::Result<()> {
+        self.write(&self.invocation(), &invocation)
+    }
+
+    /// Whether no hook has seen the end of this life yet, by the supervisor's id of it.
+    pub fn is_unseen(&self, invocation: Option<&str>) -> bool {
+        let last: Option<String> = self.read(&self.invocation()).ok().flatten();
+        let armed = self.read::<Marker>(&self.name).ok().flatten().and_then(|marker| marker.invocation);
+        last.as_deref() != invocation && (armed.is_none() || armed.as_deref() == invocation)
+    }
+
+    /// Whether a hook has been told how this life ended, and was killed after that.
+    pub fn has_account_of(&self, invocation: Option<&str>) -> bool {
+        let account = self.read::<Marker>(&self.name).ok().flatten().and_then(|marker| marker.account);
+        account.is_some_and(|account| account.invocation.as_deref() == invocation)
+    }
+
+    fn invocation(&self) -> String {
+        format!("{}~invocation", self.name)
     }
 
     fn seen(&self) -> String {

@@ -215,6 +215,9 @@ pub struct Stop {
     pub pid: Option<u32>,
     /// How the main process ended.
     pub exit: Exit,
+    /// systemd's id of this life: `journalctl _SYSTEMD_INVOCATION_ID=…` shows its log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<String>,
 }
 
 impl Stop {
@@ -655,6 +658,7 @@ pub(crate) fn sample() -> Report {
             uptime_s: Some(3600.25),
             pid: Some(4242),
             exit: Exit::Code(1),
+            invocation: None,
         },
         verdict: Verdict::Crashed,
         verdict_because: "it was running and nobody had asked it to stop".into(),

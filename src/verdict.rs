@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::Now;
 use crate::marker::Marker;
 use crate::report::{Evidence, Exit, Verdict};
-use crate::supervisor::Account;
+use crate::supervisor::{Account, Reason};
 
 /// A verdict, how the process ended, and what both rest on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Judgement {
     pub pid: Option<u32>,
     /// Why it never ran, in one line; `None` where it did.
     pub failed_start: Option<String>,
+    /// Why it ended, where the supervisor says that.
+    pub reason: Option<Reason>,
     pub evidence: Vec<Evidence>,
 }
 
@@ -42,10 +44,10 @@ pub fn judge(case: &Case) -> Judgement {
     let death = account.death.as_ref();
     let exit = death.map_or(Exit::Unknown, |death| death.exit.clone());
     let (verdict, because) = case.decide(&exit);
-    // A respawn or a surrender may be all that tells of the death: then it stands there once.
+    // A failed start, a respawn or a surrender may be all that tells of the death: then it stands there once.
     let beside_death = |evidence: &&Evidence| death.is_none_or(|death| death.evidence != **evidence);
     let evidence = [
-        account.failed_start.as_ref().map(|failed| &failed.evidence),
+        account.failed_start.as_ref().map(|failed| &failed.evidence).filter(beside_death),
         death.map(|death| &death.evidence),
         case.oom,
         account.respawns.as_ref().filter(beside_death),
@@ -55,7 +57,8 @@ pub fn judge(case: &Case) -> Judgement {
     let evidence = evidence.into_iter().flatten().cloned().collect();
     let failed_start = account.failed_start.as_ref().filter(|_| verdict == Verdict::AbortedStart);
     let failed_start = failed_start.map(|failed| failed.why.clone());
-    Judgement { verdict, because, exit, pid: death.and_then(|death| death.pid), failed_start, evidence }
+    let reason = account.reason.clone();
+    Judgement { verdict, because, exit, pid: death.and_then(|death| death.pid), failed_start, reason, evidence }
 }
 
 impl Case<'_> {
@@ -64,6 +67,9 @@ impl Case<'_> {
         let died = self.account.death.is_some();
         if died && self.is_normal(exit) {
             return (Verdict::Planned, format!("the job calls {exit} normal"));
+        }
+        if let Some(why) = &self.account.harmless {
+            return (Verdict::Planned, why.clone());
         }
         if let Some(announced) = self.announcement() {
             return if exit.is_fault() || self.oom.is_some() {
@@ -77,8 +83,11 @@ impl Case<'_> {
                 (Verdict::Planned, announced)
             };
         }
-        if !died && self.account.failed_start.is_some() {
+        if (!died || self.account.died_starting) && self.account.failed_start.is_some() {
             return (Verdict::AbortedStart, "the supervisor says that its start failed".into());
+        }
+        if let Some(why) = &self.account.doubt {
+            return (Verdict::Unknown, why.clone());
         }
         if !died && self.account.readable {
             return self.nothing_was_said();

@@ -122,6 +122,7 @@ mod tests {
             uptime_s: None,
             pid: None,
             exit: Exit::Code(1),
+            invocation: None,
         };
         exec.collect(&stop, &Host::new("/", "/"))
     }

@@ -88,7 +88,7 @@ impl DeepTail {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn put(&self, deep: Deep) {
+    pub(super) fn put(&self, deep: Deep) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(deep);
     }
 }

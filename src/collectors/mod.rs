@@ -6,6 +6,7 @@
 pub mod disk;
 pub mod dmesg;
 pub mod exec;
+pub mod journal;
 pub mod load;
 pub mod log;
 pub mod memory;
@@ -70,6 +71,7 @@ pub struct Collect {
     pub load: Option<load::Load>,
     pub disk: Option<disk::Disk>,
     pub log: Vec<log::Log>,
+    pub journal: Option<journal::Journal>,
     pub dmesg: Option<dmesg::Dmesg>,
     pub processes: Option<processes::Processes>,
     pub program: Option<program::Program>,
@@ -84,6 +86,7 @@ impl Collect {
             load: Some(load::Load::default()),
             disk: Some(disk::Disk::default()),
             log: Vec::new(),
+            journal: None,
             dmesg: Some(dmesg::Dmesg::default()),
             processes: Some(processes::Processes::default()),
             program: None,
@@ -98,6 +101,7 @@ impl Collect {
         add(&mut list, &self.load);
         add(&mut list, &self.disk);
         add(&mut list, &self.log);
+        add(&mut list, &self.journal);
         add(&mut list, &self.dmesg);
         add(&mut list, &self.processes);
         add(&mut list, &self.program);
@@ -131,6 +135,7 @@ mod tests {
             uptime_s: None,
             pid: None,
             exit: Exit::Unknown,
+            invocation: None,
         }
     }
 

@@ -114,6 +114,7 @@ fn spelled_out(facts: Facts, places: &Places) -> Report {
         exit,
         pid: None,
         failed_start: None,
+        reason: None,
         evidence: Vec::new(),
     };
     let loaded = config::load(&places.config, &job);

@@ -7,17 +7,19 @@ use super::why::{self, Beside};
 use crate::cause::Explanation;
 use crate::clock::Now;
 use crate::collectors::Collect;
+use crate::collectors::journal::Journal;
 use crate::collectors::log::{DeepTail, Log};
 use crate::collectors::program::Program;
 use crate::config::Loaded;
 use crate::host::Host;
 use crate::marker::Marker;
 use crate::report::{Audience, FORMAT, Kind, Level, Report, ReportId, Section, Stop, Supervisor};
-use crate::supervisor::upstart;
+use crate::supervisor::{Account, upstart};
 use crate::verdict::Judgement;
 
 /// The end of a service, as it was judged.
 pub fn stop(call: &Call, judgement: &Judgement, marker: Option<&Marker>, now: Now) -> Stop {
+    let account = marker.and_then(|marker| marker.account.as_ref());
     let marker = marker.filter(|marker| !marker.unarmed);
     Stop {
         job: call.job.clone(),
@@ -28,6 +30,7 @@ pub fn stop(call: &Call, judgement: &Judgement, marker: Option<&Marker>, now: No
         uptime_s: marker.map(|marker| marker.uptime(now).as_secs_f64()),
         pid: judgement.pid,
         exit: judgement.exit.clone(),
+        invocation: account.and_then(|account| account.invocation.clone()),
     }
 }
 
@@ -63,9 +66,9 @@ pub fn report(
     }
 }
 
-/// The job's collectors; where nobody chose any, the usual ones, and on Upstart the log that it writes itself and the
-/// program that the job's stanzas name.
-pub fn collect(loaded: &Loaded, stop: &Stop, host: &Host) -> Collect {
+/// The job's collectors; where nobody chose any, the usual ones, and on Upstart and systemd the log that these keep and
+/// the program that they ran.
+pub fn collect(loaded: &Loaded, stop: &Stop, told: Option<&Account>, host: &Host) -> Collect {
     if let Some(configured) = &loaded.job.collect {
         return configured.clone();
     }
@@ -77,12 +80,21 @@ pub fn collect(loaded: &Loaded, stop: &Stop, host: &Host) -> Collect {
         let path = confs.iter().rev().find_map(|conf| upstart::program(conf));
         collect.program = path.map(|path| Program { path: path.to_owned() });
     }
+    if stop.supervisor == Supervisor::Systemd {
+        match told.and_then(|told| told.log.as_ref()) {
+            Some(file) => collect.log.push(Log::new(file)),
+            None => collect.journal = Some(Journal::default()),
+        }
+        collect.program = told.and_then(|told| told.program.clone()).map(|path| Program { path });
+    }
     collect
 }
 
 /// Has the logs' collectors hand over more than their sections show.
 pub fn deep_tails(collect: &mut Collect) -> Vec<DeepTail> {
-    collect.log.iter_mut().map(|log| log.deep.get_or_insert_default().clone()).collect()
+    let journal = collect.journal.iter_mut().map(|journal| &mut journal.deep);
+    let logs = collect.log.iter_mut().map(|log| &mut log.deep);
+    logs.chain(journal).map(|deep| deep.get_or_insert_default().clone()).collect()
 }
 
 /// What a job's stanzas say, and then what overrides them.

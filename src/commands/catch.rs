@@ -139,7 +139,7 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
     }
     notes.extend(late(taken, adopted));
     let stop = capture::stop(&call, &judgement, Some(&marker), now);
-    let mut collect = capture::collect(&loaded, &stop, host);
+    let mut collect = capture::collect(&loaded, &stop, marker.account.as_ref(), host);
     let logs = capture::deep_tails(&mut collect);
     let mut collectors = collect.list();
     let delivers = life.as_ref().is_some_and(|life| life.delivers);
@@ -351,7 +351,7 @@ fn commit(mut report: Report, taken: &Taken, memory: &Memory, places: &Places, h
         (Ok(_), _) => {
             memory.remove(&report.id);
             if wake {
-                nudge::deliver(places);
+                nudge::deliver(places, taken.circumstances.supervisor);
             }
         }
         (Err(why), Ok(_)) => {

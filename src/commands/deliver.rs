@@ -22,7 +22,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::notices::{self, Notice};
-use super::{Places, adopt, check::EX_CONFIG};
+use super::{Places, adopt, check::EX_CONFIG, nudge};
 use crate::clock::Now;
 use crate::config;
 use crate::host::Host;
@@ -163,6 +163,7 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
+    nudge::heard(deliverer.places);
     // Before the spool is asked for anything: what they saw of the machine vanishes.
     adopt::orphans(deliverer.places);
     exec::sweep();

@@ -12,13 +12,13 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::worker::ANNOUNCEMENT;
-use super::{Places, post_stop, pre_start, pre_stop};
+use super::{Places, post_stop, pre_start, pre_stop, systemd};
 use crate::host::Host;
 use crate::limits;
 use crate::marker::{Circumstances, MarkerFile};
 use crate::notice;
 use crate::report::{Evidence, Supervisor};
-use crate::supervisor::{Account, runit};
+use crate::supervisor::{self, Account, runit};
 
 /// Which hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +185,14 @@ impl Call {
         let upstart = |name| env::var_os(name).filter(|_| on_upstart);
         let job = args.job.clone().or_else(|| upstart("UPSTART_JOB"));
         let job = job.context("no job: neither --job NAME is given nor has Upstart set UPSTART_JOB")?;
-        let instance = args.instance.clone().or_else(|| upstart("UPSTART_INSTANCE")).filter(|it| !it.is_empty());
+        // systemd's `%n` names both.
+        let unit = job.to_str().filter(|_| supervisor == Supervisor::Systemd && args.instance.is_none());
+        let (job, part) = match unit.map(supervisor::systemd::service) {
+            Some((name, part)) => (name.into(), part.map(OsString::from)),
+            None => (job.clone(), None),
+        };
+        let instance =
+            args.instance.clone().or(part).or_else(|| upstart("UPSTART_INSTANCE")).filter(|it| !it.is_empty());
         Ok(Self {
             job: job.to_string_lossy().into_owned(),
             instance: instance.as_ref().map(|instance| instance.to_string_lossy().into_owned()),
@@ -213,12 +220,10 @@ impl Call {
     pub fn account(&self, args: &HookArgs) -> Option<Account> {
         match self.supervisor {
             Supervisor::Runit => runit::account(&args.facts),
-            Supervisor::Upstart
-            | Supervisor::Systemd
-            | Supervisor::S6
-            | Supervisor::Supervisord
-            | Supervisor::Run
-            | Supervisor::Unknown => None,
+            Supervisor::Systemd => systemd::account(&args.facts),
+            Supervisor::Upstart | Supervisor::S6 | Supervisor::Supervisord | Supervisor::Run | Supervisor::Unknown => {
+                None
+            }
         }
     }
 

@@ -20,6 +20,7 @@ pub mod run;
 pub mod setup;
 pub mod show;
 pub mod simulate;
+mod systemd;
 mod why;
 pub mod worker;
 

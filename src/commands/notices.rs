@@ -110,6 +110,7 @@ fn report(host: String, notice: Notice) -> Report {
             uptime_s: None,
             pid: None,
             exit: Exit::Unknown,
+            invocation: None,
         },
         verdict: Verdict::Unknown,
         verdict_because: detail,

@@ -9,13 +9,15 @@ use super::catch::By;
 use super::haste::Haste;
 use super::hook::{Call, HookArgs};
 use super::worker::{self, Ended};
-use super::{capture, catch, nudge, ourselves};
+use super::{capture, catch, nudge, ourselves, systemd};
 use crate::clock::Now;
 use crate::host::Host;
 use crate::kmsg;
 use crate::limits;
 use crate::marker::{Lock, Marker, MarkerFile, Seen};
 use crate::notice;
+use crate::report::Supervisor;
+use crate::supervisor::Account;
 
 /// When the worker is no longer waited for, after our process was made. The restart may wait a second, whatever hangs, and
 /// that is not over when we have looked at the clock last: on a busy machine it takes its time to end a process.
@@ -27,24 +29,38 @@ const LATE: Duration = Duration::from_millis(500);
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let haste = Haste::begin();
     let now = Now::read();
-    let until = (now.monotonic + PATIENCE).saturating_sub(ourselves::age().min(LATE));
+    let mut until = (now.monotonic + PATIENCE).saturating_sub(ourselves::age().min(LATE));
     let call = Call::read(args)?;
     let marker = call.marker(&args.places);
-    if let Some(account) = call.account(args) {
-        let unarmed = || {
-            let boot_id = host.boot_id();
-            let seen = marker.last_seen().filter(|seen| seen.boot_id == boot_id).map(|seen| seen.sequence);
-            Marker { seen, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) }
-        };
-        if let Err(why) = marker.tell(account, unarmed) {
-            notice::say(host, &format!("how {} ended cannot be kept: {why}", call.job));
+    let account = call.account(args);
+    let invocation = account.as_ref().and_then(|account| account.invocation.clone());
+    if systemd::is_on_failure(&args.facts) && !marker.is_unseen(invocation.as_deref()) {
+        // Where the hook after the end, or before the next start, got no further than to see it, somebody else will.
+        nudge::deliver(&args.places, call.supervisor);
+        return Ok(());
+    }
+    // Where the hook after the end was killed, it may have got so far.
+    let is_told = invocation.is_some() && marker.has_account_of(invocation.as_deref());
+    if let Some(account) = account.filter(|_| !is_told) {
+        tell(&marker, account, &call, host, now);
+    }
+    if call.supervisor == Supervisor::Systemd && invocation.is_some() && !is_told {
+        if let Ok(Some(account)) = systemd::ask(&args.facts, host) {
+            tell(&marker, account, &call, host, now);
         }
+        // The manager had this time for itself.
+        let asked = Now::read().monotonic.saturating_sub(now.monotonic);
+        until += asked;
     }
     // Before anything else: whatever becomes of this process, the deliverer finds the record.
     let taken = marker
         .take(capture::new_id(now), now, call.circumstances(false))
         .with_context(|| format!("a crash of {} may go unnoticed: cannot take its marker", call.job))?;
     let may_write = limits::lift();
+    if let Some(invocation) = invocation {
+        // Where this fails, the same end may be told twice.
+        let _ = marker.keep_invocation(&invocation);
+    }
     let Some(taken) = taken else {
         may_write?;
         drop(haste);
@@ -72,12 +88,26 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         }
         Ok(worker) => {
             drop(file);
-            if worker.wait(until) == Ended::Failed {
+            let ended = worker.wait(until);
+            // systemd ends what we leave behind; it is to be finished by somebody else.
+            if ended == Ended::Failed || (ended == Ended::LeftBehind && call.supervisor == Supervisor::Systemd) {
                 drop(haste);
-                nudge::deliver(&args.places);
+                nudge::deliver(&args.places, call.supervisor);
             }
             Ok(())
         }
+    }
+}
+
+/// Keeps what the supervisor has told.
+fn tell(marker: &MarkerFile, account: Account, call: &Call, host: &Host, now: Now) {
+    let unarmed = || {
+        let boot_id = host.boot_id();
+        let seen = marker.last_seen().filter(|seen| seen.boot_id == boot_id).map(|seen| seen.sequence);
+        Marker { seen, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) }
+    };
+    if let Err(why) = marker.tell(account, unarmed) {
+        notice::say(host, &format!("how {} ended cannot be kept: {why}", call.job));
     }
 }
 

@@ -3,11 +3,12 @@
 use anyhow::{Context, Result};
 
 use super::hook::{Call, HookArgs};
-use super::{capture, nudge, why};
+use super::{capture, nudge, systemd, why};
 use crate::clock::Now;
 use crate::host::Host;
 use crate::kmsg;
 use crate::marker::Marker;
+use crate::report::Supervisor;
 
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let call = Call::read(args)?;
@@ -19,11 +20,13 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     // What the last post-stop has read of the kernel log is not about this life. Where nobody has, all that stands there.
     let seen = file.last_seen().filter(|seen| seen.boot_id == boot_id && !missed).map(|seen| seen.sequence);
     let seen = seen.or_else(|| kmsg::read_kernel_log(host, u64::MAX).ok()?.last);
+    let invocation = systemd::invocation().filter(|_| call.supervisor == Supervisor::Systemd);
     let oom_kills = why::oom_kills(host);
-    let marker = Marker { seen, oom_kills, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) };
+    let marker = Marker { seen, invocation, oom_kills, ..Marker::new(boot_id, now) };
+    let marker = marker.of(&call.job, call.instance.as_deref());
     let armed = file.arm(&marker).map(|()| file.forget_seen());
     if missed {
-        nudge::deliver(&args.places);
+        nudge::deliver(&args.places, call.supervisor);
     }
     armed.with_context(|| format!("a crash of {} will go unnoticed: cannot write its marker", call.job))
 }

@@ -310,7 +310,7 @@ impl<'a> Watch<'a> {
         let why = match armed {
             Ok((taken, file)) => {
                 if one_was_left(&taken) {
-                    nudge::deliver(self.places);
+                    nudge::deliver(self.places, Supervisor::Run);
                 }
                 self.armed = Some(Armed { taken, file, refuge: None });
                 return Ok(());
@@ -449,7 +449,7 @@ impl<'a> Watch<'a> {
         let (ended, said) = worker.hear(now.monotonic + PATIENCE);
         let _ = io::stderr().write_all(said.as_bytes());
         match ended {
-            Ended::Failed if refuge.is_none() => nudge::deliver(self.places),
+            Ended::Failed if refuge.is_none() => nudge::deliver(self.places, Supervisor::Run),
             // It still works in there.
             Ended::LeftBehind => std::mem::forget(refuge),
             _ => {}

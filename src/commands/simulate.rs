@@ -128,7 +128,9 @@ fn report(args: &SimulateArgs, call: &Call, loaded: &Loaded, now: Now) -> Report
 }
 
 fn collectors(args: &SimulateArgs, loaded: &Loaded, stop: &Stop) -> (Vec<Box<dyn Collector>>, Vec<DeepTail>) {
-    let mut collect = capture::collect(loaded, stop, &args.hook.places.host());
+    let mut collect = capture::collect(loaded, stop, None, &args.hook.places.host());
+    // A drill has no life of its own that the journal could tell of.
+    collect.journal = None;
     if let Some(file) = &args.log {
         let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
         collect.log = vec![Log::new(path.to_string_lossy())];

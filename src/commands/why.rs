@@ -37,6 +37,14 @@ pub fn explain(stop: &Stop, judgement: &Judgement, sections: &[Section], beside:
         cause.evidence.clear();
         explanation.fingerprint = fingerprint(&[&stop.job, why]);
     }
+    if let Some(reason) = &judgement.reason
+        && (cause.confidence == Confidence::None || (cause.kind != reason.kind && !reason.only_if_unknown))
+    {
+        cause.line.clone_from(&reason.line);
+        cause.kind = reason.kind;
+        cause.confidence = Confidence::Certain;
+        explanation.fingerprint = fingerprint(&[&stop.job, &reason.line]);
+    }
     let circumstances = match cause.kind {
         Death::DiskFull => disks(sections, &cause.line),
         Death::KilledBySignal if cause.confidence == Confidence::None => {

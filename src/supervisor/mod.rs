@@ -7,11 +7,12 @@
 
 pub mod run;
 pub mod runit;
+pub mod systemd;
 pub mod upstart;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{Evidence, Exit};
+use crate::report::{self, Evidence, Exit};
 
 /// What a supervisor shows about one stop. What it does not show stays empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,20 @@ pub struct Account {
     pub silent_early_stop: bool,
     /// Whether the place where it tells of deaths could be read at all.
     pub readable: bool,
+    /// The main process did run, but its end is that of a start that failed.
+    pub died_starting: bool,
+    /// Why nobody is to hear of this end.
+    pub harmless: Option<String>,
+    /// Why nothing here tells a planned stop from any other end.
+    pub doubt: Option<String>,
+    /// Why it ended.
+    pub reason: Option<Reason>,
+    /// The id that this supervisor gave to this life of the service.
+    pub invocation: Option<String>,
+    /// The program that it ran.
+    pub program: Option<String>,
+    /// The file that the service's output went to.
+    pub log: Option<String>,
 }
 
 /// Why a main process never ran, and where that stands.
@@ -39,6 +54,16 @@ pub struct FailedStart {
     /// In one line, the same whenever it is the same: without pids.
     pub why: String,
     pub evidence: Evidence,
+}
+
+/// Why a service ended, where the supervisor knows more than how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// In one line, the same whenever it is the same.
+    pub line: String,
+    pub kind: report::Death,
+    /// What the service's own log tells goes before it.
+    pub only_if_unknown: bool,
 }
 
 /// How the main process ended, and where that stands.

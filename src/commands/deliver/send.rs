@@ -88,7 +88,7 @@ fn enrich(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> io::Result<boo
     if is_enriched()? {
         return Ok(true);
     }
-    let collectors = capture::collect(loaded, &report.stop, &deliverer.host).list();
+    let collectors = capture::collect(loaded, &report.stop, None, &deliverer.host).list();
     let slow: Vec<_> = collectors.into_iter().filter(|it| it.runs_later()).collect();
     let budget = slow.iter().map(|it| it.patience()).sum();
     lock.lives_for(2 * budget, deliverer.now().monotonic)?;

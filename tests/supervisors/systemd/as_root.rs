@@ -1,0 +1,116 @@
+//! What real ones do.
+
+use std::fmt::Write as _;
+
+use lastwords::report::{Exit, Report, Supervisor, Verdict};
+
+use super::cases::{self, Case};
+use super::machine::Machine;
+
+/// Keeps what it is given.
+const SINK: &str = "[[sink.exec]]\nname = \"keep\"\ncommand = [\"/etc/lastwords/keep\"]\n";
+const KEEP: &str = "#!/bin/sh\ncat >\"/var/spool/told/$$.$(date +%s%N)\"\necho '{\"ok\": true}'\n";
+
+/// For the scripts: the main process's number, and waiting for the unit's end.
+const WORDS: &str = r#"
+pid() { systemctl show -p MainPID --value "$u"; }
+gone() { until systemctl show -p ActiveState "$u" | grep -qE '=(inactive|failed)'; do sleep 0.05; done; }
+"#;
+
+fn boot_with(cases: &[Case]) -> Machine {
+    let machine = Machine::boot();
+    let unit = |case: &Case| {
+        // A template is the unit of all its instances.
+        let name = case.unit.find('@').map_or(case.unit, |at| &case.unit[..=at]);
+        let text = format!("[Service]\nTimeoutStopSec=30\nLimitCORE=0\n{}\n", case.service);
+        (format!("/etc/systemd/system/{name}.service"), text)
+    };
+    let mut files: Vec<_> = cases.iter().map(unit).collect();
+    files.push(("/etc/lastwords/lastwords.toml".into(), SINK.into()));
+    files.push(("/etc/lastwords/keep".into(), KEEP.into()));
+    files.push(("/srv/thrown".into(), cases::THROWN.into()));
+    machine.write(&files);
+    machine.shell("chmod +x /etc/lastwords/keep; systemctl daemon-reload");
+    machine
+}
+
+/// Lets all of them end at once, and waits for that.
+fn run(machine: &Machine, cases: &[Case]) {
+    let mut script = WORDS.to_owned();
+    for case in cases {
+        writeln!(script, "( u={}.service; {} ) 2>/dev/null &", case.unit, case.end).expect("into a string");
+    }
+    // The handlers of OnFailure= come after the units' ends.
+    script +=
+        "wait; while systemctl list-units --plain --no-legend 'lastwords@*' | grep -q activating; do sleep 0.05; done";
+    machine.shell(&script);
+}
+
+/// What is wrong with what came of a case, where something is.
+fn check(case: &Case, reports: &[Report]) -> Option<String> {
+    let (job, instance) = case.unit.split_once('@').map_or((case.unit, None), |(job, part)| (job, Some(part)));
+    let ours: Vec<_> =
+        reports.iter().filter(|it| it.stop.job == job && it.stop.instance.as_deref() == instance).collect();
+    let right = match (&case.report, ours.as_slice()) {
+        (None, []) => true,
+        (Some(told), [report]) => {
+            report.verdict == told.verdict
+                && report.stop.exit == told.exit
+                && report.cause.line.contains(told.line)
+                && report.stop.supervisor == Supervisor::Systemd
+                && report.stop.invocation.is_some()
+        }
+        _ => false,
+    };
+    let found = ours.iter().map(|it| {
+        let log: Vec<_> = it.sections.iter().filter(|section| section.collector.starts_with("log")).collect();
+        (it.verdict, &it.stop, &it.cause, &it.verdict_because, log)
+    });
+    let found: Vec<_> = found.collect();
+    (!right).then(|| format!("{}: {found:#?}", case.unit))
+}
+
+#[test]
+fn each_way_to_end_has_its_verdict_and_its_cause_and_is_told() {
+    let cases = cases::all();
+    let machine = boot_with(&cases);
+    run(&machine, &cases);
+    let expected = cases.iter().filter(|case| case.report.is_some()).count();
+    let reports = machine.wait_for_reports(expected);
+    let wrong: Vec<_> = cases.iter().filter_map(|case| check(case, &reports)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(reports.len(), expected, "of nothing else: {reports:#?}");
+    let ours = machine.shell("systemctl list-units --failed --plain --no-legend 'lastwords*'");
+    assert_eq!(ours, "", "the deliverer can do its work in its sandbox");
+}
+
+#[test]
+fn the_start_limit_holds_and_no_end_is_told_twice() {
+    let service = "Restart=always\nRestartSec=0\nExecStart=sh -c 'exit 7'";
+    let end = "systemctl start $u; until systemctl show -p Result $u | grep -q start-limit-hit || \
+               systemctl show -p ActiveState $u | grep -q failed; do sleep 0.05; done";
+    let loops = Case { unit: "loops", service, end, report: None };
+    let machine = boot_with(&[loops]);
+    // The default, 5 starts in 10 seconds, with room for a busy machine.
+    let limit = "[Unit]\nStartLimitIntervalSec=60\nStartLimitBurst=5\n";
+    machine.shell("mkdir -p /etc/systemd/system/loops.service.d");
+    machine.write(&[("/etc/systemd/system/loops.service.d/limit.conf".into(), limit.into())]);
+    machine.shell("systemctl daemon-reload");
+    run(&machine, &[Case { unit: "loops", service, end, report: None }]);
+    let reports = machine.wait_for_reports(5);
+    assert_eq!(machine.shell("systemctl show -p NRestarts --value loops").trim(), "5");
+    let exits: Vec<_> = reports.into_iter().map(|report| (report.verdict, report.stop.exit)).collect();
+    assert_eq!(exits, vec![(Verdict::Crashed, Exit::Code(7)); 5]);
+}
+
+#[test]
+fn a_shutdown_is_no_crash_of_anybody() {
+    let names = ["one", "two", "three", "four"];
+    let cases =
+        names.map(|unit| Case { unit, service: "ExecStart=sleep 1000", end: "systemctl start $u", report: None });
+    let mut machine = boot_with(&cases);
+    run(&machine, &cases);
+    machine.run("systemctl poweroff");
+    machine.wait_for_the_end();
+    assert_eq!(machine.reports(), []);
+}

@@ -1,0 +1,6 @@
+//! systemd as process 1 of a container of its own, with the very files of `config/systemd`.
+
+mod as_root;
+mod cases;
+mod machine;
+mod told;
