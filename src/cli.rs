@@ -10,6 +10,7 @@ use crate::commands::check::CheckArgs;
 use crate::commands::deliver::DeliverArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::hook::{Hook, HookArgs};
+use crate::commands::listen::ListenArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::show::ShowArgs;
 use crate::commands::simulate::SimulateArgs;
@@ -54,6 +55,11 @@ pub enum Verb {
     /// As a hook (without --simulate-crash) it tells a crash from a planned stop, keeps a crash's report in the spool,
     /// wakes the deliverer, and exits 0 whatever happens. As a drill it exits 1 where anything would have failed.
     PostStop(SimulateArgs),
+    /// Listen to a supervisor that has no hooks but events
+    ///
+    /// As an event listener of supervisord: `[eventlistener:lastwords]` in its config. Every process that ends by itself
+    /// is a crash.
+    Listen(ListenArgs),
     /// Send the reports that are due
     ///
     /// Passes over the spool until nothing is due. What a sink does not take now is tried again after 10 seconds, then

@@ -23,6 +23,7 @@ use super::why::{self, Beside};
 use super::{Places, capture, nudge, worker};
 use crate::cause::kernel::{self, Message};
 use crate::clock::Now;
+use crate::collectors::log::Log;
 use crate::collectors::runner;
 use crate::config::{self, Loaded};
 use crate::host::Host;
@@ -132,6 +133,10 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
     notes.extend(late(taken, adopted));
     let stop = capture::stop(&call, &judgement, Some(&marker), now);
     let mut collect = capture::collect(&loaded, &stop, host);
+    if loaded.job.collect.is_none() {
+        let logs = marker.account.iter().flat_map(|account| &account.logs);
+        collect.log.extend(logs.map(|path| Log::new(path.clone())));
+    }
     let logs = capture::deep_tails(&mut collect);
     let collectors = collect.list();
     // Root writes nothing where the service's user may have put a link.
@@ -252,7 +257,10 @@ fn judge_stop(
         }
         _ => Account::default(),
     };
-    account.planned = call.planned.clone().or(account.planned);
+    account.planned = call.planned.clone().or(account.planned.filter(|_| !marker.once));
+    if let Some(death) = &mut account.death {
+        death.pid = death.pid.or(marker.pid);
+    }
     account.silent_early_stop = call.supervisor == Supervisor::Upstart
         && capture::upstart_confs(&call.job, host).iter().any(|conf| upstart::has_post_start(conf));
     let pid = account.death.as_ref().and_then(|death| death.pid);

@@ -16,6 +16,7 @@ use crate::kmsg;
 use crate::limits;
 use crate::marker::{Lock, Marker, MarkerFile, Seen};
 use crate::notice;
+use crate::supervisor::Account;
 
 /// When the worker is no longer waited for, after our process was made. The restart may wait a second, whatever hangs, and
 /// that is not over when we have looked at the clock last: on a busy machine it takes its time to end a process.
@@ -31,14 +32,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let call = Call::read(args)?;
     let marker = call.marker(&args.places);
     if let Some(account) = call.account(args) {
-        let unarmed = || {
-            let boot_id = host.boot_id();
-            let seen = marker.last_seen().filter(|seen| seen.boot_id == boot_id).map(|seen| seen.sequence);
-            Marker { seen, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) }
-        };
-        if let Err(why) = marker.tell(account, unarmed) {
-            notice::say(host, &format!("how {} ended cannot be kept: {why}", call.job));
-        }
+        tell(account, &call, &marker, host, now);
     }
     // Before anything else: whatever becomes of this process, the deliverer finds the record.
     let taken = marker
@@ -78,6 +72,18 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
             }
             Ok(())
         }
+    }
+}
+
+/// Keeps what the supervisor tells of the end.
+pub fn tell(account: Account, call: &Call, marker: &MarkerFile, host: &Host, now: Now) {
+    let unarmed = || {
+        let boot_id = host.boot_id();
+        let seen = marker.last_seen().filter(|seen| seen.boot_id == boot_id).map(|seen| seen.sequence);
+        Marker { seen, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) }
+    };
+    if let Err(why) = marker.tell(account, unarmed) {
+        notice::say(host, &format!("how {} ended cannot be kept: {why}", call.job));
     }
 }
 

@@ -1,13 +1,15 @@
 //! `pre-start`: the service is about to run.
 
 use anyhow::{Context, Result};
+use rustix::process::getppid;
 
 use super::hook::{Call, HookArgs};
-use super::{capture, nudge, why};
+use super::{capture, nudge, service_dir, why};
 use crate::clock::Now;
 use crate::host::Host;
 use crate::kmsg;
 use crate::marker::Marker;
+use crate::report::Supervisor;
 
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let call = Call::read(args)?;
@@ -20,7 +22,12 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let seen = file.last_seen().filter(|seen| seen.boot_id == boot_id && !missed).map(|seen| seen.sequence);
     let seen = seen.or_else(|| kmsg::read_kernel_log(host, u64::MAX).ok()?.last);
     let oom_kills = why::oom_kills(host);
-    let marker = Marker { seen, oom_kills, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) };
+    // There the service's own script calls this, and then becomes the service.
+    let by_the_service = matches!(call.supervisor, Supervisor::Runit | Supervisor::S6);
+    let pid = getppid().filter(|_| by_the_service).map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
+    let once = service_dir::wanted_up(call.supervisor) == Some(false);
+    let marker =
+        Marker { seen, oom_kills, pid, once, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) };
     let armed = file.arm(&marker).map(|()| file.forget_seen());
     if missed {
         nudge::deliver(&args.places);
