@@ -205,9 +205,8 @@ impl MarkerFile {
     pub fn tell(&self, account: Account, unarmed: impl FnOnce() -> Marker) -> io::Result<()> {
         let marker = match self.read::<Marker>(&self.name) {
             Ok(Some(marker)) => marker,
-            Ok(None) => Marker { unarmed: true, ..unarmed() },
             // Whoever damaged it must not hide a crash by that.
-            Err(_) => Marker { unarmed: true, ..unarmed() },
+            Ok(None) | Err(_) => Marker { unarmed: true, ..unarmed() },
         };
         self.create_dir()?;
         // Where there is no room for that, at least the crash is known.

@@ -73,11 +73,14 @@ pub fn run(args: &ListenArgs, out: &mut impl Write) -> Result<ExitCode> {
     loop {
         answer(out, "READY\n")?;
         listener.work_until_readable(&stdin)?;
-        let Some(event) = read(&mut stdin, &listener.host)? else { break };
-        if let Some(event) = event
-            && let Err(why) = listener.take(&event)
-        {
-            notice::say(&listener.host, &format!("listen: {}: {why:#}", event.text));
+        match read(&mut stdin, &listener.host)? {
+            Sent::End => break,
+            Sent::Other => {}
+            Sent::Event(event) => {
+                if let Err(why) = listener.take(&event) {
+                    notice::say(&listener.host, &format!("listen: {}: {why:#}", event.text));
+                }
+            }
         }
         // Whatever it was: an event that fails is sent again and again, before all others.
         answer(out, "RESULT 2\nOK")?;
@@ -92,18 +95,25 @@ fn answer(out: &mut impl Write, words: &str) -> Result<()> {
     out.write_all(words.as_bytes()).and_then(|()| out.flush()).context("supervisord does not take the answer")
 }
 
-/// Reads an event: `None` at the end, `Some(None)` where it is of no interest.
-fn read(from: &mut impl BufRead, host: &Host) -> Result<Option<Option<Event>>> {
+/// What supervisord has sent.
+enum Sent {
+    Event(Event),
+    /// Of no interest here, or no event at all.
+    Other,
+    End,
+}
+
+fn read(from: &mut impl BufRead, host: &Host) -> Result<Sent> {
     let mut line = Vec::new();
     from.by_ref().take(MAX_EVENT as u64).read_until(b'\n', &mut line).context("cannot read from supervisord")?;
     if line.is_empty() {
-        return Ok(None);
+        return Ok(Sent::End);
     }
     let line = String::from_utf8_lossy(&line);
     let Some((length, name)) = header(&line) else {
         // What follows it is not known; the next line may be a header again.
         notice::say(host, &format!("listen: this is no event of supervisord's: {:?}", line.trim_end()));
-        return Ok(Some(None));
+        return Ok(Sent::Other);
     };
     let mut payload = Vec::new();
     from.by_ref()
@@ -112,7 +122,7 @@ fn read(from: &mut impl BufRead, host: &Host) -> Result<Option<Option<Event>>> {
         .context("cannot read from supervisord")?;
     let more = length.saturating_sub(MAX_EVENT) as u64;
     io::copy(&mut from.by_ref().take(more), &mut io::sink()).context("cannot read from supervisord")?;
-    Ok(Some(Event::parse(name, &String::from_utf8_lossy(&payload))))
+    Ok(Event::parse(name, &String::from_utf8_lossy(&payload)).map_or(Sent::Other, Sent::Event))
 }
 
 struct Listener<'a> {
@@ -191,7 +201,7 @@ impl<'a> Listener<'a> {
 
     fn newest(&self, beginning: &str) -> Option<String> {
         let entries = fs::read_dir(&self.args.child_logs).ok()?.flatten();
-        let log = |name: &str| name.starts_with(beginning) && name.ends_with(".log");
+        let log = |name: &str| name.strip_prefix(beginning).and_then(|rest| rest.strip_suffix(".log")).is_some();
         let logs = entries.filter(|entry| entry.file_name().to_str().is_some_and(log));
         let changed = |entry: &fs::DirEntry| entry.metadata().and_then(|found| found.modified()).ok();
         let newest = logs.max_by_key(|entry| changed(entry).unwrap_or(SystemTime::UNIX_EPOCH))?;

@@ -149,7 +149,7 @@ impl Line {
 #[derive(Debug)]
 pub struct Lines {
     own_pid: u32,
-    lines: VecDeque<Line>,
+    waiting: VecDeque<Line>,
     /// Who was started last under which name. As long as the config has programs.
     spawned: HashMap<String, u32>,
 }
@@ -157,7 +157,7 @@ pub struct Lines {
 impl Lines {
     /// `own_pid`: ourselves, as supervisord knows us. What comes after our start, nobody has had before us.
     pub fn new(own_pid: u32) -> Self {
-        Self { own_pid, lines: VecDeque::new(), spawned: HashMap::new() }
+        Self { own_pid, waiting: VecDeque::new(), spawned: HashMap::new() }
     }
 
     /// Takes in another line of the log. `old`: it was there before us.
@@ -165,14 +165,14 @@ impl Lines {
         // The date, the time and the level stand before the words.
         let Some(words) = text.splitn(4, ' ').nth(3) else { return };
         if words.starts_with("supervisord started with pid ") {
-            self.lines.clear();
+            self.waiting.clear();
             self.spawned.clear();
             return;
         }
         if let Some((name, pid)) = words.strip_prefix("spawned: '").and_then(|rest| rest.split_once("' with pid ")) {
             let Ok(pid) = pid.trim_end().parse() else { return };
             if pid == self.own_pid {
-                self.lines.iter_mut().for_each(|line| line.old = true);
+                self.waiting.iter_mut().for_each(|line| line.old = true);
             }
             self.spawned.insert(name.to_owned(), pid);
             return;
@@ -191,9 +191,9 @@ impl Lines {
         };
         let pid = process.as_ref().and_then(|name| self.spawned.get(name).copied());
         let old = old && self.own_pid_is_not_seen();
-        self.lines.push_back(Line { process, kind, exit, pid, old, text: text.to_owned() });
-        if self.lines.len() > MOST_LINES {
-            self.lines.pop_front();
+        self.waiting.push_back(Line { process, kind, exit, pid, old, text: text.to_owned() });
+        if self.waiting.len() > MOST_LINES {
+            self.waiting.pop_front();
         }
     }
 
@@ -218,8 +218,8 @@ impl Lines {
             };
             named && kind && pid
         };
-        let at = self.lines.iter().position(fits)?;
-        self.lines.remove(at)
+        let at = self.waiting.iter().position(fits)?;
+        self.waiting.remove(at)
     }
 }
 
