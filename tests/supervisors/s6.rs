@@ -140,6 +140,6 @@ fn a_finish_whose_collectors_hang_is_back_long_before_s6_would_kill_it() {
     let _s6 = S6::start(&machine, std::slice::from_ref(&web));
     wait_for("its next life", || web.runs_again(&machine));
     wait_for("its report", || !machine.reports().is_empty());
-    machine.settle();
+    machine.settle_hooks();
     assert_eq!(machine.only_report().stop.exit, Exit::Code(1));
 }

@@ -136,20 +136,24 @@ fn a_program_that_does_not_come_up_is_told_each_time_and_once_more_when_it_is_gi
     machine.settle_hooks();
     let said = |job: &str| -> Vec<_> {
         let reports = machine.reports().into_iter().filter(|report| report.stop.service() == job);
-        reports.map(|report| (report.verdict, report.stop.exit, report.cause.line)).collect()
+        let mut said: Vec<_> = reports.map(|report| (report.cause.line, report.verdict, report.stop.exit)).collect();
+        // Two of them may be of the same moment.
+        said.sort_by_key(|(line, ..)| line.clone());
+        said
     };
-    let aborted = |line: &str| (Verdict::AbortedStart, Exit::Unknown, line.to_owned());
+    let aborted = |line: String| (line, Verdict::AbortedStart, Exit::Unknown);
     let missing = "can't find command '/nonexistent/server'";
-    let tried = aborted(&format!("main: {missing}"));
-    let given_up = aborted(&format!("supervisord has given up starting it: {missing}"));
-    assert_eq!(said("missing"), [tried.clone(), tried, given_up]);
-    let quick = (Verdict::Crashed, Exit::Code(3), "exit code 3, nothing says why".to_owned());
-    let quick_said = said("quick");
-    assert_eq!(quick_said.len(), 3);
-    for crash in &quick_said[..2] {
-        assert_eq!((crash.0, &crash.1), (quick.0, &quick.1));
+    let tried = aborted(format!("main: {missing}"));
+    let given_up = |why: &str| aborted(format!("supervisord has given up starting it: {why}"));
+    assert_eq!(said("missing"), [tried.clone(), tried, given_up(missing)]);
+    let mut quick = said("quick");
+    assert_eq!(quick.pop(), Some(given_up("exit status 3")));
+    for (line, verdict, exit) in &quick {
+        assert_eq!((*verdict, exit), (Verdict::Crashed, &Exit::Code(3)));
+        assert!(line.starts_with("exit code 3"), "{line}");
     }
-    assert_eq!(quick_said[2], aborted("supervisord has given up starting it: exit status 3"));
+    // On a very busy machine a start may count as one that lasted, and then there is one more.
+    assert!(quick.len() >= 2, "{quick:#?}");
 }
 
 #[test]
