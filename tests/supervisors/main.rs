@@ -8,6 +8,8 @@ mod supervisord;
 mod ways;
 
 // The machine of the scenarios.
+#[path = "../scenarios/cgroup.rs"]
+mod cgroup;
 #[path = "../scenarios/conf.rs"]
 mod conf;
 #[expect(dead_code, reason = "the scenarios use more of it")]

@@ -76,20 +76,13 @@ fn executable(path: &Path, text: &str) {
 
 const ALL: &[&str] = &["run", "finish", "control/t", "control/d", "control/x"];
 
-fn check(ways: &[Way], scripts: &[&str]) {
+fn check(title: &str, ways: &[Way], scripts: &[&str]) {
     let machine = ways::machine();
     let mut runit = Runit::new(&machine);
     for way in ways {
         runit.start(way, scripts);
     }
-    ways::check(
-        if scripts == ALL { "runit" } else { "runit without control files" },
-        &machine,
-        ways,
-        &|name, command| {
-            runit.sv(name, command);
-        },
-    );
+    ways::check(title, &machine, ways, &|name, command| runit.sv(name, command));
     for report in machine.reports() {
         assert_eq!(report.stop.supervisor, Supervisor::Runit);
         assert!(report.stop.pid.is_some() && report.stop.started_at.is_some(), "{report:#?}");
@@ -118,13 +111,14 @@ fn every_way_to_end_is_told_for_what_it_is() {
         way("sv-kill", "", Control("kill"), crashed(killed_by("KILL"), "killed by SIGKILL")),
     ];
     let ways: Vec<Way> = ways::plain_deaths(&machine).into_iter().chain(more).collect();
-    check(&ways, ALL);
+    check("runit", &ways, ALL);
 }
 
 #[test]
 fn without_control_files_a_stop_is_known_and_a_restart_is_called_neither() {
     let unclear = |exit| Says(Verdict::Unknown, exit, "");
     check(
+        "runit without control files",
         &[
             way("exit-1", "exit 1", Nothing, crashed(Exit::Code(1), "exit code 1")),
             way("down", "", Control("down"), Silence),
@@ -189,5 +183,17 @@ fn of_a_crash_loop_each_crash_is_kept() {
     for report in machine.reports() {
         // runsv itself ended at last, perhaps between two lives of it.
         assert_eq!((report.verdict, report.stop.exit), (Verdict::Crashed, Exit::Code(1)));
+    }
+}
+
+mod as_root {
+    use super::{ALL, check};
+    use crate::cgroup::Cgroup;
+    use crate::ways;
+
+    #[test]
+    fn want_of_memory_is_told_from_a_kill() {
+        let cgroup = Cgroup::new();
+        check("runit, memory", &[ways::out_of_memory(&cgroup)], ALL);
     }
 }

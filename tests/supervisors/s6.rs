@@ -143,3 +143,17 @@ fn a_finish_whose_collectors_hang_is_back_long_before_s6_would_kill_it() {
     machine.settle_hooks();
     assert_eq!(machine.only_report().stop.exit, Exit::Code(1));
 }
+
+mod as_root {
+    use super::S6;
+    use crate::cgroup::Cgroup;
+    use crate::ways;
+
+    #[test]
+    fn want_of_memory_is_told_from_a_kill() {
+        let (machine, cgroup) = (ways::machine(), Cgroup::new());
+        let ways = [ways::out_of_memory(&cgroup)];
+        let _s6 = S6::start(&machine, &ways);
+        ways::check("s6, memory", &machine, &ways, &|_, _| {});
+    }
+}

@@ -273,3 +273,17 @@ fn with_no_log_of_supervisords_the_end_is_a_crash_whose_exit_is_unknown() {
     let report = machine.only_report();
     assert_eq!((report.verdict, &report.stop.exit, report.stop.pid), (Verdict::Crashed, &Exit::Unknown, Some(4242)));
 }
+
+mod as_root {
+    use super::Supervisord;
+    use crate::cgroup::Cgroup;
+    use crate::ways;
+
+    #[test]
+    fn want_of_memory_is_told_from_a_kill() {
+        let (machine, cgroup) = (ways::machine(), Cgroup::new());
+        let ways = [ways::out_of_memory(&cgroup)];
+        let _supervisord = Supervisord::start(&machine, &ways, "");
+        ways::check("supervisord, memory", &machine, &ways, &|_, _| {});
+    }
+}

@@ -8,13 +8,14 @@ use std::process::Command;
 use lastwords::report::{Exit, Report, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::cgroup::Cgroup;
 use crate::harness::{Harness, killed_by, wait_for, wait_for_some};
 
 /// A service that ends in some way in its first life, and then runs.
 pub struct Way {
     pub name: &'static str,
     /// What the first life does, in shell.
-    pub first_life: &'static str,
+    pub first_life: String,
     pub then: Then,
     pub expected: Expected,
 }
@@ -39,8 +40,8 @@ pub enum Expected {
 pub use Expected::{Report as Says, Silence};
 pub use Then::{Control, Kill, Nothing};
 
-pub fn way(name: &'static str, first_life: &'static str, then: Then, expected: Expected) -> Way {
-    Way { name, first_life, then, expected }
+pub fn way(name: &'static str, first_life: &str, then: Then, expected: Expected) -> Way {
+    Way { name, first_life: first_life.to_owned(), then, expected }
 }
 
 pub fn crashed(exit: Exit, line: &'static str) -> Expected {
@@ -63,6 +64,17 @@ pub fn plain_deaths(machine: &Harness) -> Vec<Way> {
             crashed(Exit::Signal { name: "ABRT".into(), core_dumped: dumps_core(machine) }, "killed by SIGABRT"),
         ),
     ]
+}
+
+/// One that the kernel kills for want of memory.
+pub fn out_of_memory(cgroup: &Cgroup) -> Way {
+    let kill = Exit::Signal { name: "KILL".into(), core_dumped: false };
+    way(
+        "oom",
+        &format!("{}; exec tail /dev/zero", cgroup.enter()),
+        Nothing,
+        crashed(kill, "out of memory: killed by the kernel"),
+    )
 }
 
 /// Whether a program that aborts here dumps core: the machine says where to.
@@ -160,6 +172,10 @@ impl Way {
 pub fn check(supervisor: &str, machine: &Harness, ways: &[Way], control: &dyn Fn(&str, &str)) {
     for way in ways {
         way.act(machine, control);
+    }
+    for way in ways.iter().filter(|way| matches!(way.expected, Silence)) {
+        // Were it still armed, nobody would have judged this end.
+        wait_for("its marker to go", || way.runs_again(machine) || !machine.markers().contains(&way.name.to_owned()));
     }
     let expected = |report: &Report| ways.iter().any(|way| way.name == report.stop.service());
     let reported = || machine.reports().into_iter().filter(&expected).count();
