@@ -28,8 +28,8 @@ pub fn account(args: &[OsString], status: &[u8]) -> Option<Account> {
     Some(Account { death, planned, lookalike, readable: true, ..Account::default() })
 }
 
-/// The wait status and the flags, which end a status of s6 2.8 to 2.12, and, with a process group before them, of later
-/// ones. Of another length it is another version's.
+/// The wait status and the flags, which end a status as s6 2.11 writes it, and, with a process group before them, later
+/// versions. Of another length it is yet another version's.
 fn end(status: &[u8]) -> Option<[u8; 3]> {
     if matches!(status.len(), 35 | 43) { status.last_chunk().copied() } else { None }
 }
