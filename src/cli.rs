@@ -11,6 +11,7 @@ use crate::commands::deliver::DeliverArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::hook::{Hook, HookArgs};
 use crate::commands::listen::ListenArgs;
+use crate::commands::run::RunArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::show::ShowArgs;
 use crate::commands::simulate::SimulateArgs;
@@ -39,6 +40,13 @@ On Upstart, in /etc/init/web.conf:
   pre-stop  exec /usr/bin/lastwords pre-stop
   post-stop exec /usr/bin/lastwords post-stop";
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  lastwords run -- node server.js                            the job node
+  ENTRYPOINT [\"lastwords\", \"run\", \"--job\", \"web\", \"--\"]   in a Dockerfile
+  */5 * * * * root lastwords run --job backup -- backup.sh   in a crontab
+  exec lastwords run -- /usr/bin/web                         in /etc/init/web.conf: Upstart's job";
+
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Hook: the service is about to run
@@ -60,6 +68,14 @@ pub enum Verb {
     /// As an event listener of supervisord: `[eventlistener:lastwords]` in its config. Every process that ends by itself
     /// is a crash.
     Listen(ListenArgs),
+    /// Run a command as its main process's parent: in containers, cron, CI, anywhere
+    ///
+    /// Passes signals and output on, ends as the command ends, and reports a crash with its exact exit and the last output,
+    /// even where nobody logs it. A stop that comes to it as a signal is planned, and so is exit code 0 unless the job's
+    /// `normal_exit` says otherwise. Ends with 127 where there is no such command, 126 where it cannot be executed, 125
+    /// where lastwords itself failed.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
     /// Send the reports that are due
     ///
     /// Passes over the spool until nothing is due. What a sink does not take now is tried again after 10 seconds, then
@@ -71,7 +87,8 @@ pub enum Verb {
     Check(CheckArgs),
     /// Say why a service died, from its log and what the kernel said
     ///
-    /// The same analysis as of a real crash, on files: `lastwords explain --log web.log --exit code:1`.
+    /// The same analysis as of a real crash, on files. It names a cause only where the evidence proves one, and shows it;
+    /// else it says that the cause is unknown. The more you tell, the more it can rule out.
     Explain(ExplainArgs),
     /// Show a report
     Show(ShowArgs),
@@ -79,6 +96,8 @@ pub enum Verb {
     Setup(SetupArgs),
     #[command(hide = true)]
     Attempt(AttemptArgs),
+    #[command(hide = true)]
+    Relay,
 }
 
 /// Whether this is a call by a supervisor: under a hook's name (a symbolic link to this program), or with a hook as the

@@ -6,6 +6,7 @@
 //! supervisor ─ post-stop ─> marker.take ─> exit 0, once the worker is done, or after a second
 //!                           └ worker: supervisor::account ─> verdict::judge
 //!                             └ crashed? ─> collectors::run ─> memory ─> spool.catch ─> nudge
+//! run: parent of the main process; holds a taken marker while that lives, and goes on at its end as post-stop does
 //! deliver (nudged, by a timer, or --watch)
 //!    finishes what a killed hook or worker left: a taken marker, a report in memory
 //!    spool ─> flood::Thread::decide ─> slow collectors ─> sink.send, each in a process of its own ─> ledger ─> history
@@ -25,7 +26,8 @@
 //! - [`supervisor`], [`verdict`], [`cause`], [`past`], [`flood`], [`render`] and the spool's ledgers do no I/O.
 //! - What comes from outside (log text, names, config, answers, spool files) is data: it is opened without blocking and
 //!   without following links, read up to a bound, and cleaned before it is shown.
-//! - There is no shell, no index file, no thread that must end, no unsafe code, and no `unwrap` on what came from outside.
+//! - There is no shell, no index file, no thread that must end, no unsafe code (but for what
+//!   `run` does between fork and exec), and no `unwrap` on what came from outside.
 
 pub mod bytes;
 pub mod cause;

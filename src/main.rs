@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use lastwords::cli::{self, Cli, Verb};
-use lastwords::commands::{attempt, catch, check, deliver, explain, hook, listen, setup, show, simulate, worker};
+use lastwords::commands::{attempt, catch, check, deliver, explain, hook, listen, run, setup, show, simulate, worker};
 use lastwords::redact::redact;
 
 fn main() -> ExitCode {
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(2));
         }
     };
-    run(&cli).unwrap_or_else(|why| {
+    obey(&cli).unwrap_or_else(|why| {
         let _ = writeln!(anstream::stderr(), "{ERROR}error{ERROR:#}: {}", redact(&format!("{why:#}")));
         ExitCode::FAILURE
     })
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 
 const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 
-fn run(cli: &Cli) -> Result<ExitCode> {
+fn obey(cli: &Cli) -> Result<ExitCode> {
     let mut out = anstream::stdout();
     match &cli.verb {
         // `cli::hook` has caught these; only `--help` comes here, and clap answers it.
@@ -46,5 +46,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Show(args) => show::run(args, &mut out),
         Verb::Setup(args) => setup::run(args, &mut out),
         Verb::Attempt(args) => attempt::run(args, &mut out),
+        Verb::Run(args) => Ok(run::run(args)),
+        Verb::Relay => Ok(run::relay().map(|()| ExitCode::SUCCESS)?),
     }
 }

@@ -8,7 +8,7 @@
 //! | not armed | none | |
 //! | armed | `NAME` | pre-start |
 //! | planned | `NAME`, with `planned` set | pre-stop |
-//! | taken | `NAME~taken-…` | post-stop, by rename: of two hooks only one gets it. See [`Taken`] |
+//! | taken | `NAME~taken-…` | post-stop, by rename: of two hooks only one gets it; `lastwords run`, from the start. See [`Taken`] |
 //! | dealt with | none | post-stop's worker, or whoever finds that it was killed |
 //! | its crashes | `NAME~crashes` | post-stop: when the latest were, to tell a loop |
 //! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
@@ -22,7 +22,7 @@ use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ use crate::host::open_regular_in_ours;
 use crate::names;
 use crate::report::{ReportId, Timestamp};
 use crate::supervisor::Account;
+use crate::supervisor::run::Life;
 
 /// What an armed marker says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,9 @@ pub struct Marker {
     /// Nobody had armed it: the hook after the end made it, and since when the service ran is not known.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unarmed: bool,
+    /// What `lastwords run` has seen, where it runs the service.
+    #[serde(default)]
+    pub life: Option<Life>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -105,6 +109,7 @@ impl Marker {
             once: false,
             account: None,
             unarmed: false,
+            life: None,
         }
     }
 
@@ -149,6 +154,8 @@ struct Crashes {
 
 /// Crashes that lie no further back than this are a loop's: the time after which flood control calls the next one news.
 const LOOP: Duration = Duration::from_mins(10);
+/// How many names of a directory are looked at.
+const MOST_NAMES: usize = 10_000;
 /// So many crashes are remembered.
 const MOST_CRASHES: usize = 16;
 
@@ -181,6 +188,23 @@ impl MarkerFile {
         self.write(&self.name, marker).or_else(|why| self.arm_bare().map_err(|_| why))
     }
 
+    /// Arms for a process that takes its own marker at once, and holds the lock on it.
+    pub fn arm_taken(&self, marker: &Marker, id: ReportId, now: Now, by: Circumstances) -> io::Result<(Taken, File)> {
+        self.create_dir()?;
+        let taken = Taken::new(&self.dir, &self.name, id, now, by);
+        // Locked before anybody can find it. Two of one job may run at a time, each with its own.
+        let draft = self.path(&format!("{}{DRAFT}{}", self.name, std::process::id()));
+        let _ = fs::remove_file(&draft);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&draft)?;
+        let armed =
+            rewrite(&file, marker).and_then(|()| Ok(file.try_lock()?)).and_then(|()| fs::rename(&draft, taken.path()));
+        if let Err(why) = armed {
+            let _ = fs::remove_file(&draft);
+            return Err(why);
+        }
+        Ok((taken, file))
+    }
+
     /// Arms without a word: anybody can fill `/run`, and must not hide a crash by that. A file with nothing in it takes no
     /// room; where there is none for another file either, one from the last life will do.
     fn arm_bare(&self) -> io::Result<()> {
@@ -191,7 +215,17 @@ impl MarkerFile {
 
     /// What says that the service runs, where user `uid` has armed it.
     pub fn armed_by(&self, uid: u32) -> io::Result<Option<Marker>> {
-        self.read_of(&self.name, uid)
+        Ok(self.read_of(&self.name, uid)?.or_else(|| self.held_by(uid)))
+    }
+
+    /// The marker that a `lastwords run` of this user's holds.
+    fn held_by(&self, uid: u32) -> Option<Marker> {
+        let all = self.dir.read_dir().ok()?.flatten().take(MOST_NAMES).filter_map(|entry| Taken::at(&entry.path()));
+        let mut held = all.filter(|taken| taken.name() == self.name && taken.circumstances.alive);
+        held.find_map(|taken| {
+            let name = taken.path().file_name()?.to_str()?;
+            matches!(taken.lock(), Ok(Lock::Others)).then(|| self.read_of(name, uid).ok()?).flatten()
+        })
     }
 
     /// Says that somebody has asked the service to stop. Does nothing where nothing is armed.
@@ -205,7 +239,7 @@ impl MarkerFile {
     pub fn tell(&self, account: Account, unarmed: impl FnOnce() -> Marker) -> io::Result<()> {
         let marker = match self.read::<Marker>(&self.name) {
             Ok(Some(marker)) => marker,
-            // Whoever damaged it must not hide a crash by that.
+            // Nothing was armed; or somebody has damaged it, who must not hide a crash by that.
             Ok(None) | Err(_) => Marker { unarmed: true, ..unarmed() },
         };
         self.create_dir()?;
@@ -309,6 +343,14 @@ pub fn sweep(markers: &Path) {
             let _ = fs::remove_file(draft);
         }
     }
+}
+
+/// Writes a marker over what its file holds, in one step that no kill can cut in two: spaces fill what was longer.
+pub fn rewrite(file: &File, marker: &Marker) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec(marker)?;
+    let before = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+    bytes.resize(bytes.len().max(before), b' ');
+    file.write_all_at(&bytes, 0)
 }
 
 fn read_json<T: DeserializeOwned>(from: impl Read) -> io::Result<T> {

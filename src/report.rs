@@ -236,6 +236,8 @@ pub enum Supervisor {
     Runit,
     S6,
     Supervisord,
+    /// `lastwords run`: the main process's own parent.
+    Run,
     /// Nobody that lastwords knows: the job was named on the command line.
     #[default]
     Unknown,
@@ -243,7 +245,7 @@ pub enum Supervisor {
 
 impl Supervisor {
     /// Those that lastwords knows.
-    pub const KNOWN: [Self; 5] = [Self::Upstart, Self::Systemd, Self::Runit, Self::S6, Self::Supervisord];
+    pub const KNOWN: [Self; 6] = [Self::Upstart, Self::Systemd, Self::Runit, Self::S6, Self::Supervisord, Self::Run];
 
     /// The name by which it is given on the command line.
     pub fn name(self) -> &'static str {
@@ -253,6 +255,7 @@ impl Supervisor {
             Self::Runit => "runit",
             Self::S6 => "s6",
             Self::Supervisord => "supervisord",
+            Self::Run => "run",
             Self::Unknown => "unknown",
         }
     }
@@ -275,6 +278,7 @@ impl fmt::Display for Supervisor {
             Self::Runit => "runit",
             Self::S6 => "s6",
             Self::Supervisord => "supervisord",
+            Self::Run => "lastwords run",
             Self::Unknown => "an unknown supervisor",
         })
     }

@@ -260,9 +260,8 @@ fn time(lines: &[Line], start: usize, end: usize) -> Option<f64> {
 
 /// Whether all of this was said soon after one another.
 fn within(died: Option<f64>, units: &[&Unit]) -> bool {
-    let mut times = died.into_iter().chain(units.iter().filter_map(|unit| unit.at));
-    let first = times.next();
-    first.zip(times.last()).is_none_or(|(first, last)| last - first < SOON)
+    let times = || died.into_iter().chain(units.iter().filter_map(|unit| unit.at));
+    times().reduce(f64::max).zip(times().reduce(f64::min)).is_none_or(|(last, first)| last - first < SOON)
 }
 
 /// Words for a failure that was caught.
@@ -293,4 +292,81 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
                 said.is_some_and(|(said, _)| aftermath::is_handled(&said.to_ascii_lowercase()))
             }
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{decide, is_generic};
+    use crate::cause::finding::{Finding, Proof};
+    use crate::cause::{Scene, text};
+    use crate::report::{Death, Exit};
+
+    /// What is decided where `!` begins the lines of last words and `?` those of an error that may have been survived.
+    fn decided(log: &str) -> Option<String> {
+        let mut found = Vec::new();
+        let clean: Vec<&str> = log.lines().map(|line| line.trim_start_matches(['!', '?'])).collect();
+        for (i, line) in log.lines().enumerate() {
+            let proof = match line.as_bytes().first() {
+                Some(b'!') => Proof::LastWords,
+                Some(b'?') => Proof::Said,
+                _ => continue,
+            };
+            let what = clean[i].to_owned();
+            let kind = Death::UncaughtException;
+            found.push(Finding { lines: i..i + 1, quoted: i, kind, what, place: None, proof, ends: &[] });
+        }
+        let scene = Scene { job: "web", pid: Some(42), exit: &Exit::Code(1), log: None, kernel: ("", &[]) };
+        decide(found, None, &text::read(&clean.join("\n")), &scene).map(|finding| finding.what)
+    }
+
+    #[test]
+    fn after_last_words_exit_hooks_and_the_next_start_may_speak() {
+        assert_eq!(decided("!boom\nflushed 3 metrics\n4 connections closed").as_deref(), Some("boom"));
+        assert_eq!(decided("!boom\n[boot] web starting, pid 77\nlistening\nready").as_deref(), Some("boom"));
+        assert_eq!(decided("!boom\nnpm ERR! code 1\n\n\n").as_deref(), Some("boom"));
+        assert_eq!(decided(&format!("!boom\n{}", "GET / 200\n".repeat(40))), None);
+        assert_eq!(decided("!boom\nmetrics disabled, going on\n"), None);
+    }
+
+    #[test]
+    fn a_start_of_the_dead_process_makes_an_error_another_life_s() {
+        assert_eq!(decided("!boom\nweb exited with code 1\n[boot] web starting, pid 42\nready"), None);
+        assert_eq!(decided("!first\n[boot] web starting, pid 42\n!second").as_deref(), Some("second"));
+    }
+
+    #[test]
+    fn what_may_be_survived_counts_only_as_the_very_last_word() {
+        assert_eq!(decided("?boom").as_deref(), Some("boom"));
+        assert_eq!(decided("?boom\n[main] shutting down\nbye").as_deref(), Some("boom"));
+        assert_eq!(decided("?boom\n== web start 2026-11-22 23:56:07 ==").as_deref(), Some("boom"));
+        assert_eq!(decided("?boom\nGET / 200"), None);
+        assert_eq!(decided("?boom\nSIGTERM received, shutting down"), None);
+        assert_eq!(decided(&format!("?boom\n{}?boom", "GET / 200\n".repeat(15))), None);
+    }
+
+    #[test]
+    fn of_a_burst_the_cause_is_taken_and_not_what_follows_from_it() {
+        assert_eq!(decided("!Error: no queue\n?Error: worker failed to boot").as_deref(), Some("Error: no queue"));
+        assert_eq!(decided("!Error: boom\n?Error: boom").as_deref(), Some("Error: boom"));
+        assert_eq!(decided("!Error: one\n!Error: another").as_deref(), Some("Error: another"));
+    }
+
+    #[test]
+    fn words_that_only_say_that_it_is_the_end_are_generic() {
+        assert!(
+            is_generic("Worker failed to boot.")
+                && is_generic("Shutting down: Master")
+                && is_generic("uncaughtException")
+        );
+        assert!(!is_generic("cannot open the ledger") && !is_generic(""));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_decides_wildly(log in "([!?]?(boom|GET|bye|web start, pid 42|npm ERR!)?\n){0,60}") {
+            decided(&log);
+        }
+    }
 }

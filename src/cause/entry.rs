@@ -38,6 +38,9 @@ pub struct Entry {
 impl Entry {
     /// Reads a line as a logger's; `None` where neither a timestamp nor a level says that it is one.
     pub fn read(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return None;
+        }
         if text.starts_with('{') {
             return from_json(text);
         }
@@ -214,10 +217,11 @@ fn logfmt(text: &str) -> Option<String> {
 
 /// A process's number before the message: nginx's `123#123: *7 `, and `(123) : ` of `HAProxy`.
 fn without_process(message: &str) -> &str {
-    static PROCESS: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"(?-u)^(?:\d{1,8}#\d{1,8}: (?:\*\d+ )?|\(\d{1,8}\) : )").ok());
+    static PROCESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"(?-u)^(?:\d{1,8}#\d{1,8}: (?:\*\d+ )?|\(\d{1,8}\) : |\[\d{1,8}\] [A-Z]{3,8}: {1,4})").ok()
+    });
     let length = || PROCESS.as_ref()?.find(message).map(|found| found.end());
-    if !message.starts_with(|c: char| c.is_ascii_digit() || c == '(') {
+    if !message.starts_with(|c: char| c.is_ascii_digit() || c == '(' || c == '[') {
         return message;
     }
     length().and_then(|length| message.get(length..)).unwrap_or(message)

@@ -119,7 +119,25 @@ fn after_line_number(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::child_in;
+    use proptest::prelude::{any, proptest};
+
+    use super::{around, child_in, from_text, read};
+    use crate::cause::{Scene, text};
+    use crate::report::{Death, Exit};
+
+    proptest! {
+        #[test]
+        fn any_words_are_survived(lines in proptest::collection::vec((0..8_usize, any::<String>()), 0..20)) {
+            const BEGUN: [&str; 8] = [
+                "", "oom-kill:", "Killed process ", "Task in ", "traps: ", "a[7]: segfault at ", "audit: type=1326 ", "memory: usage ",
+            ];
+            let log: Vec<String> = lines.iter().map(|(begun, rest)| format!("{}{rest}", BEGUN[*begun])).collect();
+            let log = log.join("\n");
+            let messages = from_text(&log);
+            let scene = Scene { job: "a", pid: Some(7), exit: &Exit::Unknown, log: None, kernel: ("", &messages) };
+            let _ = (read(&scene, &text::read(&log)), around(&scene, Death::Unknown));
+        }
+    }
 
     #[test]
     fn a_shell_names_the_child_that_was_killed() {

@@ -15,11 +15,13 @@ use super::finding::{Finding, Proof, signal_of};
 use super::text::Line;
 use crate::report::{Death, Exit};
 
-/// The next start's lines, and the lines of going down, are looked through so far.
+/// A usage text is looked for so far.
 const FAR: usize = 30;
 /// A failure is told in so many lines, within so many seconds.
 const BURST: usize = 12;
 const AT_ONCE: f64 = 5.0;
+/// The next start has not said more than a burst, within so many seconds.
+const SOON: f64 = 60.0;
 
 /// The program's own last words, if they say why it ends.
 pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
@@ -30,7 +32,11 @@ pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
     let ends = Ends { lines, scene };
     ends.usage(&said).or_else(|| ends.words(&said)).or_else(|| {
         // Before the next start, which is not the dead one's own.
-        let start = said.iter().take(FAR).position(|(_, line)| remark(line, scene) == Remark::Start)?;
+        let start = said.iter().take(BURST).position(|(_, line)| remark(line, scene) == Remark::Start)?;
+        let times = || said.iter().take(start).filter_map(|(_, line)| line.at);
+        if times().reduce(f64::max).zip(times().reduce(f64::min)).is_some_and(|(last, first)| last - first > SOON) {
+            return None;
+        }
         let is_ours = |(_, line): &Said| {
             let pid = aftermath::pid_in(&aftermath::head(line).to_ascii_lowercase()).or_else(|| line.pid());
             pid.is_some() && pid == scene.pid
@@ -76,7 +82,7 @@ impl Ends<'_> {
     /// The last words in these lines, which are newest first.
     fn words(&self, said: &[Said]) -> Option<Finding> {
         let mut last = None;
-        let mut trailing = 0;
+        let (mut trailing, mut hints) = (0, 0);
         for (i, (_, line)) in said.iter().enumerate().take(BURST) {
             let low = aftermath::head(line).to_ascii_lowercase();
             match remark(line, self.scene) {
@@ -89,6 +95,7 @@ impl Ends<'_> {
                     break;
                 }
                 // What is added to an end: `AH00015: Unable to open logs`, a hint.
+                _ if hints < 3 && is_hint(line, &low) => hints += 1,
                 _ if trailing < 2 && is_added(line, &low) => trailing += 1,
                 _ => return None,
             }
@@ -119,6 +126,9 @@ impl Ends<'_> {
         if is_trace || is_of_request(line) || aftermath::is_handled(low) || low.len() < 4 {
             return None;
         }
+        // What stands in quotes may be anybody's words.
+        let unquoted: String = low.split('"').step_by(2).collect();
+        let low = unquoted.as_str();
         let named = code_in(low);
         if let (Some(named), Exit::Code(code)) = (named, self.scene.exit) {
             return (named == *code).then_some(Strength::End);
@@ -170,7 +180,7 @@ impl Ends<'_> {
         let Some(line) = self.lines.get(index) else { return false };
         let message = aftermath::head(line);
         let before = self.lines.get(..index).unwrap_or_default();
-        let Some(same) = before.iter().rposition(|line| is_same_but_digits(aftermath::head(line), message)) else {
+        let Some(same) = before.iter().position(|line| is_same_but_digits(aftermath::head(line), message)) else {
             return false;
         };
         let after = before.get(same + 1..).unwrap_or_default().iter().filter(|line| !line.is_blank()).take(BURST);
@@ -314,12 +324,17 @@ const FAILED: [&str; 12] = [
     "unexpected",
 ];
 
-/// Whether it only adds to what was said: a hint, a second complaint.
+/// Whether it only adds to what was said: a second complaint.
 fn is_added(line: &Line, low: &str) -> bool {
     let level = line.entry.as_ref().and_then(|entry| entry.level);
-    let hints =
-        says(low, &["hint", "see ", "please", "try ", "for more information", "run ", "do you already", "detail"]);
+    let hints = says(low, &["hint", "do you already"]);
     level.is_none_or(|level| level >= Level::Error) && (hints || says(low, &FAILED)) && !aftermath::is_handled(low)
+}
+
+/// Whether it tells people what to do.
+fn is_hint(line: &Line, low: &str) -> bool {
+    let begins = ["hint", "see ", "please", "try ", "for more ", "run ", "usage", "detail"];
+    line.entry.is_none() && begins.iter().any(|begin| low.starts_with(begin))
 }
 
 fn is_of_request(line: &Line) -> bool {
@@ -436,4 +451,89 @@ fn has_position(text: &str) -> bool {
 fn is_same_but_digits(one: &str, other: &str) -> bool {
     let strip = |byte: &u8| !byte.is_ascii_digit();
     one.bytes().filter(strip).eq(other.bytes().filter(strip))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::cause::{Scene, text};
+    use crate::report::{Death, Exit};
+
+    fn said(exit: &Exit, log: &str) -> Option<(Death, String)> {
+        let scene = Scene { job: "web", pid: Some(42), exit, log: None, kernel: ("", &[]) };
+        read(&text::read(log), &scene).map(|finding| (finding.kind, finding.what))
+    }
+
+    #[test]
+    fn who_says_that_it_ends_is_believed() {
+        for (code, log, what) in [
+            (1, "ready\nfatal: WORKER_QUEUE is not set", "fatal: WORKER_QUEUE is not set"),
+            (78, "2026-11-22 23:55:23,812 ERROR [main] c.a.Main - no seat left, exiting with 78", "exiting with 78"),
+            (1, "2026/11/22 23:56:05 cannot connect: dial tcp 127.0.0.1:5432: connect: connection refused", "5432"),
+            (1, "engine: bind to port 53: Address already in use\n== web start 2026-11-22 ==", "port 53"),
+            (1, "2026/11/22 23:58:42 [emerg] 1#1: host not found in upstream \"x\"", "host not found"),
+            (1, "level=error ts=1 msg=\"cannot load\" err=\"open a.yml: no such file or directory\"", "open a.yml"),
+            (3, "giving up after 5 attempts", "giving up after 5"),
+        ] {
+            let found = said(&Exit::Code(code), log);
+            assert!(found.as_ref().is_some_and(|(_, found)| found.contains(what)), "{log}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn an_ordinary_error_before_a_silent_end_proves_nothing() {
+        for log in [
+            "ERROR could not geolocate 10.0.7.93, using default",
+            "ERROR validation error on field 'email' (400 sent)",
+            "2026/11/22 23:58:42 [error] 1#1: *7 upstream timed out (110: Connection timed out) while reading",
+            "{\"level\":50,\"time\":1,\"msg\":\"webhook failed with 503, queued for retry\"}",
+            "Error: could not geolocate 10.0.3.194, using default",
+            "SIGTERM received, shutting down",
+            "queue drained, nothing left to do, exiting",
+            "step 2/3 convert",
+            "user said: \"fatal error\"",
+            "0 failed, 0 fatal, 14 checks passed",
+        ] {
+            assert_eq!(said(&Exit::Code(1), log), None, "{log}");
+        }
+    }
+
+    #[test]
+    fn only_a_failure_has_last_words() {
+        let log = "fatal: WORKER_QUEUE is not set";
+        let killed = Exit::Signal { name: "KILL".into(), core_dumped: false };
+        for exit in [Exit::Code(0), Exit::Code(143), Exit::Code(124), killed] {
+            assert_eq!(said(&exit, log), None, "{exit:?}");
+        }
+        assert!(said(&Exit::Code(1), &format!("{log}\nGET / 200")).is_none());
+        assert!(said(&Exit::Code(2), "done, exiting with 1").is_none());
+    }
+
+    #[test]
+    fn what_was_survived_before_proves_nothing() {
+        let line = "poller: feed 7: Connection refused\n";
+        let work = "GET / 200\n".repeat(20);
+        assert!(said(&Exit::Code(1), line).is_some());
+        assert!(said(&Exit::Code(1), &format!("{line}{work}{line}")).is_none());
+    }
+
+    #[test]
+    fn why_is_taken_before_the_end() {
+        let redis = "Could not create server TCP listening socket *:6379: bind: Address already in use\nFailed listening on port 6379 (tcp), aborting.";
+        let (_, what) = said(&Exit::Code(1), redis).unwrap();
+        assert!(what.contains("Address already in use"), "{what}");
+        let mysql = "2026-11-22 23:58:42 0 [ERROR] Can't start server: Bind on TCP/IP port: Address already in use\n2026-11-22 23:58:42 0 [ERROR] Aborting";
+        let (_, what) = said(&Exit::Code(1), mysql).unwrap();
+        assert!(what.contains("Address already in use"), "{what}");
+    }
+
+    #[test]
+    fn a_usage_text_means_bad_arguments() {
+        let usage = "usage: web [-h] --port PORT\nweb: error: the following arguments are required: --port";
+        assert_eq!(said(&Exit::Code(2), usage).map(|it| it.0), Some(Death::BadArguments));
+        let clap =
+            "error: unexpected argument '--prot' found\n\nUsage: web [OPTIONS]\n\nFor more information, try '--help'.";
+        let (kind, what) = said(&Exit::Code(2), clap).unwrap();
+        assert!(kind == Death::BadArguments && what.contains("--prot"), "{what}");
+    }
 }

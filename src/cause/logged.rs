@@ -69,3 +69,38 @@ fn stack(error: &[String]) -> Option<Finding> {
     // The last to end is the outermost, which has those that caused it.
     found.into_iter().max_by_key(|it| (it.lines.end, it.place.is_some(), it.lines.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::cause::finding::Proof;
+    use crate::cause::text;
+    use crate::report::Death;
+
+    fn found(entry: &str) -> Option<(Death, Proof, String)> {
+        let mut found = Vec::new();
+        read(&text::read(entry), &mut found);
+        found.pop().map(|finding| (finding.kind, finding.proof, finding.what))
+    }
+
+    #[test]
+    fn what_a_handler_of_uncaught_errors_logs_is_last_words() {
+        let pino = r#"{"level":60,"time":1,"err":{"type":"Error","message":"x","stack":"Error: x\n    at f (/srv/a.js:1:2)"},"msg":"uncaughtException"}"#;
+        let (kind, proof, what) = found(pino).unwrap();
+        assert_eq!((kind, proof, what.as_str()), (Death::UncaughtException, Proof::LastWords, "Error: x"));
+        let rejected = pino.replace("uncaughtException", "unhandledRejection");
+        assert_eq!(found(&rejected).unwrap().0, Death::UnhandledRejection);
+    }
+
+    #[test]
+    fn errors_of_the_daily_sort_are_left_alone() {
+        for entry in [
+            r#"{"level":50,"time":1,"err":{"message":"x","stack":"Error: x\n    at f (/srv/a.js:1:2)"},"msg":"feed lost, will retry"}"#,
+            r#"{"level":50,"time":1,"req":{"url":"/"},"err":{"message":"x","stack":"Error: x\n    at f (/srv/a.js:1:2)"},"msg":"request errored"}"#,
+            r#"{"level":"error","ts":1,"msg":"webhook failed","error":"503"}"#,
+            r#"{"level":"warn","ts":1,"msg":"slow","error":{"message":"x","stack":"Error: x\n    at f (/srv/a.js:1:2)"}}"#,
+        ] {
+            assert_eq!(found(entry), None, "{entry}");
+        }
+    }
+}

@@ -6,7 +6,10 @@
 //! kernel log ─ kernel ────────────────────────────────────────────┴─> wording ─> Cause, fingerprint
 //! ```
 //!
-//! Pure: no I/O, no clock. Its input is hostile: everything is linear in its length, whatever stands in it.
+//! Pure: no I/O, no clock. Its input is hostile: everything is linear in its length, whatever stands in it. A line is cut
+//! at a fixed length, goes through a fixed number of carriers and patterns without backtracking, and JSON no deeper than
+//! `serde_json`'s limit; a runtime passes over a finding's lines as a whole; what stands after a death is looked at in the
+//! last few dozen units only, of which a finding is one, however long.
 
 pub mod aftermath;
 pub mod beneath;
@@ -136,5 +139,74 @@ fn from_exit(scene: &Scene) -> Explanation {
     Explanation {
         fingerprint: fingerprint::fingerprint(&[&format!("{}\0{line}", scene.job), wording::name(kind)]),
         cause: Cause { kind, line, confidence: Confidence::None, evidence: Vec::new() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scene, explain};
+    use crate::report::{Confidence, Exit};
+
+    fn explained(log: &str) -> (String, Confidence) {
+        let exit = Exit::Code(1);
+        let scene = Scene { job: "web", pid: Some(42), exit: &exit, log: Some(("log", log)), kernel: ("", &[]) };
+        let cause = explain(&scene).cause;
+        (cause.line, cause.confidence)
+    }
+
+    #[test]
+    fn hostile_logs_end_in_an_answer() {
+        let shapes = [
+            "a".repeat(1 << 20),
+            " ".repeat(1 << 20),
+            "\"".repeat(1 << 20),
+            "[".repeat(1 << 20),
+            "{\"level\":60,\"err\":".repeat(1 << 14),
+            "{\"log\":\"".repeat(1 << 14),
+            "Nov 22 23:58:59 db1 web[42]: ".repeat(1 << 14),
+            "\n".repeat(100_000),
+            "FATAL cannot start\n".repeat(20_000),
+            "Error: boom\n    at f (/srv/a.js:1:2)\n".repeat(10_000),
+            "[boot] web starting, pid 42\n".repeat(20_000),
+            "{\"level\":60,\"time\":1,\"msg\":\"x\",\"err\":{\"stack\":\"Error: x\\n at f (a.js:1:2)\"}}\n"
+                .repeat(5_000),
+        ];
+        for shape in shapes {
+            let (line, _) = explained(&shape);
+            assert!(!line.is_empty() && line.len() < 1200, "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_of_all_sorts_in_any_order_end_in_an_answer() {
+        const LINES: [&str; 16] = [
+            "Error: x",
+            "    at f (/srv/a.js:1:2)",
+            "Traceback (most recent call last):",
+            "  File \"/srv/a.py\", line 1, in b",
+            "ValueError: x",
+            "panic: y",
+            "goroutine 1 [running]:",
+            "",
+            "npm ERR! code 1",
+            "2026-11-22 23:59:01 FATAL q",
+            "{\"level\":60,\"time\":1,\"msg\":\"boom\",\"err\":{\"stack\":\"Error: x\\n    at f (a.js:1:2)\"}}",
+            "Node.js v20.20.2",
+            "thread 'main' panicked at a.rs:1:1:",
+            "usage: x",
+            "Caused by: java.lang.E: q",
+            "[boot] web starting, pid 42",
+        ];
+        // A linear congruential generator, see Knuth, TAOCP 3.3.4: the same lines each time.
+        let mut state = 42_u64;
+        for _ in 0..40 {
+            let mut log = String::new();
+            for _ in 0..500 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                log.push_str(LINES[usize::try_from(state >> 60).unwrap_or_default()]);
+                log.push('\n');
+            }
+            assert!(!explained(&log).0.is_empty());
+        }
     }
 }

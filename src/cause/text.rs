@@ -2,7 +2,7 @@
 //! before each.
 //!
 //! Carriers that are known by their form: Docker's json-file and CRI lines, journald and syslog (`Nov 22 23:58:59 host
-//! prog[pid]: `), pm2, docker compose, foreman and honcho (`name | `), the Java service wrapper (`jvm 1 | `); and a bare
+//! prog[pid]: `), syslog's RFC 5424, Heroku, `kubectl logs --prefix`, pm2, docker compose, foreman and honcho (`name | `), the Java service wrapper (`jvm 1 | `); and a bare
 //! timestamp (svlogd, s6-log, `docker logs -t`) where also the lines of a trace have one.
 
 use std::borrow::Cow;
@@ -41,7 +41,7 @@ impl Line {
 }
 
 /// The longest line that is looked at, in bytes; what is beyond it is left out.
-const MAX_LINE: usize = 16 * 1024;
+const MAX_LINE: usize = 64 * 1024;
 /// So many carriers may have handed a line on.
 const MAX_CARRIERS: usize = 3;
 
@@ -109,6 +109,19 @@ static SYSLOG: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
+/// RFC 5424: `<34>1 2026-11-22T23:58:59Z db1 web 4242 - - `.
+static RFC5424: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?-u)^<\d{1,3}>1 ([!-~]{1,40}) [!-~]{1,255} [!-~]{1,48} (\d{1,10}|[!-~]{1,128}) [!-~]{1,32} (?:-|\[[ -Z^-~]{0,500}\]) ?",
+    )
+    .ok()
+});
+
+/// Heroku's `2026-11-22T23:58:59.123456+00:00 app[web.1]: ` and kubectl's `[pod/web-5d9/web] `.
+static PLATFORM: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?-u)^(?:(\d{4}-\d\d-\d\dT[\d:.]+\+00:00) (?:app|heroku)\[[\w.-]{1,64}\]: |\[pod/[\w.-]{1,255}/[\w.-]{1,64}\] )").ok()
+});
+
 /// `0|web | `, `web-1  | `, `12:00:01 web.1 | `, `jvm 1 | `, `INFO | jvm 1 | 2026/11/22 23:51:02 | `.
 static PIPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
@@ -119,6 +132,10 @@ static PIPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 fn unwrap(raw: &str) -> Carried<'_> {
     let raw = raw.trim_end_matches('\r');
+    // A progress bar writes over itself: what stands there in the end is what a person sees.
+    let raw = raw.rsplit_once('\r').map_or(raw, |(_, shown)| shown);
+    // Our own collector's mark on a line whose beginning is lost.
+    let raw = raw.strip_prefix("[cut] ").unwrap_or(raw);
     let raw = raw.get(..raw.floor_char_boundary(MAX_LINE * 4)).unwrap_or_default();
     let mut carried = Carried { text: without_colours(raw), at: None, pid: None, partial: false, continues: false };
     for _ in 0..MAX_CARRIERS {
@@ -141,6 +158,10 @@ fn unwrap_once<'a>(carried: &Carried<'a>) -> Option<Carried<'a>> {
         partial: carried.partial,
         continues: carried.continues,
     };
+    if !text.starts_with(|c: char| c.is_ascii_alphanumeric() || ['{', '<', '['].contains(&c)) {
+        // An indented line, as a trace has them, has no carrier.
+        return None;
+    }
     if text.starts_with("{\"log\":") {
         let line: DockerLine = serde_json::from_str(text).ok()?;
         line.stream?;
@@ -157,6 +178,15 @@ fn unwrap_once<'a>(carried: &Carried<'a>) -> Option<Carried<'a>> {
         let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
         let partial = found.get(2)?.as_str() == "P";
         return Some(Carried { partial, continues: true, ..inner(found.get(0)?.end(), at) });
+    }
+    if let Some(found) = text.starts_with('<').then(|| RFC5424.as_ref()?.captures(text)).flatten() {
+        let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
+        let pid = found.get(2).and_then(|pid| pid.as_str().parse().ok());
+        return Some(Carried { pid: pid.or(carried.pid), ..inner(found.get(0)?.end(), at) });
+    }
+    if let Some(found) = PLATFORM.as_ref()?.captures(text) {
+        let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
+        return Some(inner(found.get(0)?.end(), at));
     }
     if let Some(found) = SYSLOG.as_ref()?.captures(text) {
         let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
@@ -215,6 +245,59 @@ fn without_stamps(lines: &mut [Line]) {
             let after = line.text.get(length..).unwrap_or_default();
             line.text = after.strip_prefix([' ', '\t']).unwrap_or(after).to_owned();
             line.at = Some(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::read;
+
+    #[test]
+    fn what_carried_a_line_is_taken_away() {
+        for line in [
+            "Nov 22 23:58:59 db1 web[4242]: Error: boom",
+            "2026-11-22T23:58:59+0000 db1 web[4242]: Error: boom",
+            "Nov 22 23:58:59.123456 db1 web[4242]: Error: boom",
+            "<34>1 2026-11-22T23:58:59Z db1 web 4242 - - Error: boom",
+            "2026-11-22T23:58:59.123456+00:00 app[web.1]: Error: boom",
+            "2026-11-22T23:58:59.123456789Z stderr F Error: boom",
+            "[pod/web-5d9f/web] Error: boom",
+            "web-1  | Error: boom",
+            "0|web      | Error: boom",
+            "23:58:59 web.1  | Error: boom",
+            "{\"log\":\"Error: boom\\n\",\"stream\":\"stderr\",\"time\":\"2026-11-22T23:58:59Z\"}",
+            "\x1b[31mError: boom\x1b[0m\r",
+            "10% \r 90% \rError: boom",
+            "[cut] Error: boom",
+            "\0\0\0Error: boom",
+        ] {
+            assert_eq!(read(line)[0].text, "Error: boom", "{line:?}");
+        }
+    }
+
+    #[test]
+    fn who_wrote_a_line_is_known_from_its_carrier() {
+        assert_eq!(read("Nov 22 23:58:59 db1 web[4242]: Error: boom")[0].pid(), Some(4242));
+        assert_eq!(read("<34>1 2026-11-22T23:58:59Z db1 web 4242 - - Error: boom")[0].pid(), Some(4242));
+    }
+
+    #[test]
+    fn a_stamp_before_every_line_is_taken_away() {
+        for stamp in ["2026-11-22T23:58:59.123456789Z", "2026-11-22_23:58:59.12345", "@4000000067411a3b2ef02e94"] {
+            let text = format!("{stamp} Error: boom\n{stamp}     at f (a.js:1:2)\n{stamp} \n");
+            let lines: Vec<_> = read(&text).into_iter().map(|line| line.text).collect();
+            assert_eq!(lines, ["Error: boom", "    at f (a.js:1:2)", ""], "{stamp}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_odd(text in any::<String>(), lines in proptest::collection::vec("[ -~\t\r]{0,60}", 0..20)) {
+            read(&text);
+            read(&lines.join("\n"));
         }
     }
 }

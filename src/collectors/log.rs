@@ -264,7 +264,7 @@ impl Tail {
 }
 
 /// The last lines, whether the first of them is cut, and whether they are all that there are.
-fn last_lines(bytes: &[u8], starts_a_line: bool, lines: usize) -> (Vec<String>, bool, bool) {
+pub(super) fn last_lines(bytes: &[u8], starts_a_line: bool, lines: usize) -> (Vec<String>, bool, bool) {
     if bytes.is_empty() {
         return (Vec::new(), false, true);
     }

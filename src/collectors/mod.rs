@@ -9,10 +9,12 @@ pub mod exec;
 pub mod load;
 pub mod log;
 pub mod memory;
+pub mod output;
 pub mod pressure;
 pub mod processes;
 pub mod program;
 pub mod runner;
+pub mod usage;
 
 use std::time::Duration;
 

@@ -24,6 +24,7 @@ use super::{Places, capture, nudge, worker};
 use crate::cause::kernel::{self, Message};
 use crate::clock::Now;
 use crate::collectors::log::Log;
+use crate::collectors::output::Kept;
 use crate::collectors::runner;
 use crate::config::{self, Loaded};
 use crate::host::Host;
@@ -33,7 +34,7 @@ use crate::mounts;
 use crate::notice;
 use crate::report::{Exit, Level, Report, Supervisor, Verdict};
 use crate::spool::Memory;
-use crate::supervisor::{Account, upstart};
+use crate::supervisor::{Account, run, upstart};
 use crate::verdict::{Case, Judgement, judge};
 
 /// Who deals with a stop.
@@ -73,6 +74,9 @@ pub fn run(by: By, taken: &OsStr, args: &[OsString]) -> ExitCode {
         if by != By::Adopter {
             return finish(&taken, file, &args.places, &host, by);
         }
+        // Whoever ran the command was killed before it saw the end.
+        let unseen = taken.circumstances.alive.then(|| taken.ended(capture::new_id(Now::read()), Now::read(), true));
+        let taken = unseen.transpose()?.unwrap_or(taken);
         let tried = taken.count_try();
         // Who fails and can say so has not died.
         finish(&tried, file, &args.places, &host, by).inspect_err(|_| tried.become_again(&taken))
@@ -102,7 +106,11 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
     let Some(marker) = armed(file, &boot_id, now, &mut notes) else { return Ok(taken.settle()?) };
     let call = call(taken, &marker);
     let kernel_log = kmsg::read_kernel_log(host, start(&call, &marker, now));
-    if !adopted && let Some(sequence) = kernel_log.as_ref().ok().and_then(|log| log.last) {
+    let life = marker.life.clone();
+    if !adopted
+        && life.is_none()
+        && let Some(sequence) = kernel_log.as_ref().ok().and_then(|log| log.last)
+    {
         // None of this is about the next life.
         let seen = MarkerFile::of(taken).see(&Seen { boot_id: boot_id.clone(), sequence });
         notes.extend(
@@ -117,10 +125,10 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
     } else {
         config::load(&places.config, &call.job)
     };
-    let life = kernel_log.as_ref().ok().map(|log| of_this_life(&log.records, &marker, now, adopted));
-    let said = life.as_deref().map(kernel::messages).unwrap_or_default();
-    let mut judgement = judge_stop(&call, &marker, life.as_deref(), &said, &loaded, host, now);
-    if taken.circumstances.missed {
+    let records = kernel_log.as_ref().ok().map(|log| of_this_life(&log.records, &marker, now, adopted));
+    let said = records.as_deref().map(kernel::messages).unwrap_or_default();
+    let mut judgement = judge_stop(&call, &marker, records.as_deref(), &said, &loaded, host, now);
+    if taken.circumstances.missed && life.is_none() {
         doubt(&mut judgement);
     }
     if judgement.verdict == Verdict::Planned {
@@ -138,7 +146,15 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
         collect.log.extend(logs.map(|path| Log::new(path.clone())));
     }
     let logs = capture::deep_tails(&mut collect);
-    let collectors = collect.list();
+    let mut collectors = collect.list();
+    let delivers = life.as_ref().is_some_and(|life| life.delivers);
+    if let Some(end) = life.and_then(|life| life.end) {
+        collectors.push(Box::new(end.used));
+        if !adopted {
+            // First: its causes are the command's own.
+            collectors.insert(0, Box::new(Kept { streams: end.output }));
+        }
+    }
     // Root writes nothing where the service's user may have put a link.
     let is_loop = !adopted && MarkerFile::of(taken).count_crash(&boot_id, now).is_ok_and(|count| count > WHOLE);
     if is_loop {
@@ -169,7 +185,7 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
         return keep_in_memory(report, taken, &memory, host);
     }
     // Who adopts it is the deliverer itself, and looks at the spool after that.
-    commit(report, taken, &memory, places, host, !adopted && places.inbox_of().is_none())
+    commit(report, taken, &memory, places, host, !adopted && !delivers && places.inbox_of().is_none())
 }
 
 /// Why the hook itself leaves something out.
@@ -253,6 +269,9 @@ fn judge_stop(
 ) -> Judgement {
     let mut account = match (&marker.account, call.supervisor, life) {
         (Some(account), ..) => account.clone(),
+        (None, Supervisor::Run, _) => {
+            marker.life.as_ref().map(|life| run::account(life, loaded.job.stop_timeout)).unwrap_or_default()
+        }
         (None, Supervisor::Upstart, Some(records)) => {
             let plan = loaded.job.stop_timeout + drift(marker, now);
             let plan_since = micros(now.monotonic.saturating_sub(plan));
@@ -268,11 +287,13 @@ fn judge_stop(
         && capture::upstart_confs(&call.job, host).iter().any(|conf| upstart::has_post_start(conf));
     let pid = account.death.as_ref().and_then(|death| death.pid);
     let oom = pid.and_then(|pid| kernel::oom_kill(pid, said)).map(|message| message.evidence("kernel log"));
+    // What people run by `run` is often meant to end: in a container, in cron, in CI.
+    let usual: &[Exit] = if call.supervisor == Supervisor::Run { &[Exit::Code(0)] } else { &[] };
     judge(&Case {
         account: &account,
         marker,
         oom: oom.as_ref(),
-        normal: &loaded.job.normal_exit,
+        normal: loaded.job.normal_exit.as_deref().unwrap_or(usual),
         plan_lasts: loaded.job.stop_timeout,
         now,
     })
@@ -288,6 +309,13 @@ fn doubt(judgement: &mut Judgement) {
 
 /// Why this comes late, where it does.
 fn late(taken: &Taken, adopted: bool) -> Option<String> {
+    if taken.circumstances.missed && taken.circumstances.supervisor == Supervisor::Run {
+        return Some(
+            "`lastwords run` was killed, and the command with it: how that ended is not known, and the time of the end is \
+             when that was found"
+                .into(),
+        );
+    }
     if taken.circumstances.missed {
         return Some(
             "no post-stop was seen for this end: it was killed, or the supervisor has run none. The time of the end is \

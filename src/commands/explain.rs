@@ -14,7 +14,7 @@ use crate::cause::{self, Explanation, Scene, kernel, wording};
 use crate::config;
 use crate::redact::redact;
 use crate::render;
-use crate::report::{Confidence, Exit};
+use crate::report::{Confidence, Exit, signal_name};
 
 /// The most that is read of a file, in bytes; of a longer one, its end.
 const MOST: u64 = 8 * 1024 * 1024;
@@ -55,7 +55,10 @@ fn exit(text: &str) -> Result<Exit, String> {
     let code = |text: &str| text.parse::<u8>().map(|code| Exit::Code(code.into())).map_err(|_| expected());
     match text.split_once(':') {
         Some(("code", text)) => code(text),
-        Some(("signal", name)) => config::signal(name),
+        Some(("signal", name)) => match name.parse::<u8>() {
+            Ok(number) => Ok(Exit::Signal { name: signal_name(number.into()), core_dumped: false }),
+            Err(_) => config::signal(name),
+        },
         None if text == "unknown" => Ok(Exit::Unknown),
         None if text.starts_with(|first: char| first.is_ascii_digit()) => code(text),
         None if text.starts_with(|first: char| first.is_ascii_uppercase()) => config::signal(text),

@@ -216,7 +216,11 @@ impl Call {
         let account = match self.supervisor {
             Supervisor::Runit => runit::account(&args.facts, &service_dir::status(), service_dir::restarts_tell()),
             Supervisor::S6 => s6::account(&args.facts, &service_dir::status()),
-            Supervisor::Upstart | Supervisor::Systemd | Supervisor::Supervisord | Supervisor::Unknown => None,
+            Supervisor::Upstart
+            | Supervisor::Systemd
+            | Supervisor::Supervisord
+            | Supervisor::Run
+            | Supervisor::Unknown => None,
         }?;
         Some(Account { logs: service_dir::logs(), ..account })
     }
@@ -234,7 +238,7 @@ impl Call {
 
     /// What the call tells and the marker does not.
     pub fn circumstances(&self, missed: bool) -> Circumstances {
-        Circumstances { supervisor: self.supervisor, announced: self.planned.is_some(), missed }
+        Circumstances { supervisor: self.supervisor, announced: self.planned.is_some(), missed, alive: false }
     }
 
     /// The supervisor's own announcement, as a variable for the worker.

@@ -17,6 +17,7 @@ mod places;
 mod post_stop;
 mod pre_start;
 mod pre_stop;
+pub mod run;
 mod service_dir;
 pub mod setup;
 pub mod show;

@@ -79,27 +79,38 @@ impl Worker {
     }
 
     /// Waits for its end, but only until this moment since the boot, or as much longer as it asks for.
-    pub fn wait(mut self, mut until: Duration) -> Ended {
-        let mut said = [0; 64];
+    pub fn wait(self, until: Duration) -> Ended {
+        self.hear(until).0
+    }
+
+    /// The same. Also returns what it had to complain of, where it found nobody else to tell.
+    pub fn hear(mut self, mut until: Duration) -> (Ended, String) {
+        let mut buffer = [0; 1024];
+        let mut words = String::new();
         loop {
             let left = until.saturating_sub(Now::read().monotonic);
             let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
             match poll(&mut [PollFd::new(&self.said, PollFlags::IN)], Some(&left)) {
-                Ok(0) => return Ended::LeftBehind,
+                Ok(0) => return (Ended::LeftBehind, words),
                 Err(Errno::INTR) => continue,
-                Err(_) => return Ended::Failed,
+                Err(_) => return (Ended::Failed, words),
                 Ok(_) => {}
             }
-            match self.said.read(&mut said) {
+            match self.said.read(&mut buffer) {
                 Ok(0) | Err(_) => break,
-                Ok(length) => match parse(said.get(..length).unwrap_or_default()) {
-                    None => return Ended::Done,
-                    Some(longer) => until = until.saturating_add(longer),
-                },
+                Ok(length) => {
+                    let said = Said::read(buffer.get(..length).unwrap_or_default());
+                    words.push_str(&said.words);
+                    until = until.saturating_add(said.longer);
+                    if said.done {
+                        return (Ended::Done, words);
+                    }
+                }
             }
         }
         // It has let go of its end of the pipe, so it has ended.
-        if self.child.wait().is_ok_and(|status| status.success()) { Ended::Done } else { Ended::Failed }
+        let done = self.child.wait().is_ok_and(|status| status.success());
+        (if done { Ended::Done } else { Ended::Failed }, words)
     }
 }
 
@@ -113,11 +124,28 @@ pub fn say_done() {
     let _ = io::stdout().write_all(format!("{DONE}\n").as_bytes());
 }
 
-/// How much longer the worker asks for; `None` where it is done.
-fn parse(said: &[u8]) -> Option<Duration> {
-    let lines = str::from_utf8(said).unwrap_or_default().lines();
-    let asked = lines.clone().filter_map(|line| line.parse().ok()).map(Duration::from_millis);
-    if lines.clone().any(|line| line == DONE) { None } else { Some(asked.sum()) }
+/// What a worker has said.
+#[derive(Debug, Default, PartialEq)]
+struct Said {
+    /// How much longer it asks for.
+    longer: Duration,
+    done: bool,
+    /// All else, for people.
+    words: String,
+}
+
+impl Said {
+    fn read(said: &[u8]) -> Self {
+        let mut read = Self::default();
+        for line in String::from_utf8_lossy(said).split_inclusive('\n') {
+            match (line.trim_end(), line.trim_end().parse()) {
+                (_, Ok(millis)) => read.longer += Duration::from_millis(millis),
+                (DONE, _) => read.done = true,
+                _ => read.words.push_str(line),
+            }
+        }
+        read
+    }
 }
 
 /// The worker's own arguments: what its verb says of it, the taken marker, and the flags. It is no longer in its parent's
@@ -138,8 +166,10 @@ mod tests {
 
     #[test]
     fn a_worker_asks_for_more_time_and_says_when_it_is_done() {
-        assert_eq!(parse(b"1500\n"), Some(Duration::from_millis(1500)));
-        assert_eq!(parse(b"1500\ndone\n"), None);
-        assert_eq!(parse(b"lastwords: what it complains of\n"), Some(Duration::ZERO));
+        let said =
+            |longer: u64, done, words: &str| Said { longer: Duration::from_millis(longer), done, words: words.into() };
+        assert_eq!(Said::read(b"1500\n"), said(1500, false, ""));
+        assert_eq!(Said::read(b"1500\ndone\n"), said(1500, true, ""));
+        assert_eq!(Said::read(b"lastwords: it\nfailed"), said(0, false, "lastwords: it\nfailed"));
     }
 }

@@ -13,7 +13,7 @@
 //! | `[[sink.KIND]]` | a destination of this job alone | none |
 //! | `[collect.KIND]` | what to gather | the usual |
 //! | `runbook` | where the people in charge find out what to do | none |
-//! | `normal_exit` | exit codes and signals that are no crash: `[0, 143, "TERM"]` | none |
+//! | `normal_exit` | exit codes and signals that are no crash: `[0, 143, "TERM"]` | none; under `lastwords run`, `[0]` |
 //! | `stop_timeout` | how long a planned stop may take | `"60s"` |
 //! | `user` | the user as whom the job's hooks run | root |
 //! | `redact` | regular expressions: what they match, or their first group, is a secret (see [`crate::redact`]) | none |
@@ -92,8 +92,8 @@ pub struct Job {
     /// What is gathered; `None` for the usual.
     pub collect: Option<Collect>,
     pub runbook: Option<String>,
-    /// The exits that are no crash.
-    pub normal_exit: Vec<Exit>,
+    /// The exits that are no crash; `None` for the usual.
+    pub normal_exit: Option<Vec<Exit>>,
     /// How long a planned stop may take.
     pub stop_timeout: Duration,
     /// The user as whom its hooks run, where that is not root.
@@ -103,13 +103,13 @@ pub struct Job {
 impl JobFile {
     fn or(self, default: Self) -> Job {
         let sinks = self.sinks.or(default.sinks);
-        let normal_exit = self.normal_exit.or(default.normal_exit).unwrap_or_default();
+        let normal_exit = self.normal_exit.or(default.normal_exit);
         Job {
             sinks: sinks.map(|names| names.into_iter().map(Spanned::into_inner).collect()),
             sink: self.sink.or(default.sink).unwrap_or_default(),
             collect: self.collect.or(default.collect),
             runbook: self.runbook.or(default.runbook),
-            normal_exit: normal_exit.into_iter().map(|NormalExit(exit)| exit).collect(),
+            normal_exit: normal_exit.map(|exits| exits.into_iter().map(|NormalExit(exit)| exit).collect()),
             stop_timeout: self.stop_timeout.or(default.stop_timeout).unwrap_or(STOP_TIMEOUT),
             user: self.user.or(default.user),
         }
@@ -276,7 +276,7 @@ pub(crate) mod tests {
         assert_eq!(loaded.sinks.slack.len(), 1);
         assert_eq!(loaded.job.sinks, None);
         assert_eq!(loaded.job.runbook.as_deref(), Some("wiki"));
-        assert_eq!(loaded.job.normal_exit, [Exit::Code(143)]);
+        assert_eq!(loaded.job.normal_exit, Some(vec![Exit::Code(143)]));
         assert_eq!(loaded.job.stop_timeout, Duration::from_mins(1));
         assert!(loaded.job.collect.unwrap().memory.is_some());
     }
@@ -290,7 +290,7 @@ pub(crate) mod tests {
         assert_eq!(told(dir.path(), &loaded.problems), [""; 0]);
         assert_eq!(loaded.job.sinks.unwrap(), ["ops"]);
         assert_eq!(loaded.job.runbook.as_deref(), Some("wiki"));
-        assert_eq!(loaded.job.normal_exit, []);
+        assert_eq!(loaded.job.normal_exit, Some(Vec::new()));
         assert_eq!(loaded.job.stop_timeout, Duration::from_mins(5));
         assert_eq!(loaded.job.user.as_deref(), Some("www"));
         assert!(loaded.job.collect.unwrap().memory.is_none());

@@ -6,12 +6,13 @@
 //! NAME~taken-ID-MILLIS-FLAGS
 //! ```
 //! ID is the id that the report of this stop will have, whoever writes it: so there is one at the most. MILLIS is the
-//! moment, in hexadecimal milliseconds since the boot. FLAGS are, in this order, who called (`u` Upstart,
-//! `s` systemd, `r` runit, `x` s6, `v` supervisord); `a`, it had announced the stop
-//! itself; `m`, its post-stop never came, and the next pre-start took the marker; a digit, so many workers of the
-//! deliverer's have tried to deal with it.
+//! moment, in hexadecimal milliseconds since the boot. FLAGS are, in this order, who called (`u` Upstart, `s` systemd,
+//! `r` runit, `x` s6, `v` supervisord, `w` `lastwords run`); `a`, it had announced the stop itself; `m`, its post-stop never
+//! came, and the next pre-start took the marker; `l`, the command lives; a digit, so many workers of the deliverer's have
+//! tried to deal with it.
 //!
-//! Whoever deals with it holds a lock on the file, which ends with the process.
+//! Whoever deals with it holds a lock on the file, which ends with the process. `lastwords run` takes its marker at once
+//! and holds it for as long as the command lives: however it ends itself, the deliverer finds the marker and deals with it.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -36,8 +37,10 @@ pub struct Circumstances {
     pub supervisor: Supervisor,
     /// The supervisor itself announced the stop.
     pub announced: bool,
-    /// No post-stop took the marker: the next pre-start found it.
+    /// No post-stop took the marker: the next pre-start found it. Or `lastwords run` was killed before it saw the end.
     pub missed: bool,
+    /// The command of a `lastwords run` has not ended yet, or nobody saw it end.
+    pub alive: bool,
 }
 
 /// Who called, as a flag; nothing for nobody that lastwords knows.
@@ -49,6 +52,7 @@ fn letter(supervisor: Supervisor) -> &'static str {
         // A digit counts tries.
         Supervisor::S6 => "x",
         Supervisor::Supervisord => "v",
+        Supervisor::Run => "w",
         Supervisor::Unknown => "",
     }
 }
@@ -84,8 +88,8 @@ pub enum Lock {
 
 impl Taken {
     pub(super) fn new(dir: &Path, name: &str, id: ReportId, now: Now, circumstances: Circumstances) -> Self {
-        let Circumstances { supervisor, announced, missed } = circumstances;
-        let flags = [(true, letter(supervisor)), (announced, "a"), (missed, "m")];
+        let Circumstances { supervisor, announced, missed, alive } = circumstances;
+        let flags = [(true, letter(supervisor)), (announced, "a"), (missed, "m"), (alive, "l")];
         let flags: String = flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag).collect();
         let moment = millis(now.monotonic).min(MAX_MILLIS);
         Self {
@@ -109,7 +113,12 @@ impl Taken {
             name: name.to_owned(),
             id: ReportId::parse(id).ok()?,
             monotonic: Duration::from_millis(u64::from_str_radix(moment, 16).ok()?.min(MAX_MILLIS)),
-            circumstances: Circumstances { supervisor: called(flags), announced: has('a'), missed: has('m') },
+            circumstances: Circumstances {
+                supervisor: called(flags),
+                announced: has('a'),
+                missed: has('m'),
+                alive: has('l'),
+            },
             tries: tries_in(flags),
         })
     }
@@ -179,6 +188,15 @@ impl Taken {
         }
     }
 
+    /// The command of a `lastwords run` has ended, or nobody will see it end: from here on this is the record of a stop.
+    /// The file, and the lock on it, stay the same.
+    pub fn ended(&self, id: ReportId, now: Now, missed: bool) -> io::Result<Self> {
+        let circumstances = Circumstances { missed, alive: false, ..self.circumstances };
+        let ended = Self::new(&self.dir(), &self.name, id, now, circumstances);
+        fs::rename(&self.path, &ended.path)?;
+        Ok(ended)
+    }
+
     /// Ends it: the stop was planned, or its report is safe.
     pub fn settle(&self) -> io::Result<()> {
         match fs::remove_file(&self.path) {
@@ -208,12 +226,14 @@ mod tests {
 
     #[test]
     fn all_that_the_hook_knew_is_read_back_from_the_name() {
-        for (supervisor, announced, missed) in [
-            (Supervisor::Upstart, true, false),
-            (Supervisor::Unknown, false, true),
-            (Supervisor::Upstart, false, false),
+        for (supervisor, announced, missed, alive) in [
+            (Supervisor::Upstart, true, false, false),
+            (Supervisor::Unknown, false, true, false),
+            (Supervisor::Upstart, false, false, false),
+            (Supervisor::Run, false, false, true),
+            (Supervisor::Run, false, true, false),
         ] {
-            let taken = taken("web%001", Circumstances { supervisor, announced, missed });
+            let taken = taken("web%001", Circumstances { supervisor, announced, missed, alive });
             assert_eq!(Taken::at(taken.path()), Some(taken.clone()));
             assert_eq!(taken.service(), ("web".to_owned(), Some("1".to_owned())));
         }
@@ -221,7 +241,8 @@ mod tests {
 
     #[test]
     fn the_longest_name_still_is_a_files_name() {
-        let circumstances = Circumstances { supervisor: Supervisor::Upstart, announced: true, missed: true };
+        let circumstances =
+            Circumstances { supervisor: Supervisor::Upstart, announced: true, missed: true, alive: false };
         let end_of_time = Now { monotonic: Duration::MAX, ..now(1) };
         let id = ReportId::new(end_of_time.wall, 7);
         let taken = Taken::new(Path::new("/run"), &names::encode("x".repeat(999)), id, end_of_time, circumstances);

@@ -5,6 +5,7 @@
 //!
 //! Pure: the environment, the kernel log and the job's own configuration come in as data.
 
+pub mod run;
 pub mod runit;
 pub mod s6;
 pub mod supervisord;

@@ -209,7 +209,9 @@ fn a_notice_that_is_not_taken_makes_no_notice() {
     for (sink, other) in [("one", "two"), ("two", "one")] {
         let titles: Vec<_> = lines(&machine, &format!("{sink}.offered")).into_iter().map(|(_, title)| title).collect();
         assert_eq!(titles.len(), 2, "{titles:?}");
-        assert!(titles[1].starts_with(&format!("lastwords: {other} has not taken")), "{titles:?}");
+        // Two sinks are told at once: the one may be offered that the other has refused before it is offered the crash.
+        let notice = format!("lastwords: {other} has not taken");
+        assert!(titles.iter().any(|title| title.starts_with(&notice)), "{titles:?}");
     }
     assert_eq!(in_place(&machine, "new"), 0);
 }
@@ -240,7 +242,7 @@ fn a_summary_that_is_damaged_is_not_made_again_and_again_and_the_next_one_counts
     let summaries = told(&machine, "one").into_iter().filter(|title| title.starts_with("web keeps crashing"));
     let summaries: Vec<_> = summaries.collect();
     assert_eq!(summaries.len(), 1, "{summaries:?}");
-    assert!(summaries[0].starts_with("web keeps crashing: exit code 1 (3 times"), "{summaries:?}");
+    assert!(summaries[0].starts_with("web keeps crashing: exit code 1, cause unknown (3 times"), "{summaries:?}");
 }
 
 #[test]

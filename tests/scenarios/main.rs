@@ -20,6 +20,7 @@ mod lines;
 mod past;
 mod planned_stops;
 mod process;
+mod run;
 mod runit;
 mod secrets;
 mod spool;

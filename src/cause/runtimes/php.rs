@@ -19,7 +19,7 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
             fpm(lines, i, found)
         } else if text.starts_with("Could not open input file: ") {
             // cli/php_cli.c
-            add(i..i + 1, Death::NoSuchFile, text, None, (Proof::LastWords, &[End::Code(1)]), found)
+            Some(add(i..i + 1, Death::NoSuchFile, text, None, (Proof::LastWords, &[End::Code(1)]), found))
         } else {
             None
         };
@@ -34,10 +34,10 @@ fn add(
     place: Option<Place>,
     (proof, ends): (Proof, &'static [End]),
     found: &mut Vec<Finding>,
-) -> Option<usize> {
+) -> usize {
     let (quoted, end) = (lines.start, lines.end);
     found.push(Finding { lines, quoted, kind, what: what.trim().to_owned(), place, proof, ends });
-    Some(end)
+    end
 }
 
 /// The message of a fatal error: with `PHP ` before it and two spaces after it in the error log, as it is on the screen.
@@ -67,10 +67,10 @@ fn fatal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
             "Parse error" => Death::SyntaxError,
             _ => kind(what),
         };
-        return add(i..i + 1, kind, what, place, ends, found);
+        return Some(add(i..i + 1, kind, what, place, ends, found));
     };
     let trace = trace(lines, i, uncaught);
-    add(i..trace.end, kind(&trace.what), &trace.what, trace.place, ends, found)
+    Some(add(i..trace.end, kind(&trace.what), &trace.what, trace.place, ends, found))
 }
 
 /// Takes `in FILE on line N` or `in FILE:N` from the end of a message.
@@ -167,5 +167,62 @@ fn fpm(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let first = i - before;
     let what = &error(lines.get(first)?)?;
     let kind = beneath::kind(what).unwrap_or(Death::PlainExit);
-    add(first..i + 1, kind, what, None, (Proof::LastWords, &[End::Code(78)]), found)
+    Some(add(first..i + 1, kind, what, None, (Proof::LastWords, &[End::Code(78)]), found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::cause::finding::{Finding, Proof};
+    use crate::cause::text;
+    use crate::report::Death;
+
+    fn found(log: &str) -> Vec<Finding> {
+        let mut found = Vec::new();
+        read(&text::read(log), &mut found);
+        found
+    }
+
+    #[test]
+    fn of_a_chain_the_last_is_told_with_the_first() {
+        let log = "PHP Fatal error:  Uncaught PDOException: refused in /srv/a.php:2\nStack trace:\n#0 /srv/a.php(3): q()\n#1 {main}\n\n\
+                   Next RuntimeException: cannot boot in /srv/vendor/k.php:3\nStack trace:\n#0 /srv/b.php(7): k()\n#1 {main}\n  thrown in /srv/vendor/k.php on line 3\nnext\n";
+        let it = found(log).remove(0);
+        assert_eq!(it.what, "RuntimeException: cannot boot (caused by PDOException: refused)");
+        assert_eq!(
+            (it.place.unwrap().to_string().as_str(), it.lines, it.proof),
+            ("/srv/b.php:7", 0..10, Proof::LastWords)
+        );
+    }
+
+    #[test]
+    fn the_other_fatal_errors_are_told_by_their_kind() {
+        for (log, kind, place) in [
+            (
+                "Fatal error: Allowed memory size of 1 bytes exhausted in /srv/a.php on line 4",
+                Death::OutOfMemoryHeap,
+                "/srv/a.php:4",
+            ),
+            (
+                "Parse error: syntax error, unexpected end of file in /srv/a.php on line 9",
+                Death::SyntaxError,
+                "/srv/a.php:9",
+            ),
+            (
+                "PHP Fatal error:  Uncaught Error: Call to undefined function f() in /srv/a.php:2",
+                Death::UncaughtException,
+                "/srv/a.php:2",
+            ),
+        ] {
+            let it = found(log).remove(0);
+            assert_eq!((it.kind, it.place.unwrap().to_string().as_str()), (kind, place), "{log}");
+        }
+        assert_eq!(found("Could not open input file: worker.php")[0].kind, Death::NoSuchFile);
+        assert_eq!(
+            found("[23-Nov-2026 04:24:07 UTC] PHP Fatal error:  Uncaught E: x in a.php:1")[0].proof,
+            Proof::Said
+        );
+        assert!(found("PHP Warning:  Undefined variable $x in /srv/a.php on line 2").is_empty());
+        assert!(found("we saw a Fatal error: once").is_empty());
+    }
 }

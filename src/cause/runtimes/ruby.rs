@@ -1,5 +1,8 @@
 //! Ruby: `app.rb:2:in 'owner': undefined method … (NoMethodError)` of 1.9 to 3.4, `[BUG]` reports, and what Bundler refuses
 //! to start.
+//!
+//! Nothing of an uncaught exception shows that nobody caught it: `full_message` looks the same. But Ruby prints it at the very
+//! end, after all exit handlers.
 
 use crate::cause::beneath;
 use crate::cause::finding::{End, Finding, Place, Proof};
@@ -88,7 +91,6 @@ fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let is_candidate = line.text.contains(':') && line.text.ends_with([')', 'n']);
     let head = head(&line.text).filter(|_| is_candidate && line.entry.is_none())?;
     let stack = stack(lines, i + 1);
-    let mut outermost = stack.outermost.as_ref().or(head.place.as_ref());
     let mut end = stack.end;
     // Its cause follows right under its stack, in the same form.
     let cause = lines.get(end).filter(|_| stack.end > i + 1).and_then(|line| self::head(&line.text));
@@ -101,19 +103,8 @@ fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
         what = format!("{what} (caused by {}: {})", cause.class, cause.message);
     }
     let own = head.place.clone().filter(|place| is_own(&place.file)).or(stack.own);
-    // An old Ruby on a terminal tells it backwards.
-    let is_backwards =
-        i.checked_sub(1).and_then(|at| lines.get(at)).is_some_and(|line| line.text.starts_with("\t1: from "));
     let before = i.checked_sub(1).and_then(|at| lines.get(at)).map(|line| line.text.as_str()).unwrap_or_default();
     let in_thread = before.starts_with("#<Thread:") && before.contains(" terminated with exception");
-    // What ended a thread ends the process when it is joined.
-    let is_again =
-        found.last().is_some_and(|last| last.lines.end == i && last.what == what && last.proof == Proof::Said);
-    if is_backwards {
-        outermost = None;
-    }
-    let from_main = is_backwards || is_again || head.place.is_none() || outermost.is_some_and(is_main);
-    let is_interpreter = from_main && !in_thread;
     let mut finding = Finding {
         lines: if in_thread { i - 1 } else { i }..end,
         quoted: i,
@@ -127,21 +118,12 @@ fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
         // The file that cannot be read, and not the line that requires it.
         finding.place = self::place(head.message).map(|(place, _)| place).or(finding.place);
     }
-    if is_interpreter {
-        found.push(Finding { proof: Proof::LastWords, ends: &[End::Code(1)], ..finding.clone() });
-    }
     found.push(finding);
     Some(end)
 }
 
-/// Whether a stack that begins here is a whole one.
-fn is_main(place: &Place) -> bool {
-    place.function.as_deref().is_none_or(|name| name.ends_with("<main>") || name == "<top (required)>")
-}
-
 struct Stack {
     end: usize,
-    outermost: Option<Place>,
     own: Option<Place>,
 }
 
@@ -156,22 +138,22 @@ fn stack(lines: &[Line], start: usize) -> Stack {
         let is_excerpt = |line: &&Line| line.is_blank() || line.text.starts_with([' ', '>']);
         let excerpt = rest.iter().take(MESSAGE).take_while(is_excerpt).count();
         let blank = rest.get(..excerpt).unwrap_or_default().iter().all(Line::is_blank);
-        return Stack { end: start + if blank { 0 } else { excerpt }, outermost: None, own: None };
+        return Stack { end: start + if blank { 0 } else { excerpt }, own: None };
     }
     // A message may hold another error's first line; then it is no part of this one.
     let is_other = rest.get(..message).unwrap_or_default().iter().any(|line| head(&line.text).is_some());
     if is_other {
-        return Stack { end: start, outermost: None, own: None };
+        return Stack { end: start, own: None };
     }
     let froms = rest.get(message..).unwrap_or_default();
     let length = froms.iter().take_while(|line| is_from(line)).count();
-    let mut stack = Stack { end: start + message + length, outermost: None, own: None };
+    let mut stack = Stack { end: start + message + length, own: None };
     for line in froms.iter().take(length) {
         let Some((place, _)) = line.text.strip_prefix("\tfrom ").and_then(place) else { continue };
-        if stack.own.is_none() && is_own(&place.file) {
-            stack.own = Some(place.clone());
+        if is_own(&place.file) {
+            stack.own = Some(place);
+            break;
         }
-        stack.outermost = Some(place);
     }
     stack
 }
@@ -206,7 +188,7 @@ fn bug(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let is_sure = |line: &Line| {
         line.text.starts_with("-- ") || line.text.contains("bugreport.html") || line.text.contains("[vsyscall]")
     };
-    let rest = lines.get(i + 1..)?.iter().take_while(|line| line.entry.is_none());
+    let rest = lines.get(i + 1..)?.iter().take_while(|line| line.entry.is_none() && !line.text.contains("[BUG] "));
     let length = rest.enumerate().filter(|(_, line)| is_sure(line)).map(|(at, _)| at + 1).last().unwrap_or(1);
     let (kind, what) = if what.starts_with("Segmentation fault") {
         // Its address says nothing, and passes.
@@ -273,4 +255,62 @@ fn syntax_error(text: &str) -> Option<(Place, &str)> {
     let (place, rest) = place(text)?;
     let message = rest.strip_prefix(": ")?;
     (message.starts_with("syntax error, unexpected") && place.function.is_none()).then_some((place, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::cause::text;
+    use crate::report::Death;
+
+    fn last(log: &str) -> (Death, String, String) {
+        let mut found = Vec::new();
+        read(&text::read(log), &mut found);
+        let last = found.pop().unwrap_or_else(|| panic!("nothing in {log}"));
+        (last.kind, last.what, last.place.map(|place| place.to_string()).unwrap_or_default())
+    }
+
+    #[test]
+    fn the_forms_of_every_version_are_read() {
+        let what = "NoMethodError: undefined method 'name' for nil";
+        for log in [
+            "app.rb:2:in 'Object#owner': undefined method 'name' for nil (NoMethodError)\n\n  t.name\n   ^^^^^\n\tfrom app.rb:5:in '<main>'\n",
+            "app.rb:2:in `owner': undefined method 'name' for nil (NoMethodError)\n\tfrom app.rb:5:in `<main>'\n",
+            "Traceback (most recent call last):\n\t1: from app.rb:5:in `<main>'\napp.rb:2:in `owner': undefined method 'name' for nil (NoMethodError)\n",
+            "/usr/lib/ruby/3.1.0/x.rb:9:in `call': undefined method 'name' for nil (NoMethodError)\n\tfrom app.rb:2:in `f'\n",
+        ] {
+            assert_eq!(last(log), (Death::UncaughtException, what.to_owned(), "app.rb:2".to_owned()), "{log}");
+        }
+        let prism =
+            "app.rb:3: syntax error found (SyntaxError)\n  1 | def a\n> 3 | \n    | ^ unexpected end-of-input\n";
+        assert_eq!(last(prism).0, Death::SyntaxError);
+        assert_eq!(last("ruby: No such file or directory -- app.rb (LoadError)\n").0, Death::NoSuchFile);
+        assert_eq!(last("app.rb: failed to allocate memory (NoMemoryError)\n").0, Death::OutOfMemoryHeap);
+    }
+
+    #[test]
+    fn a_cause_is_told_with_what_it_caused() {
+        let log = "a.rb:2:in `rescue in f': no config (RuntimeError)\n\tfrom a.rb:1:in `<main>'\n\
+                   a.rb:1:in `f': key not found: :dsn (KeyError)\n\tfrom a.rb:1:in `<main>'\n";
+        assert_eq!(last(log).1, "RuntimeError: no config (caused by KeyError: key not found: :dsn)");
+    }
+
+    #[test]
+    fn what_only_looks_alike_is_passed_over() {
+        for log in
+            ["see app.rb:2 (Later)", "12:30:01: started (Worker)", "app.rb:2: all is well", "::: (A)", ":1: (A", "(A)"]
+        {
+            let mut found = Vec::new();
+            read(&text::read(log), &mut found);
+            assert!(found.is_empty(), "{log}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn reports_without_an_end_are_read_in_linear_time() {
+        let start = std::time::Instant::now();
+        let mut found = Vec::new();
+        read(&text::read(&"a.rb:1: [BUG] x\nruby 3\n".repeat(10_000)), &mut found);
+        assert!(found.len() == 10_000 && start.elapsed().as_secs() < 5);
+    }
 }

@@ -86,11 +86,11 @@ fn is_number(text: &str) -> bool {
 
 fn shell(i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
     if let Some(said) = fault(text, "") {
-        return if is_told(i, found) { Vec::new() } else { vec![said] };
+        return if is_told(i, said.ends, found) { Vec::new() } else { vec![said] };
     }
     let Some((place, rest)) = script(text) else { return Vec::new() };
     if let Some(child) = rest.trim_start().split_once(' ').filter(|(pid, _)| pid.parse::<u32>().is_ok()) {
-        let said = fault(child.1, &format!(" in {text}")).filter(|_| !is_told(i, found));
+        let said = fault(child.1, &format!(" in {text}")).filter(|said| !is_told(i, said.ends, found));
         return said.into_iter().collect();
     }
     let low = rest.to_ascii_lowercase();
@@ -141,9 +141,10 @@ fn shell(i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
     Vec::new()
 }
 
-/// Whether something that stands right before it tells more of the same death.
-fn is_told(i: usize, found: &[Finding]) -> bool {
-    found.iter().rev().take(8).any(|finding| finding.lines.end <= i && finding.lines.end + NEAR > i)
+/// Whether what stands right before it tells more of a death of the same sort.
+fn is_told(i: usize, ends: &[End], found: &[Finding]) -> bool {
+    let is_near = |finding: &&Finding| finding.lines.end <= i && finding.lines.end + NEAR > i;
+    found.iter().rev().take(8).filter(is_near).any(|finding| finding.ends.iter().any(|end| ends.contains(end)))
 }
 
 /// Reads `Segmentation fault      (core dumped) ./engine --x`, a shell's word on a child that a fault has killed. Who sent
@@ -168,6 +169,9 @@ fn fault(text: &str, at: &str) -> Option<Said> {
     Some(Said { kind, what, proof: Proof::LastWords, ends })
 }
 
+/// What coreutils and shells make of a command that is not there, or cannot be run.
+const RUN: &[End] = &[End::Code(127), End::Code(126)];
+
 /// What programs say that were to run another and could not.
 fn launcher(text: &str) -> Option<Said> {
     let low = text.to_ascii_lowercase();
@@ -177,7 +181,6 @@ fn launcher(text: &str) -> Option<Said> {
     let kind = kind
         .or_else(|| is_format.then_some(Death::BadArguments))
         .or_else(|| is_missing.then_some(Death::NoSuchFile))?;
-    const RUN: &[End] = &[End::Code(127), End::Code(126)];
     let (program, rest) = text.split_once(": ")?;
     let name = program.rsplit('/').next()?;
     let quotes = rest.starts_with(['\'', '‘', '"']);
@@ -191,7 +194,7 @@ fn launcher(text: &str) -> Option<Said> {
         return Some(Said { kind, what: text.to_owned(), proof, ends });
     }
     let is_other = name == "start-stop-daemon" && rest.starts_with("unable to ")
-        || ["su-exec", "gosu", "sudo", "[dumb-init]", "error"].iter().any(|it| program == *it)
+        || ["su-exec", "gosu", "sudo", "[dumb-init]", "error"].contains(&program)
             && (is_missing || rest.starts_with("exec") || program == "su-exec" || program.starts_with('['))
         // The first process of a container, as runc says it; and systemd.
         || program.starts_with("exec ") && !rest.contains(": ")
@@ -199,4 +202,78 @@ fn launcher(text: &str) -> Option<Said> {
         || low.contains("oci runtime") && low.contains(" failed: ")
         || low.contains("failed at step exec spawning ");
     is_other.then(|| Said { kind, what: text.to_owned(), proof: Proof::Said, ends: &[] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::cause::finding::Finding;
+    use crate::cause::text;
+    use crate::report::{Death, Exit};
+
+    fn found(log: &str) -> Vec<Finding> {
+        let mut found = Vec::new();
+        read(&text::read(log), &mut found);
+        found
+    }
+
+    #[test]
+    fn every_shell_s_form_gives_the_words_and_the_place() {
+        for (log, kind, what, place) in [
+            ("run.sh: line 3: exec: gw: not found", Death::NoSuchFile, "exec: gw: not found", "run.sh:3"),
+            ("run.sh: 3: gw: not found", Death::NoSuchFile, "gw: not found", "run.sh:3"),
+            ("run.sh:3: command not found: gw", Death::NoSuchFile, "command not found: gw", "run.sh:3"),
+            ("run.sh: exec: line 3: gw: not found", Death::NoSuchFile, "gw: not found", "run.sh:3"),
+            ("bash: line 1: gw: command not found", Death::NoSuchFile, "bash: line 1: gw: command not found", ""),
+            ("sh: 1: gw: not found", Death::NoSuchFile, "sh: 1: gw: not found", ""),
+            ("sh: gw: not found", Death::NoSuchFile, "sh: gw: not found", ""),
+            ("run.sh: line 2: ./gw: Permission denied", Death::Permission, "./gw: Permission denied", "run.sh:2"),
+            (
+                "run.sh: 4: Syntax error: \"fi\" unexpected",
+                Death::SyntaxError,
+                "Syntax error: \"fi\" unexpected",
+                "run.sh:4",
+            ),
+            (
+                "run.sh: line 5:  4242 Segmentation fault      (core dumped) ./gw --x",
+                Death::Segfault,
+                "Segmentation fault: ./gw --x",
+                "run.sh:5",
+            ),
+            (
+                "[FATAL tini (7)] exec gw failed: No such file or directory",
+                Death::NoSuchFile,
+                "[FATAL tini (7)] exec gw failed: No such file or directory",
+                "",
+            ),
+            ("exec /entry.sh: exec format error", Death::BadArguments, "exec /entry.sh: exec format error", ""),
+        ] {
+            let it = found(log).into_iter().next().unwrap_or_else(|| panic!("nothing in {log}"));
+            let at = it.place.map(|place| place.to_string()).unwrap_or_default();
+            assert_eq!((it.kind, it.what.as_str(), at.as_str()), (kind, what, place), "{log}");
+        }
+    }
+
+    #[test]
+    fn a_missing_command_needs_the_exit_code_that_a_shell_makes_of_it() {
+        let all = found("run.sh: line 3: gw: command not found");
+        let fits = |exit: Exit| all.iter().any(|it| it.fits(&exit));
+        assert!(fits(Exit::Code(127)) && !fits(Exit::Code(1)) && !fits(Exit::Code(0)));
+    }
+
+    #[test]
+    fn what_only_looks_alike_is_passed_over() {
+        for log in [
+            "GET /x: 404: page not found",
+            "user 12: session: not found here",
+            "run.sh: line 5:  4242 Killed                  ./gw",
+            "Segmentation fault was fixed",
+            "error: no such file or directory",
+            "cache: key: not found",
+            ": : : not found",
+            "",
+        ] {
+            assert!(found(log).is_empty(), "{log}: {:?}", found(log));
+        }
+    }
 }

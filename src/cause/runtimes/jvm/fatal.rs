@@ -47,6 +47,15 @@ fn banner_end(lines: &[Line], from: usize) -> usize {
 
 /// The banner of a crash, whose long form is in `hs_err_pidN.log`.
 fn banner(lines: &[Line], at: usize) -> Option<Finding> {
+    // It begins with an empty line: whether it is one is known before it is passed over.
+    let is_head = |i| {
+        let words = text(lines, i).trim_start_matches('#').trim_start();
+        words.starts_with("There is insufficient memory for") || words.starts_with("A fatal error has been detected by")
+    };
+    let is_banner = is_head(at) || (text(lines, at) == "#" && is_head(at + 1));
+    if !is_banner {
+        return None;
+    }
     let end = banner_end(lines, at);
     let inner: Vec<(usize, &str)> =
         (at..end).map(|i| (i, text(lines, i).trim_start_matches('#').trim())).filter(|it| !it.1.is_empty()).collect();
@@ -91,4 +100,20 @@ fn banner(lines: &[Line], at: usize) -> Option<Finding> {
         proof: Proof::LastWords,
         ends: &[End::Signal("ABRT"), End::Signal("SEGV"), End::Signal("BUS"), End::Signal("ILL")],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use crate::cause::runtimes::jvm;
+    use crate::cause::text;
+
+    #[test]
+    fn a_long_comment_is_passed_over_once() {
+        let lines = text::read(&"# x\n".repeat(100_000));
+        let start = Instant::now();
+        jvm::read(&lines, &mut Vec::new());
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    }
 }

@@ -90,9 +90,12 @@ fn report(lines: &[Line], at: usize) -> (&[Line], usize) {
     (rest.get(..count).unwrap_or_default(), at + 1 + count)
 }
 
-/// `    #1 0x55d4 in main /srv/app/main.c:5:3`
+/// `    #1 0x55d4 in main /srv/app/main.c:5:3`, `    #1 main /srv/app/main.c:5 (app+0x11e9)`
 fn frame(text: &str) -> Option<Place> {
-    let called = text.trim_start().strip_prefix('#')?.split_once(" in ")?.1;
+    let (_number, called) = text.trim_start().strip_prefix('#')?.split_once(' ')?;
+    // ThreadSanitizer has no address before, but the module behind.
+    let called = called.split_once(" in ").map_or(called, |it| it.1);
+    let called = called.rsplit_once(" (").map_or(called, |it| it.0);
     let (function, file) = called.rsplit_once(' ')?;
     let is_runtime = ["libsanitizer/", "compiler-rt/", "/sysdeps/", "../csu/", "/include/c++/", "/glibc-"];
     if is_runtime.iter().any(|part| file.contains(part)) {

@@ -68,7 +68,7 @@ fn is_past(line: &Line) -> bool {
     is_footer(&line.text)
         || line.text.starts_with("(Use `")
         || line.text == "Thrown at:"
-        || line.entry.as_ref().is_some_and(|entry| entry.json || entry.level.is_some())
+        || line.entry.as_ref().is_some_and(|entry| entry.json || entry.at.is_some())
 }
 
 impl<'a> Printed<'a> {
@@ -79,10 +79,10 @@ impl<'a> Printed<'a> {
         let stop = ahead.iter().position(|line| is_past(line) || Frame::read(&line.text).is_some());
         let has_stack = stop.and_then(|stop| ahead.get(stop)).is_some_and(|line| Frame::read(&line.text).is_some());
         // In brackets it has no stack, and its properties may have some.
-        let closes = |text: &str| text.ends_with(']') || text.ends_with("] {");
+        let is_end = |text: &str| text.ends_with(']') || text.ends_with("] {");
         let is_bracketed = this.text.starts_with('[');
-        let is_whole = closes(&this.text) || this.text.contains("] { ");
-        let closed = || ahead.iter().position(|line| closes(&line.text)).map(|at| at + 1);
+        let is_whole = is_end(&this.text) || this.text.contains("] { ");
+        let closed = || ahead.iter().position(|line| is_end(&line.text)).map(|at| at + 1);
         let blank = || ahead.iter().position(Line::is_blank);
         let length = match (is_bracketed, has_stack) {
             (true, _) if is_whole => 0,
@@ -180,7 +180,7 @@ impl<'a> Printed<'a> {
             }
             self.end += 1;
             let current = if list.is_some() { self.parts.last_mut() } else { self.causes.last_mut() };
-            if let Some(cause) = inner.strip_prefix("[cause]: ") {
+            if let Some(cause) = cause(inner) {
                 let mut cause = Self::beginning(cause, indent, 0);
                 cause.unbracket();
                 self.causes.push(cause);
@@ -237,19 +237,29 @@ impl<'a> Printed<'a> {
         if let Some(code) = self.property("code").filter(|code| !words.contains(code) && !known.contains(code)) {
             let named = begins(&words).then(|| words.find(": ")).flatten();
             let at = named.unwrap_or(words.len());
-            words.insert_str(at, &format!(" [{code}]"));
+            words.insert_str(at, &[" [", code, "]"].concat());
         }
         if let Some(path) = self.property("path").filter(|path| !words.contains(path)) {
-            words.push_str(&format!(" '{path}'"));
+            words.extend([" '", path, "'"]);
         }
         let port = self.property("port").filter(|port| !words.contains(port));
         match (self.property("address").or_else(|| self.property("hostname")), port) {
-            (Some(address), Some(port)) => words.push_str(&format!(" {address}:{port}")),
-            (None, Some(port)) => words.push_str(&format!(" port {port}")),
-            (Some(address), None) if !words.contains(address) => words.push_str(&format!(" {address}")),
+            (Some(address), Some(port)) => words.extend([" ", address, ":", port]),
+            (None, Some(port)) => words.extend([" port ", port]),
+            (Some(address), None) if !words.contains(address) => words.extend([" ", address]),
             _ => {}
         }
         words
+    }
+}
+
+/// The error beneath an error: `[cause]: Error: …`, and what those call it who were before that.
+fn cause(text: &str) -> Option<&str> {
+    let (key, value) = text.split_once(": ")?;
+    match key {
+        "[cause]" => Some(value),
+        "cause" | "parent" | "original" | "originalError" => Some(value).filter(|value| begins(value)),
+        _ => None,
     }
 }
 

@@ -89,7 +89,8 @@ fn trace(lines: &[Line], mut at: usize) -> (usize, Option<Place>) {
         let numbered = text.split_once(": ").filter(|(number, _)| number.parse::<u32>().is_ok());
         let frame = numbered
             .and_then(|(_, rest)| Frame::of(rest))
-            .or_else(|| Frame::of(text))
+            // Some versions put no line break between them.
+            .or_else(|| text.split_inclusive(')').find_map(Frame::of))
             .filter(|frame| frame.line.is_some());
         if place.is_none() {
             place = frame.as_ref().filter(|frame| frame.owner() == Owner::App).map(Frame::place);

@@ -1,4 +1,4 @@
-//! The frames of a stack, as V8 and JavaScriptCore print them.
+//! The frames of a stack, as V8 and `JavaScriptCore` print them.
 
 use crate::cause::finding::Place;
 

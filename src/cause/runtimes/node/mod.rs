@@ -3,6 +3,8 @@
 mod error;
 mod fatal;
 mod frame;
+mod others;
+pub mod report;
 mod wrappers;
 
 use error::Printed;
@@ -37,6 +39,7 @@ fn read_at(lines: &[Line], from: usize, at: usize) -> Found {
     fatal::read(lines, at)
         .or_else(|| uncaught(lines, at))
         .or_else(|| wrappers::read(lines, at))
+        .or_else(|| others::read(lines, at))
         .or_else(|| logged(lines, from, at))
 }
 
@@ -56,8 +59,12 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
     let mut printed = Printed::read(&head.text, lines, body + 1);
     let (mut end, mut has_footer) = epilogue(lines, printed.end);
     // A child's last words stand in the message of the error that tells of it.
-    while lines.get(end).is_some_and(|line| Frame::read(&line.text).is_some()) {
-        let rest = Printed::without_head(lines, end);
+    loop {
+        let next = end + usize::from(is_blank(end));
+        if lines.get(next).is_none_or(|line| Frame::read(&line.text).is_none()) {
+            break;
+        }
+        let rest = Printed::without_head(lines, next);
         printed.frames.extend(rest.frames);
         let after = skip_properties(lines, rest.end);
         (end, has_footer) = epilogue(lines, after);
@@ -202,7 +209,10 @@ fn is_continuation(printed: &Printed, is_whole: bool) -> bool {
     let waited = printed.frames.iter().any(|frame| frame.is_async && frame.owner() == Owner::App);
     let of_app = |frame: &Frame| matches!(frame.owner(), Owner::App | Owner::Dependency);
     let is_short = !printed.frames.is_empty() && printed.frames.len() < frame::MOST;
-    waited || (is_whole && is_short && printed.frames.iter().all(of_app))
+    // A module's own body is called by the loader, whose frames are left out at times.
+    let of_module =
+        printed.frames.last().is_some_and(|frame| frame.function.is_none_or(|it| it == "Object.<anonymous>"));
+    waited || (is_whole && is_short && !of_module && printed.frames.iter().all(of_app))
 }
 
 /// Whether the stack is the module loader's: a source, or a JSON module, does not parse.
@@ -308,4 +318,55 @@ fn skip_properties(lines: &[Line], at: usize) -> usize {
 /// What only a process that ends prints.
 fn finding(from: usize, end: usize, quoted: usize, kind: Death, what: String, place: Option<Place>) -> Finding {
     Finding { lines: from..end, quoted, kind, what, place, proof: Proof::LastWords, ends: &[] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::cause::finding::{Finding, Proof};
+    use crate::cause::text;
+    use crate::report::Death;
+
+    fn found(log: &str) -> Vec<Finding> {
+        let mut found = Vec::new();
+        read(&text::read(log), &mut found);
+        found
+    }
+
+    #[test]
+    fn a_stack_alone_is_said_with_its_type_its_message_and_its_place() {
+        let log =
+            "TypeError: x is not iterable\n    at pick (/srv/node_modules/lib/i.js:4:5)\n    at run (/srv/app.js:7:9)";
+        let found = found(log);
+        let found = found.first().unwrap();
+        assert_eq!((found.kind, found.proof), (Death::UncaughtException, Proof::Said));
+        assert_eq!(found.what, "TypeError: x is not iterable");
+        assert_eq!(found.place.as_ref().unwrap().to_string(), "/srv/app.js:7");
+        assert_eq!(found.lines, 0..3);
+    }
+
+    #[test]
+    fn warnings_and_other_languages_traces_are_no_errors_of_node() {
+        for log in [
+            "(node:7) UnhandledPromiseRejectionWarning: Error: only warned\n    at f (/srv/app.js:1:2)",
+            "2026-11-22T23:48:34Z WARN no cache: Error: stale\n    at f (/srv/app.js:1:2)",
+            "Trace: here\n    at f (/srv/app.js:1:2)",
+            "java.lang.IllegalStateException: x\n\tat com.acme.Main.main(Main.java:12)",
+            "FATAL ERROR: cannot read the configuration",
+            "    at f (/srv/app.js:1:2)\nGET / 200",
+            "main.c:3\n\nint main;",
+        ] {
+            assert_eq!(found(log), [], "{log}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_the_message_of_another_is_a_part_of_it() {
+        let log = "node:child_process:1\n    throw err;\n    ^\n\nError: Command failed: node c.js\n/srv/c.js:1\nnull.x\n     ^\n\n\
+                   TypeError: no x\n    at Object.<anonymous> (/srv/c.js:1:6)\n\nNode.js v20.20.2\n\n    \
+                   at build (/srv/app.js:3:5) {\n  status: 1\n}\n\nNode.js v20.20.2";
+        let found = found(log);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found.first().unwrap().what.starts_with("Error: Command failed: node c.js"));
+    }
 }

@@ -51,21 +51,24 @@ fn npm(lines: &[Line], at: usize, text: &str) -> Found {
     let end = at + block.len();
     let missing = block.iter().position(|line| line.to_ascii_lowercase().starts_with("missing script"));
     let code = block.iter().find_map(|line| line.strip_prefix("code "));
-    let (quoted, kind) = match (missing, code) {
-        (Some(missing), _) => (missing, Death::BadArguments),
+    let telling = match (missing, code) {
+        (Some(missing), _) => Some((missing, Death::BadArguments)),
         // What it ran has failed: that is all that it says.
-        (None, None | Some("ELIFECYCLE" | "1")) => return Some((None, end)),
-        (None, Some("EJSONPARSE")) => (block.iter().position(|line| line.contains("JSON"))?, Death::SyntaxError),
+        (None, None | Some("ELIFECYCLE" | "1")) => None,
+        (None, Some("EJSONPARSE")) => {
+            block.iter().position(|line| line.contains("JSON")).map(|at| (at, Death::SyntaxError))
+        }
         (None, Some(code)) => {
+            let kind = block.iter().find_map(|line| beneath::kind(line)).unwrap_or(Death::PlainExit);
             let told = |line: &String| line.contains(code) && !line.starts_with("code ");
-            let telling =
-                block.iter().position(told).or_else(|| block.iter().position(|line| line.contains("Error: ")))?;
-            let kind = block.iter().find_map(|line| beneath::kind(line));
-            (telling, kind.unwrap_or(Death::PlainExit))
+            let telling = block.iter().position(told);
+            telling.or_else(|| block.iter().position(|line| line.contains("Error: "))).map(|at| (at, kind))
         }
     };
-    let what = format!("npm: {}", block.get(quoted)?);
-    Some((Some(finding(at, end, at + quoted, kind, what, None)), end))
+    let found = telling.and_then(|(quoted, kind)| {
+        Some(finding(at, end, at + quoted, kind, format!("npm: {}", block.get(quoted)?), None))
+    });
+    Some((found, end))
 }
 
 /// A script that yarn or pnpm does not know.

@@ -158,7 +158,7 @@ pub fn give_up(lines: &[Line], i: usize, message: &str, ends: &'static [End], fo
     let said = (i.saturating_sub(12)..i).rev().find(is_leaving).and_then(|at| at.checked_sub(1));
     let is_bare = |at: &usize| lines.get(*at).is_some_and(|line| line.entry.is_none() && !line.is_blank());
     let quoted = said.filter(is_bare).unwrap_or(i);
-    let finding = match found.iter().rev().find(is_traceback) {
+    let finding = match found.iter().rev().take(20).find(is_traceback) {
         Some(trace) => Finding { lines: trace.lines.start..i + 1, proof: Proof::LastWords, ends, ..trace.clone() },
         None => Finding {
             lines: quoted.min(i)..i + 1,

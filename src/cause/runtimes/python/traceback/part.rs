@@ -1,0 +1,181 @@
+//! One exception with its stack and its message, in each of the styles that tracebacks are set in.
+
+use super::super::frame;
+use super::is_syntax_error;
+use crate::cause::finding::Place;
+use crate::cause::text::Line;
+
+pub const HEADER: &str = "Traceback (most recent call last):";
+const GROUP: &str = "+ Exception Group ";
+const HEADER_OF_BOX: &str = " Traceback (most recent call last) ";
+/// The longest message of an exception that is followed to its end, in lines.
+pub const MESSAGE: usize = 40;
+/// Other threads write so many lines into a traceback.
+const OTHERS: usize = 20;
+
+/// One exception with its stack.
+pub struct Part {
+    /// Which line its type and message begin on.
+    pub at: usize,
+    pub end: usize,
+    pub what: String,
+    pub outermost: Option<Place>,
+    /// The innermost of the application's own frames.
+    pub place: Option<Place>,
+}
+
+/// How its lines are set.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Style {
+    Plain,
+    /// An exception group's: behind `  | `.
+    Group,
+    /// rich's.
+    Boxed,
+}
+
+/// The style of the traceback whose header this is.
+pub fn style(text: &str) -> Option<Style> {
+    if text.ends_with(HEADER) {
+        let is_group = text.trim_start().starts_with(GROUP) || text.trim_start().starts_with("| ");
+        return Some(if is_group { Style::Group } else { Style::Plain });
+    }
+    (text.starts_with(['╭', '┌', '+']) && text.contains(HEADER_OF_BOX)).then_some(Style::Boxed)
+}
+
+/// What a line says inside its margin.
+pub fn body(text: &str, style: Style) -> &str {
+    if style != Style::Group {
+        return text;
+    }
+    let inner = text.trim_start();
+    let is_border = inner.starts_with('+') && text.len() != inner.len();
+    inner.strip_prefix("| ").or_else(|| inner.strip_prefix('|')).unwrap_or(if is_border { inner } else { text })
+}
+
+/// Reads one exception; `header` is the line before its first frame (none: `usize::MAX`).
+pub fn part(lines: &[Line], header: usize, style: Style) -> Option<Part> {
+    let (mut outermost, mut place, mut syntax) = (None, None, None);
+    let (mut others, mut blank) = (0, 0);
+    let mut at = header.wrapping_add(1);
+    let what = loop {
+        let line = lines.get(at)?;
+        let text = body(&line.text, style);
+        let frame = frame::read(text).or_else(|| if style == Style::Boxed { frame::read_boxed(text) } else { None });
+        if self::style(&line.text).is_some() {
+            return None;
+        }
+        if let Some(frame) = frame {
+            outermost.get_or_insert_with(|| frame.clone());
+            if frame::is_own(&frame.file) {
+                place = Some(frame.clone());
+            }
+            syntax = Some(frame).filter(|frame| frame.function.is_none());
+            blank = 0;
+        } else if text.trim().is_empty() {
+            blank += 1;
+        } else if text.starts_with([' ', '\t', '>'])
+            || style == Style::Boxed && text.starts_with(['│', '|', '╰', '+', '└'])
+        {
+            blank = 0;
+        } else if is_exception(text) {
+            break text;
+        } else if line.entry.is_some() && others < OTHERS {
+            others += 1;
+        } else {
+            return None;
+        }
+        if blank > 2 {
+            return None;
+        }
+        at += 1;
+    };
+    outermost.as_ref()?;
+    let (what, end) = message(lines, at, what, style);
+    if is_syntax_error(&what) {
+        place = syntax.or(place);
+    }
+    Some(Part { at, end, what, outermost, place })
+}
+
+/// Whether a line is an exception's type and message: `json.decoder.JSONDecodeError: Expecting value`, `KeyboardInterrupt`.
+pub fn is_exception(text: &str) -> bool {
+    let length = text.find(|c: char| !(c.is_alphanumeric() || "_.<>".contains(c))).unwrap_or(text.len());
+    let (name, rest) = text.split_at(length);
+    let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.len() <= 200;
+    is_name && (rest.starts_with(':') || rest.trim().is_empty() && name.contains(|c: char| c.is_uppercase()))
+}
+
+/// The message that begins on this line, as one line, and where it ends.
+fn message(lines: &[Line], at: usize, first: &str, style: Style) -> (String, usize) {
+    let mut what = first.trim().to_owned();
+    let mut end = at + 1;
+    let text = |i: usize| lines.get(i).filter(|line| line.entry.is_none()).map(|line| body(&line.text, style));
+    let is_indented = |text: &str| text.starts_with([' ', '\t']) && !text.trim().is_empty();
+    while let Some(next) = text(end).filter(|_| end < at + MESSAGE) {
+        // pydantic's fields and the like: a word, and under it what is about it.
+        let heads_more = || !next.trim().is_empty() && text(end + 1).is_some_and(is_indented) && style == Style::Plain;
+        let is_sqlalchemy =
+            ["(Background on this error at", "[SQL: ", "[parameters: "].iter().any(|it| next.starts_with(it));
+        let is_blank_inside =
+            next.trim().is_empty() && text(end + 1).is_some_and(|text| text.starts_with("(Background on"));
+        if !(is_indented(next) && frame::read(next).is_none()
+            || what.ends_with(':') && !next.trim().is_empty()
+            || heads_more() && self::style(next).is_none() && !next.ends_with(':')
+            || is_sqlalchemy
+            || is_blank_inside)
+        {
+            break;
+        }
+        let next = next.trim();
+        // What fits in a line; carets only mark.
+        if end < at + 5
+            && !next.chars().all(|c| "^~ ".contains(c))
+            && !is_sqlalchemy
+            && !next.starts_with("For further information")
+        {
+            what.push(' ');
+            what.push_str(next);
+        }
+        end += 1;
+    }
+    (what, end)
+}
+
+/// Reads an exception group: its own exception, and the first of those in it.
+pub fn group(lines: &[Line], header: usize) -> Option<Part> {
+    let is_header = |text: &str| text.trim_start().starts_with(GROUP);
+    if !is_header(&lines.get(header)?.text) {
+        return None;
+    }
+    let is_inside = |line: &&Line| {
+        line.text.starts_with("  ") && line.text.trim_start().starts_with(['|', '+']) && !is_header(&line.text)
+    };
+    let length = 1 + lines.get(header + 1..)?.iter().take_while(is_inside).count();
+    let end = header + length;
+    let block = lines.get(..end)?;
+    let mut group: Option<Part> = None;
+    let mut next = header;
+    while next < end {
+        if style(&block.get(next)?.text).is_none() {
+            next += 1;
+            continue;
+        }
+        let Some(part) = part(block, next, Style::Group) else {
+            next += 1;
+            continue;
+        };
+        next = part.end;
+        let is_group = part.what.contains(" sub-exception");
+        match &mut group {
+            None => group = Some(part),
+            Some(_) if is_group => {}
+            Some(group) => {
+                group.what = format!("{}: {}", group.what, part.what);
+                group.place = part.place.or(group.place.take());
+                break;
+            }
+        }
+    }
+    group.map(|group| Part { end, ..group })
+}

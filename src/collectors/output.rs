@@ -1,0 +1,129 @@
+//! The command's last output, as `lastwords run` kept it: nobody configures this, it is gathered wherever there is some.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::log::last_lines;
+use super::runner::MAX_TEXT;
+use super::{Body, Collector};
+use crate::host::Host;
+use crate::report::Stop;
+
+/// How many lines of each place.
+const LINES: usize = 400;
+
+/// A place that holds output of the command's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// What it is, for people.
+    pub name: String,
+    pub path: String,
+    /// How long the file was when the command started: what stands before is not its own.
+    pub from: u64,
+}
+
+/// Reads what was kept, or what the command wrote to a file itself.
+pub struct Kept {
+    pub streams: Vec<Stream>,
+}
+
+impl Collector for Kept {
+    fn name(&self) -> String {
+        // What is called a log is read for causes.
+        "log output".to_owned()
+    }
+
+    fn collect(&self, _stop: &Stop, _host: &Host) -> Result<Body> {
+        if self.streams.is_empty() {
+            bail!("what the command wrote went to a terminal, or to a device that can be read by nobody else");
+        }
+        let (mut text, mut lines) = (Vec::new(), 0);
+        let share = MAX_TEXT / self.streams.len().max(1) - 64;
+        for stream in &self.streams {
+            let kept = read(stream, share).with_context(|| format!("cannot read what came on {}", stream.name))?;
+            let (last, ..) = last_lines(&kept.bytes, !kept.cut, LINES);
+            if self.streams.len() > 1 && !last.is_empty() {
+                text.push(format!("[{}]", stream.name));
+            }
+            lines += last.len();
+            text.extend(last);
+        }
+        if lines == 0 {
+            text.push("[it wrote nothing]".to_owned());
+        }
+        Ok(Body { text: text.join("\n"), data: json!({ "lines": lines }) })
+    }
+}
+
+struct End {
+    bytes: Vec<u8>,
+    /// The first line's beginning is missing.
+    cut: bool,
+}
+
+/// The end of what a place holds, from where the command's own begins. A file that is shorter than that was truncated.
+fn read(stream: &Stream, most: usize) -> Result<End> {
+    // It is a descriptor of our parent's: no link is followed that anybody else has made.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let mut file = File::options().read(true).custom_flags(flags).open(&stream.path)?;
+    let size = file.metadata()?.len();
+    let from = if size < stream.from { 0 } else { stream.from };
+    let most = u64::try_from(most).unwrap_or(u64::MAX);
+    let start = size.saturating_sub(most).max(from);
+    file.seek(SeekFrom::Start(start.saturating_sub(u64::from(start > from))))?;
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    let cut = start > from && bytes.first().is_some_and(|before| *before != b'\n');
+    if start > from && !bytes.is_empty() {
+        bytes.remove(0);
+    }
+    Ok(End { bytes, cut })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::collectors::tests::stop;
+
+    fn collect(files: &[(&str, u64)]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let stream = |(i, (text, from)): (usize, &(&str, u64))| {
+            let path = dir.path().join(i.to_string());
+            fs::write(&path, text).unwrap();
+            Stream { name: format!("stream {i}"), path: path.to_string_lossy().into_owned(), from: *from }
+        };
+        let kept = Kept { streams: files.iter().enumerate().map(stream).collect() };
+        kept.collect(&stop(), &Host::new("/", "/")).unwrap().text
+    }
+
+    #[test]
+    fn only_what_this_life_wrote_is_shown() {
+        assert_eq!(collect(&[("old\nnew\n", 4)]), "new");
+        assert_eq!(collect(&[("truncated\n", 400)]), "truncated");
+        assert_eq!(collect(&[("old\n", 4)]), "[it wrote nothing]");
+    }
+
+    #[test]
+    fn two_streams_are_told_apart_and_an_empty_one_is_left_out() {
+        assert_eq!(collect(&[("out\n", 0), ("err\n", 0)]), "[stream 0]\nout\n[stream 1]\nerr");
+        assert_eq!(collect(&[("", 0), ("err", 0)]), "[stream 1]\nerr");
+    }
+
+    #[test]
+    fn of_a_long_one_the_end_is_shown_and_the_cut_line_says_so() {
+        let text = collect(&[(&format!("{}\nthe end\n", "x".repeat(MAX_TEXT)), 0)]);
+        assert!(
+            text.starts_with("[cut] x") && text.ends_with("x\nthe end") && text.len() <= MAX_TEXT,
+            "{}",
+            text.len()
+        );
+    }
+}

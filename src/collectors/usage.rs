@@ -1,0 +1,38 @@
+//! What the command used, as `lastwords run` has it from the kernel (getrusage(2)).
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Body, Collector};
+use crate::bytes::Bytes;
+use crate::host::Host;
+use crate::report::Stop;
+
+/// What a process and the children that it waited for used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// In milliseconds, user and system together.
+    pub cpu_ms: u64,
+    /// The most memory that one of them had at a time, in KiB.
+    pub memory_kib: u64,
+}
+
+impl Collector for Usage {
+    fn name(&self) -> String {
+        "usage".to_owned()
+    }
+
+    fn collect(&self, _stop: &Stop, _host: &Host) -> Result<Body> {
+        let Self { cpu_ms, memory_kib } = *self;
+        let cpu = Duration::from_millis(cpu_ms);
+        let text = format!(
+            "{} of CPU time; at most {} of memory (it, or one of its children)",
+            humantime::format_duration(cpu),
+            Bytes(memory_kib.saturating_mul(1024))
+        );
+        Ok(Body { text, data: json!({ "cpu_ms": cpu_ms, "memory_kib": memory_kib }) })
+    }
+}

@@ -1,0 +1,253 @@
+//! What the command writes to a pipe, a socket or /dev/null: passed on by the kernel, page by page, and the end of it kept.
+//!
+//! ```text
+//! command ──> pipe ──splice──> where our own output goes
+//!               └──tee──> ring, a pipe that holds the end
+//! ```
+//! tee(2) and splice(2) move references to pages: nothing is copied, and the bytes come through this process only once, at
+//! the end, when the ring is read. The reader's pace is the command's: nothing is taken out of the pipe that cannot be
+//! passed on. When the reader goes, so does the pipe's reading end, and the command gets its SIGPIPE.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{Errno, ioctl_fionread};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice, tee};
+
+/// How much the ring may hold, in bytes; each write of the command's takes a page of it, however little it writes.
+const RING: usize = 1 << 20;
+/// How much is passed on at a time.
+const CHUNK: usize = 1 << 20;
+/// How long what nobody reads may stay in the pipe: to wait for every line would cost the command a wake-up for each.
+const LAZINESS: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+
+/// A pipe that keeps the end of what is put into it.
+pub struct Ring {
+    reader: OwnedFd,
+    writer: OwnedFd,
+    nowhere: Option<OwnedFd>,
+}
+
+impl Ring {
+    fn new() -> io::Result<Self> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // A user may have only so much of this; then it is less.
+        let _ = fcntl_setpipe_size(&writer, RING).or_else(|_| fcntl_setpipe_size(&writer, RING / 4));
+        let nowhere = openat(CWD, "/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).ok();
+        Ok(Self { reader, writer, nowhere })
+    }
+
+    /// Drops the oldest quarter.
+    fn make_room(&self) -> io::Result<()> {
+        let held = usize::try_from(ioctl_fionread(&self.reader)?).unwrap_or(RING);
+        let part = (held / 4).max(1);
+        let dropped = match &self.nowhere {
+            Some(nowhere) => splice(&self.reader, None, nowhere, None, part, SpliceFlags::NONBLOCK)?,
+            None => rustix::io::read(&self.reader, &mut vec![0; part])?,
+        };
+        if dropped == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) }
+    }
+
+    /// Takes out all that it holds.
+    fn take(&self) -> Vec<u8> {
+        let (mut bytes, mut part) = (Vec::new(), vec![0; 64 * 1024]);
+        // It ends in EAGAIN, as the writing end is ours too.
+        while let Ok(length @ 1..) = rustix::io::read(&self.reader, &mut part) {
+            bytes.extend_from_slice(part.get(..length).unwrap_or_default());
+        }
+        bytes
+    }
+}
+
+/// A pipe of the command's, and where it leads.
+pub struct Relay {
+    from: OwnedFd,
+    /// `None` where nobody reads it: it leads to /dev/null.
+    to: Option<OwnedFd>,
+    ring: Ring,
+    /// How much of what is in the pipe is in the ring too, and is yet to be passed on.
+    owed: usize,
+    /// The kernel cannot splice into `to`.
+    plain: bool,
+}
+
+/// Why a relay stands still.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// There is nothing to pass on.
+    Empty,
+    /// The reader is behind.
+    Full,
+    /// Nobody writes, or nobody reads, any more.
+    Over,
+    /// The command has ended.
+    Stopped,
+}
+
+impl Relay {
+    /// A relay to `to`, and the command's end of it.
+    ///
+    /// # Errors
+    /// Where there is no pipe to be had, or a sandbox has none of these calls.
+    pub fn new(to: Option<OwnedFd>) -> io::Result<(Self, OwnedFd)> {
+        let (from, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+        let ring = Ring::new()?;
+        if to.is_none() {
+            // So that the command need not wait for us, who are in no hurry.
+            let _ = fcntl_setpipe_size(&from, RING);
+        }
+        // Better to find out before anything depends on it.
+        rustix::io::write(&theirs, b"?")?;
+        if tee(&from, &ring.writer, 1, SpliceFlags::NONBLOCK)? != 1 {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        rustix::io::read(&from, &mut [0])?;
+        ring.take();
+        Ok((Self { from, to, ring, owed: 0, plain: false }, theirs))
+    }
+
+    /// Passes on until the command has closed its end or nobody reads, or `stop` has ended.
+    pub fn run(&mut self, stop: impl AsFd) -> Rest {
+        loop {
+            let rest = match self.pass_on() {
+                Rest::Over => Rest::Over,
+                rest => self.wait(rest, stop.as_fd()),
+            };
+            if matches!(rest, Rest::Over | Rest::Stopped) {
+                return rest;
+            }
+            if self.to.is_none() && waiting(&self.from) < RING as u64 / 8 {
+                // Whether that ends is seen after the next look into the pipe.
+                let _ = poll(&mut [PollFd::new(&stop, PollFlags::IN)], Some(&LAZINESS));
+            }
+        }
+    }
+
+    /// Waits until there is something to do.
+    fn wait(&self, rest: Rest, stop: BorrowedFd) -> Rest {
+        let to = self.to.as_ref().map_or(stop, AsFd::as_fd);
+        let (awaited, event) =
+            if rest == Rest::Full { (to, PollFlags::OUT) } else { (self.from.as_fd(), PollFlags::IN) };
+        let mut fds = [
+            PollFd::from_borrowed_fd(stop, PollFlags::IN),
+            // Asked for nothing, it tells when the reader is gone.
+            PollFd::from_borrowed_fd(to, PollFlags::empty()),
+            PollFd::from_borrowed_fd(awaited, event),
+        ];
+        while poll(&mut fds, None) == Err(Errno::INTR) {}
+        let [stop, to, _] = fds.map(|fd| !fd.revents().is_empty());
+        match (stop, to) {
+            (true, _) => Rest::Stopped,
+            (_, true) => Rest::Over,
+            _ => rest,
+        }
+    }
+
+    /// Passes on what is there.
+    fn pass_on(&mut self) -> Rest {
+        if self.owed == 0 {
+            match self.keep() {
+                Ok(0) => return Rest::Over,
+                Ok(kept) => self.owed = kept,
+                Err(Errno::AGAIN) => return Rest::Empty,
+                Err(_) => return Rest::Over,
+            }
+        }
+        while let Some(to) = self.to.as_ref().filter(|_| self.owed > 0) {
+            let passed = if self.plain {
+                copy(&self.from, to, self.owed)
+            } else {
+                splice(&self.from, None, to, None, self.owed, SpliceFlags::NONBLOCK)
+            };
+            match passed {
+                Ok(0) => return Rest::Over,
+                Ok(passed) => self.owed = self.owed.saturating_sub(passed),
+                Err(Errno::AGAIN) => return Rest::Full,
+                Err(Errno::INTR) => {}
+                Err(Errno::INVAL | Errno::NOSYS) if !self.plain => self.plain = true,
+                Err(_) => return Rest::Over,
+            }
+        }
+        self.owed = 0;
+        Rest::Empty
+    }
+
+    /// Puts what is in the pipe into the ring. Where nobody reads it, that takes it out of the pipe.
+    fn keep(&self) -> rustix::io::Result<usize> {
+        loop {
+            let kept = match self.to {
+                Some(_) => tee(&self.from, &self.ring.writer, CHUNK, SpliceFlags::NONBLOCK),
+                None => splice(&self.from, None, &self.ring.writer, None, CHUNK, SpliceFlags::NONBLOCK),
+            };
+            match kept {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if ioctl_fionread(&self.from).is_ok_and(|waiting| waiting > 0) => {
+                    self.ring.make_room().map_err(|_| Errno::IO)?;
+                }
+                kept => return kept,
+            }
+        }
+    }
+
+    /// The end of what the command wrote, passed on or not.
+    pub fn kept(&self) -> Vec<u8> {
+        let mut kept = self.ring.take();
+        if self.to.is_none() {
+            while self.keep().is_ok_and(|moved| moved > 0) {
+                kept.extend(self.ring.take());
+            }
+        } else if tee(&self.from, &self.ring.writer, CHUNK, SpliceFlags::NONBLOCK).is_ok() {
+            // What is owed stands before what is new, and is kept already.
+            kept.extend(self.ring.take().into_iter().skip(self.owed));
+        }
+        kept
+    }
+
+    /// Passes on what is in the pipe now, however long the reader takes. Returns the rest of the relay where others still
+    /// hold the command's end: children that it left behind.
+    pub fn flush(mut self) -> Option<(OwnedFd, Option<OwnedFd>)> {
+        let mut due = waiting(&self.from);
+        while due > 0 {
+            let before = waiting(&self.from);
+            match self.pass_on() {
+                Rest::Over => return None,
+                Rest::Full => {
+                    let to = self.to.as_ref()?;
+                    let mut fds = [PollFd::new(to, PollFlags::OUT)];
+                    while poll(&mut fds, None) == Err(Errno::INTR) {}
+                }
+                Rest::Empty if waiting(&self.from) == 0 => break,
+                Rest::Empty | Rest::Stopped => {}
+            }
+            due = due.saturating_sub(before.saturating_sub(waiting(&self.from)));
+        }
+        let mut fds = [PollFd::new(&self.from, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let is_held = poll(&mut fds, Some(&now)).is_ok() && !fds[0].revents().contains(PollFlags::HUP);
+        is_held.then_some((self.from, self.to))
+    }
+}
+
+fn waiting(pipe: &OwnedFd) -> u64 {
+    ioctl_fionread(pipe).unwrap_or_default()
+}
+
+/// What splice would do, through our own memory.
+fn copy(from: &OwnedFd, to: &OwnedFd, most: usize) -> rustix::io::Result<usize> {
+    let mut bytes = vec![0; most.min(64 * 1024)];
+    let length = rustix::io::read(from, &mut bytes)?;
+    let mut left = bytes.get(..length).unwrap_or_default();
+    while !left.is_empty() {
+        match rustix::io::write(to, left) {
+            Ok(written) => left = left.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let _ = poll(&mut [PollFd::new(to, PollFlags::OUT)], None);
+            }
+            Err(why) => return Err(why),
+        }
+    }
+    Ok(length)
+}
