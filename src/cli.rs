@@ -10,6 +10,7 @@ use crate::commands::check::CheckArgs;
 use crate::commands::deliver::DeliverArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::hook::{Hook, HookArgs};
+use crate::commands::listen::ListenArgs;
 use crate::commands::run::RunArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::show::ShowArgs;
@@ -62,6 +63,11 @@ pub enum Verb {
     /// As a hook (without --simulate-crash) it tells a crash from a planned stop, keeps a crash's report in the spool,
     /// wakes the deliverer, and exits 0 whatever happens. As a drill it exits 1 where anything would have failed.
     PostStop(SimulateArgs),
+    /// Listen to a supervisor that has no hooks but events
+    ///
+    /// As an event listener of supervisord: `[eventlistener:lastwords]` in its config. Every process that ends by itself
+    /// is a crash.
+    Listen(ListenArgs),
     /// Run a command as its main process's parent: in containers, cron, CI, anywhere
     ///
     /// Passes signals and output on, ends as the command ends, and reports a crash with its exact exit and the last output,

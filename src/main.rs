@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use lastwords::cli::{self, Cli, Verb};
-use lastwords::commands::{attempt, catch, check, deliver, explain, hook, run, setup, show, simulate, worker};
+use lastwords::commands::{attempt, catch, check, deliver, explain, hook, listen, run, setup, show, simulate, worker};
 use lastwords::redact::redact;
 
 fn main() -> ExitCode {
@@ -39,6 +39,7 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
         // `cli::hook` has caught these; only `--help` comes here, and clap answers it.
         Verb::PreStart(_) | Verb::PreStop(_) => Ok(ExitCode::SUCCESS),
         Verb::PostStop(args) => simulate::run(args, &mut out),
+        Verb::Listen(args) => listen::run(args, &mut out),
         Verb::Deliver(args) => deliver::run(args, &mut out),
         Verb::Check(args) => check::run(args, &mut out),
         Verb::Explain(args) => explain::run(args, &mut out),

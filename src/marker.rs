@@ -67,6 +67,12 @@ pub struct Marker {
     /// How many processes the kernel had killed for want of memory by then, since the boot.
     #[serde(default)]
     pub oom_kills: Option<u64>,
+    /// The process that armed it for the main process, and became it, where that is how the supervisor starts services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// It is run once: that its supervisor does not want it up says nothing of a stop.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub once: bool,
     /// What the supervisor told the hook about the end, where it tells that to hooks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
@@ -104,6 +110,8 @@ impl Marker {
             seen: None,
             invocation: None,
             oom_kills: None,
+            pid: None,
+            once: false,
             account: None,
             unarmed: false,
             life: None,

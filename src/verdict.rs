@@ -97,6 +97,9 @@ impl Case<'_> {
                            it, or somebody stopped it while its post-start was running, which looks the same";
             return (Verdict::Unknown, because.into());
         }
+        if let (Some(why), None) = (&self.account.lookalike, self.oom) {
+            return (Verdict::Unknown, why.clone());
+        }
         let unannounced = if self.marker.planned_ms.is_some() {
             "the last planned stop was announced too long ago to explain this end"
         } else {

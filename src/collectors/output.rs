@@ -28,6 +28,9 @@ pub struct Stream {
     pub from: u64,
 }
 
+/// The section's name.
+pub const NAME: &str = "log output";
+
 /// Reads what was kept, or what the command wrote to a file itself.
 pub struct Kept {
     pub streams: Vec<Stream>,
@@ -35,8 +38,7 @@ pub struct Kept {
 
 impl Collector for Kept {
     fn name(&self) -> String {
-        // What is called a log is read for causes.
-        "log output".to_owned()
+        NAME.to_owned()
     }
 
     fn collect(&self, _stop: &Stop, _host: &Host) -> Result<Body> {

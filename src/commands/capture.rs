@@ -80,11 +80,9 @@ pub fn collect(loaded: &Loaded, stop: &Stop, told: Option<&Account>, host: &Host
         let path = confs.iter().rev().find_map(|conf| upstart::program(conf));
         collect.program = path.map(|path| Program { path: path.to_owned() });
     }
+    collect.log.extend(told.iter().flat_map(|told| &told.logs).map(Log::new));
     if stop.supervisor == Supervisor::Systemd {
-        match told.and_then(|told| told.log.as_ref()) {
-            Some(file) => collect.log.push(Log::new(file)),
-            None => collect.journal = Some(Journal::default()),
-        }
+        collect.journal = told.is_none_or(|told| told.logs.is_empty()).then(Journal::default);
         collect.program = told.and_then(|told| told.program.clone()).map(|path| Program { path });
     }
     collect

@@ -104,7 +104,7 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
     let boot_id = host.boot_id();
     let Some(marker) = armed(file, &boot_id, now, &mut notes) else { return Ok(taken.settle()?) };
     let call = call(taken, &marker);
-    let kernel_log = kmsg::read_kernel_log(host, start(&marker, now));
+    let kernel_log = kmsg::read_kernel_log(host, start(&call, &marker, now));
     let life = marker.life.clone();
     if !adopted
         && life.is_none()
@@ -233,11 +233,14 @@ fn of_this_life(log: &[Record], marker: &Marker, now: Now, adopted: bool) -> Vec
 
 /// When this life of the service can have begun, by the kernel log's clock; where that is not known, what can still be
 /// about its end.
-fn start(marker: &Marker, now: Now) -> u64 {
+fn start(call: &Call, marker: &Marker, now: Now) -> u64 {
+    let last_moments = now.monotonic.saturating_sub(LAST_MOMENTS);
     if marker.unarmed {
-        return micros(now.monotonic.saturating_sub(LAST_MOMENTS));
+        return micros(last_moments);
     }
-    micros(Duration::from_millis(marker.armed_ms).saturating_sub(drift(marker, now)))
+    let armed = Duration::from_millis(marker.armed_ms).saturating_sub(drift(marker, now));
+    // supervisord's events come late, when it starts itself by seconds.
+    micros(if call.supervisor == Supervisor::Supervisord { armed.min(last_moments) } else { armed })
 }
 
 fn micros(time: Duration) -> u64 {
@@ -271,7 +274,10 @@ fn judge_stop(
         }
         _ => Account::default(),
     };
-    account.planned = call.planned.clone().or(account.planned);
+    account.planned = call.planned.clone().or(account.planned.filter(|_| !marker.once));
+    if let Some(death) = &mut account.death {
+        death.pid = death.pid.or(marker.pid);
+    }
     account.silent_early_stop = call.supervisor == Supervisor::Upstart
         && capture::upstart_confs(&call.job, host).iter().any(|conf| upstart::has_post_start(conf));
     let pid = account.death.as_ref().and_then(|death| death.pid);

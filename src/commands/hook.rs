@@ -12,13 +12,13 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::worker::ANNOUNCEMENT;
-use super::{Places, post_stop, pre_start, pre_stop, systemd};
+use super::{Places, post_stop, pre_start, pre_stop, service_dir, systemd};
 use crate::host::Host;
 use crate::limits;
 use crate::marker::{Circumstances, MarkerFile};
 use crate::notice;
 use crate::report::{Evidence, Supervisor};
-use crate::supervisor::{self, Account, runit};
+use crate::supervisor::{self, Account, runit, s6};
 
 /// Which hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +183,9 @@ impl Call {
         let supervisor = args.supervisor.unwrap_or_else(who_calls);
         let on_upstart = supervisor == Supervisor::Upstart;
         let upstart = |name| env::var_os(name).filter(|_| on_upstart);
-        let job = args.job.clone().or_else(|| upstart("UPSTART_JOB"));
+        let in_service_dir = matches!(supervisor, Supervisor::Runit | Supervisor::S6);
+        let dirs_name = || service_dir::name().filter(|_| in_service_dir).map(OsString::from);
+        let job = args.job.clone().or_else(|| upstart("UPSTART_JOB")).or_else(dirs_name);
         let job = job.context("no job: neither --job NAME is given nor has Upstart set UPSTART_JOB")?;
         // systemd's `%n` names both.
         let unit = job.to_str().filter(|_| supervisor == Supervisor::Systemd && args.instance.is_none());
@@ -218,12 +220,23 @@ impl Call {
 
     /// What this supervisor tells the hook itself about the end; `None` where it tells that elsewhere, or not at all.
     pub fn account(&self, args: &HookArgs) -> Option<Account> {
-        match self.supervisor {
-            Supervisor::Runit => runit::account(&args.facts),
-            Supervisor::Systemd => systemd::account(&args.facts),
-            Supervisor::Upstart | Supervisor::S6 | Supervisor::Supervisord | Supervisor::Run | Supervisor::Unknown => {
-                None
-            }
+        let account = match self.supervisor {
+            Supervisor::Runit => runit::account(&args.facts, &service_dir::status(), service_dir::restarts_tell()),
+            Supervisor::S6 => s6::account(&args.facts, &service_dir::status()),
+            Supervisor::Systemd => return systemd::account(&args.facts),
+            Supervisor::Upstart | Supervisor::Supervisord | Supervisor::Run | Supervisor::Unknown => None,
+        }?;
+        Some(Account { logs: service_dir::logs(), ..account })
+    }
+
+    /// Supervisord's word about this process.
+    pub fn of_supervisord((job, instance): (&str, Option<&str>)) -> Self {
+        Self {
+            job: job.to_owned(),
+            instance: instance.map(str::to_owned),
+            supervisor: Supervisor::Supervisord,
+            planned: None,
+            raw: (job.into(), instance.map(OsString::from)),
         }
     }
 

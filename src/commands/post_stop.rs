@@ -42,11 +42,11 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     // Where the hook after the end was killed, it may have got so far.
     let is_told = invocation.is_some() && marker.has_account_of(invocation.as_deref());
     if let Some(account) = account.filter(|_| !is_told) {
-        tell(&marker, account, &call, host, now);
+        tell(account, &call, &marker, host, now);
     }
     if call.supervisor == Supervisor::Systemd && invocation.is_some() && !is_told {
         if let Ok(Some(account)) = systemd::ask(&args.facts, host) {
-            tell(&marker, account, &call, host, now);
+            tell(account, &call, &marker, host, now);
         }
         // The manager had this time for itself.
         let asked = Now::read().monotonic.saturating_sub(now.monotonic);
@@ -99,8 +99,8 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     }
 }
 
-/// Keeps what the supervisor has told.
-fn tell(marker: &MarkerFile, account: Account, call: &Call, host: &Host, now: Now) {
+/// Keeps what the supervisor tells of the end.
+pub fn tell(account: Account, call: &Call, marker: &MarkerFile, host: &Host, now: Now) {
     let unarmed = || {
         let boot_id = host.boot_id();
         let seen = marker.last_seen().filter(|seen| seen.boot_id == boot_id).map(|seen| seen.sequence);

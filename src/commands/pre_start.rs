@@ -1,9 +1,10 @@
 //! `pre-start`: the service is about to run.
 
 use anyhow::{Context, Result};
+use rustix::process::getppid;
 
 use super::hook::{Call, HookArgs};
-use super::{capture, nudge, systemd, why};
+use super::{capture, nudge, service_dir, systemd, why};
 use crate::clock::Now;
 use crate::host::Host;
 use crate::kmsg;
@@ -22,7 +23,11 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let seen = seen.or_else(|| kmsg::read_kernel_log(host, u64::MAX).ok()?.last);
     let invocation = systemd::invocation().filter(|_| call.supervisor == Supervisor::Systemd);
     let oom_kills = why::oom_kills(host);
-    let marker = Marker { seen, invocation, oom_kills, ..Marker::new(boot_id, now) };
+    // There the service's own script calls this, and then becomes the service.
+    let by_the_service = matches!(call.supervisor, Supervisor::Runit | Supervisor::S6);
+    let pid = getppid().filter(|_| by_the_service).map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
+    let once = service_dir::wanted_up(call.supervisor) == Some(false);
+    let marker = Marker { seen, invocation, oom_kills, pid, once, ..Marker::new(boot_id, now) };
     let marker = marker.of(&call.job, call.instance.as_deref());
     let armed = file.arm(&marker).map(|()| file.forget_seen());
     if missed {

@@ -9,6 +9,7 @@ use crate::cause::fingerprint::fingerprint;
 use crate::cause::kernel::Message;
 use crate::cause::{self, Explanation, Scene};
 use crate::collectors::log::{Deep, DeepTail};
+use crate::collectors::output;
 use crate::host::Host;
 use crate::report::{Confidence, Death, Evidence, Exit, Section, Status, Stop};
 use crate::verdict::Judgement;
@@ -29,7 +30,7 @@ const MOST: usize = 1024 * 1024;
 
 /// Why it died. What the verdict rests on is evidence too.
 pub fn explain(stop: &Stop, judgement: &Judgement, sections: &[Section], beside: &Beside) -> Explanation {
-    let mut explanation = of_the_logs(stop, beside);
+    let mut explanation = of_the_logs(stop, sections, beside);
     let cause = &mut explanation.cause;
     if let Some(why) = &judgement.failed_start {
         cause.line.clone_from(why);
@@ -58,8 +59,9 @@ pub fn explain(stop: &Stop, judgement: &Judgement, sections: &[Section], beside:
     explanation
 }
 
-/// Each log is explained by itself. The surest explanation counts; of two, that of the log which was written to last.
-fn of_the_logs(stop: &Stop, beside: &Beside) -> Explanation {
+/// Each log is explained by itself, what `lastwords run` has kept before all others. The surest explanation counts; of two,
+/// that of the log which was written to last.
+fn of_the_logs(stop: &Stop, sections: &[Section], beside: &Beside) -> Explanation {
     let mut logs: Vec<Deep> = beside.logs.iter().filter_map(DeepTail::take).collect();
     logs.sort_by_key(|log| Reverse(log.modified));
     let share = MOST / logs.len().max(1);
@@ -77,8 +79,10 @@ fn of_the_logs(stop: &Stop, beside: &Beside) -> Explanation {
         Confidence::Likely => 1,
         Confidence::None => 2,
     };
+    let kept = sections.iter().filter(|section| section.collector == output::NAME && section.status == Status::Ok);
+    let kept = kept.map(|section| explain(Some((&section.collector, &section.text))));
     let each = logs.iter().map(|log| explain(Some((&log.path, last(&log.text, share)))));
-    each.min_by_key(sureness).unwrap_or_else(|| explain(None))
+    kept.chain(each).min_by_key(sureness).unwrap_or_else(|| explain(None))
 }
 
 /// The last lines that fit into so many bytes.

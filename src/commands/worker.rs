@@ -74,6 +74,10 @@ pub fn start(mut command: Command, file: Option<File>) -> io::Result<Worker> {
 }
 
 impl Worker {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end, but only until this moment since the boot, or as much longer as it asks for.
     pub fn wait(self, until: Duration) -> Ended {
         self.hear(until).0

@@ -7,6 +7,8 @@
 
 pub mod run;
 pub mod runit;
+pub mod s6;
+pub mod supervisord;
 pub mod systemd;
 pub mod upstart;
 
@@ -30,6 +32,10 @@ pub struct Account {
     pub planned: Option<Evidence>,
     /// A stop during start-up runs no pre-stop here and looks like a kill from outside.
     pub silent_early_stop: bool,
+    /// What else than a crash would look the same here, in one sentence.
+    pub lookalike: Option<String>,
+    /// Where it keeps what the service writes, as far as it shows that.
+    pub logs: Vec<String>,
     /// Whether the place where it tells of deaths could be read at all.
     pub readable: bool,
     /// The main process did run, but its end is that of a start that failed.
@@ -44,8 +50,6 @@ pub struct Account {
     pub invocation: Option<String>,
     /// The program that it ran.
     pub program: Option<String>,
-    /// The file that the service's output went to.
-    pub log: Option<String>,
 }
 
 /// Why a main process never ran, and where that stands.
@@ -72,4 +76,13 @@ pub struct Death {
     pub exit: Exit,
     pub pid: Option<u32>,
     pub evidence: Evidence,
+}
+
+/// Whether a service that is asked to restart may end so: by TERM, or by itself on that.
+fn looks_like_a_restart(exit: &Exit) -> bool {
+    exit.is_signal("TERM") || matches!(exit, Exit::Code(0 | 143))
+}
+
+fn lookalike(exit: &Exit, command: &str) -> String {
+    format!("{exit}: so it also ends when somebody restarts it ({command}), and nothing here tells the two apart")
 }

@@ -109,7 +109,7 @@ pub fn account(told: &Told, unit: Option<&Unit>) -> Option<Account> {
         readable: true,
         invocation: told.invocation.clone(),
         program: unit.and_then(|unit| unit.program.clone()),
-        log: unit.and_then(|unit| unit.log.clone()),
+        logs: unit.and_then(|unit| unit.log.clone()).into_iter().collect(),
         ..Account::default()
     };
     if let Some((number, kind)) = unit.and_then(Unit::stop) {

@@ -173,7 +173,8 @@ fn check_mail(mail: &Mail, report: &Report) {
     }
     assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt; &lt;/pre&gt;"), "{html}");
     let attached: Report = serde_json::from_slice(&mail.bytes("application/json")).expect("the report is attached");
-    assert_eq!(&attached, report);
+    // What earlier crashes say about it, the deliverer has added.
+    assert_eq!(Report { past: None, ..attached }, *report);
 }
 
 fn check_matrix(content: &Value, report: &Report) {

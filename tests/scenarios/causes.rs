@@ -85,13 +85,13 @@ mod as_root {
     use std::fs::{self, File};
     use std::io::{ErrorKind, Read};
     use std::os::unix::fs::OpenOptionsExt;
-    use std::path::{Path, PathBuf};
     use std::process::Command;
     use std::time::Duration;
 
     use lastwords::report::{Confidence, Death, Report};
     use rustix::fs::OFlags;
 
+    use crate::cgroup::Cgroup;
     use crate::harness::{Harness, wait_for};
     use crate::upstart::State;
 
@@ -122,45 +122,6 @@ mod as_root {
         fs::write(machine.root.join("dev/kmsg"), kernel_log()).unwrap();
         web.wait_for(State::Waiting);
         machine.only_report()
-    }
-
-    /// A memory cgroup of 24 MiB, of version 1 or 2; removed when it goes.
-    struct Cgroup(PathBuf);
-
-    impl Cgroup {
-        fn new() -> Self {
-            let name = format!(
-                "lastwords-{}",
-                tempfile::Builder::new().tempdir().unwrap().path().file_name().unwrap().display()
-            );
-            let (base, limits): (_, &[_]) = if Path::new("/sys/fs/cgroup/memory").exists() {
-                ("/sys/fs/cgroup/memory", &["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"])
-            } else {
-                fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory").expect("a memory controller");
-                ("/sys/fs/cgroup", &["memory.max", "memory.swap.max"])
-            };
-            let parent = Path::new(base).join(name);
-            let dir = parent.join("web");
-            fs::create_dir_all(&dir).expect("root");
-            if base == "/sys/fs/cgroup" {
-                fs::write(parent.join("cgroup.subtree_control"), "+memory").expect("a memory controller");
-            }
-            fs::write(dir.join(limits[0]), (24 << 20).to_string()).expect("a limit");
-            // Not where the kernel does not count swap.
-            let _ = fs::write(dir.join(limits[1]), if base == "/sys/fs/cgroup" { 0 } else { 24 << 20 }.to_string());
-            Self(dir)
-        }
-
-        fn enter(&self) -> String {
-            format!("echo $$ >{}/cgroup.procs", self.0.display())
-        }
-    }
-
-    impl Drop for Cgroup {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir(&self.0);
-            let _ = self.0.parent().map(fs::remove_dir);
-        }
     }
 
     fn assert_oom(report: &Report, line: &str) {

@@ -5,6 +5,7 @@
 mod as_root;
 mod blog;
 mod causes;
+mod cgroup;
 mod commands;
 mod conf;
 mod crashes;

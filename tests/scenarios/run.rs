@@ -248,10 +248,13 @@ fn the_cause_is_read_from_output_that_nobody_logs() {
     assert_eq!(node.status().unwrap().code(), Some(1));
     let report = machine.only_report();
     assert!(kept(&report).contains("TypeError: no such order"), "{report:#?}");
+    assert!(report.cause.line.starts_with("TypeError: no such order"), "{report:#?}");
     let mut python = run(&machine, &["python3", "-c", "raise ValueError('no such order')"]);
     python.stdout(Stdio::null()).stderr(Stdio::null());
     assert_eq!(python.status().unwrap().code(), Some(1));
-    assert!(kept(machine.reports().last().unwrap()).contains("ValueError: no such order"));
+    let report = machine.reports().pop().unwrap();
+    assert!(kept(&report).contains("ValueError: no such order"), "{report:#?}");
+    assert!(report.cause.line.starts_with("ValueError: no such order"), "{report:#?}");
 }
 
 #[test]

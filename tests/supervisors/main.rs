@@ -1,10 +1,16 @@
-//! Real supervisors, each with services that die in every way that there is: what lastwords makes of it.
+//! Real supervisors with the files in `config/`, and services that end in every way: what the reports say of each.
 //!
-//! Real ones take root: what needs it stands in modules named `as_root`. `LASTWORDS_BIN=PATH` tests another build.
+//! `cargo test --test supervisors`; without root, add `-- --skip as_root`. `LASTWORDS_BIN=PATH` tests another build.
 
+mod runit;
+mod s6;
+mod supervisord;
 mod systemd;
+mod ways;
 
-// The reports, as the scenarios read them.
+// The machine of the scenarios.
+#[path = "../scenarios/cgroup.rs"]
+mod cgroup;
 #[path = "../scenarios/conf.rs"]
 mod conf;
 #[expect(dead_code, reason = "the scenarios use more of it")]

@@ -1,0 +1,199 @@
+//! runit: real `runsv`s.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use lastwords::report::{Exit, Supervisor, Verdict};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Harness, killed_by, wait_for};
+use crate::ways::{self, Control, Kill, Nothing, Says, Silence, Way, crashed, way};
+
+/// Services, each under a `runsv` of its own, which ends with this.
+struct Runit<'a> {
+    machine: &'a Harness,
+    services: Vec<(PathBuf, Child)>,
+}
+
+impl<'a> Runit<'a> {
+    fn new(machine: &'a Harness) -> Self {
+        Self { machine, services: Vec::new() }
+    }
+
+    /// Starts a service that has these of our scripts.
+    fn start(&mut self, way: &Way, scripts: &[&str]) {
+        let dir = self.machine.path(way.name);
+        let program = way.program(self.machine);
+        fs::create_dir_all(dir.join("control")).unwrap();
+        for script in scripts {
+            let text = ways::config(self.machine, &format!("runit/{script}"), way.name, &program);
+            executable(&dir.join(script), &text);
+        }
+        self.supervise(dir);
+    }
+
+    fn supervise(&mut self, dir: PathBuf) {
+        let runsv = Command::new("runsv").arg(&dir).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.services.push((dir, runsv.expect("runit is installed")));
+    }
+
+    fn sv(&self, name: &str, command: &str) {
+        let dir = self.machine.path(name);
+        if command == "end" {
+            return self.end(&dir);
+        }
+        // "force-stop" has its own exit code where it had to kill.
+        Command::new("sv").args(["-w", "1", command]).arg(dir).stdout(Stdio::null()).status().unwrap();
+    }
+
+    /// Ends its `runsv`, as `runsvdir` does when the machine is shut down.
+    fn end(&self, dir: &Path) {
+        let (_, runsv) = self.services.iter().find(|(of, _)| of == dir).expect("it was started");
+        kill_process(Pid::from_child(runsv), Signal::TERM).unwrap();
+    }
+}
+
+impl Drop for Runit<'_> {
+    fn drop(&mut self) {
+        for (_, runsv) in &mut self.services {
+            if matches!(runsv.try_wait(), Ok(None)) {
+                let _ = kill_process(Pid::from_child(runsv), Signal::TERM);
+            }
+        }
+        for (_, runsv) in &mut self.services {
+            let _ = runsv.wait();
+        }
+    }
+}
+
+fn executable(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+}
+
+const ALL: &[&str] = &["run", "finish", "control/t", "control/d", "control/x"];
+
+fn check(title: &str, ways: &[Way], scripts: &[&str]) {
+    let machine = ways::machine();
+    let mut runit = Runit::new(&machine);
+    for way in ways {
+        runit.start(way, scripts);
+    }
+    ways::check(title, &machine, ways, &|name, command| runit.sv(name, command));
+    for report in machine.reports() {
+        assert_eq!(report.stop.supervisor, Supervisor::Runit);
+        assert!(report.stop.pid.is_some() && report.stop.started_at.is_some(), "{report:#?}");
+    }
+}
+
+#[test]
+fn every_way_to_end_is_told_for_what_it_is() {
+    let machine = ways::machine();
+    let term = || crashed(killed_by("TERM"), "killed by SIGTERM");
+    let more = [
+        way("exit-0", "exit 0", Nothing, crashed(Exit::Code(0), "exit code 0")),
+        way("term", "", Kill(Signal::TERM), term()),
+        way("no-program", "exec /nonexistent/server", Nothing, crashed(Exit::Code(127), "exit code 127")),
+        way("down", "", Control("down"), Silence),
+        way("down-exits-3", "trap 'exit 3' TERM; while :; do sleep 0.1; done", Control("down"), Silence),
+        way("force-stop", "trap '' TERM; while :; do sleep 0.1; done", Control("force-stop"), Silence),
+        way("down-segv", "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done", Control("down"), {
+            crashed(killed_by("SEGV"), "killed by SIGSEGV")
+        }),
+        way("restart", "", Control("restart"), Silence),
+        way("sv-term", "", Control("term"), Silence),
+        way("exit", "", Control("exit"), Silence),
+        way("shutdown", "", Control("end"), Silence),
+        // Who kills it by hand has not asked it to stop.
+        way("sv-kill", "", Control("kill"), crashed(killed_by("KILL"), "killed by SIGKILL")),
+    ];
+    let ways: Vec<Way> = ways::plain_deaths(&machine).into_iter().chain(more).collect();
+    check("runit", &ways, ALL);
+}
+
+#[test]
+fn without_control_files_a_stop_is_known_and_a_restart_is_called_neither() {
+    let unclear = |exit| Says(Verdict::Unknown, exit, "");
+    check(
+        "runit without control files",
+        &[
+            way("exit-1", "exit 1", Nothing, crashed(Exit::Code(1), "exit code 1")),
+            way("down", "", Control("down"), Silence),
+            way("exit", "", Control("exit"), Silence),
+            way("shutdown", "", Control("end"), Silence),
+            way("down-segv", "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done", Control("down"), {
+                crashed(killed_by("SEGV"), "killed by SIGSEGV")
+            }),
+            way("restart", "", Control("restart"), unclear(killed_by("TERM"))),
+            way("term", "", Kill(Signal::TERM), unclear(killed_by("TERM"))),
+            way("exit-0", "exit 0", Nothing, unclear(Exit::Code(0))),
+        ],
+        &["run", "finish"],
+    );
+}
+
+#[test]
+fn a_service_that_is_run_once_has_not_been_stopped_when_it_dies() {
+    let machine = ways::machine();
+    let mut runit = Runit::new(&machine);
+    executable(&machine.path("web/down"), "");
+    runit.start(&way("web", "exit 1", Nothing, Silence), &["run", "finish"]);
+    wait_for("runsv", || machine.path("web/supervise/ok").exists());
+    runit.sv("web", "once");
+    wait_for("its report", || !machine.reports().is_empty());
+    let report = machine.only_report();
+    assert_eq!((report.verdict, report.stop.exit), (Verdict::Crashed, Exit::Code(1)));
+}
+
+#[test]
+fn what_svlogd_wrote_of_a_crash_is_its_log() {
+    let machine = ways::machine();
+    let mut runit = Runit::new(&machine);
+    let dir = machine.path("web");
+    executable(&dir.join("log/run"), "#!/bin/sh\nmkdir -p main\nexec svlogd -tt ./main\n");
+    let died = "sleep 0.3; echo 'panic: no such customer' >&2; exit 2";
+    runit.start(&way("web", died, Nothing, Silence), ALL);
+    wait_for("its report", || !machine.reports().is_empty());
+    let report = machine.only_report();
+    let current = dir.join("log/main/current").display().to_string();
+    let log = report.sections.iter().find(|section| section.collector.contains(&current));
+    assert!(log.is_some_and(|log| log.text.contains("no such customer")), "{report:#?}");
+}
+
+#[test]
+fn of_a_crash_loop_each_crash_is_kept() {
+    let machine = ways::machine();
+    let mut runit = Runit::new(&machine);
+    let dir = machine.path("loop");
+    let loops = way("loop", "", Nothing, Silence);
+    fs::create_dir_all(&dir).unwrap();
+    let program = loops.program(&machine);
+    fs::write(&program, "exit 1\n").unwrap();
+    for script in ["run", "finish"] {
+        let text = ways::config(&machine, &format!("runit/{script}"), "loop", &program);
+        executable(&dir.join(script), &text);
+    }
+    runit.supervise(dir);
+    wait_for("three crashes", || machine.reports().len() >= 3);
+    drop(runit);
+    machine.settle_hooks();
+    for report in machine.reports() {
+        // runsv itself ended at last, perhaps between two lives of it.
+        assert_eq!((report.verdict, report.stop.exit), (Verdict::Crashed, Exit::Code(1)));
+    }
+}
+
+mod as_root {
+    use super::{ALL, check};
+    use crate::cgroup::Cgroup;
+    use crate::ways;
+
+    #[test]
+    fn want_of_memory_is_told_from_a_kill() {
+        let cgroup = Cgroup::new();
+        check("runit, memory", &[ways::out_of_memory(&cgroup)], ALL);
+    }
+}

@@ -1,0 +1,289 @@
+//! supervisord: a real one, with the event listener.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use lastwords::report::{Exit, Supervisor, Verdict};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Harness, killed_by, wait_for};
+use crate::ways::{self, Control, Kill, Nothing, Silence, Way, crashed, way};
+
+struct Supervisord<'a> {
+    machine: &'a Harness,
+    process: Child,
+}
+
+impl<'a> Supervisord<'a> {
+    /// Starts it with these programs, which count as started at once, and with more of its config.
+    fn start(machine: &'a Harness, ways: &[Way], more: &str) -> Self {
+        let mut config = format!(
+            "[supervisord]\nlogfile={log}\npidfile={dir}/supervisord.pid\nchildlogdir={dir}\n\
+             [unix_http_server]\nfile={dir}/socket\n\
+             [rpcinterface:supervisor]\n\
+             supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n\
+             [supervisorctl]\nserverurl=unix://{dir}/socket\n{more}\n{listener}\n",
+            log = log(machine).display(),
+            dir = machine.path("").display(),
+            listener = listener(machine),
+        );
+        for way in ways {
+            let program = way.program(machine);
+            let _ = write!(
+                config,
+                "[program:{}]\ncommand=sh {}\nstartsecs=0\nautorestart=true\nstopwaitsecs=1\n",
+                way.name,
+                program.display()
+            );
+        }
+        let path = machine.path("supervisord.conf");
+        fs::write(&path, config).unwrap();
+        let process = quiet(Command::new("supervisord").arg("-n").arg("-c").arg(&path)).spawn();
+        Self { machine, process: process.expect("supervisor is installed") }
+    }
+
+    fn ctl(&self, words: &[&str]) {
+        let config = self.machine.path("supervisord.conf");
+        let _ = quiet(Command::new("supervisorctl").arg("-c").arg(config).args(words)).status().unwrap();
+    }
+
+    fn end(&self) {
+        let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
+    }
+}
+
+impl Drop for Supervisord<'_> {
+    fn drop(&mut self) {
+        if matches!(self.process.try_wait(), Ok(None)) {
+            self.end();
+        }
+        let _ = self.process.wait();
+    }
+}
+
+fn quiet(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+}
+
+fn log(machine: &Harness) -> PathBuf {
+    machine.path("supervisord.log")
+}
+
+/// The listener's command line, for this machine.
+fn command_line(machine: &Harness) -> Vec<PathBuf> {
+    let mut argv = machine.hook_argv("listen");
+    let flags = argv.split_off(2);
+    argv.push("supervisord".into());
+    argv.extend(["--supervisord-log".into(), log(machine), "--child-logs".into(), machine.path("")]);
+    argv.into_iter().chain(flags).collect()
+}
+
+/// Our own section of its config.
+fn listener(machine: &Harness) -> String {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/supervisor/lastwords.conf");
+    let words: Vec<String> = command_line(machine).iter().map(|word| word.display().to_string()).collect();
+    let text = fs::read_to_string(file).unwrap();
+    let ours = text.replace("/usr/bin/lastwords listen supervisord", &words.join(" "));
+    assert_ne!(text, ours);
+    ours
+}
+
+#[test]
+fn every_way_to_end_is_told_for_what_it_is() {
+    let machine = ways::machine();
+    let more = [
+        way("exit-0", "exit 0", Nothing, Silence),
+        way("term", "", Kill(Signal::TERM), crashed(killed_by("TERM"), "killed by SIGTERM")),
+        way("stop", "", Control("stop"), Silence),
+        way("stop-exits-3", "trap 'exit 3' TERM; while :; do sleep 0.1; done", Control("stop"), Silence),
+        way("stop-needs-kill", "trap '' TERM; while :; do sleep 0.1; done", Control("stop"), Silence),
+        way("stop-segv", "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done", Control("stop"), {
+            crashed(killed_by("SEGV"), "killed by SIGSEGV")
+        }),
+        way("restart", "", Control("restart"), Silence),
+        way("signal-kill", "", Control("signal KILL"), crashed(killed_by("KILL"), "killed by SIGKILL")),
+    ];
+    let ways: Vec<Way> = ways::plain_deaths(&machine).into_iter().chain(more).collect();
+    let supervisord = Supervisord::start(&machine, &ways, "");
+    ways::check("supervisord", &machine, &ways, &|name, command| {
+        let words: Vec<&str> = command.split(' ').chain([name]).collect();
+        supervisord.ctl(&words);
+    });
+    for report in machine.reports() {
+        assert_eq!(report.stop.supervisor, Supervisor::Supervisord);
+        assert!(report.stop.pid.is_some(), "{report:#?}");
+    }
+}
+
+#[test]
+fn a_shutdown_is_planned() {
+    let machine = ways::machine();
+    let ways = [way("web", "", Control("end"), Silence)];
+    let supervisord = Supervisord::start(&machine, &ways, "");
+    ways::check("supervisord at a shutdown", &machine, &ways, &|_, _| supervisord.end());
+}
+
+#[test]
+fn a_program_that_does_not_come_up_is_told_each_time_and_once_more_when_it_is_given_up() {
+    let machine = ways::machine();
+    let more = "[program:missing]\ncommand=/nonexistent/server\nstartretries=1\n\
+                [program:quick]\ncommand=sh -c 'exit 3'\nstartretries=1\n";
+    let _supervisord = Supervisord::start(&machine, &[], more);
+    wait_for("all reports", || machine.reports().len() >= 6);
+    machine.settle_hooks();
+    let said = |job: &str| -> Vec<_> {
+        let reports = machine.reports().into_iter().filter(|report| report.stop.service() == job);
+        let mut said: Vec<_> = reports.map(|report| (report.cause.line, report.verdict, report.stop.exit)).collect();
+        // Two of them may be of the same moment.
+        said.sort_by_key(|(line, ..)| line.clone());
+        said
+    };
+    let aborted = |line: String| (line, Verdict::AbortedStart, Exit::Unknown);
+    let missing = "can't find command '/nonexistent/server'";
+    let tried = aborted(format!("main: {missing}"));
+    let given_up = |why: &str| aborted(format!("supervisord has given up starting it: {why}"));
+    assert_eq!(said("missing"), [tried.clone(), tried, given_up(missing)]);
+    let mut quick = said("quick");
+    assert_eq!(quick.pop(), Some(given_up("exit status 3")));
+    for (line, verdict, exit) in &quick {
+        assert_eq!((*verdict, exit), (Verdict::Crashed, &Exit::Code(3)));
+        assert!(line.starts_with("exit code 3"), "{line}");
+    }
+    // On a very busy machine a start may count as one that lasted, and then there is one more.
+    assert!(quick.len() >= 2, "{quick:#?}");
+}
+
+#[test]
+fn the_processes_of_one_program_are_its_instances_and_their_own_logs_are_read() {
+    let machine = ways::machine();
+    let die = machine.path("die");
+    fs::write(&die, "sleep 0.3; echo \"panic: number $1\" >&2; exit 2\n").unwrap();
+    let more = format!(
+        "[program:web]\ncommand=sh {} %(process_num)d\nprocess_name=%(program_name)s_%(process_num)d\nnumprocs=2\n\
+         startsecs=0\nautorestart=false\n",
+        die.display()
+    );
+    let _supervisord = Supervisord::start(&machine, &[], &more);
+    wait_for("both reports", || machine.reports().len() >= 2);
+    machine.settle_hooks();
+    let mut reports = machine.reports();
+    reports.sort_by_key(|report| report.stop.instance.clone());
+    for (number, report) in reports.iter().enumerate() {
+        assert_eq!((report.stop.job.as_str(), report.stop.instance.clone()), ("web", Some(format!("web_{number}"))));
+        let logs = report.sections.iter().filter(|section| section.collector.starts_with("log "));
+        assert!(logs.clone().any(|log| log.text.contains(&format!("panic: number {number}"))), "{report:#?}");
+    }
+}
+
+/// A listener that is told what the test makes up.
+struct Listener {
+    process: Child,
+    answers: BufReader<std::process::ChildStdout>,
+}
+
+impl Listener {
+    fn new(machine: &Harness) -> Self {
+        let argv = command_line(machine);
+        let mut command = Command::new(&argv[0]);
+        let mut process =
+            command.args(&argv[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the binary");
+        let answers = BufReader::new(process.stdout.take().unwrap());
+        Self { process, answers }
+    }
+
+    /// Sends an event when the listener is ready, and waits for the answer.
+    fn send(&mut self, name: &str, payload: &str) {
+        let header =
+            format!("ver:3.0 server:supervisor serial:1 pool:l poolserial:1 eventname:{name} len:{}", payload.len());
+        self.send_raw(&format!("{header}\n{payload}"));
+    }
+
+    fn send_raw(&mut self, text: &str) {
+        assert_eq!(self.line(), "READY\n");
+        self.process.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+        assert_eq!(self.line(), "RESULT 2\n");
+        let mut ok = [0; 2];
+        std::io::Read::read_exact(&mut self.answers, &mut ok).unwrap();
+        assert_eq!(&ok, b"OK");
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Closes its stdin; whether it then ended well, with no word more than it may say.
+    fn close(mut self) {
+        drop(self.process.stdin.take());
+        assert_eq!(self.line(), "READY\n");
+        assert_eq!(self.line(), "");
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn of_a_thousand_events_at_once_none_is_lost() {
+    let machine = ways::machine();
+    let mut listener = Listener::new(&machine);
+    for number in 0..1000 {
+        listener.send(
+            "PROCESS_STATE_EXITED",
+            &format!("processname:p{} groupname:web from_state:RUNNING expected:0 pid:{}", number % 20, 5000 + number),
+        );
+    }
+    listener.close();
+    assert!(machine.command("deliver").stdout(Stdio::null()).status().unwrap().success());
+    let caught = || machine.reports().len();
+    wait_for("all of them", || {
+        let left = machine.markers().iter().any(|name| name.contains("~taken"));
+        if left && machine.pids_of("deliver").is_empty() {
+            assert!(machine.command("deliver").stdout(Stdio::null()).status().unwrap().success());
+        }
+        caught() == 1000
+    });
+}
+
+#[test]
+fn what_is_no_event_is_answered_and_passed_over() {
+    let machine = ways::machine();
+    let mut listener = Listener::new(&machine);
+    listener.send_raw("nonsense\n");
+    listener.send("TICK_5", "when:1");
+    listener.send("PROCESS_STATE_EXITED", "");
+    listener.send("PROCESS_STATE_EXITED", "processname: groupname:web expected:0");
+    listener.send("PROCESS_STATE_EXITED", &"x".repeat(100_000));
+    listener.send("PROCESS_STATE_EXITED", "processname:../../x groupname:web expected:0 pid:0");
+    listener.close();
+    machine.settle_hooks();
+    let services: Vec<String> = machine.reports().iter().map(|report| report.stop.service()).collect();
+    assert!(services.len() <= 2 && machine.markers().is_empty(), "{services:?}");
+}
+
+#[test]
+fn with_no_log_of_supervisords_the_end_is_a_crash_whose_exit_is_unknown() {
+    let machine = ways::machine();
+    let mut listener = Listener::new(&machine);
+    listener.send("PROCESS_STATE_EXITED", "processname:web groupname:web from_state:RUNNING expected:0 pid:4242");
+    listener.close();
+    wait_for("its report", || !machine.reports().is_empty());
+    let report = machine.only_report();
+    assert_eq!((report.verdict, &report.stop.exit, report.stop.pid), (Verdict::Crashed, &Exit::Unknown, Some(4242)));
+}
+
+mod as_root {
+    use super::Supervisord;
+    use crate::cgroup::Cgroup;
+    use crate::ways;
+
+    #[test]
+    fn want_of_memory_is_told_from_a_kill() {
+        let (machine, cgroup) = (ways::machine(), Cgroup::new());
+        let ways = [ways::out_of_memory(&cgroup)];
+        let _supervisord = Supervisord::start(&machine, &ways, "");
+        ways::check("supervisord, memory", &machine, &ways, &|_, _| {});
+    }
+}
