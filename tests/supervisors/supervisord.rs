@@ -119,11 +119,23 @@ fn every_way_to_end_is_told_for_what_it_is() {
 }
 
 #[test]
-fn a_shutdown_is_planned() {
+fn a_shutdown_is_planned_and_so_it_is_when_supervisord_comes_back() {
     let machine = ways::machine();
-    let ways = [way("web", "", Control("end"), Silence)];
-    let supervisord = Supervisord::start(&machine, &ways, "");
-    ways::check("supervisord at a shutdown", &machine, &ways, &|_, _| supervisord.end());
+    let web = way("web", "", Control("end"), Silence);
+    let ways = std::slice::from_ref(&web);
+    let mut supervisord = Supervisord::start(&machine, ways, "");
+    web.act(&machine, &|_, _| supervisord.end());
+    supervisord.process.wait().unwrap();
+    let _again = Supervisord::start(&machine, ways, "");
+    let last_start = || fs::read_to_string(log(&machine)).unwrap().matches("spawned: 'web'").count();
+    wait_for("its next life", || last_start() == 2 && web.runs_again(&machine));
+    // supervisord sends no event before the listener has run for a second.
+    let armed_again = || {
+        fs::read_to_string(machine.run.join("markers/web")).is_ok_and(|marker| marker.contains("\"planned_ms\":null"))
+    };
+    wait_for("its marker", armed_again);
+    machine.settle_hooks();
+    assert_eq!(machine.reports(), []);
 }
 
 #[test]
