@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! READY ─> event ─ STARTING ─────────────────────────> marker.arm
+//!                ├ STOPPING ─────────────────────────> marker.plan
 //!                └ EXITED, BACKOFF, FATAL, STOPPED ──> its line in supervisord's log ─> marker.take ─> worker
 //! ```
 //!
@@ -19,7 +20,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{WaitOptions, getpriority_process, wait};
+use rustix::process::{WaitOptions, geteuid, getpriority_process, wait};
 
 use super::hook::Call;
 use super::supervisord_log::SupervisordLog;
@@ -159,6 +160,9 @@ impl<'a> Listener<'a> {
         if event.state == State::Starting {
             return self.arm(&call, now);
         }
+        if event.state == State::Stopping {
+            return marker.plan(now).with_context(|| format!("a stop of {} may look like a crash", call.job));
+        }
         let line = self.log.line_of(event);
         let service = (call.job.clone(), call.instance.clone());
         let last_failure = self.last_failures.get(&service).map(String::as_str);
@@ -183,7 +187,10 @@ impl<'a> Listener<'a> {
     /// As the pre-start does it. But what the kernel log holds by now may be about this very life: events come late.
     fn arm(&self, call: &Call, now: Now) -> Result<()> {
         let file = call.marker(&self.args.places);
-        let missed = matches!(file.take(capture::new_id(now), now, call.circumstances(true)), Ok(Some(_)));
+        // When supervisord ends, it ends its listeners before it could tell them of the last stops.
+        let was_stopping = matches!(file.armed_by(geteuid().as_raw()), Ok(Some(marker)) if marker.planned_ms.is_some());
+        let missed =
+            !was_stopping && matches!(file.take(capture::new_id(now), now, call.circumstances(true)), Ok(Some(_)));
         let boot_id = self.host.boot_id();
         let seen = file.last_seen().filter(|seen| seen.boot_id == boot_id && !missed).map(|seen| seen.sequence);
         let oom_kills = why::oom_kills(&self.host);

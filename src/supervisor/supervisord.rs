@@ -31,6 +31,8 @@ pub enum State {
     Backoff,
     /// It did not come up, and is not tried again.
     Fatal,
+    /// It is asked to stop. It will, by KILL if it has to.
+    Stopping,
     Stopped,
 }
 
@@ -62,6 +64,7 @@ impl Event {
             "EXITED" => State::Exited(field("expected")? == "1"),
             "BACKOFF" => State::Backoff,
             "FATAL" => State::Fatal,
+            "STOPPING" => State::Stopping,
             "STOPPED" => State::Stopped,
             _ => return None,
         };
@@ -89,7 +92,7 @@ impl Event {
         let pid = self.pid.or(line.and_then(|line| line.pid));
         let death = |exit| Some(Death { exit, pid, evidence: evidence.clone() });
         match (self.state, exit) {
-            (State::Starting, _) => return None,
+            (State::Starting | State::Stopping, _) => return None,
             (State::Exited(expected), exit) => {
                 account.death = death(exit.unwrap_or(Exit::Unknown));
                 account.planned = expected.then(event);
