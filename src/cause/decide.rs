@@ -268,6 +268,14 @@ fn within(died: Option<f64>, units: &[&Unit]) -> bool {
 const FAILURE: [&str; 10] =
     ["fail", "error", "exception", "could not", "cannot", "unable", "timeout", "timed out", "refused", "lost"];
 
+/// Whether an entry says all by itself: the same stands in the log before, and no trace beneath it.
+fn stands_alone(lines: &[Line], at: usize) -> bool {
+    let Some(entry) = lines.get(at) else { return false };
+    let is_same = |line: &Line| last_words::is_same_but_digits(aftermath::head(line), aftermath::head(entry));
+    let before = lines.get(..at).unwrap_or_default();
+    before.iter().zip(before.iter().skip(1)).any(|(line, next)| line.entry.is_some() && next.entry.is_some() && is_same(line))
+}
+
 /// Whether a logger said right before it, or it says itself, that this is no reason to end.
 fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
     let entry_says = |line: &Line| {
@@ -276,13 +284,17 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
         let warns = level == Some(Level::Warn) && aftermath::says(&low, &FAILURE) && !aftermath::gives_up(&low);
         warns || aftermath::is_handled(&low)
     };
-    let before = finding.lines.start.checked_sub(1).and_then(|before| lines.get(before));
+    let at = finding.lines.start.checked_sub(1);
+    let before = at.and_then(|at| lines.get(at));
     let first = lines.get(finding.lines.start);
-    // What a logger attaches to its entry is a trace, never a line on its own.
+    // What a logger attaches to its entry is a trace, never a line on its own, and in JSON stands in the entry itself.
     let own = lines.get(finding.lines.clone()).unwrap_or_default();
     let is_trace = own.iter().filter(|line| !line.is_blank()).count() > 1;
     let is_entry = first.is_some_and(|line| line.entry.is_some());
-    before.filter(|line| is_trace && !is_entry && line.entry.is_some()).is_some_and(entry_says)
+    let announces = |line: &Line| line.entry.as_ref().is_some_and(|entry| !entry.json);
+    before
+        .filter(|line| is_trace && !is_entry && announces(line))
+        .is_some_and(|line| entry_says(line) && !stands_alone(lines, at.unwrap_or_default()))
         || first.is_some_and(|line| match &line.entry {
             Some(entry) if entry.level.is_some_and(|level| level < Level::Error) => true,
             Some(_) => entry_says(line),

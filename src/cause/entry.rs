@@ -153,6 +153,11 @@ fn time_of(value: &Value) -> Option<f64> {
     }
 }
 
+/// Whether a word is a level's name, in capitals as loggers write it.
+pub fn is_level(word: &str) -> bool {
+    word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_uppercase()) && level_named(word).is_some()
+}
+
 /// The level of this name, in whatever case.
 fn level_named(name: &str) -> Option<Level> {
     Some(match name.to_ascii_lowercase().as_str() {

@@ -138,7 +138,11 @@ impl Ends<'_> {
         }
         let is_fatal = level == Some(Level::Fatal) || (level.is_none() && begins_as_fatal(low));
         // A polite end (`queue drained, exiting`) is no failure.
-        let gives_up = aftermath::gives_up(low) && (level.is_some() || says(low, &FAILED) || says(low, &["giving up"]));
+        // Deep in a line `fatal error` is what somebody else is said to have said.
+        let is_quoted = says(low, &["fatal:", "fatal error"]) && !begins_as_fatal(low);
+        let gives_up = !is_quoted
+            && aftermath::gives_up(low)
+            && (level.is_some() || says(low, &FAILED) || says(low, &["giving up"]));
         if is_fatal || gives_up || says(low, &CANNOT_START) || says(low, &BAD_CONFIG) {
             return Some(Strength::End);
         }
@@ -448,7 +452,7 @@ fn has_position(text: &str) -> bool {
 }
 
 /// Whether two texts differ only in their digits.
-fn is_same_but_digits(one: &str, other: &str) -> bool {
+pub fn is_same_but_digits(one: &str, other: &str) -> bool {
     let strip = |byte: &u8| !byte.is_ascii_digit();
     one.bytes().filter(strip).eq(other.bytes().filter(strip))
 }

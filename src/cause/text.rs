@@ -8,10 +8,10 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 use serde::Deserialize;
 
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use super::stamp;
 
 /// One line, as the program wrote it.
@@ -104,7 +104,7 @@ static CRI: LazyLock<Option<Regex>> =
 /// journald's and syslog's form.
 static SYSLOG: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?-u)^(?:<\d{1,3}>)?((?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)) [\w.:-]+ [\w./@+-]+(?:\[(\d+)\])?: ?",
+        r"(?-u)^(?:<\d{1,3}>)?((?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)) ([\w.:-]+) ([\w./@+-]+)(?:\[(\d+)\])?: ?",
     )
     .ok()
 });
@@ -188,9 +188,11 @@ fn unwrap_once<'a>(carried: &Carried<'a>) -> Option<Carried<'a>> {
         let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
         return Some(inner(found.get(0)?.end(), at));
     }
-    if let Some(found) = SYSLOG.as_ref()?.captures(text) {
+    // `2026-11-22T23:58:59Z ERROR http: ` is a logger's.
+    let of_logger = |found: &Captures| [2, 3].iter().any(|group| found.get(*group).is_some_and(|it| entry::is_level(it.as_str())));
+    if let Some(found) = SYSLOG.as_ref()?.captures(text).filter(|found| !of_logger(found)) {
         let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
-        let pid = found.get(2).and_then(|pid| pid.as_str().parse().ok());
+        let pid = found.get(4).and_then(|pid| pid.as_str().parse().ok());
         return Some(Carried { pid: pid.or(carried.pid), ..inner(found.get(0)?.end(), at) });
     }
     if let Some(found) = PIPED.as_ref()?.captures(text) {
@@ -237,7 +239,8 @@ fn without_stamps(lines: &mut [Line]) {
         after.starts_with("   ") || after.starts_with(" \t") || after.starts_with('\t') || after.trim().is_empty()
     };
     let stamped = last.iter().filter(|line| rest(line).is_some()).count();
-    if stamped == 0 || stamped * 10 < last.len() * 9 || !last.iter().any(|line| is_inner(&line)) {
+    let by_carrier = || last.iter().all(|line| rest(line).and_then(|end| line.text.get(..end)).is_some_and(is_carriers));
+    if stamped == 0 || stamped * 10 < last.len() * 9 || !(last.iter().any(|line| is_inner(&line)) || by_carrier()) {
         return;
     }
     for line in lines {
@@ -247,6 +250,15 @@ fn without_stamps(lines: &mut [Line]) {
             line.at = Some(at);
         }
     }
+}
+
+/// Whether only carriers write timestamps so: `docker logs -t` in nanoseconds, svlogd, multilog and s6-log.
+fn is_carriers(stamp: &str) -> bool {
+    let fraction = stamp.rsplit_once('.').map_or("", |(_, fraction)| fraction);
+    let digits = |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    stamp.starts_with('@')
+        || fraction.strip_suffix('Z').is_some_and(|fraction| digits(fraction, 9))
+        || (stamp.contains('_') && digits(fraction, 5))
 }
 
 #[cfg(test)]
@@ -279,9 +291,25 @@ mod tests {
     }
 
     #[test]
+    fn a_carrier_s_own_stamp_is_taken_away_though_no_line_is_indented() {
+        for stamp in ["2026-11-22T23:58:59.123456789Z", "2026-11-22_23:58:59.12345", "@4000000067411a3b2ef02e94"] {
+            let text = format!("{stamp} 2026-11-22 23:58:58 INFO up\n{stamp} free(): invalid pointer\n");
+            assert_eq!(read(&text)[1].text, "free(): invalid pointer", "{stamp}");
+        }
+        assert!(read("2026-11-22T23:58:59.123Z boom")[0].text.starts_with("2026"));
+    }
+
+    #[test]
     fn who_wrote_a_line_is_known_from_its_carrier() {
         assert_eq!(read("Nov 22 23:58:59 db1 web[4242]: Error: boom")[0].pid(), Some(4242));
         assert_eq!(read("<34>1 2026-11-22T23:58:59Z db1 web 4242 - - Error: boom")[0].pid(), Some(4242));
+    }
+
+    #[test]
+    fn a_logger_s_level_is_no_host() {
+        for line in ["2026-11-22T23:58:59.000Z ERROR http: boom", "2026-11-22T23:58:59Z web FATAL: boom"] {
+            assert!(read(line)[0].entry.as_ref().is_some_and(|entry| entry.level.is_some()), "{line}");
+        }
     }
 
     #[test]
