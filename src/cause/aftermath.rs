@@ -122,6 +122,14 @@ fn is_epilogue(text: &str, low: &str) -> bool {
         ) && !is_closing(low)
 }
 
+/// Whether somebody says of a process that it has ended.
+pub fn tells_exit(line: &Line) -> bool {
+    let low = head(line).to_ascii_lowercase();
+    let words =
+        ["exited with", "exited unexpectedly", "exited on signal", "main process exited", "app crashed", "died with"];
+    says(&low, &words) && !is_closing(&low)
+}
+
 /// Whether the service says that it goes down.
 pub fn is_closing(low: &str) -> bool {
     says(

@@ -125,7 +125,9 @@ fn is_warning(text: &str) -> bool {
         || ["Subroutine ", "Constant subroutine ", "Name \"", "\"my\" variable ", "\"our\" variable "]
             .iter()
             .any(|words| text.starts_with(words))
-            && [" redefined at ", "used only once: possible typo", " masks earlier declaration"].into_iter().any(redefines)
+            && [" redefined at ", "used only once: possible typo", " masks earlier declaration"]
+                .into_iter()
+                .any(redefines)
 }
 
 /// What only the compiler says.

@@ -110,6 +110,14 @@ fn shell(i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
     if says(&[": unbound variable", ": parameter not set", ": parameter null or not set"]) {
         return sure(Death::PlainExit, &[End::Code(1), End::Code(2), End::Code(127)]);
     }
+    // `${QUEUE_URL:?must be set}`
+    let is_variable = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    if place.is_some() && rest.split_once(": ").is_some_and(|(name, _)| is_variable(name)) {
+        let ends = &[End::Code(1), End::Code(2), End::Code(127)];
+        return vec![Said { kind: Death::PlainExit, what, proof: Proof::Said, ends }];
+    }
     if says(&[": command not found", ": not found", "required file not found"]) || begins(&["command not found: "]) {
         return sure(Death::NoSuchFile, &[End::Code(127)]);
     }
