@@ -401,7 +401,10 @@ fn is_added(line: &Line, low: &str) -> bool {
 /// Whether it tells people what to do.
 fn is_hint(line: &Line, low: &str) -> bool {
     let begins = ["hint", "see ", "please", "try ", "for more ", "run ", "usage", "detail"];
-    line.entry.as_ref().is_none_or(|entry| entry.level.is_none()) && begins.iter().any(|begin| low.starts_with(begin))
+    // Postgres's.
+    let adds = [" HINT:  ", " DETAIL:  ", " CONTEXT:  "].iter().any(|mark| line.text.contains(mark));
+    adds || line.entry.as_ref().is_none_or(|entry| entry.level.is_none())
+        && begins.iter().any(|begin| low.starts_with(begin))
 }
 
 fn is_of_request(line: &Line) -> bool {

@@ -16,7 +16,7 @@ const NEAR: usize = 3;
 pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
     for (i, line) in lines.iter().enumerate() {
         let text = line.text.trim_end();
-        let said = if line.entry.is_none() { shell(i, text, found) } else { Vec::new() };
+        let said = if line.entry.is_none() { shell(lines, i, text, found) } else { Vec::new() };
         let said = if said.is_empty() { launcher(text).into_iter().collect() } else { said };
         let place: Option<Place> = script(text).and_then(|(place, _)| place);
         // bash quotes the line that it cannot read under its error.
@@ -84,13 +84,13 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn shell(i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
+fn shell(lines: &[Line], i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
     if let Some(said) = fault(text, "") {
-        return if is_told(i, found) { Vec::new() } else { vec![said] };
+        return if is_told(lines, i, found) { Vec::new() } else { vec![said] };
     }
     let Some((place, rest)) = script(text) else { return Vec::new() };
     if let Some(child) = rest.trim_start().split_once(' ').filter(|(pid, _)| pid.parse::<u32>().is_ok()) {
-        let said = fault(child.1, &format!(" in {text}")).filter(|_| !is_told(i, found));
+        let said = fault(child.1, &format!(" in {text}")).filter(|_| !is_told(lines, i, found));
         return said.into_iter().collect();
     }
     let low = rest.to_ascii_lowercase();
@@ -149,9 +149,12 @@ fn shell(i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
     Vec::new()
 }
 
-/// Whether something that stands right before it tells more of the same death.
-fn is_told(i: usize, found: &[Finding]) -> bool {
-    found.iter().rev().take(8).any(|finding| finding.lines.end <= i && finding.lines.end + NEAR > i)
+/// Whether something that stands right before it tells more of the same death: no logger has said anything since.
+fn is_told(lines: &[Line], i: usize, found: &[Finding]) -> bool {
+    found.iter().rev().take(8).any(|finding| {
+        let end = finding.lines.end;
+        end <= i && end + NEAR > i && lines.get(end..i).unwrap_or_default().iter().all(|line| line.entry.is_none())
+    })
 }
 
 /// Reads `Segmentation fault      (core dumped) ./engine --x`, a shell's word on a child that a fault has killed. Who sent
