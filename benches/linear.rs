@@ -15,7 +15,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use lastwords::cause::{Scene, explain, kernel};
 use lastwords::redact::redact;
+use lastwords::report::Exit;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The shortest text, in bytes. The longest is as long as what a hook reads of all logs together.
@@ -38,88 +40,128 @@ struct Subject {
 /// A text of any length: how it begins, and what then comes again and again.
 type Text = (&'static str, &'static str);
 
-const SUBJECTS: &[Subject] = &[Subject {
-    name: "redact",
-    work: |text| drop(black_box(redact(text))),
-    texts: &[
-        // Names, and values of all kinds that begin and do not end
-        ("", "password="),
-        ("", "password='"),
-        ("", "password=\"\\"),
-        ("", "password=x,"),
-        ("", "password=["),
-        ("", "password=a'"),
-        ("", "password=a,b"),
-        ("", "password=(\""),
-        ("password=", "x"),
-        ("password=", "x,"),
-        ("password=", "\\\""),
-        ("password=[", "'a',"),
-        ("password='", "\\"),
-        ("", "secret value "),
-        ("", "token:|\n "),
-        ("token: |\n", " x\n"),
-        ("", "token\"\n\n"),
-        ("", "token,  "),
-        ("", "token\u{1b}[0m"),
-        ("token", "\u{1b}[0m"),
-        ("token", " "),
-        ("token=", " "),
-        ("", "--token"),
-        ("", "unexpected  "),
-        ("", "<password>"),
-        ("", "api-"),
-        ("", "a:"),
-        ("", "A_KEY"),
-        // Headers
-        ("", "authorization: digest "),
-        ("authorization: digest ", "x=\"y\", "),
-        ("", "authorization: "),
-        ("", "cookie: a="),
-        ("", "cookie: \""),
-        ("cookie: a=", "b\", "),
-        ("", "bearer "),
-        ("bearer ", "x"),
-        // URLs
-        ("", "://a:"),
-        ("", "://a:b"),
-        ("://", "a"),
-        ("://a:", "b"),
-        ("", "https://aaaaaaaaaaaaaaaa"),
-        ("", "a:b@tcp"),
-        ("a:", "b"),
-        ("", "?key="),
-        // Programs
-        ("", "mysql "),
-        ("", "mysql -"),
-        ("curl ", "-x "),
-        ("", "curl -u"),
-        ("", "redis-cli -a"),
-        ("", "sshpass -p"),
-        // Tokens
-        ("", "sk-"),
-        ("", "eyJaaaaaaaa."),
-        ("eyJ", "a"),
-        ("", "$5$"),
-        ("", "0123456789:AA"),
-        ("", "AKIA"),
-        // Keys
-        ("", "-----BEGIN PRIVATE KEY-----"),
-        ("", "-----END PRIVATE KEY-----"),
-        ("", "-----BEGIN PRIVATE KEY-----\nMIIEvQ==\n"),
-        ("", "MIIEvQ==\n-----END PRIVATE KEY-----\n"),
-        ("-----BEGIN PRIVATE KEY-----\n", "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC7VJTUt9Us8cKj\n"),
-        ("", "-----"),
-        // What was cut, and nothing at all
-        ("", "[[cut] "),
-        ("", "[cut] \n"),
-        ("", "\\"),
-        ("", "\""),
-        ("", "\u{1b}[0m"),
-        ("", "\n"),
-        ("", "x"),
-    ],
-}];
+const SUBJECTS: &[Subject] = &[
+    Subject {
+        name: "redact",
+        work: |text| drop(black_box(redact(text))),
+        texts: &[
+            // Names, and values of all kinds that begin and do not end
+            ("", "password="),
+            ("", "password='"),
+            ("", "password=\"\\"),
+            ("", "password=x,"),
+            ("", "password=["),
+            ("", "password=a'"),
+            ("", "password=a,b"),
+            ("", "password=(\""),
+            ("password=", "x"),
+            ("password=", "x,"),
+            ("password=", "\\\""),
+            ("password=[", "'a',"),
+            ("password='", "\\"),
+            ("", "secret value "),
+            ("", "token:|\n "),
+            ("token: |\n", " x\n"),
+            ("", "token\"\n\n"),
+            ("", "token,  "),
+            ("", "token\u{1b}[0m"),
+            ("token", "\u{1b}[0m"),
+            ("token", " "),
+            ("token=", " "),
+            ("", "--token"),
+            ("", "unexpected  "),
+            ("", "<password>"),
+            ("", "api-"),
+            ("", "a:"),
+            ("", "A_KEY"),
+            // Headers
+            ("", "authorization: digest "),
+            ("authorization: digest ", "x=\"y\", "),
+            ("", "authorization: "),
+            ("", "cookie: a="),
+            ("", "cookie: \""),
+            ("cookie: a=", "b\", "),
+            ("", "bearer "),
+            ("bearer ", "x"),
+            // URLs
+            ("", "://a:"),
+            ("", "://a:b"),
+            ("://", "a"),
+            ("://a:", "b"),
+            ("", "https://aaaaaaaaaaaaaaaa"),
+            ("", "a:b@tcp"),
+            ("a:", "b"),
+            ("", "?key="),
+            // Programs
+            ("", "mysql "),
+            ("", "mysql -"),
+            ("curl ", "-x "),
+            ("", "curl -u"),
+            ("", "redis-cli -a"),
+            ("", "sshpass -p"),
+            // Tokens
+            ("", "sk-"),
+            ("", "eyJaaaaaaaa."),
+            ("eyJ", "a"),
+            ("", "$5$"),
+            ("", "0123456789:AA"),
+            ("", "AKIA"),
+            // Keys
+            ("", "-----BEGIN PRIVATE KEY-----"),
+            ("", "-----END PRIVATE KEY-----"),
+            ("", "-----BEGIN PRIVATE KEY-----\nMIIEvQ==\n"),
+            ("", "MIIEvQ==\n-----END PRIVATE KEY-----\n"),
+            ("-----BEGIN PRIVATE KEY-----\n", "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC7VJTUt9Us8cKj\n"),
+            ("", "-----"),
+            // What was cut, and nothing at all
+            ("", "[[cut] "),
+            ("", "[cut] \n"),
+            ("", "\\"),
+            ("", "\""),
+            ("", "\u{1b}[0m"),
+            ("", "\n"),
+            ("", "x"),
+        ],
+    },
+    Subject {
+        name: "explain",
+        work: |text| {
+            let kernel = kernel::from_text(text);
+            let exit = Exit::Code(1);
+            let scene =
+                Scene { job: "web", pid: Some(42), exit: &exit, log: Some(("log", text)), kernel: ("kernel", &kernel) };
+            drop(black_box(explain(&scene)));
+        },
+        texts: &[
+            ("", "x"),
+            ("", "\n"),
+            ("", "GET /healthz 200 1ms\n"),
+            ("", "{\"level\":60,\"err\":"),
+            ("", "{\"log\":\""),
+            ("", "Nov 22 23:58:59 db1 web[42]: "),
+            ("", "2026-11-22T23:58:59.123456789Z a b: c\n"),
+            ("", "Error: boom\n    at f (/srv/a.js:1:2)\n"),
+            ("", "/srv/a.js:1\nthrow x\n^\n\nError: boom\n"),
+            ("", "Error: boom\n"),
+            ("", "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    f()\n"),
+            (
+                "",
+                "KeyError: 'x'\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"a.py\", line 1, in f\n",
+            ),
+            ("", "java.lang.E: x\n\tat a.B.c(B.java:1)\nCaused by: "),
+            ("", "panic: x\n\ngoroutine 1 [running]:\n"),
+            ("", "panic: x\n"),
+            ("", "thread 'main' panicked at a.rs:1:1:\nx\n"),
+            ("", "a.rb:2:in 'f': x (KeyError)\n\tfrom a.rb:1:in 'g'\n"),
+            ("", "boom at a.pl line 2.\n"),
+            ("", "PHP Fatal error:  Uncaught E: x in a.php:1\nStack trace:\n#0 {main}\n"),
+            ("", "a.sh: line 1: 42 Segmentation fault      ./a\n"),
+            ("", "FATAL cannot start\n"),
+            ("", "[boot] web starting, pid 42\n"),
+            ("", "[1.2] Out of memory: Killed process 42 (web) total-vm:1kB\n"),
+        ],
+    },
+];
 
 /// What takes the square of the length: it must be found out.
 fn control(text: &str) {

@@ -27,7 +27,7 @@ const HEAD: usize = 400;
 pub fn remark(line: &Line, scene: &Scene) -> Remark {
     let text = head(line);
     let low = text.to_ascii_lowercase();
-    if is_epilogue(text, &low) {
+    if is_epilogue(text, &low) && !is_of_manager(&low) {
         Remark::Epilogue
     } else if is_start(line, &low, scene) {
         Remark::Start
@@ -122,6 +122,14 @@ fn is_epilogue(text: &str, low: &str) -> bool {
         ) && !is_closing(low)
 }
 
+/// Whether somebody says of a process that it has ended.
+pub fn tells_exit(line: &Line) -> bool {
+    let low = head(line).to_ascii_lowercase();
+    let words =
+        ["exited with", "exited unexpectedly", "exited on signal", "main process exited", "app crashed", "died with"];
+    says(&low, &words) && !is_closing(&low)
+}
+
 /// Whether the service says that it goes down.
 pub fn is_closing(low: &str) -> bool {
     says(
@@ -162,6 +170,9 @@ fn is_start(line: &Line, low: &str, scene: &Scene) -> bool {
     if line.text.starts_with("--> Wrapper Started") || line.text.starts_with("Launching a JVM") {
         return true;
     }
+    if is_of_manager(low) {
+        return true;
+    }
     let begins = says(low, &["starting", "start", "started", "booting", "boot", "launching", "restarted"]);
     if !begins || is_closing(low) || says(low, &["fail", "error", "cannot", "can't", "could not", "unable", "not "]) {
         return false;
@@ -171,6 +182,17 @@ fn is_start(line: &Line, low: &str, scene: &Scene) -> bool {
     is_marked || pid_in(low).is_some() || (!job.is_empty() && says(low, &[&job])) || has_version(low) || {
         says(low, &["application", "server", "master", "daemon", "service"]) && says(low, &["starting", "booting"])
     }
+}
+
+/// Whether a manager of processes says that it starts one: nodemon, pm2, supervisord, systemd.
+fn is_of_manager(low: &str) -> bool {
+    let low = low.strip_prefix("pm2").map_or(low, |rest| rest.trim_start_matches([' ', '|']));
+    let low = low.strip_prefix("log: ").unwrap_or(low);
+    let of_pm2 = low.strip_prefix("app [").and_then(|rest| rest.split_once("] "));
+    of_pm2.is_some_and(|(_, rest)| rest == "online" || rest.starts_with("starting in "))
+        || low.starts_with("[nodemon] starting `")
+        || (low.starts_with("spawned: '") && low.contains("' with pid "))
+        || (low.starts_with("success: ") && low.contains(" entered running state"))
 }
 
 /// The process that a text names: `pid 123`, `(pid: 123)`, `PID=123`, `process [123]`.
@@ -310,6 +332,10 @@ mod tests {
             "2026-11-22T23:58:44.448Z INFO  pool: edge starting (pid 12161)",
             "INFO:     Started server process [12161]",
             "[2026-11-22 23:50:56 +0000] [1202] [INFO] Starting gunicorn 21.2.0",
+            "[nodemon] starting `node app.js`",
+            "PM2        | App [feed:0] starting in -fork mode-",
+            "2026-11-22T23:50:16: PM2 log: App [feed:0] online",
+            "2026-11-22 23:58:11,415 INFO spawned: 'feed' with pid 4242",
         ] {
             assert_eq!(remark_on(line), Remark::Start, "{line}");
         }

@@ -90,7 +90,7 @@ pub fn kind(what: &str) -> Option<Death> {
         says(&["connect enoent", "dial unix", "connection to server on socket", "server through socket"])
             || (says(&["connect"]) && low.contains(".sock"))
     };
-    Some(if says(&IN_USE) || (says(&["port "]) && says(&["already in use", "already allocated"])) {
+    Some(if says(&IN_USE) || (says(&["port "]) && says(&["already in use", "already allocated", "in use"])) {
         Death::PortInUse
     } else if says(&DISK_FULL) {
         Death::DiskFull

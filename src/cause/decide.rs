@@ -51,7 +51,7 @@ fn decide(found: Vec<Finding>, last: Option<Finding>, lines: &[Line], scene: &Sc
     let last = last.filter(|last| !found.iter().any(|it| it.lines.contains(&last.quoted)));
     let tail = Tail::read(&found, lines, scene);
     let mut candidates: Vec<Finding> =
-        found.into_iter().filter(|it| it.lines.end > tail.from && tail.fits(it)).collect();
+        found.into_iter().filter(|it| it.lines.end > tail.from && tail.fits(it) && !tail.is_a_neighbours(it)).collect();
     // The last in the log; of two that end together, the one that says more.
     candidates.sort_by_key(|it| (it.lines.end, it.proof, it.place.is_some(), it.lines.len()));
     let chosen = candidates.iter().rposition(|it| tail.ends_there(it) && !tail.survived(it, &candidates));
@@ -163,6 +163,15 @@ impl<'a> Tail<'a> {
         finding.fits(self.scene.exit) || wrapped()
     }
 
+    /// Whether the carrier names another program for it than for the dead process, which it carries too.
+    fn is_a_neighbours(&self, finding: &Finding) -> bool {
+        let Some(line) = self.lines.get(finding.quoted) else { return false };
+        let Some((pid, name)) = line.carried_from.zip(line.carried_as.as_ref()) else { return false };
+        let ours = |line: &&Line| line.carried_from.is_some() && line.carried_from == self.scene.pid;
+        let own = || self.lines.iter().rev().find(ours).and_then(|line| line.carried_as.as_ref());
+        Some(pid) != self.scene.pid && own().is_some_and(|own| own != name)
+    }
+
     /// What stands after a finding, oldest first.
     fn after(&self, finding: &Finding) -> impl Iterator<Item = &Unit> {
         let end = finding.lines.end;
@@ -176,6 +185,11 @@ impl<'a> Tail<'a> {
         let (own, next) = after.split_at(start);
         let is_ours =
             |unit: &&Unit| unit.remark == Some(Remark::Start) && unit.pid.is_some() && unit.pid == self.scene.pid;
+        // The next life has ended too: this is no longer the last death.
+        let tells_exit = |unit: &&Unit| self.lines.get(unit.line).is_some_and(aftermath::tells_exit);
+        if next.iter().skip(1).any(tells_exit) {
+            return false;
+        }
         if next.iter().any(is_ours) || self.is_of_another_life(finding, &after) || next.len() > NEXT_START {
             return false;
         }
@@ -268,6 +282,17 @@ fn within(died: Option<f64>, units: &[&Unit]) -> bool {
 const FAILURE: [&str; 10] =
     ["fail", "error", "exception", "could not", "cannot", "unable", "timeout", "timed out", "refused", "lost"];
 
+/// Whether an entry says all by itself: the same stands in the log before, and no trace beneath it.
+fn stands_alone(lines: &[Line], at: usize) -> bool {
+    let Some(entry) = lines.get(at) else { return false };
+    let is_same = |line: &Line| last_words::is_same_but_digits(aftermath::head(line), aftermath::head(entry));
+    let before = lines.get(..at).unwrap_or_default();
+    before
+        .iter()
+        .zip(before.iter().skip(1))
+        .any(|(line, next)| line.entry.is_some() && next.entry.is_some() && is_same(line))
+}
+
 /// Whether a logger said right before it, or it says itself, that this is no reason to end.
 fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
     let entry_says = |line: &Line| {
@@ -276,13 +301,17 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
         let warns = level == Some(Level::Warn) && aftermath::says(&low, &FAILURE) && !aftermath::gives_up(&low);
         warns || aftermath::is_handled(&low)
     };
-    let before = finding.lines.start.checked_sub(1).and_then(|before| lines.get(before));
+    let at = finding.lines.start.checked_sub(1);
+    let before = at.and_then(|at| lines.get(at));
     let first = lines.get(finding.lines.start);
-    // What a logger attaches to its entry is a trace, never a line on its own.
+    // What a logger attaches to its entry is a trace, never a line on its own, and in JSON stands in the entry itself.
     let own = lines.get(finding.lines.clone()).unwrap_or_default();
     let is_trace = own.iter().filter(|line| !line.is_blank()).count() > 1;
     let is_entry = first.is_some_and(|line| line.entry.is_some());
-    before.filter(|line| is_trace && !is_entry && line.entry.is_some()).is_some_and(entry_says)
+    let announces = |line: &Line| line.entry.as_ref().is_some_and(|entry| !entry.json);
+    before
+        .filter(|line| is_trace && !is_entry && announces(line))
+        .is_some_and(|line| entry_says(line) && !stands_alone(lines, at.unwrap_or_default()))
         || first.is_some_and(|line| match &line.entry {
             Some(entry) if entry.level.is_some_and(|level| level < Level::Error) => true,
             Some(_) => entry_says(line),

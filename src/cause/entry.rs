@@ -153,6 +153,11 @@ fn time_of(value: &Value) -> Option<f64> {
     }
 }
 
+/// Whether a word is a level's name, in capitals as loggers write it.
+pub fn is_level(word: &str) -> bool {
+    word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_uppercase()) && level_named(word).is_some()
+}
+
 /// The level of this name, in whatever case.
 fn level_named(name: &str) -> Option<Level> {
     Some(match name.to_ascii_lowercase().as_str() {
@@ -174,7 +179,8 @@ static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
           | (?:[\[(<\x20]{0,2}(?:\d[\d:.,TZ+/-]*|[\w.$/:@\#-]{1,60})[\])>:]?\x20{1,8}){0,5}?
             (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|\]>-]|\x20|$)
               | [\[(<](?P<boxed>[A-Za-z]{3,11})(?:\x20*[\])>])
-              | (?:(?:ts|time|t|caller|logger|component)=(?:\x22(?u:[^\x22]){0,60}\x22|(?u:[^\x20\x22]){1,60})\x20){0,4}level=\x22?(?P<fmt>[a-z]{3,8})\x22?
+              | (?:(?:ts|time|t|caller|logger|component)=(?:\x22(?u:[^\x22]){0,60}\x22|(?u:[^\x20\x22]){1,60})\x20){0,4}level=\x22?(?P<fmt>[A-Za-z]{3,8})\x22?
+              | (?P<channel>[a-z]\w{0,30})\.(?P<monolog>DEBUG|INFO|NOTICE|WARNING|ERROR|CRITICAL|ALERT|EMERGENCY):\x20
               | (?P<named>[a-z]{3,8}):\x20 ) )",
     )
     .ok()
@@ -257,8 +263,11 @@ fn from_text(text: &str) -> Option<Entry> {
             _ => Some(Level::Debug),
         });
         // A bare word before a colon (`error: …`) is a program's own way to speak, unless a timestamp stands before it.
-        let names: &[&str] =
-            if at.is_some() { &["ruby", "caps", "boxed", "fmt", "named"] } else { &["ruby", "caps", "boxed", "fmt"] };
+        let names: &[&str] = if at.is_some() {
+            &["ruby", "caps", "boxed", "fmt", "monolog", "named"]
+        } else {
+            &["ruby", "caps", "boxed", "fmt"]
+        };
         glog.or_else(|| names.iter().find_map(|name| found.name(name)).and_then(|name| level_named(name.as_str())))
     });
     let at = at.or_else(|| inner_time(head, found.as_ref()?));
@@ -278,7 +287,10 @@ fn from_text(text: &str) -> Option<Entry> {
     let message = message.unwrap_or_default().trim_start_matches([' ', ':', '|', '-', ']', '\t']);
     let fmt = text.contains("level=").then(|| logfmt(text)).flatten();
     let message = fmt.unwrap_or_else(|| without_process(message).to_owned());
-    Some(Entry { level, message, at, pid, error: Vec::new(), json: false, of_request: false })
+    // Symfony's: an exception that became a 500.
+    let channel = found.as_ref().and_then(|found| found.name("channel"));
+    let of_request = channel.is_some_and(|channel| channel.as_str() == "request");
+    Some(Entry { level, message, at, pid, error: Vec::new(), json: false, of_request })
 }
 
 #[cfg(test)]
@@ -303,6 +315,8 @@ mod tests {
             ("E, [2026-11-22T23:41:58.558388 #11607]  ERROR -- : lag gauge failed", Level::Error),
             ("E1122 23:59:59.000000   12345 server.go:123] lag gauge failed", Level::Error),
             ("level=error ts=2026 msg=\"lag gauge failed\"", Level::Error),
+            ("time=2026-11-22T23:58:50.100Z level=ERROR msg=\"lag gauge failed\"", Level::Error),
+            ("[2026-11-22T23:58:50.100000+00:00] app.CRITICAL: lag gauge failed", Level::Fatal),
             ("ERROR:root:lag gauge failed", Level::Error),
             ("[ERROR] lag gauge failed", Level::Error),
             ("2026-11-22T23:54:50.444808Z ERROR sync::auth: lag gauge failed", Level::Error),

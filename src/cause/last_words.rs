@@ -123,7 +123,7 @@ impl Ends<'_> {
     fn strength(&self, line: &Line, low: &str) -> Option<Strength> {
         let level = line.entry.as_ref().and_then(|entry| entry.level);
         let is_trace = line.entry.is_none() && line.text.starts_with([' ', '\t']);
-        if is_trace || is_of_request(line) || aftermath::is_handled(low) || low.len() < 4 {
+        if is_trace || is_of_request(line) || aftermath::is_handled(low) || low.len() < 4 || self.is_of_another(line) {
             return None;
         }
         // What stands in quotes may be anybody's words.
@@ -138,11 +138,21 @@ impl Ends<'_> {
         }
         let is_fatal = level == Some(Level::Fatal) || (level.is_none() && begins_as_fatal(low));
         // A polite end (`queue drained, exiting`) is no failure.
-        let gives_up = aftermath::gives_up(low) && (level.is_some() || says(low, &FAILED) || says(low, &["giving up"]));
-        if is_fatal || gives_up || says(low, &CANNOT_START) || says(low, &BAD_CONFIG) {
+        // Deep in a line `fatal error` is what somebody else is said to have said.
+        let is_quoted = says(low, &["fatal:", "fatal error"]) && !begins_as_fatal(low);
+        let gives_up = !is_quoted
+            && aftermath::gives_up(low)
+            && (level.is_some() || says(low, &FAILED) || says(low, &["giving up"]));
+        if is_fatal || gives_up || says(low, &CANNOT_START) || says(low, &BAD_CONFIG) || is_unset(line, low) {
             return Some(Strength::End);
         }
         (ends_with_errno(low) && *self.scene.exit != Exit::Unknown).then_some(Strength::Errno)
+    }
+
+    /// Whether another process says it in a log where the dead one speaks too: a server's for one client.
+    fn is_of_another(&self, line: &Line) -> bool {
+        let Some((pid, ours)) = line.pid().zip(self.scene.pid) else { return false };
+        pid != ours && self.lines.iter().rev().take(FAR * 4).any(|line| line.pid() == Some(ours))
     }
 
     /// Of the lines that tell the same failure, the one that says why: `bind: Address already in use` before `Aborting`.
@@ -197,7 +207,13 @@ impl Ends<'_> {
         let end = said.first()?.0;
         // The first of the last lines that complains of an option.
         let wrong = raw().take(BURST).filter(|(_, line)| is_bad_option(&line.text)).last();
-        let usage = raw().find(|(_, line)| line.text.get(..6).is_some_and(|it| it.eq_ignore_ascii_case("usage:")));
+        let shows_how = |text: &str| ["[", "<", " -", "...", "OPTION"].iter().any(|it| text.contains(it));
+        let usage = raw().find(|(at, line)| {
+            let is_heading = line.text.len() < "usage: ".len();
+            let next = self.lines.get(at + 1).map(|next| next.text.as_str()).unwrap_or_default();
+            line.text.get(..6).is_some_and(|it| it.eq_ignore_ascii_case("usage:"))
+                && (is_heading || shows_how(&line.text) || shows_how(next) || next.starts_with([' ', '\t']))
+        });
         match (wrong, usage) {
             (Some((index, _)), _) => self.finding(*index, end),
             (None, Some((index, _))) => {
@@ -226,11 +242,19 @@ impl Ends<'_> {
         if let Some(next) = self.lines.get(index + 1).filter(|next| what.ends_with(':') && !next.is_blank()) {
             what = format!("{what} {}", message(next));
         }
+        // Redis shows the line that it cannot read before it says what is wrong with it.
+        let shown = index
+            .checked_sub(1)
+            .and_then(|before| self.lines.get(before))
+            .and_then(|line| line.text.strip_prefix(">>> "));
+        if let Some(shown) = shown {
+            what = format!("{what}: {shown}");
+        }
         let low = what.to_ascii_lowercase();
         let aborted = self.scene.exit.is_signal("ABRT") || *self.scene.exit == Exit::Code(134);
         let kind = if is_bad_option(&low) {
             Death::BadArguments
-        } else if says(&low, &BAD_CONFIG) && has_position(&what) {
+        } else if shown.is_some() || says(&low, &BAD_CONFIG) && has_position(&what) {
             Death::SyntaxError
         } else if aborted {
             Death::Abort
@@ -280,7 +304,12 @@ const CANNOT_START: [&str; 26] = [
 ];
 
 /// Words for a configuration that cannot be read.
-const BAD_CONFIG: [&str; 22] = [
+const BAD_CONFIG: [&str; 27] = [
+    "unexpected end of file, expecting",
+    "unexpected \"",
+    "is not terminated by",
+    "directive is not allowed here",
+    "invalid number of arguments in",
     "unrecognized configuration",
     "contains errors",
     "fatal errors found",
@@ -304,6 +333,44 @@ const BAD_CONFIG: [&str; 22] = [
     "errors found in config",
     "error loading config",
 ];
+
+/// Whether a line complains that a setting is missing, or that the settings cannot be read.
+fn is_unset(line: &Line, low: &str) -> bool {
+    let is_settings = says(low, &["config", "settings", ".toml", ".yml", ".yaml", ".conf", ".ini", ".env"])
+        && says(
+            low,
+            &[
+                "could not read",
+                "cannot read",
+                "failed to read",
+                "unable to read",
+                "could not load",
+                "cannot load",
+                "failed to load",
+                "unable to load",
+                "could not parse",
+                "cannot parse",
+                "failed to parse",
+                "unable to parse",
+            ],
+        );
+    let is_missing = || {
+        says(
+            low,
+            &["not set", "must be set", "is required", "is missing", "missing required", "not defined", "is empty"],
+        )
+    };
+    is_settings
+        || (is_missing()
+            && aftermath::head(line).split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(is_variable))
+}
+
+/// Whether a word is the name of an environment variable: `DATABASE_URL`.
+fn is_variable(word: &str) -> bool {
+    word.contains('_')
+        && word.starts_with(|c: char| c.is_ascii_uppercase())
+        && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
 
 /// What a service does as it starts.
 const STARTING: [&str; 10] =
@@ -334,7 +401,10 @@ fn is_added(line: &Line, low: &str) -> bool {
 /// Whether it tells people what to do.
 fn is_hint(line: &Line, low: &str) -> bool {
     let begins = ["hint", "see ", "please", "try ", "for more ", "run ", "usage", "detail"];
-    line.entry.is_none() && begins.iter().any(|begin| low.starts_with(begin))
+    // Postgres's.
+    let adds = [" HINT:  ", " DETAIL:  ", " CONTEXT:  "].iter().any(|mark| line.text.contains(mark));
+    adds || line.entry.as_ref().is_none_or(|entry| entry.level.is_none())
+        && begins.iter().any(|begin| low.starts_with(begin))
 }
 
 fn is_of_request(line: &Line) -> bool {
@@ -448,7 +518,7 @@ fn has_position(text: &str) -> bool {
 }
 
 /// Whether two texts differ only in their digits.
-fn is_same_but_digits(one: &str, other: &str) -> bool {
+pub fn is_same_but_digits(one: &str, other: &str) -> bool {
     let strip = |byte: &u8| !byte.is_ascii_digit();
     one.bytes().filter(strip).eq(other.bytes().filter(strip))
 }
@@ -474,6 +544,14 @@ mod tests {
             (1, "2026/11/22 23:58:42 [emerg] 1#1: host not found in upstream \"x\"", "host not found"),
             (1, "level=error ts=1 msg=\"cannot load\" err=\"open a.yml: no such file or directory\"", "open a.yml"),
             (3, "giving up after 5 attempts", "giving up after 5"),
+            (1, "feed: DATABASE_URL is not set", "DATABASE_URL is not set"),
+            (2, "error: could not read config: missing field `seat`", "missing field"),
+            (
+                1,
+                "2026/11/22 23:58:42 [emerg] 7#7: unexpected end of file, expecting \"}\" in /srv/n.conf:2",
+                "n.conf:2",
+            ),
+            (1, ">>> 'maxmemroy 10mb'\nBad directive or wrong number of arguments", "maxmemroy"),
         ] {
             let found = said(&Exit::Code(code), log);
             assert!(found.as_ref().is_some_and(|(_, found)| found.contains(what)), "{log}: {found:?}");
@@ -493,9 +571,19 @@ mod tests {
             "step 2/3 convert",
             "user said: \"fatal error\"",
             "0 failed, 0 fatal, 14 checks passed",
+            "{\"level\":50,\"time\":1,\"msg\":\"user report: app says FATAL ERROR: heap out of memory\"}",
+            "Error: name is required",
+            "usage: 80% of quota",
         ] {
             assert_eq!(said(&Exit::Code(1), log), None, "{log}");
         }
+    }
+
+    #[test]
+    fn what_another_process_says_is_not_the_dead_one_s() {
+        let log = "2026-11-22 23:58:30.100 UTC [42] LOG:  checkpoint complete\n2026-11-22 23:58:50.100 UTC [77] FATAL:  password authentication failed\n";
+        assert_eq!(said(&Exit::Code(1), log), None);
+        assert!(said(&Exit::Code(1), &log.replace("[77]", "[42]")).is_some());
     }
 
     #[test]

@@ -144,7 +144,9 @@ fn from_exit(scene: &Scene) -> Explanation {
 
 #[cfg(test)]
 mod tests {
-    use super::{Scene, explain};
+    use proptest::prelude::*;
+
+    use super::{Scene, explain, kernel};
     use crate::report::{Confidence, Exit};
 
     fn explained(log: &str) -> (String, Confidence) {
@@ -207,6 +209,93 @@ mod tests {
                 log.push('\n');
             }
             assert!(!explained(&log).0.is_empty());
+        }
+    }
+
+    /// What lines begin with that some part of the analysis looks for.
+    const BEGINNINGS: [&str; 48] = [
+        "",
+        " ",
+        "\t",
+        "    at ",
+        "\tat ",
+        "\tfrom ",
+        "  File \"",
+        "Error: ",
+        "TypeError: ",
+        "[Error: ",
+        "error: ",
+        "Uncaught ",
+        "Traceback (most recent call last):",
+        "During handling of the above exception, another exception occurred:",
+        "  + Exception Group Traceback (most recent call last):",
+        "  | ",
+        "Exception in thread \"main\" ",
+        "Caused by: ",
+        "panic: ",
+        "fatal error: ",
+        "goroutine 1 [running]:",
+        "[signal SIG",
+        "thread 'main' panicked at ",
+        "stack backtrace:",
+        "terminate called after throwing an instance of '",
+        "  what():  ",
+        "==1==ERROR: ",
+        "a.c:1: f: Assertion `",
+        "FATAL ERROR: ",
+        "# Fatal ",
+        "<--- Last few GCs --->",
+        "Node.js v",
+        "Bun v",
+        "node:internal/process:1",
+        "^",
+        "run.sh: line 3: ",
+        "app.rb:2:in 'f': ",
+        "PHP Fatal error:  ",
+        "Can't locate ",
+        "** (",
+        "Unhandled exception. ",
+        "usage: ",
+        "{\"level\":60,\"time\":1,\"msg\":\"",
+        "{\"log\":\"",
+        "2026-11-22T23:58:59.123456789Z ",
+        "Nov 22 23:58:59 db1 web[42]: ",
+        "[boot] web starting, pid ",
+        ">>> ",
+    ];
+
+    fn log() -> impl Strategy<Value = String> {
+        let beginning = || proptest::sample::select(BEGINNINGS.as_slice());
+        let rest = prop_oneof![
+            4 => "[ -~]{0,40}",
+            2 => "[a-z/]{1,9}[.:][0-9a-z]{1,4}(:[0-9]{1,3})?[):,; {]{0,3}",
+            1 => any::<String>(),
+            1 => "[éß€\u{1f980}\\x1b\\[\"'`]{0,12}",
+        ];
+        let line = (beginning(), beginning(), rest, 1_usize..4)
+            .prop_map(|(one, two, rest, times)| format!("{one}{two}{}", rest.repeat(times)));
+        let block = (line, prop_oneof![9 => Just(1_usize), 1 => 2_usize..60])
+            .prop_map(|(line, times)| format!("{line}\n").repeat(times));
+        proptest::collection::vec(block, 0..40).prop_map(|blocks| blocks.concat())
+    }
+
+    fn exit() -> impl Strategy<Value = Exit> {
+        let signal = proptest::sample::select(["SEGV", "ABRT", "KILL", "TERM"].as_slice());
+        prop_oneof![
+            Just(Exit::Unknown),
+            (0_i32..256).prop_map(Exit::Code),
+            signal.prop_map(|name| Exit::Signal { name: name.to_owned(), core_dumped: false }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_log_and_no_kernel_log_end_without_an_answer(log in log(), exit in exit(), pid in 1_u32..50) {
+            let kernel = kernel::from_text(&log);
+            let scene = Scene { job: "web", pid: Some(pid), exit: &exit, log: Some(("log", &log)), kernel: ("kernel", &kernel) };
+            let explanation = explain(&scene);
+            prop_assert!(!explanation.cause.line.is_empty());
+            prop_assert_eq!(explanation.fingerprint.len(), 16);
         }
     }
 }

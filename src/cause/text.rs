@@ -8,10 +8,10 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 use serde::Deserialize;
 
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use super::stamp;
 
 /// One line, as the program wrote it.
@@ -24,6 +24,8 @@ pub struct Line {
     pub at: Option<f64>,
     /// The process that wrote it, as its carrier says: `prog[pid]: `.
     pub carried_from: Option<u32>,
+    /// What that process is called there.
+    pub carried_as: Option<String>,
     /// What a logger says in it; `None` where no logger wrote it, as a runtime's last words.
     pub entry: Option<Entry>,
 }
@@ -50,8 +52,9 @@ pub fn read(text: &str) -> Vec<Line> {
     let mut lines = Vec::new();
     // What Docker has cut a long line into.
     let mut begun: Option<Line> = None;
+    let host = host(text);
     for (i, raw) in text.lines().enumerate() {
-        let carried = unwrap(raw);
+        let carried = unwrap(raw, host);
         let partial = carried.partial;
         let line = match begun.take() {
             Some(mut begun) if carried.continues => {
@@ -60,8 +63,8 @@ pub fn read(text: &str) -> Vec<Line> {
             }
             other => {
                 lines.extend(other);
-                let Carried { text, at, pid, .. } = carried;
-                Line { number: i + 1, text: text.into_owned(), at, carried_from: pid, entry: None }
+                let Carried { text, at, pid, name, .. } = carried;
+                Line { number: i + 1, text: text.into_owned(), at, carried_from: pid, carried_as: name, entry: None }
             }
         };
         if partial && line.text.len() < MAX_LINE { begun = Some(line) } else { lines.push(line) }
@@ -81,6 +84,7 @@ struct Carried<'a> {
     text: Cow<'a, str>,
     at: Option<f64>,
     pid: Option<u32>,
+    name: Option<String>,
     /// The rest of it comes with the next line.
     partial: bool,
     /// It may be the rest of the one before.
@@ -104,10 +108,21 @@ static CRI: LazyLock<Option<Regex>> =
 /// journald's and syslog's form.
 static SYSLOG: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?-u)^(?:<\d{1,3}>)?((?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)) [\w.:-]+ [\w./@+-]+(?:\[(\d+)\])?: ?",
+        r"(?-u)^(?:<\d{1,3}>)?((?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)) ([\w.:-]+) ([\w./@+-]+)(?:\[(\d+)\])?:(?: |$)",
     )
     .ok()
 });
+
+/// The host that most of the last lines name in syslog's form.
+fn host(text: &str) -> Option<&str> {
+    let last = || text.lines().rev().filter(|line| !line.is_empty()).take(SHARE);
+    let of = |line| Some(SYSLOG.as_ref()?.captures(line)?.get(2)?.as_str());
+    let host = last().filter(|line| line.len() < MAX_LINE).find_map(of)?;
+    let named = format!(" {host} ");
+    let share =
+        last().filter(|line| line.get(..line.floor_char_boundary(100)).is_some_and(|head| head.contains(&named)));
+    (share.count() * 2 > last().count()).then_some(host)
+}
 
 /// RFC 5424: `<34>1 2026-11-22T23:58:59Z db1 web 4242 - - `.
 static RFC5424: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -130,16 +145,17 @@ static PIPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-fn unwrap(raw: &str) -> Carried<'_> {
+fn unwrap<'a>(raw: &'a str, host: Option<&str>) -> Carried<'a> {
     let raw = raw.trim_end_matches('\r');
     // A progress bar writes over itself: what stands there in the end is what a person sees.
     let raw = raw.rsplit_once('\r').map_or(raw, |(_, shown)| shown);
     // Our own collector's mark on a line whose beginning is lost.
     let raw = raw.strip_prefix("[cut] ").unwrap_or(raw);
     let raw = raw.get(..raw.floor_char_boundary(MAX_LINE * 4)).unwrap_or_default();
-    let mut carried = Carried { text: without_colours(raw), at: None, pid: None, partial: false, continues: false };
+    let mut carried =
+        Carried { text: without_colours(raw), at: None, pid: None, name: None, partial: false, continues: false };
     for _ in 0..MAX_CARRIERS {
-        let Some(inner) = unwrap_once(&carried) else { break };
+        let Some(inner) = unwrap_once(&carried, host) else { break };
         carried = inner;
     }
     let cut = carried.text.floor_char_boundary(MAX_LINE);
@@ -149,12 +165,13 @@ fn unwrap(raw: &str) -> Carried<'_> {
     carried
 }
 
-fn unwrap_once<'a>(carried: &Carried<'a>) -> Option<Carried<'a>> {
+fn unwrap_once<'a>(carried: &Carried<'a>, host: Option<&str>) -> Option<Carried<'a>> {
     let text: &str = &carried.text;
     let inner = |from: usize, at: Option<f64>| Carried {
         text: Cow::Owned(text.get(from..).unwrap_or_default().to_owned()),
         at: at.or(carried.at),
         pid: carried.pid,
+        name: carried.name.clone(),
         partial: carried.partial,
         continues: carried.continues,
     };
@@ -170,6 +187,7 @@ fn unwrap_once<'a>(carried: &Carried<'a>) -> Option<Carried<'a>> {
             text: Cow::Owned(without_colours(whole.unwrap_or(&line.log).trim_end_matches('\r')).into_owned()),
             at: line.time.and_then(|time| stamp::read(&time)).map(|(at, _)| at).or(carried.at),
             pid: carried.pid,
+            name: carried.name.clone(),
             partial: whole.is_none(),
             continues: true,
         });
@@ -188,10 +206,20 @@ fn unwrap_once<'a>(carried: &Carried<'a>) -> Option<Carried<'a>> {
         let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
         return Some(inner(found.get(0)?.end(), at));
     }
-    if let Some(found) = SYSLOG.as_ref()?.captures(text) {
+    // `2026-11-22T23:58:59Z ERROR http: ` is a logger's.
+    let of_logger =
+        |found: &Captures| [2, 3].iter().any(|group| found.get(*group).is_some_and(|it| entry::is_level(it.as_str())));
+    // Without a process's number it may be anybody's words, but for the host's name.
+    let is_whole = |found: &Captures| found.get(4).is_some() || found.get(2).map(|it| it.as_str()) == host;
+    if let Some(found) = SYSLOG.as_ref()?.captures(text).filter(|found| !of_logger(found) && is_whole(found)) {
         let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
-        let pid = found.get(2).and_then(|pid| pid.as_str().parse().ok());
-        return Some(Carried { pid: pid.or(carried.pid), ..inner(found.get(0)?.end(), at) });
+        let pid = found.get(4).and_then(|pid| pid.as_str().parse().ok());
+        let name = found.get(3).map(|name| name.as_str().to_owned());
+        return Some(Carried {
+            pid: pid.or(carried.pid),
+            name: name.or_else(|| carried.name.clone()),
+            ..inner(found.get(0)?.end(), at)
+        });
     }
     if let Some(found) = PIPED.as_ref()?.captures(text) {
         let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
@@ -237,7 +265,9 @@ fn without_stamps(lines: &mut [Line]) {
         after.starts_with("   ") || after.starts_with(" \t") || after.starts_with('\t') || after.trim().is_empty()
     };
     let stamped = last.iter().filter(|line| rest(line).is_some()).count();
-    if stamped == 0 || stamped * 10 < last.len() * 9 || !last.iter().any(|line| is_inner(&line)) {
+    let by_carrier =
+        || last.iter().all(|line| rest(line).and_then(|end| line.text.get(..end)).is_some_and(is_carriers));
+    if stamped == 0 || stamped * 10 < last.len() * 9 || !(last.iter().any(|line| is_inner(&line)) || by_carrier()) {
         return;
     }
     for line in lines {
@@ -247,6 +277,15 @@ fn without_stamps(lines: &mut [Line]) {
             line.at = Some(at);
         }
     }
+}
+
+/// Whether only carriers write timestamps so: `docker logs -t` in nanoseconds, svlogd, multilog and s6-log.
+fn is_carriers(stamp: &str) -> bool {
+    let fraction = stamp.rsplit_once('.').map_or("", |(_, fraction)| fraction);
+    let digits = |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    stamp.starts_with('@')
+        || fraction.strip_suffix('Z').is_some_and(|fraction| digits(fraction, 9))
+        || (stamp.contains('_') && digits(fraction, 5))
 }
 
 #[cfg(test)]
@@ -279,9 +318,39 @@ mod tests {
     }
 
     #[test]
+    fn a_carrier_s_own_stamp_is_taken_away_though_no_line_is_indented() {
+        for stamp in ["2026-11-22T23:58:59.123456789Z", "2026-11-22_23:58:59.12345", "@4000000067411a3b2ef02e94"] {
+            let text = format!("{stamp} 2026-11-22 23:58:58 INFO up\n{stamp} free(): invalid pointer\n");
+            assert_eq!(read(&text)[1].text, "free(): invalid pointer", "{stamp}");
+        }
+        assert!(read("2026-11-22T23:58:59.123Z boom")[0].text.starts_with("2026"));
+    }
+
+    #[test]
     fn who_wrote_a_line_is_known_from_its_carrier() {
         assert_eq!(read("Nov 22 23:58:59 db1 web[4242]: Error: boom")[0].pid(), Some(4242));
         assert_eq!(read("<34>1 2026-11-22T23:58:59Z db1 web 4242 - - Error: boom")[0].pid(), Some(4242));
+    }
+
+    #[test]
+    fn words_before_a_colon_are_no_host_and_program() {
+        let stamp = "2026-11-22T23:58:59.123456789Z";
+        let log =
+            format!("{stamp} thread 'main' panicked at a.rs:1:1:\n{stamp} vault key: sealed\n{stamp} note: run\n");
+        assert_eq!(read(&log)[1].text, "vault key: sealed");
+        let log = "2026-11-22T23:58:59+00:00 db1 web: vault key: sealed\n".repeat(3);
+        assert_eq!(read(&log)[1].text, "vault key: sealed");
+    }
+
+    #[test]
+    fn a_logger_s_level_is_no_host() {
+        for line in [
+            "2026-11-22T23:58:59.000Z ERROR http: boom",
+            "2026-11-22T23:58:59Z web FATAL: boom",
+            "2026-11-22T23:58:59.123456789Z 2026-11-22 23:58:59,001 ERROR http: boom",
+        ] {
+            assert!(read(line)[0].entry.as_ref().is_some_and(|entry| entry.level.is_some()), "{:?}", read(line));
+        }
     }
 
     #[test]

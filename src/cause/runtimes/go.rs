@@ -144,8 +144,16 @@ impl Dump {
         let mut goroutines = 0;
         let mut i = from;
         let mut blank = 0;
+        let mut others = 0;
         while let Some(line) = lines.get(i) {
-            let (this, next) = (line.text.as_str(), text(lines, i + 1));
+            // What another process has written between two lines of it.
+            if line.entry.is_some() && goroutines > 0 && others < OTHERS && is_within(lines, i + 1) {
+                others += 1;
+                i += 1;
+                continue;
+            }
+            let between = usize::from(others < OTHERS && lines.get(i + 1).is_some_and(|next| next.entry.is_some()));
+            let (this, next) = (line.text.as_str(), text(lines, i + 1 + between));
             if line.is_blank() {
                 blank += 1;
                 if blank > 2 {
@@ -161,7 +169,8 @@ impl Dump {
                 if goroutines == 1 && dump.place.is_none() {
                     dump.place = own(this, next);
                 }
-                i += 1;
+                others += between;
+                i += 1 + between;
             } else if !is_of_dump(this) {
                 break;
             }
@@ -172,6 +181,18 @@ impl Dump {
         dump.end = dump.end.min(lines.len());
         dump
     }
+}
+
+/// So many lines may others write into a dump.
+const OTHERS: usize = 20;
+
+/// Whether a dump goes on at this line.
+fn is_within(lines: &[Line], at: usize) -> bool {
+    let this = text(lines, at);
+    is_source(this)
+        || is_source(text(lines, at + 1))
+        || this.starts_with("goroutine ")
+        || this.starts_with("created by ")
 }
 
 /// Whether this is where a function is: `\t/srv/app/main.go:7 +0x2e`.

@@ -51,7 +51,7 @@ fn died(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     if !line.text.contains(" line ") && !line.text.starts_with("Can't locate ") {
         return None;
     }
-    if line.text.starts_with(['\t', ' ']) || is_verdict(&line.text) {
+    if line.text.starts_with(['\t', ' ']) || is_verdict(&line.text) || is_warning(&line.text) {
         return None;
     }
     let (what, mut place) = match message(&line.text) {
@@ -102,6 +102,32 @@ fn caller(text: &str) -> Option<Place> {
     let (file, line) = text.rsplit_once(" line ")?;
     let line = line.trim_end_matches('.').parse().ok()?;
     Some(Place { file: file.to_owned(), line: Some(line), function: None })
+}
+
+/// Whether it is one of the warnings of perldiag(1), which look like errors but end nothing.
+fn is_warning(text: &str) -> bool {
+    const WARNINGS: [&str; 12] = [
+        "Use of uninitialized value",
+        "Use of freed value",
+        "Argument \"",
+        "Odd number of elements in",
+        "Reference found where even-sized list expected",
+        "Deep recursion on ",
+        "Useless use of ",
+        "Possible ",
+        "Scalar value @",
+        "substr outside of string",
+        "Wide character in ",
+        "Unquoted string \"",
+    ];
+    let redefines = |words: &str| text.contains(words);
+    WARNINGS.iter().any(|words| text.starts_with(words))
+        || ["Subroutine ", "Constant subroutine ", "Name \"", "\"my\" variable ", "\"our\" variable "]
+            .iter()
+            .any(|words| text.starts_with(words))
+            && [" redefined at ", "used only once: possible typo", " masks earlier declaration"]
+                .into_iter()
+                .any(redefines)
 }
 
 /// What only the compiler says.

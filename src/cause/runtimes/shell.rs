@@ -16,7 +16,7 @@ const NEAR: usize = 3;
 pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
     for (i, line) in lines.iter().enumerate() {
         let text = line.text.trim_end();
-        let said = if line.entry.is_none() { shell(i, text, found) } else { Vec::new() };
+        let said = if line.entry.is_none() { shell(lines, i, text, found) } else { Vec::new() };
         let said = if said.is_empty() { launcher(text).into_iter().collect() } else { said };
         let place: Option<Place> = script(text).and_then(|(place, _)| place);
         // bash quotes the line that it cannot read under its error.
@@ -84,13 +84,13 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn shell(i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
+fn shell(lines: &[Line], i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
     if let Some(said) = fault(text, "") {
-        return if is_told(i, said.ends, found) { Vec::new() } else { vec![said] };
+        return if is_told(lines, i, said.ends, found) { Vec::new() } else { vec![said] };
     }
     let Some((place, rest)) = script(text) else { return Vec::new() };
     if let Some(child) = rest.trim_start().split_once(' ').filter(|(pid, _)| pid.parse::<u32>().is_ok()) {
-        let said = fault(child.1, &format!(" in {text}")).filter(|said| !is_told(i, said.ends, found));
+        let said = fault(child.1, &format!(" in {text}")).filter(|said| !is_told(lines, i, said.ends, found));
         return said.into_iter().collect();
     }
     let low = rest.to_ascii_lowercase();
@@ -109,6 +109,14 @@ fn shell(i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
     }
     if says(&[": unbound variable", ": parameter not set", ": parameter null or not set"]) {
         return sure(Death::PlainExit, &[End::Code(1), End::Code(2), End::Code(127)]);
+    }
+    // `${QUEUE_URL:?must be set}`
+    let is_variable = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    if place.is_some() && rest.split_once(": ").is_some_and(|(name, _)| is_variable(name)) {
+        let ends = &[End::Code(1), End::Code(2), End::Code(127)];
+        return vec![Said { kind: Death::PlainExit, what, proof: Proof::Said, ends }];
     }
     if says(&[": command not found", ": not found", "required file not found"]) || begins(&["command not found: "]) {
         return sure(Death::NoSuchFile, &[End::Code(127)]);
@@ -141,10 +149,13 @@ fn shell(i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
     Vec::new()
 }
 
-/// Whether what stands right before it tells more of a death of the same sort.
-fn is_told(i: usize, ends: &[End], found: &[Finding]) -> bool {
+/// Whether what stands right before it tells more of a death of the same sort: no logger has said anything since.
+fn is_told(lines: &[Line], i: usize, ends: &[End], found: &[Finding]) -> bool {
     let is_near = |finding: &&Finding| finding.lines.end <= i && finding.lines.end + NEAR > i;
-    found.iter().rev().take(8).filter(is_near).any(|finding| finding.ends.iter().any(|end| ends.contains(end)))
+    let since = |finding: &Finding| lines.get(finding.lines.end..i).unwrap_or_default();
+    found.iter().rev().take(8).filter(is_near).any(|finding| {
+        finding.ends.iter().any(|end| ends.contains(end)) && since(finding).iter().all(|line| line.entry.is_none())
+    })
 }
 
 /// Reads `Segmentation fault      (core dumped) ./engine --x`, a shell's word on a child that a fault has killed. Who sent

@@ -25,6 +25,16 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         }
         return Some(finding);
     }
+    // -XX:OnOutOfMemoryError, which mostly kills it.
+    if let Some(what) = line
+        .strip_prefix("# java.lang.OutOfMemoryError")
+        .filter(|_| text(lines, at + 1).starts_with("# -XX:OnOutOfMemoryError="))
+    {
+        let ends = &[End::Signal("KILL"), End::Signal("TERM"), End::Signal("ABRT")];
+        let mut finding = out_of_memory(at, &format!("java.lang.OutOfMemoryError{what}"), ends)?;
+        finding.lines.end = banner_end(lines, at + 1);
+        return Some(finding);
+    }
     line.starts_with('#').then(|| banner(lines, at)).flatten()
 }
 

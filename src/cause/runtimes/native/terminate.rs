@@ -39,8 +39,14 @@ fn libstdcxx(lines: &[Line], at: usize, rest: &str) -> Option<Finding> {
         };
         // A text of many lines is followed by what is no line of a log, up to the end of it or to a stack.
         let after = lines.get(at + 2..).unwrap_or_default();
-        let more =
-            after.iter().take(WHAT).take_while(|line| line.entry.is_none() && line.text.starts_with(' ')).count();
+        let goes_on = what.ends_with(':');
+        let is_more = |line: &&Line| {
+            let text = line.text.as_str();
+            let is_own =
+                goes_on && !line.is_blank() && !text.starts_with(['[', '=', '>', '-']) && !text.starts_with("Aborted");
+            line.entry.is_none() && (text.starts_with(' ') || is_own)
+        };
+        let more = after.iter().take(WHAT).take_while(is_more).count();
         let more_text = after.get(..more).unwrap_or_default().iter().map(|line| line.text.trim());
         let whole: Vec<&str> = [what].into_iter().chain(more_text).collect();
         let whole = whole.join(" ");

@@ -33,7 +33,7 @@ pub struct Printed<'a> {
 
 /// The name of an error at the beginning of a line: `TypeError`, `E2 [Error]`, `DOMException [AbortError]`.
 static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?-u)^\[?(?:Uncaught )?[A-Za-z_$][\w$.]{0,99}(?: \[[\w$ .]{1,99}\])?(?:: |:?$|\])").ok()
+    Regex::new(r"(?-u)^\[?(?:Uncaught )?[A-Za-z_$][\w$.]{0,99}(?: \[[\w$ .]{1,99}\])?(?:: |:?$|\](?:$|,| \{))").ok()
 });
 
 /// The name of an error within a line, one that ends as all of the language's own do.

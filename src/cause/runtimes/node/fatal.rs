@@ -2,7 +2,7 @@
 
 use super::frame::{self, Frame, Owner};
 use super::{Found, finding, wrappers};
-use crate::cause::finding::{Finding, Place};
+use crate::cause::finding::{End, Finding, Place};
 use crate::cause::text::Line;
 use crate::report::Death;
 
@@ -31,7 +31,13 @@ pub fn read(lines: &[Line], at: usize) -> Found {
         return None;
     };
     let (end, place) = trace(lines, at + 1);
-    Some((Some(finding(at, end, at, kind, what, place)), end))
+    // V8 aborts, or traps.
+    let ends: &'static [End] = if kind == Death::OutOfMemoryHeap && text.starts_with("FATAL ERROR: ") {
+        &[End::Signal("ABRT"), End::Signal("TRAP"), End::Signal("ILL"), End::Signal("SEGV")]
+    } else {
+        &[]
+    };
+    Some((Some(Finding { ends, ..finding(at, end, at, kind, what, place) }), end))
 }
 
 /// The kind of a fatal error with this message.

@@ -8,6 +8,7 @@ mod part;
 use std::ops::Range;
 
 use super::frame;
+use crate::cause::aftermath;
 use crate::cause::entry::Level;
 use crate::cause::finding::{End, Finding, Place, Proof};
 use crate::cause::text::Line;
@@ -178,7 +179,7 @@ fn printer(lines: &[Line], trace: &Trace) -> Printer {
         Some(entry) => {
             !entry.json && entry.level >= Some(Level::Warn) || entry.level.is_none() && entry.message.ends_with(':')
         }
-        None => text.ends_with(':'),
+        None => text.ends_with(':') || aftermath::is_handled(&aftermath::head(before).to_ascii_lowercase()),
     };
     Printer { is_interpreter: trace.from_main && !is_logged, ..nobody }
 }
