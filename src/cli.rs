@@ -38,6 +38,13 @@ On Upstart, in /etc/init/web.conf:
   pre-stop  exec /usr/bin/lastwords pre-stop
   post-stop exec /usr/bin/lastwords post-stop";
 
+const SETUP: &str = "\
+Examples:
+  lastwords setup                                 make the directories
+  lastwords setup web                             what does web need? Its files tell who runs it
+  lastwords setup web --write                     write that
+  lastwords setup web@1 --supervisor systemd      for all instances of web@.service";
+
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Hook: the service is about to run
@@ -69,7 +76,14 @@ pub enum Verb {
     Explain(ExplainArgs),
     /// Show a report
     Show(ShowArgs),
-    /// Make the directories, those for the users of setuid jobs included; run it at boot
+    /// Make the directories; with a job, say what its supervisor needs to call lastwords, or write it
+    ///
+    /// Without a job it makes the directories, those for the users of setuid jobs included: run it at boot.
+    ///
+    /// With one it shows each file with its path, and what makes it active. The job's own files are left as they are:
+    /// what is added stands beside them (an override, a drop-in, a `finish`), and where the job has taken that place
+    /// itself, it shows how to call lastwords from inside. `--write` writes it; the second time there is nothing to do.
+    #[command(after_help = SETUP)]
     Setup(SetupArgs),
     #[command(hide = true)]
     Attempt(AttemptArgs),

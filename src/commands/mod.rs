@@ -16,6 +16,7 @@ mod places;
 mod post_stop;
 mod pre_start;
 mod pre_stop;
+mod services;
 pub mod setup;
 pub mod show;
 pub mod simulate;

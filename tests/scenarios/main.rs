@@ -21,6 +21,7 @@ mod planned_stops;
 mod process;
 mod runit;
 mod secrets;
+mod setup_job;
 mod spool;
 mod starts;
 mod upstart;
