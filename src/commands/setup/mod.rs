@@ -5,6 +5,7 @@ mod others;
 mod plan;
 mod skeleton;
 mod text;
+mod texts;
 mod upstart;
 
 use std::io::Write;
@@ -60,7 +61,7 @@ fn plan(job: &str, keeper: Keeper, places: &Places, caller: &Caller) -> Plan {
     let host = places.host();
     match keeper {
         Keeper::Upstart => upstart::plan(job, &host, caller),
-        Keeper::Systemd => others::systemd(job, &host, caller, &places.spool.display().to_string()),
+        Keeper::Systemd => others::systemd(job, &host, caller),
         Keeper::Runit => others::runit(job, &host, caller),
         Keeper::S6 => others::s6(job, &host, caller),
         Keeper::Supervisord => others::supervisord(job, &host, caller),

@@ -14,6 +14,8 @@ pub struct Caller {
     pub program: PathBuf,
     /// The directories that are not the usual ones.
     flags: Vec<String>,
+    /// The run directory, where that is not the usual one.
+    run_dir: Option<String>,
 }
 
 impl Caller {
@@ -25,35 +27,47 @@ impl Caller {
         let program = ourselves::program().context("cannot find this program")?;
         let usual = Places::default().flags();
         let flags = places.flags();
-        let pairs = flags.chunks(2).zip(usual.chunks(2)).filter(|(given, usual)| given != usual);
-        let words = pairs.flat_map(|(given, _)| given).map(|word| word.to_str().map(str::to_owned));
+        let pairs = flags.chunks(2).zip(usual.chunks(2)).filter(|(asked, usual)| asked != usual);
+        let words = pairs.flat_map(|(asked, _)| asked).map(|word| word.to_str().map(str::to_owned));
         let flags = words.collect::<Option<Vec<_>>>().context("a directory's name is not UTF-8")?;
-        Ok(Self { program, flags })
+        let run_dir = flags.iter().skip_while(|flag| *flag != "--run-dir").nth(1).cloned();
+        Ok(Self { program, flags, run_dir })
     }
 
     /// `PROGRAM VERB FLAGS`, as a shell reads it.
     pub fn call(&self, verb: &str) -> String {
         let program = quoted(&self.program.to_string_lossy());
-        let flags: String = self.flags.iter().map(|flag| format!(" {}", quoted(flag))).collect();
-        format!("{program} {verb}{flags}")
+        let flags: Vec<String> = self.flags.iter().map(|flag| quoted(flag)).collect();
+        [&[program, verb.to_owned()], flags.as_slice()].concat().join(" ")
     }
 
-    /// A text of `config/`: each `/usr/bin/lastwords VERB` becomes this program's call, and `JOB` the job.
+    /// A text of `config/`: each `/usr/bin/lastwords VERB` becomes this program's call, and the job `web` this one. In its
+    /// comments no more than the job changes.
     pub fn fill(&self, text: &str, job: &str) -> String {
-        let mut filled = String::new();
-        for line in text.lines() {
-            let called = line.split_once(INSTALLED).filter(|_| !line.trim_start().starts_with('#'));
-            match called.and_then(|(before, rest)| Some((before, rest.strip_prefix(' ')?))) {
-                Some((before, rest)) => {
-                    let (verb, rest) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
-                    filled += &format!("{before}{}{}", self.call(verb), rest.replace("JOB", job));
-                }
-                None => filled += &line.replace("JOB", job),
-            }
-            filled.push('\n');
-        }
-        filled
+        text.lines().map(|line| self.fill_line(line, job) + "\n").collect()
     }
+
+    fn fill_line(&self, line: &str, job: &str) -> String {
+        if line.starts_with(['#', ';']) {
+            return line.split(' ').map(|word| renamed(word, job)).collect::<Vec<_>>().join(" ");
+        }
+        // The path unit's.
+        let line = match self.run_dir.as_deref() {
+            Some(run_dir) => line.replace("=/run/lastwords/", &format!("={run_dir}/")),
+            None => line.to_owned(),
+        };
+        let line = line.replace("--job web", &format!("--job {}", quoted(job)));
+        let Some((before, rest)) = line.split_once(&format!("{INSTALLED} ")) else { return line };
+        let (verb, rest) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+        format!("{before}{}{rest}", self.call(verb))
+    }
+}
+
+/// A word of a comment: `web`, `web.service.d/`, `/etc/init/web.override`.
+fn renamed(word: &str, job: &str) -> String {
+    let is_web = |part: &str| part.trim_end_matches([':', ',']) == "web" || part.starts_with("web.");
+    let parts = word.split('/').map(|part| if is_web(part) { part.replacen("web", job, 1) } else { part.to_owned() });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// A word for a shell, in quotes where it needs them.
@@ -76,14 +90,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_calls_this_program_with_its_directories() {
-        let caller = Caller { program: "/opt/last words".into(), flags: vec!["--spool".into(), "/srv/spool".into()] };
-        let filled =
-            caller.fill("# /usr/bin/lastwords x: JOB\nExecStopPost=-+/usr/bin/lastwords post-stop --job JOB\n", "web");
-        assert_eq!(
-            filled,
-            "# /usr/bin/lastwords x: web\nExecStopPost=-+'/opt/last words' post-stop --spool /srv/spool --job web\n"
-        );
+    fn a_text_calls_this_program_with_its_directories_for_this_job() {
+        let flags = ["--run-dir", "/srv/run"].map(str::to_owned).to_vec();
+        let caller = Caller { program: "/opt/last words".into(), flags, run_dir: Some("/srv/run".into()) };
+        for (text, filled) in [
+            (
+                "# /etc/init/web.override: around the job web, a website",
+                "# /etc/init/a b.override: around the job a b, a website",
+            ),
+            (
+                "exec /usr/bin/lastwords post-stop --job web -- \"$@\"",
+                "exec '/opt/last words' post-stop --run-dir /srv/run --job 'a b' -- \"$@\"",
+            ),
+            ("ExecStart=-+/usr/bin/lastwords deliver", "ExecStart=-+'/opt/last words' deliver --run-dir /srv/run"),
+            ("DirectoryNotEmpty=/run/lastwords/wake", "DirectoryNotEmpty=/srv/run/wake"),
+            ("Description=a website", "Description=a website"),
+        ] {
+            assert_eq!(caller.fill(text, "a b"), format!("{filled}\n"));
+        }
     }
 
     #[test]

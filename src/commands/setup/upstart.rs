@@ -3,13 +3,12 @@
 
 use super::plan::{ByHand, Draft, How, Plan};
 use super::text::Caller;
+use super::texts::{UPSTART_DELIVERER, UPSTART_OVERRIDE};
 use crate::host::Host;
 use crate::redact::redact;
 use crate::supervisor::upstart::stanzas::{Process, Stanzas};
 
 const HOOKS: [&str; 3] = ["pre-start", "pre-stop", "post-stop"];
-const OVERRIDE: &str = include_str!("../../../config/upstart/job.override");
-const DELIVERER: &str = include_str!("../../../config/upstart/lastwords.conf");
 
 /// What a hook that is missing costs.
 fn without(hook: &str) -> &'static str {
@@ -30,7 +29,7 @@ pub fn plan(job: &str, host: &Host, caller: &Caller) -> Plan {
         match stanzas.hook(hook) {
             None => free.push(hook),
             Some(process) if process.program(hook).is_some() => {
-                plan.already.push(format!("{} {hook}", in_file(job, process)))
+                plan.already.push(format!("{} {hook}", in_file(job, process)));
             }
             Some(process) => plan.by_hand.push(ByHand {
                 file: in_file(job, process).into(),
@@ -45,12 +44,12 @@ pub fn plan(job: &str, host: &Host, caller: &Caller) -> Plan {
     plan.found = found(job, host, &plan, &free);
     if !free.is_empty() {
         let ours = |line: &&str| line.starts_with('#') || free.iter().any(|hook| line.starts_with(&format!("{hook} ")));
-        let lines: String = OVERRIDE.lines().filter(ours).map(|line| format!("{line}\n")).collect();
+        let lines: String = UPSTART_OVERRIDE.split_inclusive('\n').filter(ours).collect();
         let text = caller.fill(&lines, job);
         plan.files.push(Draft { how: How::Append, ..Draft::new(name("override"), host.path(name("override")), text) });
     }
     let deliverer = "/etc/init/lastwords.conf";
-    plan.files.push(Draft::new(deliverer, host.path(deliverer), caller.fill(DELIVERER, job)));
+    plan.files.push(Draft::new(deliverer, host.path(deliverer), caller.fill(UPSTART_DELIVERER, job)));
     plan.activate = vec![
         "initctl reload-configuration".to_owned(),
         "start lastwords             # keeps trying what could not be sent at once".to_owned(),

@@ -81,12 +81,12 @@ fn without_comment(line: &str) -> &str {
     let mut quote = None;
     let mut before = ' ';
     for (at, c) in line.char_indices() {
-        match quote {
-            Some(open) if c == open => quote = None,
-            Some(_) => {}
-            None if c == '"' || c == '\'' => quote = Some(c),
-            None if c == '#' && before.is_whitespace() => return line.get(..at).unwrap_or(line),
-            None => {}
+        if quote == Some(c) {
+            quote = None;
+        } else if quote.is_none() && (c == '"' || c == '\'') {
+            quote = Some(c);
+        } else if quote.is_none() && c == '#' && before.is_whitespace() {
+            return line.get(..at).unwrap_or(line);
         }
         before = c;
     }
@@ -124,8 +124,8 @@ impl Process {
     /// The program by which this runs lastwords' hook: `lastwords HOOK`, or a program of the hook's name, which may be a
     /// link to lastwords. `None` where it does not.
     pub fn program(&self, hook: &str) -> Option<&str> {
-        let commands = self.text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-        commands.filter_map(|line| program(line, hook)).next()
+        let mut commands = self.text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        commands.find_map(|line| program(line, hook))
     }
 }
 
@@ -145,8 +145,8 @@ fn program<'t>(line: &'t str, hook: &str) -> Option<&'t str> {
 mod tests {
     use super::*;
 
-    fn exec(text: &str) -> Option<Process> {
-        Some(Process { overrides: false, is_script: false, text: text.to_owned() })
+    fn exec(text: &str) -> Process {
+        Process { overrides: false, is_script: false, text: text.to_owned() }
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
                     exec /srv/web --x '# no' \\\n   --y # a comment\npost-start exec c\nconsole none\n";
         let stanzas = Stanzas::read(conf, "");
         assert_eq!(stanzas.pre_start.as_ref().map(|it| it.text.as_str()), Some("  exec a\n  pre-stop exec b"));
-        assert_eq!(stanzas.main, exec("/srv/web --x '# no'     --y"));
+        assert_eq!(stanzas.main, Some(exec("/srv/web --x '# no'     --y")));
         assert_eq!((stanzas.pre_stop, stanzas.post_stop), (None, None));
         assert_eq!((stanzas.setuid.as_deref(), stanzas.console.as_deref()), (Some("www-data"), Some("none")));
     }
@@ -163,15 +163,15 @@ mod tests {
     #[test]
     fn an_override_replaces_stanzas_and_leaves_the_others() {
         let stanzas = Stanzas::read("pre-stop exec a\npost-stop exec b\nexec c", "manual\npost-stop exec d\n");
-        assert_eq!(stanzas.pre_stop, exec("a"));
-        assert_eq!(stanzas.post_stop, Some(Process { overrides: true, ..exec("d").unwrap() }));
-        assert_eq!(stanzas.main, exec("c"));
+        assert_eq!(stanzas.pre_stop, Some(exec("a")));
+        assert_eq!(stanzas.post_stop, Some(Process { overrides: true, ..exec("d") }));
+        assert_eq!(stanzas.main, Some(exec("c")));
     }
 
     #[test]
     fn a_script_without_an_end_and_a_line_that_goes_on_without_another_end_with_the_file() {
         assert_eq!(Stanzas::read("script\nx", "").main.map(|it| it.text), Some("x".to_owned()));
-        assert_eq!(Stanzas::read("exec x \\", "").main, exec("x"));
+        assert_eq!(Stanzas::read("exec x \\", "").main, Some(exec("x")));
         assert_eq!(Stanzas::read("exec", "").main, None);
     }
 
