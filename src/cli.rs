@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::commands::attempt::AttemptArgs;
 use crate::commands::check::CheckArgs;
 use crate::commands::deliver::DeliverArgs;
+use crate::commands::doctor::DoctorArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::hook::{Hook, HookArgs};
 use crate::commands::setup::SetupArgs;
@@ -37,6 +38,13 @@ On Upstart, in /etc/init/web.conf:
   pre-start exec /usr/bin/lastwords pre-start
   pre-stop  exec /usr/bin/lastwords pre-stop
   post-stop exec /usr/bin/lastwords post-stop";
+
+const DOCTOR: &str = "\
+Examples:
+  lastwords doctor web                                          would a crash of web be caught and told?
+  lastwords doctor                                              of all jobs that are set up
+  lastwords doctor web >/dev/null || echo 'see to it'           for a monitor
+  lastwords post-stop --simulate-crash --send --job web         the last proof: a drill";
 
 const SETUP: &str = "\
 Examples:
@@ -74,6 +82,17 @@ pub enum Verb {
     ///
     /// The same analysis as of a real crash, on files: `lastwords explain --log web.log --exit code:1`.
     Explain(ExplainArgs),
+    /// Say whether a crash of a job would be caught and told now
+    ///
+    /// Looks at everything on the way from the hook to each destination, in that order, and sends nothing: a mail server
+    /// is asked as far as the login, a Matrix room for its member. What is wrong stands there with what to do about it.
+    ///
+    ///   ok           it is as it should be
+    ///   problem      a crash would be lost, or be told late or not to everybody: exit code 1
+    ///   weak         a crash is caught and told, but something wants looking at
+    ///   cannot tell  only a message would show it, or only root may see it
+    #[command(verbatim_doc_comment, after_help = DOCTOR)]
+    Doctor(DoctorArgs),
     /// Show a report
     Show(ShowArgs),
     /// Make the directories; with a job, say what its supervisor needs to call lastwords, or write it

@@ -6,6 +6,7 @@ mod capture;
 pub mod catch;
 pub mod check;
 pub mod deliver;
+pub mod doctor;
 pub mod explain;
 mod haste;
 pub mod hook;
@@ -20,6 +21,7 @@ mod services;
 pub mod setup;
 pub mod show;
 pub mod simulate;
+mod stamp;
 mod why;
 pub mod worker;
 

@@ -21,7 +21,7 @@ pub enum Keeper {
 }
 
 /// Where units are, the administrator's first; see systemd.unit(5).
-const UNITS: [&str; 7] = [
+pub const UNITS: [&str; 7] = [
     "/etc/systemd/system",
     "/run/systemd/system",
     "/usr/local/lib/systemd/system",
@@ -83,7 +83,20 @@ pub fn template(job: &str) -> String {
     unit.split_once('@').map_or(unit.clone(), |(name, _)| format!("{name}@.service"))
 }
 
-fn supervisord_files(host: &Host) -> Vec<PathBuf> {
+/// The job and the instance that a service of this name is: `web@1.service` is the instance `1` of `web`.
+pub fn job_of(keeper: Keeper, name: &str) -> (&str, Option<&str>) {
+    if keeper != Keeper::Systemd {
+        return (name, None);
+    }
+    let name = name.strip_suffix(".service").unwrap_or(name);
+    match name.split_once('@') {
+        Some((job, instance)) if !job.is_empty() => (job, Some(instance).filter(|instance| !instance.is_empty())),
+        _ => (name, None),
+    }
+}
+
+/// Where supervisord's programs and listeners stand.
+pub fn supervisord_files(host: &Host) -> Vec<PathBuf> {
     let listed =
         SUPERVISORD_DIRS.iter().filter_map(|dir| fs::read_dir(host.path(dir)).ok().map(|entries| (dir, entries)));
     let mut found: Vec<PathBuf> = listed

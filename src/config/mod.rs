@@ -224,6 +224,12 @@ pub fn users(dir: &Path) -> Vec<(String, String)> {
     check::job_files(&jobs_dir(dir), &mut Vec::new()).into_iter().filter_map(named).collect()
 }
 
+/// The jobs that have a file.
+pub fn jobs(dir: &Path) -> Vec<String> {
+    let files = check::job_files(&jobs_dir(dir), &mut Vec::new());
+    files.iter().filter_map(|file| names::decode(file.file_stem()?.to_str()?)).collect()
+}
+
 /// The name of a job's file in `jobs/`.
 pub fn file_name(job: &str) -> String {
     names::encode(job) + ".toml"

@@ -16,6 +16,7 @@ use clap::Args;
 
 use super::Places;
 use super::services::{self, Keeper};
+pub use directories::uid_of;
 use plan::Plan;
 use text::Caller;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::plan::Draft;
 use super::text::toml_string;
 use crate::commands::Places;
-use crate::commands::services::Keeper;
+use crate::commands::services::{self, Keeper};
 use crate::config;
 use crate::host::Host;
 use crate::supervisor::upstart::program;
@@ -22,8 +22,10 @@ struct Known {
 }
 
 pub fn draft(job: &str, keeper: Keeper, places: &Places) -> Draft {
+    let known = known(job, keeper, &places.host());
+    let (job, _) = services::job_of(keeper, job);
     let path = config::job_file(&places.config, job);
-    Draft::new(path.clone(), path, text(job, &known(job, keeper, &places.host())))
+    Draft::new(path.clone(), path, text(job, &known))
 }
 
 fn known(job: &str, keeper: Keeper, host: &Host) -> Known {
