@@ -41,10 +41,11 @@ On Upstart, in /etc/init/web.conf:
 
 const DOCTOR: &str = "\
 Examples:
-  lastwords doctor web                                          would a crash of web be caught and told?
-  lastwords doctor                                              of all jobs that are set up
-  lastwords doctor web >/dev/null || echo 'see to it'           for a monitor
-  lastwords post-stop --simulate-crash --send --job web         the last proof: a drill";
+  lastwords doctor web            would a crash of web be caught and told?
+  lastwords doctor                would one of any job that is set up?
+  lastwords doctor web --json     for programs; so is the exit code
+
+The last proof is a drill: lastwords post-stop --simulate-crash --send --job web";
 
 const SETUP: &str = "\
 Examples:
@@ -84,11 +85,14 @@ pub enum Verb {
     Explain(ExplainArgs),
     /// Say whether a crash of a job would be caught and told now
     ///
-    /// Looks at everything on the way from the hook to each destination, in that order, and sends nothing: a mail server
-    /// is asked as far as the login, a Matrix room for its member. What is wrong stands there with what to do about it.
+    /// Looks at everything on the way from the hook to each destination, in that
+    /// order, and sends nothing: a mail server is asked as far as the login, a
+    /// Matrix homeserver for the token's user and its place in the room. What is
+    /// wrong stands there with what to do about it.
     ///
     ///   ok           it is as it should be
-    ///   problem      a crash would be lost, or be told late or not to everybody: exit code 1
+    ///   problem      a crash would be lost, or be told late or not to
+    ///                everybody: exit code 1
     ///   weak         a crash is caught and told, but something wants looking at
     ///   cannot tell  only a message would show it, or only root may see it
     #[command(verbatim_doc_comment, after_help = DOCTOR)]

@@ -77,7 +77,8 @@ impl Examined {
 
 pub fn run(args: &DoctorArgs, out: &mut impl Write) -> Result<ExitCode> {
     let jobs = args.job.as_ref().map_or_else(|| known(&args.places), |job| vec![job.clone()]);
-    let examined: Vec<Examined> = jobs.iter().map(|job| examine(job, args)).collect::<Result<_>>()?;
+    let mut answers = telling::Answers::new();
+    let examined: Vec<Examined> = jobs.iter().map(|job| examine(job, args, &mut answers)).collect::<Result<_>>()?;
     if args.json {
         show::programs(out, &examined);
     } else if examined.is_empty() {
@@ -89,7 +90,7 @@ pub fn run(args: &DoctorArgs, out: &mut impl Write) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!well)))
 }
 
-fn examine(service: &str, args: &DoctorArgs) -> Result<Examined> {
+fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> Result<Examined> {
     services::check_name(service)?;
     let places = &args.places;
     let host = places.host();
@@ -107,7 +108,7 @@ fn examine(service: &str, args: &DoctorArgs) -> Result<Examined> {
     collecting::config(&subject, &mut checks);
     collecting::collectors(&subject, marker.as_ref(), &mut checks);
     let drill = places.spool().last_drill(job).ok().flatten();
-    telling::sinks(&subject, drill.as_ref(), &mut checks);
+    telling::sinks(&subject, drill.as_ref(), answers, &mut checks);
     telling::deliverer(&subject, &mut checks);
     telling::spool(&subject, drill.as_ref(), &mut checks);
     Ok(Examined { job: service.to_owned(), verdict: check::verdict(service, &checks), checks })
@@ -126,11 +127,13 @@ fn known(places: &Places) -> Vec<String> {
     jobs.into_iter().collect()
 }
 
-/// `3h 12m ago`, in its two greatest units.
+/// `3h 12m ago`
 fn ago(age: Duration) -> String {
-    if age < Duration::from_secs(1) {
-        return "just now".to_owned();
-    }
-    let words = humantime::format_duration(Duration::from_secs(age.as_secs())).to_string();
-    format!("{} ago", words.split(' ').take(2).collect::<Vec<_>>().join(" "))
+    if age < Duration::from_secs(1) { "just now".to_owned() } else { format!("{} ago", length(age)) }
+}
+
+/// `3h 12m`: its two greatest units.
+fn length(time: Duration) -> String {
+    let words = humantime::format_duration(Duration::from_secs(time.as_secs())).to_string();
+    words.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }

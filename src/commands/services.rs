@@ -16,7 +16,7 @@ pub enum Keeper {
     Runit,
     S6,
     Supervisord,
-    /// No supervisor that lastwords knows: `lastwords run` goes in front of the command
+    /// none of them: `lastwords run` in front of the command
     Run,
 }
 

@@ -9,6 +9,7 @@ mod commands;
 mod conf;
 mod crashes;
 mod delivery;
+mod doctor;
 mod flood;
 mod harness;
 mod hooks;

@@ -117,10 +117,9 @@ fn a_hook_of_the_jobs_own_is_never_replaced_and_called_from_inside_once_it_is_pu
             }
 
             // What it shows is put where it says.
-            let shown: Vec<&str> = said.split("by hand").skip(1).collect();
-            let stanzas: String = shown.iter().filter_map(|part| Some(part.split_once('\n')?.1)).collect();
-            let stanzas = stanzas.split("\n\n").next().unwrap_or_default().replace("──── ", "# ");
-            let stanzas = stanzas.split("then, to make").next().unwrap_or_default();
+            let shown = said.split("\nby hand").skip(1).filter_map(|part| part.split_once('\n'));
+            let stanzas: String =
+                shown.map(|(_, stanza)| stanza.split("then, to make").next().unwrap_or_default()).collect();
             write_conf(&machine, "web", &format!("respawn\n{SERVE}{stanzas}\n"));
             assert_eq!(setup(&machine, &["web", "--write"]).status.code(), Some(0), "{stanzas}");
             let mut web = job(&machine, "web");
@@ -147,8 +146,8 @@ fn an_override_that_is_there_keeps_its_lines_its_mode_and_its_stanzas() {
     let output = setup(&machine, &["web", "--write"]);
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("/etc/init/web.override  it has a post-stop of its own"), "{said}");
-    assert!(said.contains("/etc/init/web.conf  it has a pre-stop of its own"), "{said}");
+    assert!(said.contains("/etc/init/web.override\n# it has a post-stop of its own"), "{said}");
+    assert!(said.contains("/etc/init/web.conf\n# it has a pre-stop of its own"), "{said}");
     let now = read(&path);
     assert!(now.starts_with(&format!("{own}\n# ")) && now.contains("\npre-start exec "), "{now}");
     assert_eq!(now.matches("\npost-stop ").count(), 1, "{now}");
@@ -213,7 +212,7 @@ fn every_supervisor_gets_files_of_its_own_beside_the_services() {
             assert_eq!(output.status.code(), Some(0), "{}", text(&output));
         }
         let shown = read(&machine.root.join(written));
-        assert!(shown.contains(&machine.hook("post-stop").replace(" --config", " --config")), "{shown}");
+        assert!(shown.contains(&machine.hook("post-stop")), "{shown}");
         assert_eq!(read(&there), "its own");
     }
 }
@@ -228,7 +227,7 @@ fn a_finish_of_the_services_own_is_left_alone() {
     let output = setup(&machine, &["web", "--write"]);
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("/etc/sv/web/finish  it is there: call lastwords from inside it"), "{said}");
+    assert!(said.contains("/etc/sv/web/finish\n# it is there: call lastwords from inside it"), "{said}");
     assert!(said.contains(" --supervisor runit --job web -- \"$@\" || true"), "{said}");
     assert_eq!(read(&dir.join("finish")), "#!/bin/sh\ntrue\n");
 }

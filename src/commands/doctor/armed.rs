@@ -7,7 +7,7 @@ use rustix::process::geteuid;
 
 use super::check::{Check, Concerns};
 use super::hooks::Running;
-use super::{Subject, ago};
+use super::{Subject, ago, length};
 use crate::commands::services::Keeper;
 use crate::marker::{Marker, MarkerFile};
 use crate::names;
@@ -55,7 +55,7 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
             let text = format!(
                 "armed, but somebody announced a stop {}: an end within the next {} counts as that",
                 ago(planned),
-                humantime::format_duration(std::time::Duration::from_secs((lasts - planned).as_secs()))
+                length(lasts - planned)
             );
             checks.push(Check::unknown("marker", Concerns::Content, text));
         }
@@ -86,7 +86,7 @@ fn not_armed(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
             "marker",
             Concerns::Catching,
             "not armed, though the service runs: it was started before its hooks were there",
-            format!("stop {service} && start {service}     (a restart keeps the hooks of before)"),
+            format!("stop {service} && start {service} (a restart keeps the hooks of before)"),
         ),
         (Running::Unknown, _) => {
             Check::unknown("marker", Concerns::Catching, "not armed, and whether the service runs now nobody says")

@@ -1,12 +1,14 @@
 //! Whether anybody would be told: each sink asked in a process of its own, the deliverer, what waits, and what came of the
 //! last drill and the last report.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use super::check::{Check, Concerns};
-use super::{Subject, ago};
+use super::{Subject, ago, length};
 use crate::commands::services::Keeper;
 use crate::commands::{attempt, stamp};
 use crate::config::Route;
@@ -26,34 +28,40 @@ const LOOKED_AT: usize = 500;
 /// Dead letters and damaged files that are older than this have been seen, or never will be.
 const NEWS: Duration = Duration::from_hours(7 * 24);
 
-pub fn sinks(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) {
+/// What the sinks said; each is asked once, whoever is told by it.
+pub type Answers = BTreeMap<String, Result<Probed, String>>;
+
+pub fn sinks(subject: &Subject, drill: Option<&Drill>, answers: &mut Answers, checks: &mut Vec<Check>) {
     let routes = subject.loaded.routes(subject.job);
     if routes.is_empty() {
         let remedy = "add one to lastwords.toml, as [[sink.email]]; `lastwords show` shows what is kept";
         checks.push(Check::problem("sinks", Concerns::Telling, "no sink is configured: nobody is told", remedy));
     }
-    let asked: Vec<Check> = thread::scope(|scope| {
-        let ask = |route| move || sink(subject, route, drill);
-        let started: Vec<_> =
-            routes.iter().map(|route| (route, thread::Builder::new().spawn_scoped(scope, ask(route)))).collect();
-        started
-            .into_iter()
-            .map(|(route, asked)| {
-                let came = asked.ok().and_then(|asked| asked.join().ok());
-                came.unwrap_or_else(|| Check::unknown(route.sink.name(), of(route), "no thread could be had to ask it"))
-            })
-            .collect()
+    let unasked: Vec<&Route> = routes.iter().filter(|route| !answers.contains_key(&route.key)).collect();
+    let said: Vec<(String, Result<Probed, String>)> = thread::scope(|scope| {
+        let mut asked = Vec::new();
+        for Route { key, sink } in unasked {
+            let ask = || attempt::probe(subject.places, *sink, subject.job, PATIENCE);
+            asked.push((key.clone(), thread::Builder::new().spawn_scoped(scope, ask)));
+        }
+        let none = || Ok(Probed::Unasked("no thread could be had to ask it".to_owned()));
+        let answer = |(key, asked): (String, io::Result<thread::ScopedJoinHandle<_>>)| {
+            (key, asked.ok().and_then(|asked| asked.join().ok()).unwrap_or_else(none))
+        };
+        asked.into_iter().map(answer).collect()
     });
-    checks.extend(asked);
+    answers.extend(said);
+    let checked = routes.iter().filter_map(|route| Some(sink(subject, route, answers.get(&route.key)?, drill)));
+    checks.extend(checked);
 }
 
 fn of(route: &Route) -> Concerns {
     Concerns::Sink(route.sink.name().to_owned())
 }
 
-fn sink(subject: &Subject, route: &Route, drill: Option<&Drill>) -> Check {
+fn sink(subject: &Subject, route: &Route, said: &Result<Probed, String>, drill: Option<&Drill>) -> Check {
     let name = route.sink.name();
-    match attempt::probe(subject.places, route.sink, subject.job, PATIENCE) {
+    match said {
         Ok(Probed::Good(text)) => Check::ok(name, of(route), text),
         Ok(Probed::Unasked(text)) => {
             match drill.filter(|drill| drill.taken.contains(&route.key) && !is_stale(subject, drill)) {
@@ -68,7 +76,9 @@ fn sink(subject: &Subject, route: &Route, drill: Option<&Drill>) -> Check {
         Err(why) if subject.sees_less && why.contains("Permission denied") => {
             Check::unknown(name, of(route), format!("{why} (root may)"))
         }
-        Err(why) => Check::problem(name, of(route), why, format!("mend it, then try it: {}", try_it(subject))),
+        Err(why) => {
+            Check::problem(name, of(route), why, format!("mend it, then: lastwords doctor {}", subject.service))
+        }
     }
 }
 
@@ -88,7 +98,7 @@ pub fn deliverer(subject: &Subject, checks: &mut Vec<Check>) {
     let about = "deliverer";
     let systemd = subject.host.path("/run/systemd/system").is_dir();
     let remedy = match subject.keeper {
-        Some(Keeper::Upstart) => "start lastwords     (its job: `lastwords setup JOB`)",
+        Some(Keeper::Upstart) => "start lastwords (its job: `lastwords setup JOB`)",
         _ if systemd => "systemctl enable --now lastwords.path lastwords.timer",
         _ => "have `lastwords deliver --watch` run, or `lastwords deliver` from a timer",
     };
@@ -97,14 +107,14 @@ pub fn deliverer(subject: &Subject, checks: &mut Vec<Check>) {
         Ok(Some(look)) if look.watches && look.ago > QUIET => Check::problem(
             about,
             Concerns::InTime,
-            format!("it has not looked since {}: {again}", ago(look.ago)),
+            format!("it has not looked for {}: {again}", length(look.ago)),
             remedy,
         ),
         Ok(Some(look)) if look.ago <= LATE => Check::ok(about, Concerns::InTime, format!("looked {}", ago(look.ago))),
         Ok(Some(look)) => Check::problem(
             about,
             Concerns::InTime,
-            format!("nobody has looked since {}: {again}", ago(look.ago)),
+            format!("nobody has looked for {}: {again}", length(look.ago)),
             remedy,
         ),
         Ok(None) if systemd && subject.keeper == Some(Keeper::Systemd) => {
@@ -135,16 +145,13 @@ pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) 
     let dead: Vec<ReportId> = spool.ids(Place::Dead).unwrap_or_default();
     let dead: Vec<&ReportId> = dead.iter().filter(|id| now.since(id.time()) < NEWS).collect();
     if let Some(last) = dead.last() {
-        let text = format!(
-            "{} of the last 7 days were not taken by somebody, the last {}",
-            plural(dead.len(), "report"),
-            ago(now.since(last.time()))
-        );
+        let age = ago(now.since(last.time()));
+        let text = format!("in the last 7 days, {} reports were not taken by somebody, the last {age}", dead.len());
         checks.push(Check::weak("dead letters", Concerns::Content, text, format!("lastwords show {last}")));
     }
     let corrupt = spool.corrupt().unwrap_or_default();
     if !corrupt.is_empty() {
-        let text = format!("{} no whole report", plural_are(corrupt.len(), "file in corrupt/"));
+        let text = format!("{} of what came was no whole report, and is put aside", corrupt.len());
         let remedy = format!("look at what is in {}, and remove it", spool.corrupt_dir().display());
         checks.push(Check::weak("damaged", Concerns::Content, text, remedy));
     }
@@ -173,7 +180,7 @@ fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
     let Some(oldest) = ours.first().filter(|oldest| now.since(oldest.id.time()) > WAITS) else {
         return Check::ok(about, Concerns::InTime, "no report waits");
     };
-    let age = ago(now.since(oldest.id.time()));
+    let age = length(now.since(oldest.id.time()));
     let held = subject.loaded.routes(subject.job).into_iter().find_map(|route| {
         let ledger: Ledger = spool.ledger(&oldest.id, &route.key).ok()?;
         let why = match (&ledger.outcome, ledger.last_error) {
@@ -185,12 +192,15 @@ fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
         Some(format!("{} has not got it{tries}: {why}", route.sink.name()))
     });
     let held = held.unwrap_or_else(|| "of those who are to be told, somebody is not known: see config".to_owned());
-    let text = format!("{} of it wait, the oldest since {age}: {held}", plural(ours.len(), "report"));
+    let text = match ours.len() {
+        1 => format!("a report waits, for {age}: {held}"),
+        n => format!("{n} reports wait, the oldest for {age}: {held}"),
+    };
     Check::problem(
         about,
         Concerns::InTime,
         text,
-        format!("mend what it says, then: lastwords deliver     (lastwords show {})", oldest.id),
+        format!("mend what it says, then: lastwords deliver (lastwords show {})", oldest.id),
     )
 }
 
@@ -209,12 +219,4 @@ fn last_delivered(subject: &Subject) -> Option<Check> {
     let took: Vec<String> = took.map(|route| route.sink.name().to_owned()).collect();
     let text = format!("{}, taken by {}", ago(subject.now.wall.since(id.time())), took.join(", "));
     Some(Check::ok("last report", Concerns::Content, text))
-}
-
-fn plural(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
-
-fn plural_are(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what} is") } else { format!("{n} of {what} are").replace("file in", "the files in") }
 }

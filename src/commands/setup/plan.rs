@@ -94,7 +94,7 @@ impl Plan {
             let _ = writeln!(out, "{GOOD}already{GOOD:#}   {line}");
         }
         for ByHand { file, why, text } in &self.by_hand {
-            let _ = writeln!(out, "\n{BAD}by hand{BAD:#} {HEAD}──── {}{HEAD:#}  {}", file.display(), clean(why));
+            let _ = writeln!(out, "\n{BAD}by hand{BAD:#}   {HEAD}{}{HEAD:#}\n# {}", file.display(), clean(why));
             let _ = writeln!(out, "{}", clean(text).trim_end());
         }
         if !self.activate.is_empty() {

@@ -33,10 +33,7 @@ pub fn plan(job: &str, host: &Host, caller: &Caller) -> Plan {
             }
             Some(process) => plan.by_hand.push(ByHand {
                 file: in_file(job, process).into(),
-                why: format!(
-                    "it has a {hook} of its own, and Upstart runs one: call lastwords from inside it; {}",
-                    without(hook)
-                ),
+                why: format!("it has a {hook} of its own: call lastwords from inside it; {}", without(hook)),
                 text: called_from_inside(hook, process, &caller.call(hook)),
             }),
         }
