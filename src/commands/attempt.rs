@@ -40,19 +40,9 @@ pub struct AttemptArgs {
 #[derive(Serialize, Deserialize)]
 struct Task<'a> {
     sink: Cow<'a, str>,
-    what: What<'a>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum What<'a> {
-    Send {
-        report: Cow<'a, Report>,
-    },
-    /// Ask the sink of this job, and send nothing.
-    Probe {
-        job: Cow<'a, str>,
-    },
+    job: Cow<'a, str>,
+    /// What to send; where there is none, the sink is asked, and nothing is sent.
+    report: Option<Cow<'a, Report>>,
 }
 
 /// Has the try made, and waits for it as long as the sink may take.
@@ -62,7 +52,8 @@ pub fn make(places: &Places, sink: &dyn Sink, report: &Report) -> Attempt {
 }
 
 fn have_made(places: &Places, sink: &dyn Sink, report: &Report) -> Result<Attempt> {
-    hand_over(places, sink.name(), What::Send { report: Cow::Borrowed(report) }, sink.patience())
+    let task = Task { sink: sink.name().into(), job: (&report.stop.job).into(), report: Some(Cow::Borrowed(report)) };
+    hand_over(places, &task, sink.patience())
 }
 
 /// Has the sink of a job asked whether it would take a report, and waits for it no longer than `timeout`.
@@ -70,17 +61,17 @@ fn have_made(places: &Places, sink: &dyn Sink, report: &Report) -> Result<Attemp
 /// # Errors
 /// Why it would not.
 pub fn probe(places: &Places, sink: &dyn Sink, job: &str, timeout: Duration) -> Result<Probed, String> {
-    let said: Result<Result<Probed, String>> =
-        hand_over(places, sink.name(), What::Probe { job: job.into() }, timeout.min(sink.patience()));
+    let task = Task { sink: sink.name().into(), job: job.into(), report: None };
+    let said: Result<Result<Probed, String>> = hand_over(places, &task, timeout.min(sink.patience()));
     said.unwrap_or_else(|why| Err(redact(&format!("{why:#}")).into_owned()))
 }
 
-fn hand_over<T: DeserializeOwned>(places: &Places, sink: &str, what: What, timeout: Duration) -> Result<T> {
+fn hand_over<T: DeserializeOwned>(places: &Places, task: &Task, timeout: Duration) -> Result<T> {
     let program = ourselves::program().context("cannot find this program")?.into_os_string();
     let words = [program, "attempt".into()].into_iter().chain(places.flags());
     let words = words.map(OsString::into_string).collect::<Result<Vec<_>, _>>();
     let words = words.map_err(|path| anyhow::anyhow!("a directory's name is not UTF-8: {}", path.display()))?;
-    let task = serde_json::to_vec(&Task { sink: sink.into(), what })?;
+    let task = serde_json::to_vec(task)?;
     // Secrets may be in the environment.
     let env: Vec<_> = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
     let env: Vec<(&str, &OsStr)> = env.iter().map(|(name, value)| (name.as_str(), value.as_os_str())).collect();
@@ -110,12 +101,8 @@ pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let mut text = String::new();
     io::stdin().read_to_string(&mut text)?;
-    let Task { sink: name, what } = serde_json::from_str(&text)?;
-    let job = match &what {
-        What::Send { report } => &report.stop.job,
-        What::Probe { job } => job.as_ref(),
-    };
-    let loaded = config::load(&args.places.config, job);
+    let Task { sink: name, job, report } = serde_json::from_str(&text)?;
+    let loaded = config::load(&args.places.config, &job);
     let sink = loaded.sink(&name);
     // A program would inherit the limit, and may well need more.
     if sink.is_some_and(|sink| sink.kind() != "exec") {
@@ -124,30 +111,24 @@ pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
     let host = args.places.host();
     let redact = |text: String| loaded.redactor.text(&text).into_owned();
     let gone = || format!("the config has no sink {name} any more");
-    match what {
-        What::Send { report } => {
-            let sent = sink.map(|sink| sink.send(&report, &host));
-            serde_json::to_writer(
-                out,
-                &match sent {
-                    None => Attempt::Retry { after_s: None, why: gone() },
-                    Some(Ok(receipt)) => Attempt::Sent { receipt: redact(receipt) },
-                    Some(Err(SendError::Retry { after, why })) => {
-                        Attempt::Retry { after_s: after.map(|it| it.as_secs()), why: redact(why) }
-                    }
-                    Some(Err(SendError::Refused { why })) => Attempt::Refused { why: redact(why) },
-                },
-            )?;
+    let Some(report) = report else {
+        let probed: Result<Probed, String> = match sink.map(|sink| sink.probe(&host)) {
+            None => Err(gone()),
+            Some(Ok(Probed::Good(text))) => Ok(Probed::Good(redact(text))),
+            Some(Ok(Probed::Unasked(text))) => Ok(Probed::Unasked(redact(text))),
+            Some(Err(SendError::Retry { why, .. } | SendError::Refused { why })) => Err(redact(why)),
+        };
+        serde_json::to_writer(out, &probed)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let attempt = match sink.map(|sink| sink.send(&report, &host)) {
+        None => Attempt::Retry { after_s: None, why: gone() },
+        Some(Ok(receipt)) => Attempt::Sent { receipt: redact(receipt) },
+        Some(Err(SendError::Retry { after, why })) => {
+            Attempt::Retry { after_s: after.map(|it| it.as_secs()), why: redact(why) }
         }
-        What::Probe { .. } => {
-            let probed: Result<Probed, String> = match sink.map(|sink| sink.probe(&host)) {
-                None => Err(gone()),
-                Some(Ok(Probed::Good(text))) => Ok(Probed::Good(redact(text))),
-                Some(Ok(Probed::Unasked(text))) => Ok(Probed::Unasked(redact(text))),
-                Some(Err(SendError::Retry { why, .. } | SendError::Refused { why })) => Err(redact(why)),
-            };
-            serde_json::to_writer(out, &probed)?;
-        }
-    }
+        Some(Err(SendError::Refused { why })) => Attempt::Refused { why: redact(why) },
+    };
+    serde_json::to_writer(out, &attempt)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -50,19 +50,16 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
     let Some(marker) = found.pop() else { return not_armed(subject, running, checks) };
     let instances = if found.is_empty() { String::new() } else { format!(", and {} more of it", found.len()) };
     let lasts = subject.loaded.job.stop_timeout;
-    match marker.planned_ago(subject.now).filter(|planned| *planned < lasts) {
-        Some(planned) => {
-            let text = format!(
-                "armed, but somebody announced a stop {}: an end within the next {} counts as that",
-                ago(planned),
-                length(lasts - planned)
-            );
-            checks.push(Check::unknown("marker", Concerns::Content, text));
-        }
-        None => {
-            let text = format!("armed {}{instances}", ago(marker.uptime(subject.now)));
-            checks.push(Check::ok("marker", Concerns::Catching, text));
-        }
+    if let Some(planned) = marker.planned_ago(subject.now).filter(|planned| *planned < lasts) {
+        let left = length(lasts.saturating_sub(planned));
+        let text = format!(
+            "armed, but somebody announced a stop {}: an end within the next {left} counts as that",
+            ago(planned)
+        );
+        checks.push(Check::unknown("marker", Concerns::Content, text));
+    } else {
+        let text = format!("armed {}{instances}", ago(marker.uptime(subject.now)));
+        checks.push(Check::ok("marker", Concerns::Catching, text));
     }
     Some(marker)
 }

@@ -24,7 +24,7 @@ pub fn config(subject: &Subject, checks: &mut Vec<Check>) {
     let own = config::job_file(&subject.places.config, subject.job);
     let machine = subject.places.config.join("lastwords.toml");
     let all = config::check(&subject.places.config).problems;
-    let mine = |file: &Path| file == own || file == machine || !file.extension().is_some_and(|it| it == "toml");
+    let mine = |file: &Path| file == own || file == machine || file.extension().is_none_or(|it| it != "toml");
     let mine: Vec<_> = all.iter().filter(|problem| mine(&problem.file)).collect();
     for problem in &mine {
         let remedy = problem.help.clone().unwrap_or_else(|| "lastwords check".to_owned());

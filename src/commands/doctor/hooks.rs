@@ -42,8 +42,7 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Running {
     match keeper {
         Keeper::Upstart => upstart(subject, checks),
         Keeper::Systemd => systemd(subject, checks),
-        Keeper::Runit => directory(subject, keeper, checks),
-        Keeper::S6 => directory(subject, keeper, checks),
+        Keeper::Runit | Keeper::S6 => directory(subject, keeper, checks),
         Keeper::Supervisord => supervisord(subject, checks),
         Keeper::Run => {
             let text = "whether `lastwords run` stands in front of its command, only who starts it knows";

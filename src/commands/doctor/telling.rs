@@ -19,7 +19,7 @@ use crate::spool::{Drill, Ledger, Outcome, Place};
 /// How long a sink may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A deliverer that watches looks every 2 seconds, a timer starts one every minute.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 const LATE: Duration = Duration::from_mins(10);
 /// How old a report is that waits longer than a message takes.
 const WAITS: Duration = Duration::from_mins(1);
