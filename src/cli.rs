@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::commands::attempt::AttemptArgs;
 use crate::commands::check::CheckArgs;
 use crate::commands::deliver::DeliverArgs;
+use crate::commands::doctor::DoctorArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::hook::{Hook, HookArgs};
 use crate::commands::listen::ListenArgs;
@@ -46,6 +47,21 @@ Examples:
   ENTRYPOINT [\"lastwords\", \"run\", \"--job\", \"web\", \"--\"]   in a Dockerfile
   */5 * * * * root lastwords run --job backup -- backup.sh   in a crontab
   exec lastwords run -- /usr/bin/web                         in /etc/init/web.conf: Upstart's job";
+
+const DOCTOR: &str = "\
+Examples:
+  lastwords doctor web            would a crash of web be caught and told?
+  lastwords doctor                would one of any job that is set up?
+  lastwords doctor web --json     for programs; so is the exit code
+
+The last proof is a drill: lastwords post-stop --simulate-crash --send --job web";
+
+const SETUP: &str = "\
+Examples:
+  lastwords setup                                 make the directories
+  lastwords setup web                             what does web need? Its files tell who runs it
+  lastwords setup web --write                     write that
+  lastwords setup web@1 --supervisor systemd      for all instances of web@.service";
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -90,9 +106,30 @@ pub enum Verb {
     /// The same analysis as of a real crash, on files. It names a cause only where the evidence proves one, and shows it;
     /// else it says that the cause is unknown. The more you tell, the more it can rule out.
     Explain(ExplainArgs),
+    /// Say whether a crash of a job would be caught and told now
+    ///
+    /// Looks at everything on the way from the hook to each destination, in that
+    /// order, and sends nothing: a mail server is asked as far as the login, a
+    /// Matrix homeserver for the token's user and its place in the room. What is
+    /// wrong stands there with what to do about it.
+    ///
+    ///   ok           it is as it should be
+    ///   problem      a crash would be lost, or be told late or not to
+    ///                everybody: exit code 1
+    ///   weak         a crash is caught and told, but something wants looking at
+    ///   cannot tell  only a message would show it, or only root may see it
+    #[command(verbatim_doc_comment, after_help = DOCTOR)]
+    Doctor(DoctorArgs),
     /// Show a report
     Show(ShowArgs),
-    /// Make the directories, those for the users of setuid jobs included; run it at boot
+    /// Make the directories; with a job, say what its supervisor needs to call lastwords, or write it
+    ///
+    /// Without a job it makes the directories, those for the users of setuid jobs included: run it at boot.
+    ///
+    /// With one it shows each file with its path, and what makes it active. The job's own files are left as they are:
+    /// what is added stands beside them (an override, a drop-in, a `finish`), and where the job has taken that place
+    /// itself, it shows how to call lastwords from inside. `--write` writes it; the second time there is nothing to do.
+    #[command(after_help = SETUP)]
     Setup(SetupArgs),
     #[command(hide = true)]
     Attempt(AttemptArgs),

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use lastwords::cli::{self, Cli, Verb};
-use lastwords::commands::{attempt, catch, check, deliver, explain, hook, listen, run, setup, show, simulate, worker};
+use lastwords::commands::{
+    attempt, catch, check, deliver, doctor, explain, hook, listen, run, setup, show, simulate, worker,
+};
 use lastwords::redact::redact;
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
         Verb::Deliver(args) => deliver::run(args, &mut out),
         Verb::Check(args) => check::run(args, &mut out),
         Verb::Explain(args) => explain::run(args, &mut out),
+        Verb::Doctor(args) => doctor::run(args, &mut out),
         Verb::Show(args) => show::run(args, &mut out),
         Verb::Setup(args) => setup::run(args, &mut out),
         Verb::Attempt(args) => attempt::run(args, &mut out),

@@ -22,7 +22,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::notices::{self, Notice};
-use super::{Places, adopt, check::EX_CONFIG, nudge};
+use super::{Places, adopt, check::EX_CONFIG, nudge, stamp};
 use crate::clock::Now;
 use crate::config;
 use crate::host::Host;
@@ -91,6 +91,10 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
     if args.watch {
         watch(&deliverer);
     }
+    // That a hook wakes one says nothing about whether anybody comes by who tries again.
+    if !args.woken {
+        stamp::leave(places, false);
+    }
     let _turn = match turn(&deliverer.spool, args.woken) {
         Turn::Others => return Ok(ExitCode::SUCCESS),
         Turn::Ours(lock) => lock,
@@ -141,6 +145,7 @@ fn watch(deliverer: &Deliverer) -> ! {
         let mut looks: Vec<ScopedJoinHandle<()>> = Vec::new();
         loop {
             looks.retain(|look| !look.is_finished());
+            stamp::leave(deliverer.places, true);
             let one = || {
                 // What the last look has read need not be read again.
                 let mut items: Items = unpoisoned(&idle).pop().unwrap_or_default();

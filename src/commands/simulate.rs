@@ -26,7 +26,7 @@ use crate::redact::redact;
 use crate::render;
 use crate::report::{Evidence, Exit, Report, Status, Stop};
 use crate::sinks::Sink;
-use crate::spool::Attempt;
+use crate::spool::{Attempt, Drill};
 use crate::supervisor::{Account, Death};
 use crate::verdict::{Case, judge};
 
@@ -68,6 +68,7 @@ const DIM: Style = Style::new().dimmed();
 
 /// What came of one sink.
 struct Delivery<'a> {
+    key: String,
     sink: &'a dyn Sink,
     /// What would be sent, or the receipt; or why nothing could be.
     result: Result<String>,
@@ -91,11 +92,18 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
         if let Err(why) = &result {
             failures.push(format!("{}: {why:#}", route.sink.name()));
         }
-        let delivery = Delivery { sink: route.sink, result };
+        let delivery = Delivery { key: route.key.clone(), sink: route.sink, result };
         if !args.json {
             show_delivery(out, &delivery, args.send);
         }
         deliveries.push(delivery);
+    }
+    if args.send {
+        let (taken, failed): (Vec<_>, Vec<_>) = deliveries.iter().partition(|delivery| delivery.result.is_ok());
+        let keys = |some: Vec<&Delivery>| some.into_iter().map(|delivery| delivery.key.clone()).collect();
+        let drill = Drill { at: now.wall, taken: keys(taken), failed: keys(failed) };
+        // Only who may write the spool leaves word of it for `doctor`.
+        let _ = args.hook.places.spool().remember_drill(&call.job, &drill);
     }
     if args.json {
         show_json(out, &report, &deliveries, &failures)?;
@@ -218,7 +226,7 @@ fn show_end(out: &mut impl Write, failures: &[String], sinks: usize, sent: bool)
 fn show_json(out: &mut impl Write, report: &Report, deliveries: &[Delivery], failures: &[String]) -> Result<()> {
     let sinks: Vec<_> = deliveries
         .iter()
-        .map(|Delivery { sink, result }| match result {
+        .map(|Delivery { sink, result, .. }| match result {
             Ok(text) => json!({ "name": sink.name(), "kind": sink.kind(), "ok": true, "text": text }),
             Err(why) => json!({ "name": sink.name(), "kind": sink.kind(), "ok": false, "error": format!("{why:#}") }),
         })

@@ -141,7 +141,7 @@ impl Default for Loaded {
 pub fn load(dir: &Path, job: &str) -> Loaded {
     let mut problems = Vec::new();
     let machine = open::<Machine>(&machine_file(dir), &mut problems);
-    let job = open::<JobFile>(&jobs_dir(dir).join(file_name(job)), &mut problems);
+    let job = open::<JobFile>(&job_file(dir, job), &mut problems);
     problems.extend(sink_names::of_machine(machine.source.as_ref()));
     problems.extend(sink_names::of_job(machine.source.as_ref(), job.source.as_ref()));
     problems.extend(patterns::of_machine(machine.source.as_ref()));
@@ -224,9 +224,20 @@ pub fn users(dir: &Path) -> Vec<(String, String)> {
     check::job_files(&jobs_dir(dir), &mut Vec::new()).into_iter().filter_map(named).collect()
 }
 
+/// The jobs that have a file.
+pub fn jobs(dir: &Path) -> Vec<String> {
+    let files = check::job_files(&jobs_dir(dir), &mut Vec::new());
+    files.iter().filter_map(|file| names::decode(file.file_stem()?.to_str()?)).collect()
+}
+
 /// The name of a job's file in `jobs/`.
 pub fn file_name(job: &str) -> String {
     names::encode(job) + ".toml"
+}
+
+/// The file of a job.
+pub fn job_file(dir: &Path, job: &str) -> PathBuf {
+    jobs_dir(dir).join(file_name(job))
 }
 
 fn machine_file(dir: &Path) -> PathBuf {

@@ -44,7 +44,7 @@ use serde::Deserialize;
 
 use self::message::Letter;
 use self::smtp::{Server, Tls};
-use super::{Receipt, SendError, Sink, http};
+use super::{Probed, Receipt, SendError, Sink, http};
 use crate::host::Host;
 use crate::plugin::{Command, End, Run, run};
 use crate::render::one_line;
@@ -131,7 +131,7 @@ impl Sink for Email {
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         let letter = self.letter(report)?;
         let to: Vec<_> = self.to.0.iter().map(|person| person.0.email.as_ref()).collect();
-        let through = match self.way(report, host)? {
+        let through = match self.way(&report.host, host)? {
             Way::Sendmail(path) => {
                 self.command(&path, &letter.from)?
                     .locate()
@@ -143,9 +143,25 @@ impl Sink for Email {
         Ok(format!("to {} through {through}\n\n{}", to.join(", "), letter.readable()))
     }
 
+    /// Connects, logs in and leaves again, without a MAIL.
+    fn probe(&self, host: &Host) -> Result<Probed, SendError> {
+        match self.way(&host.name(), host).map_err(|why| retry(&why))? {
+            Way::Sendmail(path) => {
+                let program = path.to_str().map(|program| vec![program.to_owned()]).unwrap_or_default();
+                let command = Command::try_from(program).map_err(|why| retry(&anyhow::Error::msg(why)))?;
+                command
+                    .locate()
+                    .context("name a mail server with `server`, or install one")
+                    .map_err(|why| retry(&why))?;
+                Ok(Probed::Unasked(format!("{} is there; where it sends mail, only one tells", path.display())))
+            }
+            Way::Smtp(server) => server.greet().map(|()| Probed::Good(format!("{server} lets us in"))),
+        }
+    }
+
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
         let letter = self.letter(report).map_err(|why| retry(&why))?;
-        match self.way(report, host).map_err(|why| retry(&why))? {
+        match self.way(&report.host, host).map_err(|why| retry(&why))? {
             Way::Sendmail(path) => self.sendmail(&path, &letter),
             Way::Smtp(server) => {
                 let to: Vec<_> = self.to.0.iter().map(|person| person.0.email.clone()).collect();
@@ -163,7 +179,7 @@ impl Email {
         message::write(self.from.as_ref().map(|person| &person.0), to, report)
     }
 
-    fn way(&self, report: &Report, host: &Host) -> Result<Way> {
+    fn way(&self, name: &str, host: &Host) -> Result<Way> {
         let Some(server) = &self.server else {
             let stray = [
                 ("port", self.port.is_some()),
@@ -204,7 +220,7 @@ impl Email {
             None => None,
         };
         let port = self.port.unwrap_or(tls.port());
-        Server::new(server.clone(), port, tls, ca.as_deref(), login, message::domain(&report.host)).map(Way::Smtp)
+        Server::new(server.clone(), port, tls, ca.as_deref(), login, message::domain(name)).map(Way::Smtp)
     }
 
     /// `sendmail -i -f FROM -- TO…`: a line with a dot is no end, and no address an option.

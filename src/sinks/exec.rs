@@ -32,7 +32,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Receipt, SendError, Sink};
+use super::{Probed, Receipt, SendError, Sink};
 use crate::host::Host;
 use crate::plugin::{self, Command, Run, Settings};
 use crate::render;
@@ -80,6 +80,11 @@ impl Sink for Exec {
         self.command.locate()?;
         let stdin = serde_json::to_string_pretty(&input(report, &self.settings.outline()))?;
         Ok(format!("run {}, with this on its stdin:\n{stdin}\n", self.command))
+    }
+
+    fn probe(&self, _: &Host) -> Result<Probed, SendError> {
+        let path = self.command.locate().map_err(|why| SendError::Retry { after: None, why: format!("{why:#}") })?;
+        Ok(Probed::Unasked(format!("{} can be run; what it does with a report, only one tells", path.display())))
     }
 
     fn send(&self, report: &Report, _: &Host) -> Result<Receipt, SendError> {

@@ -25,7 +25,7 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use super::matrix::{Homeserver, Matrix, Room};
-use super::{Receipt, SendError, Sink};
+use super::{Probed, Receipt, SendError, Sink};
 use crate::host::Host;
 use crate::report::Report;
 
@@ -94,6 +94,10 @@ impl Sink for Gitter {
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         self.0.preview(report, host)
+    }
+
+    fn probe(&self, host: &Host) -> Result<Probed, SendError> {
+        self.0.probe(host)
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {

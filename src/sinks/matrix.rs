@@ -30,7 +30,7 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Receipt, SendError, Sink, http};
+use super::{Probed, Receipt, SendError, Sink, http};
 use crate::host::Host;
 use crate::render::{View, one_line};
 use crate::report::Report;
@@ -118,6 +118,28 @@ impl Sink for Matrix {
         let join = self.join();
         let send = self.send_to("(the id that the answer names)", report);
         Ok(format!("POST {join}\n{{}}\nPUT {send}\n{event}\n"))
+    }
+
+    fn probe(&self, host: &Host) -> Result<Probed, SendError> {
+        let retry = |why: anyhow::Error| SendError::Retry { after: None, why: one_line(&format!("{why:#}"), 500) };
+        let user = User { client: http::client().map_err(retry)?, token: self.token(host).map_err(retry)? };
+        let get = |parts: &[&str]| user.client.get(self.homeserver.endpoint(parts));
+        let who = user.ask("log in", get(&["account", "whoami"]), "user_id")?;
+        let Room(name) = &self.room;
+        let room = match name.strip_prefix('#') {
+            Some(_) => user.ask("find the room", get(&["directory", "room", name]), "room_id")?,
+            None => name.clone(),
+        };
+        let member = get(&["rooms", &room, "state", "m.room.member", &who]);
+        match user.ask("look into the room", member, "membership") {
+            Ok(joined) if joined == "join" => Ok(Probed::Good(format!("the token is {who}'s, who is in {name}"))),
+            Ok(other) if other == "ban" => Err(SendError::Refused { why: format!("{who} is banned from {name}") }),
+            // Whoever is not in a room may not look into it.
+            Ok(_) | Err(SendError::Refused { .. }) => Ok(Probed::Unasked(format!(
+                "the token is {who}'s, who is not in {name} yet: it joins with the first message, where it may"
+            ))),
+            Err(why) => Err(why),
+        }
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {

@@ -14,7 +14,7 @@ pub mod syslog;
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::host::Host;
 use crate::report::Report;
@@ -43,12 +43,31 @@ pub trait Sink: Send + Sync {
     /// Where nothing could be sent because of the config: a secret that cannot be read, a bad address.
     fn preview(&self, report: &Report, host: &Host) -> anyhow::Result<String>;
 
+    /// Asks the destination whether it would take a report, and sends nothing: whether it can be reached, and takes our
+    /// credentials. Not every one can be asked.
+    ///
+    /// # Errors
+    /// Why nothing would be sent now.
+    fn probe(&self, _host: &Host) -> Result<Probed, SendError> {
+        Ok(Probed::Unasked("it cannot be asked without sending".to_owned()))
+    }
+
     /// Sends the report. The same report sent again carries the same idempotency key.
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError>;
 }
 
 /// What the destination said when it took the report: `250 2.0.0 queued as 4F2A`.
 pub type Receipt = String;
+
+/// What a destination let us know without being sent anything. The text is for people and never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Probed {
+    /// It would take a report.
+    Good(String),
+    /// As far as it could be asked nothing is wrong; whether it would, only a message tells.
+    Unasked(String),
+}
 
 /// Why a report was not taken. The text is for people and never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Receipt, SendError, Sink, http};
+use super::{Probed, Receipt, SendError, Sink, http};
 use crate::host::Host;
 use crate::render::{View, one_line};
 use crate::report::Report;
@@ -78,6 +78,18 @@ impl Sink for Slack {
         let origin = webhook.origin().ascii_serialization();
         let payload = serde_json::to_string_pretty(&message::payload(&View::of(report)))?;
         Ok(format!("POST {origin}/… (the rest is secret)\n{payload}\n"))
+    }
+
+    /// A webhook can only be posted to. That its host answers over TLS is found out at its root, without the secret.
+    fn probe(&self, host: &Host) -> Result<Probed, SendError> {
+        let mut address = self.webhook(host).map_err(|why| retry(&why))?;
+        address.set_path("/");
+        address.set_query(None);
+        let origin = address.origin().ascii_serialization();
+        let client = http::client().map_err(|why| retry(&why))?;
+        http::ask(client.head(address), MAX_ANSWER)
+            .map_err(|why| retry(&why.context(format!("{origin} does not answer"))))?;
+        Ok(Probed::Unasked(format!("{origin} answers; whether it knows the webhook, only a message tells")))
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {

@@ -33,7 +33,7 @@ use serde::Deserialize;
 
 use crate::host::Host;
 use crate::report::Report;
-use crate::sinks::{Receipt, SendError, Sink};
+use crate::sinks::{Probed, Receipt, SendError, Sink};
 use address::Address;
 use record::Facility;
 use transport::Trust;
@@ -60,16 +60,27 @@ enum Format {
 impl Syslog {
     /// # Errors
     /// Where the config contradicts itself.
-    fn record(&self, report: &Report) -> Result<String> {
+    fn consistent(&self) -> Result<()> {
         let local = matches!(self.address, Address::Unix(_));
-        let format = self.format.unwrap_or(if local { Format::Rfc3164 } else { Format::Rfc5424 });
-        ensure!(local || format == Format::Rfc5424, "format = \"rfc3164\" is for the local socket only");
+        ensure!(local || self.format() == Format::Rfc5424, "format = \"rfc3164\" is for the local socket only");
         ensure!(
             self.ca_file.is_none() || matches!(self.address, Address::Tls(_)),
             "ca_file is for an address that starts with tls://, and {} does not",
             self.address
         );
-        Ok(match format {
+        Ok(())
+    }
+
+    fn format(&self) -> Format {
+        let local = matches!(self.address, Address::Unix(_));
+        self.format.unwrap_or(if local { Format::Rfc3164 } else { Format::Rfc5424 })
+    }
+
+    /// # Errors
+    /// Where the config contradicts itself.
+    fn record(&self, report: &Report) -> Result<String> {
+        self.consistent()?;
+        Ok(match self.format() {
             Format::Rfc3164 => record::rfc3164(report, self.facility),
             Format::Rfc5424 => record::rfc5424(report, self.facility),
         })
@@ -89,6 +100,13 @@ impl Sink for Syslog {
         let record = self.record(report)?;
         Trust::new(&self.address, self.ca_file.as_deref(), host)?;
         Ok(format!("to {}, {} bytes:\n{record}\n", self.address, record.len()))
+    }
+
+    fn probe(&self, host: &Host) -> Result<Probed, SendError> {
+        self.consistent()
+            .and_then(|()| Trust::new(&self.address, self.ca_file.as_deref(), host))
+            .and_then(|trust| transport::probe(&self.address, &trust, host))
+            .map_err(|why| SendError::Retry { after: None, why: format!("{}: {why:#}", self.address) })
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {

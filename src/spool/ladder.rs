@@ -35,6 +35,11 @@ const BALLAST: u64 = 1024 * 1024;
 /// The reserve must not be what fills a disk: there must be so many times more room.
 const AMPLE: u64 = 4;
 
+/// What the reserve is made of, when it is whole.
+pub(super) fn pieces() -> Vec<String> {
+    (0..SLOTS).map(|n| format!("slot-{n}")).chain(["ballast".to_owned()]).collect()
+}
+
 impl Spool {
     /// Keeps a report as safe as the disk lets us, and says in it how safe that is.
     ///

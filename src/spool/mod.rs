@@ -8,6 +8,7 @@
 //! | `new/ID` | a report that some sink has yet to get | every sink has said its last word |
 //! | `state/ID/` | per sink a ledger; what slow collectors added; what earlier deaths say about it | the report goes |
 //! | `state/groups/` | what each sink has been told of each group of crashes | nobody asks any more |
+//! | `state/drills/` | what came of each job's last drill | the next one |
 //! | `state/jobs/` | what each job has died of so far | there are more than 1000 |
 //! | `state/user-UID/` | which reports that user's hooks made | they go |
 //! | `state/dropped` | how many undelivered reports had to go | people are told |
@@ -23,6 +24,7 @@
 
 mod chronicles;
 mod commit;
+mod drills;
 mod entry;
 mod facts;
 mod groups;
@@ -45,6 +47,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
+pub use drills::Drill;
 pub use facts::Facts;
 pub use inbox::TakeOver;
 pub use ledger::{Attempt, Ledger, Outcome};
@@ -97,6 +100,15 @@ impl Spool {
         }
         make(&self.dir.join("inbox"), 0o711)?;
         sync_dir(&self.dir)
+    }
+
+    /// How many pieces of the reserve are missing, of how many.
+    pub fn reserve_lacks(&self) -> (usize, usize) {
+        let pieces = ladder::pieces();
+        (
+            pieces.iter().filter(|name| self.dir.join("reserve").join(name).symlink_metadata().is_err()).count(),
+            pieces.len(),
+        )
     }
 
     /// Whether others than we could have put something here.

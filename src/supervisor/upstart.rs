@@ -12,6 +12,8 @@
 //!
 //! It says nothing, at its default verbosity, of a main process that ends with code 0.
 
+pub mod stanzas;
+
 use super::{Account, Death, FailedStart};
 use crate::kmsg::Record;
 use crate::report::{Evidence, Exit};

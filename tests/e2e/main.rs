@@ -3,6 +3,7 @@
 //! `tests/run` installs the servers. What needs root stands in modules named `as_root`: `-- --skip as_root` leaves it out.
 
 mod crash;
+mod doctor;
 mod scaffolding;
 #[expect(dead_code, reason = "the fault suite uses more of it")]
 mod servers;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{Error, response::Response};
 use serde::Deserialize;
@@ -118,6 +118,14 @@ impl Server {
             }
         }
         Ok(self.scrub(&receipt))
+    }
+
+    /// Goes as far as a message could be sent from, and no further.
+    pub fn greet(&self) -> Result<(), SendError> {
+        let mut connection = self.connect()?;
+        connection.command(Noop).map_err(|why| self.failed("NOOP", &why))?;
+        goodbye(connection);
+        Ok(())
     }
 
     /// A connection on which mail may be sent: with TLS where it has to be, logged in where that is configured.
@@ -297,6 +305,14 @@ mod tests {
             assert_eq!(matches!(result, Err(SendError::Refused { .. })), refused, "{answers:?}: {result:?}");
             assert!(result.is_err(), "{answers:?}");
         }
+    }
+
+    #[test]
+    fn a_probe_greets_and_says_goodbye() {
+        let (port, session) = server(&[]);
+        let server = Server::new("127.0.0.1".to_owned(), port, Tls::None, None, None, "db1".to_owned());
+        assert_eq!(server.expect("a server").greet(), Ok(()));
+        assert_eq!(session.join().expect("a session"), "EHLO db1\r\nNOOP\r\nQUIT\r\n");
     }
 
     #[test]

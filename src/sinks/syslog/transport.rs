@@ -16,6 +16,7 @@ use rustls_platform_verifier::Verifier;
 
 use super::address::{Address, Server};
 use crate::host::Host;
+use crate::sinks::Probed;
 
 /// How long connecting and writing may take, each.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -70,6 +71,35 @@ pub fn send(address: &Address, record: &[u8], trust: &Trust, host: &Host) -> Res
         (Address::Udp(server), _) => send_datagram(server, record),
         (Address::Tls(server), Some((config, name))) => send_tls(server, record, config, name),
         (Address::Tcp(server) | Address::Tls(server), _) => send_stream(server, record),
+    }
+}
+
+/// Finds out, without a record, whether somebody listens there; over TLS, whether it is who it should be.
+pub fn probe(address: &Address, trust: &Trust, host: &Host) -> Result<Probed> {
+    match (address, &trust.0) {
+        (Address::Unix(path), _) => {
+            let socket = UnixDatagram::unbound()?;
+            socket.connect(host.path(path)).context("no syslog daemon listens there")?;
+            Ok(Probed::Good(format!("a daemon listens at {address}")))
+        }
+        (Address::Udp(server), _) => {
+            server.resolve()?;
+            Ok(Probed::Unasked(format!("{address}: nobody acknowledges UDP")))
+        }
+        (Address::Tls(server), Some((config, name))) => {
+            let mut stream = Bounded::connect(server)?;
+            let mut session = ClientConnection::new(config.clone(), name.clone())?;
+            while session.is_handshaking() {
+                session.complete_io(&mut stream).map_err(broken)?;
+            }
+            session.send_close_notify();
+            session.complete_io(&mut stream).map_err(broken)?;
+            Ok(Probed::Good(format!("{address} listens, and its certificate is trusted")))
+        }
+        (Address::Tcp(server) | Address::Tls(server), _) => {
+            Bounded::connect(server)?.closing()?;
+            Ok(Probed::Good(format!("{address} listens")))
+        }
     }
 }
 

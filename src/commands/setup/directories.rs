@@ -1,27 +1,17 @@
-//! `setup`: makes the directories, those of setuid jobs included, whose hooks run as the service's user and may not make
-//! any.
+//! The directories, those of setuid jobs included, whose hooks run as the service's user and may not make any.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
 
-use super::Places;
+use crate::commands::Places;
 use crate::config;
 use crate::host::Host;
 
-#[derive(Debug, Args)]
-pub struct SetupArgs {
-    #[command(flatten)]
-    places: Places,
-}
-
-pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
-    let places = &args.places;
+pub fn make_all(places: &Places, out: &mut impl Write) -> Result<()> {
     let host = places.host();
     make(&places.run_dir, 0o755)?;
     make(&places.markers(), 0o700)?;
@@ -42,7 +32,7 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
         }
         let _ = writeln!(out, "{job}: its hooks run as {user} (user {uid}) and have their directories");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Makes a directory with this mode, whatever the umask is, and gives this mode to one that a hook has made before.
@@ -66,7 +56,7 @@ fn give(dir: &Path, uid: u32) -> Result<()> {
 }
 
 /// A user's number, from /etc/passwd or as it stands. (A static binary has no other place to ask.)
-fn uid_of(user: &str, host: &Host) -> Result<u32> {
+pub fn uid_of(user: &str, host: &Host) -> Result<u32> {
     if let Ok(uid) = user.parse() {
         return Ok(uid);
     }

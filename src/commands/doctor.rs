@@ -1,0 +1,139 @@
+//! `doctor`: whether a crash of a job *would* be caught and told now. It sends nothing.
+//!
+//! ```text
+//! hooks ─> program ─> marker ─> directories, disk ─> config ─> collectors ─> sinks ─> deliverer ─> what waits
+//! ```
+
+mod armed;
+mod check;
+mod collecting;
+mod hooks;
+mod places;
+mod show;
+mod telling;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use rustix::process::geteuid;
+
+use self::check::{Check, State};
+use super::Places;
+use super::services::{self, Keeper};
+use super::setup::uid_of;
+use crate::clock::Now;
+use crate::config::{self, Loaded};
+use crate::host::Host;
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The job; where it is left out, all that have a file in jobs/ or an override of ours
+    job: Option<String>,
+    /// Who runs the job; where it is left out, its files tell
+    #[arg(long, value_enum, value_name = "NAME", requires = "job")]
+    supervisor: Option<Keeper>,
+    /// Print JSON: an array of jobs, each with its verdict and its checks
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Whom the checks are about.
+struct Subject<'a> {
+    /// As its supervisor calls it: `web@1`.
+    service: &'a str,
+    job: &'a str,
+    instance: Option<&'a str>,
+    keeper: Option<Keeper>,
+    places: &'a Places,
+    host: Host,
+    loaded: Loaded,
+    /// The user as whom its hooks run, where that is not root.
+    uid: Option<u32>,
+    /// We are not root: what we may not see, a hook may.
+    sees_less: bool,
+    now: Now,
+}
+
+/// A job, and what was found.
+struct Examined {
+    job: String,
+    verdict: String,
+    checks: Vec<Check>,
+}
+
+impl Examined {
+    /// Whether nothing would lose or delay a crash.
+    fn is_well(&self) -> bool {
+        self.checks.iter().all(|check| check.state != State::Problem)
+    }
+}
+
+pub fn run(args: &DoctorArgs, out: &mut impl Write) -> Result<ExitCode> {
+    let jobs = args.job.as_ref().map_or_else(|| known(&args.places), |job| vec![job.clone()]);
+    let mut answers = telling::Answers::new();
+    let examined: Vec<Examined> = jobs.iter().map(|job| examine(job, args, &mut answers)).collect::<Result<_>>()?;
+    if args.json {
+        show::programs(out, &examined);
+    } else if examined.is_empty() {
+        let _ = writeln!(out, "no job is set up: lastwords setup JOB");
+    } else {
+        show::people(out, &examined);
+    }
+    let well = !examined.is_empty() && examined.iter().all(Examined::is_well);
+    Ok(ExitCode::from(u8::from(!well)))
+}
+
+fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> Result<Examined> {
+    services::check_name(service)?;
+    let places = &args.places;
+    let host = places.host();
+    let keeper = args.supervisor.or_else(|| services::keeper_of(service, &host).ok());
+    let (job, instance) = keeper.map_or((service, None), |keeper| services::job_of(keeper, service));
+    let loaded = config::load(&places.config, job);
+    let uid = loaded.job.user.as_ref().and_then(|user| uid_of(user, &host).ok()).filter(|uid| *uid != 0);
+    let sees_less = !geteuid().is_root();
+    let subject = Subject { service, job, instance, keeper, places, host, loaded, uid, sees_less, now: Now::read() };
+
+    let mut checks = Vec::new();
+    let running = hooks::check(&subject, &mut checks);
+    let marker = armed::check(&subject, running, &mut checks);
+    places::check(&subject, &mut checks);
+    collecting::config(&subject, &mut checks);
+    collecting::collectors(&subject, marker.as_ref(), &mut checks);
+    let drill = places.spool().last_drill(job).ok().flatten();
+    telling::sinks(&subject, drill.as_ref(), answers, &mut checks);
+    telling::deliverer(&subject, &mut checks);
+    telling::spool(&subject, drill.as_ref(), &mut checks);
+    Ok(Examined { job: service.to_owned(), verdict: check::verdict(service, &checks), checks })
+}
+
+/// The jobs that somebody has set up: those with a file of ours, and those of Upstart with an override that names us.
+fn known(places: &Places) -> Vec<String> {
+    let host = places.host();
+    let overrides = fs::read_dir(host.path("/etc/init")).into_iter().flatten().flatten();
+    let overridden = overrides.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let job = name.strip_suffix(".override")?;
+        host.read(format!("/etc/init/{name}")).ok()?.contains("lastwords post-stop").then(|| job.to_owned())
+    });
+    let jobs: BTreeSet<String> = config::jobs(&places.config).into_iter().chain(overridden).collect();
+    jobs.into_iter().collect()
+}
+
+/// `3h 12m ago`
+fn ago(age: Duration) -> String {
+    if age < Duration::from_secs(1) { "just now".to_owned() } else { format!("{} ago", length(age)) }
+}
+
+/// `3h 12m`: its two greatest units.
+fn length(time: Duration) -> String {
+    let words = humantime::format_duration(Duration::from_secs(time.as_secs())).to_string();
+    words.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}

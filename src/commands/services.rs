@@ -1,0 +1,188 @@
+//! Where each supervisor keeps a service, and which of them keeps this one.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::host::Host;
+
+/// What runs a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Keeper {
+    Upstart,
+    Systemd,
+    Runit,
+    S6,
+    Supervisord,
+    /// none of them: `lastwords run` in front of the command
+    Run,
+}
+
+/// Where units are, the administrator's first; see systemd.unit(5).
+pub const UNITS: [&str; 7] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+    "/run/systemd/generator",
+    "/run/systemd/generator.late",
+];
+const RUNIT: [&str; 3] = ["/etc/sv", "/etc/service", "/service"];
+const S6: [&str; 4] = ["/etc/s6", "/etc/s6/sv", "/run/service", "/etc/services.d"];
+/// supervisord's own file, and the directories that Debian's and others' include.
+const SUPERVISORD: [&str; 2] = ["/etc/supervisor/supervisord.conf", "/etc/supervisord.conf"];
+const SUPERVISORD_DIRS: [&str; 2] = ["/etc/supervisor/conf.d", "/etc/supervisord.d"];
+
+impl Keeper {
+    pub const SUPERVISORS: [Self; 5] = [Self::Upstart, Self::Systemd, Self::Runit, Self::S6, Self::Supervisord];
+
+    /// As people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Upstart => "Upstart",
+            Self::Systemd => "systemd",
+            Self::Runit => "runit",
+            Self::S6 => "s6",
+            Self::Supervisord => "supervisord",
+            Self::Run => "lastwords run",
+        }
+    }
+
+    /// What this supervisor has of the job, by the machine's own name; `None` where it does not know it.
+    pub fn file_of(self, job: &str, host: &Host) -> Option<PathBuf> {
+        let there = |paths: Vec<String>| paths.into_iter().map(PathBuf::from).find(|path| host.path(path).exists());
+        match self {
+            Self::Upstart => there(vec![format!("/etc/init/{job}.conf")]),
+            Self::Systemd => {
+                let units =
+                    UNITS.iter().flat_map(|dir| [format!("{dir}/{}", unit(job)), format!("{dir}/{}", template(job))]);
+                there(units.collect())
+            }
+            Self::Runit => there(RUNIT.iter().map(|dir| format!("{dir}/{job}/run")).collect()),
+            Self::S6 => there(S6.iter().map(|dir| format!("{dir}/{job}/run")).collect()),
+            Self::Supervisord => supervisord_files(host).into_iter().find(|file| {
+                let text = host.read(file).unwrap_or_default();
+                text.lines().any(|line| line.trim() == format!("[program:{job}]"))
+            }),
+            Self::Run => None,
+        }
+    }
+}
+
+/// The unit of a job: `web` is `web.service`, and `web@1.service` is itself.
+pub fn unit(job: &str) -> String {
+    if job.ends_with(".service") { job.to_owned() } else { format!("{job}.service") }
+}
+
+/// The template that an instance comes from: `web@1` from `web@.service`; the unit itself where it is none.
+pub fn template(job: &str) -> String {
+    let unit = unit(job);
+    unit.split_once('@').map_or(unit.clone(), |(name, _)| format!("{name}@.service"))
+}
+
+/// The job and the instance that a service of this name is: `web@1.service` is the instance `1` of `web`.
+pub fn job_of(keeper: Keeper, name: &str) -> (&str, Option<&str>) {
+    if keeper != Keeper::Systemd {
+        return (name, None);
+    }
+    let name = name.strip_suffix(".service").unwrap_or(name);
+    match name.split_once('@') {
+        Some((job, instance)) if !job.is_empty() => (job, Some(instance).filter(|instance| !instance.is_empty())),
+        _ => (name, None),
+    }
+}
+
+/// Where supervisord's programs and listeners stand.
+pub fn supervisord_files(host: &Host) -> Vec<PathBuf> {
+    let listed =
+        SUPERVISORD_DIRS.iter().filter_map(|dir| fs::read_dir(host.path(dir)).ok().map(|entries| (dir, entries)));
+    let mut found: Vec<PathBuf> = listed
+        .flat_map(|(dir, entries)| entries.flatten().map(move |entry| PathBuf::from(dir).join(entry.file_name())))
+        .collect();
+    found.sort();
+    found.extend(SUPERVISORD.iter().map(PathBuf::from));
+    found
+}
+
+/// Whether a job of this name can have a file: a `/` is for Upstart's sub-directories, and leads nowhere else.
+///
+/// # Errors
+/// Where it cannot.
+pub fn check_name(job: &str) -> Result<()> {
+    let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(char::is_control);
+    if !job.split('/').all(plain) || job.starts_with('-') {
+        bail!("{job:?} is no job's name");
+    }
+    Ok(())
+}
+
+/// Who keeps this job, where that is obvious.
+///
+/// # Errors
+/// Where several do, or nobody is known to.
+pub fn keeper_of(job: &str, host: &Host) -> Result<Keeper> {
+    let known: Vec<(Keeper, PathBuf)> =
+        Keeper::SUPERVISORS.into_iter().filter_map(|keeper| Some((keeper, keeper.file_of(job, host)?))).collect();
+    match known.as_slice() {
+        [(keeper, _)] => Ok(*keeper),
+        [] => bail!(
+            "nobody here is known to run {job}: say who does, as `--supervisor upstart` (or systemd, runit, s6, \
+             supervisord; `--supervisor run` where it is none of them)"
+        ),
+        several => {
+            let list: Vec<String> =
+                several.iter().map(|(keeper, file)| format!("{} ({})", keeper.name(), file.display())).collect();
+            bail!("{job} is known to {}: say which of them runs it with --supervisor", list.join(" and "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, Host) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let host = Host::new(dir.path(), dir.path().join("config"));
+        (dir, host)
+    }
+
+    #[test]
+    fn who_runs_a_job_is_told_by_its_file() {
+        for (file, text, job, keeper) in [
+            ("etc/init/sub/web.conf", "", "sub/web", Keeper::Upstart),
+            ("lib/systemd/system/web.service", "", "web", Keeper::Systemd),
+            ("etc/systemd/system/web@.service", "", "web@1", Keeper::Systemd),
+            ("etc/sv/web/run", "", "web", Keeper::Runit),
+            ("run/service/web/run", "", "web", Keeper::S6),
+            ("etc/supervisor/conf.d/shop.conf", "[program:web]\n", "web", Keeper::Supervisord),
+        ] {
+            let (_dir, host) = machine(&[(file, text)]);
+            assert_eq!(keeper_of(job, &host).unwrap(), keeper);
+            assert!(keeper_of("other", &host).unwrap_err().to_string().contains("nobody here is known to run other"));
+        }
+    }
+
+    #[test]
+    fn where_two_know_it_nobody_guesses() {
+        let (_dir, host) = machine(&[("etc/init/web.conf", ""), ("etc/systemd/system/web.service", "")]);
+        let why = keeper_of("web", &host).unwrap_err().to_string();
+        assert!(why.contains("Upstart (/etc/init/web.conf) and systemd (/etc/systemd/system/web.service)"), "{why}");
+    }
+
+    #[test]
+    fn a_name_that_leaves_its_directory_is_none() {
+        for bad in ["", "..", "a/../b", "/a", "a//b", "a\nb", "--write"] {
+            assert!(check_name(bad).is_err(), "{bad:?}");
+        }
+        assert!(check_name("sub/web@1").is_ok());
+    }
+}

@@ -1,0 +1,175 @@
+//! What `setup` wants to be so on this machine: files, what only a person may change, and what makes it active. Shown as
+//! it is, or written, and then nothing that was there before is lost.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context, Result, ensure};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::render::clean;
+
+const HEAD: Style = Style::new().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// All that one job needs.
+#[derive(Default)]
+pub struct Plan {
+    /// What was found of the job.
+    pub found: String,
+    pub files: Vec<Draft>,
+    pub by_hand: Vec<ByHand>,
+    /// What need not be done any more.
+    pub already: Vec<String>,
+    /// What makes it active, a line each.
+    pub activate: Vec<String>,
+}
+
+/// A file, as it should be.
+pub struct Draft {
+    /// As the machine calls it.
+    pub name: PathBuf,
+    /// Where that is from here: the machine may be a fake one.
+    pub path: PathBuf,
+    pub text: String,
+    pub mode: u32,
+    pub how: How,
+}
+
+/// What becomes of a file that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It is right as it is: the administrator's.
+    Keep,
+    /// The text comes after what is in it.
+    Append,
+}
+
+/// What lastwords does not change by itself.
+pub struct ByHand {
+    pub file: PathBuf,
+    pub why: String,
+    /// What it should say.
+    pub text: String,
+}
+
+impl Plan {
+    /// Shows everything, and changes nothing.
+    pub fn show(&self, out: &mut impl Write) {
+        let _ = writeln!(out, "{}", self.found);
+        for draft in &self.files {
+            let there = draft.path.symlink_metadata().is_ok();
+            let what = match draft.how {
+                How::Keep if there => {
+                    let _ = writeln!(out, "\n{GOOD}there{GOOD:#}  {}", draft.name.display());
+                    continue;
+                }
+                How::Append if there => "add at its end:",
+                How::Keep | How::Append => "new:",
+            };
+            let _ = writeln!(out, "\n{HEAD}──── {}{HEAD:#}  {what}", draft.name.display());
+            let _ = write!(out, "{}", clean(&draft.text));
+        }
+        self.show_rest(out);
+    }
+
+    /// Writes what may be written. Returns whether a person has something left to do.
+    pub fn write(&self, out: &mut impl Write) -> Result<bool> {
+        let _ = writeln!(out, "{}", self.found);
+        for draft in &self.files {
+            let done = draft.write().with_context(|| format!("cannot write {}", draft.name.display()))?;
+            let _ = writeln!(out, "{GOOD}{done:<9}{GOOD:#} {}", draft.name.display());
+        }
+        self.show_rest(out);
+        Ok(!self.by_hand.is_empty())
+    }
+
+    fn show_rest(&self, out: &mut impl Write) {
+        for line in &self.already {
+            let _ = writeln!(out, "{GOOD}already{GOOD:#}   {line}");
+        }
+        for ByHand { file, why, text } in &self.by_hand {
+            let _ = writeln!(out, "\n{BAD}by hand{BAD:#}   {HEAD}{}{HEAD:#}\n# {}", file.display(), clean(why));
+            let _ = writeln!(out, "{}", clean(text).trim_end());
+        }
+        if !self.activate.is_empty() {
+            let _ = writeln!(out, "\nthen, to make it active:");
+            for line in &self.activate {
+                let _ = writeln!(out, "  {line}");
+            }
+        }
+    }
+}
+
+impl Draft {
+    pub fn new(name: impl Into<PathBuf>, path: PathBuf, text: String) -> Self {
+        Self { name: name.into(), path, text, mode: 0o644, how: How::Keep }
+    }
+
+    /// Writes it in one step, and says what was done.
+    fn write(&self) -> Result<&'static str> {
+        match self.path.symlink_metadata() {
+            Err(why) if why.kind() == ErrorKind::NotFound => self.create(),
+            Err(why) => Err(why.into()),
+            Ok(_) if self.how == How::Keep => Ok("already"),
+            Ok(found) => {
+                ensure!(found.is_file(), "it is no regular file: put the text into the file it leads to yourself");
+                self.append(&found)
+            }
+        }
+    }
+
+    fn create(&self) -> Result<&'static str> {
+        let dir = self.path.parent().unwrap_or(Path::new("/"));
+        DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
+        let draft = self.draft(&self.text, self.mode)?;
+        let placed = match renameat_with(CWD, &draft, CWD, &self.path, RenameFlags::NOREPLACE) {
+            // Not every file system knows how not to replace.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::hard_link(&draft, &self.path),
+            done => done.map_err(io::Error::from),
+        };
+        let _ = fs::remove_file(&draft);
+        match placed {
+            Err(why) if why.kind() == ErrorKind::AlreadyExists => Ok("already"),
+            other => other.map(|()| "written").map_err(Into::into),
+        }
+    }
+
+    fn append(&self, found: &fs::Metadata) -> Result<&'static str> {
+        let before = fs::read_to_string(&self.path)?;
+        if before.ends_with(&self.text) {
+            return Ok("already");
+        }
+        let gap = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
+        let draft = self.draft(&format!("{before}{gap}{}", self.text), found.mode() & 0o7777)?;
+        let replaced =
+            chown(&draft, Some(found.uid()), Some(found.gid())).and_then(|()| fs::rename(&draft, &self.path));
+        if replaced.is_err() {
+            let _ = fs::remove_file(&draft);
+        }
+        replaced.map(|()| "added to").map_err(Into::into)
+    }
+
+    /// The text in a file beside its place, under a name that no supervisor reads.
+    fn draft(&self, text: &str, mode: u32) -> io::Result<PathBuf> {
+        let mut name = OsString::from(".");
+        name.push(self.path.file_name().unwrap_or_default());
+        name.push(".lastwords");
+        let path = self.path.with_file_name(name);
+        let _ = fs::remove_file(&path);
+        let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        // Whatever the umask is.
+        let written = written.and_then(|()| fs::set_permissions(&path, Permissions::from_mode(mode)));
+        if let Err(why) = written {
+            let _ = fs::remove_file(&path);
+            return Err(why);
+        }
+        Ok(path)
+    }
+}

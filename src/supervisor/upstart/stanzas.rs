@@ -1,0 +1,197 @@
+//! A job's stanzas, as far as lastwords has to do with them: `init(5)`.
+//!
+//! Of two stanzas of a kind the later one counts, and those of `JOB.override` come after those of `JOB.conf`.
+
+/// What a job's files say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stanzas {
+    pub pre_start: Option<Process>,
+    pub pre_stop: Option<Process>,
+    pub post_stop: Option<Process>,
+    pub main: Option<Process>,
+    /// As whom all its processes run, its hooks too.
+    pub setuid: Option<String>,
+    /// There may be several of it at once, each with a log of its own.
+    pub has_instances: bool,
+    /// Where its output goes; `log` where it does not say.
+    pub console: Option<String>,
+}
+
+/// What a stanza runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Whether it stands in `JOB.override`.
+    pub overrides: bool,
+    /// A `script`, run by `sh -e`; else one command.
+    pub is_script: bool,
+    /// The script's lines, or the command.
+    pub text: String,
+}
+
+impl Stanzas {
+    /// Reads `JOB.conf`, and then `JOB.override`.
+    pub fn read(conf: &str, r#override: &str) -> Self {
+        let mut stanzas = Self::default();
+        stanzas.take(conf, false);
+        stanzas.take(r#override, true);
+        stanzas
+    }
+
+    /// What this hook's stanza runs.
+    pub fn hook(&self, name: &str) -> Option<&Process> {
+        match name {
+            "pre-start" => self.pre_start.as_ref(),
+            "pre-stop" => self.pre_stop.as_ref(),
+            "post-stop" => self.post_stop.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, text: &str, overrides: bool) {
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            let line = whole(line, &mut lines);
+            let (word, rest) = split_word(&line);
+            match word {
+                "pre-start" => self.pre_start = process(rest, &mut lines, overrides).or(self.pre_start.take()),
+                "pre-stop" => self.pre_stop = process(rest, &mut lines, overrides).or(self.pre_stop.take()),
+                "post-stop" => self.post_stop = process(rest, &mut lines, overrides).or(self.post_stop.take()),
+                "post-start" => drop(process(rest, &mut lines, overrides)),
+                "exec" | "script" => self.main = process(&line, &mut lines, overrides).or(self.main.take()),
+                "setuid" => self.setuid = Some(unquoted(rest)),
+                "instance" => self.has_instances = true,
+                "console" => self.console = Some(unquoted(rest)),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A line with those that a backslash at its end adds to it, without its comment.
+fn whole<'a>(line: &'a str, lines: &mut impl Iterator<Item = &'a str>) -> String {
+    let mut whole = line.to_owned();
+    while let Some(begun) = whole.strip_suffix('\\') {
+        whole = format!("{begun} {}", lines.next().unwrap_or_default());
+    }
+    without_comment(whole.trim()).trim_end().to_owned()
+}
+
+/// The line up to a `#` that begins a word outside of quotes.
+fn without_comment(line: &str) -> &str {
+    let mut quote = None;
+    let mut before = ' ';
+    for (at, c) in line.char_indices() {
+        if quote == Some(c) {
+            quote = None;
+        } else if quote.is_none() && (c == '"' || c == '\'') {
+            quote = Some(c);
+        } else if quote.is_none() && c == '#' && before.is_whitespace() {
+            return line.get(..at).unwrap_or(line);
+        }
+        before = c;
+    }
+    line
+}
+
+fn split_word(line: &str) -> (&str, &str) {
+    let line = line.trim_start();
+    line.split_once(char::is_whitespace).map_or((line, ""), |(word, rest)| (word, rest.trim()))
+}
+
+fn unquoted(text: &str) -> String {
+    text.trim_matches(['"', '\'']).to_owned()
+}
+
+/// `exec COMMAND`, or `script` and the lines up to `end script`; `None` for what is neither.
+fn process<'a>(rest: &str, lines: &mut impl Iterator<Item = &'a str>, overrides: bool) -> Option<Process> {
+    match split_word(rest) {
+        ("exec", command) if !command.is_empty() => {
+            Some(Process { overrides, is_script: false, text: command.to_owned() })
+        }
+        ("script", "") => {
+            let ends = |line: &str| {
+                let (word, rest) = split_word(line);
+                word == "end" && split_word(rest).0 == "script"
+            };
+            let script: Vec<&str> = lines.take_while(|line| !ends(line)).collect();
+            Some(Process { overrides, is_script: true, text: script.join("\n") })
+        }
+        _ => None,
+    }
+}
+
+impl Process {
+    /// The program by which this runs lastwords' hook: `lastwords HOOK`, or a program of the hook's name, which may be a
+    /// link to lastwords. `None` where it does not.
+    pub fn program(&self, hook: &str) -> Option<&str> {
+        let mut commands = self.text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        commands.find_map(|line| program(line, hook))
+    }
+}
+
+fn program<'t>(line: &'t str, hook: &str) -> Option<&'t str> {
+    let mut words = line.split_ascii_whitespace().map(|word| word.trim_matches(['"', '\'', ';']));
+    while let Some(word) = words.next() {
+        match word.rsplit('/').next() {
+            Some("lastwords") if words.clone().next() == Some(hook) => return Some(word),
+            Some(name) if name == hook && word.starts_with('/') => return Some(word),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exec(text: &str) -> Process {
+        Process { overrides: false, is_script: false, text: text.to_owned() }
+    }
+
+    #[test]
+    fn a_jobs_processes_are_told_apart_whatever_their_scripts_hold() {
+        let conf = "# pre-stop exec /no\nsetuid \"www-data\"\npre-start script\n  exec a\n  pre-stop exec b\n end  script\n\
+                    exec /srv/web --x '# no' \\\n   --y # a comment\npost-start exec c\nconsole none\n";
+        let stanzas = Stanzas::read(conf, "");
+        assert_eq!(stanzas.pre_start.as_ref().map(|it| it.text.as_str()), Some("  exec a\n  pre-stop exec b"));
+        assert_eq!(stanzas.main, Some(exec("/srv/web --x '# no'     --y")));
+        assert_eq!((stanzas.pre_stop, stanzas.post_stop), (None, None));
+        assert_eq!((stanzas.setuid.as_deref(), stanzas.console.as_deref()), (Some("www-data"), Some("none")));
+    }
+
+    #[test]
+    fn an_override_replaces_stanzas_and_leaves_the_others() {
+        let stanzas = Stanzas::read("pre-stop exec a\npost-stop exec b\nexec c", "manual\npost-stop exec d\n");
+        assert_eq!(stanzas.pre_stop, Some(exec("a")));
+        assert_eq!(stanzas.post_stop, Some(Process { overrides: true, ..exec("d") }));
+        assert_eq!(stanzas.main, Some(exec("c")));
+    }
+
+    #[test]
+    fn a_script_without_an_end_and_a_line_that_goes_on_without_another_end_with_the_file() {
+        assert_eq!(Stanzas::read("script\nx", "").main.map(|it| it.text), Some("x".to_owned()));
+        assert_eq!(Stanzas::read("exec x \\", "").main, Some(exec("x")));
+        assert_eq!(Stanzas::read("exec", "").main, None);
+    }
+
+    #[test]
+    fn our_hook_is_found_by_either_name_and_nothing_else_is() {
+        let called = |text: &str| {
+            let process = Process { overrides: false, is_script: true, text: text.to_owned() };
+            process.program("pre-stop").map(str::to_owned)
+        };
+        for (text, program) in [
+            ("/usr/bin/lastwords pre-stop", "/usr/bin/lastwords"),
+            ("  date\n  \"/usr/bin/lastwords\" pre-stop --config /x || true", "/usr/bin/lastwords"),
+            ("/opt/upstart-monitor/bin/pre-stop", "/opt/upstart-monitor/bin/pre-stop"),
+            ("lastwords pre-stop", "lastwords"),
+        ] {
+            assert_eq!(called(text).as_deref(), Some(program), "{text}");
+        }
+        for text in ["# /usr/bin/lastwords pre-stop", "/usr/bin/lastwords pre-start", "echo pre-stop", "lastwords", ""]
+        {
+            assert_eq!(called(text), None, "{text}");
+        }
+    }
+}
