@@ -47,12 +47,16 @@ const MAX_LINE: usize = 64 * 1024;
 /// So many carriers may have handed a line on.
 const MAX_CARRIERS: usize = 3;
 
+/// So many blank lines in a row are kept.
+const MOST_BLANK: usize = 64;
+
 /// Reads a log's text.
 pub fn read(text: &str) -> Vec<Line> {
     let mut lines = Vec::new();
     // What Docker has cut a long line into.
     let mut begun: Option<Line> = None;
     let host = host(text);
+    let mut blank = 0;
     for (i, raw) in text.lines().enumerate() {
         let carried = unwrap(raw, host);
         let partial = carried.partial;
@@ -67,7 +71,13 @@ pub fn read(text: &str) -> Vec<Line> {
                 Line { number: i + 1, text: text.into_owned(), at, carried_from: pid, carried_as: name, entry: None }
             }
         };
-        if partial && line.text.len() < MAX_LINE { begun = Some(line) } else { lines.push(line) }
+        // Nothing is told by how many blank lines there are.
+        blank = if line.text.is_empty() { blank + 1 } else { 0 };
+        if partial && line.text.len() < MAX_LINE {
+            begun = Some(line);
+        } else if blank <= MOST_BLANK {
+            lines.push(line);
+        }
     }
     lines.extend(begun);
     without_stamps(&mut lines);
