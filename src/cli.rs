@@ -10,6 +10,8 @@ use crate::commands::check::CheckArgs;
 use crate::commands::deliver::DeliverArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::hook::{Hook, HookArgs};
+use crate::commands::list::ListArgs;
+use crate::commands::queue::QueueArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::show::ShowArgs;
 use crate::commands::simulate::SimulateArgs;
@@ -31,7 +33,9 @@ Examples:
   lastwords post-stop --simulate-crash --job web         what a crash of web would send, and to whom
   lastwords post-stop --simulate-crash --job web --send  send it, marked as a drill
   lastwords check                                        is the config right?
+  lastwords list                                         what died, when, why, how often
   lastwords show                                         the last report
+  lastwords queue                                        what could not be sent yet, and why
 
 On Upstart, in /etc/init/web.conf:
   pre-start exec /usr/bin/lastwords pre-start
@@ -68,8 +72,12 @@ pub enum Verb {
     /// The same analysis as of a real crash, on files. It names a cause only where the evidence proves one, and shows it;
     /// else it says that the cause is unknown. The more you tell, the more it can rule out.
     Explain(ExplainArgs),
-    /// Show a report
+    /// List what died: when, why, how often, and who was told
+    List(ListArgs),
+    /// Show a report, and what each sink has done with it
     Show(ShowArgs),
+    /// Show what waits to be sent: for whom, why, and when it is tried next
+    Queue(QueueArgs),
     /// Make the directories, those for the users of setuid jobs included; run it at boot
     Setup(SetupArgs),
     #[command(hide = true)]

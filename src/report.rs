@@ -90,10 +90,7 @@ impl Level {
 impl Report {
     /// When it was made: of a crash, when the service stopped.
     pub fn made_at(&self) -> Timestamp {
-        match self.kind {
-            Kind::Summary { made_at, .. } | Kind::Recovered { made_at, .. } => made_at,
-            Kind::Crash | Kind::Notice => self.stop.stopped_at,
-        }
+        self.kind.made_at().unwrap_or(self.stop.stopped_at)
     }
 }
 
@@ -127,6 +124,16 @@ pub enum Kind {
     },
     /// lastwords speaks about itself: in a sentence (`cause`), and what to know about it (`verdict_because`).
     Notice,
+}
+
+impl Kind {
+    /// When it was made, of what is not made when a service stops.
+    pub fn made_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Summary { made_at, .. } | Self::Recovered { made_at, .. } => Some(made_at),
+            Self::Crash | Self::Notice => None,
+        }
+    }
 }
 
 /// Crashes that are told together.

@@ -21,11 +21,13 @@
 //! How a report gets in here so that it stays, [`commit`] tells; what is done about what a power cut left in `tmp/`,
 //! [`recover`].
 
+mod brief;
 mod chronicles;
 mod commit;
 mod entry;
 mod facts;
 mod groups;
+mod hand;
 mod history;
 mod inbox;
 mod ladder;
@@ -45,6 +47,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
+pub use brief::Brief;
 pub use facts::Facts;
 pub use inbox::TakeOver;
 pub use ledger::{Attempt, Ledger, Outcome};
@@ -73,7 +76,8 @@ pub enum Place {
 }
 
 impl Place {
-    fn name(self) -> &'static str {
+    /// Its directory.
+    pub fn name(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Done => "done",
