@@ -12,9 +12,11 @@ use crate::commands::explain::ExplainArgs;
 use crate::commands::hook::{Hook, HookArgs};
 use crate::commands::list::ListArgs;
 use crate::commands::queue::QueueArgs;
+use crate::commands::schema::SchemaArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::show::ShowArgs;
 use crate::commands::simulate::SimulateArgs;
+use crate::commands::stats::StatsArgs;
 
 /// Tells people what died, why, and on what evidence
 ///
@@ -78,6 +80,10 @@ pub enum Verb {
     Show(ShowArgs),
     /// Show what waits to be sent: for whom, why, and when it is tried next
     Queue(QueueArgs),
+    /// Count: what dies how often and of what, and how well the news travels
+    Stats(StatsArgs),
+    /// Print a JSON Schema: of reports, or of the config, for editors that complete it
+    Schema(SchemaArgs),
     /// Make the directories, those for the users of setuid jobs included; run it at boot
     Setup(SetupArgs),
     #[command(hide = true)]

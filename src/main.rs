@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use lastwords::cli::{self, Cli, Verb};
-use lastwords::commands::{attempt, catch, check, deliver, explain, hook, list, queue, setup, show, simulate, worker};
+use lastwords::commands::{
+    attempt, catch, check, deliver, explain, hook, list, queue, schema, setup, show, simulate, stats, worker,
+};
 use lastwords::redact::redact;
 
 fn main() -> ExitCode {
@@ -45,6 +47,8 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::List(args) => list::run(args, &mut out),
         Verb::Queue(args) => queue::run(args, &mut out),
         Verb::Show(args) => show::run(args, &mut out),
+        Verb::Stats(args) => stats::run(args, &mut out),
+        Verb::Schema(args) => schema::run(args, &mut out),
         Verb::Setup(args) => setup::run(args, &mut out),
         Verb::Attempt(args) => attempt::run(args, &mut out),
     }

@@ -3,6 +3,9 @@
 //! A [`Report`] is immutable once it is in the spool. Its JSON form is a public format: `format` grows when a field
 //! changes its meaning, and fields are only ever added within one format.
 
+#[cfg(test)]
+mod schema;
+
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +17,7 @@ pub const FORMAT: u32 = 1;
 
 /// One crash report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     /// The version of this form: [`FORMAT`].
     pub format: u32,
@@ -60,6 +64,7 @@ pub struct Report {
 
 /// How safe a report is: the rungs of the ladder that a hook falls through where the machine is at its worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// In the spool, synced to the disk: it survives the machine.
@@ -96,6 +101,7 @@ impl Report {
 
 /// What a report tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A service has died.
@@ -138,6 +144,7 @@ impl Kind {
 
 /// Crashes that are told together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Series {
     pub count: u64,
     pub first: Timestamp,
@@ -160,6 +167,7 @@ impl Series {
 
 /// What the earlier deaths of a job say about the latest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Past {
     /// The earlier deaths of the same cause.
     #[serde(default)]
@@ -180,6 +188,7 @@ pub struct Past {
 
 /// A file that is another than it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Changed {
     pub path: String,
     /// When it was changed, as its file system says.
@@ -188,6 +197,7 @@ pub struct Changed {
 
 /// For whom a report is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Audience {
     /// The job's sinks.
@@ -201,6 +211,7 @@ pub enum Audience {
 
 /// One end of a supervised service, as its supervisor told it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stop {
     /// The job's name as the supervisor writes it. Hostile input: it may hold `/`, `..`, spaces.
     pub job: String,
@@ -236,6 +247,7 @@ impl Stop {
 
 /// Who starts and stops the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Supervisor {
     Upstart,
@@ -289,6 +301,7 @@ impl fmt::Display for Supervisor {
 
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// It ended by itself with this exit code.
@@ -367,6 +380,7 @@ fn signal_meaning(name: &str) -> Option<&'static str> {
 
 /// Whether a stop was meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Somebody stopped it on purpose.
@@ -392,6 +406,7 @@ impl fmt::Display for Verdict {
 
 /// Why a service died.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cause {
     /// What sort of death it was.
     #[serde(default)]
@@ -406,6 +421,7 @@ pub struct Cause {
 
 /// What sort of death a service died: the most specific one that the evidence shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Death {
     /// An exception that nothing caught.
@@ -455,6 +471,7 @@ pub enum Death {
 
 /// How far the evidence carries a cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     /// The supervisor or the kernel said so.
@@ -467,6 +484,7 @@ pub enum Confidence {
 
 /// One thing that was seen, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Evidence {
     /// Where: `kernel log`, `environment of the hook`, a file's path.
     pub source: String,
@@ -479,6 +497,7 @@ pub struct Evidence {
 
 /// What one collector brought home.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Section {
     /// The collector's name.
     pub collector: String,
@@ -495,6 +514,7 @@ pub struct Section {
 
 /// How a collector's run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     Ok,

@@ -19,9 +19,11 @@ mod post_stop;
 mod pre_start;
 mod pre_stop;
 pub mod queue;
+pub mod schema;
 pub mod setup;
 pub mod show;
 pub mod simulate;
+pub mod stats;
 mod why;
 pub mod worker;
 

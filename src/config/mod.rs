@@ -31,6 +31,8 @@ mod parse;
 mod patterns;
 mod problem;
 mod read;
+#[cfg(test)]
+mod schema;
 mod secret_files;
 mod sink_names;
 mod tree;
