@@ -11,6 +11,7 @@ mod crashes;
 mod delivery;
 mod flood;
 mod harness;
+mod history;
 mod hooks;
 mod instances;
 mod ladder;
