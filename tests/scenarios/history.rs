@@ -243,7 +243,10 @@ fn the_queue_says_what_waits_for_whom_and_why() {
         "ID JOB AGE SINK TRIES NEXT TRY WHY IT WAITS"
     );
     let row = lines.next().unwrap();
-    assert!(row.starts_with(&format!("{}  web  ", &id[28..])) && row.ends_with("exit status: 75: one says no"), "{shown}");
+    assert!(
+        row.starts_with(&format!("{}  web  ", &id[28..])) && row.ends_with("exit status: 75: one says no"),
+        "{shown}"
+    );
     let [row] = objects(&said(&machine, "queue", &["--json"])).try_into().unwrap();
     assert_eq!((&row["sink"], &row["tries"], &row["held"]), (&"one".into(), &1.into(), &Value::Null));
 

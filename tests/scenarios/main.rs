@@ -21,6 +21,7 @@ mod past;
 mod planned_stops;
 mod process;
 mod runit;
+mod schemas;
 mod secrets;
 mod spool;
 mod starts;
