@@ -116,16 +116,20 @@ pub enum Kind {
         all: Series,
         /// How many of the job's instances that were.
         instances: usize,
+        /// When it was made.
         made_at: Timestamp,
     },
     /// It has been up again for a while.
     Recovered {
         /// The crashes that nothing else tells of.
         new: Option<Series>,
+        /// All that it died of since it last ran for so long.
         all: Series,
+        /// How many of the job's instances that were.
         instances: usize,
         /// Seconds for which it has been up.
         up_s: u64,
+        /// When it was made.
         made_at: Timestamp,
     },
     /// lastwords speaks about itself: in a sentence (`cause`), and what to know about it (`verdict_because`).
@@ -146,8 +150,11 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Series {
+    /// How many.
     pub count: u64,
+    /// When the first was.
     pub first: Timestamp,
+    /// When the last was.
     pub last: Timestamp,
 }
 
@@ -190,6 +197,7 @@ pub struct Past {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Changed {
+    /// Where it is.
     pub path: String,
     /// When it was changed, as its file system says.
     pub modified: Timestamp,
@@ -307,7 +315,12 @@ pub enum Exit {
     /// It ended by itself with this exit code.
     Code(i32),
     /// A signal killed it; the name comes without `SIG`. One that has no name (a real-time one) goes by its number.
-    Signal { name: String, core_dumped: bool },
+    Signal {
+        /// `SEGV`, `KILL`, or a number.
+        name: String,
+        /// Whether the kernel wrote a core dump.
+        core_dumped: bool,
+    },
     /// Nobody said.
     Unknown,
 }

@@ -1,5 +1,6 @@
 //! `list`: what died, when, why, how often, and who was told.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::process::ExitCode;
@@ -76,7 +77,10 @@ Examples:
   lastwords show 3f9a                          all about one of them
 
 JSON has id, job, instance, host, kind, drill, verdict, count, first, last, exit, cause (kind, line, confidence),
-fingerprint, place (new, done, dead) and told: for each sink state, tries, last_try, next_try, and receipt or error.";
+fingerprint, place (new, done, dead) and told: what each sink did with the latest, by its name: state (sent, summarised,
+dropped, waiting, given up, refused), tries, last_try, next_try, and receipt, error or in (the summary's id).
+
+Exits with 0, also where nothing is found.";
 
 /// What a report may be, for those who choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
@@ -179,6 +183,8 @@ fn rows(args: &ListArgs, entries: &Entries, reader: &mut Reader, configs: &mut C
             }
         }
     }
+    // An id is older than a summary: it was made up when its crashes were counted.
+    rows.sort_by_key(|row| Reverse(row.last));
     let more = rows.len().saturating_sub(most);
     rows.truncate(most);
     (rows, more)

@@ -130,6 +130,10 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
         }
     }
     let _ = out.flush();
+    let corrupt = spool.corrupt().map_or(0, |corrupt| corrupt.len());
+    if corrupt > 0 {
+        say(&format!("{corrupt} in {} are no whole reports, and are not sent", spool.corrupt_dir().display()));
+    }
     if count > all.len() {
         say(&format!("{} more rows: -n 0 shows all", count - all.len()));
     }

@@ -203,9 +203,11 @@ fn table<'de, T: Deserialize<'de>>(path: &[&'static str], keys: &[&'static str])
     let docs = docs_of(path);
     let mut properties = Map::new();
     for key in keys {
-        let mut property = schema::<T>(&[path, &[key]].concat());
-        if let (Some(row), Some(property)) = (docs.get(*key), property.as_object_mut()) {
-            property.insert("description".to_owned(), described(row).into());
+        let path = [path, &[key]].concat();
+        let mut property = schema::<T>(&path);
+        let about = docs.get(*key).map(described).or_else(|| file_of(&path).map(|file| first_words(&file)));
+        if let (Some(about), Some(property)) = (about, property.as_object_mut()) {
+            property.insert("description".to_owned(), about.into());
         }
         properties.insert((*key).to_owned(), property);
     }
@@ -226,8 +228,7 @@ fn is_required(row: &Row) -> bool {
 fn described(row: &Row) -> String {
     // What a reader of the source may look up, one in an editor cannot.
     let values = row.values.split(" (see [").next().unwrap_or_default().trim_end_matches('.');
-    let (first, rest) = values.split_at(values.chars().next().map_or(0, char::len_utf8));
-    let values = format!("{}{rest}", first.to_uppercase());
+    let values = capital(values);
     match row.default.as_str() {
         "" | "–" | "required" | "is required" | "one of the two" | "with `username`, one of the two" => {
             format!("{values}.")
@@ -238,18 +239,40 @@ fn described(row: &Row) -> String {
 
 /// What is documented of the keys of the table at this place.
 fn docs_of(path: &[&'static str]) -> BTreeMap<String, Row> {
-    let path: Vec<&str> = path.iter().copied().filter(|part| *part != "[]").collect();
-    let path = path.strip_prefix(&["default"]).unwrap_or(&path);
-    match path {
-        ["sink", kind] => documented(&format!("sinks/{kind}.rs"), None),
-        ["collect", kind] => documented(&format!("collectors/{kind}.rs"), None),
-        [] => {
-            let mut docs = documented("config/mod.rs", Some("# jobs/JOB.toml"));
-            docs.extend(documented("config/mod.rs", Some("# lastwords.toml")));
-            docs
-        }
-        _ => BTreeMap::new(),
+    if path.iter().all(|part| *part == "default") {
+        let mut docs = documented("config/mod.rs", Some("# jobs/JOB.toml"));
+        docs.extend(documented("config/mod.rs", Some("# lastwords.toml")));
+        return docs;
     }
+    file_of(path).map(|file| documented(&file, None)).unwrap_or_default()
+}
+
+/// The file of the plugin whose table this is.
+fn file_of(path: &[&'static str]) -> Option<String> {
+    let path: Vec<&str> = path.iter().copied().filter(|part| *part != "[]").collect();
+    match path.strip_prefix(&["default"]).unwrap_or(&path) {
+        ["sink", kind] => Some(format!("sinks/{kind}.rs")),
+        ["collect", kind] => Some(format!("collectors/{kind}.rs")),
+        _ => None,
+    }
+}
+
+/// What a file says of itself first, as one line.
+fn first_words(file: &str) -> String {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)).unwrap();
+    let lines = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+    let words: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+    let words = words.join(" ");
+    // `[collect.disk]`: how full the disks are
+    let words = words.split_once("]`: ").map_or(words.as_str(), |(_, words)| words);
+    // [`matrix`](super::matrix)
+    let link = regex::Regex::new(r"\[([^\]]*)\]\([^)]*\)").unwrap();
+    capital(&link.replace_all(words, "$1"))
+}
+
+fn capital(words: &str) -> String {
+    let (first, rest) = words.split_at(words.chars().next().map_or(0, char::len_utf8));
+    format!("{}{rest}", first.to_uppercase())
 }
 
 /// The whole schema of a file.

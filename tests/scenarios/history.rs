@@ -278,6 +278,25 @@ fn what_waits_is_tried_at_once_on_request_also_beside_a_deliverer() {
 }
 
 #[test]
+fn nothing_is_changed_while_a_deliverer_is_sending() {
+    let (machine, id) = machine_with_one_waiting();
+    let now = lastwords::clock::Now::read().monotonic;
+    let sending = Spool::new(&machine.spool).lock("to-one", now).unwrap().unwrap();
+    let mut patient = machine.command("queue").args(["drop", &id]).stdout(Stdio::null()).spawn().unwrap();
+    let output = run(&machine, "queue", &["retry", "--all"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()));
+    let said = "a deliverer is sending to one right now: nothing is changed for it; try again\n";
+    assert_eq!(text(&output.stderr), said);
+    assert!(!patient.wait().unwrap().success());
+    assert_eq!(place(&machine, "new"), [id.as_str()]);
+
+    let mut patient = machine.command("queue").args(["drop", &id]).stdout(Stdio::null()).spawn().unwrap();
+    drop(sending);
+    assert!(patient.wait().unwrap().success());
+    assert_eq!(place(&machine, "dead"), [id.as_str()]);
+}
+
+#[test]
 fn what_is_dropped_is_sent_to_nobody_and_kept() {
     let (machine, id) = machine_with_one_waiting();
     let dropped = said(&machine, "queue", &["drop", &id[28..], "--why", "known since May"]);

@@ -58,8 +58,9 @@ fn judge(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<
             }
             "properties" => {
                 for (key, schema) in said.as_object().unwrap() {
-                    let found = value.get(key);
-                    found.into_iter().for_each(|found| judge(root, schema, found, &format!("{at}/{key}"), wrong));
+                    if let Some(found) = value.get(key) {
+                        judge(root, schema, found, &format!("{at}/{key}"), wrong);
+                    }
                 }
                 true
             }
@@ -158,6 +159,14 @@ fn what_a_report_is_not_its_schema_refuses() {
     let mut less = report.clone();
     less.as_object_mut().unwrap().remove("verdict");
     assert_eq!(wrong(&schema, &less), [said("", "required")]);
+}
+
+#[test]
+fn the_readme_names_every_field_of_a_report() {
+    let readme = fs::read_to_string(project("README.md")).unwrap();
+    for field in schema("report")["properties"].as_object().unwrap().keys() {
+        assert!(readme.contains(&format!("`{field}`")), "{field}");
+    }
 }
 
 #[test]

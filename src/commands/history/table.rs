@@ -118,6 +118,11 @@ mod tests {
     const COLUMNS: [Column; 3] =
         [Column::new("JOB").gives_way(1), Column::new("N").right(), Column::new("WHY").gives_way(3)];
 
+    /// Without colours.
+    fn plain(rows: &[[Cell; 3]], terminal: Option<usize>) -> String {
+        anstream::adapter::strip_str(&table(&COLUMNS, rows, terminal)).to_string()
+    }
+
     fn rows(rows: &[[&str; 3]]) -> Vec<[Cell; 3]> {
         rows.iter().map(|row| row.map(Cell::new)).collect()
     }
@@ -125,7 +130,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_they_must_be_and_numbers_stand_at_the_right() {
         assert_eq!(
-            table(&COLUMNS, &rows(&[["web", "12", "exit code 1"], ["a/b", "1", ""]]), None),
+            plain(&rows(&[["web", "12", "exit code 1"], ["a/b", "1", ""]]), None),
             "\
 JOB   N  WHY
 web  12  exit code 1
@@ -137,7 +142,7 @@ a/b   1
     #[test]
     fn wide_characters_take_two_columns_and_combining_ones_none() {
         assert_eq!(
-            table(&COLUMNS, &rows(&[["データ", "1", "故障"], ["cafe\u{301}", "2", "🦀"]]), Some(14)),
+            plain(&rows(&[["データ", "1", "故障"], ["cafe\u{301}", "2", "🦀"]]), Some(14)),
             "\
 JOB     N  WHY
 データ  1  故…
@@ -151,19 +156,18 @@ cafe\u{301}    2  🦀
         let long = "界".repeat(300);
         let rows = rows(&[[&long, "100000", &long], ["web", "1", "x"]]);
         for terminal in [20, 40, 79, 80, 200] {
-            let text = table(&COLUMNS, &rows, Some(terminal));
+            let text = plain(&rows, Some(terminal));
             let widest = text.lines().map(width).max();
             assert!(widest.is_some_and(|widest| widest <= terminal && widest + 4 > terminal), "{terminal}: {text}");
             assert!(text.contains('…'), "{text}");
         }
         // Even then it is readable.
-        assert!(table(&COLUMNS, &rows, Some(1)).starts_with("JOB       N  WHY\n"));
+        assert!(plain(&rows, Some(1)).starts_with("JOB       N  WHY\n"));
     }
 
     #[test]
     fn a_style_takes_no_room() {
         let row = [[Cell::coloured("web", AnsiColor::Red), Cell::dim("1"), Cell::new("x")]];
-        let text = table(&COLUMNS, &row, None);
-        assert_eq!(anstream::adapter::strip_str(&text).to_string(), "JOB  N  WHY\nweb  1  x\n");
+        assert_eq!(plain(&row, None), "JOB  N  WHY\nweb  1  x\n");
     }
 }
