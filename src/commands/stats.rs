@@ -156,16 +156,13 @@ fn sink_cells(name: &str, sink: &Sink) -> [Cell; 6] {
     ]
 }
 
-/// A bar a number, as high as it is against the greatest.
+/// A bar a number, as high as it is against the greatest; of few, a step each.
 fn sparkline(numbers: &[u64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let greatest = numbers.iter().copied().max().unwrap_or_default();
-    let bar = |number: &u64| match (*number, greatest) {
-        (0, _) => '·',
-        (number, greatest) => {
-            let height = (number - 1).saturating_mul(8) / greatest.max(1);
-            usize::try_from(height).ok().and_then(|height| BARS.get(height)).copied().unwrap_or('█')
-        }
+    let bar = |number: &u64| match number.saturating_mul(8).div_ceil(greatest.max(8)) {
+        0 => '·',
+        height => usize::try_from(height - 1).ok().and_then(|height| BARS.get(height)).copied().unwrap_or('█'),
     };
     numbers.iter().map(bar).collect()
 }
@@ -192,15 +189,17 @@ mod tests {
             anstream::adapter::strip_str(&text).to_string(),
             "\
 JOB   24 H  7 D  30 D  LAST 14 DAYS    UP BEFORE  LAST (UTC)
-web      2    3     4  ·········▁···█     1h 30m  2026-11-23 11:00
-feed     0    1     1  ············▁·             2026-11-21 12:00
+web      2    3     4  ·········▁···▂     1h 30m  2026-11-23 11:00
+feed     0    1     1  ···········▁··             2026-11-21 12:00
 
-JOB   30 D  LAST     WHY
-web      3  60 min ago  port in use: address already in use :::9000
+JOB   30 D  LAST         WHY
+web      3  60 min ago   port in use: address already in use :::9000
 web      1  20 days ago  exit code 1
-feed     1  48 h ago  exit code 1
+feed     1  2 days ago   exit code 1
 
 SINK       SENT  SUMMED UP  WAITING  FAILED  TOOK
+ops-mail      1          1        0       0    2s
+ops-slack     0          0        1       1
 "
         );
     }

@@ -144,9 +144,9 @@ a/b   1
         assert_eq!(
             plain(&rows(&[["データ", "1", "故障"], ["cafe\u{301}", "2", "🦀"]]), Some(14)),
             "\
-JOB     N  WHY
-データ  1  故…
-cafe\u{301}    2  🦀
+JOB    N  WHY
+デー…  1  故障
+cafe\u{301}   2  🦀
 "
         );
     }
