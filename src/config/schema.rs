@@ -95,13 +95,11 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match self.path.split_first() {
-            Some((_, path)) => visitor.visit_seq(Probe { path, ..self }),
-            None => {
-                *self.found = Shape::List;
-                Err(Stop)
-            }
+        if let Some((_, path)) = self.path.split_first() {
+            return visitor.visit_seq(Probe { path, ..self });
         }
+        *self.found = Shape::List;
+        Err(Stop)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -110,14 +108,12 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         keys: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        match self.path.split_first() {
-            Some((key, path)) => visitor.visit_map(Entry { key: Some(key), probe: Some(Probe { path, ..self }) }),
-            None => {
-                // So toml learns where a text stands.
-                *self.found = if name.contains("Spanned") { Shape::Text } else { Shape::Table(keys) };
-                Err(Stop)
-            }
+        if let Some((key, path)) = self.path.split_first() {
+            return visitor.visit_map(Entry { key: Some(key), probe: Some(Probe { path, ..self }) });
         }
+        // So toml learns where a text stands.
+        *self.found = if name.contains("Spanned") { Shape::Text } else { Shape::Table(keys) };
+        Err(Stop)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
