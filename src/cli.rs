@@ -11,11 +11,15 @@ use crate::commands::deliver::DeliverArgs;
 use crate::commands::doctor::DoctorArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::hook::{Hook, HookArgs};
+use crate::commands::list::ListArgs;
 use crate::commands::listen::ListenArgs;
+use crate::commands::queue::QueueArgs;
 use crate::commands::run::RunArgs;
+use crate::commands::schema::SchemaArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::show::ShowArgs;
 use crate::commands::simulate::SimulateArgs;
+use crate::commands::stats::StatsArgs;
 
 /// Tells people what died, why, and on what evidence
 ///
@@ -34,7 +38,9 @@ Examples:
   lastwords post-stop --simulate-crash --job web         what a crash of web would send, and to whom
   lastwords post-stop --simulate-crash --job web --send  send it, marked as a drill
   lastwords check                                        is the config right?
+  lastwords list                                         what died, when, why, how often
   lastwords show                                         the last report
+  lastwords queue                                        what could not be sent yet, and why
 
 On Upstart, in /etc/init/web.conf:
   pre-start exec /usr/bin/lastwords pre-start
@@ -120,8 +126,16 @@ pub enum Verb {
     ///   cannot tell  only a message would show it, or only root may see it
     #[command(verbatim_doc_comment, after_help = DOCTOR)]
     Doctor(DoctorArgs),
-    /// Show a report
+    /// List what died: when, why, how often, and who was told
+    List(ListArgs),
+    /// Show a report, and what each sink has done with it
     Show(ShowArgs),
+    /// Show what waits to be sent: for whom, why, and when it is tried next
+    Queue(QueueArgs),
+    /// Count: what dies how often and of what, and how well the news travels
+    Stats(StatsArgs),
+    /// Print a JSON Schema: of reports, or of the config, for editors that complete it
+    Schema(SchemaArgs),
     /// Make the directories; with a job, say what its supervisor needs to call lastwords, or write it
     ///
     /// Without a job it makes the directories, those for the users of setuid jobs included: run it at boot.

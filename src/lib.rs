@@ -50,6 +50,7 @@ pub mod plugin;
 pub mod redact;
 pub mod render;
 pub mod report;
+pub mod schema;
 pub mod secret;
 pub mod sinks;
 pub mod spool;

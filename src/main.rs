@@ -7,7 +7,8 @@ use anyhow::Result;
 use clap::Parser;
 use lastwords::cli::{self, Cli, Verb};
 use lastwords::commands::{
-    attempt, catch, check, deliver, doctor, explain, hook, listen, run, setup, show, simulate, worker,
+    attempt, catch, check, deliver, doctor, explain, hook, list, listen, queue, run, schema, setup, show, simulate,
+    stats, worker,
 };
 use lastwords::redact::redact;
 
@@ -46,7 +47,11 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
         Verb::Check(args) => check::run(args, &mut out),
         Verb::Explain(args) => explain::run(args, &mut out),
         Verb::Doctor(args) => doctor::run(args, &mut out),
+        Verb::List(args) => list::run(args, &mut out),
+        Verb::Queue(args) => queue::run(args, &mut out),
         Verb::Show(args) => show::run(args, &mut out),
+        Verb::Stats(args) => stats::run(args, &mut out),
+        Verb::Schema(args) => schema::run(args, &mut out),
         Verb::Setup(args) => setup::run(args, &mut out),
         Verb::Attempt(args) => attempt::run(args, &mut out),
         Verb::Run(args) => Ok(run::run(args)),

@@ -3,6 +3,9 @@
 //! A [`Report`] is immutable once it is in the spool. Its JSON form is a public format: `format` grows when a field
 //! changes its meaning, and fields are only ever added within one format.
 
+#[cfg(test)]
+mod schema;
+
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +17,7 @@ pub const FORMAT: u32 = 1;
 
 /// One crash report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     /// The version of this form: [`FORMAT`].
     pub format: u32,
@@ -60,6 +64,7 @@ pub struct Report {
 
 /// How safe a report is: the rungs of the ladder that a hook falls through where the machine is at its worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// In the spool, synced to the disk: it survives the machine.
@@ -90,15 +95,13 @@ impl Level {
 impl Report {
     /// When it was made: of a crash, when the service stopped.
     pub fn made_at(&self) -> Timestamp {
-        match self.kind {
-            Kind::Summary { made_at, .. } | Kind::Recovered { made_at, .. } => made_at,
-            Kind::Crash | Kind::Notice => self.stop.stopped_at,
-        }
+        self.kind.made_at().unwrap_or(self.stop.stopped_at)
     }
 }
 
 /// What a report tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A service has died.
@@ -113,27 +116,45 @@ pub enum Kind {
         all: Series,
         /// How many of the job's instances that were.
         instances: usize,
+        /// When it was made.
         made_at: Timestamp,
     },
     /// It has been up again for a while.
     Recovered {
         /// The crashes that nothing else tells of.
         new: Option<Series>,
+        /// All that it died of since it last ran for so long.
         all: Series,
+        /// How many of the job's instances that were.
         instances: usize,
         /// Seconds for which it has been up.
         up_s: u64,
+        /// When it was made.
         made_at: Timestamp,
     },
     /// lastwords speaks about itself: in a sentence (`cause`), and what to know about it (`verdict_because`).
     Notice,
 }
 
+impl Kind {
+    /// When it was made, of what is not made when a service stops.
+    pub fn made_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Summary { made_at, .. } | Self::Recovered { made_at, .. } => Some(made_at),
+            Self::Crash | Self::Notice => None,
+        }
+    }
+}
+
 /// Crashes that are told together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Series {
+    /// How many.
     pub count: u64,
+    /// When the first was.
     pub first: Timestamp,
+    /// When the last was.
     pub last: Timestamp,
 }
 
@@ -153,6 +174,7 @@ impl Series {
 
 /// What the earlier deaths of a job say about the latest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Past {
     /// The earlier deaths of the same cause.
     #[serde(default)]
@@ -173,7 +195,9 @@ pub struct Past {
 
 /// A file that is another than it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Changed {
+    /// Where it is.
     pub path: String,
     /// When it was changed, as its file system says.
     pub modified: Timestamp,
@@ -181,6 +205,7 @@ pub struct Changed {
 
 /// For whom a report is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Audience {
     /// The job's sinks.
@@ -194,6 +219,7 @@ pub enum Audience {
 
 /// One end of a supervised service, as its supervisor told it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stop {
     /// The job's name as the supervisor writes it. Hostile input: it may hold `/`, `..`, spaces.
     pub job: String,
@@ -232,6 +258,7 @@ impl Stop {
 
 /// Who starts and stops the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Supervisor {
     Upstart,
@@ -289,12 +316,18 @@ impl fmt::Display for Supervisor {
 
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// It ended by itself with this exit code.
     Code(i32),
     /// A signal killed it; the name comes without `SIG`. One that has no name (a real-time one) goes by its number.
-    Signal { name: String, core_dumped: bool },
+    Signal {
+        /// `SEGV`, `KILL`, or a number.
+        name: String,
+        /// Whether the kernel wrote a core dump.
+        core_dumped: bool,
+    },
     /// Nobody said.
     Unknown,
 }
@@ -367,6 +400,7 @@ fn signal_meaning(name: &str) -> Option<&'static str> {
 
 /// Whether a stop was meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Somebody stopped it on purpose.
@@ -392,6 +426,7 @@ impl fmt::Display for Verdict {
 
 /// Why a service died.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cause {
     /// What sort of death it was.
     #[serde(default)]
@@ -406,6 +441,7 @@ pub struct Cause {
 
 /// What sort of death a service died: the most specific one that the evidence shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Death {
     /// An exception that nothing caught.
@@ -455,6 +491,7 @@ pub enum Death {
 
 /// How far the evidence carries a cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     /// The supervisor or the kernel said so.
@@ -467,6 +504,7 @@ pub enum Confidence {
 
 /// One thing that was seen, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Evidence {
     /// Where: `kernel log`, `environment of the hook`, a file's path.
     pub source: String,
@@ -479,6 +517,7 @@ pub struct Evidence {
 
 /// What one collector brought home.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Section {
     /// The collector's name.
     pub collector: String,
@@ -495,6 +534,7 @@ pub struct Section {
 
 /// How a collector's run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     Ok,

@@ -2,7 +2,7 @@
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
-//! | `path` | the file; a relative one starts at the config's directory | – |
+//! | `path` | the file; a relative one starts at the config's directory | required |
 //! | `name` | what the section is called, after `log` | the path |
 //! | `lines` | the most lines | `200` |
 //! | `max_bytes` | the most that is read, in bytes, up to 65536 | `65536` |

@@ -31,6 +31,7 @@ use crate::render::one_line;
 use crate::report::{Audience, Report};
 use crate::sinks::exec;
 use crate::spool::{Ledger, Lock, Outcome, Place, Spool, TakeOver};
+pub(super) use groups::counted;
 use waiting::{Item, Items, Pass};
 
 /// How often `--watch` looks.
@@ -39,7 +40,7 @@ const TICK: Duration = Duration::from_secs(2);
 const MOST_LOOKS: usize = 16;
 
 /// The lock of the sink of this key: no other lock's name begins so, whatever sinks are called.
-fn sink_lock(key: &str) -> String {
+pub(super) fn sink_lock(key: &str) -> String {
     format!("to-{key}")
 }
 
@@ -261,6 +262,7 @@ fn finish(deliverer: &Deliverer, pass: &Pass) -> Result<usize> {
                     news += tell_of_failure(deliverer, pass, item, &route.key, &ledger)?;
                     place = place.map(|_| Place::Dead);
                 }
+                Some(Outcome::Dropped { .. }) => place = place.map(|_| Place::Dead),
             }
         }
         match place {

@@ -14,16 +14,16 @@ use crate::spool::{Memory, Spool};
 #[derive(Clone, Debug, Args)]
 pub struct Places {
     /// The directory of lastwords.toml and jobs/
-    #[arg(long, value_name = "DIR", default_value = "/etc/lastwords")]
+    #[arg(long, global = true, value_name = "DIR", default_value = "/etc/lastwords")]
     pub config: PathBuf,
     /// Where the markers are; gone after a reboot
-    #[arg(long, value_name = "DIR", default_value = "/run/lastwords")]
+    #[arg(long, global = true, value_name = "DIR", default_value = "/run/lastwords")]
     pub run_dir: PathBuf,
     /// Where the reports are; survives a reboot
-    #[arg(long, value_name = "DIR", default_value = "/var/spool/lastwords")]
+    #[arg(long, global = true, value_name = "DIR", default_value = "/var/spool/lastwords")]
     pub spool: PathBuf,
     /// The root of the machine to look at; a fake one in tests
-    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    #[arg(long, global = true, value_name = "DIR", default_value = "/", hide = true)]
     pub root: PathBuf,
 }
 

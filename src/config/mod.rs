@@ -31,6 +31,8 @@ mod parse;
 mod patterns;
 mod problem;
 mod read;
+#[cfg(test)]
+mod schema;
 mod secret_files;
 mod sink_names;
 mod tree;
@@ -51,7 +53,7 @@ pub use problem::{Place, Problem, Severity, Source};
 use crate::collectors::Collect;
 use crate::names;
 use crate::redact::Redactor;
-use crate::report::Exit;
+use crate::report::{Audience, Exit};
 use crate::sinks::{Sink, Sinks};
 use normal_exit::NormalExit;
 
@@ -177,6 +179,18 @@ impl Loaded {
             all.sort_by_key(|route| position(route));
         }
         all
+    }
+
+    /// The sinks that get what is for these.
+    pub fn routes_to(&self, to: &Audience, job: &str) -> Vec<Route<'_>> {
+        let some = |wanted: &dyn Fn(&str) -> bool| {
+            self.all_routes(job).into_iter().filter(|route| wanted(&route.key)).collect()
+        };
+        match to {
+            Audience::Job => self.routes(job),
+            Audience::Only(sink) => some(&|key| key == sink),
+            Audience::AllBut(sink) => some(&|key| key != sink),
+        }
     }
 
     /// The sink of this name, the job's own before the machine's.

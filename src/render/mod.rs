@@ -16,7 +16,8 @@ use crate::report::Report;
 
 pub use clean::{clean, one_line};
 pub use cut::{head, head_by, tail_by};
-pub use view::{Block, Fact, View};
+pub use story::span;
+pub use view::{Block, Fact, View, moment, words};
 
 const TEXT: &str = include_str!("message.txt.hbs");
 const HTML: &str = include_str!("message.html.hbs");

@@ -126,7 +126,7 @@ fn rate(series: Series) -> Option<String> {
 }
 
 /// A length of time in its one unit that says enough; `None` where it is none.
-pub(super) fn span(time: Duration) -> Option<String> {
+pub fn span(time: Duration) -> Option<String> {
     let rounded = |unit: u64| (time.as_secs() + unit / 2) / unit;
     Some(match time.as_secs() {
         0 => return None,

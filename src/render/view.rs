@@ -202,7 +202,7 @@ pub fn moment(time: Timestamp) -> String {
 }
 
 /// The two greatest units of a number of seconds: `3h 12m`; `None` where it is no length of time.
-fn words(seconds: f64) -> Option<String> {
+pub fn words(seconds: f64) -> Option<String> {
     let exact = Duration::try_from_secs_f64(seconds).ok()?;
     let shown = if exact < Duration::from_secs(1) {
         Duration::from_millis(exact.subsec_millis().into())

@@ -9,6 +9,8 @@
 
 use std::io;
 
+use serde::de::DeserializeOwned;
+
 use crate::report::{FORMAT, Report};
 
 const TRAILER: &str = "lastwords-entry 1 ";
@@ -47,8 +49,8 @@ pub enum Wrong {
     Damaged(String),
 }
 
-/// The report in an entry.
-pub fn decode(bytes: &[u8]) -> Result<Report, Wrong> {
+/// The report in an entry, or as much of it as `T` takes.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Wrong> {
     let damaged = |why: &str| Wrong::Damaged(why.to_owned());
     let no_report = |why: serde_json::Error| Wrong::Damaged(format!("it holds no report: {why}"));
     let end = bytes.strip_suffix(b"\n").and_then(|bytes| bytes.iter().rposition(|byte| *byte == b'\n'));
@@ -103,11 +105,11 @@ mod tests {
     fn every_damaged_byte_and_every_cut_is_noticed() {
         let whole = encode(&sample()).unwrap();
         for at in 0..whole.len() {
-            assert!(decode(&whole[..at]).is_err(), "cut at {at}");
+            assert!(decode::<Report>(&whole[..at]).is_err(), "cut at {at}");
             for bit in 0..8 {
                 let mut damaged = whole.clone();
                 damaged[at] ^= 1 << bit;
-                assert!(decode(&damaged).is_err(), "bit {bit} of byte {at}");
+                assert!(decode::<Report>(&damaged).is_err(), "bit {bit} of byte {at}");
             }
         }
     }
@@ -116,6 +118,6 @@ mod tests {
     fn a_newer_format_is_told_from_damage() {
         let mut report = sample();
         report.format = FORMAT + 1;
-        assert!(matches!(decode(&encode(&report).unwrap()), Err(Wrong::Newer(_))));
+        assert!(matches!(decode::<Report>(&encode(&report).unwrap()), Err(Wrong::Newer(_))));
     }
 }

@@ -56,6 +56,8 @@ pub enum Outcome {
     Refused { why: String },
     /// It has not taken it in five days.
     GaveUp { why: String },
+    /// Somebody has decided that it is not to get it.
+    Dropped { why: String },
     /// It is told of this crash, together with others, by that message.
     Summarised { r#in: ReportId },
 }
@@ -74,6 +76,12 @@ impl Ledger {
     /// The ledger of a crash that the message `id` tells of.
     pub fn summarised(id: ReportId) -> Self {
         Self { outcome: Some(Outcome::Summarised { r#in: id }), ..Self::default() }
+    }
+
+    /// The ledger of a report that somebody has decided the sink is not to get.
+    #[must_use]
+    pub fn dropped(self, why: String) -> Self {
+        Self { next_try: None, outcome: Some(Outcome::Dropped { why }), ..self }
     }
 
     /// Whether the sink was given this report and took it.

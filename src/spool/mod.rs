@@ -22,12 +22,14 @@
 //! How a report gets in here so that it stays, [`commit`] tells; what is done about what a power cut left in `tmp/`,
 //! [`recover`].
 
+mod brief;
 mod chronicles;
 mod commit;
 mod drills;
 mod entry;
 mod facts;
 mod groups;
+mod hand;
 mod history;
 mod inbox;
 mod ladder;
@@ -47,6 +49,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
+pub use brief::Brief;
 pub use drills::Drill;
 pub use facts::Facts;
 pub use inbox::TakeOver;
@@ -76,7 +79,8 @@ pub enum Place {
 }
 
 impl Place {
-    fn name(self) -> &'static str {
+    /// Its directory.
+    pub fn name(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Done => "done",

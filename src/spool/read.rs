@@ -42,7 +42,12 @@ impl Spool {
     /// What `sink` has done with this report. A ledger that cannot be understood counts as a new one: rather a message
     /// twice, under the same idempotency key, than none.
     pub fn ledger(&self, id: &ReportId, sink: &str) -> io::Result<Ledger> {
-        match read_state(&self.state(id).join(ledger_name(sink))) {
+        self.ledger_in(id, &ledger_name(sink))
+    }
+
+    /// The ledger in the file of this name.
+    pub(super) fn ledger_in(&self, id: &ReportId, name: &str) -> io::Result<Ledger> {
+        match read_state(&self.state(id).join(name)) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Ledger::default()),
             other => Ok(other?.unwrap_or_default()),
         }
@@ -62,20 +67,30 @@ pub enum Unreadable {
 
 /// Reads the report in an entry of that name, which must belong to one of the `owners`.
 pub fn read_report(path: &Path, name: &str, owners: &[u32]) -> Result<Report, Unreadable> {
+    read_as(path, name, owners, |report: &Report| &report.id)
+}
+
+/// The same, for what takes less than the whole report of it.
+pub(super) fn read_as<T: DeserializeOwned>(
+    path: &Path,
+    name: &str,
+    owners: &[u32],
+    id: impl Fn(&T) -> &ReportId,
+) -> Result<T, Unreadable> {
     let invalid = |why: String| Unreadable::Invalid(format!("{}: {why}", path.display()));
     let bytes = match read_entry(path, owners) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unreadable::Gone),
         Err(error) if may_pass(&error) => return Err(Unreadable::NotNow(error)),
         read => read.map_err(|why| invalid(why.to_string()))?,
     };
-    let report = entry::decode(&bytes).map_err(|wrong| match wrong {
+    let report: T = entry::decode(&bytes).map_err(|wrong| match wrong {
         entry::Wrong::Newer(why) => Unreadable::Newer(format!("{}: {why}", path.display())),
         entry::Wrong::Damaged(why) => invalid(why),
     })?;
-    if report.id.as_str() == name {
+    if id(&report).as_str() == name {
         Ok(report)
     } else {
-        Err(invalid(format!("the report in it calls itself {}", report.id)))
+        Err(invalid(format!("the report in it calls itself {}", id(&report))))
     }
 }
 

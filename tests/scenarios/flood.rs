@@ -70,6 +70,18 @@ fn in_place(machine: &Harness, place: &str) -> usize {
     names_in(&machine.spool.join(place)).len()
 }
 
+/// A machine that has told of crashes, a summary, that it is up again, and a notice.
+pub fn machine_with_every_kind() -> Harness {
+    let machine = machine(&["one", "two"]);
+    crash(&machine, "web", 3);
+    deliver(&machine, 6);
+    hook(&machine, "web", "pre-start");
+    deliver(&machine, 80);
+    set(&machine, "two.exit", "100");
+    crash(&machine, "feed", 1);
+    machine
+}
+
 #[test]
 fn two_hundred_crashes_make_one_message_now_and_summaries_later_and_one_when_it_is_up_again() {
     let machine = machine(&["one"]);

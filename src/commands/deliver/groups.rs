@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -18,7 +19,7 @@ use crate::flood::{Crash, Message, Thread};
 use crate::marker::MarkerFile;
 use crate::render;
 use crate::report::{Audience, Kind, Report, ReportId, Stop, Timestamp};
-use crate::spool::{Outcome, Place};
+use crate::spool::{Outcome, Place, Spool};
 
 /// From so many counted crashes on, the file is made smaller for its own sake.
 const MANY: usize = 100;
@@ -36,6 +37,27 @@ pub struct Kept {
     /// One crash of the group, without its sections: what a summary has in common with it.
     pub about: Report,
     thread: Thread,
+}
+
+/// Crashes that no message tells of yet.
+pub struct Counted {
+    pub sink: String,
+    pub service: String,
+    pub count: u64,
+    /// When their summary is due; `None` while another message is on its way.
+    pub due: Option<Timestamp>,
+}
+
+/// What is counted for summaries that are yet to come.
+pub fn counted(spool: &Spool) -> io::Result<Vec<Counted>> {
+    let kept: Vec<Kept> = spool.groups()?;
+    let counted = |kept: Kept| Counted {
+        service: kept.about.stop.service(),
+        count: kept.thread.waiting(),
+        due: kept.thread.due(),
+        sink: kept.sink,
+    };
+    Ok(kept.into_iter().map(counted).filter(|counted| counted.count > 0).collect())
 }
 
 /// What a pass over the groups has brought.
@@ -184,6 +206,8 @@ impl Group<'_, '_> {
         match ledger.outcome {
             Some(Outcome::Sent { .. } | Outcome::Summarised { .. }) => thread.taken(at),
             Some(Outcome::Refused { .. } | Outcome::GaveUp { .. }) => thread.refused(at),
+            // Whoever dropped it wants to hear no more of it.
+            Some(Outcome::Dropped { .. }) => thread.lost(),
             None if message.kind == Kind::Crash && spool.find(&message.id) != Some(Place::New) => thread.lost(),
             // Put in there again, it might be damaged again, without end: the next one tells what it told.
             None if message.kind != Kind::Crash && spool.was_put_aside(&message.id) => thread.refused(now),

@@ -111,15 +111,7 @@ impl<'a> Pass<'a> {
 
     /// The sinks that are to get it.
     pub fn routes(&self, item: &Item) -> Vec<Route<'_>> {
-        let config = self.config(&item.job);
-        let some = |wanted: &dyn Fn(&str) -> bool| {
-            config.all_routes(&item.job).into_iter().filter(|route| wanted(&route.key)).collect()
-        };
-        match &item.to {
-            Audience::Job => config.routes(&item.job),
-            Audience::Only(sink) => some(&|key| key == sink),
-            Audience::AllBut(sink) => some(&|key| key != sink),
-        }
+        self.config(&item.job).routes_to(&item.to, &item.job)
     }
 
     /// Whether some reports stay until the config is mended: who else is to get them is not known.

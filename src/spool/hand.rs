@@ -1,0 +1,71 @@
+//! What people change by hand, beside a deliverer that runs: each holds the sink's lock.
+
+use std::io;
+
+use super::{Ledger, Spool};
+use crate::report::ReportId;
+
+impl Spool {
+    /// Makes the next try due now. How often and since when it was tried stays. Returns whether the sink still waits for
+    /// this report. Whoever does this holds the sink's lock.
+    pub fn hurry(&self, id: &ReportId, sink: &str) -> io::Result<bool> {
+        let ledger = self.ledger(id, sink)?;
+        let waits = ledger.outcome.is_none();
+        if waits && ledger.next_try.is_some() {
+            self.write_ledger(id, sink, &Ledger { next_try: None, ..ledger })?;
+        }
+        Ok(waits)
+    }
+
+    /// Notes that the sink is not to get this report. Returns whether it was still waiting for it. Whoever does this holds
+    /// the sink's lock.
+    pub fn give_up(&self, id: &ReportId, sink: &str, why: &str) -> io::Result<bool> {
+        let ledger = self.ledger(id, sink)?;
+        let waits = ledger.outcome.is_none();
+        if waits {
+            self.write_ledger(id, sink, &ledger.dropped(why.to_owned()))?;
+        }
+        Ok(waits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Timestamp, sample};
+    use crate::spool::{Attempt, Outcome};
+
+    fn spool() -> (tempfile::TempDir, Spool) {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::new(dir.path().join("spool"));
+        spool.create().unwrap();
+        (dir, spool)
+    }
+
+    #[test]
+    fn a_hurried_try_is_due_and_the_five_days_go_on() {
+        let (_dir, spool) = spool();
+        let (id, now) = (sample().id, Timestamp::of_unix(1000));
+        let mut ledger = Ledger::default();
+        ledger.record(Attempt::Retry { after_s: Some(3600), why: "busy".into() }, now, 0.0);
+        spool.write_ledger(&id, "mail", &ledger).unwrap();
+        assert!(spool.hurry(&id, "mail").unwrap());
+        let hurried = spool.ledger(&id, "mail").unwrap();
+        assert!(hurried.is_due(now));
+        assert_eq!((hurried.attempts, hurried.first_try, hurried.last_error.as_deref()), (1, Some(now), Some("busy")));
+    }
+
+    #[test]
+    fn what_was_sent_meanwhile_is_neither_hurried_nor_given_up() {
+        let (_dir, spool) = spool();
+        let id = sample().id;
+        let mut ledger = Ledger::default();
+        ledger.record(Attempt::Sent { receipt: "ok".into() }, Timestamp::of_unix(1000), 0.0);
+        spool.write_ledger(&id, "mail", &ledger).unwrap();
+        assert!(!spool.hurry(&id, "mail").unwrap() && !spool.give_up(&id, "mail", "enough").unwrap());
+        assert_eq!(spool.ledger(&id, "mail").unwrap(), ledger);
+        assert!(spool.give_up(&id, "slack", "enough").unwrap());
+        let outcome = spool.ledger(&id, "slack").unwrap().outcome;
+        assert_eq!(outcome, Some(Outcome::Dropped { why: "enough".into() }));
+    }
+}
