@@ -7,6 +7,7 @@
 mod clean;
 mod cut;
 mod past;
+mod picture;
 mod story;
 mod view;
 
@@ -16,12 +17,14 @@ use crate::report::Report;
 
 pub use clean::{clean, one_line};
 pub use cut::{head, head_by, tail_by};
+pub use picture::{Day, Gauge};
 pub use view::{Block, Fact, View};
 
 const TEXT: &str = include_str!("message.txt.hbs");
 const HTML: &str = include_str!("message.html.hbs");
 
 handlebars_helper!(indent: |text: str| text.replace('\n', "\n  "));
+handlebars_helper!(pad: |text: str| format!("{text:20}"));
 
 /// The report in one line: `[db1] web crashed: exit code 1`.
 pub fn subject(report: &Report) -> String {
@@ -45,6 +48,7 @@ fn fill(template: &str, escape: fn(&str) -> String, view: &View) -> Result<Strin
     registry.set_strict_mode(true);
     registry.register_escape_fn(escape);
     registry.register_helper("indent", Box::new(indent));
+    registry.register_helper("pad", Box::new(pad));
     registry.render_template(template, view)
 }
 
@@ -142,7 +146,7 @@ Report 20261123t030000-0123456789abcdef. To see all of it, on db1: lastwords sho
     #[test]
     fn a_runbook_that_is_no_web_address_is_no_link() {
         let mut report = sample();
-        assert!(html(&report).contains("<a href=\"https://wiki.example.com/web\">"));
+        assert!(html(&report).contains("href=\"https://wiki.example.com/web\""));
         report.runbook = Some("javascript:alert(1)".to_owned());
         assert!(!html(&report).contains("href"));
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::clean::{clean, one_line};
 use super::cut::{head, head_by, tail_by};
 use super::past;
+use super::picture::{self, Day, Gauge};
 use super::story::Story;
 use crate::report::{Confidence, Kind, Report, Section, Status, Supervisor, Timestamp};
 
@@ -18,7 +19,9 @@ pub struct View {
     /// `web crashed: exit code 1`: the subject for where the host and the drill are said beside it.
     pub title: String,
     pub drill: bool,
-    /// As CSS writes it: red, green where it is up again.
+    /// In a word or two: `crashed`, `keeps crashing`, `up again`, `drill`, `notice`.
+    pub status: &'static str,
+    /// As CSS writes it: red, green where it is up again, amber of drills and notices. White text on it can be read.
     pub colour: &'static str,
     pub host: String,
     /// `web`, or `web (a/b)` with an instance.
@@ -41,11 +44,17 @@ pub struct View {
     pub started: Option<String>,
     /// `3h 12m`.
     pub uptime: Option<String>,
-    /// What earlier crashes say about this one, in sentences.
+    /// How often it has died before, in sentences.
     pub past: Vec<String>,
+    /// What is not as it was at the crash before, in sentences.
+    pub changes: Vec<String>,
+    /// When it died in the last day, where it was more than once.
+    pub day: Option<Day>,
     pub runbook: Option<String>,
     /// Whether the runbook is an address to click on.
     pub runbook_is_link: bool,
+    /// How full memory, CPUs and disks are.
+    pub gauges: Vec<Gauge>,
     /// The logs first, then what else was collected.
     pub blocks: Vec<Block>,
     /// What lastwords could not do or had to assume.
@@ -81,6 +90,8 @@ const LOG: usize = 40_000;
 const OTHER: usize = 8_000;
 const BLOCKS: usize = 24;
 const ITEMS: usize = 24;
+/// Of a log, in a message that has the whole of it attached.
+const LINES: usize = 30;
 
 impl View {
     /// The report for people.
@@ -88,10 +99,11 @@ impl View {
         let stop = &report.stop;
         let host = one_line(&report.host, 80);
         let service = one_line(&stop.service(), 80);
-        let Story { title, what, because, why, when, colour } = Story::of(report);
+        let Story { title, status, what, because, why, when, colour } = Story::of(report);
         let is_one = report.kind == Kind::Crash;
         let exit = Some(one_line(&stop.exit.to_string(), 120)).filter(|_| report.kind != Kind::Notice);
         let drill = if report.drill { "DRILL " } else { "" };
+        let past = report.past.as_ref().filter(|_| is_one && !report.drill);
         let runbook = report.runbook.as_deref().map(|runbook| one_line(runbook, LINE));
         Self {
             subject: head(&format!("{drill}[{host}] {title}"), 200),
@@ -112,19 +124,18 @@ impl View {
                 format!("{host}, supervised by {}", stop.supervisor)
             },
             stopped: when,
+            status,
             colour,
             started: stop.started_at.filter(|_| is_one).map(moment),
             uptime: stop.uptime_s.filter(|_| is_one).and_then(words),
-            past: report
-                .past
-                .iter()
-                .filter(|_| is_one && !report.drill)
-                .flat_map(|past| past::sentences(past, stop))
-                .collect(),
+            past: past.map(|past| past::often(past, stop)).unwrap_or_default(),
+            changes: past.map(past::changes).unwrap_or_default(),
+            day: past.and_then(|past| picture::day(&past.hours)),
             runbook_is_link: runbook
                 .as_deref()
                 .is_some_and(|runbook| runbook.starts_with("https://") || runbook.starts_with("http://")),
             runbook,
+            gauges: picture::gauges(&report.sections),
             blocks: blocks(&report.sections),
             notes: few(&report.notes, |note| one_line(note, LINE)),
             id: report.id.to_string(),
@@ -136,6 +147,12 @@ impl View {
             why,
             title,
         }
+    }
+
+    /// Of each log only the last lines: whoever reads it has the whole beside it.
+    #[must_use]
+    pub fn brief(self) -> Self {
+        Self { blocks: self.blocks.into_iter().map(Block::brief).collect(), ..self }
     }
 
     /// The service's logs.
@@ -180,6 +197,17 @@ impl Block {
             text: text.to_owned(),
         }
         .held()
+    }
+
+    /// Of a log no more than people look at.
+    fn brief(self) -> Self {
+        let lines = self.text.lines().count();
+        if !self.is_log || lines <= LINES {
+            return self;
+        }
+        let last: Vec<_> = self.text.lines().skip(lines - LINES).collect();
+        let title = format!("{}, last {LINES} of {lines} lines", self.title);
+        Self { title, text: last.join("\n"), ..self }
     }
 
     /// Within what any message shows of it.
