@@ -10,6 +10,7 @@ use crate::commands::check::CheckArgs;
 use crate::commands::deliver::DeliverArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::hook::{Hook, HookArgs};
+use crate::commands::render::RenderArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::show::ShowArgs;
 use crate::commands::simulate::SimulateArgs;
@@ -70,6 +71,10 @@ pub enum Verb {
     Explain(ExplainArgs),
     /// Show a report
     Show(ShowArgs),
+    /// Show a message as people would get it, of a real or a simulated crash; nothing is sent
+    ///
+    /// With --sink, as that sink's own template makes it. Without, as the built-in ones do.
+    Render(RenderArgs),
     /// Make the directories, those for the users of setuid jobs included; run it at boot
     Setup(SetupArgs),
     #[command(hide = true)]

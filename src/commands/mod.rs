@@ -16,6 +16,7 @@ mod places;
 mod post_stop;
 mod pre_start;
 mod pre_stop;
+pub mod render;
 pub mod setup;
 pub mod show;
 pub mod simulate;

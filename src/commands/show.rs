@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::Places;
 use crate::render;
-use crate::report::ReportId;
+use crate::report::{Report, ReportId};
 use crate::spool::{Place, Spool};
 
 #[derive(Debug, Args)]
@@ -24,13 +24,18 @@ pub struct ShowArgs {
 }
 
 pub fn run(args: &ShowArgs, out: &mut impl Write) -> Result<ExitCode> {
-    let spool = args.places.spool();
-    let id = if args.id == "last" { last(&spool)? } else { ReportId::parse(&args.id).map_err(anyhow::Error::msg)? };
-    let place = spool.find(&id).ok_or_else(|| anyhow!("there is no report {id} in {}", args.places.spool.display()))?;
-    let report = spool.read(place, &id).with_context(|| format!("cannot read the report {id}"))?;
+    let report = find(&args.id, &args.places)?;
     let text = if args.json { serde_json::to_string_pretty(&report)? } else { render::text(&report) };
     let _ = writeln!(out, "{}", text.trim_end());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The report of this id, or the `last` one.
+pub fn find(id: &str, places: &Places) -> Result<Report> {
+    let spool = places.spool();
+    let id = if id == "last" { last(&spool)? } else { ReportId::parse(id).map_err(anyhow::Error::msg)? };
+    let place = spool.find(&id).ok_or_else(|| anyhow!("there is no report {id} in {}", places.spool.display()))?;
+    spool.read(place, &id).with_context(|| format!("cannot read the report {id}"))
 }
 
 /// The youngest report there is.

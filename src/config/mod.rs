@@ -33,6 +33,7 @@ mod problem;
 mod read;
 mod secret_files;
 mod sink_names;
+mod templates;
 mod tree;
 mod wording;
 

@@ -6,25 +6,26 @@
 
 mod clean;
 mod cut;
+mod example;
 mod past;
 mod picture;
 mod story;
+mod template;
 mod view;
 
-use handlebars::{Handlebars, RenderError, handlebars_helper, html_escape, no_escape};
+use handlebars::{RenderError, html_escape, no_escape};
 
 use crate::report::Report;
 
 pub use clean::{clean, one_line};
 pub use cut::{head, head_by, tail_by};
+pub use example::{example, examples};
 pub use picture::{Day, Gauge};
+pub use template::{Fault, Medium, fill};
 pub use view::{Block, Fact, View};
 
 const TEXT: &str = include_str!("message.txt.hbs");
 const HTML: &str = include_str!("message.html.hbs");
-
-handlebars_helper!(indent: |text: str| text.replace('\n', "\n  "));
-handlebars_helper!(pad: |text: str| format!("{text:20}"));
 
 /// The report in one line: `[db1] web crashed: exit code 1`.
 pub fn subject(report: &Report) -> String {
@@ -33,23 +34,19 @@ pub fn subject(report: &Report) -> String {
 
 /// The whole message as plain text.
 pub fn text(report: &Report) -> String {
-    let view = View::of(report);
-    fill(TEXT, no_escape, &view).unwrap_or_else(|why| plain(&view, &why))
+    text_of(&View::of(report))
 }
 
-/// The whole message as an HTML document for mail readers: tables, inline styles, nothing remote, nothing active.
-pub fn html(report: &Report) -> String {
-    let view = View::of(report);
-    fill(HTML, html_escape, &view).unwrap_or_else(|why| format!("<pre>{}</pre>\n", html_escape(&plain(&view, &why))))
+/// What is in the view, as plain text.
+pub fn text_of(view: &View) -> String {
+    template::fill_now(TEXT, no_escape, usize::MAX, view).unwrap_or_else(|why| plain(view, &why))
 }
 
-fn fill(template: &str, escape: fn(&str) -> String, view: &View) -> Result<String, RenderError> {
-    let mut registry = Handlebars::new();
-    registry.set_strict_mode(true);
-    registry.register_escape_fn(escape);
-    registry.register_helper("indent", Box::new(indent));
-    registry.register_helper("pad", Box::new(pad));
-    registry.render_template(template, view)
+/// What is in the view, as an HTML document for mail readers: tables, inline styles, nothing remote, nothing active. Its
+/// colours are right in the light; readers that know `prefers-color-scheme` get others in the dark.
+pub fn html_of(view: &View) -> String {
+    template::fill_now(HTML, html_escape, usize::MAX, view)
+        .unwrap_or_else(|why| format!("<pre>{}</pre>\n", html_escape(&plain(view, &why))))
 }
 
 /// The message that needs no template: a mistake in one must not cost the news.
@@ -61,8 +58,13 @@ fn plain(view: &View, why: &RenderError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{View, fill, html, no_escape, plain, subject, text};
-    use crate::report::{Status, sample};
+    use super::template::fill_now;
+    use super::{View, html_of, no_escape, plain, subject, text};
+    use crate::report::{Report, Status, sample};
+
+    fn html(report: &Report) -> String {
+        html_of(&View::of(report))
+    }
 
     #[test]
     fn the_subject_says_where_what_and_why() {
@@ -166,9 +168,8 @@ Report 20261123t030000-0123456789abcdef. To see all of it, on db1: lastwords sho
     #[test]
     fn a_broken_template_still_brings_the_news() {
         let view = View::of(&sample());
-        let why = fill("{{#if drill}}", no_escape, &view).expect_err("an unclosed block");
+        let why = fill_now("{{#if drill}}", no_escape, 99, &view).expect_err("an unclosed block");
         let message = plain(&view, &why);
         assert!(message.starts_with("[db1] web crashed") && message.contains("Error: boom\n"), "{message}");
-        fill("{{no_such_thing}}", no_escape, &view).expect_err("an unknown name");
     }
 }

@@ -155,6 +155,19 @@ impl View {
         Self { blocks: self.blocks.into_iter().map(Block::brief).collect(), ..self }
     }
 
+    /// With logs for at most `logs` in all, and other sections for at most `others`, for a message that has no room for
+    /// more; characters cost what `cost` says.
+    #[must_use]
+    pub fn within(self, logs: usize, others: usize, cost: impl Fn(char) -> usize + Copy) -> Self {
+        let count = self.logs().count();
+        let (log, other) = (logs / count.max(1), others / (self.blocks.len() - count).max(1));
+        let cut = |block: Block| {
+            let text = block.cut_by(if block.is_log { log } else { other }, cost);
+            Block { text, ..block }
+        };
+        Self { blocks: self.blocks.into_iter().map(cut).collect(), ..self }
+    }
+
     /// The service's logs.
     pub fn logs(&self) -> impl Iterator<Item = &Block> {
         self.blocks.iter().filter(|block| block.is_log)

@@ -15,6 +15,11 @@ const NOTES: usize = 4;
 const LOGS: usize = 24_000;
 const OTHERS: usize = 12_000;
 
+/// The view with no more of each section than fits.
+pub fn held(view: View) -> View {
+    view.within(LOGS, OTHERS, cost)
+}
+
 /// The whole message. `m.mentions` says that it mentions nobody, whatever its text looks like.
 pub fn content(view: &View) -> Value {
     let (body, formatted_body) = message(view);

@@ -19,6 +19,11 @@ const LOGS: usize = 5_400;
 const LOG: usize = 2_900;
 const OTHERS: (usize, usize) = (3, 600);
 
+/// The view with no more of each section than fits.
+pub fn held(view: View) -> View {
+    view.within(LOGS, OTHERS.0 * OTHERS.1, cost)
+}
+
 /// The whole message.
 pub fn payload(view: &View) -> Value {
     let mut elements = vec![facts(view)];

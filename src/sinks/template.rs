@@ -1,0 +1,63 @@
+//! A sink's own template in place of the built-in message: a file of handlebars (see docs/templates.md), named relative
+//! to the config's directory, and read whenever a message is written.
+//!
+//! A template never costs the news: where it is not there, or wrong, the built-in message goes out and says why.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use crate::host::{Host, open_regular_in_ours};
+use crate::render::{self, Medium, View, one_line};
+
+/// The largest template, in bytes.
+const MAX: u64 = 64 * 1024;
+
+/// Where a template is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Template(PathBuf);
+
+impl Template {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Its text.
+    ///
+    /// # Errors
+    /// Where there is no such file, or it is no regular file, too large, or no UTF-8.
+    pub fn read(&self, host: &Host) -> Result<String> {
+        let path = host.configured(&self.0);
+        let of = || format!("cannot use the template {}", path.display());
+        let file: File = open_regular_in_ours(&path).with_context(of)?;
+        let mut text = String::new();
+        file.take(MAX + 1).read_to_string(&mut text).with_context(of)?;
+        ensure!(text.len() as u64 <= MAX, "the template {} is larger than {MAX} bytes", path.display());
+        Ok(text)
+    }
+
+    fn fill(&self, medium: Medium, view: &View, host: &Host) -> Result<String, String> {
+        let source = self.read(host).map_err(|why| format!("{why:#}"))?;
+        render::fill(&source, medium, view).map_err(|why| format!("the template {}: {why}", self.0.display()))
+    }
+}
+
+/// The messages that these templates make of the view, in their order; `None` for one that is not set. Where one fails,
+/// the view notes it and `None` stands for it.
+pub fn fill_all<const N: usize>(
+    templates: [(Option<&Template>, Medium); N],
+    view: &mut View,
+    host: &Host,
+) -> [Option<String>; N] {
+    templates.map(|(template, medium)| match template?.fill(medium, view, host) {
+        Ok(text) => Some(text),
+        Err(why) => {
+            view.notes.push(one_line(&format!("{why}; this is the built-in message"), 500));
+            None
+        }
+    })
+}
