@@ -36,8 +36,8 @@ fn problem(file: &Path, text: &str, fault: &Fault, help: &str) -> Problem {
     let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let rest = text.get(before..).unwrap_or_default();
     let start = before + rest.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum::<usize>();
-    let tag = text.get(start..).unwrap_or_default().find("}}").unwrap_or(1);
-    Source::new(file, text).problem(&(start..start + tag.max(1)), Severity::Error, &fault.message, Some(help))
+    let tag = text.get(start..).unwrap_or_default().find("}}").map_or(1, |end| end + 2);
+    Source::new(file, text).problem(&(start..start + tag), Severity::Error, &fault.message, Some(help))
 }
 
 #[cfg(test)]
@@ -68,10 +68,10 @@ mod tests {
             checked(drill),
             ["\
 error: there is no field `hots`
- --> /mail.hbs:3:16
+ --> /mail.hbs:3:14
   |
 3 |   a drill on {{hots}}
-  |                ^^^^
+  |              ^^^^^^^^
   |
   = help: the sink `ops` sends the built-in message instead"]
         );
