@@ -97,7 +97,7 @@ Why      Error: boom (certain)
 How      exit code 1
 Where    db1, supervised by Upstart
 When     2026-11-23 03:00:00 UTC (started 2026-11-23 02:00:00 UTC)
-Uptime   1h
+Uptime   1 h
 Runbook  https://wiki.example.com/web
 
 --- log ---

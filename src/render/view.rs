@@ -30,8 +30,12 @@ pub struct View {
     pub what: String,
     /// What the verdict rests on; of many crashes how often and how fast.
     pub because: String,
+    /// Whether the title says that already.
+    pub says_because: bool,
     /// The cause's one line.
     pub why: String,
+    /// Whether the title says that already.
+    pub says_why: bool,
     /// How sure the cause is: `certain`, `likely`, `not proven`.
     pub confidence: &'static str,
     pub evidence: Vec<Fact>,
@@ -42,7 +46,7 @@ pub struct View {
     /// `2026-11-23 03:00:00 UTC`; of many crashes from when to when.
     pub stopped: String,
     pub started: Option<String>,
-    /// `3h 12m`.
+    /// `3 h 12 min`.
     pub uptime: Option<String>,
     /// How often it has died before, in sentences.
     pub past: Vec<String>,
@@ -108,6 +112,8 @@ impl View {
         Self {
             subject: head(&format!("{drill}[{host}] {title}"), 200),
             drill: report.drill,
+            says_because: title.contains(&because),
+            says_why: title.contains(&why),
             because,
             confidence: match report.cause.confidence {
                 Confidence::Certain => "certain",
@@ -152,7 +158,12 @@ impl View {
     /// Of each log only the last lines: whoever reads it has the whole beside it.
     #[must_use]
     pub fn brief(self) -> Self {
-        Self { blocks: self.blocks.into_iter().map(Block::brief).collect(), ..self }
+        // As HTML: Gmail shows no more than 102 KiB of a message.
+        let cost = |c| match c {
+            '&' | '<' | '>' | '"' | '\'' | '`' | '=' => 6,
+            c => c.len_utf8(),
+        };
+        Self { blocks: self.blocks.into_iter().map(Block::brief).collect(), ..self }.within(24_000, 12_000, cost)
     }
 
     /// With logs for at most `logs` in all, and other sections for at most `others`, for a message that has no room for
@@ -242,16 +253,22 @@ pub fn moment(time: Timestamp) -> String {
     format!("{} UTC", seconds.replace('T', " "))
 }
 
-/// The two greatest units of a number of seconds: `3h 12m`; `None` where it is no length of time.
+/// The two greatest units of a number of seconds: `3 h 12 min`; `None` where it is no length of time.
 fn words(seconds: f64) -> Option<String> {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let exact = Duration::try_from_secs_f64(seconds).ok()?;
-    let shown = if exact < Duration::from_secs(1) {
-        Duration::from_millis(exact.subsec_millis().into())
-    } else {
-        Duration::from_secs(exact.as_secs())
-    };
-    let words = humantime::format_duration(shown).to_string();
-    Some(words.split(' ').take(2).collect::<Vec<_>>().join(" "))
+    let mut rest = exact.as_secs();
+    if rest == 0 {
+        return Some(format!("{} ms", exact.subsec_millis()));
+    }
+    let mut parts = Vec::new();
+    for (length, unit) in UNITS.into_iter().skip_while(|(length, _)| exact.as_secs() < *length).take(2) {
+        if rest >= length {
+            parts.push(format!("{} {unit}", rest / length));
+        }
+        rest %= length;
+    }
+    Some(parts.join(" "))
 }
 
 #[cfg(test)]
@@ -273,7 +290,7 @@ mod tests {
     #[test]
     fn an_uptime_is_said_in_its_two_greatest_units() {
         for (seconds, said) in
-            [(0.0, "0s"), (0.4129, "412ms"), (3.9, "3s"), (11_525.2, "3h 12m"), (90_061.0, "1day 1h")]
+            [(0.0, "0 ms"), (0.4129, "412 ms"), (3.9, "3 s"), (3600.0, "1 h"), (11_525.2, "3 h 12 min"), (90_061.0, "1 d 1 h")]
         {
             assert_eq!(words(seconds).as_deref(), Some(said));
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::render::{Block, View, head_by};
+use crate::render::{Block, Gauge, View, head_by};
 
 /// What goes into an event, counted by [`cost`]: bytes of JSON in both forms together. An event has room for 65,536
 /// bytes (client-server API, "Size limits"), of which the homeserver needs some; what these add up to stays below
@@ -13,7 +13,8 @@ const VALUE: usize = 800;
 const EVIDENCE: usize = 4;
 const NOTES: usize = 4;
 const LOGS: usize = 24_000;
-const OTHERS: usize = 12_000;
+const MACHINE: usize = 4_000;
+const OTHERS: usize = 9_000;
 
 /// The view with no more of each section than fits.
 pub fn held(view: View) -> View {
@@ -65,6 +66,8 @@ fn facts(view: &View) -> Vec<(&'static str, String)> {
     facts.push(("When", view.stopped.clone()));
     facts.extend(view.uptime.clone().map(|uptime| ("Uptime", uptime)));
     facts.extend((!view.past.is_empty()).then(|| ("Before", view.past.join("; "))));
+    facts.extend(view.day.as_ref().map(|day| ("Last day", format!("{} {}", day.line, day.words))));
+    facts.extend((!view.changes.is_empty()).then(|| ("Changed", view.changes.join("; "))));
     facts.extend(view.runbook.clone().map(|runbook| ("Runbook", runbook)));
     let seen = view.evidence.iter().take(EVIDENCE);
     facts.extend(seen.map(|evidence| ("Seen", format!("{}: {}", evidence.source, evidence.text))));
@@ -78,8 +81,15 @@ fn blocks(view: &View) -> Vec<(String, String)> {
     let share = |all: usize, blocks: &[&Block]| (all / blocks.len().max(1)).saturating_sub(VALUE);
     let (log, other) = (share(LOGS, &logs), share(OTHERS, &others));
     let logs = logs.iter().map(|block| (clip(&block.title), block.cut_by(log, cost)));
+    let machine = (!view.gauges.is_empty()).then(|| ("machine".to_owned(), head_by(&gauges(view), MACHINE, cost)));
     let others = others.iter().map(|block| (clip(&block.title), block.cut_by(other, cost)));
-    logs.chain(others).collect()
+    logs.chain(machine).chain(others).collect()
+}
+
+/// `Memory       ██████████░░░░░░░░░░  95 % 1.9 GiB of 2.0 GiB`, a line each.
+fn gauges(view: &View) -> String {
+    let line = |it: &Gauge| format!("{:20} {} {:>3} % {}", it.label, it.bar, it.percent, it.words);
+    view.gauges.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn clip(text: &str) -> String {

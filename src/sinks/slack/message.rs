@@ -6,7 +6,7 @@
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use crate::render::{Block, View, head_by};
+use crate::render::{Block, Gauge, View, head_by};
 
 /// In characters as Slack may count them, see [`cost`]. Slack takes 150 in a header, 3,000 in a text, about 13,200 in
 /// all; what these add up to stays below.
@@ -15,9 +15,10 @@ const FALLBACK: usize = 300;
 const VALUE: usize = 500;
 const EVIDENCE: (usize, usize) = (4, 400);
 const NOTES: (usize, usize) = (2, 300);
-const LOGS: usize = 5_400;
+const LOGS: usize = 4_000;
+const MACHINE: usize = 800;
 const LOG: usize = 2_900;
-const OTHERS: (usize, usize) = (3, 600);
+const OTHERS: (usize, usize) = (3, 500);
 
 /// The view with no more of each section than fits.
 pub fn held(view: View) -> View {
@@ -31,6 +32,10 @@ pub fn payload(view: &View) -> Value {
     for log in &logs {
         let room = LOG.min(LOGS / logs.len());
         elements.extend(block(log, &log.cut_by(room, cost)));
+    }
+    if !view.gauges.is_empty() {
+        let gauges: Vec<_> = view.gauges.iter().map(gauge).collect();
+        elements.extend(preformatted("Machine", &clip(&gauges.join("\n"), MACHINE)));
     }
     for other in view.blocks.iter().filter(|block| !block.is_log).take(OTHERS.0) {
         elements.extend(block(other, &other.cut_by(OTHERS.1, cost)));
@@ -84,6 +89,12 @@ fn facts(view: &View) -> Value {
     if !view.past.is_empty() {
         fact("Before", &view.past.join("; "));
     }
+    if let Some(day) = &view.day {
+        fact("Last day", &format!("{} {}", day.line, day.words));
+    }
+    if !view.changes.is_empty() {
+        fact("Changed", &view.changes.join("; "));
+    }
     for evidence in view.evidence.iter().take(EVIDENCE.0) {
         fact("Seen", &clip(&format!("{}: {}", evidence.source, evidence.text), EVIDENCE.1));
     }
@@ -93,9 +104,18 @@ fn facts(view: &View) -> Value {
     section(&parts)
 }
 
+/// `Memory       ██████████░░░░░░░░░░  95 % 1.9 GiB of 2.0 GiB`
+fn gauge(gauge: &Gauge) -> String {
+    format!("{:20} {} {:>3} % {}", gauge.label, gauge.bar, gauge.percent, gauge.words)
+}
+
 /// A titled text that is shown as it is.
 fn block(block: &Block, body: &str) -> [Value; 2] {
-    [section(&[bold(&clip(&block.title, 200))]), json!({ "type": "rich_text_preformatted", "elements": [text(body)] })]
+    preformatted(&clip(&block.title, 200), body)
+}
+
+fn preformatted(title: &str, body: &str) -> [Value; 2] {
+    [section(&[bold(title)]), json!({ "type": "rich_text_preformatted", "elements": [text(body)] })]
 }
 
 fn section(parts: &[Value]) -> Value {
