@@ -181,7 +181,8 @@ mod tests {
     #[test]
     fn the_deaths_of_each_hour_of_the_last_day_are_counted_whatever_their_cause() {
         let hour = 3600;
-        let deaths = [death(0, "old"), death(hour, "a"), death(2 * hour, "b"), death(2 * hour, "a"), death(24 * hour, "a")];
+        let deaths =
+            [death(0, "old"), death(hour, "a"), death(2 * hour, "b"), death(2 * hour, "a"), death(24 * hour, "a")];
         let hours = told(&deaths).hours;
         assert_eq!((hours.len(), &hours[..3], hours[23]), (24, &[1, 2, 0][..], 1));
         // A clock that was put back a week finds nothing of the days to come.

@@ -85,7 +85,11 @@ fn of_sink(args: &RenderArgs, name: &str, report: &Report) -> Result<String> {
     let form = |form: &Form| sink.form(*form, report, &host);
     let (shown, of_it): (Vec<Form>, Vec<String>) =
         Form::value_variants().iter().filter_map(|it| Some((*it, form(it)?))).unzip();
-    ensure!(!shown.is_empty(), "{name} ({}) gets the report itself: --format json shows it without --sink", sink.kind());
+    ensure!(
+        !shown.is_empty(),
+        "{name} ({}) gets the report itself: --format json shows it without --sink",
+        sink.kind()
+    );
     let place = match args.format {
         None => 0,
         Some(wanted) => shown.iter().position(|it| *it == wanted).with_context(|| {

@@ -133,12 +133,7 @@ pub fn report(shape: &Shape, call: &Call, loaded: &Loaded, host: &Host, now: Now
     report
 }
 
-fn collectors(
-    shape: &Shape,
-    loaded: &Loaded,
-    stop: &Stop,
-    host: &Host,
-) -> (Vec<Box<dyn Collector>>, Vec<DeepTail>) {
+fn collectors(shape: &Shape, loaded: &Loaded, stop: &Stop, host: &Host) -> (Vec<Box<dyn Collector>>, Vec<DeepTail>) {
     let mut collect = capture::collect(loaded, stop, host);
     if let Some(file) = &shape.log {
         let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());

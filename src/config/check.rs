@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::problem::{Problem, Severity, Source};
-use super::{JobFile, Machine, Opened, file_name, jobs_dir, machine_file, open, patterns, secret_files, sink_names, templates};
+use super::{
+    JobFile, Machine, Opened, file_name, jobs_dir, machine_file, open, patterns, secret_files, sink_names, templates,
+};
 use crate::names;
 
 /// What was looked at, and what is wrong with it.

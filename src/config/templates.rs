@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::problem::{Problem, Severity, Source};
 use crate::host::Host;
-use crate::render::{self, Fault};
+use crate::render::{self, Fault, View};
 use crate::sinks::Sinks;
 
 /// What is wrong with the templates of these sinks, whose config lies in `dir`.
@@ -22,7 +22,9 @@ pub fn check(sinks: &Sinks, dir: &Path) -> Vec<Problem> {
                     continue;
                 }
             };
-            let wrong = render::examples().iter().find_map(|view| render::fill(&source, medium, view).err());
+            let wrong = render::examples()
+                .iter()
+                .find_map(|(_, report)| render::fill(&source, medium, &View::of(report)).err());
             problems.extend(wrong.map(|fault| problem(&file, &source, &fault, &help)));
         }
     }
@@ -75,7 +77,9 @@ error: there is no field `hots`
   |
   = help: the sink `ops` sends the built-in message instead"]
         );
-        for wrong in ["{{#if drill}}", "{{#unless drill}}{{x}}{{/unless}}", "{{> header}}", "{{#if exit}}{{exitt}}{{/if}}"] {
+        for wrong in
+            ["{{#if drill}}", "{{#unless drill}}{{x}}{{/unless}}", "{{> header}}", "{{#if exit}}{{exitt}}{{/if}}"]
+        {
             assert_eq!(checked(wrong).len(), 1, "{wrong}");
         }
     }
@@ -85,6 +89,9 @@ error: there is no field `hots`
         let toml = "[[slack]]\nname = 'ops'\nwebhook_env = 'X'\ntemplate = 'no-such.hbs'\n";
         let problems = check(&toml::from_str(toml).unwrap(), Path::new("/nonexistent"));
         let [problem] = problems.as_slice() else { panic!("{problems:?}") };
-        assert!(problem.message.contains("cannot use the template /nonexistent/no-such.hbs: No such file"), "{problem}");
+        assert!(
+            problem.message.contains("cannot use the template /nonexistent/no-such.hbs: No such file"),
+            "{problem}"
+        );
     }
 }

@@ -105,7 +105,8 @@ fn disk(data: &Value) -> Option<Gauge> {
     let (used, available) = (number("used")?, number("available")?);
     let all = used.checked_add(available).filter(|all| *all > 0)?;
     let space = percent(used, all);
-    let inodes = number("inodes").filter(|all| *all > 0).map_or(0, |all| percent(number("inodes_used").unwrap_or(0), all));
+    let inodes =
+        number("inodes").filter(|all| *all > 0).map_or(0, |all| percent(number("inodes_used").unwrap_or(0), all));
     let words = if inodes > space {
         "of its inodes".to_owned()
     } else {
@@ -196,7 +197,10 @@ mod tests {
         let sections = [
             section("memory", json!({"total": 1, "used": most, "swap_total": 0, "cgroup": {"limit": 0, "used": 1}})),
             section("load", json!({"load": [1e300], "cpus": 1})),
-            section("disk", json!([{"mount_point": "\u{1b}[2J\n".repeat(99), "used": most, "available": most, "total": 1}])),
+            section(
+                "disk",
+                json!([{"mount_point": "\u{1b}[2J\n".repeat(99), "used": most, "available": most, "total": 1}]),
+            ),
         ];
         assert_eq!(drawn(&sections), ["Memory ████████████████████ 99999 % 16 EiB of 1 B (full)"]);
         let hostile = json!([{"mount_point": "/\u{1b}[2J\n<b>".repeat(99), "used": 0, "available": 9, "total": 9}]);

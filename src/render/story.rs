@@ -43,8 +43,7 @@ impl Story {
         match report.kind {
             Kind::Crash => {
                 let what = format!("{service} {}", report.verdict);
-                let (status, colour) =
-                    if report.drill { ("drill", AMBER) } else { (status(report.verdict), RED) };
+                let (status, colour) = if report.drill { ("drill", AMBER) } else { (status(report.verdict), RED) };
                 Self { title: format!("{what}{}", because_of(&why)), status, what, because, why, when, colour }
             }
             Kind::Summary { new, all, instances, .. } => {

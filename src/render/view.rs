@@ -83,6 +83,7 @@ pub struct Block {
     /// Whether this is a service's log.
     pub is_log: bool,
     /// It grows at its end.
+    #[serde(skip)]
     news_last: bool,
     /// The text, without empty lines around it.
     pub text: String,
@@ -230,7 +231,7 @@ impl Block {
             return self;
         }
         let last: Vec<_> = self.text.lines().skip(lines - LINES).collect();
-        let title = format!("{}, last {LINES} of {lines} lines", self.title);
+        let title = format!("{}, last {LINES} of {lines} lines (all are attached)", self.title);
         Self { title, text: last.join("\n"), ..self }
     }
 
@@ -289,9 +290,14 @@ mod tests {
 
     #[test]
     fn an_uptime_is_said_in_its_two_greatest_units() {
-        for (seconds, said) in
-            [(0.0, "0 ms"), (0.4129, "412 ms"), (3.9, "3 s"), (3600.0, "1 h"), (11_525.2, "3 h 12 min"), (90_061.0, "1 d 1 h")]
-        {
+        for (seconds, said) in [
+            (0.0, "0 ms"),
+            (0.4129, "412 ms"),
+            (3.9, "3 s"),
+            (3600.0, "1 h"),
+            (11_525.2, "3 h 12 min"),
+            (90_061.0, "1 d 1 h"),
+        ] {
             assert_eq!(words(seconds).as_deref(), Some(said));
         }
         for nonsense in [f64::NAN, f64::INFINITY, -1.0, f64::MAX] {

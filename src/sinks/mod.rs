@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::host::Host;
 use self::template::Template;
+use crate::host::Host;
 use crate::render::{self, Medium, View};
 use crate::report::Report;
 

@@ -234,7 +234,8 @@ mod tests {
             [format!("http://127.0.0.1:{free}/hush"), "http://hush.example.com/".to_owned(), "hush".to_owned()]
         {
             std::fs::write(&file, address).expect("a file");
-            let sink = Slack { name: "ops".to_owned(), webhook_file: Some(file.clone()), webhook_env: None, template: None };
+            let sink =
+                Slack { name: "ops".to_owned(), webhook_file: Some(file.clone()), webhook_env: None, template: None };
             let Err(SendError::Retry { after: None, why }) = sink.send(&sample(), &Host::new("/", "/")) else {
                 panic!("retry")
             };

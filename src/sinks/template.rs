@@ -61,3 +61,61 @@ pub fn fill_all<const N: usize>(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::example;
+    use crate::sinks::{Form, Sinks};
+
+    /// The messages of the sinks in `toml`, with these templates beside the config.
+    fn messages(toml: &str, templates: &[(&str, &str)]) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in templates {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let host = Host::new("/", dir.path());
+        let sinks: Sinks = toml::from_str(toml).unwrap();
+        let forms = [Form::Text, Form::Html, Form::Slack, Form::Matrix];
+        let shown = |sink: &dyn crate::sinks::Sink| forms.map(|form| sink.form(form, &example(), &host));
+        sinks.list().into_iter().flat_map(shown).flatten().collect()
+    }
+
+    const SINKS: &str = "
+        [[email]]\nname = 'mail'\nto = ['a@x.org']\ntemplate_text = 'a.hbs'\ntemplate_html = 'a.hbs'
+        [[slack]]\nname = 'slack'\nwebhook_env = 'X'\ntemplate = 'a.hbs'
+        [[gitter]]\nname = 'gitter'\nroom = 'a/b'\ntoken_env = 'X'\ntemplate = 'a.hbs'";
+
+    #[test]
+    fn a_template_stands_in_for_the_built_in_message() {
+        let messages = messages(SINKS, &[("a.hbs", "ours: {{service}} & {{#each gauges}}{{label}}, {{/each}}")]);
+        assert_eq!(messages.len(), 4);
+        for message in &messages {
+            let ours = "ours: web & Memory, Memory limit, Swap, Load, Disk /var, Disk /, ";
+            assert!(message.contains(ours) && !message.contains("built-in message"), "{message}");
+        }
+        assert!(messages[3].contains("\"body\": \"[db1] web crashed"), "{}", messages[3]);
+    }
+
+    #[test]
+    fn a_template_that_fails_costs_nothing_and_the_message_says_why() {
+        let long = "x".repeat(70_000);
+        for (template, why) in [
+            (
+                Some("a\n{{bogus}}"),
+                "the template a.hbs: line 2, column 1: there is no field `bogus`; this is the built-in",
+            ),
+            (Some("{{#each blocks}}"), "the template a.hbs: line 1"),
+            (Some(long.as_str()), "larger than 65536 bytes"),
+            (None, "No such file or directory"),
+        ] {
+            let messages = messages(SINKS, template.map(|text| ("a.hbs", text)).as_slice());
+            assert_eq!(messages.len(), 4);
+            for message in messages {
+                let message = message.replace("&#x60;", "`");
+                assert!(message.contains("order 8841 has no lines"), "{message}");
+                assert!(message.contains(why), "{why}: {message}");
+            }
+        }
+    }
+}

@@ -86,9 +86,9 @@ fn blocks(view: &View) -> Vec<(String, String)> {
     logs.chain(machine).chain(others).collect()
 }
 
-/// `Memory       ██████████░░░░░░░░░░  95 % 1.9 GiB of 2.0 GiB`, a line each.
+/// `Memory       ███████████████████░ 1.9 GiB of 2.0 GiB (95 %)`, a line each.
 fn gauges(view: &View) -> String {
-    let line = |it: &Gauge| format!("{:20} {} {:>3} % {}", it.label, it.bar, it.percent, it.words);
+    let line = |it: &Gauge| format!("{:20} {} {} ({} %)", it.label, it.bar, it.words, it.percent);
     view.gauges.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -154,6 +154,11 @@ mod tests {
             section.collector = format!("{}{line}", if at < logs { "log " } else { "" });
             section.text = text.to_owned();
         }
+        let machine = crate::render::example();
+        let drawn =
+            machine.sections.into_iter().filter(|it| ["load", "disk", "memory"].contains(&it.collector.as_str()));
+        report.sections.extend(drawn);
+        report.past = machine.past;
         report
     }
 
@@ -190,6 +195,23 @@ mod tests {
     }
 
     #[test]
+    fn a_log_is_whole_at_its_limit_and_one_over_keeps_its_end() {
+        for unit in ["x", "&", "🦀"] {
+            let each: usize = unit.chars().map(cost).sum();
+            for (more, whole) in [(0, true), (1, false)] {
+                let mut report = sample();
+                report.sections[0].text = unit.repeat((LOGS - VALUE) / each + more) + if more > 0 { "END" } else { "" };
+                let content = content(&View::of(&report));
+                let body = content["body"].as_str().unwrap();
+                assert_eq!(body.contains(&report.sections[0].text), whole, "{unit} {more}");
+                assert!(whole || body.contains(&format!("{unit}END\n")), "{unit}");
+                let html = content["formatted_body"].as_str().unwrap();
+                assert!(!html.replace("&amp;", "").contains('&'), "an escape is whole or not there");
+            }
+        }
+    }
+
+    #[test]
     fn a_drill_says_so() {
         let mut report = sample();
         report.drill = true;
@@ -220,7 +242,7 @@ mod tests {
             let tags = tags(&html).map_err(TestCaseError::fail)?;
             let allowed = ["p", "/p", "strong", "/strong", "br", "pre", "/pre", "code", "/code"];
             prop_assert!(tags.iter().all(|tag| allowed.contains(tag)), "{tags:?}");
-            prop_assert_eq!(tags.iter().filter(|tag| **tag == "pre").count(), 6);
+            prop_assert_eq!(tags.iter().filter(|tag| **tag == "pre").count(), 10);
             prop_assert!(body.lines().last().is_some_and(|line| line.starts_with("Report 2026")));
         }
     }

@@ -104,9 +104,9 @@ fn facts(view: &View) -> Value {
     section(&parts)
 }
 
-/// `Memory       ██████████░░░░░░░░░░  95 % 1.9 GiB of 2.0 GiB`
+/// `Memory       ███████████████████░ 1.9 GiB of 2.0 GiB (95 %)`
 fn gauge(gauge: &Gauge) -> String {
-    format!("{:20} {} {:>3} % {}", gauge.label, gauge.bar, gauge.percent, gauge.words)
+    format!("{:20} {} {} ({} %)", gauge.label, gauge.bar, gauge.words, gauge.percent)
 }
 
 /// A titled text that is shown as it is.
@@ -209,7 +209,29 @@ mod tests {
             .map(|name| Section { collector: name.to_owned(), ..section.clone() })
             .to_vec();
         report.notes = vec![evil.to_owned(); 100];
+        let machine = crate::render::example();
+        let drawn =
+            machine.sections.into_iter().filter(|it| ["load", "disk", "memory"].contains(&it.collector.as_str()));
+        report.sections.extend(drawn);
+        report.past = machine.past;
+        if let Some(past) = &mut report.past {
+            past.last_cause = Some(evil.to_owned());
+        }
         report
+    }
+
+    #[test]
+    fn a_log_is_whole_at_its_limit_and_one_over_keeps_its_end() {
+        for unit in ["x", "&", "🦀"] {
+            let each: usize = unit.chars().map(cost).sum();
+            for (more, whole) in [(0, true), (1, false)] {
+                let mut report = sample();
+                report.sections[0].text = unit.repeat(super::LOG / each + more) + if more > 0 { "END" } else { "" };
+                let message = payload(&View::of(&report)).to_string();
+                assert_eq!(message.contains(&report.sections[0].text), whole, "{unit} {more}");
+                assert!(whole || message.contains(&format!("{unit}END\"")), "{unit}");
+            }
+        }
     }
 
     #[test]
