@@ -29,12 +29,12 @@ pub fn examples() -> [(&'static str, Report); 5] {
     let all = Series { count: 348, ..new };
     let mut summary = Report { kind: Kind::Summary { new, all, instances: 2, made_at }, past: None, ..crash.clone() };
     summary.cause.confidence = Confidence::None;
-    summary.cause.line = "exit code 1, cause unknown".to_owned();
+    summary.cause.line = "exit code 1, cause unknown".into();
     let recovered = Kind::Recovered { new: None, all, instances: 1, up_s: 600, made_at };
     let recovered = Report { kind: recovered, drill: false, ..drill.clone() };
     let mut notice = Report { kind: Kind::Notice, drill: false, ..drill.clone() };
     notice.cause.line = format!("ops-slack has not taken the report {} about web", crash.id);
-    notice.verdict_because = "it refused it for good: Slack answered 404: no_service".to_owned();
+    notice.verdict_because = "it refused it for good: Slack answered 404: no_service".into();
     [("crash", crash), ("drill", drill), ("summary", summary), ("recovered", recovered), ("notice", notice)]
 }
 

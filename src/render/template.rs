@@ -273,7 +273,8 @@ mod tests {
     #[test]
     fn a_template_without_end_is_refused_in_time() {
         let each = |depth, body: &str| {
-            let begin: String = (0..depth).map(|at| format!("{{{{#each {}blocks}}}}", "../".repeat(at))).collect();
+            let begin =
+                (0..depth).map(|at| format!("{{{{#each {}blocks}}}}", "../".repeat(at))).collect::<Vec<_>>().concat();
             begin + body + &"{{/each}}".repeat(depth)
         };
         let mut report = sample();

@@ -13,6 +13,7 @@ use crate::report::{Confidence, Kind, Report, Section, Status, Supervisor, Times
 
 /// What templates and sinks see of a report. Every string is clean; all but a block's text are one line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(clippy::struct_excessive_bools, reason = "templates ask these questions one by one")]
 pub struct View {
     /// `[db1] web crashed: exit code 1`; of a drill, `DRILL [db1] …`. At most 200 characters.
     pub subject: String,

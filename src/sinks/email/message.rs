@@ -144,13 +144,15 @@ fn label(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mailparse::MailHeaderMap;
+
     use super::{Letter, domain, write};
-    use crate::report::Report;
-    use crate::report::sample;
+    use crate::render;
+    use crate::report::{Report, sample};
 
     fn letter(report: &Report) -> Letter {
         let to = "ops@example.com".parse().expect("an address");
-        let (text, html) = (crate::render::text(report), "<p>é</p>".to_owned());
+        let (text, html) = (render::text(report), "<p>é</p>".to_owned());
         write(None, std::iter::once(&to), report, text, html).expect("a letter")
     }
 
@@ -179,6 +181,55 @@ mod tests {
         assert_eq!(wire(&report), first, "a second try is the same message");
         report.host = "e\r\nBcc: x@evil".to_owned();
         assert!(wire(&report).contains("@lastwords.e--Bcc--x-evil>"));
+    }
+
+    #[test]
+    fn all_that_is_said_of_one_cause_lands_in_one_thread_and_each_message_is_itself() {
+        let value = |report: &Report, name: &str| {
+            letter(report).message.headers().get_raw(name).map(str::to_owned).unwrap_or_default()
+        };
+        let about_web = ["crash", "drill", "summary", "recovered"];
+        let about_web = render::examples().into_iter().filter(|(name, _)| about_web.contains(name)).map(|(_, it)| it);
+        let threads: std::collections::BTreeSet<_> = about_web.map(|it| value(&it, "References")).collect();
+        assert_eq!(threads.len(), 1, "{threads:?}");
+        let mut other = sample();
+        other.fingerprint = "ffffffffffffffff".to_owned();
+        assert_ne!(value(&other, "References"), value(&sample(), "References"));
+        assert_eq!(value(&other, "Message-ID"), value(&sample(), "Message-ID"), "the report's id, and nothing else");
+    }
+
+    #[test]
+    fn a_subject_in_any_script_is_encoded_words_that_read_as_it_was() {
+        let mut report = sample();
+        report.stop.job = "магазин-日本🦀".to_owned();
+        report.cause.line = format!("ошибка {}", "é🦀".repeat(300));
+        let wire = wire(&report);
+        let parsed = mailparse::parse_mail(wire.as_bytes()).expect("a mail");
+        let subject = parsed.headers.get_first_value("Subject").expect("a subject");
+        assert_eq!(subject, render::subject(&report));
+        assert!(subject.chars().count() <= 200, "{subject}");
+    }
+
+    #[test]
+    fn the_whole_log_is_attached_as_text_that_any_terminal_shows() {
+        let mut report = sample();
+        report.sections[0].collector = "log /var/log/../web\u{1b} é.log".to_owned();
+        report.sections[0].text = format!("first\n{}\u{1b}[2Jlast", "x\n".repeat(500));
+        let wire = wire(&report);
+        let parsed = mailparse::parse_mail(wire.as_bytes()).expect("a mail");
+        let log = parsed.subparts.iter().find(|part| {
+            part.get_content_disposition().params.get("filename").is_some_and(|name| name == "web.log.txt")
+        });
+        let text = log.expect("a log").get_body().expect("text").replace("\r\n", "\n");
+        assert!(text.starts_with("first\nx") && text.trim_end().ends_with("x\nlast"), "{text}");
+        assert_eq!(
+            parsed
+                .subparts
+                .last()
+                .and_then(|part| part.get_content_disposition().params.get("filename").cloned())
+                .as_deref(),
+            Some("report.json")
+        );
     }
 
     #[test]
