@@ -14,6 +14,7 @@ use crate::commands::hook::{Hook, HookArgs};
 use crate::commands::list::ListArgs;
 use crate::commands::listen::ListenArgs;
 use crate::commands::queue::QueueArgs;
+use crate::commands::render::RenderArgs;
 use crate::commands::run::RunArgs;
 use crate::commands::schema::SchemaArgs;
 use crate::commands::setup::SetupArgs;
@@ -130,6 +131,10 @@ pub enum Verb {
     List(ListArgs),
     /// Show a report, and what each sink has done with it
     Show(ShowArgs),
+    /// Show a message as people would get it, of a real or a simulated crash; nothing is sent
+    ///
+    /// With --sink, as that sink's own template makes it. Without, as the built-in ones do.
+    Render(RenderArgs),
     /// Show what waits to be sent: for whom, why, and when it is tried next
     Queue(QueueArgs),
     /// Count: what dies how often and of what, and how well the news travels

@@ -12,6 +12,8 @@ use crate::report::{Changed, Past, ReportId, Series, Timestamp};
 const MAX_CAUSES: usize = 64;
 /// Of so many deaths, the latest, the uptime is remembered.
 const UPTIMES: usize = 9;
+/// Of so many hours, the latest, it is remembered how often the job died in each.
+const HOURS: u64 = 24;
 /// How long a cause's line is kept.
 const MAX_LINE: usize = 300;
 
@@ -37,6 +39,9 @@ pub struct Chronicle {
     /// The fingerprint of the latest death.
     latest: Option<String>,
     program: Option<Changed>,
+    /// How many died in each of the latest hours; these are numbered from 1970 on.
+    #[serde(default)]
+    hours: BTreeMap<u64, u64>,
     /// The deaths that were counted last, with what was to be said of them: whoever was killed before all of them knew it
     /// finds it here.
     pub counted: BTreeMap<ReportId, Past>,
@@ -78,7 +83,15 @@ impl Chronicle {
             last_cause: latest.and_then(|latest| self.causes.get(latest)).map(|known| known.line.clone()),
             usual_uptime_s: same.and_then(|known| median(&known.uptimes)),
             changed: changed.cloned(),
+            hours: self.day(death),
         }
+    }
+
+    /// The deaths of each hour up to this one's, and this one.
+    fn day(&self, death: &Death) -> Vec<u64> {
+        let last = hour(death);
+        let of = |hour| self.hours.get(&hour).copied().unwrap_or(0).saturating_add(u64::from(hour == last));
+        (last.saturating_sub(HOURS - 1)..=last).map(of).collect()
     }
 
     fn add(&mut self, death: &Death) {
@@ -99,6 +112,11 @@ impl Chronicle {
             known.uptimes.pop_front();
         }
         known.uptimes.extend(death.uptime_s.filter(|uptime| uptime.is_finite()));
+        let deaths = self.hours.entry(hour(death)).or_default();
+        *deaths = deaths.saturating_add(1);
+        while self.hours.len() as u64 > HOURS {
+            self.hours.pop_first();
+        }
         self.latest = Some(death.fingerprint.clone());
         self.program = death.program.clone().or(self.program.take());
     }
@@ -109,6 +127,10 @@ impl Chronicle {
         let gone = oldest.and_then(|fingerprint| self.causes.remove(&fingerprint));
         self.forgotten = self.forgotten.into_iter().chain(gone.map(|known| known.deaths)).reduce(together);
     }
+}
+
+fn hour(death: &Death) -> u64 {
+    death.at.unix() / 3600
 }
 
 fn together(one: Series, other: Series) -> Series {
@@ -151,7 +173,24 @@ mod tests {
 
     #[test]
     fn the_first_death_has_no_past() {
-        assert_eq!(told(&[death(1, "a")]), Past::default());
+        let mut hours = vec![0; 24];
+        hours[23] = 1;
+        assert_eq!(told(&[death(1, "a")]), Past { hours, ..Past::default() });
+    }
+
+    #[test]
+    fn the_deaths_of_each_hour_of_the_last_day_are_counted_whatever_their_cause() {
+        let hour = 3600;
+        let deaths =
+            [death(0, "old"), death(hour, "a"), death(2 * hour, "b"), death(2 * hour, "a"), death(24 * hour, "a")];
+        let hours = told(&deaths).hours;
+        assert_eq!((hours.len(), &hours[..3], hours[23]), (24, &[1, 2, 0][..], 1));
+        // A clock that was put back a week finds nothing of the days to come.
+        let back = told(&[death(7 * 24 * hour, "a"), death(0, "a")]).hours;
+        assert_eq!((back.iter().sum::<u64>(), back.len()), (1, 24));
+        let mut chronicle = Chronicle::default();
+        chronicle.count(&(0..500).map(|n| death(n * hour, "a")).collect::<Vec<_>>());
+        assert_eq!(chronicle.hours.len(), 24);
     }
 
     #[test]

@@ -191,6 +191,10 @@ pub struct Past {
     /// What has changed since the death before this one.
     #[serde(default)]
     pub changed: Option<Changed>,
+    /// How often it died, of whatever cause, in each of the 24 hours up to this death's own, oldest first; this death is
+    /// counted. Hours as the clock (UTC) has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hours: Vec<u64>,
 }
 
 /// A file that is another than it was.

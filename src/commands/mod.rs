@@ -21,6 +21,7 @@ mod post_stop;
 mod pre_start;
 mod pre_stop;
 pub mod queue;
+pub mod render;
 pub mod run;
 pub mod schema;
 mod service_dir;

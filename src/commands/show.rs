@@ -14,7 +14,7 @@ use super::history::table::width;
 use super::history::told::{self, Addressed, Configs};
 use super::history::{Entries, last};
 use crate::clock::Now;
-use crate::render;
+use crate::render::{self, View};
 use crate::report::Report;
 use crate::spool::{Place, Spool};
 
@@ -47,14 +47,11 @@ Examples:
 
 pub fn run(args: &ShowArgs, out: &mut impl Write) -> Result<ExitCode> {
     let spool = args.places.spool();
-    let entries = Entries::of(&args.places)?;
-    let (id, place) =
-        if args.id == "last" { last(&entries, &spool, args.job.as_deref())? } else { entries.named(&args.id)? };
-    // A deliverer may have moved it since.
-    let place = spool.find(id).unwrap_or(place);
-    let report = spool.read(place, id).with_context(|| format!("cannot read the report {id}"))?;
+    let (report, place) = find(&args.id, args.job.as_deref(), &args.places)?;
+    let id = &report.id;
     if let Some(file) = &args.html {
-        write_private(file, &render::html(&report)).with_context(|| format!("cannot write {}", file.display()))?;
+        write_private(file, &render::html_of(&View::of(&report)))
+            .with_context(|| format!("cannot write {}", file.display()))?;
         let _ = writeln!(out, "{id} is in {}", file.display());
     } else if args.json {
         let _ = writeln!(out, "{}", serde_json::to_string_pretty(&report)?);
@@ -64,6 +61,17 @@ pub fn run(args: &ShowArgs, out: &mut impl Write) -> Result<ExitCode> {
     }
     let _ = out.flush();
     Ok(ExitCode::SUCCESS)
+}
+
+/// The report of this id, or the `last` one, of this job where one is named; and where it is.
+pub fn find(id: &str, job: Option<&str>, places: &Places) -> Result<(Report, Place)> {
+    let spool = places.spool();
+    let entries = Entries::of(places)?;
+    let (id, place) = if id == "last" { last(&entries, &spool, job)? } else { entries.named(id)? };
+    // A deliverer may have moved it since.
+    let place = spool.find(id).unwrap_or(place);
+    let report = spool.read(place, id).with_context(|| format!("cannot read the report {id}"))?;
+    Ok((report, place))
 }
 
 /// What each sink has done with it.

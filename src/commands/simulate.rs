@@ -41,6 +41,18 @@ pub struct SimulateArgs {
     /// Send it, marked as a drill, and show each sink's receipt
     #[arg(long)]
     send: bool,
+    #[command(flatten)]
+    shape: Shape,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    hook: HookArgs,
+}
+
+/// How the crash looks that did not happen.
+#[derive(Debug, Args)]
+pub struct Shape {
     /// Die by this signal
     #[arg(long, value_name = "NAME", value_parser = signal, conflicts_with = "exit_code")]
     signal: Option<Exit>,
@@ -50,11 +62,6 @@ pub struct SimulateArgs {
     /// Take this file for the job's log
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    hook: HookArgs,
 }
 
 fn signal(text: &str) -> Result<Exit, String> {
@@ -79,7 +86,7 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
     let host = args.hook.places.host();
     let call = Call::read(&args.hook)?;
     let loaded = config::load(&args.hook.places.config, &call.job);
-    let report = report(args, &call, &loaded, now);
+    let report = report(&args.shape, &call, &loaded, &host, now);
     let routes = loaded.routes(&call.job);
 
     if !args.json {
@@ -114,9 +121,8 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
 }
 
 /// The report of the simulated crash: judged, explained and collected as a real one is.
-fn report(args: &SimulateArgs, call: &Call, loaded: &Loaded, now: Now) -> Report {
-    let host = args.hook.places.host();
-    let exit = args.signal.clone().unwrap_or(Exit::Code(args.exit_code.into()));
+pub fn report(shape: &Shape, call: &Call, loaded: &Loaded, host: &Host, now: Now) -> Report {
+    let exit = shape.signal.clone().unwrap_or(Exit::Code(shape.exit_code.into()));
     let evidence = Evidence { source: "simulation".into(), line: None, text: format!("a simulated crash: {exit}") };
     let death = Some(Death { exit, pid: None, evidence });
     let account = Account { death, readable: true, ..Account::default() };
@@ -125,21 +131,21 @@ fn report(args: &SimulateArgs, call: &Call, loaded: &Loaded, now: Now) -> Report
     let plan_lasts = loaded.job.stop_timeout;
     let judgement = judge(&Case { account: &account, marker: &marker, oom: None, normal: &[], plan_lasts, now });
     let stop = capture::stop(call, &judgement, None, now);
-    let (collectors, logs) = collectors(args, loaded, &stop);
+    let (collectors, logs) = collectors(shape, loaded, &stop, host);
     let budget = BUDGET + collectors.iter().map(|it| it.patience()).sum::<Duration>();
-    let sections = runner::run(collectors, &stop, &host, budget);
+    let sections = runner::run(collectors, &stop, host, budget);
     let beside = Beside { logs, ..Beside::default() };
-    let mut report = capture::report(stop, judgement, sections, &beside, loaded, &host, now);
+    let mut report = capture::report(stop, judgement, sections, &beside, loaded, host, now);
     report.drill = true;
     loaded.redactor.report(&mut report);
     report
 }
 
-fn collectors(args: &SimulateArgs, loaded: &Loaded, stop: &Stop) -> (Vec<Box<dyn Collector>>, Vec<DeepTail>) {
-    let mut collect = capture::collect(loaded, stop, None, &args.hook.places.host());
+fn collectors(shape: &Shape, loaded: &Loaded, stop: &Stop, host: &Host) -> (Vec<Box<dyn Collector>>, Vec<DeepTail>) {
+    let mut collect = capture::collect(loaded, stop, None, host);
     // A drill has no life of its own that the journal could tell of.
     collect.journal = None;
-    if let Some(file) = &args.log {
+    if let Some(file) = &shape.log {
         let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
         collect.log = vec![Log::new(path.to_string_lossy())];
     }

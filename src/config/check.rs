@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::problem::{Problem, Severity, Source};
-use super::{JobFile, Machine, Opened, file_name, jobs_dir, machine_file, open, patterns, secret_files, sink_names};
+use super::{
+    JobFile, Machine, Opened, file_name, jobs_dir, machine_file, open, patterns, secret_files, sink_names, templates,
+};
 use crate::names;
 
 /// What was looked at, and what is wrong with it.
@@ -27,6 +29,7 @@ pub fn check(dir: &Path) -> Checked {
     problems.extend(sink_names::of_machine(machine.source.as_ref()));
     problems.extend(patterns::of_machine(machine.source.as_ref()));
     problems.extend(secret_files::check(&machine.value.sink, dir));
+    problems.extend(templates::check(&machine.value.sink, dir));
 
     let mut jobs: Vec<Source> = Vec::new();
     let files = job_files(&jobs_dir(dir), &mut problems);
@@ -35,6 +38,7 @@ pub fn check(dir: &Path) -> Checked {
         problems.extend(sink_names::of_job(machine.source.as_ref(), job.source.as_ref()));
         problems.extend(patterns::of_job(job.source.as_ref()));
         problems.extend(job.value.sink.iter().flat_map(|sinks| secret_files::check(sinks, dir)));
+        problems.extend(job.value.sink.iter().flat_map(|sinks| templates::check(sinks, dir)));
         jobs.extend(job.source);
     }
     let sources: Vec<&Source> = machine.source.iter().chain(&jobs).collect();

@@ -35,6 +35,7 @@ mod read;
 mod schema;
 mod secret_files;
 mod sink_names;
+mod templates;
 mod tree;
 mod wording;
 

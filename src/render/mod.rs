@@ -6,23 +6,27 @@
 
 mod clean;
 mod cut;
+mod example;
 mod past;
+mod picture;
 mod story;
+mod template;
 mod view;
 
-use handlebars::{Handlebars, RenderError, handlebars_helper, html_escape, no_escape};
+use handlebars::{RenderError, html_escape, no_escape};
 
 use crate::report::Report;
 
 pub use clean::{clean, one_line};
 pub use cut::{head, head_by, tail_by};
+pub use example::{example, examples};
+pub use picture::{Day, Gauge};
 pub use story::span;
+pub use template::{Fault, Medium, fill};
 pub use view::{Block, Fact, View, moment, words};
 
 const TEXT: &str = include_str!("message.txt.hbs");
 const HTML: &str = include_str!("message.html.hbs");
-
-handlebars_helper!(indent: |text: str| text.replace('\n', "\n  "));
 
 /// The report in one line: `[db1] web crashed: exit code 1`.
 pub fn subject(report: &Report) -> String {
@@ -31,22 +35,19 @@ pub fn subject(report: &Report) -> String {
 
 /// The whole message as plain text.
 pub fn text(report: &Report) -> String {
-    let view = View::of(report);
-    fill(TEXT, no_escape, &view).unwrap_or_else(|why| plain(&view, &why))
+    text_of(&View::of(report))
 }
 
-/// The whole message as an HTML document for mail readers: tables, inline styles, nothing remote, nothing active.
-pub fn html(report: &Report) -> String {
-    let view = View::of(report);
-    fill(HTML, html_escape, &view).unwrap_or_else(|why| format!("<pre>{}</pre>\n", html_escape(&plain(&view, &why))))
+/// What is in the view, as plain text.
+pub fn text_of(view: &View) -> String {
+    template::fill_now(TEXT, no_escape, usize::MAX, view).unwrap_or_else(|why| plain(view, &why))
 }
 
-fn fill(template: &str, escape: fn(&str) -> String, view: &View) -> Result<String, RenderError> {
-    let mut registry = Handlebars::new();
-    registry.set_strict_mode(true);
-    registry.register_escape_fn(escape);
-    registry.register_helper("indent", Box::new(indent));
-    registry.render_template(template, view)
+/// What is in the view, as an HTML document for mail readers: tables, inline styles, nothing remote, nothing active. Its
+/// colours are right in the light; readers that know `prefers-color-scheme` get others in the dark.
+pub fn html_of(view: &View) -> String {
+    template::fill_now(HTML, html_escape, usize::MAX, view)
+        .unwrap_or_else(|why| format!("<pre>{}</pre>\n", html_escape(&plain(view, &why))))
 }
 
 /// The message that needs no template: a mistake in one must not cost the news.
@@ -58,8 +59,13 @@ fn plain(view: &View, why: &RenderError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{View, fill, html, no_escape, plain, subject, text};
-    use crate::report::{Status, sample};
+    use super::template::fill_now;
+    use super::{View, html_of, no_escape, plain, subject, text};
+    use crate::report::{Report, Status, sample};
+
+    fn html(report: &Report) -> String {
+        html_of(&View::of(report))
+    }
 
     #[test]
     fn the_subject_says_where_what_and_why() {
@@ -92,7 +98,7 @@ Why      Error: boom (certain)
 How      exit code 1
 Where    db1, supervised by Upstart
 When     2026-11-23 03:00:00 UTC (started 2026-11-23 02:00:00 UTC)
-Uptime   1h
+Uptime   1 h
 Runbook  https://wiki.example.com/web
 
 --- log ---
@@ -143,7 +149,7 @@ Report 20261123t030000-0123456789abcdef. To see all of it, on db1: lastwords sho
     #[test]
     fn a_runbook_that_is_no_web_address_is_no_link() {
         let mut report = sample();
-        assert!(html(&report).contains("<a href=\"https://wiki.example.com/web\">"));
+        assert!(html(&report).contains("href=\"https://wiki.example.com/web\""));
         report.runbook = Some("javascript:alert(1)".to_owned());
         assert!(!html(&report).contains("href"));
     }
@@ -163,9 +169,8 @@ Report 20261123t030000-0123456789abcdef. To see all of it, on db1: lastwords sho
     #[test]
     fn a_broken_template_still_brings_the_news() {
         let view = View::of(&sample());
-        let why = fill("{{#if drill}}", no_escape, &view).expect_err("an unclosed block");
+        let why = fill_now("{{#if drill}}", no_escape, 99, &view).expect_err("an unclosed block");
         let message = plain(&view, &why);
         assert!(message.starts_with("[db1] web crashed") && message.contains("Error: boom\n"), "{message}");
-        fill("{{no_such_thing}}", no_escape, &view).expect_err("an unknown name");
     }
 }

@@ -10,8 +10,8 @@ use crate::report::{Past, Series, Stop};
 /// The longest cause or path in a sentence, in characters.
 const LINE: usize = 160;
 
-/// New here or seen before; how long it usually is up; what has changed.
-pub fn sentences(past: &Past, stop: &Stop) -> Vec<String> {
+/// How often: new here or seen before; how long it usually is up.
+pub fn often(past: &Past, stop: &Stop) -> Vec<String> {
     let job = one_line(&stop.job, 80);
     let mut sentences = Vec::new();
     let others = past.others.filter(|others| others.count > 0);
@@ -22,13 +22,17 @@ pub fn sentences(past: &Past, stop: &Stop) -> Vec<String> {
         }
         (None, None) => format!("new: no earlier crash of {job} is known"),
     });
-    sentences
-        .extend(past.last_cause.as_ref().map(|line| format!("the crash before was another: {}", one_line(line, LINE))));
     sentences.extend(usual(past, stop));
-    sentences.extend(past.changed.as_ref().map(|changed| {
-        format!("{} has changed since the crash before: {}", one_line(&changed.path, LINE), moment(changed.modified))
-    }));
     sentences
+}
+
+/// What is not as it was at the crash before.
+pub fn changes(past: &Past) -> Vec<String> {
+    let program = past.changed.as_ref().map(|changed| {
+        format!("{} has changed since the crash before: {}", one_line(&changed.path, LINE), moment(changed.modified))
+    });
+    let cause = past.last_cause.as_ref().map(|line| format!("the crash before was another: {}", one_line(line, LINE)));
+    program.into_iter().chain(cause).collect()
 }
 
 /// `seen 4 times since 2026-11-20 03:00:00 UTC, the last time 2 h before`
@@ -55,7 +59,7 @@ fn usual(past: &Past, stop: &Stop) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::sentences;
+    use super::{changes, often};
     use crate::report::{Changed, Past, Series, Timestamp, sample};
 
     fn at(time: &str) -> Timestamp {
@@ -65,7 +69,7 @@ mod tests {
     #[test]
     fn a_first_crash_a_new_cause_and_one_that_was_seen_before_are_told_apart() {
         let stop = sample().stop;
-        let say = |past: &Past| sentences(past, &stop);
+        let say = |past: &Past| [often(past, &stop), changes(past)].concat();
         assert_eq!(say(&Past::default()), ["new: no earlier crash of web is known"]);
         let earlier = Series { count: 7, first: at("2026-11-20T03:00:00Z"), last: at("2026-11-23T01:00:00Z") };
         let new = Past { others: Some(earlier), last_cause: Some("Error: a\nb".into()), ..Past::default() };

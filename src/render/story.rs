@@ -11,6 +11,8 @@ use crate::report::{Confidence, Kind, Report, Series, Verdict};
 /// The words in which the kinds of reports differ.
 pub struct Story {
     pub title: String,
+    /// In a word or two.
+    pub status: &'static str,
     pub what: String,
     pub because: String,
     pub why: String,
@@ -22,9 +24,10 @@ pub struct Story {
 /// What the cause's line says at its end where only the exit is known.
 const UNKNOWN: &str = ", cause unknown";
 
-const RED: &str = "#c62828";
-const AMBER: &str = "#d99a00";
-const GREEN: &str = "#2e7d32";
+/// White text on them has a contrast of 4.5 at least (WCAG 2, AA).
+const RED: &str = "#b3261e";
+const AMBER: &str = "#8a5a00";
+const GREEN: &str = "#1e6b34";
 
 impl Story {
     pub fn of(report: &Report) -> Self {
@@ -40,8 +43,8 @@ impl Story {
         match report.kind {
             Kind::Crash => {
                 let what = format!("{service} {}", report.verdict);
-                let colour = if report.drill { AMBER } else { RED };
-                Self { title: format!("{what}{}", because_of(&why)), what, because, why, when, colour }
+                let (status, colour) = if report.drill { ("drill", AMBER) } else { (status(report.verdict), RED) };
+                Self { title: format!("{what}{}", because_of(&why)), status, what, because, why, when, colour }
             }
             Kind::Summary { new, all, instances, .. } => {
                 let what = format!("{service} {}", again(report.verdict, new.count));
@@ -60,7 +63,8 @@ impl Story {
                     let _ = write!(because, ", in {instances} instances");
                 }
                 let when = if new.count > 1 { format!("{} to {}", moment(new.first), moment(new.last)) } else { when };
-                Self { title: format!("{what}{}{times}", because_of(&short)), what, because, why, when, colour: RED }
+                let title = format!("{what}{}{times}", because_of(&short));
+                Self { title, status: again(report.verdict, new.count), what, because, why, when, colour: RED }
             }
             Kind::Recovered { new, all, up_s, .. } => {
                 let what = format!("{service} is up again");
@@ -73,10 +77,11 @@ impl Story {
                 let after = if says_so { short.trim_end_matches(UNKNOWN) } else { "a crash" };
                 let title = format!("{what}: running for {up}, after {after}{times}");
                 let when = if all.count > 1 { format!("{} to {}", moment(all.first), moment(all.last)) } else { when };
-                Self { title, what, because, why, when, colour: GREEN }
+                Self { title, status: "up again", what, because, why, when, colour: GREEN }
             }
             Kind::Notice => Self {
                 title: format!("lastwords: {why}"),
+                status: "notice",
                 what: "lastwords about itself".to_owned(),
                 because: why,
                 why: because,
@@ -84,6 +89,14 @@ impl Story {
                 colour: AMBER,
             },
         }
+    }
+}
+
+fn status(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Crashed => "crashed",
+        Verdict::AbortedStart => "could not start",
+        Verdict::Planned | Verdict::Unknown => "ended",
     }
 }
 

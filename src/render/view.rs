@@ -7,18 +7,22 @@ use serde::Serialize;
 use super::clean::{clean, one_line};
 use super::cut::{head, head_by, tail_by};
 use super::past;
+use super::picture::{self, Day, Gauge};
 use super::story::Story;
 use crate::report::{Confidence, Kind, Report, Section, Status, Supervisor, Timestamp};
 
 /// What templates and sinks see of a report. Every string is clean; all but a block's text are one line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(clippy::struct_excessive_bools, reason = "templates ask these questions one by one")]
 pub struct View {
     /// `[db1] web crashed: exit code 1`; of a drill, `DRILL [db1] …`. At most 200 characters.
     pub subject: String,
     /// `web crashed: exit code 1`: the subject for where the host and the drill are said beside it.
     pub title: String,
     pub drill: bool,
-    /// As CSS writes it: red, green where it is up again.
+    /// In a word or two: `crashed`, `keeps crashing`, `up again`, `drill`, `notice`.
+    pub status: &'static str,
+    /// As CSS writes it: red, green where it is up again, amber of drills and notices. White text on it can be read.
     pub colour: &'static str,
     pub host: String,
     /// `web`, or `web (a/b)` with an instance.
@@ -27,8 +31,12 @@ pub struct View {
     pub what: String,
     /// What the verdict rests on; of many crashes how often and how fast.
     pub because: String,
+    /// Whether the title says that already.
+    pub says_because: bool,
     /// The cause's one line.
     pub why: String,
+    /// Whether the title says that already.
+    pub says_why: bool,
     /// How sure the cause is: `certain`, `likely`, `not proven`.
     pub confidence: &'static str,
     pub evidence: Vec<Fact>,
@@ -39,13 +47,19 @@ pub struct View {
     /// `2026-11-23 03:00:00 UTC`; of many crashes from when to when.
     pub stopped: String,
     pub started: Option<String>,
-    /// `3h 12m`.
+    /// `3 h 12 min`.
     pub uptime: Option<String>,
-    /// What earlier crashes say about this one, in sentences.
+    /// How often it has died before, in sentences.
     pub past: Vec<String>,
+    /// What is not as it was at the crash before, in sentences.
+    pub changes: Vec<String>,
+    /// When it died in the last day, where it was more than once.
+    pub day: Option<Day>,
     pub runbook: Option<String>,
     /// Whether the runbook is an address to click on.
     pub runbook_is_link: bool,
+    /// How full memory, CPUs and disks are.
+    pub gauges: Vec<Gauge>,
     /// The logs first, then what else was collected.
     pub blocks: Vec<Block>,
     /// What lastwords could not do or had to assume.
@@ -70,6 +84,7 @@ pub struct Block {
     /// Whether this is a service's log.
     pub is_log: bool,
     /// It grows at its end.
+    #[serde(skip)]
     news_last: bool,
     /// The text, without empty lines around it.
     pub text: String,
@@ -81,6 +96,8 @@ const LOG: usize = 40_000;
 const OTHER: usize = 8_000;
 const BLOCKS: usize = 24;
 const ITEMS: usize = 24;
+/// Of a log, in a message that has the whole of it attached.
+const LINES: usize = 30;
 
 impl View {
     /// The report for people.
@@ -88,14 +105,17 @@ impl View {
         let stop = &report.stop;
         let host = one_line(&report.host, 80);
         let service = one_line(&stop.service(), 80);
-        let Story { title, what, because, why, when, colour } = Story::of(report);
+        let Story { title, status, what, because, why, when, colour } = Story::of(report);
         let is_one = report.kind == Kind::Crash;
         let exit = Some(one_line(&stop.exit.to_string(), 120)).filter(|_| report.kind != Kind::Notice);
         let drill = if report.drill { "DRILL " } else { "" };
+        let past = report.past.as_ref().filter(|_| is_one && !report.drill);
         let runbook = report.runbook.as_deref().map(|runbook| one_line(runbook, LINE));
         Self {
             subject: head(&format!("{drill}[{host}] {title}"), 200),
             drill: report.drill,
+            says_because: title.contains(&because),
+            says_why: title.contains(&why),
             because,
             confidence: match report.cause.confidence {
                 Confidence::Certain => "certain",
@@ -112,19 +132,18 @@ impl View {
                 format!("{host}, supervised by {}", stop.supervisor)
             },
             stopped: when,
+            status,
             colour,
             started: stop.started_at.filter(|_| is_one).map(moment),
             uptime: stop.uptime_s.filter(|_| is_one).and_then(words),
-            past: report
-                .past
-                .iter()
-                .filter(|_| is_one && !report.drill)
-                .flat_map(|past| past::sentences(past, stop))
-                .collect(),
+            past: past.map(|past| past::often(past, stop)).unwrap_or_default(),
+            changes: past.map(past::changes).unwrap_or_default(),
+            day: past.and_then(|past| picture::day(&past.hours)),
             runbook_is_link: runbook
                 .as_deref()
                 .is_some_and(|runbook| runbook.starts_with("https://") || runbook.starts_with("http://")),
             runbook,
+            gauges: picture::gauges(&report.sections),
             blocks: blocks(&report.sections),
             notes: few(&report.notes, |note| one_line(note, LINE)),
             id: report.id.to_string(),
@@ -136,6 +155,30 @@ impl View {
             why,
             title,
         }
+    }
+
+    /// Of each log only the last lines: whoever reads it has the whole beside it.
+    #[must_use]
+    pub fn brief(self) -> Self {
+        // As HTML: Gmail shows no more than 102 KiB of a message.
+        let cost = |c| match c {
+            '&' | '<' | '>' | '"' | '\'' | '`' | '=' => 6,
+            c => c.len_utf8(),
+        };
+        Self { blocks: self.blocks.into_iter().map(Block::brief).collect(), ..self }.within(24_000, 12_000, cost)
+    }
+
+    /// With logs for at most `logs` in all, and other sections for at most `others`, for a message that has no room for
+    /// more; characters cost what `cost` says.
+    #[must_use]
+    pub fn within(self, logs: usize, others: usize, cost: impl Fn(char) -> usize + Copy) -> Self {
+        let count = self.logs().count();
+        let (log, other) = (logs / count.max(1), others / (self.blocks.len() - count).max(1));
+        let cut = |block: Block| {
+            let text = block.cut_by(if block.is_log { log } else { other }, cost);
+            Block { text, ..block }
+        };
+        Self { blocks: self.blocks.into_iter().map(cut).collect(), ..self }
     }
 
     /// The service's logs.
@@ -182,6 +225,17 @@ impl Block {
         .held()
     }
 
+    /// Of a log no more than people look at.
+    fn brief(self) -> Self {
+        let lines = self.text.lines().count();
+        if !self.is_log || lines <= LINES {
+            return self;
+        }
+        let last: Vec<_> = self.text.lines().skip(lines - LINES).collect();
+        let title = format!("{}, last {LINES} of {lines} lines (all are attached)", self.title);
+        Self { title, text: last.join("\n"), ..self }
+    }
+
     /// Within what any message shows of it.
     fn held(self) -> Self {
         let text = self.cut_by(if self.is_log { LOG } else { OTHER }, |_| 1);
@@ -201,16 +255,22 @@ pub fn moment(time: Timestamp) -> String {
     format!("{} UTC", seconds.replace('T', " "))
 }
 
-/// The two greatest units of a number of seconds: `3h 12m`; `None` where it is no length of time.
+/// The two greatest units of a number of seconds: `3 h 12 min`; `None` where it is no length of time.
 pub fn words(seconds: f64) -> Option<String> {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let exact = Duration::try_from_secs_f64(seconds).ok()?;
-    let shown = if exact < Duration::from_secs(1) {
-        Duration::from_millis(exact.subsec_millis().into())
-    } else {
-        Duration::from_secs(exact.as_secs())
-    };
-    let words = humantime::format_duration(shown).to_string();
-    Some(words.split(' ').take(2).collect::<Vec<_>>().join(" "))
+    let mut rest = exact.as_secs();
+    if rest == 0 {
+        return Some(format!("{} ms", exact.subsec_millis()));
+    }
+    let mut parts = Vec::new();
+    for (length, unit) in UNITS.into_iter().skip_while(|(length, _)| exact.as_secs() < *length).take(2) {
+        if rest >= length {
+            parts.push(format!("{} {unit}", rest / length));
+        }
+        rest %= length;
+    }
+    Some(parts.join(" "))
 }
 
 #[cfg(test)]
@@ -231,9 +291,14 @@ mod tests {
 
     #[test]
     fn an_uptime_is_said_in_its_two_greatest_units() {
-        for (seconds, said) in
-            [(0.0, "0s"), (0.4129, "412ms"), (3.9, "3s"), (11_525.2, "3h 12m"), (90_061.0, "1day 1h")]
-        {
+        for (seconds, said) in [
+            (0.0, "0 ms"),
+            (0.4129, "412 ms"),
+            (3.9, "3 s"),
+            (3600.0, "1 h"),
+            (11_525.2, "3 h 12 min"),
+            (90_061.0, "1 d 1 h"),
+        ] {
             assert_eq!(words(seconds).as_deref(), Some(said));
         }
         for nonsense in [f64::NAN, f64::INFINITY, -1.0, f64::MAX] {

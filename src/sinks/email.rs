@@ -13,6 +13,7 @@
 //! | `username` | whom to log in as | no login |
 //! | `password_file` | a file whose first line is the password | with `username`, one of the two |
 //! | `password_env` | the environment variable that holds it | is required |
+//! | `template_text`, `template_html` | files of handlebars in place of the built-in text and HTML (config/templates.md) | none |
 //!
 //! ```toml
 //! [[sink.email]]
@@ -44,10 +45,11 @@ use serde::Deserialize;
 
 use self::message::Letter;
 use self::smtp::{Server, Tls};
-use super::{Probed, Receipt, SendError, Sink, http};
+use super::template::{self, Template};
+use super::{Form, Probed, Receipt, SendError, Sink, http};
 use crate::host::Host;
 use crate::plugin::{Command, End, Run, run};
-use crate::render::one_line;
+use crate::render::{self, Medium, View, one_line};
 use crate::report::Report;
 use crate::secret;
 
@@ -70,6 +72,8 @@ pub struct Email {
     username: Option<String>,
     password_file: Option<PathBuf>,
     password_env: Option<String>,
+    template_text: Option<Template>,
+    template_html: Option<Template>,
 }
 
 /// One at least.
@@ -123,13 +127,28 @@ impl Sink for Email {
         self.password_file.as_deref().into_iter().collect()
     }
 
+    fn templates(&self) -> Vec<(&Template, Medium)> {
+        let text = self.template_text.iter().map(|template| (template, Medium::Text));
+        text.chain(self.template_html.iter().map(|template| (template, Medium::Html))).collect()
+    }
+
+    fn form(&self, form: Form, report: &Report, host: &Host) -> Option<String> {
+        let (text, html) = self.bodies(report, host);
+        match form {
+            Form::Html => Some(html),
+            Form::Text => Some(text),
+            Form::Subject => Some(render::subject(report)),
+            Form::Slack | Form::Matrix | Form::Syslog | Form::Json => None,
+        }
+    }
+
     /// Long enough for a server that takes its time over every step: a try that is ended too soon may send twice.
     fn patience(&self) -> Duration {
         Duration::from_mins(4)
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
-        let letter = self.letter(report)?;
+        let letter = self.letter(report, host)?;
         let to: Vec<_> = self.to.0.iter().map(|person| person.0.email.as_ref()).collect();
         let through = match self.way(&report.host, host)? {
             Way::Sendmail(path) => {
@@ -160,7 +179,7 @@ impl Sink for Email {
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let letter = self.letter(report).map_err(|why| retry(&why))?;
+        let letter = self.letter(report, host).map_err(|why| retry(&why))?;
         match self.way(&report.host, host).map_err(|why| retry(&why))? {
             Way::Sendmail(path) => self.sendmail(&path, &letter),
             Way::Smtp(server) => {
@@ -174,9 +193,18 @@ impl Sink for Email {
 }
 
 impl Email {
-    fn letter(&self, report: &Report) -> Result<Letter> {
+    fn letter(&self, report: &Report, host: &Host) -> Result<Letter> {
         let to = self.to.0.iter().map(|person| &person.0);
-        message::write(self.from.as_ref().map(|person| &person.0), to, report)
+        let (text, html) = self.bodies(report, host);
+        message::write(self.from.as_ref().map(|person| &person.0), to, report, text, html)
+    }
+
+    /// The message as text and as HTML.
+    fn bodies(&self, report: &Report, host: &Host) -> (String, String) {
+        let mut view = View::of(report).brief();
+        let templates = [(self.template_text.as_ref(), Medium::Text), (self.template_html.as_ref(), Medium::Html)];
+        let [text, html] = template::fill_all(templates, &mut view, host);
+        (text.unwrap_or_else(|| render::text_of(&view)), html.unwrap_or_else(|| render::html_of(&view)))
     }
 
     fn way(&self, name: &str, host: &Host) -> Result<Way> {

@@ -8,6 +8,7 @@
 //! | `homeserver` | the API of the homeserver where the user who posts has an account | `https://gitter.ems.host`, which is gitter.im's |
 //! | `token_file` | a file whose first line is that user's access token | one of the two |
 //! | `token_env` | the environment variable that holds it | is required |
+//! | `template` | a file of handlebars, in Matrix's HTML, in place of the built-in message (config/templates.md) | none |
 //!
 //! ```toml
 //! [[sink.gitter]]
@@ -25,8 +26,10 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use super::matrix::{Homeserver, Matrix, Room};
-use super::{Probed, Receipt, SendError, Sink};
+use super::template::Template;
+use super::{Form, Probed, Receipt, SendError, Sink};
 use crate::host::Host;
+use crate::render::Medium;
 use crate::report::Report;
 
 /// gitter.im's homeserver, as <https://gitter.im/.well-known/matrix/client> names it.
@@ -45,14 +48,15 @@ struct Keys {
     homeserver: Option<Homeserver>,
     token_file: Option<PathBuf>,
     token_env: Option<String>,
+    template: Option<Template>,
 }
 
 impl TryFrom<Keys> for Gitter {
     type Error = String;
     fn try_from(keys: Keys) -> Result<Self, String> {
-        let Keys { name, room: GitterRoom(room), homeserver, token_file, token_env } = keys;
+        let Keys { name, room: GitterRoom(room), homeserver, token_file, token_env, template } = keys;
         let homeserver = homeserver.map_or_else(|| HOMESERVER.to_owned().try_into(), Ok)?;
-        Ok(Self(Matrix { name, homeserver, room, token_file, token_env }))
+        Ok(Self(Matrix { name, homeserver, room, token_file, token_env, template }))
     }
 }
 
@@ -90,6 +94,14 @@ impl Sink for Gitter {
 
     fn secret_files(&self) -> Vec<&Path> {
         self.0.secret_files()
+    }
+
+    fn templates(&self) -> Vec<(&Template, Medium)> {
+        self.0.templates()
+    }
+
+    fn form(&self, form: Form, report: &Report, host: &Host) -> Option<String> {
+        self.0.form(form, report, host)
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {

@@ -7,6 +7,7 @@
 //! | `room` | `#alias:server` or `!id:server` | required |
 //! | `token_file` | a file whose first line is the access token of the user who posts | one of the two |
 //! | `token_env` | the environment variable that holds it | is required |
+//! | `template` | a file of handlebars, in Matrix's HTML, in place of the built-in message (config/templates.md) | none |
 //!
 //! ```toml
 //! [[sink.matrix]]
@@ -30,9 +31,10 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Probed, Receipt, SendError, Sink, http};
+use super::template::{self, Template};
+use super::{Form, Probed, Receipt, SendError, Sink, http};
 use crate::host::Host;
-use crate::render::{View, one_line};
+use crate::render::{Medium, View, one_line};
 use crate::report::Report;
 use crate::secret::{self, Secret};
 
@@ -50,6 +52,7 @@ pub struct Matrix {
     pub(super) room: Room,
     pub(super) token_file: Option<PathBuf>,
     pub(super) token_env: Option<String>,
+    pub(super) template: Option<Template>,
 }
 
 /// Where a homeserver's API is.
@@ -112,9 +115,17 @@ impl Sink for Matrix {
         self.token_file.as_deref().into_iter().collect()
     }
 
+    fn templates(&self) -> Vec<(&Template, Medium)> {
+        self.template.iter().map(|template| (template, Medium::Matrix)).collect()
+    }
+
+    fn form(&self, form: Form, report: &Report, host: &Host) -> Option<String> {
+        (form == Form::Matrix).then(|| format!("{:#}", self.content(report, host)))
+    }
+
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         self.token(host)?;
-        let event = serde_json::to_string_pretty(&event::content(&View::of(report)))?;
+        let event = serde_json::to_string_pretty(&self.content(report, host))?;
         let join = self.join();
         let send = self.send_to("(the id that the answer names)", report);
         Ok(format!("POST {join}\n{{}}\nPUT {send}\n{event}\n"))
@@ -147,13 +158,28 @@ impl Sink for Matrix {
         let user = User { client: http::client().map_err(retry)?, token: self.token(host).map_err(retry)? };
         // Whoever is in the room already stays in it, and the answer names the id behind an alias.
         let room = user.ask("join the room", user.client.post(self.join()).json(&json!({})), "room_id")?;
-        let event = event::content(&View::of(report));
+        let event = self.content(report, host);
         let event_id = user.ask("send", user.client.put(self.send_to(&room, report)).json(&event), "event_id")?;
         Ok(format!("event {event_id} in {room}"))
     }
 }
 
+/// The report as it is sent where nothing else is asked for.
+pub fn content(report: &Report) -> Value {
+    event::content(&View::of(report))
+}
+
 impl Matrix {
+    fn content(&self, report: &Report, host: &Host) -> Value {
+        let mut view = event::held(View::of(report));
+        let [html] = template::fill_all([(self.template.as_ref(), Medium::Matrix)], &mut view, host);
+        let mut content = event::content(&view);
+        if let Some(html) = html {
+            content["formatted_body"] = html.into();
+        }
+        content
+    }
+
     fn token(&self, host: &Host) -> Result<Secret> {
         secret::read("token", self.token_file.as_deref(), self.token_env.as_deref(), host)
     }

@@ -10,13 +10,16 @@ pub mod http;
 pub mod matrix;
 pub mod slack;
 pub mod syslog;
+pub mod template;
 
 use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::template::Template;
 use crate::host::Host;
+use crate::render::{self, Medium, View};
 use crate::report::Report;
 
 /// A destination.
@@ -30,6 +33,17 @@ pub trait Sink: Send + Sync {
     /// The files that hold its secrets, as the config names them; `lastwords check` looks at who may read them.
     fn secret_files(&self) -> Vec<&Path> {
         Vec::new()
+    }
+
+    /// The templates that replace its messages; `lastwords check` tries them.
+    fn templates(&self) -> Vec<(&Template, Medium)> {
+        Vec::new()
+    }
+
+    /// The report in one of the forms that `lastwords render` shows, as this sink would be sent it; `None` where it is
+    /// sent no such thing. Neither secrets nor the network are looked at.
+    fn form(&self, _form: Form, _report: &Report, _host: &Host) -> Option<String> {
+        None
     }
 
     /// How long one try may take in all; then it is ended, and made again later.
@@ -54,6 +68,38 @@ pub trait Sink: Send + Sync {
 
     /// Sends the report. The same report sent again carries the same idempotency key.
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError>;
+}
+
+/// A form of message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// An email's HTML
+    Html,
+    /// An email's text
+    Text,
+    /// An email's subject
+    Subject,
+    /// What is posted to Slack, as JSON
+    Slack,
+    /// What is sent to a Matrix or Gitter room, as JSON
+    Matrix,
+    /// A syslog record
+    Syslog,
+    /// The report itself
+    Json,
+}
+
+/// The report in a form as a sink without settings of its own would be sent it.
+pub fn form(form: Form, report: &Report) -> String {
+    match form {
+        Form::Html => render::html_of(&View::of(report).brief()),
+        Form::Text => render::text_of(&View::of(report).brief()),
+        Form::Subject => render::subject(report),
+        Form::Slack => format!("{:#}", slack::payload(report)),
+        Form::Matrix => format!("{:#}", matrix::content(report)),
+        Form::Syslog => syslog::record(report),
+        Form::Json => serde_json::to_string_pretty(report).unwrap_or_default(),
+    }
 }
 
 /// What the destination said when it took the report: `250 2.0.0 queued as 4F2A`.

@@ -5,6 +5,7 @@
 //! | `name` | how jobs name this sink | required |
 //! | `webhook_file` | a file whose first line is the webhook's address | one of the two |
 //! | `webhook_env` | the environment variable that holds it | is required |
+//! | `template` | a file of handlebars, in Slack's markup, in place of the built-in message (config/templates.md) | none |
 //!
 //! ```toml
 //! [[sink.slack]]
@@ -22,11 +23,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Probed, Receipt, SendError, Sink, http};
+use super::template::{self, Template};
+use super::{Form, Probed, Receipt, SendError, Sink, http};
 use crate::host::Host;
-use crate::render::{View, one_line};
+use crate::render::{Medium, View, one_line};
 use crate::report::Report;
 use crate::secret;
 
@@ -58,6 +60,7 @@ pub struct Slack {
     name: String,
     webhook_file: Option<PathBuf>,
     webhook_env: Option<String>,
+    template: Option<Template>,
 }
 
 impl Sink for Slack {
@@ -73,10 +76,18 @@ impl Sink for Slack {
         self.webhook_file.as_deref().into_iter().collect()
     }
 
+    fn templates(&self) -> Vec<(&Template, Medium)> {
+        self.template.iter().map(|template| (template, Medium::Slack)).collect()
+    }
+
+    fn form(&self, form: Form, report: &Report, host: &Host) -> Option<String> {
+        (form == Form::Slack).then(|| format!("{:#}", self.payload(report, host)))
+    }
+
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         let webhook = self.webhook(host)?;
         let origin = webhook.origin().ascii_serialization();
-        let payload = serde_json::to_string_pretty(&message::payload(&View::of(report)))?;
+        let payload = serde_json::to_string_pretty(&self.payload(report, host))?;
         Ok(format!("POST {origin}/… (the rest is secret)\n{payload}\n"))
     }
 
@@ -94,11 +105,10 @@ impl Sink for Slack {
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
         let webhook = self.webhook(host).map_err(|why| retry(&why))?;
-        let view = View::of(report);
-        match post(&webhook, &message::payload(&view)) {
+        match post(&webhook, &self.payload(report, host)) {
             // Whatever Slack holds against the blocks, the news goes through.
             Err(SendError::Refused { why }) if why.contains("_blocks") => {
-                let receipt = post(&webhook, &message::bare(&view))?;
+                let receipt = post(&webhook, &message::bare(&View::of(report)))?;
                 Ok(format!("{receipt}, as one line of text, after Slack refused the whole message: {why}"))
             }
             other => other,
@@ -106,7 +116,20 @@ impl Sink for Slack {
     }
 }
 
+/// The report as it is posted where nothing else is asked for.
+pub fn payload(report: &Report) -> Value {
+    message::payload(&View::of(report))
+}
+
 impl Slack {
+    fn payload(&self, report: &Report, host: &Host) -> Value {
+        let mut view = message::held(View::of(report));
+        match template::fill_all([(self.template.as_ref(), Medium::Slack)], &mut view, host) {
+            [Some(text)] => json!({ "text": text, "mrkdwn": true, "unfurl_links": false, "unfurl_media": false }),
+            [None] => message::payload(&view),
+        }
+    }
+
     fn webhook(&self, host: &Host) -> Result<Url> {
         let file = self.webhook_file.as_deref();
         let secret = secret::read("webhook", file, self.webhook_env.as_deref(), host)?;
@@ -192,7 +215,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let webhook = dir.path().join("webhook");
         std::fs::write(&webhook, format!("http://127.0.0.1:{port}/services/T/B/hush\n")).expect("a file");
-        let sink = Slack { name: "ops".to_owned(), webhook_file: Some(webhook), webhook_env: None };
+        let sink = Slack { name: "ops".to_owned(), webhook_file: Some(webhook), webhook_env: None, template: None };
         let host = Host::new("/", "/");
         let preview = sink.preview(&sample(), &host).expect("a preview");
         assert!(!preview.contains("hush"), "{preview}");
@@ -223,7 +246,8 @@ mod tests {
             [format!("http://127.0.0.1:{free}/hush"), "http://hush.example.com/".to_owned(), "hush".to_owned()]
         {
             std::fs::write(&file, address).expect("a file");
-            let sink = Slack { name: "ops".to_owned(), webhook_file: Some(file.clone()), webhook_env: None };
+            let sink =
+                Slack { name: "ops".to_owned(), webhook_file: Some(file.clone()), webhook_env: None, template: None };
             let Err(SendError::Retry { after: None, why }) = sink.send(&sample(), &Host::new("/", "/")) else {
                 panic!("retry")
             };

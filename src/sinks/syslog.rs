@@ -33,7 +33,7 @@ use serde::Deserialize;
 
 use crate::host::Host;
 use crate::report::Report;
-use crate::sinks::{Probed, Receipt, SendError, Sink};
+use crate::sinks::{Form, Probed, Receipt, SendError, Sink};
 use address::Address;
 use record::Facility;
 use transport::Trust;
@@ -55,6 +55,11 @@ pub struct Syslog {
 enum Format {
     Rfc3164,
     Rfc5424,
+}
+
+/// The report as it is sent over the network where nothing else is asked for.
+pub fn record(report: &Report) -> String {
+    record::rfc5424(report, Facility::default())
 }
 
 impl Syslog {
@@ -94,6 +99,10 @@ impl Sink for Syslog {
 
     fn kind(&self) -> &'static str {
         "syslog"
+    }
+
+    fn form(&self, form: Form, report: &Report, _host: &Host) -> Option<String> {
+        self.record(report).ok().filter(|_| form == Form::Syslog)
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {

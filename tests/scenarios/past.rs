@@ -46,13 +46,13 @@ fn a_message_says_what_was_there_before_and_what_has_changed_since() {
 
     let second = message(&machine, Signal::ABORT, 2);
     assert!(second.contains("\nBefore   new: web has crashed once since "), "{second}");
-    assert!(second.contains("\n         the crash before was another: killed by SIGSEGV"), "{second}");
+    assert!(second.contains("\nChanged  the crash before was another: killed by SIGSEGV"), "{second}");
     assert!(!second.contains("has changed"), "{second}");
 
     change(0);
     let third = message(&machine, Signal::BUS, 3);
     assert!(third.contains("\nBefore   new: web has crashed 2 times since "), "{third}");
-    assert!(third.contains("\n         /server has changed since the crash before: "), "{third}");
+    assert!(third.contains("\nChanged  /server has changed since the crash before: "), "{third}");
 }
 
 #[test]

@@ -4,11 +4,14 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result};
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
+use lettre::message::{Attachment, Body, Mailbox, MaybeString, MultiPart, SinglePart};
 use lettre::{Address, Message};
 
-use crate::render;
+use crate::render::{self, View};
 use crate::report::Report;
+
+/// So many logs are attached.
+const LOGS: usize = 8;
 
 /// An email, and what of it people look at in a preview.
 pub struct Letter {
@@ -23,7 +26,13 @@ pub struct Letter {
 ///
 /// Its id is the report's, so that a second copy is known as one; and all of one service's like crashes answer to one
 /// message that never was, so that mail readers show them as one thread.
-pub fn write<'a>(from: Option<&Mailbox>, to: impl Iterator<Item = &'a Mailbox>, report: &Report) -> Result<Letter> {
+pub fn write<'a>(
+    from: Option<&Mailbox>,
+    to: impl Iterator<Item = &'a Mailbox>,
+    report: &Report,
+    text: String,
+    html: String,
+) -> Result<Letter> {
     let domain = domain(&report.host);
     let from = match from {
         Some(from) => from.clone(),
@@ -33,7 +42,6 @@ pub fn write<'a>(from: Option<&Mailbox>, to: impl Iterator<Item = &'a Mailbox>, 
     };
     let job = label(&report.stop.service());
     let thread = format!("<{job}-{}@lastwords.{domain}>", label(&report.fingerprint));
-    let (text, html) = (render::text(report), render::html(report));
     let json = serde_json::to_vec_pretty(report)?;
     let (html_bytes, json_bytes) = (html.len(), json.len());
 
@@ -41,9 +49,11 @@ pub fn write<'a>(from: Option<&Mailbox>, to: impl Iterator<Item = &'a Mailbox>, 
         .boundary(boundary("text", report))
         .singlepart(part(ContentType::TEXT_PLAIN, text.clone())?)
         .singlepart(part(ContentType::TEXT_HTML, html)?);
-    let attachment = Attachment::new("report.json".to_owned())
-        .body(encoded(json, ContentTransferEncoding::Base64)?, ContentType::parse("application/json")?);
-    let body = MultiPart::mixed().boundary(boundary("all", report)).multipart(alternative).singlepart(attachment);
+    let mut body = MultiPart::mixed().boundary(boundary("all", report)).multipart(alternative);
+    for log in View::of(report).logs().filter(|log| !log.text.is_empty()).take(LOGS) {
+        body = body.singlepart(attachment(&log_name(&log.title), log.text.clone(), ContentType::TEXT_PLAIN)?);
+    }
+    let body = body.singlepart(attachment("report.json", json, ContentType::parse("application/json")?)?);
 
     let mut builder = Message::builder().from(from.clone());
     for recipient in to {
@@ -94,7 +104,19 @@ fn part(kind: ContentType, text: String) -> Result<SinglePart> {
     Ok(SinglePart::builder().header(kind).body(body))
 }
 
-fn encoded(text: impl Into<lettre::message::MaybeString>, encoding: ContentTransferEncoding) -> Result<Body> {
+fn attachment(name: &str, content: impl Into<MaybeString>, kind: ContentType) -> Result<SinglePart> {
+    Ok(Attachment::new(name.to_owned()).body(encoded(content, ContentTransferEncoding::Base64)?, kind))
+}
+
+/// `web.log.txt` for `log /var/log/upstart/web.log`: a name that opens as text, whatever the log is called.
+fn log_name(title: &str) -> String {
+    let name = title.rsplit('/').next().unwrap_or_default();
+    let safe = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
+    let name: String = name.chars().filter(safe).take(60).collect();
+    format!("{}.txt", name.trim_matches('.'))
+}
+
+fn encoded(text: impl Into<MaybeString>, encoding: ContentTransferEncoding) -> Result<Body> {
     Body::new_with_encoding(text, encoding).ok().context("a part of the message cannot be encoded")
 }
 
@@ -122,13 +144,16 @@ fn label(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mailparse::MailHeaderMap;
+
     use super::{Letter, domain, write};
-    use crate::report::Report;
-    use crate::report::sample;
+    use crate::render;
+    use crate::report::{Report, sample};
 
     fn letter(report: &Report) -> Letter {
         let to = "ops@example.com".parse().expect("an address");
-        write(None, std::iter::once(&to), report).expect("a letter")
+        let (text, html) = (render::text(report), "<p>é</p>".to_owned());
+        write(None, std::iter::once(&to), report, text, html).expect("a letter")
     }
 
     fn wire(report: &Report) -> String {
@@ -159,6 +184,55 @@ mod tests {
     }
 
     #[test]
+    fn all_that_is_said_of_one_cause_lands_in_one_thread_and_each_message_is_itself() {
+        let value = |report: &Report, name: &str| {
+            letter(report).message.headers().get_raw(name).map(str::to_owned).unwrap_or_default()
+        };
+        let about_web = ["crash", "drill", "summary", "recovered"];
+        let about_web = render::examples().into_iter().filter(|(name, _)| about_web.contains(name)).map(|(_, it)| it);
+        let threads: std::collections::BTreeSet<_> = about_web.map(|it| value(&it, "References")).collect();
+        assert_eq!(threads.len(), 1, "{threads:?}");
+        let mut other = sample();
+        other.fingerprint = "ffffffffffffffff".to_owned();
+        assert_ne!(value(&other, "References"), value(&sample(), "References"));
+        assert_eq!(value(&other, "Message-ID"), value(&sample(), "Message-ID"), "the report's id, and nothing else");
+    }
+
+    #[test]
+    fn a_subject_in_any_script_is_encoded_words_that_read_as_it_was() {
+        let mut report = sample();
+        report.stop.job = "магазин-日本🦀".to_owned();
+        report.cause.line = format!("ошибка {}", "é🦀".repeat(300));
+        let wire = wire(&report);
+        let parsed = mailparse::parse_mail(wire.as_bytes()).expect("a mail");
+        let subject = parsed.headers.get_first_value("Subject").expect("a subject");
+        assert_eq!(subject, render::subject(&report));
+        assert!(subject.chars().count() <= 200, "{subject}");
+    }
+
+    #[test]
+    fn the_whole_log_is_attached_as_text_that_any_terminal_shows() {
+        let mut report = sample();
+        report.sections[0].collector = "log /var/log/../web\u{1b} é.log".to_owned();
+        report.sections[0].text = format!("first\n{}\u{1b}[2Jlast", "x\n".repeat(500));
+        let wire = wire(&report);
+        let parsed = mailparse::parse_mail(wire.as_bytes()).expect("a mail");
+        let log = parsed.subparts.iter().find(|part| {
+            part.get_content_disposition().params.get("filename").is_some_and(|name| name == "web.log.txt")
+        });
+        let text = log.expect("a log").get_body().expect("text").replace("\r\n", "\n");
+        assert!(text.starts_with("first\nx") && text.trim_end().ends_with("x\nlast"), "{text}");
+        assert_eq!(
+            parsed
+                .subparts
+                .last()
+                .and_then(|part| part.get_content_disposition().params.get("filename").cloned())
+                .as_deref(),
+            Some("report.json")
+        );
+    }
+
+    #[test]
     fn every_byte_on_the_wire_is_ascii_in_lines_that_any_server_takes() {
         let mut report = sample();
         report.stop.job = format!("wéb\r\nBcc: x@evil\r\n\r\nbody =?utf-8?B?DQo=?= {}", "🦀".repeat(500));
@@ -171,7 +245,7 @@ mod tests {
         let (headers, _) = wire.split_once("\r\n\r\n").expect("a body");
         assert!(!headers.lines().any(|line| line.starts_with("Bcc") || line.contains("=?utf-8?B?")), "{headers}");
         let ours = format!("--=_all_{}", report.id);
-        assert_eq!(wire.lines().filter(|line| line.starts_with(&ours)).count(), 3);
+        assert_eq!(wire.lines().filter(|line| line.starts_with(&ours)).count(), 4);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::render::{Block, View, head_by};
+use crate::render::{Block, Gauge, View, head_by};
 
 /// What goes into an event, counted by [`cost`]: bytes of JSON in both forms together. An event has room for 65,536
 /// bytes (client-server API, "Size limits"), of which the homeserver needs some; what these add up to stays below
@@ -13,7 +13,13 @@ const VALUE: usize = 800;
 const EVIDENCE: usize = 4;
 const NOTES: usize = 4;
 const LOGS: usize = 24_000;
-const OTHERS: usize = 12_000;
+const MACHINE: usize = 4_000;
+const OTHERS: usize = 9_000;
+
+/// The view with no more of each section than fits.
+pub fn held(view: View) -> View {
+    view.within(LOGS, OTHERS, cost)
+}
 
 /// The whole message. `m.mentions` says that it mentions nobody, whatever its text looks like.
 pub fn content(view: &View) -> Value {
@@ -60,6 +66,8 @@ fn facts(view: &View) -> Vec<(&'static str, String)> {
     facts.push(("When", view.stopped.clone()));
     facts.extend(view.uptime.clone().map(|uptime| ("Uptime", uptime)));
     facts.extend((!view.past.is_empty()).then(|| ("Before", view.past.join("; "))));
+    facts.extend(view.day.as_ref().map(|day| ("Last day", format!("{} {}", day.line, day.words))));
+    facts.extend((!view.changes.is_empty()).then(|| ("Changed", view.changes.join("; "))));
     facts.extend(view.runbook.clone().map(|runbook| ("Runbook", runbook)));
     let seen = view.evidence.iter().take(EVIDENCE);
     facts.extend(seen.map(|evidence| ("Seen", format!("{}: {}", evidence.source, evidence.text))));
@@ -73,8 +81,15 @@ fn blocks(view: &View) -> Vec<(String, String)> {
     let share = |all: usize, blocks: &[&Block]| (all / blocks.len().max(1)).saturating_sub(VALUE);
     let (log, other) = (share(LOGS, &logs), share(OTHERS, &others));
     let logs = logs.iter().map(|block| (clip(&block.title), block.cut_by(log, cost)));
+    let machine = (!view.gauges.is_empty()).then(|| ("machine".to_owned(), head_by(&gauges(view), MACHINE, cost)));
     let others = others.iter().map(|block| (clip(&block.title), block.cut_by(other, cost)));
-    logs.chain(others).collect()
+    logs.chain(machine).chain(others).collect()
+}
+
+/// `Memory       ███████████████████░ 1.9 GiB of 2.0 GiB (95 %)`, a line each.
+fn gauges(view: &View) -> String {
+    let line = |it: &Gauge| format!("{:20} {} {} ({} %)", it.label, it.bar, it.words, it.percent);
+    view.gauges.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn clip(text: &str) -> String {
@@ -139,6 +154,11 @@ mod tests {
             section.collector = format!("{}{line}", if at < logs { "log " } else { "" });
             section.text = text.to_owned();
         }
+        let machine = crate::render::example();
+        let drawn =
+            machine.sections.into_iter().filter(|it| ["load", "disk", "memory"].contains(&it.collector.as_str()));
+        report.sections.extend(drawn);
+        report.past = machine.past;
         report
     }
 
@@ -175,6 +195,23 @@ mod tests {
     }
 
     #[test]
+    fn a_log_is_whole_at_its_limit_and_one_over_keeps_its_end() {
+        for unit in ["x", "&", "🦀"] {
+            let each: usize = unit.chars().map(cost).sum();
+            for (more, whole) in [(0, true), (1, false)] {
+                let mut report = sample();
+                report.sections[0].text = unit.repeat((LOGS - VALUE) / each + more) + if more > 0 { "END" } else { "" };
+                let content = content(&View::of(&report));
+                let body = content["body"].as_str().unwrap();
+                assert_eq!(body.contains(&report.sections[0].text), whole, "{unit} {more}");
+                assert!(whole || body.contains(&format!("{unit}END\n")), "{unit}");
+                let html = content["formatted_body"].as_str().unwrap();
+                assert!(!html.replace("&amp;", "").contains('&'), "an escape is whole or not there");
+            }
+        }
+    }
+
+    #[test]
     fn a_drill_says_so() {
         let mut report = sample();
         report.drill = true;
@@ -205,7 +242,7 @@ mod tests {
             let tags = tags(&html).map_err(TestCaseError::fail)?;
             let allowed = ["p", "/p", "strong", "/strong", "br", "pre", "/pre", "code", "/code"];
             prop_assert!(tags.iter().all(|tag| allowed.contains(tag)), "{tags:?}");
-            prop_assert_eq!(tags.iter().filter(|tag| **tag == "pre").count(), 6);
+            prop_assert_eq!(tags.iter().filter(|tag| **tag == "pre").count(), 10);
             prop_assert!(body.lines().last().is_some_and(|line| line.starts_with("Report 2026")));
         }
     }

@@ -6,7 +6,7 @@
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use crate::render::{Block, View, head_by};
+use crate::render::{Block, Gauge, View, head_by};
 
 /// In characters as Slack may count them, see [`cost`]. Slack takes 150 in a header, 3,000 in a text, about 13,200 in
 /// all; what these add up to stays below.
@@ -15,9 +15,15 @@ const FALLBACK: usize = 300;
 const VALUE: usize = 500;
 const EVIDENCE: (usize, usize) = (4, 400);
 const NOTES: (usize, usize) = (2, 300);
-const LOGS: usize = 5_400;
+const LOGS: usize = 4_000;
+const MACHINE: usize = 800;
 const LOG: usize = 2_900;
-const OTHERS: (usize, usize) = (3, 600);
+const OTHERS: (usize, usize) = (3, 500);
+
+/// The view with no more of each section than fits.
+pub fn held(view: View) -> View {
+    view.within(LOGS, OTHERS.0 * OTHERS.1, cost)
+}
 
 /// The whole message.
 pub fn payload(view: &View) -> Value {
@@ -26,6 +32,10 @@ pub fn payload(view: &View) -> Value {
     for log in &logs {
         let room = LOG.min(LOGS / logs.len());
         elements.extend(block(log, &log.cut_by(room, cost)));
+    }
+    if !view.gauges.is_empty() {
+        let gauges: Vec<_> = view.gauges.iter().map(gauge).collect();
+        elements.extend(preformatted("Machine", &clip(&gauges.join("\n"), MACHINE)));
     }
     for other in view.blocks.iter().filter(|block| !block.is_log).take(OTHERS.0) {
         elements.extend(block(other, &other.cut_by(OTHERS.1, cost)));
@@ -79,6 +89,12 @@ fn facts(view: &View) -> Value {
     if !view.past.is_empty() {
         fact("Before", &view.past.join("; "));
     }
+    if let Some(day) = &view.day {
+        fact("Last day", &format!("{} {}", day.line, day.words));
+    }
+    if !view.changes.is_empty() {
+        fact("Changed", &view.changes.join("; "));
+    }
     for evidence in view.evidence.iter().take(EVIDENCE.0) {
         fact("Seen", &clip(&format!("{}: {}", evidence.source, evidence.text), EVIDENCE.1));
     }
@@ -88,9 +104,18 @@ fn facts(view: &View) -> Value {
     section(&parts)
 }
 
+/// `Memory       ███████████████████░ 1.9 GiB of 2.0 GiB (95 %)`
+fn gauge(gauge: &Gauge) -> String {
+    format!("{:20} {} {} ({} %)", gauge.label, gauge.bar, gauge.words, gauge.percent)
+}
+
 /// A titled text that is shown as it is.
 fn block(block: &Block, body: &str) -> [Value; 2] {
-    [section(&[bold(&clip(&block.title, 200))]), json!({ "type": "rich_text_preformatted", "elements": [text(body)] })]
+    preformatted(&clip(&block.title, 200), body)
+}
+
+fn preformatted(title: &str, body: &str) -> [Value; 2] {
+    [section(&[bold(title)]), json!({ "type": "rich_text_preformatted", "elements": [text(body)] })]
 }
 
 fn section(parts: &[Value]) -> Value {
@@ -184,7 +209,29 @@ mod tests {
             .map(|name| Section { collector: name.to_owned(), ..section.clone() })
             .to_vec();
         report.notes = vec![evil.to_owned(); 100];
+        let machine = crate::render::example();
+        let drawn =
+            machine.sections.into_iter().filter(|it| ["load", "disk", "memory"].contains(&it.collector.as_str()));
+        report.sections.extend(drawn);
+        report.past = machine.past;
+        if let Some(past) = &mut report.past {
+            past.last_cause = Some(evil.to_owned());
+        }
         report
+    }
+
+    #[test]
+    fn a_log_is_whole_at_its_limit_and_one_over_keeps_its_end() {
+        for unit in ["x", "&", "🦀"] {
+            let each: usize = unit.chars().map(cost).sum();
+            for (more, whole) in [(0, true), (1, false)] {
+                let mut report = sample();
+                report.sections[0].text = unit.repeat(super::LOG / each + more) + if more > 0 { "END" } else { "" };
+                let message = payload(&View::of(&report)).to_string();
+                assert_eq!(message.contains(&report.sections[0].text), whole, "{unit} {more}");
+                assert!(whole || message.contains(&format!("{unit}END\"")), "{unit}");
+            }
+        }
     }
 
     #[test]
