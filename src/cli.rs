@@ -10,6 +10,7 @@ use crate::commands::check::CheckArgs;
 use crate::commands::deliver::DeliverArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::hook::{Hook, HookArgs};
+use crate::commands::plugin::PluginArgs;
 use crate::commands::setup::SetupArgs;
 use crate::commands::show::ShowArgs;
 use crate::commands::simulate::SimulateArgs;
@@ -70,6 +71,8 @@ pub enum Verb {
     Explain(ExplainArgs),
     /// Show a report
     Show(ShowArgs),
+    /// Try a plugin out
+    Plugin(PluginArgs),
     /// Make the directories, those for the users of setuid jobs included; run it at boot
     Setup(SetupArgs),
     #[command(hide = true)]

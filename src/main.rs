@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use lastwords::cli::{self, Cli, Verb};
-use lastwords::commands::{attempt, catch, check, deliver, explain, hook, setup, show, simulate, worker};
+use lastwords::commands::{attempt, catch, check, deliver, explain, hook, plugin, setup, show, simulate, worker};
 use lastwords::redact::redact;
 
 fn main() -> ExitCode {
@@ -43,6 +43,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Check(args) => check::run(args, &mut out),
         Verb::Explain(args) => explain::run(args, &mut out),
         Verb::Show(args) => show::run(args, &mut out),
+        Verb::Plugin(args) => plugin::run(args, &mut out),
         Verb::Setup(args) => setup::run(args, &mut out),
         Verb::Attempt(args) => attempt::run(args, &mut out),
     }

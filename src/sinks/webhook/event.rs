@@ -75,9 +75,12 @@ fn cut(report: &Report, length: usize) -> Report {
             return section.clone();
         }
         names.push(one_line(&section.collector, 80));
-        let text = tail_by(&section.text, length, char::len_utf8);
-        // The mark of a cut takes three bytes.
-        let text = if text.len() > length { String::new() } else { text };
+        let text = if section.text.len() <= length {
+            section.text.clone()
+        } else {
+            // The mark of a cut takes three bytes and counts as one.
+            tail_by(&section.text, length.saturating_sub(2), char::len_utf8)
+        };
         let data = if is_data_dear { Value::Null } else { section.data.clone() };
         Section { text, data, ..section.clone() }
     });
