@@ -12,6 +12,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use rustix::process::Pid;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use toml::{Table, Value};
@@ -175,8 +176,9 @@ fn trial(args: &TestArgs, path: &std::path::Path, is_sink: bool, report: &Report
     };
     let took = began.elapsed();
     let mut mistakes = mistakes::of_file(path);
-    let settings: Vec<&str> = args.settings.iter().filter_map(|(_, value)| value.as_str()).collect();
-    mistakes.extend(mistakes::of_run(is_sink, &outcome, &left, &settings));
+    let secrets = args.settings.iter().filter(|(key, _)| mistakes::names_a_secret(key));
+    let secrets: Vec<&str> = secrets.filter_map(|(_, value)| value.as_str()).collect();
+    mistakes.extend(mistakes::of_run(is_sink, &outcome, &left, &secrets));
     Ok(Trial { outcome, took, left, meaning, mistakes })
 }
 
@@ -215,12 +217,8 @@ fn report(args: &TestArgs) -> Result<Report> {
     let Some(file) = &args.report else { return Ok(simulated(Now::read())) };
     let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     // In the spool, a line about the report follows it.
-    let first = serde_json::Deserializer::from_slice(&text).into_iter::<Report>().next();
-    first.unwrap_or_else(|| bail_empty()).with_context(|| format!("{} is no report", file.display()))
-}
-
-fn bail_empty() -> serde_json::Result<Report> {
-    serde_json::from_str("")
+    let read = Report::deserialize(&mut serde_json::Deserializer::from_slice(&text));
+    read.with_context(|| format!("{} is no report", file.display()))
 }
 
 fn simulated(now: Now) -> Report {

@@ -94,9 +94,10 @@ impl Exec {
     /// Where there is no place for the report's directory.
     pub fn run(&self, report: &Report, look: &mut dyn FnMut(Pid)) -> Result<Outcome> {
         let directory = report_directory(report)?;
+        let stdin = input(report, &self.settings.json()).to_string();
         let run = Run {
             command: &self.command,
-            stdin: input(report, &self.settings.json()).to_string().as_bytes(),
+            stdin: stdin.as_bytes(),
             env: &[("LASTWORDS_REPORT_DIR", directory.path().as_os_str())],
             timeout: self.timeout,
             max_bytes: MAX_STDOUT,

@@ -11,7 +11,7 @@ use crate::plugin::{End, Outcome};
 
 /// The exit code of a sink that says never.
 const REFUSED: i32 = 100;
-/// What a setting must have of characters to be searched for.
+/// How long a secret must be to be searched for, in bytes.
 const TELLING: usize = 6;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -85,8 +85,14 @@ fn of_start(start: &[u8]) -> Option<Mistake> {
     None
 }
 
-/// What the run shows.
-pub fn of_run(is_sink: bool, outcome: &Outcome, left: &[String], settings: &[&str]) -> Vec<Mistake> {
+/// Whether a setting of this name holds a secret itself, not the name of a file with one.
+pub fn names_a_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    !key.ends_with("_file") && ["password", "passwd", "token", "secret", "key"].iter().any(|word| key.contains(word))
+}
+
+/// What the run shows. `secrets` are the settings that nobody is to see.
+pub fn of_run(is_sink: bool, outcome: &Outcome, left: &[String], secrets: &[&str]) -> Vec<Mistake> {
     let mut found = Vec::new();
     let output = String::from_utf8_lossy(&outcome.stdout);
     match (&outcome.end, outcome.end.code()) {
@@ -135,10 +141,10 @@ pub fn of_run(is_sink: bool, outcome: &Outcome, left: &[String], settings: &[&st
             "wait for them: when the plugin is over, its whole process group is killed",
         ));
     }
-    let tells = |text: &str| settings.iter().any(|setting| setting.len() >= TELLING && text.contains(setting));
+    let tells = |text: &str| secrets.iter().any(|secret| secret.len() >= TELLING && text.contains(secret));
     if tells(&outcome.last_error) || (is_sink && tells(&output)) {
         found.push(mistake(
-            "it prints one of its settings, and what it prints is kept and shown",
+            "it prints a secret of its settings, and what it prints is kept and shown",
             "print no secret; have it read them from a file that only root may read",
         ));
     }
@@ -156,8 +162,8 @@ mod tests {
         run(&Run { command: &command, stdin: b"", env: &[], timeout: Duration::from_secs(30), max_bytes: 1000 })
     }
 
-    fn whats(is_sink: bool, script: &str, settings: &[&str]) -> Vec<String> {
-        of_run(is_sink, &outcome(script), &[], settings).into_iter().map(|mistake| mistake.what).collect()
+    fn whats(is_sink: bool, script: &str, secrets: &[&str]) -> Vec<String> {
+        of_run(is_sink, &outcome(script), &[], secrets).into_iter().map(|mistake| mistake.what).collect()
     }
 
     #[test]
@@ -172,8 +178,8 @@ mod tests {
         for (is_sink, script, what) in [
             (true, "exit 1", "failed without a word"),
             (true, "echo a; echo b", "more than one line"),
-            (true, "echo hush-hush", "prints one of its settings"),
-            (true, "echo hush-hush >&2; exit 1", "prints one of its settings"),
+            (true, "echo hush-hush", "prints a secret"),
+            (true, "echo hush-hush >&2; exit 1", "prints a secret"),
             (false, "exit 100", "means nothing of a collector"),
             (false, "true", "the section is empty"),
             (false, "no-such-program", "was not found"),
