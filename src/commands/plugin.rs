@@ -4,7 +4,7 @@ mod mistakes;
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -129,8 +129,9 @@ impl Meaning {
 
 pub fn run(args: &PluginArgs, out: &mut impl Write) -> Result<ExitCode> {
     let PluginVerb::Test(args) = &args.verb;
-    let path = fs::canonicalize(&args.path).with_context(|| format!("there is no plugin {}", args.path.display()))?;
-    let is_sink = is_sink(args)?;
+    // Links are not followed: what a venv's python is, its own path says.
+    let path = std::path::absolute(&args.path).with_context(|| format!("there is no {}", args.path.display()))?;
+    let is_sink = is_sink(args, &path)?;
     let report = report(args)?;
     let trial = trial(args, &path, is_sink, &report)?;
     let did_start = !matches!(trial.outcome.end, End::NotStarted(_));
@@ -142,9 +143,9 @@ pub fn run(args: &PluginArgs, out: &mut impl Write) -> Result<ExitCode> {
     Ok(ExitCode::from(if did_start { trial.meaning.exit_code() } else { 1 }))
 }
 
-fn is_sink(args: &TestArgs) -> Result<bool> {
-    let directory = fs::canonicalize(&args.path).ok().and_then(|path| Some(path.parent()?.file_name()?.to_owned()));
-    match directory.as_ref().and_then(|name| name.to_str()) {
+fn is_sink(args: &TestArgs, path: &Path) -> Result<bool> {
+    let directory = path.parent().and_then(Path::file_name);
+    match directory.and_then(|name| name.to_str()) {
         _ if args.sink => Ok(true),
         _ if args.collector => Ok(false),
         Some("sinks") => Ok(true),
@@ -153,7 +154,7 @@ fn is_sink(args: &TestArgs) -> Result<bool> {
     }
 }
 
-fn trial(args: &TestArgs, path: &std::path::Path, is_sink: bool, report: &Report) -> Result<Trial> {
+fn trial(args: &TestArgs, path: &Path, is_sink: bool, report: &Report) -> Result<Trial> {
     let mut left = Vec::new();
     let mut look = |leader: Pid| left = members(leader);
     let began = Instant::now();
@@ -183,7 +184,7 @@ fn trial(args: &TestArgs, path: &std::path::Path, is_sink: bool, report: &Report
 }
 
 /// The plugin as a config has it.
-fn configured<T: DeserializeOwned>(args: &TestArgs, path: &std::path::Path) -> Result<T> {
+fn configured<T: DeserializeOwned>(args: &TestArgs, path: &Path) -> Result<T> {
     let program = path.to_str().ok_or_else(|| anyhow!("the path is not UTF-8"))?;
     let command: Vec<Value> =
         [program].into_iter().chain(args.args.iter().map(String::as_str)).map(Value::from).collect();

@@ -76,7 +76,7 @@ impl Sink for Discord {
         let client = http::client().map_err(later)?;
         let request = client.post(webhook.clone()).json(&payload(report));
         let answer = http::ask(request, MAX_ANSWER).map_err(later)?;
-        judge(&answer, webhook.path())
+        judge(&answer, &webhook)
     }
 }
 
@@ -94,7 +94,7 @@ impl Discord {
 }
 
 /// What an answer means. Only an error in Discord's own form is for good.
-fn judge(answer: &http::Answer, secret: &str) -> Result<Receipt, SendError> {
+fn judge(answer: &http::Answer, webhook: &Url) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let text = |key: &str| json.get(key).and_then(Value::as_str);
     if answer.status == StatusCode::OK
@@ -105,8 +105,8 @@ fn judge(answer: &http::Answer, secret: &str) -> Result<Receipt, SendError> {
     let asked =
         json.get("retry_after").and_then(Value::as_f64).and_then(|after| Duration::try_from_secs_f64(after).ok());
     let own = json.get("code").is_some_and(Value::is_number) && text("message").is_some();
-    let said = if secret.len() > 1 { answer.body.replace(secret, "/[secret]") } else { answer.body.clone() };
-    let why = format!("Discord answered {}: {}", answer.status.as_u16(), one_line(&said, 200));
+    let said = one_line(&http::scrub(webhook, &answer.body), 200);
+    let why = format!("Discord answered {}: {said}", answer.status.as_u16());
     Err(http::not_taken(answer, own, asked, &why))
 }
 
@@ -225,16 +225,16 @@ mod tests {
         let host = Host::new("/", dir.path());
         let send = |answer: &str| {
             let server = serve(&[answer]);
-            std::fs::write(dir.path().join("webhook"), format!("{}/api/webhooks/1/hush", server.url)).unwrap();
+            std::fs::write(dir.path().join("webhook"), format!("{}/api/webhooks/1/hushhush", server.url)).unwrap();
             let sent = sink.send(&sample(), &host);
             (sent, server.requests().remove(0))
         };
         let (sent, request) = send("HTTP/1.1 200 OK\r\n\r\n{\"id\":\"42\",\"type\":0}");
         assert_eq!(sent, Ok("message 42".to_owned()));
-        assert!(request.starts_with("POST /api/webhooks/1/hush?wait=true HTTP/1.1\r\n"), "{request}");
+        assert!(request.starts_with("POST /api/webhooks/1/hushhush?wait=true HTTP/1.1\r\n"), "{request}");
         for (answer, for_good) in [
             ("404 Not Found\r\n\r\n{\"message\":\"Unknown Webhook\",\"code\":10015}", true),
-            ("400 Bad\r\n\r\n{\"message\":\"Invalid Form Body\",\"code\":50035} /api/webhooks/1/hush", false),
+            ("400 Bad\r\n\r\n{\"message\":\"Invalid Form Body\",\"code\":50035} /api/webhooks/1/hushhush", false),
             ("401 No\r\n\r\n{\"message\":\"Invalid Webhook Token\",\"code\":50027}", true),
             ("403 Forbidden\r\n\r\n<html>error code: 1015</html>", false),
             ("502 Bad\r\n\r\n{\"message\":\"502\",\"code\":0}", false),

@@ -92,6 +92,13 @@ pub fn now() -> Timestamp {
     Timestamp::new(SystemTime::now())
 }
 
+/// A text of a server's without what it may repeat of an address that is a secret.
+pub fn scrub(address: &Url, text: &str) -> String {
+    let query = address.query().into_iter().flat_map(|query| query.split(['&', '=']));
+    let parts = address.path().split('/').chain(query).filter(|part| part.len() > 5);
+    parts.fold(text.to_owned(), |text, part| text.replace(part, "[secret]"))
+}
+
 /// What keeps a try from being made at all may be another next time.
 pub fn later(why: &anyhow::Error) -> SendError {
     SendError::Retry { after: None, why: one_line(&format!("{why:#}"), 500) }

@@ -152,7 +152,12 @@ fn judge(answer: &http::Answer, token: &Secret) -> Result<Receipt, SendError> {
     let status = answer.status.as_u16();
     let asked = json.pointer("/parameters/retry_after").and_then(Value::as_u64).map(Duration::from_secs);
     let description = json.get("description").and_then(Value::as_str).filter(|_| json["ok"] == false);
-    let said = one_line(&token.scrub(description.unwrap_or(&answer.body)), 200);
+    let mut said = token.scrub(description.unwrap_or(&answer.body));
+    // The part of the token that is the secret, by itself.
+    if let Some((_, secret)) = token.expose().split_once(':').filter(|(_, secret)| secret.len() > 5) {
+        said = said.replace(secret, "[secret]");
+    }
+    let said = one_line(&said, 200);
     let mut why = format!("Telegram answered {status}: {said}");
     if let Some(chat) = json.pointer("/parameters/migrate_to_chat_id").and_then(Value::as_i64) {
         why = format!("{why}: the group has a new number, set chat = \"{chat}\"");

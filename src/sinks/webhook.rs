@@ -246,11 +246,10 @@ impl Webhook {
 impl Secrets {
     /// What a server said, without what it may repeat of our request.
     fn scrub(&self, said: &str, headers: &HeaderMap) -> String {
-        let mut said = self.token.as_ref().map_or_else(|| said.to_owned(), |token| token.scrub(said));
-        let parts =
-            self.url.path().split('/').chain(self.url.query().into_iter().flat_map(|query| query.split(['&', '='])));
+        let said = http::scrub(&self.url, said);
+        let mut said = self.token.as_ref().map_or(said.clone(), |token| token.scrub(&said));
         let values = headers.values().filter_map(|value| value.to_str().ok());
-        for secret in parts.chain(values).filter(|text| text.len() > 5) {
+        for secret in values.filter(|text| text.len() > 5) {
             said = said.replace(secret, "[secret]");
         }
         said
