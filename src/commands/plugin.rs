@@ -204,11 +204,11 @@ fn members(leader: Pid) -> Vec<String> {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
         let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
         // The name stands in brackets and may hold some itself; see proc_pid_stat(5).
-        let (start, rest) = stat.rsplit_once(") ")?;
+        let (before, rest) = stat.rsplit_once(") ")?;
         let mut rest = rest.split(' ');
         let (state, group) = (rest.next()?, rest.nth(1)?);
         let ours = pid != leader.as_raw_nonzero().get() && group == leader.as_raw_nonzero().to_string() && state != "Z";
-        ours.then(|| one_line(start.split_once('(').map_or("?", |(_, name)| name), 40))
+        ours.then(|| one_line(before.split_once('(').map_or("?", |(_, name)| name), 40))
     };
     fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(member).collect()
 }

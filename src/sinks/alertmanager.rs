@@ -146,15 +146,15 @@ impl Sink for Alertmanager {
         let token = self.token(host).map_err(later)?;
         let client = http::client_trusting(self.0.ca_file.as_deref(), host).map_err(later)?;
         let alerts = self.alerts(report, http::now());
-        let (mut taken, mut errors) = (Vec::new(), Vec::new());
+        let (mut members, mut errors) = (Vec::new(), Vec::new());
         for url in self.endpoints().map_err(later)? {
             let member = url.origin().ascii_serialization();
             match post(&client, url, token.as_ref(), &alerts) {
-                Ok(()) => taken.push(member),
+                Ok(()) => members.push(member),
                 Err(error) => errors.push((member, error)),
             }
         }
-        judge(&taken, &errors)
+        judge(&members, &errors)
     }
 }
 

@@ -226,11 +226,11 @@ mod tests {
         let send = |answer: &str| {
             let server = serve(&[answer]);
             std::fs::write(dir.path().join("webhook"), format!("{}/api/webhooks/1/hushhush", server.url)).unwrap();
-            let sent = sink.send(&sample(), &host);
-            (sent, server.requests().remove(0))
+            let result = sink.send(&sample(), &host);
+            (result, server.requests().remove(0))
         };
-        let (sent, request) = send("HTTP/1.1 200 OK\r\n\r\n{\"id\":\"42\",\"type\":0}");
-        assert_eq!(sent, Ok("message 42".to_owned()));
+        let (result, request) = send("HTTP/1.1 200 OK\r\n\r\n{\"id\":\"42\",\"type\":0}");
+        assert_eq!(result, Ok("message 42".to_owned()));
         assert!(request.starts_with("POST /api/webhooks/1/hushhush?wait=true HTTP/1.1\r\n"), "{request}");
         for (answer, for_good) in [
             ("404 Not Found\r\n\r\n{\"message\":\"Unknown Webhook\",\"code\":10015}", true),
@@ -241,13 +241,13 @@ mod tests {
             ("204 No Content\r\n\r\n", false),
             ("200 OK\r\n\r\n<html>Please log in</html>", false),
         ] {
-            let (sent, _) = send(&format!("HTTP/1.1 {answer}"));
-            assert_eq!(matches!(sent, Err(SendError::Refused { .. })), for_good, "{answer}: {sent:?}");
-            assert!(sent.is_err() && !format!("{sent:?}").contains("hush"), "{sent:?}");
+            let (result, _) = send(&format!("HTTP/1.1 {answer}"));
+            assert_eq!(matches!(result, Err(SendError::Refused { .. })), for_good, "{answer}: {result:?}");
+            assert!(result.is_err() && !format!("{result:?}").contains("hush"), "{result:?}");
         }
-        let (sent, _) =
+        let (result, _) =
             send("HTTP/1.1 429 Slow\r\n\r\n{\"message\":\"limited\",\"retry_after\":64.57,\"global\":false}");
-        let Err(SendError::Retry { after: Some(after), .. }) = sent else { panic!("{sent:?}") };
+        let Err(SendError::Retry { after: Some(after), .. }) = result else { panic!("{result:?}") };
         assert_eq!(after.as_millis(), 64_570);
         let preview = sink.preview(&sample(), &host).unwrap();
         assert!(!preview.contains("hush") && preview.contains("allowed_mentions"), "{preview}");

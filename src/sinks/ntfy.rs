@@ -293,8 +293,8 @@ mod tests {
             assert!(!preview.contains("hush"), "{preview}");
             (sink.send(&sample(), &host), server.requests().remove(0))
         };
-        let (sent, request) = send("200 OK\r\n\r\n{\"id\":\"sPs71M8A2T\",\"event\":\"message\"}");
-        assert_eq!(sent, Ok("message sPs71M8A2T".to_owned()));
+        let (result, request) = send("200 OK\r\n\r\n{\"id\":\"sPs71M8A2T\",\"event\":\"message\"}");
+        assert_eq!(result, Ok("message sPs71M8A2T".to_owned()));
         assert!(request.contains("authorization: Bearer tk_hush\r\n") && request.contains("\"topic\":\"hush-topic\""));
         for (answer, for_good) in [
             ("401 No\r\n\r\n{\"code\":40101,\"http\":401,\"error\":\"unauthorized tk_hush hush-topic\"}", true),
@@ -305,9 +305,9 @@ mod tests {
             ("404 No\r\n\r\n<html>no such page</html>", false),
             ("200 OK\r\n\r\nok", false),
         ] {
-            let (sent, _) = send(answer);
-            assert_eq!(matches!(sent, Err(SendError::Refused { .. })), for_good, "{answer}: {sent:?}");
-            assert!(sent.is_err() && !format!("{sent:?}").contains("hush"), "{sent:?}");
+            let (result, _) = send(answer);
+            assert_eq!(matches!(result, Err(SendError::Refused { .. })), for_good, "{answer}: {result:?}");
+            assert!(result.is_err() && !format!("{result:?}").contains("hush"), "{result:?}");
         }
     }
 

@@ -269,12 +269,12 @@ mod tests {
         let host = Host::new("/", dir.path());
         let send = |answer: &str| {
             let server = serve(&[&format!("HTTP/1.1 {answer}")]);
-            let sent = sink(&format!("url = '{}'", server.url)).send(&sample(), &host);
-            (sent, server.requests().remove(0))
+            let result = sink(&format!("url = '{}'", server.url)).send(&sample(), &host);
+            (result, server.requests().remove(0))
         };
         let accepted = "{\"status\":\"success\",\"message\":\"Event processed\",\"dedup_key\":\"k\"}";
-        let (sent, request) = send(&format!("202 Accepted\r\n\r\n{accepted}"));
-        assert_eq!(sent, Ok("incident k".to_owned()));
+        let (result, request) = send(&format!("202 Accepted\r\n\r\n{accepted}"));
+        assert_eq!(result, Ok("incident k".to_owned()));
         assert!(request.starts_with("POST /v2/enqueue HTTP/1.1\r\n") && request.contains(KEY), "{request}");
         let invalid = format!("{{\"status\":\"invalid event\",\"message\":\"{KEY}\",\"errors\":[]}}");
         for (answer, for_good) in [
@@ -284,9 +284,9 @@ mod tests {
             ("403 No\r\n\r\n<html>a proxy</html>".to_owned(), false),
             ("202 Accepted\r\n\r\nok".to_owned(), false),
         ] {
-            let (sent, _) = send(&answer);
-            assert_eq!(matches!(sent, Err(SendError::Refused { .. })), for_good, "{answer}: {sent:?}");
-            assert!(sent.is_err() && !format!("{sent:?}").contains("hush"), "{sent:?}");
+            let (result, _) = send(&answer);
+            assert_eq!(matches!(result, Err(SendError::Refused { .. })), for_good, "{answer}: {result:?}");
+            assert!(result.is_err() && !format!("{result:?}").contains("hush"), "{result:?}");
         }
         assert!(!sink("").preview(&sample(), &host).unwrap().contains("hush"));
         std::fs::write(dir.path().join("key"), "hush").unwrap();

@@ -280,12 +280,12 @@ mod tests {
         let send = |answers: &[&str]| {
             let server = serve(answers);
             let toml = format!("name = 'x'\nchat = '-100'\ntopic = 7\ntoken_file = 'token'\nurl = '{}'", server.url);
-            let sent = toml::from_str::<Telegram>(&toml).unwrap().send(&sample(), &host);
-            (sent, server.requests())
+            let result = toml::from_str::<Telegram>(&toml).unwrap().send(&sample(), &host);
+            (result, server.requests())
         };
         let taken = "HTTP/1.1 200 OK\r\n\r\n{\"ok\":true,\"result\":{\"message_id\":42}}";
-        let (sent, requests) = send(&[taken]);
-        assert_eq!(sent, Ok("message 42".to_owned()));
+        let (result, requests) = send(&[taken]);
+        assert_eq!(result, Ok("message 42".to_owned()));
         assert!(requests[0].starts_with("POST /bot123:hush/sendMessage HTTP/1.1\r\n"), "{}", requests[0]);
         assert!(requests[0].contains("\"parse_mode\":\"HTML\"") && requests[0].contains("\"message_thread_id\":7"));
         for (answer, for_good) in [
@@ -296,9 +296,9 @@ mod tests {
             ("500 Oops\r\n\r\n{\"ok\":false,\"error_code\":500,\"description\":\"Internal\"}", false),
             ("200 OK\r\n\r\n{\"ok\":true}", false),
         ] {
-            let (sent, _) = send(&[&format!("HTTP/1.1 {answer}")]);
-            assert_eq!(matches!(sent, Err(SendError::Refused { .. })), for_good, "{answer}: {sent:?}");
-            assert!(sent.is_err() && !format!("{sent:?}").contains("hush"), "{sent:?}");
+            let (result, _) = send(&[&format!("HTTP/1.1 {answer}")]);
+            assert_eq!(matches!(result, Err(SendError::Refused { .. })), for_good, "{answer}: {result:?}");
+            assert!(result.is_err() && !format!("{result:?}").contains("hush"), "{result:?}");
         }
         let limited = "HTTP/1.1 429 Slow\r\n\r\n{\"ok\":false,\"error_code\":429,\"description\":\"Too Many Requests: \
                        retry after 35\",\"parameters\":{\"retry_after\":35}}";
@@ -310,8 +310,8 @@ mod tests {
         assert!(why.ends_with("set chat = \"-1009\""), "{why}");
         let broken = "HTTP/1.1 400 Bad\r\n\r\n{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: can't parse \
                       entities: x\"}";
-        let (sent, requests) = send(&[broken, taken]);
-        assert!(sent.unwrap().starts_with("message 42, as one line of text, after"));
+        let (result, requests) = send(&[broken, taken]);
+        assert!(result.unwrap().starts_with("message 42, as one line of text, after"));
         assert!(!requests[1].contains("parse_mode"));
         let nowhere: Telegram =
             toml::from_str("name = 'x'\nchat = '1'\ntoken_file = 'token'\nurl = 'http://127.0.0.1:1'").unwrap();

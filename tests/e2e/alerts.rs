@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use lastwords::report::Report;
+use lastwords::report::{Kind, Report};
 use serde_json::Value;
 
 use crate::crash::keep_secret;
-use crate::harness::Harness;
+use crate::harness::{Harness, reports_in};
 use crate::servers::alertmanager::Alertmanager;
 use crate::servers::slack::Slack;
 use crate::servers::until;
@@ -110,7 +110,10 @@ fn the_library_of_standard_webhooks_takes_the_signature_and_the_event_is_the_rep
     fs::write(machine.root.join("var/log/upstart/web.log"), log).expect("a log");
     machine.configure("web", "[[collect.log]]\npath = '/var/log/upstart/web.log'\nlines = 100000\n");
     crash(&machine, "web");
-    let report = machine.reports().remove(0);
+    // The one who refuses it makes it a dead one.
+    let places = ["new", "done", "dead"].map(|place| machine.spool.join(place));
+    let is_crash = |report: &Report| report.kind == Kind::Crash;
+    let report = reports_in(&places).into_iter().find(is_crash).expect("a report");
     // Beside the crash there may be word of the one who refused it.
     let of_the_crash = |request: &Request| request.headers["webhook-id"] == report.id.as_str();
     let requests: Vec<Request> = until("the crash", || {
