@@ -137,7 +137,7 @@ impl Sink for Alertmanager {
         self.token(host)?;
         http::client_trusting(self.0.ca_file.as_deref(), host)?;
         let alerts = serde_json::to_string_pretty(&self.alerts(report, http::now()))?;
-        let posts = self.endpoints()?.iter().map(|url| format!("POST {url}\n")).collect::<String>();
+        let posts = self.endpoints()?.iter().fold(String::new(), |posts, url| format!("{posts}POST {url}\n"));
         Ok(format!("{posts}{alerts}\n"))
     }
 
@@ -218,7 +218,7 @@ impl Alertmanager {
 
 fn description(view: &View) -> String {
     let facts = brief::facts(view, FACT, |_| 1);
-    let facts: String = facts.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    let facts = facts.iter().fold(String::new(), |text, (name, value)| format!("{text}{name}: {value}\n"));
     let log = brief::last_lines(view, LOG, |_| 1).map(|log| format!("\n{log}\n")).unwrap_or_default();
     format!("{facts}{log}\n{}", view.show)
 }

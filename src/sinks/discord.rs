@@ -129,7 +129,8 @@ fn description(view: &View) -> String {
     const OPEN: &str = "```\n";
     const CLOSE: &str = "\n```";
     let facts = brief::facts(view, FACT, cost);
-    let mut text: String = facts.iter().map(|(name, value)| format!("**{name}** {}\n", escape(value))).collect();
+    let line = |text, (name, value): &(_, String)| format!("{text}**{name}** {}\n", escape(value));
+    let mut text = facts.iter().fold(String::new(), line);
     let room = DESCRIPTION.saturating_sub(text.encode_utf16().count() + OPEN.len() + CLOSE.len());
     // In a block of code nothing is markup but the end of it.
     if let Some(log) = brief::last_lines(view, room, |c| if c == '`' { 2 } else { c.len_utf16() }) {

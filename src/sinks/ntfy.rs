@@ -197,7 +197,7 @@ fn cost(c: char) -> usize {
 
 fn message(view: &View) -> String {
     let facts = brief::facts(view, FACT, cost);
-    let mut text: String = facts.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    let mut text = facts.iter().fold(String::new(), |text, (name, value)| format!("{text}{name}: {value}\n"));
     let end = format!("\n{}", view.show);
     // Either limit may be the one that is met first.
     let in_json = |text: &str| text.chars().map(cost).sum::<usize>();

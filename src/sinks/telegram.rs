@@ -16,7 +16,7 @@
 //! token_file = "/etc/lastwords/secrets/telegram"
 //! ```
 //!
-//! The token is from @BotFather; the bot must be in the chat. Telegram has no idempotency key: a message that was taken
+//! The token is from `@BotFather`; the bot must be in the chat. Telegram has no idempotency key: a message that was taken
 //! without lastwords hearing so comes twice, with the same report id.
 
 use std::path::{Path, PathBuf};

@@ -134,9 +134,9 @@ impl TryFrom<BTreeMap<String, String>> for Headers {
             if OURS.contains(&lower.as_str()) || lower.starts_with("webhook-") {
                 return Err(format!("the header {name} is lastwords' own; for a token there is `token_file`"));
             }
-            let bad = |_| format!("{name:?} is no header's name, or holds what no header may");
-            let key = HeaderName::try_from(name.as_str()).map_err(|_| bad(()))?;
-            let mut value = HeaderValue::from_str(&value).map_err(|_| bad(()))?;
+            let bad = || format!("{name:?} is no header's name, or holds what no header may");
+            let key = HeaderName::try_from(name.as_str()).map_err(|_| bad())?;
+            let mut value = HeaderValue::from_str(&value).map_err(|_| bad())?;
             value.set_sensitive(true);
             headers.insert(key, value);
         }
@@ -218,12 +218,11 @@ impl Sink for Webhook {
 impl Webhook {
     fn secrets(&self, host: &Host) -> Result<Secrets> {
         let keys = &self.0;
-        let url = match &keys.url {
-            Some(url) => http::server(url, keys.tls)?,
-            None => {
-                let secret = secret::read("url", keys.url_file.as_deref(), keys.url_env.as_deref(), host)?;
-                http::server(secret.expose(), keys.tls).context("the address is of no use")?
-            }
+        let url = if let Some(url) = &keys.url {
+            http::server(url, keys.tls)?
+        } else {
+            let secret = secret::read("url", keys.url_file.as_deref(), keys.url_env.as_deref(), host)?;
+            http::server(secret.expose(), keys.tls).context("the address is of no use")?
         };
         let optional = |what: &str, file: &Option<PathBuf>, env: &Option<String>| {
             let is_named = file.is_some() || env.is_some();

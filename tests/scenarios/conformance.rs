@@ -156,7 +156,7 @@ fn machine(answer: impl Fn(&Case) -> &'static str) -> (Harness, Vec<Server>) {
         let filled =
             |text: &str| text.replace("@URL@", &server.url).replace("@HUSH@", HUSH).replace("@SECRET@", &secret);
         keep(&secret, &filled(case.secret));
-        config += &format!("[[sink.{0}]]\nname = '{0}'\n{1}\n", case.name, filled(case.toml));
+        config = format!("{config}[[sink.{0}]]\nname = '{0}'\n{1}\n", case.name, filled(case.toml));
         servers.push(server);
     }
     let (exit, offered) = (machine.path("exit"), machine.path("offered"));
@@ -165,7 +165,7 @@ fn machine(answer: impl Fn(&Case) -> &'static str) -> (Harness, Vec<Server>) {
         offered.display(),
         exit.display()
     );
-    config += &format!("[[sink.exec]]\nname = 'plugin'\ncommand = ['/bin/sh', '-c', '''{script}''']\n");
+    config = format!("{config}[[sink.exec]]\nname = 'plugin'\ncommand = ['/bin/sh', '-c', '''{script}''']\n");
     config += "[default.collect]\n[[default.collect.log]]\npath = '/var/log/upstart/web.log'\n";
     fs::write(machine.config.join("lastwords.toml"), config).unwrap();
     let log = format!("{EVIL}\n").repeat(2000);
@@ -190,8 +190,8 @@ fn crash(machine: &Harness) {
 fn ledger(machine: &Harness, sink: &str) -> Value {
     let state = machine.spool.join("state");
     wait_for_some(&format!("a try of {sink}"), || {
-        let reports = names_in(&state).into_iter().map(|id| state.join(id).join(format!("to-{sink}")));
-        reports.filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).next()
+        let mut reports = names_in(&state).into_iter().map(|id| state.join(id).join(format!("to-{sink}")));
+        reports.find_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok())
     })
 }
 
