@@ -13,6 +13,7 @@ use crate::commands::explain::ExplainArgs;
 use crate::commands::hook::{Hook, HookArgs};
 use crate::commands::list::ListArgs;
 use crate::commands::listen::ListenArgs;
+use crate::commands::plugin::PluginArgs;
 use crate::commands::queue::QueueArgs;
 use crate::commands::render::RenderArgs;
 use crate::commands::run::RunArgs;
@@ -131,6 +132,8 @@ pub enum Verb {
     List(ListArgs),
     /// Show a report, and what each sink has done with it
     Show(ShowArgs),
+    /// Try a plugin out
+    Plugin(PluginArgs),
     /// Show a message as people would get it, of a real or a simulated crash; nothing is sent
     ///
     /// With --sink, as that sink's own template makes it. Without, as the built-in ones do.

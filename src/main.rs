@@ -7,8 +7,8 @@ use anyhow::Result;
 use clap::Parser;
 use lastwords::cli::{self, Cli, Verb};
 use lastwords::commands::{
-    attempt, catch, check, deliver, doctor, explain, hook, list, listen, queue, render, run, schema, setup, show,
-    simulate, stats, worker,
+    attempt, catch, check, deliver, doctor, explain, hook, list, listen, plugin, queue, render, run, schema, setup,
+    show, simulate, stats, worker,
 };
 use lastwords::redact::redact;
 
@@ -53,6 +53,7 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
         Verb::Stats(args) => stats::run(args, &mut out),
         Verb::Schema(args) => schema::run(args, &mut out),
         Verb::Render(args) => render::run(args, &mut out),
+        Verb::Plugin(args) => plugin::run(args, &mut out),
         Verb::Setup(args) => setup::run(args, &mut out),
         Verb::Attempt(args) => attempt::run(args, &mut out),
         Verb::Run(args) => Ok(run::run(args)),

@@ -182,6 +182,11 @@ impl fmt::Debug for Settings {
 
 /// Runs the program and waits for its end, in every case.
 pub fn run(run: &Run) -> Outcome {
+    run_and_look(run, &mut |_| {})
+}
+
+/// The same; when the program has ended, and before its process group is killed, `look` is shown the group.
+pub fn run_and_look(run: &Run, look: &mut dyn FnMut(Pid)) -> Outcome {
     let started = Instant::now();
     let child = match start(run) {
         Ok(child) => child,
@@ -202,6 +207,9 @@ pub fn run(run: &Run) -> Outcome {
         pipes.wait();
         pipes.turn();
     };
+    if let Some(leader) = group.leader().filter(|_| ended) {
+        look(leader);
+    }
     group.kill();
     // A descendant that left the group may hold the pipes: take what lies in them, do not wait for more.
     let over = Instant::now();

@@ -22,12 +22,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use rustix::process::Pid;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::collectors::{Body, Collector};
 use crate::host::Host;
-use crate::plugin::{self, Command, Run, Settings};
+use crate::plugin::{self, Command, Outcome, Run, Settings};
 use crate::report::Stop;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -76,14 +77,29 @@ impl Collector for Exec {
     }
 
     fn collect(&self, stop: &Stop, _: &Host) -> Result<Body> {
+        self.body(&self.run(stop, &mut |_| {}))
+    }
+}
+
+impl Exec {
+    /// Runs the program; see [`plugin::run_and_look`].
+    pub fn run(&self, stop: &Stop, look: &mut dyn FnMut(Pid)) -> Outcome {
         let stdin = json!({ "protocol": plugin::PROTOCOL, "stop": stop, "settings": self.settings.json() }).to_string();
-        let outcome = plugin::run(&Run {
+        let run = Run {
             command: &self.command,
             stdin: stdin.as_bytes(),
             env: &[],
             timeout: self.timeout,
             max_bytes: self.max_bytes,
-        });
+        };
+        plugin::run_and_look(&run, look)
+    }
+
+    /// The section that came of it.
+    ///
+    /// # Errors
+    /// Where the program failed; the text is what a failed section shows.
+    pub fn body(&self, outcome: &Outcome) -> Result<Body> {
         let mut text = String::from_utf8_lossy(&outcome.stdout).into_owned();
         if outcome.truncated {
             text = format!("{text}\n[cut after {} bytes]", self.max_bytes);

@@ -17,6 +17,7 @@ pub mod notices;
 mod nudge;
 mod ourselves;
 mod places;
+pub mod plugin;
 mod post_stop;
 mod pre_start;
 mod pre_stop;

@@ -32,9 +32,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Probed, Receipt, SendError, Sink};
+use super::{Probed, Receipt, SendError, Sink, http};
 use crate::host::Host;
-use crate::plugin::{self, Command, Run, Settings};
+use crate::plugin::{self, Command, Outcome, Run, Settings};
 use crate::render;
 use crate::report::Report;
 
@@ -88,27 +88,42 @@ impl Sink for Exec {
     }
 
     fn send(&self, report: &Report, _: &Host) -> Result<Receipt, SendError> {
-        let retry = |why: String| SendError::Retry { after: None, why };
-        let directory = report_directory(report).map_err(|why| retry(format!("{why:#}")))?;
-        let outcome = plugin::run(&Run {
+        verdict(&self.run(report, &mut |_| {}).map_err(|why| http::later(&why))?)
+    }
+}
+
+impl Exec {
+    /// Runs the program; see [`plugin::run_and_look`].
+    ///
+    /// # Errors
+    /// Where there is no place for the report's directory.
+    pub fn run(&self, report: &Report, look: &mut dyn FnMut(Pid)) -> Result<Outcome> {
+        let directory = report_directory(report)?;
+        let stdin = input(report, &self.settings.json()).to_string();
+        let run = Run {
             command: &self.command,
-            stdin: input(report, &self.settings.json()).to_string().as_bytes(),
+            stdin: stdin.as_bytes(),
             env: &[("LASTWORDS_REPORT_DIR", directory.path().as_os_str())],
             timeout: self.timeout,
             max_bytes: MAX_STDOUT,
-        });
-        let why = match outcome.last_error.as_str() {
-            "" => outcome.end.to_string(),
-            said => format!("{}: {said}", outcome.end),
         };
-        match outcome.end.code() {
-            Some(0) => {
-                let said = plugin::last_line(&outcome.stdout);
-                Ok(if said.is_empty() { "exit 0".to_owned() } else { said })
-            }
-            Some(REFUSED) => Err(SendError::Refused { why }),
-            _ => Err(retry(why)),
+        Ok(plugin::run_and_look(&run, look))
+    }
+}
+
+/// What a program's end says about the report.
+pub fn verdict(outcome: &Outcome) -> Result<Receipt, SendError> {
+    let why = match outcome.last_error.as_str() {
+        "" => outcome.end.to_string(),
+        said => format!("{}: {said}", outcome.end),
+    };
+    match outcome.end.code() {
+        Some(0) => {
+            let said = plugin::last_line(&outcome.stdout);
+            Ok(if said.is_empty() { "exit 0".to_owned() } else { said })
         }
+        Some(REFUSED) => Err(SendError::Refused { why }),
+        _ => Err(SendError::Retry { after: None, why }),
     }
 }
 

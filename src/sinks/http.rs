@@ -1,14 +1,22 @@
 //! What the sinks that speak HTTP share: a client that goes only where it was sent, and answers of bounded size.
 
+use std::fs;
 use std::io::Read;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use reqwest::blocking::{Client, RequestBuilder};
+use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{StatusCode, Url};
+use reqwest::{Certificate, StatusCode, Url};
+use serde::Deserialize;
+
+use super::SendError;
+use crate::host::Host;
+use crate::render::one_line;
+use crate::report::Timestamp;
 
 /// How long one request may take, from the name's resolution to the answer's last byte.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,14 +30,88 @@ const MOST_WAIT: Duration = Duration::from_hours(1);
 /// # Errors
 /// Where the system gives no thread or no certificates for it.
 pub fn client() -> Result<Client> {
+    builder().build().context("cannot make an HTTP client")
+}
+
+/// The same, which trusts these certificates (a file of PEM) beside the system's.
+///
+/// # Errors
+/// Where there is no certificate in the file.
+pub fn client_trusting(ca_file: Option<&Path>, host: &Host) -> Result<Client> {
+    let Some(file) = ca_file else { return client() };
+    let path = host.configured(file);
+    let pem = fs::read(&path).with_context(|| format!("cannot read the certificates in {}", path.display()))?;
+    let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
+    ensure!(!certificates.is_empty(), "there is no certificate (as PEM) in {}", path.display());
+    builder().tls_certs_merge(certificates).build().context("cannot make an HTTP client")
+}
+
+fn builder() -> ClientBuilder {
     super::use_ring();
     Client::builder()
         .no_proxy()
         .redirect(Policy::none())
         .timeout(TIMEOUT)
         .user_agent(concat!("lastwords/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .context("cannot make an HTTP client")
+}
+
+/// Whether the connection must be encrypted; one that stays on this machine need not be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    #[default]
+    Required,
+    None,
+}
+
+/// The address of a server of one's own, which need not be encrypted where the config says so in so many words.
+///
+/// # Errors
+/// Where it is something else. The text does not repeat the address.
+pub fn server(text: &str, tls: Tls) -> Result<Url> {
+    let url = match Url::parse(text) {
+        Ok(url) if tls == Tls::None && url.scheme() == "http" => url,
+        _ => address(text).context("set tls = \"none\" where it may go unencrypted")?,
+    };
+    let bare = url.username().is_empty() && url.password().is_none();
+    ensure!(bare, "expected an address without a user and a password in it: everybody can read the config");
+    Ok(url)
+}
+
+/// An address with more of a path at its end.
+pub fn below(base: &Url, parts: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(parts);
+    }
+    url
+}
+
+/// When this is sent: what signatures and alerts say of themselves, whenever the crash was.
+pub fn now() -> Timestamp {
+    Timestamp::new(SystemTime::now())
+}
+
+/// A text of a server's without what it may repeat of an address that is a secret.
+pub fn scrub(address: &Url, text: &str) -> String {
+    let query = address.query().into_iter().flat_map(|query| query.split(['&', '=']));
+    let parts = address.path().split('/').chain(query).filter(|part| part.len() > 5);
+    parts.fold(text.to_owned(), |text, part| text.replace(part, "[secret]"))
+}
+
+/// What keeps a try from being made at all may be another next time.
+pub fn later(why: &anyhow::Error) -> SendError {
+    SendError::Retry { after: None, why: one_line(&format!("{why:#}"), 500) }
+}
+
+/// What an answer means that is no receipt. Only what the server itself says (`own`) is for good, with a status that does
+/// not pass by itself (RFC 9110, 15.5): all else may be something in between speaking.
+pub fn not_taken(answer: &Answer, own: bool, asked: Option<Duration>, why: &str) -> SendError {
+    let why = one_line(why, 500);
+    if own && answer.status.is_client_error() && !matches!(answer.status.as_u16(), 408 | 425 | 429) {
+        return SendError::Refused { why };
+    }
+    SendError::Retry { after: answer.retry_after.or(asked.map(held)), why }
 }
 
 /// Takes an address that the config names: `https`, or `http` to this machine.
@@ -101,12 +183,58 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread::{Builder, JoinHandle};
     use std::time::Duration;
 
     use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 
     use super::{address, is_loopback, retry_after};
+
+    /// A server that gives these answers, one a connection, and hands back the requests that it got.
+    pub struct Server {
+        pub url: String,
+        thread: JoinHandle<Vec<String>>,
+    }
+
+    impl Server {
+        pub fn requests(self) -> Vec<String> {
+            self.thread.join().expect("every answer was asked for")
+        }
+    }
+
+    pub fn serve(answers: &[&str]) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let answers: Vec<String> = answers.iter().map(ToString::to_string).collect();
+        let answer = move |answer: String| {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let request = read_request(&mut stream);
+            stream.write_all(answer.as_bytes()).expect("the client reads");
+            request
+        };
+        let thread = Builder::new().spawn(move || answers.into_iter().map(answer).collect()).expect("a thread");
+        Server { url, thread }
+    }
+
+    /// Reads one request, up to the length that it names.
+    fn read_request(stream: &mut impl Read) -> String {
+        let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+        let is_whole = |request: &[u8]| {
+            let text = String::from_utf8_lossy(request);
+            let (head, _) = text.split_once("\r\n\r\n")?;
+            let length: usize = head.split("content-length: ").nth(1)?.lines().next()?.parse().ok()?;
+            Some(request.len() >= head.len() + 4 + length)
+        };
+        while is_whole(&request) != Some(true) {
+            let count = stream.read(&mut buffer).expect("the client sends");
+            assert!(count > 0, "a whole request");
+            request.extend_from_slice(&buffer[..count]);
+        }
+        String::from_utf8(request).expect("UTF-8")
+    }
 
     fn wait(retry: &'static str, date: &'static str) -> Option<u64> {
         let mut headers = HeaderMap::new();

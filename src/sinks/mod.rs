@@ -3,14 +3,21 @@
 //! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`]. Adding one is a file
 //! here, a field of [`Sinks`] and a line in [`Sinks::list`].
 
+pub mod alertmanager;
+mod brief;
+pub mod discord;
 pub mod email;
 pub mod exec;
 pub mod gitter;
 pub mod http;
 pub mod matrix;
+pub mod ntfy;
+pub mod pagerduty;
 pub mod slack;
 pub mod syslog;
+pub mod telegram;
 pub mod template;
+pub mod webhook;
 
 use std::path::Path;
 use std::time::Duration;
@@ -139,6 +146,12 @@ pub struct Sinks {
     pub gitter: Vec<gitter::Gitter>,
     pub matrix: Vec<matrix::Matrix>,
     pub syslog: Vec<syslog::Syslog>,
+    pub webhook: Vec<webhook::Webhook>,
+    pub alertmanager: Vec<alertmanager::Alertmanager>,
+    pub pagerduty: Vec<pagerduty::PagerDuty>,
+    pub discord: Vec<discord::Discord>,
+    pub telegram: Vec<telegram::Telegram>,
+    pub ntfy: Vec<ntfy::Ntfy>,
     pub exec: Vec<exec::Exec>,
 }
 
@@ -151,6 +164,12 @@ impl Sinks {
         add(&mut list, &self.gitter);
         add(&mut list, &self.matrix);
         add(&mut list, &self.syslog);
+        add(&mut list, &self.webhook);
+        add(&mut list, &self.alertmanager);
+        add(&mut list, &self.pagerduty);
+        add(&mut list, &self.discord);
+        add(&mut list, &self.telegram);
+        add(&mut list, &self.ntfy);
         add(&mut list, &self.exec);
         list
     }

@@ -140,21 +140,21 @@ impl Slack {
 fn post(webhook: &Url, payload: &Value) -> Result<Receipt, SendError> {
     let client = http::client().map_err(|why| retry(&why))?;
     let answer = http::ask(client.post(webhook.clone()).json(payload), MAX_ANSWER).map_err(|why| retry(&why))?;
-    judge(&answer, webhook.path())
+    judge(&answer, webhook)
 }
 
 fn retry(why: &anyhow::Error) -> SendError {
     SendError::Retry { after: None, why: one_line(&format!("{why:#}"), 500) }
 }
 
-/// What an answer means; `secret` is the part of the address that a server might repeat.
-fn judge(answer: &http::Answer, secret: &str) -> Result<Receipt, SendError> {
+/// What an answer means. A server might repeat a part of the address, which is a secret.
+fn judge(answer: &http::Answer, webhook: &Url) -> Result<Receipt, SendError> {
     let said = word(&answer.body);
     let status = answer.status.as_u16();
     if answer.status == StatusCode::OK && said == "ok" {
         return Ok("200 ok".to_owned());
     }
-    let body = if secret.len() > 1 { answer.body.replace(secret, "/[secret]") } else { answer.body.clone() };
+    let body = http::scrub(webhook, &answer.body);
     let why = format!("Slack answered {status}: {}", one_line(&body, 200));
     // A success that does not say `ok`, or a redirect, is not Slack speaking but something in between.
     let worth_a_retry = said == "rate_limited" || matches!(status, 408 | 425 | 429) || !answer.status.is_client_error();
@@ -258,7 +258,8 @@ mod tests {
     fn answer(status: u16, body: &str) -> Result<String, SendError> {
         let status = StatusCode::from_u16(status).expect("a status");
         let retry_after = Some(Duration::from_secs(7));
-        judge(&http::Answer { status, retry_after, body: body.to_owned() }, "/services/T/B/hush")
+        let webhook = "https://hooks.slack.com/services/T/B/hushhush".parse().expect("an address");
+        judge(&http::Answer { status, retry_after, body: body.to_owned() }, &webhook)
     }
 
     #[test]
@@ -299,9 +300,9 @@ mod tests {
 
     #[test]
     fn an_answer_that_repeats_the_address_does_not_give_it_away() {
-        let Err(SendError::Refused { why }) = answer(404, "Cannot POST /services/T/B/hush\u{1b}[2J\nhere") else {
+        let Err(SendError::Refused { why }) = answer(404, "Cannot POST /services/T/B/hushhush\u{1b}[2J\nhere") else {
             panic!("refused")
         };
-        assert_eq!(why, "Slack answered 404: Cannot POST /[secret] here");
+        assert_eq!(why, "Slack answered 404: Cannot POST /[secret]/T/B/[secret] here");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `tests/run` installs the servers. What needs root stands in modules named `as_root`: `-- --skip as_root` leaves it out.
 
+mod alerts;
 mod crash;
 mod doctor;
 mod scaffolding;

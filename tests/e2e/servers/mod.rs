@@ -3,11 +3,13 @@
 //!
 //! `tests/run` installs them; their configs lie in `tests/servers/`.
 
+pub mod alertmanager;
 pub mod certs;
 pub mod postfix;
 pub mod rsyslog;
 pub mod slack;
 pub mod synapse;
+pub mod webhook;
 
 use std::fs::{self, File};
 use std::net::{TcpListener, UdpSocket};

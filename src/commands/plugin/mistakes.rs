@@ -1,0 +1,221 @@
+//! What a plugin does that its author cannot have meant, and what to do about it.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::process::geteuid;
+
+use crate::plugin::{End, Outcome};
+
+/// The exit code of a sink that says never.
+const REFUSED: i32 = 100;
+/// How long a secret must be to be searched for, in bytes.
+const TELLING: usize = 6;
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mistake {
+    pub what: String,
+    pub remedy: String,
+}
+
+fn mistake(what: impl Into<String>, remedy: impl Into<String>) -> Mistake {
+    Mistake { what: what.into(), remedy: remedy.into() }
+}
+
+/// What is wrong with the plugin's file.
+pub fn of_file(path: &Path) -> Vec<Mistake> {
+    let mut found = Vec::new();
+    let Ok(metadata) = fs::metadata(path) else { return found };
+    let shown = path.display();
+    if !metadata.is_file() {
+        return vec![mistake(format!("{shown} is no file"), "name the program itself")];
+    }
+    let mode = metadata.permissions().mode();
+    if mode & 0o111 == 0 {
+        found.push(mistake("it is not executable", format!("chmod +x {shown}")));
+    }
+    if mode & 0o022 != 0 {
+        let who = if mode & 0o002 != 0 { "everybody" } else { "its group" };
+        found.push(mistake(
+            format!("{who} may change it, and lastwords runs it as root"),
+            format!("chmod go-w {shown}"),
+        ));
+    }
+    if ![0, geteuid().as_raw()].contains(&metadata.uid()) {
+        found.push(mistake(
+            format!("it belongs to the user {}, and lastwords runs it as root", metadata.uid()),
+            format!("chown root {shown}"),
+        ));
+    }
+    let mut start = Vec::new();
+    if File::open(path).and_then(|file| file.take(256).read_to_end(&mut start)).is_ok() {
+        found.extend(of_start(&start));
+    }
+    found
+}
+
+/// What is wrong with the beginning of the file.
+fn of_start(start: &[u8]) -> Option<Mistake> {
+    if start.starts_with(b"\x7fELF") {
+        return None;
+    }
+    let Some(rest) = start.strip_prefix(b"#!") else {
+        return Some(mistake(
+            "it is no program, and does not say which one runs it",
+            "begin it with a line such as #!/bin/sh or #!/usr/bin/env python3",
+        ));
+    };
+    let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.ends_with(b"\r") {
+        return Some(mistake(
+            "its lines end as on Windows, so that the kernel does not find what runs it",
+            "sed -i 's/\\r$//' on it",
+        ));
+    }
+    let line = String::from_utf8_lossy(line);
+    let interpreter = line.split_ascii_whitespace().next().unwrap_or_default();
+    if !Path::new(interpreter).is_absolute() || !Path::new(interpreter).exists() {
+        return Some(mistake(
+            format!("its first line names {interpreter}, which is not there"),
+            "name a program by its whole path, or as #!/usr/bin/env NAME",
+        ));
+    }
+    None
+}
+
+/// Whether a setting of this name holds a secret itself, not the name of a file with one.
+pub fn names_a_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    !key.ends_with("_file") && ["password", "passwd", "token", "secret", "key"].iter().any(|word| key.contains(word))
+}
+
+/// What the run shows. `secrets` are the settings that nobody is to see.
+pub fn of_run(is_sink: bool, outcome: &Outcome, left: &[String], secrets: &[&str]) -> Vec<Mistake> {
+    let mut found = Vec::new();
+    let output = String::from_utf8_lossy(&outcome.stdout);
+    match (&outcome.end, outcome.end.code()) {
+        (End::TimedOut(_), _) => found.push(mistake(
+            "it was still running at its deadline",
+            "give what it waits for a time limit of its own, below `timeout`; it is killed without a word",
+        )),
+        (_, Some(126 | 127)) => found.push(mistake(
+            "a program that it calls was not found, or is not executable",
+            "its PATH is /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin, its directory is /, and there are no \
+             variables of a shell: name other programs by their whole path",
+        )),
+        (_, Some(REFUSED)) if !is_sink => {
+            found.push(mistake("100 means nothing of a collector", "exit with 1 where it cannot tell"));
+        }
+        (End::Ended(_), code) if code != Some(0) && outcome.last_error.is_empty() => found.push(mistake(
+            "it failed without a word",
+            "print what went wrong to standard error: the last line is what people see",
+        )),
+        _ => {}
+    }
+    if outcome.end.code() == Some(0) {
+        if is_sink && output.trim().lines().nth(1).is_some() {
+            found.push(mistake(
+                "it prints more than one line, and of a sink only the last is kept, as the receipt",
+                "print one line that says where the report went, such as a message's number; errors go to standard error",
+            ));
+        }
+        if !is_sink && output.trim().is_empty() {
+            found.push(mistake(
+                "it printed nothing, so that the section is empty",
+                "print what it found, or that it found nothing",
+            ));
+        }
+    }
+    if std::str::from_utf8(&outcome.stdout).is_err() && !outcome.truncated {
+        found.push(mistake("its output is not UTF-8; what is not shows as \u{fffd}", "print UTF-8; LANG is C.UTF-8"));
+    }
+    if outcome.truncated {
+        found
+            .push(mistake("it printed more than is kept", "print less, or raise `max_bytes`, where it is a collector"));
+    }
+    if !left.is_empty() {
+        found.push(mistake(
+            format!("it left processes behind, which were killed: {}", left.join(", ")),
+            "wait for them: when the plugin is over, its whole process group is killed",
+        ));
+    }
+    let tells = |text: &str| secrets.iter().any(|secret| secret.len() >= TELLING && text.contains(secret));
+    if tells(&outcome.last_error) || (is_sink && tells(&output)) {
+        found.push(mistake(
+            "it prints a secret of its settings, and what it prints is kept and shown",
+            "print no secret; have it read them from a file that only root may read",
+        ));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::{Command, Run, run};
+    use std::time::Duration;
+
+    fn outcome(script: &str) -> Outcome {
+        let command = Command::try_from(["sh", "-c", script].map(str::to_owned).to_vec()).unwrap();
+        run(&Run { command: &command, stdin: b"", env: &[], timeout: Duration::from_secs(30), max_bytes: 1000 })
+    }
+
+    fn whats(is_sink: bool, script: &str, secrets: &[&str]) -> Vec<String> {
+        of_run(is_sink, &outcome(script), &[], secrets).into_iter().map(|mistake| mistake.what).collect()
+    }
+
+    #[test]
+    fn what_a_plugin_should_do_is_no_mistake() {
+        assert_eq!(whats(true, "echo message 42", &["settings"]), [""; 0]);
+        assert_eq!(whats(true, "echo gone >&2; exit 100", &[]), [""; 0]);
+        assert_eq!(whats(false, "echo one; echo two", &[]), [""; 0]);
+    }
+
+    #[test]
+    fn what_it_cannot_have_meant_is_named() {
+        for (is_sink, script, what) in [
+            (true, "exit 1", "failed without a word"),
+            (true, "echo a; echo b", "more than one line"),
+            (true, "echo hush-hush", "prints a secret"),
+            (true, "echo hush-hush >&2; exit 1", "prints a secret"),
+            (false, "exit 100", "means nothing of a collector"),
+            (false, "true", "the section is empty"),
+            (false, "no-such-program", "was not found"),
+            (false, "printf '\\377'", "not UTF-8"),
+            (false, "head -c 2000 /dev/zero | tr '\\0' x", "more than is kept"),
+        ] {
+            let found = whats(is_sink, script, &["hush-hush"]);
+            assert!(found.iter().any(|found| found.contains(what)), "{script}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_the_kernel_will_not_run_is_explained() {
+        assert_eq!(of_start(b"#!/bin/sh\necho"), None);
+        assert_eq!(of_start(b"\x7fELF..."), None);
+        for (start, what) in [
+            (&b"echo hello\n"[..], "does not say which one runs it"),
+            (b"#!/bin/sh\r\necho", "as on Windows"),
+            (b"#!/usr/bin/pyhton3\n", "names /usr/bin/pyhton3, which is not there"),
+            (b"#!python3\n", "names python3"),
+            (b"#!", "is not there"),
+        ] {
+            let found = of_start(start).unwrap();
+            assert!(found.what.contains(what), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_may_change_is_pointed_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("plugin");
+        fs::write(&path, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(of_file(&path), []);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        let found: Vec<String> = of_file(&path).into_iter().map(|mistake| mistake.what).collect();
+        assert_eq!(found, ["it is not executable", "everybody may change it, and lastwords runs it as root"]);
+    }
+}

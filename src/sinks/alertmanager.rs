@@ -1,0 +1,366 @@
+//! Prometheus' [Alertmanager](https://prometheus.io/docs/alerting/latest/alerts_api/), API v2 (0.16 and later).
+//!
+//! | Key | Values | Default |
+//! |---|---|---|
+//! | `name` | how jobs name this sink | required |
+//! | `urls` | the addresses of all members of the cluster; each is told | required |
+//! | `severity` | the label of a crash | `"critical"` |
+//! | `labels` | a table of more labels | none |
+//! | `resolve_after` | after so long without news an alert is over; at least 70 min | `"2h"` |
+//! | `token_file`, `token_env` | a token, sent as `Authorization: Bearer` | none |
+//! | `ca_file` | certificates, as PEM, to trust beside the system's | – |
+//! | `tls` | `"required"`, or `"none"` for `http://` addresses on other machines | `"required"` |
+//!
+//! ```toml
+//! [[sink.alertmanager]]
+//! name = "alerts"
+//! urls = ["https://alerts1.example.com", "https://alerts2.example.com"]
+//! labels = { team = "ops" }
+//! ```
+//!
+//! The same crash is one alert, `LastwordsCrash`, with the labels `job`, `host`, `fingerprint` and `severity` and the
+//! annotations `summary`, `description`, `instance`, `runbook` and `report`. It fires from the first crash on. While the
+//! service keeps crashing, each summary (one an hour at least) keeps it alive for `resolve_after` more; that the service is
+//! up again resolves it at once. Where nobody can tell that (its hooks do not arm it, or it stays down), it is over
+//! `resolve_after` after the last crash: set more for services that nothing restarts. A drill has the severity `info`, a
+//! label `drill`, and is over in 5 minutes. What lastwords has to say about itself is `LastwordsNotice`, a warning.
+//!
+//! An alert that one member of the cluster has taken is delivered. Sent twice, it is the same alert.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use reqwest::Url;
+use reqwest::blocking::Client;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::http::{self, Tls};
+use super::{Receipt, SendError, Sink, brief};
+use crate::host::Host;
+use crate::render::{View, one_line};
+use crate::report::{Kind, Report, Timestamp};
+use crate::secret::{self, Secret};
+
+/// Of an answer, this many bytes are looked at.
+const MAX_ANSWER: u64 = 4096;
+/// From one summary to the next passes an hour; then it has to arrive.
+const LEAST_RESOLVE_AFTER: Duration = Duration::from_mins(70);
+const DRILL_LASTS: Duration = Duration::from_mins(5);
+/// Of one fact and of the log in the description, in characters.
+const FACT: usize = 500;
+const LOG: usize = 2_000;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Keys")]
+pub struct Alertmanager(Keys);
+
+/// What the config says.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    name: String,
+    urls: Vec<String>,
+    #[serde(default = "critical")]
+    severity: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default = "two_hours", with = "humantime_serde")]
+    resolve_after: Duration,
+    token_file: Option<PathBuf>,
+    token_env: Option<String>,
+    ca_file: Option<PathBuf>,
+    #[serde(default)]
+    tls: Tls,
+}
+
+fn critical() -> String {
+    "critical".to_owned()
+}
+
+fn two_hours() -> Duration {
+    Duration::from_hours(2)
+}
+
+impl TryFrom<Keys> for Alertmanager {
+    type Error = String;
+    fn try_from(keys: Keys) -> Result<Self, String> {
+        const OURS: [&str; 5] = ["alertname", "job", "host", "fingerprint", "drill"];
+        if keys.urls.is_empty() {
+            return Err(
+                "expected the address of an Alertmanager in `urls`, such as \"http://localhost:9093\"".to_owned()
+            );
+        }
+        for url in &keys.urls {
+            http::server(url, keys.tls).map_err(|why| format!("urls: {why:#}"))?;
+        }
+        if keys.resolve_after < LEAST_RESOLVE_AFTER {
+            return Err(
+                "expected a `resolve_after` of at least 70m: news of a service that keeps crashing comes once an \
+                        hour"
+                    .to_owned(),
+            );
+        }
+        if let Some(label) = keys.labels.keys().find(|label| OURS.contains(&label.as_str()) || !is_label(label)) {
+            return Err(format!("{label:?} is lastwords' own label, or no label's name (letters, digits, `_`)"));
+        }
+        Ok(Self(keys))
+    }
+}
+
+fn is_label(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(|c: char| !c.is_ascii_digit()) && name.chars().all(plain)
+}
+
+impl Sink for Alertmanager {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    fn kind(&self) -> &'static str {
+        "alertmanager"
+    }
+
+    fn secret_files(&self) -> Vec<&Path> {
+        self.0.token_file.as_deref().into_iter().collect()
+    }
+
+    fn patience(&self) -> Duration {
+        // Each member has its time, one after the other.
+        Duration::from_secs(35) * u32::try_from(self.0.urls.len()).unwrap_or(1).clamp(1, 20)
+    }
+
+    fn preview(&self, report: &Report, host: &Host) -> Result<String> {
+        self.token(host)?;
+        http::client_trusting(self.0.ca_file.as_deref(), host)?;
+        let alerts = serde_json::to_string_pretty(&self.alerts(report, http::now()))?;
+        let posts = self.endpoints()?.iter().fold(String::new(), |posts, url| format!("{posts}POST {url}\n"));
+        Ok(format!("{posts}{alerts}\n"))
+    }
+
+    fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
+        let later = |why| http::later(&why);
+        let token = self.token(host).map_err(later)?;
+        let client = http::client_trusting(self.0.ca_file.as_deref(), host).map_err(later)?;
+        let alerts = self.alerts(report, http::now());
+        let (mut members, mut errors) = (Vec::new(), Vec::new());
+        for url in self.endpoints().map_err(later)? {
+            let member = url.origin().ascii_serialization();
+            match post(&client, url, token.as_ref(), &alerts) {
+                Ok(()) => members.push(member),
+                Err(error) => errors.push((member, error)),
+            }
+        }
+        judge(&members, &errors)
+    }
+}
+
+impl Alertmanager {
+    fn token(&self, host: &Host) -> Result<Option<Secret>> {
+        let (file, env) = (self.0.token_file.as_deref(), self.0.token_env.as_deref());
+        let is_named = file.is_some() || env.is_some();
+        is_named.then(|| secret::read("token", file, env, host)).transpose()
+    }
+
+    fn endpoints(&self) -> Result<Vec<Url>> {
+        let endpoint = |url: &String| Ok(http::below(&http::server(url, self.0.tls)?, &["api", "v2", "alerts"]));
+        self.0.urls.iter().map(endpoint).collect()
+    }
+
+    /// The alert of a report that is sent now. Its labels are those of all reports of the same crash.
+    fn alerts(&self, report: &Report, now: Timestamp) -> Value {
+        let view = View::of(report);
+        let mut labels = self.0.labels.clone();
+        let is_notice = report.kind == Kind::Notice;
+        let severity = match report.kind {
+            _ if report.drill => "info",
+            Kind::Notice => "warning",
+            _ => &self.0.severity,
+        };
+        for (name, value) in [
+            ("alertname", if is_notice { "LastwordsNotice" } else { "LastwordsCrash" }),
+            ("job", &one_line(&report.stop.job, 200)),
+            ("host", &view.host),
+            ("fingerprint", &one_line(&report.fingerprint, 64)),
+            ("severity", severity),
+            ("drill", if report.drill { "true" } else { "" }),
+        ] {
+            // An empty label is none.
+            if !value.is_empty() {
+                labels.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        let mut annotations = json!({
+            "summary": view.subject,
+            "description": description(&view),
+            "report": view.id,
+        });
+        let instance = report.stop.instance.as_ref().map(|instance| one_line(instance, 200));
+        for (name, value) in [("instance", &instance), ("runbook", &view.runbook)] {
+            if let Some(value) = value {
+                annotations[name] = value.as_str().into();
+            }
+        }
+        let (started, lasts) = match report.kind {
+            Kind::Recovered { all, .. } => (all.first, Duration::ZERO),
+            Kind::Summary { all, .. } => (all.first, self.0.resolve_after),
+            _ if report.drill => (report.stop.stopped_at, DRILL_LASTS),
+            Kind::Crash | Kind::Notice => (report.stop.stopped_at, self.0.resolve_after),
+        };
+        // An alert does not end before it begins, whatever the clock showed then.
+        let started = started.min(now);
+        json!([{ "labels": labels, "annotations": annotations, "startsAt": started, "endsAt": Timestamp::new(now.time() + lasts) }])
+    }
+}
+
+fn description(view: &View) -> String {
+    let facts = brief::facts(view, FACT, |_| 1);
+    let facts = facts.iter().fold(String::new(), |text, (name, value)| format!("{text}{name}: {value}\n"));
+    let log = brief::last_lines(view, LOG, |_| 1).map(|log| format!("\n{log}\n")).unwrap_or_default();
+    format!("{facts}{log}\n{}", view.show)
+}
+
+fn post(client: &Client, url: Url, token: Option<&Secret>, alerts: &Value) -> Result<(), SendError> {
+    let mut request = client.post(url).json(alerts);
+    if let Some(token) = token {
+        request = request.bearer_auth(token.expose());
+    }
+    let answer = http::ask(request, MAX_ANSWER).map_err(|why| http::later(&why))?;
+    if answer.status.is_success() {
+        return Ok(());
+    }
+    let said = token.map_or_else(|| answer.body.clone(), |token| token.scrub(&answer.body));
+    let why = format!("answered {}: {}", answer.status.as_u16(), one_line(&said, 200));
+    Err(http::not_taken(&answer, true, None, &why))
+}
+
+/// What the answers of all members mean together.
+fn judge(taken: &[String], errors: &[(String, SendError)]) -> Result<Receipt, SendError> {
+    let why = |(member, error): &(String, SendError)| match error {
+        SendError::Retry { why, .. } | SendError::Refused { why } => format!("{member}: {why}"),
+    };
+    let whys = errors.iter().map(why).collect::<Vec<_>>().join("; ");
+    if !taken.is_empty() {
+        let but = if whys.is_empty() { whys } else { format!(", but not {whys}") };
+        return Ok(format!("taken by {}{but}", taken.join(", ")));
+    }
+    let why = one_line(&whys, 500);
+    if errors.iter().all(|(_, error)| matches!(error, SendError::Refused { .. })) {
+        return Err(SendError::Refused { why });
+    }
+    let after =
+        |(_, error): &(String, SendError)| if let SendError::Retry { after, .. } = error { *after } else { None };
+    Err(SendError::Retry { after: errors.iter().filter_map(after).min(), why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::brief::tests::{floods, full_of};
+    use super::*;
+    use crate::report::{Series, sample};
+    use crate::sinks::http::tests::serve;
+
+    fn sink(toml: &str) -> Result<Alertmanager, String> {
+        toml::from_str(&format!("name = 'x'\n{toml}")).map_err(|why| why.to_string())
+    }
+
+    fn at(time: &str) -> Timestamp {
+        Timestamp::try_from(format!("2026-11-23T{time}Z")).unwrap()
+    }
+
+    #[test]
+    fn an_alert_is_one_from_the_first_crash_to_the_recovery() {
+        let sink = sink("urls = ['http://localhost:9093']\nlabels = { team = 'ops' }").unwrap();
+        let all = Series { count: 7, first: at("03:00:00"), last: at("03:05:00") };
+        let alert = |kind, now| sink.alerts(&Report { kind, ..sample() }, at(now))[0].clone();
+        let crash = alert(Kind::Crash, "03:00:01");
+        let labels = json!({ "alertname": "LastwordsCrash", "job": "web", "host": "db1", "severity": "critical",
+            "fingerprint": "0011223344556677", "team": "ops" });
+        assert_eq!(crash["labels"], labels);
+        assert_eq!(crash["annotations"]["summary"], "[db1] web crashed: exit code 1");
+        assert_eq!(crash["annotations"]["runbook"], "https://wiki.example.com/web");
+        assert_eq!((&crash["startsAt"], &crash["endsAt"]), (&json!(at("03:00:00.250")), &json!(at("05:00:01"))));
+        let summary = alert(Kind::Summary { new: all, all, instances: 2, made_at: at("03:05:00") }, "03:06:00");
+        assert_eq!((&summary["labels"], &summary["endsAt"]), (&labels, &json!(at("05:06:00"))));
+        let over = Kind::Recovered { new: None, all, instances: 1, up_s: 600, made_at: at("03:15:00") };
+        let over = alert(over, "03:15:02");
+        assert_eq!((&over["labels"], &over["startsAt"]), (&labels, &json!(at("03:00:00"))));
+        assert_eq!(over["endsAt"], json!(at("03:15:02")));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_alert_that_ends_before_it_begins() {
+        let sink = sink("urls = ['http://localhost:9093']").unwrap();
+        let alert = &sink.alerts(&sample(), at("01:00:00"))[0];
+        assert_eq!((&alert["startsAt"], &alert["endsAt"]), (&json!(at("01:00:00")), &json!(at("03:00:00"))));
+    }
+
+    #[test]
+    fn a_drill_and_a_notice_are_alerts_of_their_own() {
+        let sink = sink("urls = ['http://localhost:9093']").unwrap();
+        let drill = &sink.alerts(&Report { drill: true, ..sample() }, at("03:01:00"))[0];
+        assert_eq!((&drill["labels"]["drill"], &drill["labels"]["severity"]), (&json!("true"), &json!("info")));
+        assert_eq!(drill["endsAt"], json!(at("03:06:00")));
+        let notice = &sink.alerts(&Report { kind: Kind::Notice, ..sample() }, at("03:01:00"))[0];
+        assert_eq!(notice["labels"]["alertname"], "LastwordsNotice");
+    }
+
+    #[test]
+    fn a_hostile_report_makes_an_alert_of_bounded_size() {
+        let sink = sink("urls = ['http://localhost:9093']").unwrap();
+        for flood in floods() {
+            let alerts = sink.alerts(&full_of(&flood), at("03:01:00"));
+            assert!(alerts.to_string().len() < 64 * 1024, "{}", alerts.to_string().len());
+            let labels = alerts[0]["labels"].as_object().unwrap();
+            assert!(
+                labels.values().all(|value| value.as_str().is_some_and(|text| !text.is_empty() && text.len() <= 800))
+            );
+        }
+    }
+
+    #[test]
+    fn one_member_of_the_cluster_is_enough_and_all_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("token"), "hush\n").unwrap();
+        let host = Host::new("/", dir.path());
+        let send = |answers: [&str; 2]| {
+            let servers = answers.map(|answer| serve(&[&format!("HTTP/1.1 {answer}\r\n\r\nhush")]));
+            let urls = [&servers[0].url, &servers[1].url];
+            let sink = sink(&format!("urls = ['{}', '{}/am/']\ntoken_file = 'token'", urls[0], urls[1])).unwrap();
+            let sent = sink.send(&sample(), &host);
+            let [first, second] = servers.map(|server| server.requests().remove(0));
+            assert!(first.starts_with("POST /api/v2/alerts HTTP") && second.starts_with("POST /am/api/v2/alerts HTTP"));
+            assert!(
+                first.contains("authorization: Bearer hush\r\n") && !format!("{sent:?}").contains("hush"),
+                "{sent:?}"
+            );
+            sent
+        };
+        assert!(send(["200 OK", "200 OK"]).is_ok());
+        let half = send(["503 Busy", "200 OK"]).unwrap();
+        assert!(half.contains("but not http://127.0.0.1:") && half.contains("answered 503: [secret]"), "{half}");
+        assert!(matches!(send(["400 Bad", "503 Busy"]), Err(SendError::Retry { .. })));
+        assert!(matches!(send(["400 Bad", "404 No"]), Err(SendError::Refused { .. })));
+        assert!(matches!(send(["302 There", "429 Slow"]), Err(SendError::Retry { .. })));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_an_error() {
+        for (toml, why) in [
+            ("", "missing field `urls`"),
+            ("urls = []", "expected the address of an Alertmanager"),
+            ("urls = ['http://alerts:9093']", "tls = \"none\""),
+            ("urls = ['http://localhost']\nresolve_after = '69m'", "at least 70m"),
+            ("urls = ['http://localhost']\nlabels = { job = 'x' }", "lastwords' own label"),
+            ("urls = ['http://localhost']\nlabels = { a-b = 'x' }", "no label's name"),
+            ("urls = ['http://localhost']\nurl = 'x'", "unknown field `url`"),
+        ] {
+            let error = sink(toml).unwrap_err();
+            assert!(error.contains(why), "{toml}: {error}");
+        }
+        assert!(sink("urls = ['http://alerts:9093']\ntls = 'none'\nresolve_after = '70m'").is_ok());
+    }
+}

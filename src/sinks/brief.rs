@@ -1,0 +1,97 @@
+//! A report in a few lines, for where there is room for no more: what the messengers share.
+
+use crate::render::{View, head_by, tail_by};
+
+/// So many pieces of evidence.
+const EVIDENCE: usize = 2;
+
+/// The facts in the order in which people want them: a name, and one line of at most `max` as `cost` counts.
+pub fn facts(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let mut add = |name, value: &str| facts.push((name, head_by(value, max, &cost)));
+    if view.drill {
+        add("Drill", "nothing died; a crash was simulated");
+    }
+    add("What", &format!("{}: {}", view.what, view.because));
+    // How sure that is must not be what is cut off.
+    let sure = format!(" ({})", view.confidence);
+    let why = head_by(&view.why, max.saturating_sub(sure.len()), &cost);
+    add("Why", &format!("{why}{sure}"));
+    for (name, value) in [("How", &view.exit), ("Uptime", &view.uptime), ("Runbook", &view.runbook)] {
+        if let Some(value) = value {
+            add(name, value);
+        }
+    }
+    add("Where", &view.place);
+    add("When", &view.stopped);
+    if !view.past.is_empty() {
+        add("Before", &view.past.join("; "));
+    }
+    for evidence in view.evidence.iter().take(EVIDENCE) {
+        add("Seen", &format!("{}: {}", evidence.source, evidence.text));
+    }
+    if let Some(note) = view.notes.first() {
+        add("Note", note);
+    }
+    facts
+}
+
+/// The end of the first log that says something, in at most `max` as `cost` counts; `None` where there is no room for a
+/// line, or no log.
+pub fn last_lines(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Option<String> {
+    const LEAST: usize = 40;
+    let log = view.logs().find(|log| !log.text.is_empty()).filter(|_| max >= LEAST)?;
+    if log.text.chars().map(&cost).sum::<usize>() <= max {
+        return Some(log.text.clone());
+    }
+    // A cut counts its own mark as 1, whatever it costs.
+    Some(tail_by(&log.text, max + 1 - cost('…'), cost))
+}
+
+/// The address of the runbook, where it is one, and no longer than `max` bytes.
+pub fn runbook(view: &View, max: usize) -> Option<String> {
+    let runbook = view.runbook.as_ref().filter(|_| view.runbook_is_link)?;
+    let url = reqwest::Url::parse(runbook).ok()?;
+    (url.has_host() && url.as_str().len() <= max).then(|| url.into())
+}
+
+/// Reports as the services' limits are tested with.
+#[cfg(test)]
+pub mod tests {
+    use crate::report::{Report, sample};
+
+    /// One that is full of this text, wherever text from outside may stand.
+    pub fn full_of(text: &str) -> Report {
+        let mut report = sample();
+        let text = || text.to_owned();
+        report.host = text();
+        report.stop.job = text();
+        report.stop.instance = Some(text());
+        report.verdict_because = text();
+        report.cause.line = text();
+        report.cause.evidence = vec![report.cause.evidence[0].clone(); 4];
+        for evidence in &mut report.cause.evidence {
+            evidence.text = text();
+        }
+        report.fingerprint = text();
+        report.notes = vec![text(); 3];
+        report.runbook = Some(format!("https://wiki.example.com/{}", text()));
+        report.sections = ["log /a", "memory", "log /b"]
+            .map(|name| crate::report::Section {
+                collector: name.to_owned(),
+                text: text(),
+                ..report.sections[0].clone()
+            })
+            .to_vec();
+        report
+    }
+
+    /// Text of one-byte and of four-byte characters, of lines, of what other languages escape, and none.
+    pub fn floods() -> Vec<String> {
+        let evil =
+            "<!channel> <@1> @everyone @here @admin /stop [a](http://evil) <b>&amp;</b> ``` **b** ||s|| :skull: \"\\ ";
+        ["", "x", "🦀", "a\n", "\"\\", "&<>", "`", "*_", evil, "\u{1b}[2J\u{202e}\u{0}"]
+            .map(|part| part.repeat(60_000 / part.len().max(1)))
+            .to_vec()
+    }
+}

@@ -1,0 +1,296 @@
+//! A service of PagerDuty, through its [Events API v2](https://developer.pagerduty.com/docs/events-api-v2-overview).
+//!
+//! | Key | Values | Default |
+//! |---|---|---|
+//! | `name` | how jobs name this sink | required |
+//! | `routing_key_file` | a file whose first line is the integration key of the service | one of the two |
+//! | `routing_key_env` | the environment variable that holds it | is required |
+//! | `severity` | of a crash: `"critical"`, `"error"`, `"warning"` or `"info"` | `"critical"` |
+//! | `url` | where the API is: `"https://events.eu.pagerduty.com"` in Europe | `"https://events.pagerduty.com"` |
+//!
+//! ```toml
+//! [[sink.pagerduty]]
+//! name = "on-call"
+//! routing_key_file = "/etc/lastwords/secrets/pagerduty"
+//! ```
+//!
+//! The same crash (host, job and fingerprint) is one incident: a crash opens it, summaries are added to it, and when the
+//! service is up again it is resolved. Sent twice, an event changes nothing. A drill is an incident of its own with the
+//! severity `info`, which somebody has to resolve.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use reqwest::{StatusCode, Url};
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{Receipt, SendError, Sink, brief, http};
+use crate::host::Host;
+use crate::render::{View, head_by, one_line};
+use crate::report::{Kind, Report};
+use crate::secret::{self, Secret};
+
+/// Of an answer, this many bytes are looked at.
+const MAX_ANSWER: u64 = 16 * 1024;
+
+/// What PagerDuty takes: a summary of 1,024 characters, a key of 255, an event of 512 KB. Bytes are never fewer.
+const SUMMARY: usize = 1_024;
+const DEDUP_KEY: usize = 255;
+/// Of the logs, in JSON, in an event whose other parts take a few kilobytes.
+const LOG: usize = 200_000;
+const FACT: usize = 2_000;
+const LINK: usize = 2_000;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PagerDuty {
+    name: String,
+    routing_key_file: Option<PathBuf>,
+    routing_key_env: Option<String>,
+    #[serde(default)]
+    severity: Severity,
+    #[serde(default)]
+    url: Api,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Severity {
+    #[default]
+    Critical,
+    Error,
+    Warning,
+    Info,
+}
+
+/// Where the API is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Api(String);
+
+impl Default for Api {
+    fn default() -> Self {
+        Self("https://events.pagerduty.com".to_owned())
+    }
+}
+
+impl TryFrom<String> for Api {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        http::address(&text).map_err(|why| format!("{why:#}"))?;
+        Ok(Self(text))
+    }
+}
+
+impl Sink for PagerDuty {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> &'static str {
+        "pagerduty"
+    }
+
+    fn secret_files(&self) -> Vec<&Path> {
+        self.routing_key_file.as_deref().into_iter().collect()
+    }
+
+    fn preview(&self, report: &Report, host: &Host) -> Result<String> {
+        self.routing_key(host)?;
+        let event = serde_json::to_string_pretty(&self.event(report, "(secret)"))?;
+        Ok(format!("POST {}\n{event}\n", self.endpoint()?))
+    }
+
+    fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
+        let later = |why| http::later(&why);
+        let key = self.routing_key(host).map_err(later)?;
+        let client = http::client().map_err(later)?;
+        let request = client.post(self.endpoint().map_err(later)?).json(&self.event(report, key.expose()));
+        let answer = http::ask(request, MAX_ANSWER).map_err(later)?;
+        judge(&answer, &key)
+    }
+}
+
+impl PagerDuty {
+    fn routing_key(&self, host: &Host) -> Result<Secret> {
+        let key = secret::read("routing_key", self.routing_key_file.as_deref(), self.routing_key_env.as_deref(), host)?;
+        let plain = key.expose().bytes().all(|byte| byte.is_ascii_alphanumeric());
+        ensure!(key.expose().len() == 32 && plain, "expected an integration key of 32 letters and digits");
+        Ok(key)
+    }
+
+    fn endpoint(&self) -> Result<Url> {
+        Ok(http::below(&http::address(&self.url.0)?, &["v2", "enqueue"]))
+    }
+
+    fn event(&self, report: &Report, routing_key: &str) -> Value {
+        let (view, dedup_key) = (View::of(report), dedup_key(report));
+        if matches!(report.kind, Kind::Recovered { .. }) {
+            return json!({ "routing_key": routing_key, "event_action": "resolve", "dedup_key": dedup_key });
+        }
+        let severity = match report.kind {
+            _ if report.drill => Severity::Info,
+            Kind::Notice => Severity::Warning,
+            _ => self.severity,
+        };
+        let link = brief::runbook(&view, LINK).map(|href| json!({ "href": href, "text": "Runbook" }));
+        json!({
+            "routing_key": routing_key,
+            "event_action": "trigger",
+            "dedup_key": dedup_key,
+            "client": "lastwords",
+            "links": link.into_iter().collect::<Vec<_>>(),
+            "payload": {
+                "summary": head_by(&view.subject, SUMMARY, char::len_utf8),
+                "source": present(&view.host),
+                "severity": severity,
+                "timestamp": report.made_at(),
+                "component": present(&view.service),
+                "class": report.cause.kind,
+                "custom_details": details(&view),
+            },
+        })
+    }
+}
+
+fn present(text: &str) -> &str {
+    if text.is_empty() { "unknown" } else { text }
+}
+
+/// What makes two events one incident.
+fn dedup_key(report: &Report) -> String {
+    let id = if report.drill { report.id.as_str() } else { &report.fingerprint };
+    let key = format!("lastwords/{}/{}/{id}", report.host, report.stop.job);
+    if key.len() <= DEDUP_KEY && !key.contains(char::is_control) {
+        return key;
+    }
+    let hash = digest(&SHA256, key.as_bytes());
+    hash.as_ref().iter().fold("lastwords/".to_owned(), |key, byte| format!("{key}{byte:02x}"))
+}
+
+/// What PagerDuty shows below the summary, as a table.
+fn details(view: &View) -> Value {
+    let mut details = Map::new();
+    for (name, value) in brief::facts(view, FACT, cost) {
+        let value = match details.get(name).and_then(Value::as_str) {
+            Some(before) => format!("{before}\n{value}"),
+            None => value,
+        };
+        details.insert(name.to_owned(), value.into());
+    }
+    let logs = view.logs().count().max(1);
+    for log in view.logs() {
+        details.insert(log.title.clone(), log.cut_by(LOG / logs, cost).into());
+    }
+    details.insert("Report".to_owned(), view.show.clone().into());
+    details.into()
+}
+
+/// What a character costs in JSON.
+fn cost(c: char) -> usize {
+    if "\"\\\n\t".contains(c) { 2 } else { c.len_utf8() }
+}
+
+/// What an answer means. Only an error in PagerDuty's own form is for good.
+fn judge(answer: &http::Answer, key: &Secret) -> Result<Receipt, SendError> {
+    let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let text = |name: &str| json.get(name).and_then(Value::as_str);
+    if answer.status == StatusCode::ACCEPTED && text("status") == Some("success") {
+        return Ok(format!("incident {}", one_line(text("dedup_key").unwrap_or_default(), DEDUP_KEY)));
+    }
+    let own = text("status").is_some() && text("message").is_some();
+    let why = format!("PagerDuty answered {}: {}", answer.status.as_u16(), one_line(&key.scrub(&answer.body), 300));
+    Err(http::not_taken(answer, own, None, &why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::brief::tests::{floods, full_of};
+    use super::*;
+    use crate::report::{Series, sample};
+    use crate::sinks::http::tests::serve;
+
+    const KEY: &str = "0123456789abcdef0123456789abhush";
+
+    fn sink(more: &str) -> PagerDuty {
+        toml::from_str(&format!("name = 'x'\nrouting_key_file = 'key'\n{more}")).unwrap()
+    }
+
+    #[test]
+    fn every_limit_of_pagerdutys_holds_whatever_the_report_holds() {
+        for flood in floods() {
+            let mut report = full_of(&flood);
+            report.sections = vec![report.sections[0].clone(); 24];
+            let event = sink("").event(&report, KEY);
+            let size = |value: &Value| value.as_str().expect("a text").chars().count();
+            assert!((1..=1024).contains(&size(&event["payload"]["summary"])));
+            assert!((1..=255).contains(&size(&event["dedup_key"])));
+            assert!(size(&event["payload"]["source"]) > 0);
+            assert!(event.to_string().len() <= 512_000, "{}", event.to_string().len());
+        }
+    }
+
+    #[test]
+    fn a_key_of_255_is_itself_and_a_longer_one_is_hashed() {
+        let mut report = sample();
+        let before = dedup_key(&report).len();
+        report.stop.job = format!("web{}", "x".repeat(255 - before));
+        assert_eq!(dedup_key(&report), format!("lastwords/db1/{}/0011223344556677", report.stop.job));
+        report.stop.job.push('x');
+        let hashed = dedup_key(&report);
+        assert_eq!((hashed.len(), hashed == dedup_key(&report)), (74, true));
+        report.stop.job.push('x');
+        assert_ne!(hashed, dedup_key(&report));
+    }
+
+    #[test]
+    fn a_crash_opens_the_incident_that_the_recovery_resolves() {
+        let mut report = sample();
+        let crash = sink("severity = 'warning'").event(&report, KEY);
+        assert_eq!((&crash["event_action"], &crash["payload"]["severity"]), (&json!("trigger"), &json!("warning")));
+        assert_eq!(crash["links"], json!([{ "href": "https://wiki.example.com/web", "text": "Runbook" }]));
+        assert_eq!(crash["payload"]["summary"], "[db1] web crashed: exit code 1");
+        assert_eq!(crash["payload"]["custom_details"]["log"], "listening on 8080\nError: boom");
+        let all = Series::one(report.stop.stopped_at);
+        report.kind = Kind::Recovered { new: None, all, instances: 1, up_s: 600, made_at: all.last };
+        let over = sink("").event(&report, KEY);
+        assert_eq!((&over["event_action"], &over["dedup_key"]), (&json!("resolve"), &crash["dedup_key"]));
+        let drill = sink("").event(&Report { drill: true, ..sample() }, KEY);
+        assert_ne!(drill["dedup_key"], crash["dedup_key"]);
+        assert_eq!(drill["payload"]["severity"], "info");
+    }
+
+    #[test]
+    fn an_answer_says_whether_to_try_again_and_the_key_is_in_none() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), KEY).unwrap();
+        let host = Host::new("/", dir.path());
+        let send = |answer: &str| {
+            let server = serve(&[&format!("HTTP/1.1 {answer}")]);
+            let result = sink(&format!("url = '{}'", server.url)).send(&sample(), &host);
+            (result, server.requests().remove(0))
+        };
+        let accepted = "{\"status\":\"success\",\"message\":\"Event processed\",\"dedup_key\":\"k\"}";
+        let (result, request) = send(&format!("202 Accepted\r\n\r\n{accepted}"));
+        assert_eq!(result, Ok("incident k".to_owned()));
+        assert!(request.starts_with("POST /v2/enqueue HTTP/1.1\r\n") && request.contains(KEY), "{request}");
+        let invalid = format!("{{\"status\":\"invalid event\",\"message\":\"{KEY}\",\"errors\":[]}}");
+        for (answer, for_good) in [
+            (format!("400 Bad\r\n\r\n{invalid}"), true),
+            (format!("429 Slow\r\n\r\n{invalid}"), false),
+            (format!("500 Oops\r\n\r\n{invalid}"), false),
+            ("403 No\r\n\r\n<html>a proxy</html>".to_owned(), false),
+            ("202 Accepted\r\n\r\nok".to_owned(), false),
+        ] {
+            let (result, _) = send(&answer);
+            assert_eq!(matches!(result, Err(SendError::Refused { .. })), for_good, "{answer}: {result:?}");
+            assert!(result.is_err() && !format!("{result:?}").contains("hush"), "{result:?}");
+        }
+        assert!(!sink("").preview(&sample(), &host).unwrap().contains("hush"));
+        std::fs::write(dir.path().join("key"), "hush").unwrap();
+        let why = format!("{:?}", sink("").send(&sample(), &host));
+        assert!(why.contains("32 letters and digits") && !why.contains("hush"), "{why}");
+    }
+}
