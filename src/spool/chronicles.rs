@@ -1,9 +1,9 @@
 //! What is remembered of each job's deaths, in `state/jobs/JOB`; and of each report in `new/` what that said about it, in
 //! `state/ID/past`.
 
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use super::commit::commit;
@@ -60,8 +60,15 @@ impl Spool {
         let dir = self.state(id);
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let draft = dir.join(".past");
-        fs::write(&draft, serde_json::to_vec(past)?)?;
-        fs::rename(draft, dir.join("past"))
+        let written = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)
+            .and_then(|mut file| file.write_all(&serde_json::to_vec(past)?))
+            .and_then(|()| fs::rename(&draft, dir.join("past")));
+        written.inspect_err(|_| drop(fs::remove_file(&draft)))
     }
 
     fn chronicles(&self) -> PathBuf {

@@ -248,7 +248,9 @@ mod tests {
     fn lines(texts: &[&str]) -> Lines {
         let mut lines = Lines::new(7);
         lines.push("2026-11-23 03:00:00,000 INFO spawned: 'lastwords' with pid 7", true);
-        texts.iter().for_each(|text| lines.push(&format!("2026-11-23 03:00:00,001 WARN {text}"), true));
+        for text in texts {
+            lines.push(&format!("2026-11-23 03:00:00,001 WARN {text}"), true);
+        }
         lines
     }
 

@@ -103,7 +103,8 @@ fn a_hook_of_the_jobs_own_is_never_replaced_and_called_from_inside_once_it_is_pu
         for form in ["exec true", "script\n  true\nend script"] {
             let machine = Harness::new();
             let is_taken = |n: usize| taken >> n & 1 == 1;
-            let own: String = (0..3).filter(|n| is_taken(*n)).map(|n| format!("{} {form}\n", HOOKS[n])).collect();
+            let own: Vec<String> = (0..3).filter(|n| is_taken(*n)).map(|n| format!("{} {form}\n", HOOKS[n])).collect();
+            let own = own.concat();
             write_conf(&machine, "web", &format!("{own}respawn\n{SERVE}"));
             let output = setup(&machine, &["web", "--write"]);
             let said = text(&output);
