@@ -42,6 +42,8 @@ pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
         read(lines, &mut found);
     }
     logged::read(lines, &mut found);
+    // An error that was cut before it said anything.
+    found.retain(|it| !it.what.trim().is_empty());
     decide(found, last_words::read(lines, scene), lines, scene)
 }
 
