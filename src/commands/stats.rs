@@ -188,9 +188,9 @@ mod tests {
         assert_eq!(
             anstream::adapter::strip_str(&text).to_string(),
             "\
-JOB   24 H  7 D  30 D  LAST 14 DAYS    UP BEFORE  LAST (UTC)
-web      2    3     4  ·········▁···▂     1h 30m  2026-11-23 11:00
-feed     0    1     1  ···········▁··             2026-11-21 12:00
+JOB   24 H  7 D  30 D  LAST 14 DAYS     UP BEFORE  LAST (UTC)
+web      2    3     4  ·········▁···▂  1 h 30 min  2026-11-23 11:00
+feed     0    1     1  ···········▁··              2026-11-21 12:00
 
 JOB   30 D  LAST         WHY
 web      3  60 min ago   port in use: address already in use :::9000
@@ -198,7 +198,7 @@ web      1  20 days ago  exit code 1
 feed     1  2 days ago   exit code 1
 
 SINK       SENT  SUMMED UP  WAITING  FAILED  TOOK
-ops-mail      1          1        0       0    2s
+ops-mail      1          1        0       0   2 s
 ops-slack     0          0        1       1
 "
         );

@@ -7,7 +7,8 @@
 //! | `severity` | the label of a crash | `"critical"` |
 //! | `labels` | a table of more labels | none |
 //! | `resolve_after` | after so long without news an alert is over; at least 70 min | `"2h"` |
-//! | `token_file`, `token_env` | a token, sent as `Authorization: Bearer` | none |
+//! | `token_file` | a file whose first line is a token, sent as `Authorization: Bearer` | none |
+//! | `token_env` | the environment variable that holds it | none |
 //! | `ca_file` | certificates, as PEM, to trust beside the system's | – |
 //! | `tls` | `"required"`, or `"none"` for `http://` addresses on other machines | `"required"` |
 //!

@@ -13,7 +13,8 @@
 //! | `username` | whom to log in as | no login |
 //! | `password_file` | a file whose first line is the password | with `username`, one of the two |
 //! | `password_env` | the environment variable that holds it | is required |
-//! | `template_text`, `template_html` | files of handlebars in place of the built-in text and HTML (config/templates.md) | none |
+//! | `template_text` | a file of handlebars in place of the built-in text (config/templates.md) | none |
+//! | `template_html` | the same in place of the built-in HTML | none |
 //!
 //! ```toml
 //! [[sink.email]]

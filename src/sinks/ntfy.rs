@@ -6,7 +6,8 @@
 //! | `topic` | the topic | one of the two |
 //! | `topic_file` | a file whose first line is the topic: on a public server it is as good as a password | is required |
 //! | `url` | the server | `"https://ntfy.sh"` |
-//! | `token_file`, `token_env` | an access token | none |
+//! | `token_file` | a file whose first line is an access token | none |
+//! | `token_env` | the environment variable that holds it | none |
 //! | `priority` | of a crash, from 1 to 5 | `5`, which rings until it is seen |
 //! | `ca_file` | certificates, as PEM, to trust beside the system's | – |
 //! | `tls` | `"required"`, or `"none"` for an `http://` server on another machine | `"required"` |

@@ -7,8 +7,10 @@
 //! | `url_file` | a file whose first line is the address, where it is a secret | the three |
 //! | `url_env` | the environment variable that holds it | is required |
 //! | `format` | `"cloudevents"`: the report in an envelope; `"report"`: the report alone | `"cloudevents"` |
-//! | `secret_file`, `secret_env` | the secret that signs the messages, as [Standard Webhooks](https://www.standardwebhooks.com) has it: `whsec_` and 24 to 64 bytes in base64 | not signed |
-//! | `token_file`, `token_env` | a token, sent as `Authorization: Bearer` | none |
+//! | `secret_file` | a file whose first line is the secret that signs the messages, as [Standard Webhooks](https://www.standardwebhooks.com) has it: `whsec_` and 24 to 64 bytes in base64 | not signed |
+//! | `secret_env` | the environment variable that holds it | not signed |
+//! | `token_file` | a file whose first line is a token, sent as `Authorization: Bearer` | none |
+//! | `token_env` | the environment variable that holds it | none |
 //! | `headers` | a table of more headers; no secrets, everybody can read the config | none |
 //! | `max_bytes` | how long a message may be, at least 16384; from a longer one sections are cut, and it says so | `65536`, which every receiver of CloudEvents takes |
 //! | `ca_file` | certificates, as PEM, to trust beside the system's | – |

@@ -31,19 +31,19 @@ impl Spool {
     /// Takes the lock of this name; `None` where another holds it. `monotonic` is the time since the boot.
     pub fn lock(&self, name: &str, monotonic: Duration) -> io::Result<Option<Lock>> {
         let path = self.dir.join("lock").join(names::encode(name));
-        if let Some(lock) = take(&path)? {
+        if let Some(lock) = take(&path, Some(monotonic))? {
             return Ok(lock.lives_for(PATIENCE, monotonic)?.then_some(lock));
         }
         if !is_stale(&path, monotonic) {
             return Ok(None);
         }
         // Of several who find this, one replaces the file.
-        let Some(_guard) = take(&self.dir.join("lock").join("%replace"))? else { return Ok(None) };
+        let Some(_guard) = take(&self.dir.join("lock").join("%replace"), None)? else { return Ok(None) };
         if !is_stale(&path, monotonic) {
             return Ok(None);
         }
         fs::remove_file(&path)?;
-        let Some(lock) = take(&path)? else { return Ok(None) };
+        let Some(lock) = take(&path, Some(monotonic))? else { return Ok(None) };
         Ok(lock.lives_for(PATIENCE, monotonic)?.then_some(lock))
     }
 
@@ -53,7 +53,7 @@ impl Spool {
             let path = self.dir.join("lock").join(name);
             let old = fs::symlink_metadata(&path).and_then(|found| found.modified()).is_ok_and(|at| at < older_than);
             // Held while it is removed, so that nobody else takes the file that goes.
-            if old && let Ok(Some(_lock)) = take(&path) {
+            if old && let Ok(Some(_lock)) = take(&path, None) {
                 let _ = fs::remove_file(&path);
             }
         }
@@ -68,8 +68,7 @@ impl Lock {
         if !is_at(&self.file, &self.path) {
             return Ok(false);
         }
-        let until = monotonic.saturating_add(patience).as_millis();
-        if self.file.write_all_at(format!("{until:020}\n").as_bytes(), 0).is_err() {
+        if write_until(&self.file, patience, monotonic).is_err() {
             // The disk is full. A file that says nothing never says that we are dead.
             self.file.set_len(0)?;
         }
@@ -78,13 +77,19 @@ impl Lock {
 }
 
 /// Locks the file; `None` where another has.
-fn take(path: &Path) -> io::Result<Option<Lock>> {
+///
+/// A new file says until when its holder will have shown a sign of life before anybody holds it: who is stopped between
+/// that and its first word is not waited for either.
+fn take(path: &Path, monotonic: Option<Duration>) -> io::Result<Option<Lock>> {
     // Another may have replaced the file between our open and our lock; not again and again.
     for _ in 0..10 {
         let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
         let file = options.open(path)?;
+        if let Some(monotonic) = monotonic.filter(|_| file.metadata().is_ok_and(|found| found.len() == 0)) {
+            let _ = write_until(&file, PATIENCE, monotonic);
+        }
         match file.try_lock() {
             Ok(()) if is_at(&file, path) => return Ok(Some(Lock { file, path: path.to_owned() })),
             Ok(()) => {}
@@ -93,6 +98,11 @@ fn take(path: &Path) -> io::Result<Option<Lock>> {
         }
     }
     Ok(None)
+}
+
+fn write_until(file: &File, patience: Duration, monotonic: Duration) -> io::Result<()> {
+    let until = monotonic.saturating_add(patience).as_millis();
+    file.write_all_at(format!("{until:020}\n").as_bytes(), 0)
 }
 
 /// Whether this file is the one under that name.

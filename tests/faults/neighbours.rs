@@ -356,7 +356,7 @@ exit 0"#;
             place.crash_as(UID, "mine", || {});
             assert_eq!(names_in(&place.inbox(UID)).len(), 1, "umask {umask}: the user's hooks reach their directories");
             with_umask("deliver");
-            assert_eq!(place.machine.reports().len(), 2);
+            crate::harness::wait_for("both reports", || place.machine.reports().len() == 2);
 
             let mut attempt = user(OTHER_UID);
             attempt.args(["sh", "-c", TRY, "sh"]).args([&place.machine.run, &place.machine.spool]);
