@@ -6,7 +6,7 @@ dir=$1 binary=$2 units=$3
 
 if [ -z "${inside:-}" ]; then
     # Control groups of its own, below ours.
-    for group in $(cut -d: -f2- /proc/self/cgroup); do
+    while IFS= read -r group; do
         case ${group%%:*} in
         '') tree=unified && [ -d /sys/fs/cgroup/unified ] || tree=. ;;
         name=*) tree=${group%%:*} tree=${tree#name=} ;;
@@ -21,7 +21,7 @@ if [ -z "${inside:-}" ]; then
         fi
         echo "$own" >>"$dir/cgroups"
         echo $$ >"$own/cgroup.procs"
-    done
+    done < <(cut -d: -f2- /proc/self/cgroup)
     inside=1 exec unshare --pid --fork --kill-child --mount --uts --ipc --net --cgroup --propagation private \
         bash "$0" "$@"
 fi
@@ -55,11 +55,11 @@ if grep -q '^0::' /proc/self/cgroup && ! grep -qv '^0::' /proc/self/cgroup; then
     mount -t cgroup2 cgroup2 sys/fs/cgroup
 else
     mount -t tmpfs -o mode=755 tmpfs sys/fs/cgroup
-    for controllers in $(grep -v '^0::' /proc/self/cgroup | cut -d: -f2); do
+    while IFS= read -r controllers; do
         name=${controllers#name=}
         mkdir "sys/fs/cgroup/$name"
         mount -t cgroup -o "$([ "$name" = "$controllers" ] || printf 'none,')$controllers" cgroup "sys/fs/cgroup/$name"
-    done
+    done < <(grep -v '^0::' /proc/self/cgroup | cut -d: -f2)
     mkdir sys/fs/cgroup/unified
     mount -t cgroup2 cgroup2 sys/fs/cgroup/unified
 fi
