@@ -10,6 +10,7 @@ pub mod journal;
 pub mod load;
 pub mod log;
 pub mod memory;
+pub mod node_report;
 pub mod output;
 pub mod pressure;
 pub mod processes;
@@ -72,6 +73,7 @@ pub struct Collect {
     pub disk: Option<disk::Disk>,
     pub log: Vec<log::Log>,
     pub journal: Option<journal::Journal>,
+    pub node_report: Option<node_report::NodeReport>,
     pub dmesg: Option<dmesg::Dmesg>,
     pub processes: Option<processes::Processes>,
     pub program: Option<program::Program>,
@@ -87,6 +89,7 @@ impl Collect {
             disk: Some(disk::Disk::default()),
             log: Vec::new(),
             journal: None,
+            node_report: None,
             dmesg: Some(dmesg::Dmesg::default()),
             processes: Some(processes::Processes::default()),
             program: None,
@@ -102,6 +105,7 @@ impl Collect {
         add(&mut list, &self.disk);
         add(&mut list, &self.log);
         add(&mut list, &self.journal);
+        add(&mut list, &self.node_report);
         add(&mut list, &self.dmesg);
         add(&mut list, &self.processes);
         add(&mut list, &self.program);

@@ -91,8 +91,9 @@ pub fn collect(loaded: &Loaded, stop: &Stop, told: Option<&Account>, host: &Host
 /// Has the logs' collectors hand over more than their sections show.
 pub fn deep_tails(collect: &mut Collect) -> Vec<DeepTail> {
     let journal = collect.journal.iter_mut().map(|journal| &mut journal.deep);
+    let report = collect.node_report.iter_mut().map(|report| &mut report.deep);
     let logs = collect.log.iter_mut().map(|log| &mut log.deep);
-    logs.chain(journal).map(|deep| deep.get_or_insert_default().clone()).collect()
+    logs.chain(journal).chain(report).map(|deep| deep.get_or_insert_default().clone()).collect()
 }
 
 /// What a job's stanzas say, and then what overrides them.

@@ -46,6 +46,24 @@ fn a_port_that_is_taken_is_the_cause() {
 }
 
 #[test]
+fn what_node_has_written_into_a_report_is_the_cause_where_no_log_tells_it() {
+    let machine = Harness::new();
+    // The machine's root is not ours: what the config names is looked for below it.
+    let reports = machine.root.join("reports");
+    fs::create_dir(&reports).unwrap();
+    machine.configure("web", "[collect.node_report]\ndirectory = '/reports'\n");
+    let node =
+        format!("exec node --report-uncaught-exception --report-directory={} FILE 2>/dev/null", reports.display());
+    let program = "setTimeout(() => { throw new RangeError('no such tariff') }, 10);\n";
+    let report = report_of(&machine, &node, program);
+    let cause = &report.cause;
+    assert_eq!((cause.kind, cause.confidence), (Death::UncaughtException, Confidence::Likely), "{report:#?}");
+    assert!(cause.line.starts_with("RangeError: no such tariff"), "{cause:#?}");
+    assert!(cause.evidence[0].source.starts_with("/reports/report."), "{cause:#?}");
+    assert!(report.sections[0].text.contains("at Timeout._onTimeout"), "{report:#?}");
+}
+
+#[test]
 fn a_python_traceback_is_the_cause() {
     let machine = Harness::new();
     let program = "def total(orders):\n    return sum(orders) / len(orders)\n\nprint('ready', flush=True)\ntotal([])\n";

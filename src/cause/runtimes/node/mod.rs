@@ -4,7 +4,6 @@ mod error;
 mod fatal;
 mod frame;
 mod others;
-pub mod report;
 mod wrappers;
 
 use error::Printed;

@@ -1,0 +1,230 @@
+//! `[collect.node_report]`: the diagnostic report that node wrote as it died.
+//!
+//! | Key | Values | Default |
+//! |---|---|---|
+//! | `directory` | where the service has node write them; a relative one starts at the config's directory | required |
+//!
+//! ```toml
+//! [collect.node_report]
+//! directory = "/var/lib/web/reports"
+//! ```
+//!
+//! Node writes one where it is run by `node --report-uncaught-exception --report-on-fatalerror
+//! --report-directory=/var/lib/web/reports`; see <https://nodejs.org/api/report.html>. The one of this crash is the newest
+//! of this process, or, where its number is not known, of any process since the service's start. A report holds every
+//! environment variable and the command line: neither is read any further. What it says of the error is shown as node
+//! prints it, and is read for the cause.
+//!
+//! The section's data: `file`, `event`, `trigger`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::log::{Deep, DeepTail};
+use super::{Body, Collector};
+use crate::host::{Host, open_regular};
+use crate::mounts;
+use crate::report::Stop;
+
+/// The largest report that is read, in bytes.
+const MAX: u64 = 4 * 1024 * 1024;
+/// So many files of a directory are looked at, and so many of them are read.
+const MOST_FILES: usize = 10_000;
+const MOST_READ: usize = 8;
+/// How long before the start of the service, and before an end whose start is unknown, a report may have been written.
+const SLACK: Duration = Duration::from_secs(1);
+const RECENT: Duration = Duration::from_mins(10);
+
+/// Node's diagnostic report.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeReport {
+    pub directory: String,
+    /// Where the error also goes, for whom wants it.
+    #[serde(skip)]
+    pub deep: Option<DeepTail>,
+}
+
+impl Collector for NodeReport {
+    fn name(&self) -> String {
+        "node report".to_owned()
+    }
+
+    fn may_hang(&self, _stop: &Stop, host: &Host) -> bool {
+        mounts::may_hang(&host.configured(Path::new(&self.directory)))
+    }
+
+    fn collect(&self, stop: &Stop, host: &Host) -> Result<Body> {
+        let began = stop.started_at.map(|at| at.time() - SLACK).or_else(|| stop.stopped_at.time().checked_sub(RECENT));
+        let directory = host.configured(Path::new(&self.directory));
+        let shown = self.directory.escape_debug();
+        let files = files(&directory, began).with_context(|| format!("cannot list {shown}"))?;
+        let read = |(modified, path): &(SystemTime, PathBuf)| Some((*modified, path.clone(), read(path)?));
+        let mut reports = files.iter().take(MOST_READ).filter_map(read);
+        let ours = |report: &Report| stop.pid.is_none_or(|pid| report.header.process_id == Some(pid));
+        let Some((modified, path, report)) = reports.find(|(_, _, report)| ours(report)) else {
+            bail!("there is no report of this crash in {shown}");
+        };
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = report.as_printed();
+        if let (Some(slot), true) = (&self.deep, report.is_last()) {
+            slot.put(Deep { path: format!("{}/{file}", self.directory), text: text.clone(), modified });
+        }
+        let Header { event, trigger, .. } = report.header;
+        Ok(Body { text, data: json!({ "file": file, "event": event, "trigger": trigger }) })
+    }
+}
+
+/// The reports in a directory that were written since, the newest first.
+fn files(directory: &Path, since: Option<SystemTime>) -> Result<Vec<(SystemTime, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)?.take(MOST_FILES) {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_report =
+            name.to_str().is_some_and(|name| name.starts_with("report.") && name.rsplit('.').next() == Some("json"));
+        if !is_report {
+            continue;
+        }
+        let modified = entry.metadata().and_then(|found| found.modified());
+        files.extend(modified.ok().filter(|at| since.is_none_or(|since| *at >= since)).map(|at| (at, entry.path())));
+    }
+    files.sort_by(|one, other| other.cmp(one));
+    Ok(files)
+}
+
+fn read(path: &Path) -> Option<Report> {
+    let mut json = String::new();
+    open_regular(path).ok()?.take(MAX).read_to_string(&mut json).ok()?;
+    serde_json::from_str(&json).ok()
+}
+
+#[derive(Deserialize)]
+struct Report {
+    header: Header,
+    #[serde(rename = "javascriptStack")]
+    stack: Option<Stack>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Header {
+    event: String,
+    trigger: String,
+    #[serde(default)]
+    process_id: Option<u32>,
+    #[serde(default)]
+    nodejs_version: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Stack {
+    message: String,
+    #[serde(default, rename = "stack")]
+    frames: Vec<String>,
+    #[serde(default, rename = "errorProperties")]
+    properties: BTreeMap<String, Value>,
+}
+
+impl Report {
+    fn is_heap(&self) -> bool {
+        let event = &self.header.event;
+        event.contains("out of memory") || event.contains("Allocation failed")
+    }
+
+    /// Whether it was written by a process that ended, and not on demand.
+    fn is_last(&self) -> bool {
+        self.is_heap() || ["Exception", "FatalError", "OOMError"].contains(&self.header.trigger.as_str())
+    }
+
+    /// The error as node prints it when it dies.
+    fn as_printed(&self) -> String {
+        let stack = self.stack.as_ref().filter(|stack| !stack.message.is_empty() && !self.is_heap());
+        let mut lines = match stack {
+            Some(stack) => stack.lines(),
+            None => vec![format!("FATAL ERROR: {}", self.header.event)],
+        };
+        lines.extend(self.header.nodejs_version.as_ref().map(|version| format!("\nNode.js {version}")));
+        lines.join("\n")
+    }
+}
+
+impl Stack {
+    fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.message.lines().map(str::to_owned).collect();
+        lines.extend(self.frames.iter().map(|frame| format!("    {}", frame.trim())));
+        if let (Some(last), false) = (lines.last_mut(), self.properties.is_empty()) {
+            last.push_str(" {");
+            lines.extend(self.properties.iter().map(|(key, value)| match value {
+                Value::String(value) => format!("  {key}: '{value}',"),
+                value => format!("  {key}: {value},"),
+            }));
+            lines.push("}".to_owned());
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::NodeReport;
+    use crate::collectors::{Body, Collector, log::DeepTail, tests::stop};
+    use crate::host::Host;
+
+    const EXCEPTION: &str = r#"{"header":{"event":"Exception","trigger":"Exception","processId":7,"nodejsVersion":"v20.1.0",
+        "commandLine":["node","--token=cAn4ry"]},"environmentVariables":{"SECRET":"cAn4ry"},
+        "javascriptStack":{"message":"Error: no ledger","stack":["at f (/srv/r.js:1:35)"],
+        "errorProperties":{"code":"E_LEDGER"}}}"#;
+
+    fn collect(files: &[(&str, &str)], pid: Option<u32>) -> (Result<Body, String>, Option<String>) {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("reports")).unwrap();
+        for (name, text) in files {
+            fs::write(root.path().join("reports").join(name), text).unwrap();
+        }
+        let slot = DeepTail::default();
+        let collector = NodeReport { directory: "/reports".into(), deep: Some(slot.clone()) };
+        let mut stop = stop();
+        stop.pid = pid;
+        let body = collector.collect(&stop, &Host::new(root.path(), root.path()));
+        (body.map_err(|why| format!("{why:#}")), slot.take().map(|deep| deep.text))
+    }
+
+    #[test]
+    fn the_error_is_shown_as_node_prints_it_and_nothing_else_of_the_report() {
+        let (body, deep) = collect(&[("report.1.json", EXCEPTION), ("notes.json", "{}")], Some(7));
+        let body = body.unwrap();
+        let printed = "Error: no ledger\n    at f (/srv/r.js:1:35) {\n  code: 'E_LEDGER',\n}\n\nNode.js v20.1.0";
+        assert_eq!(body.text, printed);
+        assert_eq!(deep.as_deref(), Some(printed));
+        assert!(!body.data.to_string().contains("cAn4ry"), "{}", body.data);
+    }
+
+    #[test]
+    fn another_processs_report_and_what_is_none_are_passed_over() {
+        for files in [&[("report.1.json", EXCEPTION)][..], &[("report.1.json", "{")], &[]] {
+            let (body, deep) = collect(files, Some(8));
+            assert_eq!(body.unwrap_err(), "there is no report of this crash in /reports");
+            assert_eq!(deep, None);
+        }
+    }
+
+    #[test]
+    fn a_full_heap_is_told_and_a_report_on_demand_is_no_cause() {
+        let heap = r#"{"header":{"event":"Allocation failed - JavaScript heap out of memory","trigger":"OOMError"}}"#;
+        let (body, deep) = collect(&[("report.1.json", heap)], None);
+        assert_eq!(body.unwrap().text, "FATAL ERROR: Allocation failed - JavaScript heap out of memory");
+        assert!(deep.is_some());
+        let asked = r#"{"header":{"event":"JavaScript API","trigger":"GetReport"}}"#;
+        assert_eq!(collect(&[("report.1.json", asked)], None).1, None);
+    }
+}
