@@ -247,7 +247,15 @@ mod as_root {
             }
             count
         };
-        let parts = |mail: &Mail| mail.parse().parts().map(|part| part.ctype.mimetype.clone()).collect::<Vec<_>>();
+        // A log that is longer than what is shown of it comes as a file, too.
+        let is_log = |part: &&mailparse::ParsedMail| {
+            part.ctype.mimetype == "text/plain"
+                && part.get_content_disposition().disposition == mailparse::DispositionType::Attachment
+        };
+        let parts = |mail: &Mail| {
+            let parsed = mail.parse();
+            parsed.parts().filter(|part| !is_log(part)).map(|part| part.ctype.mimetype.clone()).collect::<Vec<_>>()
+        };
         let benign = mails.iter().find(|mail| mail.header("Subject").contains("benign")).expect("the benign one");
         let benign_html = benign.text("text/html");
         // The document's title is text: of the subject.
@@ -265,7 +273,11 @@ mod as_root {
             assert_harmless("text", &mail.text("text/plain").replace('\r', ""));
             let html = mail.text("text/html").replace('\r', "");
             assert_harmless("html", &html);
-            assert!(structure(&html).is_subset(&structure(&benign_html.replace('\r', ""))), "{:?}", tags(&html));
+            let benign = structure(&benign_html.replace('\r', ""));
+            // A cause that is too long for the title stands below it, once, in bold.
+            let is_known = |tag: &String| benign.contains(tag) || tag == "<b>" && html.matches("<b>").count() == 1;
+            let more: Vec<_> = structure(&html).into_iter().filter(|tag| !is_known(tag)).collect();
+            assert!(more.is_empty(), "{more:?} in {html}");
             serde_json::from_slice::<Report>(&mail.bytes("application/json")).expect("the report is attached");
         }
     }

@@ -361,7 +361,10 @@ exit 0"#;
             let mut attempt = user(OTHER_UID);
             attempt.args(["sh", "-c", TRY, "sh"]).args([&place.machine.run, &place.machine.spool]);
             let said = String::from_utf8(attempt.output().unwrap().stdout).unwrap();
-            let own: Vec<_> = said.lines().filter(|line| !line.contains(&OTHER_UID.to_string())).collect();
+            // When a deliverer came by last is no secret: anybody's `lastwords doctor` tells it.
+            let is_trace = |line: &str| line.starts_with("may read ") && line.ends_with("/run/deliverer");
+            let own: Vec<_> =
+                said.lines().filter(|line| !line.contains(&OTHER_UID.to_string()) && !is_trace(line)).collect();
             assert_eq!(own, [""; 0], "umask {umask}");
             let list = user(OTHER_UID).arg("ls").arg(&place.machine.spool).output().unwrap();
             assert!(!list.status.success(), "nobody lists the spool: {list:?}");

@@ -59,7 +59,7 @@ fn a_name_in_the_kernels_own_lines_changes_nobodys_cause() {
         wait_for("the report", || !machine.reports().is_empty());
         let report = machine.only_report();
         assert_eq!(report.stop.exit, killed_by("KILL"), "{name:?}: {report:#?}");
-        assert_eq!(report.cause.line, "killed by SIGKILL", "{name:?}");
+        assert_eq!(report.cause.line, "killed by SIGKILL, cause unknown", "{name:?}");
         tell(&format!("kernel log: a process named {name:?}"), &[took]);
     }
 }
@@ -109,7 +109,10 @@ ctypes.string_at(0)
 
         wait_for("the report", || !machine.reports().is_empty());
         let report = machine.only_report();
-        assert_eq!((&report.stop.exit, report.cause.line.as_str()), (&killed_by("KILL"), "killed by SIGKILL"));
+        assert_eq!(
+            (&report.stop.exit, report.cause.line.as_str()),
+            (&killed_by("KILL"), "killed by SIGKILL, cause unknown")
+        );
         let text = &section(&report, "dmesg").text;
         assert!(text.contains("Killed process [") && text.contains("segfault"), "the kernel did write it: {text}");
         let text = &section(&report, "processes").text;
