@@ -550,17 +550,19 @@ pub enum Status {
     TimedOut,
 }
 
-/// A report's name: when it was made and 64 random bits, in characters that are safe in a file name, a message id and
-/// a URL.
+/// A report's name: when it was made, to the millisecond, and 52 random bits, in characters that are safe in a file name,
+/// a message id and a URL. Names sort as the reports were made.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ReportId(String);
 
 impl ReportId {
-    /// Names the report of a stop at `time`.
+    /// Names the report of a stop at `time`; of `random`, the lower 52 bits are taken.
     pub fn new(time: Timestamp, random: u64) -> Self {
-        let time: String = time.to_string().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
-        Self(format!("{}-{random:016x}", time.to_ascii_lowercase()))
+        let second: String = time.to_string().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
+        let millis = time.time().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_millis();
+        let random = random & (u64::MAX >> 12);
+        Self(format!("{}-{millis:03x}{random:013x}", second.to_ascii_lowercase()))
     }
 
     /// Names a message that is about `parts`, such that whoever says the same again uses the same name.
@@ -688,7 +690,7 @@ pub(crate) fn sample() -> Report {
     let stopped_at = Timestamp::try_from("2026-11-23T03:00:00.250Z".to_owned()).unwrap();
     Report {
         format: FORMAT,
-        id: ReportId::new(stopped_at, 0x0123_4567_89ab_cdef),
+        id: ReportId::parse("20261123t030000-0123456789abcdef").unwrap(),
         kind: Kind::Crash,
         to: Audience::Job,
         drill: false,

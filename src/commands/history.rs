@@ -236,6 +236,15 @@ mod tests {
     }
 
     #[test]
+    fn of_reports_of_one_second_the_one_made_last_is_the_last() {
+        let second = Timestamp::of_unix(7).time();
+        let id = |millis, random| ReportId::new(Timestamp::new(second + Duration::from_millis(millis)), random);
+        let ids = [id(2, u64::MAX), id(3, 0), id(20, 5), id(300, 1), id(999, 0)];
+        assert!(ids.is_sorted(), "{ids:?}");
+        assert_eq!(ids[4].as_str(), "19700101t000007-3e70000000000000");
+    }
+
+    #[test]
     fn short_names_are_as_long_as_they_must_be() {
         assert_eq!(entries(&[]).short(), 4);
         assert_eq!(entries(&[(0, 1), (0, 2)]).short(), 4);

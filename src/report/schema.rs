@@ -18,7 +18,7 @@ impl JsonSchema for ReportId {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A report's name: when it was made, in UTC, and 64 random bits.",
+            "description": "A report's name: when it was made, in UTC, with its milliseconds as three hexadecimal digits, and 52 random bits.",
             "type": "string",
             "pattern": "^[0-9]{8}t[0-9]{6}-[0-9a-f]{16}$",
         })
