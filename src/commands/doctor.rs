@@ -24,19 +24,21 @@ use rustix::process::geteuid;
 
 use self::check::{Check, State};
 use super::Places;
-use super::services::{self, Keeper};
+use super::services;
 use super::setup::uid_of;
 use crate::clock::Now;
 use crate::config::{self, Loaded};
 use crate::host::Host;
+use crate::report::Supervisor;
 
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// The job; where it is left out, all that have a file in jobs/ or an override of ours
     job: Option<String>,
-    /// Who runs the job; where it is left out, its files tell
-    #[arg(long, value_enum, value_name = "NAME", requires = "job")]
-    supervisor: Option<Keeper>,
+    /// Who runs the job: upstart, systemd, runit, s6, supervisord, or run (none of them: `lastwords run` in front of the
+    /// command); where it is left out, its files tell
+    #[arg(long, value_name = "NAME", value_parser = Supervisor::named, requires = "job")]
+    supervisor: Option<Supervisor>,
     /// Print JSON: an array of jobs, each with its verdict and its checks
     #[arg(long)]
     json: bool,
@@ -50,7 +52,7 @@ struct Subject<'a> {
     service: &'a str,
     job: &'a str,
     instance: Option<&'a str>,
-    keeper: Option<Keeper>,
+    supervisor: Supervisor,
     places: &'a Places,
     host: Host,
     loaded: Loaded,
@@ -94,12 +96,13 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
     services::check_name(service)?;
     let places = &args.places;
     let host = places.host();
-    let keeper = args.supervisor.or_else(|| services::keeper_of(service, &host).ok());
-    let (job, instance) = keeper.map_or((service, None), |keeper| services::job_of(keeper, service));
+    let supervisor = args.supervisor.or_else(|| services::supervisor_of(service, &host).ok()).unwrap_or_default();
+    let (job, instance) = services::job_of(supervisor, service);
     let loaded = config::load(&places.config, job);
     let uid = loaded.job.user.as_ref().and_then(|user| uid_of(user, &host).ok()).filter(|uid| *uid != 0);
     let sees_less = !geteuid().is_root();
-    let subject = Subject { service, job, instance, keeper, places, host, loaded, uid, sees_less, now: Now::read() };
+    let subject =
+        Subject { service, job, instance, supervisor, places, host, loaded, uid, sees_less, now: Now::read() };
 
     let mut checks = Vec::new();
     let running = hooks::check(&subject, &mut checks);

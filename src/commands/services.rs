@@ -4,21 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::ValueEnum;
 
 use crate::host::Host;
-
-/// What runs a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Keeper {
-    Upstart,
-    Systemd,
-    Runit,
-    S6,
-    Supervisord,
-    /// none of them: `lastwords run` in front of the command
-    Run,
-}
+use crate::report::Supervisor;
+use crate::supervisor::systemd;
 
 /// Where units are, the administrator's first; see systemd.unit(5).
 pub const UNITS: [&str; 7] = [
@@ -36,39 +25,23 @@ const S6: [&str; 4] = ["/etc/s6", "/etc/s6/sv", "/run/service", "/etc/services.d
 const SUPERVISORD: [&str; 2] = ["/etc/supervisor/supervisord.conf", "/etc/supervisord.conf"];
 const SUPERVISORD_DIRS: [&str; 2] = ["/etc/supervisor/conf.d", "/etc/supervisord.d"];
 
-impl Keeper {
-    pub const SUPERVISORS: [Self; 5] = [Self::Upstart, Self::Systemd, Self::Runit, Self::S6, Self::Supervisord];
-
-    /// As people write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Upstart => "Upstart",
-            Self::Systemd => "systemd",
-            Self::Runit => "runit",
-            Self::S6 => "s6",
-            Self::Supervisord => "supervisord",
-            Self::Run => "lastwords run",
+/// What this supervisor has of the job, by the machine's own name; `None` where it does not know it.
+pub fn file_of(supervisor: Supervisor, job: &str, host: &Host) -> Option<PathBuf> {
+    let there = |paths: Vec<String>| paths.into_iter().map(PathBuf::from).find(|path| host.path(path).exists());
+    match supervisor {
+        Supervisor::Upstart => there(vec![format!("/etc/init/{job}.conf")]),
+        Supervisor::Systemd => {
+            let units =
+                UNITS.iter().flat_map(|dir| [format!("{dir}/{}", unit(job)), format!("{dir}/{}", template(job))]);
+            there(units.collect())
         }
-    }
-
-    /// What this supervisor has of the job, by the machine's own name; `None` where it does not know it.
-    pub fn file_of(self, job: &str, host: &Host) -> Option<PathBuf> {
-        let there = |paths: Vec<String>| paths.into_iter().map(PathBuf::from).find(|path| host.path(path).exists());
-        match self {
-            Self::Upstart => there(vec![format!("/etc/init/{job}.conf")]),
-            Self::Systemd => {
-                let units =
-                    UNITS.iter().flat_map(|dir| [format!("{dir}/{}", unit(job)), format!("{dir}/{}", template(job))]);
-                there(units.collect())
-            }
-            Self::Runit => there(RUNIT.iter().map(|dir| format!("{dir}/{job}/run")).collect()),
-            Self::S6 => there(S6.iter().map(|dir| format!("{dir}/{job}/run")).collect()),
-            Self::Supervisord => supervisord_files(host).into_iter().find(|file| {
-                let text = host.read(file).unwrap_or_default();
-                text.lines().any(|line| line.trim() == format!("[program:{job}]"))
-            }),
-            Self::Run => None,
-        }
+        Supervisor::Runit => there(RUNIT.iter().map(|dir| format!("{dir}/{job}/run")).collect()),
+        Supervisor::S6 => there(S6.iter().map(|dir| format!("{dir}/{job}/run")).collect()),
+        Supervisor::Supervisord => supervisord_files(host).into_iter().find(|file| {
+            let text = host.read(file).unwrap_or_default();
+            text.lines().any(|line| line.trim() == format!("[program:{job}]"))
+        }),
+        Supervisor::Run | Supervisor::Unknown => None,
     }
 }
 
@@ -84,15 +57,8 @@ pub fn template(job: &str) -> String {
 }
 
 /// The job and the instance that a service of this name is: `web@1.service` is the instance `1` of `web`.
-pub fn job_of(keeper: Keeper, name: &str) -> (&str, Option<&str>) {
-    if keeper != Keeper::Systemd {
-        return (name, None);
-    }
-    let name = name.strip_suffix(".service").unwrap_or(name);
-    match name.split_once('@') {
-        Some((job, instance)) if !job.is_empty() => (job, Some(instance).filter(|instance| !instance.is_empty())),
-        _ => (name, None),
-    }
+pub fn job_of(supervisor: Supervisor, name: &str) -> (&str, Option<&str>) {
+    if supervisor == Supervisor::Systemd { systemd::service(name) } else { (name, None) }
 }
 
 /// Where supervisord's programs and listeners stand.
@@ -119,22 +85,22 @@ pub fn check_name(job: &str) -> Result<()> {
     Ok(())
 }
 
-/// Who keeps this job, where that is obvious.
+/// Who runs this job, where that is obvious.
 ///
 /// # Errors
 /// Where several do, or nobody is known to.
-pub fn keeper_of(job: &str, host: &Host) -> Result<Keeper> {
-    let known: Vec<(Keeper, PathBuf)> =
-        Keeper::SUPERVISORS.into_iter().filter_map(|keeper| Some((keeper, keeper.file_of(job, host)?))).collect();
+pub fn supervisor_of(job: &str, host: &Host) -> Result<Supervisor> {
+    let file = |supervisor| Some((supervisor, file_of(supervisor, job, host)?));
+    let known: Vec<(Supervisor, PathBuf)> = Supervisor::KNOWN.into_iter().filter_map(file).collect();
     match known.as_slice() {
-        [(keeper, _)] => Ok(*keeper),
+        [(supervisor, _)] => Ok(*supervisor),
         [] => bail!(
             "nobody here is known to run {job}: say who does, as `--supervisor upstart` (or systemd, runit, s6, \
              supervisord; `--supervisor run` where it is none of them)"
         ),
         several => {
             let list: Vec<String> =
-                several.iter().map(|(keeper, file)| format!("{} ({})", keeper.name(), file.display())).collect();
+                several.iter().map(|(supervisor, file)| format!("{supervisor} ({})", file.display())).collect();
             bail!("{job} is known to {}: say which of them runs it with --supervisor", list.join(" and "))
         }
     }
@@ -157,24 +123,26 @@ mod tests {
 
     #[test]
     fn who_runs_a_job_is_told_by_its_file() {
-        for (file, text, job, keeper) in [
-            ("etc/init/sub/web.conf", "", "sub/web", Keeper::Upstart),
-            ("lib/systemd/system/web.service", "", "web", Keeper::Systemd),
-            ("etc/systemd/system/web@.service", "", "web@1", Keeper::Systemd),
-            ("etc/sv/web/run", "", "web", Keeper::Runit),
-            ("run/service/web/run", "", "web", Keeper::S6),
-            ("etc/supervisor/conf.d/shop.conf", "[program:web]\n", "web", Keeper::Supervisord),
+        for (file, text, job, supervisor) in [
+            ("etc/init/sub/web.conf", "", "sub/web", Supervisor::Upstart),
+            ("lib/systemd/system/web.service", "", "web", Supervisor::Systemd),
+            ("etc/systemd/system/web@.service", "", "web@1", Supervisor::Systemd),
+            ("etc/sv/web/run", "", "web", Supervisor::Runit),
+            ("run/service/web/run", "", "web", Supervisor::S6),
+            ("etc/supervisor/conf.d/shop.conf", "[program:web]\n", "web", Supervisor::Supervisord),
         ] {
             let (_dir, host) = machine(&[(file, text)]);
-            assert_eq!(keeper_of(job, &host).unwrap(), keeper);
-            assert!(keeper_of("other", &host).unwrap_err().to_string().contains("nobody here is known to run other"));
+            assert_eq!(supervisor_of(job, &host).unwrap(), supervisor);
+            assert!(
+                supervisor_of("other", &host).unwrap_err().to_string().contains("nobody here is known to run other")
+            );
         }
     }
 
     #[test]
     fn where_two_know_it_nobody_guesses() {
         let (_dir, host) = machine(&[("etc/init/web.conf", ""), ("etc/systemd/system/web.service", "")]);
-        let why = keeper_of("web", &host).unwrap_err().to_string();
+        let why = supervisor_of("web", &host).unwrap_err().to_string();
         assert!(why.contains("Upstart (/etc/init/web.conf) and systemd (/etc/systemd/system/web.service)"), "{why}");
     }
 

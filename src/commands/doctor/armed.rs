@@ -8,9 +8,9 @@ use rustix::process::geteuid;
 use super::check::{Check, Concerns};
 use super::hooks::Running;
 use super::{Subject, ago, length};
-use crate::commands::services::Keeper;
 use crate::marker::{Marker, MarkerFile};
 use crate::names;
+use crate::report::Supervisor;
 
 /// How many names of a directory are looked at.
 const LOOKED_AT: usize = 10_000;
@@ -73,10 +73,10 @@ fn split(name: String) -> (String, Option<String>) {
 
 fn not_armed(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Option<Marker> {
     let service = subject.service;
-    let upstart = subject.keeper == Some(Keeper::Upstart);
+    let upstart = subject.supervisor == Supervisor::Upstart;
     checks.push(match (running, upstart) {
         (Running::No, _) => Check::ok("marker", Concerns::Catching, "not armed, and the service does not run now"),
-        (_, false) if subject.keeper.is_some_and(|keeper| keeper != Keeper::Run) => {
+        (_, false) if !matches!(subject.supervisor, Supervisor::Run | Supervisor::Unknown) => {
             Check::ok("marker", Concerns::Catching, "not armed, and this supervisor tells of crashes without that")
         }
         (Running::Yes, _) => Check::problem(

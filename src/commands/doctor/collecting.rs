@@ -10,12 +10,11 @@ use super::{Subject, ago};
 use crate::collectors::Collector;
 use crate::collectors::runner;
 use crate::commands::capture;
-use crate::commands::services::Keeper;
 use crate::config::{self, Severity};
 use crate::host::Host;
 use crate::kmsg;
 use crate::marker::Marker;
-use crate::report::{Exit, Section, Status, Stop, Supervisor};
+use crate::report::{Exit, Section, Status, Stop};
 
 /// What the collectors get, beside what they themselves ask for.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -123,19 +122,10 @@ fn log(subject: &Subject, section: &Section, marker: Option<&Marker>) -> Check {
 
 /// The stop that the collectors are told of.
 fn stop(subject: &Subject, marker: Option<&Marker>) -> Stop {
-    let supervisor = match subject.keeper {
-        Some(Keeper::Upstart) => Supervisor::Upstart,
-        Some(Keeper::Systemd) => Supervisor::Systemd,
-        Some(Keeper::Runit) => Supervisor::Runit,
-        Some(Keeper::S6) => Supervisor::S6,
-        Some(Keeper::Supervisord) => Supervisor::Supervisord,
-        Some(Keeper::Run) => Supervisor::Run,
-        None => Supervisor::Unknown,
-    };
     Stop {
         job: subject.job.to_owned(),
         instance: marker.and_then(|marker| marker.instance.clone()).or_else(|| subject.instance.map(str::to_owned)),
-        supervisor,
+        supervisor: subject.supervisor,
         started_at: marker.map(|marker| marker.armed_at),
         stopped_at: subject.now.wall,
         uptime_s: None,

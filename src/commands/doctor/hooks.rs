@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::Subject;
 use super::check::{Check, Concerns};
 use crate::commands::ourselves;
-use crate::commands::services::{Keeper, UNITS, supervisord_files, template, unit};
+use crate::commands::services::{self, UNITS, supervisord_files, template, unit};
 use crate::host::Host;
 use crate::plugin::{self, Command, Run};
+use crate::report::Supervisor;
 use crate::supervisor::upstart::stanzas::{Process, Stanzas};
 
 /// How long a supervisor may take to say how a service is.
@@ -26,29 +27,30 @@ pub enum Running {
 }
 
 pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Running {
-    let service = subject.service;
-    let Some(keeper) = subject.keeper else {
-        checks.push(
-            Check::unknown("hooks", Concerns::Catching, format!("nobody here is known to run {service}"))
-                .with("say who runs it, as `--supervisor upstart`; or is the name right?"),
-        );
-        return Running::Unknown;
-    };
-    if keeper != Keeper::Run && keeper.file_of(service, &subject.host).is_none() {
-        let text = format!("{} knows no {service}", keeper.name());
-        checks.push(Check::problem("hooks", Concerns::Catching, text, "is the name right?"));
-        return Running::No;
-    }
-    match keeper {
-        Keeper::Upstart => upstart(subject, checks),
-        Keeper::Systemd => systemd(subject, checks),
-        Keeper::Runit | Keeper::S6 => directory(subject, keeper, checks),
-        Keeper::Supervisord => supervisord(subject, checks),
-        Keeper::Run => {
+    let (service, supervisor) = (subject.service, subject.supervisor);
+    let known = services::file_of(supervisor, service, &subject.host).is_some();
+    match supervisor {
+        Supervisor::Unknown => {
+            checks.push(
+                Check::unknown("hooks", Concerns::Catching, format!("nobody here is known to run {service}"))
+                    .with("say who runs it, as `--supervisor upstart`; or is the name right?"),
+            );
+            Running::Unknown
+        }
+        Supervisor::Run => {
             let text = "whether `lastwords run` stands in front of its command, only who starts it knows";
             checks.push(Check::unknown("hooks", Concerns::Catching, text));
             Running::Unknown
         }
+        _ if !known => {
+            let text = format!("{supervisor} knows no {service}");
+            checks.push(Check::problem("hooks", Concerns::Catching, text, "is the name right?"));
+            Running::No
+        }
+        Supervisor::Upstart => upstart(subject, checks),
+        Supervisor::Systemd => systemd(subject, checks),
+        Supervisor::Runit | Supervisor::S6 => directory(subject, checks),
+        Supervisor::Supervisord => supervisord(subject, checks),
     }
 }
 
@@ -165,9 +167,9 @@ fn drop_ins(dir: &str, host: &Host) -> Vec<PathBuf> {
 }
 
 /// runit and s6: scripts in the service's directory.
-fn directory(subject: &Subject, keeper: Keeper, checks: &mut Vec<Check>) -> Running {
-    let (service, host) = (subject.service, &subject.host);
-    let run = keeper.file_of(service, host).unwrap_or_default();
+fn directory(subject: &Subject, checks: &mut Vec<Check>) -> Running {
+    let (service, supervisor, host) = (subject.service, subject.supervisor, &subject.host);
+    let run = services::file_of(supervisor, service, host).unwrap_or_default();
     let dir = run.parent().unwrap_or(Path::new("/"));
     let calls = |name: &str, hook: &str| {
         let text = host.read(dir.join(name)).ok()?;
@@ -183,19 +185,21 @@ fn directory(subject: &Subject, keeper: Keeper, checks: &mut Vec<Check>) -> Runn
             checks.push(Check::problem("hooks", Concerns::Catching, text, format!("chmod +x {}", finish.display())));
         }
         Some((path, true)) => {
-            checks.push(Check::ok("hooks", Concerns::Catching, format!("{}'s finish calls post-stop", keeper.name())));
+            checks.push(Check::ok("hooks", Concerns::Catching, format!("{supervisor}'s finish calls post-stop")));
             checks.push(program("post-stop", &path, host));
         }
     }
     let planned = ["control/t", "control/d"].iter().any(|name| matches!(calls(name, "pre-stop"), Some((_, true))));
-    if keeper == Keeper::Runit && !planned {
-        let text =
-            format!("{}/control/t does not call lastwords: a planned stop would be taken for a crash", dir.display());
+    if supervisor == Supervisor::Runit && !planned {
+        let text = format!(
+            "{}/control/t does not call lastwords: a planned restart could not be told from a crash",
+            dir.display()
+        );
         checks.push(Check::weak("hooks", Concerns::Content, text, format!("lastwords setup {service}")));
     }
     match host.read(dir.join("supervise/stat")) {
-        Ok(stat) if keeper == Keeper::Runit && stat.starts_with("run") => Running::Yes,
-        Ok(stat) if keeper == Keeper::Runit && stat.starts_with("down") => Running::No,
+        Ok(stat) if supervisor == Supervisor::Runit && stat.starts_with("run") => Running::Yes,
+        Ok(stat) if supervisor == Supervisor::Runit && stat.starts_with("down") => Running::No,
         _ => Running::Unknown,
     }
 }

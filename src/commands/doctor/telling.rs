@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use super::check::{Check, Concerns};
 use super::{Subject, ago, length};
-use crate::commands::services::Keeper;
 use crate::commands::{attempt, stamp};
 use crate::config::Route;
-use crate::report::{Report, ReportId};
+use crate::report::{Report, ReportId, Supervisor};
 use crate::sinks::Probed;
 use crate::spool::{Drill, Ledger, Outcome, Place};
 
@@ -97,8 +96,8 @@ fn try_it(subject: &Subject) -> String {
 pub fn deliverer(subject: &Subject, checks: &mut Vec<Check>) {
     let about = "deliverer";
     let systemd = subject.host.path("/run/systemd/system").is_dir();
-    let remedy = match subject.keeper {
-        Some(Keeper::Upstart) => "start lastwords (its job: `lastwords setup JOB`)",
+    let remedy = match subject.supervisor {
+        Supervisor::Upstart => "start lastwords (its job: `lastwords setup JOB`)",
         _ if systemd => "systemctl enable --now lastwords.path lastwords.timer",
         _ => "have `lastwords deliver --watch` run, or `lastwords deliver` from a timer",
     };
@@ -117,7 +116,7 @@ pub fn deliverer(subject: &Subject, checks: &mut Vec<Check>) {
             format!("nobody has looked for {}: {again}", length(look.ago)),
             remedy,
         ),
-        Ok(None) if systemd && subject.keeper == Some(Keeper::Systemd) => {
+        Ok(None) if systemd && subject.supervisor == Supervisor::Systemd => {
             Check::problem(about, Concerns::Telling, "nobody sends: no deliverer has looked since the boot", remedy)
         }
         Ok(None) => {

@@ -15,7 +15,8 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use super::Places;
-use super::services::{self, Keeper};
+use super::services;
+use crate::report::Supervisor;
 pub use directories::uid_of;
 use plan::Plan;
 use text::Caller;
@@ -24,9 +25,10 @@ use text::Caller;
 pub struct SetupArgs {
     /// Say what this job needs so that its supervisor calls lastwords; without it, make the directories
     job: Option<String>,
-    /// Who runs the job; where it is left out, its files tell
-    #[arg(long, value_enum, value_name = "NAME", requires = "job")]
-    supervisor: Option<Keeper>,
+    /// Who runs the job: upstart, systemd, runit, s6, supervisord, or run (none of them: `lastwords run` in front of the
+    /// command); where it is left out, its files tell
+    #[arg(long, value_name = "NAME", value_parser = Supervisor::named, requires = "job")]
+    supervisor: Option<Supervisor>,
     /// Write it. Nothing that is there is replaced: what only you can change is shown, and the exit code is 1
     #[arg(long, requires = "job")]
     write: bool,
@@ -39,9 +41,9 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
     let Some(job) = &args.job else { return directories::make_all(places, out).map(|()| ExitCode::SUCCESS) };
     services::check_name(job)?;
     let host = places.host();
-    let keeper = args.supervisor.map_or_else(|| services::keeper_of(job, &host), Ok)?;
-    let mut plan = plan(job, keeper, places, &Caller::of(places)?);
-    plan.files.push(skeleton::draft(job, keeper, places));
+    let supervisor = args.supervisor.map_or_else(|| services::supervisor_of(job, &host), Ok)?;
+    let mut plan = plan(job, supervisor, places, &Caller::of(places)?);
+    plan.files.push(skeleton::draft(job, supervisor, places));
     if !args.write {
         plan.show(out);
         let _ = writeln!(
@@ -50,22 +52,22 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
         );
         return Ok(ExitCode::SUCCESS);
     }
-    let known = keeper == Keeper::Run || keeper.file_of(job, &host).is_some();
-    ensure!(known, "{} has no job {job}, so nothing was written: is the name right?", keeper.name());
+    let known = supervisor == Supervisor::Run || services::file_of(supervisor, job, &host).is_some();
+    ensure!(known, "{} has no job {job}, so nothing was written: is the name right?", supervisor);
     let left_to_do = plan.write(out)?;
     directories::make_all(places, out)?;
     let _ = writeln!(out, "\nis all well? lastwords doctor {job}");
     Ok(ExitCode::from(u8::from(left_to_do)))
 }
 
-fn plan(job: &str, keeper: Keeper, places: &Places, caller: &Caller) -> Plan {
+fn plan(job: &str, supervisor: Supervisor, places: &Places, caller: &Caller) -> Plan {
     let host = places.host();
-    match keeper {
-        Keeper::Upstart => upstart::plan(job, &host, caller),
-        Keeper::Systemd => others::systemd(job, &host, caller),
-        Keeper::Runit => others::runit(job, &host, caller),
-        Keeper::S6 => others::s6(job, &host, caller),
-        Keeper::Supervisord => others::supervisord(job, &host, caller),
-        Keeper::Run => others::run(job, &host, caller),
+    match supervisor {
+        Supervisor::Upstart => upstart::plan(job, &host, caller),
+        Supervisor::Systemd => others::systemd(job, &host, caller),
+        Supervisor::Runit => others::runit(job, &host, caller),
+        Supervisor::S6 => others::s6(job, &host, caller),
+        Supervisor::Supervisord => others::supervisord(job, &host, caller),
+        Supervisor::Run | Supervisor::Unknown => others::run(job, &host, caller),
     }
 }

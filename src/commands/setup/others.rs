@@ -3,17 +3,18 @@
 use super::plan::{ByHand, Draft, Plan};
 use super::text::{Caller, quoted};
 use super::texts;
-use crate::commands::services::{Keeper, template, unit};
+use crate::commands::services::{self, template, unit};
 use crate::host::Host;
+use crate::report::Supervisor;
 
 /// A drop-in beside the unit, and the units that deliver.
 pub fn systemd(job: &str, host: &Host, caller: &Caller) -> Plan {
-    let file = Keeper::Systemd.file_of(job, host);
+    let file = services::file_of(Supervisor::Systemd, job, host);
     // A drop-in of the template is for all its instances.
     let is_instance = job.contains('@') && file.as_ref().is_none_or(|file| file.ends_with(template(job)));
     let of = if is_instance { template(job) } else { unit(job) };
     let units = "/etc/systemd/system";
-    let mut plan = Plan { found: found(Keeper::Systemd, job, host), ..Plan::default() };
+    let mut plan = Plan { found: found(Supervisor::Systemd, job, host), ..Plan::default() };
     for (name, text) in [
         (format!("{units}/{of}.d/lastwords.conf"), texts::SYSTEMD_DROP_IN),
         (format!("{units}/lastwords.service"), texts::SYSTEMD_SERVICE),
@@ -36,8 +37,8 @@ pub fn systemd(job: &str, host: &Host, caller: &Caller) -> Plan {
 
 /// `finish`, and `control/t`, by which a planned stop is known; see runsv(8).
 pub fn runit(job: &str, host: &Host, caller: &Caller) -> Plan {
-    let dir = directory(Keeper::Runit, job, host, "/etc/sv");
-    let mut plan = Plan { found: found(Keeper::Runit, job, host), ..Plan::default() };
+    let dir = directory(Supervisor::Runit, job, host, "/etc/sv");
+    let mut plan = Plan { found: found(Supervisor::Runit, job, host), ..Plan::default() };
     let mut own =
         |name: &str, text: &str| own_script(&mut plan, host, &format!("{dir}/{name}"), &caller.fill(text, job));
     own("finish", texts::RUNIT_FINISH);
@@ -58,8 +59,8 @@ pub fn runit(job: &str, host: &Host, caller: &Caller) -> Plan {
 
 /// `finish`; that a stop was planned, s6 itself tells.
 pub fn s6(job: &str, host: &Host, caller: &Caller) -> Plan {
-    let dir = directory(Keeper::S6, job, host, "/etc/s6");
-    let mut plan = Plan { found: found(Keeper::S6, job, host), ..Plan::default() };
+    let dir = directory(Supervisor::S6, job, host, "/etc/s6");
+    let mut plan = Plan { found: found(Supervisor::S6, job, host), ..Plan::default() };
     own_script(&mut plan, host, &format!("{dir}/finish"), &caller.fill(texts::S6_FINISH, job));
     let beside = dir.rsplit_once('/').map_or("/etc/s6", |(parent, _)| parent);
     executable(&mut plan, host, &format!("{beside}/lastwords/run"), &caller.fill(texts::WATCH, job));
@@ -70,7 +71,7 @@ pub fn s6(job: &str, host: &Host, caller: &Caller) -> Plan {
 
 /// One listener for all programs.
 pub fn supervisord(job: &str, host: &Host, caller: &Caller) -> Plan {
-    let mut plan = Plan { found: found(Keeper::Supervisord, job, host), ..Plan::default() };
+    let mut plan = Plan { found: found(Supervisor::Supervisord, job, host), ..Plan::default() };
     let name = "/etc/supervisor/conf.d/lastwords.conf";
     let text = caller.fill(&[texts::SUPERVISORD, texts::SUPERVISORD_DELIVERER].concat(), job);
     plan.files.push(Draft::new(name, host.path(name), text));
@@ -94,25 +95,25 @@ pub fn run(job: &str, host: &Host, caller: &Caller) -> Plan {
     }
 }
 
-fn since_when(dir: &str, keeper: &str, job: &str, caller: &Caller) -> String {
+fn since_when(dir: &str, supervisor: &str, job: &str, caller: &Caller) -> String {
     let call = caller.call("pre-start");
     format!(
         "in {dir}/run, before its `exec`, so that the report says since when it ran:\n    \
-         {call} --supervisor {keeper} --job {}",
+         {call} --supervisor {supervisor} --job {}",
         quoted(job)
     )
 }
 
-fn directory(keeper: Keeper, job: &str, host: &Host, usual: &str) -> String {
-    let run = keeper.file_of(job, host);
+fn directory(supervisor: Supervisor, job: &str, host: &Host, usual: &str) -> String {
+    let run = services::file_of(supervisor, job, host);
     let dir = run.as_ref().and_then(|run| run.parent()).map(|dir| dir.display().to_string());
     dir.unwrap_or_else(|| format!("{usual}/{job}"))
 }
 
-fn found(keeper: Keeper, job: &str, host: &Host) -> String {
-    match keeper.file_of(job, host) {
-        Some(file) => format!("{} runs {job} from {}, which stays as it is.", keeper.name(), file.display()),
-        None => format!("{} knows no {job} in the usual places.", keeper.name()),
+fn found(supervisor: Supervisor, job: &str, host: &Host) -> String {
+    match services::file_of(supervisor, job, host) {
+        Some(file) => format!("{} runs {job} from {}, which stays as it is.", supervisor, file.display()),
+        None => format!("{} knows no {job} in the usual places.", supervisor),
     }
 }
 

@@ -6,9 +6,10 @@ use std::path::Path;
 use super::plan::Draft;
 use super::text::toml_string;
 use crate::commands::Places;
-use crate::commands::services::{self, Keeper};
+use crate::commands::services;
 use crate::config;
 use crate::host::Host;
+use crate::report::Supervisor;
 use crate::supervisor::upstart::program;
 use crate::supervisor::upstart::stanzas::Stanzas;
 
@@ -21,24 +22,24 @@ struct Known {
     program: Option<String>,
 }
 
-pub fn draft(job: &str, keeper: Keeper, places: &Places) -> Draft {
-    let known = known(job, keeper, &places.host());
-    let (job, _) = services::job_of(keeper, job);
+pub fn draft(job: &str, supervisor: Supervisor, places: &Places) -> Draft {
+    let known = known(job, supervisor, &places.host());
+    let (job, _) = services::job_of(supervisor, job);
     let path = config::job_file(&places.config, job);
     Draft::new(path.clone(), path, text(job, &known))
 }
 
-fn known(job: &str, keeper: Keeper, host: &Host) -> Known {
+fn known(job: &str, supervisor: Supervisor, host: &Host) -> Known {
     let read = |file: &Path| host.read(file).unwrap_or_default();
-    let file = keeper.file_of(job, host);
-    match (keeper, &file) {
-        (Keeper::Upstart, Some(file)) => {
+    let file = services::file_of(supervisor, job, host);
+    match (supervisor, &file) {
+        (Supervisor::Upstart, Some(file)) => {
             let conf = read(file);
             of_upstart(&conf, &read(&file.with_extension("override")))
         }
-        (Keeper::Supervisord, Some(file)) => Known { log: of_supervisord(&read(file), job), ..Known::default() },
+        (Supervisor::Supervisord, Some(file)) => Known { log: of_supervisord(&read(file), job), ..Known::default() },
         // Their hooks run as root, and their output goes to a logger that has its own place for it.
-        (Keeper::Runit, Some(_)) => {
+        (Supervisor::Runit, Some(_)) => {
             let log = format!("/var/log/{job}/current");
             Known { log: host.path(&log).exists().then_some(log), ..Known::default() }
         }
