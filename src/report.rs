@@ -374,15 +374,27 @@ impl fmt::Display for Exit {
     }
 }
 
-/// The name of a signal, without `SIG`; its number where it has none. See signal(7).
+/// From 1 on; see signal(7).
+const SIGNALS: [&str; 31] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
+    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
+    "PWR", "SYS",
+];
+
+/// The name of a signal, without `SIG`; its number where it has none.
 pub fn signal_name(number: i32) -> String {
-    const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
-        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
-        "WINCH", "IO", "PWR", "SYS",
-    ];
-    let name = usize::try_from(number).ok().and_then(|number| NAMES.get(number.checked_sub(1)?));
-    name.map_or_else(|| number.to_string(), |name| (*name).to_owned())
+    named_signal(number).map_or_else(|| number.to_string(), str::to_owned)
+}
+
+/// The signal that a shell or a container means by this exit code; see "Exit Status" in bash(1).
+pub fn signal_of_code(code: i32) -> Option<&'static str> {
+    // These kill nobody.
+    let harmless = ["CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "WINCH"];
+    named_signal(code.checked_sub(128)?).filter(|name| !harmless.contains(name))
+}
+
+fn named_signal(number: i32) -> Option<&'static str> {
+    SIGNALS.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
 }
 
 /// What a signal's name says to people, for those whose name alone does not; see signal(7).
@@ -493,6 +505,13 @@ pub enum Death {
     Unknown,
 }
 
+impl fmt::Display for Death {
+    /// As data has it: `uncaught-exception`.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// How far the evidence carries a cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -504,6 +523,17 @@ pub enum Confidence {
     Likely,
     /// Nothing proves a cause.
     None,
+}
+
+impl Confidence {
+    /// As people read it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Certain => "certain",
+            Self::Likely => "likely",
+            Self::None => "not proven",
+        }
+    }
 }
 
 /// One thing that was seen, and where.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::report::{Death, Exit};
+use crate::report::{Death, Exit, signal_of_code};
 
 /// An error that stands in the log: a candidate for the cause.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +63,7 @@ impl End {
     fn is(self, exit: &Exit) -> bool {
         match (self, exit) {
             (Self::Code(ours), Exit::Code(code)) => ours == *code,
-            (Self::Signal(name), Exit::Code(code)) => signal_of(*code) == Some(name),
+            (Self::Signal(name), Exit::Code(code)) => signal_of_code(*code) == Some(name),
             (Self::Signal(name), exit) => exit.is_signal(name),
             (Self::Code(_), _) => false,
         }
@@ -75,36 +75,9 @@ fn is_from_outside(exit: &Exit) -> bool {
     let by = |name: &str| ["KILL", "TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "ALRM", "PIPE"].contains(&name);
     match exit {
         Exit::Signal { name, .. } => by(name),
-        Exit::Code(code) => signal_of(*code).is_some_and(by),
+        Exit::Code(code) => signal_of_code(*code).is_some_and(by),
         Exit::Unknown => false,
     }
-}
-
-/// The signal that a shell or a container means by this exit code; see "Exit Status" in bash(1).
-pub fn signal_of(code: i32) -> Option<&'static str> {
-    const SIGNALS: [(i32, &str); 20] = [
-        (1, "HUP"),
-        (2, "INT"),
-        (3, "QUIT"),
-        (4, "ILL"),
-        (5, "TRAP"),
-        (6, "ABRT"),
-        (7, "BUS"),
-        (8, "FPE"),
-        (9, "KILL"),
-        (10, "USR1"),
-        (11, "SEGV"),
-        (12, "USR2"),
-        (13, "PIPE"),
-        (14, "ALRM"),
-        (15, "TERM"),
-        (24, "XCPU"),
-        (25, "XFSZ"),
-        (31, "SYS"),
-        (29, "IO"),
-        (26, "VTALRM"),
-    ];
-    SIGNALS.iter().find(|(number, _)| code == 128 + number).map(|(_, name)| *name)
 }
 
 /// The longest outer error where the one beneath it is told too, in characters.

@@ -13,7 +13,7 @@ use super::fingerprint::fingerprint;
 use super::text::Line;
 use super::{Explanation, Scene};
 use crate::kmsg::Record;
-use crate::report::{Cause, Confidence, Death, Evidence, Exit};
+use crate::report::{Cause, Confidence, Death, Evidence, Exit, signal_of_code};
 
 pub use around::around;
 pub use forms::from_text;
@@ -76,7 +76,7 @@ pub fn read(scene: &Scene, lines: &[Line]) -> Option<Told> {
 /// Whether the process was killed by this signal, as far as the exit tells; a shell and a container say 128 and its number.
 fn is_by(exit: &Exit, name: &str) -> bool {
     match exit {
-        Exit::Code(code) => super::finding::signal_of(*code) == Some(name),
+        Exit::Code(code) => signal_of_code(*code) == Some(name),
         exit => exit.is_signal(name),
     }
 }

@@ -11,9 +11,9 @@ use super::aftermath::{self, Remark, remark, says};
 use super::beneath;
 use super::decide::is_generic;
 use super::entry::Level;
-use super::finding::{Finding, Proof, signal_of};
+use super::finding::{Finding, Proof};
 use super::text::Line;
-use crate::report::{Death, Exit};
+use crate::report::{Death, Exit, signal_of_code};
 
 /// A usage text is looked for so far.
 const FAR: usize = 30;
@@ -58,7 +58,7 @@ fn is_failure(exit: &Exit) -> bool {
     match exit {
         // timeout(1) ends so, of its own accord.
         Exit::Code(124) => false,
-        Exit::Code(code) => *code != 0 && signal_of(*code).is_none_or(|name| name == "ABRT"),
+        Exit::Code(code) => *code != 0 && signal_of_code(*code).is_none_or(|name| name == "ABRT"),
         Exit::Signal { .. } => exit.is_signal("ABRT"),
         Exit::Unknown => true,
     }

@@ -101,7 +101,7 @@ fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> E
         place.and_then(|place| place.line)
     );
     Explanation {
-        fingerprint: fingerprint::fingerprint(&[&exact, wording::name(kind), &finding.what]),
+        fingerprint: fingerprint::fingerprint(&[&exact, &kind.to_string(), &finding.what]),
         cause: Cause {
             kind,
             line: wording::line(kind, finding, scene.exit),
@@ -137,7 +137,7 @@ fn evidence(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> V
 fn from_exit(scene: &Scene) -> Explanation {
     let (kind, line) = wording::exit(scene.exit);
     Explanation {
-        fingerprint: fingerprint::fingerprint(&[&format!("{}\0{line}", scene.job), wording::name(kind)]),
+        fingerprint: fingerprint::fingerprint(&[&format!("{}\0{line}", scene.job), &kind.to_string()]),
         cause: Cause { kind, line, confidence: Confidence::None, evidence: Vec::new() },
     }
 }

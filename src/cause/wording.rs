@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::beneath;
-use super::finding::{Finding, Place, signal_of};
-use crate::report::{Death, Exit};
+use super::finding::{Finding, Place};
+use crate::report::{Death, Exit, signal_of_code};
 
 /// The longest error in a line, in characters; the whole of it is kept as evidence.
 const MOST: usize = 200;
@@ -18,33 +18,6 @@ pub fn kind(finding: &Finding) -> Death {
             beneath::kind(&finding.what).unwrap_or(finding.kind)
         }
         kind => kind,
-    }
-}
-
-/// What the kind is called in data.
-pub fn name(kind: Death) -> &'static str {
-    match kind {
-        Death::UncaughtException => "uncaught-exception",
-        Death::UnhandledRejection => "unhandled-rejection",
-        Death::OutOfMemoryHeap => "out-of-memory-heap",
-        Death::OomKilled => "oom-killed",
-        Death::KilledBySignal => "killed-by-signal",
-        Death::Segfault => "segfault",
-        Death::Abort => "abort",
-        Death::Assertion => "assertion",
-        Death::Panic => "panic",
-        Death::StackOverflow => "stack-overflow",
-        Death::PortInUse => "port-in-use",
-        Death::MissingModule => "missing-module",
-        Death::SyntaxError => "syntax-error",
-        Death::BadArguments => "bad-arguments",
-        Death::NoSuchFile => "no-such-file",
-        Death::Permission => "permission",
-        Death::DiskFull => "disk-full",
-        Death::TooManyFiles => "too-many-files",
-        Death::DependencyUnreachable => "dependency-unreachable",
-        Death::PlainExit => "plain-exit",
-        Death::Unknown => "unknown",
     }
 }
 
@@ -118,7 +91,7 @@ const UNKNOWN: &str = ", cause unknown";
 pub fn exit(exit: &Exit) -> (Death, String) {
     match exit {
         Exit::Unknown => (Death::Unknown, "unknown: nothing tells how it ended".to_owned()),
-        Exit::Code(code) => match signal_of(*code) {
+        Exit::Code(code) => match signal_of_code(*code) {
             Some(name) => {
                 let signal = Exit::Signal { name: name.to_owned(), core_dumped: false };
                 (Death::KilledBySignal, format!("exit code {code}, as a shell or a container says {signal}{UNKNOWN}"))

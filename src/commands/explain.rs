@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 
-use crate::cause::{self, Explanation, Scene, kernel, wording};
+use crate::cause::{self, Explanation, Scene, kernel};
 use crate::config;
 use crate::redact::redact;
 use crate::render;
-use crate::report::{Confidence, Exit, signal_name};
+use crate::report::{Exit, signal_name};
 
 /// The most that is read of a file, in bytes; of a longer one, its end.
 const MOST: u64 = 8 * 1024 * 1024;
@@ -107,13 +107,8 @@ fn show(out: &mut impl Write, explanation: &Explanation) {
     let cause = &explanation.cause;
     let clean = |text: &str| render::one_line(&redact(text), 1000);
     let _ = writeln!(out, "{HEAD}{}{HEAD:#}", clean(&cause.line));
-    let sure = match cause.confidence {
-        Confidence::Certain => "certain",
-        Confidence::Likely => "likely",
-        Confidence::None => "not proven",
-    };
-    let kind = wording::name(cause.kind);
-    let _ = writeln!(out, "{DIM}{kind}, {sure}; fingerprint {}{DIM:#}", explanation.fingerprint);
+    let sure = cause.confidence.words();
+    let _ = writeln!(out, "{DIM}{}, {sure}; fingerprint {}{DIM:#}", cause.kind, explanation.fingerprint);
     for it in &cause.evidence {
         let line = it.line.map(|line| format!(":{line}")).unwrap_or_default();
         let _ = writeln!(out, "  {DIM}{}{line}:{DIM:#} {}", clean(&it.source), clean(&it.text));

@@ -9,7 +9,7 @@ use super::cut::{head, head_by, tail_by};
 use super::past;
 use super::picture::{self, Day, Gauge};
 use super::story::Story;
-use crate::report::{Confidence, Kind, Report, Section, Status, Supervisor, Timestamp};
+use crate::report::{Kind, Report, Section, Status, Supervisor, Timestamp};
 
 /// What templates and sinks see of a report. Every string is clean; all but a block's text are one line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -117,11 +117,7 @@ impl View {
             says_because: title.contains(&because),
             says_why: title.contains(&why),
             because,
-            confidence: match report.cause.confidence {
-                Confidence::Certain => "certain",
-                Confidence::Likely => "likely",
-                Confidence::None => "not proven",
-            },
+            confidence: report.cause.confidence.words(),
             evidence: few(&report.cause.evidence, |fact| Fact {
                 source: one_line(&fact.source, 200),
                 text: one_line(&fact.text, LINE),

@@ -68,16 +68,9 @@ mod tests {
     use crate::report::sample;
     use crate::spool::Attempt;
 
-    fn spool() -> (tempfile::TempDir, Spool) {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::new(dir.path().join("spool"));
-        spool.create().unwrap();
-        (dir, spool)
-    }
-
     #[test]
     fn the_facts_are_those_of_the_report() {
-        let (_dir, spool) = spool();
+        let (_dir, spool) = crate::spool::empty();
         let report = sample();
         spool.put(&report).unwrap();
         let brief = spool.brief(Place::New, &report.id).unwrap();
@@ -87,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_damaged_is_said_and_left_where_it_is() {
-        let (dir, spool) = spool();
+        let (dir, spool) = crate::spool::empty();
         let report = sample();
         spool.put(&report).unwrap();
         let path = dir.path().join("spool/new").join(report.id.as_str());
@@ -100,7 +93,7 @@ mod tests {
 
     #[test]
     fn every_sinks_ledger_is_found_under_its_key() {
-        let (_dir, spool) = spool();
+        let (_dir, spool) = crate::spool::empty();
         let (id, mut ledger) = (sample().id, Ledger::default());
         assert!(spool.ledgers(&id).unwrap().is_empty());
         ledger.record(Attempt::Sent { receipt: "ok".into() }, Timestamp::of_unix(1), 0.0);

@@ -35,16 +35,9 @@ mod tests {
     use crate::report::{Timestamp, sample};
     use crate::spool::{Attempt, Outcome};
 
-    fn spool() -> (tempfile::TempDir, Spool) {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::new(dir.path().join("spool"));
-        spool.create().unwrap();
-        (dir, spool)
-    }
-
     #[test]
     fn a_hurried_try_is_due_and_the_five_days_go_on() {
-        let (_dir, spool) = spool();
+        let (_dir, spool) = crate::spool::empty();
         let (id, now) = (sample().id, Timestamp::of_unix(1000));
         let mut ledger = Ledger::default();
         ledger.record(Attempt::Retry { after_s: Some(3600), why: "busy".into() }, now, 0.0);
@@ -57,7 +50,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_meanwhile_is_neither_hurried_nor_given_up() {
-        let (_dir, spool) = spool();
+        let (_dir, spool) = crate::spool::empty();
         let id = sample().id;
         let mut ledger = Ledger::default();
         ledger.record(Attempt::Sent { receipt: "ok".into() }, Timestamp::of_unix(1000), 0.0);

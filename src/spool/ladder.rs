@@ -186,9 +186,7 @@ mod tests {
     use crate::spool::Place;
 
     fn spool() -> (tempfile::TempDir, Spool) {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::new(dir.path());
-        spool.create().unwrap();
+        let (dir, spool) = crate::spool::empty();
         spool.refill();
         (dir, spool)
     }

@@ -125,16 +125,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn spool() -> (tempfile::TempDir, Spool) {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::new(dir.path().join("spool"));
-        spool.create().unwrap();
-        (dir, spool)
-    }
-
     #[test]
     fn a_lock_is_held_by_one_and_free_when_it_is_dropped() {
-        let (_dir, spool) = spool();
+        let (_dir, spool) = crate::spool::empty();
         let lock = spool.lock("ops/mail", SECOND).unwrap();
         assert!(lock.is_some() && spool.lock("ops/mail", SECOND).unwrap().is_none());
         assert!(spool.lock("another", SECOND).unwrap().is_some());
@@ -144,7 +137,7 @@ mod tests {
 
     #[test]
     fn who_shows_no_sign_of_life_loses_the_lock_and_learns_of_it() {
-        let (_dir, spool) = spool();
+        let (_dir, spool) = crate::spool::empty();
         let frozen = spool.lock("mail", SECOND).unwrap().unwrap();
         assert!(frozen.lives_for(60 * SECOND, 10 * SECOND).unwrap());
         assert!(spool.lock("mail", 69 * SECOND).unwrap().is_none());
@@ -157,7 +150,7 @@ mod tests {
 
     #[test]
     fn locks_that_nobody_holds_are_removed_in_time() {
-        let (dir, spool) = spool();
+        let (dir, spool) = crate::spool::empty();
         let held = spool.lock("held", SECOND).unwrap();
         drop(spool.lock("gone", SECOND).unwrap());
         spool.remove_old_locks(std::time::SystemTime::now() + 60 * SECOND).unwrap();

@@ -188,3 +188,12 @@ fn list(dir: &Path) -> io::Result<Vec<String>> {
             .collect(),
     }
 }
+
+/// An empty spool, as long as its directory is kept.
+#[cfg(test)]
+fn empty() -> (tempfile::TempDir, Spool) {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::new(dir.path().join("spool"));
+    spool.create().unwrap();
+    (dir, spool)
+}

@@ -280,19 +280,14 @@ fn own(function: &str, source: &str) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::read;
-    use crate::cause::finding::{Finding, Proof};
-    use crate::cause::text;
+    use crate::cause::finding::Proof;
+    use crate::cause::runtimes::found;
     use crate::report::Death;
-
-    fn found(log: &str) -> Vec<Finding> {
-        let mut found = Vec::new();
-        read(&text::read(log), &mut found);
-        found
-    }
 
     #[test]
     fn the_frame_is_the_application_s_whatever_stands_above_it() {
         let found = found(
+            read,
             "panic: boom [recovered]\n\tpanic: boom\n\ngoroutine 1 [running]:\n\
              testing.tRunner.func1.2({0x4f0a60, 0x53c2b8})\n\t/usr/lib/go-1.19/src/testing/testing.go:1396 +0x24e\n\
              panic({0x4f0a60, 0x53c2b8})\n\t/usr/lib/go-1.19/src/runtime/panic.go:890 +0x262\n\
@@ -310,6 +305,7 @@ mod tests {
     #[test]
     fn a_stack_that_was_asked_for_is_only_said() {
         let found = found(
+            read,
             "panic: boom\n\ngoroutine 6 [running]:\nruntime/debug.Stack()\n\t/usr/lib/go-1.19/src/runtime/debug/stack.go:24 +0x65\n\
              main.handle()\n\t/srv/app/main.go:7 +0x2e\n",
         );
@@ -318,12 +314,13 @@ mod tests {
 
     #[test]
     fn a_fatal_error_of_git_is_none_of_go() {
-        assert!(found("fatal error: cannot read the index\nbye\n").is_empty());
+        assert!(found(read, "fatal error: cannot read the index\nbye\n").is_empty());
     }
 
     #[test]
     fn a_second_panic_and_a_signal_are_told() {
         let found = found(
+            read,
             "panic: first\n\tpanic: second line one\nand two\n[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x1]\n\n\
              goroutine 1 [running]:\nmain.main()\n\tcommand-line-arguments/main.go:7 +0x2e\nexit status 2\n",
         );

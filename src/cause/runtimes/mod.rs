@@ -48,3 +48,11 @@ pub const ALL: [Read; 12] = [
 fn text(lines: &[Line], index: usize) -> &str {
     lines.get(index).map_or("", |line| &line.text)
 }
+
+/// What a runtime finds in a log.
+#[cfg(test)]
+fn found(read: Read, log: &str) -> Vec<Finding> {
+    let mut found = Vec::new();
+    read(&super::text::read(log), &mut found);
+    found
+}

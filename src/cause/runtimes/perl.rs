@@ -173,15 +173,9 @@ fn refusal(i: usize, line: &Line, found: &mut Vec<Finding>) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::read;
-    use crate::cause::finding::{Finding, Proof};
-    use crate::cause::text;
+    use crate::cause::finding::Proof;
+    use crate::cause::runtimes::found;
     use crate::report::Death;
-
-    fn found(log: &str) -> Vec<Finding> {
-        let mut found = Vec::new();
-        read(&text::read(log), &mut found);
-        found
-    }
 
     #[test]
     fn the_forms_of_die_are_read_but_prove_nothing() {
@@ -190,7 +184,7 @@ mod tests {
             "bad entry at spool.pl line 2, <STDIN> line 7.",
             "bad entry at /usr/share/perl/5.36/IO/File.pm line 9.\n\tIO::File::f() called at spool.pl line 2\n",
         ] {
-            let it = found(log).remove(0);
+            let it = found(read, log).remove(0);
             assert_eq!(
                 (it.what.as_str(), it.place.unwrap().to_string().as_str()),
                 ("bad entry", "spool.pl:2"),
@@ -204,10 +198,10 @@ mod tests {
     fn what_does_not_compile_is_told_by_its_first_error() {
         let log = "Global symbol \"$t\" requires explicit package name at a.pl line 2.\n\
                    syntax error at a.pl line 3, near \"= ;\"\nExecution of a.pl aborted due to compilation errors.\n";
-        let it = found(log).remove(0);
+        let it = found(read, log).remove(0);
         assert_eq!((it.kind, it.proof, it.lines), (Death::SyntaxError, Proof::LastWords, 0..3));
         let log = "Can't locate X.pm in @INC (@INC contains: /etc/perl) at a.pl line 1.\nBEGIN failed--compilation aborted at a.pl line 1.\n";
-        assert_eq!(found(log).remove(0).kind, Death::MissingModule);
+        assert_eq!(found(read, log).remove(0).kind, Death::MissingModule);
     }
 
     #[test]
@@ -219,7 +213,7 @@ mod tests {
             "error at line 3.",
             "a at b line 99999999999.",
         ] {
-            assert!(found(log).is_empty(), "{log}");
+            assert!(found(read, log).is_empty(), "{log}");
         }
     }
 }

@@ -173,21 +173,15 @@ fn fpm(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::read;
-    use crate::cause::finding::{Finding, Proof};
-    use crate::cause::text;
+    use crate::cause::finding::Proof;
+    use crate::cause::runtimes::found;
     use crate::report::Death;
-
-    fn found(log: &str) -> Vec<Finding> {
-        let mut found = Vec::new();
-        read(&text::read(log), &mut found);
-        found
-    }
 
     #[test]
     fn of_a_chain_the_last_is_told_with_the_first() {
         let log = "PHP Fatal error:  Uncaught PDOException: refused in /srv/a.php:2\nStack trace:\n#0 /srv/a.php(3): q()\n#1 {main}\n\n\
                    Next RuntimeException: cannot boot in /srv/vendor/k.php:3\nStack trace:\n#0 /srv/b.php(7): k()\n#1 {main}\n  thrown in /srv/vendor/k.php on line 3\nnext\n";
-        let it = found(log).remove(0);
+        let it = found(read, log).remove(0);
         assert_eq!(it.what, "RuntimeException: cannot boot (caused by PDOException: refused)");
         assert_eq!(
             (it.place.unwrap().to_string().as_str(), it.lines, it.proof),
@@ -214,15 +208,15 @@ mod tests {
                 "/srv/a.php:2",
             ),
         ] {
-            let it = found(log).remove(0);
+            let it = found(read, log).remove(0);
             assert_eq!((it.kind, it.place.unwrap().to_string().as_str()), (kind, place), "{log}");
         }
-        assert_eq!(found("Could not open input file: worker.php")[0].kind, Death::NoSuchFile);
+        assert_eq!(found(read, "Could not open input file: worker.php")[0].kind, Death::NoSuchFile);
         assert_eq!(
-            found("[23-Nov-2026 04:24:07 UTC] PHP Fatal error:  Uncaught E: x in a.php:1")[0].proof,
+            found(read, "[23-Nov-2026 04:24:07 UTC] PHP Fatal error:  Uncaught E: x in a.php:1")[0].proof,
             Proof::Said
         );
-        assert!(found("PHP Warning:  Undefined variable $x in /srv/a.php on line 2").is_empty());
-        assert!(found("we saw a Fatal error: once").is_empty());
+        assert!(found(read, "PHP Warning:  Undefined variable $x in /srv/a.php on line 2").is_empty());
+        assert!(found(read, "we saw a Fatal error: once").is_empty());
     }
 }

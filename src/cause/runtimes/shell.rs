@@ -218,15 +218,8 @@ fn launcher(text: &str) -> Option<Said> {
 #[cfg(test)]
 mod tests {
     use super::read;
-    use crate::cause::finding::Finding;
-    use crate::cause::text;
+    use crate::cause::runtimes::found;
     use crate::report::{Death, Exit};
-
-    fn found(log: &str) -> Vec<Finding> {
-        let mut found = Vec::new();
-        read(&text::read(log), &mut found);
-        found
-    }
 
     #[test]
     fn every_shell_s_form_gives_the_words_and_the_place() {
@@ -259,7 +252,7 @@ mod tests {
             ),
             ("exec /entry.sh: exec format error", Death::BadArguments, "exec /entry.sh: exec format error", ""),
         ] {
-            let it = found(log).into_iter().next().unwrap_or_else(|| panic!("nothing in {log}"));
+            let it = found(read, log).into_iter().next().unwrap_or_else(|| panic!("nothing in {log}"));
             let at = it.place.map(|place| place.to_string()).unwrap_or_default();
             assert_eq!((it.kind, it.what.as_str(), at.as_str()), (kind, what, place), "{log}");
         }
@@ -267,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_missing_command_needs_the_exit_code_that_a_shell_makes_of_it() {
-        let all = found("run.sh: line 3: gw: command not found");
+        let all = found(read, "run.sh: line 3: gw: command not found");
         let fits = |exit: Exit| all.iter().any(|it| it.fits(&exit));
         assert!(fits(Exit::Code(127)) && !fits(Exit::Code(1)) && !fits(Exit::Code(0)));
     }
@@ -284,7 +277,7 @@ mod tests {
             ": : : not found",
             "",
         ] {
-            assert!(found(log).is_empty(), "{log}: {:?}", found(log));
+            assert!(found(read, log).is_empty(), "{log}: {:?}", found(read, log));
         }
     }
 }

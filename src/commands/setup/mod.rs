@@ -53,7 +53,7 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let known = supervisor == Supervisor::Run || services::file_of(supervisor, job, &host).is_some();
-    ensure!(known, "{} has no job {job}, so nothing was written: is the name right?", supervisor);
+    ensure!(known, "{supervisor} has no job {job}, so nothing was written: is the name right?");
     let left_to_do = plan.write(out)?;
     directories::make_all(places, out)?;
     let _ = writeln!(out, "\nis all well? lastwords doctor {job}");

@@ -112,8 +112,8 @@ fn directory(supervisor: Supervisor, job: &str, host: &Host, usual: &str) -> Str
 
 fn found(supervisor: Supervisor, job: &str, host: &Host) -> String {
     match services::file_of(supervisor, job, host) {
-        Some(file) => format!("{} runs {job} from {}, which stays as it is.", supervisor, file.display()),
-        None => format!("{} knows no {job} in the usual places.", supervisor),
+        Some(file) => format!("{supervisor} runs {job} from {}, which stays as it is.", file.display()),
+        None => format!("{supervisor} knows no {job} in the usual places."),
     }
 }
 

@@ -322,21 +322,15 @@ fn finding(from: usize, end: usize, quoted: usize, kind: Death, what: String, pl
 #[cfg(test)]
 mod tests {
     use super::read;
-    use crate::cause::finding::{Finding, Proof};
-    use crate::cause::text;
+    use crate::cause::finding::Proof;
+    use crate::cause::runtimes::found;
     use crate::report::Death;
-
-    fn found(log: &str) -> Vec<Finding> {
-        let mut found = Vec::new();
-        read(&text::read(log), &mut found);
-        found
-    }
 
     #[test]
     fn a_stack_alone_is_said_with_its_type_its_message_and_its_place() {
         let log =
             "TypeError: x is not iterable\n    at pick (/srv/node_modules/lib/i.js:4:5)\n    at run (/srv/app.js:7:9)";
-        let found = found(log);
+        let found = found(read, log);
         let found = found.first().unwrap();
         assert_eq!((found.kind, found.proof), (Death::UncaughtException, Proof::Said));
         assert_eq!(found.what, "TypeError: x is not iterable");
@@ -355,7 +349,7 @@ mod tests {
             "    at f (/srv/app.js:1:2)\nGET / 200",
             "main.c:3\n\nint main;",
         ] {
-            assert_eq!(found(log), [], "{log}");
+            assert_eq!(found(read, log), [], "{log}");
         }
     }
 
@@ -364,7 +358,7 @@ mod tests {
         let log = "node:child_process:1\n    throw err;\n    ^\n\nError: Command failed: node c.js\n/srv/c.js:1\nnull.x\n     ^\n\n\
                    TypeError: no x\n    at Object.<anonymous> (/srv/c.js:1:6)\n\nNode.js v20.20.2\n\n    \
                    at build (/srv/app.js:3:5) {\n  status: 1\n}\n\nNode.js v20.20.2";
-        let found = found(log);
+        let found = found(read, log);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found.first().unwrap().what.starts_with("Error: Command failed: node c.js"));
     }
