@@ -25,8 +25,8 @@
 //! ```
 //!
 //! The event's `type` is `lastwords.crash`, `lastwords.summary`, `lastwords.recovered` or `lastwords.notice`; its `id` is
-//! the report's, the same at every try, and so is `webhook-id`: a receiver that has seen it has seen it. `data` is the
-//! report. A secret is made by `printf 'whsec_%s\n' "$(openssl rand -base64 32)"`.
+//! the report's, the same at every try, and so is the `webhook-id` of a signed one: a receiver that has seen it has seen
+//! it. `data` is the report. A secret is made by `printf 'whsec_%s\n' "$(openssl rand -base64 32)"`.
 //!
 //! A status from 200 to 299 says that the report was taken; 408, 425, 429, 500 and more, and redirects, which are not
 //! followed, that it may be later; every other one that it never will.

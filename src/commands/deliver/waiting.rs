@@ -22,7 +22,8 @@ pub struct Item {
     /// The group that it belongs to; `None` for what is told by itself in any case.
     pub group: Option<String>,
     pub crash: Crash,
-    /// The death that it tells of, and whose chronicle that belongs into; `None` for what tells of none, or of a drill.
+    /// The death that it tells of, and whose chronicle that belongs into; `None` for what tells of none, of a drill, or of
+    /// one that had been counted before the report was read.
     pub death: Option<(String, Death)>,
     pub is_notice: bool,
     to: Audience,
@@ -32,7 +33,7 @@ impl Item {
     fn of(report: Report) -> Self {
         let grouped = report.kind == Kind::Crash && !report.drill;
         Self {
-            death: grouped.then(|| (by_whom(&report, &[&report.stop.job]), death(&report))),
+            death: (grouped && report.past.is_none()).then(|| (by_whom(&report, &[&report.stop.job]), death(&report))),
             group: grouped.then(|| group(&report)),
             service: report.stop.service(),
             crash: Crash { id: report.id.clone(), at: report.stop.stopped_at, instance: report.stop.instance },

@@ -11,11 +11,31 @@ use super::machine::Machine;
 const SINK: &str = "[[sink.exec]]\nname = \"keep\"\ncommand = [\"/etc/lastwords/keep\"]\n";
 const KEEP: &str = "#!/bin/sh\ncat >\"/var/spool/told/$$.$(date +%s%N)\"\necho '{\"ok\": true}'\n";
 
+/// Keeps what it is shown to be let in.
+const RECEIVER: &str = r#"
+import http.server, pathlib
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        pathlib.Path("/var/spool/told/authorization").write_text(self.headers["Authorization"])
+        self.send_response(204)
+        self.end_headers()
+
+server = http.server.HTTPServer(("127.0.0.1", 8080), Receiver)
+pathlib.Path("/run/receives").touch()
+server.serve_forever()
+"#;
+
 /// For the scripts: the main process's number, and waiting for the unit's end.
 const WORDS: &str = r#"
 pid() { systemctl show -p MainPID --value "$u"; }
 gone() { until systemctl show -p ActiveState "$u" | grep -qE '=(inactive|failed)'; do sleep 0.05; done; }
 "#;
+
+fn unit_file(unit: &str) -> String {
+    format!("/etc/systemd/system/{unit}.service")
+}
 
 fn boot_with(cases: &[Case]) -> Machine {
     let machine = Machine::boot();
@@ -23,7 +43,7 @@ fn boot_with(cases: &[Case]) -> Machine {
         // A template is the unit of all its instances.
         let name = case.unit.find('@').map_or(case.unit, |at| &case.unit[..=at]);
         let text = format!("[Service]\nTimeoutStopSec=30\nLimitCORE=0\n{}\n", case.service);
-        (format!("/etc/systemd/system/{name}.service"), text)
+        (unit_file(name), text)
     };
     let mut files: Vec<_> = cases.iter().map(unit).collect();
     files.push(("/etc/lastwords/lastwords.toml".into(), SINK.into()));
@@ -82,6 +102,32 @@ fn each_way_to_end_has_its_verdict_and_its_cause_and_is_told() {
     assert_eq!(reports.len(), expected, "of nothing else: {reports:#?}");
     let ours = machine.shell("systemctl list-units --failed --plain --no-legend 'lastwords*'");
     assert_eq!(ours, "", "the deliverer can do its work in its sandbox");
+}
+
+#[test]
+fn a_secret_that_systemd_hands_over_reaches_its_sink() {
+    let machine = Machine::boot();
+    let crash = Case { unit: "web", service: "ExecStart=sh -c 'exit 3'", end: "systemctl start $u", report: None };
+    machine.write(&[
+        ("/srv/receiver".into(), RECEIVER.into()),
+        ("/srv/token".into(), "correct-horse-battery\n".into()),
+        (
+            "/etc/lastwords/lastwords.toml".into(),
+            "[[sink.webhook]]\nname = 'events'\nurl = 'http://127.0.0.1:8080/'\ntoken_file = 'token'\n".into(),
+        ),
+        (unit_file("receiver"), "[Service]\nExecStart=python3 /srv/receiver\n".into()),
+        (unit_file("web"), format!("[Service]\n{}\n", crash.service)),
+    ]);
+    // The secret is root's, and only the deliverer is to have it.
+    machine.shell("chmod 600 /srv/token; mkdir /etc/systemd/system/lastwords.service.d 2>/dev/null || true");
+    let credential = "[Service]\nLoadCredential=token:/srv/token\n";
+    machine.write(&[("/etc/systemd/system/lastwords.service.d/credentials.conf".into(), credential.into())]);
+    machine.shell("systemctl daemon-reload; systemctl start receiver; until [ -e /run/receives ]; do sleep 0.05; done");
+    run(&machine, &[crash]);
+    let reports = machine.wait_for_reports(1);
+    let told = machine.shell("cat /var/spool/told/*");
+    assert_eq!(told, "Bearer correct-horse-battery", "{reports:#?}");
+    assert_eq!(machine.shell("systemctl show -p Result --value lastwords").trim(), "success");
 }
 
 #[test]
