@@ -124,7 +124,7 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
     } else {
         config::load(&places.config, &call.job)
     };
-    let records = kernel_log.as_ref().ok().map(|log| of_this_life(&log.records, &marker, now, adopted));
+    let records = kernel_log.as_ref().ok().map(|log| of_this_life(&log.records, &marker, now));
     let said = records.as_deref().map(kernel::messages).unwrap_or_default();
     let mut judgement = judge_stop(&call, &marker, records.as_deref(), &said, &loaded, host, now);
     if taken.circumstances.missed && life.is_none() {
@@ -223,10 +223,10 @@ fn call(taken: &Taken, marker: &Marker) -> Call {
     Call::recall(job, instance, taken.circumstances)
 }
 
-/// The records that can be about this life of the service.
-fn of_this_life(log: &[Record], marker: &Marker, now: Now, adopted: bool) -> Vec<Record> {
-    // Where the hook itself reads the log, nothing in it is from after the end.
-    let end = if adopted { micros(now.monotonic + drift(marker, now)) } else { u64::MAX };
+/// The records that can be about this life of the service, which ended at `now`: whoever reads them late finds the next
+/// life's too.
+fn of_this_life(log: &[Record], marker: &Marker, now: Now) -> Vec<Record> {
+    let end = micros(now.monotonic + drift(marker, now));
     let ours = |record: &&Record| record.micros <= end && marker.seen.is_none_or(|seen| record.seq > seen);
     log.iter().filter(ours).cloned().collect()
 }
