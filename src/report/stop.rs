@@ -1,0 +1,200 @@
+//! How a service ended: who ran it, when, and by what exit code or signal.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+
+/// One end of a supervised service, as its supervisor told it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Stop {
+    /// The job's name as the supervisor writes it. Hostile input: it may hold `/`, `..`, spaces.
+    pub job: String,
+    /// The instance's name; `None` where the job has no instances.
+    #[serde(default)]
+    pub instance: Option<String>,
+    /// Who supervised it.
+    pub supervisor: Supervisor,
+    /// When the hook before the start ran.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// When the hook after the stop ran.
+    pub stopped_at: Timestamp,
+    /// Seconds from the start to the stop, by a clock that nobody sets.
+    #[serde(default)]
+    pub uptime_s: Option<f64>,
+    /// The main process's id, where it is known. The process is gone: the number may be another's by now.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// How the main process ended.
+    pub exit: Exit,
+    /// systemd's id of this life: `journalctl _SYSTEMD_INVOCATION_ID=…` shows its log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<String>,
+}
+
+impl Stop {
+    /// The service as people name it: `web`, or `web (a/b)` with an instance.
+    pub fn service(&self) -> String {
+        match &self.instance {
+            Some(instance) => format!("{} ({instance})", self.job),
+            None => self.job.clone(),
+        }
+    }
+}
+
+/// Who starts and stops the service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Supervisor {
+    Upstart,
+    Systemd,
+    Runit,
+    S6,
+    Supervisord,
+    /// `lastwords run`: the main process's own parent.
+    Run,
+    /// Nobody that lastwords knows: the job was named on the command line.
+    #[default]
+    Unknown,
+}
+
+impl Supervisor {
+    /// Those that lastwords knows.
+    pub const KNOWN: [Self; 6] = [Self::Upstart, Self::Systemd, Self::Runit, Self::S6, Self::Supervisord, Self::Run];
+
+    /// The name by which it is given on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Upstart => "upstart",
+            Self::Systemd => "systemd",
+            Self::Runit => "runit",
+            Self::S6 => "s6",
+            Self::Supervisord => "supervisord",
+            Self::Run => "run",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The one of this name.
+    ///
+    /// # Errors
+    /// Where none has it; it says which there are.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let known = || Self::KNOWN.map(Self::name).join(", ");
+        Self::KNOWN.into_iter().find(|it| it.name() == name).ok_or_else(|| format!("expected one of {}", known()))
+    }
+}
+
+impl fmt::Display for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Upstart => "Upstart",
+            Self::Systemd => "systemd",
+            Self::Runit => "runit",
+            Self::S6 => "s6",
+            Self::Supervisord => "supervisord",
+            Self::Run => "lastwords run",
+            Self::Unknown => "an unknown supervisor",
+        })
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// It ended by itself with this exit code.
+    Code(i32),
+    /// A signal killed it; the name comes without `SIG`. One that has no name (a real-time one) goes by its number.
+    Signal {
+        /// `SEGV`, `KILL`, or a number.
+        name: String,
+        /// Whether the kernel wrote a core dump.
+        core_dumped: bool,
+    },
+    /// Nobody said.
+    Unknown,
+}
+
+impl Exit {
+    /// Whether this signal killed it.
+    pub fn is_signal(&self, wanted: &str) -> bool {
+        matches!(self, Self::Signal { name, .. } if name == wanted)
+    }
+
+    /// Whether this is the same way to end; a core dump makes no difference.
+    pub fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Signal { name: ours, .. }, Self::Signal { name: theirs, .. }) => ours == theirs,
+            (ours, theirs) => ours == theirs,
+        }
+    }
+
+    /// Whether the process died of a fault of its own: of a signal that the kernel or the program itself raises, and
+    /// with which nobody stops a service.
+    pub fn is_fault(&self) -> bool {
+        ["SEGV", "BUS", "FPE", "ILL", "ABRT", "SYS", "TRAP", "XCPU", "XFSZ"].iter().any(|name| self.is_signal(name))
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal { name, core_dumped } => {
+                let nameless = name.starts_with(|first: char| first.is_ascii_digit());
+                write!(f, "killed by {}{name}", if nameless { "signal " } else { "SIG" })?;
+                if let Some(meaning) = signal_meaning(name) {
+                    write!(f, " ({meaning})")?;
+                }
+                f.write_str(if *core_dumped { ", core dumped" } else { "" })
+            }
+            Self::Unknown => f.write_str("exit unknown"),
+        }
+    }
+}
+
+/// From 1 on; see signal(7).
+const SIGNALS: [&str; 31] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
+    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
+    "PWR", "SYS",
+];
+
+/// The name of a signal, without `SIG`; its number where it has none.
+pub fn signal_name(number: i32) -> String {
+    named_signal(number).map_or_else(|| number.to_string(), str::to_owned)
+}
+
+/// The signal that a shell or a container means by this exit code; see "Exit Status" in bash(1).
+pub fn signal_of_code(code: i32) -> Option<&'static str> {
+    // These kill nobody.
+    let harmless = ["CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "WINCH"];
+    named_signal(code.checked_sub(128)?).filter(|name| !harmless.contains(name))
+}
+
+fn named_signal(number: i32) -> Option<&'static str> {
+    SIGNALS.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
+}
+
+/// What a signal's name says to people, for those whose name alone does not; see signal(7).
+fn signal_meaning(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "SEGV" => "invalid memory access",
+        "BUS" => "bad memory access",
+        "FPE" => "arithmetic error",
+        "ILL" => "illegal instruction",
+        "SYS" => "bad system call",
+        "ABRT" => "aborted itself",
+        "TRAP" => "trap",
+        "XCPU" => "CPU time limit",
+        "XFSZ" => "file size limit",
+        "PIPE" => "broken pipe",
+        _ => return None,
+    })
+}
