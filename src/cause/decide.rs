@@ -20,7 +20,7 @@ use super::aftermath::{self, Remark};
 use super::entry::Level;
 use super::finding::{Finding, Proof};
 use super::fingerprint::steady;
-use super::text::Line;
+use super::text::{Line, is_same_but_digits};
 use super::{last_words, logged, runtimes};
 use crate::report::Exit;
 
@@ -287,7 +287,7 @@ const FAILURE: [&str; 10] =
 /// Whether an entry says all by itself: the same stands in the log before, and no trace beneath it.
 fn stands_alone(lines: &[Line], at: usize) -> bool {
     let Some(entry) = lines.get(at) else { return false };
-    let is_same = |line: &Line| last_words::is_same_but_digits(aftermath::head(line), aftermath::head(entry));
+    let is_same = |line: &Line| is_same_but_digits(aftermath::head(line), aftermath::head(entry));
     let before = lines.get(..at).unwrap_or_default();
     before
         .iter()

@@ -298,6 +298,12 @@ fn is_carriers(stamp: &str) -> bool {
         || (stamp.contains('_') && digits(fraction, 5))
 }
 
+/// Whether two texts differ only in their digits.
+pub fn is_same_but_digits(one: &str, other: &str) -> bool {
+    let strip = |byte: &u8| !byte.is_ascii_digit();
+    one.bytes().filter(strip).eq(other.bytes().filter(strip))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,0 +1,249 @@
+//! How programs say that they cannot go on, each in words that many share.
+
+use crate::cause::aftermath::{self, says};
+use crate::cause::entry::Level;
+use crate::cause::text::Line;
+
+/// A program that cannot even begin says so.
+pub const CANNOT_START: [&str; 26] = [
+    "cannot start",
+    "can't start",
+    "could not start",
+    "unable to start",
+    "failed to start",
+    "failed starting",
+    "startup failed",
+    "start-up failed",
+    "cannot initiali",
+    "can't initiali",
+    "could not initiali",
+    "unable to initiali",
+    "failed to initiali",
+    "initialization failed",
+    "initialisation failed",
+    "cannot bind",
+    "can't bind",
+    "could not bind",
+    "unable to bind",
+    "failed to bind",
+    "failed listening",
+    "cannot listen",
+    "failed to listen",
+    "failed to create listening",
+    "no listening sockets",
+    "cannot create any",
+];
+
+/// Words for a configuration that cannot be read.
+pub const BAD_CONFIG: [&str; 27] = [
+    "unexpected end of file, expecting",
+    "unexpected \"",
+    "is not terminated by",
+    "directive is not allowed here",
+    "invalid number of arguments in",
+    "unrecognized configuration",
+    "contains errors",
+    "fatal errors found",
+    "error(s) found in config",
+    "syntax error",
+    "parse error",
+    "parsing error",
+    "parsing [",
+    "unknown directive",
+    "invalid directive",
+    "bad directive",
+    "unknown keyword",
+    "unknown configuration",
+    "invalid configuration",
+    "bad configuration",
+    "bad option at line",
+    "config file error",
+    "fatal config",
+    "invalid command",
+    "error in config",
+    "errors found in config",
+    "error loading config",
+];
+
+/// Whether a line complains that a setting is missing, or that the settings cannot be read.
+pub fn is_unset(line: &Line, low: &str) -> bool {
+    let is_settings = says(low, &["config", "settings", ".toml", ".yml", ".yaml", ".conf", ".ini", ".env"])
+        && says(
+            low,
+            &[
+                "could not read",
+                "cannot read",
+                "failed to read",
+                "unable to read",
+                "could not load",
+                "cannot load",
+                "failed to load",
+                "unable to load",
+                "could not parse",
+                "cannot parse",
+                "failed to parse",
+                "unable to parse",
+            ],
+        );
+    let is_missing = || {
+        says(
+            low,
+            &["not set", "must be set", "is required", "is missing", "missing required", "not defined", "is empty"],
+        )
+    };
+    is_settings
+        || (is_missing()
+            && aftermath::head(line).split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(is_variable))
+}
+
+/// Whether a word is the name of an environment variable: `DATABASE_URL`.
+fn is_variable(word: &str) -> bool {
+    word.contains('_')
+        && word.starts_with(|c: char| c.is_ascii_uppercase())
+        && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// What a service does as it starts.
+pub const STARTING: [&str; 10] =
+    ["start", "listen", "bind", "socket", "open", "load", "init", "lock", "create", "address already in use"];
+
+pub const FAILED: [&str; 12] = [
+    "error",
+    "fail",
+    "cannot",
+    "can't",
+    "could not",
+    "unable",
+    "unknown",
+    "invalid",
+    "missing",
+    "no such",
+    "unrecogni",
+    "unexpected",
+];
+
+/// Whether it only adds to what was said: a second complaint.
+pub fn is_added(line: &Line, low: &str) -> bool {
+    let level = line.entry.as_ref().and_then(|entry| entry.level);
+    let hints = says(low, &["hint", "do you already"]);
+    level.is_none_or(|level| level >= Level::Error) && (hints || says(low, &FAILED)) && !aftermath::is_handled(low)
+}
+
+/// Whether it tells people what to do.
+pub fn is_hint(line: &Line, low: &str) -> bool {
+    let begins = ["hint", "see ", "please", "try ", "for more ", "run ", "usage", "detail"];
+    // Postgres's.
+    let adds = [" HINT:  ", " DETAIL:  ", " CONTEXT:  "].iter().any(|mark| line.text.contains(mark));
+    adds || line.entry.as_ref().is_none_or(|entry| entry.level.is_none())
+        && begins.iter().any(|begin| low.starts_with(begin))
+}
+
+pub fn is_of_request(line: &Line) -> bool {
+    line.entry.as_ref().is_some_and(|entry| entry.of_request)
+}
+
+pub fn begins_as_fatal(low: &str) -> bool {
+    // `prog: fatal: …`, `** fatal error`, `CRITICAL …`.
+    let low = low.trim_start_matches(['*', '#', '!', '-', '=', ' ', '[']);
+    let words = ["fatal", "panic", "critical", "emergency", "abort", "unrecoverable"];
+    let begins = |text: &str| words.iter().any(|word| text.starts_with(word));
+    begins(low) || low.split_once(": ").is_some_and(|(head, rest)| !head.contains(' ') && begins(rest))
+}
+
+/// The exit code that a line names: `exiting with 78`, `exit code: 78`, `exit status 78`.
+pub fn code_in(low: &str) -> Option<i32> {
+    let at = ["exiting with ", "exiting code ", "exit code", "exit status", "exiting ("]
+        .iter()
+        .find_map(|words| low.find(words).map(|at| at + words.len()))?;
+    let rest = low.get(at..)?.trim_start_matches([' ', ':', '=', '(']);
+    let rest = ["code", "status"].iter().find_map(|word| rest.strip_prefix(word)).unwrap_or(rest);
+    rest.trim_start_matches([' ', ':', '=']).split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The system's words for errors, as at the end of perror(3)'s lines; see errno(3).
+const ERRNO: [&str; 27] = [
+    "address already in use",
+    "address in use",
+    "cannot assign requested address",
+    "permission denied",
+    "operation not permitted",
+    "no such file or directory",
+    "not a directory",
+    "is a directory",
+    "no space left on device",
+    "disk quota exceeded",
+    "too many open files",
+    "too many open files in system",
+    "read-only file system",
+    "connection refused",
+    "connection timed out",
+    "connection reset by peer",
+    "no route to host",
+    "network is unreachable",
+    "no such host",
+    "name or service not known",
+    "temporary failure in name resolution",
+    "cannot allocate memory",
+    "resource temporarily unavailable",
+    "exec format error",
+    "input/output error",
+    "invalid argument",
+    "no such device or address",
+];
+
+/// Whether a line ends with the system's words for an error, be it with a number or a place behind them.
+pub fn ends_with_errno(low: &str) -> bool {
+    let end = low.trim_end_matches(|c: char| ['"', '\'', ')', ']', '}', '.', ' ', '!'].contains(&c));
+    let end = end.rsplit_once(" (").filter(|(_, in_brackets)| in_brackets.len() < 24).map_or(end, |(end, _)| end);
+    ERRNO.iter().any(|words| end.ends_with(words)) || {
+        // Apache's: `(98)Address already in use: AH00072: …`.
+        let coded = low.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+        coded.is_some_and(|(code, rest)| {
+            code.bytes().all(|byte| byte.is_ascii_digit()) && ERRNO.iter().any(|words| rest.starts_with(words))
+        })
+    }
+}
+
+/// Whether a program complains of how it was called.
+pub fn is_bad_option(text: &str) -> bool {
+    let low = text.get(..text.floor_char_boundary(400)).unwrap_or_default().to_ascii_lowercase();
+    says(
+        &low,
+        &[
+            "unrecognized option",
+            "unrecognised option",
+            "unrecognized argument",
+            "unrecognized command",
+            "unrecognized flag",
+            "unknown option",
+            "unknown argument",
+            "unknown flag",
+            "unknown long flag",
+            "unknown short flag",
+            "bad command line option",
+            "missing script",
+            "unknown shorthand flag",
+            "invalid option",
+            "illegal option",
+            "unexpected argument",
+            "bad option:",
+            "option requires an argument",
+            "requires an argument",
+            "arguments are required",
+            "required arguments were not provided",
+            "flag provided but not defined",
+            "flag needs an argument",
+            "required flag",
+            "no such option",
+        ],
+    ) && !aftermath::is_handled(&low)
+}
+
+/// Whether a text names a line of a file: `nginx.conf:7`, `line 7`.
+pub fn has_position(text: &str) -> bool {
+    let digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    text.match_indices(':').any(|(at, _)| {
+        text.get(at + 1..).is_some_and(digit)
+            && text.get(..at).is_some_and(|before| before.ends_with(char::is_alphabetic))
+    }) || text.split("line ").skip(1).any(digit)
+}
