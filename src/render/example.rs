@@ -27,7 +27,10 @@ pub fn examples() -> [(&'static str, Report); 5] {
 
     let new = Series { count: 347, first: Timestamp::of_unix(made_at.unix() - 299), last: made_at };
     let all = Series { count: 348, ..new };
-    let mut summary = Report { kind: Kind::Summary { new, all, instances: 2, made_at }, past: None, ..crash.clone() };
+    let mut summary = Report { kind: Kind::Summary { new, all, instances: 2, made_at }, ..crash.clone() };
+    if let Some(this_hour) = summary.past.as_mut().and_then(|past| past.hours.last_mut()) {
+        *this_hour = all.count;
+    }
     summary.cause.confidence = Confidence::None;
     summary.cause.line = "exit code 1, cause unknown".into();
     let recovered = Kind::Recovered { new: None, all, instances: 1, up_s: 600, made_at };

@@ -134,7 +134,7 @@ impl View {
             uptime: stop.uptime_s.filter(|_| is_one).and_then(words),
             past: past.map(|past| past::often(past, stop)).unwrap_or_default(),
             changes: past.map(past::changes).unwrap_or_default(),
-            day: past.and_then(|past| picture::day(&past.hours)),
+            day: report.past.as_ref().filter(|_| !report.drill).and_then(|past| picture::day(&past.hours)),
             runbook_is_link: runbook
                 .as_deref()
                 .is_some_and(|runbook| runbook.starts_with("https://") || runbook.starts_with("http://")),

@@ -95,6 +95,9 @@ fn two_hundred_crashes_make_one_message_now_and_summaries_later_and_one_when_it_
     assert!(said.contains("is for one: ") && said.contains("sent to one"), "{said}");
     let summary = &told(&machine, "one")[1];
     assert!(summary.starts_with("web keeps crashing: exit code 1, cause unknown (199 times"), "{summary}");
+    let shown = machine.command("show").output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout);
+    assert!(shown.contains("█ died 200 times in 24 hours\n"), "{shown}");
 
     crash(&machine, "web", 3);
     deliver(&machine, 50);

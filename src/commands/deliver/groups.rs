@@ -252,6 +252,9 @@ impl Group<'_, '_> {
         spool.note_summarised(self.sink, unnoted).context("cannot write the ledgers of crashes")?;
         if let Some(message) = kept.thread.open.as_ref().filter(|_| next.unmade) {
             let report = self.message(kept, message);
+            if let Some(past) = &report.past {
+                spool.write_past(&report.id, past).context("cannot keep what was before")?;
+            }
             spool.put(&report).context("cannot put a summary into the spool")?;
             self.deliverer.say(&format!("{} is for {}: {}", report.id, self.sink_name(), render::subject(&report)));
         }
@@ -274,7 +277,7 @@ impl Group<'_, '_> {
         report.stop.instance = instances.first().cloned().flatten().filter(|_| instances.len() == 1);
         if let (Kind::Summary { .. }, Some((latest, _))) = (message.kind, kept.thread.counted.last_key_value()) {
             let latest = spool.find(latest).and_then(|place| spool.read(place, latest).ok());
-            report.sections = latest.map(|latest| latest.sections).unwrap_or_default();
+            (report.sections, report.past) = latest.map(|latest| (latest.sections, latest.past)).unwrap_or_default();
         }
         report
     }
