@@ -20,6 +20,9 @@ use crate::names;
 /// How long a holder may take that does not say otherwise.
 const PATIENCE: Duration = Duration::from_mins(10);
 
+/// How long it may take to replace a lock's file.
+const MOMENT: Duration = Duration::from_secs(10);
+
 /// A lock that we hold until this is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -38,8 +41,15 @@ impl Spool {
             return Ok(None);
         }
         // Of several who find this, one replaces the file.
-        let Some(_guard) = take(&self.dir.join("lock").join("%replace"), None)? else { return Ok(None) };
-        if !is_stale(&path, monotonic) {
+        let guard = self.dir.join("lock").join("%replace");
+        let Some(replacing) = take(&guard, Some(monotonic))? else {
+            // Should that one be stopped, the next look finds nobody at it. Were both to go on, the later file counts.
+            if is_stale(&guard, monotonic) {
+                fs::remove_file(&guard)?;
+            }
+            return Ok(None);
+        };
+        if !replacing.lives_for(MOMENT, monotonic)? || !is_stale(&path, monotonic) {
             return Ok(None);
         }
         fs::remove_file(&path)?;
@@ -146,6 +156,19 @@ mod tests {
         drop(frozen);
         assert!(spool.lock("mail", 72 * SECOND).unwrap().is_none());
         assert!(next.lives_for(SECOND, 72 * SECOND).unwrap());
+    }
+
+    #[test]
+    fn who_is_stopped_while_it_takes_over_keeps_nobody_out_for_ever() {
+        let (dir, spool) = crate::spool::empty();
+        let _frozen = spool.lock("mail", SECOND).unwrap().unwrap();
+        let late = SECOND + 2 * PATIENCE;
+        let guard = take(&dir.path().join("spool/lock/%replace"), Some(late)).unwrap().unwrap();
+        assert!(guard.lives_for(MOMENT, late).unwrap());
+        assert!(spool.lock("mail", late + MOMENT).unwrap().is_none());
+        let later = late + MOMENT + SECOND;
+        assert!(spool.lock("mail", later).unwrap().is_none());
+        assert!(spool.lock("mail", later).unwrap().is_some());
     }
 
     #[test]
