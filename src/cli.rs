@@ -27,7 +27,7 @@ use crate::commands::stats::StatsArgs;
 ///
 /// A supervisor runs lastwords around its services. When one ends that nobody had asked to stop, lastwords keeps what
 /// the machine looked like right then, lets the supervisor restart the service at once, and tells the people in charge
-/// by email, Slack, Gitter (or any Matrix room), syslog or a program of your own.
+/// by email, Slack, Gitter (or any Matrix room), syslog, PagerDuty and others, or a program of your own.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
@@ -37,24 +37,21 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  lastwords post-stop --simulate-crash --job web         what a crash of web would send, and to whom
-  lastwords post-stop --simulate-crash --job web --send  send it, marked as a drill
-  lastwords check                                        is the config right?
-  lastwords list                                         what died, when, why, how often
-  lastwords show                                         the last report
-  lastwords queue                                        what could not be sent yet, and why
-
-On Upstart, in /etc/init/web.conf:
-  pre-start exec /usr/bin/lastwords pre-start
-  pre-stop  exec /usr/bin/lastwords pre-stop
-  post-stop exec /usr/bin/lastwords post-stop";
+  lastwords post-stop --simulate-crash --job web
+                         what a crash of web would send, and to whom
+  lastwords setup web    what has to be done so that crashes of web are caught
+  lastwords doctor web   would one be caught and told now?
+  lastwords check        is the config right?
+  lastwords list         what died, when, why, how often
+  lastwords show         the last report
+  lastwords queue        what could not be sent yet, and why";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
-  lastwords run -- node server.js                            the job node
-  ENTRYPOINT [\"lastwords\", \"run\", \"--job\", \"web\", \"--\"]   in a Dockerfile
-  */5 * * * * root lastwords run --job backup -- backup.sh   in a crontab
-  exec lastwords run -- /usr/bin/web                         in /etc/init/web.conf: Upstart's job";
+  lastwords run -- node server.js                    the job node
+  exec lastwords run -- /usr/bin/web                 in /etc/init/web.conf
+  ENTRYPOINT [\"lastwords\", \"run\", \"--job\", \"web\", \"--\"]     in a Dockerfile
+  */5 * * * * root lastwords run -- backup.sh        in a crontab";
 
 const DOCTOR: &str = "\
 Examples:
@@ -66,10 +63,10 @@ The last proof is a drill: lastwords post-stop --simulate-crash --send --job web
 
 const SETUP: &str = "\
 Examples:
-  lastwords setup                                 make the directories
-  lastwords setup web                             what does web need? Its files tell who runs it
-  lastwords setup web --write                     write that
-  lastwords setup web@1 --supervisor systemd      for all instances of web@.service";
+  lastwords setup                              make the directories
+  lastwords setup web                          what does web need?
+  lastwords setup web --write                  write that
+  lastwords setup web@1 --supervisor systemd   for all instances of web@.service";
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -87,11 +84,6 @@ pub enum Verb {
     /// As a hook (without --simulate-crash) it tells a crash from a planned stop, keeps a crash's report in the spool,
     /// wakes the deliverer, and exits 0 whatever happens. As a drill it exits 1 where anything would have failed.
     PostStop(SimulateArgs),
-    /// Listen to a supervisor that has no hooks but events
-    ///
-    /// As an event listener of supervisord: `[eventlistener:lastwords]` in its config. Every process that ends by itself
-    /// is a crash.
-    Listen(ListenArgs),
     /// Run a command as its main process's parent: in containers, cron, CI, anywhere
     ///
     /// Passes signals and output on, ends as the command ends, and reports a crash with its exact exit and the last output,
@@ -100,20 +92,25 @@ pub enum Verb {
     /// where lastwords itself failed.
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Listen to a supervisor that has no hooks but events
+    ///
+    /// As an event listener of supervisord: `[eventlistener:lastwords]` in its config. Every process that ends by itself
+    /// is a crash.
+    Listen(ListenArgs),
     /// Send the reports that are due
     ///
     /// Passes over the spool until nothing is due. What a sink does not take now is tried again after 10 seconds, then
     /// after twice as long each time, up to an hour, for five days; so run it from a timer, or with --watch.
     Deliver(DeliverArgs),
-    /// Say what is wrong with the config
+    /// Make the directories; with a job, say what its supervisor needs to call lastwords, or write it
     ///
-    /// Exits 78 where there is an error.
-    Check(CheckArgs),
-    /// Say why a service died, from its log and what the kernel said
+    /// Without a job it makes the directories, those for the users of setuid jobs included: run it at boot.
     ///
-    /// The same analysis as of a real crash, on files. It names a cause only where the evidence proves one, and shows it;
-    /// else it says that the cause is unknown. The more you tell, the more it can rule out.
-    Explain(ExplainArgs),
+    /// With one it shows each file with its path, and what makes it active. The job's own files are left as they are:
+    /// what is added stands beside them (an override, a drop-in, a `finish`), and where the job has taken that place
+    /// itself, it shows how to call lastwords from inside. `--write` writes it; the second time there is nothing to do.
+    #[command(after_help = SETUP)]
+    Setup(SetupArgs),
     /// Say whether a crash of a job would be caught and told now
     ///
     /// Looks at everything on the way from the hook to each destination, in that
@@ -128,31 +125,31 @@ pub enum Verb {
     ///   cannot tell  only a message would show it, or only root may see it
     #[command(verbatim_doc_comment, after_help = DOCTOR)]
     Doctor(DoctorArgs),
+    /// Say what is wrong with the config
+    ///
+    /// Exits 78 where there is an error.
+    Check(CheckArgs),
     /// List what died: when, why, how often, and who was told
     List(ListArgs),
     /// Show a report, and what each sink has done with it
     Show(ShowArgs),
-    /// Try a plugin out
-    Plugin(PluginArgs),
-    /// Show a message as people would get it, of a real or a simulated crash; nothing is sent
+    /// Say why a service died, from its log and what the kernel said
     ///
-    /// With --sink, as that sink's own template makes it. Without, as the built-in ones do.
-    Render(RenderArgs),
+    /// The same analysis as of a real crash, on files. It names a cause only where the evidence proves one, and shows it;
+    /// else it says that the cause is unknown. The more you tell, the more it can rule out.
+    Explain(ExplainArgs),
     /// Show what waits to be sent: for whom, why, and when it is tried next
     Queue(QueueArgs),
     /// Count: what dies how often and of what, and how well the news travels
     Stats(StatsArgs),
+    /// Show a message as people would get it, of a real or a simulated crash; nothing is sent
+    ///
+    /// With --sink, as that sink's own template makes it. Without, as the built-in ones do.
+    Render(RenderArgs),
+    /// Try a plugin out
+    Plugin(PluginArgs),
     /// Print a JSON Schema: of reports, or of the config, for editors that complete it
     Schema(SchemaArgs),
-    /// Make the directories; with a job, say what its supervisor needs to call lastwords, or write it
-    ///
-    /// Without a job it makes the directories, those for the users of setuid jobs included: run it at boot.
-    ///
-    /// With one it shows each file with its path, and what makes it active. The job's own files are left as they are:
-    /// what is added stands beside them (an override, a drop-in, a `finish`), and where the job has taken that place
-    /// itself, it shows how to call lastwords from inside. `--write` writes it; the second time there is nothing to do.
-    #[command(after_help = SETUP)]
-    Setup(SetupArgs),
     #[command(hide = true)]
     Attempt(AttemptArgs),
     #[command(hide = true)]
@@ -177,5 +174,24 @@ pub fn spelled_out(args: Vec<OsString>) -> Vec<OsString> {
     match called.filter(|name| Hook::named(name).is_some()) {
         Some(hook) => ["lastwords".into(), hook].into_iter().chain(args.into_iter().skip(1)).collect(),
         None => args,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::Cli;
+
+    fn check(command: &Command) {
+        for line in command.get_after_help().map(ToString::to_string).unwrap_or_default().lines() {
+            assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+        }
+        command.get_subcommands().for_each(check);
+    }
+
+    #[test]
+    fn no_example_is_broken_by_a_terminal_of_80_columns() {
+        check(&Cli::command());
     }
 }

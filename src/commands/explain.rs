@@ -21,11 +21,12 @@ const MOST: u64 = 8 * 1024 * 1024;
 
 const EXAMPLES: &str = "\
 Examples:
-  lastwords explain --log web.log                        the error in a log that a service died of, if one is
-  lastwords explain --log web.log --exit 1 --job web     how it ended rules out errors that it survived
-  dmesg | lastwords explain --kernel /dev/stdin --exit SIGKILL --pid 4242 --log web.log
-                                                         was it killed for want of memory? At what did it fault?
-  lastwords explain --log web.log --exit 137 --json | jq -r .kind";
+  lastwords explain --log web.log            what did it say before it died?
+  lastwords explain --log web.log --exit 1   what of that ends in exit code 1?
+  lastwords explain --log web.log --exit 137 --json | jq -r .kind
+
+Was it killed for want of memory? At what address did it fault?
+  dmesg | lastwords explain --kernel /dev/stdin --exit SIGKILL --pid 4242";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -64,21 +64,24 @@ pub struct ListArgs {
 }
 
 const EXAMPLES: &str = "\
-The newest come first. Deaths of one job and one cause are one row, with their number and the id of the latest. The ID
-is the end of the report's id; every command takes it.
+The newest come first. Deaths of one job and one cause are one row, with their
+number and the id of the latest. The ID is the end of the report's id; every
+command takes it.
 
 Examples:
-  lastwords list --since 2d                    what died in the last two days
-  lastwords list --job web --all               each crash of web
-  lastwords list --cause oom                   what the kernel killed for want of memory
-  lastwords list --undelivered                 of what somebody does not know yet
-  lastwords list --kind summary,recovered      the other messages
+  lastwords list --since 2d                 what died in the last two days
+  lastwords list --job web --all            each crash of web
+  lastwords list --cause oom                what the kernel killed for memory
+  lastwords list --undelivered              what somebody does not know yet
+  lastwords list --kind summary,recovered   the other messages
   lastwords list -n 0 --json | jq -r '[.count, .job, .cause.line] | @tsv'
-  lastwords show 3f9a                          all about one of them
+  lastwords show 3f9a                       all about one of them
 
-JSON has id, job, instance, host, kind, drill, verdict, count, first, last, exit, cause (kind, line, confidence),
-fingerprint, place (new, done, dead) and told: what each sink did with the latest, by its name: state (sent, summarised,
-dropped, waiting, given up, refused), tries, last_try, next_try, and receipt, error or in (the summary's id).
+JSON has id, job, instance, host, kind, drill, verdict, count, first, last,
+exit, cause (kind, line, confidence), fingerprint, place (new, done, dead) and
+told: what each sink did with the latest, by its name: state (sent,
+summarised, dropped, waiting, given up, refused), tries, last_try, next_try,
+and receipt, error or in (the summary's id).
 
 Exits with 0, also where nothing is found.";
 

@@ -53,17 +53,19 @@ pub struct QueueArgs {
 }
 
 const EXAMPLES: &str = "\
-A report waits until each of its sinks has taken it, has refused it for good, or was tried for five days. What several
-crashes are counted for, and when their summary is due, stands below.
+A report waits until each of its sinks has taken it, has refused it for good,
+or was tried for five days. What several crashes are counted for, and when
+their summary is due, stands below.
 
 Examples:
-  lastwords queue                       what waits, for whom, why, and when it is tried next
-  lastwords queue retry --all           try everything now: the mail server is back
-  lastwords queue retry 3f9a            only this report
-  lastwords queue drop 3f9a             send this to nobody any more; it is kept in dead/
+  lastwords queue                what waits, for whom, why, until when
+  lastwords queue retry --all    try everything now: the mail server is back
+  lastwords queue retry 3f9a     only this report
+  lastwords queue drop 3f9a      send it to nobody any more; dead/ keeps it
 
-JSON has id, job, instance, since, sink, tries, first_try, last_try, next_try (null where it is due), error and held (the
-mistake in the config for which it waits, or null).";
+JSON has id, job, instance, since, sink, tries, first_try, last_try, next_try
+(null where it is due), error and held (the mistake in the config for which it
+waits, or null).";
 
 #[derive(Debug, Subcommand)]
 enum Change {

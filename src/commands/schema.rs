@@ -16,8 +16,8 @@ pub struct SchemaArgs {
 }
 
 const EXAMPLES: &str = "\
-For editors that know TOML by taplo (Even Better TOML, and others): write the schemas beside the config, and name them
-in each file's first line.
+For editors that know TOML by taplo (Even Better TOML, and others): write the
+schemas beside the config, and name them in each file's first line.
 
   lastwords schema config >/etc/lastwords/config.schema.json
   lastwords schema job >/etc/lastwords/job.schema.json

@@ -39,11 +39,11 @@ pub struct ShowArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  lastwords show                              the last report
-  lastwords show --job web                    the last one about web
-  lastwords show 3f9a                         the one whose id ends so, as `lastwords list` shows it
-  lastwords show last --html crash.html       the message, to look at in a browser
-  lastwords show --json | jq -r '.sections[] | select(.collector == \"memory\") | .text'";
+  lastwords show                          the last report
+  lastwords show --job web                the last one about web
+  lastwords show 3f9a                     the one that `lastwords list` shows so
+  lastwords show last --html crash.html   the message, for a browser
+  lastwords show --json | jq -r '.sections[] | .collector + \": \" + .text'";
 
 pub fn run(args: &ShowArgs, out: &mut impl Write) -> Result<ExitCode> {
     let spool = args.places.spool();

@@ -61,18 +61,20 @@ pub struct StatsArgs {
 }
 
 const EXAMPLES: &str = "\
-Counted is what the spool still has of the last 30 days, drills excepted. UP BEFORE is the median of how long a job ran
-before it died. FAILED is what a sink has refused for good or has not taken in five days, or what was dropped by hand.
-TOOK is the median of the time from a report to its receipt.
+Counted is what the spool still has of the last 30 days, drills excepted.
+UP BEFORE is the median of how long a job ran before it died. FAILED is what a
+sink has refused for good or has not taken in five days, or what was dropped
+by hand. TOOK is the median of the time from a report to its receipt.
 
 Examples:
   lastwords stats
   lastwords stats --job web
   lastwords stats --json | jq '.jobs[] | select(.day > 10) | .job'
 
-JSON has jobs, each with job, day, week, month (numbers of deaths), days (14 of them, the last one today's), last,
-median_uptime_s and causes (kind, line, fingerprint, count, last); and sinks, each with sink, sent, summarised, waiting,
-failed and median_seconds.";
+JSON has jobs, each with job, day, week, month (numbers of deaths), days (14 of
+them, the last one today's), last, median_uptime_s and causes (kind, line,
+fingerprint, count, last); and sinks, each with sink, sent, summarised,
+waiting, failed and median_seconds.";
 
 pub fn run(args: &StatsArgs, out: &mut impl Write) -> Result<ExitCode> {
     let spool = args.places.spool();
