@@ -23,6 +23,7 @@ use super::why::{self, Beside};
 use super::{Places, capture, nudge, worker};
 use crate::cause::kernel::{self, Message};
 use crate::clock::Now;
+use crate::collectors::log::DeepTail;
 use crate::collectors::output::Kept;
 use crate::collectors::runner;
 use crate::config::{self, Loaded};
@@ -31,7 +32,7 @@ use crate::kmsg::{self, Record};
 use crate::marker::{Marker, MarkerFile, Seen, Taken};
 use crate::mounts;
 use crate::notice;
-use crate::report::{Exit, Level, Report, Supervisor, Verdict};
+use crate::report::{Exit, Level, Report, Section, Stop, Supervisor, Verdict};
 use crate::spool::Memory;
 use crate::supervisor::{Account, run, upstart};
 use crate::verdict::{Case, Judgement, judge};
@@ -92,7 +93,6 @@ pub fn run(by: By, taken: &OsStr, args: &[OsString]) -> ExitCode {
 /// # Errors
 /// Where there should be a report and there is none. The taken marker stays, and will be found.
 pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, by: By) -> Result<()> {
-    let adopted = by == By::Adopter;
     let hangs = |dir: &Path| by == By::Hook && mounts::may_hang(dir);
     let memory = places.memory();
     if memory.holds(&taken.id) {
@@ -105,9 +105,8 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
     let Some(marker) = armed(file, &boot_id, now, &mut notes) else { return Ok(taken.settle()?) };
     let call = call(taken, &marker);
     let kernel_log = kmsg::read_kernel_log(host, start(&call, &marker, now));
-    let life = marker.life.clone();
-    if !adopted
-        && life.is_none()
+    if by != By::Adopter
+        && marker.life.is_none()
         && let Some(sequence) = kernel_log.as_ref().ok().and_then(|log| log.last)
     {
         // None of this is about the next life.
@@ -127,7 +126,7 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
     let records = kernel_log.as_ref().ok().map(|log| of_this_life(&log.records, &marker, now));
     let said = records.as_deref().map(kernel::messages).unwrap_or_default();
     let mut judgement = judge_stop(&call, &marker, records.as_deref(), &said, &loaded, host, now);
-    if taken.circumstances.missed && life.is_none() {
+    if taken.circumstances.missed && marker.life.is_none() {
         doubt(&mut judgement);
     }
     if judgement.verdict == Verdict::Planned {
@@ -137,39 +136,9 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
     if let Err(why) = &kernel_log {
         notes.push(format!("what the kernel log tells of the end is not known: {why}"));
     }
-    notes.extend(late(taken, adopted));
+    notes.extend(late(taken, by));
     let stop = capture::stop(&call, &judgement, Some(&marker), now);
-    let mut collect = capture::collect(&loaded, &stop, marker.account.as_ref(), host);
-    let logs = capture::deep_tails(&mut collect);
-    let mut collectors = collect.list();
-    let delivers = life.as_ref().is_some_and(|life| life.delivers);
-    if let Some(end) = life.and_then(|life| life.end) {
-        collectors.push(Box::new(end.used));
-        if !adopted {
-            // First: its causes are the command's own.
-            collectors.insert(0, Box::new(Kept { streams: end.output }));
-        }
-    }
-    // Root writes nothing where the service's user may have put a link.
-    let is_loop = !adopted && MarkerFile::of(taken).count_crash(&boot_id, now).is_ok_and(|count| count > WHOLE);
-    if is_loop {
-        notes.push(format!("it has crashed more than {WHOLE} times in 10 minutes: of this crash only the log is kept"));
-    }
-    let is_deadly = taken.tries > TRIES;
-    if is_deadly {
-        notes.push(format!("nothing is collected: whoever did so died, {TRIES} times after the hook's own try"));
-    }
-    let quick = collectors.into_iter().filter(|it| !it.runs_later() && !is_deadly);
-    let quick = quick.filter(|it| !is_loop || it.name().starts_with("log"));
-    let (left_out, quick): (Vec<_>, Vec<_>) = quick.partition(|it| by == By::Hook && it.may_hang(&stop, host));
-    // A program that the job wants run before the restart has the time that the job gives it.
-    let patience = quick.iter().map(|it| it.patience()).sum::<Duration>();
-    if !patience.is_zero() {
-        worker::ask_for(patience);
-    }
-    let budget = BUDGET.saturating_sub(Now::read().monotonic.saturating_sub(taken.monotonic)).max(LEAST_BUDGET);
-    let mut sections = runner::run(quick, &stop, host, budget + patience);
-    sections.extend(left_out.iter().map(|it| runner::not_run(it.as_ref(), NOBODY_WAITS)));
+    let (sections, logs) = collect(taken, &marker, &stop, &loaded, host, by, &mut notes);
     let oom_kills = marker.oom_kills.and_then(|before| Some([before, why::oom_kills(host)?]));
     let beside = Beside { kernel: said, logs, oom_kills };
     let mut report = capture::report(stop, judgement, sections, &beside, &loaded, host, now);
@@ -180,7 +149,52 @@ pub fn finish(taken: &Taken, file: Option<File>, places: &Places, host: &Host, b
         return keep_in_memory(report, taken, &memory, host);
     }
     // Who adopts it is the deliverer itself, and looks at the spool after that.
-    commit(report, taken, &memory, places, host, !adopted && !delivers && places.inbox_of().is_none())
+    let delivers = by == By::Adopter || marker.life.is_some_and(|life| life.delivers);
+    commit(report, taken, &memory, places, host, !delivers && places.inbox_of().is_none())
+}
+
+/// What the job's collectors find, and beside that the ends of its logs, longer than their sections show.
+fn collect(
+    taken: &Taken,
+    marker: &Marker,
+    stop: &Stop,
+    loaded: &Loaded,
+    host: &Host,
+    by: By,
+    notes: &mut Vec<String>,
+) -> (Vec<Section>, Vec<DeepTail>) {
+    let mut collect = capture::collect(loaded, stop, marker.account.as_ref(), host);
+    let logs = capture::deep_tails(&mut collect);
+    let mut collectors = collect.list();
+    if let Some(end) = marker.life.as_ref().and_then(|life| life.end.clone()) {
+        collectors.push(Box::new(end.used));
+        if by != By::Adopter {
+            // First: its causes are the command's own.
+            collectors.insert(0, Box::new(Kept { streams: end.output }));
+        }
+    }
+    // Root writes nothing where the service's user may have put a link.
+    let count = || MarkerFile::of(taken).count_crash(&host.boot_id(), taken.moment(Now::read()));
+    let is_loop = by != By::Adopter && count().is_ok_and(|count| count > WHOLE);
+    if is_loop {
+        notes.push(format!("it has crashed more than {WHOLE} times in 10 minutes: of this crash only the log is kept"));
+    }
+    let is_deadly = taken.tries > TRIES;
+    if is_deadly {
+        notes.push(format!("nothing is collected: whoever did so died, {TRIES} times after the hook's own try"));
+    }
+    let quick = collectors.into_iter().filter(|it| !it.runs_later() && !is_deadly);
+    let quick = quick.filter(|it| !is_loop || it.name().starts_with("log"));
+    let (left_out, quick): (Vec<_>, Vec<_>) = quick.partition(|it| by == By::Hook && it.may_hang(stop, host));
+    // A program that the job wants run before the restart has the time that the job gives it.
+    let patience = quick.iter().map(|it| it.patience()).sum::<Duration>();
+    if !patience.is_zero() {
+        worker::ask_for(patience);
+    }
+    let budget = BUDGET.saturating_sub(Now::read().monotonic.saturating_sub(taken.monotonic)).max(LEAST_BUDGET);
+    let mut sections = runner::run(quick, stop, host, budget + patience);
+    sections.extend(left_out.iter().map(|it| runner::not_run(it.as_ref(), NOBODY_WAITS)));
+    (sections, logs)
 }
 
 /// Why the hook itself leaves something out.
@@ -303,7 +317,7 @@ fn doubt(judgement: &mut Judgement) {
 }
 
 /// Why this comes late, where it does.
-fn late(taken: &Taken, adopted: bool) -> Option<String> {
+fn late(taken: &Taken, by: By) -> Option<String> {
     if taken.circumstances.missed && taken.circumstances.supervisor == Supervisor::Run {
         return Some(
             "`lastwords run` was killed, and the command with it: how that ended is not known, and the time of the end is \
@@ -319,7 +333,7 @@ fn late(taken: &Taken, adopted: bool) -> Option<String> {
         );
     }
     let after = Now::read().monotonic.saturating_sub(taken.monotonic).as_secs_f64();
-    adopted.then(|| {
+    (by == By::Adopter).then(|| {
         format!("the hook did not get to the end of its work; what the machine looked like is from {after:.1} s later")
     })
 }
