@@ -242,6 +242,7 @@ mod tests {
         let ids = [id(2, u64::MAX), id(3, 0), id(20, 5), id(300, 1), id(999, 0)];
         assert!(ids.is_sorted(), "{ids:?}");
         assert_eq!(ids[4].as_str(), "19700101t000007-3e70000000000000");
+        assert_eq!(ids[4].time(), Timestamp::new(second + Duration::from_millis(999)));
     }
 
     #[test]

@@ -54,11 +54,12 @@ impl ReportId {
         &self.0
     }
 
-    /// The second in which the report was named; 1970 where the name holds no such date.
+    /// When the report was named; 1970 where the name holds no such moment.
     pub fn time(&self) -> Timestamp {
         let part = |range: std::ops::Range<usize>| self.0.get(range).unwrap_or_default();
         let (date, time) = ([part(0..4), part(4..6), part(6..8)].join("-"), [part(9..11), part(11..13), part(13..15)]);
-        let time = format!("{date}T{}Z", time.join(":"));
+        let millis = u32::from_str_radix(part(16..19), 16).unwrap_or_default().min(999);
+        let time = format!("{date}T{}.{millis:03}Z", time.join(":"));
         Timestamp::try_from(time).unwrap_or(Timestamp::new(SystemTime::UNIX_EPOCH))
     }
 }
