@@ -31,20 +31,25 @@ fn deliver(machine: &Machine, later: &str, tracing: Vec<String>) {
     machine.settle();
 }
 
-/// What is wrong with what the sink was told. A message that came twice has one id, and counts once.
-fn wrong(machine: &Machine, point: &Point) -> Vec<String> {
+/// How many crashes of a job each message has told the sink of. One that came twice has one id, and counts once.
+pub fn told(machine: &Machine, job: &str) -> Vec<u64> {
     let kinds: BTreeMap<_, _> =
         machine.reports().into_iter().map(|report| (report.id.to_string(), report.kind)).collect();
-    let ids: Vec<String> = machine.sunk().remove("web").unwrap_or_default().into_keys().collect();
-    let count = |id: &String| match kinds.get(id) {
+    let ids = machine.sunk().remove(job).unwrap_or_default().into_keys();
+    let count = |id: String| match kinds.get(&id) {
         Some(Kind::Crash) => 1,
         Some(Kind::Summary { new, .. }) => new.count,
         _ => 0,
     };
-    let told: u64 = ids.iter().map(count).sum();
+    ids.map(count).collect()
+}
+
+/// What is wrong with what the sink was told.
+fn wrong(machine: &Machine, point: &Point) -> Vec<String> {
+    let told = told(machine, "web");
     let mut wrong = leftovers(machine);
-    if told != CRASHES || ids.len() != 2 {
-        wrong.push(format!("{CRASHES} crashes, {told} told in {ids:?}"));
+    if told.iter().sum::<u64>() != CRASHES || told.len() != 2 {
+        wrong.push(format!("{CRASHES} crashes, of which the messages told {told:?}"));
     }
     wrong.into_iter().map(|wrong| format!("killed before {point}: {wrong}")).collect()
 }
