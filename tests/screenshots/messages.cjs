@@ -26,7 +26,7 @@ module.exports = (bin) => {
     }),
     summary: changed((report) => {
       report.kind = { summary: { new: many, all, instances: 3, made_at: many.last } };
-      delete report.past;
+      report.past.hours = [...Array(23).fill(0), all.count];
     }),
     recovered: changed((report) => {
       report.kind = { recovered: { new: null, all, instances: 1, up_s: 601, made_at: '2026-11-23T03:10:01.000Z' } };
