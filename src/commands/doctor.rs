@@ -12,6 +12,7 @@ mod deliverer;
 mod hooks;
 mod known;
 mod places;
+mod runs;
 mod secrets;
 mod show;
 mod telling;
@@ -99,7 +100,9 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
     services::check_name(service)?;
     let places = &args.places;
     let host = places.host();
-    let supervisor = args.supervisor.or_else(|| services::supervisor_of(service, &host).ok()).unwrap_or_default();
+    let by_run = || runs::jobs(places).contains(service).then_some(Supervisor::Run);
+    let by_file = || services::supervisor_of(service, &host).ok();
+    let supervisor = args.supervisor.or_else(by_file).or_else(by_run).unwrap_or_default();
     let (job, instance) = services::job_of(supervisor, service);
     let loaded = config::load(&places.config, job);
     let uid = loaded.job.user.as_ref().and_then(|user| uid_of(user, &host).ok()).filter(|uid| *uid != 0);

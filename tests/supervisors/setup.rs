@@ -303,3 +303,24 @@ fn supervisord_what_setup_says_starts_a_listener_and_no_program_anew_and_the_doc
     fatal.assert_problem("hooks", "listener does not run: FATAL", "supervisorctl start lastwords");
     fatal.assert_problem("program", "FATAL", "install");
 }
+
+#[test]
+fn run_the_doctor_knows_it_as_long_as_it_lives() {
+    let machine = machine();
+    assert!(machine.command("deliver").status().unwrap().success());
+    let unknown = doctor(&machine);
+    unknown.assert("hooks", "unknown", "nobody here is known to run web", "--supervisor");
+    let mut run = machine.command("run");
+    let run = Supervisor::start(run.args(["--job", "web", "--", "sh", &program(&machine)]));
+    wait_for("its first life", || lives(&machine) == 1);
+    let alive = doctor(&machine);
+    assert_eq!((alive.code, alive.verdict()), (Some(0), WELL));
+    let all = machine.command("doctor").output().unwrap();
+    assert!(all.stdout.starts_with(WELL.as_bytes()), "{all:?}");
+    drop(run);
+    let ask =
+        |args: &[&str]| machine.command("doctor").args(["web", "--supervisor", "run"]).args(args).output().unwrap();
+    Doctor::of(&ask(&["--json"]), &ask(&[])).assert("hooks", "unknown", "no `lastwords run` of it is alive", "");
+    machine.settle_hooks();
+    assert_eq!(machine.reports(), [], "nor has the doctor's look made one");
+}

@@ -93,6 +93,10 @@ fn restart(subject: &Subject) -> Option<String> {
 fn not_armed(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Option<Marker> {
     let service = subject.service;
     let upstart = subject.supervisor == Supervisor::Upstart;
+    // It holds a marker of its own as long as it lives.
+    if subject.supervisor == Supervisor::Run {
+        return None;
+    }
     checks.push(match (running, upstart) {
         (Running::No, _) => Check::ok("marker", Concerns::Catching, "not armed, and the service does not run now"),
         (Running::Yes, false) if restart(subject).is_some() => {
@@ -101,7 +105,7 @@ fn not_armed(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
             let remedy = format!("when it suits: {}", restart(subject).unwrap_or_default());
             Check::weak("marker", Concerns::Content, text, remedy)
         }
-        (_, false) if !matches!(subject.supervisor, Supervisor::Run | Supervisor::Unknown) => {
+        (_, false) if subject.supervisor != Supervisor::Unknown => {
             Check::ok("marker", Concerns::Catching, "not armed, and this supervisor tells of crashes without that")
         }
         (Running::Yes, _) => Check::problem(

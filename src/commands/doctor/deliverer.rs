@@ -39,6 +39,7 @@ fn looked(subject: &Subject, last: io::Result<Option<Look>>, by_systemd: bool, i
     let remedy = match subject.supervisor {
         Supervisor::Upstart => "start lastwords (its job: `lastwords setup JOB`)".to_owned(),
         Supervisor::Supervisord => "supervisorctl update lastwords-deliver".to_owned(),
+        Supervisor::Run if !by_systemd => format!("lastwords setup {} --supervisor run --write", subject.service),
         _ if by_systemd => "systemctl enable --now lastwords.path lastwords.timer".to_owned(),
         _ => format!("do what `lastwords setup {}` says to make it active", subject.service),
     };

@@ -10,8 +10,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::Subject;
 use super::check::{Check, Concerns};
+use super::{Subject, runs};
 use crate::commands::ourselves;
 use crate::commands::services;
 use crate::host::Host;
@@ -52,8 +52,13 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Life {
             );
             Life::of(Running::Unknown)
         }
+        Supervisor::Run if runs::jobs(subject.places).contains(service) => {
+            checks.push(Check::ok("hooks", Concerns::Catching, "`lastwords run` stands in front of it now"));
+            Life::of(Running::Yes)
+        }
         Supervisor::Run => {
-            let text = "whether `lastwords run` stands in front of its command, only who starts it knows";
+            let text =
+                "no `lastwords run` of it is alive; whether the next start has it in front, only who starts it knows";
             checks.push(Check::unknown("hooks", Concerns::Catching, text));
             Life::of(Running::Unknown)
         }

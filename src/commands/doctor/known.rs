@@ -1,10 +1,11 @@
-//! The services that somebody has set up: by a file in jobs/, or by a file of their supervisor's that calls us.
+//! The services that somebody has set up: by a file in jobs/, by a file of their supervisor's that calls us, or by a
+//! `lastwords run` that lives.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::units;
+use super::{runs, units};
 use crate::commands::Places;
 use crate::commands::services::{RUNIT, S6, UNITS, file_of, supervisor_of, supervisord};
 use crate::config;
@@ -20,7 +21,7 @@ pub fn services(places: &Places) -> Vec<String> {
     // A template's file in jobs/ is for its instances.
     let is_template = |job: &str| wired.iter().any(|name| name.split_once('@').is_some_and(|(of, _)| of == job));
     let configured: Vec<String> = config::jobs(&places.config).into_iter().filter(|job| !is_template(job)).collect();
-    configured.into_iter().chain(wired).collect::<BTreeSet<_>>().into_iter().collect()
+    configured.into_iter().chain(runs::jobs(places)).chain(wired).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The services that this name is for: a template's is for its instances.
