@@ -16,6 +16,15 @@ pub fn main_file(host: &Host) -> Option<PathBuf> {
     MAIN.iter().map(PathBuf::from).find(|file| host.path(file).exists())
 }
 
+/// A path that its own file names, where it is plain: `logfile`, `childlogdir`.
+pub fn path_of(key: &str, host: &Host) -> Option<String> {
+    let main = main_file(host)?;
+    let text = host.read(&main).ok()?;
+    let section = Section::all(&main, &text).into_iter().find(|section| section.name == "supervisord")?;
+    let plain = |path: &&str| path.starts_with('/') && !path.contains(['%', ' ', '"', '\'']);
+    section.value(key).filter(plain).map(|path| path.trim_end_matches('/').to_owned())
+}
+
 /// What it includes, as it says itself: `DIR/*.conf`. Without a file of its own, what is usual.
 pub fn included(host: &Host) -> Vec<String> {
     let Some(main) = main_file(host) else { return vec![USUAL.to_owned()] };
@@ -149,7 +158,10 @@ mod tests {
         };
         let host = Host::new(dir.path(), dir.path().join("config"));
         assert_eq!(included(&host), [USUAL]);
-        write("etc/supervisord.conf", "[supervisord]\n[include]\nfiles = supervisord.d/*.ini ; ours\n");
+        write(
+            "etc/supervisord.conf",
+            "[supervisord]\nlogfile = /x/log\nchildlogdir=%(here)s/logs\n[include]\nfiles = supervisord.d/*.ini ; ours\n",
+        );
         write("etc/supervisord.d/web.ini", "[program:web]\ncommand=x\n[group:shop]\nprograms=a,b\n");
         write("etc/supervisord.d/old.conf", "[program:old]\n");
         write(
@@ -158,6 +170,8 @@ mod tests {
         );
         let names: Vec<_> = programs(&host).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["web", "shop"]);
+        let path = |key| path_of(key, &host);
+        assert_eq!((path("logfile").as_deref(), path("childlogdir")), (Some("/x/log"), None));
         let listener = listener(&host).unwrap();
         assert_eq!((listener.name.as_str(), listener.program()), ("lw", Some("/opt/lastwords")));
         assert_eq!((listener.flag("--child-logs"), listener.events.as_str()), (Some("/x"), "PROCESS_STATE"));

@@ -3,6 +3,7 @@
 use super::plan::{ByHand, Draft, Plan};
 use super::text::{Caller, quoted};
 use super::texts;
+use crate::commands::listen;
 use crate::commands::services::units::{self, Filed};
 use crate::commands::services::{self, supervisord, template, unit};
 use crate::host::Host;
@@ -102,6 +103,7 @@ pub fn s6(job: &str, host: &Host, caller: &Caller) -> Plan {
 pub fn supervisord(job: &str, host: &Host, caller: &Caller) -> Plan {
     let mut plan = Plan { found: found(Supervisor::Supervisord, job, host), ..Plan::default() };
     let text = caller.fill(&[texts::SUPERVISORD, texts::SUPERVISORD_DELIVERER].concat(), job);
+    let text = text.replacen("listen supervisord", &format!("listen supervisord{}", its_logs(host)), 1);
     if let Some(listener) = supervisord::listener(host) {
         plan.already.push(format!("{} [eventlistener:{}]", listener.file.display(), listener.name));
     } else if let Some(pattern) = supervisord::included(host).into_iter().find(|pattern| pattern.contains('*')) {
@@ -113,6 +115,19 @@ pub fn supervisord(job: &str, host: &Host, caller: &Caller) -> Plan {
     }
     plan.activate = vec!["supervisorctl update lastwords lastwords-deliver     # touches no other program".to_owned()];
     plan
+}
+
+/// Where supervisord's logs are, for the listener: they are not where Debian has them.
+fn its_logs(host: &Host) -> String {
+    let flags = [
+        ("logfile", "--supervisord-log", listen::SUPERVISORD_LOG),
+        ("childlogdir", "--child-logs", listen::CHILD_LOGS),
+    ];
+    let flag = |(key, flag, usual): &(&str, &str, &str)| {
+        let path = supervisord::path_of(key, host).filter(|path| path != usual)?;
+        Some(format!(" {flag} {path}"))
+    };
+    flags.iter().filter_map(flag).collect()
 }
 
 /// `lastwords run` in front of the command, whoever starts it.
