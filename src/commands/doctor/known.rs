@@ -103,3 +103,40 @@ fn programs(host: &Host) -> Vec<String> {
     let all = supervisord::programs(host).into_iter().map(|(name, _)| name);
     all.filter(|name| !ours.contains(&name.as_str())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_supervisors_files_tell_whom_they_call_us_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places {
+            root: dir.path().join("root"),
+            config: dir.path().into(),
+            run_dir: dir.path().into(),
+            ..Places::default()
+        };
+        for (name, text) in [
+            ("etc/init/a.override", "post-stop exec /usr/bin/lastwords post-stop\n"),
+            ("etc/init/not.conf", "# post-stop exec lastwords post-stop\n"),
+            ("etc/systemd/system/b.service.d/x.conf", "ExecStopPost=-+/usr/bin/lastwords post-stop --job %n\n"),
+            ("usr/lib/systemd/system/c@.service", "ExecStopPost=-+/usr/bin/lastwords post-stop --job %n\n"),
+            ("etc/systemd/system/service.d/x.conf", "ExecStopPost=-+/usr/bin/lastwords post-stop --job %n\n"),
+            ("etc/systemd/system/lastwords@.service", "ExecStart=-/usr/bin/lastwords post-stop --job %i on-failure\n"),
+            ("etc/sv/d/finish", "exec /usr/bin/lastwords post-stop -- \"$@\"\n"),
+            ("run/service/e/finish", "exec /usr/bin/lastwords post-stop -- \"$@\"\n"),
+            ("etc/sv/not/finish", "true\n"),
+            ("etc/supervisor/conf.d/f.conf", "[program:f]\ncommand=x\n"),
+            (
+                "etc/supervisor/conf.d/lastwords.conf",
+                "[eventlistener:lastwords]\ncommand=lastwords listen supervisord\n",
+            ),
+        ] {
+            let path = places.root.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        assert_eq!(services(&places), ["a", "b", "c@", "d", "e", "f"]);
+    }
+}
