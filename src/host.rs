@@ -32,6 +32,11 @@ impl Host {
         self.root.join(absolute.strip_prefix("/").unwrap_or(absolute))
     }
 
+    /// What this machine calls the file that is here: the other way round.
+    pub fn name_of(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |rest| Path::new("/").join(rest))
+    }
+
     /// Reads a small file of the system's own (`/proc`, `/sys`, `/etc`) as text, at most 64 KiB of it.
     pub fn read(&self, absolute: impl AsRef<Path>) -> io::Result<String> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;

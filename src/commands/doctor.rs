@@ -5,15 +5,19 @@
 //! ```
 
 mod armed;
+mod ask;
 mod check;
 mod collecting;
+mod deliverer;
 mod hooks;
+mod known;
 mod places;
+mod runs;
+mod secrets;
 mod show;
 mod telling;
+mod units;
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,7 +37,7 @@ use crate::report::Supervisor;
 
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// The job; where it is left out, all that have a file in jobs/ or an override of ours
+    /// The job; where it is left out, all that have a file in jobs/, or whose supervisor's files call lastwords
     job: Option<String>,
     /// Who runs the job: upstart, systemd, runit, s6, supervisord, or run (none of them: `lastwords run` in front of the
     /// command); where it is left out, its files tell
@@ -78,7 +82,7 @@ impl Examined {
 }
 
 pub fn run(args: &DoctorArgs, out: &mut impl Write) -> Result<ExitCode> {
-    let jobs = args.job.as_ref().map_or_else(|| known(&args.places), |job| vec![job.clone()]);
+    let jobs = args.job.as_ref().map_or_else(|| known::services(&args.places), |job| known::named(job, &args.places));
     let mut answers = telling::Answers::new();
     let examined: Vec<Examined> = jobs.iter().map(|job| examine(job, args, &mut answers)).collect::<Result<_>>()?;
     if args.json {
@@ -96,7 +100,9 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
     services::check_name(service)?;
     let places = &args.places;
     let host = places.host();
-    let supervisor = args.supervisor.or_else(|| services::supervisor_of(service, &host).ok()).unwrap_or_default();
+    let by_run = || runs::jobs(places).contains(service).then_some(Supervisor::Run);
+    let by_file = || services::supervisor_of(service, &host).ok();
+    let supervisor = args.supervisor.or_else(by_file).or_else(by_run).unwrap_or_default();
     let (job, instance) = services::job_of(supervisor, service);
     let loaded = config::load(&places.config, job);
     let uid = loaded.job.user.as_ref().and_then(|user| uid_of(user, &host).ok()).filter(|uid| *uid != 0);
@@ -105,29 +111,16 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
         Subject { service, job, instance, supervisor, places, host, loaded, uid, sees_less, now: Now::read() };
 
     let mut checks = Vec::new();
-    let running = hooks::check(&subject, &mut checks);
-    let marker = armed::check(&subject, running, &mut checks);
+    let life = hooks::check(&subject, &mut checks);
+    let marker = armed::check(&subject, life.running, &mut checks);
     places::check(&subject, &mut checks);
     collecting::config(&subject, &mut checks);
-    collecting::collectors(&subject, marker.as_ref(), &mut checks);
+    collecting::collectors(&subject, marker.as_ref(), life, &mut checks);
     let drill = places.spool().last_drill(job).ok().flatten();
     telling::sinks(&subject, drill.as_ref(), answers, &mut checks);
-    telling::deliverer(&subject, &mut checks);
+    deliverer::check(&subject, &mut checks);
     telling::spool(&subject, drill.as_ref(), &mut checks);
     Ok(Examined { job: service.to_owned(), verdict: check::verdict(service, &checks), checks })
-}
-
-/// The jobs that somebody has set up: those with a file of ours, and those of Upstart with an override that names us.
-fn known(places: &Places) -> Vec<String> {
-    let host = places.host();
-    let overrides = fs::read_dir(host.path("/etc/init")).into_iter().flatten().flatten();
-    let overridden = overrides.filter_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        let job = name.strip_suffix(".override")?;
-        host.read(format!("/etc/init/{name}")).ok()?.contains("lastwords post-stop").then(|| job.to_owned())
-    });
-    let jobs: BTreeSet<String> = config::jobs(&places.config).into_iter().chain(overridden).collect();
-    jobs.into_iter().collect()
 }
 
 /// `3h 12m ago`

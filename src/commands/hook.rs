@@ -219,14 +219,14 @@ impl Call {
     }
 
     /// What this supervisor tells the hook itself about the end; `None` where it tells that elsewhere, or not at all.
-    pub fn account(&self, args: &HookArgs) -> Option<Account> {
+    pub fn account(&self, args: &HookArgs, host: &Host) -> Option<Account> {
         let account = match self.supervisor {
             Supervisor::Runit => runit::account(&args.facts, &service_dir::status(), service_dir::restarts_tell()),
             Supervisor::S6 => s6::account(&args.facts, &service_dir::status()),
             Supervisor::Systemd => return systemd::account(&args.facts),
             Supervisor::Upstart | Supervisor::Supervisord | Supervisor::Run | Supervisor::Unknown => None,
         }?;
-        Some(Account { logs: service_dir::logs(), ..account })
+        Some(Account { logs: service_dir::own_logs(host), ..account })
     }
 
     /// Supervisord's word about this process.

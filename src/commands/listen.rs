@@ -13,7 +13,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -40,6 +40,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// The longest line and payload of the protocol that are believed, in bytes: names are in them, and nothing long.
 const MAX_EVENT: usize = 64 * 1024;
 
+/// Where Debian's supervisord keeps its own log, and those of its processes.
+pub const SUPERVISORD_LOG: &str = "/var/log/supervisor/supervisord.log";
+pub const CHILD_LOGS: &str = "/var/log/supervisor";
+
 #[derive(Debug, Args)]
 pub struct ListenArgs {
     #[command(subcommand)]
@@ -55,10 +59,10 @@ enum To {
 #[derive(Debug, Args)]
 struct SupervisordArgs {
     /// supervisord's own log (its `logfile`), which alone tells how a process ended
-    #[arg(long, value_name = "FILE", default_value = "/var/log/supervisor/supervisord.log")]
+    #[arg(long, value_name = "FILE", default_value = SUPERVISORD_LOG)]
     supervisord_log: PathBuf,
     /// Where the processes' logs are (its `childlogdir`), for jobs that name none
-    #[arg(long, value_name = "DIR", default_value = "/var/log/supervisor")]
+    #[arg(long, value_name = "DIR", default_value = CHILD_LOGS)]
     child_logs: PathBuf,
     #[command(flatten)]
     places: Places,
@@ -168,7 +172,7 @@ impl<'a> Listener<'a> {
         let last_failure = self.last_failures.get(&service).map(String::as_str);
         let log = self.args.supervisord_log.to_string_lossy();
         let Some(mut account) = event.account(line.as_ref(), &log, last_failure) else { return Ok(()) };
-        account.logs = self.logs_of(&event.process);
+        account.logs = logs_of(&event.process, &self.args.child_logs, &self.host);
         if event.state == State::Backoff {
             let why = line.as_ref().map_or("it could not be started, or ended at once", |line| line.why());
             self.last_failures.insert(service, why.to_owned());
@@ -200,20 +204,6 @@ impl<'a> Listener<'a> {
             nudge::deliver(&self.args.places, Supervisor::Supervisord);
         }
         armed.with_context(|| format!("since when {} runs will not be known: cannot write its marker", call.job))
-    }
-
-    /// The files that supervisord itself named for this process's output: `NAME-stderr---supervisor-xxxxxxxx.log`.
-    fn logs_of(&self, process: &str) -> Vec<String> {
-        ["stderr", "stdout"].iter().filter_map(|channel| self.newest(&format!("{process}-{channel}---"))).collect()
-    }
-
-    fn newest(&self, beginning: &str) -> Option<String> {
-        let entries = fs::read_dir(&self.args.child_logs).ok()?.flatten();
-        let log = |name: &str| name.strip_prefix(beginning).and_then(|rest| rest.strip_suffix(".log")).is_some();
-        let logs = entries.filter(|entry| entry.file_name().to_str().is_some_and(log));
-        let changed = |entry: &fs::DirEntry| entry.metadata().and_then(|found| found.modified()).ok();
-        let newest = logs.max_by_key(|entry| changed(entry).unwrap_or(SystemTime::UNIX_EPOCH))?;
-        newest.path().into_os_string().into_string().ok()
     }
 
     /// Waits for the next event, and gives the workers work meanwhile.
@@ -266,4 +256,21 @@ impl<'a> Listener<'a> {
             }
         }
     }
+}
+
+/// The files in this directory that supervisord itself named for this process's output:
+/// `NAME-stderr---supervisor-xxxxxxxx.log`.
+pub fn logs_of(process: &str, dir: &Path, host: &Host) -> Vec<String> {
+    let newest = |channel: &&str| newest(&format!("{process}-{channel}---"), dir);
+    let named = |path: PathBuf| host.name_of(&path).into_os_string().into_string().ok();
+    ["stderr", "stdout"].iter().filter_map(newest).filter_map(named).collect()
+}
+
+fn newest(beginning: &str, dir: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(dir).ok()?.flatten();
+    let log = |name: &str| name.strip_prefix(beginning).and_then(|rest| rest.strip_suffix(".log")).is_some();
+    let logs = entries.filter(|entry| entry.file_name().to_str().is_some_and(log));
+    let changed = |entry: &fs::DirEntry| entry.metadata().and_then(|found| found.modified()).ok();
+    let newest = logs.max_by_key(|entry| changed(entry).unwrap_or(SystemTime::UNIX_EPOCH))?;
+    Some(newest.path())
 }

@@ -32,7 +32,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let mut until = (now.monotonic + PATIENCE).saturating_sub(ourselves::age().min(LATE));
     let call = Call::read(args)?;
     let marker = call.marker(&args.places);
-    let account = call.account(args);
+    let account = call.account(args, host);
     let invocation = account.as_ref().and_then(|account| account.invocation.clone());
     if systemd::is_on_failure(&args.facts) && !marker.is_unseen(invocation.as_deref()) {
         // Where the hook after the end, or before the next start, got no further than to see it, somebody else will.

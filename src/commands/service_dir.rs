@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::host::open_regular_in_ours;
+use crate::host::{Host, open_regular_in_ours};
 use crate::report::Supervisor;
 use crate::supervisor::{runit, s6};
 
@@ -42,15 +42,19 @@ pub fn restarts_tell() -> bool {
     read(Path::new("control/t")).is_some_and(|script| String::from_utf8_lossy(&script).contains("lastwords"))
 }
 
-/// The files that this service's own logger writes: what is called `current` in a directory that `log/run` names, or in
-/// `log/main`.
-pub fn logs() -> Vec<String> {
-    let Ok(dir) = env::current_dir() else { return Vec::new() };
-    let script = read(Path::new("log/run")).unwrap_or_default();
+/// The files that this service's own logger writes.
+pub fn own_logs(host: &Host) -> Vec<String> {
+    env::current_dir().map(|dir| logs(&host.name_of(&dir), host)).unwrap_or_default()
+}
+
+/// The files that the logger of the service in this directory writes: what is called `current` in a directory that
+/// `log/run` names, or in `log/main`.
+pub fn logs(dir: &Path, host: &Host) -> Vec<String> {
+    let script = read(&host.path(dir.join("log/run"))).unwrap_or_default();
     let script = String::from_utf8_lossy(&script);
     let words = script.split_ascii_whitespace().take(MAX_WORDS).chain(["main"]);
     let current = |word: &str| dir.join("log").join(word.trim_start_matches("./")).join("current");
-    let is_file = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    let is_file = |path: &PathBuf| fs::symlink_metadata(host.path(path)).is_ok_and(|found| found.is_file());
     let mut logs: Vec<String> =
         words.map(current).filter(is_file).filter_map(|path| path.into_os_string().into_string().ok()).collect();
     logs.sort();

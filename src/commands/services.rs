@@ -1,6 +1,8 @@
 //! Where each supervisor keeps a service, and which of them keeps this one.
 
-use std::fs;
+pub mod supervisord;
+pub mod units;
+
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -10,8 +12,9 @@ use crate::report::Supervisor;
 use crate::supervisor::systemd;
 
 /// Where units are, the administrator's first; see systemd.unit(5).
-pub const UNITS: [&str; 7] = [
+pub const UNITS: [&str; 8] = [
     "/etc/systemd/system",
+    "/run/systemd/transient",
     "/run/systemd/system",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
@@ -19,12 +22,9 @@ pub const UNITS: [&str; 7] = [
     "/run/systemd/generator",
     "/run/systemd/generator.late",
 ];
-const RUNIT: [&str; 3] = ["/etc/sv", "/etc/service", "/service"];
-const S6: [&str; 4] = ["/etc/s6", "/etc/s6/sv", "/run/service", "/etc/services.d"];
-/// supervisord's own file, and the directories that Debian's and others' include.
-const SUPERVISORD: [&str; 2] = ["/etc/supervisor/supervisord.conf", "/etc/supervisord.conf"];
-const SUPERVISORD_DIRS: [&str; 2] = ["/etc/supervisor/conf.d", "/etc/supervisord.d"];
-
+pub const RUNIT: [&str; 4] = ["/etc/sv", "/etc/service", "/var/service", "/service"];
+/// The last is where what the others hold is copied to, and gone after a reboot.
+pub const S6: [&str; 5] = ["/etc/s6", "/etc/s6/sv", "/etc/s6-overlay/s6-rc.d", "/etc/services.d", "/run/service"];
 /// What this supervisor has of the job, by the machine's own name; `None` where it does not know it.
 pub fn file_of(supervisor: Supervisor, job: &str, host: &Host) -> Option<PathBuf> {
     let there = |paths: Vec<String>| paths.into_iter().map(PathBuf::from).find(|path| host.path(path).exists());
@@ -37,10 +37,9 @@ pub fn file_of(supervisor: Supervisor, job: &str, host: &Host) -> Option<PathBuf
         }
         Supervisor::Runit => there(RUNIT.iter().map(|dir| format!("{dir}/{job}/run")).collect()),
         Supervisor::S6 => there(S6.iter().map(|dir| format!("{dir}/{job}/run")).collect()),
-        Supervisor::Supervisord => supervisord_files(host).into_iter().find(|file| {
-            let text = host.read(file).unwrap_or_default();
-            text.lines().any(|line| line.trim() == format!("[program:{job}]"))
-        }),
+        Supervisor::Supervisord => {
+            supervisord::programs(host).into_iter().find(|(name, _)| name == job).map(|(_, file)| file)
+        }
         Supervisor::Run | Supervisor::Unknown => None,
     }
 }
@@ -59,18 +58,6 @@ pub fn template(job: &str) -> String {
 /// The job and the instance that a service of this name is: `web@1.service` is the instance `1` of `web`.
 pub fn job_of(supervisor: Supervisor, name: &str) -> (&str, Option<&str>) {
     if supervisor == Supervisor::Systemd { systemd::service(name) } else { (name, None) }
-}
-
-/// Where supervisord's programs and listeners stand.
-pub fn supervisord_files(host: &Host) -> Vec<PathBuf> {
-    let listed =
-        SUPERVISORD_DIRS.iter().filter_map(|dir| fs::read_dir(host.path(dir)).ok().map(|entries| (dir, entries)));
-    let mut found: Vec<PathBuf> = listed
-        .flat_map(|(dir, entries)| entries.flatten().map(move |entry| PathBuf::from(dir).join(entry.file_name())))
-        .collect();
-    found.sort();
-    found.extend(SUPERVISORD.iter().map(PathBuf::from));
-    found
 }
 
 /// Whether a job of this name can have a file: a `/` is for Upstart's sub-directories, and leads nowhere else.
@@ -108,6 +95,8 @@ pub fn supervisor_of(job: &str, host: &Host) -> Result<Supervisor> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, Host) {

@@ -1,8 +1,8 @@
 //! That a deliverer comes by again and again, seen from outside: it leaves a trace in the run directory at each look.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::time::{Duration, SystemTime};
 
 use super::Places;
@@ -25,7 +25,12 @@ pub fn leave(places: &Places, watches: bool) {
     let word = if watches { WATCH } else { TIMER };
     let open =
         || OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(places.run_dir.join(FILE));
-    let _ = open().and_then(|file| {
+    // After a boot there may have been no hook yet that has made the directory.
+    let file = open().or_else(|why| match why.kind() {
+        io::ErrorKind::NotFound => DirBuilder::new().mode(0o755).create(&places.run_dir).and_then(|()| open()),
+        _ => Err(why),
+    });
+    let _ = file.and_then(|file| {
         file.write_all_at(word.as_bytes(), 0)?;
         File::set_modified(&file, SystemTime::now())
     });

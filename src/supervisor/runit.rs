@@ -44,6 +44,14 @@ pub fn wanted_up(status: &[u8]) -> Option<bool> {
     }
 }
 
+/// Whether the service runs, where this is its status.
+pub fn is_up(status: &[u8]) -> Option<bool> {
+    match status {
+        [.., state @ 0..=2] if status.len() == 20 => Some(*state == 1),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Account, account, wanted_up};

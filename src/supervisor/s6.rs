@@ -40,6 +40,12 @@ pub fn wanted_up(status: &[u8]) -> Option<bool> {
     end(status).map(|[.., flags]| flags & 4 != 0)
 }
 
+/// Whether the service runs, where this is its status: it has a pid, and its `finish` does not run.
+pub fn is_up(status: &[u8]) -> Option<bool> {
+    let [.., flags] = end(status)?;
+    Some(status.get(24..32)?.iter().any(|byte| *byte != 0) && flags & 2 == 0)
+}
+
 /// Whether it dumped core, where the status is about an end by the same signal.
 fn dumped(status: &[u8], signal: i32) -> bool {
     end(status).is_some_and(|[_, wait_status, _]| wait_status & 0x80 != 0 && i32::from(wait_status & 0x7f) == signal)

@@ -232,3 +232,39 @@ fn a_finish_of_the_services_own_is_left_alone() {
     assert!(said.contains(" --supervisor runit --job web -- \"$@\" || true"), "{said}");
     assert_eq!(read(&dir.join("finish")), "#!/bin/sh\ntrue\n");
 }
+
+#[test]
+fn a_finish_in_execline_is_shown_the_call_as_execline_has_it() {
+    let machine = Harness::new();
+    let dir = machine.root.join("etc/s6/web");
+    fs::create_dir_all(&dir).unwrap();
+    for script in ["run", "finish"] {
+        fs::write(dir.join(script), "#!/command/execlineb -P\ns6-echo x\n").unwrap();
+    }
+    let output = setup(&machine, &["web", "--write"]);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for (hook, rest) in [("post-stop", " -- $@ }\n"), ("pre-start", " --supervisor s6 --job web }\n")] {
+        let call = format!("foreground {{ {} ", machine.hook(hook));
+        assert!(said.lines().any(|line| line.trim().starts_with(&call)) && said.contains(rest), "{said}");
+    }
+}
+
+#[test]
+fn supervisords_own_file_says_where_the_listener_goes() {
+    let machine = Harness::new();
+    let conf = machine.root.join("etc/supervisord.conf");
+    let web = "[program:web]\ncommand=/srv/web\n";
+    fs::write(&conf, format!("{web}[include]\nfiles = supervisord.d/*.ini\n")).unwrap();
+    assert_eq!(setup(&machine, &["web", "--write"]).status.code(), Some(0));
+    let written = machine.root.join("etc/supervisord.d/lastwords.ini");
+    assert!(read(&written).contains("[eventlistener:lastwords]"));
+
+    fs::remove_file(written).unwrap();
+    fs::write(&conf, web).unwrap();
+    let output = setup(&machine, &["web", "--write"]);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("/etc/supervisord.conf\n# it includes no other file"), "{said}");
+    assert_eq!(read(&conf), web);
+}

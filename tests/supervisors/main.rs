@@ -4,8 +4,10 @@
 
 mod runit;
 mod s6;
+mod setup;
 mod supervisord;
 mod systemd;
+mod told;
 mod ways;
 
 // The machine of the scenarios.

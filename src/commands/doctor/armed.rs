@@ -8,6 +8,7 @@ use rustix::process::geteuid;
 use super::check::{Check, Concerns};
 use super::hooks::Running;
 use super::{Subject, ago, length};
+use crate::commands::services;
 use crate::marker::{Marker, MarkerFile};
 use crate::names;
 use crate::report::Supervisor;
@@ -71,12 +72,40 @@ fn split(name: String) -> (String, Option<String>) {
     }
 }
 
+/// What starts the service anew, where it is caught all the same.
+fn restart(subject: &Subject) -> Option<String> {
+    let service = subject.service;
+    match subject.supervisor {
+        Supervisor::Systemd => Some(format!("systemctl restart {}", services::unit(service))),
+        Supervisor::Runit | Supervisor::S6 => {
+            let run = services::file_of(subject.supervisor, service, &subject.host)?;
+            let dir = run.parent()?.display();
+            Some(match subject.supervisor {
+                Supervisor::Runit => format!("sv restart {dir}"),
+                _ => format!("lastwords pre-stop --supervisor s6 --job {service} && s6-svc -r {dir}"),
+            })
+        }
+        Supervisor::Supervisord => Some(format!("supervisorctl restart {service}:*")),
+        Supervisor::Upstart | Supervisor::Run | Supervisor::Unknown => None,
+    }
+}
+
 fn not_armed(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Option<Marker> {
     let service = subject.service;
     let upstart = subject.supervisor == Supervisor::Upstart;
+    // It holds a marker of its own as long as it lives.
+    if subject.supervisor == Supervisor::Run {
+        return None;
+    }
     checks.push(match (running, upstart) {
         (Running::No, _) => Check::ok("marker", Concerns::Catching, "not armed, and the service does not run now"),
-        (_, false) if !matches!(subject.supervisor, Supervisor::Run | Supervisor::Unknown) => {
+        (Running::Yes, false) if restart(subject).is_some() => {
+            let text = "not armed: it was started before its hooks were there. A crash is caught, but the report cannot \
+                        say since when it ran";
+            let remedy = format!("when it suits: {}", restart(subject).unwrap_or_default());
+            Check::weak("marker", Concerns::Content, text, remedy)
+        }
+        (_, false) if subject.supervisor != Supervisor::Unknown => {
             Check::ok("marker", Concerns::Catching, "not armed, and this supervisor tells of crashes without that")
         }
         (Running::Yes, _) => Check::problem(

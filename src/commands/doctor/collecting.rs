@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::check::{Check, Concerns};
-use super::{Subject, ago};
+use super::hooks::Life;
+use super::{Subject, ago, secrets};
 use crate::collectors::Collector;
 use crate::collectors::runner;
 use crate::commands::capture;
@@ -15,6 +16,7 @@ use crate::host::Host;
 use crate::kmsg;
 use crate::marker::Marker;
 use crate::report::{Exit, Section, Status, Stop};
+use crate::supervisor::Account;
 
 /// What the collectors get, beside what they themselves ask for.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -24,7 +26,10 @@ pub fn config(subject: &Subject, checks: &mut Vec<Check>) {
     let machine = subject.places.config.join("lastwords.toml");
     let all = config::check(&subject.places.config).problems;
     let mine = |file: &Path| file == own || file == machine || file.extension().is_none_or(|it| it != "toml");
-    let mine: Vec<_> = all.iter().filter(|problem| mine(&problem.file)).collect();
+    // What systemd hands over is looked at with the sink that needs it.
+    let handed: Vec<_> =
+        secrets::handed_over(&subject.host).into_iter().map(|it| subject.host.configured(it.id.as_ref())).collect();
+    let mine: Vec<_> = all.iter().filter(|problem| mine(&problem.file) && !handed.contains(&problem.file)).collect();
     for problem in &mine {
         let remedy = problem.help.clone().unwrap_or_else(|| "lastwords check".to_owned());
         checks.push(if problem.severity == Severity::Error {
@@ -36,7 +41,9 @@ pub fn config(subject: &Subject, checks: &mut Vec<Check>) {
             );
             Check::problem("config", Concerns::InTime, text, remedy)
         } else {
-            Check::weak("config", Concerns::Content, format!("{}: {}", problem.file.display(), problem.message), remedy)
+            // The file comes last: one called `token`, say, with a colon after it looks like a secret.
+            let text = format!("{}: {}", problem.message, problem.file.display());
+            Check::weak("config", Concerns::Content, text, remedy)
         });
     }
     if mine.is_empty() {
@@ -49,10 +56,13 @@ pub fn config(subject: &Subject, checks: &mut Vec<Check>) {
     }
 }
 
-pub fn collectors(subject: &Subject, marker: Option<&Marker>, checks: &mut Vec<Check>) {
-    let stop = stop(subject, marker);
-    let collect = capture::collect(&subject.loaded, &stop, None, &subject.host);
-    let has_log = !collect.log.is_empty();
+pub fn collectors(subject: &Subject, marker: Option<&Marker>, life: Life, checks: &mut Vec<Check>) {
+    let stop = Stop { invocation: life.invocation, ..stop(subject, marker) };
+    let told = Account { logs: life.logs, ..Account::default() };
+    let mut collect = capture::collect(&subject.loaded, &stop, Some(&told), &subject.host);
+    // Without a life there is none to be asked for.
+    let journal = if stop.invocation.is_some() { None } else { collect.journal.take() };
+    let has_log = !collect.log.is_empty() || collect.journal.is_some() || journal.is_some();
     let list: Vec<Box<dyn Collector>> = collect.list();
     let budget = BUDGET + list.iter().map(|it| it.patience()).sum::<Duration>();
     let sections = runner::run(list, &stop, &subject.host, budget);
@@ -63,6 +73,10 @@ pub fn collectors(subject: &Subject, marker: Option<&Marker>, checks: &mut Vec<C
     let (logs, others): (Vec<&Section>, Vec<&Section>) =
         sections.iter().partition(|section| section.collector.split(' ').next() == Some("log"));
     checks.extend(logs.into_iter().map(|section| log(subject, section, marker)));
+    checks.extend(journal.map(|_| {
+        let text = "it is the journal, of the life that ends: systemd tells of none now";
+        Check::unknown("log", Concerns::Content, text)
+    }));
     let (well, ill): (Vec<&Section>, Vec<&Section>) =
         others.into_iter().partition(|section| section.status == Status::Ok);
     if !well.is_empty() {
@@ -100,6 +114,10 @@ fn log(subject: &Subject, section: &Section, marker: Option<&Marker>) -> Check {
                 Check::weak("log", concerns, text, format!("name the file that it writes in jobs/{}.toml", subject.job))
             }
         };
+    }
+    if section.collector == "log journal" {
+        let lines = section.data.get("lines").and_then(serde_json::Value::as_u64).unwrap_or_default();
+        return Check::ok("log", concerns, format!("the journal can be read; lines of this life: {lines}"));
     }
     let path = section.data.get("path").and_then(|path| path.as_str()).unwrap_or_default();
     let file = subject.host.configured(Path::new(path));

@@ -20,6 +20,8 @@ const DIM: Style = Style::new().dimmed();
 const WIDTH: usize = 80;
 const ABOUT: usize = 13;
 const TEXT: usize = ABOUT + 13;
+/// Where a remedy begins that is too long for the texts' column.
+const REMEDY: usize = 2;
 /// The longest text of a check, in characters.
 const LONGEST: usize = 600;
 
@@ -46,13 +48,16 @@ fn show(out: &mut impl Write, check: &Check) {
         if about.chars().count() < TEXT - ABOUT { format!("{about:<13}") } else { format!("{about}\n{:TEXT$}", "") };
     let _ = writeln!(out, "{style}{word:<ABOUT$}{style:#}{about}{}", wrapped(&fit(&check.text), TEXT));
     if let Some(remedy) = check.remedy.as_deref().filter(|_| check.state != State::Ok) {
-        let _ = writeln!(out, "{:TEXT$}{HEAD}do:{HEAD:#} {}", "", wrapped(&fit(remedy), TEXT + 4));
+        // It may hold a command: that is to be copied in one piece.
+        let remedy = fit_remedy(remedy);
+        let indent = if TEXT + 4 + remedy.chars().count() <= WIDTH { TEXT } else { REMEDY };
+        let _ = writeln!(out, "{:indent$}{HEAD}do:{HEAD:#} {remedy}", "");
     }
 }
 
 pub fn programs(out: &mut impl Write, examined: &[Examined]) {
     let check = |check: &Check| {
-        let remedy = check.remedy.as_deref().map(fit);
+        let remedy = check.remedy.as_deref().map(fit_remedy);
         json!({ "about": fit(&check.about), "state": check.state, "concerns": check.concerns, "text": fit(&check.text), "remedy": remedy })
     };
     let one = |one: &Examined| {
@@ -65,6 +70,11 @@ pub fn programs(out: &mut impl Write, examined: &[Examined]) {
 /// A text from wherever, without secrets and in one line.
 fn fit(text: &str) -> String {
     one_line(&redact(text), LONGEST)
+}
+
+/// Our own words. Where others' are in them, who put them there has seen to secrets: `LoadCredential=FILE` is none.
+fn fit_remedy(text: &str) -> String {
+    one_line(text, LONGEST)
 }
 
 /// The text in lines that leave room for an indent, which all but the first have. Words are never broken.

@@ -1,5 +1,5 @@
-//! Whether anybody would be told: each sink asked in a process of its own, the deliverer, what waits, and what came of the
-//! last drill and the last report.
+//! Whether anybody would be told: each sink asked in a process of its own, what waits, and what came of the last drill and
+//! the last report.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,18 +8,16 @@ use std::thread;
 use std::time::Duration;
 
 use super::check::{Check, Concerns};
+use super::secrets::{self, Secrets};
 use super::{Subject, ago, length};
-use crate::commands::{attempt, stamp};
+use crate::commands::attempt;
 use crate::config::Route;
-use crate::report::{Report, ReportId, Supervisor};
+use crate::report::{Report, ReportId};
 use crate::sinks::Probed;
 use crate::spool::{Drill, Ledger, Outcome, Place};
 
 /// How long a sink may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A deliverer that watches looks every 2 seconds, a timer starts one every minute.
-const QUIET: Duration = Duration::from_mins(1);
-const LATE: Duration = Duration::from_mins(10);
 /// How old a report is that waits longer than a message takes.
 const WAITS: Duration = Duration::from_mins(1);
 /// How many reports are read, the latest first.
@@ -60,17 +58,30 @@ fn of(route: &Route) -> Concerns {
 
 fn sink(subject: &Subject, route: &Route, said: &Result<Probed, String>, drill: Option<&Drill>) -> Check {
     let name = route.sink.name();
+    let drill = drill.filter(|drill| drill.taken.contains(&route.key) && !is_stale(subject, drill));
+    let or_drilled = |text: &str, remedy: Option<String>| match drill {
+        Some(drill) => {
+            let age = subject.now.wall.since(drill.at);
+            Check::ok(name, of(route), format!("{text}: it took the drill {}", ago(age)))
+        }
+        None => Check { remedy, ..Check::unknown(name, of(route), text) },
+    };
+    match secrets::of(route.sink, &subject.host) {
+        Secrets::Here => {}
+        Secrets::HandedOver(credentials) => {
+            let ids: Vec<&str> = credentials.iter().map(|it| it.id.as_str()).collect();
+            let text = format!("systemd hands its secret to lastwords.service alone (credential {})", ids.join(", "));
+            return or_drilled(&text, secrets::with(&credentials, &drill_command(subject)));
+        }
+        Secrets::Missing(file) => {
+            let text = format!("it needs a file for its secret, and that is not there: {}", file.display());
+            let remedy = "put the secret there, or let systemd hand it over: LoadCredential= in lastwords.service";
+            return Check::problem(name, of(route), text, remedy);
+        }
+    }
     match said {
         Ok(Probed::Good(text)) => Check::ok(name, of(route), text),
-        Ok(Probed::Unasked(text)) => {
-            match drill.filter(|drill| drill.taken.contains(&route.key) && !is_stale(subject, drill)) {
-                Some(drill) => {
-                    let age = subject.now.wall.since(drill.at);
-                    Check::ok(name, of(route), format!("{text}: it took the drill {}", ago(age)))
-                }
-                None => Check::unknown(name, of(route), text).with(try_it(subject)),
-            }
-        }
+        Ok(Probed::Unasked(text)) => or_drilled(text, Some(try_it(subject))),
         // What root alone may read is no fault of the sink's.
         Err(why) if subject.sees_less && why.contains("Permission denied") => {
             Check::unknown(name, of(route), format!("{why} (root may)"))
@@ -90,40 +101,11 @@ fn is_stale(subject: &Subject, drill: &Drill) -> bool {
 }
 
 fn try_it(subject: &Subject) -> String {
-    format!("lastwords post-stop --simulate-crash --send --job {}", subject.job)
+    format!("lastwords {}", drill_command(subject))
 }
 
-pub fn deliverer(subject: &Subject, checks: &mut Vec<Check>) {
-    let about = "deliverer";
-    let systemd = subject.host.path("/run/systemd/system").is_dir();
-    let remedy = match subject.supervisor {
-        Supervisor::Upstart => "start lastwords (its job: `lastwords setup JOB`)",
-        _ if systemd => "systemctl enable --now lastwords.path lastwords.timer",
-        _ => "have `lastwords deliver --watch` run, or `lastwords deliver` from a timer",
-    };
-    let again = "what a destination does not take at once is not tried again";
-    checks.push(match stamp::last(subject.places) {
-        Ok(Some(look)) if look.watches && look.ago > QUIET => Check::problem(
-            about,
-            Concerns::InTime,
-            format!("it has not looked for {}: {again}", length(look.ago)),
-            remedy,
-        ),
-        Ok(Some(look)) if look.ago <= LATE => Check::ok(about, Concerns::InTime, format!("looked {}", ago(look.ago))),
-        Ok(Some(look)) => Check::problem(
-            about,
-            Concerns::InTime,
-            format!("nobody has looked for {}: {again}", length(look.ago)),
-            remedy,
-        ),
-        Ok(None) if systemd && subject.supervisor == Supervisor::Systemd => {
-            Check::problem(about, Concerns::Telling, "nobody sends: no deliverer has looked since the boot", remedy)
-        }
-        Ok(None) => {
-            Check::problem(about, Concerns::InTime, format!("no deliverer has looked since the boot: {again}"), remedy)
-        }
-        Err(why) => Check::unknown(about, Concerns::InTime, format!("cannot tell when it looked last: {why}")),
-    });
+fn drill_command(subject: &Subject) -> String {
+    format!("post-stop --simulate-crash --send --job {}", subject.job)
 }
 
 pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) {

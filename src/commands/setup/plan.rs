@@ -17,6 +17,9 @@ const HEAD: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
+/// What is said of a file that was there.
+const ALREADY: &str = "already";
+
 /// All that one job needs.
 #[derive(Default)]
 pub struct Plan {
@@ -26,8 +29,10 @@ pub struct Plan {
     pub by_hand: Vec<ByHand>,
     /// What need not be done any more.
     pub already: Vec<String>,
-    /// What makes it active, a line each.
+    /// What makes it active: commands, a line each, of which none ends a service that runs.
     pub activate: Vec<String>,
+    /// What else is worth doing, though it works without.
+    pub better: Vec<String>,
 }
 
 /// A file, as it should be.
@@ -81,11 +86,16 @@ impl Plan {
     /// Writes what may be written. Returns whether a person has something left to do.
     pub fn write(&self, out: &mut impl Write) -> Result<bool> {
         let _ = writeln!(out, "{}", self.found);
+        let mut changed = false;
         for draft in &self.files {
             let done = draft.write().with_context(|| format!("cannot write {}", draft.name.display()))?;
             let _ = writeln!(out, "{GOOD}{done:<9}{GOOD:#} {}", draft.name.display());
+            changed |= done != ALREADY;
         }
         self.show_rest(out);
+        if !changed && self.by_hand.is_empty() {
+            let _ = writeln!(out, "\nnothing to write: all of it is there");
+        }
         Ok(!self.by_hand.is_empty())
     }
 
@@ -103,6 +113,9 @@ impl Plan {
                 let _ = writeln!(out, "  {line}");
             }
         }
+        for line in &self.better {
+            let _ = writeln!(out, "\n{line}");
+        }
     }
 }
 
@@ -116,7 +129,7 @@ impl Draft {
         match self.path.symlink_metadata() {
             Err(why) if why.kind() == ErrorKind::NotFound => self.create(),
             Err(why) => Err(why.into()),
-            Ok(_) if self.how == How::Keep => Ok("already"),
+            Ok(_) if self.how == How::Keep => Ok(ALREADY),
             Ok(found) => {
                 ensure!(found.is_file(), "it is no regular file: put the text into the file it leads to yourself");
                 self.append(&found)
@@ -135,7 +148,7 @@ impl Draft {
         };
         let _ = fs::remove_file(&draft);
         match placed {
-            Err(why) if why.kind() == ErrorKind::AlreadyExists => Ok("already"),
+            Err(why) if why.kind() == ErrorKind::AlreadyExists => Ok(ALREADY),
             other => other.map(|()| "written").map_err(Into::into),
         }
     }
@@ -143,7 +156,7 @@ impl Draft {
     fn append(&self, found: &fs::Metadata) -> Result<&'static str> {
         let before = fs::read_to_string(&self.path)?;
         if before.ends_with(&self.text) {
-            return Ok("already");
+            return Ok(ALREADY);
         }
         let gap = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
         let draft = self.draft(&format!("{before}{gap}{}", self.text), found.mode() & 0o7777)?;

@@ -22,6 +22,16 @@ struct Known {
     program: Option<String>,
 }
 
+/// What stands in the place of the collectors.
+const LEFT_OUT: &str = "\
+# What is gathered. Where nothing is named: memory, load, disk, kernel log, processes, and the log that its supervisor
+# keeps. Whoever names one names all.
+# [collect.memory]
+# [collect.dmesg]
+# [[collect.log]]
+# path = \"/var/log/…\"
+";
+
 pub fn draft(job: &str, supervisor: Supervisor, places: &Places) -> Draft {
     let known = known(job, supervisor, &places.host());
     let (job, _) = services::job_of(supervisor, job);
@@ -89,6 +99,10 @@ fn text(job: &str, known: &Known) -> String {
             "# Its hooks run as this user; `lastwords setup` makes their directories.\nuser = {}\n\n",
             toml_string(user)
         );
+    }
+    // Whoever names one collector has no other: of a log that only the supervisor knows, that would be the end.
+    if known.log.is_none() && known.program.is_none() {
+        return text + LEFT_OUT;
     }
     text += "[collect.memory]\n[collect.load]\n[collect.disk]\n[collect.dmesg]\n[collect.processes]\n";
     match &known.log {

@@ -41,7 +41,7 @@ impl Caller {
         [&[program, verb.to_owned()], flags.as_slice()].concat().join(" ")
     }
 
-    /// A text of `config/`: each `/usr/bin/lastwords VERB` becomes this program's call, and the job `web` this one. In its
+    /// A text of `config/`: each `/usr/bin/lastwords VERB…` becomes this program's call, and the job `web` this one. In its
     /// comments no more than the job changes.
     pub fn fill(&self, text: &str, job: &str) -> String {
         text.lines().map(|line| self.fill_line(line, job) + "\n").collect()
@@ -58,7 +58,7 @@ impl Caller {
         };
         let line = line.replace("--job web", &format!("--job {}", quoted(job)));
         let Some((before, rest)) = line.split_once(&format!("{INSTALLED} ")) else { return line };
-        let (verb, rest) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+        let (verb, rest) = rest.split_at(rest.find(" -").unwrap_or(rest.len()));
         format!("{before}{}{rest}", self.call(verb))
     }
 }

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs this machine's own systemd as process 1 of new namespaces, over an overlay of /: nothing of it gets out but what is
-# written to the spool. $1 is a directory, $2 the binary to test, $3 the directory of the units.
+# written to the spool. $1 is a directory, $2 the binary to test, $3 the directory of the units; where that is empty, systemd
+# has never heard of lastwords.
 set -euo pipefail
 dir=$1 binary=$2 units=$3
 
@@ -66,22 +67,26 @@ fi
 
 # Nothing of the machine's own services.
 rm -rf etc/systemd etc/lastwords
-mkdir -p etc/systemd/system/service.d etc/systemd/journald.conf.d etc/lastwords
-cat >etc/systemd/system/default.target <<'UNIT'
+mkdir -p etc/systemd/system etc/systemd/journald.conf.d etc/lastwords
+ours=${units:+lastwords.path lastwords.timer}
+cat >etc/systemd/system/default.target <<UNIT
 [Unit]
-Requires=systemd-journald.service dbus.socket lastwords.path lastwords.timer
-After=systemd-journald.service dbus.socket lastwords.path lastwords.timer
+Requires=systemd-journald.service dbus.socket $ours
+After=systemd-journald.service dbus.socket $ours
 AllowIsolate=yes
 UNIT
 printf '[Journal]\nStorage=persistent\nRateLimitIntervalSec=0\nReadKMsg=no\n' >etc/systemd/journald.conf.d/test.conf
-cp "$units"/lastwords.service "$units"/lastwords.path "$units"/lastwords.timer "$units"/lastwords@.service \
-    etc/systemd/system/
-# As the drop-in itself says: around every service but its own.
-cp "$units/lastwords.conf" etc/systemd/system/service.d/
-for own in lastwords.service.d lastwords@.service.d; do
-    mkdir etc/systemd/system/$own
-    ln -s /dev/null etc/systemd/system/$own/lastwords.conf
-done
+if [ -n "$units" ]; then
+    cp "$units"/lastwords.service "$units"/lastwords.path "$units"/lastwords.timer "$units"/lastwords@.service \
+        etc/systemd/system/
+    # As the drop-in itself says: around every service but its own.
+    mkdir etc/systemd/system/service.d
+    cp "$units/lastwords.conf" etc/systemd/system/service.d/
+    for own in lastwords.service.d lastwords@.service.d; do
+        mkdir etc/systemd/system/$own
+        ln -s /dev/null etc/systemd/system/$own/lastwords.conf
+    done
+fi
 
 mkdir .old
 pivot_root . .old

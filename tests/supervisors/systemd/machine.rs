@@ -23,8 +23,17 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Boots it, and waits until it is up.
+    /// Boots it with lastwords around every service, and waits until it is up.
     pub fn boot() -> Self {
+        Self::boot_with(UNITS)
+    }
+
+    /// Boots one where systemd has never heard of lastwords.
+    pub fn boot_without() -> Self {
+        Self::boot_with("")
+    }
+
+    fn boot_with(units: &str) -> Self {
         assert!(rustix::process::geteuid().is_root(), "this test takes root: leave it out with `-- --skip as_root`");
         let dir = tempfile::Builder::new().prefix("lastwords-").tempdir().expect("a temporary directory");
         for name in ["spool", "told"] {
@@ -35,7 +44,7 @@ impl Machine {
         let namespaces = Command::new("bash")
             .arg(BOOT)
             .arg(dir.path())
-            .args([&binary(), UNITS])
+            .args([&binary(), units])
             .stdin(Stdio::null())
             .stdout(console.try_clone().expect("a descriptor"))
             .stderr(console)

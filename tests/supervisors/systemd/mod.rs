@@ -3,4 +3,5 @@
 mod as_root;
 mod cases;
 mod machine;
+mod setup;
 mod told;

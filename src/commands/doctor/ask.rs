@@ -1,0 +1,26 @@
+//! What a supervisor's own program says.
+
+use std::time::Duration;
+
+use crate::host::Host;
+use crate::plugin::{self, Command, Run};
+
+/// How long a supervisor may take to say how a service is.
+const PATIENCE: Duration = Duration::from_secs(5);
+const MAX_ANSWER: usize = 256 * 1024;
+
+pub struct Answer {
+    pub code: Option<i32>,
+    /// What it wrote to stdout.
+    pub text: String,
+}
+
+/// Asks the first of these programs that is there; `None` where none is.
+pub fn ask(host: &Host, programs: &[&str], args: &[&str]) -> Option<Answer> {
+    let program = programs.iter().map(|program| host.path(program)).find(|path| path.exists())?;
+    let words = [program.to_str()?].into_iter().chain(args.iter().copied()).map(str::to_owned);
+    let command = Command::try_from(words.collect::<Vec<_>>()).ok()?;
+    let outcome =
+        plugin::run(&Run { command: &command, stdin: b"", env: &[], timeout: PATIENCE, max_bytes: MAX_ANSWER });
+    Some(Answer { code: outcome.end.code(), text: String::from_utf8_lossy(&outcome.stdout).into_owned() })
+}
