@@ -113,7 +113,7 @@ impl Ends<'_> {
             return None;
         }
         let root = self.root(said, last).unwrap_or(index);
-        if self.was_survived(root) {
+        if self.was_survived(root) || aftermath::was_asked(self.lines, root, self.scene) {
             return None;
         }
         // What announces the line that qualified: it begins there.
