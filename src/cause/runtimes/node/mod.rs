@@ -116,6 +116,10 @@ fn logged(lines: &[Line], from: usize, at: usize) -> Found {
     let before = line.text.strip_suffix(text).unwrap_or_default();
     let printed = Printed::read(text, lines, head + 1);
     let (end, has_footer) = epilogue(lines, printed.end);
+    // Where the error is set inside a block, as of what a logger prints with it, the block ends with it.
+    let is_inside = |line: &&Line| line.entry.is_none() && line.text.starts_with(' ');
+    let block = lines.get(end..).unwrap_or_default().iter().take(MOST_MESSAGE).take_while(is_inside).count();
+    let end = if line.text.starts_with(' ') { end + block } else { end };
     let is_warning = entry.is_some_and(|entry| entry.level.is_some_and(|level| level < Level::Error))
         || text.starts_with("Trace")
         || before.starts_with("(node:");
@@ -381,6 +385,13 @@ mod tests {
             assert_eq!((found.what.as_str(), found.proof), ("TypeError: no x", Proof::LastWords));
             assert_eq!(found.place.as_ref().unwrap().to_string(), "/srv/app.js:1");
         }
+    }
+
+    #[test]
+    fn an_error_set_inside_a_block_ends_with_the_block() {
+        let log = "FATAL: no x\n    err: {\n      \"stack\":\n          TypeError: no x\n              at f (/srv/app.js:1:2)\n    }";
+        let found = found(read, log);
+        assert_eq!(found.first().unwrap().lines, 3..6);
     }
 
     #[test]
