@@ -128,6 +128,10 @@ fn error_of(object: &Map<String, Value>) -> Option<Vec<String>> {
             }
             Some(Value::String(text)) => {
                 return Some(match string(object, &stack_names[..4]) {
+                    // zap's stack has the frames only.
+                    Some(stack) if name != "exc_info" && !stack.contains(text.as_str()) => {
+                        lines(&[text, stack.as_str()].join("\n"))
+                    }
                     Some(stack) if name != "exc_info" => lines(&stack),
                     _ => lines(text),
                 });
@@ -381,5 +385,10 @@ mod tests {
         assert_eq!(Entry::read(text).unwrap().error, ["TypeError: x", "    at f (a.js:1:2)"]);
         let text = r#"{"level":"error","message":"boom","error":{"name":"TypeError","message":"x"}}"#;
         assert_eq!(Entry::read(text).unwrap().error, ["TypeError: x"]);
+        let zap = r#"{"level":"fatal","msg":"boot","error":"no broker","stacktrace":"main.main\n\t/srv/x/main.go:40"}"#;
+        assert_eq!(Entry::read(zap).unwrap().error.first().unwrap(), "no broker");
+        let structlog =
+            r#"{"level":"critical","event":"boot","exception":[{"exc_type":"KeyError","exc_value":"'x'"}]}"#;
+        assert_eq!(Entry::read(structlog).unwrap().error, ["KeyError: 'x'"]);
     }
 }
