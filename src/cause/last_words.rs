@@ -191,7 +191,10 @@ impl Ends<'_> {
         if names_code || is_diagnostic(low) {
             return Some(Strength::End);
         }
-        ((is_coded || ends_with_errno(low)) && *self.scene.exit != Exit::Unknown).then_some(Strength::Errno)
+        ((is_coded || ends_with_errno(low))
+            && (level.is_none() || says(low, &STARTING) || says(low, &FAILED))
+            && *self.scene.exit != Exit::Unknown)
+            .then_some(Strength::Errno)
     }
 
     /// Whether another process says it in a log where the dead one speaks too: a server's for one client.
@@ -385,6 +388,8 @@ mod tests {
             "queue: (1) message left unacked",
             "ERROR feed: tick rejected\n    reason=stale",
             "warning: LEDGER_DSN is not set, metrics off",
+            "environment variables: 14 set, 0 missing",
+            "2026-11-22 23:58:59,100 ERROR smtp: Connection refused",
             "ERROR config: remote config fetch failed: read tcp 10.0.0.1:443: i/o timeout",
             "user 12 wrote: \"cannot save: permission denied\"",
             "received SIGTERM, draining\nredis: connect ECONNREFUSED 127.0.0.1:6379",

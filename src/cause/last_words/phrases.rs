@@ -91,8 +91,9 @@ pub fn is_unset(line: &Line, low: &str) -> bool {
             ],
         )
         || says(low, &["loading config", "reading config", "parsing config"]) && says(low, &["fail", "error"]);
-    let is_environment = says(low, &["environment variable", "env variable", "env var"])
-        && says(low, &["missing", "invalid", "undefined"]);
+    let is_environment = ["environment variable", "env variable", "env var"].iter().any(|words| {
+        low.split_once(words).is_some_and(|(before, _)| says(before, &["missing", "invalid", "undefined"]))
+    });
     let is_missing = || {
         says(
             low,
@@ -225,8 +226,9 @@ pub fn ends_with_code(text: &str) -> bool {
         word.len() > 4 && word.starts_with('E') && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
     };
     let is_object = |word: &str| word.contains(['.', ':', '/']);
-    let named = is_code(last) || is_object(last) && words.next().is_some_and(is_code);
-    named && beneath::kind(text).is_some()
+    let is_call = |word: &str| ["connect", "listen", "bind", "getaddrinfo", "spawn"].contains(&word);
+    let code = if is_object(last) { words.next().unwrap_or_default() } else { last };
+    is_code(code) && words.next().is_some_and(is_call) && beneath::kind(text).is_some()
 }
 
 /// Whether it goes on with what the line before it has begun: a trace, a structure's inside, a ruler.
