@@ -161,6 +161,19 @@ fn is_request(low: &str) -> bool {
     signal || asks
 }
 
+/// Whether somebody asked this life of the service to go down, in the last lines before this one.
+pub fn was_asked(lines: &[Line], before: usize, scene: &Scene) -> bool {
+    const NEAR: usize = 20;
+    // A reload goes on, and a fault's signal is no request.
+    const OTHERS: [&str; 8] = ["sighup", "reload", "sigsegv", "sigabrt", "sigbus", "sigfpe", "signal 6", "signal 11"];
+    let is_other = |line: &Line| says(&head(line).to_ascii_lowercase(), &OTHERS);
+    let said = lines.get(..before).unwrap_or_default().iter().rev().filter(|line| !line.is_blank()).take(NEAR);
+    said.filter(|line| !is_other(line))
+        .map(|line| remark(line, scene))
+        .find(|remark| matches!(remark, Remark::Request | Remark::Start))
+        == Some(Remark::Request)
+}
+
 /// Whether another life of the service begins here.
 fn is_start(line: &Line, low: &str, scene: &Scene) -> bool {
     // npm's, yarn's and pnpm's: `> shop@2.1.0 start`.

@@ -8,6 +8,7 @@
 //!   the very last word: after it nothing but wrappers' epilogues, the service's own words of going down (not on request),
 //!   and the next start. Not where a logger's words or level say that it was handled, and not where the log shows that
 //!   the service survived the same before.
+//!   Nor after a request to stop: going down has its own errors.
 //! - **Another life's**: after it a start that names the dead process, or entries of the dead process that were none
 //!   before it.
 //! - **Of a burst at the end** (nothing ordinary in between) the last error wins, unless it only repeats the one before
@@ -204,7 +205,11 @@ impl<'a> Tail<'a> {
                 said.len() <= AFTER_LAST_WORDS && is_soon && !said.iter().take(3).any(|unit| self.goes_on(unit))
             }
             Proof::Said => {
-                said.len() <= AFTER_SAID && said.iter().all(is_closing) && is_soon && !is_handled(finding, self.lines)
+                said.len() <= AFTER_SAID
+                    && said.iter().all(is_closing)
+                    && is_soon
+                    && !is_handled(finding, self.lines)
+                    && !aftermath::was_asked(self.lines, finding.lines.start, self.scene)
             }
         }
     }
@@ -374,6 +379,9 @@ mod tests {
         assert_eq!(decided("?boom\n== web start 2026-11-22 23:56:07 ==").as_deref(), Some("boom"));
         assert_eq!(decided("?boom\nGET / 200"), None);
         assert_eq!(decided("?boom\nSIGTERM received, shutting down"), None);
+        assert_eq!(decided("SIGTERM received, closing\n2 jobs left\n?boom"), None);
+        assert_eq!(decided("SIGTERM received\n[boot] web starting, pid 77\n?boom").as_deref(), Some("boom"));
+        assert_eq!(decided("SIGHUP received, reloading\n?boom").as_deref(), Some("boom"));
         assert_eq!(decided(&format!("?boom\n{}?boom", "GET / 200\n".repeat(15))), None);
     }
 

@@ -116,8 +116,22 @@ fn error_of(object: &Map<String, Value>) -> Option<Vec<String>> {
                     return Some(lines(&words.join(": ")));
                 }
             }
+            // structlog's: the exception, and those that it was raised for.
+            Some(Value::Array(chain)) => {
+                let words = chain
+                    .first()
+                    .and_then(Value::as_object)
+                    .and_then(|error| Some([string(error, &["exc_type"])?, string(error, &["exc_value"])?].join(": ")));
+                if let Some(words) = words {
+                    return Some(lines(&words));
+                }
+            }
             Some(Value::String(text)) => {
                 return Some(match string(object, &stack_names[..4]) {
+                    // zap's stack has the frames only.
+                    Some(stack) if name != "exc_info" && !stack.contains(text.as_str()) => {
+                        lines(&[text, stack.as_str()].join("\n"))
+                    }
                     Some(stack) if name != "exc_info" => lines(&stack),
                     _ => lines(text),
                 });
@@ -177,7 +191,7 @@ static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
             [IWEFD](?P<glog>\d{4})\x20[\d:.]+\x20+\d+\x20[\w./-]+:\d+\]\x20
           | [DIWEFA],\x20\[(?u:[^\]]){10,60}\]\x20+(?P<ruby>[A-Z]{3,5})\x20--\x20(?u:[^:]){0,60}:\x20?
           | (?:[\[(<\x20]{0,2}(?:\d[\d:.,TZ+/-]*|[\w.$/:@\#-]{1,60})[\])>:]?\x20{1,8}){0,5}?
-            (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|\]>-]|\x20|$)
+            (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|/\]>-]|\x20|$)
               | [\[(<](?P<boxed>[A-Za-z]{3,11})(?:\x20*[\])>])
               | (?:(?:ts|time|t|caller|logger|component)=(?:\x22(?u:[^\x22]){0,60}\x22|(?u:[^\x20\x22]){1,60})\x20){0,4}level=\x22?(?P<fmt>[A-Za-z]{3,8})\x22?
               | (?P<channel>[a-z]\w{0,30})\.(?P<monolog>DEBUG|INFO|NOTICE|WARNING|ERROR|CRITICAL|ALERT|EMERGENCY):\x20
@@ -224,7 +238,7 @@ fn logfmt(text: &str) -> Option<String> {
 /// A process's number before the message: nginx's `123#123: *7 `, and `(123) : ` of `HAProxy`.
 fn without_process(message: &str) -> &str {
     static PROCESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"(?-u)^(?:\d{1,8}#\d{1,8}: (?:\*\d+ )?|\(\d{1,8}\) : |\[\d{1,8}\] [A-Z]{3,8}: {1,4})").ok()
+        Regex::new(r"(?-u)^(?:\d{1,8}#\d{1,8}: (?:\*\d+ )?|\(\d{1,8}\) ?: |\[\d{1,8}\] [A-Z]{3,8}: {1,4})").ok()
     });
     let length = || PROCESS.as_ref()?.find(message).map(|found| found.end());
     if !message.starts_with(|c: char| c.is_ascii_digit() || c == '(' || c == '[') {
@@ -371,5 +385,10 @@ mod tests {
         assert_eq!(Entry::read(text).unwrap().error, ["TypeError: x", "    at f (a.js:1:2)"]);
         let text = r#"{"level":"error","message":"boom","error":{"name":"TypeError","message":"x"}}"#;
         assert_eq!(Entry::read(text).unwrap().error, ["TypeError: x"]);
+        let zap = r#"{"level":"fatal","msg":"boot","error":"no broker","stacktrace":"main.main\n\t/srv/x/main.go:40"}"#;
+        assert_eq!(Entry::read(zap).unwrap().error.first().unwrap(), "no broker");
+        let structlog =
+            r#"{"level":"critical","event":"boot","exception":[{"exc_type":"KeyError","exc_value":"'x'"}]}"#;
+        assert_eq!(Entry::read(structlog).unwrap().error, ["KeyError: 'x'"]);
     }
 }

@@ -17,8 +17,9 @@ use super::finding::{Finding, Proof};
 use super::text::{Line, is_same_but_digits};
 use crate::report::{Death, Exit, signal_of_code};
 use phrases::{
-    BAD_CONFIG, CANNOT_START, FAILED, STARTING, begins_as_fatal, code_in, ends_with_errno, has_position, is_added,
-    is_bad_option, is_hint, is_of_request, is_unset,
+    BAD_CONFIG, CANNOT_START, FAILED, STARTING, begins_as_fatal, code_before, code_in, ends_with_code, ends_with_errno,
+    ends_with_quoted_errno, has_position, is_added, is_bad_option, is_continued, is_diagnostic, is_hint, is_of_request,
+    is_unset, names_errno,
 };
 
 /// A usage text is looked for so far.
@@ -88,18 +89,31 @@ impl Ends<'_> {
     /// The last words in these lines, which are newest first.
     fn words(&self, said: &[Said]) -> Option<Finding> {
         let mut last = None;
-        let (mut trailing, mut hints) = (0, 0);
-        for (i, (_, line)) in said.iter().enumerate().take(BURST) {
+        let (mut trailing, mut hints, mut continued) = (0, 0, 0);
+        // When it said that it ends in failure, but not why.
+        let mut failed: Option<&Line> = None;
+        for (i, (index, line)) in said.iter().enumerate() {
+            if i - continued >= BURST {
+                break;
+            }
             let low = aftermath::head(line).to_ascii_lowercase();
             match remark(line, self.scene) {
                 Remark::Request | Remark::Start => return None,
                 Remark::Epilogue => {}
                 // `Aborting`, `Shutdown complete`: what comes before may say why.
-                Remark::Closing if is_generic(&low) => {}
-                _ if self.strength(line, &low).is_some() => {
+                Remark::Closing if is_generic(&low) => {
+                    let is_failure = says(&low, &["abort", "fatal", "abnormal", "fail", "error"]);
+                    failed = failed.or(Some(*line).filter(|_| is_failure));
+                }
+                _ if self.is_shown(*index) || self.strength(line, &low).is_some() => {
                     last = Some(i);
                     break;
                 }
+                _ if failed.is_some_and(|end| self.is_complaint(line, &low, end)) => {
+                    last = Some(i);
+                    break;
+                }
+                _ if is_continued(line) => continued += 1,
                 // What is added to an end: `AH00015: Unable to open logs`, a hint.
                 _ if hints < 3 && is_hint(line, &low) => hints += 1,
                 _ if trailing < 2 && is_added(line, &low) => trailing += 1,
@@ -109,11 +123,11 @@ impl Ends<'_> {
         let last = last?;
         let (index, line) = *said.get(last)?;
         let low = aftermath::head(line).to_ascii_lowercase();
-        if trailing > 0 && self.strength(line, &low) != Some(Strength::End) {
+        if trailing + continued > 0 && !self.is_shown(index) && self.strength(line, &low) < Some(Strength::End) {
             return None;
         }
         let root = self.root(said, last).unwrap_or(index);
-        if self.was_survived(root) {
+        if self.was_survived(root) || aftermath::was_asked(self.lines, root, self.scene) {
             return None;
         }
         // What announces the line that qualified: it begins there.
@@ -125,13 +139,32 @@ impl Ends<'_> {
         self.finding(root, said.first().map_or(index, |(end, _)| *end))
     }
 
+    /// Whether the line before shows what it cannot read, as Redis does.
+    fn is_shown(&self, index: usize) -> bool {
+        index.checked_sub(1).and_then(|before| self.lines.get(before)).is_some_and(|line| line.text.starts_with(">>> "))
+    }
+
+    /// Whether a line complains, and right after it the program said that it ends in failure.
+    fn is_complaint(&self, line: &Line, low: &str, end: &Line) -> bool {
+        let level = line.entry.as_ref().and_then(|entry| entry.level);
+        level.map_or_else(|| says(low, &FAILED), |level| level >= Level::Error)
+            && line.at.zip(end.at).is_none_or(|(at, end)| end - at < AT_ONCE)
+            && !is_continued(line)
+            && !is_of_request(line)
+            && !aftermath::is_handled(low)
+            && !self.is_of_another(line)
+    }
+
     /// How clearly a line speaks of the end; `None` where it does not.
     fn strength(&self, line: &Line, low: &str) -> Option<Strength> {
         let level = line.entry.as_ref().and_then(|entry| entry.level);
         let is_trace = line.entry.is_none() && line.text.starts_with([' ', '\t']);
-        if is_trace || is_of_request(line) || aftermath::is_handled(low) || low.len() < 4 || self.is_of_another(line) {
+        // What is fatal is not gone on from, whatever was tried before.
+        let is_handled = aftermath::is_handled(low) && !(level == Some(Level::Fatal) && aftermath::is_closing(low));
+        if is_trace || is_of_request(line) || is_handled || low.len() < 4 || self.is_of_another(line) {
             return None;
         }
+        let is_coded = ends_with_quoted_errno(low) || (level.is_none() && ends_with_code(aftermath::head(line)));
         // What stands in quotes may be anybody's words.
         let unquoted: String = low.split('"').step_by(2).collect();
         let low = unquoted.as_str();
@@ -139,7 +172,8 @@ impl Ends<'_> {
         if let (Some(named), Exit::Code(code)) = (named, self.scene.exit) {
             return (named == *code).then_some(Strength::End);
         }
-        if level.is_some_and(|level| level < Level::Error) {
+        let warns = level.is_none() && ["warn", "notice", "info", "debug"].iter().any(|word| low.starts_with(word));
+        if warns || level.is_some_and(|level| level < Level::Error) {
             return None;
         }
         let is_fatal = level == Some(Level::Fatal) || (level.is_none() && begins_as_fatal(low));
@@ -152,7 +186,15 @@ impl Ends<'_> {
         if is_fatal || gives_up || says(low, &CANNOT_START) || says(low, &BAD_CONFIG) || is_unset(line, low) {
             return Some(Strength::End);
         }
-        (ends_with_errno(low) && *self.scene.exit != Exit::Unknown).then_some(Strength::Errno)
+        let names_code =
+            code_before(low).is_some_and(|code| *self.scene.exit == Exit::Code(code)) && says(low, &FAILED);
+        if names_code || is_diagnostic(low) {
+            return Some(Strength::End);
+        }
+        ((is_coded || ends_with_errno(low))
+            && (level.is_none() || says(low, &STARTING) || says(low, &FAILED))
+            && *self.scene.exit != Exit::Unknown)
+            .then_some(Strength::Errno)
     }
 
     /// Whether another process says it in a log where the dead one speaks too: a server's for one client.
@@ -168,7 +210,7 @@ impl Ends<'_> {
         if beneath::kind(&words).is_some() || has_position(&words) {
             return None;
         }
-        let is_config = says(&words, &BAD_CONFIG);
+        let is_config = says(&words, &BAD_CONFIG) || is_unset(line, &words);
         let at = line.at;
         let mut others = 0;
         for (index, line) in said.iter().skip(last + 1).take(BURST) {
@@ -180,10 +222,10 @@ impl Ends<'_> {
             let level = line.entry.as_ref().and_then(|entry| entry.level);
             let is_told = level != Some(Level::Info) && level != Some(Level::Debug);
             let tells = is_told && !aftermath::is_handled(&low) && !is_of_request(line);
-            if tells && beneath::kind(&low).is_some() && (is_generic(&words) || says(&low, &STARTING)) {
+            if tells && names_errno(&low) && (is_generic(&words) || says(&low, &STARTING)) {
                 return Some(*index);
             }
-            if tells && is_config && has_position(&low) && says(&low, &BAD_CONFIG) {
+            if tells && is_config && has_position(&low) && (says(&low, &BAD_CONFIG) || says(&low, &FAILED)) {
                 return Some(*index);
             }
             others += usize::from(!tells || !(level.is_some() || says(&low, &FAILED)));
@@ -229,7 +271,7 @@ impl Ends<'_> {
                     at + 2 >= *index
                         && at < index
                         && line.entry.is_none()
-                        && says(&line.text.to_ascii_lowercase(), &FAILED)
+                        && (says(&line.text.to_ascii_lowercase(), &FAILED) || is_bad_option(&line.text))
                 });
                 self.finding(error.or(before).map_or(*index, |(at, _)| *at), end)
                     .map(|finding| Finding { kind: Death::BadArguments, ..finding })
@@ -258,9 +300,9 @@ impl Ends<'_> {
         }
         let low = what.to_ascii_lowercase();
         let aborted = self.scene.exit.is_signal("ABRT") || *self.scene.exit == Exit::Code(134);
-        let kind = if is_bad_option(&low) {
+        let kind = if is_bad_option(&low) && !is_diagnostic(&low) {
             Death::BadArguments
-        } else if shown.is_some() || says(&low, &BAD_CONFIG) && has_position(&what) {
+        } else if shown.is_some() || is_diagnostic(&low) || says(&low, &BAD_CONFIG) && has_position(&what) {
             Death::SyntaxError
         } else if aborted {
             Death::Abort
@@ -307,6 +349,17 @@ mod tests {
                 "2026/11/22 23:58:42 [emerg] 7#7: unexpected end of file, expecting \"}\" in /srv/n.conf:2",
                 "n.conf:2",
             ),
+            (1, "MongoDB connection error: connect ECONNREFUSED 127.0.0.1:27017", "ECONNREFUSED"),
+            (1, "x: Can't change dir to '/srv/x' (Errcode: 2 \"No such file or directory\")", "/srv/x"),
+            (7, "curl: (7) Failed to connect to 127.0.0.1 port 9794", "9794"),
+            (1, "nats-server: n.conf:1:0: unknown field \"prot\"", "n.conf:1"),
+            (
+                1,
+                "23-Nov-2026 07:36:38.466 unknown parameter x\n23-Nov-2026 07:36:38.466 exiting (due to fatal error)",
+                "x",
+            ),
+            (1, "Invalid environment variables: {\n  DSN: [ 'required' ]\n}", "Invalid environment"),
+            (1, ">>> 'maxmemory 10qb'\nargument must be a memory value", "10qb"),
             (1, ">>> 'maxmemroy 10mb'\nBad directive or wrong number of arguments", "maxmemroy"),
         ] {
             let found = said(&Exit::Code(code), log);
@@ -330,6 +383,16 @@ mod tests {
             "{\"level\":50,\"time\":1,\"msg\":\"user report: app says FATAL ERROR: heap out of memory\"}",
             "Error: name is required",
             "usage: 80% of quota",
+            "upload bob.csv:12: invalid date, expected ISO 8601",
+            "upload.json:3: unexpected token, rejected",
+            "queue: (1) message left unacked",
+            "ERROR feed: tick rejected\n    reason=stale",
+            "warning: LEDGER_DSN is not set, metrics off",
+            "environment variables: 14 set, 0 missing",
+            "2026-11-22 23:58:59,100 ERROR smtp: Connection refused",
+            "ERROR config: remote config fetch failed: read tcp 10.0.0.1:443: i/o timeout",
+            "user 12 wrote: \"cannot save: permission denied\"",
+            "received SIGTERM, draining\nredis: connect ECONNREFUSED 127.0.0.1:6379",
         ] {
             assert_eq!(said(&Exit::Code(1), log), None, "{log}");
         }

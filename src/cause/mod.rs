@@ -54,7 +54,8 @@ pub struct Explanation {
 /// Names the cause that the evidence proves.
 pub fn explain(scene: &Scene) -> Explanation {
     let (source, log) = scene.log.unwrap_or_default();
-    let lines = text::read(log);
+    let mut lines = text::read(log);
+    text::keep_own(&mut lines, scene.job);
     let told = kernel::read(scene, &lines);
     let mut explanation = match told {
         Some(told) if told.is_final() => told.explain(scene),

@@ -26,6 +26,8 @@ pub struct Line {
     pub carried_from: Option<u32>,
     /// What that process is called there.
     pub carried_as: Option<String>,
+    /// The container that wrote it, as docker compose calls it.
+    pub container: Option<String>,
     /// What a logger says in it; `None` where no logger wrote it, as a runtime's last words.
     pub entry: Option<Entry>,
 }
@@ -67,8 +69,9 @@ pub fn read(text: &str) -> Vec<Line> {
             }
             other => {
                 lines.extend(other);
-                let Carried { text, at, pid, name, .. } = carried;
-                Line { number: i + 1, text: text.into_owned(), at, carried_from: pid, carried_as: name, entry: None }
+                let Carried { text, at, pid, name, container, .. } = carried;
+                let text = text.into_owned();
+                Line { number: i + 1, text, at, carried_from: pid, carried_as: name, container, entry: None }
             }
         };
         // Nothing is told by how many blank lines there are.
@@ -95,6 +98,7 @@ struct Carried<'a> {
     at: Option<f64>,
     pid: Option<u32>,
     name: Option<String>,
+    container: Option<String>,
     /// The rest of it comes with the next line.
     partial: bool,
     /// It may be the rest of the one before.
@@ -150,7 +154,7 @@ static PLATFORM: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// `0|web | `, `web-1  | `, `12:00:01 web.1 | `, `jvm 1 | `, `INFO | jvm 1 | 2026/11/22 23:51:02 | `.
 static PIPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?-u)^(?:(?:STATUS|INFO|ERROR|DEBUG|WARN|FATAL) {0,4}\| )?(?:\d\d:\d\d:\d\d )?(?:\d{1,4}\|[\w.@-]{1,64}|jvm \d{1,3}|wrapper|[\w-]{1,60}[-.]\d{1,3}) {0,40}\|(?: (\d{4}[/-]\d\d[/-]\d\d \d\d:\d\d:\d\d(?:\.\d+)?) \|)? ?",
+        r"(?-u)^(?:(?:STATUS|INFO|ERROR|DEBUG|WARN|FATAL) {0,4}\| )?(?:\d\d:\d\d:\d\d )?(?:\d{1,4}\|[\w.@-]{1,64}|jvm \d{1,3}|wrapper|(?P<container>[\w-]{1,60})-\d{1,3}|[\w-]{1,60}\.\d{1,3}) {0,40}\|(?: (?P<at>\d{4}[/-]\d\d[/-]\d\d \d\d:\d\d:\d\d(?:\.\d+)?) \|)? ?",
     )
     .ok()
 });
@@ -162,8 +166,15 @@ fn unwrap<'a>(raw: &'a str, host: Option<&str>) -> Carried<'a> {
     // Our own collector's mark on a line whose beginning is lost.
     let raw = raw.strip_prefix("[cut] ").unwrap_or(raw);
     let raw = raw.get(..raw.floor_char_boundary(MAX_LINE * 4)).unwrap_or_default();
-    let mut carried =
-        Carried { text: without_colours(raw), at: None, pid: None, name: None, partial: false, continues: false };
+    let mut carried = Carried {
+        text: without_colours(raw),
+        at: None,
+        pid: None,
+        name: None,
+        container: None,
+        partial: false,
+        continues: false,
+    };
     for _ in 0..MAX_CARRIERS {
         let Some(inner) = unwrap_once(&carried, host) else { break };
         carried = inner;
@@ -182,6 +193,7 @@ fn unwrap_once<'a>(carried: &Carried<'a>, host: Option<&str>) -> Option<Carried<
         at: at.or(carried.at),
         pid: carried.pid,
         name: carried.name.clone(),
+        container: carried.container.clone(),
         partial: carried.partial,
         continues: carried.continues,
     };
@@ -198,6 +210,7 @@ fn unwrap_once<'a>(carried: &Carried<'a>, host: Option<&str>) -> Option<Carried<
             at: line.time.and_then(|time| stamp::read(&time)).map(|(at, _)| at).or(carried.at),
             pid: carried.pid,
             name: carried.name.clone(),
+            container: carried.container.clone(),
             partial: whole.is_none(),
             continues: true,
         });
@@ -232,10 +245,19 @@ fn unwrap_once<'a>(carried: &Carried<'a>, host: Option<&str>) -> Option<Carried<
         });
     }
     if let Some(found) = PIPED.as_ref()?.captures(text) {
-        let at = found.get(1).and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
-        return Some(inner(found.get(0)?.end(), at));
+        let at = found.name("at").and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
+        let container = found.name("container").map(|name| name.as_str().to_owned());
+        return Some(Carried { container, ..inner(found.get(0)?.end(), at) });
     }
     None
+}
+
+/// Leaves out what other containers have written, where the service's own is among those that the log names.
+pub fn keep_own(lines: &mut Vec<Line>, job: &str) {
+    let is_ours = |line: &Line| line.container.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(job));
+    if lines.iter().any(is_ours) {
+        lines.retain(|line| line.container.is_none() || is_ours(line));
+    }
 }
 
 /// The text without terminal escapes and other control characters, but with its tabs.
@@ -309,6 +331,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::read;
+
+    #[test]
+    fn what_other_containers_write_is_not_the_service_s_own() {
+        let log = "web-1  | GET / 200\ndb-1   | FATAL:  starting up\n";
+        for (job, count) in [("web", 1), ("db", 1), ("shop", 2)] {
+            let mut lines = read(log);
+            super::keep_own(&mut lines, job);
+            assert_eq!(lines.len(), count, "{job}");
+        }
+    }
 
     #[test]
     fn what_carried_a_line_is_taken_away() {

@@ -1,11 +1,12 @@
 //! How programs say that they cannot go on, each in words that many share.
 
 use crate::cause::aftermath::{self, says};
+use crate::cause::beneath;
 use crate::cause::entry::Level;
 use crate::cause::text::Line;
 
 /// A program that cannot even begin says so.
-pub const CANNOT_START: [&str; 26] = [
+pub const CANNOT_START: [&str; 27] = [
     "cannot start",
     "can't start",
     "could not start",
@@ -27,6 +28,7 @@ pub const CANNOT_START: [&str; 26] = [
     "unable to bind",
     "failed to bind",
     "failed listening",
+    "could not import module",
     "cannot listen",
     "failed to listen",
     "failed to create listening",
@@ -35,7 +37,7 @@ pub const CANNOT_START: [&str; 26] = [
 ];
 
 /// Words for a configuration that cannot be read.
-pub const BAD_CONFIG: [&str; 27] = [
+pub const BAD_CONFIG: [&str; 30] = [
     "unexpected end of file, expecting",
     "unexpected \"",
     "is not terminated by",
@@ -48,6 +50,9 @@ pub const BAD_CONFIG: [&str; 27] = [
     "syntax error",
     "parse error",
     "parsing error",
+    "parser error",
+    "parser failed",
+    "compilation failed",
     "parsing [",
     "unknown directive",
     "invalid directive",
@@ -84,7 +89,11 @@ pub fn is_unset(line: &Line, low: &str) -> bool {
                 "failed to parse",
                 "unable to parse",
             ],
-        );
+        )
+        || says(low, &["loading config", "reading config", "parsing config"]) && says(low, &["fail", "error"]);
+    let is_environment = ["environment variable", "env variable", "env var"].iter().any(|words| {
+        low.split_once(words).is_some_and(|(before, _)| says(before, &["missing", "invalid", "undefined"]))
+    });
     let is_missing = || {
         says(
             low,
@@ -92,6 +101,7 @@ pub fn is_unset(line: &Line, low: &str) -> bool {
         )
     };
     is_settings
+        || is_environment
         || (is_missing()
             && aftermath::head(line).split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(is_variable))
 }
@@ -160,6 +170,13 @@ pub fn code_in(low: &str) -> Option<i32> {
     rest.trim_start_matches([' ', ':', '=']).split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
+/// The exit code that a program puts before what it has to say: `curl: (7) Failed to connect`.
+pub fn code_before(low: &str) -> Option<i32> {
+    let (program, rest) = low.split_once(": (")?;
+    let (code, _) = rest.split_once(") ").filter(|_| !program.contains(' '))?;
+    code.parse().ok()
+}
+
 /// The system's words for errors, as at the end of perror(3)'s lines; see errno(3).
 const ERRNO: [&str; 27] = [
     "address already in use",
@@ -190,6 +207,50 @@ const ERRNO: [&str; 27] = [
     "invalid argument",
     "no such device or address",
 ];
+
+/// Whether a line ends with them in quotes and brackets, as `MySQL`'s: `(Errcode: 13 "Permission denied")`.
+pub fn ends_with_quoted_errno(low: &str) -> bool {
+    low.strip_suffix("\")").and_then(|low| low.rsplit_once('"')).is_some_and(|(_, quoted)| ERRNO.contains(&quoted))
+}
+
+/// Whether a line has the system's words for an error in it.
+pub fn names_errno(low: &str) -> bool {
+    beneath::kind(low).is_some() || ERRNO.iter().any(|words| low.contains(words))
+}
+
+/// Whether a line ends with an error's code and what it was about, as libuv's do: `connect ECONNREFUSED 127.0.0.1:5432`.
+pub fn ends_with_code(text: &str) -> bool {
+    let mut words = text.rsplit(' ');
+    let last = words.next().unwrap_or_default();
+    let is_code = |word: &str| {
+        word.len() > 4 && word.starts_with('E') && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+    };
+    let is_object = |word: &str| word.contains(['.', ':', '/']);
+    let is_call = |word: &str| ["connect", "listen", "bind", "getaddrinfo", "spawn"].contains(&word);
+    let code = if is_object(last) { words.next().unwrap_or_default() } else { last };
+    is_code(code) && words.next().is_some_and(is_call) && beneath::kind(text).is_some()
+}
+
+/// Whether it goes on with what the line before it has begun: a trace, a structure's inside, a ruler.
+pub fn is_continued(line: &Line) -> bool {
+    let text = line.text.as_str();
+    let is_frame = || text.split_once(":in ").is_some_and(|(place, _)| !place.contains(' ') && has_position(place));
+    line.entry.is_none()
+        && (text.starts_with([' ', '\t']) || !text.contains(|c: char| c.is_alphanumeric()) || is_frame())
+}
+
+/// Whether it complains of a place in a configuration, as compilers do: `n.conf:1:0: unknown field`.
+pub fn is_diagnostic(low: &str) -> bool {
+    const ENDINGS: [&str; 12] =
+        [".conf", ".cfg", ".cnf", ".config", ".ini", ".toml", ".yml", ".yaml", ".env", "rc", ".vcl", "file"];
+    let is_place = |word: &str| {
+        let place = word.trim_end_matches(|c: char| c.is_ascii_digit() || [':', '(', ')'].contains(&c));
+        word.ends_with(':') && place.len() + 2 < word.len() && ENDINGS.iter().any(|ending| place.ends_with(ending))
+    };
+    low.split(' ').any(is_place)
+        && !low.contains("warn")
+        && says(low, &["error", "unknown", "invalid", "missing", "unrecogni", "unexpected", "expected", "undefined"])
+}
 
 /// Whether a line ends with the system's words for an error, be it with a number or a place behind them.
 pub fn ends_with_errno(low: &str) -> bool {
@@ -245,5 +306,5 @@ pub fn has_position(text: &str) -> bool {
     text.match_indices(':').any(|(at, _)| {
         text.get(at + 1..).is_some_and(digit)
             && text.get(..at).is_some_and(|before| before.ends_with(char::is_alphabetic))
-    }) || text.split("line ").skip(1).any(digit)
+    }) || ["line ", "line: "].iter().any(|word| text.split(word).skip(1).any(digit))
 }

@@ -13,6 +13,7 @@ pub mod beam;
 pub mod dotnet;
 pub mod go;
 pub mod jvm;
+pub mod lua;
 pub mod native;
 pub mod node;
 pub mod perl;
@@ -29,7 +30,7 @@ use super::text::Line;
 pub type Read = fn(&[Line], &mut Vec<Finding>);
 
 /// All runtimes.
-pub const ALL: [Read; 12] = [
+pub const ALL: [Read; 13] = [
     node::read,
     python::read,
     jvm::read,
@@ -41,6 +42,7 @@ pub const ALL: [Read; 12] = [
     ruby::read,
     php::read,
     perl::read,
+    lua::read,
     shell::read,
 ];
 

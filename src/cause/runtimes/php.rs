@@ -63,6 +63,8 @@ fn fatal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
         if is_logged { (Proof::Said, &[End::Code(255)]) } else { (Proof::LastWords, &[End::Code(255)]) };
     let Some(uncaught) = message.strip_prefix("Uncaught ") else {
         let (what, place) = place(message);
+        // It names the place always; others say `Fatal error: …` too.
+        place.as_ref()?;
         let kind = match level {
             "Parse error" => Death::SyntaxError,
             _ => kind(what),

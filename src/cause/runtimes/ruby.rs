@@ -18,7 +18,11 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
     while let Some(line) = lines.get(i) {
         let text = line.text.as_str();
         let end = if text.contains("[BUG] ") { bug(lines, i, found) } else { None };
-        i = end.or_else(|| error(lines, i, found)).or_else(|| refusal(lines, i, found)).unwrap_or(i + 1);
+        i = end
+            .or_else(|| logged(lines, i, found))
+            .or_else(|| error(lines, i, found))
+            .or_else(|| refusal(lines, i, found))
+            .unwrap_or(i + 1);
     }
 }
 
@@ -120,6 +124,28 @@ fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     }
     found.push(finding);
     Some(end)
+}
+
+/// What Ruby's logger makes of an exception: `F, […] FATAL -- : MESSAGE (CLASS)`, and the bare frames beneath it.
+fn logged(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+    let entry = lines.get(i)?.entry.as_ref().filter(|entry| entry.is_error() && !entry.json)?;
+    let (message, class) = entry.message.trim_end().strip_suffix(')')?.rsplit_once(" (")?;
+    let frame = |line: &Line| {
+        let (place, rest) = place(&line.text).filter(|_| line.entry.is_none())?;
+        rest.is_empty().then_some(place)
+    };
+    let frames: Vec<Place> = lines.get(i + 1..)?.iter().map_while(frame).collect();
+    let (length, first) = (frames.len(), frames.first().cloned()?);
+    found.push(Finding {
+        lines: i..i + 1 + length,
+        quoted: i,
+        kind: kind(class, message),
+        what: format!("{class}: {message}"),
+        place: frames.into_iter().find(|place| is_own(&place.file)).or(Some(first)),
+        proof: Proof::Said,
+        ends: &[],
+    });
+    Some(i + 1 + length)
 }
 
 struct Stack {
@@ -268,6 +294,14 @@ mod tests {
         read(&text::read(log), &mut found);
         let last = found.pop().unwrap_or_else(|| panic!("nothing in {log}"));
         (last.kind, last.what, last.place.map(|place| place.to_string()).unwrap_or_default())
+    }
+
+    #[test]
+    fn the_exception_that_ruby_s_logger_is_given_is_read_with_its_frames() {
+        let log = "F, [2026-11-23T07:36:36.898675 #7] FATAL -- : key not found: :dsn (KeyError)\napp.rb:4:in `fetch'\napp.rb:4:in `<main>'";
+        let found = crate::cause::runtimes::found(read, log);
+        let found = found.first().unwrap();
+        assert_eq!((found.what.as_str(), found.lines.clone()), ("KeyError: key not found: :dsn", 0..3));
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub fn entry(lines: &[Line], at: usize) -> Option<Finding> {
         what: entry.message.clone(),
         place: Some(Place { file: file.to_owned(), line: number.parse().ok(), function: None }),
         proof: Proof::LastWords,
-        // klog ends with 255.
-        ends: &[End::Signal("ABRT"), End::Signal("TRAP"), End::Code(255)],
+        // klog's Fatal ends with 255, its Exit with 1.
+        ends: &[End::Signal("ABRT"), End::Signal("TRAP"), End::Code(255), End::Code(1)],
     })
 }
 

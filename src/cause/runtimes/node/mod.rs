@@ -57,9 +57,10 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
     };
     let mut printed = Printed::read(&head.text, lines, body + 1);
     let (mut end, mut has_footer) = epilogue(lines, printed.end);
-    // A child's last words stand in the message of the error that tells of it.
+    // A child's last words stand in the message of the error that tells of it, another process's lines amid the stack.
     loop {
-        let next = end + usize::from(is_blank(end));
+        let next = if has_footer { end } else { end + foreign(lines, end) };
+        let next = next + usize::from(is_blank(next));
         if lines.get(next).is_none_or(|line| Frame::read(&line.text).is_none()) {
             break;
         }
@@ -86,6 +87,13 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
     Some((Some(Finding { proof, ..finding(at, end, body, kind, what, place) }), end))
 }
 
+/// How many loggers' lines stand here: others write to the same log.
+fn foreign(lines: &[Line], at: usize) -> usize {
+    const MOST: usize = 3;
+    let ahead = lines.get(at..).unwrap_or_default().iter().take(MOST);
+    ahead.take_while(|line| line.entry.as_ref().is_some_and(|entry| entry.json || entry.at.is_some())).count()
+}
+
 /// An error with its stack that the program itself has printed.
 fn logged(lines: &[Line], from: usize, at: usize) -> Found {
     Frame::read(&lines.get(at)?.text)?;
@@ -108,6 +116,10 @@ fn logged(lines: &[Line], from: usize, at: usize) -> Found {
     let before = line.text.strip_suffix(text).unwrap_or_default();
     let printed = Printed::read(text, lines, head + 1);
     let (end, has_footer) = epilogue(lines, printed.end);
+    // Where the error is set inside a block, as of what a logger prints with it, the block ends with it.
+    let is_inside = |line: &&Line| line.entry.is_none() && line.text.starts_with(' ');
+    let block = lines.get(end..).unwrap_or_default().iter().take(MOST_MESSAGE).take_while(is_inside).count();
+    let end = if line.text.starts_with(' ') { end + block } else { end };
     let is_warning = entry.is_some_and(|entry| entry.level.is_some_and(|level| level < Level::Error))
         || text.starts_with("Trace")
         || before.starts_with("(node:");
@@ -198,9 +210,16 @@ fn is_rejection(excerpt: &Excerpt, printed: &Printed, has_footer: bool) -> bool 
     let is_own = has_footer || excerpt.file.ends_with("js");
     match excerpt.marked() {
         marked if marked.starts_with("throw") => false,
-        marked if marked.starts_with("new ") && !is_made_by_call => is_own,
+        marked if makes_error(marked, &printed.text) && !is_made_by_call => is_own,
         _ => is_continuation(printed, has_footer),
     }
+}
+
+/// Whether the source makes the error here: any other constructor has thrown it.
+fn makes_error(source: &str, error: &str) -> bool {
+    let name = source.strip_prefix("new ").and_then(|rest| rest.split('(').next()).unwrap_or_default();
+    let name = name.rsplit('.').next().unwrap_or_default();
+    !name.is_empty() && (name.ends_with("Error") || name.ends_with("Exception") || error.starts_with(name))
 }
 
 /// Whether the stack is that of a function that went on after a promise: nothing of the runtime has called it.
@@ -351,6 +370,34 @@ mod tests {
         ] {
             assert_eq!(found(read, log), [], "{log}");
         }
+    }
+
+    #[test]
+    fn another_process_s_line_within_the_stack_is_no_part_of_it() {
+        let other = "2026-11-22T23:59:01.221Z ERROR upstream: connection refused\n";
+        let head = "/srv/app.js:1\nfunction go(){null.x}\n                   ^\n\nTypeError: no x\n";
+        let stack = "    at go (/srv/app.js:1:20)\n";
+        let rest = "    at run (/srv/app.js:2:1)\n\nNode.js v20.20.2";
+        for log in [format!("{head}{other}{stack}{rest}"), format!("{head}{stack}{other}{rest}")] {
+            let found = found(read, &log);
+            assert_eq!(found.len(), 1, "{found:?}");
+            let found = found.first().unwrap();
+            assert_eq!((found.what.as_str(), found.proof), ("TypeError: no x", Proof::LastWords));
+            assert_eq!(found.place.as_ref().unwrap().to_string(), "/srv/app.js:1");
+        }
+    }
+
+    #[test]
+    fn an_error_set_inside_a_block_ends_with_the_block() {
+        let log = "FATAL: no x\n    err: {\n      \"stack\":\n          TypeError: no x\n              at f (/srv/app.js:1:2)\n    }";
+        let found = found(read, log);
+        assert_eq!(found.first().unwrap().lines, 3..6);
+    }
+
+    #[test]
+    fn what_a_constructor_throws_is_no_rejection() {
+        let log = "/srv/app.js:1\nconst d=new s.Database('x')\n        ^\n\nError: unable to open\n    at Object.<anonymous> (/srv/app.js:1:9)\n\nNode.js v22.1.0";
+        assert_eq!(found(read, log).first().unwrap().kind, Death::UncaughtException);
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
         return Some(logging_error(lines, i));
     }
     let trace = trace(lines, i)?;
+    if is_forgotten(lines, i) {
+        return Some(trace.lines.end);
+    }
     if trace.what.contains("<HaltServer 'Worker failed to boot.'") {
         // gunicorn's arbiter, over what its worker has said.
         let end = trace.lines.end;
@@ -165,7 +168,6 @@ fn printer(lines: &[Line], trace: &Trace) -> Printer {
     let is_announced = starts(&[
         "Exception in thread ",
         "Unhandled exception in thread",
-        "Task exception was never retrieved",
         "future: <",
         "task: <",
         "handle: <",
@@ -182,6 +184,15 @@ fn printer(lines: &[Line], trace: &Trace) -> Printer {
         None => text.ends_with(':') || aftermath::is_handled(&aftermath::head(before).to_ascii_lowercase()),
     };
     Printer { is_interpreter: trace.from_main && !is_logged, ..nobody }
+}
+
+/// Whether nobody ever asked for this exception of a task: asyncio tells of it when the task is thrown away, and nothing
+/// ends of it.
+fn is_forgotten(lines: &[Line], header: usize) -> bool {
+    const NEAR: usize = 4;
+    let before = lines.get(header.saturating_sub(NEAR)..header).unwrap_or_default().iter().rev();
+    let mut said = before.map(aftermath::head).skip_while(|text| text.starts_with("future: <"));
+    said.next().is_some_and(|text| text.ends_with(" exception was never retrieved"))
 }
 
 /// Which death an exception is, and how it ends the process if nobody catches it.
