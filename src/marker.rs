@@ -170,6 +170,12 @@ pub struct MarkerFile {
     name: String,
 }
 
+/// The markers in this directory that a `lastwords run` has taken for as long as it lives; it may have been killed since.
+pub fn held(dir: &Path) -> Vec<Taken> {
+    let entries = dir.read_dir().into_iter().flatten().flatten().take(MOST_NAMES);
+    entries.filter_map(|entry| Taken::at(&entry.path())).filter(|taken| taken.circumstances.alive).collect()
+}
+
 impl MarkerFile {
     /// The marker of this instance in `dir`. Whatever the names hold, the file is in that directory.
     pub fn new(dir: PathBuf, job: &OsStr, instance: Option<&OsStr>) -> Self {
@@ -218,16 +224,19 @@ impl MarkerFile {
         create.or_else(|_| fs::rename(self.path(&self.seen()), path))
     }
 
-    /// What says that the service runs, where user `uid` has armed it.
+    /// The marker that a hook of user `uid` has armed.
     pub fn armed_by(&self, uid: u32) -> io::Result<Option<Marker>> {
-        Ok(self.read_of(&self.name, uid)?.or_else(|| self.held_by(uid)))
+        self.read_of(&self.name, uid)
     }
 
-    /// The marker that a `lastwords run` of this user's holds.
-    fn held_by(&self, uid: u32) -> Option<Marker> {
-        let all = self.dir.read_dir().ok()?.flatten().take(MOST_NAMES).filter_map(|entry| Taken::at(&entry.path()));
-        let mut held = all.filter(|taken| taken.name() == self.name && taken.circumstances.alive);
-        held.find_map(|taken| {
+    /// What says that the service runs, where user `uid` says so: the armed marker, or one of those that [`held`] has found
+    /// in this directory.
+    pub fn running_by(&self, uid: u32, held: &[Taken]) -> io::Result<Option<Marker>> {
+        Ok(self.armed_by(uid)?.or_else(|| self.held_by(uid, held)))
+    }
+
+    fn held_by(&self, uid: u32, held: &[Taken]) -> Option<Marker> {
+        held.iter().filter(|taken| taken.name() == self.name).find_map(|taken| {
             let name = taken.path().file_name()?.to_str()?;
             matches!(taken.lock(), Ok(Lock::Others)).then(|| self.read_of(name, uid).ok()?).flatten()
         })

@@ -224,7 +224,7 @@ impl Group<'_, '_> {
         let (boot_id, now) = (host.boot_id(), self.deliverer.now());
         let up = |instance: &Option<String>| {
             let marker = MarkerFile::new(places.markers_of(user), job, instance.as_deref().map(OsStr::new));
-            let marker = marker.armed_by(owner).ok().flatten()?;
+            let marker = marker.running_by(owner, self.pass.held(user)).ok().flatten()?;
             (marker.boot_id == boot_id).then(|| marker.uptime(now))
         };
         let all: Option<Vec<Duration>> = kept.thread.instances.iter().map(up).collect();

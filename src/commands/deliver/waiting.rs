@@ -10,6 +10,7 @@ use super::groups::Kept;
 use crate::collectors::program;
 use crate::config::{self, Loaded, Route};
 use crate::flood::Crash;
+use crate::marker::{self, Taken};
 use crate::past::Death;
 use crate::report::{Audience, Kind, Report, ReportId};
 use crate::spool::Place;
@@ -76,6 +77,8 @@ pub struct Pass<'a> {
     /// What is kept of groups.
     pub groups: Vec<Kept>,
     configs: BTreeMap<String, Loaded>,
+    /// The markers that a `lastwords run` holds, by the user whose job it is.
+    held: BTreeMap<Option<u32>, Vec<Taken>>,
 }
 
 impl<'a> Pass<'a> {
@@ -97,12 +100,19 @@ impl<'a> Pass<'a> {
                 configs.insert(job.clone(), config::load(&deliverer.places.config, job));
             }
         }
-        Ok(Self { items, groups, configs })
+        let users: BTreeSet<_> = groups.iter().map(|kept| kept.about.user).collect();
+        let held = |user: Option<u32>| (user, marker::held(&deliverer.places.markers_of(user)));
+        Ok(Self { items, configs, held: users.into_iter().map(held).collect(), groups })
     }
 
     /// The reports that wait, oldest first.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         self.items.0.values()
+    }
+
+    /// What a `lastwords run` of this user's jobs holds.
+    pub fn held(&self, user: Option<u32>) -> &[Taken] {
+        self.held.get(&user).map_or(&[], Vec::as_slice)
     }
 
     /// The config of a job of which something waits.
