@@ -277,7 +277,8 @@ fn plugin_test_shows_what_a_person_needs_and_names_mistakes_with_their_remedy() 
     let output = run("#!/bin/sh\necho '{' >&2; exit 100\n", 0o755, &["--sink"]);
     assert_eq!(output.status.code(), Some(100));
     assert!(said(&output).contains("refused for good"), "{output:?}");
-    let output = run("#!/bin/sh\nsleep 1000 & echo one\n", 0o755, &["--collector"]);
+    let leaves_one = "#!/bin/sh\nsleep 1000 &\nuntil grep -q sleep /proc/$!/comm; do :; done\necho one\n";
+    let output = run(leaves_one, 0o755, &["--collector"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(said(&output).contains("it left processes behind, which were killed: sleep"), "{}", said(&output));
     let output = run("#!/bin/sh\nsleep 1000\n", 0o755, &["--collector", "--timeout", "100ms"]);
