@@ -305,6 +305,8 @@ fn without_stamps(lines: &mut [Line]) {
     for line in lines {
         if let Some((at, length)) = stamp::read(&line.text) {
             let after = line.text.get(length..).unwrap_or_default();
+            // pm2's `2026-11-22T23:58:59: `.
+            let after = after.strip_prefix([']', ':']).unwrap_or(after);
             line.text = after.strip_prefix([' ', '\t']).unwrap_or(after).to_owned();
             line.at = Some(at);
         }
@@ -403,7 +405,12 @@ mod tests {
 
     #[test]
     fn a_stamp_before_every_line_is_taken_away() {
-        for stamp in ["2026-11-22T23:58:59.123456789Z", "2026-11-22_23:58:59.12345", "@4000000067411a3b2ef02e94"] {
+        for stamp in [
+            "2026-11-22T23:58:59.123456789Z",
+            "2026-11-22_23:58:59.12345",
+            "@4000000067411a3b2ef02e94",
+            "2026-11-22T23:58:59:",
+        ] {
             let text = format!("{stamp} Error: boom\n{stamp}     at f (a.js:1:2)\n{stamp} \n");
             let lines: Vec<_> = read(&text).into_iter().map(|line| line.text).collect();
             assert_eq!(lines, ["Error: boom", "    at f (a.js:1:2)", ""], "{stamp}");
