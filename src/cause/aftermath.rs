@@ -2,6 +2,7 @@
 //! down, and the next start's banner. All else is the work of a service that went on.
 
 use super::Scene;
+use super::beneath;
 use super::entry::Level;
 use super::text::Line;
 
@@ -187,7 +188,12 @@ fn is_start(line: &Line, low: &str, scene: &Scene) -> bool {
         return true;
     }
     let begins = says(low, &["starting", "start", "started", "booting", "boot", "launching", "restarted"]);
-    if !begins || is_closing(low) || says(low, &["fail", "error", "cannot", "can't", "could not", "unable", "not "]) {
+    // What names an error of the system's is no banner: `relay: startup: dial tcp …: connection refused`.
+    if !begins
+        || is_closing(low)
+        || beneath::kind(low).is_some()
+        || says(low, &["fail", "error", "cannot", "can't", "could not", "unable", "not "])
+    {
         return false;
     }
     let is_marked = low.starts_with("==") || low.starts_with("--") || low.starts_with("**");

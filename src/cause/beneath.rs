@@ -36,7 +36,7 @@ const DISK_FULL: [&str; 6] =
     ["enospc", "no space left on device", "disk is full", "edquot", "disk quota exceeded", "storagefull"];
 const FILES: [&str; 3] = ["emfile", "enfile", "too many open files"];
 const MEMORY: [&str; 2] = ["enomem", "cannot allocate memory"];
-const UNREACHABLE: [&str; 28] = [
+const UNREACHABLE: [&str; 30] = [
     "econnrefused",
     "connection refused",
     "connectionrefused",
@@ -63,6 +63,8 @@ const UNREACHABLE: [&str; 28] = [
     "server selection timed out",
     "can't connect to mysql server",
     "could not connect to server",
+    "couldn't connect to server",
+    "could not resolve host",
     "communications link failure",
     "nobrokersavailable",
 ];

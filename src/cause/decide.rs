@@ -216,8 +216,20 @@ impl<'a> Tail<'a> {
 
     /// Whether a line says that the service goes on.
     fn goes_on(&self, unit: &Unit) -> bool {
+        const WORDS: [&str; 10] = [
+            "going on",
+            "carrying on",
+            "continuing",
+            "recovered",
+            "respawned",
+            "restarted",
+            "falling back",
+            "fallback",
+            "using default",
+            "skip",
+        ];
         let low = self.lines.get(unit.line).map(|line| aftermath::head(line).to_ascii_lowercase()).unwrap_or_default();
-        aftermath::says(&low, &["going on", "carrying on", "continuing", "recovered", "respawned", "restarted"])
+        aftermath::says(&low, &WORDS)
     }
 
     /// Whether the log shows that the dead process began to speak only after this.
@@ -306,7 +318,9 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
         let low = aftermath::head(line).to_ascii_lowercase();
         let level = line.entry.as_ref().and_then(|entry| entry.level);
         let warns = level == Some(Level::Warn) && aftermath::says(&low, &FAILURE) && !aftermath::gives_up(&low);
-        warns || aftermath::is_handled(&low)
+        // A server answers with 500, and goes on.
+        let serves = line.entry.as_ref().is_some_and(|entry| entry.of_request);
+        warns || serves || aftermath::is_handled(&low)
     };
     let at = finding.lines.start.checked_sub(1);
     let before = at.and_then(|at| lines.get(at));

@@ -82,6 +82,16 @@ fn from_json(text: &str) -> Option<Entry> {
     Some(Entry { level, message: message.unwrap_or_default(), at, pid, error, json: true, of_request })
 }
 
+/// What servers say of an exception that became a 500: uvicorn, Flask, aiohttp and gunicorn, Django, Tornado, Tomcat.
+const SERVED: [&str; 6] = [
+    "Exception in ASGI application",
+    "Exception on /",
+    "Error handling request",
+    "Internal Server Error: /",
+    "Uncaught exception GET /",
+    "Servlet.service() for servlet",
+];
+
 /// Fields of a request's entries: pino-http's and its kin.
 const REQUEST: [&str; 12] = [
     "req",
@@ -303,7 +313,8 @@ fn from_text(text: &str) -> Option<Entry> {
     let message = fmt.unwrap_or_else(|| without_process(message).to_owned());
     // Symfony's: an exception that became a 500.
     let channel = found.as_ref().and_then(|found| found.name("channel"));
-    let of_request = channel.is_some_and(|channel| channel.as_str() == "request");
+    let of_request = channel.is_some_and(|channel| channel.as_str() == "request")
+        || SERVED.iter().any(|words| message.contains(words));
     Some(Entry { level, message, at, pid, error: Vec::new(), json: false, of_request })
 }
 

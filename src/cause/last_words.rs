@@ -113,7 +113,7 @@ impl Ends<'_> {
                     last = Some(i);
                     break;
                 }
-                _ if is_continued(line) => continued += 1,
+                _ if is_continued(line) && !aftermath::is_handled(&low) => continued += 1,
                 // What is added to an end: `AH00015: Unable to open logs`, a hint.
                 _ if hints < 3 && is_hint(line, &low) => hints += 1,
                 _ if trailing < 2 && is_added(line, &low) => trailing += 1,
@@ -123,7 +123,7 @@ impl Ends<'_> {
         let last = last?;
         let (index, line) = *said.get(last)?;
         let low = aftermath::head(line).to_ascii_lowercase();
-        if trailing + continued > 0 && !self.is_shown(index) && self.strength(line, &low) < Some(Strength::End) {
+        if trailing > 0 && !self.is_shown(index) && self.strength(line, &low) < Some(Strength::End) {
             return None;
         }
         let root = self.root(said, last).unwrap_or(index);

@@ -26,7 +26,7 @@ pub struct Line {
     pub carried_from: Option<u32>,
     /// What that process is called there.
     pub carried_as: Option<String>,
-    /// The container that wrote it, as docker compose calls it.
+    /// The container or program that wrote it, as docker compose or pm2 calls it.
     pub container: Option<String>,
     /// What a logger says in it; `None` where no logger wrote it, as a runtime's last words.
     pub entry: Option<Entry>,
@@ -154,7 +154,7 @@ static PLATFORM: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// `0|web | `, `web-1  | `, `12:00:01 web.1 | `, `jvm 1 | `, `INFO | jvm 1 | 2026/11/22 23:51:02 | `.
 static PIPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?-u)^(?:(?:STATUS|INFO|ERROR|DEBUG|WARN|FATAL) {0,4}\| )?(?:\d\d:\d\d:\d\d )?(?:\d{1,4}\|[\w.@-]{1,64}|jvm \d{1,3}|wrapper|(?P<container>[\w-]{1,60})-\d{1,3}|[\w-]{1,60}\.\d{1,3}) {0,40}\|(?: (?P<at>\d{4}[/-]\d\d[/-]\d\d \d\d:\d\d:\d\d(?:\.\d+)?) \|)? ?",
+        r"(?-u)^(?:(?:STATUS|INFO|ERROR|DEBUG|WARN|FATAL) {0,4}\| )?(?:\d\d:\d\d:\d\d )?(?:\d{1,4}\|(?P<app>[\w.@-]{1,64})|jvm \d{1,3}|wrapper|(?P<container>[\w-]{1,60})-\d{1,3}|[\w-]{1,60}\.\d{1,3}) {0,40}\|(?: (?P<at>\d{4}[/-]\d\d[/-]\d\d \d\d:\d\d:\d\d(?:\.\d+)?) \|)? ?",
     )
     .ok()
 });
@@ -246,13 +246,13 @@ fn unwrap_once<'a>(carried: &Carried<'a>, host: Option<&str>) -> Option<Carried<
     }
     if let Some(found) = PIPED.as_ref()?.captures(text) {
         let at = found.name("at").and_then(|time| stamp::read(time.as_str())).map(|(at, _)| at);
-        let container = found.name("container").map(|name| name.as_str().to_owned());
+        let container = found.name("container").or_else(|| found.name("app")).map(|name| name.as_str().to_owned());
         return Some(Carried { container, ..inner(found.get(0)?.end(), at) });
     }
     None
 }
 
-/// Leaves out what other containers have written, where the service's own is among those that the log names.
+/// Leaves out what other containers and programs have written, where the service's own is among those that the log names.
 pub fn keep_own(lines: &mut Vec<Line>, job: &str) {
     let is_ours = |line: &Line| line.container.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(job));
     if lines.iter().any(is_ours) {
@@ -305,6 +305,8 @@ fn without_stamps(lines: &mut [Line]) {
     for line in lines {
         if let Some((at, length)) = stamp::read(&line.text) {
             let after = line.text.get(length..).unwrap_or_default();
+            // pm2's `2026-11-22T23:58:59: `.
+            let after = after.strip_prefix([']', ':']).unwrap_or(after);
             line.text = after.strip_prefix([' ', '\t']).unwrap_or(after).to_owned();
             line.at = Some(at);
         }
@@ -335,10 +337,12 @@ mod tests {
     #[test]
     fn what_other_containers_write_is_not_the_service_s_own() {
         let log = "web-1  | GET / 200\ndb-1   | FATAL:  starting up\n";
-        for (job, count) in [("web", 1), ("db", 1), ("shop", 2)] {
-            let mut lines = read(log);
-            super::keep_own(&mut lines, job);
-            assert_eq!(lines.len(), count, "{job}");
+        for log in [log, "0|web | GET / 200\n1|db  | FATAL:  starting up\n"] {
+            for (job, count) in [("web", 1), ("db", 1), ("shop", 2)] {
+                let mut lines = read(log);
+                super::keep_own(&mut lines, job);
+                assert_eq!(lines.len(), count, "{job}");
+            }
         }
     }
 
@@ -403,7 +407,12 @@ mod tests {
 
     #[test]
     fn a_stamp_before_every_line_is_taken_away() {
-        for stamp in ["2026-11-22T23:58:59.123456789Z", "2026-11-22_23:58:59.12345", "@4000000067411a3b2ef02e94"] {
+        for stamp in [
+            "2026-11-22T23:58:59.123456789Z",
+            "2026-11-22_23:58:59.12345",
+            "@4000000067411a3b2ef02e94",
+            "2026-11-22T23:58:59:",
+        ] {
             let text = format!("{stamp} Error: boom\n{stamp}     at f (a.js:1:2)\n{stamp} \n");
             let lines: Vec<_> = read(&text).into_iter().map(|line| line.text).collect();
             assert_eq!(lines, ["Error: boom", "    at f (a.js:1:2)", ""], "{stamp}");

@@ -98,7 +98,13 @@ fn panic(lines: &[Line], at: usize) -> (String, usize) {
     (what, at + value.len())
 }
 
+/// So many goroutines may find the same fault at the same time.
+const GOROUTINES: usize = 8;
+
 fn fatal(lines: &[Line], at: usize, error: &str) -> (Death, String, usize) {
+    // Only one of them dumps.
+    let again = lines.get(at + 1..).unwrap_or_default().iter().take(GOROUTINES);
+    let at = at + again.take_while(|line| line.text.starts_with("fatal error: ")).count();
     let what = format!("fatal error: {error}");
     let signal = (at + 1..at + 4).map(|i| text(lines, i)).find_map(|line| line.strip_prefix("[signal "));
     match signal {
@@ -204,9 +210,12 @@ fn is_source(text: &str) -> bool {
 fn is_of_dump(text: &str) -> bool {
     let is_register =
         || text.split_once(' ').is_some_and(|(name, value)| name.len() <= 7 && value.trim_start().starts_with("0x"));
-    ["[signal ", "PC=", "signal arrived ", "runtime stack:", "...", "created by ", "[originating from "]
-        .iter()
-        .any(|start| text.starts_with(start))
+    // What takes the place of frames: of a goroutine on another thread.
+    let is_unavailable = text.starts_with("\tgoroutine running on ");
+    is_unavailable
+        || ["[signal ", "PC=", "signal arrived ", "runtime stack:", "...", "created by ", "[originating from "]
+            .iter()
+            .any(|start| text.starts_with(start))
         || is_register()
 }
 

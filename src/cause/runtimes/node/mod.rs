@@ -83,7 +83,9 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
         text => format!("uncaught throw of {text}"),
     };
     // A source that does not parse is told in the same form when the error is caught.
-    let proof = if is_compiling && !has_footer { Proof::Said } else { Proof::LastWords };
+    // So is an error of a worker whose parent goes on.
+    let is_caught = (is_compiling || excerpt.is_told()) && !has_footer;
+    let proof = if is_caught { Proof::Said } else { Proof::LastWords };
     Some((Some(Finding { proof, ..finding(at, end, body, kind, what, place) }), end))
 }
 
@@ -187,6 +189,11 @@ impl<'a> Excerpt<'a> {
         let file = self.file.strip_prefix("file://").unwrap_or(self.file);
         let is_named = !matches!(frame::owner(file), Owner::Runtime | Owner::Nobody);
         is_named.then(|| Place { file: file.to_owned(), line: Some(self.line), function: None })
+    }
+
+    /// Whether words stand before the place, which node itself never puts there: `worker died: /srv/app.js:1`.
+    fn is_told(&self) -> bool {
+        [" /", " [", " file://", " node:"].iter().any(|begin| self.file.contains(begin))
     }
 
     /// What stands at the caret.
