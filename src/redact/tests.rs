@@ -64,7 +64,7 @@ const SHAPES: &[(&str, &str)] = &[
         "\u{1b}[36mtoken=\u{1b}[0m[redacted] \u{1b}[36mn=\u{1b}[0m1",
     ),
     ("Server=db1;Uid=sa;Pwd=cAn4ry;", "Server=db1;Uid=sa;Pwd=[redacted];"),
-    ("//registry.npmjs.org/:_authToken=cAn4ry", "//registry.npmjs.org/:_authToken=[redacted]"),
+    ("//npm.example.com/:_authToken=cAn4ry", "//npm.example.com/:_authToken=[redacted]"),
     // Command lines
     ("worker --password cAn4ry --port 1", "worker --password [redacted] --port 1"),
     ("worker --db-password=cAn4ry --port=1", "worker --db-password=[redacted] --port=1"),
