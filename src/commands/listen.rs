@@ -11,6 +11,7 @@
 //! that none has come to when the listener ends is found by the deliverer.
 
 use std::collections::{HashMap, VecDeque};
+use std::env;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -158,6 +159,10 @@ impl<'a> Listener<'a> {
 
     /// Does what an event asks for; nothing that may take long.
     fn take(&mut self, event: &Event) -> Result<()> {
+        // Nobody hears of his own end, so that each start of ours would look like one after an end that was missed.
+        if is_ours(event) {
+            return Ok(());
+        }
         let call = Call::of_supervisord(event.service());
         let marker = call.marker(&self.args.places);
         let now = Now::read();
@@ -256,6 +261,12 @@ impl<'a> Listener<'a> {
             }
         }
     }
+}
+
+/// Whether this is about the process that we are.
+fn is_ours(event: &Event) -> bool {
+    let is = |variable: &str, name: &str| env::var_os(variable).is_some_and(|value| value == name);
+    is("SUPERVISOR_PROCESS_NAME", &event.process) && is("SUPERVISOR_GROUP_NAME", &event.group)
 }
 
 /// The files in this directory that supervisord itself named for this process's output:

@@ -201,6 +201,8 @@ impl Listener {
     fn new(machine: &Harness) -> Self {
         let argv = command_line(machine);
         let mut command = Command::new(&argv[0]);
+        // As supervisord says it to each of its processes.
+        command.envs([("SUPERVISOR_PROCESS_NAME", "lastwords"), ("SUPERVISOR_GROUP_NAME", "lastwords")]);
         let mut process =
             command.args(&argv[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the binary");
         let answers = BufReader::new(process.stdout.take().unwrap());
@@ -278,6 +280,18 @@ fn what_is_no_event_is_answered_and_passed_over() {
     machine.settle_hooks();
     let services: Vec<String> = machine.reports().iter().map(|report| report.stop.service()).collect();
     assert!(services.len() <= 2 && machine.markers().is_empty(), "{services:?}");
+}
+
+#[test]
+fn the_listener_keeps_no_book_of_itself() {
+    let machine = ways::machine();
+    let mut listener = Listener::new(&machine);
+    for service in ["lastwords", "web"] {
+        let payload = format!("processname:{service} groupname:{service} from_state:STOPPED tries:0");
+        listener.send("PROCESS_STATE_STARTING", &payload);
+    }
+    listener.close();
+    assert_eq!(machine.markers(), ["web"]);
 }
 
 #[test]
