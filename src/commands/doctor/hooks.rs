@@ -16,7 +16,6 @@ use crate::commands::ourselves;
 use crate::commands::services;
 use crate::host::Host;
 use crate::report::Supervisor;
-use crate::supervisor::upstart::stanzas::Process;
 
 /// Whether the service runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,12 +75,6 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Life {
 
 fn missing(what: &str, service: &str) -> Check {
     Check::problem("hooks", Concerns::Catching, what, format!("lastwords setup {service} --write"))
-}
-
-/// The program by which a script, or a command, calls this hook.
-fn called(text: &str, hook: &str) -> Option<String> {
-    let process = Process { overrides: false, is_script: true, text: text.to_owned() };
-    process.program(hook).map(str::to_owned)
 }
 
 /// Whether the hooks call this program, or another one that can be executed.

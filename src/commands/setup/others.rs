@@ -8,7 +8,7 @@ use crate::commands::services::units::{self, Filed};
 use crate::commands::services::{self, supervisord, template, unit};
 use crate::host::Host;
 use crate::report::Supervisor;
-use crate::supervisor::upstart::stanzas::Process;
+use crate::supervisor::called;
 
 /// A drop-in beside the unit, and the units that deliver.
 pub fn systemd(job: &str, host: &Host, caller: &Caller) -> Plan {
@@ -39,7 +39,7 @@ pub fn systemd(job: &str, host: &Host, caller: &Caller) -> Plan {
 /// `lastwords.conf`, unless the unit calls us as it is.
 fn drop_in(plan: &mut Plan, host: &Host, unit: &str, text: &str) {
     let files = units::files(unit, host);
-    let calls = |it: &Filed| it.emptied_by.is_none() && is_called(&it.command, "post-stop");
+    let calls = |it: &Filed| it.emptied_by.is_none() && called(&it.command, "post-stop").is_some();
     let name = format!("/etc/systemd/system/{unit}.d/lastwords.conf");
     if let Some(ours) = units::commands(&files, "ExecStopPost", host).into_iter().find(calls) {
         plan.already.push(ours.file.display().to_string());
@@ -60,7 +60,7 @@ pub fn runit(job: &str, host: &Host, caller: &Caller) -> Plan {
         |name: &str, text: &str| own_script(&mut plan, host, &format!("{dir}/{name}"), &caller.fill(text, job));
     own("finish", texts::RUNIT_FINISH);
     let control = host.read(format!("{dir}/control/t"));
-    if control.is_ok_and(|there| !is_called(&there, "pre-stop")) {
+    if control.is_ok_and(|there| called(&there, "pre-stop").is_none()) {
         own("control/d", texts::RUNIT_CONTROL_D);
         own("control/x", texts::RUNIT_CONTROL_X);
     } else {
@@ -149,7 +149,7 @@ pub fn run(job: &str, host: &Host, caller: &Caller) -> Plan {
 /// The line that `run` lacks.
 fn since_when(dir: &str, supervisor: Supervisor, job: &str, host: &Host, caller: &Caller) -> Option<String> {
     let run = host.read(format!("{dir}/run")).unwrap_or_default();
-    if is_called(&run, "pre-start") {
+    if called(&run, "pre-start").is_some() {
         return None;
     }
     let flag = supervisor.name();
@@ -166,11 +166,6 @@ fn line(script: &str, call: &str) -> String {
 
 fn is_execline(script: &str) -> bool {
     script.lines().next().is_some_and(|first| first.starts_with("#!") && first.contains("execlineb"))
-}
-
-/// Whether this script, or this file, calls our hook.
-fn is_called(text: &str, hook: &str) -> bool {
-    Process { overrides: false, is_script: true, text: text.to_owned() }.program(hook).is_some()
 }
 
 fn directory(supervisor: Supervisor, job: &str, host: &Host, usual: &str) -> String {
@@ -190,7 +185,7 @@ fn found(supervisor: Supervisor, job: &str, host: &Host) -> String {
 fn own_script(plan: &mut Plan, host: &Host, name: &str, text: &str) {
     let hook = if name.ends_with("/finish") { "post-stop" } else { "pre-stop" };
     match host.read(name) {
-        Ok(there) if is_called(&there, hook) => plan.already.push(name.to_owned()),
+        Ok(there) if called(&there, hook).is_some() => plan.already.push(name.to_owned()),
         Ok(there) => {
             let call = text.lines().find(|line| line.contains(" --job ")).unwrap_or_default();
             let call = call.strip_prefix("exec ").unwrap_or(call);

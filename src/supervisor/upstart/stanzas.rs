@@ -2,6 +2,8 @@
 //!
 //! Of two stanzas of a kind the later one counts, and those of `JOB.override` come after those of `JOB.conf`.
 
+use crate::supervisor::called;
+
 /// What a job's files say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stanzas {
@@ -121,24 +123,10 @@ fn process<'a>(rest: &str, lines: &mut impl Iterator<Item = &'a str>, overrides:
 }
 
 impl Process {
-    /// The program by which this runs lastwords' hook: `lastwords HOOK`, or a program of the hook's name, which may be a
-    /// link to lastwords. `None` where it does not.
+    /// The program by which this runs lastwords' hook; see [`called`].
     pub fn program(&self, hook: &str) -> Option<&str> {
-        let mut commands = self.text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-        commands.find_map(|line| program(line, hook))
+        called(&self.text, hook)
     }
-}
-
-fn program<'t>(line: &'t str, hook: &str) -> Option<&'t str> {
-    let mut words = line.split_ascii_whitespace().map(|word| word.trim_matches(['"', '\'', ';']));
-    while let Some(word) = words.next() {
-        match word.rsplit('/').next() {
-            Some("lastwords") if words.clone().next() == Some(hook) => return Some(word),
-            Some(name) if name == hook && word.starts_with('/') => return Some(word),
-            _ => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::called;
 use crate::host::Host;
+use crate::supervisor::called;
 
 /// Those whose language is known here.
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"];
@@ -74,7 +74,7 @@ impl Script {
                     Reached::Yes if is_shell && is_conditional(line) => Reached::Perhaps(numbered(number, words)),
                     reached => reached,
                 };
-                return Some(Call { program, reached });
+                return Some(Call { program: program.to_owned(), reached });
             }
             if reached == Reached::Yes {
                 reached = if is_shell { passes(line, number) } else { Reached::Perhaps(numbered(number, words)) };

@@ -3,10 +3,11 @@
 use super::super::Subject;
 use super::super::check::{Check, Concerns};
 use super::super::units::{self, Shown};
-use super::{Life, Running, called, missing, program};
+use super::{Life, Running, missing, program};
 use crate::commands::services::unit;
 use crate::commands::services::units::{Filed, commands, files};
 use crate::redact::redact;
+use crate::supervisor::called;
 use crate::supervisor::systemd::output_file;
 
 const PROPERTIES: [&str; 11] = [
@@ -58,7 +59,7 @@ fn unasked(subject: &Subject, unit: &str, filed: &[&Filed], checks: &mut Vec<Che
             let remedy = format!("lastwords doctor {remedy}, where systemd answers");
             checks.push(Check::unknown("hooks", Concerns::Catching, text).with(remedy));
             checks.extend(
-                called(command(&it.command), "post-stop").map(|path| program("post-stop", &path, &subject.host)),
+                called(command(&it.command), "post-stop").map(|path| program("post-stop", path, &subject.host)),
             );
         }
     }
@@ -119,7 +120,7 @@ fn loaded(subject: &Subject, unit: &str, shown: &Shown, filed: &[&Filed], checks
     checks.extend(
         ours.first()
             .and_then(|it| called(arguments(it), "post-stop"))
-            .map(|path| program("post-stop", &path, &subject.host)),
+            .map(|path| program("post-stop", path, &subject.host)),
     );
     checks.extend(without_its_rights(shown, at));
     checks.extend(before.iter().find(|it| it.contains("; ignore_errors=no ;")).map(|it| {
