@@ -25,6 +25,7 @@ pub const UNITS: [&str; 8] = [
 pub const RUNIT: [&str; 4] = ["/etc/sv", "/etc/service", "/var/service", "/service"];
 /// The last is where what the others hold is copied to, and gone after a reboot.
 pub const S6: [&str; 5] = ["/etc/s6", "/etc/s6/sv", "/etc/s6-overlay/s6-rc.d", "/etc/services.d", "/run/service"];
+
 /// What this supervisor has of the job, by the machine's own name; `None` where it does not know it.
 pub fn file_of(supervisor: Supervisor, job: &str, host: &Host) -> Option<PathBuf> {
     let there = |paths: Vec<String>| paths.into_iter().map(PathBuf::from).find(|path| host.path(path).exists());
@@ -93,22 +94,22 @@ pub fn supervisor_of(job: &str, host: &Host) -> Result<Supervisor> {
     }
 }
 
+/// A machine with these files, as long as its directory is kept.
+#[cfg(test)]
+fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, Host) {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let host = Host::new(dir.path(), dir.path().join("config"));
+    (dir, host)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-
-    fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, Host) {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = dir.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        let host = Host::new(dir.path(), dir.path().join("config"));
-        (dir, host)
-    }
 
     #[test]
     fn who_runs_a_job_is_told_by_its_file() {

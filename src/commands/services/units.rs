@@ -69,18 +69,8 @@ pub fn commands(files: &[PathBuf], key: &str, host: &Host) -> Vec<Filed> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::machine;
     use super::*;
-
-    fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, Host) {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = dir.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        let host = Host::new(dir.path(), dir.path().join("config"));
-        (dir, host)
-    }
 
     #[test]
     fn drop_ins_are_read_by_name_and_the_most_particular_of_a_name_counts() {
