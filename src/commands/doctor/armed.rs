@@ -92,20 +92,19 @@ fn restart(subject: &Subject) -> Option<String> {
 
 fn not_armed(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Option<Marker> {
     let service = subject.service;
-    let upstart = subject.supervisor == Supervisor::Upstart;
     // It holds a marker of its own as long as it lives.
     if subject.supervisor == Supervisor::Run {
         return None;
     }
-    checks.push(match (running, upstart) {
+    checks.push(match (running, restart(subject)) {
         (Running::No, _) => Check::ok("marker", Concerns::Catching, "not armed, and the service does not run now"),
-        (Running::Yes, false) if restart(subject).is_some() => {
+        (Running::Yes, Some(restart)) => {
             let text = "not armed: it was started before its hooks were there. A crash is caught, but the report cannot \
                         say since when it ran";
-            let remedy = format!("when it suits: {}", restart(subject).unwrap_or_default());
+            let remedy = format!("when it suits: {restart}");
             Check::weak("marker", Concerns::Content, text, remedy)
         }
-        (_, false) if subject.supervisor != Supervisor::Unknown => {
+        _ if !matches!(subject.supervisor, Supervisor::Upstart | Supervisor::Unknown) => {
             Check::ok("marker", Concerns::Catching, "not armed, and this supervisor tells of crashes without that")
         }
         (Running::Yes, _) => Check::problem(

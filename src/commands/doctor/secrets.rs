@@ -51,6 +51,9 @@ pub fn of(sink: &dyn Sink, host: &Host) -> Secrets {
             locate(file, host).metadata().is_err_and(|why| why.kind() == std::io::ErrorKind::NotFound)
         })
         .collect();
+    if missing.is_empty() {
+        return Secrets::Here;
+    }
     let mut handed = Vec::new();
     let mut credentials = handed_over(host);
     for file in missing {
@@ -59,7 +62,7 @@ pub fn of(sink: &dyn Sink, host: &Host) -> Secrets {
             None => return Secrets::Missing(host.configured(file)),
         }
     }
-    if handed.is_empty() { Secrets::Here } else { Secrets::HandedOver(handed) }
+    Secrets::HandedOver(handed)
 }
 
 /// A command of ours that runs with these credentials; `None` where it would show one.
