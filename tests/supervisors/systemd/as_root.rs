@@ -5,27 +5,11 @@ use std::fmt::Write as _;
 use lastwords::report::{Exit, Report, Supervisor, Verdict};
 
 use super::cases::{self, Case};
-use super::machine::Machine;
+use super::machine::{Machine, RECEIVER};
 
 /// Keeps what it is given.
 const SINK: &str = "[[sink.exec]]\nname = \"keep\"\ncommand = [\"/etc/lastwords/keep\"]\n";
 const KEEP: &str = "#!/bin/sh\ncat >\"/var/spool/told/$$.$(date +%s%N)\"\necho '{\"ok\": true}'\n";
-
-/// Keeps what it is shown to be let in.
-const RECEIVER: &str = r#"
-import http.server, pathlib
-
-class Receiver(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        pathlib.Path("/var/spool/told/authorization").write_text(self.headers["Authorization"])
-        self.send_response(204)
-        self.end_headers()
-
-server = http.server.HTTPServer(("127.0.0.1", 8080), Receiver)
-pathlib.Path("/run/receives").touch()
-server.serve_forever()
-"#;
 
 /// For the scripts: the main process's number, and waiting for the unit's end.
 const WORDS: &str = r#"

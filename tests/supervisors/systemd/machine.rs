@@ -15,6 +15,22 @@ const BOOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/supervisors/syste
 const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/systemd");
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// A web server that takes everything and keeps what it is shown to be let in.
+pub const RECEIVER: &str = r#"
+import http.server, pathlib
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        pathlib.Path("/var/spool/told/authorization").write_text(self.headers["Authorization"])
+        self.send_response(204)
+        self.end_headers()
+
+server = http.server.HTTPServer(("127.0.0.1", 8080), Receiver)
+pathlib.Path("/run/receives").touch()
+server.serve_forever()
+"#;
+
 pub struct Machine {
     dir: TempDir,
     namespaces: Child,

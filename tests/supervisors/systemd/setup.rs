@@ -2,23 +2,9 @@
 
 use serde_json::Value;
 
-use super::machine::Machine;
+use super::machine::{Machine, RECEIVER};
 use crate::told::Doctor;
 
-const RECEIVER: &str = r#"
-import http.server, pathlib
-
-class Receiver(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        pathlib.Path("/var/spool/told/" + self.headers["Authorization"].split()[1]).touch()
-        self.send_response(204)
-        self.end_headers()
-
-server = http.server.HTTPServer(("127.0.0.1", 8080), Receiver)
-pathlib.Path("/run/receives").touch()
-server.serve_forever()
-"#;
 const SINK: &str = "[[sink.webhook]]\nname = 'events'\nurl = 'http://127.0.0.1:8080/'\ntoken_file = 'token'\n";
 const WEB: &str = "[Service]\nExecStart=sh -c 'echo no more orders; exec sleep 1000'\nExecStopPost=-/bin/false\n";
 const DROP_INS: &str = "/etc/systemd/system/web.service.d";
