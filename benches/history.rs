@@ -3,8 +3,9 @@
 //! ```text
 //! cargo bench --bench history
 //! ```
-//! 10,000 reports of 24 KiB, as many and as much as a spool holds, each with the ledgers of four sinks. Each command runs
-//! five times, as a process of its own; shown is the quickest, with everything in the page cache.
+//! 10,000 reports of 24 KiB, as many and as much as a spool holds, each with the ledgers of four
+//! sinks. Each command runs five times, as a process of its own; shown is the quickest, with
+//! everything in the page cache.
 
 use std::io::{self, Write};
 use std::process::{Command, ExitCode, Stdio};
@@ -35,8 +36,16 @@ fn main() -> ExitCode {
     spool.create().expect("a spool");
     fill(&spool);
     for words in COMMANDS {
-        let quickest = (0..ROUNDS).map(|_| run(dir.path().as_os_str(), words)).min().unwrap_or_default();
-        let _ = writeln!(io::stdout(), "{:>6} ms  lastwords {}", quickest.as_millis(), words.join(" "));
+        let quickest = (0..ROUNDS)
+            .map(|_| run(dir.path().as_os_str(), words))
+            .min()
+            .unwrap_or_default();
+        let _ = writeln!(
+            io::stdout(),
+            "{:>6} ms  lastwords {}",
+            quickest.as_millis(),
+            words.join(" ")
+        );
     }
     ExitCode::SUCCESS
 }
@@ -48,7 +57,8 @@ fn fill(spool: &Spool) {
     report.sections.truncate(1);
     for section in &mut report.sections {
         section.status = Status::Ok;
-        section.text = "2026-11-23T02:59:59.661Z info GET /products?page=8 200 6.6 ms\n".repeat(LOG / 62);
+        section.text =
+            "2026-11-23T02:59:59.661Z info GET /products?page=8 200 6.6 ms\n".repeat(LOG / 62);
     }
     let mut done = Vec::new();
     for number in 0..REPORTS {
@@ -59,7 +69,13 @@ fn fill(spool: &Spool) {
         report.fingerprint = format!("{:016x}", number % 100);
         spool.put(&report).expect("room");
         let mut ledger = Ledger::default();
-        ledger.record(Attempt::Sent { receipt: "250 queued".to_owned() }, at, 0.0);
+        ledger.record(
+            Attempt::Sent {
+                receipt: "250 queued".to_owned(),
+            },
+            at,
+            0.0,
+        );
         for sink in SINKS {
             spool.write_ledger(&report.id, sink, &ledger).expect("room");
         }
@@ -71,8 +87,19 @@ fn fill(spool: &Spool) {
 /// A report as a drill makes it.
 fn example() -> Report {
     let mut drill = Command::new(env!("CARGO_BIN_EXE_lastwords"));
-    drill.args(["post-stop", "--simulate-crash", "--job", "web", "--json", "--config", "/nonexistent"]);
-    let output = drill.stderr(Stdio::inherit()).output().expect("the program");
+    drill.args([
+        "post-stop",
+        "--simulate-crash",
+        "--job",
+        "web",
+        "--json",
+        "--config",
+        "/nonexistent",
+    ]);
+    let output = drill
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("the program");
     let mut answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let mut report: Report = serde_json::from_value(answer["report"].take()).expect("a report");
     report.drill = false;
@@ -81,9 +108,15 @@ fn example() -> Report {
 
 fn run(spool: &std::ffi::OsStr, words: &[&str]) -> Duration {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lastwords"));
-    command.args(words).args(["--config", "/nonexistent", "--spool"]).arg(spool);
+    command
+        .args(words)
+        .args(["--config", "/nonexistent", "--spool"])
+        .arg(spool);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let begin = Instant::now();
-    assert!(command.status().expect("the program").success(), "{words:?}");
+    assert!(
+        command.status().expect("the program").success(),
+        "{words:?}"
+    );
     begin.elapsed()
 }

@@ -3,11 +3,12 @@
 //! ```text
 //! cargo bench --bench linear [PART OF A NAME]
 //! ```
-//! Each text is made to be read again and again by whoever can be led to that. It is measured at 1, 2, 4 and 8 times a
-//! length; only the ratios count, so that it does not matter how fast or how busy the machine is. Judged is what a text
-//! takes that is 4 times as long as the second one: in proportion it is 4 times as much, with the square of the length 16
-//! times. (From the first to the second it may jump: the regex engine has another way for what is short.) Ends with 1
-//! where something is clearly worse than in proportion, each time that it is measured.
+//! Each text is made to be read again and again by whoever can be led to that. It is measured at 1,
+//! 2, 4 and 8 times a length; only the ratios count, so that it does not matter how fast or how
+//! busy the machine is. Judged is what a text takes that is 4 times as long as the second one: in
+//! proportion it is 4 times as much, with the square of the length 16 times. (From the first to the
+//! second it may jump: the regex engine has another way for what is short.) Ends with 1 where
+//! something is clearly worse than in proportion, each time that it is measured.
 
 use std::env::args_os;
 use std::hint::black_box;
@@ -111,7 +112,10 @@ const SUBJECTS: &[Subject] = &[
             ("", "-----END PRIVATE KEY-----"),
             ("", "-----BEGIN PRIVATE KEY-----\nMIIEvQ==\n"),
             ("", "MIIEvQ==\n-----END PRIVATE KEY-----\n"),
-            ("-----BEGIN PRIVATE KEY-----\n", "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC7VJTUt9Us8cKj\n"),
+            (
+                "-----BEGIN PRIVATE KEY-----\n",
+                "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC7VJTUt9Us8cKj\n",
+            ),
             ("", "-----"),
             // What was cut, and nothing at all
             ("", "[[cut] "),
@@ -128,8 +132,13 @@ const SUBJECTS: &[Subject] = &[
         work: |text| {
             let kernel = kernel::from_text(text);
             let exit = Exit::Code(1);
-            let scene =
-                Scene { job: "web", pid: Some(42), exit: &exit, log: Some(("log", text)), kernel: ("kernel", &kernel) };
+            let scene = Scene {
+                job: "web",
+                pid: Some(42),
+                exit: &exit,
+                log: Some(("log", text)),
+                kernel: ("kernel", &kernel),
+            };
             drop(black_box(explain(&scene)));
         },
         texts: &[
@@ -143,7 +152,10 @@ const SUBJECTS: &[Subject] = &[
             ("", "Error: boom\n    at f (/srv/a.js:1:2)\n"),
             ("", "/srv/a.js:1\nthrow x\n^\n\nError: boom\n"),
             ("", "Error: boom\n"),
-            ("", "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    f()\n"),
+            (
+                "",
+                "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    f()\n",
+            ),
             (
                 "",
                 "KeyError: 'x'\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"a.py\", line 1, in f\n",
@@ -154,11 +166,17 @@ const SUBJECTS: &[Subject] = &[
             ("", "thread 'main' panicked at a.rs:1:1:\nx\n"),
             ("", "a.rb:2:in 'f': x (KeyError)\n\tfrom a.rb:1:in 'g'\n"),
             ("", "boom at a.pl line 2.\n"),
-            ("", "PHP Fatal error:  Uncaught E: x in a.php:1\nStack trace:\n#0 {main}\n"),
+            (
+                "",
+                "PHP Fatal error:  Uncaught E: x in a.php:1\nStack trace:\n#0 {main}\n",
+            ),
             ("", "a.sh: line 1: 42 Segmentation fault      ./a\n"),
             ("", "FATAL cannot start\n"),
             ("", "[boot] web starting, pid 42\n"),
-            ("", "[1.2] Out of memory: Killed process 42 (web) total-vm:1kB\n"),
+            (
+                "",
+                "[1.2] Out of memory: Killed process 42 (web) total-vm:1kB\n",
+            ),
         ],
     },
 ];
@@ -166,25 +184,51 @@ const SUBJECTS: &[Subject] = &[
 /// What takes the square of the length: it must be found out.
 fn control(text: &str) {
     let starts = text.as_bytes().chunks(512).enumerate();
-    let sum: usize = starts.map(|(n, _)| text.bytes().skip(512 * n).filter(|byte| *byte == b'y').count()).sum();
+    let sum: usize = starts
+        .map(|(n, _)| {
+            text.bytes()
+                .skip(512 * n)
+                .filter(|byte| *byte == b'y')
+                .count()
+        })
+        .sum();
     black_box(sum);
 }
 
 fn main() -> ExitCode {
     // Cargo adds `--bench`.
-    let wanted = args_os().skip(1).filter_map(|arg| arg.into_string().ok()).find(|arg| !arg.starts_with('-'));
+    let wanted = args_os()
+        .skip(1)
+        .filter_map(|arg| arg.into_string().ok())
+        .find(|arg| !arg.starts_with('-'));
     let wanted = wanted.unwrap_or_default();
     let mut out = io::stdout().lock();
     let mut worse = 0;
     let _ = writeln!(out, "{:>9} {:>6} {:>6} {:>6}", "1x, ms", "2x", "4x", "8x");
-    for subject in SUBJECTS.iter().filter(|subject| subject.name.contains(&wanted)) {
+    for subject in SUBJECTS
+        .iter()
+        .filter(|subject| subject.name.contains(&wanted))
+    {
         // What it sets up once is not the text's doing.
         (subject.work)("");
         for text in subject.texts {
             let (times, in_proportion) = judge(subject.work, text);
-            let ratios: Vec<String> = times.iter().skip(1).map(|time| format!("{:6.1}", time / times[0])).collect();
-            let judgement = if in_proportion { "" } else { "  WORSE THAN IN PROPORTION" };
-            let line = format!("{:9.3} {}  {} {text:?}{judgement}", times[0] * 1000., ratios.join(" "), subject.name);
+            let ratios: Vec<String> = times
+                .iter()
+                .skip(1)
+                .map(|time| format!("{:6.1}", time / times[0]))
+                .collect();
+            let judgement = if in_proportion {
+                ""
+            } else {
+                "  WORSE THAN IN PROPORTION"
+            };
+            let line = format!(
+                "{:9.3} {}  {} {text:?}{judgement}",
+                times[0] * 1000.,
+                ratios.join(" "),
+                subject.name
+            );
             let _ = writeln!(out, "{line}");
             worse += usize::from(!in_proportion);
         }
@@ -192,7 +236,10 @@ fn main() -> ExitCode {
     let (times, in_proportion) = judge(control, &("", "xy"));
     let _ = writeln!(out, "worse than in proportion: {worse}");
     if in_proportion {
-        let _ = writeln!(out, "but what takes the square of the length was not found out, either: {times:?}");
+        let _ = writeln!(
+            out,
+            "but what takes the square of the length was not found out, either: {times:?}"
+        );
         return ExitCode::FAILURE;
     }
     ExitCode::from(u8::from(worse > 0))

@@ -55,7 +55,17 @@ mod tests {
 
     #[test]
     fn only_what_is_full_is_100_per_cent_full() {
-        assert_eq!((percent(0, 0), percent(999, 1000), percent(1000, 1000)), (0, 99, 100));
-        assert_eq!((percent(3, 2), percent(u64::MAX, u64::MAX), percent(u64::MAX, 1)), (150, 100, u64::MAX));
+        assert_eq!(
+            (percent(0, 0), percent(999, 1000), percent(1000, 1000)),
+            (0, 99, 100)
+        );
+        assert_eq!(
+            (
+                percent(3, 2),
+                percent(u64::MAX, u64::MAX),
+                percent(u64::MAX, 1)
+            ),
+            (150, 100, u64::MAX)
+        );
     }
 }

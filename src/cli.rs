@@ -25,9 +25,10 @@ use crate::commands::stats::StatsArgs;
 
 /// Tells people what died, why, and on what evidence
 ///
-/// A supervisor runs lastwords around its services. When one ends that nobody had asked to stop, lastwords keeps what
-/// the machine looked like right then, lets the supervisor restart the service at once, and tells the people in charge
-/// by email, Slack, Gitter (or any Matrix room), syslog, PagerDuty and others, or a program of your own.
+/// A supervisor runs lastwords around its services. When one ends that nobody had asked to stop,
+/// lastwords keeps what the machine looked like right then, lets the supervisor restart the service
+/// at once, and tells the people in charge by email, Slack, Gitter (or any Matrix room), syslog,
+/// PagerDuty and others, or a program of your own.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
@@ -72,43 +73,50 @@ Examples:
 pub enum Verb {
     /// Hook: the service is about to run
     ///
-    /// Arms the job's marker. Exits 0 whatever happens: a hook never keeps a service from starting. What goes wrong it
-    /// says in the system's log.
+    /// Arms the job's marker. Exits 0 whatever happens: a hook never keeps a service from starting.
+    /// What goes wrong it says in the system's log.
     PreStart(HookArgs),
     /// Hook: somebody has asked the service to stop
     ///
-    /// Marks the stop as planned, for as long as the job's `stop_timeout` says. Exits 0 whatever happens.
+    /// Marks the stop as planned, for as long as the job's `stop_timeout` says. Exits 0 whatever
+    /// happens.
     PreStop(HookArgs),
     /// Hook: the service has ended; with --simulate-crash, a drill
     ///
-    /// As a hook (without --simulate-crash) it tells a crash from a planned stop, keeps a crash's report in the spool,
-    /// wakes the deliverer, and exits 0 whatever happens. As a drill it exits 1 where anything would have failed.
+    /// As a hook (without --simulate-crash) it tells a crash from a planned stop, keeps a crash's
+    /// report in the spool, wakes the deliverer, and exits 0 whatever happens. As a drill it exits
+    /// 1 where anything would have failed.
     PostStop(SimulateArgs),
     /// Run a command as its main process's parent: in containers, cron, CI, anywhere
     ///
-    /// Passes signals and output on, ends as the command ends, and reports a crash with its exact exit and the last output,
-    /// even where nobody logs it. A stop that comes to it as a signal is planned, and so is exit code 0 unless the job's
-    /// `normal_exit` says otherwise. Ends with 127 where there is no such command, 126 where it cannot be executed, 125
-    /// where lastwords itself failed.
+    /// Passes signals and output on, ends as the command ends, and reports a crash with its exact
+    /// exit and the last output, even where nobody logs it. A stop that comes to it as a signal is
+    /// planned, and so is exit code 0 unless the job's `normal_exit` says otherwise. Ends with 127
+    /// where there is no such command, 126 where it cannot be executed, 125 where lastwords itself
+    /// failed.
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
     /// Listen to a supervisor that has no hooks but events
     ///
-    /// As an event listener of supervisord: `[eventlistener:lastwords]` in its config. Every process that ends by itself
-    /// is a crash.
+    /// As an event listener of supervisord: `[eventlistener:lastwords]` in its config. Every
+    /// process that ends by itself is a crash.
     Listen(ListenArgs),
     /// Send the reports that are due
     ///
-    /// Passes over the spool until nothing is due. What a sink does not take now is tried again after 10 seconds, then
-    /// after twice as long each time, up to an hour, for five days; so run it from a timer, or with --watch.
+    /// Passes over the spool until nothing is due. What a sink does not take now is tried again
+    /// after 10 seconds, then after twice as long each time, up to an hour, for five days; so run
+    /// it from a timer, or with --watch.
     Deliver(DeliverArgs),
-    /// Make the directories; with a job, say what its supervisor needs to call lastwords, or write it
+    /// Make the directories; with a job, say what its supervisor needs to call lastwords, or write
+    /// it
     ///
-    /// Without a job it makes the directories, those for the users of setuid jobs included: run it at boot.
+    /// Without a job it makes the directories, those for the users of setuid jobs included: run it
+    /// at boot.
     ///
-    /// With one it shows each file with its path, and what makes it active. The job's own files are left as they are:
-    /// what is added stands beside them (an override, a drop-in, a `finish`), and where the job has taken that place
-    /// itself, it shows how to call lastwords from inside. `--write` writes it; the second time there is nothing to do.
+    /// With one it shows each file with its path, and what makes it active. The job's own files are
+    /// left as they are: what is added stands beside them (an override, a drop-in, a `finish`), and
+    /// where the job has taken that place itself, it shows how to call lastwords from inside.
+    /// `--write` writes it; the second time there is nothing to do.
     #[command(after_help = SETUP)]
     Setup(SetupArgs),
     /// Say whether a crash of a job would be caught and told now
@@ -135,8 +143,9 @@ pub enum Verb {
     Show(ShowArgs),
     /// Say why a service died, from its log and what the kernel said
     ///
-    /// The same analysis as of a real crash, on files. It names a cause only where the evidence proves one, and shows it;
-    /// else it says that the cause is unknown. The more you tell, the more it can rule out.
+    /// The same analysis as of a real crash, on files. It names a cause only where the evidence
+    /// proves one, and shows it; else it says that the cause is unknown. The more you tell, the
+    /// more it can rule out.
     Explain(ExplainArgs),
     /// Show what waits to be sent: for whom, why, and when it is tried next
     Queue(QueueArgs),
@@ -156,8 +165,8 @@ pub enum Verb {
     Relay,
 }
 
-/// Whether this is a call by a supervisor: under a hook's name (a symbolic link to this program), or with a hook as the
-/// first argument. A person who asks for help or for a drill is none.
+/// Whether this is a call by a supervisor: under a hook's name (a symbolic link to this program),
+/// or with a hook as the first argument. A person who asks for help or for a drill is none.
 pub fn hook(args: &[OsString]) -> Option<(Hook, &[OsString])> {
     let program = Path::new(args.first()?).file_name().unwrap_or_default();
     let (hook, rest) = match Hook::named(program) {
@@ -168,11 +177,18 @@ pub fn hook(args: &[OsString]) -> Option<(Hook, &[OsString])> {
     (!rest.iter().any(|arg| for_people.contains(&arg.as_os_str()))).then_some((hook, rest))
 }
 
-/// The arguments as people would have written them: the hook that the program was called as becomes the first one.
+/// The arguments as people would have written them: the hook that the program was called as becomes
+/// the first one.
 pub fn spelled_out(args: Vec<OsString>) -> Vec<OsString> {
-    let called = args.first().and_then(|program| Path::new(program).file_name()).map(OsStr::to_owned);
+    let called = args
+        .first()
+        .and_then(|program| Path::new(program).file_name())
+        .map(OsStr::to_owned);
     match called.filter(|name| Hook::named(name).is_some()) {
-        Some(hook) => ["lastwords".into(), hook].into_iter().chain(args.into_iter().skip(1)).collect(),
+        Some(hook) => ["lastwords".into(), hook]
+            .into_iter()
+            .chain(args.into_iter().skip(1))
+            .collect(),
         None => args,
     }
 }
@@ -184,7 +200,12 @@ mod tests {
     use super::Cli;
 
     fn check(command: &Command) {
-        for line in command.get_after_help().map(ToString::to_string).unwrap_or_default().lines() {
+        for line in command
+            .get_after_help()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+            .lines()
+        {
             assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
         }
         command.get_subcommands().for_each(check);

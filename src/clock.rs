@@ -11,7 +11,8 @@ use crate::report::Timestamp;
 pub struct Now {
     /// By the calendar; somebody may set it at any time.
     pub wall: Timestamp,
-    /// Since the machine's start (`CLOCK_MONOTONIC`), which nobody sets: what times within one boot are compared by.
+    /// Since the machine's start (`CLOCK_MONOTONIC`), which nobody sets: what times within one boot
+    /// are compared by.
     pub monotonic: Duration,
 }
 
@@ -21,13 +22,21 @@ impl Now {
         let part = |number: i64| u64::try_from(number).unwrap_or_default();
         Self {
             wall: Timestamp::new(SystemTime::now()),
-            monotonic: Duration::from_secs(part(monotonic.tv_sec)) + Duration::from_nanos(part(monotonic.tv_nsec)),
+            monotonic: Duration::from_secs(part(monotonic.tv_sec))
+                + Duration::from_nanos(part(monotonic.tv_nsec)),
         }
     }
     /// The moment that this one becomes after a while.
     #[must_use]
     pub fn after(self, pause: Duration) -> Self {
-        let wall = self.wall.time().checked_add(pause).map_or(self.wall, Timestamp::new);
-        Self { wall, monotonic: self.monotonic.saturating_add(pause) }
+        let wall = self
+            .wall
+            .time()
+            .checked_add(pause)
+            .map_or(self.wall, Timestamp::new);
+        Self {
+            wall,
+            monotonic: self.monotonic.saturating_add(pause),
+        }
     }
 }

@@ -1,8 +1,9 @@
-//! Properties of systemd's units, asked of the manager itself over its private socket, as `systemctl` does for root.
+//! Properties of systemd's units, asked of the manager itself over its private socket, as
+//! `systemctl` does for root.
 //!
-//! It takes a millisecond and no process. The wire format is the
-//! [D-Bus Specification](https://dbus.freedesktop.org/doc/dbus-specification.html)'s; the objects are those of
-//! org.freedesktop.systemd1(5). A manager that does not answer in time is as good as none.
+//! It takes a millisecond and no process. The wire format is the [D-Bus
+//! Specification](https://dbus.freedesktop.org/doc/dbus-specification.html)'s; the objects are
+//! those of org.freedesktop.systemd1(5). A manager that does not answer in time is as good as none.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -52,7 +53,11 @@ impl Manager {
         connect(&socket, &SocketAddrUnix::new(host.path(SOCKET))?)?;
         let stream = UnixStream::from(socket);
         stream.set_nonblocking(false)?;
-        let mut manager = Self { stream, until, serial: 0 };
+        let mut manager = Self {
+            stream,
+            until,
+            serial: 0,
+        };
         let uid = rustix::process::geteuid().as_raw().to_string();
         let uid: Vec<_> = uid.bytes().map(|digit| format!("{digit:02x}")).collect();
         manager.send(format!("\0AUTH EXTERNAL {}\r\nBEGIN\r\n", uid.concat()).as_bytes())?;
@@ -60,7 +65,8 @@ impl Manager {
         Ok(manager)
     }
 
-    /// Asks for properties of an object, each named by interface and name. What it does not have is `None`.
+    /// Asks for properties of an object, each named by interface and name. What it does not have is
+    /// `None`.
     ///
     /// # Errors
     /// Where the manager does not answer in time, or not in D-Bus.
@@ -76,9 +82,12 @@ impl Manager {
         let mut missing = wanted.len();
         while missing > 0 {
             let message = self.receive()?;
-            let place = reply_to(&message).and_then(|serial| usize::try_from(serial.checked_sub(first)?).ok());
+            let place = reply_to(&message)
+                .and_then(|serial| usize::try_from(serial.checked_sub(first)?).ok());
             // Signals, and what else nobody has asked for.
-            let Some(value) = place.and_then(|place| values.get_mut(place)) else { continue };
+            let Some(value) = place.and_then(|place| values.get_mut(place)) else {
+                continue;
+            };
             *value = answer(&message);
             missing -= 1;
         }
@@ -87,7 +96,11 @@ impl Manager {
 
     fn left(&self) -> io::Result<Duration> {
         let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+        if left.is_zero() {
+            Err(ErrorKind::TimedOut.into())
+        } else {
+            Ok(left)
+        }
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -102,7 +115,9 @@ impl Manager {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(read) => buffer = buffer.get_mut(read..).unwrap_or_default(),
                 Err(why) if why.kind() == ErrorKind::Interrupted => {}
-                Err(why) if why.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
+                Err(why) if why.kind() == ErrorKind::WouldBlock => {
+                    return Err(ErrorKind::TimedOut.into());
+                }
                 Err(why) => return Err(why),
             }
         }
@@ -116,7 +131,11 @@ impl Manager {
             self.fill(&mut byte)?;
             line.extend(byte);
         }
-        if line.starts_with(b"OK ") { Ok(()) } else { Err(ErrorKind::PermissionDenied.into()) }
+        if line.starts_with(b"OK ") {
+            Ok(())
+        } else {
+            Err(ErrorKind::PermissionDenied.into())
+        }
     }
 
     /// One message, its header and its body.
@@ -124,8 +143,15 @@ impl Manager {
         let strange = || io::Error::new(ErrorKind::InvalidData, "this is no D-Bus message");
         let mut message = vec![0; 16];
         self.fill(&mut message)?;
-        let number = |at| Wire::at(&message, at).u32().and_then(|number| usize::try_from(number).ok());
-        let (body, fields) = (number(4).ok_or_else(strange)?, number(12).ok_or_else(strange)?);
+        let number = |at| {
+            Wire::at(&message, at)
+                .u32()
+                .and_then(|number| usize::try_from(number).ok())
+        };
+        let (body, fields) = (
+            number(4).ok_or_else(strange)?,
+            number(12).ok_or_else(strange)?,
+        );
         if message.first() != Some(&b'l') || body > MAX_MESSAGE || fields > MAX_MESSAGE {
             return Err(strange());
         }
@@ -220,7 +246,11 @@ fn answer(message: &[u8]) -> Option<Value> {
         b"a(sasbttttuii)" => {
             let length = wire.u32()?;
             wire.align(8);
-            Value::Program(if length == 0 { None } else { Some(wire.text()?) })
+            Value::Program(if length == 0 {
+                None
+            } else {
+                Some(wire.text()?)
+            })
         }
         _ => return None,
     })
@@ -283,7 +313,9 @@ mod tests {
 
     /// An answer to call 7, with this variant in it.
     fn reply(signature: &[u8], value: &[u8]) -> Vec<u8> {
-        let mut message = vec![b'l', 2, 1, 1, 0, 0, 0, 0, 9, 0, 0, 0, 8, 0, 0, 0, 5, 1, b'u', 0, 7, 0, 0, 0];
+        let mut message = vec![
+            b'l', 2, 1, 1, 0, 0, 0, 0, 9, 0, 0, 0, 8, 0, 0, 0, 5, 1, b'u', 0, 7, 0, 0, 0,
+        ];
         message.push(u8::try_from(signature.len()).unwrap());
         message.extend(signature);
         message.push(0);
@@ -298,11 +330,27 @@ mod tests {
 
     #[test]
     fn values_are_read_from_the_answers() {
-        assert_eq!((reply_to(&job()), answer(&job())), (Some(7), Some(Value::Job(202, "/x".into()))));
-        assert_eq!(answer(&reply(b"u", &[0, 42, 0, 0, 0])), Some(Value::Number(42)));
-        assert_eq!(answer(&reply(b"s", &[0, 2, 0, 0, 0, b'a', b'b', 0])), Some(Value::Text("ab".into())));
-        assert_eq!(answer(&reply(b"a(sasbttttuii)", &[0; 12])), Some(Value::Program(None)));
-        assert_eq!(answer(&reply(b"d", &[0; 16])), None, "a type that nobody asks for");
+        assert_eq!(
+            (reply_to(&job()), answer(&job())),
+            (Some(7), Some(Value::Job(202, "/x".into())))
+        );
+        assert_eq!(
+            answer(&reply(b"u", &[0, 42, 0, 0, 0])),
+            Some(Value::Number(42))
+        );
+        assert_eq!(
+            answer(&reply(b"s", &[0, 2, 0, 0, 0, b'a', b'b', 0])),
+            Some(Value::Text("ab".into()))
+        );
+        assert_eq!(
+            answer(&reply(b"a(sasbttttuii)", &[0; 12])),
+            Some(Value::Program(None))
+        );
+        assert_eq!(
+            answer(&reply(b"d", &[0; 16])),
+            None,
+            "a type that nobody asks for"
+        );
     }
 
     #[test]
@@ -326,7 +374,9 @@ mod tests {
         let socket = root.path().join("run/systemd/private");
         std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
         let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        let why = Manager::reach(&host, Duration::from_millis(20)).err().unwrap();
+        let why = Manager::reach(&host, Duration::from_millis(20))
+            .err()
+            .unwrap();
         assert_eq!(why.kind(), ErrorKind::TimedOut);
     }
 }

@@ -1,5 +1,5 @@
-//! Flood control: what one sink is told about one group of crashes, and when. Pure policy: time and state come in as
-//! data, and what is decided is data again.
+//! Flood control: what one sink is told about one group of crashes, and when. Pure policy: time and
+//! state come in as data, and what is decided is data again.
 //!
 //! Crashes of one job with one fingerprint are a group. What a sink hears of it:
 //!
@@ -9,13 +9,14 @@
 //! | it goes on | a summary 5 min after that, then one an hour |
 //! | all its services have been up for 10 min | once: it is up again |
 //!
-//! Every crash is counted in exactly one message. Only one message of a group is on its way to a sink at a time, and only
-//! one that was taken starts the wait for the next: a sink that is down holds the first message, all other crashes are
-//! counted, and when it is back it gets that one and, in its time, one summary. However often a service goes up and down,
-//! a group makes at most 6 messages an hour.
+//! Every crash is counted in exactly one message. Only one message of a group is on its way to a
+//! sink at a time, and only one that was taken starts the wait for the next: a sink that is down
+//! holds the first message, all other crashes are counted, and when it is back it gets that one
+//! and, in its time, one summary. However often a service goes up and down, a group makes at most 6
+//! messages an hour.
 //!
-//! A clock that was set says nothing about how long ago something was: a time that lies more than an hour ahead counts as
-//! long ago, so that no message waits for years.
+//! A clock that was set says nothing about how long ago something was: a time that lies more than
+//! an hour ahead counts as long ago, so that no message waits for years.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -45,12 +46,14 @@ pub struct Crash {
     pub instance: Option<String>,
 }
 
-/// All that one sink has been told, is told and is to be told of one group: what is kept on the disk.
+/// All that one sink has been told, is told and is to be told of one group: what is kept on the
+/// disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thread {
     /// The message on its way: until it has been taken or refused, there is no other.
     pub open: Option<Message>,
-    /// The latest message, on its way or over, and when it was made: the next one's id comes from these.
+    /// The latest message, on its way or over, and when it was made: the next one's id comes from
+    /// these.
     latest: Option<(ReportId, Timestamp)>,
     /// When messages were taken: the last few.
     taken: Vec<Timestamp>,
@@ -68,7 +71,8 @@ pub struct Thread {
     pub instances: BTreeSet<Option<String>>,
     /// That it is up again has been told, and nothing has crashed since.
     resolved: bool,
-    /// The crashes that are counted, each with the message that tells of it: those that others still wait for.
+    /// The crashes that are counted, each with the message that tells of it: those that others
+    /// still wait for.
     pub counted: BTreeMap<ReportId, ReportId>,
 }
 
@@ -102,7 +106,9 @@ impl Thread {
     pub fn refused(&mut self, at: Timestamp) {
         let Some(message) = self.over(at) else { return };
         self.refused = true;
-        self.waiting = message.new.map_or(self.waiting, |new| Some(new.and(self.waiting)));
+        self.waiting = message
+            .new
+            .map_or(self.waiting, |new| Some(new.and(self.waiting)));
     }
 
     fn over(&mut self, at: Timestamp) -> Option<Message> {
@@ -121,11 +127,18 @@ impl Thread {
         }
     }
 
-    /// Takes in the crashes that are new, oldest first, and decides what the sink is told next: [`Thread::open`].
+    /// Takes in the crashes that are new, oldest first, and decides what the sink is told next:
+    /// [`Thread::open`].
     ///
-    /// `up` says for how long all of [`Thread::instances`] have been running; `None` where one is not. `name` tells this
-    /// thread from all others.
-    pub fn decide(&mut self, name: &str, mut crashes: &[Crash], up: Option<Duration>, now: Timestamp) {
+    /// `up` says for how long all of [`Thread::instances`] have been running; `None` where one is
+    /// not. `name` tells this thread from all others.
+    pub fn decide(
+        &mut self,
+        name: &str,
+        mut crashes: &[Crash],
+        up: Option<Duration>,
+        now: Timestamp,
+    ) {
         if let Some((first, rest)) = crashes.split_first()
             && self.open.is_none()
             && self.is_news(first.at)
@@ -133,7 +146,12 @@ impl Thread {
             self.begin();
             if self.waiting.is_none() && self.may_speak(now) {
                 self.add_to_row(first);
-                self.say(first.id.clone(), Kind::Crash, Some(Series::one(first.at)), now);
+                self.say(
+                    first.id.clone(),
+                    Kind::Crash,
+                    Some(Series::one(first.at)),
+                    now,
+                );
                 crashes = rest;
             }
         }
@@ -143,21 +161,54 @@ impl Thread {
             self.waiting = Some(add(self.waiting, crash.at));
             self.counted.insert(crash.id.clone(), next.clone());
         }
-        let Some(all) = self.row.filter(|_| self.open.is_none() && self.may_speak(now)) else { return };
+        let Some(all) = self
+            .row
+            .filter(|_| self.open.is_none() && self.may_speak(now))
+        else {
+            return;
+        };
         let instances = self.instances.len();
         if let Some(up) = up.filter(|up| *up >= QUIET && crashes.is_empty() && !self.resolved) {
             let new = self.waiting.take();
-            self.say(next, Kind::Recovered { new, all, instances, up_s: up.as_secs(), made_at: now }, new, now);
-        } else if let Some(new) = self.waiting.filter(|_| elapsed(self.since, now) >= self.window()) {
+            self.say(
+                next,
+                Kind::Recovered {
+                    new,
+                    all,
+                    instances,
+                    up_s: up.as_secs(),
+                    made_at: now,
+                },
+                new,
+                now,
+            );
+        } else if let Some(new) = self
+            .waiting
+            .filter(|_| elapsed(self.since, now) >= self.window())
+        {
             self.waiting = None;
-            self.say(next, Kind::Summary { new, all, instances, made_at: now }, Some(new), now);
+            self.say(
+                next,
+                Kind::Summary {
+                    new,
+                    all,
+                    instances,
+                    made_at: now,
+                },
+                Some(new),
+                now,
+            );
         }
     }
 
     /// Whether there is nothing to remember.
     pub fn is_over(&self, now: Timestamp) -> bool {
         let silent = self.open.is_none() && self.waiting.is_none();
-        let told_enough = self.resolved && self.taken.iter().all(|at| elapsed(Some(*at), now) >= WINDOW);
+        let told_enough = self.resolved
+            && self
+                .taken
+                .iter()
+                .all(|at| elapsed(Some(*at), now) >= WINDOW);
         silent && (told_enough || elapsed(self.since, now) >= FORGOTTEN)
     }
 
@@ -168,7 +219,9 @@ impl Thread {
 
     /// When the summary of these is due; `None` while another message is on its way.
     pub fn due(&self) -> Option<Timestamp> {
-        let since = self.since.filter(|_| self.open.is_none() && self.waiting.is_some())?;
+        let since = self
+            .since
+            .filter(|_| self.open.is_none() && self.waiting.is_some())?;
         Some(Timestamp::new(since.time() + self.window()))
     }
 
@@ -192,7 +245,11 @@ impl Thread {
     }
 
     fn may_speak(&self, now: Timestamp) -> bool {
-        let lately = self.taken.iter().filter(|at| elapsed(Some(**at), now) < WINDOW).count();
+        let lately = self
+            .taken
+            .iter()
+            .filter(|at| elapsed(Some(**at), now) < WINDOW)
+            .count();
         lately < MAX_AN_HOUR && (!self.refused || elapsed(self.since, now) >= self.window())
     }
 
@@ -211,7 +268,8 @@ impl Thread {
         self.open = Some(Message { id, kind, new });
     }
 
-    /// The id of the message that comes after the latest: known before it is made, and the same however often it is.
+    /// The id of the message that comes after the latest: known before it is made, and the same
+    /// however often it is.
     fn next_id(&self, name: &str, now: Timestamp) -> ReportId {
         match &self.latest {
             Some((latest, made_at)) => ReportId::derived(*made_at, &[name, latest.as_str()]),
@@ -224,7 +282,8 @@ fn add(series: Option<Series>, at: Timestamp) -> Series {
     series.map_or(Series::one(at), |series| series.and(Some(Series::one(at))))
 }
 
-/// How long ago that was; for ever where it never was, or where only a clock that was set back can explain it.
+/// How long ago that was; for ever where it never was, or where only a clock that was set back can
+/// explain it.
 fn elapsed(at: Option<Timestamp>, now: Timestamp) -> Duration {
     match at {
         Some(at) if at.since(now) <= WINDOW => now.since(at),

@@ -1,4 +1,5 @@
-//! The machine, seen through one root, so that a fake `/` can stand in for it; and how its files are opened.
+//! The machine, seen through one root, so that a fake `/` can stand in for it; and how its files
+//! are opened.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,28 +17,40 @@ pub struct Host {
 }
 
 impl Host {
-    /// The machine whose `/` is `root`, configured by the files in `config` (a path of ours, not below `root`).
+    /// The machine whose `/` is `root`, configured by the files in `config` (a path of ours, not
+    /// below `root`).
     pub fn new(root: impl Into<PathBuf>, config: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), config: config.into() }
+        Self {
+            root: root.into(),
+            config: config.into(),
+        }
     }
 
-    /// Where the file is that the config names: a relative path starts at the config's own directory.
+    /// Where the file is that the config names: a relative path starts at the config's own
+    /// directory.
     pub fn configured(&self, path: &Path) -> PathBuf {
-        if path.is_absolute() { self.path(path) } else { self.config.join(path) }
+        if path.is_absolute() {
+            self.path(path)
+        } else {
+            self.config.join(path)
+        }
     }
 
     /// Where this machine has the file that it calls `absolute`.
     pub fn path(&self, absolute: impl AsRef<Path>) -> PathBuf {
         let absolute = absolute.as_ref();
-        self.root.join(absolute.strip_prefix("/").unwrap_or(absolute))
+        self.root
+            .join(absolute.strip_prefix("/").unwrap_or(absolute))
     }
 
     /// What this machine calls the file that is here: the other way round.
     pub fn name_of(&self, path: &Path) -> PathBuf {
-        path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |rest| Path::new("/").join(rest))
+        path.strip_prefix(&self.root)
+            .map_or_else(|_| path.to_owned(), |rest| Path::new("/").join(rest))
     }
 
-    /// Reads a small file of the system's own (`/proc`, `/sys`, `/etc`) as text, at most 64 KiB of it.
+    /// Reads a small file of the system's own (`/proc`, `/sys`, `/etc`) as text, at most 64 KiB of
+    /// it.
     pub fn read(&self, absolute: impl AsRef<Path>) -> io::Result<String> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let file = File::from(openat(CWD, self.path(absolute), flags, Mode::empty())?);
@@ -48,33 +61,40 @@ impl Host {
 
     /// The host's name.
     pub fn name(&self) -> String {
-        self.read("/proc/sys/kernel/hostname").map_or_else(|_| "unknown-host".to_owned(), |name| name.trim().to_owned())
+        self.read("/proc/sys/kernel/hostname")
+            .map_or_else(|_| "unknown-host".to_owned(), |name| name.trim().to_owned())
     }
 
-    /// This boot's own id, by which what an earlier boot left is known; empty where the kernel does not say.
+    /// This boot's own id, by which what an earlier boot left is known; empty where the kernel does
+    /// not say.
     pub fn boot_id(&self) -> String {
-        self.read("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+        self.read("/proc/sys/kernel/random/boot_id")
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
     }
 }
 
 /// Opens, for reading, a regular file that somebody else may own and change while we look.
 ///
-/// Never blocks (a FIFO, a lease), never follows a symbolic link, not even in a parent directory, and takes no file that
-/// somebody may have hard-linked there without owning it.
+/// Never blocks (a FIFO, a lease), never follows a symbolic link, not even in a parent directory,
+/// and takes no file that somebody may have hard-linked there without owning it.
 ///
 /// # Errors
-/// Where the file cannot be opened, a part of the path is a symbolic link, or it is no regular file, or maybe not its
-/// directory's; the text says which, in words for people.
+/// Where the file cannot be opened, a part of the path is a symbolic link, or it is no regular
+/// file, or maybe not its directory's; the text says which, in words for people.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    let name = path.file_name().ok_or_else(|| io::Error::other("this is no file's name"))?;
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::other("this is no file's name"))?;
     let dir = open_dir(path.parent().unwrap_or(Path::new(""))).map_err(in_words)?;
     let file = regular(openat(&dir, name, UNTRUSTED, Mode::empty()))?;
     refuse_foreign_link(&fstat(&dir)?, &fstat(&file)?)?;
     Ok(file)
 }
 
-/// Opens, for reading, a regular file in a directory of our own: links on the way there are the administrator's
-/// (`/var/run`). Never blocks, and follows no link in the file's own place.
+/// Opens, for reading, a regular file in a directory of our own: links on the way there are the
+/// administrator's (`/var/run`). Never blocks, and follows no link in the file's own place.
 ///
 /// # Errors
 /// Where the file cannot be opened, or is no regular file.
@@ -83,8 +103,11 @@ pub fn open_regular_in_ours(path: &Path) -> io::Result<File> {
 }
 
 /// How to open what somebody else may have put there.
-const UNTRUSTED: OFlags =
-    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY).union(OFlags::NOFOLLOW);
+const UNTRUSTED: OFlags = OFlags::RDONLY
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::NOFOLLOW);
 
 fn regular(opened: rustix::io::Result<OwnedFd>) -> io::Result<File> {
     let file = opened.map_err(in_words)?;
@@ -92,24 +115,29 @@ fn regular(opened: rustix::io::Result<OwnedFd>) -> io::Result<File> {
     if kind == FileType::RegularFile {
         return Ok(file.into());
     }
-    Err(io::Error::other(format!("not a regular file but {}", file_kind(kind))))
+    Err(io::Error::other(format!(
+        "not a regular file but {}",
+        file_kind(kind)
+    )))
 }
 
 fn in_words(errno: Errno) -> io::Error {
     match errno {
-        Errno::LOOP => io::Error::other("a part of the path is a symbolic link: name the real file"),
+        Errno::LOOP => {
+            io::Error::other("a part of the path is a symbolic link: name the real file")
+        }
         Errno::WOULDBLOCK => io::Error::other("another process holds a lease on the file"),
         errno => errno.into(),
     }
 }
 
-/// Refuses a file that may be somebody else's, hard-linked into a directory where others than root and its owner can
-/// make names. How many names it has proves nothing while one may be taken away again; that the kernel lets nobody link
-/// what he may not write does.
+/// Refuses a file that may be somebody else's, hard-linked into a directory where others than root
+/// and its owner can make names. How many names it has proves nothing while one may be taken away
+/// again; that the kernel lets nobody link what he may not write does.
 fn refuse_foreign_link(dir: &Stat, file: &Stat) -> io::Result<()> {
     let group_and_others = Mode::WGRP | Mode::WOTH;
-    let by_others =
-        Mode::from_raw_mode(dir.st_mode).intersects(group_and_others) || (dir.st_uid != 0 && dir.st_uid != file.st_uid);
+    let by_others = Mode::from_raw_mode(dir.st_mode).intersects(group_and_others)
+        || (dir.st_uid != 0 && dir.st_uid != file.st_uid);
     let why = if !by_others {
         return Ok(());
     } else if file.st_nlink > 1 {
@@ -123,8 +151,8 @@ fn refuse_foreign_link(dir: &Stat, file: &Stat) -> io::Result<()> {
     Err(io::Error::other(why))
 }
 
-/// Whether the kernel (3.6 and later, where it is told to) lets nobody link a file that he neither owns nor may write;
-/// see `proc_sys_fs(5)`.
+/// Whether the kernel (3.6 and later, where it is told to) lets nobody link a file that he neither
+/// owns nor may write; see `proc_sys_fs(5)`.
 fn hard_links_are_protected() -> bool {
     std::fs::read("/proc/sys/fs/protected_hardlinks").is_ok_and(|value| value.trim_ascii() != b"0")
 }
@@ -132,8 +160,18 @@ fn hard_links_are_protected() -> bool {
 /// Opens a directory as a place to start from; no part of its path may be a symbolic link.
 fn open_dir(path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let here = if path == Path::new("") { Path::new(".") } else { path };
-    match openat2(CWD, here, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS) {
+    let here = if path == Path::new("") {
+        Path::new(".")
+    } else {
+        path
+    };
+    match openat2(
+        CWD,
+        here,
+        flags,
+        Mode::empty(),
+        ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+    ) {
         Err(Errno::NOSYS | Errno::PERM) => open_step_by_step(here, flags | OFlags::NOFOLLOW),
         other => other,
     }
@@ -143,10 +181,18 @@ fn open_dir(path: &Path) -> rustix::io::Result<OwnedFd> {
 fn open_step_by_step(path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let start = if path.is_absolute() { "/" } else { "." };
     let mut here = openat(CWD, start, flags, Mode::empty())?;
-    for part in path.components().filter(|part| !matches!(part, Component::RootDir | Component::CurDir)) {
+    for part in path
+        .components()
+        .filter(|part| !matches!(part, Component::RootDir | Component::CurDir))
+    {
         // A link where a directory should be answers ENOTDIR to O_DIRECTORY | O_NOFOLLOW.
-        here = openat(&here, part.as_os_str(), flags, Mode::empty())
-            .map_err(|errno| if errno == Errno::NOTDIR { Errno::LOOP } else { errno })?;
+        here = openat(&here, part.as_os_str(), flags, Mode::empty()).map_err(|errno| {
+            if errno == Errno::NOTDIR {
+                Errno::LOOP
+            } else {
+                errno
+            }
+        })?;
     }
     Ok(here)
 }

@@ -1,6 +1,8 @@
-//! The kernel log, from `/dev/kmsg`: where the kernel writes whom it killed, and Upstart's init how a job ended.
+//! The kernel log, from `/dev/kmsg`: where the kernel writes whom it killed, and Upstart's init how
+//! a job ended.
 //!
-//! The form of a record: [Documentation/ABI/testing/dev-kmsg](https://docs.kernel.org/admin-guide/abi-testing.html).
+//! The form of a record:
+//! [Documentation/ABI/testing/dev-kmsg](https://docs.kernel.org/admin-guide/abi-testing.html).
 
 use std::io;
 
@@ -21,11 +23,14 @@ const MAX_RECORD: usize = 8192;
 pub struct Record {
     /// How grave: 0 emergency … 3 error, 4 warning … 7 debug; see syslog(3).
     pub level: u8,
-    /// Who wrote it: 0 is the kernel itself, which the kernel grants to nobody else; programs have 1 and more.
+    /// Who wrote it: 0 is the kernel itself, which the kernel grants to nobody else; programs have
+    /// 1 and more.
     pub facility: u16,
-    /// The record's number in this boot. Where one is missing, records were overwritten before they were read.
+    /// The record's number in this boot. Where one is missing, records were overwritten before they
+    /// were read.
     pub seq: u64,
-    /// When, in microseconds since boot, by a clock near `CLOCK_MONOTONIC` (off by up to seconds after weeks).
+    /// When, in microseconds since boot, by a clock near `CLOCK_MONOTONIC` (off by up to seconds
+    /// after weeks).
     pub micros: u64,
     /// The text, unescaped. Hostile input: process names in it may hold anything, newlines too.
     pub text: String,
@@ -36,15 +41,18 @@ pub struct Record {
 pub struct KernelLog {
     /// The oldest first.
     pub records: Vec<Record>,
-    /// The number of the last record there is, also where it is from before the time that was asked for.
+    /// The number of the last record there is, also where it is from before the time that was asked
+    /// for.
     pub last: Option<u64>,
 }
 
-/// Reads the kernel log as it is now, and never waits: its records from `since` on, in microseconds by its own clock. A
-/// machine that has been up for months has thousands of others, which cost next to nothing.
+/// Reads the kernel log as it is now, and never waits: its records from `since` on, in microseconds
+/// by its own clock. A machine that has been up for months has thousands of others, which cost next
+/// to nothing.
 ///
 /// # Errors
-/// Where there is no `/dev/kmsg`, or it may not be read: where `kernel.dmesg_restrict` is 1, that takes `CAP_SYSLOG`.
+/// Where there is no `/dev/kmsg`, or it may not be read: where `kernel.dmesg_restrict` is 1, that
+/// takes `CAP_SYSLOG`.
 pub fn read_kernel_log(host: &Host, since: u64) -> io::Result<KernelLog> {
     let (log, last_skipped) = read_raw(host, since)?;
     let mut records = parse(&String::from_utf8_lossy(&log));
@@ -98,23 +106,32 @@ fn head(record: &[u8]) -> Option<(u64, u64)> {
 
 fn drop_older_half(log: &mut Vec<u8>) {
     let half = log.len() / 2;
-    let line = log.iter().skip(half).position(|&byte| byte == b'\n').map_or(log.len(), |newline| half + newline + 1);
+    let line = log
+        .iter()
+        .skip(half)
+        .position(|&byte| byte == b'\n')
+        .map_or(log.len(), |newline| half + newline + 1);
     log.drain(..line);
 }
 
 fn explain(errno: Errno) -> io::Error {
     let why = match errno {
         Errno::PERM | Errno::ACCESS => "cannot read /dev/kmsg: that needs root, or CAP_SYSLOG",
-        Errno::NOENT => "there is no /dev/kmsg here (a container?): nothing to read the kernel log from",
+        Errno::NOENT => {
+            "there is no /dev/kmsg here (a container?): nothing to read the kernel log from"
+        }
         errno => return io::Error::new(errno.kind(), format!("cannot read /dev/kmsg: {errno}")),
     };
     io::Error::new(errno.kind(), why)
 }
 
-/// Parses records, one a line. What follows on lines that start with a space says which device it is about, and is
-/// left out, as is what is no record at all.
+/// Parses records, one a line. What follows on lines that start with a space says which device it
+/// is about, and is left out, as is what is no record at all.
 pub fn parse(log: &str) -> Vec<Record> {
-    log.lines().filter(|line| !line.starts_with(' ')).filter_map(parse_record).collect()
+    log.lines()
+        .filter(|line| !line.starts_with(' '))
+        .filter_map(parse_record)
+        .collect()
 }
 
 /// Parses `prio,seq,usec,flags[,more];text`.
@@ -125,10 +142,17 @@ pub fn parse_record(line: &str) -> Option<Record> {
     let seq = fields.next()?.parse().ok()?;
     let micros = fields.next()?.parse().ok()?;
     let level = u8::try_from(priority & 7).ok()?;
-    Some(Record { level, facility: u16::try_from(priority >> 3).ok()?, seq, micros, text: unescape(text) })
+    Some(Record {
+        level,
+        facility: u16::try_from(priority >> 3).ok()?,
+        seq,
+        micros,
+        text: unescape(text),
+    })
 }
 
-/// Turns `\x0a` back into the byte it stands for. The kernel writes so what is not printable ASCII, and `\` itself.
+/// Turns `\x0a` back into the byte it stands for. The kernel writes so what is not printable ASCII,
+/// and `\` itself.
 fn unescape(text: &str) -> String {
     if !text.contains('\\') {
         return text.to_owned();
@@ -137,7 +161,9 @@ fn unescape(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
         let (byte, after) = match rest {
-            [b'\\', b'x', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            [b'\\', b'x', high, low, after @ ..]
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
                 (digit(*high) << 4 | digit(*low), after)
             }
             _ => (*first, after),
@@ -163,7 +189,13 @@ mod tests {
     use crate::host::Host;
 
     fn record(level: u8, facility: u16, seq: u64, micros: u64, text: &str) -> Record {
-        Record { level, facility, seq, micros, text: text.to_owned() }
+        Record {
+            level,
+            facility,
+            seq,
+            micros,
+            text: text.to_owned(),
+        }
     }
 
     fn host_with(kmsg: &[u8]) -> (tempfile::TempDir, Host) {
@@ -183,7 +215,13 @@ mod tests {
                    3,342,5690800,c;a;b";
         let expected = [
             record(6, 0, 339, 5_140_900, "NET: Registered protocol family 10"),
-            record(4, 1, 340, 5_690_716, "init: web main process (812) killed by SEGV signal"),
+            record(
+                4,
+                1,
+                340,
+                5_690_716,
+                "init: web main process (812) killed by SEGV signal",
+            ),
             record(3, 0, 342, 5_690_800, "a;b"),
         ];
         assert_eq!(parse(log), expected);
@@ -206,7 +244,14 @@ mod tests {
         let records = read_kernel_log(&host, 0).unwrap().records;
         assert_eq!(records.last(), Some(&record(6, 0, 2, 2, "the last")));
         assert!(records.len() < MAX_BYTES / line.len());
-        assert!(records.iter().rev().skip(1).all(|record| record.text.len() == 1000), "no record is cut");
+        assert!(
+            records
+                .iter()
+                .rev()
+                .skip(1)
+                .all(|record| record.text.len() == 1000),
+            "no record is cut"
+        );
     }
 
     #[test]
@@ -215,11 +260,23 @@ mod tests {
         let texts = |since| {
             let log = read_kernel_log(&host, since).unwrap();
             assert_eq!(log.last, Some(3));
-            log.records.into_iter().map(|record| record.text).collect::<String>()
+            log.records
+                .into_iter()
+                .map(|record| record.text)
+                .collect::<String>()
         };
-        assert_eq!([texts(0), texts(20), texts(21), texts(31)], ["abc", "bc", "c", ""]);
+        assert_eq!(
+            [texts(0), texts(20), texts(21), texts(31)],
+            ["abc", "bc", "c", ""]
+        );
         assert_eq!(head(b"6,1,20,-;a,b\n SUBSYSTEM=x\n"), Some((1, 20)));
-        for damaged in [&b"6,x,10,-;a\n"[..], b"6,1,-1,-;a", b"6,1,99999999999999999999,-;a", b"6,1", b""] {
+        for damaged in [
+            &b"6,x,10,-;a\n"[..],
+            b"6,1,-1,-;a",
+            b"6,1,99999999999999999999,-;a",
+            b"6,1",
+            b"",
+        ] {
             assert_eq!(head(damaged), None);
         }
     }
@@ -228,7 +285,10 @@ mod tests {
     fn a_machine_without_a_kernel_log_says_so() {
         let root = tempfile::tempdir().unwrap();
         let error = read_kernel_log(&Host::new(root.path(), root.path()), 0).unwrap_err();
-        assert!(error.to_string().contains("there is no /dev/kmsg here"), "{error}");
+        assert!(
+            error.to_string().contains("there is no /dev/kmsg here"),
+            "{error}"
+        );
     }
 
     proptest! {
@@ -250,13 +310,22 @@ mod tests {
             std::fs::write("/dev/kmsg", format!("<4>{text}\n")).unwrap();
             let host = Host::new("/", "/etc/lastwords");
             let KernelLog { records, last } = read_kernel_log(&host, 0).unwrap();
-            let ours = records.iter().rev().find(|record| record.text == text).expect("the record that was written");
+            let ours = records
+                .iter()
+                .rev()
+                .find(|record| record.text == text)
+                .expect("the record that was written");
             assert_eq!((ours.level, ours.facility), (4, 1));
             assert!(records.is_sorted_by_key(|record| record.seq));
             assert!(last >= records.last().map(|record| record.seq));
             let since = read_kernel_log(&host, ours.micros).unwrap();
             assert!(since.records.iter().any(|record| record == ours));
-            assert!(since.records.iter().all(|record| record.micros >= ours.micros));
+            assert!(
+                since
+                    .records
+                    .iter()
+                    .all(|record| record.micros >= ours.micros)
+            );
             let none = read_kernel_log(&host, u64::MAX).unwrap();
             assert!(none.records.is_empty() && none.last >= last);
         }

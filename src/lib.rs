@@ -12,20 +12,25 @@
 //!    spool ─> flood::Thread::decide ─> slow collectors ─> sink.send, each in a process of its own ─> ledger ─> history
 //! ```
 //!
-//! Each step of a stop leaves a file that the next one replaces (armed marker, taken marker, report in memory, report in
-//! the spool), so that a process may be killed at any point: who comes next goes on from the file, under one report id.
+//! Each step of a stop leaves a file that the next one replaces (armed marker, taken marker, report
+//! in memory, report in the spool), so that a process may be killed at any point: who comes next
+//! goes on from the file, under one report id.
 //!
-//! Catching and sending are two programs in one binary, as in every mail system: the first must be quick and cannot
-//! fail, the second may take days. What holds everywhere:
+//! Catching and sending are two programs in one binary, as in every mail system: the first must be
+//! quick and cannot fail, the second may take days. What holds everywhere:
 //!
-//! - Imports run downward only: `main → cli → commands → config, marker, verdict, cause, spool → collectors, sinks →
-//!   plugin, render, notice → host, dbus, kmsg, names, redact, secret → report`. Collectors, sinks and the spool know nothing of one another
-//!   nor of the config; `report` knows no one.
-//! - Only [`commands`] touches the clock, the environment and standard output. Below it, time arrives as a parameter.
-//!   Two exceptions say why: secrets may come from the environment, and email waits an hour for one recipient's sake.
-//! - [`supervisor`], [`verdict`], [`cause`], [`past`], [`flood`], [`render`] and the spool's ledgers do no I/O.
-//! - What comes from outside (log text, names, config, answers, spool files) is data: it is opened without blocking and
-//!   without following links, read up to a bound, and cleaned before it is shown.
+//! - Imports run downward only: `main → cli → commands → config, marker, verdict, cause, spool →
+//!   collectors, sinks → plugin, render, notice → host, dbus, kmsg, names, redact, secret →
+//!   report`. Collectors, sinks and the spool know nothing of one another nor of the config;
+//!   `report` knows no one.
+//! - Only [`commands`] touches the clock, the environment and standard output. Below it, time
+//!   arrives as a parameter. Two exceptions say why: secrets may come from the environment, and
+//!   email waits an hour for one recipient's sake.
+//! - [`supervisor`], [`verdict`], [`cause`], [`past`], [`flood`], [`render`] and the spool's
+//!   ledgers do no I/O.
+//! - What comes from outside (log text, names, config, answers, spool files) is data: it is opened
+//!   without blocking and without following links, read up to a bound, and cleaned before it is
+//!   shown.
 //! - There is no shell, no index file, no thread that must end, no unsafe code (but for what
 //!   `run` does between fork and exec), and no `unwrap` on what came from outside.
 

@@ -1,4 +1,5 @@
-//! The limits that a job sets for itself (Upstart's `limit` stanza) hold for its hooks too: they are lifted.
+//! The limits that a job sets for itself (Upstart's `limit` stanza) hold for its hooks too: they
+//! are lifted.
 
 use std::fmt;
 
@@ -36,10 +37,26 @@ pub fn lift() -> Result<(), MayNotWrite> {
         if set.current.is_none_or(|current| current >= enough) {
             continue;
         }
-        let lifted = Rlimit { current: Some(enough), maximum: set.maximum.map(|maximum| maximum.max(enough)) };
+        let lifted = Rlimit {
+            current: Some(enough),
+            maximum: set.maximum.map(|maximum| maximum.max(enough)),
+        };
         if setrlimit(resource, lifted).is_err() {
-            let _ = setrlimit(resource, Rlimit { current: set.maximum, maximum: set.maximum });
+            let _ = setrlimit(
+                resource,
+                Rlimit {
+                    current: set.maximum,
+                    maximum: set.maximum,
+                },
+            );
         }
     }
-    if getrlimit(Resource::Fsize).current.is_some_and(|bytes| bytes < 64 << 10) { Err(MayNotWrite) } else { Ok(()) }
+    if getrlimit(Resource::Fsize)
+        .current
+        .is_some_and(|bytes| bytes < 64 << 10)
+    {
+        Err(MayNotWrite)
+    } else {
+        Ok(())
+    }
 }

@@ -7,8 +7,8 @@ use anyhow::Result;
 use clap::Parser;
 use lastwords::cli::{self, Cli, Verb};
 use lastwords::commands::{
-    attempt, catch, check, deliver, doctor, explain, hook, list, listen, plugin, queue, render, run, schema, setup,
-    show, simulate, stats, worker,
+    attempt, catch, check, deliver, doctor, explain, hook, list, listen, plugin, queue, render,
+    run, schema, setup, show, simulate, stats, worker,
 };
 use lastwords::redact::redact;
 
@@ -29,7 +29,11 @@ fn main() -> ExitCode {
         }
     };
     obey(&cli).unwrap_or_else(|why| {
-        let _ = writeln!(anstream::stderr(), "{ERROR}error{ERROR:#}: {}", redact(&format!("{why:#}")));
+        let _ = writeln!(
+            anstream::stderr(),
+            "{ERROR}error{ERROR:#}: {}",
+            redact(&format!("{why:#}"))
+        );
         ExitCode::FAILURE
     })
 }

@@ -8,19 +8,24 @@ use std::path::{Path, absolute};
 /// The most that is read of the list of mounts, in bytes.
 const MAX_LIST: u64 = 4 * 1024 * 1024;
 
-/// File systems that are this machine's own. A disk, too, may hang; but of those with a server or a daemon behind them it
-/// has to be expected.
+/// File systems that are this machine's own. A disk, too, may hang; but of those with a server or a
+/// daemon behind them it has to be expected.
 const OWN: [&str; 18] = [
-    "bcachefs", "btrfs", "devtmpfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "ramfs", "reiserfs",
-    "rootfs", "squashfs", "tmpfs", "vfat", "xfs", "zfs",
+    "bcachefs", "btrfs", "devtmpfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay",
+    "ramfs", "reiserfs", "rootfs", "squashfs", "tmpfs", "vfat", "xfs", "zfs",
 ];
 
-/// Whether who opens what lies at `path` may wait for ever, in a way that no signal ends: NFS, FUSE and their like, and
-/// whatever is not known. It is told from the list of mounts alone; `path` itself is not asked, nor are links followed.
+/// Whether who opens what lies at `path` may wait for ever, in a way that no signal ends: NFS, FUSE
+/// and their like, and whatever is not known. It is told from the list of mounts alone; `path`
+/// itself is not asked, nor are links followed.
 pub fn may_hang(path: &Path) -> bool {
     let mut list = Vec::new();
-    let read = File::open("/proc/self/mountinfo").and_then(|file| file.take(MAX_LIST).read_to_end(&mut list));
-    let kind = absolute(path).ok().filter(|_| read.is_ok()).and_then(|path| kind_of(&list, &path));
+    let read = File::open("/proc/self/mountinfo")
+        .and_then(|file| file.take(MAX_LIST).read_to_end(&mut list));
+    let kind = absolute(path)
+        .ok()
+        .filter(|_| read.is_ok())
+        .and_then(|path| kind_of(&list, &path));
     kind.is_none_or(|kind| !OWN.iter().any(|own| own.as_bytes() == kind))
 }
 
@@ -32,9 +37,12 @@ fn kind_of<'l>(list: &'l [u8], path: &Path) -> Option<&'l [u8]> {
         let kind = words.skip_while(|word| *word != b"-").nth(1)?;
         Some((place, kind))
     });
-    let above = mounts.filter(|(place, _)| path.starts_with(Path::new(std::ffi::OsStr::from_bytes(place))));
+    let above =
+        mounts.filter(|(place, _)| path.starts_with(Path::new(std::ffi::OsStr::from_bytes(place))));
     // The last one that is mounted in a place hides the others.
-    above.max_by_key(|(place, _)| place.len()).map(|(_, kind)| kind)
+    above
+        .max_by_key(|(place, _)| place.len())
+        .map(|(_, kind)| kind)
 }
 
 /// Turns `\040` in a mount's name back into the byte that it stands for.
@@ -43,9 +51,13 @@ pub fn unescape(text: &[u8]) -> Vec<u8> {
     let mut rest = text;
     while let [first, after @ ..] = rest {
         let (byte, after) = match rest {
-            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..] => {
-                ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), after)
-            }
+            [
+                b'\\',
+                a @ b'0'..=b'3',
+                b @ b'0'..=b'7',
+                c @ b'0'..=b'7',
+                after @ ..,
+            ] => ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), after),
             _ => (*first, after),
         };
         bytes.push(byte);
@@ -87,6 +99,9 @@ mod tests {
     #[test]
     fn a_disk_of_this_machine_is_not_expected_to_hang() {
         assert!(!may_hang(&std::env::temp_dir()));
-        assert!(may_hang(Path::new("/proc/self")), "nobody keeps a log there");
+        assert!(
+            may_hang(Path::new("/proc/self")),
+            "nobody keeps a log there"
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Names that came from outside, as names of files.
 //!
-//! Upstart's job names may hold `/` (`sub/dir/name`), an instance's name anything at all. Encoded, no two names meet in
-//! one file and none can leave its directory, while plain names stay as they are.
+//! Upstart's job names may hold `/` (`sub/dir/name`), an instance's name anything at all. Encoded,
+//! no two names meet in one file and none can leave its directory, while plain names stay as they
+//! are.
 
 use std::fmt::Write;
 
@@ -10,17 +11,19 @@ use ring::digest::{SHA256, digest};
 /// The longest encoded name, in bytes: with a suffix it still fits a file name's 255.
 const MAX: usize = 200;
 
-/// What stands between the kept part of an over-long name and its hash: `%` and no hexadecimal digit, which no escape is.
+/// What stands between the kept part of an over-long name and its hash: `%` and no hexadecimal
+/// digit, which no escape is.
 const HASHED: &str = "%-";
 
 /// The name of nothing: no escape is a lone `%`.
 const EMPTY: &str = "%";
 
-/// A name as a file's name: letters, digits, `_`, `@`, `+`, `-` and all but a leading `.` stay, every other byte becomes
-/// `%XX`.
+/// A name as a file's name: letters, digits, `_`, `@`, `+`, `-` and all but a leading `.` stay,
+/// every other byte becomes `%XX`.
 ///
-/// Different names stay different. The result is ASCII, 1 to 200 bytes long, and neither `.` nor `..`. A name that is
-/// longer when encoded keeps its beginning and ends in 128 bits of its SHA-256.
+/// Different names stay different. The result is ASCII, 1 to 200 bytes long, and neither `.` nor
+/// `..`. A name that is longer when encoded keeps its beginning and ends in 128 bits of its
+/// SHA-256.
 pub fn encode(name: impl AsRef<[u8]>) -> String {
     let name = name.as_ref();
     let mut encoded = String::with_capacity(name.len());
@@ -41,7 +44,10 @@ pub fn encode(name: impl AsRef<[u8]>) -> String {
 fn shorten(mut encoded: String, name: &[u8]) -> String {
     let kept = MAX - HASHED.len() - 32;
     encoded.truncate(kept);
-    if let Some(escape) = encoded.rfind('%').filter(|escape| escape + "%XX".len() > kept) {
+    if let Some(escape) = encoded
+        .rfind('%')
+        .filter(|escape| escape + "%XX".len() > kept)
+    {
         encoded.truncate(escape);
     }
     encoded.push_str(HASHED);
@@ -51,7 +57,8 @@ fn shorten(mut encoded: String, name: &[u8]) -> String {
     encoded
 }
 
-/// The name that [`encode`] wrote like this; `None` where it wrote no such thing, or only a part of the name is left.
+/// The name that [`encode`] wrote like this; `None` where it wrote no such thing, or only a part of
+/// the name is left.
 pub fn decode(encoded: &str) -> Option<String> {
     if encoded == EMPTY {
         return Some(String::new());
@@ -64,11 +71,15 @@ pub fn decode(encoded: &str) -> Option<String> {
             byte => byte,
         });
     }
-    String::from_utf8(name).ok().filter(|name| encode(name) == encoded)
+    String::from_utf8(name)
+        .ok()
+        .filter(|name| encode(name) == encoded)
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| digit.try_into().ok())
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|digit| digit.try_into().ok())
 }
 
 #[cfg(test)]
@@ -108,8 +119,14 @@ mod tests {
     #[test]
     fn a_name_of_200_bytes_is_kept_and_a_longer_one_ends_in_its_hash() {
         assert_eq!(encode("x".repeat(200)), "x".repeat(200));
-        let (one, other) = (encode(format!("{}1", "x".repeat(200))), encode(format!("{}2", "x".repeat(200))));
-        assert_eq!(one, format!("{}%-39610fa23ec31bad4478bbe58983a8a6", "x".repeat(166)));
+        let (one, other) = (
+            encode(format!("{}1", "x".repeat(200))),
+            encode(format!("{}2", "x".repeat(200))),
+        );
+        assert_eq!(
+            one,
+            format!("{}%-39610fa23ec31bad4478bbe58983a8a6", "x".repeat(166))
+        );
         assert_ne!(one, other);
         assert_eq!(decode(&one), None);
     }
@@ -117,12 +134,17 @@ mod tests {
     #[test]
     fn an_over_long_name_is_not_cut_in_the_middle_of_an_escape() {
         let encoded = encode("/".repeat(100));
-        assert!(encoded.starts_with(&format!("{}%-", "%2F".repeat(55))), "{encoded}");
+        assert!(
+            encoded.starts_with(&format!("{}%-", "%2F".repeat(55))),
+            "{encoded}"
+        );
     }
 
     #[test]
     fn what_encode_never_writes_is_no_name() {
-        for text in ["", "my job", "%2f", "%2", "%zz", ".web", "%41", "%FF", "a/b", "%+1"] {
+        for text in [
+            "", "my job", "%2f", "%2", "%zz", ".web", "%41", "%FF", "a/b", "%+1",
+        ] {
             assert_eq!(decode(text), None, "{text}");
         }
     }

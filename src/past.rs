@@ -1,5 +1,5 @@
-//! What a job has died of before: how often, since when, after how long. Pure: what is kept, and what it says about the
-//! next death.
+//! What a job has died of before: how often, since when, after how long. Pure: what is kept, and
+//! what it says about the next death.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -42,8 +42,8 @@ pub struct Chronicle {
     /// How many died in each of the latest hours; these are numbered from 1970 on.
     #[serde(default)]
     hours: BTreeMap<u64, u64>,
-    /// The deaths that were counted last, with what was to be said of them: whoever was killed before all of them knew it
-    /// finds it here.
+    /// The deaths that were counted last, with what was to be said of them: whoever was killed
+    /// before all of them knew it finds it here.
     pub counted: BTreeMap<ReportId, Past>,
 }
 
@@ -69,18 +69,29 @@ impl Chronicle {
 
     fn tell(&self, death: &Death) -> Past {
         let same = self.causes.get(&death.fingerprint);
-        let others = self.causes.iter().filter(|(fingerprint, _)| **fingerprint != death.fingerprint);
-        let others = others.map(|(_, known)| known.deaths).chain(self.forgotten).reduce(together);
-        let latest = self.latest.as_ref().filter(|latest| **latest != death.fingerprint);
+        let others = self
+            .causes
+            .iter()
+            .filter(|(fingerprint, _)| **fingerprint != death.fingerprint);
+        let others = others
+            .map(|(_, known)| known.deaths)
+            .chain(self.forgotten)
+            .reduce(together);
+        let latest = self
+            .latest
+            .as_ref()
+            .filter(|latest| **latest != death.fingerprint);
         let changed = death.program.as_ref().filter(|program| {
-            self.program
-                .as_ref()
-                .is_some_and(|before| before.path != program.path || before.modified != program.modified)
+            self.program.as_ref().is_some_and(|before| {
+                before.path != program.path || before.modified != program.modified
+            })
         });
         Past {
             same: same.map(|known| known.deaths),
             others,
-            last_cause: latest.and_then(|latest| self.causes.get(latest)).map(|known| known.line.clone()),
+            last_cause: latest
+                .and_then(|latest| self.causes.get(latest))
+                .map(|known| known.line.clone()),
             usual_uptime_s: same.and_then(|known| median(&known.uptimes)),
             changed: changed.cloned(),
             hours: self.day(death),
@@ -90,7 +101,13 @@ impl Chronicle {
     /// The deaths of each hour up to this one's, and this one.
     fn day(&self, death: &Death) -> Vec<u64> {
         let last = hour(death);
-        let of = |hour| self.hours.get(&hour).copied().unwrap_or(0).saturating_add(u64::from(hour == last));
+        let of = |hour| {
+            self.hours
+                .get(&hour)
+                .copied()
+                .unwrap_or(0)
+                .saturating_add(u64::from(hour == last))
+        };
         (last.saturating_sub(HOURS - 1)..=last).map(of).collect()
     }
 
@@ -98,11 +115,18 @@ impl Chronicle {
         if self.causes.len() >= MAX_CAUSES && !self.causes.contains_key(&death.fingerprint) {
             self.forget_one();
         }
-        let known = self.causes.entry(death.fingerprint.clone()).or_insert_with(|| Known {
-            line: death.line.chars().take(MAX_LINE).collect(),
-            deaths: Series { count: 0, first: death.at, last: death.at },
-            uptimes: VecDeque::new(),
-        });
+        let known = self
+            .causes
+            .entry(death.fingerprint.clone())
+            .or_insert_with(|| Known {
+                line: death.line.chars().take(MAX_LINE).collect(),
+                deaths: Series {
+                    count: 0,
+                    first: death.at,
+                    last: death.at,
+                },
+                uptimes: VecDeque::new(),
+            });
         known.deaths = Series {
             count: known.deaths.count.saturating_add(1),
             first: known.deaths.first.min(death.at),
@@ -111,7 +135,9 @@ impl Chronicle {
         if known.uptimes.len() >= UPTIMES {
             known.uptimes.pop_front();
         }
-        known.uptimes.extend(death.uptime_s.filter(|uptime| uptime.is_finite()));
+        known
+            .uptimes
+            .extend(death.uptime_s.filter(|uptime| uptime.is_finite()));
         let deaths = self.hours.entry(hour(death)).or_default();
         *deaths = deaths.saturating_add(1);
         while self.hours.len() as u64 > HOURS {
@@ -122,10 +148,17 @@ impl Chronicle {
     }
 
     fn forget_one(&mut self) {
-        let oldest =
-            self.causes.iter().min_by_key(|(_, known)| known.deaths.last).map(|(fingerprint, _)| fingerprint.clone());
+        let oldest = self
+            .causes
+            .iter()
+            .min_by_key(|(_, known)| known.deaths.last)
+            .map(|(fingerprint, _)| fingerprint.clone());
         let gone = oldest.and_then(|fingerprint| self.causes.remove(&fingerprint));
-        self.forgotten = self.forgotten.into_iter().chain(gone.map(|known| known.deaths)).reduce(together);
+        self.forgotten = self
+            .forgotten
+            .into_iter()
+            .chain(gone.map(|known| known.deaths))
+            .reduce(together);
     }
 }
 
@@ -145,7 +178,10 @@ fn together(one: Series, other: Series) -> Series {
 fn median(uptimes: &VecDeque<f64>) -> Option<f64> {
     let mut sorted: Vec<f64> = uptimes.iter().copied().collect();
     sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().filter(|_| sorted.len() > 1)
+    sorted
+        .get(sorted.len() / 2)
+        .copied()
+        .filter(|_| sorted.len() > 1)
 }
 
 #[cfg(test)]
@@ -175,16 +211,30 @@ mod tests {
     fn the_first_death_has_no_past() {
         let mut hours = vec![0; 24];
         hours[23] = 1;
-        assert_eq!(told(&[death(1, "a")]), Past { hours, ..Past::default() });
+        assert_eq!(
+            told(&[death(1, "a")]),
+            Past {
+                hours,
+                ..Past::default()
+            }
+        );
     }
 
     #[test]
     fn the_deaths_of_each_hour_of_the_last_day_are_counted_whatever_their_cause() {
         let hour = 3600;
-        let deaths =
-            [death(0, "old"), death(hour, "a"), death(2 * hour, "b"), death(2 * hour, "a"), death(24 * hour, "a")];
+        let deaths = [
+            death(0, "old"),
+            death(hour, "a"),
+            death(2 * hour, "b"),
+            death(2 * hour, "a"),
+            death(24 * hour, "a"),
+        ];
         let hours = told(&deaths).hours;
-        assert_eq!((hours.len(), &hours[..3], hours[23]), (24, &[1, 2, 0][..], 1));
+        assert_eq!(
+            (hours.len(), &hours[..3], hours[23]),
+            (24, &[1, 2, 0][..], 1)
+        );
         // A clock that was put back a week finds nothing of the days to come.
         let back = told(&[death(7 * 24 * hour, "a"), death(0, "a")]).hours;
         assert_eq!((back.iter().sum::<u64>(), back.len()), (1, 24));
@@ -195,7 +245,13 @@ mod tests {
 
     #[test]
     fn deaths_of_the_same_cause_and_of_others_are_counted_apart() {
-        let past = told(&[death(1, "a"), death(2, "b"), death(3, "a"), death(4, "b"), death(5, "a")]);
+        let past = told(&[
+            death(1, "a"),
+            death(2, "b"),
+            death(3, "a"),
+            death(4, "b"),
+            death(5, "a"),
+        ]);
         let series = |count, first: u64, last: u64| {
             Some(Series {
                 count,
@@ -211,20 +267,34 @@ mod tests {
     #[test]
     fn the_usual_uptime_is_the_middle_of_the_latest() {
         let lives = |uptimes: &[f64]| {
-            let deaths = uptimes.iter().zip(1..).map(|(uptime, n)| Death { uptime_s: Some(*uptime), ..death(n, "a") });
+            let deaths = uptimes.iter().zip(1..).map(|(uptime, n)| Death {
+                uptime_s: Some(*uptime),
+                ..death(n, "a")
+            });
             told(&deaths.chain([death(99, "a")]).collect::<Vec<_>>()).usual_uptime_s
         };
         assert_eq!(lives(&[]), None);
         assert_eq!(lives(&[1.0]), None);
         assert_eq!(lives(&[3.0, 1.0, 1000.0]), Some(3.0));
         assert_eq!(lives(&[f64::NAN, 5.0]), None);
-        assert_eq!(lives(&[1e9, 1e9, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]), Some(1.0));
+        assert_eq!(
+            lives(&[1e9, 1e9, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+            Some(1.0)
+        );
     }
 
     #[test]
     fn a_program_that_was_changed_between_two_deaths_is_told_once() {
-        let program = |second| Some(Changed { path: "/srv/web/server".into(), modified: Timestamp::of_unix(second) });
-        let died = |n, second| Death { program: program(second), ..death(n, "a") };
+        let program = |second| {
+            Some(Changed {
+                path: "/srv/web/server".into(),
+                modified: Timestamp::of_unix(second),
+            })
+        };
+        let died = |n, second| Death {
+            program: program(second),
+            ..death(n, "a")
+        };
         assert_eq!(told(&[died(1, 5)]).changed, None);
         assert_eq!(told(&[died(1, 5), died(2, 5)]).changed, None);
         assert_eq!(told(&[died(1, 5), died(2, 9)]).changed, program(9));
@@ -235,7 +305,10 @@ mod tests {
 
     #[test]
     fn causes_that_are_forgotten_still_count() {
-        let deaths: Vec<_> = (0..200).map(|n| death(n, &format!("{n:03}"))).chain([death(999, "x")]).collect();
+        let deaths: Vec<_> = (0..200)
+            .map(|n| death(n, &format!("{n:03}")))
+            .chain([death(999, "x")])
+            .collect();
         assert_eq!(told(&deaths).others.unwrap().count, 200);
         let mut chronicle = Chronicle::default();
         chronicle.count(&deaths);

@@ -1,9 +1,10 @@
 //! Runs a foreign program: bounded in time and output, never through a shell, nothing left running.
 //!
-//! The program gets its own process group, `/` as its directory, an environment of `PATH`, `LANG` and what the caller
-//! adds, and a pipe each for stdin, stdout and stderr. When it is over, however it is over, the whole group is killed.
-//! One thing is not covered: a descendant that leaves the group (`setsid`) lives on, although nobody waits for it; under
-//! systemd, the end of lastwords' own unit ends it too.
+//! The program gets its own process group, `/` as its directory, an environment of `PATH`, `LANG`
+//! and what the caller adds, and a pipe each for stdin, stdout and stderr. When it is over, however
+//! it is over, the whole group is killed. One thing is not covered: a descendant that leaves the
+//! group (`setsid`) lives on, although nobody waits for it; under systemd, the end of lastwords'
+//! own unit ends it too.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -25,19 +26,24 @@ use crate::redact::redact;
 
 /// The version of what plugins find on their stdin.
 pub const PROTOCOL: u32 = 1;
-/// Where a program without a path is looked for. Fixed: lastwords' own `PATH` may come from the job that died.
+/// Where a program without a path is looked for. Fixed: lastwords' own `PATH` may come from the job
+/// that died.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How often the main process is looked at, where its pipes say nothing.
-const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
-/// How long what is left in the pipes is read after the end, and how long a killed process may take to die.
+const TICK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 10_000_000,
+};
+/// How long what is left in the pipes is read after the end, and how long a killed process may take
+/// to die.
 const GRACE: Duration = Duration::from_millis(500);
 /// How much of the end of stderr is looked at for its last line.
 const STDERR_TAIL: usize = 4096;
 /// How long that line may be, in characters.
 const LAST_LINE: usize = 300;
 
-/// A program and its arguments, as the config names them: an absolute path, or a name to be found in a fixed `PATH`.
-/// Shown without what looks like a secret in it.
+/// A program and its arguments, as the config names them: an absolute path, or a name to be found
+/// in a fixed `PATH`. Shown without what looks like a secret in it.
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub struct Command(Vec<String>);
@@ -47,10 +53,14 @@ impl TryFrom<Vec<String>> for Command {
     fn try_from(words: Vec<String>) -> Result<Self, String> {
         let program = words.first().map_or("", String::as_str);
         if program.is_empty() {
-            return Err("expected a program and its arguments, such as [\"free\", \"-h\"]".to_owned());
+            return Err(
+                "expected a program and its arguments, such as [\"free\", \"-h\"]".to_owned(),
+            );
         }
         if program.contains('/') && !program.starts_with('/') {
-            return Err(format!("expected an absolute path or a bare name, found {program:?}"));
+            return Err(format!(
+                "expected an absolute path or a bare name, found {program:?}"
+            ));
         }
         if words.iter().any(|word| word.contains('\0')) {
             return Err("a program's arguments cannot hold NUL".to_owned());
@@ -80,15 +90,28 @@ impl Command {
         let name = self.0.first().context("the command is empty")?;
         let executable = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
         if !name.starts_with('/') {
-            let mut places = PATH.split(':').map(|directory| Path::new(directory).join(name));
-            return places.find(|path| executable(path)).with_context(|| format!("no program {name} in {PATH}"));
+            let mut places = PATH
+                .split(':')
+                .map(|directory| Path::new(directory).join(name));
+            return places
+                .find(|path| executable(path))
+                .with_context(|| format!("no program {name} in {PATH}"));
         }
         let path = PathBuf::from(name);
         if executable(&path) {
             return Ok(path);
         }
-        let meta = path.metadata().with_context(|| format!("cannot run {name}"))?;
-        bail!("cannot run {name}: {}", if meta.is_file() { "not executable (chmod +x)" } else { "not a file" });
+        let meta = path
+            .metadata()
+            .with_context(|| format!("cannot run {name}"))?;
+        bail!(
+            "cannot run {name}: {}",
+            if meta.is_file() {
+                "not executable (chmod +x)"
+            } else {
+                "not a file"
+            }
+        );
     }
 }
 
@@ -130,7 +153,11 @@ pub enum End {
 impl End {
     /// The exit code, where it ended by itself.
     pub fn code(&self) -> Option<i32> {
-        if let Self::Ended(status) = self { status.code() } else { None }
+        if let Self::Ended(status) = self {
+            status.code()
+        } else {
+            None
+        }
     }
 }
 
@@ -139,7 +166,11 @@ impl fmt::Display for End {
         match self {
             Self::Ended(status) => status.fmt(f),
             Self::TimedOut(limit) => {
-                write!(f, "still running after {}, so it was killed", humantime::format_duration(*limit))
+                write!(
+                    f,
+                    "still running after {}, so it was killed",
+                    humantime::format_duration(*limit)
+                )
             }
             Self::NotStarted(why) => f.write_str(why),
         }
@@ -162,15 +193,24 @@ impl Settings {
                 toml::Value::Boolean(yes) => (*yes).into(),
                 toml::Value::Datetime(time) => time.to_string().into(),
                 toml::Value::Array(list) => list.iter().map(json).collect(),
-                toml::Value::Table(table) => table.iter().map(|(key, value)| (key.clone(), json(value))).collect(),
+                toml::Value::Table(table) => table
+                    .iter()
+                    .map(|(key, value)| (key.clone(), json(value)))
+                    .collect(),
             }
         }
-        self.0.iter().map(|(key, value)| (key.clone(), json(value))).collect()
+        self.0
+            .iter()
+            .map(|(key, value)| (key.clone(), json(value)))
+            .collect()
     }
 
     /// The same for people's eyes, without the values.
     pub fn outline(&self) -> Value {
-        self.0.keys().map(|key| (key.clone(), Value::from("(not shown)"))).collect()
+        self.0
+            .keys()
+            .map(|key| (key.clone(), Value::from("(not shown)")))
+            .collect()
     }
 }
 
@@ -185,14 +225,20 @@ pub fn run(run: &Run) -> Outcome {
     run_and_look(run, &mut |_| {})
 }
 
-/// The same; when the program has ended, and before its process group is killed, `look` is shown the group.
+/// The same; when the program has ended, and before its process group is killed, `look` is shown
+/// the group.
 pub fn run_and_look(run: &Run, look: &mut dyn FnMut(Pid)) -> Outcome {
     let started = Instant::now();
     let child = match start(run) {
         Ok(child) => child,
         Err(why) => {
             let end = End::NotStarted(format!("{why:#}"));
-            return Outcome { end, stdout: Vec::new(), truncated: false, last_error: String::new() };
+            return Outcome {
+                end,
+                stdout: Vec::new(),
+                truncated: false,
+                last_error: String::new(),
+            };
         }
     };
     let mut group = Group(child);
@@ -211,7 +257,8 @@ pub fn run_and_look(run: &Run, look: &mut dyn FnMut(Pid)) -> Outcome {
         look(leader);
     }
     group.kill();
-    // A descendant that left the group may hold the pipes: take what lies in them, do not wait for more.
+    // A descendant that left the group may hold the pipes: take what lies in them, do not wait for
+    // more.
     let over = Instant::now();
     while pipes.turn() && over.elapsed() < GRACE {}
     let end = match group.reap() {
@@ -240,7 +287,12 @@ fn start(run: &Run) -> Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("cannot run {} (a script starts with a line such as #!/bin/sh)", path.display()))
+        .with_context(|| {
+            format!(
+                "cannot run {} (a script starts with a line such as #!/bin/sh)",
+                path.display()
+            )
+        })
 }
 
 /// The program and everything that stayed in its process group.
@@ -251,10 +303,12 @@ impl Group {
         Pid::from_raw(i32::try_from(self.0.id()).ok()?)
     }
 
-    /// Whether the main process is over. It stays a zombie, so that its number, the group's, cannot be another's yet.
+    /// Whether the main process is over. It stays a zombie, so that its number, the group's, cannot
+    /// be another's yet.
     fn ended(&self) -> bool {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        self.leader().is_none_or(|leader| !matches!(waitid(WaitId::Pid(leader), look), Ok(None)))
+        self.leader()
+            .is_none_or(|leader| !matches!(waitid(WaitId::Pid(leader), look), Ok(None)))
     }
 
     fn kill(&mut self) {
@@ -265,7 +319,8 @@ impl Group {
         let _ = self.0.kill();
     }
 
-    /// Its exit status; `None` where even KILL does not end it (a system call that cannot be interrupted).
+    /// Its exit status; `None` where even KILL does not end it (a system call that cannot be
+    /// interrupted).
     fn reap(&mut self) -> Option<ExitStatus> {
         let killed = Instant::now();
         while killed.elapsed() < GRACE {
@@ -298,9 +353,20 @@ impl<'a> Pipes<'a> {
 
     /// Waits until there is something to do, or a tick has passed.
     fn wait(&self) {
-        let stdin = self.stdin.iter().map(|pipe| PollFd::new(pipe, PollFlags::OUT));
-        let stdout = self.stdout.pipe.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN));
-        let stderr = self.stderr.pipe.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN));
+        let stdin = self
+            .stdin
+            .iter()
+            .map(|pipe| PollFd::new(pipe, PollFlags::OUT));
+        let stdout = self
+            .stdout
+            .pipe
+            .iter()
+            .map(|pipe| PollFd::new(pipe, PollFlags::IN));
+        let stderr = self
+            .stderr
+            .pipe
+            .iter()
+            .map(|pipe| PollFd::new(pipe, PollFlags::IN));
         let mut fds: Vec<PollFd> = stdin.chain(stdout).chain(stderr).collect();
         let _ = poll(&mut fds, Some(&TICK));
     }
@@ -335,11 +401,19 @@ struct Captured<P> {
 
 impl<P: Read + AsFd> Captured<P> {
     fn new(pipe: Option<P>, max: usize, tail: bool) -> Self {
-        Self { pipe: pipe.filter(unblock), kept: Vec::new(), max, tail, truncated: false }
+        Self {
+            pipe: pipe.filter(unblock),
+            kept: Vec::new(),
+            max,
+            tail,
+            truncated: false,
+        }
     }
 
     fn turn(&mut self) -> bool {
-        let Some(pipe) = &mut self.pipe else { return false };
+        let Some(pipe) = &mut self.pipe else {
+            return false;
+        };
         let mut buffer = [0; 16 * 1024];
         match pipe.read(&mut buffer) {
             Ok(count) if count > 0 => {
@@ -353,7 +427,11 @@ impl<P: Read + AsFd> Captured<P> {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let room = if self.tail { bytes.len() } else { self.max - self.kept.len() };
+        let room = if self.tail {
+            bytes.len()
+        } else {
+            self.max - self.kept.len()
+        };
         self.truncated |= bytes.len() > room;
         self.kept.extend(bytes.iter().take(room));
         if self.kept.len() > self.max {
@@ -369,17 +447,27 @@ fn unblock<P: AsFd>(pipe: &P) -> bool {
 }
 
 fn would_block(why: &io::Error) -> bool {
-    matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+    matches!(
+        why.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
 
 /// The last line that says something, without what a terminal would act on.
 pub fn last_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let plain = |line: &str| -> String {
-        let visible: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let visible: String = line
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         visible.trim().chars().take(LAST_LINE).collect()
     };
-    text.lines().rev().map(plain).find(|line| !line.is_empty()).unwrap_or_default()
+    text.lines()
+        .rev()
+        .map(plain)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -391,7 +479,13 @@ mod tests {
     }
 
     fn run_for(command: &Command, stdin: &[u8], timeout: Duration) -> Outcome {
-        run(&Run { command, stdin, env: &[("EXTRA", OsStr::new("yes"))], timeout, max_bytes: 1000 })
+        run(&Run {
+            command,
+            stdin,
+            env: &[("EXTRA", OsStr::new("yes"))],
+            timeout,
+            max_bytes: 1000,
+        })
     }
 
     /// Long enough for a loaded machine: whoever reaches it has hung.
@@ -399,8 +493,11 @@ mod tests {
 
     fn lives(pid: &str) -> bool {
         // A killed orphan is nobody's, and done, once it is a zombie.
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
     }
 
     fn dies(pid: &str) -> bool {
@@ -414,7 +511,11 @@ mod tests {
     #[test]
     fn a_program_reads_its_stdin_and_its_stdout_is_kept() {
         let input = vec![b'x'; 900];
-        let outcome = run_for(&sh("cat; echo first >&2; echo \u{1b}[31mlast >&2; echo >&2; exit 3"), &input, AMPLE);
+        let outcome = run_for(
+            &sh("cat; echo first >&2; echo \u{1b}[31mlast >&2; echo >&2; exit 3"),
+            &input,
+            AMPLE,
+        );
         assert_eq!((outcome.end.code(), outcome.stdout), (Some(3), input));
         assert_eq!(outcome.last_error, "[31mlast");
         assert!(!outcome.truncated);
@@ -423,31 +524,49 @@ mod tests {
     #[test]
     fn the_environment_holds_nothing_of_ours() {
         let outcome = run_for(&Command(vec!["env".to_owned()]), b"", AMPLE);
-        let mut lines: Vec<_> = std::str::from_utf8(&outcome.stdout).unwrap().lines().collect();
+        let mut lines: Vec<_> = std::str::from_utf8(&outcome.stdout)
+            .unwrap()
+            .lines()
+            .collect();
         lines.sort_unstable();
-        assert_eq!(lines, ["EXTRA=yes", "LANG=C.UTF-8", &format!("PATH={PATH}")]);
+        assert_eq!(
+            lines,
+            ["EXTRA=yes", "LANG=C.UTF-8", &format!("PATH={PATH}")]
+        );
     }
 
     #[test]
     fn a_program_that_does_not_read_a_megabyte_of_stdin_does_not_block() {
         let outcome = run_for(&sh("echo done"), &vec![0; 1024 * 1024], AMPLE);
-        assert_eq!((outcome.end.code(), outcome.stdout.as_slice()), (Some(0), &b"done\n"[..]));
+        assert_eq!(
+            (outcome.end.code(), outcome.stdout.as_slice()),
+            (Some(0), &b"done\n"[..])
+        );
     }
 
     #[test]
     fn a_gigabyte_of_output_is_cut_and_drained() {
         let outcome = run_for(&sh("head -c 1G /dev/zero"), b"", AMPLE);
-        assert_eq!((outcome.end.code(), outcome.stdout.len(), outcome.truncated), (Some(0), 1000, true));
+        assert_eq!(
+            (outcome.end.code(), outcome.stdout.len(), outcome.truncated),
+            (Some(0), 1000, true)
+        );
     }
 
     #[test]
     fn a_program_that_ignores_term_is_killed_at_its_deadline_with_its_children() {
         // A busy machine takes a while until the shell has come to its trap.
         let timeout = Duration::from_secs(3);
-        let outcome =
-            run_for(&sh("trap '' TERM HUP; sleep 1000 & echo $!; while :; do sleep 1000; done"), b"", timeout);
+        let outcome = run_for(
+            &sh("trap '' TERM HUP; sleep 1000 & echo $!; while :; do sleep 1000; done"),
+            b"",
+            timeout,
+        );
         assert!(matches!(outcome.end, End::TimedOut(_)), "{:?}", outcome.end);
-        assert_eq!(outcome.end.to_string(), "still running after 3s, so it was killed");
+        assert_eq!(
+            outcome.end.to_string(),
+            "still running after 3s, so it was killed"
+        );
         assert!(dies(std::str::from_utf8(&outcome.stdout).unwrap()));
     }
 
@@ -482,21 +601,33 @@ mod tests {
     fn a_signal_is_named() {
         let outcome = run_for(&sh("kill -SEGV $$"), b"", AMPLE);
         assert_eq!(outcome.end.code(), None);
-        assert!(outcome.end.to_string().contains("SIGSEGV"), "{}", outcome.end);
+        assert!(
+            outcome.end.to_string().contains("SIGSEGV"),
+            "{}",
+            outcome.end
+        );
     }
 
     #[test]
     fn what_cannot_be_started_says_why() {
-        let why = |name: &str| run_for(&Command(vec![name.to_owned()]), b"", AMPLE).end.to_string();
+        let why = |name: &str| {
+            run_for(&Command(vec![name.to_owned()]), b"", AMPLE)
+                .end
+                .to_string()
+        };
         assert!(why("/nonexistent/plugin").contains("No such file"));
-        assert!(why("no-such-plugin-anywhere").contains("no program no-such-plugin-anywhere in /usr"));
+        assert!(
+            why("no-such-plugin-anywhere").contains("no program no-such-plugin-anywhere in /usr")
+        );
         assert!(why("/etc/passwd").contains("not executable"));
         assert!(why("/etc").contains("not a file"));
     }
 
     #[test]
     fn a_command_is_a_bare_name_or_an_absolute_path() {
-        let parse = |words: &[&str]| Command::try_from(words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let parse = |words: &[&str]| {
+            Command::try_from(words.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
         assert!(parse(&["free", "-h"]).is_ok());
         assert!(parse(&["/bin/true"]).is_ok());
         for bad in [&[][..], &[""], &["./x"], &["a/b"], &["a", "\0"]] {
@@ -506,9 +637,14 @@ mod tests {
 
     #[test]
     fn settings_become_json_and_keep_their_values_from_debug() {
-        let table = "when = 2026-11-23\nlist = [1, 2.5, true, { a = 'b' }]".parse().unwrap();
+        let table = "when = 2026-11-23\nlist = [1, 2.5, true, { a = 'b' }]"
+            .parse()
+            .unwrap();
         let settings = Settings(table);
-        assert_eq!(settings.json(), serde_json::json!({ "when": "2026-11-23", "list": [1, 2.5, true, { "a": "b" }] }));
+        assert_eq!(
+            settings.json(),
+            serde_json::json!({ "when": "2026-11-23", "list": [1, 2.5, true, { "a": "b" }] })
+        );
         assert!(!format!("{settings:?}").contains("2.5"));
     }
 }

@@ -1,10 +1,13 @@
-//! Takes secrets out of texts: keys, tokens, passwords. What is left says that there was one: `password=[redacted]`.
+//! Takes secrets out of texts: keys, tokens, passwords. What is left says that there was one:
+//! `password=[redacted]`.
 //!
-//! A report is redacted before it touches the disk, with the patterns below and those of its job; so is what lastwords
-//! prints, logs and keeps of errors. This is a net with meshes: a secret that looks like nothing (`correct horse battery
-//! staple`) and has no name beside it that says what it is gets through.
+//! A report is redacted before it touches the disk, with the patterns below and those of its job;
+//! so is what lastwords prints, logs and keeps of errors. This is a net with meshes: a secret that
+//! looks like nothing (`correct horse battery staple`) and has no name beside it that says what it
+//! is gets through.
 //!
-//! The time grows with the text's length alone, and nothing is redacted twice: a redacted text stays as it is.
+//! The time grows with the text's length alone, and nothing is redacted twice: a redacted text
+//! stays as it is.
 
 mod extent;
 mod named;
@@ -32,28 +35,41 @@ const MAX_PATTERN: usize = 1000;
 /// A test sees to it that there are some.
 static RULES: LazyLock<Option<Rules>> = LazyLock::new(|| Rules::compile().ok());
 
-/// A job's own pattern: what it matches is a secret; where it has a group, what the first group matches.
+/// A job's own pattern: what it matches is a secret; where it has a group, what the first group
+/// matches.
 #[derive(Clone, Debug)]
 pub struct Pattern(Regex);
 
 impl Pattern {
     /// # Errors
-    /// Where this is no regular expression, in the syntax of the `regex` crate without Unicode classes, or too large a
-    /// one; the text says which, in words for people.
+    /// Where this is no regular expression, in the syntax of the `regex` crate without Unicode
+    /// classes, or too large a one; the text says which, in words for people.
     pub fn new(pattern: &str) -> Result<Self, String> {
         if pattern.is_empty() {
             return Err("expected a regular expression, found an empty text".to_owned());
         }
         if pattern.len() > MAX_PATTERN {
-            return Err(format!("expected a regular expression of at most {MAX_PATTERN} bytes"));
+            return Err(format!(
+                "expected a regular expression of at most {MAX_PATTERN} bytes"
+            ));
         }
-        let regex = RegexBuilder::new(pattern).unicode(false).size_limit(MAX_COMPILED).build();
+        let regex = RegexBuilder::new(pattern)
+            .unicode(false)
+            .size_limit(MAX_COMPILED)
+            .build();
         regex.map(Self).map_err(|why| match why {
-            regex::Error::CompiledTooBig(_) => "this regular expression is too large: count to less in it".to_owned(),
+            regex::Error::CompiledTooBig(_) => {
+                "this regular expression is too large: count to less in it".to_owned()
+            }
             why => {
-                // The last line of a syntax error says what it is about; the others repeat the pattern.
+                // The last line of a syntax error says what it is about; the others repeat the
+                // pattern.
                 let why = why.to_string();
-                let what = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                let what = why
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim_start_matches("error: ");
                 format!("expected a regular expression, but {what}")
             }
         })
@@ -71,7 +87,8 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     Redactor::default().text(text)
 }
 
-/// The same text with an asterisk for each byte of what is known to be secret by itself: as long as it was.
+/// The same text with an asterisk for each byte of what is known to be secret by itself: as long as
+/// it was.
 pub fn masked(text: &str) -> String {
     let mut masked = text.to_owned();
     for secret in Redactor::default().secrets(text.as_bytes()) {
@@ -106,7 +123,8 @@ impl Redactor {
         String::from_utf8_lossy(&redacted).into_owned().into()
     }
 
-    /// Takes the secrets out of all of a report's texts. Its names stay: the job's, the host's, its id.
+    /// Takes the secrets out of all of a report's texts. Its names stay: the job's, the host's, its
+    /// id.
     pub fn report(&self, report: &mut Report) {
         self.replace(&mut report.verdict_because);
         self.replace(&mut report.cause.line);
@@ -115,7 +133,10 @@ impl Redactor {
             self.replace(&mut evidence.text);
         }
         report.notes.iter_mut().for_each(|note| self.replace(note));
-        report.runbook.iter_mut().for_each(|runbook| self.replace(runbook));
+        report
+            .runbook
+            .iter_mut()
+            .for_each(|runbook| self.replace(runbook));
         self.sections(&mut report.sections);
     }
 
@@ -157,15 +178,27 @@ impl Redactor {
     fn secrets(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         if let Some(rules) = &*RULES {
-            found.extend(following(&rules.named, text, |name| named::secrets(text, name)));
-            found.extend(following(&rules.before, text, |before| extent::values(text, before.end)));
-            found.extend(following(&rules.programs, text, |flag| extent::values(text, flag.end)));
-            found.extend(following(&rules.url, text, |user| extent::url_password(text, user.end)));
+            found.extend(following(&rules.named, text, |name| {
+                named::secrets(text, name)
+            }));
+            found.extend(following(&rules.before, text, |before| {
+                extent::values(text, before.end)
+            }));
+            found.extend(following(&rules.programs, text, |flag| {
+                extent::values(text, flag.end)
+            }));
+            found.extend(following(&rules.url, text, |user| {
+                extent::url_password(text, user.end)
+            }));
             found.extend(rules.tokens.find_iter(text).map(|token| token.range()));
             found.extend(matches(&rules.between, text));
             found.extend(pem::bodies(text, &rules.key_boundary));
         }
-        found.extend(self.patterns.iter().flat_map(|Pattern(regex)| matches(regex, text)));
+        found.extend(
+            self.patterns
+                .iter()
+                .flat_map(|Pattern(regex)| matches(regex, text)),
+        );
         found.sort_by_key(|range| range.start);
         let mut merged: Vec<Range<usize>> = Vec::with_capacity(found.len());
         for range in found.into_iter().filter(|range| !range.is_empty()) {
@@ -181,7 +214,17 @@ impl Redactor {
 /// What a pattern matches, or its first group.
 fn matches(regex: &Regex, text: &[u8]) -> Vec<Range<usize>> {
     let groups = regex.captures_iter(text);
-    groups.filter_map(|found| found.iter().skip(1).flatten().next().or(found.get(0)).map(|it| it.range())).collect()
+    groups
+        .filter_map(|found| {
+            found
+                .iter()
+                .skip(1)
+                .flatten()
+                .next()
+                .or(found.get(0))
+                .map(|it| it.range())
+        })
+        .collect()
 }
 
 /// The secrets that follow what a pattern matches.
@@ -194,7 +237,10 @@ fn following<S: IntoIterator<Item = Range<usize>>>(
     let mut at = 0;
     while let Some(before) = regex.find_at(text, at) {
         found.extend(secrets(before.range()));
-        at = found.last().map_or(0, |secret| secret.end).max(before.end());
+        at = found
+            .last()
+            .map_or(0, |secret| secret.end)
+            .max(before.end());
     }
     found
 }
@@ -203,7 +249,9 @@ fn following<S: IntoIterator<Item = Range<usize>>>(
 fn is_name_of_secret(name: &str) -> bool {
     let text = format!("{name}=x");
     let secrets = Redactor::default().secrets(text.as_bytes());
-    secrets.last().is_some_and(|secret| secret.end == text.len() && secret.start == name.len() + 1)
+    secrets
+        .last()
+        .is_some_and(|secret| secret.end == text.len() && secret.start == name.len() + 1)
 }
 
 /// Takes every text and number out of a secret's value.

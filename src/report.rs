@@ -1,7 +1,8 @@
-//! What lastwords knows about one stop of one service: plain data, read by everyone, knowing no one.
+//! What lastwords knows about one stop of one service: plain data, read by everyone, knowing no
+//! one.
 //!
-//! A [`Report`] is immutable once it is in the spool. Its JSON form is a public format: `format` grows when a field
-//! changes its meaning, and fields are only ever added within one format.
+//! A [`Report`] is immutable once it is in the spool. Its JSON form is a public format: `format`
+//! grows when a field changes its meaning, and fields are only ever added within one format.
 
 mod cause;
 mod names;
@@ -59,7 +60,8 @@ pub struct Report {
     /// Where the people in charge find out what to do: the job's `runbook`.
     #[serde(default)]
     pub runbook: Option<String>,
-    /// The user whose hook made it, where that was not root's: nobody but root vouches for what it says.
+    /// The user whose hook made it, where that was not root's: nobody but root vouches for what it
+    /// says.
     #[serde(default)]
     pub user: Option<u32>,
     /// How safe it was when the hook had done what it could.
@@ -67,7 +69,8 @@ pub struct Report {
     pub level: Level,
 }
 
-/// How safe a report is: the rungs of the ladder that a hook falls through where the machine is at its worst.
+/// How safe a report is: the rungs of the ladder that a hook falls through where the machine is at
+/// its worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -75,11 +78,13 @@ pub enum Level {
     /// In the spool, synced to the disk: it survives the machine.
     #[default]
     Durable,
-    /// The same on a full disk, in a file that was set aside for that. What did not fit into it was left out.
+    /// The same on a full disk, in a file that was set aside for that. What did not fit into it was
+    /// left out.
     Reserve,
     /// The same on a full disk, in the room that the ballast gave back.
     Ballast,
-    /// The facts survive the machine, in the name of an empty file; the rest only the process, in memory.
+    /// The facts survive the machine, in the name of an empty file; the rest only the process, in
+    /// memory.
     NameOnly,
     /// In memory (tmpfs): it survives the process, not the machine.
     Memory,
@@ -91,7 +96,9 @@ impl Level {
         let note = match self {
             Self::Durable | Self::Reserve | Self::Ballast => return None,
             Self::NameOnly => "at first only its facts were on the disk, and the rest in memory",
-            Self::Memory => "at first it was in memory only: the disk did not take it, or lastwords was killed",
+            Self::Memory => {
+                "at first it was in memory only: the disk did not take it, or lastwords was killed"
+            }
         };
         Some(note.to_owned())
     }
@@ -112,8 +119,8 @@ pub enum Kind {
     /// A service has died.
     #[default]
     Crash,
-    /// A service keeps dying of the same cause: stands for the crashes that were not told one by one. The other fields
-    /// are those of the first crash, the sections those of the latest.
+    /// A service keeps dying of the same cause: stands for the crashes that were not told one by
+    /// one. The other fields are those of the first crash, the sections those of the latest.
     Summary {
         /// The crashes that nothing else tells of.
         new: Series,
@@ -137,7 +144,8 @@ pub enum Kind {
         /// When it was made.
         made_at: Timestamp,
     },
-    /// lastwords speaks about itself: in a sentence (`cause`), and what to know about it (`verdict_because`).
+    /// lastwords speaks about itself: in a sentence (`cause`), and what to know about it
+    /// (`verdict_because`).
     Notice,
 }
 
@@ -166,14 +174,22 @@ pub struct Series {
 impl Series {
     /// One crash.
     pub fn one(at: Timestamp) -> Self {
-        Self { count: 1, first: at, last: at }
+        Self {
+            count: 1,
+            first: at,
+            last: at,
+        }
     }
 
     /// These crashes, and then those.
     #[must_use]
     pub fn and(self, later: Option<Self>) -> Self {
         let Some(later) = later else { return self };
-        Self { count: self.count.saturating_add(later.count), last: later.last, ..self }
+        Self {
+            count: self.count.saturating_add(later.count),
+            last: later.last,
+            ..self
+        }
     }
 }
 
@@ -190,14 +206,15 @@ pub struct Past {
     /// The cause of the death before this one, where it was another.
     #[serde(default)]
     pub last_cause: Option<String>,
-    /// For how many seconds it was up before it died of the same cause: the median of the latest ones.
+    /// For how many seconds it was up before it died of the same cause: the median of the latest
+    /// ones.
     #[serde(default)]
     pub usual_uptime_s: Option<f64>,
     /// What has changed since the death before this one.
     #[serde(default)]
     pub changed: Option<Changed>,
-    /// How often it died, of whatever cause, in each of the 24 hours up to this death's own, oldest first; this death is
-    /// counted. Hours as the clock (UTC) has them.
+    /// How often it died, of whatever cause, in each of the 24 hours up to this death's own, oldest
+    /// first; this death is counted. Hours as the clock (UTC) has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hours: Vec<u64>,
 }
@@ -235,7 +252,8 @@ pub enum Verdict {
     Planned,
     /// It ended and nobody had asked for that.
     Crashed,
-    /// It never came up: what runs before the main process failed, or the main process could not be run.
+    /// It never came up: what runs before the main process failed, or the main process could not be
+    /// run.
     AbortedStart,
     /// Planned or not: the supervisor shows nothing that would tell.
     Unknown,

@@ -1,5 +1,6 @@
-//! JSON Schemas, as `config/schema/` has them: of a report, and of the two kinds of config files, by which editors complete
-//! and check them. They are made by tests, from the structs and their documentation.
+//! JSON Schemas, as `config/schema/` has them: of a report, and of the two kinds of config files,
+//! by which editors complete and check them. They are made by tests, from the structs and their
+//! documentation.
 
 /// Of a report: `lastwords show --json`, and what sinks that are programs get.
 pub const REPORT: &str = include_str!("../config/schema/report.schema.json");
@@ -16,9 +17,11 @@ pub(crate) mod tests {
 
     use serde_json::Value;
 
-    /// Compares a schema with the one in `config/schema/`; writes it there where `LASTWORDS_WRITE_SCHEMAS` is set.
+    /// Compares a schema with the one in `config/schema/`; writes it there where
+    /// `LASTWORDS_WRITE_SCHEMAS` is set.
     pub fn assert_is_committed(name: &str, schema: &Value) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("config/schema/{name}.schema.json"));
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("config/schema/{name}.schema.json"));
         let text = format!("{schema:#}\n");
         if env::var_os("LASTWORDS_WRITE_SCHEMAS").is_some() {
             fs::write(&path, text).unwrap();

@@ -9,7 +9,8 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::host::Host;
 
-/// A secret's text. It has neither `Debug` nor `Display`, so that it cannot end up in a message by accident.
+/// A secret's text. It has neither `Debug` nor `Display`, so that it cannot end up in a message by
+/// accident.
 pub struct Secret(String);
 
 impl Secret {
@@ -26,8 +27,8 @@ impl Secret {
 
 /// Reads a secret from the first line of a file, or else from an environment variable.
 ///
-/// A relative path is looked for in `$CREDENTIALS_DIRECTORY` (where systemd's `LoadCredential=` puts it), then beside
-/// the config.
+/// A relative path is looked for in `$CREDENTIALS_DIRECTORY` (where systemd's `LoadCredential=`
+/// puts it), then beside the config.
 ///
 /// # Errors
 /// Where neither is named, what is named cannot be read, or it is empty.
@@ -35,10 +36,12 @@ pub fn read(what: &str, file: Option<&Path>, env: Option<&str>, host: &Host) -> 
     let text = match (file, env) {
         (Some(file), _) => {
             let path = locate(file, host);
-            read_file(&path).with_context(|| format!("cannot read the {what} from {}", path.display()))?
+            read_file(&path)
+                .with_context(|| format!("cannot read the {what} from {}", path.display()))?
         }
-        (None, Some(name)) => std::env::var(name)
-            .with_context(|| format!("cannot read the {what} from the environment variable {name}"))?,
+        (None, Some(name)) => std::env::var(name).with_context(|| {
+            format!("cannot read the {what} from the environment variable {name}")
+        })?,
         (None, None) => bail!("no {what} is configured: set `{what}_file` (or `{what}_env`)"),
     };
     let line = text.lines().next().unwrap_or_default().trim();
@@ -58,6 +61,8 @@ pub fn locate(file: &Path, host: &Host) -> PathBuf {
 fn read_file(path: &Path) -> Result<String> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let mut text = String::new();
-    File::from(openat(CWD, path, flags, Mode::empty())?).take(64 * 1024).read_to_string(&mut text)?;
+    File::from(openat(CWD, path, flags, Mode::empty())?)
+        .take(64 * 1024)
+        .read_to_string(&mut text)?;
     Ok(text)
 }

@@ -44,10 +44,16 @@ pub fn judge(case: &Case) -> Judgement {
     let death = account.death.as_ref();
     let exit = death.map_or(Exit::Unknown, |death| death.exit.clone());
     let (verdict, because) = case.decide(&exit);
-    // A failed start, a respawn or a surrender may be all that tells of the death: then it stands there once.
-    let beside_death = |evidence: &&Evidence| death.is_none_or(|death| death.evidence != **evidence);
+    // A failed start, a respawn or a surrender may be all that tells of the death: then it stands
+    // there once.
+    let beside_death =
+        |evidence: &&Evidence| death.is_none_or(|death| death.evidence != **evidence);
     let evidence = [
-        account.failed_start.as_ref().map(|failed| &failed.evidence).filter(beside_death),
+        account
+            .failed_start
+            .as_ref()
+            .map(|failed| &failed.evidence)
+            .filter(beside_death),
         death.map(|death| &death.evidence),
         case.oom,
         account.respawns.as_ref().filter(beside_death),
@@ -55,10 +61,21 @@ pub fn judge(case: &Case) -> Judgement {
         account.planned.as_ref(),
     ];
     let evidence = evidence.into_iter().flatten().cloned().collect();
-    let failed_start = account.failed_start.as_ref().filter(|_| verdict == Verdict::AbortedStart);
+    let failed_start = account
+        .failed_start
+        .as_ref()
+        .filter(|_| verdict == Verdict::AbortedStart);
     let failed_start = failed_start.map(|failed| failed.why.clone());
     let reason = account.reason.clone();
-    Judgement { verdict, because, exit, pid: death.and_then(|death| death.pid), failed_start, reason, evidence }
+    Judgement {
+        verdict,
+        because,
+        exit,
+        pid: death.and_then(|death| death.pid),
+        failed_start,
+        reason,
+        evidence,
+    }
 }
 
 impl Case<'_> {
@@ -73,18 +90,26 @@ impl Case<'_> {
         }
         if let Some(announced) = self.announcement() {
             return if exit.is_fault() || self.oom.is_some() {
-                (Verdict::Crashed, format!("{announced}, but {exit} is not how a service stops"))
+                (
+                    Verdict::Crashed,
+                    format!("{announced}, but {exit} is not how a service stops"),
+                )
             } else if self.account.respawns.is_some() {
                 (
                     Verdict::Crashed,
-                    format!("{announced}, but the supervisor starts it again: the stop was not its doing"),
+                    format!(
+                        "{announced}, but the supervisor starts it again: the stop was not its doing"
+                    ),
                 )
             } else {
                 (Verdict::Planned, announced)
             };
         }
         if (!died || self.account.died_starting) && self.account.failed_start.is_some() {
-            return (Verdict::AbortedStart, "the supervisor says that its start failed".into());
+            return (
+                Verdict::AbortedStart,
+                "the supervisor says that its start failed".into(),
+            );
         }
         if let Some(why) = &self.account.doubt {
             return (Verdict::Unknown, why.clone());
@@ -92,7 +117,10 @@ impl Case<'_> {
         if !died && self.account.readable {
             return self.nothing_was_said();
         }
-        if self.account.silent_early_stop && self.account.respawns.is_none() && exit.is_signal("TERM") {
+        if self.account.silent_early_stop
+            && self.account.respawns.is_none()
+            && exit.is_signal("TERM")
+        {
             let because = "SIGTERM ended it and no pre-stop had run: either something other than the supervisor killed \
                            it, or somebody stopped it while its post-start was running, which looks the same";
             return (Verdict::Unknown, because.into());
@@ -105,7 +133,10 @@ impl Case<'_> {
         } else {
             "nobody had asked it to stop"
         };
-        (Verdict::Crashed, format!("it was running and {unannounced}"))
+        (
+            Verdict::Crashed,
+            format!("it was running and {unannounced}"),
+        )
     }
 
     fn is_normal(&self, exit: &Exit) -> bool {
@@ -115,16 +146,27 @@ impl Case<'_> {
     /// Who said that the service was to stop, as long as that holds.
     fn announcement(&self) -> Option<String> {
         if let Some(evidence) = &self.account.planned {
-            return Some(format!("the supervisor announced the stop ({})", evidence.text));
+            return Some(format!(
+                "the supervisor announced the stop ({})",
+                evidence.text
+            ));
         }
-        let ago = self.marker.planned_ago(self.now).filter(|ago| *ago <= self.plan_lasts)?;
-        Some(format!("a planned stop was announced {:.1} s before", ago.as_secs_f64()))
+        let ago = self
+            .marker
+            .planned_ago(self.now)
+            .filter(|ago| *ago <= self.plan_lasts)?;
+        Some(format!(
+            "a planned stop was announced {:.1} s before",
+            ago.as_secs_f64()
+        ))
     }
 
-    /// The supervisor is silent about an end with code 0, and about a stop while the service was starting.
+    /// The supervisor is silent about an end with code 0, and about a stop while the service was
+    /// starting.
     fn nothing_was_said(&self) -> (Verdict, String) {
         if self.is_normal(&Exit::Code(0)) {
-            let because = "the supervisor tells of no failure, and the job calls exit code 0 normal";
+            let because =
+                "the supervisor tells of no failure, and the job calls exit code 0 normal";
             return (Verdict::Planned, because.into());
         }
         let because = "the supervisor says nothing of how it ended: either it ended by itself with exit code 0, or \

@@ -1,5 +1,6 @@
-//! What stands in a log after a death: what wrappers and supervisors add, what the service itself says while it goes
-//! down, and the next start's banner. All else is the work of a service that went on.
+//! What stands in a log after a death: what wrappers and supervisors add, what the service itself
+//! says while it goes down, and the next start's banner. All else is the work of a service that
+//! went on.
 
 use super::Scene;
 use super::beneath;
@@ -34,7 +35,12 @@ pub fn remark(line: &Line, scene: &Scene) -> Remark {
         Remark::Start
     } else if is_request(&low) {
         Remark::Request
-    } else if is_closing(&low) || line.entry.as_ref().is_some_and(|entry| entry.level == Some(Level::Fatal)) {
+    } else if is_closing(&low)
+        || line
+            .entry
+            .as_ref()
+            .is_some_and(|entry| entry.level == Some(Level::Fatal))
+    {
         Remark::Closing
     } else if line.pid() == Some(1) && scene.pid != Some(1) {
         // Process 1 is the supervisor, whatever it says.
@@ -46,11 +52,17 @@ pub fn remark(line: &Line, scene: &Scene) -> Remark {
 
 /// The message of a line, as far as it is looked at.
 pub fn head(line: &Line) -> &str {
-    let text = line.entry.as_ref().map_or(line.text.as_str(), |entry| entry.message.as_str()).trim();
-    text.get(..text.floor_char_boundary(HEAD)).unwrap_or_default()
+    let text = line
+        .entry
+        .as_ref()
+        .map_or(line.text.as_str(), |entry| entry.message.as_str())
+        .trim();
+    text.get(..text.floor_char_boundary(HEAD))
+        .unwrap_or_default()
 }
 
-/// Whether a word of this text begins with one of these stems, which are in small letters, as is the text.
+/// Whether a word of this text begins with one of these stems, which are in small letters, as is
+/// the text.
 pub fn says(low: &str, stems: &[&str]) -> bool {
     stems.iter().any(|stem| {
         low.match_indices(stem).any(|(at, _)| {
@@ -87,7 +99,10 @@ fn is_epilogue(text: &str, low: &str) -> bool {
     ];
     // bash: `run.sh: line 5: 12483 Killed                  node app.js`
     let of_shell = || {
-        let after = low.split_once(": line ").and_then(|(_, rest)| rest.split_once(": ")).map(|(_, rest)| rest.trim());
+        let after = low
+            .split_once(": line ")
+            .and_then(|(_, rest)| rest.split_once(": "))
+            .map(|(_, rest)| rest.trim());
         let word = after.and_then(|after| after.split_once(' '));
         word.is_some_and(|(pid, _)| pid.len() > 1 && pid.bytes().all(|byte| byte.is_ascii_digit()))
     };
@@ -126,8 +141,14 @@ fn is_epilogue(text: &str, low: &str) -> bool {
 /// Whether somebody says of a process that it has ended.
 pub fn tells_exit(line: &Line) -> bool {
     let low = head(line).to_ascii_lowercase();
-    let words =
-        ["exited with", "exited unexpectedly", "exited on signal", "main process exited", "app crashed", "died with"];
+    let words = [
+        "exited with",
+        "exited unexpectedly",
+        "exited on signal",
+        "main process exited",
+        "app crashed",
+        "died with",
+    ];
     says(&low, &words) && !is_closing(&low)
 }
 
@@ -155,10 +176,28 @@ pub fn is_closing(low: &str) -> bool {
 
 /// Whether somebody asked the service to go down.
 fn is_request(low: &str) -> bool {
-    let signal = says(low, &["sigterm", "sigint", "sighup", "sigquit", "signal 15", "signal 2", "signal 1"])
-        || (says(low, &["signal"]) && says(low, &["received", "caught", "got"]));
-    let asks =
-        says(low, &["stop requested", "shutdown requested", "requested shutdown", "shutdown request", "on request"]);
+    let signal = says(
+        low,
+        &[
+            "sigterm",
+            "sigint",
+            "sighup",
+            "sigquit",
+            "signal 15",
+            "signal 2",
+            "signal 1",
+        ],
+    ) || (says(low, &["signal"]) && says(low, &["received", "caught", "got"]));
+    let asks = says(
+        low,
+        &[
+            "stop requested",
+            "shutdown requested",
+            "requested shutdown",
+            "shutdown request",
+            "on request",
+        ],
+    );
     signal || asks
 }
 
@@ -166,9 +205,24 @@ fn is_request(low: &str) -> bool {
 pub fn was_asked(lines: &[Line], before: usize, scene: &Scene) -> bool {
     const NEAR: usize = 20;
     // A reload goes on, and a fault's signal is no request.
-    const OTHERS: [&str; 8] = ["sighup", "reload", "sigsegv", "sigabrt", "sigbus", "sigfpe", "signal 6", "signal 11"];
+    const OTHERS: [&str; 8] = [
+        "sighup",
+        "reload",
+        "sigsegv",
+        "sigabrt",
+        "sigbus",
+        "sigfpe",
+        "signal 6",
+        "signal 11",
+    ];
     let is_other = |line: &Line| says(&head(line).to_ascii_lowercase(), &OTHERS);
-    let said = lines.get(..before).unwrap_or_default().iter().rev().filter(|line| !line.is_blank()).take(NEAR);
+    let said = lines
+        .get(..before)
+        .unwrap_or_default()
+        .iter()
+        .rev()
+        .filter(|line| !line.is_blank())
+        .take(NEAR);
     said.filter(|line| !is_other(line))
         .map(|line| remark(line, scene))
         .find(|remark| matches!(remark, Remark::Request | Remark::Start))
@@ -187,27 +241,61 @@ fn is_start(line: &Line, low: &str, scene: &Scene) -> bool {
     if is_of_manager(low) {
         return true;
     }
-    let begins = says(low, &["starting", "start", "started", "booting", "boot", "launching", "restarted"]);
-    // What names an error of the system's is no banner: `relay: startup: dial tcp …: connection refused`.
+    let begins = says(
+        low,
+        &[
+            "starting",
+            "start",
+            "started",
+            "booting",
+            "boot",
+            "launching",
+            "restarted",
+        ],
+    );
+    // What names an error of the system's is no banner: `relay: startup: dial tcp …: connection
+    // refused`.
     if !begins
         || is_closing(low)
         || beneath::kind(low).is_some()
-        || says(low, &["fail", "error", "cannot", "can't", "could not", "unable", "not "])
+        || says(
+            low,
+            &[
+                "fail",
+                "error",
+                "cannot",
+                "can't",
+                "could not",
+                "unable",
+                "not ",
+            ],
+        )
     {
         return false;
     }
     let is_marked = low.starts_with("==") || low.starts_with("--") || low.starts_with("**");
     let job = scene.job.to_ascii_lowercase();
-    is_marked || pid_in(low).is_some() || (!job.is_empty() && says(low, &[&job])) || has_version(low) || {
-        says(low, &["application", "server", "master", "daemon", "service"]) && says(low, &["starting", "booting"])
-    }
+    is_marked
+        || pid_in(low).is_some()
+        || (!job.is_empty() && says(low, &[&job]))
+        || has_version(low)
+        || {
+            says(
+                low,
+                &["application", "server", "master", "daemon", "service"],
+            ) && says(low, &["starting", "booting"])
+        }
 }
 
 /// Whether a manager of processes says that it starts one: nodemon, pm2, supervisord, systemd.
 fn is_of_manager(low: &str) -> bool {
-    let low = low.strip_prefix("pm2").map_or(low, |rest| rest.trim_start_matches([' ', '|']));
+    let low = low
+        .strip_prefix("pm2")
+        .map_or(low, |rest| rest.trim_start_matches([' ', '|']));
     let low = low.strip_prefix("log: ").unwrap_or(low);
-    let of_pm2 = low.strip_prefix("app [").and_then(|rest| rest.split_once("] "));
+    let of_pm2 = low
+        .strip_prefix("app [")
+        .and_then(|rest| rest.split_once("] "));
     of_pm2.is_some_and(|(_, rest)| rest == "online" || rest.starts_with("starting in "))
         || low.starts_with("[nodemon] starting `")
         || (low.starts_with("spawned: '") && low.contains("' with pid "))
@@ -216,13 +304,23 @@ fn is_of_manager(low: &str) -> bool {
 
 /// The process that a text names: `pid 123`, `(pid: 123)`, `PID=123`, `process [123]`.
 pub fn pid_in(low: &str) -> Option<u32> {
-    let after = low.match_indices("pid").map(|(at, word)| (at, at + word.len()));
-    let after = after.chain(low.match_indices("process [").map(|(at, word)| (at, at + word.len())));
+    let after = low
+        .match_indices("pid")
+        .map(|(at, word)| (at, at + word.len()));
+    let after = after.chain(
+        low.match_indices("process [")
+            .map(|(at, word)| (at, at + word.len())),
+    );
     for (at, end) in after {
-        if low.get(..at).is_some_and(|before| before.ends_with(|c: char| c.is_ascii_alphanumeric())) {
+        if low
+            .get(..at)
+            .is_some_and(|before| before.ends_with(|c: char| c.is_ascii_alphanumeric()))
+        {
             continue;
         }
-        let rest = low.get(end..)?.trim_start_matches([' ', ':', '=', '[', '(', '#', '"']);
+        let rest = low
+            .get(end..)?
+            .trim_start_matches([' ', ':', '=', '[', '(', '#', '"']);
         let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
         if let Ok(pid) = digits.parse() {
             return Some(pid);
@@ -236,8 +334,13 @@ fn has_version(low: &str) -> bool {
     low.split([' ', '@', '/', ',', '(', ')']).any(|word| {
         let word = word.strip_prefix('v').unwrap_or(word);
         let mut parts = word.split('.');
-        let number = |part: &str| !part.is_empty() && part.len() < 5 && part.bytes().all(|byte| byte.is_ascii_digit());
-        word.contains('.') && parts.next().is_some_and(number) && parts.next().is_some_and(number) && word.len() < 16
+        let number = |part: &str| {
+            !part.is_empty() && part.len() < 5 && part.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        word.contains('.')
+            && parts.next().is_some_and(number)
+            && parts.next().is_some_and(number)
+            && word.len() < 16
     })
 }
 
@@ -322,7 +425,13 @@ mod tests {
 
     fn remark_on(line: &str) -> Remark {
         let lines = text::read(line);
-        let scene = Scene { job: "feed", pid: Some(4242), exit: &Exit::Code(1), log: None, kernel: ("", &[]) };
+        let scene = Scene {
+            job: "feed",
+            pid: Some(4242),
+            exit: &Exit::Code(1),
+            log: None,
+            kernel: ("", &[]),
+        };
         remark(&lines[0], &scene)
     }
 
@@ -358,9 +467,12 @@ mod tests {
         ] {
             assert_eq!(remark_on(line), Remark::Start, "{line}");
         }
-        for line in
-            ["failed to start server on port 80", "compaction started", "job reindex#12 started", "heartbeat ok"]
-        {
+        for line in [
+            "failed to start server on port 80",
+            "compaction started",
+            "job reindex#12 started",
+            "heartbeat ok",
+        ] {
             assert_eq!(remark_on(line), Remark::Ordinary, "{line}");
         }
     }
@@ -368,22 +480,40 @@ mod tests {
     #[test]
     fn going_down_by_itself_is_told_from_being_asked_to() {
         assert_eq!(remark_on("[main] shutting down"), Remark::Closing);
-        assert_eq!(remark_on("SIGTERM received, shutting down"), Remark::Request);
+        assert_eq!(
+            remark_on("SIGTERM received, shutting down"),
+            Remark::Request
+        );
     }
 
     #[test]
     fn who_handles_an_error_says_so() {
-        for text in ["row 118 skipped", "webhook failed with 503, queued for retry", "lag gauge failed, ignored"] {
+        for text in [
+            "row 118 skipped",
+            "webhook failed with 503, queued for retry",
+            "lag gauge failed, ignored",
+        ] {
             assert!(is_handled(text), "{text}");
         }
-        for text in ["unhandled rejection", "refusing to continue", "giving up after 5 retries", "uncaught exception"] {
+        for text in [
+            "unhandled rejection",
+            "refusing to continue",
+            "giving up after 5 retries",
+            "uncaught exception",
+        ] {
             assert!(!is_handled(text), "{text}");
         }
     }
 
     #[test]
     fn a_process_is_named_in_many_forms() {
-        for text in ["pid 123", "(pid: 123)", "pid=123", "\"pid\":123", "server process [123]"] {
+        for text in [
+            "pid 123",
+            "(pid: 123)",
+            "pid=123",
+            "\"pid\":123",
+            "server process [123]",
+        ] {
             assert_eq!(pid_in(text), Some(123), "{text}");
         }
         assert_eq!(pid_in("rapid 123"), None);

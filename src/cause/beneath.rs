@@ -1,4 +1,5 @@
-//! What lies beneath an error: a port in use, a full disk, a missing file, told by the system's own words for it.
+//! What lies beneath an error: a port in use, a full disk, a missing file, told by the system's own
+//! words for it.
 
 use super::aftermath::says;
 use crate::report::Death;
@@ -32,8 +33,14 @@ const IN_USE: [&str; 6] = [
     "errno 98",
     "only one usage of each socket address",
 ];
-const DISK_FULL: [&str; 6] =
-    ["enospc", "no space left on device", "disk is full", "edquot", "disk quota exceeded", "storagefull"];
+const DISK_FULL: [&str; 6] = [
+    "enospc",
+    "no space left on device",
+    "disk is full",
+    "edquot",
+    "disk quota exceeded",
+    "storagefull",
+];
 const FILES: [&str; 3] = ["emfile", "enfile", "too many open files"];
 const MEMORY: [&str; 2] = ["enomem", "cannot allocate memory"];
 const UNREACHABLE: [&str; 30] = [
@@ -68,8 +75,14 @@ const UNREACHABLE: [&str; 30] = [
     "communications link failure",
     "nobrokersavailable",
 ];
-const DENIED: [&str; 6] =
-    ["eacces", "eperm", "permission denied", "permissiondenied", "operation not permitted", "accessdeniedexception"];
+const DENIED: [&str; 6] = [
+    "eacces",
+    "eperm",
+    "permission denied",
+    "permissiondenied",
+    "operation not permitted",
+    "accessdeniedexception",
+];
 const MISSING: [&str; 5] = [
     "enoent",
     "no such file or directory",
@@ -89,26 +102,34 @@ pub fn kind(what: &str) -> Option<Death> {
     let says = |words: &[&str]| says(&low, words);
     // The socket of a server that is not there.
     let is_socket = || {
-        says(&["connect enoent", "dial unix", "connection to server on socket", "server through socket"])
-            || (says(&["connect"]) && low.contains(".sock"))
+        says(&[
+            "connect enoent",
+            "dial unix",
+            "connection to server on socket",
+            "server through socket",
+        ]) || (says(&["connect"]) && low.contains(".sock"))
     };
-    Some(if says(&IN_USE) || (says(&["port "]) && says(&["already in use", "already allocated", "in use"])) {
-        Death::PortInUse
-    } else if says(&DISK_FULL) {
-        Death::DiskFull
-    } else if says(&FILES) {
-        Death::TooManyFiles
-    } else if says(&UNREACHABLE) || (says(&MISSING) && is_socket()) {
-        Death::DependencyUnreachable
-    } else if says(&DENIED) {
-        Death::Permission
-    } else if says(&MISSING) {
-        Death::NoSuchFile
-    } else if says(&MEMORY) {
-        Death::OutOfMemoryHeap
-    } else {
-        return None;
-    })
+    Some(
+        if says(&IN_USE)
+            || (says(&["port "]) && says(&["already in use", "already allocated", "in use"]))
+        {
+            Death::PortInUse
+        } else if says(&DISK_FULL) {
+            Death::DiskFull
+        } else if says(&FILES) {
+            Death::TooManyFiles
+        } else if says(&UNREACHABLE) || (says(&MISSING) && is_socket()) {
+            Death::DependencyUnreachable
+        } else if says(&DENIED) {
+            Death::Permission
+        } else if says(&MISSING) {
+            Death::NoSuchFile
+        } else if says(&MEMORY) {
+            Death::OutOfMemoryHeap
+        } else {
+            return None;
+        },
+    )
 }
 
 #[cfg(test)]
@@ -119,18 +140,45 @@ mod tests {
     #[test]
     fn the_system_s_words_are_known_in_every_language() {
         for (what, expected) in [
-            ("Error: listen EADDRINUSE: address already in use :::9000", Death::PortInUse),
-            ("OSError: [Errno 98] Address already in use", Death::PortInUse),
+            (
+                "Error: listen EADDRINUSE: address already in use :::9000",
+                Death::PortInUse,
+            ),
+            (
+                "OSError: [Errno 98] Address already in use",
+                Death::PortInUse,
+            ),
             ("listen tcp :80: bind: permission denied", Death::Permission),
-            ("Error: listen EACCES: permission denied 0.0.0.0:80", Death::Permission),
+            (
+                "Error: listen EACCES: permission denied 0.0.0.0:80",
+                Death::Permission,
+            ),
             ("Error: spawn convert ENOENT", Death::NoSuchFile),
-            ("exec: \"convert\": executable file not found in $PATH", Death::NoSuchFile),
-            ("Error: connect ENOENT /var/run/docker.sock", Death::DependencyUnreachable),
-            ("Error: getaddrinfo ENOTFOUND db.internal", Death::DependencyUnreachable),
-            ("MongoServerSelectionError: connect ECONNREFUSED 127.0.0.1:27017", Death::DependencyUnreachable),
-            ("Errno::ENOSPC: No space left on device @ rb_io_syswrite - /srv/a.bin", Death::DiskFull),
+            (
+                "exec: \"convert\": executable file not found in $PATH",
+                Death::NoSuchFile,
+            ),
+            (
+                "Error: connect ENOENT /var/run/docker.sock",
+                Death::DependencyUnreachable,
+            ),
+            (
+                "Error: getaddrinfo ENOTFOUND db.internal",
+                Death::DependencyUnreachable,
+            ),
+            (
+                "MongoServerSelectionError: connect ECONNREFUSED 127.0.0.1:27017",
+                Death::DependencyUnreachable,
+            ),
+            (
+                "Errno::ENOSPC: No space left on device @ rb_io_syswrite - /srv/a.bin",
+                Death::DiskFull,
+            ),
             ("accept4: too many open files", Death::TooManyFiles),
-            ("OSError: [Errno 12] Cannot allocate memory", Death::OutOfMemoryHeap),
+            (
+                "OSError: [Errno 12] Cannot allocate memory",
+                Death::OutOfMemoryHeap,
+            ),
         ] {
             assert_eq!(kind(what), Some(expected), "{what}");
         }

@@ -1,18 +1,20 @@
 //! Which of the errors in a log is the one that the service died of.
 //!
-//! The last one that fits the exit, unless something shows that the service went on after it, or that it is another life's:
+//! The last one that fits the exit, unless something shows that the service went on after it, or
+//! that it is another life's:
 //!
-//! - **What only a process that ends prints** ([`Proof::LastWords`]) may be followed by what exit hooks and wrappers say
-//!   and by the next start's banner: a few lines, within a minute.
-//! - **What programs that go on print too** ([`Proof::Said`]: an error that was logged, a trace on its own) counts only as
-//!   the very last word: after it nothing but wrappers' epilogues, the service's own words of going down (not on request),
-//!   and the next start. Not where a logger's words or level say that it was handled, and not where the log shows that
-//!   the service survived the same before.
-//!   Nor after a request to stop: going down has its own errors.
-//! - **Another life's**: after it a start that names the dead process, or entries of the dead process that were none
-//!   before it.
-//! - **Of a burst at the end** (nothing ordinary in between) the last error wins, unless it only repeats the one before
-//!   or says no more than that it is the end (`Worker failed to boot`, `Shutting down`): then the one before.
+//! - **What only a process that ends prints** ([`Proof::LastWords`]) may be followed by what exit
+//!   hooks and wrappers say and by the next start's banner: a few lines, within a minute.
+//! - **What programs that go on print too** ([`Proof::Said`]: an error that was logged, a trace on
+//!   its own) counts only as the very last word: after it nothing but wrappers' epilogues, the
+//!   service's own words of going down (not on request), and the next start. Not where a logger's
+//!   words or level say that it was handled, and not where the log shows that the service survived
+//!   the same before. Nor after a request to stop: going down has its own errors.
+//! - **Another life's**: after it a start that names the dead process, or entries of the dead
+//!   process that were none before it.
+//! - **Of a burst at the end** (nothing ordinary in between) the last error wins, unless it only
+//!   repeats the one before or says no more than that it is the end (`Worker failed to boot`,
+//!   `Shutting down`): then the one before.
 
 use std::cmp::Reverse;
 
@@ -49,26 +51,39 @@ pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
 }
 
 /// The finding that the service died of. `last` is what the program itself said at the very end.
-fn decide(found: Vec<Finding>, last: Option<Finding>, lines: &[Line], scene: &Scene) -> Option<Finding> {
+fn decide(
+    found: Vec<Finding>,
+    last: Option<Finding>,
+    lines: &[Line],
+    scene: &Scene,
+) -> Option<Finding> {
     // A runtime's words are judged as such, not once more as anybody's.
     let last = last.filter(|last| !found.iter().any(|it| it.lines.contains(&last.quoted)));
     let tail = Tail::read(&found, lines, scene);
-    let mut candidates: Vec<Finding> =
-        found.into_iter().filter(|it| it.lines.end > tail.from && tail.fits(it) && !tail.is_a_neighbours(it)).collect();
+    let mut candidates: Vec<Finding> = found
+        .into_iter()
+        .filter(|it| it.lines.end > tail.from && tail.fits(it) && !tail.is_a_neighbours(it))
+        .collect();
     // The last in the log; of two that end together, the one that says more.
     candidates.sort_by_key(|it| (it.lines.end, it.proof, it.place.is_some(), it.lines.len()));
-    let chosen = candidates.iter().rposition(|it| tail.ends_there(it) && !tail.survived(it, &candidates));
+    let chosen = candidates
+        .iter()
+        .rposition(|it| tail.ends_there(it) && !tail.survived(it, &candidates));
     let Some(chosen) = chosen else { return last };
     let cause = tail.root(&candidates, chosen);
     match last {
-        Some(last) if last.lines.start >= cause.lines.end && !is_consequence(&last, cause) => Some(last),
+        Some(last) if last.lines.start >= cause.lines.end && !is_consequence(&last, cause) => {
+            Some(last)
+        }
         _ => Some(cause.clone()),
     }
 }
 
 /// Whether what was said later adds nothing to the error before it.
 fn is_consequence(later: &Finding, before: &Finding) -> bool {
-    before.proof == Proof::LastWords || is_generic(&later.what) || is_same(&later.what, &before.what)
+    before.proof == Proof::LastWords
+        || is_generic(&later.what)
+        || is_same(&later.what, &before.what)
 }
 
 /// Whether one of them only repeats the other.
@@ -76,8 +91,10 @@ fn is_same(one: &str, other: &str) -> bool {
     let words = |what: &str| {
         let what = what.trim();
         // Without `Type: `.
-        let message =
-            what.split_once(": ").filter(|(kind, _)| !kind.contains(' ')).map_or(what, |(_, message)| message);
+        let message = what
+            .split_once(": ")
+            .filter(|(kind, _)| !kind.contains(' '))
+            .map_or(what, |(_, message)| message);
         message.trim_end_matches(['.', '!']).to_ascii_lowercase()
     };
     let (one, other) = (words(one), words(other));
@@ -94,7 +111,10 @@ pub fn is_generic(what: &str) -> bool {
         start started starting startup status stop stopped stopping system terminated terminating the this to unable \
         uncaught uncaughtexception unexpected unexpectedly unhandled unhandledrejection unknown was will with worker ";
     let mut any = false;
-    for word in what.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
+    for word in what
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+    {
         any = true;
         let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
         if !is_number && !WORDS.contains(&format!(" {} ", word.to_ascii_lowercase())) {
@@ -125,9 +145,17 @@ struct Unit {
 impl<'a> Tail<'a> {
     /// The last units, newest first, and not more of them than a death can have after it.
     fn read(found: &[Finding], lines: &'a [Line], scene: &'a Scene<'a>) -> Self {
-        let mut errors: Vec<_> = found.iter().map(|it| (it.lines.end, Reverse(it.lines.start))).collect();
+        let mut errors: Vec<_> = found
+            .iter()
+            .map(|it| (it.lines.end, Reverse(it.lines.start)))
+            .collect();
         errors.sort_unstable();
-        let mut tail = Self { lines, scene, units: Vec::new(), from: 0 };
+        let mut tail = Self {
+            lines,
+            scene,
+            units: Vec::new(),
+            from: 0,
+        };
         let mut end = lines.len();
         while end > 0 {
             if tail.units.len() > AFTER_LAST_WORDS + NEXT_START {
@@ -143,35 +171,59 @@ impl<'a> Tail<'a> {
                     while let Some(error) = errors.pop_if(|error| error.0 > start) {
                         start = start.min(error.1.0);
                     }
-                    tail.units.push(Unit { line: start, remark: None, at: time(lines, start, end), pid: None });
+                    tail.units.push(Unit {
+                        line: start,
+                        remark: None,
+                        at: time(lines, start, end),
+                        pid: None,
+                    });
                     end = start;
                 }
                 _ => {
                     end -= 1;
-                    tail.units
-                        .extend(lines.get(end).filter(|line| !line.is_blank()).map(|line| unit(end, line, scene)));
+                    tail.units.extend(
+                        lines
+                            .get(end)
+                            .filter(|line| !line.is_blank())
+                            .map(|line| unit(end, line, scene)),
+                    );
                 }
             }
         }
         tail
     }
 
-    /// Whether a process that said this may have ended so; behind a wrapper, which ends in its own way, in any way.
+    /// Whether a process that said this may have ended so; behind a wrapper, which ends in its own
+    /// way, in any way.
     fn fits(&self, finding: &Finding) -> bool {
         let wrapped = || {
             matches!(self.scene.exit, Exit::Code(1))
                 && finding.proof == Proof::LastWords
-                && self.after(finding).any(|unit| unit.remark == Some(Remark::Epilogue))
+                && self
+                    .after(finding)
+                    .any(|unit| unit.remark == Some(Remark::Epilogue))
         };
         finding.fits(self.scene.exit) || wrapped()
     }
 
-    /// Whether the carrier names another program for it than for the dead process, which it carries too.
+    /// Whether the carrier names another program for it than for the dead process, which it carries
+    /// too.
     fn is_a_neighbours(&self, finding: &Finding) -> bool {
-        let Some(line) = self.lines.get(finding.quoted) else { return false };
-        let Some((pid, name)) = line.carried_from.zip(line.carried_as.as_ref()) else { return false };
-        let ours = |line: &&Line| line.carried_from.is_some() && line.carried_from == self.scene.pid;
-        let own = || self.lines.iter().rev().find(ours).and_then(|line| line.carried_as.as_ref());
+        let Some(line) = self.lines.get(finding.quoted) else {
+            return false;
+        };
+        let Some((pid, name)) = line.carried_from.zip(line.carried_as.as_ref()) else {
+            return false;
+        };
+        let ours =
+            |line: &&Line| line.carried_from.is_some() && line.carried_from == self.scene.pid;
+        let own = || {
+            self.lines
+                .iter()
+                .rev()
+                .find(ours)
+                .and_then(|line| line.carried_as.as_ref())
+        };
         Some(pid) != self.scene.pid && own().is_some_and(|own| own != name)
     }
 
@@ -184,25 +236,39 @@ impl<'a> Tail<'a> {
     /// Whether nothing shows that the service went on after this.
     fn ends_there(&self, finding: &Finding) -> bool {
         let after: Vec<&Unit> = self.after(finding).collect();
-        let start = after.iter().position(|unit| unit.remark == Some(Remark::Start)).unwrap_or(after.len());
+        let start = after
+            .iter()
+            .position(|unit| unit.remark == Some(Remark::Start))
+            .unwrap_or(after.len());
         let (own, next) = after.split_at(start);
-        let is_ours =
-            |unit: &&Unit| unit.remark == Some(Remark::Start) && unit.pid.is_some() && unit.pid == self.scene.pid;
+        let is_ours = |unit: &&Unit| {
+            unit.remark == Some(Remark::Start) && unit.pid.is_some() && unit.pid == self.scene.pid
+        };
         // The next life has ended too: this is no longer the last death.
-        let tells_exit = |unit: &&Unit| self.lines.get(unit.line).is_some_and(aftermath::tells_exit);
+        let tells_exit =
+            |unit: &&Unit| self.lines.get(unit.line).is_some_and(aftermath::tells_exit);
         if next.iter().skip(1).any(tells_exit) {
             return false;
         }
-        if next.iter().any(is_ours) || self.is_of_another_life(finding, &after) || next.len() > NEXT_START {
+        if next.iter().any(is_ours)
+            || self.is_of_another_life(finding, &after)
+            || next.len() > NEXT_START
+        {
             return false;
         }
-        let said: Vec<_> = own.iter().copied().filter(|unit| unit.remark != Some(Remark::Epilogue)).collect();
+        let said: Vec<_> = own
+            .iter()
+            .copied()
+            .filter(|unit| unit.remark != Some(Remark::Epilogue))
+            .collect();
         let died = time(self.lines, finding.lines.start, finding.lines.end);
         let is_soon = within(died, &said) && within(None, next);
         let is_closing = |unit: &&Unit| unit.remark == Some(Remark::Closing);
         match finding.proof {
             Proof::LastWords => {
-                said.len() <= AFTER_LAST_WORDS && is_soon && !said.iter().take(3).any(|unit| self.goes_on(unit))
+                said.len() <= AFTER_LAST_WORDS
+                    && is_soon
+                    && !said.iter().take(3).any(|unit| self.goes_on(unit))
             }
             Proof::Said => {
                 said.len() <= AFTER_SAID
@@ -228,13 +294,19 @@ impl<'a> Tail<'a> {
             "using default",
             "skip",
         ];
-        let low = self.lines.get(unit.line).map(|line| aftermath::head(line).to_ascii_lowercase()).unwrap_or_default();
+        let low = self
+            .lines
+            .get(unit.line)
+            .map(|line| aftermath::head(line).to_ascii_lowercase())
+            .unwrap_or_default();
         aftermath::says(&low, &WORDS)
     }
 
     /// Whether the log shows that the dead process began to speak only after this.
     fn is_of_another_life(&self, finding: &Finding, after: &[&Unit]) -> bool {
-        let Some(ours) = self.scene.pid else { return false };
+        let Some(ours) = self.scene.pid else {
+            return false;
+        };
         if !after.iter().any(|unit| unit.pid == Some(ours)) {
             return false;
         }
@@ -249,24 +321,40 @@ impl<'a> Tail<'a> {
             return false;
         }
         let what = steady(&finding.what);
-        let before = candidates.iter().rev().find(|it| it.lines.end <= finding.lines.start && steady(&it.what) == what);
+        let before = candidates
+            .iter()
+            .rev()
+            .find(|it| it.lines.end <= finding.lines.start && steady(&it.what) == what);
         let Some(before) = before else { return false };
-        let after: Vec<_> = self.after(before).filter(|unit| unit.line < finding.lines.start).collect();
-        let work = after.iter().filter(|unit| unit.remark == Some(Remark::Ordinary)).count();
-        let ended = after.iter().any(|unit| matches!(unit.remark, Some(Remark::Start | Remark::Epilogue)));
+        let after: Vec<_> = self
+            .after(before)
+            .filter(|unit| unit.line < finding.lines.start)
+            .collect();
+        let work = after
+            .iter()
+            .filter(|unit| unit.remark == Some(Remark::Ordinary))
+            .count();
+        let ended = after
+            .iter()
+            .any(|unit| matches!(unit.remark, Some(Remark::Start | Remark::Epilogue)));
         work >= WORK && !ended
     }
 
     /// The error that the chosen one only follows from.
     fn root<'b>(&self, candidates: &'b [Finding], chosen: usize) -> &'b Finding {
         let (before, cause) = candidates.split_at(chosen);
-        let Some(mut cause) = cause.first() else { unreachable!("chosen by rposition") };
+        let Some(mut cause) = cause.first() else {
+            unreachable!("chosen by rposition")
+        };
         for earlier in before.iter().rev().take(AFTER_SAID) {
             if earlier.lines.end > cause.lines.start {
                 continue;
             }
-            let mut between = self.after(earlier).filter(|unit| unit.line < cause.lines.start);
-            if between.any(|unit| !matches!(unit.remark, Some(Remark::Closing | Remark::Epilogue))) {
+            let mut between = self
+                .after(earlier)
+                .filter(|unit| unit.line < cause.lines.start);
+            if between.any(|unit| !matches!(unit.remark, Some(Remark::Closing | Remark::Epilogue)))
+            {
                 break;
             }
             let says_more = earlier.place.is_some() || cause.place.is_none();
@@ -282,28 +370,60 @@ impl<'a> Tail<'a> {
 fn unit(index: usize, line: &Line, scene: &Scene) -> Unit {
     let remark = aftermath::remark(line, scene);
     let named = || aftermath::pid_in(&aftermath::head(line).to_ascii_lowercase());
-    let pid = if remark == Remark::Start { named().or_else(|| line.pid()) } else { line.pid() };
-    Unit { line: index, remark: Some(remark), at: line.at, pid }
+    let pid = if remark == Remark::Start {
+        named().or_else(|| line.pid())
+    } else {
+        line.pid()
+    };
+    Unit {
+        line: index,
+        remark: Some(remark),
+        at: line.at,
+        pid,
+    }
 }
 
 /// When the last of these lines was written.
 fn time(lines: &[Line], start: usize, end: usize) -> Option<f64> {
-    lines.get(start..end).unwrap_or_default().iter().rev().find_map(|line| line.at)
+    lines
+        .get(start..end)
+        .unwrap_or_default()
+        .iter()
+        .rev()
+        .find_map(|line| line.at)
 }
 
 /// Whether all of this was said soon after one another.
 fn within(died: Option<f64>, units: &[&Unit]) -> bool {
-    let times = || died.into_iter().chain(units.iter().filter_map(|unit| unit.at));
-    times().reduce(f64::max).zip(times().reduce(f64::min)).is_none_or(|(last, first)| last - first < SOON)
+    let times = || {
+        died.into_iter()
+            .chain(units.iter().filter_map(|unit| unit.at))
+    };
+    times()
+        .reduce(f64::max)
+        .zip(times().reduce(f64::min))
+        .is_none_or(|(last, first)| last - first < SOON)
 }
 
 /// Words for a failure that was caught.
-const FAILURE: [&str; 10] =
-    ["fail", "error", "exception", "could not", "cannot", "unable", "timeout", "timed out", "refused", "lost"];
+const FAILURE: [&str; 10] = [
+    "fail",
+    "error",
+    "exception",
+    "could not",
+    "cannot",
+    "unable",
+    "timeout",
+    "timed out",
+    "refused",
+    "lost",
+];
 
 /// Whether an entry says all by itself: the same stands in the log before, and no trace beneath it.
 fn stands_alone(lines: &[Line], at: usize) -> bool {
-    let Some(entry) = lines.get(at) else { return false };
+    let Some(entry) = lines.get(at) else {
+        return false;
+    };
     let is_same = |line: &Line| is_same_but_digits(aftermath::head(line), aftermath::head(entry));
     let before = lines.get(..at).unwrap_or_default();
     before
@@ -317,7 +437,9 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
     let entry_says = |line: &Line| {
         let low = aftermath::head(line).to_ascii_lowercase();
         let level = line.entry.as_ref().and_then(|entry| entry.level);
-        let warns = level == Some(Level::Warn) && aftermath::says(&low, &FAILURE) && !aftermath::gives_up(&low);
+        let warns = level == Some(Level::Warn)
+            && aftermath::says(&low, &FAILURE)
+            && !aftermath::gives_up(&low);
         // A server answers with 500, and goes on.
         let serves = line.entry.as_ref().is_some_and(|entry| entry.of_request);
         warns || serves || aftermath::is_handled(&low)
@@ -325,7 +447,8 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
     let at = finding.lines.start.checked_sub(1);
     let before = at.and_then(|at| lines.get(at));
     let first = lines.get(finding.lines.start);
-    // What a logger attaches to its entry is a trace, never a line on its own, and in JSON stands in the entry itself.
+    // What a logger attaches to its entry is a trace, never a line on its own, and in JSON stands
+    // in the entry itself.
     let own = lines.get(finding.lines.clone()).unwrap_or_default();
     let is_trace = own.iter().filter(|line| !line.is_blank()).count() > 1;
     let is_entry = first.is_some_and(|line| line.entry.is_some());
@@ -337,8 +460,11 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
             Some(entry) if entry.level.is_some_and(|level| level < Level::Error) => true,
             Some(_) => entry_says(line),
             None => {
-                // What stands before the error in its own line: `statsd unreachable, will retry Error: connect …`.
-                let said = line.text.split_once(finding.what.split(": ").next().unwrap_or_default());
+                // What stands before the error in its own line: `statsd unreachable, will retry
+                // Error: connect …`.
+                let said = line
+                    .text
+                    .split_once(finding.what.split(": ").next().unwrap_or_default());
                 said.is_some_and(|(said, _)| aftermath::is_handled(&said.to_ascii_lowercase()))
             }
         })
@@ -353,10 +479,14 @@ mod tests {
     use crate::cause::{Scene, text};
     use crate::report::{Death, Exit};
 
-    /// What is decided where `!` begins the lines of last words and `?` those of an error that may have been survived.
+    /// What is decided where `!` begins the lines of last words and `?` those of an error that may
+    /// have been survived.
     fn decided(log: &str) -> Option<String> {
         let mut found = Vec::new();
-        let clean: Vec<&str> = log.lines().map(|line| line.trim_start_matches(['!', '?'])).collect();
+        let clean: Vec<&str> = log
+            .lines()
+            .map(|line| line.trim_start_matches(['!', '?']))
+            .collect();
         for (i, line) in log.lines().enumerate() {
             let proof = match line.as_bytes().first() {
                 Some(b'!') => Proof::LastWords,
@@ -365,45 +495,104 @@ mod tests {
             };
             let what = clean[i].to_owned();
             let kind = Death::UncaughtException;
-            found.push(Finding { lines: i..i + 1, quoted: i, kind, what, place: None, proof, ends: &[] });
+            found.push(Finding {
+                lines: i..i + 1,
+                quoted: i,
+                kind,
+                what,
+                place: None,
+                proof,
+                ends: &[],
+            });
         }
-        let scene = Scene { job: "web", pid: Some(42), exit: &Exit::Code(1), log: None, kernel: ("", &[]) };
+        let scene = Scene {
+            job: "web",
+            pid: Some(42),
+            exit: &Exit::Code(1),
+            log: None,
+            kernel: ("", &[]),
+        };
         decide(found, None, &text::read(&clean.join("\n")), &scene).map(|finding| finding.what)
     }
 
     #[test]
     fn after_last_words_exit_hooks_and_the_next_start_may_speak() {
-        assert_eq!(decided("!boom\nflushed 3 metrics\n4 connections closed").as_deref(), Some("boom"));
-        assert_eq!(decided("!boom\n[boot] web starting, pid 77\nlistening\nready").as_deref(), Some("boom"));
-        assert_eq!(decided("!boom\nnpm ERR! code 1\n\n\n").as_deref(), Some("boom"));
-        assert_eq!(decided(&format!("!boom\n{}", "GET / 200\n".repeat(40))), None);
+        assert_eq!(
+            decided("!boom\nflushed 3 metrics\n4 connections closed").as_deref(),
+            Some("boom")
+        );
+        assert_eq!(
+            decided("!boom\n[boot] web starting, pid 77\nlistening\nready").as_deref(),
+            Some("boom")
+        );
+        assert_eq!(
+            decided("!boom\nnpm ERR! code 1\n\n\n").as_deref(),
+            Some("boom")
+        );
+        assert_eq!(
+            decided(&format!("!boom\n{}", "GET / 200\n".repeat(40))),
+            None
+        );
         assert_eq!(decided("!boom\nmetrics disabled, going on\n"), None);
     }
 
     #[test]
     fn a_start_of_the_dead_process_makes_an_error_another_life_s() {
-        assert_eq!(decided("!boom\nweb exited with code 1\n[boot] web starting, pid 42\nready"), None);
-        assert_eq!(decided("!first\n[boot] web starting, pid 42\n!second").as_deref(), Some("second"));
+        assert_eq!(
+            decided("!boom\nweb exited with code 1\n[boot] web starting, pid 42\nready"),
+            None
+        );
+        assert_eq!(
+            decided("!first\n[boot] web starting, pid 42\n!second").as_deref(),
+            Some("second")
+        );
     }
 
     #[test]
     fn what_may_be_survived_counts_only_as_the_very_last_word() {
         assert_eq!(decided("?boom").as_deref(), Some("boom"));
-        assert_eq!(decided("?boom\n[main] shutting down\nbye").as_deref(), Some("boom"));
-        assert_eq!(decided("?boom\n== web start 2026-11-22 23:56:07 ==").as_deref(), Some("boom"));
+        assert_eq!(
+            decided("?boom\n[main] shutting down\nbye").as_deref(),
+            Some("boom")
+        );
+        assert_eq!(
+            decided("?boom\n== web start 2026-11-22 23:56:07 ==").as_deref(),
+            Some("boom")
+        );
         assert_eq!(decided("?boom\nGET / 200"), None);
         assert_eq!(decided("?boom\nSIGTERM received, shutting down"), None);
-        assert_eq!(decided("SIGTERM received, closing\n2 jobs left\n?boom"), None);
-        assert_eq!(decided("SIGTERM received\n[boot] web starting, pid 77\n?boom").as_deref(), Some("boom"));
-        assert_eq!(decided("SIGHUP received, reloading\n?boom").as_deref(), Some("boom"));
-        assert_eq!(decided(&format!("?boom\n{}?boom", "GET / 200\n".repeat(15))), None);
+        assert_eq!(
+            decided("SIGTERM received, closing\n2 jobs left\n?boom"),
+            None
+        );
+        assert_eq!(
+            decided("SIGTERM received\n[boot] web starting, pid 77\n?boom").as_deref(),
+            Some("boom")
+        );
+        assert_eq!(
+            decided("SIGHUP received, reloading\n?boom").as_deref(),
+            Some("boom")
+        );
+        assert_eq!(
+            decided(&format!("?boom\n{}?boom", "GET / 200\n".repeat(15))),
+            None
+        );
     }
 
     #[test]
     fn of_a_burst_the_cause_is_taken_and_not_what_follows_from_it() {
-        assert_eq!(decided("!Error: no queue\n?Error: worker failed to boot").as_deref(), Some("Error: no queue"));
-        assert_eq!(decided("!Error: boom\n?Error: boom").as_deref(), Some("Error: boom"));
-        assert_eq!(decided("!Error: one\n!Error: another").as_deref(), Some("Error: another"));
+        assert_eq!(
+            decided("!Error: no queue\n?Error: worker failed to boot").as_deref(),
+            Some("Error: no queue")
+        );
+        assert_eq!(
+            decided("!Error: boom\n?Error: boom").as_deref(),
+            Some("Error: boom")
+        );
+        assert_eq!(
+            decided("!Error: one\n!Error: another").as_deref(),
+            Some("Error: another")
+        );
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Reads a line as a logger's; `None` where neither a timestamp nor a level says that it is one.
+    /// Reads a line as a logger's; `None` where neither a timestamp nor a level says that it is
+    /// one.
     pub fn read(text: &str) -> Option<Self> {
         if text.is_empty() {
             return None;
@@ -55,34 +56,92 @@ impl Entry {
 
 /// The first of these fields that there is.
 fn field<'a>(object: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
-    names.iter().find_map(|name| object.get(*name)).filter(|value| !value.is_null())
+    names
+        .iter()
+        .find_map(|name| object.get(*name))
+        .filter(|value| !value.is_null())
 }
 
 fn string(object: &Map<String, Value>, names: &[&str]) -> Option<String> {
-    names.iter().find_map(|name| object.get(*name)?.as_str()).map(str::to_owned)
+    names
+        .iter()
+        .find_map(|name| object.get(*name)?.as_str())
+        .map(str::to_owned)
 }
 
-/// pino, bunyan, winston, zap, slog, zerolog, logrus, structlog, python-json-logger, Logstash, ECS, Serilog, tracing.
+/// pino, bunyan, winston, zap, slog, zerolog, logrus, structlog, python-json-logger, Logstash, ECS,
+/// Serilog, tracing.
 fn from_json(text: &str) -> Option<Entry> {
-    let Value::Object(object) = serde_json::from_str(text).ok()? else { return None };
-    let level = field(&object, &["level", "severity", "levelname", "log.level", "lvl", "@l", "loglevel", "Level"])
-        .and_then(level_of);
+    let Value::Object(object) = serde_json::from_str(text).ok()? else {
+        return None;
+    };
+    let level = field(
+        &object,
+        &[
+            "level",
+            "severity",
+            "levelname",
+            "log.level",
+            "lvl",
+            "@l",
+            "loglevel",
+            "Level",
+        ],
+    )
+    .and_then(level_of);
     let inner = object.get("fields").and_then(Value::as_object);
-    let message =
-        string(&object, &["msg", "message", "event", "@m", "@mt", "short_message", "body", "Message", "MESSAGE"])
-            .or_else(|| inner.and_then(|inner| string(inner, &["message", "msg"])));
-    let at = field(&object, &["time", "timestamp", "@timestamp", "ts", "@t", "asctime", "Timestamp", "datetime"])
-        .and_then(time_of);
+    let message = string(
+        &object,
+        &[
+            "msg",
+            "message",
+            "event",
+            "@m",
+            "@mt",
+            "short_message",
+            "body",
+            "Message",
+            "MESSAGE",
+        ],
+    )
+    .or_else(|| inner.and_then(|inner| string(inner, &["message", "msg"])));
+    let at = field(
+        &object,
+        &[
+            "time",
+            "timestamp",
+            "@timestamp",
+            "ts",
+            "@t",
+            "asctime",
+            "Timestamp",
+            "datetime",
+        ],
+    )
+    .and_then(time_of);
     if level.is_none() && (message.is_none() || at.is_none()) {
         return None;
     }
-    let error = error_of(&object).or_else(|| inner.and_then(error_of)).unwrap_or_default();
-    let pid = field(&object, &["pid", "process", "PID"]).and_then(Value::as_u64).and_then(|pid| pid.try_into().ok());
+    let error = error_of(&object)
+        .or_else(|| inner.and_then(error_of))
+        .unwrap_or_default();
+    let pid = field(&object, &["pid", "process", "PID"])
+        .and_then(Value::as_u64)
+        .and_then(|pid| pid.try_into().ok());
     let of_request = REQUEST.iter().any(|name| object.contains_key(*name));
-    Some(Entry { level, message: message.unwrap_or_default(), at, pid, error, json: true, of_request })
+    Some(Entry {
+        level,
+        message: message.unwrap_or_default(),
+        at,
+        pid,
+        error,
+        json: true,
+        of_request,
+    })
 }
 
-/// What servers say of an exception that became a 500: uvicorn, Flask, aiohttp and gunicorn, Django, Tornado, Tomcat.
+/// What servers say of an exception that became a 500: uvicorn, Flask, aiohttp and gunicorn,
+/// Django, Tornado, Tomcat.
 const SERVED: [&str; 6] = [
     "Exception in ASGI application",
     "Exception on /",
@@ -111,9 +170,25 @@ const REQUEST: [&str; 12] = [
 /// The stack of the error in a JSON entry, or its words where it has none.
 fn error_of(object: &Map<String, Value>) -> Option<Vec<String>> {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-    let stack_names =
-        ["stack", "stack_trace", "stacktrace", "stackTrace", "error.stack_trace", "exc_info", "errorVerbose", "trace"];
-    for name in ["err", "error", "exception", "exc_info", "@x", "cause", "reason"] {
+    let stack_names = [
+        "stack",
+        "stack_trace",
+        "stacktrace",
+        "stackTrace",
+        "error.stack_trace",
+        "exc_info",
+        "errorVerbose",
+        "trace",
+    ];
+    for name in [
+        "err",
+        "error",
+        "exception",
+        "exc_info",
+        "@x",
+        "cause",
+        "reason",
+    ] {
         match object.get(name) {
             Some(Value::Object(error)) => {
                 if let Some(stack) = string(error, &stack_names) {
@@ -128,10 +203,15 @@ fn error_of(object: &Map<String, Value>) -> Option<Vec<String>> {
             }
             // structlog's: the exception, and those that it was raised for.
             Some(Value::Array(chain)) => {
-                let words = chain
-                    .first()
-                    .and_then(Value::as_object)
-                    .and_then(|error| Some([string(error, &["exc_type"])?, string(error, &["exc_value"])?].join(": ")));
+                let words = chain.first().and_then(Value::as_object).and_then(|error| {
+                    Some(
+                        [
+                            string(error, &["exc_type"])?,
+                            string(error, &["exc_value"])?,
+                        ]
+                        .join(": "),
+                    )
+                });
                 if let Some(words) = words {
                     return Some(lines(&words));
                 }
@@ -172,29 +252,37 @@ fn time_of(value: &Value) -> Option<f64> {
     match value {
         Value::String(time) => stamp::read(time).map(|(at, _)| at),
         // Milliseconds where seconds would be thousands of years away.
-        Value::Number(time) => time.as_f64().map(|at| if at > 1e11 { at / 1e3 } else { at }),
+        Value::Number(time) => time
+            .as_f64()
+            .map(|at| if at > 1e11 { at / 1e3 } else { at }),
         _ => None,
     }
 }
 
 /// Whether a word is a level's name, in capitals as loggers write it.
 pub fn is_level(word: &str) -> bool {
-    word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_uppercase()) && level_named(word).is_some()
+    word.len() > 2
+        && word.bytes().all(|byte| byte.is_ascii_uppercase())
+        && level_named(word).is_some()
 }
 
 /// The level of this name, in whatever case.
 fn level_named(name: &str) -> Option<Level> {
     Some(match name.to_ascii_lowercase().as_str() {
-        "trace" | "debug" | "verbose" | "fine" | "finer" | "finest" | "silly" | "dbg" => Level::Debug,
+        "trace" | "debug" | "verbose" | "fine" | "finer" | "finest" | "silly" | "dbg" => {
+            Level::Debug
+        }
         "info" | "information" | "notice" | "config" | "inf" | "log" | "http" => Level::Info,
         "warn" | "warning" | "wrn" => Level::Warn,
         "error" | "err" | "severe" | "eror" => Level::Error,
-        "fatal" | "critical" | "crit" | "alert" | "emerg" | "emergency" | "panic" | "ftl" | "dpanic" => Level::Fatal,
+        "fatal" | "critical" | "crit" | "alert" | "emerg" | "emergency" | "panic" | "ftl"
+        | "dpanic" => Level::Fatal,
         _ => return None,
     })
 }
 
-/// A level at the beginning of a line, before its message: in capitals, or marked as one by what is around it.
+/// A level at the beginning of a line, before its message: in capitals, or marked as one by what is
+/// around it.
 static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?x-u)^(?:
@@ -210,7 +298,8 @@ static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-static PID: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?-u)(?:\[|#|pid[ =:]|\()(\d{2,7})[\])#: ]").ok());
+static PID: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?-u)(?:\[|#|pid[ =:]|\()(\d{2,7})[\])#: ]").ok());
 
 /// Redis's and Valkey's form: `15913:M 23 Nov 2026 04:24:33.685 # Failed listening …`.
 fn from_redis(text: &str) -> Option<Entry> {
@@ -219,11 +308,21 @@ fn from_redis(text: &str) -> Option<Entry> {
     let pid = pid.parse().ok().filter(|_| role.len() == 1)?;
     let (at, length) = stamp::read(rest)?;
     let message = rest.get(length..)?.trim_start();
-    let message = message.strip_prefix(['.', '-', '*', '#']).unwrap_or(message).trim().to_owned();
-    Some(Entry { at: Some(at), pid: Some(pid), message, ..Entry::default() })
+    let message = message
+        .strip_prefix(['.', '-', '*', '#'])
+        .unwrap_or(message)
+        .trim()
+        .to_owned();
+    Some(Entry {
+        at: Some(at),
+        pid: Some(pid),
+        message,
+        ..Entry::default()
+    })
 }
 
-/// The message and the error of a logfmt line: `level=error msg="cannot load" err="open x: no such file"`.
+/// The message and the error of a logfmt line: `level=error msg="cannot load" err="open x: no such
+/// file"`.
 fn logfmt(text: &str) -> Option<String> {
     let value = |names: [&str; 2]| {
         names.iter().find_map(|name| {
@@ -231,9 +330,12 @@ fn logfmt(text: &str) -> Option<String> {
             let rest = rest.strip_prefix('"').map_or_else(
                 || rest.split(' ').next().unwrap_or_default().to_owned(),
                 |rest| {
-                    let end =
-                        rest.match_indices('"').find(|(at, _)| !rest.get(..*at).is_some_and(|it| it.ends_with('\\')));
-                    rest.get(..end.map_or(rest.len(), |(at, _)| at)).unwrap_or_default().replace("\\\"", "\"")
+                    let end = rest
+                        .match_indices('"')
+                        .find(|(at, _)| !rest.get(..*at).is_some_and(|it| it.ends_with('\\')));
+                    rest.get(..end.map_or(rest.len(), |(at, _)| at))
+                        .unwrap_or_default()
+                        .replace("\\\"", "\"")
                 },
             );
             Some(rest).filter(|value| !value.is_empty())
@@ -248,16 +350,22 @@ fn logfmt(text: &str) -> Option<String> {
 /// A process's number before the message: nginx's `123#123: *7 `, and `(123) : ` of `HAProxy`.
 fn without_process(message: &str) -> &str {
     static PROCESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"(?-u)^(?:\d{1,8}#\d{1,8}: (?:\*\d+ )?|\(\d{1,8}\) ?: |\[\d{1,8}\] [A-Z]{3,8}: {1,4})").ok()
+        Regex::new(
+            r"(?-u)^(?:\d{1,8}#\d{1,8}: (?:\*\d+ )?|\(\d{1,8}\) ?: |\[\d{1,8}\] [A-Z]{3,8}: {1,4})",
+        )
+        .ok()
     });
     let length = || PROCESS.as_ref()?.find(message).map(|found| found.end());
     if !message.starts_with(|c: char| c.is_ascii_digit() || c == '(' || c == '[') {
         return message;
     }
-    length().and_then(|length| message.get(length..)).unwrap_or(message)
+    length()
+        .and_then(|length| message.get(length..))
+        .unwrap_or(message)
 }
 
-/// The time behind the level's letter: `I1122 23:50:03.359004`, `E, [2026-11-22T23:41:58.558388 #11607]`.
+/// The time behind the level's letter: `I1122 23:50:03.359004`, `E, [2026-11-22T23:41:58.558388
+/// #11607]`.
 fn inner_time(head: &str, found: &Captures) -> Option<f64> {
     if found.name("ruby").is_some() {
         return Some(stamp::read(head.get(4..)?)?.0);
@@ -275,47 +383,71 @@ fn from_text(text: &str) -> Option<Entry> {
     let stamped = stamp::read(text);
     let (at, length) = stamped.map_or((None, 0), |(at, length)| (Some(at), length));
     let rest = text.get(length..).unwrap_or_default();
-    let rest = rest.strip_prefix([']', ':']).unwrap_or(rest).trim_start_matches([' ', '\t', '-', '|']);
-    let head = rest.get(..rest.floor_char_boundary(200)).unwrap_or_default();
+    let rest = rest
+        .strip_prefix([']', ':'])
+        .unwrap_or(rest)
+        .trim_start_matches([' ', '\t', '-', '|']);
+    let head = rest
+        .get(..rest.floor_char_boundary(200))
+        .unwrap_or_default();
     let found = LEVEL.as_ref()?.captures(head);
     let level = found.as_ref().and_then(|found| {
-        let glog = found.name("glog").and_then(|_| match head.as_bytes().first()? {
-            b'I' => Some(Level::Info),
-            b'W' => Some(Level::Warn),
-            b'E' => Some(Level::Error),
-            b'F' => Some(Level::Fatal),
-            _ => Some(Level::Debug),
-        });
-        // A bare word before a colon (`error: …`) is a program's own way to speak, unless a timestamp stands before it.
+        let glog = found
+            .name("glog")
+            .and_then(|_| match head.as_bytes().first()? {
+                b'I' => Some(Level::Info),
+                b'W' => Some(Level::Warn),
+                b'E' => Some(Level::Error),
+                b'F' => Some(Level::Fatal),
+                _ => Some(Level::Debug),
+            });
+        // A bare word before a colon (`error: …`) is a program's own way to speak, unless a
+        // timestamp stands before it.
         let names: &[&str] = if at.is_some() {
             &["ruby", "caps", "boxed", "fmt", "monolog", "named"]
         } else {
             &["ruby", "caps", "boxed", "fmt"]
         };
-        glog.or_else(|| names.iter().find_map(|name| found.name(name)).and_then(|name| level_named(name.as_str())))
+        glog.or_else(|| {
+            names
+                .iter()
+                .find_map(|name| found.name(name))
+                .and_then(|name| level_named(name.as_str()))
+        })
     });
     let at = at.or_else(|| inner_time(head, found.as_ref()?));
     if at.is_none() && level.is_none() {
         return None;
     }
     let message = match (&found, level) {
-        (Some(found), Some(_)) => head
-            .get(found.get(0)?.end()..)
-            .map(|_| rest.get(found.get(0).map_or(0, |it| it.end())..).unwrap_or_default()),
+        (Some(found), Some(_)) => head.get(found.get(0)?.end()..).map(|_| {
+            rest.get(found.get(0).map_or(0, |it| it.end())..)
+                .unwrap_or_default()
+        }),
         _ => Some(rest),
     };
     let pid = PID
         .as_ref()?
         .captures(text.get(..text.floor_char_boundary(120))?)
         .and_then(|found| found.get(1)?.as_str().parse().ok());
-    let message = message.unwrap_or_default().trim_start_matches([' ', ':', '|', '-', ']', '\t']);
+    let message = message
+        .unwrap_or_default()
+        .trim_start_matches([' ', ':', '|', '-', ']', '\t']);
     let fmt = text.contains("level=").then(|| logfmt(text)).flatten();
     let message = fmt.unwrap_or_else(|| without_process(message).to_owned());
     // Symfony's: an exception that became a 500.
     let channel = found.as_ref().and_then(|found| found.name("channel"));
     let of_request = channel.is_some_and(|channel| channel.as_str() == "request")
         || SERVED.iter().any(|words| message.contains(words));
-    Some(Entry { level, message, at, pid, error: Vec::new(), json: false, of_request })
+    Some(Entry {
+        level,
+        message,
+        at,
+        pid,
+        error: Vec::new(),
+        json: false,
+        of_request,
+    })
 }
 
 #[cfg(test)]
@@ -330,27 +462,69 @@ mod tests {
     #[test]
     fn the_levels_of_common_loggers_are_known() {
         for (text, level) in [
-            ("2026-11-22 23:51:05,167 [ERROR] sync - lag gauge failed", Level::Error),
-            ("2026-11-22 23:51:05,167 ERROR sync: lag gauge failed", Level::Error),
-            ("2026-11-22T23:48:34.239Z DEBUG sched: lag gauge failed", Level::Debug),
-            ("2026-11-22 23:55:23,812 ERROR [main] c.a.Main - lag gauge failed", Level::Error),
-            ("2026-11-22 23:44:38.531  WARN 7789 --- [nio-8080-exec-6] com.acme.S : lag gauge failed", Level::Warn),
-            ("2026/11/22 23:58:42 [emerg] 12106#12106: lag gauge failed", Level::Fatal),
-            ("[2026-11-22 23:50:56 +0000] [1202] [INFO] lag gauge failed", Level::Info),
-            ("E, [2026-11-22T23:41:58.558388 #11607]  ERROR -- : lag gauge failed", Level::Error),
-            ("E1122 23:59:59.000000   12345 server.go:123] lag gauge failed", Level::Error),
+            (
+                "2026-11-22 23:51:05,167 [ERROR] sync - lag gauge failed",
+                Level::Error,
+            ),
+            (
+                "2026-11-22 23:51:05,167 ERROR sync: lag gauge failed",
+                Level::Error,
+            ),
+            (
+                "2026-11-22T23:48:34.239Z DEBUG sched: lag gauge failed",
+                Level::Debug,
+            ),
+            (
+                "2026-11-22 23:55:23,812 ERROR [main] c.a.Main - lag gauge failed",
+                Level::Error,
+            ),
+            (
+                "2026-11-22 23:44:38.531  WARN 7789 --- [nio-8080-exec-6] com.acme.S : lag gauge failed",
+                Level::Warn,
+            ),
+            (
+                "2026/11/22 23:58:42 [emerg] 12106#12106: lag gauge failed",
+                Level::Fatal,
+            ),
+            (
+                "[2026-11-22 23:50:56 +0000] [1202] [INFO] lag gauge failed",
+                Level::Info,
+            ),
+            (
+                "E, [2026-11-22T23:41:58.558388 #11607]  ERROR -- : lag gauge failed",
+                Level::Error,
+            ),
+            (
+                "E1122 23:59:59.000000   12345 server.go:123] lag gauge failed",
+                Level::Error,
+            ),
             ("level=error ts=2026 msg=\"lag gauge failed\"", Level::Error),
-            ("time=2026-11-22T23:58:50.100Z level=ERROR msg=\"lag gauge failed\"", Level::Error),
-            ("[2026-11-22T23:58:50.100000+00:00] app.CRITICAL: lag gauge failed", Level::Fatal),
+            (
+                "time=2026-11-22T23:58:50.100Z level=ERROR msg=\"lag gauge failed\"",
+                Level::Error,
+            ),
+            (
+                "[2026-11-22T23:58:50.100000+00:00] app.CRITICAL: lag gauge failed",
+                Level::Fatal,
+            ),
             ("ERROR:root:lag gauge failed", Level::Error),
             ("[ERROR] lag gauge failed", Level::Error),
-            ("2026-11-22T23:54:50.444808Z ERROR sync::auth: lag gauge failed", Level::Error),
-            ("{\"level\":50,\"time\":1795390507999,\"msg\":\"lag gauge failed\"}", Level::Error),
+            (
+                "2026-11-22T23:54:50.444808Z ERROR sync::auth: lag gauge failed",
+                Level::Error,
+            ),
+            (
+                "{\"level\":50,\"time\":1795390507999,\"msg\":\"lag gauge failed\"}",
+                Level::Error,
+            ),
             (
                 "{\"event\": \"lag gauge failed\", \"level\": \"error\", \"timestamp\": \"2026-11-22T23:50:20Z\"}",
                 Level::Error,
             ),
-            ("2026-11-22 23:58:42 UTC [123] FATAL:  lag gauge failed", Level::Fatal),
+            (
+                "2026-11-22 23:58:42 UTC [123] FATAL:  lag gauge failed",
+                Level::Fatal,
+            ),
         ] {
             let (found, message) = read(text);
             assert_eq!(found, Some(level), "{text}");
@@ -364,10 +538,20 @@ mod tests {
     #[test]
     fn the_time_behind_a_level_s_letter_is_known() {
         for (one, next) in [
-            ("I1122 23:59:59.500000   12345 a.cc:1] x", "I1123 00:00:01.000000   12345 a.cc:1] x"),
-            ("E, [2026-11-22T23:59:59.500000 #7]  ERROR -- : x", "E, [2026-11-23T00:00:01.000000 #7]  ERROR -- : x"),
+            (
+                "I1122 23:59:59.500000   12345 a.cc:1] x",
+                "I1123 00:00:01.000000   12345 a.cc:1] x",
+            ),
+            (
+                "E, [2026-11-22T23:59:59.500000 #7]  ERROR -- : x",
+                "E, [2026-11-23T00:00:01.000000 #7]  ERROR -- : x",
+            ),
         ] {
-            let at = |text: &str| Entry::read(text).and_then(|entry| entry.at).unwrap_or_else(|| panic!("{text}"));
+            let at = |text: &str| {
+                Entry::read(text)
+                    .and_then(|entry| entry.at)
+                    .unwrap_or_else(|| panic!("{text}"))
+            };
             assert!((at(next) - at(one) - 1.5).abs() < 0.01, "{one}");
         }
     }
@@ -393,13 +577,19 @@ mod tests {
     #[test]
     fn the_error_in_a_json_entry_comes_as_lines() {
         let text = r#"{"level":60,"msg":"boom","err":{"type":"TypeError","message":"x","stack":"TypeError: x\n    at f (a.js:1:2)"}}"#;
-        assert_eq!(Entry::read(text).unwrap().error, ["TypeError: x", "    at f (a.js:1:2)"]);
-        let text = r#"{"level":"error","message":"boom","error":{"name":"TypeError","message":"x"}}"#;
+        assert_eq!(
+            Entry::read(text).unwrap().error,
+            ["TypeError: x", "    at f (a.js:1:2)"]
+        );
+        let text =
+            r#"{"level":"error","message":"boom","error":{"name":"TypeError","message":"x"}}"#;
         assert_eq!(Entry::read(text).unwrap().error, ["TypeError: x"]);
         let zap = r#"{"level":"fatal","msg":"boot","error":"no broker","stacktrace":"main.main\n\t/srv/x/main.go:40"}"#;
-        assert_eq!(Entry::read(zap).unwrap().error.first().unwrap(), "no broker");
-        let structlog =
-            r#"{"level":"critical","event":"boot","exception":[{"exc_type":"KeyError","exc_value":"'x'"}]}"#;
+        assert_eq!(
+            Entry::read(zap).unwrap().error.first().unwrap(),
+            "no broker"
+        );
+        let structlog = r#"{"level":"critical","event":"boot","exception":[{"exc_type":"KeyError","exc_value":"'x'"}]}"#;
         assert_eq!(Entry::read(structlog).unwrap().error, ["KeyError: 'x'"]);
     }
 }

@@ -7,8 +7,8 @@ use crate::report::{Death, Exit, signal_of_code};
 /// An error that stands in the log: a candidate for the cause.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// Which lines of the log it is (indexes, not numbers): all that was printed with it, so that what follows is what
-    /// the service said after it.
+    /// Which lines of the log it is (indexes, not numbers): all that was printed with it, so that
+    /// what follows is what the service said after it.
     pub lines: Range<usize>,
     /// The line that the cause quotes (an index).
     pub quoted: usize,
@@ -72,7 +72,12 @@ impl End {
 
 /// Whether somebody else has ended it: by a signal that no program raises in itself by a fault.
 fn is_from_outside(exit: &Exit) -> bool {
-    let by = |name: &str| ["KILL", "TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "ALRM", "PIPE"].contains(&name);
+    let by = |name: &str| {
+        [
+            "KILL", "TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "ALRM", "PIPE",
+        ]
+        .contains(&name)
+    };
     match exit {
         Exit::Signal { name, .. } => by(name),
         Exit::Code(code) => signal_of_code(*code).is_some_and(by),

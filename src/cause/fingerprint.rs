@@ -1,5 +1,5 @@
-//! What makes two crashes the same: the job, the sort of death, the place and the error, without what changes from one
-//! time to the next (pids, times, addresses, ids, counters, temporary paths).
+//! What makes two crashes the same: the job, the sort of death, the place and the error, without
+//! what changes from one time to the next (pids, times, addresses, ids, counters, temporary paths).
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -10,12 +10,16 @@ use ring::digest::{SHA256, digest};
 /// The most of a part that counts, in bytes.
 const MOST: usize = 1024;
 
-/// 64 bits of a SHA-256 of the parts, in hexadecimal digits. The first part counts as it is, the others without what
-/// passes.
+/// 64 bits of a SHA-256 of the parts, in hexadecimal digits. The first part counts as it is, the
+/// others without what passes.
 pub fn fingerprint(parts: &[&str]) -> String {
     let mut text = String::new();
     for (i, part) in parts.iter().enumerate() {
-        text.push_str(&if i == 0 { (*part).to_owned() } else { steady(part) });
+        text.push_str(&if i == 0 {
+            (*part).to_owned()
+        } else {
+            steady(part)
+        });
         text.push('\0');
     }
     let mut digits = String::new();
@@ -45,18 +49,26 @@ static PASSING: LazyLock<Option<Regex>> = LazyLock::new(|| {
 pub fn steady(text: &str) -> String {
     /// Clients get their ports from here on; see `ip_local_port_range` in ip(7).
     const EPHEMERAL: u32 = 32_768;
-    let text = text.get(..text.floor_char_boundary(MOST)).unwrap_or_default();
+    let text = text
+        .get(..text.floor_char_boundary(MOST))
+        .unwrap_or_default();
     let replace = |found: &Captures| {
         if let Some(code) = found.name("code") {
             return code.as_str().to_owned();
         }
-        let port = found.name("port").or(found.name("named")).map(|port| port.as_str());
+        let port = found
+            .name("port")
+            .or(found.name("named"))
+            .map(|port| port.as_str());
         match port.filter(|port| port.parse::<u32>().is_ok_and(|port| port < EPHEMERAL)) {
             Some(port) => format!("#:{port}"),
             None => "#".to_owned(),
         }
     };
-    PASSING.as_ref().map_or_else(|| text.to_owned(), |passing| passing.replace_all(text, replace).into_owned())
+    PASSING.as_ref().map_or_else(
+        || text.to_owned(),
+        |passing| passing.replace_all(text, replace).into_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -70,11 +82,23 @@ mod tests {
         for (one, other) in [
             ("worker 4242 lost", "worker 17 lost"),
             ("bad block at 0x7ffe12ab", "bad block at 0x55d0c0de"),
-            ("cannot open /tmp/tmpa8s7d6/lock", "cannot open /tmp/tmpq1w2e3/lock"),
+            (
+                "cannot open /tmp/tmpa8s7d6/lock",
+                "cannot open /tmp/tmpq1w2e3/lock",
+            ),
             ("no session 2dbc7c89", "no session 1591cfab"),
-            ("tenant 0b9f3c1e-6f0e-4a3b-9c55-0b2f9f6f2a11", "tenant 7d1b35f0-0000-4a3b-9c55-0b2f9f6f2a11"),
-            ("client 10.0.7.165:51606 broke", "client 10.0.3.17:46782 broke"),
-            ("late since 2026-11-22T23:58:59.250Z", "late since 2026-11-23T01:02:03.004Z"),
+            (
+                "tenant 0b9f3c1e-6f0e-4a3b-9c55-0b2f9f6f2a11",
+                "tenant 7d1b35f0-0000-4a3b-9c55-0b2f9f6f2a11",
+            ),
+            (
+                "client 10.0.7.165:51606 broke",
+                "client 10.0.3.17:46782 broke",
+            ),
+            (
+                "late since 2026-11-22T23:58:59.250Z",
+                "late since 2026-11-23T01:02:03.004Z",
+            ),
         ] {
             assert_eq!(steady(one), steady(other), "{one} | {other}");
         }
@@ -83,14 +107,20 @@ mod tests {
     #[test]
     fn what_tells_two_errors_apart_stays() {
         for (one, other) in [
-            ("connect ECONNREFUSED 127.0.0.1:5432", "connect ECONNREFUSED 127.0.0.1:6379"),
+            (
+                "connect ECONNREFUSED 127.0.0.1:5432",
+                "connect ECONNREFUSED 127.0.0.1:6379",
+            ),
             ("ORA-00942: no table", "ORA-01017: no table"),
             ("TypeError: x is undefined", "TypeError: y is undefined"),
             ("cannot open /srv/a.conf", "cannot open /srv/b.conf"),
         ] {
             assert_ne!(steady(one), steady(other));
         }
-        assert_ne!(fingerprint(&["web-1", "exit"]), fingerprint(&["web-2", "exit"]));
+        assert_ne!(
+            fingerprint(&["web-1", "exit"]),
+            fingerprint(&["web-2", "exit"])
+        );
     }
 
     proptest! {

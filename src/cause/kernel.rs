@@ -1,7 +1,9 @@
-//! What the kernel itself says about a dead process: that it killed it for want of memory, or at what it faulted.
+//! What the kernel itself says about a dead process: that it killed it for want of memory, or at
+//! what it faulted.
 //!
-//! A line of the kernel is about this death only by the process's number, or, for a wrapper's child, by the number that the
-//! wrapper's shell names in the log or by the job's own cgroup; never by the program's name, which many processes share.
+//! A line of the kernel is about this death only by the process's number, or, for a wrapper's
+//! child, by the number that the wrapper's shell names in the log or by the job's own cgroup; never
+//! by the program's name, which many processes share.
 
 mod around;
 mod fault;
@@ -29,14 +31,24 @@ pub struct Message {
 
 impl Message {
     pub fn evidence(&self, source: &str) -> Evidence {
-        Evidence { source: source.to_owned(), line: self.line, text: self.text.clone() }
+        Evidence {
+            source: source.to_owned(),
+            line: self.line,
+            text: self.text.clone(),
+        }
     }
 }
 
 /// The kernel's own messages among these records.
 pub fn messages(records: &[Record]) -> Vec<Message> {
-    let own = records.iter().filter(|record| record.facility == forms::KERNEL);
-    own.map(|record| Message { line: None, text: record.text.clone() }).collect()
+    let own = records
+        .iter()
+        .filter(|record| record.facility == forms::KERNEL);
+    own.map(|record| Message {
+        line: None,
+        text: record.text.clone(),
+    })
+    .collect()
 }
 
 /// What the kernel tells of a death.
@@ -62,7 +74,12 @@ impl Told {
     pub fn explain(self, scene: &Scene) -> Explanation {
         Explanation {
             fingerprint: fingerprint(&[scene.job, &self.same]),
-            cause: Cause { kind: self.kind, line: self.line, confidence: self.confidence, evidence: self.evidence },
+            cause: Cause {
+                kind: self.kind,
+                line: self.line,
+                confidence: self.confidence,
+                evidence: self.evidence,
+            },
         }
     }
 }
@@ -70,10 +87,13 @@ impl Told {
 /// What the kernel tells of this death.
 pub fn read(scene: &Scene, lines: &[Line]) -> Option<Told> {
     let child = child_that_died(lines);
-    oom::read(scene, child).or_else(|| fault::read(scene, child)).or_else(|| seccomp::read(scene, child))
+    oom::read(scene, child)
+        .or_else(|| fault::read(scene, child))
+        .or_else(|| seccomp::read(scene, child))
 }
 
-/// Whether the process was killed by this signal, as far as the exit tells; a shell and a container say 128 and its number.
+/// Whether the process was killed by this signal, as far as the exit tells; a shell and a container
+/// say 128 and its number.
 fn is_by(exit: &Exit, name: &str) -> bool {
     match exit {
         Exit::Code(code) => signal_of_code(*code) == Some(name),
@@ -84,9 +104,15 @@ fn is_by(exit: &Exit, name: &str) -> bool {
 /// After a shell's word that a child was killed come no more than so many lines: a wrapper's own.
 const AFTER_CHILD: usize = 12;
 
-/// The child that a wrapper's shell says, at the log's end, was killed by a signal: `run.sh: line 3: 30721 Killed  node`.
+/// The child that a wrapper's shell says, at the log's end, was killed by a signal: `run.sh: line
+/// 3: 30721 Killed  node`.
 fn child_that_died(lines: &[Line]) -> Option<u32> {
-    lines.iter().rev().filter(|line| !line.is_blank()).take(AFTER_CHILD).find_map(|line| child_in(&line.text))
+    lines
+        .iter()
+        .rev()
+        .filter(|line| !line.is_blank())
+        .take(AFTER_CHILD)
+        .find_map(|line| child_in(&line.text))
 }
 
 /// What bash calls the signals that the kernel itself sends; see strsignal(3).
@@ -104,17 +130,27 @@ const DEATHS: [&str; 8] = [
 fn child_in(text: &str) -> Option<u32> {
     let words = text.rsplit_once(": ")?.1.trim_start();
     // A command after the words may hold `: ` too; then the shell's words are in the part before.
-    let words = if words.starts_with(|first: char| first.is_ascii_digit()) { words } else { after_line_number(text)? };
+    let words = if words.starts_with(|first: char| first.is_ascii_digit()) {
+        words
+    } else {
+        after_line_number(text)?
+    };
     let (pid, death) = words.split_once(|c: char| !c.is_ascii_digit())?;
     let death = death.trim_start();
-    DEATHS.iter().any(|words| death.starts_with(words)).then(|| pid.parse().ok())?
+    DEATHS
+        .iter()
+        .any(|words| death.starts_with(words))
+        .then(|| pid.parse().ok())?
 }
 
 /// What bash says after `run.sh: line 3: `.
 fn after_line_number(text: &str) -> Option<&str> {
     let (_, after) = text.split_once(": line ")?;
     let (number, words) = after.split_once(": ")?;
-    number.bytes().all(|byte| byte.is_ascii_digit()).then(|| words.trim_start())
+    number
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| words.trim_start())
 }
 
 #[cfg(test)]
@@ -141,15 +177,27 @@ mod tests {
 
     #[test]
     fn a_shell_names_the_child_that_was_killed() {
-        assert_eq!(child_in("run.sh: line 3: 30721 Killed                  node app.js"), Some(30721));
         assert_eq!(
-            child_in("/srv/a b/run: line 12:   977 Segmentation fault      (core dumped) ./app a: b"),
+            child_in("run.sh: line 3: 30721 Killed                  node app.js"),
+            Some(30721)
+        );
+        assert_eq!(
+            child_in(
+                "/srv/a b/run: line 12:   977 Segmentation fault      (core dumped) ./app a: b"
+            ),
             Some(977)
         );
-        assert_eq!(child_in("bash: 19013 Segmentation fault      ./np 1"), Some(19013));
-        for other in
-            ["run.sh: line 3: 30721 Terminated  node", "job 1: 22 done", "Killed", "x: 99999999999999 Killed", ": "]
-        {
+        assert_eq!(
+            child_in("bash: 19013 Segmentation fault      ./np 1"),
+            Some(19013)
+        );
+        for other in [
+            "run.sh: line 3: 30721 Terminated  node",
+            "job 1: 22 done",
+            "Killed",
+            "x: 99999999999999 Killed",
+            ": ",
+        ] {
             assert_eq!(child_in(other), None, "{other}");
         }
     }

@@ -1,10 +1,11 @@
-//! What a program itself said before it ended, in no runtime's form: `fatal: WORKER_QUEUE is not set`, nginx's `[emerg]`,
-//! Go's `log.Fatal`, a usage text.
+//! What a program itself said before it ended, in no runtime's form: `fatal: WORKER_QUEUE is not
+//! set`, nginx's `[emerg]`, Go's `log.Fatal`, a usage text.
 //!
-//! It is believed only at the very end of a failed process, and only where it speaks of the end: by its level (fatal,
-//! critical, alert, emergency), by its words (exiting, aborting, giving up, cannot start), or where it ends with the
-//! system's own words for an error, as perror(3) does. An ordinary error of the daily sort proves nothing, nor does one
-//! that was handled, that belongs to a request, or that the log shows to have been survived before.
+//! It is believed only at the very end of a failed process, and only where it speaks of the end: by
+//! its level (fatal, critical, alert, emergency), by its words (exiting, aborting, giving up,
+//! cannot start), or where it ends with the system's own words for an error, as perror(3) does. An
+//! ordinary error of the daily sort proves nothing, nor does one that was handled, that belongs to
+//! a request, or that the log shows to have been survived before.
 
 mod phrases;
 
@@ -17,9 +18,9 @@ use super::finding::{Finding, Proof};
 use super::text::{Line, is_same_but_digits};
 use crate::report::{Death, Exit, signal_of_code};
 use phrases::{
-    BAD_CONFIG, CANNOT_START, FAILED, STARTING, begins_as_fatal, code_before, code_in, ends_with_code, ends_with_errno,
-    ends_with_quoted_errno, has_position, is_added, is_bad_option, is_continued, is_diagnostic, is_hint, is_of_request,
-    is_unset, names_errno,
+    BAD_CONFIG, CANNOT_START, FAILED, STARTING, begins_as_fatal, code_before, code_in,
+    ends_with_code, ends_with_errno, ends_with_quoted_errno, has_position, is_added, is_bad_option,
+    is_continued, is_diagnostic, is_hint, is_of_request, is_unset, names_errno,
 };
 
 /// A usage text is looked for so far.
@@ -35,20 +36,37 @@ pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
     if !is_failure(scene.exit) {
         return None;
     }
-    let said: Vec<Said> = lines.iter().enumerate().rev().filter(|(_, line)| !line.is_blank()).take(FAR * 2).collect();
+    let said: Vec<Said> = lines
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, line)| !line.is_blank())
+        .take(FAR * 2)
+        .collect();
     let ends = Ends { lines, scene };
     ends.usage(&said).or_else(|| ends.words(&said)).or_else(|| {
         // Before the next start, which is not the dead one's own.
-        let start = said.iter().take(BURST).position(|(_, line)| remark(line, scene) == Remark::Start)?;
+        let start = said
+            .iter()
+            .take(BURST)
+            .position(|(_, line)| remark(line, scene) == Remark::Start)?;
         let times = || said.iter().take(start).filter_map(|(_, line)| line.at);
-        if times().reduce(f64::max).zip(times().reduce(f64::min)).is_some_and(|(last, first)| last - first > SOON) {
+        if times()
+            .reduce(f64::max)
+            .zip(times().reduce(f64::min))
+            .is_some_and(|(last, first)| last - first > SOON)
+        {
             return None;
         }
         let is_ours = |(_, line): &Said| {
-            let pid = aftermath::pid_in(&aftermath::head(line).to_ascii_lowercase()).or_else(|| line.pid());
+            let pid = aftermath::pid_in(&aftermath::head(line).to_ascii_lowercase())
+                .or_else(|| line.pid());
             pid.is_some() && pid == scene.pid
         };
-        let starts = said.iter().skip(start).take_while(|(_, line)| remark(line, scene) == Remark::Start);
+        let starts = said
+            .iter()
+            .skip(start)
+            .take_while(|(_, line)| remark(line, scene) == Remark::Start);
         if starts.clone().any(is_ours) {
             return None;
         }
@@ -123,7 +141,8 @@ impl Ends<'_> {
         let last = last?;
         let (index, line) = *said.get(last)?;
         let low = aftermath::head(line).to_ascii_lowercase();
-        if trailing > 0 && !self.is_shown(index) && self.strength(line, &low) < Some(Strength::End) {
+        if trailing > 0 && !self.is_shown(index) && self.strength(line, &low) < Some(Strength::End)
+        {
             return None;
         }
         let root = self.root(said, last).unwrap_or(index);
@@ -131,9 +150,13 @@ impl Ends<'_> {
             return None;
         }
         // What announces the line that qualified: it begins there.
-        let before = root.checked_sub(1).and_then(|before| self.lines.get(before));
+        let before = root
+            .checked_sub(1)
+            .and_then(|before| self.lines.get(before));
         let is_announced = before.is_some_and(|line| {
-            line.entry.is_none() && line.text.ends_with(':') && says(&line.text.to_ascii_lowercase(), &BAD_CONFIG)
+            line.entry.is_none()
+                && line.text.ends_with(':')
+                && says(&line.text.to_ascii_lowercase(), &BAD_CONFIG)
         });
         let root = if is_announced { root - 1 } else { root };
         self.finding(root, said.first().map_or(index, |(end, _)| *end))
@@ -141,14 +164,20 @@ impl Ends<'_> {
 
     /// Whether the line before shows what it cannot read, as Redis does.
     fn is_shown(&self, index: usize) -> bool {
-        index.checked_sub(1).and_then(|before| self.lines.get(before)).is_some_and(|line| line.text.starts_with(">>> "))
+        index
+            .checked_sub(1)
+            .and_then(|before| self.lines.get(before))
+            .is_some_and(|line| line.text.starts_with(">>> "))
     }
 
     /// Whether a line complains, and right after it the program said that it ends in failure.
     fn is_complaint(&self, line: &Line, low: &str, end: &Line) -> bool {
         let level = line.entry.as_ref().and_then(|entry| entry.level);
         level.map_or_else(|| says(low, &FAILED), |level| level >= Level::Error)
-            && line.at.zip(end.at).is_none_or(|(at, end)| end - at < AT_ONCE)
+            && line
+                .at
+                .zip(end.at)
+                .is_none_or(|(at, end)| end - at < AT_ONCE)
             && !is_continued(line)
             && !is_of_request(line)
             && !aftermath::is_handled(low)
@@ -160,11 +189,18 @@ impl Ends<'_> {
         let level = line.entry.as_ref().and_then(|entry| entry.level);
         let is_trace = line.entry.is_none() && line.text.starts_with([' ', '\t']);
         // What is fatal is not gone on from, whatever was tried before.
-        let is_handled = aftermath::is_handled(low) && !(level == Some(Level::Fatal) && aftermath::is_closing(low));
-        if is_trace || is_of_request(line) || is_handled || low.len() < 4 || self.is_of_another(line) {
+        let is_handled = aftermath::is_handled(low)
+            && !(level == Some(Level::Fatal) && aftermath::is_closing(low));
+        if is_trace
+            || is_of_request(line)
+            || is_handled
+            || low.len() < 4
+            || self.is_of_another(line)
+        {
             return None;
         }
-        let is_coded = ends_with_quoted_errno(low) || (level.is_none() && ends_with_code(aftermath::head(line)));
+        let is_coded = ends_with_quoted_errno(low)
+            || (level.is_none() && ends_with_code(aftermath::head(line)));
         // What stands in quotes may be anybody's words.
         let unquoted: String = low.split('"').step_by(2).collect();
         let low = unquoted.as_str();
@@ -172,7 +208,10 @@ impl Ends<'_> {
         if let (Some(named), Exit::Code(code)) = (named, self.scene.exit) {
             return (named == *code).then_some(Strength::End);
         }
-        let warns = level.is_none() && ["warn", "notice", "info", "debug"].iter().any(|word| low.starts_with(word));
+        let warns = level.is_none()
+            && ["warn", "notice", "info", "debug"]
+                .iter()
+                .any(|word| low.starts_with(word));
         if warns || level.is_some_and(|level| level < Level::Error) {
             return None;
         }
@@ -183,11 +222,16 @@ impl Ends<'_> {
         let gives_up = !is_quoted
             && aftermath::gives_up(low)
             && (level.is_some() || says(low, &FAILED) || says(low, &["giving up"]));
-        if is_fatal || gives_up || says(low, &CANNOT_START) || says(low, &BAD_CONFIG) || is_unset(line, low) {
+        if is_fatal
+            || gives_up
+            || says(low, &CANNOT_START)
+            || says(low, &BAD_CONFIG)
+            || is_unset(line, low)
+        {
             return Some(Strength::End);
         }
-        let names_code =
-            code_before(low).is_some_and(|code| *self.scene.exit == Exit::Code(code)) && says(low, &FAILED);
+        let names_code = code_before(low).is_some_and(|code| *self.scene.exit == Exit::Code(code))
+            && says(low, &FAILED);
         if names_code || is_diagnostic(low) {
             return Some(Strength::End);
         }
@@ -197,13 +241,23 @@ impl Ends<'_> {
             .then_some(Strength::Errno)
     }
 
-    /// Whether another process says it in a log where the dead one speaks too: a server's for one client.
+    /// Whether another process says it in a log where the dead one speaks too: a server's for one
+    /// client.
     fn is_of_another(&self, line: &Line) -> bool {
-        let Some((pid, ours)) = line.pid().zip(self.scene.pid) else { return false };
-        pid != ours && self.lines.iter().rev().take(FAR * 4).any(|line| line.pid() == Some(ours))
+        let Some((pid, ours)) = line.pid().zip(self.scene.pid) else {
+            return false;
+        };
+        pid != ours
+            && self
+                .lines
+                .iter()
+                .rev()
+                .take(FAR * 4)
+                .any(|line| line.pid() == Some(ours))
     }
 
-    /// Of the lines that tell the same failure, the one that says why: `bind: Address already in use` before `Aborting`.
+    /// Of the lines that tell the same failure, the one that says why: `bind: Address already in
+    /// use` before `Aborting`.
     fn root(&self, said: &[Said], last: usize) -> Option<usize> {
         let (_, line) = said.get(last)?;
         let words = aftermath::head(line).to_ascii_lowercase();
@@ -215,7 +269,9 @@ impl Ends<'_> {
         let mut others = 0;
         for (index, line) in said.iter().skip(last + 1).take(BURST) {
             let low = aftermath::head(line).to_ascii_lowercase();
-            let is_at_once = at.zip(line.at).is_none_or(|(at, before)| at - before < AT_ONCE);
+            let is_at_once = at
+                .zip(line.at)
+                .is_none_or(|(at, before)| at - before < AT_ONCE);
             if !is_at_once || others > 2 || remark(line, self.scene) == Remark::Start {
                 return None;
             }
@@ -225,7 +281,11 @@ impl Ends<'_> {
             if tells && names_errno(&low) && (is_generic(&words) || says(&low, &STARTING)) {
                 return Some(*index);
             }
-            if tells && is_config && has_position(&low) && (says(&low, &BAD_CONFIG) || says(&low, &FAILED)) {
+            if tells
+                && is_config
+                && has_position(&low)
+                && (says(&low, &BAD_CONFIG) || says(&low, &FAILED))
+            {
                 return Some(*index);
             }
             others += usize::from(!tells || !(level.is_some() || says(&low, &FAILED)));
@@ -235,14 +295,27 @@ impl Ends<'_> {
 
     /// Whether the log has the same line before, and work after it.
     fn was_survived(&self, index: usize) -> bool {
-        let Some(line) = self.lines.get(index) else { return false };
-        let message = aftermath::head(line);
-        let before = self.lines.get(..index).unwrap_or_default();
-        let Some(same) = before.iter().position(|line| is_same_but_digits(aftermath::head(line), message)) else {
+        let Some(line) = self.lines.get(index) else {
             return false;
         };
-        let after = before.get(same + 1..).unwrap_or_default().iter().filter(|line| !line.is_blank()).take(BURST);
-        let work = after.clone().filter(|line| remark(line, self.scene) == Remark::Ordinary).count();
+        let message = aftermath::head(line);
+        let before = self.lines.get(..index).unwrap_or_default();
+        let Some(same) = before
+            .iter()
+            .position(|line| is_same_but_digits(aftermath::head(line), message))
+        else {
+            return false;
+        };
+        let after = before
+            .get(same + 1..)
+            .unwrap_or_default()
+            .iter()
+            .filter(|line| !line.is_blank())
+            .take(BURST);
+        let work = after
+            .clone()
+            .filter(|line| remark(line, self.scene) == Remark::Ordinary)
+            .count();
         work == BURST
     }
 
@@ -251,16 +324,36 @@ impl Ends<'_> {
         if !matches!(self.scene.exit, Exit::Code(_)) {
             return None;
         }
-        let raw = || said.iter().take(FAR).take_while(|(_, line)| line.entry.is_none() || is_bad_option(&line.text));
+        let raw = || {
+            said.iter()
+                .take(FAR)
+                .take_while(|(_, line)| line.entry.is_none() || is_bad_option(&line.text))
+        };
         let end = said.first()?.0;
         // The first of the last lines that complains of an option.
-        let wrong = raw().take(BURST).filter(|(_, line)| is_bad_option(&line.text)).last();
-        let shows_how = |text: &str| ["[", "<", " -", "...", "OPTION"].iter().any(|it| text.contains(it));
+        let wrong = raw()
+            .take(BURST)
+            .filter(|(_, line)| is_bad_option(&line.text))
+            .last();
+        let shows_how = |text: &str| {
+            ["[", "<", " -", "...", "OPTION"]
+                .iter()
+                .any(|it| text.contains(it))
+        };
         let usage = raw().find(|(at, line)| {
             let is_heading = line.text.len() < "usage: ".len();
-            let next = self.lines.get(at + 1).map(|next| next.text.as_str()).unwrap_or_default();
-            line.text.get(..6).is_some_and(|it| it.eq_ignore_ascii_case("usage:"))
-                && (is_heading || shows_how(&line.text) || shows_how(next) || next.starts_with([' ', '\t']))
+            let next = self
+                .lines
+                .get(at + 1)
+                .map(|next| next.text.as_str())
+                .unwrap_or_default();
+            line.text
+                .get(..6)
+                .is_some_and(|it| it.eq_ignore_ascii_case("usage:"))
+                && (is_heading
+                    || shows_how(&line.text)
+                    || shows_how(next)
+                    || next.starts_with([' ', '\t']))
         });
         match (wrong, usage) {
             (Some((index, _)), _) => self.finding(*index, end),
@@ -271,10 +364,14 @@ impl Ends<'_> {
                     at + 2 >= *index
                         && at < index
                         && line.entry.is_none()
-                        && (says(&line.text.to_ascii_lowercase(), &FAILED) || is_bad_option(&line.text))
+                        && (says(&line.text.to_ascii_lowercase(), &FAILED)
+                            || is_bad_option(&line.text))
                 });
                 self.finding(error.or(before).map_or(*index, |(at, _)| *at), end)
-                    .map(|finding| Finding { kind: Death::BadArguments, ..finding })
+                    .map(|finding| Finding {
+                        kind: Death::BadArguments,
+                        ..finding
+                    })
             }
             (None, None) => None,
         }
@@ -283,11 +380,19 @@ impl Ends<'_> {
     fn finding(&self, index: usize, end: usize) -> Option<Finding> {
         let line = self.lines.get(index)?;
         let message = |line: &Line| {
-            line.entry.as_ref().map_or(line.text.as_str(), |entry| entry.message.as_str()).trim().to_owned()
+            line.entry
+                .as_ref()
+                .map_or(line.text.as_str(), |entry| entry.message.as_str())
+                .trim()
+                .to_owned()
         };
         let mut what = message(line);
         // Apache's `Syntax error on line 7 of …:` goes on in the next line.
-        if let Some(next) = self.lines.get(index + 1).filter(|next| what.ends_with(':') && !next.is_blank()) {
+        if let Some(next) = self
+            .lines
+            .get(index + 1)
+            .filter(|next| what.ends_with(':') && !next.is_blank())
+        {
             what = format!("{what} {}", message(next));
         }
         // Redis shows the line that it cannot read before it says what is wrong with it.
@@ -302,7 +407,10 @@ impl Ends<'_> {
         let aborted = self.scene.exit.is_signal("ABRT") || *self.scene.exit == Exit::Code(134);
         let kind = if is_bad_option(&low) && !is_diagnostic(&low) {
             Death::BadArguments
-        } else if shown.is_some() || is_diagnostic(&low) || says(&low, &BAD_CONFIG) && has_position(&what) {
+        } else if shown.is_some()
+            || is_diagnostic(&low)
+            || says(&low, &BAD_CONFIG) && has_position(&what)
+        {
             Death::SyntaxError
         } else if aborted {
             Death::Abort
@@ -328,42 +436,113 @@ mod tests {
     use crate::report::{Death, Exit};
 
     fn said(exit: &Exit, log: &str) -> Option<(Death, String)> {
-        let scene = Scene { job: "web", pid: Some(42), exit, log: None, kernel: ("", &[]) };
+        let scene = Scene {
+            job: "web",
+            pid: Some(42),
+            exit,
+            log: None,
+            kernel: ("", &[]),
+        };
         read(&text::read(log), &scene).map(|finding| (finding.kind, finding.what))
     }
 
     #[test]
     fn who_says_that_it_ends_is_believed() {
         for (code, log, what) in [
-            (1, "ready\nfatal: WORKER_QUEUE is not set", "fatal: WORKER_QUEUE is not set"),
-            (78, "2026-11-22 23:55:23,812 ERROR [main] c.a.Main - no seat left, exiting with 78", "exiting with 78"),
-            (1, "2026/11/22 23:56:05 cannot connect: dial tcp 127.0.0.1:5432: connect: connection refused", "5432"),
-            (1, "engine: bind to port 53: Address already in use\n== web start 2026-11-22 ==", "port 53"),
-            (1, "2026/11/22 23:58:42 [emerg] 1#1: host not found in upstream \"x\"", "host not found"),
-            (1, "level=error ts=1 msg=\"cannot load\" err=\"open a.yml: no such file or directory\"", "open a.yml"),
+            (
+                1,
+                "ready\nfatal: WORKER_QUEUE is not set",
+                "fatal: WORKER_QUEUE is not set",
+            ),
+            (
+                78,
+                "2026-11-22 23:55:23,812 ERROR [main] c.a.Main - no seat left, exiting with 78",
+                "exiting with 78",
+            ),
+            (
+                1,
+                "2026/11/22 23:56:05 cannot connect: dial tcp 127.0.0.1:5432: connect: connection refused",
+                "5432",
+            ),
+            (
+                1,
+                "engine: bind to port 53: Address already in use\n== web start 2026-11-22 ==",
+                "port 53",
+            ),
+            (
+                1,
+                "2026/11/22 23:58:42 [emerg] 1#1: host not found in upstream \"x\"",
+                "host not found",
+            ),
+            (
+                1,
+                "level=error ts=1 msg=\"cannot load\" err=\"open a.yml: no such file or directory\"",
+                "open a.yml",
+            ),
             (3, "giving up after 5 attempts", "giving up after 5"),
-            (1, "feed: DATABASE_URL is not set", "DATABASE_URL is not set"),
-            (2, "error: could not read config: missing field `seat`", "missing field"),
+            (
+                1,
+                "feed: DATABASE_URL is not set",
+                "DATABASE_URL is not set",
+            ),
+            (
+                2,
+                "error: could not read config: missing field `seat`",
+                "missing field",
+            ),
             (
                 1,
                 "2026/11/22 23:58:42 [emerg] 7#7: unexpected end of file, expecting \"}\" in /srv/n.conf:2",
                 "n.conf:2",
             ),
-            (1, "MongoDB connection error: connect ECONNREFUSED 127.0.0.1:27017", "ECONNREFUSED"),
-            (1, "x: Can't change dir to '/srv/x' (Errcode: 2 \"No such file or directory\")", "/srv/x"),
-            (7, "curl: (7) Failed to connect to 127.0.0.1 port 9794", "9794"),
-            (1, "nats-server: n.conf:1:0: unknown field \"prot\"", "n.conf:1"),
+            (
+                1,
+                "MongoDB connection error: connect ECONNREFUSED 127.0.0.1:27017",
+                "ECONNREFUSED",
+            ),
+            (
+                1,
+                "x: Can't change dir to '/srv/x' (Errcode: 2 \"No such file or directory\")",
+                "/srv/x",
+            ),
+            (
+                7,
+                "curl: (7) Failed to connect to 127.0.0.1 port 9794",
+                "9794",
+            ),
+            (
+                1,
+                "nats-server: n.conf:1:0: unknown field \"prot\"",
+                "n.conf:1",
+            ),
             (
                 1,
                 "23-Nov-2026 07:36:38.466 unknown parameter x\n23-Nov-2026 07:36:38.466 exiting (due to fatal error)",
                 "x",
             ),
-            (1, "Invalid environment variables: {\n  DSN: [ 'required' ]\n}", "Invalid environment"),
-            (1, ">>> 'maxmemory 10qb'\nargument must be a memory value", "10qb"),
-            (1, ">>> 'maxmemroy 10mb'\nBad directive or wrong number of arguments", "maxmemroy"),
+            (
+                1,
+                "Invalid environment variables: {\n  DSN: [ 'required' ]\n}",
+                "Invalid environment",
+            ),
+            (
+                1,
+                ">>> 'maxmemory 10qb'\nargument must be a memory value",
+                "10qb",
+            ),
+            (
+                1,
+                ">>> 'maxmemroy 10mb'\nBad directive or wrong number of arguments",
+                "maxmemroy",
+            ),
         ] {
             let found = said(&Exit::Code(code), log);
-            assert!(found.as_ref().is_some_and(|(_, found)| found.contains(what)), "{log}: {found:?}");
+            assert!(
+                found
+                    .as_ref()
+                    .is_some_and(|(_, found)| found.contains(what)),
+                "{log}: {found:?}"
+            );
         }
     }
 
@@ -408,7 +587,10 @@ mod tests {
     #[test]
     fn only_a_failure_has_last_words() {
         let log = "fatal: WORKER_QUEUE is not set";
-        let killed = Exit::Signal { name: "KILL".into(), core_dumped: false };
+        let killed = Exit::Signal {
+            name: "KILL".into(),
+            core_dumped: false,
+        };
         for exit in [Exit::Code(0), Exit::Code(143), Exit::Code(124), killed] {
             assert_eq!(said(&exit, log), None, "{exit:?}");
         }
@@ -436,11 +618,17 @@ mod tests {
 
     #[test]
     fn a_usage_text_means_bad_arguments() {
-        let usage = "usage: web [-h] --port PORT\nweb: error: the following arguments are required: --port";
-        assert_eq!(said(&Exit::Code(2), usage).map(|it| it.0), Some(Death::BadArguments));
-        let clap =
-            "error: unexpected argument '--prot' found\n\nUsage: web [OPTIONS]\n\nFor more information, try '--help'.";
+        let usage =
+            "usage: web [-h] --port PORT\nweb: error: the following arguments are required: --port";
+        assert_eq!(
+            said(&Exit::Code(2), usage).map(|it| it.0),
+            Some(Death::BadArguments)
+        );
+        let clap = "error: unexpected argument '--prot' found\n\nUsage: web [OPTIONS]\n\nFor more information, try '--help'.";
         let (kind, what) = said(&Exit::Code(2), clap).unwrap();
-        assert!(kind == Death::BadArguments && what.contains("--prot"), "{what}");
+        assert!(
+            kind == Death::BadArguments && what.contains("--prot"),
+            "{what}"
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! Errors inside a logger's JSON entries: pino's `err.stack`, ECS's `error.stack_trace`, Python's `exc_info`, and so on.
+//! Errors inside a logger's JSON entries: pino's `err.stack`, ECS's `error.stack_trace`, Python's
+//! `exc_info`, and so on.
 //!
-//! Most of them were handled: they are a cause only as the last that was said. A fatal entry whose words say that nobody
-//! caught the error is what a handler of uncaught exceptions leaves before it ends the process.
+//! Most of them were handled: they are a cause only as the last that was said. A fatal entry whose
+//! words say that nobody caught the error is what a handler of uncaught exceptions leaves before it
+//! ends the process.
 
 use super::aftermath::{self, says};
 use super::entry::{Entry, Level};
@@ -32,7 +34,14 @@ fn finding(index: usize, entry: &Entry) -> Option<Finding> {
         return None;
     }
     let uncaught = says(&low, &["uncaught", "uncaughtexception"]);
-    let rejected = says(&low, &["unhandledrejection", "unhandled rejection", "unhandled promise"]);
+    let rejected = says(
+        &low,
+        &[
+            "unhandledrejection",
+            "unhandled rejection",
+            "unhandled promise",
+        ],
+    );
     let is_nobodys = uncaught || rejected || says(&low, &["unhandled", "panic"]);
     let is_fatal = entry.level == Some(Level::Fatal);
     // A logger's error without a stack is of the daily sort, unless its words are of the end.
@@ -40,9 +49,19 @@ fn finding(index: usize, entry: &Entry) -> Option<Finding> {
         return None;
     }
     let error = stack(&entry.error);
-    let what = error.as_ref().map(|error| error.what.clone()).or_else(|| entry.error.first().cloned())?;
+    let what = error
+        .as_ref()
+        .map(|error| error.what.clone())
+        .or_else(|| entry.error.first().cloned())?;
     let kind = match &error {
-        Some(error) if !matches!(error.kind, Death::UncaughtException | Death::UnhandledRejection) => error.kind,
+        Some(error)
+            if !matches!(
+                error.kind,
+                Death::UncaughtException | Death::UnhandledRejection
+            ) =>
+        {
+            error.kind
+        }
         _ if rejected => Death::UnhandledRejection,
         _ if entry.error.len() < 2 && !is_nobodys => Death::PlainExit,
         _ => Death::UncaughtException,
@@ -53,21 +72,31 @@ fn finding(index: usize, entry: &Entry) -> Option<Finding> {
         kind,
         what: what.trim().to_owned(),
         place: error.and_then(|error| error.place),
-        proof: if is_nobodys && is_fatal { Proof::LastWords } else { Proof::Said },
+        proof: if is_nobodys && is_fatal {
+            Proof::LastWords
+        } else {
+            Proof::Said
+        },
         ends: &[],
     })
 }
 
 /// What the runtimes make of a stack on its own.
 fn stack(error: &[String]) -> Option<Finding> {
-    let line = |(i, text): (usize, &String)| Line { number: i + 1, text: text.clone(), ..Line::default() };
+    let line = |(i, text): (usize, &String)| Line {
+        number: i + 1,
+        text: text.clone(),
+        ..Line::default()
+    };
     let lines: Vec<Line> = error.iter().take(MOST).enumerate().map(line).collect();
     let mut found = Vec::new();
     for read in runtimes::ALL {
         read(&lines, &mut found);
     }
     // The last to end is the outermost, which has those that caused it.
-    found.into_iter().max_by_key(|it| (it.lines.end, it.place.is_some(), it.lines.len()))
+    found
+        .into_iter()
+        .max_by_key(|it| (it.lines.end, it.place.is_some(), it.lines.len()))
 }
 
 #[cfg(test)]
@@ -80,14 +109,19 @@ mod tests {
     fn found(entry: &str) -> Option<(Death, Proof, String)> {
         let mut found = Vec::new();
         read(&text::read(entry), &mut found);
-        found.pop().map(|finding| (finding.kind, finding.proof, finding.what))
+        found
+            .pop()
+            .map(|finding| (finding.kind, finding.proof, finding.what))
     }
 
     #[test]
     fn what_a_handler_of_uncaught_errors_logs_is_last_words() {
         let pino = r#"{"level":60,"time":1,"err":{"type":"Error","message":"x","stack":"Error: x\n    at f (/srv/a.js:1:2)"},"msg":"uncaughtException"}"#;
         let (kind, proof, what) = found(pino).unwrap();
-        assert_eq!((kind, proof, what.as_str()), (Death::UncaughtException, Proof::LastWords, "Error: x"));
+        assert_eq!(
+            (kind, proof, what.as_str()),
+            (Death::UncaughtException, Proof::LastWords, "Error: x")
+        );
         let rejected = pino.replace("uncaughtException", "unhandledRejection");
         assert_eq!(found(&rejected).unwrap().0, Death::UnhandledRejection);
     }

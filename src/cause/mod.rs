@@ -6,10 +6,11 @@
 //! kernel log ─ kernel ────────────────────────────────────────────┴─> wording ─> Cause, fingerprint
 //! ```
 //!
-//! Pure: no I/O, no clock. Its input is hostile: everything is linear in its length, whatever stands in it. A line is cut
-//! at a fixed length, goes through a fixed number of carriers and patterns without backtracking, and JSON no deeper than
-//! `serde_json`'s limit; a runtime passes over a finding's lines as a whole; what stands after a death is looked at in the
-//! last few dozen units only, of which a finding is one, however long.
+//! Pure: no I/O, no clock. Its input is hostile: everything is linear in its length, whatever
+//! stands in it. A line is cut at a fixed length, goes through a fixed number of carriers and
+//! patterns without backtracking, and JSON no deeper than `serde_json`'s limit; a runtime passes
+//! over a finding's lines as a whole; what stands after a death is looked at in the last few dozen
+//! units only, of which a finding is one, however long.
 
 pub mod aftermath;
 pub mod beneath;
@@ -70,7 +71,8 @@ pub fn explain(scene: &Scene) -> Explanation {
     explanation
 }
 
-/// What the log tells, what the kernel tells, or how it ended: the first of these that says more than the next.
+/// What the log tells, what the kernel tells, or how it ended: the first of these that says more
+/// than the next.
 fn weigh(scene: &Scene, source: &str, lines: &[Line], told: Option<kernel::Told>) -> Explanation {
     match (decide::read(lines, scene), told) {
         (Some(finding), Some(told)) if says_more(&finding, &told) => {
@@ -84,10 +86,12 @@ fn weigh(scene: &Scene, source: &str, lines: &[Line], told: Option<kernel::Told>
     }
 }
 
-/// Whether an error in the log says why the process faulted: one that only a process that ends prints, or any, where the
-/// fault is how runtimes abort. A shell's word for the signal says less than the kernel's.
+/// Whether an error in the log says why the process faulted: one that only a process that ends
+/// prints, or any, where the fault is how runtimes abort. A shell's word for the signal says less
+/// than the kernel's.
 fn says_more(finding: &Finding, told: &kernel::Told) -> bool {
-    let is_signal_only = matches!(finding.kind, Death::KilledBySignal | Death::Segfault) && finding.place.is_none();
+    let is_signal_only =
+        matches!(finding.kind, Death::KilledBySignal | Death::Segfault) && finding.place.is_none();
     !is_signal_only && (finding.proof == Proof::LastWords || told.is_abort)
 }
 
@@ -98,7 +102,9 @@ fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> E
     let exact = format!(
         "{}\0{}\0{:?}",
         scene.job,
-        place.map(|place| fingerprint::steady(&place.file)).unwrap_or_default(),
+        place
+            .map(|place| fingerprint::steady(&place.file))
+            .unwrap_or_default(),
         place.and_then(|place| place.line)
     );
     Explanation {
@@ -118,19 +124,44 @@ const LONGEST: usize = 1000;
 /// The lines that show it: the error's, the place's, and what a wrapper says of the end.
 fn evidence(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> Vec<Evidence> {
     let is_place = |line: &&Line| {
-        let Some(Place { file, line: Some(number), .. }) = &finding.place else { return false };
+        let Some(Place {
+            file,
+            line: Some(number),
+            ..
+        }) = &finding.place
+        else {
+            return false;
+        };
         line.text.contains(file.as_str()) && line.text.contains(&number.to_string())
     };
     let own = lines.get(finding.lines.clone()).unwrap_or_default();
-    let after = lines.get(finding.lines.end..).unwrap_or_default().iter().filter(|line| !line.is_blank()).take(3);
+    let after = lines
+        .get(finding.lines.end..)
+        .unwrap_or_default()
+        .iter()
+        .filter(|line| !line.is_blank())
+        .take(3);
     let mut shown: Vec<&Line> = lines.get(finding.quoted).into_iter().collect();
     shown.extend(own.iter().take(LONGEST).find(is_place));
-    shown.extend(after.take_while(|line| remark(line, scene) == Remark::Epilogue).next());
+    shown.extend(
+        after
+            .take_while(|line| remark(line, scene) == Remark::Epilogue)
+            .next(),
+    );
     shown.dedup_by_key(|line| line.number);
-    let text = |line: &Line| line.text.get(..line.text.floor_char_boundary(LONGEST)).unwrap_or_default().to_owned();
+    let text = |line: &Line| {
+        line.text
+            .get(..line.text.floor_char_boundary(LONGEST))
+            .unwrap_or_default()
+            .to_owned()
+    };
     shown
         .into_iter()
-        .map(|line| Evidence { source: source.to_owned(), line: Some(line.number), text: text(line) })
+        .map(|line| Evidence {
+            source: source.to_owned(),
+            line: Some(line.number),
+            text: text(line),
+        })
         .collect()
 }
 
@@ -138,8 +169,16 @@ fn evidence(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> V
 fn from_exit(scene: &Scene) -> Explanation {
     let (kind, line) = wording::exit(scene.exit);
     Explanation {
-        fingerprint: fingerprint::fingerprint(&[&format!("{}\0{line}", scene.job), &kind.to_string()]),
-        cause: Cause { kind, line, confidence: Confidence::None, evidence: Vec::new() },
+        fingerprint: fingerprint::fingerprint(&[
+            &format!("{}\0{line}", scene.job),
+            &kind.to_string(),
+        ]),
+        cause: Cause {
+            kind,
+            line,
+            confidence: Confidence::None,
+            evidence: Vec::new(),
+        },
     }
 }
 
@@ -152,7 +191,13 @@ mod tests {
 
     fn explained(log: &str) -> (String, Confidence) {
         let exit = Exit::Code(1);
-        let scene = Scene { job: "web", pid: Some(42), exit: &exit, log: Some(("log", log)), kernel: ("", &[]) };
+        let scene = Scene {
+            job: "web",
+            pid: Some(42),
+            exit: &exit,
+            log: Some(("log", log)),
+            kernel: ("", &[]),
+        };
         let cause = explain(&scene).cause;
         (cause.line, cause.confidence)
     }
@@ -205,7 +250,9 @@ mod tests {
         for _ in 0..40 {
             let mut log = String::new();
             for _ in 0..500 {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 log.push_str(LINES[usize::try_from(state >> 60).unwrap_or_default()]);
                 log.push('\n');
             }
@@ -285,7 +332,10 @@ mod tests {
         prop_oneof![
             Just(Exit::Unknown),
             (0_i32..256).prop_map(Exit::Code),
-            signal.prop_map(|name| Exit::Signal { name: name.to_owned(), core_dumped: false }),
+            signal.prop_map(|name| Exit::Signal {
+                name: name.to_owned(),
+                core_dumped: false
+            }),
         ]
     }
 

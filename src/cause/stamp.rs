@@ -19,7 +19,9 @@ static FORMS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 /// The timestamp that a text begins with, in seconds since some moment, and its length in bytes.
 pub fn read(text: &str) -> Option<(f64, usize)> {
@@ -29,7 +31,11 @@ pub fn read(text: &str) -> Option<(f64, usize)> {
         .next()
         .filter(|c| c.is_ascii_digit() || c.is_ascii_uppercase() || *c == '@')?;
     let found = FORMS.as_ref()?.captures(text)?;
-    let number = |name: &str| found.name(name).and_then(|part| part.as_str().parse::<u32>().ok());
+    let number = |name: &str| {
+        found
+            .name(name)
+            .and_then(|part| part.as_str().parse::<u32>().ok())
+    };
     let any = |names: [&str; 5]| names.iter().find_map(|name| number(name));
     let length = found.get(0)?.end();
     if let Some(epoch) = found.name("epoch") {
@@ -42,7 +48,10 @@ pub fn read(text: &str) -> Option<(f64, usize)> {
     }
     let month = ["mon", "mon3", "mon5"].iter().find_map(|name| {
         let name = found.name(name)?.as_str();
-        MONTHS.iter().position(|month| *month == name).and_then(|month| u32::try_from(month + 1).ok())
+        MONTHS
+            .iter()
+            .position(|month| *month == name)
+            .and_then(|month| u32::try_from(month + 1).ok())
     });
     let month = number("mo").or(month).unwrap_or(1);
     let days = days(
@@ -50,16 +59,25 @@ pub fn read(text: &str) -> Option<(f64, usize)> {
         month,
         any(["d", "d2", "d3", "d5", "d5"]).unwrap_or(1),
     );
-    let [hours, minutes, seconds] =
-        [["h", "h2", "h3", "h4", "h5"], ["mi", "mi2", "mi3", "mi4", "mi5"], ["s", "s2", "s3", "s4", "s5"]]
-            .map(|names| f64::from(any(names).unwrap_or_default()));
+    let [hours, minutes, seconds] = [
+        ["h", "h2", "h3", "h4", "h5"],
+        ["mi", "mi2", "mi3", "mi4", "mi5"],
+        ["s", "s2", "s3", "s4", "s5"],
+    ]
+    .map(|names| f64::from(any(names).unwrap_or_default()));
     let fraction = ["f", "f2", "f3", "f4", "f5"]
         .iter()
         .find_map(|name| found.name(name))
         .map(|part| part.as_str().replace(',', "."));
-    let fraction = fraction.and_then(|part| format!("0{part}").parse::<f64>().ok()).unwrap_or_default();
+    let fraction = fraction
+        .and_then(|part| format!("0{part}").parse::<f64>().ok())
+        .unwrap_or_default();
     Some((
-        (f64::from(days) - f64::from(EPOCH)) * 86_400.0 + hours * 3_600.0 + minutes * 60.0 + seconds + fraction,
+        (f64::from(days) - f64::from(EPOCH)) * 86_400.0
+            + hours * 3_600.0
+            + minutes * 60.0
+            + seconds
+            + fraction,
         length,
     ))
 }
@@ -67,11 +85,20 @@ pub fn read(text: &str) -> Option<(f64, usize)> {
 /// 1970-01-01, so that loggers' numbers are of the same clock.
 const EPOCH: u32 = 719_469;
 
-/// Days since the year 0 began, near enough for differences: only a leap day may be missed where no year is given.
+/// Days since the year 0 began, near enough for differences: only a leap day may be missed where no
+/// year is given.
 fn days(year: u32, month: u32, day: u32) -> u32 {
-    // Counted from March, so that the leap day comes last; see Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year.saturating_sub(1), month + 9) };
-    year.saturating_mul(365) + year / 4 - year / 100 + year / 400 + (153 * (month % 12) + 2) / 5 + day
+    // Counted from March, so that the leap day comes last; see Howard Hinnant, "chrono-Compatible
+    // Low-Level Date Algorithms".
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year.saturating_sub(1), month + 9)
+    };
+    year.saturating_mul(365) + year / 4 - year / 100
+        + year / 400
+        + (153 * (month % 12) + 2) / 5
+        + day
 }
 
 #[cfg(test)]
@@ -101,7 +128,11 @@ mod tests {
     #[test]
     fn dates_and_seconds_since_1970_are_of_one_clock() {
         let at = |text: &str| read(text).unwrap().0;
-        assert!((at("2026-11-22 23:58:59") - at("1795391939: Error")).abs() < 1e-6, "{}", at("2026-11-22 23:58:59"));
+        assert!(
+            (at("2026-11-22 23:58:59") - at("1795391939: Error")).abs() < 1e-6,
+            "{}",
+            at("2026-11-22 23:58:59")
+        );
         assert!(
             (at("@4000000037c219bf2ef02e94 x") - 935_467_455.0).abs() < 15.0,
             "{}",

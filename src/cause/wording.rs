@@ -14,9 +14,11 @@ const LONGEST_PATH: usize = 60;
 /// The most specific kind: where an exception shows what lies beneath it, that.
 pub fn kind(finding: &Finding) -> Death {
     match finding.kind {
-        Death::UncaughtException | Death::UnhandledRejection | Death::Panic | Death::PlainExit | Death::Abort => {
-            beneath::kind(&finding.what).unwrap_or(finding.kind)
-        }
+        Death::UncaughtException
+        | Death::UnhandledRejection
+        | Death::Panic
+        | Death::PlainExit
+        | Death::Abort => beneath::kind(&finding.what).unwrap_or(finding.kind),
         kind => kind,
     }
 }
@@ -44,7 +46,9 @@ pub fn line(kind: Death, finding: &Finding, exit: &Exit) -> String {
     let what = shorten(&finding.what, MOST);
     let low = what.to_lowercase();
     let mut line = match (kind, words(kind)) {
-        (Death::PlainExit, _) => format!("{}: {what}", self::exit(exit).1.trim_end_matches(UNKNOWN)),
+        (Death::PlainExit, _) => {
+            format!("{}: {what}", self::exit(exit).1.trim_end_matches(UNKNOWN))
+        }
         (_, Some(words)) if !low.contains(words) => format!("{words}: {what}"),
         _ => what,
     };
@@ -58,26 +62,40 @@ pub fn line(kind: Death, finding: &Finding, exit: &Exit) -> String {
     line
 }
 
-/// A text without its middle, where it is longer than so many characters: whole words from its beginning and its end.
+/// A text without its middle, where it is longer than so many characters: whole words from its
+/// beginning and its end.
 fn shorten(text: &str, most: usize) -> String {
     let text = text.trim();
     if text.chars().count() <= most {
         return text.to_owned();
     }
-    let at = |count: usize| text.char_indices().nth(count).map_or(text.len(), |(at, _)| at);
+    let at = |count: usize| {
+        text.char_indices()
+            .nth(count)
+            .map_or(text.len(), |(at, _)| at)
+    };
     let end = at(text.chars().count() - most / 3);
     let head = text.get(..at(most * 2 / 3 - 2)).unwrap_or_default();
     let tail = text.get(end..).unwrap_or_default();
     // A long word without spaces is cut all the same.
-    let head = head.rsplit_once(' ').map_or(head, |(kept, cut)| if cut.len() > most / 4 { head } else { kept });
-    let tail = tail.split_once(' ').map_or(tail, |(cut, kept)| if cut.len() > most / 4 { tail } else { kept });
+    let head = head.rsplit_once(' ').map_or(
+        head,
+        |(kept, cut)| if cut.len() > most / 4 { head } else { kept },
+    );
+    let tail = tail.split_once(' ').map_or(
+        tail,
+        |(cut, kept)| if cut.len() > most / 4 { tail } else { kept },
+    );
     format!("{head} … {tail}")
 }
 
 /// A long path's end, from one of its names on.
 fn from_end(path: &str, most: usize) -> String {
     let count = path.chars().count();
-    let start = path.char_indices().nth(count.saturating_sub(most)).map_or(0, |(at, _)| at);
+    let start = path
+        .char_indices()
+        .nth(count.saturating_sub(most))
+        .map_or(0, |(at, _)| at);
     let end = path.get(start..).unwrap_or(path);
     match end.split_once('/') {
         Some((_, names)) if start > 0 => format!("…/{names}"),
@@ -90,11 +108,20 @@ const UNKNOWN: &str = ", cause unknown";
 /// The kind and the line where only the exit is known.
 pub fn exit(exit: &Exit) -> (Death, String) {
     match exit {
-        Exit::Unknown => (Death::Unknown, "unknown: nothing tells how it ended".to_owned()),
+        Exit::Unknown => (
+            Death::Unknown,
+            "unknown: nothing tells how it ended".to_owned(),
+        ),
         Exit::Code(code) => match signal_of_code(*code) {
             Some(name) => {
-                let signal = Exit::Signal { name: name.to_owned(), core_dumped: false };
-                (Death::KilledBySignal, format!("exit code {code}, as a shell or a container says {signal}{UNKNOWN}"))
+                let signal = Exit::Signal {
+                    name: name.to_owned(),
+                    core_dumped: false,
+                };
+                (
+                    Death::KilledBySignal,
+                    format!("exit code {code}, as a shell or a container says {signal}{UNKNOWN}"),
+                )
             }
             None => (Death::PlainExit, format!("{exit}{UNKNOWN}")),
         },
@@ -116,27 +143,48 @@ mod tests {
     use crate::report::{Death, Exit};
 
     fn finding(kind: Death, what: &str) -> Finding {
-        Finding { lines: 0..1, quoted: 0, kind, what: what.to_owned(), place: None, proof: Proof::Said, ends: &[] }
+        Finding {
+            lines: 0..1,
+            quoted: 0,
+            kind,
+            what: what.to_owned(),
+            place: None,
+            proof: Proof::Said,
+            ends: &[],
+        }
     }
 
     #[test]
     fn a_line_says_the_sort_of_death_only_where_the_error_does_not() {
         let said = |kind, what: &str| line(kind, &finding(kind, what), &Exit::Code(78));
-        assert_eq!(said(Death::PlainExit, "seat limit reached"), "exit code 78: seat limit reached");
+        assert_eq!(
+            said(Death::PlainExit, "seat limit reached"),
+            "exit code 78: seat limit reached"
+        );
         assert_eq!(
             said(Death::DiskFull, "OSError: No space left on device"),
             "disk full: OSError: No space left on device"
         );
-        assert_eq!(said(Death::Permission, "open x: permission denied"), "open x: permission denied");
-        assert_eq!(said(Death::Abort, "free(): invalid pointer"), "abort: free(): invalid pointer");
+        assert_eq!(
+            said(Death::Permission, "open x: permission denied"),
+            "open x: permission denied"
+        );
+        assert_eq!(
+            said(Death::Abort, "free(): invalid pointer"),
+            "abort: free(): invalid pointer"
+        );
     }
 
     #[test]
     fn a_long_error_keeps_its_beginning_and_its_end_in_whole_words() {
-        let long = format!("Error: cannot load {} from the archive at noon", "a module ".repeat(60));
+        let long = format!(
+            "Error: cannot load {} from the archive at noon",
+            "a module ".repeat(60)
+        );
         let short = shorten(&long, 200);
         assert!(
-            short.starts_with("Error: cannot load a module") && short.ends_with("from the archive at noon"),
+            short.starts_with("Error: cannot load a module")
+                && short.ends_with("from the archive at noon"),
             "{short}"
         );
         assert!(short.chars().count() <= 200, "{short}");
@@ -145,10 +193,21 @@ mod tests {
 
     #[test]
     fn a_long_path_is_shown_from_its_end() {
-        let path = "/srv/web/releases/20261122235905/current/packages/session-store/lib/session.js:4";
-        assert_eq!(from_end(path, 40), "…/packages/session-store/lib/session.js:4");
+        let path =
+            "/srv/web/releases/20261122235905/current/packages/session-store/lib/session.js:4";
+        assert_eq!(
+            from_end(path, 40),
+            "…/packages/session-store/lib/session.js:4"
+        );
         let mut long = finding(Death::UncaughtException, "TypeError: x");
-        long.place = Some(Place { file: "/srv/web/app.js".into(), line: Some(4), function: None });
-        assert_eq!(line(Death::UncaughtException, &long, &Exit::Code(1)), "TypeError: x at /srv/web/app.js:4");
+        long.place = Some(Place {
+            file: "/srv/web/app.js".into(),
+            line: Some(4),
+            function: None,
+        });
+        assert_eq!(
+            line(Death::UncaughtException, &long, &Exit::Code(1)),
+            "TypeError: x at /srv/web/app.js:4"
+        );
     }
 }

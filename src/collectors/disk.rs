@@ -9,12 +9,14 @@
 //! timeout = "50ms"
 //! ```
 //!
-//! Looked at are file systems on a disk, NFS, CIFS, Ceph, ZFS, and whatever is mounted at `/`. Not those that live in
-//! memory or are full by nature (squashfs, ISO 9660), nor FUSE: once its daemon hangs with our question in its hands,
-//! not even SIGKILL ends who asked, and the supervisor would wait for the hook for ever.
+//! Looked at are file systems on a disk, NFS, CIFS, Ceph, ZFS, and whatever is mounted at `/`. Not
+//! those that live in memory or are full by nature (squashfs, ISO 9660), nor FUSE: once its daemon
+//! hangs with our question in its hands, not even SIGKILL ends who asked, and the supervisor would
+//! wait for the hook for ever.
 //!
-//! The section's data: a list of `mount_point`, `type`, `source`, `read_only` and either `error` or, in bytes, `total`,
-//! `used`, `available`, and `inodes`, `inodes_used` (0 where the file system has no fixed number of them).
+//! The section's data: a list of `mount_point`, `type`, `source`, `read_only` and either `error`
+//! or, in bytes, `total`, `used`, `available`, and `inodes`, `inodes_used` (0 where the file system
+//! has no fixed number of them).
 
 use std::collections::HashSet;
 use std::fmt;
@@ -38,7 +40,8 @@ use crate::report::Stop;
 
 /// The most mount points that are asked.
 const MAX_MOUNTS: usize = 64;
-/// The most that is read of the list of mounts, in bytes: a host of many containers has thousands of long lines.
+/// The most that is read of the list of mounts, in bytes: a host of many containers has thousands
+/// of long lines.
 const MAX_LIST: u64 = 4 * 1024 * 1024;
 
 /// File systems whose server may not answer. A thread that waits for one of these ends on SIGKILL.
@@ -58,7 +61,9 @@ pub struct Disk {
 
 impl Default for Disk {
     fn default() -> Self {
-        Self { timeout: Duration::from_millis(200) }
+        Self {
+            timeout: Duration::from_millis(200),
+        }
     }
 }
 
@@ -73,18 +78,37 @@ impl Collector for Disk {
             .and_then(|file| file.take(MAX_LIST).read_to_end(&mut list))
             .context("cannot read /proc/self/mountinfo: is /proc mounted?")?;
         let known = host.read("/proc/filesystems").unwrap_or_default();
-        let mut mounts = worth_asking(parse_mounts(&String::from_utf8_lossy(&list)), &on_disk(&known));
+        let mut mounts = worth_asking(
+            parse_mounts(&String::from_utf8_lossy(&list)),
+            &on_disk(&known),
+        );
         let more = mounts.len().saturating_sub(MAX_MOUNTS);
         mounts.truncate(MAX_MOUNTS);
 
         let mut rows = ask(mounts, host, self.timeout);
-        rows.sort_by_key(|(_, answer)| std::cmp::Reverse(answer.as_ref().map_or(u64::MAX, Space::worst)));
-        let width = rows.iter().map(|(mount, _)| mount.label().chars().count()).max().unwrap_or_default().min(40);
-        let mut lines: Vec<String> = rows.iter().map(|(mount, answer)| row(mount, answer, width)).collect();
+        rows.sort_by_key(|(_, answer)| {
+            std::cmp::Reverse(answer.as_ref().map_or(u64::MAX, Space::worst))
+        });
+        let width = rows
+            .iter()
+            .map(|(mount, _)| mount.label().chars().count())
+            .max()
+            .unwrap_or_default()
+            .min(40);
+        let mut lines: Vec<String> = rows
+            .iter()
+            .map(|(mount, answer)| row(mount, answer, width))
+            .collect();
         if more > 0 {
             lines.push(format!("and {more} more that were not looked at"));
         }
-        Ok(Body { text: lines.join("\n"), data: rows.iter().map(|(mount, answer)| data(mount, answer)).collect() })
+        Ok(Body {
+            text: lines.join("\n"),
+            data: rows
+                .iter()
+                .map(|(mount, answer)| data(mount, answer))
+                .collect(),
+        })
     }
 }
 
@@ -151,7 +175,13 @@ impl Space {
 
 impl fmt::Display for Space {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{:>3} % of {} used, {} free", self.percent(), Bytes(self.total), Bytes(self.available))?;
+        write!(
+            f,
+            "{:>3} % of {} used, {} free",
+            self.percent(),
+            Bytes(self.total),
+            Bytes(self.available)
+        )?;
         if self.inodes > 0 {
             write!(f, ", inodes {} %", self.inodes_percent())?;
         }
@@ -162,14 +192,23 @@ impl fmt::Display for Space {
 fn row(mount: &Mount, answer: &Answer, width: usize) -> String {
     let label = mount.label();
     match answer {
-        Ok(space) => format!("{label:width$}  {space}{}", if mount.read_only { ", READ-ONLY" } else { "" }),
-        Err(why) => format!("{label:width$}  {why} ({} {})", mount.kind, mount.source.escape_debug()),
+        Ok(space) => format!(
+            "{label:width$}  {space}{}",
+            if mount.read_only { ", READ-ONLY" } else { "" }
+        ),
+        Err(why) => format!(
+            "{label:width$}  {why} ({} {})",
+            mount.kind,
+            mount.source.escape_debug()
+        ),
     }
 }
 
 fn data(mount: &Mount, answer: &Answer) -> Value {
     let mut data = json!(mount);
-    let found = answer.as_ref().map_or_else(|why| json!({ "error": why }), |space| json!(space));
+    let found = answer
+        .as_ref()
+        .map_or_else(|why| json!({ "error": why }), |space| json!(space));
     if let (Value::Object(data), Value::Object(found)) = (&mut data, found) {
         data.extend(found);
     }
@@ -189,13 +228,17 @@ fn ask(mounts: Vec<Mount>, host: &Host, timeout: Duration) -> Vec<(Mount, Answer
         };
         let answer = match Builder::new().spawn(question) {
             Ok(_) => Err("does not answer".to_owned()),
-            Err(why) if REMOTE.contains(&mount.kind.as_str()) => Err(format!("not asked, for want of a thread: {why}")),
+            Err(why) if REMOTE.contains(&mount.kind.as_str()) => {
+                Err(format!("not asked, for want of a thread: {why}"))
+            }
             Err(_) => space(&path),
         };
         rows.push((mount, answer));
     }
     drop(tell);
-    while let Ok((position, answer)) = answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    while let Ok((position, answer)) =
+        answers.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+    {
         if let Some(row) = rows.get_mut(position) {
             row.1 = answer;
         }
@@ -204,7 +247,9 @@ fn ask(mounts: Vec<Mount>, host: &Host, timeout: Duration) -> Vec<(Mount, Answer
 }
 
 fn space(path: &Path) -> Answer {
-    statvfs(path).map(|found| Space::new(&found)).map_err(|errno| format!("fails: {}", io::Error::from(errno)))
+    statvfs(path)
+        .map(|found| Space::new(&found))
+        .map_err(|errno| format!("fails: {}", io::Error::from(errno)))
 }
 
 /// The real file systems, each once, however often it is mounted.
@@ -230,7 +275,10 @@ fn worth_asking(mut mounts: Vec<Mount>, on_disk: &HashSet<&str>) -> Vec<Mount> {
 
 /// The types in `/proc/filesystems` that need a disk: the lines without `nodev`.
 fn on_disk(filesystems: &str) -> HashSet<&str> {
-    filesystems.lines().filter_map(|line| line.strip_prefix('\t')).collect()
+    filesystems
+        .lines()
+        .filter_map(|line| line.strip_prefix('\t'))
+        .collect()
 }
 
 /// Parses `proc_pid_mountinfo(5)`; what is no such line is left out.
@@ -241,13 +289,16 @@ fn parse_mounts(list: &str) -> Vec<Mount> {
 fn parse_mount(line: &str) -> Option<Mount> {
     let (place, system) = line.split_once(" - ")?;
     let mut place = place.split(' ').skip(2);
-    let (device, root, point, options) = (place.next()?, place.next()?, place.next()?, place.next()?);
+    let (device, root, point, options) =
+        (place.next()?, place.next()?, place.next()?, place.next()?);
     let mut system = system.split(' ');
     let (kind, source) = (system.next()?, system.next()?);
     // The file system's own options show what the kernel did to it after an error.
     let system_options = system.next().unwrap_or_default();
     let read_only = options.split(',').any(|option| option == "ro")
-        || system_options.split(',').any(|option| matches!(option, "ro" | "emergency_ro" | "shutdown"));
+        || system_options
+            .split(',')
+            .any(|option| matches!(option, "ro" | "emergency_ro" | "shutdown"));
     Some(Mount {
         device: device.to_owned(),
         root: unescape(root),
@@ -273,7 +324,8 @@ mod tests {
     use crate::collectors::{Body, Collector, tests::stop};
     use crate::host::Host;
 
-    const FILESYSTEMS: &str = "nodev\tproc\nnodev\ttmpfs\n\text4\n\txfs\n\tsquashfs\n\tfuseblk\nnodev\tbtrfs\n";
+    const FILESYSTEMS: &str =
+        "nodev\tproc\nnodev\ttmpfs\n\text4\n\txfs\n\tsquashfs\n\tfuseblk\nnodev\tbtrfs\n";
 
     fn asked(mountinfo: &str) -> Vec<String> {
         let mounts = worth_asking(parse_mounts(mountinfo), &on_disk(FILESYSTEMS));
@@ -285,7 +337,9 @@ mod tests {
         fs::create_dir_all(root.join("proc/self")).unwrap();
         fs::write(root.join("proc/self/mountinfo"), mountinfo).unwrap();
         fs::write(root.join("proc/filesystems"), FILESYSTEMS).unwrap();
-        Disk::default().collect(&stop(), &Host::new(root, root)).unwrap()
+        Disk::default()
+            .collect(&stop(), &Host::new(root, root))
+            .unwrap()
     }
 
     #[test]
@@ -302,7 +356,10 @@ mod tests {
             36 27 0:47 / /far rw - fuse.sshfs host: rw\n\
             37 27 8:9 / /windows rw - fuseblk /dev/sda9 rw\n";
         assert_eq!(asked(mountinfo), ["/", "/var", "/net", "/home"]);
-        assert_eq!(asked("1 0 0:9 / / rw - overlay overlay rw\n2 1 0:10 / /x rw - overlay overlay rw\n"), ["/"]);
+        assert_eq!(
+            asked("1 0 0:9 / / rw - overlay overlay rw\n2 1 0:10 / /x rw - overlay overlay rw\n"),
+            ["/"]
+        );
     }
 
     #[test]
@@ -314,45 +371,81 @@ mod tests {
     #[test]
     fn read_only_is_seen_in_the_mount_and_in_the_file_system() {
         let read_only = |options, system| {
-            parse_mounts(&format!("1 0 8:1 / / {options} - ext4 /dev/sda1 {system}")).remove(0).read_only
+            parse_mounts(&format!("1 0 8:1 / / {options} - ext4 /dev/sda1 {system}"))
+                .remove(0)
+                .read_only
         };
         assert!(
-            read_only("ro,relatime", "rw") && read_only("rw", "ro,errors=remount-ro") && read_only("rw", "rw,shutdown")
+            read_only("ro,relatime", "rw")
+                && read_only("rw", "ro,errors=remount-ro")
+                && read_only("rw", "rw,shutdown")
         );
         assert!(!read_only("rw,relatime", "rw,errors=remount-ro"));
     }
 
     #[test]
     fn names_are_unescaped_and_stay_on_their_line() {
-        let mount = parse_mounts(r"1 0 8:1 / /mnt/a\040b\012c\134d\7 rw - ext4 /dev/x rw").remove(0);
+        let mount =
+            parse_mounts(r"1 0 8:1 / /mnt/a\040b\012c\134d\7 rw - ext4 /dev/x rw").remove(0);
         assert_eq!(mount.place, "/mnt/a b\nc\\d\\7");
         assert!(row(&mount, &Ok(Space::default()), 0).starts_with(r"/mnt/a b\nc\\d\\7  "));
     }
 
     #[test]
     fn a_disk_reads_as_a_line() {
-        let mount = |read_only| Mount { read_only, ..parse_mounts("1 0 8:1 / /var rw - ext4 /dev/sda1 rw").remove(0) };
-        let space = Space { total: 20 << 30, used: 19 << 30, available: 0, inodes: 1000, inodes_used: 129 };
-        assert_eq!(row(&mount(false), &Ok(space), 6), "/var    100 % of 20 GiB used, 0 B free, inodes 12 %");
+        let mount = |read_only| Mount {
+            read_only,
+            ..parse_mounts("1 0 8:1 / /var rw - ext4 /dev/sda1 rw").remove(0)
+        };
+        let space = Space {
+            total: 20 << 30,
+            used: 19 << 30,
+            available: 0,
+            inodes: 1000,
+            inodes_used: 129,
+        };
+        assert_eq!(
+            row(&mount(false), &Ok(space), 6),
+            "/var    100 % of 20 GiB used, 0 B free, inodes 12 %"
+        );
         let space = Space { inodes: 0, ..space };
-        assert_eq!(row(&mount(true), &Ok(space), 4), "/var  100 % of 20 GiB used, 0 B free, READ-ONLY");
+        assert_eq!(
+            row(&mount(true), &Ok(space), 4),
+            "/var  100 % of 20 GiB used, 0 B free, READ-ONLY"
+        );
     }
 
     #[test]
     fn the_worst_comes_first_and_what_cannot_be_asked_before_all() {
         let root = tempfile::tempdir().unwrap();
-        let body = collect(root.path(), "1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 8:2 / /gone rw - ext4 /dev/b rw\n");
+        let body = collect(
+            root.path(),
+            "1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 8:2 / /gone rw - ext4 /dev/b rw\n",
+        );
         let lines: Vec<&str> = body.text.lines().collect();
         assert_eq!(lines.len(), 2, "{}", body.text);
-        assert_eq!(lines[0], "/gone  fails: No such file or directory (os error 2) (ext4 /dev/b)");
-        assert!(lines[1].starts_with("/      ") && lines[1].contains(" free, inodes "), "{}", body.text);
-        assert!(body.data[1]["total"].as_u64() > Some(0) && body.data[1]["mount_point"] == "/", "{}", body.data);
+        assert_eq!(
+            lines[0],
+            "/gone  fails: No such file or directory (os error 2) (ext4 /dev/b)"
+        );
+        assert!(
+            lines[1].starts_with("/      ") && lines[1].contains(" free, inodes "),
+            "{}",
+            body.text
+        );
+        assert!(
+            body.data[1]["total"].as_u64() > Some(0) && body.data[1]["mount_point"] == "/",
+            "{}",
+            body.data
+        );
     }
 
     #[test]
     fn of_very_many_mounts_the_first_are_asked_and_the_others_counted() {
         let root = tempfile::tempdir().unwrap();
-        let mounts: Vec<String> = (0..100).map(|n| format!("1 0 8:{n} / /{n} rw - ext4 /dev/a rw")).collect();
+        let mounts: Vec<String> = (0..100)
+            .map(|n| format!("1 0 8:{n} / /{n} rw - ext4 /dev/a rw"))
+            .collect();
         let body = collect(root.path(), &mounts.join("\n"));
         assert_eq!(body.text.lines().count(), 65);
         assert!(body.text.ends_with("and 36 more that were not looked at"));
@@ -384,13 +477,30 @@ mod tests {
             let hung = root.path().join("net");
             fs::create_dir(&hung).unwrap();
             // A FUSE daemon that never reads, in the place of an NFS server that is gone.
-            let daemon = openat(CWD, "/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap();
-            let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", daemon.as_raw_fd());
+            let daemon = openat(
+                CWD,
+                "/dev/fuse",
+                OFlags::RDWR | OFlags::CLOEXEC,
+                Mode::empty(),
+            )
+            .unwrap();
+            let options = format!(
+                "fd={},rootmode=40000,user_id=0,group_id=0",
+                daemon.as_raw_fd()
+            );
             let options = CString::new(options).unwrap();
-            mount("gone", &hung, "fuse", MountFlags::empty(), options.as_c_str()).unwrap();
+            mount(
+                "gone",
+                &hung,
+                "fuse",
+                MountFlags::empty(),
+                options.as_c_str(),
+            )
+            .unwrap();
 
             let started = Instant::now();
-            let mountinfo = "1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:9 / /net rw - nfs4 server:/export rw\n";
+            let mountinfo =
+                "1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:9 / /net rw - nfs4 server:/export rw\n";
             let body = collect(root.path(), mountinfo);
             let took = started.elapsed();
             // Ends the thread that waits there, too.
@@ -399,7 +509,11 @@ mod tests {
 
             let lines: Vec<&str> = body.text.lines().collect();
             assert_eq!(lines[0], "/net  does not answer (nfs4 server:/export)");
-            assert!(lines[1].starts_with("/     ") && lines[1].contains(" free"), "{}", body.text);
+            assert!(
+                lines[1].starts_with("/     ") && lines[1].contains(" free"),
+                "{}",
+                body.text
+            );
             assert!(took < Duration::from_secs(2), "{took:?}");
         }
     }

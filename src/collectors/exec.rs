@@ -16,8 +16,9 @@
 //! settings = { queue = "orders" }
 //! ```
 //!
-//! The program finds `{"protocol": 1, "stop": …, "settings": …}` on stdin, and need not read it. What it prints *is* the
-//! section; an exit code other than 0, a signal and a timeout make the section a failed one.
+//! The program finds `{"protocol": 1, "stop": …, "settings": …}` on stdin, and need not read it.
+//! What it prints *is* the section; an exit code other than 0, a signal and a timeout make the
+//! section a failed one.
 
 use std::time::Duration;
 
@@ -84,7 +85,9 @@ impl Collector for Exec {
 impl Exec {
     /// Runs the program; see [`plugin::run_and_look`].
     pub fn run(&self, stop: &Stop, look: &mut dyn FnMut(Pid)) -> Outcome {
-        let stdin = json!({ "protocol": plugin::PROTOCOL, "stop": stop, "settings": self.settings.json() }).to_string();
+        let stdin =
+            json!({ "protocol": plugin::PROTOCOL, "stop": stop, "settings": self.settings.json() })
+                .to_string();
         let run = Run {
             command: &self.command,
             stdin: stdin.as_bytes(),
@@ -105,8 +108,14 @@ impl Exec {
             text = format!("{text}\n[cut after {} bytes]", self.max_bytes);
         }
         match outcome.end.code() {
-            Some(0) => Ok(Body { text, data: json!({ "exit_code": 0, "truncated": outcome.truncated }) }),
-            _ => Err(anyhow!("{}", failure(&outcome.end.to_string(), &outcome.last_error, &text))),
+            Some(0) => Ok(Body {
+                text,
+                data: json!({ "exit_code": 0, "truncated": outcome.truncated }),
+            }),
+            _ => Err(anyhow!(
+                "{}",
+                failure(&outcome.end.to_string(), &outcome.last_error, &text)
+            )),
         }
     }
 }
@@ -114,7 +123,10 @@ impl Exec {
 /// What the failed section says.
 fn failure(end: &str, last_error: &str, output: &str) -> String {
     let mut said = end.to_owned();
-    for (before, more) in [(": ", last_error), ("\nits output so far:\n", output.trim_end())] {
+    for (before, more) in [
+        (": ", last_error),
+        ("\nits output so far:\n", output.trim_end()),
+    ] {
         if !more.is_empty() {
             said = said + before + more;
         }
@@ -162,15 +174,24 @@ mod tests {
 
     #[test]
     fn a_failure_shows_status_last_error_and_output() {
-        let why = collect("name = 'x'\ncommand = ['sh', '-c', 'echo half; echo no queue >&2; exit 3']").unwrap_err();
-        assert_eq!(why.to_string(), "exit status: 3: no queue\nits output so far:\nhalf");
+        let why =
+            collect("name = 'x'\ncommand = ['sh', '-c', 'echo half; echo no queue >&2; exit 3']")
+                .unwrap_err();
+        assert_eq!(
+            why.to_string(),
+            "exit status: 3: no queue\nits output so far:\nhalf"
+        );
         let why = collect("name = 'x'\ntimeout = '100ms'\ncommand = ['sleep', '100']").unwrap_err();
-        assert_eq!(why.to_string(), "still running after 100ms, so it was killed");
+        assert_eq!(
+            why.to_string(),
+            "still running after 100ms, so it was killed"
+        );
     }
 
     #[test]
     fn it_runs_later_unless_told_otherwise() {
-        let exec = |when: &str| toml::from_str::<Exec>(&format!("name = 'x'\ncommand = ['true']\n{when}"));
+        let exec =
+            |when: &str| toml::from_str::<Exec>(&format!("name = 'x'\ncommand = ['true']\n{when}"));
         assert!(exec("").unwrap().runs_later());
         assert!(!exec("when = 'now'").unwrap().runs_later());
         assert!(exec("when = 'soon'").is_err());

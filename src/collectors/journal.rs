@@ -9,9 +9,10 @@
 //! lines = 500
 //! ```
 //!
-//! A job on systemd that nobody configured has it, where its output does not go to a file. The lines are found by the id
-//! that systemd gave to this life, never by a name, so that no other unit's and no earlier life's are among them. What
-//! systemd's own manager says about the unit is left out; what it said when it could not run the program is not.
+//! A job on systemd that nobody configured has it, where its output does not go to a file. The
+//! lines are found by the id that systemd gave to this life, never by a name, so that no other
+//! unit's and no earlier life's are among them. What systemd's own manager says about the unit is
+//! left out; what it said when it could not run the program is not.
 //!
 //! The section's data: `invocation`, `lines` (how many are shown).
 
@@ -27,8 +28,8 @@ use crate::host::Host;
 use crate::plugin::{self, Command, Outcome, Run};
 use crate::report::Stop;
 
-/// How long the journal may take to write down what it has been told. Without that the last lines are missing on a busy
-/// machine; measured, it takes up to 63 ms.
+/// How long the journal may take to write down what it has been told. Without that the last lines
+/// are missing on a busy machine; measured, it takes up to 63 ms.
 const SYNC: Duration = Duration::from_millis(200);
 /// How long it may be read.
 const READ: Duration = Duration::from_millis(400);
@@ -52,7 +53,10 @@ fn default_lines() -> usize {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { lines: default_lines(), deep: None }
+        Self {
+            lines: default_lines(),
+            deep: None,
+        }
     }
 }
 
@@ -65,7 +69,8 @@ impl Collector for Journal {
         true
     }
 
-    /// A busy machine's journal has the time that it needs, within its bounds: without it there is no log.
+    /// A busy machine's journal has the time that it needs, within its bounds: without it there is
+    /// no log.
     fn patience(&self) -> Duration {
         SYNC + READ
     }
@@ -81,24 +86,49 @@ impl Collector for Journal {
         let of_service = format!("_SYSTEMD_INVOCATION_ID={invocation}");
         let about_service = format!("INVOCATION_ID={invocation}");
         // Anybody may write the second field, but not root's number.
-        let arguments = ["--reverse", "--quiet", "--no-pager", "--all", "--output=json"].map(str::to_owned);
+        let arguments = [
+            "--reverse",
+            "--quiet",
+            "--no-pager",
+            "--all",
+            "--output=json",
+        ]
+        .map(str::to_owned);
         let fields = "--output-fields=MESSAGE,_PID,SYSLOG_IDENTIFIER".to_owned();
-        let matches = [of_service, "+".to_owned(), about_service, "_UID=0".to_owned()];
+        let matches = [
+            of_service,
+            "+".to_owned(),
+            about_service,
+            "_UID=0".to_owned(),
+        ];
         let lines = [fields, format!("--lines={}", self.lines.saturating_mul(2))];
         let outcome = journalctl(&[&arguments[..], &lines, &matches].concat(), READ)?;
         if outcome.end.code() != Some(0) {
-            bail!("journalctl cannot tell: {}{}", outcome.end, last_error(&outcome));
+            bail!(
+                "journalctl cannot tell: {}{}",
+                outcome.end,
+                last_error(&outcome)
+            );
         }
         let mut lines = parse(&outcome.stdout, self.lines);
         let count = lines.len();
         if let Some(slot) = &self.deep {
             let text = lines.join("\n");
-            slot.put(Deep { path: "journal".to_owned(), text, modified: stop.stopped_at.time() });
+            slot.put(Deep {
+                path: "journal".to_owned(),
+                text,
+                modified: stop.stopped_at.time(),
+            });
         }
         if !synced {
-            lines.push("[the journal did not say in time whether these are the last lines]".to_owned());
+            lines.push(
+                "[the journal did not say in time whether these are the last lines]".to_owned(),
+            );
         }
-        Ok(Body { text: lines.join("\n"), data: json!({ "invocation": invocation, "lines": count }) })
+        Ok(Body {
+            text: lines.join("\n"),
+            data: json!({ "invocation": invocation, "lines": count }),
+        })
     }
 }
 
@@ -110,22 +140,44 @@ fn journalctl(arguments: &[String], timeout: Duration) -> Result<Outcome> {
     let words = [&["journalctl".to_owned()], arguments].concat();
     let command = Command::try_from(words).map_err(anyhow::Error::msg)?;
     command.locate().context("there is no journal to be read")?;
-    Ok(plugin::run(&Run { command: &command, stdin: &[], env: &[], timeout, max_bytes: MAX_BYTES }))
+    Ok(plugin::run(&Run {
+        command: &command,
+        stdin: &[],
+        env: &[],
+        timeout,
+        max_bytes: MAX_BYTES,
+    }))
 }
 
 fn last_error(outcome: &Outcome) -> String {
-    if outcome.last_error.is_empty() { String::new() } else { format!(": {}", outcome.last_error) }
+    if outcome.last_error.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", outcome.last_error)
+    }
 }
 
 /// The service's lines, the last `most` of them, from entries of which the newest comes first.
 fn parse(entries: &[u8], most: usize) -> Vec<String> {
-    let entries = entries.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let is = |entry: &Value, field: &str, value: &str| entry.get(field).and_then(Value::as_str) == Some(value);
-    // What our own hooks complain of, or systemd in their place, is the same unit's, but not the service's.
-    let of_hook = |entry: &Value| ["lastwords", "(astwords)"].iter().any(|it| is(entry, "SYSLOG_IDENTIFIER", it));
+    let entries = entries
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let is = |entry: &Value, field: &str, value: &str| {
+        entry.get(field).and_then(Value::as_str) == Some(value)
+    };
+    // What our own hooks complain of, or systemd in their place, is the same unit's, but not the
+    // service's.
+    let of_hook = |entry: &Value| {
+        ["lastwords", "(astwords)"]
+            .iter()
+            .any(|it| is(entry, "SYSLOG_IDENTIFIER", it))
+    };
     let of_service = |entry: &Value| !is(entry, "_PID", "1") && !of_hook(entry);
-    let mut lines: Vec<String> =
-        entries.filter(of_service).filter_map(|entry| message(entry.get("MESSAGE")?)).take(most).collect();
+    let mut lines: Vec<String> = entries
+        .filter(of_service)
+        .filter_map(|entry| message(entry.get("MESSAGE")?))
+        .take(most)
+        .collect();
     lines.reverse();
     lines
 }
@@ -135,8 +187,10 @@ fn message(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Array(bytes) => {
-            let bytes: Vec<u8> =
-                bytes.iter().filter_map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect();
+            let bytes: Vec<u8> = bytes
+                .iter()
+                .filter_map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok()))
+                .collect();
             Some(String::from_utf8_lossy(&bytes).into_owned())
         }
         _ => None,
@@ -156,7 +210,10 @@ mod tests {
 {"_PID":"7","MESSAGE":null}
 {"_PID":"7","MESSAGE":"hello"}
 {"_PID":"7","MES"#;
-        assert_eq!(parse(entries.as_bytes(), 200), ["hello", "boom", "\u{fffd}bye"]);
+        assert_eq!(
+            parse(entries.as_bytes(), 200),
+            ["hello", "boom", "\u{fffd}bye"]
+        );
         assert_eq!(parse(entries.as_bytes(), 1), ["\u{fffd}bye"]);
         assert_eq!(parse(b"", 200), [""; 0]);
     }
@@ -164,7 +221,13 @@ mod tests {
     #[test]
     fn only_an_id_is_asked_for() {
         assert!(is_id("3cbe907fe81a40469b599e3cdfb35221"));
-        for odd in ["", "3cbe", "3cbe907fe81a40469b599e3cdfb3522g", "_PID=1", "--file=/etc/shadow"] {
+        for odd in [
+            "",
+            "3cbe",
+            "3cbe907fe81a40469b599e3cdfb3522g",
+            "_PID=1",
+            "--file=/etc/shadow",
+        ] {
             assert!(!is_id(odd));
         }
     }

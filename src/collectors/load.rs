@@ -8,8 +8,8 @@
 //! [collect.load]
 //! ```
 //!
-//! The section's data: `load` (over 1, 5 and 15 minutes), `cpus`, `cpu_pressure`, `io_pressure` (per cent of the time,
-//! `null` where the kernel does not keep it).
+//! The section's data: `load` (over 1, 5 and 15 minutes), `cpus`, `cpu_pressure`, `io_pressure`
+//! (per cent of the time, `null` where the kernel does not keep it).
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -31,9 +31,13 @@ impl Collector for Load {
     }
 
     fn collect(&self, _stop: &Stop, host: &Host) -> Result<Body> {
-        let load = System::load_average().context("cannot read /proc/loadavg: is /proc mounted?")?;
+        let load =
+            System::load_average().context("cannot read /proc/loadavg: is /proc mounted?")?;
         let load = [load.one, load.five, load.fifteen];
-        let cpus = host.read("/sys/devices/system/cpu/online").ok().and_then(|text| count_cpus(&text));
+        let cpus = host
+            .read("/sys/devices/system/cpu/online")
+            .ok()
+            .and_then(|text| count_cpus(&text));
         let cpu_pressure = pressure::read("cpu", host);
         let io_pressure = pressure::read("io", host);
 
@@ -44,16 +48,23 @@ impl Collector for Load {
         ];
         let lines: Vec<String> = lines.into_iter().flatten().collect();
         let data = json!({"load": load, "cpus": cpus, "cpu_pressure": cpu_pressure, "io_pressure": io_pressure});
-        Ok(Body { text: lines.join("\n"), data })
+        Ok(Body {
+            text: lines.join("\n"),
+            data,
+        })
     }
 }
 
-/// The per cents are the last minute's, of what the CPUs can do; above 100, tasks waited for a CPU or a disk.
+/// The per cents are the last minute's, of what the CPUs can do; above 100, tasks waited for a CPU
+/// or a disk.
 fn describe([one, five, fifteen]: [f64; 3], cpus: Option<u32>) -> String {
     let load = format!("load {one:.2} {five:.2} {fifteen:.2}");
     match cpus {
         Some(1) => format!("{load} on 1 CPU ({:.0} %)", one * 100.0),
-        Some(cpus) => format!("{load} on {cpus} CPUs ({:.0} %)", one * 100.0 / f64::from(cpus)),
+        Some(cpus) => format!(
+            "{load} on {cpus} CPUs ({:.0} %)",
+            one * 100.0 / f64::from(cpus)
+        ),
         None => load,
     }
 }
@@ -76,8 +87,14 @@ mod tests {
 
     #[test]
     fn the_load_is_told_against_what_the_cpus_can_do() {
-        assert_eq!(describe([3.2, 2.1, 1.0], Some(2)), "load 3.20 2.10 1.00 on 2 CPUs (160 %)");
-        assert_eq!(describe([0.5, 0.0, 0.0], Some(1)), "load 0.50 0.00 0.00 on 1 CPU (50 %)");
+        assert_eq!(
+            describe([3.2, 2.1, 1.0], Some(2)),
+            "load 3.20 2.10 1.00 on 2 CPUs (160 %)"
+        );
+        assert_eq!(
+            describe([0.5, 0.0, 0.0], Some(1)),
+            "load 0.50 0.00 0.00 on 1 CPU (50 %)"
+        );
         assert_eq!(describe([0.5, 0.0, 0.0], None), "load 0.50 0.00 0.00");
     }
 
@@ -95,9 +112,20 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let proc = root.path().join("proc/pressure");
         std::fs::create_dir_all(&proc).unwrap();
-        std::fs::write(proc.join("io"), "some avg10=50.00 avg60=5.00 avg300=1.00 total=1\n").unwrap();
-        let body = Load {}.collect(&stop(), &Host::new(root.path(), root.path())).unwrap();
-        assert!(body.text.contains("\nwaited for I/O: 50.0 % of the last 10 s"), "{}", body.text);
+        std::fs::write(
+            proc.join("io"),
+            "some avg10=50.00 avg60=5.00 avg300=1.00 total=1\n",
+        )
+        .unwrap();
+        let body = Load {}
+            .collect(&stop(), &Host::new(root.path(), root.path()))
+            .unwrap();
+        assert!(
+            body.text
+                .contains("\nwaited for I/O: 50.0 % of the last 10 s"),
+            "{}",
+            body.text
+        );
         assert_eq!(body.data["io_pressure"]["some"]["avg10"], 50.0);
         assert!(body.data["cpu_pressure"].is_null());
     }

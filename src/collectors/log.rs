@@ -13,17 +13,19 @@
 //! lines = 200
 //! ```
 //!
-//! `{job}` and `{instance}` in the path stand for the service's; a `/` in them becomes `_`, as Upstart names its logs.
-//! No part of the path may be a symbolic link. In a directory where others than root and the log's owner can make files,
-//! a log with a second name (a hard link) is refused: it may be a file that they may not read. Where the log was rotated while the service ran and holds fewer lines
-//! than asked for, the others come from `PATH.1`.
+//! `{job}` and `{instance}` in the path stand for the service's; a `/` in them becomes `_`, as
+//! Upstart names its logs. No part of the path may be a symbolic link. In a directory where others
+//! than root and the log's owner can make files, a log with a second name (a hard link) is refused:
+//! it may be a file that they may not read. Where the log was rotated while the service ran and
+//! holds fewer lines than asked for, the others come from `PATH.1`.
 //!
-//! The section's data: `path`, `size` (bytes), `inode`, `lines` (how many are shown), `cut` (whether the first of them
-//! is the end of a longer one), `rotated` (whether there are some of `PATH.1`).
+//! The section's data: `path`, `size` (bytes), `inode`, `lines` (how many are shown), `cut`
+//! (whether the first of them is the end of a longer one), `rotated` (whether there are some of
+//! `PATH.1`).
 //!
-//! What the section shows may not reach back to where the service's last words begin: a goroutine dump is long. So what
-//! names the cause gets up to 1 MiB of the file's end, whatever `lines` and `max_bytes` say; the report holds no more of it
-//! than the lines that the cause quotes.
+//! What the section shows may not reach back to where the service's last words begin: a goroutine
+//! dump is long. So what names the cause gets up to 1 MiB of the file's end, whatever `lines` and
+//! `max_bytes` say; the report holds no more of it than the lines that the cause quotes.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -104,7 +106,9 @@ fn default_max_bytes() -> u64 {
 fn max_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let bytes = u64::deserialize(deserializer)?;
     if bytes > default_max_bytes() {
-        return Err(D::Error::custom(format_args!("a section holds at most {MAX_TEXT} bytes, not {bytes}")));
+        return Err(D::Error::custom(format_args!(
+            "a section holds at most {MAX_TEXT} bytes, not {bytes}"
+        )));
     }
     Ok(bytes)
 }
@@ -112,14 +116,24 @@ fn max_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error
 impl Log {
     /// The end of this file, as long as it is by default.
     pub fn new(path: impl Into<String>) -> Self {
-        Self { path: path.into(), name: None, lines: default_lines(), max_bytes: default_max_bytes(), deep: None }
+        Self {
+            path: path.into(),
+            name: None,
+            lines: default_lines(),
+            max_bytes: default_max_bytes(),
+            deep: None,
+        }
     }
 
     /// Where this service has its log.
     fn path_of(&self, stop: &Stop) -> String {
         // Nothing is replaced twice: an instance may be called `{job}`.
         let instance = harmless(stop.instance.as_deref().unwrap_or_default());
-        let parts: Vec<String> = self.path.split("{job}").map(|part| part.replace("{instance}", &instance)).collect();
+        let parts: Vec<String> = self
+            .path
+            .split("{job}")
+            .map(|part| part.replace("{instance}", &instance))
+            .collect();
         parts.join(&harmless(&stop.job))
     }
 }
@@ -127,7 +141,9 @@ impl Log {
 /// A name as one part of a path, which it cannot leave.
 fn harmless(name: &str) -> String {
     let dots = name.bytes().all(|byte| byte == b'.');
-    name.chars().map(|c| if c == '/' || dots { '_' } else { c }).collect()
+    name.chars()
+        .map(|c| if c == '/' || dots { '_' } else { c })
+        .collect()
 }
 
 impl Collector for Log {
@@ -155,17 +171,26 @@ impl Collector for Log {
             Err(why) if why.kind() == ErrorKind::NotFound => None,
             file => Some(file.and_then(|file| Tail::read(file, self.lines, self.max_bytes))),
         };
-        let newest = newest.transpose().with_context(|| format!("cannot read {}", path.escape_debug()))?;
+        let newest = newest
+            .transpose()
+            .with_context(|| format!("cannot read {}", path.escape_debug()))?;
         let older = self.rotated_away(&at, stop, newest.as_ref());
-        if let (Some(slot), Some(deep)) = (&self.deep, deep(&path, newest.as_ref(), older.as_ref())) {
+        if let (Some(slot), Some(deep)) = (&self.deep, deep(&path, newest.as_ref(), older.as_ref()))
+        {
             slot.put(deep);
         }
         let Some(tail) = newest.as_ref().or(older.as_ref()) else {
             let (path, service) = (path.escape_debug(), stop.service());
             let service = service.escape_debug();
-            bail!("there is no {path}: set `path` in [[collect.log]] to the file that {service} logs to");
+            bail!(
+                "there is no {path}: set `path` in [[collect.log]] to the file that {service} logs to"
+            );
         };
-        let lines = [&older, &newest].into_iter().flatten().map(|tail| tail.lines.len()).sum::<usize>();
+        let lines = [&older, &newest]
+            .into_iter()
+            .flatten()
+            .map(|tail| tail.lines.len())
+            .sum::<usize>();
         let data = json!({
             "path": path,
             "size": tail.size,
@@ -174,22 +199,43 @@ impl Collector for Log {
             "cut": older.as_ref().unwrap_or(tail).cut,
             "rotated": older.is_some(),
         });
-        Ok(Body { text: describe(&path, newest, older), data })
+        Ok(Body {
+            text: describe(&path, newest, older),
+            data,
+        })
     }
 }
 
 impl Log {
-    /// What is missing from a log that was rotated while the service ran, from where it was rotated to.
+    /// What is missing from a log that was rotated while the service ran, from where it was rotated
+    /// to.
     fn rotated_away(&self, at: &Path, stop: &Stop, newest: Option<&Tail>) -> Option<Tail> {
-        let lines = newest.map_or(self.lines, |tail| if tail.whole { self.lines - tail.lines.len() } else { 0 });
-        let max_bytes = self.max_bytes.saturating_sub(newest.map_or(0, |tail| tail.size));
+        let lines = newest.map_or(self.lines, |tail| {
+            if tail.whole {
+                self.lines - tail.lines.len()
+            } else {
+                0
+            }
+        });
+        let max_bytes = self
+            .max_bytes
+            .saturating_sub(newest.map_or(0, |tail| tail.size));
         let mut older = at.as_os_str().to_owned();
         older.push(".1");
-        let older = open_regular(Path::new(&older)).ok().filter(|_| lines > 0 && max_bytes > 0)?;
-        let began = stop.started_at.map(Timestamp::time).or_else(|| stop.stopped_at.time().checked_sub(RECENT))?;
+        let older = open_regular(Path::new(&older))
+            .ok()
+            .filter(|_| lines > 0 && max_bytes > 0)?;
+        let began = stop
+            .started_at
+            .map(Timestamp::time)
+            .or_else(|| stop.stopped_at.time().checked_sub(RECENT))?;
         let modified = older.metadata().and_then(|found| found.modified()).ok()?;
-        let rotated_since = modified.checked_add(SLACK).is_none_or(|modified| modified >= began);
-        Tail::read(older, lines, max_bytes).ok().filter(|_| rotated_since)
+        let rotated_since = modified
+            .checked_add(SLACK)
+            .is_none_or(|modified| modified >= began);
+        Tail::read(older, lines, max_bytes)
+            .ok()
+            .filter(|_| rotated_since)
     }
 }
 
@@ -198,7 +244,9 @@ fn describe(path: &str, newest: Option<Tail>, older: Option<Tail>) -> String {
     let mut text = Vec::new();
     let rotated = older.is_some();
     if let Some(older) = older {
-        text.push(format!("[the log was rotated while the service ran: the end of {path}.1]"));
+        text.push(format!(
+            "[the log was rotated while the service ran: the end of {path}.1]"
+        ));
         text.extend(older.lines);
     }
     match newest {
@@ -216,10 +264,21 @@ fn describe(path: &str, newest: Option<Tail>, older: Option<Tail>) -> String {
 fn deep(path: &str, newest: Option<&Tail>, older: Option<&Tail>) -> Option<Deep> {
     let last = newest.filter(|tail| !tail.deep.is_empty()).or(older)?;
     let is_older = newest.is_none_or(|tail| tail.deep.is_empty());
-    let path = if is_older { format!("{path}.1") } else { path.to_owned() };
-    let older = older.filter(|_| !is_older).map(|tail| tail.deep.as_slice()).unwrap_or_default();
+    let path = if is_older {
+        format!("{path}.1")
+    } else {
+        path.to_owned()
+    };
+    let older = older
+        .filter(|_| !is_older)
+        .map(|tail| tail.deep.as_slice())
+        .unwrap_or_default();
     let bytes = [older, &last.deep].concat();
-    Some(Deep { path, text: String::from_utf8_lossy(&bytes).into_owned(), modified: last.modified })
+    Some(Deep {
+        path,
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+        modified: last.modified,
+    })
 }
 
 /// The end of one file.
@@ -237,7 +296,8 @@ struct Tail {
 }
 
 impl Tail {
-    /// Reads the last `lines` lines and no more than `max_bytes`, however long the file or its lines are; and the deeper tail.
+    /// Reads the last `lines` lines and no more than `max_bytes`, however long the file or its
+    /// lines are; and the deeper tail.
     fn read(mut file: File, lines: usize, max_bytes: u64) -> io::Result<Self> {
         let found = file.metadata()?;
         let (size, inode) = (found.size(), found.ino());
@@ -247,28 +307,54 @@ impl Tail {
         let is_longer = size > most;
         file.seek(SeekFrom::Start(size.saturating_sub(most.saturating_add(1))))?;
         let mut bytes = Vec::new();
-        file.take(most.saturating_add(u64::from(is_longer))).read_to_end(&mut bytes)?;
-        let shown = bytes.len().saturating_sub(usize::try_from(max_bytes).unwrap_or(usize::MAX));
+        file.take(most.saturating_add(u64::from(is_longer)))
+            .read_to_end(&mut bytes)?;
+        let shown = bytes
+            .len()
+            .saturating_sub(usize::try_from(max_bytes).unwrap_or(usize::MAX));
         let (lines, cut, whole) = match shown.checked_sub(1).and_then(|before| bytes.get(before)) {
-            Some(before) => last_lines(bytes.get(shown..).unwrap_or_default(), *before == b'\n', lines),
-            // Nothing, too, where the file was truncated meanwhile: what was in it may be in `PATH.1`.
+            Some(before) => last_lines(
+                bytes.get(shown..).unwrap_or_default(),
+                *before == b'\n',
+                lines,
+            ),
+            // Nothing, too, where the file was truncated meanwhile: what was in it may be in
+            // `PATH.1`.
             None => last_lines(&bytes, true, lines),
         };
         let size = if bytes.is_empty() { 0 } else { size };
         if is_longer {
-            let first = bytes.iter().position(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+            let first = bytes
+                .iter()
+                .position(|&byte| byte == b'\n')
+                .map_or(0, |newline| newline + 1);
             bytes.drain(..first);
         }
-        Ok(Self { lines, deep: bytes, modified, cut, whole: whole && shown == 0, size, inode })
+        Ok(Self {
+            lines,
+            deep: bytes,
+            modified,
+            cut,
+            whole: whole && shown == 0,
+            size,
+            inode,
+        })
     }
 }
 
 /// The last lines, whether the first of them is cut, and whether they are all that there are.
-pub(super) fn last_lines(bytes: &[u8], starts_a_line: bool, lines: usize) -> (Vec<String>, bool, bool) {
+pub(super) fn last_lines(
+    bytes: &[u8],
+    starts_a_line: bool,
+    lines: usize,
+) -> (Vec<String>, bool, bool) {
     if bytes.is_empty() {
         return (Vec::new(), false, true);
     }
-    let mut backwards = bytes.strip_suffix(b"\n").unwrap_or(bytes).rsplit(|&byte| byte == b'\n');
+    let mut backwards = bytes
+        .strip_suffix(b"\n")
+        .unwrap_or(bytes)
+        .rsplit(|&byte| byte == b'\n');
     let mut last: Vec<String> = backwards.by_ref().take(lines).map(readable).collect();
     last.reverse();
     let all = backwards.next().is_none();
@@ -279,10 +365,13 @@ pub(super) fn last_lines(bytes: &[u8], starts_a_line: bool, lines: usize) -> (Ve
     (last, cut, all)
 }
 
-/// A line as text. NULs show how many they are: they are what a writer leaves that did not know of a truncation, or
-/// blocks that never reached the disk.
+/// A line as text. NULs show how many they are: they are what a writer leaves that did not know of
+/// a truncation, or blocks that never reached the disk.
 fn readable(line: &[u8]) -> String {
-    let runs = line.strip_suffix(b"\r").unwrap_or(line).chunk_by(|a, b| (*a == 0) == (*b == 0));
+    let runs = line
+        .strip_suffix(b"\r")
+        .unwrap_or(line)
+        .chunk_by(|a, b| (*a == 0) == (*b == 0));
     runs.map(|run| match run {
         [0] => "[NUL]".into(),
         [0, ..] => format!("[{} NULs]", run.len()).into(),
@@ -329,22 +418,38 @@ mod tests {
             self.collect_of(log, &stop())
         }
         fn collect_of(&self, log: &Log, stop: &Stop) -> Result<Body, String> {
-            log.collect(stop, &self.host()).map_err(|why| format!("{why:#}"))
+            log.collect(stop, &self.host())
+                .map_err(|why| format!("{why:#}"))
         }
     }
 
     #[test]
     fn the_last_lines_are_shown_with_or_without_a_newline_at_the_end() {
         let machine = Machine::new();
-        let log = Log { lines: 2, ..Log::new(LOG) };
-        for (bytes, text) in [("a\nb\nc\n", "b\nc"), ("a\nb\nc", "b\nc"), ("a\r\nb\r\n\n", "b\n"), ("a", "a")] {
+        let log = Log {
+            lines: 2,
+            ..Log::new(LOG)
+        };
+        for (bytes, text) in [
+            ("a\nb\nc\n", "b\nc"),
+            ("a\nb\nc", "b\nc"),
+            ("a\r\nb\r\n\n", "b\n"),
+            ("a", "a"),
+        ] {
             machine.write(LOG, bytes);
             assert_eq!(machine.collect(&log).unwrap().text, text, "{bytes:?}");
         }
         let body = machine.collect(&log).unwrap();
-        assert_eq!((&body.data["path"], &body.data["size"]), (&LOG.into(), &1.into()));
         assert_eq!(
-            (&body.data["lines"], &body.data["cut"], &body.data["rotated"]),
+            (&body.data["path"], &body.data["size"]),
+            (&LOG.into(), &1.into())
+        );
+        assert_eq!(
+            (
+                &body.data["lines"],
+                &body.data["cut"],
+                &body.data["rotated"]
+            ),
             (&1.into(), &false.into(), &false.into())
         );
     }
@@ -360,7 +465,12 @@ mod tests {
             (5, "[cut] \n678"),
             (0, "[/var/log/web.log is empty]"),
         ] {
-            let body = machine.collect(&Log { max_bytes, ..Log::new(LOG) }).unwrap();
+            let body = machine
+                .collect(&Log {
+                    max_bytes,
+                    ..Log::new(LOG)
+                })
+                .unwrap();
             assert_eq!(body.text, text, "{max_bytes}");
             assert_eq!(body.data["cut"], text.starts_with("[cut]"));
         }
@@ -382,29 +492,50 @@ mod tests {
     fn who_names_the_cause_gets_more_than_the_section_shows() {
         let machine = Machine::new();
         let slot = DeepTail::default();
-        let log = Log { lines: 1, max_bytes: 10, deep: Some(slot.clone()), ..Log::new(LOG) };
+        let log = Log {
+            lines: 1,
+            max_bytes: 10,
+            deep: Some(slot.clone()),
+            ..Log::new(LOG)
+        };
         machine.write(LOG, "panic\nframe\nexit");
         assert_eq!(machine.collect(&log).unwrap().text, "exit");
         let deep = slot.take().unwrap();
-        assert_eq!((deep.path.as_str(), deep.text.as_str()), (LOG, "panic\nframe\nexit"));
+        assert_eq!(
+            (deep.path.as_str(), deep.text.as_str()),
+            (LOG, "panic\nframe\nexit")
+        );
         machine.write(LOG, [b"x".repeat(1000), b"\nlast".repeat(300_000)].concat());
         assert_eq!(machine.collect(&log).unwrap().text, "last");
         let text = slot.take().unwrap().text;
-        assert!(text.len() <= 1024 * 1024 && text.len() > 1024 * 1024 - 10 && text.starts_with("last\n"));
+        assert!(
+            text.len() <= 1024 * 1024
+                && text.len() > 1024 * 1024 - 10
+                && text.starts_with("last\n")
+        );
     }
 
     #[test]
     fn last_words_that_were_rotated_away_are_handed_over_with_the_name_of_their_file() {
         let machine = Machine::new();
         let slot = DeepTail::default();
-        let log = Log { deep: Some(slot.clone()), ..Log::new(LOG) };
+        let log = Log {
+            deep: Some(slot.clone()),
+            ..Log::new(LOG)
+        };
         machine.write("/var/log/web.log.1", "panic\n");
         machine.write(LOG, "");
         machine.collect(&log).unwrap();
-        assert_eq!(slot.take().map(|deep| (deep.path, deep.text)), Some((format!("{LOG}.1"), "panic\n".to_owned())));
+        assert_eq!(
+            slot.take().map(|deep| (deep.path, deep.text)),
+            Some((format!("{LOG}.1"), "panic\n".to_owned()))
+        );
         machine.write(LOG, "bye\n");
         machine.collect(&log).unwrap();
-        assert_eq!(slot.take().map(|deep| (deep.path, deep.text)), Some((LOG.to_owned(), "panic\nbye\n".to_owned())));
+        assert_eq!(
+            slot.take().map(|deep| (deep.path, deep.text)),
+            Some((LOG.to_owned(), "panic\nbye\n".to_owned()))
+        );
         assert_eq!(slot.take(), None);
     }
 
@@ -412,19 +543,31 @@ mod tests {
     fn any_bytes_become_text() {
         let machine = Machine::new();
         machine.write(LOG, b"caf\xe9 \0|\0\0\0 \x1b[31m\xff\n");
-        assert_eq!(machine.collect(&Log::new(LOG)).unwrap().text, "caf\u{fffd} [NUL]|[3 NULs] \u{1b}[31m\u{fffd}");
+        assert_eq!(
+            machine.collect(&Log::new(LOG)).unwrap().text,
+            "caf\u{fffd} [NUL]|[3 NULs] \u{1b}[31m\u{fffd}"
+        );
     }
 
     #[test]
     fn what_was_rotated_away_while_the_service_ran_is_shown_too() {
         let machine = Machine::new();
         machine.write("/var/log/web.log.1", "old\nPanic at line 3\n");
-        let log = Log { lines: 2, ..Log::new(LOG) };
+        let log = Log {
+            lines: 2,
+            ..Log::new(LOG)
+        };
         let head = "[the log was rotated while the service ran: the end of /var/log/web.log.1]\n";
         for (newest, text) in [
-            (Some(""), "old\nPanic at line 3\n[/var/log/web.log is empty]"),
+            (
+                Some(""),
+                "old\nPanic at line 3\n[/var/log/web.log is empty]",
+            ),
             (Some("bye\n"), "Panic at line 3\n[/var/log/web.log]\nbye"),
-            (None, "old\nPanic at line 3\n[there is no /var/log/web.log any more]"),
+            (
+                None,
+                "old\nPanic at line 3\n[there is no /var/log/web.log any more]",
+            ),
         ] {
             let _ = fs::remove_file(machine.host().path(LOG));
             newest.map(|bytes| machine.write(LOG, bytes));
@@ -440,12 +583,24 @@ mod tests {
     fn what_was_rotated_away_before_the_service_started_is_not_its() {
         let machine = Machine::new();
         let an_hour_ago = SystemTime::now() - Duration::from_hours(1);
-        machine.write("/var/log/web.log.1", "old\n").set_times(FileTimes::new().set_modified(an_hour_ago)).unwrap();
+        machine
+            .write("/var/log/web.log.1", "old\n")
+            .set_times(FileTimes::new().set_modified(an_hour_ago))
+            .unwrap();
         machine.write(LOG, "");
-        assert_eq!(machine.collect(&Log::new(LOG)).unwrap().text, "[/var/log/web.log is empty]");
+        assert_eq!(
+            machine.collect(&Log::new(LOG)).unwrap().text,
+            "[/var/log/web.log is empty]"
+        );
         let mut stop = stop();
         stop.started_at = Some(Timestamp::new(an_hour_ago - Duration::from_hours(1)));
-        assert!(machine.collect_of(&Log::new(LOG), &stop).unwrap().text.contains("\nold\n"));
+        assert!(
+            machine
+                .collect_of(&Log::new(LOG), &stop)
+                .unwrap()
+                .text
+                .contains("\nold\n")
+        );
     }
 
     #[test]
@@ -462,29 +617,60 @@ mod tests {
         let log = Log::new("/var/log/web.log");
         let at = machine.host().path(LOG);
         mknodat(CWD, &at, FileType::Fifo, Mode::RUSR, 0).unwrap();
-        assert_eq!(machine.collect(&log).unwrap_err(), "cannot read /var/log/web.log: not a regular file but a FIFO");
+        assert_eq!(
+            machine.collect(&log).unwrap_err(),
+            "cannot read /var/log/web.log: not a regular file but a FIFO"
+        );
         fs::remove_file(&at).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(&at).unwrap();
-        assert!(machine.collect(&log).unwrap_err().starts_with("cannot read /var/log/web.log: "));
+        assert!(
+            machine
+                .collect(&log)
+                .unwrap_err()
+                .starts_with("cannot read /var/log/web.log: ")
+        );
         fs::remove_file(&at).unwrap();
         fs::create_dir(&at).unwrap();
-        assert!(machine.collect(&log).unwrap_err().ends_with("not a regular file but a directory"));
+        assert!(
+            machine
+                .collect(&log)
+                .unwrap_err()
+                .ends_with("not a regular file but a directory")
+        );
         fs::remove_dir(&at).unwrap();
         symlinkat("/etc/shadow", CWD, &at).unwrap();
-        assert!(machine.collect(&log).unwrap_err().ends_with("is a symbolic link: name the real file"));
+        assert!(
+            machine
+                .collect(&log)
+                .unwrap_err()
+                .ends_with("is a symbolic link: name the real file")
+        );
     }
 
     #[test]
     fn the_path_names_the_service_and_cannot_be_left() {
         let path = |job: &str, instance: Option<&str>| {
-            let stop = Stop { job: job.to_owned(), instance: instance.map(str::to_owned), ..stop() };
+            let stop = Stop {
+                job: job.to_owned(),
+                instance: instance.map(str::to_owned),
+                ..stop()
+            };
             Log::new("/var/log/{job}/{instance}.log").path_of(&stop)
         };
         assert_eq!(path("web", Some("a/b")), "/var/log/web/a_b.log");
-        assert_eq!(path("..", Some("../../etc/shadow")), "/var/log/__/.._.._etc_shadow.log");
-        assert_eq!(path("{instance}", Some("{job}")), "/var/log/{instance}/{job}.log");
+        assert_eq!(
+            path("..", Some("../../etc/shadow")),
+            "/var/log/__/.._.._etc_shadow.log"
+        );
+        assert_eq!(
+            path("{instance}", Some("{job}")),
+            "/var/log/{instance}/{job}.log"
+        );
         assert_eq!(path("web", None), "/var/log/web/.log");
-        assert_eq!([".", "...", "", "a..b"].map(harmless), ["_", "___", "", "a..b"]);
+        assert_eq!(
+            [".", "...", "", "a..b"].map(harmless),
+            ["_", "___", "", "a..b"]
+        );
     }
 
     #[test]
@@ -492,13 +678,21 @@ mod tests {
         let machine = Machine::new();
         fs::create_dir(machine.host().configured(std::path::Path::new(""))).unwrap();
         machine.write("/etc/web.log", "here");
-        assert_eq!(machine.collect(&Log::new("{job}.log")).unwrap().text, "here");
+        assert_eq!(
+            machine.collect(&Log::new("{job}.log")).unwrap().text,
+            "here"
+        );
     }
 
     #[test]
     fn more_bytes_than_a_section_holds_are_an_error_in_the_config() {
-        let error = toml::from_str::<Log>("path = 'a'\nmax_bytes = 65537").unwrap_err().to_string();
-        assert!(error.contains("a section holds at most 65536 bytes, not 65537"), "{error}");
+        let error = toml::from_str::<Log>("path = 'a'\nmax_bytes = 65537")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("a section holds at most 65536 bytes, not 65537"),
+            "{error}"
+        );
     }
 
     proptest! {

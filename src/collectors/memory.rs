@@ -1,4 +1,5 @@
-//! `[collect.memory]`: how much memory and swap is used, what waits for it, and the limit of the cgroup.
+//! `[collect.memory]`: how much memory and swap is used, what waits for it, and the limit of the
+//! cgroup.
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -8,9 +9,10 @@
 //! [collect.memory]
 //! ```
 //!
-//! The section's data, in bytes: `total`, `used`, `available`, `swap_total`, `swap_used`; `pressure` (per cent of the
-//! time, `null` where the kernel does not keep it); `cgroup` (`path`, `limit`, `used`, `oom_kills`), which is the one
-//! with the smallest limit from the hook's own up to the root, `null` where none has a limit.
+//! The section's data, in bytes: `total`, `used`, `available`, `swap_total`, `swap_used`;
+//! `pressure` (per cent of the time, `null` where the kernel does not keep it); `cgroup` (`path`,
+//! `limit`, `used`, `oom_kills`), which is the one with the smallest limit from the hook's own up
+//! to the root, `null` where none has a limit.
 
 use std::fmt;
 use std::path::Path;
@@ -45,7 +47,10 @@ impl Collector for Memory {
             swap_total: system.total_swap(),
             swap_used: system.used_swap(),
         };
-        ensure!(machine.total > 0, "cannot read /proc/meminfo: is /proc mounted?");
+        ensure!(
+            machine.total > 0,
+            "cannot read /proc/meminfo: is /proc mounted?"
+        );
         let pressure = pressure::read("memory", host);
         let cgroup = tightest_cgroup(host);
 
@@ -60,7 +65,10 @@ impl Collector for Memory {
             data.insert("pressure".to_owned(), json!(pressure));
             data.insert("cgroup".to_owned(), json!(cgroup));
         }
-        Ok(Body { text: lines.join("\n"), data })
+        Ok(Body {
+            text: lines.join("\n"),
+            data,
+        })
     }
 }
 
@@ -77,7 +85,11 @@ struct Machine {
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let (used, total, available) = (Bytes(self.used), Bytes(self.total), Bytes(self.available));
-        write!(f, "used {used} of {total} ({} %), {available} available, ", percent(self.used, self.total))?;
+        write!(
+            f,
+            "used {used} of {total} ({} %), {available} available, ",
+            percent(self.used, self.total)
+        )?;
         match self.swap_total {
             0 => f.write_str("no swap"),
             total => write!(f, "swap used {} of {}", Bytes(self.swap_used), Bytes(total)),
@@ -96,9 +108,19 @@ struct Cgroup {
 
 impl fmt::Display for Cgroup {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "cgroup {}: limit {}", self.path.escape_debug(), Bytes(self.limit))?;
+        write!(
+            f,
+            "cgroup {}: limit {}",
+            self.path.escape_debug(),
+            Bytes(self.limit)
+        )?;
         if let Some(used) = self.used {
-            write!(f, ", used {} ({} %)", Bytes(used), percent(used, self.limit))?;
+            write!(
+                f,
+                ", used {} ({} %)",
+                Bytes(used),
+                percent(used, self.limit)
+            )?;
         }
         match self.oom_kills {
             None | Some(0) => Ok(()),
@@ -123,34 +145,58 @@ const VERSION_1: Files = Files {
     events: "memory.oom_control",
 };
 
-const VERSION_2: Files =
-    Files { mount: "/sys/fs/cgroup", limit: "memory.max", used: "memory.current", events: "memory.events" };
+const VERSION_2: Files = Files {
+    mount: "/sys/fs/cgroup",
+    limit: "memory.max",
+    used: "memory.current",
+    events: "memory.events",
+};
 
-/// The hook runs in the service's cgroup where the supervisor makes one a service. Its limit may lie further up: in a
-/// slice, or in a container, whose own root may be some way down.
+/// The hook runs in the service's cgroup where the supervisor makes one a service. Its limit may
+/// lie further up: in a slice, or in a container, whose own root may be some way down.
 fn tightest_cgroup(host: &Host) -> Option<Cgroup> {
     let (own, files) = parse_own_cgroup(&host.read("/proc/self/cgroup").ok()?)?;
     let level = |path: &Path| {
         let at = Path::new(files.mount).join(path.strip_prefix("/").ok()?);
         let limit = parse_limit(&host.read(at.join(files.limit)).ok()?)?;
-        let used = host.read(at.join(files.used)).ok().and_then(|text| text.trim().parse().ok());
-        let oom_kills = host.read(at.join(files.events)).ok().and_then(|text| parse_oom_kills(&text));
-        Some(Cgroup { path: path.display().to_string(), limit, used, oom_kills })
+        let used = host
+            .read(at.join(files.used))
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        let oom_kills = host
+            .read(at.join(files.events))
+            .ok()
+            .and_then(|text| parse_oom_kills(&text));
+        Some(Cgroup {
+            path: path.display().to_string(),
+            limit,
+            used,
+            oom_kills,
+        })
     };
-    Path::new(&own).ancestors().filter_map(level).min_by_key(|cgroup| cgroup.limit)
+    Path::new(&own)
+        .ancestors()
+        .filter_map(level)
+        .min_by_key(|cgroup| cgroup.limit)
 }
 
-/// Finds the hook's own memory cgroup in `/proc/self/cgroup` (cgroups(7)), a line `ID:CONTROLLERS:PATH` a hierarchy.
+/// Finds the hook's own memory cgroup in `/proc/self/cgroup` (cgroups(7)), a line
+/// `ID:CONTROLLERS:PATH` a hierarchy.
 fn parse_own_cgroup(text: &str) -> Option<(String, Files)> {
     let find = |wanted: &dyn Fn(&str) -> bool| {
         text.lines().find_map(|line| {
             let (_, line) = line.split_once(':')?;
             let (controllers, path) = line.split_once(':')?;
             // A path through `..` lies outside the cgroup namespace: there is nothing to see of it.
-            (wanted(controllers) && !path.split('/').any(|part| part == "..")).then(|| path.to_owned())
+            (wanted(controllers) && !path.split('/').any(|part| part == ".."))
+                .then(|| path.to_owned())
         })
     };
-    let version_1 = find(&|controllers| controllers.split(',').any(|controller| controller == "memory"));
+    let version_1 = find(&|controllers| {
+        controllers
+            .split(',')
+            .any(|controller| controller == "memory")
+    });
     let version_2 = || find(&str::is_empty).map(|path| (path, VERSION_2));
     version_1.map(|path| (path, VERSION_1)).or_else(version_2)
 }
@@ -161,7 +207,11 @@ fn parse_limit(text: &str) -> Option<u64> {
 }
 
 fn parse_oom_kills(text: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill "))?
+        .trim()
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -186,11 +236,23 @@ mod tests {
 
     #[test]
     fn the_machine_reads_as_a_sentence() {
-        let mut machine =
-            Machine { total: 2 << 30, used: 2_040_109_466, available: 80 << 20, swap_total: 0, swap_used: 0 };
-        assert_eq!(machine.to_string(), "used 1.9 GiB of 2.0 GiB (95 %), 80 MiB available, no swap");
+        let mut machine = Machine {
+            total: 2 << 30,
+            used: 2_040_109_466,
+            available: 80 << 20,
+            swap_total: 0,
+            swap_used: 0,
+        };
+        assert_eq!(
+            machine.to_string(),
+            "used 1.9 GiB of 2.0 GiB (95 %), 80 MiB available, no swap"
+        );
         (machine.swap_total, machine.swap_used) = (1 << 30, 512 << 20);
-        assert!(machine.to_string().ends_with("available, swap used 512 MiB of 1.0 GiB"));
+        assert!(
+            machine
+                .to_string()
+                .ends_with("available, swap used 512 MiB of 1.0 GiB")
+        );
     }
 
     #[test]
@@ -200,7 +262,10 @@ mod tests {
             ("sys/fs/cgroup/shop.slice/web.service/memory.max", "max\n"),
             ("sys/fs/cgroup/shop.slice/memory.max", "536870912\n"),
             ("sys/fs/cgroup/shop.slice/memory.current", "530000000\n"),
-            ("sys/fs/cgroup/shop.slice/memory.events", "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\noom_group_kill 0\n"),
+            (
+                "sys/fs/cgroup/shop.slice/memory.events",
+                "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\noom_group_kill 0\n",
+            ),
         ]);
         let cgroup = tightest_cgroup(&host).unwrap();
         assert_eq!(
@@ -212,18 +277,34 @@ mod tests {
     #[test]
     fn version_1_in_a_container_has_its_limit_at_the_root() {
         let (_root, host) = host_with(&[
-            ("proc/self/cgroup", "9:name=systemd:/docker/4f2a\n4:cpu,memory:/docker/4f2a\n0::/docker/4f2a\n"),
+            (
+                "proc/self/cgroup",
+                "9:name=systemd:/docker/4f2a\n4:cpu,memory:/docker/4f2a\n0::/docker/4f2a\n",
+            ),
             ("sys/fs/cgroup/memory/memory.limit_in_bytes", "1048576\n"),
             ("sys/fs/cgroup/memory/memory.usage_in_bytes", "1048576\n"),
-            ("sys/fs/cgroup/memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"),
+            (
+                "sys/fs/cgroup/memory/memory.oom_control",
+                "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
+            ),
         ]);
-        let expected = Cgroup { path: "/".to_owned(), limit: 1 << 20, used: Some(1 << 20), oom_kills: Some(1) };
+        let expected = Cgroup {
+            path: "/".to_owned(),
+            limit: 1 << 20,
+            used: Some(1 << 20),
+            oom_kills: Some(1),
+        };
         assert_eq!(tightest_cgroup(&host), Some(expected));
     }
 
     #[test]
     fn no_limit_is_no_cgroup_to_speak_of() {
-        for (limit, path) in [("9223372036854771712\n", "/a"), ("-1", "/a"), ("", "/a"), ("1024", "/../a")] {
+        for (limit, path) in [
+            ("9223372036854771712\n", "/a"),
+            ("-1", "/a"),
+            ("", "/a"),
+            ("1024", "/../a"),
+        ] {
             let (_root, host) = host_with(&[
                 ("proc/self/cgroup", &format!("4:memory:{path}\n")),
                 ("sys/fs/cgroup/memory/a/memory.limit_in_bytes", limit),
@@ -240,7 +321,11 @@ mod tests {
     fn a_machine_without_pressure_and_cgroups_still_has_memory() {
         let (_root, host) = host_with(&[]);
         let body = Memory {}.collect(&stop(), &host).unwrap();
-        assert!(body.text.starts_with("used ") && body.text.lines().count() == 1, "{}", body.text);
+        assert!(
+            body.text.starts_with("used ") && body.text.lines().count() == 1,
+            "{}",
+            body.text
+        );
         assert!(body.data["total"].as_u64() > Some(0) && body.data["cgroup"].is_null());
     }
 }

@@ -1,7 +1,8 @@
 //! What vanishes with the crash, each in a section of the report.
 //!
-//! A collector is its own config struct: `[collect.memory]` in a job's file *is* [`memory::Memory`]. Adding one is a
-//! file here, a field of [`Collect`] and a line in [`Collect::list`].
+//! A collector is its own config struct: `[collect.memory]` in a job's file *is*
+//! [`memory::Memory`]. Adding one is a file here, a field of [`Collect`] and a line in
+//! [`Collect::list`].
 
 pub mod disk;
 pub mod dmesg;
@@ -41,12 +42,14 @@ pub trait Collector: Send {
         Duration::ZERO
     }
 
-    /// Whether it is among the first to be gathered, wherever its section stands: what matters most, or vanishes first.
+    /// Whether it is among the first to be gathered, wherever its section stands: what matters
+    /// most, or vanishes first.
     fn comes_first(&self) -> bool {
         false
     }
 
-    /// Whether it may wait for ever, in a way that no signal ends; told without asking what may hang.
+    /// Whether it may wait for ever, in a way that no signal ends; told without asking what may
+    /// hang.
     fn may_hang(&self, _stop: &Stop, _host: &Host) -> bool {
         false
     }
@@ -81,7 +84,8 @@ pub struct Collect {
 }
 
 impl Collect {
-    /// What is gathered for a job that nobody configured. Where its log is, only its supervisor knows.
+    /// What is gathered for a job that nobody configured. Where its log is, only its supervisor
+    /// knows.
     pub fn standard() -> Self {
         Self {
             memory: Some(memory::Memory::default()),
@@ -118,7 +122,11 @@ fn add<'a, C: Collector + Clone + 'static>(
     list: &mut Vec<Box<dyn Collector>>,
     configured: impl IntoIterator<Item = &'a C>,
 ) {
-    list.extend(configured.into_iter().map(|collector| Box::new(collector.clone()) as Box<dyn Collector>));
+    list.extend(
+        configured
+            .into_iter()
+            .map(|collector| Box::new(collector.clone()) as Box<dyn Collector>),
+    );
 }
 
 #[cfg(test)]
@@ -144,7 +152,11 @@ mod tests {
     }
 
     fn names(collect: &Collect) -> Vec<String> {
-        collect.list().iter().map(|collector| collector.name()).collect()
+        collect
+            .list()
+            .iter()
+            .map(|collector| collector.name())
+            .collect()
     }
 
     #[test]
@@ -152,10 +164,21 @@ mod tests {
         let toml = "[processes]\ncount = 3\n[dmesg]\nlines = 5\n[memory]\n[load]\n[disk]\ntimeout = '50ms'\n\
                     [[log]]\npath = '/var/log/web.log'\n[[log]]\nname = 'errors'\npath = 'e.log'\nlines = 3\n";
         let collect: Collect = toml::from_str(toml).unwrap();
-        let expected = ["memory", "load", "disk", "log /var/log/web.log", "log errors", "dmesg", "processes"];
+        let expected = [
+            "memory",
+            "load",
+            "disk",
+            "log /var/log/web.log",
+            "log errors",
+            "dmesg",
+            "processes",
+        ];
         assert_eq!(names(&collect), expected);
         assert!(names(&Collect::default()).is_empty());
-        assert_eq!(names(&Collect::standard()), ["memory", "load", "disk", "dmesg", "processes"]);
+        assert_eq!(
+            names(&Collect::standard()),
+            ["memory", "load", "disk", "dmesg", "processes"]
+        );
     }
 
     #[test]
@@ -165,7 +188,10 @@ mod tests {
             ("[memory]\nlines = 3", "unknown field `lines`"),
             ("[load]\nlines = 3", "unknown field `lines`"),
             ("[disk]\nlines = 3", "expected `timeout`"),
-            ("[[log]]\npath = 'a'\nline = 3", "expected one of `path`, `name`, `lines`, `max_bytes`"),
+            (
+                "[[log]]\npath = 'a'\nline = 3",
+                "expected one of `path`, `name`, `lines`, `max_bytes`",
+            ),
             ("[[log]]\nlines = 3", "missing field `path`"),
             ("[dmesg]\nline = 3", "expected `lines`"),
             ("[processes]\nlines = 3", "expected `count`"),

@@ -10,10 +10,11 @@
 //! ```
 //!
 //! Node writes one where it is run by `node --report-uncaught-exception --report-on-fatalerror
-//! --report-directory=/var/lib/web/reports`; see <https://nodejs.org/api/report.html>. The one of this crash is the newest
-//! of this process, or, where its number is not known, of any process since the service's start. A report holds every
-//! environment variable and the command line: neither is read any further. What it says of the error is shown as node
-//! prints it, and is read for the cause.
+//! --report-directory=/var/lib/web/reports`; see <https://nodejs.org/api/report.html>. The one of
+//! this crash is the newest of this process, or, where its number is not known, of any process
+//! since the service's start. A report holds every environment variable and the command line:
+//! neither is read any further. What it says of the error is shown as node prints it, and is read
+//! for the cause.
 //!
 //! The section's data: `file`, `event`, `trigger`.
 
@@ -38,7 +39,8 @@ const MAX: u64 = 4 * 1024 * 1024;
 /// So many files of a directory are looked at, and so many of them are read.
 const MOST_FILES: usize = 10_000;
 const MOST_READ: usize = 8;
-/// How long before the start of the service, and before an end whose start is unknown, a report may have been written.
+/// How long before the start of the service, and before an end whose start is unknown, a report may
+/// have been written.
 const SLACK: Duration = Duration::from_secs(1);
 const RECENT: Duration = Duration::from_mins(10);
 
@@ -62,23 +64,41 @@ impl Collector for NodeReport {
     }
 
     fn collect(&self, stop: &Stop, host: &Host) -> Result<Body> {
-        let began = stop.started_at.map(|at| at.time() - SLACK).or_else(|| stop.stopped_at.time().checked_sub(RECENT));
+        let began = stop
+            .started_at
+            .map(|at| at.time() - SLACK)
+            .or_else(|| stop.stopped_at.time().checked_sub(RECENT));
         let directory = host.configured(Path::new(&self.directory));
         let shown = self.directory.escape_debug();
         let files = files(&directory, began).with_context(|| format!("cannot list {shown}"))?;
-        let read = |(modified, path): &(SystemTime, PathBuf)| Some((*modified, path.clone(), read(path)?));
+        let read =
+            |(modified, path): &(SystemTime, PathBuf)| Some((*modified, path.clone(), read(path)?));
         let mut reports = files.iter().take(MOST_READ).filter_map(read);
-        let ours = |report: &Report| stop.pid.is_none_or(|pid| report.header.process_id == Some(pid));
+        let ours = |report: &Report| {
+            stop.pid
+                .is_none_or(|pid| report.header.process_id == Some(pid))
+        };
         let Some((modified, path, report)) = reports.find(|(_, _, report)| ours(report)) else {
             bail!("there is no report of this crash in {shown}");
         };
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let text = report.as_printed();
         if let (Some(slot), true) = (&self.deep, report.is_last()) {
-            slot.put(Deep { path: format!("{}/{file}", self.directory), text: text.clone(), modified });
+            slot.put(Deep {
+                path: format!("{}/{file}", self.directory),
+                text: text.clone(),
+                modified,
+            });
         }
         let Header { event, trigger, .. } = report.header;
-        Ok(Body { text, data: json!({ "file": file, "event": event, "trigger": trigger }) })
+        Ok(Body {
+            text,
+            data: json!({ "file": file, "event": event, "trigger": trigger }),
+        })
     }
 }
 
@@ -88,13 +108,19 @@ fn files(directory: &Path, since: Option<SystemTime>) -> Result<Vec<(SystemTime,
     for entry in fs::read_dir(directory)?.take(MOST_FILES) {
         let entry = entry?;
         let name = entry.file_name();
-        let is_report =
-            name.to_str().is_some_and(|name| name.starts_with("report.") && name.rsplit('.').next() == Some("json"));
+        let is_report = name.to_str().is_some_and(|name| {
+            name.starts_with("report.") && name.rsplit('.').next() == Some("json")
+        });
         if !is_report {
             continue;
         }
         let modified = entry.metadata().and_then(|found| found.modified());
-        files.extend(modified.ok().filter(|at| since.is_none_or(|since| *at >= since)).map(|at| (at, entry.path())));
+        files.extend(
+            modified
+                .ok()
+                .filter(|at| since.is_none_or(|since| *at >= since))
+                .map(|at| (at, entry.path())),
+        );
     }
     files.sort_by(|one, other| other.cmp(one));
     Ok(files)
@@ -102,7 +128,11 @@ fn files(directory: &Path, since: Option<SystemTime>) -> Result<Vec<(SystemTime,
 
 fn read(path: &Path) -> Option<Report> {
     let mut json = String::new();
-    open_regular(path).ok()?.take(MAX).read_to_string(&mut json).ok()?;
+    open_regular(path)
+        .ok()?
+        .take(MAX)
+        .read_to_string(&mut json)
+        .ok()?;
     serde_json::from_str(&json).ok()
 }
 
@@ -141,17 +171,26 @@ impl Report {
 
     /// Whether it was written by a process that ended, and not on demand.
     fn is_last(&self) -> bool {
-        self.is_heap() || ["Exception", "FatalError", "OOMError"].contains(&self.header.trigger.as_str())
+        self.is_heap()
+            || ["Exception", "FatalError", "OOMError"].contains(&self.header.trigger.as_str())
     }
 
     /// The error as node prints it when it dies.
     fn as_printed(&self) -> String {
-        let stack = self.stack.as_ref().filter(|stack| !stack.message.is_empty() && !self.is_heap());
+        let stack = self
+            .stack
+            .as_ref()
+            .filter(|stack| !stack.message.is_empty() && !self.is_heap());
         let mut lines = match stack {
             Some(stack) => stack.lines(),
             None => vec![format!("FATAL ERROR: {}", self.header.event)],
         };
-        lines.extend(self.header.nodejs_version.as_ref().map(|version| format!("\nNode.js {version}")));
+        lines.extend(
+            self.header
+                .nodejs_version
+                .as_ref()
+                .map(|version| format!("\nNode.js {version}")),
+        );
         lines.join("\n")
     }
 }
@@ -159,7 +198,11 @@ impl Report {
 impl Stack {
     fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.message.lines().map(str::to_owned).collect();
-        lines.extend(self.frames.iter().map(|frame| format!("    {}", frame.trim())));
+        lines.extend(
+            self.frames
+                .iter()
+                .map(|frame| format!("    {}", frame.trim())),
+        );
         if let (Some(last), false) = (lines.last_mut(), self.properties.is_empty()) {
             last.push_str(" {");
             lines.extend(self.properties.iter().map(|(key, value)| match value {
@@ -192,16 +235,25 @@ mod tests {
             fs::write(root.path().join("reports").join(name), text).unwrap();
         }
         let slot = DeepTail::default();
-        let collector = NodeReport { directory: "/reports".into(), deep: Some(slot.clone()) };
+        let collector = NodeReport {
+            directory: "/reports".into(),
+            deep: Some(slot.clone()),
+        };
         let mut stop = stop();
         stop.pid = pid;
         let body = collector.collect(&stop, &Host::new(root.path(), root.path()));
-        (body.map_err(|why| format!("{why:#}")), slot.take().map(|deep| deep.text))
+        (
+            body.map_err(|why| format!("{why:#}")),
+            slot.take().map(|deep| deep.text),
+        )
     }
 
     #[test]
     fn the_error_is_shown_as_node_prints_it_and_nothing_else_of_the_report() {
-        let (body, deep) = collect(&[("report.1.json", EXCEPTION), ("notes.json", "{}")], Some(7));
+        let (body, deep) = collect(
+            &[("report.1.json", EXCEPTION), ("notes.json", "{}")],
+            Some(7),
+        );
         let body = body.unwrap();
         let printed = "Error: no ledger\n    at f (/srv/r.js:1:35) {\n  code: 'E_LEDGER',\n}\n\nNode.js v20.1.0";
         assert_eq!(body.text, printed);
@@ -211,9 +263,16 @@ mod tests {
 
     #[test]
     fn another_processs_report_and_what_is_none_are_passed_over() {
-        for files in [&[("report.1.json", EXCEPTION)][..], &[("report.1.json", "{")], &[]] {
+        for files in [
+            &[("report.1.json", EXCEPTION)][..],
+            &[("report.1.json", "{")],
+            &[],
+        ] {
             let (body, deep) = collect(files, Some(8));
-            assert_eq!(body.unwrap_err(), "there is no report of this crash in /reports");
+            assert_eq!(
+                body.unwrap_err(),
+                "there is no report of this crash in /reports"
+            );
             assert_eq!(deep, None);
         }
     }
@@ -222,7 +281,10 @@ mod tests {
     fn a_full_heap_is_told_and_a_report_on_demand_is_no_cause() {
         let heap = r#"{"header":{"event":"Allocation failed - JavaScript heap out of memory","trigger":"OOMError"}}"#;
         let (body, deep) = collect(&[("report.1.json", heap)], None);
-        assert_eq!(body.unwrap().text, "FATAL ERROR: Allocation failed - JavaScript heap out of memory");
+        assert_eq!(
+            body.unwrap().text,
+            "FATAL ERROR: Allocation failed - JavaScript heap out of memory"
+        );
         assert!(deep.is_some());
         let asked = r#"{"header":{"event":"JavaScript API","trigger":"GetReport"}}"#;
         assert_eq!(collect(&[("report.1.json", asked)], None).1, None);

@@ -1,4 +1,5 @@
-//! The command's last output, as `lastwords run` kept it: nobody configures this, it is gathered wherever there is some.
+//! The command's last output, as `lastwords run` kept it: nobody configures this, it is gathered
+//! wherever there is some.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -43,12 +44,15 @@ impl Collector for Kept {
 
     fn collect(&self, _stop: &Stop, _host: &Host) -> Result<Body> {
         if self.streams.is_empty() {
-            bail!("what the command wrote went to a terminal, or to a device that can be read by nobody else");
+            bail!(
+                "what the command wrote went to a terminal, or to a device that can be read by nobody else"
+            );
         }
         let (mut text, mut lines) = (Vec::new(), 0);
         let share = MAX_TEXT / self.streams.len().max(1) - 64;
         for stream in &self.streams {
-            let kept = read(stream, share).with_context(|| format!("cannot read what came on {}", stream.name))?;
+            let kept = read(stream, share)
+                .with_context(|| format!("cannot read what came on {}", stream.name))?;
             let (last, ..) = last_lines(&kept.bytes, !kept.cut, LINES);
             if self.streams.len() > 1 && !last.is_empty() {
                 text.push(format!("[{}]", stream.name));
@@ -59,7 +63,10 @@ impl Collector for Kept {
         if lines == 0 {
             text.push("[it wrote nothing]".to_owned());
         }
-        Ok(Body { text: text.join("\n"), data: json!({ "lines": lines }) })
+        Ok(Body {
+            text: text.join("\n"),
+            data: json!({ "lines": lines }),
+        })
     }
 }
 
@@ -69,16 +76,22 @@ struct End {
     cut: bool,
 }
 
-/// The end of what a place holds, from where the command's own begins. A file that is shorter than that was truncated.
+/// The end of what a place holds, from where the command's own begins. A file that is shorter than
+/// that was truncated.
 fn read(stream: &Stream, most: usize) -> Result<End> {
     // It is a descriptor of our parent's: no link is followed that anybody else has made.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let mut file = File::options().read(true).custom_flags(flags).open(&stream.path)?;
+    let mut file = File::options()
+        .read(true)
+        .custom_flags(flags)
+        .open(&stream.path)?;
     let size = file.metadata()?.len();
     let from = if size < stream.from { 0 } else { stream.from };
     let most = u64::try_from(most).unwrap_or(u64::MAX);
     let start = size.saturating_sub(most).max(from);
-    file.seek(SeekFrom::Start(start.saturating_sub(u64::from(start > from))))?;
+    file.seek(SeekFrom::Start(
+        start.saturating_sub(u64::from(start > from)),
+    ))?;
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes)?;
     let cut = start > from && bytes.first().is_some_and(|before| *before != b'\n');
@@ -100,9 +113,15 @@ mod tests {
         let stream = |(i, (text, from)): (usize, &(&str, u64))| {
             let path = dir.path().join(i.to_string());
             fs::write(&path, text).unwrap();
-            Stream { name: format!("stream {i}"), path: path.to_string_lossy().into_owned(), from: *from }
+            Stream {
+                name: format!("stream {i}"),
+                path: path.to_string_lossy().into_owned(),
+                from: *from,
+            }
         };
-        let kept = Kept { streams: files.iter().enumerate().map(stream).collect() };
+        let kept = Kept {
+            streams: files.iter().enumerate().map(stream).collect(),
+        };
         kept.collect(&stop(), &Host::new("/", "/")).unwrap().text
     }
 
@@ -115,7 +134,10 @@ mod tests {
 
     #[test]
     fn two_streams_are_told_apart_and_an_empty_one_is_left_out() {
-        assert_eq!(collect(&[("out\n", 0), ("err\n", 0)]), "[stream 0]\nout\n[stream 1]\nerr");
+        assert_eq!(
+            collect(&[("out\n", 0), ("err\n", 0)]),
+            "[stream 0]\nout\n[stream 1]\nerr"
+        );
         assert_eq!(collect(&[("", 0), ("err", 0)]), "[stream 1]\nerr");
     }
 

@@ -1,7 +1,8 @@
-//! Pressure stall information: how much of the time tasks could not go on for want of memory, CPU or I/O.
+//! Pressure stall information: how much of the time tasks could not go on for want of memory, CPU
+//! or I/O.
 //!
-//! See [Documentation/accounting/psi.rst](https://docs.kernel.org/accounting/psi.html). Linux 4.20 and later, where it
-//! is not turned off.
+//! See [Documentation/accounting/psi.rst](https://docs.kernel.org/accounting/psi.html). Linux 4.20
+//! and later, where it is not turned off.
 
 use std::fmt;
 
@@ -26,7 +27,8 @@ struct Share {
     avg300: f64,
 }
 
-/// Reads `/proc/pressure/RESOURCE`, for `cpu`, `io` or `memory`; `None` where the kernel does not keep it.
+/// Reads `/proc/pressure/RESOURCE`, for `cpu`, `io` or `memory`; `None` where the kernel does not
+/// keep it.
 pub fn read(resource: &str, host: &Host) -> Option<Pressure> {
     parse_pressure(&host.read(format!("/proc/pressure/{resource}")).ok()?)
 }
@@ -34,22 +36,48 @@ pub fn read(resource: &str, host: &Host) -> Option<Pressure> {
 fn parse_pressure(text: &str) -> Option<Pressure> {
     let share = |kind: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(kind))?;
-        let average = |key: &str| line.split(' ').find_map(|word| word.strip_prefix(key))?.parse::<f64>().ok();
-        Some(Share { avg10: average("avg10=")?, avg60: average("avg60=")?, avg300: average("avg300=")? })
+        let average = |key: &str| {
+            line.split(' ')
+                .find_map(|word| word.strip_prefix(key))?
+                .parse::<f64>()
+                .ok()
+        };
+        Some(Share {
+            avg10: average("avg10=")?,
+            avg60: average("avg60=")?,
+            avg300: average("avg300=")?,
+        })
     };
-    Some(Pressure { some: share("some ")?, full: share("full ") })
+    Some(Pressure {
+        some: share("some ")?,
+        full: share("full "),
+    })
 }
 
 impl fmt::Display for Pressure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Share { avg10, avg60, avg300 } = self.some;
+        let Share {
+            avg10,
+            avg60,
+            avg300,
+        } = self.some;
         if avg10 + avg60 + avg300 <= 0.0 {
             return f.write_str("none of the last 5 min");
         }
-        write!(f, "{avg10:.1} % of the last 10 s, {avg60:.1} % of 1 min, {avg300:.1} % of 5 min")?;
+        write!(
+            f,
+            "{avg10:.1} % of the last 10 s, {avg60:.1} % of 1 min, {avg300:.1} % of 5 min"
+        )?;
         match self.full {
-            Some(Share { avg10, avg60, avg300 }) if avg10 + avg60 + avg300 > 0.0 => {
-                write!(f, " (all tasks at once: {avg10:.1} %, {avg60:.1} %, {avg300:.1} %)")
+            Some(Share {
+                avg10,
+                avg60,
+                avg300,
+            }) if avg10 + avg60 + avg300 > 0.0 => {
+                write!(
+                    f,
+                    " (all tasks at once: {avg10:.1} %, {avg60:.1} %, {avg300:.1} %)"
+                )
             }
             _ => Ok(()),
         }
@@ -78,12 +106,21 @@ mod tests {
         let full = format!("{some}full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n");
         assert_eq!(parse_pressure(&full).unwrap().to_string(), line);
         let none = some.replace("1.00", "0.00");
-        assert_eq!(parse_pressure(&none).unwrap().to_string(), "none of the last 5 min");
+        assert_eq!(
+            parse_pressure(&none).unwrap().to_string(),
+            "none of the last 5 min"
+        );
     }
 
     #[test]
     fn what_is_no_pressure_is_none() {
-        for text in ["", "\0", "some", "some avg10=x avg60=0 avg300=0", "full avg10=1 avg60=1 avg300=1"] {
+        for text in [
+            "",
+            "\0",
+            "some",
+            "some avg10=x avg60=0 avg300=0",
+            "full avg10=1 avg60=1 avg300=1",
+        ] {
             assert_eq!(parse_pressure(text), None, "{text:?}");
         }
     }

@@ -11,8 +11,9 @@
 //!
 //! Command lines are left out: they hold secrets, and reading one can hang.
 //!
-//! The section's data: `total` and `blocked` (in state `D`: they wait for a disk or a network file system) are numbers
-//! of processes; `biggest` is a list of `pid`, `name`, `rss` (bytes), `state`, `threads`.
+//! The section's data: `total` and `blocked` (in state `D`: they wait for a disk or a network file
+//! system) are numbers of processes; `biggest` is a list of `pid`, `name`, `rss` (bytes), `state`,
+//! `threads`.
 
 use std::fs::read_dir;
 use std::io;
@@ -54,15 +55,26 @@ impl Collector for Processes {
     fn collect(&self, _stop: &Stop, host: &Host) -> Result<Body> {
         let mut processes = read_processes(host).context("cannot list /proc: is it mounted?")?;
         let total = processes.len();
-        let blocked = processes.iter().filter(|process| process.state == 'D').count();
+        let blocked = processes
+            .iter()
+            .filter(|process| process.state == 'D')
+            .count();
         processes.sort_unstable_by_key(|process| (std::cmp::Reverse(process.rss), process.pid));
         processes.truncate(self.count);
 
-        let mut lines = vec![format!("{total} processes, {blocked} of them blocked (state D)")];
-        lines.push(format!("{:>8} {:>8} {:>7} STATE NAME", "RSS", "PID", "THREADS"));
+        let mut lines = vec![format!(
+            "{total} processes, {blocked} of them blocked (state D)"
+        )];
+        lines.push(format!(
+            "{:>8} {:>8} {:>7} STATE NAME",
+            "RSS", "PID", "THREADS"
+        ));
         lines.extend(processes.iter().map(row));
         let data = json!({ "total": total, "blocked": blocked, "biggest": processes });
-        Ok(Body { text: lines.join("\n"), data })
+        Ok(Body {
+            text: lines.join("\n"),
+            data,
+        })
     }
 }
 
@@ -78,14 +90,29 @@ struct Process {
 }
 
 fn row(process: &Process) -> String {
-    let Process { pid, name, rss, state, threads } = process;
-    format!("{:>8} {pid:>8} {threads:>7} {state:<5} {}", Bytes(*rss), name.escape_debug())
+    let Process {
+        pid,
+        name,
+        rss,
+        state,
+        threads,
+    } = process;
+    format!(
+        "{:>8} {pid:>8} {threads:>7} {state:<5} {}",
+        Bytes(*rss),
+        name.escape_debug()
+    )
 }
 
 /// Reads them all. Those that end meanwhile are left out.
 fn read_processes(host: &Host) -> io::Result<Vec<Process>> {
     let page_size = u64::try_from(page_size()).unwrap_or(4096);
-    let directory = openat(CWD, host.path("/proc"), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let directory = openat(
+        CWD,
+        host.path("/proc"),
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     let mut stat = [0; 1024];
     let mut read_one = |pid: &str| {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -96,13 +123,19 @@ fn read_processes(host: &Host) -> io::Result<Vec<Process>> {
     let is_pid = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
     let entries = read_dir(host.path("/proc"))?.filter_map(Result::ok);
     Ok(entries
-        .filter_map(|entry| entry.file_name().into_string().ok().filter(|name| is_pid(name)))
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .into_string()
+                .ok()
+                .filter(|name| is_pid(name))
+        })
         .filter_map(|pid| read_one(&pid))
         .collect())
 }
 
-/// Parses `PID (NAME) STATE …`. The name is the process's own choice and may hold anything, `)` too; nothing after it
-/// does.
+/// Parses `PID (NAME) STATE …`. The name is the process's own choice and may hold anything, `)`
+/// too; nothing after it does.
 fn parse_stat(stat: &str, page_size: u64) -> Option<Process> {
     let (pid, rest) = stat.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
@@ -138,9 +171,27 @@ mod tests {
 
     #[test]
     fn a_process_is_what_its_stat_says_whatever_its_name_is() {
-        for name in ["web", "a b", "x) R 1 (y", ")", "", "\u{1b}[2J\n", "(sd-pam)"] {
-            let expected = Process { pid: 812, name: name.to_owned(), rss: 3 * 4096, state: 'S', threads: 7 };
-            assert_eq!(parse_stat(&stat(812, name, 'S', 3), 4096), Some(expected), "{name:?}");
+        for name in [
+            "web",
+            "a b",
+            "x) R 1 (y",
+            ")",
+            "",
+            "\u{1b}[2J\n",
+            "(sd-pam)",
+        ] {
+            let expected = Process {
+                pid: 812,
+                name: name.to_owned(),
+                rss: 3 * 4096,
+                state: 'S',
+                threads: 7,
+            };
+            assert_eq!(
+                parse_stat(&stat(812, name, 'S', 3), 4096),
+                Some(expected),
+                "{name:?}"
+            );
         }
     }
 
@@ -148,9 +199,16 @@ mod tests {
     fn what_is_no_stat_is_left_out() {
         let whole = stat(1, "web", 'S', 3);
         let short: String = whole.split_inclusive(' ').take(23).collect();
-        for rubbish in
-            ["", "1", "1 (web", "1 (web) ", "x (web) S 1", "-1 (web) S", &short, &whole.replace(" 7 ", " x ")]
-        {
+        for rubbish in [
+            "",
+            "1",
+            "1 (web",
+            "1 (web) ",
+            "x (web) S 1",
+            "-1 (web) S",
+            &short,
+            &whole.replace(" 7 ", " x "),
+        ] {
             assert_eq!(parse_stat(rubbish, 4096), None, "{rubbish:?}");
         }
     }
@@ -158,27 +216,41 @@ mod tests {
     #[test]
     fn the_biggest_come_first_and_those_that_vanished_are_left_out() {
         let root = tempfile::tempdir().unwrap();
-        for (pid, name, state, pages) in [(1, "init", 'S', 10), (812, "ja\nva", 'D', 500_000), (9, "sh", 'R', 20)] {
+        for (pid, name, state, pages) in [
+            (1, "init", 'S', 10),
+            (812, "ja\nva", 'D', 500_000),
+            (9, "sh", 'R', 20),
+        ] {
             let directory = root.path().join(format!("proc/{pid}"));
             fs::create_dir_all(&directory).unwrap();
             fs::write(directory.join("stat"), stat(pid, name, state, pages)).unwrap();
         }
         fs::create_dir(root.path().join("proc/4711")).unwrap();
         fs::create_dir(root.path().join("proc/sys")).unwrap();
-        let body = Processes { count: 2 }.collect(&stop(), &Host::new(root.path(), root.path())).unwrap();
+        let body = Processes { count: 2 }
+            .collect(&stop(), &Host::new(root.path(), root.path()))
+            .unwrap();
         let lines: Vec<&str> = body.text.lines().collect();
         assert_eq!(lines[0], "3 processes, 1 of them blocked (state D)");
         assert_eq!(lines[1], "     RSS      PID THREADS STATE NAME");
         assert_eq!(lines[2], " 1.9 GiB      812       7 D     ja\\nva");
         assert!(lines[3].ends_with("sh") && lines.len() == 4);
-        assert_eq!(body.data["biggest"][0]["rss"], 500_000 * rustix::param::page_size());
+        assert_eq!(
+            body.data["biggest"][0]["rss"],
+            500_000 * rustix::param::page_size()
+        );
     }
 
     #[test]
     fn this_very_process_is_found_and_nothing_of_its_command_line() {
-        let body = Processes { count: usize::MAX }.collect(&stop(), &Host::new("/", "/")).unwrap();
+        let body = Processes { count: usize::MAX }
+            .collect(&stop(), &Host::new("/", "/"))
+            .unwrap();
         let biggest = body.data["biggest"].as_array().unwrap();
-        let own = biggest.iter().find(|process| process["pid"] == std::process::id()).expect("this process");
+        let own = biggest
+            .iter()
+            .find(|process| process["pid"] == std::process::id())
+            .expect("this process");
         assert!(own["rss"].as_u64() > Some(0) && own["threads"].as_u64() > Some(0));
     }
 

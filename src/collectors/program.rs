@@ -1,4 +1,5 @@
-//! `[collect.program]`: the service's program, and when it was changed: what is new since the last crash.
+//! `[collect.program]`: the service's program, and when it was changed: what is new since the last
+//! crash.
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -46,20 +47,33 @@ impl Collector for Program {
 
     fn collect(&self, stop: &Stop, host: &Host) -> Result<Body> {
         let shown = self.path.escape_debug();
-        let found =
-            fs::metadata(host.configured(Path::new(&self.path))).with_context(|| format!("cannot look at {shown}"))?;
-        let modified =
-            Timestamp::new(found.modified().with_context(|| format!("cannot tell when {shown} was changed"))?);
+        let found = fs::metadata(host.configured(Path::new(&self.path)))
+            .with_context(|| format!("cannot look at {shown}"))?;
+        let modified = Timestamp::new(
+            found
+                .modified()
+                .with_context(|| format!("cannot tell when {shown} was changed"))?,
+        );
         let before = Duration::from_secs(stop.stopped_at.since(modified).as_secs());
-        let text = format!("{shown}: changed {modified}, {} before", humantime::format_duration(before));
-        Ok(Body { text, data: json!({ "path": self.path, "modified": modified, "size": found.len() }) })
+        let text = format!(
+            "{shown}: changed {modified}, {} before",
+            humantime::format_duration(before)
+        );
+        Ok(Body {
+            text,
+            data: json!({ "path": self.path, "modified": modified, "size": found.len() }),
+        })
     }
 }
 
 /// The program that a report's sections tell of.
 pub fn found(sections: &[Section]) -> Option<Changed> {
-    let data = &sections.iter().find(|section| section.collector == NAME)?.data;
-    serde_json::from_value(json!({ "path": data.get("path")?, "modified": data.get("modified")? })).ok()
+    let data = &sections
+        .iter()
+        .find(|section| section.collector == NAME)?
+        .data;
+    serde_json::from_value(json!({ "path": data.get("path")?, "modified": data.get("modified")? }))
+        .ok()
 }
 
 #[cfg(test)]
@@ -77,16 +91,31 @@ mod tests {
         fs::create_dir(root.path().join("srv")).unwrap();
         let file = File::create(root.path().join("srv/server.js")).unwrap();
         let modified = Timestamp::of_unix(1_000_000);
-        file.set_times(FileTimes::new().set_modified(modified.time())).unwrap();
+        file.set_times(FileTimes::new().set_modified(modified.time()))
+            .unwrap();
         let mut stop = stop();
         stop.stopped_at = Timestamp::of_unix(1_000_090);
-        let body =
-            Program { path: "/srv/server.js".into() }.collect(&stop, &Host::new(root.path(), root.path())).unwrap();
-        assert_eq!(body.text, "/srv/server.js: changed 1970-01-12T13:46:40.000Z, 1m 30s before");
-        let section =
-            Section { collector: "program".into(), status: Status::Ok, text: body.text, data: body.data, millis: 0 };
+        let body = Program {
+            path: "/srv/server.js".into(),
+        }
+        .collect(&stop, &Host::new(root.path(), root.path()))
+        .unwrap();
+        assert_eq!(
+            body.text,
+            "/srv/server.js: changed 1970-01-12T13:46:40.000Z, 1m 30s before"
+        );
+        let section = Section {
+            collector: "program".into(),
+            status: Status::Ok,
+            text: body.text,
+            data: body.data,
+            millis: 0,
+        };
         let program = found(&[section]).unwrap();
-        assert_eq!((program.path.as_str(), program.modified), ("/srv/server.js", modified));
+        assert_eq!(
+            (program.path.as_str(), program.modified),
+            ("/srv/server.js", modified)
+        );
         assert_eq!(found(&[]), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Runs the collectors: it owns the deadline and the isolation, not they.
 //!
-//! A collector that fails, panics or hangs leaves a section that says so, never a hole, and costs the others nothing.
+//! A collector that fails, panics or hangs leaves a section that says so, never a hole, and costs
+//! the others nothing.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,23 +23,38 @@ pub const MAX_TEXT: usize = 64 * 1024;
 /// What stands where a longer text was cut.
 const CUT: &str = "[what came before is cut]\n";
 
-/// How long nothing may come home before the next collectors no longer wait for the one that is at work.
+/// How long nothing may come home before the next collectors no longer wait for the one that is at
+/// work.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Runs the collectors and waits for them, `budget` at the most; a section each, in their order.
 ///
-/// A thread runs them one after the other, those that come first before the others, and as soon as one takes long, another thread goes on with the next. On a
-/// busy machine that brings them home as soon as a thread for each would, or sooner. What is not finished in time is
-/// left behind in its thread. A thread that waits in the kernel for what no signal can end (a FUSE daemon that hangs
-/// with our request in its hands) also keeps the *process* from ending: who must end in time ends another process.
+/// A thread runs them one after the other, those that come first before the others, and as soon as
+/// one takes long, another thread goes on with the next. On a busy machine that brings them home as
+/// soon as a thread for each would, or sooner. What is not finished in time is left behind in its
+/// thread. A thread that waits in the kernel for what no signal can end (a FUSE daemon that hangs
+/// with our request in its hands) also keeps the *process* from ending: who must end in time ends
+/// another process.
 ///
 /// Where no thread can be had (the pids limit), they run in the calling thread, without a deadline.
-pub fn run(collectors: Vec<Box<dyn Collector>>, stop: &Stop, host: &Host, budget: Duration) -> Vec<Section> {
+pub fn run(
+    collectors: Vec<Box<dyn Collector>>,
+    stop: &Stop,
+    host: &Host,
+    budget: Duration,
+) -> Vec<Section> {
     let started = Instant::now();
-    let mut sections: Vec<Section> = collectors.iter().map(|collector| timed_out(collector.name(), budget)).collect();
+    let mut sections: Vec<Section> = collectors
+        .iter()
+        .map(|collector| timed_out(collector.name(), budget))
+        .collect();
     let mut queue: Vec<_> = collectors.into_iter().enumerate().collect();
     queue.sort_by_key(|(_, collector)| !collector.comes_first());
-    let work = Arc::new(Work { queue: Mutex::new(queue.into()), stop: stop.clone(), host: host.clone() });
+    let work = Arc::new(Work {
+        queue: Mutex::new(queue.into()),
+        stop: stop.clone(),
+        host: host.clone(),
+    });
     let (done, results) = channel();
     let start_a_thread = || {
         let (work, done) = (Arc::clone(&work), done.clone());
@@ -84,9 +100,17 @@ impl Work {
     /// Runs what is left, until nothing is.
     fn take(&self, done: &Sender<(usize, Section)>) {
         loop {
-            let Some((position, collector)) = self.queue().pop_front() else { return };
+            let Some((position, collector)) = self.queue().pop_front() else {
+                return;
+            };
             // Nobody listens any more once the budget is spent.
-            if done.send((position, section(collector.as_ref(), &self.stop, &self.host))).is_err() {
+            if done
+                .send((
+                    position,
+                    section(collector.as_ref(), &self.stop, &self.host),
+                ))
+                .is_err()
+            {
                 return;
             }
         }
@@ -95,21 +119,39 @@ impl Work {
 
 fn section(collector: &dyn Collector, stop: &Stop, host: &Host) -> Section {
     let started = Instant::now();
-    let (status, text, data) = match catch_unwind(AssertUnwindSafe(|| collector.collect(stop, host))) {
-        Ok(Ok(body)) => (Status::Ok, body.text, body.data),
-        Ok(Err(why)) => {
-            (if is_denied(&why) { Status::Denied } else { Status::Failed }, format!("{why:#}"), Value::Null)
-        }
-        Err(_) => (Status::Failed, "this collector has a bug: it panicked".to_owned(), Value::Null),
-    };
+    let (status, text, data) =
+        match catch_unwind(AssertUnwindSafe(|| collector.collect(stop, host))) {
+            Ok(Ok(body)) => (Status::Ok, body.text, body.data),
+            Ok(Err(why)) => (
+                if is_denied(&why) {
+                    Status::Denied
+                } else {
+                    Status::Failed
+                },
+                format!("{why:#}"),
+                Value::Null,
+            ),
+            Err(_) => (
+                Status::Failed,
+                "this collector has a bug: it panicked".to_owned(),
+                Value::Null,
+            ),
+        };
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Section { collector: collector.name(), status, text: cut(text), data, millis }
+    Section {
+        collector: collector.name(),
+        status,
+        text: cut(text),
+        data,
+        millis,
+    }
 }
 
 /// Whether it failed because this process may not see what it asked for.
 fn is_denied(why: &anyhow::Error) -> bool {
     let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
-    why.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(denied))
+    why.chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(denied))
 }
 
 /// The section of a collector that is not run.
@@ -126,7 +168,13 @@ pub fn not_run(collector: &dyn Collector, why: &str) -> Section {
 fn timed_out(collector: String, budget: Duration) -> Section {
     let millis = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX);
     let text = format!("not finished after {}", humantime::format_duration(budget));
-    Section { collector, status: Status::TimedOut, text, data: Value::Null, millis }
+    Section {
+        collector,
+        status: Status::TimedOut,
+        text,
+        data: Value::Null,
+        millis,
+    }
 }
 
 /// Keeps the end of a long text, where a log's news are.
@@ -158,11 +206,17 @@ mod tests {
             self.0.to_owned()
         }
         fn collect(&self, _stop: &Stop, _host: &Host) -> Result<Body> {
-            (self.1)().map(|text| Body { text, data: 7.into() })
+            (self.1)().map(|text| Body {
+                text,
+                data: 7.into(),
+            })
         }
     }
 
-    fn probe(name: &'static str, collect: impl Fn() -> Result<String> + Send + 'static) -> Box<dyn Collector> {
+    fn probe(
+        name: &'static str,
+        collect: impl Fn() -> Result<String> + Send + 'static,
+    ) -> Box<dyn Collector> {
         Box::new(Probe(name, Box::new(collect)))
     }
 
@@ -174,12 +228,23 @@ mod tests {
     fn one_that_fails_or_panics_leaves_a_section_that_says_so() {
         let collectors = vec![
             probe("panics", || panic!("as a test")),
-            probe("fails", || Err(anyhow!("no such file").context("cannot read it"))),
+            probe("fails", || {
+                Err(anyhow!("no such file").context("cannot read it"))
+            }),
             probe("works", || Ok("fine".to_owned())),
         ];
-        let sections = run(collectors, &stop(), &Host::new("/", "/"), Duration::from_mins(10));
+        let sections = run(
+            collectors,
+            &stop(),
+            &Host::new("/", "/"),
+            Duration::from_mins(10),
+        );
         let expected = [
-            ("panics", Status::Failed, "this collector has a bug: it panicked"),
+            (
+                "panics",
+                Status::Failed,
+                "this collector has a bug: it panicked",
+            ),
             ("fails", Status::Failed, "cannot read it: no such file"),
             ("works", Status::Ok, "fine"),
         ];
@@ -196,9 +261,17 @@ mod tests {
         });
         let collectors = vec![hangs, probe("works", || Ok("fine".to_owned()))];
         // Nothing here is quicker than a busy machine may be slow: what works has the whole budget.
-        let sections = run(collectors, &stop(), &Host::new("/", "/"), Duration::from_secs(2));
+        let sections = run(
+            collectors,
+            &stop(),
+            &Host::new("/", "/"),
+            Duration::from_secs(2),
+        );
         drop(end);
-        let expected = [("hangs", Status::TimedOut, "not finished after 2s"), ("works", Status::Ok, "fine")];
+        let expected = [
+            ("hangs", Status::TimedOut, "not finished after 2s"),
+            ("works", Status::Ok, "fine"),
+        ];
         assert_eq!(sections.iter().map(outcome).collect::<Vec<_>>(), expected);
     }
 
@@ -218,13 +291,31 @@ mod tests {
             drop(ends.lock().map(|mut ends| ends.take()));
             Ok("at last".to_owned())
         });
-        let sections = run(slow.chain([last]).collect(), &stop(), &Host::new("/", "/"), Duration::from_mins(10));
-        assert!(sections.iter().all(|section| section.text == "at last" && section.data == 7), "{sections:?}");
+        let sections = run(
+            slow.chain([last]).collect(),
+            &stop(),
+            &Host::new("/", "/"),
+            Duration::from_mins(10),
+        );
+        assert!(
+            sections
+                .iter()
+                .all(|section| section.text == "at last" && section.data == 7),
+            "{sections:?}"
+        );
     }
 
     #[test]
     fn no_collectors_are_no_sections() {
-        assert!(run(Vec::new(), &stop(), &Host::new("/", "/"), Duration::from_mins(10)).is_empty());
+        assert!(
+            run(
+                Vec::new(),
+                &stop(),
+                &Host::new("/", "/"),
+                Duration::from_mins(10)
+            )
+            .is_empty()
+        );
     }
 
     #[test]
@@ -233,7 +324,11 @@ mod tests {
         assert_eq!(cut("x".repeat(MAX_TEXT)).len(), MAX_TEXT);
         for last in ["end", "end€"] {
             let text = cut(format!("{}{last}", "€".repeat(MAX_TEXT)));
-            assert!(text.len() <= MAX_TEXT && text.len() > MAX_TEXT - 4, "{}", text.len());
+            assert!(
+                text.len() <= MAX_TEXT && text.len() > MAX_TEXT - 4,
+                "{}",
+                text.len()
+            );
             assert!(text.starts_with("[what came before is cut]\n€") && text.ends_with(last));
         }
     }

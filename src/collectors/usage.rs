@@ -33,6 +33,9 @@ impl Collector for Usage {
             humantime::format_duration(cpu),
             Bytes(memory_kib.saturating_mul(1024))
         );
-        Ok(Body { text, data: json!({ "cpu_ms": cpu_ms, "memory_kib": memory_kib }) })
+        Ok(Body {
+            text,
+            data: json!({ "cpu_ms": cpu_ms, "memory_kib": memory_kib }),
+        })
     }
 }

@@ -59,31 +59,49 @@ pub fn report(
         cause,
         sections,
         past: None,
-        notes: loaded.problems.iter().map(|problem| format!("config: {problem}")).collect(),
+        notes: loaded
+            .problems
+            .iter()
+            .map(|problem| format!("config: {problem}"))
+            .collect(),
         runbook: loaded.job.runbook.clone(),
         user: None,
         level: Level::Durable,
     }
 }
 
-/// The job's collectors; where nobody chose any, the usual ones, and on Upstart and systemd the log that these keep and
-/// the program that they ran.
+/// The job's collectors; where nobody chose any, the usual ones, and on Upstart and systemd the log
+/// that these keep and the program that they ran.
 pub fn collect(loaded: &Loaded, stop: &Stop, told: Option<&Account>, host: &Host) -> Collect {
     if let Some(configured) = &loaded.job.collect {
         return configured.clone();
     }
     let mut collect = Collect::standard();
     if stop.supervisor == Supervisor::Upstart {
-        let file = if stop.instance.is_some() { "{job}-{instance}.log" } else { "{job}.log" };
-        collect.log.push(Log::new(format!("/var/log/upstart/{file}")));
+        let file = if stop.instance.is_some() {
+            "{job}-{instance}.log"
+        } else {
+            "{job}.log"
+        };
+        collect
+            .log
+            .push(Log::new(format!("/var/log/upstart/{file}")));
         let confs = upstart_confs(&stop.job, host);
         let path = confs.iter().rev().find_map(|conf| upstart::program(conf));
-        collect.program = path.map(|path| Program { path: path.to_owned() });
+        collect.program = path.map(|path| Program {
+            path: path.to_owned(),
+        });
     }
-    collect.log.extend(told.iter().flat_map(|told| &told.logs).map(Log::new));
+    collect
+        .log
+        .extend(told.iter().flat_map(|told| &told.logs).map(Log::new));
     if stop.supervisor == Supervisor::Systemd {
-        collect.journal = told.is_none_or(|told| told.logs.is_empty()).then(Journal::default);
-        collect.program = told.and_then(|told| told.program.clone()).map(|path| Program { path });
+        collect.journal = told
+            .is_none_or(|told| told.logs.is_empty())
+            .then(Journal::default);
+        collect.program = told
+            .and_then(|told| told.program.clone())
+            .map(|path| Program { path });
     }
     collect
 }
@@ -91,18 +109,30 @@ pub fn collect(loaded: &Loaded, stop: &Stop, told: Option<&Account>, host: &Host
 /// Has the logs' collectors hand over more than their sections show.
 pub fn deep_tails(collect: &mut Collect) -> Vec<DeepTail> {
     let journal = collect.journal.iter_mut().map(|journal| &mut journal.deep);
-    let report = collect.node_report.iter_mut().map(|report| &mut report.deep);
+    let report = collect
+        .node_report
+        .iter_mut()
+        .map(|report| &mut report.deep);
     let logs = collect.log.iter_mut().map(|log| &mut log.deep);
-    logs.chain(journal).chain(report).map(|deep| deep.get_or_insert_default().clone()).collect()
+    logs.chain(journal)
+        .chain(report)
+        .map(|deep| deep.get_or_insert_default().clone())
+        .collect()
 }
 
 /// What a job's stanzas say, and then what overrides them.
 pub fn upstart_confs(job: &str, host: &Host) -> Vec<String> {
     // A job's name is a path below /etc/init. One that leads out of there names no job.
-    if !job.split('/').all(|part| !part.is_empty() && part != "." && part != "..") {
+    if !job
+        .split('/')
+        .all(|part| !part.is_empty() && part != "." && part != "..")
+    {
         return Vec::new();
     }
-    ["conf", "override"].iter().filter_map(|ending| host.read(format!("/etc/init/{job}.{ending}")).ok()).collect()
+    ["conf", "override"]
+        .iter()
+        .filter_map(|ending| host.read(format!("/etc/init/{job}.{ending}")).ok())
+        .collect()
 }
 
 /// A new report's name.
@@ -115,7 +145,10 @@ fn random() -> u64 {
     let mut bytes = [0; 8];
     match getrandom(&mut bytes, GetRandomFlags::NONBLOCK) {
         Ok(8) => u64::from_ne_bytes(bytes),
-        _ => u64::from(std::process::id()) << 40 ^ u64::try_from(Now::read().monotonic.as_nanos()).unwrap_or_default(),
+        _ => {
+            u64::from(std::process::id()) << 40
+                ^ u64::try_from(Now::read().monotonic.as_nanos()).unwrap_or_default()
+        }
     }
 }
 

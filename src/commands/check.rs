@@ -27,11 +27,16 @@ pub struct CheckArgs {
 /// Checks the config where it lies.
 pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<ExitCode> {
     // The output's stream takes the colours out where they are not wanted.
-    Ok(ExitCode::from(check(&args.places.config, args.json, out, true)))
+    Ok(ExitCode::from(check(
+        &args.places.config,
+        args.json,
+        out,
+        true,
+    )))
 }
 
-/// Prints every problem with the config in `dir` and one line that sums up, or all as JSON; returns the exit code: 78
-/// where there is an error, else 0. Nobody reading `out` is no failure.
+/// Prints every problem with the config in `dir` and one line that sums up, or all as JSON; returns
+/// the exit code: 78 where there is an error, else 0. Nobody reading `out` is no failure.
 fn check(dir: &Path, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
     let checked = check_config(dir);
     if json {
@@ -44,7 +49,11 @@ fn check(dir: &Path, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
         let _ = writeln!(out, "{}", summary(dir, &checked));
     }
     let _ = out.flush();
-    if count(&checked, Severity::Error) > 0 { EX_CONFIG } else { 0 }
+    if count(&checked, Severity::Error) > 0 {
+        EX_CONFIG
+    } else {
+        0
+    }
 }
 
 fn as_json(problem: &Problem) -> Value {
@@ -59,21 +68,42 @@ fn as_json(problem: &Problem) -> Value {
 }
 
 fn summary(dir: &Path, checked: &Checked) -> String {
-    let counted = [(count(checked, Severity::Error), "error"), (count(checked, Severity::Warning), "warning")];
-    let counts: Vec<String> = counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| plural(*n, what)).collect();
+    let counted = [
+        (count(checked, Severity::Error), "error"),
+        (count(checked, Severity::Warning), "warning"),
+    ];
+    let counts: Vec<String> = counted
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| plural(*n, what))
+        .collect();
     if !counts.is_empty() {
-        let files: BTreeSet<&Path> = checked.problems.iter().map(|problem| problem.file.as_path()).collect();
+        let files: BTreeSet<&Path> = checked
+            .problems
+            .iter()
+            .map(|problem| problem.file.as_path())
+            .collect();
         return format!("{} in {}", counts.join(", "), plural(files.len(), "file"));
     }
-    let machine = checked.machine.then(|| dir.join("lastwords.toml").display().to_string());
+    let machine = checked
+        .machine
+        .then(|| dir.join("lastwords.toml").display().to_string());
     let jobs = (checked.jobs > 0 || !checked.machine).then(|| plural(checked.jobs, "job file"));
     let one = machine.is_some() != jobs.is_some() && checked.jobs <= 1;
     let what: Vec<String> = machine.into_iter().chain(jobs).collect();
-    format!("{} {} fine", what.join(" and "), if one { "is" } else { "are" })
+    format!(
+        "{} {} fine",
+        what.join(" and "),
+        if one { "is" } else { "are" }
+    )
 }
 
 fn count(checked: &Checked, severity: Severity) -> usize {
-    checked.problems.iter().filter(|problem| problem.severity == severity).count()
+    checked
+        .problems
+        .iter()
+        .filter(|problem| problem.severity == severity)
+        .count()
 }
 
 fn plural(n: usize, what: &str) -> String {
@@ -92,23 +122,46 @@ mod tests {
         let dir = config(files);
         let mut out = Vec::new();
         let code = check(dir.path(), json, &mut out, false);
-        (String::from_utf8(out).unwrap().replace(&dir.path().display().to_string(), "/etc/lastwords"), code)
+        (
+            String::from_utf8(out)
+                .unwrap()
+                .replace(&dir.path().display().to_string(), "/etc/lastwords"),
+            code,
+        )
     }
 
     #[test]
     fn a_good_config_is_called_fine() {
-        let (out, code) = run(&[("lastwords.toml", SINK), ("jobs/web.toml", "sinks = [\"ops\"]")], false);
-        assert_eq!((out.as_str(), code), ("/etc/lastwords/lastwords.toml and 1 job file are fine\n", 0));
+        let (out, code) = run(
+            &[
+                ("lastwords.toml", SINK),
+                ("jobs/web.toml", "sinks = [\"ops\"]"),
+            ],
+            false,
+        );
+        assert_eq!(
+            (out.as_str(), code),
+            ("/etc/lastwords/lastwords.toml and 1 job file are fine\n", 0)
+        );
         let (out, code) = run(&[("lastwords.toml", SINK)], false);
-        assert_eq!((out.as_str(), code), ("/etc/lastwords/lastwords.toml is fine\n", 0));
+        assert_eq!(
+            (out.as_str(), code),
+            ("/etc/lastwords/lastwords.toml is fine\n", 0)
+        );
         let (out, code) = run(&[("lastwords.toml", SINK)], true);
         assert_eq!((out.as_str(), code), ("[]\n", 0));
     }
 
     #[test]
     fn every_problem_is_shown_and_counted() {
-        let (out, code) =
-            run(&[("lastwords.toml", SINK), ("jobs/db.toml", "sinks = []"), ("jobs/web.toml", "runbok = 1")], false);
+        let (out, code) = run(
+            &[
+                ("lastwords.toml", SINK),
+                ("jobs/db.toml", "sinks = []"),
+                ("jobs/web.toml", "runbok = 1"),
+            ],
+            false,
+        );
         assert_eq!(
             out,
             "\
@@ -152,7 +205,13 @@ warning: there is no such file, and so no sink
 
     #[test]
     fn programs_get_json() {
-        let (out, code) = run(&[("lastwords.toml", SINK), ("jobs/web.toml", "\n  runbok = 1")], true);
+        let (out, code) = run(
+            &[
+                ("lastwords.toml", SINK),
+                ("jobs/web.toml", "\n  runbok = 1"),
+            ],
+            true,
+        );
         let expected = json!([{
             "file": "/etc/lastwords/jobs/web.toml",
             "line": 2,
@@ -162,14 +221,23 @@ warning: there is no such file, and so no sink
                         `stop_timeout`, `user` or `redact`",
             "help": "did you mean `runbook`?",
         }]);
-        assert_eq!((serde_json::from_str::<Value>(&out).unwrap(), code), (expected, 78));
+        assert_eq!(
+            (serde_json::from_str::<Value>(&out).unwrap(), code),
+            (expected, 78)
+        );
         let (out, _) = run(&[], true);
-        assert_eq!(serde_json::from_str::<Value>(&out).unwrap()[0]["line"], Value::Null);
+        assert_eq!(
+            serde_json::from_str::<Value>(&out).unwrap()[0]["line"],
+            Value::Null
+        );
     }
 
     #[test]
     fn nobody_reading_is_no_failure() {
-        let mut dead = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut dead = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
         assert_eq!(check(Path::new("/nonexistent"), false, &mut dead, true), 0);
     }
 }

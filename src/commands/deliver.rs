@@ -87,8 +87,13 @@ impl Deliverer<'_> {
 
 pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode> {
     let places = &args.places;
-    let deliverer =
-        Deliverer { places, spool: places.spool(), host: places.host(), later: args.later, out: Mutex::new(out) };
+    let deliverer = Deliverer {
+        places,
+        spool: places.spool(),
+        host: places.host(),
+        later: args.later,
+        out: Mutex::new(out),
+    };
     if args.watch {
         watch(&deliverer);
     }
@@ -110,8 +115,9 @@ enum Turn {
     Ours(Option<Lock>),
 }
 
-/// A thousand services may die at once, and each hook wakes a deliverer: one looks, one more waits, the others need not.
-/// None waits longer than a tick: who looks may be held up by a sink, or for ever.
+/// A thousand services may die at once, and each hook wakes a deliverer: one looks, one more waits,
+/// the others need not. None waits longer than a tick: who looks may be held up by a sink, or for
+/// ever.
 fn turn(spool: &Spool, woken: bool) -> Turn {
     if !woken {
         return Turn::Ours(None);
@@ -138,8 +144,8 @@ fn turn(spool: &Spool, woken: bool) -> Turn {
     }
 }
 
-/// Looks at every tick. A look that waits for a sink that hangs holds the lock of this sink alone: the next one goes on
-/// with the others.
+/// Looks at every tick. A look that waits for a sink that hangs holds the lock of this sink alone:
+/// the next one goes on with the others.
 fn watch(deliverer: &Deliverer) -> ! {
     let idle = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -173,17 +179,25 @@ fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     // Before the spool is asked for anything: what they saw of the machine vanishes.
     adopt::orphans(deliverer.places);
     exec::sweep();
-    deliverer.spool.create().with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
+    deliverer
+        .spool
+        .create()
+        .with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
     deliverer.spool.examine()?;
     let is_too_full = tidy(deliverer);
     deliverer.spool.refill();
     let code = until_nothing_is_due(deliverer, items);
-    // Only now: of what waits, this may have brought some into the history, or into a summary's count.
-    if make_room(deliverer, is_too_full) > 0 { until_nothing_is_due(deliverer, items) } else { code }
+    // Only now: of what waits, this may have brought some into the history, or into a summary's
+    // count.
+    if make_room(deliverer, is_too_full) > 0 {
+        until_nothing_is_due(deliverer, items)
+    } else {
+        code
+    }
 }
 
-/// Tidies up; whatever is in the way of that does not keep reports from being sent. Returns whether the spool holds too
-/// much even so.
+/// Tidies up; whatever is in the way of that does not keep reports from being sent. Returns whether
+/// the spool holds too much even so.
 fn tidy(deliverer: &Deliverer) -> bool {
     match deliverer.spool.tidy(deliverer.now()) {
         Ok(tidied) => {
@@ -197,24 +211,32 @@ fn tidy(deliverer: &Deliverer) -> bool {
     }
 }
 
-/// Removes undelivered reports, where that has to be, and sees to it that people are told. Returns how many notices that
-/// made.
+/// Removes undelivered reports, where that has to be, and sees to it that people are told. Returns
+/// how many notices that made.
 fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
-    let dropped = if is_too_full { deliverer.spool.make_room(deliverer.now().monotonic) } else { Ok(0) };
+    let dropped = if is_too_full {
+        deliverer.spool.make_room(deliverer.now().monotonic)
+    } else {
+        Ok(0)
+    };
     match dropped {
         Ok(0) => {}
-        Ok(count) => deliverer.say(&format!("{count} undelivered reports were too many, and are removed")),
+        Ok(count) => deliverer.say(&format!(
+            "{count} undelivered reports were too many, and are removed"
+        )),
         Err(why) => deliverer.say(&format!("cannot make room in the spool: {why}")),
     }
     let told = notices::tell_of_dropped(&deliverer.spool, &deliverer.host, deliverer.now().wall);
     told.unwrap_or_else(|why| {
-        deliverer.say(&format!("cannot tell of the reports that had to go: {why:#}"));
+        deliverer.say(&format!(
+            "cannot tell of the reports that had to go: {why:#}"
+        ));
         0
     })
 }
 
-/// Passes over the spool until one of them has done nothing: a report that came while another deliverer held a sink's
-/// lock is seen by that one's next pass.
+/// Passes over the spool until one of them has done nothing: a report that came while another
+/// deliverer held a sink's lock is seen by that one's next pass.
 fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     loop {
         let taken = take_over(deliverer)?;
@@ -222,25 +244,42 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         past::tell(deliverer, &pass);
         let groups = groups::advance(deliverer, &pass);
         let tries = send::send(deliverer, &pass, &groups.told_singly)?;
-        let news = finish(deliverer, &pass)? + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
+        let news = finish(deliverer, &pass)?
+            + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
         if taken + groups.changes + tries + news == 0 {
-            return Ok(if pass.waits_for_config() { ExitCode::from(EX_CONFIG) } else { ExitCode::SUCCESS });
+            return Ok(if pass.waits_for_config() {
+                ExitCode::from(EX_CONFIG)
+            } else {
+                ExitCode::SUCCESS
+            });
         }
     }
 }
 
-/// Takes over what hooks kept in memory, and what those of other users left. Returns how many reports that made.
+/// Takes over what hooks kept in memory, and what those of other users left. Returns how many
+/// reports that made.
 fn take_over(deliverer: &Deliverer) -> Result<usize> {
     let redact = |report: &mut Report| {
-        config::load(&deliverer.places.config, &report.stop.job).redactor.report(report);
+        config::load(&deliverer.places.config, &report.stop.job)
+            .redactor
+            .report(report);
     };
     let say = |line: &str| deliverer.say(line);
-    let how = TakeOver { redact: &redact, monotonic: deliverer.now().monotonic, say: &say };
+    let how = TakeOver {
+        redact: &redact,
+        monotonic: deliverer.now().monotonic,
+        say: &say,
+    };
     let kept = adopt::take_over(&deliverer.spool, deliverer.places, &how)?;
-    Ok(kept + deliverer.spool.take_over(&how).context("cannot look into the inboxes")?)
+    Ok(kept
+        + deliverer
+            .spool
+            .take_over(&how)
+            .context("cannot look into the inboxes")?)
 }
 
-/// Moves the reports on about which every sink has said its last word. Returns how many notices were made of it.
+/// Moves the reports on about which every sink has said its last word. Returns how many notices
+/// were made of it.
 fn finish(deliverer: &Deliverer, pass: &Pass) -> Result<usize> {
     let (mut done, mut dead, mut news) = (Vec::new(), Vec::new(), 0);
     for item in pass.items() {
@@ -271,13 +310,26 @@ fn finish(deliverer: &Deliverer, pass: &Pass) -> Result<usize> {
             Some(Place::New) | None => {}
         }
     }
-    deliverer.spool.finish(&done, Place::Done).context("cannot move reports to done/")?;
-    deliverer.spool.finish(&dead, Place::Dead).context("cannot move reports to dead/")?;
+    deliverer
+        .spool
+        .finish(&done, Place::Done)
+        .context("cannot move reports to done/")?;
+    deliverer
+        .spool
+        .finish(&dead, Place::Dead)
+        .context("cannot move reports to dead/")?;
     Ok(news)
 }
 
-/// Tells the others that a sink has not taken something. Of a notice nobody is told: it might not be taken either.
-fn tell_of_failure(deliverer: &Deliverer, pass: &Pass, item: &Item, key: &str, ledger: &Ledger) -> Result<usize> {
+/// Tells the others that a sink has not taken something. Of a notice nobody is told: it might not
+/// be taken either.
+fn tell_of_failure(
+    deliverer: &Deliverer,
+    pass: &Pass,
+    item: &Item,
+    key: &str,
+    ledger: &Ledger,
+) -> Result<usize> {
     let detail = match &ledger.outcome {
         Some(Outcome::Refused { why }) => format!("it refused it for good: {why}"),
         Some(Outcome::GaveUp { why }) => format!("it was tried for five days: {why}"),
@@ -290,16 +342,26 @@ fn tell_of_failure(deliverer: &Deliverer, pass: &Pass, item: &Item, key: &str, l
     let notice = Notice {
         about: &format!("failure\0{key}"),
         at: ledger.last_try.unwrap_or(deliverer.now().wall),
-        sentence: format!("{sink} has not taken the report {} about {}", item.id, item.service),
+        sentence: format!(
+            "{sink} has not taken the report {} about {}",
+            item.id, item.service
+        ),
         detail,
         job: &item.job,
         to: Audience::AllBut(key.to_owned()),
     };
-    let nobody = pass.config(&item.job).all_routes(&item.job).iter().all(|route| route.key == key);
+    let nobody = pass
+        .config(&item.job)
+        .all_routes(&item.job)
+        .iter()
+        .all(|route| route.key == key);
     let line = format!("{}: {}", notice.sentence, notice.detail);
     let told = notices::tell(&deliverer.spool, &deliverer.host, notice)?;
     if nobody && told > 0 {
-        notice::say(&deliverer.host, &format!("{line} (no other sink is configured that could tell)"));
+        notice::say(
+            &deliverer.host,
+            &format!("{line} (no other sink is configured that could tell)"),
+        );
     }
     Ok(told)
 }

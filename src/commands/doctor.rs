@@ -37,10 +37,11 @@ use crate::report::Supervisor;
 
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// The job; where it is left out, all that have a file in jobs/, or whose supervisor's files call lastwords
+    /// The job; where it is left out, all that have a file in jobs/, or whose supervisor's files
+    /// call lastwords
     job: Option<String>,
-    /// Who runs the job: upstart, systemd, runit, s6, supervisord, or run (none of them: `lastwords run` in front of the
-    /// command); where it is left out, its files tell
+    /// Who runs the job: upstart, systemd, runit, s6, supervisord, or run (none of them: `lastwords
+    /// run` in front of the command); where it is left out, its files tell
     #[arg(long, value_name = "NAME", value_parser = Supervisor::named, requires = "job")]
     supervisor: Option<Supervisor>,
     /// Print JSON: an array of jobs, each with its verdict and its checks
@@ -77,14 +78,22 @@ struct Examined {
 impl Examined {
     /// Whether nothing would lose or delay a crash.
     fn is_well(&self) -> bool {
-        self.checks.iter().all(|check| check.state != State::Problem)
+        self.checks
+            .iter()
+            .all(|check| check.state != State::Problem)
     }
 }
 
 pub fn run(args: &DoctorArgs, out: &mut impl Write) -> Result<ExitCode> {
-    let jobs = args.job.as_ref().map_or_else(|| known::services(&args.places), |job| known::named(job, &args.places));
+    let jobs = args.job.as_ref().map_or_else(
+        || known::services(&args.places),
+        |job| known::named(job, &args.places),
+    );
     let mut answers = telling::Answers::new();
-    let examined: Vec<Examined> = jobs.iter().map(|job| examine(job, args, &mut answers)).collect::<Result<_>>()?;
+    let examined: Vec<Examined> = jobs
+        .iter()
+        .map(|job| examine(job, args, &mut answers))
+        .collect::<Result<_>>()?;
     if args.json {
         show::programs(out, &examined);
     } else if examined.is_empty() {
@@ -100,15 +109,38 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
     services::check_name(service)?;
     let places = &args.places;
     let host = places.host();
-    let by_run = || runs::jobs(places).contains(service).then_some(Supervisor::Run);
+    let by_run = || {
+        runs::jobs(places)
+            .contains(service)
+            .then_some(Supervisor::Run)
+    };
     let by_file = || services::supervisor_of(service, &host).ok();
-    let supervisor = args.supervisor.or_else(by_file).or_else(by_run).unwrap_or_default();
+    let supervisor = args
+        .supervisor
+        .or_else(by_file)
+        .or_else(by_run)
+        .unwrap_or_default();
     let (job, instance) = services::job_of(supervisor, service);
     let loaded = config::load(&places.config, job);
-    let uid = loaded.job.user.as_ref().and_then(|user| uid_of(user, &host).ok()).filter(|uid| *uid != 0);
+    let uid = loaded
+        .job
+        .user
+        .as_ref()
+        .and_then(|user| uid_of(user, &host).ok())
+        .filter(|uid| *uid != 0);
     let sees_less = !geteuid().is_root();
-    let subject =
-        Subject { service, job, instance, supervisor, places, host, loaded, uid, sees_less, now: Now::read() };
+    let subject = Subject {
+        service,
+        job,
+        instance,
+        supervisor,
+        places,
+        host,
+        loaded,
+        uid,
+        sees_less,
+        now: Now::read(),
+    };
 
     let mut checks = Vec::new();
     let life = hooks::check(&subject, &mut checks);
@@ -120,12 +152,20 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
     telling::sinks(&subject, drill.as_ref(), answers, &mut checks);
     deliverer::check(&subject, &mut checks);
     telling::spool(&subject, drill.as_ref(), &mut checks);
-    Ok(Examined { job: service.to_owned(), verdict: check::verdict(service, &checks), checks })
+    Ok(Examined {
+        job: service.to_owned(),
+        verdict: check::verdict(service, &checks),
+        checks,
+    })
 }
 
 /// `3h 12m ago`
 fn ago(age: Duration) -> String {
-    if age < Duration::from_secs(1) { "just now".to_owned() } else { format!("{} ago", length(age)) }
+    if age < Duration::from_secs(1) {
+        "just now".to_owned()
+    } else {
+        format!("{} ago", length(age))
+    }
 }
 
 /// `3h 12m`: its two greatest units.

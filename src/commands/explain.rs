@@ -37,7 +37,8 @@ pub struct ExplainArgs {
     /// What the kernel said: the output of dmesg (in any of its forms) or journalctl -k, kern.log
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
-    /// How the main process ended: its exit code, a signal's name, or unknown (also code:N, signal:NAME)
+    /// How the main process ended: its exit code, a signal's name, or unknown (also code:N,
+    /// signal:NAME)
     #[arg(long, value_name = "HOW", value_parser = exit, default_value = "unknown")]
     exit: Exit,
     /// The service's name, which its cgroup has too
@@ -53,11 +54,18 @@ pub struct ExplainArgs {
 
 fn exit(text: &str) -> Result<Exit, String> {
     let expected = || "expected an exit code (1), a signal (SIGSEGV) or unknown".to_owned();
-    let code = |text: &str| text.parse::<u8>().map(|code| Exit::Code(code.into())).map_err(|_| expected());
+    let code = |text: &str| {
+        text.parse::<u8>()
+            .map(|code| Exit::Code(code.into()))
+            .map_err(|_| expected())
+    };
     match text.split_once(':') {
         Some(("code", text)) => code(text),
         Some(("signal", name)) => match name.parse::<u8>() {
-            Ok(number) => Ok(Exit::Signal { name: signal_name(number.into()), core_dumped: false }),
+            Ok(number) => Ok(Exit::Signal {
+                name: signal_name(number.into()),
+                core_dumped: false,
+            }),
             Err(_) => config::signal(name),
         },
         None if text == "unknown" => Ok(Exit::Unknown),
@@ -68,15 +76,30 @@ fn exit(text: &str) -> Result<Exit, String> {
 }
 
 pub fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<ExitCode> {
-    let log =
-        args.log.as_deref().map(|path| Ok::<_, anyhow::Error>((path.to_string_lossy(), read(path)?))).transpose()?;
-    let kernel = args.kernel.as_deref().map(read).transpose()?.map(|text| kernel::from_text(&text)).unwrap_or_default();
-    let kernel_name = args.kernel.as_deref().unwrap_or(Path::new("")).to_string_lossy();
+    let log = args
+        .log
+        .as_deref()
+        .map(|path| Ok::<_, anyhow::Error>((path.to_string_lossy(), read(path)?)))
+        .transpose()?;
+    let kernel = args
+        .kernel
+        .as_deref()
+        .map(read)
+        .transpose()?
+        .map(|text| kernel::from_text(&text))
+        .unwrap_or_default();
+    let kernel_name = args
+        .kernel
+        .as_deref()
+        .unwrap_or(Path::new(""))
+        .to_string_lossy();
     let explanation = cause::explain(&Scene {
         job: &args.job,
         pid: args.pid,
         exit: &args.exit,
-        log: log.as_ref().map(|(name, text)| (name.as_ref(), text.as_str())),
+        log: log
+            .as_ref()
+            .map(|(name, text)| (name.as_ref(), text.as_str())),
         kernel: (&kernel_name, &kernel),
     });
     let cause = &explanation.cause;
@@ -109,10 +132,19 @@ fn show(out: &mut impl Write, explanation: &Explanation) {
     let clean = |text: &str| render::one_line(&redact(text), 1000);
     let _ = writeln!(out, "{HEAD}{}{HEAD:#}", clean(&cause.line));
     let sure = cause.confidence.words();
-    let _ = writeln!(out, "{DIM}{}, {sure}; fingerprint {}{DIM:#}", cause.kind, explanation.fingerprint);
+    let _ = writeln!(
+        out,
+        "{DIM}{}, {sure}; fingerprint {}{DIM:#}",
+        cause.kind, explanation.fingerprint
+    );
     for it in &cause.evidence {
         let line = it.line.map(|line| format!(":{line}")).unwrap_or_default();
-        let _ = writeln!(out, "  {DIM}{}{line}:{DIM:#} {}", clean(&it.source), clean(&it.text));
+        let _ = writeln!(
+            out,
+            "  {DIM}{}{line}:{DIM:#} {}",
+            clean(&it.source),
+            clean(&it.text)
+        );
     }
 }
 
@@ -122,7 +154,8 @@ fn read(path: &Path) -> Result<String> {
     let mut file = File::open(path).with_context(context)?;
     let found = file.metadata().with_context(context)?;
     if found.is_file() {
-        file.seek(SeekFrom::Start(found.len().saturating_sub(MOST))).with_context(context)?;
+        file.seek(SeekFrom::Start(found.len().saturating_sub(MOST)))
+            .with_context(context)?;
     }
     let most = usize::try_from(MOST).unwrap_or(usize::MAX);
     let (mut bytes, mut part) = (Vec::new(), vec![0; 64 * 1024]);
@@ -147,7 +180,10 @@ mod tests {
 
     #[test]
     fn an_exit_is_taken_in_every_form_that_leaves_no_doubt() {
-        let segv = Exit::Signal { name: "SEGV".into(), core_dumped: false };
+        let segv = Exit::Signal {
+            name: "SEGV".into(),
+            core_dumped: false,
+        };
         for text in ["SIGSEGV", "SEGV", "signal:SEGV", "signal:SIGSEGV"] {
             assert_eq!(exit(text), Ok(segv.clone()), "{text}");
         }
@@ -155,7 +191,9 @@ mod tests {
             assert_eq!(exit(text), Ok(Exit::Code(139)), "{text}");
         }
         assert_eq!(exit("unknown"), Ok(Exit::Unknown));
-        for text in ["256", "-1", "", "code", "code:x", "1x", "SIGNONE", "signal:", "killed"] {
+        for text in [
+            "256", "-1", "", "code", "code:x", "1x", "SIGNONE", "signal:", "killed",
+        ] {
             assert!(exit(text).is_err(), "{text}");
         }
     }

@@ -1,7 +1,8 @@
-//! Before others on the processor: the hook does next to nothing itself, but has to be back in a second while everything
-//! else on the machine may want to run at once.
+//! Before others on the processor: the hook does next to nothing itself, but has to be back in a
+//! second while everything else on the machine may want to run at once.
 //!
-//! Measured: of a hundred hooks at once on two busy processors, one that had only to wake up waited 780 ms for its turn.
+//! Measured: of a hundred hooks at once on two busy processors, one that had only to wake up waited
+//! 780 ms for its turn.
 
 use rustix::process::{getpriority_process, setpriority_process};
 

@@ -1,4 +1,5 @@
-//! What `list`, `show`, `queue` and `stats` have in common: they look into the spool and change nothing there.
+//! What `list`, `show`, `queue` and `stats` have in common: they look into the spool and change
+//! nothing there.
 
 pub mod table;
 pub mod told;
@@ -56,31 +57,58 @@ impl Entries {
         self.all.iter().skip(start).rev()
     }
 
-    /// The report that is called so: by its id, or by any part at the id's beginning or end that no other has.
+    /// The report that is called so: by its id, or by any part at the id's beginning or end that no
+    /// other has.
     ///
     /// # Errors
     /// Where there is none, or there are several.
     pub fn named(&self, name: &str) -> Result<(&ReportId, Place)> {
         let asked = name.to_ascii_lowercase();
-        ensure!(!asked.is_empty(), "expected a report's id, found an empty text: `lastwords list` shows the ids");
+        ensure!(
+            !asked.is_empty(),
+            "expected a report's id, found an empty text: `lastwords list` shows the ids"
+        );
         let fits = |id: &str| id.starts_with(&asked) || id.ends_with(&asked);
-        let found: Vec<_> = self.all.iter().filter(|(id, _)| fits(id.as_str())).collect();
+        let found: Vec<_> = self
+            .all
+            .iter()
+            .filter(|(id, _)| fits(id.as_str()))
+            .collect();
         match found.as_slice() {
             [(id, place)] => Ok((id, *place)),
             [] => bail!("there is no report {name:?} in the spool: `lastwords list` shows the ids"),
             several => {
-                let ids = several.iter().rev().take(CANDIDATES).map(|(id, _)| id.as_str()).collect::<Vec<_>>();
-                bail!("{} reports are called {name:?}, the newest of them {}", several.len(), ids.join(", "))
+                let ids = several
+                    .iter()
+                    .rev()
+                    .take(CANDIDATES)
+                    .map(|(id, _)| id.as_str())
+                    .collect::<Vec<_>>();
+                bail!(
+                    "{} reports are called {name:?}, the newest of them {}",
+                    several.len(),
+                    ids.join(", ")
+                )
             }
         }
     }
 
     /// So many characters at the end of an id tell each report from all others.
     pub fn short(&self) -> usize {
-        let mut ends: Vec<String> = self.all.iter().map(|(id, _)| id.as_str().chars().rev().collect()).collect();
+        let mut ends: Vec<String> = self
+            .all
+            .iter()
+            .map(|(id, _)| id.as_str().chars().rev().collect())
+            .collect();
         ends.sort_unstable();
-        let alike = |(a, b): (&String, &String)| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-        ends.iter().zip(ends.iter().skip(1)).map(alike).max().map_or(SHORTEST, |alike| (alike + 1).max(SHORTEST))
+        let alike = |(a, b): (&String, &String)| {
+            a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
+        };
+        ends.iter()
+            .zip(ends.iter().skip(1))
+            .map(alike)
+            .max()
+            .map_or(SHORTEST, |alike| (alike + 1).max(SHORTEST))
     }
 }
 
@@ -101,15 +129,22 @@ pub struct Reader<'s> {
 
 impl<'s> Reader<'s> {
     pub fn new(spool: &'s Spool) -> Self {
-        Self { spool, unreadable: 0, why: None }
+        Self {
+            spool,
+            unreadable: 0,
+            why: None,
+        }
     }
 
     /// One report; wherever a deliverer has moved it meanwhile.
     pub fn read(&mut self, id: &ReportId, place: Place) -> Option<Brief> {
-        let read = self.spool.brief(place, id).or_else(|why| match self.spool.find(id) {
-            Some(now) if why.kind() == ErrorKind::NotFound => self.spool.brief(now, id),
-            _ => Err(why),
-        });
+        let read = self
+            .spool
+            .brief(place, id)
+            .or_else(|why| match self.spool.find(id) {
+                Some(now) if why.kind() == ErrorKind::NotFound => self.spool.brief(now, id),
+                _ => Err(why),
+            });
         match read {
             Ok(brief) => Some(brief),
             // It was too old or too much, and is gone.
@@ -125,13 +160,20 @@ impl<'s> Reader<'s> {
     /// What people are to know of what could not be read.
     pub fn complaint(&self) -> Option<String> {
         let why = self.why.as_ref()?;
-        Some(format!("{} of the reports could not be read, the first because {why}", self.unreadable))
+        Some(format!(
+            "{} of the reports could not be read, the first because {why}",
+            self.unreadable
+        ))
     }
 }
 
 /// What a report tells, in one line; its job stands beside it.
 pub fn told_of(brief: &Brief) -> String {
-    let cause = if brief.cause.line.is_empty() { brief.stop.exit.to_string() } else { brief.cause.line.clone() };
+    let cause = if brief.cause.line.is_empty() {
+        brief.stop.exit.to_string()
+    } else {
+        brief.cause.line.clone()
+    };
     let drill = if brief.drill { "DRILL: " } else { "" };
     match brief.kind {
         Kind::Crash if brief.verdict == Verdict::Crashed => format!("{drill}{cause}"),
@@ -164,7 +206,11 @@ pub fn say(line: &str) {
 
 /// `2026-11-23 03:00`, in UTC.
 pub fn minute(time: Timestamp) -> String {
-    time.to_string().replace('T', " ").chars().take(16).collect()
+    time.to_string()
+        .replace('T', " ")
+        .chars()
+        .take(16)
+        .collect()
 }
 
 /// The moment from which on: `2d` ago, or a day or a second of the calendar in UTC (`2026-11-20`).
@@ -175,10 +221,16 @@ pub fn parse_since(text: &str) -> Result<Since, String> {
     if let Ok(ago) = humantime::parse_duration(text) {
         return Ok(Since::Ago(ago));
     }
-    let time = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    let time = if text.len() == 10 {
+        format!("{text}T00:00:00Z")
+    } else {
+        text.to_owned()
+    };
     humantime::parse_rfc3339_weak(&time)
         .map(|time| Since::At(Timestamp::new(time)))
-        .map_err(|_| "expected how long ago, as `2d` or `90min`, or a date, as `2026-11-20`".to_owned())
+        .map_err(|_| {
+            "expected how long ago, as `2d` or `90min`, or a date, as `2026-11-20`".to_owned()
+        })
 }
 
 /// From when on.
@@ -192,22 +244,37 @@ impl Since {
     pub fn time(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(time) => time,
-            Self::Ago(ago) => now.time().checked_sub(ago).map_or(Timestamp::of_unix(0), Timestamp::new),
+            Self::Ago(ago) => now
+                .time()
+                .checked_sub(ago)
+                .map_or(Timestamp::of_unix(0), Timestamp::new),
         }
     }
 }
 
 /// The youngest report, of a job where one is named.
-pub fn last<'e>(entries: &'e Entries, spool: &Spool, job: Option<&str>) -> Result<(&'e ReportId, Place)> {
+pub fn last<'e>(
+    entries: &'e Entries,
+    spool: &Spool,
+    job: Option<&str>,
+) -> Result<(&'e ReportId, Place)> {
     let mut reader = Reader::new(spool);
-    let is_asked = |brief: &Brief| job.is_none_or(|job| brief.stop.job == job && !matches!(brief.kind, Kind::Notice));
+    let is_asked = |brief: &Brief| {
+        job.is_none_or(|job| brief.stop.job == job && !matches!(brief.kind, Kind::Notice))
+    };
     let mut all = entries.since(None).map(|(id, place)| (id, *place));
     let found = match job {
         None => all.next(),
-        Some(_) => all.find(|(id, place)| reader.read(id, *place).is_some_and(|brief| is_asked(&brief))),
+        Some(_) => all.find(|(id, place)| {
+            reader
+                .read(id, *place)
+                .is_some_and(|brief| is_asked(&brief))
+        }),
     };
     found.with_context(|| match job {
-        Some(job) => format!("there is no report about the job {job:?}: `lastwords list` shows what there is"),
+        Some(job) => format!(
+            "there is no report about the job {job:?}: `lastwords list` shows what there is"
+        ),
         None => "there is no report yet".to_owned(),
     })
 }
@@ -217,8 +284,15 @@ mod tests {
     use super::*;
 
     fn entries(ids: &[(u64, u64)]) -> Entries {
-        let id = |(second, random): &(u64, u64)| (ReportId::new(Timestamp::of_unix(*second), *random), Place::Done);
-        Entries { all: ids.iter().map(id).collect() }
+        let id = |(second, random): &(u64, u64)| {
+            (
+                ReportId::new(Timestamp::of_unix(*second), *random),
+                Place::Done,
+            )
+        };
+        Entries {
+            all: ids.iter().map(id).collect(),
+        }
     }
 
     #[test]
@@ -230,7 +304,14 @@ mod tests {
         assert_eq!(entries.named("19700102").unwrap().0, id(2));
         assert_eq!(entries.named(id(1).as_str()).unwrap().0, id(1));
         let told = |name: &str| entries.named(name).unwrap_err().to_string();
-        assert_eq!(told("abcd"), format!("2 reports are called \"abcd\", the newest of them {}, {}", id(2), id(0)));
+        assert_eq!(
+            told("abcd"),
+            format!(
+                "2 reports are called \"abcd\", the newest of them {}, {}",
+                id(2),
+                id(0)
+            )
+        );
         assert!(told("ffff").starts_with("there is no report \"ffff\""));
         assert!(told("").starts_with("expected a report's id"));
     }
@@ -238,11 +319,19 @@ mod tests {
     #[test]
     fn of_reports_of_one_second_the_one_made_last_is_the_last() {
         let second = Timestamp::of_unix(7).time();
-        let id = |millis, random| ReportId::new(Timestamp::new(second + Duration::from_millis(millis)), random);
+        let id = |millis, random| {
+            ReportId::new(
+                Timestamp::new(second + Duration::from_millis(millis)),
+                random,
+            )
+        };
         let ids = [id(2, u64::MAX), id(3, 0), id(20, 5), id(300, 1), id(999, 0)];
         assert!(ids.is_sorted(), "{ids:?}");
         assert_eq!(ids[4].as_str(), "19700101t000007-3e70000000000000");
-        assert_eq!(ids[4].time(), Timestamp::new(second + Duration::from_millis(999)));
+        assert_eq!(
+            ids[4].time(),
+            Timestamp::new(second + Duration::from_millis(999))
+        );
     }
 
     #[test]
@@ -250,7 +339,13 @@ mod tests {
         assert_eq!(entries(&[]).short(), 4);
         assert_eq!(entries(&[(0, 1), (0, 2)]).short(), 4);
         let entries = entries(&[(0, 0xabcd), (0, 0x1_abcd)]);
-        assert_eq!((entries.short(), short_id(&entries.all[1].0, entries.short())), (5, "1abcd"));
+        assert_eq!(
+            (
+                entries.short(),
+                short_id(&entries.all[1].0, entries.short())
+            ),
+            (5, "1abcd")
+        );
     }
 
     #[test]
@@ -267,7 +362,10 @@ mod tests {
         let since = |text: &str| parse_since(text).map(|since| since.time(now).to_string());
         assert_eq!(since("2d").unwrap(), "1970-01-10T13:46:40.000Z");
         assert_eq!(since("2026-11-20").unwrap(), "2026-11-20T00:00:00.000Z");
-        assert_eq!(since("2026-11-20 03:00:00").unwrap(), "2026-11-20T03:00:00.000Z");
+        assert_eq!(
+            since("2026-11-20 03:00:00").unwrap(),
+            "2026-11-20T03:00:00.000Z"
+        );
         assert_eq!(since("1000years").unwrap(), "1970-01-01T00:00:00.000Z");
         assert!(since("yesterday").is_err() && since("2026-13-40").is_err());
     }

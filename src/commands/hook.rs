@@ -1,7 +1,7 @@
 //! What the three hooks share: who they are called for, and that they never harm the service.
 //!
-//! A hook's exit code is noticed (on Upstart a non-zero one keeps the service down), so it is 0 whatever happens. What
-//! a hook has to complain about it says in the system's log.
+//! A hook's exit code is noticed (on Upstart a non-zero one keeps the service down), so it is 0
+//! whatever happens. What a hook has to complain about it says in the system's log.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -49,7 +49,8 @@ pub struct HookArgs {
     /// The job's instance; on Upstart it is known
     #[arg(long, value_name = "NAME")]
     pub instance: Option<OsString>,
-    /// Who calls: upstart, systemd, runit, s6 or supervisord; Upstart and systemd are known by their environment
+    /// Who calls: upstart, systemd, runit, s6 or supervisord; Upstart and systemd are known by
+    /// their environment
     #[arg(long, value_name = "NAME", value_parser = Supervisor::named)]
     pub supervisor: Option<Supervisor>,
     /// What the supervisor tells its hook in arguments: "$@" in a `finish` script of runit or s6
@@ -60,8 +61,9 @@ pub struct HookArgs {
 }
 
 impl HookArgs {
-    /// Reads a hook's flags without the parser that people's commands deserve: that would cost a hook more than all its
-    /// work. A flag that it does not know must not keep a service down; it is handed back to be complained of.
+    /// Reads a hook's flags without the parser that people's commands deserve: that would cost a
+    /// hook more than all its work. A flag that it does not know must not keep a service down; it
+    /// is handed back to be complained of.
     pub fn parse(args: &[OsString]) -> (Self, Vec<OsString>) {
         let mut parsed = Self::default();
         let mut unknown = Vec::new();
@@ -124,16 +126,24 @@ pub fn run(hook: Hook, args: &[OsString]) {
     let (args, unknown) = HookArgs::parse(args);
     let host = args.places.host();
     if !unknown.is_empty() {
-        notice::say(&host, &format!("{hook:?}: took no notice of these arguments: {unknown:?}"));
+        notice::say(
+            &host,
+            &format!("{hook:?}: took no notice of these arguments: {unknown:?}"),
+        );
     }
     guarded(&format!("{hook:?}"), &host, || match hook {
-        Hook::PreStart => limits::lift().map_err(Into::into).and_then(|()| pre_start::run(&args, &host)),
-        Hook::PreStop => limits::lift().map_err(Into::into).and_then(|()| pre_stop::run(&args, &host)),
+        Hook::PreStart => limits::lift()
+            .map_err(Into::into)
+            .and_then(|()| pre_start::run(&args, &host)),
+        Hook::PreStop => limits::lift()
+            .map_err(Into::into)
+            .and_then(|()| pre_stop::run(&args, &host)),
         Hook::PostStop => post_stop::run(&args, &host),
     });
 }
 
-/// Lets nothing out, no panic and no error: it is said in the system's log. Returns whether all went well.
+/// Lets nothing out, no panic and no error: it is said in the system's log. Returns whether all
+/// went well.
 pub fn guarded(what: &str, host: &Host, story: impl FnOnce() -> Result<()>) -> bool {
     panic::set_hook(Box::new({
         let host = host.clone();
@@ -184,20 +194,37 @@ impl Call {
         let on_upstart = supervisor == Supervisor::Upstart;
         let upstart = |name| env::var_os(name).filter(|_| on_upstart);
         let in_service_dir = matches!(supervisor, Supervisor::Runit | Supervisor::S6);
-        let dirs_name = || service_dir::name().filter(|_| in_service_dir).map(OsString::from);
-        let job = args.job.clone().or_else(|| upstart("UPSTART_JOB")).or_else(dirs_name);
-        let job = job.context("no job: neither --job NAME is given nor has Upstart set UPSTART_JOB")?;
+        let dirs_name = || {
+            service_dir::name()
+                .filter(|_| in_service_dir)
+                .map(OsString::from)
+        };
+        let job = args
+            .job
+            .clone()
+            .or_else(|| upstart("UPSTART_JOB"))
+            .or_else(dirs_name);
+        let job =
+            job.context("no job: neither --job NAME is given nor has Upstart set UPSTART_JOB")?;
         // systemd's `%n` names both.
-        let unit = job.to_str().filter(|_| supervisor == Supervisor::Systemd && args.instance.is_none());
+        let unit = job
+            .to_str()
+            .filter(|_| supervisor == Supervisor::Systemd && args.instance.is_none());
         let (job, part) = match unit.map(supervisor::systemd::service) {
             Some((name, part)) => (name.into(), part.map(OsString::from)),
             None => (job.clone(), None),
         };
-        let instance =
-            args.instance.clone().or(part).or_else(|| upstart("UPSTART_INSTANCE")).filter(|it| !it.is_empty());
+        let instance = args
+            .instance
+            .clone()
+            .or(part)
+            .or_else(|| upstart("UPSTART_INSTANCE"))
+            .filter(|it| !it.is_empty());
         Ok(Self {
             job: job.to_string_lossy().into_owned(),
-            instance: instance.as_ref().map(|instance| instance.to_string_lossy().into_owned()),
+            instance: instance
+                .as_ref()
+                .map(|instance| instance.to_string_lossy().into_owned()),
             supervisor,
             planned: env::var_os(ANNOUNCEMENT)
                 .filter(|events| on_upstart && !events.is_empty())
@@ -208,7 +235,9 @@ impl Call {
 
     /// The call, of which this is known from what it left behind.
     pub fn recall(job: String, instance: Option<String>, circumstances: Circumstances) -> Self {
-        let announced = circumstances.announced.then(|| env::var_os(ANNOUNCEMENT).unwrap_or_else(|| "…".into()));
+        let announced = circumstances
+            .announced
+            .then(|| env::var_os(ANNOUNCEMENT).unwrap_or_else(|| "…".into()));
         Self {
             raw: (OsString::from(&job), instance.as_ref().map(OsString::from)),
             job,
@@ -218,15 +247,26 @@ impl Call {
         }
     }
 
-    /// What this supervisor tells the hook itself about the end; `None` where it tells that elsewhere, or not at all.
+    /// What this supervisor tells the hook itself about the end; `None` where it tells that
+    /// elsewhere, or not at all.
     pub fn account(&self, args: &HookArgs, host: &Host) -> Option<Account> {
         let account = match self.supervisor {
-            Supervisor::Runit => runit::account(&args.facts, &service_dir::status(), service_dir::restarts_tell()),
+            Supervisor::Runit => runit::account(
+                &args.facts,
+                &service_dir::status(),
+                service_dir::restarts_tell(),
+            ),
             Supervisor::S6 => s6::account(&args.facts, &service_dir::status()),
             Supervisor::Systemd => return systemd::account(&args.facts),
-            Supervisor::Upstart | Supervisor::Supervisord | Supervisor::Run | Supervisor::Unknown => None,
+            Supervisor::Upstart
+            | Supervisor::Supervisord
+            | Supervisor::Run
+            | Supervisor::Unknown => None,
         }?;
-        Some(Account { logs: service_dir::own_logs(host), ..account })
+        Some(Account {
+            logs: service_dir::own_logs(host),
+            ..account
+        })
     }
 
     /// Supervisord's word about this process.
@@ -242,12 +282,20 @@ impl Call {
 
     /// What the call tells and the marker does not.
     pub fn circumstances(&self, missed: bool) -> Circumstances {
-        Circumstances { supervisor: self.supervisor, announced: self.planned.is_some(), missed, alive: false }
+        Circumstances {
+            supervisor: self.supervisor,
+            announced: self.planned.is_some(),
+            missed,
+            alive: false,
+        }
     }
 
     /// The supervisor's own announcement, as a variable for the worker.
     pub fn announcement(&self) -> Option<(&'static str, OsString)> {
-        self.planned.as_ref().and_then(|_| env::var_os(ANNOUNCEMENT)).map(|events| (ANNOUNCEMENT, events))
+        self.planned
+            .as_ref()
+            .and_then(|_| env::var_os(ANNOUNCEMENT))
+            .map(|events| (ANNOUNCEMENT, events))
     }
 
     /// The marker of this job's instance.

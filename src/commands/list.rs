@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use super::Places;
 use super::history::table::{Cell, Column, table};
 use super::history::told::{self, Addressed, Configs, State};
-use super::history::{Entries, Reader, Since, minute, parse_since, say, short_id, terminal_width, told_of};
+use super::history::{
+    Entries, Reader, Since, minute, parse_since, say, short_id, terminal_width, told_of,
+};
 use crate::clock::Now;
 use crate::render::one_line;
 use crate::report::{Kind, ReportId, Timestamp};
@@ -136,31 +138,54 @@ pub fn run(args: &ListArgs, out: &mut impl Write) -> Result<ExitCode> {
     let mut reader = Reader::new(&spool);
     let mut configs = Configs::new(&args.places);
     let (rows, more) = rows(args, &entries, &mut reader, &mut configs);
-    let told: Vec<_> = rows.iter().map(|row| row.told(&spool, &mut configs)).collect();
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| row.told(&spool, &mut configs))
+        .collect();
     if args.json {
         for (row, told) in rows.iter().zip(told) {
             let _ = writeln!(out, "{}", row.json(&told));
         }
     } else if rows.is_empty() {
-        let some = if entries.since(None).next().is_some() { "that fits" } else { "yet" };
+        let some = if entries.since(None).next().is_some() {
+            "that fits"
+        } else {
+            "yet"
+        };
         say(&format!("there is no report {some}"));
     } else {
         let short = entries.short();
-        let cells: Vec<_> = rows.iter().zip(&told).map(|(row, told)| row.cells(short, told)).collect();
+        let cells: Vec<_> = rows
+            .iter()
+            .zip(&told)
+            .map(|(row, told)| row.cells(short, told))
+            .collect();
         let _ = write!(out, "{}", table(&COLUMNS, &cells, terminal_width()));
     }
     let _ = out.flush();
     if more > 0 {
         say(&format!("{more} more rows: -n 0 shows all"));
     }
-    reader.complaint().iter().for_each(|complaint| say(complaint));
+    reader
+        .complaint()
+        .iter()
+        .for_each(|complaint| say(complaint));
     Ok(ExitCode::SUCCESS)
 }
 
 /// The rows that are asked for, newest first, and how many there are beyond `-n`.
-fn rows(args: &ListArgs, entries: &Entries, reader: &mut Reader, configs: &mut Configs) -> (Vec<Row>, usize) {
+fn rows(
+    args: &ListArgs,
+    entries: &Entries,
+    reader: &mut Reader,
+    configs: &mut Configs,
+) -> (Vec<Row>, usize) {
     let since = args.since.map(|since| since.time(Now::read().wall));
-    let most = if args.rows == 0 { usize::MAX } else { args.rows };
+    let most = if args.rows == 0 {
+        usize::MAX
+    } else {
+        args.rows
+    };
     let cause = args.cause.as_ref().map(|text| text.to_lowercase());
     let mut rows: Vec<Row> = Vec::new();
     let mut known: HashMap<Same, usize> = HashMap::new();
@@ -169,7 +194,9 @@ fn rows(args: &ListArgs, entries: &Entries, reader: &mut Reader, configs: &mut C
         if args.all && rows.len() == most {
             break;
         }
-        let Some(brief) = reader.read(id, *place) else { continue };
+        let Some(brief) = reader.read(id, *place) else {
+            continue;
+        };
         let fits = args.job.as_ref().is_none_or(|job| *job == brief.stop.job)
             && since.is_none_or(|since| brief.made_at() >= since)
             && args.kind.contains(&What::of(&brief))
@@ -195,7 +222,8 @@ fn rows(args: &ListArgs, entries: &Entries, reader: &mut Reader, configs: &mut C
 
 fn is_cause(brief: &Brief, text: &str) -> bool {
     let kind = json!(brief.cause.kind);
-    kind.as_str().is_some_and(|kind| kind.contains(text)) || brief.cause.line.to_lowercase().contains(text)
+    kind.as_str().is_some_and(|kind| kind.contains(text))
+        || brief.cause.line.to_lowercase().contains(text)
 }
 
 fn is_undelivered(spool: &Spool, configs: &mut Configs, brief: &Brief, place: Place) -> bool {
@@ -206,14 +234,30 @@ fn is_undelivered(spool: &Spool, configs: &mut Configs, brief: &Brief, place: Pl
 }
 
 fn same(brief: &Brief) -> Same {
-    let id = if What::of(brief) == What::Crash { String::new() } else { brief.id.to_string() };
-    (What::of(brief), brief.stop.job.clone(), brief.user, brief.fingerprint.clone(), id)
+    let id = if What::of(brief) == What::Crash {
+        String::new()
+    } else {
+        brief.id.to_string()
+    };
+    (
+        What::of(brief),
+        brief.stop.job.clone(),
+        brief.user,
+        brief.fingerprint.clone(),
+        id,
+    )
 }
 
 impl Row {
     fn of(latest: Brief, place: Place) -> Self {
         let at = latest.made_at();
-        Self { members: vec![(latest.id.clone(), place)], first: at, last: at, mixed: false, latest }
+        Self {
+            members: vec![(latest.id.clone(), place)],
+            first: at,
+            last: at,
+            mixed: false,
+            latest,
+        }
     }
 
     fn add(&mut self, earlier: &Brief, place: Place) {
@@ -225,24 +269,44 @@ impl Row {
 
     fn service(&self) -> String {
         let stop = &self.latest.stop;
-        one_line(&if self.mixed { stop.job.clone() } else { stop.service() }, JOB)
+        one_line(
+            &if self.mixed {
+                stop.job.clone()
+            } else {
+                stop.service()
+            },
+            JOB,
+        )
     }
 
-    /// For each sink, how it stands: of several reports the worst. Those that everybody took need no look, but one.
+    /// For each sink, how it stands: of several reports the worst. Those that everybody took need
+    /// no look, but one.
     fn told(&self, spool: &Spool, configs: &mut Configs) -> Told {
-        let mut told = Told { latest: BTreeMap::new(), worst: BTreeMap::new() };
+        let mut told = Told {
+            latest: BTreeMap::new(),
+            worst: BTreeMap::new(),
+        };
         for (i, (id, place)) in self.members.iter().enumerate() {
             if i > 0 && *place == Place::Done {
                 continue;
             }
-            let report = Addressed { id, ..Addressed::of(&self.latest, *place) };
+            let report = Addressed {
+                id,
+                ..Addressed::of(&self.latest, *place)
+            };
             let ledgers = told::ledgers(spool, configs, report).unwrap_or_default();
             for (key, ledger) in &ledgers {
                 let state = State::of(ledger);
-                told.worst.entry(key.clone()).and_modify(|worst| *worst = state.max(*worst)).or_insert(state);
+                told.worst
+                    .entry(key.clone())
+                    .and_modify(|worst| *worst = state.max(*worst))
+                    .or_insert(state);
             }
             if i == 0 {
-                told.latest = ledgers.iter().map(|(key, ledger)| (told::name(key), told::as_json(ledger))).collect();
+                told.latest = ledgers
+                    .iter()
+                    .map(|(key, ledger)| (told::name(key), told::as_json(ledger)))
+                    .collect();
             }
         }
         told
@@ -251,9 +315,16 @@ impl Row {
     fn cells(&self, short: usize, told: &Told) -> [Cell; 6] {
         let times = match self.members.len() {
             1 => Cell::dim("1"),
-            times => Cell { text: times.to_string(), style: Style::new().bold() },
+            times => Cell {
+                text: times.to_string(),
+                style: Style::new().bold(),
+            },
         };
-        let colour = if self.latest.drill { AnsiColor::Yellow } else { AnsiColor::Cyan };
+        let colour = if self.latest.drill {
+            AnsiColor::Yellow
+        } else {
+            AnsiColor::Cyan
+        };
         [
             Cell::new(minute(self.last)),
             Cell::dim(short_id(&self.latest.id, short)),
@@ -265,7 +336,16 @@ impl Row {
     }
 
     fn json(&self, told: &Told) -> Value {
-        let Brief { id, host, stop, verdict, cause, fingerprint, drill, .. } = &self.latest;
+        let Brief {
+            id,
+            host,
+            stop,
+            verdict,
+            cause,
+            fingerprint,
+            drill,
+            ..
+        } = &self.latest;
         json!({
             "id": id,
             "job": stop.job,

@@ -1,4 +1,5 @@
-//! `listen supervisord`: an event listener (`[eventlistener:lastwords]`), which does for every process what the hooks do.
+//! `listen supervisord`: an event listener (`[eventlistener:lastwords]`), which does for every
+//! process what the hooks do.
 //!
 //! ```text
 //! READY ─> event ─ STARTING ─────────────────────────> marker.arm
@@ -6,9 +7,10 @@
 //!                └ EXITED, BACKOFF, FATAL, STOPPED ──> its line in supervisord's log ─> marker.take ─> worker
 //! ```
 //!
-//! supervisord keeps events for a listener that is busy, but only so many: each is answered as soon as the marker, which is
-//! the record of this stop, is taken. The collectors run in workers. Of those there are only so many at once; a marker
-//! that none has come to when the listener ends is found by the deliverer.
+//! supervisord keeps events for a listener that is busy, but only so many: each is answered as soon
+//! as the marker, which is the record of this stop, is taken. The collectors run in workers. Of
+//! those there are only so many at once; a marker that none has come to when the listener ends is
+//! found by the deliverer.
 
 use std::collections::{HashMap, VecDeque};
 use std::env;
@@ -38,7 +40,8 @@ use crate::supervisor::supervisord::{Event, State, header};
 const AT_ONCE: usize = 4;
 /// How long an end of a worker may go unseen.
 const TICK: Duration = Duration::from_millis(100);
-/// The longest line and payload of the protocol that are believed, in bytes: names are in them, and nothing long.
+/// The longest line and payload of the protocol that are believed, in bytes: names are in them, and
+/// nothing long.
 const MAX_EVENT: usize = 64 * 1024;
 
 /// Where Debian's supervisord keeps its own log, and those of its processes.
@@ -99,7 +102,9 @@ pub fn run(args: &ListenArgs, out: &mut impl Write) -> Result<ExitCode> {
 }
 
 fn answer(out: &mut impl Write, words: &str) -> Result<()> {
-    out.write_all(words.as_bytes()).and_then(|()| out.flush()).context("supervisord does not take the answer")
+    out.write_all(words.as_bytes())
+        .and_then(|()| out.flush())
+        .context("supervisord does not take the answer")
 }
 
 /// What supervisord has sent.
@@ -112,14 +117,23 @@ enum Sent {
 
 fn read(from: &mut impl BufRead, host: &Host) -> Result<Sent> {
     let mut line = Vec::new();
-    from.by_ref().take(MAX_EVENT as u64).read_until(b'\n', &mut line).context("cannot read from supervisord")?;
+    from.by_ref()
+        .take(MAX_EVENT as u64)
+        .read_until(b'\n', &mut line)
+        .context("cannot read from supervisord")?;
     if line.is_empty() {
         return Ok(Sent::End);
     }
     let line = String::from_utf8_lossy(&line);
     let Some((length, name)) = header(&line) else {
         // What follows it is not known; the next line may be a header again.
-        notice::say(host, &format!("listen: this is no event of supervisord's: {:?}", line.trim_end()));
+        notice::say(
+            host,
+            &format!(
+                "listen: this is no event of supervisord's: {:?}",
+                line.trim_end()
+            ),
+        );
         return Ok(Sent::Other);
     };
     let mut payload = Vec::new();
@@ -128,7 +142,8 @@ fn read(from: &mut impl BufRead, host: &Host) -> Result<Sent> {
         .read_to_end(&mut payload)
         .context("cannot read from supervisord")?;
     let more = length.saturating_sub(MAX_EVENT) as u64;
-    io::copy(&mut from.by_ref().take(more), &mut io::sink()).context("cannot read from supervisord")?;
+    io::copy(&mut from.by_ref().take(more), &mut io::sink())
+        .context("cannot read from supervisord")?;
     Ok(Event::parse(name, &String::from_utf8_lossy(&payload)).map_or(Sent::Other, Sent::Event))
 }
 
@@ -159,7 +174,8 @@ impl<'a> Listener<'a> {
 
     /// Does what an event asks for; nothing that may take long.
     fn take(&mut self, event: &Event) -> Result<()> {
-        // Nobody hears of his own end, so that each start of ours would look like one after an end that was missed.
+        // Nobody hears of his own end, so that each start of ours would look like one after an end
+        // that was missed.
         if is_ours(event) {
             return Ok(());
         }
@@ -170,16 +186,24 @@ impl<'a> Listener<'a> {
             return self.arm(&call, now);
         }
         if event.state == State::Stopping {
-            return marker.plan(now).with_context(|| format!("a stop of {} may look like a crash", call.job));
+            return marker
+                .plan(now)
+                .with_context(|| format!("a stop of {} may look like a crash", call.job));
         }
         let line = self.log.line_of(event);
         let service = (call.job.clone(), call.instance.clone());
         let last_failure = self.last_failures.get(&service).map(String::as_str);
         let log = self.args.supervisord_log.to_string_lossy();
-        let Some(mut account) = event.account(line.as_ref(), &log, last_failure) else { return Ok(()) };
+        let Some(mut account) = event.account(line.as_ref(), &log, last_failure) else {
+            return Ok(());
+        };
         account.logs = logs_of(&event.process, &self.args.child_logs, &self.host);
         if event.state == State::Backoff {
-            let why = line.as_ref().map_or("it could not be started, or ended at once", |line| line.why());
+            let why = line
+                .as_ref()
+                .map_or("it could not be started, or ended at once", |line| {
+                    line.why()
+                });
             self.last_failures.insert(service, why.to_owned());
         } else {
             self.last_failures.remove(&service);
@@ -187,28 +211,49 @@ impl<'a> Listener<'a> {
         post_stop::tell(account, &call, &marker, &self.host, now);
         let taken = marker
             .take(capture::new_id(now), now, call.circumstances(false))
-            .with_context(|| format!("a crash of {} may go unnoticed: cannot take its marker", call.job))?;
+            .with_context(|| {
+                format!(
+                    "a crash of {} may go unnoticed: cannot take its marker",
+                    call.job
+                )
+            })?;
         self.waiting.extend(taken);
         self.start_workers();
         Ok(())
     }
 
-    /// As the pre-start does it. But what the kernel log holds by now may be about this very life: events come late.
+    /// As the pre-start does it. But what the kernel log holds by now may be about this very life:
+    /// events come late.
     fn arm(&self, call: &Call, now: Now) -> Result<()> {
         let file = call.marker(&self.args.places);
         // When supervisord ends, it ends its listeners before it could tell them of the last stops.
         let was_stopping = matches!(file.armed_by(geteuid().as_raw()), Ok(Some(marker)) if marker.planned_ms.is_some());
-        let missed =
-            !was_stopping && matches!(file.take(capture::new_id(now), now, call.circumstances(true)), Ok(Some(_)));
+        let missed = !was_stopping
+            && matches!(
+                file.take(capture::new_id(now), now, call.circumstances(true)),
+                Ok(Some(_))
+            );
         let boot_id = self.host.boot_id();
-        let seen = file.last_seen().filter(|seen| seen.boot_id == boot_id && !missed).map(|seen| seen.sequence);
+        let seen = file
+            .last_seen()
+            .filter(|seen| seen.boot_id == boot_id && !missed)
+            .map(|seen| seen.sequence);
         let oom_kills = why::oom_kills(&self.host);
-        let marker = Marker { seen, oom_kills, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) };
+        let marker = Marker {
+            seen,
+            oom_kills,
+            ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref())
+        };
         let armed = file.arm(&marker).map(|()| file.forget_seen());
         if missed {
             nudge::deliver(&self.args.places, Supervisor::Supervisord);
         }
-        armed.with_context(|| format!("since when {} runs will not be known: cannot write its marker", call.job))
+        armed.with_context(|| {
+            format!(
+                "since when {} runs will not be known: cannot write its marker",
+                call.job
+            )
+        })
     }
 
     /// Waits for the next event, and gives the workers work meanwhile.
@@ -219,8 +264,13 @@ impl<'a> Listener<'a> {
             if !stdin.buffer().is_empty() {
                 return Ok(());
             }
-            let tick = Timespec::try_from(TICK).ok().filter(|_| !self.workers.is_empty() || !self.waiting.is_empty());
-            match poll(&mut [PollFd::new(stdin.get_ref(), PollFlags::IN)], tick.as_ref()) {
+            let tick = Timespec::try_from(TICK)
+                .ok()
+                .filter(|_| !self.workers.is_empty() || !self.waiting.is_empty());
+            match poll(
+                &mut [PollFd::new(stdin.get_ref(), PollFlags::IN)],
+                tick.as_ref(),
+            ) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
                 Ok(_) => return Ok(()),
                 Err(why) => return Err(why).context("cannot wait for supervisord"),
@@ -233,7 +283,13 @@ impl<'a> Listener<'a> {
             && let Some(taken) = self.waiting.pop_front()
         {
             if let Err(why) = self.start(&taken) {
-                notice::say(&self.host, &format!("a stop of {} is left to the deliverer: {why}", taken.service().0));
+                notice::say(
+                    &self.host,
+                    &format!(
+                        "a stop of {} is left to the deliverer: {why}",
+                        taken.service().0
+                    ),
+                );
                 nudge::deliver(&self.args.places, Supervisor::Supervisord);
             }
         }
@@ -255,7 +311,9 @@ impl<'a> Listener<'a> {
     /// Lets ended children go, deliverers too.
     fn reap(&mut self) {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            let worker = self.workers.remove(&pid.as_raw_nonzero().get().unsigned_abs());
+            let worker = self
+                .workers
+                .remove(&pid.as_raw_nonzero().get().unsigned_abs());
             if worker.is_some() && status.exit_status() != Some(0) {
                 nudge::deliver(&self.args.places, Supervisor::Supervisord);
             }
@@ -274,12 +332,20 @@ fn is_ours(event: &Event) -> bool {
 pub fn logs_of(process: &str, dir: &Path, host: &Host) -> Vec<String> {
     let newest = |channel: &&str| newest(&format!("{process}-{channel}---"), dir);
     let named = |path: PathBuf| host.name_of(&path).into_os_string().into_string().ok();
-    ["stderr", "stdout"].iter().filter_map(newest).filter_map(named).collect()
+    ["stderr", "stdout"]
+        .iter()
+        .filter_map(newest)
+        .filter_map(named)
+        .collect()
 }
 
 fn newest(beginning: &str, dir: &Path) -> Option<PathBuf> {
     let entries = fs::read_dir(dir).ok()?.flatten();
-    let log = |name: &str| name.strip_prefix(beginning).and_then(|rest| rest.strip_suffix(".log")).is_some();
+    let log = |name: &str| {
+        name.strip_prefix(beginning)
+            .and_then(|rest| rest.strip_suffix(".log"))
+            .is_some()
+    };
     let logs = entries.filter(|entry| entry.file_name().to_str().is_some_and(log));
     let changed = |entry: &fs::DirEntry| entry.metadata().and_then(|found| found.modified()).ok();
     let newest = logs.max_by_key(|entry| changed(entry).unwrap_or(SystemTime::UNIX_EPOCH))?;

@@ -1,4 +1,5 @@
-//! The verbs, a file each. Only here the clock, the environment, the arguments and the terminal are touched.
+//! The verbs, a file each. Only here the clock, the environment, the arguments and the terminal are
+//! touched.
 
 mod adopt;
 pub mod attempt;

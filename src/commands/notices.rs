@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 
 use crate::host::Host;
 use crate::report::{
-    Audience, Cause, Confidence, Death, Exit, FORMAT, Kind, Level, Report, ReportId, Stop, Supervisor, Timestamp,
-    Verdict,
+    Audience, Cause, Confidence, Death, Exit, FORMAT, Kind, Level, Report, ReportId, Stop,
+    Supervisor, Timestamp, Verdict,
 };
 use crate::spool::Spool;
 
@@ -30,25 +30,30 @@ pub struct Notice<'a> {
     pub to: Audience,
 }
 
-/// Puts a notice into the spool, unless that has been done today: however often this is called, and whoever was killed
-/// when. Returns how many notices were made of it: 1 or 0.
+/// Puts a notice into the spool, unless that has been done today: however often this is called, and
+/// whoever was killed when. Returns how many notices were made of it: 1 or 0.
 ///
 /// # Errors
 /// Where it cannot be put there. Then it may be called again.
 pub fn tell(spool: &Spool, host: &Host, notice: Notice) -> Result<usize> {
     let report = report(host.name(), notice);
-    // On a disk that damages what is written to it, one that was put aside would be put aside again and again.
+    // On a disk that damages what is written to it, one that was put aside would be put aside again
+    // and again.
     if spool.find(&report.id).is_some() || spool.was_put_aside(&report.id) {
         return Ok(0);
     }
-    spool.put(&report).context("cannot put a notice into the spool")?;
+    spool
+        .put(&report)
+        .context("cannot put a notice into the spool")?;
     Ok(1)
 }
 
 /// Tells of what lies in `corrupt/`.
 pub fn tell_of_corrupt(spool: &Spool, host: &Host) -> Result<usize> {
     let corrupt = spool.corrupt().context("cannot list corrupt/")?;
-    let Some((at, newest)) = corrupt.iter().max() else { return Ok(0) };
+    let Some((at, newest)) = corrupt.iter().max() else {
+        return Ok(0);
+    };
     let number = corrupt.len();
     let notice = Notice {
         about: "corrupt",
@@ -57,7 +62,11 @@ pub fn tell_of_corrupt(spool: &Spool, host: &Host) -> Result<usize> {
         detail: format!(
             "it was put aside in {}; there {} now: look at what that is, then remove it",
             spool.corrupt_dir().display(),
-            if number == 1 { "is 1 file".to_owned() } else { format!("are {number} files") },
+            if number == 1 {
+                "is 1 file".to_owned()
+            } else {
+                format!("are {number} files")
+            },
         ),
         job: OURSELVES,
         to: Audience::Job,
@@ -65,15 +74,20 @@ pub fn tell_of_corrupt(spool: &Spool, host: &Host) -> Result<usize> {
     tell(spool, host, notice)
 }
 
-/// Tells, once a day, how many undelivered reports had to go because the spool held too much. Returns how many notices
-/// that made.
+/// Tells, once a day, how many undelivered reports had to go because the spool held too much.
+/// Returns how many notices that made.
 pub fn tell_of_dropped(spool: &Spool, host: &Host, now: Timestamp) -> Result<usize> {
     let dropped = spool.dropped().context("cannot read state/dropped")?;
-    let Some(last) = dropped.last else { return Ok(0) };
+    let Some(last) = dropped.last else {
+        return Ok(0);
+    };
     let notice = Notice {
         about: "dropped",
         at: now,
-        sentence: format!("{} reports were dropped undelivered: the spool was full", dropped.count),
+        sentence: format!(
+            "{} reports were dropped undelivered: the spool was full",
+            dropped.count
+        ),
         detail: format!(
             "the newest of them was {last}, of {}; the first and the last crash of a loop are dropped last. See why they \
              could not be delivered",
@@ -84,18 +98,32 @@ pub fn tell_of_dropped(spool: &Spool, host: &Host, now: Timestamp) -> Result<usi
     };
     let told = tell(spool, host, notice)?;
     if told > 0 {
-        spool.told_of_dropped().context("cannot write state/dropped")?;
+        spool
+            .told_of_dropped()
+            .context("cannot write state/dropped")?;
     }
     Ok(told)
 }
 
 fn report(host: String, notice: Notice) -> Report {
-    let Notice { about, at, sentence, detail, job, to } = notice;
+    let Notice {
+        about,
+        at,
+        sentence,
+        detail,
+        job,
+        to,
+    } = notice;
     let day = at.unix() / DAY;
     let id = ReportId::derived(Timestamp::of_unix(day * DAY), &["notice", about]);
     Report {
         format: FORMAT,
-        fingerprint: id.as_str().rsplit('-').next().unwrap_or_default().to_owned(),
+        fingerprint: id
+            .as_str()
+            .rsplit('-')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
         id,
         kind: Kind::Notice,
         to,
@@ -114,7 +142,12 @@ fn report(host: String, notice: Notice) -> Report {
         },
         verdict: Verdict::Unknown,
         verdict_because: detail,
-        cause: Cause { kind: Death::default(), line: sentence, confidence: Confidence::Certain, evidence: Vec::new() },
+        cause: Cause {
+            kind: Death::default(),
+            line: sentence,
+            confidence: Confidence::Certain,
+            evidence: Vec::new(),
+        },
         sections: Vec::new(),
         past: None,
         notes: Vec::new(),

@@ -1,7 +1,8 @@
 //! Wakes the deliverer, and does not wait for it.
 //!
-//! systemd ends all that a hook leaves running. There a file in `wake/` says that there is something to do: `lastwords.path`
-//! sees it and starts the deliverer, which removes it before it looks, so that none that comes later goes unseen.
+//! systemd ends all that a hook leaves running. There a file in `wake/` says that there is
+//! something to do: `lastwords.path` sees it and starts the deliverer, which removes it before it
+//! looks, so that none that comes later goes unseen.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,16 +14,23 @@ use super::{Places, ourselves};
 use crate::notice;
 use crate::report::Supervisor;
 
-/// Starts `lastwords deliver` in the background. Where that fails the report is safe all the same: a timer, or
-/// `deliver --watch`, sends it later.
+/// Starts `lastwords deliver` in the background. Where that fails the report is safe all the same:
+/// a timer, or `deliver --watch`, sends it later.
 pub fn deliver(places: &Places, supervisor: Supervisor) {
     if places.inbox_of().is_some() {
         // Only root's deliverer may send, and it looks there by itself.
         return;
     }
-    let started = if supervisor == Supervisor::Systemd { leave_word(places) } else { start(places) };
+    let started = if supervisor == Supervisor::Systemd {
+        leave_word(places)
+    } else {
+        start(places)
+    };
     if let Err(why) = started {
-        notice::say(&places.host(), &format!("cannot start the deliverer, the report waits in the spool: {why}"));
+        notice::say(
+            &places.host(),
+            &format!("cannot start the deliverer, the report waits in the spool: {why}"),
+        );
     }
 }
 
@@ -31,7 +39,8 @@ fn start(places: &Places) -> io::Result<()> {
     command
         .args(["deliver", "--woken"])
         .args(places.flags())
-        // The environment is the job's, and hostile. The descriptors may be a pty that dies with the hook.
+        // The environment is the job's, and hostile. The descriptors may be a pty that dies with
+        // the hook.
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -48,7 +57,9 @@ fn wake(places: &Places) -> PathBuf {
 fn leave_word(places: &Places) -> io::Result<()> {
     let dir = wake(places);
     let word = dir.join(std::process::id().to_string());
-    File::create(&word).or_else(|_| fs::create_dir_all(&dir).and_then(|()| File::create(&word))).map(drop)
+    File::create(&word)
+        .or_else(|_| fs::create_dir_all(&dir).and_then(|()| File::create(&word)))
+        .map(drop)
 }
 
 /// The deliverer is awake: what comes from here on is to wake it again.

@@ -12,28 +12,43 @@ use rustix::time::{ClockId, clock_gettime};
 /// This program's file. Without `/proc` it is what we were called by, where that is a whole path.
 pub fn program() -> io::Result<PathBuf> {
     env::current_exe().or_else(|why| {
-        let called = env::args_os().next().map(PathBuf::from).filter(|path| path.is_absolute());
+        let called = env::args_os()
+            .next()
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute());
         called.ok_or(why)
     })
 }
 
-/// How long ago this process was made, to a hundredth of a second; nothing where that is not known. It may have been
-/// another program's then.
+/// How long ago this process was made, to a hundredth of a second; nothing where that is not known.
+/// It may have been another program's then.
 pub fn age() -> Duration {
     let since_boot = clock_gettime(ClockId::Boottime);
     let part = |number: i64| u64::try_from(number).unwrap_or_default();
-    let since_boot = Duration::from_secs(part(since_boot.tv_sec)) + Duration::from_nanos(part(since_boot.tv_nsec));
+    let since_boot = Duration::from_secs(part(since_boot.tv_sec))
+        + Duration::from_nanos(part(since_boot.tv_nsec));
     // Not of the machine that is looked at, but of this process.
     let stat = fs::read("/proc/self/stat").unwrap_or_default();
-    let made = made(&stat).and_then(|ticks| ticks.checked_mul(1000)?.checked_div(clock_ticks_per_second()));
-    made.map_or(Duration::ZERO, |millis| since_boot.saturating_sub(Duration::from_millis(millis)))
+    let made = made(&stat).and_then(|ticks| {
+        ticks
+            .checked_mul(1000)?
+            .checked_div(clock_ticks_per_second())
+    });
+    made.map_or(Duration::ZERO, |millis| {
+        since_boot.saturating_sub(Duration::from_millis(millis))
+    })
 }
 
 /// When a process was made, in ticks since the boot; see `proc_pid_stat(5)`.
 fn made(stat: &[u8]) -> Option<u64> {
     // The name, in brackets, may hold anything.
     let after_name = stat.rsplit(|byte| *byte == b')').next()?;
-    str::from_utf8(after_name).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()
+    str::from_utf8(after_name)
+        .ok()?
+        .split_ascii_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -51,6 +66,9 @@ mod tests {
     #[test]
     fn this_process_is_not_as_old_as_the_machine() {
         let age = age();
-        assert!(age > Duration::ZERO && age < Duration::from_hours(1), "{age:?}");
+        assert!(
+            age > Duration::ZERO && age < Duration::from_hours(1),
+            "{age:?}"
+        );
     }
 }

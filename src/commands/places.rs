@@ -14,16 +14,37 @@ use crate::spool::{Memory, Spool};
 #[derive(Clone, Debug, Args)]
 pub struct Places {
     /// The directory of lastwords.toml and jobs/
-    #[arg(long, global = true, value_name = "DIR", default_value = "/etc/lastwords")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/etc/lastwords"
+    )]
     pub config: PathBuf,
     /// Where the markers are; gone after a reboot
-    #[arg(long, global = true, value_name = "DIR", default_value = "/run/lastwords")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/run/lastwords"
+    )]
     pub run_dir: PathBuf,
     /// Where the reports are; survives a reboot
-    #[arg(long, global = true, value_name = "DIR", default_value = "/var/spool/lastwords")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/var/spool/lastwords"
+    )]
     pub spool: PathBuf,
     /// The root of the machine to look at; a fake one in tests
-    #[arg(long, global = true, value_name = "DIR", default_value = "/", hide = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/",
+        hide = true
+    )]
     pub root: PathBuf,
 }
 
@@ -47,7 +68,8 @@ impl Places {
         Spool::new(&self.spool)
     }
 
-    /// What root prepares in the run directory for a setuid job, whose hooks run as the service's user.
+    /// What root prepares in the run directory for a setuid job, whose hooks run as the service's
+    /// user.
     pub fn user_dir(&self, uid: u32) -> PathBuf {
         self.run_dir.join("user").join(uid.to_string())
     }
@@ -65,18 +87,33 @@ impl Places {
     /// What in the run directory belongs to this process's user.
     fn own_dir(&self) -> PathBuf {
         let prepared = self.user_dir(geteuid().as_raw());
-        if !geteuid().is_root() && prepared.is_dir() { prepared } else { self.run_dir.clone() }
+        if !geteuid().is_root() && prepared.is_dir() {
+            prepared
+        } else {
+            self.run_dir.clone()
+        }
     }
 
-    /// All that hooks leave in the run directory: each user's part of it, and that user. What a user could have replaced
-    /// by a link is left out.
+    /// All that hooks leave in the run directory: each user's part of it, and that user. What a
+    /// user could have replaced by a link is left out.
     pub fn left_by_hooks(&self) -> Vec<(PathBuf, u32)> {
         let uid = geteuid().as_raw();
         let mut parts = vec![(self.own_dir(), uid)];
         let users = self.run_dir.join("user");
-        for entry in users.read_dir().into_iter().flatten().flatten().filter(|_| uid == 0) {
-            let user = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            let prepared = entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == 0);
+        for entry in users
+            .read_dir()
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|_| uid == 0)
+        {
+            let user = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok());
+            let prepared = entry
+                .metadata()
+                .is_ok_and(|found| found.is_dir() && found.uid() == 0);
             parts.extend(user.filter(|_| prepared).map(|user| (entry.path(), user)));
         }
         parts
@@ -87,7 +124,8 @@ impl Places {
         user.map_or_else(|| self.markers(), |uid| self.user_dir(uid).join("markers"))
     }
 
-    /// The user as whom this process leaves reports in an inbox; `None` where it commits them itself.
+    /// The user as whom this process leaves reports in an inbox; `None` where it commits them
+    /// itself.
     pub fn inbox_of(&self) -> Option<u32> {
         let uid = geteuid().as_raw();
         (uid != 0 && self.spool().inbox(uid).is_dir()).then_some(uid)
@@ -95,7 +133,11 @@ impl Places {
 
     /// The same places as flags for another process of ours, which may run in another directory.
     pub fn flags(&self) -> [OsString; 8] {
-        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone()).into();
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path)
+                .unwrap_or_else(|_| path.clone())
+                .into()
+        };
         [
             "--config".into(),
             absolute(&self.config),

@@ -25,8 +25,8 @@ use crate::plugin::{End, Outcome};
 use crate::redact::redact;
 use crate::render::{clean, one_line};
 use crate::report::{
-    Audience, Cause, Confidence, Death, Evidence, Exit, FORMAT, Kind, Level, Report, Section, Status, Stop, Supervisor,
-    Timestamp, Verdict,
+    Audience, Cause, Confidence, Death, Evidence, Exit, FORMAT, Kind, Level, Report, Section,
+    Status, Stop, Supervisor, Timestamp, Verdict,
 };
 use crate::sinks::SendError;
 use crate::sinks::exec::{self, Exec as Sink};
@@ -46,8 +46,9 @@ pub struct PluginArgs {
 enum PluginVerb {
     /// Run a plugin the way a crash would, and show what came of it
     ///
-    /// It gets a simulated report (or --report), the environment, the limits and the deadline of a real one. A sink does
-    /// send. Exits with 0 where it worked, 1 where it did not, 75 where a sink says later, 100 where it says never.
+    /// It gets a simulated report (or --report), the environment, the limits and the deadline of a
+    /// real one. A sink does send. Exits with 0 where it worked, 1 where it did not, 75 where a
+    /// sink says later, 100 where it says never.
     Test(TestArgs),
 }
 
@@ -81,7 +82,9 @@ struct TestArgs {
 fn setting(text: &str) -> Result<(String, Value), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     let parsed: Option<Table> = format!("value = {value}").parse().ok();
-    let value = parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::from(value));
+    let value = parsed
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::from(value));
     Ok((key.to_owned(), value))
 }
 
@@ -112,8 +115,16 @@ impl Meaning {
             Self::Section(text) => ("section", "its output is the section", text),
             Self::Failed(why) => ("failed", "the section says that it failed", why),
             Self::Done(receipt) => ("done", "taken", receipt),
-            Self::Refused(why) => ("refused", "refused for good: it would not be tried again", why),
-            Self::Later(why) => ("later", "not now: it would be tried again, for five days", why),
+            Self::Refused(why) => (
+                "refused",
+                "refused for good: it would not be tried again",
+                why,
+            ),
+            Self::Later(why) => (
+                "later",
+                "not now: it would be tried again, for five days",
+                why,
+            ),
         }
     }
 
@@ -130,7 +141,8 @@ impl Meaning {
 pub fn run(args: &PluginArgs, out: &mut impl Write) -> Result<ExitCode> {
     let PluginVerb::Test(args) = &args.verb;
     // Links are not followed: what a venv's python is, its own path says.
-    let path = std::path::absolute(&args.path).with_context(|| format!("there is no {}", args.path.display()))?;
+    let path = std::path::absolute(&args.path)
+        .with_context(|| format!("there is no {}", args.path.display()))?;
     let is_sink = is_sink(args, &path)?;
     let report = report(args)?;
     let trial = trial(args, &path, is_sink, &report)?;
@@ -140,7 +152,11 @@ pub fn run(args: &PluginArgs, out: &mut impl Write) -> Result<ExitCode> {
     } else {
         show(out, &trial, is_sink);
     }
-    Ok(ExitCode::from(if did_start { trial.meaning.exit_code() } else { 1 }))
+    Ok(ExitCode::from(if did_start {
+        trial.meaning.exit_code()
+    } else {
+        1
+    }))
 }
 
 fn is_sink(args: &TestArgs, path: &Path) -> Result<bool> {
@@ -177,23 +193,43 @@ fn trial(args: &TestArgs, path: &Path, is_sink: bool, report: &Report) -> Result
     };
     let took = began.elapsed();
     let mut mistakes = mistakes::of_file(path);
-    let secrets = args.settings.iter().filter(|(key, _)| mistakes::names_a_secret(key));
+    let secrets = args
+        .settings
+        .iter()
+        .filter(|(key, _)| mistakes::names_a_secret(key));
     let secrets: Vec<&str> = secrets.filter_map(|(_, value)| value.as_str()).collect();
     mistakes.extend(mistakes::of_run(is_sink, &outcome, &left, &secrets));
-    Ok(Trial { outcome, took, left, meaning, mistakes })
+    Ok(Trial {
+        outcome,
+        took,
+        left,
+        meaning,
+        mistakes,
+    })
 }
 
 /// The plugin as a config has it.
 fn configured<T: DeserializeOwned>(args: &TestArgs, path: &Path) -> Result<T> {
-    let program = path.to_str().ok_or_else(|| anyhow!("the path is not UTF-8"))?;
-    let command: Vec<Value> =
-        [program].into_iter().chain(args.args.iter().map(String::as_str)).map(Value::from).collect();
+    let program = path
+        .to_str()
+        .ok_or_else(|| anyhow!("the path is not UTF-8"))?;
+    let command: Vec<Value> = [program]
+        .into_iter()
+        .chain(args.args.iter().map(String::as_str))
+        .map(Value::from)
+        .collect();
     let mut table = Table::new();
     table.insert("name".to_owned(), "plugin test".into());
     table.insert("command".to_owned(), command.into());
-    table.insert("settings".to_owned(), args.settings.iter().cloned().collect::<Table>().into());
+    table.insert(
+        "settings".to_owned(),
+        args.settings.iter().cloned().collect::<Table>().into(),
+    );
     if let Some(timeout) = args.timeout {
-        table.insert("timeout".to_owned(), humantime::format_duration(timeout).to_string().into());
+        table.insert(
+            "timeout".to_owned(),
+            humantime::format_duration(timeout).to_string().into(),
+        );
     }
     Ok(table.try_into()?)
 }
@@ -207,15 +243,24 @@ fn members(leader: Pid) -> Vec<String> {
         let (before, rest) = stat.rsplit_once(") ")?;
         let mut rest = rest.split(' ');
         let (state, group) = (rest.next()?, rest.nth(1)?);
-        let ours = pid != leader.as_raw_nonzero().get() && group == leader.as_raw_nonzero().to_string() && state != "Z";
+        let ours = pid != leader.as_raw_nonzero().get()
+            && group == leader.as_raw_nonzero().to_string()
+            && state != "Z";
         ours.then(|| one_line(before.split_once('(').map_or("?", |(_, name)| name), 40))
     };
-    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(member).collect()
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(member)
+        .collect()
 }
 
 /// The report that the plugin gets.
 fn report(args: &TestArgs) -> Result<Report> {
-    let Some(file) = &args.report else { return Ok(simulated(Now::read())) };
+    let Some(file) = &args.report else {
+        return Ok(simulated(Now::read()));
+    };
     let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     // In the spool, a line about the report follows it.
     let read = Report::deserialize(&mut serde_json::Deserializer::from_slice(&text));
@@ -251,7 +296,11 @@ fn simulated(now: Now) -> Report {
             kind: Death::PlainExit,
             line,
             confidence: Confidence::None,
-            evidence: vec![Evidence { source: "simulation".to_owned(), line: None, text }],
+            evidence: vec![Evidence {
+                source: "simulation".to_owned(),
+                line: None,
+                text,
+            }],
         },
         fingerprint: "0".repeat(16),
         sections: vec![Section {
@@ -275,9 +324,18 @@ const WARN: Style = AnsiColor::Yellow.on_default();
 
 fn show(out: &mut impl Write, trial: &Trial, is_sink: bool) {
     let (_, words, text) = trial.meaning.words();
-    let style = if trial.meaning.exit_code() == 0 { GOOD } else { BAD };
+    let style = if trial.meaning.exit_code() == 0 {
+        GOOD
+    } else {
+        BAD
+    };
     let text = clean(&redact(text));
-    let _ = writeln!(out, "ended    {} in {} ms", end(trial), trial.took.as_millis());
+    let _ = writeln!(
+        out,
+        "ended    {} in {} ms",
+        end(trial),
+        trial.took.as_millis()
+    );
     if !trial.outcome.last_error.is_empty() {
         let _ = writeln!(out, "stderr   {}", redact(&trial.outcome.last_error));
     }
@@ -310,8 +368,11 @@ fn end(trial: &Trial) -> String {
 
 fn as_json(trial: &Trial, is_sink: bool) -> serde_json::Value {
     let (meaning, _, text) = trial.meaning.words();
-    let mistakes: Vec<_> =
-        trial.mistakes.iter().map(|Mistake { what, remedy }| json!({ "what": what, "remedy": remedy })).collect();
+    let mistakes: Vec<_> = trial
+        .mistakes
+        .iter()
+        .map(|Mistake { what, remedy }| json!({ "what": what, "remedy": remedy }))
+        .collect();
     json!({
         "kind": if is_sink { "sink" } else { "collector" },
         "meaning": meaning,

@@ -1,5 +1,6 @@
-//! `post-stop`: the service has ended. What the restart waits for is little: the marker is taken, which is the record of
-//! this stop, and a worker ([`super::worker`]) is given a second to do the rest ([`super::catch`]).
+//! `post-stop`: the service has ended. What the restart waits for is little: the marker is taken,
+//! which is the record of this stop, and a worker ([`super::worker`]) is given a second to do the
+//! rest ([`super::catch`]).
 
 use std::time::Duration;
 
@@ -19,11 +20,13 @@ use crate::notice;
 use crate::report::Supervisor;
 use crate::supervisor::Account;
 
-/// When the worker is no longer waited for, after our process was made. The restart may wait a second, whatever hangs, and
-/// that is not over when we have looked at the clock last: on a busy machine it takes its time to end a process.
+/// When the worker is no longer waited for, after our process was made. The restart may wait a
+/// second, whatever hangs, and that is not over when we have looked at the clock last: on a busy
+/// machine it takes its time to end a process.
 const PATIENCE: Duration = Duration::from_millis(800);
-/// As much of that may have gone by when this program begins. What is more, another program of this process has had: a
-/// script that the job runs after its end may end with `exec lastwords post-stop`.
+/// As much of that may have gone by when this program begins. What is more, another program of this
+/// process has had: a script that the job runs after its end may end with `exec lastwords
+/// post-stop`.
 const LATE: Duration = Duration::from_millis(500);
 
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
@@ -33,9 +36,12 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let call = Call::read(args)?;
     let marker = call.marker(&args.places);
     let account = call.account(args, host);
-    let invocation = account.as_ref().and_then(|account| account.invocation.clone());
+    let invocation = account
+        .as_ref()
+        .and_then(|account| account.invocation.clone());
     if systemd::is_on_failure(&args.facts) && !marker.is_unseen(invocation.as_deref()) {
-        // Where the hook after the end, or before the next start, got no further than to see it, somebody else will.
+        // Where the hook after the end, or before the next start, got no further than to see it,
+        // somebody else will.
         nudge::deliver(&args.places, call.supervisor);
         return Ok(());
     }
@@ -55,7 +61,12 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     // Before anything else: whatever becomes of this process, the deliverer finds the record.
     let taken = marker
         .take(capture::new_id(now), now, call.circumstances(false))
-        .with_context(|| format!("a crash of {} may go unnoticed: cannot take its marker", call.job))?;
+        .with_context(|| {
+            format!(
+                "a crash of {} may go unnoticed: cannot take its marker",
+                call.job
+            )
+        })?;
     let may_write = limits::lift();
     if let Some(invocation) = invocation {
         // Where this fails, the same end may be told twice.
@@ -71,15 +82,21 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         // We were so slow that a deliverer took us for dead.
         Ok(Lock::Others) => return Ok(()),
         Err(why) if why.raw_os_error().is_some() => {
-            return Err(why).with_context(|| format!("the stop of {} is left to the deliverer", call.job));
+            return Err(why)
+                .with_context(|| format!("the stop of {} is left to the deliverer", call.job));
         }
         // It is not what a pre-start made; that must not hide a crash.
         Err(_) => None,
     };
-    let worker = worker::command(worker::CATCH, &args.places, &taken, haste.usual).and_then(|mut command| {
-        command.envs(call.announcement());
-        worker::start(command, file.as_ref().map(std::fs::File::try_clone).transpose()?)
-    });
+    let worker = worker::command(worker::CATCH, &args.places, &taken, haste.usual).and_then(
+        |mut command| {
+            command.envs(call.announcement());
+            worker::start(
+                command,
+                file.as_ref().map(std::fs::File::try_clone).transpose()?,
+            )
+        },
+    );
     match worker {
         // Out of processes, memory or descriptors: all that is left is this one.
         Err(_) => {
@@ -90,7 +107,9 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
             drop(file);
             let ended = worker.wait(until);
             // systemd ends what we leave behind; it is to be finished by somebody else.
-            if ended == Ended::Failed || (ended == Ended::LeftBehind && call.supervisor == Supervisor::Systemd) {
+            if ended == Ended::Failed
+                || (ended == Ended::LeftBehind && call.supervisor == Supervisor::Systemd)
+            {
                 drop(haste);
                 nudge::deliver(&args.places, call.supervisor);
             }
@@ -103,18 +122,33 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
 pub fn tell(account: Account, call: &Call, marker: &MarkerFile, host: &Host, now: Now) {
     let unarmed = || {
         let boot_id = host.boot_id();
-        let seen = marker.last_seen().filter(|seen| seen.boot_id == boot_id).map(|seen| seen.sequence);
-        Marker { seen, ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref()) }
+        let seen = marker
+            .last_seen()
+            .filter(|seen| seen.boot_id == boot_id)
+            .map(|seen| seen.sequence);
+        Marker {
+            seen,
+            ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref())
+        }
     };
     if let Err(why) = marker.tell(account, unarmed) {
-        notice::say(host, &format!("how {} ended cannot be kept: {why}", call.job));
+        notice::say(
+            host,
+            &format!("how {} ended cannot be kept: {why}", call.job),
+        );
     }
 }
 
 /// Nothing was armed. What the kernel log holds by now is all the same not about the next life.
 fn pass_over(marker: &MarkerFile, host: &Host) -> Result<()> {
-    match kmsg::read_kernel_log(host, u64::MAX).ok().and_then(|log| log.last) {
-        Some(sequence) => Ok(marker.see(&Seen { boot_id: host.boot_id(), sequence })?),
+    match kmsg::read_kernel_log(host, u64::MAX)
+        .ok()
+        .and_then(|log| log.last)
+    {
+        Some(sequence) => Ok(marker.see(&Seen {
+            boot_id: host.boot_id(),
+            sequence,
+        })?),
         None => Ok(()),
     }
 }

@@ -10,5 +10,10 @@ pub fn run(args: &HookArgs, _host: &Host) -> Result<()> {
     let call = Call::read(args)?;
     call.marker(&args.places)
         .plan(Now::read())
-        .with_context(|| format!("this planned stop of {} may look like a crash: cannot write its marker", call.job))
+        .with_context(|| {
+            format!(
+                "this planned stop of {} may look like a crash: cannot write its marker",
+                call.job
+            )
+        })
 }

@@ -24,7 +24,8 @@ use crate::spool::{Ledger, Place};
 
 /// Longest text in a row, in characters.
 const WHY: usize = 500;
-/// A deliverer looks every few seconds, a timer every minute: what has been due for longer, nobody looks after.
+/// A deliverer looks every few seconds, a timer every minute: what has been due for longer, nobody
+/// looks after.
 const NOBODY_LOOKS: Duration = Duration::from_mins(3);
 
 const COLUMNS: [Column; 7] = [
@@ -71,11 +72,13 @@ waits, or null).";
 enum Change {
     /// Try again now, without waiting for the next try
     ///
-    /// How often and for how long it was tried stays as it is. What a sink has refused for good is not tried again.
+    /// How often and for how long it was tried stays as it is. What a sink has refused for good is
+    /// not tried again.
     Retry(change::RetryArgs),
     /// Send a report to nobody any more
     ///
-    /// Who has it, has it. It moves to dead/, where `lastwords show` finds it for 30 days; nothing is deleted.
+    /// Who has it, has it. It moves to dead/, where `lastwords show` finds it for 30 days; nothing
+    /// is deleted.
     Drop(change::DropArgs),
 }
 
@@ -104,7 +107,11 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
     let mut reader = Reader::new(&spool);
     let mut all = waiting(&entries, &mut reader, &args.places)?;
     let now = Now::read().wall;
-    let unattended = all.iter().map(|it| overdue(it, now)).max().unwrap_or_default();
+    let unattended = all
+        .iter()
+        .map(|it| overdue(it, now))
+        .max()
+        .unwrap_or_default();
     let count = all.len();
     if args.rows > 0 {
         all.truncate(args.rows);
@@ -128,22 +135,34 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
                 None => "summary after the message before it".to_owned(),
             };
             let (service, sink) = (one_line(&counted.service, 80), told::name(&counted.sink));
-            let _ = writeln!(out, "{} more of {service} counted for {sink}: {when}", counted.count);
+            let _ = writeln!(
+                out,
+                "{} more of {service} counted for {sink}: {when}",
+                counted.count
+            );
         }
     }
     let _ = out.flush();
     let corrupt = spool.corrupt().map_or(0, |corrupt| corrupt.len());
     if corrupt > 0 {
-        say(&format!("{corrupt} in {} are no whole reports, and are not sent", spool.corrupt_dir().display()));
+        say(&format!(
+            "{corrupt} in {} are no whole reports, and are not sent",
+            spool.corrupt_dir().display()
+        ));
     }
     if count > all.len() {
         say(&format!("{} more rows: -n 0 shows all", count - all.len()));
     }
     if unattended > NOBODY_LOOKS {
         let since = span(unattended).unwrap_or_default();
-        say(&format!("something has been due for {since}: is a deliverer running? `lastwords deliver` sends it now"));
+        say(&format!(
+            "something has been due for {since}: is a deliverer running? `lastwords deliver` sends it now"
+        ));
     }
-    reader.complaint().iter().for_each(|complaint| say(complaint));
+    reader
+        .complaint()
+        .iter()
+        .for_each(|complaint| say(complaint));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -151,10 +170,19 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
 fn waiting(entries: &Entries, reader: &mut Reader, places: &Places) -> Result<Vec<Waiting>> {
     let mut configs = Configs::new(places);
     let mut all = Vec::new();
-    for (id, place) in entries.since(None).filter(|(_, place)| *place == Place::New) {
-        let Some(brief) = reader.read(id, *place) else { continue };
+    for (id, place) in entries
+        .since(None)
+        .filter(|(_, place)| *place == Place::New)
+    {
+        let Some(brief) = reader.read(id, *place) else {
+            continue;
+        };
         let ledgers = told::ledgers(reader.spool, &mut configs, Addressed::of(&brief, *place))?;
-        let held = configs.of(&brief.stop.job).problems.iter().find(|problem| problem.severity == Severity::Error);
+        let held = configs
+            .of(&brief.stop.job)
+            .problems
+            .iter()
+            .find(|problem| problem.severity == Severity::Error);
         let held = held.map(ToString::to_string);
         let one = |sink: Option<String>, ledger: Ledger, held: Option<String>| Waiting {
             id: id.clone(),
@@ -166,7 +194,9 @@ fn waiting(entries: &Entries, reader: &mut Reader, places: &Places) -> Result<Ve
             ledger,
             held,
         };
-        let open = ledgers.into_iter().filter(|(_, ledger)| State::of(ledger) == State::Waiting);
+        let open = ledgers
+            .into_iter()
+            .filter(|(_, ledger)| State::of(ledger) == State::Waiting);
         let open = open.map(|(key, ledger)| one(Some(told::name(&key)), ledger, None));
         all.extend(open.chain(held.map(|why| one(None, Ledger::default(), Some(why)))));
     }
@@ -178,18 +208,30 @@ fn waiting(entries: &Entries, reader: &mut Reader, places: &Places) -> Result<Ve
 fn overdue(waiting: &Waiting, now: Timestamp) -> Duration {
     let ledger = &waiting.ledger;
     let since = ledger.next_try.or(ledger.last_try).unwrap_or(waiting.since);
-    if waiting.held.is_none() && ledger.is_due(now) { now.since(since) } else { Duration::ZERO }
+    if waiting.held.is_none() && ledger.is_due(now) {
+        now.since(since)
+    } else {
+        Duration::ZERO
+    }
 }
 
 impl Waiting {
     fn cells(&self, short: usize, now: Timestamp) -> [Cell; 7] {
         let ledger = &self.ledger;
         let (next, why) = match (&self.held, &ledger.last_error) {
-            (Some(why), _) => (Cell::coloured("once mended", AnsiColor::Red), format!("the config is broken: {why}")),
+            (Some(why), _) => (
+                Cell::coloured("once mended", AnsiColor::Red),
+                format!("the config is broken: {why}"),
+            ),
             (None, error) => {
-                let next =
-                    ledger.next_try.filter(|_| !ledger.is_due(now)).map_or("now".to_owned(), |at| from_now(at, now));
-                (Cell::coloured(next, AnsiColor::Yellow), error.clone().unwrap_or_else(|| "not tried yet".to_owned()))
+                let next = ledger
+                    .next_try
+                    .filter(|_| !ledger.is_due(now))
+                    .map_or("now".to_owned(), |at| from_now(at, now));
+                (
+                    Cell::coloured(next, AnsiColor::Yellow),
+                    error.clone().unwrap_or_else(|| "not tried yet".to_owned()),
+                )
             }
         };
         [

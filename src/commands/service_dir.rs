@@ -39,24 +39,38 @@ pub fn wanted_up(supervisor: Supervisor) -> Option<bool> {
 
 /// Whether a `control/t` tells us of `sv restart`.
 pub fn restarts_tell() -> bool {
-    read(Path::new("control/t")).is_some_and(|script| String::from_utf8_lossy(&script).contains("lastwords"))
+    read(Path::new("control/t"))
+        .is_some_and(|script| String::from_utf8_lossy(&script).contains("lastwords"))
 }
 
 /// The files that this service's own logger writes.
 pub fn own_logs(host: &Host) -> Vec<String> {
-    env::current_dir().map(|dir| logs(&host.name_of(&dir), host)).unwrap_or_default()
+    env::current_dir()
+        .map(|dir| logs(&host.name_of(&dir), host))
+        .unwrap_or_default()
 }
 
-/// The files that the logger of the service in this directory writes: what is called `current` in a directory that
-/// `log/run` names, or in `log/main`.
+/// The files that the logger of the service in this directory writes: what is called `current` in a
+/// directory that `log/run` names, or in `log/main`.
 pub fn logs(dir: &Path, host: &Host) -> Vec<String> {
     let script = read(&host.path(dir.join("log/run"))).unwrap_or_default();
     let script = String::from_utf8_lossy(&script);
-    let words = script.split_ascii_whitespace().take(MAX_WORDS).chain(["main"]);
-    let current = |word: &str| dir.join("log").join(word.trim_start_matches("./")).join("current");
-    let is_file = |path: &PathBuf| fs::symlink_metadata(host.path(path)).is_ok_and(|found| found.is_file());
-    let mut logs: Vec<String> =
-        words.map(current).filter(is_file).filter_map(|path| path.into_os_string().into_string().ok()).collect();
+    let words = script
+        .split_ascii_whitespace()
+        .take(MAX_WORDS)
+        .chain(["main"]);
+    let current = |word: &str| {
+        dir.join("log")
+            .join(word.trim_start_matches("./"))
+            .join("current")
+    };
+    let is_file =
+        |path: &PathBuf| fs::symlink_metadata(host.path(path)).is_ok_and(|found| found.is_file());
+    let mut logs: Vec<String> = words
+        .map(current)
+        .filter(is_file)
+        .filter_map(|path| path.into_os_string().into_string().ok())
+        .collect();
     logs.sort();
     logs.dedup();
     logs
@@ -64,6 +78,10 @@ pub fn logs(dir: &Path, host: &Host) -> Vec<String> {
 
 fn read(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    open_regular_in_ours(path).ok()?.take(MAX_SCRIPT).read_to_end(&mut bytes).ok()?;
+    open_regular_in_ours(path)
+        .ok()?
+        .take(MAX_SCRIPT)
+        .read_to_end(&mut bytes)
+        .ok()?;
     Some(bytes)
 }

@@ -67,32 +67,56 @@ pub fn run(args: &ShowArgs, out: &mut impl Write) -> Result<ExitCode> {
 pub fn find(id: &str, job: Option<&str>, places: &Places) -> Result<(Report, Place)> {
     let spool = places.spool();
     let entries = Entries::of(places)?;
-    let (id, place) = if id == "last" { last(&entries, &spool, job)? } else { entries.named(id)? };
+    let (id, place) = if id == "last" {
+        last(&entries, &spool, job)?
+    } else {
+        entries.named(id)?
+    };
     // A deliverer may have moved it since.
     let place = spool.find(id).unwrap_or(place);
-    let report = spool.read(place, id).with_context(|| format!("cannot read the report {id}"))?;
+    let report = spool
+        .read(place, id)
+        .with_context(|| format!("cannot read the report {id}"))?;
     Ok((report, place))
 }
 
 /// What each sink has done with it.
 fn deliveries(args: &ShowArgs, spool: &Spool, report: &Report, place: Place) -> Result<String> {
-    let report = Addressed { id: &report.id, place, to: &report.to, job: &report.stop.job };
+    let report = Addressed {
+        id: &report.id,
+        place,
+        to: &report.to,
+        job: &report.stop.job,
+    };
     let ledgers = told::ledgers(spool, &mut Configs::new(&args.places), report)?;
     let now = Now::read().wall;
     let names: Vec<String> = ledgers.keys().map(|key| told::name(key)).collect();
-    let widest = names.iter().map(|name| width(name)).max().unwrap_or_default();
+    let widest = names
+        .iter()
+        .map(|name| width(name))
+        .max()
+        .unwrap_or_default();
     let line = |(name, ledger): (&String, _)| {
         let space = " ".repeat(widest.saturating_sub(width(name)));
         format!("  {name}{space}  {}\n", told::in_words(ledger, now))
     };
     let lines: String = names.iter().zip(ledgers.values()).map(line).collect();
-    let nobody = if ledgers.is_empty() { "  nobody: no sink is configured that it goes to\n" } else { "" };
+    let nobody = if ledgers.is_empty() {
+        "  nobody: no sink is configured that it goes to\n"
+    } else {
+        ""
+    };
     Ok(format!("\n--- who was told ---\n{lines}{nobody}"))
 }
 
 /// There are log lines in it.
 fn write_private(file: &Path, text: &str) -> Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file)?;
     file.write_all(text.as_bytes())?;
     Ok(())
 }

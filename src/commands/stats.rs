@@ -80,11 +80,16 @@ pub fn run(args: &StatsArgs, out: &mut impl Write) -> Result<ExitCode> {
     let spool = args.places.spool();
     let entries = Entries::of(&args.places)?;
     let now = Now::read().wall;
-    let since = now.time().checked_sub(MONTH).map_or(Timestamp::of_unix(0), Timestamp::new);
+    let since = now
+        .time()
+        .checked_sub(MONTH)
+        .map_or(Timestamp::of_unix(0), Timestamp::new);
     let (mut reader, mut configs) = (Reader::new(&spool), Configs::new(&args.places));
     let mut counts = Counts::new(now);
     for (id, place) in entries.since(Some(since)) {
-        let Some(brief) = reader.read(id, *place) else { continue };
+        let Some(brief) = reader.read(id, *place) else {
+            continue;
+        };
         if brief.drill || args.job.as_ref().is_some_and(|job| *job != brief.stop.job) {
             continue;
         }
@@ -99,7 +104,10 @@ pub fn run(args: &StatsArgs, out: &mut impl Write) -> Result<ExitCode> {
         print(&counts, now, out);
     }
     let _ = out.flush();
-    reader.complaint().iter().for_each(|complaint| say(complaint));
+    reader
+        .complaint()
+        .iter()
+        .for_each(|complaint| say(complaint));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -114,7 +122,11 @@ fn print(counts: &Counts, now: Timestamp, out: &mut impl Write) {
         let causes: Vec<_> = jobs.iter().flat_map(|job| cause_cells(job, now)).collect();
         let _ = write!(out, "{}", table(&WHY, &causes, terminal));
     }
-    let sinks: Vec<_> = counts.sinks.iter().map(|(name, sink)| sink_cells(name, sink)).collect();
+    let sinks: Vec<_> = counts
+        .sinks
+        .iter()
+        .map(|(name, sink)| sink_cells(name, sink))
+        .collect();
     if !sinks.is_empty() {
         let _ = write!(out, "\n{}", table(&SINKS, &sinks, terminal_width()));
     }
@@ -123,7 +135,14 @@ fn print(counts: &Counts, now: Timestamp, out: &mut impl Write) {
 fn job_cells(job: &Job) -> [Cell; 7] {
     [
         Cell::coloured(one_line(&job.name, 80), AnsiColor::Cyan),
-        Cell { text: job.day.to_string(), style: if job.day > 0 { Style::new().bold() } else { Style::new() } },
+        Cell {
+            text: job.day.to_string(),
+            style: if job.day > 0 {
+                Style::new().bold()
+            } else {
+                Style::new()
+            },
+        },
         Cell::new(job.week.to_string()),
         Cell::new(job.month.to_string()),
         Cell::coloured(sparkline(&job.days), AnsiColor::Red),
@@ -146,7 +165,11 @@ fn cause_cells(job: &Job, now: Timestamp) -> Vec<[Cell; 4]> {
 
 fn sink_cells(name: &str, sink: &Sink) -> [Cell; 6] {
     let bad = |count: u64, colour: AnsiColor| {
-        if count > 0 { Cell::coloured(count.to_string(), colour) } else { Cell::new("0") }
+        if count > 0 {
+            Cell::coloured(count.to_string(), colour)
+        } else {
+            Cell::new("0")
+        }
     };
     [
         Cell::new(name),
@@ -164,7 +187,11 @@ fn sparkline(numbers: &[u64]) -> String {
     let greatest = numbers.iter().copied().max().unwrap_or_default();
     let bar = |number: &u64| match number.saturating_mul(8).div_ceil(greatest.max(8)) {
         0 => '·',
-        height => usize::try_from(height - 1).ok().and_then(|height| BARS.get(height)).copied().unwrap_or('█'),
+        height => usize::try_from(height - 1)
+            .ok()
+            .and_then(|height| BARS.get(height))
+            .copied()
+            .unwrap_or('█'),
     };
     numbers.iter().map(bar).collect()
 }

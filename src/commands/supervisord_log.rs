@@ -26,7 +26,14 @@ pub struct SupervisordLog {
 impl SupervisordLog {
     pub fn new(path: PathBuf) -> Self {
         let lines = Lines::new(std::process::id());
-        let mut log = Self { path, file: None, offset: 0, begun: Vec::new(), lines, old: true };
+        let mut log = Self {
+            path,
+            file: None,
+            offset: 0,
+            begun: Vec::new(),
+            lines,
+            old: true,
+        };
         log.read();
         log.old = false;
         log
@@ -42,8 +49,10 @@ impl SupervisordLog {
     fn read(&mut self) {
         self.read_file();
         let named = open_regular_in_ours(&self.path).ok();
-        let inode =
-            |file: Option<&File>| file.and_then(|file| file.metadata().ok()).map(|found| (found.dev(), found.ino()));
+        let inode = |file: Option<&File>| {
+            file.and_then(|file| file.metadata().ok())
+                .map(|found| (found.dev(), found.ino()))
+        };
         if named.is_some() && inode(named.as_ref()) != inode(self.file.as_ref()) {
             (self.file, self.offset) = (named, 0);
             self.begun.clear();
@@ -53,7 +62,9 @@ impl SupervisordLog {
 
     fn read_file(&mut self) {
         let Some(file) = &mut self.file else { return };
-        let Ok(size) = file.metadata().map(|found| found.len()) else { return };
+        let Ok(size) = file.metadata().map(|found| found.len()) else {
+            return;
+        };
         if size < self.offset {
             self.offset = 0;
             self.begun.clear();
@@ -67,12 +78,15 @@ impl SupervisordLog {
         if file.seek(SeekFrom::Start(self.offset)).is_err() {
             return;
         }
-        let Ok(length) = file.take(MOST).read_to_end(&mut new) else { return };
+        let Ok(length) = file.take(MOST).read_to_end(&mut new) else {
+            return;
+        };
         self.offset += length as u64;
         for part in new.split_inclusive(|byte| *byte == b'\n') {
             self.begun.extend_from_slice(part);
             if part.ends_with(b"\n") {
-                self.lines.push(String::from_utf8_lossy(&self.begun).trim_end(), self.old);
+                self.lines
+                    .push(String::from_utf8_lossy(&self.begun).trim_end(), self.old);
                 self.begun.clear();
             }
         }

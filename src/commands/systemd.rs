@@ -10,8 +10,9 @@ use crate::host::Host;
 use crate::supervisor::Account;
 use crate::supervisor::systemd::{self, Told, Unit};
 
-/// How long the manager may take to answer. On a machine that is not busy that is a millisecond; where everything starts or
-/// stops at once, seconds. It holds no restart up: that is for the same manager to do, one thing after the other.
+/// How long the manager may take to answer. On a machine that is not busy that is a millisecond;
+/// where everything starts or stops at once, seconds. It holds no restart up: that is for the same
+/// manager to do, one thing after the other.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The fact by which the unit that `OnFailure=` names says that it is called by that.
@@ -20,7 +21,8 @@ const ON_FAILURE: &str = "on-failure";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
-/// Whether it is `OnFailure=` that calls. By then `ExecStopPost=` has done its work, unless it could not run.
+/// Whether it is `OnFailure=` that calls. By then `ExecStopPost=` has done its work, unless it
+/// could not run.
 pub fn is_on_failure(facts: &[OsString]) -> bool {
     facts.iter().any(|fact| fact == ON_FAILURE)
 }
@@ -52,11 +54,20 @@ fn id(variable: &str) -> Option<String> {
 
 fn told(facts: &[OsString]) -> Told {
     let prefix = if is_on_failure(facts) { "MONITOR_" } else { "" };
-    let read = |name: &str| env::var_os(format!("{prefix}{name}")).map(|it| it.to_string_lossy().into_owned());
+    let read = |name: &str| {
+        env::var_os(format!("{prefix}{name}")).map(|it| it.to_string_lossy().into_owned())
+    };
     // A service that `OnFailure=` starts has both, and those with a prefix are another's.
     let invocation = id(&format!("{prefix}INVOCATION_ID"));
-    let [result, code, status] = ["SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"].map(|it| read(it).unwrap_or_default());
-    Told { prefix, result, code, status, invocation }
+    let [result, code, status] =
+        ["SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"].map(|it| read(it).unwrap_or_default());
+    Told {
+        prefix,
+        result,
+        code,
+        status,
+        invocation,
+    }
 }
 
 /// Asks the manager. A unit's invocation names it as well as its name does, and needs no escapes.
@@ -83,7 +94,14 @@ fn unit(invocation: &str, host: &Host) -> io::Result<Unit> {
         Some(Value::Job(0, _)) => None,
         Some(Value::Job(number, object)) => {
             let kind = manager.get(&object, &[("org.freedesktop.systemd1.Job", "JobType")])?;
-            Some((number, kind.into_iter().next().flatten().map(text).unwrap_or_default()))
+            Some((
+                number,
+                kind.into_iter()
+                    .next()
+                    .flatten()
+                    .map(text)
+                    .unwrap_or_default(),
+            ))
         }
         // It tells nothing at all of a unit that it does not know.
         _ => return Err(io::ErrorKind::NotFound.into()),
@@ -99,22 +117,47 @@ fn unit(invocation: &str, host: &Host) -> io::Result<Unit> {
         main_pid: u32::try_from(main_pid).unwrap_or_default(),
         kind: next().map(text).unwrap_or_default(),
         remains_after_exit: next().as_ref().map_or(0, number) == 1,
-        program: if let Some(Value::Program(program)) = next() { program } else { None },
+        program: if let Some(Value::Program(program)) = next() {
+            program
+        } else {
+            None
+        },
         log: None,
     };
-    if !matches!(next().map(text).unwrap_or_default().as_str(), "file" | "append" | "truncate") {
+    if !matches!(
+        next().map(text).unwrap_or_default().as_str(),
+        "file" | "append" | "truncate"
+    ) {
         return Ok(unit);
     }
     let fragment = next().map(text).unwrap_or_default();
-    let drop_ins = if let Some(Value::Texts(files)) = next() { files } else { Vec::new() };
-    let files = [fragment].into_iter().chain(drop_ins).filter_map(|file| host.read(file).ok());
-    Ok(Unit { log: systemd::output_file(files), ..unit })
+    let drop_ins = if let Some(Value::Texts(files)) = next() {
+        files
+    } else {
+        Vec::new()
+    };
+    let files = [fragment]
+        .into_iter()
+        .chain(drop_ins)
+        .filter_map(|file| host.read(file).ok());
+    Ok(Unit {
+        log: systemd::output_file(files),
+        ..unit
+    })
 }
 
 fn number(value: &Value) -> u64 {
-    if let Value::Number(number) = value { *number } else { 0 }
+    if let Value::Number(number) = value {
+        *number
+    } else {
+        0
+    }
 }
 
 fn text(value: Value) -> String {
-    if let Value::Text(text) = value { text } else { String::new() }
+    if let Value::Text(text) = value {
+        text
+    } else {
+        String::new()
+    }
 }

@@ -1,11 +1,13 @@
 //! The hook's worker: a process of its own that does all that may take time, or for ever.
 //!
-//! A process that waits in the kernel for a disk that does not answer cannot be ended, and cannot end itself. So the hook
-//! has this done by another process, waits for it a second at the most, and leaves it behind. What the worker deals with,
-//! the taken marker, it has on its stdin, with the lock on it: both are its own for as long as it lives.
+//! A process that waits in the kernel for a disk that does not answer cannot be ended, and cannot
+//! end itself. So the hook has this done by another process, waits for it a second at the most, and
+//! leaves it behind. What the worker deals with, the taken marker, it has on its stdin, with the
+//! lock on it: both are its own for as long as it lives.
 //!
-//! On its stdout it can ask the hook to wait longer, where the job's config has a program run before the restart; and it
-//! says when it is done: a collector that hangs may keep its process from ending.
+//! On its stdout it can ask the hook to wait longer, where the job's config has a program run
+//! before the restart; and it says when it is done: a collector that hangs may keep its process
+//! from ending.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -68,8 +70,13 @@ pub fn command(verb: &str, places: &Places, taken: &Taken, nice: i32) -> io::Res
 pub fn start(mut command: Command, file: Option<File>) -> io::Result<Worker> {
     let (said, says) = io::pipe()?;
     let stdin = file.map_or_else(Stdio::null, Stdio::from);
-    // Not /dev/null: there may be none. Nobody reads what comes after the hook has left, and nobody minds.
-    let child = command.stdin(stdin).stderr(says.try_clone()?).stdout(says).spawn()?;
+    // Not /dev/null: there may be none. Nobody reads what comes after the hook has left, and nobody
+    // minds.
+    let child = command
+        .stdin(stdin)
+        .stderr(says.try_clone()?)
+        .stdout(says)
+        .spawn()?;
     Ok(Worker { child, said })
 }
 
@@ -78,7 +85,8 @@ impl Worker {
         self.child.id()
     }
 
-    /// Waits for its end, but only until this moment since the boot, or as much longer as it asks for.
+    /// Waits for its end, but only until this moment since the boot, or as much longer as it asks
+    /// for.
     pub fn wait(self, until: Duration) -> Ended {
         self.hear(until).0
     }
@@ -89,7 +97,10 @@ impl Worker {
         let mut words = String::new();
         loop {
             let left = until.saturating_sub(Now::read().monotonic);
-            let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+            let left = Timespec::try_from(left).unwrap_or(Timespec {
+                tv_sec: 1,
+                tv_nsec: 0,
+            });
             match poll(&mut [PollFd::new(&self.said, PollFlags::IN)], Some(&left)) {
                 Ok(0) => return (Ended::LeftBehind, words),
                 Err(Errno::INTR) => continue,
@@ -148,8 +159,8 @@ impl Said {
     }
 }
 
-/// The worker's own arguments: what its verb says of it, the taken marker, and the flags. It is no longer in its parent's
-/// haste.
+/// The worker's own arguments: what its verb says of it, the taken marker, and the flags. It is no
+/// longer in its parent's haste.
 pub fn begin(args: &[OsString]) -> Option<(By, &OsStr, &[OsString])> {
     let by = match args.get(1)?.to_str()? {
         CATCH => By::Worker,
@@ -166,10 +177,16 @@ mod tests {
 
     #[test]
     fn a_worker_asks_for_more_time_and_says_when_it_is_done() {
-        let said =
-            |longer: u64, done, words: &str| Said { longer: Duration::from_millis(longer), done, words: words.into() };
+        let said = |longer: u64, done, words: &str| Said {
+            longer: Duration::from_millis(longer),
+            done,
+            words: words.into(),
+        };
         assert_eq!(Said::read(b"1500\n"), said(1500, false, ""));
         assert_eq!(Said::read(b"1500\ndone\n"), said(1500, true, ""));
-        assert_eq!(Said::read(b"lastwords: it\nfailed"), said(0, false, "lastwords: it\nfailed"));
+        assert_eq!(
+            Said::read(b"lastwords: it\nfailed"),
+            said(0, false, "lastwords: it\nfailed")
+        );
     }
 }

@@ -83,7 +83,11 @@ fn read(text: &str) -> (Option<Config>, Vec<Problem>) {
 }
 
 fn show(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| problem.render(false)).collect::<Vec<_>>().join("\n\n")
+    problems
+        .iter()
+        .map(|problem| problem.render(false))
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 /// What a person is shown for a file.
@@ -366,8 +370,12 @@ error: expected a key of letters, digits, `-` and `_`
 
 #[test]
 fn a_sink_that_does_not_exist() {
-    let machine = source("[[sink.slack]]\nname = \"ops-slack\"\n[[sink.email]]\nname = \"ops-mail\"\n");
-    let job = Source::new(Path::new("jobs/web.toml"), "sinks = [\"ops-mail\", \"ops-slak\"]\n");
+    let machine =
+        source("[[sink.slack]]\nname = \"ops-slack\"\n[[sink.email]]\nname = \"ops-mail\"\n");
+    let job = Source::new(
+        Path::new("jobs/web.toml"),
+        "sinks = [\"ops-mail\", \"ops-slak\"]\n",
+    );
     assert_eq!(
         show(&sink_names::of_job(Some(&machine), Some(&job))),
         "\
@@ -395,7 +403,10 @@ error: two sinks have this name
   |
   = help: give each sink a name of its own"
     );
-    let job = Source::new(Path::new("jobs/web.toml"), "[[sink.slack]]\nname = \"ops\"\n");
+    let job = Source::new(
+        Path::new("jobs/web.toml"),
+        "[[sink.slack]]\nname = \"ops\"\n",
+    );
     assert_eq!(
         show(&sink_names::of_job(Some(&machine), Some(&job))),
         "\
@@ -427,9 +438,16 @@ warning: nobody is told when this job dies
 
 #[test]
 fn values_are_not_repeated_since_one_may_be_a_password() {
-    let (_, problems) = read("runbook = 5\nwebhook = \"hunter2\"\nsinks = \"hunter2\"\nnormal_exit = [\"hunter2\"]\n");
+    let (_, problems) = read(
+        "runbook = 5\nwebhook = \"hunter2\"\nsinks = \"hunter2\"\nnormal_exit = [\"hunter2\"]\n",
+    );
     assert_eq!(problems.len(), 4);
-    assert!(problems.iter().all(|problem| !problem.to_string().contains("hunter2")), "{problems:?}");
+    assert!(
+        problems
+            .iter()
+            .all(|problem| !problem.to_string().contains("hunter2")),
+        "{problems:?}"
+    );
 }
 
 #[test]
@@ -452,7 +470,11 @@ path = "a.log"
     );
     assert_eq!(problems.len(), 2);
     let config = config.unwrap();
-    assert_eq!(config.sink.email, [], "a sink that might run without TLS does not run");
+    assert_eq!(
+        config.sink.email,
+        [],
+        "a sink that might run without TLS does not run"
+    );
     assert_eq!(config.sink.slack.len(), 1);
     assert_eq!(config.collect.memory, None);
     assert_eq!(config.collect.log.len(), 1);
@@ -466,9 +488,18 @@ fn of_a_text_that_is_not_toml_nothing_is_used() {
 
 #[test]
 fn a_file_with_nothing_wrong_is_read() {
-    for text in ["", "\u{feff}", "\u{feff}runbook = 'x'\r\n", "# nothing", "[sink]\n[collect]\n"] {
+    for text in [
+        "",
+        "\u{feff}",
+        "\u{feff}runbook = 'x'\r\n",
+        "# nothing",
+        "[sink]\n[collect]\n",
+    ] {
         let (config, problems) = read(text);
-        assert!(config.is_some() && problems.is_empty(), "{text:?}: {problems:?}");
+        assert!(
+            config.is_some() && problems.is_empty(),
+            "{text:?}: {problems:?}"
+        );
     }
 }
 
@@ -478,7 +509,10 @@ fn a_thousand_errors_are_cut_off_and_said_to_be() {
     let (_, problems) = read(&text);
     assert_eq!(problems.len(), 51);
     let last = problems.last().unwrap().to_string();
-    assert_eq!(last, "lastwords.toml: there is more wrong with this file: only the first 50 errors are shown");
+    assert_eq!(
+        last,
+        "lastwords.toml: there is more wrong with this file: only the first 50 errors are shown"
+    );
 }
 
 #[test]
@@ -506,10 +540,22 @@ fn no_file_of_1_mib_takes_long_or_reaches_the_terminal_raw() {
         assert!(!problems.is_empty());
         for problem in problems {
             let shown = problem.render(false);
-            assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
-            assert!(shown.len() < 4000 && problem.to_string().len() < 4000, "{}", shown.len());
+            assert!(
+                shown.chars().all(|c| c == '\n' || !c.is_control()),
+                "{shown:?}"
+            );
+            assert!(
+                shown.len() < 4000 && problem.to_string().len() < 4000,
+                "{}",
+                shown.len()
+            );
         }
-        assert!(parsed.as_secs() < 20 && start.elapsed().as_secs() < 40, "{:.20}… {:?}", text, start.elapsed());
+        assert!(
+            parsed.as_secs() < 20 && start.elapsed().as_secs() < 40,
+            "{:.20}… {:?}",
+            text,
+            start.elapsed()
+        );
     }
 }
 

@@ -18,10 +18,11 @@
 //! | `user` | the user as whom the job's hooks run | root |
 //! | `redact` | regular expressions: what they match, or their first group, is a secret (see [`crate::redact`]) | none |
 //!
-//! A key that the job's file has replaces that of `[default]` as a whole: nothing is mixed. Only `redact` adds to it.
+//! A key that the job's file has replaces that of `[default]` as a whole: nothing is mixed. Only
+//! `redact` adds to it.
 //!
-//! Characters of a job's name other than letters, digits, `.`, `_`, `@`, `+` and `-` are written `%XX` in the file's name:
-//! the job `sub/name` has `jobs/sub%2Fname.toml`.
+//! Characters of a job's name other than letters, digits, `.`, `_`, `@`, `+` and `-` are written
+//! `%XX` in the file's name: the job `sub/name` has `jobs/sub%2Fname.toml`.
 
 mod check;
 #[cfg(test)]
@@ -88,7 +89,8 @@ pub struct JobFile {
 
 /// What happens when a job dies.
 pub struct Job {
-    /// The names of the sinks that are told, in order; `None` for all, the machine's and the job's own.
+    /// The names of the sinks that are told, in order; `None` for all, the machine's and the job's
+    /// own.
     pub sinks: Option<Vec<String>>,
     /// Its own sinks.
     pub sink: Sinks,
@@ -112,14 +114,19 @@ impl JobFile {
             sink: self.sink.or(default.sink).unwrap_or_default(),
             collect: self.collect.or(default.collect),
             runbook: self.runbook.or(default.runbook),
-            normal_exit: normal_exit.map(|exits| exits.into_iter().map(|NormalExit(exit)| exit).collect()),
-            stop_timeout: self.stop_timeout.or(default.stop_timeout).unwrap_or(STOP_TIMEOUT),
+            normal_exit: normal_exit
+                .map(|exits| exits.into_iter().map(|NormalExit(exit)| exit).collect()),
+            stop_timeout: self
+                .stop_timeout
+                .or(default.stop_timeout)
+                .unwrap_or(STOP_TIMEOUT),
             user: self.user.or(default.user),
         }
     }
 }
 
-/// The config of one job, whatever state its files are in; by default that of one that nobody configured.
+/// The config of one job, whatever state its files are in; by default that of one that nobody
+/// configured.
 pub struct Loaded {
     /// The machine's sinks.
     pub sinks: Sinks,
@@ -133,26 +140,39 @@ pub struct Loaded {
 impl Default for Loaded {
     fn default() -> Self {
         let job = JobFile::default().or(JobFile::default());
-        Self { sinks: Sinks::default(), job, redactor: Redactor::default(), problems: Vec::new() }
+        Self {
+            sinks: Sinks::default(),
+            job,
+            redactor: Redactor::default(),
+            problems: Vec::new(),
+        }
     }
 }
 
 /// Reads the config of one job.
 ///
-/// At crash time nothing about the config may cost the report: a table with an error in it is left out, a file that
-/// cannot be read at all counts as empty, and `problems` says so.
+/// At crash time nothing about the config may cost the report: a table with an error in it is left
+/// out, a file that cannot be read at all counts as empty, and `problems` says so.
 pub fn load(dir: &Path, job: &str) -> Loaded {
     let mut problems = Vec::new();
     let machine = open::<Machine>(&machine_file(dir), &mut problems);
     let job = open::<JobFile>(&job_file(dir, job), &mut problems);
     problems.extend(sink_names::of_machine(machine.source.as_ref()));
-    problems.extend(sink_names::of_job(machine.source.as_ref(), job.source.as_ref()));
+    problems.extend(sink_names::of_job(
+        machine.source.as_ref(),
+        job.source.as_ref(),
+    ));
     problems.extend(patterns::of_machine(machine.source.as_ref()));
     problems.extend(patterns::of_job(job.source.as_ref()));
     let redactor = patterns::redactor(machine.source.as_ref(), job.source.as_ref());
     let files: Vec<&Source> = machine.source.iter().chain(&job.source).collect();
     problems.extend(sink_names::nobody_is_told(dir, &files));
-    Loaded { sinks: machine.value.sink, job: job.value.or(machine.value.default), redactor, problems }
+    Loaded {
+        sinks: machine.value.sink,
+        job: job.value.or(machine.value.default),
+        redactor,
+        problems,
+    }
 }
 
 /// A sink that a report goes to.
@@ -165,9 +185,15 @@ pub struct Route<'a> {
 impl Loaded {
     /// All sinks: the machine's, and the job's own.
     pub fn all_routes(&self, job: &str) -> Vec<Route<'_>> {
-        let machine = self.sinks.list().into_iter().map(|sink| Route { key: sink.name().to_owned(), sink });
+        let machine = self.sinks.list().into_iter().map(|sink| Route {
+            key: sink.name().to_owned(),
+            sink,
+        });
         // NUL stands in no name from a config, so that one job's sink is never taken for another's.
-        let own = self.job.sink.list().into_iter().map(|sink| Route { key: format!("{job}\0{}", sink.name()), sink });
+        let own = self.job.sink.list().into_iter().map(|sink| Route {
+            key: format!("{job}\0{}", sink.name()),
+            sink,
+        });
         machine.chain(own).collect()
     }
 
@@ -185,7 +211,10 @@ impl Loaded {
     /// The sinks that get what is for these.
     pub fn routes_to(&self, to: &Audience, job: &str) -> Vec<Route<'_>> {
         let some = |wanted: &dyn Fn(&str) -> bool| {
-            self.all_routes(job).into_iter().filter(|route| wanted(&route.key)).collect()
+            self.all_routes(job)
+                .into_iter()
+                .filter(|route| wanted(&route.key))
+                .collect()
         };
         match to {
             Audience::Job => self.routes(job),
@@ -196,17 +225,27 @@ impl Loaded {
 
     /// The sink of this name, the job's own before the machine's.
     pub fn sink(&self, name: &str) -> Option<&dyn Sink> {
-        self.job.sink.list().into_iter().chain(self.sinks.list()).find(|sink| sink.name() == name)
+        self.job
+            .sink
+            .list()
+            .into_iter()
+            .chain(self.sinks.list())
+            .find(|sink| sink.name() == name)
     }
 
     /// Whether some collectors run in the deliverer. Of those that nobody chose, none does.
     pub fn runs_later(&self) -> bool {
-        self.job.collect.as_ref().is_some_and(|collect| collect.list().iter().any(|it| it.runs_later()))
+        self.job
+            .collect
+            .as_ref()
+            .is_some_and(|collect| collect.list().iter().any(|it| it.runs_later()))
     }
 
     /// Whether a part of the config cannot be used, so that not all who are to be told are known.
     pub fn is_broken(&self) -> bool {
-        self.problems.iter().any(|problem| problem.severity == Severity::Error)
+        self.problems
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
     }
 }
 
@@ -226,7 +265,10 @@ fn open<T: DeserializeOwned + Default>(file: &Path, problems: &mut Vec<Problem>)
         problems.extend(wrong);
         value
     });
-    Opened { source, value: value.unwrap_or_default() }
+    Opened {
+        source,
+        value: value.unwrap_or_default(),
+    }
 }
 
 /// The jobs whose hooks run as a user other than root, and those users.
@@ -236,13 +278,19 @@ pub fn users(dir: &Path) -> Vec<(String, String)> {
         let user = open::<JobFile>(&file, &mut Vec::new()).value.user?;
         Some((job, user))
     };
-    check::job_files(&jobs_dir(dir), &mut Vec::new()).into_iter().filter_map(named).collect()
+    check::job_files(&jobs_dir(dir), &mut Vec::new())
+        .into_iter()
+        .filter_map(named)
+        .collect()
 }
 
 /// The jobs that have a file.
 pub fn jobs(dir: &Path) -> Vec<String> {
     let files = check::job_files(&jobs_dir(dir), &mut Vec::new());
-    files.iter().filter_map(|file| names::decode(file.file_stem()?.to_str()?)).collect()
+    files
+        .iter()
+        .filter_map(|file| names::decode(file.file_stem()?.to_str()?))
+        .collect()
 }
 
 /// The name of a job's file in `jobs/`.
@@ -290,12 +338,16 @@ pub(crate) mod tests {
     /// The problems, without the directory's name.
     pub fn told(dir: &Path, problems: &[Problem]) -> Vec<String> {
         let dir = format!("{}/", dir.display());
-        problems.iter().map(|problem| problem.to_string().replace(&dir, "")).collect()
+        problems
+            .iter()
+            .map(|problem| problem.to_string().replace(&dir, ""))
+            .collect()
     }
 
     #[test]
     fn a_job_without_a_file_has_the_default_pipeline() {
-        let default = "[default]\nrunbook = \"wiki\"\nnormal_exit = [143]\n[default.collect.memory]\n";
+        let default =
+            "[default]\nrunbook = \"wiki\"\nnormal_exit = [143]\n[default.collect.memory]\n";
         let dir = config(&[("lastwords.toml", &format!("{SINK}{default}"))]);
         let loaded = load(dir.path(), "web");
         assert_eq!(told(dir.path(), &loaded.problems), [""; 0]);
@@ -309,9 +361,13 @@ pub(crate) mod tests {
 
     #[test]
     fn what_a_job_says_goes_before_the_default() {
-        let default = "[default]\nrunbook = \"wiki\"\nnormal_exit = [143]\n[default.collect.memory]\n";
+        let default =
+            "[default]\nrunbook = \"wiki\"\nnormal_exit = [143]\n[default.collect.memory]\n";
         let job = "sinks = [\"ops\"]\nnormal_exit = []\nstop_timeout = \"5m\"\nuser = \"www\"\n[collect]\n";
-        let dir = config(&[("lastwords.toml", &format!("{SINK}{default}")), ("jobs/web.toml", job)]);
+        let dir = config(&[
+            ("lastwords.toml", &format!("{SINK}{default}")),
+            ("jobs/web.toml", job),
+        ]);
         let loaded = load(dir.path(), "web");
         assert_eq!(told(dir.path(), &loaded.problems), [""; 0]);
         assert_eq!(loaded.job.sinks.unwrap(), ["ops"]);
@@ -337,48 +393,89 @@ pub(crate) mod tests {
 
     #[test]
     fn a_broken_file_has_the_defaults_and_takes_nothing_from_the_other() {
-        let dir = config(&[("lastwords.toml", SINK), ("jobs/web.toml", "sinks = [\"ops\"]\nrunbook =")]);
+        let dir = config(&[
+            ("lastwords.toml", SINK),
+            ("jobs/web.toml", "sinks = [\"ops\"]\nrunbook ="),
+        ]);
         let loaded = load(dir.path(), "web");
-        assert_eq!(told(dir.path(), &loaded.problems), ["jobs/web.toml:2:10: expected a value after `=`, found none"]);
+        assert_eq!(
+            told(dir.path(), &loaded.problems),
+            ["jobs/web.toml:2:10: expected a value after `=`, found none"]
+        );
         assert_eq!((loaded.sinks.slack.len(), loaded.job.sinks), (1, None));
 
-        let dir = config(&[("lastwords.toml", "\0"), ("jobs/web.toml", "runbook = \"wiki\"")]);
+        let dir = config(&[
+            ("lastwords.toml", "\0"),
+            ("jobs/web.toml", "runbook = \"wiki\""),
+        ]);
         let loaded = load(dir.path(), "web");
         let problems = told(dir.path(), &loaded.problems);
-        assert_eq!(problems[0], "lastwords.toml:1:1: expected a key of letters, digits, `-` and `_`");
-        assert!(problems[1].starts_with("lastwords.toml: no sink is configured"), "{problems:?}");
-        assert_eq!((loaded.sinks.slack.len(), loaded.job.runbook.as_deref()), (0, Some("wiki")));
+        assert_eq!(
+            problems[0],
+            "lastwords.toml:1:1: expected a key of letters, digits, `-` and `_`"
+        );
+        assert!(
+            problems[1].starts_with("lastwords.toml: no sink is configured"),
+            "{problems:?}"
+        );
+        assert_eq!(
+            (loaded.sinks.slack.len(), loaded.job.runbook.as_deref()),
+            (0, Some("wiki"))
+        );
     }
 
     #[test]
     fn whatever_stands_in_a_files_place_costs_nothing_but_itself() {
         let dir = config(&[("lastwords.toml", SINK)]);
         fs::create_dir(dir.path().join("jobs/web.toml")).unwrap();
-        let expected = "jobs/web.toml: expected a regular file, found something else under its name";
-        assert_eq!(told(dir.path(), &load(dir.path(), "web").problems), [expected]);
+        let expected =
+            "jobs/web.toml: expected a regular file, found something else under its name";
+        assert_eq!(
+            told(dir.path(), &load(dir.path(), "web").problems),
+            [expected]
+        );
 
         let file = dir.path().join("jobs-are-a-file");
         fs::write(&file, "").unwrap();
         fs::remove_dir_all(dir.path().join("jobs")).unwrap();
         fs::rename(&file, dir.path().join("jobs")).unwrap();
         let expected = "jobs/web.toml: cannot read this file: Not a directory (os error 20)";
-        assert_eq!(told(dir.path(), &load(dir.path(), "web").problems), [expected]);
+        assert_eq!(
+            told(dir.path(), &load(dir.path(), "web").problems),
+            [expected]
+        );
     }
 
     #[test]
     fn no_jobs_name_leaves_the_directory() {
-        let dir = config(&[("lastwords.toml", SINK), ("jobs/sub%2Fname.toml", "runbook = \"wiki\"")]);
-        assert_eq!(load(dir.path(), "sub/name").job.runbook.as_deref(), Some("wiki"));
+        let dir = config(&[
+            ("lastwords.toml", SINK),
+            ("jobs/sub%2Fname.toml", "runbook = \"wiki\""),
+        ]);
+        assert_eq!(
+            load(dir.path(), "sub/name").job.runbook.as_deref(),
+            Some("wiki")
+        );
         for name in ["../lastwords", "", ".", "..", "\0", &"x/".repeat(5000)] {
-            assert_eq!(told(dir.path(), &load(dir.path(), name).problems), [""; 0], "{name}");
+            assert_eq!(
+                told(dir.path(), &load(dir.path(), name).problems),
+                [""; 0],
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn a_job_may_tell_only_a_sink_of_its_own() {
-        let dir = config(&[("lastwords.toml", ""), ("jobs/web.toml", &format!("sinks = [\"ops\"]\n{SINK}"))]);
+        let dir = config(&[
+            ("lastwords.toml", ""),
+            ("jobs/web.toml", &format!("sinks = [\"ops\"]\n{SINK}")),
+        ]);
         let loaded = load(dir.path(), "web");
         assert_eq!(told(dir.path(), &loaded.problems), [""; 0]);
-        assert_eq!((loaded.sinks.slack.len(), loaded.job.sink.slack.len()), (0, 1));
+        assert_eq!(
+            (loaded.sinks.slack.len(), loaded.job.sink.slack.len()),
+            (0, 1)
+        );
     }
 }

@@ -13,8 +13,9 @@ pub struct NormalExit(pub Exit);
 
 /// The signals that end a process, by their names in signal(7).
 const SIGNALS: [&str; 25] = [
-    "ABRT", "ALRM", "BUS", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL", "PROF", "PWR", "QUIT",
-    "SEGV", "STKFLT", "SYS", "TERM", "TRAP", "USR1", "USR2", "VTALRM", "XCPU", "XFSZ",
+    "ABRT", "ALRM", "BUS", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL", "PROF",
+    "PWR", "QUIT", "SEGV", "STKFLT", "SYS", "TERM", "TRAP", "USR1", "USR2", "VTALRM", "XCPU",
+    "XFSZ",
 ];
 
 impl<'de> Deserialize<'de> for NormalExit {
@@ -40,8 +41,12 @@ impl Visitor<'_> for NormalExitVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<NormalExit, E> {
-        let wrong =
-            |help| E::custom(format!("expected {}, found another string\n{help}", &self as &dyn serde::de::Expected));
+        let wrong = |help| {
+            E::custom(format!(
+                "expected {}, found another string\n{help}",
+                &self as &dyn serde::de::Expected
+            ))
+        };
         signal(text).map(NormalExit).map_err(wrong)
     }
 }
@@ -53,8 +58,12 @@ impl Visitor<'_> for NormalExitVisitor {
 pub fn signal(text: &str) -> Result<Exit, String> {
     let name = text.strip_prefix("SIG").unwrap_or(text);
     if !SIGNALS.contains(&name) {
-        return Err(did_you_mean(text.to_ascii_uppercase().trim_start_matches("SIG"), SIGNALS)
-            .unwrap_or_else(|| "the names are those of signal(7), as \"TERM\" or \"SIGTERM\"".to_owned()));
+        return Err(
+            did_you_mean(text.to_ascii_uppercase().trim_start_matches("SIG"), SIGNALS)
+                .unwrap_or_else(|| {
+                    "the names are those of signal(7), as \"TERM\" or \"SIGTERM\"".to_owned()
+                }),
+        );
     }
     // The name under which everybody else knows signals 6 and 29.
     let name = match name {
@@ -62,7 +71,10 @@ pub fn signal(text: &str) -> Result<Exit, String> {
         "POLL" => "IO",
         name => name,
     };
-    Ok(Exit::Signal { name: name.to_owned(), core_dumped: false })
+    Ok(Exit::Signal {
+        name: name.to_owned(),
+        core_dumped: false,
+    })
 }
 
 #[cfg(test)]
@@ -76,32 +88,66 @@ mod tests {
 
     fn exits(text: &str) -> Result<Vec<Exit>, String> {
         let job: Result<Job, _> = toml::from_str(&format!("normal_exit = {text}"));
-        job.map(|job| job.normal_exit.into_iter().map(|NormalExit(exit)| exit).collect())
-            .map_err(|error| error.message().to_owned())
+        job.map(|job| {
+            job.normal_exit
+                .into_iter()
+                .map(|NormalExit(exit)| exit)
+                .collect()
+        })
+        .map_err(|error| error.message().to_owned())
     }
 
     #[test]
     fn codes_and_signals_stand_side_by_side() {
-        let signal = |name: &str| Exit::Signal { name: name.into(), core_dumped: false };
+        let signal = |name: &str| Exit::Signal {
+            name: name.into(),
+            core_dumped: false,
+        };
         assert_eq!(
             exits(r#"[0, 143, "TERM", "SIGTERM", "IOT", "SIGPOLL"]"#).unwrap(),
-            [Exit::Code(0), Exit::Code(143), signal("TERM"), signal("TERM"), signal("ABRT"), signal("IO")]
+            [
+                Exit::Code(0),
+                Exit::Code(143),
+                signal("TERM"),
+                signal("TERM"),
+                signal("ABRT"),
+                signal("IO")
+            ]
         );
     }
 
     #[test]
     fn what_is_neither_is_refused() {
-        for text in
-            ["[256]", "[-1]", "[1.5]", "[true]", "[\"\"]", "[\"term\"]", "[\"15\"]", "[\"SIGSIGTERM\"]", "[[0]]"]
-        {
+        for text in [
+            "[256]",
+            "[-1]",
+            "[1.5]",
+            "[true]",
+            "[\"\"]",
+            "[\"term\"]",
+            "[\"15\"]",
+            "[\"SIGSIGTERM\"]",
+            "[[0]]",
+        ] {
             let message = exits(text).unwrap_err();
-            assert!(message.contains("expected an exit code from 0 to 255 or a signal's name"), "{text}: {message}");
+            assert!(
+                message.contains("expected an exit code from 0 to 255 or a signal's name"),
+                "{text}: {message}"
+            );
         }
     }
 
     #[test]
     fn a_mistyped_signal_is_recognised() {
-        assert!(exits("[\"SIGTREM\"]").unwrap_err().ends_with("\ndid you mean `TERM`?"));
-        assert!(exits("[\"sigterm\"]").unwrap_err().ends_with("\ndid you mean `TERM`?"));
+        assert!(
+            exits("[\"SIGTREM\"]")
+                .unwrap_err()
+                .ends_with("\ndid you mean `TERM`?")
+        );
+        assert!(
+            exits("[\"sigterm\"]")
+                .unwrap_err()
+                .ends_with("\ndid you mean `TERM`?")
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! From a config file's text to its struct, with every error at once.
 //!
-//! serde stops at the first error. So what an error is about is cut out of the parsed file, and the rest is tried again,
-//! until nothing more is wrong.
+//! serde stops at the first error. So what an error is about is cut out of the parsed file, and the
+//! rest is tried again, until nothing more is wrong.
 
 use std::ops::Range;
 
@@ -17,31 +17,49 @@ const MAX: usize = 50;
 
 /// Reads a file's text, and tells everything that is wrong with it.
 ///
-/// Tables with an error in them are left out of the value, whole, so that one mistake in one sink does not silence the
-/// others and no sink runs half-configured. There is no value where the text is not even TOML.
+/// Tables with an error in them are left out of the value, whole, so that one mistake in one sink
+/// does not silence the others and no sink runs half-configured. There is no value where the text
+/// is not even TOML.
 pub fn parse<T: DeserializeOwned>(source: &Source) -> (Option<T>, Vec<Problem>) {
     let (root, syntax) = DeTable::parse_recoverable(&source.text);
     let mut root = root.into_inner();
     let syntax = syntax_errors(&root, &source.text, &syntax);
     let mut wrong = lists_of_what_is_one::<T>(&mut root);
     let type_errors = type_errors::<T>(root.clone());
-    let value = if syntax.is_empty() { without(root, &type_errors) } else { None };
+    let value = if syntax.is_empty() {
+        without(root, &type_errors)
+    } else {
+        None
+    };
 
     wrong.extend(type_errors);
     wrong.retain(|error| syntax.iter().all(|broken| !broken.explains(error)));
     let wrong = wrong.into_iter().map(|Wrong { span, message }| {
-        let (message, help) = wording::of_type_error(&message, source.text.get(span.clone()).unwrap_or_default());
+        let (message, help) =
+            wording::of_type_error(&message, source.text.get(span.clone()).unwrap_or_default());
         (span, message, help)
     });
-    let mut all: Vec<_> =
-        syntax.into_iter().map(|error| (error.span, error.message, error.help)).chain(wrong).collect();
+    let mut all: Vec<_> = syntax
+        .into_iter()
+        .map(|error| (error.span, error.message, error.help))
+        .chain(wrong)
+        .collect();
     all.sort_by_key(|(span, ..)| span.start);
     let shown = all.iter().take(MAX);
-    let mut problems: Vec<Problem> =
-        shown.map(|(span, message, help)| source.problem(span, Severity::Error, message, help.as_deref())).collect();
+    let mut problems: Vec<Problem> = shown
+        .map(|(span, message, help)| {
+            source.problem(span, Severity::Error, message, help.as_deref())
+        })
+        .collect();
     if all.len() > MAX {
-        let message = format!("there is more wrong with this file: only the first {MAX} errors are shown");
-        problems.push(Problem::with_file(&source.file, Severity::Error, &message, None));
+        let message =
+            format!("there is more wrong with this file: only the first {MAX} errors are shown");
+        problems.push(Problem::with_file(
+            &source.file,
+            Severity::Error,
+            &message,
+            None,
+        ));
     }
     (value, problems)
 }
@@ -58,7 +76,8 @@ struct Broken {
 }
 
 impl Broken {
-    /// Whether that error may only be there because of this one: a key that was lost is not missing.
+    /// Whether that error may only be there because of this one: a key that was lost is not
+    /// missing.
     fn explains(&self, error: &Wrong) -> bool {
         wording::missing_key(&error.message).is_some() || self.shadow.contains(&error.span.start)
     }
@@ -70,7 +89,11 @@ fn syntax_errors(root: &DeTable, text: &str, errors: &[Error]) -> Vec<Broken> {
     let mut broken: Vec<Broken> = Vec::new();
     for error in errors.into_iter().take(10 * MAX) {
         let at = error.span().unwrap_or(0..0);
-        if broken.len() > MAX || broken.iter().any(|broken| broken.extent.contains(&at.start)) {
+        if broken.len() > MAX
+            || broken
+                .iter()
+                .any(|broken| broken.extent.contains(&at.start))
+        {
             continue;
         }
         let opened = tree::around(root, at.start).filter(|_| wording::is_unclosed(error.message()));
@@ -81,10 +104,20 @@ fn syntax_errors(root: &DeTable, text: &str, errors: &[Error]) -> Vec<Broken> {
         };
         let before = text.get(line.start..span.start).unwrap_or_default();
         let header = before.trim_start().starts_with('[');
-        let shadow = if header { line.start..section_end(text, line.end) } else { extent.clone() };
+        let shadow = if header {
+            line.start..section_end(text, line.end)
+        } else {
+            extent.clone()
+        };
         let found = text.get(span.clone()).unwrap_or_default();
         let (message, help) = wording::of_syntax_error(error.message(), found, before);
-        broken.push(Broken { span, message, help, extent, shadow });
+        broken.push(Broken {
+            span,
+            message,
+            help,
+            extent,
+            shadow,
+        });
     }
     broken
 }
@@ -97,7 +130,8 @@ fn line_around(text: &str, at: usize) -> Range<usize> {
     start..after.find('\n').map_or(text.len(), |length| at + length) + 1
 }
 
-/// Where the next table begins: without its header, a table's keys seem to be those of the table before.
+/// Where the next table begins: without its header, a table's keys seem to be those of the table
+/// before.
 fn section_end(text: &str, start: usize) -> usize {
     let next = text.get(start..).and_then(|rest| rest.find("\n["));
     next.map_or(text.len() + 1, |length| start + length)
@@ -109,8 +143,8 @@ struct Wrong {
     message: String,
 }
 
-/// Takes out the lists of tables, `[[collect.memory]]`, that the struct wants as one table: serde would read the first
-/// table as the struct's first key, or ignore all.
+/// Takes out the lists of tables, `[[collect.memory]]`, that the struct wants as one table: serde
+/// would read the first table as the struct's first key, or ignore all.
 fn lists_of_what_is_one<T: DeserializeOwned>(root: &mut DeTable) -> Vec<Wrong> {
     let mut errors = Vec::new();
     for (path, span) in tree::lists(root) {
@@ -120,7 +154,10 @@ fn lists_of_what_is_one<T: DeserializeOwned>(root: &mut DeTable) -> Vec<Wrong> {
             Err(error) => wording::missing_key(error.message()).is_some(),
         };
         if wants_one && tree::remove(root, &path).is_some() {
-            errors.push(Wrong { span, message: "invalid type: sequence, expected a map".to_owned() });
+            errors.push(Wrong {
+                span,
+                message: "invalid type: sequence, expected a map".to_owned(),
+            });
         }
     }
     errors
@@ -131,7 +168,9 @@ fn type_errors<T: DeserializeOwned>(mut root: DeTable) -> Vec<Wrong> {
     let mut removed = Vec::new();
     let mut filled = Vec::new();
     for _ in 0..3 * MAX {
-        let Err(error) = deserialize::<T>(root.clone()) else { break };
+        let Err(error) = deserialize::<T>(root.clone()) else {
+            break;
+        };
         let span = error.span().unwrap_or(0..0);
         let path = tree::find(&root, &span).unwrap_or_default();
         if let Some(key) = wording::missing_key(error.message()) {
@@ -144,19 +183,28 @@ fn type_errors<T: DeserializeOwned>(mut root: DeTable) -> Vec<Wrong> {
                 continue;
             }
             if !removed.contains(&here) {
-                errors.push(Wrong { span: here.0.clone(), message: error.message().to_owned() });
+                errors.push(Wrong {
+                    span: here.0.clone(),
+                    message: error.message().to_owned(),
+                });
             }
             if !tree::fill(&mut root, &path, key) {
                 break;
             }
             filled.push(here);
         } else {
-            let known = errors.iter().any(|error| error.span == span) || filled.iter().any(|(place, _)| *place == span);
+            let known = errors.iter().any(|error| error.span == span)
+                || filled.iter().any(|(place, _)| *place == span);
             if !known {
-                errors.push(Wrong { span, message: error.message().to_owned() });
+                errors.push(Wrong {
+                    span,
+                    message: error.message().to_owned(),
+                });
             }
             let meant = wording::meant_key(error.message());
-            let Some((table, key)) = tree::remove(&mut root, &path) else { break };
+            let Some((table, key)) = tree::remove(&mut root, &path) else {
+                break;
+            };
             // Neither a key that was cut out is missing, nor one that was there but mistyped.
             removed.extend(meant.map(|meant| (table.clone(), meant)));
             removed.push((table, key));

@@ -1,5 +1,5 @@
-//! The patterns of `redact`: read from the parsed text, so that a mistake elsewhere in the files does not put secrets
-//! into reports.
+//! The patterns of `redact`: read from the parsed text, so that a mistake elsewhere in the files
+//! does not put secrets into reports.
 
 use std::ops::Range;
 
@@ -21,13 +21,20 @@ struct Patterns {
 impl Patterns {
     fn of(table: &DeTable) -> Self {
         let mut patterns = Self::default();
-        let list = table.get("redact").and_then(|list| list.get_ref().as_array());
+        let list = table
+            .get("redact")
+            .and_then(|list| list.get_ref().as_array());
         for (i, item) in list.into_iter().flat_map(|list| list.iter()).enumerate() {
             // That something else stands there is told with the other errors of type.
-            let Some(text) = item.get_ref().as_str() else { continue };
+            let Some(text) = item.get_ref().as_str() else {
+                continue;
+            };
             match Pattern::new(text) {
                 _ if i >= MAX => {
-                    patterns.wrong.push((item.span(), format!("expected at most {MAX} patterns, found more")));
+                    patterns.wrong.push((
+                        item.span(),
+                        format!("expected at most {MAX} patterns, found more"),
+                    ));
                     break;
                 }
                 Ok(pattern) => patterns.good.push(pattern),
@@ -39,24 +46,33 @@ impl Patterns {
 
     fn problems(self, source: &Source) -> Vec<Problem> {
         let help = Some("the syntax is that of https://docs.rs/regex, without Unicode classes");
-        self.wrong.iter().map(|(span, why)| source.problem(span, Severity::Error, why, help)).collect()
+        self.wrong
+            .iter()
+            .map(|(span, why)| source.problem(span, Severity::Error, why, help))
+            .collect()
     }
 }
 
 fn of_file(source: &Source) -> (Patterns, Patterns) {
     let root = DeTable::parse_recoverable(&source.text).0.into_inner();
-    let default = root.get("default").and_then(|default| default.get_ref().as_table()).map(Patterns::of);
+    let default = root
+        .get("default")
+        .and_then(|default| default.get_ref().as_table())
+        .map(Patterns::of);
     (Patterns::of(&root), default.unwrap_or_default())
 }
 
 /// What is wrong with the patterns in `lastwords.toml`.
 pub fn of_machine(machine: Option<&Source>) -> Vec<Problem> {
-    machine.map(|source| of_file(source).1.problems(source)).unwrap_or_default()
+    machine
+        .map(|source| of_file(source).1.problems(source))
+        .unwrap_or_default()
 }
 
 /// What is wrong with the patterns in a job's file.
 pub fn of_job(job: Option<&Source>) -> Vec<Problem> {
-    job.map(|source| of_file(source).0.problems(source)).unwrap_or_default()
+    job.map(|source| of_file(source).0.problems(source))
+        .unwrap_or_default()
 }
 
 /// What redacts a job's reports: with the machine's patterns and its own.
@@ -76,22 +92,35 @@ mod tests {
     #[test]
     fn a_jobs_patterns_are_added_to_those_of_the_machine() {
         let machine = format!("{SINK}[default]\nredact = ['customer (\\d+)']\n");
-        let dir = config(&[("lastwords.toml", &machine), ("jobs/web.toml", "redact = ['card \\d']")]);
+        let dir = config(&[
+            ("lastwords.toml", &machine),
+            ("jobs/web.toml", "redact = ['card \\d']"),
+        ]);
         let loaded = load(dir.path(), "web");
         assert_eq!(told(dir.path(), &loaded.problems), [""; 0]);
-        assert_eq!(loaded.redactor.text(TEXT), "customer [redacted], [redacted], ticket 9");
-        assert_eq!(load(dir.path(), "db").redactor.text(TEXT), "customer [redacted], card 7, ticket 9");
+        assert_eq!(
+            loaded.redactor.text(TEXT),
+            "customer [redacted], [redacted], ticket 9"
+        );
+        assert_eq!(
+            load(dir.path(), "db").redactor.text(TEXT),
+            "customer [redacted], card 7, ticket 9"
+        );
     }
 
     #[test]
     fn a_bad_pattern_is_told_with_its_place_and_takes_no_other_with_it() {
-        let job = "redact = [\n  'card \\d',\n  '(',\n  7,\n  'ticket \\d',\n]\nsinks = 1\nbroken\n";
+        let job =
+            "redact = [\n  'card \\d',\n  '(',\n  7,\n  'ticket \\d',\n]\nsinks = 1\nbroken\n";
         let dir = config(&[("lastwords.toml", SINK), ("jobs/web.toml", job)]);
         let loaded = load(dir.path(), "web");
         let told = told(dir.path(), &loaded.problems);
         let expected = "jobs/web.toml:3:3: expected a regular expression, but unclosed group (the syntax is that of \
                         https://docs.rs/regex, without Unicode classes)";
         assert!(told.iter().any(|line| line == expected), "{told:?}");
-        assert_eq!(loaded.redactor.text(TEXT), "customer 42, [redacted], [redacted]");
+        assert_eq!(
+            loaded.redactor.text(TEXT),
+            "customer 42, [redacted], [redacted]"
+        );
     }
 }

@@ -12,7 +12,8 @@ use crate::redact::masked;
 
 /// Something wrong with a config file.
 ///
-/// The texts hold no control characters and none of the file's values, so that they can go into a report.
+/// The texts hold no control characters and none of the file's values, so that they can go into a
+/// report.
 #[derive(Clone, Debug)]
 pub struct Problem {
     pub file: PathBuf,
@@ -53,7 +54,13 @@ impl Problem {
     /// A problem with a file as a whole.
     pub fn with_file(file: &Path, severity: Severity, message: &str, help: Option<&str>) -> Self {
         let message = visible(message);
-        Self { file: file.to_owned(), place: None, severity, message, help: help.map(visible) }
+        Self {
+            file: file.to_owned(),
+            place: None,
+            severity,
+            message,
+            help: help.map(visible),
+        }
     }
 
     /// The problem as compilers show theirs: message, place, the line itself underlined, help.
@@ -73,7 +80,11 @@ impl Problem {
             }
         };
         let group = group.elements(self.help.as_deref().map(|help| Level::HELP.message(help)));
-        let renderer = if colour { Renderer::styled().hyperlink(false) } else { Renderer::plain() };
+        let renderer = if colour {
+            Renderer::styled().hyperlink(false)
+        } else {
+            Renderer::plain()
+        };
         renderer.term_width(100).render(&[group])
     }
 }
@@ -86,7 +97,9 @@ impl fmt::Display for Problem {
             write!(f, ":{}:{}", place.line, place.column)?;
         }
         write!(f, ": {}", self.message)?;
-        self.help.as_ref().map_or(Ok(()), |help| write!(f, " ({help})"))
+        self.help
+            .as_ref()
+            .map_or(Ok(()), |help| write!(f, " ({help})"))
     }
 }
 
@@ -94,16 +107,30 @@ impl Place {
     /// The line, without secrets that stand where they should not, and what to underline in it.
     fn shown(&self) -> (String, Range<usize>) {
         let Range { start, end } = self.span;
-        let first = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-        let last = self.text[start..].find('\n').map_or(self.text.len(), |length| start + length);
-        let end = self.text.floor_char_boundary(end.min(last).min(start + UNDERLINED)).max(start);
-        // The renderer makes the other control characters visible, but not these; the lengths in bytes must stay.
+        let first = self.text[..start]
+            .rfind('\n')
+            .map_or(0, |newline| newline + 1);
+        let last = self.text[start..]
+            .find('\n')
+            .map_or(self.text.len(), |length| start + length);
+        let end = self
+            .text
+            .floor_char_boundary(end.min(last).min(start + UNDERLINED))
+            .max(start);
+        // The renderer makes the other control characters visible, but not these; the lengths in
+        // bytes must stay.
         let visible = |c| match c {
             '\u{80}'..='\u{9f}' => '·',
             c if turns(c) => char::REPLACEMENT_CHARACTER,
             c => c,
         };
-        (masked(&self.text[first..last]).chars().map(visible).collect(), start - first..end - first)
+        (
+            masked(&self.text[first..last])
+                .chars()
+                .map(visible)
+                .collect(),
+            start - first..end - first,
+        )
     }
 }
 
@@ -117,25 +144,43 @@ pub struct Source {
 impl Source {
     pub fn new(file: &Path, text: &str) -> Self {
         // A byte order mark is no character of the first line.
-        Self { file: file.to_owned(), text: text.trim_start_matches('\u{feff}').into() }
+        Self {
+            file: file.to_owned(),
+            text: text.trim_start_matches('\u{feff}').into(),
+        }
     }
 
     /// A problem at `span`, in bytes; what lies outside of the text is held at its bounds.
-    pub fn problem(&self, span: &Range<usize>, severity: Severity, message: &str, help: Option<&str>) -> Problem {
+    pub fn problem(
+        &self,
+        span: &Range<usize>,
+        severity: Severity,
+        message: &str,
+        help: Option<&str>,
+    ) -> Problem {
         let start = self.text.floor_char_boundary(span.start);
         let span = start..self.text.ceil_char_boundary(span.end).max(start);
         let before = &self.text[..start];
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-        let place = Place { line, column, span, text: Arc::clone(&self.text) };
-        Problem { place: Some(place), ..Problem::with_file(&self.file, severity, message, help) }
+        let place = Place {
+            line,
+            column,
+            span,
+            text: Arc::clone(&self.text),
+        };
+        Problem {
+            place: Some(place),
+            ..Problem::with_file(&self.file, severity, message, help)
+        }
     }
 }
 
 /// The longest message, in characters: a key of the file may be as long as the file.
 const MAX_MESSAGE: usize = 600;
 
-/// A text that does nothing to a terminal: characters that control it, or turn the direction of writing, are escaped.
+/// A text that does nothing to a terminal: characters that control it, or turn the direction of
+/// writing, are escaped.
 fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len().min(MAX_MESSAGE));
     for (i, c) in text.chars().enumerate() {
@@ -178,23 +223,49 @@ mod tests {
     fn the_files_escapes_do_not_reach_the_terminal() {
         let problem = at("a\u{1b}[2J\t\u{202e} = \"\u{9b}31m\u{7}\"\r\n", 0..4);
         let shown = problem.render(false);
-        assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
+        assert!(
+            shown.chars().all(|c| c == '\n' || !c.is_control()),
+            "{shown:?}"
+        );
         assert!(!shown.contains('\u{202e}'), "{shown:?}");
-        let hostile =
-            Problem::with_file(Path::new("a\u{1b}b\n"), Severity::Error, "x\u{1b}[2J\u{202e}y", Some("\u{7}"));
-        assert_eq!(hostile.to_string(), r"a\u{1b}b\n: x\u{1b}[2J\u{202e}y (\u{7})");
-        assert!(hostile.render(false).chars().all(|c| c == '\n' || !c.is_control()));
+        let hostile = Problem::with_file(
+            Path::new("a\u{1b}b\n"),
+            Severity::Error,
+            "x\u{1b}[2J\u{202e}y",
+            Some("\u{7}"),
+        );
+        assert_eq!(
+            hostile.to_string(),
+            r"a\u{1b}b\n: x\u{1b}[2J\u{202e}y (\u{7})"
+        );
+        assert!(
+            hostile
+                .render(false)
+                .chars()
+                .all(|c| c == '\n' || !c.is_control())
+        );
     }
 
     #[test]
     fn a_line_of_1_mb_is_cut_around_the_problem() {
         let line = "é".repeat(500_000);
-        for span in [0..0, 0..1_000_000, 600_001..600_003, 999_999..1_000_000, 1_000_000..2_000_000] {
+        for span in [
+            0..0,
+            0..1_000_000,
+            600_001..600_003,
+            999_999..1_000_000,
+            1_000_000..2_000_000,
+        ] {
             let shown = at(&line, span.clone()).render(false);
             assert!(shown.len() < 1000, "{span:?}: {} bytes", shown.len());
             assert!(shown.contains('^'), "{span:?}: {shown}");
         }
-        assert!(Problem::with_file(Path::new("f"), Severity::Error, &line, None).message.len() < 2000);
+        assert!(
+            Problem::with_file(Path::new("f"), Severity::Error, &line, None)
+                .message
+                .len()
+                < 2000
+        );
     }
 
     #[test]

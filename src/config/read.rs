@@ -11,20 +11,30 @@ use super::problem::{Problem, Severity, Source};
 /// The largest config file, in bytes.
 const MAX: u64 = 1024 * 1024;
 
-/// Reads a config file; `None` where there is no such file. Symbolic links are followed: the directory is root's own.
+/// Reads a config file; `None` where there is no such file. Symbolic links are followed: the
+/// directory is root's own.
 ///
 /// # Errors
 /// Where it is no regular file, too large, not UTF-8, or cannot be read.
 pub fn read(file: &Path) -> Result<Option<Source>, Box<Problem>> {
-    let wrong = |message: &str, help| Box::new(Problem::with_file(file, Severity::Error, message, help));
+    let wrong =
+        |message: &str, help| Box::new(Problem::with_file(file, Severity::Error, message, help));
     let bytes = match read_bytes(file) {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => return Err(wrong("expected a regular file, found something else under its name", None)),
+        Ok(None) => {
+            return Err(wrong(
+                "expected a regular file, found something else under its name",
+                None,
+            ));
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(wrong(&format!("cannot read this file: {error}"), None)),
     };
     if bytes.len() as u64 > MAX {
-        return Err(wrong("this file is too large to be a config: at most 1 MiB is read", None));
+        return Err(wrong(
+            "this file is too large to be a config: at most 1 MiB is read",
+            None,
+        ));
     }
     match std::str::from_utf8(&bytes) {
         Ok(text) => Ok(Some(Source::new(file, text))),
@@ -33,8 +43,16 @@ pub fn read(file: &Path) -> Result<Option<Source>, Box<Problem>> {
             let found = bytes.get(at).copied().unwrap_or_default();
             let message = format!("expected text in UTF-8, found the byte 0x{found:02x}");
             // Not `Source::new`: that would cut off a byte order mark, and the place with it.
-            let source = Source { file: file.to_owned(), text: String::from_utf8_lossy(&bytes).into() };
-            Err(Box::new(source.problem(&(at..at + 1), Severity::Error, &message, Some("save the file as UTF-8"))))
+            let source = Source {
+                file: file.to_owned(),
+                text: String::from_utf8_lossy(&bytes).into(),
+            };
+            Err(Box::new(source.problem(
+                &(at..at + 1),
+                Severity::Error,
+                &message,
+                Some("save the file as UTF-8"),
+            )))
         }
     }
 }
@@ -59,7 +77,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("web.toml");
         std::fs::write(&file, bytes).unwrap();
-        read(&file).unwrap_err().to_string().replace(&format!("{}/", dir.path().display()), "")
+        read(&file)
+            .unwrap_err()
+            .to_string()
+            .replace(&format!("{}/", dir.path().display()), "")
     }
 
     #[test]
@@ -84,7 +105,10 @@ mod tests {
         let file = dir.path().join("web.toml");
         std::os::unix::fs::symlink("web.toml", &file).unwrap();
         let message = read(&file).unwrap_err().message;
-        assert!(message.starts_with("cannot read this file: Too many levels of symbolic links"), "{message}");
+        assert!(
+            message.starts_with("cannot read this file: Too many levels of symbolic links"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -92,7 +116,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("real"), "a = 1").unwrap();
         std::os::unix::fs::symlink("real", dir.path().join("web.toml")).unwrap();
-        assert_eq!(&*read(&dir.path().join("web.toml")).unwrap().unwrap().text, "a = 1");
+        assert_eq!(
+            &*read(&dir.path().join("web.toml")).unwrap().unwrap().text,
+            "a = 1"
+        );
     }
 
     #[test]
@@ -103,9 +130,11 @@ mod tests {
 
     #[test]
     fn the_first_byte_that_is_not_utf_8_is_named_by_line_and_column() {
-        let expected = "web.toml:2:6: expected text in UTF-8, found the byte 0xff (save the file as UTF-8)";
+        let expected =
+            "web.toml:2:6: expected text in UTF-8, found the byte 0xff (save the file as UTF-8)";
         assert_eq!(problem(b"a = 1\nb = \"\xff\xfe\"\n"), expected);
-        let expected = "web.toml:1:1: expected text in UTF-8, found the byte 0xff (save the file as UTF-8)";
+        let expected =
+            "web.toml:1:1: expected text in UTF-8, found the byte 0xff (save the file as UTF-8)";
         assert_eq!(problem(b"\xff\xfea\0=\0"), expected, "UTF-16");
     }
 }

@@ -1,6 +1,6 @@
-//! The JSON Schemas of the config: its keys and their types as serde asks for them, and what the plugins' own
-//! documentation (the table Key | Values | Default) says of each. So a new plugin needs nothing here; run the tests with
-//! `LASTWORDS_WRITE_SCHEMAS=1`.
+//! The JSON Schemas of the config: its keys and their types as serde asks for them, and what the
+//! plugins' own documentation (the table Key | Values | Default) says of each. So a new plugin
+//! needs nothing here; run the tests with `LASTWORDS_WRITE_SCHEMAS=1`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -58,7 +58,10 @@ impl Error for Stop {
 
 fn shape_at<'de, T: Deserialize<'de>>(path: &[&'static str]) -> Shape {
     let mut found = Shape::default();
-    let _ = T::deserialize(Probe { path, found: &mut found });
+    let _ = T::deserialize(Probe {
+        path,
+        found: &mut found,
+    });
     found
 }
 
@@ -90,7 +93,11 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Stop> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -109,10 +116,17 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         visitor: V,
     ) -> Result<V::Value, Stop> {
         if let Some((key, path)) = self.path.split_first() {
-            return visitor.visit_map(Entry { key: Some(key), probe: Some(Probe { path, ..self }) });
+            return visitor.visit_map(Entry {
+                key: Some(key),
+                probe: Some(Probe { path, ..self }),
+            });
         }
         // So toml learns where a text stands.
-        *self.found = if name.contains("Spanned") { Shape::Text } else { Shape::Table(keys) };
+        *self.found = if name.contains("Spanned") {
+            Shape::Text
+        } else {
+            Shape::Table(keys)
+        };
         Err(Stop)
     }
 
@@ -133,8 +147,15 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 
 impl<'de> SeqAccess<'de> for Probe<'_> {
     type Error = Stop;
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Stop> {
-        seed.deserialize(Probe { path: self.path, found: self.found }).map(Some)
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Stop> {
+        seed.deserialize(Probe {
+            path: self.path,
+            found: self.found,
+        })
+        .map(Some)
     }
 }
 
@@ -146,8 +167,14 @@ struct Entry<'p> {
 
 impl<'de> MapAccess<'de> for Entry<'_> {
     type Error = Stop;
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Stop> {
-        let key = self.key.take().map(|key| seed.deserialize(BorrowedStrDeserializer::new(key)));
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Stop> {
+        let key = self
+            .key
+            .take()
+            .map(|key| seed.deserialize(BorrowedStrDeserializer::new(key)));
         key.transpose()
     }
 
@@ -166,15 +193,33 @@ struct Row {
 fn documented(file: &str, heading: Option<&str>) -> BTreeMap<String, Row> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-    let lines = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+    let lines = text
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .map(str::trim);
     let part = lines.skip_while(|line| heading.is_some_and(|heading| *line != heading));
-    let rows = part.skip_while(|line| !line.starts_with("| Key")).skip(2).take_while(|line| line.starts_with('|'));
+    let rows = part
+        .skip_while(|line| !line.starts_with("| Key"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
     rows.filter_map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-        let [key, values, default] = cells.as_slice() else { panic!("{file}: three columns, not {row}") };
-        let key = key.strip_prefix('`')?.split_once('`')?.0.trim_matches(['[', ']']);
+        let [key, values, default] = cells.as_slice() else {
+            panic!("{file}: three columns, not {row}")
+        };
+        let key = key
+            .strip_prefix('`')?
+            .split_once('`')?
+            .0
+            .trim_matches(['[', ']']);
         let key = key.strip_suffix(".KIND").unwrap_or(key);
-        Some((key.to_owned(), Row { values: (*values).to_owned(), default: (*default).to_owned() }))
+        Some((
+            key.to_owned(),
+            Row {
+                values: (*values).to_owned(),
+                default: (*default).to_owned(),
+            },
+        ))
     })
     .collect()
 }
@@ -190,7 +235,9 @@ fn schema<'de, T: Deserialize<'de>>(path: &[&'static str]) -> Value {
         Shape::OneOf(words) => json!({"enum": words}),
         Shape::List => json!({"type": "array", "items": schema::<T>(&deeper("[]"))}),
         Shape::Anything => json!({"type": "object"}),
-        Shape::Exit => json!({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 255}, {"type": "string"}]}),
+        Shape::Exit => {
+            json!({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 255}, {"type": "string"}]})
+        }
         Shape::Table(keys) => table::<T>(path, keys),
     }
 }
@@ -201,16 +248,30 @@ fn table<'de, T: Deserialize<'de>>(path: &[&'static str], keys: &[&'static str])
     for key in keys {
         let path = [path, &[key]].concat();
         let mut property = schema::<T>(&path);
-        let about = docs.get(*key).map(described).or_else(|| file_of(&path).map(|file| first_words(&file)));
+        let about = docs
+            .get(*key)
+            .map(described)
+            .or_else(|| file_of(&path).map(|file| first_words(&file)));
         if let (Some(about), Some(property)) = (about, property.as_object_mut()) {
             property.insert("description".to_owned(), about.into());
         }
         properties.insert((*key).to_owned(), property);
     }
-    let undocumented: Vec<_> = keys.iter().filter(|key| !docs.is_empty() && !docs.contains_key(**key)).collect();
-    assert!(undocumented.is_empty(), "{path:?}: the documentation lacks {undocumented:?}");
-    let required: Vec<&str> = keys.iter().copied().filter(|key| docs.get(*key).is_some_and(is_required)).collect();
-    let mut table = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    let undocumented: Vec<_> = keys
+        .iter()
+        .filter(|key| !docs.is_empty() && !docs.contains_key(**key))
+        .collect();
+    assert!(
+        undocumented.is_empty(),
+        "{path:?}: the documentation lacks {undocumented:?}"
+    );
+    let required: Vec<&str> = keys
+        .iter()
+        .copied()
+        .filter(|key| docs.get(*key).is_some_and(is_required))
+        .collect();
+    let mut table =
+        json!({"type": "object", "properties": properties, "additionalProperties": false});
     if let Some(table) = table.as_object_mut().filter(|_| !required.is_empty()) {
         table.insert("required".to_owned(), json!(required));
     }
@@ -223,10 +284,20 @@ fn is_required(row: &Row) -> bool {
 
 fn described(row: &Row) -> String {
     // What a reader of the source may look up, one in an editor cannot.
-    let values = row.values.split(" (see [").next().unwrap_or_default().trim_end_matches('.');
+    let values = row
+        .values
+        .split(" (see [")
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches('.');
     let values = capital(values);
     match row.default.as_str() {
-        "" | "–" | "required" | "is required" | "one of the two" | "with `username`, one of the two" => {
+        ""
+        | "–"
+        | "required"
+        | "is required"
+        | "one of the two"
+        | "with `username`, one of the two" => {
             format!("{values}.")
         }
         default => format!("{values}. Default: {default}."),
@@ -240,7 +311,9 @@ fn docs_of(path: &[&'static str]) -> BTreeMap<String, Row> {
         docs.extend(documented("config/mod.rs", Some("# lastwords.toml")));
         return docs;
     }
-    file_of(path).map(|file| documented(&file, None)).unwrap_or_default()
+    file_of(path)
+        .map(|file| documented(&file, None))
+        .unwrap_or_default()
 }
 
 /// The file of the plugin whose table this is.
@@ -255,12 +328,18 @@ fn file_of(path: &[&'static str]) -> Option<String> {
 
 /// What a file says of itself first, as one line.
 fn first_words(file: &str) -> String {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)).unwrap();
-    let lines = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)).unwrap();
+    let lines = text
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .map(str::trim);
     let words: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
     let words = words.join(" ");
     // `[collect.disk]`: how full the disks are
-    let words = words.split_once("]`: ").map_or(words.as_str(), |(_, words)| words);
+    let words = words
+        .split_once("]`: ")
+        .map_or(words.as_str(), |(_, words)| words);
     // [`matrix`](super::matrix)
     let link = regex::Regex::new(r"\[([^\]]*)\]\([^)]*\)").unwrap();
     capital(&link.replace_all(words, "$1"))
@@ -275,7 +354,10 @@ fn capital(words: &str) -> String {
 fn of_file<'de, T: Deserialize<'de>>(title: &str, about: &str) -> Value {
     let mut schema = schema::<T>(&[]);
     if let Some(schema) = schema.as_object_mut() {
-        schema.insert("$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
+        schema.insert(
+            "$schema".to_owned(),
+            "http://json-schema.org/draft-07/schema#".into(),
+        );
         schema.insert("title".to_owned(), title.into());
         schema.insert("description".to_owned(), about.into());
     }

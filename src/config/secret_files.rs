@@ -24,11 +24,18 @@ pub fn check(sinks: &Sinks, dir: &Path) -> Vec<Problem> {
     sinks.list().into_iter().flat_map(of_sink).collect()
 }
 
-fn problem(sink: &str, path: &Path, may_come: bool, found: io::Result<Metadata>) -> Option<Problem> {
+fn problem(
+    sink: &str,
+    path: &Path,
+    may_come: bool,
+    found: io::Result<Metadata>,
+) -> Option<Problem> {
     let (severity, message, help) = match found {
-        Ok(metadata) if !metadata.is_file() => {
-            (Severity::Error, format!("the sink `{sink}` needs a secret from here, but this is no regular file"), None)
-        }
+        Ok(metadata) if !metadata.is_file() => (
+            Severity::Error,
+            format!("the sink `{sink}` needs a secret from here, but this is no regular file"),
+            None,
+        ),
         Ok(metadata) if metadata.permissions().mode() & 0o004 != 0 => (
             Severity::Warning,
             format!("everybody may read this secret of the sink `{sink}`"),
@@ -41,9 +48,18 @@ fn problem(sink: &str, path: &Path, may_come: bool, found: io::Result<Metadata>)
             format!("the sink `{sink}` needs this file for its secret, and it is not there"),
             Some("this is right only where systemd hands it over, with LoadCredential=".to_owned()),
         ),
-        Err(error) => (Severity::Error, format!("the sink `{sink}` needs this file for its secret: {error}"), None),
+        Err(error) => (
+            Severity::Error,
+            format!("the sink `{sink}` needs this file for its secret: {error}"),
+            None,
+        ),
     };
-    Some(Problem::with_file(path, severity, &message, help.as_deref()))
+    Some(Problem::with_file(
+        path,
+        severity,
+        &message,
+        help.as_deref(),
+    ))
 }
 
 #[cfg(test)]

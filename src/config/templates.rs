@@ -14,11 +14,19 @@ pub fn check(sinks: &Sinks, dir: &Path) -> Vec<Problem> {
     for sink in sinks.list() {
         for (template, medium) in sink.templates() {
             let file = host.configured(template.path());
-            let help = format!("the sink `{}` sends the built-in message instead", sink.name());
+            let help = format!(
+                "the sink `{}` sends the built-in message instead",
+                sink.name()
+            );
             let source = match template.read(&host) {
                 Ok(source) => source,
                 Err(why) => {
-                    problems.push(Problem::with_file(&file, Severity::Error, &format!("{why:#}"), Some(&help)));
+                    problems.push(Problem::with_file(
+                        &file,
+                        Severity::Error,
+                        &format!("{why:#}"),
+                        Some(&help),
+                    ));
                     continue;
                 }
             };
@@ -35,11 +43,29 @@ fn problem(file: &Path, text: &str, fault: &Fault, help: &str) -> Problem {
     let Some((line, column)) = fault.place else {
         return Problem::with_file(file, Severity::Error, &fault.message, Some(help));
     };
-    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let before: usize = text
+        .split_inclusive('\n')
+        .take(line.saturating_sub(1))
+        .map(str::len)
+        .sum();
     let rest = text.get(before..).unwrap_or_default();
-    let start = before + rest.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum::<usize>();
-    let tag = text.get(start..).unwrap_or_default().find("}}").map_or(1, |end| end + 2);
-    Source::new(file, text).problem(&(start..start + tag), Severity::Error, &fault.message, Some(help))
+    let start = before
+        + rest
+            .chars()
+            .take(column.saturating_sub(1))
+            .map(char::len_utf8)
+            .sum::<usize>();
+    let tag = text
+        .get(start..)
+        .unwrap_or_default()
+        .find("}}")
+        .map_or(1, |end| end + 2);
+    Source::new(file, text).problem(
+        &(start..start + tag),
+        Severity::Error,
+        &fault.message,
+        Some(help),
+    )
 }
 
 #[cfg(test)]
@@ -53,7 +79,14 @@ mod tests {
         fs::write(dir.path().join("mail.hbs"), template).unwrap();
         let toml = "[[email]]\nname = 'ops'\nto = ['a@x.org']\ntemplate_text = 'mail.hbs'\n";
         let problems = check(&toml::from_str(toml).unwrap(), dir.path());
-        problems.iter().map(|problem| problem.render(false).replace(&dir.path().display().to_string(), "")).collect()
+        problems
+            .iter()
+            .map(|problem| {
+                problem
+                    .render(false)
+                    .replace(&dir.path().display().to_string(), "")
+            })
+            .collect()
     }
 
     #[test]
@@ -77,9 +110,12 @@ error: there is no field `hots`
   |
   = help: the sink `ops` sends the built-in message instead"]
         );
-        for wrong in
-            ["{{#if drill}}", "{{#unless drill}}{{x}}{{/unless}}", "{{> header}}", "{{#if exit}}{{exitt}}{{/if}}"]
-        {
+        for wrong in [
+            "{{#if drill}}",
+            "{{#unless drill}}{{x}}{{/unless}}",
+            "{{> header}}",
+            "{{#if exit}}{{exitt}}{{/if}}",
+        ] {
             assert_eq!(checked(wrong).len(), 1, "{wrong}");
         }
     }
@@ -88,9 +124,13 @@ error: there is no field `hots`
     fn a_template_that_is_not_there_is_a_mistake() {
         let toml = "[[slack]]\nname = 'ops'\nwebhook_env = 'X'\ntemplate = 'no-such.hbs'\n";
         let problems = check(&toml::from_str(toml).unwrap(), Path::new("/nonexistent"));
-        let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+        let [problem] = problems.as_slice() else {
+            panic!("{problems:?}")
+        };
         assert!(
-            problem.message.contains("cannot use the template /nonexistent/no-such.hbs: No such file"),
+            problem
+                .message
+                .contains("cannot use the template /nonexistent/no-such.hbs: No such file"),
             "{problem}"
         );
     }

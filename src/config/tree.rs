@@ -46,9 +46,10 @@ pub fn around(table: &DeTable, at: usize) -> Option<Span> {
     table.values().find_map(|value| match value.get_ref() {
         _ if goes_on(&value.span()) => Some(value.span()),
         DeValue::Table(table) => around(table, at),
-        DeValue::Array(array) => {
-            array.iter().filter_map(|element| element.get_ref().as_table()).find_map(|table| around(table, at))
-        }
+        DeValue::Array(array) => array
+            .iter()
+            .filter_map(|element| element.get_ref().as_table())
+            .find_map(|table| around(table, at)),
         _ => None,
     })
 }
@@ -60,7 +61,11 @@ pub fn lists(table: &DeTable) -> Vec<(Path, Span)> {
         let key = Step::Key(key.get_ref().to_string());
         match value.get_ref() {
             DeValue::Table(table) => {
-                found.extend(lists(table).into_iter().map(|(path, span)| ([vec![key.clone()], path].concat(), span)));
+                found.extend(
+                    lists(table)
+                        .into_iter()
+                        .map(|(path, span)| ([vec![key.clone()], path].concat(), span)),
+                );
             }
             DeValue::Array(_) if holds_tables(value) => found.push((vec![key], value.span())),
             _ => {}
@@ -80,7 +85,10 @@ pub fn only(path: &[Step]) -> DeTable<'static> {
 }
 
 /// The table that ends the path, with its own span.
-pub fn table_at<'t, 'i>(root: &'t mut DeTable<'i>, path: &[Step]) -> Option<(Span, &'t mut DeTable<'i>)> {
+pub fn table_at<'t, 'i>(
+    root: &'t mut DeTable<'i>,
+    path: &[Step],
+) -> Option<(Span, &'t mut DeTable<'i>)> {
     let [Step::Key(first), rest @ ..] = path else {
         return path.is_empty().then_some((0..0, root));
     };
@@ -93,15 +101,22 @@ pub fn table_at<'t, 'i>(root: &'t mut DeTable<'i>, path: &[Step]) -> Option<(Spa
         };
     }
     let span = value.span();
-    if let DeValue::Table(table) = value.get_mut() { Some((span, table)) } else { None }
+    if let DeValue::Table(table) = value.get_mut() {
+        Some((span, table))
+    } else {
+        None
+    }
 }
 
-/// Removes the value that ends the path; tells the span of the table that held it and the key that it had there.
+/// Removes the value that ends the path; tells the span of the table that held it and the key that
+/// it had there.
 ///
 /// An element of an array has no key of its own: then it is the array's.
 pub fn remove(root: &mut DeTable, path: &[Step]) -> Option<(Span, String)> {
     let last_key = path.iter().rposition(|step| matches!(step, Step::Key(_)))?;
-    let (Step::Key(key), (span, table)) = (path.get(last_key)?, table_at(root, path.get(..last_key)?)?) else {
+    let (Step::Key(key), (span, table)) =
+        (path.get(last_key)?, table_at(root, path.get(..last_key)?)?)
+    else {
         return None;
     };
     match path.get(last_key + 1..)? {
@@ -115,7 +130,9 @@ pub fn remove(root: &mut DeTable, path: &[Step]) -> Option<(Span, String)> {
                     _ => return None,
                 };
             }
-            let DeValue::Array(array) = value.get_mut() else { return None };
+            let DeValue::Array(array) = value.get_mut() else {
+                return None;
+            };
             let mut kept = DeArray::new();
             for (i, element) in replace(array, DeArray::new()).into_iter().enumerate() {
                 if *last != Step::Index(i) {
@@ -130,17 +147,27 @@ pub fn remove(root: &mut DeTable, path: &[Step]) -> Option<(Span, String)> {
 
 /// Puts an empty string where a table lacks a key, as if it stood at the table's own place.
 pub fn fill(root: &mut DeTable, path: &[Step], key: &str) -> bool {
-    let Some((span, table)) = table_at(root, path) else { return false };
+    let Some((span, table)) = table_at(root, path) else {
+        return false;
+    };
     let key = Spanned::new(span.clone(), Cow::Owned(key.to_owned()));
-    table.insert(key, Spanned::new(span, DeValue::String(Cow::Borrowed("")))).is_none()
+    table
+        .insert(key, Spanned::new(span, DeValue::String(Cow::Borrowed(""))))
+        .is_none()
 }
 
-/// What to leave out so that nothing half-configured stays: of a wrong key, the table that holds it, unless that holds
-/// tables itself.
+/// What to leave out so that nothing half-configured stays: of a wrong key, the table that holds
+/// it, unless that holds tables itself.
 pub fn whole<'p>(root: &mut DeTable, path: &'p [Step]) -> &'p [Step] {
     let is_table = table_at(root, path).is_some();
-    let key = path.iter().rposition(|step| matches!(step, Step::Key(_))).unwrap_or_default();
-    let (parent, own) = (path.get(..key).unwrap_or_default(), path.get(..=key).unwrap_or_default());
+    let key = path
+        .iter()
+        .rposition(|step| matches!(step, Step::Key(_)))
+        .unwrap_or_default();
+    let (parent, own) = (
+        path.get(..key).unwrap_or_default(),
+        path.get(..=key).unwrap_or_default(),
+    );
     match table_at(root, parent) {
         _ if is_table => path,
         Some((_, table)) if !parent.is_empty() && !table.values().any(holds_tables) => parent,
@@ -151,7 +178,9 @@ pub fn whole<'p>(root: &mut DeTable, path: &'p [Step]) -> &'p [Step] {
 fn holds_tables(value: &Spanned<DeValue>) -> bool {
     match value.get_ref() {
         DeValue::Table(_) => true,
-        DeValue::Array(array) => array.first().is_some_and(|first| first.get_ref().is_table()),
+        DeValue::Array(array) => array
+            .first()
+            .is_some_and(|first| first.get_ref().is_table()),
         _ => false,
     }
 }
@@ -193,7 +222,10 @@ name = 'two'
         assert_eq!(find_text("sinks"), "sinks");
         assert_eq!(find_text("'c'"), "sinks.1.1");
         assert_eq!(find_text("runbook"), "default.runbook");
-        assert_eq!(find_text("[default.collect.memory]"), "default.collect.memory");
+        assert_eq!(
+            find_text("[default.collect.memory]"),
+            "default.collect.memory"
+        );
         assert_eq!(find_text("name"), "sink.slack.1.name");
         assert_eq!(find_text("[[sink.slack]]"), "sink.slack.1");
         assert_eq!(find(&parsed(), &(3..4)), None);
@@ -218,11 +250,27 @@ name = 'two'
     #[test]
     fn removing_an_element_keeps_the_others() {
         let mut root = parsed();
-        let path = [Step::Key("sink".into()), Step::Key("slack".into()), Step::Index(0)];
+        let path = [
+            Step::Key("sink".into()),
+            Step::Key("slack".into()),
+            Step::Index(0),
+        ];
         let (_, key) = remove(&mut root, &path).unwrap();
         assert_eq!(key, "slack");
-        assert_eq!(root["sink"].get_ref()["slack"].get_ref()[0].get_ref()["name"].get_ref().as_str(), Some("two"));
+        assert_eq!(
+            root["sink"].get_ref()["slack"].get_ref()[0].get_ref()["name"]
+                .get_ref()
+                .as_str(),
+            Some("two")
+        );
         assert!(remove(&mut root, &path).is_some());
-        assert_eq!(root["sink"].get_ref()["slack"].get_ref().as_array().unwrap().len(), 0);
+        assert_eq!(
+            root["sink"].get_ref()["slack"]
+                .get_ref()
+                .as_array()
+                .unwrap()
+                .len(),
+            0
+        );
     }
 }

@@ -10,8 +10,13 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     if name.len() > 100 {
         return None;
     }
-    let scored = names.into_iter().map(|other| (strsim::jaro_winkler(name, other), other));
-    scored.filter(|(score, _)| *score > 0.75).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, other)| other)
+    let scored = names
+        .into_iter()
+        .map(|other| (strsim::jaro_winkler(name, other), other));
+    scored
+        .filter(|(score, _)| *score > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, other)| other)
 }
 
 /// ``did you mean `lines`?``
@@ -36,7 +41,9 @@ pub fn missing_key(message: &str) -> Option<&str> {
 
 /// The key that was probably meant where serde met one that it does not know.
 pub fn meant_key(message: &str) -> Option<String> {
-    let (name, wanted) = message.strip_prefix("unknown field `")?.rsplit_once("`, expected ")?;
+    let (name, wanted) = message
+        .strip_prefix("unknown field `")?
+        .rsplit_once("`, expected ")?;
     nearest(name, listed(wanted)).map(str::to_owned)
 }
 
@@ -45,7 +52,8 @@ fn listed(wanted: &str) -> impl Iterator<Item = &str> {
     wanted.split('`').skip(1).step_by(2)
 }
 
-/// Words for a value that is TOML, but not what belongs there; `found` is how it stands in the file.
+/// Words for a value that is TOML, but not what belongs there; `found` is how it stands in the
+/// file.
 pub fn of_type_error(message: &str, found: &str) -> Wording {
     if let Some(key) = missing_key(message) {
         return (format!("the key `{key}` is missing in this table"), None);
@@ -62,10 +70,14 @@ pub fn of_type_error(message: &str, found: &str) -> Wording {
     if message == "integer number overflowed" {
         return ("expected an integer of at most 64 bits".to_owned(), None);
     }
-    match message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")) {
-        Some(rest) => rest
-            .rsplit_once(", expected ")
-            .map_or_else(|| (message.to_owned(), None), |(found_kind, wanted)| expected(wanted, found_kind, found)),
+    match message
+        .strip_prefix("invalid type: ")
+        .or(message.strip_prefix("invalid value: "))
+    {
+        Some(rest) => rest.rsplit_once(", expected ").map_or_else(
+            || (message.to_owned(), None),
+            |(found_kind, wanted)| expected(wanted, found_kind, found),
+        ),
         // The words of a plugin; the help that they know stands on the second line.
         None => match message.split_once('\n') {
             Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
@@ -77,10 +89,18 @@ pub fn of_type_error(message: &str, found: &str) -> Wording {
 /// `rest` is serde's: ``lins`, expected one of `path`, `lines` ``.
 fn unknown(rest: &str, what: &str) -> Wording {
     let Some((name, wanted)) = rest.rsplit_once("`, expected ") else {
-        let name = rest.rsplit_once("`, there are no ").map_or(rest, |(name, _)| name);
-        return (format!("unknown {what} `{name}`: none are known here"), None);
+        let name = rest
+            .rsplit_once("`, there are no ")
+            .map_or(rest, |(name, _)| name);
+        return (
+            format!("unknown {what} `{name}`: none are known here"),
+            None,
+        );
     };
-    let message = format!("unknown {what} `{name}`, expected {}", one_of(listed(wanted)));
+    let message = format!(
+        "unknown {what} `{name}`, expected {}",
+        one_of(listed(wanted))
+    );
     (message, did_you_mean(name, listed(wanted)))
 }
 
@@ -111,14 +131,22 @@ fn expected(wanted: &str, found_kind: &str, found: &str) -> Wording {
     };
     let help = match (wanted, kind) {
         ("a duration", _) => Some("durations look like \"10s\", \"5m\" or \"1h 30m\"".to_owned()),
-        ("an array", "a table") if found.starts_with('[') => {
-            Some(format!("there may be several of them: write `[[{header}]]`"))
-        }
+        ("an array", "a table") if found.starts_with('[') => Some(format!(
+            "there may be several of them: write `[[{header}]]`"
+        )),
         ("an array", "a string") => Some("put it in brackets: `[\"…\"]`".to_owned()),
-        ("a table", "a list of tables") => Some(format!("there can be only one of them: write `[{header}]`")),
-        ("a string" | "a string with a path", kind) if kind.starts_with('`') => Some("put it in quotes".to_owned()),
-        ("`true` or `false`" | "a number", "a string") => Some("write it without quotes".to_owned()),
-        (wanted, "a string") if wanted.starts_with("an integer") => Some("write it without quotes".to_owned()),
+        ("a table", "a list of tables") => {
+            Some(format!("there can be only one of them: write `[{header}]`"))
+        }
+        ("a string" | "a string with a path", kind) if kind.starts_with('`') => {
+            Some("put it in quotes".to_owned())
+        }
+        ("`true` or `false`" | "a number", "a string") => {
+            Some("write it without quotes".to_owned())
+        }
+        (wanted, "a string") if wanted.starts_with("an integer") => {
+            Some("write it without quotes".to_owned())
+        }
         _ => None,
     };
     (format!("expected {wanted}, found {kind}"), help)
@@ -126,34 +154,52 @@ fn expected(wanted: &str, found_kind: &str, found: &str) -> Wording {
 
 /// Whether toml says that something is never closed that may go on over lines.
 pub fn is_unclosed(message: &str) -> bool {
-    ["unclosed array,", "unclosed inline table,", "invalid multi-line"].iter().any(|start| message.starts_with(start))
+    [
+        "unclosed array,",
+        "unclosed inline table,",
+        "invalid multi-line",
+    ]
+    .iter()
+    .any(|start| message.starts_with(start))
 }
 
-/// Which of the errors on one line says most, the lowest: what is never closed swallows what follows it, and a key
-/// without a value is mostly something else.
+/// Which of the errors on one line says most, the lowest: what is never closed swallows what
+/// follows it, and a key without a value is mostly something else.
 pub fn rank(message: &str) -> u8 {
-    if is_unclosed(message) { 0 } else { 1 + u8::from(message.starts_with("key with no value")) }
+    if is_unclosed(message) {
+        0
+    } else {
+        1 + u8::from(message.starts_with("key with no value"))
+    }
 }
 
-/// Words for what is not TOML; `found` is what the error points at, `before` what stands before it on its line.
+/// Words for what is not TOML; `found` is what the error points at, `before` what stands before it
+/// on its line.
 pub fn of_syntax_error(message: &str, found: &str, before: &str) -> Wording {
     let (what, wanted) = message.split_once(", expected ").unwrap_or((message, ""));
     let header = before.trim_start();
     let is_word = found.starts_with(char::is_alphabetic) && before.contains('=');
     let (message, help) = match what {
-        "string values must be quoted" if found.is_empty() => ("expected a value after `=`, found none", None),
-        "string values must be quoted" => {
-            ("expected a value, found text without quotes", Some("strings stand in quotes: `\"…\"`"))
+        "string values must be quoted" if found.is_empty() => {
+            ("expected a value after `=`, found none", None)
         }
-        _ if is_word && what.starts_with("invalid ") => {
-            ("expected a value, found text without quotes", Some("strings stand in quotes: `\"…\"`"))
-        }
-        "duplicate key" if header.starts_with("[[") || !header.starts_with('[') => {
-            (&*format!("the key `{found}` is there twice"), Some("keep one of them"))
-        }
+        "string values must be quoted" => (
+            "expected a value, found text without quotes",
+            Some("strings stand in quotes: `\"…\"`"),
+        ),
+        _ if is_word && what.starts_with("invalid ") => (
+            "expected a value, found text without quotes",
+            Some("strings stand in quotes: `\"…\"`"),
+        ),
+        "duplicate key" if header.starts_with("[[") || !header.starts_with('[') => (
+            &*format!("the key `{found}` is there twice"),
+            Some("keep one of them"),
+        ),
         "duplicate key" => (
             &*format!("the table `{found}` is there twice"),
-            Some("keep one of them; what can be there several times stands in double brackets, as `[[sink.slack]]`"),
+            Some(
+                "keep one of them; what can be there several times stands in double brackets, as `[[sink.slack]]`",
+            ),
         ),
         "key with no value" => ("expected `=` and a value after this key", None),
         "unclosed array" => ("this array is never closed: expected `]`", None),
@@ -164,9 +210,10 @@ pub fn of_syntax_error(message: &str, found: &str, before: &str) -> Wording {
         "invalid multi-line basic string" | "invalid multi-line literal string" => {
             ("this string is never closed: expected three quotes", None)
         }
-        "invalid basic string" | "invalid literal string" if wanted.len() == "`'`".len() => {
-            (&*format!("expected {wanted} at the end of this string"), None)
-        }
+        "invalid basic string" | "invalid literal string" if wanted.len() == "`'`".len() => (
+            &*format!("expected {wanted} at the end of this string"),
+            None,
+        ),
         _ => (message, None),
     };
     (message.to_owned(), help.map(str::to_owned))

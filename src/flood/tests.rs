@@ -27,7 +27,16 @@ impl World {
     fn new() -> Self {
         let disk = serde_json::to_string(&Thread::default()).unwrap();
         let (heard, up_since) = (Vec::new(), Some(0));
-        Self { disk, now: START, up_since, uptime_clock: 0, sink_is_up: true, crashes: 0, heard, told: 0 }
+        Self {
+            disk,
+            now: START,
+            up_since,
+            uptime_clock: 0,
+            sink_is_up: true,
+            crashes: 0,
+            heard,
+            told: 0,
+        }
     }
 
     fn thread(&self) -> Thread {
@@ -41,7 +50,9 @@ impl World {
     /// What is decided, not yet kept.
     fn decided(&self, crashes: &[Crash]) -> Thread {
         let mut thread = self.thread();
-        let up = self.up_since.map(|since| Duration::from_secs(self.uptime_clock - since));
+        let up = self
+            .up_since
+            .map(|since| Duration::from_secs(self.uptime_clock - since));
         thread.decide("web", crashes, up, self.at());
         thread
     }
@@ -49,13 +60,23 @@ impl World {
     fn keep(&mut self, thread: &Thread) {
         // As the deliverer does with those that have gone on.
         let mut kept = thread.clone();
-        kept.counted = thread.counted.clone().into_iter().next_back().into_iter().collect();
+        kept.counted = thread
+            .counted
+            .clone()
+            .into_iter()
+            .next_back()
+            .into_iter()
+            .collect();
         self.disk = serde_json::to_string(&kept).unwrap();
     }
 
     /// One pass of the deliverer, in which so many crashes are new.
     fn pass(&mut self, new: u64) {
-        let crash = |n| Crash { id: ReportId::new(self.at(), n), at: self.at(), instance: None };
+        let crash = |n| Crash {
+            id: ReportId::new(self.at(), n),
+            at: self.at(),
+            instance: None,
+        };
         let crashes: Vec<_> = (self.crashes..self.crashes + new).map(crash).collect();
         self.crashes += new;
         let mut thread = self.decided(&crashes);
@@ -112,17 +133,32 @@ impl World {
             self.crashes,
             "every crash is counted once"
         );
-        self.heard.iter().map(|(when, what)| (*when, what.as_str())).collect()
+        self.heard
+            .iter()
+            .map(|(when, what)| (*when, what.as_str()))
+            .collect()
     }
 
     fn on_its_way(&self) -> u64 {
-        self.thread().open.and_then(|message| message.new).map_or(0, |new| new.count)
+        self.thread()
+            .open
+            .and_then(|message| message.new)
+            .map_or(0, |new| new.count)
     }
 
     /// The most that was heard within an hour.
     fn most_an_hour(&self) -> usize {
-        let within = |from: u64| self.heard.iter().filter(|(when, _)| (from..from + HOUR).contains(when)).count();
-        self.heard.iter().map(|(when, _)| within(*when)).max().unwrap_or_default()
+        let within = |from: u64| {
+            self.heard
+                .iter()
+                .filter(|(when, _)| (from..from + HOUR).contains(when))
+                .count()
+        };
+        self.heard
+            .iter()
+            .map(|(when, _)| within(*when))
+            .max()
+            .unwrap_or_default()
     }
 }
 
@@ -132,7 +168,10 @@ fn one_crash_is_told_at_once_and_that_it_is_up_again_after_ten_minutes() {
     world.run(1, 1).run(HOUR, 0);
     assert_eq!(world.heard(), [(0, "crash"), (600, "recovered 0")]);
     world.run(HOUR, 0);
-    assert!(world.thread().is_over(world.at()), "there is nothing to remember");
+    assert!(
+        world.thread().is_over(world.at()),
+        "there is nothing to remember"
+    );
 }
 
 #[test]
@@ -140,15 +179,34 @@ fn ten_crashes_a_second_for_ten_minutes_make_three_messages() {
     let mut world = World::new();
     world.run(10 * MINUTE, 10).run(HOUR, 0);
     // The last crash was in second 599.
-    assert_eq!(world.heard(), [(0, "crash"), (300, "summary 3009"), (1199, "recovered 2990")]);
+    assert_eq!(
+        world.heard(),
+        [
+            (0, "crash"),
+            (300, "summary 3009"),
+            (1199, "recovered 2990")
+        ]
+    );
 }
 
 #[test]
 fn a_thousand_crashes_a_minute_for_three_hours_make_a_summary_an_hour() {
     let mut world = World::new();
     world.tick(6, 3 * HOUR, 100);
-    let told: Vec<_> = world.heard().into_iter().map(|(when, what)| (when, what.split(' ').next().unwrap())).collect();
-    assert_eq!(told, [(0, "crash"), (300, "summary"), (3900, "summary"), (7500, "summary")]);
+    let told: Vec<_> = world
+        .heard()
+        .into_iter()
+        .map(|(when, what)| (when, what.split(' ').next().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (0, "crash"),
+            (300, "summary"),
+            (3900, "summary"),
+            (7500, "summary")
+        ]
+    );
     assert!(world.most_an_hour() <= 6);
 }
 
@@ -169,8 +227,20 @@ fn however_often_it_goes_up_and_down_there_are_six_messages_an_hour_and_every_cr
 #[test]
 fn a_crash_after_it_was_up_again_is_told_at_once() {
     let mut world = World::new();
-    world.run(1, 1).run(20 * MINUTE, 0).run(1, 1).run(20 * MINUTE, 0);
-    assert_eq!(world.heard(), [(0, "crash"), (600, "recovered 0"), (1201, "crash"), (1801, "recovered 0")]);
+    world
+        .run(1, 1)
+        .run(20 * MINUTE, 0)
+        .run(1, 1)
+        .run(20 * MINUTE, 0);
+    assert_eq!(
+        world.heard(),
+        [
+            (0, "crash"),
+            (600, "recovered 0"),
+            (1201, "crash"),
+            (1801, "recovered 0")
+        ]
+    );
 }
 
 #[test]
@@ -192,8 +262,12 @@ fn a_sink_that_was_down_gets_one_message_and_then_a_summary_of_all_that_it_misse
     assert_eq!(world.heard(), []);
     world.sink_is_up = true;
     world.tick(10, 10 * MINUTE, 100);
-    // 108,000 crashes while it was down, one of them told; then 100 in ten seconds, up to those in second 300.
-    assert_eq!(world.heard(), [(10_800, "crash"), (11_100, "summary 111099")]);
+    // 108,000 crashes while it was down, one of them told; then 100 in ten seconds, up to those in
+    // second 300.
+    assert_eq!(
+        world.heard(),
+        [(10_800, "crash"), (11_100, "summary 111099")]
+    );
 }
 
 #[test]
@@ -222,10 +296,16 @@ fn what_a_sink_refuses_is_in_the_next_message_and_it_is_not_asked_at_every_crash
     }
     let times: Vec<_> = offered.iter().map(|(second, _)| *second).collect();
     assert_eq!(times, [0, 301, 3902]);
-    assert!(offered.windows(2).all(|two| two[0].1 != two[1].1), "no message has another's id");
+    assert!(
+        offered.windows(2).all(|two| two[0].1 != two[1].1),
+        "no message has another's id"
+    );
     world.sink_is_up = true;
     world.run(HOUR, 0);
-    assert_eq!(world.heard(), [(7503, "summary 7200"), (7799, "recovered 0")]);
+    assert_eq!(
+        world.heard(),
+        [(7503, "summary 7200"), (7799, "recovered 0")]
+    );
 }
 
 #[test]
@@ -242,7 +322,11 @@ fn a_clock_set_by_years_holds_no_message_back_and_makes_no_flood() {
         assert!((5..=11).contains(&heard.len()), "{jump}: {heard:?}");
         assert!(world.most_an_hour() <= 6, "{jump}: {heard:?}");
         assert_eq!(world.thread().waiting(), 0);
-        let gaps = heard.windows(2).map(|two| two[1].0 - two[0].0).max().unwrap();
+        let gaps = heard
+            .windows(2)
+            .map(|two| two[1].0 - two[0].0)
+            .max()
+            .unwrap();
         assert!(gaps <= 2 * HOUR + MINUTE, "{jump}: {heard:?}");
     }
 }
@@ -253,7 +337,14 @@ fn a_clock_set_ahead_calls_nothing_up_again() {
     world.run(MINUTE, 1);
     world.now += 10 * HOUR;
     world.run(MINUTE, 0);
-    assert!(!world.heard().iter().any(|(_, what)| what.starts_with("recovered")), "{:?}", world.heard());
+    assert!(
+        !world
+            .heard()
+            .iter()
+            .any(|(_, what)| what.starts_with("recovered")),
+        "{:?}",
+        world.heard()
+    );
 }
 
 #[test]
@@ -285,9 +376,23 @@ fn all_instances_are_up_again_before_it_is_said() {
     let now = Timestamp::of_unix(START);
     let crash = |n: u64, instance: &str| {
         let at = Timestamp::of_unix(START + n);
-        Crash { id: ReportId::new(at, n), at, instance: Some(instance.to_owned()) }
+        Crash {
+            id: ReportId::new(at, n),
+            at,
+            instance: Some(instance.to_owned()),
+        }
     };
-    thread.decide("web", &[crash(0, "a"), crash(1, "b"), crash(2, "b")], None, now);
-    let instances: Vec<_> = thread.instances.iter().flatten().map(String::as_str).collect();
+    thread.decide(
+        "web",
+        &[crash(0, "a"), crash(1, "b"), crash(2, "b")],
+        None,
+        now,
+    );
+    let instances: Vec<_> = thread
+        .instances
+        .iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
     assert_eq!(instances, ["a", "b"]);
 }

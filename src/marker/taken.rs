@@ -1,18 +1,21 @@
 //! A marker that was taken: the record of a stop that somebody has yet to deal with.
 //!
-//! One rename makes it, and all that is known by then is in its name, so that nobody has to be alive any more:
+//! One rename makes it, and all that is known by then is in its name, so that nobody has to be
+//! alive any more:
 //!
 //! ```text
 //! NAME~taken-ID-MILLIS-FLAGS
 //! ```
-//! ID is the id that the report of this stop will have, whoever writes it: so there is one at the most. MILLIS is the
-//! moment, in hexadecimal milliseconds since the boot. FLAGS are, in this order, who called (`u` Upstart, `s` systemd,
-//! `r` runit, `x` s6, `v` supervisord, `w` `lastwords run`); `a`, it had announced the stop itself; `m`, its post-stop never
-//! came, and the next pre-start took the marker; `l`, the command lives; a digit, so many workers of the deliverer's have
-//! tried to deal with it.
+//! ID is the id that the report of this stop will have, whoever writes it: so there is one at the
+//! most. MILLIS is the moment, in hexadecimal milliseconds since the boot. FLAGS are, in this
+//! order, who called (`u` Upstart, `s` systemd, `r` runit, `x` s6, `v` supervisord, `w` `lastwords
+//! run`); `a`, it had announced the stop itself; `m`, its post-stop never came, and the next
+//! pre-start took the marker; `l`, the command lives; a digit, so many workers of the deliverer's
+//! have tried to deal with it.
 //!
-//! Whoever deals with it holds a lock on the file, which ends with the process. `lastwords run` takes its marker at once
-//! and holds it for as long as the command lives: however it ends itself, the deliverer finds the marker and deals with it.
+//! Whoever deals with it holds a lock on the file, which ends with the process. `lastwords run`
+//! takes its marker at once and holds it for as long as the command lives: however it ends itself,
+//! the deliverer finds the marker and deals with it.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -37,7 +40,8 @@ pub struct Circumstances {
     pub supervisor: Supervisor,
     /// The supervisor itself announced the stop.
     pub announced: bool,
-    /// No post-stop took the marker: the next pre-start found it. Or `lastwords run` was killed before it saw the end.
+    /// No post-stop took the marker: the next pre-start found it. Or `lastwords run` was killed
+    /// before it saw the end.
     pub missed: bool,
     /// The command of a `lastwords run` has not ended yet, or nobody saw it end.
     pub alive: bool,
@@ -59,7 +63,10 @@ fn letter(supervisor: Supervisor) -> &'static str {
 
 fn called(flags: &str) -> Supervisor {
     let is_it = |it: &Supervisor| flags.starts_with(letter(*it));
-    Supervisor::KNOWN.into_iter().find(is_it).unwrap_or_default()
+    Supervisor::KNOWN
+        .into_iter()
+        .find(is_it)
+        .unwrap_or_default()
 }
 
 /// A marker that was taken.
@@ -80,17 +87,38 @@ pub struct Taken {
 /// Whether a taken marker can be dealt with now.
 #[derive(Debug)]
 pub enum Lock {
-    /// Nobody else deals with it as long as this file is open, here or in a process that inherited it.
+    /// Nobody else deals with it as long as this file is open, here or in a process that inherited
+    /// it.
     Held(File),
     /// Somebody else is at it, or has done it.
     Others,
 }
 
 impl Taken {
-    pub(super) fn new(dir: &Path, name: &str, id: ReportId, now: Now, circumstances: Circumstances) -> Self {
-        let Circumstances { supervisor, announced, missed, alive } = circumstances;
-        let flags = [(true, letter(supervisor)), (announced, "a"), (missed, "m"), (alive, "l")];
-        let flags: String = flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag).collect();
+    pub(super) fn new(
+        dir: &Path,
+        name: &str,
+        id: ReportId,
+        now: Now,
+        circumstances: Circumstances,
+    ) -> Self {
+        let Circumstances {
+            supervisor,
+            announced,
+            missed,
+            alive,
+        } = circumstances;
+        let flags = [
+            (true, letter(supervisor)),
+            (announced, "a"),
+            (missed, "m"),
+            (alive, "l"),
+        ];
+        let flags: String = flags
+            .into_iter()
+            .filter(|(set, _)| *set)
+            .map(|(_, flag)| flag)
+            .collect();
         let moment = millis(now.monotonic).min(MAX_MILLIS);
         Self {
             path: dir.join(format!("{name}{TAKEN}{id}-{moment:x}-{flags}")),
@@ -123,14 +151,26 @@ impl Taken {
         })
     }
 
-    /// Counts a try, before it can come to anything. It is counted by a rename, which takes no room. Where not even that
-    /// can be done, it is not counted.
+    /// Counts a try, before it can come to anything. It is counted by a rename, which takes no
+    /// room. Where not even that can be done, it is not counted.
     #[must_use]
     pub fn count_try(&self) -> Self {
         let counted = (self.tries + 1).min(MAX_TRIES);
-        let name = self.path.to_str().unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit());
-        let tried = Self { path: format!("{name}{counted}").into(), tries: counted, ..self.clone() };
-        if fs::rename(&self.path, &tried.path).is_ok() { tried } else { self.clone() }
+        let name = self
+            .path
+            .to_str()
+            .unwrap_or_default()
+            .trim_end_matches(|c: char| c.is_ascii_digit());
+        let tried = Self {
+            path: format!("{name}{counted}").into(),
+            tries: counted,
+            ..self.clone()
+        };
+        if fs::rename(&self.path, &tried.path).is_ok() {
+            tried
+        } else {
+            self.clone()
+        }
     }
 
     /// Takes the count back.
@@ -163,11 +203,18 @@ impl Taken {
     /// When it was taken, on both clocks, seen from `now`.
     pub fn moment(&self, now: Now) -> Now {
         let since = now.monotonic.saturating_sub(self.monotonic);
-        let wall = now.wall.time().checked_sub(since).map_or(now.wall, Timestamp::new);
+        let wall = now
+            .wall
+            .time()
+            .checked_sub(since)
+            .map_or(now.wall, Timestamp::new);
         // Where somebody has set the clock since, the id still has what it showed then.
         let named = self.id.time();
         let set = wall.unix().abs_diff(named.unix()) > 2;
-        Now { wall: if set { named } else { wall }, monotonic: self.monotonic }
+        Now {
+            wall: if set { named } else { wall },
+            monotonic: self.monotonic,
+        }
     }
 
     /// Sees to it that nobody else deals with it.
@@ -188,10 +235,14 @@ impl Taken {
         }
     }
 
-    /// The command of a `lastwords run` has ended, or nobody will see it end: from here on this is the record of a stop.
-    /// The file, and the lock on it, stay the same.
+    /// The command of a `lastwords run` has ended, or nobody will see it end: from here on this is
+    /// the record of a stop. The file, and the lock on it, stay the same.
     pub fn ended(&self, id: ReportId, now: Now, missed: bool) -> io::Result<Self> {
-        let circumstances = Circumstances { missed, alive: false, ..self.circumstances };
+        let circumstances = Circumstances {
+            missed,
+            alive: false,
+            ..self.circumstances
+        };
         let ended = Self::new(&self.dir(), &self.name, id, now, circumstances);
         fs::rename(&self.path, &ended.path)?;
         Ok(ended)
@@ -208,7 +259,11 @@ impl Taken {
 }
 
 fn tries_in(flags: &str) -> u8 {
-    flags.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0).min(MAX_TRIES)
+    flags
+        .trim_start_matches(|c: char| !c.is_ascii_digit())
+        .parse()
+        .unwrap_or(0)
+        .min(MAX_TRIES)
 }
 
 #[cfg(test)]
@@ -216,12 +271,23 @@ mod tests {
     use super::*;
 
     fn now(seconds: u64) -> Now {
-        let wall = Timestamp::new(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds));
-        Now { wall, monotonic: Duration::from_secs(seconds) }
+        let wall = Timestamp::new(
+            std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds),
+        );
+        Now {
+            wall,
+            monotonic: Duration::from_secs(seconds),
+        }
     }
 
     fn taken(name: &str, circumstances: Circumstances) -> Taken {
-        Taken::new(Path::new("/run"), name, ReportId::new(now(100).wall, 7), now(100), circumstances)
+        Taken::new(
+            Path::new("/run"),
+            name,
+            ReportId::new(now(100).wall, 7),
+            now(100),
+            circumstances,
+        )
     }
 
     #[test]
@@ -233,7 +299,15 @@ mod tests {
             (Supervisor::Run, false, false, true),
             (Supervisor::Run, false, true, false),
         ] {
-            let taken = taken("web%001", Circumstances { supervisor, announced, missed, alive });
+            let taken = taken(
+                "web%001",
+                Circumstances {
+                    supervisor,
+                    announced,
+                    missed,
+                    alive,
+                },
+            );
             assert_eq!(Taken::at(taken.path()), Some(taken.clone()));
             assert_eq!(taken.service(), ("web".to_owned(), Some("1".to_owned())));
         }
@@ -241,26 +315,51 @@ mod tests {
 
     #[test]
     fn the_longest_name_still_is_a_files_name() {
-        let circumstances =
-            Circumstances { supervisor: Supervisor::Upstart, announced: true, missed: true, alive: false };
-        let end_of_time = Now { monotonic: Duration::MAX, ..now(1) };
+        let circumstances = Circumstances {
+            supervisor: Supervisor::Upstart,
+            announced: true,
+            missed: true,
+            alive: false,
+        };
+        let end_of_time = Now {
+            monotonic: Duration::MAX,
+            ..now(1)
+        };
         let id = ReportId::new(end_of_time.wall, 7);
-        let taken = Taken::new(Path::new("/run"), &names::encode("x".repeat(999)), id, end_of_time, circumstances);
+        let taken = Taken::new(
+            Path::new("/run"),
+            &names::encode("x".repeat(999)),
+            id,
+            end_of_time,
+            circumstances,
+        );
         // And a digit.
-        assert_eq!(taken.path().file_name().map(std::ffi::OsStr::len), Some(254));
+        assert_eq!(
+            taken.path().file_name().map(std::ffi::OsStr::len),
+            Some(254)
+        );
         assert_eq!(Taken::at(taken.path()), Some(taken));
     }
 
     #[test]
     fn tries_are_counted_in_the_name_and_can_be_taken_back() {
         let dir = tempfile::tempdir().unwrap();
-        for circumstances in [Circumstances::default(), Circumstances { missed: true, ..Circumstances::default() }] {
+        for circumstances in [
+            Circumstances::default(),
+            Circumstances {
+                missed: true,
+                ..Circumstances::default()
+            },
+        ] {
             let id = ReportId::new(now(1).wall, 7);
             let mut taken = Taken::new(dir.path(), "web", id, now(1), circumstances);
             fs::write(taken.path(), "").unwrap();
             for tries in 1..12 {
                 let tried = taken.count_try();
-                assert_eq!((tried.tries, tried.circumstances), (tries.min(9), circumstances));
+                assert_eq!(
+                    (tried.tries, tried.circumstances),
+                    (tries.min(9), circumstances)
+                );
                 assert_eq!(Taken::at(tried.path()), Some(tried.clone()));
                 assert!(tried.path().exists() && (tries > 9 || !taken.path().exists()));
                 tried.become_again(&taken);
@@ -274,18 +373,35 @@ mod tests {
 
     #[test]
     fn what_no_hook_could_have_written_is_no_taken_marker() {
-        for name in ["web", "web~taken", "web~taken-", "web~taken-x-1-", "web~taken-20261123t030000-0123456789abcdef"] {
+        for name in [
+            "web",
+            "web~taken",
+            "web~taken-",
+            "web~taken-x-1-",
+            "web~taken-20261123t030000-0123456789abcdef",
+        ] {
             assert_eq!(Taken::at(Path::new(name)), None, "{name}");
         }
-        assert_eq!(Taken::at(Path::new("web~taken-20261123t030000-0123456789abcdef-zz-u")), None);
-        assert_eq!(Taken::at(Path::new("web~taken-20261123t030000-0123456789abcd\u{e9}-1-u")), None);
+        assert_eq!(
+            Taken::at(Path::new("web~taken-20261123t030000-0123456789abcdef-zz-u")),
+            None
+        );
+        assert_eq!(
+            Taken::at(Path::new(
+                "web~taken-20261123t030000-0123456789abcd\u{e9}-1-u"
+            )),
+            None
+        );
     }
 
     #[test]
     fn the_moment_of_the_stop_is_found_again_also_where_the_clock_was_set() {
         let taken = taken("web", Circumstances::default());
         assert_eq!(taken.moment(now(160)).wall, now(100).wall);
-        let set_back = Now { wall: now(0).wall, ..now(160) };
+        let set_back = Now {
+            wall: now(0).wall,
+            ..now(160)
+        };
         assert_eq!(taken.moment(set_back).wall, now(100).wall);
         assert_eq!(taken.moment(now(160)).monotonic, Duration::from_secs(100));
     }
@@ -293,9 +409,17 @@ mod tests {
     #[test]
     fn only_one_deals_with_it_and_after_that_nobody() {
         let dir = tempfile::tempdir().unwrap();
-        let taken = Taken::new(dir.path(), "web", ReportId::new(now(1).wall, 7), now(1), Circumstances::default());
+        let taken = Taken::new(
+            dir.path(),
+            "web",
+            ReportId::new(now(1).wall, 7),
+            now(1),
+            Circumstances::default(),
+        );
         fs::write(taken.path(), "").unwrap();
-        let Lock::Held(file) = taken.lock().unwrap() else { panic!("it is free") };
+        let Lock::Held(file) = taken.lock().unwrap() else {
+            panic!("it is free")
+        };
         assert!(matches!(taken.lock(), Ok(Lock::Others)));
         drop(file);
         assert!(matches!(taken.lock(), Ok(Lock::Held(_))));

@@ -39,8 +39,13 @@ pub fn values(text: &[u8], at: usize) -> Vec<Range<usize>> {
     }
     let mut found = Vec::new();
     let mut at = at + 1;
-    while let Some(inner) = quoted(text, skip(text, at, |byte| byte.is_ascii_whitespace() || byte == b',')) {
-        at = skip(text, inner.end, |byte| matches!(byte, b'\\' | b'"' | b'\'' | b'`'));
+    while let Some(inner) = quoted(
+        text,
+        skip(text, at, |byte| byte.is_ascii_whitespace() || byte == b','),
+    ) {
+        at = skip(text, inner.end, |byte| {
+            matches!(byte, b'\\' | b'"' | b'\'' | b'`')
+        });
         found.push(inner);
     }
     found
@@ -62,12 +67,16 @@ pub fn line(text: &[u8], at: usize) -> Option<Range<usize>> {
     is_secret(text, &found).then_some(found)
 }
 
-/// A header's value: spaces and all, up to the quote or the bracket in which the header as a whole stands.
+/// A header's value: spaces and all, up to the quote or the bracket in which the header as a whole
+/// stands.
 pub fn header(text: &[u8], at: usize) -> Option<Range<usize>> {
     let ends = |i: usize| match text.get(i) {
         None | Some(b'\n' | b'\r') => true,
         Some(b'"' | b'\'' | b'`') => match text.get(i + 1) {
-            Some(b',') => matches!(text.get(skip(text, i + 2, |byte| byte == b' ')), Some(b'"' | b'\'' | b'\n')),
+            Some(b',') => matches!(
+                text.get(skip(text, i + 2, |byte| byte == b' ')),
+                Some(b'"' | b'\'' | b'\n')
+            ),
             next => next.is_none_or(|byte| byte.is_ascii_whitespace() || b")]}".contains(byte)),
         },
         _ => false,
@@ -83,7 +92,10 @@ pub fn block(text: &[u8], at: usize) -> Option<Range<usize>> {
     text.get(start - 1).filter(|byte| **byte == b'\n')?;
     let lines = text.get(start..)?.split_inclusive(|byte| *byte == b'\n');
     let end = start
-        + lines.take_while(|line| line.starts_with(b" ") || line.starts_with(b"\t")).map(<[u8]>::len).sum::<usize>();
+        + lines
+            .take_while(|line| line.starts_with(b" ") || line.starts_with(b"\t"))
+            .map(<[u8]>::len)
+            .sum::<usize>();
     let start = skip(text, start, |byte| byte.is_ascii_whitespace());
     let end = start + text.get(start..end)?.trim_ascii_end().len();
     (start < end).then_some(start..end)
@@ -96,18 +108,31 @@ pub fn url_password(text: &[u8], at: usize) -> Option<Range<usize>> {
         let next_url = || window.get(i..).is_some_and(|rest| rest.starts_with(b"://"));
         byte.is_ascii_whitespace() || b"\"'<>`".contains(byte) || (*byte == b':' && next_url())
     };
-    let rest = window.get(..window.iter().enumerate().position(ends).unwrap_or(window.len()))?;
+    let rest = window.get(
+        ..window
+            .iter()
+            .enumerate()
+            .position(ends)
+            .unwrap_or(window.len()),
+    )?;
     let authority = rest.split(|byte| b"/?#".contains(byte)).next()?;
-    let at_sign = authority.iter().rposition(|byte| *byte == b'@').or_else(|| {
-        // Some write passwords with a `/` in them as they are.
-        let is_port = authority.iter().all(u8::is_ascii_digit);
-        rest.iter().position(|byte| *byte == b'@').filter(|_| !is_port)
-    });
-    at_sign.filter(|length| *length > 0).map(|length| at..at + length)
+    let at_sign = authority
+        .iter()
+        .rposition(|byte| *byte == b'@')
+        .or_else(|| {
+            // Some write passwords with a `/` in them as they are.
+            let is_port = authority.iter().all(u8::is_ascii_digit);
+            rest.iter()
+                .position(|byte| *byte == b'@')
+                .filter(|_| !is_port)
+        });
+    at_sign
+        .filter(|length| *length > 0)
+        .map(|length| at..at + length)
 }
 
-/// What stands in the quotes that open at `at`; in a JSON text within a JSON text these are `\"`. Quotes that nobody
-/// closes go to the end of the line.
+/// What stands in the quotes that open at `at`; in a JSON text within a JSON text these are `\"`.
+/// Quotes that nobody closes go to the end of the line.
 fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
     let (start, quote, depth) = opening(text, at)?;
     let mut backslashes = 0;
@@ -115,14 +140,17 @@ fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
         match *byte {
             b'\\' => backslashes += 1,
             b'\n' => return Some(start..i),
-            byte if byte == quote && backslashes % (2 * depth + 2) == depth => return Some(start..i - depth),
+            byte if byte == quote && backslashes % (2 * depth + 2) == depth => {
+                return Some(start..i - depth);
+            }
             _ => backslashes = 0,
         }
     }
     Some(start..text.len())
 }
 
-/// Where the quotes that open at `at` have opened, which ones they are, and how many backslashes stand before them.
+/// Where the quotes that open at `at` have opened, which ones they are, and how many backslashes
+/// stand before them.
 fn opening(text: &[u8], at: usize) -> Option<(usize, u8, usize)> {
     let depth = skip(text, at, |byte| byte == b'\\') - at;
     let quote = *text.get(at + depth).filter(|byte| b"\"'`".contains(byte))?;
@@ -144,7 +172,9 @@ fn word(text: &[u8], start: usize) -> Range<usize> {
             b'"' | b'\'' | b'`' | b'\\' if closes(text, i) => break,
             b'"' | b'\'' | b'`' => match quoted(text, i) {
                 // `Some("a b")`
-                Some(inner) if text.get(..i).is_some_and(|before| before.ends_with(b"(")) => return inner,
+                Some(inner) if text.get(..i).is_some_and(|before| before.ends_with(b"(")) => {
+                    return inner;
+                }
                 inner => i = inner.map_or(i, |inner| inner.end) + 1,
             },
             _ => i += 1,
@@ -152,36 +182,55 @@ fn word(text: &[u8], start: usize) -> Range<usize> {
     }
     let i = i.min(text.len());
     let found = text.get(start..i).unwrap_or_default();
-    let trailing = found.iter().rev().take_while(|byte| b")]},;.:>\"'`".contains(byte)).count();
+    let trailing = found
+        .iter()
+        .rev()
+        .take_while(|byte| b")]},;.:>\"'`".contains(byte))
+        .count();
     start..i - trailing
 }
 
-/// Whether the quote at `at`, with a backslash before it or not, ends something: a value in it would go on otherwise.
+/// Whether the quote at `at`, with a backslash before it or not, ends something: a value in it
+/// would go on otherwise.
 fn closes(text: &[u8], at: usize) -> bool {
     let quote = skip(text, at, |byte| byte == b'\\');
     matches!(text.get(quote), Some(b'"' | b'\'' | b'`'))
-        && text.get(quote + 1).is_none_or(|byte| byte.is_ascii_whitespace() || b",;)]}:>\\\"'&".contains(byte))
+        && text
+            .get(quote + 1)
+            .is_none_or(|byte| byte.is_ascii_whitespace() || b",;)]}:>\\\"'&".contains(byte))
 }
 
 /// Whether `name=` or `"name":` stands at `at`.
 fn names_next(text: &[u8], at: usize) -> bool {
     let quotes = |byte| matches!(byte, b'\\' | b'"' | b'\'');
     let start = skip(text, at, |byte| byte == b' ' || quotes(byte));
-    let name = text.get(start..text.len().min(start + LONGEST_NAME)).unwrap_or_default();
-    let length = name.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte)).count();
+    let name = text
+        .get(start..text.len().min(start + LONGEST_NAME))
+        .unwrap_or_default();
+    let length = name
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte))
+        .count();
     let after = skip(text, start + length, quotes);
     length > 0 && matches!(text.get(after), Some(b'=' | b':'))
 }
 
 fn is_secret(text: &[u8], found: &Range<usize>) -> bool {
     let value = text.get(found.clone()).unwrap_or_default();
-    let says_something = value.iter().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
-    let is_harmless = || HARMLESS.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()));
+    let says_something = value
+        .iter()
+        .any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
+    let is_harmless = || {
+        HARMLESS
+            .iter()
+            .any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+    };
     says_something && !is_harmless() && !is_redacted(text, found.start)
 }
 
 fn is_redacted(text: &[u8], at: usize) -> bool {
-    text.get(at..).is_some_and(|text| text.starts_with(super::REDACTED.as_bytes()))
+    text.get(at..)
+        .is_some_and(|text| text.starts_with(super::REDACTED.as_bytes()))
 }
 
 /// The first position from `at` on whose byte is none of these.

@@ -1,4 +1,5 @@
-//! What a secret's name says where it stands: `token=` and `--token` something, `token bucket` nothing.
+//! What a secret's name says where it stands: `token=` and `--token` something, `token bucket`
+//! nothing.
 
 use std::ops::Range;
 
@@ -8,18 +9,30 @@ use super::extent::{block, header, inside, line, values};
 const LONGEST: usize = 64;
 
 /// Schemes of HTTP's `Authorization` that one word follows; after others come names and values.
-const ONE_WORD: [&str; 7] = ["basic", "bearer", "token", "jwt", "apikey", "negotiate", "ntlm"];
+const ONE_WORD: [&str; 7] = [
+    "basic",
+    "bearer",
+    "token",
+    "jwt",
+    "apikey",
+    "negotiate",
+    "ntlm",
+];
 
-/// The secrets behind a name; `found` is the name, from what makes it one, and what separates it from its value.
+/// The secrets behind a name; `found` is the name, from what makes it one, and what separates it
+/// from its value.
 pub fn secrets(text: &[u8], found: Range<usize>) -> Vec<Range<usize>> {
     let (start, at) = (found.start, found.end);
     let matched = text.get(found).unwrap_or_default();
-    let before = text.get(start.saturating_sub(LONGEST)..start).unwrap_or_default();
+    let before = text
+        .get(start.saturating_sub(LONGEST)..start)
+        .unwrap_or_default();
     let part_of_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
     let lead = before.len() - before.iter().rev().take_while(part_of_name).count();
     let (before, name) = before.split_at(lead);
 
-    let is_list = || matched.trim_ascii_end().ends_with(b"\",") || matched.trim_ascii_end().ends_with(b"',");
+    let is_list =
+        || matched.trim_ascii_end().ends_with(b"\",") || matched.trim_ascii_end().ends_with(b"',");
     if begins(matched, "un") {
         Vec::new()
     } else if matched.iter().any(|byte| b"=:%".contains(byte)) {
@@ -30,10 +43,20 @@ pub fn secrets(text: &[u8], found: Range<usize>) -> Vec<Range<usize>> {
         if is_tag { values(text, at) } else { Vec::new() }
     } else if matched.ends_with(b"\n") {
         // A part of a form: `name="password"`, an empty line, the value.
-        let is_form = text.get(start.saturating_sub(LONGEST)..start).is_some_and(|it| contains(it, b"name="));
-        if is_form { line(text, at).into_iter().collect() } else { Vec::new() }
+        let is_form = text
+            .get(start.saturating_sub(LONGEST)..start)
+            .is_some_and(|it| contains(it, b"name="));
+        if is_form {
+            line(text, at).into_iter().collect()
+        } else {
+            Vec::new()
+        }
     } else if name.starts_with(b"--") {
-        if text.get(at) == Some(&b'-') { Vec::new() } else { values(text, at) }
+        if text.get(at) == Some(&b'-') {
+            Vec::new()
+        } else {
+            values(text, at)
+        }
     } else if is_list() && (begins(matched, "authorization") || begins(name, "x-")) {
         http(text, at)
     } else if is_list() && begins(matched, "cookie") {
@@ -57,7 +80,12 @@ fn assigned(text: &[u8], at: usize, matched: &[u8], context: &Context) -> Vec<Ra
     if begins(matched, "authorization") {
         return http(text, at);
     }
-    let line_start = context.before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
+    let line_start = context
+        .before
+        .rsplit(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
     let starts_line = line_start.is_empty() || line_start == b"-" || line_start == b"export";
     // In YAML and in an environment a value goes on to the end of its line, spaces or not.
     let yaml = matched.trim_ascii_end().ends_with(b":") && matched.last() != Some(&b':');
@@ -78,32 +106,58 @@ fn assigned(text: &[u8], at: usize, matched: &[u8], context: &Context) -> Vec<Ra
 fn http(text: &[u8], at: usize) -> Vec<Range<usize>> {
     let inside = inside(text, at);
     let rest = text.get(inside..).unwrap_or_default();
-    let scheme = rest.iter().take(LONGEST).take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-').count();
-    let spaces = rest.iter().skip(scheme).take_while(|byte| **byte == b' ').count();
-    let (scheme, after) = (rest.get(..scheme).unwrap_or_default(), inside + scheme + spaces);
-    if ONE_WORD.iter().any(|word| scheme.eq_ignore_ascii_case(word.as_bytes())) && spaces > 0 {
+    let scheme = rest
+        .iter()
+        .take(LONGEST)
+        .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-')
+        .count();
+    let spaces = rest
+        .iter()
+        .skip(scheme)
+        .take_while(|byte| **byte == b' ')
+        .count();
+    let (scheme, after) = (
+        rest.get(..scheme).unwrap_or_default(),
+        inside + scheme + spaces,
+    );
+    if ONE_WORD
+        .iter()
+        .any(|word| scheme.eq_ignore_ascii_case(word.as_bytes()))
+        && spaces > 0
+    {
         values(text, after)
-    } else if ["digest", "hawk", "oauth", "signature", "aws4-hmac-sha256"].iter().any(|word| begins(scheme, word)) {
+    } else if ["digest", "hawk", "oauth", "signature", "aws4-hmac-sha256"]
+        .iter()
+        .any(|word| begins(scheme, word))
+    {
         header(text, after).into_iter().collect()
     } else {
         values(text, at)
     }
 }
 
-/// What follows `Cookie:`, from the first cookie's value on; where there is no `name=`, it is talk about one.
+/// What follows `Cookie:`, from the first cookie's value on; where there is no `name=`, it is talk
+/// about one.
 fn cookie(text: &[u8], at: usize) -> Vec<Range<usize>> {
     if text.get(at) == Some(&b'[') {
         return values(text, at);
     }
     let inside = inside(text, at);
     let name = text.get(inside..).unwrap_or_default().iter().take(LONGEST);
-    let name = name.take_while(|byte| byte.is_ascii_graphic() && !b"=;,\"'\\[".contains(byte)).count();
+    let name = name
+        .take_while(|byte| byte.is_ascii_graphic() && !b"=;,\"'\\[".contains(byte))
+        .count();
     let is_cookie = name > 0 && text.get(inside + name) == Some(&b'=');
-    if is_cookie { header(text, inside + name + 1).into_iter().collect() } else { Vec::new() }
+    if is_cookie {
+        header(text, inside + name + 1).into_iter().collect()
+    } else {
+        Vec::new()
+    }
 }
 
 fn begins(text: &[u8], word: &str) -> bool {
-    text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+    text.get(..word.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -23,7 +23,9 @@ pub fn bodies(text: &[u8], boundary: &Regex) -> Vec<Range<usize>> {
             (true, _, Some(next)) if pairs(boundary, next) => boundary.line.end..next.line.start,
             (true, ..) => boundary.line.end..boundary.line.end + forwards(text, boundary.line.end),
             (false, Some(before), _) if pairs(before, boundary) => continue,
-            (false, ..) => boundary.line.start - backwards(text, boundary.line.start)..boundary.line.start,
+            (false, ..) => {
+                boundary.line.start - backwards(text, boundary.line.start)..boundary.line.start
+            }
         };
         bodies.extend(trimmed(text, body));
     }
@@ -38,7 +40,13 @@ struct Boundary {
 
 fn boundaries(text: &[u8], boundary: &Regex) -> Vec<Boundary> {
     let begins = |found: &[u8]| found.windows(5).any(|word| word == b"BEGIN");
-    boundary.find_iter(text).map(|found| Boundary { begins: begins(found.as_bytes()), line: found.range() }).collect()
+    boundary
+        .find_iter(text)
+        .map(|found| Boundary {
+            begins: begins(found.as_bytes()),
+            line: found.range(),
+        })
+        .collect()
 }
 
 /// How many bytes of a key's text stand at `at`.
@@ -88,7 +96,10 @@ fn is_spacing(piece: &[u8]) -> bool {
 
 fn base64(piece: &[u8]) -> bool {
     let word = piece.strip_suffix(b"\\").unwrap_or(piece.trim_ascii_end());
-    word.len() > 1 && word.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte))
+    word.len() > 1
+        && word
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte))
 }
 
 /// Without the space around it, so that the lines stay lines.

@@ -1,16 +1,18 @@
 //! Where secrets begin: what stands before them, and how those look that are known by themselves.
 //!
-//! A pattern here never looks further than to where the secret begins, and [`super::extent`] never looks further than to
-//! where it ends, so that the time a text takes grows with its length alone, whatever the text is. A hook compiles them
-//! each time: they are few, and every name stands in them once.
+//! A pattern here never looks further than to where the secret begins, and [`super::extent`] never
+//! looks further than to where it ends, so that the time a text takes grows with its length alone,
+//! whatever the text is. A hook compiles them each time: they are few, and every name stands in
+//! them once.
 
 use regex::bytes::{Regex, RegexBuilder};
 
-/// The name of a value that is a secret, and what stands between the two: `=`, `: `, `" => "`, a colour's escape
-/// sequence; `%3D`; `", "value": "`; `>`; a space. [`super::named`] sees what of that means something where it stands.
+/// The name of a value that is a secret, and what stands between the two: `=`, `: `, `" => "`, a
+/// colour's escape sequence; `%3D`; `", "value": "`; `>`; a space. [`super::named`] sees what of
+/// that means something where it stands.
 ///
-/// `_KEY` and the like count only in capitals: `sort_key` and `primary_key` are no secrets. `Unexpected token: …` is
-/// matched to be passed over.
+/// `_KEY` and the like count only in capitals: `sort_key` and `primary_key` are no secrets.
+/// `Unexpected token: …` is matched to be passed over.
 const NAMED: &str = r#"
     un(?:expected|recogni[sz]ed) [\ \t]+ token |
     (?: passw(?:or[dt]|d)(?:[_-]?(?:hash|digest|old|new|confirm(?:ation)?))?\d*
@@ -25,7 +27,8 @@ const NAMED: &str = r#"
       | \\*["']? (?: ,[\ \t]* | [\ \t]+ )
       | > )"#;
 
-/// What else says that a secret comes next. A line whose beginning was cut away may begin within one.
+/// What else says that a secret comes next. A line whose beginning was cut away may begin within
+/// one.
 const BEFORE: &str = r#"
     [?&] (?: key | sig | signature | auth | sid | x-(?:amz|goog)-(?:signature|credential) ) =
   | hooks\.slack\.com/(?:services|workflows|triggers)/ | discord(?:app)?\.com/api/(?:v\d+/)?webhooks/
@@ -61,7 +64,8 @@ const BETWEEN: &str = r#"
   | [\w.%+-]+:([^\s@/"']+)@(?:tcp|unix)\("#;
 
 /// The first line of a private key and its last (RFC 7468); PGP and SSH write them differently.
-const KEY_BOUNDARY: &str = r"(?-i)-{4,5}\ ?(?:BEGIN|END)\ [A-Z0-9\ ]{0,20}PRIVATE\ KEY(?:\ BLOCK)?\ ?-{4,5}";
+const KEY_BOUNDARY: &str =
+    r"(?-i)-{4,5}\ ?(?:BEGIN|END)\ [A-Z0-9\ ]{0,20}PRIVATE\ KEY(?:\ BLOCK)?\ ?-{4,5}";
 
 /// The patterns, ready for use.
 pub struct Rules {
@@ -77,7 +81,11 @@ pub struct Rules {
 impl Rules {
     pub fn compile() -> Result<Self, regex::Error> {
         let compile = |pattern: &str| {
-            RegexBuilder::new(pattern).unicode(false).case_insensitive(true).ignore_whitespace(true).build()
+            RegexBuilder::new(pattern)
+                .unicode(false)
+                .case_insensitive(true)
+                .ignore_whitespace(true)
+                .build()
         };
         Ok(Self {
             named: compile(NAMED)?,

@@ -3,78 +3,199 @@ use proptest::prelude::*;
 use super::*;
 use crate::report::sample;
 
-/// A secret, in shapes in which logs, configs and command lines hold them, and what is left of each.
+/// A secret, in shapes in which logs, configs and command lines hold them, and what is left of
+/// each.
 const SHAPES: &[(&str, &str)] = &[
     // Headers
-    ("Authorization: Bearer cAn4ry.x-y_z", "Authorization: Bearer [redacted]"),
-    ("> authorization: Basic dXNlcjpjQW40cnk=", "> authorization: Basic [redacted]"),
-    ("proxy-authorization: cAn4ry", "proxy-authorization: [redacted]"),
-    ("Authorization: Digest username=\"u\", response=\"cAn4ry\"", "Authorization: Digest [redacted]\""),
-    ("curl -H 'Authorization: Bearer cAn4ry' https://h/", "curl -H 'Authorization: Bearer [redacted]' https://h/"),
+    (
+        "Authorization: Bearer cAn4ry.x-y_z",
+        "Authorization: Bearer [redacted]",
+    ),
+    (
+        "> authorization: Basic dXNlcjpjQW40cnk=",
+        "> authorization: Basic [redacted]",
+    ),
+    (
+        "proxy-authorization: cAn4ry",
+        "proxy-authorization: [redacted]",
+    ),
+    (
+        "Authorization: Digest username=\"u\", response=\"cAn4ry\"",
+        "Authorization: Digest [redacted]\"",
+    ),
+    (
+        "curl -H 'Authorization: Bearer cAn4ry' https://h/",
+        "curl -H 'Authorization: Bearer [redacted]' https://h/",
+    ),
     (
         "headers: { authorization: 'Bearer cAn4ry', host: 'h' }",
         "headers: { authorization: 'Bearer [redacted]', host: 'h' }",
     ),
-    ("rawHeaders: [ 'Authorization', 'Token cAn4ry' ]", "rawHeaders: [ 'Authorization', 'Token [redacted]' ]"),
+    (
+        "rawHeaders: [ 'Authorization', 'Token cAn4ry' ]",
+        "rawHeaders: [ 'Authorization', 'Token [redacted]' ]",
+    ),
     ("sent Bearer cAn4ry0123456789abc", "sent Bearer [redacted]"),
     ("X-Api-Key: cAn4ry", "X-Api-Key: [redacted]"),
     ("Cookie: sid=cAn4ry; theme=dark", "Cookie: sid=[redacted]"),
-    ("set-cookie: sid=cAn4ry; Path=/; HttpOnly", "set-cookie: sid=[redacted]"),
-    ("{\"cookie\":\"sid=cAn4ry; a=b\",\"host\":\"h\"}", "{\"cookie\":\"sid=[redacted]\",\"host\":\"h\"}"),
-    ("'set-cookie': [ 'sid=cAn4ry; Path=/' ]", "'set-cookie': [ '[redacted]' ]"),
+    (
+        "set-cookie: sid=cAn4ry; Path=/; HttpOnly",
+        "set-cookie: sid=[redacted]",
+    ),
+    (
+        "{\"cookie\":\"sid=cAn4ry; a=b\",\"host\":\"h\"}",
+        "{\"cookie\":\"sid=[redacted]\",\"host\":\"h\"}",
+    ),
+    (
+        "'set-cookie': [ 'sid=cAn4ry; Path=/' ]",
+        "'set-cookie': [ '[redacted]' ]",
+    ),
     // URLs
-    ("postgres://app:cAn4ry@db1:5432/shop", "postgres://app:[redacted]@db1:5432/shop"),
+    (
+        "postgres://app:cAn4ry@db1:5432/shop",
+        "postgres://app:[redacted]@db1:5432/shop",
+    ),
     ("redis://:cAn4ry@cache/0", "redis://:[redacted]@cache/0"),
     ("amqp://u:p@cAn4ry@mq/%2f", "amqp://u:[redacted]@mq/%2f"),
-    ("mongodb+srv://u:cAn/4ry@h/db", "mongodb+srv://u:[redacted]@h/db"),
-    ("https://cAn4ry0123456789abc@sentry.io/42", "https://[redacted]@sentry.io/42"),
-    ("GET /v1?page=2&token=cAn4ry&x=1 200", "GET /v1?page=2&token=[redacted]&x=1 200"),
+    (
+        "mongodb+srv://u:cAn/4ry@h/db",
+        "mongodb+srv://u:[redacted]@h/db",
+    ),
+    (
+        "https://cAn4ry0123456789abc@sentry.io/42",
+        "https://[redacted]@sentry.io/42",
+    ),
+    (
+        "GET /v1?page=2&token=cAn4ry&x=1 200",
+        "GET /v1?page=2&token=[redacted]&x=1 200",
+    ),
     ("https://h/?key=cAn4ry#top", "https://h/?key=[redacted]"),
-    ("https://b/o?X-Amz-Signature=cAn4ry&X-Amz-Expires=60", "https://b/o?X-Amz-Signature=[redacted]&X-Amz-Expires=60"),
-    ("root:cAn4ry@tcp(db1:3306)/shop", "root:[redacted]@tcp(db1:3306)/shop"),
-    ("jdbc:mysql://db1/shop?user=u&password=cAn4ry", "jdbc:mysql://db1/shop?user=u&password=[redacted]"),
+    (
+        "https://b/o?X-Amz-Signature=cAn4ry&X-Amz-Expires=60",
+        "https://b/o?X-Amz-Signature=[redacted]&X-Amz-Expires=60",
+    ),
+    (
+        "root:cAn4ry@tcp(db1:3306)/shop",
+        "root:[redacted]@tcp(db1:3306)/shop",
+    ),
+    (
+        "jdbc:mysql://db1/shop?user=u&password=cAn4ry",
+        "jdbc:mysql://db1/shop?user=u&password=[redacted]",
+    ),
     ("next=%3Fpassword%3DcAn4ry", "next=%3Fpassword%3D[redacted]"),
     // Names and values
-    ("user=bob password=cAn4ry took=3ms", "user=bob password=[redacted] took=3ms"),
-    ("user=bob,password=cAn,4ry!,took=3ms", "user=bob,password=[redacted],took=3ms"),
-    ("password=\"cAn4ry with spaces\" user=bob", "password=\"[redacted]\" user=bob"),
-    ("AWS_SECRET_ACCESS_KEY=cAn4ry/+=", "AWS_SECRET_ACCESS_KEY=[redacted]"),
-    ("PATH=/bin\nDB_PASSWORD=correct cAn4ry staple\nHOME=/root", "PATH=/bin\nDB_PASSWORD=[redacted]\nHOME=/root"),
-    ("env: STRIPE_KEY=cAn4ry, PORT=8080", "env: STRIPE_KEY=[redacted], PORT=8080"),
-    ("{\"apiKey\": \"cAn4ry\", \"port\": 1}", "{\"apiKey\": \"[redacted]\", \"port\": 1}"),
-    ("{\"client_secret\":\"cAn\\\"4ry\",\"port\":1}", "{\"client_secret\":\"[redacted]\",\"port\":1}"),
+    (
+        "user=bob password=cAn4ry took=3ms",
+        "user=bob password=[redacted] took=3ms",
+    ),
+    (
+        "user=bob,password=cAn,4ry!,took=3ms",
+        "user=bob,password=[redacted],took=3ms",
+    ),
+    (
+        "password=\"cAn4ry with spaces\" user=bob",
+        "password=\"[redacted]\" user=bob",
+    ),
+    (
+        "AWS_SECRET_ACCESS_KEY=cAn4ry/+=",
+        "AWS_SECRET_ACCESS_KEY=[redacted]",
+    ),
+    (
+        "PATH=/bin\nDB_PASSWORD=correct cAn4ry staple\nHOME=/root",
+        "PATH=/bin\nDB_PASSWORD=[redacted]\nHOME=/root",
+    ),
+    (
+        "env: STRIPE_KEY=cAn4ry, PORT=8080",
+        "env: STRIPE_KEY=[redacted], PORT=8080",
+    ),
+    (
+        "{\"apiKey\": \"cAn4ry\", \"port\": 1}",
+        "{\"apiKey\": \"[redacted]\", \"port\": 1}",
+    ),
+    (
+        "{\"client_secret\":\"cAn\\\"4ry\",\"port\":1}",
+        "{\"client_secret\":\"[redacted]\",\"port\":1}",
+    ),
     (
         "msg=\"{\\\"password\\\":\\\"cAn\\\\\\\"4ry\\\",\\\"n\\\":1}\"",
         "msg=\"{\\\"password\\\":\\\"[redacted]\\\",\\\"n\\\":1}\"",
     ),
-    ("{ password: 'cAn4ry', port: 1 }", "{ password: '[redacted]', port: 1 }"),
-    ("{:password=>\"cAn4ry\", :n=>1}", "{:password=>\"[redacted]\", :n=>1}"),
-    ("{Name:app Password:cAn4ry Port:1}", "{Name:app Password:[redacted] Port:1}"),
-    ("Config { password: Some(\"cAn 4ry\"), port: 1 }", "Config { password: Some(\"[redacted]\"), port: 1 }"),
-    ("db:\n  user: app\n  password: correct cAn4ry\n  port: 1", "db:\n  user: app\n  password: [redacted]\n  port: 1"),
-    ("private_key: |\n  cAn\n  4ry\nport: 1", "private_key: |\n  [redacted]\nport: 1"),
+    (
+        "{ password: 'cAn4ry', port: 1 }",
+        "{ password: '[redacted]', port: 1 }",
+    ),
+    (
+        "{:password=>\"cAn4ry\", :n=>1}",
+        "{:password=>\"[redacted]\", :n=>1}",
+    ),
+    (
+        "{Name:app Password:cAn4ry Port:1}",
+        "{Name:app Password:[redacted] Port:1}",
+    ),
+    (
+        "Config { password: Some(\"cAn 4ry\"), port: 1 }",
+        "Config { password: Some(\"[redacted]\"), port: 1 }",
+    ),
+    (
+        "db:\n  user: app\n  password: correct cAn4ry\n  port: 1",
+        "db:\n  user: app\n  password: [redacted]\n  port: 1",
+    ),
+    (
+        "private_key: |\n  cAn\n  4ry\nport: 1",
+        "private_key: |\n  [redacted]\nport: 1",
+    ),
     (
         "\"passwords\": 1, \"secret\": [\"cAn\", \"4ry\"], \"n\": 1",
         "\"passwords\": 1, \"secret\": [\"[redacted]\", \"[redacted]\"], \"n\": 1",
     ),
-    ("{\"name\":\"DB_PASSWORD\",\"value\":\"cAn4ry\"}", "{\"name\":\"DB_PASSWORD\",\"value\":\"[redacted]\"}"),
-    ("<db><password>cAn4ry</password></db>", "<db><password>[redacted]</password></db>"),
+    (
+        "{\"name\":\"DB_PASSWORD\",\"value\":\"cAn4ry\"}",
+        "{\"name\":\"DB_PASSWORD\",\"value\":\"[redacted]\"}",
+    ),
+    (
+        "<db><password>cAn4ry</password></db>",
+        "<db><password>[redacted]</password></db>",
+    ),
     (
         "\u{1b}[36mtoken=\u{1b}[0mcAn4ry \u{1b}[36mn=\u{1b}[0m1",
         "\u{1b}[36mtoken=\u{1b}[0m[redacted] \u{1b}[36mn=\u{1b}[0m1",
     ),
-    ("Server=db1;Uid=sa;Pwd=cAn4ry;", "Server=db1;Uid=sa;Pwd=[redacted];"),
-    ("//npm.example.com/:_authToken=cAn4ry", "//npm.example.com/:_authToken=[redacted]"),
+    (
+        "Server=db1;Uid=sa;Pwd=cAn4ry;",
+        "Server=db1;Uid=sa;Pwd=[redacted];",
+    ),
+    (
+        "//npm.example.com/:_authToken=cAn4ry",
+        "//npm.example.com/:_authToken=[redacted]",
+    ),
     // Command lines
-    ("worker --password cAn4ry --port 1", "worker --password [redacted] --port 1"),
-    ("worker --db-password=cAn4ry --port=1", "worker --db-password=[redacted] --port=1"),
-    ("[\"worker\", \"--api-key\", \"cAn4ry\", \"--x\"]", "[\"worker\", \"--api-key\", \"[redacted]\", \"--x\"]"),
-    ("mysql -u root -pcAn4ry shop", "mysql -u root -p[redacted] shop"),
+    (
+        "worker --password cAn4ry --port 1",
+        "worker --password [redacted] --port 1",
+    ),
+    (
+        "worker --db-password=cAn4ry --port=1",
+        "worker --db-password=[redacted] --port=1",
+    ),
+    (
+        "[\"worker\", \"--api-key\", \"cAn4ry\", \"--x\"]",
+        "[\"worker\", \"--api-key\", \"[redacted]\", \"--x\"]",
+    ),
+    (
+        "mysql -u root -pcAn4ry shop",
+        "mysql -u root -p[redacted] shop",
+    ),
     ("sshpass -p cAn4ry ssh db1", "sshpass -p [redacted] ssh db1"),
-    ("curl -s -u admin:cAn4ry https://h/", "curl -s -u admin:[redacted] https://h/"),
+    (
+        "curl -s -u admin:cAn4ry https://h/",
+        "curl -s -u admin:[redacted] https://h/",
+    ),
     // What was cut
     ("[cut] cAn4ry and so on", "[cut] [redacted] and so on"),
-    ("[what came before is cut]\ncAn4ry and so on", "[what came before is cut]\n[redacted] and so on"),
+    (
+        "[what came before is cut]\ncAn4ry and so on",
+        "[what came before is cut]\n[redacted] and so on",
+    ),
 ];
 
 /// Tokens that are known by their shape.
@@ -142,7 +263,11 @@ fn a_secret_is_taken_out_and_the_line_can_still_be_read() {
         assert_eq!(redact(text), *left, "{text}");
     }
     for token in TOKENS {
-        assert_eq!(redact(&format!("got {token}, as expected")), "got [redacted], as expected", "{token}");
+        assert_eq!(
+            redact(&format!("got {token}, as expected")),
+            "got [redacted], as expected",
+            "{token}"
+        );
     }
 }
 
@@ -162,34 +287,56 @@ fn a_redacted_text_stays_as_it_is() {
 
 #[test]
 fn of_a_private_key_only_its_lines_are_left() {
-    let (begin, end) = ("-----BEGIN RSA PRIVATE KEY-----\n", "-----END RSA PRIVATE KEY-----\n");
+    let (begin, end) = (
+        "-----BEGIN RSA PRIVATE KEY-----\n",
+        "-----END RSA PRIVATE KEY-----\n",
+    );
     let body = format!("{}{}", KEY_LINE.repeat(3), "cAn4ry==\n");
     let left = format!("a\n{begin}[redacted]\n{end}b");
     assert_eq!(redact(&format!("a\n{begin}{body}{end}b")), left);
-    assert_eq!(redact(&format!("a\n{begin}Proc-Type: 4,ENCRYPTED\n\n{body}{end}b")), left);
+    assert_eq!(
+        redact(&format!("a\n{begin}Proc-Type: 4,ENCRYPTED\n\n{body}{end}b")),
+        left
+    );
     assert_eq!(redact(&left), left);
     // Written into JSON, and into JSON within JSON.
     for newline in ["\\n", "\\\\n"] {
         let text = format!("{{\"pem\":\"{begin}{body}{end}\"}}").replace('\n', newline);
-        let left = format!("{{\"pem\":\"{}[redacted]{}\"}}", begin.trim_end(), end.replace('\n', newline));
+        let left = format!(
+            "{{\"pem\":\"{}[redacted]{}\"}}",
+            begin.trim_end(),
+            end.replace('\n', newline)
+        );
         assert_eq!(redact(&text), left);
     }
 }
 
 #[test]
 fn a_private_key_that_is_cut_is_taken_out_too() {
-    let (begin, end) = ("-----BEGIN PRIVATE KEY-----\n", "-----END PRIVATE KEY-----\n");
+    let (begin, end) = (
+        "-----BEGIN PRIVATE KEY-----\n",
+        "-----END PRIVATE KEY-----\n",
+    );
     let body = format!("{}{}", KEY_LINE.repeat(3), "cAn4ry==\n");
     for newline in ["\n", "\\n"] {
-        let (text, start) = (format!("{begin}{body}").replace('\n', newline), begin.trim_end());
+        let (text, start) = (
+            format!("{begin}{body}").replace('\n', newline),
+            begin.trim_end(),
+        );
         for length in begin.len() + 10..text.len() {
             let left = redact(&text[..length]).into_owned();
-            assert!(left.starts_with(start) && !left.contains("MII") && !left.contains("cAn"), "{left}");
+            assert!(
+                left.starts_with(start) && !left.contains("MII") && !left.contains("cAn"),
+                "{left}"
+            );
         }
         let text = format!("{body}{end}b").replace('\n', newline);
         for from in 0..body.len() - 1 {
             let left = redact(&text[from..]).into_owned();
-            assert!(!left.contains("9Us8cK") && !left.contains("n4ry") && left.ends_with('b'), "{left}");
+            assert!(
+                !left.contains("9Us8cK") && !left.contains("n4ry") && left.ends_with('b'),
+                "{left}"
+            );
         }
     }
     // What follows a first line that nobody ends stays.
@@ -201,7 +348,11 @@ fn a_private_key_that_is_cut_is_taken_out_too() {
 fn all_texts_of_a_report_are_redacted_and_its_names_stay() {
     let mut report = sample();
     let secret = "token=cAn4ry";
-    for text in [&mut report.verdict_because, &mut report.cause.line, &mut report.cause.evidence[0].text] {
+    for text in [
+        &mut report.verdict_because,
+        &mut report.cause.line,
+        &mut report.cause.evidence[0].text,
+    ] {
         text.push_str(secret);
     }
     report.notes.push(secret.to_owned());
@@ -213,16 +364,28 @@ fn all_texts_of_a_report_are_redacted_and_its_names_stay() {
     let mut redacted = report.clone();
     Redactor::default().report(&mut redacted);
     let json = serde_json::to_string(&redacted).unwrap();
-    assert!(!json.contains("cAn4ry") && !json.contains("4711") && json.contains("\"on\":true"), "{json}");
-    assert_eq!((&redacted.id, &redacted.stop, &redacted.host), (&report.id, &report.stop, &report.host));
+    assert!(
+        !json.contains("cAn4ry") && !json.contains("4711") && json.contains("\"on\":true"),
+        "{json}"
+    );
+    assert_eq!(
+        (&redacted.id, &redacted.stop, &redacted.host),
+        (&report.id, &report.stop, &report.host)
+    );
 }
 
 #[test]
 fn a_jobs_pattern_takes_out_what_it_matches_or_its_group() {
     let patterns = ["customer-[0-9]+", "card (\\d{4})", "x*"].map(|it| Pattern::new(it).unwrap());
     let redactor = Redactor::new(patterns.to_vec());
-    assert_eq!(redactor.text("customer-42 has card 1234"), "[redacted] has card [redacted]");
-    assert_eq!(Redactor::new(vec![Pattern::new("[^a]").unwrap()]).text("a€"), "a[redacted]");
+    assert_eq!(
+        redactor.text("customer-42 has card 1234"),
+        "[redacted] has card [redacted]"
+    );
+    assert_eq!(
+        Redactor::new(vec![Pattern::new("[^a]").unwrap()]).text("a€"),
+        "a[redacted]"
+    );
 }
 
 #[test]
@@ -230,7 +393,10 @@ fn a_bad_pattern_says_what_is_wrong_with_it() {
     for (pattern, why) in [
         ("(", "expected a regular expression, but unclosed group"),
         ("", "expected a regular expression, found an empty text"),
-        ("\\pL", "expected a regular expression, but Unicode not allowed here"),
+        (
+            "\\pL",
+            "expected a regular expression, but Unicode not allowed here",
+        ),
         ("(?:a{1000}){1000}", "this regular expression is too large"),
     ] {
         let found = Pattern::new(pattern).unwrap_err();

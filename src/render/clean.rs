@@ -1,10 +1,12 @@
-//! Text from outside, made safe to show: it may colour nothing, move no cursor, turn no line around.
+//! Text from outside, made safe to show: it may colour nothing, move no cursor, turn no line
+//! around.
 
 /// Cuts out what a terminal, a mail reader or an eye would take for more than text.
 ///
-/// Gone are escape sequences (ECMA-48: CSI, OSC, DCS and the rest, in their 7-bit and 8-bit forms), control characters
-/// other than newline and tab, the overrides, embeddings and isolates that turn the direction of writing (UAX #9), and
-/// byte order marks. CRLF, a lone CR and Unicode's line and paragraph separators become newlines.
+/// Gone are escape sequences (ECMA-48: CSI, OSC, DCS and the rest, in their 7-bit and 8-bit forms),
+/// control characters other than newline and tab, the overrides, embeddings and isolates that turn
+/// the direction of writing (UAX #9), and byte order marks. CRLF, a lone CR and Unicode's line and
+/// paragraph separators become newlines.
 pub fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text.chars();
@@ -41,7 +43,9 @@ fn after_escape(rest: &str) -> &str {
         Some('[') => after_csi(chars.as_str()),
         Some(']' | 'P' | 'X' | '^' | '_') => after_string(chars.as_str()),
         // ESC, intermediate bytes, one final byte.
-        Some(' '..='/') => after(rest.trim_start_matches(|c| matches!(c, ' '..='/')), |c| matches!(c, '0'..='~')),
+        Some(' '..='/') => after(rest.trim_start_matches(|c| matches!(c, ' '..='/')), |c| {
+            matches!(c, '0'..='~')
+        }),
         Some('0'..='~') => chars.as_str(),
         _ => rest,
     }
@@ -49,15 +53,20 @@ fn after_escape(rest: &str) -> &str {
 
 /// What follows a control sequence: parameter and intermediate bytes, one final byte.
 fn after_csi(rest: &str) -> &str {
-    after(rest.trim_start_matches(|c| matches!(c, ' '..='?')), |c| matches!(c, '@'..='~'))
+    after(rest.trim_start_matches(|c| matches!(c, ' '..='?')), |c| {
+        matches!(c, '@'..='~')
+    })
 }
 
-/// What follows a control string, which ends at BEL or ST; or at the line's end, so that none can hide the lines after
-/// it.
+/// What follows a control string, which ends at BEL or ST; or at the line's end, so that none can
+/// hide the lines after it.
 fn after_string(rest: &str) -> &str {
-    let Some(end) = rest.find(['\u{7}', '\u{9c}', '\u{1b}', '\r', '\n']) else { return "" };
+    let Some(end) = rest.find(['\u{7}', '\u{9c}', '\u{1b}', '\r', '\n']) else {
+        return "";
+    };
     let end = &rest[end..];
-    end.strip_prefix("\u{1b}\\").unwrap_or_else(|| after(end, |c| matches!(c, '\u{7}' | '\u{9c}')))
+    end.strip_prefix("\u{1b}\\")
+        .unwrap_or_else(|| after(end, |c| matches!(c, '\u{7}' | '\u{9c}')))
 }
 
 /// The text without its first character, where that is one of these.
@@ -76,7 +85,10 @@ mod tests {
             ("\u{9b}31mred", "red"),
             ("\u{1b}[>4;1mx", "x"),
             ("\u{1b}]0;title\u{7}a", "a"),
-            ("\u{1b}]8;;http://evil\u{1b}\\link\u{1b}]8;;\u{1b}\\", "link"),
+            (
+                "\u{1b}]8;;http://evil\u{1b}\\link\u{1b}]8;;\u{1b}\\",
+                "link",
+            ),
             ("\u{9d}52;c;ZXZpbA==\u{9c}a", "a"),
             ("\u{1b}Pq#0\u{1b}\\a", "a"),
             ("\u{1b}(Ba", "a"),
@@ -100,7 +112,10 @@ mod tests {
     #[test]
     fn control_characters_marks_and_turned_writing_are_gone() {
         assert_eq!(clean("a\0b\u{8}c\u{7f}d\u{85}e\u{feff}f"), "abcdef");
-        assert_eq!(clean("user \u{202e}txt.exe\u{202c} \u{2066}x\u{2069}"), "user txt.exe x");
+        assert_eq!(
+            clean("user \u{202e}txt.exe\u{202c} \u{2066}x\u{2069}"),
+            "user txt.exe x"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Text made short enough for where it goes, never in the middle of a character, always so that the cut shows.
+//! Text made short enough for where it goes, never in the middle of a character, always so that the
+//! cut shows.
 
 /// What stands where text was cut out.
 const CUT: char = '…';
@@ -12,7 +13,9 @@ pub fn head(text: &str, max: usize) -> String {
 ///
 /// The mark of a cut costs 1 and is left out only where `max` is 0.
 pub fn head_by(text: &str, max: usize, cost: impl Fn(char) -> usize) -> String {
-    let Some(_) = first_beyond(text.char_indices(), max, &cost) else { return text.to_owned() };
+    let Some(_) = first_beyond(text.char_indices(), max, &cost) else {
+        return text.to_owned();
+    };
     if max == 0 {
         return String::new();
     }
@@ -29,14 +32,18 @@ pub fn tail_by(text: &str, max: usize, cost: impl Fn(char) -> usize) -> String {
     }
     // The mark and its newline cost 2; a newline that `cost` makes dear is still paid for.
     let mark = 1 + cost('\n');
-    if let Some(lines) = max.checked_sub(mark).and_then(|max| last_lines(text, max, &cost)) {
+    if let Some(lines) = max
+        .checked_sub(mark)
+        .and_then(|max| last_lines(text, max, &cost))
+    {
         return format!("{CUT}\n{lines}");
     }
     if max == 0 {
         return String::new();
     }
-    let start = first_beyond(text.char_indices().rev(), max - 1, &cost)
-        .map_or(0, |at| at + text[at..].chars().next().map_or(0, char::len_utf8));
+    let start = first_beyond(text.char_indices().rev(), max - 1, &cost).map_or(0, |at| {
+        at + text[at..].chars().next().map_or(0, char::len_utf8)
+    });
     format!("{CUT}{}", &text[start..])
 }
 
@@ -48,7 +55,11 @@ fn last_lines(text: &str, max: usize, cost: impl Fn(char) -> usize) -> Option<&s
 }
 
 /// Where the first character stands that `max` no longer pays for.
-fn first_beyond(chars: impl Iterator<Item = (usize, char)>, max: usize, cost: impl Fn(char) -> usize) -> Option<usize> {
+fn first_beyond(
+    chars: impl Iterator<Item = (usize, char)>,
+    max: usize,
+    cost: impl Fn(char) -> usize,
+) -> Option<usize> {
     let mut sum = 0;
     for (at, c) in chars {
         sum += cost(c);

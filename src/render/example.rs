@@ -11,34 +11,73 @@ const EXAMPLE: &str = include_str!("example.json");
 /// # Panics
 /// Never: a test reads it.
 pub fn example() -> Report {
-    serde_json::from_str(EXAMPLE).unwrap_or_else(|why| unreachable!("the example is a report: {why}"))
+    serde_json::from_str(EXAMPLE)
+        .unwrap_or_else(|why| unreachable!("the example is a report: {why}"))
 }
 
-/// A crash with everything, a drill with next to nothing, many crashes of an unknown cause, their end, and a notice; each
-/// with its name.
+/// A crash with everything, a drill with next to nothing, many crashes of an unknown cause, their
+/// end, and a notice; each with its name.
 pub fn examples() -> [(&'static str, Report); 5] {
     let crash = example();
     let made_at = crash.stop.stopped_at;
-    let mut drill = Report { drill: true, past: None, runbook: None, sections: Vec::new(), ..crash.clone() };
+    let mut drill = Report {
+        drill: true,
+        past: None,
+        runbook: None,
+        sections: Vec::new(),
+        ..crash.clone()
+    };
     drill.cause.evidence.clear();
     drill.notes.clear();
     drill.stop.started_at = None;
     drill.stop.uptime_s = None;
 
-    let new = Series { count: 347, first: Timestamp::of_unix(made_at.unix() - 299), last: made_at };
+    let new = Series {
+        count: 347,
+        first: Timestamp::of_unix(made_at.unix() - 299),
+        last: made_at,
+    };
     let all = Series { count: 348, ..new };
-    let mut summary = Report { kind: Kind::Summary { new, all, instances: 2, made_at }, ..crash.clone() };
+    let mut summary = Report {
+        kind: Kind::Summary {
+            new,
+            all,
+            instances: 2,
+            made_at,
+        },
+        ..crash.clone()
+    };
     if let Some(this_hour) = summary.past.as_mut().and_then(|past| past.hours.last_mut()) {
         *this_hour = all.count;
     }
     summary.cause.confidence = Confidence::None;
     summary.cause.line = "exit code 1, cause unknown".into();
-    let recovered = Kind::Recovered { new: None, all, instances: 1, up_s: 600, made_at };
-    let recovered = Report { kind: recovered, drill: false, ..drill.clone() };
-    let mut notice = Report { kind: Kind::Notice, drill: false, ..drill.clone() };
+    let recovered = Kind::Recovered {
+        new: None,
+        all,
+        instances: 1,
+        up_s: 600,
+        made_at,
+    };
+    let recovered = Report {
+        kind: recovered,
+        drill: false,
+        ..drill.clone()
+    };
+    let mut notice = Report {
+        kind: Kind::Notice,
+        drill: false,
+        ..drill.clone()
+    };
     notice.cause.line = format!("ops-slack has not taken the report {} about web", crash.id);
     notice.verdict_because = "it refused it for good: Slack answered 404: no_service".into();
-    [("crash", crash), ("drill", drill), ("summary", summary), ("recovered", recovered), ("notice", notice)]
+    [
+        ("crash", crash),
+        ("drill", drill),
+        ("summary", summary),
+        ("recovered", recovered),
+        ("notice", notice),
+    ]
 }
 
 #[cfg(test)]
@@ -50,7 +89,10 @@ mod tests {
         assert!(!example().drill);
         let view = serde_json::to_value(View::of(&example())).unwrap();
         for (field, value) in view.as_object().unwrap() {
-            assert!(!["null", "[]", "\"\""].contains(&value.to_string().as_str()), "{field}");
+            assert!(
+                !["null", "[]", "\"\""].contains(&value.to_string().as_str()),
+                "{field}"
+            );
         }
     }
 

@@ -1,8 +1,9 @@
-//! A report in words for people: as a subject line, as plain text, as HTML. Pure: no clock, no file.
+//! A report in words for people: as a subject line, as plain text, as HTML. Pure: no clock, no
+//! file.
 //!
-//! A [`View`] is what every message is made from: its strings are clean and bounded already, so that a template or a
-//! sink has nothing left to do but to escape them for where they go. Log text stays data: in the plain text it is
-//! indented, so that no line of it can pass for a line of ours.
+//! A [`View`] is what every message is made from: its strings are clean and bounded already, so
+//! that a template or a sink has nothing left to do but to escape them for where they go. Log text
+//! stays data: in the plain text it is indented, so that no line of it can pass for a line of ours.
 
 mod clean;
 mod cut;
@@ -43,8 +44,9 @@ pub fn text_of(view: &View) -> String {
     template::fill_now(TEXT, no_escape, usize::MAX, view).unwrap_or_else(|why| plain(view, &why))
 }
 
-/// What is in the view, as an HTML document for mail readers: tables, inline styles, nothing remote, nothing active. Its
-/// colours are right in the light; readers that know `prefers-color-scheme` get others in the dark.
+/// What is in the view, as an HTML document for mail readers: tables, inline styles, nothing
+/// remote, nothing active. Its colours are right in the light; readers that know
+/// `prefers-color-scheme` get others in the dark.
 pub fn html_of(view: &View) -> String {
     template::fill_now(HTML, html_escape, usize::MAX, view)
         .unwrap_or_else(|why| format!("<pre>{}</pre>\n", html_escape(&plain(view, &why))))
@@ -52,9 +54,15 @@ pub fn html_of(view: &View) -> String {
 
 /// The message that needs no template: a mistake in one must not cost the news.
 fn plain(view: &View, why: &RenderError) -> String {
-    let logs = view.logs().map(|log| format!("{}:\n{}", log.title, log.text)).collect::<Vec<_>>().join("\n\n");
+    let logs = view
+        .logs()
+        .map(|log| format!("{}:\n{}", log.title, log.text))
+        .collect::<Vec<_>>()
+        .join("\n\n");
     let View { subject, show, .. } = view;
-    format!("{subject}\n\n{logs}\n\n{show}\n\n(This message is short because its template failed: {why})\n")
+    format!(
+        "{subject}\n\n{logs}\n\n{show}\n\n(This message is short because its template failed: {why})\n"
+    )
 }
 
 #[cfg(test)]
@@ -74,7 +82,10 @@ mod tests {
         report.cause.line = "out of memory".to_owned();
         report.stop.instance = Some("a/b".to_owned());
         report.drill = true;
-        assert_eq!(subject(&report), "DRILL [db1] web (a/b) crashed: out of memory");
+        assert_eq!(
+            subject(&report),
+            "DRILL [db1] web (a/b) crashed: out of memory"
+        );
     }
 
     #[test]
@@ -121,7 +132,10 @@ Report 20261123t030000-0123456789abcdef. To see all of it, on db1: lastwords sho
         let mut report = sample();
         report.sections[0].text = "a\r--- memory ---\nReport {{id}} {{{log}}}".to_owned();
         let text = text(&report);
-        assert!(text.contains("\n  a\n  --- memory ---\n  Report {{id}} {{{log}}}\n"), "{text}");
+        assert!(
+            text.contains("\n  a\n  --- memory ---\n  Report {{id}} {{{log}}}\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -143,7 +157,10 @@ Report 20261123t030000-0123456789abcdef. To see all of it, on db1: lastwords sho
         for markup in ["<script", "<img", "</pre><", "\"'`", "&amp;<"] {
             assert!(!html.contains(markup), "{markup} in {html}");
         }
-        assert_eq!(html.matches("<pre ").count(), html.matches("</pre>").count());
+        assert_eq!(
+            html.matches("<pre ").count(),
+            html.matches("</pre>").count()
+        );
     }
 
     #[test]
@@ -171,6 +188,9 @@ Report 20261123t030000-0123456789abcdef. To see all of it, on db1: lastwords sho
         let view = View::of(&sample());
         let why = fill_now("{{#if drill}}", no_escape, 99, &view).expect_err("an unclosed block");
         let message = plain(&view, &why);
-        assert!(message.starts_with("[db1] web crashed") && message.contains("Error: boom\n"), "{message}");
+        assert!(
+            message.starts_with("[db1] web crashed") && message.contains("Error: boom\n"),
+            "{message}"
+        );
     }
 }

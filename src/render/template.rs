@@ -1,8 +1,8 @@
 //! Filling a template in: the built-in ones, and those that a config names in their place.
 //!
-//! A config's template is data that may be wrong, and wrong without end: it is refused where it nests too deeply or
-//! calls itself, its text has a bound, and so has the time that it gets. A field that there is not is an error
-//! everywhere, in a condition too.
+//! A config's template is data that may be wrong, and wrong without end: it is refused where it
+//! nests too deeply or calls itself, its text has a bound, and so has the time that it gets. A
+//! field that there is not is an error everywhere, in a condition too.
 
 use std::io;
 use std::sync::mpsc;
@@ -10,14 +10,15 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use handlebars::{
-    Context, Handlebars, Helper, HelperDef, HelperResult, JsonTruthy, Output, RenderContext, RenderError,
-    RenderErrorReason, Renderable, handlebars_helper, html_escape, no_escape,
+    Context, Handlebars, Helper, HelperDef, HelperResult, JsonTruthy, Output, RenderContext,
+    RenderError, RenderErrorReason, Renderable, handlebars_helper, html_escape, no_escape,
 };
 
 use super::clean::one_line;
 use super::view::View;
 
-/// What a template is for: it decides how what is filled in is escaped, and how long the whole may be.
+/// What a template is for: it decides how what is filled in is escaped, and how long the whole may
+/// be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// The text of an email.
@@ -51,7 +52,10 @@ impl Medium {
 
 /// What Slack parses, made text: it pings nobody, links nowhere and ends no block of code.
 fn mrkdwn_escape(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let text = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
     text.replace("```", "`\u{200b}`\u{200b}`")
 }
 
@@ -65,7 +69,10 @@ pub struct Fault {
 
 impl Fault {
     fn whole(message: String) -> Self {
-        Self { place: None, message }
+        Self {
+            place: None,
+            message,
+        }
     }
 }
 
@@ -88,7 +95,8 @@ const DEPTH: usize = 12;
 /// Fills in a template that the config names.
 ///
 /// # Errors
-/// Where it is no handlebars, names a field that there is not, takes too long, or comes out too long.
+/// Where it is no handlebars, names a field that there is not, takes too long, or comes out too
+/// long.
 pub fn fill(source: &str, medium: Medium, view: &View) -> Result<String, Fault> {
     refuse_the_endless(source)?;
     let (tell, told) = mpsc::channel();
@@ -104,7 +112,10 @@ pub fn fill(source: &str, medium: Medium, view: &View) -> Result<String, Fault> 
     match told.recv_timeout(PATIENCE) {
         Ok(Ok(text)) => Ok(text),
         Ok(Err(why)) => Err(fault(&why, medium)),
-        Err(_) => Err(Fault::whole(format!("it is not done after {} s", PATIENCE.as_secs()))),
+        Err(_) => Err(Fault::whole(format!(
+            "it is not done after {} s",
+            PATIENCE.as_secs()
+        ))),
     }
 }
 
@@ -122,7 +133,10 @@ pub(super) fn fill_now(
     registry.register_helper("pad", Box::new(pad));
     registry.register_helper("if", Box::new(Condition(true)));
     registry.register_helper("unless", Box::new(Condition(false)));
-    let mut out = Bounded { text: Vec::new(), max };
+    let mut out = Bounded {
+        text: Vec::new(),
+        max,
+    };
     registry.render_template_to_write(source, view, &mut out)?;
     String::from_utf8(out.text).map_err(|why| RenderErrorReason::from(why).into())
 }
@@ -142,13 +156,21 @@ impl HelperDef for Condition {
         render: &mut RenderContext<'reg, 'rc>,
         out: &mut dyn Output,
     ) -> HelperResult {
-        let asked = helper.param(0).ok_or(RenderErrorReason::ParamNotFoundForIndex("if", 0))?;
+        let asked = helper
+            .param(0)
+            .ok_or(RenderErrorReason::ParamNotFoundForIndex("if", 0))?;
         if asked.is_value_missing() {
             return Err(RenderErrorReason::MissingVariable(asked.relative_path().cloned()).into());
         }
         let holds = asked.value().is_truthy(false) == self.0;
-        let chosen = if holds { helper.template() } else { helper.inverse() };
-        chosen.map_or(Ok(()), |chosen| chosen.render(registry, context, render, out))
+        let chosen = if holds {
+            helper.template()
+        } else {
+            helper.inverse()
+        };
+        chosen.map_or(Ok(()), |chosen| {
+            chosen.render(registry, context, render, out)
+        })
     }
 }
 
@@ -179,13 +201,20 @@ fn refuse_the_endless(source: &str) -> Result<(), Fault> {
     let mut tags = source.split("{{");
     line += tags.next().unwrap_or_default().matches('\n').count();
     for tag in tags {
-        let refuse = |message: String| Err(Fault { place: Some((line, 1)), message });
+        let refuse = |message: String| {
+            Err(Fault {
+                place: Some((line, 1)),
+                message,
+            })
+        };
         let inside = tag.split("}}").next().unwrap_or_default();
         let words = inside.trim_start_matches(['~', '{', ' ', '\t', '\r', '\n']);
         let is_block = words.starts_with(['#', '^']);
         let name = words.trim_start_matches(['#', ' ', '\t', '\r', '\n']);
         if name.starts_with(['>', '*']) {
-            return refuse("partials and decorators are not for these templates: write it out".to_owned());
+            return refuse(
+                "partials and decorators are not for these templates: write it out".to_owned(),
+            );
         }
         if inside.matches(['(', '[', '{']).count() > DEPTH {
             return refuse(format!("more than {DEPTH} brackets in one expression"));
@@ -209,18 +238,27 @@ fn fault(error: &RenderError, medium: Medium) -> Fault {
     let message = match error.reason() {
         RenderErrorReason::MissingVariable(Some(name)) => format!("there is no field `{name}`"),
         RenderErrorReason::HelperNotFound(name) => format!("there is no helper `{name}`"),
-        RenderErrorReason::ParamNotFoundForName(helper, _) => format!("`{helper}` needs a field that there is"),
-        RenderErrorReason::IOError(_) => format!("the message is longer than {} bytes", medium.max()),
+        RenderErrorReason::ParamNotFoundForName(helper, _) => {
+            format!("`{helper}` needs a field that there is")
+        }
+        RenderErrorReason::IOError(_) => {
+            format!("the message is longer than {} bytes", medium.max())
+        }
         RenderErrorReason::TemplateError(error) => {
             place = error.pos().or(place);
             // The parser shows the place in several lines; its last one says what it expected.
             let reason = error.reason().to_string();
             let said = reason.lines().last().unwrap_or_default();
-            said.trim_start_matches([' ', '=']).trim_start_matches("invalid handlebars syntax: ").to_owned()
+            said.trim_start_matches([' ', '='])
+                .trim_start_matches("invalid handlebars syntax: ")
+                .to_owned()
         }
         other => other.to_string(),
     };
-    Fault { place, message: one_line(&message, 300) }
+    Fault {
+        place,
+        message: one_line(&message, 300),
+    }
 }
 
 #[cfg(test)]
@@ -235,7 +273,9 @@ mod tests {
     }
 
     fn why(source: &str) -> String {
-        filled(source, Medium::Text, &sample()).expect_err(source).to_string()
+        filled(source, Medium::Text, &sample())
+            .expect_err(source)
+            .to_string()
     }
 
     #[test]
@@ -244,59 +284,101 @@ mod tests {
         report.cause.line = "<!channel> & ``` \"x\"".to_owned();
         for (medium, text) in [
             (Medium::Text, "<!channel> & ``` \"x\""),
-            (Medium::Slack, "&lt;!channel&gt; &amp; `\u{200b}`\u{200b}` \"x\""),
+            (
+                Medium::Slack,
+                "&lt;!channel&gt; &amp; `\u{200b}`\u{200b}` \"x\"",
+            ),
         ] {
             assert_eq!(filled("{{why}}", medium, &report).as_deref(), Ok(text));
         }
         for medium in [Medium::Html, Medium::Matrix] {
             let text = filled("{{why}}", medium, &report).expect("a text");
-            assert!(text.starts_with("&lt;!channel&gt; &amp; ") && !text.contains('"'), "{text}");
+            assert!(
+                text.starts_with("&lt;!channel&gt; &amp; ") && !text.contains('"'),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_mistake_is_told_with_its_place() {
         for (source, told) in [
-            ("a\n{{titel}}", "line 2, column 1: there is no field `titel`"),
-            ("{{#if drll}}x{{/if}}", "line 1, column 1: there is no field `drll`"),
-            ("{{#each bloks}}x{{/each}}", "line 1, column 1: there is no field `bloks`"),
-            ("{{shout why}}", "line 1, column 1: there is no helper `shout`"),
+            (
+                "a\n{{titel}}",
+                "line 2, column 1: there is no field `titel`",
+            ),
+            (
+                "{{#if drll}}x{{/if}}",
+                "line 1, column 1: there is no field `drll`",
+            ),
+            (
+                "{{#each bloks}}x{{/each}}",
+                "line 1, column 1: there is no field `bloks`",
+            ),
+            (
+                "{{shout why}}",
+                "line 1, column 1: there is no helper `shout`",
+            ),
         ] {
             assert_eq!(why(source), told);
         }
-        for source in ["{{#if drill}}", "{{why", "{{#if drill}}{{/each}}", "{{}}", "a\n\n{{#each}}{{/each}}"] {
-            assert!(why(source).starts_with("line "), "{source}: {}", why(source));
+        for source in [
+            "{{#if drill}}",
+            "{{why",
+            "{{#if drill}}{{/each}}",
+            "{{}}",
+            "a\n\n{{#each}}{{/each}}",
+        ] {
+            assert!(
+                why(source).starts_with("line "),
+                "{source}: {}",
+                why(source)
+            );
         }
     }
 
     #[test]
     fn a_template_without_end_is_refused_in_time() {
         let each = |depth, body: &str| {
-            let begin =
-                (0..depth).map(|at| format!("{{{{#each {}blocks}}}}", "../".repeat(at))).collect::<Vec<_>>().concat();
+            let begin = (0..depth)
+                .map(|at| format!("{{{{#each {}blocks}}}}", "../".repeat(at)))
+                .collect::<Vec<_>>()
+                .concat();
             begin + body + &"{{/each}}".repeat(depth)
         };
         let mut report = sample();
         report.sections = vec![report.sections[0].clone(); 24];
         for (source, told) in [
-            ("{{#*inline \"x\"}}{{> x}}{{/inline}}{{> x}}".to_owned(), "partials and decorators"),
+            (
+                "{{#*inline \"x\"}}{{> x}}{{/inline}}{{> x}}".to_owned(),
+                "partials and decorators",
+            ),
             ("{{~# > x}}{{/x}}".to_owned(), "partials and decorators"),
             ("{{#if drill}}".repeat(5000), "nest deeper"),
             (format!("{{{{{}why", "(a ".repeat(5000)), "brackets"),
             ("{{#if drill}}{{else}}x".repeat(3000), "nest deeper"),
             (each(7, ""), "not done after 2 s"),
             // On a busy machine the time is over first.
-            (each(4, "............"), "longer than 1048576 bytes|not done after 2 s"),
+            (
+                each(4, "............"),
+                "longer than 1048576 bytes|not done after 2 s",
+            ),
         ] {
             let fault = filled(&source, Medium::Text, &report).expect_err(told);
-            assert!(told.split('|').any(|told| fault.message.contains(told)), "{fault}");
+            assert!(
+                told.split('|').any(|told| fault.message.contains(told)),
+                "{fault}"
+            );
         }
     }
 
     #[test]
     fn a_message_is_as_long_as_its_medium_takes_and_no_longer() {
         let exactly = "🦀".repeat(3_000);
-        assert_eq!(filled(&exactly, Medium::Slack, &sample()), Ok(exactly.clone()));
+        assert_eq!(
+            filled(&exactly, Medium::Slack, &sample()),
+            Ok(exactly.clone())
+        );
         let more = filled(&(exactly + "x"), Medium::Slack, &sample()).expect_err("too long");
         assert_eq!(more.message, "the message is longer than 12000 bytes");
     }

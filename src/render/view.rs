@@ -1,4 +1,5 @@
-//! A report as people see it: strings, clean and bounded, that only need an escape for where they go.
+//! A report as people see it: strings, clean and bounded, that only need an escape for where they
+//! go.
 
 use std::time::Duration;
 
@@ -11,9 +12,13 @@ use super::picture::{self, Day, Gauge};
 use super::story::Story;
 use crate::report::{Kind, Report, Section, Status, Supervisor, Timestamp};
 
-/// What templates and sinks see of a report. Every string is clean; all but a block's text are one line.
+/// What templates and sinks see of a report. Every string is clean; all but a block's text are one
+/// line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[allow(clippy::struct_excessive_bools, reason = "templates ask these questions one by one")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "templates ask these questions one by one"
+)]
 pub struct View {
     /// `[db1] web crashed: exit code 1`; of a drill, `DRILL [db1] …`. At most 200 characters.
     pub subject: String,
@@ -22,7 +27,8 @@ pub struct View {
     pub drill: bool,
     /// In a word or two: `crashed`, `keeps crashing`, `up again`, `drill`, `notice`.
     pub status: &'static str,
-    /// As CSS writes it: red, green where it is up again, amber of drills and notices. White text on it can be read.
+    /// As CSS writes it: red, green where it is up again, amber of drills and notices. White text
+    /// on it can be read.
     pub colour: &'static str,
     pub host: String,
     /// `web`, or `web (a/b)` with an instance.
@@ -105,12 +111,24 @@ impl View {
         let stop = &report.stop;
         let host = one_line(&report.host, 80);
         let service = one_line(&stop.service(), 80);
-        let Story { title, status, what, because, why, when, colour } = Story::of(report);
+        let Story {
+            title,
+            status,
+            what,
+            because,
+            why,
+            when,
+            colour,
+        } = Story::of(report);
         let is_one = report.kind == Kind::Crash;
-        let exit = Some(one_line(&stop.exit.to_string(), 120)).filter(|_| report.kind != Kind::Notice);
+        let exit =
+            Some(one_line(&stop.exit.to_string(), 120)).filter(|_| report.kind != Kind::Notice);
         let drill = if report.drill { "DRILL " } else { "" };
         let past = report.past.as_ref().filter(|_| is_one && !report.drill);
-        let runbook = report.runbook.as_deref().map(|runbook| one_line(runbook, LINE));
+        let runbook = report
+            .runbook
+            .as_deref()
+            .map(|runbook| one_line(runbook, LINE));
         Self {
             subject: head(&format!("{drill}[{host}] {title}"), 200),
             drill: report.drill,
@@ -134,10 +152,14 @@ impl View {
             uptime: stop.uptime_s.filter(|_| is_one).and_then(words),
             past: past.map(|past| past::often(past, stop)).unwrap_or_default(),
             changes: past.map(past::changes).unwrap_or_default(),
-            day: report.past.as_ref().filter(|_| !report.drill).and_then(|past| picture::day(&past.hours)),
-            runbook_is_link: runbook
-                .as_deref()
-                .is_some_and(|runbook| runbook.starts_with("https://") || runbook.starts_with("http://")),
+            day: report
+                .past
+                .as_ref()
+                .filter(|_| !report.drill)
+                .and_then(|past| picture::day(&past.hours)),
+            runbook_is_link: runbook.as_deref().is_some_and(|runbook| {
+                runbook.starts_with("https://") || runbook.starts_with("http://")
+            }),
             runbook,
             gauges: picture::gauges(&report.sections),
             blocks: blocks(&report.sections),
@@ -161,20 +183,30 @@ impl View {
             '&' | '<' | '>' | '"' | '\'' | '`' | '=' => 6,
             c => c.len_utf8(),
         };
-        Self { blocks: self.blocks.into_iter().map(Block::brief).collect(), ..self }.within(24_000, 12_000, cost)
+        Self {
+            blocks: self.blocks.into_iter().map(Block::brief).collect(),
+            ..self
+        }
+        .within(24_000, 12_000, cost)
     }
 
-    /// With logs for at most `logs` in all, and other sections for at most `others`, for a message that has no room for
-    /// more; characters cost what `cost` says.
+    /// With logs for at most `logs` in all, and other sections for at most `others`, for a message
+    /// that has no room for more; characters cost what `cost` says.
     #[must_use]
     pub fn within(self, logs: usize, others: usize, cost: impl Fn(char) -> usize + Copy) -> Self {
         let count = self.logs().count();
-        let (log, other) = (logs / count.max(1), others / (self.blocks.len() - count).max(1));
+        let (log, other) = (
+            logs / count.max(1),
+            others / (self.blocks.len() - count).max(1),
+        );
         let cut = |block: Block| {
             let text = block.cut_by(if block.is_log { log } else { other }, cost);
             Block { text, ..block }
         };
-        Self { blocks: self.blocks.into_iter().map(cut).collect(), ..self }
+        Self {
+            blocks: self.blocks.into_iter().map(cut).collect(),
+            ..self
+        }
     }
 
     /// The service's logs.
@@ -191,7 +223,12 @@ fn few<T, U>(items: &[T], view: impl Fn(&T) -> U) -> Vec<U> {
 /// The sections in the order in which people want them.
 fn blocks(sections: &[Section]) -> Vec<Block> {
     const ORDER: [&str; 6] = ["log", "memory", "load", "disk", "processes", "dmesg"];
-    let rank = |section: &&Section| ORDER.iter().position(|kind| *kind == kind_of(section)).unwrap_or(ORDER.len());
+    let rank = |section: &&Section| {
+        ORDER
+            .iter()
+            .position(|kind| *kind == kind_of(section))
+            .unwrap_or(ORDER.len())
+    };
     let mut sections: Vec<_> = sections.iter().collect();
     sections.sort_by_key(rank);
     sections.into_iter().take(BLOCKS).map(Block::of).collect()
@@ -199,7 +236,11 @@ fn blocks(sections: &[Section]) -> Vec<Block> {
 
 /// The collector's kind: a log's name goes on with its path.
 fn kind_of(section: &Section) -> &str {
-    if section.collector.starts_with("log ") { "log" } else { &section.collector }
+    if section.collector.starts_with("log ") {
+        "log"
+    } else {
+        &section.collector
+    }
 }
 
 impl Block {
@@ -228,8 +269,15 @@ impl Block {
             return self;
         }
         let last: Vec<_> = self.text.lines().skip(lines - LINES).collect();
-        let title = format!("{}, last {LINES} of {lines} lines (all are attached)", self.title);
-        Self { title, text: last.join("\n"), ..self }
+        let title = format!(
+            "{}, last {LINES} of {lines} lines (all are attached)",
+            self.title
+        );
+        Self {
+            title,
+            text: last.join("\n"),
+            ..self
+        }
     }
 
     /// Within what any message shows of it.
@@ -240,7 +288,11 @@ impl Block {
 
     /// What fits of the text: of what grows at its end the end, of anything else the beginning.
     pub fn cut_by(&self, max: usize, cost: impl Fn(char) -> usize) -> String {
-        if self.news_last { tail_by(&self.text, max, cost) } else { head_by(&self.text, max, cost) }
+        if self.news_last {
+            tail_by(&self.text, max, cost)
+        } else {
+            head_by(&self.text, max, cost)
+        }
     }
 }
 
@@ -251,7 +303,8 @@ pub fn moment(time: Timestamp) -> String {
     format!("{} UTC", seconds.replace('T', " "))
 }
 
-/// The two greatest units of a number of seconds: `3 h 12 min`; `None` where it is no length of time.
+/// The two greatest units of a number of seconds: `3 h 12 min`; `None` where it is no length of
+/// time.
 pub fn words(seconds: f64) -> Option<String> {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let exact = Duration::try_from_secs_f64(seconds).ok()?;
@@ -260,7 +313,11 @@ pub fn words(seconds: f64) -> Option<String> {
         return Some(format!("{} ms", exact.subsec_millis()));
     }
     let mut parts = Vec::new();
-    for (length, unit) in UNITS.into_iter().skip_while(|(length, _)| exact.as_secs() < *length).take(2) {
+    for (length, unit) in UNITS
+        .into_iter()
+        .skip_while(|(length, _)| exact.as_secs() < *length)
+        .take(2)
+    {
         if rest >= length {
             parts.push(format!("{} {unit}", rest / length));
         }
@@ -305,19 +362,33 @@ mod tests {
     #[test]
     fn logs_come_first_and_strange_collectors_last() {
         let mut report = sample();
-        report.sections =
-            ["queue depth", "dmesg", "disk", "log /a", "memory", "log /b"].map(|name| section(name, "x")).to_vec();
-        let titles: Vec<_> = View::of(&report).blocks.into_iter().map(|block| block.title).collect();
-        assert_eq!(titles, ["log /a", "log /b", "memory", "disk", "dmesg", "queue depth"]);
+        report.sections = ["queue depth", "dmesg", "disk", "log /a", "memory", "log /b"]
+            .map(|name| section(name, "x"))
+            .to_vec();
+        let titles: Vec<_> = View::of(&report)
+            .blocks
+            .into_iter()
+            .map(|block| block.title)
+            .collect();
+        assert_eq!(
+            titles,
+            ["log /a", "log /b", "memory", "disk", "dmesg", "queue depth"]
+        );
     }
 
     #[test]
     fn a_log_keeps_its_end_and_a_table_its_beginning() {
-        let long = (0..20_000).map(|i| format!("line {i}")).collect::<Vec<_>>().join("\n");
+        let long = (0..20_000)
+            .map(|i| format!("line {i}"))
+            .collect::<Vec<_>>()
+            .join("\n");
         let mut report = sample();
         report.sections = vec![section("log", &long), section("processes", &long)];
         let view = View::of(&report);
-        assert!(view.blocks[0].text.starts_with("…\nline 1") && view.blocks[0].text.ends_with("line 19999"));
+        assert!(
+            view.blocks[0].text.starts_with("…\nline 1")
+                && view.blocks[0].text.ends_with("line 19999")
+        );
         assert!(view.blocks[1].text.starts_with("line 0\n") && view.blocks[1].text.ends_with('…'));
         assert_eq!(view.logs().count(), 1);
     }
@@ -329,8 +400,14 @@ mod tests {
         report.stop.job = format!("web\r\nBcc: x@evil\u{1b}[2J\u{202e}{}", "🦀".repeat(10_000));
         report.cause.line = "y".repeat(10_000);
         let subject = View::of(&report).subject;
-        assert!(subject.starts_with("DRILL [db1] web Bcc: x@evil🦀🦀"), "{subject}");
-        assert!(subject.contains("… crashed: yyy") && subject.ends_with('…'), "{subject}");
+        assert!(
+            subject.starts_with("DRILL [db1] web Bcc: x@evil🦀🦀"),
+            "{subject}"
+        );
+        assert!(
+            subject.contains("… crashed: yyy") && subject.ends_with('…'),
+            "{subject}"
+        );
         assert_eq!(subject.chars().count(), 200);
     }
 }

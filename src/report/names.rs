@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-/// A report's name: when it was made, to the millisecond, and 52 random bits, in characters that are safe in a file name,
-/// a message id and a URL. Names sort as the reports were made.
+/// A report's name: when it was made, to the millisecond, and 52 random bits, in characters that
+/// are safe in a file name, a message id and a URL. Names sort as the reports were made.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ReportId(String);
@@ -15,27 +15,46 @@ pub struct ReportId(String);
 impl ReportId {
     /// Names the report of a stop at `time`; of `random`, the lower 52 bits are taken.
     pub fn new(time: Timestamp, random: u64) -> Self {
-        let second: String = time.to_string().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
-        let millis = time.time().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_millis();
+        let second: String = time
+            .to_string()
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(15)
+            .collect();
+        let millis = time
+            .time()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .subsec_millis();
         let random = random & (u64::MAX >> 12);
-        Self(format!("{}-{millis:03x}{random:013x}", second.to_ascii_lowercase()))
+        Self(format!(
+            "{}-{millis:03x}{random:013x}",
+            second.to_ascii_lowercase()
+        ))
     }
 
-    /// Names a message that is about `parts`, such that whoever says the same again uses the same name.
+    /// Names a message that is about `parts`, such that whoever says the same again uses the same
+    /// name.
     pub fn derived(time: Timestamp, parts: &[&str]) -> Self {
         let mut hash = Context::new(&SHA256);
         for part in parts {
             hash.update(&part.len().to_be_bytes());
             hash.update(part.as_bytes());
         }
-        let bits = hash.finish().as_ref().iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+        let bits = hash
+            .finish()
+            .as_ref()
+            .iter()
+            .take(8)
+            .fold(0, |bits, byte| bits << 8 | u64::from(*byte));
         Self::new(time, bits)
     }
 
     /// Takes a name that came from outside.
     ///
     /// # Errors
-    /// Where it is not one that [`ReportId::new`] could have made: 15 characters of time, `-`, 16 hexadecimal digits.
+    /// Where it is not one that [`ReportId::new`] could have made: 15 characters of time, `-`, 16
+    /// hexadecimal digits.
     pub fn parse(text: &str) -> Result<Self, String> {
         let shape = |(i, c): (usize, u8)| match i {
             8 => c == b't',
@@ -46,7 +65,9 @@ impl ReportId {
         if text.len() == 32 && text.bytes().enumerate().all(shape) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!("{text:?} is not a report's id: those look like 20261123t030000-0123456789abcdef"))
+            Err(format!(
+                "{text:?} is not a report's id: those look like 20261123t030000-0123456789abcdef"
+            ))
         }
     }
 
@@ -57,8 +78,13 @@ impl ReportId {
     /// When the report was named; 1970 where the name holds no such moment.
     pub fn time(&self) -> Timestamp {
         let part = |range: std::ops::Range<usize>| self.0.get(range).unwrap_or_default();
-        let (date, time) = ([part(0..4), part(4..6), part(6..8)].join("-"), [part(9..11), part(11..13), part(13..15)]);
-        let millis = u32::from_str_radix(part(16..19), 16).unwrap_or_default().min(999);
+        let (date, time) = (
+            [part(0..4), part(4..6), part(6..8)].join("-"),
+            [part(9..11), part(11..13), part(13..15)],
+        );
+        let millis = u32::from_str_radix(part(16..19), 16)
+            .unwrap_or_default()
+            .min(999);
         let time = format!("{date}T{}.{millis:03}Z", time.join(":"));
         Timestamp::try_from(time).unwrap_or(Timestamp::new(SystemTime::UNIX_EPOCH))
     }
@@ -85,8 +111,8 @@ impl fmt::Display for ReportId {
 
 /// A moment, written as RFC 3339 in UTC with milliseconds.
 ///
-/// A clock may show anything at the worst moment: what RFC 3339 cannot write is held at its bounds, the years 1970 and
-/// 9999.
+/// A clock may show anything at the worst moment: what RFC 3339 cannot write is held at its bounds,
+/// the years 1970 and 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(SystemTime);
@@ -97,8 +123,13 @@ const LAST_SECOND: u64 = 253_402_300_799;
 impl Timestamp {
     /// The moment, held within what can be written.
     pub fn new(time: SystemTime) -> Self {
-        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let millis = Duration::new(since.as_secs().min(LAST_SECOND), since.subsec_millis() * 1_000_000);
+        let since = time
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let millis = Duration::new(
+            since.as_secs().min(LAST_SECOND),
+            since.subsec_millis() * 1_000_000,
+        );
         Self(SystemTime::UNIX_EPOCH + millis)
     }
 
@@ -118,7 +149,10 @@ impl Timestamp {
 
     /// Seconds since 1970.
     pub fn unix(self) -> u64 {
-        self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+        self.0
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs()
     }
 }
 
@@ -131,7 +165,9 @@ impl fmt::Display for Timestamp {
 impl TryFrom<String> for Timestamp {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        humantime::parse_rfc3339(&text).map(Self::new).map_err(|why| format!("{text:?} is not a time: {why}"))
+        humantime::parse_rfc3339(&text)
+            .map(Self::new)
+            .map_err(|why| format!("{text:?} is not a time: {why}"))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The JSON Schema of a report, `config/schema/report.schema.json`, as the structs and their comments have it: run the
-//! tests with `LASTWORDS_WRITE_SCHEMAS=1` after changing one.
+//! The JSON Schema of a report, `config/schema/report.schema.json`, as the structs and their
+//! comments have it: run the tests with `LASTWORDS_WRITE_SCHEMAS=1` after changing one.
 
 use std::borrow::Cow;
 
@@ -40,8 +40,8 @@ impl JsonSchema for Timestamp {
     }
 }
 
-/// Lets no object have other fields than those that this version writes, takes rustdoc's links out of descriptions, and
-/// says nothing of numbers that a reader in another language would not say.
+/// Lets no object have other fields than those that this version writes, takes rustdoc's links out
+/// of descriptions, and says nothing of numbers that a reader in another language would not say.
 #[derive(Clone)]
 struct Strict;
 
@@ -51,7 +51,11 @@ impl Transform for Strict {
         if schema.get("properties").is_some() {
             schema.insert("additionalProperties".to_owned(), false.into());
         }
-        if schema.get("format").and_then(Value::as_str).is_some_and(|format| format != "date-time") {
+        if schema
+            .get("format")
+            .and_then(Value::as_str)
+            .is_some_and(|format| format != "date-time")
+        {
             schema.remove("format");
         }
         if let Some(text) = schema.get("description").and_then(Value::as_str) {
@@ -63,7 +67,9 @@ impl Transform for Strict {
 
 #[test]
 fn the_reports_schema_is_that_of_its_structs() {
-    let settings = SchemaSettings::draft2020_12().for_serialize().with_transform(Strict);
+    let settings = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .with_transform(Strict);
     let mut schema = settings.into_generator().into_root_schema_for::<Report>();
     let about = "A report of lastwords, format 1. This is what this version writes; later ones may add fields.";
     schema.insert("title".to_owned(), "lastwords report".into());

@@ -25,7 +25,8 @@ pub struct Stop {
     /// Seconds from the start to the stop, by a clock that nobody sets.
     #[serde(default)]
     pub uptime_s: Option<f64>,
-    /// The main process's id, where it is known. The process is gone: the number may be another's by now.
+    /// The main process's id, where it is known. The process is gone: the number may be another's
+    /// by now.
     #[serde(default)]
     pub pid: Option<u32>,
     /// How the main process ended.
@@ -64,7 +65,14 @@ pub enum Supervisor {
 
 impl Supervisor {
     /// Those that lastwords knows.
-    pub const KNOWN: [Self; 6] = [Self::Upstart, Self::Systemd, Self::Runit, Self::S6, Self::Supervisord, Self::Run];
+    pub const KNOWN: [Self; 6] = [
+        Self::Upstart,
+        Self::Systemd,
+        Self::Runit,
+        Self::S6,
+        Self::Supervisord,
+        Self::Run,
+    ];
 
     /// The name by which it is given on the command line.
     pub fn name(self) -> &'static str {
@@ -85,7 +93,10 @@ impl Supervisor {
     /// Where none has it; it says which there are.
     pub fn named(name: &str) -> Result<Self, String> {
         let known = || Self::KNOWN.map(Self::name).join(", ");
-        Self::KNOWN.into_iter().find(|it| it.name() == name).ok_or_else(|| format!("expected one of {}", known()))
+        Self::KNOWN
+            .into_iter()
+            .find(|it| it.name() == name)
+            .ok_or_else(|| format!("expected one of {}", known()))
     }
 }
 
@@ -110,7 +121,8 @@ impl fmt::Display for Supervisor {
 pub enum Exit {
     /// It ended by itself with this exit code.
     Code(i32),
-    /// A signal killed it; the name comes without `SIG`. One that has no name (a real-time one) goes by its number.
+    /// A signal killed it; the name comes without `SIG`. One that has no name (a real-time one)
+    /// goes by its number.
     Signal {
         /// `SEGV`, `KILL`, or a number.
         name: String,
@@ -135,10 +147,14 @@ impl Exit {
         }
     }
 
-    /// Whether the process died of a fault of its own: of a signal that the kernel or the program itself raises, and
-    /// with which nobody stops a service.
+    /// Whether the process died of a fault of its own: of a signal that the kernel or the program
+    /// itself raises, and with which nobody stops a service.
     pub fn is_fault(&self) -> bool {
-        ["SEGV", "BUS", "FPE", "ILL", "ABRT", "SYS", "TRAP", "XCPU", "XFSZ"].iter().any(|name| self.is_signal(name))
+        [
+            "SEGV", "BUS", "FPE", "ILL", "ABRT", "SYS", "TRAP", "XCPU", "XFSZ",
+        ]
+        .iter()
+        .any(|name| self.is_signal(name))
     }
 }
 
@@ -148,7 +164,11 @@ impl fmt::Display for Exit {
             Self::Code(code) => write!(f, "exit code {code}"),
             Self::Signal { name, core_dumped } => {
                 let nameless = name.starts_with(|first: char| first.is_ascii_digit());
-                write!(f, "killed by {}{name}", if nameless { "signal " } else { "SIG" })?;
+                write!(
+                    f,
+                    "killed by {}{name}",
+                    if nameless { "signal " } else { "SIG" }
+                )?;
                 if let Some(meaning) = signal_meaning(name) {
                     write!(f, " ({meaning})")?;
                 }
@@ -161,9 +181,9 @@ impl fmt::Display for Exit {
 
 /// From 1 on; see signal(7).
 const SIGNALS: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
-    "PWR", "SYS",
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+    "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
+    "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
 /// The name of a signal, without `SIG`; its number where it has none.
@@ -174,12 +194,16 @@ pub fn signal_name(number: i32) -> String {
 /// The signal that a shell or a container means by this exit code; see "Exit Status" in bash(1).
 pub fn signal_of_code(code: i32) -> Option<&'static str> {
     // These kill nobody.
-    let harmless = ["CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "WINCH"];
+    let harmless = [
+        "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "WINCH",
+    ];
     named_signal(code.checked_sub(128)?).filter(|name| !harmless.contains(name))
 }
 
 fn named_signal(number: i32) -> Option<&'static str> {
-    SIGNALS.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
+    SIGNALS
+        .get(usize::try_from(number).ok()?.checked_sub(1)?)
+        .copied()
 }
 
 /// What a signal's name says to people, for those whose name alone does not; see signal(7).

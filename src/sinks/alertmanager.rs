@@ -1,4 +1,5 @@
-//! Prometheus' [Alertmanager](https://prometheus.io/docs/alerting/latest/alerts_api/), API v2 (0.16 and later).
+//! Prometheus' [Alertmanager](https://prometheus.io/docs/alerting/latest/alerts_api/), API v2 (0.16
+//! and later).
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -19,14 +20,17 @@
 //! labels = { team = "ops" }
 //! ```
 //!
-//! The same crash is one alert, `LastwordsCrash`, with the labels `job`, `host`, `fingerprint` and `severity` and the
-//! annotations `summary`, `description`, `instance`, `runbook` and `report`. It fires from the first crash on. While the
-//! service keeps crashing, each summary (one an hour at least) keeps it alive for `resolve_after` more; that the service is
-//! up again resolves it at once. Where nobody can tell that (its hooks do not arm it, or it stays down), it is over
-//! `resolve_after` after the last crash: set more for services that nothing restarts. A drill has the severity `info`, a
-//! label `drill`, and is over in 5 minutes. What lastwords has to say about itself is `LastwordsNotice`, a warning.
+//! The same crash is one alert, `LastwordsCrash`, with the labels `job`, `host`, `fingerprint` and
+//! `severity` and the annotations `summary`, `description`, `instance`, `runbook` and `report`. It
+//! fires from the first crash on. While the service keeps crashing, each summary (one an hour at
+//! least) keeps it alive for `resolve_after` more; that the service is up again resolves it at
+//! once. Where nobody can tell that (its hooks do not arm it, or it stays down), it is over
+//! `resolve_after` after the last crash: set more for services that nothing restarts. A drill has
+//! the severity `info`, a label `drill`, and is over in 5 minutes. What lastwords has to say about
+//! itself is `LastwordsNotice`, a warning.
 //!
-//! An alert that one member of the cluster has taken is delivered. Sent twice, it is the same alert.
+//! An alert that one member of the cluster has taken is delivered. Sent twice, it is the same
+//! alert.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -104,8 +108,14 @@ impl TryFrom<Keys> for Alertmanager {
                     .to_owned(),
             );
         }
-        if let Some(label) = keys.labels.keys().find(|label| OURS.contains(&label.as_str()) || !is_label(label)) {
-            return Err(format!("{label:?} is lastwords' own label, or no label's name (letters, digits, `_`)"));
+        if let Some(label) = keys
+            .labels
+            .keys()
+            .find(|label| OURS.contains(&label.as_str()) || !is_label(label))
+        {
+            return Err(format!(
+                "{label:?} is lastwords' own label, or no label's name (letters, digits, `_`)"
+            ));
         }
         Ok(Self(keys))
     }
@@ -138,7 +148,10 @@ impl Sink for Alertmanager {
         self.token(host)?;
         http::client_trusting(self.0.ca_file.as_deref(), host)?;
         let alerts = serde_json::to_string_pretty(&self.alerts(report, http::now()))?;
-        let posts = self.endpoints()?.iter().fold(String::new(), |posts, url| format!("{posts}POST {url}\n"));
+        let posts = self
+            .endpoints()?
+            .iter()
+            .fold(String::new(), |posts, url| format!("{posts}POST {url}\n"));
         Ok(format!("{posts}{alerts}\n"))
     }
 
@@ -163,15 +176,23 @@ impl Alertmanager {
     fn token(&self, host: &Host) -> Result<Option<Secret>> {
         let (file, env) = (self.0.token_file.as_deref(), self.0.token_env.as_deref());
         let is_named = file.is_some() || env.is_some();
-        is_named.then(|| secret::read("token", file, env, host)).transpose()
+        is_named
+            .then(|| secret::read("token", file, env, host))
+            .transpose()
     }
 
     fn endpoints(&self) -> Result<Vec<Url>> {
-        let endpoint = |url: &String| Ok(http::below(&http::server(url, self.0.tls)?, &["api", "v2", "alerts"]));
+        let endpoint = |url: &String| {
+            Ok(http::below(
+                &http::server(url, self.0.tls)?,
+                &["api", "v2", "alerts"],
+            ))
+        };
         self.0.urls.iter().map(endpoint).collect()
     }
 
-    /// The alert of a report that is sent now. Its labels are those of all reports of the same crash.
+    /// The alert of a report that is sent now. Its labels are those of all reports of the same
+    /// crash.
     fn alerts(&self, report: &Report, now: Timestamp) -> Value {
         let view = View::of(report);
         let mut labels = self.0.labels.clone();
@@ -182,7 +203,14 @@ impl Alertmanager {
             _ => &self.0.severity,
         };
         for (name, value) in [
-            ("alertname", if is_notice { "LastwordsNotice" } else { "LastwordsCrash" }),
+            (
+                "alertname",
+                if is_notice {
+                    "LastwordsNotice"
+                } else {
+                    "LastwordsCrash"
+                },
+            ),
             ("job", &one_line(&report.stop.job, 200)),
             ("host", &view.host),
             ("fingerprint", &one_line(&report.fingerprint, 64)),
@@ -199,7 +227,11 @@ impl Alertmanager {
             "description": description(&view),
             "report": view.id,
         });
-        let instance = report.stop.instance.as_ref().map(|instance| one_line(instance, 200));
+        let instance = report
+            .stop
+            .instance
+            .as_ref()
+            .map(|instance| one_line(instance, 200));
         for (name, value) in [("instance", &instance), ("runbook", &view.runbook)] {
             if let Some(value) = value {
                 annotations[name] = value.as_str().into();
@@ -219,12 +251,21 @@ impl Alertmanager {
 
 fn description(view: &View) -> String {
     let facts = brief::facts(view, FACT, |_| 1);
-    let facts = facts.iter().fold(String::new(), |text, (name, value)| format!("{text}{name}: {value}\n"));
-    let log = brief::last_lines(view, LOG, |_| 1).map(|log| format!("\n{log}\n")).unwrap_or_default();
+    let facts = facts.iter().fold(String::new(), |text, (name, value)| {
+        format!("{text}{name}: {value}\n")
+    });
+    let log = brief::last_lines(view, LOG, |_| 1)
+        .map(|log| format!("\n{log}\n"))
+        .unwrap_or_default();
     format!("{facts}{log}\n{}", view.show)
 }
 
-fn post(client: &Client, url: Url, token: Option<&Secret>, alerts: &Value) -> Result<(), SendError> {
+fn post(
+    client: &Client,
+    url: Url,
+    token: Option<&Secret>,
+    alerts: &Value,
+) -> Result<(), SendError> {
     let mut request = client.post(url).json(alerts);
     if let Some(token) = token {
         request = request.bearer_auth(token.expose());
@@ -234,7 +275,11 @@ fn post(client: &Client, url: Url, token: Option<&Secret>, alerts: &Value) -> Re
         return Ok(());
     }
     let said = token.map_or_else(|| answer.body.clone(), |token| token.scrub(&answer.body));
-    let why = format!("answered {}: {}", answer.status.as_u16(), one_line(&said, 200));
+    let why = format!(
+        "answered {}: {}",
+        answer.status.as_u16(),
+        one_line(&said, 200)
+    );
     Err(http::not_taken(&answer, true, None, &why))
 }
 
@@ -245,16 +290,31 @@ fn judge(taken: &[String], errors: &[(String, SendError)]) -> Result<Receipt, Se
     };
     let whys = errors.iter().map(why).collect::<Vec<_>>().join("; ");
     if !taken.is_empty() {
-        let but = if whys.is_empty() { whys } else { format!(", but not {whys}") };
+        let but = if whys.is_empty() {
+            whys
+        } else {
+            format!(", but not {whys}")
+        };
         return Ok(format!("taken by {}{but}", taken.join(", ")));
     }
     let why = one_line(&whys, 500);
-    if errors.iter().all(|(_, error)| matches!(error, SendError::Refused { .. })) {
+    if errors
+        .iter()
+        .all(|(_, error)| matches!(error, SendError::Refused { .. }))
+    {
         return Err(SendError::Refused { why });
     }
-    let after =
-        |(_, error): &(String, SendError)| if let SendError::Retry { after, .. } = error { *after } else { None };
-    Err(SendError::Retry { after: errors.iter().filter_map(after).min(), why })
+    let after = |(_, error): &(String, SendError)| {
+        if let SendError::Retry { after, .. } = error {
+            *after
+        } else {
+            None
+        }
+    };
+    Err(SendError::Retry {
+        after: errors.iter().filter_map(after).min(),
+        why,
+    })
 }
 
 #[cfg(test)]
@@ -275,20 +335,53 @@ mod tests {
     #[test]
     fn an_alert_is_one_from_the_first_crash_to_the_recovery() {
         let sink = sink("urls = ['http://localhost:9093']\nlabels = { team = 'ops' }").unwrap();
-        let all = Series { count: 7, first: at("03:00:00"), last: at("03:05:00") };
+        let all = Series {
+            count: 7,
+            first: at("03:00:00"),
+            last: at("03:05:00"),
+        };
         let alert = |kind, now| sink.alerts(&Report { kind, ..sample() }, at(now))[0].clone();
         let crash = alert(Kind::Crash, "03:00:01");
         let labels = json!({ "alertname": "LastwordsCrash", "job": "web", "host": "db1", "severity": "critical",
             "fingerprint": "0011223344556677", "team": "ops" });
         assert_eq!(crash["labels"], labels);
-        assert_eq!(crash["annotations"]["summary"], "[db1] web crashed: exit code 1");
-        assert_eq!(crash["annotations"]["runbook"], "https://wiki.example.com/web");
-        assert_eq!((&crash["startsAt"], &crash["endsAt"]), (&json!(at("03:00:00.250")), &json!(at("05:00:01"))));
-        let summary = alert(Kind::Summary { new: all, all, instances: 2, made_at: at("03:05:00") }, "03:06:00");
-        assert_eq!((&summary["labels"], &summary["endsAt"]), (&labels, &json!(at("05:06:00"))));
-        let over = Kind::Recovered { new: None, all, instances: 1, up_s: 600, made_at: at("03:15:00") };
+        assert_eq!(
+            crash["annotations"]["summary"],
+            "[db1] web crashed: exit code 1"
+        );
+        assert_eq!(
+            crash["annotations"]["runbook"],
+            "https://wiki.example.com/web"
+        );
+        assert_eq!(
+            (&crash["startsAt"], &crash["endsAt"]),
+            (&json!(at("03:00:00.250")), &json!(at("05:00:01")))
+        );
+        let summary = alert(
+            Kind::Summary {
+                new: all,
+                all,
+                instances: 2,
+                made_at: at("03:05:00"),
+            },
+            "03:06:00",
+        );
+        assert_eq!(
+            (&summary["labels"], &summary["endsAt"]),
+            (&labels, &json!(at("05:06:00")))
+        );
+        let over = Kind::Recovered {
+            new: None,
+            all,
+            instances: 1,
+            up_s: 600,
+            made_at: at("03:15:00"),
+        };
         let over = alert(over, "03:15:02");
-        assert_eq!((&over["labels"], &over["startsAt"]), (&labels, &json!(at("03:00:00"))));
+        assert_eq!(
+            (&over["labels"], &over["startsAt"]),
+            (&labels, &json!(at("03:00:00")))
+        );
         assert_eq!(over["endsAt"], json!(at("03:15:02")));
     }
 
@@ -296,16 +389,34 @@ mod tests {
     fn a_clock_that_was_set_back_makes_no_alert_that_ends_before_it_begins() {
         let sink = sink("urls = ['http://localhost:9093']").unwrap();
         let alert = &sink.alerts(&sample(), at("01:00:00"))[0];
-        assert_eq!((&alert["startsAt"], &alert["endsAt"]), (&json!(at("01:00:00")), &json!(at("03:00:00"))));
+        assert_eq!(
+            (&alert["startsAt"], &alert["endsAt"]),
+            (&json!(at("01:00:00")), &json!(at("03:00:00")))
+        );
     }
 
     #[test]
     fn a_drill_and_a_notice_are_alerts_of_their_own() {
         let sink = sink("urls = ['http://localhost:9093']").unwrap();
-        let drill = &sink.alerts(&Report { drill: true, ..sample() }, at("03:01:00"))[0];
-        assert_eq!((&drill["labels"]["drill"], &drill["labels"]["severity"]), (&json!("true"), &json!("info")));
+        let drill = &sink.alerts(
+            &Report {
+                drill: true,
+                ..sample()
+            },
+            at("03:01:00"),
+        )[0];
+        assert_eq!(
+            (&drill["labels"]["drill"], &drill["labels"]["severity"]),
+            (&json!("true"), &json!("info"))
+        );
         assert_eq!(drill["endsAt"], json!(at("03:06:00")));
-        let notice = &sink.alerts(&Report { kind: Kind::Notice, ..sample() }, at("03:01:00"))[0];
+        let notice = &sink.alerts(
+            &Report {
+                kind: Kind::Notice,
+                ..sample()
+            },
+            at("03:01:00"),
+        )[0];
         assert_eq!(notice["labels"]["alertname"], "LastwordsNotice");
     }
 
@@ -314,11 +425,17 @@ mod tests {
         let sink = sink("urls = ['http://localhost:9093']").unwrap();
         for flood in floods() {
             let alerts = sink.alerts(&full_of(&flood), at("03:01:00"));
-            assert!(alerts.to_string().len() < 64 * 1024, "{}", alerts.to_string().len());
-            let labels = alerts[0]["labels"].as_object().unwrap();
             assert!(
-                labels.values().all(|value| value.as_str().is_some_and(|text| !text.is_empty() && text.len() <= 800))
+                alerts.to_string().len() < 64 * 1024,
+                "{}",
+                alerts.to_string().len()
             );
+            let labels = alerts[0]["labels"].as_object().unwrap();
+            assert!(labels.values().all(|value| {
+                value
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty() && text.len() <= 800)
+            }));
         }
     }
 
@@ -330,22 +447,42 @@ mod tests {
         let send = |answers: [&str; 2]| {
             let servers = answers.map(|answer| serve(&[&format!("HTTP/1.1 {answer}\r\n\r\nhush")]));
             let urls = [&servers[0].url, &servers[1].url];
-            let sink = sink(&format!("urls = ['{}', '{}/am/']\ntoken_file = 'token'", urls[0], urls[1])).unwrap();
+            let sink = sink(&format!(
+                "urls = ['{}', '{}/am/']\ntoken_file = 'token'",
+                urls[0], urls[1]
+            ))
+            .unwrap();
             let sent = sink.send(&sample(), &host);
             let [first, second] = servers.map(|server| server.requests().remove(0));
-            assert!(first.starts_with("POST /api/v2/alerts HTTP") && second.starts_with("POST /am/api/v2/alerts HTTP"));
             assert!(
-                first.contains("authorization: Bearer hush\r\n") && !format!("{sent:?}").contains("hush"),
+                first.starts_with("POST /api/v2/alerts HTTP")
+                    && second.starts_with("POST /am/api/v2/alerts HTTP")
+            );
+            assert!(
+                first.contains("authorization: Bearer hush\r\n")
+                    && !format!("{sent:?}").contains("hush"),
                 "{sent:?}"
             );
             sent
         };
         assert!(send(["200 OK", "200 OK"]).is_ok());
         let half = send(["503 Busy", "200 OK"]).unwrap();
-        assert!(half.contains("but not http://127.0.0.1:") && half.contains("answered 503: [secret]"), "{half}");
-        assert!(matches!(send(["400 Bad", "503 Busy"]), Err(SendError::Retry { .. })));
-        assert!(matches!(send(["400 Bad", "404 No"]), Err(SendError::Refused { .. })));
-        assert!(matches!(send(["302 There", "429 Slow"]), Err(SendError::Retry { .. })));
+        assert!(
+            half.contains("but not http://127.0.0.1:") && half.contains("answered 503: [secret]"),
+            "{half}"
+        );
+        assert!(matches!(
+            send(["400 Bad", "503 Busy"]),
+            Err(SendError::Retry { .. })
+        ));
+        assert!(matches!(
+            send(["400 Bad", "404 No"]),
+            Err(SendError::Refused { .. })
+        ));
+        assert!(matches!(
+            send(["302 There", "429 Slow"]),
+            Err(SendError::Retry { .. })
+        ));
     }
 
     #[test]
@@ -354,10 +491,22 @@ mod tests {
             ("", "missing field `urls`"),
             ("urls = []", "expected the address of an Alertmanager"),
             ("urls = ['http://alerts:9093']", "tls = \"none\""),
-            ("urls = ['http://localhost']\nresolve_after = '69m'", "at least 70m"),
-            ("urls = ['http://localhost']\nlabels = { job = 'x' }", "lastwords' own label"),
-            ("urls = ['http://localhost']\nlabels = { a-b = 'x' }", "no label's name"),
-            ("urls = ['http://localhost']\nurl = 'x'", "unknown field `url`"),
+            (
+                "urls = ['http://localhost']\nresolve_after = '69m'",
+                "at least 70m",
+            ),
+            (
+                "urls = ['http://localhost']\nlabels = { job = 'x' }",
+                "lastwords' own label",
+            ),
+            (
+                "urls = ['http://localhost']\nlabels = { a-b = 'x' }",
+                "no label's name",
+            ),
+            (
+                "urls = ['http://localhost']\nurl = 'x'",
+                "unknown field `url`",
+            ),
         ] {
             let error = sink(toml).unwrap_err();
             assert!(error.contains(why), "{toml}: {error}");

@@ -5,7 +5,8 @@ use crate::render::{View, head_by, tail_by};
 /// So many pieces of evidence.
 const EVIDENCE: usize = 2;
 
-/// The facts in the order in which people want them: a name, and one line of at most `max` as `cost` counts.
+/// The facts in the order in which people want them: a name, and one line of at most `max` as
+/// `cost` counts.
 pub fn facts(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let mut add = |name, value: &str| facts.push((name, head_by(value, max, &cost)));
@@ -17,7 +18,11 @@ pub fn facts(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Vec<(&'st
     let sure = format!(" ({})", view.confidence);
     let why = head_by(&view.why, max.saturating_sub(sure.len()), &cost);
     add("Why", &format!("{why}{sure}"));
-    for (name, value) in [("How", &view.exit), ("Uptime", &view.uptime), ("Runbook", &view.runbook)] {
+    for (name, value) in [
+        ("How", &view.exit),
+        ("Uptime", &view.uptime),
+        ("Runbook", &view.runbook),
+    ] {
         if let Some(value) = value {
             add(name, value);
         }
@@ -36,11 +41,14 @@ pub fn facts(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Vec<(&'st
     facts
 }
 
-/// The end of the first log that says something, in at most `max` as `cost` counts; `None` where there is no room for a
-/// line, or no log.
+/// The end of the first log that says something, in at most `max` as `cost` counts; `None` where
+/// there is no room for a line, or no log.
 pub fn last_lines(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Option<String> {
     const LEAST: usize = 40;
-    let log = view.logs().find(|log| !log.text.is_empty()).filter(|_| max >= LEAST)?;
+    let log = view
+        .logs()
+        .find(|log| !log.text.is_empty())
+        .filter(|_| max >= LEAST)?;
     if log.text.chars().map(&cost).sum::<usize>() <= max {
         return Some(log.text.clone());
     }
@@ -86,12 +94,23 @@ pub mod tests {
         report
     }
 
-    /// Text of one-byte and of four-byte characters, of lines, of what other languages escape, and none.
+    /// Text of one-byte and of four-byte characters, of lines, of what other languages escape, and
+    /// none.
     pub fn floods() -> Vec<String> {
-        let evil =
-            "<!channel> <@1> @everyone @here @admin /stop [a](http://evil) <b>&amp;</b> ``` **b** ||s|| :skull: \"\\ ";
-        ["", "x", "🦀", "a\n", "\"\\", "&<>", "`", "*_", evil, "\u{1b}[2J\u{202e}\u{0}"]
-            .map(|part| part.repeat(60_000 / part.len().max(1)))
-            .to_vec()
+        let evil = "<!channel> <@1> @everyone @here @admin /stop [a](http://evil) <b>&amp;</b> ``` **b** ||s|| :skull: \"\\ ";
+        [
+            "",
+            "x",
+            "🦀",
+            "a\n",
+            "\"\\",
+            "&<>",
+            "`",
+            "*_",
+            evil,
+            "\u{1b}[2J\u{202e}\u{0}",
+        ]
+        .map(|part| part.repeat(60_000 / part.len().max(1)))
+        .to_vec()
     }
 }

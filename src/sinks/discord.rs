@@ -1,4 +1,5 @@
-//! A Discord channel, through a [webhook](https://discord.com/developers/docs/resources/webhook#execute-webhook).
+//! A Discord channel, through a
+//! [webhook](https://discord.com/developers/docs/resources/webhook#execute-webhook).
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -12,9 +13,10 @@
 //! webhook_file = "/etc/lastwords/secrets/discord"
 //! ```
 //!
-//! The address is in the channel's settings, under Integrations. Whoever knows it can post: it is a secret. A message
-//! mentions nobody, whatever stands in it. Discord has no idempotency key for webhooks: a message that was taken without
-//! lastwords hearing so comes twice, with the same report id.
+//! The address is in the channel's settings, under Integrations. Whoever knows it can post: it is a
+//! secret. A message mentions nobody, whatever stands in it. Discord has no idempotency key for
+//! webhooks: a message that was taken without lastwords hearing so comes twice, with the same
+//! report id.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -85,10 +87,17 @@ impl Discord {
     fn webhook(&self, host: &Host) -> Result<Url> {
         let file = self.webhook_file.as_deref();
         let secret = secret::read("webhook", file, self.webhook_env.as_deref(), host)?;
-        let mut url = http::address(secret.expose()).context("the webhook's address is of no use")?;
-        let others: Vec<(String, String)> =
-            url.query_pairs().filter(|(key, _)| key != "wait").map(|(key, value)| (key.into(), value.into())).collect();
-        url.query_pairs_mut().clear().extend_pairs(others).append_pair("wait", "true");
+        let mut url =
+            http::address(secret.expose()).context("the webhook's address is of no use")?;
+        let others: Vec<(String, String)> = url
+            .query_pairs()
+            .filter(|(key, _)| key != "wait")
+            .map(|(key, value)| (key.into(), value.into()))
+            .collect();
+        url.query_pairs_mut()
+            .clear()
+            .extend_pairs(others)
+            .append_pair("wait", "true");
         Ok(url)
     }
 }
@@ -102,8 +111,10 @@ fn judge(answer: &http::Answer, webhook: &Url) -> Result<Receipt, SendError> {
     {
         return Ok(format!("message {}", one_line(id, 40)));
     }
-    let asked =
-        json.get("retry_after").and_then(Value::as_f64).and_then(|after| Duration::try_from_secs_f64(after).ok());
+    let asked = json
+        .get("retry_after")
+        .and_then(Value::as_f64)
+        .and_then(|after| Duration::try_from_secs_f64(after).ok());
     let own = json.get("code").is_some_and(Value::is_number) && text("message").is_some();
     let said = one_line(&http::scrub(webhook, &answer.body), 200);
     let why = format!("Discord answered {}: {said}", answer.status.as_u16());
@@ -174,9 +185,20 @@ mod tests {
         for flood in floods() {
             let message = payload(&full_of(&flood));
             let embed = &message["embeds"][0];
-            let sizes = [&embed["title"], &embed["description"], &embed["footer"]["text"]].map(size);
-            assert!(sizes[0] <= 256 && sizes[1] <= 4096 && sizes[2] <= 2048, "{sizes:?}");
-            assert!(sizes.iter().sum::<usize>() <= 6000 && sizes.iter().all(|size| *size > 0), "{sizes:?}");
+            let sizes = [
+                &embed["title"],
+                &embed["description"],
+                &embed["footer"]["text"],
+            ]
+            .map(size);
+            assert!(
+                sizes[0] <= 256 && sizes[1] <= 4096 && sizes[2] <= 2048,
+                "{sizes:?}"
+            );
+            assert!(
+                sizes.iter().sum::<usize>() <= 6000 && sizes.iter().all(|size| *size > 0),
+                "{sizes:?}"
+            );
             assert!((1..=2000).contains(&size(&message["content"])));
             assert_eq!(message["allowed_mentions"], json!({ "parse": [] }));
         }
@@ -188,10 +210,18 @@ mod tests {
         for (filler, log) in [("x", "x".repeat(9000)), ("🦀", "🦀".repeat(9000))] {
             report.sections[0].text = format!("{log}\nthe end");
             let text = description(&View::of(&report));
-            assert!(text.ends_with("\nthe end\n```") || text.contains(filler), "{text}");
+            assert!(
+                text.ends_with("\nthe end\n```") || text.contains(filler),
+                "{text}"
+            );
             assert!(text.encode_utf16().count() <= 4096);
         }
-        let facts = description(&View::of(&Report { sections: Vec::new(), ..report.clone() })).encode_utf16().count();
+        let facts = description(&View::of(&Report {
+            sections: Vec::new(),
+            ..report.clone()
+        }))
+        .encode_utf16()
+        .count();
         let room = 4096 - facts - 1 - "```\n\n```".len();
         report.sections[0].text = "x".repeat(room);
         assert_eq!(description(&View::of(&report)).len(), 4096);
@@ -201,9 +231,18 @@ mod tests {
 
     #[test]
     fn a_title_of_256_is_whole_and_one_of_257_is_cut() {
-        assert_eq!(escaped(&format!("*{}", "x".repeat(254)), TITLE), format!("\\*{}", "x".repeat(254)));
-        assert_eq!(escaped(&format!("*{}", "x".repeat(255)), TITLE), format!("\\*{}…", "x".repeat(253)));
-        assert_eq!(escaped(&"🦀".repeat(129), TITLE).encode_utf16().count(), 255);
+        assert_eq!(
+            escaped(&format!("*{}", "x".repeat(254)), TITLE),
+            format!("\\*{}", "x".repeat(254))
+        );
+        assert_eq!(
+            escaped(&format!("*{}", "x".repeat(255)), TITLE),
+            format!("\\*{}…", "x".repeat(253))
+        );
+        assert_eq!(
+            escaped(&"🦀".repeat(129), TITLE).encode_utf16().count(),
+            255
+        );
     }
 
     #[test]
@@ -213,10 +252,19 @@ mod tests {
         report.runbook = None;
         let message = payload(&report);
         let content = message["content"].as_str().expect("content");
-        assert_eq!(content.matches('@').count(), content.matches("\\@").count(), "{content}");
-        let description = message["embeds"][0]["description"].as_str().expect("a description");
+        assert_eq!(
+            content.matches('@').count(),
+            content.matches("\\@").count(),
+            "{content}"
+        );
+        let description = message["embeds"][0]["description"]
+            .as_str()
+            .expect("a description");
         assert_eq!(description.matches("```").count(), 2, "{description}");
-        assert!(description.contains(r"\<\@1\> \@everyone \*\*b\*\* \[a\](http\://evil) \`\`\` \:skull\: \\"));
+        assert!(
+            description
+                .contains(r"\<\@1\> \@everyone \*\*b\*\* \[a\](http\://evil) \`\`\` \:skull\: \\")
+        );
     }
 
     #[test]
@@ -226,31 +274,63 @@ mod tests {
         let host = Host::new("/", dir.path());
         let send = |answer: &str| {
             let server = serve(&[answer]);
-            std::fs::write(dir.path().join("webhook"), format!("{}/api/webhooks/1/hushhush", server.url)).unwrap();
+            std::fs::write(
+                dir.path().join("webhook"),
+                format!("{}/api/webhooks/1/hushhush", server.url),
+            )
+            .unwrap();
             let result = sink.send(&sample(), &host);
             (result, server.requests().remove(0))
         };
         let (result, request) = send("HTTP/1.1 200 OK\r\n\r\n{\"id\":\"42\",\"type\":0}");
         assert_eq!(result, Ok("message 42".to_owned()));
-        assert!(request.starts_with("POST /api/webhooks/1/hushhush?wait=true HTTP/1.1\r\n"), "{request}");
+        assert!(
+            request.starts_with("POST /api/webhooks/1/hushhush?wait=true HTTP/1.1\r\n"),
+            "{request}"
+        );
         for (answer, for_good) in [
-            ("404 Not Found\r\n\r\n{\"message\":\"Unknown Webhook\",\"code\":10015}", true),
-            ("400 Bad\r\n\r\n{\"message\":\"Invalid Form Body\",\"code\":50035} /api/webhooks/1/hushhush", false),
-            ("401 No\r\n\r\n{\"message\":\"Invalid Webhook Token\",\"code\":50027}", true),
+            (
+                "404 Not Found\r\n\r\n{\"message\":\"Unknown Webhook\",\"code\":10015}",
+                true,
+            ),
+            (
+                "400 Bad\r\n\r\n{\"message\":\"Invalid Form Body\",\"code\":50035} /api/webhooks/1/hushhush",
+                false,
+            ),
+            (
+                "401 No\r\n\r\n{\"message\":\"Invalid Webhook Token\",\"code\":50027}",
+                true,
+            ),
             ("403 Forbidden\r\n\r\n<html>error code: 1015</html>", false),
             ("502 Bad\r\n\r\n{\"message\":\"502\",\"code\":0}", false),
             ("204 No Content\r\n\r\n", false),
             ("200 OK\r\n\r\n<html>Please log in</html>", false),
         ] {
             let (result, _) = send(&format!("HTTP/1.1 {answer}"));
-            assert_eq!(matches!(result, Err(SendError::Refused { .. })), for_good, "{answer}: {result:?}");
-            assert!(result.is_err() && !format!("{result:?}").contains("hush"), "{result:?}");
+            assert_eq!(
+                matches!(result, Err(SendError::Refused { .. })),
+                for_good,
+                "{answer}: {result:?}"
+            );
+            assert!(
+                result.is_err() && !format!("{result:?}").contains("hush"),
+                "{result:?}"
+            );
         }
-        let (result, _) =
-            send("HTTP/1.1 429 Slow\r\n\r\n{\"message\":\"limited\",\"retry_after\":64.57,\"global\":false}");
-        let Err(SendError::Retry { after: Some(after), .. }) = result else { panic!("{result:?}") };
+        let (result, _) = send(
+            "HTTP/1.1 429 Slow\r\n\r\n{\"message\":\"limited\",\"retry_after\":64.57,\"global\":false}",
+        );
+        let Err(SendError::Retry {
+            after: Some(after), ..
+        }) = result
+        else {
+            panic!("{result:?}")
+        };
         assert_eq!(after.as_millis(), 64_570);
         let preview = sink.preview(&sample(), &host).unwrap();
-        assert!(!preview.contains("hush") && preview.contains("allowed_mentions"), "{preview}");
+        assert!(
+            !preview.contains("hush") && preview.contains("allowed_mentions"),
+            "{preview}"
+        );
     }
 }

@@ -25,12 +25,12 @@
 //! password_file = "/etc/lastwords/secrets/smtp"
 //! ```
 //!
-//! TLS is never given up: a server that offers no STARTTLS gets nothing unless the config says `tls = "none"`, and a
-//! password goes without TLS only to this machine itself.
+//! TLS is never given up: a server that offers no STARTTLS gets nothing unless the config says `tls
+//! = "none"`, and a password goes without TLS only to this machine itself.
 //!
-//! A recipient whom the server refuses for good costs the others nothing: they get the message, and the receipt names
-//! the one. For a recipient whom it puts off (greylisting, a full mailbox) the message waits an hour, so that nobody
-//! gets it twice; then the others get it without.
+//! A recipient whom the server refuses for good costs the others nothing: they get the message, and
+//! the receipt names the one. For a recipient whom it puts off (greylisting, a full mailbox) the
+//! message waits an hour, so that nobody gets it twice; then the others get it without.
 
 mod message;
 mod smtp;
@@ -85,7 +85,11 @@ struct Recipients(Vec<Person>);
 impl TryFrom<Vec<Person>> for Recipients {
     type Error = &'static str;
     fn try_from(people: Vec<Person>) -> Result<Self, Self::Error> {
-        if people.is_empty() { Err("expected one address at least") } else { Ok(Self(people)) }
+        if people.is_empty() {
+            Err("expected one address at least")
+        } else {
+            Ok(Self(people))
+        }
     }
 }
 
@@ -103,8 +107,12 @@ impl TryFrom<String> for Person {
         };
         let name = name.filter(|name| !name.is_empty());
         match address.parse::<Address>() {
-            Ok(address) if text.is_ascii() && !text.contains(char::is_control) => Ok(Self(Mailbox::new(name, address))),
-            _ => Err(format!("expected an address, `ops@example.com` or `Ops <ops@example.com>`, found {text:?}")),
+            Ok(address) if text.is_ascii() && !text.contains(char::is_control) => {
+                Ok(Self(Mailbox::new(name, address)))
+            }
+            _ => Err(format!(
+                "expected an address, `ops@example.com` or `Ops <ops@example.com>`, found {text:?}"
+            )),
         }
     }
 }
@@ -129,8 +137,16 @@ impl Sink for Email {
     }
 
     fn templates(&self) -> Vec<(&Template, Medium)> {
-        let text = self.template_text.iter().map(|template| (template, Medium::Text));
-        text.chain(self.template_html.iter().map(|template| (template, Medium::Html))).collect()
+        let text = self
+            .template_text
+            .iter()
+            .map(|template| (template, Medium::Text));
+        text.chain(
+            self.template_html
+                .iter()
+                .map(|template| (template, Medium::Html)),
+        )
+        .collect()
     }
 
     fn form(&self, form: Form, report: &Report, host: &Host) -> Option<String> {
@@ -143,14 +159,20 @@ impl Sink for Email {
         }
     }
 
-    /// Long enough for a server that takes its time over every step: a try that is ended too soon may send twice.
+    /// Long enough for a server that takes its time over every step: a try that is ended too soon
+    /// may send twice.
     fn patience(&self) -> Duration {
         Duration::from_mins(4)
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         let letter = self.letter(report, host)?;
-        let to: Vec<_> = self.to.0.iter().map(|person| person.0.email.as_ref()).collect();
+        let to: Vec<_> = self
+            .to
+            .0
+            .iter()
+            .map(|person| person.0.email.as_ref())
+            .collect();
         let through = match self.way(&report.host, host)? {
             Way::Sendmail(path) => {
                 self.command(&path, &letter.from)?
@@ -160,22 +182,35 @@ impl Sink for Email {
             }
             Way::Smtp(server) => server.to_string(),
         };
-        Ok(format!("to {} through {through}\n\n{}", to.join(", "), letter.readable()))
+        Ok(format!(
+            "to {} through {through}\n\n{}",
+            to.join(", "),
+            letter.readable()
+        ))
     }
 
     /// Connects, logs in and leaves again, without a MAIL.
     fn probe(&self, host: &Host) -> Result<Probed, SendError> {
         match self.way(&host.name(), host).map_err(|why| retry(&why))? {
             Way::Sendmail(path) => {
-                let program = path.to_str().map(|program| vec![program.to_owned()]).unwrap_or_default();
-                let command = Command::try_from(program).map_err(|why| retry(&anyhow::Error::msg(why)))?;
+                let program = path
+                    .to_str()
+                    .map(|program| vec![program.to_owned()])
+                    .unwrap_or_default();
+                let command =
+                    Command::try_from(program).map_err(|why| retry(&anyhow::Error::msg(why)))?;
                 command
                     .locate()
                     .context("name a mail server with `server`, or install one")
                     .map_err(|why| retry(&why))?;
-                Ok(Probed::Unasked(format!("{} is there; where it sends mail, only one tells", path.display())))
+                Ok(Probed::Unasked(format!(
+                    "{} is there; where it sends mail, only one tells",
+                    path.display()
+                )))
             }
-            Way::Smtp(server) => server.greet().map(|()| Probed::Good(format!("{server} lets us in"))),
+            Way::Smtp(server) => server
+                .greet()
+                .map(|()| Probed::Good(format!("{server} lets us in"))),
         }
     }
 
@@ -184,9 +219,17 @@ impl Sink for Email {
         match self.way(&report.host, host).map_err(|why| retry(&why))? {
             Way::Sendmail(path) => self.sendmail(&path, &letter),
             Way::Smtp(server) => {
-                let to: Vec<_> = self.to.0.iter().map(|person| person.0.email.clone()).collect();
-                // The one question here to the clock: not what is sent depends on it, but for whom it waits.
-                let age = SystemTime::now().duration_since(report.made_at().time()).unwrap_or_default();
+                let to: Vec<_> = self
+                    .to
+                    .0
+                    .iter()
+                    .map(|person| person.0.email.clone())
+                    .collect();
+                // The one question here to the clock: not what is sent depends on it, but for whom
+                // it waits.
+                let age = SystemTime::now()
+                    .duration_since(report.made_at().time())
+                    .unwrap_or_default();
                 server.deliver(&letter.from, &to, &letter.wire(), age < PATIENCE)
             }
         }
@@ -197,15 +240,27 @@ impl Email {
     fn letter(&self, report: &Report, host: &Host) -> Result<Letter> {
         let to = self.to.0.iter().map(|person| &person.0);
         let (text, html) = self.bodies(report, host);
-        message::write(self.from.as_ref().map(|person| &person.0), to, report, text, html)
+        message::write(
+            self.from.as_ref().map(|person| &person.0),
+            to,
+            report,
+            text,
+            html,
+        )
     }
 
     /// The message as text and as HTML.
     fn bodies(&self, report: &Report, host: &Host) -> (String, String) {
         let mut view = View::of(report).brief();
-        let templates = [(self.template_text.as_ref(), Medium::Text), (self.template_html.as_ref(), Medium::Html)];
+        let templates = [
+            (self.template_text.as_ref(), Medium::Text),
+            (self.template_html.as_ref(), Medium::Html),
+        ];
         let [text, html] = template::fill_all(templates, &mut view, host);
-        (text.unwrap_or_else(|| render::text_of(&view)), html.unwrap_or_else(|| render::html_of(&view)))
+        (
+            text.unwrap_or_else(|| render::text_of(&view)),
+            html.unwrap_or_else(|| render::html_of(&view)),
+        )
     }
 
     fn way(&self, name: &str, host: &Host) -> Result<Way> {
@@ -221,11 +276,21 @@ impl Email {
             if let Some((key, _)) = stray.iter().find(|(_, set)| *set) {
                 bail!("`{key}` is for an SMTP server: name it with `server`");
             }
-            let path = self.sendmail.as_deref().unwrap_or(Path::new("/usr/sbin/sendmail"));
-            ensure!(path.is_absolute(), "`sendmail` must be an absolute path, not {}", path.display());
+            let path = self
+                .sendmail
+                .as_deref()
+                .unwrap_or(Path::new("/usr/sbin/sendmail"));
+            ensure!(
+                path.is_absolute(),
+                "`sendmail` must be an absolute path, not {}",
+                path.display()
+            );
             return Ok(Way::Sendmail(path.to_owned()));
         };
-        ensure!(self.sendmail.is_none(), "`sendmail` and `server` are two ways: choose one");
+        ensure!(
+            self.sendmail.is_none(),
+            "`sendmail` and `server` are two ways: choose one"
+        );
         let tls = self.tls.unwrap_or(Tls::Starttls);
         let login = match &self.username {
             Some(username) => {
@@ -244,28 +309,49 @@ impl Email {
         let ca = match &self.ca_file {
             Some(file) => {
                 let path = host.configured(file);
-                Some(std::fs::read(&path).with_context(|| format!("cannot read the ca_file {}", path.display()))?)
+                Some(
+                    std::fs::read(&path)
+                        .with_context(|| format!("cannot read the ca_file {}", path.display()))?,
+                )
             }
             None => None,
         };
         let port = self.port.unwrap_or(tls.port());
-        Server::new(server.clone(), port, tls, ca.as_deref(), login, message::domain(name)).map(Way::Smtp)
+        Server::new(
+            server.clone(),
+            port,
+            tls,
+            ca.as_deref(),
+            login,
+            message::domain(name),
+        )
+        .map(Way::Smtp)
     }
 
     /// `sendmail -i -f FROM -- TO…`: a line with a dot is no end, and no address an option.
     fn command(&self, program: &Path, from: &Address) -> Result<Command> {
         let program = program.to_str().context("`sendmail` must be UTF-8")?;
         let to = self.to.0.iter().map(|person| person.0.email.as_ref());
-        let words = [program, "-i", "-f", from.as_ref(), "--"].into_iter().chain(to).map(str::to_owned);
+        let words = [program, "-i", "-f", from.as_ref(), "--"]
+            .into_iter()
+            .chain(to)
+            .map(str::to_owned);
         Command::try_from(words.collect::<Vec<_>>()).map_err(anyhow::Error::msg)
     }
 
     fn sendmail(&self, program: &Path, letter: &Letter) -> Result<Receipt, SendError> {
-        let command = self.command(program, &letter.from).map_err(|why| retry(&why))?;
+        let command = self
+            .command(program, &letter.from)
+            .map_err(|why| retry(&why))?;
         let home: (&str, &OsStr) = ("HOME", OsStr::new("/"));
         let lines = letter.lines();
-        let outcome =
-            run(&Run { command: &command, stdin: &lines, env: &[home], timeout: SENDMAIL_TIMEOUT, max_bytes: 4096 });
+        let outcome = run(&Run {
+            command: &command,
+            stdin: &lines,
+            env: &[home],
+            timeout: SENDMAIL_TIMEOUT,
+            max_bytes: 4096,
+        });
         judge(&outcome.end, program, &outcome.last_error)
     }
 }
@@ -276,7 +362,11 @@ fn judge(end: &End, program: &Path, last_error: &str) -> Result<Receipt, SendErr
     if end.code() == Some(0) {
         return Ok(format!("{program} took it"));
     }
-    let said = if last_error.is_empty() { String::new() } else { format!(": {last_error}") };
+    let said = if last_error.is_empty() {
+        String::new()
+    } else {
+        format!(": {last_error}")
+    };
     let why = one_line(&format!("{program}: {end}{said}"), 500);
     // EX_USAGE, EX_DATAERR, EX_NOUSER, EX_NOHOST
     if matches!(end.code(), Some(64 | 65 | 67 | 68)) {
@@ -288,7 +378,10 @@ fn judge(end: &End, program: &Path, last_error: &str) -> Result<Receipt, SendErr
 
 /// What is wrong here can be put right by people, and then the report still goes out.
 fn retry(why: &anyhow::Error) -> SendError {
-    SendError::Retry { after: None, why: one_line(&format!("{why:#}"), 500) }
+    SendError::Retry {
+        after: None,
+        why: one_line(&format!("{why:#}"), 500),
+    }
 }
 
 #[cfg(test)]
@@ -313,33 +406,64 @@ mod tests {
         let path = dir.join("sendmail");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("chmod");
-        email(&format!("to = ['-oops@example.com', 'b@example.com']\nsendmail = {path:?}"))
+        email(&format!(
+            "to = ['-oops@example.com', 'b@example.com']\nsendmail = {path:?}"
+        ))
     }
 
     #[test]
     fn an_address_is_an_address_and_nothing_more() {
-        for good in ["ops@example.com", "Ops <ops@example.com>", "\"Ops, Night\" <ops@example.com>", "root@localhost"] {
+        for good in [
+            "ops@example.com",
+            "Ops <ops@example.com>",
+            "\"Ops, Night\" <ops@example.com>",
+            "root@localhost",
+        ] {
             assert!(Person::try_from(good.to_owned()).is_ok(), "{good}");
         }
-        for bad in
-            ["", "ops", "a@b@", "ops@example.com, x@evil", "ops@example.com\r\nBcc: x@evil", "ö@example.com", "<>"]
-        {
+        for bad in [
+            "",
+            "ops",
+            "a@b@",
+            "ops@example.com, x@evil",
+            "ops@example.com\r\nBcc: x@evil",
+            "ö@example.com",
+            "<>",
+        ] {
             let why = Person::try_from(bad.to_owned()).err();
-            assert!(why.is_some_and(|why| why.contains("expected an address")), "{bad}");
+            assert!(
+                why.is_some_and(|why| why.contains("expected an address")),
+                "{bad}"
+            );
         }
-        let why = toml::from_str::<Email>("name = 'x'\nto = []").expect_err("nobody").to_string();
-        assert!(why.contains("line 2") && why.contains("expected one address at least"), "{why}");
+        let why = toml::from_str::<Email>("name = 'x'\nto = []")
+            .expect_err("nobody")
+            .to_string();
+        assert!(
+            why.contains("line 2") && why.contains("expected one address at least"),
+            "{why}"
+        );
     }
 
     #[test]
     fn the_preview_says_to_whom_and_over_what() {
-        let text = preview("to = ['a@x.org', 'B <b@x.org>']\nserver = 'mx.x.org'").expect("a preview");
-        assert!(text.starts_with("to a@x.org, b@x.org through mx.x.org:587 (STARTTLS, no login)\n\nFrom: "), "{text}");
-        assert!(text.contains("\nTo: a@x.org, B <b@x.org>\n"), "{text}");
-        assert!(text.contains("\nSubject: [db1] web crashed: exit code 1"), "{text}");
-        assert!(text.contains("\n  Error: boom\n"), "{text}");
         let text =
-            preview("to = ['a@x.org']\nserver = 'mx'\ntls = 'implicit'\nusername = 'lab'\npassword_env = 'PATH'");
+            preview("to = ['a@x.org', 'B <b@x.org>']\nserver = 'mx.x.org'").expect("a preview");
+        assert!(
+            text.starts_with(
+                "to a@x.org, b@x.org through mx.x.org:587 (STARTTLS, no login)\n\nFrom: "
+            ),
+            "{text}"
+        );
+        assert!(text.contains("\nTo: a@x.org, B <b@x.org>\n"), "{text}");
+        assert!(
+            text.contains("\nSubject: [db1] web crashed: exit code 1"),
+            "{text}"
+        );
+        assert!(text.contains("\n  Error: boom\n"), "{text}");
+        let text = preview(
+            "to = ['a@x.org']\nserver = 'mx'\ntls = 'implicit'\nusername = 'lab'\npassword_env = 'PATH'",
+        );
         let text = text.expect("a preview");
         assert!(text.contains("through mx:465 (TLS, as user lab)"), "{text}");
         assert!(!text.contains(&std::env::var("PATH").expect("a PATH")));
@@ -348,18 +472,36 @@ mod tests {
     #[test]
     fn what_could_not_be_sent_has_no_preview() {
         for (config, why) in [
-            ("sendmail = '/nonexistent/sendmail'", "cannot run /nonexistent/sendmail"),
+            (
+                "sendmail = '/nonexistent/sendmail'",
+                "cannot run /nonexistent/sendmail",
+            ),
             ("sendmail = 'sendmail'", "must be an absolute path"),
             ("port = 25", "`port` is for an SMTP server"),
             ("server = 'mx'\nsendmail = '/x'", "choose one"),
             ("server = 'mx'\npassword_file = 'x'", "needs a `username`"),
             ("server = 'mx'\nusername = 'u'", "set `password_file`"),
-            ("server = 'mx'\nusername = 'u'\npassword_file = 'no-such-file'", "cannot read the password"),
-            ("server = 'mx'\nusername = 'u'\npassword_env = 'PATH'\ntls = 'none'", "never goes to mx without TLS"),
-            ("server = 'mx'\nca_file = 'no-such-file'", "cannot read the ca_file"),
-            ("server = 'mx'\nca_file = '/etc/passwd'", "no certificate in"),
+            (
+                "server = 'mx'\nusername = 'u'\npassword_file = 'no-such-file'",
+                "cannot read the password",
+            ),
+            (
+                "server = 'mx'\nusername = 'u'\npassword_env = 'PATH'\ntls = 'none'",
+                "never goes to mx without TLS",
+            ),
+            (
+                "server = 'mx'\nca_file = 'no-such-file'",
+                "cannot read the ca_file",
+            ),
+            (
+                "server = 'mx'\nca_file = '/etc/passwd'",
+                "no certificate in",
+            ),
         ] {
-            let found = format!("{:#}", preview(&format!("to = ['a@x.org']\n{config}")).expect_err(config));
+            let found = format!(
+                "{:#}",
+                preview(&format!("to = ['a@x.org']\n{config}")).expect_err(config)
+            );
             assert!(found.contains(why), "{config}: {found}");
         }
         assert!(
@@ -376,10 +518,16 @@ mod tests {
             dir.path(),
             &format!("for a; do echo \"$a\"; done >{out}/args; cat >{out}/message; env >{out}/env"),
         );
-        sink.send(&sample(), &Host::new("/", "/")).expect("a receipt");
+        sink.send(&sample(), &Host::new("/", "/"))
+            .expect("a receipt");
         let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect(name);
-        assert_eq!(read("args"), "-i\n-f\nlastwords@db1\n--\n-oops@example.com\nb@example.com\n");
-        assert!(read("message").starts_with("From: lastwords@db1\n") && !read("message").contains('\r'));
+        assert_eq!(
+            read("args"),
+            "-i\n-f\nlastwords@db1\n--\n-oops@example.com\nb@example.com\n"
+        );
+        assert!(
+            read("message").starts_with("From: lastwords@db1\n") && !read("message").contains('\r')
+        );
         assert!(!read("env").contains("CARGO"));
     }
 
@@ -388,9 +536,16 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let host = Host::new("/", "/");
         let end = |script: &str| sendmail(dir.path(), script).send(&sample(), &host);
-        let Err(SendError::Refused { why }) = end("echo no such user >&2; exit 67") else { panic!("refused") };
-        assert!(why.ends_with("sendmail: exit status: 67: no such user"), "{why}");
-        let Err(SendError::Retry { after: None, why }) = end("echo queue full >&2; exit 75") else { panic!("retry") };
+        let Err(SendError::Refused { why }) = end("echo no such user >&2; exit 67") else {
+            panic!("refused")
+        };
+        assert!(
+            why.ends_with("sendmail: exit status: 67: no such user"),
+            "{why}"
+        );
+        let Err(SendError::Retry { after: None, why }) = end("echo queue full >&2; exit 75") else {
+            panic!("retry")
+        };
         assert!(why.ends_with("queue full"), "{why}");
         assert!(matches!(end("kill -KILL $$"), Err(SendError::Retry { .. })));
     }

@@ -14,10 +14,11 @@
 //! settings = { team = "db" }
 //! ```
 //!
-//! The program finds `{"protocol": 1, "report": …, "settings": …}` on stdin, and in `$LASTWORDS_REPORT_DIR` a directory
-//! that lives as long as it does, with `report.json` and `report.txt`, the message for people. It ends with 0: done, and
-//! the last line of its stdout is the receipt; with 100: refused for good; in any other way: it will be asked again,
-//! with the same report id. The last line of its stderr is the error shown.
+//! The program finds `{"protocol": 1, "report": …, "settings": …}` on stdin, and in
+//! `$LASTWORDS_REPORT_DIR` a directory that lives as long as it does, with `report.json` and
+//! `report.txt`, the message for people. It ends with 0: done, and the last line of its stdout is
+//! the receipt; with 100: refused for good; in any other way: it will be asked again, with the same
+//! report id. The last line of its stderr is the error shown.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
@@ -79,16 +80,29 @@ impl Sink for Exec {
     fn preview(&self, report: &Report, _: &Host) -> Result<String> {
         self.command.locate()?;
         let stdin = serde_json::to_string_pretty(&input(report, &self.settings.outline()))?;
-        Ok(format!("run {}, with this on its stdin:\n{stdin}\n", self.command))
+        Ok(format!(
+            "run {}, with this on its stdin:\n{stdin}\n",
+            self.command
+        ))
     }
 
     fn probe(&self, _: &Host) -> Result<Probed, SendError> {
-        let path = self.command.locate().map_err(|why| SendError::Retry { after: None, why: format!("{why:#}") })?;
-        Ok(Probed::Unasked(format!("{} can be run; what it does with a report, only one tells", path.display())))
+        let path = self.command.locate().map_err(|why| SendError::Retry {
+            after: None,
+            why: format!("{why:#}"),
+        })?;
+        Ok(Probed::Unasked(format!(
+            "{} can be run; what it does with a report, only one tells",
+            path.display()
+        )))
     }
 
     fn send(&self, report: &Report, _: &Host) -> Result<Receipt, SendError> {
-        verdict(&self.run(report, &mut |_| {}).map_err(|why| http::later(&why))?)
+        verdict(
+            &self
+                .run(report, &mut |_| {})
+                .map_err(|why| http::later(&why))?,
+        )
     }
 }
 
@@ -120,7 +134,11 @@ pub fn verdict(outcome: &Outcome) -> Result<Receipt, SendError> {
     match outcome.end.code() {
         Some(0) => {
             let said = plugin::last_line(&outcome.stdout);
-            Ok(if said.is_empty() { "exit 0".to_owned() } else { said })
+            Ok(if said.is_empty() {
+                "exit 0".to_owned()
+            } else {
+                said
+            })
         }
         Some(REFUSED) => Err(SendError::Refused { why }),
         _ => Err(SendError::Retry { after: None, why }),
@@ -131,12 +149,28 @@ fn input(report: &Report, settings: &Value) -> Value {
     json!({ "protocol": plugin::PROTOCOL, "report": report, "settings": settings })
 }
 
-/// Removes the directories of tries that were killed before they could: those whose processes are gone.
+/// Removes the directories of tries that were killed before they could: those whose processes are
+/// gone.
 pub fn sweep() {
-    for entry in PLACES.iter().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten() {
+    for entry in PLACES
+        .iter()
+        .filter_map(|place| fs::read_dir(place).ok())
+        .flatten()
+        .flatten()
+    {
         let is_gone = |pid: Pid| matches!(test_kill_process(pid), Err(Errno::SRCH));
-        let is_ours = || entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw());
-        if entry.file_name().to_str().and_then(maker).is_some_and(is_gone) && is_ours() {
+        let is_ours = || {
+            entry
+                .metadata()
+                .is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw())
+        };
+        if entry
+            .file_name()
+            .to_str()
+            .and_then(maker)
+            .is_some_and(is_gone)
+            && is_ours()
+        {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -144,17 +178,25 @@ pub fn sweep() {
 
 /// The process that made a directory of this name.
 fn maker(name: &str) -> Option<Pid> {
-    name.strip_prefix(PREFIX)?.split_once('-').and_then(|(pid, _)| Pid::from_raw(pid.parse().ok()?))
+    name.strip_prefix(PREFIX)?
+        .split_once('-')
+        .and_then(|(pid, _)| Pid::from_raw(pid.parse().ok()?))
 }
 
 /// A directory that nobody else may enter, with the report in it; dropping it removes it.
 fn report_directory(report: &Report) -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     let prefix = format!("{PREFIX}{}-", std::process::id());
-    builder.prefix(&prefix).permissions(Permissions::from_mode(0o700));
+    builder
+        .prefix(&prefix)
+        .permissions(Permissions::from_mode(0o700));
     let [first, second] = PLACES;
-    let made = builder.tempdir_in(first).or_else(|_| builder.tempdir_in(second));
-    let directory = made.with_context(|| format!("cannot make a directory for the report in {first} or {second}"))?;
+    let made = builder
+        .tempdir_in(first)
+        .or_else(|_| builder.tempdir_in(second));
+    let directory = made.with_context(|| {
+        format!("cannot make a directory for the report in {first} or {second}")
+    })?;
     let write = |name: &str, text: &[u8]| write_new(&directory.path().join(name), text);
     write("report.json", &serde_json::to_vec_pretty(report)?)?;
     write("report.txt", render::text(report).as_bytes())?;
@@ -162,8 +204,13 @@ fn report_directory(report: &Report) -> Result<TempDir> {
 }
 
 fn write_new(path: &Path, text: &[u8]) -> Result<()> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text)).with_context(|| format!("cannot write {}", path.display()))
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    file.and_then(|mut file| file.write_all(text))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -172,8 +219,12 @@ mod tests {
     use crate::report::sample;
 
     fn sink(script: &str) -> Exec {
-        let mut sink: Exec = toml::from_str("name = 'x'\ncommand = ['sh', '-c', '']\nsettings.token = 'hush'").unwrap();
-        sink.command = vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()].try_into().unwrap();
+        let mut sink: Exec =
+            toml::from_str("name = 'x'\ncommand = ['sh', '-c', '']\nsettings.token = 'hush'")
+                .unwrap();
+        sink.command = vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()]
+            .try_into()
+            .unwrap();
         sink
     }
 
@@ -187,14 +238,22 @@ mod tests {
             grep -q '"token":"hush"' && grep -q '"id": "20261123t030000-0123456789abcdef"' report.json &&
             grep -q '^Why      exit code 1' report.txt && pwd"#;
         let receipt = send(script).unwrap();
-        assert!(receipt.contains("/lastwords-") && !Path::new(&receipt).exists(), "{receipt}");
+        assert!(
+            receipt.contains("/lastwords-") && !Path::new(&receipt).exists(),
+            "{receipt}"
+        );
     }
 
     #[test]
     fn what_a_killed_try_left_is_swept_away_and_nothing_else() {
         let mut dead = std::process::Command::new("true").spawn().unwrap();
         dead.wait().unwrap();
-        let dir = |pid: u32| tempfile::Builder::new().prefix(&format!("{PREFIX}{pid}-")).tempdir_in("/tmp").unwrap();
+        let dir = |pid: u32| {
+            tempfile::Builder::new()
+                .prefix(&format!("{PREFIX}{pid}-"))
+                .tempdir_in("/tmp")
+                .unwrap()
+        };
         let (left, in_use) = (dir(dead.id()), dir(std::process::id()));
         sweep();
         assert!(!left.path().exists() && in_use.path().exists());
@@ -205,18 +264,41 @@ mod tests {
         assert_eq!(send("true"), Ok("exit 0".to_owned()));
         assert_eq!(send("echo one; echo two"), Ok("two".to_owned()));
         let why = "exit status: 100: gone for good".to_owned();
-        assert_eq!(send("echo gone for good >&2; exit 100"), Err(SendError::Refused { why }));
-        for (script, why) in [("exit 1", "exit status: 1"), ("echo busy >&2; exit 75", "exit status: 75: busy")] {
-            assert_eq!(send(script), Err(SendError::Retry { after: None, why: why.to_owned() }));
+        assert_eq!(
+            send("echo gone for good >&2; exit 100"),
+            Err(SendError::Refused { why })
+        );
+        for (script, why) in [
+            ("exit 1", "exit status: 1"),
+            ("echo busy >&2; exit 75", "exit status: 75: busy"),
+        ] {
+            assert_eq!(
+                send(script),
+                Err(SendError::Retry {
+                    after: None,
+                    why: why.to_owned()
+                })
+            );
         }
-        assert!(matches!(send("kill -KILL $$"), Err(SendError::Retry { .. })));
+        assert!(matches!(
+            send("kill -KILL $$"),
+            Err(SendError::Retry { .. })
+        ));
     }
 
     #[test]
     fn a_preview_shows_what_the_program_reads_but_no_setting() {
-        let preview = sink("true").preview(&sample(), &Host::new("/", "/")).unwrap();
-        assert!(preview.contains("\"id\": \"20261123t030000-0123456789abcdef\""), "{preview}");
-        assert!(preview.contains("\"token\": \"(not shown)\"") && !preview.contains("hush"), "{preview}");
+        let preview = sink("true")
+            .preview(&sample(), &Host::new("/", "/"))
+            .unwrap();
+        assert!(
+            preview.contains("\"id\": \"20261123t030000-0123456789abcdef\""),
+            "{preview}"
+        );
+        assert!(
+            preview.contains("\"token\": \"(not shown)\"") && !preview.contains("hush"),
+            "{preview}"
+        );
         let mut missing = sink("true");
         missing.command = vec!["/nonexistent/pager".to_owned()].try_into().unwrap();
         assert!(missing.preview(&sample(), &Host::new("/", "/")).is_err());

@@ -1,5 +1,5 @@
-//! A Gitter room. Gitter's rooms live on Matrix since February 2023: this is the [`matrix`](super::matrix) sink with
-//! Gitter's homeserver and Gitter's names.
+//! A Gitter room. Gitter's rooms live on Matrix since February 2023: this is the
+//! [`matrix`](super::matrix) sink with Gitter's homeserver and Gitter's names.
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -17,8 +17,8 @@
 //! token_file = "/etc/lastwords/secrets/gitter"
 //! ```
 //!
-//! The token is in the settings of <https://app.gitter.im>, under Help & About. Tokens, room numbers and webhooks of the
-//! time before Matrix are of no use any more.
+//! The token is in the settings of <https://app.gitter.im>, under Help & About. Tokens, room
+//! numbers and webhooks of the time before Matrix are of no use any more.
 
 use std::path::{Path, PathBuf};
 
@@ -54,9 +54,23 @@ struct Keys {
 impl TryFrom<Keys> for Gitter {
     type Error = String;
     fn try_from(keys: Keys) -> Result<Self, String> {
-        let Keys { name, room: GitterRoom(room), homeserver, token_file, token_env, template } = keys;
+        let Keys {
+            name,
+            room: GitterRoom(room),
+            homeserver,
+            token_file,
+            token_env,
+            template,
+        } = keys;
         let homeserver = homeserver.map_or_else(|| HOMESERVER.to_owned().try_into(), Ok)?;
-        Ok(Self(Matrix { name, homeserver, room, token_file, token_env, template }))
+        Ok(Self(Matrix {
+            name,
+            homeserver,
+            room,
+            token_file,
+            token_env,
+            template,
+        }))
     }
 }
 
@@ -70,8 +84,12 @@ impl TryFrom<String> for GitterRoom {
         if text.starts_with(['#', '!']) {
             return Room::try_from(text).map(Self);
         }
-        let part =
-            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        let part = |part: &str| {
+            !part.is_empty()
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        };
         if text.contains('/') && text.split('/').all(part) {
             return Room::try_from(format!("#{}:gitter.im", text.replace('/', "_"))).map(Self);
         }
@@ -140,21 +158,38 @@ mod tests {
     #[test]
     fn what_worked_before_matrix_is_an_error_that_names_the_new_way_and_no_secret() {
         let webhook = "https://webhooks.gitter.im/e/0123456789hush";
-        for legacy in
-            [webhook, "5f8c0b1d6da03739849c2a11", "https://gitter.im/acme/ops", "acme", "", "a//b", "/a", "a b/c"]
-        {
+        for legacy in [
+            webhook,
+            "5f8c0b1d6da03739849c2a11",
+            "https://gitter.im/acme/ops",
+            "acme",
+            "",
+            "a//b",
+            "/a",
+            "a b/c",
+        ] {
             let why = room(legacy).unwrap_err();
-            assert!(why.contains("org/repo") && why.contains("live on Matrix now") && !why.contains("hush"), "{why}");
+            assert!(
+                why.contains("org/repo")
+                    && why.contains("live on Matrix now")
+                    && !why.contains("hush"),
+                "{why}"
+            );
         }
     }
 
     #[test]
     fn the_homeserver_is_gitters_unless_another_is_named() {
-        let gitter = |more: &str| toml::from_str::<Gitter>(&format!("name = 'x'\nroom = 'acme/ops'\n{more}"));
+        let gitter = |more: &str| {
+            toml::from_str::<Gitter>(&format!("name = 'x'\nroom = 'acme/ops'\n{more}"))
+        };
         let endpoint = |more: &str| gitter(more).unwrap().0.join().to_string();
         let path = "_matrix/client/v3/join/%23acme_ops:gitter.im";
         assert_eq!(endpoint(""), format!("https://gitter.ems.host/{path}"));
-        assert_eq!(endpoint("homeserver = 'https://matrix.org'"), format!("https://matrix.org/{path}"));
+        assert_eq!(
+            endpoint("homeserver = 'https://matrix.org'"),
+            format!("https://matrix.org/{path}")
+        );
         let why = gitter("webhook = 'x'").unwrap_err().to_string();
         assert!(why.contains("unknown field `webhook`"), "{why}");
     }

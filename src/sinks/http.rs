@@ -1,4 +1,5 @@
-//! What the sinks that speak HTTP share: a client that goes only where it was sent, and answers of bounded size.
+//! What the sinks that speak HTTP share: a client that goes only where it was sent, and answers of
+//! bounded size.
 
 use std::fs;
 use std::io::Read;
@@ -24,8 +25,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 const MOST_WAIT: Duration = Duration::from_hours(1);
 
-/// A client that takes no proxy from the environment, which the job that died may have filled, and follows no redirect:
-/// a report goes where the config says or nowhere.
+/// A client that takes no proxy from the environment, which the job that died may have filled, and
+/// follows no redirect: a report goes where the config says or nowhere.
 ///
 /// # Errors
 /// Where the system gives no thread or no certificates for it.
@@ -40,10 +41,18 @@ pub fn client() -> Result<Client> {
 pub fn client_trusting(ca_file: Option<&Path>, host: &Host) -> Result<Client> {
     let Some(file) = ca_file else { return client() };
     let path = host.configured(file);
-    let pem = fs::read(&path).with_context(|| format!("cannot read the certificates in {}", path.display()))?;
+    let pem = fs::read(&path)
+        .with_context(|| format!("cannot read the certificates in {}", path.display()))?;
     let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-    ensure!(!certificates.is_empty(), "there is no certificate (as PEM) in {}", path.display());
-    builder().tls_certs_merge(certificates).build().context("cannot make an HTTP client")
+    ensure!(
+        !certificates.is_empty(),
+        "there is no certificate (as PEM) in {}",
+        path.display()
+    );
+    builder()
+        .tls_certs_merge(certificates)
+        .build()
+        .context("cannot make an HTTP client")
 }
 
 fn builder() -> ClientBuilder {
@@ -64,7 +73,8 @@ pub enum Tls {
     None,
 }
 
-/// The address of a server of one's own, which need not be encrypted where the config says so in so many words.
+/// The address of a server of one's own, which need not be encrypted where the config says so in so
+/// many words.
 ///
 /// # Errors
 /// Where it is something else. The text does not repeat the address.
@@ -74,7 +84,10 @@ pub fn server(text: &str, tls: Tls) -> Result<Url> {
         _ => address(text).context("set tls = \"none\" where it may go unencrypted")?,
     };
     let bare = url.username().is_empty() && url.password().is_none();
-    ensure!(bare, "expected an address without a user and a password in it: everybody can read the config");
+    ensure!(
+        bare,
+        "expected an address without a user and a password in it: everybody can read the config"
+    );
     Ok(url)
 }
 
@@ -94,24 +107,39 @@ pub fn now() -> Timestamp {
 
 /// A text of a server's without what it may repeat of an address that is a secret.
 pub fn scrub(address: &Url, text: &str) -> String {
-    let query = address.query().into_iter().flat_map(|query| query.split(['&', '=']));
-    let parts = address.path().split('/').chain(query).filter(|part| part.len() > 5);
+    let query = address
+        .query()
+        .into_iter()
+        .flat_map(|query| query.split(['&', '=']));
+    let parts = address
+        .path()
+        .split('/')
+        .chain(query)
+        .filter(|part| part.len() > 5);
     parts.fold(text.to_owned(), |text, part| text.replace(part, "[secret]"))
 }
 
 /// What keeps a try from being made at all may be another next time.
 pub fn later(why: &anyhow::Error) -> SendError {
-    SendError::Retry { after: None, why: one_line(&format!("{why:#}"), 500) }
+    SendError::Retry {
+        after: None,
+        why: one_line(&format!("{why:#}"), 500),
+    }
 }
 
-/// What an answer means that is no receipt. Only what the server itself says (`own`) is for good, with a status that does
-/// not pass by itself (RFC 9110, 15.5): all else may be something in between speaking.
+/// What an answer means that is no receipt. Only what the server itself says (`own`) is for good,
+/// with a status that does not pass by itself (RFC 9110, 15.5): all else may be something in
+/// between speaking.
 pub fn not_taken(answer: &Answer, own: bool, asked: Option<Duration>, why: &str) -> SendError {
     let why = one_line(why, 500);
-    if own && answer.status.is_client_error() && !matches!(answer.status.as_u16(), 408 | 425 | 429) {
+    if own && answer.status.is_client_error() && !matches!(answer.status.as_u16(), 408 | 425 | 429)
+    {
         return SendError::Refused { why };
     }
-    SendError::Retry { after: answer.retry_after.or(asked.map(held)), why }
+    SendError::Retry {
+        after: answer.retry_after.or(asked.map(held)),
+        why,
+    }
 }
 
 /// Takes an address that the config names: `https`, or `http` to this machine.
@@ -130,7 +158,10 @@ pub fn address(text: &str) -> Result<Url> {
 
 /// Whether this name or address is the machine itself, so that nobody listens in between.
 pub fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
     host == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
@@ -154,13 +185,18 @@ pub fn ask(request: RequestBuilder, max_body: u64) -> Result<Answer> {
     let (status, retry_after) = (response.status(), retry_after(response.headers()));
     let (mut body, mut response) = (Vec::new(), response.take(max_body));
     let mut some = [0; 4096];
-    // The client's own limit starts anew with each read. What has come of a body that breaks off may still say something.
+    // The client's own limit starts anew with each read. What has come of a body that breaks off
+    // may still say something.
     while let Ok(count @ 1..) = response.read(&mut some)
         && began.elapsed() < TIMEOUT
     {
         body.extend(some.iter().take(count));
     }
-    Ok(Answer { status, retry_after, body: String::from_utf8_lossy(&body).into_owned() })
+    Ok(Answer {
+        status,
+        retry_after,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
 }
 
 /// A wait that a server asks for, held within 1 s and 1 h.
@@ -168,8 +204,8 @@ pub fn held(wait: Duration) -> Duration {
     wait.clamp(LEAST_WAIT, MOST_WAIT)
 }
 
-/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which counts from the server's own `Date`: its clock and ours
-/// need not agree.
+/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which counts from the server's own `Date`:
+/// its clock and ours need not agree.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
     let date = |text: &str| httpdate::parse_http_date(text).ok();
@@ -177,7 +213,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let wait = if !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit()) {
         asked.parse().map_or(MOST_WAIT, Duration::from_secs)
     } else {
-        date(asked)?.duration_since(date(text(DATE)?)?).unwrap_or_default()
+        date(asked)?
+            .duration_since(date(text(DATE)?)?)
+            .unwrap_or_default()
     };
     Some(held(wait))
 }
@@ -193,7 +231,8 @@ pub(super) mod tests {
 
     use super::{address, is_loopback, retry_after};
 
-    /// A server that gives these answers, one a connection, and hands back the requests that it got.
+    /// A server that gives these answers, one a connection, and hands back the requests that it
+    /// got.
     pub struct Server {
         pub url: String,
         thread: JoinHandle<Vec<String>>,
@@ -212,10 +251,14 @@ pub(super) mod tests {
         let answer = move |answer: String| {
             let (mut stream, _) = listener.accept().expect("a client");
             let request = read_request(&mut stream);
-            stream.write_all(answer.as_bytes()).expect("the client reads");
+            stream
+                .write_all(answer.as_bytes())
+                .expect("the client reads");
             request
         };
-        let thread = Builder::new().spawn(move || answers.into_iter().map(answer).collect()).expect("a thread");
+        let thread = Builder::new()
+            .spawn(move || answers.into_iter().map(answer).collect())
+            .expect("a thread");
         Server { url, thread }
     }
 
@@ -225,7 +268,13 @@ pub(super) mod tests {
         let is_whole = |request: &[u8]| {
             let text = String::from_utf8_lossy(request);
             let (head, _) = text.split_once("\r\n\r\n")?;
-            let length: usize = head.split("content-length: ").nth(1)?.lines().next()?.parse().ok()?;
+            let length: usize = head
+                .split("content-length: ")
+                .nth(1)?
+                .lines()
+                .next()?
+                .parse()
+                .ok()?;
             Some(request.len() >= head.len() + 4 + length)
         };
         while is_whole(&request) != Some(true) {
@@ -245,9 +294,13 @@ pub(super) mod tests {
 
     #[test]
     fn a_wait_in_seconds_is_held_within_a_second_and_an_hour() {
-        for (asked, seconds) in
-            [("30", 30), ("0", 1), ("3600", 3600), ("1000000000", 3600), ("99999999999999999999999", 3600)]
-        {
+        for (asked, seconds) in [
+            ("30", 30),
+            ("0", 1),
+            ("3600", 3600),
+            ("1000000000", 3600),
+            ("99999999999999999999999", 3600),
+        ] {
             assert_eq!(wait(asked, ""), Some(seconds), "{asked}");
         }
     }
@@ -264,21 +317,32 @@ pub(super) mod tests {
     #[test]
     fn a_wait_that_says_nothing_is_none() {
         for nonsense in ["", "-5", "soon", "1.5", "0x10"] {
-            assert_eq!(wait(nonsense, "Mon, 23 Nov 2026 03:00:00 GMT"), None, "{nonsense}");
+            assert_eq!(
+                wait(nonsense, "Mon, 23 Nov 2026 03:00:00 GMT"),
+                None,
+                "{nonsense}"
+            );
         }
         assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 
     #[test]
     fn only_https_leaves_the_machine() {
-        for good in
-            ["https://hooks.slack.com/services/T/B/x", "http://127.0.0.1:8080/x", "http://[::1]/", "http://localhost/"]
-        {
+        for good in [
+            "https://hooks.slack.com/services/T/B/x",
+            "http://127.0.0.1:8080/x",
+            "http://[::1]/",
+            "http://localhost/",
+        ] {
             assert!(address(good).is_ok(), "{good}");
         }
-        for bad in
-            ["http://hooks.slack.com/secret", "ftp://127.0.0.1/secret", "secret", "http://127.0.0.1.evil/secret", ""]
-        {
+        for bad in [
+            "http://hooks.slack.com/secret",
+            "ftp://127.0.0.1/secret",
+            "secret",
+            "http://127.0.0.1.evil/secret",
+            "",
+        ] {
             let why = format!("{:#}", address(bad).expect_err(bad));
             assert!(!why.contains("secret"), "{why}");
         }

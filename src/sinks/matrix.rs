@@ -1,4 +1,5 @@
-//! A Matrix room, through any homeserver's [client-server API](https://spec.matrix.org/latest/client-server-api/).
+//! A Matrix room, through any homeserver's [client-server
+//! API](https://spec.matrix.org/latest/client-server-api/).
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -17,8 +18,9 @@
 //! token_file = "/etc/lastwords/secrets/matrix"
 //! ```
 //!
-//! The user joins the room by itself where it may, else invite it. A message is an `m.notice` that mentions nobody; sent
-//! again, it has the same transaction id, and the homeserver makes one message of both. It is never encrypted.
+//! The user joins the room by itself where it may, else invite it. A message is an `m.notice` that
+//! mentions nobody; sent again, it has the same transaction id, and the homeserver makes one
+//! message of both. It is never encrypted.
 
 mod event;
 
@@ -41,7 +43,8 @@ use crate::secret::{self, Secret};
 /// Of an answer, this many bytes are looked at.
 const MAX_ANSWER: u64 = 64 * 1024;
 
-/// What a homeserver may take later: it is busy, full, or does not know itself. Its other errors are for good.
+/// What a homeserver may take later: it is busy, full, or does not know itself. Its other errors
+/// are for good.
 const PASSING: [&str; 3] = ["M_LIMIT_EXCEEDED", "M_RESOURCE_LIMIT_EXCEEDED", "M_UNKNOWN"];
 
 #[derive(Clone, Debug, Deserialize)]
@@ -64,8 +67,15 @@ impl TryFrom<String> for Homeserver {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         let url = http::address(&text).map_err(|why| format!("{why:#}"))?;
-        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-            return Err("expected the homeserver's address alone, such as https://matrix.example.com".to_owned());
+        if !url.username().is_empty()
+            || url.password().is_some()
+            || url.query().is_some()
+            || url.fragment().is_some()
+        {
+            return Err(
+                "expected the homeserver's address alone, such as https://matrix.example.com"
+                    .to_owned(),
+            );
         }
         Ok(Self(url))
     }
@@ -76,7 +86,9 @@ impl Homeserver {
     fn endpoint(&self, parts: &[&str]) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["_matrix", "client", "v3"]).extend(parts);
+            path.pop_if_empty()
+                .extend(["_matrix", "client", "v3"])
+                .extend(parts);
         }
         url
     }
@@ -90,14 +102,21 @@ pub struct Room(String);
 impl TryFrom<String> for Room {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        let alias = text.strip_prefix('#').and_then(|alias| alias.split_once(':'));
+        let alias = text
+            .strip_prefix('#')
+            .and_then(|alias| alias.split_once(':'));
         let is_alias = alias.is_some_and(|(name, server)| !name.is_empty() && !server.is_empty());
         // Since room version 12 an id may do without a server.
         let is_id = text.len() > 1 && text.starts_with('!');
-        if (is_alias || is_id) && text.len() <= 255 && !text.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        if (is_alias || is_id)
+            && text.len() <= 255
+            && !text.contains(|c: char| c.is_control() || c.is_whitespace())
+        {
             Ok(Self(text))
         } else {
-            Err(format!("expected a room such as #ops:example.com or !id:example.com, found {text:?}"))
+            Err(format!(
+                "expected a room such as #ops:example.com or !id:example.com, found {text:?}"
+            ))
         }
     }
 }
@@ -116,7 +135,10 @@ impl Sink for Matrix {
     }
 
     fn templates(&self) -> Vec<(&Template, Medium)> {
-        self.template.iter().map(|template| (template, Medium::Matrix)).collect()
+        self.template
+            .iter()
+            .map(|template| (template, Medium::Matrix))
+            .collect()
     }
 
     fn form(&self, form: Form, report: &Report, host: &Host) -> Option<String> {
@@ -132,19 +154,33 @@ impl Sink for Matrix {
     }
 
     fn probe(&self, host: &Host) -> Result<Probed, SendError> {
-        let retry = |why: anyhow::Error| SendError::Retry { after: None, why: one_line(&format!("{why:#}"), 500) };
-        let user = User { client: http::client().map_err(retry)?, token: self.token(host).map_err(retry)? };
+        let retry = |why: anyhow::Error| SendError::Retry {
+            after: None,
+            why: one_line(&format!("{why:#}"), 500),
+        };
+        let user = User {
+            client: http::client().map_err(retry)?,
+            token: self.token(host).map_err(retry)?,
+        };
         let get = |parts: &[&str]| user.client.get(self.homeserver.endpoint(parts));
         let who = user.ask("log in", get(&["account", "whoami"]), "user_id")?;
         let Room(name) = &self.room;
         let room = match name.strip_prefix('#') {
-            Some(_) => user.ask("find the room", get(&["directory", "room", name]), "room_id")?,
+            Some(_) => user.ask(
+                "find the room",
+                get(&["directory", "room", name]),
+                "room_id",
+            )?,
             None => name.clone(),
         };
         let member = get(&["rooms", &room, "state", "m.room.member", &who]);
         match user.ask("look into the room", member, "membership") {
-            Ok(joined) if joined == "join" => Ok(Probed::Good(format!("the token is {who}'s, who is in {name}"))),
-            Ok(other) if other == "ban" => Err(SendError::Refused { why: format!("{who} is banned from {name}") }),
+            Ok(joined) if joined == "join" => Ok(Probed::Good(format!(
+                "the token is {who}'s, who is in {name}"
+            ))),
+            Ok(other) if other == "ban" => Err(SendError::Refused {
+                why: format!("{who} is banned from {name}"),
+            }),
             // Whoever is not in a room may not look into it.
             Ok(_) | Err(SendError::Refused { .. }) => Ok(Probed::Unasked(format!(
                 "the token is {who}'s, who is not in {name} yet: it joins with the first message, where it may"
@@ -154,12 +190,26 @@ impl Sink for Matrix {
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let retry = |why: anyhow::Error| SendError::Retry { after: None, why: one_line(&format!("{why:#}"), 500) };
-        let user = User { client: http::client().map_err(retry)?, token: self.token(host).map_err(retry)? };
+        let retry = |why: anyhow::Error| SendError::Retry {
+            after: None,
+            why: one_line(&format!("{why:#}"), 500),
+        };
+        let user = User {
+            client: http::client().map_err(retry)?,
+            token: self.token(host).map_err(retry)?,
+        };
         // Whoever is in the room already stays in it, and the answer names the id behind an alias.
-        let room = user.ask("join the room", user.client.post(self.join()).json(&json!({})), "room_id")?;
+        let room = user.ask(
+            "join the room",
+            user.client.post(self.join()).json(&json!({})),
+            "room_id",
+        )?;
         let event = self.content(report, host);
-        let event_id = user.ask("send", user.client.put(self.send_to(&room, report)).json(&event), "event_id")?;
+        let event_id = user.ask(
+            "send",
+            user.client.put(self.send_to(&room, report)).json(&event),
+            "event_id",
+        )?;
         Ok(format!("event {event_id} in {room}"))
     }
 }
@@ -172,7 +222,8 @@ pub fn content(report: &Report) -> Value {
 impl Matrix {
     fn content(&self, report: &Report, host: &Host) -> Value {
         let mut view = event::held(View::of(report));
-        let [html] = template::fill_all([(self.template.as_ref(), Medium::Matrix)], &mut view, host);
+        let [html] =
+            template::fill_all([(self.template.as_ref(), Medium::Matrix)], &mut view, host);
         let mut content = event::content(&view);
         if let Some(html) = html {
             content["formatted_body"] = html.into();
@@ -181,7 +232,12 @@ impl Matrix {
     }
 
     fn token(&self, host: &Host) -> Result<Secret> {
-        secret::read("token", self.token_file.as_deref(), self.token_env.as_deref(), host)
+        secret::read(
+            "token",
+            self.token_file.as_deref(),
+            self.token_env.as_deref(),
+            host,
+        )
     }
 
     pub(super) fn join(&self) -> Url {
@@ -189,7 +245,8 @@ impl Matrix {
     }
 
     fn send_to(&self, room: &str, report: &Report) -> Url {
-        self.homeserver.endpoint(&["rooms", room, "send", "m.room.message", report.id.as_str()])
+        self.homeserver
+            .endpoint(&["rooms", room, "send", "m.room.message", report.id.as_str()])
     }
 }
 
@@ -203,16 +260,25 @@ impl User {
     /// The one thing that the answer is read for.
     fn ask(&self, what: &str, request: RequestBuilder, wanted: &str) -> Result<String, SendError> {
         let plain = |why: &str| format!("cannot {what}: {}", one_line(&self.token.scrub(why), 500));
-        let answer = http::ask(request.bearer_auth(self.token.expose()), MAX_ANSWER)
-            .map_err(|why| SendError::Retry { after: None, why: plain(&format!("{why:#}")) })?;
+        let answer =
+            http::ask(request.bearer_auth(self.token.expose()), MAX_ANSWER).map_err(|why| {
+                SendError::Retry {
+                    after: None,
+                    why: plain(&format!("{why:#}")),
+                }
+            })?;
         judge(&answer, wanted).map_err(|error| match error {
-            SendError::Retry { after, why } => SendError::Retry { after, why: plain(&why) },
+            SendError::Retry { after, why } => SendError::Retry {
+                after,
+                why: plain(&why),
+            },
             SendError::Refused { why } => SendError::Refused { why: plain(&why) },
         })
     }
 }
 
-/// What an answer means: only an error in Matrix's own form is for good, all else may be something in between speaking.
+/// What an answer means: only an error in Matrix's own form is for good, all else may be something
+/// in between speaking.
 fn judge(answer: &http::Answer, wanted: &str) -> Result<String, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let text = |key: &str| json.get(key).and_then(Value::as_str);
@@ -223,16 +289,32 @@ fn judge(answer: &http::Answer, wanted: &str) -> Result<String, SendError> {
     }
     let status = answer.status.as_u16();
     let Some(code) = text("errcode") else {
-        let why = format!("expected a homeserver's answer, got {status}: {}", one_line(&answer.body, 200));
-        return Err(SendError::Retry { after: answer.retry_after, why });
+        let why = format!(
+            "expected a homeserver's answer, got {status}: {}",
+            one_line(&answer.body, 200)
+        );
+        return Err(SendError::Retry {
+            after: answer.retry_after,
+            why,
+        });
     };
-    let why = format!("the homeserver answered {status} {code}: {}", text("error").unwrap_or_default());
-    let passing = PASSING.contains(&code) || matches!(status, 408 | 429) || !answer.status.is_client_error();
+    let why = format!(
+        "the homeserver answered {status} {code}: {}",
+        text("error").unwrap_or_default()
+    );
+    let passing =
+        PASSING.contains(&code) || matches!(status, 408 | 429) || !answer.status.is_client_error();
     if !passing {
         return Err(SendError::Refused { why });
     }
-    let asked = json.get("retry_after_ms").and_then(Value::as_u64).map(Duration::from_millis);
-    Err(SendError::Retry { after: answer.retry_after.or(asked.map(http::held)), why })
+    let asked = json
+        .get("retry_after_ms")
+        .and_then(Value::as_u64)
+        .map(Duration::from_millis);
+    Err(SendError::Retry {
+        after: answer.retry_after.or(asked.map(http::held)),
+        why,
+    })
 }
 
 #[cfg(test)]
@@ -246,20 +328,43 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Result<String, SendError> {
         let status = StatusCode::from_u16(status).unwrap();
-        judge(&http::Answer { status, retry_after: None, body: body.to_owned() }, "event_id")
+        judge(
+            &http::Answer {
+                status,
+                retry_after: None,
+                body: body.to_owned(),
+            },
+            "event_id",
+        )
     }
 
     #[test]
     fn only_an_event_id_is_a_receipt() {
         assert_eq!(answer(200, r#"{"event_id":"$e:x"}"#), Ok("$e:x".to_owned()));
-        for nearly in ["no", "", "{}", "[]", r#"{"event_id":7}"#, "<html>Please log in</html>"] {
-            assert!(matches!(answer(200, nearly), Err(SendError::Retry { .. })), "{nearly}");
+        for nearly in [
+            "no",
+            "",
+            "{}",
+            "[]",
+            r#"{"event_id":7}"#,
+            "<html>Please log in</html>",
+        ] {
+            assert!(
+                matches!(answer(200, nearly), Err(SendError::Retry { .. })),
+                "{nearly}"
+            );
         }
     }
 
     #[test]
     fn only_matrix_itself_refuses_and_what_may_pass_is_tried_again() {
-        for code in ["M_UNKNOWN_TOKEN", "M_FORBIDDEN", "M_NOT_FOUND", "M_TOO_LARGE", "M_BAD_JSON"] {
+        for code in [
+            "M_UNKNOWN_TOKEN",
+            "M_FORBIDDEN",
+            "M_NOT_FOUND",
+            "M_TOO_LARGE",
+            "M_BAD_JSON",
+        ] {
             let refused = answer(403, &format!(r#"{{"errcode":"{code}","error":"no"}}"#));
             let why = format!("the homeserver answered 403 {code}: no");
             assert_eq!(refused, Err(SendError::Refused { why }));
@@ -272,36 +377,75 @@ mod tests {
             (403, r#"{"errcode":"M_RESOURCE_LIMIT_EXCEEDED"}"#),
             (400, r#"{"errcode":"M_UNKNOWN"}"#),
         ] {
-            assert!(matches!(answer(status, body), Err(SendError::Retry { after: None, .. })), "{status} {body}");
+            assert!(
+                matches!(
+                    answer(status, body),
+                    Err(SendError::Retry { after: None, .. })
+                ),
+                "{status} {body}"
+            );
         }
         for (millis, seconds) in [("2500", 2.5), ("0", 1.0), ("99999999999", 3600.0)] {
             let limited = format!(r#"{{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":{millis}}}"#);
-            let Err(SendError::Retry { after: Some(after), .. }) = answer(429, &limited) else { panic!("{millis}") };
+            let Err(SendError::Retry {
+                after: Some(after), ..
+            }) = answer(429, &limited)
+            else {
+                panic!("{millis}")
+            };
             assert!((after.as_secs_f64() - seconds).abs() < 0.01, "{after:?}");
         }
     }
 
     #[test]
     fn a_room_is_an_alias_or_an_id_and_a_homeserver_an_address() {
-        for good in ["#ops:example.com", "!id:example.com:8448", "!31hneApxJ_1o-63DmFrpeqnkFfWppnzWso1JvH3ogLM"] {
+        for good in [
+            "#ops:example.com",
+            "!id:example.com:8448",
+            "!31hneApxJ_1o-63DmFrpeqnkFfWppnzWso1JvH3ogLM",
+        ] {
             assert!(Room::try_from(good.to_owned()).is_ok(), "{good}");
         }
-        for bad in ["", "ops", "#ops", "#:example.com", "#ops:", "!", "#o ps:x", "!a\n:x", "acme/ops"] {
+        for bad in [
+            "",
+            "ops",
+            "#ops",
+            "#:example.com",
+            "#ops:",
+            "!",
+            "#o ps:x",
+            "!a\n:x",
+            "acme/ops",
+        ] {
             assert!(Room::try_from(bad.to_owned()).is_err(), "{bad}");
         }
-        for bad in
-            ["matrix.org", "http://matrix.org", "https://u:p@matrix.org", "https://matrix.org/?x", "ftp://[::1]/"]
-        {
+        for bad in [
+            "matrix.org",
+            "http://matrix.org",
+            "https://u:p@matrix.org",
+            "https://matrix.org/?x",
+            "ftp://[::1]/",
+        ] {
             assert!(Homeserver::try_from(bad.to_owned()).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn every_part_of_an_address_is_encoded() {
-        let at = |base: &str| Homeserver::try_from(base.to_owned()).unwrap().endpoint(&["join", "#a/../b?c#d%:x"]);
+        let at = |base: &str| {
+            Homeserver::try_from(base.to_owned())
+                .unwrap()
+                .endpoint(&["join", "#a/../b?c#d%:x"])
+        };
         let tail = "_matrix/client/v3/join/%23a%2F..%2Fb%3Fc%23d%25:x";
-        assert_eq!(at("https://m.example").as_str(), format!("https://m.example/{tail}"));
-        assert_eq!(at("https://m.example/base/").as_str(), format!("https://m.example/base/{tail}"));
+        assert_eq!(
+            at("https://m.example").as_str(),
+            format!("https://m.example/{tail}")
+        );
+        assert_eq!(
+            at("https://m.example/base/").as_str(),
+            format!("https://m.example/base/{tail}")
+        );
     }
 
     /// Reads one request, up to the length it names.
@@ -322,8 +466,10 @@ mod tests {
     fn sink(dir: &Path, homeserver: &str) -> Matrix {
         std::fs::write(dir.join("token"), "syt_hush\n").unwrap();
         let token = dir.join("token");
-        let toml =
-            format!("name = 'x'\nhomeserver = '{homeserver}'\nroom = '#ops:x'\ntoken_file = '{}'", token.display());
+        let toml = format!(
+            "name = 'x'\nhomeserver = '{homeserver}'\nroom = '#ops:x'\ntoken_file = '{}'",
+            token.display()
+        );
         toml::from_str(&toml).unwrap()
     }
 
@@ -331,7 +477,10 @@ mod tests {
     fn a_message_is_a_join_and_a_put_under_the_reports_id() {
         let dir = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let sink = sink(dir.path(), &format!("http://{}", listener.local_addr().unwrap()));
+        let sink = sink(
+            dir.path(),
+            &format!("http://{}", listener.local_addr().unwrap()),
+        );
         let served = Builder::new().spawn(move || {
             let answers = [
                 r#"{"room_id":"!r:x"}"#,
@@ -349,14 +498,29 @@ mod tests {
             })
         });
         let host = Host::new("/", "/");
-        assert_eq!(sink.send(&sample(), &host), Ok("event $e in !r:x".to_owned()));
-        let why = "cannot join the room: the homeserver answered 401 M_UNKNOWN_TOKEN: [secret]".to_owned();
+        assert_eq!(
+            sink.send(&sample(), &host),
+            Ok("event $e in !r:x".to_owned())
+        );
+        let why = "cannot join the room: the homeserver answered 401 M_UNKNOWN_TOKEN: [secret]"
+            .to_owned();
         assert_eq!(sink.send(&sample(), &host), Err(SendError::Refused { why }));
         let [join, put, _] = served.unwrap().join().unwrap();
-        assert!(join.starts_with("POST /_matrix/client/v3/join/%23ops:x HTTP/1.1\r\n"), "{join}");
-        let path = "/_matrix/client/v3/rooms/!r:x/send/m.room.message/20261123t030000-0123456789abcdef";
-        assert!(put.starts_with(&format!("PUT {path} HTTP/1.1\r\n")), "{put}");
-        assert!([join, put].iter().all(|request| request.contains("authorization: Bearer syt_hush\r\n")));
+        assert!(
+            join.starts_with("POST /_matrix/client/v3/join/%23ops:x HTTP/1.1\r\n"),
+            "{join}"
+        );
+        let path =
+            "/_matrix/client/v3/rooms/!r:x/send/m.room.message/20261123t030000-0123456789abcdef";
+        assert!(
+            put.starts_with(&format!("PUT {path} HTTP/1.1\r\n")),
+            "{put}"
+        );
+        assert!(
+            [join, put]
+                .iter()
+                .all(|request| request.contains("authorization: Bearer syt_hush\r\n"))
+        );
     }
 
     #[test]
@@ -365,7 +529,9 @@ mod tests {
         let sink = sink(dir.path(), "https://m.example");
         let preview = sink.preview(&sample(), &Host::new("/", "/")).unwrap();
         assert!(
-            preview.starts_with("POST https://m.example/_matrix/client/v3/join/%23ops:x\n{}\nPUT https://"),
+            preview.starts_with(
+                "POST https://m.example/_matrix/client/v3/join/%23ops:x\n{}\nPUT https://"
+            ),
             "{preview}"
         );
         assert!(preview.contains("\"msgtype\": \"m.notice\"") && !preview.contains("hush"));

@@ -1,7 +1,7 @@
 //! Where reports go.
 //!
-//! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`]. Adding one is a file
-//! here, a field of [`Sinks`] and a line in [`Sinks::list`].
+//! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`].
+//! Adding one is a file here, a field of [`Sinks`] and a line in [`Sinks::list`].
 
 pub mod alertmanager;
 mod brief;
@@ -37,7 +37,8 @@ pub trait Sink: Send + Sync {
     /// What kind it is: `email`, `slack`.
     fn kind(&self) -> &'static str;
 
-    /// The files that hold its secrets, as the config names them; `lastwords check` looks at who may read them.
+    /// The files that hold its secrets, as the config names them; `lastwords check` looks at who
+    /// may read them.
     fn secret_files(&self) -> Vec<&Path> {
         Vec::new()
     }
@@ -47,8 +48,8 @@ pub trait Sink: Send + Sync {
         Vec::new()
     }
 
-    /// The report in one of the forms that `lastwords render` shows, as this sink would be sent it; `None` where it is
-    /// sent no such thing. Neither secrets nor the network are looked at.
+    /// The report in one of the forms that `lastwords render` shows, as this sink would be sent it;
+    /// `None` where it is sent no such thing. Neither secrets nor the network are looked at.
     fn form(&self, _form: Form, _report: &Report, _host: &Host) -> Option<String> {
         None
     }
@@ -61,16 +62,19 @@ pub trait Sink: Send + Sync {
     /// Exactly what would be sent, as text, secrets excepted.
     ///
     /// # Errors
-    /// Where nothing could be sent because of the config: a secret that cannot be read, a bad address.
+    /// Where nothing could be sent because of the config: a secret that cannot be read, a bad
+    /// address.
     fn preview(&self, report: &Report, host: &Host) -> anyhow::Result<String>;
 
-    /// Asks the destination whether it would take a report, and sends nothing: whether it can be reached, and takes our
-    /// credentials. Not every one can be asked.
+    /// Asks the destination whether it would take a report, and sends nothing: whether it can be
+    /// reached, and takes our credentials. Not every one can be asked.
     ///
     /// # Errors
     /// Why nothing would be sent now.
     fn probe(&self, _host: &Host) -> Result<Probed, SendError> {
-        Ok(Probed::Unasked("it cannot be asked without sending".to_owned()))
+        Ok(Probed::Unasked(
+            "it cannot be asked without sending".to_owned(),
+        ))
     }
 
     /// Sends the report. The same report sent again carries the same idempotency key.
@@ -112,7 +116,8 @@ pub fn form(form: Form, report: &Report) -> String {
 /// What the destination said when it took the report: `250 2.0.0 queued as 4F2A`.
 pub type Receipt = String;
 
-/// What a destination let us know without being sent anything. The text is for people and never holds a secret.
+/// What a destination let us know without being sent anything. The text is for people and never
+/// holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Probed {
@@ -126,12 +131,16 @@ pub enum Probed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// It may be taken later; not before `after`, where the destination said so.
-    Retry { after: Option<Duration>, why: String },
+    Retry {
+        after: Option<Duration>,
+        why: String,
+    },
     /// It will never be taken as it is.
     Refused { why: String },
 }
 
-/// Makes ring the one provider of cryptography for every TLS client in this process, before the first is made.
+/// Makes ring the one provider of cryptography for every TLS client in this process, before the
+/// first is made.
 pub fn use_ring() {
     // An error says that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -20,8 +20,9 @@
 //! token_file = "/etc/lastwords/secrets/ntfy"
 //! ```
 //!
-//! That a service is up again has priority 3, a drill 2. A click opens the runbook. ntfy has no idempotency key: a message
-//! that was taken without lastwords hearing so comes twice, with the same report id.
+//! That a service is up again has priority 3, a drill 2. A click opens the runbook. ntfy has no
+//! idempotency key: a message that was taken without lastwords hearing so comes twice, with the
+//! same report id.
 
 use std::path::{Path, PathBuf};
 
@@ -40,10 +41,12 @@ use crate::secret::{self, Secret};
 /// Of an answer, this many bytes are looked at: it repeats the message.
 const MAX_ANSWER: u64 = 64 * 1024;
 
-/// In bytes. A message of 4,096 and more becomes a file that nobody opens; the request may have twice that.
+/// In bytes. A message of 4,096 and more becomes a file that nobody opens; the request may have
+/// twice that.
 const MESSAGE: usize = 4_095;
 const REQUEST: usize = 8_192;
-/// Of the title, the address to click on and what else is not the message, at most this much, in JSON.
+/// Of the title, the address to click on and what else is not the message, at most this much, in
+/// JSON.
 const TITLE: usize = 500;
 const CLICK: usize = 1_000;
 const REST: usize = 600;
@@ -118,7 +121,10 @@ impl Sink for Ntfy {
     }
 
     fn secret_files(&self) -> Vec<&Path> {
-        [&self.0.topic_file, &self.0.token_file].into_iter().filter_map(Option::as_deref).collect()
+        [&self.0.topic_file, &self.0.token_file]
+            .into_iter()
+            .filter_map(Option::as_deref)
+            .collect()
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
@@ -135,18 +141,29 @@ impl Sink for Ntfy {
         let topic = self.topic(host).map_err(later)?;
         let token = self.token(host).map_err(later)?;
         let client = http::client_trusting(self.0.ca_file.as_deref(), host).map_err(later)?;
-        let mut request = client.post(self.url().map_err(later)?).json(&self.payload(report, &topic));
+        let mut request = client
+            .post(self.url().map_err(later)?)
+            .json(&self.payload(report, &topic));
         if let Some(token) = &token {
             request = request.bearer_auth(token.expose());
         }
         let answer = http::ask(request, MAX_ANSWER).map_err(later)?;
         judge(&answer).map_err(|error| {
             let scrub = |why: String| {
-                let why = token.as_ref().map_or(why.clone(), |token| token.scrub(&why));
-                if self.0.topic_file.is_some() { why.replace(&topic, "[secret]") } else { why }
+                let why = token
+                    .as_ref()
+                    .map_or(why.clone(), |token| token.scrub(&why));
+                if self.0.topic_file.is_some() {
+                    why.replace(&topic, "[secret]")
+                } else {
+                    why
+                }
             };
             match error {
-                SendError::Retry { after, why } => SendError::Retry { after, why: scrub(why) },
+                SendError::Retry { after, why } => SendError::Retry {
+                    after,
+                    why: scrub(why),
+                },
                 SendError::Refused { why } => SendError::Refused { why: scrub(why) },
             }
         })
@@ -161,7 +178,9 @@ impl Ntfy {
     fn topic(&self, host: &Host) -> Result<String> {
         let topic = match &self.0.topic {
             Some(topic) => topic.clone(),
-            None => secret::read("topic", self.0.topic_file.as_deref(), None, host)?.expose().to_owned(),
+            None => secret::read("topic", self.0.topic_file.as_deref(), None, host)?
+                .expose()
+                .to_owned(),
         };
         is_topic(&topic).context("the topic is of no use")?;
         Ok(topic)
@@ -170,7 +189,9 @@ impl Ntfy {
     fn token(&self, host: &Host) -> Result<Option<Secret>> {
         let (file, env) = (self.0.token_file.as_deref(), self.0.token_env.as_deref());
         let is_named = file.is_some() || env.is_some();
-        is_named.then(|| secret::read("token", file, env, host)).transpose()
+        is_named
+            .then(|| secret::read("token", file, env, host))
+            .transpose()
     }
 
     fn payload(&self, report: &Report, topic: &str) -> Value {
@@ -182,7 +203,8 @@ impl Ntfy {
             Kind::Notice => (3, "warning"),
         };
         let title = head_by(&view.subject, TITLE, cost);
-        let mut payload = json!({ "topic": topic, "title": title, "priority": priority, "tags": [tag] });
+        let mut payload =
+            json!({ "topic": topic, "title": title, "priority": priority, "tags": [tag] });
         if let Some(runbook) = brief::runbook(&view, CLICK) {
             payload["click"] = runbook.into();
         }
@@ -193,19 +215,30 @@ impl Ntfy {
 
 /// What a character costs in JSON, which is never less than in the message itself.
 fn cost(c: char) -> usize {
-    if "\"\\\n\t".contains(c) { 2 } else { c.len_utf8() }
+    if "\"\\\n\t".contains(c) {
+        2
+    } else {
+        c.len_utf8()
+    }
 }
 
 fn message(view: &View) -> String {
     let facts = brief::facts(view, FACT, cost);
-    let mut text = facts.iter().fold(String::new(), |text, (name, value)| format!("{text}{name}: {value}\n"));
+    let mut text = facts.iter().fold(String::new(), |text, (name, value)| {
+        format!("{text}{name}: {value}\n")
+    });
     let end = format!("\n{}", view.show);
     // Either limit may be the one that is met first.
     let in_json = |text: &str| text.chars().map(cost).sum::<usize>();
     let room = MESSAGE.saturating_sub(text.len() + end.len() + 2);
-    let room_in_json = (REQUEST - TITLE - CLICK - REST).saturating_sub(in_json(&text) + in_json(&end) + 4);
+    let room_in_json =
+        (REQUEST - TITLE - CLICK - REST).saturating_sub(in_json(&text) + in_json(&end) + 4);
     if let Some(log) = brief::last_lines(view, room, char::len_utf8) {
-        let log = if in_json(&log) > room_in_json { brief::last_lines(view, room_in_json, cost) } else { Some(log) };
+        let log = if in_json(&log) > room_in_json {
+            brief::last_lines(view, room_in_json, cost)
+        } else {
+            Some(log)
+        };
         text = format!("{text}\n{}\n", log.unwrap_or_default());
     }
     text + &end
@@ -221,8 +254,11 @@ fn judge(answer: &http::Answer) -> Result<Receipt, SendError> {
     }
     let said = json.get("error").and_then(Value::as_str);
     let own = said.is_some() && json.get("code").is_some_and(Value::is_number);
-    let why =
-        format!("the ntfy server answered {}: {}", answer.status.as_u16(), one_line(said.unwrap_or(&answer.body), 200));
+    let why = format!(
+        "the ntfy server answered {}: {}",
+        answer.status.as_u16(),
+        one_line(said.unwrap_or(&answer.body), 200)
+    );
     Err(http::not_taken(answer, own, None, &why))
 }
 
@@ -245,7 +281,11 @@ mod tests {
             let payload = sink.payload(&full_of(&flood), &topic);
             let message = payload["message"].as_str().expect("a message");
             assert!(message.len() <= 4095, "{}", message.len());
-            assert!(payload.to_string().len() <= 8192, "{}", payload.to_string().len());
+            assert!(
+                payload.to_string().len() <= 8192,
+                "{}",
+                payload.to_string().len()
+            );
             assert!(message.ends_with("lastwords show 20261123t030000-0123456789abcdef"));
         }
     }
@@ -255,13 +295,20 @@ mod tests {
         let mut report = sample();
         report.sections[0].text = "x".repeat(100);
         let room = 100 + 4095 - message(&View::of(&report)).len();
-        for text in ["x".repeat(room), format!("{}{}", "x".repeat(room % 4), "🦀".repeat(room / 4))] {
+        for text in [
+            "x".repeat(room),
+            format!("{}{}", "x".repeat(room % 4), "🦀".repeat(room / 4)),
+        ] {
             report.sections[0].text = text.clone();
             assert_eq!(message(&View::of(&report)).len(), 4095);
             assert!(!message(&View::of(&report)).contains('…'));
             report.sections[0].text = format!("{text}x");
             let message = message(&View::of(&report));
-            assert!(message.len() <= 4095 && message.contains("\n…"), "{}", message.len());
+            assert!(
+                message.len() <= 4095 && message.contains("\n…"),
+                "{}",
+                message.len()
+            );
         }
     }
 
@@ -271,14 +318,32 @@ mod tests {
         let mut report = sample();
         let look = |report: &Report| {
             let payload = sink.payload(report, "a");
-            (payload["priority"].as_u64().unwrap(), payload["tags"][0].as_str().unwrap().to_owned())
+            (
+                payload["priority"].as_u64().unwrap(),
+                payload["tags"][0].as_str().unwrap().to_owned(),
+            )
         };
         assert_eq!(look(&report), (4, "rotating_light".to_owned()));
-        assert_eq!(sink.payload(&report, "a")["click"], "https://wiki.example.com/web");
+        assert_eq!(
+            sink.payload(&report, "a")["click"],
+            "https://wiki.example.com/web"
+        );
         let all = Series::one(report.stop.stopped_at);
-        report.kind = Kind::Recovered { new: None, all, instances: 1, up_s: 600, made_at: all.last };
+        report.kind = Kind::Recovered {
+            new: None,
+            all,
+            instances: 1,
+            up_s: 600,
+            made_at: all.last,
+        };
         assert_eq!(look(&report), (3, "white_check_mark".to_owned()));
-        assert_eq!(look(&Report { drill: true, ..sample() }), (2, "test_tube".to_owned()));
+        assert_eq!(
+            look(&Report {
+                drill: true,
+                ..sample()
+            }),
+            (2, "test_tube".to_owned())
+        );
     }
 
     #[test]
@@ -289,26 +354,55 @@ mod tests {
         let host = Host::new("/", dir.path());
         let send = |answer: &str| {
             let server = serve(&[&format!("HTTP/1.1 {answer}")]);
-            let sink = sink(&format!("topic_file = 'topic'\ntoken_file = 'token'\nurl = '{}'", server.url)).unwrap();
+            let sink = sink(&format!(
+                "topic_file = 'topic'\ntoken_file = 'token'\nurl = '{}'",
+                server.url
+            ))
+            .unwrap();
             let preview = sink.preview(&sample(), &host).unwrap();
             assert!(!preview.contains("hush"), "{preview}");
             (sink.send(&sample(), &host), server.requests().remove(0))
         };
         let (result, request) = send("200 OK\r\n\r\n{\"id\":\"sPs71M8A2T\",\"event\":\"message\"}");
         assert_eq!(result, Ok("message sPs71M8A2T".to_owned()));
-        assert!(request.contains("authorization: Bearer tk_hush\r\n") && request.contains("\"topic\":\"hush-topic\""));
+        assert!(
+            request.contains("authorization: Bearer tk_hush\r\n")
+                && request.contains("\"topic\":\"hush-topic\"")
+        );
         for (answer, for_good) in [
-            ("401 No\r\n\r\n{\"code\":40101,\"http\":401,\"error\":\"unauthorized tk_hush hush-topic\"}", true),
-            ("403 No\r\n\r\n{\"code\":40301,\"http\":403,\"error\":\"forbidden\"}", true),
-            ("413 Long\r\n\r\n{\"code\":41301,\"http\":413,\"error\":\"too large\"}", true),
-            ("429 Slow\r\n\r\n{\"code\":42901,\"http\":429,\"error\":\"limit reached\"}", false),
-            ("507 Full\r\n\r\n{\"code\":50701,\"http\":507,\"error\":\"full\"}", false),
+            (
+                "401 No\r\n\r\n{\"code\":40101,\"http\":401,\"error\":\"unauthorized tk_hush hush-topic\"}",
+                true,
+            ),
+            (
+                "403 No\r\n\r\n{\"code\":40301,\"http\":403,\"error\":\"forbidden\"}",
+                true,
+            ),
+            (
+                "413 Long\r\n\r\n{\"code\":41301,\"http\":413,\"error\":\"too large\"}",
+                true,
+            ),
+            (
+                "429 Slow\r\n\r\n{\"code\":42901,\"http\":429,\"error\":\"limit reached\"}",
+                false,
+            ),
+            (
+                "507 Full\r\n\r\n{\"code\":50701,\"http\":507,\"error\":\"full\"}",
+                false,
+            ),
             ("404 No\r\n\r\n<html>no such page</html>", false),
             ("200 OK\r\n\r\nok", false),
         ] {
             let (result, _) = send(answer);
-            assert_eq!(matches!(result, Err(SendError::Refused { .. })), for_good, "{answer}: {result:?}");
-            assert!(result.is_err() && !format!("{result:?}").contains("hush"), "{result:?}");
+            assert_eq!(
+                matches!(result, Err(SendError::Refused { .. })),
+                for_good,
+                "{answer}: {result:?}"
+            );
+            assert!(
+                result.is_err() && !format!("{result:?}").contains("hush"),
+                "{result:?}"
+            );
         }
     }
 
@@ -318,7 +412,10 @@ mod tests {
             ("", "expected one of `topic` and `topic_file`"),
             ("topic = 'a b'", "at most 64 letters"),
             ("topic = 'a'\npriority = 6", "from 1 to 5"),
-            ("topic = 'a'\nurl = 'http://ntfy.example.com'", "tls = \"none\""),
+            (
+                "topic = 'a'\nurl = 'http://ntfy.example.com'",
+                "tls = \"none\"",
+            ),
             ("topic = 'a'\ntopics = 'b'", "unknown field `topics`"),
         ] {
             let error = sink(toml).unwrap_err();

@@ -1,4 +1,5 @@
-//! A service of PagerDuty, through its [Events API v2](https://developer.pagerduty.com/docs/events-api-v2-overview).
+//! A service of PagerDuty, through its [Events API
+//! v2](https://developer.pagerduty.com/docs/events-api-v2-overview).
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -14,9 +15,10 @@
 //! routing_key_file = "/etc/lastwords/secrets/pagerduty"
 //! ```
 //!
-//! The same crash (host, job and fingerprint) is one incident: a crash opens it, summaries are added to it, and when the
-//! service is up again it is resolved. Sent twice, an event changes nothing. A drill is an incident of its own with the
-//! severity `info`, which somebody has to resolve.
+//! The same crash (host, job and fingerprint) is one incident: a crash opens it, summaries are
+//! added to it, and when the service is up again it is resolved. Sent twice, an event changes
+//! nothing. A drill is an incident of its own with the severity `info`, which somebody has to
+//! resolve.
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +37,8 @@ use crate::secret::{self, Secret};
 /// Of an answer, this many bytes are looked at.
 const MAX_ANSWER: u64 = 16 * 1024;
 
-/// What PagerDuty takes: a summary of 1,024 characters, a key of 255, an event of 512 KB. Bytes are never fewer.
+/// What PagerDuty takes: a summary of 1,024 characters, a key of 255, an event of 512 KB. Bytes are
+/// never fewer.
 const SUMMARY: usize = 1_024;
 const DEDUP_KEY: usize = 255;
 /// Of the logs, in JSON, in an event whose other parts take a few kilobytes.
@@ -107,7 +110,9 @@ impl Sink for PagerDuty {
         let later = |why| http::later(&why);
         let key = self.routing_key(host).map_err(later)?;
         let client = http::client().map_err(later)?;
-        let request = client.post(self.endpoint().map_err(later)?).json(&self.event(report, key.expose()));
+        let request = client
+            .post(self.endpoint().map_err(later)?)
+            .json(&self.event(report, key.expose()));
         let answer = http::ask(request, MAX_ANSWER).map_err(later)?;
         judge(&answer, &key)
     }
@@ -115,14 +120,28 @@ impl Sink for PagerDuty {
 
 impl PagerDuty {
     fn routing_key(&self, host: &Host) -> Result<Secret> {
-        let key = secret::read("routing_key", self.routing_key_file.as_deref(), self.routing_key_env.as_deref(), host)?;
-        let plain = key.expose().bytes().all(|byte| byte.is_ascii_alphanumeric());
-        ensure!(key.expose().len() == 32 && plain, "expected an integration key of 32 letters and digits");
+        let key = secret::read(
+            "routing_key",
+            self.routing_key_file.as_deref(),
+            self.routing_key_env.as_deref(),
+            host,
+        )?;
+        let plain = key
+            .expose()
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric());
+        ensure!(
+            key.expose().len() == 32 && plain,
+            "expected an integration key of 32 letters and digits"
+        );
         Ok(key)
     }
 
     fn endpoint(&self) -> Result<Url> {
-        Ok(http::below(&http::address(&self.url.0)?, &["v2", "enqueue"]))
+        Ok(http::below(
+            &http::address(&self.url.0)?,
+            &["v2", "enqueue"],
+        ))
     }
 
     fn event(&self, report: &Report, routing_key: &str) -> Value {
@@ -135,7 +154,8 @@ impl PagerDuty {
             Kind::Notice => Severity::Warning,
             _ => self.severity,
         };
-        let link = brief::runbook(&view, LINK).map(|href| json!({ "href": href, "text": "Runbook" }));
+        let link =
+            brief::runbook(&view, LINK).map(|href| json!({ "href": href, "text": "Runbook" }));
         json!({
             "routing_key": routing_key,
             "event_action": "trigger",
@@ -161,13 +181,21 @@ fn present(text: &str) -> &str {
 
 /// What makes two events one incident.
 fn dedup_key(report: &Report) -> String {
-    let id = if report.drill { report.id.as_str() } else { &report.fingerprint };
+    let id = if report.drill {
+        report.id.as_str()
+    } else {
+        &report.fingerprint
+    };
     let key = format!("lastwords/{}/{}/{id}", report.host, report.stop.job);
     if key.len() <= DEDUP_KEY && !key.contains(char::is_control) {
         return key;
     }
     let hash = digest(&SHA256, key.as_bytes());
-    hash.as_ref().iter().fold("lastwords/".to_owned(), |key, byte| format!("{key}{byte:02x}"))
+    hash.as_ref()
+        .iter()
+        .fold("lastwords/".to_owned(), |key, byte| {
+            format!("{key}{byte:02x}")
+        })
 }
 
 /// What PagerDuty shows below the summary, as a table.
@@ -190,7 +218,11 @@ fn details(view: &View) -> Value {
 
 /// What a character costs in JSON.
 fn cost(c: char) -> usize {
-    if "\"\\\n\t".contains(c) { 2 } else { c.len_utf8() }
+    if "\"\\\n\t".contains(c) {
+        2
+    } else {
+        c.len_utf8()
+    }
 }
 
 /// What an answer means. Only an error in PagerDuty's own form is for good.
@@ -198,10 +230,17 @@ fn judge(answer: &http::Answer, key: &Secret) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let text = |name: &str| json.get(name).and_then(Value::as_str);
     if answer.status == StatusCode::ACCEPTED && text("status") == Some("success") {
-        return Ok(format!("incident {}", one_line(text("dedup_key").unwrap_or_default(), DEDUP_KEY)));
+        return Ok(format!(
+            "incident {}",
+            one_line(text("dedup_key").unwrap_or_default(), DEDUP_KEY)
+        ));
     }
     let own = text("status").is_some() && text("message").is_some();
-    let why = format!("PagerDuty answered {}: {}", answer.status.as_u16(), one_line(&key.scrub(&answer.body), 300));
+    let why = format!(
+        "PagerDuty answered {}: {}",
+        answer.status.as_u16(),
+        one_line(&key.scrub(&answer.body), 300)
+    );
     Err(http::not_taken(answer, own, None, &why))
 }
 
@@ -228,7 +267,11 @@ mod tests {
             assert!((1..=1024).contains(&size(&event["payload"]["summary"])));
             assert!((1..=255).contains(&size(&event["dedup_key"])));
             assert!(size(&event["payload"]["source"]) > 0);
-            assert!(event.to_string().len() <= 512_000, "{}", event.to_string().len());
+            assert!(
+                event.to_string().len() <= 512_000,
+                "{}",
+                event.to_string().len()
+            );
         }
     }
 
@@ -237,7 +280,10 @@ mod tests {
         let mut report = sample();
         let before = dedup_key(&report).len();
         report.stop.job = format!("web{}", "x".repeat(255 - before));
-        assert_eq!(dedup_key(&report), format!("lastwords/db1/{}/0011223344556677", report.stop.job));
+        assert_eq!(
+            dedup_key(&report),
+            format!("lastwords/db1/{}/0011223344556677", report.stop.job)
+        );
         report.stop.job.push('x');
         let hashed = dedup_key(&report);
         assert_eq!((hashed.len(), hashed == dedup_key(&report)), (74, true));
@@ -249,15 +295,42 @@ mod tests {
     fn a_crash_opens_the_incident_that_the_recovery_resolves() {
         let mut report = sample();
         let crash = sink("severity = 'warning'").event(&report, KEY);
-        assert_eq!((&crash["event_action"], &crash["payload"]["severity"]), (&json!("trigger"), &json!("warning")));
-        assert_eq!(crash["links"], json!([{ "href": "https://wiki.example.com/web", "text": "Runbook" }]));
-        assert_eq!(crash["payload"]["summary"], "[db1] web crashed: exit code 1");
-        assert_eq!(crash["payload"]["custom_details"]["log"], "listening on 8080\nError: boom");
+        assert_eq!(
+            (&crash["event_action"], &crash["payload"]["severity"]),
+            (&json!("trigger"), &json!("warning"))
+        );
+        assert_eq!(
+            crash["links"],
+            json!([{ "href": "https://wiki.example.com/web", "text": "Runbook" }])
+        );
+        assert_eq!(
+            crash["payload"]["summary"],
+            "[db1] web crashed: exit code 1"
+        );
+        assert_eq!(
+            crash["payload"]["custom_details"]["log"],
+            "listening on 8080\nError: boom"
+        );
         let all = Series::one(report.stop.stopped_at);
-        report.kind = Kind::Recovered { new: None, all, instances: 1, up_s: 600, made_at: all.last };
+        report.kind = Kind::Recovered {
+            new: None,
+            all,
+            instances: 1,
+            up_s: 600,
+            made_at: all.last,
+        };
         let over = sink("").event(&report, KEY);
-        assert_eq!((&over["event_action"], &over["dedup_key"]), (&json!("resolve"), &crash["dedup_key"]));
-        let drill = sink("").event(&Report { drill: true, ..sample() }, KEY);
+        assert_eq!(
+            (&over["event_action"], &over["dedup_key"]),
+            (&json!("resolve"), &crash["dedup_key"])
+        );
+        let drill = sink("").event(
+            &Report {
+                drill: true,
+                ..sample()
+            },
+            KEY,
+        );
         assert_ne!(drill["dedup_key"], crash["dedup_key"]);
         assert_eq!(drill["payload"]["severity"], "info");
     }
@@ -272,11 +345,16 @@ mod tests {
             let result = sink(&format!("url = '{}'", server.url)).send(&sample(), &host);
             (result, server.requests().remove(0))
         };
-        let accepted = "{\"status\":\"success\",\"message\":\"Event processed\",\"dedup_key\":\"k\"}";
+        let accepted =
+            "{\"status\":\"success\",\"message\":\"Event processed\",\"dedup_key\":\"k\"}";
         let (result, request) = send(&format!("202 Accepted\r\n\r\n{accepted}"));
         assert_eq!(result, Ok("incident k".to_owned()));
-        assert!(request.starts_with("POST /v2/enqueue HTTP/1.1\r\n") && request.contains(KEY), "{request}");
-        let invalid = format!("{{\"status\":\"invalid event\",\"message\":\"{KEY}\",\"errors\":[]}}");
+        assert!(
+            request.starts_with("POST /v2/enqueue HTTP/1.1\r\n") && request.contains(KEY),
+            "{request}"
+        );
+        let invalid =
+            format!("{{\"status\":\"invalid event\",\"message\":\"{KEY}\",\"errors\":[]}}");
         for (answer, for_good) in [
             (format!("400 Bad\r\n\r\n{invalid}"), true),
             (format!("429 Slow\r\n\r\n{invalid}"), false),
@@ -285,12 +363,22 @@ mod tests {
             ("202 Accepted\r\n\r\nok".to_owned(), false),
         ] {
             let (result, _) = send(&answer);
-            assert_eq!(matches!(result, Err(SendError::Refused { .. })), for_good, "{answer}: {result:?}");
-            assert!(result.is_err() && !format!("{result:?}").contains("hush"), "{result:?}");
+            assert_eq!(
+                matches!(result, Err(SendError::Refused { .. })),
+                for_good,
+                "{answer}: {result:?}"
+            );
+            assert!(
+                result.is_err() && !format!("{result:?}").contains("hush"),
+                "{result:?}"
+            );
         }
         assert!(!sink("").preview(&sample(), &host).unwrap().contains("hush"));
         std::fs::write(dir.path().join("key"), "hush").unwrap();
         let why = format!("{:?}", sink("").send(&sample(), &host));
-        assert!(why.contains("32 letters and digits") && !why.contains("hush"), "{why}");
+        assert!(
+            why.contains("32 letters and digits") && !why.contains("hush"),
+            "{why}"
+        );
     }
 }

@@ -13,8 +13,9 @@
 //! webhook_file = "/etc/lastwords/secrets/slack"
 //! ```
 //!
-//! Whoever knows the address can post: it is a secret, and lastwords never shows it. Slack has no idempotency key: a
-//! message that was taken without lastwords hearing so comes twice, with the same report id.
+//! Whoever knows the address can post: it is a secret, and lastwords never shows it. Slack has no
+//! idempotency key: a message that was taken without lastwords hearing so comes twice, with the
+//! same report id.
 
 mod message;
 
@@ -77,7 +78,10 @@ impl Sink for Slack {
     }
 
     fn templates(&self) -> Vec<(&Template, Medium)> {
-        self.template.iter().map(|template| (template, Medium::Slack)).collect()
+        self.template
+            .iter()
+            .map(|template| (template, Medium::Slack))
+            .collect()
     }
 
     fn form(&self, form: Form, report: &Report, host: &Host) -> Option<String> {
@@ -91,7 +95,8 @@ impl Sink for Slack {
         Ok(format!("POST {origin}/… (the rest is secret)\n{payload}\n"))
     }
 
-    /// A webhook can only be posted to. That its host answers over TLS is found out at its root, without the secret.
+    /// A webhook can only be posted to. That its host answers over TLS is found out at its root,
+    /// without the secret.
     fn probe(&self, host: &Host) -> Result<Probed, SendError> {
         let mut address = self.webhook(host).map_err(|why| retry(&why))?;
         address.set_path("/");
@@ -100,7 +105,9 @@ impl Sink for Slack {
         let client = http::client().map_err(|why| retry(&why))?;
         http::ask(client.head(address), MAX_ANSWER)
             .map_err(|why| retry(&why.context(format!("{origin} does not answer"))))?;
-        Ok(Probed::Unasked(format!("{origin} answers; whether it knows the webhook, only a message tells")))
+        Ok(Probed::Unasked(format!(
+            "{origin} answers; whether it knows the webhook, only a message tells"
+        )))
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
@@ -109,7 +116,9 @@ impl Sink for Slack {
             // Whatever Slack holds against the blocks, the news goes through.
             Err(SendError::Refused { why }) if why.contains("_blocks") => {
                 let receipt = post(&webhook, &message::bare(&View::of(report)))?;
-                Ok(format!("{receipt}, as one line of text, after Slack refused the whole message: {why}"))
+                Ok(format!(
+                    "{receipt}, as one line of text, after Slack refused the whole message: {why}"
+                ))
             }
             other => other,
         }
@@ -125,7 +134,9 @@ impl Slack {
     fn payload(&self, report: &Report, host: &Host) -> Value {
         let mut view = message::held(View::of(report));
         match template::fill_all([(self.template.as_ref(), Medium::Slack)], &mut view, host) {
-            [Some(text)] => json!({ "text": text, "mrkdwn": true, "unfurl_links": false, "unfurl_media": false }),
+            [Some(text)] => {
+                json!({ "text": text, "mrkdwn": true, "unfurl_links": false, "unfurl_media": false })
+            }
             [None] => message::payload(&view),
         }
     }
@@ -139,12 +150,16 @@ impl Slack {
 
 fn post(webhook: &Url, payload: &Value) -> Result<Receipt, SendError> {
     let client = http::client().map_err(|why| retry(&why))?;
-    let answer = http::ask(client.post(webhook.clone()).json(payload), MAX_ANSWER).map_err(|why| retry(&why))?;
+    let answer = http::ask(client.post(webhook.clone()).json(payload), MAX_ANSWER)
+        .map_err(|why| retry(&why))?;
     judge(&answer, webhook)
 }
 
 fn retry(why: &anyhow::Error) -> SendError {
-    SendError::Retry { after: None, why: one_line(&format!("{why:#}"), 500) }
+    SendError::Retry {
+        after: None,
+        why: one_line(&format!("{why:#}"), 500),
+    }
 }
 
 /// What an answer means. A server might repeat a part of the address, which is a secret.
@@ -156,10 +171,16 @@ fn judge(answer: &http::Answer, webhook: &Url) -> Result<Receipt, SendError> {
     }
     let body = http::scrub(webhook, &answer.body);
     let why = format!("Slack answered {status}: {}", one_line(&body, 200));
-    // A success that does not say `ok`, or a redirect, is not Slack speaking but something in between.
-    let worth_a_retry = said == "rate_limited" || matches!(status, 408 | 425 | 429) || !answer.status.is_client_error();
+    // A success that does not say `ok`, or a redirect, is not Slack speaking but something in
+    // between.
+    let worth_a_retry = said == "rate_limited"
+        || matches!(status, 408 | 425 | 429)
+        || !answer.status.is_client_error();
     if worth_a_retry && !FINAL.contains(&said.as_str()) {
-        Err(SendError::Retry { after: answer.retry_after, why })
+        Err(SendError::Retry {
+            after: answer.retry_after,
+            why,
+        })
     } else {
         Err(SendError::Refused { why })
     }
@@ -198,28 +219,52 @@ mod tests {
                 line.clear();
                 request.read_line(&mut line).expect("a header");
                 let header = line.to_ascii_lowercase();
-                length = header.strip_prefix("content-length:").map_or(length, |n| n.trim().parse().expect("a number"));
+                length = header
+                    .strip_prefix("content-length:")
+                    .map_or(length, |n| n.trim().parse().expect("a number"));
             }
             let mut body = vec![0; length];
             request.read_exact(&mut body).expect("a body");
             let head = "connection: close\r\ncontent-length";
             let (status, text) = answer.split_once('|').expect("an answer");
-            write!(stream, "HTTP/1.1 {status}\r\n{head}: {}\r\n\r\n{text}", text.len()).expect("an answer");
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\n{head}: {}\r\n\r\n{text}",
+                text.len()
+            )
+            .expect("an answer");
             serde_json::from_slice(&body).expect("JSON")
         };
-        (port, Builder::new().spawn(move || answers.iter().map(serve).collect()).expect("a thread"))
+        (
+            port,
+            Builder::new()
+                .spawn(move || answers.iter().map(serve).collect())
+                .expect("a thread"),
+        )
     }
 
     fn send(answers: &'static [&'static str]) -> (Result<String, SendError>, Vec<Value>) {
         let (port, server) = slack(answers);
         let dir = tempfile::tempdir().expect("a directory");
         let webhook = dir.path().join("webhook");
-        std::fs::write(&webhook, format!("http://127.0.0.1:{port}/services/T/B/hush\n")).expect("a file");
-        let sink = Slack { name: "ops".to_owned(), webhook_file: Some(webhook), webhook_env: None, template: None };
+        std::fs::write(
+            &webhook,
+            format!("http://127.0.0.1:{port}/services/T/B/hush\n"),
+        )
+        .expect("a file");
+        let sink = Slack {
+            name: "ops".to_owned(),
+            webhook_file: Some(webhook),
+            webhook_env: None,
+            template: None,
+        };
         let host = Host::new("/", "/");
         let preview = sink.preview(&sample(), &host).expect("a preview");
         assert!(!preview.contains("hush"), "{preview}");
-        (sink.send(&sample(), &host), server.join().expect("a server"))
+        (
+            sink.send(&sample(), &host),
+            server.join().expect("a server"),
+        )
     }
 
     #[test]
@@ -232,23 +277,38 @@ mod tests {
     #[test]
     fn where_slack_refuses_the_blocks_the_news_goes_as_one_line() {
         let (receipt, posted) = send(&["400 Bad Request|invalid_blocks", "200 OK|ok"]);
-        assert!(receipt.expect("a receipt").starts_with("200 ok, as one line of text, after Slack refused"));
+        assert!(
+            receipt
+                .expect("a receipt")
+                .starts_with("200 ok, as one line of text, after Slack refused")
+        );
         assert_eq!(posted[1]["text"], posted[0]["text"]);
         assert_eq!(posted[1].get("blocks"), None);
     }
 
     #[test]
     fn an_address_that_nobody_answers_is_tried_again_and_never_shown() {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
+        let free = TcpListener::bind("127.0.0.1:0")
+            .and_then(|it| it.local_addr())
+            .expect("a port")
+            .port();
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("webhook");
-        for address in
-            [format!("http://127.0.0.1:{free}/hush"), "http://hush.example.com/".to_owned(), "hush".to_owned()]
-        {
+        for address in [
+            format!("http://127.0.0.1:{free}/hush"),
+            "http://hush.example.com/".to_owned(),
+            "hush".to_owned(),
+        ] {
             std::fs::write(&file, address).expect("a file");
-            let sink =
-                Slack { name: "ops".to_owned(), webhook_file: Some(file.clone()), webhook_env: None, template: None };
-            let Err(SendError::Retry { after: None, why }) = sink.send(&sample(), &Host::new("/", "/")) else {
+            let sink = Slack {
+                name: "ops".to_owned(),
+                webhook_file: Some(file.clone()),
+                webhook_env: None,
+                template: None,
+            };
+            let Err(SendError::Retry { after: None, why }) =
+                sink.send(&sample(), &Host::new("/", "/"))
+            else {
                 panic!("retry")
             };
             assert!(!why.contains("hush"), "{why}");
@@ -258,25 +318,45 @@ mod tests {
     fn answer(status: u16, body: &str) -> Result<String, SendError> {
         let status = StatusCode::from_u16(status).expect("a status");
         let retry_after = Some(Duration::from_secs(7));
-        let webhook = "https://hooks.slack.com/services/T/B/hushhush".parse().expect("an address");
-        judge(&http::Answer { status, retry_after, body: body.to_owned() }, &webhook)
+        let webhook = "https://hooks.slack.com/services/T/B/hushhush"
+            .parse()
+            .expect("an address");
+        judge(
+            &http::Answer {
+                status,
+                retry_after,
+                body: body.to_owned(),
+            },
+            &webhook,
+        )
     }
 
     #[test]
     fn only_an_ok_in_so_many_words_is_a_receipt() {
         assert_eq!(answer(200, "ok"), Ok("200 ok".to_owned()));
         for nearly in ["no", "", "<html>Please log in</html>"] {
-            assert!(matches!(answer(200, nearly), Err(SendError::Retry { .. })), "{nearly}");
+            assert!(
+                matches!(answer(200, nearly), Err(SendError::Retry { .. })),
+                "{nearly}"
+            );
         }
     }
 
     #[test]
     fn what_may_pass_is_tried_again_when_slack_says() {
         let limited = r#"{"ok":false,"error":"rate_limited"}"#;
-        for (status, body) in
-            [(429, limited), (429, "anything"), (200, limited), (500, "rollup_error"), (503, ""), (408, ""), (302, "")]
-        {
-            let Err(SendError::Retry { after, why }) = answer(status, body) else { panic!("{status} {body}") };
+        for (status, body) in [
+            (429, limited),
+            (429, "anything"),
+            (200, limited),
+            (500, "rollup_error"),
+            (503, ""),
+            (408, ""),
+            (302, ""),
+        ] {
+            let Err(SendError::Retry { after, why }) = answer(status, body) else {
+                panic!("{status} {body}")
+            };
             assert_eq!(after, Some(Duration::from_secs(7)));
             assert!(why.contains(&status.to_string()), "{why}");
         }
@@ -294,15 +374,23 @@ mod tests {
             (200, r#"{"ok":false,"error":"invalid_blocks"}"#),
             (404, "<html>not found</html>"),
         ] {
-            assert!(matches!(answer(status, body), Err(SendError::Refused { .. })), "{status} {body}");
+            assert!(
+                matches!(answer(status, body), Err(SendError::Refused { .. })),
+                "{status} {body}"
+            );
         }
     }
 
     #[test]
     fn an_answer_that_repeats_the_address_does_not_give_it_away() {
-        let Err(SendError::Refused { why }) = answer(404, "Cannot POST /services/T/B/hushhush\u{1b}[2J\nhere") else {
+        let Err(SendError::Refused { why }) =
+            answer(404, "Cannot POST /services/T/B/hushhush\u{1b}[2J\nhere")
+        else {
             panic!("refused")
         };
-        assert_eq!(why, "Slack answered 404: Cannot POST /[secret]/T/B/[secret] here");
+        assert_eq!(
+            why,
+            "Slack answered 404: Cannot POST /[secret]/T/B/[secret] here"
+        );
     }
 }

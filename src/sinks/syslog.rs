@@ -15,12 +15,13 @@
 //! ca_file = "/etc/lastwords/ca.pem"
 //! ```
 //!
-//! A record is one line of at most 1,024 bytes: what happened, why, and the report's id, the same at every try. RFC 5424
-//! records carry the facts as structured data, too, under `lastwords@32473`: 32473 is the number that RFC 5612 keeps for
-//! documentation, since lastwords has none of its own. A crash has the severity `err`, a drill `notice`.
+//! A record is one line of at most 1,024 bytes: what happened, why, and the report's id, the same
+//! at every try. RFC 5424 records carry the facts as structured data, too, under `lastwords@32473`:
+//! 32473 is the number that RFC 5612 keeps for documentation, since lastwords has none of its own.
+//! A crash has the severity `err`, a drill `notice`.
 //!
-//! Syslog has no receipts. TCP and TLS are framed by octet count (RFC 6587, RFC 5425), then closed in order, so that a
-//! connection that broke underway is noticed; nobody acknowledges a datagram.
+//! Syslog has no receipts. TCP and TLS are framed by octet count (RFC 6587, RFC 5425), then closed
+//! in order, so that a connection that broke underway is noticed; nobody acknowledges a datagram.
 
 mod address;
 mod record;
@@ -67,7 +68,10 @@ impl Syslog {
     /// Where the config contradicts itself.
     fn consistent(&self) -> Result<()> {
         let local = matches!(self.address, Address::Unix(_));
-        ensure!(local || self.format() == Format::Rfc5424, "format = \"rfc3164\" is for the local socket only");
+        ensure!(
+            local || self.format() == Format::Rfc5424,
+            "format = \"rfc3164\" is for the local socket only"
+        );
         ensure!(
             self.ca_file.is_none() || matches!(self.address, Address::Tls(_)),
             "ca_file is for an address that starts with tls://, and {} does not",
@@ -78,7 +82,11 @@ impl Syslog {
 
     fn format(&self) -> Format {
         let local = matches!(self.address, Address::Unix(_));
-        self.format.unwrap_or(if local { Format::Rfc3164 } else { Format::Rfc5424 })
+        self.format.unwrap_or(if local {
+            Format::Rfc3164
+        } else {
+            Format::Rfc5424
+        })
     }
 
     /// # Errors
@@ -108,22 +116,34 @@ impl Sink for Syslog {
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         let record = self.record(report)?;
         Trust::new(&self.address, self.ca_file.as_deref(), host)?;
-        Ok(format!("to {}, {} bytes:\n{record}\n", self.address, record.len()))
+        Ok(format!(
+            "to {}, {} bytes:\n{record}\n",
+            self.address,
+            record.len()
+        ))
     }
 
     fn probe(&self, host: &Host) -> Result<Probed, SendError> {
         self.consistent()
             .and_then(|()| Trust::new(&self.address, self.ca_file.as_deref(), host))
             .and_then(|trust| transport::probe(&self.address, &trust, host))
-            .map_err(|why| SendError::Retry { after: None, why: format!("{}: {why:#}", self.address) })
+            .map_err(|why| SendError::Retry {
+                after: None,
+                why: format!("{}: {why:#}", self.address),
+            })
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let record = self.record(report).map_err(|why| SendError::Refused { why: format!("{why:#}") })?;
+        let record = self.record(report).map_err(|why| SendError::Refused {
+            why: format!("{why:#}"),
+        })?;
         Trust::new(&self.address, self.ca_file.as_deref(), host)
             .and_then(|trust| transport::send(&self.address, record.as_bytes(), &trust, host))
             .map(|how| format!("{}: {how}", self.address))
-            .map_err(|why| SendError::Retry { after: None, why: format!("{}: {why:#}", self.address) })
+            .map_err(|why| SendError::Retry {
+                after: None,
+                why: format!("{}: {why:#}", self.address),
+            })
     }
 }
 
@@ -140,7 +160,11 @@ mod tests {
         };
         assert!(preview("").unwrap().starts_with("<27>lastwords: "));
         assert!(preview("format = 'rfc5424'").unwrap().starts_with("<27>1 "));
-        assert!(preview("address = 'udp://loghost'").unwrap().starts_with("<27>1 "));
+        assert!(
+            preview("address = 'udp://loghost'")
+                .unwrap()
+                .starts_with("<27>1 ")
+        );
         assert!(preview("address = 'udp://loghost'\nformat = 'rfc3164'").is_err());
         assert!(preview("address = 'tcp://loghost'\nca_file = '/x'").is_err());
         assert!(preview("address = 'tls://loghost'\nca_file = '/nonexistent'").is_err());

@@ -1,4 +1,5 @@
-//! A Telegram chat, through a bot ([`sendMessage`](https://core.telegram.org/bots/api#sendmessage)).
+//! A Telegram chat, through a bot
+//! ([`sendMessage`](https://core.telegram.org/bots/api#sendmessage)).
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -16,8 +17,8 @@
 //! token_file = "/etc/lastwords/secrets/telegram"
 //! ```
 //!
-//! The token is from `@BotFather`; the bot must be in the chat. Telegram has no idempotency key: a message that was taken
-//! without lastwords hearing so comes twice, with the same report id.
+//! The token is from `@BotFather`; the bot must be in the chat. Telegram has no idempotency key: a
+//! message that was taken without lastwords hearing so comes twice, with the same report id.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,7 +38,8 @@ use crate::secret::{self, Secret};
 /// Of an answer, this many bytes are looked at: it repeats the message.
 const MAX_ANSWER: u64 = 64 * 1024;
 
-/// What Telegram takes once the markup is out, in characters, which are counted in UTF-16 here: that is never fewer.
+/// What Telegram takes once the markup is out, in characters, which are counted in UTF-16 here:
+/// that is never fewer.
 const TEXT: usize = 4_096;
 /// Of one fact, so that all of them leave room for the log.
 const FACT: usize = 250;
@@ -89,7 +91,10 @@ impl Sink for Telegram {
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         self.endpoint(&self.token(host)?)?;
         let payload = serde_json::to_string_pretty(&self.payload(&html(&View::of(report)), true))?;
-        Ok(format!("POST {}/bot(secret)/sendMessage\n{payload}\n", self.url.0.trim_end_matches('/')))
+        Ok(format!(
+            "POST {}/bot(secret)/sendMessage\n{payload}\n",
+            self.url.0.trim_end_matches('/')
+        ))
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
@@ -101,7 +106,9 @@ impl Sink for Telegram {
             // Whatever Telegram holds against the markup, the news goes through.
             Err(SendError::Refused { why }) if why.contains("can't parse entities") => {
                 let receipt = self.post(&client, &token, &self.payload(&bare(&view), false))?;
-                Ok(format!("{receipt}, as one line of text, after Telegram refused the whole message: {why}"))
+                Ok(format!(
+                    "{receipt}, as one line of text, after Telegram refused the whole message: {why}"
+                ))
             }
             other => other,
         }
@@ -110,19 +117,29 @@ impl Sink for Telegram {
 
 impl Telegram {
     fn token(&self, host: &Host) -> Result<Secret> {
-        secret::read("token", self.token_file.as_deref(), self.token_env.as_deref(), host)
+        secret::read(
+            "token",
+            self.token_file.as_deref(),
+            self.token_env.as_deref(),
+            host,
+        )
     }
 
     fn endpoint(&self, token: &Secret) -> Result<Url> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-:".contains(c);
-        ensure!(token.expose().contains(':') && token.expose().chars().all(plain), "the token is none that a bot has");
+        ensure!(
+            token.expose().contains(':') && token.expose().chars().all(plain),
+            "the token is none that a bot has"
+        );
         // A colon after a slash is part of the path.
-        Ok(http::below(&http::address(&self.url.0)?, &[&format!("bot{}", token.expose()), "sendMessage"]))
+        Ok(http::below(
+            &http::address(&self.url.0)?,
+            &[&format!("bot{}", token.expose()), "sendMessage"],
+        ))
     }
 
     fn payload(&self, text: &str, is_html: bool) -> Value {
-        let mut payload =
-            json!({ "chat_id": self.chat, "text": text, "link_preview_options": { "is_disabled": true } });
+        let mut payload = json!({ "chat_id": self.chat, "text": text, "link_preview_options": { "is_disabled": true } });
         if is_html {
             payload["parse_mode"] = "HTML".into();
         }
@@ -150,16 +167,29 @@ fn judge(answer: &http::Answer, token: &Secret) -> Result<Receipt, SendError> {
         return Ok(format!("message {id}"));
     }
     let status = answer.status.as_u16();
-    let asked = json.pointer("/parameters/retry_after").and_then(Value::as_u64).map(Duration::from_secs);
-    let description = json.get("description").and_then(Value::as_str).filter(|_| json["ok"] == false);
+    let asked = json
+        .pointer("/parameters/retry_after")
+        .and_then(Value::as_u64)
+        .map(Duration::from_secs);
+    let description = json
+        .get("description")
+        .and_then(Value::as_str)
+        .filter(|_| json["ok"] == false);
     let mut said = token.scrub(description.unwrap_or(&answer.body));
     // The part of the token that is the secret, by itself.
-    if let Some((_, secret)) = token.expose().split_once(':').filter(|(_, secret)| secret.len() > 5) {
+    if let Some((_, secret)) = token
+        .expose()
+        .split_once(':')
+        .filter(|(_, secret)| secret.len() > 5)
+    {
         said = said.replace(secret, "[secret]");
     }
     let said = one_line(&said, 200);
     let mut why = format!("Telegram answered {status}: {said}");
-    if let Some(chat) = json.pointer("/parameters/migrate_to_chat_id").and_then(Value::as_i64) {
+    if let Some(chat) = json
+        .pointer("/parameters/migrate_to_chat_id")
+        .and_then(Value::as_i64)
+    {
         why = format!("{why}: the group has a new number, set chat = \"{chat}\"");
     }
     Err(http::not_taken(answer, description.is_some(), asked, &why))
@@ -169,7 +199,8 @@ fn judge(answer: &http::Answer, token: &Secret) -> Result<Receipt, SendError> {
 fn html(view: &View) -> String {
     let title = head_by(&view.subject, 2 * FACT, cost);
     let footer = &view.show;
-    let mut used = quiet(&title).encode_utf16().count() + footer.encode_utf16().count() + "\n\n\n\n".len();
+    let mut used =
+        quiet(&title).encode_utf16().count() + footer.encode_utf16().count() + "\n\n\n\n".len();
     let mut text = format!("<b>{}</b>\n\n", escape(&quiet(&title)));
     for (name, value) in brief::facts(view, FACT, cost) {
         used += name.len() + quiet(&value).encode_utf16().count() + " \n".len();
@@ -183,12 +214,19 @@ fn html(view: &View) -> String {
 
 /// The message in one line, for the day when Telegram no longer likes the whole.
 fn bare(view: &View) -> String {
-    format!("{} ({})", quiet(&head_by(&view.subject, 1000, cost)), view.show)
+    format!(
+        "{} ({})",
+        quiet(&head_by(&view.subject, 1000, cost)),
+        view.show
+    )
 }
 
-/// What outside of code becomes a mention, a tag or a command, kept from it by a character without width.
+/// What outside of code becomes a mention, a tag or a command, kept from it by a character without
+/// width.
 fn quiet(text: &str) -> String {
-    text.chars().flat_map(|c| [c].into_iter().chain(is_loud(c).then_some('\u{2060}'))).collect()
+    text.chars()
+        .flat_map(|c| [c].into_iter().chain(is_loud(c).then_some('\u{2060}')))
+        .collect()
 }
 
 fn is_loud(c: char) -> bool {
@@ -201,7 +239,9 @@ fn cost(c: char) -> usize {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -220,7 +260,9 @@ mod tests {
             let end = rest.find(['>', ';']).expect("an end");
             match &rest[..=end] {
                 "<b>" | "<pre>" | "<code>" => open.push(rest[1..end].to_owned()),
-                "</b>" | "</pre>" | "</code>" => assert_eq!(open.pop().as_deref(), Some(&rest[2..end])),
+                "</b>" | "</pre>" | "</code>" => {
+                    assert_eq!(open.pop().as_deref(), Some(&rest[2..end]))
+                }
                 "&amp;" => text.push('&'),
                 "&lt;" => text.push('<'),
                 "&gt;" => text.push('>'),
@@ -237,9 +279,16 @@ mod tests {
         for flood in floods() {
             let html = html(&View::of(&full_of(&flood)));
             let text = parsed(&html);
-            assert!(text.encode_utf16().count() <= 4096, "{}", text.encode_utf16().count());
+            assert!(
+                text.encode_utf16().count() <= 4096,
+                "{}",
+                text.encode_utf16().count()
+            );
             assert!(text.ends_with("lastwords show 20261123t030000-0123456789abcdef"));
-            assert!(html.matches("<b>").count() + 2 <= 100, "at most 100 entities");
+            assert!(
+                html.matches("<b>").count() + 2 <= 100,
+                "at most 100 entities"
+            );
             let bare = bare(&View::of(&full_of(&flood)));
             assert!(bare.encode_utf16().count() <= 4096);
         }
@@ -251,7 +300,10 @@ mod tests {
         let size = |report: &Report| parsed(&html(&View::of(report))).encode_utf16().count();
         report.sections[0].text = "x".repeat(100);
         let room = 100 + 4096 - size(&report);
-        for text in ["x".repeat(room), format!("{}{}", "🦀".repeat(room / 2), "x".repeat(room % 2))] {
+        for text in [
+            "x".repeat(room),
+            format!("{}{}", "🦀".repeat(room / 2), "x".repeat(room % 2)),
+        ] {
             report.sections[0].text = text.clone();
             assert_eq!(size(&report), 4096);
             assert!(!html(&View::of(&report)).contains('…'));
@@ -266,7 +318,8 @@ mod tests {
         let text = html(&View::of(&full_of("@admin #tag /stop <b>x</b>")));
         let outside: String = text.split("<pre>").next().unwrap_or_default().to_owned();
         assert!(
-            outside.contains("@\u{2060}admin #\u{2060}tag /\u{2060}stop &lt;b&gt;x&lt;/\u{2060}b&gt;"),
+            outside
+                .contains("@\u{2060}admin #\u{2060}tag /\u{2060}stop &lt;b&gt;x&lt;/\u{2060}b&gt;"),
             "{outside}"
         );
         assert!(text.contains("<pre>@admin #tag /stop &lt;b&gt;"), "{text}");
@@ -279,53 +332,103 @@ mod tests {
         let host = Host::new("/", dir.path());
         let send = |answers: &[&str]| {
             let server = serve(answers);
-            let toml = format!("name = 'x'\nchat = '-100'\ntopic = 7\ntoken_file = 'token'\nurl = '{}'", server.url);
-            let result = toml::from_str::<Telegram>(&toml).unwrap().send(&sample(), &host);
+            let toml = format!(
+                "name = 'x'\nchat = '-100'\ntopic = 7\ntoken_file = 'token'\nurl = '{}'",
+                server.url
+            );
+            let result = toml::from_str::<Telegram>(&toml)
+                .unwrap()
+                .send(&sample(), &host);
             (result, server.requests())
         };
         let taken = "HTTP/1.1 200 OK\r\n\r\n{\"ok\":true,\"result\":{\"message_id\":42}}";
         let (result, requests) = send(&[taken]);
         assert_eq!(result, Ok("message 42".to_owned()));
-        assert!(requests[0].starts_with("POST /bot123:hush/sendMessage HTTP/1.1\r\n"), "{}", requests[0]);
-        assert!(requests[0].contains("\"parse_mode\":\"HTML\"") && requests[0].contains("\"message_thread_id\":7"));
+        assert!(
+            requests[0].starts_with("POST /bot123:hush/sendMessage HTTP/1.1\r\n"),
+            "{}",
+            requests[0]
+        );
+        assert!(
+            requests[0].contains("\"parse_mode\":\"HTML\"")
+                && requests[0].contains("\"message_thread_id\":7")
+        );
         for (answer, for_good) in [
-            ("400 Bad\r\n\r\n{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: chat not found\"}", true),
-            ("401 No\r\n\r\n{\"ok\":false,\"error_code\":401,\"description\":\"Unauthorized 123:hush\"}", true),
-            ("403 No\r\n\r\n{\"ok\":false,\"error_code\":403,\"description\":\"Forbidden: bot was kicked\"}", true),
+            (
+                "400 Bad\r\n\r\n{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: chat not found\"}",
+                true,
+            ),
+            (
+                "401 No\r\n\r\n{\"ok\":false,\"error_code\":401,\"description\":\"Unauthorized 123:hush\"}",
+                true,
+            ),
+            (
+                "403 No\r\n\r\n{\"ok\":false,\"error_code\":403,\"description\":\"Forbidden: bot was kicked\"}",
+                true,
+            ),
             ("403 No\r\n\r\n<html>a proxy</html>", false),
-            ("500 Oops\r\n\r\n{\"ok\":false,\"error_code\":500,\"description\":\"Internal\"}", false),
+            (
+                "500 Oops\r\n\r\n{\"ok\":false,\"error_code\":500,\"description\":\"Internal\"}",
+                false,
+            ),
             ("200 OK\r\n\r\n{\"ok\":true}", false),
         ] {
             let (result, _) = send(&[&format!("HTTP/1.1 {answer}")]);
-            assert_eq!(matches!(result, Err(SendError::Refused { .. })), for_good, "{answer}: {result:?}");
-            assert!(result.is_err() && !format!("{result:?}").contains("hush"), "{result:?}");
+            assert_eq!(
+                matches!(result, Err(SendError::Refused { .. })),
+                for_good,
+                "{answer}: {result:?}"
+            );
+            assert!(
+                result.is_err() && !format!("{result:?}").contains("hush"),
+                "{result:?}"
+            );
         }
         let limited = "HTTP/1.1 429 Slow\r\n\r\n{\"ok\":false,\"error_code\":429,\"description\":\"Too Many Requests: \
                        retry after 35\",\"parameters\":{\"retry_after\":35}}";
-        let Err(SendError::Retry { after, .. }) = send(&[limited]).0 else { panic!("a retry") };
+        let Err(SendError::Retry { after, .. }) = send(&[limited]).0 else {
+            panic!("a retry")
+        };
         assert_eq!(after, Some(Duration::from_secs(35)));
         let moved = "HTTP/1.1 400 Bad\r\n\r\n{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: group chat \
                      was upgraded\",\"parameters\":{\"migrate_to_chat_id\":-1009}}";
-        let Err(SendError::Refused { why }) = send(&[moved]).0 else { panic!("a refusal") };
+        let Err(SendError::Refused { why }) = send(&[moved]).0 else {
+            panic!("a refusal")
+        };
         assert!(why.ends_with("set chat = \"-1009\""), "{why}");
         let broken = "HTTP/1.1 400 Bad\r\n\r\n{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: can't parse \
                       entities: x\"}";
         let (result, requests) = send(&[broken, taken]);
-        assert!(result.unwrap().starts_with("message 42, as one line of text, after"));
+        assert!(
+            result
+                .unwrap()
+                .starts_with("message 42, as one line of text, after")
+        );
         assert!(!requests[1].contains("parse_mode"));
-        let nowhere: Telegram =
-            toml::from_str("name = 'x'\nchat = '1'\ntoken_file = 'token'\nurl = 'http://127.0.0.1:1'").unwrap();
-        let said = format!("{:?} {}", nowhere.send(&sample(), &host), nowhere.preview(&sample(), &host).unwrap());
+        let nowhere: Telegram = toml::from_str(
+            "name = 'x'\nchat = '1'\ntoken_file = 'token'\nurl = 'http://127.0.0.1:1'",
+        )
+        .unwrap();
+        let said = format!(
+            "{:?} {}",
+            nowhere.send(&sample(), &host),
+            nowhere.preview(&sample(), &host).unwrap()
+        );
         assert!(!said.contains("hush"), "{said}");
     }
 
     #[test]
     fn a_token_that_would_leave_its_place_in_the_address_is_refused_unsaid() {
         let dir = tempfile::tempdir().unwrap();
-        let sink: Telegram = toml::from_str("name = 'x'\nchat = '1'\ntoken_file = 'token'").unwrap();
+        let sink: Telegram =
+            toml::from_str("name = 'x'\nchat = '1'\ntoken_file = 'token'").unwrap();
         for token in ["hush", "1:hush/../x", "1:hush?x", "1:hush x"] {
             std::fs::write(dir.path().join("token"), token).unwrap();
-            let why = format!("{:#}", sink.preview(&sample(), &Host::new("/", dir.path())).unwrap_err());
+            let why = format!(
+                "{:#}",
+                sink.preview(&sample(), &Host::new("/", dir.path()))
+                    .unwrap_err()
+            );
             assert_eq!(why, "the token is none that a bot has");
         }
     }

@@ -1,7 +1,9 @@
-//! A sink's own template in place of the built-in message: a file of handlebars (see config/templates.md), named relative
-//! to the config's directory, and read whenever a message is written.
+//! A sink's own template in place of the built-in message: a file of handlebars (see
+//! config/templates.md), named relative to the config's directory, and read whenever a message is
+//! written.
 //!
-//! A template never costs the news: where it is not there, or wrong, the built-in message goes out and says why.
+//! A template never costs the news: where it is not there, or wrong, the built-in message goes out
+//! and says why.
 
 use std::fs::File;
 use std::io::Read;
@@ -35,31 +37,43 @@ impl Template {
         let of = || format!("cannot use the template {}", path.display());
         let file: File = open_regular_in_ours(&path).with_context(of)?;
         let mut text = String::new();
-        file.take(MAX + 1).read_to_string(&mut text).with_context(of)?;
-        ensure!(text.len() as u64 <= MAX, "the template {} is larger than {MAX} bytes", path.display());
+        file.take(MAX + 1)
+            .read_to_string(&mut text)
+            .with_context(of)?;
+        ensure!(
+            text.len() as u64 <= MAX,
+            "the template {} is larger than {MAX} bytes",
+            path.display()
+        );
         Ok(text)
     }
 
     fn fill(&self, medium: Medium, view: &View, host: &Host) -> Result<String, String> {
         let source = self.read(host).map_err(|why| format!("{why:#}"))?;
-        render::fill(&source, medium, view).map_err(|why| format!("the template {}: {why}", self.0.display()))
+        render::fill(&source, medium, view)
+            .map_err(|why| format!("the template {}: {why}", self.0.display()))
     }
 }
 
-/// The messages that these templates make of the view, in their order; `None` for one that is not set. Where one fails,
-/// the view notes it and `None` stands for it.
+/// The messages that these templates make of the view, in their order; `None` for one that is not
+/// set. Where one fails, the view notes it and `None` stands for it.
 pub fn fill_all<const N: usize>(
     templates: [(Option<&Template>, Medium); N],
     view: &mut View,
     host: &Host,
 ) -> [Option<String>; N] {
-    templates.map(|(template, medium)| match template?.fill(medium, view, host) {
-        Ok(text) => Some(text),
-        Err(why) => {
-            view.notes.push(one_line(&format!("{why}; this is the built-in message"), 500));
-            None
-        }
-    })
+    templates.map(
+        |(template, medium)| match template?.fill(medium, view, host) {
+            Ok(text) => Some(text),
+            Err(why) => {
+                view.notes.push(one_line(
+                    &format!("{why}; this is the built-in message"),
+                    500,
+                ));
+                None
+            }
+        },
+    )
 }
 
 #[cfg(test)]
@@ -77,7 +91,8 @@ mod tests {
         let host = Host::new("/", dir.path());
         let sinks: Sinks = toml::from_str(toml).unwrap();
         let forms = [Form::Text, Form::Html, Form::Slack, Form::Matrix];
-        let shown = |sink: &dyn crate::sinks::Sink| forms.map(|form| sink.form(form, &example(), &host));
+        let shown =
+            |sink: &dyn crate::sinks::Sink| forms.map(|form| sink.form(form, &example(), &host));
         sinks.list().into_iter().flat_map(shown).flatten().collect()
     }
 
@@ -88,13 +103,26 @@ mod tests {
 
     #[test]
     fn a_template_stands_in_for_the_built_in_message() {
-        let messages = messages(SINKS, &[("a.hbs", "ours: {{service}} & {{#each gauges}}{{label}}, {{/each}}")]);
+        let messages = messages(
+            SINKS,
+            &[(
+                "a.hbs",
+                "ours: {{service}} & {{#each gauges}}{{label}}, {{/each}}",
+            )],
+        );
         assert_eq!(messages.len(), 4);
         for message in &messages {
             let ours = "ours: web & Memory, Memory limit, Swap, Load, Disk /var, Disk /, ";
-            assert!(message.contains(ours) && !message.contains("built-in message"), "{message}");
+            assert!(
+                message.contains(ours) && !message.contains("built-in message"),
+                "{message}"
+            );
         }
-        assert!(messages[3].contains("\"body\": \"[db1] web crashed"), "{}", messages[3]);
+        assert!(
+            messages[3].contains("\"body\": \"[db1] web crashed"),
+            "{}",
+            messages[3]
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Any server that takes events by HTTP: a [CloudEvent](https://cloudevents.io) a report, signed where it is wished.
+//! Any server that takes events by HTTP: a [CloudEvent](https://cloudevents.io) a report, signed
+//! where it is wished.
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -24,12 +25,13 @@
 //! headers = { "X-Team" = "ops" }
 //! ```
 //!
-//! The event's `type` is `lastwords.crash`, `lastwords.summary`, `lastwords.recovered` or `lastwords.notice`; its `id` is
-//! the report's, the same at every try, and so is the `webhook-id` of a signed one: a receiver that has seen it has seen
-//! it. `data` is the report. A secret is made by `printf 'whsec_%s\n' "$(openssl rand -base64 32)"`.
+//! The event's `type` is `lastwords.crash`, `lastwords.summary`, `lastwords.recovered` or
+//! `lastwords.notice`; its `id` is the report's, the same at every try, and so is the `webhook-id`
+//! of a signed one: a receiver that has seen it has seen it. `data` is the report. A secret is made
+//! by `printf 'whsec_%s\n' "$(openssl rand -base64 32)"`.
 //!
-//! A status from 200 to 299 says that the report was taken; 408, 425, 429, 500 and more, and redirects, which are not
-//! followed, that it may be later; every other one that it never will.
+//! A status from 200 to 299 says that the report was taken; 408, 425, 429, 500 and more, and
+//! redirects, which are not followed, that it may be later; every other one that it never will.
 
 mod event;
 mod signature;
@@ -106,7 +108,11 @@ impl Format {
 impl TryFrom<Keys> for Webhook {
     type Error = String;
     fn try_from(keys: Keys) -> Result<Self, String> {
-        let said = [keys.url.is_some(), keys.url_file.is_some(), keys.url_env.is_some()];
+        let said = [
+            keys.url.is_some(),
+            keys.url_file.is_some(),
+            keys.url_env.is_some(),
+        ];
         if said.iter().filter(|said| **said).count() != 1 {
             return Err("expected one of `url`, `url_file` and `url_env`".to_owned());
         }
@@ -114,7 +120,9 @@ impl TryFrom<Keys> for Webhook {
             http::server(url, keys.tls).map_err(|why| format!("url: {why:#}"))?;
         }
         if keys.max_bytes < LEAST_MAX_BYTES {
-            return Err(format!("expected a `max_bytes` of at least {LEAST_MAX_BYTES}"));
+            return Err(format!(
+                "expected a `max_bytes` of at least {LEAST_MAX_BYTES}"
+            ));
         }
         Ok(Self(keys))
     }
@@ -129,12 +137,20 @@ impl TryFrom<BTreeMap<String, String>> for Headers {
     type Error = String;
     fn try_from(table: BTreeMap<String, String>) -> Result<Self, String> {
         /// What the message itself says.
-        const OURS: [&str; 5] = ["content-type", "content-length", "transfer-encoding", "host", "authorization"];
+        const OURS: [&str; 5] = [
+            "content-type",
+            "content-length",
+            "transfer-encoding",
+            "host",
+            "authorization",
+        ];
         let mut headers = HeaderMap::new();
         for (name, value) in table {
             let lower = name.to_ascii_lowercase();
             if OURS.contains(&lower.as_str()) || lower.starts_with("webhook-") {
-                return Err(format!("the header {name} is lastwords' own; for a token there is `token_file`"));
+                return Err(format!(
+                    "the header {name} is lastwords' own; for a token there is `token_file`"
+                ));
             }
             let bad = || format!("{name:?} is no header's name, or holds what no header may");
             let key = HeaderName::try_from(name.as_str()).map_err(|_| bad())?;
@@ -163,7 +179,10 @@ impl Sink for Webhook {
     }
 
     fn secret_files(&self) -> Vec<&Path> {
-        [&self.0.url_file, &self.0.secret_file, &self.0.token_file].into_iter().filter_map(Option::as_deref).collect()
+        [&self.0.url_file, &self.0.secret_file, &self.0.token_file]
+            .into_iter()
+            .filter_map(Option::as_deref)
+            .collect()
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
@@ -171,7 +190,10 @@ impl Sink for Webhook {
         http::client_trusting(self.0.ca_file.as_deref(), host)?;
         let place = match &self.0.url {
             Some(_) if url.query().is_none() => url.to_string(),
-            _ => format!("{}/… (the rest is secret)", url.origin().ascii_serialization()),
+            _ => format!(
+                "{}/… (the rest is secret)",
+                url.origin().ascii_serialization()
+            ),
         };
         let mut headers = format!("Content-Type: {}\n", self.0.format.content_type());
         if token.is_some() {
@@ -187,12 +209,16 @@ impl Sink for Webhook {
             );
         }
         let body: serde_json::Value = serde_json::from_slice(&self.body(report)?)?;
-        Ok(format!("POST {place}\n{headers}\n{}\n", serde_json::to_string_pretty(&body)?))
+        Ok(format!(
+            "POST {place}\n{headers}\n{}\n",
+            serde_json::to_string_pretty(&body)?
+        ))
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
         let secrets = self.secrets(host).map_err(|why| later(&why))?;
-        let client = http::client_trusting(self.0.ca_file.as_deref(), host).map_err(|why| later(&why))?;
+        let client =
+            http::client_trusting(self.0.ca_file.as_deref(), host).map_err(|why| later(&why))?;
         let body = self.body(report).map_err(|why| later(&why))?;
         let mut request = client
             .post(secrets.url.clone())
@@ -223,16 +249,27 @@ impl Webhook {
         let url = if let Some(url) = &keys.url {
             http::server(url, keys.tls)?
         } else {
-            let secret = secret::read("url", keys.url_file.as_deref(), keys.url_env.as_deref(), host)?;
+            let secret = secret::read(
+                "url",
+                keys.url_file.as_deref(),
+                keys.url_env.as_deref(),
+                host,
+            )?;
             http::server(secret.expose(), keys.tls).context("the address is of no use")?
         };
         let optional = |what: &str, file: &Option<PathBuf>, env: &Option<String>| {
             let is_named = file.is_some() || env.is_some();
-            is_named.then(|| secret::read(what, file.as_deref(), env.as_deref(), host)).transpose()
+            is_named
+                .then(|| secret::read(what, file.as_deref(), env.as_deref(), host))
+                .transpose()
         };
         let key = optional("secret", &keys.secret_file, &keys.secret_env)?;
         let token = optional("token", &keys.token_file, &keys.token_env)?;
-        Ok(Secrets { url, key: key.map(|secret| Key::parse(&secret)).transpose()?, token })
+        Ok(Secrets {
+            url,
+            key: key.map(|secret| Key::parse(&secret)).transpose()?,
+            token,
+        })
     }
 
     fn body(&self, report: &Report) -> Result<Vec<u8>> {
@@ -248,7 +285,10 @@ impl Secrets {
     /// What a server said, without what it may repeat of our request.
     fn scrub(&self, said: &str, headers: &HeaderMap) -> String {
         let said = http::scrub(&self.url, said);
-        let mut said = self.token.as_ref().map_or(said.clone(), |token| token.scrub(&said));
+        let mut said = self
+            .token
+            .as_ref()
+            .map_or(said.clone(), |token| token.scrub(&said));
         let values = headers.values().filter_map(|value| value.to_str().ok());
         for secret in values.filter(|text| text.len() > 5) {
             said = said.replace(secret, "[secret]");
@@ -271,16 +311,26 @@ mod tests {
     fn the_report_goes_out_in_an_envelope_with_its_headers() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("token"), "hush-token\n").unwrap();
-        std::fs::write(dir.path().join("secret"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
+        std::fs::write(
+            dir.path().join("secret"),
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
+        )
+        .unwrap();
         let server = serve(&["HTTP/1.1 204 No Content\r\n\r\n"]);
         let sink = sink(&format!(
             "url = '{}/crashes'\ntoken_file = 'token'\nsecret_file = 'secret'\nheaders = {{ X-Team = 'ops' }}",
             server.url
         ))
         .unwrap();
-        assert_eq!(sink.send(&sample(), &Host::new("/", dir.path())), Ok("HTTP 204".to_owned()));
+        assert_eq!(
+            sink.send(&sample(), &Host::new("/", dir.path())),
+            Ok("HTTP 204".to_owned())
+        );
         let request = server.requests().remove(0);
-        assert!(request.starts_with("POST /crashes HTTP/1.1\r\n"), "{request}");
+        assert!(
+            request.starts_with("POST /crashes HTTP/1.1\r\n"),
+            "{request}"
+        );
         for header in [
             "x-team: ops\r\n",
             "authorization: Bearer hush-token\r\n",
@@ -299,17 +349,30 @@ mod tests {
             ("HTTP/1.1 400 Bad\r\n\r\n", true),
             ("HTTP/1.1 404 No\r\n\r\n", true),
             ("HTTP/1.1 408 Late\r\n\r\n", false),
-            ("HTTP/1.1 302 There\r\nLocation: http://127.0.0.1:1/\r\n\r\n", false),
+            (
+                "HTTP/1.1 302 There\r\nLocation: http://127.0.0.1:1/\r\n\r\n",
+                false,
+            ),
             ("HTTP/1.1 503 Busy\r\n\r\n", false),
         ] {
             let server = serve(&[answer]);
-            let sent = sink(&format!("url = '{}/'", server.url)).unwrap().send(&sample(), &Host::new("/", "/"));
-            assert_eq!(matches!(sent, Err(SendError::Refused { .. })), for_good, "{answer} {sent:?}");
+            let sent = sink(&format!("url = '{}/'", server.url))
+                .unwrap()
+                .send(&sample(), &Host::new("/", "/"));
+            assert_eq!(
+                matches!(sent, Err(SendError::Refused { .. })),
+                for_good,
+                "{answer} {sent:?}"
+            );
             assert!(sent.is_err());
         }
         let server = serve(&["HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n\r\n"]);
-        let sent = sink(&format!("url = '{}/'", server.url)).unwrap().send(&sample(), &Host::new("/", "/"));
-        let Err(SendError::Retry { after, .. }) = sent else { panic!("{sent:?}") };
+        let sent = sink(&format!("url = '{}/'", server.url))
+            .unwrap()
+            .send(&sample(), &Host::new("/", "/"));
+        let Err(SendError::Retry { after, .. }) = sent else {
+            panic!("{sent:?}")
+        };
         assert_eq!(after.map(|after| after.as_secs()), Some(7));
     }
 
@@ -317,13 +380,26 @@ mod tests {
     fn no_secret_stands_in_an_error_or_a_preview() {
         let dir = tempfile::tempdir().unwrap();
         let server = serve(&["HTTP/1.1 403 No\r\n\r\nhush-token hush-path hush-header"]);
-        for (file, text) in [("url", format!("{}/hush-path", server.url)), ("token", "hush-token".to_owned())] {
+        for (file, text) in [
+            ("url", format!("{}/hush-path", server.url)),
+            ("token", "hush-token".to_owned()),
+        ] {
             std::fs::write(dir.path().join(file), text).unwrap();
         }
-        let sink = sink("url_file = 'url'\ntoken_file = 'token'\nheaders = { X-Key = 'hush-header' }").unwrap();
+        let sink =
+            sink("url_file = 'url'\ntoken_file = 'token'\nheaders = { X-Key = 'hush-header' }")
+                .unwrap();
         let host = Host::new("/", dir.path());
-        let said = format!("{:?} {:?} {}", sink, sink.send(&sample(), &host), sink.preview(&sample(), &host).unwrap());
-        assert!(!said.contains("hush") && said.contains("answered 403"), "{said}");
+        let said = format!(
+            "{:?} {:?} {}",
+            sink,
+            sink.send(&sample(), &host),
+            sink.preview(&sample(), &host).unwrap()
+        );
+        assert!(
+            !said.contains("hush") && said.contains("answered 403"),
+            "{said}"
+        );
         std::fs::write(dir.path().join("url"), "http://example.com/hush").unwrap();
         let why = format!("{:?}", sink.send(&sample(), &host));
         assert!(why.contains("tls") && !why.contains("hush"), "{why}");
@@ -335,16 +411,34 @@ mod tests {
             ("", "expected one of `url`, `url_file` and `url_env`"),
             ("url = 'https://a'\nurl_file = 'b'", "expected one of `url`"),
             ("url = 'http://example.com'", "tls = \"none\""),
-            ("url = 'https://me:hush@example.com'", "without a user and a password"),
+            (
+                "url = 'https://me:hush@example.com'",
+                "without a user and a password",
+            ),
             ("url = 'https://a'\nmax_bytes = 16383", "at least 16384"),
-            ("url = 'https://a'\nheaders = { Host = 'b' }", "lastwords' own"),
-            ("url = 'https://a'\nheaders = { 'X Y' = 'b' }", "no header's name"),
-            ("url = 'https://a'\nheaders = { X = \"b\\nc\" }", "no header's name"),
-            ("url = 'https://a'\nformat = 'xml'", "unknown variant `xml`, expected `cloudevents` or `report`"),
+            (
+                "url = 'https://a'\nheaders = { Host = 'b' }",
+                "lastwords' own",
+            ),
+            (
+                "url = 'https://a'\nheaders = { 'X Y' = 'b' }",
+                "no header's name",
+            ),
+            (
+                "url = 'https://a'\nheaders = { X = \"b\\nc\" }",
+                "no header's name",
+            ),
+            (
+                "url = 'https://a'\nformat = 'xml'",
+                "unknown variant `xml`, expected `cloudevents` or `report`",
+            ),
             ("url = 'https://a'\nuri = 'b'", "unknown field `uri`"),
         ] {
             let error = sink(toml).unwrap_err();
-            assert!(error.contains(why) && !error.lines().last().unwrap_or("").contains("hush"), "{toml}: {error}");
+            assert!(
+                error.contains(why) && !error.lines().last().unwrap_or("").contains("hush"),
+                "{toml}: {error}"
+            );
         }
         assert!(sink("url = 'http://example.com'\ntls = 'none'\nmax_bytes = 16384").is_ok());
     }

@@ -1,5 +1,6 @@
-//! Reading for lists: of thousands of reports the facts without what was collected, and what was done with each. Nothing
-//! here changes the spool: what is damaged stays where it is, for a deliverer to put aside.
+//! Reading for lists: of thousands of reports the facts without what was collected, and what was
+//! done with each. Nothing here changes the spool: what is damaged stays where it is, for a
+//! deliverer to put aside.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -48,12 +49,14 @@ impl Spool {
         })
     }
 
-    /// What each sink has done with this report, by the sink's key. A name too long to be read back stays as the file has
-    /// it.
+    /// What each sink has done with this report, by the sink's key. A name too long to be read back
+    /// stays as the file has it.
     pub fn ledgers(&self, id: &ReportId) -> io::Result<BTreeMap<String, Ledger>> {
         let mut ledgers = BTreeMap::new();
         for name in list(&self.state(id))? {
-            let Some(encoded) = name.strip_prefix("to-") else { continue };
+            let Some(encoded) = name.strip_prefix("to-") else {
+                continue;
+            };
             let key = names::decode(encoded).unwrap_or_else(|| encoded.to_owned());
             let ledger = self.ledger_in(id, &name)?;
             ledgers.insert(key, ledger);
@@ -74,7 +77,10 @@ mod tests {
         let report = sample();
         spool.put(&report).unwrap();
         let brief = spool.brief(Place::New, &report.id).unwrap();
-        assert_eq!((brief.made_at(), brief.stop, brief.cause), (report.made_at(), report.stop, report.cause));
+        assert_eq!(
+            (brief.made_at(), brief.stop, brief.cause),
+            (report.made_at(), report.stop, report.cause)
+        );
         assert!(spool.brief(Place::Done, &report.id).is_err());
     }
 
@@ -84,10 +90,15 @@ mod tests {
         let report = sample();
         spool.put(&report).unwrap();
         let path = dir.path().join("spool/new").join(report.id.as_str());
-        let damaged = std::fs::read_to_string(&path).unwrap().replacen("web", "bew", 1);
+        let damaged = std::fs::read_to_string(&path)
+            .unwrap()
+            .replacen("web", "bew", 1);
         std::fs::write(&path, damaged).unwrap();
         let error = spool.brief(Place::New, &report.id).unwrap_err();
-        assert!(error.to_string().contains("its checksum does not fit"), "{error}");
+        assert!(
+            error.to_string().contains("its checksum does not fit"),
+            "{error}"
+        );
         assert!(path.exists());
     }
 
@@ -96,7 +107,13 @@ mod tests {
         let (_dir, spool) = crate::spool::empty();
         let (id, mut ledger) = (sample().id, Ledger::default());
         assert!(spool.ledgers(&id).unwrap().is_empty());
-        ledger.record(Attempt::Sent { receipt: "ok".into() }, Timestamp::of_unix(1), 0.0);
+        ledger.record(
+            Attempt::Sent {
+                receipt: "ok".into(),
+            },
+            Timestamp::of_unix(1),
+            0.0,
+        );
         for key in ["ops mail", "web\0own"] {
             spool.write_ledger(&id, key, &ledger).unwrap();
         }

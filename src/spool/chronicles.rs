@@ -1,5 +1,5 @@
-//! What is remembered of each job's deaths, in `state/jobs/JOB`; and of each report in `new/` what that said about it, in
-//! `state/ID/past`.
+//! What is remembered of each job's deaths, in `state/jobs/JOB`; and of each report in `new/` what
+//! that said about it, in `state/ID/past`.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -32,7 +32,12 @@ impl Spool {
         if !dir.join(&name).exists() {
             self.forget_the_oldest()?;
         }
-        commit(&dir.join(format!(".{name}")), &dir, &name, &serde_json::to_vec(chronicle)?)
+        commit(
+            &dir.join(format!(".{name}")),
+            &dir,
+            &name,
+            &serde_json::to_vec(chronicle)?,
+        )
     }
 
     /// Makes room for one more job.
@@ -42,8 +47,15 @@ impl Spool {
         if files.len() < MAX_JOBS {
             return Ok(());
         }
-        let modified = |path: &PathBuf| fs::symlink_metadata(path).and_then(|found| found.modified()).ok();
-        let oldest = files.into_iter().map(|name| dir.join(name)).min_by_key(modified);
+        let modified = |path: &PathBuf| {
+            fs::symlink_metadata(path)
+                .and_then(|found| found.modified())
+                .ok()
+        };
+        let oldest = files
+            .into_iter()
+            .map(|name| dir.join(name))
+            .min_by_key(modified);
         oldest.map_or(Ok(()), fs::remove_file)
     }
 

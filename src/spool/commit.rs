@@ -1,6 +1,6 @@
-//! Writing: a report is committed when the file and then its directory are on the disk: file fsync, rename, directory
-//! fsync. An fsync that failed is never tried again on the same file: the kernel may call it clean while the disk has old
-//! data.
+//! Writing: a report is committed when the file and then its directory are on the disk: file fsync,
+//! rename, directory fsync. An fsync that failed is never tried again on the same file: the kernel
+//! may call it clean while the disk has old data.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -24,7 +24,9 @@ impl Spool {
         let write = || commit(&draft, &self.dir.join("new"), name, &entry::encode(report)?);
         match write() {
             // The first report on this machine, or somebody has cleaned up.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create().and_then(|()| write()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.create().and_then(|()| write())
+            }
             other => other,
         }
     }
@@ -33,7 +35,12 @@ impl Spool {
     pub fn put_into_inbox(&self, uid: u32, report: &Report) -> io::Result<()> {
         let inbox = self.inbox(uid);
         let name = report.id.as_str();
-        commit(&inbox.join(format!(".{name}")), &inbox, name, &entry::encode(report)?)
+        commit(
+            &inbox.join(format!(".{name}")),
+            &inbox,
+            name,
+            &entry::encode(report)?,
+        )
     }
 
     /// Keeps what slow collectors found.
@@ -66,7 +73,12 @@ impl Spool {
         let dir = self.state(id);
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         // Two deliverers write different files here: each holds its sink's lock.
-        commit(&dir.join(format!(".{name}")), &dir, name, &serde_json::to_vec(value)?)
+        commit(
+            &dir.join(format!(".{name}")),
+            &dir,
+            name,
+            &serde_json::to_vec(value)?,
+        )
     }
 }
 
@@ -74,7 +86,11 @@ impl Spool {
 pub fn commit(draft: &Path, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     // What a killed process left under this name was never committed, and is in the way of O_EXCL.
     let _ = fs::remove_file(draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(draft)?;
     // By this it is known that somebody is at work on it. Where that cannot be had, its age tells.
     let _ = file.try_lock();
     let committed = file

@@ -36,6 +36,11 @@ impl Spool {
         let (dir, name) = (self.dir.join("state/drills"), names::encode(job));
         self.create()?;
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        commit(&dir.join(format!(".{name}")), &dir, &name, &serde_json::to_vec(drill)?)
+        commit(
+            &dir.join(format!(".{name}")),
+            &dir,
+            &name,
+            &serde_json::to_vec(drill)?,
+        )
     }
 }

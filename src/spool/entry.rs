@@ -1,11 +1,12 @@
-//! An entry's bytes: the report's JSON on one line, then a trailer by which a damaged or half-written one is known.
+//! An entry's bytes: the report's JSON on one line, then a trailer by which a damaged or
+//! half-written one is known.
 //!
 //! ```text
 //! {"format":1,"id":"20261123t030000-0123456789abcdef",…}
 //! lastwords-entry 1 LENGTH CHECKSUM
 //! ```
-//! LENGTH counts the bytes before the trailer, the line's end included; CHECKSUM is their CRC-32 (IEEE), in eight
-//! hexadecimal digits.
+//! LENGTH counts the bytes before the trailer, the line's end included; CHECKSUM is their CRC-32
+//! (IEEE), in eight hexadecimal digits.
 
 use std::io;
 
@@ -24,11 +25,13 @@ pub fn encode(report: &Report) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The bytes of a report's entry, so many of them exactly: spaces fill up the JSON's line. `None` where it needs more.
+/// The bytes of a report's entry, so many of them exactly: spaces fill up the JSON's line. `None`
+/// where it needs more.
 pub fn encode_to(report: &Report, size: usize) -> Option<Vec<u8>> {
     let mut bytes = serde_json::to_vec(report).ok()?;
     // The trailer is the longer the more digits LENGTH has, and LENGTH is what it leaves.
-    let mut lengths = (1..=20).filter_map(|digits| Some((digits, size.checked_sub(TRAILER.len() + 10 + digits)?)));
+    let mut lengths = (1..=20)
+        .filter_map(|digits| Some((digits, size.checked_sub(TRAILER.len() + 10 + digits)?)));
     let (_, length) = lengths.rfind(|(digits, length)| length.to_string().len() == *digits)?;
     if bytes.len() >= length {
         return None;
@@ -53,15 +56,22 @@ pub enum Wrong {
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Wrong> {
     let damaged = |why: &str| Wrong::Damaged(why.to_owned());
     let no_report = |why: serde_json::Error| Wrong::Damaged(format!("it holds no report: {why}"));
-    let end = bytes.strip_suffix(b"\n").and_then(|bytes| bytes.iter().rposition(|byte| *byte == b'\n'));
+    let end = bytes
+        .strip_suffix(b"\n")
+        .and_then(|bytes| bytes.iter().rposition(|byte| *byte == b'\n'));
     let (json, found) = bytes.split_at(end.map_or(0, |newline| newline + 1));
     if !found.starts_with(TRAILER.as_bytes()) {
-        return Err(damaged("it does not end in an entry's trailer: it was cut short, or is no entry"));
+        return Err(damaged(
+            "it does not end in an entry's trailer: it was cut short, or is no entry",
+        ));
     }
     if found != trailer(json).as_bytes() {
         return Err(damaged("its checksum does not fit: it is damaged"));
     }
-    match serde_json::from_slice::<Format>(json).map_err(no_report)?.format {
+    match serde_json::from_slice::<Format>(json)
+        .map_err(no_report)?
+        .format
+    {
         FORMAT => serde_json::from_slice(json).map_err(no_report),
         format if format > FORMAT => Err(Wrong::Newer(format!(
             "its format is {format}, and this version of lastwords knows {FORMAT}: upgrade to read it"
@@ -96,7 +106,10 @@ mod tests {
         let least = encode(&report).unwrap().len();
         for size in [0, 20, least - 1, least, least + 1, 65_536, 100_000] {
             let bytes = encode_to(&report, size);
-            assert_eq!(bytes.as_ref().map(Vec::len), (size >= least).then_some(size));
+            assert_eq!(
+                bytes.as_ref().map(Vec::len),
+                (size >= least).then_some(size)
+            );
             assert!(bytes.is_none_or(|bytes| decode(&bytes) == Ok(report.clone())));
         }
     }
@@ -109,7 +122,10 @@ mod tests {
             for bit in 0..8 {
                 let mut damaged = whole.clone();
                 damaged[at] ^= 1 << bit;
-                assert!(decode::<Report>(&damaged).is_err(), "bit {bit} of byte {at}");
+                assert!(
+                    decode::<Report>(&damaged).is_err(),
+                    "bit {bit} of byte {at}"
+                );
             }
         }
     }
@@ -118,6 +134,9 @@ mod tests {
     fn a_newer_format_is_told_from_damage() {
         let mut report = sample();
         report.format = FORMAT + 1;
-        assert!(matches!(decode::<Report>(&encode(&report).unwrap()), Err(Wrong::Newer(_))));
+        assert!(matches!(
+            decode::<Report>(&encode(&report).unwrap()),
+            Err(Wrong::Newer(_))
+        ));
     }
 }

@@ -1,9 +1,11 @@
-//! The facts of a report as the name of an empty file, for a disk that has no room for more than that.
+//! The facts of a report as the name of an empty file, for a disk that has no room for more than
+//! that.
 //!
 //! ```text
 //! 20261123t030000-0123456789abcdef.crashed.signal-SEGV.upstart.web
 //! ```
-//! Id, verdict, exit, supervisor, and the encoded name of job and instance, as much of it as there is room for.
+//! Id, verdict, exit, supervisor, and the encoded name of job and instance, as much of it as there
+//! is room for.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -42,7 +44,13 @@ pub fn encode(report: &Report) -> String {
         Some(instance) => format!("{}\0{instance}", stop.job),
         None => stop.job.clone(),
     };
-    let head = [report.id.to_string(), word(report.verdict), exit, word(stop.supervisor)].join(".");
+    let head = [
+        report.id.to_string(),
+        word(report.verdict),
+        exit,
+        word(stop.supervisor),
+    ]
+    .join(".");
     let mut name = format!("{head}.{}", names::encode(service));
     name.truncate(MAX);
     name
@@ -55,7 +63,10 @@ pub fn decode(name: &str) -> Option<Facts> {
     let verdict = from_word(parts.next()?)?;
     let exit = match parts.next()?.split_once('-') {
         Some(("code", code)) => Exit::Code(code.parse().ok()?),
-        Some(("signal", name)) => Exit::Signal { name: name.to_owned(), core_dumped: false },
+        Some(("signal", name)) => Exit::Signal {
+            name: name.to_owned(),
+            core_dumped: false,
+        },
         _ => Exit::Unknown,
     };
     let supervisor = from_word(parts.next()?)?;
@@ -65,12 +76,22 @@ pub fn decode(name: &str) -> Option<Facts> {
         Some((job, instance)) => (job.to_owned(), Some(instance.to_owned())),
         None => (service, None),
     };
-    Some(Facts { id, verdict, exit, supervisor, job, instance })
+    Some(Facts {
+        id,
+        verdict,
+        exit,
+        supervisor,
+        job,
+        instance,
+    })
 }
 
 /// The word for it in a report's JSON.
 fn word(value: impl Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 fn from_word<T: DeserializeOwned>(word: &str) -> Option<T> {
@@ -87,18 +108,33 @@ mod tests {
     fn the_facts_are_read_back_from_the_name() {
         for (exit, instance) in [
             (Exit::Code(-1), None),
-            (Exit::Signal { name: "RTMIN+3".into(), core_dumped: false }, Some("a/b.c \0".to_owned())),
+            (
+                Exit::Signal {
+                    name: "RTMIN+3".into(),
+                    core_dumped: false,
+                },
+                Some("a/b.c \0".to_owned()),
+            ),
             (Exit::Unknown, Some(String::new())),
         ] {
             let mut report = sample();
             report.stop.exit = exit.clone();
             report.stop.instance.clone_from(&instance);
             let facts = decode(&encode(&report)).unwrap();
-            assert_eq!((facts.id, facts.verdict, facts.exit), (report.id, report.verdict, exit));
-            assert_eq!((facts.supervisor, facts.job, facts.instance), (Supervisor::Upstart, "web".into(), instance));
+            assert_eq!(
+                (facts.id, facts.verdict, facts.exit),
+                (report.id, report.verdict, exit)
+            );
+            assert_eq!(
+                (facts.supervisor, facts.job, facts.instance),
+                (Supervisor::Upstart, "web".into(), instance)
+            );
         }
         let name = encode(&sample());
-        assert_eq!(name, "20261123t030000-0123456789abcdef.crashed.code-1.upstart.web");
+        assert_eq!(
+            name,
+            "20261123t030000-0123456789abcdef.crashed.code-1.upstart.web"
+        );
     }
 
     #[test]
@@ -106,7 +142,10 @@ mod tests {
         let mut report = sample();
         report.stop.job = "x".repeat(1000);
         report.verdict = Verdict::AbortedStart;
-        report.stop.exit = Exit::Signal { name: "evil/../..".into(), core_dumped: true };
+        report.stop.exit = Exit::Signal {
+            name: "evil/../..".into(),
+            core_dumped: true,
+        };
         let name = encode(&report);
         assert!(name.len() <= MAX && !name.contains('/'), "{name}");
         assert!(decode(&name).unwrap().job.starts_with("xxxx"));

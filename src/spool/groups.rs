@@ -1,4 +1,5 @@
-//! What each sink has been told of each group of crashes: a file a sink and group, in `state/groups/SINK/GROUP`.
+//! What each sink has been told of each group of crashes: a file a sink and group, in
+//! `state/groups/SINK/GROUP`.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -19,14 +20,16 @@ impl Spool {
         let mut groups = Vec::new();
         for sink in list(&root)? {
             let dir = root.join(sink);
-            let files = list(&dir)?.into_iter().filter(|name| !name.starts_with('.'));
+            let files = list(&dir)?
+                .into_iter()
+                .filter(|name| !name.starts_with('.'));
             groups.extend(files.filter_map(|name| read_state(&dir.join(name)).ok().flatten()));
         }
         Ok(groups)
     }
 
-    /// What is kept of this sink and group; `None` where that is nothing, or cannot be understood: rather a message too
-    /// many than none.
+    /// What is kept of this sink and group; `None` where that is nothing, or cannot be understood:
+    /// rather a message too many than none.
     pub fn group<T: DeserializeOwned>(&self, sink: &str, group: &str) -> io::Result<Option<T>> {
         match read_state(&self.groups_of(sink).join(names::encode(group))) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
@@ -38,7 +41,12 @@ impl Spool {
     pub fn write_group(&self, sink: &str, group: &str, value: &impl Serialize) -> io::Result<()> {
         let (dir, name) = (self.groups_of(sink), names::encode(group));
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        commit(&dir.join(format!(".{name}")), &dir, &name, &serde_json::to_vec(value)?)
+        commit(
+            &dir.join(format!(".{name}")),
+            &dir,
+            &name,
+            &serde_json::to_vec(value)?,
+        )
     }
 
     /// Forgets it.
@@ -49,9 +57,9 @@ impl Spool {
         }
     }
 
-    /// Notes in crashes' ledgers by which messages `sink` is told of them: pairs of crash and message. This is not
-    /// synced: the group's file, which was written before, says so too for as long as the reports are in `new/`, and it is
-    /// noted again from there.
+    /// Notes in crashes' ledgers by which messages `sink` is told of them: pairs of crash and
+    /// message. This is not synced: the group's file, which was written before, says so too for as
+    /// long as the reports are in `new/`, and it is noted again from there.
     pub fn note_summarised<'a>(
         &self,
         sink: &str,
@@ -71,7 +79,12 @@ impl Spool {
                 continue;
             }
             let draft = dir.join(format!(".{name}"));
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&draft)?;
             file.write_all(&serde_json::to_vec(&Ledger::summarised(message.clone()))?)?;
             fs::rename(draft, &path)?;
             written = Some((message, path));

@@ -6,19 +6,26 @@ use super::{Ledger, Spool};
 use crate::report::ReportId;
 
 impl Spool {
-    /// Makes the next try due now. How often and since when it was tried stays. Returns whether the sink still waits for
-    /// this report. Whoever does this holds the sink's lock.
+    /// Makes the next try due now. How often and since when it was tried stays. Returns whether the
+    /// sink still waits for this report. Whoever does this holds the sink's lock.
     pub fn hurry(&self, id: &ReportId, sink: &str) -> io::Result<bool> {
         let ledger = self.ledger(id, sink)?;
         let waits = ledger.outcome.is_none();
         if waits && ledger.next_try.is_some() {
-            self.write_ledger(id, sink, &Ledger { next_try: None, ..ledger })?;
+            self.write_ledger(
+                id,
+                sink,
+                &Ledger {
+                    next_try: None,
+                    ..ledger
+                },
+            )?;
         }
         Ok(waits)
     }
 
-    /// Notes that the sink is not to get this report. Returns whether it was still waiting for it. Whoever does this holds
-    /// the sink's lock.
+    /// Notes that the sink is not to get this report. Returns whether it was still waiting for it.
+    /// Whoever does this holds the sink's lock.
     pub fn give_up(&self, id: &ReportId, sink: &str, why: &str) -> io::Result<bool> {
         let ledger = self.ledger(id, sink)?;
         let waits = ledger.outcome.is_none();
@@ -40,12 +47,26 @@ mod tests {
         let (_dir, spool) = crate::spool::empty();
         let (id, now) = (sample().id, Timestamp::of_unix(1000));
         let mut ledger = Ledger::default();
-        ledger.record(Attempt::Retry { after_s: Some(3600), why: "busy".into() }, now, 0.0);
+        ledger.record(
+            Attempt::Retry {
+                after_s: Some(3600),
+                why: "busy".into(),
+            },
+            now,
+            0.0,
+        );
         spool.write_ledger(&id, "mail", &ledger).unwrap();
         assert!(spool.hurry(&id, "mail").unwrap());
         let hurried = spool.ledger(&id, "mail").unwrap();
         assert!(hurried.is_due(now));
-        assert_eq!((hurried.attempts, hurried.first_try, hurried.last_error.as_deref()), (1, Some(now), Some("busy")));
+        assert_eq!(
+            (
+                hurried.attempts,
+                hurried.first_try,
+                hurried.last_error.as_deref()
+            ),
+            (1, Some(now), Some("busy"))
+        );
     }
 
     #[test]
@@ -53,12 +74,25 @@ mod tests {
         let (_dir, spool) = crate::spool::empty();
         let id = sample().id;
         let mut ledger = Ledger::default();
-        ledger.record(Attempt::Sent { receipt: "ok".into() }, Timestamp::of_unix(1000), 0.0);
+        ledger.record(
+            Attempt::Sent {
+                receipt: "ok".into(),
+            },
+            Timestamp::of_unix(1000),
+            0.0,
+        );
         spool.write_ledger(&id, "mail", &ledger).unwrap();
-        assert!(!spool.hurry(&id, "mail").unwrap() && !spool.give_up(&id, "mail", "enough").unwrap());
+        assert!(
+            !spool.hurry(&id, "mail").unwrap() && !spool.give_up(&id, "mail", "enough").unwrap()
+        );
         assert_eq!(spool.ledger(&id, "mail").unwrap(), ledger);
         assert!(spool.give_up(&id, "slack", "enough").unwrap());
         let outcome = spool.ledger(&id, "slack").unwrap().outcome;
-        assert_eq!(outcome, Some(Outcome::Dropped { why: "enough".into() }));
+        assert_eq!(
+            outcome,
+            Some(Outcome::Dropped {
+                why: "enough".into()
+            })
+        );
     }
 }

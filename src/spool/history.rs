@@ -1,7 +1,8 @@
 //! What goes when the spool holds too much: a pure decision.
 //!
-//! First the reports that every sink took, the oldest first. Then, of crashes that are the same (a loop), those between
-//! the first and the last. Then whatever is oldest, dead letters before what still waits.
+//! First the reports that every sink took, the oldest first. Then, of crashes that are the same (a
+//! loop), those between the first and the last. Then whatever is oldest, dead letters before what
+//! still waits.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +23,8 @@ pub struct Entry {
 pub struct Excess {
     pub entries: usize,
     pub bytes: u64,
-    /// What the disk lacks of what is to be kept free of it, in bytes. For that no report goes that may be all that
-    /// tells of a crash: it is others who have filled the disk.
+    /// What the disk lacks of what is to be kept free of it, in bytes. For that no report goes that
+    /// may be all that tells of a crash: it is others who have filled the disk.
     pub disk: u64,
 }
 
@@ -42,14 +43,28 @@ impl Excess {
     }
 }
 
-/// Which reports go that every sink took, of `entries` that come oldest first; and what then still has to go.
+/// Which reports go that every sink took, of `entries` that come oldest first; and what then still
+/// has to go.
 pub fn delivered(entries: &[Entry], excess: Excess) -> (Vec<&Entry>, Excess) {
-    take(entries.iter().filter(|entry| entry.place == Place::Done), excess)
+    take(
+        entries.iter().filter(|entry| entry.place == Place::Done),
+        excess,
+    )
 }
 
 /// Which of the others go. `group` tells which crashes are the same.
-pub fn undelivered(entries: &[Entry], excess: Excess, group: impl Fn(&Entry) -> Option<String>) -> Vec<&Entry> {
-    let (middles, mut rest) = split_loops(entries.iter().filter(|entry| entry.place != Place::Done).collect(), group);
+pub fn undelivered(
+    entries: &[Entry],
+    excess: Excess,
+    group: impl Fn(&Entry) -> Option<String>,
+) -> Vec<&Entry> {
+    let (middles, mut rest) = split_loops(
+        entries
+            .iter()
+            .filter(|entry| entry.place != Place::Done)
+            .collect(),
+        group,
+    );
     let (mut gone, excess) = take(middles.into_iter(), excess);
     rest.sort_by_key(|entry| entry.place == Place::New);
     gone.extend(take(rest.into_iter(), Excess { disk: 0, ..excess }).0);
@@ -57,7 +72,10 @@ pub fn undelivered(entries: &[Entry], excess: Excess, group: impl Fn(&Entry) -> 
 }
 
 /// As many of these, from the first, as have to go; and what then still has to.
-fn take<'e>(entries: impl Iterator<Item = &'e Entry>, mut excess: Excess) -> (Vec<&'e Entry>, Excess) {
+fn take<'e>(
+    entries: impl Iterator<Item = &'e Entry>,
+    mut excess: Excess,
+) -> (Vec<&'e Entry>, Excess) {
     let mut gone = Vec::new();
     for entry in entries {
         if excess.is_gone() {
@@ -70,7 +88,10 @@ fn take<'e>(entries: impl Iterator<Item = &'e Entry>, mut excess: Excess) -> (Ve
 }
 
 /// Parts the middles of loops from the rest; both stay oldest first.
-fn split_loops(entries: Vec<&Entry>, group: impl Fn(&Entry) -> Option<String>) -> (Vec<&Entry>, Vec<&Entry>) {
+fn split_loops(
+    entries: Vec<&Entry>,
+    group: impl Fn(&Entry) -> Option<String>,
+) -> (Vec<&Entry>, Vec<&Entry>) {
     let mut last_of: BTreeMap<String, usize> = BTreeMap::new();
     let mut is_middle = vec![false; entries.len()];
     let mut first_seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -85,7 +106,9 @@ fn split_loops(entries: Vec<&Entry>, group: impl Fn(&Entry) -> Option<String>) -
         }
     }
     let mut middle = is_middle.into_iter();
-    entries.into_iter().partition(|_| middle.next().unwrap_or_default())
+    entries
+        .into_iter()
+        .partition(|_| middle.next().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -93,8 +116,8 @@ mod tests {
     use super::*;
     use crate::report::Timestamp;
 
-    /// An entry a letter, oldest first: `d` delivered, `x` dead; capitals wait, and are the same where they are the same
-    /// letter.
+    /// An entry a letter, oldest first: `d` delivered, `x` dead; capitals wait, and are the same
+    /// where they are the same letter.
     fn entries(letters: &str) -> Vec<Entry> {
         let entry = |(i, letter): (usize, char)| Entry {
             id: ReportId::new(Timestamp::of_unix(i as u64), u64::from(letter)),
@@ -114,14 +137,24 @@ mod tests {
         let letter = |entry: &Entry| entry.id.as_str()[16..].to_owned();
         let (delivered, excess) = delivered(&all, excess);
         let group = |entry: &Entry| (entry.place == Place::New).then(|| letter(entry));
-        let undelivered = if excess.is_gone() { Vec::new() } else { undelivered(&all, excess, group) };
-        let positions =
-            |list: &[&Entry]| list.iter().map(|gone| all.iter().position(|it| it == *gone).unwrap()).collect();
+        let undelivered = if excess.is_gone() {
+            Vec::new()
+        } else {
+            undelivered(&all, excess, group)
+        };
+        let positions = |list: &[&Entry]| {
+            list.iter()
+                .map(|gone| all.iter().position(|it| it == *gone).unwrap())
+                .collect()
+        };
         (positions(&delivered), positions(&undelivered))
     }
 
     fn entries_over(entries: usize) -> Excess {
-        Excess { entries, ..Excess::default() }
+        Excess {
+            entries,
+            ..Excess::default()
+        }
     }
 
     #[test]
@@ -132,7 +165,16 @@ mod tests {
     #[test]
     fn what_was_delivered_goes_first_and_the_oldest_of_it() {
         assert_eq!(goes("AddxdA", entries_over(2)), (vec![1, 2], vec![]));
-        assert_eq!(goes("AddxdA", Excess { bytes: 15, ..Excess::default() }), (vec![1, 2], vec![]));
+        assert_eq!(
+            goes(
+                "AddxdA",
+                Excess {
+                    bytes: 15,
+                    ..Excess::default()
+                }
+            ),
+            (vec![1, 2], vec![])
+        );
     }
 
     #[test]
@@ -149,7 +191,10 @@ mod tests {
 
     #[test]
     fn a_disk_that_others_have_filled_costs_no_report_that_is_the_only_one() {
-        let excess = Excess { disk: 1000, ..Excess::default() };
+        let excess = Excess {
+            disk: 1000,
+            ..Excess::default()
+        };
         assert_eq!(goes("dABAACxA", excess), (vec![0], vec![3, 4]));
     }
 }

@@ -1,9 +1,10 @@
 //! Inboxes: what hooks that may not write into the spool leave for the deliverer to take over.
 //!
-//! The hooks of a setuid job run as its user, and the user can put anything into its inbox. A report is taken over by
-//! reading it and committing what was read as one of ours: so it does not matter that its file may have other names
-//! (hard links), or may change; what is removed afterwards is one name of the user's own file. Nothing else is opened but
-//! regular files of that user's, nothing blocks, and of each user only so much waits in the spool at a time; the rest
+//! The hooks of a setuid job run as its user, and the user can put anything into its inbox. A
+//! report is taken over by reading it and committing what was read as one of ours: so it does not
+//! matter that its file may have other names (hard links), or may change; what is removed
+//! afterwards is one name of the user's own file. Nothing else is opened but regular files of that
+//! user's, nothing blocks, and of each user only so much waits in the spool at a time; the rest
 //! stays where it fills nobody's disk but the user's.
 
 use std::collections::BinaryHeap;
@@ -21,7 +22,8 @@ use super::{Place, Spool, list};
 use crate::host::open_regular_in_ours;
 use crate::report::{Audience, Kind, Report, ReportId};
 
-/// How many entries of an inbox are looked at before reports are sent: nobody waits for another's flood.
+/// How many entries of an inbox are looked at before reports are sent: nobody waits for another's
+/// flood.
 const AT_ONCE: usize = 100;
 /// How many names of an inbox are looked at to find the oldest among them.
 const LOOKED_AT: usize = 10_000;
@@ -34,7 +36,8 @@ const KEPT: usize = 1000;
 
 /// What taking over needs to be told.
 pub struct TakeOver<'a> {
-    /// Takes the secrets out of a report, with its job's patterns: a user's hook may not have read them.
+    /// Takes the secrets out of a report, with its job's patterns: a user's hook may not have read
+    /// them.
     pub redact: &'a dyn Fn(&mut Report),
     /// The time since the boot.
     pub monotonic: Duration,
@@ -47,23 +50,29 @@ impl Spool {
         self.dir.join("inbox").join(uid.to_string())
     }
 
-    /// Takes over what the hooks of setuid jobs left in their inboxes. What one user does to its inbox (a mount of its own
-    /// keeps even root out) costs no other its reports.
+    /// Takes over what the hooks of setuid jobs left in their inboxes. What one user does to its
+    /// inbox (a mount of its own keeps even root out) costs no other its reports.
     ///
     /// Returns how many were taken.
     pub fn take_over(&self, how: &TakeOver) -> io::Result<usize> {
         let mut taken = 0;
-        for uid in list(&self.dir.join("inbox"))?.iter().filter_map(|name| name.parse::<u32>().ok()) {
+        for uid in list(&self.dir.join("inbox"))?
+            .iter()
+            .filter_map(|name| name.parse::<u32>().ok())
+        {
             match self.take_over_from(&self.inbox(uid), uid, how) {
                 Ok(reports) => taken += reports,
-                Err(why) => (how.say)(&format!("cannot take over what the hooks of user {uid} left: {why}")),
+                Err(why) => (how.say)(&format!(
+                    "cannot take over what the hooks of user {uid} left: {why}"
+                )),
             }
         }
         Ok(taken)
     }
 
-    /// Takes over the reports in `inbox`, whose hooks ran as user `uid`, the oldest first. What is no whole report in a
-    /// regular file of that user's is removed, and noted in `corrupt/`. What a hook is still at work on is left to it.
+    /// Takes over the reports in `inbox`, whose hooks ran as user `uid`, the oldest first. What is
+    /// no whole report in a regular file of that user's is removed, and noted in `corrupt/`. What a
+    /// hook is still at work on is left to it.
     ///
     /// Returns how many were taken. Where another deliverer is at it, that is its work.
     pub fn take_over_from(&self, inbox: &Path, uid: u32, how: &TakeOver) -> io::Result<usize> {
@@ -72,26 +81,43 @@ impl Spool {
             return Ok(0);
         }
         // Two deliverers at one entry would write one draft. No sink's key holds two NULs.
-        let Some(_lock) = self.lock("\0\0inbox", how.monotonic)? else { return Ok(0) };
+        let Some(_lock) = self.lock("\0\0inbox", how.monotonic)? else {
+            return Ok(0);
+        };
         for name in strangers {
             let path = inbox.join(&name);
             if fs::remove_file(&path).is_ok() {
-                self.note_corrupt(&format!("inbox-{uid}"), &format!("{}: no report's name", path.display()))?;
+                self.note_corrupt(
+                    &format!("inbox-{uid}"),
+                    &format!("{}: no report's name", path.display()),
+                )?;
             }
         }
         let is_ours = uid == geteuid().as_raw();
-        let mut waiting = if is_ours { Waiting::default() } else { self.waiting(uid)? };
+        let mut waiting = if is_ours {
+            Waiting::default()
+        } else {
+            self.waiting(uid)?
+        };
         let mut taken = 0;
         for id in ids {
             let path = inbox.join(id.as_str());
-            let Some(length) = at_rest(&path) else { continue };
+            let Some(length) = at_rest(&path) else {
+                continue;
+            };
             if waiting.count >= WAITING || waiting.bytes + length > WAITING_BYTES {
-                (how.say)(&format!("user {uid} has reports waiting; the others stay in {}", inbox.display()));
+                (how.say)(&format!(
+                    "user {uid} has reports waiting; the others stay in {}",
+                    inbox.display()
+                ));
                 break;
             }
             match read_report(&path, id.as_str(), &[uid]) {
                 Ok(report) if !is_ours && report.kind != Kind::Crash => {
-                    self.note_corrupt(&format!("inbox-{uid}"), &format!("{}: no report of a crash", path.display()))?;
+                    self.note_corrupt(
+                        &format!("inbox-{uid}"),
+                        &format!("{}: no report of a crash", path.display()),
+                    )?;
                 }
                 Ok(mut report) => {
                     if !is_ours {
@@ -103,7 +129,10 @@ impl Spool {
                     if self.find(&report.id).is_none() {
                         if !is_ours {
                             self.note_waiting(uid, &report.id)?;
-                            waiting = Waiting { count: waiting.count + 1, bytes: waiting.bytes + length };
+                            waiting = Waiting {
+                                count: waiting.count + 1,
+                                bytes: waiting.bytes + length,
+                            };
                         }
                         self.put(&report)?;
                         taken += 1;
@@ -113,15 +142,18 @@ impl Spool {
                     }
                 }
                 Err(Unreadable::Gone | Unreadable::Newer(_) | Unreadable::NotNow(_)) => continue,
-                Err(Unreadable::Invalid(why)) => self.note_corrupt(&format!("inbox-{uid}"), &why)?,
+                Err(Unreadable::Invalid(why)) => {
+                    self.note_corrupt(&format!("inbox-{uid}"), &why)?
+                }
             }
             let _ = fs::remove_file(&path);
         }
         Ok(taken)
     }
 
-    /// What of this user's is in `new/`. In `state/user-UID/` there is a name for each, and for those in the history; of
-    /// these the oldest go where there are too many, so that they do not take the place of others'.
+    /// What of this user's is in `new/`. In `state/user-UID/` there is a name for each, and for
+    /// those in the history; of these the oldest go where there are too many, so that they do not
+    /// take the place of others'.
     fn waiting(&self, uid: u32) -> io::Result<Waiting> {
         let dir = self.taken_from(uid);
         let mut waiting = Waiting::default();
@@ -130,8 +162,12 @@ impl Spool {
             let id = ReportId::parse(&name).ok();
             match id.and_then(|id| self.find(&id).map(|place| (place, id))) {
                 Some((Place::New, id)) => {
-                    let bytes = fs::symlink_metadata(self.path(Place::New, &id)).map_or(0, |found| found.size());
-                    waiting = Waiting { count: waiting.count + 1, bytes: waiting.bytes + bytes };
+                    let bytes = fs::symlink_metadata(self.path(Place::New, &id))
+                        .map_or(0, |found| found.size());
+                    waiting = Waiting {
+                        count: waiting.count + 1,
+                        bytes: waiting.bytes + bytes,
+                    };
                 }
                 Some((_, id)) => past.push(id),
                 None => fs::remove_file(dir.join(name))?,
@@ -160,8 +196,8 @@ struct Waiting {
     bytes: u64,
 }
 
-/// The oldest entries, by their names; and what has another name than a report. Directories are left alone: nobody but
-/// the user can make one. So are drafts.
+/// The oldest entries, by their names; and what has another name than a report. Directories are
+/// left alone: nobody but the user can make one. So are drafts.
 fn oldest(inbox: &Path) -> io::Result<(Vec<ReportId>, Vec<OsString>)> {
     let entries = match fs::read_dir(inbox) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
@@ -172,7 +208,9 @@ fn oldest(inbox: &Path) -> io::Result<(Vec<ReportId>, Vec<OsString>)> {
     for entry in entries.take(LOOKED_AT) {
         let entry = entry?;
         let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b".") || entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        if name.as_encoded_bytes().starts_with(b".")
+            || entry.file_type().is_ok_and(|kind| kind.is_dir())
+        {
             continue;
         }
         match name.to_str().and_then(|name| ReportId::parse(name).ok()) {
@@ -186,24 +224,35 @@ fn oldest(inbox: &Path) -> io::Result<(Vec<ReportId>, Vec<OsString>)> {
     Ok((oldest.into_sorted_vec(), strangers))
 }
 
-/// How much room this would take, in bytes; `None` where a hook is still at work on it. What is too long to be a report
-/// takes none, and must not be in the way of those behind it.
+/// How much room this would take, in bytes; `None` where a hook is still at work on it. What is too
+/// long to be a report takes none, and must not be in the way of those behind it.
 fn at_rest(path: &Path) -> Option<u64> {
-    let Ok(file) = open_regular_in_ours(path) else { return Some(0) };
+    let Ok(file) = open_regular_in_ours(path) else {
+        return Some(0);
+    };
     if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
         return None;
     }
-    Some(file.metadata().map(|found| found.size()).ok().filter(|size| *size <= MAX_ENTRY).unwrap_or_default())
+    Some(
+        file.metadata()
+            .map(|found| found.size())
+            .ok()
+            .filter(|size| *size <= MAX_ENTRY)
+            .unwrap_or_default(),
+    )
 }
 
-/// Makes a user's report one of ours, for which that user alone vouches. Its id becomes one that no user can choose: a
-/// report under the id of a message to come would keep that from being told.
+/// Makes a user's report one of ours, for which that user alone vouches. Its id becomes one that no
+/// user can choose: a report under the id of a message to come would keep that from being told.
 fn disown(report: &mut Report, uid: u32) {
     report.notes.push(format!(
         "this report was made by user {uid}, as whom the service runs; its hook called it {}",
         report.id
     ));
-    report.id = ReportId::derived(report.id.time(), &["inbox", &uid.to_string(), report.id.as_str()]);
+    report.id = ReportId::derived(
+        report.id.time(),
+        &["inbox", &uid.to_string(), report.id.as_str()],
+    );
     report.user = Some(uid);
     report.to = Audience::Job;
 }

@@ -8,10 +8,11 @@
 //! | `name-only` | an empty file whose name holds the facts | the machine | `new/ID.FACTS` |
 //! | `memory` | all of it, from before the first try | the process | `inbox/ID` in the run directory |
 //!
-//! A full disk has all of them; on one that fails, only what it has room for already is tried; on one that is read-only
-//! or does not answer, the last is what remains. Where even that could not be written, the taken marker stays, and the
-//! system's log, the kernel log or standard error is told. The deliverer sets the reserve aside again, spells out the
-//! names, and takes over what is in memory, as soon as the disk lets it.
+//! A full disk has all of them; on one that fails, only what it has room for already is tried; on
+//! one that is read-only or does not answer, the last is what remains. Where even that could not be
+//! written, the taken marker stays, and the system's log, the kernel log or standard error is told.
+//! The deliverer sets the reserve aside again, spells out the names, and takes over what is in
+//! memory, as soon as the disk lets it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -37,7 +38,10 @@ const AMPLE: u64 = 4;
 
 /// What the reserve is made of, when it is whole.
 pub(super) fn pieces() -> Vec<String> {
-    (0..SLOTS).map(|n| format!("slot-{n}")).chain(["ballast".to_owned()]).collect()
+    (0..SLOTS)
+        .map(|n| format!("slot-{n}"))
+        .chain(["ballast".to_owned()])
+        .collect()
 }
 
 impl Spool {
@@ -47,14 +51,21 @@ impl Spool {
     /// Why it could not be committed as it should be, where nothing else worked either.
     pub fn catch(&self, report: &mut Report) -> io::Result<Level> {
         report.level = Level::Durable;
-        let Err(why) = self.put(report) else { return Ok(Level::Durable) };
+        let Err(why) = self.put(report) else {
+            return Ok(Level::Durable);
+        };
         let said = report.notes.len();
-        report.notes.push(format!("the disk did not take this report as it should have: {why}"));
+        report.notes.push(format!(
+            "the disk did not take this report as it should have: {why}"
+        ));
         report.level = Level::Reserve;
         if self.put_into_reserve(report).is_ok() {
             return Ok(Level::Reserve);
         }
-        let full = matches!(why.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        let full = matches!(
+            why.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+        );
         if full && fs::remove_file(self.reserve("ballast")).is_ok() {
             report.level = Level::Ballast;
             if self.put(report).is_ok() {
@@ -74,7 +85,9 @@ impl Spool {
     pub fn refill(&self) {
         let slots = (0..SLOTS).map(|n| (format!("slot-{n}"), SLOT));
         for (name, size) in slots.chain([("ballast".to_owned(), BALLAST)]) {
-            if self.reserve(&name).symlink_metadata().is_err() && self.set_aside(&name, size).is_err() {
+            if self.reserve(&name).symlink_metadata().is_err()
+                && self.set_aside(&name, size).is_err()
+            {
                 let _ = fs::remove_file(self.reserve(&format!(".{name}")));
                 return;
             }
@@ -90,7 +103,11 @@ impl Spool {
         }
         let draft = self.reserve(&format!(".{name}"));
         let _ = fs::remove_file(&draft);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)?;
         match fallocate(&file, FallocateFlags::empty(), 0, size) {
             // Not every file system can; zeros are as good where it does not compress them away.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
@@ -107,7 +124,8 @@ impl Spool {
     fn put_into_reserve(&self, report: &mut Report) -> io::Result<()> {
         let draft = self.dir.join("tmp").join(report.id.as_str());
         // Two hooks never get the same slot.
-        let taken = (0..SLOTS).any(|n| fs::rename(self.reserve(&format!("slot-{n}")), &draft).is_ok());
+        let taken =
+            (0..SLOTS).any(|n| fs::rename(self.reserve(&format!("slot-{n}")), &draft).is_ok());
         if !taken {
             return Err(ErrorKind::NotFound.into());
         }
@@ -123,13 +141,20 @@ impl Spool {
     fn put_name(&self, report: &Report) -> io::Result<()> {
         let new = self.dir.join("new");
         let path = new.join(facts::encode(report));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
         file.sync_all().and_then(|()| sync_dir(&new))
     }
 
     /// The reports of which there is only the name.
     pub fn names(&self) -> io::Result<Vec<Facts>> {
-        Ok(list(&self.dir.join("new"))?.iter().filter_map(|name| facts::decode(name)).collect())
+        Ok(list(&self.dir.join("new"))?
+            .iter()
+            .filter_map(|name| facts::decode(name))
+            .collect())
     }
 
     /// Removes the name of a report that is there in full.
@@ -149,23 +174,40 @@ impl Spool {
 
 fn overwrite(slot: &Path, report: &mut Report) -> io::Result<()> {
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
-    let mut file: File = OpenOptions::new().write(true).custom_flags(flags).open(slot)?;
+    let mut file: File = OpenOptions::new()
+        .write(true)
+        .custom_flags(flags)
+        .open(slot)?;
     let found = file.metadata()?;
-    let size = usize::try_from(found.size()).ok().filter(|_| found.is_file());
-    let bytes = size.and_then(|size| fill(report, size)).ok_or(ErrorKind::FileTooLarge)?;
+    let size = usize::try_from(found.size())
+        .ok()
+        .filter(|_| found.is_file());
+    let bytes = size
+        .and_then(|size| fill(report, size))
+        .ok_or(ErrorKind::FileTooLarge)?;
     file.write_all(&bytes)?;
     file.sync_all()
 }
 
 /// The report as an entry of exactly so many bytes; what is longest is left out until it fits.
 fn fill(report: &mut Report, size: usize) -> Option<Vec<u8>> {
-    let length = |text: &str, data: &Value| text.len() + if data.is_null() { 0 } else { data.to_string().len() };
+    let length = |text: &str, data: &Value| {
+        text.len()
+            + if data.is_null() {
+                0
+            } else {
+                data.to_string().len()
+            }
+    };
     let mut left_out: Vec<String> = Vec::new();
     loop {
         if let Some(bytes) = entry::encode_to(report, size) {
             return Some(bytes);
         }
-        let longest = report.sections.iter_mut().max_by_key(|section| length(&section.text, &section.data))?;
+        let longest = report
+            .sections
+            .iter_mut()
+            .max_by_key(|section| length(&section.text, &section.data))?;
         if length(&longest.text, &longest.data) == 0 {
             return None;
         }
@@ -175,7 +217,10 @@ fn fill(report: &mut Report, size: usize) -> Option<Vec<u8>> {
             report.notes.pop();
         }
         left_out.push(longest.collector.clone());
-        report.notes.push(format!("the disk was full, and there was no room for: {}", left_out.join(", ")));
+        report.notes.push(format!(
+            "the disk was full, and there was no room for: {}",
+            left_out.join(", ")
+        ));
     }
 }
 
@@ -192,7 +237,11 @@ mod tests {
     }
 
     fn long(collector: &str, bytes: usize) -> Section {
-        Section { collector: collector.into(), text: "\u{1}".repeat(bytes), ..sample().sections.remove(0) }
+        Section {
+            collector: collector.into(),
+            text: "\u{1}".repeat(bytes),
+            ..sample().sections.remove(0)
+        }
     }
 
     #[test]
@@ -210,12 +259,21 @@ mod tests {
     fn what_does_not_fit_into_a_slot_is_left_out_the_longest_first_and_the_report_says_so() {
         let (_dir, spool) = spool();
         let mut report = sample();
-        report.sections.extend([long("dmesg", 9_000), long("log", 50_000)]);
+        report
+            .sections
+            .extend([long("dmesg", 9_000), long("log", 50_000)]);
         spool.put_into_reserve(&mut report).unwrap();
         let read = spool.read(Place::New, &report.id).unwrap();
-        let lengths: Vec<_> = read.sections.iter().map(|section| section.text.len()).collect();
+        let lengths: Vec<_> = read
+            .sections
+            .iter()
+            .map(|section| section.text.len())
+            .collect();
         assert_eq!(lengths, [sample().sections[0].text.len(), 9_000, 0]);
-        assert_eq!(read.notes, ["the disk was full, and there was no room for: log"]);
+        assert_eq!(
+            read.notes,
+            ["the disk was full, and there was no room for: log"]
+        );
     }
 
     #[test]

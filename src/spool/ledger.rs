@@ -68,20 +68,34 @@ impl Ledger {
         if self.outcome.is_some() {
             return false;
         }
-        let Some(next) = self.next_try else { return true };
-        // No pause is longer than the longest: one that seems so was written before the clock was set back.
-        next <= now || next.time().duration_since(now.time()).is_ok_and(|wait| wait > LONGEST_PAUSE)
+        let Some(next) = self.next_try else {
+            return true;
+        };
+        // No pause is longer than the longest: one that seems so was written before the clock was
+        // set back.
+        next <= now
+            || next
+                .time()
+                .duration_since(now.time())
+                .is_ok_and(|wait| wait > LONGEST_PAUSE)
     }
 
     /// The ledger of a crash that the message `id` tells of.
     pub fn summarised(id: ReportId) -> Self {
-        Self { outcome: Some(Outcome::Summarised { r#in: id }), ..Self::default() }
+        Self {
+            outcome: Some(Outcome::Summarised { r#in: id }),
+            ..Self::default()
+        }
     }
 
     /// The ledger of a report that somebody has decided the sink is not to get.
     #[must_use]
     pub fn dropped(self, why: String) -> Self {
-        Self { next_try: None, outcome: Some(Outcome::Dropped { why }), ..self }
+        Self {
+            next_try: None,
+            outcome: Some(Outcome::Dropped { why }),
+            ..self
+        }
     }
 
     /// Whether the sink was given this report and took it.
@@ -114,14 +128,17 @@ impl Ledger {
     }
 }
 
-/// How long to wait after this many attempts: 10 s, doubling to 1 h, up to a quarter less; or what the destination
-/// asked for, within 1 s and 1 h.
+/// How long to wait after this many attempts: 10 s, doubling to 1 h, up to a quarter less; or what
+/// the destination asked for, within 1 s and 1 h.
 fn pause(attempts: u32, asked: Option<Duration>, jitter: f64) -> Duration {
     if let Some(asked) = asked {
         return asked.clamp(Duration::from_secs(1), LONGEST_PAUSE);
     }
-    let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1).min(20)));
-    doubled.min(LONGEST_PAUSE).mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0))
+    let doubled =
+        FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1).min(20)));
+    doubled
+        .min(LONGEST_PAUSE)
+        .mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
@@ -135,13 +152,21 @@ mod tests {
     }
 
     fn failed(after_s: Option<u64>) -> Attempt {
-        Attempt::Retry { after_s, why: "451 try later".into() }
+        Attempt::Retry {
+            after_s,
+            why: "451 try later".into(),
+        }
     }
 
     #[test]
     fn pauses_double_from_ten_seconds_to_an_hour() {
-        let pauses: Vec<_> = (1..=11).map(|attempts| pause(attempts, None, 0.0).as_secs()).collect();
-        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]);
+        let pauses: Vec<_> = (1..=11)
+            .map(|attempts| pause(attempts, None, 0.0).as_secs())
+            .collect();
+        assert_eq!(
+            pauses,
+            [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
+        );
         assert_eq!(pause(u32::MAX, None, 1.0).as_secs(), 2700);
     }
 
@@ -171,14 +196,25 @@ mod tests {
         for _ in 0..30 {
             ledger.record(failed(None), at(1_000_000_000), 0.0);
         }
-        assert_eq!(ledger.outcome, Some(Outcome::GaveUp { why: "451 try later".into() }));
+        assert_eq!(
+            ledger.outcome,
+            Some(Outcome::GaveUp {
+                why: "451 try later".into()
+            })
+        );
         assert!(!ledger.is_due(at(2_000_000_000)));
     }
 
     #[test]
     fn a_refusal_is_final_at_once() {
         let mut ledger = Ledger::default();
-        ledger.record(Attempt::Refused { why: "550 no such user".into() }, at(0), 0.0);
+        ledger.record(
+            Attempt::Refused {
+                why: "550 no such user".into(),
+            },
+            at(0),
+            0.0,
+        );
         assert!(!ledger.is_due(at(1_000_000)));
         assert!(!ledger.was_sent());
     }

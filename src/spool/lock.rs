@@ -1,10 +1,11 @@
 //! Locks: who sends to a sink, who takes over, who tidies up. One process at a time.
 //!
-//! A lock is a `flock` on a file in `lock/`: it ends with its process, however that ends. One thing it does not end with
-//! is a process that is stopped (SIGSTOP, a frozen cgroup). So the holder writes into the file until when it will have
-//! shown a sign of life. Whoever finds that moment past puts a new file in the old one's place and goes on under that; the
-//! holder, should it ever go on, finds that its file is no longer the one, and leaves the rest to the other. What both
-//! may then have sent carries the same idempotency key.
+//! A lock is a `flock` on a file in `lock/`: it ends with its process, however that ends. One thing
+//! it does not end with is a process that is stopped (SIGSTOP, a frozen cgroup). So the holder
+//! writes into the file until when it will have shown a sign of life. Whoever finds that moment
+//! past puts a new file in the old one's place and goes on under that; the holder, should it ever
+//! go on, finds that its file is no longer the one, and leaves the rest to the other. What both may
+//! then have sent carries the same idempotency key.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
@@ -31,7 +32,8 @@ pub struct Lock {
 }
 
 impl Spool {
-    /// Takes the lock of this name; `None` where another holds it. `monotonic` is the time since the boot.
+    /// Takes the lock of this name; `None` where another holds it. `monotonic` is the time since
+    /// the boot.
     pub fn lock(&self, name: &str, monotonic: Duration) -> io::Result<Option<Lock>> {
         let path = self.dir.join("lock").join(names::encode(name));
         if let Some(lock) = take(&path, Some(monotonic))? {
@@ -43,7 +45,8 @@ impl Spool {
         // Of several who find this, one replaces the file.
         let guard = self.dir.join("lock").join("%replace");
         let Some(replacing) = take(&guard, Some(monotonic))? else {
-            // Should that one be stopped, the next look finds nobody at it. Were both to go on, the later file counts.
+            // Should that one be stopped, the next look finds nobody at it. Were both to go on, the
+            // later file counts.
             if is_stale(&guard, monotonic) {
                 fs::remove_file(&guard)?;
             }
@@ -53,7 +56,9 @@ impl Spool {
             return Ok(None);
         }
         fs::remove_file(&path)?;
-        let Some(lock) = take(&path, Some(monotonic))? else { return Ok(None) };
+        let Some(lock) = take(&path, Some(monotonic))? else {
+            return Ok(None);
+        };
         Ok(lock.lives_for(PATIENCE, monotonic)?.then_some(lock))
     }
 
@@ -61,7 +66,9 @@ impl Spool {
     pub(super) fn remove_old_locks(&self, older_than: std::time::SystemTime) -> io::Result<()> {
         for name in super::list(&self.dir.join("lock"))? {
             let path = self.dir.join("lock").join(name);
-            let old = fs::symlink_metadata(&path).and_then(|found| found.modified()).is_ok_and(|at| at < older_than);
+            let old = fs::symlink_metadata(&path)
+                .and_then(|found| found.modified())
+                .is_ok_and(|at| at < older_than);
             // Held while it is removed, so that nobody else takes the file that goes.
             if old && let Ok(Some(_lock)) = take(&path, None) {
                 let _ = fs::remove_file(&path);
@@ -72,8 +79,8 @@ impl Spool {
 }
 
 impl Lock {
-    /// Says that the next sign of life comes within `patience`. Returns whether the lock is still ours; where it is not,
-    /// we were taken for dead, and another goes on with our work.
+    /// Says that the next sign of life comes within `patience`. Returns whether the lock is still
+    /// ours; where it is not, we were taken for dead, and another goes on with our work.
     pub fn lives_for(&self, patience: Duration, monotonic: Duration) -> io::Result<bool> {
         if !is_at(&self.file, &self.path) {
             return Ok(false);
@@ -88,20 +95,33 @@ impl Lock {
 
 /// Locks the file; `None` where another has.
 ///
-/// A new file says until when its holder will have shown a sign of life before anybody holds it: who is stopped between
-/// that and its first word is not waited for either.
+/// A new file says until when its holder will have shown a sign of life before anybody holds it:
+/// who is stopped between that and its first word is not waited for either.
 fn take(path: &Path, monotonic: Option<Duration>) -> io::Result<Option<Lock>> {
     // Another may have replaced the file between our open and our lock; not again and again.
     for _ in 0..10 {
         let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
         let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+        let options = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(flags);
         let file = options.open(path)?;
-        if let Some(monotonic) = monotonic.filter(|_| file.metadata().is_ok_and(|found| found.len() == 0)) {
+        if let Some(monotonic) =
+            monotonic.filter(|_| file.metadata().is_ok_and(|found| found.len() == 0))
+        {
             let _ = write_until(&file, PATIENCE, monotonic);
         }
         match file.try_lock() {
-            Ok(()) if is_at(&file, path) => return Ok(Some(Lock { file, path: path.to_owned() })),
+            Ok(()) if is_at(&file, path) => {
+                return Ok(Some(Lock {
+                    file,
+                    path: path.to_owned(),
+                }));
+            }
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
@@ -118,15 +138,22 @@ fn write_until(file: &File, patience: Duration, monotonic: Duration) -> io::Resu
 /// Whether this file is the one under that name.
 fn is_at(file: &File, path: &Path) -> bool {
     let (ours, there) = (file.metadata(), fs::symlink_metadata(path));
-    ours.ok().zip(there.ok()).is_some_and(|(ours, there)| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+    ours.ok()
+        .zip(there.ok())
+        .is_some_and(|(ours, there)| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
 /// Whether the holder has shown no sign of life for longer than it said.
 fn is_stale(path: &Path, monotonic: Duration) -> bool {
     let mut text = String::new();
-    let read = crate::host::open_regular_in_ours(path).and_then(|file| file.take(64).read_to_string(&mut text));
+    let read = crate::host::open_regular_in_ours(path)
+        .and_then(|file| file.take(64).read_to_string(&mut text));
     // Nothing in it: it was taken this moment.
-    read.is_ok() && text.trim_end().parse().is_ok_and(|until: u128| until < monotonic.as_millis())
+    read.is_ok()
+        && text
+            .trim_end()
+            .parse()
+            .is_ok_and(|until: u128| until < monotonic.as_millis())
 }
 
 #[cfg(test)]
@@ -163,7 +190,9 @@ mod tests {
         let (dir, spool) = crate::spool::empty();
         let _frozen = spool.lock("mail", SECOND).unwrap().unwrap();
         let late = SECOND + 2 * PATIENCE;
-        let guard = take(&dir.path().join("spool/lock/%replace"), Some(late)).unwrap().unwrap();
+        let guard = take(&dir.path().join("spool/lock/%replace"), Some(late))
+            .unwrap()
+            .unwrap();
         assert!(guard.lives_for(MOMENT, late).unwrap());
         assert!(spool.lock("mail", late + MOMENT).unwrap().is_none());
         let later = late + MOMENT + SECOND;
@@ -176,7 +205,12 @@ mod tests {
         let (dir, spool) = crate::spool::empty();
         let held = spool.lock("held", SECOND).unwrap();
         drop(spool.lock("gone", SECOND).unwrap());
-        spool.remove_old_locks(std::time::SystemTime::now() + 60 * SECOND).unwrap();
-        assert!(held.is_some() && super::super::list(&dir.path().join("spool/lock")).unwrap() == ["held"]);
+        spool
+            .remove_old_locks(std::time::SystemTime::now() + 60 * SECOND)
+            .unwrap();
+        assert!(
+            held.is_some()
+                && super::super::list(&dir.path().join("spool/lock")).unwrap() == ["held"]
+        );
     }
 }

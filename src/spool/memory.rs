@@ -1,8 +1,9 @@
-//! Reports in memory: `inbox/` in the run directory, a tmpfs. They survive the process, not the machine.
+//! Reports in memory: `inbox/` in the run directory, a tmpfs. They survive the process, not the
+//! machine.
 //!
-//! Each report is there first, before the disk is asked for anything, and goes once it is in the spool. What a hook left
-//! there because the disk was full, read-only, hung or gone, or because somebody killed it, the deliverer takes over. The
-//! hook holds a lock on it while it is at work.
+//! Each report is there first, before the disk is asked for anything, and goes once it is in the
+//! spool. What a hook left there because the disk was full, read-only, hung or gone, or because
+//! somebody killed it, the deliverer takes over. The hook holds a lock on it while it is at work.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -27,12 +28,20 @@ impl Memory {
         &self.dir
     }
 
-    /// Keeps a report, in place of one of the same id. Nobody takes it over as long as the returned file is open.
+    /// Keeps a report, in place of one of the same id. Nobody takes it over as long as the returned
+    /// file is open.
     pub fn put(&self, report: &Report) -> io::Result<File> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.dir)?;
         let draft = self.dir.join(format!(".{}", report.id));
         let _ = fs::remove_file(&draft);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)?;
         let written = file
             .try_lock()
             .map_err(io::Error::from)
@@ -55,9 +64,14 @@ impl Memory {
         let _ = fs::remove_file(self.path(id));
     }
 
-    /// Removes what hooks had only begun to write when they were killed: its marker tells of the stop.
+    /// Removes what hooks had only begun to write when they were killed: its marker tells of the
+    /// stop.
     pub fn sweep(&self) {
-        for name in list(&self.dir).unwrap_or_default().iter().filter(|name| name.starts_with('.')) {
+        for name in list(&self.dir)
+            .unwrap_or_default()
+            .iter()
+            .filter(|name| name.starts_with('.'))
+        {
             let path = self.dir.join(name);
             if open_regular_in_ours(&path).is_ok_and(|file| file.try_lock().is_ok()) {
                 let _ = fs::remove_file(path);
@@ -81,9 +95,16 @@ mod tests {
     #[test]
     fn what_a_hook_is_at_work_on_is_left_to_it_and_taken_over_once_it_is_gone() {
         let dir = tempfile::tempdir().unwrap();
-        let (spool, memory) = (Spool::new(dir.path().join("spool")), Memory::new(dir.path().join("inbox")));
+        let (spool, memory) = (
+            Spool::new(dir.path().join("spool")),
+            Memory::new(dir.path().join("inbox")),
+        );
         spool.create().unwrap();
-        let how = TakeOver { redact: &|_| {}, monotonic: Duration::ZERO, say: &|_| {} };
+        let how = TakeOver {
+            redact: &|_| {},
+            monotonic: Duration::ZERO,
+            say: &|_| {},
+        };
         let uid = rustix::process::geteuid().as_raw();
         let take_over = |spool: &Spool| spool.take_over_from(memory.dir(), uid, &how);
         let report = sample();

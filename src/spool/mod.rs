@@ -19,8 +19,8 @@
 //! | `lock/` | one lock a sink: see [`lock`] | |
 //! | `reserve/` | room for when the disk is full: see [`ladder`] | it is needed |
 //!
-//! How a report gets in here so that it stays, [`commit`] tells; what is done about what a power cut left in `tmp/`,
-//! [`recover`].
+//! How a report gets in here so that it stays, [`commit`] tells; what is done about what a power
+//! cut left in `tmp/`, [`recover`].
 
 mod brief;
 mod chronicles;
@@ -94,11 +94,14 @@ impl Spool {
         Self { dir: dir.into() }
     }
 
-    /// Makes the directories that are missing, and sees to it that they are as they should be. The spool itself can be
-    /// passed through, so that the users of setuid jobs reach their inboxes; nobody but its owner can list it or look into
-    /// the rest.
+    /// Makes the directories that are missing, and sees to it that they are as they should be. The
+    /// spool itself can be passed through, so that the users of setuid jobs reach their inboxes;
+    /// nobody but its owner can list it or look into the rest.
     pub fn create(&self) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o711).create(&self.dir)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o711)
+            .create(&self.dir)?;
         for place in ["tmp", "new", "state", "done", "dead", "corrupt", "lock"] {
             make(&self.dir.join(place), 0o700)?;
         }
@@ -110,7 +113,16 @@ impl Spool {
     pub fn reserve_lacks(&self) -> (usize, usize) {
         let pieces = ladder::pieces();
         (
-            pieces.iter().filter(|name| self.dir.join("reserve").join(name).symlink_metadata().is_err()).count(),
+            pieces
+                .iter()
+                .filter(|name| {
+                    self.dir
+                        .join("reserve")
+                        .join(name)
+                        .symlink_metadata()
+                        .is_err()
+                })
+                .count(),
             pieces.len(),
         )
     }
@@ -144,15 +156,19 @@ impl Spool {
 
     /// The reports in `place`, oldest first. What is not a report's name is passed over.
     pub fn ids(&self, place: Place) -> io::Result<Vec<ReportId>> {
-        let mut ids: Vec<_> =
-            list(&self.dir.join(place.name()))?.iter().filter_map(|name| ReportId::parse(name).ok()).collect();
+        let mut ids: Vec<_> = list(&self.dir.join(place.name()))?
+            .iter()
+            .filter_map(|name| ReportId::parse(name).ok())
+            .collect();
         ids.sort();
         Ok(ids)
     }
 
     /// Where this report is.
     pub fn find(&self, id: &ReportId) -> Option<Place> {
-        [Place::New, Place::Done, Place::Dead].into_iter().find(|place| self.path(*place, id).exists())
+        [Place::New, Place::Done, Place::Dead]
+            .into_iter()
+            .find(|place| self.path(*place, id).exists())
     }
 
     fn path(&self, place: Place, id: &ReportId) -> PathBuf {

@@ -1,5 +1,5 @@
-//! `corrupt/`: what is no whole report and must not be sent. It is moved, never opened: it may be a FIFO, a link, a
-//! directory.
+//! `corrupt/`: what is no whole report and must not be sent. It is moved, never opened: it may be a
+//! FIFO, a link, a directory.
 
 use std::fs;
 use std::io;
@@ -23,14 +23,22 @@ impl Spool {
         let dir = self.corrupt_dir();
         let time = |name: &String| {
             let found = fs::symlink_metadata(dir.join(name)).ok()?;
-            Some(Timestamp::of_unix(u64::try_from(found.ctime()).unwrap_or_default()))
+            Some(Timestamp::of_unix(
+                u64::try_from(found.ctime()).unwrap_or_default(),
+            ))
         };
-        Ok(list(&dir)?.into_iter().filter_map(|name| Some((time(&name)?, name))).collect())
+        Ok(list(&dir)?
+            .into_iter()
+            .filter_map(|name| Some((time(&name)?, name)))
+            .collect())
     }
 
     /// Whether a report of this id was damaged and put aside.
     pub fn was_put_aside(&self, id: &ReportId) -> bool {
-        self.corrupt_dir().join(id.as_str()).symlink_metadata().is_ok()
+        self.corrupt_dir()
+            .join(id.as_str())
+            .symlink_metadata()
+            .is_ok()
     }
 
     pub fn corrupt_dir(&self) -> PathBuf {
@@ -46,7 +54,9 @@ impl Spool {
             match renameat_with(CWD, path, CWD, &aside, RenameFlags::NOREPLACE) {
                 // Not every file system knows how not to replace.
                 Err(Errno::INVAL | Errno::NOSYS) if fs::symlink_metadata(&aside).is_err() => break,
-                Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS) => aside = dir.join(format!("{name}~{n}")),
+                Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS) => {
+                    aside = dir.join(format!("{name}~{n}"))
+                }
                 done => {
                     done?;
                     return sync_dir(&dir).map(|()| aside);
@@ -57,12 +67,19 @@ impl Spool {
         sync_dir(&dir).map(|()| aside)
     }
 
-    /// Notes why something that stays where it is, or goes, is no report. Of one kind only a few are noted: whoever makes
-    /// them can make any number.
+    /// Notes why something that stays where it is, or goes, is no report. Of one kind only a few
+    /// are noted: whoever makes them can make any number.
     pub(super) fn note_corrupt(&self, kind: &str, why: &str) -> io::Result<()> {
         let dir = self.corrupt_dir();
-        let free = (1..=MOST_ALIKE).map(|n| format!("{kind}-{n}")).find(|name| !dir.join(name).exists());
+        let free = (1..=MOST_ALIKE)
+            .map(|n| format!("{kind}-{n}"))
+            .find(|name| !dir.join(name).exists());
         let Some(name) = free else { return Ok(()) };
-        commit(&self.dir.join("tmp").join(&name), &dir, &name, why.as_bytes())
+        commit(
+            &self.dir.join("tmp").join(&name),
+            &dir,
+            &name,
+            why.as_bytes(),
+        )
     }
 }

@@ -11,16 +11,20 @@ use super::{Ledger, Place, Spool, entry, ledger_name};
 use crate::host::open_regular_in_ours;
 use crate::report::{Report, ReportId, Section};
 
-/// The largest entry that is read back, in bytes; what the collectors bring together stays far below it.
+/// The largest entry that is read back, in bytes; what the collectors bring together stays far
+/// below it.
 pub(super) const MAX_ENTRY: u64 = 16 * 1024 * 1024;
 
 impl Spool {
-    /// Reads a report with what slow collectors have added since. One that is not whole is moved to `corrupt/`.
+    /// Reads a report with what slow collectors have added since. One that is not whole is moved to
+    /// `corrupt/`.
     pub fn read(&self, place: Place, id: &ReportId) -> io::Result<Report> {
         let path = self.path(place, id);
         match read_report(&path, id.as_str(), &self.owners()?) {
             Ok(mut report) => {
-                report.sections.extend(self.additions(id)?.unwrap_or_default());
+                report
+                    .sections
+                    .extend(self.additions(id)?.unwrap_or_default());
                 report.past = self.past(id).ok().flatten();
                 Ok(report)
             }
@@ -29,7 +33,10 @@ impl Spool {
             Err(Unreadable::NotNow(error)) => Err(error),
             Err(Unreadable::Invalid(why)) => {
                 let aside = self.put_aside(&path)?;
-                Err(io::Error::new(io::ErrorKind::InvalidData, format!("{why}; it is now {}", aside.display())))
+                Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("{why}; it is now {}", aside.display()),
+                ))
             }
         }
     }
@@ -39,8 +46,8 @@ impl Spool {
         read_state(&self.state(id).join("sections"))
     }
 
-    /// What `sink` has done with this report. A ledger that cannot be understood counts as a new one: rather a message
-    /// twice, under the same idempotency key, than none.
+    /// What `sink` has done with this report. A ledger that cannot be understood counts as a new
+    /// one: rather a message twice, under the same idempotency key, than none.
     pub fn ledger(&self, id: &ReportId, sink: &str) -> io::Result<Ledger> {
         self.ledger_in(id, &ledger_name(sink))
     }
@@ -90,7 +97,10 @@ pub(super) fn read_as<T: DeserializeOwned>(
     if id(&report).as_str() == name {
         Ok(report)
     } else {
-        Err(invalid(format!("the report in it calls itself {}", id(&report))))
+        Err(invalid(format!(
+            "the report in it calls itself {}",
+            id(&report)
+        )))
     }
 }
 
@@ -98,18 +108,25 @@ fn read_entry(path: &Path, owners: &[u32]) -> io::Result<Vec<u8>> {
     let file = open_regular_in_ours(path)?;
     let found = file.metadata()?;
     if !owners.contains(&found.uid()) {
-        return Err(io::Error::other(format!("it belongs to user {}, who may not put it there", found.uid())));
+        return Err(io::Error::other(format!(
+            "it belongs to user {}, who may not put it there",
+            found.uid()
+        )));
     }
     if found.size() > MAX_ENTRY {
-        return Err(io::Error::other(format!("it has {} bytes, more than any report", found.size())));
+        return Err(io::Error::other(format!(
+            "it has {} bytes, more than any report",
+            found.size()
+        )));
     }
     let mut bytes = Vec::new();
     file.take(MAX_ENTRY + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Whether an error says nothing about the file: out of descriptors, memory or room, a disk that fails. What does say
-/// something is in our own words, or is what the kernel says of sockets and of files that we may not read.
+/// Whether an error says nothing about the file: out of descriptors, memory or room, a disk that
+/// fails. What does say something is in our own words, or is what the kernel says of sockets and of
+/// files that we may not read.
 fn may_pass(error: &io::Error) -> bool {
     match Errno::from_io_error(error) {
         Some(errno) => ![Errno::NXIO, Errno::ACCESS, Errno::PERM].contains(&errno),
@@ -123,7 +140,9 @@ pub fn read_state<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
         file => {
             let mut bytes = Vec::new();
             file?.take(MAX_ENTRY).read_to_end(&mut bytes)?;
-            serde_json::from_slice(&bytes).map(Some).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))
+            serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))
         }
     }
 }

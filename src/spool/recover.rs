@@ -1,9 +1,11 @@
-//! `tmp/` after a kill or a power cut: what whole reports wait there is committed, what is half is cleared away.
+//! `tmp/` after a kill or a power cut: what whole reports wait there is committed, what is half is
+//! cleared away.
 //!
-//! Who writes there holds a lock on the file. A whole report without one was left by somebody who is gone: it is
-//! committed, unless it is somewhere already. A half one was promised to nobody, as nobody was told that it is safe; but
-//! where it is all that is left of a crash, people should hear that there was one: it goes to `corrupt/`, of which they
-//! are told. It is cleared away after a while only, as there is a moment between making a file and locking it.
+//! Who writes there holds a lock on the file. A whole report without one was left by somebody who
+//! is gone: it is committed, unless it is somewhere already. A half one was promised to nobody, as
+//! nobody was told that it is safe; but where it is all that is left of a crash, people should hear
+//! that there was one: it goes to `corrupt/`, of which they are told. It is cleared away after a
+//! while only, as there is a moment between making a file and locking it.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata, TryLockError};
@@ -23,30 +25,45 @@ const YOUTH: Duration = Duration::from_mins(10);
 const LOOKED_AT: usize = 10_000;
 
 impl Spool {
-    /// Recovers and clears away what lies in `tmp/`; returns the recovered reports. What does not work now is left for
-    /// the next time.
+    /// Recovers and clears away what lies in `tmp/`; returns the recovered reports. What does not
+    /// work now is left for the next time.
     pub(super) fn recover(&self, now: Timestamp) -> io::Result<Vec<ReportId>> {
         let mut recovered = Vec::new();
-        for entry in fs::read_dir(self.dir.join("tmp"))?.take(LOOKED_AT).flatten() {
+        for entry in fs::read_dir(self.dir.join("tmp"))?
+            .take(LOOKED_AT)
+            .flatten()
+        {
             recovered.extend(self.recover_one(&entry.path(), &entry.file_name(), now)?);
         }
         recovered.sort();
         Ok(recovered)
     }
 
-    fn recover_one(&self, path: &Path, name: &OsString, now: Timestamp) -> io::Result<Option<ReportId>> {
-        let Ok(found) = fs::symlink_metadata(path) else { return Ok(None) };
+    fn recover_one(
+        &self,
+        path: &Path,
+        name: &OsString,
+        now: Timestamp,
+    ) -> io::Result<Option<ReportId>> {
+        let Ok(found) = fs::symlink_metadata(path) else {
+            return Ok(None);
+        };
         if !found.is_file() {
             return self.put_aside(path).map(|_| None);
         }
-        let held = open_regular_in_ours(path).map(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+        let held = open_regular_in_ours(path)
+            .map(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
         if held.unwrap_or(true) {
             return Ok(None);
         }
         let id = name.to_str().and_then(|name| ReportId::parse(name).ok());
         let Some(id) = id else {
             // A draft of something that is made anew.
-            return if is_old(&found, now) { fs::remove_file(path).map(|()| None) } else { Ok(None) };
+            return if is_old(&found, now) {
+                fs::remove_file(path).map(|()| None)
+            } else {
+                Ok(None)
+            };
         };
         match read_report(path, id.as_str(), &self.owners()?) {
             Ok(_) if self.find(&id).is_some() => fs::remove_file(path).map(|()| None),

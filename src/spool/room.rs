@@ -7,8 +7,8 @@
 //! | what they take on the disk | 256 MiB |
 //! | what is kept free of the disk | 5 % |
 //!
-//! Which go first, [`super::history`] says. Reports that go undelivered are counted in `state/dropped` before they go,
-//! with their ids: killed at any point, each is counted once.
+//! Which go first, [`super::history`] says. Reports that go undelivered are counted in
+//! `state/dropped` before they go, with their ids: killed at any point, each is counted once.
 
 use std::fs;
 use std::io;
@@ -42,19 +42,33 @@ pub struct Dropped {
 }
 
 impl Spool {
-    /// Removes what has been in the history for too long, then of what is delivered as much as has to go. Nothing is
-    /// written for it: the disk may be full. Returns how many went, and what then still has to go.
-    pub(super) fn remove_delivered(&self, entries: &[Entry], now: Timestamp) -> io::Result<(usize, Excess)> {
-        let (old, kept): (Vec<Entry>, Vec<Entry>) = entries.iter().cloned().partition(|entry| is_old(entry, now));
+    /// Removes what has been in the history for too long, then of what is delivered as much as has
+    /// to go. Nothing is written for it: the disk may be full. Returns how many went, and what then
+    /// still has to go.
+    pub(super) fn remove_delivered(
+        &self,
+        entries: &[Entry],
+        now: Timestamp,
+    ) -> io::Result<(usize, Excess)> {
+        let (old, kept): (Vec<Entry>, Vec<Entry>) = entries
+            .iter()
+            .cloned()
+            .partition(|entry| is_old(entry, now));
         let (goes, excess) = history::delivered(&kept, self.excess(&kept)?);
-        self.remove(old.iter().chain(goes.iter().copied()).map(|entry| &entry.id))?;
+        self.remove(
+            old.iter()
+                .chain(goes.iter().copied())
+                .map(|entry| &entry.id),
+        )?;
         Ok((old.len() + goes.len(), excess))
     }
 
-    /// Removes what had to go although it is not delivered to everyone. Whoever calls this has seen to it that what can
-    /// be delivered, or counted in a summary, has been. Returns how many went.
+    /// Removes what had to go although it is not delivered to everyone. Whoever calls this has seen
+    /// to it that what can be delivered, or counted in a summary, has been. Returns how many went.
     pub fn make_room(&self, monotonic: Duration) -> io::Result<usize> {
-        let Some(_lock) = self.lock(super::tidy::LOCK, monotonic)? else { return Ok(0) };
+        let Some(_lock) = self.lock(super::tidy::LOCK, monotonic)? else {
+            return Ok(0);
+        };
         self.drop_the_rest_of_a_batch()?;
         let (entries, _) = self.entries()?;
         let (delivered, excess) = history::delivered(&entries, self.excess(&entries)?);
@@ -67,7 +81,12 @@ impl Spool {
             let mut dropped = self.dropped()?;
             dropped.count += batch.len() as u64;
             dropped.going = batch.iter().map(|entry| entry.id.clone()).collect();
-            dropped.last = dropped.going.iter().max().max(dropped.last.as_ref()).cloned();
+            dropped.last = dropped
+                .going
+                .iter()
+                .max()
+                .max(dropped.last.as_ref())
+                .cloned();
             self.write_dropped(&dropped)?;
             self.drop_the_rest_of_a_batch()?;
         }
@@ -90,7 +109,12 @@ impl Spool {
 
     fn write_dropped(&self, dropped: &Dropped) -> io::Result<()> {
         let dir = self.dir.join("state");
-        commit(&self.dir.join("tmp/dropped"), &dir, "dropped", &serde_json::to_vec(dropped)?)
+        commit(
+            &self.dir.join("tmp/dropped"),
+            &dir,
+            "dropped",
+            &serde_json::to_vec(dropped)?,
+        )
     }
 
     fn drop_the_rest_of_a_batch(&self) -> io::Result<()> {
@@ -106,7 +130,10 @@ impl Spool {
     fn excess(&self, entries: &[Entry]) -> io::Result<Excess> {
         let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
         let disk = statvfs(&self.dir)?;
-        let (free, whole) = (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
+        let (free, whole) = (
+            disk.f_bavail.saturating_mul(disk.f_frsize),
+            disk.f_blocks.saturating_mul(disk.f_frsize),
+        );
         Ok(Excess {
             entries: entries.len().saturating_sub(MAX_ENTRIES),
             bytes: bytes.saturating_sub(MAX_BYTES),
@@ -139,7 +166,8 @@ impl Spool {
     }
 }
 
-/// Whether a report has been in the history for long enough. What waits is never too old: its sinks' ledgers end that.
+/// Whether a report has been in the history for long enough. What waits is never too old: its
+/// sinks' ledgers end that.
 fn is_old(entry: &Entry, now: Timestamp) -> bool {
     entry.place != Place::New && now.since(entry.id.time()) > MAX_AGE
 }

@@ -36,12 +36,24 @@ pub struct Tidied {
 impl Tidied {
     /// What people may want to know of it.
     pub fn lines(&self) -> Vec<String> {
-        let recovered = self.recovered.iter().map(|id| format!("{id} was found whole in tmp/ and is sent now"));
+        let recovered = self
+            .recovered
+            .iter()
+            .map(|id| format!("{id} was found whole in tmp/ and is sent now"));
         let counts = [
-            (self.put_aside, "files were no reports, and are in corrupt/ now"),
-            (self.delivered, "delivered reports were old, or too many, and are removed"),
+            (
+                self.put_aside,
+                "files were no reports, and are in corrupt/ now",
+            ),
+            (
+                self.delivered,
+                "delivered reports were old, or too many, and are removed",
+            ),
         ];
-        let counted = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let counted = counts
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"));
         recovered.chain(counted).collect()
     }
 }
@@ -51,10 +63,17 @@ impl Spool {
     pub fn tidy(&self, now: Now) -> io::Result<Tidied> {
         let mark = self.dir.join("state/tidied");
         let last = fs::symlink_metadata(&mark).and_then(|found| found.modified());
-        if last.is_ok_and(|last| now.wall.time().duration_since(last).is_ok_and(|age| age < PAUSE)) {
+        if last.is_ok_and(|last| {
+            now.wall
+                .time()
+                .duration_since(last)
+                .is_ok_and(|age| age < PAUSE)
+        }) {
             return Ok(Tidied::default());
         }
-        let Some(_lock) = self.lock(LOCK, now.monotonic)? else { return Ok(Tidied::default()) };
+        let Some(_lock) = self.lock(LOCK, now.monotonic)? else {
+            return Ok(Tidied::default());
+        };
         let states = self.states()?;
         let (entries, put_aside) = self.entries()?;
         let (delivered, excess) = self.remove_delivered(&entries, now.wall)?;
@@ -64,7 +83,12 @@ impl Spool {
         }
         let recovered = self.recover(now.wall)?;
         fs::write(&mark, "")?;
-        Ok(Tidied { recovered, put_aside, delivered, is_too_full: !excess.is_gone() })
+        Ok(Tidied {
+            recovered,
+            put_aside,
+            delivered,
+            is_too_full: !excess.is_gone(),
+        })
     }
 
     /// All entries, oldest first. What is no entry is put aside; returns how many that were, too.
@@ -76,12 +100,21 @@ impl Spool {
                 let entry = entry?;
                 let name = entry.file_name();
                 let id = name.to_str().and_then(|name| ReportId::parse(name).ok());
-                let is_name = place == Place::New && name.to_str().is_some_and(|name| facts::decode(name).is_some());
-                let Ok(found) = entry.metadata() else { continue };
+                let is_name = place == Place::New
+                    && name
+                        .to_str()
+                        .is_some_and(|name| facts::decode(name).is_some());
+                let Ok(found) = entry.metadata() else {
+                    continue;
+                };
                 match id {
                     Some(id) if found.is_file() => {
                         keep_private(&entry.path(), found.mode());
-                        entries.push(Entry { id, place, bytes: found.blocks() * 512 });
+                        entries.push(Entry {
+                            id,
+                            place,
+                            bytes: found.blocks() * 512,
+                        });
                     }
                     None if is_name && found.is_file() => {}
                     // Where that cannot be done, it harms nobody there.
@@ -95,11 +128,18 @@ impl Spool {
 
     /// The reports of which something is kept in `state/`.
     fn states(&self) -> io::Result<Vec<ReportId>> {
-        Ok(list(&self.dir.join("state"))?.iter().filter_map(|name| ReportId::parse(name).ok()).collect())
+        Ok(list(&self.dir.join("state"))?
+            .iter()
+            .filter_map(|name| ReportId::parse(name).ok())
+            .collect())
     }
 
     /// Removes what is kept of reports that are gone; `states` were listed before the reports were.
-    fn remove_states<'i>(&self, states: &[ReportId], kept: impl Iterator<Item = &'i ReportId>) -> io::Result<()> {
+    fn remove_states<'i>(
+        &self,
+        states: &[ReportId],
+        kept: impl Iterator<Item = &'i ReportId>,
+    ) -> io::Result<()> {
         let kept: HashSet<&ReportId> = kept.collect();
         for id in states.iter().filter(|id| !kept.contains(id)) {
             if self.find(id).is_none() {

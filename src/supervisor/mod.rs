@@ -1,7 +1,7 @@
 //! Supervisors: what each one says about a stop, and where.
 //!
-//! Some tell it to the hook itself, in its arguments or its environment: that is kept in the marker, with which it
-//! survives whatever becomes of the hook.
+//! Some tell it to the hook itself, in its arguments or its environment: that is kept in the
+//! marker, with which it survives whatever becomes of the hook.
 //!
 //! Pure: the environment, the kernel log and the job's own configuration come in as data.
 
@@ -84,18 +84,25 @@ fn looks_like_a_restart(exit: &Exit) -> bool {
 }
 
 fn lookalike(exit: &Exit, command: &str) -> String {
-    format!("{exit}: so it also ends when somebody restarts it ({command}), and nothing here tells the two apart")
+    format!(
+        "{exit}: so it also ends when somebody restarts it ({command}), and nothing here tells the two apart"
+    )
 }
 
-/// The program by which a script, or a command, runs lastwords' hook: `lastwords HOOK`, or a program of the hook's name,
-/// which may be a link to lastwords. `None` where it does not.
+/// The program by which a script, or a command, runs lastwords' hook: `lastwords HOOK`, or a
+/// program of the hook's name, which may be a link to lastwords. `None` where it does not.
 pub fn called<'t>(script: &'t str, hook: &str) -> Option<&'t str> {
-    let mut commands = script.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let mut commands = script
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#'));
     commands.find_map(|line| called_by(line, hook))
 }
 
 fn called_by<'t>(line: &'t str, hook: &str) -> Option<&'t str> {
-    let mut words = line.split_ascii_whitespace().map(|word| word.trim_matches(['"', '\'', ';']));
+    let mut words = line
+        .split_ascii_whitespace()
+        .map(|word| word.trim_matches(['"', '\'', ';']));
     while let Some(word) = words.next() {
         match word.rsplit('/').next() {
             Some("lastwords") if words.clone().next() == Some(hook) => return Some(word),

@@ -1,7 +1,8 @@
-//! `lastwords run`: the main process's parent, which sees its end itself, and every signal that asked for it.
+//! `lastwords run`: the main process's parent, which sees its end itself, and every signal that
+//! asked for it.
 //!
-//! A stop is planned where somebody asked `lastwords run` for it, and not the command behind its back: who goes round it
-//! kills the service.
+//! A stop is planned where somebody asked `lastwords run` for it, and not the command behind its
+//! back: who goes round it kills the service.
 
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ pub struct Life {
     /// The signals that came to it, the latest of each, oldest first.
     #[serde(default)]
     pub requests: Vec<Request>,
-    /// When `lastwords run` was last known to live, in milliseconds since the boot, if it was asked for something.
+    /// When `lastwords run` was last known to live, in milliseconds since the boot, if it was asked
+    /// for something.
     #[serde(default)]
     pub alive_ms: u64,
     /// `lastwords run` itself sends the report: nobody else need be woken.
@@ -63,7 +65,8 @@ pub struct End {
 impl Life {
     /// Adds a signal that came.
     pub fn asked(&mut self, request: Request) {
-        self.requests.retain(|earlier| earlier.signal != request.signal);
+        self.requests
+            .retain(|earlier| earlier.signal != request.signal);
         self.requests.push(request);
     }
 
@@ -78,31 +81,48 @@ pub fn is_stop(signal: &str) -> bool {
     STOPS.contains(&signal)
 }
 
-/// What the life shows. A request explains an end that comes within `plan_lasts` of it: TERM, INT, QUIT and PWR any end,
-/// another signal (HUP, say, which asks a daemon to read its config again) only a death by itself.
+/// What the life shows. A request explains an end that comes within `plan_lasts` of it: TERM, INT,
+/// QUIT and PWR any end, another signal (HUP, say, which asks a daemon to read its config again)
+/// only a death by itself.
 pub fn account(life: &Life, plan_lasts: Duration) -> Account {
     let exit = life.end.as_ref().and_then(|end| end.exit.as_ref().ok());
     let end = life.end.as_ref().map_or(life.alive_ms, |end| end.at_ms);
     let since = end.saturating_sub(u64::try_from(plan_lasts.as_millis()).unwrap_or(u64::MAX));
     let explains = |request: &&Request| {
-        request.at_ms >= since && (is_stop(&request.signal) || exit.is_some_and(|exit| exit.is_signal(&request.signal)))
+        request.at_ms >= since
+            && (is_stop(&request.signal)
+                || exit.is_some_and(|exit| exit.is_signal(&request.signal)))
     };
     let planned = life.requests.iter().find(explains).map(|request| Evidence {
         source: SOURCE.into(),
         line: None,
         text: format!("SIG{} from {}", request.signal, request.from),
     });
-    let evidence = |text| Evidence { source: SOURCE.into(), line: None, text };
-    let pid = life.pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+    let evidence = |text| Evidence {
+        source: SOURCE.into(),
+        line: None,
+        text,
+    };
+    let pid = life
+        .pid
+        .map(|pid| format!(" (process {pid})"))
+        .unwrap_or_default();
     let death = exit.map(|exit| Death {
         exit: exit.clone(),
         pid: life.pid,
         evidence: evidence(format!("the command{pid} ended: {exit}")),
     });
     let failed = life.end.as_ref().and_then(|end| end.exit.as_ref().err());
-    let failed_start =
-        failed.map(|why| FailedStart { why: why.clone(), evidence: evidence("the command could not be run".into()) });
-    Account { death, failed_start, planned, ..Account::default() }
+    let failed_start = failed.map(|why| FailedStart {
+        why: why.clone(),
+        evidence: evidence("the command could not be run".into()),
+    });
+    Account {
+        death,
+        failed_start,
+        planned,
+        ..Account::default()
+    }
 }
 
 #[cfg(test)]
@@ -112,29 +132,59 @@ mod tests {
     use super::*;
 
     fn killed_by(name: &str) -> Exit {
-        Exit::Signal { name: name.into(), core_dumped: false }
+        Exit::Signal {
+            name: name.into(),
+            core_dumped: false,
+        }
     }
 
     fn life(requests: &[(&str, u64)], exit: Exit) -> Life {
-        let mut life = Life { pid: Some(7), ..Life::default() };
+        let mut life = Life {
+            pid: Some(7),
+            ..Life::default()
+        };
         for (signal, at_ms) in requests {
-            life.asked(Request { signal: (*signal).into(), from: "process 1".into(), at_ms: *at_ms });
+            life.asked(Request {
+                signal: (*signal).into(),
+                from: "process 1".into(),
+                at_ms: *at_ms,
+            });
         }
         let at = Timestamp::new(SystemTime::UNIX_EPOCH);
-        life.end = Some(End { exit: Ok(exit), at, at_ms: 100_000, used: Usage::default(), output: Vec::new() });
+        life.end = Some(End {
+            exit: Ok(exit),
+            at,
+            at_ms: 100_000,
+            used: Usage::default(),
+            output: Vec::new(),
+        });
         life
     }
 
     fn is_planned(requests: &[(&str, u64)], exit: Exit) -> bool {
-        account(&life(requests, exit), Duration::from_mins(1)).planned.is_some()
+        account(&life(requests, exit), Duration::from_mins(1))
+            .planned
+            .is_some()
     }
 
     #[test]
     fn a_request_to_stop_explains_any_end_until_it_has_run_out() {
         for signal in STOPS {
-            for exit in [killed_by(signal), killed_by("KILL"), Exit::Code(0), Exit::Code(1), Exit::Code(143)] {
-                assert!(is_planned(&[(signal, 40_000)], exit.clone()), "{signal} {exit}");
-                assert!(!is_planned(&[(signal, 39_999)], exit.clone()), "{signal} {exit}");
+            for exit in [
+                killed_by(signal),
+                killed_by("KILL"),
+                Exit::Code(0),
+                Exit::Code(1),
+                Exit::Code(143),
+            ] {
+                assert!(
+                    is_planned(&[(signal, 40_000)], exit.clone()),
+                    "{signal} {exit}"
+                );
+                assert!(
+                    !is_planned(&[(signal, 39_999)], exit.clone()),
+                    "{signal} {exit}"
+                );
             }
         }
     }
@@ -145,7 +195,11 @@ mod tests {
         life.end = None;
         for (alive_ms, planned) in [(0, true), (40_000, true), (100_000, true), (100_001, false)] {
             life.alive_ms = alive_ms;
-            assert_eq!(account(&life, Duration::from_mins(1)).planned.is_some(), planned, "{alive_ms}");
+            assert_eq!(
+                account(&life, Duration::from_mins(1)).planned.is_some(),
+                planned,
+                "{alive_ms}"
+            );
         }
     }
 
@@ -153,17 +207,34 @@ mod tests {
     fn any_other_signal_explains_no_end_but_a_death_by_itself() {
         for signal in ["HUP", "USR1", "ALRM", "KILL"] {
             assert!(is_planned(&[(signal, 99_000)], killed_by(signal)));
-            for exit in [Exit::Code(1), Exit::Code(0), killed_by("TERM"), killed_by("SEGV")] {
-                assert!(!is_planned(&[(signal, 99_000)], exit.clone()), "{signal} {exit}");
+            for exit in [
+                Exit::Code(1),
+                Exit::Code(0),
+                killed_by("TERM"),
+                killed_by("SEGV"),
+            ] {
+                assert!(
+                    !is_planned(&[(signal, 99_000)], exit.clone()),
+                    "{signal} {exit}"
+                );
             }
         }
-        assert!(!is_planned(&[], killed_by("TERM")), "killed behind our back");
+        assert!(
+            !is_planned(&[], killed_by("TERM")),
+            "killed behind our back"
+        );
     }
 
     #[test]
     fn the_first_request_that_explains_the_end_is_the_evidence() {
-        let life = life(&[("HUP", 95_000), ("TERM", 96_000), ("INT", 97_000)], Exit::Code(0));
-        assert_eq!(account(&life, Duration::from_mins(1)).planned.unwrap().text, "SIGTERM from process 1");
+        let life = life(
+            &[("HUP", 95_000), ("TERM", 96_000), ("INT", 97_000)],
+            Exit::Code(0),
+        );
+        assert_eq!(
+            account(&life, Duration::from_mins(1)).planned.unwrap().text,
+            "SIGTERM from process 1"
+        );
     }
 
     #[test]
@@ -171,17 +242,28 @@ mod tests {
         let mut life = life(&[], Exit::Code(0));
         life.end.as_mut().unwrap().exit = Err("No such file or directory".into());
         let account = account(&life, Duration::from_mins(1));
-        assert_eq!((account.death, account.failed_start.unwrap().why.as_str()), (None, "No such file or directory"));
+        assert_eq!(
+            (account.death, account.failed_start.unwrap().why.as_str()),
+            (None, "No such file or directory")
+        );
     }
 
     #[test]
     fn of_each_signal_only_the_latest_is_kept() {
         let mut life = Life::default();
         for at_ms in 0..100 {
-            life.asked(Request { signal: "USR1".into(), from: String::new(), at_ms });
+            life.asked(Request {
+                signal: "USR1".into(),
+                from: String::new(),
+                at_ms,
+            });
         }
         assert_eq!((life.requests.len(), life.requests[0].at_ms), (1, 99));
-        life.asked(Request { signal: "TERM".into(), from: String::new(), at_ms: 98 });
+        life.asked(Request {
+            signal: "TERM".into(),
+            from: String::new(),
+            at_ms: 98,
+        });
         life.forget(99);
         assert_eq!(life.requests.len(), 1);
     }

@@ -1,41 +1,65 @@
-//! s6: `finish` gets the main process's exit code, or 256, the signal, and the service's name; see s6-supervise.
-//! `supervise/status` says whether the service is wanted up, and more of the exit. It does not say so of `s6-svc -r`: for
-//! s6-supervise that is a TERM like any other.
+//! s6: `finish` gets the main process's exit code, or 256, the signal, and the service's name; see
+//! s6-supervise. `supervise/status` says whether the service is wanted up, and more of the exit. It
+//! does not say so of `s6-svc -r`: for s6-supervise that is a TERM like any other.
 
 use std::ffi::OsString;
 
 use super::{Account, Death, runit::STATUS};
 use crate::report::{Evidence, Exit, signal_name};
 
-/// What the arguments of `finish` tell, and the status beside it; `None` where they are none of s6-supervise's.
+/// What the arguments of `finish` tell, and the status beside it; `None` where they are none of
+/// s6-supervise's.
 pub fn account(args: &[OsString], status: &[u8]) -> Option<Account> {
-    let [code, signal, ..] = args else { return None };
+    let [code, signal, ..] = args else {
+        return None;
+    };
     let number = |arg: &OsString| arg.to_str()?.parse::<i32>().ok();
     let (code, signal) = (number(code)?, number(signal)?);
     let exit = match code {
-        256.. => Exit::Signal { name: signal_name(signal), core_dumped: dumped(status, signal) },
+        256.. => Exit::Signal {
+            name: signal_name(signal),
+            core_dumped: dumped(status, signal),
+        },
         code => Exit::Code(code),
     };
-    let evidence =
-        Evidence { source: "arguments of the hook".into(), line: None, text: format!("finish {code} {signal}") };
+    let evidence = Evidence {
+        source: "arguments of the hook".into(),
+        line: None,
+        text: format!("finish {code} {signal}"),
+    };
     let planned = (wanted_up(status) == Some(false)).then(|| Evidence {
         source: STATUS.into(),
         line: None,
         text: "s6-supervise wants it down".into(),
     });
-    let lookalike = super::looks_like_a_restart(&exit).then(|| super::lookalike(&exit, "`s6-svc -r`"));
-    let death = Some(Death { exit, pid: None, evidence });
-    Some(Account { death, planned, lookalike, readable: true, ..Account::default() })
+    let lookalike =
+        super::looks_like_a_restart(&exit).then(|| super::lookalike(&exit, "`s6-svc -r`"));
+    let death = Some(Death {
+        exit,
+        pid: None,
+        evidence,
+    });
+    Some(Account {
+        death,
+        planned,
+        lookalike,
+        readable: true,
+        ..Account::default()
+    })
 }
 
-/// The wait status and the flags, which end a status as s6 2.11 writes it, and, with a process group before them, later
-/// versions. Of another length it is yet another version's.
+/// The wait status and the flags, which end a status as s6 2.11 writes it, and, with a process
+/// group before them, later versions. Of another length it is yet another version's.
 fn end(status: &[u8]) -> Option<[u8; 3]> {
-    if matches!(status.len(), 35 | 43) { status.last_chunk().copied() } else { None }
+    if matches!(status.len(), 35 | 43) {
+        status.last_chunk().copied()
+    } else {
+        None
+    }
 }
 
-/// Whether s6-supervise wants the service to run, where this is its status. The `s6-svc -o` that started it stands there
-/// as a stop.
+/// Whether s6-supervise wants the service to run, where this is its status. The `s6-svc -o` that
+/// started it stands there as a stop.
 pub fn wanted_up(status: &[u8]) -> Option<bool> {
     end(status).map(|[.., flags]| flags & 4 != 0)
 }
@@ -48,7 +72,9 @@ pub fn is_up(status: &[u8]) -> Option<bool> {
 
 /// Whether it dumped core, where the status is about an end by the same signal.
 fn dumped(status: &[u8], signal: i32) -> bool {
-    end(status).is_some_and(|[_, wait_status, _]| wait_status & 0x80 != 0 && i32::from(wait_status & 0x7f) == signal)
+    end(status).is_some_and(|[_, wait_status, _]| {
+        wait_status & 0x80 != 0 && i32::from(wait_status & 0x7f) == signal
+    })
 }
 
 #[cfg(test)]
@@ -67,13 +93,23 @@ mod tests {
 
     #[test]
     fn arguments_and_status_tell_the_exit() {
-        let exit =
-            |args: &[&str], wait_status| finish(args, &status(0, wait_status, 6)).map(|it| it.death.unwrap().exit);
-        let segv = |core_dumped| Some(Exit::Signal { name: "SEGV".into(), core_dumped });
+        let exit = |args: &[&str], wait_status| {
+            finish(args, &status(0, wait_status, 6)).map(|it| it.death.unwrap().exit)
+        };
+        let segv = |core_dumped| {
+            Some(Exit::Signal {
+                name: "SEGV".into(),
+                core_dumped,
+            })
+        };
         assert_eq!(exit(&["3", "0", "web"], 0), Some(Exit::Code(3)));
         assert_eq!(exit(&["256", "11", "web"], 11), segv(false));
         assert_eq!(exit(&["256", "11", "web"], 139), segv(true));
-        assert_eq!(exit(&["256", "11", "web"], 134), segv(false), "that is another end's status");
+        assert_eq!(
+            exit(&["256", "11", "web"], 134),
+            segv(false),
+            "that is another end's status"
+        );
         assert_eq!((exit(&[], 0), exit(&["x", "1"], 0)), (None, None));
     }
 
@@ -84,7 +120,12 @@ mod tests {
             assert_eq!(wanted_up(&status(more, 15, 2)), Some(false));
         }
         assert_eq!((wanted_up(&status(4, 15, 2)), wanted_up(&[])), (None, None));
-        assert!(finish(&["256", "15", "web"], &status(0, 15, 2)).unwrap().planned.is_some());
+        assert!(
+            finish(&["256", "15", "web"], &status(0, 15, 2))
+                .unwrap()
+                .planned
+                .is_some()
+        );
         let restarted = finish(&["256", "15", "web"], &status(0, 15, 6)).unwrap();
         assert!(restarted.planned.is_none() && restarted.lookalike.is_some());
     }

@@ -1,7 +1,8 @@
 //! supervisord: its events, and its own words in its log.
 //!
-//! An event says which process has come to which state, for some with the pid, but never how it ended. That stands in
-//! supervisord's log, which has the process's name without its group's, and is written before the event is sent:
+//! An event says which process has come to which state, for some with the pid, but never how it
+//! ended. That stands in supervisord's log, which has the process's name without its group's, and
+//! is written before the event is sent:
 //!
 //! ```text
 //! 2026-11-23 03:00:00,123 INFO spawned: 'web' with pid 4242
@@ -11,7 +12,8 @@
 //! 2026-11-23 03:00:07,456 INFO spawnerr: can't find command '/srv/web'
 //! ```
 //!
-//! Events and lines come in the same order, so that each event takes the first line that fits and that none has taken yet.
+//! Events and lines come in the same order, so that each event takes the first line that fits and
+//! that none has taken yet.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -49,7 +51,10 @@ pub struct Event {
 
 /// A header's fields: how long the payload is, in bytes, and what sort of event it is.
 pub fn header(line: &str) -> Option<(usize, &str)> {
-    let field = |name: &str| line.split_ascii_whitespace().find_map(|it| it.strip_prefix(name)?.strip_prefix(':'));
+    let field = |name: &str| {
+        line.split_ascii_whitespace()
+            .find_map(|it| it.strip_prefix(name)?.strip_prefix(':'))
+    };
     Some((field("len")?.parse().ok()?, field("eventname")?))
 }
 
@@ -57,8 +62,11 @@ impl Event {
     /// Reads an event; `None` where it is of a sort that does not matter here, or none at all.
     pub fn parse(name: &str, payload: &str) -> Option<Self> {
         // Names hold neither blanks nor colons: supervisord refuses them.
-        let field =
-            |name: &str| payload.split_ascii_whitespace().find_map(|it| it.strip_prefix(name)?.strip_prefix(':'));
+        let field = |name: &str| {
+            payload
+                .split_ascii_whitespace()
+                .find_map(|it| it.strip_prefix(name)?.strip_prefix(':'))
+        };
         let state = match name.strip_prefix("PROCESS_STATE_")? {
             "STARTING" => State::Starting,
             "EXITED" => State::Exited(field("expected")? == "1"),
@@ -79,18 +87,43 @@ impl Event {
 
     /// Job and instance. A program of one process has a group of the same name.
     pub fn service(&self) -> (&str, Option<&str>) {
-        (&self.group, Some(self.process.as_str()).filter(|process| *process != self.group))
+        (
+            &self.group,
+            Some(self.process.as_str()).filter(|process| *process != self.group),
+        )
     }
 
-    /// What this event tells of an end, with the line that tells how it ended; `last_failure` is why the last start failed.
-    pub fn account(&self, line: Option<&Line>, log: &str, last_failure: Option<&str>) -> Option<Account> {
-        let event = || Evidence { source: "supervisord's event".into(), line: None, text: self.text.clone() };
-        let evidence =
-            line.map_or_else(event, |line| Evidence { source: log.to_owned(), line: None, text: line.text.clone() });
-        let mut account = Account { readable: true, ..Account::default() };
+    /// What this event tells of an end, with the line that tells how it ended; `last_failure` is
+    /// why the last start failed.
+    pub fn account(
+        &self,
+        line: Option<&Line>,
+        log: &str,
+        last_failure: Option<&str>,
+    ) -> Option<Account> {
+        let event = || Evidence {
+            source: "supervisord's event".into(),
+            line: None,
+            text: self.text.clone(),
+        };
+        let evidence = line.map_or_else(event, |line| Evidence {
+            source: log.to_owned(),
+            line: None,
+            text: line.text.clone(),
+        });
+        let mut account = Account {
+            readable: true,
+            ..Account::default()
+        };
         let exit = line.and_then(|line| line.exit.clone());
         let pid = self.pid.or(line.and_then(|line| line.pid));
-        let death = |exit| Some(Death { exit, pid, evidence: evidence.clone() });
+        let death = |exit| {
+            Some(Death {
+                exit,
+                pid,
+                evidence: evidence.clone(),
+            })
+        };
         match (self.state, exit) {
             (State::Starting | State::Stopping, _) => return None,
             (State::Exited(expected), exit) => {
@@ -104,12 +137,18 @@ impl Event {
             (State::Backoff, Some(exit)) => account.death = death(exit),
             (State::Backoff, None) => {
                 let why = line.map_or("it could not be started, or ended at once", Line::why);
-                account.failed_start = Some(FailedStart { why: format!("main: {why}"), evidence });
+                account.failed_start = Some(FailedStart {
+                    why: format!("main: {why}"),
+                    evidence,
+                });
             }
             (State::Fatal, _) => {
                 let why = last_failure.unwrap_or("why, supervisord's log does not show");
                 let why = format!("supervisord has given up starting it: {why}");
-                account.failed_start = Some(FailedStart { why, evidence: event() });
+                account.failed_start = Some(FailedStart {
+                    why,
+                    evidence: event(),
+                });
             }
         }
         Some(account)
@@ -144,7 +183,8 @@ impl Line {
     /// Why it did not come up, without what differs from time to time.
     pub fn why(&self) -> &str {
         let said = self.text.split_once("spawnerr: ").map(|(_, why)| why);
-        said.or_else(|| Some(self.text.split_once(" (")?.1.split_once("; ")?.0)).unwrap_or(&self.text)
+        said.or_else(|| Some(self.text.split_once(" (")?.1.split_once("; ")?.0))
+            .unwrap_or(&self.text)
     }
 }
 
@@ -158,22 +198,34 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// `own_pid`: ourselves, as supervisord knows us. What comes after our start, nobody has had before us.
+    /// `own_pid`: ourselves, as supervisord knows us. What comes after our start, nobody has had
+    /// before us.
     pub fn new(own_pid: u32) -> Self {
-        Self { own_pid, waiting: VecDeque::new(), spawned: HashMap::new() }
+        Self {
+            own_pid,
+            waiting: VecDeque::new(),
+            spawned: HashMap::new(),
+        }
     }
 
     /// Takes in another line of the log. `old`: it was there before us.
     pub fn push(&mut self, text: &str, old: bool) {
         // The date, the time and the level stand before the words.
-        let Some(words) = text.splitn(4, ' ').nth(3) else { return };
+        let Some(words) = text.splitn(4, ' ').nth(3) else {
+            return;
+        };
         if words.starts_with("supervisord started with pid ") {
             self.waiting.clear();
             self.spawned.clear();
             return;
         }
-        if let Some((name, pid)) = words.strip_prefix("spawned: '").and_then(|rest| rest.split_once("' with pid ")) {
-            let Ok(pid) = pid.trim_end().parse() else { return };
+        if let Some((name, pid)) = words
+            .strip_prefix("spawned: '")
+            .and_then(|rest| rest.split_once("' with pid "))
+        {
+            let Ok(pid) = pid.trim_end().parse() else {
+                return;
+            };
             if pid == self.own_pid {
                 self.waiting.iter_mut().for_each(|line| line.old = true);
             }
@@ -183,8 +235,12 @@ impl Lines {
         let (kind, process, exit) = if words.starts_with("spawnerr: ") {
             (Kind::SpawnError, None, None)
         } else {
-            let Some((word, rest)) = words.split_once(": ") else { return };
-            let Some((name, how)) = rest.split_once(" (") else { return };
+            let Some((word, rest)) = words.split_once(": ") else {
+                return;
+            };
+            let Some((name, how)) = rest.split_once(" (") else {
+                return;
+            };
             let kind = match word {
                 "exited" => Kind::Exited(how.ends_with("; expected)")),
                 "stopped" => Kind::Stopped,
@@ -192,9 +248,18 @@ impl Lines {
             };
             (kind, Some(name.to_owned()), Some(parse_end(how)))
         };
-        let pid = process.as_ref().and_then(|name| self.spawned.get(name).copied());
+        let pid = process
+            .as_ref()
+            .and_then(|name| self.spawned.get(name).copied());
         let old = old && self.own_pid_is_not_seen();
-        self.waiting.push_back(Line { process, kind, exit, pid, old, text: text.to_owned() });
+        self.waiting.push_back(Line {
+            process,
+            kind,
+            exit,
+            pid,
+            old,
+            text: text.to_owned(),
+        });
         if self.waiting.len() > MOST_LINES {
             self.waiting.pop_front();
         }
@@ -204,11 +269,14 @@ impl Lines {
         !self.spawned.values().any(|pid| *pid == self.own_pid)
     }
 
-    /// The line that tells of the end that this event is about. Of those that may be somebody else's, only one with the
-    /// same pid.
+    /// The line that tells of the end that this event is about. Of those that may be somebody
+    /// else's, only one with the same pid.
     pub fn take(&mut self, event: &Event) -> Option<Line> {
         let fits = |line: &Line| {
-            let named = line.process.as_ref().is_none_or(|name| *name == event.process);
+            let named = line
+                .process
+                .as_ref()
+                .is_none_or(|name| *name == event.process);
             let kind = match (event.state, line.kind) {
                 (State::Exited(expected), Kind::Exited(as_expected)) => expected == as_expected,
                 (State::Backoff, Kind::Exited(as_expected)) => !as_expected,
@@ -226,19 +294,34 @@ impl Lines {
     }
 }
 
-/// Parses `exit status 1; not expected)`, `terminated by SIGSEGV (core dumped); not expected)`, `terminated by signal 40)`.
+/// Parses `exit status 1; not expected)`, `terminated by SIGSEGV (core dumped); not expected)`,
+/// `terminated by signal 40)`.
 fn parse_end(how: &str) -> Exit {
     if let Some(code) = how.strip_prefix("exit status ") {
-        let digits = code.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        let digits = code
+            .split(|c: char| !c.is_ascii_digit())
+            .next()
+            .unwrap_or_default();
         return digits.parse().map_or(Exit::Unknown, Exit::Code);
     }
-    let Some(by) = how.strip_prefix("terminated by ") else { return Exit::Unknown };
-    let name = by.strip_prefix("SIG").or_else(|| by.strip_prefix("signal ")).unwrap_or_default();
-    let name = name.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let Some(by) = how.strip_prefix("terminated by ") else {
+        return Exit::Unknown;
+    };
+    let name = by
+        .strip_prefix("SIG")
+        .or_else(|| by.strip_prefix("signal "))
+        .unwrap_or_default();
+    let name = name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .next()
+        .unwrap_or_default();
     if name.is_empty() {
         return Exit::Unknown;
     }
-    Exit::Signal { name: name.to_owned(), core_dumped: by.contains("(core dumped)") }
+    Exit::Signal {
+        name: name.to_owned(),
+        core_dumped: by.contains("(core dumped)"),
+    }
 }
 
 #[cfg(test)]
@@ -247,7 +330,10 @@ mod tests {
 
     fn lines(texts: &[&str]) -> Lines {
         let mut lines = Lines::new(7);
-        lines.push("2026-11-23 03:00:00,000 INFO spawned: 'lastwords' with pid 7", true);
+        lines.push(
+            "2026-11-23 03:00:00,000 INFO spawned: 'lastwords' with pid 7",
+            true,
+        );
         for text in texts {
             lines.push(&format!("2026-11-23 03:00:00,001 WARN {text}"), true);
         }
@@ -259,16 +345,22 @@ mod tests {
     }
 
     fn exited(process: &str, pid: u32) -> Event {
-        let payload = format!("processname:{process} groupname:web from_state:RUNNING expected:0 pid:{pid}");
+        let payload =
+            format!("processname:{process} groupname:web from_state:RUNNING expected:0 pid:{pid}");
         event("PROCESS_STATE_EXITED", &payload)
     }
 
     #[test]
     fn a_header_and_an_event_are_read() {
-        let text =
-            "ver:3.0 server:supervisor serial:21 pool:lastwords poolserial:10 eventname:PROCESS_STATE_EXITED len:65";
+        let text = "ver:3.0 server:supervisor serial:21 pool:lastwords poolserial:10 eventname:PROCESS_STATE_EXITED len:65";
         assert_eq!(header(text), Some((65, "PROCESS_STATE_EXITED")));
-        for broken in ["", "len:x eventname:A", "len:5", "eventname:A", "len:-1 eventname:A"] {
+        for broken in [
+            "",
+            "len:x eventname:A",
+            "len:5",
+            "eventname:A",
+            "len:-1 eventname:A",
+        ] {
             assert_eq!(header(broken), None);
         }
         let event = exited("web_00", 42);
@@ -278,18 +370,33 @@ mod tests {
         );
         assert_eq!(exited("web", 42).service(), ("web", None));
         assert_eq!(Event::parse("TICK_5", "when:1"), None);
-        assert_eq!(Event::parse("PROCESS_STATE_EXITED", "processname:web"), None);
+        assert_eq!(
+            Event::parse("PROCESS_STATE_EXITED", "processname:web"),
+            None
+        );
     }
 
     #[test]
     fn how_it_ended_is_read_from_the_log() {
-        let signal = |name: &str, core_dumped| Exit::Signal { name: name.into(), core_dumped };
+        let signal = |name: &str, core_dumped| Exit::Signal {
+            name: name.into(),
+            core_dumped,
+        };
         for (how, exit) in [
             ("exit status 3; not expected)", Exit::Code(3)),
-            ("terminated by SIGSEGV; not expected)", signal("SEGV", false)),
-            ("terminated by SIGSEGV (core dumped); not expected)", signal("SEGV", true)),
+            (
+                "terminated by SIGSEGV; not expected)",
+                signal("SEGV", false),
+            ),
+            (
+                "terminated by SIGSEGV (core dumped); not expected)",
+                signal("SEGV", true),
+            ),
             ("terminated by signal 40)", signal("40", false)),
-            ("unknown termination cause 0x7f; not expected)", Exit::Unknown),
+            (
+                "unknown termination cause 0x7f; not expected)",
+                Exit::Unknown,
+            ),
         ] {
             assert_eq!(parse_end(how), exit, "{how}");
         }
@@ -304,10 +411,22 @@ mod tests {
             "exited: web (terminated by SIGSEGV; not expected)",
         ]);
         let line = lines.take(&exited("web", 42)).unwrap();
-        assert_eq!((line.exit, line.pid), (Some(Exit::Signal { name: "SEGV".into(), core_dumped: false }), Some(42)));
+        assert_eq!(
+            (line.exit, line.pid),
+            (
+                Some(Exit::Signal {
+                    name: "SEGV".into(),
+                    core_dumped: false
+                }),
+                Some(42)
+            )
+        );
         assert_eq!(lines.take(&exited("web", 42)), None);
         assert_eq!(lines.take(&exited("api", 41)), None);
-        assert_eq!(lines.take(&exited("web", 41)).unwrap().exit, Some(Exit::Code(1)));
+        assert_eq!(
+            lines.take(&exited("web", 41)).unwrap().exit,
+            Some(Exit::Code(1))
+        );
     }
 
     #[test]
@@ -317,12 +436,18 @@ mod tests {
             "exited: web (exit status 1; not expected)",
             "spawnerr: can't find command '/srv/web'",
         ]);
-        let backoff = event("PROCESS_STATE_BACKOFF", "processname:web groupname:web from_state:STARTING tries:1");
+        let backoff = event(
+            "PROCESS_STATE_BACKOFF",
+            "processname:web groupname:web from_state:STARTING tries:1",
+        );
         assert_eq!(lines.take(&backoff).unwrap().why(), "exit status 1");
         let line = lines.take(&backoff).unwrap();
         assert_eq!(line.why(), "can't find command '/srv/web'");
         let account = backoff.account(Some(&line), "log", None).unwrap();
-        assert_eq!(account.failed_start.unwrap().why, "main: can't find command '/srv/web'");
+        assert_eq!(
+            account.failed_start.unwrap().why,
+            "main: can't find command '/srv/web'"
+        );
         assert_eq!(lines.take(&backoff), None);
     }
 
@@ -336,16 +461,26 @@ mod tests {
         ] {
             lines.push(&format!("2026-11-23 03:00:00,001 WARN {text}"), true);
         }
-        let backoff = event("PROCESS_STATE_BACKOFF", "processname:web groupname:web from_state:STARTING tries:1");
+        let backoff = event(
+            "PROCESS_STATE_BACKOFF",
+            "processname:web groupname:web from_state:STARTING tries:1",
+        );
         assert_eq!(lines.take(&backoff), None);
         assert!(lines.take(&exited("web", 41)).is_some());
     }
 
     #[test]
     fn an_end_that_nobody_tells_of_is_unknown_and_a_stop_is_planned() {
-        let death = exited("web", 42).account(None, "log", None).unwrap().death.unwrap();
+        let death = exited("web", 42)
+            .account(None, "log", None)
+            .unwrap()
+            .death
+            .unwrap();
         assert_eq!((death.exit, death.pid), (Exit::Unknown, Some(42)));
-        let stopped = event("PROCESS_STATE_STOPPED", "processname:web groupname:web from_state:STOPPING pid:42");
+        let stopped = event(
+            "PROCESS_STATE_STOPPED",
+            "processname:web groupname:web from_state:STOPPING pid:42",
+        );
         let account = stopped.account(None, "log", None).unwrap();
         assert!(account.planned.is_some() && account.death.is_none());
     }

@@ -33,7 +33,10 @@ impl Answer {
     #[track_caller]
     pub fn is(&self, kind: &str, words: &[&str]) {
         assert_eq!(self.kind, kind, "{self:?}");
-        assert!(words.iter().all(|words| self.line.contains(words)), "{self:?} lacks some of {words:?}");
+        assert!(
+            words.iter().all(|words| self.line.contains(words)),
+            "{self:?} lacks some of {words:?}"
+        );
     }
 
     /// Panics unless nothing but the exit is told.
@@ -50,7 +53,11 @@ impl Live {
     /// Writes the program.
     pub fn program(name: &str, text: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let unique = format!("live-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let unique = format!(
+            "live-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(unique);
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join(name), text).unwrap();
@@ -85,10 +92,18 @@ impl Live {
             (None, Some(signal)) => panic!("ended by signal {signal}"),
             (None, None) => "unknown".to_owned(),
         };
-        let binary = std::env::var_os("LASTWORDS_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_lastwords").into());
-        let output =
-            Command::new(binary).args(["explain", "--json", "--exit", &exit, "--log"]).arg(&log).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let binary = std::env::var_os("LASTWORDS_BIN")
+            .unwrap_or_else(|| env!("CARGO_BIN_EXE_lastwords").into());
+        let output = Command::new(binary)
+            .args(["explain", "--json", "--exit", &exit, "--log"])
+            .arg(&log)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).unwrap()
     }
 }

@@ -1,4 +1,5 @@
-//! What `lastwords explain` makes of real crashes: every sample has its label. See tests/samples/README.md.
+//! What `lastwords explain` makes of real crashes: every sample has its label. See
+//! tests/samples/README.md.
 
 mod live;
 mod native;

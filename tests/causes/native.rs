@@ -34,8 +34,17 @@ fn cause_of(how: &str) -> Value {
     let source = directory.path().join("depot.c");
     fs::write(&source, PROGRAM).unwrap();
     let program = directory.path().join("depot");
-    let compiler = Command::new("gcc").args(["-w", "-O0", "-o"]).arg(&program).arg(&source).output().unwrap();
-    assert!(compiler.status.success(), "{}", String::from_utf8_lossy(&compiler.stderr));
+    let compiler = Command::new("gcc")
+        .args(["-w", "-O0", "-o"])
+        .arg(&program)
+        .arg(&source)
+        .output()
+        .unwrap();
+    assert!(
+        compiler.status.success(),
+        "{}",
+        String::from_utf8_lossy(&compiler.stderr)
+    );
     let output = Command::new(&program).arg(how).output().unwrap();
     let log = directory.path().join("log");
     fs::write(&log, [output.stdout, output.stderr].concat()).unwrap();
@@ -49,9 +58,14 @@ fn explain(log: &Path, status: ExitStatus) -> Value {
         (None, Some(11)) => "signal:SEGV".to_owned(),
         (None, signal) => panic!("ended by {signal:?}"),
     };
-    let binary = std::env::var_os("LASTWORDS_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_lastwords").into());
+    let binary =
+        std::env::var_os("LASTWORDS_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_lastwords").into());
     let mut command = Command::new(binary);
-    let output = command.args(["explain", "--json", "--exit", &exit, "--log"]).arg(log).output().unwrap();
+    let output = command
+        .args(["explain", "--json", "--exit", &exit, "--log"])
+        .arg(log)
+        .output()
+        .unwrap();
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -59,14 +73,20 @@ fn explain(log: &Path, status: ExitStatus) -> Value {
 fn a_failed_assertion_is_told_with_its_words() {
     let cause = cause_of("assert");
     assert_eq!(cause["kind"], "assertion", "{cause}");
-    assert!(cause["line"].as_str().unwrap().contains("stock below zero"), "{cause}");
+    assert!(
+        cause["line"].as_str().unwrap().contains("stock below zero"),
+        "{cause}"
+    );
 }
 
 #[test]
 fn a_damaged_heap_is_told_in_the_c_library_s_words() {
     let cause = cause_of("double-free");
     assert_eq!(cause["kind"], "abort", "{cause}");
-    assert!(cause["line"].as_str().unwrap().contains("double free"), "{cause}");
+    assert!(
+        cause["line"].as_str().unwrap().contains("double free"),
+        "{cause}"
+    );
 }
 
 #[test]

@@ -59,13 +59,18 @@ fn explain(case: &Case) -> Answer {
 }
 
 fn explain_log(log: &Path, exit: &str) -> Answer {
-    let binary = std::env::var_os("LASTWORDS_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_lastwords").into());
+    let binary =
+        std::env::var_os("LASTWORDS_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_lastwords").into());
     let output = Command::new(binary)
         .args(["explain", "--json", "--job", "web", "--exit", exit, "--log"])
         .arg(log)
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -74,7 +79,11 @@ fn check(case: &Case) {
     let answer = explain(case);
     assert_eq!(answer.kind, case.kind, "{}", answer.line);
     for words in case.says {
-        assert!(answer.line.contains(words), "lacks {words:?}: {}", answer.line);
+        assert!(
+            answer.line.contains(words),
+            "lacks {words:?}: {}",
+            answer.line
+        );
     }
     assert!(!answer.line.contains("stale"), "{}", answer.line);
 }
@@ -82,7 +91,12 @@ fn check(case: &Case) {
 /// A program of one file, called without options.
 #[track_caller]
 fn dies(program: &str, kind: &str, says: &[&str]) {
-    check(&Case { files: &[("app.js", program)], options: &[], kind, says });
+    check(&Case {
+        files: &[("app.js", program)],
+        options: &[],
+        kind,
+        says,
+    });
 }
 
 #[test]
@@ -92,14 +106,29 @@ fn whatever_is_thrown_is_told_with_its_place() {
         "uncaught-exception",
         &["TypeError: Cannot read", "'value'", "app.js:2"],
     );
-    dies("\nthrow 'ledger is closed'", "uncaught-exception", &["ledger is closed", "app.js:2"]);
+    dies(
+        "\nthrow 'ledger is closed'",
+        "uncaught-exception",
+        &["ledger is closed", "app.js:2"],
+    );
     dies("\nthrow null", "uncaught-exception", &["null", "app.js:2"]);
-    dies("\nthrow {status: 503}", "uncaught-exception", &["status: 503", "app.js:2"]);
+    dies(
+        "\nthrow {status: 503}",
+        "uncaught-exception",
+        &["status: 503", "app.js:2"],
+    );
     let coded = "const e = new Error('account is closed'); e.name = 'LedgerError'; e.code = 'E_LEDGER'\nthrow e";
-    dies(coded, "uncaught-exception", &["account is closed", "E_LEDGER", "app.js:1"]);
-    let thrown_by_handler =
-        "process.on('uncaughtException', () => { throw new Error('no reporter') })\nthrow new Error('first')";
-    dies(thrown_by_handler, "uncaught-exception", &["no reporter", "app.js:1"]);
+    dies(
+        coded,
+        "uncaught-exception",
+        &["account is closed", "E_LEDGER", "app.js:1"],
+    );
+    let thrown_by_handler = "process.on('uncaughtException', () => { throw new Error('no reporter') })\nthrow new Error('first')";
+    dies(
+        thrown_by_handler,
+        "uncaught-exception",
+        &["no reporter", "app.js:1"],
+    );
 }
 
 #[test]
@@ -114,7 +143,11 @@ fn a_rejection_is_told_from_an_exception() {
         "unhandled-rejection",
         &["TypeError", "app.js:3"],
     );
-    dies("Promise.reject('no quota left'); setTimeout(() => {}, 50)", "unhandled-rejection", &["no quota left"]);
+    dies(
+        "Promise.reject('no quota left'); setTimeout(() => {}, 50)",
+        "unhandled-rejection",
+        &["no quota left"],
+    );
     dies(
         "function pull() {\n  throw new Error('token revoked')\n}\npull()",
         "uncaught-exception",
@@ -125,21 +158,44 @@ fn a_rejection_is_told_from_an_exception() {
 #[test]
 fn what_lies_beneath_is_said() {
     let refused = "require('net').connect(1, '127.0.0.1')";
-    dies(refused, "dependency-unreachable", &["ECONNREFUSED", "127.0.0.1:1"]);
-    let caused =
-        "let e = new Error('connect ECONNREFUSED 10.0.0.9:5432')\nthrow new Error('no price list', {cause: e})";
-    dies(caused, "dependency-unreachable", &["no price list", "ECONNREFUSED 10.0.0.9:5432", "app.js:2"]);
+    dies(
+        refused,
+        "dependency-unreachable",
+        &["ECONNREFUSED", "127.0.0.1:1"],
+    );
+    let caused = "let e = new Error('connect ECONNREFUSED 10.0.0.9:5432')\nthrow new Error('no price list', {cause: e})";
+    dies(
+        caused,
+        "dependency-unreachable",
+        &["no price list", "ECONNREFUSED 10.0.0.9:5432", "app.js:2"],
+    );
     let taken = "const s = require('net').createServer().listen(0, '127.0.0.1', () =>\n  require('net').createServer().listen(s.address().port, '127.0.0.1'))";
     dies(taken, "port-in-use", &["EADDRINUSE", "127.0.0.1:"]);
-    dies("\nrequire('fs').readFileSync('conf/live.json')", "no-such-file", &["ENOENT", "conf/live.json", "app.js:2"]);
-    dies("require('fs').writeFileSync('/dev/full', 'x')", "disk-full", &["ENOSPC", "app.js:1"]);
+    dies(
+        "\nrequire('fs').readFileSync('conf/live.json')",
+        "no-such-file",
+        &["ENOENT", "conf/live.json", "app.js:2"],
+    );
+    dies(
+        "require('fs').writeFileSync('/dev/full', 'x')",
+        "disk-full",
+        &["ENOSPC", "app.js:1"],
+    );
     let all = "Promise.any([Promise.reject(new Error('mirror 1 is down'))])";
-    dies(all, "unhandled-rejection", &["AggregateError", "mirror 1 is down"]);
+    dies(
+        all,
+        "unhandled-rejection",
+        &["AggregateError", "mirror 1 is down"],
+    );
 }
 
 #[test]
 fn modules_and_sources_that_do_not_load_are_named() {
-    dies("\nrequire('expresss')", "missing-module", &["Cannot find module 'expresss'", "app.js:2"]);
+    dies(
+        "\nrequire('expresss')",
+        "missing-module",
+        &["Cannot find module 'expresss'", "app.js:2"],
+    );
     check(&Case {
         files: &[("app.mjs", "import 'fastify'")],
         options: &[],
@@ -147,13 +203,19 @@ fn modules_and_sources_that_do_not_load_are_named() {
         says: &["Cannot find package 'fastify'", "app.mjs"],
     });
     check(&Case {
-        files: &[("app.js", "require('./orders')"), ("orders.js", "\nlet x = ( };")],
+        files: &[
+            ("app.js", "require('./orders')"),
+            ("orders.js", "\nlet x = ( };"),
+        ],
         options: &[],
         kind: "syntax-error",
         says: &["SyntaxError", "orders.js:2"],
     });
     check(&Case {
-        files: &[("app.mjs", "import {start} from './x.mjs'"), ("x.mjs", "export const stop = 1")],
+        files: &[
+            ("app.mjs", "import {start} from './x.mjs'"),
+            ("x.mjs", "export const stop = 1"),
+        ],
         options: &[],
         kind: "syntax-error",
         says: &["does not provide an export named 'start'", "app.mjs:1"],
@@ -184,9 +246,18 @@ fn the_runtime_s_own_ends_are_known() {
         &["Maximum call stack size exceeded", "app.js:1"],
     );
     dies("process.abort()", "abort", &["aborted itself"]);
-    check(&Case { files: &[("app.js", "")], options: &["--foo"], kind: "bad-arguments", says: &["bad option: --foo"] });
+    check(&Case {
+        files: &[("app.js", "")],
+        options: &["--foo"],
+        kind: "bad-arguments",
+        says: &["bad option: --foo"],
+    });
     let asserted = "const assert = require('assert')\nassert.strictEqual(2, 3)";
-    dies(asserted, "assertion", &["AssertionError [ERR_ASSERTION]", "2 !== 3", "app.js:2"]);
+    dies(
+        asserted,
+        "assertion",
+        &["AssertionError [ERR_ASSERTION]", "2 !== 3", "app.js:2"],
+    );
     let worker = "const {Worker} = require('worker_threads')\nnew Worker(\"throw new Error('job 7')\", {eval: true})";
     dies(worker, "uncaught-exception", &["Error: job 7"]);
 }
@@ -194,6 +265,14 @@ fn the_runtime_s_own_ends_are_known() {
 #[test]
 fn an_error_that_the_program_logs_as_it_ends_counts_only_as_the_last() {
     let program = "function rate() { null.price }\ntry { rate() } catch (e) { console.error(e) }";
-    dies(&format!("{program}\nprocess.exit(1)"), "uncaught-exception", &["TypeError", "app.js:1"]);
-    dies(&format!("{program}\nconsole.log('GET / 200'); process.exit(1)"), "plain-exit", &["exit code 1", "unknown"]);
+    dies(
+        &format!("{program}\nprocess.exit(1)"),
+        "uncaught-exception",
+        &["TypeError", "app.js:1"],
+    );
+    dies(
+        &format!("{program}\nconsole.log('GET / 200'); process.exit(1)"),
+        "plain-exit",
+        &["exit code 1", "unknown"],
+    );
 }

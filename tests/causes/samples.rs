@@ -1,4 +1,5 @@
-//! Every directory of tests/samples is one death: its log, what the kernel said, its exit, and what is to be said of it.
+//! Every directory of tests/samples is one death: its log, what the kernel said, its exit, and what
+//! is to be said of it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -41,15 +42,30 @@ fn explain(sample: &Path, label: &Label) -> Answer {
         Some((how, what)) => format!("{how}:{what}"),
         None => exit.trim().to_owned(),
     };
-    let binary = std::env::var_os("LASTWORDS_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_lastwords").into());
+    let binary =
+        std::env::var_os("LASTWORDS_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_lastwords").into());
     let mut command = Command::new(binary);
-    command.args(["explain", "--json", "--job", &label.service, "--exit", &exit, "--pid", &label.pid.to_string()]);
+    command.args([
+        "explain",
+        "--json",
+        "--job",
+        &label.service,
+        "--exit",
+        &exit,
+        "--pid",
+        &label.pid.to_string(),
+    ]);
     command.arg("--log").arg(sample.join("log"));
     if sample.join("kernel").exists() {
         command.arg("--kernel").arg(sample.join("kernel"));
     }
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{}: {}", sample.display(), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        sample.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -61,17 +77,36 @@ fn faults(label: &Label, answer: &Answer) -> Vec<String> {
     if answer.kind != label.kind && !label.also_ok.contains(&answer.kind) {
         faults.push(format!("kind {} instead of {}", answer.kind, label.kind));
     }
-    faults.extend(label.must_contain.iter().filter(|words| !has(words)).map(|words| format!("lacks {words:?}")));
     faults.extend(
-        label.must_contain_any.iter().filter(|any| !any.iter().any(has)).map(|any| format!("lacks any of {any:?}")),
+        label
+            .must_contain
+            .iter()
+            .filter(|words| !has(words))
+            .map(|words| format!("lacks {words:?}")),
     );
-    faults.extend(label.must_not_contain.iter().filter(|words| has(words)).map(|words| format!("says {words:?}")));
+    faults.extend(
+        label
+            .must_contain_any
+            .iter()
+            .filter(|any| !any.iter().any(has))
+            .map(|any| format!("lacks any of {any:?}")),
+    );
+    faults.extend(
+        label
+            .must_not_contain
+            .iter()
+            .filter(|words| has(words))
+            .map(|words| format!("says {words:?}")),
+    );
     faults
 }
 
 fn samples() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples");
-    let mut samples: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut samples: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     samples.retain(|path| path.is_dir());
     samples.sort();
     samples
@@ -83,7 +118,8 @@ fn every_sample_gets_the_cause_that_its_label_names() {
     let mut report = String::new();
     for sample in samples() {
         let name = sample.file_name().unwrap().to_string_lossy().into_owned();
-        let label: Label = toml::from_str(&fs::read_to_string(sample.join("label.toml")).unwrap()).unwrap();
+        let label: Label =
+            toml::from_str(&fs::read_to_string(sample.join("label.toml")).unwrap()).unwrap();
         let answer = explain(&sample, &label);
         let faults = faults(&label, &answer);
         let is_unknown = answer.confidence == "none";
@@ -96,16 +132,28 @@ fn every_sample_gets_the_cause_that_its_label_names() {
             2
         }] += 1;
         if !faults.is_empty() {
-            let _ = writeln!(report, "{name}: {}\n    {} | {}", faults.join("; "), answer.kind, answer.line);
+            let _ = writeln!(
+                report,
+                "{name}: {}\n    {} | {}",
+                faults.join("; "),
+                answer.kind,
+                answer.line
+            );
         }
         for evidence in answer.evidence {
-            assert!(evidence.line.is_some() && !evidence.text.is_empty(), "{name}: evidence without its line");
+            assert!(
+                evidence.line.is_some() && !evidence.text.is_empty(),
+                "{name}: evidence without its line"
+            );
         }
     }
     let mut shown = String::from("kind | right | unknown | wrong\n");
     for (kind, [right, unknown, wrong]) in &table {
         let _ = writeln!(shown, "{kind} | {right} | {unknown} | {wrong}");
     }
-    assert!(table.values().map(|row| row[0]).sum::<usize>() > 0, "there are no samples");
+    assert!(
+        table.values().map(|row| row[0]).sum::<usize>() > 0,
+        "there are no samples"
+    );
     assert!(report.is_empty(), "{report}\n{shown}");
 }

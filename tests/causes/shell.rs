@@ -7,7 +7,10 @@ const SHELLS: [&str; 2] = ["sh", "bash"];
 /// What is said of a script in each shell.
 fn scripts(text: &str) -> Vec<Answer> {
     let live = Live::program("run.sh", text);
-    SHELLS.iter().map(|shell| live.dies(&[shell, "run.sh"])).collect()
+    SHELLS
+        .iter()
+        .map(|shell| live.dies(&[shell, "run.sh"]))
+        .collect()
 }
 
 #[test]
@@ -57,7 +60,11 @@ fn a_child_that_a_fault_has_killed_is_told_as_the_shell_tells_it() {
 #[test]
 fn what_only_runs_another_program_says_why_it_cannot() {
     let live = Live::program("run.sh", "");
-    for command in [["env", "nosuchcmd"], ["nohup", "nosuchcmd"], ["nice", "nosuchcmd"]] {
+    for command in [
+        ["env", "nosuchcmd"],
+        ["nohup", "nosuchcmd"],
+        ["nice", "nosuchcmd"],
+    ] {
         live.dies(&command).is("no-such-file", &["nosuchcmd"]);
     }
 }

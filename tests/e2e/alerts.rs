@@ -20,22 +20,33 @@ fn hook(machine: &Harness, job: &str, name: &str) {
 
 fn crash(machine: &Harness, job: &str) {
     hook(machine, job, "pre-start");
-    machine.kernel_log(format!("init: {job} main process (4242) terminated with status 1"));
+    machine.kernel_log(format!(
+        "init: {job} main process (4242) terminated with status 1"
+    ));
     hook(machine, job, "post-stop");
     machine.settle();
 }
 
 fn deliver(machine: &Harness, minutes: u32) {
-    let output = machine.command("deliver").args(["--later", &format!("{minutes}m")]).output().expect("a pass");
+    let output = machine
+        .command("deliver")
+        .args(["--later", &format!("{minutes}m")])
+        .output()
+        .expect("a pass");
     assert!(output.status.success(), "{output:?}");
 }
 
-/// What Alertmanager has told people: the status of the group, its job, and how many alerts are in it.
+/// What Alertmanager has told people: the status of the group, its job, and how many alerts are in
+/// it.
 fn told(people: &Slack) -> Vec<(String, String, usize)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let told = people.requests().into_iter().map(|request| request.payload);
     told.map(|group| {
-        (text(&group["status"]), text(&group["groupLabels"]["job"]), group["alerts"].as_array().map_or(0, Vec::len))
+        (
+            text(&group["status"]),
+            text(&group["groupLabels"]["job"]),
+            group["alerts"].as_array().map_or(0, Vec::len),
+        )
     })
     .collect()
 }
@@ -61,20 +72,36 @@ fn alertmanager_groups_a_loop_as_one_alert_and_resolves_it_when_the_service_is_u
     let first = alert();
     let report = machine.reports().remove(0);
     assert_eq!(first["labels"]["alertname"], "LastwordsCrash");
-    assert_eq!((&first["labels"]["job"], &first["labels"]["team"]), (&"web".into(), &"ops".into()));
+    assert_eq!(
+        (&first["labels"]["job"], &first["labels"]["team"]),
+        (&"web".into(), &"ops".into())
+    );
     assert_eq!(first["labels"]["fingerprint"], report.fingerprint);
     assert_eq!(first["status"]["state"], "active");
     assert_eq!(first["annotations"]["report"], report.id.as_str());
-    until("people are told", || (told(&people) == [("firing".to_owned(), "web".to_owned(), 1)]).then_some(()));
+    until("people are told", || {
+        (told(&people) == [("firing".to_owned(), "web".to_owned(), 1)]).then_some(())
+    });
 
     // A summary is the same alert, which lasts longer.
     deliver(&machine, 6);
     let second = alert();
     assert_eq!(second["fingerprint"], first["fingerprint"]);
-    assert!(second["endsAt"].as_str() > first["endsAt"].as_str(), "{second:#}");
-    let summary = second["annotations"]["summary"].as_str().expect("a summary");
-    assert!(summary.contains("web keeps crashing") && summary.contains("(2 times"), "{summary}");
-    assert_eq!(second["annotations"]["runbook"], "https://wiki.example.com/web");
+    assert!(
+        second["endsAt"].as_str() > first["endsAt"].as_str(),
+        "{second:#}"
+    );
+    let summary = second["annotations"]["summary"]
+        .as_str()
+        .expect("a summary");
+    assert!(
+        summary.contains("web keeps crashing") && summary.contains("(2 times"),
+        "{summary}"
+    );
+    assert_eq!(
+        second["annotations"]["runbook"],
+        "https://wiki.example.com/web"
+    );
 
     hook(&machine, "web", "pre-start");
     deliver(&machine, 20);
@@ -102,33 +129,66 @@ fn the_library_of_standard_webhooks_takes_the_signature_and_the_event_is_the_rep
         sink("events", "good", ""),
         sink("reports", "good", "format = 'report'"),
         sink("forged", "bad", ""),
-        "[default.collect]\n[[default.collect.log]]\npath = '/var/log/upstart/web.log'\n".to_owned(),
+        "[default.collect]\n[[default.collect.log]]\npath = '/var/log/upstart/web.log'\n"
+            .to_owned(),
     ];
     fs::write(machine.config.join("lastwords.toml"), config.concat()).expect("the config");
     // More than a message takes, and every escape of JSON.
     let log = "\u{1}\"\\ünï 🦀 </script>\n".repeat(10_000);
     fs::write(machine.root.join("var/log/upstart/web.log"), log).expect("a log");
-    machine.configure("web", "[[collect.log]]\npath = '/var/log/upstart/web.log'\nlines = 100000\n");
+    machine.configure(
+        "web",
+        "[[collect.log]]\npath = '/var/log/upstart/web.log'\nlines = 100000\n",
+    );
     crash(&machine, "web");
     // The one who refuses it makes it a dead one.
     let places = ["new", "done", "dead"].map(|place| machine.spool.join(place));
     let is_crash = |report: &Report| report.kind == Kind::Crash;
-    let report = reports_in(&places).into_iter().find(is_crash).expect("a report");
+    let report = reports_in(&places)
+        .into_iter()
+        .find(is_crash)
+        .expect("a report");
     // Beside the crash there may be word of the one who refused it.
     let of_the_crash = |request: &Request| request.headers["webhook-id"] == report.id.as_str();
     let requests: Vec<Request> = until("the crash", || {
-        let requests: Vec<Request> = webhook.requests(3).into_iter().filter(of_the_crash).collect();
+        let requests: Vec<Request> = webhook
+            .requests(3)
+            .into_iter()
+            .filter(of_the_crash)
+            .collect();
         (requests.len() == 3).then_some(requests)
     });
-    assert_eq!(requests.iter().filter(|request| request.verified).count(), 2, "{requests:#?}");
+    assert_eq!(
+        requests.iter().filter(|request| request.verified).count(),
+        2,
+        "{requests:#?}"
+    );
     for request in &requests {
-        assert!(request.headers["content-length"].parse::<usize>().is_ok_and(|length| length <= 65_536));
+        assert!(
+            request.headers["content-length"]
+                .parse::<usize>()
+                .is_ok_and(|length| length <= 65_536)
+        );
     }
     let is_event = |request: &&Request| request.verified && request.body["specversion"] == "1.0";
     let event = requests.iter().find(is_event).expect("an event");
-    assert_eq!(event.headers["content-type"], "application/cloudevents+json; charset=utf-8");
-    assert_eq!((&event.body["type"], &event.body["id"]), (&"lastwords.crash".into(), &report.id.as_str().into()));
-    let sent: Report = serde_json::from_value(event.body["data"].clone()).expect("the data is a report");
-    assert_eq!((sent.id, sent.cause, sent.stop), (report.id.clone(), report.cause.clone(), report.stop.clone()));
-    assert!(requests.iter().any(|request| request.body["id"] == report.id.as_str() && request.body["format"] == 1));
+    assert_eq!(
+        event.headers["content-type"],
+        "application/cloudevents+json; charset=utf-8"
+    );
+    assert_eq!(
+        (&event.body["type"], &event.body["id"]),
+        (&"lastwords.crash".into(), &report.id.as_str().into())
+    );
+    let sent: Report =
+        serde_json::from_value(event.body["data"].clone()).expect("the data is a report");
+    assert_eq!(
+        (sent.id, sent.cause, sent.stop),
+        (report.id.clone(), report.cause.clone(), report.stop.clone())
+    );
+    assert!(
+        requests
+            .iter()
+            .any(|request| request.body["id"] == report.id.as_str() && request.body["format"] == 1)
+    );
 }

@@ -47,7 +47,11 @@ mod as_root {
             let postfix = threads.spawn(|| Postfix::start(&certs));
             let synapse = threads.spawn(Synapse::start);
             let rsyslog = Rsyslog::start(&certs);
-            (postfix.join().expect("Postfix starts"), synapse.join().expect("Synapse starts"), rsyslog)
+            (
+                postfix.join().expect("Postfix starts"),
+                synapse.join().expect("Synapse starts"),
+                rsyslog,
+            )
         });
         let slack = Slack::start();
         let machine = Harness::new();
@@ -56,7 +60,10 @@ mod as_root {
         fs::write(&program, PROGRAM).expect("a program");
         let log = machine.root.join("var/log/upstart/web.log");
         let main = format!("exec node {} 2>>{}", program.display(), log.display());
-        machine.configure("web", "[[collect.log]]\npath = '/var/log/upstart/web.log'\n");
+        machine.configure(
+            "web",
+            "[[collect.log]]\npath = '/var/log/upstart/web.log'\n",
+        );
 
         let mut web = machine.job("web", &main);
         web.start();
@@ -64,15 +71,25 @@ mod as_root {
         let done = patiently(|| fs::read_dir(machine.spool.join("done")).ok()?.next());
         assert!(done.is_some(), "{:#?}", ledgers(&machine));
         let report = machine.only_report();
-        assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, &Exit::Code(1)), "{web:?}");
+        assert_eq!(
+            (report.verdict, &report.stop.exit),
+            (Verdict::Crashed, &Exit::Code(1)),
+            "{web:?}"
+        );
         for mailbox in ["ops", "oncall"] {
             // Postfix has taken it; that it lies in the mailbox may come later.
             check_mail(&postfix.mail(mailbox), &report);
             assert_eq!(postfix.mails(mailbox).len(), 1, "{mailbox}");
         }
-        let [message] = synapse.messages().try_into().expect("one message in the room");
+        let [message] = synapse
+            .messages()
+            .try_into()
+            .expect("one message in the room");
         check_matrix(&message, &report);
-        let [request] = slack.requests().try_into().expect("one message in the channel");
+        let [request] = slack
+            .requests()
+            .try_into()
+            .expect("one message in the channel");
         check_slack(&request.payload, &report);
         for via in ["imudp", "imptcp", "imtcp", "imuxsock"] {
             rsyslog.record(via);
@@ -86,7 +103,14 @@ mod as_root {
 }
 
 /// Every way to every destination, in one config.
-fn configure(machine: &Harness, certs: &Certs, postfix: &Postfix, synapse: &Synapse, rsyslog: &Rsyslog, slack: &Slack) {
+fn configure(
+    machine: &Harness,
+    certs: &Certs,
+    postfix: &Postfix,
+    synapse: &Synapse,
+    rsyslog: &Rsyslog,
+    slack: &Slack,
+) {
     keep_secret(machine, "smtp", PASSWORD);
     keep_secret(machine, "slack", &slack.webhook());
     keep_secret(machine, "gitter", &synapse.token);
@@ -100,13 +124,18 @@ fn configure(machine: &Harness, certs: &Certs, postfix: &Postfix, synapse: &Syna
         )
     };
     let syslog = |name: &str, address: &str| {
-        let ca = if address.starts_with("tls:") { "ca_file = '/etc/ca.pem'\n" } else { "" };
+        let ca = if address.starts_with("tls:") {
+            "ca_file = '/etc/ca.pem'\n"
+        } else {
+            ""
+        };
         format!("[[sink.syslog]]\nname = '{name}'\naddress = '{address}'\n{ca}")
     };
     let config = [
         email("starttls", "ops", "starttls", postfix.starttls),
         email("implicit", "oncall", "implicit", postfix.implicit),
-        "[[sink.slack]]\nname = 'slack'\nwebhook_file = '/etc/lastwords/secrets/slack'\n".to_owned(),
+        "[[sink.slack]]\nname = 'slack'\nwebhook_file = '/etc/lastwords/secrets/slack'\n"
+            .to_owned(),
         format!(
             "[[sink.gitter]]\nname = 'gitter'\nroom = 'acme/ops'\nhomeserver = '{}'\n\
              token_file = '/etc/lastwords/secrets/gitter'\n",
@@ -117,7 +146,8 @@ fn configure(machine: &Harness, certs: &Certs, postfix: &Postfix, synapse: &Syna
         syslog("tls", &format!("tls://localhost:{}", rsyslog.tls)),
         syslog("unix", "unix:/dev/log"),
     ];
-    fs::write(machine.config.join("lastwords.toml"), config.concat()).expect("the config is writable");
+    fs::write(machine.config.join("lastwords.toml"), config.concat())
+        .expect("the config is writable");
 }
 
 /// Makes `/etc/lastwords/secrets/NAME`.
@@ -130,21 +160,40 @@ pub fn keep_secret(machine: &Harness, name: &str, secret: &str) {
 
 /// What became of each sink's attempts.
 fn ledgers(machine: &Harness) -> Vec<String> {
-    let entries = fs::read_dir(machine.spool.join("state")).expect("the spool is there").flatten();
-    let ledgers = entries.filter_map(|entry| fs::read_dir(entry.path()).ok()).flatten().flatten();
-    ledgers.map(|ledger| format!("{}: {:?}", ledger.path().display(), fs::read_to_string(ledger.path()))).collect()
+    let entries = fs::read_dir(machine.spool.join("state"))
+        .expect("the spool is there")
+        .flatten();
+    let ledgers = entries
+        .filter_map(|entry| fs::read_dir(entry.path()).ok())
+        .flatten()
+        .flatten();
+    ledgers
+        .map(|ledger| {
+            format!(
+                "{}: {:?}",
+                ledger.path().display(),
+                fs::read_to_string(ledger.path())
+            )
+        })
+        .collect()
 }
 
 /// Text for people: nothing in it moves a cursor, turns the writing round or is a NUL.
 fn assert_harmless(text: &str) {
-    let harmful = |c: &char| (c.is_control() && !"\n\t".contains(*c)) || ('\u{202a}'..='\u{202e}').contains(c);
+    let harmful = |c: &char| {
+        (c.is_control() && !"\n\t".contains(*c)) || ('\u{202a}'..='\u{202e}').contains(c)
+    };
     let found: Vec<_> = text.chars().filter(harmful).collect();
     assert!(found.is_empty(), "{found:?} in {text}");
 }
 
 fn assert_tells(text: &str, report: &Report) {
     assert_harmless(text);
-    for told in SHOWN.iter().copied().chain([report.id.as_str(), "web crashed"]) {
+    for told in SHOWN
+        .iter()
+        .copied()
+        .chain([report.id.as_str(), "web crashed"])
+    {
         assert!(text.contains(told), "{told} in {text}");
     }
 }
@@ -154,16 +203,45 @@ fn check_mail(mail: &Mail, report: &Report) {
     assert!(text.is_ascii() && !text.contains('\r'), "{text}");
     assert!(text.lines().all(|line| line.len() <= 998), "{text}");
     let parsed = mail.parse();
-    let names: Vec<_> = parsed.headers.iter().map(mailparse::MailHeader::get_key).collect();
-    for name in ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "List-Id"] {
-        assert_eq!(names.iter().filter(|key| key.eq_ignore_ascii_case(name)).count(), 1, "{name} in {names:?}");
+    let names: Vec<_> = parsed
+        .headers
+        .iter()
+        .map(mailparse::MailHeader::get_key)
+        .collect();
+    for name in [
+        "From",
+        "To",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "Auto-Submitted",
+        "List-Id",
+    ] {
+        assert_eq!(
+            names
+                .iter()
+                .filter(|key| key.eq_ignore_ascii_case(name))
+                .count(),
+            1,
+            "{name} in {names:?}"
+        );
     }
-    assert!(!names.iter().any(|name| name.eq_ignore_ascii_case("bcc")), "{names:?}");
+    assert!(
+        !names.iter().any(|name| name.eq_ignore_ascii_case("bcc")),
+        "{names:?}"
+    );
     let subject = mail.header("Subject");
     assert_harmless(&subject);
     assert!(subject.contains("web crashed"), "{subject}");
     assert!(mail.header("Message-ID").contains(report.id.as_str()));
-    assert!(parsed.headers.get_first_value("Received").expect("a hop").contains("TLS"), "{text}");
+    assert!(
+        parsed
+            .headers
+            .get_first_value("Received")
+            .expect("a hop")
+            .contains("TLS"),
+        "{text}"
+    );
 
     assert_tells(&mail.text("text/plain").replace('\r', ""), report);
     let html = mail.text("text/html").replace('\r', "");
@@ -171,19 +249,40 @@ fn check_mail(mail: &Mail, report: &Report) {
     for markup in ["<script", "<img", "<b>too"] {
         assert!(!html.contains(markup), "{html}");
     }
-    assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt; &lt;/pre&gt;"), "{html}");
-    let attached: Report = serde_json::from_slice(&mail.bytes("application/json")).expect("the report is attached");
+    assert!(
+        html.contains("&lt;script&gt;alert(1)&lt;/script&gt; &lt;/pre&gt;"),
+        "{html}"
+    );
+    let attached: Report =
+        serde_json::from_slice(&mail.bytes("application/json")).expect("the report is attached");
     // What earlier crashes say about it, the deliverer has added.
-    assert_eq!(Report { past: None, ..attached }, *report);
+    assert_eq!(
+        Report {
+            past: None,
+            ..attached
+        },
+        *report
+    );
 }
 
 fn check_matrix(content: &Value, report: &Report) {
-    assert_eq!((&content["msgtype"], &content["m.mentions"]), (&json!("m.notice"), &json!({})));
+    assert_eq!(
+        (&content["msgtype"], &content["m.mentions"]),
+        (&json!("m.notice"), &json!({}))
+    );
     assert_tells(content["body"].as_str().expect("a body"), report);
-    let html = content["formatted_body"].as_str().expect("a formatted body");
+    let html = content["formatted_body"]
+        .as_str()
+        .expect("a formatted body");
     assert_harmless(html);
-    assert!(!html.contains("<script") && !html.contains("<img"), "{html}");
-    assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt; &lt;/pre&gt;"), "{html}");
+    assert!(
+        !html.contains("<script") && !html.contains("<img"),
+        "{html}"
+    );
+    assert!(
+        html.contains("&lt;script&gt;alert(1)&lt;/script&gt; &lt;/pre&gt;"),
+        "{html}"
+    );
 }
 
 fn check_slack(payload: &Value, report: &Report) {
@@ -197,10 +296,20 @@ fn check_slack(payload: &Value, report: &Report) {
 /// The one line for syslog has no log in it: what happened, why, and where the report is.
 fn check_syslog(record: &Record, report: &Report) {
     const DAEMON_ERR: &str = "27";
-    assert_eq!((record.pri.as_str(), record.app.as_str()), (DAEMON_ERR, "lastwords"), "{record:?}");
-    assert!(!record.msg.contains(char::is_control) && record.msg.contains("web crashed"), "{record:?}");
+    assert_eq!(
+        (record.pri.as_str(), record.app.as_str()),
+        (DAEMON_ERR, "lastwords"),
+        "{record:?}"
+    );
+    assert!(
+        !record.msg.contains(char::is_control) && record.msg.contains("web crashed"),
+        "{record:?}"
+    );
     assert!(record.msg.contains(report.id.as_str()), "{record:?}");
     if record.via != "imuxsock" {
-        assert!(record.sd.contains(&format!("report=\"{}\"", report.id)), "{record:?}");
+        assert!(
+            record.sd.contains(&format!("report=\"{}\"", report.id)),
+            "{record:?}"
+        );
     }
 }

@@ -12,11 +12,21 @@ use crate::servers::synapse::Synapse;
 
 /// What the doctor says of this sink.
 fn said(machine: &Harness, sink: &str) -> (String, String) {
-    let output = machine.command("doctor").args(["web", "--json"]).output().expect("the doctor runs");
+    let output = machine
+        .command("doctor")
+        .args(["web", "--json"])
+        .output()
+        .expect("the doctor runs");
     let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let checks = json[0]["checks"].as_array().expect("checks");
-    let check = checks.iter().find(|check| check["about"] == sink).unwrap_or_else(|| panic!("{sink}: {json:#}"));
-    assert!(!json.to_string().contains(PASSWORD) && !json.to_string().contains("wrong-secret"), "{json:#}");
+    let check = checks
+        .iter()
+        .find(|check| check["about"] == sink)
+        .unwrap_or_else(|| panic!("{sink}: {json:#}"));
+    assert!(
+        !json.to_string().contains(PASSWORD) && !json.to_string().contains("wrong-secret"),
+        "{json:#}"
+    );
     let text = |key: &str| check[key].as_str().expect("a text").to_owned();
     (text("state"), text("text"))
 }
@@ -35,15 +45,22 @@ mod as_root {
                 "[[sink.email]]\nname = 'mail'\nto = ['ops@example.test']\nserver = 'localhost'\nport = {port}\n\
                  tls = '{tls}'\n{ca}username = '{USERNAME}'\npassword_file = '/etc/lastwords/secrets/smtp'\n"
             );
-            fs::write(machine.config.join("lastwords.toml"), config).expect("the config is writable");
+            fs::write(machine.config.join("lastwords.toml"), config)
+                .expect("the config is writable");
         };
         let ca = "ca_file = '/etc/ca.pem'\n";
-        for (tls, port) in [("starttls", postfix.starttls), ("implicit", postfix.implicit)] {
+        for (tls, port) in [
+            ("starttls", postfix.starttls),
+            ("implicit", postfix.implicit),
+        ] {
             email(tls, port, ca);
             keep_secret(&machine, "smtp", PASSWORD);
             let (state, text) = said(&machine, "mail");
             assert_eq!(state, "ok", "{text}");
-            assert!(text.ends_with(&format!("as user {USERNAME}) lets us in")), "{text}");
+            assert!(
+                text.ends_with(&format!("as user {USERNAME}) lets us in")),
+                "{text}"
+            );
             keep_secret(&machine, "smtp", "wrong-secret");
             let (state, text) = said(&machine, "mail");
             assert_eq!(state, "problem", "{text}");
@@ -72,20 +89,40 @@ fn a_homeserver_says_whose_the_token_is_and_whether_it_is_in_the_room() {
     room("acme/ops");
     keep_secret(&machine, "gitter", &synapse.token);
     let (state, text) = said(&machine, "room");
-    assert!(state == "unknown" && text.contains("is not in #acme_ops:gitter.im yet"), "{state}: {text}");
+    assert!(
+        state == "unknown" && text.contains("is not in #acme_ops:gitter.im yet"),
+        "{state}: {text}"
+    );
 
     let client = reqwest::blocking::Client::new();
-    let join = format!("{}/_matrix/client/v3/join/{}", synapse.homeserver, synapse.room);
-    let joined = client.post(join).bearer_auth(&synapse.token).body("{}").send().expect("Synapse answers");
+    let join = format!(
+        "{}/_matrix/client/v3/join/{}",
+        synapse.homeserver, synapse.room
+    );
+    let joined = client
+        .post(join)
+        .bearer_auth(&synapse.token)
+        .body("{}")
+        .send()
+        .expect("Synapse answers");
     assert!(joined.status().is_success(), "{joined:?}");
     let (state, text) = said(&machine, "room");
-    assert!(state == "ok" && text.ends_with("who is in #acme_ops:gitter.im"), "{state}: {text}");
+    assert!(
+        state == "ok" && text.ends_with("who is in #acme_ops:gitter.im"),
+        "{state}: {text}"
+    );
 
     room("acme/nowhere");
     let (state, text) = said(&machine, "room");
-    assert!(state == "problem" && text.starts_with("cannot find the room: "), "{state}: {text}");
+    assert!(
+        state == "problem" && text.starts_with("cannot find the room: "),
+        "{state}: {text}"
+    );
     keep_secret(&machine, "gitter", "wrong-secret");
     let (state, text) = said(&machine, "room");
-    assert!(state == "problem" && text.contains("401 M_UNKNOWN_TOKEN"), "{state}: {text}");
+    assert!(
+        state == "problem" && text.contains("401 M_UNKNOWN_TOKEN"),
+        "{state}: {text}"
+    );
     assert_eq!(synapse.messages().len(), 0);
 }

@@ -1,6 +1,8 @@
-//! What Slack takes, as its documentation has it, and nothing more: <https://docs.slack.dev/reference/block-kit/blocks>,
-//! <https://docs.slack.dev/messaging/formatting-message-text>. Slack's server cannot be had for a test; these rules stand
-//! in for it, and are stricter: they know only the blocks that a crash report has a use for, and refuse every mention.
+//! What Slack takes, as its documentation has it, and nothing more:
+//! <https://docs.slack.dev/reference/block-kit/blocks>,
+//! <https://docs.slack.dev/messaging/formatting-message-text>. Slack's server cannot be had for a
+//! test; these rules stand in for it, and are stricter: they know only the blocks that a crash
+//! report has a use for, and refuse every mention.
 
 use std::fmt::Display;
 use std::io::Seek;
@@ -15,7 +17,10 @@ const TOTAL: usize = 13_200;
 
 /// Everything in the message that Slack would refuse, or that would ping somebody. Empty is good.
 pub fn problems(message: &Value) -> Vec<String> {
-    let mut judge = Judge { problems: Vec::new(), total: 0 };
+    let mut judge = Judge {
+        problems: Vec::new(),
+        total: 0,
+    };
     judge.message(message);
     judge.problems
 }
@@ -27,8 +32,16 @@ pub fn ask_slacks_own_sdk(message: &Value) {
     let mut input = tempfile::tempfile().expect("a temporary file");
     serde_json::to_writer(&input, message).expect("the temporary file is writable");
     input.rewind().expect("a file can be read again");
-    let output = Command::new(python).arg(script).stdin(input).output().expect("the venv's Python runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(python)
+        .arg(script)
+        .stdin(input)
+        .output()
+        .expect("the venv's Python runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Every text in the blocks, in order.
@@ -54,8 +67,12 @@ struct Judge {
 
 impl Judge {
     fn message(&mut self, message: &Value) {
-        let Some(message) = self.object("message", message, &["text", "blocks"], &["unfurl_links", "unfurl_media"])
-        else {
+        let Some(message) = self.object(
+            "message",
+            message,
+            &["text", "blocks"],
+            &["unfurl_links", "unfurl_media"],
+        ) else {
             return;
         };
         self.booleans("message", message, &["unfurl_links", "unfurl_media"]);
@@ -69,7 +86,10 @@ impl Judge {
             }
         }
         if self.total > TOTAL {
-            self.refuse("blocks", format!("{} characters in all, at most {TOTAL}", self.total));
+            self.refuse(
+                "blocks",
+                format!("{} characters in all, at most {TOTAL}", self.total),
+            );
         }
     }
 
@@ -81,14 +101,18 @@ impl Judge {
             Some("divider") => (&["type"], &["block_id"]),
             other => return self.refuse(at, format!("{other:?} is no block for a crash report")),
         };
-        let Some(object) = self.object(at, block, required, optional) else { return };
+        let Some(object) = self.object(at, block, required, optional) else {
+            return;
+        };
         if let Some(id) = object.get("block_id") {
             self.string(&format!("{at}.block_id"), id, 1, 255);
         }
         self.booleans(at, object, &["expand"]);
         let elements = format!("{at}.elements");
         match block["type"].as_str() {
-            Some("header") => self.text(&format!("{at}.text"), &block["text"], 150, &["plain_text"]),
+            Some("header") => {
+                self.text(&format!("{at}.text"), &block["text"], 150, &["plain_text"])
+            }
             Some("section") => self.section(at, object),
             Some("context") => {
                 for (at, text) in self.list(&elements, &block["elements"], 1, 10) {
@@ -121,10 +145,19 @@ impl Judge {
     fn text(&mut self, at: &str, text: &Value, max: usize, types: &[&str]) {
         let kind = text["type"].as_str().unwrap_or_default();
         if !types.contains(&kind) {
-            return self.refuse(at, format!("type {}, expected {}", text["type"], types.join(" or ")));
+            return self.refuse(
+                at,
+                format!("type {}, expected {}", text["type"], types.join(" or ")),
+            );
         }
-        let optional = if kind == "mrkdwn" { "verbatim" } else { "emoji" };
-        let Some(object) = self.object(at, text, &["type", "text"], &[optional]) else { return };
+        let optional = if kind == "mrkdwn" {
+            "verbatim"
+        } else {
+            "emoji"
+        };
+        let Some(object) = self.object(at, text, &["type", "text"], &[optional]) else {
+            return;
+        };
         self.booleans(at, object, &[optional]);
         let at = format!("{at}.text");
         if let Some(text) = self.string(&at, &object["text"], 1, max)
@@ -138,18 +171,30 @@ impl Judge {
     fn mrkdwn(&mut self, at: &str, text: &str) {
         for (position, _) in text.match_indices('&') {
             let rest = &text[position..];
-            if !["&amp;", "&lt;", "&gt;"].iter().any(|escape| rest.starts_with(escape)) {
+            if !["&amp;", "&lt;", "&gt;"]
+                .iter()
+                .any(|escape| rest.starts_with(escape))
+            {
                 self.refuse(at, format!("an & that is not escaped: {rest:.20}"));
             }
         }
         let mut rest = text;
         while let Some(position) = rest.find(['<', '>']) {
             let found = &rest[position..];
-            let link = found.strip_prefix('<').and_then(|link| link.split_once('>')).filter(|(link, _)| {
-                ["https://", "http://", "mailto:"].iter().any(|scheme| link.starts_with(scheme)) && !link.contains('<')
-            });
+            let link = found
+                .strip_prefix('<')
+                .and_then(|link| link.split_once('>'))
+                .filter(|(link, _)| {
+                    ["https://", "http://", "mailto:"]
+                        .iter()
+                        .any(|scheme| link.starts_with(scheme))
+                        && !link.contains('<')
+                });
             let Some((_, after)) = link else {
-                return self.refuse(at, format!("an angle bracket that is not escaped: {found:.20}"));
+                return self.refuse(
+                    at,
+                    format!("an angle bracket that is not escaped: {found:.20}"),
+                );
             };
             rest = after;
         }
@@ -161,18 +206,30 @@ impl Judge {
             Some("rich_text_section") => (&[], true),
             Some("rich_text_quote") => (&["border"], true),
             Some("rich_text_preformatted") => (&["border", "language"], false),
-            other => return self.refuse(at, format!("{other:?} is no rich text for a crash report")),
+            other => {
+                return self.refuse(at, format!("{other:?} is no rich text for a crash report"));
+            }
         };
-        let Some(object) = self.object(at, element, &["type", "elements"], optional) else { return };
+        let Some(object) = self.object(at, element, &["type", "elements"], optional) else {
+            return;
+        };
         if let Some(border) = object.get("border")
             && !matches!(border.as_u64(), Some(0 | 1))
         {
-            self.refuse(&format!("{at}.border"), format!("{border}, expected 0 or 1"));
+            self.refuse(
+                &format!("{at}.border"),
+                format!("{border}, expected 0 or 1"),
+            );
         }
         if let Some(language) = object.get("language") {
             self.string(&format!("{at}.language"), language, 1, 50);
         }
-        for (at, inline) in self.list(&format!("{at}.elements"), &object["elements"], 1, usize::MAX) {
+        for (at, inline) in self.list(
+            &format!("{at}.elements"),
+            &object["elements"],
+            1,
+            usize::MAX,
+        ) {
             self.inline(&at, inline, links);
         }
     }
@@ -182,7 +239,9 @@ impl Judge {
         let object = match inline["type"].as_str() {
             Some("text") => self.object(at, inline, &["type", "text"], style),
             Some("link") => self.object(at, inline, &["type", "url"], &[&["text"], style].concat()),
-            other => return self.refuse(at, format!("{other:?} is no rich text for a crash report")),
+            other => {
+                return self.refuse(at, format!("{other:?} is no rich text for a crash report"));
+            }
         };
         let Some(object) = object else { return };
         if let Some(text) = object.get("text") {
@@ -212,12 +271,16 @@ impl Judge {
             self.refuse(at, "not an object");
             return None;
         };
-        let unknown =
-            object.keys().filter(|key| !required.contains(&key.as_str()) && !optional.contains(&key.as_str()));
+        let unknown = object
+            .keys()
+            .filter(|key| !required.contains(&key.as_str()) && !optional.contains(&key.as_str()));
         for key in unknown {
             self.refuse(at, format!("unknown key {key}"));
         }
-        let missing: Vec<_> = required.iter().filter(|key| !object.contains_key(**key)).collect();
+        let missing: Vec<_> = required
+            .iter()
+            .filter(|key| !object.contains_key(**key))
+            .collect();
         for key in &missing {
             self.refuse(at, format!("no {key}"));
         }
@@ -225,19 +288,37 @@ impl Judge {
     }
 
     /// The list's elements with their places, where there are as many as there may be.
-    fn list<'v>(&mut self, at: &str, value: &'v Value, min: usize, max: usize) -> Vec<(String, &'v Value)> {
+    fn list<'v>(
+        &mut self,
+        at: &str,
+        value: &'v Value,
+        min: usize,
+        max: usize,
+    ) -> Vec<(String, &'v Value)> {
         let Some(list) = value.as_array() else {
             self.refuse(at, "not a list");
             return Vec::new();
         };
         if !(min..=max).contains(&list.len()) {
-            self.refuse(at, format!("{} elements, expected {min} to {max}", list.len()));
+            self.refuse(
+                at,
+                format!("{} elements, expected {min} to {max}", list.len()),
+            );
         }
-        list.iter().enumerate().map(|(number, value)| (format!("{at}[{number}]"), value)).collect()
+        list.iter()
+            .enumerate()
+            .map(|(number, value)| (format!("{at}[{number}]"), value))
+            .collect()
     }
 
     /// A string of as many characters as it may have.
-    fn string<'v>(&mut self, at: &str, value: &'v Value, min: usize, max: usize) -> Option<&'v str> {
+    fn string<'v>(
+        &mut self,
+        at: &str,
+        value: &'v Value,
+        min: usize,
+        max: usize,
+    ) -> Option<&'v str> {
         let Some(text) = value.as_str() else {
             self.refuse(at, "not a string");
             return None;
@@ -296,15 +377,22 @@ mod tests {
     /// The problems of [`message`] with the value at the JSON pointer replaced.
     fn with(pointer: &str, value: Value) -> Vec<String> {
         let mut message = message();
-        *message.pointer_mut(pointer).expect("the pointer leads somewhere") = value;
+        *message
+            .pointer_mut(pointer)
+            .expect("the pointer leads somewhere") = value;
         problems(&message)
     }
 
     /// The same with a key added to the object at the pointer.
     fn adding(pointer: &str, key: &str, value: Value) -> Vec<String> {
         let mut message = message();
-        let place = message.pointer_mut(pointer).expect("the pointer leads somewhere");
-        place.as_object_mut().expect("an object").insert(key.to_owned(), value);
+        let place = message
+            .pointer_mut(pointer)
+            .expect("the pointer leads somewhere");
+        place
+            .as_object_mut()
+            .expect("an object")
+            .insert(key.to_owned(), value);
         problems(&message)
     }
 
@@ -351,7 +439,10 @@ mod tests {
             assert_eq!(with(pointer, letters(limit)), [""; 0], "{pointer}");
             let refused = with(pointer, letters(limit + 1));
             assert_eq!(refused.len(), 1, "{pointer}: {refused:?}");
-            assert!(refused[0].contains(&format!("{} characters", limit + 1)), "{pointer}: {refused:?}");
+            assert!(
+                refused[0].contains(&format!("{} characters", limit + 1)),
+                "{pointer}: {refused:?}"
+            );
         }
     }
 
@@ -363,19 +454,37 @@ mod tests {
             ("/blocks/2/fields", text.clone(), 10),
             ("/blocks/5/elements", text, 10),
         ] {
-            assert_eq!(with(pointer, json!(vec![element.clone(); limit])), [""; 0], "{pointer}");
+            assert_eq!(
+                with(pointer, json!(vec![element.clone(); limit])),
+                [""; 0],
+                "{pointer}"
+            );
             let refused = with(pointer, json!(vec![element; limit + 1]));
             assert_eq!(refused.len(), 1, "{pointer}: {refused:?}");
-            assert!(refused[0].contains(&format!("{} elements", limit + 1)), "{pointer}: {refused:?}");
+            assert!(
+                refused[0].contains(&format!("{} elements", limit + 1)),
+                "{pointer}: {refused:?}"
+            );
         }
     }
 
     #[test]
     fn blocks_that_together_hold_too_much_are_refused() {
         let section = |count| json!({ "type": "section", "text": { "type": "plain_text", "text": "x".repeat(count) } });
-        let sections = |last| json!([section(3000), section(3000), section(3000), section(3000), section(last)]);
+        let sections = |last| {
+            json!([
+                section(3000),
+                section(3000),
+                section(3000),
+                section(3000),
+                section(last)
+            ])
+        };
         assert_eq!(with("/blocks", sections(1200)), [""; 0]);
-        assert_eq!(with("/blocks", sections(1201)), ["blocks: 13201 characters in all, at most 13200"]);
+        assert_eq!(
+            with("/blocks", sections(1201)),
+            ["blocks: 13201 characters in all, at most 13200"]
+        );
     }
 
     #[test]
@@ -396,23 +505,60 @@ mod tests {
 
     #[test]
     fn whatever_would_ping_somebody_is_refused() {
-        for ping in ["<!channel>", "<!here|here>", "<@U012>", "<#C012>", "<!subteam^S012>"] {
+        for ping in [
+            "<!channel>",
+            "<!here|here>",
+            "<@U012>",
+            "<#C012>",
+            "<!subteam^S012>",
+        ] {
             for pointer in ["/text", "/blocks/1/text/text", "/blocks/5/elements/0/text"] {
-                assert_eq!(with(pointer, json!(format!("at {ping}"))).len(), 1, "{pointer} {ping}");
+                assert_eq!(
+                    with(pointer, json!(format!("at {ping}"))).len(),
+                    1,
+                    "{pointer} {ping}"
+                );
             }
         }
-        for (kind, key) in [("broadcast", "range"), ("user", "user_id"), ("usergroup", "usergroup_id")] {
+        for (kind, key) in [
+            ("broadcast", "range"),
+            ("user", "user_id"),
+            ("usergroup", "usergroup_id"),
+        ] {
             let mention = json!({ "type": kind, key: "here" });
-            assert_eq!(with("/blocks/3/elements/0/elements/0", mention).len(), 1, "{kind}");
+            assert_eq!(
+                with("/blocks/3/elements/0/elements/0", mention).len(),
+                1,
+                "{kind}"
+            );
         }
-        assert_eq!(adding("", "link_names", json!(true)), ["message: unknown key link_names"]);
-        assert_eq!(adding("", "parse", json!("full")), ["message: unknown key parse"]);
+        assert_eq!(
+            adding("", "link_names", json!(true)),
+            ["message: unknown key link_names"]
+        );
+        assert_eq!(
+            adding("", "parse", json!("full")),
+            ["message: unknown key parse"]
+        );
     }
 
     #[test]
     fn markup_that_is_not_escaped_is_refused() {
-        for markup in ["a < b", "a > b", "a & b", "<b>", "<https://a<b>", "&nbsp;", "<javascript:x>", "<https://é"] {
-            assert_eq!(with("/blocks/1/text/text", json!(markup)).len(), 1, "{markup}");
+        for markup in [
+            "a < b",
+            "a > b",
+            "a & b",
+            "<b>",
+            "<https://a<b>",
+            "&nbsp;",
+            "<javascript:x>",
+            "<https://é",
+        ] {
+            assert_eq!(
+                with("/blocks/1/text/text", json!(markup)).len(),
+                1,
+                "{markup}"
+            );
         }
     }
 
@@ -447,7 +593,11 @@ mod tests {
         ] {
             assert_eq!(with(pointer, json!("marquee")).len(), 1, "{pointer}");
         }
-        assert_eq!(with("/blocks/0/text/type", json!("mrkdwn")).len(), 1, "a header is plain text");
+        assert_eq!(
+            with("/blocks/0/text/type", json!("mrkdwn")).len(),
+            1,
+            "a header is plain text"
+        );
     }
 
     #[test]
@@ -464,7 +614,9 @@ mod tests {
             ("/blocks/5", "elements"),
         ] {
             let mut message = message();
-            let place = message.pointer_mut(pointer).expect("the pointer leads somewhere");
+            let place = message
+                .pointer_mut(pointer)
+                .expect("the pointer leads somewhere");
             place.as_object_mut().expect("an object").remove(key);
             assert_eq!(problems(&message).len(), 1, "{pointer} without {key}");
         }

@@ -1,5 +1,5 @@
-//! What real servers do not take: what can be taken later is tried again, what never will be is given up, and neither
-//! keeps the others waiting.
+//! What real servers do not take: what can be taken later is tried again, what never will be is
+//! given up, and neither keeps the others waiting.
 
 use std::fs;
 
@@ -51,7 +51,10 @@ fn check(machine: &Harness, sink: &str, expected: &Expected) {
     let tried = || {
         // Beside the crash there may be word of who refused it.
         let places = ["new", "done", "dead"].map(|place| machine.spool.join(place));
-        let id = reports_in(&places).into_iter().find(|report| report.kind == Kind::Crash)?.id;
+        let id = reports_in(&places)
+            .into_iter()
+            .find(|report| report.kind == Kind::Crash)?
+            .id;
         let ledger = machine.spool.join(format!("state/{id}/to-{sink}"));
         serde_json::from_slice::<Ledger>(&fs::read(ledger).ok()?).ok()
     };
@@ -60,10 +63,19 @@ fn check(machine: &Harness, sink: &str, expected: &Expected) {
     let (said, part) = match (&ledger.outcome, expected) {
         (Some(Outcome::Sent { receipt }), Expected::Sent(part)) => (Some(receipt), part),
         (Some(Outcome::Refused { why }), Expected::Refused(part)) => (Some(why), part),
-        (None, Expected::Retry(part)) => (ledger.last_error.as_ref().filter(|_| ledger.next_try.is_some()), part),
+        (None, Expected::Retry(part)) => (
+            ledger
+                .last_error
+                .as_ref()
+                .filter(|_| ledger.next_try.is_some()),
+            part,
+        ),
         _ => panic!("{sink}: {ledger:?}"),
     };
-    assert!(said.is_some_and(|said| said.contains(part)), "{sink}: {part:?} in {ledger:?}");
+    assert!(
+        said.is_some_and(|said| said.contains(part)),
+        "{sink}: {part:?} in {ledger:?}"
+    );
 }
 
 #[test]
@@ -74,13 +86,24 @@ fn what_slack_may_take_later_is_tried_again_and_what_it_never_will_is_not() {
         ("broken", Answer::ServerError, Expected::Retry("500")),
         ("moved", Answer::Redirect, Expected::Retry("302")),
         ("endless", Answer::Endless, Expected::Retry("200")),
-        ("gone", Answer::InvalidToken, Expected::Refused("invalid_token")),
+        (
+            "gone",
+            Answer::InvalidToken,
+            Expected::Refused("invalid_token"),
+        ),
         ("fine", Answer::Ok, Expected::Sent("ok")),
     ];
     // Each has a Slack of its own; one more never answers, and is not waited for.
-    let servers: Vec<_> = cases.iter().map(|(name, answer, _)| slack(&machine, name, answer.clone())).collect();
+    let servers: Vec<_> = cases
+        .iter()
+        .map(|(name, answer, _)| slack(&machine, name, answer.clone()))
+        .collect();
     let (_silent, hung) = slack(&machine, "hung", Answer::Hang);
-    let config: String = servers.iter().map(|(_, config)| config.as_str()).chain([hung.as_str()]).collect();
+    let config: String = servers
+        .iter()
+        .map(|(_, config)| config.as_str())
+        .chain([hung.as_str()])
+        .collect();
     crash(&machine, &config);
     for (name, _, expected) in &cases {
         check(&machine, name, expected);
@@ -96,7 +119,9 @@ fn slack(machine: &Harness, name: &str, answer: Answer) -> (Slack, String) {
     let slack = Slack::start();
     slack.plan(answer);
     keep_secret(machine, name, &slack.webhook());
-    let config = format!("[[sink.slack]]\nname = '{name}'\nwebhook_file = '/etc/lastwords/secrets/{name}'\n");
+    let config = format!(
+        "[[sink.slack]]\nname = '{name}'\nwebhook_file = '/etc/lastwords/secrets/{name}'\n"
+    );
     (slack, config)
 }
 
@@ -124,7 +149,11 @@ fn what_synapse_refuses_is_told_in_its_words() {
     check(&machine, "by-id", &Expected::Sent(""));
     check(&machine, "stranger", &Expected::Refused("M_UNKNOWN_TOKEN"));
     check(&machine, "nowhere", &Expected::Refused("M_NOT_FOUND"));
-    assert_eq!(synapse.messages().len(), 1, "two ways to one room are one message");
+    assert_eq!(
+        synapse.messages().len(),
+        1,
+        "two ways to one room are one message"
+    );
 }
 
 mod as_root {
@@ -149,7 +178,10 @@ mod as_root {
                  server = 'localhost'\n{rest}"
             )
         };
-        let trusted = format!("port = {}\nca_file = '/etc/ca.pem'\nusername = '{USERNAME}'\n", postfix.starttls);
+        let trusted = format!(
+            "port = {}\nca_file = '/etc/ca.pem'\nusername = '{USERNAME}'\n",
+            postfix.starttls
+        );
         let good = format!("{trusted}password_file = '/etc/lastwords/secrets/good'\n");
         let config = [
             sink("fine", "ops", &good),
@@ -158,15 +190,35 @@ mod as_root {
             sink("unknown", "nobody", &good),
             sink("full", "full", &good),
             sink("some", "oncall nobody", &good),
-            sink("wrong-password", "ops", &format!("{trusted}password_file = '/etc/lastwords/secrets/bad'\n")),
-            sink("no-password", "ops", &trusted.replace(&format!("username = '{USERNAME}'\n"), "")),
-            sink("untrusted", "ops", &format!("port = {}\n", postfix.starttls)),
+            sink(
+                "wrong-password",
+                "ops",
+                &format!("{trusted}password_file = '/etc/lastwords/secrets/bad'\n"),
+            ),
+            sink(
+                "no-password",
+                "ops",
+                &trusted.replace(&format!("username = '{USERNAME}'\n"), ""),
+            ),
+            sink(
+                "untrusted",
+                "ops",
+                &format!("port = {}\n", postfix.starttls),
+            ),
             sink("no-tls", "ops", &format!("port = {}\n", postfix.plain)),
-            sink("plain", "oncall", &format!("port = {}\ntls = 'none'\n", postfix.plain)),
+            sink(
+                "plain",
+                "oncall",
+                &format!("port = {}\ntls = 'none'\n", postfix.plain),
+            ),
         ];
         crash(&machine, &config.concat());
         check(&machine, "fine", &Expected::Sent("queued as"));
-        check(&machine, "greylisted", &Expected::Retry("Greylisted, try again in 5 minutes"));
+        check(
+            &machine,
+            "greylisted",
+            &Expected::Retry("Greylisted, try again in 5 minutes"),
+        );
         check(&machine, "busy", &Expected::Retry("Try again later"));
         check(&machine, "unknown", &Expected::Refused("No such user here"));
         check(&machine, "full", &Expected::Refused("Mailbox full"));
@@ -178,7 +230,9 @@ mod as_root {
         check(&machine, "plain", &Expected::Sent("queued as"));
         for (mailbox, count) in [("ops", 1), ("oncall", 2)] {
             let what = format!("{mailbox} gets {count} mails");
-            until(&what, || (postfix.mails(mailbox).len() == count).then_some(()));
+            until(&what, || {
+                (postfix.mails(mailbox).len() == count).then_some(())
+            });
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Servers that answer wrongly, late, without end or not at all: what that means for the report, for how long the try
-//! lasts, and that nobody else waits for it.
+//! Servers that answer wrongly, late, without end or not at all: what that means for the report,
+//! for how long the try lasts, and that nobody else waits for it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -29,16 +29,25 @@ impl Sender {
         crash(&machine);
         // Nobody is to be told of it: it is done with.
         let done = machine.spool.join("done");
-        let mut report = wait_for_some("a report", || reports_in(std::slice::from_ref(&done)).pop());
+        let mut report =
+            wait_for_some("a report", || reports_in(std::slice::from_ref(&done)).pop());
         report.id = ReportId::new(report.stop.stopped_at, 1);
-        Self { machine, report, config: String::new() }
+        Self {
+            machine,
+            report,
+            config: String::new(),
+        }
     }
 
     /// Another report, to be sent to all sinks.
     pub fn put(&self, number: u64) -> ReportId {
         let id = ReportId::new(Timestamp::new(SystemTime::now()), number);
         // Each is a crash of its own kind: of like ones only the first is told by itself.
-        let report = Report { id: id.clone(), fingerprint: format!("{number:016x}"), ..self.report.clone() };
+        let report = Report {
+            id: id.clone(),
+            fingerprint: format!("{number:016x}"),
+            ..self.report.clone()
+        };
         Spool::new(&self.machine.spool).put(&report).unwrap();
         id
     }
@@ -64,19 +73,36 @@ impl Sender {
         fs::write(&file, "token").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         let homeserver = format!("homeserver = 'http://127.0.0.1:{port}'");
-        self.sink("matrix", name, &format!("{homeserver}\nroom = '#ops:x'\ntoken_file = '/etc/{name}'"));
+        self.sink(
+            "matrix",
+            name,
+            &format!("{homeserver}\nroom = '#ops:x'\ntoken_file = '/etc/{name}'"),
+        );
     }
 
     pub fn email(&mut self, name: &str, port: u16, tls: &str) {
-        let server = "to = ['ops@example.test']\nfrom = 'lastwords@example.test'\nserver = 'localhost'\n";
-        let ca = if tls == "none" { "" } else { "ca_file = '/etc/ca.pem'" };
-        self.sink("email", name, &format!("{server}port = {port}\ntls = '{tls}'\n{ca}"));
+        let server =
+            "to = ['ops@example.test']\nfrom = 'lastwords@example.test'\nserver = 'localhost'\n";
+        let ca = if tls == "none" {
+            ""
+        } else {
+            "ca_file = '/etc/ca.pem'"
+        };
+        self.sink(
+            "email",
+            name,
+            &format!("{server}port = {port}\ntls = '{tls}'\n{ca}"),
+        );
     }
 
     pub fn deliver(&self, flags: &[&str]) -> Command {
         let argv = self.machine.hook_argv("deliver");
         let mut command = Command::new(&argv[0]);
-        command.args(&argv[1..]).args(flags).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+            .args(&argv[1..])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         command
     }
 
@@ -86,7 +112,8 @@ impl Sender {
         (ledger.attempts > 0).then_some(ledger)
     }
 
-    /// Runs a deliverer until each sink has been tried once; what each had done after its first try.
+    /// Runs a deliverer until each sink has been tried once; what each had done after its first
+    /// try.
     pub fn first_tries(&self, id: &ReportId, sinks: &[&str]) -> BTreeMap<String, Ledger> {
         let mut deliverer = Deliverer(self.deliver(&[]).spawn().unwrap());
         let mut tried = BTreeMap::new();
@@ -97,8 +124,14 @@ impl Sender {
                     tried.insert(sink.to_owned(), ledger);
                 }
             }
-            let missing: Vec<_> = sinks.iter().filter(|sink| !tried.contains_key(**sink)).collect();
-            assert!(began.elapsed() < Duration::from_secs(400), "never tried: {missing:?}");
+            let missing: Vec<_> = sinks
+                .iter()
+                .filter(|sink| !tried.contains_key(**sink))
+                .collect();
+            assert!(
+                began.elapsed() < Duration::from_secs(400),
+                "never tried: {missing:?}"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
         deliverer.end();
@@ -127,7 +160,10 @@ const USUAL: std::ops::RangeInclusive<u64> = 7..=10;
 
 /// How long a sink is to be left alone after its only try.
 fn pause(ledger: &Ledger) -> u64 {
-    let (last, next) = (ledger.last_try.expect("a try"), ledger.next_try.unwrap_or_else(|| panic!("{ledger:?}")));
+    let (last, next) = (
+        ledger.last_try.expect("a try"),
+        ledger.next_try.unwrap_or_else(|| panic!("{ledger:?}")),
+    );
     next.unix() - last.unix()
 }
 
@@ -140,7 +176,11 @@ struct Case {
 }
 
 fn case(name: &'static str, told: &'static str, server: StandIn) -> Case {
-    Case { name, server, expected: Some((told, USUAL)) }
+    Case {
+        name,
+        server,
+        expected: Some((told, USUAL)),
+    }
 }
 
 /// HTTP servers that Slack's sink meets.
@@ -148,15 +188,29 @@ fn over_http(target: &StandIn) -> Vec<Case> {
     let retry_after = |name, value: &str, pause| {
         let headers = format!("Date: Mon, 23 Nov 2026 03:00:00 GMT\r\nRetry-After: {value}\r\n");
         let answer = http("429 Too Many Requests", &headers, "rate_limited");
-        Case { name, server: StandIn::http(answer), expected: Some(("429", pause)) }
+        Case {
+            name,
+            server: StandIn::http(answer),
+            expected: Some(("429", pause)),
+        }
     };
     let moved = |status: &str| {
-        let location = format!("Location: http://127.0.0.1:{}/latest/meta-data/\r\n", target.port);
+        let location = format!(
+            "Location: http://127.0.0.1:{}/latest/meta-data/\r\n",
+            target.port
+        );
         StandIn::http(http(status, &location, ""))
     };
     let bomb = || {
-        let gzip = Command::new("sh").args(["-c", "head -c 1G /dev/zero | gzip"]).output().unwrap().stdout;
-        let headers = format!("Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", gzip.len());
+        let gzip = Command::new("sh")
+            .args(["-c", "head -c 1G /dev/zero | gzip"])
+            .output()
+            .unwrap()
+            .stdout;
+        let headers = format!(
+            "Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+            gzip.len()
+        );
         StandIn::http([b"HTTP/1.1 200 OK\r\n", headers.as_bytes(), &gzip].concat())
     };
     vec![
@@ -171,9 +225,17 @@ fn over_http(target: &StandIn) -> Vec<Case> {
         case("http-302", "302", moved("302 Found")),
         case("http-307", "307", moved("307 Temporary Redirect")),
         case("http-no", "200", StandIn::http(http("200 OK", "", "no"))),
-        case("http-empty", "204", StandIn::http(http("204 No Content", "", ""))),
+        case(
+            "http-empty",
+            "204",
+            StandIn::http(http("204 No Content", "", "")),
+        ),
         case("http-gzip-bomb", "200", bomb()),
-        case("http-not-http", "", StandIn::http("SSH-2.0-OpenSSH\r\n\r\n")),
+        case(
+            "http-not-http",
+            "",
+            StandIn::http("SSH-2.0-OpenSSH\r\n\r\n"),
+        ),
         case("http-closed", "", StandIn::start(|_| Ok(()))),
         case(
             "http-endless-body",
@@ -193,7 +255,11 @@ fn over_http(target: &StandIn) -> Vec<Case> {
                 client.flood("x")
             }),
         ),
-        Case { name: "http-well", server: StandIn::http(http("200 OK", "", "ok")), expected: None },
+        Case {
+            name: "http-well",
+            server: StandIn::http(http("200 OK", "", "ok")),
+            expected: None,
+        },
     ]
 }
 
@@ -203,7 +269,11 @@ fn slow() -> Vec<Case> {
         return Vec::new();
     }
     vec![
-        case("http-silent", "", StandIn::start(|client| client.http_request().and_then(|()| client.hang()))),
+        case(
+            "http-silent",
+            "",
+            StandIn::start(|client| client.http_request().and_then(|()| client.hang())),
+        ),
         case(
             "http-slow-body",
             "200",
@@ -233,14 +303,24 @@ fn over_smtp() -> Vec<Case> {
         _ => Some("250 ok\r\n"),
     };
     vec![
-        case("smtp-silent", "no answer in time", StandIn::start(crate::stand_in::Client::hang)),
+        case(
+            "smtp-silent",
+            "no answer in time",
+            StandIn::start(crate::stand_in::Client::hang),
+        ),
         case(
             "smtp-gone-after-data",
             "",
-            StandIn::start(move |client| client.smtp(|word| if word == "." { None } else { usual(word) })),
+            StandIn::start(move |client| {
+                client.smtp(|word| if word == "." { None } else { usual(word) })
+            }),
         ),
         case("smtp-gone", "", StandIn::start(|_| Ok(()))),
-        case("smtp-endless-greeting", "came to nothing", StandIn::start(|client| client.flood("x"))),
+        case(
+            "smtp-endless-greeting",
+            "came to nothing",
+            StandIn::start(|client| client.flood("x")),
+        ),
         case(
             "smtp-not-smtp",
             "",
@@ -249,7 +329,11 @@ fn over_smtp() -> Vec<Case> {
                 client.hang()
             }),
         ),
-        Case { name: "smtp-well", server: StandIn::start(move |client| client.smtp(usual)), expected: None },
+        Case {
+            name: "smtp-well",
+            server: StandIn::start(move |client| client.smtp(usual)),
+            expected: None,
+        },
     ]
 }
 
@@ -260,18 +344,32 @@ fn wrong_answers_are_tried_again_in_time_and_delay_nobody() {
     let (mut http, smtp) = (over_http(&target), over_smtp());
     http.extend(slow());
     for Case { name, server, .. } in &http {
-        sender.slack(name, &format!("http://127.0.0.1:{}/services/x", server.port));
+        sender.slack(
+            name,
+            &format!("http://127.0.0.1:{}/services/x", server.port),
+        );
     }
     let certs = Certs::issue();
     fs::copy(certs.ca(), sender.machine.root.join("etc/ca.pem")).unwrap();
     for Case { name, server, .. } in &smtp {
         sender.email(name, server.port, "none");
     }
-    let stripped =
-        StandIn::start(|client| client.smtp(|word| Some(if word == "QUIT" { "221 bye\r\n" } else { "250 ok\r\n" })));
+    let stripped = StandIn::start(|client| {
+        client.smtp(|word| {
+            Some(if word == "QUIT" {
+                "221 bye\r\n"
+            } else {
+                "250 ok\r\n"
+            })
+        })
+    });
     sender.email("smtp-starttls-stripped", stripped.port, "starttls");
     sender.sink("exec", "exec-well", "command = ['true']");
-    sender.sink("exec", "exec-hangs", "command = ['sleep', '1000']\ntimeout = '1s'");
+    sender.sink(
+        "exec",
+        "exec-hangs",
+        "command = ['sleep', '1000']\ntimeout = '1s'",
+    );
 
     let cases: Vec<_> = http.iter().chain(&smtp).collect();
     let mut names: Vec<&str> = cases.iter().map(|case| case.name).collect();
@@ -287,24 +385,55 @@ fn wrong_answers_are_tried_again_in_time_and_delay_nobody() {
             assert!(ledger.was_sent(), "{name}: {ledger:?}");
             continue;
         };
-        let why = ledger.last_error.as_deref().unwrap_or_else(|| panic!("{name}: {ledger:?}"));
+        let why = ledger
+            .last_error
+            .as_deref()
+            .unwrap_or_else(|| panic!("{name}: {ledger:?}"));
         assert!(why.contains(told), "{name}: {why}");
-        assert!(pauses.contains(&pause(ledger)), "{name}: {} s: {ledger:?}", pause(ledger));
+        assert!(
+            pauses.contains(&pause(ledger)),
+            "{name}: {} s: {ledger:?}",
+            pause(ledger)
+        );
         tell(&format!("server: {name}"), &[]);
     }
-    assert!(tried["exec-hangs"].last_error.as_ref().is_some_and(|why| why.contains("still running after 1s")));
-    assert!(tried["smtp-starttls-stripped"].last_error.as_ref().is_some_and(|why| why.contains("STARTTLS")));
-    assert!(!stripped.heard().concat().contains("MAIL"), "nothing was sent: {:?}", stripped.heard());
+    assert!(
+        tried["exec-hangs"]
+            .last_error
+            .as_ref()
+            .is_some_and(|why| why.contains("still running after 1s"))
+    );
+    assert!(
+        tried["smtp-starttls-stripped"]
+            .last_error
+            .as_ref()
+            .is_some_and(|why| why.contains("STARTTLS"))
+    );
+    assert!(
+        !stripped.heard().concat().contains("MAIL"),
+        "nothing was sent: {:?}",
+        stripped.heard()
+    );
     assert_eq!(target.heard(), [""; 0], "no redirect is followed");
     tell("server: smtp-starttls-stripped", &[]);
     tell("server: a program that hangs", &[]);
-    assert_well_before_hung(&tried, &["http-well", "smtp-well", "exec-well"], &["smtp-silent"]);
-    tell(&format!("servers: {} at once; all tried", names.len()), &[took]);
+    assert_well_before_hung(
+        &tried,
+        &["http-well", "smtp-well", "exec-well"],
+        &["smtp-silent"],
+    );
+    tell(
+        &format!("servers: {} at once; all tried", names.len()),
+        &[took],
+    );
 }
 
 /// Those that are well had their report before the hung ones' time was up.
 fn assert_well_before_hung(tried: &BTreeMap<String, Ledger>, well: &[&str], hung: &[&str]) {
-    for (well, hung) in well.iter().flat_map(|well| hung.iter().map(move |hung| (well, hung))) {
+    for (well, hung) in well
+        .iter()
+        .flat_map(|well| hung.iter().map(move |hung| (well, hung)))
+    {
         let at = |sink: &&str| tried[*sink].last_try.expect("a try");
         assert!(tried[*well].was_sent(), "{well}: {:?}", tried[*well]);
         assert!(at(well) < at(hung), "{well} waited for {hung}: {tried:?}");
@@ -329,7 +458,10 @@ fn a_message_whose_receipt_was_lost_is_sent_again_with_the_same_bytes() {
     });
     assert_eq!(heard[0], heard[1]);
     assert!(heard[0].contains("Message-ID: <"), "{}", heard[0]);
-    tell("SMTP: gone after DATA; the second try has the same Message-ID and bytes", &[]);
+    tell(
+        "SMTP: gone after DATA; the second try has the same Message-ID and bytes",
+        &[],
+    );
 }
 
 #[test]
@@ -343,19 +475,35 @@ fn a_certificate_that_is_not_good_is_trusted_by_no_sink() {
     let elsewhere = Certs::issue_for(&["mail.example.com"], |_| {});
     let (stranger, good) = (Certs::issue(), Certs::issue());
     // The authorities of all but the stranger's are trusted.
-    let trusted: String = [&expired, &elsewhere, &good].map(|certs| fs::read_to_string(certs.ca()).unwrap()).concat();
+    let trusted: String = [&expired, &elsewhere, &good]
+        .map(|certs| fs::read_to_string(certs.ca()).unwrap())
+        .concat();
     fs::write(sender.machine.root.join("etc/ca.pem"), &trusted).unwrap();
     let mut servers = Vec::new();
-    for (name, certs) in [("expired", expired), ("elsewhere", elsewhere), ("stranger", stranger), ("good", good)] {
+    for (name, certs) in [
+        ("expired", expired),
+        ("elsewhere", elsewhere),
+        ("stranger", stranger),
+        ("good", good),
+    ] {
         let server = StandIn::start(move |client| client.tls(&certs));
         sender.email(&format!("email-{name}"), server.port, "implicit");
-        sender.slack(&format!("slack-{name}"), &format!("https://localhost:{}/services/x", server.port));
-        let address = format!("address = 'tls://localhost:{}'\nca_file = '/etc/ca.pem'", server.port);
+        sender.slack(
+            &format!("slack-{name}"),
+            &format!("https://localhost:{}/services/x", server.port),
+        );
+        let address = format!(
+            "address = 'tls://localhost:{}'\nca_file = '/etc/ca.pem'",
+            server.port
+        );
         sender.sink("syslog", &format!("syslog-{name}"), &address);
         servers.push((name, server));
     }
     let kinds = ["email", "slack", "syslog"];
-    let names: Vec<String> = servers.iter().flat_map(|(name, _)| kinds.map(|kind| format!("{kind}-{name}"))).collect();
+    let names: Vec<String> = servers
+        .iter()
+        .flat_map(|(name, _)| kinds.map(|kind| format!("{kind}-{name}")))
+        .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     // Slack's sink has no ca_file: it trusts the system, and that is what SSL_CERT_FILE says it is.
     fs::write(sender.machine.path("ca.pem"), trusted).unwrap();
@@ -367,17 +515,25 @@ fn a_certificate_that_is_not_good_is_trusted_by_no_sink() {
         let ledger = wait_for_some(name, || sender.ledger(&id, name));
         if name.ends_with("-good") {
             // The stand-in speaks no SMTP.
-            let not_smtp = name.starts_with("email") && !format!("{ledger:?}").contains("certificate");
+            let not_smtp =
+                name.starts_with("email") && !format!("{ledger:?}").contains("certificate");
             assert!(ledger.was_sent() || not_smtp, "{name}: {ledger:?}");
         } else {
-            let why = ledger.last_error.clone().unwrap_or_else(|| panic!("{name}: {ledger:?}"));
+            let why = ledger
+                .last_error
+                .clone()
+                .unwrap_or_else(|| panic!("{name}: {ledger:?}"));
             assert!(why.to_lowercase().contains("certificate"), "{name}: {why}");
             tell(&format!("TLS: certificate of {name}"), &[]);
         }
     }
     for (name, server) in &servers {
         let plain = server.heard().concat();
-        assert_eq!(plain.contains("lastwords"), *name == "good", "{name}: {plain}");
+        assert_eq!(
+            plain.contains("lastwords"),
+            *name == "good",
+            "{name}: {plain}"
+        );
     }
 }
 
@@ -387,28 +543,50 @@ fn certificates_in_a_jobs_environment_are_trusted_by_nobody() {
     let certs = Certs::issue();
     let ca = certs.ca();
     let server = StandIn::start(move |client| client.tls(&certs));
-    sender.slack("slack", &format!("https://localhost:{}/services/x", server.port));
+    sender.slack(
+        "slack",
+        &format!("https://localhost:{}/services/x", server.port),
+    );
     // In the deliverer's own environment it is trusted: it is one to be trusted.
     let id = sender.put(3);
-    assert!(sender.deliver(&[]).env("SSL_CERT_FILE", &ca).status().unwrap().success());
+    assert!(
+        sender
+            .deliver(&[])
+            .env("SSL_CERT_FILE", &ca)
+            .status()
+            .unwrap()
+            .success()
+    );
     let ledger = sender.ledger(&id, "slack");
     assert!(ledger.as_ref().is_some_and(Ledger::was_sent), "{ledger:?}");
 
     let hook = |name: &str| {
         let mut hook = crate::victim::hook(&sender.machine, name, "web");
-        hook.env("SSL_CERT_FILE", &ca).env("SSL_CERT_DIR", ca.parent().unwrap());
+        hook.env("SSL_CERT_FILE", &ca)
+            .env("SSL_CERT_DIR", ca.parent().unwrap());
         crate::victim::run(hook)
     };
     let before = sender.machine.reports();
     hook("pre-start");
-    sender.machine.kernel_log("init: web main process (4242) killed by SEGV signal");
+    sender
+        .machine
+        .kernel_log("init: web main process (4242) killed by SEGV signal");
     let took = hook("post-stop");
     let reports = sender.machine.reports();
     let is_new = |report: &&Report| !before.iter().any(|known| known.id == report.id);
     let caught = reports.iter().find(is_new).expect("a report of that");
     let ledger = wait_for_some("a try", || sender.ledger(&caught.id, "slack"));
-    assert!(ledger.last_error.as_ref().is_some_and(|why| why.contains("certificate")), "{ledger:?}");
-    tell("environment: SSL_CERT_FILE and SSL_CERT_DIR of a job", &[took]);
+    assert!(
+        ledger
+            .last_error
+            .as_ref()
+            .is_some_and(|why| why.contains("certificate")),
+        "{ledger:?}"
+    );
+    tell(
+        "environment: SSL_CERT_FILE and SSL_CERT_DIR of a job",
+        &[took],
+    );
 }
 
 #[test]
@@ -419,11 +597,21 @@ fn proxies_in_the_environment_are_never_used() {
         StandIn::http(http("200 OK", "", "ok")),
         StandIn::http(http("200 OK", "", r#"{"room_id":"!x:x","event_id":"$x"}"#)),
     );
-    sender.slack("slack", &format!("http://127.0.0.1:{}/services/x", slack.port));
+    sender.slack(
+        "slack",
+        &format!("http://127.0.0.1:{}/services/x", slack.port),
+    );
     sender.matrix("matrix", matrix.port);
     let id = sender.put(2);
     let mut deliver = sender.deliver(&[]);
-    for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"] {
+    for name in [
+        "http_proxy",
+        "https_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "all_proxy",
+    ] {
         deliver.env(name, format!("http://127.0.0.1:{}/", proxy.port));
     }
     assert!(deliver.status().unwrap().success());
@@ -435,7 +623,8 @@ fn proxies_in_the_environment_are_never_used() {
     tell("environment: proxies of the deliverer itself", &[]);
 }
 
-/// A server that keeps every step within its limit and never comes to an end meets the limit of the whole try.
+/// A server that keeps every step within its limit and never comes to an end meets the limit of the
+/// whole try.
 #[test]
 fn a_try_ends_at_its_deadline_whatever_the_server_does() {
     if !is_slow() {
@@ -454,5 +643,8 @@ fn a_try_ends_at_its_deadline_whatever_the_server_does() {
         let why = ledger.last_error.clone().unwrap_or_default();
         assert!(why.contains("still running after 4m"), "{name}: {why}");
     }
-    tell("server: SMTP drips or floods, its try is ended after 4 minutes", &[began.elapsed()]);
+    tell(
+        "server: SMTP drips or floods, its try is ended after 4 minutes",
+        &[began.elapsed()],
+    );
 }

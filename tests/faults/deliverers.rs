@@ -1,4 +1,5 @@
-//! Several deliverers, and one that is frozen or held up: each report comes once, and none waits for ever.
+//! Several deliverers, and one that is frozen or held up: each report comes once, and none waits
+//! for ever.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,14 +19,22 @@ const TICK: Duration = Duration::from_secs(2);
 fn of_several_deliverers_at_once_each_report_comes_once() {
     let mut sender = Sender::new();
     let slack = StandIn::http(http("200 OK", "", "ok"));
-    sender.slack("slack", &format!("http://127.0.0.1:{}/services/x", slack.port));
+    sender.slack(
+        "slack",
+        &format!("http://127.0.0.1:{}/services/x", slack.port),
+    );
     let told = sender.machine.path("told");
-    let keep = format!("sed -n \"s/^  \\\"id\\\": //p\" \"$LASTWORDS_REPORT_DIR/report.json\" >>{}", told.display());
+    let keep = format!(
+        "sed -n \"s/^  \\\"id\\\": //p\" \"$LASTWORDS_REPORT_DIR/report.json\" >>{}",
+        told.display()
+    );
     sender.sink("exec", "told", &format!("command = ['sh', '-c', '{keep}']"));
     for number in 0..20 {
         sender.put(number);
     }
-    let mut deliverers: Vec<_> = (0..4).map(|_| Deliverer(sender.deliver(&[]).spawn().unwrap())).collect();
+    let mut deliverers: Vec<_> = (0..4)
+        .map(|_| Deliverer(sender.deliver(&[]).spawn().unwrap()))
+        .collect();
     for deliverer in &mut deliverers {
         assert!(deliverer.0.wait().unwrap().success());
     }
@@ -43,42 +52,84 @@ fn of_several_deliverers_at_once_each_report_comes_once() {
 fn a_sink_that_hangs_delays_no_other_sinks_next_try() {
     let mut sender = Sender::new();
     // It takes a try to itself for longer than the other one's pause.
-    sender.sink("exec", "hangs", "command = ['sleep', '1000']\ntimeout = '25s'");
+    sender.sink(
+        "exec",
+        "hangs",
+        "command = ['sleep', '1000']\ntimeout = '25s'",
+    );
     let once = sender.machine.path("once").display().to_string();
     let second = format!("[ -e {once} ] || {{ : >{once}; exit 1; }}");
-    sender.sink("exec", "second", &format!("command = ['sh', '-c', '{second}']"));
+    sender.sink(
+        "exec",
+        "second",
+        &format!("command = ['sh', '-c', '{second}']"),
+    );
     let id = sender.put(2);
     let _deliverer = Deliverer(sender.deliver(&["--watch"]).spawn().unwrap());
     let first = wait_for_some("the first try", || sender.ledger(&id, "second"));
     let due = first.next_try.expect("a next try");
-    let ledger = wait_for_some("the second try", || sender.ledger(&id, "second").filter(|ledger| ledger.attempts == 2));
+    let ledger = wait_for_some("the second try", || {
+        sender
+            .ledger(&id, "second")
+            .filter(|ledger| ledger.attempts == 2)
+    });
     assert!(ledger.was_sent(), "{ledger:?}");
-    let late = ledger.last_try.unwrap().time().duration_since(due.time()).unwrap_or_default();
-    assert!(late < TICK * 3, "{late:?} too late: it waited for the sink that hangs");
-    tell("deliverer: --watch, one sink hangs, another is due again", &[late]);
+    let late = ledger
+        .last_try
+        .unwrap()
+        .time()
+        .duration_since(due.time())
+        .unwrap_or_default();
+    assert!(
+        late < TICK * 3,
+        "{late:?} too late: it waited for the sink that hangs"
+    );
+    tell(
+        "deliverer: --watch, one sink hangs, another is due again",
+        &[late],
+    );
 }
 
 #[test]
 fn a_report_that_comes_while_a_sink_hangs_is_sent_to_the_others_at_once() {
     let mut sender = Sender::new();
-    sender.sink("exec", "hangs", "command = ['sleep', '1000']\ntimeout = '25s'");
+    sender.sink(
+        "exec",
+        "hangs",
+        "command = ['sleep', '1000']\ntimeout = '25s'",
+    );
     sender.sink("exec", "well", "command = ['true']");
     let first = sender.put(2);
     let _deliverer = Deliverer(sender.deliver(&[]).spawn().unwrap());
-    wait_for("the first report", || sender.ledger(&first, "well").is_some_and(|ledger| ledger.was_sent()));
+    wait_for("the first report", || {
+        sender
+            .ledger(&first, "well")
+            .is_some_and(|ledger| ledger.was_sent())
+    });
     // What a hook does that has a report.
     let second = sender.put(3);
     let _nudged = Deliverer(sender.deliver(&[]).spawn().unwrap());
-    wait_for("the second report", || sender.ledger(&second, "well").is_some_and(|ledger| ledger.was_sent()));
+    wait_for("the second report", || {
+        sender
+            .ledger(&second, "well")
+            .is_some_and(|ledger| ledger.was_sent())
+    });
     assert!(sender.ledger(&first, "hangs").is_none(), "it still hangs");
-    tell("deliverer: a second report while a sink hangs on the first", &[]);
+    tell(
+        "deliverer: a second report while a sink hangs on the first",
+        &[],
+    );
 }
 
 #[test]
 fn a_frozen_deliverer_holds_up_no_other_sink() {
     let mut sender = Sender::new();
     let went = sender.machine.path("went").display().to_string();
-    sender.sink("exec", "held", &format!("command = ['sh', '-c', ': >{went}; exec sleep 5']"));
+    sender.sink(
+        "exec",
+        "held",
+        &format!("command = ['sh', '-c', ': >{went}; exec sleep 5']"),
+    );
     let first = sender.put(2);
     let frozen = Deliverer(sender.deliver(&[]).spawn().unwrap());
     wait_for("the first try", || std::path::Path::new(&went).exists());
@@ -86,13 +137,22 @@ fn a_frozen_deliverer_holds_up_no_other_sink() {
     kill_process(pid, Signal::STOP).unwrap();
     sender.sink("exec", "free", "command = ['true']");
     let _other = Deliverer(sender.deliver(&["--watch"]).spawn().unwrap());
-    wait_for("the other sink", || sender.ledger(&first, "free").is_some_and(|ledger| ledger.was_sent()));
+    wait_for("the other sink", || {
+        sender
+            .ledger(&first, "free")
+            .is_some_and(|ledger| ledger.was_sent())
+    });
     kill_process(pid, Signal::CONT).unwrap();
-    wait_for("the held one", || sender.ledger(&first, "held").is_some_and(|ledger| ledger.was_sent()));
+    wait_for("the held one", || {
+        sender
+            .ledger(&first, "held")
+            .is_some_and(|ledger| ledger.was_sent())
+    });
     tell("deliverer: frozen while it holds a sink", &[]);
 }
 
-/// What it had on its way when it was frozen may come twice, under the same id; all else is the other one's.
+/// What it had on its way when it was frozen may come twice, under the same id; all else is the
+/// other one's.
 #[test]
 fn a_deliverer_frozen_for_so_long_that_another_takes_its_sink_over_sends_nothing_more_itself() {
     let mut sender = Sender::new();
@@ -104,9 +164,19 @@ fn a_deliverer_frozen_for_so_long_that_another_takes_its_sink_over_sends_nothing
         told = told.display(),
         freeze = freeze.display(),
     );
-    sender.sink("exec", "one", &format!("command = ['sh', '-c', '{script}']\ntimeout = '1m'"));
+    sender.sink(
+        "exec",
+        "one",
+        &format!("command = ['sh', '-c', '{script}']\ntimeout = '1m'"),
+    );
     let (first, second) = (sender.put(2), sender.put(3));
-    let heard = || fs::read_to_string(&told).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+    let heard = || {
+        fs::read_to_string(&told)
+            .unwrap_or_default()
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     fs::write(&freeze, "").unwrap();
     let mut frozen = Deliverer(sender.deliver(&[]).spawn().unwrap());
     let pid = Pid::from_child(&frozen.0);
@@ -115,7 +185,13 @@ fn a_deliverer_frozen_for_so_long_that_another_takes_its_sink_over_sends_nothing
     assert_eq!(heard(), [first.as_str()]);
     assert!(sender.deliver(&[]).status().unwrap().success());
     assert_eq!(heard(), [first.as_str()], "it may just be slow");
-    assert!(sender.deliver(&["--later", "10m"]).status().unwrap().success());
+    assert!(
+        sender
+            .deliver(&["--later", "10m"])
+            .status()
+            .unwrap()
+            .success()
+    );
     let all = [first.as_str(), first.as_str(), second.as_str()];
     assert_eq!(heard(), all);
 
@@ -123,6 +199,16 @@ fn a_deliverer_frozen_for_so_long_that_another_takes_its_sink_over_sends_nothing
     assert!(frozen.0.wait().unwrap().success());
     assert!(sender.deliver(&[]).status().unwrap().success());
     assert_eq!(heard(), all);
-    assert!([first, second].iter().all(|id| sender.machine.spool.join("done").join(id.as_str()).exists()));
-    tell("deliverer: frozen for so long that another takes its sink over", &[]);
+    assert!(
+        [first, second].iter().all(|id| sender
+            .machine
+            .spool
+            .join("done")
+            .join(id.as_str())
+            .exists())
+    );
+    tell(
+        "deliverer: frozen for so long that another takes its sink over",
+        &[],
+    );
 }

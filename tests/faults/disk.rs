@@ -1,4 +1,5 @@
-//! A disk whose power can be cut: a real file system on a loop device, shut down without its log being flushed.
+//! A disk whose power can be cut: a real file system on a loop device, shut down without its log
+//! being flushed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,34 +25,53 @@ impl Disk {
     /// Gives the machine a spool on a new disk with this file system.
     pub fn under_spool_of(machine: &mut Machine, file_system: &str) -> Self {
         let memory = machine.path("memory");
-        let disk = Self { device: memory.join("device"), mounted: machine.path("disk") };
+        let disk = Self {
+            device: memory.join("device"),
+            mounted: machine.path("disk"),
+        };
         for dir in [&memory, &disk.mounted] {
             fs::create_dir(dir).unwrap();
         }
-        run(Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&memory));
+        run(Command::new("mount")
+            .args(["-t", "tmpfs", "none"])
+            .arg(&memory));
         // What mkfs.xfs takes at least; only what is used costs memory.
-        fs::File::create(&disk.device).unwrap().set_len(400 << 20).unwrap();
-        run(Command::new(format!("mkfs.{file_system}")).arg("-q").arg(&disk.device));
+        fs::File::create(&disk.device)
+            .unwrap()
+            .set_len(400 << 20)
+            .unwrap();
+        run(Command::new(format!("mkfs.{file_system}"))
+            .arg("-q")
+            .arg(&disk.device));
         disk.mount();
         machine.harness.spool = disk.mounted.join("spool");
         disk
     }
 
     fn mount(&self) {
-        run(Command::new("mount").args(["-o", "loop"]).args([&self.device, &self.mounted]));
+        run(Command::new("mount")
+            .args(["-o", "loop"])
+            .args([&self.device, &self.mounted]));
     }
 
-    /// Cuts the machine's power, and starts it again: what was not on the disk is gone, and so is all that was running and
-    /// what was in `/run`.
+    /// Cuts the machine's power, and starts it again: what was not on the disk is gone, and so is
+    /// all that was running and what was in `/run`.
     pub fn cut_power(&self, machine: &Machine) {
         // FS_IOC_SHUTDOWN with FS_SHUTDOWN_FLAGS_NOLOGFLUSH.
-        run(Command::new("xfs_io").args(["-x", "-c", "shutdown"]).arg(&self.mounted));
+        run(Command::new("xfs_io")
+            .args(["-x", "-c", "shutdown"])
+            .arg(&self.mounted));
         for pid in machine.harness.left_running() {
             let _ = kill_process(pid, Signal::KILL);
         }
         machine.settle();
         wait_for("the disk to be given free", || {
-            Command::new("umount").arg(&self.mounted).output().unwrap().status.success()
+            Command::new("umount")
+                .arg(&self.mounted)
+                .output()
+                .unwrap()
+                .status
+                .success()
         });
         let _ = fs::remove_dir_all(&machine.harness.run);
         self.mount();
@@ -59,13 +79,18 @@ impl Disk {
 }
 
 fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|why| panic!("{command:?}: {why}"));
     assert!(output.status.success(), "{command:?}: {output:?}");
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        for mounted in [&self.mounted, self.device.parent().unwrap_or(Path::new("/"))] {
+        for mounted in [
+            &self.mounted,
+            self.device.parent().unwrap_or(Path::new("/")),
+        ] {
             let _ = Command::new("umount").arg("--lazy").arg(mounted).output();
         }
     }

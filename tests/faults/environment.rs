@@ -1,5 +1,5 @@
-//! The environment of a hook is the job's, and may be against us: none of it reaches the deliverer, and none of it costs
-//! the report.
+//! The environment of a hook is the job's, and may be against us: none of it reaches the deliverer,
+//! and none of it costs the report.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -52,7 +52,8 @@ fn crash_in(machine: &Harness, environment: &[(&str, &str)]) -> std::time::Durat
     run(with("post-stop"))
 }
 
-/// A sink that writes down the environments of the try that runs it and of the deliverer, and what it gets itself.
+/// A sink that writes down the environments of the try that runs it and of the deliverer, and what
+/// it gets itself.
 fn witness(machine: &Harness) -> String {
     let script = machine.path("witness");
     let seen = machine.path("seen").display().to_string();
@@ -63,7 +64,10 @@ fn witness(machine: &Harness) -> String {
     );
     fs::write(&script, text).unwrap();
     fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-    format!("[[sink.exec]]\nname = 'witness'\ncommand = ['{}']\n", script.display())
+    format!(
+        "[[sink.exec]]\nname = 'witness'\ncommand = ['{}']\n",
+        script.display()
+    )
 }
 
 #[test]
@@ -72,16 +76,28 @@ fn nothing_of_a_jobs_environment_gets_into_the_deliverer_or_costs_the_report() {
     fs::write(machine.config.join("lastwords.toml"), witness(&machine)).unwrap();
     let took = crash_in(&machine, &HOSTILE);
     let seen = wait_for_some("the deliverer's environment", || {
-        fs::read_to_string(machine.path("seen")).ok().filter(|seen| seen.ends_with("\ndone\n"))
+        fs::read_to_string(machine.path("seen"))
+            .ok()
+            .filter(|seen| seen.ends_with("\ndone\n"))
     });
-    assert!(seen.contains("lastwords deliver "), "that was the deliverer: {seen}");
+    assert!(
+        seen.contains("lastwords deliver "),
+        "that was the deliverer: {seen}"
+    );
     for (name, value) in HOSTILE {
         let line = format!("{name}={value}");
         assert!(!seen.lines().any(|seen| seen == line), "{line} in {seen}");
     }
     let report = machine.only_report();
-    assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, &killed_by("SEGV")), "{report:#?}");
-    tell("environment: proxies, certificates, PATH, HOME, TMPDIR, allocator, resolver", &[took]);
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::Crashed, &killed_by("SEGV")),
+        "{report:#?}"
+    );
+    tell(
+        "environment: proxies, certificates, PATH, HOME, TMPDIR, allocator, resolver",
+        &[took],
+    );
 }
 
 /// A library whose constructor writes down which command it got into.
@@ -102,8 +118,17 @@ fn a_library_that_the_job_preloads_gets_no_further_than_a_dynamic_hook() {
     let (library, canary) = (machine.path("evil.so"), machine.path("canary"));
     fs::write(machine.path("evil.c"), PRELOADED).unwrap();
     let mut compile = Command::new("cc");
-    compile.args(["-shared", "-fPIC", "-w", "-o"]).arg(&library).arg(machine.path("evil.c"));
-    assert!(compile.arg(format!("-DCANARY=\"{}\"", canary.display())).status().unwrap().success());
+    compile
+        .args(["-shared", "-fPIC", "-w", "-o"])
+        .arg(&library)
+        .arg(machine.path("evil.c"));
+    assert!(
+        compile
+            .arg(format!("-DCANARY=\"{}\"", canary.display()))
+            .status()
+            .unwrap()
+            .success()
+    );
     let took = crash_in(&machine, &[("LD_PRELOAD", library.to_str().unwrap())]);
     wait_for("the delivery", || machine.path("seen").exists());
     machine.only_report();
@@ -112,14 +137,23 @@ fn a_library_that_the_job_preloads_gets_no_further_than_a_dynamic_hook() {
     if is_static(&harness::binary()) {
         assert_eq!(got_into, "", "nothing gets into a static program");
     } else {
-        assert!(got_into.contains("post-stop"), "this library does get in: {got_into}");
-        assert!(got_into.lines().all(|command| command.starts_with('p')), "hooks only: {got_into}");
+        assert!(
+            got_into.contains("post-stop"),
+            "this library does get in: {got_into}"
+        );
+        assert!(
+            got_into.lines().all(|command| command.starts_with('p')),
+            "hooks only: {got_into}"
+        );
     }
     tell("environment: LD_PRELOAD", &[took]);
 }
 
 /// Whether the program asks for no dynamic linker.
 fn is_static(binary: &str) -> bool {
-    let output = Command::new("readelf").args(["--program-headers", binary]).output().unwrap();
+    let output = Command::new("readelf")
+        .args(["--program-headers", binary])
+        .output()
+        .unwrap();
     !String::from_utf8_lossy(&output.stdout).contains("INTERP")
 }

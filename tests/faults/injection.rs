@@ -1,5 +1,6 @@
-//! Texts that try to be more than text, in every field of a report, through every sink, read back as the destination
-//! has them: no markup, header, mention, record or escape sequence of theirs is left.
+//! Texts that try to be more than text, in every field of a report, through every sink, read back
+//! as the destination has them: no markup, header, mention, record or escape sequence of theirs is
+//! left.
 
 /// What log lines, job names and processes' names may hold.
 const HOSTILE: [&str; 70] = [
@@ -77,13 +78,21 @@ const HOSTILE: [&str; 70] = [
 
 /// Each alone, in the middle, and on a line of its own.
 fn texts() -> Vec<String> {
-    let forms = |text: &&str| [(*text).to_owned(), format!("before {text} after"), format!("first\r\n{text}\nlast")];
+    let forms = |text: &&str| {
+        [
+            (*text).to_owned(),
+            format!("before {text} after"),
+            format!("first\r\n{text}\nlast"),
+        ]
+    };
     HOSTILE.iter().flat_map(forms).collect()
 }
 
 /// The markup in a document: everything from a `<` to its `>`.
 fn tags(html: &str) -> std::collections::BTreeSet<&str> {
-    html.match_indices('<').map(|(at, _)| html[at..].split_inclusive('>').next().unwrap_or_default()).collect()
+    html.match_indices('<')
+        .map(|(at, _)| html[at..].split_inclusive('>').next().unwrap_or_default())
+        .collect()
 }
 
 /// Nothing in the text moves a cursor, turns the writing round or ends a line where none ends.
@@ -123,14 +132,24 @@ mod as_root {
 
     /// The report with a text in each of its fields.
     fn filled(report: &Report, id: ReportId, text: impl Fn(usize) -> String) -> Report {
-        let mut report = Report { id, ..report.clone() };
+        let mut report = Report {
+            id,
+            ..report.clone()
+        };
         report.stop.job = text(0);
         report.stop.instance = Some(text(1));
         report.host = text(2);
         report.cause.line = text(3);
-        report.cause.evidence = vec![Evidence { source: text(4), line: None, text: text(5) }];
+        report.cause.evidence = vec![Evidence {
+            source: text(4),
+            line: None,
+            text: text(5),
+        }];
         report.verdict_because = text(6);
-        report.stop.exit = Exit::Signal { name: text(7), core_dumped: false };
+        report.stop.exit = Exit::Signal {
+            name: text(7),
+            core_dumped: false,
+        };
         report.notes = vec![text(8)];
         let section = |collector: &str, text: String| Section {
             collector: collector.to_owned(),
@@ -139,7 +158,11 @@ mod as_root {
             data: Value::Null,
             millis: 1,
         };
-        report.sections = vec![section("log", text(9)), section(&text(4), text(9)), section("memory", text(5))];
+        report.sections = vec![
+            section("log", text(9)),
+            section(&text(4), text(9)),
+            section("memory", text(5)),
+        ];
         report
     }
 
@@ -163,32 +186,73 @@ mod as_root {
         fs::create_dir(&told).unwrap();
 
         sender.slack("slack", &slack.webhook());
-        let room = format!("homeserver = '{}'\nroom = '{}'", synapse.homeserver, synapse.room);
-        sender.sink("matrix", "matrix", &format!("{room}\ntoken_file = '/etc/token'"));
-        let mail = format!("to = ['ops@example.test']\nserver = 'localhost'\nport = {}\ntls = 'none'", postfix.plain);
-        sender.sink("email", "mail", &format!("{mail}\nfrom = 'lastwords@example.test'"));
-        sender.sink("syslog", "udp", &format!("address = 'udp://127.0.0.1:{}'", rsyslog.udp));
-        sender.sink("syslog", "tcp", &format!("address = 'tcp://127.0.0.1:{}'", rsyslog.tcp));
-        let tls = format!("address = 'tls://localhost:{}'\nca_file = '/etc/ca.pem'", rsyslog.tls);
+        let room = format!(
+            "homeserver = '{}'\nroom = '{}'",
+            synapse.homeserver, synapse.room
+        );
+        sender.sink(
+            "matrix",
+            "matrix",
+            &format!("{room}\ntoken_file = '/etc/token'"),
+        );
+        let mail = format!(
+            "to = ['ops@example.test']\nserver = 'localhost'\nport = {}\ntls = 'none'",
+            postfix.plain
+        );
+        sender.sink(
+            "email",
+            "mail",
+            &format!("{mail}\nfrom = 'lastwords@example.test'"),
+        );
+        sender.sink(
+            "syslog",
+            "udp",
+            &format!("address = 'udp://127.0.0.1:{}'", rsyslog.udp),
+        );
+        sender.sink(
+            "syslog",
+            "tcp",
+            &format!("address = 'tcp://127.0.0.1:{}'", rsyslog.tcp),
+        );
+        let tls = format!(
+            "address = 'tls://localhost:{}'\nca_file = '/etc/ca.pem'",
+            rsyslog.tls
+        );
         sender.sink("syslog", "tls", &tls);
         sender.sink("syslog", "unix", "address = 'unix:/dev/log'");
-        let keep = format!("cp \"$LASTWORDS_REPORT_DIR/report.txt\" {}/$$", told.display());
+        let keep = format!(
+            "cp \"$LASTWORDS_REPORT_DIR/report.txt\" {}/$$",
+            told.display()
+        );
         sender.sink("exec", "exec", &format!("command = ['sh', '-c', '{keep}']"));
 
-        // The first is benign: what the others' messages are made of may be nothing but what its is made of.
+        // The first is benign: what the others' messages are made of may be nothing but what its is
+        // made of.
         let texts = texts();
         let spool = Spool::new(&sender.machine.spool);
         let id = |number| ReportId::new(sender.report.stop.stopped_at, number);
-        spool.put(&filled(&sender.report, id(0), |_| "benign".to_owned())).unwrap();
-        let count = if is_slow() { texts.len() } else { texts.len().div_ceil(FIELDS) };
+        spool
+            .put(&filled(&sender.report, id(0), |_| "benign".to_owned()))
+            .unwrap();
+        let count = if is_slow() {
+            texts.len()
+        } else {
+            texts.len().div_ceil(FIELDS)
+        };
         let (wide, step) = if is_slow() { (1, 1) } else { (1, count) };
         for number in 0..count {
             let text = |field: usize| texts[(number * wide + field * step) % texts.len()].clone();
             let number = u64::try_from(number).unwrap() + 1;
-            spool.put(&filled(&sender.report, id(number), text)).unwrap();
+            spool
+                .put(&filled(&sender.report, id(number), text))
+                .unwrap();
         }
         let all = count + 1;
-        let said = sender.deliver(&[]).stdout(std::process::Stdio::piped()).output().unwrap();
+        let said = sender
+            .deliver(&[])
+            .stdout(std::process::Stdio::piped())
+            .output()
+            .unwrap();
         assert!(said.status.success());
         assert_harmless("the deliverer", &String::from_utf8(said.stdout).unwrap());
 
@@ -198,7 +262,11 @@ mod as_root {
         check_mails(&postfix.mails("ops"));
         wait_for("the records", || rsyslog.records().len() >= all * 4);
         check_syslog(&rsyslog, all);
-        let files: Vec<_> = fs::read_dir(&told).unwrap().flatten().map(|entry| entry.path()).collect();
+        let files: Vec<_> = fs::read_dir(&told)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
         assert_eq!(files.len(), all);
         for file in files {
             assert_harmless("report.txt", &fs::read_to_string(file).unwrap());
@@ -206,18 +274,33 @@ mod as_root {
         for number in 0..all {
             let argv = sender.machine.hook_argv("show");
             let id = id(u64::try_from(number).unwrap());
-            let said = Command::new(&argv[0]).args(&argv[1..]).arg(id.as_str()).output().unwrap();
+            let said = Command::new(&argv[0])
+                .args(&argv[1..])
+                .arg(id.as_str())
+                .output()
+                .unwrap();
             assert!(said.status.success(), "{said:?}");
             assert_harmless("show", &String::from_utf8(said.stdout).unwrap());
         }
-        tell(&format!("injection: {} texts in {FIELDS} fields through 8 sinks, {all} reports", texts.len()), &[]);
+        tell(
+            &format!(
+                "injection: {} texts in {FIELDS} fields through 8 sinks, {all} reports",
+                texts.len()
+            ),
+            &[],
+        );
     }
 
     fn check_slack(slack: &Slack, all: usize) {
         let requests = slack.requests();
         assert_eq!(requests.len(), all);
         for request in requests {
-            assert_eq!(slack_rules::problems(&request.payload), [""; 0], "{:#}", request.payload);
+            assert_eq!(
+                slack_rules::problems(&request.payload),
+                [""; 0],
+                "{:#}",
+                request.payload
+            );
             for text in slack_rules::texts(&request.payload["blocks"]) {
                 assert_harmless("slack", text);
             }
@@ -229,7 +312,11 @@ mod as_root {
         let messages = synapse.messages();
         assert_eq!(messages.len(), all);
         let html = |message: &Value| message["formatted_body"].as_str().unwrap().to_owned();
-        let benign = messages.iter().map(html).find(|html| html.contains("benign")).expect("the benign one");
+        let benign = messages
+            .iter()
+            .map(html)
+            .find(|html| html.contains("benign"))
+            .expect("the benign one");
         for message in &messages {
             assert_eq!(message["m.mentions"], serde_json::json!({}), "{message}");
             assert_harmless("matrix", message["body"].as_str().unwrap());
@@ -250,45 +337,87 @@ mod as_root {
         // A log that is longer than what is shown of it comes as a file, too.
         let is_log = |part: &&mailparse::ParsedMail| {
             part.ctype.mimetype == "text/plain"
-                && part.get_content_disposition().disposition == mailparse::DispositionType::Attachment
+                && part.get_content_disposition().disposition
+                    == mailparse::DispositionType::Attachment
         };
         let parts = |mail: &Mail| {
             let parsed = mail.parse();
-            parsed.parts().filter(|part| !is_log(part)).map(|part| part.ctype.mimetype.clone()).collect::<Vec<_>>()
+            parsed
+                .parts()
+                .filter(|part| !is_log(part))
+                .map(|part| part.ctype.mimetype.clone())
+                .collect::<Vec<_>>()
         };
-        let benign = mails.iter().find(|mail| mail.header("Subject").contains("benign")).expect("the benign one");
+        let benign = mails
+            .iter()
+            .find(|mail| mail.header("Subject").contains("benign"))
+            .expect("the benign one");
         let benign_html = benign.text("text/html");
         // The document's title is text: of the subject.
-        let structure =
-            |html: &str| tags(html).into_iter().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+        let structure = |html: &str| {
+            tags(html)
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<std::collections::BTreeSet<_>>()
+        };
         for mail in mails {
             let raw = String::from_utf8(mail.raw.clone()).expect("a mail is ASCII on its way");
-            assert!(raw.is_ascii() && raw.lines().all(|line| line.len() <= 998), "{raw}");
+            assert!(
+                raw.is_ascii() && raw.lines().all(|line| line.len() <= 998),
+                "{raw}"
+            );
             assert_eq!(headers(mail), headers(benign), "{raw}");
             assert_eq!(parts(mail), parts(benign), "{raw}");
-            for header in ["Subject", "From", "To", "Message-ID", "List-Id", "References"] {
+            for header in [
+                "Subject",
+                "From",
+                "To",
+                "Message-ID",
+                "List-Id",
+                "References",
+            ] {
                 assert_harmless(header, &mail.header(header));
             }
-            assert!(mail.header("To") == "ops@example.test" && mail.header("From") == "lastwords@example.test");
+            assert!(
+                mail.header("To") == "ops@example.test"
+                    && mail.header("From") == "lastwords@example.test"
+            );
             assert_harmless("text", &mail.text("text/plain").replace('\r', ""));
             let html = mail.text("text/html").replace('\r', "");
             assert_harmless("html", &html);
             let benign = structure(&benign_html.replace('\r', ""));
             // A cause that is too long for the title stands below it, once, in bold.
-            let is_known = |tag: &String| benign.contains(tag) || tag == "<b>" && html.matches("<b>").count() == 1;
-            let more: Vec<_> = structure(&html).into_iter().filter(|tag| !is_known(tag)).collect();
+            let is_known = |tag: &String| {
+                benign.contains(tag) || tag == "<b>" && html.matches("<b>").count() == 1
+            };
+            let more: Vec<_> = structure(&html)
+                .into_iter()
+                .filter(|tag| !is_known(tag))
+                .collect();
             assert!(more.is_empty(), "{more:?} in {html}");
-            serde_json::from_slice::<Report>(&mail.bytes("application/json")).expect("the report is attached");
+            serde_json::from_slice::<Report>(&mail.bytes("application/json"))
+                .expect("the report is attached");
         }
     }
 
     fn check_syslog(rsyslog: &Rsyslog, all: usize) {
         let records = rsyslog.records();
-        assert_eq!(records.len(), all * 4, "no record is made of another's text");
+        assert_eq!(
+            records.len(),
+            all * 4,
+            "no record is made of another's text"
+        );
         for record in records {
-            assert_eq!((record.pri.as_str(), record.app.as_str()), ("27", "lastwords"), "{record:?}");
+            assert_eq!(
+                (record.pri.as_str(), record.app.as_str()),
+                ("27", "lastwords"),
+                "{record:?}"
+            );
             assert_harmless("syslog", &record.msg);
-            assert!(!record.msg.contains('\n') && record.msg.contains("see: lastwords show "), "{record:?}");
+            assert!(
+                !record.msg.contains('\n') && record.msg.contains("see: lastwords show "),
+                "{record:?}"
+            );
             if record.via != "imuxsock" {
                 let ids = record.sd.matches("[lastwords@32473 report=\"").count();
                 assert!(ids == 1 && record.sd.ends_with("\"]"), "{record:?}");

@@ -1,5 +1,5 @@
-//! A log that its service's user has turned against the hook: nothing of it hangs the hook, and nothing that the user may
-//! not read gets into a report.
+//! A log that its service's user has turned against the hook: nothing of it hangs the hook, and
+//! nothing that the user may not read gets into a report.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -15,7 +15,8 @@ use crate::victim::{crash, section, tell};
 
 const CANARY: &str = "canary-that-only-root-may-read";
 
-/// A machine whose job `web` logs to the file that is returned, in a directory of its own, which is empty.
+/// A machine whose job `web` logs to the file that is returned, in a directory of its own, which is
+/// empty.
 fn machine_with_log(machine: Harness) -> (Harness, PathBuf) {
     machine.configure("web", "[[collect.log]]\npath = '/var/log/web/web.log'\n");
     let dir = machine.root.join("var/log/web");
@@ -28,7 +29,8 @@ fn log_section(machine: &Harness) -> Section {
     section(&machine.only_report(), "log").clone()
 }
 
-/// A crash with a log that `make` makes. It costs the report nothing but the log; `told` stands in the section.
+/// A crash with a log that `make` makes. It costs the report nothing but the log; `told` stands in
+/// the section.
 fn refused(fault: &str, told: &str, make: impl FnOnce(&Path)) {
     let (machine, log) = machine_with_log(Harness::new());
     make(&log);
@@ -41,9 +43,15 @@ fn refused(fault: &str, told: &str, make: impl FnOnce(&Path)) {
 
 #[test]
 fn what_is_no_regular_file_is_refused() {
-    refused("a FIFO", "a FIFO", |log| mknodat(CWD, log, FileType::Fifo, Mode::RWXU, 0).unwrap());
-    refused("a directory", "a directory", |log| fs::create_dir(log).unwrap());
-    refused("a socket", "cannot read", |log| drop(UnixListener::bind(log).unwrap()));
+    refused("a FIFO", "a FIFO", |log| {
+        mknodat(CWD, log, FileType::Fifo, Mode::RWXU, 0).unwrap()
+    });
+    refused("a directory", "a directory", |log| {
+        fs::create_dir(log).unwrap()
+    });
+    refused("a socket", "cannot read", |log| {
+        drop(UnixListener::bind(log).unwrap())
+    });
     refused("a symbolic link", "symbolic link", |log| {
         std::os::unix::fs::symlink("/etc/hostname", log).unwrap();
     });
@@ -62,15 +70,31 @@ fn whatever_a_log_holds_its_end_is_shown() {
         let took = crash(&machine);
         let section = log_section(&machine);
         assert_eq!(section.status, Status::Ok, "{fault}: {section:?}");
-        assert!(section.text.ends_with(told), "{fault}: {:.300}", section.text);
+        assert!(
+            section.text.ends_with(told),
+            "{fault}: {:.300}",
+            section.text
+        );
         // What is redacted may be a little longer than what it stands for.
-        assert!(section.text.len() <= 65 * 1024, "{fault}: {} bytes", section.text.len());
+        assert!(
+            section.text.len() <= 65 * 1024,
+            "{fault}: {} bytes",
+            section.text.len()
+        );
         tell(&format!("log: {fault}"), &[took]);
     };
-    kept("100 GB, sparse", " NULs]", &|log| log.set_len(100 << 30).unwrap());
-    kept("one line of 1 GB", "the end", &|log| log.write_all_at(b"the end\n", 1 << 30).unwrap());
-    kept("NULs", "[NUL]b", &|log| log.write_all_at(b"a\n\0b\n", 0).unwrap());
-    kept("not UTF-8", "caf\u{fffd}", &|log| log.write_all_at(b"\xff\xfe\xc0\x80\ncaf\xe9\n", 0).unwrap());
+    kept("100 GB, sparse", " NULs]", &|log| {
+        log.set_len(100 << 30).unwrap()
+    });
+    kept("one line of 1 GB", "the end", &|log| {
+        log.write_all_at(b"the end\n", 1 << 30).unwrap()
+    });
+    kept("NULs", "[NUL]b", &|log| {
+        log.write_all_at(b"a\n\0b\n", 0).unwrap()
+    });
+    kept("not UTF-8", "caf\u{fffd}", &|log| {
+        log.write_all_at(b"\xff\xfe\xc0\x80\ncaf\xe9\n", 0).unwrap()
+    });
     kept("1 MB of random bytes", "the end", &|log| {
         let mut random = vec![0; 1 << 20];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).unwrap();
@@ -120,7 +144,8 @@ mod as_root {
     use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
     use super::{
-        CANARY, CWD, FileType, Mode, Path, PathBuf, Status, fs, log_section, machine_with_log, mknodat, refused,
+        CANARY, CWD, FileType, Mode, Path, PathBuf, Status, fs, log_section, machine_with_log,
+        mknodat, refused,
     };
     use crate::harness::Harness;
     use crate::namespaces::in_private;
@@ -132,10 +157,15 @@ mod as_root {
     impl Attacker {
         fn run(program: &str, arguments: &[&Path]) -> Self {
             let mut command = victim::user(UID);
-            command.args(["/usr/bin/python3", "-c", program]).args(arguments).stdout(Stdio::piped());
+            command
+                .args(["/usr/bin/python3", "-c", program])
+                .args(arguments)
+                .stdout(Stdio::piped());
             let mut child = command.spawn().unwrap();
             let mut said = String::new();
-            BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
+            BufReader::new(child.stdout.as_mut().unwrap())
+                .read_line(&mut said)
+                .unwrap();
             assert_eq!(said, "begun\n");
             Self(child)
         }
@@ -158,7 +188,14 @@ mod as_root {
     #[test]
     fn a_device_is_refused() {
         refused("/dev/zero", "a device", |log| {
-            mknodat(CWD, log, FileType::CharacterDevice, Mode::RWXU, rustix::fs::makedev(1, 5)).unwrap();
+            mknodat(
+                CWD,
+                log,
+                FileType::CharacterDevice,
+                Mode::RWXU,
+                rustix::fs::makedev(1, 5),
+            )
+            .unwrap();
         });
     }
 
@@ -179,8 +216,16 @@ mod as_root {
         let secret = machine.path("secret");
         fs::write(&secret, CANARY).unwrap();
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-        let link = victim::user(UID).arg("ln").arg(&secret).arg(&log).output().unwrap();
-        assert!(!link.status.success() && !log.exists(), "fs.protected_hardlinks is 1 here: {link:?}");
+        let link = victim::user(UID)
+            .arg("ln")
+            .arg(&secret)
+            .arg(&log)
+            .output()
+            .unwrap();
+        assert!(
+            !link.status.success() && !log.exists(),
+            "fs.protected_hardlinks is 1 here: {link:?}"
+        );
         fs::hard_link(&secret, &log).unwrap();
         if !keep {
             // What a user does between our open and our look.
@@ -189,7 +234,10 @@ mod as_root {
         chown(log.parent().unwrap(), Some(UID), Some(UID)).unwrap();
         let took = crash(&machine);
         let section = log_section(&machine);
-        assert!(section.status == Status::Failed && section.text.contains(told), "{section:?}");
+        assert!(
+            section.status == Status::Failed && section.text.contains(told),
+            "{section:?}"
+        );
         assert_eq!(files_with(CANARY, &[&machine.spool, &machine.run]), [""; 0]);
         tell(&format!("log: {fault}"), &[took]);
     }
@@ -204,7 +252,11 @@ mod as_root {
         let test = "logs::as_root::a_kernel_that_lets_users_link_anything_is_not_trusted";
         let mounts = "mount -t tmpfs none /mnt; echo 0 >/mnt/0; mount --bind /mnt/0 /proc/sys/fs/protected_hardlinks";
         in_private(test, &["--mount"], mounts, || {
-            linked("a hard link to root's secret, unprotected kernel", false, "fs.protected_hardlinks");
+            linked(
+                "a hard link to root's secret, unprotected kernel",
+                false,
+                "fs.protected_hardlinks",
+            );
         });
     }
 
@@ -225,21 +277,35 @@ time.sleep(1000)
         let _attacker = Attacker::run(LEASE, &[&log]);
         let took = crash(&machine);
         let section = log_section(&machine);
-        assert!(section.status == Status::Failed && section.text.contains("lease"), "{section:?}");
+        assert!(
+            section.status == Status::Failed && section.text.contains("lease"),
+            "{section:?}"
+        );
         tell("log: leased by its owner", &[took]);
     }
 
-    /// A file system whose daemon lives, and answers nothing but the kernel's greeting. Dropping it ends every wait.
+    /// A file system whose daemon lives, and answers nothing but the kernel's greeting. Dropping it
+    /// ends every wait.
     struct HungFuse {
         at: PathBuf,
         _daemon: fs::File,
     }
 
     impl HungFuse {
-        /// With `in_hand`, the daemon takes each request and keeps it: nothing can call it back then.
+        /// With `in_hand`, the daemon takes each request and keeps it: nothing can call it back
+        /// then.
         fn mount(at: &Path, in_hand: bool) -> Self {
-            let daemon = openat(CWD, "/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap();
-            let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", daemon.as_raw_fd());
+            let daemon = openat(
+                CWD,
+                "/dev/fuse",
+                OFlags::RDWR | OFlags::CLOEXEC,
+                Mode::empty(),
+            )
+            .unwrap();
+            let options = format!(
+                "fd={},rootmode=40000,user_id=0,group_id=0",
+                daemon.as_raw_fd()
+            );
             let options = std::ffi::CString::new(options).unwrap();
             mount("hung", at, "fuse", MountFlags::empty(), options.as_c_str()).unwrap();
             let daemon = fs::File::from(daemon);
@@ -248,7 +314,8 @@ time.sleep(1000)
                 let serve = move || {
                     let mut request = vec![0; 128 * 1024];
                     assert!(takes.read(&mut request).unwrap() > 16);
-                    // FUSE_INIT's answer: struct fuse_out_header, then struct fuse_init_out of version 7.23.
+                    // FUSE_INIT's answer: struct fuse_out_header, then struct fuse_init_out of
+                    // version 7.23.
                     let mut answer = [0; 16 + 64];
                     answer[0] = 80;
                     answer[8..16].copy_from_slice(&request[8..16]);
@@ -260,7 +327,10 @@ time.sleep(1000)
                 };
                 std::thread::Builder::new().spawn(serve).unwrap();
             }
-            Self { at: at.to_owned(), _daemon: daemon }
+            Self {
+                at: at.to_owned(),
+                _daemon: daemon,
+            }
         }
     }
 
@@ -283,7 +353,11 @@ time.sleep(1000)
 
     #[test]
     fn a_log_on_a_file_system_whose_daemon_hangs_is_not_waited_for() {
-        hung("FUSE, nobody reads", "a_log_on_a_file_system_whose_daemon_hangs_is_not_waited_for", false);
+        hung(
+            "FUSE, nobody reads",
+            "a_log_on_a_file_system_whose_daemon_hangs_is_not_waited_for",
+            false,
+        );
     }
 
     #[test]
@@ -295,7 +369,8 @@ time.sleep(1000)
         );
     }
 
-    /// Puts a link to the canary in place of the log, of its directory and of the rotated log, and takes it away again.
+    /// Puts a link to the canary in place of the log, of its directory and of the rotated log, and
+    /// takes it away again.
     const SWAP: &str = "
 import os, sys
 log, canary = sys.argv[1:]
@@ -318,7 +393,10 @@ while True:
     #[test]
     fn a_user_that_swaps_its_log_for_a_link_gets_nothing_of_roots_into_a_report() {
         let machine = machine_for_users();
-        machine.configure("web", "[[collect.log]]\npath = '/var/log/web/logs/web.log'\n");
+        machine.configure(
+            "web",
+            "[[collect.log]]\npath = '/var/log/web/logs/web.log'\n",
+        );
         let secret = machine.path("secret");
         fs::create_dir(&secret).unwrap();
         fs::write(secret.join("web.log"), CANARY).unwrap();
@@ -337,15 +415,30 @@ while True:
         }
         let reports = machine.reports();
         assert_eq!(reports.len(), times.len());
-        let honest = reports.iter().filter(|report| section(report, "log").status == Status::Ok).count();
-        assert!((1..reports.len()).contains(&honest), "{honest} of {}: the swap did not meet the hooks", reports.len());
+        let honest = reports
+            .iter()
+            .filter(|report| section(report, "log").status == Status::Ok)
+            .count();
+        assert!(
+            (1..reports.len()).contains(&honest),
+            "{honest} of {}: the swap did not meet the hooks",
+            reports.len()
+        );
         assert_eq!(files_with(CANARY, &[&machine.spool, &machine.run]), [""; 0]);
         tell("log: swapped for a link, its directory too", &times);
     }
 
     /// The files below `dirs` that hold this text.
     fn files_with(text: &str, dirs: &[&Path]) -> Vec<String> {
-        let output = std::process::Command::new("grep").args(["-rl", text]).args(dirs).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+        let output = std::process::Command::new("grep")
+            .args(["-rl", text])
+            .args(dirs)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 }

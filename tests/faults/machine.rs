@@ -1,5 +1,6 @@
-//! A machine whose services crash and whose hooks, workers and deliverers can be made to fail, from the outside: what they
-//! start of themselves is caught at its exec, where another program is mounted over the binary.
+//! A machine whose services crash and whose hooks, workers and deliverers can be made to fail, from
+//! the outside: what they start of themselves is caught at its exec, where another program is
+//! mounted over the binary.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,11 +21,12 @@ line=$(sed -n 's/^  "id": "\(.*\)",$/\1/p; s/^    "job": "\(.*\)",$/\1/p' "$LAST
 echo "$line" >>FILE
 "#;
 
-/// The binary under what is mounted over it. Run from here it takes itself for the file that the wrapper covers, and that
-/// is what it starts when it starts itself.
+/// The binary under what is mounted over it. Run from here it takes itself for the file that the
+/// wrapper covers, and that is what it starts when it starts itself.
 pub const BINARY: &str = "/proc/self/fd/9";
 
-/// How long all that goes on in the background may take together: a thousand messages, on a busy machine.
+/// How long all that goes on in the background may take together: a thousand messages, on a busy
+/// machine.
 const BACKGROUND: Duration = Duration::from_mins(15);
 
 pub struct Machine {
@@ -71,11 +73,22 @@ impl Ended {
 impl Machine {
     /// A machine with one sink.
     pub fn new() -> Self {
-        assert!(rustix::process::geteuid().is_root(), "this test takes root: leave it out with `-- --skip as_root`");
-        let machine = Self { harness: Harness::new() };
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "this test takes root: leave it out with `-- --skip as_root`"
+        );
+        let machine = Self {
+            harness: Harness::new(),
+        };
         let sink = machine.path("sink");
-        write_program(&sink, &SINK.replace("FILE", machine.path("sunk").to_str().expect("plain")));
-        let config = format!("[[sink.exec]]\nname = \"told\"\ncommand = [\"{}\"]\n", sink.display());
+        write_program(
+            &sink,
+            &SINK.replace("FILE", machine.path("sunk").to_str().expect("plain")),
+        );
+        let config = format!(
+            "[[sink.exec]]\nname = \"told\"\ncommand = [\"{}\"]\n",
+            sink.display()
+        );
         fs::write(machine.harness.config.join("lastwords.toml"), config).expect("a config");
         fs::write(machine.path("lastwords"), "").expect("a place to mount on");
         machine
@@ -93,16 +106,28 @@ impl Machine {
     }
 
     /// The hook as Upstart runs it, with a fault. Returns how it ended, and whether the fault came.
-    pub fn faulty_hook(&self, name: &str, job: &str, point: &Point, fault: Fault) -> (ExitStatus, bool) {
+    pub fn faulty_hook(
+        &self,
+        name: &str,
+        job: &str,
+        point: &Point,
+        fault: Fault,
+    ) -> (ExitStatus, bool) {
         let log = self.path("strace.log");
-        let status = self.traced(name, job, &strace::inject(point, fault, &log)).status().expect("strace");
+        let status = self
+            .traced(name, job, &strace::inject(point, fault, &log))
+            .status()
+            .expect("strace");
         (status, strace::came(fault, &log))
     }
 
     /// The hook as Upstart runs it, under strace with these arguments.
     pub fn traced(&self, name: &str, job: &str, arguments: &[String]) -> Command {
         let mut command = Command::new(STRACE);
-        command.args(arguments).args(self.harness.hook_argv(name)).env_clear();
+        command
+            .args(arguments)
+            .args(self.harness.hook_argv(name))
+            .env_clear();
         surround(&mut command, job);
         command
     }
@@ -110,22 +135,36 @@ impl Machine {
     /// Watches one of our processes that is started from here.
     pub fn watch(&self, verb: &str, job: &str) -> Vec<Point> {
         let log = self.path("strace.log");
-        assert!(self.traced(verb, job, &strace::watch(&log)).status().expect("strace").success(), "{verb}, watched");
+        assert!(
+            self.traced(verb, job, &strace::watch(&log))
+                .status()
+                .expect("strace")
+                .success(),
+            "{verb}, watched"
+        );
         self.settle();
         strace::points(&log)
     }
 
     /// The service is about to run.
     pub fn start(&self, job: &str) {
-        assert!(self.hook("pre-start", job).status().expect("pre-start").success());
+        assert!(
+            self.hook("pre-start", job)
+                .status()
+                .expect("pre-start")
+                .success()
+        );
     }
 
     /// The service is killed, and init says so.
     pub fn die(&self, job: &str) {
-        self.harness.kernel_log(format!("init: {job} main process (4242) killed by SEGV signal"));
+        self.harness.kernel_log(format!(
+            "init: {job} main process (4242) killed by SEGV signal"
+        ));
     }
 
-    /// A whole life that ends in a crash, its post-stop on this stage. Comes back when post-stop has.
+    /// A whole life that ends in a crash, its post-stop on this stage. Comes back when post-stop
+    /// has.
     pub fn crash(&self, job: &str, stage: &Stage) -> Ended {
         self.start(job);
         self.die(job);
@@ -140,7 +179,10 @@ impl Machine {
         let mut wrapper = "#!/bin/sh\n".to_owned();
         let _ = writeln!(wrapper, "echo \"$1\" >>{}", self.path("verbs").display());
         let victim = match (&stage.suffer, stage.watch) {
-            (Some(suffer), _) => Some((suffer.verb, strace::inject(suffer.point, suffer.fault, &log))),
+            (Some(suffer), _) => Some((
+                suffer.verb,
+                strace::inject(suffer.point, suffer.fault, &log),
+            )),
             (None, Some(verb)) => Some((verb, strace::watch(&log))),
             (None, None) => None,
         };
@@ -149,7 +191,11 @@ impl Machine {
             Some(("post-stop", arguments)) => tracer = format!("{STRACE} {}", arguments.join(" ")),
             // The tracer is not to stand between the process and its parent.
             Some((verb, arguments)) => {
-                let _ = writeln!(wrapper, "{verb}) exec {STRACE} -D {} {BINARY} \"$@\" ;;", arguments.join(" "));
+                let _ = writeln!(
+                    wrapper,
+                    "{verb}) exec {STRACE} -D {} {BINARY} \"$@\" ;;",
+                    arguments.join(" ")
+                );
             }
             None => {}
         }
@@ -169,8 +215,17 @@ impl Machine {
                 true
             }
         });
-        let suffered = suffered && stage.suffer.as_ref().is_some_and(|suffer| strace::came(suffer.fault, &log));
-        Ended { status, suffered, taken, took }
+        let suffered = suffered
+            && stage
+                .suffer
+                .as_ref()
+                .is_some_and(|suffer| strace::came(suffer.fault, &log));
+        Ended {
+            status,
+            suffered,
+            taken,
+            took,
+        }
     }
 
     /// Whether a hook has taken the job's marker.
@@ -178,23 +233,39 @@ impl Machine {
         !self.harness.run.join("markers").join(job).exists()
     }
 
-    /// What hooks left for the deliverer to finish, in the run directory: taken markers, reports in memory.
+    /// What hooks left for the deliverer to finish, in the run directory: taken markers, reports in
+    /// memory.
     pub fn unfinished(&self) -> Vec<String> {
-        let taken = names_in(&self.harness.run.join("markers")).into_iter().filter(|name| name.contains("~taken"));
-        taken.chain(names_in(&self.harness.run.join("inbox"))).collect()
+        let taken = names_in(&self.harness.run.join("markers"))
+            .into_iter()
+            .filter(|name| name.contains("~taken"));
+        taken
+            .chain(names_in(&self.harness.run.join("inbox")))
+            .collect()
     }
 
-    /// One of our verbs, in a mount namespace where `wrapper` runs in place of whatever it starts of us.
+    /// One of our verbs, in a mount namespace where `wrapper` runs in place of whatever it starts
+    /// of us.
     pub fn in_disguise(&self, wrapper: &str, tracer: &str, verb: &str, job: &str) -> Command {
         write_program(&self.path("wrapper"), wrapper);
         let mounts = format!(
             "mount --bind {bin} {own}\nexec 9<{own}\nmount --bind {wrapper} {own}\nexec {tracer} {BINARY} \"$@\"",
-            bin = fs::canonicalize(harness::binary()).expect("the binary").display(),
+            bin = fs::canonicalize(harness::binary())
+                .expect("the binary")
+                .display(),
             own = self.path("lastwords").display(),
             wrapper = self.path("wrapper").display(),
         );
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "/bin/sh", "-ec", &mounts, "sh"]);
+        command.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "/bin/sh",
+            "-ec",
+            &mounts,
+            "sh",
+        ]);
         command.args(&self.harness.hook_argv(verb)[1..]).env_clear();
         surround(&mut command, job);
         command
@@ -203,7 +274,11 @@ impl Machine {
     /// The verbs with which our processes started others of ours since the last look.
     pub fn verbs(&self) -> Vec<String> {
         let path = self.path("verbs");
-        let mut verbs: Vec<_> = fs::read_to_string(&path).unwrap_or_default().lines().map(str::to_owned).collect();
+        let mut verbs: Vec<_> = fs::read_to_string(&path)
+            .unwrap_or_default()
+            .lines()
+            .map(str::to_owned)
+            .collect();
         let _ = fs::remove_file(path);
         verbs.sort();
         verbs.dedup();
@@ -218,11 +293,15 @@ impl Machine {
     /// A pass of the deliverer.
     pub fn deliver(&self) -> ExitStatus {
         let mut command = self.harness.hook_command("deliver");
-        command.env("PATH", crate::process::PATH).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+            .env("PATH", crate::process::PATH)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         command.status().expect("deliver")
     }
 
-    /// Passes of the deliverer until nothing waits any more: a try that came to nothing is made again after ten seconds.
+    /// Passes of the deliverer until nothing waits any more: a try that came to nothing is made
+    /// again after ten seconds.
     pub fn deliver_all(&self) {
         let began = Instant::now();
         loop {
@@ -236,7 +315,8 @@ impl Machine {
         }
     }
 
-    /// A pass as it would be in an hour: what is half is left alone for a while, as somebody may still be writing it.
+    /// A pass as it would be in an hour: what is half is left alone for a while, as somebody may
+    /// still be writing it.
     pub fn deliver_in_an_hour(&self) {
         self.deliver_in("1h");
         self.settle();
@@ -245,7 +325,11 @@ impl Machine {
     /// A pass as it would be after a while.
     pub fn deliver_in(&self, later: &str) {
         let mut command = self.harness.hook_command("deliver");
-        command.args(["--later", later]).env("PATH", crate::process::PATH).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+            .args(["--later", later])
+            .env("PATH", crate::process::PATH)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         assert!(command.status().expect("deliver").success());
     }
 
@@ -257,9 +341,16 @@ impl Machine {
     /// How often the sink said yes: by job, then by id.
     pub fn sunk(&self) -> BTreeMap<String, BTreeMap<String, usize>> {
         let mut sunk = BTreeMap::<String, BTreeMap<String, usize>>::new();
-        for line in fs::read_to_string(self.path("sunk")).unwrap_or_default().lines() {
+        for line in fs::read_to_string(self.path("sunk"))
+            .unwrap_or_default()
+            .lines()
+        {
             if let Some((id, job)) = line.trim_end().split_once(' ') {
-                *sunk.entry(job.to_owned()).or_default().entry(id.to_owned()).or_default() += 1;
+                *sunk
+                    .entry(job.to_owned())
+                    .or_default()
+                    .entry(id.to_owned())
+                    .or_default() += 1;
             }
         }
         sunk
@@ -268,16 +359,34 @@ impl Machine {
 
 /// What a hook finds around it.
 fn surround(command: &mut Command, job: &str) {
-    command.envs([("PATH", crate::process::PATH), ("TERM", "linux"), ("UPSTART_JOB", job), ("UPSTART_INSTANCE", "")]);
-    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.envs([
+        ("PATH", crate::process::PATH),
+        ("TERM", "linux"),
+        ("UPSTART_JOB", job),
+        ("UPSTART_INSTANCE", ""),
+    ]);
+    command
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
 }
 
-/// Written by another process: a file that is open for writing anywhere, as in what a neighbouring test is about to start,
-/// cannot be executed.
+/// Written by another process: a file that is open for writing anywhere, as in what a neighbouring
+/// test is about to start, cannot be executed.
 fn write_program(path: &Path, text: &str) {
     let mut command = Command::new("install");
-    let mut install =
-        command.args(["-m", "755", "/dev/stdin"]).arg(path).stdin(Stdio::piped()).spawn().expect("install");
-    install.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("a program");
+    let mut install = command
+        .args(["-m", "755", "/dev/stdin"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("install");
+    install
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(text.as_bytes())
+        .expect("a program");
     assert!(install.wait().expect("our own child").success());
 }

@@ -1,5 +1,6 @@
-//! Hostile neighbours: a service's user in the directories that are prepared for it, and any other user. Nobody reads what
-//! he may not, makes root touch foreign files, hides another's crash, or holds the hook or the deliverer up.
+//! Hostile neighbours: a service's user in the directories that are prepared for it, and any other
+//! user. Nobody reads what he may not, makes root touch foreign files, hides another's crash, or
+//! holds the hook or the deliverer up.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, lchown, symlink};
@@ -13,14 +14,17 @@ use lastwords::spool::Spool;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::harness::{Harness, names_in, reports_in, wait_for};
-use crate::victim::{OTHER_UID, UID, crash, ends, hook_as, is_slow, machine_for_users, run, tell, user};
+use crate::victim::{
+    OTHER_UID, UID, crash, ends, hook_as, is_slow, machine_for_users, run, tell, user,
+};
 
 const CANARY: &str = "canary-that-only-root-may-read";
 
 /// How long one pass of the deliverer may take on a loaded machine.
 const PASS: Duration = Duration::from_mins(1);
 
-/// A machine with root's job `web`, and a job of each of the two users; and a sink that writes down what it gets.
+/// A machine with root's job `web`, and a job of each of the two users; and a sink that writes down
+/// what it gets.
 struct Neighbourhood {
     machine: Harness,
 }
@@ -33,7 +37,10 @@ impl Neighbourhood {
         }
         let told = machine.path("told");
         fs::create_dir(&told).unwrap();
-        let keep = format!("cp \"$LASTWORDS_REPORT_DIR/report.json\" {}/$$", told.display());
+        let keep = format!(
+            "cp \"$LASTWORDS_REPORT_DIR/report.json\" {}/$$",
+            told.display()
+        );
         let config = format!("[[sink.exec]]\nname = 'told'\ncommand = ['sh', '-c', '{keep}']\n");
         fs::write(machine.config.join("lastwords.toml"), config).unwrap();
         let neighbourhood = Self { machine };
@@ -61,7 +68,10 @@ impl Neighbourhood {
         if !ended {
             child.kill().unwrap();
         }
-        assert!(child.wait().unwrap().success() && ended, "{name} failed or hangs");
+        assert!(
+            child.wait().unwrap().success() && ended,
+            "{name} failed or hangs"
+        );
         began.elapsed()
     }
 
@@ -70,7 +80,9 @@ impl Neighbourhood {
         run(hook_as(uid, &self.machine, "pre-start", job));
         meanwhile();
         run(hook_as(uid, &self.machine, "pre-stop", job));
-        self.machine.kernel_log(format!("init: {job} main process (4343) killed by SEGV signal"));
+        self.machine.kernel_log(format!(
+            "init: {job} main process (4343) killed by SEGV signal"
+        ));
         run(hook_as(uid, &self.machine, "post-stop", job))
     }
 
@@ -88,7 +100,12 @@ impl Neighbourhood {
 
     /// The reports of this job that the sink got, once it has got one.
     fn told_of(&self, job: &str) -> Vec<Report> {
-        let of_job = || self.told().into_iter().filter(|report| report.stop.job == job).collect::<Vec<_>>();
+        let of_job = || {
+            self.told()
+                .into_iter()
+                .filter(|report| report.stop.job == job)
+                .collect::<Vec<_>>()
+        };
         wait_for(&format!("a report of {job}"), || !of_job().is_empty());
         of_job()
     }
@@ -96,11 +113,23 @@ impl Neighbourhood {
     /// A file that root alone may read is as it was, and is nowhere else.
     fn canary_lives(&self) {
         assert_eq!(fs::read_to_string(self.canary()).unwrap(), CANARY);
-        let output = Command::new("grep").args(["-rlD", "skip", CANARY]).arg(&self.machine.spool).output().unwrap();
-        let told = Command::new("grep").args(["-rl", CANARY]).arg(self.machine.path("told")).output().unwrap();
-        let found = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(told.stdout).unwrap();
+        let output = Command::new("grep")
+            .args(["-rlD", "skip", CANARY])
+            .arg(&self.machine.spool)
+            .output()
+            .unwrap();
+        let told = Command::new("grep")
+            .args(["-rl", CANARY])
+            .arg(self.machine.path("told"))
+            .output()
+            .unwrap();
+        let found =
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8(told.stdout).unwrap();
         // The user may hold links to it; what lies in an inbox is nobody's message.
-        let found: Vec<_> = found.lines().filter(|path| !path.contains("/inbox/")).collect();
+        let found: Vec<_> = found
+            .lines()
+            .filter(|path| !path.contains("/inbox/"))
+            .collect();
         assert_eq!(found, [""; 0]);
     }
 }
@@ -122,9 +151,9 @@ type Plant<'a> = &'a dyn Fn(&Path, &Path);
 
 mod as_root {
     use super::{
-        CANARY, CWD, DirBuilderExt, File, FileType, Kind, Mode, Neighbourhood, OTHER_UID, Path, PathBuf, Permissions,
-        PermissionsExt, Plant, Report, UID, UnixListener, chown, crash, entry, fs, is_slow, lchown, mknodat, new_id,
-        reports_in, symlink, tell, user,
+        CANARY, CWD, DirBuilderExt, File, FileType, Kind, Mode, Neighbourhood, OTHER_UID, Path,
+        PathBuf, Permissions, PermissionsExt, Plant, Report, UID, UnixListener, chown, crash,
+        entry, fs, is_slow, lchown, mknodat, new_id, reports_in, symlink, tell, user,
     };
     use crate::harness::{Harness, names_in};
     use crate::namespaces::in_private;
@@ -133,12 +162,22 @@ mod as_root {
     fn what_a_user_plants_as_its_marker_harms_nobody_else() {
         let many = if is_slow() { 100_000 } else { 5_000 };
         let plants: [(&str, Plant); 11] = [
-            ("a symbolic link", &|marker, canary| symlink(canary, marker).unwrap()),
-            ("a hard link", &|marker, canary| fs::hard_link(canary, marker).unwrap()),
-            ("a FIFO", &|marker, _| mknodat(CWD, marker, FileType::Fifo, Mode::RWXU, 0).unwrap()),
+            ("a symbolic link", &|marker, canary| {
+                symlink(canary, marker).unwrap()
+            }),
+            ("a hard link", &|marker, canary| {
+                fs::hard_link(canary, marker).unwrap()
+            }),
+            ("a FIFO", &|marker, _| {
+                mknodat(CWD, marker, FileType::Fifo, Mode::RWXU, 0).unwrap()
+            }),
             ("a directory", &|marker, _| fs::create_dir(marker).unwrap()),
-            ("a file of root's", &|marker, _| fs::write(marker, "{}").unwrap()),
-            ("rubbish", &|marker, _| fs::write(marker, [0xff; 100]).unwrap()),
+            ("a file of root's", &|marker, _| {
+                fs::write(marker, "{}").unwrap()
+            }),
+            ("rubbish", &|marker, _| {
+                fs::write(marker, [0xff; 100]).unwrap()
+            }),
             ("another boot's", &|marker, _| {
                 let text = r#"{"boot_id":"x","armed_at":"1970-01-01T00:00:00.000Z","armed_ms":1}"#;
                 fs::write(marker, text).unwrap();
@@ -147,14 +186,20 @@ mod as_root {
                 let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
                 let (boot, never) = (boot.trim(), u64::MAX);
                 let armed = format!(r#""armed_at":"9999-12-31T23:59:59.999Z","armed_ms":{never}"#);
-                fs::write(marker, format!(r#"{{"boot_id":"{boot}",{armed},"planned_ms":{never}}}"#)).unwrap();
+                fs::write(
+                    marker,
+                    format!(r#"{{"boot_id":"{boot}",{armed},"planned_ms":{never}}}"#),
+                )
+                .unwrap();
             }),
             ("taken already, too", &|marker, canary| {
                 symlink(canary, marker.with_file_name("mine~taken")).unwrap();
                 symlink(canary, marker.with_file_name("mine~seen")).unwrap();
                 fs::write(marker, "").unwrap();
             }),
-            ("1 GB", &|marker, _| File::create(marker).unwrap().set_len(1 << 30).unwrap()),
+            ("1 GB", &|marker, _| {
+                File::create(marker).unwrap().set_len(1 << 30).unwrap()
+            }),
             ("thousands of files", &|marker, _| {
                 for number in 0..many {
                     File::create(marker.with_file_name(format!("mine{number}"))).unwrap();
@@ -167,12 +212,23 @@ mod as_root {
             let took = place.crash_as(UID, "mine", || {
                 fs::remove_file(&marker).unwrap();
                 plant(&marker, &place.canary());
-                if !marker.is_symlink() && marker.exists() && !name.contains("root") && !name.contains("hard") {
+                if !marker.is_symlink()
+                    && marker.exists()
+                    && !name.contains("root")
+                    && !name.contains("hard")
+                {
                     chown(&marker, Some(UID), Some(UID)).unwrap();
                 }
             });
             let own = [took, crash(&place.machine)];
-            assert!(place.machine.reports().iter().any(|report| report.stop.job == "web"), "{name}");
+            assert!(
+                place
+                    .machine
+                    .reports()
+                    .iter()
+                    .any(|report| report.stop.job == "web"),
+                "{name}"
+            );
             place.succeeds("deliver");
             assert_eq!(place.told_of("web").len(), 1, "{name}");
             place.canary_lives();
@@ -189,7 +245,10 @@ mod as_root {
         let [honest] = <[Report; 1]>::try_from(reports_in(std::slice::from_ref(&inbox))).unwrap();
         crash(&place.machine);
         let reports = place.machine.reports();
-        let roots = reports.iter().find(|report| report.stop.job == "web").expect("its report");
+        let roots = reports
+            .iter()
+            .find(|report| report.stop.job == "web")
+            .expect("its report");
 
         // A deliverer may be at work: what is planted is whole when it is there.
         let stage = place.machine.path("stage");
@@ -197,18 +256,41 @@ mod as_root {
         let plant = |name: &str, bytes: &[u8]| fs::write(stage.join(name), bytes).unwrap();
         symlink(place.canary(), stage.join(new_id(1).as_str())).unwrap();
         fs::hard_link(place.canary(), stage.join(new_id(2).as_str())).unwrap();
-        mknodat(CWD, stage.join(new_id(3).as_str()), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        mknodat(
+            CWD,
+            stage.join(new_id(3).as_str()),
+            FileType::Fifo,
+            Mode::RWXU,
+            0,
+        )
+        .unwrap();
         drop(UnixListener::bind(stage.join("socket")).unwrap());
         fs::create_dir_all(stage.join(new_id(4).as_str()).join("full")).unwrap();
         symlink("/", stage.join("root")).unwrap();
         symlink(place.machine.spool.join("new"), stage.join("new")).unwrap();
-        for name in ["..x", "...", "-rf", "a\nb", &"n".repeat(255), "\u{1b}[2J", "%2e%2e"] {
+        for name in [
+            "..x",
+            "...",
+            "-rf",
+            "a\nb",
+            &"n".repeat(255),
+            "\u{1b}[2J",
+            "%2e%2e",
+        ] {
             plant(name, b"not a report");
         }
-        fs::write(stage.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff")), "").unwrap();
-        File::create(stage.join(new_id(5).as_str())).unwrap().set_len(4 << 30).unwrap();
+        fs::write(
+            stage.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff")),
+            "",
+        )
+        .unwrap();
+        File::create(stage.join(new_id(5).as_str()))
+            .unwrap()
+            .set_len(4 << 30)
+            .unwrap();
         plant(new_id(6).as_str(), b"{}\nlastwords-entry 1 3 00000000\n");
-        // Whole reports: under a wrong name, under the name of root's report, of root's job, with hostile texts.
+        // Whole reports: under a wrong name, under the name of root's report, of root's job, with
+        // hostile texts.
         let whole = |id, job: &str| {
             let mut report = honest.clone();
             report.id = id;
@@ -216,7 +298,10 @@ mod as_root {
             report
         };
         plant(new_id(7).as_str(), &entry(&whole(new_id(8), "mine")));
-        plant(roots.id.as_str(), &entry(&whole(roots.id.clone(), "forged")));
+        plant(
+            roots.id.as_str(),
+            &entry(&whole(roots.id.clone(), "forged")),
+        );
         let mut hostile = whole(new_id(9), "../../../../etc/shadow\u{1b}[2J\r\nBcc: x@evil");
         hostile.host = "x".repeat(1 << 20);
         hostile.stop.instance = Some("../..".to_owned());
@@ -242,15 +327,35 @@ mod as_root {
         }
         // The one that says it has root's report's id has got one of its own.
         assert_eq!(place.told_of("web")[0].id, roots.id);
-        assert!(place.told_of("forged").iter().all(|report| report.id != roots.id && report.user == Some(UID)));
-        assert!(!place.told().iter().any(|report| report.stop.job == "foreign"));
+        assert!(
+            place
+                .told_of("forged")
+                .iter()
+                .all(|report| report.id != roots.id && report.user == Some(UID))
+        );
+        assert!(
+            !place
+                .told()
+                .iter()
+                .any(|report| report.stop.job == "foreign")
+        );
         let of_users = |report: &&Report| report.kind == Kind::Crash && report.stop.job != "web";
         for report in place.told().iter().filter(of_users) {
-            assert!(report.notes.iter().any(|note| note.contains("made by user")), "{:?}", report.notes);
+            assert!(
+                report
+                    .notes
+                    .iter()
+                    .any(|note| note.contains("made by user")),
+                "{:?}",
+                report.notes
+            );
         }
         place.canary_lives();
         assert!(Path::new("/etc/shadow").exists());
-        tell("inbox: links, FIFO, socket, directory, foreign, 4 GB, names, forged reports", &[took]);
+        tell(
+            "inbox: links, FIFO, socket, directory, foreign, 4 GB, names, forged reports",
+            &[took],
+        );
     }
 
     #[test]
@@ -263,29 +368,49 @@ mod as_root {
             chown(&file, Some(UID), Some(UID)).unwrap();
         }
         place.crash_as(OTHER_UID, "other", || {});
-        let mut deliverer = place.command("deliver").stdout(super::Stdio::null()).spawn().unwrap();
+        let mut deliverer = place
+            .command("deliver")
+            .stdout(super::Stdio::null())
+            .spawn()
+            .unwrap();
         let began = std::time::Instant::now();
         crate::harness::wait_for("another user's report", || !place.told().is_empty());
         let took = began.elapsed();
         assert!(super::ends(&mut deliverer, super::PASS), "it hangs");
         let aside = names_in(&place.machine.spool.join("corrupt")).len();
-        tell(&format!("inbox: {many} files that are no reports ({aside} put aside)"), &[took]);
+        tell(
+            &format!("inbox: {many} files that are no reports ({aside} put aside)"),
+            &[took],
+        );
     }
 
     #[test]
     fn an_inbox_that_cannot_be_listed_keeps_nobody_else_from_being_told() {
-        let test = "neighbours::as_root::an_inbox_that_cannot_be_listed_keeps_nobody_else_from_being_told";
+        let test =
+            "neighbours::as_root::an_inbox_that_cannot_be_listed_keeps_nobody_else_from_being_told";
         in_private(test, &["--mount"], "", || {
             let place = Neighbourhood::new();
             place.crash_as(OTHER_UID, "other", || {});
-            // What fusermount3 does for a user in a directory of its own: root may not look into it.
-            let daemon = rustix::fs::openat(CWD, "/dev/fuse", rustix::fs::OFlags::RDWR, Mode::empty()).unwrap();
+            // What fusermount3 does for a user in a directory of its own: root may not look into
+            // it.
+            let daemon =
+                rustix::fs::openat(CWD, "/dev/fuse", rustix::fs::OFlags::RDWR, Mode::empty())
+                    .unwrap();
             let fd = std::os::fd::AsRawFd::as_raw_fd(&daemon);
             let options = format!("fd={fd},rootmode=40000,user_id={UID},group_id={UID}");
             let options = std::ffi::CString::new(options).unwrap();
-            rustix::mount::mount("mine", place.inbox(UID), "fuse", rustix::mount::MountFlags::empty(), &*options)
-                .unwrap();
-            assert!(fs::read_dir(place.inbox(UID)).is_err(), "not even root may look");
+            rustix::mount::mount(
+                "mine",
+                place.inbox(UID),
+                "fuse",
+                rustix::mount::MountFlags::empty(),
+                &*options,
+            )
+            .unwrap();
+            assert!(
+                fs::read_dir(place.inbox(UID)).is_err(),
+                "not even root may look"
+            );
             let times = [crash(&place.machine), place.succeeds("deliver")];
             for job in ["web", "other"] {
                 assert_eq!(place.told_of(job).len(), 1, "{job}");
@@ -297,33 +422,51 @@ mod as_root {
 
     /// A user fills the run directory up to this limit, after root's job has lived once.
     fn filled(test: &str, limit: &str) {
-        let mounts =
-            format!("mount -t tmpfs none /run; mkdir /run/small; mount -t tmpfs -o {limit},mode=755 none /run/small");
-        in_private(&format!("neighbours::as_root::{test}"), &["--mount"], &mounts, || {
-            let mut place = Neighbourhood::new();
-            place.machine.run = "/run/small/run".into();
-            place.succeeds("setup");
-            crash(&place.machine);
-            let own = place.machine.run.join(format!("user/{UID}/markers"));
-            let fill =
-                "i=0; while : >\"$0/$i\" && [ $i -lt 99 ]; do i=$((i+1)); done; dd if=/dev/zero of=\"$0/0\" bs=4k";
-            let filled = user(UID).args(["sh", "-c", fill]).arg(&own).output().unwrap();
-            let filled = String::from_utf8_lossy(&filled.stderr).into_owned();
-            assert!(filled.contains("No space left"), "{filled}");
-            let took = crash(&place.machine);
-            assert_eq!(place.machine.reports().len(), 2);
-            tell(&format!("run directory: filled by a user ({limit})"), &[took]);
-        });
+        let mounts = format!(
+            "mount -t tmpfs none /run; mkdir /run/small; mount -t tmpfs -o {limit},mode=755 none /run/small"
+        );
+        in_private(
+            &format!("neighbours::as_root::{test}"),
+            &["--mount"],
+            &mounts,
+            || {
+                let mut place = Neighbourhood::new();
+                place.machine.run = "/run/small/run".into();
+                place.succeeds("setup");
+                crash(&place.machine);
+                let own = place.machine.run.join(format!("user/{UID}/markers"));
+                let fill = "i=0; while : >\"$0/$i\" && [ $i -lt 99 ]; do i=$((i+1)); done; dd if=/dev/zero of=\"$0/0\" bs=4k";
+                let filled = user(UID)
+                    .args(["sh", "-c", fill])
+                    .arg(&own)
+                    .output()
+                    .unwrap();
+                let filled = String::from_utf8_lossy(&filled.stderr).into_owned();
+                assert!(filled.contains("No space left"), "{filled}");
+                let took = crash(&place.machine);
+                assert_eq!(place.machine.reports().len(), 2);
+                tell(
+                    &format!("run directory: filled by a user ({limit})"),
+                    &[took],
+                );
+            },
+        );
     }
 
     #[test]
     fn a_user_that_fills_the_run_directory_hides_no_crash() {
-        filled("a_user_that_fills_the_run_directory_hides_no_crash", "size=256k");
+        filled(
+            "a_user_that_fills_the_run_directory_hides_no_crash",
+            "size=256k",
+        );
     }
 
     #[test]
     fn a_user_that_takes_every_inode_of_the_run_directory_hides_no_crash() {
-        filled("a_user_that_takes_every_inode_of_the_run_directory_hides_no_crash", "nr_inodes=64");
+        filled(
+            "a_user_that_takes_every_inode_of_the_run_directory_hides_no_crash",
+            "nr_inodes=64",
+        );
     }
 
     /// Everything that this user can do to these directories.
@@ -341,32 +484,54 @@ exit 0"#;
     fn no_other_user_may_read_a_report_or_write_anything() {
         for umask in ["000", "022", "077"] {
             let place = Neighbourhood::new();
-            // Not `setup` but the hooks themselves are the first, in the worst of umasks; `setup` comes after.
+            // Not `setup` but the hooks themselves are the first, in the worst of umasks; `setup`
+            // comes after.
             fs::remove_dir_all(&place.machine.run).unwrap();
             fs::remove_dir_all(&place.machine.spool).unwrap();
             let with_umask = |name: &str| {
                 let mut command = super::Command::new("sh");
-                command.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]).args(place.machine.hook_argv(name));
-                command.env("UPSTART_JOB", "web").stdin(super::Stdio::null()).output().unwrap()
+                command
+                    .args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"])
+                    .args(place.machine.hook_argv(name));
+                command
+                    .env("UPSTART_JOB", "web")
+                    .stdin(super::Stdio::null())
+                    .output()
+                    .unwrap()
             };
             with_umask("pre-start");
-            place.machine.kernel_log("init: web main process (4242) killed by SEGV signal");
+            place
+                .machine
+                .kernel_log("init: web main process (4242) killed by SEGV signal");
             with_umask("post-stop");
             with_umask("setup");
             place.crash_as(UID, "mine", || {});
-            assert_eq!(names_in(&place.inbox(UID)).len(), 1, "umask {umask}: the user's hooks reach their directories");
+            assert_eq!(
+                names_in(&place.inbox(UID)).len(),
+                1,
+                "umask {umask}: the user's hooks reach their directories"
+            );
             with_umask("deliver");
             crate::harness::wait_for("both reports", || place.machine.reports().len() == 2);
 
             let mut attempt = user(OTHER_UID);
-            attempt.args(["sh", "-c", TRY, "sh"]).args([&place.machine.run, &place.machine.spool]);
+            attempt
+                .args(["sh", "-c", TRY, "sh"])
+                .args([&place.machine.run, &place.machine.spool]);
             let said = String::from_utf8(attempt.output().unwrap().stdout).unwrap();
             // When a deliverer came by last is no secret: anybody's `lastwords doctor` tells it.
-            let is_trace = |line: &str| line.starts_with("may read ") && line.ends_with("/run/deliverer");
-            let own: Vec<_> =
-                said.lines().filter(|line| !line.contains(&OTHER_UID.to_string()) && !is_trace(line)).collect();
+            let is_trace =
+                |line: &str| line.starts_with("may read ") && line.ends_with("/run/deliverer");
+            let own: Vec<_> = said
+                .lines()
+                .filter(|line| !line.contains(&OTHER_UID.to_string()) && !is_trace(line))
+                .collect();
             assert_eq!(own, [""; 0], "umask {umask}");
-            let list = user(OTHER_UID).arg("ls").arg(&place.machine.spool).output().unwrap();
+            let list = user(OTHER_UID)
+                .arg("ls")
+                .arg(&place.machine.spool)
+                .output()
+                .unwrap();
             assert!(!list.status.success(), "nobody lists the spool: {list:?}");
             for kept in reports_dirs(&place.machine) {
                 let found = fs::metadata(&kept).unwrap();
@@ -374,16 +539,26 @@ exit 0"#;
                 if found.is_file() && found.len() == 0 {
                     continue;
                 }
-                assert!(matches!(mode, 0o600 | 0o700), "{}: {mode:o}", kept.display());
+                assert!(
+                    matches!(mode, 0o600 | 0o700),
+                    "{}: {mode:o}",
+                    kept.display()
+                );
             }
-            tell(&format!("another user, umask {umask}: reads and writes nothing"), &[]);
+            tell(
+                &format!("another user, umask {umask}: reads and writes nothing"),
+                &[],
+            );
         }
     }
 
     /// Where reports lie, and the files in there.
     fn reports_dirs(machine: &Harness) -> Vec<PathBuf> {
-        let dirs = ["tmp", "new", "state", "done", "dead", "corrupt", "lock"].map(|dir| machine.spool.join(dir));
-        let files = dirs.iter().flat_map(|dir| names_in(dir).into_iter().map(|name| dir.join(name)));
+        let dirs = ["tmp", "new", "state", "done", "dead", "corrupt", "lock"]
+            .map(|dir| machine.spool.join(dir));
+        let files = dirs
+            .iter()
+            .flat_map(|dir| names_in(dir).into_iter().map(|name| dir.join(name)));
         files.chain(dirs.iter().cloned()).collect()
     }
 
@@ -392,14 +567,20 @@ exit 0"#;
         let place = Neighbourhood::new();
         // What a user could do before `setup`, were the parent its own.
         let own = place.machine.run.join(format!("user/{UID}"));
-        fs::DirBuilder::new().mode(0o700).create(place.machine.path("roots")).unwrap();
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(place.machine.path("roots"))
+            .unwrap();
         fs::remove_dir_all(&own).unwrap();
         fs::create_dir(&own).unwrap();
         symlink(place.machine.path("roots"), own.join("markers")).unwrap();
         assert!(!place.command("setup").output().unwrap().status.success());
         let owner = fs::metadata(place.machine.path("roots")).unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::uid(&owner), 0);
-        assert_eq!(fs::metadata(place.canary()).unwrap().permissions(), Permissions::from_mode(0o100_600));
+        assert_eq!(
+            fs::metadata(place.canary()).unwrap().permissions(),
+            Permissions::from_mode(0o100_600)
+        );
         assert_eq!(fs::read_to_string(place.canary()).unwrap(), CANARY);
     }
 }

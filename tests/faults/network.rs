@@ -13,7 +13,10 @@ mod as_root {
 
     fn put_off<'a>(name: &str, ledger: &'a Ledger) -> &'a str {
         assert!(ledger.next_try.is_some(), "{name}: {ledger:?}");
-        ledger.last_error.as_deref().unwrap_or_else(|| panic!("{name}: {ledger:?}"))
+        ledger
+            .last_error
+            .as_deref()
+            .unwrap_or_else(|| panic!("{name}: {ledger:?}"))
     }
 
     /// A firewall; without it at the end, the stand-ins hear that they are over.
@@ -22,7 +25,10 @@ mod as_root {
     impl Cut {
         fn by(rules: &[String]) -> Self {
             for rule in rules {
-                assert!(Command::new("nft").arg(rule).status().unwrap().success(), "{rule}");
+                assert!(
+                    Command::new("nft").arg(rule).status().unwrap().success(),
+                    "{rule}"
+                );
             }
             Self
         }
@@ -40,7 +46,8 @@ mod as_root {
         in_private(test, &["--mount", "--net"], "ip link set lo up", || {
             let mut sender = Sender::new();
             let [smtp, slack, syslog, unreachable] = [(); 4].map(|()| StandIn::start(Client::hang));
-            // The handshake comes through one way, and nothing after it; to the last, not even that.
+            // The handshake comes through one way, and nothing after it; to the last, not even
+            // that.
             let rules = [
                 "add table ip faults".to_owned(),
                 "add chain ip faults input { type filter hook input priority 0; }".to_owned(),
@@ -48,12 +55,23 @@ mod as_root {
                     "add rule ip faults input tcp dport {{ {}, {}, {} }} tcp flags & syn == 0 drop",
                     smtp.port, slack.port, syslog.port
                 ),
-                format!("add rule ip faults input tcp dport {} drop", unreachable.port),
+                format!(
+                    "add rule ip faults input tcp dport {} drop",
+                    unreachable.port
+                ),
             ];
             let _cut = Cut::by(&rules);
             sender.email("smtp", smtp.port, "none");
-            sender.sink("syslog", "syslog", &format!("address = 'tcp://127.0.0.1:{}'", syslog.port));
-            sender.sink("syslog", "unreachable", &format!("address = 'tcp://127.0.0.1:{}'", unreachable.port));
+            sender.sink(
+                "syslog",
+                "syslog",
+                &format!("address = 'tcp://127.0.0.1:{}'", syslog.port),
+            );
+            sender.sink(
+                "syslog",
+                "unreachable",
+                &format!("address = 'tcp://127.0.0.1:{}'", unreachable.port),
+            );
             sender.sink("exec", "well", "command = ['true']");
             let mut names = vec!["smtp", "syslog", "unreachable", "well"];
             if is_slow() {
@@ -74,7 +92,11 @@ mod as_root {
 
     #[test]
     fn a_dead_name_server_holds_nobody_else_up() {
-        let options = if is_slow() { "options timeout:30 attempts:5" } else { "" };
+        let options = if is_slow() {
+            "options timeout:30 attempts:5"
+        } else {
+            ""
+        };
         let setup = format!(
             "ip link set lo up; mount -t tmpfs none /mnt; \
              printf 'nameserver 127.0.0.77\\n{options}\\n' >/mnt/resolv.conf; \
@@ -89,7 +111,8 @@ mod as_root {
             sender.slack("well", &format!("http://127.0.0.1:{}/x", slack.port));
             sender.slack("slack", "https://hooks.example.test/x");
             sender.sink("syslog", "syslog", "address = 'udp://logs.example.test'");
-            let mail = "to = ['ops@example.test']\nfrom = 'a@example.test'\nserver = 'mail.example.test'";
+            let mail =
+                "to = ['ops@example.test']\nfrom = 'a@example.test'\nserver = 'mail.example.test'";
             let mut names = vec!["well", "slack", "syslog"];
             if !is_slow() {
                 sender.sink("email", "email", mail);
@@ -101,7 +124,10 @@ mod as_root {
             assert!(well.was_sent(), "{well:?}");
             for (name, ledger) in &tried {
                 let why = put_off(name, ledger);
-                assert!(!is_slow() || name == "slack" || why.contains("still running after 1m"), "{name}: {why}");
+                assert!(
+                    !is_slow() || name == "slack" || why.contains("still running after 1m"),
+                    "{name}: {why}"
+                );
                 assert!(well.last_try < ledger.last_try, "{name}: {ledger:?}");
                 tell(&format!("network: dead DNS, {name}"), &[]);
             }

@@ -1,4 +1,5 @@
-//! Any user chooses its processes' names, and the kernel writes them into its log: a name is a name there, too.
+//! Any user chooses its processes' names, and the kernel writes them into its log: a name is a name
+//! there, too.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -8,7 +9,8 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::harness::{Harness, killed_by, wait_for};
 use crate::victim::{hook, run, tell};
 
-/// What fits a process's name (15 bytes) and looks like the kernel's or init's words. `4242` is the victim.
+/// What fits a process's name (15 bytes) and looks like the kernel's or init's words. `4242` is the
+/// victim.
 const NAMES: [&str; 9] = [
     "Killed process ",
     "Out of memory: ",
@@ -24,10 +26,18 @@ const NAMES: [&str; 9] = [
 /// How kernels write them.
 fn lines_with(name: &str) -> [String; 8] {
     [
-        format!("{name}[4242]: segfault at 0 ip 0000000000401136 sp 00007ffd error 6 in x[401000+1000]"),
-        format!("traps: {name}[4242] general protection fault ip:401136 sp:7ffd error:0 in x[401000+1000]"),
-        format!("Out of memory: Killed process 77 ({name}) total-vm:4242kB, anon-rss:1kB, UID:54321"),
-        format!("Memory cgroup out of memory: Killed process 77 ({name}) total-vm:4242kB, anon-rss:1kB"),
+        format!(
+            "{name}[4242]: segfault at 0 ip 0000000000401136 sp 00007ffd error 6 in x[401000+1000]"
+        ),
+        format!(
+            "traps: {name}[4242] general protection fault ip:401136 sp:7ffd error:0 in x[401000+1000]"
+        ),
+        format!(
+            "Out of memory: Killed process 77 ({name}) total-vm:4242kB, anon-rss:1kB, UID:54321"
+        ),
+        format!(
+            "Memory cgroup out of memory: Killed process 77 ({name}) total-vm:4242kB, anon-rss:1kB"
+        ),
         format!("Killed process 77 ({name}) total-vm:4242kB, anon-rss:1kB"),
         format!("{name} invoked oom-killer: gfp_mask=0xcc0, order=0, oom_score_adj=0"),
         format!("oom_reaper: reaped process 77 ({name}), now anon-rss:0kB"),
@@ -40,7 +50,10 @@ fn a_name_in_the_kernels_own_lines_changes_nobodys_cause() {
     for name in NAMES {
         let machine = Harness::new();
         run(hook(&machine, "pre-start", "web"));
-        let mut log = OpenOptions::new().append(true).open(machine.root.join("dev/kmsg")).unwrap();
+        let mut log = OpenOptions::new()
+            .append(true)
+            .open(machine.root.join("dev/kmsg"))
+            .unwrap();
         for (sequence, line) in lines_with(name).iter().enumerate() {
             let now = clock_gettime(ClockId::Monotonic);
             let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
@@ -59,7 +72,10 @@ fn a_name_in_the_kernels_own_lines_changes_nobodys_cause() {
         wait_for("the report", || !machine.reports().is_empty());
         let report = machine.only_report();
         assert_eq!(report.stop.exit, killed_by("KILL"), "{name:?}: {report:#?}");
-        assert_eq!(report.cause.line, "killed by SIGKILL, cause unknown", "{name:?}");
+        assert_eq!(
+            report.cause.line, "killed by SIGKILL, cause unknown",
+            "{name:?}"
+        );
         tell(&format!("kernel log: a process named {name:?}"), &[took]);
     }
 }
@@ -85,13 +101,18 @@ ctypes.string_at(0)
     #[test]
     fn real_processes_with_such_names_die_and_live_beside_the_victim() {
         let machine = Harness::new();
-        machine.configure("web", "[collect.processes]\ncount = 100000\n[collect.dmesg]\n");
+        machine.configure(
+            "web",
+            "[collect.processes]\ncount = 100000\n[collect.dmesg]\n",
+        );
         fs::remove_file(machine.root.join("dev/kmsg")).unwrap();
         symlink("/dev/kmsg", machine.root.join("dev/kmsg")).unwrap();
         run(hook(&machine, "pre-start", "web"));
         let program = |name: &str, end: &str| {
             let mut command = user(UID);
-            command.args(["/usr/bin/python3", "-c", DIE, name, end]).stdout(Stdio::piped());
+            command
+                .args(["/usr/bin/python3", "-c", DIE, name, end])
+                .stdout(Stdio::piped());
             command
         };
         for name in ["Killed process ", "init: web main "] {
@@ -99,10 +120,16 @@ ctypes.string_at(0)
         }
         let mut alive = program("\n\u{1b}[2J) R 1 evil", "live").spawn().unwrap();
         let comm = format!("/proc/{}/comm", alive.id());
-        wait_for("its name", || fs::read_to_string(&comm).is_ok_and(|name| name.contains("evil")));
+        wait_for("its name", || {
+            fs::read_to_string(&comm).is_ok_and(|name| name.contains("evil"))
+        });
         // init's line, as init writes it.
-        let mut log = fs::OpenOptions::new().write(true).open("/dev/kmsg").unwrap();
-        log.write_all(b"<4>init: web main process (4242) killed by KILL signal\n").unwrap();
+        let mut log = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/kmsg")
+            .unwrap();
+        log.write_all(b"<4>init: web main process (4242) killed by KILL signal\n")
+            .unwrap();
         let took = run(hook(&machine, "post-stop", "web"));
         alive.kill().unwrap();
         alive.wait().unwrap();
@@ -114,9 +141,15 @@ ctypes.string_at(0)
             (&killed_by("KILL"), "killed by SIGKILL, cause unknown")
         );
         let text = &section(&report, "dmesg").text;
-        assert!(text.contains("Killed process [") && text.contains("segfault"), "the kernel did write it: {text}");
+        assert!(
+            text.contains("Killed process [") && text.contains("segfault"),
+            "the kernel did write it: {text}"
+        );
         let text = &section(&report, "processes").text;
-        let row = text.lines().find(|line| line.contains("evil")).unwrap_or_else(|| panic!("{text}"));
+        let row = text
+            .lines()
+            .find(|line| line.contains("evil"))
+            .unwrap_or_else(|| panic!("{text}"));
         assert!(row.contains(r"\n\u{1b}[2J) R 1 evil"), "{row:?}");
         tell("processes: hostile names, dying and alive", &[took]);
     }

@@ -28,23 +28,33 @@ impl StandIn {
     pub fn start(behave: impl Fn(&mut Client) -> io::Result<()> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let port = listener.local_addr().expect("it is bound").port();
-        let (heard, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (heard, ended) = (
+            Arc::new(Mutex::new(Vec::new())),
+            Arc::new(AtomicBool::new(false)),
+        );
         let (lines, over, behave) = (Arc::clone(&heard), Arc::clone(&ended), Arc::new(behave));
         let serve = move || {
             for stream in listener.incoming().flatten() {
                 if over.load(Ordering::Relaxed) {
                     break;
                 }
-                let (lines, over, behave) = (Arc::clone(&lines), Arc::clone(&over), Arc::clone(&behave));
+                let (lines, over, behave) =
+                    (Arc::clone(&lines), Arc::clone(&over), Arc::clone(&behave));
                 let serve = move || {
                     // A client may go away whenever it likes.
-                    let _ = Client::new(stream, lines, over).and_then(|mut client| behave(&mut client));
+                    let _ =
+                        Client::new(stream, lines, over).and_then(|mut client| behave(&mut client));
                 };
                 Builder::new().spawn(serve).expect("a thread can be had");
             }
         };
         let thread = Builder::new().spawn(serve).expect("a thread can be had");
-        Self { port, heard, ended, thread: Some(thread) }
+        Self {
+            port,
+            heard,
+            ended,
+            thread: Some(thread),
+        }
     }
 
     /// Answers every HTTP request with this.
@@ -72,7 +82,10 @@ impl Drop for StandIn {
 
 /// A whole HTTP answer that ends its connection.
 pub fn http(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// The client at the other end.
@@ -85,14 +98,23 @@ pub struct Client {
 }
 
 impl Client {
-    fn new(stream: TcpStream, heard: Arc<Mutex<Vec<String>>>, ended: Arc<AtomicBool>) -> io::Result<Self> {
+    fn new(
+        stream: TcpStream,
+        heard: Arc<Mutex<Vec<String>>>,
+        ended: Arc<AtomicBool>,
+    ) -> io::Result<Self> {
         stream.set_write_timeout(Some(Duration::from_secs(1)))?;
         let number = {
             let mut heard = heard.lock().expect("nobody panics with it");
             heard.push(String::new());
             heard.len() - 1
         };
-        Ok(Self { reader: BufReader::new(stream), heard, number, ended })
+        Ok(Self {
+            reader: BufReader::new(stream),
+            heard,
+            number,
+            ended,
+        })
     }
 
     pub fn say(&mut self, text: impl AsRef<[u8]>) -> io::Result<()> {
@@ -109,7 +131,12 @@ impl Client {
     }
 
     fn keep(&self, line: &str) {
-        if let Some(heard) = self.heard.lock().expect("nobody panics with it").get_mut(self.number) {
+        if let Some(heard) = self
+            .heard
+            .lock()
+            .expect("nobody panics with it")
+            .get_mut(self.number)
+        {
             heard.push_str(line);
         }
     }
@@ -130,17 +157,26 @@ impl Client {
         self.reader.read_exact(&mut body)
     }
 
-    /// Speaks SMTP, answering each command with what `answer` has for it, until that is `None` or the client leaves.
+    /// Speaks SMTP, answering each command with what `answer` has for it, until that is `None` or
+    /// the client leaves.
     pub fn smtp(&mut self, answer: impl Fn(&str) -> Option<&'static str>) -> io::Result<()> {
         self.say("220 stand-in ESMTP\r\n")?;
         loop {
             let line = self.line()?;
-            let word = line.split([' ', '\r']).next().unwrap_or_default().to_ascii_uppercase();
-            let Some(text) = answer(&word).filter(|_| !line.is_empty()) else { return Ok(()) };
+            let word = line
+                .split([' ', '\r'])
+                .next()
+                .unwrap_or_default()
+                .to_ascii_uppercase();
+            let Some(text) = answer(&word).filter(|_| !line.is_empty()) else {
+                return Ok(());
+            };
             self.say(text)?;
             if word == "DATA" {
                 while !matches!(self.line()?.as_str(), ".\r\n" | "") {}
-                let Some(text) = answer(".") else { return Ok(()) };
+                let Some(text) = answer(".") else {
+                    return Ok(());
+                };
                 self.say(text)?;
             }
         }
@@ -178,14 +214,18 @@ impl Client {
     pub fn tls(&mut self, certs: &Certs) -> io::Result<()> {
         let config = server_config(certs);
         let session = ServerConnection::new(config).map_err(io::Error::other)?;
-        let mut tls = BufReader::new(StreamOwned::new(session, self.reader.get_ref().try_clone()?));
+        let mut tls = BufReader::new(StreamOwned::new(
+            session,
+            self.reader.get_ref().try_clone()?,
+        ));
         let mut line = String::from("-");
         while !line.trim().is_empty() {
             line.clear();
             tls.read_line(&mut line)?;
             self.keep(&line);
         }
-        tls.get_mut().write_all(http("200 OK", "", "ok").as_bytes())?;
+        tls.get_mut()
+            .write_all(http("200 OK", "", "ok").as_bytes())?;
         tls.get_mut().conn.send_close_notify();
         tls.get_mut().flush()
     }
@@ -195,6 +235,13 @@ fn server_config(certs: &Certs) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain = vec![CertificateDer::from_pem_file(certs.certificate()).expect("a certificate")];
     let key = PrivateKeyDer::from_pem_file(certs.key()).expect("a key");
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
-    Arc::new(config.with_no_client_auth().with_single_cert(chain, key).expect("they fit"))
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions");
+    Arc::new(
+        config
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("they fit"),
+    )
 }

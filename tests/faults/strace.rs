@@ -1,6 +1,8 @@
-//! Faults at a chosen system call, by strace(1): a process is traced once to learn its calls, then again for each of them.
+//! Faults at a chosen system call, by strace(1): a process is traced once to learn its calls, then
+//! again for each of them.
 //!
-//! `when=` counts the calls of that name in each thread. A try counts only where strace's log shows that the fault came.
+//! `when=` counts the calls of that name in each thread. A try counts only where strace's log shows
+//! that the fault came.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -89,7 +91,8 @@ pub enum Fault {
     Skipped,
 }
 
-/// strace's arguments for a fault. `follow_threads` also follows what the process starts, up to its exec.
+/// strace's arguments for a fault. `follow_threads` also follows what the process starts, up to its
+/// exec.
 pub fn inject(point: &Point, fault: Fault, log: &Path) -> Vec<String> {
     let what = match fault {
         Fault::Kill => "signal=KILL".to_owned(),
@@ -98,7 +101,15 @@ pub fn inject(point: &Point, fault: Fault, log: &Path) -> Vec<String> {
         Fault::Skipped => "retval=0".to_owned(),
     };
     let Point { call, nth, .. } = point;
-    arguments(log, &["-e", &format!("trace={call}"), "-e", &format!("inject={call}:{what}:when={nth}")])
+    arguments(
+        log,
+        &[
+            "-e",
+            &format!("trace={call}"),
+            "-e",
+            &format!("inject={call}:{what}:when={nth}"),
+        ],
+    )
 }
 
 /// strace's arguments to learn a process's calls.
@@ -108,8 +119,13 @@ pub fn watch(log: &Path) -> Vec<String> {
 
 fn arguments(log: &Path, rest: &[&str]) -> Vec<String> {
     let log = log.to_str().expect("plain");
-    // Threads and children are followed, but not into another program: that one has calls of its own.
-    [&["-f", "-b", "execve", "-o", log], rest].concat().into_iter().map(str::to_owned).collect()
+    // Threads and children are followed, but not into another program: that one has calls of its
+    // own.
+    [&["-f", "-b", "execve", "-o", log], rest]
+        .concat()
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Whether strace's log shows that the fault came.
@@ -131,17 +147,31 @@ pub fn points(log: &Path) -> Vec<Point> {
     let mut counts = BTreeMap::<(&str, &str), usize>::new();
     let mut points = BTreeMap::<(String, usize), Point>::new();
     for line in log.lines() {
-        let Some((pid, rest)) = line.split_once(' ') else { continue };
-        let Some((call, arguments)) = rest.trim_start().split_once('(') else { continue };
-        if !call.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        let Some((pid, rest)) = line.split_once(' ') else {
+            continue;
+        };
+        let Some((call, arguments)) = rest.trim_start().split_once('(') else {
+            continue;
+        };
+        if !call
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
             continue;
         }
         let nth = counts.entry((pid, call)).or_default();
         *nth += 1;
-        let changes = CHANGING.contains(&call) || (call.starts_with("open") && arguments.contains("O_CREAT"));
+        let changes =
+            CHANGING.contains(&call) || (call.starts_with("open") && arguments.contains("O_CREAT"));
         stacks += usize::from(pid == main && call == "sigaltstack");
         let starting = stacks < 2;
-        let seen = Point { call: call.to_owned(), nth: *nth, changes, starting, arguments: arguments.to_owned() };
+        let seen = Point {
+            call: call.to_owned(),
+            nth: *nth,
+            changes,
+            starting,
+            arguments: arguments.to_owned(),
+        };
         match points.entry((call.to_owned(), *nth)) {
             Entry::Vacant(place) => drop(place.insert(seen)),
             Entry::Occupied(mut place) => place.get_mut().changes |= changes,

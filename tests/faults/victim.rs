@@ -25,11 +25,21 @@ pub fn is_slow() -> bool {
 
 /// A machine whose hooks users other than root can run, too.
 pub fn machine_for_users() -> Harness {
-    assert!(rustix::process::geteuid().is_root(), "this test takes root: leave it out with `-- --skip as_root`");
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test takes root: leave it out with `-- --skip as_root`"
+    );
     let machine = Harness::new();
     let copy = machine.path("lastwords");
     // A copy by another process: a file that is open for writing anywhere cannot be executed.
-    assert!(Command::new("cp").args(["--reflink=auto", &harness::binary()]).arg(&copy).status().unwrap().success());
+    assert!(
+        Command::new("cp")
+            .args(["--reflink=auto", &harness::binary()])
+            .arg(&copy)
+            .status()
+            .unwrap()
+            .success()
+    );
     fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
     machine.with_binary(&copy)
 }
@@ -47,7 +57,12 @@ pub fn hook_as(uid: u32, machine: &Harness, name: &str, job: &str) -> Command {
 }
 
 fn as_upstart(mut command: Command, job: &str) -> Command {
-    command.envs([("PATH", crate::process::PATH), ("TERM", "linux"), ("UPSTART_JOB", job), ("UPSTART_INSTANCE", "")]);
+    command.envs([
+        ("PATH", crate::process::PATH),
+        ("TERM", "linux"),
+        ("UPSTART_JOB", job),
+        ("UPSTART_INSTANCE", ""),
+    ]);
     command.current_dir("/").stdin(Stdio::null());
     command
 }
@@ -55,14 +70,23 @@ fn as_upstart(mut command: Command, job: &str) -> Command {
 /// A command line that this user runs: its arguments are still missing.
 pub fn user(uid: u32) -> Command {
     let mut command = Command::new("/usr/bin/setpriv");
-    command.args([&format!("--reuid={uid}"), &format!("--regid={uid}"), "--clear-groups", "--"]);
+    command.args([
+        &format!("--reuid={uid}"),
+        &format!("--regid={uid}"),
+        "--clear-groups",
+        "--",
+    ]);
     command
 }
 
 /// Runs a hook to its end; says how long that took. It has to end, with 0.
 pub fn run(mut hook: Command) -> Duration {
     let began = Instant::now();
-    let mut child = hook.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = hook
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let ended = ends(&mut child, HANGS);
     let took = began.elapsed();
     if !ended {
@@ -72,7 +96,10 @@ pub fn run(mut hook: Command) -> Duration {
     }
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{hook:?}: {output:?}");
-    assert!(output.stdout.is_empty(), "a hook writes into nobody's log: {output:?}");
+    assert!(
+        output.stdout.is_empty(),
+        "a hook writes into nobody's log: {output:?}"
+    );
     took
 }
 
@@ -94,11 +121,17 @@ pub fn crash(machine: &Harness) -> Duration {
 }
 
 pub fn crash_of(machine: &Harness, job: &str) -> Duration {
-    let reports =
-        || ["dead", "done", "new"].map(|place| names_in(&machine.spool.join(place)).len()).iter().sum::<usize>();
+    let reports = || {
+        ["dead", "done", "new"]
+            .map(|place| names_in(&machine.spool.join(place)).len())
+            .iter()
+            .sum::<usize>()
+    };
     let before = reports();
     run(hook(machine, "pre-start", job));
-    machine.kernel_log(format!("init: {job} main process (4242) killed by SEGV signal"));
+    machine.kernel_log(format!(
+        "init: {job} main process (4242) killed by SEGV signal"
+    ));
     let took = run(hook(machine, "post-stop", job));
     // On a machine under load the hook leaves the work behind.
     wait_for("the report", || reports() > before);
@@ -107,16 +140,33 @@ pub fn crash_of(machine: &Harness, job: &str) -> Duration {
 
 /// The report's section whose name starts so.
 pub fn section<'a>(report: &'a Report, collector: &str) -> &'a Section {
-    let found = report.sections.iter().find(|section| section.collector.starts_with(collector));
+    let found = report
+        .sections
+        .iter()
+        .find(|section| section.collector.starts_with(collector));
     found.unwrap_or_else(|| panic!("no {collector} in {report:#?}"))
 }
 
 /// Adds a row to the table of faults; the slowest hook is measured, not judged.
 pub fn tell(fault: &str, times: &[Duration]) {
-    let slowest =
-        times.iter().max().map_or_else(|| "-".to_owned(), |slowest| format!("slowest {} ms", slowest.as_millis()));
+    let slowest = times.iter().max().map_or_else(
+        || "-".to_owned(),
+        |slowest| format!("slowest {} ms", slowest.as_millis()),
+    );
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults.table");
-    let mut table = OpenOptions::new().create(true).append(true).open(path).unwrap();
+    let mut table = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap();
     // One write: the tests run side by side.
-    table.write_all(format!("| {fault} | {} | all held | {slowest} |\n", times.len().max(1)).as_bytes()).unwrap();
+    table
+        .write_all(
+            format!(
+                "| {fault} | {} | all held | {slowest} |\n",
+                times.len().max(1)
+            )
+            .as_bytes(),
+        )
+        .unwrap();
 }

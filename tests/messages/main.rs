@@ -1,5 +1,6 @@
 //! Every message as people get it, held in files beside this one: `crash.text`, `crash.slack`, …
-//! `LASTWORDS_SNAPSHOTS=write cargo test --test messages` writes them anew; look at the difference before you commit it.
+//! `LASTWORDS_SNAPSHOTS=write cargo test --test messages` writes them anew; look at the difference
+//! before you commit it.
 
 use std::path::Path;
 use std::{env, fs};
@@ -13,7 +14,11 @@ fn every_message_reads_as_it_did() {
     let write = env::var_os("LASTWORDS_SNAPSHOTS").is_some_and(|value| value == "write");
     let mut differ = Vec::new();
     for (name, report) in render::examples() {
-        for (suffix, shown) in [("text", Form::Text), ("slack", Form::Slack), ("matrix", Form::Matrix)] {
+        for (suffix, shown) in [
+            ("text", Form::Text),
+            ("slack", Form::Slack),
+            ("matrix", Form::Matrix),
+        ] {
             let message = form(shown, &report);
             let message = match shown {
                 Form::Text => format!("Subject: {}\n\n{message}", render::subject(&report)),
@@ -34,5 +39,9 @@ fn every_message_reads_as_it_did() {
             }
         }
     }
-    assert!(differ.is_empty(), "these are not as they were:\n{}", differ.join("\n"));
+    assert!(
+        differ.is_empty(),
+        "these are not as they were:\n{}",
+        differ.join("\n")
+    );
 }

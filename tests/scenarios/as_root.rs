@@ -1,4 +1,5 @@
-//! What takes root: jobs that run as another user, mounts, and the blog's stanza with the machine's own directories.
+//! What takes root: jobs that run as another user, mounts, and the blog's stanza with the machine's
+//! own directories.
 //!
 //! Without root, leave these out: `cargo test -- --skip as_root`.
 
@@ -22,21 +23,39 @@ pub const UID: u32 = 54_321;
 const INSIDE: &str = "LASTWORDS_TEST_MOUNTS";
 
 fn require_root() {
-    assert!(rustix::process::geteuid().is_root(), "this test takes root: leave it out with `-- --skip as_root`");
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test takes root: leave it out with `-- --skip as_root`"
+    );
 }
 
-/// Runs a scenario in a mount namespace of its own, after `mounts`: the test starts itself again in there.
+/// Runs a scenario in a mount namespace of its own, after `mounts`: the test starts itself again in
+/// there.
 fn in_private_mounts(test: &str, mounts: &str, scenario: impl FnOnce()) {
     require_root();
     if env::var_os(INSIDE).is_some() {
         return scenario();
     }
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "/bin/sh", "-ec", &format!("{mounts}\nexec \"$@\""), "sh"]);
-    command.arg(env::current_exe().unwrap()).args([test, "--exact", "--nocapture"]).env(INSIDE, "1");
+    command.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "/bin/sh",
+        "-ec",
+        &format!("{mounts}\nexec \"$@\""),
+        "sh",
+    ]);
+    command
+        .arg(env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(INSIDE, "1");
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
 }
 
 /// A machine whose hooks a user other than root can run too.
@@ -45,14 +64,21 @@ pub fn machine_for_users() -> Harness {
     let machine = Harness::new();
     let copy = machine.path("lastwords");
     // A copy by another process: a file that is open for writing anywhere cannot be executed.
-    let copied = Command::new("cp").args(["--reflink=auto", &harness::binary()]).arg(&copy).status().unwrap();
+    let copied = Command::new("cp")
+        .args(["--reflink=auto", &harness::binary()])
+        .arg(&copy)
+        .status()
+        .unwrap();
     assert!(copied.success());
     machine.with_binary(&copy)
 }
 
 /// What `lastwords setup` prepares for a job's user.
 fn prepare(machine: &Harness) {
-    for dir in [machine.run.join(format!("user/{UID}/markers")), machine.spool.join(format!("inbox/{UID}"))] {
+    for dir in [
+        machine.run.join(format!("user/{UID}/markers")),
+        machine.spool.join(format!("inbox/{UID}")),
+    ] {
         fs::create_dir_all(&dir).unwrap();
         fs::set_permissions(&dir, Permissions::from_mode(0o700)).unwrap();
         chown(&dir, Some(UID), Some(UID)).unwrap();
@@ -72,11 +98,19 @@ fn a_setuid_job_for_which_nothing_is_prepared_starts_and_stops_as_ever() {
     fs::set_permissions(machine.root.join("dev/log"), Permissions::from_mode(0o666)).unwrap();
     let mut web = machine.job("web", &format!("setuid {UID}\nrespawn\n{SERVE}"));
     web.start();
-    assert!(syslog.said().iter().any(|line| line.contains("web") && line.contains("marker")));
+    assert!(
+        syslog
+            .said()
+            .iter()
+            .any(|line| line.contains("web") && line.contains("marker"))
+    );
     web.kill_main(Signal::SEGV);
     web.wait_for_life(2);
     web.stop();
-    assert_eq!(web.history(), "pre-start main post-stop pre-start main pre-stop TERM post-stop");
+    assert_eq!(
+        web.history(),
+        "pre-start main post-stop pre-start main pre-stop TERM post-stop"
+    );
     assert_eq!(machine.reports(), []);
 }
 
@@ -90,7 +124,11 @@ fn the_crash_of_a_setuid_job_is_caught_into_its_users_inbox() {
     web.wait_for_life(2);
     let reports = in_inbox(&machine);
     assert_eq!(reports.len(), 1);
-    assert_eq!((reports[0].verdict, reports[0].stop.job.as_str()), (Verdict::Crashed, "web"), "{reports:#?}");
+    assert_eq!(
+        (reports[0].verdict, reports[0].stop.job.as_str()),
+        (Verdict::Crashed, "web"),
+        "{reports:#?}"
+    );
     web.stop();
     assert_eq!(in_inbox(&machine).len(), 1);
 }
@@ -111,7 +149,10 @@ fn roots_marker_and_a_users_marker_for_jobs_of_one_name_are_two() {
 
 /// Stops a machine's writing to `/run/full`, to the last page.
 fn fill() {
-    let filled = Command::new("dd").args(["if=/dev/zero", "of=/run/full/filler", "bs=4096"]).output().unwrap();
+    let filled = Command::new("dd")
+        .args(["if=/dev/zero", "of=/run/full/filler", "bs=4096"])
+        .output()
+        .unwrap();
     assert!(!filled.status.success(), "the disk is full: {filled:?}");
 }
 
@@ -124,19 +165,27 @@ fn crash_and_stop(machine: &Harness) {
     web.wait_for_life(2);
     web.stop();
     let said = syslog.said();
-    assert!(machine.reports().len() == 1 || said.iter().any(|line| line.contains("web")), "{said:?}");
+    assert!(
+        machine.reports().len() == 1 || said.iter().any(|line| line.contains("web")),
+        "{said:?}"
+    );
 }
 
-const SMALL_DISK: &str = "mount -t tmpfs none /run\nmkdir /run/full\nmount -t tmpfs -o size=64k none /run/full";
+const SMALL_DISK: &str =
+    "mount -t tmpfs none /run\nmkdir /run/full\nmount -t tmpfs -o size=64k none /run/full";
 
 #[test]
 fn a_full_disk_costs_neither_the_restart_nor_the_exit_code() {
-    in_private_mounts("as_root::a_full_disk_costs_neither_the_restart_nor_the_exit_code", SMALL_DISK, || {
-        let mut machine = Harness::new();
-        machine.spool = "/run/full".into();
-        fill();
-        crash_and_stop(&machine);
-    });
+    in_private_mounts(
+        "as_root::a_full_disk_costs_neither_the_restart_nor_the_exit_code",
+        SMALL_DISK,
+        || {
+            let mut machine = Harness::new();
+            machine.spool = "/run/full".into();
+            fill();
+            crash_and_stop(&machine);
+        },
+    );
 }
 
 #[test]
@@ -155,7 +204,8 @@ fn a_disk_that_is_full_while_the_job_starts_does_not_stop_it_from_starting() {
 
 #[test]
 fn a_run_directory_that_fills_up_while_the_service_runs_does_not_cost_the_report() {
-    let test = "as_root::a_run_directory_that_fills_up_while_the_service_runs_does_not_cost_the_report";
+    let test =
+        "as_root::a_run_directory_that_fills_up_while_the_service_runs_does_not_cost_the_report";
     in_private_mounts(test, SMALL_DISK, || {
         let mut machine = Harness::new();
         machine.run = "/run/full".into();
@@ -171,12 +221,16 @@ fn a_run_directory_that_fills_up_while_the_service_runs_does_not_cost_the_report
 #[test]
 fn a_read_only_disk_does_not_stop_a_job_from_starting() {
     let mounts = "mount -t tmpfs none /run\nmkdir /run/ro\nmount -t tmpfs -o ro none /run/ro";
-    in_private_mounts("as_root::a_read_only_disk_does_not_stop_a_job_from_starting", mounts, || {
-        let mut machine = Harness::new();
-        machine.run = "/run/ro/run".into();
-        machine.spool = "/run/ro/spool".into();
-        crash_and_stop(&machine);
-    });
+    in_private_mounts(
+        "as_root::a_read_only_disk_does_not_stop_a_job_from_starting",
+        mounts,
+        || {
+            let mut machine = Harness::new();
+            machine.run = "/run/ro/run".into();
+            machine.spool = "/run/ro/spool".into();
+            crash_and_stop(&machine);
+        },
+    );
 }
 
 /// The machine's own directories, empty, and a kernel log that the scenario writes.
@@ -188,29 +242,37 @@ const OWN_MACHINE: &str = "\
 
 #[test]
 fn the_blogs_stanza_works_as_it_stands() {
-    in_private_mounts("as_root::the_blogs_stanza_works_as_it_stands", OWN_MACHINE, || {
-        let machine = Harness::of_this_machine();
-        let bin = Path::new("/opt/upstart-monitor/bin");
-        fs::create_dir_all(bin).unwrap();
-        let binary = fs::canonicalize(harness::binary()).unwrap();
-        for hook in hooks::HOOKS {
-            symlink(&binary, bin.join(hook)).unwrap();
-        }
-        let stanza = "\
+    in_private_mounts(
+        "as_root::the_blogs_stanza_works_as_it_stands",
+        OWN_MACHINE,
+        || {
+            let machine = Harness::of_this_machine();
+            let bin = Path::new("/opt/upstart-monitor/bin");
+            fs::create_dir_all(bin).unwrap();
+            let binary = fs::canonicalize(harness::binary()).unwrap();
+            for hook in hooks::HOOKS {
+                symlink(&binary, bin.join(hook)).unwrap();
+            }
+            let stanza = "\
             pre-start exec /opt/upstart-monitor/bin/pre-start\n\
             pre-stop exec /opt/upstart-monitor/bin/pre-stop\n\
             post-stop exec /opt/upstart-monitor/bin/post-stop\n";
-        let mut web = machine.bare_job("web", &format!("{stanza}respawn\n{SERVE}"));
-        web.start();
-        web.stop();
-        assert_eq!(machine.reports(), []);
-        web.start();
-        web.kill_main(Signal::SEGV);
-        web.wait_for_life(3);
-        let report = machine.only_report();
-        assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, &killed_by("SEGV")), "{report:#?}");
-        web.stop();
-        assert_eq!(machine.reports().len(), 1);
-        assert_eq!(machine.markers(), [""; 0]);
-    });
+            let mut web = machine.bare_job("web", &format!("{stanza}respawn\n{SERVE}"));
+            web.start();
+            web.stop();
+            assert_eq!(machine.reports(), []);
+            web.start();
+            web.kill_main(Signal::SEGV);
+            web.wait_for_life(3);
+            let report = machine.only_report();
+            assert_eq!(
+                (report.verdict, &report.stop.exit),
+                (Verdict::Crashed, &killed_by("SEGV")),
+                "{report:#?}"
+            );
+            web.stop();
+            assert_eq!(machine.reports().len(), 1);
+            assert_eq!(machine.markers(), [""; 0]);
+        },
+    );
 }

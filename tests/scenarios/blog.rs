@@ -1,5 +1,6 @@
-//! The supervisor of these tests, tried with the blog's three scripts: a marker that is touched, removed and tested for.
-//! What they are known to get wrong under the real Upstart they must get wrong here.
+//! The supervisor of these tests, tried with the blog's three scripts: a marker that is touched,
+//! removed and tested for. What they are known to get wrong under the real Upstart they must get
+//! wrong here.
 
 use std::fs;
 
@@ -30,7 +31,10 @@ fn job<'h>(machine: &'h Harness, name: &str, conf: &str) -> Job<'h> {
 }
 
 fn mails(machine: &Harness) -> usize {
-    fs::read_to_string(machine.path("blog/mails")).unwrap_or_default().lines().count()
+    fs::read_to_string(machine.path("blog/mails"))
+        .unwrap_or_default()
+        .lines()
+        .count()
 }
 
 #[test]
@@ -44,7 +48,10 @@ fn a_stop_and_a_crash_run_the_hooks_in_upstarts_order() {
     web.start();
     web.kill_main(Signal::SEGV);
     web.wait_for(State::Waiting);
-    assert_eq!(web.history(), "pre-start main pre-stop TERM post-stop pre-start main post-stop");
+    assert_eq!(
+        web.history(),
+        "pre-start main pre-stop TERM post-stop pre-start main post-stop"
+    );
     assert_eq!(mails(&machine), 1);
 }
 
@@ -55,7 +62,10 @@ fn a_restart_leaves_the_process_running_and_the_next_crash_is_missed() {
     web.start();
     let pid = web.main_pid();
     web.restart();
-    assert_eq!((web.main_pid(), web.history().as_str()), (pid, "pre-start main pre-stop"));
+    assert_eq!(
+        (web.main_pid(), web.history().as_str()),
+        (pid, "pre-start main pre-stop")
+    );
     web.kill_main(Signal::SEGV);
     web.wait_for(State::Waiting);
     assert_eq!(mails(&machine), 0);
@@ -66,7 +76,10 @@ fn a_job_in_a_subdirectory_cannot_start() {
     let machine = Harness::new();
     let mut web = job(&machine, "sub/dir/web", "exec sleep 1000");
     web.start();
-    assert_eq!((web.is_running(), web.history().as_str()), (false, "pre-start post-stop"));
+    assert_eq!(
+        (web.is_running(), web.history().as_str()),
+        (false, "pre-start post-stop")
+    );
 }
 
 #[test]
@@ -95,12 +108,20 @@ fn a_respawn_waits_for_post_stop() {
 #[test]
 fn processes_get_exactly_upstarts_environment_and_nothing_of_the_tests_own() {
     let machine = Harness::new();
-    let conf = "env A=1\nexec sleep 1000\npre-start exec env\npre-stop exec env\npost-stop exec env";
+    let conf =
+        "env A=1\nexec sleep 1000\npre-start exec env\npre-stop exec env\npost-stop exec env";
     let mut web = machine.bare_job("web", conf).instance("1");
     web.start_with(&[("B", "2")]);
     web.stop_with(&[("UPSTART_STOP_EVENTS", "runlevel")]);
     let path = format!("PATH={PATH}");
-    let common = [&path, "A=1", "B=2", "TERM=linux", "UPSTART_INSTANCE=1", "UPSTART_JOB=web"];
+    let common = [
+        &path,
+        "A=1",
+        "B=2",
+        "TERM=linux",
+        "UPSTART_INSTANCE=1",
+        "UPSTART_JOB=web",
+    ];
     let mut expected = [common.as_slice(); 3].concat();
     expected.extend(["UPSTART_STOP_EVENTS=runlevel"; 2]);
     expected.sort_unstable();
@@ -115,7 +136,9 @@ fn a_process_has_its_own_session_and_a_terminal_that_dies_with_it() {
     let out = machine.path("out").display().to_string();
     let child = format!("(sleep 0.05; /bin/echo late || /bin/echo refused >{out}.child) &");
     let facts = "ps -o pid=,pgid=,sid=,tty= -p $$; umask; pwd; test -t 1 && readlink /proc/$$/fd/0";
-    let conf = format!("post-stop script\n{child}\n{{ {facts}; }} >{out}; echo kept\nend script\nexec true");
+    let conf = format!(
+        "post-stop script\n{child}\n{{ {facts}; }} >{out}; echo kept\nend script\nexec true"
+    );
     let mut web = machine.bare_job("web", &conf);
     web.start();
     web.wait_for(State::Waiting);

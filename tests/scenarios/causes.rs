@@ -20,12 +20,22 @@ fn report_of(machine: &Harness, command: &str, program: &str) -> Report {
 /// Checks the cause: its sort, what its line says, and that it quotes the log.
 fn assert_cause(report: &Report, kind: Death, says: &[&str]) {
     let cause = &report.cause;
-    assert_eq!((cause.kind, cause.confidence), (kind, Confidence::Likely), "{cause:#?}");
+    assert_eq!(
+        (cause.kind, cause.confidence),
+        (kind, Confidence::Likely),
+        "{cause:#?}"
+    );
     for words in says {
         assert!(cause.line.contains(words), "{words} in {cause:#?}");
     }
-    let quoted = cause.evidence.iter().find(|evidence| evidence.source == "/var/log/upstart/web.log");
-    assert!(quoted.is_some_and(|quoted| quoted.line.is_some() && !quoted.text.is_empty()), "{cause:#?}");
+    let quoted = cause
+        .evidence
+        .iter()
+        .find(|evidence| evidence.source == "/var/log/upstart/web.log");
+    assert!(
+        quoted.is_some_and(|quoted| quoted.line.is_some() && !quoted.text.is_empty()),
+        "{cause:#?}"
+    );
 }
 
 #[test]
@@ -33,7 +43,11 @@ fn an_exception_that_node_did_not_catch_is_the_cause() {
     let machine = Harness::new();
     let program = "console.log('ready');\nsetTimeout(() => { const order = {};\n  order.customer.id;\n}, 10);\n";
     let report = report_of(&machine, "exec node FILE", program);
-    assert_cause(&report, Death::UncaughtException, &["TypeError", "Cannot read prop", "program:3"]);
+    assert_cause(
+        &report,
+        Death::UncaughtException,
+        &["TypeError", "Cannot read prop", "program:3"],
+    );
 }
 
 #[test]
@@ -52,15 +66,30 @@ fn what_node_has_written_into_a_report_is_the_cause_where_no_log_tells_it() {
     let reports = machine.root.join("reports");
     fs::create_dir(&reports).unwrap();
     machine.configure("web", "[collect.node_report]\ndirectory = '/reports'\n");
-    let node =
-        format!("exec node --report-uncaught-exception --report-directory={} FILE 2>/dev/null", reports.display());
+    let node = format!(
+        "exec node --report-uncaught-exception --report-directory={} FILE 2>/dev/null",
+        reports.display()
+    );
     let program = "setTimeout(() => { throw new RangeError('no such tariff') }, 10);\n";
     let report = report_of(&machine, &node, program);
     let cause = &report.cause;
-    assert_eq!((cause.kind, cause.confidence), (Death::UncaughtException, Confidence::Likely), "{report:#?}");
-    assert!(cause.line.starts_with("RangeError: no such tariff"), "{cause:#?}");
-    assert!(cause.evidence[0].source.starts_with("/reports/report."), "{cause:#?}");
-    assert!(report.sections[0].text.contains("at Timeout._onTimeout"), "{report:#?}");
+    assert_eq!(
+        (cause.kind, cause.confidence),
+        (Death::UncaughtException, Confidence::Likely),
+        "{report:#?}"
+    );
+    assert!(
+        cause.line.starts_with("RangeError: no such tariff"),
+        "{cause:#?}"
+    );
+    assert!(
+        cause.evidence[0].source.starts_with("/reports/report."),
+        "{cause:#?}"
+    );
+    assert!(
+        report.sections[0].text.contains("at Timeout._onTimeout"),
+        "{report:#?}"
+    );
 }
 
 #[test]
@@ -68,24 +97,39 @@ fn a_python_traceback_is_the_cause() {
     let machine = Harness::new();
     let program = "def total(orders):\n    return sum(orders) / len(orders)\n\nprint('ready', flush=True)\ntotal([])\n";
     let report = report_of(&machine, "exec python3 FILE", program);
-    assert_cause(&report, Death::UncaughtException, &["ZeroDivisionError: division by zero", "program:2"]);
+    assert_cause(
+        &report,
+        Death::UncaughtException,
+        &["ZeroDivisionError: division by zero", "program:2"],
+    );
 }
 
 #[test]
 fn a_command_that_a_shell_does_not_find_is_the_cause() {
     let machine = Harness::new();
-    let report = report_of(&machine, "exec sh FILE", "echo ready\nno-such-server --port 80\n");
+    let report = report_of(
+        &machine,
+        "exec sh FILE",
+        "echo ready\nno-such-server --port 80\n",
+    );
     assert_cause(&report, Death::NoSuchFile, &["no-such-server", "not found"]);
 }
 
 #[test]
 fn words_that_lie_deeper_in_the_log_than_the_section_shows_are_found() {
     let machine = Harness::new();
-    machine.configure("web", "[[collect.log]]\npath = \"/var/log/upstart/web.log\"\nlines = 2\n");
+    machine.configure(
+        "web",
+        "[[collect.log]]\npath = \"/var/log/upstart/web.log\"\nlines = 2\n",
+    );
     let program = "import sys\ndef descend(n):\n    raise ValueError('the bottom') if n == 0 else descend(n - 1)\n\
                    try:\n    descend(3)\nfinally:\n    sys.setrecursionlimit(99)\n";
     let report = report_of(&machine, "exec python3 FILE", program);
-    assert_cause(&report, Death::UncaughtException, &["ValueError: the bottom"]);
+    assert_cause(
+        &report,
+        Death::UncaughtException,
+        &["ValueError: the bottom"],
+    );
     assert_eq!(report.sections.len(), 1);
     assert_eq!(report.sections[0].text.lines().count(), 2, "{report:#?}");
 }
@@ -93,9 +137,17 @@ fn words_that_lie_deeper_in_the_log_than_the_section_shows_are_found() {
 #[test]
 fn a_signal_from_outside_stays_unknown_and_is_not_called_want_of_memory() {
     let machine = Harness::new();
-    let report = report_of(&machine, "exec sh FILE", "echo \"Error: handled, retrying\"\nkill -KILL $$\n");
+    let report = report_of(
+        &machine,
+        "exec sh FILE",
+        "echo \"Error: handled, retrying\"\nkill -KILL $$\n",
+    );
     let cause = &report.cause;
-    assert_eq!((cause.kind, cause.confidence), (Death::KilledBySignal, Confidence::None), "{cause:#?}");
+    assert_eq!(
+        (cause.kind, cause.confidence),
+        (Death::KilledBySignal, Confidence::None),
+        "{cause:#?}"
+    );
     assert_eq!(cause.line, "killed by SIGKILL, cause unknown");
 }
 
@@ -116,7 +168,11 @@ mod as_root {
     /// All records of the machine's own kernel log, as they are read.
     fn kernel_log() -> String {
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap();
-        let mut log = File::options().read(true).custom_flags(flags).open("/dev/kmsg").expect("root");
+        let mut log = File::options()
+            .read(true)
+            .custom_flags(flags)
+            .open("/dev/kmsg")
+            .expect("root");
         let (mut text, mut record) = (String::new(), [0; 8192]);
         loop {
             match log.read(&mut record) {
@@ -128,13 +184,16 @@ mod as_root {
         }
     }
 
-    /// Runs a job to its end; what the kernel really said of it stands in the machine's kernel log before init's line.
+    /// Runs a job to its end; what the kernel really said of it stands in the machine's kernel log
+    /// before init's line.
     fn die(machine: &Harness, conf: &str) -> Report {
         let mut web = machine.job("web", conf);
         web.start();
         // Nobody has waited for it yet.
         let stat = format!("/proc/{}/stat", web.main_pid());
-        wait_for("its end", || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z ")));
+        wait_for("its end", || {
+            fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "))
+        });
         // The kernel may be a moment behind with its log.
         std::thread::sleep(Duration::from_millis(50));
         fs::write(machine.root.join("dev/kmsg"), kernel_log()).unwrap();
@@ -144,14 +203,22 @@ mod as_root {
 
     fn assert_oom(report: &Report, line: &str) {
         let cause = &report.cause;
-        assert_eq!((cause.kind, cause.confidence), (Death::OomKilled, Confidence::Certain), "{cause:#?}");
+        assert_eq!(
+            (cause.kind, cause.confidence),
+            (Death::OomKilled, Confidence::Certain),
+            "{cause:#?}"
+        );
         assert!(cause.line.starts_with(line), "{line}: {cause:#?}");
         assert!(
-            cause.line.contains("at its limit of 24 MiB (/lastwords-") && cause.line.ends_with("/web)"),
+            cause.line.contains("at its limit of 24 MiB (/lastwords-")
+                && cause.line.ends_with("/web)"),
             "{cause:#?}"
         );
         assert!(
-            cause.evidence.iter().any(|it| it.source == "kernel log" && it.text.contains("Killed process")),
+            cause
+                .evidence
+                .iter()
+                .any(|it| it.source == "kernel log" && it.text.contains("Killed process")),
             "{cause:#?}"
         );
     }
@@ -159,21 +226,36 @@ mod as_root {
     #[test]
     fn what_the_kernel_kills_at_its_cgroups_limit_died_of_that() {
         let (machine, cgroup) = (Harness::new(), Cgroup::new());
-        let report = die(&machine, &format!("script\n{}\nexec tail /dev/zero\nend script\n", cgroup.enter()));
+        let report = die(
+            &machine,
+            &format!(
+                "script\n{}\nexec tail /dev/zero\nend script\n",
+                cgroup.enter()
+            ),
+        );
         assert_oom(&report, "out of memory: killed by the kernel");
     }
 
     #[test]
     fn a_wrapper_whose_child_the_kernel_kills_died_of_that() {
         let (machine, cgroup) = (Harness::new(), Cgroup::new());
-        let report = die(&machine, &format!("script\n{}\ntail /dev/zero || exit $?\nend script\n", cgroup.enter()));
+        let report = die(
+            &machine,
+            &format!(
+                "script\n{}\ntail /dev/zero || exit $?\nend script\n",
+                cgroup.enter()
+            ),
+        );
         assert_oom(&report, "out of memory: its process tail (");
     }
 
     #[test]
     fn a_service_that_outlives_its_helpers_kill_did_not_die_of_it() {
         let (machine, cgroup) = (Harness::new(), Cgroup::new());
-        let conf = format!("script\n{}\ntail /dev/zero || :\nexit 3\nend script\n", cgroup.enter());
+        let conf = format!(
+            "script\n{}\ntail /dev/zero || :\nexit 3\nend script\n",
+            cgroup.enter()
+        );
         let report = die(&machine, &conf);
         assert_eq!(
             (report.cause.kind, report.cause.confidence),
@@ -187,14 +269,28 @@ mod as_root {
     fn an_invalid_access_says_which_and_by_whose_code() {
         let machine = Harness::new();
         let (source, program) = (machine.path("app.c"), machine.path("app"));
-        fs::write(&source, "int main(void) { volatile int *nothing = 0; return nothing[2] = 1; }\n").unwrap();
-        let compiled = Command::new("cc").arg("-o").args([&program, &source]).status().unwrap();
+        fs::write(
+            &source,
+            "int main(void) { volatile int *nothing = 0; return nothing[2] = 1; }\n",
+        )
+        .unwrap();
+        let compiled = Command::new("cc")
+            .arg("-o")
+            .args([&program, &source])
+            .status()
+            .unwrap();
         assert!(compiled.success());
         let report = die(&machine, &format!("exec {}\n", program.display()));
         let cause = &report.cause;
-        assert_eq!((cause.kind, cause.confidence), (Death::Segfault, Confidence::Certain), "{cause:#?}");
+        assert_eq!(
+            (cause.kind, cause.confidence),
+            (Death::Segfault, Confidence::Certain),
+            "{cause:#?}"
+        );
         assert!(
-            cause.line.starts_with("segfault: invalid memory access at 0x8 (write, null pointer), in app"),
+            cause.line.starts_with(
+                "segfault: invalid memory access at 0x8 (write, null pointer), in app"
+            ),
             "{cause:#?}"
         );
     }

@@ -8,23 +8,44 @@ pub struct Cgroup(PathBuf);
 
 impl Cgroup {
     pub fn new() -> Self {
-        let name =
-            format!("lastwords-{}", tempfile::Builder::new().tempdir().unwrap().path().file_name().unwrap().display());
+        let name = format!(
+            "lastwords-{}",
+            tempfile::Builder::new()
+                .tempdir()
+                .unwrap()
+                .path()
+                .file_name()
+                .unwrap()
+                .display()
+        );
         let (base, limits): (_, &[_]) = if Path::new("/sys/fs/cgroup/memory").exists() {
-            ("/sys/fs/cgroup/memory", &["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"])
+            (
+                "/sys/fs/cgroup/memory",
+                &["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"],
+            )
         } else {
-            fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory").expect("a memory controller");
+            fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory")
+                .expect("a memory controller");
             ("/sys/fs/cgroup", &["memory.max", "memory.swap.max"])
         };
         let parent = Path::new(base).join(name);
         let dir = parent.join("web");
         fs::create_dir_all(&dir).expect("root");
         if base == "/sys/fs/cgroup" {
-            fs::write(parent.join("cgroup.subtree_control"), "+memory").expect("a memory controller");
+            fs::write(parent.join("cgroup.subtree_control"), "+memory")
+                .expect("a memory controller");
         }
         fs::write(dir.join(limits[0]), (24 << 20).to_string()).expect("a limit");
         // Not where the kernel does not count swap.
-        let _ = fs::write(dir.join(limits[1]), if base == "/sys/fs/cgroup" { 0 } else { 24 << 20 }.to_string());
+        let _ = fs::write(
+            dir.join(limits[1]),
+            if base == "/sys/fs/cgroup" {
+                0
+            } else {
+                24 << 20
+            }
+            .to_string(),
+        );
         Self(dir)
     }
 

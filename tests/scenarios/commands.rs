@@ -1,4 +1,5 @@
-//! What people type: the drill, `check`, `setup`, `show`; the example configuration and the plugins.
+//! What people type: the drill, `check`, `setup`, `show`; the example configuration and the
+//! plugins.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -22,14 +23,25 @@ fn text(bytes: &[u8]) -> String {
 /// The drill of the README, on the example configuration.
 fn drill(args: &[&str]) -> Output {
     let mut command = Command::new(harness::binary());
-    command.current_dir(project()).args(["post-stop", "--simulate-crash", "--job", "web", "--config", "config"]);
+    command.current_dir(project()).args([
+        "post-stop",
+        "--simulate-crash",
+        "--job",
+        "web",
+        "--config",
+        "config",
+    ]);
     command.args(args).output().unwrap()
 }
 
 #[test]
 fn the_readmes_drill_runs_on_the_example_and_shows_what_each_sink_would_be_sent() {
     let readme = fs::read_to_string(project().join("README.md")).unwrap();
-    assert!(readme.contains("cargo run --release -- post-stop --simulate-crash --job web --config config\n"));
+    assert!(
+        readme.contains(
+            "cargo run --release -- post-stop --simulate-crash --job web --config config\n"
+        )
+    );
     let output = drill(&[]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let shown = text(&output.stdout);
@@ -53,11 +65,19 @@ fn the_readmes_drill_runs_on_the_example_and_shows_what_each_sink_would_be_sent(
 
 #[test]
 fn the_example_configuration_has_no_errors() {
-    let output = Command::new(harness::binary()).arg("check").arg("--config").arg(project().join("config")).output();
+    let output = Command::new(harness::binary())
+        .arg("check")
+        .arg("--config")
+        .arg(project().join("config"))
+        .output();
     let output = output.unwrap();
     // git keeps no mode of 0600, which is all that is wrong with it.
     let summary = text(&output.stdout);
-    assert_eq!((output.status.code(), summary.contains("error")), (Some(0), false), "{summary}");
+    assert_eq!(
+        (output.status.code(), summary.contains("error")),
+        (Some(0), false),
+        "{summary}"
+    );
 }
 
 #[test]
@@ -65,14 +85,28 @@ fn a_drill_can_be_shaped_and_read_by_programs() {
     let machine = Harness::new();
     let log = machine.path("other.log");
     fs::write(&log, "the other log\n").unwrap();
-    let output = drill(&["--json", "--signal", "SIGSEGV", "--log", log.to_str().unwrap()]);
+    let output = drill(&[
+        "--json",
+        "--signal",
+        "SIGSEGV",
+        "--log",
+        log.to_str().unwrap(),
+    ]);
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["report"]["stop"]["exit"]["signal"]["name"], "SEGV");
-    assert_eq!((&json["report"]["drill"], &json["failures"]), (&Value::Bool(true), &Value::Array(vec![])));
+    assert_eq!(
+        (&json["report"]["drill"], &json["failures"]),
+        (&Value::Bool(true), &Value::Array(vec![]))
+    );
     let sections = json["report"]["sections"].as_array().unwrap();
-    let logs: Vec<_> =
-        sections.iter().filter(|section| section["collector"].as_str().unwrap().starts_with("log")).collect();
-    assert_eq!((logs.len(), &logs[0]["text"]), (1, &Value::from("the other log")));
+    let logs: Vec<_> = sections
+        .iter()
+        .filter(|section| section["collector"].as_str().unwrap().starts_with("log"))
+        .collect();
+    assert_eq!(
+        (logs.len(), &logs[0]["text"]),
+        (1, &Value::from("the other log"))
+    );
 }
 
 #[test]
@@ -81,10 +115,17 @@ fn a_drill_fails_where_a_real_crash_would() {
     let config = "[[sink.slack]]\nname = 'ops'\nwebhook_file = 'secrets/none'\n";
     fs::write(machine.config.join("lastwords.toml"), config).unwrap();
     machine.configure("web", "[[collect.log]]\npath = '/no/such.log'\n");
-    let output = machine.command("post-stop").args(["--simulate-crash", "--job", "web"]).output().unwrap();
+    let output = machine
+        .command("post-stop")
+        .args(["--simulate-crash", "--job", "web"])
+        .output()
+        .unwrap();
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{shown}");
-    assert!(shown.contains("would fail ops: ") && shown.contains("secrets/none"), "{shown}");
+    assert!(
+        shown.contains("would fail ops: ") && shown.contains("secrets/none"),
+        "{shown}"
+    );
     assert!(shown.contains("would fail log /no/such.log: "), "{shown}");
 }
 
@@ -103,8 +144,14 @@ fn a_drill_that_is_sent_is_marked_and_shows_each_receipt() {
     let output = machine.command("post-stop").args(send).output().unwrap();
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{shown}");
-    assert!(shown.contains("sent   keep (exec): filed under 7"), "{shown}");
-    assert!(shown.contains("gone (exec)") && shown.contains("the wire is cut"), "{shown}");
+    assert!(
+        shown.contains("sent   keep (exec): filed under 7"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("gone (exec)") && shown.contains("the wire is cut"),
+        "{shown}"
+    );
     let task: Value = serde_json::from_slice(&fs::read(kept).unwrap()).unwrap();
     assert_eq!(task["report"]["drill"], true);
 }
@@ -112,15 +159,28 @@ fn a_drill_that_is_sent_is_marked_and_shows_each_receipt() {
 #[test]
 fn check_shows_all_mistakes_with_their_lines_and_exits_with_78() {
     let machine = Harness::new();
-    fs::write(machine.config.join("lastwords.toml"), "[[sink.slak]]\n[[sink.syslog]]\nname = 'log'\nfacilty = 'x'\n")
-        .unwrap();
+    fs::write(
+        machine.config.join("lastwords.toml"),
+        "[[sink.slak]]\n[[sink.syslog]]\nname = 'log'\nfacilty = 'x'\n",
+    )
+    .unwrap();
     machine.configure("web", "stop_timeout = 'soon'\nsinks = ['lgo']\n");
-    let output = machine.command("check").env("NO_COLOR", "1").output().unwrap();
+    let output = machine
+        .command("check")
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(78), "{shown}");
-    for part in
-        ["lastwords.toml:1:", "`slack`", "lastwords.toml:4:", "`facility`", "web.toml:1:", "web.toml:2:", "`log`"]
-    {
+    for part in [
+        "lastwords.toml:1:",
+        "`slack`",
+        "lastwords.toml:4:",
+        "`facility`",
+        "web.toml:1:",
+        "web.toml:2:",
+        "`log`",
+    ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     assert!(!shown.contains('\u{1b}'), "no colours in a pipe");
@@ -130,7 +190,10 @@ fn check_shows_all_mistakes_with_their_lines_and_exits_with_78() {
 fn show_finds_the_last_report_and_says_when_there_is_none() {
     let machine = Harness::new();
     let output = machine.command("show").output().unwrap();
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), "error: there is no report yet\n".to_owned()));
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(1), "error: there is no report yet\n".to_owned())
+    );
     let mut web = machine.job("web", SERVE);
     web.start();
     web.kill_main(Signal::SEGV);
@@ -138,11 +201,26 @@ fn show_finds_the_last_report_and_says_when_there_is_none() {
     let id = machine.only_report().id.to_string();
     for wanted in ["last", &id] {
         let output = machine.command("show").arg(wanted).output().unwrap();
-        assert!(text(&output.stdout).contains(&format!("Report {id}")), "{output:?}");
+        assert!(
+            text(&output.stdout).contains(&format!("Report {id}")),
+            "{output:?}"
+        );
     }
-    let json: Value = serde_json::from_slice(&machine.command("show").arg("--json").output().unwrap().stdout).unwrap();
+    let json: Value = serde_json::from_slice(
+        &machine
+            .command("show")
+            .arg("--json")
+            .output()
+            .unwrap()
+            .stdout,
+    )
+    .unwrap();
     assert_eq!(json["id"], id);
-    let output = machine.command("show").arg("../../etc/passwd").output().unwrap();
+    let output = machine
+        .command("show")
+        .arg("../../etc/passwd")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
 }
 
@@ -158,18 +236,29 @@ fn the_example_plugins_do_what_their_page_says() {
         crashes.display()
     );
     fs::write(machine.config.join("lastwords.toml"), config).unwrap();
-    let job = format!("[[collect.exec]]\nname = 'tcp states'\ncommand = ['{}']\n", plugin("collectors/tcp-states"));
+    let job = format!(
+        "[[collect.exec]]\nname = 'tcp states'\ncommand = ['{}']\n",
+        plugin("collectors/tcp-states")
+    );
     machine.configure("web", &job);
     let mut web = machine.job("web", SERVE);
     web.start();
     web.kill_main(Signal::SEGV);
     web.wait_for(State::Waiting);
-    wait_for("the report in the history", || names_in(&machine.spool.join("done")).len() == 1);
+    wait_for("the report in the history", || {
+        names_in(&machine.spool.join("done")).len() == 1
+    });
     let id = machine.only_report().id;
     assert_eq!(names_in(&crashes), [format!("{id}.txt")]);
     let kept = fs::read_to_string(crashes.join(format!("{id}.txt"))).unwrap();
-    assert!(kept.contains("web crashed: killed by SIGSEGV") && kept.contains("--- tcp states ---"), "{kept}");
-    let counted = kept.lines().find_map(|line| line.trim().strip_prefix("in all")).unwrap();
+    assert!(
+        kept.contains("web crashed: killed by SIGSEGV") && kept.contains("--- tcp states ---"),
+        "{kept}"
+    );
+    let counted = kept
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("in all"))
+        .unwrap();
     assert!(counted.trim().parse::<u32>().is_ok(), "{kept}");
 }
 
@@ -180,19 +269,24 @@ fn the_upstart_files_are_jobs_with_our_hooks() {
     let web = web.replace("/usr/bin/node /srv/web/server.js", "sleep 1000");
     let web = ["pre-start", "pre-stop", "post-stop"]
         .iter()
-        .fold(web, |conf, hook| conf.replace(&format!("/usr/bin/lastwords {hook}"), &machine.hook(hook)));
+        .fold(web, |conf, hook| {
+            conf.replace(&format!("/usr/bin/lastwords {hook}"), &machine.hook(hook))
+        });
     let mut web = machine.bare_job("web", &web);
     web.start();
     web.kill_main(Signal::SEGV);
     web.wait_for_life(2);
     web.stop();
-    assert_eq!(web.history(), "pre-start main post-stop pre-start main pre-stop TERM post-stop");
+    assert_eq!(
+        web.history(),
+        "pre-start main post-stop pre-start main pre-stop TERM post-stop"
+    );
     machine.only_report();
 
     let own = fs::read_to_string(project().join("config/upstart/lastwords.conf")).unwrap();
-    let own = ["setup", "deliver"]
-        .iter()
-        .fold(own, |conf, verb| conf.replace(&format!("/usr/bin/lastwords {verb}"), &machine.hook(verb)));
+    let own = ["setup", "deliver"].iter().fold(own, |conf, verb| {
+        conf.replace(&format!("/usr/bin/lastwords {verb}"), &machine.hook(verb))
+    });
     let mut own = machine.bare_job("lastwords", &own);
     own.start();
     wait_for("the directories", || machine.spool.join("lock").is_dir());
@@ -205,34 +299,52 @@ pub mod as_root {
     #[test]
     fn setup_makes_the_directories_that_a_setuid_job_needs() {
         let machine = Harness::new();
-        fs::write(machine.root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\napp:x:54322:54322::/:/bin/sh\n").unwrap();
+        fs::write(
+            machine.root.join("etc/passwd"),
+            "root:x:0:0::/:/bin/sh\napp:x:54322:54322::/:/bin/sh\n",
+        )
+        .unwrap();
         machine.configure("web", "user = 'app'\n");
         let output = machine.command("setup").output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        for dir in [machine.run.join("user/54322/markers"), machine.spool.join("inbox/54322")] {
+        for dir in [
+            machine.run.join("user/54322/markers"),
+            machine.spool.join("inbox/54322"),
+        ] {
             let found = fs::metadata(&dir).unwrap();
-            assert_eq!((found.uid(), found.mode() & 0o7777), (54322, 0o700), "{dir:?}");
+            assert_eq!(
+                (found.uid(), found.mode() & 0o7777),
+                (54322, 0o700),
+                "{dir:?}"
+            );
         }
         let spool: PathBuf = machine.spool.join("new");
         assert_eq!(fs::metadata(spool).unwrap().mode() & 0o7777, 0o700);
         machine.configure("web", "user = 'nobody-here'\n");
         let output = machine.command("setup").output().unwrap();
         assert_eq!(output.status.code(), Some(1));
-        assert!(text(&output.stderr).contains("there is no such user in /etc/passwd"), "{output:?}");
+        assert!(
+            text(&output.stderr).contains("there is no such user in /etc/passwd"),
+            "{output:?}"
+        );
     }
 
     #[test]
     fn what_the_hooks_of_a_setuid_job_left_is_taken_over_and_sent() {
         let machine = Harness::new();
         let report = machine.path("report");
-        let config =
-            format!("[[sink.exec]]\nname = 'keep'\ncommand = ['/bin/sh', '-c', 'cat >{}']\n", report.display());
+        let config = format!(
+            "[[sink.exec]]\nname = 'keep'\ncommand = ['/bin/sh', '-c', 'cat >{}']\n",
+            report.display()
+        );
         fs::write(machine.config.join("lastwords.toml"), config).unwrap();
         let mut web = machine.job("web", SERVE);
         web.start();
         web.kill_main(Signal::SEGV);
         web.wait_for(State::Waiting);
-        wait_for("the first report in the history", || names_in(&machine.spool.join("done")).len() == 1);
+        wait_for("the first report in the history", || {
+            names_in(&machine.spool.join("done")).len() == 1
+        });
         machine.settle();
         fs::remove_file(&report).unwrap();
 
@@ -243,9 +355,21 @@ pub mod as_root {
         fs::rename(machine.spool.join("done").join(&id), inbox.join(&id)).unwrap();
         fs::remove_dir_all(machine.spool.join("state")).unwrap();
         std::os::unix::fs::chown(inbox.join(&id), Some(54323), Some(54323)).unwrap();
-        assert!(machine.command("deliver").output().unwrap().status.success());
+        assert!(
+            machine
+                .command("deliver")
+                .output()
+                .unwrap()
+                .status
+                .success()
+        );
         assert_eq!(names_in(&inbox), [""; 0]);
         let task: Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
-        assert!(task["report"]["notes"].to_string().contains("made by user 54323"), "{task:#}");
+        assert!(
+            task["report"]["notes"]
+                .to_string()
+                .contains("made by user 54323"),
+            "{task:#}"
+        );
     }
 }

@@ -30,7 +30,8 @@ pub enum Stanza {
 }
 
 impl Stanza {
-    /// The command, as Upstart makes it: a shell only for scripts and for what holds a shell's characters.
+    /// The command, as Upstart makes it: a shell only for scripts and for what holds a shell's
+    /// characters.
     pub fn argv(&self) -> Vec<String> {
         let shell = |script: &str| ["/bin/sh", "-e", "-c", script].map(str::to_owned).to_vec();
         match self {
@@ -75,11 +76,17 @@ impl Conf {
                 "normal" => conf.normal_exit = rest.split(' ').skip(1).map(exit_status).collect(),
                 "kill" => conf.kill_timeout = seconds(rest.trim_start_matches("timeout ")),
                 "setuid" => conf.uid = Some(rest.parse().expect("a numeric uid")),
-                "env" => conf.env.push(rest.split_once('=').map(|(k, v)| (k.into(), v.into())).expect("K=V")),
+                "env" => conf.env.push(
+                    rest.split_once('=')
+                        .map(|(k, v)| (k.into(), v.into()))
+                        .expect("K=V"),
+                ),
                 "console" => conf.console_log = rest == "log",
                 "instance" | "start" | "stop" | "description" | "" => {}
                 comment if comment.starts_with('#') => {}
-                unknown => panic!("the supervisor of these tests does not know the stanza `{unknown}`"),
+                unknown => {
+                    panic!("the supervisor of these tests does not know the stanza `{unknown}`")
+                }
             }
         }
         conf
@@ -88,14 +95,26 @@ impl Conf {
 
 fn stanza<'a>(rest: &str, lines: &mut impl Iterator<Item = &'a str>) -> Stanza {
     if rest == "script" {
-        Stanza::Script(lines.take_while(|line| line.trim() != "end script").collect::<Vec<_>>().join("\n"))
+        Stanza::Script(
+            lines
+                .take_while(|line| line.trim() != "end script")
+                .collect::<Vec<_>>()
+                .join("\n"),
+        )
     } else {
-        Stanza::Exec(rest.strip_prefix("exec ").expect("`exec` or `script`").to_owned())
+        Stanza::Exec(
+            rest.strip_prefix("exec ")
+                .expect("`exec` or `script`")
+                .to_owned(),
+        )
     }
 }
 
 fn respawn_limit(rest: &str) -> (u32, Duration) {
-    let (count, within) = rest.trim_start_matches("limit ").split_once(' ').expect("COUNT SECONDS");
+    let (count, within) = rest
+        .trim_start_matches("limit ")
+        .split_once(' ')
+        .expect("COUNT SECONDS");
     (count.parse().expect("a count"), seconds(within))
 }
 
@@ -104,5 +123,9 @@ fn seconds(text: &str) -> Duration {
 }
 
 fn exit_status(word: &str) -> i32 {
-    if word == "TERM" { 15 << 8 } else { word.parse().expect("an exit code or TERM") }
+    if word == "TERM" {
+        15 << 8
+    } else {
+        word.parse().expect("an exit code or TERM")
+    }
 }

@@ -1,4 +1,5 @@
-//! What every collector and every sink must do, whoever wrote it: built-in ones and plugins pass the same tests.
+//! What every collector and every sink must do, whoever wrote it: built-in ones and plugins pass
+//! the same tests.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -113,7 +114,11 @@ impl Server {
             }
         };
         Builder::new().spawn(serve).unwrap();
-        Self { url, answer, requests }
+        Self {
+            url,
+            answer,
+            requests,
+        }
     }
 
     fn answer(&self, answer: &str) {
@@ -131,7 +136,10 @@ fn read(stream: &TcpStream) -> std::io::Result<String> {
     while !request.ends_with("\r\n\r\n") {
         let from = request.len();
         reader.read_line(&mut request)?;
-        if let Some(value) = request[from..].to_ascii_lowercase().strip_prefix("content-length: ") {
+        if let Some(value) = request[from..]
+            .to_ascii_lowercase()
+            .strip_prefix("content-length: ")
+        {
             length = value.trim().parse().unwrap_or(0);
         }
     }
@@ -153,10 +161,17 @@ fn machine(answer: impl Fn(&Case) -> &'static str) -> (Harness, Vec<Server>) {
     for case in &CASES {
         let server = Server::start(answer(case));
         let secret = format!("{}.secret", case.name);
-        let filled =
-            |text: &str| text.replace("@URL@", &server.url).replace("@HUSH@", HUSH).replace("@SECRET@", &secret);
+        let filled = |text: &str| {
+            text.replace("@URL@", &server.url)
+                .replace("@HUSH@", HUSH)
+                .replace("@SECRET@", &secret)
+        };
         keep(&secret, &filled(case.secret));
-        config = format!("{config}[[sink.{0}]]\nname = '{0}'\n{1}\n", case.name, filled(case.toml));
+        config = format!(
+            "{config}[[sink.{0}]]\nname = '{0}'\n{1}\n",
+            case.name,
+            filled(case.toml)
+        );
         servers.push(server);
     }
     let (exit, offered) = (machine.path("exit"), machine.path("offered"));
@@ -165,7 +180,9 @@ fn machine(answer: impl Fn(&Case) -> &'static str) -> (Harness, Vec<Server>) {
         offered.display(),
         exit.display()
     );
-    config = format!("{config}[[sink.exec]]\nname = 'plugin'\ncommand = ['/bin/sh', '-c', '''{script}''']\n");
+    config = format!(
+        "{config}[[sink.exec]]\nname = 'plugin'\ncommand = ['/bin/sh', '-c', '''{script}''']\n"
+    );
     config += "[default.collect]\n[[default.collect.log]]\npath = '/var/log/upstart/web.log'\n";
     fs::write(machine.config.join("lastwords.toml"), config).unwrap();
     let log = format!("{EVIL}\n").repeat(2000);
@@ -190,17 +207,24 @@ fn crash(machine: &Harness) {
 fn ledger(machine: &Harness, sink: &str) -> Value {
     let state = machine.spool.join("state");
     wait_for_some(&format!("a try of {sink}"), || {
-        let mut reports = names_in(&state).into_iter().map(|id| state.join(id).join(format!("to-{sink}")));
+        let mut reports = names_in(&state)
+            .into_iter()
+            .map(|id| state.join(id).join(format!("to-{sink}")));
         reports.find_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok())
     })
 }
 
 /// Whether any file below holds the text.
 fn holds(dir: &Path, text: &str) -> bool {
-    fs::read_dir(dir).into_iter().flatten().flatten().any(|entry| match entry.file_type() {
-        Ok(kind) if kind.is_dir() => holds(&entry.path(), text),
-        _ => fs::read(entry.path()).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text)),
-    })
+    fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => holds(&entry.path(), text),
+            _ => fs::read(entry.path())
+                .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text)),
+        })
 }
 
 fn sinks() -> impl Iterator<Item = &'static str> {
@@ -214,33 +238,67 @@ fn every_sink_tries_again_under_the_same_id_until_it_is_taken() {
     crash(&machine);
     for sink in sinks() {
         let ledger = ledger(&machine, sink);
-        assert_eq!((&ledger["outcome"], ledger["attempts"].as_u64()), (&Value::Null, Some(1)), "{sink}: {ledger}");
-        assert!(ledger["next_try"].is_string() && ledger["last_error"].as_str().is_some_and(|why| why.len() < 1000));
+        assert_eq!(
+            (&ledger["outcome"], ledger["attempts"].as_u64()),
+            (&Value::Null, Some(1)),
+            "{sink}: {ledger}"
+        );
+        assert!(
+            ledger["next_try"].is_string()
+                && ledger["last_error"]
+                    .as_str()
+                    .is_some_and(|why| why.len() < 1000)
+        );
     }
     for (case, server) in CASES.iter().zip(&servers) {
         server.answer(case.taken);
     }
     plugin_ends(&machine, 0);
     let id = machine.reports()[0].id.to_string();
-    let deliver = machine.command("deliver").args(["--later", "1m"]).output().unwrap();
+    let deliver = machine
+        .command("deliver")
+        .args(["--later", "1m"])
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&deliver.stdout).into_owned();
     for sink in sinks() {
         assert!(said.contains(&format!("sent to {sink}")), "{sink}: {said}");
     }
-    wait_for_some("history", || (names_in(&machine.spool.join("done")) == [id.as_str()]).then_some(()));
+    wait_for_some("history", || {
+        (names_in(&machine.spool.join("done")) == [id.as_str()]).then_some(())
+    });
     for (case, server) in CASES.iter().zip(&servers) {
         let requests = server.requests();
         assert!(requests.len() >= 2, "{}", case.name);
-        let with_id = requests.iter().filter(|request| request.contains(&id)).count();
-        assert!(with_id >= 1 && requests.last().is_some_and(|last| last.contains(&id)), "{}", case.name);
+        let with_id = requests
+            .iter()
+            .filter(|request| request.contains(&id))
+            .count();
+        assert!(
+            with_id >= 1 && requests.last().is_some_and(|last| last.contains(&id)),
+            "{}",
+            case.name
+        );
         for request in &requests {
-            assert!(request.len() < 100_000, "{} sends {} bytes", case.name, request.len());
-            assert!(!request.contains(['\u{1b}', '\u{202e}']) || case.name == "webhook", "{}: {request}", case.name);
+            assert!(
+                request.len() < 100_000,
+                "{} sends {} bytes",
+                case.name,
+                request.len()
+            );
+            assert!(
+                !request.contains(['\u{1b}', '\u{202e}']) || case.name == "webhook",
+                "{}: {request}",
+                case.name
+            );
         }
     }
     let offered = fs::read_to_string(machine.path("offered")).unwrap();
     assert_eq!(offered.matches(&format!("\"id\": \"{id}\"")).count(), 2);
-    assert!(!holds(&machine.spool, HUSH) && !said.contains(HUSH), "a secret was kept or said");
+    assert!(
+        !holds(&machine.spool, HUSH) && !said.contains(HUSH),
+        "a secret was kept or said"
+    );
 }
 
 #[test]
@@ -248,19 +306,35 @@ fn every_sink_knows_a_refusal_and_does_not_try_again() {
     let (machine, servers) = machine(|case| case.refused);
     plugin_ends(&machine, 100);
     crash(&machine);
-    let sent: Vec<usize> = servers.iter().map(|server| server.requests().len()).collect();
+    let sent: Vec<usize> = servers
+        .iter()
+        .map(|server| server.requests().len())
+        .collect();
     for sink in sinks() {
         let ledger = ledger(&machine, sink);
-        assert!(ledger["outcome"]["refused"]["why"].as_str().is_some_and(|why| !why.is_empty()), "{sink}: {ledger}");
+        assert!(
+            ledger["outcome"]["refused"]["why"]
+                .as_str()
+                .is_some_and(|why| !why.is_empty()),
+            "{sink}: {ledger}"
+        );
         assert_eq!(ledger["attempts"], 1, "{sink}");
     }
     let report = |request: &String| request.contains("web");
-    machine.command("deliver").args(["--later", "1h"]).output().unwrap();
+    machine
+        .command("deliver")
+        .args(["--later", "1h"])
+        .output()
+        .unwrap();
     for ((case, server), before) in CASES.iter().zip(&servers).zip(sent) {
         // What comes later is word of the others' refusals.
         let requests = server.requests();
         let asks_to_join = case.name == "matrix";
-        assert!(asks_to_join || requests[..before].iter().any(report), "{}", case.name);
+        assert!(
+            asks_to_join || requests[..before].iter().any(report),
+            "{}",
+            case.name
+        );
     }
     assert!(!holds(&machine.spool, HUSH), "a secret was kept");
 }
@@ -272,11 +346,16 @@ fn every_collector_brings_a_bounded_section_with_a_status() {
         let path = machine.path(name);
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-        format!("[[collect.exec]]\nname = '{name}'\ncommand = ['{}']\ntimeout = '2s'\n", path.display())
+        format!(
+            "[[collect.exec]]\nname = '{name}'\ncommand = ['{}']\ntimeout = '2s'\n",
+            path.display()
+        )
     };
     let config = [
-        "[collect.memory]\n[collect.load]\n[collect.disk]\n[collect.dmesg]\n[collect.processes]\n".to_owned(),
-        "[collect.program]\npath = '/bin/sh'\n[[collect.log]]\npath = '/var/log/upstart/web.log'\n".to_owned(),
+        "[collect.memory]\n[collect.load]\n[collect.disk]\n[collect.dmesg]\n[collect.processes]\n"
+            .to_owned(),
+        "[collect.program]\npath = '/bin/sh'\n[[collect.log]]\npath = '/var/log/upstart/web.log'\n"
+            .to_owned(),
         "[[collect.log]]\npath = '/var/log/none.log'\n".to_owned(),
         script("plain", "echo fine"),
         script("failing", "echo half; echo no database >&2; exit 3"),
@@ -287,30 +366,75 @@ fn every_collector_brings_a_bounded_section_with_a_status() {
         script("silent", "true"),
     ];
     machine.configure("web", &config.concat());
-    fs::write(machine.root.join("var/log/upstart/web.log"), format!("{EVIL}\n").repeat(20_000)).unwrap();
-    let output = machine.command("post-stop").args(["--simulate-crash", "--job", "web", "--json"]).output().unwrap();
+    fs::write(
+        machine.root.join("var/log/upstart/web.log"),
+        format!("{EVIL}\n").repeat(20_000),
+    )
+    .unwrap();
+    let output = machine
+        .command("post-stop")
+        .args(["--simulate-crash", "--job", "web", "--json"])
+        .output()
+        .unwrap();
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     let sections = json["report"]["sections"].as_array().unwrap();
-    let names: Vec<&str> = sections.iter().map(|section| section["collector"].as_str().unwrap()).collect();
-    for name in
-        ["memory", "load", "disk", "dmesg", "processes", "log /var/log/upstart/web.log", "log /var/log/none.log"]
-    {
+    let names: Vec<&str> = sections
+        .iter()
+        .map(|section| section["collector"].as_str().unwrap())
+        .collect();
+    for name in [
+        "memory",
+        "load",
+        "disk",
+        "dmesg",
+        "processes",
+        "log /var/log/upstart/web.log",
+        "log /var/log/none.log",
+    ] {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
     let status = |name: &str| {
-        let section = sections.iter().find(|section| section["collector"] == name).unwrap();
-        (serde_json::from_value::<Status>(section["status"].clone()).unwrap(), section["text"].as_str().unwrap())
+        let section = sections
+            .iter()
+            .find(|section| section["collector"] == name)
+            .unwrap();
+        (
+            serde_json::from_value::<Status>(section["status"].clone()).unwrap(),
+            section["text"].as_str().unwrap(),
+        )
     };
     for section in sections {
         // What redaction puts in a secret's place may be longer than the secret.
-        assert!(section["text"].as_str().is_some_and(|text| text.len() <= 65 * 1024), "{}", section["collector"]);
-        assert!(section["millis"].is_u64() && serde_json::from_value::<Status>(section["status"].clone()).is_ok());
+        assert!(
+            section["text"]
+                .as_str()
+                .is_some_and(|text| text.len() <= 65 * 1024),
+            "{}",
+            section["collector"]
+        );
+        assert!(
+            section["millis"].is_u64()
+                && serde_json::from_value::<Status>(section["status"].clone()).is_ok()
+        );
     }
     assert_eq!(status("plain"), (Status::Ok, "fine\n"));
-    assert_eq!(status("failing"), (Status::Failed, "exit status: 3: no database\nits output so far:\nhalf"));
+    assert_eq!(
+        status("failing"),
+        (
+            Status::Failed,
+            "exit status: 3: no database\nits output so far:\nhalf"
+        )
+    );
     assert!(status("killed").1.contains("SIGSEGV"));
-    assert!(status("hanging").1.contains("still running after 2s, so it was killed"));
-    assert_eq!((status("flooding").0, status("binary").0, status("silent").0), (Status::Ok, Status::Ok, Status::Ok));
+    assert!(
+        status("hanging")
+            .1
+            .contains("still running after 2s, so it was killed")
+    );
+    assert_eq!(
+        (status("flooding").0, status("binary").0, status("silent").0),
+        (Status::Ok, Status::Ok, Status::Ok)
+    );
     assert_eq!(status("log /var/log/none.log").0, Status::Failed);
     machine.settle();
 }

@@ -1,4 +1,5 @@
-//! How a main process ends by itself, row by row of what Upstart does, and what the report says of it.
+//! How a main process ends by itself, row by row of what Upstart does, and what the report says of
+//! it.
 
 use lastwords::report::{Exit, Supervisor, Verdict};
 use rustix::process::Signal;
@@ -14,26 +15,47 @@ fn a_crash_by_exit_code_is_reported_with_the_code_and_inits_own_line() {
     web.wait_for(State::Waiting);
     assert_eq!(web.history(), "pre-start main post-stop");
     let report = machine.only_report();
-    let line = format!("init: web main process ({}) terminated with status 3", web.main_pid());
+    let line = format!(
+        "init: web main process ({}) terminated with status 3",
+        web.main_pid()
+    );
     assert_crashed(&report, &Exit::Code(3), &line);
-    assert_eq!((report.stop.job.as_str(), report.stop.instance.as_deref()), ("web", None));
-    assert_eq!((report.stop.supervisor, report.stop.pid), (Supervisor::Upstart, Some(web.main_pid())));
+    assert_eq!(
+        (report.stop.job.as_str(), report.stop.instance.as_deref()),
+        ("web", None)
+    );
+    assert_eq!(
+        (report.stop.supervisor, report.stop.pid),
+        (Supervisor::Upstart, Some(web.main_pid()))
+    );
     assert!(!report.drill);
-    assert!(report.stop.uptime_s.is_some_and(|seconds| (0.0..30.0).contains(&seconds)), "{report:#?}");
+    assert!(
+        report
+            .stop
+            .uptime_s
+            .is_some_and(|seconds| (0.0..30.0).contains(&seconds)),
+        "{report:#?}"
+    );
 }
 
 #[test]
 fn a_crash_by_a_signal_is_reported_with_the_signal_and_inits_own_line() {
-    for (signal, name) in
-        [(Signal::SEGV, "SEGV"), (Signal::KILL, "KILL"), (Signal::ABORT, "ABRT"), (Signal::TERM, "TERM")]
-    {
+    for (signal, name) in [
+        (Signal::SEGV, "SEGV"),
+        (Signal::KILL, "KILL"),
+        (Signal::ABORT, "ABRT"),
+        (Signal::TERM, "TERM"),
+    ] {
         let machine = Harness::new();
         let mut web = machine.job("web", SERVE);
         web.start();
         web.kill_main(signal);
         web.wait_for(State::Waiting);
         assert_eq!(web.history(), "pre-start main post-stop");
-        let line = format!("init: web main process ({}) killed by {name} signal", web.main_pid());
+        let line = format!(
+            "init: web main process ({}) killed by {name} signal",
+            web.main_pid()
+        );
         assert_crashed(&machine.only_report(), &killed_by(name), &line);
     }
 }
@@ -41,26 +63,43 @@ fn a_crash_by_a_signal_is_reported_with_the_signal_and_inits_own_line() {
 #[test]
 fn a_signal_that_init_knows_only_by_its_number_is_a_crash_all_the_same() {
     let machine = Harness::new();
-    let mut web = machine.job("web", &format!("respawn\n{}", machine.end_once("kill -40 $$")));
+    let mut web = machine.job(
+        "web",
+        &format!("respawn\n{}", machine.end_once("kill -40 $$")),
+    );
     web.start();
     web.wait_for_life(2);
     let report = machine.only_report();
     assert_eq!(report.verdict, Verdict::Crashed);
-    assert!(matches!(report.stop.exit, Exit::Signal { .. } | Exit::Unknown), "{report:#?}");
-    assert!(evidence(&report).iter().any(|line| line.ends_with("killed by signal 40")), "{report:#?}");
+    assert!(
+        matches!(report.stop.exit, Exit::Signal { .. } | Exit::Unknown),
+        "{report:#?}"
+    );
+    assert!(
+        evidence(&report)
+            .iter()
+            .any(|line| line.ends_with("killed by signal 40")),
+        "{report:#?}"
+    );
 }
 
 #[test]
 fn a_crash_with_respawn_is_reported_and_the_service_is_up_again() {
-    for (end, exit) in
-        [("exit 1", Exit::Code(1)), ("kill -SEGV $$", killed_by("SEGV")), ("kill -KILL $$", killed_by("KILL"))]
-    {
+    for (end, exit) in [
+        ("exit 1", Exit::Code(1)),
+        ("kill -SEGV $$", killed_by("SEGV")),
+        ("kill -KILL $$", killed_by("KILL")),
+    ] {
         let machine = Harness::new();
         let mut web = machine.job("web", &format!("respawn\n{}", machine.end_once(end)));
         web.start();
         web.wait_for_life(2);
         assert_eq!(web.history(), "pre-start main post-stop pre-start main");
-        assert_crashed(&machine.only_report(), &exit, "init: web main process ended, respawning");
+        assert_crashed(
+            &machine.only_report(),
+            &exit,
+            "init: web main process ended, respawning",
+        );
         web.stop();
         assert_eq!(machine.reports().len(), 1);
     }
@@ -75,8 +114,15 @@ fn every_crash_of_a_respawned_job_is_reported_with_its_own_facts() {
         web.kill_main(signal);
         web.wait_for_life(life);
     }
-    let exits: Vec<_> = machine.reports().into_iter().map(|report| report.stop.exit).collect();
-    assert_eq!(exits, [killed_by("SEGV"), killed_by("TERM"), killed_by("KILL")]);
+    let exits: Vec<_> = machine
+        .reports()
+        .into_iter()
+        .map(|report| report.stop.exit)
+        .collect();
+    assert_eq!(
+        exits,
+        [killed_by("SEGV"), killed_by("TERM"), killed_by("KILL")]
+    );
 }
 
 #[test]
@@ -85,7 +131,11 @@ fn exit_code_0_with_respawn_is_reported_because_init_starts_it_again() {
     let mut web = machine.job("web", &format!("respawn\n{}", machine.end_once("exit 0")));
     web.start();
     web.wait_for_life(2);
-    assert_crashed(&machine.only_report(), &Exit::Code(0), "init: web main process ended, respawning");
+    assert_crashed(
+        &machine.only_report(),
+        &Exit::Code(0),
+        "init: web main process ended, respawning",
+    );
 }
 
 #[test]
@@ -96,7 +146,10 @@ fn exit_code_0_without_respawn_shows_nowhere_and_is_reported_as_unknown() {
     web.wait_for(State::Waiting);
     assert_eq!(web.history(), "pre-start main post-stop");
     let report = machine.only_report();
-    assert_eq!((report.verdict, report.stop.exit), (Verdict::Unknown, Exit::Unknown));
+    assert_eq!(
+        (report.verdict, report.stop.exit),
+        (Verdict::Unknown, Exit::Unknown)
+    );
 }
 
 #[test]
@@ -132,7 +185,8 @@ fn a_job_that_calls_a_code_and_a_signal_normal_is_still_reported_for_others() {
     }
 }
 
-/// Upstart neither respawns such a job nor says a word; what lastwords is to make of it stands in its own config.
+/// Upstart neither respawns such a job nor says a word; what lastwords is to make of it stands in
+/// its own config.
 #[test]
 fn an_exit_that_only_upstarts_conf_calls_normal_is_reported_as_unknown() {
     let machine = Harness::new();
@@ -153,9 +207,17 @@ fn of_a_job_that_respawns_too_fast_every_crash_is_reported_the_last_one_too() {
     let reports = machine.reports();
     assert_eq!(reports.len(), 4);
     for report in &reports[..3] {
-        assert_crashed(report, &Exit::Code(1), "init: web main process ended, respawning");
+        assert_crashed(
+            report,
+            &Exit::Code(1),
+            "init: web main process ended, respawning",
+        );
     }
-    assert_crashed(&reports[3], &Exit::Code(1), "init: web respawning too fast, stopped");
+    assert_crashed(
+        &reports[3],
+        &Exit::Code(1),
+        "init: web respawning too fast, stopped",
+    );
 }
 
 #[test]
@@ -164,7 +226,11 @@ fn of_a_job_that_ends_with_code_0_too_fast_the_last_one_is_a_crash_too() {
     let mut web = machine.job("web", "respawn\nrespawn limit 1 60\nexec true");
     web.start();
     web.wait_for(State::Waiting);
-    let verdicts: Vec<_> = machine.reports().iter().map(|report| report.verdict).collect();
+    let verdicts: Vec<_> = machine
+        .reports()
+        .iter()
+        .map(|report| report.verdict)
+        .collect();
     assert_eq!(verdicts, [Verdict::Crashed; 2]);
 }
 
@@ -175,7 +241,9 @@ fn what_a_hook_leaves_in_the_background_outlives_its_terminal() {
     web.start();
     web.kill_main(Signal::SEGV);
     web.wait_for(State::Waiting);
-    web.wait_until("delivery", |_| names_in(&machine.spool.join("done")).len() == 1);
+    web.wait_until("delivery", |_| {
+        names_in(&machine.spool.join("done")).len() == 1
+    });
     assert_eq!(machine.reports().len(), 1);
 }
 
@@ -184,20 +252,30 @@ fn what_the_service_wrote_last_stands_in_the_report_without_any_config() {
     let machine = Harness::new();
     for (job, instance) in [("web", ""), ("web", "1"), ("sub/dir/name", "a/b")] {
         let words = format!("the last words of {job} {instance}");
-        let mut web =
-            machine.job(job, &format!("script\necho '{words}' >&2\nkill -SEGV $$\nend script")).instance(instance);
+        let mut web = machine
+            .job(
+                job,
+                &format!("script\necho '{words}' >&2\nkill -SEGV $$\nend script"),
+            )
+            .instance(instance);
         web.start();
         web.wait_for(State::Waiting);
         let reports = machine.reports();
         let sections = &reports.last().unwrap().sections;
-        assert!(sections.iter().any(|section| section.text.contains(&words)), "{words}: {sections:#?}");
+        assert!(
+            sections.iter().any(|section| section.text.contains(&words)),
+            "{words}: {sections:#?}"
+        );
     }
 }
 
 #[test]
 fn directories_behind_the_administrators_links_are_as_good_as_any() {
     let mut machine = Harness::new();
-    for (name, place) in [("var-run", &mut machine.run), ("var-spool", &mut machine.spool)] {
+    for (name, place) in [
+        ("var-run", &mut machine.run),
+        ("var-spool", &mut machine.spool),
+    ] {
         let real = place.with_file_name(format!("real-{name}"));
         std::fs::create_dir(&real).unwrap();
         let link = place.with_file_name(name);
@@ -212,5 +290,8 @@ fn directories_behind_the_administrators_links_are_as_good_as_any() {
     web.kill_main(Signal::SEGV);
     web.wait_for(State::Waiting);
     let report = machine.only_report();
-    assert!(!report.notes.iter().any(|note| note.contains("marker")), "{report:#?}");
+    assert!(
+        !report.notes.iter().any(|note| note.contains("marker")),
+        "{report:#?}"
+    );
 }

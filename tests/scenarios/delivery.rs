@@ -6,9 +6,13 @@ use std::process::Output;
 use crate::harness::{Harness, SERVE, names_in, wait_for};
 use crate::upstart::State;
 
-/// A sink that notes each report's id in `told`, and then does as the file `behaviour` says: exits with that code.
+/// A sink that notes each report's id in `told`, and then does as the file `behaviour` says: exits
+/// with that code.
 fn noting(machine: &Harness, name: &str) -> String {
-    let (told, behaviour) = (machine.path(&format!("{name}.told")), machine.path(&format!("{name}.behaviour")));
+    let (told, behaviour) = (
+        machine.path(&format!("{name}.told")),
+        machine.path(&format!("{name}.behaviour")),
+    );
     let script = format!(
         "sed -n 's/.*\"id\": *\"\\([0-9a-z-]*\\)\".*/\\1/p' \"$LASTWORDS_REPORT_DIR/report.json\" >>{told}; \
          echo {name} says no >&2; exit $(cat {behaviour} 2>/dev/null || echo 0)",
@@ -19,7 +23,11 @@ fn noting(machine: &Harness, name: &str) -> String {
 }
 
 fn behave(machine: &Harness, name: &str, exit_code: u8) {
-    fs::write(machine.path(&format!("{name}.behaviour")), exit_code.to_string()).unwrap();
+    fs::write(
+        machine.path(&format!("{name}.behaviour")),
+        exit_code.to_string(),
+    )
+    .unwrap();
 }
 
 fn told(machine: &Harness, name: &str) -> Vec<String> {
@@ -49,9 +57,14 @@ fn in_place(machine: &Harness, place: &str) -> usize {
 #[test]
 fn a_crash_is_told_to_every_sink_once_without_anybody_asking() {
     let machine = Harness::new();
-    sinks(&machine, &[noting(&machine, "one"), noting(&machine, "two")]);
+    sinks(
+        &machine,
+        &[noting(&machine, "one"), noting(&machine, "two")],
+    );
     crash(&machine);
-    wait_for("the report in the history", || in_place(&machine, "done") == 1);
+    wait_for("the report in the history", || {
+        in_place(&machine, "done") == 1
+    });
     let id = machine.only_report().id.to_string();
     assert_eq!(told(&machine, "one"), [id.as_str()]);
     assert_eq!(told(&machine, "two"), [id.as_str()]);
@@ -62,12 +75,22 @@ fn a_crash_is_told_to_every_sink_once_without_anybody_asking() {
 #[test]
 fn a_sink_that_cannot_take_it_now_is_tried_again_and_holds_no_other_up() {
     let machine = Harness::new();
-    sinks(&machine, &[noting(&machine, "one"), noting(&machine, "two")]);
+    sinks(
+        &machine,
+        &[noting(&machine, "one"), noting(&machine, "two")],
+    );
     behave(&machine, "one", 1);
     crash(&machine);
     machine.settle();
     let id = machine.only_report().id.to_string();
-    assert_eq!((told(&machine, "one").len(), told(&machine, "two").len(), in_place(&machine, "new")), (1, 1, 1));
+    assert_eq!(
+        (
+            told(&machine, "one").len(),
+            told(&machine, "two").len(),
+            in_place(&machine, "new")
+        ),
+        (1, 1, 1)
+    );
 
     // Not before its time.
     assert!(deliver(&machine).status.success());
@@ -76,26 +99,41 @@ fn a_sink_that_cannot_take_it_now_is_tried_again_and_holds_no_other_up() {
     behave(&machine, "one", 0);
     let ledger = machine.spool.join(format!("state/{id}/to-one"));
     let text = fs::read_to_string(&ledger).unwrap();
-    assert!(text.contains("one says no"), "the error that people see: {text}");
+    assert!(
+        text.contains("one says no"),
+        "the error that people see: {text}"
+    );
     let mut edited: serde_json::Value = serde_json::from_str(&text).unwrap();
     edited["next_try"] = "2026-01-01T00:00:00Z".into();
     fs::write(&ledger, edited.to_string()).unwrap();
     let said = String::from_utf8(deliver(&machine).stdout).unwrap();
     assert!(said.contains(&format!("{id} sent to one")), "{said}");
-    assert_eq!((told(&machine, "one"), told(&machine, "two").len()), (vec![id.clone(), id], 1));
+    assert_eq!(
+        (told(&machine, "one"), told(&machine, "two").len()),
+        (vec![id.clone(), id], 1)
+    );
     assert_eq!(in_place(&machine, "done"), 1);
 }
 
 #[test]
 fn a_sink_that_refuses_for_good_is_not_asked_again() {
     let machine = Harness::new();
-    sinks(&machine, &[noting(&machine, "one"), noting(&machine, "two")]);
+    sinks(
+        &machine,
+        &[noting(&machine, "one"), noting(&machine, "two")],
+    );
     behave(&machine, "one", 100);
     crash(&machine);
-    wait_for("the report among the dead", || in_place(&machine, "dead") == 1);
+    wait_for("the report among the dead", || {
+        in_place(&machine, "dead") == 1
+    });
     machine.settle();
     assert!(deliver(&machine).status.success());
-    assert_eq!((told(&machine, "one").len(), told(&machine, "two").len()), (1, 2), "the other is told of it");
+    assert_eq!(
+        (told(&machine, "one").len(), told(&machine, "two").len()),
+        (1, 2),
+        "the other is told of it"
+    );
 }
 
 #[test]
@@ -106,26 +144,50 @@ fn a_sink_with_a_mistake_in_its_config_gets_the_report_once_that_is_mended() {
     crash(&machine);
     machine.settle();
     let report = machine.only_report();
-    assert!(report.notes.iter().any(|note| note.contains("nmae")), "{:?}", report.notes);
-    assert_eq!((told(&machine, "one").len(), told(&machine, "two").len()), (1, 0));
+    assert!(
+        report.notes.iter().any(|note| note.contains("nmae")),
+        "{:?}",
+        report.notes
+    );
+    assert_eq!(
+        (told(&machine, "one").len(), told(&machine, "two").len()),
+        (1, 0)
+    );
     let output = deliver(&machine);
     assert_eq!(output.status.code(), Some(78), "{output:?}");
     assert_eq!(in_place(&machine, "new"), 1, "it waits for the config");
 
-    sinks(&machine, &[noting(&machine, "one"), noting(&machine, "two")]);
+    sinks(
+        &machine,
+        &[noting(&machine, "one"), noting(&machine, "two")],
+    );
     assert!(deliver(&machine).status.success());
-    assert_eq!((told(&machine, "one").len(), told(&machine, "two").len()), (1, 1));
+    assert_eq!(
+        (told(&machine, "one").len(), told(&machine, "two").len()),
+        (1, 1)
+    );
     assert_eq!(in_place(&machine, "done"), 1);
 }
 
 #[test]
 fn a_job_tells_the_sinks_that_it_names_and_its_own() {
     let machine = Harness::new();
-    sinks(&machine, &[noting(&machine, "one"), noting(&machine, "two")]);
-    machine.configure("web", &format!("sinks = ['two', 'own']\n{}", noting(&machine, "own")));
+    sinks(
+        &machine,
+        &[noting(&machine, "one"), noting(&machine, "two")],
+    );
+    machine.configure(
+        "web",
+        &format!("sinks = ['two', 'own']\n{}", noting(&machine, "own")),
+    );
     crash(&machine);
-    wait_for("the report in the history", || in_place(&machine, "done") == 1);
-    assert_eq!(["one", "two", "own"].map(|name| told(&machine, name).len()), [0, 1, 1]);
+    wait_for("the report in the history", || {
+        in_place(&machine, "done") == 1
+    });
+    assert_eq!(
+        ["one", "two", "own"].map(|name| told(&machine, name).len()),
+        [0, 1, 1]
+    );
 }
 
 #[test]
@@ -141,20 +203,35 @@ fn a_damaged_report_is_put_aside_and_the_others_are_sent() {
     fs::write(&path, whole.replacen("web", "bew", 1)).unwrap();
     behave(&machine, "one", 0);
     crash(&machine);
-    wait_for("the second report and a notice in the history", || in_place(&machine, "done") == 2);
+    wait_for("the second report and a notice in the history", || {
+        in_place(&machine, "done") == 2
+    });
     machine.settle();
     assert_eq!(names_in(&machine.spool.join("corrupt")), [id.as_str()]);
-    assert_eq!(told(&machine, "one").len(), 3, "the first try, the second report, and a notice of the damage");
+    assert_eq!(
+        told(&machine, "one").len(),
+        3,
+        "the first try, the second report, and a notice of the damage"
+    );
 }
 
 #[test]
 fn slow_programs_run_in_the_deliverer_and_their_output_is_part_of_the_message() {
     let machine = Harness::new();
     sinks(&machine, &[noting(&machine, "one")]);
-    machine.configure("web", "[[collect.exec]]\nname = 'depth'\ncommand = ['/bin/sh', '-c', 'echo 42 waiting']\n");
+    machine.configure(
+        "web",
+        "[[collect.exec]]\nname = 'depth'\ncommand = ['/bin/sh', '-c', 'echo 42 waiting']\n",
+    );
     crash(&machine);
-    wait_for("the report in the history", || in_place(&machine, "done") == 1);
-    assert_eq!(machine.only_report().sections, [], "what the hook itself wrote");
+    wait_for("the report in the history", || {
+        in_place(&machine, "done") == 1
+    });
+    assert_eq!(
+        machine.only_report().sections,
+        [],
+        "what the hook itself wrote"
+    );
     let shown = String::from_utf8(machine.command("show").output().unwrap().stdout).unwrap();
     assert!(shown.contains("--- depth ---\n  42 waiting"), "{shown}");
 }

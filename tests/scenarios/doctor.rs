@@ -14,7 +14,8 @@ use serde_json::Value;
 use crate::harness::{Harness, SERVE, SystemLog, names_in, wait_for};
 use crate::upstart::{Job, State};
 
-/// Its syslog daemon, its log, its deliverer's trace; the job runs, and its hooks have armed the marker.
+/// Its syslog daemon, its log, its deliverer's trace; the job runs, and its hooks have armed the
+/// marker.
 struct Machine {
     machine: Harness,
     syslog: SystemLog,
@@ -38,7 +39,11 @@ impl Machine {
     /// What Upstart says of the service.
     fn initctl_says(&self, line: &str) {
         let path = self.machine.root.join("sbin/initctl");
-        fs::write(&path, format!("#!/bin/sh\n[ \"$*\" = 'status web' ] && echo '{line}'\n")).unwrap();
+        fs::write(
+            &path,
+            format!("#!/bin/sh\n[ \"$*\" = 'status web' ] && echo '{line}'\n"),
+        )
+        .unwrap();
         fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
     }
 
@@ -68,20 +73,32 @@ struct Doctor {
 
 impl Doctor {
     fn ask(machine: &Harness) -> Self {
-        let ask = |args: &[&str]| -> Output { machine.command("doctor").arg("web").args(args).output().unwrap() };
+        let ask = |args: &[&str]| -> Output {
+            machine
+                .command("doctor")
+                .arg("web")
+                .args(args)
+                .output()
+                .unwrap()
+        };
         let (people, programs) = (ask(&[]), ask(&["--json"]));
         assert_eq!(people.status.code(), programs.status.code());
         let text = String::from_utf8(people.stdout).unwrap();
-        let json: Value = serde_json::from_slice(&programs.stdout).unwrap_or_else(|why| panic!("{why}: {programs:?}"));
+        let json: Value = serde_json::from_slice(&programs.stdout)
+            .unwrap_or_else(|why| panic!("{why}: {programs:?}"));
         // A path that is too long for its column is not cut, and a command is not broken.
         let fits = |line: &str| {
-            let is_whole =
-                line.trim_start().starts_with("do: ") || line.split(' ').next_back().is_some_and(|it| it.len() > 54);
+            let is_whole = line.trim_start().starts_with("do: ")
+                || line.split(' ').next_back().is_some_and(|it| it.len() > 54);
             line.chars().count() <= 80 || is_whole
         };
         assert!(text.lines().all(fits), "{text}");
         assert!(!text.contains('\x1b'), "colours in a pipe: {text}");
-        Self { code: people.status.code(), text, json: json[0].clone() }
+        Self {
+            code: people.status.code(),
+            text,
+            json: json[0].clone(),
+        }
     }
 
     fn verdict(&self) -> &str {
@@ -90,21 +107,48 @@ impl Doctor {
 
     /// The checks about this, as state and text.
     fn about(&self, about: &str) -> Vec<(&str, &str)> {
-        let checks = self.json["checks"].as_array().unwrap().iter().filter(|check| check["about"] == about);
-        checks.map(|check| (check["state"].as_str().unwrap(), check["text"].as_str().unwrap())).collect()
+        let checks = self.json["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|check| check["about"] == about);
+        checks
+            .map(|check| {
+                (
+                    check["state"].as_str().unwrap(),
+                    check["text"].as_str().unwrap(),
+                )
+            })
+            .collect()
     }
 
     /// That there is a problem, and that the verdict and the remedy name it.
     fn assert_problem(&self, about: &str, verdict: &str, remedy: &str) {
         assert_eq!(self.code, Some(1), "{}", self.text);
-        assert!(self.about(about).iter().any(|(state, _)| *state == "problem"), "{}", self.text);
-        assert!(self.verdict().contains(verdict), "{verdict} in {}", self.text);
+        assert!(
+            self.about(about)
+                .iter()
+                .any(|(state, _)| *state == "problem"),
+            "{}",
+            self.text
+        );
+        assert!(
+            self.verdict().contains(verdict),
+            "{verdict} in {}",
+            self.text
+        );
         self.assert_remedy(about, "problem", remedy);
     }
 
     fn assert_weak(&self, about: &str, text: &str, remedy: &str) {
         assert_eq!(self.code, Some(0), "{}", self.text);
-        assert!(self.about(about).iter().any(|(state, said)| *state == "weak" && said.contains(text)), "{}", self.text);
+        assert!(
+            self.about(about)
+                .iter()
+                .any(|(state, said)| *state == "weak" && said.contains(text)),
+            "{}",
+            self.text
+        );
         self.assert_remedy(about, "weak", remedy);
     }
 
@@ -113,7 +157,11 @@ impl Doctor {
         let mut remedies = checks
             .filter(|check| check["about"] == about && check["state"] == state)
             .filter_map(|check| check["remedy"].as_str());
-        assert!(remedies.any(|it| it.contains(remedy)), "{remedy} in {}", self.text);
+        assert!(
+            remedies.any(|it| it.contains(remedy)),
+            "{remedy} in {}",
+            self.text
+        );
     }
 }
 
@@ -124,28 +172,69 @@ fn a_healthy_machine_has_no_problem_and_the_first_line_says_so() {
     let machine = Machine::new();
     let mut web = machine.start();
     let doctor = machine.doctor();
-    assert_eq!((doctor.verdict(), doctor.code), (WELL, Some(0)), "{}", doctor.text);
-    assert!(doctor.text.starts_with(&format!("{WELL}\n\nok ")), "{}", doctor.text);
-    let states: Vec<&str> =
-        doctor.json["checks"].as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
+    assert_eq!(
+        (doctor.verdict(), doctor.code),
+        (WELL, Some(0)),
+        "{}",
+        doctor.text
+    );
+    assert!(
+        doctor.text.starts_with(&format!("{WELL}\n\nok ")),
+        "{}",
+        doctor.text
+    );
+    let states: Vec<&str> = doctor.json["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["state"].as_str().unwrap())
+        .collect();
     let others: Vec<_> = states.iter().filter(|state| **state != "ok").collect();
     // The last drill, of which there was none; a machine's disk may be nearly full.
-    assert!(others.iter().all(|state| ["unknown", "weak"].contains(*state)) && others.len() <= 2, "{}", doctor.text);
-    assert!(doctor.about("marker")[0].1.starts_with("armed "), "{}", doctor.text);
+    assert!(
+        others
+            .iter()
+            .all(|state| ["unknown", "weak"].contains(*state))
+            && others.len() <= 2,
+        "{}",
+        doctor.text
+    );
+    assert!(
+        doctor.about("marker")[0].1.starts_with("armed "),
+        "{}",
+        doctor.text
+    );
     web.stop();
     machine.initctl_says("web stop/waiting");
     let doctor = machine.doctor();
-    assert_eq!((doctor.verdict(), doctor.code), (WELL, Some(0)), "{}", doctor.text);
-    assert_eq!(doctor.about("marker"), [("ok", "not armed, and the service does not run now")]);
+    assert_eq!(
+        (doctor.verdict(), doctor.code),
+        (WELL, Some(0)),
+        "{}",
+        doctor.text
+    );
+    assert_eq!(
+        doctor.about("marker"),
+        [("ok", "not armed, and the service does not run now")]
+    );
 }
 
 #[test]
 fn it_sends_nothing_and_leaves_nothing() {
     let machine = Machine::new();
     let mut web = machine.start();
-    let before = (machine.machine.everything_else(), names_in(&machine.machine.spool.join("state")));
+    let before = (
+        machine.machine.everything_else(),
+        names_in(&machine.machine.spool.join("state")),
+    );
     machine.doctor();
-    assert_eq!((machine.machine.everything_else(), names_in(&machine.machine.spool.join("state"))), before);
+    assert_eq!(
+        (
+            machine.machine.everything_else(),
+            names_in(&machine.machine.spool.join("state"))
+        ),
+        before
+    );
     assert_eq!(machine.syslog.said(), [""; 0]);
     web.stop();
 }
@@ -155,11 +244,22 @@ fn a_hook_that_is_missing_means_that_no_crash_is_caught() {
     let machine = Machine::new();
     machine.machine.bare_job("web", SERVE);
     let doctor = machine.doctor();
-    doctor.assert_problem("hooks", "web: a crash would NOT be caught: there is no pre-start", "lastwords setup web");
+    doctor.assert_problem(
+        "hooks",
+        "web: a crash would NOT be caught: there is no pre-start",
+        "lastwords setup web",
+    );
     let hook = |name| format!("{name} exec {}\n", machine.machine.hook(name));
-    machine
-        .machine
-        .bare_job("web", &[hook("pre-start"), hook("post-stop"), "pre-stop exec true\n".into(), SERVE.into()].concat());
+    machine.machine.bare_job(
+        "web",
+        &[
+            hook("pre-start"),
+            hook("post-stop"),
+            "pre-stop exec true\n".into(),
+            SERVE.into(),
+        ]
+        .concat(),
+    );
     let said = machine.doctor();
     assert!(said.about("hooks").contains(&(
         "weak",
@@ -171,9 +271,13 @@ fn a_hook_that_is_missing_means_that_no_crash_is_caught() {
 fn hooks_that_call_what_is_not_there_or_not_lastwords_catch_nothing() {
     let machine = Machine::new();
     let calling = |program: &str| -> String {
-        ["pre-start", "pre-stop", "post-stop"].map(|hook| format!("{hook} exec {program} {hook}\n")).concat()
+        ["pre-start", "pre-stop", "post-stop"]
+            .map(|hook| format!("{hook} exec {program} {hook}\n"))
+            .concat()
     };
-    machine.machine.bare_job("web", &calling("/usr/bin/lastwords"));
+    machine
+        .machine
+        .bare_job("web", &calling("/usr/bin/lastwords"));
     machine.doctor().assert_problem(
         "program",
         "NOT be caught: the hooks call /usr/bin/lastwords: No such file",
@@ -181,13 +285,21 @@ fn hooks_that_call_what_is_not_there_or_not_lastwords_catch_nothing() {
     );
     fs::create_dir_all(machine.machine.root.join("usr/bin")).unwrap();
     fs::write(machine.machine.root.join("usr/bin/lastwords"), "").unwrap();
-    machine.doctor().assert_problem("program", "which cannot be executed", "chmod 755 /usr/bin/lastwords");
+    machine.doctor().assert_problem(
+        "program",
+        "which cannot be executed",
+        "chmod 755 /usr/bin/lastwords",
+    );
     let script = machine.machine.root.join("opt/pre-start");
     fs::create_dir_all(script.parent().unwrap()).unwrap();
     fs::write(&script, "touch x").unwrap();
     fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-    machine.machine.bare_job("web", "pre-start exec /opt/pre-start\n");
-    machine.doctor().assert_problem("program", "NOT be caught", "ln -sf");
+    machine
+        .machine
+        .bare_job("web", "pre-start exec /opt/pre-start\n");
+    machine
+        .doctor()
+        .assert_problem("program", "NOT be caught", "ln -sf");
 }
 
 #[test]
@@ -195,21 +307,39 @@ fn hooks_that_came_after_the_service_are_not_active() {
     let machine = Machine::new();
     machine.machine.job("web", SERVE);
     let doctor = machine.doctor();
-    doctor.assert_problem("marker", "NOT be caught: not armed, though the service runs", "stop web && start web (");
+    doctor.assert_problem(
+        "marker",
+        "NOT be caught: not armed, though the service runs",
+        "stop web && start web (",
+    );
     machine.initctl_says("");
     let doctor = machine.doctor();
-    assert!(doctor.verdict().contains("as far as can be seen"), "{}", doctor.text);
+    assert!(
+        doctor.verdict().contains("as far as can be seen"),
+        "{}",
+        doctor.text
+    );
 }
 
 #[test]
 fn an_announced_stop_is_named() {
     let machine = Machine::new();
     let mut web = machine.start();
-    let hook =
-        machine.machine.hook_command("pre-stop").args(["--job", "web", "--supervisor", "upstart"]).status().unwrap();
+    let hook = machine
+        .machine
+        .hook_command("pre-stop")
+        .args(["--job", "web", "--supervisor", "upstart"])
+        .status()
+        .unwrap();
     assert!(hook.success());
     let doctor = machine.doctor();
-    assert!(doctor.about("marker")[0].1.contains("somebody announced a stop"), "{}", doctor.text);
+    assert!(
+        doctor.about("marker")[0]
+            .1
+            .contains("somebody announced a stop"),
+        "{}",
+        doctor.text
+    );
     web.stop();
 }
 
@@ -231,9 +361,15 @@ fn directories_and_a_reserve_that_are_missing_are_a_weakness() {
     let machine = Machine::new();
     let mut web = machine.start();
     fs::remove_dir_all(machine.machine.spool.join("reserve")).unwrap();
-    machine.doctor().assert_weak("reserve", "9 of 9 pieces", "lastwords setup");
+    machine
+        .doctor()
+        .assert_weak("reserve", "9 of 9 pieces", "lastwords setup");
     fs::remove_dir_all(&machine.machine.spool).unwrap();
-    machine.doctor().assert_weak("directories", "is not there; the first hook makes it", "lastwords setup");
+    machine.doctor().assert_weak(
+        "directories",
+        "is not there; the first hook makes it",
+        "lastwords setup",
+    );
     web.stop();
 }
 
@@ -242,11 +378,20 @@ fn an_error_in_the_config_is_shown_with_its_line() {
     let machine = Machine::new();
     let mut web = machine.start();
     machine.machine.configure("web", "\nrunbok = 1\n");
-    machine.doctor().assert_problem("config", "jobs/web.toml:2: unknown key `runbok`", "did you mean `runbook`?");
+    machine.doctor().assert_problem(
+        "config",
+        "jobs/web.toml:2: unknown key `runbok`",
+        "did you mean `runbook`?",
+    );
     machine.machine.configure("web", "");
     machine.machine.configure("other", "runbok = 1\n");
     let doctor = machine.doctor();
-    assert_eq!((doctor.verdict(), doctor.code), (WELL, Some(0)), "another job's mistake: {}", doctor.text);
+    assert_eq!(
+        (doctor.verdict(), doctor.code),
+        (WELL, Some(0)),
+        "another job's mistake: {}",
+        doctor.text
+    );
     web.stop();
 }
 
@@ -255,7 +400,11 @@ fn a_config_without_a_sink_tells_nobody() {
     let machine = Machine::new();
     let mut web = machine.start();
     fs::write(machine.machine.config.join("lastwords.toml"), "").unwrap();
-    machine.doctor().assert_problem("sinks", "caught, but NOT told: no sink is configured", "[[sink.email]]");
+    machine.doctor().assert_problem(
+        "sinks",
+        "caught, but NOT told: no sink is configured",
+        "[[sink.email]]",
+    );
     web.stop();
 }
 
@@ -265,10 +414,23 @@ fn a_log_that_is_missing_or_old_is_a_weakness() {
     let mut web = machine.start();
     let log = machine.machine.root.join("var/log/upstart/web.log");
     let old = SystemTime::now() - Duration::from_hours(50);
-    File::options().write(true).open(&log).unwrap().set_times(FileTimes::new().set_modified(old)).unwrap();
-    machine.doctor().assert_weak("log", "was last written 2days 2h ago, before the service started", "name the file");
+    File::options()
+        .write(true)
+        .open(&log)
+        .unwrap()
+        .set_times(FileTimes::new().set_modified(old))
+        .unwrap();
+    machine.doctor().assert_weak(
+        "log",
+        "was last written 2days 2h ago, before the service started",
+        "name the file",
+    );
     fs::remove_file(&log).unwrap();
-    machine.doctor().assert_weak("log", "there is no /var/log/upstart/web.log", "jobs/web.toml");
+    machine.doctor().assert_weak(
+        "log",
+        "there is no /var/log/upstart/web.log",
+        "jobs/web.toml",
+    );
     web.stop();
 }
 
@@ -277,7 +439,9 @@ fn a_kernel_log_that_is_not_there_costs_the_exit_code() {
     let machine = Machine::new();
     let mut web = machine.start();
     fs::remove_file(machine.machine.root.join("dev/kmsg")).unwrap();
-    machine.doctor().assert_weak("kernel log", "stays unknown", "/dev/kmsg");
+    machine
+        .doctor()
+        .assert_weak("kernel log", "stays unknown", "/dev/kmsg");
     web.stop();
 }
 
@@ -286,13 +450,26 @@ fn a_sink_that_is_down_is_named_and_the_others_are_told() {
     let machine = Machine::new();
     let mut web = machine.start();
     // A port that was free a moment ago.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let sinks = format!("{CONFIG}[[sink.syslog]]\nname = 'far'\naddress = 'tcp://127.0.0.1:{port}'\n");
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let sinks =
+        format!("{CONFIG}[[sink.syslog]]\nname = 'far'\naddress = 'tcp://127.0.0.1:{port}'\n");
     fs::write(machine.machine.config.join("lastwords.toml"), sinks).unwrap();
     let doctor = machine.doctor();
-    doctor.assert_problem("far", "told to ops-log, but NOT to far: tcp://127.0.0.1:", "lastwords doctor web");
+    doctor.assert_problem(
+        "far",
+        "told to ops-log, but NOT to far: tcp://127.0.0.1:",
+        "lastwords doctor web",
+    );
     fs::remove_file(machine.machine.root.join("dev/log")).unwrap();
-    machine.doctor().assert_problem("ops-log", "caught, but NOT told: unix:/dev/log: no syslog daemon", "mend");
+    machine.doctor().assert_problem(
+        "ops-log",
+        "caught, but NOT told: unix:/dev/log: no syslog daemon",
+        "mend",
+    );
     web.stop();
 }
 
@@ -301,19 +478,49 @@ fn a_sink_that_cannot_be_asked_is_believed_after_a_drill_and_until_the_config_ch
     let machine = Machine::new();
     let mut web = machine.start();
     let config = machine.machine.config.join("lastwords.toml");
-    fs::write(&config, "[[sink.exec]]\nname = 'pager'\ncommand = ['/bin/cat']\n").unwrap();
+    fs::write(
+        &config,
+        "[[sink.exec]]\nname = 'pager'\ncommand = ['/bin/cat']\n",
+    )
+    .unwrap();
     let doctor = machine.doctor();
-    assert_eq!(doctor.verdict(), "web: a crash would be caught and told to pager (who cannot be asked)");
+    assert_eq!(
+        doctor.verdict(),
+        "web: a crash would be caught and told to pager (who cannot be asked)"
+    );
     doctor.assert_remedy("pager", "unknown", "--simulate-crash --send --job web");
-    let drill =
-        machine.machine.command("post-stop").args(["--simulate-crash", "--send", "--job", "web"]).output().unwrap();
+    let drill = machine
+        .machine
+        .command("post-stop")
+        .args(["--simulate-crash", "--send", "--job", "web"])
+        .output()
+        .unwrap();
     assert!(drill.status.success(), "{drill:?}");
     let doctor = machine.doctor();
-    assert_eq!(doctor.verdict(), "web: a crash would be caught and told to pager", "{}", doctor.text);
-    assert!(doctor.about("last drill")[0].1.ends_with("taken by all"), "{}", doctor.text);
+    assert_eq!(
+        doctor.verdict(),
+        "web: a crash would be caught and told to pager",
+        "{}",
+        doctor.text
+    );
+    assert!(
+        doctor.about("last drill")[0].1.ends_with("taken by all"),
+        "{}",
+        doctor.text
+    );
     let later = SystemTime::now() + Duration::from_secs(10);
-    File::options().write(true).open(&config).unwrap().set_times(FileTimes::new().set_modified(later)).unwrap();
-    assert!(machine.doctor().verdict().ends_with("(who cannot be asked)"));
+    File::options()
+        .write(true)
+        .open(&config)
+        .unwrap()
+        .set_times(FileTimes::new().set_modified(later))
+        .unwrap();
+    assert!(
+        machine
+            .doctor()
+            .verdict()
+            .ends_with("(who cannot be asked)")
+    );
     web.stop();
 }
 
@@ -323,28 +530,54 @@ fn a_report_that_is_stuck_is_shown_with_its_sinks_last_error() {
     let mut web = machine.start();
     web.kill_main(Signal::SEGV);
     web.wait_for(State::Waiting);
-    wait_for("the report's delivery", || names_in(&machine.machine.spool.join("done")).len() == 1);
+    wait_for("the report's delivery", || {
+        names_in(&machine.machine.spool.join("done")).len() == 1
+    });
     machine.machine.settle();
     machine.initctl_says("web stop/waiting");
     let doctor = machine.doctor();
-    assert!(doctor.about("last report")[0].1.ends_with("taken by ops-log"), "{}", doctor.text);
+    assert!(
+        doctor.about("last report")[0]
+            .1
+            .ends_with("taken by ops-log"),
+        "{}",
+        doctor.text
+    );
     assert_eq!(doctor.about("waiting"), [("ok", "no report waits")]);
 
     let mut report = machine.machine.only_report();
     let spool = Spool::new(&machine.machine.spool);
-    report.id = ReportId::new(Timestamp::new(SystemTime::now() - Duration::from_hours(3)), 7);
+    report.id = ReportId::new(
+        Timestamp::new(SystemTime::now() - Duration::from_hours(3)),
+        7,
+    );
     spool.put(&report).unwrap();
-    let ledger = Ledger { attempts: 9, last_error: Some("451 busy, password=hush".into()), ..Ledger::default() };
+    let ledger = Ledger {
+        attempts: 9,
+        last_error: Some("451 busy, password=hush".into()),
+        ..Ledger::default()
+    };
     spool.write_ledger(&report.id, "ops-log", &ledger).unwrap();
     let doctor = machine.doctor();
-    doctor.assert_problem("waiting", "but: a report waits, for 3h", "lastwords deliver");
+    doctor.assert_problem(
+        "waiting",
+        "but: a report waits, for 3h",
+        "lastwords deliver",
+    );
     let text = doctor.about("waiting")[0].1;
-    assert!(text.ends_with("ops-log has not got it, tried 9 times: 451 busy, password=[redacted]"), "{text}");
+    assert!(
+        text.ends_with("ops-log has not got it, tried 9 times: 451 busy, password=[redacted]"),
+        "{text}"
+    );
 
     spool.finish(&[report.id], Place::Dead).unwrap();
     fs::write(machine.machine.spool.join("corrupt/x"), "").unwrap();
     let doctor = machine.doctor();
-    doctor.assert_weak("dead letters", "1 reports were not taken", "lastwords show ");
+    doctor.assert_weak(
+        "dead letters",
+        "1 reports were not taken",
+        "lastwords show ",
+    );
     doctor.assert_weak("damaged", "1 of what came was no whole report", "remove it");
 }
 
@@ -354,10 +587,23 @@ fn without_a_deliverer_nobody_tries_again() {
     let mut web = machine.start();
     let trace = machine.machine.run.join("deliverer");
     let old = SystemTime::now() - Duration::from_hours(3);
-    File::options().write(true).open(&trace).unwrap().set_times(FileTimes::new().set_modified(old)).unwrap();
-    machine.doctor().assert_problem("deliverer", "told to ops-log, but: nobody has looked for 3h", "start lastwords");
+    File::options()
+        .write(true)
+        .open(&trace)
+        .unwrap()
+        .set_times(FileTimes::new().set_modified(old))
+        .unwrap();
+    machine.doctor().assert_problem(
+        "deliverer",
+        "told to ops-log, but: nobody has looked for 3h",
+        "start lastwords",
+    );
     fs::remove_file(&trace).unwrap();
-    machine.doctor().assert_problem("deliverer", "but: no deliverer has looked since the boot", "start lastwords");
+    machine.doctor().assert_problem(
+        "deliverer",
+        "but: no deliverer has looked since the boot",
+        "start lastwords",
+    );
     web.stop();
 }
 
@@ -365,8 +611,15 @@ fn without_a_deliverer_nobody_tries_again() {
 fn a_watching_deliverer_leaves_its_trace() {
     let machine = Machine::new();
     fs::remove_file(machine.machine.run.join("deliverer")).unwrap();
-    let mut watching = machine.machine.command("deliver").arg("--watch").spawn().unwrap();
-    wait_for("its trace", || fs::read_to_string(machine.machine.run.join("deliverer")).is_ok_and(|it| it == "watch"));
+    let mut watching = machine
+        .machine
+        .command("deliver")
+        .arg("--watch")
+        .spawn()
+        .unwrap();
+    wait_for("its trace", || {
+        fs::read_to_string(machine.machine.run.join("deliverer")).is_ok_and(|it| it == "watch")
+    });
     watching.kill().unwrap();
     watching.wait().unwrap();
 }
@@ -375,12 +628,22 @@ fn a_watching_deliverer_leaves_its_trace() {
 fn a_job_that_nobody_knows_is_no_healthy_one() {
     let machine = Machine::new();
     let doctor = machine.doctor();
-    assert!(doctor.verdict().starts_with("web: as far as can be seen"), "{}", doctor.text);
+    assert!(
+        doctor.verdict().starts_with("web: as far as can be seen"),
+        "{}",
+        doctor.text
+    );
     doctor.assert_remedy("hooks", "unknown", "--supervisor upstart");
-    let output = machine.machine.command("doctor").args(["web", "--supervisor", "upstart"]).output().unwrap();
+    let output = machine
+        .machine
+        .command("doctor")
+        .args(["web", "--supervisor", "upstart"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        String::from_utf8_lossy(&output.stdout).starts_with("web: a crash would NOT be caught: Upstart knows no web")
+        String::from_utf8_lossy(&output.stdout)
+            .starts_with("web: a crash would NOT be caught: Upstart knows no web")
     );
 }
 
@@ -395,7 +658,12 @@ fn without_a_name_every_job_that_is_set_up_is_looked_at() {
     );
     machine.machine.bare_job("a", SERVE);
     machine.machine.bare_job("b", SERVE);
-    let written = machine.machine.command("setup").args(["a", "--write"]).output().unwrap();
+    let written = machine
+        .machine
+        .command("setup")
+        .args(["a", "--write"])
+        .output()
+        .unwrap();
     assert!(written.status.success());
     machine.machine.configure("b", "");
     let said = String::from_utf8(ask().stdout).unwrap();
@@ -422,8 +690,15 @@ mod as_root {
         succeeds(&machine, "setup");
         succeeds(&machine, "deliver");
         machine.bare_job("web", &format!("setuid {UID}\n{SERVE}"));
-        let setup = || machine.command("setup").args(["web", "--write"]).output().unwrap();
-        let hooks = ["pre-start", "pre-stop", "post-stop"].map(|hook| format!("{hook} exec {}\n", machine.hook(hook)));
+        let setup = || {
+            machine
+                .command("setup")
+                .args(["web", "--write"])
+                .output()
+                .unwrap()
+        };
+        let hooks = ["pre-start", "pre-stop", "post-stop"]
+            .map(|hook| format!("{hook} exec {}\n", machine.hook(hook)));
         machine.bare_job("web", &format!("setuid {UID}\n{}{SERVE}", hooks.concat()));
         Doctor::ask(&machine).assert_problem(
             "user",
@@ -435,7 +710,11 @@ mod as_root {
         fs::write(&log, "hello\n").unwrap();
         fs::set_permissions(&log, Permissions::from_mode(0o640)).unwrap();
         let doctor = Doctor::ask(&machine);
-        doctor.assert_weak("log", "run as user 54324, who may not read /var/log/upstart/web.log", "setfacl");
+        doctor.assert_weak(
+            "log",
+            "run as user 54324, who may not read /var/log/upstart/web.log",
+            "setfacl",
+        );
         assert_eq!(doctor.about("directories")[0].0, "ok", "{}", doctor.text);
 
         let markers = machine.run.join(format!("user/{UID}/markers"));
@@ -446,7 +725,11 @@ mod as_root {
             "lastwords setup",
         );
         fs::remove_dir(&markers).unwrap();
-        Doctor::ask(&machine).assert_problem("directories", "is not there, and the job's hooks", "lastwords setup");
+        Doctor::ask(&machine).assert_problem(
+            "directories",
+            "is not there, and the job's hooks",
+            "lastwords setup",
+        );
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::process::Stdio;
 
 use crate::harness::{Harness, names_in};
 
-/// A sink that keeps the title of each message that it takes in `NAME.told`, and of each that it is offered in
-/// `NAME.offered`, with its id. What it exits with stands in `NAME.exit`. Where there is a `NAME.kill`, it takes the
-/// message, removes that and kills the deliverer.
+/// A sink that keeps the title of each message that it takes in `NAME.told`, and of each that it is
+/// offered in `NAME.offered`, with its id. What it exits with stands in `NAME.exit`. Where there is
+/// a `NAME.kill`, it takes the message, removes that and kills the deliverer.
 fn sink(machine: &Harness, name: &str) -> String {
     let at = machine.path(name);
     let at = at.display();
@@ -24,7 +24,11 @@ fn machine(sinks: &[&str]) -> Harness {
     let machine = Harness::new();
     // What is collected makes no difference here, and takes time.
     let sinks: String = sinks.iter().map(|name| sink(&machine, name)).collect();
-    fs::write(machine.config.join("lastwords.toml"), format!("{sinks}[default.collect]\n")).unwrap();
+    fs::write(
+        machine.config.join("lastwords.toml"),
+        format!("{sinks}[default.collect]\n"),
+    )
+    .unwrap();
     machine
 }
 
@@ -35,25 +39,35 @@ fn set(machine: &Harness, file: &str, text: &str) {
 /// The ids and titles in a file.
 fn lines(machine: &Harness, file: &str) -> Vec<(String, String)> {
     let text = fs::read_to_string(machine.path(file)).unwrap_or_default();
-    text.lines().filter_map(|line| line.split_once(' ')).map(|(id, title)| (id.to_owned(), title.to_owned())).collect()
+    text.lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(id, title)| (id.to_owned(), title.to_owned()))
+        .collect()
 }
 
 fn told(machine: &Harness, sink: &str) -> Vec<String> {
-    lines(machine, &format!("{sink}.told")).into_iter().map(|(_, title)| title).collect()
+    lines(machine, &format!("{sink}.told"))
+        .into_iter()
+        .map(|(_, title)| title)
+        .collect()
 }
 
 fn hook(machine: &Harness, job: &str, name: &str) {
     let mut hook = machine.hook_command(name);
-    hook.envs([("UPSTART_JOB", job), ("UPSTART_INSTANCE", "")]).stdin(Stdio::null());
+    hook.envs([("UPSTART_JOB", job), ("UPSTART_INSTANCE", "")])
+        .stdin(Stdio::null());
     assert!(hook.status().unwrap().success());
 }
 
 fn crash(machine: &Harness, job: &str, times: usize) {
     for _ in 0..times {
         hook(machine, job, "pre-start");
-        machine.kernel_log(format!("init: {job} main process (4242) terminated with status 1"));
+        machine.kernel_log(format!(
+            "init: {job} main process (4242) terminated with status 1"
+        ));
         hook(machine, job, "post-stop");
-        // On a busy machine the hook leaves its work behind: the next life's line is not to be in the log before that is done.
+        // On a busy machine the hook leaves its work behind: the next life's line is not to be in
+        // the log before that is done.
         machine.wait_for_workers();
     }
     machine.settle();
@@ -61,7 +75,11 @@ fn crash(machine: &Harness, job: &str, times: usize) {
 
 /// A pass of the deliverer, so many minutes from now.
 fn deliver(machine: &Harness, minutes: u32) -> String {
-    let output = machine.command("deliver").args(["--later", &format!("{minutes}m")]).output().unwrap();
+    let output = machine
+        .command("deliver")
+        .args(["--later", &format!("{minutes}m")])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -86,16 +104,28 @@ pub fn machine_with_every_kind() -> Harness {
 fn two_hundred_crashes_make_one_message_now_and_summaries_later_and_one_when_it_is_up_again() {
     let machine = machine(&["one"]);
     crash(&machine, "web", 200);
-    assert_eq!(told(&machine, "one"), ["web crashed: exit code 1, cause unknown"]);
-    assert_eq!((in_place(&machine, "new"), in_place(&machine, "done")), (0, 200));
+    assert_eq!(
+        told(&machine, "one"),
+        ["web crashed: exit code 1, cause unknown"]
+    );
+    assert_eq!(
+        (in_place(&machine, "new"), in_place(&machine, "done")),
+        (0, 200)
+    );
     // The summary is due 5 minutes after the first, and some have passed where the machine is busy.
     deliver(&machine, 2);
     assert_eq!(told(&machine, "one").len(), 1);
 
     let said = deliver(&machine, 6);
-    assert!(said.contains("is for one: ") && said.contains("sent to one"), "{said}");
+    assert!(
+        said.contains("is for one: ") && said.contains("sent to one"),
+        "{said}"
+    );
     let summary = &told(&machine, "one")[1];
-    assert!(summary.starts_with("web keeps crashing: exit code 1, cause unknown (199 times"), "{summary}");
+    assert!(
+        summary.starts_with("web keeps crashing: exit code 1, cause unknown (199 times"),
+        "{summary}"
+    );
     let shown = machine.command("show").output().unwrap();
     let shown = String::from_utf8_lossy(&shown.stdout);
     assert!(shown.contains(" died 200 times in 24 hours\n"), "{shown}");
@@ -105,7 +135,10 @@ fn two_hundred_crashes_make_one_message_now_and_summaries_later_and_one_when_it_
     assert_eq!(told(&machine, "one").len(), 2);
     deliver(&machine, 67);
     let summary = &told(&machine, "one")[2];
-    assert!(summary.starts_with("web keeps crashing: exit code 1, cause unknown (3 times"), "{summary}");
+    assert!(
+        summary.starts_with("web keeps crashing: exit code 1, cause unknown (3 times"),
+        "{summary}"
+    );
 
     // It is down: nobody says that it is up.
     deliver(&machine, 90);
@@ -115,7 +148,10 @@ fn two_hundred_crashes_make_one_message_now_and_summaries_later_and_one_when_it_
         deliver(&machine, 91);
         let up = &told(&machine, "one")[3..];
         assert_eq!(up.len(), 1, "{up:?}");
-        assert!(up[0].starts_with("web is up again: running for 2 h, after exit code 1 (203 times"), "{up:?}");
+        assert!(
+            up[0].starts_with("web is up again: running for 2 h, after exit code 1 (203 times"),
+            "{up:?}"
+        );
     }
 }
 
@@ -124,16 +160,23 @@ fn a_sink_that_was_down_gets_one_message_and_a_summary_of_the_rest() {
     let machine = machine(&["one", "two"]);
     set(&machine, "two.exit", "1");
     crash(&machine, "web", 20);
-    assert_eq!((told(&machine, "one").len(), told(&machine, "two").len()), (1, 0));
+    assert_eq!(
+        (told(&machine, "one").len(), told(&machine, "two").len()),
+        (1, 0)
+    );
     assert_eq!(in_place(&machine, "new"), 1, "only the first one waits");
     fs::remove_file(machine.path("two.exit")).unwrap();
     deliver(&machine, 55);
-    assert_eq!(told(&machine, "two"), ["web crashed: exit code 1, cause unknown"]);
+    assert_eq!(
+        told(&machine, "two"),
+        ["web crashed: exit code 1, cause unknown"]
+    );
     deliver(&machine, 61);
     assert_eq!(told(&machine, "two").len(), 2);
     for sink in ["one", "two"] {
         assert!(
-            told(&machine, sink)[1].starts_with("web keeps crashing: exit code 1, cause unknown (19 times"),
+            told(&machine, sink)[1]
+                .starts_with("web keeps crashing: exit code 1, cause unknown (19 times"),
             "{sink}"
         );
     }
@@ -147,13 +190,25 @@ fn a_deliverer_that_was_killed_after_the_sink_took_a_message_repeats_its_id() {
     crash(&machine, "web", 1);
     crash(&machine, "web", 4);
     set(&machine, "one.kill", "");
-    assert!(!machine.command("deliver").args(["--later", "6m"]).status().unwrap().success());
+    assert!(
+        !machine
+            .command("deliver")
+            .args(["--later", "6m"])
+            .status()
+            .unwrap()
+            .success()
+    );
     deliver(&machine, 6);
     deliver(&machine, 30);
     let told = lines(&machine, "one.told");
     assert_eq!(told.len(), 4, "{told:?}");
     assert_eq!((&told[0], &told[2]), (&told[1], &told[3]));
-    assert!(told[2].1.starts_with("web keeps crashing: exit code 1, cause unknown (4 times"), "{told:?}");
+    assert!(
+        told[2]
+            .1
+            .starts_with("web keeps crashing: exit code 1, cause unknown (4 times"),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -165,15 +220,23 @@ fn two_jobs_do_not_mute_each_other() {
     }
     assert_eq!(
         told(&machine, "one"),
-        ["web crashed: exit code 1, cause unknown", "db crashed: exit code 1, cause unknown"]
+        [
+            "web crashed: exit code 1, cause unknown",
+            "db crashed: exit code 1, cause unknown"
+        ]
     );
     deliver(&machine, 6);
-    let mut summaries: Vec<_> =
-        told(&machine, "one")[2..].iter().map(|title| title.split(" (2").next().unwrap().to_owned()).collect();
+    let mut summaries: Vec<_> = told(&machine, "one")[2..]
+        .iter()
+        .map(|title| title.split(" (2").next().unwrap().to_owned())
+        .collect();
     summaries.sort();
     assert_eq!(
         summaries,
-        ["db keeps crashing: exit code 1, cause unknown", "web keeps crashing: exit code 1, cause unknown"]
+        [
+            "db keeps crashing: exit code 1, cause unknown",
+            "web keeps crashing: exit code 1, cause unknown"
+        ]
     );
 }
 
@@ -182,11 +245,23 @@ fn a_drill_is_never_held_back() {
     let machine = machine(&["one"]);
     crash(&machine, "web", 2);
     for _ in 0..3 {
-        let drill = machine.command("post-stop").args(["--simulate-crash", "--send", "--job", "web"]).output().unwrap();
+        let drill = machine
+            .command("post-stop")
+            .args(["--simulate-crash", "--send", "--job", "web"])
+            .output()
+            .unwrap();
         assert!(drill.status.success(), "{drill:?}");
     }
-    let drills = told(&machine, "one").iter().filter(|title| title.contains("DRILL")).count();
-    assert_eq!((told(&machine, "one").len(), drills), (4, 3), "{:?}", told(&machine, "one"));
+    let drills = told(&machine, "one")
+        .iter()
+        .filter(|title| title.contains("DRILL"))
+        .count();
+    assert_eq!(
+        (told(&machine, "one").len(), drills),
+        (4, 3),
+        "{:?}",
+        told(&machine, "one")
+    );
 }
 
 #[test]
@@ -198,21 +273,37 @@ fn when_a_sink_refuses_for_good_the_others_are_told_once_and_that_one_is_not() {
     deliver(&machine, 6);
     let (id, _) = &lines(&machine, "one.offered")[0];
     for other in ["two", "three"] {
-        let notices: Vec<_> =
-            told(&machine, other).into_iter().filter(|title| title.starts_with("lastwords: ")).collect();
-        assert_eq!(notices, [format!("lastwords: one has not taken the report {id} about web")]);
+        let notices: Vec<_> = told(&machine, other)
+            .into_iter()
+            .filter(|title| title.starts_with("lastwords: "))
+            .collect();
+        assert_eq!(
+            notices,
+            [format!(
+                "lastwords: one has not taken the report {id} about web"
+            )]
+        );
     }
-    assert!(lines(&machine, "one.offered").iter().all(|(_, title)| !title.starts_with("lastwords: ")));
+    assert!(
+        lines(&machine, "one.offered")
+            .iter()
+            .all(|(_, title)| !title.starts_with("lastwords: "))
+    );
 
     // What it refused is in what it takes later.
     fs::remove_file(machine.path("one.exit")).unwrap();
     deliver(&machine, 75);
     let told = told(&machine, "one");
     assert!(
-        told.iter().any(|title| title.starts_with("web keeps crashing: exit code 1, cause unknown (5 times")),
+        told.iter()
+            .any(|title| title
+                .starts_with("web keeps crashing: exit code 1, cause unknown (5 times")),
         "{told:?}"
     );
-    assert!(told.contains(&"db crashed again: exit code 1, cause unknown".to_owned()), "{told:?}");
+    assert!(
+        told.contains(&"db crashed again: exit code 1, cause unknown".to_owned()),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -223,11 +314,18 @@ fn a_notice_that_is_not_taken_makes_no_notice() {
     crash(&machine, "web", 1);
     deliver(&machine, 1);
     for (sink, other) in [("one", "two"), ("two", "one")] {
-        let titles: Vec<_> = lines(&machine, &format!("{sink}.offered")).into_iter().map(|(_, title)| title).collect();
+        let titles: Vec<_> = lines(&machine, &format!("{sink}.offered"))
+            .into_iter()
+            .map(|(_, title)| title)
+            .collect();
         assert_eq!(titles.len(), 2, "{titles:?}");
-        // Two sinks are told at once: the one may be offered that the other has refused before it is offered the crash.
+        // Two sinks are told at once: the one may be offered that the other has refused before it
+        // is offered the crash.
         let notice = format!("lastwords: {other} has not taken");
-        assert!(titles.iter().any(|title| title.starts_with(&notice)), "{titles:?}");
+        assert!(
+            titles.iter().any(|title| title.starts_with(&notice)),
+            "{titles:?}"
+        );
     }
     assert_eq!(in_place(&machine, "new"), 0);
 }
@@ -240,7 +338,10 @@ fn what_is_kept_of_a_group_may_be_damaged_and_costs_no_crash() {
     let [group] = names_in(&groups).try_into().unwrap();
     fs::write(groups.join(group), "{").unwrap();
     crash(&machine, "web", 1);
-    assert_eq!(told(&machine, "one"), ["web crashed: exit code 1, cause unknown"; 2]);
+    assert_eq!(
+        told(&machine, "one"),
+        ["web crashed: exit code 1, cause unknown"; 2]
+    );
 }
 
 #[test]
@@ -255,10 +356,15 @@ fn a_summary_that_is_damaged_is_not_made_again_and_again_and_the_next_one_counts
     assert_eq!(names_in(&machine.spool.join("corrupt")), [summary]);
     fs::remove_file(machine.path("one.exit")).unwrap();
     deliver(&machine, 70);
-    let summaries = told(&machine, "one").into_iter().filter(|title| title.starts_with("web keeps crashing"));
+    let summaries = told(&machine, "one")
+        .into_iter()
+        .filter(|title| title.starts_with("web keeps crashing"));
     let summaries: Vec<_> = summaries.collect();
     assert_eq!(summaries.len(), 1, "{summaries:?}");
-    assert!(summaries[0].starts_with("web keeps crashing: exit code 1, cause unknown (3 times"), "{summaries:?}");
+    assert!(
+        summaries[0].starts_with("web keeps crashing: exit code 1, cause unknown (3 times"),
+        "{summaries:?}"
+    );
 }
 
 #[test]
@@ -268,18 +374,35 @@ fn a_sink_that_the_config_no_longer_has_is_forgotten() {
     crash(&machine, "web", 3);
     fs::write(machine.config.join("lastwords.toml"), sink(&machine, "one")).unwrap();
     deliver(&machine, 1);
-    assert_eq!((in_place(&machine, "new"), in_place(&machine, "state/groups/two")), (0, 0));
+    assert_eq!(
+        (
+            in_place(&machine, "new"),
+            in_place(&machine, "state/groups/two")
+        ),
+        (0, 0)
+    );
 }
 
 #[test]
 fn of_a_loop_the_first_crashes_are_kept_whole_and_of_the_others_the_log() {
     let machine = machine(&["one"]);
     fs::write(machine.root.join("var/log/web.log"), "Error: boom\n").unwrap();
-    machine.configure("web", "[collect.load]\n[[collect.log]]\npath = '/var/log/web.log'\n");
+    machine.configure(
+        "web",
+        "[collect.load]\n[[collect.log]]\npath = '/var/log/web.log'\n",
+    );
     crash(&machine, "web", 8);
-    let sections: Vec<_> = machine.reports().into_iter().map(|report| report.sections.len()).collect();
+    let sections: Vec<_> = machine
+        .reports()
+        .into_iter()
+        .map(|report| report.sections.len())
+        .collect();
     assert_eq!(sections, [2, 2, 2, 2, 2, 1, 1, 1]);
     let last = machine.reports().pop().unwrap();
     assert_eq!(last.sections[0].text, "Error: boom");
-    assert!(last.notes[0].contains("only the log is kept"), "{:?}", last.notes);
+    assert!(
+        last.notes[0].contains("only the log is kept"),
+        "{:?}",
+        last.notes
+    );
 }

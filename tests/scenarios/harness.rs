@@ -1,4 +1,5 @@
-//! A machine for one scenario: directories of its own, a fake `/` with a kernel log, and the reports that came of it.
+//! A machine for one scenario: directories of its own, a fake `/` with a kernel log, and the
+//! reports that came of it.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -39,19 +40,40 @@ pub struct Harness {
 impl Harness {
     /// A machine where lastwords is installed and nothing is configured.
     pub fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("lastwords-").tempdir().expect("a temporary directory");
+        let dir = tempfile::Builder::new()
+            .prefix("lastwords-")
+            .tempdir()
+            .expect("a temporary directory");
         // Users other than root come by here, in scenarios with `setuid`.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("our own directory");
         let at = |name: &str| dir.path().join(name);
-        for directory in ["config/jobs", "root/dev", "root/etc/init", "root/var/log/upstart"] {
+        for directory in [
+            "config/jobs",
+            "root/dev",
+            "root/etc/init",
+            "root/var/log/upstart",
+        ] {
             fs::create_dir_all(at(directory)).expect("a directory");
         }
         for kernel_directory in ["proc", "sys"] {
-            symlink(Path::new("/").join(kernel_directory), at("root").join(kernel_directory)).expect("a link");
+            symlink(
+                Path::new("/").join(kernel_directory),
+                at("root").join(kernel_directory),
+            )
+            .expect("a link");
         }
         fs::write(at("root/dev/kmsg"), "").expect("an empty kernel log");
         let (run, spool, config, root) = (at("run"), at("spool"), at("config"), at("root"));
-        Self { dir, binary: binary(), flags: true, run, spool, config, root, kernel_log_records: Cell::new(0) }
+        Self {
+            dir,
+            binary: binary(),
+            flags: true,
+            run,
+            spool,
+            config,
+            root,
+            kernel_log_records: Cell::new(0),
+        }
     }
 
     /// The same machine with its binary elsewhere.
@@ -60,7 +82,8 @@ impl Harness {
         self
     }
 
-    /// This machine itself, its directories where the program looks by default: for a mount namespace of one's own.
+    /// This machine itself, its directories where the program looks by default: for a mount
+    /// namespace of one's own.
     pub fn of_this_machine() -> Self {
         let mut machine = Self::new();
         machine.flags = false;
@@ -78,7 +101,8 @@ impl Harness {
 
     /// A job with lastwords' three hooks, configured by `conf`; a hook in `conf` replaces ours.
     pub fn job(&self, name: &str, conf: &str) -> Job<'_> {
-        let hooks = ["pre-start", "pre-stop", "post-stop"].map(|hook| format!("{hook} exec {}\n", self.hook(hook)));
+        let hooks = ["pre-start", "pre-stop", "post-stop"]
+            .map(|hook| format!("{hook} exec {}\n", self.hook(hook)));
         self.bare_job(name, &format!("{}{conf}", hooks.concat()))
     }
 
@@ -92,7 +116,11 @@ impl Harness {
 
     /// The hook's command line, as a stanza or a script holds it.
     pub fn hook(&self, name: &str) -> String {
-        let words: Vec<_> = self.hook_argv(name).iter().map(|word| word.to_str().expect("plain").to_owned()).collect();
+        let words: Vec<_> = self
+            .hook_argv(name)
+            .iter()
+            .map(|word| word.to_str().expect("plain").to_owned())
+            .collect();
         words.join(" ")
     }
 
@@ -105,7 +133,11 @@ impl Harness {
                 ("--spool", &self.spool),
                 ("--root", &self.root),
             ];
-            argv.extend(flags.into_iter().flat_map(|(flag, dir)| [flag.into(), dir.clone()]));
+            argv.extend(
+                flags
+                    .into_iter()
+                    .flat_map(|(flag, dir)| [flag.into(), dir.clone()]),
+            );
         }
         argv
     }
@@ -130,8 +162,11 @@ impl Harness {
     pub fn pids_of(&self, verb: &str) -> Vec<Pid> {
         let word = format!("\0{verb}\0");
         let runs = |pid: &Pid| {
-            let command_line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
-            command_line.windows(word.len()).any(|part| part == word.as_bytes())
+            let command_line =
+                fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+            command_line
+                .windows(word.len())
+                .any(|part| part == word.as_bytes())
         };
         self.left_running().into_iter().filter(runs).collect()
     }
@@ -156,10 +191,13 @@ impl Harness {
         format!("script\n[ -e {once} ] || {{ : >{once}; {end}; }}\nexec sleep 1000\nend script\n")
     }
 
-    /// A main process that does `action` on `signal`, and runs; started by [`Harness::start_trapping`].
+    /// A main process that does `action` on `signal`, and runs; started by
+    /// [`Harness::start_trapping`].
     pub fn trapping(&self, signal: &str, action: &str) -> String {
         let ready = self.path("ready").display().to_string();
-        format!("script\ntrap '{action}' {signal}\n: >{ready}\nwhile :; do sleep 0.01; done\nend script\n")
+        format!(
+            "script\ntrap '{action}' {signal}\n: >{ready}\nwhile :; do sleep 0.01; done\nend script\n"
+        )
     }
 
     /// Starts a job whose main process traps a signal, and waits until it does.
@@ -170,15 +208,20 @@ impl Harness {
 
     /// Writes `jobs/JOB.toml`.
     pub fn configure(&self, job: &str, toml: &str) {
-        fs::write(self.config.join("jobs").join(format!("{job}.toml")), toml).expect("a job's file");
+        fs::write(self.config.join("jobs").join(format!("{job}.toml")), toml)
+            .expect("a job's file");
     }
 
-    /// Adds a record to the kernel log, as init does through `/dev/kmsg`; where there is none, nothing happens.
+    /// Adds a record to the kernel log, as init does through `/dev/kmsg`; where there is none,
+    /// nothing happens.
     pub fn kernel_log(&self, text: impl AsRef<[u8]>) {
         let now = clock_gettime(ClockId::Monotonic);
         let sequence = self.kernel_log_records.get();
         self.kernel_log_records.set(sequence + 1);
-        let mut record = format!("12,{sequence},{},-;", now.tv_sec * 1_000_000 + now.tv_nsec / 1_000);
+        let mut record = format!(
+            "12,{sequence},{},-;",
+            now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
+        );
         for &byte in text.as_ref() {
             match byte {
                 b' '..=b'~' if byte != b'\\' => record.push(byte.into()),
@@ -186,8 +229,12 @@ impl Harness {
             }
         }
         record.push('\n');
-        if let Ok(mut log) = OpenOptions::new().append(true).open(self.root.join("dev/kmsg")) {
-            log.write_all(record.as_bytes()).expect("a record in the kernel log");
+        if let Ok(mut log) = OpenOptions::new()
+            .append(true)
+            .open(self.root.join("dev/kmsg"))
+        {
+            log.write_all(record.as_bytes())
+                .expect("a record in the kernel log");
         }
     }
 
@@ -196,7 +243,8 @@ impl Harness {
         reports_in(&[self.spool.join("new"), self.spool.join("done")])
     }
 
-    /// Waits until the work is done that a hook leaves behind where the machine is so busy that it takes over a second.
+    /// Waits until the work is done that a hook leaves behind where the machine is so busy that it
+    /// takes over a second.
     pub fn wait_for_workers(&self) {
         wait_for("the workers' end", || self.pids_of("catch").is_empty());
     }
@@ -209,13 +257,17 @@ impl Harness {
         reports.remove(0)
     }
 
-    /// The names of all that is there, directories' contents included, but not of what the two given directories hold.
+    /// The names of all that is there, directories' contents included, but not of what the two
+    /// given directories hold.
     pub fn everything_else(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut left = vec![self.dir.path().to_owned()];
         while let Some(dir) = left.pop() {
-            let entries = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry"));
-            for entry in entries.filter(|entry| ![&self.run, &self.spool].contains(&&entry.path())) {
+            let entries = fs::read_dir(dir)
+                .expect("a directory")
+                .map(|entry| entry.expect("an entry"));
+            for entry in entries.filter(|entry| ![&self.run, &self.spool].contains(&&entry.path()))
+            {
                 if entry.file_type().expect("a type").is_dir() {
                     left.push(entry.path());
                 }
@@ -229,10 +281,14 @@ impl Harness {
     /// The markers of services that run.
     pub fn markers(&self) -> Vec<String> {
         let names = names_in(&self.run.join("markers"));
-        names.into_iter().filter(|name| !name.ends_with("~seen") && !name.ends_with("~crashes")).collect()
+        names
+            .into_iter()
+            .filter(|name| !name.ends_with("~seen") && !name.ends_with("~crashes"))
+            .collect()
     }
 
-    /// Waits until nothing of ours runs any more: what hooks have left at work, and the deliverers that it wakes.
+    /// Waits until nothing of ours runs any more: what hooks have left at work, and the deliverers
+    /// that it wakes.
     pub fn settle(&self) {
         self.settle_within(PATIENCE);
     }
@@ -260,10 +316,12 @@ impl Harness {
     /// The processes that the scenario has started and that still run.
     pub fn left_running(&self) -> Vec<Pid> {
         let ours = self.dir.path().as_os_str().as_encoded_bytes();
-        let pids =
-            names_in(Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok().and_then(Pid::from_raw));
+        let pids = names_in(Path::new("/proc"))
+            .into_iter()
+            .filter_map(|name| name.parse().ok().and_then(Pid::from_raw));
         let is_ours = |pid: &Pid| {
-            let command_line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+            let command_line =
+                fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
             command_line.windows(ours.len()).any(|part| part == ours)
         };
         pids.filter(is_ours).collect()
@@ -276,19 +334,29 @@ pub struct SystemLog(UnixDatagram);
 impl SystemLog {
     pub fn of(machine: &Harness) -> Self {
         let socket = UnixDatagram::bind(machine.root.join("dev/log")).expect("a socket");
-        socket.set_nonblocking(true).expect("a socket that never waits");
+        socket
+            .set_nonblocking(true)
+            .expect("a socket that never waits");
         Self(socket)
     }
 
     /// What was said since the last look.
     pub fn said(&self) -> Vec<String> {
         let mut buffer = [0; 8192];
-        let line = |length: usize, buffer: &[u8]| String::from_utf8_lossy(&buffer[..length]).into_owned();
-        std::iter::from_fn(|| self.0.recv(&mut buffer).ok().map(|length| line(length, &buffer))).collect()
+        let line =
+            |length: usize, buffer: &[u8]| String::from_utf8_lossy(&buffer[..length]).into_owned();
+        std::iter::from_fn(|| {
+            self.0
+                .recv(&mut buffer)
+                .ok()
+                .map(|length| line(length, &buffer))
+        })
+        .collect()
     }
 }
 
-/// Waits for what the hooks have left at work, so that it does not write to a directory that is being removed.
+/// Waits for what the hooks have left at work, so that it does not write to a directory that is
+/// being removed.
 impl Drop for Harness {
     fn drop(&mut self) {
         let failed = std::thread::panicking();
@@ -313,9 +381,14 @@ pub fn binary() -> String {
 pub fn reports_in(dirs: &[PathBuf]) -> Vec<Report> {
     let mut files = BTreeMap::new();
     // In this order, nothing that moves on meanwhile is overlooked.
-    for name in dirs.iter().flat_map(|dir| names_in(dir)).filter(|name| ReportId::parse(name).is_ok()) {
+    for name in dirs
+        .iter()
+        .flat_map(|dir| names_in(dir))
+        .filter(|name| ReportId::parse(name).is_ok())
+    {
         let text = wait_for_some(&format!("report {name}"), || {
-            dirs.iter().find_map(|dir| fs::read_to_string(dir.join(&name)).ok())
+            dirs.iter()
+                .find_map(|dir| fs::read_to_string(dir.join(&name)).ok())
         });
         files.insert(name, text);
     }
@@ -326,30 +399,50 @@ pub fn reports_in(dirs: &[PathBuf]) -> Vec<Report> {
 
 /// Parses a spool entry: the report, then one line of trailer.
 fn parse(entry: &str) -> Report {
-    let (report, trailer) = entry.trim_end().rsplit_once('\n').expect("a report and a trailer");
-    assert!(trailer.starts_with("lastwords-entry "), "a trailer: {trailer}");
+    let (report, trailer) = entry
+        .trim_end()
+        .rsplit_once('\n')
+        .expect("a report and a trailer");
+    assert!(
+        trailer.starts_with("lastwords-entry "),
+        "a trailer: {trailer}"
+    );
     serde_json::from_str(report).unwrap_or_else(|why| panic!("{why}: {report}"))
 }
 
 pub fn names_in(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut names: Vec<_> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
     names.sort();
     names
 }
 
 pub fn killed_by(name: &str) -> Exit {
-    Exit::Signal { name: name.to_owned(), core_dumped: false }
+    Exit::Signal {
+        name: name.to_owned(),
+        core_dumped: false,
+    }
 }
 
 pub fn assert_crashed(report: &Report, exit: &Exit, line: &str) {
-    assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, exit), "{report:#?}");
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::Crashed, exit),
+        "{report:#?}"
+    );
     assert!(evidence(report).contains(&line), "{line} in {report:#?}");
 }
 
 /// What a report's cause and verdict rest on, as lines.
 pub fn evidence(report: &Report) -> Vec<&str> {
-    report.cause.evidence.iter().map(|evidence| evidence.text.as_str()).collect()
+    report
+        .cause
+        .evidence
+        .iter()
+        .map(|evidence| evidence.text.as_str())
+        .collect()
 }
 
 pub fn wait_for(what: &str, mut reached: impl FnMut() -> bool) {

@@ -15,8 +15,7 @@ use serde_json::Value;
 use crate::harness::{Harness, names_in, wait_for};
 use crate::hooks;
 
-const WIDE: &str =
-    "TypeError: 名前が見つかりません: Cannot read properties of undefined (reading 'name') at /srv/データ/app.js:7 🦀";
+const WIDE: &str = "TypeError: 名前が見つかりません: Cannot read properties of undefined (reading 'name') at /srv/データ/app.js:7 🦀";
 
 /// A machine whose sink `one` notes each offer in `offered`, and exits with what stands in `exit`.
 fn machine() -> Harness {
@@ -27,13 +26,18 @@ fn machine() -> Harness {
         offered.display(),
         exit.display()
     );
-    let sink = format!("[[sink.exec]]\nname = 'one'\ncommand = ['/bin/sh', '-c', '''{script}''']\n[default.collect]\n");
+    let sink = format!(
+        "[[sink.exec]]\nname = 'one'\ncommand = ['/bin/sh', '-c', '''{script}''']\n[default.collect]\n"
+    );
     fs::write(machine.config.join("lastwords.toml"), sink).unwrap();
     machine
 }
 
 fn offers(machine: &Harness) -> usize {
-    fs::read_to_string(machine.path("offered")).unwrap_or_default().lines().count()
+    fs::read_to_string(machine.path("offered"))
+        .unwrap_or_default()
+        .lines()
+        .count()
 }
 
 /// A machine on which a crash waits for `one`, which says no.
@@ -43,7 +47,10 @@ fn machine_with_one_waiting() -> (Harness, String) {
     hooks::crash(&machine, |_| {});
     machine.settle();
     let id = machine.only_report().id.to_string();
-    assert_eq!((names_in(&machine.spool.join("new")), offers(&machine)), (vec![id.clone()], 1));
+    assert_eq!(
+        (names_in(&machine.spool.join("new")), offers(&machine)),
+        (vec![id.clone()], 1)
+    );
     (machine, id)
 }
 
@@ -63,7 +70,10 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn objects(lines: &str) -> Vec<Value> {
-    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn place(machine: &Harness, place: &str) -> Vec<String> {
@@ -85,11 +95,22 @@ fn machine_with_a_history() -> Harness {
         (0x3333, "web", "a", port, Kind::Crash),
         (0x4444, "web", "a", port, Kind::Crash),
         (0x5555, "データ処理", "c", WIDE, Kind::Crash),
-        (0x6666, "web", "d", "one has not taken the report", Kind::Notice),
+        (
+            0x6666,
+            "web",
+            "d",
+            "one has not taken the report",
+            Kind::Notice,
+        ),
         (0x7777, "web", "a", port, Kind::Crash),
     ] {
         let at = Timestamp::of_unix(1_795_374_800 + number / 0x1111 * 3600);
-        let mut report = Report { id: ReportId::new(at, number), kind, host: "db1".to_owned(), ..report.clone() };
+        let mut report = Report {
+            id: ReportId::new(at, number),
+            kind,
+            host: "db1".to_owned(),
+            ..report.clone()
+        };
         job.clone_into(&mut report.stop.job);
         line.clone_into(&mut report.cause.line);
         report.cause.confidence = Confidence::Certain;
@@ -100,7 +121,11 @@ fn machine_with_a_history() -> Harness {
             continue;
         }
         let (mut ledger, receipt) = (Ledger::default(), "250 queued\u{1b}[2J".to_owned());
-        ledger.record(Attempt::Sent { receipt }, Timestamp::of_unix(at.unix() + 2), 0.0);
+        ledger.record(
+            Attempt::Sent { receipt },
+            Timestamp::of_unix(at.unix() + 2),
+            0.0,
+        );
         spool.write_ledger(&report.id, "one", &ledger).unwrap();
         spool.finish(&[report.id], Place::Done).unwrap();
     }
@@ -127,11 +152,27 @@ fn on_a_terminal(mut command: Command, columns: u16) -> String {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
-    tcsetwinsize(&ours, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    tcsetwinsize(
+        &ours,
+        Winsize {
+            ws_row: 24,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        },
+    )
+    .unwrap();
     let theirs = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
     let theirs = File::options().read(true).write(true).open(theirs).unwrap();
-    command.env_remove("NO_COLOR").env("TERM", "xterm").stdin(Stdio::null());
-    let mut child = command.stdout(theirs.try_clone().unwrap()).stderr(theirs).spawn().unwrap();
+    command
+        .env_remove("NO_COLOR")
+        .env("TERM", "xterm")
+        .stdin(Stdio::null());
+    let mut child = command
+        .stdout(theirs.try_clone().unwrap())
+        .stderr(theirs)
+        .spawn()
+        .unwrap();
     drop(command);
     let mut output = Vec::new();
     // It ends with EIO, once nobody has the other end.
@@ -144,7 +185,10 @@ fn on_a_terminal(mut command: Command, columns: u16) -> String {
 fn a_list_on_a_terminal_of_80_columns_cuts_what_is_long_and_has_colours() {
     let machine = machine_with_a_history();
     let shown = on_a_terminal(machine.command("list"), 80);
-    assert!(shown.contains("\u{1b}[33mone waiting\u{1b}[0m"), "{shown:?}");
+    assert!(
+        shown.contains("\u{1b}[33mone waiting\u{1b}[0m"),
+        "{shown:?}"
+    );
     let mut plain = shown;
     while let Some((start, rest)) = plain.clone().split_once('\u{1b}') {
         plain = format!("{start}{}", rest.split_once('m').unwrap().1);
@@ -165,11 +209,19 @@ fn a_list_is_narrowed_by_what_is_asked_for() {
     let machine = machine_with_a_history();
     let ids = |args: &[&str]| {
         let rows = objects(&said(&machine, "list", &[args, &["--json"]].concat()));
-        rows.iter().map(|row| row["id"].as_str().unwrap()[28..].to_owned()).collect::<Vec<_>>()
+        rows.iter()
+            .map(|row| row["id"].as_str().unwrap()[28..].to_owned())
+            .collect::<Vec<_>>()
     };
-    assert_eq!(ids(&["--all"]), ["7777", "5555", "4444", "3333", "2222", "1111"]);
+    assert_eq!(
+        ids(&["--all"]),
+        ["7777", "5555", "4444", "3333", "2222", "1111"]
+    );
     assert_eq!(ids(&["--all", "-n", "2"]), ["7777", "5555"]);
-    assert_eq!(ids(&["--all", "--job", "web"]), ["7777", "4444", "3333", "1111"]);
+    assert_eq!(
+        ids(&["--all", "--job", "web"]),
+        ["7777", "4444", "3333", "1111"]
+    );
     assert_eq!(ids(&["--all", "--since", "2026-11-23"]), ["7777", "5555"]);
     assert_eq!(ids(&["--since", "2026-11-23 01:00:00"]), ["7777"]);
     assert_eq!(ids(&["--cause", "typeerror"]), ["5555"]);
@@ -177,12 +229,21 @@ fn a_list_is_narrowed_by_what_is_asked_for() {
     assert_eq!(ids(&["--kind", "notice"]), ["6666"]);
     assert_eq!(ids(&["--job", "nobody"]), [""; 0]);
     let rows = objects(&said(&machine, "list", &["--json"]));
-    assert_eq!((&rows[0]["count"], &rows[0]["told"]["one"]["state"]), (&4.into(), &"waiting".into()));
+    assert_eq!(
+        (&rows[0]["count"], &rows[0]["told"]["one"]["state"]),
+        (&4.into(), &"waiting".into())
+    );
     assert_eq!(
         (&rows[0]["first"], &rows[0]["last"]),
-        (&"2026-11-22T20:13:20.000Z".into(), &"2026-11-23T02:13:20.000Z".into())
+        (
+            &"2026-11-22T20:13:20.000Z".into(),
+            &"2026-11-23T02:13:20.000Z".into()
+        )
     );
-    assert_eq!(rows[1]["told"]["one"]["receipt"], "250 queued", "no terminal's escape gets through");
+    assert_eq!(
+        rows[1]["told"]["one"]["receipt"], "250 queued",
+        "no terminal's escape gets through"
+    );
 }
 
 #[test]
@@ -190,11 +251,22 @@ fn nothing_is_a_list_too() {
     let machine = machine();
     let output = run(&machine, "list", &[]);
     assert_eq!(
-        (output.status.code(), text(&output.stdout), text(&output.stderr)),
-        (Some(0), String::new(), "there is no report yet\n".to_owned())
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr)
+        ),
+        (
+            Some(0),
+            String::new(),
+            "there is no report yet\n".to_owned()
+        )
     );
     assert_eq!(said(&machine, "queue", &[]), "No report waits.\n");
-    assert_eq!(said(&machine, "stats", &[]), "Nothing has died in the last 30 days.\n");
+    assert_eq!(
+        said(&machine, "stats", &[]),
+        "Nothing has died in the last 30 days.\n"
+    );
     assert_eq!(run(&machine, "show", &[]).status.code(), Some(1));
 }
 
@@ -204,8 +276,14 @@ fn a_damaged_report_is_counted_and_left_where_it_is() {
     let path = machine.spool.join("done").join(&place(&machine, "done")[0]);
     fs::write(&path, "no report").unwrap();
     let output = run(&machine, "list", &[]);
-    assert_eq!((output.status.code(), text(&output.stdout).lines().count()), (Some(0), 4));
-    assert!(text(&output.stderr).starts_with("1 of the reports could not be read, the first because"), "{output:?}");
+    assert_eq!(
+        (output.status.code(), text(&output.stdout).lines().count()),
+        (Some(0), 4)
+    );
+    assert!(
+        text(&output.stderr).starts_with("1 of the reports could not be read, the first because"),
+        "{output:?}"
+    );
     assert!(path.exists());
 }
 
@@ -220,17 +298,29 @@ fn a_report_is_shown_by_any_part_of_its_id_that_no_other_has() {
     assert!(said(&machine, "show", &["--job", "feed"]).contains("feed crashed: exit code 1"));
     let output = run(&machine, "show", &["2026"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("7 reports are called \"2026\", the newest of them 2026"), "{output:?}");
-    assert!(text(&run(&machine, "show", &["ffff"]).stderr).contains("`lastwords list` shows the ids"));
+    assert!(
+        text(&output.stderr).contains("7 reports are called \"2026\", the newest of them 2026"),
+        "{output:?}"
+    );
+    assert!(
+        text(&run(&machine, "show", &["ffff"]).stderr).contains("`lastwords list` shows the ids")
+    );
 }
 
 #[test]
 fn a_report_is_written_as_html_for_its_owner_alone() {
     let machine = machine_with_a_history();
     let file = machine.path("crash.html");
-    said(&machine, "show", &["last", "--html", file.to_str().unwrap()]);
+    said(
+        &machine,
+        "show",
+        &["last", "--html", file.to_str().unwrap()],
+    );
     assert!(fs::read_to_string(&file).unwrap().contains("port in use"));
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 }
 
 #[test]
@@ -239,58 +329,115 @@ fn the_queue_says_what_waits_for_whom_and_why() {
     let shown = said(&machine, "queue", &[]);
     let mut lines = shown.lines();
     assert_eq!(
-        lines.next().unwrap().split_whitespace().collect::<Vec<_>>().join(" "),
+        lines
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" "),
         "ID JOB AGE SINK TRIES NEXT TRY WHY IT WAITS"
     );
     let row = lines.next().unwrap();
     assert!(
-        row.starts_with(&format!("{}  web  ", &id[28..])) && row.ends_with("exit status: 75: one says no"),
+        row.starts_with(&format!("{}  web  ", &id[28..]))
+            && row.ends_with("exit status: 75: one says no"),
         "{shown}"
     );
-    let [row] = objects(&said(&machine, "queue", &["--json"])).try_into().unwrap();
-    assert_eq!((&row["sink"], &row["tries"], &row["held"]), (&"one".into(), &1.into(), &Value::Null));
+    let [row] = objects(&said(&machine, "queue", &["--json"]))
+        .try_into()
+        .unwrap();
+    assert_eq!(
+        (&row["sink"], &row["tries"], &row["held"]),
+        (&"one".into(), &1.into(), &Value::Null)
+    );
 
     let config = machine.config.join("lastwords.toml");
-    fs::write(&config, fs::read_to_string(&config).unwrap() + "bogus = 1\n").unwrap();
+    fs::write(
+        &config,
+        fs::read_to_string(&config).unwrap() + "bogus = 1\n",
+    )
+    .unwrap();
     let shown = said(&machine, "queue", &[]);
-    assert!(shown.contains("once mended") && shown.contains("the config is broken: "), "{shown}");
+    assert!(
+        shown.contains("once mended") && shown.contains("the config is broken: "),
+        "{shown}"
+    );
 }
 
 #[test]
 fn what_waits_is_tried_at_once_on_request_also_beside_a_deliverer() {
     let (machine, id) = machine_with_one_waiting();
-    assert_eq!(run(&machine, "queue", &["retry", "ffff"]).status.code(), Some(1));
+    assert_eq!(
+        run(&machine, "queue", &["retry", "ffff"]).status.code(),
+        Some(1)
+    );
     let retried = said(&machine, "queue", &["retry", &id[20..]]);
-    assert!(retried.starts_with(&format!("{id} of web is due for one\n")), "{retried}");
+    assert!(
+        retried.starts_with(&format!("{id} of web is due for one\n")),
+        "{retried}"
+    );
     wait_for("the second offer", || offers(&machine) == 2);
     machine.settle();
-    assert_eq!(objects(&said(&machine, "queue", &["--json"]))[0]["tries"], 2, "the pauses go on to grow");
+    assert_eq!(
+        objects(&said(&machine, "queue", &["--json"]))[0]["tries"],
+        2,
+        "the pauses go on to grow"
+    );
 
-    let mut deliverer = machine.command("deliver").arg("--watch").stdout(Stdio::null()).spawn().unwrap();
+    let mut deliverer = machine
+        .command("deliver")
+        .arg("--watch")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     fs::remove_file(machine.path("exit")).unwrap();
     said(&machine, "queue", &["retry", "--all"]);
-    wait_for("the report in the history", || place(&machine, "done") == [id.as_str()]);
+    wait_for("the report in the history", || {
+        place(&machine, "done") == [id.as_str()]
+    });
     kill_process(Pid::from_child(&deliverer), Signal::KILL).unwrap();
     deliverer.wait().unwrap();
     assert_eq!(offers(&machine), 3, "one of the two deliverers, not both");
-    assert_eq!(said(&machine, "queue", &["retry", "--all"]), "Nothing waits for a sink.\n");
-    assert!(said(&machine, "queue", &["retry", &id]).starts_with(&format!("{id} waits for nobody: it is in done/")));
+    assert_eq!(
+        said(&machine, "queue", &["retry", "--all"]),
+        "Nothing waits for a sink.\n"
+    );
+    assert!(
+        said(&machine, "queue", &["retry", &id])
+            .starts_with(&format!("{id} waits for nobody: it is in done/"))
+    );
 }
 
 #[test]
 fn nothing_is_changed_while_a_deliverer_is_sending() {
     let (machine, id) = machine_with_one_waiting();
     let now = lastwords::clock::Now::read().monotonic;
-    let sending = Spool::new(&machine.spool).lock("to-one", now).unwrap().unwrap();
-    let mut patient = machine.command("queue").args(["drop", &id]).stdout(Stdio::null()).spawn().unwrap();
+    let sending = Spool::new(&machine.spool)
+        .lock("to-one", now)
+        .unwrap()
+        .unwrap();
+    let mut patient = machine
+        .command("queue")
+        .args(["drop", &id])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let output = run(&machine, "queue", &["retry", "--all"]);
-    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()));
+    assert_eq!(
+        (output.status.code(), text(&output.stdout)),
+        (Some(1), String::new())
+    );
     let said = "a deliverer is sending to one right now: nothing is changed for it; try again\n";
     assert_eq!(text(&output.stderr), said);
     assert!(!patient.wait().unwrap().success());
     assert_eq!(place(&machine, "new"), [id.as_str()]);
 
-    let mut patient = machine.command("queue").args(["drop", &id]).stdout(Stdio::null()).spawn().unwrap();
+    let mut patient = machine
+        .command("queue")
+        .args(["drop", &id])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     drop(sending);
     assert!(patient.wait().unwrap().success());
     assert_eq!(place(&machine, "dead"), [id.as_str()]);
@@ -299,20 +446,43 @@ fn nothing_is_changed_while_a_deliverer_is_sending() {
 #[test]
 fn what_is_dropped_is_sent_to_nobody_and_kept() {
     let (machine, id) = machine_with_one_waiting();
-    let dropped = said(&machine, "queue", &["drop", &id[28..], "--why", "known since May"]);
-    assert_eq!(dropped, format!("{id} of web is dropped and kept in dead/; not told: one\n"));
+    let dropped = said(
+        &machine,
+        "queue",
+        &["drop", &id[28..], "--why", "known since May"],
+    );
+    assert_eq!(
+        dropped,
+        format!("{id} of web is dropped and kept in dead/; not told: one\n")
+    );
     fs::remove_file(machine.path("exit")).unwrap();
     said(&machine, "deliver", &["--later", "2h"]);
-    assert_eq!((place(&machine, "new").len(), place(&machine, "dead")), (0, vec![id.clone()]));
-    assert_eq!(offers(&machine), 1, "nor is anybody told that it was not sent");
+    assert_eq!(
+        (place(&machine, "new").len(), place(&machine, "dead")),
+        (0, vec![id.clone()])
+    );
+    assert_eq!(
+        offers(&machine),
+        1,
+        "nor is anybody told that it was not sent"
+    );
     assert!(said(&machine, "list", &[]).contains("  one dropped  "));
     let shown = said(&machine, "show", &[]);
-    assert!(shown.contains("  one  dropped: by hand, 20") && shown.ends_with(": known since May\n"), "{shown}");
-    assert_eq!(run(&machine, "queue", &["drop", &id]).status.code(), Some(1), "once is enough");
+    assert!(
+        shown.contains("  one  dropped: by hand, 20") && shown.ends_with(": known since May\n"),
+        "{shown}"
+    );
+    assert_eq!(
+        run(&machine, "queue", &["drop", &id]).status.code(),
+        Some(1),
+        "once is enough"
+    );
 
     // The next crash is news again.
     hooks::crash(&machine, |_| {});
-    wait_for("the next report in the history", || place(&machine, "done").len() == 1);
+    wait_for("the next report in the history", || {
+        place(&machine, "done").len() == 1
+    });
     assert_eq!(offers(&machine), 2);
 }
 
@@ -320,9 +490,15 @@ fn what_is_dropped_is_sent_to_nobody_and_kept() {
 fn stats_count_deaths_and_deliveries() {
     let (machine, _) = machine_with_one_waiting();
     let stats: Value = serde_json::from_str(&said(&machine, "stats", &["--json"])).unwrap();
-    assert_eq!((&stats["jobs"][0]["job"], &stats["jobs"][0]["day"]), (&"web".into(), &1.into()));
+    assert_eq!(
+        (&stats["jobs"][0]["job"], &stats["jobs"][0]["day"]),
+        (&"web".into(), &1.into())
+    );
     assert_eq!(stats["jobs"][0]["causes"][0]["count"], 1);
-    assert_eq!((&stats["sinks"][0]["sink"], &stats["sinks"][0]["waiting"]), (&"one".into(), &1.into()));
+    assert_eq!(
+        (&stats["sinks"][0]["sink"], &stats["sinks"][0]["waiting"]),
+        (&"one".into(), &1.into())
+    );
     let shown = said(&machine, "stats", &[]);
     assert!(shown.contains("·············▁"), "{shown}");
 }
@@ -343,7 +519,8 @@ mod as_root {
                 .unwrap();
             assert_eq!(output.status.code(), Some(1), "{output:?}");
             assert!(
-                text(&output.stderr).contains("is root's, and not for others to read: try again with sudo"),
+                text(&output.stderr)
+                    .contains("is root's, and not for others to read: try again with sudo"),
                 "{output:?}"
             );
         }

@@ -1,4 +1,5 @@
-//! Hooks in surroundings that are against them. Whatever is missing, broken or closed: a hook exits 0.
+//! Hooks in surroundings that are against them. Whatever is missing, broken or closed: a hook exits
+//! 0.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -16,7 +17,12 @@ pub const HOOKS: [&str; 3] = ["pre-start", "pre-stop", "post-stop"];
 /// The hook as Upstart runs it for the job `web`.
 pub fn hook(machine: &Harness, name: &str) -> Command {
     let mut command = machine.hook_command(name);
-    command.envs([("PATH", crate::process::PATH), ("TERM", "linux"), ("UPSTART_JOB", "web"), ("UPSTART_INSTANCE", "")]);
+    command.envs([
+        ("PATH", crate::process::PATH),
+        ("TERM", "linux"),
+        ("UPSTART_JOB", "web"),
+        ("UPSTART_INSTANCE", ""),
+    ]);
     command.current_dir("/").stdin(Stdio::null());
     command
 }
@@ -33,14 +39,21 @@ pub fn crash(machine: &Harness, torment: impl Fn(&mut Command)) {
         let mut command = hook(machine, name);
         torment(&mut command);
         let said = exits_0(&mut command);
-        assert!(said.stdout.is_empty() && said.stderr.is_empty(), "a hook writes into nobody's log: {said:?}");
+        assert!(
+            said.stdout.is_empty() && said.stderr.is_empty(),
+            "a hook writes into nobody's log: {said:?}"
+        );
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     }
 }
 
 fn assert_segv_was_reported(machine: &Harness) {
     let report = machine.only_report();
-    assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, &killed_by("SEGV")), "{report:#?}");
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::Crashed, &killed_by("SEGV")),
+        "{report:#?}"
+    );
 }
 
 #[test]
@@ -68,7 +81,10 @@ fn a_broken_config_never_costs_the_report_and_the_report_names_the_problem() {
         assert_segv_was_reported(&machine);
         let notes = machine.only_report().notes;
         let name = file.rsplit('/').next().unwrap();
-        assert!(notes.iter().any(|note| note.contains(name)), "{file} with {toml:?}: {notes:?}");
+        assert!(
+            notes.iter().any(|note| note.contains(name)),
+            "{file} with {toml:?}: {notes:?}"
+        );
     }
 }
 
@@ -76,7 +92,10 @@ fn a_broken_config_never_costs_the_report_and_the_report_names_the_problem() {
 fn a_config_that_is_no_file_never_costs_the_report() {
     let machine = Harness::new();
     fs::create_dir(machine.config.join("lastwords.toml")).unwrap();
-    let fifo = Command::new("mkfifo").arg(machine.config.join("jobs/web.toml")).status().unwrap();
+    let fifo = Command::new("mkfifo")
+        .arg(machine.config.join("jobs/web.toml"))
+        .status()
+        .unwrap();
     assert!(fifo.success());
     crash(&machine, |_| {});
     assert_segv_was_reported(&machine);
@@ -112,7 +131,11 @@ fn a_report_that_can_be_written_nowhere_is_at_least_told_to_the_system_log() {
     fs::write(&machine.spool, "in the way").unwrap();
     crash(&machine, |_| {});
     let said = syslog.said();
-    assert!(said.iter().any(|line| line.contains("web") && line.contains("SEGV")), "{said:?}");
+    assert!(
+        said.iter()
+            .any(|line| line.contains("web") && line.contains("SEGV")),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -128,17 +151,30 @@ fn a_program_that_hangs_holds_no_restart_up_and_is_not_left_running() {
     let machine = Harness::new();
     let slow = machine.path("slow").display().to_string();
     fs::write(&slow, "#!/bin/sh\nsleep 60\n").unwrap();
-    assert!(Command::new("chmod").args(["+x", &slow]).status().unwrap().success());
+    assert!(
+        Command::new("chmod")
+            .args(["+x", &slow])
+            .status()
+            .unwrap()
+            .success()
+    );
     machine.configure(
         "web",
         &format!("[[collect.exec]]\nname = \"slow\"\ncommand = [\"{slow}\"]\ntimeout = \"500ms\"\nwhen = \"now\"\n"),
     );
     let began = Instant::now();
     crash(&machine, |_| {});
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
     assert_segv_was_reported(&machine);
     let sections = machine.only_report().sections;
-    let slow = sections.iter().find(|section| section.collector.contains("slow")).expect("its section");
+    let slow = sections
+        .iter()
+        .find(|section| section.collector.contains("slow"))
+        .expect("its section");
     assert_ne!(slow.status, Status::Ok);
 }
 
@@ -153,7 +189,14 @@ fn a_marker_that_is_no_marker_harms_nobody() {
             "link" => ("ln", &["-s", "/etc/hostname"]),
             _ => ("touch", &[]),
         };
-        assert!(Command::new(program).args(args).arg(path).status().unwrap().success());
+        assert!(
+            Command::new(program)
+                .args(args)
+                .arg(path)
+                .status()
+                .unwrap()
+                .success()
+        );
     };
     for how in ["empty", "fifo", "directory", "link"] {
         let machine = Harness::new();
@@ -171,8 +214,12 @@ fn closed_descriptors_are_no_obstacle() {
     let machine = Harness::new();
     for name in ["pre-start", "post-stop"] {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", "exec \"$@\" <&- >&- 2>&-", "sh"]).args(machine.hook_argv(name));
-        command.env_clear().envs([("UPSTART_JOB", "web"), ("UPSTART_INSTANCE", "")]);
+        command
+            .args(["-c", "exec \"$@\" <&- >&- 2>&-", "sh"])
+            .args(machine.hook_argv(name));
+        command
+            .env_clear()
+            .envs([("UPSTART_JOB", "web"), ("UPSTART_INSTANCE", "")]);
         exits_0(&mut command);
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     }
@@ -188,7 +235,11 @@ fn a_dead_pipe_is_no_obstacle() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut command = hook(&machine, name);
-        let status = command.stdout(writer.try_clone().unwrap()).stderr(writer).status().unwrap();
+        let status = command
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
+            .status()
+            .unwrap();
         assert!(status.success(), "{name}: {status}");
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     }
@@ -204,7 +255,11 @@ fn a_pipe_that_nobody_empties_does_not_hold_a_hook_up() {
         rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();
         while writer.write(&[b'x'; 4096]).is_ok() {}
         rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::empty()).unwrap();
-        let mut child = hook(&machine, name).stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
+        let mut child = hook(&machine, name)
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
         crate::harness::wait_for("the hook's end", || child.try_wait().unwrap().is_some());
         assert!(child.wait().unwrap().success());
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
@@ -220,7 +275,11 @@ fn a_dead_terminal_is_no_obstacle() {
         let (ours, theirs) = crate::process::open_pty().unwrap();
         drop(ours);
         let mut command = hook(&machine, name);
-        let status = command.stdout(theirs.try_clone().unwrap()).stderr(theirs).status().unwrap();
+        let status = command
+            .stdout(theirs.try_clone().unwrap())
+            .stderr(theirs)
+            .status()
+            .unwrap();
         assert!(status.success(), "{name}: {status}");
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     }
@@ -237,7 +296,10 @@ fn names_that_are_not_utf_8_are_names() {
         machine.kernel_log(b"init: w\xffeb main process (4242) killed by SEGV signal");
     }
     let report = machine.only_report();
-    assert!(report.stop.job.starts_with('w') && report.stop.job.ends_with("eb"), "{report:#?}");
+    assert!(
+        report.stop.job.starts_with('w') && report.stop.job.ends_with("eb"),
+        "{report:#?}"
+    );
     assert_eq!(report.stop.exit, killed_by("SEGV"), "{report:#?}");
 }
 
@@ -254,7 +316,14 @@ fn two_names_that_only_bytes_beyond_utf_8_tell_apart_are_two_jobs() {
 fn arguments_that_are_not_utf_8_or_not_known_do_not_stop_a_job() {
     let machine = Harness::new();
     for name in HOOKS {
-        for argument in [&b"\xff\xfe"[..], b"--no-such-flag", b"--job", b"--instance=\xff", b"--", b"--help"] {
+        for argument in [
+            &b"\xff\xfe"[..],
+            b"--no-such-flag",
+            b"--job",
+            b"--instance=\xff",
+            b"--",
+            b"--help",
+        ] {
             let mut command = hook(&machine, name);
             command.arg(OsStr::from_bytes(argument));
             exits_0(&mut command);
@@ -302,7 +371,10 @@ fn the_flags_name_the_job_where_the_environment_does_not() {
         exits_0(&mut command);
     }
     let report = machine.only_report();
-    assert_eq!((report.stop.job.as_str(), report.stop.instance.as_deref()), ("web", Some("1")));
+    assert_eq!(
+        (report.stop.job.as_str(), report.stop.instance.as_deref()),
+        ("web", Some("1"))
+    );
 }
 
 #[test]
@@ -310,7 +382,9 @@ fn a_post_stop_that_runs_twice_reports_once() {
     let machine = Harness::new();
     exits_0(&mut hook(&machine, "pre-start"));
     machine.kernel_log("init: web main process (4242) killed by SEGV signal");
-    let mut twins: Vec<_> = (0..8).map(|_| hook(&machine, "post-stop").spawn().unwrap()).collect();
+    let mut twins: Vec<_> = (0..8)
+        .map(|_| hook(&machine, "post-stop").spawn().unwrap())
+        .collect();
     for twin in &mut twins {
         assert!(twin.wait().unwrap().success());
     }
@@ -325,7 +399,10 @@ fn the_hooks_answer_to_their_own_names() {
         let link = machine.path(name);
         std::os::unix::fs::symlink(fs::canonicalize(&argv[0]).unwrap(), &link).unwrap();
         let mut command = Command::new(link);
-        command.args(&argv[2..]).env_clear().envs([("UPSTART_JOB", "web"), ("UPSTART_INSTANCE", "")]);
+        command
+            .args(&argv[2..])
+            .env_clear()
+            .envs([("UPSTART_JOB", "web"), ("UPSTART_INSTANCE", "")]);
         exits_0(&mut command);
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     }

@@ -1,4 +1,5 @@
-//! Instances of one job: each its own marker, whatever its name, and nothing outside the directories.
+//! Instances of one job: each its own marker, whatever its name, and nothing outside the
+//! directories.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +29,10 @@ const NAMES: [&str; 14] = [
 #[test]
 fn each_instance_has_a_marker_of_its_own_inside_the_run_directory() {
     let machine = Harness::new();
-    let mut jobs: Vec<_> = NAMES.iter().map(|name| machine.job("web", SERVE).instance(name)).collect();
+    let mut jobs: Vec<_> = NAMES
+        .iter()
+        .map(|name| machine.job("web", SERVE).instance(name))
+        .collect();
     let before = machine.everything_else();
     for job in &mut jobs {
         job.start();
@@ -45,7 +49,10 @@ fn each_instance_has_a_marker_of_its_own_inside_the_run_directory() {
 #[test]
 fn the_crash_of_one_instance_is_told_from_the_planned_stops_of_others() {
     let machine = Harness::new();
-    let mut jobs: Vec<_> = NAMES.iter().map(|name| machine.job("web", SERVE).instance(name)).collect();
+    let mut jobs: Vec<_> = NAMES
+        .iter()
+        .map(|name| machine.job("web", SERVE).instance(name))
+        .collect();
     let before = machine.everything_else();
     let mut crashed = BTreeMap::new();
     for crashing in [0, 1] {
@@ -65,11 +72,19 @@ fn the_crash_of_one_instance_is_told_from_the_planned_stops_of_others() {
     let mut reports = machine.reports();
     for (job, name) in jobs.iter().zip(NAMES) {
         let pid = crashed[name];
-        let line = format!("init: {} main process ({pid}) killed by SEGV signal", job.log_name());
-        let at = reports.iter().position(|report| evidence(report).contains(&line.as_str()));
+        let line = format!(
+            "init: {} main process ({pid}) killed by SEGV signal",
+            job.log_name()
+        );
+        let at = reports
+            .iter()
+            .position(|report| evidence(report).contains(&line.as_str()));
         let report = reports.remove(at.unwrap_or_else(|| panic!("{line} in {reports:#?}")));
         let instance = Some(name).filter(|name| !name.is_empty());
-        assert_eq!((report.stop.job.as_str(), report.stop.instance.as_deref()), ("web", instance));
+        assert_eq!(
+            (report.stop.job.as_str(), report.stop.instance.as_deref()),
+            ("web", instance)
+        );
         assert_eq!(report.stop.pid, Some(pid));
     }
     assert_eq!(reports, []);
@@ -80,7 +95,10 @@ fn the_crash_of_one_instance_is_told_from_the_planned_stops_of_others() {
 fn services_that_crash_all_at_once_are_all_reported_and_all_delivered() {
     let machine = Harness::new();
     let names: Vec<_> = (0..25).map(|number| number.to_string()).collect();
-    let mut jobs: Vec<_> = names.iter().map(|name| machine.job("web", SERVE).instance(name)).collect();
+    let mut jobs: Vec<_> = names
+        .iter()
+        .map(|name| machine.job("web", SERVE).instance(name))
+        .collect();
     for job in &mut jobs {
         job.begin_start(&[]);
     }
@@ -97,15 +115,27 @@ fn services_that_crash_all_at_once_are_all_reported_and_all_delivered() {
         job.wait_for(State::Waiting);
     }
     assert_eq!(machine.reports().len(), names.len());
-    wait_for("every report's delivery", || names_in(&machine.spool.join("done")).len() == names.len());
+    wait_for("every report's delivery", || {
+        names_in(&machine.spool.join("done")).len() == names.len()
+    });
 }
 
 #[test]
 fn a_job_and_an_instance_never_share_a_marker_with_a_job_that_is_named_like_both() {
     let machine = Harness::new();
-    let pairs =
-        [("web", "1"), ("web (1)", ""), ("web/1", ""), ("web-1", ""), ("web", "/1"), ("web.1", ""), ("we", "b1")];
-    let mut jobs: Vec<_> = pairs.iter().map(|(job, name)| machine.job(job, SERVE).instance(name)).collect();
+    let pairs = [
+        ("web", "1"),
+        ("web (1)", ""),
+        ("web/1", ""),
+        ("web-1", ""),
+        ("web", "/1"),
+        ("web.1", ""),
+        ("we", "b1"),
+    ];
+    let mut jobs: Vec<_> = pairs
+        .iter()
+        .map(|(job, name)| machine.job(job, SERVE).instance(name))
+        .collect();
     for job in &mut jobs {
         job.start();
     }

@@ -20,7 +20,8 @@ pub fn crashed() -> Harness {
     machine
 }
 
-/// `web` crashed, and its `post-stop`, whose worker waits in a program of the job's until the gate opens.
+/// `web` crashed, and its `post-stop`, whose worker waits in a program of the job's until the gate
+/// opens.
 fn held_up() -> (Harness, Child) {
     loop {
         let machine = crashed();
@@ -35,10 +36,17 @@ fn held_up() -> (Harness, Child) {
 
 fn hold_up(machine: &Harness) -> Child {
     let script = machine.path("slow").display().to_string();
-    let (began, gate) = (machine.path("began").display().to_string(), machine.path("gate").display().to_string());
+    let (began, gate) = (
+        machine.path("began").display().to_string(),
+        machine.path("gate").display().to_string(),
+    );
     let slow = format!("command = ['/bin/sh', '{script}']\ntimeout = '20s'\nwhen = 'now'\n");
     machine.configure("web", &format!("[[collect.exec]]\nname = 'slow'\n{slow}"));
-    fs::write(&script, format!(": >{began}\nwhile [ ! -e {gate} ]; do sleep 0.01; done\n")).unwrap();
+    fs::write(
+        &script,
+        format!(": >{began}\nwhile [ ! -e {gate} ]; do sleep 0.01; done\n"),
+    )
+    .unwrap();
     let hook = hook(machine, "post-stop").spawn().unwrap();
     wait_for("the worker at work", || machine.path("began").exists());
     hook
@@ -57,7 +65,11 @@ pub fn deliver(machine: &Harness) {
 
 /// The markers, as `ls` shows them, of stops that nobody has dealt with.
 pub fn taken(machine: &Harness) -> usize {
-    machine.markers().iter().filter(|name| name.contains("~taken")).count()
+    machine
+        .markers()
+        .iter()
+        .filter(|name| name.contains("~taken"))
+        .count()
 }
 
 pub fn in_memory(machine: &Harness) -> usize {
@@ -72,7 +84,11 @@ pub fn settled(machine: &Harness) -> Report {
 }
 
 fn assert_segv(report: &Report) {
-    assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, &killed_by("SEGV")), "{report:#?}");
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::Crashed, &killed_by("SEGV")),
+        "{report:#?}"
+    );
 }
 
 #[test]
@@ -81,10 +97,18 @@ fn a_stop_whose_worker_is_killed_is_reported_by_the_deliverer_that_the_hook_then
     kill_worker(&machine);
     machine.open_gate();
     assert!(hook.wait().unwrap().success());
-    wait_for("the report", || machine.reports().len() == 1 && in_memory(&machine) == 0);
+    wait_for("the report", || {
+        machine.reports().len() == 1 && in_memory(&machine) == 0
+    });
     let report = settled(&machine);
     assert_segv(&report);
-    assert!(report.notes.iter().any(|note| note.contains("did not get to the end of its work")), "{report:#?}");
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("did not get to the end of its work")),
+        "{report:#?}"
+    );
     assert_eq!(report.level, Level::Durable);
 }
 
@@ -121,9 +145,14 @@ fn where_whoever_collects_dies_of_it_each_time_the_report_comes_without() {
     let deaths = machine.path("deaths").display().to_string();
     let script = format!("echo >>{deaths}; kill -9 $PPID");
     let kills = format!("command = ['/bin/sh', '-c', '{script}']\nwhen = 'now'\n");
-    machine.configure("web", &format!("[collect.memory]\n[[collect.exec]]\nname = 'kills'\n{kills}"));
+    machine.configure(
+        "web",
+        &format!("[collect.memory]\n[[collect.exec]]\nname = 'kills'\n{kills}"),
+    );
     exits_0(&mut hook(&machine, "post-stop"));
-    wait_for("the deliverer's end", || machine.pids_of("deliver").is_empty());
+    wait_for("the deliverer's end", || {
+        machine.pids_of("deliver").is_empty()
+    });
     // The hook's worker is dead, and the deliverer that was woken for that may have tried, too.
     let tries = || fs::read_to_string(&deaths).unwrap().lines().count();
     assert!((1..=2).contains(&tries()), "{}", tries());
@@ -134,20 +163,38 @@ fn where_whoever_collects_dies_of_it_each_time_the_report_comes_without() {
     assert_eq!(tries(), 4, "the hook's, and three more");
     let report = settled(&machine);
     assert_segv(&report);
-    assert!(report.sections.is_empty() && report.level == Level::Durable, "{report:#?}");
-    assert!(report.notes.iter().any(|note| note.contains("nothing is collected")), "{report:#?}");
+    assert!(
+        report.sections.is_empty() && report.level == Level::Durable,
+        "{report:#?}"
+    );
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("nothing is collected")),
+        "{report:#?}"
+    );
 }
 
 #[test]
 fn what_the_hook_starts_is_as_nice_as_the_job_wants_it() {
     for nice in ["0", "7"] {
         let machine = crashed();
-        machine.configure("web", "[[collect.exec]]\nname = 'nice'\ncommand = ['nice']\nwhen = 'now'\n");
+        machine.configure(
+            "web",
+            "[[collect.exec]]\nname = 'nice'\ncommand = ['nice']\nwhen = 'now'\n",
+        );
         let mut command = Command::new("nice");
-        command.args(["-n", nice]).args(machine.hook_argv("post-stop")).env_clear();
+        command
+            .args(["-n", nice])
+            .args(machine.hook_argv("post-stop"))
+            .env_clear();
         exits_0(command.envs([("UPSTART_JOB", "web"), ("PATH", crate::process::PATH)]));
         let report = settled(&machine);
-        let expected = Command::new("nice").args(["-n", nice, "nice"]).output().unwrap();
+        let expected = Command::new("nice")
+            .args(["-n", nice, "nice"])
+            .output()
+            .unwrap();
         assert_eq!(
             report.sections[0].text.trim_end(),
             String::from_utf8(expected.stdout).unwrap().trim_end(),
@@ -161,7 +208,10 @@ fn a_program_that_the_job_wants_run_before_the_restart_has_its_time() {
     let (machine, mut hook) = held_up();
     let began = Instant::now();
     while began.elapsed() < Duration::from_millis(1500) {
-        assert!(hook.try_wait().unwrap().is_none(), "it waits for the program");
+        assert!(
+            hook.try_wait().unwrap().is_none(),
+            "it waits for the program"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     machine.open_gate();
@@ -180,7 +230,9 @@ fn killed_at_whatever_moment_a_stop_comes_to_one_report() {
     let jobs: Vec<_> = (0..60).map(|number| format!("web-{number}")).collect();
     for (number, job) in jobs.iter().enumerate() {
         exits_0(&mut post_stop(job, "pre-start"));
-        machine.kernel_log(format!("init: {job} main process (4242) killed by SEGV signal"));
+        machine.kernel_log(format!(
+            "init: {job} main process (4242) killed by SEGV signal"
+        ));
         let mut hook = post_stop(job, "post-stop").spawn().unwrap();
         std::thread::sleep(Duration::from_micros(700 * number as u64));
         if number % 3 > 0 {
@@ -201,7 +253,11 @@ fn killed_at_whatever_moment_a_stop_comes_to_one_report() {
     }
     machine.settle();
     deliver(&machine);
-    let mut reported: Vec<_> = machine.reports().into_iter().map(|report| report.stop.job).collect();
+    let mut reported: Vec<_> = machine
+        .reports()
+        .into_iter()
+        .map(|report| report.stop.job)
+        .collect();
     let mut expected = jobs.clone();
     reported.sort();
     expected.sort();
@@ -215,10 +271,18 @@ fn killed_at_whatever_moment_a_stop_comes_to_one_report() {
 fn an_end_whose_post_stop_never_ran_is_reported_at_the_next_start() {
     let machine = crashed();
     exits_0(&mut hook(&machine, "pre-start"));
-    wait_for("the report", || machine.reports().len() == 1 && in_memory(&machine) == 0);
+    wait_for("the report", || {
+        machine.reports().len() == 1 && in_memory(&machine) == 0
+    });
     let report = settled(&machine);
     assert_segv(&report);
-    assert!(report.notes.iter().any(|note| note.contains("no post-stop was seen")), "{report:#?}");
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("no post-stop was seen")),
+        "{report:#?}"
+    );
     // The new life's marker is armed, and what was about the old one is not about this one.
     assert_eq!(machine.markers().len(), 1);
     exits_0(&mut hook(&machine, "post-stop"));
@@ -238,7 +302,9 @@ fn a_service_that_is_started_twice_and_of_whose_end_nobody_knows_is_not_called_c
             };
             exits_0(&mut command);
         }
-        wait_for("the report", || machine.reports().len() == 1 && in_memory(&machine) == 0);
+        wait_for("the report", || {
+            machine.reports().len() == 1 && in_memory(&machine) == 0
+        });
         assert_eq!(settled(&machine).verdict, Verdict::Unknown);
     }
 }
@@ -252,7 +318,10 @@ fn a_planned_stop_whose_post_stop_never_ran_is_still_planned() {
     machine.kernel_log("init: web main process (4242) killed by TERM signal");
     exits_0(&mut hook(&machine, "pre-start"));
     wait_for("the deliverer", || taken(&machine) == 0);
-    assert_eq!((machine.reports(), machine.markers().len()), (Vec::new(), 1));
+    assert_eq!(
+        (machine.reports(), machine.markers().len()),
+        (Vec::new(), 1)
+    );
 }
 
 #[test]
@@ -268,7 +337,10 @@ fn the_limits_that_a_job_sets_for_itself_are_lifted() {
 fn under_limit(limit: &str) {
     let machine = crashed();
     let mut command = Command::new("prlimit");
-    command.arg(limit).args(machine.hook_argv("post-stop")).env_clear();
+    command
+        .arg(limit)
+        .args(machine.hook_argv("post-stop"))
+        .env_clear();
     exits_0(command.envs([("UPSTART_JOB", "web"), ("PATH", crate::process::PATH)]));
     assert_segv(&settled(&machine));
 }
@@ -288,7 +360,8 @@ fn what_can_be_written_nowhere_waits_in_its_marker() {
     machine.settle();
     assert_eq!(taken(&machine), 1);
     fs::remove_file(&machine.spool).unwrap();
-    // On a busy machine a look leaves a worker that takes long behind, and the next one finds what it did.
+    // On a busy machine a look leaves a worker that takes long behind, and the next one finds what
+    // it did.
     wait_for("a look that brings the report", || {
         deliver(&machine);
         !machine.reports().is_empty()
@@ -304,7 +377,12 @@ fn a_pipe_that_nobody_reads_holds_no_complaint_up() {
     fs::remove_file(machine.root.join("dev/kmsg")).unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
     let mut hook = hook(&machine, "post-stop");
-    let mut hook = hook.arg("--no-such-flag").stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+    let mut hook = hook
+        .arg("--no-such-flag")
+        .stdout(Stdio::null())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
     wait_for("its end", || hook.try_wait().unwrap().is_some());
     assert!(hook.wait().unwrap().success());
     drop(reader);

@@ -1,4 +1,5 @@
-//! The ladder, rung by rung, each fault by its real means: full, read-only and hung disks, cgroups without room.
+//! The ladder, rung by rung, each fault by its real means: full, read-only and hung disks, cgroups
+//! without room.
 //!
 //! These take root: leave them out with `-- --skip as_root`.
 
@@ -25,22 +26,38 @@ impl Disk {
     fn tmpfs(at: &Path, options: &str) -> Self {
         fs::create_dir_all(at).unwrap();
         let options = CString::new(options).unwrap();
-        mount("none", at, "tmpfs", MountFlags::empty(), options.as_c_str()).expect("this test takes root");
+        mount("none", at, "tmpfs", MountFlags::empty(), options.as_c_str())
+            .expect("this test takes root");
         Self(at.to_owned())
     }
 
     /// Writes until nothing more fits.
     fn fill(&self) {
-        let filler = format!("of={}", self.0.join(format!("filler-{}", names_in(&self.0).len())).display());
+        let filler = format!(
+            "of={}",
+            self.0
+                .join(format!("filler-{}", names_in(&self.0).len()))
+                .display()
+        );
         for size in ["bs=64k", "bs=1"] {
-            let output =
-                Command::new("dd").args(["if=/dev/zero", &filler, size, "oflag=append", "conv=notrunc"]).output();
+            let output = Command::new("dd")
+                .args([
+                    "if=/dev/zero",
+                    &filler,
+                    size,
+                    "oflag=append",
+                    "conv=notrunc",
+                ])
+                .output();
             assert!(!output.unwrap().status.success());
         }
     }
 
     fn empty(&self) {
-        for filler in names_in(&self.0).iter().filter(|name| name.starts_with("filler")) {
+        for filler in names_in(&self.0)
+            .iter()
+            .filter(|name| name.starts_with("filler"))
+        {
             fs::remove_file(self.0.join(filler)).unwrap();
         }
     }
@@ -61,11 +78,24 @@ struct HungDisk {
 impl HungDisk {
     fn new(at: &Path) -> Self {
         fs::create_dir_all(at).unwrap();
-        let daemon = openat(CWD, "/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", daemon.as_raw_fd());
+        let daemon = openat(
+            CWD,
+            "/dev/fuse",
+            OFlags::RDWR | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .unwrap();
+        let options = format!(
+            "fd={},rootmode=40000,user_id=0,group_id=0",
+            daemon.as_raw_fd()
+        );
         let options = CString::new(options).unwrap();
-        mount("hung", at, "fuse", MountFlags::empty(), options.as_c_str()).expect("this test takes root");
-        Self { daemon: Some(daemon.into()), _disk: Disk(at.to_owned()) }
+        mount("hung", at, "fuse", MountFlags::empty(), options.as_c_str())
+            .expect("this test takes root");
+        Self {
+            daemon: Some(daemon.into()),
+            _disk: Disk(at.to_owned()),
+        }
     }
 
     /// Whoever waits for it gets an error.
@@ -87,7 +117,11 @@ fn wait_for_deliverers(machine: &Harness) {
 }
 
 fn levels(machine: &Harness) -> Vec<Level> {
-    machine.reports().into_iter().map(|report| report.level).collect()
+    machine
+        .reports()
+        .into_iter()
+        .map(|report| report.level)
+        .collect()
 }
 
 #[test]
@@ -110,8 +144,19 @@ fn a_full_disk_still_takes_reports_into_its_reserve_then_the_ballasts_room_then_
 
     disk.fill();
     crash(&machine);
-    assert_eq!((machine.reports().len(), in_memory(&machine), taken(&machine)), (9, 1, 0));
-    assert!(names_in(&machine.spool.join("new")).iter().any(|name| name.ends_with(".crashed.signal-SEGV.upstart.web")));
+    assert_eq!(
+        (
+            machine.reports().len(),
+            in_memory(&machine),
+            taken(&machine)
+        ),
+        (9, 1, 0)
+    );
+    assert!(
+        names_in(&machine.spool.join("new"))
+            .iter()
+            .any(|name| name.ends_with(".crashed.signal-SEGV.upstart.web"))
+    );
 
     disk.empty();
     deliver(&machine);
@@ -119,8 +164,15 @@ fn a_full_disk_still_takes_reports_into_its_reserve_then_the_ballasts_room_then_
     let last = machine.reports().pop().unwrap();
     assert_eq!((machine.reports().len(), last.level), (10, Level::NameOnly));
     // By now this counts as a loop, of which only the log is kept.
-    assert!(!last.sections.is_empty() && last.notes.iter().any(|note| note.contains("disk")), "{last:#?}");
-    assert!(names_in(&machine.spool.join("new")).iter().all(|name| !name.contains('.')));
+    assert!(
+        !last.sections.is_empty() && last.notes.iter().any(|note| note.contains("disk")),
+        "{last:#?}"
+    );
+    assert!(
+        names_in(&machine.spool.join("new"))
+            .iter()
+            .all(|name| !name.contains('.'))
+    );
     assert_eq!(names_in(&machine.spool.join("reserve")).len(), 9);
 }
 
@@ -136,8 +188,14 @@ fn of_a_crash_on_a_full_disk_the_facts_survive_the_machine() {
     disk.empty();
     deliver(&machine);
     let report = machine.only_report();
-    assert_eq!((report.verdict, report.stop.job.as_str(), report.level), (Verdict::Crashed, "web", Level::NameOnly));
-    assert!(report.cause.line.contains("SEGV") && report.sections.is_empty(), "{report:#?}");
+    assert_eq!(
+        (report.verdict, report.stop.job.as_str(), report.level),
+        (Verdict::Crashed, "web", Level::NameOnly)
+    );
+    assert!(
+        report.cause.line.contains("SEGV") && report.sections.is_empty(),
+        "{report:#?}"
+    );
     deliver(&machine);
     assert_eq!(machine.reports().len(), 1);
 }
@@ -157,7 +215,11 @@ fn a_disk_without_inodes_loses_no_report() {
         wait_for_deliverers(&machine);
     }
     let on_disk = machine.reports();
-    assert!(on_disk.iter().any(|report| report.level == Level::Reserve), "{:?}", levels(&machine));
+    assert!(
+        on_disk.iter().any(|report| report.level == Level::Reserve),
+        "{:?}",
+        levels(&machine)
+    );
     assert_eq!(on_disk.len() + in_memory(&machine), 12);
     assert_eq!(taken(&machine), 0);
 }
@@ -169,12 +231,25 @@ fn on_a_read_only_disk_the_report_waits_in_memory_until_the_disk_takes_it() {
     exits_0(&mut machine.command("setup"));
     mount_remount(&machine.spool, MountFlags::RDONLY, c"").unwrap();
     crash(&machine);
-    assert_eq!((machine.reports().len(), in_memory(&machine), taken(&machine)), (0, 1, 0));
+    assert_eq!(
+        (
+            machine.reports().len(),
+            in_memory(&machine),
+            taken(&machine)
+        ),
+        (0, 1, 0)
+    );
     mount_remount(&machine.spool, MountFlags::empty(), c"").unwrap();
     deliver(&machine);
     let report = settled(&machine);
-    assert_eq!((report.level, report.verdict), (Level::Memory, Verdict::Crashed));
-    assert!(report.notes.iter().any(|note| note.contains("in memory")), "{report:#?}");
+    assert_eq!(
+        (report.level, report.verdict),
+        (Level::Memory, Verdict::Crashed)
+    );
+    assert!(
+        report.notes.iter().any(|note| note.contains("in memory")),
+        "{report:#?}"
+    );
 }
 
 /// The hook left in time, whatever hung, and left the work to somebody.
@@ -183,7 +258,8 @@ fn leaves_in_time(machine: &Harness) {
     assert!(took > Duration::from_millis(700), "nothing hung: {took:?}");
 }
 
-/// How long a hook takes that is not held up for longer than a second, and than a busy machine takes to start a process.
+/// How long a hook takes that is not held up for longer than a second, and than a busy machine
+/// takes to start a process.
 fn takes<T>(hook: impl FnOnce() -> T) -> Duration {
     let began = Instant::now();
     hook();
@@ -195,13 +271,20 @@ fn takes<T>(hook: impl FnOnce() -> T) -> Duration {
 /// `web` has crashed, and its log is on a disk that hangs.
 fn crashed_with_hung_log() -> (Harness, HungDisk) {
     let machine = crashed();
-    machine.configure("web", "[collect.processes]\n[[collect.log]]\npath = '/srv/web.log'\n[collect.memory]\n");
+    machine.configure(
+        "web",
+        "[collect.processes]\n[[collect.log]]\npath = '/srv/web.log'\n[collect.memory]\n",
+    );
     let hung = HungDisk::new(&machine.root.join("srv"));
     (machine, hung)
 }
 
 fn statuses(report: &Report) -> Vec<(&str, Status)> {
-    report.sections.iter().map(|section| (section.collector.as_str(), section.status)).collect()
+    report
+        .sections
+        .iter()
+        .map(|section| (section.collector.as_str(), section.status))
+        .collect()
 }
 
 #[test]
@@ -209,10 +292,16 @@ fn a_log_on_a_disk_that_hangs_is_all_that_its_report_lacks() {
     let (machine, _hung) = crashed_with_hung_log();
     takes(|| exits_0(&mut hook(&machine, "post-stop")));
     // Its worker still hangs there.
-    wait_for("the report", || machine.reports().len() == 1 && in_memory(&machine) == 0);
+    wait_for("the report", || {
+        machine.reports().len() == 1 && in_memory(&machine) == 0
+    });
     let report = machine.reports().remove(0);
     assert_eq!(report.level, Level::Durable);
-    let expected = [("memory", Status::Ok), ("log /srv/web.log", Status::TimedOut), ("processes", Status::Ok)];
+    let expected = [
+        ("memory", Status::Ok),
+        ("log /srv/web.log", Status::TimedOut),
+        ("processes", Status::Ok),
+    ];
     assert_eq!(statuses(&report), expected, "{report:#?}");
 }
 
@@ -223,9 +312,16 @@ fn where_no_process_can_be_had_a_log_on_a_disk_that_may_hang_is_left_out() {
     takes(|| assert!(cgroup.run(&machine, "post-stop")));
     let report = settled(&machine);
     assert_eq!(report.level, Level::Durable);
-    let expected = [("memory", Status::Ok), ("processes", Status::Ok), ("log /srv/web.log", Status::Failed)];
+    let expected = [
+        ("memory", Status::Ok),
+        ("processes", Status::Ok),
+        ("log /srv/web.log", Status::Failed),
+    ];
     assert_eq!(statuses(&report), expected, "{report:#?}");
-    assert!(report.sections[2].text.contains("no process could be had"), "{report:#?}");
+    assert!(
+        report.sections[2].text.contains("no process could be had"),
+        "{report:#?}"
+    );
 }
 
 #[test]
@@ -238,7 +334,10 @@ fn where_no_process_can_be_had_a_spool_that_may_hang_is_left_to_the_deliverer() 
     drop(hung);
     deliver(&machine);
     let report = settled(&machine);
-    assert_eq!((report.level, report.verdict), (Level::Memory, Verdict::Crashed));
+    assert_eq!(
+        (report.level, report.verdict),
+        (Level::Memory, Verdict::Crashed)
+    );
     assert!(report.sections.len() > 1, "{report:#?}");
 }
 
@@ -250,13 +349,30 @@ fn where_no_process_can_be_had_a_config_that_may_hang_is_not_read_until_somebody
     let cgroup = Cgroup::new(&machine, "pids", "pids.max", 1);
     takes(|| assert!(cgroup.run(&machine, "post-stop")));
     // What the config calls secret is not known here: this goes nowhere but to the deliverer.
-    assert_eq!((machine.reports().len(), in_memory(&machine), taken(&machine)), (0, 1, 0));
+    assert_eq!(
+        (
+            machine.reports().len(),
+            in_memory(&machine),
+            taken(&machine)
+        ),
+        (0, 1, 0)
+    );
     drop(hung);
-    fs::write(machine.config.join("lastwords.toml"), "[default]\nredact = ['killed by (\\w+)']\n").unwrap();
+    fs::write(
+        machine.config.join("lastwords.toml"),
+        "[default]\nredact = ['killed by (\\w+)']\n",
+    )
+    .unwrap();
     deliver(&machine);
     let report = settled(&machine);
-    assert!(report.notes.iter().any(|note| note.contains("is not read")), "{report:#?}");
-    assert!(!format!("{:?}", report.cause.evidence).contains("SEGV"), "{report:#?}");
+    assert!(
+        report.notes.iter().any(|note| note.contains("is not read")),
+        "{report:#?}"
+    );
+    assert!(
+        !format!("{:?}", report.cause.evidence).contains("SEGV"),
+        "{report:#?}"
+    );
 }
 
 #[test]
@@ -294,8 +410,18 @@ fn what_the_hooks_of_a_setuid_job_left_undone_is_done_as_its_user() {
     exits_0(&mut machine.command("setup"));
     let as_user = |name: &str| {
         let mut command = Command::new("setpriv");
-        command.args([format!("--reuid={UID}"), format!("--regid={UID}"), "--clear-groups".into(), "--".into()]);
-        exits_0(command.args(machine.hook_argv(name)).env_clear().env("UPSTART_JOB", "web"));
+        command.args([
+            format!("--reuid={UID}"),
+            format!("--regid={UID}"),
+            "--clear-groups".into(),
+            "--".into(),
+        ]);
+        exits_0(
+            command
+                .args(machine.hook_argv(name))
+                .env_clear()
+                .env("UPSTART_JOB", "web"),
+        );
     };
     as_user("pre-start");
     let markers = machine.run.join(format!("user/{UID}/markers"));
@@ -307,8 +433,20 @@ fn what_the_hooks_of_a_setuid_job_left_undone_is_done_as_its_user() {
     deliver(&machine);
     let report = machine.only_report();
     assert_eq!(report.stop.job, "web");
-    assert!(report.notes.iter().any(|note| note.contains(&format!("made by user {UID}"))), "{report:#?}");
-    assert!(report.notes.iter().any(|note| note.contains("did not get to the end")), "{report:#?}");
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains(&format!("made by user {UID}"))),
+        "{report:#?}"
+    );
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("did not get to the end")),
+        "{report:#?}"
+    );
     assert!(!markers.join(&taken).exists());
 }
 
@@ -328,8 +466,16 @@ impl Cgroup {
     fn run(&self, machine: &Harness, name: &str) -> bool {
         let mut command = Command::new("/bin/sh");
         let procs = self.0.join("cgroup.procs").display().to_string();
-        command.args(["-c", &format!("echo $$ >{procs}; exec \"$@\""), "sh"]).args(machine.hook_argv(name));
-        command.env_clear().env("UPSTART_JOB", "web").output().unwrap().status.success()
+        command
+            .args(["-c", &format!("echo $$ >{procs}; exec \"$@\""), "sh"])
+            .args(machine.hook_argv(name));
+        command
+            .env_clear()
+            .env("UPSTART_JOB", "web")
+            .output()
+            .unwrap()
+            .status
+            .success()
     }
 }
 
@@ -345,16 +491,26 @@ fn where_no_process_can_be_had_the_hook_does_its_work_itself() {
     let cgroup = Cgroup::new(&machine, "pids", "pids.max", 1);
     assert!(cgroup.run(&machine, "post-stop"));
     let report = settled(&machine);
-    assert_eq!((report.level, report.verdict), (Level::Durable, Verdict::Crashed));
+    assert_eq!(
+        (report.level, report.verdict),
+        (Level::Durable, Verdict::Crashed)
+    );
     assert!(report.sections.len() > 1, "{report:#?}");
 }
 
 #[test]
 fn where_memory_is_short_the_report_comes_late_rather_than_never() {
-    // A debug build needs more for itself than any of these has. At 256 KiB even `sh -c 'touch …'` is killed, at 512 KiB
-    // the hook now and then: what must hold there is only that the next start finds what happened.
+    // A debug build needs more for itself than any of these has. At 256 KiB even `sh -c 'touch …'`
+    // is killed, at 512 KiB the hook now and then: what must hold there is only that the next start
+    // finds what happened.
     let limits: &[(u64, bool)] = if is_static() {
-        &[(4 << 20, true), (1 << 20, true), (512 << 10, false), (256 << 10, false), (128 << 10, false)]
+        &[
+            (4 << 20, true),
+            (1 << 20, true),
+            (512 << 10, false),
+            (256 << 10, false),
+            (128 << 10, false),
+        ]
     } else {
         &[(4 << 20, true), (128 << 10, false)]
     };
@@ -379,8 +535,20 @@ fn a_machine_without_proc_costs_no_report() {
     for name in ["pre-start", "post-stop"] {
         let mut command = Command::new("unshare");
         let script = "mount -t tmpfs none /proc && exec \"$@\"";
-        command.args(["--mount", "--propagation", "private", "/bin/sh", "-ec", script, "sh"]);
-        command.args(machine.hook_argv(name)).env_clear().env("UPSTART_JOB", "web").env("PATH", crate::process::PATH);
+        command.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "/bin/sh",
+            "-ec",
+            script,
+            "sh",
+        ]);
+        command
+            .args(machine.hook_argv(name))
+            .env_clear()
+            .env("UPSTART_JOB", "web")
+            .env("PATH", crate::process::PATH);
         exits_0(&mut command);
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     }

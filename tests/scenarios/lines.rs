@@ -1,5 +1,5 @@
-//! Words that are another's: lines in the kernel log and variables in the environment that a hook must not take for its
-//! own job's.
+//! Words that are another's: lines in the kernel log and variables in the environment that a hook
+//! must not take for its own job's.
 
 use lastwords::report::{Exit, Supervisor, Verdict};
 use rustix::process::Signal;
@@ -7,7 +7,8 @@ use rustix::process::Signal;
 use crate::harness::{Harness, killed_by};
 use crate::upstart::State;
 
-/// Ends with code 0, of which init says nothing: whatever a report then knows, it took from somebody else.
+/// Ends with code 0, of which init says nothing: whatever a report then knows, it took from
+/// somebody else.
 fn assert_taken_for_unknown(machine: &Harness, instance: &str, lines: &[&str]) {
     let mut web = machine.job("web", &machine.gated(":")).instance(instance);
     web.start();
@@ -17,7 +18,11 @@ fn assert_taken_for_unknown(machine: &Harness, instance: &str, lines: &[&str]) {
     machine.open_gate();
     web.wait_for(State::Waiting);
     let report = machine.only_report();
-    assert_eq!((report.verdict, &report.stop.exit), (Verdict::Unknown, &Exit::Unknown), "{report:#?}");
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::Unknown, &Exit::Unknown),
+        "{report:#?}"
+    );
     assert_eq!(report.stop.pid, None);
 }
 
@@ -69,8 +74,17 @@ fn the_lines_of_an_earlier_life_are_never_taken() {
         web.wait_for(State::Waiting);
     }
     let reports = machine.reports();
-    let seen: Vec<_> = reports.iter().map(|report| (report.verdict, report.stop.exit.clone())).collect();
-    assert_eq!(seen, [(Verdict::Crashed, killed_by("SEGV")), (Verdict::Unknown, Exit::Unknown)]);
+    let seen: Vec<_> = reports
+        .iter()
+        .map(|report| (report.verdict, report.stop.exit.clone()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Verdict::Crashed, killed_by("SEGV")),
+            (Verdict::Unknown, Exit::Unknown)
+        ]
+    );
 }
 
 #[test]
@@ -83,7 +97,11 @@ fn the_line_of_a_planned_stop_is_never_taken_for_a_later_one() {
     web.start();
     web.wait_for(State::Waiting);
     let report = machine.only_report();
-    assert_eq!((report.verdict, &report.stop.exit), (Verdict::Unknown, &Exit::Unknown), "{report:#?}");
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::Unknown, &Exit::Unknown),
+        "{report:#?}"
+    );
 }
 
 /// With `start on stopped other`, the job's environment holds the other job's facts all its life.
@@ -112,13 +130,23 @@ fn another_jobs_facts_in_the_environment_are_never_read_as_ones_own() {
     web.wait_for(State::Waiting);
     let report = machine.only_report();
     let stop = &report.stop;
-    assert_eq!((stop.job.as_str(), stop.instance.as_deref(), stop.supervisor), ("web", None, Supervisor::Upstart));
-    assert_eq!((report.verdict, &stop.exit), (Verdict::Crashed, &killed_by("SEGV")));
+    assert_eq!(
+        (stop.job.as_str(), stop.instance.as_deref(), stop.supervisor),
+        ("web", None, Supervisor::Upstart)
+    );
+    assert_eq!(
+        (report.verdict, &stop.exit),
+        (Verdict::Crashed, &killed_by("SEGV"))
+    );
     let mut web = machine.job("quiet", "exec true");
     web.start_with(&foreign);
     web.wait_for(State::Waiting);
     let reports = machine.reports();
-    assert_eq!((reports[1].verdict, &reports[1].stop.exit), (Verdict::Unknown, &Exit::Unknown), "{reports:#?}");
+    assert_eq!(
+        (reports[1].verdict, &reports[1].stop.exit),
+        (Verdict::Unknown, &Exit::Unknown),
+        "{reports:#?}"
+    );
 }
 
 #[test]
@@ -130,18 +158,34 @@ fn a_kernel_log_that_cannot_be_read_costs_the_exit_facts_but_not_the_report() {
     web.kill_main(Signal::SEGV);
     web.wait_for(State::Waiting);
     let report = machine.only_report();
-    assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, &Exit::Unknown), "{report:#?}");
-    assert!(report.notes.iter().any(|note| note.contains("kmsg")), "{report:#?}");
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::Crashed, &Exit::Unknown),
+        "{report:#?}"
+    );
+    assert!(
+        report.notes.iter().any(|note| note.contains("kmsg")),
+        "{report:#?}"
+    );
 }
 
 #[test]
 fn the_line_of_a_start_that_failed_before_it_armed_the_marker_is_never_taken_for_the_next_one() {
     let machine = Harness::new();
     let once = machine.path("once").display().to_string();
-    let pre_start = format!("[ -e {once} ] || {{ : >{once}; exit 1; }}\n{}", machine.hook("pre-start"));
-    let mut web = machine.job("web", &format!("pre-start script\n{pre_start}\nend script\nexec true"));
+    let pre_start = format!(
+        "[ -e {once} ] || {{ : >{once}; exit 1; }}\n{}",
+        machine.hook("pre-start")
+    );
+    let mut web = machine.job(
+        "web",
+        &format!("pre-start script\n{pre_start}\nend script\nexec true"),
+    );
     web.start();
-    assert_eq!((web.history().as_str(), machine.reports().len()), ("pre-start post-stop", 0));
+    assert_eq!(
+        (web.history().as_str(), machine.reports().len()),
+        ("pre-start post-stop", 0)
+    );
     web.start();
     web.wait_for(State::Waiting);
     assert_eq!(machine.only_report().verdict, Verdict::Unknown);

@@ -1,6 +1,7 @@
 //! Whole lives of services, through the binary: started, stopped and killed as Upstart does it.
 //!
-//! `cargo test --test scenarios`; without root, add `-- --skip as_root`. `LASTWORDS_BIN=PATH` tests another build.
+//! `cargo test --test scenarios`; without root, add `-- --skip as_root`. `LASTWORDS_BIN=PATH` tests
+//! another build.
 
 mod as_root;
 mod blog;

@@ -29,7 +29,10 @@ fn the_crash_after_a_restart_that_kept_the_process_is_not_missed() {
         web.start();
         let pid = web.main_pid();
         web.restart();
-        assert_eq!((web.history().as_str(), web.main_pid()), ("pre-start main pre-stop", pid));
+        assert_eq!(
+            (web.history().as_str(), web.main_pid()),
+            ("pre-start main pre-stop", pid)
+        );
         // The plan runs out: time is all that is to be waited for.
         std::thread::sleep(Duration::from_millis(150));
         web.kill_main(signal);
@@ -47,19 +50,29 @@ fn a_fault_right_after_a_restart_is_reported_at_once() {
     web.restart();
     web.kill_main(Signal::SEGV);
     web.wait_for(State::Waiting);
-    let line = format!("init: web main process ({}) killed by SEGV signal", web.main_pid());
+    let line = format!(
+        "init: web main process ({}) killed by SEGV signal",
+        web.main_pid()
+    );
     assert_crashed(&machine.only_report(), &killed_by("SEGV"), &line);
 }
 
 #[test]
 fn an_exit_right_after_a_restart_is_reported_because_init_starts_the_job_again() {
     let machine = Harness::new();
-    let mut web = machine.job("web", &format!("respawn\n{}", machine.trapping("USR1", "exit 1")));
+    let mut web = machine.job(
+        "web",
+        &format!("respawn\n{}", machine.trapping("USR1", "exit 1")),
+    );
     machine.start_trapping(&mut web);
     web.restart();
     web.kill_main(Signal::USR1);
     web.wait_for_life(2);
-    assert_crashed(&machine.only_report(), &Exit::Code(1), "init: web main process ended, respawning");
+    assert_crashed(
+        &machine.only_report(),
+        &Exit::Code(1),
+        "init: web main process ended, respawning",
+    );
 }
 
 #[test]
@@ -69,7 +82,10 @@ fn a_stop_after_a_restart_is_planned() {
     web.start();
     web.restart();
     web.stop();
-    assert_eq!(web.history(), "pre-start main pre-stop pre-stop TERM post-stop");
+    assert_eq!(
+        web.history(),
+        "pre-start main pre-stop pre-stop TERM post-stop"
+    );
     assert_eq!(machine.reports(), []);
 }
 
@@ -92,7 +108,10 @@ fn a_start_during_pre_stop_cancels_the_stop_and_the_crash_after_it_is_not_missed
 #[test]
 fn a_pre_stop_that_fails_after_it_planned_the_stop_does_no_harm() {
     let machine = Harness::new();
-    let pre_stop = format!("pre-stop script\n{}\nexit 1\nend script\n", machine.hook("pre-stop"));
+    let pre_stop = format!(
+        "pre-stop script\n{}\nexit 1\nend script\n",
+        machine.hook("pre-stop")
+    );
     let mut web = machine.job("web", &format!("{pre_stop}{SERVE}"));
     web.start();
     web.stop();
@@ -100,15 +119,26 @@ fn a_pre_stop_that_fails_after_it_planned_the_stop_does_no_harm() {
     assert_eq!(machine.reports(), []);
 }
 
-/// Our hook could not note the plan, but init tells of its end in the kernel log: a stop had been asked for.
+/// Our hook could not note the plan, but init tells of its end in the kernel log: a stop had been
+/// asked for.
 #[test]
 fn a_stop_whose_pre_stop_failed_before_it_could_plan_anything_is_not_called_a_crash() {
-    for pre_stop in ["exec /no/such/program", "exec false", "script\nkill -KILL $$\nend script"] {
+    for pre_stop in [
+        "exec /no/such/program",
+        "exec false",
+        "script\nkill -KILL $$\nend script",
+    ] {
         let machine = Harness::new();
         let mut web = machine.job("web", &format!("pre-stop {pre_stop}\n{SERVE}"));
         web.start();
         web.stop();
-        assert!(machine.reports().iter().all(|report| report.verdict != Verdict::Crashed), "{pre_stop}");
+        assert!(
+            machine
+                .reports()
+                .iter()
+                .all(|report| report.verdict != Verdict::Crashed),
+            "{pre_stop}"
+        );
     }
 }
 
@@ -146,7 +176,10 @@ fn a_crash_while_pre_stop_runs_is_reported() {
     machine.open_gate();
     web.wait_for(State::Waiting);
     assert_eq!(web.history(), "pre-start main pre-stop post-stop");
-    let line = format!("init: web main process ({}) killed by SEGV signal", web.main_pid());
+    let line = format!(
+        "init: web main process ({}) killed by SEGV signal",
+        web.main_pid()
+    );
     assert_crashed(&machine.only_report(), &killed_by("SEGV"), &line);
 }
 
@@ -156,7 +189,11 @@ fn a_shutdown_is_planned_even_where_pre_stop_is_missing() {
         let machine = Harness::new();
         let mut web = machine.job("web", &format!("{pre_stop}{SERVE}"));
         web.start();
-        web.stop_with(&[("RUNLEVEL", "0"), ("PREVLEVEL", "2"), ("UPSTART_STOP_EVENTS", "runlevel")]);
+        web.stop_with(&[
+            ("RUNLEVEL", "0"),
+            ("PREVLEVEL", "2"),
+            ("UPSTART_STOP_EVENTS", "runlevel"),
+        ]);
         assert_eq!(machine.reports(), []);
     }
 }

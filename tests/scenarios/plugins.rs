@@ -1,4 +1,5 @@
-//! The plugins that come with lastwords, each run by `lastwords plugin test`; and the transcripts of their documentation.
+//! The plugins that come with lastwords, each run by `lastwords plugin test`; and the transcripts
+//! of their documentation.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
@@ -19,22 +20,33 @@ fn plugins() -> PathBuf {
 /// What `plugin test` says of it, as JSON, and its exit code.
 fn test(plugin: &str, args: &[&str]) -> (Value, Option<i32>) {
     let mut command = Command::new(harness::binary());
-    command.args(["plugin", "test", "--json"]).arg(plugins().join(plugin)).args(args);
+    command
+        .args(["plugin", "test", "--json"])
+        .arg(plugins().join(plugin))
+        .args(args);
     let output = command.output().unwrap();
-    let said = serde_json::from_slice(&output.stdout).unwrap_or_else(|why| panic!("{why}: {output:?}"));
+    let said =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|why| panic!("{why}: {output:?}"));
     (said, output.status.code())
 }
 
 /// What a collector found.
 fn section(plugin: &str, args: &[&str]) -> String {
     let (said, code) = test(plugin, args);
-    assert_eq!((&said["meaning"], code), (&json!("section"), Some(0)), "{said:#}");
+    assert_eq!(
+        (&said["meaning"], code),
+        (&json!("section"), Some(0)),
+        "{said:#}"
+    );
     assert_eq!(said["mistakes"], json!([]), "{said:#}");
     said["text"].as_str().unwrap().to_owned()
 }
 
 fn has(program: &str) -> bool {
-    Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|found| found.status.success())
+    Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .output()
+        .is_ok_and(|found| found.status.success())
 }
 
 /// Says so, in the test's own output, where a tool that a plugin needs is missing.
@@ -55,8 +67,14 @@ fn tcp_states_and_sockets_count_the_connections() {
         return;
     }
     let found = section("collectors/sockets", &[]);
-    assert!(found.contains("TCP:") && found.contains("listening:"), "{found}");
-    assert!(found.lines().count() < 40 || found.contains(&port) || found.contains("more"), "{found}");
+    assert!(
+        found.contains("TCP:") && found.contains("listening:"),
+        "{found}"
+    );
+    assert!(
+        found.lines().count() < 40 || found.contains(&port) || found.contains("more"),
+        "{found}"
+    );
 }
 
 #[test]
@@ -70,8 +88,15 @@ fn containers_tells_those_that_ended_first_and_no_environment() {
     let found = section("collectors/containers", &["--", docker.to_str().unwrap()]);
     let lines: Vec<&str> = found.lines().collect();
     assert_eq!(lines[0], "1 not running, 1 running");
-    assert!(lines[1].contains("db ") && lines[1].ends_with("Exited (137) 2 minutes ago"), "{found}");
-    fs::write(&docker, "#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n").unwrap();
+    assert!(
+        lines[1].contains("db ") && lines[1].ends_with("Exited (137) 2 minutes ago"),
+        "{found}"
+    );
+    fs::write(
+        &docker,
+        "#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n",
+    )
+    .unwrap();
     let (said, code) = test("collectors/containers", &["--", docker.to_str().unwrap()]);
     assert_eq!((said["meaning"].as_str(), code), (Some("failed"), Some(1)));
     assert_eq!(said["stderr"], "Cannot connect to the Docker daemon");
@@ -85,7 +110,9 @@ fn deploy_shows_the_last_commits_and_what_was_changed_by_hand() {
     let dir = tempfile::tempdir().unwrap();
     let git = |args: &[&str]| {
         let mut git = Command::new("git");
-        git.current_dir(dir.path()).args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(args);
+        git.current_dir(dir.path())
+            .args(["-c", "user.name=a", "-c", "user.email=a@example.com"])
+            .args(args);
         assert!(git.output().unwrap().status.success(), "{args:?}");
     };
     fs::write(dir.path().join("web.js"), "1").unwrap();
@@ -93,17 +120,32 @@ fn deploy_shows_the_last_commits_and_what_was_changed_by_hand() {
     git(&["add", "."]);
     git(&["commit", "-qm", "Serve faster"]);
     // What a repository wants run is not run.
-    git(&["config", "core.fsmonitor", &format!("touch {}/owned", dir.path().display())]);
+    git(&[
+        "config",
+        "core.fsmonitor",
+        &format!("touch {}/owned", dir.path().display()),
+    ]);
     fs::write(dir.path().join("web.js"), "2").unwrap();
     let found = section("collectors/deploy", &["--", dir.path().to_str().unwrap()]);
-    assert!(found.contains("Serve faster") && found.contains("not as committed:\n   M web.js"), "{found}");
-    assert!(found.starts_with("directory  20") && found.contains(" UTC, 0 min ago"), "{found}");
+    assert!(
+        found.contains("Serve faster") && found.contains("not as committed:\n   M web.js"),
+        "{found}"
+    );
+    assert!(
+        found.starts_with("directory  20") && found.contains(" UTC, 0 min ago"),
+        "{found}"
+    );
     assert!(!dir.path().join("owned").exists());
     let link = dir.path().join("current");
     std::os::unix::fs::symlink(dir.path(), &link).unwrap();
-    assert!(section("collectors/deploy", &["--", link.to_str().unwrap()]).starts_with("link to    /"));
+    assert!(
+        section("collectors/deploy", &["--", link.to_str().unwrap()]).starts_with("link to    /")
+    );
     let (said, _) = test("collectors/deploy", &["--", "/nonexistent"]);
-    assert_eq!((said["meaning"].as_str(), said["exit_code"].as_i64()), (Some("failed"), Some(1)));
+    assert_eq!(
+        (said["meaning"].as_str(), said["exit_code"].as_i64()),
+        (Some("failed"), Some(1))
+    );
 }
 
 #[test]
@@ -114,34 +156,62 @@ fn node_report_shows_this_crash_and_no_variable_of_the_environment() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().to_str().unwrap();
     let mut node = Command::new("node");
-    node.args(["--report-uncaught-exception", &format!("--report-directory={at}"), "-e"]);
-    node.arg("throw new TypeError('no database')").env("DB_PASSWORD", "hushhush");
+    node.args([
+        "--report-uncaught-exception",
+        &format!("--report-directory={at}"),
+        "-e",
+    ]);
+    node.arg("throw new TypeError('no database')")
+        .env("DB_PASSWORD", "hushhush");
     assert!(!node.output().unwrap().status.success());
-    assert!(
-        fs::read_dir(at)
+    assert!(fs::read_dir(at).unwrap().flatten().any(|report| {
+        fs::read_to_string(report.path())
             .unwrap()
-            .flatten()
-            .any(|report| fs::read_to_string(report.path()).unwrap().contains("hushhush"))
-    );
+            .contains("hushhush")
+    }));
     fs::write(dir.path().join("report.broken.json"), "{").unwrap();
     std::os::unix::fs::symlink("/etc/passwd", dir.path().join("report.link.json")).unwrap();
-    let found = section("collectors/node-report", &["--setting", &format!("directory={at}")]);
-    assert!(found.contains("TypeError: no database") && found.contains("heap: "), "{found}");
-    assert!(!found.contains("hush") && !found.contains("PATH"), "{found}");
+    let found = section(
+        "collectors/node-report",
+        &["--setting", &format!("directory={at}")],
+    );
+    assert!(
+        found.contains("TypeError: no database") && found.contains("heap: "),
+        "{found}"
+    );
+    assert!(
+        !found.contains("hush") && !found.contains("PATH"),
+        "{found}"
+    );
     let empty = tempfile::tempdir().unwrap();
     let setting = format!("directory={}", empty.path().display());
-    assert!(section("collectors/node-report", &["--setting", &setting]).starts_with("no report of this crash in "));
+    assert!(
+        section("collectors/node-report", &["--setting", &setting])
+            .starts_with("no report of this crash in ")
+    );
 }
 
 #[test]
 fn redis_tells_how_it_is_and_fails_in_time_where_nobody_answers() {
     let (said, _) = test("collectors/redis", &["--setting", "port=1"]);
-    assert!(said["stderr"].as_str().is_some_and(|why| why.starts_with("ConnectionRefusedError")), "{said:#}");
+    assert!(
+        said["stderr"]
+            .as_str()
+            .is_some_and(|why| why.starts_with("ConnectionRefusedError")),
+        "{said:#}"
+    );
     // One that takes connections and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = format!("port={}", silent.local_addr().unwrap().port());
-    let (said, _) = test("collectors/redis", &["--setting", &port, "--setting", "timeout=0.2"]);
-    assert_eq!((said["timed_out"].as_bool(), said["exit_code"].as_i64()), (Some(false), Some(1)), "{said:#}");
+    let (said, _) = test(
+        "collectors/redis",
+        &["--setting", &port, "--setting", "timeout=0.2"],
+    );
+    assert_eq!(
+        (said["timed_out"].as_bool(), said["exit_code"].as_i64()),
+        (Some(false), Some(1)),
+        "{said:#}"
+    );
     if without("redis-server") {
         return;
     }
@@ -149,19 +219,48 @@ fn redis_tells_how_it_is_and_fails_in_time_where_nobody_answers() {
     let socket = dir.path().join("redis.sock");
     fs::write(dir.path().join("password"), "hushhush\n").unwrap();
     let mut redis = Command::new("redis-server");
-    redis.args(["--port", "0", "--save", "", "--requirepass", "hushhush", "--unixsocket"]).arg(&socket);
-    let mut redis = redis.current_dir(dir.path()).stdout(std::process::Stdio::null()).spawn().unwrap();
-    harness::wait_for("Redis", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
-    let (socket, password) =
-        (format!("socket={}", socket.display()), format!("password_file={}/password", dir.path().display()));
+    redis
+        .args([
+            "--port",
+            "0",
+            "--save",
+            "",
+            "--requirepass",
+            "hushhush",
+            "--unixsocket",
+        ])
+        .arg(&socket);
+    let mut redis = redis
+        .current_dir(dir.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    harness::wait_for("Redis", || {
+        std::os::unix::net::UnixStream::connect(&socket).is_ok()
+    });
+    let (socket, password) = (
+        format!("socket={}", socket.display()),
+        format!("password_file={}/password", dir.path().display()),
+    );
     let (denied, _) = test("collectors/redis", &["--setting", &socket]);
-    let (said, code) = test("collectors/redis", &["--setting", &socket, "--setting", &password]);
+    let (said, code) = test(
+        "collectors/redis",
+        &["--setting", &socket, "--setting", &password],
+    );
     redis.kill().unwrap();
     redis.wait().unwrap();
-    assert!(denied["stderr"].as_str().is_some_and(|why| why.contains("NOAUTH")), "{denied:#}");
+    assert!(
+        denied["stderr"]
+            .as_str()
+            .is_some_and(|why| why.contains("NOAUTH")),
+        "{denied:#}"
+    );
     let text = said["text"].as_str().unwrap();
     assert_eq!(code, Some(0), "{said:#}");
-    assert!(text.contains("answers: PONG") && text.contains("maxmemory_policy"), "{text}");
+    assert!(
+        text.contains("answers: PONG") && text.contains("maxmemory_policy"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -169,13 +268,28 @@ fn postgres_fails_in_time_where_nobody_answers() {
     if without("psql") {
         return;
     }
-    let (said, _) = test("collectors/postgres", &["--", "host=127.0.0.1 port=1 user=nobody"]);
-    assert_eq!((said["meaning"].as_str(), said["timed_out"].as_bool()), (Some("failed"), Some(false)), "{said:#}");
+    let (said, _) = test(
+        "collectors/postgres",
+        &["--", "host=127.0.0.1 port=1 user=nobody"],
+    );
+    assert_eq!(
+        (said["meaning"].as_str(), said["timed_out"].as_bool()),
+        (Some("failed"), Some(false)),
+        "{said:#}"
+    );
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
-    let (said, _) = test("collectors/postgres", &["--", &format!("host=127.0.0.1 port={port} user=nobody")]);
+    let (said, _) = test(
+        "collectors/postgres",
+        &["--", &format!("host=127.0.0.1 port={port} user=nobody")],
+    );
     assert_eq!(said["timed_out"], false, "{said:#}");
-    assert!(said["stderr"].as_str().is_some_and(|why| why.contains("timeout expired")), "{said:#}");
+    assert!(
+        said["stderr"]
+            .as_str()
+            .is_some_and(|why| why.contains("timeout expired")),
+        "{said:#}"
+    );
 }
 
 #[test]
@@ -183,22 +297,40 @@ fn directory_keeps_the_report_once_and_refuses_without_its_setting() {
     let dir = tempfile::tempdir().unwrap();
     let setting = format!("directory={}", dir.path().display());
     let (said, code) = test("sinks/directory", &["--setting", &setting]);
-    assert_eq!((said["meaning"].as_str(), code, &said["mistakes"]), (Some("done"), Some(0), &json!([])), "{said:#}");
+    assert_eq!(
+        (said["meaning"].as_str(), code, &said["mistakes"]),
+        (Some("done"), Some(0), &json!([])),
+        "{said:#}"
+    );
     let file = said["text"].as_str().unwrap();
     assert!(fs::read_to_string(file).unwrap().contains("\nweb crashed"));
     let (said, code) = test("sinks/directory", &[]);
-    assert_eq!((said["meaning"].as_str(), code), (Some("refused"), Some(100)), "{said:#}");
+    assert_eq!(
+        (said["meaning"].as_str(), code),
+        (Some("refused"), Some(100)),
+        "{said:#}"
+    );
     let (said, code) = test("sinks/directory", &["--setting", "directory=/nonexistent"]);
-    assert_eq!((said["meaning"].as_str(), code), (Some("later"), Some(75)), "{said:#}");
+    assert_eq!(
+        (said["meaning"].as_str(), code),
+        (Some("later"), Some(75)),
+        "{said:#}"
+    );
 }
 
 /// The venv that `tests/run` makes.
 fn python() -> Option<String> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-servers/venv/bin/python");
     let program = python.to_str()?.to_owned();
-    let can = Command::new(&program).args(["-c", "import apprise"]).output().is_ok_and(|ran| ran.status.success());
+    let can = Command::new(&program)
+        .args(["-c", "import apprise"])
+        .output()
+        .is_ok_and(|ran| ran.status.success());
     if !can {
-        let _ = writeln!(std::io::stderr(), "left out: there is no apprise: tests/run installs it");
+        let _ = writeln!(
+            std::io::stderr(),
+            "left out: there is no apprise: tests/run installs it"
+        );
     }
     can.then_some(program)
 }
@@ -223,7 +355,11 @@ fn one_message() -> (u16, std::thread::JoinHandle<String>) {
         let mut body = vec![0; length];
         std::io::Read::read_exact(&mut reader, &mut body).unwrap();
         request += &String::from_utf8(body).unwrap();
-        write!(&stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").unwrap();
+        write!(
+            &stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+        )
+        .unwrap();
         request
     };
     (port, Builder::new().spawn(serve).unwrap())
@@ -240,12 +376,27 @@ fn apprise_takes_its_addresses_from_a_file_that_only_its_owner_may_read() {
         fs::set_permissions(&urls, Permissions::from_mode(mode)).unwrap();
         let setting = format!("urls_file={}", urls.display());
         let mut command = Command::new(harness::binary());
-        command.args(["plugin", "test", "--json", "--sink", &python, "--setting", &setting, "--"]).arg(&plugin);
+        command
+            .args([
+                "plugin",
+                "test",
+                "--json",
+                "--sink",
+                &python,
+                "--setting",
+                &setting,
+                "--",
+            ])
+            .arg(&plugin);
         let output = command.output().unwrap();
-        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|why| panic!("{why}: {output:?}"))
+        serde_json::from_slice::<Value>(&output.stdout)
+            .unwrap_or_else(|why| panic!("{why}: {output:?}"))
     };
     let (port, message) = one_message();
-    let said = run(&format!("# ours\njson://user:hushhush@127.0.0.1:{port}/\n"), 0o600);
+    let said = run(
+        &format!("# ours\njson://user:hushhush@127.0.0.1:{port}/\n"),
+        0o600,
+    );
     assert_eq!(
         (said["meaning"].as_str(), said["text"].as_str()),
         (Some("done"), Some("taken by 1 of 1 services")),
@@ -253,13 +404,23 @@ fn apprise_takes_its_addresses_from_a_file_that_only_its_owner_may_read() {
     );
     let message: Value = serde_json::from_str(&message.join().unwrap()).unwrap();
     assert!(
-        message["title"].as_str().is_some_and(|title| title.starts_with("DRILL [") && title.contains("web crashed"))
+        message["title"]
+            .as_str()
+            .is_some_and(|title| title.starts_with("DRILL [") && title.contains("web crashed"))
     );
-    assert!(message["message"].as_str().is_some_and(|body| body.contains("lastwords show ")), "{message:#}");
+    assert!(
+        message["message"]
+            .as_str()
+            .is_some_and(|body| body.contains("lastwords show ")),
+        "{message:#}"
+    );
 
     let readable = run("json://127.0.0.1:1/hushhush", 0o644);
     assert_eq!(readable["meaning"], "refused", "{readable:#}");
-    let nobody = run("json://user:hushhush@127.0.0.1:1/\nnonsense://hushhush\n", 0o600);
+    let nobody = run(
+        "json://user:hushhush@127.0.0.1:1/\nnonsense://hushhush\n",
+        0o600,
+    );
     assert_eq!(nobody["meaning"], "later", "{nobody:#}");
     assert!(!format!("{readable}{nobody}{said}").contains("hush"));
 }
@@ -271,17 +432,31 @@ fn plugin_test_shows_what_a_person_needs_and_names_mistakes_with_their_remedy() 
         let path = dir.path().join("plugin");
         fs::write(&path, script).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        Command::new(harness::binary()).args(["plugin", "test"]).arg(&path).args(args).output().unwrap()
+        Command::new(harness::binary())
+            .args(["plugin", "test"])
+            .arg(&path)
+            .args(args)
+            .output()
+            .unwrap()
     };
     let said = |output: &Output| String::from_utf8(output.stdout.clone()).unwrap();
     let output = run("#!/bin/sh\necho '{' >&2; exit 100\n", 0o755, &["--sink"]);
     assert_eq!(output.status.code(), Some(100));
     assert!(said(&output).contains("refused for good"), "{output:?}");
-    let leaves_one = "#!/bin/sh\nsleep 1000 &\nuntil grep -q sleep /proc/$!/comm; do :; done\necho one\n";
+    let leaves_one =
+        "#!/bin/sh\nsleep 1000 &\nuntil grep -q sleep /proc/$!/comm; do :; done\necho one\n";
     let output = run(leaves_one, 0o755, &["--collector"]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(said(&output).contains("it left processes behind, which were killed: sleep"), "{}", said(&output));
-    let output = run("#!/bin/sh\nsleep 1000\n", 0o755, &["--collector", "--timeout", "100ms"]);
+    assert!(
+        said(&output).contains("it left processes behind, which were killed: sleep"),
+        "{}",
+        said(&output)
+    );
+    let output = run(
+        "#!/bin/sh\nsleep 1000\n",
+        0o755,
+        &["--collector", "--timeout", "100ms"],
+    );
     assert_eq!(output.status.code(), Some(1));
     assert!(
         said(&output).contains("still running after 100ms") && said(&output).contains("mistake"),
@@ -290,7 +465,11 @@ fn plugin_test_shows_what_a_person_needs_and_names_mistakes_with_their_remedy() 
     );
     for (script, mode, remedy) in [
         ("#!/bin/sh\n", 0o644, "chmod +x"),
-        ("echo hello\n", 0o755, "begin it with a line such as #!/bin/sh"),
+        (
+            "echo hello\n",
+            0o755,
+            "begin it with a line such as #!/bin/sh",
+        ),
         ("#!/usr/bin/pyhton3\n", 0o755, "by its whole path"),
     ] {
         let output = run(script, mode, &["--sink"]);
@@ -298,7 +477,10 @@ fn plugin_test_shows_what_a_person_needs_and_names_mistakes_with_their_remedy() 
         assert!(said(&output).contains(remedy), "{}", said(&output));
     }
     let output = run("#!/bin/sh\n", 0o755, &[]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("Say --collector or --sink"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("Say --collector or --sink"),
+        "{output:?}"
+    );
     let output = run(
         "#!/bin/sh\ngrep -q '\"queue\":\"orders\"' && grep -c . $LASTWORDS_REPORT_DIR/report.txt",
         0o755,
@@ -307,8 +489,8 @@ fn plugin_test_shows_what_a_person_needs_and_names_mistakes_with_their_remedy() 
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
 }
 
-/// Every transcript of plugins/README.md: what follows a `$ ` is typed in a directory with the files that the page shows,
-/// and what it says must be what the page says.
+/// Every transcript of plugins/README.md: what follows a `$ ` is typed in a directory with the
+/// files that the page shows, and what it says must be what the page says.
 #[test]
 fn the_transcripts_of_the_documentation_are_true() {
     let page = fs::read_to_string(plugins().join("README.md")).unwrap();
@@ -329,9 +511,13 @@ fn the_transcripts_of_the_documentation_are_true() {
                 let (command, expected) = text.split_once('\n').unwrap();
                 let command = command.strip_prefix("$ ").unwrap();
                 let mut shell = Command::new("sh");
-                shell.args(["-c", command]).current_dir(dir.path()).env("PATH", &path);
+                shell
+                    .args(["-c", command])
+                    .current_dir(dir.path())
+                    .env("PATH", &path);
                 let output = shell.output().unwrap();
-                let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+                let said = String::from_utf8(output.stdout).unwrap()
+                    + &String::from_utf8(output.stderr).unwrap();
                 assert_eq!(plain(&said), plain(expected), "{command}");
                 transcripts += 1;
             }
@@ -344,7 +530,15 @@ fn the_transcripts_of_the_documentation_are_true() {
 /// Times are other ones each time.
 fn plain(text: &str) -> String {
     let word = |word: &str| {
-        if word.chars().all(|c| c.is_ascii_digit()) { "N".to_owned() } else { word.to_owned() }
+        if word.chars().all(|c| c.is_ascii_digit()) {
+            "N".to_owned()
+        } else {
+            word.to_owned()
+        }
     };
-    text.trim_end().split(' ').map(word).collect::<Vec<_>>().join(" ")
+    text.trim_end()
+        .split(' ')
+        .map(word)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -1,4 +1,5 @@
-//! A process as init runs it: a session of its own, cwd `/`, nothing on stdin, a private pty or nothing to write to.
+//! A process as init runs it: a session of its own, cwd `/`, nothing on stdin, a private pty or
+//! nothing to write to.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,17 +24,28 @@ impl Process {
     /// Runs `argv` with exactly `env`, as user `uid`.
     ///
     /// Fails, as init's `exec` does, where there is no such program.
-    pub fn spawn(argv: &[String], env: &[(String, String)], uid: Option<u32>, console_log: bool) -> io::Result<Self> {
+    pub fn spawn(
+        argv: &[String],
+        env: &[(String, String)],
+        uid: Option<u32>,
+        console_log: bool,
+    ) -> io::Result<Self> {
         find_program(&argv[0])?;
         // One umask a process: every test sets the same one.
         umask(Mode::from_raw_mode(0o022));
-        // setsid(1) and setpriv(1) replace themselves with what they run, so that the pid is the program's own.
+        // setsid(1) and setpriv(1) replace themselves with what they run, so that the pid is the
+        // program's own.
         let mut command = Command::new("/usr/bin/setsid");
         if let Some(uid) = uid {
             let (user, group) = (format!("--reuid={uid}"), format!("--regid={uid}"));
             command.args(["/usr/bin/setpriv", &user, &group, "--clear-groups", "--"]);
         }
-        command.args(argv).env_clear().envs(env.iter().map(|(k, v)| (k, v))).current_dir("/").stdin(Stdio::null());
+        command
+            .args(argv)
+            .env_clear()
+            .envs(env.iter().map(|(k, v)| (k, v)))
+            .current_dir("/")
+            .stdin(Stdio::null());
         let mut terminal = None;
         if console_log {
             let (ours, theirs) = open_pty()?;
@@ -42,7 +54,11 @@ impl Process {
         } else {
             command.stdout(Stdio::null()).stderr(Stdio::null());
         }
-        Ok(Self { child: command.spawn()?, terminal, output: Vec::new() })
+        Ok(Self {
+            child: command.spawn()?,
+            terminal,
+            output: Vec::new(),
+        })
     }
 
     pub fn pid(&self) -> u32 {
@@ -90,9 +106,14 @@ fn find_program(name: &str) -> io::Result<()> {
     let found = if name.contains('/') {
         Path::new(name).exists()
     } else {
-        PATH.split(':').any(|dir| Path::new(dir).join(name).exists())
+        PATH.split(':')
+            .any(|dir| Path::new(dir).join(name).exists())
     };
-    if found { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+    if found {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
 }
 
 /// A pty: init's end, which never blocks, and the process's end.

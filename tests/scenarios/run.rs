@@ -29,7 +29,12 @@ fn text(bytes: &[u8]) -> String {
 
 /// What was kept of the command's output.
 fn kept(report: &Report) -> &str {
-    &report.sections.iter().find(|section| section.collector == "log output").unwrap().text
+    &report
+        .sections
+        .iter()
+        .find(|section| section.collector == "log output")
+        .unwrap()
+        .text
 }
 
 fn pid(child: &Child) -> Pid {
@@ -47,7 +52,10 @@ fn main_of(child: &Child) -> Pid {
 
 /// Starts a script that says when it is ready, and waits until it has.
 fn start(machine: &Harness, script: &str) -> (Child, BufReader<std::process::ChildStdout>) {
-    let mut child = run(machine, &["sh", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = run(machine, &["sh", "-c", script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut said = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
@@ -69,11 +77,25 @@ fn ends_after(machine: &Harness, script: &str, signals: &[Signal]) -> ExitStatus
 fn it_ends_as_the_command_ends() {
     let machine = Harness::new();
     for code in [0, 1, 125, 126, 255] {
-        assert_eq!(output(&machine, &format!("exit {code}")).status.code(), Some(code));
+        assert_eq!(
+            output(&machine, &format!("exit {code}")).status.code(),
+            Some(code)
+        );
     }
-    for (name, signal) in [("TERM", 15), ("KILL", 9), ("SEGV", 11), ("PIPE", 13), ("USR1", 10), ("40", 40)] {
+    for (name, signal) in [
+        ("TERM", 15),
+        ("KILL", 9),
+        ("SEGV", 11),
+        ("PIPE", 13),
+        ("USR1", 10),
+        ("40", 40),
+    ] {
         let status = output(&machine, &format!("kill -{name} $$")).status;
-        assert_eq!((status.signal(), status.core_dumped()), (Some(signal), false), "{name}");
+        assert_eq!(
+            (status.signal(), status.core_dumped()),
+            (Some(signal), false),
+            "{name}"
+        );
     }
 }
 
@@ -89,40 +111,65 @@ fn a_command_that_cannot_be_run_is_said_as_shells_say_it_and_reported_as_a_faile
         assert_eq!(output.status.code(), Some(code));
         let said = text(&output.stderr);
         assert!(
-            said.starts_with(&format!("lastwords: cannot run {command}: {why}")) && said.lines().count() == 1,
+            said.starts_with(&format!("lastwords: cannot run {command}: {why}"))
+                && said.lines().count() == 1,
             "{said}"
         );
     }
     let reports = machine.reports();
-    assert_eq!(reports.iter().map(|report| report.verdict).collect::<Vec<_>>(), [Verdict::AbortedStart; 3]);
+    assert_eq!(
+        reports
+            .iter()
+            .map(|report| report.verdict)
+            .collect::<Vec<_>>(),
+        [Verdict::AbortedStart; 3]
+    );
 }
 
 #[test]
 fn the_command_starts_with_all_that_it_would_have_without_us() {
     let machine = Harness::new();
-    let argv =
-        machine.hook_argv("run").into_iter().map(|word| word.display().to_string()).collect::<Vec<_>>().join(" ");
+    let argv = machine
+        .hook_argv("run")
+        .into_iter()
+        .map(|word| word.display().to_string())
+        .collect::<Vec<_>>()
+        .join(" ");
     // Signals above 32 are the C library's own.
     let state =
         "env | sort; pwd; umask; ulimit -a; ls -l /proc/self/fd | sed 's/.* //'; cut -d' ' -f5,6 /proc/self/stat
         grep -E '^Sig(Blk|Ign)' /proc/self/status | sed 's/[0-9a-f]*\\(........\\)$/\\1/'";
     for trap in ["trap '' PIPE HUP USR2 CHLD", ":"] {
         let of = |prefix: &str| {
-            let start =
-                format!("{trap}; cd /usr; umask 027; ulimit -n 512; exec 9</dev/null; {prefix} sh -c \"$STATE\"; :");
-            let output =
-                Command::new("setsid").args(["sh", "-c", &start]).env("STATE", state).stdin(Stdio::null()).output();
+            let start = format!(
+                "{trap}; cd /usr; umask 027; ulimit -n 512; exec 9</dev/null; {prefix} sh -c \"$STATE\"; :"
+            );
+            let output = Command::new("setsid")
+                .args(["sh", "-c", &start])
+                .env("STATE", state)
+                .stdin(Stdio::null())
+                .output();
             let said = text(&output.unwrap().stdout);
             // The numbers of pipes, of processes and of the session.
             said.split_inclusive('\n')
-                .filter(|line| !line.contains(':') && !line.starts_with("/proc/") || line.starts_with("Sig"))
                 .filter(|line| {
-                    !line.trim().replace(' ', "").bytes().all(|byte| byte.is_ascii_digit()) || line.len() < 6
+                    !line.contains(':') && !line.starts_with("/proc/") || line.starts_with("Sig")
+                })
+                .filter(|line| {
+                    !line
+                        .trim()
+                        .replace(' ', "")
+                        .bytes()
+                        .all(|byte| byte.is_ascii_digit())
+                        || line.len() < 6
                 })
                 .collect::<String>()
         };
         let (with, without) = (of(&format!("{argv} --")), of(""));
-        assert!(with == without && with.contains("SigIgn"), "{with}\n{without}");
+        assert!(
+            with == without && with.contains("SigIgn"),
+            "{with}\n{without}"
+        );
     }
 }
 
@@ -136,12 +183,22 @@ print('ready', flush=True)
 while True:
     signal.pause()
 ";
-    let mut child = run(&machine, &["python3", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut child = run(&machine, &["python3", "-c", script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
     assert_eq!(said.next().as_deref(), Some("ready"));
-    // Not those that a running program may get from the kernel too, nor 32 to 34, which musl keeps for itself.
+    // Not those that a running program may get from the kernel too, nor 32 to 34, which musl keeps
+    // for itself.
     for number in [1, 2, 3, 10, 12, 15, 14, 18, 20, 23, 28, 29, 30, 35, 37, 64] {
-        let sent = Command::new("kill").arg(format!("-{number}")).arg(child.id().to_string()).status().unwrap();
+        let sent = Command::new("kill")
+            .arg(format!("-{number}"))
+            .arg(child.id().to_string())
+            .status()
+            .unwrap();
         assert!(sent.success());
         assert_eq!(said.next(), Some(number.to_string()));
     }
@@ -153,11 +210,23 @@ while True:
 #[test]
 fn a_stop_that_somebody_asked_for_is_planned_and_one_behind_our_back_is_a_crash() {
     let machine = Harness::new();
-    for signal in [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP, Signal::USR1] {
-        assert_eq!(ends_after(&machine, RUNS, &[signal]).signal(), Some(signal.as_raw()));
+    for signal in [
+        Signal::TERM,
+        Signal::INT,
+        Signal::QUIT,
+        Signal::HUP,
+        Signal::USR1,
+    ] {
+        assert_eq!(
+            ends_after(&machine, RUNS, &[signal]).signal(),
+            Some(signal.as_raw())
+        );
     }
     let exits_1 = "trap 'exit 1' TERM; echo ready; while :; do sleep 0.01; done";
-    assert_eq!(ends_after(&machine, exits_1, &[Signal::TERM]).code(), Some(1));
+    assert_eq!(
+        ends_after(&machine, exits_1, &[Signal::TERM]).code(),
+        Some(1)
+    );
     assert_eq!(machine.reports(), [], "all of these were asked for");
     assert_eq!(machine.markers(), [""; 0]);
 
@@ -165,7 +234,10 @@ fn a_stop_that_somebody_asked_for_is_planned_and_one_behind_our_back_is_a_crash(
     kill_process(main_of(&child), Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(15));
     let report = machine.only_report();
-    assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, &killed_by("TERM")));
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::Crashed, &killed_by("TERM"))
+    );
     assert_eq!(report.stop.supervisor, Supervisor::Run);
 }
 
@@ -173,8 +245,15 @@ fn a_stop_that_somebody_asked_for_is_planned_and_one_behind_our_back_is_a_crash(
 fn a_death_by_a_fault_while_it_stops_and_one_after_a_reload_are_crashes() {
     let machine = Harness::new();
     let faults = "trap 'kill -SEGV $$' TERM; echo ready; while :; do sleep 0.01; done";
-    assert_eq!(ends_after(&machine, faults, &[Signal::TERM]).signal(), Some(11));
-    assert_crashed(&machine.only_report(), &killed_by("SEGV"), &format!("SIGTERM from {}", sender()));
+    assert_eq!(
+        ends_after(&machine, faults, &[Signal::TERM]).signal(),
+        Some(11)
+    );
+    assert_crashed(
+        &machine.only_report(),
+        &killed_by("SEGV"),
+        &format!("SIGTERM from {}", sender()),
+    );
     let reload = "trap 'exit 3' HUP; echo ready; while :; do sleep 0.01; done";
     assert_eq!(ends_after(&machine, reload, &[Signal::HUP]).code(), Some(3));
     assert_eq!(machine.reports().len(), 2);
@@ -184,7 +263,12 @@ fn a_death_by_a_fault_while_it_stops_and_one_after_a_reload_are_crashes() {
 fn sender() -> String {
     // The thread that sends has a name of its own, its process is what is asked for.
     let name = fs::read_to_string(format!("/proc/{}/comm", std::process::id())).unwrap();
-    format!("{}, process {} of user {}", name.trim(), std::process::id(), rustix::process::getuid().as_raw())
+    format!(
+        "{}, process {} of user {}",
+        name.trim(),
+        std::process::id(),
+        rustix::process::getuid().as_raw()
+    )
 }
 
 #[test]
@@ -199,7 +283,10 @@ fn exit_code_0_is_no_crash_unless_the_job_says_so() {
     assert_crashed(
         &machine.only_report(),
         &Exit::Code(0),
-        &format!("the command (process {}) ended: exit code 0", machine.only_report().stop.pid.unwrap()),
+        &format!(
+            "the command (process {}) ended: exit code 0",
+            machine.only_report().stop.pid.unwrap()
+        ),
     );
 }
 
@@ -208,22 +295,39 @@ fn what_it_wrote_to_pipes_to_a_socket_or_to_nobody_is_passed_on_and_kept() {
     let machine = Harness::new();
     let script = "echo 'to people'; echo 'to nobody' >&2; exit 1";
     let piped = output(&machine, script);
-    assert_eq!((text(&piped.stdout), text(&piped.stderr)), ("to people\n".into(), "to nobody\n".into()));
+    assert_eq!(
+        (text(&piped.stdout), text(&piped.stderr)),
+        ("to people\n".into(), "to nobody\n".into())
+    );
     let apart = "[standard output]\nto people\n[standard error]\nto nobody";
     assert_eq!(kept(machine.reports().last().unwrap()), apart);
 
-    run(&machine, &["sh", "-c", script]).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-    assert_eq!(kept(machine.reports().last().unwrap()), "to people\nto nobody");
+    run(&machine, &["sh", "-c", script])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(
+        kept(machine.reports().last().unwrap()),
+        "to people\nto nobody"
+    );
 
     let (ours, theirs) = UnixStream::pair().unwrap();
     let theirs = std::os::fd::OwnedFd::from(theirs);
     let mut command = run(&machine, &["sh", "-c", script]);
-    command.stdout(theirs.try_clone().unwrap()).stderr(theirs).status().unwrap();
+    command
+        .stdout(theirs.try_clone().unwrap())
+        .stderr(theirs)
+        .status()
+        .unwrap();
     drop(command);
     let mut said = String::new();
     (&ours).read_to_string(&mut said).unwrap();
     assert_eq!(said, "to people\nto nobody\n");
-    assert_eq!(kept(machine.reports().last().unwrap()), "to people\nto nobody");
+    assert_eq!(
+        kept(machine.reports().last().unwrap()),
+        "to people\nto nobody"
+    );
     assert_eq!(machine.reports().len(), 3);
 }
 
@@ -233,35 +337,69 @@ fn of_a_file_that_it_wrote_to_only_this_lifes_end_is_shown() {
     let log = machine.path("log");
     fs::write(&log, "an error of yesterday's\n").unwrap();
     let file = File::options().append(true).open(&log).unwrap();
-    let mut command = run(&machine, &["sh", "-c", "readlink /proc/$$/fd/1; echo an error of today >&2; exit 1"]);
-    command.stdout(file.try_clone().unwrap()).stderr(file).status().unwrap();
-    assert_eq!(kept(&machine.only_report()), format!("{}\nan error of today", log.display()), "it had the file itself");
+    let mut command = run(
+        &machine,
+        &[
+            "sh",
+            "-c",
+            "readlink /proc/$$/fd/1; echo an error of today >&2; exit 1",
+        ],
+    );
+    command
+        .stdout(file.try_clone().unwrap())
+        .stderr(file)
+        .status()
+        .unwrap();
+    assert_eq!(
+        kept(&machine.only_report()),
+        format!("{}\nan error of today", log.display()),
+        "it had the file itself"
+    );
 }
 
 #[test]
 fn the_cause_is_read_from_output_that_nobody_logs() {
     let machine = Harness::new();
-    let script =
-        "process.stdout.write('x'.repeat(100)+'\\n'); setTimeout(() => { throw new TypeError('no such order') }, 10)";
+    let script = "process.stdout.write('x'.repeat(100)+'\\n'); setTimeout(() => { throw new TypeError('no such order') }, 10)";
     let mut node = run(&machine, &["node", "-e", script]);
     node.stdout(Stdio::null()).stderr(Stdio::null());
     assert_eq!(node.status().unwrap().code(), Some(1));
     let report = machine.only_report();
-    assert!(kept(&report).contains("TypeError: no such order"), "{report:#?}");
-    assert!(report.cause.line.starts_with("TypeError: no such order"), "{report:#?}");
-    let mut python = run(&machine, &["python3", "-c", "raise ValueError('no such order')"]);
+    assert!(
+        kept(&report).contains("TypeError: no such order"),
+        "{report:#?}"
+    );
+    assert!(
+        report.cause.line.starts_with("TypeError: no such order"),
+        "{report:#?}"
+    );
+    let mut python = run(
+        &machine,
+        &["python3", "-c", "raise ValueError('no such order')"],
+    );
     python.stdout(Stdio::null()).stderr(Stdio::null());
     assert_eq!(python.status().unwrap().code(), Some(1));
     let report = machine.reports().pop().unwrap();
-    assert!(kept(&report).contains("ValueError: no such order"), "{report:#?}");
-    assert!(report.cause.line.starts_with("ValueError: no such order"), "{report:#?}");
+    assert!(
+        kept(&report).contains("ValueError: no such order"),
+        "{report:#?}"
+    );
+    assert!(
+        report.cause.line.starts_with("ValueError: no such order"),
+        "{report:#?}"
+    );
 }
 
 #[test]
 fn all_of_much_output_comes_out_as_it_went_in_however_slow_the_reader_is() {
     let machine = Harness::new();
-    let mut child = run(&machine, &["sh", "-c", "seq 1 2000000; exit 1"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut reader = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut child = run(&machine, &["sh", "-c", "seq 1 2000000; exit 1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
     for number in 1..=2_000_000 {
         assert_eq!(reader.next(), Some(number.to_string()));
         if number % 400_000 == 0 {
@@ -278,13 +416,28 @@ fn all_of_much_output_comes_out_as_it_went_in_however_slow_the_reader_is() {
 fn the_end_is_kept_also_where_the_reader_has_not_read_it() {
     let machine = Harness::new();
     // More than fits into one pipe, less than into two.
-    let mut child = run(&machine, &["sh", "-c", "seq 1 15000; exit 1"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = run(&machine, &["sh", "-c", "seq 1 15000; exit 1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     wait_for("the report", || machine.reports().len() == 1);
     assert!(kept(&machine.only_report()).ends_with("\n14999\n15000"));
-    assert!(child.try_wait().unwrap().is_none(), "as the command would, it waits for its reader");
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "as the command would, it waits for its reader"
+    );
     let mut said = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(said.starts_with("1\n2\n") && said.ends_with("\n14999\n15000\n") && said.lines().count() == 15000);
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert!(
+        said.starts_with("1\n2\n")
+            && said.ends_with("\n14999\n15000\n")
+            && said.lines().count() == 15000
+    );
     assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
@@ -293,18 +446,35 @@ fn of_a_million_short_writes_the_last_lines_are_kept() {
     let machine = Harness::new();
     let script = "import os\nfor i in range(20000): os.write(1, b'line %d\\n' % i)\nos._exit(1)";
     let mut command = run(&machine, &["python3", "-c", script]);
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
     let report = machine.only_report();
     let lines: Vec<_> = kept(&report).lines().collect();
-    assert!(lines.len() >= 100 && lines.last() == Some(&"line 19999"), "{} lines", lines.len());
-    let numbers: Vec<usize> = lines[1..].iter().map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
-    assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "none is missing in between");
+    assert!(
+        lines.len() >= 100 && lines.last() == Some(&"line 19999"),
+        "{} lines",
+        lines.len()
+    );
+    let numbers: Vec<usize> = lines[1..]
+        .iter()
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+        .collect();
+    assert!(
+        numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+        "none is missing in between"
+    );
 }
 
 #[test]
 fn when_its_reader_is_gone_the_command_gets_sigpipe() {
     let machine = Harness::new();
-    let mut child = run(&machine, &["yes"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = run(&machine, &["yes"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut reader = child.stdout.take().unwrap();
     reader.read_exact(&mut [0; 2]).unwrap();
     drop(reader);
@@ -315,17 +485,29 @@ fn when_its_reader_is_gone_the_command_gets_sigpipe() {
 fn children_that_the_command_leaves_behind_hold_nobody_up_and_still_are_heard() {
     let machine = Harness::new();
     let gate = machine.path("gate");
-    let script = format!("(while [ ! -e {} ]; do sleep 0.01; done; echo late) & echo early", gate.display());
-    let mut child = run(&machine, &["sh", "-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
-    assert!(child.wait().unwrap().success(), "it is over, with the gate still closed");
-    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let script = format!(
+        "(while [ ! -e {} ]; do sleep 0.01; done; echo late) & echo early",
+        gate.display()
+    );
+    let mut child = run(&machine, &["sh", "-c", &script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(
+        child.wait().unwrap().success(),
+        "it is over, with the gate still closed"
+    );
+    let mut said = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
     assert_eq!(said.next().as_deref(), Some("early"));
     machine.open_gate();
     assert_eq!(said.next().as_deref(), Some("late"));
     assert_eq!(said.next(), None, "the relay ends with them");
 }
 
-/// Runs it on a terminal of its own, presses `keys` once it has said that it is ready, and prints how it ended.
+/// Runs it on a terminal of its own, presses `keys` once it has said that it is ready, and prints
+/// how it ended.
 const ON_A_TERMINAL: &str = r"
 import os, pty, sys
 pid, terminal = pty.fork()
@@ -340,7 +522,9 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 fn on_a_terminal(machine: &Harness, keys: &str, script: &str) -> String {
     let mut python = Command::new("python3");
-    python.args(["-c", ON_A_TERMINAL, keys]).args(machine.hook_argv("run"));
+    python
+        .args(["-c", ON_A_TERMINAL, keys])
+        .args(machine.hook_argv("run"));
     python.args(["--job", "web", "--", "sh", "-c", script]);
     text(&python.output().unwrap().stdout)
 }
@@ -348,8 +532,11 @@ fn on_a_terminal(machine: &Harness, keys: &str, script: &str) -> String {
 #[test]
 fn a_terminal_stays_a_terminal() {
     let machine = Harness::new();
-    let said =
-        on_a_terminal(&machine, "", "test -t 0 && test -t 1 && test -t 2 && tty >/dev/null && echo ready && exit 4");
+    let said = on_a_terminal(
+        &machine,
+        "",
+        "test -t 0 && test -t 1 && test -t 2 && tty >/dev/null && echo ready && exit 4",
+    );
     assert_eq!(said, "4\n");
     assert_eq!(machine.only_report().stop.exit, Exit::Code(4));
 }
@@ -357,7 +544,8 @@ fn a_terminal_stays_a_terminal() {
 #[test]
 fn a_key_on_the_terminal_reaches_the_command_once_and_is_a_planned_stop() {
     let machine = Harness::new();
-    let script = "trap 'n=1$n' INT; echo ready; until [ $n ]; do sleep 0.01; done; sleep 0.3; exit ${#n}";
+    let script =
+        "trap 'n=1$n' INT; echo ready; until [ $n ]; do sleep 0.01; done; sleep 0.3; exit ${#n}";
     assert_eq!(on_a_terminal(&machine, "\u{3}", script), "1\n", "once");
     assert_eq!(machine.reports(), []);
 }
@@ -374,21 +562,42 @@ fn when_lastwords_itself_is_killed_the_command_dies_with_it_and_the_next_start_t
     assert!(output(&machine, "exit 0").status.success());
     wait_for("the report", || machine.reports().len() == 1);
     let report = machine.only_report();
-    assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, &Exit::Unknown));
-    assert!(report.notes.iter().any(|note| note.contains("`lastwords run` was killed")), "{report:#?}");
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::Crashed, &Exit::Unknown)
+    );
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("`lastwords run` was killed")),
+        "{report:#?}"
+    );
     assert_eq!(machine.markers(), [""; 0]);
 }
 
 #[test]
 fn when_lastwords_itself_is_killed_after_it_was_asked_to_stop_that_is_planned() {
     let machine = Harness::new();
-    let (mut child, _said) = start(&machine, "trap : TERM; echo ready; while :; do sleep 0.01; done");
+    let (mut child, _said) = start(
+        &machine,
+        "trap : TERM; echo ready; while :; do sleep 0.01; done",
+    );
     kill_process(pid(&child), Signal::TERM).unwrap();
     let marker = machine.run.join("markers").join(&machine.markers()[0]);
-    wait_for("the request", || fs::read_to_string(&marker).is_ok_and(|marker| marker.contains("TERM")));
+    wait_for("the request", || {
+        fs::read_to_string(&marker).is_ok_and(|marker| marker.contains("TERM"))
+    });
     kill_process(pid(&child), Signal::KILL).unwrap();
     child.wait().unwrap();
-    assert!(machine.command("deliver").output().unwrap().status.success());
+    assert!(
+        machine
+            .command("deliver")
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
     assert_eq!(machine.reports(), []);
     assert_eq!(machine.markers(), [""; 0]);
 }
@@ -400,7 +609,10 @@ fn two_of_one_job_at_a_time_are_two() {
     let (mut other, _other) = start(&machine, RUNS);
     kill_process(main_of(&one), Signal::SEGV).unwrap();
     one.wait().unwrap();
-    assert_eq!((machine.only_report().stop.exit, machine.markers().len()), (killed_by("SEGV"), 1));
+    assert_eq!(
+        (machine.only_report().stop.exit, machine.markers().len()),
+        (killed_by("SEGV"), 1)
+    );
     kill_process(pid(&other), Signal::TERM).unwrap();
     other.wait().unwrap();
     assert_eq!((machine.reports().len(), machine.markers().len()), (1, 0));
@@ -414,9 +626,15 @@ fn where_nothing_can_be_written_the_command_runs_all_the_same_and_a_line_says_so
     // Nobody listens on /dev/log here.
     fs::remove_file(machine.root.join("dev/kmsg")).unwrap();
     let output = output(&machine, "echo hello; exit 7");
-    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(7), "hello\n"));
+    assert_eq!(
+        (output.status.code(), text(&output.stdout).as_str()),
+        (Some(7), "hello\n")
+    );
     let said = text(&output.stderr);
-    assert!(said.lines().count() == 2 && said.contains("cannot write to /proc/nowhere/markers"), "{said}");
+    assert!(
+        said.lines().count() == 2 && said.contains("cannot write to /proc/nowhere/markers"),
+        "{said}"
+    );
     assert!(said.contains("web crashed (exit code 7"), "{said}");
 }
 
@@ -424,11 +642,15 @@ fn where_nothing_can_be_written_the_command_runs_all_the_same_and_a_line_says_so
 fn it_waits_until_the_report_is_sent_where_that_is_asked_for() {
     let machine = Harness::new();
     let sent = machine.path("sent");
-    let sink =
-        format!("[[sink.exec]]\nname = 'file'\ncommand = ['/bin/sh', '-c', 'sleep 0.3; cat >{}']\n", sent.display());
+    let sink = format!(
+        "[[sink.exec]]\nname = 'file'\ncommand = ['/bin/sh', '-c', 'sleep 0.3; cat >{}']\n",
+        sent.display()
+    );
     fs::write(machine.config.join("lastwords.toml"), sink).unwrap();
     let mut command = machine.command("run");
-    command.args(["--deliver-within", "20s", "--", "sh", "-c", "exit 3"]).stdout(Stdio::null());
+    command
+        .args(["--deliver-within", "20s", "--", "sh", "-c", "exit 3"])
+        .stdout(Stdio::null());
     assert_eq!(command.status().unwrap().code(), Some(3));
     assert!(fs::read_to_string(&sent).unwrap().contains("exit code 3"));
 }
@@ -439,7 +661,9 @@ mod as_root_pid_1 {
 
     fn in_container(machine: &Harness, script: &str) -> Command {
         let mut command = Command::new("unshare");
-        command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]).args(machine.hook_argv("run"));
+        command
+            .args(["--pid", "--fork", "--kill-child", "--mount-proc"])
+            .args(machine.hook_argv("run"));
         command.args(["--job", "web", "--", "sh", "-c", script]);
         command
     }
@@ -447,12 +671,18 @@ mod as_root_pid_1 {
     #[test]
     fn it_reaps_orphans_and_says_how_the_command_died_as_a_shell_does() {
         let machine = as_root::machine_for_users();
-        let script =
-            "for i in 1 2 3; do sh -c 'sleep 0.01 & exit'; done; sleep 0.3; ps -eo stat | grep -c Z; kill -ABRT $$";
+        let script = "for i in 1 2 3; do sh -c 'sleep 0.01 & exit'; done; sleep 0.3; ps -eo stat | grep -c Z; kill -ABRT $$";
         let output = in_container(&machine, script).output().unwrap();
-        assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("0\n", Some(134)), "{output:?}");
+        assert_eq!(
+            (text(&output.stdout).as_str(), output.status.code()),
+            ("0\n", Some(134)),
+            "{output:?}"
+        );
         let report = machine.only_report();
-        assert!(report.verdict == Verdict::Crashed && report.stop.exit.is_signal("ABRT"), "{report:#?}");
+        assert!(
+            report.verdict == Verdict::Crashed && report.stop.exit.is_signal("ABRT"),
+            "{report:#?}"
+        );
     }
 
     #[test]
@@ -473,6 +703,9 @@ fn evidence_names_the_process() {
     let machine = Harness::new();
     output(&machine, "exit 9");
     let report = machine.only_report();
-    let line = format!("the command (process {}) ended: exit code 9", report.stop.pid.unwrap());
+    let line = format!(
+        "the command (process {}) ended: exit code 9",
+        report.stop.pid.unwrap()
+    );
     assert!(evidence(&report).contains(&line.as_str()), "{report:#?}");
 }

@@ -7,7 +7,12 @@ use lastwords::report::{Exit, Supervisor, Verdict};
 use crate::harness::Harness;
 
 fn hook(machine: &Harness, name: &str, args: &[&str]) -> Output {
-    machine.hook_command(name).args(["--supervisor", "runit", "--job", "web"]).args(args).output().unwrap()
+    machine
+        .hook_command(name)
+        .args(["--supervisor", "runit", "--job", "web"])
+        .args(args)
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -15,15 +20,25 @@ fn finish_is_told_how_it_ended_and_needs_no_pre_start() {
     let machine = Harness::new();
     assert!(hook(&machine, "post-stop", &["-1", "11"]).status.success());
     let report = machine.only_report();
-    let exit = Exit::Signal { name: "SEGV".into(), core_dumped: false };
-    assert_eq!((report.verdict, report.stop.exit, report.stop.supervisor), (Verdict::Crashed, exit, Supervisor::Runit));
+    let exit = Exit::Signal {
+        name: "SEGV".into(),
+        core_dumped: false,
+    };
+    assert_eq!(
+        (report.verdict, report.stop.exit, report.stop.supervisor),
+        (Verdict::Crashed, exit, Supervisor::Runit)
+    );
     assert_eq!((report.stop.uptime_s, report.stop.started_at), (None, None));
 }
 
 #[test]
 fn a_stop_that_control_d_announced_is_none() {
     let machine = Harness::new();
-    for (name, args) in [("pre-start", &[][..]), ("pre-stop", &[]), ("post-stop", &["-1", "15"])] {
+    for (name, args) in [
+        ("pre-start", &[][..]),
+        ("pre-stop", &[]),
+        ("post-stop", &["-1", "15"]),
+    ] {
         assert!(hook(&machine, name, args).status.success());
     }
     assert_eq!(machine.reports(), []);

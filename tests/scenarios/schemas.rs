@@ -1,4 +1,5 @@
-//! The JSON Schemas say what there is: of real reports of every kind, of the example config, and of what is wrong.
+//! The JSON Schemas say what there is: of real reports of every kind, of the example config, and of
+//! what is wrong.
 
 use std::fs;
 use std::path::Path;
@@ -31,25 +32,43 @@ fn judge(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<
         let holds = match word.as_str() {
             "$schema" | "$defs" | "title" | "description" | "default" | "format" => true,
             "$ref" => {
-                judge(root, root.pointer(&said.as_str().unwrap()[1..]).unwrap(), value, at, wrong);
+                judge(
+                    root,
+                    root.pointer(&said.as_str().unwrap()[1..]).unwrap(),
+                    value,
+                    at,
+                    wrong,
+                );
                 true
             }
             "type" => match said {
                 Value::String(name) => is_of(value, name),
-                names => names.as_array().unwrap().iter().any(|name| is_of(value, name.as_str().unwrap())),
+                names => names
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .any(|name| is_of(value, name.as_str().unwrap())),
             },
             "enum" => list().contains(value),
             "const" => said == value,
             "anyOf" => list().iter().any(fits),
             "oneOf" => list().iter().filter(|schema| fits(schema)).count() == 1,
-            "minimum" => value.as_f64().is_none_or(|number| number >= said.as_f64().unwrap()),
-            "maximum" => value.as_f64().is_none_or(|number| number <= said.as_f64().unwrap()),
-            "pattern" => {
-                value.as_str().is_none_or(|text| regex::Regex::new(said.as_str().unwrap()).unwrap().is_match(text))
-            }
-            "required" => value
-                .as_object()
-                .is_none_or(|object| list().iter().all(|key| object.contains_key(key.as_str().unwrap()))),
+            "minimum" => value
+                .as_f64()
+                .is_none_or(|number| number >= said.as_f64().unwrap()),
+            "maximum" => value
+                .as_f64()
+                .is_none_or(|number| number <= said.as_f64().unwrap()),
+            "pattern" => value.as_str().is_none_or(|text| {
+                regex::Regex::new(said.as_str().unwrap())
+                    .unwrap()
+                    .is_match(text)
+            }),
+            "required" => value.as_object().is_none_or(|object| {
+                list()
+                    .iter()
+                    .all(|key| object.contains_key(key.as_str().unwrap()))
+            }),
             "items" => {
                 for (i, item) in value.as_array().into_iter().flatten().enumerate() {
                     judge(root, said, item, &format!("{at}/{i}"), wrong);
@@ -67,7 +86,9 @@ fn judge(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<
             "additionalProperties" => {
                 assert_eq!(said, &Value::Bool(false));
                 let known = &words["properties"];
-                value.as_object().is_none_or(|object| object.keys().all(|key| known.get(key).is_some()))
+                value
+                    .as_object()
+                    .is_none_or(|object| object.keys().all(|key| known.get(key).is_some()))
             }
             unknown => panic!("{at}: what does {unknown} mean?"),
         };
@@ -92,7 +113,10 @@ fn is_of(value: &Value, name: &str) -> bool {
 
 /// The schema as the program prints it.
 fn schema(of: &str) -> Value {
-    let output = std::process::Command::new(crate::harness::binary()).args(["schema", of]).output().unwrap();
+    let output = std::process::Command::new(crate::harness::binary())
+        .args(["schema", of])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -109,13 +133,26 @@ fn toml(text: &str) -> Value {
 /// Reports of every kind, as the program wrote them.
 fn reports() -> Vec<Report> {
     let machine = flood::machine_with_every_kind();
-    let mut reports = reports_in(&[machine.spool.join("new"), machine.spool.join("done"), machine.spool.join("dead")]);
+    let mut reports = reports_in(&[
+        machine.spool.join("new"),
+        machine.spool.join("done"),
+        machine.spool.join("dead"),
+    ]);
     // With all that is usually collected, and with notes.
     let machine = Harness::new();
     hooks::crash(&machine, |_| {});
     reports.push(machine.only_report());
-    let drill =
-        machine.command("post-stop").args(["--simulate-crash", "--job", "web", "--signal", "SEGV", "--json"]).output();
+    let drill = machine
+        .command("post-stop")
+        .args([
+            "--simulate-crash",
+            "--job",
+            "web",
+            "--signal",
+            "SEGV",
+            "--json",
+        ])
+        .output();
     let drill: Value = serde_json::from_slice(&drill.unwrap().stdout).unwrap();
     reports.push(serde_json::from_value(drill["report"].clone()).unwrap());
     reports
@@ -125,7 +162,8 @@ fn reports() -> Vec<Report> {
 fn reports_of_every_kind_are_as_their_schema_says() {
     let schema = schema("report");
     let reports = reports();
-    let kinds = |wanted: fn(&Kind) -> bool| reports.iter().filter(|report| wanted(&report.kind)).count();
+    let kinds =
+        |wanted: fn(&Kind) -> bool| reports.iter().filter(|report| wanted(&report.kind)).count();
     assert!(kinds(|kind| matches!(kind, Kind::Crash)) > 2);
     assert!(kinds(|kind| matches!(kind, Kind::Summary { .. })) > 0);
     assert!(kinds(|kind| matches!(kind, Kind::Recovered { .. })) > 0);
@@ -148,14 +186,32 @@ fn what_a_report_is_not_its_schema_refuses() {
         wrong.into_iter().next().unwrap()
     };
     let said = |at: &str, word: &str| (at.to_owned(), word.to_owned());
-    assert_eq!(with("", "bogus", json!(1)), said("", "additionalProperties"));
-    assert_eq!(with("/stop", "bogus", json!(1)), said("/stop", "additionalProperties"));
+    assert_eq!(
+        with("", "bogus", json!(1)),
+        said("", "additionalProperties")
+    );
+    assert_eq!(
+        with("/stop", "bogus", json!(1)),
+        said("/stop", "additionalProperties")
+    );
     assert_eq!(with("", "drill", json!("no")), said("/drill", "type"));
-    assert_eq!(with("", "id", json!("../../etc/passwd")), said("/id", "pattern"));
-    assert_eq!(with("/stop", "stopped_at", json!("yesterday")), said("/stop/stopped_at", "pattern"));
-    assert_eq!(with("/stop", "exit", json!({"code": "one"})), said("/stop/exit", "oneOf"));
+    assert_eq!(
+        with("", "id", json!("../../etc/passwd")),
+        said("/id", "pattern")
+    );
+    assert_eq!(
+        with("/stop", "stopped_at", json!("yesterday")),
+        said("/stop/stopped_at", "pattern")
+    );
+    assert_eq!(
+        with("/stop", "exit", json!({"code": "one"})),
+        said("/stop/exit", "oneOf")
+    );
     assert_eq!(with("", "kind", json!("party")), said("/kind", "oneOf"));
-    assert_eq!(with("/cause", "confidence", json!(0.5)), said("/cause/confidence", "oneOf"));
+    assert_eq!(
+        with("/cause", "confidence", json!(0.5)),
+        said("/cause/confidence", "oneOf")
+    );
     let mut less = report.clone();
     less.as_object_mut().unwrap().remove("verdict");
     assert_eq!(wrong(&schema, &less), [said("", "required")]);
@@ -206,11 +262,17 @@ fn what_check_calls_a_mistake_of_key_or_type_the_schema_does_too() {
         ("[collect.memroy]", false),
         ("[collect.memory]\nlines = 3", false),
         ("[[collect.log]]\nlines = 3", false),
-        ("[[collect.exec]]\nname = 'x'\ncommand = ['df']\nwhen = 'sometimes'", false),
+        (
+            "[[collect.exec]]\nname = 'x'\ncommand = ['df']\nwhen = 'sometimes'",
+            false,
+        ),
         ("[[collect.exec]]\nname = 'x'\ncommand = 'df'", false),
     ] {
         assert_eq!(
-            (check("jobs/web.toml", text), wrong(&of_job, &toml(text)).is_empty()),
+            (
+                check("jobs/web.toml", text),
+                wrong(&of_job, &toml(text)).is_empty()
+            ),
             (is_fine, is_fine),
             "{text}"
         );
@@ -218,17 +280,35 @@ fn what_check_calls_a_mistake_of_key_or_type_the_schema_does_too() {
     fs::remove_file(machine.config.join("jobs/web.toml")).unwrap();
     for (text, is_fine) in [
         (sink, true),
-        ("[[sink.slack]]\nname = 'ops'\nwebhook_env = 'SLACK'\nchannel = '#ops'\n", false),
+        (
+            "[[sink.slack]]\nname = 'ops'\nwebhook_env = 'SLACK'\nchannel = '#ops'\n",
+            false,
+        ),
         ("[[sink.slack]]\nwebhook_env = 'SLACK'\n", false),
         ("[[sink.slak]]\nname = 'ops'\n", false),
         ("[sink.slack]\nname = 'ops'\n", false),
-        ("[[sink.email]]\nname = 'ops'\nto = 'ops@example.com'\n", false),
-        ("[[sink.email]]\nname = 'ops'\nto = ['ops@example.com']\nport = 70000\n", false),
-        ("[[sink.email]]\nname = 'ops'\nto = ['ops@example.com']\ntls = 'maybe'\n", false),
-        ("[[sink.exec]]\nname = 'x'\ncommand = ['true']\nsettings = { a = { b = [1, 2] } }\n", true),
+        (
+            "[[sink.email]]\nname = 'ops'\nto = 'ops@example.com'\n",
+            false,
+        ),
+        (
+            "[[sink.email]]\nname = 'ops'\nto = ['ops@example.com']\nport = 70000\n",
+            false,
+        ),
+        (
+            "[[sink.email]]\nname = 'ops'\nto = ['ops@example.com']\ntls = 'maybe'\n",
+            false,
+        ),
+        (
+            "[[sink.exec]]\nname = 'x'\ncommand = ['true']\nsettings = { a = { b = [1, 2] } }\n",
+            true,
+        ),
         ("[default]\nsinks = ['ops']\nbogus = 1\n", false),
     ] {
-        let found = (check("lastwords.toml", text), wrong(&of_machine, &toml(text)).is_empty());
+        let found = (
+            check("lastwords.toml", text),
+            wrong(&of_machine, &toml(text)).is_empty(),
+        );
         assert_eq!(found, (is_fine, is_fine), "{text}");
     }
 }

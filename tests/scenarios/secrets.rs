@@ -66,7 +66,15 @@ struct Neighbour(Child);
 impl Neighbour {
     fn start() -> Self {
         let mut shell = Command::new("sh");
-        shell.args(["-c", "read line", "sh", "--password", "cAn4ry-argv", "--url", "amqp://u:cAn4ry-argv@mq/"]);
+        shell.args([
+            "-c",
+            "read line",
+            "sh",
+            "--password",
+            "cAn4ry-argv",
+            "--url",
+            "amqp://u:cAn4ry-argv@mq/",
+        ]);
         Self(shell.stdin(Stdio::piped()).spawn().unwrap())
     }
 }
@@ -82,7 +90,11 @@ impl Drop for Neighbour {
 fn configure(machine: &Harness, neighbour: &Neighbour) {
     secret_file(machine, "smtp", "cAn4ry-smtp");
     secret_file(machine, "matrix", "cAn4ry-matrix");
-    secret_file(machine, "slack", "https://hooks.slack.com/services/T0/B0/cAn4ry-slack");
+    secret_file(
+        machine,
+        "slack",
+        "https://hooks.slack.com/services/T0/B0/cAn4ry-slack",
+    );
     let got = machine.path("got");
     fs::create_dir(&got).unwrap();
     let keep = "cat >\"$0/stdin\" && cp \"$LASTWORDS_REPORT_DIR\"/* \"$0\" && echo taken, token=cAn4ry-receipt";
@@ -103,9 +115,18 @@ fn configure(machine: &Harness, neighbour: &Neighbour) {
         "runbook = 'https://wiki:cAn4ry-wiki@example.test/web'\n[[collect.log]]\npath = '/var/log/upstart/web.log'\n\
                    [collect.processes]\n[collect.dmesg]\n"
             .to_owned();
-    for (name, when, end) in [("ps", "now", ""), ("later", "later", "; echo token=cAn4ry-exec-stderr >&2; exit 3")] {
+    for (name, when, end) in [
+        ("ps", "now", ""),
+        (
+            "later",
+            "later",
+            "; echo token=cAn4ry-exec-stderr >&2; exit 3",
+        ),
+    ] {
         let pid = neighbour.0.id();
-        let script = format!("tr \"\\\\0\" \" \" </proc/{pid}/cmdline; echo; echo password=cAn4ry-exec{end}");
+        let script = format!(
+            "tr \"\\\\0\" \" \" </proc/{pid}/cmdline; echo; echo password=cAn4ry-exec{end}"
+        );
         let _ = write!(
             job,
             "[[collect.exec]]\nname = '{name}'\nwhen = '{when}'\ncommand = ['sh', '-c', '{script}']\n\
@@ -114,12 +135,20 @@ fn configure(machine: &Harness, neighbour: &Neighbour) {
     }
     machine.configure("web", &job);
     // What `check` has to complain of.
-    machine.configure("api", "[[sink.email]]\nname = 'own'\nto = []\npassword = 'cAn4ry-misplaced'\n");
+    machine.configure(
+        "api",
+        "[[sink.email]]\nname = 'own'\nto = []\npassword = 'cAn4ry-misplaced'\n",
+    );
 }
 
 fn lastwords(machine: &Harness, words: &[&str]) -> Output {
     let mut command = Command::new(harness::binary());
-    command.args(words).arg("--config").arg(&machine.config).arg("--run-dir").arg(&machine.run);
+    command
+        .args(words)
+        .arg("--config")
+        .arg(&machine.config)
+        .arg("--run-dir")
+        .arg(&machine.run);
     command.arg("--spool").arg(&machine.spool);
     command.arg("--root").arg(&machine.root);
     command.env("PASSWORD", "cAn4ry-env").output().unwrap()
@@ -142,7 +171,8 @@ fn files(dir: &Path) -> Vec<(String, String)> {
 
 fn assert_clean(what: &str, text: &str) {
     if let Some(at) = text.find(CANARY) {
-        let around = text.get(text.floor_char_boundary(at.saturating_sub(80))..text.ceil_char_boundary(at + 40));
+        let around = text
+            .get(text.floor_char_boundary(at.saturating_sub(80))..text.ceil_char_boundary(at + 40));
         panic!("{what}: {around:?}");
     }
 }
@@ -156,7 +186,10 @@ fn secrets_in_logs_config_environment_and_command_lines_come_out_nowhere() {
     fs::write(machine.root.join("var/log/upstart/web.log"), LOG).unwrap();
     machine.kernel_log("web[4242]: connecting with password=cAn4ry-kmsg");
     hooks::crash(&machine, |command| {
-        command.env("API_TOKEN", "cAn4ry-env").env("UPSTART_STOP_EVENTS", "").args(["--token", "cAn4ry-flag"]);
+        command
+            .env("API_TOKEN", "cAn4ry-env")
+            .env("UPSTART_STOP_EVENTS", "")
+            .args(["--token", "cAn4ry-flag"]);
     });
     let sent = || files(&machine.path("got")).len() == 3;
     wait_for("the message", || {
@@ -165,18 +198,38 @@ fn secrets_in_logs_config_environment_and_command_lines_come_out_nowhere() {
         sent()
     });
     let report = machine.only_report();
-    let log = &report.sections.iter().find(|section| section.collector.starts_with("log")).expect("the log").text;
-    assert!(log.starts_with("ordinary line before\n") && log.ends_with("ordinary line after"), "{log}");
+    let log = &report
+        .sections
+        .iter()
+        .find(|section| section.collector.starts_with("log"))
+        .expect("the log")
+        .text;
+    assert!(
+        log.starts_with("ordinary line before\n") && log.ends_with("ordinary line after"),
+        "{log}"
+    );
     assert_eq!(log.lines().count(), LOG.lines().count() - 1, "{log}");
-    assert!(log.contains("level=info user=bob password=[redacted] took=3ms"), "{log}");
-    let added: Vec<_> =
-        files(&machine.spool.join("state")).into_iter().filter(|(path, _)| path.ends_with("sections")).collect();
-    assert!(added.len() == 1 && added[0].1.contains("password=[redacted]"), "{added:?}");
+    assert!(
+        log.contains("level=info user=bob password=[redacted] took=3ms"),
+        "{log}"
+    );
+    let added: Vec<_> = files(&machine.spool.join("state"))
+        .into_iter()
+        .filter(|(path, _)| path.ends_with("sections"))
+        .collect();
+    assert!(
+        added.len() == 1 && added[0].1.contains("password=[redacted]"),
+        "{added:?}"
+    );
 
     for dir in [&machine.run, &machine.spool, &machine.path("got")] {
         for (path, text) in files(dir) {
             // The sink's program is given its settings, and nobody else is.
-            let text = if path.ends_with("/stdin") { text.replace("cAn4ry-settings", "") } else { text };
+            let text = if path.ends_with("/stdin") {
+                text.replace("cAn4ry-settings", "")
+            } else {
+                text
+            };
             assert_clean(&path, &format!("{path}\n{text}"));
         }
     }
@@ -188,10 +241,20 @@ fn secrets_in_logs_config_environment_and_command_lines_come_out_nowhere() {
         &["post-stop", "--simulate-crash", "--job", "web"],
         &["post-stop", "--simulate-crash", "--job", "web", "--json"],
         &["post-stop", "--simulate-crash", "--job", "web", "--send"],
-        &["post-stop", "--simulate-crash", "--job", "web", "--send", "--json"],
+        &[
+            "post-stop",
+            "--simulate-crash",
+            "--job",
+            "web",
+            "--send",
+            "--json",
+        ],
     ] {
         let said = lastwords(&machine, words);
-        assert!(said.stdout.len() > 200 || words[0] == "check", "{words:?}: {said:?}");
+        assert!(
+            said.stdout.len() > 200 || words[0] == "check",
+            "{words:?}: {said:?}"
+        );
         assert_clean(&words.join(" "), &String::from_utf8_lossy(&said.stdout));
         assert_clean(&words.join(" "), &String::from_utf8_lossy(&said.stderr));
     }

@@ -1,4 +1,5 @@
-//! `lastwords setup JOB`: what it writes for a job on Upstart works, and nothing that was there is lost.
+//! `lastwords setup JOB`: what it writes for a job on Upstart works, and nothing that was there is
+//! lost.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -33,8 +34,19 @@ fn read(path: &Path) -> String {
 
 /// The job as Upstart reads it: its own file, then what overrides it.
 fn job<'h>(machine: &'h Harness, name: &str) -> Job<'h> {
-    let file = |ending: &str| read(&machine.root.join("etc/init").join(format!("{name}.{ending}")));
-    Job::new(machine, name, &format!("{}\n{}", file("conf"), file("override")))
+    let file = |ending: &str| {
+        read(
+            &machine
+                .root
+                .join("etc/init")
+                .join(format!("{name}.{ending}")),
+        )
+    };
+    Job::new(
+        machine,
+        name,
+        &format!("{}\n{}", file("conf"), file("override")),
+    )
 }
 
 #[test]
@@ -54,7 +66,10 @@ fn a_job_that_setup_has_written_is_caught_when_it_crashes_and_only_then() {
     web.kill_main(Signal::SEGV);
     web.wait_for_life(3);
     let report = machine.only_report();
-    assert_eq!((report.verdict, report.stop.exit), (Verdict::Crashed, killed_by("SEGV")));
+    assert_eq!(
+        (report.verdict, report.stop.exit),
+        (Verdict::Crashed, killed_by("SEGV"))
+    );
     web.stop();
     assert_eq!(web.log(), "");
 }
@@ -87,12 +102,21 @@ fn the_second_time_there_is_nothing_to_do() {
     let machine = Harness::new();
     write_conf(&machine, "web", SERVE);
     setup(&machine, &["web", "--write"]);
-    let everything = || -> Vec<_> { machine.everything_else().into_iter().map(|it| (read(&it), it)).collect() };
+    let everything = || -> Vec<_> {
+        machine
+            .everything_else()
+            .into_iter()
+            .map(|it| (read(&it), it))
+            .collect()
+    };
     let before = everything();
     let output = setup(&machine, &["web", "--write"]);
     let said = text(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("its hooks call lastwords already") && !said.contains("written"), "{said}");
+    assert!(
+        said.contains("its hooks call lastwords already") && !said.contains("written"),
+        "{said}"
+    );
     assert_eq!(everything(), before);
 }
 
@@ -103,7 +127,10 @@ fn a_hook_of_the_jobs_own_is_never_replaced_and_called_from_inside_once_it_is_pu
         for form in ["exec true", "script\n  true\nend script"] {
             let machine = Harness::new();
             let is_taken = |n: usize| taken >> n & 1 == 1;
-            let own: Vec<String> = (0..3).filter(|n| is_taken(*n)).map(|n| format!("{} {form}\n", HOOKS[n])).collect();
+            let own: Vec<String> = (0..3)
+                .filter(|n| is_taken(*n))
+                .map(|n| format!("{} {form}\n", HOOKS[n]))
+                .collect();
             let own = own.concat();
             write_conf(&machine, "web", &format!("{own}respawn\n{SERVE}"));
             let output = setup(&machine, &["web", "--write"]);
@@ -112,17 +139,33 @@ fn a_hook_of_the_jobs_own_is_never_replaced_and_called_from_inside_once_it_is_pu
             let written = read(&machine.root.join("etc/init/web.override"));
             for (n, hook) in HOOKS.iter().enumerate() {
                 let stanza = format!("{hook} exec {}", machine.hook(hook));
-                assert_eq!(written.contains(&stanza), !is_taken(n), "{taken} {hook}: {written}");
+                assert_eq!(
+                    written.contains(&stanza),
+                    !is_taken(n),
+                    "{taken} {hook}: {written}"
+                );
                 let by_hand = format!("{hook} script\n    {} || true\n", machine.hook(hook));
-                assert_eq!(said.contains(&by_hand), is_taken(n), "{taken} {hook}: {said}");
+                assert_eq!(
+                    said.contains(&by_hand),
+                    is_taken(n),
+                    "{taken} {hook}: {said}"
+                );
             }
 
             // What it shows is put where it says.
-            let shown = said.split("\nby hand").skip(1).filter_map(|part| part.split_once('\n'));
-            let stanzas: String =
-                shown.map(|(_, stanza)| stanza.split("then, to make").next().unwrap_or_default()).collect();
+            let shown = said
+                .split("\nby hand")
+                .skip(1)
+                .filter_map(|part| part.split_once('\n'));
+            let stanzas: String = shown
+                .map(|(_, stanza)| stanza.split("then, to make").next().unwrap_or_default())
+                .collect();
             write_conf(&machine, "web", &format!("respawn\n{SERVE}{stanzas}\n"));
-            assert_eq!(setup(&machine, &["web", "--write"]).status.code(), Some(0), "{stanzas}");
+            assert_eq!(
+                setup(&machine, &["web", "--write"]).status.code(),
+                Some(0),
+                "{stanzas}"
+            );
             let mut web = job(&machine, "web");
             web.start();
             web.stop();
@@ -147,13 +190,28 @@ fn an_override_that_is_there_keeps_its_lines_its_mode_and_its_stanzas() {
     let output = setup(&machine, &["web", "--write"]);
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("/etc/init/web.override\n# it has a post-stop of its own"), "{said}");
-    assert!(said.contains("/etc/init/web.conf\n# it has a pre-stop of its own"), "{said}");
+    assert!(
+        said.contains("/etc/init/web.override\n# it has a post-stop of its own"),
+        "{said}"
+    );
+    assert!(
+        said.contains("/etc/init/web.conf\n# it has a pre-stop of its own"),
+        "{said}"
+    );
     let now = read(&path);
-    assert!(now.starts_with(&format!("{own}\n# ")) && now.contains("\npre-start exec "), "{now}");
+    assert!(
+        now.starts_with(&format!("{own}\n# ")) && now.contains("\npre-start exec "),
+        "{now}"
+    );
     assert_eq!(now.matches("\npost-stop ").count(), 1, "{now}");
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
-    assert_eq!(names_in(&machine.root.join("etc/init")), ["lastwords.conf", "web.conf", "web.override"]);
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+        0o640
+    );
+    assert_eq!(
+        names_in(&machine.root.join("etc/init")),
+        ["lastwords.conf", "web.conf", "web.override"]
+    );
 }
 
 #[test]
@@ -165,7 +223,11 @@ fn a_link_in_the_overrides_place_is_not_followed_and_not_replaced() {
     std::os::unix::fs::symlink(&elsewhere, machine.root.join("etc/init/web.override")).unwrap();
     let output = setup(&machine, &["web", "--write"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output).contains("it is no regular file"), "{}", text(&output));
+    assert!(
+        text(&output).contains("it is no regular file"),
+        "{}",
+        text(&output)
+    );
     assert_eq!(read(&elsewhere), "manual\n");
 }
 
@@ -175,8 +237,14 @@ fn a_job_that_nobody_knows_and_a_name_that_is_none_write_nothing() {
     let before = machine.everything_else();
     for (args, why) in [
         (&["web", "--write"][..], "nobody here is known to run web"),
-        (&["web", "--write", "--supervisor", "upstart"], "Upstart has no job web, so nothing was written"),
-        (&["../web", "--write", "--supervisor", "upstart"], "is no job's name"),
+        (
+            &["web", "--write", "--supervisor", "upstart"],
+            "Upstart has no job web, so nothing was written",
+        ),
+        (
+            &["../web", "--write", "--supervisor", "upstart"],
+            "is no job's name",
+        ),
     ] {
         let output = setup(&machine, args);
         assert_eq!(output.status.code(), Some(1));
@@ -191,14 +259,25 @@ fn a_jobs_own_file_of_ours_is_never_touched() {
     write_conf(&machine, "web", SERVE);
     machine.configure("web", "runbook = 'x'\n");
     assert_eq!(setup(&machine, &["web", "--write"]).status.code(), Some(0));
-    assert_eq!(read(&machine.config.join("jobs/web.toml")), "runbook = 'x'\n");
+    assert_eq!(
+        read(&machine.config.join("jobs/web.toml")),
+        "runbook = 'x'\n"
+    );
 }
 
 #[test]
 fn every_supervisor_gets_files_of_its_own_beside_the_services() {
     for (there, args, written) in [
-        ("etc/systemd/system/web.service", &[][..], "etc/systemd/system/web.service.d/lastwords.conf"),
-        ("lib/systemd/system/web@.service", &["web@1"], "etc/systemd/system/web@.service.d/lastwords.conf"),
+        (
+            "etc/systemd/system/web.service",
+            &[][..],
+            "etc/systemd/system/web.service.d/lastwords.conf",
+        ),
+        (
+            "lib/systemd/system/web@.service",
+            &["web@1"],
+            "etc/systemd/system/web@.service.d/lastwords.conf",
+        ),
         ("etc/sv/web/run", &[], "etc/sv/web/finish"),
         ("etc/s6/web/run", &[], "etc/s6/web/finish"),
     ] {
@@ -206,8 +285,12 @@ fn every_supervisor_gets_files_of_its_own_beside_the_services() {
         let there = machine.root.join(there);
         fs::create_dir_all(there.parent().unwrap()).unwrap();
         fs::write(&there, "its own").unwrap();
-        let args: Vec<&str> =
-            args.iter().copied().chain((args.is_empty()).then_some("web")).chain(["--write"]).collect();
+        let args: Vec<&str> = args
+            .iter()
+            .copied()
+            .chain((args.is_empty()).then_some("web"))
+            .chain(["--write"])
+            .collect();
         for _ in 0..2 {
             let output = setup(&machine, &args);
             assert_eq!(output.status.code(), Some(0), "{}", text(&output));
@@ -228,8 +311,14 @@ fn a_finish_of_the_services_own_is_left_alone() {
     let output = setup(&machine, &["web", "--write"]);
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("/etc/sv/web/finish\n# it is there: call lastwords from inside it"), "{said}");
-    assert!(said.contains(" --supervisor runit --job web -- \"$@\" || true"), "{said}");
+    assert!(
+        said.contains("/etc/sv/web/finish\n# it is there: call lastwords from inside it"),
+        "{said}"
+    );
+    assert!(
+        said.contains(" --supervisor runit --job web -- \"$@\" || true"),
+        "{said}"
+    );
     assert_eq!(read(&dir.join("finish")), "#!/bin/sh\ntrue\n");
 }
 
@@ -244,9 +333,15 @@ fn a_finish_in_execline_is_shown_the_call_as_execline_has_it() {
     let output = setup(&machine, &["web", "--write"]);
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    for (hook, rest) in [("post-stop", " -- $@ }\n"), ("pre-start", " --supervisor s6 --job web }\n")] {
+    for (hook, rest) in [
+        ("post-stop", " -- $@ }\n"),
+        ("pre-start", " --supervisor s6 --job web }\n"),
+    ] {
         let call = format!("foreground {{ {} ", machine.hook(hook));
-        assert!(said.lines().any(|line| line.trim().starts_with(&call)) && said.contains(rest), "{said}");
+        assert!(
+            said.lines().any(|line| line.trim().starts_with(&call)) && said.contains(rest),
+            "{said}"
+        );
     }
 }
 
@@ -255,7 +350,11 @@ fn supervisords_own_file_says_where_the_listener_goes() {
     let machine = Harness::new();
     let conf = machine.root.join("etc/supervisord.conf");
     let web = "[program:web]\ncommand=/srv/web\n";
-    fs::write(&conf, format!("{web}[include]\nfiles = supervisord.d/*.ini\n")).unwrap();
+    fs::write(
+        &conf,
+        format!("{web}[include]\nfiles = supervisord.d/*.ini\n"),
+    )
+    .unwrap();
     assert_eq!(setup(&machine, &["web", "--write"]).status.code(), Some(0));
     let written = machine.root.join("etc/supervisord.d/lastwords.ini");
     assert!(read(&written).contains("[eventlistener:lastwords]"));
@@ -265,6 +364,9 @@ fn supervisords_own_file_says_where_the_listener_goes() {
     let output = setup(&machine, &["web", "--write"]);
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("/etc/supervisord.conf\n# it includes no other file"), "{said}");
+    assert!(
+        said.contains("/etc/supervisord.conf\n# it includes no other file"),
+        "{said}"
+    );
     assert_eq!(read(&conf), web);
 }

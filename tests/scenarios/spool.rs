@@ -18,7 +18,8 @@ use crate::hooks;
 /// A user that no machine has.
 const UID: u32 = 54_321;
 
-/// A machine whose sink `one` notes the ids of what it gets, or is not there for now where `busy` is a file.
+/// A machine whose sink `one` notes the ids of what it gets, or is not there for now where `busy`
+/// is a file.
 fn machine() -> Harness {
     let machine = Harness::new();
     let (told, busy) = (machine.path("told"), machine.path("busy"));
@@ -27,13 +28,18 @@ fn machine() -> Harness {
         told = told.display(),
         busy = busy.display()
     );
-    let sink = format!("[[sink.exec]]\nname = 'one'\ncommand = ['/bin/sh', '-c', '''{script}''']\n");
+    let sink =
+        format!("[[sink.exec]]\nname = 'one'\ncommand = ['/bin/sh', '-c', '''{script}''']\n");
     fs::write(machine.config.join("lastwords.toml"), sink).unwrap();
     machine
 }
 
 fn told(machine: &Harness) -> Vec<String> {
-    fs::read_to_string(machine.path("told")).unwrap_or_default().lines().map(str::to_owned).collect()
+    fs::read_to_string(machine.path("told"))
+        .unwrap_or_default()
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The report of a crash, on a machine that has none yet.
@@ -46,13 +52,22 @@ fn a_report() -> Report {
 /// A report like that one, but of another moment.
 fn again(report: &Report, number: u64) -> Report {
     let time = Timestamp::of_unix(report.stop.stopped_at.unix() - 100_000 + number);
-    Report { id: ReportId::new(time, number), sections: Vec::new(), notes: Vec::new(), ..report.clone() }
+    Report {
+        id: ReportId::new(time, number),
+        sections: Vec::new(),
+        notes: Vec::new(),
+        ..report.clone()
+    }
 }
 
 fn entry(report: &Report) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(report).unwrap();
     bytes.push(b'\n');
-    let trailer = format!("lastwords-entry 1 {} {:08x}\n", bytes.len(), crc32fast::hash(&bytes));
+    let trailer = format!(
+        "lastwords-entry 1 {} {:08x}\n",
+        bytes.len(),
+        crc32fast::hash(&bytes)
+    );
     [bytes, trailer.into_bytes()].concat()
 }
 
@@ -65,7 +80,11 @@ fn plant(machine: &Harness, place: &str, report: &Report) -> PathBuf {
 
 /// A deliverer for which it is so much later.
 fn deliver(machine: &Harness, later: &str) -> Output {
-    let output = machine.command("deliver").args(["--later", later]).output().unwrap();
+    let output = machine
+        .command("deliver")
+        .args(["--later", later])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     output
 }
@@ -77,7 +96,11 @@ fn names(machine: &Harness, place: &str) -> Vec<String> {
 /// All there is, as what people are told.
 fn notices(machine: &Harness) -> Vec<String> {
     let reports = reports_in(&[machine.spool.join("new"), machine.spool.join("done")]);
-    reports.into_iter().filter(|report| report.kind == Kind::Notice).map(|notice| notice.cause.line).collect()
+    reports
+        .into_iter()
+        .filter(|report| report.kind == Kind::Notice)
+        .map(|notice| notice.cause.line)
+        .collect()
 }
 
 fn fifo(path: &Path) {
@@ -101,15 +124,33 @@ fn a_whole_report_that_a_kill_left_in_tmp_is_sent_and_half_of_one_is_told_of() {
 
     // A moment later, whoever writes the others may still be about to lock them.
     let said = deliver(&machine, "2m");
-    assert!(String::from_utf8_lossy(&said.stdout).contains("was found whole in tmp/"), "{said:?}");
-    assert!(told(&machine).contains(&whole.id.to_string()) && !told(&machine).contains(&sent.id.to_string()));
-    assert_eq!(names(&machine, "tmp"), [".to-one", half.id.as_str(), empty.id.as_str()]);
+    assert!(
+        String::from_utf8_lossy(&said.stdout).contains("was found whole in tmp/"),
+        "{said:?}"
+    );
+    assert!(
+        told(&machine).contains(&whole.id.to_string())
+            && !told(&machine).contains(&sent.id.to_string())
+    );
+    assert_eq!(
+        names(&machine, "tmp"),
+        [".to-one", half.id.as_str(), empty.id.as_str()]
+    );
     assert_eq!(names(&machine, "corrupt"), ["directory", "fifo"]);
 
     deliver(&machine, "20m");
     assert_eq!(names(&machine, "tmp"), [""; 0]);
-    assert_eq!(names(&machine, "corrupt"), [half.id.as_str(), "directory", "fifo"]);
-    assert!(notices(&machine).iter().any(|line| line.contains("damaged or no report")), "{:?}", notices(&machine));
+    assert_eq!(
+        names(&machine, "corrupt"),
+        [half.id.as_str(), "directory", "fifo"]
+    );
+    assert!(
+        notices(&machine)
+            .iter()
+            .any(|line| line.contains("damaged or no report")),
+        "{:?}",
+        notices(&machine)
+    );
 }
 
 #[test]
@@ -120,10 +161,16 @@ fn whoever_is_at_work_in_tmp_is_left_alone() {
     let writer = File::open(plant(&machine, "tmp", &report)).unwrap();
     writer.lock().unwrap();
     deliver(&machine, "20m");
-    assert_eq!((names(&machine, "tmp"), told(&machine).len()), (vec![report.id.to_string()], 0));
+    assert_eq!(
+        (names(&machine, "tmp"), told(&machine).len()),
+        (vec![report.id.to_string()], 0)
+    );
     drop(writer);
     deliver(&machine, "40m");
-    assert_eq!((names(&machine, "tmp").len(), told(&machine)), (0, vec![report.id.to_string()]));
+    assert_eq!(
+        (names(&machine, "tmp").len(), told(&machine)),
+        (0, vec![report.id.to_string()])
+    );
 }
 
 #[test]
@@ -134,20 +181,52 @@ fn what_is_no_report_is_put_aside_unopened_and_stops_nothing() {
     fs::write(&canary, entry(&again(&report, 1))).unwrap();
     let mut planted = 0;
     for (number, place) in (10..).step_by(10).zip(["new", "done", "dead"]) {
-        let at = |number: u64| machine.spool.join(place).join(again(&report, number).id.as_str());
+        let at = |number: u64| {
+            machine
+                .spool
+                .join(place)
+                .join(again(&report, number).id.as_str())
+        };
         symlink(&canary, at(number)).unwrap();
         symlink("/", at(number + 1)).unwrap();
         fifo(&at(number + 2));
         drop(UnixListener::bind(machine.spool.join(place).join("s")).unwrap());
         fs::create_dir_all(at(number + 3).join("full")).unwrap();
-        for name in [&b"..x"[..], b"...", b"-rf", b"a\nb", b"\xff\xfe", b"%2e%2e", &[b'n'; 255]] {
-            fs::write(machine.spool.join(place).join(OsStr::from_bytes(name)), "no report").unwrap();
+        for name in [
+            &b"..x"[..],
+            b"...",
+            b"-rf",
+            b"a\nb",
+            b"\xff\xfe",
+            b"%2e%2e",
+            &[b'n'; 255],
+        ] {
+            fs::write(
+                machine.spool.join(place).join(OsStr::from_bytes(name)),
+                "no report",
+            )
+            .unwrap();
         }
         planted += 5 + 7;
     }
     // A report under another's name, and one of 4 GB.
-    fs::write(machine.spool.join("new").join(again(&report, 90).id.as_str()), entry(&again(&report, 91))).unwrap();
-    File::create(machine.spool.join("new").join(again(&report, 92).id.as_str())).unwrap().set_len(4 << 30).unwrap();
+    fs::write(
+        machine
+            .spool
+            .join("new")
+            .join(again(&report, 90).id.as_str()),
+        entry(&again(&report, 91)),
+    )
+    .unwrap();
+    File::create(
+        machine
+            .spool
+            .join("new")
+            .join(again(&report, 92).id.as_str()),
+    )
+    .unwrap()
+    .set_len(4 << 30)
+    .unwrap();
     let good = again(&report, 99);
     plant(&machine, "new", &good);
 
@@ -183,20 +262,46 @@ fn the_history_is_kept_for_30_days_and_what_is_kept_of_a_report_goes_with_it() {
     deliver(&machine, "0s");
     let dated = |days: u64| {
         let time = Timestamp::of_unix(report.stop.stopped_at.unix() - days * 24 * 60 * 60);
-        Report { id: ReportId::new(time, days), ..report.clone() }
+        Report {
+            id: ReportId::new(time, days),
+            ..report.clone()
+        }
     };
-    for (place, days) in [("done", 29), ("done", 31), ("dead", 28), ("dead", 32), ("new", 33)] {
+    for (place, days) in [
+        ("done", 29),
+        ("done", 31),
+        ("dead", 28),
+        ("dead", 32),
+        ("new", 33),
+    ] {
         plant(&machine, place, &dated(days));
         fs::create_dir(machine.spool.join("state").join(dated(days).id.as_str())).unwrap();
     }
     fs::create_dir(machine.spool.join("state").join(dated(1).id.as_str())).unwrap();
     deliver(&machine, "2m");
-    assert_eq!(names(&machine, "done"), [dated(33).id.as_str(), dated(29).id.as_str()]);
+    assert_eq!(
+        names(&machine, "done"),
+        [dated(33).id.as_str(), dated(29).id.as_str()]
+    );
     assert_eq!(names(&machine, "dead"), [dated(28).id.as_str()]);
-    assert_eq!(told(&machine), [dated(33).id.as_str()], "what waits is never too old");
+    assert_eq!(
+        told(&machine),
+        [dated(33).id.as_str()],
+        "what waits is never too old"
+    );
     let kept = names(&machine, "state");
-    let kept: Vec<_> = kept.iter().filter(|name| ReportId::parse(name).is_ok()).collect();
-    assert_eq!(kept, [dated(33).id.as_str(), dated(29).id.as_str(), dated(28).id.as_str()]);
+    let kept: Vec<_> = kept
+        .iter()
+        .filter(|name| ReportId::parse(name).is_ok())
+        .collect();
+    assert_eq!(
+        kept,
+        [
+            dated(33).id.as_str(),
+            dated(29).id.as_str(),
+            dated(28).id.as_str()
+        ]
+    );
 }
 
 #[test]
@@ -208,26 +313,54 @@ fn of_too_many_reports_those_go_that_were_delivered_then_the_middle_of_loops_and
     for number in 0..9_980 {
         plant(&machine, "new", &again(&report, number));
     }
-    let lonely: Vec<_> = (0..30).map(|number| again(&report, 20_000 + number)).collect();
+    let lonely: Vec<_> = (0..30)
+        .map(|number| again(&report, 20_000 + number))
+        .collect();
     for (number, report) in lonely.iter().enumerate() {
-        plant(&machine, "new", &Report { fingerprint: format!("{number:016}"), ..report.clone() });
+        plant(
+            &machine,
+            "new",
+            &Report {
+                fingerprint: format!("{number:016}"),
+                ..report.clone()
+            },
+        );
     }
-    let delivered: Vec<_> = (0..10).map(|number| again(&report, 30_000 + number)).collect();
+    let delivered: Vec<_> = (0..10)
+        .map(|number| again(&report, 30_000 + number))
+        .collect();
     for report in &delivered {
         plant(&machine, "done", report);
     }
-    let output = machine.command("deliver").args(["--later", "2m"]).output().unwrap();
+    let output = machine
+        .command("deliver")
+        .args(["--later", "2m"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(78), "{output:?}");
     assert_eq!(names(&machine, "done"), [""; 0]);
     let kept = names(&machine, "new");
     assert_eq!(kept.len(), 10_000 + 1, "and the notice");
-    for stays in [&again(&report, 0), &again(&report, 11), &again(&report, 9_979)].into_iter().chain(&lonely) {
+    for stays in [
+        &again(&report, 0),
+        &again(&report, 11),
+        &again(&report, 9_979),
+    ]
+    .into_iter()
+    .chain(&lonely)
+    {
         assert!(kept.contains(&stays.id.to_string()), "{}", stays.id);
     }
     for goes in 1..=10 {
-        assert!(!kept.contains(&again(&report, goes).id.to_string()), "{goes}");
+        assert!(
+            !kept.contains(&again(&report, goes).id.to_string()),
+            "{goes}"
+        );
     }
-    assert_eq!(notices(&machine), ["10 reports were dropped undelivered: the spool was full"]);
+    assert_eq!(
+        notices(&machine),
+        ["10 reports were dropped undelivered: the spool was full"]
+    );
 }
 
 #[test]
@@ -236,14 +369,24 @@ fn rights_that_others_were_given_are_taken_away() {
     deliver(&machine, "0s");
     fs::write(machine.path("busy"), "").unwrap();
     let path = plant(&machine, "new", &again(&report, 1));
-    let modes = [("tmp", 0o700), ("new", 0o700), ("state", 0o700), ("lock", 0o700), ("inbox", 0o711)];
+    let modes = [
+        ("tmp", 0o700),
+        ("new", 0o700),
+        ("state", 0o700),
+        ("lock", 0o700),
+        ("inbox", 0o711),
+    ];
     for (place, _) in modes {
         fs::set_permissions(machine.spool.join(place), Permissions::from_mode(0o777)).unwrap();
     }
     fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
     deliver(&machine, "2m");
     for (place, mode) in modes {
-        assert_eq!(fs::metadata(machine.spool.join(place)).unwrap().mode() & 0o777, mode, "{place}");
+        assert_eq!(
+            fs::metadata(machine.spool.join(place)).unwrap().mode() & 0o777,
+            mode,
+            "{place}"
+        );
     }
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
 }
@@ -258,9 +401,16 @@ fn from_a_spool_that_others_can_write_into_nothing_is_sent_but_the_hook_keeps_wh
     machine.settle();
     let output = machine.command("deliver").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("others than its owner may write into"), "{output:?}");
+    assert!(
+        !output.status.success() && said.contains("others than its owner may write into"),
+        "{output:?}"
+    );
     let said = syslog.said();
-    assert!(said.iter().any(|line| line.contains("others than its owner may write into")), "{said:?}");
+    assert!(
+        said.iter()
+            .any(|line| line.contains("others than its owner may write into")),
+        "{said:?}"
+    );
     assert_eq!((machine.reports().len(), told(&machine).len()), (1, 0));
 
     fs::set_permissions(&machine.spool, Permissions::from_mode(0o711)).unwrap();
@@ -272,10 +422,18 @@ fn from_a_spool_that_others_can_write_into_nothing_is_sent_but_the_hook_keeps_wh
 fn a_ledger_of_another_time_holds_no_report_back() {
     let (machine, report) = (machine(), a_report());
     deliver(&machine, "0s");
-    let ledger = |number: u64| machine.spool.join("state").join(again(&report, number).id.as_str()).join("to-one");
+    let ledger = |number: u64| {
+        machine
+            .spool
+            .join("state")
+            .join(again(&report, number).id.as_str())
+            .join("to-one")
+    };
     let now = report.stop.stopped_at;
     let tried = |next_try: String| {
-        format!("{{\"attempts\":3,\"first_try\":\"{now}\",\"last_try\":\"{now}\",\"next_try\":\"{next_try}\"}}")
+        format!(
+            "{{\"attempts\":3,\"first_try\":\"{now}\",\"last_try\":\"{now}\",\"next_try\":\"{next_try}\"}}"
+        )
     };
     let ledgers = [
         // The machine was off for a week in the middle of a pause.
@@ -289,16 +447,33 @@ fn a_ledger_of_another_time_holds_no_report_back() {
     ];
     for (number, text) in (0..).zip(&ledgers) {
         // Each crash has a cause of its own, so that each is told by itself.
-        plant(&machine, "new", &Report { fingerprint: format!("{number:016}"), ..again(&report, number) });
+        plant(
+            &machine,
+            "new",
+            &Report {
+                fingerprint: format!("{number:016}"),
+                ..again(&report, number)
+            },
+        );
         fs::create_dir_all(ledger(number).parent().unwrap()).unwrap();
         fs::write(ledger(number), text).unwrap();
     }
-    let waits = Report { fingerprint: "f".repeat(16), ..again(&report, 50) };
+    let waits = Report {
+        fingerprint: "f".repeat(16),
+        ..again(&report, 50)
+    };
     plant(&machine, "new", &waits);
     fs::create_dir_all(ledger(50).parent().unwrap()).unwrap();
-    fs::write(ledger(50), tried(Timestamp::of_unix(now.unix() + 30 * 60).to_string())).unwrap();
+    fs::write(
+        ledger(50),
+        tried(Timestamp::of_unix(now.unix() + 30 * 60).to_string()),
+    )
+    .unwrap();
     deliver(&machine, "0s");
-    assert_eq!((told(&machine).len(), names(&machine, "new")), (ledgers.len(), vec![waits.id.to_string()]));
+    assert_eq!(
+        (told(&machine).len(), names(&machine, "new")),
+        (ledgers.len(), vec![waits.id.to_string()])
+    );
     deliver(&machine, "31m");
     assert_eq!(names(&machine, "new"), [""; 0]);
 }
@@ -306,7 +481,11 @@ fn a_ledger_of_another_time_holds_no_report_back() {
 #[test]
 fn a_deliverer_that_is_frozen_holds_a_report_up_for_a_while_only() {
     let machine = Harness::new();
-    let (first, gate, told_to) = (machine.path("first"), machine.path("gate"), machine.path("told"));
+    let (first, gate, told_to) = (
+        machine.path("first"),
+        machine.path("gate"),
+        machine.path("told"),
+    );
     fifo(&gate);
     let script = format!(
         "mkdir {} 2>/dev/null && read line <{}; sed -n 's/.*\"id\": *\"\\([0-9a-z-]*\\)\".*/\\1/p' \
@@ -315,11 +494,17 @@ fn a_deliverer_that_is_frozen_holds_a_report_up_for_a_while_only() {
         gate.display(),
         told_to.display()
     );
-    let sink = format!("[[sink.exec]]\nname = 'one'\ncommand = ['/bin/sh', '-c', '''{script}''']\n");
+    let sink =
+        format!("[[sink.exec]]\nname = 'one'\ncommand = ['/bin/sh', '-c', '''{script}''']\n");
     fs::write(machine.config.join("lastwords.toml"), sink).unwrap();
     let report = again(&a_report(), 1);
     plant(&machine, "new", &report);
-    let mut frozen = machine.command("deliver").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut frozen = machine
+        .command("deliver")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     wait_for("the first try", || first.exists());
     let pid = Pid::from_child(&frozen);
     kill_process(pid, Signal::STOP).unwrap();
@@ -356,7 +541,10 @@ mod as_root {
         fs::write(machine.path("busy"), "").unwrap();
         for number in 0..150 {
             // Each crash has a cause of its own, so that each waits to be told by itself.
-            let report = Report { fingerprint: format!("{number:016}"), ..again(&report, number) };
+            let report = Report {
+                fingerprint: format!("{number:016}"),
+                ..again(&report, number)
+            };
             plant_in_inbox(&machine, report.id.as_str(), &entry(&report));
         }
         for number in 0..500 {
@@ -366,9 +554,18 @@ mod as_root {
         plant(&machine, "new", &roots);
         deliver(&machine, "0s");
         let waits = |machine: &Harness| reports_in(&[machine.spool.join("new")]).into_iter();
-        assert_eq!(waits(&machine).filter(|report| report.user == Some(UID)).count(), 100);
+        assert_eq!(
+            waits(&machine)
+                .filter(|report| report.user == Some(UID))
+                .count(),
+            100
+        );
         assert_eq!(names(&machine, &format!("inbox/{UID}")).len(), 50);
-        assert!(names(&machine, "corrupt").len() <= 10, "{:?}", names(&machine, "corrupt"));
+        assert!(
+            names(&machine, "corrupt").len() <= 10,
+            "{:?}",
+            names(&machine, "corrupt")
+        );
 
         fs::remove_file(machine.path("busy")).unwrap();
         deliver(&machine, "2h");
@@ -391,18 +588,29 @@ mod as_root {
         }
         deliver(&machine, "0s");
         let found = reports_in(&[machine.spool.join("done")]);
-        let [taken] = found.iter().filter(|report| report.user.is_some()).collect::<Vec<_>>()[..] else {
+        let [taken] = found
+            .iter()
+            .filter(|report| report.user.is_some())
+            .collect::<Vec<_>>()[..]
+        else {
             panic!("{found:#?}")
         };
         assert_ne!(taken.id, secret.id);
-        assert_eq!((taken.user, taken.stop.job.as_str()), (Some(UID), "somebody-elses"));
+        assert_eq!(
+            (taken.user, taken.stop.job.as_str()),
+            (Some(UID), "somebody-elses")
+        );
         let notes = taken.notes.join("\n");
-        assert!(notes.contains("made by user 54321") && notes.contains(secret.id.as_str()), "{notes}");
+        assert!(
+            notes.contains("made by user 54321") && notes.contains(secret.id.as_str()),
+            "{notes}"
+        );
         assert!(notes.contains("password=[redacted]"), "{notes}");
     }
 
     #[test]
-    fn what_another_user_owns_in_the_spool_is_not_sent_and_neither_is_anything_from_another_users_spool() {
+    fn what_another_user_owns_in_the_spool_is_not_sent_and_neither_is_anything_from_another_users_spool()
+     {
         let (machine, report) = (machine(), a_report());
         deliver(&machine, "0s");
         let foreign = again(&report, 1);
@@ -414,6 +622,9 @@ mod as_root {
         chown(&machine.spool, Some(UID), Some(UID)).unwrap();
         let output = machine.command("deliver").output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && said.contains("belongs to user 54321"), "{output:?}");
+        assert!(
+            !output.status.success() && said.contains("belongs to user 54321"),
+            "{output:?}"
+        );
     }
 }

@@ -11,13 +11,25 @@ use crate::upstart::State;
 #[test]
 fn a_pre_start_that_fails_after_it_armed_the_marker_is_an_aborted_start_and_is_not_tried_again() {
     let machine = Harness::new();
-    let pre_start = format!("pre-start script\n{}\nexit 1\nend script\n", machine.hook("pre-start"));
+    let pre_start = format!(
+        "pre-start script\n{}\nexit 1\nend script\n",
+        machine.hook("pre-start")
+    );
     let mut web = machine.job("web", &format!("respawn\n{pre_start}{SERVE}"));
     web.start();
     assert_eq!(web.history(), "pre-start post-stop");
     let report = machine.only_report();
-    assert_eq!((report.verdict, &report.stop.exit), (Verdict::AbortedStart, &Exit::Unknown), "{report:#?}");
-    assert!(evidence(&report).iter().any(|line| line.ends_with("terminated with status 1")), "{report:#?}");
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::AbortedStart, &Exit::Unknown),
+        "{report:#?}"
+    );
+    assert!(
+        evidence(&report)
+            .iter()
+            .any(|line| line.ends_with("terminated with status 1")),
+        "{report:#?}"
+    );
     assert_eq!(machine.markers(), [""; 0]);
 }
 
@@ -37,8 +49,13 @@ fn a_main_process_that_is_missing_is_an_aborted_start() {
     web.start();
     assert_eq!(web.history(), "pre-start post-stop");
     let report = machine.only_report();
-    assert_eq!((report.verdict, &report.stop.exit), (Verdict::AbortedStart, &Exit::Unknown), "{report:#?}");
-    let line = "init: Failed to spawn web main process: unable to execute: No such file or directory";
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::AbortedStart, &Exit::Unknown),
+        "{report:#?}"
+    );
+    let line =
+        "init: Failed to spawn web main process: unable to execute: No such file or directory";
     assert!(evidence(&report).contains(&line), "{report:#?}");
 }
 
@@ -68,15 +85,20 @@ fn a_stop_during_post_start_looks_like_a_kill_and_the_report_says_that_it_cannot
     web.wait_for(State::Waiting);
     assert_eq!(web.history(), "pre-start main post-start TERM post-stop");
     let report = machine.only_report();
-    assert_eq!((report.verdict, &report.stop.exit), (Verdict::Unknown, &killed_by("TERM")), "{report:#?}");
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::Unknown, &killed_by("TERM")),
+        "{report:#?}"
+    );
     assert!(report.verdict_because.contains("post-start"), "{report:#?}");
 }
 
 #[test]
 fn a_post_start_that_stands_in_the_jobs_override_counts_and_one_in_a_comment_does_not() {
-    for (stanza, verdict) in
-        [("post-start exec true\n", Verdict::Unknown), ("# post-start exec true\n", Verdict::Crashed)]
-    {
+    for (stanza, verdict) in [
+        ("post-start exec true\n", Verdict::Unknown),
+        ("# post-start exec true\n", Verdict::Crashed),
+    ] {
         let machine = Harness::new();
         let mut web = machine.job("sub/web", SERVE);
         fs::write(machine.root.join("etc/init/sub/web.override"), stanza).unwrap();
@@ -96,7 +118,11 @@ fn a_fault_and_a_respawn_of_a_job_with_a_post_start_are_crashes() {
         web.kill_main(signal);
         web.wait_for_life(life);
     }
-    let verdicts: Vec<_> = machine.reports().iter().map(|report| report.verdict).collect();
+    let verdicts: Vec<_> = machine
+        .reports()
+        .iter()
+        .map(|report| report.verdict)
+        .collect();
     assert_eq!(verdicts, [Verdict::Crashed; 2]);
 }
 
@@ -133,7 +159,10 @@ fn a_job_in_a_subdirectory_starts_and_its_crash_is_caught() {
     web.kill_main(Signal::SEGV);
     web.wait_for(State::Waiting);
     let report = machine.only_report();
-    let line = format!("init: sub/dir/name main process ({}) killed by SEGV signal", web.main_pid());
+    let line = format!(
+        "init: sub/dir/name main process ({}) killed by SEGV signal",
+        web.main_pid()
+    );
     assert_crashed(&report, &killed_by("SEGV"), &line);
     assert_eq!(report.stop.job, "sub/dir/name");
 }

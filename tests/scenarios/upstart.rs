@@ -1,7 +1,8 @@
-//! A supervisor that does as Upstart 1.x does: one job's goal, its states, its processes, and its lines in the kernel
-//! log, written before the next process starts.
+//! A supervisor that does as Upstart 1.x does: one job's goal, its states, its processes, and its
+//! lines in the kernel log, written before the next process starts.
 //!
-//! It moves only when asked to ([`Job::wait_until`]), so that a scenario decides what happens while a hook runs.
+//! It moves only when asked to ([`Job::wait_until`]), so that a scenario decides what happens while
+//! a hook runs.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -90,7 +91,9 @@ impl<'h> Job<'h> {
     /// `start JOB K=V…`, or a start event with variables.
     pub fn start_with(&mut self, env: &[(&str, &str)]) {
         self.begin_start(env);
-        self.wait_until("it runs or has failed to", |job| matches!(job.state, State::Running | State::Waiting));
+        self.wait_until("it runs or has failed to", |job| {
+            matches!(job.state, State::Running | State::Waiting)
+        });
     }
 
     /// `start --no-wait JOB K=V…`
@@ -125,7 +128,10 @@ impl<'h> Job<'h> {
 
     /// `kill -SIGNAL` from somewhere else.
     pub fn kill_main(&self, signal: Signal) {
-        self.main.as_ref().expect("the main process runs").kill(signal);
+        self.main
+            .as_ref()
+            .expect("the main process runs")
+            .kill(signal);
     }
 
     pub fn wait_for(&mut self, state: State) {
@@ -134,7 +140,9 @@ impl<'h> Job<'h> {
 
     /// Waits until the main process has been started so many times and runs.
     pub fn wait_for_life(&mut self, number: usize) {
-        self.wait_until(&format!("life {number}"), |job| job.lives() >= number && job.state == State::Running);
+        self.wait_until(&format!("life {number}"), |job| {
+            job.lives() >= number && job.state == State::Running
+        });
     }
 
     /// Goes on supervising until `reached`.
@@ -177,7 +185,11 @@ impl<'h> Job<'h> {
 
     /// The name in init's lines.
     pub fn log_name(&self) -> String {
-        if self.instance.is_empty() { self.name.clone() } else { format!("{} ({})", self.name, self.instance) }
+        if self.instance.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{} ({})", self.name, self.instance)
+        }
     }
 
     /// Looks once whether something has happened, and acts on it.
@@ -202,12 +214,17 @@ impl<'h> Job<'h> {
 
     /// Keeps what a process wrote, as `console log` does where there is a directory for it.
     fn keep_log(&mut self, output: &str) {
-        let instance = if self.instance.is_empty() { String::new() } else { format!("-{}", self.instance) };
+        let instance = if self.instance.is_empty() {
+            String::new()
+        } else {
+            format!("-{}", self.instance)
+        };
         let name = format!("{}{instance}.log", self.name).replace('/', "_");
         let file = self.harness.root.join("var/log/upstart").join(name);
         if !output.is_empty() && file.parent().is_some_and(Path::is_dir) {
             let log = OpenOptions::new().append(true).create(true).open(file);
-            log.and_then(|mut log| log.write_all(output.as_bytes())).expect("the job's log");
+            log.and_then(|mut log| log.write_all(output.as_bytes()))
+                .expect("the job's log");
         }
         self.log += output;
     }
@@ -250,7 +267,14 @@ impl<'h> Job<'h> {
             (State::PostStart | State::PreStop, false) => State::Running,
             (State::Running, true) if self.main.is_some() => State::PreStop,
             (State::Killed, _) => State::PostStop,
-            (State::PreStart | State::Spawned | State::PostStart | State::Running | State::PreStop, _) => State::Killed,
+            (
+                State::PreStart
+                | State::Spawned
+                | State::PostStart
+                | State::Running
+                | State::PreStop,
+                _,
+            ) => State::Killed,
         }
     }
 
@@ -308,7 +332,9 @@ impl<'h> Job<'h> {
     /// Runs a hook; says whether there is one to wait for.
     fn run_hook(&mut self, name: &'static str, stanza: Option<Stanza>) -> bool {
         let Some(stanza) = stanza else { return false };
-        self.hook = self.spawn(name, &stanza, name.ends_with("-stop")).map(|hook| (name, hook));
+        self.hook = self
+            .spawn(name, &stanza, name.ends_with("-stop"))
+            .map(|hook| (name, hook));
         if self.hook.is_none() && matches!(name, "pre-start" | "post-stop") {
             self.goal = Goal::Stop;
         }
@@ -316,9 +342,15 @@ impl<'h> Job<'h> {
     }
 
     fn spawn(&mut self, name: &'static str, stanza: &Stanza, stopping: bool) -> Option<Process> {
-        let mut env = vec![("PATH".to_owned(), PATH.to_owned()), ("TERM".to_owned(), "linux".to_owned())];
+        let mut env = vec![
+            ("PATH".to_owned(), PATH.to_owned()),
+            ("TERM".to_owned(), "linux".to_owned()),
+        ];
         env.extend(self.conf.env.iter().chain(&self.start_env).cloned());
-        env.extend([("UPSTART_JOB".into(), self.name.clone()), ("UPSTART_INSTANCE".into(), self.instance.clone())]);
+        env.extend([
+            ("UPSTART_JOB".into(), self.name.clone()),
+            ("UPSTART_INSTANCE".into(), self.instance.clone()),
+        ]);
         if stopping {
             env.extend(self.stop_env.iter().cloned());
         }
@@ -328,7 +360,8 @@ impl<'h> Job<'h> {
         } else {
             let job = self.log_name();
             let why = "unable to execute: No such file or directory";
-            self.harness.kernel_log(format!("init: Failed to spawn {job} {name} process: {why}"));
+            self.harness
+                .kernel_log(format!("init: Failed to spawn {job} {name} process: {why}"));
         }
         spawned.ok()
     }
@@ -349,7 +382,10 @@ impl<'h> Job<'h> {
         let raw = status.code().unwrap_or_default() | status.signal().unwrap_or_default() << 8;
         let failed = self.goal == Goal::Start && !self.conf.normal_exit.contains(&raw);
         if failed && self.conf.respawn && !self.runs_away() {
-            self.harness.kernel_log(format!("init: {} main process ended, respawning", self.log_name()));
+            self.harness.kernel_log(format!(
+                "init: {} main process ended, respawning",
+                self.log_name()
+            ));
             if waits_for_hook {
                 self.goal = Goal::Respawn;
             }
@@ -370,12 +406,16 @@ impl<'h> Job<'h> {
         }
         let too_fast = *count > limit;
         if too_fast {
-            self.harness.kernel_log(format!("init: {} respawning too fast, stopped", self.log_name()));
+            self.harness.kernel_log(format!(
+                "init: {} respawning too fast, stopped",
+                self.log_name()
+            ));
         }
         too_fast
     }
 
-    /// Only what runs before the start and after the stop can fail; what pre-stop and post-start say is ignored.
+    /// Only what runs before the start and after the stop can fail; what pre-stop and post-start
+    /// say is ignored.
     fn hook_ended(&mut self, name: &str, status: ExitStatus) {
         let stanza = match name {
             "pre-start" => &self.conf.pre_start,
@@ -383,8 +423,13 @@ impl<'h> Job<'h> {
             "post-stop" => &self.conf.post_stop,
             _ => &None,
         };
-        let is_ours = stanza.as_ref().is_some_and(|it| matches!(it, Stanza::Exec(line) if self.harness.is_hook(line)));
-        assert!(status.success() || !is_ours, "a hook exits 0 whatever happens: {name}: {status}: {self:?}");
+        let is_ours = stanza
+            .as_ref()
+            .is_some_and(|it| matches!(it, Stanza::Exec(line) if self.harness.is_hook(line)));
+        assert!(
+            status.success() || !is_ours,
+            "a hook exits 0 whatever happens: {name}: {status}: {self:?}"
+        );
         if name == "post-stop" {
             self.harness.wait_for_workers();
         }
@@ -394,8 +439,8 @@ impl<'h> Job<'h> {
         self.go_on();
     }
 
-    /// Tells the kernel log how a process ended, at init's default verbosity: of code 0, and of a number that `normal
-    /// exit` names, nothing.
+    /// Tells the kernel log how a process ended, at init's default verbosity: of code 0, and of a
+    /// number that `normal exit` names, nothing.
     fn log_end(&self, process: &str, pid: u32, status: ExitStatus) {
         let number = status.code().or(status.signal()).unwrap_or_default();
         if status.success() || self.conf.normal_exit.contains(&number) {
@@ -406,29 +451,44 @@ impl<'h> Job<'h> {
             (None, Some(name)) => format!("killed by {name} signal"),
             (None, None) => format!("killed by signal {number}"),
         };
-        self.harness.kernel_log(format!("init: {} {process} process ({pid}) {end}", self.log_name()));
+        self.harness.kernel_log(format!(
+            "init: {} {process} process ({pid}) {end}",
+            self.log_name()
+        ));
     }
 }
 
 impl std::fmt::Debug for Job<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let Self { goal, state, log, .. } = self;
+        let Self {
+            goal, state, log, ..
+        } = self;
         let history = self.history();
         let init = std::fs::read_to_string(self.harness.root.join("dev/kmsg")).unwrap_or_default();
-        write!(f, "{} wants {goal:?}, is {state:?} after: {history}\n{init}\n{log}", self.log_name())
+        write!(
+            f,
+            "{} wants {goal:?}, is {state:?} after: {history}\n{init}\n{log}",
+            self.log_name()
+        )
     }
 }
 
 impl Drop for Job<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() && self.hook.is_some() {
-            wait_for("the last hook's end", || self.hook.as_mut().is_none_or(|(_, hook)| hook.poll().is_some()));
+            wait_for("the last hook's end", || {
+                self.hook
+                    .as_mut()
+                    .is_none_or(|(_, hook)| hook.poll().is_some())
+            });
         }
     }
 }
 
 fn owned(env: &[(&str, &str)]) -> Vec<(String, String)> {
-    env.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
+    env.iter()
+        .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 fn signal_name(number: i32) -> Option<&'static str> {

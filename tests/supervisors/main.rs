@@ -1,6 +1,8 @@
-//! Real supervisors with the files in `config/`, and services that end in every way: what the reports say of each.
+//! Real supervisors with the files in `config/`, and services that end in every way: what the
+//! reports say of each.
 //!
-//! `cargo test --test supervisors`; without root, add `-- --skip as_root`. `LASTWORDS_BIN=PATH` tests another build.
+//! `cargo test --test supervisors`; without root, add `-- --skip as_root`. `LASTWORDS_BIN=PATH`
+//! tests another build.
 
 mod runit;
 mod s6;

@@ -19,7 +19,10 @@ struct Runit<'a> {
 
 impl<'a> Runit<'a> {
     fn new(machine: &'a Harness) -> Self {
-        Self { machine, services: Vec::new() }
+        Self {
+            machine,
+            services: Vec::new(),
+        }
     }
 
     /// Starts a service that has these of our scripts.
@@ -35,8 +38,13 @@ impl<'a> Runit<'a> {
     }
 
     fn supervise(&mut self, dir: PathBuf) {
-        let runsv = Command::new("runsv").arg(&dir).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.services.push((dir, runsv.expect("runit is installed")));
+        let runsv = Command::new("runsv")
+            .arg(&dir)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.services
+            .push((dir, runsv.expect("runit is installed")));
     }
 
     fn sv(&self, name: &str, command: &str) {
@@ -45,12 +53,21 @@ impl<'a> Runit<'a> {
             return self.end(&dir);
         }
         // "force-stop" has its own exit code where it had to kill.
-        Command::new("sv").args(["-w", "1", command]).arg(dir).stdout(Stdio::null()).status().unwrap();
+        Command::new("sv")
+            .args(["-w", "1", command])
+            .arg(dir)
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
     }
 
     /// Ends its `runsv`, as `runsvdir` does when the machine is shut down.
     fn end(&self, dir: &Path) {
-        let (_, runsv) = self.services.iter().find(|(of, _)| of == dir).expect("it was started");
+        let (_, runsv) = self
+            .services
+            .iter()
+            .find(|(of, _)| of == dir)
+            .expect("it was started");
         kill_process(Pid::from_child(runsv), Signal::TERM).unwrap();
     }
 }
@@ -82,10 +99,15 @@ fn check(title: &str, ways: &[Way], scripts: &[&str]) {
     for way in ways {
         runit.start(way, scripts);
     }
-    ways::check(title, &machine, ways, &|name, command| runit.sv(name, command));
+    ways::check(title, &machine, ways, &|name, command| {
+        runit.sv(name, command)
+    });
     for report in machine.reports() {
         assert_eq!(report.stop.supervisor, Supervisor::Runit);
-        assert!(report.stop.pid.is_some() && report.stop.started_at.is_some(), "{report:#?}");
+        assert!(
+            report.stop.pid.is_some() && report.stop.started_at.is_some(),
+            "{report:#?}"
+        );
     }
 }
 
@@ -94,23 +116,54 @@ fn every_way_to_end_is_told_for_what_it_is() {
     let machine = ways::machine();
     let term = || crashed(killed_by("TERM"), "killed by SIGTERM");
     let more = [
-        way("exit-0", "exit 0", Nothing, crashed(Exit::Code(0), "exit code 0")),
+        way(
+            "exit-0",
+            "exit 0",
+            Nothing,
+            crashed(Exit::Code(0), "exit code 0"),
+        ),
         way("term", "", Kill(Signal::TERM), term()),
-        way("no-program", "exec /nonexistent/server", Nothing, crashed(Exit::Code(127), "exit code 127")),
+        way(
+            "no-program",
+            "exec /nonexistent/server",
+            Nothing,
+            crashed(Exit::Code(127), "exit code 127"),
+        ),
         way("down", "", Control("down"), Silence),
-        way("down-exits-3", "trap 'exit 3' TERM; while :; do sleep 0.1; done", Control("down"), Silence),
-        way("force-stop", "trap '' TERM; while :; do sleep 0.1; done", Control("force-stop"), Silence),
-        way("down-segv", "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done", Control("down"), {
-            crashed(killed_by("SEGV"), "killed by SIGSEGV")
-        }),
+        way(
+            "down-exits-3",
+            "trap 'exit 3' TERM; while :; do sleep 0.1; done",
+            Control("down"),
+            Silence,
+        ),
+        way(
+            "force-stop",
+            "trap '' TERM; while :; do sleep 0.1; done",
+            Control("force-stop"),
+            Silence,
+        ),
+        way(
+            "down-segv",
+            "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done",
+            Control("down"),
+            { crashed(killed_by("SEGV"), "killed by SIGSEGV") },
+        ),
         way("restart", "", Control("restart"), Silence),
         way("sv-term", "", Control("term"), Silence),
         way("exit", "", Control("exit"), Silence),
         way("shutdown", "", Control("end"), Silence),
         // Who kills it by hand has not asked it to stop.
-        way("sv-kill", "", Control("kill"), crashed(killed_by("KILL"), "killed by SIGKILL")),
+        way(
+            "sv-kill",
+            "",
+            Control("kill"),
+            crashed(killed_by("KILL"), "killed by SIGKILL"),
+        ),
     ];
-    let ways: Vec<Way> = ways::plain_deaths(&machine).into_iter().chain(more).collect();
+    let ways: Vec<Way> = ways::plain_deaths(&machine)
+        .into_iter()
+        .chain(more)
+        .collect();
     check("runit", &ways, ALL);
 }
 
@@ -120,14 +173,27 @@ fn without_control_files_a_stop_is_known_and_a_restart_is_called_neither() {
     check(
         "runit without control files",
         &[
-            way("exit-1", "exit 1", Nothing, crashed(Exit::Code(1), "exit code 1")),
+            way(
+                "exit-1",
+                "exit 1",
+                Nothing,
+                crashed(Exit::Code(1), "exit code 1"),
+            ),
             way("down", "", Control("down"), Silence),
             way("exit", "", Control("exit"), Silence),
             way("shutdown", "", Control("end"), Silence),
-            way("down-segv", "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done", Control("down"), {
-                crashed(killed_by("SEGV"), "killed by SIGSEGV")
-            }),
-            way("restart", "", Control("restart"), unclear(killed_by("TERM"))),
+            way(
+                "down-segv",
+                "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done",
+                Control("down"),
+                { crashed(killed_by("SEGV"), "killed by SIGSEGV") },
+            ),
+            way(
+                "restart",
+                "",
+                Control("restart"),
+                unclear(killed_by("TERM")),
+            ),
             way("term", "", Kill(Signal::TERM), unclear(killed_by("TERM"))),
             way("exit-0", "exit 0", Nothing, unclear(Exit::Code(0))),
         ],
@@ -145,7 +211,10 @@ fn a_service_that_is_run_once_has_not_been_stopped_when_it_dies() {
     runit.sv("web", "once");
     wait_for("its report", || !machine.reports().is_empty());
     let report = machine.only_report();
-    assert_eq!((report.verdict, report.stop.exit), (Verdict::Crashed, Exit::Code(1)));
+    assert_eq!(
+        (report.verdict, report.stop.exit),
+        (Verdict::Crashed, Exit::Code(1))
+    );
 }
 
 #[test]
@@ -153,14 +222,23 @@ fn what_svlogd_wrote_of_a_crash_is_its_log() {
     let machine = ways::machine();
     let mut runit = Runit::new(&machine);
     let dir = machine.path("web");
-    executable(&dir.join("log/run"), "#!/bin/sh\nmkdir -p main\nexec svlogd -tt ./main\n");
+    executable(
+        &dir.join("log/run"),
+        "#!/bin/sh\nmkdir -p main\nexec svlogd -tt ./main\n",
+    );
     let died = "sleep 0.3; echo 'panic: no such customer' >&2; exit 2";
     runit.start(&way("web", died, Nothing, Silence), ALL);
     wait_for("its report", || !machine.reports().is_empty());
     let report = machine.only_report();
     let current = dir.join("log/main/current").display().to_string();
-    let log = report.sections.iter().find(|section| section.collector.contains(&current));
-    assert!(log.is_some_and(|log| log.text.contains("no such customer")), "{report:#?}");
+    let log = report
+        .sections
+        .iter()
+        .find(|section| section.collector.contains(&current));
+    assert!(
+        log.is_some_and(|log| log.text.contains("no such customer")),
+        "{report:#?}"
+    );
 }
 
 #[test]
@@ -186,7 +264,10 @@ fn of_a_crash_loop_each_crash_is_kept() {
     drop(runit);
     machine.settle_hooks();
     for report in crashes {
-        assert_eq!((report.verdict, report.stop.exit), (Verdict::Crashed, Exit::Code(1)));
+        assert_eq!(
+            (report.verdict, report.stop.exit),
+            (Verdict::Crashed, Exit::Code(1))
+        );
     }
 }
 

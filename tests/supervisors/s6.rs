@@ -27,16 +27,33 @@ impl<'a> S6<'a> {
             }
         }
         let scan = machine.path("scan");
-        let svscan = Command::new("s6-svscan").arg(scan).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Self { machine, svscan: svscan.expect("s6 is installed") }
+        let svscan = Command::new("s6-svscan")
+            .arg(scan)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Self {
+            machine,
+            svscan: svscan.expect("s6 is installed"),
+        }
     }
 
     fn svc(&self, name: &str, flag: &str) {
-        assert!(Command::new("s6-svc").arg(flag).arg(dir(self.machine, name)).status().unwrap().success());
+        assert!(
+            Command::new("s6-svc")
+                .arg(flag)
+                .arg(dir(self.machine, name))
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     fn end(&self) {
-        let _ = Command::new("s6-svscanctl").arg("-t").arg(self.machine.path("scan")).status();
+        let _ = Command::new("s6-svscanctl")
+            .arg("-t")
+            .arg(self.machine.path("scan"))
+            .status();
     }
 }
 
@@ -62,26 +79,55 @@ fn every_way_to_end_is_told_for_what_it_is() {
     let machine = ways::machine();
     let unclear = |exit| Says(Verdict::Unknown, exit, "");
     let more = [
-        way("no-program", "exec /nonexistent/server", Nothing, crashed(Exit::Code(127), "exit code 127")),
+        way(
+            "no-program",
+            "exec /nonexistent/server",
+            Nothing,
+            crashed(Exit::Code(127), "exit code 127"),
+        ),
         way("down", "", Control("-d"), Silence),
-        way("down-exits-3", "trap 'exit 3' TERM; while :; do sleep 0.1; done", Control("-d"), Silence),
-        way("down-and-kill", "trap '' TERM; while :; do sleep 0.1; done", Control("-dk"), Silence),
-        way("down-segv", "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done", Control("-d"), {
-            crashed(killed_by("SEGV"), "killed by SIGSEGV")
-        }),
+        way(
+            "down-exits-3",
+            "trap 'exit 3' TERM; while :; do sleep 0.1; done",
+            Control("-d"),
+            Silence,
+        ),
+        way(
+            "down-and-kill",
+            "trap '' TERM; while :; do sleep 0.1; done",
+            Control("-dk"),
+            Silence,
+        ),
+        way(
+            "down-segv",
+            "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done",
+            Control("-d"),
+            { crashed(killed_by("SEGV"), "killed by SIGSEGV") },
+        ),
         // s6-supervise has no word for a restart: these three are one to it.
         way("restart", "", Control("-r"), unclear(killed_by("TERM"))),
         way("term", "", Kill(Signal::TERM), unclear(killed_by("TERM"))),
         way("exit-0", "exit 0", Nothing, unclear(Exit::Code(0))),
         // Who kills it by hand has not asked it to stop.
-        way("svc-kill", "", Control("-k"), crashed(killed_by("KILL"), "killed by SIGKILL")),
+        way(
+            "svc-kill",
+            "",
+            Control("-k"),
+            crashed(killed_by("KILL"), "killed by SIGKILL"),
+        ),
     ];
-    let ways: Vec<Way> = ways::plain_deaths(&machine).into_iter().chain(more).collect();
+    let ways: Vec<Way> = ways::plain_deaths(&machine)
+        .into_iter()
+        .chain(more)
+        .collect();
     let s6 = S6::start(&machine, &ways);
     ways::check("s6", &machine, &ways, &|name, flag| s6.svc(name, flag));
     for report in machine.reports() {
         assert_eq!(report.stop.supervisor, Supervisor::S6);
-        assert!(report.stop.pid.is_some() && report.stop.started_at.is_some(), "{report:#?}");
+        assert!(
+            report.stop.pid.is_some() && report.stop.started_at.is_some(),
+            "{report:#?}"
+        );
     }
 }
 
@@ -98,11 +144,19 @@ fn a_restart_that_was_announced_is_planned() {
     let machine = ways::machine();
     let ways = [way("web", "", Control("-r"), Silence)];
     let s6 = S6::start(&machine, &ways);
-    ways::check("s6 with pre-stop by hand", &machine, &ways, &|name, flag| {
-        let hook = machine.command("pre-stop").args(["--supervisor", "s6", "--job", name]).status();
-        assert!(hook.unwrap().success());
-        s6.svc(name, flag);
-    });
+    ways::check(
+        "s6 with pre-stop by hand",
+        &machine,
+        &ways,
+        &|name, flag| {
+            let hook = machine
+                .command("pre-stop")
+                .args(["--supervisor", "s6", "--job", name])
+                .status();
+            assert!(hook.unwrap().success());
+            s6.svc(name, flag);
+        },
+    );
 }
 
 #[test]
@@ -110,32 +164,49 @@ fn a_service_that_is_run_once_has_not_been_stopped_when_it_dies() {
     let machine = ways::machine();
     executable(&dir(&machine, "web").join("down"), "");
     let s6 = S6::start(&machine, &[way("web", "exit 1", Nothing, Silence)]);
-    wait_for("s6-supervise", || dir(&machine, "web").join("supervise/control").exists());
+    wait_for("s6-supervise", || {
+        dir(&machine, "web").join("supervise/control").exists()
+    });
     s6.svc("web", "-o");
     wait_for("its report", || !machine.reports().is_empty());
     let report = machine.only_report();
-    assert_eq!((report.verdict, report.stop.exit), (Verdict::Crashed, Exit::Code(1)));
+    assert_eq!(
+        (report.verdict, report.stop.exit),
+        (Verdict::Crashed, Exit::Code(1))
+    );
 }
 
 #[test]
 fn what_s6_log_wrote_of_a_crash_is_its_log() {
     let machine = ways::machine();
     let written = machine.path("written");
-    let logger = format!("#!/bin/sh\nexec s6-log t s100000 n3 {}\n", written.display());
+    let logger = format!(
+        "#!/bin/sh\nexec s6-log t s100000 n3 {}\n",
+        written.display()
+    );
     executable(&dir(&machine, "web").join("log/run"), &logger);
     let died = "sleep 0.3; echo 'panic: no such customer' >&2; exit 2";
     let _s6 = S6::start(&machine, &[way("web", died, Nothing, Silence)]);
     wait_for("its report", || !machine.reports().is_empty());
     let report = machine.only_report();
     let current = written.join("current").display().to_string();
-    let log = report.sections.iter().find(|section| section.collector.contains(&current));
-    assert!(log.is_some_and(|log| log.text.contains("no such customer")), "{report:#?}");
+    let log = report
+        .sections
+        .iter()
+        .find(|section| section.collector.contains(&current));
+    assert!(
+        log.is_some_and(|log| log.text.contains("no such customer")),
+        "{report:#?}"
+    );
 }
 
 #[test]
 fn a_finish_whose_collectors_hang_is_back_long_before_s6_would_kill_it() {
     let machine = ways::machine();
-    machine.configure("web", "[[collect.exec]]\nname = \"hangs\"\ncommand = [\"sleep\", \"3\"]\ntimeout = \"3s\"\n");
+    machine.configure(
+        "web",
+        "[[collect.exec]]\nname = \"hangs\"\ncommand = [\"sleep\", \"3\"]\ntimeout = \"3s\"\n",
+    );
     let web = way("web", "exit 1", Nothing, Silence);
     let _s6 = S6::start(&machine, std::slice::from_ref(&web));
     wait_for("its next life", || web.runs_again(&machine));

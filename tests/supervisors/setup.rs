@@ -1,5 +1,5 @@
-//! The whole way on the supervisors other than systemd: from a service without lastwords to its crash, and what the doctor
-//! says on the way.
+//! The whole way on the supervisors other than systemd: from a service without lastwords to its
+//! crash, and what the doctor says on the way.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -28,7 +28,10 @@ fn program(machine: &Harness) -> String {
 }
 
 fn lives(machine: &Harness) -> usize {
-    fs::read_to_string(machine.path("lives")).unwrap_or_default().lines().count()
+    fs::read_to_string(machine.path("lives"))
+        .unwrap_or_default()
+        .lines()
+        .count()
 }
 
 fn machine() -> Harness {
@@ -47,12 +50,23 @@ fn script(path: &Path, text: &str) {
 }
 
 fn setup(machine: &Harness) -> (Option<i32>, String) {
-    let Output { status, stdout, .. } = machine.command("setup").args(["web", "--write"]).output().unwrap();
+    let Output { status, stdout, .. } = machine
+        .command("setup")
+        .args(["web", "--write"])
+        .output()
+        .unwrap();
     (status.code(), String::from_utf8(stdout).unwrap())
 }
 
 fn doctor(machine: &Harness) -> Doctor {
-    let ask = |args: &[&str]| machine.command("doctor").arg("web").args(args).output().unwrap();
+    let ask = |args: &[&str]| {
+        machine
+            .command("doctor")
+            .arg("web")
+            .args(args)
+            .output()
+            .unwrap()
+    };
     Doctor::of(&ask(&["--json"]), &ask(&[]))
 }
 
@@ -63,14 +77,21 @@ fn crash(machine: &Harness) -> Report {
     wait_for("its next life", || lives(machine) > before.0);
     wait_for("its report", || machine.reports().len() > before.1);
     let report = machine.reports().pop().unwrap();
-    assert_eq!((report.verdict, &report.stop.exit), (Verdict::Crashed, &Exit::Code(3)), "{report:#?}");
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::Crashed, &Exit::Code(3)),
+        "{report:#?}"
+    );
     report
 }
 
 /// That the log that its supervisor keeps is in the report.
 fn assert_logged(report: &Report) {
     assert!(
-        report.sections.iter().any(|it| it.collector.starts_with("log ") && it.text.contains("no such customer")),
+        report
+            .sections
+            .iter()
+            .any(|it| it.collector.starts_with("log ") && it.text.contains("no such customer")),
         "{report:#?}"
     );
 }
@@ -80,7 +101,10 @@ struct Supervisor(Child);
 
 impl Supervisor {
     fn start(command: &mut Command) -> Self {
-        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let quiet = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         Self(quiet.spawn().expect("it is installed"))
     }
 }
@@ -94,7 +118,9 @@ impl Drop for Supervisor {
 
 fn watch(machine: &Harness, run: &Path) -> Supervisor {
     let deliverer = Supervisor::start(&mut Command::new(run));
-    wait_for("the deliverer's first look", || machine.run.join("deliverer").exists());
+    wait_for("the deliverer's first look", || {
+        machine.run.join("deliverer").exists()
+    });
     deliverer
 }
 
@@ -102,8 +128,14 @@ fn watch(machine: &Harness, run: &Path) -> Supervisor {
 fn runit_what_setup_writes_is_active_at_once_and_the_doctor_knows_each_step() {
     let machine = machine();
     let dir = machine.root.join("etc/sv/web");
-    script(&dir.join("run"), &format!("#!/bin/sh\nexec 2>&1\nexec sh {}\n", program(&machine)));
-    script(&dir.join("log/run"), "#!/bin/sh\nmkdir -p main\nexec svlogd main\n");
+    script(
+        &dir.join("run"),
+        &format!("#!/bin/sh\nexec 2>&1\nexec sh {}\n", program(&machine)),
+    );
+    script(
+        &dir.join("log/run"),
+        "#!/bin/sh\nmkdir -p main\nexec svlogd main\n",
+    );
     let _runsv = Supervisor::start(Command::new("runsv").arg(&dir));
     wait_for("its first life", || lives(&machine) == 1);
     doctor(&machine).assert_problem(
@@ -113,19 +145,50 @@ fn runit_what_setup_writes_is_active_at_once_and_the_doctor_knows_each_step() {
     );
 
     let (code, said) = setup(&machine);
-    assert!(code == Some(0) && said.contains("better still, in /etc/sv/web/run"), "{said}");
-    assert!(setup(&machine).1.contains("nothing to write: all of it is there"));
-    doctor(&machine).assert("deliverer", "problem", "no deliverer has looked", "lastwords setup web");
+    assert!(
+        code == Some(0) && said.contains("better still, in /etc/sv/web/run"),
+        "{said}"
+    );
+    assert!(
+        setup(&machine)
+            .1
+            .contains("nothing to write: all of it is there")
+    );
+    doctor(&machine).assert(
+        "deliverer",
+        "problem",
+        "no deliverer has looked",
+        "lastwords setup web",
+    );
     let _deliverer = watch(&machine, &machine.root.join("etc/sv/lastwords/run"));
     let doctor_says = doctor(&machine);
     assert_eq!((doctor_says.code, doctor_says.verdict()), (Some(0), WELL));
-    doctor_says.assert("hooks", "weak", "run does not call pre-start", "lastwords setup web");
-    doctor_says.assert("marker", "weak", "it was started before its hooks were there", "sv restart ");
+    doctor_says.assert(
+        "hooks",
+        "weak",
+        "run does not call pre-start",
+        "lastwords setup web",
+    );
+    doctor_says.assert(
+        "marker",
+        "weak",
+        "it was started before its hooks were there",
+        "sv restart ",
+    );
     doctor_says.assert("log", "ok", "log/main/current can be read", "");
     assert_logged(&crash(&machine));
 
-    let line = said.lines().find(|line| line.contains(" pre-start ")).unwrap();
-    script(&dir.join("run"), &format!("#!/bin/sh\nexec 2>&1\n{line}\nexec sh {}\n", program(&machine)));
+    let line = said
+        .lines()
+        .find(|line| line.contains(" pre-start "))
+        .unwrap();
+    script(
+        &dir.join("run"),
+        &format!(
+            "#!/bin/sh\nexec 2>&1\n{line}\nexec sh {}\n",
+            program(&machine)
+        ),
+    );
     crash(&machine);
     doctor(&machine).assert("marker", "ok", "armed ", "");
     assert!(crash(&machine).stop.uptime_s.is_some());
@@ -135,23 +198,47 @@ fn runit_what_setup_writes_is_active_at_once_and_the_doctor_knows_each_step() {
 fn runit_a_finish_of_ones_own_is_called_from_inside_or_the_doctor_says_that_it_is_not() {
     let machine = machine();
     let dir = machine.root.join("etc/sv/web");
-    script(&dir.join("run"), &format!("#!/bin/sh\nexec sh {}\n", program(&machine)));
+    script(
+        &dir.join("run"),
+        &format!("#!/bin/sh\nexec sh {}\n", program(&machine)),
+    );
     let finish = dir.join("finish");
     let own = "#!/bin/sh\nrm -f ./x\nexec true\n";
     script(&finish, own);
     let (code, said) = setup(&machine);
-    assert_eq!((code, fs::read_to_string(&finish).unwrap().as_str()), (Some(1), own));
-    let call = said.lines().find(|line| line.contains(" post-stop ")).unwrap();
+    assert_eq!(
+        (code, fs::read_to_string(&finish).unwrap().as_str()),
+        (Some(1), own)
+    );
+    let call = said
+        .lines()
+        .find(|line| line.contains(" post-stop "))
+        .unwrap();
     for (text, state, about, remedy) in [
-        (format!("{own}{call}\n"), "problem", "ends before it gets there: line 3, `exec true`", "its first command"),
+        (
+            format!("{own}{call}\n"),
+            "problem",
+            "ends before it gets there: line 3, `exec true`",
+            "its first command",
+        ),
         (
             format!("#!/bin/sh\n[ $1 = 0 ] && exit\n{call}\n"),
             "unknown",
             "perhaps not at every end",
             "its first command",
         ),
-        (format!("{call}\n"), "problem", "has no #! line", "#!/bin/sh"),
-        (format!("#!/nonexistent/sh\n{call}\n"), "problem", "there is no /nonexistent/sh", "name one"),
+        (
+            format!("{call}\n"),
+            "problem",
+            "has no #! line",
+            "#!/bin/sh",
+        ),
+        (
+            format!("#!/nonexistent/sh\n{call}\n"),
+            "problem",
+            "there is no /nonexistent/sh",
+            "name one",
+        ),
     ] {
         script(&finish, &text);
         doctor(&machine).assert("hooks", state, about, remedy);
@@ -172,7 +259,10 @@ fn runit_a_finish_of_ones_own_is_called_from_inside_or_the_doctor_says_that_it_i
 fn s6_what_setup_writes_is_active_at_once_and_the_doctor_knows_each_step() {
     let machine = machine();
     let dir = machine.root.join("run/service/web");
-    script(&dir.join("run"), &format!("#!/bin/sh\nexec 2>&1\nexec sh {}\n", program(&machine)));
+    script(
+        &dir.join("run"),
+        &format!("#!/bin/sh\nexec 2>&1\nexec sh {}\n", program(&machine)),
+    );
     script(&dir.join("log/run"), "#!/bin/sh\nexec s6-log ./main\n");
     let _svscan = Supervisor::start(Command::new("s6-svscan").arg(dir.parent().unwrap()));
     wait_for("its first life", || lives(&machine) == 1);
@@ -183,17 +273,50 @@ fn s6_what_setup_writes_is_active_at_once_and_the_doctor_knows_each_step() {
     );
 
     let (code, said) = setup(&machine);
-    assert!(code == Some(0) && said.contains("/run/service is made anew at each boot"), "{said}");
-    assert!(setup(&machine).1.contains("nothing to write: all of it is there"));
-    let scanned =
-        said.lines().find_map(|line| line.trim().strip_prefix("s6-svscanctl -a ")?.split(' ').next()).unwrap();
+    assert!(
+        code == Some(0) && said.contains("/run/service is made anew at each boot"),
+        "{said}"
+    );
+    assert!(
+        setup(&machine)
+            .1
+            .contains("nothing to write: all of it is there")
+    );
+    let scanned = said
+        .lines()
+        .find_map(|line| {
+            line.trim()
+                .strip_prefix("s6-svscanctl -a ")?
+                .split(' ')
+                .next()
+        })
+        .unwrap();
     let scanned = machine.root.join(scanned.trim_start_matches('/'));
-    assert!(Command::new("s6-svscanctl").arg("-a").arg(scanned).status().unwrap().success());
-    wait_for("the deliverer's first look", || machine.run.join("deliverer").exists());
+    assert!(
+        Command::new("s6-svscanctl")
+            .arg("-a")
+            .arg(scanned)
+            .status()
+            .unwrap()
+            .success()
+    );
+    wait_for("the deliverer's first look", || {
+        machine.run.join("deliverer").exists()
+    });
     let doctor_says = doctor(&machine);
     assert_eq!((doctor_says.code, doctor_says.verdict()), (Some(0), WELL));
-    doctor_says.assert("hooks", "weak", "run does not call pre-start", "lastwords setup web");
-    doctor_says.assert("marker", "weak", "it was started before its hooks were there", "s6-svc -r ");
+    doctor_says.assert(
+        "hooks",
+        "weak",
+        "run does not call pre-start",
+        "lastwords setup web",
+    );
+    doctor_says.assert(
+        "marker",
+        "weak",
+        "it was started before its hooks were there",
+        "s6-svc -r ",
+    );
     doctor_says.assert("log", "ok", "log/main/current can be read", "");
     assert_logged(&crash(&machine));
 }
@@ -222,9 +345,14 @@ impl<'a> Supervisord<'a> {
         );
         fs::write(&conf, text).unwrap();
         let process = Supervisor::start(Command::new("supervisord").arg("-n").arg("-c").arg(&conf));
-        let this = Self { machine, _process: process };
+        let this = Self {
+            machine,
+            _process: process,
+        };
         wait_for("its first life", || lives(machine) == 1);
-        wait_for("supervisord's answer", || this.ctl("status").contains("web "));
+        wait_for("supervisord's answer", || {
+            this.ctl("status").contains("web ")
+        });
         this
     }
 
@@ -234,19 +362,32 @@ impl<'a> Supervisord<'a> {
 
     /// Runs a supervisorctl command as it was shown.
     fn ctl(&self, words: &str) -> String {
-        let words = words.split('#').next().unwrap().split_whitespace().skip_while(|word| *word == "supervisorctl");
+        let words = words
+            .split('#')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .skip_while(|word| *word == "supervisorctl");
         let conf = Self::conf(self.machine);
-        let output = Command::new("supervisorctl").arg("-c").arg(conf).args(words).output().unwrap();
+        let output = Command::new("supervisorctl")
+            .arg("-c")
+            .arg(conf)
+            .args(words)
+            .output()
+            .unwrap();
         String::from_utf8(output.stdout).unwrap()
     }
 
     fn wait_for_state(&self, state: &str) {
-        wait_for("the listener's state", || self.ctl("status lastwords").contains(state));
+        wait_for("the listener's state", || {
+            self.ctl("status lastwords").contains(state)
+        });
     }
 }
 
 #[test]
-fn supervisord_what_setup_says_starts_a_listener_and_no_program_anew_and_the_doctor_knows_each_step() {
+fn supervisord_what_setup_says_starts_a_listener_and_no_program_anew_and_the_doctor_knows_each_step()
+ {
     let machine = machine();
     let supervisord = Supervisord::start(&machine);
     doctor(&machine).assert_problem(
@@ -257,23 +398,40 @@ fn supervisord_what_setup_says_starts_a_listener_and_no_program_anew_and_the_doc
 
     let (code, said) = setup(&machine);
     assert_eq!(code, Some(0), "{said}");
-    let (file, log) =
-        (machine.root.join("etc/supervisor/conf.d/lastwords.conf"), machine.root.join("var/log/supervisor"));
+    let (file, log) = (
+        machine.root.join("etc/supervisor/conf.d/lastwords.conf"),
+        machine.root.join("var/log/supervisor"),
+    );
     let text = fs::read_to_string(&file).unwrap();
-    assert!(setup(&machine).1.contains("nothing to write: all of it is there"));
+    assert!(
+        setup(&machine)
+            .1
+            .contains("nothing to write: all of it is there")
+    );
     let doctor_says = doctor(&machine);
     doctor_says.assert_problem(
         "hooks",
         "NOT be caught: /etc/supervisor/conf.d/lastwords.conf has our listener, but",
         "supervisorctl update",
     );
-    supervisord.ctl(said.lines().find(|line| line.contains("supervisorctl")).unwrap());
+    supervisord.ctl(
+        said.lines()
+            .find(|line| line.contains("supervisorctl"))
+            .unwrap(),
+    );
     assert_eq!(lives(&machine), 1, "no program is started anew for it");
     supervisord.wait_for_state("RUNNING");
-    wait_for("the deliverer's first look", || machine.run.join("deliverer").exists());
+    wait_for("the deliverer's first look", || {
+        machine.run.join("deliverer").exists()
+    });
     let doctor_says = doctor(&machine);
     assert_eq!((doctor_says.code, doctor_says.verdict()), (Some(0), WELL));
-    doctor_says.assert("marker", "weak", "it was started before its hooks were there", "supervisorctl restart web");
+    doctor_says.assert(
+        "marker",
+        "weak",
+        "it was started before its hooks were there",
+        "supervisorctl restart web",
+    );
     doctor_says.assert("log", "ok", "web-stdout---supervisor-", "");
     assert_logged(&crash(&machine));
 
@@ -289,15 +447,26 @@ fn supervisord_what_setup_says_starts_a_listener_and_no_program_anew_and_the_doc
     let mut lines = fs::read_to_string(log.join("supervisord.log")).unwrap();
     lines += "2026-11-23 03:00:00,123 ERRO pool lastwords event buffer overflowed, discarding event 12\n";
     fs::write(log.join("supervisord.log"), lines).unwrap();
-    doctor(&machine).assert("events", "weak", "thrown 1 of our events away", "buffer_size=10000");
+    doctor(&machine).assert(
+        "events",
+        "weak",
+        "thrown 1 of our events away",
+        "buffer_size=10000",
+    );
     // A program that is no more.
     let program = machine.hook_argv("listen")[0].display().to_string();
-    let text = text.replace(&program, "/nonexistent/lastwords").replace("autorestart=true", "startretries=0");
+    let text = text
+        .replace(&program, "/nonexistent/lastwords")
+        .replace("autorestart=true", "startretries=0");
     fs::write(&file, text).unwrap();
     supervisord.ctl("update lastwords");
     supervisord.wait_for_state("FATAL");
     let fatal = doctor(&machine);
-    fatal.assert_problem("hooks", "listener does not run: FATAL", "supervisorctl start lastwords");
+    fatal.assert_problem(
+        "hooks",
+        "listener does not run: FATAL",
+        "supervisorctl start lastwords",
+    );
     fatal.assert_problem("program", "FATAL", "install");
 }
 
@@ -306,7 +475,12 @@ fn run_the_doctor_knows_it_as_long_as_it_lives() {
     let machine = machine();
     assert!(machine.command("deliver").status().unwrap().success());
     let unknown = doctor(&machine);
-    unknown.assert("hooks", "unknown", "nobody here is known to run web", "--supervisor");
+    unknown.assert(
+        "hooks",
+        "unknown",
+        "nobody here is known to run web",
+        "--supervisor",
+    );
     let mut run = machine.command("run");
     let run = Supervisor::start(run.args(["--job", "web", "--", "sh", &program(&machine)]));
     wait_for("its first life", || lives(&machine) == 1);
@@ -315,9 +489,20 @@ fn run_the_doctor_knows_it_as_long_as_it_lives() {
     let all = machine.command("doctor").output().unwrap();
     assert!(all.stdout.starts_with(WELL.as_bytes()), "{all:?}");
     drop(run);
-    let ask =
-        |args: &[&str]| machine.command("doctor").args(["web", "--supervisor", "run"]).args(args).output().unwrap();
-    Doctor::of(&ask(&["--json"]), &ask(&[])).assert("hooks", "unknown", "no `lastwords run` of it is alive", "");
+    let ask = |args: &[&str]| {
+        machine
+            .command("doctor")
+            .args(["web", "--supervisor", "run"])
+            .args(args)
+            .output()
+            .unwrap()
+    };
+    Doctor::of(&ask(&["--json"]), &ask(&[])).assert(
+        "hooks",
+        "unknown",
+        "no `lastwords run` of it is alive",
+        "",
+    );
     machine.settle_hooks();
     assert_eq!(machine.reports(), [], "nor has the doctor's look made one");
 }

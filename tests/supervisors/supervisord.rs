@@ -43,12 +43,22 @@ impl<'a> Supervisord<'a> {
         let path = machine.path("supervisord.conf");
         fs::write(&path, config).unwrap();
         let process = quiet(Command::new("supervisord").arg("-n").arg("-c").arg(&path)).spawn();
-        Self { machine, process: process.expect("supervisor is installed") }
+        Self {
+            machine,
+            process: process.expect("supervisor is installed"),
+        }
     }
 
     fn ctl(&self, words: &[&str]) {
         let config = self.machine.path("supervisord.conf");
-        let _ = quiet(Command::new("supervisorctl").arg("-c").arg(config).args(words)).status().unwrap();
+        let _ = quiet(
+            Command::new("supervisorctl")
+                .arg("-c")
+                .arg(config)
+                .args(words),
+        )
+        .status()
+        .unwrap();
     }
 
     fn end(&self) {
@@ -66,7 +76,10 @@ impl Drop for Supervisord<'_> {
 }
 
 fn quiet(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
 }
 
 fn log(machine: &Harness) -> PathBuf {
@@ -78,14 +91,25 @@ fn command_line(machine: &Harness) -> Vec<PathBuf> {
     let mut argv = machine.hook_argv("listen");
     let flags = argv.split_off(2);
     argv.push("supervisord".into());
-    argv.extend(["--supervisord-log".into(), log(machine), "--child-logs".into(), machine.path("")]);
+    argv.extend([
+        "--supervisord-log".into(),
+        log(machine),
+        "--child-logs".into(),
+        machine.path(""),
+    ]);
     argv.into_iter().chain(flags).collect()
 }
 
 /// Our own section of its config.
 fn listener(machine: &Harness) -> String {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/supervisor/lastwords.conf");
-    let words: Vec<String> = command_line(machine).iter().map(|word| word.display().to_string()).collect();
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/config/supervisor/lastwords.conf"
+    );
+    let words: Vec<String> = command_line(machine)
+        .iter()
+        .map(|word| word.display().to_string())
+        .collect();
     let text = fs::read_to_string(file).unwrap();
     let ours = text.replace("/usr/bin/lastwords listen supervisord", &words.join(" "));
     assert_ne!(text, ours);
@@ -97,17 +121,43 @@ fn every_way_to_end_is_told_for_what_it_is() {
     let machine = ways::machine();
     let more = [
         way("exit-0", "exit 0", Nothing, Silence),
-        way("term", "", Kill(Signal::TERM), crashed(killed_by("TERM"), "killed by SIGTERM")),
+        way(
+            "term",
+            "",
+            Kill(Signal::TERM),
+            crashed(killed_by("TERM"), "killed by SIGTERM"),
+        ),
         way("stop", "", Control("stop"), Silence),
-        way("stop-exits-3", "trap 'exit 3' TERM; while :; do sleep 0.1; done", Control("stop"), Silence),
-        way("stop-needs-kill", "trap '' TERM; while :; do sleep 0.1; done", Control("stop"), Silence),
-        way("stop-segv", "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done", Control("stop"), {
-            crashed(killed_by("SEGV"), "killed by SIGSEGV")
-        }),
+        way(
+            "stop-exits-3",
+            "trap 'exit 3' TERM; while :; do sleep 0.1; done",
+            Control("stop"),
+            Silence,
+        ),
+        way(
+            "stop-needs-kill",
+            "trap '' TERM; while :; do sleep 0.1; done",
+            Control("stop"),
+            Silence,
+        ),
+        way(
+            "stop-segv",
+            "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done",
+            Control("stop"),
+            { crashed(killed_by("SEGV"), "killed by SIGSEGV") },
+        ),
         way("restart", "", Control("restart"), Silence),
-        way("signal-kill", "", Control("signal KILL"), crashed(killed_by("KILL"), "killed by SIGKILL")),
+        way(
+            "signal-kill",
+            "",
+            Control("signal KILL"),
+            crashed(killed_by("KILL"), "killed by SIGKILL"),
+        ),
     ];
-    let ways: Vec<Way> = ways::plain_deaths(&machine).into_iter().chain(more).collect();
+    let ways: Vec<Way> = ways::plain_deaths(&machine)
+        .into_iter()
+        .chain(more)
+        .collect();
     let supervisord = Supervisord::start(&machine, &ways, "");
     ways::check("supervisord", &machine, &ways, &|name, command| {
         let words: Vec<&str> = command.split(' ').chain([name]).collect();
@@ -128,11 +178,19 @@ fn a_shutdown_is_planned_and_so_it_is_when_supervisord_comes_back() {
     web.act(&machine, &|_, _| supervisord.end());
     supervisord.process.wait().unwrap();
     let _again = Supervisord::start(&machine, ways, "");
-    let last_start = || fs::read_to_string(log(&machine)).unwrap().matches("spawned: 'web'").count();
-    wait_for("its next life", || last_start() == 2 && web.runs_again(&machine));
+    let last_start = || {
+        fs::read_to_string(log(&machine))
+            .unwrap()
+            .matches("spawned: 'web'")
+            .count()
+    };
+    wait_for("its next life", || {
+        last_start() == 2 && web.runs_again(&machine)
+    });
     // supervisord sends no event before the listener has run for a second.
     let armed_again = || {
-        fs::read_to_string(machine.run.join("markers/web")).is_ok_and(|marker| marker.contains("\"planned_ms\":null"))
+        fs::read_to_string(machine.run.join("markers/web"))
+            .is_ok_and(|marker| marker.contains("\"planned_ms\":null"))
     };
     wait_for("its marker", armed_again);
     machine.settle_hooks();
@@ -148,8 +206,13 @@ fn a_program_that_does_not_come_up_is_told_each_time_and_once_more_when_it_is_gi
     wait_for("all reports", || machine.reports().len() >= 6);
     machine.settle_hooks();
     let said = |job: &str| -> Vec<_> {
-        let reports = machine.reports().into_iter().filter(|report| report.stop.service() == job);
-        let mut said: Vec<_> = reports.map(|report| (report.cause.line, report.verdict, report.stop.exit)).collect();
+        let reports = machine
+            .reports()
+            .into_iter()
+            .filter(|report| report.stop.service() == job);
+        let mut said: Vec<_> = reports
+            .map(|report| (report.cause.line, report.verdict, report.stop.exit))
+            .collect();
         // Two of them may be of the same moment.
         said.sort_by_key(|(line, ..)| line.clone());
         said
@@ -185,9 +248,19 @@ fn the_processes_of_one_program_are_its_instances_and_their_own_logs_are_read() 
     let mut reports = machine.reports();
     reports.sort_by_key(|report| report.stop.instance.clone());
     for (number, report) in reports.iter().enumerate() {
-        assert_eq!((report.stop.job.as_str(), report.stop.instance.clone()), ("web", Some(format!("web_{number}"))));
-        let logs = report.sections.iter().filter(|section| section.collector.starts_with("log "));
-        assert!(logs.clone().any(|log| log.text.contains(&format!("panic: number {number}"))), "{report:#?}");
+        assert_eq!(
+            (report.stop.job.as_str(), report.stop.instance.clone()),
+            ("web", Some(format!("web_{number}")))
+        );
+        let logs = report
+            .sections
+            .iter()
+            .filter(|section| section.collector.starts_with("log "));
+        assert!(
+            logs.clone()
+                .any(|log| log.text.contains(&format!("panic: number {number}"))),
+            "{report:#?}"
+        );
     }
 }
 
@@ -202,23 +275,37 @@ impl Listener {
         let argv = command_line(machine);
         let mut command = Command::new(&argv[0]);
         // As supervisord says it to each of its processes.
-        command.envs([("SUPERVISOR_PROCESS_NAME", "lastwords"), ("SUPERVISOR_GROUP_NAME", "lastwords")]);
-        let mut process =
-            command.args(&argv[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the binary");
+        command.envs([
+            ("SUPERVISOR_PROCESS_NAME", "lastwords"),
+            ("SUPERVISOR_GROUP_NAME", "lastwords"),
+        ]);
+        let mut process = command
+            .args(&argv[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary");
         let answers = BufReader::new(process.stdout.take().unwrap());
         Self { process, answers }
     }
 
     /// Sends an event when the listener is ready, and waits for the answer.
     fn send(&mut self, name: &str, payload: &str) {
-        let header =
-            format!("ver:3.0 server:supervisor serial:1 pool:l poolserial:1 eventname:{name} len:{}", payload.len());
+        let header = format!(
+            "ver:3.0 server:supervisor serial:1 pool:l poolserial:1 eventname:{name} len:{}",
+            payload.len()
+        );
         self.send_raw(&format!("{header}\n{payload}"));
     }
 
     fn send_raw(&mut self, text: &str) {
         assert_eq!(self.line(), "READY\n");
-        self.process.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+        self.process
+            .stdin
+            .as_mut()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
         assert_eq!(self.line(), "RESULT 2\n");
         let mut ok = [0; 2];
         std::io::Read::read_exact(&mut self.answers, &mut ok).unwrap();
@@ -247,17 +334,32 @@ fn of_a_thousand_events_at_once_none_is_lost() {
     for number in 0..1000 {
         listener.send(
             "PROCESS_STATE_EXITED",
-            &format!("processname:p{} groupname:web from_state:RUNNING expected:0 pid:{}", number % 20, 5000 + number),
+            &format!(
+                "processname:p{} groupname:web from_state:RUNNING expected:0 pid:{}",
+                number % 20,
+                5000 + number
+            ),
         );
     }
     listener.close();
     // What no worker has come to yet is a taken marker, which names the report that will be.
     wait_for("a record of each", || {
-        let names = names_in(&machine.run.join("markers")).into_iter().chain(names_in(&machine.run.join("inbox")));
-        let ids = names
-            .filter_map(|name| Some(name.split_once("~taken-").map_or(&*name, |(_, id)| id).get(..32)?.to_owned()));
+        let names = names_in(&machine.run.join("markers"))
+            .into_iter()
+            .chain(names_in(&machine.run.join("inbox")));
+        let ids = names.filter_map(|name| {
+            Some(
+                name.split_once("~taken-")
+                    .map_or(&*name, |(_, id)| id)
+                    .get(..32)?
+                    .to_owned(),
+            )
+        });
         let ids = ids.filter(|id| ReportId::parse(id).is_ok());
-        let reports = machine.reports().into_iter().map(|report| report.id.to_string());
+        let reports = machine
+            .reports()
+            .into_iter()
+            .map(|report| report.id.to_string());
         ids.chain(reports).collect::<BTreeSet<String>>().len() == 1000
     });
     // The rest would take the deliverer a while.
@@ -273,13 +375,26 @@ fn what_is_no_event_is_answered_and_passed_over() {
     listener.send_raw("nonsense\n");
     listener.send("TICK_5", "when:1");
     listener.send("PROCESS_STATE_EXITED", "");
-    listener.send("PROCESS_STATE_EXITED", "processname: groupname:web expected:0");
+    listener.send(
+        "PROCESS_STATE_EXITED",
+        "processname: groupname:web expected:0",
+    );
     listener.send("PROCESS_STATE_EXITED", &"x".repeat(100_000));
-    listener.send("PROCESS_STATE_EXITED", "processname:../../x groupname:web expected:0 pid:0");
+    listener.send(
+        "PROCESS_STATE_EXITED",
+        "processname:../../x groupname:web expected:0 pid:0",
+    );
     listener.close();
     machine.settle_hooks();
-    let services: Vec<String> = machine.reports().iter().map(|report| report.stop.service()).collect();
-    assert!(services.len() <= 2 && machine.markers().is_empty(), "{services:?}");
+    let services: Vec<String> = machine
+        .reports()
+        .iter()
+        .map(|report| report.stop.service())
+        .collect();
+    assert!(
+        services.len() <= 2 && machine.markers().is_empty(),
+        "{services:?}"
+    );
 }
 
 #[test]
@@ -287,7 +402,8 @@ fn the_listener_keeps_no_book_of_itself() {
     let machine = ways::machine();
     let mut listener = Listener::new(&machine);
     for service in ["lastwords", "web"] {
-        let payload = format!("processname:{service} groupname:{service} from_state:STOPPED tries:0");
+        let payload =
+            format!("processname:{service} groupname:{service} from_state:STOPPED tries:0");
         listener.send("PROCESS_STATE_STARTING", &payload);
     }
     listener.close();
@@ -298,11 +414,17 @@ fn the_listener_keeps_no_book_of_itself() {
 fn with_no_log_of_supervisords_the_end_is_a_crash_whose_exit_is_unknown() {
     let machine = ways::machine();
     let mut listener = Listener::new(&machine);
-    listener.send("PROCESS_STATE_EXITED", "processname:web groupname:web from_state:RUNNING expected:0 pid:4242");
+    listener.send(
+        "PROCESS_STATE_EXITED",
+        "processname:web groupname:web from_state:RUNNING expected:0 pid:4242",
+    );
     listener.close();
     wait_for("its report", || !machine.reports().is_empty());
     let report = machine.only_report();
-    assert_eq!((report.verdict, &report.stop.exit, report.stop.pid), (Verdict::Crashed, &Exit::Unknown, Some(4242)));
+    assert_eq!(
+        (report.verdict, &report.stop.exit, report.stop.pid),
+        (Verdict::Crashed, &Exit::Unknown, Some(4242))
+    );
 }
 
 mod as_root {

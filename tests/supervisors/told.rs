@@ -14,11 +14,26 @@ impl Doctor {
     /// Of what it said to programs and to people, who must have heard the same.
     pub fn of(programs: &Output, people: &Output) -> Self {
         let text = String::from_utf8_lossy(&people.stdout).into_owned();
-        let json: Value = serde_json::from_slice(&programs.stdout).unwrap_or_else(|why| panic!("{why}: {programs:?}"));
+        let json: Value = serde_json::from_slice(&programs.stdout)
+            .unwrap_or_else(|why| panic!("{why}: {programs:?}"));
         assert_eq!(programs.status.code(), people.status.code());
-        let doctor = Self { code: people.status.code(), text, json: json[0].clone() };
-        assert_eq!(doctor.code == Some(0), doctor.json["well"].as_bool().unwrap());
-        assert!(doctor.text.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(doctor.verdict()));
+        let doctor = Self {
+            code: people.status.code(),
+            text,
+            json: json[0].clone(),
+        };
+        assert_eq!(
+            doctor.code == Some(0),
+            doctor.json["well"].as_bool().unwrap()
+        );
+        assert!(
+            doctor
+                .text
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+                .starts_with(doctor.verdict())
+        );
         doctor
     }
 
@@ -29,26 +44,48 @@ impl Doctor {
     fn find(&self, about: &str, state: &str, text: &str) -> &Value {
         let checks = self.json["checks"].as_array().unwrap();
         let is_it = |it: &&Value| {
-            it["about"] == about && it["state"] == state && it["text"].as_str().is_some_and(|it| it.contains(text))
+            it["about"] == about
+                && it["state"] == state
+                && it["text"].as_str().is_some_and(|it| it.contains(text))
         };
-        checks.iter().find(is_it).unwrap_or_else(|| panic!("{about}, {state}, {text} in {}", self.text))
+        checks
+            .iter()
+            .find(is_it)
+            .unwrap_or_else(|| panic!("{about}, {state}, {text} in {}", self.text))
     }
 
     /// That one check says this, with such a remedy.
     pub fn assert(&self, about: &str, state: &str, text: &str, remedy: &str) {
         let check = self.find(about, state, text);
-        assert!(remedy.is_empty() || check["remedy"].as_str().is_some_and(|it| it.contains(remedy)), "{check:#}");
+        assert!(
+            remedy.is_empty()
+                || check["remedy"]
+                    .as_str()
+                    .is_some_and(|it| it.contains(remedy)),
+            "{check:#}"
+        );
     }
 
     /// That there is a problem, of which the verdict speaks.
     pub fn assert_problem(&self, about: &str, verdict: &str, remedy: &str) {
-        assert!(self.code == Some(1) && self.verdict().contains(verdict), "{}", self.text);
+        assert!(
+            self.code == Some(1) && self.verdict().contains(verdict),
+            "{}",
+            self.text
+        );
         self.assert(about, "problem", "", remedy);
     }
 
     /// The first remedy of what is about this.
     pub fn remedy(&self, about: &str) -> String {
-        let mut checks = self.json["checks"].as_array().unwrap().iter().filter(|it| it["about"] == about);
-        checks.find_map(|it| it["remedy"].as_str()).unwrap_or_else(|| panic!("{}", self.text)).to_owned()
+        let mut checks = self.json["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|it| it["about"] == about);
+        checks
+            .find_map(|it| it["remedy"].as_str())
+            .unwrap_or_else(|| panic!("{}", self.text))
+            .to_owned()
     }
 }

@@ -1,4 +1,5 @@
-//! Ways for a service to end, the same for every supervisor, and the table of what the reports say of each.
+//! Ways for a service to end, the same for every supervisor, and the table of what the reports say
+//! of each.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -41,7 +42,12 @@ pub use Expected::{Report as Says, Silence};
 pub use Then::{Control, Kill, Nothing};
 
 pub fn way(name: &'static str, first_life: &str, then: Then, expected: Expected) -> Way {
-    Way { name, first_life: first_life.to_owned(), then, expected }
+    Way {
+        name,
+        first_life: first_life.to_owned(),
+        then,
+        expected,
+    }
 }
 
 pub fn crashed(exit: Exit, line: &'static str) -> Expected {
@@ -52,23 +58,47 @@ pub fn crashed(exit: Exit, line: &'static str) -> Expected {
 pub fn plain_deaths(machine: &Harness) -> Vec<Way> {
     let segv = || crashed(killed_by("SEGV"), "killed by SIGSEGV");
     vec![
-        way("exit-1", "exit 1", Nothing, crashed(Exit::Code(1), "exit code 1")),
+        way(
+            "exit-1",
+            "exit 1",
+            Nothing,
+            crashed(Exit::Code(1), "exit code 1"),
+        ),
         way("segv", "kill -SEGV $$", Nothing, segv()),
         way("segv-from-outside", "", Kill(Signal::SEGV), segv()),
-        way("kill", "", Kill(Signal::KILL), crashed(killed_by("KILL"), "killed by SIGKILL, cause unknown")),
-        way("hup", "", Kill(Signal::HUP), crashed(killed_by("HUP"), "killed by SIGHUP")),
+        way(
+            "kill",
+            "",
+            Kill(Signal::KILL),
+            crashed(killed_by("KILL"), "killed by SIGKILL, cause unknown"),
+        ),
+        way(
+            "hup",
+            "",
+            Kill(Signal::HUP),
+            crashed(killed_by("HUP"), "killed by SIGHUP"),
+        ),
         way(
             "abort",
             "cd $DIR; ulimit -c unlimited; kill -ABRT $$",
             Nothing,
-            crashed(Exit::Signal { name: "ABRT".into(), core_dumped: dumps_core(machine) }, "killed by SIGABRT"),
+            crashed(
+                Exit::Signal {
+                    name: "ABRT".into(),
+                    core_dumped: dumps_core(machine),
+                },
+                "killed by SIGABRT",
+            ),
         ),
     ]
 }
 
 /// One that the kernel kills for want of memory.
 pub fn out_of_memory(cgroup: &Cgroup) -> Way {
-    let kill = Exit::Signal { name: "KILL".into(), core_dumped: false };
+    let kill = Exit::Signal {
+        name: "KILL".into(),
+        core_dumped: false,
+    };
     way(
         "oom",
         &format!("{}; exec tail /dev/zero", cgroup.enter()),
@@ -80,11 +110,16 @@ pub fn out_of_memory(cgroup: &Cgroup) -> Way {
 /// Whether a program that aborts here dumps core: the machine says where to.
 fn dumps_core(machine: &Harness) -> bool {
     let abort = "ulimit -c unlimited; kill -ABRT $$";
-    let status = Command::new("sh").args(["-c", abort]).current_dir(machine.path(".")).status().unwrap();
+    let status = Command::new("sh")
+        .args(["-c", abort])
+        .current_dir(machine.path("."))
+        .status()
+        .unwrap();
     status.core_dumped()
 }
 
-/// A machine that is this one but for its own directories: the services' logs and the kernel's are real.
+/// A machine that is this one but for its own directories: the services' logs and the kernel's are
+/// real.
 pub fn machine() -> Harness {
     let mut machine = Harness::new();
     machine.root = "/".into();
@@ -93,13 +128,26 @@ pub fn machine() -> Harness {
 
 /// A file of `config/` with the binary under test, this job's name and this program in it.
 pub fn config(machine: &Harness, file: &str, job: &str, program: &Path) -> String {
-    let mut text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(file)).unwrap();
+    let mut text = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("config")
+            .join(file),
+    )
+    .unwrap();
     for hook in ["pre-start", "pre-stop", "post-stop"] {
         text = text.replace(&format!("/usr/bin/lastwords {hook}"), &machine.hook(hook));
     }
     text = text.replace("--job web", &format!("--job {job}"));
-    text = text.replace("/usr/bin/node /srv/web/server.js", &format!("sh {}", program.display()));
-    assert!(!text.lines().any(|line| !line.starts_with(['#', ';']) && line.contains("/usr/bin/")), "{text}");
+    text = text.replace(
+        "/usr/bin/node /srv/web/server.js",
+        &format!("sh {}", program.display()),
+    );
+    assert!(
+        !text
+            .lines()
+            .any(|line| !line.starts_with(['#', ';']) && line.contains("/usr/bin/")),
+        "{text}"
+    );
     text
 }
 
@@ -126,10 +174,16 @@ impl Way {
     /// Waits until its first life runs, and does to it what is to be done.
     pub fn act(&self, machine: &Harness, control: &dyn Fn(&str, &str)) {
         let pid = wait_for_some(&format!("{} to run", self.name), || {
-            fs::read_to_string(self.file(machine, "pid")).ok()?.trim().parse::<i32>().ok()
+            fs::read_to_string(self.file(machine, "pid"))
+                .ok()?
+                .trim()
+                .parse::<i32>()
+                .ok()
         });
         if !matches!(self.then, Nothing) {
-            wait_for("its marker", || machine.markers().contains(&self.name.to_owned()));
+            wait_for("its marker", || {
+                machine.markers().contains(&self.name.to_owned())
+            });
         }
         match self.then {
             Nothing => {}
@@ -152,17 +206,32 @@ impl Way {
 
     /// Checks what was said of it, among all that was said.
     pub fn check(&self, supervisor: &str, reports: &[Report]) -> String {
-        let ours: Vec<_> = reports.iter().filter(|report| report.stop.service() == self.name).collect();
+        let ours: Vec<_> = reports
+            .iter()
+            .filter(|report| report.stop.service() == self.name)
+            .collect();
         match &self.expected {
             Silence => {
                 assert!(ours.is_empty(), "{supervisor}, {}: {ours:#?}", self.name);
                 format!("| {supervisor} | {} | planned | no report |\n", self.name)
             }
             Says(verdict, exit, line) => {
-                let [report] = ours[..] else { panic!("{supervisor}, {}: one report: {ours:#?}", self.name) };
-                assert_eq!((report.verdict, &report.stop.exit), (*verdict, exit), "{supervisor}: {report:#?}");
-                assert!(report.cause.line.starts_with(line), "{supervisor}: {line} in {report:#?}");
-                format!("| {supervisor} | {} | {verdict} | {} |\n", self.name, report.cause.line)
+                let [report] = ours[..] else {
+                    panic!("{supervisor}, {}: one report: {ours:#?}", self.name)
+                };
+                assert_eq!(
+                    (report.verdict, &report.stop.exit),
+                    (*verdict, exit),
+                    "{supervisor}: {report:#?}"
+                );
+                assert!(
+                    report.cause.line.starts_with(line),
+                    "{supervisor}: {line} in {report:#?}"
+                );
+                format!(
+                    "| {supervisor} | {} | {verdict} | {} |\n",
+                    self.name, report.cause.line
+                )
             }
         }
     }
@@ -175,15 +244,23 @@ pub fn check(supervisor: &str, machine: &Harness, ways: &[Way], control: &dyn Fn
     }
     for way in ways.iter().filter(|way| matches!(way.expected, Silence)) {
         // Were it still armed, nobody would have judged this end.
-        wait_for("its marker to go", || way.runs_again(machine) || !machine.markers().contains(&way.name.to_owned()));
+        wait_for("its marker to go", || {
+            way.runs_again(machine) || !machine.markers().contains(&way.name.to_owned())
+        });
     }
     let expected = |report: &Report| ways.iter().any(|way| way.name == report.stop.service());
     let reported = || machine.reports().into_iter().filter(&expected).count();
-    let due = ways.iter().filter(|way| matches!(way.expected, Says(..))).count();
+    let due = ways
+        .iter()
+        .filter(|way| matches!(way.expected, Says(..)))
+        .count();
     wait_for(&format!("{supervisor}'s reports"), || reported() >= due);
     machine.settle_hooks();
     let reports = machine.reports();
-    let table: String = ways.iter().map(|way| way.check(supervisor, &reports)).collect();
+    let table: String = ways
+        .iter()
+        .map(|way| way.check(supervisor, &reports))
+        .collect();
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{supervisor}.table"));
     fs::write(path, table).unwrap();
 }
@@ -192,7 +269,8 @@ impl Harness {
     /// Waits until no stop is left that somebody has yet to deal with.
     pub fn settle_hooks(&self) {
         wait_for("the hooks", || {
-            self.pids_of("post-stop").is_empty() && !self.markers().iter().any(|name| name.contains("~taken"))
+            self.pids_of("post-stop").is_empty()
+                && !self.markers().iter().any(|name| name.contains("~taken"))
         });
         self.wait_for_workers();
     }

@@ -1,4 +1,5 @@
-//! What the kernel said that may have to do with a death but proves nothing: shown beside the cause, never as it.
+//! What the kernel said that may have to do with a death but proves nothing: shown beside the
+//! cause, never as it.
 
 use super::oom;
 use super::{Message, Scene};
@@ -10,17 +11,30 @@ const MOST: usize = 3;
 /// The lines that bear on a death of this kind, the oldest first.
 pub fn around(scene: &Scene, kind: Death) -> Vec<Evidence> {
     let (source, messages) = scene.kernel;
-    let bears = |message: &&Message| is_about(&message.text, scene) || is_about_the_disk(&message.text, kind);
-    let found: Vec<Evidence> = messages.iter().filter(bears).map(|message| message.evidence(source)).collect();
-    found.get(found.len().saturating_sub(MOST)..).unwrap_or_default().to_vec()
+    let bears = |message: &&Message| {
+        is_about(&message.text, scene) || is_about_the_disk(&message.text, kind)
+    };
+    let found: Vec<Evidence> = messages
+        .iter()
+        .filter(bears)
+        .map(|message| message.evidence(source))
+        .collect();
+    found
+        .get(found.len().saturating_sub(MOST)..)
+        .unwrap_or_default()
+        .to_vec()
 }
 
 /// Whether it names this process, or the job's own cgroup.
 fn is_about(text: &str, scene: &Scene) -> bool {
     let is_hung = || {
         // `INFO: task app:123 blocked for more than 120 seconds.`
-        let task = text.strip_prefix("INFO: task ").and_then(|rest| rest.split_once(" blocked for more than "));
-        let pid = task.and_then(|(task, _)| task.rsplit_once(':')).and_then(|(_, pid)| pid.parse::<u32>().ok());
+        let task = text
+            .strip_prefix("INFO: task ")
+            .and_then(|rest| rest.split_once(" blocked for more than "));
+        let pid = task
+            .and_then(|(task, _)| task.rsplit_once(':'))
+            .and_then(|(_, pid)| pid.parse::<u32>().ok());
         pid.is_some() && pid == scene.pid
     };
     let is_forkless = || {
@@ -28,7 +42,10 @@ fn is_about(text: &str, scene: &Scene) -> bool {
         cgroup.is_some_and(|cgroup| oom::is_cgroup_of(scene.job, cgroup.trim()))
     };
     let is_helpers = || {
-        let (_, cgroup) = text.strip_prefix("oom-kill:").and_then(|rest| rest.split_once(",task_memcg=")).unzip();
+        let (_, cgroup) = text
+            .strip_prefix("oom-kill:")
+            .and_then(|rest| rest.split_once(",task_memcg="))
+            .unzip();
         cgroup
             .and_then(|rest| rest.split_once(",task="))
             .is_some_and(|(cgroup, _)| oom::is_cgroup_of(scene.job, cgroup))
@@ -62,10 +79,19 @@ fn is_about_the_disk(text: &str, kind: Death) -> bool {
     ]
     .iter()
     .any(|words| text.starts_with(words))
-        || ["EXT4-fs", "EXT3-fs", "XFS", "BTRFS"].iter().any(|name| text.starts_with(name))
-            && ["error", "emounting filesystem read-only", "Corruption", "corrupt", "forced readonly", "shutting down"]
-                .iter()
-                .any(|words| text.contains(words));
+        || ["EXT4-fs", "EXT3-fs", "XFS", "BTRFS"]
+            .iter()
+            .any(|name| text.starts_with(name))
+            && [
+                "error",
+                "emounting filesystem read-only",
+                "Corruption",
+                "corrupt",
+                "forced readonly",
+                "shutting down",
+            ]
+            .iter()
+            .any(|words| text.contains(words));
     may_be && is_error
 }
 
@@ -79,8 +105,17 @@ mod tests {
     fn lines(text: &str, kind: Death) -> Vec<usize> {
         let messages = from_text(text);
         let exit = Exit::Code(1);
-        let scene = Scene { job: "web", pid: Some(42), exit: &exit, log: None, kernel: ("kernel log", &messages) };
-        around(&scene, kind).into_iter().filter_map(|evidence| evidence.line).collect()
+        let scene = Scene {
+            job: "web",
+            pid: Some(42),
+            exit: &exit,
+            log: None,
+            kernel: ("kernel log", &messages),
+        };
+        around(&scene, kind)
+            .into_iter()
+            .filter_map(|evidence| evidence.line)
+            .collect()
     }
 
     #[test]
@@ -95,7 +130,10 @@ mod tests {
         assert_eq!(lines(text, Death::UncaughtException), [1, 3, 7]);
         assert_eq!(lines(text, Death::PortInUse), [1, 3]);
         assert_eq!(
-            lines(&"Buffer I/O error on dev sda1, logical block 1, lost async page write\n".repeat(9), Death::Unknown),
+            lines(
+                &"Buffer I/O error on dev sda1, logical block 1, lost async page write\n".repeat(9),
+                Death::Unknown
+            ),
             [7, 8, 9]
         );
     }

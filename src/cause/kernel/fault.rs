@@ -1,4 +1,5 @@
-//! A fault that the processor reported and nothing in the program handled: what was accessed, how, and by which code.
+//! A fault that the processor reported and nothing in the program handled: what was accessed, how,
+//! and by which code.
 //!
 //! `arch/x86/mm/fault.c`, `arch/x86/kernel/traps.c`, `arch/arm64/kernel/traps.c`:
 //!
@@ -44,7 +45,8 @@ struct Place<'a> {
     offset: Option<&'a str>,
 }
 
-/// What the kernel tells of a fault that ended this process. `child` is whom a wrapper's shell calls killed.
+/// What the kernel tells of a fault that ended this process. `child` is whom a wrapper's shell
+/// calls killed.
 pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
     let (source, messages) = scene.kernel;
     let (message, fault) = messages
@@ -72,18 +74,22 @@ fn is_ours(fault: &Fault, scene: &Scene, child: Option<u32>) -> bool {
         return child == Some(fault.tid) && !matches!(scene.exit, Exit::Code(0));
     }
     // Another thread of it: of the job's name, and started right after the process.
-    let is_thread = scene.pid.is_some_and(|pid| (1..=64).contains(&i64::from(fault.tid).saturating_sub(pid.into())));
+    let is_thread = scene
+        .pid
+        .is_some_and(|pid| (1..=64).contains(&i64::from(fault.tid).saturating_sub(pid.into())));
     by_signal && is_thread && scene.job.len() >= 3 && fault.name == first(scene.job, 15)
 }
 
 /// As the kernel cuts names.
 fn first(name: &str, bytes: usize) -> &str {
-    name.get(..name.floor_char_boundary(bytes)).unwrap_or_default()
+    name.get(..name.floor_char_boundary(bytes))
+        .unwrap_or_default()
 }
 
 fn parse(message: &Message) -> Option<Fault<'_>> {
     let text = message.text.as_str();
-    text.strip_prefix("traps: ").map_or_else(|| segfault(text).or_else(|| arm_fault(text)), trap)
+    text.strip_prefix("traps: ")
+        .map_or_else(|| segfault(text).or_else(|| arm_fault(text)), trap)
 }
 
 fn segfault(text: &str) -> Option<Fault<'_>> {
@@ -91,7 +97,10 @@ fn segfault(text: &str) -> Option<Fault<'_>> {
     let (name, tid) = who.rsplit_once('[')?;
     let mut words = rest.split(' ');
     let at = hex(words.next()?)?;
-    let after = |name: &str| rest.split_once(name).and_then(|(_, after)| hex(after.split(' ').next()?));
+    let after = |name: &str| {
+        rest.split_once(name)
+            .and_then(|(_, after)| hex(after.split(' ').next()?))
+    };
     // 2 is write, 10 an instruction's fetch; see `enum x86_pf_error_code`.
     let how = match after("error ")? {
         error if error & 0x10 != 0 => "execution",
@@ -100,7 +109,13 @@ fn segfault(text: &str) -> Option<Fault<'_>> {
     };
     let sp = after(" sp ").or_else(|| after(" rsp "));
     let what = What::Access { at, how, sp };
-    Some(Fault { tid: tid.parse().ok()?, name, signal: "SEGV", what, place: place(rest) })
+    Some(Fault {
+        tid: tid.parse().ok()?,
+        name,
+        signal: "SEGV",
+        what,
+        place: place(rest),
+    })
 }
 
 fn trap(text: &str) -> Option<Fault<'_>> {
@@ -112,7 +127,9 @@ fn trap(text: &str) -> Option<Fault<'_>> {
         "debug" => ("TRAP", "debug trap"),
         "invalid opcode" => ("ILL", "illegal instruction"),
         "divide error" => ("FPE", "division by zero"),
-        "SIMD exception" | "simd exception" | "fpu exception" => ("FPE", "floating point exception"),
+        "SIMD exception" | "simd exception" | "fpu exception" => {
+            ("FPE", "floating point exception")
+        }
         "general protection fault" | "general protection" => {
             ("SEGV", "invalid memory access (general protection fault)")
         }
@@ -123,23 +140,42 @@ fn trap(text: &str) -> Option<Fault<'_>> {
         "overflow" => ("SEGV", "overflow trap"),
         _ => return None,
     };
-    Some(Fault { tid: tid.parse().ok()?, name, signal, what: What::Trap(words), place: place(rest) })
+    Some(Fault {
+        tid: tid.parse().ok()?,
+        name,
+        signal,
+        what: What::Trap(words),
+        place: place(rest),
+    })
 }
 
 fn arm_fault(text: &str) -> Option<Fault<'_>> {
     let (who, rest) = text.split_once("]: unhandled ")?;
     let (name, tid) = who.rsplit_once('[')?;
-    let signal = if rest.contains(" (11)") { "SEGV" } else { return None };
+    let signal = if rest.contains(" (11)") {
+        "SEGV"
+    } else {
+        return None;
+    };
     let (_, address) = rest.split_once(" at ")?;
     let at = hex(address.split(',').next()?)?;
-    let esr = rest.split_once("esr ").and_then(|(_, after)| hex(after.split([',', ' ']).next()?))?;
-    // The exception class says whether it was an instruction's fetch (0x20) or data; WnR, whether a write.
+    let esr = rest
+        .split_once("esr ")
+        .and_then(|(_, after)| hex(after.split([',', ' ']).next()?))?;
+    // The exception class says whether it was an instruction's fetch (0x20) or data; WnR, whether a
+    // write.
     let how = match (esr >> 26, esr & 0x40) {
         (0x20, _) => "execution",
         (_, 0) => "read",
         _ => "write",
     };
-    Some(Fault { tid: tid.parse().ok()?, name, signal, what: What::Access { at, how, sp: None }, place: place(rest) })
+    Some(Fault {
+        tid: tid.parse().ok()?,
+        name,
+        signal,
+        what: What::Access { at, how, sp: None },
+        place: place(rest),
+    })
 }
 
 /// `in app[12ea3,564e891a6000+3f000]`, before 6.x `in app[564e891a6000+3f000]`.
@@ -147,7 +183,10 @@ fn place(rest: &str) -> Option<Place<'_>> {
     let (_, place) = rest.rsplit_once(" in ")?;
     let (place, _) = place.split_once(']')?;
     let (file, inside) = place.rsplit_once('[')?;
-    let offset = inside.split_once(',').map(|(offset, _)| offset).filter(|offset| hex(offset).is_some());
+    let offset = inside
+        .split_once(',')
+        .map(|(offset, _)| offset)
+        .filter(|offset| hex(offset).is_some());
     (!file.is_empty()).then_some(Place { file, offset })
 }
 
@@ -156,9 +195,17 @@ fn hex(text: &str) -> Option<u64> {
 }
 
 impl Fault<'_> {
-    /// Whether the stack had no room left: what lies right at the stack's end is missing only there.
+    /// Whether the stack had no room left: what lies right at the stack's end is missing only
+    /// there.
     fn is_at_the_stacks_end(&self) -> bool {
-        let What::Access { at, sp: Some(sp), how } = self.what else { return false };
+        let What::Access {
+            at,
+            sp: Some(sp),
+            how,
+        } = self.what
+        else {
+            return false;
+        };
         at.abs_diff(sp) < 64 * 1024 && how != "execution"
     }
 
@@ -178,7 +225,9 @@ impl Fault<'_> {
             What::Access { at, how, .. } if at < 4096 => {
                 format!("segfault: invalid memory access at {at:#x} ({how}, null pointer)")
             }
-            What::Access { at, how, .. } => format!("segfault: invalid memory access at {at:#x} ({how})"),
+            What::Access { at, how, .. } => {
+                format!("segfault: invalid memory access at {at:#x} ({how})")
+            }
             What::Trap(words) if self.signal == "SEGV" => format!("segfault: {words}"),
             What::Trap(words) => format!("killed by SIG{} ({words})", self.signal),
         };
@@ -192,7 +241,8 @@ impl Fault<'_> {
 impl std::fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         f.write_str(self.file)?;
-        self.offset.map_or(Ok(()), |offset| write!(f, "+0x{offset}"))
+        self.offset
+            .map_or(Ok(()), |offset| write!(f, "+0x{offset}"))
     }
 }
 
@@ -201,14 +251,29 @@ mod tests {
     use super::*;
     use crate::cause::kernel::from_text;
 
-    fn told(text: &str, job: &str, pid: u32, exit: &Exit, child: Option<u32>) -> Option<(Death, String)> {
+    fn told(
+        text: &str,
+        job: &str,
+        pid: u32,
+        exit: &Exit,
+        child: Option<u32>,
+    ) -> Option<(Death, String)> {
         let messages = from_text(text);
-        let scene = Scene { job, pid: Some(pid), exit, log: None, kernel: ("kernel log", &messages) };
+        let scene = Scene {
+            job,
+            pid: Some(pid),
+            exit,
+            log: None,
+            kernel: ("kernel log", &messages),
+        };
         read(&scene, child).map(|told| (told.kind, told.line))
     }
 
     fn by(name: &str) -> Exit {
-        Exit::Signal { name: name.into(), core_dumped: false }
+        Exit::Signal {
+            name: name.into(),
+            core_dumped: false,
+        }
     }
 
     #[test]
@@ -265,9 +330,21 @@ mod tests {
         ] {
             let expected = Some((kind, line.to_owned()));
             assert_eq!(told(text, "web", 42, &by(signal), None), expected, "{text}");
-            assert_eq!(told(text, "web", 43, &by(signal), None), None, "another process");
-            assert_eq!(told(text, "web", 42, &Exit::Code(1), None), None, "another end");
-            assert_eq!(told(text, "web", 7, &Exit::Code(1), Some(42)), expected, "a wrapper's child");
+            assert_eq!(
+                told(text, "web", 43, &by(signal), None),
+                None,
+                "another process"
+            );
+            assert_eq!(
+                told(text, "web", 42, &Exit::Code(1), None),
+                None,
+                "another end"
+            );
+            assert_eq!(
+                told(text, "web", 7, &Exit::Code(1), Some(42)),
+                expected,
+                "a wrapper's child"
+            );
         }
     }
 
@@ -278,7 +355,16 @@ mod tests {
         assert!(told(text, "a-long-job-name-2", 42, &Exit::Code(139), None).is_some());
         assert_eq!(told(text, "a-long-job-name-2", 42, &by("ABRT"), None), None);
         assert_eq!(told(text, "a-long-job-name-2", 51, &by("SEGV"), None), None);
-        assert_eq!(told(&text.replace("[50]", "[5000]"), "a-long-job-name-2", 42, &by("SEGV"), None), None);
+        assert_eq!(
+            told(
+                &text.replace("[50]", "[5000]"),
+                "a-long-job-name-2",
+                42,
+                &by("SEGV"),
+                None
+            ),
+            None
+        );
         assert_eq!(told(text, "web", 42, &by("SEGV"), None), None);
     }
 

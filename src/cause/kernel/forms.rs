@@ -1,5 +1,5 @@
-//! The forms in which the kernel's messages come as text: what `dmesg`, `journalctl -k`, syslog's kern.log and
-//! `/dev/kmsg` put before each.
+//! The forms in which the kernel's messages come as text: what `dmesg`, `journalctl -k`, syslog's
+//! kern.log and `/dev/kmsg` put before each.
 
 use super::Message;
 use crate::cause::stamp;
@@ -9,12 +9,16 @@ use crate::kmsg;
 /// The facility that the kernel grants to nobody else.
 pub const KERNEL: u16 = 0;
 
-/// The kernel's messages in the output of dmesg (also with `-T`, `-x`, `-r`, `-H` or `--time-format iso`), of
-/// `journalctl -k`, in kern.log and in records of `/dev/kmsg`. What is known to be a program's is left out.
+/// The kernel's messages in the output of dmesg (also with `-T`, `-x`, `-r`, `-H` or `--time-format
+/// iso`), of `journalctl -k`, in kern.log and in records of `/dev/kmsg`. What is known to be a
+/// program's is left out.
 pub fn from_text(text: &str) -> Vec<Message> {
     let message = |(i, line): (usize, &str)| {
         let line = without_colours(line.trim_end_matches('\r'));
-        message(&line).map(|text| Message { line: Some(i + 1), text })
+        message(&line).map(|text| Message {
+            line: Some(i + 1),
+            text,
+        })
     };
     text.lines().enumerate().filter_map(message).collect()
 }
@@ -26,7 +30,9 @@ fn message(line: &str) -> Option<String> {
     }
     let mut rest = line;
     // `dmesg -r`
-    if let Some((priority, after)) = line.strip_prefix('<').and_then(|after| after.split_once('>'))
+    if let Some((priority, after)) = line
+        .strip_prefix('<')
+        .and_then(|after| after.split_once('>'))
         && let Ok(priority) = priority.parse::<u16>()
     {
         if priority >> 3 != KERNEL {
@@ -45,7 +51,10 @@ fn message(line: &str) -> Option<String> {
     // `host kernel: …` of the journal and of syslog; it may be stamped by the kernel once more.
     match rest.split_once("kernel: ") {
         Some((host, after))
-            if host.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') && host.split(' ').count() <= 2 =>
+            if host
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+                && host.split(' ').count() <= 2 =>
         {
             rest = without_time(after);
         }
@@ -55,10 +64,16 @@ fn message(line: &str) -> Option<String> {
 }
 
 fn decoded(line: &str) -> Option<(&str, &str, &str)> {
-    const FACILITIES: [&str; 13] =
-        ["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "local"];
+    const FACILITIES: [&str; 13] = [
+        "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron",
+        "authpriv", "ftp", "local",
+    ];
     let mut parts = line.splitn(3, ':');
-    let (facility, level, rest) = (parts.next()?.trim_end(), parts.next()?.trim_end(), parts.next()?);
+    let (facility, level, rest) = (
+        parts.next()?.trim_end(),
+        parts.next()?.trim_end(),
+        parts.next()?,
+    );
     let known = FACILITIES.contains(&facility.trim_end_matches(|c: char| c.is_ascii_digit()));
     (known && rest.starts_with(" [")).then(|| (facility, level, rest.trim_start()))
 }
@@ -66,10 +81,16 @@ fn decoded(line: &str) -> Option<(&str, &str, &str)> {
 /// A line without the time before it, in whichever form.
 fn without_time(line: &str) -> &str {
     let mut rest = line;
-    // `[12.345]`, `[  +0.000123]`, `[Sun Nov 22 23:11:43 2026]`, `[Nov22 23:11]`, and who wrote it: `[ T1234]`, `[   C0]`.
-    while let Some((inside, after)) = rest.strip_prefix('[').and_then(|after| after.split_once(']')) {
+    // `[12.345]`, `[  +0.000123]`, `[Sun Nov 22 23:11:43 2026]`, `[Nov22 23:11]`, and who wrote it:
+    // `[ T1234]`, `[   C0]`.
+    while let Some((inside, after)) = rest
+        .strip_prefix('[')
+        .and_then(|after| after.split_once(']'))
+    {
         let is_stamp = inside.len() <= 40
-            && inside.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" .:+,-".contains(&byte))
+            && inside
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b" .:+,-".contains(&byte))
             && inside.bytes().any(|byte| byte.is_ascii_digit());
         if !is_stamp || !(after.starts_with(' ') || after.starts_with('[')) {
             break;
@@ -117,10 +138,17 @@ mod tests {
         ] {
             let messages = from_text(&format!("\n{before}{words}\r\n"));
             let message = messages.last().unwrap();
-            assert_eq!((message.line, message.text.as_str()), (Some(2), words), "{before}");
+            assert_eq!(
+                (message.line, message.text.as_str()),
+                (Some(2), words),
+                "{before}"
+            );
         }
         // The call trace, which is indented, stays so.
-        assert_eq!(from_text("[ 6496.119125]  dump_stack_lvl+0x57/0x80")[0].text, " dump_stack_lvl+0x57/0x80");
+        assert_eq!(
+            from_text("[ 6496.119125]  dump_stack_lvl+0x57/0x80")[0].text,
+            " dump_stack_lvl+0x57/0x80"
+        );
     }
 
     #[test]
@@ -129,10 +157,17 @@ mod tests {
         for before in ["12,339,5140900,-;", "<12>[ 1.0] ", "user  :warn  : [ 1.0] "] {
             assert_eq!(from_text(&format!("{before}{words}")), [], "{before}");
         }
-        for before in
-            ["Nov 22 23:07:23 db1 app[12]: ", "[ 1.0] db1 app[12]: ", "Nov 22 23:07:23 db1 app[12]: my kernel: "]
-        {
-            assert!(!from_text(&format!("{before}{words}"))[0].text.starts_with("Out"), "{before}");
+        for before in [
+            "Nov 22 23:07:23 db1 app[12]: ",
+            "[ 1.0] db1 app[12]: ",
+            "Nov 22 23:07:23 db1 app[12]: my kernel: ",
+        ] {
+            assert!(
+                !from_text(&format!("{before}{words}"))[0]
+                    .text
+                    .starts_with("Out"),
+                "{before}"
+            );
         }
     }
 

@@ -1,7 +1,8 @@
 //! The kernel killed it for want of memory: the machine's, or what its cgroup may use.
 //!
-//! The words of Linux 2.6.32 to 6.x, `mm/oom_kill.c` and `mm/memcontrol.c`. A kill is told in a block of lines, of which
-//! the last, `Killed process`, always comes; the others are left out when kills come quickly after one another.
+//! The words of Linux 2.6.32 to 6.x, `mm/oom_kill.c` and `mm/memcontrol.c`. A kill is told in a
+//! block of lines, of which the last, `Killed process`, always comes; the others are left out when
+//! kills come quickly after one another.
 
 use super::{Message, Scene, Told, is_by};
 use crate::bytes::Bytes;
@@ -30,18 +31,29 @@ struct Kill<'a> {
     lines: Vec<usize>,
 }
 
-/// The kernel's word that it killed this process for want of memory: `Out of memory: Killed process 4242 (node) …`, or
-/// `Memory cgroup out of memory: …`. Another process's kill is never taken.
+/// The kernel's word that it killed this process for want of memory: `Out of memory: Killed process
+/// 4242 (node) …`, or `Memory cgroup out of memory: …`. Another process's kill is never taken.
 pub fn oom_kill(pid: u32, messages: &[Message]) -> Option<&Message> {
-    messages.iter().rev().find(|message| victim(&message.text).is_some_and(|(victim, _)| victim == pid))
+    messages
+        .iter()
+        .rev()
+        .find(|message| victim(&message.text).is_some_and(|(victim, _)| victim == pid))
 }
 
-/// What the kernel tells of a kill that ended this service. `child` is whom a wrapper's shell calls killed.
+/// What the kernel tells of a kill that ended this service. `child` is whom a wrapper's shell calls
+/// killed.
 pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
     let (source, messages) = scene.kernel;
     let kills = kills(messages);
-    let kill = kills.iter().rev().find(|kill| is_ours(kill, scene, child))?;
-    let evidence = kill.lines.iter().filter_map(|line| messages.get(*line)).map(|message| message.evidence(source));
+    let kill = kills
+        .iter()
+        .rev()
+        .find(|kill| is_ours(kill, scene, child))?;
+    let evidence = kill
+        .lines
+        .iter()
+        .filter_map(|line| messages.get(*line))
+        .map(|message| message.evidence(source));
     // A few lines: the last says who, those before it why.
     let mut evidence: Vec<Evidence> = evidence.collect();
     evidence.drain(..evidence.len().saturating_sub(3));
@@ -50,7 +62,14 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
         line: kill.line(scene.pid),
         confidence: Confidence::Certain,
         evidence,
-        same: format!("oom-killed {}", if kill.of_a_cgroup { "cgroup" } else { "machine" }),
+        same: format!(
+            "oom-killed {}",
+            if kill.of_a_cgroup {
+                "cgroup"
+            } else {
+                "machine"
+            }
+        ),
         is_abort: false,
     })
 }
@@ -68,13 +87,17 @@ fn kills(messages: &[Message]) -> Vec<Kill<'_>> {
             begun.limit = field(text, "limit ").filter(|limit| *limit < 1 << 52);
             begun.lines.push(i);
         } else if let Some(summary) = text.strip_prefix("oom-kill:") {
-            // Names in it may hold commas; none is believed but for the pid that `Killed process` names again.
+            // Names in it may hold commas; none is believed but for the pid that `Killed process`
+            // names again.
             begun.of_a_cgroup = summary.contains("constraint=CONSTRAINT_MEMCG");
             begun.of_a_node = summary.contains("constraint=CONSTRAINT_MEMORY_POLICY")
                 || summary.contains("constraint=CONSTRAINT_CPUSET");
             begun.limited = part(summary, "oom_memcg=", ",task_memcg=");
             begun.cgroup = part(summary, "task_memcg=", ",task=");
-            begun.pid = summary.rsplit_once(",pid=").and_then(|(_, after)| number(after)).unwrap_or_default();
+            begun.pid = summary
+                .rsplit_once(",pid=")
+                .and_then(|(_, after)| number(after))
+                .unwrap_or_default();
             begun.lines.push(i);
         } else if let Some((cgroup, limited)) = task_in(text) {
             (begun.cgroup, begun.limited, begun.of_a_cgroup) = (Some(cgroup), Some(limited), true);
@@ -82,20 +105,32 @@ fn kills(messages: &[Message]) -> Vec<Kill<'_>> {
         } else if text.starts_with("Memory cgroup out of memory: Kill process ") {
             begun.of_a_cgroup = true;
         } else if let Some(cgroup) = group(text) {
-            begun = Kill { of_a_group: true, of_a_cgroup: true, limited: Some(cgroup), ..begun };
+            begun = Kill {
+                of_a_group: true,
+                of_a_cgroup: true,
+                limited: Some(cgroup),
+                ..begun
+            };
             begun.lines.push(i);
         } else if let Some((pid, program)) = victim(text) {
             let mut kill = std::mem::take(&mut begun);
             if kill.of_a_group {
                 // The others of the group follow, each with this line only.
-                begun = Kill { lines: kill.lines.clone(), pid: 0, resident: None, ..kill.clone() };
+                begun = Kill {
+                    lines: kill.lines.clone(),
+                    pid: 0,
+                    resident: None,
+                    ..kill.clone()
+                };
             } else if kill.pid != 0 && kill.pid != pid {
                 kill = Kill::default();
             }
             kill.of_a_cgroup |= text.starts_with("Memory cgroup ");
             let held = ["anon-rss:", "file-rss:", "shmem-rss:"].map(|name| field(text, name));
-            kill.resident =
-                held.iter().any(Option::is_some).then(|| held.into_iter().flatten().fold(0, u64::saturating_add));
+            kill.resident = held
+                .iter()
+                .any(Option::is_some)
+                .then(|| held.into_iter().flatten().fold(0, u64::saturating_add));
             (kill.pid, kill.program) = (pid, program);
             kill.lines.push(i);
             kills.push(kill);
@@ -106,7 +141,8 @@ fn kills(messages: &[Message]) -> Vec<Kill<'_>> {
 
 /// `Killed process 4242 (node) total-vm:…`, `Killed process 4242, UID 0, (node) total-vm:…`.
 fn victim(text: &str) -> Option<(u32, &str)> {
-    // Kernels before 4.20 write the last words alone, after "Kill process … or sacrifice child", which proves nothing.
+    // Kernels before 4.20 write the last words alone, after "Kill process … or sacrifice child",
+    // which proves nothing.
     let words = [
         "Memory cgroup out of memory: Killed process ",
         "Out of memory: Killed process ",
@@ -116,18 +152,22 @@ fn victim(text: &str) -> Option<(u32, &str)> {
     ];
     let after = words.iter().find_map(|words| text.strip_prefix(words))?;
     let (pid, rest) = after.split_once([' ', ','])?;
-    let program = part(rest, "(", ") total-vm:").or_else(|| part(rest, "(", ")")).unwrap_or_default();
+    let program = part(rest, "(", ") total-vm:")
+        .or_else(|| part(rest, "(", ")"))
+        .unwrap_or_default();
     Some((pid.parse().ok()?, program))
 }
 
 /// `Task in /a killed as a result of limit of /b`, before 4.19.
 fn task_in(text: &str) -> Option<(&str, &str)> {
-    text.strip_prefix("Task in ")?.split_once(" killed as a result of limit of ")
+    text.strip_prefix("Task in ")?
+        .split_once(" killed as a result of limit of ")
 }
 
 /// `Tasks in /a are going to be killed due to memory.oom.group set`.
 fn group(text: &str) -> Option<&str> {
-    text.strip_prefix("Tasks in ")?.strip_suffix(" are going to be killed due to memory.oom.group set")
+    text.strip_prefix("Tasks in ")?
+        .strip_suffix(" are going to be killed due to memory.oom.group set")
 }
 
 fn part<'a>(text: &'a str, after: &str, before: &str) -> Option<&'a str> {
@@ -141,7 +181,10 @@ fn field(text: &str, name: &str) -> Option<u64> {
 
 /// The number that a text begins with.
 fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
-    text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    text.split(|c: char| !c.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// Whether this kill is what ended the service.
@@ -150,12 +193,13 @@ fn is_ours(kill: &Kill, scene: &Scene, child: Option<u32>) -> bool {
     if scene.pid == Some(kill.pid) {
         return by_kill || *scene.exit == Exit::Unknown;
     }
-    // Whoever runs after its child's end, and fails: by the child's own end, if its log says so last.
+    // Whoever runs after its child's end, and fails: by the child's own end, if its log says so
+    // last.
     if child.is_some() {
         return child == Some(kill.pid) && !matches!(scene.exit, Exit::Code(0));
     }
-    // A helper's kill that the service has survived says nothing of its end. A wrapper hands 137 on as its own exit code;
-    // its child is younger than it.
+    // A helper's kill that the service has survived says nothing of its end. A wrapper hands 137 on
+    // as its own exit code; its child is younger than it.
     let cgroup = kill.cgroup.or(kill.limited).unwrap_or_default();
     let is_handed_on = match scene.pid {
         Some(pid) => matches!(scene.exit, Exit::Code(_)) && (kill.pid > pid || kill.of_a_group),
@@ -164,10 +208,15 @@ fn is_ours(kill: &Kill, scene: &Scene, child: Option<u32>) -> bool {
     by_kill && (is_handed_on || kill.of_a_group) && is_cgroup_of(scene.job, cgroup)
 }
 
-/// Whether this is the job's own cgroup: `/system.slice/web.service`, or what is below it; `/…/web`.
+/// Whether this is the job's own cgroup: `/system.slice/web.service`, or what is below it;
+/// `/…/web`.
 pub fn is_cgroup_of(job: &str, cgroup: &str) -> bool {
     let job = job.rsplit('/').next().unwrap_or_default();
-    let unit = |part: &str| part.strip_suffix(".service").or_else(|| part.strip_suffix(".scope")) == Some(job);
+    let unit = |part: &str| {
+        part.strip_suffix(".service")
+            .or_else(|| part.strip_suffix(".scope"))
+            == Some(job)
+    };
     !job.is_empty() && (cgroup.split('/').any(unit) || cgroup.rsplit('/').next() == Some(job))
 }
 
@@ -175,11 +224,16 @@ impl Kill<'_> {
     /// Who, how much, which limit.
     fn line(&self, pid: Option<u32>) -> String {
         let who = match pid {
-            Some(pid) if pid != self.pid => format!("its process {} ({}) was ", self.program, self.pid),
+            Some(pid) if pid != self.pid => {
+                format!("its process {} ({}) was ", self.program, self.pid)
+            }
             _ => String::new(),
         };
         let kib = |kib: u64| Bytes(kib.saturating_mul(1024));
-        let held = self.resident.map(|resident| format!(" with {} in memory", kib(resident))).unwrap_or_default();
+        let held = self
+            .resident
+            .map(|resident| format!(" with {} in memory", kib(resident)))
+            .unwrap_or_default();
         if !self.of_a_cgroup {
             let none_left = if self.of_a_node {
                 "the memory nodes that it may use had none left"
@@ -189,13 +243,20 @@ impl Kill<'_> {
             return format!("out of memory: {none_left}; {who}killed by the kernel{held}");
         }
         let whose = match (self.limited, self.cgroup) {
-            (Some(limited), Some(cgroup)) if limited != cgroup => format!(" of {limited}, which {cgroup} is part of"),
+            (Some(limited), Some(cgroup)) if limited != cgroup => {
+                format!(" of {limited}, which {cgroup} is part of")
+            }
             (Some(limited), _) => format!(" ({limited})"),
             _ => String::new(),
         };
         match self.limit {
-            Some(limit) => format!("out of memory: {who}killed by the kernel at its limit of {}{whose}", kib(limit)),
-            None => format!("out of memory: {who}killed by the kernel{held}, at its cgroup's limit{whose}"),
+            Some(limit) => format!(
+                "out of memory: {who}killed by the kernel at its limit of {}{whose}",
+                kib(limit)
+            ),
+            None => format!(
+                "out of memory: {who}killed by the kernel{held}, at its cgroup's limit{whose}"
+            ),
         }
     }
 }
@@ -211,13 +272,25 @@ mod tests {
         memory+swap: usage 65536kB, limit 9007199254740988kB, failcnt 0\n\
         oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/system.slice/web.service,task_memcg=/system.slice/web.service,task=node,pid=4242,uid=0\n\
         Memory cgroup out of memory: Killed process 4242 (node) total-vm:1051256kB, anon-rss:516180kB, file-rss:1kB, shmem-rss:0kB, UID:0 pgtables:1kB oom_score_adj:0";
-    const KILL: Exit = Exit::Signal { name: String::new(), core_dumped: false };
+    const KILL: Exit = Exit::Signal {
+        name: String::new(),
+        core_dumped: false,
+    };
 
     fn told(text: &str, pid: Option<u32>, exit: &Exit, child: Option<u32>) -> Option<String> {
         let messages = from_text(text);
-        let kill = Exit::Signal { name: "KILL".into(), core_dumped: false };
+        let kill = Exit::Signal {
+            name: "KILL".into(),
+            core_dumped: false,
+        };
         let exit = if *exit == KILL { &kill } else { exit };
-        let scene = Scene { job: "web", pid, exit, log: None, kernel: ("kernel log", &messages) };
+        let scene = Scene {
+            job: "web",
+            pid,
+            exit,
+            log: None,
+            kernel: ("kernel log", &messages),
+        };
         read(&scene, child).map(|told| told.line)
     }
 
@@ -227,7 +300,10 @@ mod tests {
             told(CGROUP, Some(4242), &KILL, None).unwrap(),
             "out of memory: killed by the kernel at its limit of 64 MiB (/system.slice/web.service)"
         );
-        let parents = CGROUP.replace("oom_memcg=/system.slice/web.service", "oom_memcg=/system.slice");
+        let parents = CGROUP.replace(
+            "oom_memcg=/system.slice/web.service",
+            "oom_memcg=/system.slice",
+        );
         assert!(
             told(&parents, Some(4242), &Exit::Unknown, None)
                 .unwrap()
@@ -253,18 +329,37 @@ mod tests {
             memory: usage 131072kB, limit 131072kB, failcnt 60\n\
             Memory cgroup out of memory: Kill process 4242 (node) score 960 or sacrifice child\n\
             Killed process 4242 (node) total-vm:1051256kB, anon-rss:129024kB, file-rss:1024kB";
-        assert!(told(text, Some(4242), &KILL, None).unwrap().contains("at its limit of 128 MiB (/lxc/web)"));
+        assert!(
+            told(text, Some(4242), &KILL, None)
+                .unwrap()
+                .contains("at its limit of 128 MiB (/lxc/web)")
+        );
         let text = "Out of memory: Kill process 4242 (my (node)) score 960 or sacrifice child\n\
             Killed process 4242, UID 0, (my (node)) total-vm:1051256kB, anon-rss:129024kB, file-rss:1024kB";
-        assert!(told(text, Some(4242), &KILL, None).unwrap().contains("127 MiB in memory"));
-        assert_eq!(victim("Killed process 42 (my (node)) total-vm:1kB"), Some((42, "my (node)")));
+        assert!(
+            told(text, Some(4242), &KILL, None)
+                .unwrap()
+                .contains("127 MiB in memory")
+        );
+        assert_eq!(
+            victim("Killed process 42 (my (node)) total-vm:1kB"),
+            Some((42, "my (node)"))
+        );
     }
 
     #[test]
     fn a_wrappers_child_is_known_by_the_shells_word_or_by_the_jobs_own_cgroup() {
         let child = "out of memory: its process node (4242) was killed by the kernel at its limit";
-        assert!(told(CGROUP, Some(4200), &Exit::Code(137), None).unwrap().starts_with(child));
-        assert!(told(CGROUP, Some(4200), &Exit::Code(1), Some(4242)).unwrap().starts_with(child));
+        assert!(
+            told(CGROUP, Some(4200), &Exit::Code(137), None)
+                .unwrap()
+                .starts_with(child)
+        );
+        assert!(
+            told(CGROUP, Some(4200), &Exit::Code(1), Some(4242))
+                .unwrap()
+                .starts_with(child)
+        );
         assert!(told(CGROUP, None, &KILL, None).is_some());
         // Helpers whose kill it survived; another child; an earlier life's; no kill.
         assert_eq!(told(CGROUP, Some(4200), &Exit::Code(0), None), None);
@@ -274,9 +369,19 @@ mod tests {
         assert_eq!(told(CGROUP, Some(4200), &Exit::Code(137), Some(4300)), None);
         assert_eq!(told(CGROUP, Some(5000), &Exit::Code(137), None), None);
         assert_eq!(told(CGROUP, Some(4242), &Exit::Code(1), None), None);
-        for other in ["/system.slice/web2.service", "/web/db", "/docker/web.d", "/"] {
+        for other in [
+            "/system.slice/web2.service",
+            "/web/db",
+            "/docker/web.d",
+            "/",
+        ] {
             assert_eq!(
-                told(&CGROUP.replace("/system.slice/web.service", other), Some(4200), &Exit::Code(137), None),
+                told(
+                    &CGROUP.replace("/system.slice/web.service", other),
+                    Some(4200),
+                    &Exit::Code(137),
+                    None
+                ),
                 None
             );
         }
@@ -284,15 +389,20 @@ mod tests {
 
     #[test]
     fn a_block_that_was_left_out_lends_nothing_to_the_next_kill() {
-        let text =
-            format!("{CGROUP}\nMemory cgroup out of memory: Killed process 4300 (node) total-vm:1kB, anon-rss:1024kB");
+        let text = format!(
+            "{CGROUP}\nMemory cgroup out of memory: Killed process 4300 (node) total-vm:1kB, anon-rss:1024kB"
+        );
         assert_eq!(
             told(&text, Some(4300), &KILL, None).unwrap(),
             "out of memory: killed by the kernel with 1.0 MiB in memory, at its cgroup's limit"
         );
         // The summary of one and the kill of another, as nobody but a liar writes them.
         let text = CGROUP.replace("Killed process 4242", "Killed process 4243");
-        assert!(!told(&text, Some(4243), &KILL, None).unwrap().contains("64 MiB"));
+        assert!(
+            !told(&text, Some(4243), &KILL, None)
+                .unwrap()
+                .contains("64 MiB")
+        );
     }
 
     #[test]
@@ -301,7 +411,9 @@ mod tests {
             "Memory cgroup out of memory: Killed",
             "Tasks in /system.slice/web.service are going to be killed due to memory.oom.group set\nMemory cgroup out of memory: Killed",
         );
-        let text = format!("{text}\nMemory cgroup out of memory: Killed process 4200 (sh) total-vm:1kB, anon-rss:8kB");
+        let text = format!(
+            "{text}\nMemory cgroup out of memory: Killed process 4200 (sh) total-vm:1kB, anon-rss:8kB"
+        );
         assert!(
             told(&text, Some(4200), &KILL, None)
                 .unwrap()
@@ -312,13 +424,27 @@ mod tests {
     #[test]
     fn a_kill_is_ours_only_with_our_pid_and_from_the_kernel_itself() {
         let is_oom_kill = |pid: u32, facility: u16, text: &str| {
-            let records = [Record { level: 3, facility, seq: 1, micros: 1, text: text.into() }];
+            let records = [Record {
+                level: 3,
+                facility,
+                seq: 1,
+                micros: 1,
+                text: text.into(),
+            }];
             oom_kill(pid, &messages(&records)).is_some()
         };
         let line = "Memory cgroup out of memory: Killed process 4242 (node) total-vm:1051256kB, anon-rss:516180kB";
         assert!(is_oom_kill(4242, 0, line));
-        assert!(is_oom_kill(4242, 0, "Killed process 4242 (node) total-vm:1kB"));
-        assert!(!is_oom_kill(4242, 0, "Out of memory: Kill process 4242 (node) score 9 or sacrifice child"));
+        assert!(is_oom_kill(
+            4242,
+            0,
+            "Killed process 4242 (node) total-vm:1kB"
+        ));
+        assert!(!is_oom_kill(
+            4242,
+            0,
+            "Out of memory: Kill process 4242 (node) score 9 or sacrifice child"
+        ));
         assert!(!is_oom_kill(424, 0, line));
         assert!(!is_oom_kill(4242, 1, line));
         assert!(!is_oom_kill(4242, 0, &format!("lie: {line}")));

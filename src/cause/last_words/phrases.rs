@@ -72,50 +72,79 @@ pub const BAD_CONFIG: [&str; 30] = [
 
 /// Whether a line complains that a setting is missing, or that the settings cannot be read.
 pub fn is_unset(line: &Line, low: &str) -> bool {
-    let is_settings = says(low, &["config", "settings", ".toml", ".yml", ".yaml", ".conf", ".ini", ".env"])
-        && says(
-            low,
-            &[
-                "could not read",
-                "cannot read",
-                "failed to read",
-                "unable to read",
-                "could not load",
-                "cannot load",
-                "failed to load",
-                "unable to load",
-                "could not parse",
-                "cannot parse",
-                "failed to parse",
-                "unable to parse",
-            ],
-        )
-        || says(low, &["loading config", "reading config", "parsing config"]) && says(low, &["fail", "error"]);
-    let is_environment = ["environment variable", "env variable", "env var"].iter().any(|words| {
-        low.split_once(words).is_some_and(|(before, _)| says(before, &["missing", "invalid", "undefined"]))
-    });
+    let is_settings = says(
+        low,
+        &[
+            "config", "settings", ".toml", ".yml", ".yaml", ".conf", ".ini", ".env",
+        ],
+    ) && says(
+        low,
+        &[
+            "could not read",
+            "cannot read",
+            "failed to read",
+            "unable to read",
+            "could not load",
+            "cannot load",
+            "failed to load",
+            "unable to load",
+            "could not parse",
+            "cannot parse",
+            "failed to parse",
+            "unable to parse",
+        ],
+    ) || says(low, &["loading config", "reading config", "parsing config"])
+        && says(low, &["fail", "error"]);
+    let is_environment = ["environment variable", "env variable", "env var"]
+        .iter()
+        .any(|words| {
+            low.split_once(words)
+                .is_some_and(|(before, _)| says(before, &["missing", "invalid", "undefined"]))
+        });
     let is_missing = || {
         says(
             low,
-            &["not set", "must be set", "is required", "is missing", "missing required", "not defined", "is empty"],
+            &[
+                "not set",
+                "must be set",
+                "is required",
+                "is missing",
+                "missing required",
+                "not defined",
+                "is empty",
+            ],
         )
     };
     is_settings
         || is_environment
         || (is_missing()
-            && aftermath::head(line).split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(is_variable))
+            && aftermath::head(line)
+                .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+                .any(is_variable))
 }
 
 /// Whether a word is the name of an environment variable: `DATABASE_URL`.
 fn is_variable(word: &str) -> bool {
     word.contains('_')
         && word.starts_with(|c: char| c.is_ascii_uppercase())
-        && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 /// What a service does as it starts.
-pub const STARTING: [&str; 10] =
-    ["start", "listen", "bind", "socket", "open", "load", "init", "lock", "create", "address already in use"];
+pub const STARTING: [&str; 10] = [
+    "start",
+    "listen",
+    "bind",
+    "socket",
+    "open",
+    "load",
+    "init",
+    "lock",
+    "create",
+    "address already in use",
+];
 
 pub const FAILED: [&str; 12] = [
     "error",
@@ -136,15 +165,31 @@ pub const FAILED: [&str; 12] = [
 pub fn is_added(line: &Line, low: &str) -> bool {
     let level = line.entry.as_ref().and_then(|entry| entry.level);
     let hints = says(low, &["hint", "do you already"]);
-    level.is_none_or(|level| level >= Level::Error) && (hints || says(low, &FAILED)) && !aftermath::is_handled(low)
+    level.is_none_or(|level| level >= Level::Error)
+        && (hints || says(low, &FAILED))
+        && !aftermath::is_handled(low)
 }
 
 /// Whether it tells people what to do.
 pub fn is_hint(line: &Line, low: &str) -> bool {
-    let begins = ["hint", "see ", "please", "try ", "for more ", "run ", "usage", "detail"];
+    let begins = [
+        "hint",
+        "see ",
+        "please",
+        "try ",
+        "for more ",
+        "run ",
+        "usage",
+        "detail",
+    ];
     // Postgres's.
-    let adds = [" HINT:  ", " DETAIL:  ", " CONTEXT:  "].iter().any(|mark| line.text.contains(mark));
-    adds || line.entry.as_ref().is_none_or(|entry| entry.level.is_none())
+    let adds = [" HINT:  ", " DETAIL:  ", " CONTEXT:  "]
+        .iter()
+        .any(|mark| line.text.contains(mark));
+    adds || line
+        .entry
+        .as_ref()
+        .is_none_or(|entry| entry.level.is_none())
         && begins.iter().any(|begin| low.starts_with(begin))
 }
 
@@ -155,19 +200,42 @@ pub fn is_of_request(line: &Line) -> bool {
 pub fn begins_as_fatal(low: &str) -> bool {
     // `prog: fatal: …`, `** fatal error`, `CRITICAL …`.
     let low = low.trim_start_matches(['*', '#', '!', '-', '=', ' ', '[']);
-    let words = ["fatal", "panic", "critical", "emergency", "abort", "unrecoverable"];
+    let words = [
+        "fatal",
+        "panic",
+        "critical",
+        "emergency",
+        "abort",
+        "unrecoverable",
+    ];
     let begins = |text: &str| words.iter().any(|word| text.starts_with(word));
-    begins(low) || low.split_once(": ").is_some_and(|(head, rest)| !head.contains(' ') && begins(rest))
+    begins(low)
+        || low
+            .split_once(": ")
+            .is_some_and(|(head, rest)| !head.contains(' ') && begins(rest))
 }
 
 /// The exit code that a line names: `exiting with 78`, `exit code: 78`, `exit status 78`.
 pub fn code_in(low: &str) -> Option<i32> {
-    let at = ["exiting with ", "exiting code ", "exit code", "exit status", "exiting ("]
-        .iter()
-        .find_map(|words| low.find(words).map(|at| at + words.len()))?;
+    let at = [
+        "exiting with ",
+        "exiting code ",
+        "exit code",
+        "exit status",
+        "exiting (",
+    ]
+    .iter()
+    .find_map(|words| low.find(words).map(|at| at + words.len()))?;
     let rest = low.get(at..)?.trim_start_matches([' ', ':', '=', '(']);
-    let rest = ["code", "status"].iter().find_map(|word| rest.strip_prefix(word)).unwrap_or(rest);
-    rest.trim_start_matches([' ', ':', '=']).split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    let rest = ["code", "status"]
+        .iter()
+        .find_map(|word| rest.strip_prefix(word))
+        .unwrap_or(rest);
+    rest.trim_start_matches([' ', ':', '='])
+        .split(|c: char| !c.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// The exit code that a program puts before what it has to say: `curl: (7) Failed to connect`.
@@ -208,9 +276,12 @@ const ERRNO: [&str; 27] = [
     "no such device or address",
 ];
 
-/// Whether a line ends with them in quotes and brackets, as `MySQL`'s: `(Errcode: 13 "Permission denied")`.
+/// Whether a line ends with them in quotes and brackets, as `MySQL`'s: `(Errcode: 13 "Permission
+/// denied")`.
 pub fn ends_with_quoted_errno(low: &str) -> bool {
-    low.strip_suffix("\")").and_then(|low| low.rsplit_once('"')).is_some_and(|(_, quoted)| ERRNO.contains(&quoted))
+    low.strip_suffix("\")")
+        .and_then(|low| low.rsplit_once('"'))
+        .is_some_and(|(_, quoted)| ERRNO.contains(&quoted))
 }
 
 /// Whether a line has the system's words for an error in it.
@@ -218,56 +289,99 @@ pub fn names_errno(low: &str) -> bool {
     beneath::kind(low).is_some() || ERRNO.iter().any(|words| low.contains(words))
 }
 
-/// Whether a line ends with an error's code and what it was about, as libuv's do: `connect ECONNREFUSED 127.0.0.1:5432`.
+/// Whether a line ends with an error's code and what it was about, as libuv's do: `connect
+/// ECONNREFUSED 127.0.0.1:5432`.
 pub fn ends_with_code(text: &str) -> bool {
     let mut words = text.rsplit(' ');
     let last = words.next().unwrap_or_default();
     let is_code = |word: &str| {
-        word.len() > 4 && word.starts_with('E') && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        word.len() > 4
+            && word.starts_with('E')
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
     };
     let is_object = |word: &str| word.contains(['.', ':', '/']);
-    let is_call = |word: &str| ["connect", "listen", "bind", "getaddrinfo", "spawn"].contains(&word);
-    let code = if is_object(last) { words.next().unwrap_or_default() } else { last };
+    let is_call =
+        |word: &str| ["connect", "listen", "bind", "getaddrinfo", "spawn"].contains(&word);
+    let code = if is_object(last) {
+        words.next().unwrap_or_default()
+    } else {
+        last
+    };
     is_code(code) && words.next().is_some_and(is_call) && beneath::kind(text).is_some()
 }
 
-/// Whether it goes on with what the line before it has begun: a trace, a structure's inside, a ruler.
+/// Whether it goes on with what the line before it has begun: a trace, a structure's inside, a
+/// ruler.
 pub fn is_continued(line: &Line) -> bool {
     let text = line.text.as_str();
-    let is_frame = || text.split_once(":in ").is_some_and(|(place, _)| !place.contains(' ') && has_position(place));
+    let is_frame = || {
+        text.split_once(":in ")
+            .is_some_and(|(place, _)| !place.contains(' ') && has_position(place))
+    };
     line.entry.is_none()
-        && (text.starts_with([' ', '\t']) || !text.contains(|c: char| c.is_alphanumeric()) || is_frame())
+        && (text.starts_with([' ', '\t'])
+            || !text.contains(|c: char| c.is_alphanumeric())
+            || is_frame())
 }
 
-/// Whether it complains of a place in a configuration, as compilers do: `n.conf:1:0: unknown field`.
+/// Whether it complains of a place in a configuration, as compilers do: `n.conf:1:0: unknown
+/// field`.
 pub fn is_diagnostic(low: &str) -> bool {
-    const ENDINGS: [&str; 12] =
-        [".conf", ".cfg", ".cnf", ".config", ".ini", ".toml", ".yml", ".yaml", ".env", "rc", ".vcl", "file"];
+    const ENDINGS: [&str; 12] = [
+        ".conf", ".cfg", ".cnf", ".config", ".ini", ".toml", ".yml", ".yaml", ".env", "rc", ".vcl",
+        "file",
+    ];
     let is_place = |word: &str| {
-        let place = word.trim_end_matches(|c: char| c.is_ascii_digit() || [':', '(', ')'].contains(&c));
-        word.ends_with(':') && place.len() + 2 < word.len() && ENDINGS.iter().any(|ending| place.ends_with(ending))
+        let place =
+            word.trim_end_matches(|c: char| c.is_ascii_digit() || [':', '(', ')'].contains(&c));
+        word.ends_with(':')
+            && place.len() + 2 < word.len()
+            && ENDINGS.iter().any(|ending| place.ends_with(ending))
     };
     low.split(' ').any(is_place)
         && !low.contains("warn")
-        && says(low, &["error", "unknown", "invalid", "missing", "unrecogni", "unexpected", "expected", "undefined"])
+        && says(
+            low,
+            &[
+                "error",
+                "unknown",
+                "invalid",
+                "missing",
+                "unrecogni",
+                "unexpected",
+                "expected",
+                "undefined",
+            ],
+        )
 }
 
-/// Whether a line ends with the system's words for an error, be it with a number or a place behind them.
+/// Whether a line ends with the system's words for an error, be it with a number or a place behind
+/// them.
 pub fn ends_with_errno(low: &str) -> bool {
-    let end = low.trim_end_matches(|c: char| ['"', '\'', ')', ']', '}', '.', ' ', '!'].contains(&c));
-    let end = end.rsplit_once(" (").filter(|(_, in_brackets)| in_brackets.len() < 24).map_or(end, |(end, _)| end);
+    let end =
+        low.trim_end_matches(|c: char| ['"', '\'', ')', ']', '}', '.', ' ', '!'].contains(&c));
+    let end = end
+        .rsplit_once(" (")
+        .filter(|(_, in_brackets)| in_brackets.len() < 24)
+        .map_or(end, |(end, _)| end);
     ERRNO.iter().any(|words| end.ends_with(words)) || {
         // Apache's: `(98)Address already in use: AH00072: …`.
         let coded = low.strip_prefix('(').and_then(|rest| rest.split_once(')'));
         coded.is_some_and(|(code, rest)| {
-            code.bytes().all(|byte| byte.is_ascii_digit()) && ERRNO.iter().any(|words| rest.starts_with(words))
+            code.bytes().all(|byte| byte.is_ascii_digit())
+                && ERRNO.iter().any(|words| rest.starts_with(words))
         })
     }
 }
 
 /// Whether a program complains of how it was called.
 pub fn is_bad_option(text: &str) -> bool {
-    let low = text.get(..text.floor_char_boundary(400)).unwrap_or_default().to_ascii_lowercase();
+    let low = text
+        .get(..text.floor_char_boundary(400))
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     says(
         &low,
         &[
@@ -305,6 +419,10 @@ pub fn has_position(text: &str) -> bool {
     let digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
     text.match_indices(':').any(|(at, _)| {
         text.get(at + 1..).is_some_and(digit)
-            && text.get(..at).is_some_and(|before| before.ends_with(char::is_alphabetic))
-    }) || ["line ", "line: "].iter().any(|word| text.split(word).skip(1).any(digit))
+            && text
+                .get(..at)
+                .is_some_and(|before| before.ends_with(char::is_alphabetic))
+    }) || ["line ", "line: "]
+        .iter()
+        .any(|word| text.split(word).skip(1).any(digit))
 }

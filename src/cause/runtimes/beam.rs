@@ -25,9 +25,13 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
         return slogan(lines, at);
     }
     let is_alloc = line.contains("_alloc: Cannot allocate ") && line.contains(" bytes of memory");
-    let is_end = ["init terminating in do_boot (", "Runtime terminating during boot (", "Kernel pid terminated ("]
-        .iter()
-        .any(|start| line.starts_with(start))
+    let is_end = [
+        "init terminating in do_boot (",
+        "Runtime terminating during boot (",
+        "Kernel pid terminated (",
+    ]
+    .iter()
+    .any(|start| line.starts_with(start))
         || line.starts_with("{\"init terminating in do_boot\"")
         || line.starts_with("{\"Kernel pid terminated\",");
     if !is_alloc && !is_end {
@@ -49,17 +53,27 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
     Some(Finding {
         lines: at..at + 1 + rest.iter().take_while(is_its).count(),
         quoted: at,
-        kind: if is_alloc { Death::OutOfMemoryHeap } else { Death::UncaughtException },
+        kind: if is_alloc {
+            Death::OutOfMemoryHeap
+        } else {
+            Death::UncaughtException
+        },
         what: line.to_owned(),
         place: None,
         proof: Proof::LastWords,
-        ends: if is_alloc { &[End::Code(1), End::Signal("ABRT")] } else { &[End::Code(1)] },
+        ends: if is_alloc {
+            &[End::Code(1), End::Signal("ABRT")]
+        } else {
+            &[End::Code(1)]
+        },
     })
 }
 
 /// What was said right before the crash dump: `erlang:halt("store is broken").`
 fn slogan(lines: &[Line], at: usize) -> Option<Finding> {
-    let quoted = (at.saturating_sub(2)..at).rev().find(|i| !text(lines, *i).trim().is_empty())?;
+    let quoted = (at.saturating_sub(2)..at)
+        .rev()
+        .find(|i| !text(lines, *i).trim().is_empty())?;
     lines.get(quoted)?.entry.is_none().then(|| Finding {
         lines: quoted..at + 1,
         quoted,
@@ -75,20 +89,35 @@ fn slogan(lines: &[Line], at: usize) -> Option<Finding> {
 fn exception(lines: &[Line], at: usize) -> Option<Finding> {
     let head = text(lines, at).strip_prefix("** (")?;
     let (name, message) = head.split_once(") ")?;
-    let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'));
+    let is_name = name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'));
     let is_exit = matches!(name, "throw" | "exit") || name.starts_with("EXIT from ");
     if !(is_exit || is_name && name.starts_with(|c: char| c.is_ascii_uppercase())) {
         return None;
     }
     // What has ended the process that this one is linked to.
-    let beneath = text(lines, at + 1).trim().strip_prefix("** (").filter(|_| is_exit);
-    let what = beneath.map_or_else(|| format!("{name}: {message}"), |beneath| beneath.replacen(") ", ": ", 1));
+    let beneath = text(lines, at + 1)
+        .trim()
+        .strip_prefix("** (")
+        .filter(|_| is_exit);
+    let what = beneath.map_or_else(
+        || format!("{name}: {message}"),
+        |beneath| beneath.replacen(") ", ": ", 1),
+    );
     let rest = lines.get(at + 1..).unwrap_or_default();
-    let is_its = |line: &&Line| line.entry.is_none() && (line.is_blank() || line.text.starts_with("    "));
+    let is_its =
+        |line: &&Line| line.entry.is_none() && (line.is_blank() || line.text.starts_with("    "));
     let count = rest.iter().take_while(is_its).count();
-    let place = rest.get(..count).unwrap_or_default().iter().find_map(|line| frame(&line.text));
+    let place = rest
+        .get(..count)
+        .unwrap_or_default()
+        .iter()
+        .find_map(|line| frame(&line.text));
     let kind = match name {
-        "SystemLimitError" | "ErlangError" if message.contains("system_limit") => Death::UncaughtException,
+        "SystemLimitError" | "ErlangError" if message.contains("system_limit") => {
+            Death::UncaughtException
+        }
         "SyntaxError" | "TokenMissingError" | "MismatchedDelimiterError" => Death::SyntaxError,
         "OptionParser.ParseError" => Death::BadArguments,
         _ => Death::UncaughtException,
@@ -113,14 +142,24 @@ fn frame(line: &str) -> Option<Place> {
         Some(rest) => {
             let (application, said) = rest.split_once(") ")?;
             let name = application.split(' ').next()?;
-            if ["elixir", "stdlib", "kernel", "mix", "logger", "ex_unit", "iex", "erts"].contains(&name) {
+            if [
+                "elixir", "stdlib", "kernel", "mix", "logger", "ex_unit", "iex", "erts",
+            ]
+            .contains(&name)
+            {
                 return None;
             }
             said
         }
     };
     let (file, rest) = said.split_once(':')?;
-    let is_source = [".ex", ".exs", ".erl"].iter().any(|end| file.ends_with(end));
+    let is_source = [".ex", ".exs", ".erl"]
+        .iter()
+        .any(|end| file.ends_with(end));
     let line = rest.split(':').next()?.parse().ok()?;
-    is_source.then(|| Place { file: file.to_owned(), line: Some(line), function: None })
+    is_source.then(|| Place {
+        file: file.to_owned(),
+        line: Some(line),
+        function: None,
+    })
 }

@@ -9,7 +9,10 @@ use crate::report::Death;
 pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
     let mut i = 0;
     while i < lines.len() {
-        let finding = lines.get(i).filter(|line| line.entry.is_none()).and_then(|_| death(lines, i));
+        let finding = lines
+            .get(i)
+            .filter(|line| line.entry.is_none())
+            .and_then(|_| death(lines, i));
         i = finding.as_ref().map_or(i, |finding| finding.lines.end - 1) + 1;
         found.extend(finding);
     }
@@ -33,16 +36,30 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
             ends,
         })
     };
-    let unhandled = line.strip_prefix("Unhandled exception. ").or_else(|| line.strip_prefix("Unhandled Exception: "));
+    let unhandled = line
+        .strip_prefix("Unhandled exception. ")
+        .or_else(|| line.strip_prefix("Unhandled Exception: "));
     if let Some(what) = unhandled {
         return of(what, kind(what), Proof::LastWords, ABORTED);
     }
     if let Some(what) = line.strip_prefix("[ERROR] FATAL UNHANDLED EXCEPTION: ") {
         // Mono.
-        return of(what, kind(what), Proof::LastWords, &[End::Code(1), End::Code(255), End::Signal("ABRT")]);
+        return of(
+            what,
+            kind(what),
+            Proof::LastWords,
+            &[End::Code(1), End::Code(255), End::Signal("ABRT")],
+        );
     }
-    if let Some(what) = line.strip_prefix("Process terminated. ").filter(|_| is_frame(next)) {
-        let kind = if what.starts_with("Assertion failed") { Death::Assertion } else { Death::Abort };
+    if let Some(what) = line
+        .strip_prefix("Process terminated. ")
+        .filter(|_| is_frame(next))
+    {
+        let kind = if what.starts_with("Assertion failed") {
+            Death::Assertion
+        } else {
+            Death::Abort
+        };
         return of(what, kind, Proof::LastWords, ABORTED);
     }
     if line.trim_end() == "Stack overflow." && (is_frame(next) || next.starts_with("Repeat ")) {
@@ -64,12 +81,23 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
 /// A .NET that lacks what the application needs: exit code 150 (0x80008096).
 fn host(lines: &[Line], at: usize) -> Finding {
     let rest = lines.get(at + 1..).unwrap_or_default();
-    let count = rest.iter().take(24).take_while(|line| line.entry.is_none()).count();
+    let count = rest
+        .iter()
+        .take(24)
+        .take_while(|line| line.entry.is_none())
+        .count();
     let rest = rest.get(..count).unwrap_or_default();
-    let framework = rest.iter().find(|line| line.text.starts_with("Framework: "));
+    let framework = rest
+        .iter()
+        .find(|line| line.text.starts_with("Framework: "));
     let what = framework.map_or_else(String::new, |line| format!(" {}", line.text));
     Finding {
-        lines: at..at + 1 + rest.iter().rposition(|line| !line.is_blank()).map_or(0, |last| last + 1),
+        lines: at..at
+            + 1
+            + rest
+                .iter()
+                .rposition(|line| !line.is_blank())
+                .map_or(0, |last| last + 1),
         quoted: at,
         kind: Death::MissingModule,
         what: text(lines, at).to_owned() + &what,
@@ -85,7 +113,9 @@ fn kind(what: &str) -> Death {
         "OutOfMemoryException" => Death::OutOfMemoryHeap,
         "StackOverflowException" | "InsufficientExecutionStackException" => Death::StackOverflow,
         "DllNotFoundException" | "TypeLoadException" => Death::MissingModule,
-        "FileNotFoundException" | "FileLoadException" if what.contains("Could not load file or assembly") => {
+        "FileNotFoundException" | "FileLoadException"
+            if what.contains("Could not load file or assembly") =>
+        {
             Death::MissingModule
         }
         _ => Death::UncaughtException,
@@ -98,12 +128,16 @@ fn is_exception(line: &str) -> bool {
     name.contains('.')
         && name.ends_with("Exception")
         && name.starts_with(|c: char| c.is_ascii_uppercase())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'`' | b'+'))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'`' | b'+'))
 }
 
 /// `   at Ns.C.M(String name) in /src/x.cs:line 12`
 fn is_frame(line: &str) -> bool {
-    line.trim_start().strip_prefix("at ").is_some_and(|called| called.contains('(') && called.contains(')'))
+    line.trim_start()
+        .strip_prefix("at ")
+        .is_some_and(|called| called.contains('(') && called.contains(')'))
 }
 
 /// So many lines a message may have before its frames.
@@ -133,8 +167,16 @@ impl Trace {
                 || line.text.starts_with("Repeat ")
                 || line.text.starts_with("------------------")
         };
-        let message = rest.iter().take(MESSAGE).take_while(|line| line.entry.is_none() && !is_of(line)).count();
-        let message = if rest.get(message).is_some_and(is_of) { message } else { 0 };
+        let message = rest
+            .iter()
+            .take(MESSAGE)
+            .take_while(|line| line.entry.is_none() && !is_of(line))
+            .count();
+        let message = if rest.get(message).is_some_and(is_of) {
+            message
+        } else {
+            0
+        };
         let mut place = None;
         let mut i = message;
         while let Some(line) = rest.get(i).filter(|line| is_of(line)) {
@@ -156,10 +198,15 @@ impl Trace {
 fn frame(line: &str) -> Option<Place> {
     let called = line.trim_start().strip_prefix("at ")?;
     let (function, place) = called.split_once(") in ")?;
-    if ["System.", "Microsoft."].iter().any(|own| function.starts_with(own)) {
+    if ["System.", "Microsoft."]
+        .iter()
+        .any(|own| function.starts_with(own))
+    {
         return None;
     }
-    let (file, number) = place.rsplit_once(":line ").or_else(|| place.rsplit_once(':'))?;
+    let (file, number) = place
+        .rsplit_once(":line ")
+        .or_else(|| place.rsplit_once(':'))?;
     Some(Place {
         file: file.to_owned(),
         line: Some(number.trim().parse().ok()?),
@@ -181,9 +228,19 @@ mod tests {
             at Acme.Web.Program.Main(String[] args) in /src/web/Program.cs:line 12\n";
         let mut found = Vec::new();
         read(&text::read(log), &mut found);
-        let [finding] = found.as_slice() else { panic!("{found:?}") };
-        assert_eq!((finding.kind, finding.lines.clone()), (Death::UncaughtException, 0..5));
-        assert!(finding.what.ends_with("caused by System.Net.Sockets.SocketException (98): Address already in use"));
-        assert_eq!(finding.place.as_ref().unwrap().to_string(), "/src/web/Program.cs:12");
+        let [finding] = found.as_slice() else {
+            panic!("{found:?}")
+        };
+        assert_eq!(
+            (finding.kind, finding.lines.clone()),
+            (Death::UncaughtException, 0..5)
+        );
+        assert!(finding.what.ends_with(
+            "caused by System.Net.Sockets.SocketException (98): Address already in use"
+        ));
+        assert_eq!(
+            finding.place.as_ref().unwrap().to_string(),
+            "/src/web/Program.cs:12"
+        );
     }
 }

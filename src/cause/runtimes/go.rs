@@ -15,14 +15,19 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
     }
 }
 
-/// `panic` and `throw` end with 2; with `GOTRACEBACK=crash` they abort. See the package documentation of runtime.
+/// `panic` and `throw` end with 2; with `GOTRACEBACK=crash` they abort. See the package
+/// documentation of runtime.
 const ENDS: &[End] = &[End::Code(2), End::Signal("ABRT")];
 /// The same under `go run`, which says `exit status 2` and ends with 1.
 const ENDS_IN_GO_RUN: &[End] = &[End::Code(1)];
 
 /// The death that begins at this line.
 fn death(lines: &[Line], at: usize) -> Option<Finding> {
-    let head = lines.get(at).filter(|line| line.entry.is_none())?.text.as_str();
+    let head = lines
+        .get(at)
+        .filter(|line| line.entry.is_none())?
+        .text
+        .as_str();
     let (kind, what, from) = if head.starts_with("panic: ") {
         let (what, from) = panic(lines, at);
         (Death::Panic, what, from)
@@ -39,7 +44,8 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
     if dump.end == from && !head.starts_with("panic: ") && !is_deadlock {
         return None;
     }
-    // Without a goroutine's end these are words that many use, and a stack that the program has asked for is a log's.
+    // Without a goroutine's end these are words that many use, and a stack that the program has
+    // asked for is a log's.
     let is_end = (dump.end > from || is_deadlock) && !dump.is_asked_for;
     let is_run = text(lines, dump.end).starts_with("exit status ");
     Some(Finding {
@@ -49,7 +55,11 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
         what,
         // A signal from outside finds it anywhere.
         place: dump.place.filter(|_| kind != Death::KilledBySignal),
-        proof: if is_end { Proof::LastWords } else { Proof::Said },
+        proof: if is_end {
+            Proof::LastWords
+        } else {
+            Proof::Said
+        },
         ends: match (is_end, is_run) {
             (false, _) => &[],
             (true, false) => ENDS,
@@ -64,8 +74,13 @@ const VALUE: usize = 40;
 /// What has panicked, and where the lines of the panic end.
 fn panic(lines: &[Line], at: usize) -> (String, usize) {
     let rest = lines.get(at..).unwrap_or_default();
-    let is_after = |line: &Line| line.text.starts_with("[signal ") || line.text.starts_with("goroutine ");
-    let value = rest.iter().take(VALUE).take_while(|line| line.entry.is_none() && !is_after(line)).count();
+    let is_after =
+        |line: &Line| line.text.starts_with("[signal ") || line.text.starts_with("goroutine ");
+    let value = rest
+        .iter()
+        .take(VALUE)
+        .take_while(|line| line.entry.is_none() && !is_after(line))
+        .count();
     if !rest.get(value).is_some_and(is_after) {
         // Without a dump (GOTRACEBACK=none) nothing tells where the value ends.
         return (text(lines, at).to_owned(), at + 1);
@@ -90,9 +105,15 @@ fn panic(lines: &[Line], at: usize) -> (String, usize) {
         }
         last = said;
     }
-    // A value that is neither error nor string is shown by its address; the logger that has raised it has said it.
-    let entry = at.checked_sub(1).and_then(|before| lines.get(before)?.entry.as_ref());
-    if let (Some(entry), true) = (entry.filter(|entry| entry.is_error()), what.contains(") 0x")) {
+    // A value that is neither error nor string is shown by its address; the logger that has raised
+    // it has said it.
+    let entry = at
+        .checked_sub(1)
+        .and_then(|before| lines.get(before)?.entry.as_ref());
+    if let (Some(entry), true) = (
+        entry.filter(|entry| entry.is_error()),
+        what.contains(") 0x"),
+    ) {
         what = format!("panic: {}", entry.message);
     }
     (what, at + value.len())
@@ -103,10 +124,19 @@ const GOROUTINES: usize = 8;
 
 fn fatal(lines: &[Line], at: usize, error: &str) -> (Death, String, usize) {
     // Only one of them dumps.
-    let again = lines.get(at + 1..).unwrap_or_default().iter().take(GOROUTINES);
-    let at = at + again.take_while(|line| line.text.starts_with("fatal error: ")).count();
+    let again = lines
+        .get(at + 1..)
+        .unwrap_or_default()
+        .iter()
+        .take(GOROUTINES);
+    let at = at
+        + again
+            .take_while(|line| line.text.starts_with("fatal error: "))
+            .count();
     let what = format!("fatal error: {error}");
-    let signal = (at + 1..at + 4).map(|i| text(lines, i)).find_map(|line| line.strip_prefix("[signal "));
+    let signal = (at + 1..at + 4)
+        .map(|i| text(lines, i))
+        .find_map(|line| line.strip_prefix("[signal "));
     match signal {
         _ if error.contains("stack overflow") => (Death::StackOverflow, what, at + 1),
         _ if error.contains("out of memory") || error.contains("cannot allocate memory") => {
@@ -114,7 +144,11 @@ fn fatal(lines: &[Line], at: usize, error: &str) -> (Death, String, usize) {
         }
         Some(signal) => {
             let name = signal.split(" code=").next().unwrap_or(signal);
-            let kind = if name.starts_with("SIGSEGV") { Death::Segfault } else { Death::Panic };
+            let kind = if name.starts_with("SIGSEGV") {
+                Death::Segfault
+            } else {
+                Death::Panic
+            };
             (kind, format!("{what}: {name}"), at + 1)
         }
         None => (Death::Panic, what, at + 1),
@@ -125,7 +159,14 @@ fn fatal(lines: &[Line], at: usize, error: &str) -> (Death, String, usize) {
 fn signal(lines: &[Line], at: usize) -> (Death, String, usize) {
     let head = text(lines, at);
     let is_in_c = (at + 1..at + 5).any(|i| text(lines, i).starts_with("signal arrived during cgo"));
-    let what = format!("{head}{}", if is_in_c { ", during the execution of C code" } else { "" });
+    let what = format!(
+        "{head}{}",
+        if is_in_c {
+            ", during the execution of C code"
+        } else {
+            ""
+        }
+    );
     let kind = match head.split(':').next() {
         Some("SIGSEGV") => Death::Segfault,
         Some("SIGABRT") => Death::Abort,
@@ -146,19 +187,26 @@ pub struct Dump {
 impl Dump {
     /// The dump that begins at this line; nothing is in it if none does.
     pub fn read(lines: &[Line], from: usize) -> Self {
-        let mut dump = Self { place: None, is_asked_for: false, end: from };
+        let mut dump = Self {
+            place: None,
+            is_asked_for: false,
+            end: from,
+        };
         let mut goroutines = 0;
         let mut i = from;
         let mut blank = 0;
         let mut others = 0;
         while let Some(line) = lines.get(i) {
             // What another process has written between two lines of it.
-            if line.entry.is_some() && goroutines > 0 && others < OTHERS && is_within(lines, i + 1) {
+            if line.entry.is_some() && goroutines > 0 && others < OTHERS && is_within(lines, i + 1)
+            {
                 others += 1;
                 i += 1;
                 continue;
             }
-            let between = usize::from(others < OTHERS && lines.get(i + 1).is_some_and(|next| next.entry.is_some()));
+            let between = usize::from(
+                others < OTHERS && lines.get(i + 1).is_some_and(|next| next.entry.is_some()),
+            );
             let (this, next) = (line.text.as_str(), text(lines, i + 1 + between));
             if line.is_blank() {
                 blank += 1;
@@ -203,19 +251,32 @@ fn is_within(lines: &[Line], at: usize) -> bool {
 
 /// Whether this is where a function is: `\t/srv/app/main.go:7 +0x2e`.
 fn is_source(text: &str) -> bool {
-    text.starts_with('\t') && [".go:", ".s:", ".c:", ".cgo1.go:", "_cgo_", "??:"].iter().any(|it| text.contains(it))
+    text.starts_with('\t')
+        && [".go:", ".s:", ".c:", ".cgo1.go:", "_cgo_", "??:"]
+            .iter()
+            .any(|it| text.contains(it))
 }
 
 /// Whether a line that is neither a frame nor a goroutine's head stands in dumps.
 fn is_of_dump(text: &str) -> bool {
-    let is_register =
-        || text.split_once(' ').is_some_and(|(name, value)| name.len() <= 7 && value.trim_start().starts_with("0x"));
+    let is_register = || {
+        text.split_once(' ')
+            .is_some_and(|(name, value)| name.len() <= 7 && value.trim_start().starts_with("0x"))
+    };
     // What takes the place of frames: of a goroutine on another thread.
     let is_unavailable = text.starts_with("\tgoroutine running on ");
     is_unavailable
-        || ["[signal ", "PC=", "signal arrived ", "runtime stack:", "...", "created by ", "[originating from "]
-            .iter()
-            .any(|start| text.starts_with(start))
+        || [
+            "[signal ",
+            "PC=",
+            "signal arrived ",
+            "runtime stack:",
+            "...",
+            "created by ",
+            "[originating from ",
+        ]
+        .iter()
+        .any(|start| text.starts_with(start))
         || is_register()
 }
 
@@ -275,7 +336,9 @@ fn own(function: &str, source: &str) -> Option<Place> {
     // Files of modules are in `pkg/mod/`, and with -trimpath below `module@version/`.
     let file = source.trim_start();
     if is_standard
-        || ["/pkg/mod/", "/vendor/", "@v", "_cgo_"].iter().any(|it| file.contains(it))
+        || ["/pkg/mod/", "/vendor/", "@v", "_cgo_"]
+            .iter()
+            .any(|it| file.contains(it))
         || function.starts_with("created by")
     {
         return None;
@@ -283,7 +346,11 @@ fn own(function: &str, source: &str) -> Option<Place> {
     let (file, line) = file.split(" +0x").next()?.rsplit_once(':')?;
     let line = line.split(' ').next()?.parse().ok();
     let function = function.rsplit_once('(').map_or(function, |it| it.0);
-    Some(Place { file: file.to_owned(), line, function: Some(function.to_owned()) })
+    Some(Place {
+        file: file.to_owned(),
+        line,
+        function: Some(function.to_owned()),
+    })
 }
 
 #[cfg(test)]
@@ -305,10 +372,18 @@ mod tests {
              \ngoroutine 18 [select]:\nmain.other()\n\t/srv/app/other.go:7 +0x2e\ncreated by main.main\n\t/srv/app/main.go:3 +0x1\n\
              INFO next\n",
         );
-        let [finding] = found.as_slice() else { panic!("{found:?}") };
+        let [finding] = found.as_slice() else {
+            panic!("{found:?}")
+        };
         assert_eq!(finding.what, "panic: boom");
-        assert_eq!(finding.place.as_ref().unwrap().to_string(), "/srv/app/web/server.go:31");
-        assert_eq!((finding.lines.clone(), finding.proof), (0..20, Proof::LastWords));
+        assert_eq!(
+            finding.place.as_ref().unwrap().to_string(),
+            "/srv/app/web/server.go:31"
+        );
+        assert_eq!(
+            (finding.lines.clone(), finding.proof),
+            (0..20, Proof::LastWords)
+        );
     }
 
     #[test]
@@ -333,7 +408,13 @@ mod tests {
             "panic: first\n\tpanic: second line one\nand two\n[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x1]\n\n\
              goroutine 1 [running]:\nmain.main()\n\tcommand-line-arguments/main.go:7 +0x2e\nexit status 2\n",
         );
-        assert_eq!(found[0].what, "panic: first; then panic: second line one and two");
-        assert_eq!((found[0].kind, found[0].lines.clone()), (Death::Panic, 0..9));
+        assert_eq!(
+            found[0].what,
+            "panic: first; then panic: second line one and two"
+        );
+        assert_eq!(
+            (found[0].kind, found[0].lines.clone()),
+            (Death::Panic, 0..9)
+        );
     }
 }

@@ -1,10 +1,11 @@
 //! What each language's runtime says when a program dies, read from the log.
 //!
-//! A runtime is one file with one function: `fn read(lines: &[Line], found: &mut Vec<Finding>)` adds what it recognises,
-//! in any order. What rules hold for all of them:
+//! A runtime is one file with one function: `fn read(lines: &[Line], found: &mut Vec<Finding>)`
+//! adds what it recognises, in any order. What rules hold for all of them:
 //!
 //! - The words of the *runtime* are recognised, never those of one program.
-//! - `lines` covers all that was printed with it, the blank lines and the epilogue of the runtime included.
+//! - `lines` covers all that was printed with it, the blank lines and the epilogue of the runtime
+//!   included.
 //! - [`Proof::LastWords`](super::finding::Proof) only for what no process prints that goes on.
 //! - `ends` names the exits that go with it.
 //! - Each line is looked at a bounded number of times: a trace's lines are passed over as a whole.

@@ -12,7 +12,9 @@ const ERRORS: usize = 40;
 pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
     let mut i = 0;
     while let Some(line) = lines.get(i) {
-        i = died(lines, i, found).or_else(|| refusal(i, line, found)).unwrap_or(i + 1);
+        i = died(lines, i, found)
+            .or_else(|| refusal(i, line, found))
+            .unwrap_or(i + 1);
     }
 }
 
@@ -20,9 +22,15 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
 fn message(text: &str) -> Option<(&str, Place)> {
     let at = text.rfind(" line ")?;
     // A file that was being read when it died: `at x.pl line 2, <STDIN> line 3.`
-    let at = if text.get(..at)?.ends_with('>') { text.get(..at)?.rfind(" line ")? } else { at };
+    let at = if text.get(..at)?.ends_with('>') {
+        text.get(..at)?.rfind(" line ")?
+    } else {
+        at
+    };
     let (before, rest) = (text.get(..at)?, text.get(at + " line ".len()..)?);
-    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
     let line = rest.get(..digits)?.parse().ok()?;
     let after = rest.get(digits..)?;
     if !(after == "."
@@ -36,13 +44,27 @@ fn message(text: &str) -> Option<(&str, Place)> {
     if message.is_empty() || file.is_empty() || file.contains(char::is_whitespace) {
         return None;
     }
-    Some((message, Place { file: file.to_owned(), line: Some(line), function: None }))
+    Some((
+        message,
+        Place {
+            file: file.to_owned(),
+            line: Some(line),
+            function: None,
+        },
+    ))
 }
 
 fn is_own(file: &str) -> bool {
-    !["/usr/share/perl", "/usr/lib/", "/usr/local/share/perl", "/usr/local/lib/", "/lib/perl5/", "/perl5/lib/"]
-        .iter()
-        .any(|path| file.contains(path))
+    ![
+        "/usr/share/perl",
+        "/usr/lib/",
+        "/usr/local/share/perl",
+        "/usr/local/lib/",
+        "/lib/perl5/",
+        "/perl5/lib/",
+    ]
+    .iter()
+    .any(|path| file.contains(path))
         && !file.starts_with('(')
 }
 
@@ -57,21 +79,33 @@ fn died(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let (what, mut place) = match message(&line.text) {
         Some((what, place)) => (what, Some(place)),
         // Of `perl -MNAME`, which has no place.
-        None if line.text.starts_with("Can't locate ") && line.text.contains("(@INC ") => (line.text.trim_end(), None),
+        None if line.text.starts_with("Can't locate ") && line.text.contains("(@INC ") => {
+            (line.text.trim_end(), None)
+        }
         None => return None,
     };
     let rest = lines.get(i + 1..)?;
     // Carp's stack.
-    let calls = rest.iter().take_while(|line| line.text.starts_with('\t') && line.text.contains(" called at ")).count();
+    let calls = rest
+        .iter()
+        .take_while(|line| line.text.starts_with('\t') && line.text.contains(" called at "))
+        .count();
     for call in rest.iter().take(calls) {
         if place.as_ref().is_none_or(|place| is_own(&place.file)) {
             break;
         }
-        place = call.text.rsplit_once(" called at ").and_then(|(_, at)| caller(at)).or(place);
+        place = call
+            .text
+            .rsplit_once(" called at ")
+            .and_then(|(_, at)| caller(at))
+            .or(place);
     }
     let mut end = i + 1 + calls;
-    let compiling =
-        rest.iter().take(ERRORS).take_while(|line| line.entry.is_none()).position(|line| is_verdict(&line.text));
+    let compiling = rest
+        .iter()
+        .take(ERRORS)
+        .take_while(|line| line.entry.is_none())
+        .position(|line| is_verdict(&line.text));
     // Until the verdict there is nothing but more errors, and the code that they are near to.
     let is_compiling = compiling.is_some_and(|length| {
         rest.iter().take(length).all(|line| {
@@ -82,18 +116,36 @@ fn died(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
         })
     });
     if let Some(length) = compiling.filter(|_| is_compiling) {
-        let verdicts = rest.iter().skip(length).take_while(|line| is_verdict(&line.text)).count();
+        let verdicts = rest
+            .iter()
+            .skip(length)
+            .take_while(|line| is_verdict(&line.text))
+            .count();
         end = i + 1 + length + verdicts;
     }
     let kind = match what {
         _ if what.starts_with("Can't locate ") && what.contains("@INC") => Death::MissingModule,
-        _ if what.starts_with("Can't load '") && what.contains("for module") => Death::MissingModule,
+        _ if what.starts_with("Can't load '") && what.contains("for module") => {
+            Death::MissingModule
+        }
         _ if is_compiling && !what.contains("BEGIN") && is_syntax(what) => Death::SyntaxError,
         _ if what.contains("syntax error") && is_compiling => Death::SyntaxError,
         _ => Death::UncaughtException,
     };
-    let proof = if is_compiling { Proof::LastWords } else { Proof::Said };
-    found.push(Finding { lines: i..end, quoted: i, kind, what: what.to_owned(), place, proof, ends: &[] });
+    let proof = if is_compiling {
+        Proof::LastWords
+    } else {
+        Proof::Said
+    };
+    found.push(Finding {
+        lines: i..end,
+        quoted: i,
+        kind,
+        what: what.to_owned(),
+        place,
+        proof,
+        ends: &[],
+    });
     Some(end)
 }
 
@@ -101,7 +153,11 @@ fn died(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
 fn caller(text: &str) -> Option<Place> {
     let (file, line) = text.rsplit_once(" line ")?;
     let line = line.trim_end_matches('.').parse().ok()?;
-    Some(Place { file: file.to_owned(), line: Some(line), function: None })
+    Some(Place {
+        file: file.to_owned(),
+        line: Some(line),
+        function: None,
+    })
 }
 
 /// Whether it is one of the warnings of perldiag(1), which look like errors but end nothing.
@@ -122,12 +178,22 @@ fn is_warning(text: &str) -> bool {
     ];
     let redefines = |words: &str| text.contains(words);
     WARNINGS.iter().any(|words| text.starts_with(words))
-        || ["Subroutine ", "Constant subroutine ", "Name \"", "\"my\" variable ", "\"our\" variable "]
-            .iter()
-            .any(|words| text.starts_with(words))
-            && [" redefined at ", "used only once: possible typo", " masks earlier declaration"]
-                .into_iter()
-                .any(redefines)
+        || [
+            "Subroutine ",
+            "Constant subroutine ",
+            "Name \"",
+            "\"my\" variable ",
+            "\"our\" variable ",
+        ]
+        .iter()
+        .any(|words| text.starts_with(words))
+            && [
+                " redefined at ",
+                "used only once: possible typo",
+                " masks earlier declaration",
+            ]
+            .into_iter()
+            .any(redefines)
 }
 
 /// What only the compiler says.
@@ -149,7 +215,8 @@ fn is_syntax(what: &str) -> bool {
 fn is_verdict(text: &str) -> bool {
     text.starts_with("BEGIN failed--compilation aborted")
         || text.starts_with("Compilation failed in require at ")
-        || text.starts_with("Execution of ") && text.ends_with(" aborted due to compilation errors.")
+        || text.starts_with("Execution of ")
+            && text.ends_with(" aborted due to compilation errors.")
         || text.ends_with(" had compilation errors.")
         || text.ends_with(" has too many errors.")
 }
@@ -157,16 +224,29 @@ fn is_verdict(text: &str) -> bool {
 /// What perl says when it does not begin, or cannot go on.
 fn refusal(i: usize, line: &Line, found: &mut Vec<Finding>) -> Option<usize> {
     let text = line.text.trim_end();
-    let (kind, proof, ends): (_, _, &'static [End]) = if text.starts_with("Can't open perl script \"") {
-        (beneath::kind(text).unwrap_or(Death::NoSuchFile), Proof::LastWords, &[End::Code(2), End::Code(13)])
-    } else if text.starts_with("Unrecognized switch: ") {
-        (Death::BadArguments, Proof::LastWords, &[End::Code(29)])
-    } else if text == "Out of memory!" || text.starts_with("Out of memory in perl:") {
-        (Death::OutOfMemoryHeap, Proof::Said, &[End::Code(1)])
-    } else {
-        return None;
-    };
-    found.push(Finding { lines: i..i + 1, quoted: i, kind, what: text.to_owned(), place: None, proof, ends });
+    let (kind, proof, ends): (_, _, &'static [End]) =
+        if text.starts_with("Can't open perl script \"") {
+            (
+                beneath::kind(text).unwrap_or(Death::NoSuchFile),
+                Proof::LastWords,
+                &[End::Code(2), End::Code(13)],
+            )
+        } else if text.starts_with("Unrecognized switch: ") {
+            (Death::BadArguments, Proof::LastWords, &[End::Code(29)])
+        } else if text == "Out of memory!" || text.starts_with("Out of memory in perl:") {
+            (Death::OutOfMemoryHeap, Proof::Said, &[End::Code(1)])
+        } else {
+            return None;
+        };
+    found.push(Finding {
+        lines: i..i + 1,
+        quoted: i,
+        kind,
+        what: text.to_owned(),
+        place: None,
+        proof,
+        ends,
+    });
     Some(i + 1)
 }
 
@@ -199,7 +279,10 @@ mod tests {
         let log = "Global symbol \"$t\" requires explicit package name at a.pl line 2.\n\
                    syntax error at a.pl line 3, near \"= ;\"\nExecution of a.pl aborted due to compilation errors.\n";
         let it = found(read, log).remove(0);
-        assert_eq!((it.kind, it.proof, it.lines), (Death::SyntaxError, Proof::LastWords, 0..3));
+        assert_eq!(
+            (it.kind, it.proof, it.lines),
+            (Death::SyntaxError, Proof::LastWords, 0..3)
+        );
         let log = "Can't locate X.pm in @INC (@INC contains: /etc/perl) at a.pl line 1.\nBEGIN failed--compilation aborted at a.pl line 1.\n";
         assert_eq!(found(read, log).remove(0).kind, Death::MissingModule);
     }

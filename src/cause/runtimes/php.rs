@@ -1,4 +1,5 @@
-//! PHP: `Fatal error: Uncaught …` and `Parse error: …` of the command line, and FPM that does not start.
+//! PHP: `Fatal error: Uncaught …` and `Parse error: …` of the command line, and FPM that does not
+//! start.
 
 use crate::cause::beneath;
 use crate::cause::finding::{End, Finding, Place, Proof};
@@ -19,7 +20,14 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
             fpm(lines, i, found)
         } else if text.starts_with("Could not open input file: ") {
             // cli/php_cli.c
-            Some(add(i..i + 1, Death::NoSuchFile, text, None, (Proof::LastWords, &[End::Code(1)]), found))
+            Some(add(
+                i..i + 1,
+                Death::NoSuchFile,
+                text,
+                None,
+                (Proof::LastWords, &[End::Code(1)]),
+                found,
+            ))
         } else {
             None
         };
@@ -36,31 +44,56 @@ fn add(
     found: &mut Vec<Finding>,
 ) -> usize {
     let (quoted, end) = (lines.start, lines.end);
-    found.push(Finding { lines, quoted, kind, what: what.trim().to_owned(), place, proof, ends });
+    found.push(Finding {
+        lines,
+        quoted,
+        kind,
+        what: what.trim().to_owned(),
+        place,
+        proof,
+        ends,
+    });
     end
 }
 
-/// The message of a fatal error: with `PHP ` before it and two spaces after it in the error log, as it is on the screen.
+/// The message of a fatal error: with `PHP ` before it and two spaces after it in the error log, as
+/// it is on the screen.
 fn message(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix("PHP ").unwrap_or(text);
     let (level, message) = text.split_once(": ")?;
-    ["Fatal error", "Parse error", "Recoverable fatal error", "Catchable fatal error"]
-        .contains(&level)
-        .then_some((level, message.trim_start()))
+    [
+        "Fatal error",
+        "Parse error",
+        "Recoverable fatal error",
+        "Catchable fatal error",
+    ]
+    .contains(&level)
+    .then_some((level, message.trim_start()))
 }
 
 fn fatal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let line = lines.get(i)?;
     // A server's log has a timestamp before it, and the server goes on.
-    let bare = line.text.strip_prefix('[').and_then(|text| text.split_once("] ")).map(|(_, rest)| rest);
+    let bare = line
+        .text
+        .strip_prefix('[')
+        .and_then(|text| text.split_once("] "))
+        .map(|(_, rest)| rest);
     let is_logged = bare.is_some() || line.entry.is_some();
-    let said = bare.unwrap_or(line.entry.as_ref().map_or(&line.text, |entry| &entry.message));
+    let said = bare.unwrap_or(
+        line.entry
+            .as_ref()
+            .map_or(&line.text, |entry| &entry.message),
+    );
     let (level, message) = message(said).or_else(|| {
         let at = said.find("PHP message: PHP ").filter(|_| is_logged)?;
         self::message(said.get(at + "PHP message: ".len()..)?)
     })?;
-    let ends: (Proof, &'static [End]) =
-        if is_logged { (Proof::Said, &[End::Code(255)]) } else { (Proof::LastWords, &[End::Code(255)]) };
+    let ends: (Proof, &'static [End]) = if is_logged {
+        (Proof::Said, &[End::Code(255)])
+    } else {
+        (Proof::LastWords, &[End::Code(255)])
+    };
     let Some(uncaught) = message.strip_prefix("Uncaught ") else {
         let (what, place) = place(message);
         // It names the place always; others say `Fatal error: …` too.
@@ -72,15 +105,31 @@ fn fatal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
         return Some(add(i..i + 1, kind, what, place, ends, found));
     };
     let trace = trace(lines, i, uncaught);
-    Some(add(i..trace.end, kind(&trace.what), &trace.what, trace.place, ends, found))
+    Some(add(
+        i..trace.end,
+        kind(&trace.what),
+        &trace.what,
+        trace.place,
+        ends,
+        found,
+    ))
 }
 
 /// Takes `in FILE on line N` or `in FILE:N` from the end of a message.
 fn place(message: &str) -> (&str, Option<Place>) {
     let message = message.trim_end();
     let found = message.rsplit_once(" in ").and_then(|(what, place)| {
-        let (file, line) = place.rsplit_once(" on line ").or_else(|| place.rsplit_once(':'))?;
-        Some((what, Place { file: file.to_owned(), line: Some(line.parse().ok()?), function: None }))
+        let (file, line) = place
+            .rsplit_once(" on line ")
+            .or_else(|| place.rsplit_once(':'))?;
+        Some((
+            what,
+            Place {
+                file: file.to_owned(),
+                line: Some(line.parse().ok()?),
+                function: None,
+            },
+        ))
     });
     found.map_or((message, None), |(what, place)| (what, Some(place)))
 }
@@ -91,11 +140,15 @@ struct Trace {
     place: Option<Place>,
 }
 
-/// Reads an exception with those that it was thrown for: the first came first, the last (`Next …`) is the one that nobody
-/// caught.
+/// Reads an exception with those that it was thrown for: the first came first, the last (`Next …`)
+/// is the one that nobody caught.
 fn trace(lines: &[Line], i: usize, first: &str) -> Trace {
     let (what, thrown) = place(first);
-    let mut trace = Trace { end: i + 1, what: what.to_owned(), place: None };
+    let mut trace = Trace {
+        end: i + 1,
+        what: what.to_owned(),
+        place: None,
+    };
     let mut cause: Option<String> = None;
     let (mut last, mut origin) = (thrown, None);
     let mut is_message = !first.contains(" in ") || last.is_none();
@@ -142,11 +195,17 @@ fn trace(lines: &[Line], i: usize, first: &str) -> Trace {
 fn frame(text: &str) -> Option<Place> {
     let (file, rest) = text.split_once('(')?;
     let line = rest.split_once(')')?.0.parse().ok()?;
-    is_own(file).then(|| Place { file: file.to_owned(), line: Some(line), function: None })
+    is_own(file).then(|| Place {
+        file: file.to_owned(),
+        line: Some(line),
+        function: None,
+    })
 }
 
 fn is_own(file: &str) -> bool {
-    !file.contains("/vendor/") && !file.starts_with("phar://") && !file.starts_with("/usr/share/php")
+    !file.contains("/vendor/")
+        && !file.starts_with("phar://")
+        && !file.starts_with("/usr/share/php")
 }
 
 fn kind(what: &str) -> Death {
@@ -154,7 +213,9 @@ fn kind(what: &str) -> Death {
     match class {
         "ParseError" => Death::SyntaxError,
         "AssertionError" => Death::Assertion,
-        _ if what.starts_with("Allowed memory size of ") || what.starts_with("Out of memory") => Death::OutOfMemoryHeap,
+        _ if what.starts_with("Allowed memory size of ") || what.starts_with("Out of memory") => {
+            Death::OutOfMemoryHeap
+        }
         _ if what.contains("Maximum call stack size of ") => Death::StackOverflow,
         // `require` of a file that is not there.
         _ if what.contains("ailed opening required ") => Death::NoSuchFile,
@@ -164,12 +225,28 @@ fn kind(what: &str) -> Death {
 
 /// FPM's master, as it ends before it begins: fpm/fpm.c, `FPM_EXIT_CONFIG`.
 fn fpm(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let error = |line: &Line| line.text.split_once("] ERROR: ").map(|(_, what)| what.to_owned());
-    let before = lines.get(i.saturating_sub(8)..i)?.iter().rev().take_while(|line| error(line).is_some()).count();
+    let error = |line: &Line| {
+        line.text
+            .split_once("] ERROR: ")
+            .map(|(_, what)| what.to_owned())
+    };
+    let before = lines
+        .get(i.saturating_sub(8)..i)?
+        .iter()
+        .rev()
+        .take_while(|line| error(line).is_some())
+        .count();
     let first = i - before;
     let what = &error(lines.get(first)?)?;
     let kind = beneath::kind(what).unwrap_or(Death::PlainExit);
-    Some(add(first..i + 1, kind, what, None, (Proof::LastWords, &[End::Code(78)]), found))
+    Some(add(
+        first..i + 1,
+        kind,
+        what,
+        None,
+        (Proof::LastWords, &[End::Code(78)]),
+        found,
+    ))
 }
 
 #[cfg(test)]
@@ -184,7 +261,10 @@ mod tests {
         let log = "PHP Fatal error:  Uncaught PDOException: refused in /srv/a.php:2\nStack trace:\n#0 /srv/a.php(3): q()\n#1 {main}\n\n\
                    Next RuntimeException: cannot boot in /srv/vendor/k.php:3\nStack trace:\n#0 /srv/b.php(7): k()\n#1 {main}\n  thrown in /srv/vendor/k.php on line 3\nnext\n";
         let it = found(read, log).remove(0);
-        assert_eq!(it.what, "RuntimeException: cannot boot (caused by PDOException: refused)");
+        assert_eq!(
+            it.what,
+            "RuntimeException: cannot boot (caused by PDOException: refused)"
+        );
         assert_eq!(
             (it.place.unwrap().to_string().as_str(), it.lines, it.proof),
             ("/srv/b.php:7", 0..10, Proof::LastWords)
@@ -211,14 +291,31 @@ mod tests {
             ),
         ] {
             let it = found(read, log).remove(0);
-            assert_eq!((it.kind, it.place.unwrap().to_string().as_str()), (kind, place), "{log}");
+            assert_eq!(
+                (it.kind, it.place.unwrap().to_string().as_str()),
+                (kind, place),
+                "{log}"
+            );
         }
-        assert_eq!(found(read, "Could not open input file: worker.php")[0].kind, Death::NoSuchFile);
         assert_eq!(
-            found(read, "[23-Nov-2026 04:24:07 UTC] PHP Fatal error:  Uncaught E: x in a.php:1")[0].proof,
+            found(read, "Could not open input file: worker.php")[0].kind,
+            Death::NoSuchFile
+        );
+        assert_eq!(
+            found(
+                read,
+                "[23-Nov-2026 04:24:07 UTC] PHP Fatal error:  Uncaught E: x in a.php:1"
+            )[0]
+            .proof,
             Proof::Said
         );
-        assert!(found(read, "PHP Warning:  Undefined variable $x in /srv/a.php on line 2").is_empty());
+        assert!(
+            found(
+                read,
+                "PHP Warning:  Undefined variable $x in /srv/a.php on line 2"
+            )
+            .is_empty()
+        );
         assert!(found(read, "we saw a Fatal error: once").is_empty());
     }
 }

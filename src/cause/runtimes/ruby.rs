@@ -1,8 +1,8 @@
-//! Ruby: `app.rb:2:in 'owner': undefined method … (NoMethodError)` of 1.9 to 3.4, `[BUG]` reports, and what Bundler refuses
-//! to start.
+//! Ruby: `app.rb:2:in 'owner': undefined method … (NoMethodError)` of 1.9 to 3.4, `[BUG]` reports,
+//! and what Bundler refuses to start.
 //!
-//! Nothing of an uncaught exception shows that nobody caught it: `full_message` looks the same. But Ruby prints it at the very
-//! end, after all exit handlers.
+//! Nothing of an uncaught exception shows that nobody caught it: `full_message` looks the same. But
+//! Ruby prints it at the very end, after all exit handlers.
 
 use crate::cause::beneath;
 use crate::cause::finding::{End, Finding, Place, Proof};
@@ -17,7 +17,11 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
     let mut i = 0;
     while let Some(line) = lines.get(i) {
         let text = line.text.as_str();
-        let end = if text.contains("[BUG] ") { bug(lines, i, found) } else { None };
+        let end = if text.contains("[BUG] ") {
+            bug(lines, i, found)
+        } else {
+            None
+        };
         i = end
             .or_else(|| logged(lines, i, found))
             .or_else(|| error(lines, i, found))
@@ -33,7 +37,8 @@ struct Head<'a> {
     class: &'a str,
 }
 
-/// Reads `FILE:LINE:in 'METHOD': MESSAGE (CLASS)`; the method may be missing, and with `ruby: ` for a file, the line.
+/// Reads `FILE:LINE:in 'METHOD': MESSAGE (CLASS)`; the method may be missing, and with `ruby: ` for
+/// a file, the line.
 fn head(text: &str) -> Option<Head<'_>> {
     if text.starts_with([' ', '\t', '#']) {
         return None;
@@ -41,23 +46,44 @@ fn head(text: &str) -> Option<Head<'_>> {
     let text = text.trim_end();
     if let Some(rest) = text.strip_suffix(": unhandled exception") {
         let (place, _) = place(rest).filter(|(_, rest)| rest.is_empty())?;
-        return Some(Head { place: Some(place), message: "unhandled exception", class: "RuntimeError" });
+        return Some(Head {
+            place: Some(place),
+            message: "unhandled exception",
+            class: "RuntimeError",
+        });
     }
     let (rest, class) = text.strip_suffix(')')?.rsplit_once(" (")?;
     let is_class = class.starts_with(|c: char| c.is_ascii_uppercase())
-        && class.chars().all(|c| c.is_ascii_alphanumeric() || c == ':' || c == '_');
+        && class
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == ':' || c == '_');
     if !is_class {
         return None;
     }
-    if let Some(message) = ["ruby: ", "/usr/bin/ruby: "].iter().find_map(|program| rest.strip_prefix(program)) {
-        return Some(Head { place: None, message, class });
+    if let Some(message) = ["ruby: ", "/usr/bin/ruby: "]
+        .iter()
+        .find_map(|program| rest.strip_prefix(program))
+    {
+        return Some(Head {
+            place: None,
+            message,
+            class,
+        });
     }
     if class == "NoMemoryError" {
         // There is none left to find out where.
-        return Some(Head { place: None, message: rest.split_once(": ")?.1, class });
+        return Some(Head {
+            place: None,
+            message: rest.split_once(": ")?.1,
+            class,
+        });
     }
     let (place, message) = place(rest)?;
-    Some(Head { place: Some(place), message: message.strip_prefix(": ")?, class })
+    Some(Head {
+        place: Some(place),
+        message: message.strip_prefix(": ")?,
+        class,
+    })
 }
 
 /// Reads `FILE:LINE` or `FILE:LINE:in 'METHOD'`, and gives what follows.
@@ -66,13 +92,22 @@ fn place(text: &str) -> Option<(Place, &str)> {
         .match_indices(':')
         .map(|(at, _)| at)
         .take(4)
-        .find(|at| text.get(at + 1..).unwrap_or_default().starts_with(|c: char| c.is_ascii_digit()))?;
+        .find(|at| {
+            text.get(at + 1..)
+                .unwrap_or_default()
+                .starts_with(|c: char| c.is_ascii_digit())
+        })?;
     let (file, rest) = (text.get(..colon)?, text.get(colon + 1..)?);
-    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
     let line = rest.get(..digits)?.parse().ok()?;
     let mut rest = rest.get(digits..)?;
     let mut function = None;
-    if let Some(method) = rest.strip_prefix(":in `").or_else(|| rest.strip_prefix(":in '")) {
+    if let Some(method) = rest
+        .strip_prefix(":in `")
+        .or_else(|| rest.strip_prefix(":in '"))
+    {
         let end = method.find('\'')?;
         function = Some(method.get(..end)?.to_owned());
         rest = method.get(end + 1..)?;
@@ -80,13 +115,27 @@ fn place(text: &str) -> Option<(Place, &str)> {
     if file.is_empty() || file.len() > 500 {
         return None;
     }
-    Some((Place { file: file.to_owned(), line: Some(line), function }, rest))
+    Some((
+        Place {
+            file: file.to_owned(),
+            line: Some(line),
+            function,
+        },
+        rest,
+    ))
 }
 
 fn is_own(file: &str) -> bool {
-    !["/gems/", "/lib/ruby/", "/rubygems/", "/usr/bin/", "/usr/local/bin/", "/bundle/bin/"]
-        .iter()
-        .any(|it| file.contains(it))
+    ![
+        "/gems/",
+        "/lib/ruby/",
+        "/rubygems/",
+        "/usr/bin/",
+        "/usr/local/bin/",
+        "/bundle/bin/",
+    ]
+    .iter()
+    .any(|it| file.contains(it))
         && !file.starts_with('<')
 }
 
@@ -97,7 +146,10 @@ fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let stack = stack(lines, i + 1);
     let mut end = stack.end;
     // Its cause follows right under its stack, in the same form.
-    let cause = lines.get(end).filter(|_| stack.end > i + 1).and_then(|line| self::head(&line.text));
+    let cause = lines
+        .get(end)
+        .filter(|_| stack.end > i + 1)
+        .and_then(|line| self::head(&line.text));
     let mut what = format!("{}: {}", head.class, head.message);
     if cause.is_some() {
         end = self::stack(lines, end + 1).end;
@@ -106,9 +158,18 @@ fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     if let Some(cause) = cause.filter(|cause| cause.message != head.message) {
         what = format!("{what} (caused by {}: {})", cause.class, cause.message);
     }
-    let own = head.place.clone().filter(|place| is_own(&place.file)).or(stack.own);
-    let before = i.checked_sub(1).and_then(|at| lines.get(at)).map(|line| line.text.as_str()).unwrap_or_default();
-    let in_thread = before.starts_with("#<Thread:") && before.contains(" terminated with exception");
+    let own = head
+        .place
+        .clone()
+        .filter(|place| is_own(&place.file))
+        .or(stack.own);
+    let before = i
+        .checked_sub(1)
+        .and_then(|at| lines.get(at))
+        .map(|line| line.text.as_str())
+        .unwrap_or_default();
+    let in_thread =
+        before.starts_with("#<Thread:") && before.contains(" terminated with exception");
     let mut finding = Finding {
         lines: if in_thread { i - 1 } else { i }..end,
         quoted: i,
@@ -120,16 +181,27 @@ fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     };
     if finding.kind == Death::SyntaxError {
         // The file that cannot be read, and not the line that requires it.
-        finding.place = self::place(head.message).map(|(place, _)| place).or(finding.place);
+        finding.place = self::place(head.message)
+            .map(|(place, _)| place)
+            .or(finding.place);
     }
     found.push(finding);
     Some(end)
 }
 
-/// What Ruby's logger makes of an exception: `F, […] FATAL -- : MESSAGE (CLASS)`, and the bare frames beneath it.
+/// What Ruby's logger makes of an exception: `F, […] FATAL -- : MESSAGE (CLASS)`, and the bare
+/// frames beneath it.
 fn logged(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let entry = lines.get(i)?.entry.as_ref().filter(|entry| entry.is_error() && !entry.json)?;
-    let (message, class) = entry.message.trim_end().strip_suffix(')')?.rsplit_once(" (")?;
+    let entry = lines
+        .get(i)?
+        .entry
+        .as_ref()
+        .filter(|entry| entry.is_error() && !entry.json)?;
+    let (message, class) = entry
+        .message
+        .trim_end()
+        .strip_suffix(')')?
+        .rsplit_once(" (")?;
     let frame = |line: &Line| {
         let (place, rest) = place(&line.text).filter(|_| line.entry.is_none())?;
         rest.is_empty().then_some(place)
@@ -141,7 +213,10 @@ fn logged(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
         quoted: i,
         kind: kind(class, message),
         what: format!("{class}: {message}"),
-        place: frames.into_iter().find(|place| is_own(&place.file)).or(Some(first)),
+        place: frames
+            .into_iter()
+            .find(|place| is_own(&place.file))
+            .or(Some(first)),
         proof: Proof::Said,
         ends: &[],
     });
@@ -155,27 +230,51 @@ struct Stack {
 
 /// Reads the rest of a message and the `from` lines.
 fn stack(lines: &[Line], start: usize) -> Stack {
-    let is_from = |line: &Line| line.text.starts_with("\tfrom ") || line.text.starts_with("\t ... ");
+    let is_from =
+        |line: &Line| line.text.starts_with("\tfrom ") || line.text.starts_with("\t ... ");
     let rest = lines.get(start..).unwrap_or_default();
-    let message = rest.iter().take(MESSAGE).take_while(|line| line.entry.is_none() && !is_from(line)).count();
+    let message = rest
+        .iter()
+        .take(MESSAGE)
+        .take_while(|line| line.entry.is_none() && !is_from(line))
+        .count();
     let has_stack = rest.get(message).is_some_and(is_from);
     if !has_stack {
         // What belongs to a message where no stack shows its end: an excerpt of the code.
         let is_excerpt = |line: &&Line| line.is_blank() || line.text.starts_with([' ', '>']);
         let excerpt = rest.iter().take(MESSAGE).take_while(is_excerpt).count();
-        let blank = rest.get(..excerpt).unwrap_or_default().iter().all(Line::is_blank);
-        return Stack { end: start + if blank { 0 } else { excerpt }, own: None };
+        let blank = rest
+            .get(..excerpt)
+            .unwrap_or_default()
+            .iter()
+            .all(Line::is_blank);
+        return Stack {
+            end: start + if blank { 0 } else { excerpt },
+            own: None,
+        };
     }
     // A message may hold another error's first line; then it is no part of this one.
-    let is_other = rest.get(..message).unwrap_or_default().iter().any(|line| head(&line.text).is_some());
+    let is_other = rest
+        .get(..message)
+        .unwrap_or_default()
+        .iter()
+        .any(|line| head(&line.text).is_some());
     if is_other {
-        return Stack { end: start, own: None };
+        return Stack {
+            end: start,
+            own: None,
+        };
     }
     let froms = rest.get(message..).unwrap_or_default();
     let length = froms.iter().take_while(|line| is_from(line)).count();
-    let mut stack = Stack { end: start + message + length, own: None };
+    let mut stack = Stack {
+        end: start + message + length,
+        own: None,
+    };
     for line in froms.iter().take(length) {
-        let Some((place, _)) = line.text.strip_prefix("\tfrom ").and_then(place) else { continue };
+        let Some((place, _)) = line.text.strip_prefix("\tfrom ").and_then(place) else {
+            continue;
+        };
         if is_own(&place.file) {
             stack.own = Some(place);
             break;
@@ -206,26 +305,49 @@ fn kind(class: &str, message: &str) -> Death {
 fn bug(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let text = lines.get(i)?.text.as_str();
     let (before, what) = text.split_once("[BUG] ")?;
-    let is_report =
-        lines.get(i + 1..)?.iter().take(3).any(|line| line.text.starts_with("ruby ") || line.text.starts_with("-- "));
+    let is_report = lines
+        .get(i + 1..)?
+        .iter()
+        .take(3)
+        .any(|line| line.text.starts_with("ruby ") || line.text.starts_with("-- "));
     if !is_report {
         return None;
     }
     let is_sure = |line: &Line| {
-        line.text.starts_with("-- ") || line.text.contains("bugreport.html") || line.text.contains("[vsyscall]")
+        line.text.starts_with("-- ")
+            || line.text.contains("bugreport.html")
+            || line.text.contains("[vsyscall]")
     };
-    let rest = lines.get(i + 1..)?.iter().take_while(|line| line.entry.is_none() && !line.text.contains("[BUG] "));
-    let length = rest.enumerate().filter(|(_, line)| is_sure(line)).map(|(at, _)| at + 1).last().unwrap_or(1);
+    let rest = lines
+        .get(i + 1..)?
+        .iter()
+        .take_while(|line| line.entry.is_none() && !line.text.contains("[BUG] "));
+    let length = rest
+        .enumerate()
+        .filter(|(_, line)| is_sure(line))
+        .map(|(at, _)| at + 1)
+        .last()
+        .unwrap_or(1);
     let (kind, what) = if what.starts_with("Segmentation fault") {
         // Its address says nothing, and passes.
         (Death::Segfault, "[BUG] Segmentation fault".to_owned())
     } else {
         (Death::Abort, format!("[BUG] {what}"))
     };
-    let place = place(before).map(|(place, _)| place).filter(|place| is_own(&place.file));
+    let place = place(before)
+        .map(|(place, _)| place)
+        .filter(|place| is_own(&place.file));
     let ends = &[End::Signal("ABRT"), End::Signal("SEGV")];
     let end = i + 1 + length;
-    found.push(Finding { lines: i..end, quoted: i, kind, what, place, proof: Proof::LastWords, ends });
+    found.push(Finding {
+        lines: i..end,
+        quoted: i,
+        kind,
+        what,
+        place,
+        proof: Proof::LastWords,
+        ends,
+    });
     Some(end)
 }
 
@@ -233,8 +355,11 @@ fn bug(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
 fn refusal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let line = lines.get(i).filter(|line| line.entry.is_none())?;
     let text = line.text.trim_end();
-    let near =
-        |words: &str| lines.get(i + 1..).is_some_and(|rest| rest.iter().take(8).any(|line| line.text.contains(words)));
+    let near = |words: &str| {
+        lines
+            .get(i + 1..)
+            .is_some_and(|rest| rest.iter().take(8).any(|line| line.text.contains(words)))
+    };
     let (kind, ends): (_, &'static [End]) = if text == "[FATAL] failed to allocate memory" {
         (Death::OutOfMemoryHeap, &[End::Code(1)])
     } else if text.starts_with("bundler: command not found: ") {
@@ -260,7 +385,11 @@ fn refusal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> 
     } else {
         return None;
     };
-    let kind = if kind == Death::NoSuchFile { kind } else { beneath::kind(text).unwrap_or(kind) };
+    let kind = if kind == Death::NoSuchFile {
+        kind
+    } else {
+        beneath::kind(text).unwrap_or(kind)
+    };
     found.push(Finding {
         lines: i..i + 1,
         quoted: i,
@@ -280,7 +409,8 @@ fn syntax_error(text: &str) -> Option<(Place, &str)> {
     }
     let (place, rest) = place(text)?;
     let message = rest.strip_prefix(": ")?;
-    (message.starts_with("syntax error, unexpected") && place.function.is_none()).then_some((place, message))
+    (message.starts_with("syntax error, unexpected") && place.function.is_none())
+        .then_some((place, message))
 }
 
 #[cfg(test)]
@@ -293,7 +423,13 @@ mod tests {
         let mut found = Vec::new();
         read(&text::read(log), &mut found);
         let last = found.pop().unwrap_or_else(|| panic!("nothing in {log}"));
-        (last.kind, last.what, last.place.map(|place| place.to_string()).unwrap_or_default())
+        (
+            last.kind,
+            last.what,
+            last.place
+                .map(|place| place.to_string())
+                .unwrap_or_default(),
+        )
     }
 
     #[test]
@@ -301,7 +437,10 @@ mod tests {
         let log = "F, [2026-11-23T07:36:36.898675 #7] FATAL -- : key not found: :dsn (KeyError)\napp.rb:4:in `fetch'\napp.rb:4:in `<main>'";
         let found = crate::cause::runtimes::found(read, log);
         let found = found.first().unwrap();
-        assert_eq!((found.what.as_str(), found.lines.clone()), ("KeyError: key not found: :dsn", 0..3));
+        assert_eq!(
+            (found.what.as_str(), found.lines.clone()),
+            ("KeyError: key not found: :dsn", 0..3)
+        );
     }
 
     #[test]
@@ -313,27 +452,48 @@ mod tests {
             "Traceback (most recent call last):\n\t1: from app.rb:5:in `<main>'\napp.rb:2:in `owner': undefined method 'name' for nil (NoMethodError)\n",
             "/usr/lib/ruby/3.1.0/x.rb:9:in `call': undefined method 'name' for nil (NoMethodError)\n\tfrom app.rb:2:in `f'\n",
         ] {
-            assert_eq!(last(log), (Death::UncaughtException, what.to_owned(), "app.rb:2".to_owned()), "{log}");
+            assert_eq!(
+                last(log),
+                (
+                    Death::UncaughtException,
+                    what.to_owned(),
+                    "app.rb:2".to_owned()
+                ),
+                "{log}"
+            );
         }
-        let prism =
-            "app.rb:3: syntax error found (SyntaxError)\n  1 | def a\n> 3 | \n    | ^ unexpected end-of-input\n";
+        let prism = "app.rb:3: syntax error found (SyntaxError)\n  1 | def a\n> 3 | \n    | ^ unexpected end-of-input\n";
         assert_eq!(last(prism).0, Death::SyntaxError);
-        assert_eq!(last("ruby: No such file or directory -- app.rb (LoadError)\n").0, Death::NoSuchFile);
-        assert_eq!(last("app.rb: failed to allocate memory (NoMemoryError)\n").0, Death::OutOfMemoryHeap);
+        assert_eq!(
+            last("ruby: No such file or directory -- app.rb (LoadError)\n").0,
+            Death::NoSuchFile
+        );
+        assert_eq!(
+            last("app.rb: failed to allocate memory (NoMemoryError)\n").0,
+            Death::OutOfMemoryHeap
+        );
     }
 
     #[test]
     fn a_cause_is_told_with_what_it_caused() {
         let log = "a.rb:2:in `rescue in f': no config (RuntimeError)\n\tfrom a.rb:1:in `<main>'\n\
                    a.rb:1:in `f': key not found: :dsn (KeyError)\n\tfrom a.rb:1:in `<main>'\n";
-        assert_eq!(last(log).1, "RuntimeError: no config (caused by KeyError: key not found: :dsn)");
+        assert_eq!(
+            last(log).1,
+            "RuntimeError: no config (caused by KeyError: key not found: :dsn)"
+        );
     }
 
     #[test]
     fn what_only_looks_alike_is_passed_over() {
-        for log in
-            ["see app.rb:2 (Later)", "12:30:01: started (Worker)", "app.rb:2: all is well", "::: (A)", ":1: (A", "(A)"]
-        {
+        for log in [
+            "see app.rb:2 (Later)",
+            "12:30:01: started (Worker)",
+            "app.rb:2: all is well",
+            "::: (A)",
+            ":1: (A",
+            "(A)",
+        ] {
             let mut found = Vec::new();
             read(&text::read(log), &mut found);
             assert!(found.is_empty(), "{log}: {found:?}");
@@ -344,7 +504,10 @@ mod tests {
     fn reports_without_an_end_are_read_in_linear_time() {
         let start = std::time::Instant::now();
         let mut found = Vec::new();
-        read(&text::read(&"a.rb:1: [BUG] x\nruby 3\n".repeat(10_000)), &mut found);
+        read(
+            &text::read(&"a.rb:1: [BUG] x\nruby 3\n".repeat(10_000)),
+            &mut found,
+        );
         assert!(found.len() == 10_000 && start.elapsed().as_secs() < 5);
     }
 }

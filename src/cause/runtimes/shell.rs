@@ -1,8 +1,9 @@
-//! Shells (bash, dash, zsh, busybox): what they say of commands that they cannot run, of scripts that they cannot read, and
-//! of children that a fault has killed; and what programs say that only run another (env, timeout, tini …).
+//! Shells (bash, dash, zsh, busybox): what they say of commands that they cannot run, of scripts
+//! that they cannot read, and of children that a fault has killed; and what programs say that only
+//! run another (env, timeout, tini …).
 //!
-//! A script goes on after most of this: the exit code decides, 127 for what is not there and 126 for what cannot be run.
-//! See "Exit Status" in bash(1).
+//! A script goes on after most of this: the exit code decides, 127 for what is not there and 126
+//! for what cannot be run. See "Exit Status" in bash(1).
 
 use crate::cause::beneath;
 use crate::cause::finding::{End, Finding, Place, Proof};
@@ -16,17 +17,39 @@ const NEAR: usize = 3;
 pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
     for (i, line) in lines.iter().enumerate() {
         let text = line.text.trim_end();
-        let said = if line.entry.is_none() { shell(lines, i, text, found) } else { Vec::new() };
-        let said = if said.is_empty() { launcher(text).into_iter().collect() } else { said };
+        let said = if line.entry.is_none() {
+            shell(lines, i, text, found)
+        } else {
+            Vec::new()
+        };
+        let said = if said.is_empty() {
+            launcher(text).into_iter().collect()
+        } else {
+            said
+        };
         let place: Option<Place> = script(text).and_then(|(place, _)| place);
         // bash quotes the line that it cannot read under its error.
         let quotes = lines
             .get(i + 1)
             .and_then(|line| script(&line.text))
             .is_some_and(|(at, rest)| at == place && rest.starts_with('`'));
-        for Said { kind, what, proof, ends } in said {
+        for Said {
+            kind,
+            what,
+            proof,
+            ends,
+        } in said
+        {
             let end = i + 1 + usize::from(quotes && kind == Death::SyntaxError);
-            found.push(Finding { lines: i..end, quoted: i, kind, what, place: place.clone(), proof, ends });
+            found.push(Finding {
+                lines: i..end,
+                quoted: i,
+                kind,
+                what,
+                place: place.clone(),
+                proof,
+                ends,
+            });
         }
     }
 }
@@ -38,18 +61,27 @@ struct Said {
     ends: &'static [End],
 }
 
-/// Reads who speaks: `run.sh: line 3: …`, `run.sh: 3: …`, `run.sh:3: …` or `sh: …`; gives what it says.
+/// Reads who speaks: `run.sh: line 3: …`, `run.sh: 3: …`, `run.sh:3: …` or `sh: …`; gives what it
+/// says.
 fn script(text: &str) -> Option<(Option<Place>, &str)> {
     let at = |file: &str, line: &str| {
-        let line =
-            line.parse().ok().filter(|_| !file.is_empty() && file.len() < 300 && !file.starts_with([' ', '\t']))?;
-        Some(Some(Place { file: file.to_owned(), line: Some(line), function: None }))
+        let line = line
+            .parse()
+            .ok()
+            .filter(|_| !file.is_empty() && file.len() < 300 && !file.starts_with([' ', '\t']))?;
+        Some(Some(Place {
+            file: file.to_owned(),
+            line: Some(line),
+            function: None,
+        }))
     };
     let (file, rest) = text.split_once(": ")?;
     if is_shell(file) {
         // A command line has no place.
         let inner = rest.strip_prefix("-c: ").unwrap_or(rest);
-        let numbered = inner.split_once(": ").filter(|(line, _)| is_number(line.strip_prefix("line ").unwrap_or(line)));
+        let numbered = inner
+            .split_once(": ")
+            .filter(|(line, _)| is_number(line.strip_prefix("line ").unwrap_or(line)));
         return Some((None, numbered.map_or(inner, |(_, rest)| rest)));
     }
     if let Some((line, rest)) = rest.strip_prefix("line ").unwrap_or(rest).split_once(": ")
@@ -57,7 +89,8 @@ fn script(text: &str) -> Option<(Option<Place>, &str)> {
     {
         return Some((place, rest));
     }
-    // busybox puts the builtin before the line: `run.sh: cd: line 2: …`; bash its option: `bash: -c: line 1: …`.
+    // busybox puts the builtin before the line: `run.sh: cd: line 2: …`; bash its option: `bash:
+    // -c: line 1: …`.
     if let Some((builtin, line)) = rest.split_once(": line ")
         && let Some((line, rest)) = line.split_once(": ")
         && !builtin.contains(' ')
@@ -72,11 +105,17 @@ fn script(text: &str) -> Option<(Option<Place>, &str)> {
     {
         return Some((place, rest));
     }
-    file.split_once(':').filter(|(name, line)| is_shell(name) && is_number(line)).map(|_| (None, rest))
+    file.split_once(':')
+        .filter(|(name, line)| is_shell(name) && is_number(line))
+        .map(|_| (None, rest))
 }
 
 fn is_shell(file: &str) -> bool {
-    let name = file.rsplit('/').next().unwrap_or(file).trim_start_matches('-');
+    let name = file
+        .rsplit('/')
+        .next()
+        .unwrap_or(file)
+        .trim_start_matches('-');
     ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh"].contains(&name)
 }
 
@@ -86,54 +125,122 @@ fn is_number(text: &str) -> bool {
 
 fn shell(lines: &[Line], i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
     if let Some(said) = fault(text, "") {
-        return if is_told(lines, i, said.ends, found) { Vec::new() } else { vec![said] };
+        return if is_told(lines, i, said.ends, found) {
+            Vec::new()
+        } else {
+            vec![said]
+        };
     }
-    let Some((place, rest)) = script(text) else { return Vec::new() };
-    if let Some(child) = rest.trim_start().split_once(' ').filter(|(pid, _)| pid.parse::<u32>().is_ok()) {
-        let said = fault(child.1, &format!(" in {text}")).filter(|said| !is_told(lines, i, said.ends, found));
+    let Some((place, rest)) = script(text) else {
+        return Vec::new();
+    };
+    if let Some(child) = rest
+        .trim_start()
+        .split_once(' ')
+        .filter(|(pid, _)| pid.parse::<u32>().is_ok())
+    {
+        let said = fault(child.1, &format!(" in {text}"))
+            .filter(|said| !is_told(lines, i, said.ends, found));
         return said.into_iter().collect();
     }
     let low = rest.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|words| low.ends_with(words));
     let begins = |words: &[&str]| words.iter().any(|words| low.starts_with(words));
     let what = if place.is_some() { rest } else { text }.to_owned();
-    let sure = |kind, ends| vec![Said { kind, what: what.clone(), proof: Proof::LastWords, ends }];
-    // Where it is no command but a redirection or a builtin that fails, `set -e` or a POSIX shell ends the script.
-    let either = |kind, ends| {
-        let maybe = Said { kind, what: what.clone(), proof: Proof::Said, ends: &[End::Code(1), End::Code(2)] };
-        vec![Said { kind, what: what.clone(), proof: Proof::LastWords, ends }, maybe]
+    let sure = |kind, ends| {
+        vec![Said {
+            kind,
+            what: what.clone(),
+            proof: Proof::LastWords,
+            ends,
+        }]
     };
-    let is_syntax = begins(&["syntax error", "parse error", "unexpected eof while looking for", "unmatched "]);
+    // Where it is no command but a redirection or a builtin that fails, `set -e` or a POSIX shell
+    // ends the script.
+    let either = |kind, ends| {
+        let maybe = Said {
+            kind,
+            what: what.clone(),
+            proof: Proof::Said,
+            ends: &[End::Code(1), End::Code(2)],
+        };
+        vec![
+            Said {
+                kind,
+                what: what.clone(),
+                proof: Proof::LastWords,
+                ends,
+            },
+            maybe,
+        ]
+    };
+    let is_syntax = begins(&[
+        "syntax error",
+        "parse error",
+        "unexpected eof while looking for",
+        "unmatched ",
+    ]);
     if is_syntax {
         return sure(Death::SyntaxError, &[End::Code(2), End::Code(1)]);
     }
-    if says(&[": unbound variable", ": parameter not set", ": parameter null or not set"]) {
-        return sure(Death::PlainExit, &[End::Code(1), End::Code(2), End::Code(127)]);
+    if says(&[
+        ": unbound variable",
+        ": parameter not set",
+        ": parameter null or not set",
+    ]) {
+        return sure(
+            Death::PlainExit,
+            &[End::Code(1), End::Code(2), End::Code(127)],
+        );
     }
     // `${QUEUE_URL:?must be set}`
     let is_variable = |name: &str| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
     };
-    if place.is_some() && rest.split_once(": ").is_some_and(|(name, _)| is_variable(name)) {
+    if place.is_some()
+        && rest
+            .split_once(": ")
+            .is_some_and(|(name, _)| is_variable(name))
+    {
         let ends = &[End::Code(1), End::Code(2), End::Code(127)];
-        return vec![Said { kind: Death::PlainExit, what, proof: Proof::Said, ends }];
+        return vec![Said {
+            kind: Death::PlainExit,
+            what,
+            proof: Proof::Said,
+            ends,
+        }];
     }
-    if says(&[": command not found", ": not found", "required file not found"]) || begins(&["command not found: "]) {
+    if says(&[
+        ": command not found",
+        ": not found",
+        "required file not found",
+    ]) || begins(&["command not found: "])
+    {
         return sure(Death::NoSuchFile, &[End::Code(127)]);
     }
     if low.contains("bad interpreter: ") {
         return sure(Death::NoSuchFile, &[End::Code(127), End::Code(126)]);
     }
-    if says(&["exec format error", ": cannot execute binary file", ": argument list too long"])
-        || begins(&["exec format error: "])
+    if says(&[
+        "exec format error",
+        ": cannot execute binary file",
+        ": argument list too long",
+    ]) || begins(&["exec format error: "])
     {
         return sure(Death::BadArguments, &[End::Code(126), End::Code(127)]);
     }
     if says(&[": is a directory"]) {
         return sure(Death::BadArguments, &[End::Code(126)]);
     }
-    if says(&[": no such file or directory", ": no such file", "directory nonexistent", "nonexistent directory"])
-        || begins(&["no such file or directory: ", "cd: can't cd to "])
+    if says(&[
+        ": no such file or directory",
+        ": no such file",
+        "directory nonexistent",
+        "nonexistent directory",
+    ]) || begins(&["no such file or directory: ", "cd: can't cd to "])
     {
         return either(Death::NoSuchFile, &[End::Code(127)]);
     }
@@ -141,43 +248,85 @@ fn shell(lines: &[Line], i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
         return either(Death::Permission, &[End::Code(126)]);
     }
     if says(&["fork: cannot allocate memory"]) {
-        return vec![Said { kind: Death::OutOfMemoryHeap, what, proof: Proof::Said, ends: &[] }];
+        return vec![Said {
+            kind: Death::OutOfMemoryHeap,
+            what,
+            proof: Proof::Said,
+            ends: &[],
+        }];
     }
     if says(&["no space left on device"]) {
-        return vec![Said { kind: Death::DiskFull, what, proof: Proof::Said, ends: &[] }];
+        return vec![Said {
+            kind: Death::DiskFull,
+            what,
+            proof: Proof::Said,
+            ends: &[],
+        }];
     }
     Vec::new()
 }
 
-/// Whether what stands right before it tells more of a death of the same sort: no logger has said anything since.
+/// Whether what stands right before it tells more of a death of the same sort: no logger has said
+/// anything since.
 fn is_told(lines: &[Line], i: usize, ends: &[End], found: &[Finding]) -> bool {
     let is_near = |finding: &&Finding| finding.lines.end <= i && finding.lines.end + NEAR > i;
     let since = |finding: &Finding| lines.get(finding.lines.end..i).unwrap_or_default();
     found.iter().rev().take(8).filter(is_near).any(|finding| {
-        finding.ends.iter().any(|end| ends.contains(end)) && since(finding).iter().all(|line| line.entry.is_none())
+        finding.ends.iter().any(|end| ends.contains(end))
+            && since(finding).iter().all(|line| line.entry.is_none())
     })
 }
 
-/// Reads `Segmentation fault      (core dumped) ./engine --x`, a shell's word on a child that a fault has killed. Who sent
-/// another signal it does not know.
+/// Reads `Segmentation fault      (core dumped) ./engine --x`, a shell's word on a child that a
+/// fault has killed. Who sent another signal it does not know.
 fn fault(text: &str, at: &str) -> Option<Said> {
     let faults: [(&str, Death, &'static [End]); 6] = [
-        ("Segmentation fault", Death::Segfault, &[End::Signal("SEGV")]),
+        (
+            "Segmentation fault",
+            Death::Segfault,
+            &[End::Signal("SEGV")],
+        ),
         ("Aborted", Death::Abort, &[End::Signal("ABRT")]),
         ("Bus error", Death::KilledBySignal, &[End::Signal("BUS")]),
-        ("Illegal instruction", Death::KilledBySignal, &[End::Signal("ILL")]),
-        ("Floating point exception", Death::KilledBySignal, &[End::Signal("FPE")]),
-        ("Bad system call", Death::KilledBySignal, &[End::Signal("SYS")]),
+        (
+            "Illegal instruction",
+            Death::KilledBySignal,
+            &[End::Signal("ILL")],
+        ),
+        (
+            "Floating point exception",
+            Death::KilledBySignal,
+            &[End::Signal("FPE")],
+        ),
+        (
+            "Bad system call",
+            Death::KilledBySignal,
+            &[End::Signal("SYS")],
+        ),
     ];
-    let (name, kind, ends) = faults.into_iter().find(|(name, ..)| text.starts_with(name))?;
+    let (name, kind, ends) = faults
+        .into_iter()
+        .find(|(name, ..)| text.starts_with(name))?;
     let rest = text.strip_prefix(name)?.trim_start();
-    let rest = rest.strip_prefix("(core dumped)").unwrap_or(rest).trim_start();
+    let rest = rest
+        .strip_prefix("(core dumped)")
+        .unwrap_or(rest)
+        .trim_start();
     // Without a script before it, nothing else may stand on the line.
     if at.is_empty() != rest.is_empty() {
         return None;
     }
-    let what = if rest.is_empty() { text.trim().to_owned() } else { format!("{name}: {rest}") };
-    Some(Said { kind, what, proof: Proof::LastWords, ends })
+    let what = if rest.is_empty() {
+        text.trim().to_owned()
+    } else {
+        format!("{name}: {rest}")
+    };
+    Some(Said {
+        kind,
+        what,
+        proof: Proof::LastWords,
+        ends,
+    })
 }
 
 /// What coreutils and shells make of a command that is not there, or cannot be run.
@@ -187,22 +336,40 @@ const RUN: &[End] = &[End::Code(127), End::Code(126)];
 fn launcher(text: &str) -> Option<Said> {
     let low = text.to_ascii_lowercase();
     let is_format = low.ends_with("exec format error") || low.ends_with("exec format error\"");
-    let is_missing = low.contains("executable file not found in $path") || low.contains("command not found");
-    let kind = beneath::kind(&low).filter(|kind| [Death::NoSuchFile, Death::Permission].contains(kind));
+    let is_missing =
+        low.contains("executable file not found in $path") || low.contains("command not found");
+    let kind =
+        beneath::kind(&low).filter(|kind| [Death::NoSuchFile, Death::Permission].contains(kind));
     let kind = kind
         .or_else(|| is_format.then_some(Death::BadArguments))
         .or_else(|| is_missing.then_some(Death::NoSuchFile))?;
     let (program, rest) = text.split_once(": ")?;
     let name = program.rsplit('/').next()?;
     let quotes = rest.starts_with(['\'', '‘', '"']);
-    let is_coreutils = ["env", "nice", "nohup", "timeout", "stdbuf", "chroot", "xargs"].contains(&name)
+    let is_coreutils = [
+        "env", "nice", "nohup", "timeout", "stdbuf", "chroot", "xargs",
+    ]
+    .contains(&name)
         && (quotes || rest.starts_with("failed to run command ") || name == "xargs");
     let is_init = low.starts_with("[fatal tini (") && low.contains("exec ");
     if is_coreutils || is_init || rest.starts_with("failed to execute ") {
         // util-linux's other tools end with codes of their own.
-        let ends = if rest.starts_with("failed to execute ") { &[] } else { RUN };
-        let proof = if ends.is_empty() { Proof::Said } else { Proof::LastWords };
-        return Some(Said { kind, what: text.to_owned(), proof, ends });
+        let ends = if rest.starts_with("failed to execute ") {
+            &[]
+        } else {
+            RUN
+        };
+        let proof = if ends.is_empty() {
+            Proof::Said
+        } else {
+            Proof::LastWords
+        };
+        return Some(Said {
+            kind,
+            what: text.to_owned(),
+            proof,
+            ends,
+        });
     }
     let is_other = name == "start-stop-daemon" && rest.starts_with("unable to ")
         || ["su-exec", "gosu", "sudo", "[dumb-init]", "error"].contains(&program)
@@ -212,7 +379,12 @@ fn launcher(text: &str) -> Option<Said> {
         || low.starts_with("standard_init_linux.go:")
         || low.contains("oci runtime") && low.contains(" failed: ")
         || low.contains("failed at step exec spawning ");
-    is_other.then(|| Said { kind, what: text.to_owned(), proof: Proof::Said, ends: &[] })
+    is_other.then(|| Said {
+        kind,
+        what: text.to_owned(),
+        proof: Proof::Said,
+        ends: &[],
+    })
 }
 
 #[cfg(test)]
@@ -224,14 +396,54 @@ mod tests {
     #[test]
     fn every_shell_s_form_gives_the_words_and_the_place() {
         for (log, kind, what, place) in [
-            ("run.sh: line 3: exec: gw: not found", Death::NoSuchFile, "exec: gw: not found", "run.sh:3"),
-            ("run.sh: 3: gw: not found", Death::NoSuchFile, "gw: not found", "run.sh:3"),
-            ("run.sh:3: command not found: gw", Death::NoSuchFile, "command not found: gw", "run.sh:3"),
-            ("run.sh: exec: line 3: gw: not found", Death::NoSuchFile, "gw: not found", "run.sh:3"),
-            ("bash: line 1: gw: command not found", Death::NoSuchFile, "bash: line 1: gw: command not found", ""),
-            ("sh: 1: gw: not found", Death::NoSuchFile, "sh: 1: gw: not found", ""),
-            ("sh: gw: not found", Death::NoSuchFile, "sh: gw: not found", ""),
-            ("run.sh: line 2: ./gw: Permission denied", Death::Permission, "./gw: Permission denied", "run.sh:2"),
+            (
+                "run.sh: line 3: exec: gw: not found",
+                Death::NoSuchFile,
+                "exec: gw: not found",
+                "run.sh:3",
+            ),
+            (
+                "run.sh: 3: gw: not found",
+                Death::NoSuchFile,
+                "gw: not found",
+                "run.sh:3",
+            ),
+            (
+                "run.sh:3: command not found: gw",
+                Death::NoSuchFile,
+                "command not found: gw",
+                "run.sh:3",
+            ),
+            (
+                "run.sh: exec: line 3: gw: not found",
+                Death::NoSuchFile,
+                "gw: not found",
+                "run.sh:3",
+            ),
+            (
+                "bash: line 1: gw: command not found",
+                Death::NoSuchFile,
+                "bash: line 1: gw: command not found",
+                "",
+            ),
+            (
+                "sh: 1: gw: not found",
+                Death::NoSuchFile,
+                "sh: 1: gw: not found",
+                "",
+            ),
+            (
+                "sh: gw: not found",
+                Death::NoSuchFile,
+                "sh: gw: not found",
+                "",
+            ),
+            (
+                "run.sh: line 2: ./gw: Permission denied",
+                Death::Permission,
+                "./gw: Permission denied",
+                "run.sh:2",
+            ),
             (
                 "run.sh: 4: Syntax error: \"fi\" unexpected",
                 Death::SyntaxError,
@@ -250,11 +462,23 @@ mod tests {
                 "[FATAL tini (7)] exec gw failed: No such file or directory",
                 "",
             ),
-            ("exec /entry.sh: exec format error", Death::BadArguments, "exec /entry.sh: exec format error", ""),
+            (
+                "exec /entry.sh: exec format error",
+                Death::BadArguments,
+                "exec /entry.sh: exec format error",
+                "",
+            ),
         ] {
-            let it = found(read, log).into_iter().next().unwrap_or_else(|| panic!("nothing in {log}"));
+            let it = found(read, log)
+                .into_iter()
+                .next()
+                .unwrap_or_else(|| panic!("nothing in {log}"));
             let at = it.place.map(|place| place.to_string()).unwrap_or_default();
-            assert_eq!((it.kind, it.what.as_str(), at.as_str()), (kind, what, place), "{log}");
+            assert_eq!(
+                (it.kind, it.what.as_str(), at.as_str()),
+                (kind, what, place),
+                "{log}"
+            );
         }
     }
 

@@ -1,8 +1,9 @@
-//! What earlier deaths of the same job say about each that waits, worked out once and before anybody is told.
+//! What earlier deaths of the same job say about each that waits, worked out once and before
+//! anybody is told.
 //!
-//! First the job's chronicle is written, which counts a death and holds what is to be said of it; then the report's state
-//! says so too. Whoever is killed in between leaves it to the next to copy it from the one to the other: no death is
-//! counted twice.
+//! First the job's chronicle is written, which counts a death and holds what is to be said of it;
+//! then the report's state says so too. Whoever is killed in between leaves it to the next to copy
+//! it from the one to the other: no death is counted twice.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +18,8 @@ use crate::past::Death;
 const MANY: usize = 200;
 
 const LOCK: &str = "\0\0past";
-/// How long a deliverer may be at it; one that takes longer has been stopped, and is waited for no more.
+/// How long a deliverer may be at it; one that takes longer has been stopped, and is waited for no
+/// more.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long between two looks whether it still is.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -23,8 +23,8 @@ pub struct Item {
     /// The group that it belongs to; `None` for what is told by itself in any case.
     pub group: Option<String>,
     pub crash: Crash,
-    /// The death that it tells of, and whose chronicle that belongs into; `None` for what tells of none, of a drill, or of
-    /// one that had been counted before the report was read.
+    /// The death that it tells of, and whose chronicle that belongs into; `None` for what tells of
+    /// none, of a drill, or of one that had been counted before the report was read.
     pub death: Option<(String, Death)>,
     pub is_notice: bool,
     to: Audience,
@@ -34,10 +34,15 @@ impl Item {
     fn of(report: Report) -> Self {
         let grouped = report.kind == Kind::Crash && !report.drill;
         Self {
-            death: (grouped && report.past.is_none()).then(|| (by_whom(&report, &[&report.stop.job]), death(&report))),
+            death: (grouped && report.past.is_none())
+                .then(|| (by_whom(&report, &[&report.stop.job]), death(&report))),
             group: grouped.then(|| group(&report)),
             service: report.stop.service(),
-            crash: Crash { id: report.id.clone(), at: report.stop.stopped_at, instance: report.stop.instance },
+            crash: Crash {
+                id: report.id.clone(),
+                at: report.stop.stopped_at,
+                instance: report.stop.instance,
+            },
             is_notice: report.kind == Kind::Notice,
             id: report.id,
             job: report.stop.job,
@@ -46,7 +51,8 @@ impl Item {
     }
 }
 
-/// The group of a crash. What a user's hook claims is that user's group, so that it mutes nobody else's.
+/// The group of a crash. What a user's hook claims is that user's group, so that it mutes nobody
+/// else's.
 pub fn group(report: &Report) -> String {
     by_whom(report, &[&report.stop.job, &report.fingerprint])
 }
@@ -83,7 +89,10 @@ pub struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     pub fn read(deliverer: &Deliverer, items: &'a mut Items) -> Result<Self> {
-        let ids = deliverer.spool.ids(Place::New).context("cannot list the reports")?;
+        let ids = deliverer
+            .spool
+            .ids(Place::New)
+            .context("cannot list the reports")?;
         let there: BTreeSet<&ReportId> = ids.iter().collect();
         items.0.retain(|id, _| there.contains(id));
         for id in &ids {
@@ -93,16 +102,29 @@ impl<'a> Pass<'a> {
                 items.0.insert(id.clone(), Item::of(report));
             }
         }
-        let groups: Vec<Kept> = deliverer.spool.groups().context("cannot list the groups of crashes")?;
+        let groups: Vec<Kept> = deliverer
+            .spool
+            .groups()
+            .context("cannot list the groups of crashes")?;
         let mut configs = BTreeMap::new();
-        for job in items.0.values().map(|item| &item.job).chain(groups.iter().map(|kept| &kept.about.stop.job)) {
+        for job in items
+            .0
+            .values()
+            .map(|item| &item.job)
+            .chain(groups.iter().map(|kept| &kept.about.stop.job))
+        {
             if !configs.contains_key(job) {
                 configs.insert(job.clone(), config::load(&deliverer.places.config, job));
             }
         }
         let users: BTreeSet<_> = groups.iter().map(|kept| kept.about.user).collect();
         let held = |user: Option<u32>| (user, marker::held(&deliverer.places.markers_of(user)));
-        Ok(Self { items, configs, held: users.into_iter().map(held).collect(), groups })
+        Ok(Self {
+            items,
+            configs,
+            held: users.into_iter().map(held).collect(),
+            groups,
+        })
     }
 
     /// The reports that wait, oldest first.

@@ -21,8 +21,13 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
     let dir = subject.places.markers_of(subject.uid);
     let uid = subject.uid.unwrap_or(geteuid().as_raw());
     let names = match fs::read_dir(&dir) {
-        Ok(entries) => entries.take(LOOKED_AT).flatten().filter_map(|entry| entry.file_name().into_string().ok()),
-        Err(why) if why.kind() == ErrorKind::NotFound => return not_armed(subject, running, checks),
+        Ok(entries) => entries
+            .take(LOOKED_AT)
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok()),
+        Err(why) if why.kind() == ErrorKind::NotFound => {
+            return not_armed(subject, running, checks);
+        }
         Err(why) => {
             checks.push(Check::unknown(
                 "marker",
@@ -33,14 +38,34 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
         }
     };
     let mut found: Vec<Marker> = Vec::new();
-    for (job, instance) in names.filter(|name| !name.contains('~')).filter_map(|name| names::decode(&name)).map(split) {
-        if job == subject.job && subject.instance.is_none_or(|wanted| instance.as_deref() == Some(wanted)) {
-            match MarkerFile::new(dir.clone(), job.as_ref(), instance.as_deref().map(AsRef::as_ref)).armed_by(uid) {
+    for (job, instance) in names
+        .filter(|name| !name.contains('~'))
+        .filter_map(|name| names::decode(&name))
+        .map(split)
+    {
+        if job == subject.job
+            && subject
+                .instance
+                .is_none_or(|wanted| instance.as_deref() == Some(wanted))
+        {
+            match MarkerFile::new(
+                dir.clone(),
+                job.as_ref(),
+                instance.as_deref().map(AsRef::as_ref),
+            )
+            .armed_by(uid)
+            {
                 Ok(marker) => found.extend(marker),
                 Err(why) => {
-                    let text =
-                        format!("a marker of {job} cannot be read, though a crash is caught by it all the same: {why}");
-                    checks.push(Check::weak("marker", Concerns::Content, text, format!("look into {}", dir.display())));
+                    let text = format!(
+                        "a marker of {job} cannot be read, though a crash is caught by it all the same: {why}"
+                    );
+                    checks.push(Check::weak(
+                        "marker",
+                        Concerns::Content,
+                        text,
+                        format!("look into {}", dir.display()),
+                    ));
                 }
             }
         }
@@ -48,10 +73,19 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
     let boot_id = subject.host.boot_id();
     found.retain(|marker| marker.boot_id == boot_id);
     found.sort_by_key(|marker| marker.armed_ms);
-    let Some(marker) = found.pop() else { return not_armed(subject, running, checks) };
-    let instances = if found.is_empty() { String::new() } else { format!(", and {} more of it", found.len()) };
+    let Some(marker) = found.pop() else {
+        return not_armed(subject, running, checks);
+    };
+    let instances = if found.is_empty() {
+        String::new()
+    } else {
+        format!(", and {} more of it", found.len())
+    };
     let lasts = subject.loaded.job.stop_timeout;
-    if let Some(planned) = marker.planned_ago(subject.now).filter(|planned| *planned < lasts) {
+    if let Some(planned) = marker
+        .planned_ago(subject.now)
+        .filter(|planned| *planned < lasts)
+    {
         let left = length(lasts.saturating_sub(planned));
         let text = format!(
             "armed, but somebody announced a stop {}: an end within the next {left} counts as that",
@@ -82,7 +116,9 @@ fn restart(subject: &Subject) -> Option<String> {
             let dir = run.parent()?.display();
             Some(match subject.supervisor {
                 Supervisor::Runit => format!("sv restart {dir}"),
-                _ => format!("lastwords pre-stop --supervisor s6 --job {service} && s6-svc -r {dir}"),
+                _ => {
+                    format!("lastwords pre-stop --supervisor s6 --job {service} && s6-svc -r {dir}")
+                }
             })
         }
         Supervisor::Supervisord => Some(format!("supervisorctl restart {service}:*")),

@@ -17,10 +17,24 @@ pub struct Answer {
 
 /// Asks the first of these programs that is there; `None` where none is.
 pub fn ask(host: &Host, programs: &[&str], args: &[&str]) -> Option<Answer> {
-    let program = programs.iter().map(|program| host.path(program)).find(|path| path.exists())?;
-    let words = [program.to_str()?].into_iter().chain(args.iter().copied()).map(str::to_owned);
+    let program = programs
+        .iter()
+        .map(|program| host.path(program))
+        .find(|path| path.exists())?;
+    let words = [program.to_str()?]
+        .into_iter()
+        .chain(args.iter().copied())
+        .map(str::to_owned);
     let command = Command::try_from(words.collect::<Vec<_>>()).ok()?;
-    let outcome =
-        plugin::run(&Run { command: &command, stdin: b"", env: &[], timeout: PATIENCE, max_bytes: MAX_ANSWER });
-    Some(Answer { code: outcome.end.code(), text: String::from_utf8_lossy(&outcome.stdout).into_owned() })
+    let outcome = plugin::run(&Run {
+        command: &command,
+        stdin: b"",
+        env: &[],
+        timeout: PATIENCE,
+        max_bytes: MAX_ANSWER,
+    });
+    Some(Answer {
+        code: outcome.end.code(),
+        text: String::from_utf8_lossy(&outcome.stdout).into_owned(),
+    })
 }

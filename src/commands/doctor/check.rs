@@ -9,7 +9,8 @@ pub enum State {
     Ok,
     /// A crash would be lost, or be told late or not to everybody.
     Problem,
-    /// A crash is caught and told; but its report would say less than it could, or something else wants looking at.
+    /// A crash is caught and told; but its report would say less than it could, or something else
+    /// wants looking at.
     Weak,
     /// It cannot be found out, or not by us.
     Unknown,
@@ -45,18 +46,34 @@ pub struct Check {
 
 impl Check {
     fn new(about: &str, concerns: Concerns, state: State, text: impl Into<String>) -> Self {
-        Self { about: about.to_owned(), state, concerns, text: text.into(), remedy: None }
+        Self {
+            about: about.to_owned(),
+            state,
+            concerns,
+            text: text.into(),
+            remedy: None,
+        }
     }
 
     pub fn ok(about: &str, concerns: Concerns, text: impl Into<String>) -> Self {
         Self::new(about, concerns, State::Ok, text)
     }
 
-    pub fn problem(about: &str, concerns: Concerns, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub fn problem(
+        about: &str,
+        concerns: Concerns,
+        text: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
         Self::new(about, concerns, State::Problem, text).with(remedy)
     }
 
-    pub fn weak(about: &str, concerns: Concerns, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub fn weak(
+        about: &str,
+        concerns: Concerns,
+        text: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
         Self::new(about, concerns, State::Weak, text).with(remedy)
     }
 
@@ -67,19 +84,26 @@ impl Check {
     /// The same with what to do about it.
     #[must_use]
     pub fn with(self, remedy: impl Into<String>) -> Self {
-        Self { remedy: Some(remedy.into()), ..self }
+        Self {
+            remedy: Some(remedy.into()),
+            ..self
+        }
     }
 }
 
 /// In one line, what would become of a crash.
 pub fn verdict(job: &str, checks: &[Check]) -> String {
     let first = |state: State, concerns: &Concerns| {
-        checks.iter().find(|check| check.state == state && check.concerns == *concerns).map(|check| check.text.as_str())
+        checks
+            .iter()
+            .find(|check| check.state == state && check.concerns == *concerns)
+            .map(|check| check.text.as_str())
     };
     if let Some(why) = first(State::Problem, &Concerns::Catching) {
         return format!("{job}: a crash would NOT be caught: {why}");
     }
-    let as_far = first(State::Unknown, &Concerns::Catching).map_or("", |_| "as far as can be seen, ");
+    let as_far =
+        first(State::Unknown, &Concerns::Catching).map_or("", |_| "as far as can be seen, ");
     let caught = format!("{job}: {as_far}a crash would be caught");
     if let Some(why) = first(State::Problem, &Concerns::Telling) {
         return format!("{caught}, but NOT told: {why}");
@@ -93,7 +117,10 @@ pub fn verdict(job: &str, checks: &[Check]) -> String {
     };
     let told = sinks(&|check| check.state != State::Problem);
     let not_told = sinks(&|check| check.state == State::Problem);
-    let why = not_told.first().map(|(_, check)| check.text.as_str()).unwrap_or_default();
+    let why = not_told
+        .first()
+        .map(|(_, check)| check.text.as_str())
+        .unwrap_or_default();
     if told.is_empty() {
         return format!("{caught}, but NOT told: {why}");
     }
@@ -120,28 +147,45 @@ mod tests {
     #[test]
     fn the_verdict_names_who_is_told_and_the_first_thing_in_the_way() {
         let good = |name: &str| Check::ok(name, Concerns::Sink(name.into()), "fine");
-        let bad = |name: &str| Check::problem(name, Concerns::Sink(name.into()), "connection refused", "x");
+        let bad = |name: &str| {
+            Check::problem(name, Concerns::Sink(name.into()), "connection refused", "x")
+        };
         let about = |concerns, text: &str| Check::problem("x", concerns, text, "x");
         let asked = Check::unknown("chat", Concerns::Sink("chat".into()), "x");
         let unseen = Check::unknown("x", Concerns::Catching, "x");
         for (checks, expected) in [
-            (vec![good("mail"), good("log")], "web: a crash would be caught and told to mail, log"),
-            (vec![good("mail"), asked], "web: a crash would be caught and told to mail, chat (who cannot be asked)"),
+            (
+                vec![good("mail"), good("log")],
+                "web: a crash would be caught and told to mail, log",
+            ),
+            (
+                vec![good("mail"), asked],
+                "web: a crash would be caught and told to mail, chat (who cannot be asked)",
+            ),
             (
                 vec![good("mail"), bad("log")],
                 "web: a crash would be caught and told to mail, but NOT to log: connection refused",
             ),
-            (vec![bad("mail")], "web: a crash would be caught, but NOT told: connection refused"),
+            (
+                vec![bad("mail")],
+                "web: a crash would be caught, but NOT told: connection refused",
+            ),
             (
                 vec![good("mail"), about(Concerns::Telling, "no sink")],
                 "web: a crash would be caught, but NOT told: no sink",
             ),
-            (vec![bad("mail"), about(Concerns::Catching, "no hook")], "web: a crash would NOT be caught: no hook"),
+            (
+                vec![bad("mail"), about(Concerns::Catching, "no hook")],
+                "web: a crash would NOT be caught: no hook",
+            ),
             (
                 vec![good("mail"), about(Concerns::InTime, "nobody tries again")],
                 "web: a crash would be caught and told to mail, but: nobody tries again",
             ),
-            (vec![good("mail"), unseen], "web: as far as can be seen, a crash would be caught and told to mail"),
+            (
+                vec![good("mail"), unseen],
+                "web: as far as can be seen, a crash would be caught and told to mail",
+            ),
         ] {
             assert_eq!(verdict("web", &checks), expected);
         }

@@ -29,7 +29,11 @@ pub fn people(out: &mut impl Write, examined: &[Examined]) {
     for (n, one) in examined.iter().enumerate() {
         let style = if one.is_well() { GOOD.bold() } else { BAD };
         let gap = if n > 0 { "\n" } else { "" };
-        let _ = writeln!(out, "{gap}{style}{}{style:#}\n", wrapped(&fit(&one.verdict), 0));
+        let _ = writeln!(
+            out,
+            "{gap}{style}{}{style:#}\n",
+            wrapped(&fit(&one.verdict), 0)
+        );
         for check in &one.checks {
             show(out, check);
         }
@@ -44,13 +48,24 @@ fn show(out: &mut impl Write, check: &Check) {
         State::Unknown => (DIM, "cannot tell"),
     };
     let about = fit(&check.about);
-    let about =
-        if about.chars().count() < TEXT - ABOUT { format!("{about:<13}") } else { format!("{about}\n{:TEXT$}", "") };
-    let _ = writeln!(out, "{style}{word:<ABOUT$}{style:#}{about}{}", wrapped(&fit(&check.text), TEXT));
+    let about = if about.chars().count() < TEXT - ABOUT {
+        format!("{about:<13}")
+    } else {
+        format!("{about}\n{:TEXT$}", "")
+    };
+    let _ = writeln!(
+        out,
+        "{style}{word:<ABOUT$}{style:#}{about}{}",
+        wrapped(&fit(&check.text), TEXT)
+    );
     if let Some(remedy) = check.remedy.as_deref().filter(|_| check.state != State::Ok) {
         // It may hold a command: that is to be copied in one piece.
         let remedy = fit_remedy(remedy);
-        let indent = if TEXT + 4 + remedy.chars().count() <= WIDTH { TEXT } else { REMEDY };
+        let indent = if TEXT + 4 + remedy.chars().count() <= WIDTH {
+            TEXT
+        } else {
+            REMEDY
+        };
         let _ = writeln!(out, "{:indent$}{HEAD}do:{HEAD:#} {remedy}", "");
     }
 }
@@ -64,7 +79,11 @@ pub fn programs(out: &mut impl Write, examined: &[Examined]) {
         let checks: Vec<Value> = one.checks.iter().map(check).collect();
         json!({ "job": one.job, "well": one.is_well(), "verdict": fit(&one.verdict), "checks": checks })
     };
-    let _ = writeln!(out, "{:#}", Value::from(examined.iter().map(one).collect::<Vec<_>>()));
+    let _ = writeln!(
+        out,
+        "{:#}",
+        Value::from(examined.iter().map(one).collect::<Vec<_>>())
+    );
 }
 
 /// A text from wherever, without secrets and in one line.
@@ -72,12 +91,14 @@ fn fit(text: &str) -> String {
     one_line(&redact(text), LONGEST)
 }
 
-/// Our own words. Where others' are in them, who put them there has seen to secrets: `LoadCredential=FILE` is none.
+/// Our own words. Where others' are in them, who put them there has seen to secrets:
+/// `LoadCredential=FILE` is none.
 fn fit_remedy(text: &str) -> String {
     one_line(text, LONGEST)
 }
 
-/// The text in lines that leave room for an indent, which all but the first have. Words are never broken.
+/// The text in lines that leave room for an indent, which all but the first have. Words are never
+/// broken.
 fn wrapped(text: &str, indent: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -99,8 +120,16 @@ mod tests {
     #[test]
     fn lines_are_no_wider_than_a_terminal_and_words_stay_whole() {
         let text = wrapped(&"word ".repeat(40), 26);
-        assert!(text.lines().all(|line| line.len() <= WIDTH) && text.lines().count() > 3, "{text}");
-        assert!(text.lines().skip(1).all(|line| line.starts_with(&" ".repeat(26))), "{text}");
+        assert!(
+            text.lines().all(|line| line.len() <= WIDTH) && text.lines().count() > 3,
+            "{text}"
+        );
+        assert!(
+            text.lines()
+                .skip(1)
+                .all(|line| line.starts_with(&" ".repeat(26))),
+            "{text}"
+        );
         let path = "x".repeat(200);
         assert_eq!(wrapped(&path, 26), path);
     }

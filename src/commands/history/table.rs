@@ -1,4 +1,5 @@
-//! Rows under each other: aligned by what a terminal shows, not by bytes, and never wider than it. Pure.
+//! Rows under each other: aligned by what a terminal shows, not by bytes, and never wider than it.
+//! Pure.
 
 use std::fmt::Write;
 
@@ -16,17 +17,25 @@ pub struct Column {
     pub title: &'static str,
     /// Numbers stand at the right.
     pub right: bool,
-    /// Whether it gives way where the terminal is too narrow: of those that do, the widest for its weight first. 0 never.
+    /// Whether it gives way where the terminal is too narrow: of those that do, the widest for its
+    /// weight first. 0 never.
     pub weight: usize,
 }
 
 impl Column {
     pub const fn new(title: &'static str) -> Self {
-        Self { title, right: false, weight: 0 }
+        Self {
+            title,
+            right: false,
+            weight: 0,
+        }
     }
 
     pub const fn right(self) -> Self {
-        Self { right: true, ..self }
+        Self {
+            right: true,
+            ..self
+        }
     }
 
     pub const fn gives_way(self, weight: usize) -> Self {
@@ -43,15 +52,24 @@ pub struct Cell {
 
 impl Cell {
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), style: Style::new() }
+        Self {
+            text: text.into(),
+            style: Style::new(),
+        }
     }
 
     pub fn dim(text: impl Into<String>) -> Self {
-        Self { text: text.into(), style: Style::new().dimmed() }
+        Self {
+            text: text.into(),
+            style: Style::new().dimmed(),
+        }
     }
 
     pub fn coloured(text: impl Into<String>, colour: AnsiColor) -> Self {
-        Self { text: text.into(), style: colour.on_default() }
+        Self {
+            text: text.into(),
+            style: colour.on_default(),
+        }
     }
 }
 
@@ -64,9 +82,13 @@ fn of_char(c: char) -> usize {
     c.width().unwrap_or_default()
 }
 
-/// The table, a title line first; within so many columns of a terminal, `None` for as many as it takes. The output's
-/// stream takes the colours out where they are not wanted.
-pub fn table<const N: usize>(columns: &[Column; N], rows: &[[Cell; N]], terminal: Option<usize>) -> String {
+/// The table, a title line first; within so many columns of a terminal, `None` for as many as it
+/// takes. The output's stream takes the colours out where they are not wanted.
+pub fn table<const N: usize>(
+    columns: &[Column; N],
+    rows: &[[Cell; N]],
+    terminal: Option<usize>,
+) -> String {
     let mut widths = columns.map(|column| width(column.title));
     for row in rows {
         for (widest, cell) in widths.iter_mut().zip(row) {
@@ -74,9 +96,16 @@ pub fn table<const N: usize>(columns: &[Column; N], rows: &[[Cell; N]], terminal
         }
     }
     if let Some(terminal) = terminal {
-        narrow(columns, &mut widths, terminal.saturating_sub(GAP.len() * N.saturating_sub(1)));
+        narrow(
+            columns,
+            &mut widths,
+            terminal.saturating_sub(GAP.len() * N.saturating_sub(1)),
+        );
     }
-    let title = columns.map(|column| Cell { text: column.title.to_owned(), style: Style::new().bold() });
+    let title = columns.map(|column| Cell {
+        text: column.title.to_owned(),
+        style: Style::new().bold(),
+    });
     let mut text = String::new();
     for row in std::iter::once(&title).chain(rows) {
         line(&mut text, columns, &widths, row);
@@ -87,15 +116,22 @@ pub fn table<const N: usize>(columns: &[Column; N], rows: &[[Cell; N]], terminal
 /// Makes columns narrower until they fit, but none narrower than its title.
 fn narrow<const N: usize>(columns: &[Column; N], widths: &mut [usize; N], most: usize) {
     while widths.iter().sum::<usize>() > most {
-        let may =
-            widths.iter_mut().zip(columns).filter(|(now, column)| column.weight > 0 && **now > width(column.title));
+        let may = widths
+            .iter_mut()
+            .zip(columns)
+            .filter(|(now, column)| column.weight > 0 && **now > width(column.title));
         let widest = may.max_by_key(|(now, column)| **now * 100 / column.weight);
         let Some((now, _)) = widest else { break };
         *now -= 1;
     }
 }
 
-fn line<const N: usize>(text: &mut String, columns: &[Column; N], widths: &[usize; N], row: &[Cell; N]) {
+fn line<const N: usize>(
+    text: &mut String,
+    columns: &[Column; N],
+    widths: &[usize; N],
+    row: &[Cell; N],
+) {
     let mut line = String::new();
     for ((column, most), cell) in columns.iter().zip(widths).zip(row) {
         let shown = head_by(&cell.text, *most, of_char);
@@ -115,8 +151,11 @@ fn line<const N: usize>(text: &mut String, columns: &[Column; N], widths: &[usiz
 mod tests {
     use super::*;
 
-    const COLUMNS: [Column; 3] =
-        [Column::new("JOB").gives_way(1), Column::new("N").right(), Column::new("WHY").gives_way(3)];
+    const COLUMNS: [Column; 3] = [
+        Column::new("JOB").gives_way(1),
+        Column::new("N").right(),
+        Column::new("WHY").gives_way(3),
+    ];
 
     /// Without colours.
     fn plain(rows: &[[Cell; 3]], terminal: Option<usize>) -> String {
@@ -130,7 +169,10 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_they_must_be_and_numbers_stand_at_the_right() {
         assert_eq!(
-            plain(&rows(&[["web", "12", "exit code 1"], ["a/b", "1", ""]]), None),
+            plain(
+                &rows(&[["web", "12", "exit code 1"], ["a/b", "1", ""]]),
+                None
+            ),
             "\
 JOB   N  WHY
 web  12  exit code 1
@@ -142,7 +184,10 @@ a/b   1
     #[test]
     fn wide_characters_take_two_columns_and_combining_ones_none() {
         assert_eq!(
-            plain(&rows(&[["データ", "1", "故障"], ["cafe\u{301}", "2", "🦀"]]), Some(14)),
+            plain(
+                &rows(&[["データ", "1", "故障"], ["cafe\u{301}", "2", "🦀"]]),
+                Some(14)
+            ),
             "\
 JOB    N  WHY
 デー…  1  故障
@@ -158,7 +203,10 @@ cafe\u{301}   2  🦀
         for terminal in [20, 40, 79, 80, 200] {
             let text = plain(&rows, Some(terminal));
             let widest = text.lines().map(width).max();
-            assert!(widest.is_some_and(|widest| widest <= terminal && widest + 4 > terminal), "{terminal}: {text}");
+            assert!(
+                widest.is_some_and(|widest| widest <= terminal && widest + 4 > terminal),
+                "{terminal}: {text}"
+            );
             assert!(text.contains('…'), "{text}");
         }
         // Even then it is readable.
@@ -167,7 +215,11 @@ cafe\u{301}   2  🦀
 
     #[test]
     fn a_style_takes_no_room() {
-        let row = [[Cell::coloured("web", AnsiColor::Red), Cell::dim("1"), Cell::new("x")]];
+        let row = [[
+            Cell::coloured("web", AnsiColor::Red),
+            Cell::dim("1"),
+            Cell::new("x"),
+        ]];
         assert_eq!(plain(&row, None), "JOB  N  WHY\nweb  1  x\n");
     }
 }

@@ -66,7 +66,10 @@ pub struct Configs<'p> {
 
 impl<'p> Configs<'p> {
     pub fn new(places: &'p Places) -> Self {
-        Self { places, loaded: BTreeMap::new() }
+        Self {
+            places,
+            loaded: BTreeMap::new(),
+        }
     }
 
     pub fn of(&mut self, job: &str) -> &Loaded {
@@ -86,12 +89,21 @@ pub struct Addressed<'a> {
 
 impl<'a> Addressed<'a> {
     pub fn of(brief: &'a Brief, place: Place) -> Self {
-        Self { id: &brief.id, place, to: &brief.to, job: &brief.stop.job }
+        Self {
+            id: &brief.id,
+            place,
+            to: &brief.to,
+            job: &brief.stop.job,
+        }
     }
 }
 
 /// The ledgers of all sinks that have one, and of those that are yet to get a report which waits.
-pub fn ledgers(spool: &Spool, configs: &mut Configs, report: Addressed) -> io::Result<BTreeMap<String, Ledger>> {
+pub fn ledgers(
+    spool: &Spool,
+    configs: &mut Configs,
+    report: Addressed,
+) -> io::Result<BTreeMap<String, Ledger>> {
     let Addressed { id, place, to, job } = report;
     let mut ledgers = spool.ledgers(id)?;
     if place == Place::New {
@@ -119,8 +131,11 @@ pub fn name(key: &str) -> String {
 /// Who was told, in few words: `4 sent`, `3 sent, ops-slack waiting`.
 pub fn in_short(states: &BTreeMap<String, State>) -> Cell {
     let told = states.values().filter(|state| state.is_told()).count();
-    let mut rest: Vec<(State, String)> =
-        states.iter().filter(|(_, state)| !state.is_told()).map(|(key, state)| (*state, name(key))).collect();
+    let mut rest: Vec<(State, String)> = states
+        .iter()
+        .filter(|(_, state)| !state.is_told())
+        .map(|(key, state)| (*state, name(key)))
+        .collect();
     rest.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     let colour = match rest.first() {
         None if told == 0 => return Cell::dim("nobody"),
@@ -129,7 +144,9 @@ pub fn in_short(states: &BTreeMap<String, State>) -> Cell {
         Some((State::Waiting, _)) => AnsiColor::Yellow,
         Some(_) => AnsiColor::Red,
     };
-    let rest = rest.into_iter().map(|(state, name)| format!("{name} {}", state.word()));
+    let rest = rest
+        .into_iter()
+        .map(|(state, name)| format!("{name} {}", state.word()));
     let told = (told > 0).then(|| format!("{told} sent"));
     Cell::coloured(rest.chain(told).collect::<Vec<_>>().join(", "), colour)
 }
@@ -142,17 +159,27 @@ pub fn in_words(ledger: &Ledger, now: Timestamp) -> String {
         1 => ", at the first try".to_owned(),
         tries => format!(", at try {tries}"),
     };
-    let when = ledger.last_try.map(|at| format!(" {}", moment(at))).unwrap_or_default();
+    let when = ledger
+        .last_try
+        .map(|at| format!(" {}", moment(at)))
+        .unwrap_or_default();
     match &ledger.outcome {
         Some(Outcome::Sent { receipt }) => format!("sent{when}{tries}: {}", said(receipt)),
         Some(Outcome::Refused { why }) => format!("refused for good{when}{tries}: {}", said(why)),
-        Some(Outcome::GaveUp { why }) => format!("given up{when}{tries}, five days after the first: {}", said(why)),
+        Some(Outcome::GaveUp { why }) => format!(
+            "given up{when}{tries}, five days after the first: {}",
+            said(why)
+        ),
         Some(Outcome::Dropped { why }) => format!("dropped: {}", said(why)),
         Some(Outcome::Summarised { r#in }) => format!("told together with others by {in}"),
         None => match (&ledger.last_error, ledger.attempts) {
             (_, 0) => "waiting: not tried yet".to_owned(),
             (error, tries) => {
-                let times = if tries == 1 { "once".to_owned() } else { format!("{tries} times") };
+                let times = if tries == 1 {
+                    "once".to_owned()
+                } else {
+                    format!("{tries} times")
+                };
                 let error = error.as_deref().map(said).unwrap_or_default();
                 format!("waiting: tried {times}, {}: {error}", next(ledger, now))
             }
@@ -202,12 +229,25 @@ mod tests {
     #[test]
     fn who_was_told_is_said_in_few_words_and_the_trouble_first() {
         let short = |states: &[(&str, State)]| {
-            in_short(&states.iter().map(|(key, state)| ((*key).to_owned(), *state)).collect()).text
+            in_short(
+                &states
+                    .iter()
+                    .map(|(key, state)| ((*key).to_owned(), *state))
+                    .collect(),
+            )
+            .text
         };
         assert_eq!(short(&[]), "nobody");
-        assert_eq!(short(&[("mail", State::Sent), ("slack", State::Summarised)]), "2 sent");
         assert_eq!(
-            short(&[("mail", State::Sent), ("web\0own", State::Waiting), ("slack", State::Refused)]),
+            short(&[("mail", State::Sent), ("slack", State::Summarised)]),
+            "2 sent"
+        );
+        assert_eq!(
+            short(&[
+                ("mail", State::Sent),
+                ("web\0own", State::Waiting),
+                ("slack", State::Refused)
+            ]),
             "slack refused, own waiting, 1 sent"
         );
     }
@@ -217,18 +257,46 @@ mod tests {
         let mut ledger = Ledger::default();
         let said = |ledger: &Ledger| in_words(ledger, at(60));
         assert_eq!(said(&ledger), "waiting: not tried yet");
-        ledger.record(Attempt::Retry { after_s: Some(60), why: "451 \u{1b}[2Jbusy\nbox".into() }, at(50), 0.0);
-        assert_eq!(said(&ledger), "waiting: tried once, next try in 50 s: 451 busy box");
-        ledger.record(Attempt::Sent { receipt: "250 queued".into() }, at(110), 0.0);
-        assert_eq!(said(&ledger), "sent 1970-01-01 00:01:50 UTC, at try 2: 250 queued");
+        ledger.record(
+            Attempt::Retry {
+                after_s: Some(60),
+                why: "451 \u{1b}[2Jbusy\nbox".into(),
+            },
+            at(50),
+            0.0,
+        );
+        assert_eq!(
+            said(&ledger),
+            "waiting: tried once, next try in 50 s: 451 busy box"
+        );
+        ledger.record(
+            Attempt::Sent {
+                receipt: "250 queued".into(),
+            },
+            at(110),
+            0.0,
+        );
+        assert_eq!(
+            said(&ledger),
+            "sent 1970-01-01 00:01:50 UTC, at try 2: 250 queued"
+        );
         let id = ReportId::new(at(0), 7);
-        assert_eq!(said(&Ledger::summarised(id.clone())), format!("told together with others by {id}"));
+        assert_eq!(
+            said(&Ledger::summarised(id.clone())),
+            format!("told together with others by {id}")
+        );
     }
 
     #[test]
     fn programs_get_the_same() {
         let mut ledger = Ledger::default();
-        ledger.record(Attempt::Refused { why: "404 no_team".into() }, at(50), 0.0);
+        ledger.record(
+            Attempt::Refused {
+                why: "404 no_team".into(),
+            },
+            at(50),
+            0.0,
+        );
         let expected = json!({
             "state": "refused", "tries": 1, "last_try": "1970-01-01T00:00:50.000Z", "next_try": null,
             "error": "404 no_team",

@@ -21,23 +21,35 @@ pub struct Mistake {
 }
 
 fn mistake(what: impl Into<String>, remedy: impl Into<String>) -> Mistake {
-    Mistake { what: what.into(), remedy: remedy.into() }
+    Mistake {
+        what: what.into(),
+        remedy: remedy.into(),
+    }
 }
 
 /// What is wrong with the plugin's file.
 pub fn of_file(path: &Path) -> Vec<Mistake> {
     let mut found = Vec::new();
-    let Ok(metadata) = fs::metadata(path) else { return found };
+    let Ok(metadata) = fs::metadata(path) else {
+        return found;
+    };
     let shown = path.display();
     if !metadata.is_file() {
-        return vec![mistake(format!("{shown} is no file"), "name the program itself")];
+        return vec![mistake(
+            format!("{shown} is no file"),
+            "name the program itself",
+        )];
     }
     let mode = metadata.permissions().mode();
     if mode & 0o111 == 0 {
         found.push(mistake("it is not executable", format!("chmod +x {shown}")));
     }
     if mode & 0o022 != 0 {
-        let who = if mode & 0o002 != 0 { "everybody" } else { "its group" };
+        let who = if mode & 0o002 != 0 {
+            "everybody"
+        } else {
+            "its group"
+        };
         found.push(mistake(
             format!("{who} may change it, and lastwords runs it as root"),
             format!("chmod go-w {shown}"),
@@ -45,12 +57,18 @@ pub fn of_file(path: &Path) -> Vec<Mistake> {
     }
     if ![0, geteuid().as_raw()].contains(&metadata.uid()) {
         found.push(mistake(
-            format!("it belongs to the user {}, and lastwords runs it as root", metadata.uid()),
+            format!(
+                "it belongs to the user {}, and lastwords runs it as root",
+                metadata.uid()
+            ),
             format!("chown root {shown}"),
         ));
     }
     let mut start = Vec::new();
-    if File::open(path).and_then(|file| file.take(256).read_to_end(&mut start)).is_ok() {
+    if File::open(path)
+        .and_then(|file| file.take(256).read_to_end(&mut start))
+        .is_ok()
+    {
         found.extend(of_start(&start));
     }
     found
@@ -88,7 +106,10 @@ fn of_start(start: &[u8]) -> Option<Mistake> {
 /// Whether a setting of this name holds a secret itself, not the name of a file with one.
 pub fn names_a_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    !key.ends_with("_file") && ["password", "passwd", "token", "secret", "key"].iter().any(|word| key.contains(word))
+    !key.ends_with("_file")
+        && ["password", "passwd", "token", "secret", "key"]
+            .iter()
+            .any(|word| key.contains(word))
 }
 
 /// What the run shows. `secrets` are the settings that nobody is to see.
@@ -129,19 +150,31 @@ pub fn of_run(is_sink: bool, outcome: &Outcome, left: &[String], secrets: &[&str
         }
     }
     if std::str::from_utf8(&outcome.stdout).is_err() && !outcome.truncated {
-        found.push(mistake("its output is not UTF-8; what is not shows as \u{fffd}", "print UTF-8; LANG is C.UTF-8"));
+        found.push(mistake(
+            "its output is not UTF-8; what is not shows as \u{fffd}",
+            "print UTF-8; LANG is C.UTF-8",
+        ));
     }
     if outcome.truncated {
-        found
-            .push(mistake("it printed more than is kept", "print less, or raise `max_bytes`, where it is a collector"));
+        found.push(mistake(
+            "it printed more than is kept",
+            "print less, or raise `max_bytes`, where it is a collector",
+        ));
     }
     if !left.is_empty() {
         found.push(mistake(
-            format!("it left processes behind, which were killed: {}", left.join(", ")),
+            format!(
+                "it left processes behind, which were killed: {}",
+                left.join(", ")
+            ),
             "wait for them: when the plugin is over, its whole process group is killed",
         ));
     }
-    let tells = |text: &str| secrets.iter().any(|secret| secret.len() >= TELLING && text.contains(secret));
+    let tells = |text: &str| {
+        secrets
+            .iter()
+            .any(|secret| secret.len() >= TELLING && text.contains(secret))
+    };
     if tells(&outcome.last_error) || (is_sink && tells(&output)) {
         found.push(mistake(
             "it prints a secret of its settings, and what it prints is kept and shown",
@@ -159,11 +192,20 @@ mod tests {
 
     fn outcome(script: &str) -> Outcome {
         let command = Command::try_from(["sh", "-c", script].map(str::to_owned).to_vec()).unwrap();
-        run(&Run { command: &command, stdin: b"", env: &[], timeout: Duration::from_secs(30), max_bytes: 1000 })
+        run(&Run {
+            command: &command,
+            stdin: b"",
+            env: &[],
+            timeout: Duration::from_secs(30),
+            max_bytes: 1000,
+        })
     }
 
     fn whats(is_sink: bool, script: &str, secrets: &[&str]) -> Vec<String> {
-        of_run(is_sink, &outcome(script), &[], secrets).into_iter().map(|mistake| mistake.what).collect()
+        of_run(is_sink, &outcome(script), &[], secrets)
+            .into_iter()
+            .map(|mistake| mistake.what)
+            .collect()
     }
 
     #[test]
@@ -184,10 +226,17 @@ mod tests {
             (false, "true", "the section is empty"),
             (false, "no-such-program", "was not found"),
             (false, "printf '\\377'", "not UTF-8"),
-            (false, "head -c 2000 /dev/zero | tr '\\0' x", "more than is kept"),
+            (
+                false,
+                "head -c 2000 /dev/zero | tr '\\0' x",
+                "more than is kept",
+            ),
         ] {
             let found = whats(is_sink, script, &["hush-hush"]);
-            assert!(found.iter().any(|found| found.contains(what)), "{script}: {found:?}");
+            assert!(
+                found.iter().any(|found| found.contains(what)),
+                "{script}: {found:?}"
+            );
         }
     }
 
@@ -198,7 +247,10 @@ mod tests {
         for (start, what) in [
             (&b"echo hello\n"[..], "does not say which one runs it"),
             (b"#!/bin/sh\r\necho", "as on Windows"),
-            (b"#!/usr/bin/pyhton3\n", "names /usr/bin/pyhton3, which is not there"),
+            (
+                b"#!/usr/bin/pyhton3\n",
+                "names /usr/bin/pyhton3, which is not there",
+            ),
             (b"#!python3\n", "names python3"),
             (b"#!", "is not there"),
         ] {
@@ -215,7 +267,16 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(of_file(&path), []);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-        let found: Vec<String> = of_file(&path).into_iter().map(|mistake| mistake.what).collect();
-        assert_eq!(found, ["it is not executable", "everybody may change it, and lastwords runs it as root"]);
+        let found: Vec<String> = of_file(&path)
+            .into_iter()
+            .map(|mistake| mistake.what)
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "it is not executable",
+                "everybody may change it, and lastwords runs it as root"
+            ]
+        );
     }
 }

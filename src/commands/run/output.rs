@@ -6,8 +6,8 @@
 //! | a file | the same | nothing: its end is read when the command has ended |
 //! | a terminal, a device | the same: programs behave differently on a terminal | nothing |
 //!
-//! A socket that is also standard input is a connection, and stays as it is. Two that are one stay one, so that their lines
-//! keep their order.
+//! A socket that is also standard input is a connection, and stays as it is. Two that are one stay
+//! one, so that their lines keep their order.
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Write};
@@ -61,13 +61,18 @@ enum Kind {
 }
 
 impl Output {
-    /// Puts the relays in between that can be. Where one cannot, the command has our own descriptor.
+    /// Puts the relays in between that can be. Where one cannot, the command has our own
+    /// descriptor.
     pub fn intercept() -> Self {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let (out, err) = (stdout.as_fd(), stderr.as_fd());
         let same = matches!((fstat(out), fstat(err)), (Ok(out), Ok(err)) if is_same(&out, &err));
         let mut output = Self::default();
-        let name = if same { "standard output and error" } else { "standard output" };
+        let name = if same {
+            "standard output and error"
+        } else {
+            "standard output"
+        };
         output.stdout = output.stream(name, out, 1);
         if same {
             output.stderr = output.stdout.as_ref().and_then(|end| end.try_clone().ok());
@@ -83,7 +88,11 @@ impl Output {
             Kind::Relayed => Some(fd.try_clone_to_owned().ok()?),
             Kind::Discarded => None,
             Kind::File(from) => {
-                self.files.push(Stream { name: name.into(), path: format!("/proc/{}/fd/{number}", id()), from });
+                self.files.push(Stream {
+                    name: name.into(),
+                    path: format!("/proc/{}/fd/{number}", id()),
+                    from,
+                });
                 return None;
             }
             Kind::Other => return None,
@@ -96,7 +105,10 @@ impl Output {
     /// Gives the command its ends.
     pub fn attach(&mut self, command: &mut Command) {
         for (end, attach) in [
-            (self.stdout.take(), Command::stdout as fn(&mut Command, Stdio) -> &mut Command),
+            (
+                self.stdout.take(),
+                Command::stdout as fn(&mut Command, Stdio) -> &mut Command,
+            ),
             (self.stderr.take(), Command::stderr),
         ] {
             if let Some(end) = end {
@@ -105,7 +117,8 @@ impl Output {
         }
     }
 
-    /// Keeps the end of what the command wrote where another process of ours can read it as long as this one lives.
+    /// Keeps the end of what the command wrote where another process of ours can read it as long as
+    /// this one lives.
     pub fn kept(&mut self) -> Vec<Stream> {
         for relay in &mut self.relays {
             relay.running = None;
@@ -115,15 +128,19 @@ impl Output {
             let bytes = relay.kept.recv_timeout(PATIENCE).unwrap_or_default();
             let Ok(file) = hold(&bytes) else { continue };
             let path = format!("/proc/{}/fd/{}", id(), file.as_raw_fd());
-            streams.push(Stream { name: relay.name.into(), path, from: 0 });
+            streams.push(Stream {
+                name: relay.name.into(),
+                path,
+                from: 0,
+            });
             // It is this process's for as long as there is one.
             std::mem::forget(file);
         }
         streams
     }
 
-    /// Waits until all is passed on, as the command would have, or until a signal asks us to end. What children of the
-    /// command's have yet to say is left to processes of ours.
+    /// Waits until all is passed on, as the command would have, or until a signal asks us to end.
+    /// What children of the command's have yet to say is left to processes of ours.
     pub fn finish(self, signals: &Signals) {
         for relay in self.relays {
             if !relay.thread.is_finished() && !super::wait_for(&relay.alive, signals, None) {
@@ -145,24 +162,42 @@ impl Relayed {
             let _held = held;
             let rest = relay.run(stop);
             let _ = send.send(relay.kept());
-            if rest == Rest::Stopped { relay.flush() } else { None }
+            if rest == Rest::Stopped {
+                relay.flush()
+            } else {
+                None
+            }
         })?;
-        Ok(Self { name, kept, thread, running: Some(running), alive })
+        Ok(Self {
+            name,
+            kept,
+            thread,
+            running: Some(running),
+            alive,
+        })
     }
 }
 
 fn kind(fd: BorrowedFd) -> Kind {
-    let Ok(found) = fstat(fd) else { return Kind::Other };
+    let Ok(found) = fstat(fd) else {
+        return Kind::Other;
+    };
     match FileType::from_raw_mode(found.st_mode) {
         FileType::Fifo => Kind::Relayed,
         FileType::Socket => {
             let is_connection = fstat(io::stdin()).is_ok_and(|stdin| is_same(&stdin, &found));
             let is_stream = socket_type(fd) == Ok(SocketType::STREAM);
-            if is_stream && !is_connection { Kind::Relayed } else { Kind::Other }
+            if is_stream && !is_connection {
+                Kind::Relayed
+            } else {
+                Kind::Other
+            }
         }
         FileType::RegularFile => Kind::File(u64::try_from(found.st_size).unwrap_or_default()),
         // null(4)
-        FileType::CharacterDevice if (major(found.st_rdev), minor(found.st_rdev)) == (1, 3) => Kind::Discarded,
+        FileType::CharacterDevice if (major(found.st_rdev), minor(found.st_rdev)) == (1, 3) => {
+            Kind::Discarded
+        }
         _ => Kind::Other,
     }
 }
@@ -178,12 +213,23 @@ fn hold(bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Has a process of ours pass on what others than the command still write to its pipe. Without it they would be killed.
+/// Has a process of ours pass on what others than the command still write to its pipe. Without it
+/// they would be killed.
 fn hand_over(from: OwnedFd, to: Option<OwnedFd>) {
-    let Ok(program) = ourselves::program() else { return };
+    let Ok(program) = ourselves::program() else {
+        return;
+    };
     let mut command = Command::new(program);
-    command.arg0("lastwords").arg("relay").env_clear().current_dir("/").process_group(0);
-    command.stdin(from).stdout(to.map_or_else(Stdio::null, Stdio::from)).stderr(Stdio::null());
+    command
+        .arg0("lastwords")
+        .arg("relay")
+        .env_clear()
+        .current_dir("/")
+        .process_group(0);
+    command
+        .stdin(from)
+        .stdout(to.map_or_else(Stdio::null, Stdio::from))
+        .stderr(Stdio::null());
     Signals::unblocked(&mut command);
     let _ = command.spawn();
 }

@@ -1,12 +1,14 @@
-//! What the command writes to a pipe, a socket or /dev/null: passed on by the kernel, page by page, and the end of it kept.
+//! What the command writes to a pipe, a socket or /dev/null: passed on by the kernel, page by page,
+//! and the end of it kept.
 //!
 //! ```text
 //! command ──> pipe ──splice──> where our own output goes
 //!               └──tee──> ring, a pipe that holds the end
 //! ```
-//! tee(2) and splice(2) move references to pages: nothing is copied, and the bytes come through this process only once, at
-//! the end, when the ring is read. The reader's pace is the command's: nothing is taken out of the pipe that cannot be
-//! passed on. When the reader goes, so does the pipe's reading end, and the command gets its SIGPIPE.
+//! tee(2) and splice(2) move references to pages: nothing is copied, and the bytes come through
+//! this process only once, at the end, when the ring is read. The reader's pace is the command's:
+//! nothing is taken out of the pipe that cannot be passed on. When the reader goes, so does the
+//! pipe's reading end, and the command gets its SIGPIPE.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,12 +18,17 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, ioctl_fionread};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice, tee};
 
-/// How much the ring may hold, in bytes; each write of the command's takes a page of it, however little it writes.
+/// How much the ring may hold, in bytes; each write of the command's takes a page of it, however
+/// little it writes.
 const RING: usize = 1 << 20;
 /// How much is passed on at a time.
 const CHUNK: usize = 1 << 20;
-/// How long what nobody reads may stay in the pipe: to wait for every line would cost the command a wake-up for each.
-const LAZINESS: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+/// How long what nobody reads may stay in the pipe: to wait for every line would cost the command a
+/// wake-up for each.
+const LAZINESS: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 10_000_000,
+};
 
 /// A pipe that keeps the end of what is put into it.
 pub struct Ring {
@@ -34,9 +41,20 @@ impl Ring {
     fn new() -> io::Result<Self> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         // A user may have only so much of this; then it is less.
-        let _ = fcntl_setpipe_size(&writer, RING).or_else(|_| fcntl_setpipe_size(&writer, RING / 4));
-        let nowhere = openat(CWD, "/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).ok();
-        Ok(Self { reader, writer, nowhere })
+        let _ =
+            fcntl_setpipe_size(&writer, RING).or_else(|_| fcntl_setpipe_size(&writer, RING / 4));
+        let nowhere = openat(
+            CWD,
+            "/dev/null",
+            OFlags::WRONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .ok();
+        Ok(Self {
+            reader,
+            writer,
+            nowhere,
+        })
     }
 
     /// Drops the oldest quarter.
@@ -44,10 +62,21 @@ impl Ring {
         let held = usize::try_from(ioctl_fionread(&self.reader)?).unwrap_or(RING);
         let part = (held / 4).max(1);
         let dropped = match &self.nowhere {
-            Some(nowhere) => splice(&self.reader, None, nowhere, None, part, SpliceFlags::NONBLOCK)?,
+            Some(nowhere) => splice(
+                &self.reader,
+                None,
+                nowhere,
+                None,
+                part,
+                SpliceFlags::NONBLOCK,
+            )?,
             None => rustix::io::read(&self.reader, &mut vec![0; part])?,
         };
-        if dropped == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) }
+        if dropped == 0 {
+            Err(io::ErrorKind::WriteZero.into())
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes out all that it holds.
@@ -105,7 +134,16 @@ impl Relay {
         }
         rustix::io::read(&from, &mut [0])?;
         ring.take();
-        Ok((Self { from, to, ring, owed: 0, plain: false }, theirs))
+        Ok((
+            Self {
+                from,
+                to,
+                ring,
+                owed: 0,
+                plain: false,
+            },
+            theirs,
+        ))
     }
 
     /// Passes on until the command has closed its end or nobody reads, or `stop` has ended.
@@ -128,8 +166,11 @@ impl Relay {
     /// Waits until there is something to do.
     fn wait(&self, rest: Rest, stop: BorrowedFd) -> Rest {
         let to = self.to.as_ref().map_or(stop, AsFd::as_fd);
-        let (awaited, event) =
-            if rest == Rest::Full { (to, PollFlags::OUT) } else { (self.from.as_fd(), PollFlags::IN) };
+        let (awaited, event) = if rest == Rest::Full {
+            (to, PollFlags::OUT)
+        } else {
+            (self.from.as_fd(), PollFlags::IN)
+        };
         let mut fds = [
             PollFd::from_borrowed_fd(stop, PollFlags::IN),
             // Asked for nothing, it tells when the reader is gone.
@@ -174,16 +215,26 @@ impl Relay {
         Rest::Empty
     }
 
-    /// Puts what is in the pipe into the ring. Where nobody reads it, that takes it out of the pipe.
+    /// Puts what is in the pipe into the ring. Where nobody reads it, that takes it out of the
+    /// pipe.
     fn keep(&self) -> rustix::io::Result<usize> {
         loop {
             let kept = match self.to {
                 Some(_) => tee(&self.from, &self.ring.writer, CHUNK, SpliceFlags::NONBLOCK),
-                None => splice(&self.from, None, &self.ring.writer, None, CHUNK, SpliceFlags::NONBLOCK),
+                None => splice(
+                    &self.from,
+                    None,
+                    &self.ring.writer,
+                    None,
+                    CHUNK,
+                    SpliceFlags::NONBLOCK,
+                ),
             };
             match kept {
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if ioctl_fionread(&self.from).is_ok_and(|waiting| waiting > 0) => {
+                Err(Errno::AGAIN)
+                    if ioctl_fionread(&self.from).is_ok_and(|waiting| waiting > 0) =>
+                {
                     self.ring.make_room().map_err(|_| Errno::IO)?;
                 }
                 kept => return kept,
@@ -205,8 +256,8 @@ impl Relay {
         kept
     }
 
-    /// Passes on what is in the pipe now, however long the reader takes. Returns the rest of the relay where others still
-    /// hold the command's end: children that it left behind.
+    /// Passes on what is in the pipe now, however long the reader takes. Returns the rest of the
+    /// relay where others still hold the command's end: children that it left behind.
     pub fn flush(mut self) -> Option<(OwnedFd, Option<OwnedFd>)> {
         let mut due = waiting(&self.from);
         while due > 0 {
@@ -224,8 +275,12 @@ impl Relay {
             due = due.saturating_sub(before.saturating_sub(waiting(&self.from)));
         }
         let mut fds = [PollFd::new(&self.from, PollFlags::IN)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let is_held = poll(&mut fds, Some(&now)).is_ok() && !fds[0].revents().contains(PollFlags::HUP);
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let is_held =
+            poll(&mut fds, Some(&now)).is_ok() && !fds[0].revents().contains(PollFlags::HUP);
         is_held.then_some((self.from, self.to))
     }
 }

@@ -1,8 +1,9 @@
-//! Signals: none is lost on its way to the command, which starts out with ours as we got them; and how to die by one.
+//! Signals: none is lost on its way to the command, which starts out with ours as we got them; and
+//! how to die by one.
 //!
-//! All that is `unsafe` in this program is here. What a process is between fork and exec (its mask, its dispositions, the
-//! signal that it gets when its parent dies) only code that runs there can set; the closures below make system calls and
-//! nothing else.
+//! All that is `unsafe` in this program is here. What a process is between fork and exec (its mask,
+//! its dispositions, the signal that it gets when its parent dies) only code that runs there can
+//! set; the closures below make system calls and nothing else.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,15 +18,22 @@ use rustix::process::{
     set_parent_process_death_signal,
 };
 
-/// Whether whoever started us had SIGPIPE ignored. Rust's runtime ignores it before `main`, so `main` is too late to ask.
+/// Whether whoever started us had SIGPIPE ignored. Rust's runtime ignores it before `main`, so
+/// `main` is too late to ask.
 static PIPE_IGNORED: AtomicBool = AtomicBool::new(false);
 
-#[expect(unsafe_code, reason = "only what the loader calls runs before Rust's runtime, which sets SIGPIPE anew")]
+#[expect(
+    unsafe_code,
+    reason = "only what the loader calls runs before Rust's runtime, which sets SIGPIPE anew"
+)]
 #[used]
 #[unsafe(link_section = ".init_array")]
 static BEFORE_MAIN: extern "C" fn() = remember;
 
-#[expect(unsafe_code, reason = "to ask is to set: no handler is installed, and the runtime sets it again right after")]
+#[expect(
+    unsafe_code,
+    reason = "to ask is to set: no handler is installed, and the runtime sets it again right after"
+)]
 extern "C" fn remember() {
     let was = unsafe { signal(Name::SIGPIPE, SigHandler::SigDfl) };
     PIPE_IGNORED.store(matches!(was, Ok(SigHandler::SigIgn)), Ordering::Relaxed);
@@ -55,24 +63,39 @@ impl Signals {
     /// Where no descriptor is left.
     pub fn take_over() -> io::Result<Self> {
         let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-        let source = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC);
+        let source = SignalFd::with_flags(
+            &SigSet::all(),
+            SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,
+        );
         let source = source.inspect_err(|_| {
             let _ = mask.thread_set_mask();
         })?;
         let child_ignored = matches!(default_action(Name::SIGCHLD)?, SigHandler::SigIgn);
-        Ok(Self { source, mask, child_ignored })
+        Ok(Self {
+            source,
+            mask,
+            child_ignored,
+        })
     }
 
     /// The next one that has come.
     pub fn next(&self) -> Option<Arrived> {
         let info = self.source.read_signal().ok().flatten()?;
-        // signal(7), sigaction(2): positive codes are the kernel's own, among them SI_KERNEL for keys on a terminal.
+        // signal(7), sigaction(2): positive codes are the kernel's own, among them SI_KERNEL for
+        // keys on a terminal.
         let from = (info.ssi_code <= 0).then_some((info.ssi_pid, info.ssi_uid));
-        Some(Arrived { number: i32::try_from(info.ssi_signo).unwrap_or_default(), from })
+        Some(Arrived {
+            number: i32::try_from(info.ssi_signo).unwrap_or_default(),
+            from,
+        })
     }
 
-    /// Has the command start with the signals as we got them. `dies_with_us`: the kernel kills it when we are killed.
-    #[expect(unsafe_code, reason = "nothing else runs between fork and exec; see the module's first words")]
+    /// Has the command start with the signals as we got them. `dies_with_us`: the kernel kills it
+    /// when we are killed.
+    #[expect(
+        unsafe_code,
+        reason = "nothing else runs between fork and exec; see the module's first words"
+    )]
     pub fn as_we_got_them(&self, command: &mut Command, dies_with_us: bool) {
         let (mask, child_ignored, ours) = (self.mask, self.child_ignored, getpid());
         let prepare = move || {
@@ -94,7 +117,10 @@ impl Signals {
     }
 
     /// Has a process of ours start with the signals as any program expects them.
-    #[expect(unsafe_code, reason = "nothing else runs between fork and exec; see the module's first words")]
+    #[expect(
+        unsafe_code,
+        reason = "nothing else runs between fork and exec; see the module's first words"
+    )]
     pub fn unblocked(command: &mut Command) {
         unsafe { command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?)) };
     }
@@ -106,7 +132,10 @@ impl AsFd for Signals {
     }
 }
 
-#[expect(unsafe_code, reason = "the default action is no handler that could do harm")]
+#[expect(
+    unsafe_code,
+    reason = "the default action is no handler that could do harm"
+)]
 fn default_action(name: Name) -> io::Result<SigHandler> {
     Ok(unsafe { signal(name, SigHandler::SigDfl) }?)
 }
@@ -118,10 +147,16 @@ pub fn send(pid: Pid, number: i32) {
     }
 }
 
-#[expect(unsafe_code, reason = "rustix has no safe name for real-time signals; the kernel itself gave us the number")]
+#[expect(
+    unsafe_code,
+    reason = "rustix has no safe name for real-time signals; the kernel itself gave us the number"
+)]
 fn numbered(number: i32) -> Option<Signal> {
-    Signal::from_named_raw(number)
-        .or_else(|| (32..=64).contains(&number).then(|| unsafe { Signal::from_raw_unchecked(number) }))
+    Signal::from_named_raw(number).or_else(|| {
+        (32..=64)
+            .contains(&number)
+            .then(|| unsafe { Signal::from_raw_unchecked(number) })
+    })
 }
 
 /// A signal's name without `SIG`; a real-time one goes by its number.
@@ -132,8 +167,8 @@ pub fn name(number: i32) -> String {
     }
 }
 
-/// Dies by this signal, as the command did, without a core dump of ours over the command's. Returns where it cannot be:
-/// the kernel keeps PID 1 from it.
+/// Dies by this signal, as the command did, without a core dump of ours over the command's. Returns
+/// where it cannot be: the kernel keeps PID 1 from it.
 pub fn die_by(number: i32) {
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     if let Ok(name) = Name::try_from(number) {

@@ -6,40 +6,66 @@ use std::path::{Path, PathBuf};
 use crate::host::Host;
 
 /// Where it looks for its own file itself.
-const MAIN: [&str; 3] =
-    ["/etc/supervisord.conf", "/etc/supervisor/supervisord.conf", "/usr/local/etc/supervisord.conf"];
+const MAIN: [&str; 3] = [
+    "/etc/supervisord.conf",
+    "/etc/supervisor/supervisord.conf",
+    "/usr/local/etc/supervisord.conf",
+];
 /// What Debian's file includes.
 pub const USUAL: &str = "/etc/supervisor/conf.d/*.conf";
 
 /// supervisord's own file.
 pub fn main_file(host: &Host) -> Option<PathBuf> {
-    MAIN.iter().map(PathBuf::from).find(|file| host.path(file).exists())
+    MAIN.iter()
+        .map(PathBuf::from)
+        .find(|file| host.path(file).exists())
 }
 
 /// A path that its own file names, where it is plain: `logfile`, `childlogdir`.
 pub fn path_of(key: &str, host: &Host) -> Option<String> {
     let main = main_file(host)?;
     let text = host.read(&main).ok()?;
-    let section = Section::all(&main, &text).into_iter().find(|section| section.name == "supervisord")?;
+    let section = Section::all(&main, &text)
+        .into_iter()
+        .find(|section| section.name == "supervisord")?;
     let plain = |path: &&str| path.starts_with('/') && !path.contains(['%', ' ', '"', '\'']);
-    section.value(key).filter(plain).map(|path| path.trim_end_matches('/').to_owned())
+    section
+        .value(key)
+        .filter(plain)
+        .map(|path| path.trim_end_matches('/').to_owned())
 }
 
 /// What it includes, as it says itself: `DIR/*.conf`. Without a file of its own, what is usual.
 pub fn included(host: &Host) -> Vec<String> {
-    let Some(main) = main_file(host) else { return vec![USUAL.to_owned()] };
+    let Some(main) = main_file(host) else {
+        return vec![USUAL.to_owned()];
+    };
     let dir = main.parent().unwrap_or(Path::new("/"));
     let text = host.read(&main).unwrap_or_default();
-    let files = Section::all(&main, &text).into_iter().filter(|section| section.name == "include");
-    let patterns: Vec<String> = files.filter_map(|section| section.value("files").map(str::to_owned)).collect();
-    let absolute = |pattern: &str| dir.join(pattern.replace("%(here)s", &dir.to_string_lossy())).display().to_string();
-    patterns.iter().flat_map(|patterns| patterns.split_ascii_whitespace()).map(absolute).collect()
+    let files = Section::all(&main, &text)
+        .into_iter()
+        .filter(|section| section.name == "include");
+    let patterns: Vec<String> = files
+        .filter_map(|section| section.value("files").map(str::to_owned))
+        .collect();
+    let absolute = |pattern: &str| {
+        dir.join(pattern.replace("%(here)s", &dir.to_string_lossy()))
+            .display()
+            .to_string()
+    };
+    patterns
+        .iter()
+        .flat_map(|patterns| patterns.split_ascii_whitespace())
+        .map(absolute)
+        .collect()
 }
 
 /// Where programs and listeners stand.
 pub fn files(host: &Host) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> =
-        included(host).iter().flat_map(|pattern| matching(Path::new(pattern), host)).collect();
+    let mut found: Vec<PathBuf> = included(host)
+        .iter()
+        .flat_map(|pattern| matching(Path::new(pattern), host))
+        .collect();
     found.sort();
     found.extend(main_file(host));
     found
@@ -48,8 +74,13 @@ pub fn files(host: &Host) -> Vec<PathBuf> {
 /// The files that a pattern names whose last part holds one `*`.
 fn matching(pattern: &Path, host: &Host) -> Vec<PathBuf> {
     let dir = pattern.parent().unwrap_or(Path::new("/"));
-    let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let Some((before, after)) = name.split_once('*') else { return vec![pattern.to_owned()] };
+    let name = pattern
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let Some((before, after)) = name.split_once('*') else {
+        return vec![pattern.to_owned()];
+    };
     let entries = fs::read_dir(host.path(dir)).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let fits = |name: &String| {
@@ -73,7 +104,11 @@ impl<'t> Section<'t> {
         let mut sections: Vec<Self> = Vec::new();
         for line in text.lines() {
             if let Some((name, _)) = line.strip_prefix('[').and_then(|line| line.split_once(']')) {
-                sections.push(Self { file, name: name.trim(), lines: Vec::new() });
+                sections.push(Self {
+                    file,
+                    name: name.trim(),
+                    lines: Vec::new(),
+                });
             } else if let Some(section) = sections.last_mut() {
                 section.lines.push(line);
             }
@@ -83,7 +118,10 @@ impl<'t> Section<'t> {
 
     fn value(&self, key: &str) -> Option<&'t str> {
         let value = |line: &&'t str| {
-            let value = line.strip_prefix(key)?.trim_start().strip_prefix(['=', ':'])?;
+            let value = line
+                .strip_prefix(key)?
+                .trim_start()
+                .strip_prefix(['=', ':'])?;
             Some(value.split(" ;").next().unwrap_or_default().trim())
         };
         self.lines.iter().find_map(value)
@@ -95,10 +133,14 @@ pub fn programs(host: &Host) -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
     for file in files(host) {
         let text = host.read(&file).unwrap_or_default();
-        let names = Section::all(&file, &text).into_iter().filter_map(|section| {
-            let (kind, name) = section.name.split_once(':')?;
-            ["program", "fcgi-program", "group"].contains(&kind.trim()).then(|| name.trim().to_owned())
-        });
+        let names = Section::all(&file, &text)
+            .into_iter()
+            .filter_map(|section| {
+                let (kind, name) = section.name.split_once(':')?;
+                ["program", "fcgi-program", "group"]
+                    .contains(&kind.trim())
+                    .then(|| name.trim().to_owned())
+            });
         found.extend(names.map(|name| (name, file.clone())));
     }
     found
@@ -116,18 +158,25 @@ pub struct Listener {
 impl Listener {
     /// The program that it runs.
     pub fn program(&self) -> Option<&str> {
-        self.command.split_ascii_whitespace().find(|word| word.rsplit('/').next() == Some("lastwords"))
+        self.command
+            .split_ascii_whitespace()
+            .find(|word| word.rsplit('/').next() == Some("lastwords"))
     }
 
     /// The value of a flag of its command.
     pub fn flag(&self, flag: &str) -> Option<&str> {
-        let mut words = self.command.split_ascii_whitespace().skip_while(|word| *word != flag);
+        let mut words = self
+            .command
+            .split_ascii_whitespace()
+            .skip_while(|word| *word != flag);
         words.nth(1).map(|value| value.trim_matches(['"', '\'']))
     }
 }
 
 fn is_ours(command: &str) -> bool {
-    let mut words = command.split_ascii_whitespace().skip_while(|word| word.rsplit('/').next() != Some("lastwords"));
+    let mut words = command
+        .split_ascii_whitespace()
+        .skip_while(|word| word.rsplit('/').next() != Some("lastwords"));
     words.nth(1) == Some("listen")
 }
 
@@ -136,10 +185,22 @@ pub fn listener(host: &Host) -> Option<Listener> {
     files(host).iter().find_map(|file| {
         let text = host.read(file).ok()?;
         Section::all(file, &text).into_iter().find_map(|section| {
-            let name = section.name.strip_prefix("eventlistener:")?.trim().to_owned();
-            let command = section.value("command").filter(|command| is_ours(command))?.to_owned();
+            let name = section
+                .name
+                .strip_prefix("eventlistener:")?
+                .trim()
+                .to_owned();
+            let command = section
+                .value("command")
+                .filter(|command| is_ours(command))?
+                .to_owned();
             let events = section.value("events").unwrap_or_default().to_owned();
-            Some(Listener { file: section.file.to_owned(), name, command, events })
+            Some(Listener {
+                file: section.file.to_owned(),
+                name,
+                command,
+                events,
+            })
         })
     })
 }
@@ -162,7 +223,10 @@ mod tests {
             "etc/supervisord.conf",
             "[supervisord]\nlogfile = /x/log\nchildlogdir=%(here)s/logs\n[include]\nfiles = supervisord.d/*.ini ; ours\n",
         );
-        write("etc/supervisord.d/web.ini", "[program:web]\ncommand=x\n[group:shop]\nprograms=a,b\n");
+        write(
+            "etc/supervisord.d/web.ini",
+            "[program:web]\ncommand=x\n[group:shop]\nprograms=a,b\n",
+        );
         write("etc/supervisord.d/old.conf", "[program:old]\n");
         write(
             "etc/supervisord.d/lw.ini",
@@ -171,9 +235,18 @@ mod tests {
         let names: Vec<_> = programs(&host).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["web", "shop"]);
         let path = |key| path_of(key, &host);
-        assert_eq!((path("logfile").as_deref(), path("childlogdir")), (Some("/x/log"), None));
+        assert_eq!(
+            (path("logfile").as_deref(), path("childlogdir")),
+            (Some("/x/log"), None)
+        );
         let listener = listener(&host).unwrap();
-        assert_eq!((listener.name.as_str(), listener.program()), ("lw", Some("/opt/lastwords")));
-        assert_eq!((listener.flag("--child-logs"), listener.events.as_str()), (Some("/x"), "PROCESS_STATE"));
+        assert_eq!(
+            (listener.name.as_str(), listener.program()),
+            ("lw", Some("/opt/lastwords"))
+        );
+        assert_eq!(
+            (listener.flag("--child-logs"), listener.events.as_str()),
+            (Some("/x"), "PROCESS_STATE")
+        );
     }
 }

@@ -11,16 +11,27 @@ use crate::host::Host;
 /// The unit's file and its drop-ins, in the order in which systemd reads them; see systemd.unit(5).
 pub fn files(unit: &str, host: &Host) -> Vec<PathBuf> {
     let template = template(unit);
-    let named = [unit, &template].into_iter().flat_map(|name| UNITS.map(|dir| PathBuf::from(dir).join(name)));
-    let fragment = named.into_iter().find(|path| host.path(path).symlink_metadata().is_ok());
+    let named = [unit, &template]
+        .into_iter()
+        .flat_map(|name| UNITS.map(|dir| PathBuf::from(dir).join(name)));
+    let fragment = named
+        .into_iter()
+        .find(|path| host.path(path).symlink_metadata().is_ok());
     let mut drop_ins: BTreeMap<OsString, PathBuf> = BTreeMap::new();
     for name in drop_in_dirs(unit, &template) {
         for dir in UNITS.map(|dir| PathBuf::from(dir).join(&name)) {
-            for entry in fs::read_dir(host.path(&dir)).into_iter().flatten().flatten() {
+            for entry in fs::read_dir(host.path(&dir))
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
                 let name = entry.file_name();
                 if name.as_encoded_bytes().ends_with(b".conf") {
-                    // Of one name, the most particular unit's counts, and the administrator's before others'.
-                    drop_ins.entry(name.clone()).or_insert_with(|| dir.join(name));
+                    // Of one name, the most particular unit's counts, and the administrator's
+                    // before others'.
+                    drop_ins
+                        .entry(name.clone())
+                        .or_insert_with(|| dir.join(name));
                 }
             }
         }
@@ -31,9 +42,15 @@ pub fn files(unit: &str, host: &Host) -> Vec<PathBuf> {
 /// `a-b@1.service.d`, `a-b@.service.d`, `a-.service.d`, `service.d`.
 fn drop_in_dirs(unit: &str, template: &str) -> Vec<String> {
     let name = template.split(['@', '.']).next().unwrap_or_default();
-    let beginnings = name.match_indices('-').map(|(at, _)| name.get(..=at).unwrap_or_default());
+    let beginnings = name
+        .match_indices('-')
+        .map(|(at, _)| name.get(..=at).unwrap_or_default());
     let mut dirs = vec![format!("{unit}.d"), format!("{template}.d")];
-    dirs.extend(beginnings.rev().map(|beginning| format!("{beginning}.service.d")));
+    dirs.extend(
+        beginnings
+            .rev()
+            .map(|beginning| format!("{beginning}.service.d")),
+    );
     dirs.push("service.d".to_owned());
     dirs
 }
@@ -53,14 +70,23 @@ pub fn commands(files: &[PathBuf], key: &str, host: &Host) -> Vec<Filed> {
     let mut found: Vec<Filed> = Vec::new();
     for file in files {
         let text = host.read(file).unwrap_or_default();
-        let values = text.lines().filter_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('='));
+        let values = text.lines().filter_map(|line| {
+            line.trim()
+                .strip_prefix(key)?
+                .trim_start()
+                .strip_prefix('=')
+        });
         for value in values.map(str::trim) {
             if value.is_empty() {
                 for it in found.iter_mut().filter(|it| it.emptied_by.is_none()) {
                     it.emptied_by = Some(file.clone());
                 }
             } else {
-                found.push(Filed { file: file.clone(), command: value.to_owned(), emptied_by: None });
+                found.push(Filed {
+                    file: file.clone(),
+                    command: value.to_owned(),
+                    emptied_by: None,
+                });
             }
         }
     }
@@ -82,7 +108,10 @@ mod tests {
             ("lib/systemd/system/a-b@1.service.d/k.conf", ""),
             ("etc/systemd/system/a-b@1.service.d/no.txt", ""),
         ]);
-        let found: Vec<_> = files("a-b@1.service", &host).iter().map(|it| it.display().to_string()).collect();
+        let found: Vec<_> = files("a-b@1.service", &host)
+            .iter()
+            .map(|it| it.display().to_string())
+            .collect();
         assert_eq!(
             found,
             [
@@ -101,7 +130,10 @@ mod tests {
             ("b", "ExecStopPost =\nExecStopPost=y"),
         ]);
         let found = commands(&["/a".into(), "/b".into()], "ExecStopPost", &host);
-        let found: Vec<_> = found.iter().map(|it| (it.command.as_str(), it.emptied_by.is_some())).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|it| (it.command.as_str(), it.emptied_by.is_some()))
+            .collect();
         assert_eq!(found, [("-x", true), ("y", false)]);
     }
 }

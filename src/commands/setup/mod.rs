@@ -1,4 +1,5 @@
-//! `setup`: makes the directories; with a job, says what goes where so that its supervisor calls lastwords, or writes it.
+//! `setup`: makes the directories; with a job, says what goes where so that its supervisor calls
+//! lastwords, or writes it.
 
 mod directories;
 mod others;
@@ -23,13 +24,15 @@ use text::Caller;
 
 #[derive(Debug, Args)]
 pub struct SetupArgs {
-    /// Say what this job needs so that its supervisor calls lastwords; without it, make the directories
+    /// Say what this job needs so that its supervisor calls lastwords; without it, make the
+    /// directories
     job: Option<String>,
-    /// Who runs the job: upstart, systemd, runit, s6, supervisord, or run (none of them: `lastwords run` in front of the
-    /// command); where it is left out, its files tell
+    /// Who runs the job: upstart, systemd, runit, s6, supervisord, or run (none of them: `lastwords
+    /// run` in front of the command); where it is left out, its files tell
     #[arg(long, value_name = "NAME", value_parser = Supervisor::named, requires = "job")]
     supervisor: Option<Supervisor>,
-    /// Write it. Nothing that is there is replaced: what only you can change is shown, and the exit code is 1
+    /// Write it. Nothing that is there is replaced: what only you can change is shown, and the exit
+    /// code is 1
     #[arg(long, requires = "job")]
     write: bool,
     #[command(flatten)]
@@ -38,10 +41,14 @@ pub struct SetupArgs {
 
 pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
     let places = &args.places;
-    let Some(job) = &args.job else { return directories::make_all(places, out).map(|()| ExitCode::SUCCESS) };
+    let Some(job) = &args.job else {
+        return directories::make_all(places, out).map(|()| ExitCode::SUCCESS);
+    };
     services::check_name(job)?;
     let host = places.host();
-    let supervisor = args.supervisor.map_or_else(|| services::supervisor_of(job, &host), Ok)?;
+    let supervisor = args
+        .supervisor
+        .map_or_else(|| services::supervisor_of(job, &host), Ok)?;
     let mut plan = plan(job, supervisor, places, &Caller::of(places)?);
     plan.files.push(skeleton::draft(job, supervisor, places));
     if !args.write {
@@ -52,8 +59,12 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
         );
         return Ok(ExitCode::SUCCESS);
     }
-    let known = supervisor == Supervisor::Run || services::file_of(supervisor, job, &host).is_some();
-    ensure!(known, "{supervisor} has no job {job}, so nothing was written: is the name right?");
+    let known =
+        supervisor == Supervisor::Run || services::file_of(supervisor, job, &host).is_some();
+    ensure!(
+        known,
+        "{supervisor} has no job {job}, so nothing was written: is the name right?"
+    );
     let left_to_do = plan.write(out)?;
     directories::make_all(places, out)?;
     let _ = writeln!(out, "\nis all well? lastwords doctor {job}");

@@ -1,5 +1,5 @@
-//! What `setup` wants to be so on this machine: files, what only a person may change, and what makes it active. Shown as
-//! it is, or written, and then nothing that was there before is lost.
+//! What `setup` wants to be so on this machine: files, what only a person may change, and what
+//! makes it active. Shown as it is, or written, and then nothing that was there before is lost.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -88,7 +88,9 @@ impl Plan {
         let _ = writeln!(out, "{}", self.found);
         let mut changed = false;
         for draft in &self.files {
-            let done = draft.write().with_context(|| format!("cannot write {}", draft.name.display()))?;
+            let done = draft
+                .write()
+                .with_context(|| format!("cannot write {}", draft.name.display()))?;
             let _ = writeln!(out, "{GOOD}{done:<9}{GOOD:#} {}", draft.name.display());
             changed |= done != ALREADY;
         }
@@ -104,7 +106,12 @@ impl Plan {
             let _ = writeln!(out, "{GOOD}already{GOOD:#}   {line}");
         }
         for ByHand { file, why, text } in &self.by_hand {
-            let _ = writeln!(out, "\n{BAD}by hand{BAD:#}   {HEAD}{}{HEAD:#}\n# {}", file.display(), clean(why));
+            let _ = writeln!(
+                out,
+                "\n{BAD}by hand{BAD:#}   {HEAD}{}{HEAD:#}\n# {}",
+                file.display(),
+                clean(why)
+            );
             let _ = writeln!(out, "{}", clean(text).trim_end());
         }
         if !self.activate.is_empty() {
@@ -121,7 +128,13 @@ impl Plan {
 
 impl Draft {
     pub fn new(name: impl Into<PathBuf>, path: PathBuf, text: String) -> Self {
-        Self { name: name.into(), path, text, mode: 0o644, how: How::Keep }
+        Self {
+            name: name.into(),
+            path,
+            text,
+            mode: 0o644,
+            how: How::Keep,
+        }
     }
 
     /// Writes it in one step, and says what was done.
@@ -131,7 +144,10 @@ impl Draft {
             Err(why) => Err(why.into()),
             Ok(_) if self.how == How::Keep => Ok(ALREADY),
             Ok(found) => {
-                ensure!(found.is_file(), "it is no regular file: put the text into the file it leads to yourself");
+                ensure!(
+                    found.is_file(),
+                    "it is no regular file: put the text into the file it leads to yourself"
+                );
                 self.append(&found)
             }
         }
@@ -143,7 +159,9 @@ impl Draft {
         let draft = self.draft(&self.text, self.mode)?;
         let placed = match renameat_with(CWD, &draft, CWD, &self.path, RenameFlags::NOREPLACE) {
             // Not every file system knows how not to replace.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::hard_link(&draft, &self.path),
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                fs::hard_link(&draft, &self.path)
+            }
             done => done.map_err(io::Error::from),
         };
         let _ = fs::remove_file(&draft);
@@ -158,10 +176,17 @@ impl Draft {
         if before.ends_with(&self.text) {
             return Ok(ALREADY);
         }
-        let gap = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
-        let draft = self.draft(&format!("{before}{gap}{}", self.text), found.mode() & 0o7777)?;
-        let replaced =
-            chown(&draft, Some(found.uid()), Some(found.gid())).and_then(|()| fs::rename(&draft, &self.path));
+        let gap = if before.is_empty() || before.ends_with('\n') {
+            ""
+        } else {
+            "\n"
+        };
+        let draft = self.draft(
+            &format!("{before}{gap}{}", self.text),
+            found.mode() & 0o7777,
+        )?;
+        let replaced = chown(&draft, Some(found.uid()), Some(found.gid()))
+            .and_then(|()| fs::rename(&draft, &self.path));
         if replaced.is_err() {
             let _ = fs::remove_file(&draft);
         }
@@ -175,10 +200,17 @@ impl Draft {
         name.push(".lastwords");
         let path = self.path.with_file_name(name);
         let _ = fs::remove_file(&path);
-        let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        let mut file: File = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        let written = file
+            .write_all(text.as_bytes())
+            .and_then(|()| file.sync_all());
         // Whatever the umask is.
-        let written = written.and_then(|()| fs::set_permissions(&path, Permissions::from_mode(mode)));
+        let written =
+            written.and_then(|()| fs::set_permissions(&path, Permissions::from_mode(mode)));
         if let Err(why) = written {
             let _ = fs::remove_file(&path);
             return Err(why);

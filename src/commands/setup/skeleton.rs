@@ -1,4 +1,5 @@
-//! `jobs/JOB.toml`, for a job that has none: with what its supervisor's file says of its user and its log.
+//! `jobs/JOB.toml`, for a job that has none: with what its supervisor's file says of its user and
+//! its log.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -47,11 +48,17 @@ fn known(job: &str, supervisor: Supervisor, host: &Host) -> Known {
             let conf = read(file);
             of_upstart(&conf, &read(&file.with_extension("override")))
         }
-        (Supervisor::Supervisord, Some(file)) => Known { log: of_supervisord(&read(file), job), ..Known::default() },
+        (Supervisor::Supervisord, Some(file)) => Known {
+            log: of_supervisord(&read(file), job),
+            ..Known::default()
+        },
         // Their hooks run as root, and their output goes to a logger that has its own place for it.
         (Supervisor::Runit, Some(_)) => {
             let log = format!("/var/log/{job}/current");
-            Known { log: host.path(&log).exists().then_some(log), ..Known::default() }
+            Known {
+                log: host.path(&log).exists().then_some(log),
+                ..Known::default()
+            }
         }
         _ => Known::default(),
     }
@@ -59,30 +66,56 @@ fn known(job: &str, supervisor: Supervisor, host: &Host) -> Known {
 
 fn of_upstart(conf: &str, r#override: &str) -> Known {
     let stanzas = Stanzas::read(conf, r#override);
-    let redirected = stanzas.main.as_ref().and_then(|main| redirection(&main.text));
+    let redirected = stanzas
+        .main
+        .as_ref()
+        .and_then(|main| redirection(&main.text));
     let logged = matches!(stanzas.console.as_deref(), None | Some("log"));
-    let file = if stanzas.has_instances { "{job}-{instance}.log" } else { "{job}.log" };
+    let file = if stanzas.has_instances {
+        "{job}-{instance}.log"
+    } else {
+        "{job}.log"
+    };
     let log = redirected.or_else(|| logged.then(|| format!("/var/log/upstart/{file}")));
-    let program = program(r#override).or_else(|| program(conf)).map(str::to_owned);
-    Known { user: stanzas.setuid.filter(|user| user != "root"), log, program }
+    let program = program(r#override)
+        .or_else(|| program(conf))
+        .map(str::to_owned);
+    Known {
+        user: stanzas.setuid.filter(|user| user != "root"),
+        log,
+        program,
+    }
 }
 
 /// The file that a shell's `>>` or `>` leads the output to: the last one.
 fn redirection(script: &str) -> Option<String> {
     let after = |part: &str| {
-        let word = part.split_whitespace().next()?.trim_matches(['"', '\'', ';']);
-        (word.starts_with('/') && !word.contains(['$', '`']) && word != "/dev/null").then(|| word.to_owned())
+        let word = part
+            .split_whitespace()
+            .next()?
+            .trim_matches(['"', '\'', ';']);
+        (word.starts_with('/') && !word.contains(['$', '`']) && word != "/dev/null")
+            .then(|| word.to_owned())
     };
     script.split('>').skip(1).filter_map(after).last()
 }
 
 fn of_supervisord(text: &str, job: &str) -> Option<String> {
-    let mut lines = text.lines().map(str::trim).skip_while(|line| *line != format!("[program:{job}]")).skip(1);
+    let mut lines = text
+        .lines()
+        .map(str::trim)
+        .skip_while(|line| *line != format!("[program:{job}]"))
+        .skip(1);
     let own = lines.by_ref().take_while(|line| !line.starts_with('['));
     let value = |line: &str| {
-        line.strip_prefix("stderr_logfile")?.trim_start().strip_prefix('=').map(str::trim).map(str::to_owned)
+        line.strip_prefix("stderr_logfile")?
+            .trim_start()
+            .strip_prefix('=')
+            .map(str::trim)
+            .map(str::to_owned)
     };
-    own.filter_map(value).find(|path| path.starts_with('/') && !path.contains('%'))
+    own.filter_map(value)
+        .find(|path| path.starts_with('/') && !path.contains('%'))
 }
 
 fn text(job: &str, known: &Known) -> String {
@@ -100,11 +133,13 @@ fn text(job: &str, known: &Known) -> String {
             toml_string(user)
         );
     }
-    // Whoever names one collector has no other: of a log that only the supervisor knows, that would be the end.
+    // Whoever names one collector has no other: of a log that only the supervisor knows, that would
+    // be the end.
     if known.log.is_none() && known.program.is_none() {
         return text + LEFT_OUT;
     }
-    text += "[collect.memory]\n[collect.load]\n[collect.disk]\n[collect.dmesg]\n[collect.processes]\n";
+    text +=
+        "[collect.memory]\n[collect.load]\n[collect.disk]\n[collect.dmesg]\n[collect.processes]\n";
     match &known.log {
         Some(log) => {
             let _ = write!(text, "[[collect.log]]\npath = {}\n", toml_string(log));
@@ -131,7 +166,10 @@ mod tests {
         };
         assert_eq!(known, expected);
         let log = |conf| of_upstart(conf, "").log;
-        assert_eq!(log("exec node x.js >> /var/log/web.log 2>&1").as_deref(), Some("/var/log/web.log"));
+        assert_eq!(
+            log("exec node x.js >> /var/log/web.log 2>&1").as_deref(),
+            Some("/var/log/web.log")
+        );
         assert_eq!(
             log("script\n exec x >>\"/var/log/w.log\" 2>/dev/null\nend script").as_deref(),
             Some("/var/log/w.log")
@@ -144,13 +182,20 @@ mod tests {
     #[test]
     fn supervisords_file_tells_the_log() {
         let text = "[program:a]\nstderr_logfile=/a\n[program:web]\ncommand=x\nstderr_logfile = /var/log/web.err\n";
-        assert_eq!(of_supervisord(text, "web").as_deref(), Some("/var/log/web.err"));
+        assert_eq!(
+            of_supervisord(text, "web").as_deref(),
+            Some("/var/log/web.err")
+        );
         assert_eq!(of_supervisord(text, "x"), None);
     }
 
     #[test]
     fn the_skeleton_is_a_config_without_a_mistake() {
-        let hostile = Known { user: Some("a\"b".into()), log: Some("/x\n\"y".into()), program: Some("/z".into()) };
+        let hostile = Known {
+            user: Some("a\"b".into()),
+            log: Some("/x\n\"y".into()),
+            program: Some("/z".into()),
+        };
         for known in [Known::default(), hostile] {
             let dir = config::tests::config(&[
                 ("lastwords.toml", config::tests::SINK),

@@ -22,34 +22,58 @@ impl Caller {
     /// This program, with these directories.
     ///
     /// # Errors
-    /// Where it does not know itself, or a name is not UTF-8, which no supervisor's file could hold.
+    /// Where it does not know itself, or a name is not UTF-8, which no supervisor's file could
+    /// hold.
     pub fn of(places: &Places) -> Result<Self> {
         let program = ourselves::program().context("cannot find this program")?;
         let usual = Places::default().flags();
         let flags = places.flags();
-        let pairs = flags.chunks(2).zip(usual.chunks(2)).filter(|(asked, usual)| asked != usual);
-        let words = pairs.flat_map(|(asked, _)| asked).map(|word| word.to_str().map(str::to_owned));
-        let flags = words.collect::<Option<Vec<_>>>().context("a directory's name is not UTF-8")?;
-        let run_dir = flags.iter().skip_while(|flag| *flag != "--run-dir").nth(1).cloned();
-        Ok(Self { program, flags, run_dir })
+        let pairs = flags
+            .chunks(2)
+            .zip(usual.chunks(2))
+            .filter(|(asked, usual)| asked != usual);
+        let words = pairs
+            .flat_map(|(asked, _)| asked)
+            .map(|word| word.to_str().map(str::to_owned));
+        let flags = words
+            .collect::<Option<Vec<_>>>()
+            .context("a directory's name is not UTF-8")?;
+        let run_dir = flags
+            .iter()
+            .skip_while(|flag| *flag != "--run-dir")
+            .nth(1)
+            .cloned();
+        Ok(Self {
+            program,
+            flags,
+            run_dir,
+        })
     }
 
     /// `PROGRAM VERB FLAGS`, as a shell reads it.
     pub fn call(&self, verb: &str) -> String {
         let program = quoted(&self.program.to_string_lossy());
         let flags: Vec<String> = self.flags.iter().map(|flag| quoted(flag)).collect();
-        [&[program, verb.to_owned()], flags.as_slice()].concat().join(" ")
+        [&[program, verb.to_owned()], flags.as_slice()]
+            .concat()
+            .join(" ")
     }
 
-    /// A text of `config/`: each `/usr/bin/lastwords VERB…` becomes this program's call, and the job `web` this one. In its
-    /// comments no more than the job changes.
+    /// A text of `config/`: each `/usr/bin/lastwords VERB…` becomes this program's call, and the
+    /// job `web` this one. In its comments no more than the job changes.
     pub fn fill(&self, text: &str, job: &str) -> String {
-        text.lines().map(|line| self.fill_line(line, job) + "\n").collect()
+        text.lines()
+            .map(|line| self.fill_line(line, job) + "\n")
+            .collect()
     }
 
     fn fill_line(&self, line: &str, job: &str) -> String {
         if line.starts_with(['#', ';']) {
-            return line.split(' ').map(|word| renamed(word, job)).collect::<Vec<_>>().join(" ");
+            return line
+                .split(' ')
+                .map(|word| renamed(word, job))
+                .collect::<Vec<_>>()
+                .join(" ");
         }
         // The path unit's.
         let line = match self.run_dir.as_deref() {
@@ -57,7 +81,9 @@ impl Caller {
             None => line.to_owned(),
         };
         let line = line.replace("--job web", &format!("--job {}", quoted(job)));
-        let Some((before, rest)) = line.split_once(&format!("{INSTALLED} ")) else { return line };
+        let Some((before, rest)) = line.split_once(&format!("{INSTALLED} ")) else {
+            return line;
+        };
         let (verb, rest) = rest.split_at(rest.find(" -").unwrap_or(rest.len()));
         format!("{before}{}{rest}", self.call(verb))
     }
@@ -65,8 +91,15 @@ impl Caller {
 
 /// A word of a comment: `web`, `web.service.d/`, `/etc/init/web.override`.
 fn renamed(word: &str, job: &str) -> String {
-    let is_web = |part: &str| part.trim_end_matches([':', ',']) == "web" || part.starts_with("web.");
-    let parts = word.split('/').map(|part| if is_web(part) { part.replacen("web", job, 1) } else { part.to_owned() });
+    let is_web =
+        |part: &str| part.trim_end_matches([':', ',']) == "web" || part.starts_with("web.");
+    let parts = word.split('/').map(|part| {
+        if is_web(part) {
+            part.replacen("web", job, 1)
+        } else {
+            part.to_owned()
+        }
+    });
     parts.collect::<Vec<_>>().join("/")
 }
 
@@ -92,7 +125,11 @@ mod tests {
     #[test]
     fn a_text_calls_this_program_with_its_directories_for_this_job() {
         let flags = ["--run-dir", "/srv/run"].map(str::to_owned).to_vec();
-        let caller = Caller { program: "/opt/last words".into(), flags, run_dir: Some("/srv/run".into()) };
+        let caller = Caller {
+            program: "/opt/last words".into(),
+            flags,
+            run_dir: Some("/srv/run".into()),
+        };
         for (text, filled) in [
             (
                 "# /etc/init/web.override: around the job web, a website",
@@ -102,8 +139,14 @@ mod tests {
                 "exec /usr/bin/lastwords post-stop --job web -- \"$@\"",
                 "exec '/opt/last words' post-stop --run-dir /srv/run --job 'a b' -- \"$@\"",
             ),
-            ("ExecStart=-+/usr/bin/lastwords deliver", "ExecStart=-+'/opt/last words' deliver --run-dir /srv/run"),
-            ("DirectoryNotEmpty=/run/lastwords/wake", "DirectoryNotEmpty=/srv/run/wake"),
+            (
+                "ExecStart=-+/usr/bin/lastwords deliver",
+                "ExecStart=-+'/opt/last words' deliver --run-dir /srv/run",
+            ),
+            (
+                "DirectoryNotEmpty=/run/lastwords/wake",
+                "DirectoryNotEmpty=/srv/run/wake",
+            ),
             ("Description=a website", "Description=a website"),
         ] {
             assert_eq!(caller.fill(text, "a b"), format!("{filled}\n"));
@@ -113,7 +156,15 @@ mod tests {
     #[test]
     fn the_usual_directories_need_no_flags() {
         assert!(Caller::of(&Places::default()).unwrap().flags.is_empty());
-        let places = Places { spool: "/srv/it's".into(), ..Places::default() };
-        assert!(Caller::of(&places).unwrap().call("deliver").ends_with(r" deliver --spool '/srv/it'\''s'"));
+        let places = Places {
+            spool: "/srv/it's".into(),
+            ..Places::default()
+        };
+        assert!(
+            Caller::of(&places)
+                .unwrap()
+                .call("deliver")
+                .ends_with(r" deliver --spool '/srv/it'\''s'")
+        );
     }
 }

@@ -58,7 +58,11 @@ pub struct Sink {
 
 impl Counts {
     pub fn new(now: Timestamp) -> Self {
-        Self { now, jobs: BTreeMap::new(), sinks: BTreeMap::new() }
+        Self {
+            now,
+            jobs: BTreeMap::new(),
+            sinks: BTreeMap::new(),
+        }
     }
 
     /// Counts a report, where it tells of a death.
@@ -68,31 +72,45 @@ impl Counts {
         }
         let at = brief.made_at();
         let age = self.now.since(at);
-        let job = self.jobs.entry(brief.stop.job.clone()).or_insert_with(|| Job {
-            name: brief.stop.job.clone(),
-            day: 0,
-            week: 0,
-            month: 0,
-            days: [0; DAYS],
-            last: at,
-            uptimes: Vec::new(),
-            causes: BTreeMap::new(),
-        });
+        let job = self
+            .jobs
+            .entry(brief.stop.job.clone())
+            .or_insert_with(|| Job {
+                name: brief.stop.job.clone(),
+                day: 0,
+                week: 0,
+                month: 0,
+                days: [0; DAYS],
+                last: at,
+                uptimes: Vec::new(),
+                causes: BTreeMap::new(),
+            });
         job.day += u64::from(age <= DAY);
         job.week += u64::from(age <= 7 * DAY);
         job.month += 1;
         let days_ago = usize::try_from(age.as_secs() / DAY.as_secs()).unwrap_or(usize::MAX);
-        if let Some(day) = DAYS.checked_sub(1).and_then(|last| job.days.get_mut(last.checked_sub(days_ago)?)) {
+        if let Some(day) = DAYS
+            .checked_sub(1)
+            .and_then(|last| job.days.get_mut(last.checked_sub(days_ago)?))
+        {
             *day += 1;
         }
         job.last = job.last.max(at);
-        job.uptimes.extend(brief.stop.uptime_s.filter(|uptime| uptime.is_finite() && *uptime >= 0.0));
-        let cause = job.causes.entry(brief.fingerprint.clone()).or_insert_with(|| Cause {
-            kind: brief.cause.kind,
-            line: brief.cause.line.clone(),
-            count: 0,
-            last: at,
-        });
+        job.uptimes.extend(
+            brief
+                .stop
+                .uptime_s
+                .filter(|uptime| uptime.is_finite() && *uptime >= 0.0),
+        );
+        let cause = job
+            .causes
+            .entry(brief.fingerprint.clone())
+            .or_insert_with(|| Cause {
+                kind: brief.cause.kind,
+                line: brief.cause.line.clone(),
+                count: 0,
+                last: at,
+            });
         cause.count += 1;
         cause.last = cause.last.max(at);
     }
@@ -103,7 +121,8 @@ impl Counts {
         match State::of(ledger) {
             State::Sent => {
                 sink.sent += 1;
-                sink.seconds.extend(ledger.last_try.map(|at| at.since(made_at).as_secs_f64()));
+                sink.seconds
+                    .extend(ledger.last_try.map(|at| at.since(made_at).as_secs_f64()));
             }
             State::Summarised => sink.summarised += 1,
             State::Waiting => sink.waiting += 1,
@@ -152,7 +171,12 @@ impl Job {
         let mut causes: Vec<(&String, &Cause)> = self.causes.iter().collect();
         causes.sort_by_key(|(_, cause)| std::cmp::Reverse((cause.count, cause.last)));
         let cause = |(fingerprint, cause): (&String, &Cause)| {
-            let Cause { kind, line, count, last } = cause;
+            let Cause {
+                kind,
+                line,
+                count,
+                last,
+            } = cause;
             json!({"kind": kind, "line": line, "fingerprint": fingerprint, "count": count, "last": last})
         };
         json!({
@@ -213,18 +237,32 @@ pub mod tests {
             counts.death(&brief(job, line, ago(hours), uptime));
         }
         let mut sent = Ledger::default();
-        sent.record(Attempt::Sent { receipt: "ok".into() }, now, 0.0);
+        sent.record(
+            Attempt::Sent {
+                receipt: "ok".into(),
+            },
+            now,
+            0.0,
+        );
         counts.delivery("ops-mail", &sent, Timestamp::of_unix(now.unix() - 2));
         counts.delivery("ops-mail", &Ledger::summarised(ReportId::new(now, 0)), now);
         counts.delivery("ops-slack", &Ledger::default(), now);
-        counts.delivery("ops-slack", &Ledger::default().dropped("enough".into()), now);
+        counts.delivery(
+            "ops-slack",
+            &Ledger::default().dropped("enough".into()),
+            now,
+        );
         counts
     }
 
     #[test]
     fn programs_get_all_that_was_counted() {
-        let counts = example(Timestamp::try_from("2026-11-23T12:00:00Z".to_owned()).unwrap()).json();
-        assert_eq!(counts["jobs"][0]["days"], json!([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2]));
+        let counts =
+            example(Timestamp::try_from("2026-11-23T12:00:00Z".to_owned()).unwrap()).json();
+        assert_eq!(
+            counts["jobs"][0]["days"],
+            json!([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2])
+        );
         assert_eq!(counts["jobs"][0]["median_uptime_s"], 5400.0);
         assert_eq!(counts["jobs"][1]["median_uptime_s"], Value::Null);
         let slack = json!({

@@ -24,8 +24,8 @@ pub struct Letter {
 
 /// Writes the email.
 ///
-/// Its id is the report's, so that a second copy is known as one; and all of one service's like crashes answer to one
-/// message that never was, so that mail readers show them as one thread.
+/// Its id is the report's, so that a second copy is known as one; and all of one service's like
+/// crashes answer to one message that never was, so that mail readers show them as one thread.
 pub fn write<'a>(
     from: Option<&Mailbox>,
     to: impl Iterator<Item = &'a Mailbox>,
@@ -36,9 +36,9 @@ pub fn write<'a>(
     let domain = domain(&report.host);
     let from = match from {
         Some(from) => from.clone(),
-        None => {
-            Address::new("lastwords", &domain).with_context(|| format!("no sender at {domain}: set `from`"))?.into()
-        }
+        None => Address::new("lastwords", &domain)
+            .with_context(|| format!("no sender at {domain}: set `from`"))?
+            .into(),
     };
     let job = label(&report.stop.service());
     let thread = format!("<{job}-{}@lastwords.{domain}>", label(&report.fingerprint));
@@ -49,11 +49,25 @@ pub fn write<'a>(
         .boundary(boundary("text", report))
         .singlepart(part(ContentType::TEXT_PLAIN, text.clone())?)
         .singlepart(part(ContentType::TEXT_HTML, html)?);
-    let mut body = MultiPart::mixed().boundary(boundary("all", report)).multipart(alternative);
-    for log in View::of(report).logs().filter(|log| !log.text.is_empty()).take(LOGS) {
-        body = body.singlepart(attachment(&log_name(&log.title), log.text.clone(), ContentType::TEXT_PLAIN)?);
+    let mut body = MultiPart::mixed()
+        .boundary(boundary("all", report))
+        .multipart(alternative);
+    for log in View::of(report)
+        .logs()
+        .filter(|log| !log.text.is_empty())
+        .take(LOGS)
+    {
+        body = body.singlepart(attachment(
+            &log_name(&log.title),
+            log.text.clone(),
+            ContentType::TEXT_PLAIN,
+        )?);
     }
-    let body = body.singlepart(attachment("report.json", json, ContentType::parse("application/json")?)?);
+    let body = body.singlepart(attachment(
+        "report.json",
+        json,
+        ContentType::parse("application/json")?,
+    )?);
 
     let mut builder = Message::builder().from(from.clone());
     for recipient in to {
@@ -69,7 +83,13 @@ pub fn write<'a>(
         .raw_header(header("Auto-Submitted", "auto-generated".to_owned()))
         .raw_header(header("List-Id", format!("<{job}.lastwords.{domain}>")))
         .multipart(body)?;
-    Ok(Letter { from: from.email, message, text, html_bytes, json_bytes })
+    Ok(Letter {
+        from: from.email,
+        message,
+        text,
+        html_bytes,
+        json_bytes,
+    })
 }
 
 impl Letter {
@@ -80,21 +100,40 @@ impl Letter {
 
     /// As a local program reads it, with LF. Every part is encoded: no CR in it means anything.
     pub fn lines(&self) -> Vec<u8> {
-        self.wire().into_iter().filter(|byte| *byte != b'\r').collect()
+        self.wire()
+            .into_iter()
+            .filter(|byte| *byte != b'\r')
+            .collect()
     }
 
     /// For people: the headers and the text, decoded.
     pub fn readable(&self) -> String {
         let mut readable = String::new();
-        for name in
-            ["From", "To", "Date", "Subject", "Message-ID", "In-Reply-To", "References", "Auto-Submitted", "List-Id"]
-        {
+        for name in [
+            "From",
+            "To",
+            "Date",
+            "Subject",
+            "Message-ID",
+            "In-Reply-To",
+            "References",
+            "Auto-Submitted",
+            "List-Id",
+        ] {
             if let Some(value) = self.message.headers().get_raw(name) {
                 let _ = writeln!(readable, "{name}: {value}");
             }
         }
-        let Self { text, html_bytes, json_bytes, .. } = self;
-        let _ = write!(readable, "\n{text}\n[the same as HTML, {html_bytes} bytes; report.json, {json_bytes} bytes]\n");
+        let Self {
+            text,
+            html_bytes,
+            json_bytes,
+            ..
+        } = self;
+        let _ = write!(
+            readable,
+            "\n{text}\n[the same as HTML, {html_bytes} bytes; report.json, {json_bytes} bytes]\n"
+        );
         readable
     }
 }
@@ -104,11 +143,17 @@ fn part(kind: ContentType, text: String) -> Result<SinglePart> {
     Ok(SinglePart::builder().header(kind).body(body))
 }
 
-fn attachment(name: &str, content: impl Into<MaybeString>, kind: ContentType) -> Result<SinglePart> {
-    Ok(Attachment::new(name.to_owned()).body(encoded(content, ContentTransferEncoding::Base64)?, kind))
+fn attachment(
+    name: &str,
+    content: impl Into<MaybeString>,
+    kind: ContentType,
+) -> Result<SinglePart> {
+    Ok(Attachment::new(name.to_owned())
+        .body(encoded(content, ContentTransferEncoding::Base64)?, kind))
 }
 
-/// `web.log.txt` for `log /var/log/upstart/web.log`: a name that opens as text, whatever the log is called.
+/// `web.log.txt` for `log /var/log/upstart/web.log`: a name that opens as text, whatever the log is
+/// called.
 fn log_name(title: &str) -> String {
     let name = title.rsplit('/').next().unwrap_or_default();
     let safe = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
@@ -117,29 +162,49 @@ fn log_name(title: &str) -> String {
 }
 
 fn encoded(text: impl Into<MaybeString>, encoding: ContentTransferEncoding) -> Result<Body> {
-    Body::new_with_encoding(text, encoding).ok().context("a part of the message cannot be encoded")
+    Body::new_with_encoding(text, encoding)
+        .ok()
+        .context("a part of the message cannot be encoded")
 }
 
 fn header(name: &'static str, value: String) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value)
 }
 
-/// The same at every try, and in no encoded text: neither base64 nor quoted-printable makes `=_` (RFC 2045, 6.7).
+/// The same at every try, and in no encoded text: neither base64 nor quoted-printable makes `=_`
+/// (RFC 2045, 6.7).
 fn boundary(part: &str, report: &Report) -> String {
     format!("=_{part}_{}", report.id)
 }
 
 /// A host's name as a domain name (RFC 1123): labels of letters, digits and inner hyphens.
 pub fn domain(host: &str) -> String {
-    let labels: Vec<_> = host.split('.').filter(|part| !part.is_empty()).map(label).take(4).collect();
-    if labels.is_empty() { label("") } else { labels.join(".") }
+    let labels: Vec<_> = host
+        .split('.')
+        .filter(|part| !part.is_empty())
+        .map(label)
+        .take(4)
+        .collect();
+    if labels.is_empty() {
+        label("")
+    } else {
+        labels.join(".")
+    }
 }
 
 /// Any text as one label of a domain name, at most 40 characters.
 fn label(text: &str) -> String {
-    let safe: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+    let safe: String = text
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(40)
+        .collect();
     let safe = safe.trim_matches('-');
-    if safe.is_empty() { "unknown".to_owned() } else { safe.to_owned() }
+    if safe.is_empty() {
+        "unknown".to_owned()
+    } else {
+        safe.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -186,16 +251,29 @@ mod tests {
     #[test]
     fn all_that_is_said_of_one_cause_lands_in_one_thread_and_each_message_is_itself() {
         let value = |report: &Report, name: &str| {
-            letter(report).message.headers().get_raw(name).map(str::to_owned).unwrap_or_default()
+            letter(report)
+                .message
+                .headers()
+                .get_raw(name)
+                .map(str::to_owned)
+                .unwrap_or_default()
         };
         let about_web = ["crash", "drill", "summary", "recovered"];
-        let about_web = render::examples().into_iter().filter(|(name, _)| about_web.contains(name)).map(|(_, it)| it);
-        let threads: std::collections::BTreeSet<_> = about_web.map(|it| value(&it, "References")).collect();
+        let about_web = render::examples()
+            .into_iter()
+            .filter(|(name, _)| about_web.contains(name))
+            .map(|(_, it)| it);
+        let threads: std::collections::BTreeSet<_> =
+            about_web.map(|it| value(&it, "References")).collect();
         assert_eq!(threads.len(), 1, "{threads:?}");
         let mut other = sample();
         other.fingerprint = "ffffffffffffffff".to_owned();
         assert_ne!(value(&other, "References"), value(&sample(), "References"));
-        assert_eq!(value(&other, "Message-ID"), value(&sample(), "Message-ID"), "the report's id, and nothing else");
+        assert_eq!(
+            value(&other, "Message-ID"),
+            value(&sample(), "Message-ID"),
+            "the report's id, and nothing else"
+        );
     }
 
     #[test]
@@ -205,7 +283,10 @@ mod tests {
         report.cause.line = format!("ошибка {}", "é🦀".repeat(300));
         let wire = wire(&report);
         let parsed = mailparse::parse_mail(wire.as_bytes()).expect("a mail");
-        let subject = parsed.headers.get_first_value("Subject").expect("a subject");
+        let subject = parsed
+            .headers
+            .get_first_value("Subject")
+            .expect("a subject");
         assert_eq!(subject, render::subject(&report));
         assert!(subject.chars().count() <= 200, "{subject}");
     }
@@ -218,15 +299,29 @@ mod tests {
         let wire = wire(&report);
         let parsed = mailparse::parse_mail(wire.as_bytes()).expect("a mail");
         let log = parsed.subparts.iter().find(|part| {
-            part.get_content_disposition().params.get("filename").is_some_and(|name| name == "web.log.txt")
+            part.get_content_disposition()
+                .params
+                .get("filename")
+                .is_some_and(|name| name == "web.log.txt")
         });
-        let text = log.expect("a log").get_body().expect("text").replace("\r\n", "\n");
-        assert!(text.starts_with("first\nx") && text.trim_end().ends_with("x\nlast"), "{text}");
+        let text = log
+            .expect("a log")
+            .get_body()
+            .expect("text")
+            .replace("\r\n", "\n");
+        assert!(
+            text.starts_with("first\nx") && text.trim_end().ends_with("x\nlast"),
+            "{text}"
+        );
         assert_eq!(
             parsed
                 .subparts
                 .last()
-                .and_then(|part| part.get_content_disposition().params.get("filename").cloned())
+                .and_then(|part| part
+                    .get_content_disposition()
+                    .params
+                    .get("filename")
+                    .cloned())
                 .as_deref(),
             Some("report.json")
         );
@@ -235,17 +330,34 @@ mod tests {
     #[test]
     fn every_byte_on_the_wire_is_ascii_in_lines_that_any_server_takes() {
         let mut report = sample();
-        report.stop.job = format!("wéb\r\nBcc: x@evil\r\n\r\nbody =?utf-8?B?DQo=?= {}", "🦀".repeat(500));
-        report.sections[0].text =
-            format!(".\r\n.\r\nFrom x\n--=_all_{}\n{}\0é\u{feff}", report.id, "x".repeat(100_000));
+        report.stop.job = format!(
+            "wéb\r\nBcc: x@evil\r\n\r\nbody =?utf-8?B?DQo=?= {}",
+            "🦀".repeat(500)
+        );
+        report.sections[0].text = format!(
+            ".\r\n.\r\nFrom x\n--=_all_{}\n{}\0é\u{feff}",
+            report.id,
+            "x".repeat(100_000)
+        );
         report.notes = vec!["é".repeat(5_000)];
         let wire = wire(&report);
         assert!(wire.is_ascii());
-        assert!(wire.split("\r\n").all(|line| line.len() <= 200 && !line.contains(['\r', '\n', '\0'])));
+        assert!(
+            wire.split("\r\n")
+                .all(|line| line.len() <= 200 && !line.contains(['\r', '\n', '\0']))
+        );
         let (headers, _) = wire.split_once("\r\n\r\n").expect("a body");
-        assert!(!headers.lines().any(|line| line.starts_with("Bcc") || line.contains("=?utf-8?B?")), "{headers}");
+        assert!(
+            !headers
+                .lines()
+                .any(|line| line.starts_with("Bcc") || line.contains("=?utf-8?B?")),
+            "{headers}"
+        );
         let ours = format!("--=_all_{}", report.id);
-        assert_eq!(wire.lines().filter(|line| line.starts_with(&ours)).count(), 4);
+        assert_eq!(
+            wire.lines().filter(|line| line.starts_with(&ours)).count(),
+            4
+        );
     }
 
     #[test]
@@ -253,8 +365,14 @@ mod tests {
         let mut report = sample();
         report.stop.job = "wéb".to_owned();
         let readable = letter(&report).readable();
-        assert!(readable.contains("\nSubject: [db1] wéb crashed"), "{readable}");
-        assert!(readable.contains("\n  Error: boom\n") && readable.contains("report.json, "), "{readable}");
+        assert!(
+            readable.contains("\nSubject: [db1] wéb crashed"),
+            "{readable}"
+        );
+        assert!(
+            readable.contains("\n  Error: boom\n") && readable.contains("report.json, "),
+            "{readable}"
+        );
     }
 
     #[test]

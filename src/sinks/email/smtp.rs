@@ -20,7 +20,8 @@ use crate::sinks::{Receipt, SendError, use_ring};
 
 /// How long a step may wait for the server.
 const STEP: Duration = Duration::from_secs(20);
-/// How long the server may take over the whole message: whoever leaves before it says yes may send a second copy.
+/// How long the server may take over the whole message: whoever leaves before it says yes may send
+/// a second copy.
 const MESSAGE: Duration = Duration::from_mins(2);
 /// How long the server may take to say goodbye, when the message is already its own.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -72,7 +73,8 @@ impl fmt::Display for Server {
 }
 
 impl Server {
-    /// The server `name`, greeted as `hello`; `ca` is PEM to trust beside the system's certificates.
+    /// The server `name`, greeted as `hello`; `ca` is PEM to trust beside the system's
+    /// certificates.
     ///
     /// # Errors
     /// Where there is no certificate in `ca`, or the name is none that a certificate could hold.
@@ -84,37 +86,74 @@ impl Server {
         login: Option<(String, Secret)>,
         hello: String,
     ) -> Result<Self> {
-        let parameters = (tls != Tls::None).then(|| parameters(&name, ca)).transpose()?;
-        Ok(Self { name, port, tls, parameters, login, hello: ClientId::Domain(hello) })
+        let parameters = (tls != Tls::None)
+            .then(|| parameters(&name, ca))
+            .transpose()?;
+        Ok(Self {
+            name,
+            port,
+            tls,
+            parameters,
+            login,
+            hello: ClientId::Domain(hello),
+        })
     }
 
-    /// Delivers a message. Where the server puts some recipients off and takes others, `wait` keeps it from all.
-    pub fn deliver(&self, from: &Address, to: &[Address], message: &[u8], wait: bool) -> Result<Receipt, SendError> {
+    /// Delivers a message. Where the server puts some recipients off and takes others, `wait` keeps
+    /// it from all.
+    pub fn deliver(
+        &self,
+        from: &Address,
+        to: &[Address],
+        message: &[u8],
+        wait: bool,
+    ) -> Result<Receipt, SendError> {
         let mut connection = self.connect()?;
-        connection.command(Mail::new(Some(from.clone()), vec![])).map_err(|why| self.failed("MAIL FROM", &why))?;
+        connection
+            .command(Mail::new(Some(from.clone()), vec![]))
+            .map_err(|why| self.failed("MAIL FROM", &why))?;
         let (mut taken, mut refused, mut put_off) = (0, Vec::new(), Vec::new());
         for recipient in to {
             match connection.command(Rcpt::new(recipient.clone(), vec![])) {
                 Ok(_) => taken += 1,
-                Err(why) if why.is_permanent() => refused.push(format!("{recipient}: {}", said(&why))),
-                Err(why) if why.is_transient() => put_off.push(format!("{recipient}: {}", said(&why))),
+                Err(why) if why.is_permanent() => {
+                    refused.push(format!("{recipient}: {}", said(&why)))
+                }
+                Err(why) if why.is_transient() => {
+                    put_off.push(format!("{recipient}: {}", said(&why)))
+                }
                 Err(why) => return Err(self.failed("RCPT TO", &why)),
             }
         }
         if taken == 0 || (wait && !put_off.is_empty()) {
             goodbye(connection);
             let retry = !put_off.is_empty();
-            let why = self.scrub(&format!("{}: {}", self.name, [put_off, refused].concat().join("; ")));
-            return Err(if retry { SendError::Retry { after: None, why } } else { SendError::Refused { why } });
+            let why = self.scrub(&format!(
+                "{}: {}",
+                self.name,
+                [put_off, refused].concat().join("; ")
+            ));
+            return Err(if retry {
+                SendError::Retry { after: None, why }
+            } else {
+                SendError::Refused { why }
+            });
         }
-        connection.command(Data).map_err(|why| self.failed("DATA", &why))?;
+        connection
+            .command(Data)
+            .map_err(|why| self.failed("DATA", &why))?;
         let _ = connection.set_timeout(Some(MESSAGE));
-        let answer = connection.message(message).map_err(|why| self.failed("the message", &why))?;
+        let answer = connection
+            .message(message)
+            .map_err(|why| self.failed("the message", &why))?;
         goodbye(connection);
         let mut receipt = format!("{} {}", answer.code(), text(&answer));
         for (what, whom) in [("refused", refused), ("given up after an hour", put_off)] {
             if !whom.is_empty() {
-                receipt = format!("{receipt}; NOT delivered to all, {what}: {}", whom.join("; "));
+                receipt = format!(
+                    "{receipt}; NOT delivered to all, {what}: {}",
+                    whom.join("; ")
+                );
             }
         }
         Ok(self.scrub(&receipt))
@@ -123,24 +162,37 @@ impl Server {
     /// Goes as far as a message could be sent from, and no further.
     pub fn greet(&self) -> Result<(), SendError> {
         let mut connection = self.connect()?;
-        connection.command(Noop).map_err(|why| self.failed("NOOP", &why))?;
+        connection
+            .command(Noop)
+            .map_err(|why| self.failed("NOOP", &why))?;
         goodbye(connection);
         Ok(())
     }
 
-    /// A connection on which mail may be sent: with TLS where it has to be, logged in where that is configured.
+    /// A connection on which mail may be sent: with TLS where it has to be, logged in where that is
+    /// configured.
     fn connect(&self) -> Result<SmtpConnection, SendError> {
         let address = (self.name.as_str(), self.port);
-        let implicit = self.parameters.as_ref().filter(|_| self.tls == Tls::Implicit);
-        let mut connection = SmtpConnection::connect(address, Some(STEP), &self.hello, implicit, None)
-            .map_err(|why| self.failed("connecting", &why))?;
-        if let Some(parameters) = self.parameters.as_ref().filter(|_| self.tls == Tls::Starttls) {
+        let implicit = self
+            .parameters
+            .as_ref()
+            .filter(|_| self.tls == Tls::Implicit);
+        let mut connection =
+            SmtpConnection::connect(address, Some(STEP), &self.hello, implicit, None)
+                .map_err(|why| self.failed("connecting", &why))?;
+        if let Some(parameters) = self
+            .parameters
+            .as_ref()
+            .filter(|_| self.tls == Tls::Starttls)
+        {
             if !connection.can_starttls() {
                 goodbye(connection);
                 let why = format!("{} offers no STARTTLS, so nothing was sent", self.name);
                 return Err(SendError::Retry { after: None, why });
             }
-            connection.starttls(parameters, &self.hello).map_err(|why| self.failed("STARTTLS", &why))?;
+            connection
+                .starttls(parameters, &self.hello)
+                .map_err(|why| self.failed("STARTTLS", &why))?;
         }
         if let Some((username, password)) = &self.login {
             let credentials = Credentials::new(username.clone(), password.expose().to_owned());
@@ -153,12 +205,21 @@ impl Server {
     /// A step that went wrong: for good only where the server said so with a 5xx.
     fn failed(&self, step: &str, why: &Error) -> SendError {
         let text = self.scrub(&format!("{}: {step}: {}", self.name, said(why)));
-        if why.is_permanent() { SendError::Refused { why: text } } else { SendError::Retry { after: None, why: text } }
+        if why.is_permanent() {
+            SendError::Refused { why: text }
+        } else {
+            SendError::Retry {
+                after: None,
+                why: text,
+            }
+        }
     }
 
     fn scrub(&self, text: &str) -> String {
         let text = one_line(text, 1000);
-        self.login.as_ref().map_or(text.clone(), |(_, password)| password.scrub(&text))
+        self.login
+            .as_ref()
+            .map_or(text.clone(), |(_, password)| password.scrub(&text))
     }
 }
 
@@ -166,8 +227,12 @@ fn parameters(name: &str, ca: Option<&[u8]>) -> Result<TlsParameters> {
     use_ring();
     let mut builder = TlsParameters::builder(name.to_owned());
     if let Some(pem) = ca {
-        ensure!(pem.windows(10).any(|window| window == b"-----BEGIN"), "there is no certificate in the ca_file");
-        builder = builder.add_root_certificate(Certificate::from_pem(pem).context("cannot read the ca_file")?);
+        ensure!(
+            pem.windows(10).any(|window| window == b"-----BEGIN"),
+            "there is no certificate in the ca_file"
+        );
+        builder = builder
+            .add_root_certificate(Certificate::from_pem(pem).context("cannot read the ca_file")?);
     }
     builder.build().context("cannot use TLS")
 }
@@ -190,12 +255,18 @@ fn said(why: &Error) -> String {
     let mut source = why.source();
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref::<io::Error>()
-            && matches!(io.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+            && matches!(
+                io.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+            )
         {
             return "no answer in time".to_owned();
         }
         // rustls would explain itself at length.
-        if inner.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof) {
+        if inner
+            .downcast_ref::<io::Error>()
+            .is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof)
+        {
             return "the server closed the connection".to_owned();
         }
         source = inner.source();
@@ -214,7 +285,8 @@ mod tests {
     use super::{Server, Tls};
     use crate::sinks::{Receipt, SendError};
 
-    /// A server for one session that answers a line that starts so with that, and hands back all it was told.
+    /// A server for one session that answers a line that starts so with that, and hands back all it
+    /// was told.
     fn server(answers: &'static [(&'static str, &'static str)]) -> (u16, JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -222,7 +294,8 @@ mod tests {
             let (mut stream, _) = listener.accept().expect("a client");
             let mut told = String::new();
             let mut lines = BufReader::new(stream.try_clone().expect("a stream"));
-            let mut answer = |answer: &str| stream.write_all(format!("{answer}\r\n").as_bytes()).is_ok();
+            let mut answer =
+                |answer: &str| stream.write_all(format!("{answer}\r\n").as_bytes()).is_ok();
             let mut in_message = false;
             answer("220 here");
             loop {
@@ -236,7 +309,14 @@ mod tests {
                     continue;
                 }
                 let scripted = answers.iter().find(|(said, _)| line.starts_with(said));
-                let reply = scripted.map_or(if line == "DATA\r\n" { "354 go" } else { "250 ok" }, |(_, reply)| reply);
+                let reply = scripted.map_or(
+                    if line == "DATA\r\n" {
+                        "354 go"
+                    } else {
+                        "250 ok"
+                    },
+                    |(_, reply)| reply,
+                );
                 in_message = reply.starts_with("354");
                 answer(reply);
             }
@@ -244,13 +324,27 @@ mod tests {
         (port, Builder::new().spawn(session).expect("a thread"))
     }
 
-    fn deliver(answers: &'static [(&'static str, &'static str)], wait: bool) -> (Result<Receipt, SendError>, String) {
+    fn deliver(
+        answers: &'static [(&'static str, &'static str)],
+        wait: bool,
+    ) -> (Result<Receipt, SendError>, String) {
         let (port, session) = server(answers);
         let address = |text: &str| text.parse::<Address>().expect("an address");
         let to = [address("a@x.org"), address("b@x.org")];
-        let server = Server::new("127.0.0.1".to_owned(), port, Tls::None, None, None, "db1".to_owned());
-        let result =
-            server.expect("a server").deliver(&address("me@x.org"), &to, b"Subject: x\r\n\r\n.\r\nbody\r\n", wait);
+        let server = Server::new(
+            "127.0.0.1".to_owned(),
+            port,
+            Tls::None,
+            None,
+            None,
+            "db1".to_owned(),
+        );
+        let result = server.expect("a server").deliver(
+            &address("me@x.org"),
+            &to,
+            b"Subject: x\r\n\r\n.\r\nbody\r\n",
+            wait,
+        );
         (result, session.join().expect("a session"))
     }
 
@@ -269,14 +363,19 @@ mod tests {
     fn one_refused_for_good_is_named_and_the_others_get_it() {
         let (result, told) = deliver(&[("RCPT TO:<a@", "550 5.1.1 no such user")], true);
         let receipt = result.expect("a receipt");
-        assert_eq!(receipt, "250 ok; NOT delivered to all, refused: a@x.org: 550 5.1.1 no such user");
+        assert_eq!(
+            receipt,
+            "250 ok; NOT delivered to all, refused: a@x.org: 550 5.1.1 no such user"
+        );
         assert!(told.contains("body"));
     }
 
     #[test]
     fn one_put_off_holds_the_message_for_all_so_that_none_gets_it_twice() {
         let (result, told) = deliver(&[("RCPT TO:<b@", "451 4.7.1 greylisted")], true);
-        let Err(SendError::Retry { why, .. }) = result else { panic!("{result:?}") };
+        let Err(SendError::Retry { why, .. }) = result else {
+            panic!("{result:?}")
+        };
         assert_eq!(why, "127.0.0.1: b@x.org: 451 4.7.1 greylisted");
         assert!(!told.contains("DATA"));
         let (result, told) = deliver(&[("RCPT TO:<b@", "452 4.2.2 full")], false);
@@ -292,7 +391,10 @@ mod tests {
         for (answers, refused) in [
             (&[("RCPT", "550 no")] as &[_], true),
             (&[("RCPT", "450 later")], false),
-            (&[("RCPT TO:<a@", "550 no"), ("RCPT TO:<b@", "450 later")], false),
+            (
+                &[("RCPT TO:<a@", "550 no"), ("RCPT TO:<b@", "450 later")],
+                false,
+            ),
             (&[("MAIL", "550 no")], true),
             (&[("MAIL", "451 later")], false),
             (&[("DATA", "554 no")], true),
@@ -302,7 +404,11 @@ mod tests {
             (&[("EHLO", "nonsense")], false),
         ] {
             let (result, _) = deliver(answers, true);
-            assert_eq!(matches!(result, Err(SendError::Refused { .. })), refused, "{answers:?}: {result:?}");
+            assert_eq!(
+                matches!(result, Err(SendError::Refused { .. })),
+                refused,
+                "{answers:?}: {result:?}"
+            );
             assert!(result.is_err(), "{answers:?}");
         }
     }
@@ -310,18 +416,39 @@ mod tests {
     #[test]
     fn a_probe_greets_and_says_goodbye() {
         let (port, session) = server(&[]);
-        let server = Server::new("127.0.0.1".to_owned(), port, Tls::None, None, None, "db1".to_owned());
+        let server = Server::new(
+            "127.0.0.1".to_owned(),
+            port,
+            Tls::None,
+            None,
+            None,
+            "db1".to_owned(),
+        );
         assert_eq!(server.expect("a server").greet(), Ok(()));
-        assert_eq!(session.join().expect("a session"), "EHLO db1\r\nNOOP\r\nQUIT\r\n");
+        assert_eq!(
+            session.join().expect("a session"),
+            "EHLO db1\r\nNOOP\r\nQUIT\r\n"
+        );
     }
 
     #[test]
     fn a_server_without_starttls_gets_nothing() {
         let (port, session) = server(&[]);
-        let server = Server::new("127.0.0.1".to_owned(), port, Tls::Starttls, None, None, "db1".to_owned());
+        let server = Server::new(
+            "127.0.0.1".to_owned(),
+            port,
+            Tls::Starttls,
+            None,
+            None,
+            "db1".to_owned(),
+        );
         let me = "me@x.org".parse::<Address>().expect("an address");
-        let result = server.expect("a server").deliver(&me, std::slice::from_ref(&me), b"x", true);
-        let Err(SendError::Retry { why, .. }) = result else { panic!("{result:?}") };
+        let result = server
+            .expect("a server")
+            .deliver(&me, std::slice::from_ref(&me), b"x", true);
+        let Err(SendError::Retry { why, .. }) = result else {
+            panic!("{result:?}")
+        };
         assert_eq!(why, "127.0.0.1 offers no STARTTLS, so nothing was sent");
         assert_eq!(session.join().expect("a session"), "EHLO db1\r\nQUIT\r\n");
     }

@@ -1,4 +1,5 @@
-//! A report as the content of an `m.room.message` event: once as plain text, once in Matrix's subset of HTML.
+//! A report as the content of an `m.room.message` event: once as plain text, once in Matrix's
+//! subset of HTML.
 
 use std::fmt::Write as _;
 
@@ -6,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::render::{Block, Gauge, View, head_by};
 
-/// What goes into an event, counted by [`cost`]: bytes of JSON in both forms together. An event has room for 65,536
-/// bytes (client-server API, "Size limits"), of which the homeserver needs some; what these add up to stays below
-/// 60,000.
+/// What goes into an event, counted by [`cost`]: bytes of JSON in both forms together. An event has
+/// room for 65,536 bytes (client-server API, "Size limits"), of which the homeserver needs some;
+/// what these add up to stays below 60,000.
 const VALUE: usize = 800;
 const EVIDENCE: usize = 4;
 const NOTES: usize = 4;
@@ -41,15 +42,29 @@ fn message(view: &View) -> (String, String) {
     for (at, (name, value)) in facts(view).iter().enumerate() {
         let value = clip(value);
         let _ = write!(text, "\n{name}: {value}");
-        let _ = write!(html, "{}<strong>{name}</strong>: {}", if at == 0 { "" } else { "<br>\n" }, escape(&value));
+        let _ = write!(
+            html,
+            "{}<strong>{name}</strong>: {}",
+            if at == 0 { "" } else { "<br>\n" },
+            escape(&value)
+        );
     }
     html += "</p>\n";
     for (title, shown) in blocks(view) {
         let _ = write!(text, "\n\n{title}:\n  {}", shown.replace('\n', "\n  "));
-        let _ = writeln!(html, "<p>{}</p>\n<pre><code>{}</code></pre>", escape(&title), escape(&shown));
+        let _ = writeln!(
+            html,
+            "<p>{}</p>\n<pre><code>{}</code></pre>",
+            escape(&title),
+            escape(&shown)
+        );
     }
     let _ = write!(text, "\n\nReport {}: {}", view.id, view.show);
-    let _ = write!(html, "<p>Report {}: <code>{}</code></p>", view.id, view.show);
+    let _ = write!(
+        html,
+        "<p>Report {}: <code>{}</code></p>",
+        view.id, view.show
+    );
     (text, html)
 }
 
@@ -60,29 +75,51 @@ fn facts(view: &View) -> Vec<(&'static str, String)> {
         facts.push(("Drill", "nothing died; a crash was simulated".to_owned()));
     }
     facts.push(("What", format!("{}: {}", view.what, view.because)));
-    facts.push(("Why", format!("{} ({})", head_by(&view.why, VALUE - 50, cost), view.confidence)));
+    facts.push((
+        "Why",
+        format!(
+            "{} ({})",
+            head_by(&view.why, VALUE - 50, cost),
+            view.confidence
+        ),
+    ));
     facts.extend(view.exit.clone().map(|exit| ("How", exit)));
     facts.push(("Where", view.place.clone()));
     facts.push(("When", view.stopped.clone()));
     facts.extend(view.uptime.clone().map(|uptime| ("Uptime", uptime)));
     facts.extend((!view.past.is_empty()).then(|| ("Before", view.past.join("; "))));
-    facts.extend(view.day.as_ref().map(|day| ("Last day", format!("{} {}", day.line, day.words))));
+    facts.extend(
+        view.day
+            .as_ref()
+            .map(|day| ("Last day", format!("{} {}", day.line, day.words))),
+    );
     facts.extend((!view.changes.is_empty()).then(|| ("Changed", view.changes.join("; "))));
     facts.extend(view.runbook.clone().map(|runbook| ("Runbook", runbook)));
     let seen = view.evidence.iter().take(EVIDENCE);
     facts.extend(seen.map(|evidence| ("Seen", format!("{}: {}", evidence.source, evidence.text))));
-    facts.extend(view.notes.iter().take(NOTES).map(|note| ("Note", note.clone())));
+    facts.extend(
+        view.notes
+            .iter()
+            .take(NOTES)
+            .map(|note| ("Note", note.clone())),
+    );
     facts
 }
 
 /// The titles and texts that fit: of a log the end, of anything else the beginning.
 fn blocks(view: &View) -> Vec<(String, String)> {
-    let (logs, others): (Vec<&Block>, Vec<&Block>) = view.blocks.iter().partition(|block| block.is_log);
+    let (logs, others): (Vec<&Block>, Vec<&Block>) =
+        view.blocks.iter().partition(|block| block.is_log);
     let share = |all: usize, blocks: &[&Block]| (all / blocks.len().max(1)).saturating_sub(VALUE);
     let (log, other) = (share(LOGS, &logs), share(OTHERS, &others));
-    let logs = logs.iter().map(|block| (clip(&block.title), block.cut_by(log, cost)));
-    let machine = (!view.gauges.is_empty()).then(|| ("machine".to_owned(), head_by(&gauges(view), MACHINE, cost)));
-    let others = others.iter().map(|block| (clip(&block.title), block.cut_by(other, cost)));
+    let logs = logs
+        .iter()
+        .map(|block| (clip(&block.title), block.cut_by(log, cost)));
+    let machine = (!view.gauges.is_empty())
+        .then(|| ("machine".to_owned(), head_by(&gauges(view), MACHINE, cost)));
+    let others = others
+        .iter()
+        .map(|block| (clip(&block.title), block.cut_by(other, cost)));
     logs.chain(machine).chain(others).collect()
 }
 
@@ -141,7 +178,12 @@ mod tests {
     fn flooded(text: &str, logs: usize) -> Report {
         let mut report = sample();
         let line: String = text.chars().take(1_000).collect();
-        for field in [&mut report.host, &mut report.stop.job, &mut report.verdict_because, &mut report.cause.line] {
+        for field in [
+            &mut report.host,
+            &mut report.stop.job,
+            &mut report.verdict_because,
+            &mut report.cause.line,
+        ] {
             line.clone_into(field);
         }
         report.runbook = Some(line.clone());
@@ -155,8 +197,10 @@ mod tests {
             section.text = text.to_owned();
         }
         let machine = crate::render::example();
-        let drawn =
-            machine.sections.into_iter().filter(|it| ["load", "disk", "memory"].contains(&it.collector.as_str()));
+        let drawn = machine
+            .sections
+            .into_iter()
+            .filter(|it| ["load", "disk", "memory"].contains(&it.collector.as_str()));
         report.sections.extend(drawn);
         report.past = machine.past;
         report
@@ -179,13 +223,22 @@ mod tests {
     #[test]
     fn the_verdict_and_the_logs_last_lines_stay() {
         let mut report = sample();
-        report.sections.push(Section { collector: "memory".to_owned(), ..report.sections[0].clone() });
-        report.sections[0].text = (0..100_000).map(|at| format!("line <{at}>")).collect::<Vec<_>>().join("\n");
+        report.sections.push(Section {
+            collector: "memory".to_owned(),
+            ..report.sections[0].clone()
+        });
+        report.sections[0].text = (0..100_000)
+            .map(|at| format!("line <{at}>"))
+            .collect::<Vec<_>>()
+            .join("\n");
         let content = content(&View::of(&report));
         let of = |key: &str| content[key].as_str().unwrap().to_owned();
         let (body, html) = (of("body"), of("formatted_body"));
         assert!(body.starts_with("[db1] web crashed: exit code 1\n\nWhat: web crashed: "));
-        assert!(body.contains("\n  …\n  line <") && body.contains("\n  line <99999>\n\nmemory:\n"), "{body}");
+        assert!(
+            body.contains("\n  …\n  line <") && body.contains("\n  line <99999>\n\nmemory:\n"),
+            "{body}"
+        );
         assert!(html.contains("\nline &lt;99999&gt;</code></pre>\n"));
         assert!(
             body.ends_with("Report 20261123t030000-0123456789abcdef: lastwords show 20261123t030000-0123456789abcdef")
@@ -200,13 +253,21 @@ mod tests {
             let each: usize = unit.chars().map(cost).sum();
             for (more, whole) in [(0, true), (1, false)] {
                 let mut report = sample();
-                report.sections[0].text = unit.repeat((LOGS - VALUE) / each + more) + if more > 0 { "END" } else { "" };
+                report.sections[0].text =
+                    unit.repeat((LOGS - VALUE) / each + more) + if more > 0 { "END" } else { "" };
                 let content = content(&View::of(&report));
                 let body = content["body"].as_str().unwrap();
-                assert_eq!(body.contains(&report.sections[0].text), whole, "{unit} {more}");
+                assert_eq!(
+                    body.contains(&report.sections[0].text),
+                    whole,
+                    "{unit} {more}"
+                );
                 assert!(whole || body.contains(&format!("{unit}END\n")), "{unit}");
                 let html = content["formatted_body"].as_str().unwrap();
-                assert!(!html.replace("&amp;", "").contains('&'), "an escape is whole or not there");
+                assert!(
+                    !html.replace("&amp;", "").contains('&'),
+                    "an escape is whole or not there"
+                );
             }
         }
     }
@@ -216,8 +277,18 @@ mod tests {
         let mut report = sample();
         report.drill = true;
         let content = content(&View::of(&report));
-        assert!(content["body"].as_str().unwrap().starts_with("DRILL [db1] web crashed"));
-        assert!(content["formatted_body"].as_str().unwrap().contains("nothing died"));
+        assert!(
+            content["body"]
+                .as_str()
+                .unwrap()
+                .starts_with("DRILL [db1] web crashed")
+        );
+        assert!(
+            content["formatted_body"]
+                .as_str()
+                .unwrap()
+                .contains("nothing died")
+        );
     }
 
     /// The tags of an HTML text; an error where a `<`, `>` or `&` is anything else.

@@ -1,15 +1,16 @@
 //! A report as a Slack message, in [Block Kit](https://api.slack.com/reference/block-kit/blocks).
 //!
-//! Text from outside goes into `plain_text` and `rich_text` only: Slack parses neither, so that nothing in it pings,
-//! links or turns bold. The one text that Slack does parse, the fallback for notifications, is escaped.
+//! Text from outside goes into `plain_text` and `rich_text` only: Slack parses neither, so that
+//! nothing in it pings, links or turns bold. The one text that Slack does parse, the fallback for
+//! notifications, is escaped.
 
 use reqwest::Url;
 use serde_json::{Value, json};
 
 use crate::render::{Block, Gauge, View, head_by};
 
-/// In characters as Slack may count them, see [`cost`]. Slack takes 150 in a header, 3,000 in a text, about 13,200 in
-/// all; what these add up to stays below.
+/// In characters as Slack may count them, see [`cost`]. Slack takes 150 in a header, 3,000 in a
+/// text, about 13,200 in all; what these add up to stays below.
 const HEADER: usize = 150;
 const FALLBACK: usize = 300;
 const VALUE: usize = 500;
@@ -37,12 +38,24 @@ pub fn payload(view: &View) -> Value {
         let gauges: Vec<_> = view.gauges.iter().map(gauge).collect();
         elements.extend(preformatted("Machine", &clip(&gauges.join("\n"), MACHINE)));
     }
-    for other in view.blocks.iter().filter(|block| !block.is_log).take(OTHERS.0) {
+    for other in view
+        .blocks
+        .iter()
+        .filter(|block| !block.is_log)
+        .take(OTHERS.0)
+    {
         elements.extend(block(other, &other.cut_by(OTHERS.1, cost)));
     }
     if !view.notes.is_empty() {
-        let notes = view.notes.iter().take(NOTES.0).map(|note| format!("\n{}", clip(note, NOTES.1)));
-        elements.push(section(&[bold("What lastwords could not do"), text(&notes.collect::<String>())]));
+        let notes = view
+            .notes
+            .iter()
+            .take(NOTES.0)
+            .map(|note| format!("\n{}", clip(note, NOTES.1)));
+        elements.push(section(&[
+            bold("What lastwords could not do"),
+            text(&notes.collect::<String>()),
+        ]));
     }
     json!({
         "text": fallback(view),
@@ -77,7 +90,10 @@ fn facts(view: &View) -> Value {
         fact("Drill", "nothing died; a crash was simulated");
     }
     fact("What", &format!("{}: {}", view.what, view.because));
-    fact("Why", &format!("{} ({})", clip(&view.why, VALUE - 20), view.confidence));
+    fact(
+        "Why",
+        &format!("{} ({})", clip(&view.why, VALUE - 20), view.confidence),
+    );
     if let Some(exit) = &view.exit {
         fact("How", exit);
     }
@@ -96,7 +112,13 @@ fn facts(view: &View) -> Value {
         fact("Changed", &view.changes.join("; "));
     }
     for evidence in view.evidence.iter().take(EVIDENCE.0) {
-        fact("Seen", &clip(&format!("{}: {}", evidence.source, evidence.text), EVIDENCE.1));
+        fact(
+            "Seen",
+            &clip(
+                &format!("{}: {}", evidence.source, evidence.text),
+                EVIDENCE.1,
+            ),
+        );
     }
     if let Some(runbook) = &view.runbook {
         parts.extend([bold("Runbook"), text("  "), link(runbook)]);
@@ -106,7 +128,10 @@ fn facts(view: &View) -> Value {
 
 /// `Memory       ███████████████████░ 1.9 GiB of 2.0 GiB (95 %)`
 fn gauge(gauge: &Gauge) -> String {
-    format!("{:20} {} {} ({} %)", gauge.label, gauge.bar, gauge.words, gauge.percent)
+    format!(
+        "{:20} {} {} ({} %)",
+        gauge.label, gauge.bar, gauge.words, gauge.percent
+    )
 }
 
 /// A titled text that is shown as it is.
@@ -115,7 +140,10 @@ fn block(block: &Block, body: &str) -> [Value; 2] {
 }
 
 fn preformatted(title: &str, body: &str) -> [Value; 2] {
-    [section(&[bold(title)]), json!({ "type": "rich_text_preformatted", "elements": [text(body)] })]
+    [
+        section(&[bold(title)]),
+        json!({ "type": "rich_text_preformatted", "elements": [text(body)] }),
+    ]
 }
 
 fn section(parts: &[Value]) -> Value {
@@ -151,7 +179,9 @@ fn plain(text: &str) -> Value {
 
 /// What Slack would parse, made text; see "Escaping text" in its documentation.
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 fn clip(text: &str, max: usize) -> String {
@@ -206,12 +236,17 @@ mod tests {
         let mut section = report.sections[0].clone();
         section.text = evil.to_owned();
         report.sections = ["memory", "log /a", "log /b", evil]
-            .map(|name| Section { collector: name.to_owned(), ..section.clone() })
+            .map(|name| Section {
+                collector: name.to_owned(),
+                ..section.clone()
+            })
             .to_vec();
         report.notes = vec![evil.to_owned(); 100];
         let machine = crate::render::example();
-        let drawn =
-            machine.sections.into_iter().filter(|it| ["load", "disk", "memory"].contains(&it.collector.as_str()));
+        let drawn = machine
+            .sections
+            .into_iter()
+            .filter(|it| ["load", "disk", "memory"].contains(&it.collector.as_str()));
         report.sections.extend(drawn);
         report.past = machine.past;
         if let Some(past) = &mut report.past {
@@ -226,9 +261,14 @@ mod tests {
             let each: usize = unit.chars().map(cost).sum();
             for (more, whole) in [(0, true), (1, false)] {
                 let mut report = sample();
-                report.sections[0].text = unit.repeat(super::LOG / each + more) + if more > 0 { "END" } else { "" };
+                report.sections[0].text =
+                    unit.repeat(super::LOG / each + more) + if more > 0 { "END" } else { "" };
                 let message = payload(&View::of(&report)).to_string();
-                assert_eq!(message.contains(&report.sections[0].text), whole, "{unit} {more}");
+                assert_eq!(
+                    message.contains(&report.sections[0].text),
+                    whole,
+                    "{unit} {more}"
+                );
                 assert!(whole || message.contains(&format!("{unit}END\"")), "{unit}");
             }
         }
@@ -236,9 +276,16 @@ mod tests {
 
     #[test]
     fn every_limit_of_slacks_holds_for_the_longest_report() {
-        for flood in [String::new(), "&".repeat(50_000), "🦀".repeat(50_000), "a\n".repeat(50_000)] {
+        for flood in [
+            String::new(),
+            "&".repeat(50_000),
+            "🦀".repeat(50_000),
+            "a\n".repeat(50_000),
+        ] {
             let message = payload(&View::of(&hostile(&flood)));
-            let header = message["blocks"][0]["text"]["text"].as_str().expect("a header");
+            let header = message["blocks"][0]["text"]["text"]
+                .as_str()
+                .expect("a header");
             assert!(size(header) <= 150, "{header}");
             let texts = texts(&message);
             assert!(texts.iter().all(|text| (1..=3000).contains(&size(text))));
@@ -250,7 +297,12 @@ mod tests {
     #[test]
     fn a_header_of_150_is_whole_and_one_of_151_is_cut() {
         let mut view = View::of(&sample());
-        let header = |view: &View| payload(view)["blocks"][0]["text"]["text"].as_str().unwrap_or_default().to_owned();
+        let header = |view: &View| {
+            payload(view)["blocks"][0]["text"]["text"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
         view.subject = format!("&{}", "x".repeat(145));
         assert_eq!(header(&view), view.subject);
         view.subject.push('x');
@@ -260,11 +312,21 @@ mod tests {
     #[test]
     fn the_verdict_and_the_last_log_lines_are_kept() {
         let mut report = sample();
-        report.sections[0].text = (0..9_000).map(|i| i.to_string()).collect::<Vec<_>>().join("\n");
+        report.sections[0].text = (0..9_000)
+            .map(|i| i.to_string())
+            .collect::<Vec<_>>()
+            .join("\n");
         let message = payload(&View::of(&report));
         let texts = texts(&message);
-        assert!(texts.contains(&"  web crashed: it was running and nobody had asked it to stop\n"), "{texts:?}");
-        assert!(texts.iter().any(|text| text.starts_with("…\n") && text.ends_with("\n8998\n8999")));
+        assert!(
+            texts.contains(&"  web crashed: it was running and nobody had asked it to stop\n"),
+            "{texts:?}"
+        );
+        assert!(
+            texts
+                .iter()
+                .any(|text| text.starts_with("…\n") && text.ends_with("\n8998\n8999"))
+        );
         assert!(
             texts.contains(&"Report 20261123t030000-0123456789abcdef: lastwords show 20261123t030000-0123456789abcdef")
         );
@@ -276,10 +338,18 @@ mod tests {
         let message = payload(&View::of(&hostile(evil)));
         for parsed in [&message["text"], &bare(&View::of(&hostile(evil)))["text"]] {
             let parsed = parsed.as_str().unwrap_or_default();
-            assert!(!parsed.contains(['<', '>']) && parsed.contains("&lt;!channel&gt;"), "{parsed}");
+            assert!(
+                !parsed.contains(['<', '>']) && parsed.contains("&lt;!channel&gt;"),
+                "{parsed}"
+            );
         }
         let json = message.to_string();
-        assert!(!json.contains("mrkdwn") && !json.contains("\"broadcast\"") && !json.contains("\"user\""), "{json}");
+        assert!(
+            !json.contains("mrkdwn")
+                && !json.contains("\"broadcast\"")
+                && !json.contains("\"user\""),
+            "{json}"
+        );
         assert!(!json.contains('\u{202e}'));
     }
 
@@ -294,7 +364,9 @@ mod tests {
         ] {
             report.runbook = Some(runbook.to_owned());
             let message = payload(&View::of(&report));
-            let facts = message["blocks"][1]["elements"][0]["elements"].as_array().expect("facts");
+            let facts = message["blocks"][1]["elements"][0]["elements"]
+                .as_array()
+                .expect("facts");
             assert_eq!(facts.last().expect("a runbook")["type"], kind, "{runbook}");
         }
     }

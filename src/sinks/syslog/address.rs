@@ -34,12 +34,13 @@ impl TryFrom<String> for Address {
         let parsed = if let Some(path) = text.strip_prefix("unix:") {
             path.starts_with('/').then(|| Self::Unix(path.into()))
         } else {
-            text.split_once("://").and_then(|(scheme, rest)| match scheme {
-                "udp" => Server::parse(rest, 514).map(Self::Udp),
-                "tcp" => Server::parse(rest, 601).map(Self::Tcp),
-                "tls" => Server::parse(rest, 6514).map(Self::Tls),
-                _ => None,
-            })
+            text.split_once("://")
+                .and_then(|(scheme, rest)| match scheme {
+                    "udp" => Server::parse(rest, 514).map(Self::Udp),
+                    "tcp" => Server::parse(rest, 601).map(Self::Tcp),
+                    "tls" => Server::parse(rest, 6514).map(Self::Tls),
+                    _ => None,
+                })
         };
         parsed.ok_or_else(|| {
             format!("expected unix:/path, udp://host:port, tcp://host:port or tls://host:port, found {text:?}")
@@ -61,7 +62,11 @@ impl fmt::Display for Address {
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+        if host.contains(':') {
+            write!(f, "[{host}]:{port}")
+        } else {
+            write!(f, "{host}:{port}")
+        }
     }
 }
 
@@ -81,8 +86,14 @@ impl Server {
             None if port.is_empty() => default_port,
             None => return None,
         };
-        let sound = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:".contains(c));
-        (sound && port != 0).then(|| Self { host: host.to_owned(), port })
+        let sound = !host.is_empty()
+            && host
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-._:".contains(c));
+        (sound && port != 0).then(|| Self {
+            host: host.to_owned(),
+            port,
+        })
     }
 }
 
@@ -92,7 +103,11 @@ mod tests {
 
     #[test]
     fn an_address_is_a_transport_and_a_place() {
-        let parse = |text: &str| Address::try_from(text.to_owned()).map(|address| address.to_string()).ok();
+        let parse = |text: &str| {
+            Address::try_from(text.to_owned())
+                .map(|address| address.to_string())
+                .ok()
+        };
         for (text, full) in [
             ("unix:/run/log", "unix:/run/log"),
             ("udp://loghost", "udp://loghost:514"),
@@ -103,9 +118,21 @@ mod tests {
         ] {
             assert_eq!(parse(text).as_deref(), Some(full));
         }
-        let bad =
-            ["", "/dev/log", "unix:log", "http://x", "udp://", "udp://x:0", "udp://x:65536", "udp://[x]", "udp://x/y"];
-        for bad in bad.into_iter().chain(["udp://[::1]514", "udp://a b", "udp://::1", "tls://x:"]) {
+        let bad = [
+            "",
+            "/dev/log",
+            "unix:log",
+            "http://x",
+            "udp://",
+            "udp://x:0",
+            "udp://x:65536",
+            "udp://[x]",
+            "udp://x/y",
+        ];
+        for bad in bad
+            .into_iter()
+            .chain(["udp://[::1]514", "udp://a b", "udp://::1", "tls://x:"])
+        {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

@@ -1,5 +1,5 @@
-//! A report as one line of at most 1,024 bytes: what RFC 5424 §6.1 asks every receiver to take is 480, what they do take
-//! is 1,024 (RFC 3164 §4.1) and more.
+//! A report as one line of at most 1,024 bytes: what RFC 5424 §6.1 asks every receiver to take is
+//! 480, what they do take is 1,024 (RFC 3164 §4.1) and more.
 
 use std::fmt::Write as _;
 
@@ -43,9 +43,18 @@ pub enum Facility {
 /// The record with structured data.
 pub fn rfc5424(report: &Report, facility: Facility) -> String {
     let stop = &report.stop;
-    let host: String = report.host.chars().filter(char::is_ascii_graphic).take(128).collect();
+    let host: String = report
+        .host
+        .chars()
+        .filter(char::is_ascii_graphic)
+        .take(128)
+        .collect();
     let host = if host.is_empty() { "-" } else { &host };
-    let mut record = format!("<{}>1 {} {host} lastwords - ", priority(report, facility), report.made_at());
+    let mut record = format!(
+        "<{}>1 {} {host} lastwords - ",
+        priority(report, facility),
+        report.made_at()
+    );
     let _ = write!(record, "{} [lastwords@32473", message_id(report));
     let verdict = serde_json::to_value(report.verdict).unwrap_or_default();
     param(&mut record, "report", report.id.as_str(), 32);
@@ -53,7 +62,12 @@ pub fn rfc5424(report: &Report, facility: Facility) -> String {
     if let Some(instance) = &stop.instance {
         param(&mut record, "instance", instance, 64);
     }
-    param(&mut record, "verdict", verdict.as_str().unwrap_or_default(), 16);
+    param(
+        &mut record,
+        "verdict",
+        verdict.as_str().unwrap_or_default(),
+        16,
+    );
     param(&mut record, "exit", &stop.exit.to_string(), 64);
     if let Some(seconds) = stop.uptime_s {
         param(&mut record, "uptime", &format!("{seconds:.3}"), 16);
@@ -68,10 +82,13 @@ pub fn rfc5424(report: &Report, facility: Facility) -> String {
     finish(record, report)
 }
 
-/// The record as local programs write it, without a time: the daemon on the other end of the socket puts its own, and
-/// lastwords does not know the local zone that RFC 3164 wants.
+/// The record as local programs write it, without a time: the daemon on the other end of the socket
+/// puts its own, and lastwords does not know the local zone that RFC 3164 wants.
 pub fn rfc3164(report: &Report, facility: Facility) -> String {
-    finish(format!("<{}>lastwords: ", priority(report, facility)), report)
+    finish(
+        format!("<{}>lastwords: ", priority(report, facility)),
+        report,
+    )
 }
 
 /// Facility and severity (RFC 5424 §6.2.1).
@@ -98,7 +115,8 @@ fn message_id(report: &Report) -> &'static str {
     }
 }
 
-/// Adds one parameter of the structured data, escaped (RFC 5424 §6.3.3), its value at most `max` bytes long.
+/// Adds one parameter of the structured data, escaped (RFC 5424 §6.3.3), its value at most `max`
+/// bytes long.
 fn param(record: &mut String, name: &str, value: &str, max: usize) {
     let _ = write!(record, " {name}=\"");
     let end = record.len() + max;
@@ -117,7 +135,12 @@ fn param(record: &mut String, name: &str, value: &str, max: usize) {
 
 /// Adds the message for people: what happened and why, cut to fit, then when, and the report's id.
 fn finish(mut record: String, report: &Report) -> String {
-    let View { title, stopped, show, .. } = View::of(report);
+    let View {
+        title,
+        stopped,
+        show,
+        ..
+    } = View::of(report);
     let said = format!("{}{title}", if report.drill { "DRILL: " } else { "" });
     let rest = format!(" (at {stopped}; see: {show})");
     let room = MAX.saturating_sub(record.len() + rest.len());
@@ -145,21 +168,34 @@ mod tests {
     }
 
     fn parse(record: &str) -> Result<Parsed, String> {
-        let (pri, rest) = record.strip_prefix('<').and_then(|rest| rest.split_once('>')).ok_or("no PRI")?;
+        let (pri, rest) = record
+            .strip_prefix('<')
+            .and_then(|rest| rest.split_once('>'))
+            .ok_or("no PRI")?;
         if pri.starts_with('0') || pri.parse::<u8>().map_err(|e| e.to_string())? > 191 {
             return Err(format!("PRI {pri}"));
         }
         let mut words = rest.splitn(7, ' ');
         let mut header: Vec<String> = words.by_ref().take(6).map(str::to_owned).collect();
         header.insert(0, pri.to_owned());
-        let graphic =
-            |text: &str, max: usize| (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        let graphic = |text: &str, max: usize| {
+            (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+        };
         let limits = [3, 1, 32, 255, 48, 128, 32];
-        if header.len() != 7 || header[1] != "1" || !header.iter().zip(limits).all(|(text, max)| graphic(text, max)) {
+        if header.len() != 7
+            || header[1] != "1"
+            || !header
+                .iter()
+                .zip(limits)
+                .all(|(text, max)| graphic(text, max))
+        {
             return Err(format!("header {header:?}"));
         }
         humantime::parse_rfc3339(&header[2]).map_err(|e| e.to_string())?;
-        let mut rest = words.next().and_then(|rest| rest.strip_prefix("[lastwords@32473")).ok_or("no SD-ID")?;
+        let mut rest = words
+            .next()
+            .and_then(|rest| rest.strip_prefix("[lastwords@32473"))
+            .ok_or("no SD-ID")?;
         let mut params = Vec::new();
         while let Some(param) = rest.strip_prefix(' ') {
             let (name, value) = param.split_once("=\"").ok_or("no =\"")?;
@@ -171,23 +207,50 @@ mod tests {
                 match chars.next().ok_or("open value")? {
                     '"' => break,
                     ']' => return Err("bare ] in a value".to_owned()),
-                    '\\' => unescaped.push(chars.next().filter(|c| "\"\\]".contains(*c)).ok_or("bad escape")?),
+                    '\\' => unescaped.push(
+                        chars
+                            .next()
+                            .filter(|c| "\"\\]".contains(*c))
+                            .ok_or("bad escape")?,
+                    ),
                     c => unescaped.push(c),
                 }
             }
             params.push((name.to_owned(), unescaped));
             rest = chars.as_str();
         }
-        let message = rest.strip_prefix("] \u{feff}").ok_or("no end of SD, or no BOM")?.to_owned();
-        Ok(Parsed { header, params, message })
+        let message = rest
+            .strip_prefix("] \u{feff}")
+            .ok_or("no end of SD, or no BOM")?
+            .to_owned();
+        Ok(Parsed {
+            header,
+            params,
+            message,
+        })
     }
 
     #[test]
     fn a_crash_is_one_record_of_structured_facts() {
         let record = rfc5424(&sample(), Facility::Daemon);
         let parsed = parse(&record).unwrap();
-        assert_eq!(parsed.header, ["27", "1", "2026-11-23T03:00:00.250Z", "db1", "lastwords", "-", "CRASH"]);
-        let params: Vec<_> = parsed.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            parsed.header,
+            [
+                "27",
+                "1",
+                "2026-11-23T03:00:00.250Z",
+                "db1",
+                "lastwords",
+                "-",
+                "CRASH"
+            ]
+        );
+        let params: Vec<_> = parsed
+            .params
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         assert_eq!(
             params,
             [
@@ -209,10 +272,18 @@ mod tests {
 
     #[test]
     fn a_drill_is_a_notice_that_says_drill() {
-        let drill = Report { drill: true, ..sample() };
-        assert!(rfc3164(&drill, Facility::Local7).starts_with("<189>lastwords: DRILL: web crashed: "));
+        let drill = Report {
+            drill: true,
+            ..sample()
+        };
+        assert!(
+            rfc3164(&drill, Facility::Local7).starts_with("<189>lastwords: DRILL: web crashed: ")
+        );
         let parsed = parse(&rfc5424(&drill, Facility::User)).unwrap();
-        assert_eq!((parsed.header[0].as_str(), parsed.header[6].as_str()), ("13", "DRILL"));
+        assert_eq!(
+            (parsed.header[0].as_str(), parsed.header[6].as_str()),
+            ("13", "DRILL")
+        );
     }
 
     #[test]
@@ -220,8 +291,15 @@ mod tests {
         let mut long = sample();
         for filler in ["é", "…", "😀"] {
             long.cause.line = filler.repeat(5000);
-            for record in [rfc5424(&long, Facility::Local0), rfc3164(&long, Facility::Local0)] {
-                assert!((MAX - 3..=MAX).contains(&record.len()), "{} bytes of {filler}", record.len());
+            for record in [
+                rfc5424(&long, Facility::Local0),
+                rfc3164(&long, Facility::Local0),
+            ] {
+                assert!(
+                    (MAX - 3..=MAX).contains(&record.len()),
+                    "{} bytes of {filler}",
+                    record.len()
+                );
                 assert!(
                     record.ends_with(
                         "… (at 2026-11-23 03:00:00 UTC; see: lastwords show 20261123t030000-0123456789abcdef)"

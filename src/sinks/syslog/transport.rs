@@ -22,7 +22,8 @@ use crate::sinks::Probed;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the peer's TCP may leave bytes unacknowledged, in milliseconds.
 const UNACKNOWLEDGED: u32 = 5000;
-/// How long the peer may take to close after us. Longer than [`UNACKNOWLEDGED`]: if it ends, the peer has every byte.
+/// How long the peer may take to close after us. Longer than [`UNACKNOWLEDGED`]: if it ends, the
+/// peer has every byte.
 const CLOSING: Duration = Duration::from_secs(6);
 /// How long a host may take to say that nobody listens to its UDP port.
 const REFUSAL: Duration = Duration::from_millis(200);
@@ -30,7 +31,9 @@ const REFUSAL: Duration = Duration::from_millis(200);
 impl Server {
     fn resolve(&self) -> Result<Vec<SocketAddr>> {
         let found = (self.host.as_str(), self.port).to_socket_addrs();
-        let found: Vec<_> = found.with_context(|| format!("cannot resolve {}", self.host))?.collect();
+        let found: Vec<_> = found
+            .with_context(|| format!("cannot resolve {}", self.host))?
+            .collect();
         ensure!(!found.is_empty(), "{} has no address", self.host);
         Ok(found)
     }
@@ -45,12 +48,21 @@ impl Trust {
     /// # Errors
     /// Where there are none, or the server's name cannot be one.
     pub fn new(address: &Address, ca_file: Option<&Path>, host: &Host) -> Result<Self> {
-        let Address::Tls(server) = address else { return Ok(Self(None)) };
+        let Address::Tls(server) = address else {
+            return Ok(Self(None));
+        };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-        let own = ca_file.map(|file| authorities(&host.configured(file))).transpose()?.unwrap_or_default();
-        let verifier = Verifier::new_with_extra_roots(own, provider).context("cannot tell whom to trust")?;
-        let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        let config = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()?;
+        let own = ca_file
+            .map(|file| authorities(&host.configured(file)))
+            .transpose()?
+            .unwrap_or_default();
+        let verifier =
+            Verifier::new_with_extra_roots(own, provider).context("cannot tell whom to trust")?;
+        let config = config
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
         let name = ServerName::try_from(server.host.clone())
             .with_context(|| format!("{} is no name that a certificate could have", server.host))?;
         Ok(Self(Some((Arc::new(config.with_no_client_auth()), name))))
@@ -59,8 +71,17 @@ impl Trust {
 
 fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let found = read.map_err(|why| anyhow!("cannot read certificates from the ca_file {}: {why}", file.display()))?;
-    ensure!(!found.is_empty(), "the ca_file {} holds no certificate in PEM", file.display());
+    let found = read.map_err(|why| {
+        anyhow!(
+            "cannot read certificates from the ca_file {}: {why}",
+            file.display()
+        )
+    })?;
+    ensure!(
+        !found.is_empty(),
+        "the ca_file {} holds no certificate in PEM",
+        file.display()
+    );
     Ok(found)
 }
 
@@ -74,17 +95,22 @@ pub fn send(address: &Address, record: &[u8], trust: &Trust, host: &Host) -> Res
     }
 }
 
-/// Finds out, without a record, whether somebody listens there; over TLS, whether it is who it should be.
+/// Finds out, without a record, whether somebody listens there; over TLS, whether it is who it
+/// should be.
 pub fn probe(address: &Address, trust: &Trust, host: &Host) -> Result<Probed> {
     match (address, &trust.0) {
         (Address::Unix(path), _) => {
             let socket = UnixDatagram::unbound()?;
-            socket.connect(host.path(path)).context("no syslog daemon listens there")?;
+            socket
+                .connect(host.path(path))
+                .context("no syslog daemon listens there")?;
             Ok(Probed::Good(format!("a daemon listens at {address}")))
         }
         (Address::Udp(server), _) => {
             server.resolve()?;
-            Ok(Probed::Unasked(format!("{address}: nobody acknowledges UDP")))
+            Ok(Probed::Unasked(format!(
+                "{address}: nobody acknowledges UDP"
+            )))
         }
         (Address::Tls(server), Some((config, name))) => {
             let mut stream = Bounded::connect(server)?;
@@ -94,7 +120,9 @@ pub fn probe(address: &Address, trust: &Trust, host: &Host) -> Result<Probed> {
             }
             session.send_close_notify();
             session.complete_io(&mut stream).map_err(broken)?;
-            Ok(Probed::Good(format!("{address} listens, and its certificate is trusted")))
+            Ok(Probed::Good(format!(
+                "{address} listens, and its certificate is trusted"
+            )))
         }
         (Address::Tcp(server) | Address::Tls(server), _) => {
             Bounded::connect(server)?.closing()?;
@@ -103,15 +131,20 @@ pub fn probe(address: &Address, trust: &Trust, host: &Host) -> Result<Probed> {
     }
 }
 
-/// To the socket of a daemon on this machine, never waiting: a socket that nobody reads is full after 11 datagrams.
+/// To the socket of a daemon on this machine, never waiting: a socket that nobody reads is full
+/// after 11 datagrams.
 fn send_local(path: &Path, record: &[u8]) -> Result<&'static str> {
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;
     match socket.send_to(record, path) {
         Ok(_) => Ok("handed to the local syslog daemon"),
         Err(why) => match why.kind() {
-            ErrorKind::WouldBlock => bail!("the socket is full: the syslog daemon does not read it"),
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => bail!("no syslog daemon listens there ({why})"),
+            ErrorKind::WouldBlock => {
+                bail!("the socket is full: the syslog daemon does not read it")
+            }
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+                bail!("no syslog daemon listens there ({why})")
+            }
             _ => Err(why.into()),
         },
     }
@@ -129,7 +162,11 @@ fn send_datagram(server: &Server, record: &[u8]) -> Result<&'static str> {
 }
 
 fn try_datagram(to: SocketAddr, record: &[u8]) -> io::Result<()> {
-    let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any = if to.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
     socket.connect(to)?;
     socket.set_write_timeout(Some(REFUSAL))?;
@@ -173,24 +210,33 @@ fn framed(record: &[u8]) -> Vec<u8> {
 
 fn broken(why: io::Error) -> anyhow::Error {
     match why.kind() {
-        ErrorKind::WouldBlock => anyhow!("the peer took too long: more than {} s", PATIENCE.as_secs()),
+        ErrorKind::WouldBlock => {
+            anyhow!("the peer took too long: more than {} s", PATIENCE.as_secs())
+        }
         ErrorKind::InvalidData => anyhow!(why).context("TLS failed"),
         _ => anyhow!(why).context("the connection broke"),
     }
 }
 
-/// Waits for the peer to close, too: it does not before it has read everything, and a reset says that it has not.
+/// Waits for the peer to close, too: it does not before it has read everything, and a reset says
+/// that it has not.
 fn closed(stream: &mut impl Read) -> Result<&'static str> {
     let mut ignored = [0; 1024];
     loop {
         match stream.read(&mut ignored) {
-            Ok(0) => return Ok("sent, and the peer closed in order; syslog has no acknowledgement"),
+            Ok(0) => {
+                return Ok("sent, and the peer closed in order; syslog has no acknowledgement");
+            }
             Ok(_) => {}
             Err(why) => match why.kind() {
                 ErrorKind::Interrupted => {}
                 // Without TLS's own good-bye, which many leave out.
-                ErrorKind::UnexpectedEof => return Ok("sent, and the peer closed; syslog has no acknowledgement"),
-                ErrorKind::WouldBlock => return Ok("the peer's TCP has it all; syslog has no acknowledgement"),
+                ErrorKind::UnexpectedEof => {
+                    return Ok("sent, and the peer closed; syslog has no acknowledgement");
+                }
+                ErrorKind::WouldBlock => {
+                    return Ok("the peer's TCP has it all; syslog has no acknowledgement");
+                }
                 _ => return Err(why).context("the peer broke off before it had it all"),
             },
         }
@@ -209,11 +255,16 @@ impl Bounded {
         let until = Instant::now() + PATIENCE;
         let mut last = anyhow!("no address");
         for to in addresses {
-            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            let left = until
+                .saturating_duration_since(Instant::now())
+                .max(Duration::from_millis(1));
             match TcpStream::connect_timeout(&to, left) {
                 Ok(stream) => {
                     let _ = set_tcp_user_timeout(&stream, UNACKNOWLEDGED);
-                    return Ok(Self { stream, until: Instant::now() + PATIENCE });
+                    return Ok(Self {
+                        stream,
+                        until: Instant::now() + PATIENCE,
+                    });
                 }
                 Err(why) => last = anyhow!(why).context(format!("cannot connect to {to}")),
             }
@@ -229,7 +280,11 @@ impl Bounded {
 
     fn left(&self) -> io::Result<Duration> {
         let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(ErrorKind::WouldBlock.into()) } else { Ok(left) }
+        if left.is_zero() {
+            Err(ErrorKind::WouldBlock.into())
+        } else {
+            Ok(left)
+        }
     }
 }
 
@@ -271,10 +326,17 @@ mod tests {
     }
 
     /// Answers one connection and gives back what came.
-    fn serve(answer: impl FnOnce(TcpStream) -> Vec<u8> + Send + 'static) -> (u16, JoinHandle<Vec<u8>>) {
+    fn serve(
+        answer: impl FnOnce(TcpStream) -> Vec<u8> + Send + 'static,
+    ) -> (u16, JoinHandle<Vec<u8>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        (port, Builder::new().spawn(move || answer(listener.accept().unwrap().0)).unwrap())
+        (
+            port,
+            Builder::new()
+                .spawn(move || answer(listener.accept().unwrap().0))
+                .unwrap(),
+        )
     }
 
     #[test]
@@ -282,15 +344,27 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let address = format!("unix:{}", path.display());
-        assert!(go(&address, None).unwrap_err().contains("no syslog daemon listens there"));
+        assert!(
+            go(&address, None)
+                .unwrap_err()
+                .contains("no syslog daemon listens there")
+        );
         let daemon = UnixDatagram::bind(&path).unwrap();
-        assert!(go(&address, None).unwrap().ends_with("handed to the local syslog daemon"));
+        assert!(
+            go(&address, None)
+                .unwrap()
+                .ends_with("handed to the local syslog daemon")
+        );
         let mut buffer = [0; 100];
         assert_eq!(daemon.recv(&mut buffer).unwrap(), 8);
         let full = (0..10_000).find_map(|_| go(&address, None).err()).unwrap();
         assert!(full.contains("the socket is full"), "{full}");
         drop(daemon);
-        assert!(go(&address, None).unwrap_err().contains("no syslog daemon listens there"));
+        assert!(
+            go(&address, None)
+                .unwrap_err()
+                .contains("no syslog daemon listens there")
+        );
         std::fs::remove_file(&path).unwrap();
         let _stream = UnixListener::bind(&path).unwrap();
         assert!(go(&address, None).is_err());
@@ -314,9 +388,17 @@ mod tests {
             stream.read_to_end(&mut came).unwrap();
             came
         });
-        assert!(go(&format!("tcp://127.0.0.1:{port}"), None).unwrap().contains("closed in order"));
+        assert!(
+            go(&format!("tcp://127.0.0.1:{port}"), None)
+                .unwrap()
+                .contains("closed in order")
+        );
         assert_eq!(served.join().unwrap(), b"8 a record");
-        assert!(go(&format!("tcp://127.0.0.1:{port}"), None).unwrap_err().contains("cannot connect to 127.0.0.1"));
+        assert!(
+            go(&format!("tcp://127.0.0.1:{port}"), None)
+                .unwrap_err()
+                .contains("cannot connect to 127.0.0.1")
+        );
     }
 
     #[test]
@@ -338,12 +420,13 @@ mod tests {
         let ca = dir.path().join("ca.pem");
         std::fs::write(&ca, made.cert.pem()).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![made.cert.der().clone()], key)
+                .unwrap();
         let config = Arc::new(config);
         let listen = move || {
             let config = config.clone();
@@ -355,7 +438,11 @@ mod tests {
             })
         };
         let (port, served) = listen();
-        assert!(go(&format!("tls://localhost:{port}"), Some(&ca)).unwrap().contains("closed"));
+        assert!(
+            go(&format!("tls://localhost:{port}"), Some(&ca))
+                .unwrap()
+                .contains("closed")
+        );
         assert_eq!(served.join().unwrap(), b"8 a record");
 
         let (port, served) = listen();
@@ -374,7 +461,11 @@ mod tests {
     #[test]
     fn a_ca_file_without_certificates_is_an_error() {
         let address = Address::try_from("tls://localhost".to_owned()).unwrap();
-        let trust = |file: &str| Trust::new(&address, Some(Path::new(file)), &Host::new("/", "/")).err().unwrap();
+        let trust = |file: &str| {
+            Trust::new(&address, Some(Path::new(file)), &Host::new("/", "/"))
+                .err()
+                .unwrap()
+        };
         assert!(format!("{:#}", trust("/etc/passwd")).contains("holds no certificate in PEM"));
         assert!(format!("{:#}", trust("/nonexistent")).contains("cannot read certificates"));
     }

@@ -1,5 +1,5 @@
-//! A report as a [CloudEvent](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md), and what is cut from
-//! one that is too long.
+//! A report as a [CloudEvent](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md),
+//! and what is cut from one that is too long.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -31,18 +31,36 @@ pub fn envelope(report: &Report) -> Value {
 
 /// An attribute holds neither control characters nor noncharacters, and is not empty.
 fn subject(service: &str) -> String {
-    let is_character = |c: &char| !matches!(u32::from(*c), 0xfdd0..=0xfdef) && u32::from(*c) & 0xfffe != 0xfffe;
-    let subject: String = one_line(service, 200).chars().filter(is_character).collect();
-    if subject.is_empty() { "unnamed".to_owned() } else { subject }
+    let is_character =
+        |c: &char| !matches!(u32::from(*c), 0xfdd0..=0xfdef) && u32::from(*c) & 0xfffe != 0xfffe;
+    let subject: String = one_line(service, 200)
+        .chars()
+        .filter(is_character)
+        .collect();
+    if subject.is_empty() {
+        "unnamed".to_owned()
+    } else {
+        subject
+    }
 }
 
-/// The message, in at most `max` bytes: as much of the sections as there is room for, all of them cut to one length.
-pub fn fit(report: &Report, max: usize, message: impl Fn(&Report) -> serde_json::Result<Vec<u8>>) -> Result<Vec<u8>> {
+/// The message, in at most `max` bytes: as much of the sections as there is room for, all of them
+/// cut to one length.
+pub fn fit(
+    report: &Report,
+    max: usize,
+    message: impl Fn(&Report) -> serde_json::Result<Vec<u8>>,
+) -> Result<Vec<u8>> {
     let whole = message(report)?;
     if whole.len() <= max {
         return Ok(whole);
     }
-    let longest = report.sections.iter().map(|section| section.text.len()).max().unwrap_or_default();
+    let longest = report
+        .sections
+        .iter()
+        .map(|section| section.text.len())
+        .max()
+        .unwrap_or_default();
     // The longest length that fits lies between these.
     let (mut fits, mut over) = (None, longest + 1);
     let mut length = 0;
@@ -63,7 +81,9 @@ pub fn fit(report: &Report, max: usize, message: impl Fn(&Report) -> serde_json:
         return Ok(text);
     }
     let text = message(&bare(report))?;
-    (text.len() <= max).then_some(text).context("the report does not fit into a message, whatever is cut from it")
+    (text.len() <= max)
+        .then_some(text)
+        .context("the report does not fit into a message, whatever is cut from it")
 }
 
 /// The report with no section longer than this many bytes.
@@ -81,16 +101,31 @@ fn cut(report: &Report, length: usize) -> Report {
             // The mark of a cut takes three bytes and counts as one.
             tail_by(&section.text, length.saturating_sub(2), char::len_utf8)
         };
-        let data = if is_data_dear { Value::Null } else { section.data.clone() };
-        Section { text, data, ..section.clone() }
+        let data = if is_data_dear {
+            Value::Null
+        } else {
+            section.data.clone()
+        };
+        Section {
+            text,
+            data,
+            ..section.clone()
+        }
     });
     let sections = sections.collect();
     let mut notes = report.notes.clone();
     if !names.is_empty() {
         names.truncate(20);
-        notes.push(format!("cut, so that the message is not too long: {}", names.join(", ")));
+        notes.push(format!(
+            "cut, so that the message is not too long: {}",
+            names.join(", ")
+        ));
     }
-    Report { sections, notes, ..report.clone() }
+    Report {
+        sections,
+        notes,
+        ..report.clone()
+    }
 }
 
 /// What of a report is the news, in a few kilobytes whatever it holds.
@@ -116,8 +151,15 @@ fn bare(report: &Report) -> Report {
     }
     bare.fingerprint = line(&report.fingerprint);
     bare.runbook = report.runbook.as_deref().map(line);
-    bare.notes = vec!["all sections and notes were cut, so that the message is not too long".to_owned()];
-    bare.notes.extend(report.notes.iter().take(1).map(|note| head(&clean(note), TEXT)));
+    bare.notes =
+        vec!["all sections and notes were cut, so that the message is not too long".to_owned()];
+    bare.notes.extend(
+        report
+            .notes
+            .iter()
+            .take(1)
+            .map(|note| head(&clean(note), TEXT)),
+    );
     bare
 }
 
@@ -146,9 +188,18 @@ mod tests {
         assert_eq!(event["type"], "lastwords.crash");
         assert_eq!(event["time"], "2026-11-23T03:00:00.250Z");
         assert_eq!(event["subject"], "web");
-        assert_eq!(serde_json::from_value::<Report>(event["data"].clone()).unwrap(), report);
+        assert_eq!(
+            serde_json::from_value::<Report>(event["data"].clone()).unwrap(),
+            report
+        );
         let all = Series::one(report.stop.stopped_at);
-        report.kind = Kind::Recovered { new: None, all, instances: 1, up_s: 600, made_at: all.last };
+        report.kind = Kind::Recovered {
+            new: None,
+            all,
+            instances: 1,
+            up_s: 600,
+            made_at: all.last,
+        };
         assert_eq!(envelope(&report)["type"], "lastwords.recovered");
         report.kind = Kind::Notice;
         assert_eq!(envelope(&report)["type"], "lastwords.notice");
@@ -160,7 +211,10 @@ mod tests {
         report.host = "../evil host\n".to_owned();
         report.stop.job = "\u{0}\u{7}\u{ffff}\u{fdd0}\u{9f}".to_owned();
         let event = envelope(&report);
-        assert_eq!(event["source"], "//%2E./evil%20host%0A/lastwords".replace("/evil", "%2Fevil"));
+        assert_eq!(
+            event["source"],
+            "//%2E./evil%20host%0A/lastwords".replace("/evil", "%2Fevil")
+        );
         assert_eq!(event["subject"], "unnamed");
     }
 
@@ -174,17 +228,33 @@ mod tests {
         assert_eq!((length, &sent), (MAX, &report));
         report.sections[0].text.push('x');
         let (length, sent) = fitted(&report);
-        assert!(length <= MAX && sent.sections[0].text.starts_with('…'), "{length}");
-        assert_eq!(sent.notes, ["cut, so that the message is not too long: log"]);
+        assert!(
+            length <= MAX && sent.sections[0].text.starts_with('…'),
+            "{length}"
+        );
+        assert_eq!(
+            sent.notes,
+            ["cut, so that the message is not too long: log"]
+        );
     }
 
     #[test]
     fn a_cut_uses_the_room_there_is_and_keeps_the_short_sections_and_the_ends() {
-        let section =
-            |name: &str, text: String| Section { collector: name.into(), text, ..sample().sections[0].clone() };
-        let long = (0..20_000).map(|i| format!("🦀{i}")).collect::<Vec<_>>().join("\n");
+        let section = |name: &str, text: String| Section {
+            collector: name.into(),
+            text,
+            ..sample().sections[0].clone()
+        };
+        let long = (0..20_000)
+            .map(|i| format!("🦀{i}"))
+            .collect::<Vec<_>>()
+            .join("\n");
         let report = Report {
-            sections: vec![section("log", long.clone()), section("load", "0.5".to_owned()), section("dmesg", long)],
+            sections: vec![
+                section("log", long.clone()),
+                section("load", "0.5".to_owned()),
+                section("dmesg", long),
+            ],
             ..sample()
         };
         let (length, sent) = fitted(&report);
@@ -205,6 +275,9 @@ mod tests {
         report.fingerprint = flood;
         let (length, sent) = fitted(&report);
         assert!(length <= MAX);
-        assert_eq!((sent.cause.line.as_str(), sent.id), ("exit code 1", report.id));
+        assert_eq!(
+            (sent.cause.line.as_str(), sent.id),
+            ("exit code 1", report.id)
+        );
     }
 }

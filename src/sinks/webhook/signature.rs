@@ -1,4 +1,5 @@
-//! The signature of [Standard Webhooks](https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md):
+//! The signature of [Standard
+//! Webhooks](https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md):
 //! HMAC-SHA256 of `ID.TIMESTAMP.BODY`.
 
 use anyhow::{Result, anyhow, ensure};
@@ -21,11 +22,16 @@ impl Key {
         let bytes = STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).map_err(|_| {
             anyhow!("expected a secret such as `printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\"` makes, but this is no base64")
         })?;
-        ensure!((24..=64).contains(&bytes.len()), "expected a secret of 24 to 64 bytes, found {}", bytes.len());
+        ensure!(
+            (24..=64).contains(&bytes.len()),
+            "expected a secret of 24 to 64 bytes, found {}",
+            bytes.len()
+        );
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
     }
 
-    /// The headers by which a receiver knows whom this message is from, that it is new, and that it is whole.
+    /// The headers by which a receiver knows whom this message is from, that it is new, and that it
+    /// is whole.
     pub fn headers(&self, id: &str, unix: u64, body: &[u8]) -> [(&'static str, String); 3] {
         let mut signing = hmac::Context::with_key(&self.0);
         signing.update(format!("{id}.{unix}.").as_bytes());
@@ -48,24 +54,44 @@ mod tests {
     fn key(text: &str) -> anyhow::Result<Key> {
         let dir = tempfile::tempdir()?;
         std::fs::write(dir.path().join("secret"), text)?;
-        Key::parse(&secret::read("secret", Some("secret".as_ref()), None, &Host::new("/", dir.path()))?)
+        Key::parse(&secret::read(
+            "secret",
+            Some("secret".as_ref()),
+            None,
+            &Host::new("/", dir.path()),
+        )?)
     }
 
     #[test]
     fn the_example_of_the_specification_has_its_signature() {
         let key = key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let [id, time, signature] =
-            key.headers("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        let [id, time, signature] = key.headers(
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            br#"{"test": 2432232314}"#,
+        );
         assert_eq!(id.1, "msg_p5jXN8AQM9LWM0D4loKWxJek");
         assert_eq!(time.1, "1614265330");
-        assert_eq!(signature, ("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=".to_owned()));
+        assert_eq!(
+            signature,
+            (
+                "webhook-signature",
+                "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=".to_owned()
+            )
+        );
     }
 
     #[test]
     fn a_secret_that_is_none_is_not_repeated() {
-        for (text, why) in [("hush hush", "base64"), ("whsec_aHVzaA==", "24 to 64 bytes, found 4")] {
+        for (text, why) in [
+            ("hush hush", "base64"),
+            ("whsec_aHVzaA==", "24 to 64 bytes, found 4"),
+        ] {
             let error = key(text).err().unwrap().to_string();
-            assert!(error.contains(why) && !error.contains("hush") && !error.contains("aHVza"), "{error}");
+            assert!(
+                error.contains(why) && !error.contains("hush") && !error.contains("aHVza"),
+                "{error}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The exit codes by which systemd's executor says what it could not do before it had the program running; see "Process
-//! Exit Codes" in systemd.exec(5).
+//! The exit codes by which systemd's executor says what it could not do before it had the program
+//! running; see "Process Exit Codes" in systemd.exec(5).
 
 /// What could not be done; `None` where the code is the program's own.
 pub fn failed(code: i32) -> Option<String> {
@@ -7,7 +7,10 @@ pub fn failed(code: i32) -> Option<String> {
         200 => ("CHDIR", "the working directory cannot be entered"),
         201 => ("NICE", "the nice value cannot be set"),
         202 => ("FDS", "file descriptors cannot be passed on"),
-        203 => ("EXEC", "the program cannot be run: it is missing, not executable or of no known format"),
+        203 => (
+            "EXEC",
+            "the program cannot be run: it is missing, not executable or of no known format",
+        ),
         204 => ("MEMORY", "memory was short"),
         205 => ("LIMITS", "a resource limit cannot be set"),
         206 => ("OOM_ADJUST", "OOMScoreAdjust= cannot be set"),
@@ -28,12 +31,18 @@ pub fn failed(code: i32) -> Option<String> {
         222 => ("STDERR", "standard error cannot be set up"),
         224 => ("PAM", "PAM opened no session"),
         225 => ("NETWORK", "the network namespace cannot be set up"),
-        226 => ("NAMESPACE", "the mount, UTS or user namespace cannot be set up"),
+        226 => (
+            "NAMESPACE",
+            "the mount, UTS or user namespace cannot be set up",
+        ),
         227 => ("NO_NEW_PRIVILEGES", "NoNewPrivileges= cannot be set"),
         228 => ("SECCOMP", "the system call filter cannot be set"),
         229 => ("SELINUX_CONTEXT", "the SELinux context cannot be set"),
         230 => ("PERSONALITY", "the execution domain cannot be set"),
-        231 => ("APPARMOR_PROFILE", "the AppArmor profile cannot be prepared"),
+        231 => (
+            "APPARMOR_PROFILE",
+            "the AppArmor profile cannot be prepared",
+        ),
         232 => ("ADDRESS_FAMILIES", "RestrictAddressFamilies= cannot be set"),
         233 => ("RUNTIME_DIRECTORY", "RuntimeDirectory= cannot be set up"),
         235 => ("CHOWN", "a socket cannot be given to its owner"),
@@ -42,7 +51,10 @@ pub fn failed(code: i32) -> Option<String> {
         238 => ("STATE_DIRECTORY", "StateDirectory= cannot be set up"),
         239 => ("CACHE_DIRECTORY", "CacheDirectory= cannot be set up"),
         240 => ("LOGS_DIRECTORY", "LogsDirectory= cannot be set up"),
-        241 => ("CONFIGURATION_DIRECTORY", "ConfigurationDirectory= cannot be set up"),
+        241 => (
+            "CONFIGURATION_DIRECTORY",
+            "ConfigurationDirectory= cannot be set up",
+        ),
         242 => ("NUMA_POLICY", "the NUMA policy cannot be set"),
         243 => ("CREDENTIALS", "the credentials cannot be set up"),
         245 => ("BPF", "the BPF restrictions cannot be applied"),

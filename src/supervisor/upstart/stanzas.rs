@@ -1,6 +1,7 @@
 //! A job's stanzas, as far as lastwords has to do with them: `init(5)`.
 //!
-//! Of two stanzas of a kind the later one counts, and those of `JOB.override` come after those of `JOB.conf`.
+//! Of two stanzas of a kind the later one counts, and those of `JOB.override` come after those of
+//! `JOB.conf`.
 
 use crate::supervisor::called;
 
@@ -55,11 +56,19 @@ impl Stanzas {
             let line = whole(line, &mut lines);
             let (word, rest) = split_word(&line);
             match word {
-                "pre-start" => self.pre_start = process(rest, &mut lines, overrides).or(self.pre_start.take()),
-                "pre-stop" => self.pre_stop = process(rest, &mut lines, overrides).or(self.pre_stop.take()),
-                "post-stop" => self.post_stop = process(rest, &mut lines, overrides).or(self.post_stop.take()),
+                "pre-start" => {
+                    self.pre_start = process(rest, &mut lines, overrides).or(self.pre_start.take())
+                }
+                "pre-stop" => {
+                    self.pre_stop = process(rest, &mut lines, overrides).or(self.pre_stop.take())
+                }
+                "post-stop" => {
+                    self.post_stop = process(rest, &mut lines, overrides).or(self.post_stop.take())
+                }
                 "post-start" => drop(process(rest, &mut lines, overrides)),
-                "exec" | "script" => self.main = process(&line, &mut lines, overrides).or(self.main.take()),
+                "exec" | "script" => {
+                    self.main = process(&line, &mut lines, overrides).or(self.main.take())
+                }
                 "setuid" => self.setuid = Some(unquoted(rest)),
                 "instance" => self.has_instances = true,
                 "console" => self.console = Some(unquoted(rest)),
@@ -97,7 +106,8 @@ fn without_comment(line: &str) -> &str {
 
 fn split_word(line: &str) -> (&str, &str) {
     let line = line.trim_start();
-    line.split_once(char::is_whitespace).map_or((line, ""), |(word, rest)| (word, rest.trim()))
+    line.split_once(char::is_whitespace)
+        .map_or((line, ""), |(word, rest)| (word, rest.trim()))
 }
 
 fn unquoted(text: &str) -> String {
@@ -105,18 +115,28 @@ fn unquoted(text: &str) -> String {
 }
 
 /// `exec COMMAND`, or `script` and the lines up to `end script`; `None` for what is neither.
-fn process<'a>(rest: &str, lines: &mut impl Iterator<Item = &'a str>, overrides: bool) -> Option<Process> {
+fn process<'a>(
+    rest: &str,
+    lines: &mut impl Iterator<Item = &'a str>,
+    overrides: bool,
+) -> Option<Process> {
     match split_word(rest) {
-        ("exec", command) if !command.is_empty() => {
-            Some(Process { overrides, is_script: false, text: command.to_owned() })
-        }
+        ("exec", command) if !command.is_empty() => Some(Process {
+            overrides,
+            is_script: false,
+            text: command.to_owned(),
+        }),
         ("script", "") => {
             let ends = |line: &str| {
                 let (word, rest) = split_word(line);
                 word == "end" && split_word(rest).0 == "script"
             };
             let script: Vec<&str> = lines.take_while(|line| !ends(line)).collect();
-            Some(Process { overrides, is_script: true, text: script.join("\n") })
+            Some(Process {
+                overrides,
+                is_script: true,
+                text: script.join("\n"),
+            })
         }
         _ => None,
     }
@@ -134,7 +154,11 @@ mod tests {
     use super::*;
 
     fn exec(text: &str) -> Process {
-        Process { overrides: false, is_script: false, text: text.to_owned() }
+        Process {
+            overrides: false,
+            is_script: false,
+            text: text.to_owned(),
+        }
     }
 
     #[test]
@@ -142,23 +166,41 @@ mod tests {
         let conf = "# pre-stop exec /no\nsetuid \"www-data\"\npre-start script\n  exec a\n  pre-stop exec b\n end  script\n\
                     exec /srv/web --x '# no' \\\n   --y # a comment\npost-start exec c\nconsole none\n";
         let stanzas = Stanzas::read(conf, "");
-        assert_eq!(stanzas.pre_start.as_ref().map(|it| it.text.as_str()), Some("  exec a\n  pre-stop exec b"));
+        assert_eq!(
+            stanzas.pre_start.as_ref().map(|it| it.text.as_str()),
+            Some("  exec a\n  pre-stop exec b")
+        );
         assert_eq!(stanzas.main, Some(exec("/srv/web --x '# no'     --y")));
         assert_eq!((stanzas.pre_stop, stanzas.post_stop), (None, None));
-        assert_eq!((stanzas.setuid.as_deref(), stanzas.console.as_deref()), (Some("www-data"), Some("none")));
+        assert_eq!(
+            (stanzas.setuid.as_deref(), stanzas.console.as_deref()),
+            (Some("www-data"), Some("none"))
+        );
     }
 
     #[test]
     fn an_override_replaces_stanzas_and_leaves_the_others() {
-        let stanzas = Stanzas::read("pre-stop exec a\npost-stop exec b\nexec c", "manual\npost-stop exec d\n");
+        let stanzas = Stanzas::read(
+            "pre-stop exec a\npost-stop exec b\nexec c",
+            "manual\npost-stop exec d\n",
+        );
         assert_eq!(stanzas.pre_stop, Some(exec("a")));
-        assert_eq!(stanzas.post_stop, Some(Process { overrides: true, ..exec("d") }));
+        assert_eq!(
+            stanzas.post_stop,
+            Some(Process {
+                overrides: true,
+                ..exec("d")
+            })
+        );
         assert_eq!(stanzas.main, Some(exec("c")));
     }
 
     #[test]
     fn a_script_without_an_end_and_a_line_that_goes_on_without_another_end_with_the_file() {
-        assert_eq!(Stanzas::read("script\nx", "").main.map(|it| it.text), Some("x".to_owned()));
+        assert_eq!(
+            Stanzas::read("script\nx", "").main.map(|it| it.text),
+            Some("x".to_owned())
+        );
         assert_eq!(Stanzas::read("exec x \\", "").main, Some(exec("x")));
         assert_eq!(Stanzas::read("exec", "").main, None);
     }
@@ -166,19 +208,34 @@ mod tests {
     #[test]
     fn our_hook_is_found_by_either_name_and_nothing_else_is() {
         let called = |text: &str| {
-            let process = Process { overrides: false, is_script: true, text: text.to_owned() };
+            let process = Process {
+                overrides: false,
+                is_script: true,
+                text: text.to_owned(),
+            };
             process.program("pre-stop").map(str::to_owned)
         };
         for (text, program) in [
             ("/usr/bin/lastwords pre-stop", "/usr/bin/lastwords"),
-            ("  date\n  \"/usr/bin/lastwords\" pre-stop --config /x || true", "/usr/bin/lastwords"),
-            ("/opt/upstart-monitor/bin/pre-stop", "/opt/upstart-monitor/bin/pre-stop"),
+            (
+                "  date\n  \"/usr/bin/lastwords\" pre-stop --config /x || true",
+                "/usr/bin/lastwords",
+            ),
+            (
+                "/opt/upstart-monitor/bin/pre-stop",
+                "/opt/upstart-monitor/bin/pre-stop",
+            ),
             ("lastwords pre-stop", "lastwords"),
         ] {
             assert_eq!(called(text).as_deref(), Some(program), "{text}");
         }
-        for text in ["# /usr/bin/lastwords pre-stop", "/usr/bin/lastwords pre-start", "echo pre-stop", "lastwords", ""]
-        {
+        for text in [
+            "# /usr/bin/lastwords pre-stop",
+            "/usr/bin/lastwords pre-start",
+            "echo pre-stop",
+            "lastwords",
+            "",
+        ] {
             assert_eq!(called(text), None, "{text}");
         }
     }

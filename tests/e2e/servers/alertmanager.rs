@@ -35,7 +35,8 @@ impl Alertmanager {
         let dir = directory("alertmanager");
         let port = free_port();
         let config = dir.path().join("alertmanager.yml");
-        fs::write(&config, fill(CONFIG, &[("WEBHOOK", &webhook)])).expect("the directory is writable");
+        fs::write(&config, fill(CONFIG, &[("WEBHOOK", &webhook)]))
+            .expect("the directory is writable");
         let at = |name: &str| dir.path().join(name).display().to_string();
         let command = [
             "prometheus-alertmanager",
@@ -49,14 +50,29 @@ impl Alertmanager {
         let client = Client::new();
         let url = format!("http://127.0.0.1:{port}");
         process.until("Alertmanager is ready", || {
-            client.get(format!("{url}/-/ready")).send().ok().filter(|answer| answer.status().is_success())
+            client
+                .get(format!("{url}/-/ready"))
+                .send()
+                .ok()
+                .filter(|answer| answer.status().is_success())
         });
-        Self { url, client, _process: process, _dir: dir }
+        Self {
+            url,
+            client,
+            _process: process,
+            _dir: dir,
+        }
     }
 
     /// The alerts that fire.
     pub fn alerts(&self) -> Vec<Value> {
-        let answer = self.client.get(format!("{}/api/v2/alerts", self.url)).send().expect("Alertmanager answers");
-        answer.json::<Vec<Value>>().expect("Alertmanager speaks JSON")
+        let answer = self
+            .client
+            .get(format!("{}/api/v2/alerts", self.url))
+            .send()
+            .expect("Alertmanager answers");
+        answer
+            .json::<Vec<Value>>()
+            .expect("Alertmanager speaks JSON")
     }
 }

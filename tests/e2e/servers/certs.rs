@@ -24,17 +24,24 @@ impl Certs {
         let mut authority_params = params(&[], "the tests' authority");
         authority_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority_key = key();
-        let authority = authority_params.self_signed(&authority_key).expect("the authority signs for itself");
+        let authority = authority_params
+            .self_signed(&authority_key)
+            .expect("the authority signs for itself");
         let issuer = Issuer::new(authority_params, authority_key);
         let server_key = key();
         let mut server = params(names, "a server");
         change(&mut server);
         let server = server.signed_by(&server_key, &issuer);
 
-        let certs = Self { dir: directory("certs") };
+        let certs = Self {
+            dir: directory("certs"),
+        };
         for (path, pem) in [
             (certs.ca(), authority.pem()),
-            (certs.certificate(), server.expect("the authority signs").pem()),
+            (
+                certs.certificate(),
+                server.expect("the authority signs").pem(),
+            ),
             (certs.key(), server_key.serialize_pem()),
         ] {
             fs::write(&path, pem).expect("the directory is writable");

@@ -1,5 +1,5 @@
-//! The real servers that the end-to-end tests send to. Each lives on loopback, on ports that were free, in a directory
-//! of its own, and ends with the value that stands for it.
+//! The real servers that the end-to-end tests send to. Each lives on loopback, on ports that were
+//! free, in a directory of its own, and ends with the value that stands for it.
 //!
 //! `tests/run` installs them; their configs lie in `tests/servers/`.
 
@@ -25,9 +25,10 @@ use tempfile::TempDir;
 /// How long anything may take on a busy machine before a test gives up on it.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Leads a process group, and ends the group when the other end of its stdin is closed: by [`Process`], or by the kernel
-/// where the tests were killed and no destructor ran.
-const LEADER: &str = r#"exec 3<&0; (read -r _ <&3; kill -s TERM -- "-$$") & exec "$@" 3<&- </dev/null"#;
+/// Leads a process group, and ends the group when the other end of its stdin is closed: by
+/// [`Process`], or by the kernel where the tests were killed and no destructor ran.
+const LEADER: &str =
+    r#"exec 3<&0; (read -r _ <&3; kill -s TERM -- "-$$") & exec "$@" 3<&- </dev/null"#;
 
 /// A server's processes, as one.
 pub struct Process {
@@ -48,18 +49,29 @@ impl Process {
             .stderr(output)
             .spawn()
             .expect("setsid is installed");
-        Self { stdin: leader.stdin.take(), leader, log }
+        Self {
+            stdin: leader.stdin.take(),
+            leader,
+            log,
+        }
     }
 
     /// Waits until there is an answer, and fails with what the server printed where there is none.
     pub fn until<T>(&mut self, what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
         let leader = &mut self.leader;
-        let end = match patiently(|| answer().map(Ok).or_else(|| leader.try_wait().transpose().map(Err))) {
+        let end = match patiently(|| {
+            answer()
+                .map(Ok)
+                .or_else(|| leader.try_wait().transpose().map(Err))
+        }) {
             Some(Ok(answer)) => return answer,
             Some(Err(end)) => format!("it ended with {end:?}"),
             None => "waited in vain".to_owned(),
         };
-        panic!("{what}: {end}; it said:\n{}", fs::read_to_string(&self.log).unwrap_or_default());
+        panic!(
+            "{what}: {end}; it said:\n{}",
+            fs::read_to_string(&self.log).unwrap_or_default()
+        );
     }
 }
 
@@ -95,11 +107,13 @@ pub fn patiently<T>(mut answer: impl FnMut() -> Option<T>) -> Option<T> {
     None
 }
 
-/// A directory with a short path that every user can reach, whatever `TMPDIR` and the umask are: servers change users,
-/// and a socket's path holds 107 bytes.
+/// A directory with a short path that every user can reach, whatever `TMPDIR` and the umask are:
+/// servers change users, and a socket's path holds 107 bytes.
 fn directory(name: &str) -> TempDir {
-    let dir =
-        tempfile::Builder::new().prefix(&format!("lastwords-{name}-")).tempdir_in("/tmp").expect("/tmp is writable");
+    let dir = tempfile::Builder::new()
+        .prefix(&format!("lastwords-{name}-"))
+        .tempdir_in("/tmp")
+        .expect("/tmp is writable");
     open_to_all(dir.path());
     dir
 }
@@ -107,23 +121,34 @@ fn directory(name: &str) -> TempDir {
 /// Lets every user read the file or enter the directory.
 fn open_to_all(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the owner may change permissions");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .expect("the owner may change permissions");
 }
 
 /// What `tests/run` made for the tests.
 pub fn installed(path: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-servers").join(path);
-    assert!(path.exists(), "{} is missing: tests/run makes it", path.display());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("target/test-servers")
+        .join(path);
+    assert!(
+        path.exists(),
+        "{} is missing: tests/run makes it",
+        path.display()
+    );
     path
 }
 
 /// A config from `tests/servers/` with its `@KEY@`s replaced.
 fn fill(template: &str, values: &[(&str, &dyn std::fmt::Display)]) -> String {
-    values.iter().fold(template.to_owned(), |text, (key, value)| text.replace(&format!("@{key}@"), &value.to_string()))
+    values
+        .iter()
+        .fold(template.to_owned(), |text, (key, value)| {
+            text.replace(&format!("@{key}@"), &value.to_string())
+        })
 }
 
-/// A port on which nobody listens. It lies below the range from which the kernel takes the ports of clients, and is
-/// given to nobody else in this process.
+/// A port on which nobody listens. It lies below the range from which the kernel takes the ports of
+/// clients, and is given to nobody else in this process.
 fn free_port() -> u16 {
     const FIRST: u16 = 15_000;
     const COUNT: u16 = 15_000;
@@ -132,7 +157,9 @@ fn free_port() -> u16 {
     let start = u16::try_from(id() * 37 % u32::from(COUNT)).expect("less than COUNT");
     loop {
         let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() && UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+        if TcpListener::bind(("127.0.0.1", port)).is_ok()
+            && UdpSocket::bind(("127.0.0.1", port)).is_ok()
+        {
             return port;
         }
     }

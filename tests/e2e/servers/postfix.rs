@@ -1,4 +1,5 @@
-//! Postfix, which takes mail for `@example.test` and delivers it into Maildirs, and Dovecot, which checks its passwords.
+//! Postfix, which takes mail for `@example.test` and delivers it into Maildirs, and Dovecot, which
+//! checks its passwords.
 //!
 //! | Recipient | Answer |
 //! |----|----|
@@ -24,8 +25,10 @@ use super::{Process, directory, fill, free_port, open_to_all, until};
 pub const USERNAME: &str = "lastwords";
 pub const PASSWORD: &str = "s3cret \"pass\\word\"";
 
-/// Makes the queue's directories and becomes Postfix's master. `postfix start-fg` would put it into a session of its own.
-const MASTER: &str = r#"postfix -c "$1" check && exec "$(postconf -c "$1" -h daemon_directory)/master" -c "$1" -s"#;
+/// Makes the queue's directories and becomes Postfix's master. `postfix start-fg` would put it into
+/// a session of its own.
+const MASTER: &str =
+    r#"postfix -c "$1" check && exec "$(postconf -c "$1" -h daemon_directory)/master" -c "$1" -s"#;
 
 pub struct Postfix {
     /// Encryption by STARTTLS, and a password, or nothing is taken.
@@ -70,23 +73,50 @@ impl Postfix {
             ("CERTIFICATE", &certificate.display()),
             ("KEY", &key.display()),
         ];
-        write("etc/main.cf", &fill(include_str!("../../servers/main.cf"), &main));
-        let ports: [(&str, &dyn std::fmt::Display); 3] =
-            [("STARTTLS", &starttls), ("IMPLICIT", &implicit), ("PLAIN", &plain)];
-        write("etc/master.cf", &fill(include_str!("../../servers/master.cf"), &ports));
+        write(
+            "etc/main.cf",
+            &fill(include_str!("../../servers/main.cf"), &main),
+        );
+        let ports: [(&str, &dyn std::fmt::Display); 3] = [
+            ("STARTTLS", &starttls),
+            ("IMPLICIT", &implicit),
+            ("PLAIN", &plain),
+        ];
+        write(
+            "etc/master.cf",
+            &fill(include_str!("../../servers/master.cf"), &ports),
+        );
         write("etc/recipients", include_str!("../../servers/recipients"));
-        let mailboxes = ["ops", "oncall", "slow", "greylisted"].map(|name| format!("{name}@example.test {name}/\n"));
+        let mailboxes = ["ops", "oncall", "slow", "greylisted"]
+            .map(|name| format!("{name}@example.test {name}/\n"));
         write("etc/mailboxes", &mailboxes.concat());
-        write("dovecot/dovecot.conf", &fill(include_str!("../../servers/dovecot.conf"), &main));
+        write(
+            "dovecot/dovecot.conf",
+            &fill(include_str!("../../servers/dovecot.conf"), &main),
+        );
         write("dovecot/passwords", &format!("{USERNAME}:{PASSWORD}\n"));
 
         let at = |path: &str| dir.path().join(path).display().to_string();
-        let mut dovecot =
-            Process::start(&["dovecot", "-F", "-c", &at("dovecot/dovecot.conf")], dir.path().join("dovecot/output"));
-        let mut postfix = Process::start(&["sh", "-c", MASTER, "sh", &at("etc")], dir.path().join("output"));
-        dovecot.until("Dovecot listens", || UnixStream::connect(at("queue/private/auth")).ok());
+        let mut dovecot = Process::start(
+            &["dovecot", "-F", "-c", &at("dovecot/dovecot.conf")],
+            dir.path().join("dovecot/output"),
+        );
+        let mut postfix = Process::start(
+            &["sh", "-c", MASTER, "sh", &at("etc")],
+            dir.path().join("output"),
+        );
+        dovecot.until("Dovecot listens", || {
+            UnixStream::connect(at("queue/private/auth")).ok()
+        });
         postfix.until("Postfix greets", || greeting(plain));
-        Self { starttls, implicit, plain, _master: postfix, _passwords: dovecot, dir }
+        Self {
+            starttls,
+            implicit,
+            plain,
+            _master: postfix,
+            _passwords: dovecot,
+            dir,
+        }
     }
 
     /// The mails that the user holds.
@@ -94,23 +124,39 @@ impl Postfix {
         let Ok(entries) = fs::read_dir(self.dir.path().join("mail").join(user).join("new")) else {
             return Vec::new();
         };
-        let mut paths: Vec<_> = entries.map(|entry| entry.expect("the Maildir is readable").path()).collect();
+        let mut paths: Vec<_> = entries
+            .map(|entry| entry.expect("the Maildir is readable").path())
+            .collect();
         paths.sort();
-        paths.iter().map(|path| Mail { raw: fs::read(path).expect("a mail is readable") }).collect()
+        paths
+            .iter()
+            .map(|path| Mail {
+                raw: fs::read(path).expect("a mail is readable"),
+            })
+            .collect()
     }
 
     /// Waits until the user holds a mail.
     pub fn mail(&self, user: &str) -> Mail {
-        until(&format!("{user} gets a mail"), || self.mails(user).into_iter().next())
+        until(&format!("{user} gets a mail"), || {
+            self.mails(user).into_iter().next()
+        })
     }
 
     /// Takes what it put off: the next client finds nobody on the grey list.
     pub fn end_greylisting(&self) {
         let recipients = include_str!("../../servers/recipients");
-        let rest: Vec<_> = recipients.lines().filter(|line| !line.contains("grey")).collect();
+        let rest: Vec<_> = recipients
+            .lines()
+            .filter(|line| !line.contains("grey"))
+            .collect();
         let rest = rest.join("\n") + "\n";
         fs::write(self.dir.path().join("etc/recipients"), rest).expect("the directory is writable");
-        let reload = Command::new("postfix").arg("-c").arg(self.dir.path().join("etc")).arg("reload").output();
+        let reload = Command::new("postfix")
+            .arg("-c")
+            .arg(self.dir.path().join("etc"))
+            .arg("reload")
+            .output();
         assert!(reload.expect("Postfix is installed").status.success());
     }
 
@@ -134,7 +180,9 @@ impl Mail {
     /// The header's one value, decoded.
     pub fn header(&self, name: &str) -> String {
         let values = self.parse().headers.get_all_values(name);
-        let [value] = values.as_slice() else { panic!("{name} stands there {} times", values.len()) };
+        let [value] = values.as_slice() else {
+            panic!("{name} stands there {} times", values.len())
+        };
         value.clone()
     }
 
@@ -145,7 +193,9 @@ impl Mail {
 
     /// The bytes of the first part of this type.
     pub fn bytes(&self, mime_type: &str) -> Vec<u8> {
-        self.part(mime_type, |part| part.get_body_raw().expect("the part decodes"))
+        self.part(mime_type, |part| {
+            part.get_body_raw().expect("the part decodes")
+        })
     }
 
     fn part<T>(&self, mime_type: &str, read: impl FnOnce(&ParsedMail) -> T) -> T {
@@ -166,7 +216,14 @@ fn greeting(port: u16) -> Option<()> {
 /// The account's user and group, from `/etc/passwd`; see passwd(5).
 fn account(name: &str) -> (u32, u32) {
     let accounts = fs::read_to_string("/etc/passwd").expect("/etc/passwd is readable");
-    let account = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == name);
-    let account = account.unwrap_or_else(|| panic!("no user {name}: tests/run installs Postfix, which makes it"));
-    (account[2].parse().expect("a number"), account[3].parse().expect("a number"))
+    let account = accounts
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields[0] == name);
+    let account = account
+        .unwrap_or_else(|| panic!("no user {name}: tests/run installs Postfix, which makes it"));
+    (
+        account[2].parse().expect("a number"),
+        account[3].parse().expect("a number"),
+    )
 }

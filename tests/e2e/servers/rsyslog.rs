@@ -1,5 +1,5 @@
-//! rsyslog on a Unix socket, UDP, TCP (RFC 6587, octet counting) and TLS (RFC 5425). `tests/run` only unpacks it: Debian
-//! would remove another syslog daemon for it.
+//! rsyslog on a Unix socket, UDP, TCP (RFC 6587, octet counting) and TLS (RFC 5425). `tests/run`
+//! only unpacks it: Debian would remove another syslog daemon for it.
 
 use std::fs;
 use std::net::TcpStream;
@@ -54,7 +54,13 @@ impl Rsyslog {
             ],
         );
         fs::write(&config, text).expect("the directory is writable");
-        let mut rsyslog = Self { udp, tcp, tls, process: None, dir };
+        let mut rsyslog = Self {
+            udp,
+            tcp,
+            tls,
+            process: None,
+            dir,
+        };
         rsyslog.start_again();
         rsyslog
     }
@@ -68,15 +74,25 @@ impl Rsyslog {
     pub fn start_again(&mut self) {
         let at = |name: &str| self.dir.path().join(name).display().to_string();
         let daemon = installed("rsyslog/usr/sbin/rsyslogd").display().to_string();
-        let libraries = installed("rsyslog/usr/lib/x86_64-linux-gnu").display().to_string();
+        let libraries = installed("rsyslog/usr/lib/x86_64-linux-gnu")
+            .display()
+            .to_string();
         let path = format!("LD_LIBRARY_PATH={libraries}");
         let modules = format!("{libraries}/rsyslog");
         let (config, pid_file) = (at("rsyslog.conf"), at("pid"));
-        let command = ["env", &path, &daemon, "-n", "-f", &config, "-i", &pid_file, "-M", &modules];
+        let command = [
+            "env", &path, &daemon, "-n", "-f", &config, "-i", &pid_file, "-M", &modules,
+        ];
         let mut process = Process::start(&command, self.dir.path().join("output"));
-        process.until("rsyslog listens", || TcpStream::connect(("127.0.0.1", self.tls)).ok());
-        process.until("rsyslog listens", || TcpStream::connect(("127.0.0.1", self.tcp)).ok());
-        process.until("rsyslog makes its socket", || self.socket().exists().then_some(()));
+        process.until("rsyslog listens", || {
+            TcpStream::connect(("127.0.0.1", self.tls)).ok()
+        });
+        process.until("rsyslog listens", || {
+            TcpStream::connect(("127.0.0.1", self.tcp)).ok()
+        });
+        process.until("rsyslog makes its socket", || {
+            self.socket().exists().then_some(())
+        });
         self.process = Some(process);
     }
 
@@ -88,13 +104,22 @@ impl Rsyslog {
     /// Everything that came so far, whole lines only: rsyslog may be at one just now.
     pub fn records(&self) -> Vec<Record> {
         let text = fs::read(self.dir.path().join("records")).unwrap_or_default();
-        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(&[][..], |end| &text[..end]);
-        let lines = whole.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-        lines.map(|line| serde_json::from_slice(line).expect("a record is JSON")).collect()
+        let whole = text
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(&[][..], |end| &text[..end]);
+        let lines = whole
+            .split(|&byte| byte == b'\n')
+            .filter(|line| !line.is_empty());
+        lines
+            .map(|line| serde_json::from_slice(line).expect("a record is JSON"))
+            .collect()
     }
 
     /// Waits until something came by this input.
     pub fn record(&self, via: &str) -> Record {
-        until(&format!("a record by {via}"), || self.records().into_iter().find(|record| record.via == via))
+        until(&format!("a record by {via}"), || {
+            self.records().into_iter().find(|record| record.via == via)
+        })
     }
 }

@@ -1,5 +1,5 @@
-//! A stand-in for Slack's incoming webhooks. Slack's server cannot be had: this one keeps what it gets, for
-//! [`crate::slack_rules`] to judge, and answers as Slack or what stands before it may.
+//! A stand-in for Slack's incoming webhooks. Slack's server cannot be had: this one keeps what it
+//! gets, for [`crate::slack_rules`] to judge, and answers as Slack or what stands before it may.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -68,16 +68,27 @@ impl Slack {
                 let _ = stream.and_then(|stream| serve(stream, &shared));
             }
         };
-        let thread = Builder::new().name("slack".to_owned()).spawn(serve).expect("a thread can be had");
-        Self { port, state, thread: Some(thread) }
+        let thread = Builder::new()
+            .name("slack".to_owned())
+            .spawn(serve)
+            .expect("a thread can be had");
+        Self {
+            port,
+            state,
+            thread: Some(thread),
+        }
     }
 
     /// The webhook, with a secret in it, as Slack makes them.
     pub fn webhook(&self) -> String {
-        format!("http://127.0.0.1:{}/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX", self.port)
+        format!(
+            "http://127.0.0.1:{}/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+            self.port
+        )
     }
 
-    /// Answers the next request so, after those that are already planned. Without a plan it answers `ok`.
+    /// Answers the next request so, after those that are already planned. Without a plan it answers
+    /// `ok`.
     pub fn plan(&self, answer: Answer) {
         lock(&self.state).answers.push_back(answer);
     }
@@ -111,8 +122,12 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         let mut header = String::new();
         reader.read_line(&mut header)?;
         match header.trim_end().split_once(": ") {
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse().unwrap_or(0),
-            Some((name, value)) if name.eq_ignore_ascii_case("content-type") => value.clone_into(&mut content_type),
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.parse().unwrap_or(0)
+            }
+            Some((name, value)) if name.eq_ignore_ascii_case("content-type") => {
+                value.clone_into(&mut content_type)
+            }
             Some(_) => {}
             None => break,
         }
@@ -122,17 +137,28 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let payload = serde_json::from_slice(&body).unwrap_or_default();
     let answer = {
         let mut state = lock(state);
-        state.requests.push(Request { line: line.trim_end().to_owned(), content_type, payload });
+        state.requests.push(Request {
+            line: line.trim_end().to_owned(),
+            content_type,
+            payload,
+        });
         state.answers.pop_front().unwrap_or(Answer::Ok)
     };
     let whole = |status: &str, header: &str, body: &str| {
-        format!("HTTP/1.1 {status}\r\n{header}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+        format!(
+            "HTTP/1.1 {status}\r\n{header}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
     };
     let answer = match answer {
         Answer::Ok => whole("200 OK", "", "ok"),
         Answer::RateLimited(seconds) => {
             let header = format!("Retry-After: {seconds}\r\n");
-            whole("429 Too Many Requests", &header, r#"{"ok":false,"error":"rate_limited"}"#)
+            whole(
+                "429 Too Many Requests",
+                &header,
+                r#"{"ok":false,"error":"rate_limited"}"#,
+            )
         }
         Answer::InvalidToken => whole("403 Forbidden", "", "invalid_token"),
         Answer::ServerError => whole("500 Internal Server Error", "", "rollup_error"),

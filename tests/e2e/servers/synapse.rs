@@ -35,7 +35,12 @@ impl Synapse {
         let place = dir.path().display();
         let text = fill(
             include_str!("../../servers/synapse.yaml"),
-            &[("DIR", &place), ("PORT", &port), ("MESSAGES_PER_SECOND", &per_second), ("BURST", &burst)],
+            &[
+                ("DIR", &place),
+                ("PORT", &port),
+                ("MESSAGES_PER_SECOND", &per_second),
+                ("BURST", &burst),
+            ],
         );
         let config = dir.path().join("homeserver.yaml");
         fs::write(&config, text).expect("the directory is writable");
@@ -54,29 +59,57 @@ impl Synapse {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::new();
         let homeserver = format!("http://127.0.0.1:{port}");
-        process.until("Synapse is healthy", || client.get(format!("{homeserver}/health")).send().ok());
+        process.until("Synapse is healthy", || {
+            client.get(format!("{homeserver}/health")).send().ok()
+        });
 
-        let api = Api { url: format!("{homeserver}/_matrix/client/v3"), client };
+        let api = Api {
+            url: format!("{homeserver}/_matrix/client/v3"),
+            client,
+        };
         let [owner, token] = ["owner", "bot"].map(|name| api.register(name));
         let room = json!({ "preset": "public_chat", "room_alias_name": "acme_ops" });
-        let room =
-            api.post("createRoom", Some(&owner), &room)["room_id"].as_str().expect("a room has an id").to_owned();
-        Self { homeserver, token, room, owner, api, _process: process, _dir: dir }
+        let room = api.post("createRoom", Some(&owner), &room)["room_id"]
+            .as_str()
+            .expect("a room has an id")
+            .to_owned();
+        Self {
+            homeserver,
+            token,
+            room,
+            owner,
+            api,
+            _process: process,
+            _dir: dir,
+        }
     }
 
     /// The contents of the room's messages, oldest first.
     pub fn messages(&self) -> Vec<Value> {
-        let url = format!("{}/rooms/{}/messages?dir=f&limit=1000", self.api.url, self.room);
-        let answer = self.api.client.get(url).bearer_auth(&self.owner).send().expect("Synapse answers");
+        let url = format!(
+            "{}/rooms/{}/messages?dir=f&limit=1000",
+            self.api.url, self.room
+        );
+        let answer = self
+            .api
+            .client
+            .get(url)
+            .bearer_auth(&self.owner)
+            .send()
+            .expect("Synapse answers");
         let events = answer.json::<Value>().expect("Synapse speaks JSON")["chunk"].take();
         let events = events.as_array().expect("events are a list").clone();
-        let messages = events.into_iter().filter(|event| event["type"] == "m.room.message");
+        let messages = events
+            .into_iter()
+            .filter(|event| event["type"] == "m.room.message");
         messages.map(|mut event| event["content"].take()).collect()
     }
 
     /// Waits until there is a message.
     pub fn message(&self) -> Value {
-        until("a message in the room", || self.messages().into_iter().next())
+        until("a message in the room", || {
+            self.messages().into_iter().next()
+        })
     }
 }
 
@@ -89,14 +122,22 @@ struct Api {
 impl Api {
     /// Makes a user and gives its access token.
     fn register(&self, name: &str) -> String {
-        let user = json!({ "username": name, "password": "s3cret", "auth": { "type": "m.login.dummy" } });
+        let user =
+            json!({ "username": name, "password": "s3cret", "auth": { "type": "m.login.dummy" } });
         let answer = self.post("register", None, &user);
-        answer["access_token"].as_str().expect("a user gets a token").to_owned()
+        answer["access_token"]
+            .as_str()
+            .expect("a user gets a token")
+            .to_owned()
     }
 
     fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Value {
         let request = self.client.post(format!("{}/{path}", self.url)).json(body);
-        let request = if let Some(token) = token { request.bearer_auth(token) } else { request };
+        let request = if let Some(token) = token {
+            request.bearer_auth(token)
+        } else {
+            request
+        };
         let answer = request.send().expect("Synapse answers");
         let status = answer.status();
         let body = answer.text().expect("Synapse answers");

@@ -34,16 +34,28 @@ impl Webhook {
         let port = free_port();
         let python = installed("venv/bin/python").display().to_string();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/webhook.py");
-        let mut process = Process::start(&[&python, script, &port.to_string(), SECRET], dir.path().join("output"));
-        process.until("it listens", || TcpStream::connect(("127.0.0.1", port)).ok());
-        Self { url: format!("http://127.0.0.1:{port}/crashes"), _process: process, dir }
+        let mut process = Process::start(
+            &[&python, script, &port.to_string(), SECRET],
+            dir.path().join("output"),
+        );
+        process.until("it listens", || {
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        Self {
+            url: format!("http://127.0.0.1:{port}/crashes"),
+            _process: process,
+            dir,
+        }
     }
 
     /// Waits until so many have come.
     pub fn requests(&self, count: usize) -> Vec<Request> {
         let read = || {
             let text = fs::read_to_string(self.dir.path().join("output")).ok()?;
-            let requests: Vec<Request> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            let requests: Vec<Request> = text
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .collect();
             (requests.len() >= count).then_some(requests)
         };
         until("the webhooks", read)

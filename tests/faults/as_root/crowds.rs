@@ -1,4 +1,5 @@
-//! Many at once: a thousand crashes in one moment, ten a second for ten minutes, a hundred thousand entries.
+//! Many at once: a thousand crashes in one moment, ten a second for ten minutes, a hundred thousand
+//! entries.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -21,15 +22,24 @@ fn services_that_crash_all_at_once_are_each_reported_once() {
     let began = Instant::now();
     let machine = Machine::new();
     let mut wrong = Vec::new();
-    let jobs: Vec<_> = (0..if is_slow() { 1000 } else { 100 }).map(|number| format!("crowd-{number}")).collect();
+    let jobs: Vec<_> = (0..if is_slow() { 1000 } else { 100 })
+        .map(|number| format!("crowd-{number}"))
+        .collect();
     for job in &jobs {
         machine.start(job);
     }
     for job in &jobs {
         machine.die(job);
     }
-    let mut hooks: Vec<(Instant, Child)> =
-        jobs.iter().map(|job| (Instant::now(), machine.hook("post-stop", job).spawn().unwrap())).collect();
+    let mut hooks: Vec<(Instant, Child)> = jobs
+        .iter()
+        .map(|job| {
+            (
+                Instant::now(),
+                machine.hook("post-stop", job).spawn().unwrap(),
+            )
+        })
+        .collect();
     let mut times = Vec::new();
     wait_for("the end of the hooks", || {
         hooks.retain_mut(|(began, hook)| match hook.try_wait().unwrap() {
@@ -46,19 +56,32 @@ fn services_that_crash_all_at_once_are_each_reported_once() {
     });
     machine.settle();
     machine.deliver_all();
-    wrong.extend(violations(&machine, &jobs.iter().map(|job| (job.clone(), vec![true])).collect::<Crashes>()));
+    wrong.extend(violations(
+        &machine,
+        &jobs
+            .iter()
+            .map(|job| (job.clone(), vec![true]))
+            .collect::<Crashes>(),
+    ));
     if repeats(&machine) > 0 {
         wrong.push(format!("{} reports came twice", repeats(&machine)));
     }
     let (half, most) = (percentile(&mut times, 50), percentile(&mut times, 99));
-    let fault = format!("{} crashes at once (hooks: p50 {half:.0?}, p99 {most:.0?})", jobs.len());
+    let fault = format!(
+        "{} crashes at once (hooks: p50 {half:.0?}, p99 {most:.0?})",
+        jobs.len()
+    );
     table::row(&fault, jobs.len(), began.elapsed(), &wrong);
 }
 
 /// A deliverer that goes on for ever.
 fn watcher(machine: &Machine) -> Child {
     let mut command = machine.harness.hook_command("deliver");
-    command.arg("--watch").env("PATH", crate::process::PATH).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+        .arg("--watch")
+        .env("PATH", crate::process::PATH)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     command.spawn().unwrap()
 }
 
@@ -82,7 +105,9 @@ fn a_loop_of_ten_crashes_a_second_under_two_deliverers_is_counted_in_full() {
         }
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
-    wait_for("the delivery of all", || names_in(&machine.harness.spool.join("new")).is_empty());
+    wait_for("the delivery of all", || {
+        names_in(&machine.harness.spool.join("new")).is_empty()
+    });
     for watcher in &mut watchers {
         if let Some(status) = watcher.try_wait().unwrap() {
             wrong.push(format!("a deliverer gave up: {status}"));
@@ -93,11 +118,19 @@ fn a_loop_of_ten_crashes_a_second_under_two_deliverers_is_counted_in_full() {
     machine.settle();
     let crashes = Crashes::from([("loop".to_owned(), vec![true; times.len()])]);
     // The last summary would be due in an hour.
-    machine.harness.hook_command("deliver").args(["--later", "70m"]).status().unwrap();
+    machine
+        .harness
+        .hook_command("deliver")
+        .args(["--later", "70m"])
+        .status()
+        .unwrap();
     wrong.extend(violations(&machine, &crashes));
     let told = told(&machine, "loop");
     if told.iter().sum::<u64>() != u64::try_from(times.len()).unwrap() {
-        wrong.push(format!("{} crashes, of which the messages told {told:?}", times.len()));
+        wrong.push(format!(
+            "{} crashes, of which the messages told {told:?}",
+            times.len()
+        ));
     }
     if repeats(&machine) > 0 {
         wrong.push(format!("{} reports came twice", repeats(&machine)));
@@ -121,18 +154,26 @@ fn multiply(machine: &Machine, from: &str, to: &str, times: usize) {
     for number in 0..times {
         let id = format!("{time}-{number:016x}");
         let json = json.replace(&name, &id) + "\n";
-        let trailer = format!("lastwords-entry 1 {} {:08x}\n", json.len(), crc32fast::hash(json.as_bytes()));
+        let trailer = format!(
+            "lastwords-entry 1 {} {:08x}\n",
+            json.len(),
+            crc32fast::hash(json.as_bytes())
+        );
         fs::write(machine.harness.spool.join(to).join(id), json + &trailer).unwrap();
     }
 }
 
-/// The newest crash among many old ones is caught and told of in time, and the deliverer gets through.
+/// The newest crash among many old ones is caught and told of in time, and the deliverer gets
+/// through.
 #[test]
 fn a_crash_is_told_of_though_the_spool_is_full_of_old_ones() {
     let began = Instant::now();
     let machine = Machine::new();
     let entries = if is_slow() { 100_000 } else { 2_000 };
-    let asleep = Stage { asleep: true, ..Stage::default() };
+    let asleep = Stage {
+        asleep: true,
+        ..Stage::default()
+    };
     machine.crash("old", &asleep);
     machine.deliver_all();
     multiply(&machine, "done", "done", entries);
@@ -149,6 +190,7 @@ fn a_crash_is_told_of_though_the_spool_is_full_of_old_ones() {
     if !machine.sunk().contains_key("new") {
         wrong.push("the new crash was not told of".into());
     }
-    let fault = format!("{entries} entries in the spool (caught in {caught:.0?}, told of in {sent:.0?})");
+    let fault =
+        format!("{entries} entries in the spool (caught in {caught:.0?}, told of in {sent:.0?})");
     table::row(&fault, entries, began.elapsed(), &wrong);
 }

@@ -15,7 +15,11 @@ use crate::strace::{Fault, Point};
 use crate::table;
 use crate::victim::is_slow;
 
-const ASLEEP: Stage = Stage { suffer: None, asleep: true, watch: None };
+const ASLEEP: Stage = Stage {
+    suffer: None,
+    asleep: true,
+    watch: None,
+};
 
 /// A hook's bound, and what tracing adds on a busy machine.
 const BOUND: Duration = Duration::from_secs(4);
@@ -37,7 +41,9 @@ fn errors(call: &str) -> &'static [&'static str] {
         "flock" => &["ENOLCK", "EINTR"],
         "read" | "pread64" => &["EIO", "EINTR"],
         "getdents64" | "statx" | "newfstatat" | "fstat" | "lseek" | "readlink" => &["EIO"],
-        "socket" | "pipe2" | "socketpair" | "dup" | "dup2" | "dup3" | "epoll_create1" => &["EMFILE"],
+        "socket" | "pipe2" | "socketpair" | "dup" | "dup2" | "dup3" | "epoll_create1" => {
+            &["EMFILE"]
+        }
         "sendto" | "sendmsg" => &["EAGAIN", "ENOBUFS"],
         "poll" | "ppoll" | "wait4" | "waitid" => &["EINTR"],
         "setsid" | "setpgid" => &["EPERM"],
@@ -45,14 +51,17 @@ fn errors(call: &str) -> &'static [&'static str] {
     }
 }
 
-/// Whether a process ended as one of this language does that gets no memory. The hook's first page is its allocator's, and
-/// only a machine that could not have started it refuses that.
+/// Whether a process ended as one of this language does that gets no memory. The hook's first page
+/// is its allocator's, and only a machine that could not have started it refuses that.
 fn out_of_memory(status: ExitStatus, error: &str) -> bool {
     error == "ENOMEM" && status.signal() == Some(Signal::ABORT.as_raw())
 }
 
 /// Every call that can fail, with how; in the quick run, of many alike only so many.
-fn failures(points: impl IntoIterator<Item = (String, Point)>, alike: usize) -> Vec<(String, Point, &'static str)> {
+fn failures(
+    points: impl IntoIterator<Item = (String, Point)>,
+    alike: usize,
+) -> Vec<(String, Point, &'static str)> {
     let mut failures = Vec::new();
     let mut seen = std::collections::BTreeMap::<(String, String), usize>::new();
     for (verb, point) in points.into_iter().filter(|(_, point)| !point.starting) {
@@ -65,7 +74,12 @@ fn failures(points: impl IntoIterator<Item = (String, Point)>, alike: usize) -> 
         } else {
             usize::from(*seen <= alike)
         };
-        failures.extend(errors(&point.call).iter().take(wanted).map(|error| (verb.clone(), point.clone(), *error)));
+        failures.extend(
+            errors(&point.call)
+                .iter()
+                .take(wanted)
+                .map(|error| (verb.clone(), point.clone(), *error)),
+        );
     }
     failures
 }
@@ -87,14 +101,19 @@ fn a_hook_whose_calls_fail_exits_0_in_time_and_the_crash_is_heard_of() {
         machine.start(&job);
         machine.die(&job);
         syslog.said();
-        let suffer = Some(Suffer { verb: &verb, point: &point, fault: Fault::Error(error) });
+        let suffer = Some(Suffer {
+            verb: &verb,
+            point: &point,
+            fault: Fault::Error(error),
+        });
         let ended = machine.post_stop(&job, &Stage { suffer, ..ASLEEP });
         let took = ended.took;
         machine.settle();
         tries += usize::from(ended.suffered);
         if out_of_memory(ended.status, error) {
             aborted += 1;
-            // The supervisor has seen it fail. The next start finds the marker still armed, and that is reported.
+            // The supervisor has seen it fail. The next start finds the marker still armed, and
+            // that is reported.
             machine.start(&job);
         } else if !ended.status.success() {
             wrong.push(format!("{job}: the hook ended with {}", ended.status));
@@ -110,7 +129,11 @@ fn a_hook_whose_calls_fail_exits_0_in_time_and_the_crash_is_heard_of() {
     machine.deliver_all();
     for job in &told {
         // Told at least; a report as well is welcome.
-        if !machine.reports().iter().any(|report| &report.stop.job == job) {
+        if !machine
+            .reports()
+            .iter()
+            .any(|report| &report.stop.job == job)
+        {
             only_told += 1;
             crashes.insert(job.clone(), vec![false]);
         }
@@ -134,7 +157,10 @@ fn a_pre_start_or_pre_stop_whose_calls_fail_exits_0_and_costs_no_crash_untold() 
     // Watched, its pre-start finds the marker still armed.
     crashes.insert("learn".into(), vec![false]);
     for hook in ["pre-start", "pre-stop"] {
-        let points = machine.watch(hook, "learn").into_iter().map(|point| (hook.to_owned(), point));
+        let points = machine
+            .watch(hook, "learn")
+            .into_iter()
+            .map(|point| (hook.to_owned(), point));
         for (_, point, error) in failures(points, 3) {
             let job = format!("{hook}-{}-{}-{error}", point.call, point.nth);
             if hook == "pre-stop" {
@@ -157,7 +183,12 @@ fn a_pre_start_or_pre_stop_whose_calls_fail_exits_0_and_costs_no_crash_untold() 
     machine.settle();
     machine.deliver_all();
     wrong.extend(violations(&machine, &crashes));
-    table::row("calls of pre-start, pre-stop fail", tries, began.elapsed(), &wrong);
+    table::row(
+        "calls of pre-start, pre-stop fail",
+        tries,
+        began.elapsed(),
+        &wrong,
+    );
 }
 
 #[test]
@@ -169,13 +200,17 @@ fn a_deliverer_whose_calls_fail_sends_everything_in_a_later_pass() {
     let mut tries = 0;
     machine.crash("learn", &ASLEEP);
     crashes.insert("learn".into(), vec![true]);
-    let points = machine.watch("deliver", "learn").into_iter().map(|point| ("deliver".to_owned(), point));
+    let points = machine
+        .watch("deliver", "learn")
+        .into_iter()
+        .map(|point| ("deliver".to_owned(), point));
     for (_, point, error) in failures(points, 3) {
         let job = format!("deliver-{}-{}-{error}", point.call, point.nth);
         machine.crash(&job, &ASLEEP);
         let (status, came) = machine.faulty_hook("deliver", &job, &point, Fault::Error(error));
         tries += usize::from(came);
-        // A failure is an exit code; only where there is no memory a program of this language cannot go on.
+        // A failure is an exit code; only where there is no memory a program of this language
+        // cannot go on.
         if status.code().is_none_or(|code| code == 101) && error != "ENOMEM" {
             wrong.push(format!("{job}: the deliverer ended with {status}"));
         }
@@ -184,12 +219,18 @@ fn a_deliverer_whose_calls_fail_sends_everything_in_a_later_pass() {
     }
     machine.deliver_all();
     wrong.extend(violations(&machine, &crashes));
-    table::row("calls of the deliverer fail", tries, began.elapsed(), &wrong);
+    table::row(
+        "calls of the deliverer fail",
+        tries,
+        began.elapsed(),
+        &wrong,
+    );
 }
 
 #[test]
 fn a_spool_with_too_little_room_for_a_report_takes_it_whole_or_not_at_all() {
-    let test = "as_root::errors::a_spool_with_too_little_room_for_a_report_takes_it_whole_or_not_at_all";
+    let test =
+        "as_root::errors::a_spool_with_too_little_room_for_a_report_takes_it_whole_or_not_at_all";
     in_private_mounts(test, || {
         let began = Instant::now();
         let mut machine = Machine::new();
@@ -201,7 +242,12 @@ fn a_spool_with_too_little_room_for_a_report_takes_it_whole_or_not_at_all() {
         let mount = |how: &str| {
             let small = machine.path("small");
             assert!(
-                Command::new("mount").args(["-t", "tmpfs", "-o", how, "none"]).arg(small).status().unwrap().success()
+                Command::new("mount")
+                    .args(["-t", "tmpfs", "-o", how, "none"])
+                    .arg(small)
+                    .status()
+                    .unwrap()
+                    .success()
             );
         };
         mount("size=1m,mode=0711");
@@ -211,9 +257,16 @@ fn a_spool_with_too_little_room_for_a_report_takes_it_whole_or_not_at_all() {
         // With its log's end a report takes a few pages: the disk ends in the middle of it.
         for pages in 1..=24 {
             let job = format!("pages-{pages}");
-            let log = machine.harness.root.join(format!("var/log/upstart/{job}.log"));
-            fs::write(log, "a line of which a report has many, as long as the lines of many a log\n".repeat(600))
-                .unwrap();
+            let log = machine
+                .harness
+                .root
+                .join(format!("var/log/upstart/{job}.log"));
+            fs::write(
+                log,
+                "a line of which a report has many, as long as the lines of many a log\n"
+                    .repeat(600),
+            )
+            .unwrap();
             mount("remount,size=1m");
             let used = rustix::fs::statvfs(&machine.harness.spool).unwrap();
             let used = used.f_blocks - used.f_bfree;
@@ -230,7 +283,9 @@ fn a_spool_with_too_little_room_for_a_report_takes_it_whole_or_not_at_all() {
         }
         wrong.extend(violations(&machine, &crashes));
         let kept = machine.reports().len() - 1;
-        let fault = format!("room for 1 to 24 pages on the spool's disk ({kept} kept whole, the others told)");
+        let fault = format!(
+            "room for 1 to 24 pages on the spool's disk ({kept} kept whole, the others told)"
+        );
         table::row(&fault, 24, began.elapsed(), &wrong);
     });
 }

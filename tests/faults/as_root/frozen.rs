@@ -1,4 +1,5 @@
-//! Stopped before a system call for longer than others wait, while another takes over; then let go on.
+//! Stopped before a system call for longer than others wait, while another takes over; then let go
+//! on.
 
 use std::process::Child;
 use std::time::Instant;
@@ -28,7 +29,10 @@ fn thaw(machine: &Machine, frozen: &mut Child) {
 fn a_deliverer_frozen_before_any_of_its_calls_is_replaced_and_does_no_harm_when_it_goes_on() {
     let began = Instant::now();
     let machine = Machine::new();
-    let asleep = Stage { asleep: true, ..Stage::default() };
+    let asleep = Stage {
+        asleep: true,
+        ..Stage::default()
+    };
     let (mut crashes, mut wrong, mut tries) = (Crashes::new(), Vec::new(), 0);
     machine.crash("learn", &asleep);
     machine.settle();
@@ -45,8 +49,13 @@ fn a_deliverer_frozen_before_any_of_its_calls_is_replaced_and_does_no_harm_when_
         crashes.insert(job.clone(), vec![true]);
         let log = machine.path("strace.log");
         let _ = std::fs::remove_file(&log);
-        let mut frozen = machine.traced("deliver", &job, &strace::inject(&point, Fault::Stop, &log)).spawn().unwrap();
-        wait_for("the frost", || strace::came(Fault::Stop, &log) || frozen.try_wait().unwrap().is_some());
+        let mut frozen = machine
+            .traced("deliver", &job, &strace::inject(&point, Fault::Stop, &log))
+            .spawn()
+            .unwrap();
+        wait_for("the frost", || {
+            strace::came(Fault::Stop, &log) || frozen.try_wait().unwrap().is_some()
+        });
         let came = strace::came(Fault::Stop, &log);
         machine.deliver_in(STALE);
         if came && !machine.sunk().contains_key(&job) {
@@ -58,9 +67,15 @@ fn a_deliverer_frozen_before_any_of_its_calls_is_replaced_and_does_no_harm_when_
     }
     machine.deliver_all();
     wrong.extend(violations(&machine, &crashes));
-    let often = machine.sunk().into_values().flatten().filter(|(_, times)| *times > 2);
+    let often = machine
+        .sunk()
+        .into_values()
+        .flatten()
+        .filter(|(_, times)| *times > 2);
     wrong.extend(often.map(|(id, times)| format!("{id} came {times} times")));
-    let fault =
-        format!("deliverer frozen before each call, another takes over ({} repeated, same id)", repeats(&machine));
+    let fault = format!(
+        "deliverer frozen before each call, another takes over ({} repeated, same id)",
+        repeats(&machine)
+    );
     table::row(&fault, tries, began.elapsed(), &wrong);
 }

@@ -1,7 +1,7 @@
 //! Killed before a system call: each process that a crash starts, before each of its calls.
 //!
-//! A hook that is killed before it has taken its marker owes nothing: its supervisor has seen it die, and the marker stays
-//! armed. From then on there is exactly one report, whoever dies.
+//! A hook that is killed before it has taken its marker owes nothing: its supervisor has seen it
+//! die, and the marker stays armed. From then on there is exactly one report, whoever dies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -37,18 +37,32 @@ pub fn violations(machine: &Machine, crashes: &Crashes) -> Vec<String> {
         let kept = reports.remove(job).unwrap_or_default();
         let least = owed.iter().filter(|owed| **owed).count();
         if kept.len() < least || kept.len() > owed.len() {
-            wrong.push(format!("{job}: {} crashes, {least} to be reported, {} reports", owed.len(), kept.len()));
+            wrong.push(format!(
+                "{job}: {} crashes, {least} to be reported, {} reports",
+                owed.len(),
+                kept.len()
+            ));
         }
         let told = sunk.get(job).cloned().unwrap_or_default();
         // Later crashes of a job may be told of in a summary.
         if !kept.is_empty() && told.is_empty() {
             wrong.push(format!("{job}: the sink has not got {kept:?}"));
         }
-        if let Some(id) = told.keys().find(|id| !kept.contains(id) && !summaries.contains(*id)) {
-            wrong.push(format!("{job}: the sink has got {id}, which the spool does not know: {kept:?}"));
+        if let Some(id) = told
+            .keys()
+            .find(|id| !kept.contains(id) && !summaries.contains(*id))
+        {
+            wrong.push(format!(
+                "{job}: the sink has got {id}, which the spool does not know: {kept:?}"
+            ));
         }
     }
-    wrong.extend(reports.keys().filter(|job| !job.starts_with("lastwords")).map(|job| format!("{job}: never crashed")));
+    wrong.extend(
+        reports
+            .keys()
+            .filter(|job| !job.starts_with("lastwords"))
+            .map(|job| format!("{job}: never crashed")),
+    );
     wrong.extend(leftovers(machine));
     wrong
 }
@@ -58,22 +72,42 @@ pub fn leftovers(machine: &Machine) -> Vec<String> {
     let spool = &machine.harness.spool;
     let mut left = Vec::new();
     for place in ["tmp", "new", "corrupt", "dead"] {
-        left.extend(names_in(&spool.join(place)).into_iter().map(|name| format!("left in {place}: {name}")));
+        left.extend(
+            names_in(&spool.join(place))
+                .into_iter()
+                .map(|name| format!("left in {place}: {name}")),
+        );
     }
-    left.extend(machine.unfinished().into_iter().map(|name| format!("left unfinished: {name}")));
+    left.extend(
+        machine
+            .unfinished()
+            .into_iter()
+            .map(|name| format!("left unfinished: {name}")),
+    );
     let files = |dir: PathBuf| names_in(&dir).into_iter().map(move |name| dir.join(name));
-    let drafts = files(spool.join("state")).flat_map(files).chain(files(machine.harness.run.join("markers")));
+    let drafts = files(spool.join("state"))
+        .flat_map(files)
+        .chain(files(machine.harness.run.join("markers")));
     let is_draft = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with('.') || name.contains("~draft")
     };
-    left.extend(drafts.filter(is_draft).map(|path| format!("a draft is left: {}", path.display())));
+    left.extend(
+        drafts
+            .filter(is_draft)
+            .map(|path| format!("a draft is left: {}", path.display())),
+    );
     left
 }
 
 /// Sinks said yes more than once.
 pub fn repeats(machine: &Machine) -> usize {
-    machine.sunk().values().flat_map(BTreeMap::values).map(|times| times - 1).sum()
+    machine
+        .sunk()
+        .values()
+        .flat_map(BTreeMap::values)
+        .map(|times| times - 1)
+        .sum()
 }
 
 fn passes(machine: &Machine) {
@@ -83,7 +117,13 @@ fn passes(machine: &Machine) {
 
 /// The verbs of what a crash starts, besides the deliverer.
 fn helpers(machine: &Machine) -> Vec<String> {
-    let _: Ended = machine.crash("learn", &Stage { asleep: true, ..Stage::default() });
+    let _: Ended = machine.crash(
+        "learn",
+        &Stage {
+            asleep: true,
+            ..Stage::default()
+        },
+    );
     machine.settle();
     let mut verbs = machine.verbs();
     verbs.retain(|verb| verb != "deliver");
@@ -92,7 +132,14 @@ fn helpers(machine: &Machine) -> Vec<String> {
 
 /// The points of one of the processes that a crash starts.
 pub fn points_of(machine: &Machine, verb: &str) -> Vec<Point> {
-    machine.crash("learn", &Stage { asleep: true, watch: Some(verb), ..Stage::default() });
+    machine.crash(
+        "learn",
+        &Stage {
+            asleep: true,
+            watch: Some(verb),
+            ..Stage::default()
+        },
+    );
     machine.settle();
     strace::points(&machine.path("strace.log"))
 }
@@ -100,7 +147,11 @@ pub fn points_of(machine: &Machine, verb: &str) -> Vec<Point> {
 /// The processes that catch a crash, and each of their points.
 pub fn all_points_of_the_hook(machine: &Machine) -> Vec<(String, Point)> {
     let verbs = [vec!["post-stop".to_owned()], helpers(machine)].concat();
-    let of = |verb: String| points_of(machine, &verb).into_iter().map(move |point| (verb.clone(), point));
+    let of = |verb: String| {
+        points_of(machine, &verb)
+            .into_iter()
+            .map(move |point| (verb.clone(), point))
+    };
     verbs.into_iter().flat_map(of).collect()
 }
 
@@ -110,8 +161,11 @@ pub fn some_points_of_the_hook(machine: &Machine, others: usize) -> Vec<(String,
     for (verb, point) in all_points_of_the_hook(machine) {
         by_verb.entry(verb).or_default().push(point);
     }
-    let chosen =
-        |(verb, points): (String, Vec<Point>)| choose(points, others).into_iter().map(move |it| (verb.clone(), it));
+    let chosen = |(verb, points): (String, Vec<Point>)| {
+        choose(points, others)
+            .into_iter()
+            .map(move |it| (verb.clone(), it))
+    };
     by_verb.into_iter().flat_map(chosen).collect()
 }
 
@@ -123,11 +177,25 @@ fn a_hook_killed_before_any_of_its_calls_leaves_one_report_or_an_armed_marker() 
     let mut wrong = Vec::new();
     for (number, (verb, point)) in some_points_of_the_hook(&machine, 20).iter().enumerate() {
         let job = format!("hook-{number}-{verb}-{}-{}", point.call, point.nth);
-        let suffer = Some(Suffer { verb, point, fault: Fault::Kill });
-        let ended = machine.crash(&job, &Stage { suffer, asleep: true, watch: None });
+        let suffer = Some(Suffer {
+            verb,
+            point,
+            fault: Fault::Kill,
+        });
+        let ended = machine.crash(
+            &job,
+            &Stage {
+                suffer,
+                asleep: true,
+                watch: None,
+            },
+        );
         if ended.suffered {
             if verb != "post-stop" && !ended.status.success() {
-                wrong.push(format!("{job}: the hook died of its helper's death: {:?}", ended.status));
+                wrong.push(format!(
+                    "{job}: the hook died of its helper's death: {:?}",
+                    ended.status
+                ));
             }
             crashes.insert(job, vec![ended.owes_a_report()]);
         } else {
@@ -140,16 +208,36 @@ fn a_hook_killed_before_any_of_its_calls_leaves_one_report_or_an_armed_marker() 
     wrong.extend(violations(&machine, &crashes));
     // The next life, as if nothing had been.
     for (job, owed) in &mut crashes {
-        assert!(machine.crash(job, &Stage { asleep: true, ..Stage::default() }).status.success());
+        assert!(
+            machine
+                .crash(
+                    job,
+                    &Stage {
+                        asleep: true,
+                        ..Stage::default()
+                    }
+                )
+                .status
+                .success()
+        );
         owed.push(true);
     }
     machine.settle();
     passes(&machine);
-    wrong.extend(violations(&machine, &crashes).into_iter().map(|it| format!("in the next life: {it}")));
+    wrong.extend(
+        violations(&machine, &crashes)
+            .into_iter()
+            .map(|it| format!("in the next life: {it}")),
+    );
     if repeats(&machine) > 0 {
         wrong.push(format!("{} reports came twice", repeats(&machine)));
     }
-    table::row("hook killed before each call", crashes.len() - 1, began.elapsed(), &wrong);
+    table::row(
+        "hook killed before each call",
+        crashes.len() - 1,
+        began.elapsed(),
+        &wrong,
+    );
 }
 
 #[test]
@@ -164,7 +252,10 @@ fn a_pre_start_or_pre_stop_killed_before_any_of_its_calls_costs_no_later_crash()
     for hook in ["pre-start", "pre-stop"] {
         for point in choose(machine.watch(hook, "learn"), 8) {
             let job = format!("{hook}-{}-{}", point.call, point.nth);
-            let asleep = Stage { asleep: true, ..Stage::default() };
+            let asleep = Stage {
+                asleep: true,
+                ..Stage::default()
+            };
             let mut owed = vec![true];
             if hook == "pre-stop" {
                 machine.start(&job);
@@ -172,8 +263,8 @@ fn a_pre_start_or_pre_stop_killed_before_any_of_its_calls_costs_no_later_crash()
             let (_, came) = machine.faulty_hook(hook, &job, &point, Fault::Kill);
             tries += usize::from(came);
             if hook == "pre-start" {
-                // The supervisor sees a start that failed, runs post-stop, and is told to start again. What had been armed
-                // may look like a crash.
+                // The supervisor sees a start that failed, runs post-stop, and is told to start
+                // again. What had been armed may look like a crash.
                 assert!(machine.post_stop(&job, &asleep).status.success());
                 machine.start(&job);
                 owed.push(false);
@@ -186,14 +277,22 @@ fn a_pre_start_or_pre_stop_killed_before_any_of_its_calls_costs_no_later_crash()
     machine.settle();
     passes(&machine);
     let wrong = violations(&machine, &crashes);
-    table::row("pre-start, pre-stop killed before each call", tries, began.elapsed(), &wrong);
+    table::row(
+        "pre-start, pre-stop killed before each call",
+        tries,
+        began.elapsed(),
+        &wrong,
+    );
 }
 
 #[test]
 fn a_deliverer_killed_before_any_of_its_calls_sends_once_or_again_with_the_same_id() {
     let began = Instant::now();
     let machine = Machine::new();
-    let asleep = Stage { asleep: true, ..Stage::default() };
+    let asleep = Stage {
+        asleep: true,
+        ..Stage::default()
+    };
     let mut crashes = Crashes::new();
     let mut tries = 0;
     machine.crash("learn", &asleep);
@@ -211,7 +310,10 @@ fn a_deliverer_killed_before_any_of_its_calls_sends_once_or_again_with_the_same_
     }
     machine.deliver_all();
     let wrong = violations(&machine, &crashes);
-    let fault = format!("deliverer killed before each call ({} repeated, same id)", repeats(&machine));
+    let fault = format!(
+        "deliverer killed before each call ({} repeated, same id)",
+        repeats(&machine)
+    );
     table::row(&fault, tries, began.elapsed(), &wrong);
 }
 
@@ -219,7 +321,10 @@ fn a_deliverer_killed_before_any_of_its_calls_sends_once_or_again_with_the_same_
 fn an_attempt_killed_before_any_of_its_calls_is_made_again() {
     let began = Instant::now();
     let machine = Machine::new();
-    let asleep = Stage { asleep: true, ..Stage::default() };
+    let asleep = Stage {
+        asleep: true,
+        ..Stage::default()
+    };
     let mut crashes = Crashes::new();
     // A name that no other run has: what lies in /run is told apart by it.
     let jobs = format!("attempt-{}-", std::process::id());
@@ -262,17 +367,29 @@ fn an_attempt_killed_before_any_of_its_calls_is_made_again() {
     passes(&machine);
     let mut wrong = violations(&machine, &crashes);
     wrong.extend(report_directories(&jobs));
-    let fault = format!("attempt killed before each call ({} repeated, same id)", repeats(&machine));
+    let fault = format!(
+        "attempt killed before each call ({} repeated, same id)",
+        repeats(&machine)
+    );
     table::row(&fault, tries, began.elapsed(), &wrong);
 }
 
 /// What killed attempts left where they hand reports to programs, for jobs of these names.
 fn report_directories(jobs: &str) -> Vec<String> {
     let places = ["/run", "/tmp"].map(PathBuf::from);
-    let inside = |place: PathBuf| names_in(&place).into_iter().map(move |name| place.join(name));
+    let inside = |place: PathBuf| {
+        names_in(&place)
+            .into_iter()
+            .map(move |name| place.join(name))
+    };
     let ours = |dir: &PathBuf| {
         let report = fs::read_to_string(dir.join("report.json")).unwrap_or_default();
         report.contains(&format!("\"job\": \"{jobs}"))
     };
-    places.into_iter().flat_map(inside).filter(ours).map(|dir| format!("left behind: {}", dir.display())).collect()
+    places
+        .into_iter()
+        .flat_map(inside)
+        .filter(ours)
+        .map(|dir| format!("left behind: {}", dir.display()))
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! The power is cut, on real file systems: after a hook said that all is well, and at each of its calls.
+//! The power is cut, on real file systems: after a hook said that all is well, and at each of its
+//! calls.
 
 use std::fs;
 use std::time::Instant;
@@ -13,7 +14,11 @@ use crate::strace::{Fault, Point, choose};
 use crate::table;
 use crate::victim::is_slow;
 
-const ASLEEP: Stage = Stage { suffer: None, asleep: true, watch: None };
+const ASLEEP: Stage = Stage {
+    suffer: None,
+    asleep: true,
+    watch: None,
+};
 
 /// A machine with a disk, and with a spool on it that is there already.
 fn machine(file_system: &str) -> (Machine, Disk) {
@@ -28,9 +33,14 @@ fn is_safe(machine: &Machine, job: &str) -> bool {
     let whole = |name: &String| -> Option<Report> {
         let entry = fs::read_to_string(dir.join(name)).ok()?;
         let (report, trailer) = entry.trim_end().rsplit_once('\n')?;
-        trailer.strip_prefix("lastwords-entry ").and_then(|_| serde_json::from_str(report).ok())
+        trailer
+            .strip_prefix("lastwords-entry ")
+            .and_then(|_| serde_json::from_str(report).ok())
     };
-    names_in(&dir).iter().filter_map(whole).any(|report| report.stop.job == job)
+    names_in(&dir)
+        .iter()
+        .filter_map(whole)
+        .any(|report| report.stop.job == job)
 }
 
 fn cuts_after_exit_0(file_system: &str) {
@@ -46,7 +56,9 @@ fn cuts_after_exit_0(file_system: &str) {
         disk.cut_power(&machine);
         let said = syslog.said();
         if !status.success() || !is_safe(&machine, &job) {
-            wrong.push(format!("{job}: {status}, and the report is not safe; the system log says {said:?}"));
+            wrong.push(format!(
+                "{job}: {status}, and the report is not safe; the system log says {said:?}"
+            ));
         }
         crashes.insert(job, vec![true]);
         // The later half starts with the spool as the deliverer leaves it.
@@ -57,7 +69,12 @@ fn cuts_after_exit_0(file_system: &str) {
     }
     assert!(machine.deliver().success());
     wrong.extend(violations(&machine, &crashes));
-    table::row(&format!("power cut after exit 0, {file_system}"), cuts, began.elapsed(), &wrong);
+    table::row(
+        &format!("power cut after exit 0, {file_system}"),
+        cuts,
+        began.elapsed(),
+        &wrong,
+    );
 }
 
 #[test]
@@ -85,7 +102,11 @@ fn cuts_at_each_call_of_the_hook(file_system: &str) {
     syslog.said();
     for (verb, point) in points {
         let job = format!("cut-at-{verb}-{}-{}", point.call, point.nth);
-        let suffer = Some(Suffer { verb: &verb, point: &point, fault: Fault::Kill });
+        let suffer = Some(Suffer {
+            verb: &verb,
+            point: &point,
+            fault: Fault::Kill,
+        });
         let ended = machine.crash(&job, &Stage { suffer, ..ASLEEP });
         // A hook that left nothing to be finished has left the report on the disk.
         let is_durable = ended.status.success() && machine.unfinished().is_empty();
@@ -100,45 +121,60 @@ fn cuts_at_each_call_of_the_hook(file_system: &str) {
     machine.deliver_in_an_hour();
     // What was half, and promised to nobody, is put aside there, and told.
     let aside = |it: &String| it.starts_with("learn") || it.starts_with("left in corrupt");
-    wrong.extend(violations(&machine, &crashes).into_iter().filter(|it| !aside(it)));
-    let fault = format!("power cut at each call of the hook, {file_system} ({durable} durable by then)");
+    wrong.extend(
+        violations(&machine, &crashes)
+            .into_iter()
+            .filter(|it| !aside(it)),
+    );
+    let fault =
+        format!("power cut at each call of the hook, {file_system} ({durable} durable by then)");
     table::row(&fault, tries, began.elapsed(), &wrong);
 }
 
 #[test]
 fn a_power_cut_at_any_call_of_the_hook_leaves_a_whole_report_or_none_on_ext4() {
-    let test = "as_root::power::a_power_cut_at_any_call_of_the_hook_leaves_a_whole_report_or_none_on_ext4";
+    let test =
+        "as_root::power::a_power_cut_at_any_call_of_the_hook_leaves_a_whole_report_or_none_on_ext4";
     in_private_mounts(test, || cuts_at_each_call_of_the_hook("ext4"));
 }
 
 #[test]
 fn a_power_cut_at_any_call_of_the_hook_leaves_a_whole_report_or_none_on_xfs() {
-    let test = "as_root::power::a_power_cut_at_any_call_of_the_hook_leaves_a_whole_report_or_none_on_xfs";
+    let test =
+        "as_root::power::a_power_cut_at_any_call_of_the_hook_leaves_a_whole_report_or_none_on_xfs";
     in_private_mounts(test, || cuts_at_each_call_of_the_hook("xfs"));
 }
 
 #[test]
 fn a_power_cut_at_any_call_of_the_deliverer_costs_no_report() {
-    in_private_mounts("as_root::power::a_power_cut_at_any_call_of_the_deliverer_costs_no_report", || {
-        let began = Instant::now();
-        let (machine, disk) = machine("ext4");
-        let mut crashes = Crashes::new();
-        machine.crash("learn", &ASLEEP);
-        crashes.insert("learn".into(), vec![true]);
-        let mut tries = 0;
-        for point in choose(machine.watch("deliver", "learn"), 5) {
-            let job = format!("deliver-{}-{}", point.call, point.nth);
-            machine.crash(&job, &ASLEEP);
-            let (_, came) = machine.faulty_hook("deliver", &job, &point, Fault::Kill);
+    in_private_mounts(
+        "as_root::power::a_power_cut_at_any_call_of_the_deliverer_costs_no_report",
+        || {
+            let began = Instant::now();
+            let (machine, disk) = machine("ext4");
+            let mut crashes = Crashes::new();
+            machine.crash("learn", &ASLEEP);
+            crashes.insert("learn".into(), vec![true]);
+            let mut tries = 0;
+            for point in choose(machine.watch("deliver", "learn"), 5) {
+                let job = format!("deliver-{}-{}", point.call, point.nth);
+                machine.crash(&job, &ASLEEP);
+                let (_, came) = machine.faulty_hook("deliver", &job, &point, Fault::Kill);
+                disk.cut_power(&machine);
+                tries += usize::from(came);
+                crashes.insert(job, vec![true]);
+            }
+            machine.deliver_all();
             disk.cut_power(&machine);
-            tries += usize::from(came);
-            crashes.insert(job, vec![true]);
-        }
-        machine.deliver_all();
-        disk.cut_power(&machine);
-        machine.deliver_all();
-        table::row("power cut at each call of the deliverer", tries, began.elapsed(), &violations(&machine, &crashes));
-    });
+            machine.deliver_all();
+            table::row(
+                "power cut at each call of the deliverer",
+                tries,
+                began.elapsed(),
+                &violations(&machine, &crashes),
+            );
+        },
+    );
 }
 
 /// The syncs and renames by which the hook makes its report safe: those in the spool.
@@ -147,9 +183,21 @@ fn commits(machine: &Machine) -> Vec<(String, Point)> {
     let mut verbs = vec!["post-stop".to_owned()];
     machine.crash("learn", &ASLEEP);
     verbs.extend(machine.verbs().into_iter().filter(|verb| verb != "deliver"));
-    let of = |verb: String| points_of(machine, &verb).into_iter().map(move |point| (verb.clone(), point));
+    let of = |verb: String| {
+        points_of(machine, &verb)
+            .into_iter()
+            .map(move |point| (verb.clone(), point))
+    };
     let is_commit = |(_, point): &(String, Point)| {
-        let commits = ["fsync", "fdatasync", "syncfs", "sync_file_range", "rename", "renameat", "renameat2"];
+        let commits = [
+            "fsync",
+            "fdatasync",
+            "syncfs",
+            "sync_file_range",
+            "rename",
+            "renameat",
+            "renameat2",
+        ];
         commits.contains(&point.call.as_str()) && point.arguments.contains(&spool)
     };
     verbs.into_iter().flat_map(of).filter(is_commit).collect()
@@ -161,20 +209,35 @@ fn each_fsync_is_needed(file_system: &str) {
     let (machine, disk) = machine(file_system);
     let mut wrong = Vec::new();
     let commits = commits(&machine);
-    let syncs = commits.iter().filter(|(_, point)| point.call.contains("sync")).count();
-    assert!(syncs >= 2, "a file and its directory are synced: {commits:?}");
+    let syncs = commits
+        .iter()
+        .filter(|(_, point)| point.call.contains("sync"))
+        .count();
+    assert!(
+        syncs >= 2,
+        "a file and its directory are synced: {commits:?}"
+    );
     for (number, (verb, point)) in commits.iter().enumerate() {
         let job = format!("skipped-{number}");
-        let suffer = Some(Suffer { verb, point, fault: Fault::Skipped });
+        let suffer = Some(Suffer {
+            verb,
+            point,
+            fault: Fault::Skipped,
+        });
         let ended = machine.crash(&job, &Stage { suffer, ..ASLEEP });
         disk.cut_power(&machine);
         if !ended.suffered || !ended.status.success() {
             wrong.push(format!("{verb}, {point}: was not left out: {ended:?}"));
         } else if is_safe(&machine, &job) {
-            wrong.push(format!("{verb}, {point} ({}): the report is safe without it", point.arguments));
+            wrong.push(format!(
+                "{verb}, {point} ({}): the report is safe without it",
+                point.arguments
+            ));
         }
     }
-    let fault = format!("each fsync and rename left out makes the power cut lose the report, {file_system}");
+    let fault = format!(
+        "each fsync and rename left out makes the power cut lose the report, {file_system}"
+    );
     table::row(&fault, commits.len(), began.elapsed(), &wrong);
 }
 

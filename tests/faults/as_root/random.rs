@@ -27,16 +27,24 @@ fn below(end: u128) -> u128 {
 }
 
 fn sleep_up_to(most: Duration) {
-    std::thread::sleep(Duration::from_nanos(u64::try_from(below(most.as_nanos())).unwrap()));
+    std::thread::sleep(Duration::from_nanos(
+        u64::try_from(below(most.as_nanos())).unwrap(),
+    ));
 }
 
 /// Whose command line has one of these words.
 fn running(machine: &Machine, verbs: &[&str]) -> Vec<Pid> {
     let has_verb = |pid: &Pid| {
         let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
-        line.split(|byte| *byte == 0).any(|word| verbs.iter().any(|verb| verb.as_bytes() == word))
+        line.split(|byte| *byte == 0)
+            .any(|word| verbs.iter().any(|verb| verb.as_bytes() == word))
     };
-    machine.harness.left_running().into_iter().filter(has_verb).collect()
+    machine
+        .harness
+        .left_running()
+        .into_iter()
+        .filter(has_verb)
+        .collect()
 }
 
 /// Kills one of these, if there is any. Returns whether it did.
@@ -77,13 +85,17 @@ fn hooks_and_their_helpers_killed_at_random_leave_one_report_each() {
                 break;
             }
             tries += 1;
-            assert!(tries < 20 * kills(), "the kills come too late: {killed} of {tries}");
+            assert!(
+                tries < 20 * kills(),
+                "the kills come too late: {killed} of {tries}"
+            );
             let job = format!("random-{tries}");
             machine.start(&job);
             machine.die(&job);
             let mut front = spawn_post_stop(&machine, &job);
             sleep_up_to(hook * 5 / 4);
-            // Half of them the hook itself, half of them what it has started, whatever that is called.
+            // Half of them the hook itself, half of them what it has started, whatever that is
+            // called.
             killed += usize::from(if below(2) == 0 {
                 front.try_wait().unwrap().is_none() && front.kill().is_ok()
             } else {
@@ -99,7 +111,9 @@ fn hooks_and_their_helpers_killed_at_random_leave_one_report_each() {
         wrong.extend(violations(&machine, &crashes));
         repeated += repeats(&machine);
     }
-    let fault = format!("random kills of hooks and helpers ({owed} of {tries} crashes owed, {repeated} repeated)");
+    let fault = format!(
+        "random kills of hooks and helpers ({owed} of {tries} crashes owed, {repeated} repeated)"
+    );
     table::row(&fault, killed, began.elapsed(), &wrong);
 }
 
@@ -117,7 +131,10 @@ fn deliverers_and_attempts_killed_at_random_send_everything_and_repeat_only_the_
                 break;
             }
             tries += 1;
-            assert!(tries < 20 * kills(), "the kills come too late: {killed} of {tries}");
+            assert!(
+                tries < 20 * kills(),
+                "the kills come too late: {killed} of {tries}"
+            );
             let job = format!("random-{tries}");
             machine.start(&job);
             machine.die(&job);
@@ -126,7 +143,9 @@ fn deliverers_and_attempts_killed_at_random_send_everything_and_repeat_only_the_
             // The hook has woken one; now and then there is another.
             let second = (below(4) == 0).then(|| {
                 let mut command = machine.harness.hook_command("deliver");
-                command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+                command
+                    .stdin(std::process::Stdio::null())
+                    .stdout(std::process::Stdio::null());
                 command.spawn().unwrap()
             });
             sleep_up_to(all.saturating_sub(hook) * 5 / 4);
@@ -140,6 +159,8 @@ fn deliverers_and_attempts_killed_at_random_send_everything_and_repeat_only_the_
         wrong.extend(violations(&machine, &crashes));
         repeated += repeats(&machine);
     }
-    let fault = format!("random kills of deliverers and attempts ({tries} crashes, {repeated} repeated, same id)");
+    let fault = format!(
+        "random kills of deliverers and attempts ({tries} crashes, {repeated} repeated, same id)"
+    );
     table::row(&fault, killed, began.elapsed(), &wrong);
 }

@@ -1,4 +1,5 @@
-//! Crashes that are told together, by a deliverer that is killed before a call: each is counted once.
+//! Crashes that are told together, by a deliverer that is killed before a call: each is counted
+//! once.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -17,7 +18,13 @@ const CRASHES: u64 = 4;
 fn crashed() -> Machine {
     let machine = Machine::new();
     for _ in 0..CRASHES {
-        machine.crash("web", &Stage { asleep: true, ..Stage::default() });
+        machine.crash(
+            "web",
+            &Stage {
+                asleep: true,
+                ..Stage::default()
+            },
+        );
         machine.settle();
     }
     machine
@@ -26,15 +33,27 @@ fn crashed() -> Machine {
 /// The deliverer, as it would be after a while, under strace.
 fn deliver(machine: &Machine, later: &str, tracing: Vec<String>) {
     let mut command = Command::new(STRACE);
-    command.args(tracing).args(machine.harness.hook_argv("deliver")).args(["--later", later]);
-    let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().expect("strace");
+    command
+        .args(tracing)
+        .args(machine.harness.hook_argv("deliver"))
+        .args(["--later", later]);
+    let _ = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("strace");
     machine.settle();
 }
 
-/// How many crashes of a job each message has told the sink of. One that came twice has one id, and counts once.
+/// How many crashes of a job each message has told the sink of. One that came twice has one id, and
+/// counts once.
 pub fn told(machine: &Machine, job: &str) -> Vec<u64> {
-    let kinds: BTreeMap<_, _> =
-        machine.reports().into_iter().map(|report| (report.id.to_string(), report.kind)).collect();
+    let kinds: BTreeMap<_, _> = machine
+        .reports()
+        .into_iter()
+        .map(|report| (report.id.to_string(), report.kind))
+        .collect();
     let ids = machine.sunk().remove(job).unwrap_or_default().into_keys();
     let count = |id: String| match kinds.get(&id) {
         Some(Kind::Crash) => 1,
@@ -49,9 +68,14 @@ fn wrong(machine: &Machine, point: &Point) -> Vec<String> {
     let told = told(machine, "web");
     let mut wrong = leftovers(machine);
     if told.iter().sum::<u64>() != CRASHES || told.len() != 2 {
-        wrong.push(format!("{CRASHES} crashes, of which the messages told {told:?}"));
+        wrong.push(format!(
+            "{CRASHES} crashes, of which the messages told {told:?}"
+        ));
     }
-    wrong.into_iter().map(|wrong| format!("killed before {point}: {wrong}")).collect()
+    wrong
+        .into_iter()
+        .map(|wrong| format!("killed before {point}: {wrong}"))
+        .collect()
 }
 
 /// Kills the deliverer that runs `later` before each of its calls.
@@ -61,7 +85,10 @@ fn kill(later: &str, prepare: impl Fn() -> Machine, fault: &str) {
     let log = learn.path("strace.log");
     deliver(&learn, later, strace::watch(&log));
     let (mut tries, mut all_wrong) = (0, Vec::new());
-    for point in choose(strace::points(&log), 4).into_iter().filter(|point| !point.starting) {
+    for point in choose(strace::points(&log), 4)
+        .into_iter()
+        .filter(|point| !point.starting)
+    {
         let machine = prepare();
         let log = machine.path("strace.log");
         deliver(&machine, later, strace::inject(&point, Fault::Kill, &log));
@@ -76,7 +103,11 @@ fn kill(later: &str, prepare: impl Fn() -> Machine, fault: &str) {
 
 #[test]
 fn a_deliverer_killed_while_it_counts_crashes_counts_each_once() {
-    kill("0s", crashed, "deliverer killed before each call, counting a loop's crashes");
+    kill(
+        "0s",
+        crashed,
+        "deliverer killed before each call, counting a loop's crashes",
+    );
 }
 
 #[test]
@@ -86,5 +117,9 @@ fn a_deliverer_killed_while_it_sums_up_tells_of_each_crash_once() {
         deliver(&machine, "0s", strace::watch(&machine.path("strace.log")));
         machine
     };
-    kill("6m", told_of_the_first, "deliverer killed before each call, summing up a loop");
+    kill(
+        "6m",
+        told_of_the_first,
+        "deliverer killed before each call, summing up a loop",
+    );
 }

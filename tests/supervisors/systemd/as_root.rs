@@ -25,8 +25,14 @@ fn boot_with(cases: &[Case]) -> Machine {
     let machine = Machine::boot();
     let unit = |case: &Case| {
         // A template is the unit of all its instances.
-        let name = case.unit.find('@').map_or(case.unit, |at| &case.unit[..=at]);
-        let text = format!("[Service]\nTimeoutStopSec=30\nLimitCORE=0\n{}\n", case.service);
+        let name = case
+            .unit
+            .find('@')
+            .map_or(case.unit, |at| &case.unit[..=at]);
+        let text = format!(
+            "[Service]\nTimeoutStopSec=30\nLimitCORE=0\n{}\n",
+            case.service
+        );
         (unit_file(name), text)
     };
     let mut files: Vec<_> = cases.iter().map(unit).collect();
@@ -42,19 +48,28 @@ fn boot_with(cases: &[Case]) -> Machine {
 fn run(machine: &Machine, cases: &[Case]) {
     let mut script = WORDS.to_owned();
     for case in cases {
-        writeln!(script, "( u={}.service; {} ) 2>/dev/null &", case.unit, case.end).expect("into a string");
+        writeln!(
+            script,
+            "( u={}.service; {} ) 2>/dev/null &",
+            case.unit, case.end
+        )
+        .expect("into a string");
     }
     // The handlers of OnFailure= come after the units' ends.
-    script +=
-        "wait; while systemctl list-units --plain --no-legend 'lastwords@*' | grep -q activating; do sleep 0.05; done";
+    script += "wait; while systemctl list-units --plain --no-legend 'lastwords@*' | grep -q activating; do sleep 0.05; done";
     machine.shell(&script);
 }
 
 /// What is wrong with what came of a case, where something is.
 fn check(case: &Case, reports: &[Report]) -> Option<String> {
-    let (job, instance) = case.unit.split_once('@').map_or((case.unit, None), |(job, part)| (job, Some(part)));
-    let ours: Vec<_> =
-        reports.iter().filter(|it| it.stop.job == job && it.stop.instance.as_deref() == instance).collect();
+    let (job, instance) = case
+        .unit
+        .split_once('@')
+        .map_or((case.unit, None), |(job, part)| (job, Some(part)));
+    let ours: Vec<_> = reports
+        .iter()
+        .filter(|it| it.stop.job == job && it.stop.instance.as_deref() == instance)
+        .collect();
     let right = match (&case.report, ours.as_slice()) {
         (None, []) => true,
         (Some(told), [report]) => {
@@ -67,7 +82,11 @@ fn check(case: &Case, reports: &[Report]) -> Option<String> {
         _ => false,
     };
     let found = ours.iter().map(|it| {
-        let log: Vec<_> = it.sections.iter().filter(|section| section.collector.starts_with("log")).collect();
+        let log: Vec<_> = it
+            .sections
+            .iter()
+            .filter(|section| section.collector.starts_with("log"))
+            .collect();
         (it.verdict, &it.stop, &it.cause, &it.verdict_because, log)
     });
     let found: Vec<_> = found.collect();
@@ -81,7 +100,10 @@ fn each_way_to_end_has_its_verdict_and_its_cause_and_is_told() {
     run(&machine, &cases);
     let expected = cases.iter().filter(|case| case.report.is_some()).count();
     let reports = machine.wait_for_reports(expected);
-    let wrong: Vec<_> = cases.iter().filter_map(|case| check(case, &reports)).collect();
+    let wrong: Vec<_> = cases
+        .iter()
+        .filter_map(|case| check(case, &reports))
+        .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(reports.len(), expected, "of nothing else: {reports:#?}");
     let ours = machine.shell("systemctl list-units --failed --plain --no-legend 'lastwords*'");
@@ -91,7 +113,12 @@ fn each_way_to_end_has_its_verdict_and_its_cause_and_is_told() {
 #[test]
 fn a_secret_that_systemd_hands_over_reaches_its_sink() {
     let machine = Machine::boot();
-    let crash = Case { unit: "web", service: "ExecStart=sh -c 'exit 3'", end: "systemctl start $u", report: None };
+    let crash = Case {
+        unit: "web",
+        service: "ExecStart=sh -c 'exit 3'",
+        end: "systemctl start $u",
+        report: None,
+    };
     machine.write(&[
         ("/srv/receiver".into(), RECEIVER.into()),
         ("/srv/token".into(), "correct-horse-battery\n".into()),
@@ -103,15 +130,25 @@ fn a_secret_that_systemd_hands_over_reaches_its_sink() {
         (unit_file("web"), format!("[Service]\n{}\n", crash.service)),
     ]);
     // The secret is root's, and only the deliverer is to have it.
-    machine.shell("chmod 600 /srv/token; mkdir /etc/systemd/system/lastwords.service.d 2>/dev/null || true");
+    machine.shell(
+        "chmod 600 /srv/token; mkdir /etc/systemd/system/lastwords.service.d 2>/dev/null || true",
+    );
     let credential = "[Service]\nLoadCredential=token:/srv/token\n";
-    machine.write(&[("/etc/systemd/system/lastwords.service.d/credentials.conf".into(), credential.into())]);
+    machine.write(&[(
+        "/etc/systemd/system/lastwords.service.d/credentials.conf".into(),
+        credential.into(),
+    )]);
     machine.shell("systemctl daemon-reload; systemctl start receiver; until [ -e /run/receives ]; do sleep 0.05; done");
     run(&machine, &[crash]);
     let reports = machine.wait_for_reports(1);
     let told = machine.shell("cat /var/spool/told/*");
     assert_eq!(told, "Bearer correct-horse-battery", "{reports:#?}");
-    assert_eq!(machine.shell("systemctl show -p Result --value lastwords").trim(), "success");
+    assert_eq!(
+        machine
+            .shell("systemctl show -p Result --value lastwords")
+            .trim(),
+        "success"
+    );
 }
 
 #[test]
@@ -119,25 +156,53 @@ fn the_start_limit_holds_and_no_end_is_told_twice() {
     let service = "Restart=always\nRestartSec=0\nExecStart=sh -c 'exit 7'";
     let end = "systemctl start $u; until systemctl show -p Result $u | grep -q start-limit-hit || \
                systemctl show -p ActiveState $u | grep -q failed; do sleep 0.05; done";
-    let loops = Case { unit: "loops", service, end, report: None };
+    let loops = Case {
+        unit: "loops",
+        service,
+        end,
+        report: None,
+    };
     let machine = boot_with(&[loops]);
     // The default, 5 starts in 10 seconds, with room for a busy machine.
     let limit = "[Unit]\nStartLimitIntervalSec=60\nStartLimitBurst=5\n";
     machine.shell("mkdir -p /etc/systemd/system/loops.service.d");
-    machine.write(&[("/etc/systemd/system/loops.service.d/limit.conf".into(), limit.into())]);
+    machine.write(&[(
+        "/etc/systemd/system/loops.service.d/limit.conf".into(),
+        limit.into(),
+    )]);
     machine.shell("systemctl daemon-reload");
-    run(&machine, &[Case { unit: "loops", service, end, report: None }]);
+    run(
+        &machine,
+        &[Case {
+            unit: "loops",
+            service,
+            end,
+            report: None,
+        }],
+    );
     let reports = machine.wait_for_reports(5);
-    assert_eq!(machine.shell("systemctl show -p NRestarts --value loops").trim(), "5");
-    let exits: Vec<_> = reports.into_iter().map(|report| (report.verdict, report.stop.exit)).collect();
+    assert_eq!(
+        machine
+            .shell("systemctl show -p NRestarts --value loops")
+            .trim(),
+        "5"
+    );
+    let exits: Vec<_> = reports
+        .into_iter()
+        .map(|report| (report.verdict, report.stop.exit))
+        .collect();
     assert_eq!(exits, vec![(Verdict::Crashed, Exit::Code(7)); 5]);
 }
 
 #[test]
 fn a_shutdown_is_no_crash_of_anybody() {
     let names = ["one", "two", "three", "four"];
-    let cases =
-        names.map(|unit| Case { unit, service: "ExecStart=sleep 1000", end: "systemctl start $u", report: None });
+    let cases = names.map(|unit| Case {
+        unit,
+        service: "ExecStart=sleep 1000",
+        end: "systemctl start $u",
+        report: None,
+    });
     let mut machine = boot_with(&cases);
     run(&machine, &cases);
     machine.run("systemctl poweroff");

@@ -43,30 +43,74 @@ const DEAF: &str = "TimeoutStopSec=5\nType=notify\nExecStart=bash -c 'trap \"\" 
 const NEVER_READY: &str = "Type=notify\nExecStart=sleep 1000\nTimeoutStartSec=1";
 
 fn code(verdict: Verdict, code: i32, line: &'static str) -> Told {
-    Told { verdict, exit: Exit::Code(code), line }
+    Told {
+        verdict,
+        exit: Exit::Code(code),
+        line,
+    }
 }
 
 fn signal(verdict: Verdict, name: &str, line: &'static str) -> Told {
-    Told { verdict, exit: Exit::Signal { name: name.into(), core_dumped: false }, line }
+    Told {
+        verdict,
+        exit: Exit::Signal {
+            name: name.into(),
+            core_dumped: false,
+        },
+        line,
+    }
 }
 
-fn case(unit: &'static str, service: &'static str, end: &'static str, report: impl Into<Option<Told>>) -> Case {
-    Case { unit, service, end, report: report.into() }
+fn case(
+    unit: &'static str,
+    service: &'static str,
+    end: &'static str,
+    report: impl Into<Option<Told>>,
+) -> Case {
+    Case {
+        unit,
+        service,
+        end,
+        report: report.into(),
+    }
 }
 
 pub fn all() -> Vec<Case> {
-    [crashes(), stops(), starts(), sandboxes()].into_iter().flatten().collect()
+    [crashes(), stops(), starts(), sandboxes()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn crashes() -> Vec<Case> {
     use Verdict::Crashed;
     vec![
-        case("exit", "ExecStart=sh -c 'exit 3'", START, code(Crashed, 3, "exit code 3")),
-        case("exit-0", "ExecStart=true", START, code(Crashed, 0, "exit code 0")),
-        case("segv", "ExecStart=sh -c 'kill -SEGV $$$$'", START, signal(Crashed, "SEGV", "SIGSEGV")),
+        case(
+            "exit",
+            "ExecStart=sh -c 'exit 3'",
+            START,
+            code(Crashed, 3, "exit code 3"),
+        ),
+        case(
+            "exit-0",
+            "ExecStart=true",
+            START,
+            code(Crashed, 0, "exit code 0"),
+        ),
+        case(
+            "segv",
+            "ExecStart=sh -c 'kill -SEGV $$$$'",
+            START,
+            signal(Crashed, "SEGV", "SIGSEGV"),
+        ),
         case("kill", SLEEP, KILL, signal(Crashed, "KILL", "SIGKILL")),
         case("term", SLEEP, TERM, signal(Crashed, "TERM", "SIGTERM")),
-        case("term-itself", "ExecStart=sh -c 'kill -TERM $$$$'", START, signal(Crashed, "TERM", "SIGTERM")),
+        case(
+            "term-itself",
+            "ExecStart=sh -c 'kill -TERM $$$$'",
+            START,
+            signal(Crashed, "TERM", "SIGTERM"),
+        ),
         case(
             "term-always",
             "ExecStart=sleep 1000\nRestart=always\nRestartSec=0",
@@ -94,15 +138,30 @@ fn crashes() -> Vec<Case> {
             STOP,
             signal(Crashed, "SEGV", "SIGSEGV"),
         ),
-        case("run-time", "ExecStart=sleep 1000\nRuntimeMaxSec=1", START, signal(Crashed, "TERM", "RuntimeMaxSec=")),
+        case(
+            "run-time",
+            "ExecStart=sleep 1000\nRuntimeMaxSec=1",
+            START,
+            signal(Crashed, "TERM", "RuntimeMaxSec="),
+        ),
         case(
             "watchdog",
             "Type=notify\nNotifyAccess=all\nWatchdogSec=1\nExecStart=bash -c 'systemd-notify --ready; exec sleep 1000'",
             START,
             signal(Crashed, "ABRT", "WatchdogSec="),
         ),
-        case("oneshot-fails", "Type=oneshot\nExecStart=sh -c 'exit 5'", START, code(Crashed, 5, "exit code 5")),
-        case("thrown", "ExecStart=sh -c 'cat /srv/thrown; exit 1'", START, code(Crashed, 1, "no more orders")),
+        case(
+            "oneshot-fails",
+            "Type=oneshot\nExecStart=sh -c 'exit 5'",
+            START,
+            code(Crashed, 5, "exit code 5"),
+        ),
+        case(
+            "thrown",
+            "ExecStart=sh -c 'cat /srv/thrown; exit 1'",
+            START,
+            code(Crashed, 1, "no more orders"),
+        ),
         case(
             "own-log",
             "StandardOutput=append:/var/log/own.log\nExecStart=sh -c 'cat /srv/thrown; exit 1'",
@@ -115,7 +174,12 @@ fn crashes() -> Vec<Case> {
 fn stops() -> Vec<Case> {
     vec![
         case("stop", SLEEP, STOP, None),
-        case("restart", SLEEP, "systemctl start $u; systemctl restart $u; systemctl stop $u", None),
+        case(
+            "restart",
+            SLEEP,
+            "systemctl start $u; systemctl restart $u; systemctl stop $u",
+            None,
+        ),
         case("stop-deaf", DEAF, STOP, None),
         case(
             "stop-exit",
@@ -124,15 +188,30 @@ fn stops() -> Vec<Case> {
             STOP,
             None,
         ),
-        case("stop-kill-signal", "ExecStart=sleep 1000\nKillSignal=SIGKILL", STOP, None),
-        case("stop-always", "ExecStart=sleep 1000\nRestart=always\nRestartSec=0", STOP, None),
+        case(
+            "stop-kill-signal",
+            "ExecStart=sleep 1000\nKillSignal=SIGKILL",
+            STOP,
+            None,
+        ),
+        case(
+            "stop-always",
+            "ExecStart=sleep 1000\nRestart=always\nRestartSec=0",
+            STOP,
+            None,
+        ),
         case(
             "reload",
             "ExecStart=sleep 1000\nExecReload=true",
             "systemctl start $u; systemctl reload $u; systemctl stop $u",
             None,
         ),
-        case("stop-starting", NEVER_READY, "systemctl start --no-block $u; sleep 0.3; systemctl stop $u", None),
+        case(
+            "stop-starting",
+            NEVER_READY,
+            "systemctl start --no-block $u; sleep 0.3; systemctl stop $u",
+            None,
+        ),
         case(
             "stop-before-start",
             "ExecStartPre=sleep 1000\nExecStart=sleep 1000",
@@ -140,17 +219,41 @@ fn stops() -> Vec<Case> {
             None,
         ),
         case("oneshot", "Type=oneshot\nExecStart=true", START, None),
-        case("oneshot-remains", "Type=oneshot\nRemainAfterExit=yes\nExecStart=true", STOP, None),
-        case("condition", "ExecCondition=false\nExecStart=sleep 1000", START, None),
+        case(
+            "oneshot-remains",
+            "Type=oneshot\nRemainAfterExit=yes\nExecStart=true",
+            STOP,
+            None,
+        ),
+        case(
+            "condition",
+            "ExecCondition=false\nExecStart=sleep 1000",
+            START,
+            None,
+        ),
     ]
 }
 
 fn starts() -> Vec<Case> {
     use Verdict::AbortedStart;
-    let failed = |verdict, line| Told { verdict, exit: Exit::Unknown, line };
+    let failed = |verdict, line| Told {
+        verdict,
+        exit: Exit::Unknown,
+        line,
+    };
     vec![
-        case("no-binary", "ExecStart=/nonexistent/web", START, code(AbortedStart, 203, "program cannot be run")),
-        case("no-user", "User=nosuch\nExecStart=sleep 1000", START, code(AbortedStart, 217, "the user")),
+        case(
+            "no-binary",
+            "ExecStart=/nonexistent/web",
+            START,
+            code(AbortedStart, 203, "program cannot be run"),
+        ),
+        case(
+            "no-user",
+            "User=nosuch\nExecStart=sleep 1000",
+            START,
+            code(AbortedStart, 217, "the user"),
+        ),
         case(
             "no-dir",
             "WorkingDirectory=/nonexistent\nExecStart=sleep 1000",
@@ -169,22 +272,42 @@ fn starts() -> Vec<Case> {
             START,
             signal(AbortedStart, "TERM", "ExecStartPost="),
         ),
-        case("start-time", NEVER_READY, START, signal(AbortedStart, "TERM", "TimeoutStartSec=")),
+        case(
+            "start-time",
+            NEVER_READY,
+            START,
+            signal(AbortedStart, "TERM", "TimeoutStartSec="),
+        ),
         case(
             "start-time-deaf",
             "Type=notify\nTimeoutStartSec=1\nTimeoutStopSec=5\nExecStart=bash -c 'trap \"\" TERM; while :; do sleep 0.1; done'",
             START,
             signal(AbortedStart, "KILL", "TimeoutStartSec="),
         ),
-        case("protocol", "Type=notify\nExecStart=true", START, code(Verdict::Crashed, 0, "Type=")),
+        case(
+            "protocol",
+            "Type=notify\nExecStart=true",
+            START,
+            code(Verdict::Crashed, 0, "Type="),
+        ),
     ]
 }
 
 fn sandboxes() -> Vec<Case> {
     use Verdict::Crashed;
     vec![
-        case("blue@a-b", "ExecStart=sh -c 'exit 4'", START, code(Crashed, 4, "exit code 4")),
-        case("user", "User=nobody\nExecStart=sh -c 'exit 6'", START, code(Crashed, 6, "exit code 6")),
+        case(
+            "blue@a-b",
+            "ExecStart=sh -c 'exit 4'",
+            START,
+            code(Crashed, 4, "exit code 4"),
+        ),
+        case(
+            "user",
+            "User=nobody\nExecStart=sh -c 'exit 6'",
+            START,
+            code(Crashed, 6, "exit code 6"),
+        ),
         case(
             "dynamic",
             "DynamicUser=yes\nStateDirectory=dynamic\nExecStart=sh -c 'exit 6'",

@@ -11,7 +11,10 @@ use tempfile::TempDir;
 
 use crate::harness::{binary, reports_in, wait_for, wait_for_some};
 
-const BOOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/supervisors/systemd/boot.sh");
+const BOOT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/supervisors/systemd/boot.sh"
+);
 const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/systemd");
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -50,12 +53,19 @@ impl Machine {
     }
 
     fn boot_with(units: &str) -> Self {
-        assert!(rustix::process::geteuid().is_root(), "this test takes root: leave it out with `-- --skip as_root`");
-        let dir = tempfile::Builder::new().prefix("lastwords-").tempdir().expect("a temporary directory");
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "this test takes root: leave it out with `-- --skip as_root`"
+        );
+        let dir = tempfile::Builder::new()
+            .prefix("lastwords-")
+            .tempdir()
+            .expect("a temporary directory");
         for name in ["spool", "told"] {
             fs::create_dir(dir.path().join(name)).expect("our own directory");
         }
-        fs::set_permissions(dir.path().join("spool"), Permissions::from_mode(0o711)).expect("our own directory");
+        fs::set_permissions(dir.path().join("spool"), Permissions::from_mode(0o711))
+            .expect("our own directory");
         let console = File::create(dir.path().join("console")).expect("a file");
         let namespaces = Command::new("bash")
             .arg(BOOT)
@@ -66,7 +76,11 @@ impl Machine {
             .stderr(console)
             .spawn()
             .expect("bash");
-        let mut machine = Self { dir, namespaces, pid: String::new() };
+        let mut machine = Self {
+            dir,
+            namespaces,
+            pid: String::new(),
+        };
         let children = format!("/proc/{0}/task/{0}/children", machine.namespaces.id());
         machine.pid = wait_for_some("process 1", || {
             let ended = machine.namespaces.try_wait().expect("our own child");
@@ -88,24 +102,55 @@ impl Machine {
 
     /// Runs a shell script in it, as root.
     pub fn run(&self, script: &str) -> Output {
-        let inside = ["-t", &self.pid, "-a", "--", "env", "-i", PATH, "bash", "-euc", script];
-        Command::new("nsenter").args(inside).stdin(Stdio::null()).output().expect("nsenter")
+        let inside = [
+            "-t", &self.pid, "-a", "--", "env", "-i", PATH, "bash", "-euc", script,
+        ];
+        Command::new("nsenter")
+            .args(inside)
+            .stdin(Stdio::null())
+            .output()
+            .expect("nsenter")
     }
 
     /// The same, of a script that does not fail.
     pub fn shell(&self, script: &str) -> String {
         let output = self.run(script);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{script}\n{text}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{script}\n{text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         text
     }
 
     /// Writes files into it.
     pub fn write(&self, files: &[(String, String)]) {
         for (path, text) in files {
-            let inside = ["-t", &self.pid, "-a", "--", "env", "-i", PATH, "bash", "-euc", "cat >\"$1\"", "bash", path];
-            let mut cat = Command::new("nsenter").args(inside).stdin(Stdio::piped()).spawn().expect("nsenter");
-            cat.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("cat reads");
+            let inside = [
+                "-t",
+                &self.pid,
+                "-a",
+                "--",
+                "env",
+                "-i",
+                PATH,
+                "bash",
+                "-euc",
+                "cat >\"$1\"",
+                "bash",
+                path,
+            ];
+            let mut cat = Command::new("nsenter")
+                .args(inside)
+                .stdin(Stdio::piped())
+                .spawn()
+                .expect("nsenter");
+            cat.stdin
+                .take()
+                .expect("a pipe")
+                .write_all(text.as_bytes())
+                .expect("cat reads");
             assert!(cat.wait().expect("our own child").success(), "{path}");
         }
     }
@@ -115,16 +160,24 @@ impl Machine {
         reports_in(&[spool.join("new"), spool.join("done")])
     }
 
-    /// Waits until there are so many, and the path unit's deliverer has told the sink of at least one: the others may be
-    /// told in a summary, later.
+    /// Waits until there are so many, and the path unit's deliverer has told the sink of at least
+    /// one: the others may be told in a summary, later.
     pub fn wait_for_reports(&self, count: usize) -> Vec<Report> {
-        let told = || fs::read_dir(self.dir.path().join("told")).expect("our own directory").count();
-        wait_for_some("the reports", || Some(self.reports()).filter(|reports| reports.len() >= count && told() > 0))
+        let told = || {
+            fs::read_dir(self.dir.path().join("told"))
+                .expect("our own directory")
+                .count()
+        };
+        wait_for_some("the reports", || {
+            Some(self.reports()).filter(|reports| reports.len() >= count && told() > 0)
+        })
     }
 
     /// Waits until it has shut itself down.
     pub fn wait_for_the_end(&mut self) {
-        wait_for("the machine's end", || matches!(self.namespaces.try_wait(), Ok(Some(_))));
+        wait_for("the machine's end", || {
+            matches!(self.namespaces.try_wait(), Ok(Some(_)))
+        });
     }
 }
 
@@ -138,7 +191,10 @@ impl Drop for Machine {
         // With it goes process 1, and with that all the others.
         let _ = self.namespaces.kill();
         let _ = self.namespaces.wait();
-        for group in fs::read_to_string(self.dir.path().join("cgroups")).unwrap_or_default().lines() {
+        for group in fs::read_to_string(self.dir.path().join("cgroups"))
+            .unwrap_or_default()
+            .lines()
+        {
             wait_for("the control groups' end", || remove(Path::new(group)));
         }
     }

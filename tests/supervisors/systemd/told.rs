@@ -8,7 +8,9 @@ const INVOCATION: &str = "0123456789abcdef0123456789abcdef";
 
 fn hook(machine: &Harness, result: &str, code: &str, status: &str) {
     let mut hook = machine.hook_command("post-stop");
-    hook.args(["--job", "web@blue.service"]).env("INVOCATION_ID", INVOCATION).env("SERVICE_RESULT", result);
+    hook.args(["--job", "web@blue.service"])
+        .env("INVOCATION_ID", INVOCATION)
+        .env("SERVICE_RESULT", result);
     if !code.is_empty() {
         hook.env("EXIT_CODE", code).env("EXIT_STATUS", status);
     }
@@ -25,30 +27,66 @@ fn report(result: &str, code: &str, status: &str) -> Report {
 #[test]
 fn an_oom_kill_is_told_as_one() {
     let report = report("oom-kill", "killed", "KILL");
-    assert_eq!((report.verdict, report.cause.kind), (Verdict::Crashed, Death::OomKilled));
-    assert!(report.cause.line.starts_with("out of memory"), "{}", report.cause.line);
-    assert_eq!((report.stop.job.as_str(), report.stop.instance.as_deref()), ("web", Some("blue")));
+    assert_eq!(
+        (report.verdict, report.cause.kind),
+        (Verdict::Crashed, Death::OomKilled)
+    );
+    assert!(
+        report.cause.line.starts_with("out of memory"),
+        "{}",
+        report.cause.line
+    );
+    assert_eq!(
+        (report.stop.job.as_str(), report.stop.instance.as_deref()),
+        ("web", Some("blue"))
+    );
     assert_eq!(report.stop.invocation.as_deref(), Some(INVOCATION));
 }
 
 #[test]
 fn what_only_the_manager_could_tell_is_unknown() {
     for (result, code, status, exit) in [
-        ("success", "killed", "TERM", Exit::Signal { name: "TERM".into(), core_dumped: false }),
+        (
+            "success",
+            "killed",
+            "TERM",
+            Exit::Signal {
+                name: "TERM".into(),
+                core_dumped: false,
+            },
+        ),
         ("exit-code", "exited", "3", Exit::Code(3)),
-        ("timeout", "killed", "KILL", Exit::Signal { name: "KILL".into(), core_dumped: false }),
+        (
+            "timeout",
+            "killed",
+            "KILL",
+            Exit::Signal {
+                name: "KILL".into(),
+                core_dumped: false,
+            },
+        ),
     ] {
         let report = report(result, code, status);
-        assert_eq!((report.verdict, report.stop.exit), (Verdict::Unknown, exit), "{result} {code} {status}");
+        assert_eq!(
+            (report.verdict, report.stop.exit),
+            (Verdict::Unknown, exit),
+            "{result} {code} {status}"
+        );
     }
-    assert_eq!(report("core-dump", "dumped", "SEGV").verdict, Verdict::Crashed);
+    assert_eq!(
+        report("core-dump", "dumped", "SEGV").verdict,
+        Verdict::Crashed
+    );
 }
 
 #[test]
 fn a_hook_of_systemds_leaves_word_for_the_path_unit_and_starts_nothing() {
     let machine = Harness::new();
     hook(&machine, "signal", "killed", "SEGV");
-    assert_eq!(std::fs::read_dir(machine.run.join("wake")).unwrap().count(), 1);
+    assert_eq!(
+        std::fs::read_dir(machine.run.join("wake")).unwrap().count(),
+        1
+    );
     assert!(machine.pids_of("deliver").is_empty());
 
     machine.only_report();

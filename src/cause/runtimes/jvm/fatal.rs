@@ -16,9 +16,15 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         finding.lines.end = banner_end(lines, at + 1);
         return Some(finding);
     }
-    if let Some((_, rest)) = line.split_once("OutOfMemoryError thrown from the UncaughtExceptionHandler in thread \"") {
+    if let Some((_, rest)) =
+        line.split_once("OutOfMemoryError thrown from the UncaughtExceptionHandler in thread \"")
+    {
         let is_main = rest.starts_with("main\"");
-        let mut finding = out_of_memory(at, "java.lang.OutOfMemoryError in thread \"main\"", &[End::Code(1)])?;
+        let mut finding = out_of_memory(
+            at,
+            "java.lang.OutOfMemoryError in thread \"main\"",
+            &[End::Code(1)],
+        )?;
         if !is_main {
             line.clone_into(&mut finding.what);
             finding.proof = Proof::Said;
@@ -30,7 +36,11 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         .strip_prefix("# java.lang.OutOfMemoryError")
         .filter(|_| text(lines, at + 1).starts_with("# -XX:OnOutOfMemoryError="))
     {
-        let ends = &[End::Signal("KILL"), End::Signal("TERM"), End::Signal("ABRT")];
+        let ends = &[
+            End::Signal("KILL"),
+            End::Signal("TERM"),
+            End::Signal("ABRT"),
+        ];
         let mut finding = out_of_memory(at, &format!("java.lang.OutOfMemoryError{what}"), ends)?;
         finding.lines.end = banner_end(lines, at + 1);
         return Some(finding);
@@ -39,20 +49,26 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
 }
 
 fn out_of_memory(at: usize, what: &str, ends: &'static [End]) -> Option<Finding> {
-    what.starts_with("java.lang.OutOfMemoryError").then(|| Finding {
-        lines: at..at + 1,
-        quoted: at,
-        kind: Death::OutOfMemoryHeap,
-        what: what.to_owned(),
-        place: None,
-        proof: Proof::LastWords,
-        ends,
-    })
+    what.starts_with("java.lang.OutOfMemoryError")
+        .then(|| Finding {
+            lines: at..at + 1,
+            quoted: at,
+            kind: Death::OutOfMemoryHeap,
+            what: what.to_owned(),
+            place: None,
+            proof: Proof::LastWords,
+            ends,
+        })
 }
 
 /// Where the lines of a crash's banner end.
 fn banner_end(lines: &[Line], from: usize) -> usize {
-    from + lines.get(from..).unwrap_or_default().iter().take_while(|line| line.text.starts_with('#')).count()
+    from + lines
+        .get(from..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(|line| line.text.starts_with('#'))
+        .count()
 }
 
 /// The banner of a crash, whose long form is in `hs_err_pidN.log`.
@@ -60,23 +76,33 @@ fn banner(lines: &[Line], at: usize) -> Option<Finding> {
     // It begins with an empty line: whether it is one is known before it is passed over.
     let is_head = |i| {
         let words = text(lines, i).trim_start_matches('#').trim_start();
-        words.starts_with("There is insufficient memory for") || words.starts_with("A fatal error has been detected by")
+        words.starts_with("There is insufficient memory for")
+            || words.starts_with("A fatal error has been detected by")
     };
     let is_banner = is_head(at) || (text(lines, at) == "#" && is_head(at + 1));
     if !is_banner {
         return None;
     }
     let end = banner_end(lines, at);
-    let inner: Vec<(usize, &str)> =
-        (at..end).map(|i| (i, text(lines, i).trim_start_matches('#').trim())).filter(|it| !it.1.is_empty()).collect();
+    let inner: Vec<(usize, &str)> = (at..end)
+        .map(|i| (i, text(lines, i).trim_start_matches('#').trim()))
+        .filter(|it| !it.1.is_empty())
+        .collect();
     let (first, words) = *inner.first()?;
-    if words.starts_with("There is insufficient memory for the Java Runtime Environment to continue") {
-        let why = inner.get(1).map(|it| it.1.trim_end_matches('.')).unwrap_or_default();
+    if words
+        .starts_with("There is insufficient memory for the Java Runtime Environment to continue")
+    {
+        let why = inner
+            .get(1)
+            .map(|it| it.1.trim_end_matches('.'))
+            .unwrap_or_default();
         return Some(Finding {
             lines: at..end,
             quoted: first,
             kind: Death::OutOfMemoryHeap,
-            what: format!("insufficient memory for the Java Runtime Environment to continue: {why}"),
+            what: format!(
+                "insufficient memory for the Java Runtime Environment to continue: {why}"
+            ),
             place: None,
             proof: Proof::LastWords,
             ends: &[End::Code(1), End::Signal("ABRT")],
@@ -89,10 +115,18 @@ fn banner(lines: &[Line], at: usize) -> Option<Finding> {
     let name = how.split([' ', '(']).next()?;
     let kind = match name {
         "SIGSEGV" => Death::Segfault,
-        _ if inner.iter().any(|it| it.1.contains("OutOfMemory encountered")) => Death::OutOfMemoryHeap,
+        _ if inner
+            .iter()
+            .any(|it| it.1.contains("OutOfMemory encountered")) =>
+        {
+            Death::OutOfMemoryHeap
+        }
         _ => Death::Abort,
     };
-    let frame = inner.iter().position(|it| it.1.starts_with("Problematic frame:")).and_then(|i| inner.get(i + 1));
+    let frame = inner
+        .iter()
+        .position(|it| it.1.starts_with("Problematic frame:"))
+        .and_then(|i| inner.get(i + 1));
     let what = if name.starts_with("SIG") {
         format!("{name} in the Java Runtime Environment")
     } else {
@@ -100,7 +134,9 @@ fn banner(lines: &[Line], at: usize) -> Option<Finding> {
         let words = inner.get(2).map(|it| it.1).unwrap_or_default();
         format!("{}: {words}", how.split(", pid=").next()?)
     };
-    let frame = frame.map(|it| format!(", problematic frame {}", it.1)).unwrap_or_default();
+    let frame = frame
+        .map(|it| format!(", problematic frame {}", it.1))
+        .unwrap_or_default();
     Some(Finding {
         lines: at..end,
         quoted,
@@ -108,7 +144,12 @@ fn banner(lines: &[Line], at: usize) -> Option<Finding> {
         what: what + &frame,
         place: None,
         proof: Proof::LastWords,
-        ends: &[End::Signal("ABRT"), End::Signal("SEGV"), End::Signal("BUS"), End::Signal("ILL")],
+        ends: &[
+            End::Signal("ABRT"),
+            End::Signal("SEGV"),
+            End::Signal("BUS"),
+            End::Signal("ILL"),
+        ],
     })
 }
 
@@ -124,6 +165,10 @@ mod tests {
         let lines = text::read(&"# x\n".repeat(100_000));
         let start = Instant::now();
         jvm::read(&lines, &mut Vec::new());
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            start.elapsed()
+        );
     }
 }

@@ -7,13 +7,16 @@ use crate::cause::text::Line;
 use crate::report::Death;
 
 /// The last of what the launcher says.
-const ENDS: [&str; 2] =
-    ["Error: Could not create the Java Virtual Machine.", "Error: A fatal exception has occurred. Program will exit."];
+const ENDS: [&str; 2] = [
+    "Error: Could not create the Java Virtual Machine.",
+    "Error: A fatal exception has occurred. Program will exit.",
+];
 
 /// What begins at this line.
 pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
     let line = text(lines, at);
-    let (quoted, end, kind, what) = if line.starts_with("Error occurred during initialization of ") {
+    let (quoted, end, kind, what) = if line.starts_with("Error occurred during initialization of ")
+    {
         in_initialization(lines, at)
     } else if line.starts_with(ENDS[0]) {
         without_machine(lines, at)?
@@ -24,7 +27,12 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
     } else {
         launcher(lines, at)?
     };
-    let end = end + lines.get(end..)?.iter().take_while(|line| ENDS.contains(&line.text.as_str())).count();
+    let end = end
+        + lines
+            .get(end..)?
+            .iter()
+            .take_while(|line| ENDS.contains(&line.text.as_str()))
+            .count();
     Some(Finding {
         lines: quoted.min(at)..end,
         quoted,
@@ -42,7 +50,9 @@ type Found = (usize, usize, Death, String);
 fn in_initialization(lines: &[Line], at: usize) -> Found {
     let why = text(lines, at + 1).trim();
     // An agent has said itself what it lacks.
-    let agent = at.checked_sub(1).filter(|_| why.starts_with("agent library failed to init"));
+    let agent = at
+        .checked_sub(1)
+        .filter(|_| why.starts_with("agent library failed to init"));
     let agent = agent.map(|before| text(lines, before)).unwrap_or_default();
     let end = at + 2 + usize::from(text(lines, at + 2).starts_with("Caused by: "));
     let kind = if why.starts_with("Could not reserve ") || why.starts_with("Could not allocate ") {
@@ -54,23 +64,45 @@ fn in_initialization(lines: &[Line], at: usize) -> Found {
             Death::BadArguments
         })
     };
-    (at + 1, end.min(lines.len()), kind, with_cause(&format!("{}: {why}", text(lines, at)), agent))
+    (
+        at + 1,
+        end.min(lines.len()),
+        kind,
+        with_cause(&format!("{}: {why}", text(lines, at)), agent),
+    )
 }
 
 /// The debugger's agent, which says above why it cannot listen.
 fn debugger(lines: &[Line], at: usize) -> Option<Found> {
-    let above = (at.saturating_sub(4)..at).find(|i| text(lines, *i).starts_with("ERROR: transport error "))?;
-    Some((above, at + 1, Death::PlainExit, text(lines, above).to_owned()))
+    let above = (at.saturating_sub(4)..at)
+        .find(|i| text(lines, *i).starts_with("ERROR: transport error "))?;
+    Some((
+        above,
+        at + 1,
+        Death::PlainExit,
+        text(lines, above).to_owned(),
+    ))
 }
 
 /// The launcher's end: what it says of its options stands right before.
 fn without_machine(lines: &[Line], at: usize) -> Option<Found> {
     let before = at.checked_sub(1)?;
-    let line = lines.get(before).filter(|line| line.entry.is_none() && !line.is_blank())?;
+    let line = lines
+        .get(before)
+        .filter(|line| line.entry.is_none() && !line.is_blank())?;
     // What a flag with a similar name would be: `Did you mean '(+/-)UseG1GC'?`
     let is_hint = line.text.starts_with("Did you mean");
-    let quoted = if is_hint { before.checked_sub(1)? } else { before };
-    Some((quoted, at + 1, Death::BadArguments, text(lines, quoted).trim().to_owned()))
+    let quoted = if is_hint {
+        before.checked_sub(1)?
+    } else {
+        before
+    };
+    Some((
+        quoted,
+        at + 1,
+        Death::BadArguments,
+        text(lines, quoted).trim().to_owned(),
+    ))
 }
 
 /// What the launcher says of the program that it is to start.
@@ -81,12 +113,20 @@ fn launcher(lines: &[Line], at: usize) -> Option<Found> {
     let next = text(lines, at + 1);
     let found = if starts("Could not find or load main class ") {
         let has_cause = next.starts_with("Caused by: ");
-        (Death::MissingModule, line.to_owned(), usize::from(has_cause))
+        (
+            Death::MissingModule,
+            line.to_owned(),
+            usize::from(has_cause),
+        )
     } else if starts("LinkageError occurred while loading main class ") {
         (Death::UncaughtException, next.trim().to_owned(), 1)
     } else if starts("Unable to initialize main class ") {
         let cause = next.strip_prefix("Caused by: ").unwrap_or_default();
-        (trace::kind(cause).unwrap_or(Death::UncaughtException), with_cause(line, cause), 1)
+        (
+            trace::kind(cause).unwrap_or(Death::UncaughtException),
+            with_cause(line, cause),
+            1,
+        )
     } else if starts("Unable to access jarfile ") {
         (Death::NoSuchFile, line.to_owned(), 0)
     } else if starts("Invalid or corrupt jarfile ")
@@ -108,21 +148,52 @@ const ADVICE: usize = 60;
 fn spring(lines: &[Line], at: usize) -> Option<Found> {
     let rest = lines.get(at + 1..)?;
     let rest = rest.get(..rest.len().min(ADVICE))?;
-    let rest = rest.get(..rest.iter().position(|line| line.entry.is_some()).unwrap_or(rest.len()))?;
+    let rest = rest.get(
+        ..rest
+            .iter()
+            .position(|line| line.entry.is_some())
+            .unwrap_or(rest.len()),
+    )?;
     let description = rest.iter().position(|line| line.text == "Description:")? + 1;
-    let quoted = description + rest.get(description..)?.iter().position(|line| !line.is_blank())?;
-    let paragraph: Vec<&str> =
-        rest.get(quoted..)?.iter().take_while(|line| !line.is_blank()).map(|line| line.text.trim()).collect();
+    let quoted = description
+        + rest
+            .get(description..)?
+            .iter()
+            .position(|line| !line.is_blank())?;
+    let paragraph: Vec<&str> = rest
+        .get(quoted..)?
+        .iter()
+        .take_while(|line| !line.is_blank())
+        .map(|line| line.text.trim())
+        .collect();
     let what = paragraph.join(" ");
     let is_port = what.contains("Port ") && what.contains(" already in use");
-    let kind = if is_port { Death::PortInUse } else { Death::PlainExit };
+    let kind = if is_port {
+        Death::PortInUse
+    } else {
+        Death::PlainExit
+    };
     let action = rest.iter().position(|line| line.text == "Action:");
     let end = action.and_then(|action| {
         let advice = rest.get(action + 1..)?;
         let first = advice.iter().position(|line| !line.is_blank())?;
-        Some(action + 1 + first + advice.get(first..)?.iter().take_while(|line| !line.is_blank()).count())
+        Some(
+            action
+                + 1
+                + first
+                + advice
+                    .get(first..)?
+                    .iter()
+                    .take_while(|line| !line.is_blank())
+                    .count(),
+        )
     });
-    Some((at + 1 + quoted, at + 1 + end.unwrap_or(quoted + paragraph.len()), kind, what))
+    Some((
+        at + 1 + quoted,
+        at + 1 + end.unwrap_or(quoted + paragraph.len()),
+        kind,
+        what,
+    ))
 }
 
 #[cfg(test)]
@@ -136,8 +207,13 @@ mod tests {
         let mut found = Vec::new();
         let lines = text::read(log);
         jvm::read(&lines, &mut found);
-        let [finding] = found.as_slice() else { panic!("{found:?}") };
-        assert_eq!((finding.kind, finding.what.as_str(), finding.lines.end), (kind, what, lines.len()));
+        let [finding] = found.as_slice() else {
+            panic!("{found:?}")
+        };
+        assert_eq!(
+            (finding.kind, finding.what.as_str(), finding.lines.end),
+            (kind, what, lines.len())
+        );
     }
 
     #[test]

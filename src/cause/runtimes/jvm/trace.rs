@@ -12,7 +12,9 @@ const MESSAGE: usize = 24;
 pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
     let line = lines.get(at)?;
     let (what, is_main) = match line.text.split_once("Exception in thread \"") {
-        Some((before, rest)) if before.is_empty() || line.entry.is_none() && is_frame(text(lines, at + 1)) => {
+        Some((before, rest))
+            if before.is_empty() || line.entry.is_none() && is_frame(text(lines, at + 1)) =>
+        {
             let (thread, what) = rest.split_once("\" ")?;
             (what, thread == "main")
         }
@@ -23,15 +25,26 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
     let inner = chain.last()?;
     let place = chain.iter().rev().find_map(|thrown| thrown.own.clone());
     let place = place.or_else(|| chain.iter().rev().find_map(|thrown| thrown.library.clone()));
-    let kind = [outer].into_iter().chain(chain.iter().rev()).map(|thrown| kind(&thrown.what));
+    let kind = [outer]
+        .into_iter()
+        .chain(chain.iter().rev())
+        .map(|thrown| kind(&thrown.what));
     Some(Finding {
         lines: at..end,
         quoted: at,
-        kind: kind.into_iter().flatten().next().unwrap_or(Death::UncaughtException),
+        kind: kind
+            .into_iter()
+            .flatten()
+            .next()
+            .unwrap_or(Death::UncaughtException),
         what: with_cause(&outer.what, &inner.what),
         place,
         // Where the other threads are daemons: what they do afterwards shows whether they were.
-        proof: if is_main { Proof::LastWords } else { Proof::Said },
+        proof: if is_main {
+            Proof::LastWords
+        } else {
+            Proof::Said
+        },
         ends: if is_main { &[End::Code(1)] } else { &[] },
     })
 }
@@ -46,7 +59,8 @@ struct Thrown {
 }
 
 impl Thrown {
-    /// The throwable whose line this is, with the message's other lines; `at` is then the last of them.
+    /// The throwable whose line this is, with the message's other lines; `at` is then the last of
+    /// them.
     fn read(what: &str, lines: &[Line], at: &mut usize) -> Self {
         let mut what = what.trim().to_owned();
         for _ in 0..message(lines, *at) {
@@ -54,11 +68,16 @@ impl Thrown {
             what.push(' ');
             what.push_str(text(lines, *at).trim());
         }
-        Self { what: what.trim_end().to_owned(), own: None, library: None }
+        Self {
+            what: what.trim_end().to_owned(),
+            own: None,
+            library: None,
+        }
     }
 }
 
-/// The throwables of the trace that begins at a line, from the outermost to the innermost, and where it ends.
+/// The throwables of the trace that begins at a line, from the outermost to the innermost, and
+/// where it ends.
 fn chain(lines: &[Line], at: usize, what: &str) -> (Vec<Thrown>, usize) {
     let mut i = at;
     let mut chain = vec![Thrown::read(what, lines, &mut i)];
@@ -97,10 +116,16 @@ fn message(lines: &[Line], at: usize) -> usize {
         line.entry.is_none()
             && !is_frame(&line.text)
             && !is_type(&line.text)
-            && !["Caused by: ", "Exception in thread \"", "Dumping heap to "].iter().any(|it| line.text.starts_with(it))
+            && !["Caused by: ", "Exception in thread \"", "Dumping heap to "]
+                .iter()
+                .any(|it| line.text.starts_with(it))
     });
     let count = count.count();
-    if rest.get(count).is_some_and(|line| is_frame(&line.text)) { count } else { 0 }
+    if rest.get(count).is_some_and(|line| is_frame(&line.text)) {
+        count
+    } else {
+        0
+    }
 }
 
 /// The throwable that stands in a line that no thread's end has printed.
@@ -112,7 +137,12 @@ fn thrown_in(lines: &[Line], at: usize) -> Option<&str> {
         return (is_known || has_frames && is_dotted(type_of(&line.text))).then_some(&line.text);
     }
     // A logger that puts it behind its message.
-    if !has_frames || !line.entry.as_ref().is_some_and(|entry| entry.is_error() && !entry.json) {
+    if !has_frames
+        || !line
+            .entry
+            .as_ref()
+            .is_some_and(|entry| entry.is_error() && !entry.json)
+    {
         return None;
     }
     let start = line.text.split_inclusive(' ').scan(0, |start, word| {
@@ -133,10 +163,14 @@ fn type_of(text: &str) -> &str {
 fn is_dotted(name: &str) -> bool {
     let (package, class) = name.rsplit_once('.').unwrap_or_default();
     !package.is_empty()
-        && package.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$'))
+        && package
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$'))
         && package.starts_with(|c: char| c.is_ascii_lowercase())
         && class.starts_with(|c: char| c.is_ascii_uppercase())
-        && class.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$'))
+        && class
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$'))
 }
 
 /// Whether a line begins with a throwable's type by its name, even where no frame follows.
@@ -157,11 +191,16 @@ struct Frame<'a> {
 }
 
 fn frame(text: &str) -> Option<Frame<'_>> {
-    let called = text.starts_with(['\t', ' ']).then(|| text.trim_start())?.strip_prefix("at ")?;
+    let called = text
+        .starts_with(['\t', ' '])
+        .then(|| text.trim_start())?
+        .strip_prefix("at ")?;
     let (function, rest) = called.split_once('(')?;
     let source = rest.split(')').next()?;
     let is_source = matches!(source, "Native Method" | "Unknown Source" | "<generated>")
-        || source.rsplit_once('.').is_some_and(|(_, end)| end == "java")
+        || source
+            .rsplit_once('.')
+            .is_some_and(|(_, end)| end == "java")
         || source.split_once(':').is_some_and(|(file, line)| {
             !file.contains(['/', ' ']) && line.bytes().all(|b| b.is_ascii_digit() || b == b'-')
         });
@@ -224,7 +263,11 @@ const LIBRARIES: [&str; 42] = [
 impl Frame<'_> {
     /// Keeps it as the place of the throwable if it is its first.
     fn keep_in(&self, thrown: &mut Thrown) {
-        let is_in = |packages: &[&str]| packages.iter().any(|package| self.function.starts_with(package));
+        let is_in = |packages: &[&str]| {
+            packages
+                .iter()
+                .any(|package| self.function.starts_with(package))
+        };
         let place = if is_in(&JDK) {
             return;
         } else if is_in(&LIBRARIES) {
@@ -282,22 +325,35 @@ mod tests {
              \tat java.base/sun.nio.ch.Net.connect0(Native Method)\n\tat app//com.acme.Pool.get(Pool.java:31)\n\
              \t... 2 more\nINFO  next\n",
         );
-        let [finding] = found.as_slice() else { panic!("{found:?}") };
+        let [finding] = found.as_slice() else {
+            panic!("{found:?}")
+        };
         assert_eq!(
             finding.what,
             "java.lang.IllegalStateException: cannot start; caused by java.net.ConnectException: Connection refused"
         );
         assert_eq!(finding.place.as_ref().unwrap().to_string(), "Pool.java:31");
-        assert_eq!((finding.lines.clone(), finding.proof), (0..11, Proof::LastWords));
+        assert_eq!(
+            (finding.lines.clone(), finding.proof),
+            (0..11, Proof::LastWords)
+        );
     }
 
     #[test]
     fn a_trace_without_a_thread_is_only_said() {
-        let found = read("java.lang.OutOfMemoryError: Metaspace\n\tat com.acme.Main.main(Main.java:9)\n");
-        assert_eq!((found[0].kind, found[0].proof), (Death::OutOfMemoryHeap, Proof::Said));
-        let found = read("12:00:01 ERROR [main] Failed to start: com.acme.Fault: no\n\tat com.acme.A.b(A.kt:3)\n");
+        let found =
+            read("java.lang.OutOfMemoryError: Metaspace\n\tat com.acme.Main.main(Main.java:9)\n");
+        assert_eq!(
+            (found[0].kind, found[0].proof),
+            (Death::OutOfMemoryHeap, Proof::Said)
+        );
+        let found = read(
+            "12:00:01 ERROR [main] Failed to start: com.acme.Fault: no\n\tat com.acme.A.b(A.kt:3)\n",
+        );
         assert!(found.is_empty(), "{found:?}");
-        let found = read("12:00:01 ERROR [main] Failed to start: com.acme.FaultError: no\n\tat com.acme.A.b(A.kt:3)\n");
+        let found = read(
+            "12:00:01 ERROR [main] Failed to start: com.acme.FaultError: no\n\tat com.acme.A.b(A.kt:3)\n",
+        );
         assert_eq!(found[0].what, "com.acme.FaultError: no");
     }
 
@@ -311,7 +367,12 @@ mod tests {
         ] {
             assert!(frame(text).is_none(), "{text}");
         }
-        for text in ["TypeError: x", "see java.io.IOException: x", "com.acme.FooException seen", "a.b.c: x"] {
+        for text in [
+            "TypeError: x",
+            "see java.io.IOException: x",
+            "com.acme.FooException seen",
+            "a.b.c: x",
+        ] {
             assert!(!is_type(text), "{text}");
         }
         assert!(is_type("java.io.IOException: x") && is_type("java.lang.NullPointerException"));

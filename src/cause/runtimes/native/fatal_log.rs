@@ -1,4 +1,5 @@
-//! glog and Abseil: `LOG(FATAL)`, `CHECK`, and the stack that their handler of signals prints. Go's klog writes the same.
+//! glog and Abseil: `LOG(FATAL)`, `CHECK`, and the stack that their handler of signals prints. Go's
+//! klog writes the same.
 
 use super::ABORTED;
 use crate::cause::entry::Level;
@@ -11,27 +12,45 @@ use crate::report::Death;
 /// A fatal entry: `F1122 23:59:59.000000 12345 file.cc:12] Check failed: x == y (1 vs. 2)`.
 pub fn entry(lines: &[Line], at: usize) -> Option<Finding> {
     let line = lines.get(at)?;
-    let entry = line.entry.as_ref().filter(|entry| entry.level == Some(Level::Fatal) && !entry.json)?;
+    let entry = line
+        .entry
+        .as_ref()
+        .filter(|entry| entry.level == Some(Level::Fatal) && !entry.json)?;
     let head = line.text.strip_prefix('F')?.split_once("] ")?.0;
     if !head.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
     let (file, number) = head.rsplit(' ').next()?.rsplit_once(':')?;
     let end = stack_end(lines, at + 1);
-    let is_check = entry.message.starts_with("Check failed: ") || entry.message.contains(" Check failed: ");
+    let is_check =
+        entry.message.starts_with("Check failed: ") || entry.message.contains(" Check failed: ");
     Some(Finding {
         lines: at..Dump::read(lines, end).end,
         quoted: at,
-        kind: if is_check { Death::Assertion } else { Death::Abort },
+        kind: if is_check {
+            Death::Assertion
+        } else {
+            Death::Abort
+        },
         what: entry.message.clone(),
-        place: Some(Place { file: file.to_owned(), line: number.parse().ok(), function: None }),
+        place: Some(Place {
+            file: file.to_owned(),
+            line: number.parse().ok(),
+            function: None,
+        }),
         proof: Proof::LastWords,
         // klog's Fatal ends with 255, its Exit with 1.
-        ends: &[End::Signal("ABRT"), End::Signal("TRAP"), End::Code(255), End::Code(1)],
+        ends: &[
+            End::Signal("ABRT"),
+            End::Signal("TRAP"),
+            End::Code(255),
+            End::Code(1),
+        ],
     })
 }
 
-/// What the handler of signals says: `*** SIGSEGV (@0x0) received by PID 123 (TID 0x7f) from PID 0; stack trace: ***`.
+/// What the handler of signals says: `*** SIGSEGV (@0x0) received by PID 123 (TID 0x7f) from PID 0;
+/// stack trace: ***`.
 pub fn stack(lines: &[Line], at: usize) -> Option<Finding> {
     let (quoted, name) = (at..at + 3).find_map(|i| Some((i, signal(text(lines, i))?)))?;
     if quoted > at && !is_of_stack(text(lines, at)) {
@@ -52,7 +71,10 @@ pub fn stack(lines: &[Line], at: usize) -> Option<Finding> {
         lines: at..end,
         quoted,
         kind,
-        what: what.map_or_else(|| name.to_owned(), |function| format!("{name} in {function}")),
+        what: what.map_or_else(
+            || name.to_owned(),
+            |function| format!("{name} in {function}"),
+        ),
         place: None,
         proof: Proof::LastWords,
         ends,
@@ -62,29 +84,50 @@ pub fn stack(lines: &[Line], at: usize) -> Option<Finding> {
 /// The signal that a handler's head names.
 fn signal(line: &str) -> Option<&str> {
     let rest = line.strip_prefix("*** ")?;
-    let rest = rest.split_once('(').filter(|_| rest.starts_with("Signal ")).map_or(rest, |it| it.1);
-    rest.contains(" received ").then(|| rest.split([' ', ')']).next()).flatten().filter(|name| name.starts_with("SIG"))
+    let rest = rest
+        .split_once('(')
+        .filter(|_| rest.starts_with("Signal "))
+        .map_or(rest, |it| it.1);
+    rest.contains(" received ")
+        .then(|| rest.split([' ', ')']).next())
+        .flatten()
+        .filter(|name| name.starts_with("SIG"))
 }
 
 /// `    @     0x7f1234567890 function()`
 fn frame(line: &str) -> Option<Place> {
     let rest = line.trim_start().strip_prefix("@ ")?.trim_start();
     let function = rest.split_once(' ')?.1.trim();
-    let is_own =
-        !function.starts_with('(') && !["__", "gsignal", "abort", "raise"].iter().any(|it| function.starts_with(it));
-    is_own.then(|| Place { file: String::new(), line: None, function: Some(function.to_owned()) })
+    let is_own = !function.starts_with('(')
+        && !["__", "gsignal", "abort", "raise"]
+            .iter()
+            .any(|it| function.starts_with(it));
+    is_own.then(|| Place {
+        file: String::new(),
+        line: None,
+        function: Some(function.to_owned()),
+    })
 }
 
 fn is_of_stack(line: &str) -> bool {
     let trimmed = line.trim_start();
     trimmed.starts_with("@ ") && trimmed.contains("0x")
-        || ["*** Check failure stack trace: ***", "*** Aborted at ", "PC: @ ", "*** SIG", "*** Signal "]
-            .iter()
-            .any(|start| line.starts_with(start))
+        || [
+            "*** Check failure stack trace: ***",
+            "*** Aborted at ",
+            "PC: @ ",
+            "*** SIG",
+            "*** Signal ",
+        ]
+        .iter()
+        .any(|start| line.starts_with(start))
 }
 
 /// Where the lines of a stack end that begins here, if one does.
 pub fn stack_end(lines: &[Line], from: usize) -> usize {
     let rest = lines.get(from..).unwrap_or_default();
-    from + rest.iter().take_while(|line| is_of_stack(&line.text)).count()
+    from + rest
+        .iter()
+        .take_while(|line| is_of_stack(&line.text))
+        .count()
 }

@@ -1,4 +1,5 @@
-//! What C libraries say before they abort: a heap or a stack that is damaged, an assertion that failed.
+//! What C libraries say before they abort: a heap or a stack that is damaged, an assertion that
+//! failed.
 
 use super::aborted;
 use crate::cause::finding::Finding;
@@ -6,7 +7,8 @@ use crate::cause::runtimes::text;
 use crate::cause::text::Line;
 use crate::report::Death;
 
-/// How the lines begin that glibc (malloc/malloc.c, debug/), tcmalloc and jemalloc print before they abort.
+/// How the lines begin that glibc (malloc/malloc.c, debug/), tcmalloc and jemalloc print before
+/// they abort.
 const DAMAGE: [&str; 22] = [
     "double free or corruption (",
     "free(): ",
@@ -56,12 +58,16 @@ fn is_assertion(line: &str) -> bool {
             file.contains('.') && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
         })
     };
-    if let Some((before, after)) = line.split_once(": Assertion `").or_else(|| line.split_once(": Assertion '")) {
+    if let Some((before, after)) = line
+        .split_once(": Assertion `")
+        .or_else(|| line.split_once(": Assertion '"))
+    {
         return after.trim_end().ends_with("' failed.") && has_place(before);
     }
     if line.starts_with("Assertion failed: ") {
         let (_, after) = line.split_once(" (").unwrap_or_default();
-        return line.contains(", file ") && line.contains(", line ") || after.contains(": ") && line.ends_with(')');
+        return line.contains(", file ") && line.contains(", line ")
+            || after.contains(": ") && line.ends_with(')');
     }
     line.starts_with("assertion \"") && line.contains("\" failed: file \"")
         || line.starts_with("Bail out! ERROR:")
@@ -70,7 +76,9 @@ fn is_assertion(line: &str) -> bool {
             && has_place(line.get(6..).unwrap_or_default())
         || line.starts_with("ASSERT: \"") && line.contains("\" in file ")
         || line.starts_with("ASSERT failure in ") && line.contains(", file ")
-        || line.starts_with("Assertion '") && line.contains("' failed at ") && line.ends_with("Aborting.")
+        || line.starts_with("Assertion '")
+            && line.contains("' failed at ")
+            && line.ends_with("Aborting.")
         || line.starts_with("TRAP: ") && line.contains("File: \"") && line.contains("Line: ")
 }
 

@@ -12,7 +12,9 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         return None;
     }
     let rest = lines.get(at + 1..).unwrap_or_default();
-    let more = rest.iter().take_while(|line| line.entry.is_none() && (is_glibc(&line.text) || is_musl(&line.text)));
+    let more = rest
+        .iter()
+        .take_while(|line| line.entry.is_none() && (is_glibc(&line.text) || is_musl(&line.text)));
     Some(Finding {
         lines: at..at + 1 + more.count(),
         quoted: at,
@@ -26,7 +28,9 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
 
 /// See `_dl_fatal_printf` in elf/ of glibc: `program: what went wrong`.
 fn is_glibc(line: &str) -> bool {
-    let Some((program, rest)) = line.split_once(": ") else { return false };
+    let Some((program, rest)) = line.split_once(": ") else {
+        return false;
+    };
     // The program as it was called: one path.
     !program.contains(char::is_whitespace)
         && (rest.starts_with("error while loading shared libraries: ")

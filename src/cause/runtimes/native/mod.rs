@@ -1,5 +1,5 @@
-//! C and C++: what the C library, the C++ runtime, the loader, the sanitizers and logging libraries print as they end a
-//! process.
+//! C and C++: what the C library, the C++ runtime, the loader, the sanitizers and logging libraries
+//! print as they end a process.
 
 mod fatal_log;
 mod libc;
@@ -17,7 +17,10 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
     let mut i = 0;
     while let Some(line) = lines.get(i) {
         // `ERROR:` and `WARNING:` are GLib's and a sanitizer's own too.
-        let is_logged = line.entry.as_ref().is_some_and(|entry| entry.json || entry.at.is_some());
+        let is_logged = line
+            .entry
+            .as_ref()
+            .is_some_and(|entry| entry.json || entry.at.is_some());
         let finding = if is_logged {
             fatal_log::entry(lines, i)
         } else {
@@ -34,7 +37,8 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
 
 const ABORTED: &[End] = &[End::Signal("ABRT")];
 
-/// One line with the last words of a process that aborts, and the stack that a signal's handler may print below.
+/// One line with the last words of a process that aborts, and the stack that a signal's handler may
+/// print below.
 fn aborted(lines: &[Line], at: usize, kind: Death, what: String) -> Finding {
     Finding {
         lines: at..fatal_log::stack_end(lines, at + 1),

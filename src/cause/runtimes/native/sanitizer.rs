@@ -17,24 +17,40 @@ pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Option<Finding> {
     if line.starts_with(RACES) {
         // At the very end of a process that has reported races on its way.
         let race = before.iter().rev().find(|it| it.ends == RACED)?;
-        return Some(Finding { lines: at..at + 1, proof: Proof::LastWords, ..race.clone() });
+        return Some(Finding {
+            lines: at..at + 1,
+            proof: Proof::LastWords,
+            ..race.clone()
+        });
     }
     let (tool, what) = head(line).or_else(|| undefined(line))?;
     let (report, end) = report(lines, at);
-    let what = [" on 0x", " on address 0x", " (pc ", " at pc ", " (pid=", " on unknown address"]
-        .iter()
-        .filter_map(|end| what.find(end))
-        .min()
-        .and_then(|end| what.get(..end))
-        .unwrap_or(what);
+    let what = [
+        " on 0x",
+        " on address 0x",
+        " (pc ",
+        " at pc ",
+        " (pid=",
+        " on unknown address",
+    ]
+    .iter()
+    .filter_map(|end| what.find(end))
+    .min()
+    .and_then(|end| what.get(..end))
+    .unwrap_or(what);
     let kind = match what {
         _ if what.starts_with("SEGV") => Death::Segfault,
         _ if what.starts_with("stack-overflow") => Death::StackOverflow,
-        _ if what.contains("out of memory") || what.starts_with("out-of-memory") => Death::OutOfMemoryHeap,
+        _ if what.contains("out of memory") || what.starts_with("out-of-memory") => {
+            Death::OutOfMemoryHeap
+        }
         _ => Death::Abort,
     };
-    // It stops with the first report, unless it is told to go on; leaks and races change the code in the end.
-    let is_last = report.iter().any(|line| line.text.ends_with("==ABORTING") || line.text == "Exiting");
+    // It stops with the first report, unless it is told to go on; leaks and races change the code
+    // in the end.
+    let is_last = report
+        .iter()
+        .any(|line| line.text.ends_with("==ABORTING") || line.text == "Exiting");
     Some(Finding {
         lines: at..end,
         quoted: at,
@@ -44,22 +60,35 @@ pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Option<Finding> {
             .iter()
             .find_map(|line| frame(&line.text))
             .or_else(|| place(line.split(": runtime error: ").next()?)),
-        proof: if is_last { Proof::LastWords } else { Proof::Said },
+        proof: if is_last {
+            Proof::LastWords
+        } else {
+            Proof::Said
+        },
         ends: match tool {
             "LeakSanitizer" => &[End::Code(23), End::Code(1)],
             "ThreadSanitizer" => RACED,
-            _ => &[End::Code(1), End::Code(77), End::Signal("ABRT"), End::Signal("ILL"), End::Signal("TRAP")],
+            _ => &[
+                End::Code(1),
+                End::Code(77),
+                End::Signal("ABRT"),
+                End::Signal("ILL"),
+                End::Signal("TRAP"),
+            ],
         },
     })
 }
 
-/// `==123==ERROR: AddressSanitizer: heap-use-after-free on address …`, `WARNING: ThreadSanitizer: data race (pid=1)`.
+/// `==123==ERROR: AddressSanitizer: heap-use-after-free on address …`, `WARNING: ThreadSanitizer:
+/// data race (pid=1)`.
 fn head(line: &str) -> Option<(&str, &str)> {
     let rest = match line.strip_prefix("==") {
         Some(rest) => rest.split_once("==")?.1,
         None => line,
     };
-    let rest = rest.strip_prefix("ERROR: ").or_else(|| rest.strip_prefix("WARNING: "))?;
+    let rest = rest
+        .strip_prefix("ERROR: ")
+        .or_else(|| rest.strip_prefix("WARNING: "))?;
     let (tool, what) = rest.split_once(": ")?;
     tool.ends_with("Sanitizer").then_some((tool, what))
 }
@@ -75,17 +104,31 @@ fn undefined(line: &str) -> Option<(&str, &str)> {
 fn report(lines: &[Line], at: usize) -> (&[Line], usize) {
     let rest = lines.get(at + 1..).unwrap_or_default();
     let rest = rest.get(..rest.len().min(REPORT)).unwrap_or_default();
-    let next = rest.iter().position(|line| line.entry.is_some() || head(&line.text).is_some());
+    let next = rest
+        .iter()
+        .position(|line| line.entry.is_some() || head(&line.text).is_some());
     let rest = rest.get(..next.unwrap_or(rest.len())).unwrap_or_default();
     let is_last = |line: &Line| line.text.ends_with("==ABORTING") || line.text == "Exiting";
-    let is_summary = |line: &Line| line.text.starts_with("SUMMARY: ") || line.text.starts_with("==================");
+    let is_summary = |line: &Line| {
+        line.text.starts_with("SUMMARY: ") || line.text.starts_with("==================")
+    };
     let end = rest.iter().position(is_last).or_else(|| {
         // The last line but the ones that go with it.
         rest.iter().position(is_summary).map(|summary| {
-            summary + rest.get(summary + 1..).unwrap_or_default().iter().take_while(|line| is_summary(line)).count()
+            summary
+                + rest
+                    .get(summary + 1..)
+                    .unwrap_or_default()
+                    .iter()
+                    .take_while(|line| is_summary(line))
+                    .count()
         })
     });
-    let trace = || rest.iter().take_while(|line| line.text.starts_with("    #")).count();
+    let trace = || {
+        rest.iter()
+            .take_while(|line| line.text.starts_with("    #"))
+            .count()
+    };
     let count = end.map_or_else(trace, |end| end + 1);
     (rest.get(..count).unwrap_or_default(), at + 1 + count)
 }
@@ -97,19 +140,35 @@ fn frame(text: &str) -> Option<Place> {
     let called = called.split_once(" in ").map_or(called, |it| it.1);
     let called = called.rsplit_once(" (").map_or(called, |it| it.0);
     let (function, file) = called.rsplit_once(' ')?;
-    let is_runtime = ["libsanitizer/", "compiler-rt/", "/sysdeps/", "../csu/", "/include/c++/", "/glibc-"];
+    let is_runtime = [
+        "libsanitizer/",
+        "compiler-rt/",
+        "/sysdeps/",
+        "../csu/",
+        "/include/c++/",
+        "/glibc-",
+    ];
     if is_runtime.iter().any(|part| file.contains(part)) {
         return None;
     }
-    Some(Place { function: Some(function.to_owned()), ..place(file)? })
+    Some(Place {
+        function: Some(function.to_owned()),
+        ..place(file)?
+    })
 }
 
 /// `main.c:5` or `main.c:5:3`
 fn place(text: &str) -> Option<Place> {
     let mut parts = text.split(':');
-    let file = parts.next().filter(|file| file.contains('.') && !file.contains(' '))?;
+    let file = parts
+        .next()
+        .filter(|file| file.contains('.') && !file.contains(' '))?;
     let line = parts.next()?.parse().ok()?;
-    Some(Place { file: file.to_owned(), line: Some(line), function: None })
+    Some(Place {
+        file: file.to_owned(),
+        line: Some(line),
+        function: None,
+    })
 }
 
 #[cfg(test)]
@@ -126,9 +185,16 @@ mod tests {
 
     #[test]
     fn undefined_behaviour_is_only_said_as_the_process_goes_on() {
-        let found = read("main.c:3:5: runtime error: signed integer overflow: 1 + 2147483647\nnext\n");
-        assert_eq!(found[0].what, "UndefinedBehaviorSanitizer: signed integer overflow: 1 + 2147483647");
-        assert_eq!((found[0].proof, found[0].lines.clone()), (Proof::Said, 0..1));
+        let found =
+            read("main.c:3:5: runtime error: signed integer overflow: 1 + 2147483647\nnext\n");
+        assert_eq!(
+            found[0].what,
+            "UndefinedBehaviorSanitizer: signed integer overflow: 1 + 2147483647"
+        );
+        assert_eq!(
+            (found[0].proof, found[0].lines.clone()),
+            (Proof::Said, 0..1)
+        );
         assert!(read("job 7: runtime error: no route\n").is_empty());
     }
 

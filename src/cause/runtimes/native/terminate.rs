@@ -17,7 +17,11 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
     }
     if let Some(rest) = line.strip_prefix("libc++abi") {
         let said = rest.split_once(": ")?.1;
-        let kind = if said.contains("exception of type ") { exception(said) } else { Death::Abort };
+        let kind = if said.contains("exception of type ") {
+            exception(said)
+        } else {
+            Death::Abort
+        };
         return Some(aborted(lines, at, kind, said.to_owned()));
     }
     if line == "pure virtual method called" || line == "deleted virtual method called" {
@@ -37,21 +41,32 @@ fn libstdcxx(lines: &[Line], at: usize, rest: &str) -> Option<Finding> {
         let Some(what) = text(lines, at + 1).strip_prefix("  what():  ") else {
             return Some(aborted(lines, at, exception(thrown), line.to_owned()));
         };
-        // A text of many lines is followed by what is no line of a log, up to the end of it or to a stack.
+        // A text of many lines is followed by what is no line of a log, up to the end of it or to a
+        // stack.
         let after = lines.get(at + 2..).unwrap_or_default();
         let goes_on = what.ends_with(':');
         let is_more = |line: &&Line| {
             let text = line.text.as_str();
-            let is_own =
-                goes_on && !line.is_blank() && !text.starts_with(['[', '=', '>', '-']) && !text.starts_with("Aborted");
+            let is_own = goes_on
+                && !line.is_blank()
+                && !text.starts_with(['[', '=', '>', '-'])
+                && !text.starts_with("Aborted");
             line.entry.is_none() && (text.starts_with(' ') || is_own)
         };
         let more = after.iter().take(WHAT).take_while(is_more).count();
-        let more_text = after.get(..more).unwrap_or_default().iter().map(|line| line.text.trim());
+        let more_text = after
+            .get(..more)
+            .unwrap_or_default()
+            .iter()
+            .map(|line| line.text.trim());
         let whole: Vec<&str> = [what].into_iter().chain(more_text).collect();
         let whole = whole.join(" ");
         // `std::bad_alloc` says no more than its name.
-        let what = if whole == thrown { whole } else { format!("{thrown}: {whole}") };
+        let what = if whole == thrown {
+            whole
+        } else {
+            format!("{thrown}: {whole}")
+        };
         let mut finding = aborted(lines, at + 1 + more, exception(thrown), what);
         finding.lines.start = at;
         finding.quoted = at;
@@ -63,5 +78,9 @@ fn libstdcxx(lines: &[Line], at: usize, rest: &str) -> Option<Finding> {
 }
 
 fn exception(thrown: &str) -> Death {
-    if thrown.contains("std::bad_alloc") { Death::OutOfMemoryHeap } else { Death::UncaughtException }
+    if thrown.contains("std::bad_alloc") {
+        Death::OutOfMemoryHeap
+    } else {
+        Death::UncaughtException
+    }
 }

@@ -1,5 +1,5 @@
-//! An error as `util.inspect` prints it: `Type: message`, the stack, and its properties in braces, with the errors that
-//! caused it or that it is made of.
+//! An error as `util.inspect` prints it: `Type: message`, the stack, and its properties in braces,
+//! with the errors that caused it or that it is made of.
 
 use std::sync::LazyLock;
 
@@ -31,7 +31,8 @@ pub struct Printed<'a> {
     pub end: usize,
 }
 
-/// The name of an error at the beginning of a line: `TypeError`, `E2 [Error]`, `DOMException [AbortError]`.
+/// The name of an error at the beginning of a line: `TypeError`, `E2 [Error]`, `DOMException
+/// [AbortError]`.
 static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?-u)^\[?(?:Uncaught )?[A-Za-z_$][\w$.]{0,99}(?: \[[\w$ .]{1,99}\])?(?:: |:?$|\](?:$|,| \{))").ok()
 });
@@ -54,12 +55,18 @@ pub fn named_within(text: &str) -> Option<usize> {
     if !text.contains("Error") && !text.contains("Exception") {
         return None;
     }
-    WITHIN.as_ref()?.captures(text)?.get(1).map(|found| found.start())
+    WITHIN
+        .as_ref()?
+        .captures(text)?
+        .get(1)
+        .map(|found| found.start())
 }
 
 /// Whether this is what runtimes say after an error.
 pub fn is_footer(text: &str) -> bool {
-    let version = text.strip_prefix("Node.js v").or_else(|| text.strip_prefix("Bun v"));
+    let version = text
+        .strip_prefix("Node.js v")
+        .or_else(|| text.strip_prefix("Bun v"));
     version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
 }
 
@@ -68,21 +75,39 @@ fn is_past(line: &Line) -> bool {
     is_footer(&line.text)
         || line.text.starts_with("(Use `")
         || line.text == "Thrown at:"
-        || line.entry.as_ref().is_some_and(|entry| entry.json || entry.at.is_some())
+        || line
+            .entry
+            .as_ref()
+            .is_some_and(|entry| entry.json || entry.at.is_some())
 }
 
 impl<'a> Printed<'a> {
     /// Reads the error whose text begins with `head`, the line before `next`.
     pub fn read(head: &str, lines: &'a [Line], next: usize) -> Self {
-        let mut this = Self::beginning(head.trim_start(), head.len() - head.trim_start().len(), next);
-        let ahead = lines.get(next..lines.len().min(next.saturating_add(MOST_LINES))).unwrap_or_default();
-        let stop = ahead.iter().position(|line| is_past(line) || Frame::read(&line.text).is_some());
-        let has_stack = stop.and_then(|stop| ahead.get(stop)).is_some_and(|line| Frame::read(&line.text).is_some());
+        let mut this = Self::beginning(
+            head.trim_start(),
+            head.len() - head.trim_start().len(),
+            next,
+        );
+        let ahead = lines
+            .get(next..lines.len().min(next.saturating_add(MOST_LINES)))
+            .unwrap_or_default();
+        let stop = ahead
+            .iter()
+            .position(|line| is_past(line) || Frame::read(&line.text).is_some());
+        let has_stack = stop
+            .and_then(|stop| ahead.get(stop))
+            .is_some_and(|line| Frame::read(&line.text).is_some());
         // In brackets it has no stack, and its properties may have some.
         let is_end = |text: &str| text.ends_with(']') || text.ends_with("] {");
         let is_bracketed = this.text.starts_with('[');
         let is_whole = is_end(&this.text) || this.text.contains("] { ");
-        let closed = || ahead.iter().position(|line| is_end(&line.text)).map(|at| at + 1);
+        let closed = || {
+            ahead
+                .iter()
+                .position(|line| is_end(&line.text))
+                .map(|at| at + 1)
+        };
         let blank = || ahead.iter().position(Line::is_blank);
         let length = match (is_bracketed, has_stack) {
             (true, _) if is_whole => 0,
@@ -112,13 +137,21 @@ impl<'a> Printed<'a> {
 
     /// Reads the stack that begins at a line, of an error whose text is not there.
     pub fn without_head(lines: &'a [Line], at: usize) -> Self {
-        let mut this = Self { end: at, ..Self::default() };
+        let mut this = Self {
+            end: at,
+            ..Self::default()
+        };
         this.read_frames(lines);
         this
     }
 
     fn beginning(head: &str, indent: usize, end: usize) -> Self {
-        let mut this = Self { text: head.trim_end().to_owned(), indent, end, ..Self::default() };
+        let mut this = Self {
+            text: head.trim_end().to_owned(),
+            indent,
+            end,
+            ..Self::default()
+        };
         this.text.truncate(this.text.floor_char_boundary(MOST_TEXT));
         this
     }
@@ -139,12 +172,27 @@ impl<'a> Printed<'a> {
             Some((text, properties)) if text.starts_with('[') => (text, properties),
             _ => {
                 let text = text.strip_suffix(" {").unwrap_or(text);
-                (text.strip_suffix(']').filter(|text| text.starts_with('[')).unwrap_or(text), "")
+                (
+                    text.strip_suffix(']')
+                        .filter(|text| text.starts_with('['))
+                        .unwrap_or(text),
+                    "",
+                )
             }
         };
-        self.properties.extend(properties.trim_end_matches(" }").split(", ").filter_map(property));
+        self.properties.extend(
+            properties
+                .trim_end_matches(" }")
+                .split(", ")
+                .filter_map(property),
+        );
         let is_bare = text.len() < self.text.len() && text.starts_with('[');
-        self.text = if is_bare { text.get(1..).unwrap_or_default() } else { text }.to_owned();
+        self.text = if is_bare {
+            text.get(1..).unwrap_or_default()
+        } else {
+            text
+        }
+        .to_owned();
     }
 
     /// Reads the frames from `end` on; whether properties follow.
@@ -153,7 +201,9 @@ impl<'a> Printed<'a> {
             let text = line.text.trim();
             match Frame::read(&line.text) {
                 Some(frame) => self.frames.push(frame),
-                None if text.starts_with("-> ") || text.starts_with("... ") || text == "Thrown at:" => {}
+                None if text.starts_with("-> ")
+                    || text.starts_with("... ")
+                    || text == "Thrown at:" => {}
                 None if text.starts_with("Emitted '") && text.ends_with("at:") => {}
                 None => return false,
             }
@@ -165,8 +215,8 @@ impl<'a> Printed<'a> {
         false
     }
 
-    /// Reads the properties from `end` on, up to the brace that closes them: the errors among them, and the values that
-    /// tell what went wrong.
+    /// Reads the properties from `end` on, up to the brace that closes them: the errors among them,
+    /// and the values that tell what went wrong.
     fn read_properties(&mut self, lines: &'a [Line]) {
         // Where the list begins of what it is made of.
         let mut list = None;
@@ -179,7 +229,11 @@ impl<'a> Printed<'a> {
                 return;
             }
             self.end += 1;
-            let current = if list.is_some() { self.parts.last_mut() } else { self.causes.last_mut() };
+            let current = if list.is_some() {
+                self.parts.last_mut()
+            } else {
+                self.causes.last_mut()
+            };
             if let Some(cause) = cause(inner) {
                 let mut cause = Self::beginning(cause, indent, 0);
                 cause.unbracket();
@@ -210,7 +264,10 @@ impl<'a> Printed<'a> {
 
     /// The value of one of its properties.
     pub fn property(&self, name: &str) -> Option<&str> {
-        self.properties.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
+        self.properties
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The error in one line: its own words, what they leave out, and what lies beneath it.
@@ -219,7 +276,11 @@ impl<'a> Printed<'a> {
         // Its parts' words where it has none of its own, as where several addresses were tried.
         let parts: Vec<String> = self.parts.iter().take(3).map(Self::words).collect();
         if !parts.is_empty() {
-            what = format!("{}: {}", what.trim_end_matches([':', ' ']), parts.join("; "));
+            what = format!(
+                "{}: {}",
+                what.trim_end_matches([':', ' ']),
+                parts.join("; ")
+            );
         }
         if let Some(cause) = self.causes.last() {
             let cause = cause.words();
@@ -234,7 +295,10 @@ impl<'a> Printed<'a> {
     fn words(&self) -> String {
         let mut words = self.text.trim().to_owned();
         let known = ["MODULE_NOT_FOUND", "ERR_ASSERTION"];
-        if let Some(code) = self.property("code").filter(|code| !words.contains(code) && !known.contains(code)) {
+        if let Some(code) = self
+            .property("code")
+            .filter(|code| !words.contains(code) && !known.contains(code))
+        {
             let named = begins(&words).then(|| words.find(": ")).flatten();
             let at = named.unwrap_or(words.len());
             words.insert_str(at, &[" [", code, "]"].concat());
@@ -243,7 +307,11 @@ impl<'a> Printed<'a> {
             words.extend([" '", path, "'"]);
         }
         let port = self.property("port").filter(|port| !words.contains(port));
-        match (self.property("address").or_else(|| self.property("hostname")), port) {
+        match (
+            self.property("address")
+                .or_else(|| self.property("hostname")),
+            port,
+        ) {
             (Some(address), Some(port)) => words.extend([" ", address, ":", port]),
             (None, Some(port)) => words.extend([" port ", port]),
             (Some(address), None) if !words.contains(address) => words.extend([" ", address]),
@@ -258,7 +326,9 @@ fn cause(text: &str) -> Option<&str> {
     let (key, value) = text.split_once(": ")?;
     match key {
         "[cause]" => Some(value),
-        "cause" | "parent" | "original" | "originalError" => Some(value).filter(|value| begins(value)),
+        "cause" | "parent" | "original" | "originalError" => {
+            Some(value).filter(|value| begins(value))
+        }
         _ => None,
     }
 }
@@ -266,8 +336,13 @@ fn cause(text: &str) -> Option<&str> {
 /// A property that tells what went wrong.
 fn property(text: &str) -> Option<(&'static str, String)> {
     let (key, value) = text.trim().split_once(": ")?;
-    let key = ["code", "path", "address", "port", "hostname"].into_iter().find(|it| *it == key)?;
+    let key = ["code", "path", "address", "port", "hostname"]
+        .into_iter()
+        .find(|it| *it == key)?;
     let value = value.trim_matches(['\'', '"', '`']);
-    let is_plain = !value.is_empty() && value.len() <= 200 && !value.contains(['{', '[']) && value != "undefined";
+    let is_plain = !value.is_empty()
+        && value.len() <= 200
+        && !value.contains(['{', '['])
+        && value != "undefined";
     is_plain.then(|| (key, value.to_owned()))
 }

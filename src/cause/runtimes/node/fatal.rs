@@ -1,4 +1,5 @@
-//! What V8 and node itself print as they abort: heap limits, fatal errors, failed checks, `process.abort()`.
+//! What V8 and node itself print as they abort: heap limits, fatal errors, failed checks,
+//! `process.abort()`.
 
 use super::frame::{self, Frame, Owner};
 use super::{Found, finding, wrappers};
@@ -11,7 +12,11 @@ pub fn read(lines: &[Line], at: usize) -> Found {
     let text = lines.get(at)?.text.as_str();
     let (kind, what) = if let Some(message) = text.strip_prefix("FATAL ERROR: ") {
         let kind = kind(message);
-        if kind != Death::OutOfMemoryHeap && !lines.get(at + 1).is_some_and(|line| begins_trace(&line.text)) {
+        if kind != Death::OutOfMemoryHeap
+            && !lines
+                .get(at + 1)
+                .is_some_and(|line| begins_trace(&line.text))
+        {
             return None;
         }
         (kind, message.to_owned())
@@ -20,30 +25,54 @@ pub fn read(lines: &[Line], at: usize) -> Found {
     } else if let Some(failed) = assertion(lines, at) {
         (Death::Assertion, failed.to_owned())
     } else if begins_trace(text) {
-        (Death::Abort, "node aborted itself, without a message (process.abort, or a native addon)".to_owned())
+        (
+            Death::Abort,
+            "node aborted itself, without a message (process.abort, or a native addon)".to_owned(),
+        )
     } else if let Some(thrown) = text.strip_prefix("Uncaught ") {
-        let from = lines.get(at + 1).filter(|line| line.is_blank()).and_then(|_| lines.get(at + 2));
+        let from = lines
+            .get(at + 1)
+            .filter(|line| line.is_blank())
+            .and_then(|_| lines.get(at + 2));
         from.filter(|line| line.text.trim() == "FROM")?;
         (Death::Abort, thrown.to_owned())
-    } else if let Some(place) = text.strip_prefix("Warning: Detected unsettled top-level await at") {
+    } else if let Some(place) = text.strip_prefix("Warning: Detected unsettled top-level await at")
+    {
         return Some(unsettled(lines, at, place.trim()));
     } else {
         return None;
     };
     let (end, place) = trace(lines, at + 1);
     // V8 aborts, or traps.
-    let ends: &'static [End] = if kind == Death::OutOfMemoryHeap && text.starts_with("FATAL ERROR: ") {
-        &[End::Signal("ABRT"), End::Signal("TRAP"), End::Signal("ILL"), End::Signal("SEGV")]
-    } else {
-        &[]
-    };
-    Some((Some(Finding { ends, ..finding(at, end, at, kind, what, place) }), end))
+    let ends: &'static [End] =
+        if kind == Death::OutOfMemoryHeap && text.starts_with("FATAL ERROR: ") {
+            &[
+                End::Signal("ABRT"),
+                End::Signal("TRAP"),
+                End::Signal("ILL"),
+                End::Signal("SEGV"),
+            ]
+        } else {
+            &[]
+        };
+    Some((
+        Some(Finding {
+            ends,
+            ..finding(at, end, at, kind, what, place)
+        }),
+        end,
+    ))
 }
 
 /// The kind of a fatal error with this message.
 fn kind(message: &str) -> Death {
     let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
-    if says(&["out of memory", "Allocation failed", "heap limit", "process OOM"]) {
+    if says(&[
+        "out of memory",
+        "Allocation failed",
+        "heap limit",
+        "process OOM",
+    ]) {
         Death::OutOfMemoryHeap
     } else if says(&["Check failed", "check failed"]) {
         Death::Assertion
@@ -55,10 +84,22 @@ fn kind(message: &str) -> Death {
 /// V8's `# Fatal error in FILE, line N` and the message beneath it.
 fn fatal(lines: &[Line], at: usize) -> Option<(Death, String)> {
     let first = lines.get(at)?.text.trim_start_matches(['#', ' ']);
-    let next = lines.get(at + 1).map(|line| line.text.trim_start_matches(['#', ' '])).unwrap_or_default();
-    let what = if first.starts_with("Fatal error in ") && !next.is_empty() { next } else { first };
-    let is_v8 = at.checked_sub(1).and_then(|before| lines.get(before)).is_some_and(|line| line.text.trim() == "#")
-        || lines.get(at + 1).is_some_and(|line| line.text.starts_with('#'));
+    let next = lines
+        .get(at + 1)
+        .map(|line| line.text.trim_start_matches(['#', ' ']))
+        .unwrap_or_default();
+    let what = if first.starts_with("Fatal error in ") && !next.is_empty() {
+        next
+    } else {
+        first
+    };
+    let is_v8 = at
+        .checked_sub(1)
+        .and_then(|before| lines.get(before))
+        .is_some_and(|line| line.text.trim() == "#")
+        || lines
+            .get(at + 1)
+            .is_some_and(|line| line.text.starts_with('#'));
     is_v8.then(|| (kind(what), what.to_owned()))
 }
 
@@ -67,14 +108,24 @@ fn assertion(lines: &[Line], at: usize) -> Option<&str> {
     let text = lines.get(at)?.text.as_str();
     // `node[7]: ../src/node_file.cc:1682:void f(): Assertion `x' failed.`
     let own = |text: &str| {
-        let program = text.split_once('[').map(|(program, _)| program.rsplit('/').next().unwrap_or_default());
+        let program = text
+            .split_once('[')
+            .map(|(program, _)| program.rsplit('/').next().unwrap_or_default());
         program.is_some_and(|program| program.trim_start_matches(['#', ' ']).starts_with("node"))
     };
-    if let Some((before, _)) = text.split_once("Assertion `").filter(|(_, rest)| rest.ends_with("' failed.")) {
+    if let Some((before, _)) = text
+        .split_once("Assertion `")
+        .filter(|(_, rest)| rest.ends_with("' failed."))
+    {
         return own(before).then(|| text.get(before.len()..)).flatten();
     }
     // `  #  node[7]: void f() at ../src/node_file.cc:2314`, and what failed beneath it.
-    let next = lines.get(at + 1)?.text.trim_start().strip_prefix('#')?.trim_start();
+    let next = lines
+        .get(at + 1)?
+        .text
+        .trim_start()
+        .strip_prefix('#')?
+        .trim_start();
     let is_head = text.trim_start().starts_with("#  ") && text.contains("]: ") && own(text);
     (is_head && next.starts_with("Assertion failed: ")).then_some(next)
 }
@@ -86,20 +137,26 @@ fn begins_trace(text: &str) -> bool {
             && (text.contains("node::") || text.contains("v8::") || text.ends_with(']')))
 }
 
-/// The line after the traces that begin here, and the innermost place of the application among them.
+/// The line after the traces that begin here, and the innermost place of the application among
+/// them.
 fn trace(lines: &[Line], mut at: usize) -> (usize, Option<Place>) {
     let mut place = None;
     let mut end = at;
     while let Some(line) = lines.get(at) {
         let text = line.text.trim();
-        let numbered = text.split_once(": ").filter(|(number, _)| number.parse::<u32>().is_ok());
+        let numbered = text
+            .split_once(": ")
+            .filter(|(number, _)| number.parse::<u32>().is_ok());
         let frame = numbered
             .and_then(|(_, rest)| Frame::of(rest))
             // Some versions put no line break between them.
             .or_else(|| text.split_inclusive(')').find_map(Frame::of))
             .filter(|frame| frame.line.is_some());
         if place.is_none() {
-            place = frame.as_ref().filter(|frame| frame.owner() == Owner::App).map(Frame::place);
+            place = frame
+                .as_ref()
+                .filter(|frame| frame.owner() == Owner::App)
+                .map(Frame::place);
         }
         let is_trace = numbered.is_some()
             || frame.is_some()
@@ -120,16 +177,34 @@ fn trace(lines: &[Line], mut at: usize) -> (usize, Option<Place>) {
 /// The end of a module that waited for what never came.
 fn unsettled(lines: &[Line], at: usize, place: &str) -> (Option<Finding>, usize) {
     use crate::cause::finding::End;
-    let place =
-        if place.is_empty() { lines.get(at + 1).map(|line| line.text.as_str()).unwrap_or_default() } else { place };
+    let place = if place.is_empty() {
+        lines
+            .get(at + 1)
+            .map(|line| line.text.as_str())
+            .unwrap_or_default()
+    } else {
+        place
+    };
     let place = place.rsplit_once(':').and_then(|(file, line)| {
         let file = file.strip_prefix("file://").unwrap_or(file).to_owned();
-        (frame::owner(&file) == Owner::App).then_some(Place { file, line: line.parse().ok(), function: None })
+        (frame::owner(&file) == Owner::App).then_some(Place {
+            file,
+            line: line.parse().ok(),
+            function: None,
+        })
     });
     let rest = lines.get(at + 1..).unwrap_or_default().iter().take(8);
-    let caret = rest.clone().position(|line| !line.is_blank() && line.text.trim().bytes().all(|byte| byte == b'^'));
+    let caret = rest
+        .clone()
+        .position(|line| !line.is_blank() && line.text.trim().bytes().all(|byte| byte == b'^'));
     let end = at + 1 + caret.map_or(0, |caret| caret + 1);
     let what = "top-level await that was never settled".to_owned();
     let found = finding(at, end, at, Death::PlainExit, what, place);
-    (Some(Finding { ends: &[End::Code(13)], ..found }), end)
+    (
+        Some(Finding {
+            ends: &[End::Code(13)],
+            ..found
+        }),
+        end,
+    )
 }

@@ -27,7 +27,8 @@ pub enum Owner {
 }
 
 impl<'a> Frame<'a> {
-    /// Reads `    at run (/srv/app/main.js:3:7)`; `None` where this is no frame, another language's included.
+    /// Reads `    at run (/srv/app/main.js:3:7)`; `None` where this is no frame, another language's
+    /// included.
     pub fn read(text: &'a str) -> Option<Self> {
         let inner = text.trim_start();
         if inner.len() + 2 > text.len() {
@@ -39,8 +40,13 @@ impl<'a> Frame<'a> {
     /// Reads what stands after `at `.
     pub fn of(text: &'a str) -> Option<Self> {
         let text = text.trim_end().trim_end_matches([',', '{', ']']).trim_end();
-        let (text, is_async) = text.strip_prefix("async ").map_or((text, false), |text| (text, true));
-        let (function, at) = match text.strip_suffix(')').and_then(|text| text.split_once(" (")) {
+        let (text, is_async) = text
+            .strip_prefix("async ")
+            .map_or((text, false), |text| (text, true));
+        let (function, at) = match text
+            .strip_suffix(')')
+            .and_then(|text| text.split_once(" ("))
+        {
             Some((function, at)) => (Some(function), at),
             None => (None, text),
         };
@@ -49,7 +55,12 @@ impl<'a> Frame<'a> {
             None if is_placeless(at) => (at, None),
             None => return None,
         };
-        Some(Self { function, file: file.strip_prefix("file://").unwrap_or(file), line, is_async })
+        Some(Self {
+            function,
+            file: file.strip_prefix("file://").unwrap_or(file),
+            line,
+            is_async,
+        })
     }
 
     pub fn owner(&self) -> Owner {
@@ -57,7 +68,11 @@ impl<'a> Frame<'a> {
     }
 
     pub fn place(&self) -> Place {
-        Place { file: self.file.to_owned(), line: self.line, function: self.function.map(str::to_owned) }
+        Place {
+            file: self.file.to_owned(),
+            line: self.line,
+            function: self.function.map(str::to_owned),
+        }
     }
 }
 
@@ -77,8 +92,13 @@ fn is_placeless(at: &str) -> bool {
 /// Whose code a file is.
 pub fn owner(file: &str) -> Owner {
     let is_bare = !file.contains(['/', '\\', '[', '<', ' ']);
-    if ["node:", "internal/", "ext:", "bun:"].iter().any(|scheme| file.starts_with(scheme))
-        || (is_bare && file.strip_suffix(".js").is_some_and(|name| !name.contains('.')))
+    if ["node:", "internal/", "ext:", "bun:"]
+        .iter()
+        .any(|scheme| file.starts_with(scheme))
+        || (is_bare
+            && file
+                .strip_suffix(".js")
+                .is_some_and(|name| !name.contains('.')))
     {
         // Before version 16 node's own files have bare names: `events.js`, `fs.js`.
         Owner::Runtime
@@ -90,9 +110,15 @@ pub fn owner(file: &str) -> Owner {
         || is_placeless(file)
     {
         Owner::Nobody
-    } else if ["/node_modules/", "/usr/share/nodejs/", "/.yarn/", "webpack/bootstrap", "/usr/lib/node"]
-        .iter()
-        .any(|part| file.contains(part))
+    } else if [
+        "/node_modules/",
+        "/usr/share/nodejs/",
+        "/.yarn/",
+        "webpack/bootstrap",
+        "/usr/lib/node",
+    ]
+    .iter()
+    .any(|part| file.contains(part))
     {
         Owner::Dependency
     } else {
@@ -102,7 +128,9 @@ pub fn owner(file: &str) -> Owner {
 
 /// The innermost frame of the application's own code; where there is none, of its dependencies.
 pub fn innermost<'a, 'b>(frames: &'b [Frame<'a>], owner: Owner) -> Option<&'b Frame<'a>> {
-    frames.iter().find(|frame| frame.owner() == owner && frame.line.is_some())
+    frames
+        .iter()
+        .find(|frame| frame.owner() == owner && frame.line.is_some())
 }
 
 #[cfg(test)]
@@ -112,31 +140,75 @@ mod tests {
     #[test]
     fn the_frames_of_javascript_are_read_and_no_others() {
         for (text, file, line, owner) in [
-            ("    at lead (/srv/raft/app.js:2:40)", "/srv/raft/app.js", Some(2), Owner::App),
-            ("    at async main (file:///srv/x y/app.mjs:7:3) {", "/srv/x y/app.mjs", Some(7), Owner::App),
-            ("    at /srv/app.js:1:18", "/srv/app.js", Some(1), Owner::App),
+            (
+                "    at lead (/srv/raft/app.js:2:40)",
+                "/srv/raft/app.js",
+                Some(2),
+                Owner::App,
+            ),
+            (
+                "    at async main (file:///srv/x y/app.mjs:7:3) {",
+                "/srv/x y/app.mjs",
+                Some(7),
+                Owner::App,
+            ),
+            (
+                "    at /srv/app.js:1:18",
+                "/srv/app.js",
+                Some(1),
+                Owner::App,
+            ),
             ("    at [eval]:1:23", "[eval]", Some(1), Owner::App),
-            ("    at ship (webpack://shop/./src/ship.ts:9:3)", "webpack://shop/./src/ship.ts", Some(9), Owner::App),
-            ("    at Timeout.f [as _onTimeout] (/srv/app.js:1:21),", "/srv/app.js", Some(1), Owner::App),
+            (
+                "    at ship (webpack://shop/./src/ship.ts:9:3)",
+                "webpack://shop/./src/ship.ts",
+                Some(9),
+                Owner::App,
+            ),
+            (
+                "    at Timeout.f [as _onTimeout] (/srv/app.js:1:21),",
+                "/srv/app.js",
+                Some(1),
+                Owner::App,
+            ),
             (
                 "    at q (/srv/node_modules/pg/lib/q.js:1:2)",
                 "/srv/node_modules/pg/lib/q.js",
                 Some(1),
                 Owner::Dependency,
             ),
-            ("    at emit (node:events:524:28)", "node:events", Some(524), Owner::Runtime),
+            (
+                "    at emit (node:events:524:28)",
+                "node:events",
+                Some(524),
+                Owner::Runtime,
+            ),
             (
                 "    at internal/main/run_main_module.js:17:47 {",
                 "internal/main/run_main_module.js",
                 Some(17),
                 Owner::Runtime,
             ),
-            ("    at Socket.emit (events.js:314:20)", "events.js", Some(314), Owner::Runtime),
-            ("    at JSON.parse (<anonymous>)", "<anonymous>", None, Owner::Nobody),
+            (
+                "    at Socket.emit (events.js:314:20)",
+                "events.js",
+                Some(314),
+                Owner::Runtime,
+            ),
+            (
+                "    at JSON.parse (<anonymous>)",
+                "<anonymous>",
+                None,
+                Owner::Nobody,
+            ),
             ("    at Array.map (native)", "native", None, Owner::Nobody),
         ] {
             let frame = Frame::read(text).unwrap_or_else(|| panic!("no frame: {text}"));
-            assert_eq!((frame.file, frame.line, frame.owner()), (file, line, owner), "{text}");
+            assert_eq!(
+                (frame.file, frame.line, frame.owner()),
+                (file, line, owner),
+                "{text}"
+            );
         }
         for text in [
             "\tat com.acme.Main.main(Main.java:12)",

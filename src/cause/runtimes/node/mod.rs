@@ -42,13 +42,20 @@ fn read_at(lines: &[Line], from: usize, at: usize) -> Found {
         .or_else(|| logged(lines, from, at))
 }
 
-/// What node prints as it dies: the place, the line of source, carets beneath it, and what was thrown.
+/// What node prints as it dies: the place, the line of source, carets beneath it, and what was
+/// thrown.
 fn uncaught(lines: &[Line], at: usize) -> Found {
     let excerpt = Excerpt::read(lines, at)?;
     let is_blank = |at: usize| lines.get(at).is_some_and(Line::is_blank);
     // Source maps put a second blank line there.
-    let body = excerpt.end + (0..2).take_while(|blanks| is_blank(excerpt.end + blanks)).count();
-    let Some(head) = lines.get(body).filter(|line| !line.is_blank() && !error::is_footer(&line.text)) else {
+    let body = excerpt.end
+        + (0..2)
+            .take_while(|blanks| is_blank(excerpt.end + blanks))
+            .count();
+    let Some(head) = lines
+        .get(body)
+        .filter(|line| !line.is_blank() && !error::is_footer(&line.text))
+    else {
         let what = "uncaught exception, whose message is not in the log".to_owned();
         let place = excerpt.place();
         let end = epilogue(lines, body).0;
@@ -57,11 +64,19 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
     };
     let mut printed = Printed::read(&head.text, lines, body + 1);
     let (mut end, mut has_footer) = epilogue(lines, printed.end);
-    // A child's last words stand in the message of the error that tells of it, another process's lines amid the stack.
+    // A child's last words stand in the message of the error that tells of it, another process's
+    // lines amid the stack.
     loop {
-        let next = if has_footer { end } else { end + foreign(lines, end) };
+        let next = if has_footer {
+            end
+        } else {
+            end + foreign(lines, end)
+        };
         let next = next + usize::from(is_blank(next));
-        if lines.get(next).is_none_or(|line| Frame::read(&line.text).is_none()) {
+        if lines
+            .get(next)
+            .is_none_or(|line| Frame::read(&line.text).is_none())
+        {
             break;
         }
         let rest = Printed::without_head(lines, next);
@@ -69,7 +84,8 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
         let after = skip_properties(lines, rest.end);
         (end, has_footer) = epilogue(lines, after);
     }
-    let is_error = error::begins(&head.text) && (!printed.frames.is_empty() || is_blank(excerpt.end));
+    let is_error =
+        error::begins(&head.text) && (!printed.frames.is_empty() || is_blank(excerpt.end));
     let is_compiling = is_compiling(&printed);
     let kind = kind(&printed, is_rejection(&excerpt, &printed, has_footer));
     let place = if is_compiling { excerpt.place() } else { None };
@@ -85,15 +101,31 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
     // A source that does not parse is told in the same form when the error is caught.
     // So is an error of a worker whose parent goes on.
     let is_caught = (is_compiling || excerpt.is_told()) && !has_footer;
-    let proof = if is_caught { Proof::Said } else { Proof::LastWords };
-    Some((Some(Finding { proof, ..finding(at, end, body, kind, what, place) }), end))
+    let proof = if is_caught {
+        Proof::Said
+    } else {
+        Proof::LastWords
+    };
+    Some((
+        Some(Finding {
+            proof,
+            ..finding(at, end, body, kind, what, place)
+        }),
+        end,
+    ))
 }
 
 /// How many loggers' lines stand here: others write to the same log.
 fn foreign(lines: &[Line], at: usize) -> usize {
     const MOST: usize = 3;
     let ahead = lines.get(at..).unwrap_or_default().iter().take(MOST);
-    ahead.take_while(|line| line.entry.as_ref().is_some_and(|entry| entry.json || entry.at.is_some())).count()
+    ahead
+        .take_while(|line| {
+            line.entry
+                .as_ref()
+                .is_some_and(|entry| entry.json || entry.at.is_some())
+        })
+        .count()
 }
 
 /// An error with its stack that the program itself has printed.
@@ -118,19 +150,35 @@ fn logged(lines: &[Line], from: usize, at: usize) -> Found {
     let before = line.text.strip_suffix(text).unwrap_or_default();
     let printed = Printed::read(text, lines, head + 1);
     let (end, has_footer) = epilogue(lines, printed.end);
-    // Where the error is set inside a block, as of what a logger prints with it, the block ends with it.
+    // Where the error is set inside a block, as of what a logger prints with it, the block ends
+    // with it.
     let is_inside = |line: &&Line| line.entry.is_none() && line.text.starts_with(' ');
-    let block = lines.get(end..).unwrap_or_default().iter().take(MOST_MESSAGE).take_while(is_inside).count();
-    let end = if line.text.starts_with(' ') { end + block } else { end };
-    let is_warning = entry.is_some_and(|entry| entry.level.is_some_and(|level| level < Level::Error))
+    let block = lines
+        .get(end..)
+        .unwrap_or_default()
+        .iter()
+        .take(MOST_MESSAGE)
+        .take_while(is_inside)
+        .count();
+    let end = if line.text.starts_with(' ') {
+        end + block
+    } else {
+        end
+    };
+    let is_warning = entry
+        .is_some_and(|entry| entry.level.is_some_and(|level| level < Level::Error))
         || text.starts_with("Trace")
         || before.starts_with("(node:");
     if is_warning {
         return Some((None, end));
     }
-    let is_rejection =
-        before.to_ascii_lowercase().contains("unhandled") && before.to_ascii_lowercase().contains("reject");
-    let proof = if has_footer { Proof::LastWords } else { Proof::Said };
+    let is_rejection = before.to_ascii_lowercase().contains("unhandled")
+        && before.to_ascii_lowercase().contains("reject");
+    let proof = if has_footer {
+        Proof::LastWords
+    } else {
+        Proof::Said
+    };
     let kind = kind(&printed, is_rejection);
     let place = place_of(&printed, None);
     let found = finding(head, end, head, kind, what(&printed), place);
@@ -144,7 +192,10 @@ const MOST_MESSAGE: usize = 64;
 fn head_of(lines: &[Line], from: usize, at: usize) -> Option<usize> {
     for head in (from.max(at.saturating_sub(MOST_MESSAGE))..at).rev() {
         let line = lines.get(head)?;
-        let is_logger = line.entry.as_ref().is_some_and(|entry| entry.json || entry.level.is_some());
+        let is_logger = line
+            .entry
+            .as_ref()
+            .is_some_and(|entry| entry.json || entry.level.is_some());
         if head + 1 == at && !line.is_blank() && (is_logger || error::begins(&line.text)) {
             return Some(head);
         }
@@ -178,41 +229,65 @@ impl<'a> Excerpt<'a> {
         let is_marked = !mark.is_empty() && mark.bytes().all(|byte| byte == b'^');
         let is_far = mark.is_empty() && carets.text.len() > 1000;
         // Where a source ends too early there is nothing to show.
-        let is_end = mark.is_empty() && lines.get(at + 4).is_some_and(|line| line.text.starts_with("SyntaxError: "));
+        let is_end = mark.is_empty()
+            && lines
+                .get(at + 4)
+                .is_some_and(|line| line.text.starts_with("SyntaxError: "));
         let is_far = is_far || is_end && lines.get(at + 1..at + 4)?.iter().all(Line::is_blank);
         (!file.is_empty() && (is_marked || is_far)).then_some(())?;
         let column = carets.text.chars().take_while(|c| *c != '^').count();
-        Some(Self { file, line, source: &lines.get(at + 1)?.text, column, end: at + 3 })
+        Some(Self {
+            file,
+            line,
+            source: &lines.get(at + 1)?.text,
+            column,
+            end: at + 3,
+        })
     }
 
     fn place(&self) -> Option<Place> {
         let file = self.file.strip_prefix("file://").unwrap_or(self.file);
         let is_named = !matches!(frame::owner(file), Owner::Runtime | Owner::Nobody);
-        is_named.then(|| Place { file: file.to_owned(), line: Some(self.line), function: None })
+        is_named.then(|| Place {
+            file: file.to_owned(),
+            line: Some(self.line),
+            function: None,
+        })
     }
 
-    /// Whether words stand before the place, which node itself never puts there: `worker died: /srv/app.js:1`.
+    /// Whether words stand before the place, which node itself never puts there: `worker died:
+    /// /srv/app.js:1`.
     fn is_told(&self) -> bool {
-        [" /", " [", " file://", " node:"].iter().any(|begin| self.file.contains(begin))
+        [" /", " [", " file://", " node:"]
+            .iter()
+            .any(|begin| self.file.contains(begin))
     }
 
     /// What stands at the caret.
     fn marked(&self) -> &'a str {
-        self.source.char_indices().nth(self.column).and_then(|(at, _)| self.source.get(at..)).unwrap_or_default()
+        self.source
+            .char_indices()
+            .nth(self.column)
+            .and_then(|(at, _)| self.source.get(at..))
+            .unwrap_or_default()
     }
 }
 
-/// Whether nothing handled a rejected promise. Node says so only where the error has no place of its own.
+/// Whether nothing handled a rejected promise. Node says so only where the error has no place of
+/// its own.
 fn is_rejection(excerpt: &Excerpt, printed: &Printed, has_footer: bool) -> bool {
     if frame::owner(excerpt.file) == Owner::Runtime {
         // Modules are loaded by promises too.
         let first = printed.frames.iter().find(|frame| frame.line.is_some());
         let is_loading = first.is_some_and(|frame| frame.file.contains("internal/modules/"));
-        return excerpt.file.contains("process/promises") && !is_loading || is_continuation(printed, has_footer);
+        return excerpt.file.contains("process/promises") && !is_loading
+            || is_continuation(printed, has_footer);
     }
     // What is thrown is marked at the `throw`, what rejects a promise where it was made.
-    let is_made_by_call =
-        printed.frames.first().is_some_and(|frame| frame.function.is_some_and(|it| it.starts_with("new ")));
+    let is_made_by_call = printed
+        .frames
+        .first()
+        .is_some_and(|frame| frame.function.is_some_and(|it| it.starts_with("new ")));
     // Versions without a footer mark the latter wherever a source map leads them.
     let is_own = has_footer || excerpt.file.ends_with("js");
     match excerpt.marked() {
@@ -224,19 +299,29 @@ fn is_rejection(excerpt: &Excerpt, printed: &Printed, has_footer: bool) -> bool 
 
 /// Whether the source makes the error here: any other constructor has thrown it.
 fn makes_error(source: &str, error: &str) -> bool {
-    let name = source.strip_prefix("new ").and_then(|rest| rest.split('(').next()).unwrap_or_default();
+    let name = source
+        .strip_prefix("new ")
+        .and_then(|rest| rest.split('(').next())
+        .unwrap_or_default();
     let name = name.rsplit('.').next().unwrap_or_default();
-    !name.is_empty() && (name.ends_with("Error") || name.ends_with("Exception") || error.starts_with(name))
+    !name.is_empty()
+        && (name.ends_with("Error") || name.ends_with("Exception") || error.starts_with(name))
 }
 
-/// Whether the stack is that of a function that went on after a promise: nothing of the runtime has called it.
+/// Whether the stack is that of a function that went on after a promise: nothing of the runtime has
+/// called it.
 fn is_continuation(printed: &Printed, is_whole: bool) -> bool {
-    let waited = printed.frames.iter().any(|frame| frame.is_async && frame.owner() == Owner::App);
+    let waited = printed
+        .frames
+        .iter()
+        .any(|frame| frame.is_async && frame.owner() == Owner::App);
     let of_app = |frame: &Frame| matches!(frame.owner(), Owner::App | Owner::Dependency);
     let is_short = !printed.frames.is_empty() && printed.frames.len() < frame::MOST;
     // A module's own body is called by the loader, whose frames are left out at times.
-    let of_module =
-        printed.frames.last().is_some_and(|frame| frame.function.is_none_or(|it| it == "Object.<anonymous>"));
+    let of_module = printed
+        .frames
+        .last()
+        .is_some_and(|frame| frame.function.is_none_or(|it| it == "Object.<anonymous>"));
     waited || (is_whole && is_short && !of_module && printed.frames.iter().all(of_app))
 }
 
@@ -244,9 +329,15 @@ fn is_continuation(printed: &Printed, is_whole: bool) -> bool {
 fn is_compiling(printed: &Printed) -> bool {
     let first = printed.frames.iter().find(|frame| frame.line.is_some());
     let by_loader = first.is_none_or(|frame| {
-        ["node:internal/modules/", "internal/modules/", "node:vm", "vm.js", "node:internal/vm"]
-            .iter()
-            .any(|part| frame.file.starts_with(part))
+        [
+            "node:internal/modules/",
+            "internal/modules/",
+            "node:vm",
+            "vm.js",
+            "node:internal/vm",
+        ]
+        .iter()
+        .any(|part| frame.file.starts_with(part))
     });
     printed.text.starts_with("SyntaxError") && by_loader
 }
@@ -286,11 +377,21 @@ fn kind(printed: &Printed, is_rejection: bool) -> Death {
 
 /// The error in one line.
 fn what(printed: &Printed) -> String {
-    if let Some((_, reason)) = printed.text.split_once("The promise rejected with the reason ") {
-        return format!("promise rejected with the reason {}", reason.trim_end_matches('.'));
+    if let Some((_, reason)) = printed
+        .text
+        .split_once("The promise rejected with the reason ")
+    {
+        return format!(
+            "promise rejected with the reason {}",
+            reason.trim_end_matches('.')
+        );
     }
     let mut what = printed.what();
-    if printed.frames.iter().any(|frame| frame.function == Some("process._fatalException")) {
+    if printed
+        .frames
+        .iter()
+        .any(|frame| frame.function == Some("process._fatalException"))
+    {
         what.push_str(" (thrown by the handler of uncaught exceptions)");
     }
     what
@@ -307,7 +408,8 @@ fn place_of(printed: &Printed, excerpt: Option<Place>) -> Option<Place> {
         .or_else(|| beneath().find_map(|inner| of(inner, Owner::Dependency)))
 }
 
-/// The line after what node and those who run it add to an error, and whether node's footer is among it.
+/// The line after what node and those who run it add to an error, and whether node's footer is
+/// among it.
 fn epilogue(lines: &[Line], mut at: usize) -> (usize, bool) {
     let mut has_footer = false;
     let mut end = at;
@@ -323,7 +425,8 @@ fn epilogue(lines: &[Line], mut at: usize) -> (usize, bool) {
         }
         let is_footer = error::is_footer(text);
         let is_hint = text.starts_with("(Use `");
-        let is_thrown_at = text == "Thrown at:" || Frame::read(text).is_some() && end + 1 == at && !has_footer;
+        let is_thrown_at =
+            text == "Thrown at:" || Frame::read(text).is_some() && end + 1 == at && !has_footer;
         if has_footer && is_footer || !(is_footer || is_hint || is_thrown_at) {
             break;
         }
@@ -335,14 +438,36 @@ fn epilogue(lines: &[Line], mut at: usize) -> (usize, bool) {
 
 /// The line after the properties in braces that stand here.
 fn skip_properties(lines: &[Line], at: usize) -> usize {
-    let opened = at.checked_sub(1).and_then(|before| lines.get(before)).is_some_and(|line| line.text.ends_with(" {"));
-    let inner = lines.get(at..).unwrap_or_default().iter().take_while(|line| line.text.starts_with(' '));
+    let opened = at
+        .checked_sub(1)
+        .and_then(|before| lines.get(before))
+        .is_some_and(|line| line.text.ends_with(" {"));
+    let inner = lines
+        .get(at..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(|line| line.text.starts_with(' '));
     if opened { at + inner.count() + 1 } else { at }.min(lines.len())
 }
 
 /// What only a process that ends prints.
-fn finding(from: usize, end: usize, quoted: usize, kind: Death, what: String, place: Option<Place>) -> Finding {
-    Finding { lines: from..end, quoted, kind, what, place, proof: Proof::LastWords, ends: &[] }
+fn finding(
+    from: usize,
+    end: usize,
+    quoted: usize,
+    kind: Death,
+    what: String,
+    place: Option<Place>,
+) -> Finding {
+    Finding {
+        lines: from..end,
+        quoted,
+        kind,
+        what,
+        place,
+        proof: Proof::LastWords,
+        ends: &[],
+    }
 }
 
 #[cfg(test)]
@@ -354,11 +479,13 @@ mod tests {
 
     #[test]
     fn a_stack_alone_is_said_with_its_type_its_message_and_its_place() {
-        let log =
-            "TypeError: x is not iterable\n    at pick (/srv/node_modules/lib/i.js:4:5)\n    at run (/srv/app.js:7:9)";
+        let log = "TypeError: x is not iterable\n    at pick (/srv/node_modules/lib/i.js:4:5)\n    at run (/srv/app.js:7:9)";
         let found = found(read, log);
         let found = found.first().unwrap();
-        assert_eq!((found.kind, found.proof), (Death::UncaughtException, Proof::Said));
+        assert_eq!(
+            (found.kind, found.proof),
+            (Death::UncaughtException, Proof::Said)
+        );
         assert_eq!(found.what, "TypeError: x is not iterable");
         assert_eq!(found.place.as_ref().unwrap().to_string(), "/srv/app.js:7");
         assert_eq!(found.lines, 0..3);
@@ -382,14 +509,21 @@ mod tests {
     #[test]
     fn another_process_s_line_within_the_stack_is_no_part_of_it() {
         let other = "2026-11-22T23:59:01.221Z ERROR upstream: connection refused\n";
-        let head = "/srv/app.js:1\nfunction go(){null.x}\n                   ^\n\nTypeError: no x\n";
+        let head =
+            "/srv/app.js:1\nfunction go(){null.x}\n                   ^\n\nTypeError: no x\n";
         let stack = "    at go (/srv/app.js:1:20)\n";
         let rest = "    at run (/srv/app.js:2:1)\n\nNode.js v20.20.2";
-        for log in [format!("{head}{other}{stack}{rest}"), format!("{head}{stack}{other}{rest}")] {
+        for log in [
+            format!("{head}{other}{stack}{rest}"),
+            format!("{head}{stack}{other}{rest}"),
+        ] {
             let found = found(read, &log);
             assert_eq!(found.len(), 1, "{found:?}");
             let found = found.first().unwrap();
-            assert_eq!((found.what.as_str(), found.proof), ("TypeError: no x", Proof::LastWords));
+            assert_eq!(
+                (found.what.as_str(), found.proof),
+                ("TypeError: no x", Proof::LastWords)
+            );
             assert_eq!(found.place.as_ref().unwrap().to_string(), "/srv/app.js:1");
         }
     }
@@ -404,7 +538,10 @@ mod tests {
     #[test]
     fn what_a_constructor_throws_is_no_rejection() {
         let log = "/srv/app.js:1\nconst d=new s.Database('x')\n        ^\n\nError: unable to open\n    at Object.<anonymous> (/srv/app.js:1:9)\n\nNode.js v22.1.0";
-        assert_eq!(found(read, log).first().unwrap().kind, Death::UncaughtException);
+        assert_eq!(
+            found(read, log).first().unwrap().kind,
+            Death::UncaughtException
+        );
     }
 
     #[test]
@@ -414,6 +551,12 @@ mod tests {
                    at build (/srv/app.js:3:5) {\n  status: 1\n}\n\nNode.js v20.20.2";
         let found = found(read, log);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found.first().unwrap().what.starts_with("Error: Command failed: node c.js"));
+        assert!(
+            found
+                .first()
+                .unwrap()
+                .what
+                .starts_with("Error: Command failed: node c.js")
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Deno and Bun, where they print other forms than node: `error: Uncaught (in promise) TypeError: …`, and numbered lines
-//! of source with a caret beneath them.
+//! Deno and Bun, where they print other forms than node: `error: Uncaught (in promise) TypeError:
+//! …`, and numbered lines of source with a caret beneath them.
 
 use super::error::{self, Printed};
 use super::frame::{Frame, Owner};
@@ -25,7 +25,11 @@ fn is_caret(text: &str) -> bool {
 fn deno(lines: &[Line], at: usize, said: &str) -> Found {
     let thrown = said.strip_prefix("Uncaught ");
     let is_missing = said.starts_with("Module not found \"");
-    if thrown.is_none() && !is_missing && !said.starts_with("SyntaxError: ") && !said.contains(" could not be parsed") {
+    if thrown.is_none()
+        && !is_missing
+        && !said.starts_with("SyntaxError: ")
+        && !said.contains(" could not be parsed")
+    {
         return None;
     }
     let promise = thrown.and_then(|thrown| thrown.strip_prefix("(in promise) "));
@@ -34,24 +38,51 @@ fn deno(lines: &[Line], at: usize, said: &str) -> Found {
     let is_marked = lines.get(at + 2).is_some_and(|line| is_caret(&line.text));
     let mut printed = Printed::read(head, lines, at + 1 + if is_marked { 2 } else { 0 });
     let mut end = printed.end;
-    while let Some(cause) = lines.get(end).and_then(|line| line.text.strip_prefix("Caused by: ")) {
+    while let Some(cause) = lines
+        .get(end)
+        .and_then(|line| line.text.strip_prefix("Caused by: "))
+    {
         let cause = Printed::read(cause, lines, end + 1);
         end = cause.end;
         printed.causes.push(cause);
     }
-    let is_trace = |line: &&Line| line.is_blank() || line.text == "Stack backtrace:" || line.text.starts_with("   ");
-    end += lines.get(end..).unwrap_or_default().iter().take_while(is_trace).count();
-    let kind = match super::kind(&printed, promise.is_some_and(|_| frame_of_promise(&printed))) {
+    let is_trace = |line: &&Line| {
+        line.is_blank() || line.text == "Stack backtrace:" || line.text.starts_with("   ")
+    };
+    end += lines
+        .get(end..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(is_trace)
+        .count();
+    let kind = match super::kind(
+        &printed,
+        promise.is_some_and(|_| frame_of_promise(&printed)),
+    ) {
         _ if is_missing => Death::MissingModule,
         _ if thrown.is_none() => Death::SyntaxError,
         kind => kind,
     };
-    Some((Some(finding(at, end, at, kind, super::what(&printed), place_of(&printed, None))), end))
+    Some((
+        Some(finding(
+            at,
+            end,
+            at,
+            kind,
+            super::what(&printed),
+            place_of(&printed, None),
+        )),
+        end,
+    ))
 }
 
 /// Whether it is a function's promise that was rejected: modules are run by promises too.
 fn frame_of_promise(printed: &Printed) -> bool {
-    let outermost = printed.frames.iter().rev().find(|frame| frame.owner() == Owner::App);
+    let outermost = printed
+        .frames
+        .iter()
+        .rev()
+        .find(|frame| frame.owner() == Owner::App);
     outermost.is_none_or(|frame| frame.function.is_some())
 }
 
@@ -66,12 +97,30 @@ fn bun(lines: &[Line], at: usize) -> Found {
     if !lines.get(footer)?.text.starts_with("Bun v") {
         return None;
     }
-    let frames: Vec<Frame> = body.take(footer - at).filter_map(|line| Frame::read(&line.text)).collect();
+    let frames: Vec<Frame> = body
+        .take(footer - at)
+        .filter_map(|line| Frame::read(&line.text))
+        .collect();
     let mut printed = Printed::without_head(lines, footer);
     head.text.clone_into(&mut printed.text);
     printed.frames = frames;
-    let is_missing =
-        ["error: Cannot find module ", "error: Cannot find package "].iter().any(|it| head.text.starts_with(it));
-    let kind = if is_missing { Death::MissingModule } else { super::kind(&printed, false) };
-    Some((Some(finding(at, footer + 1, at, kind, super::what(&printed), place_of(&printed, None))), footer + 1))
+    let is_missing = ["error: Cannot find module ", "error: Cannot find package "]
+        .iter()
+        .any(|it| head.text.starts_with(it));
+    let kind = if is_missing {
+        Death::MissingModule
+    } else {
+        super::kind(&printed, false)
+    };
+    Some((
+        Some(finding(
+            at,
+            footer + 1,
+            at,
+            kind,
+            super::what(&printed),
+            place_of(&printed, None),
+        )),
+        footer + 1,
+    ))
 }

@@ -2,40 +2,61 @@
 
 use crate::cause::finding::Place;
 
-/// Reads a frame of a traceback (`  File "x.py", line 3, in f`), of a syntax error (without a function) or of faulthandler
-/// (`, line 3 in f`).
+/// Reads a frame of a traceback (`  File "x.py", line 3, in f`), of a syntax error (without a
+/// function) or of faulthandler (`, line 3 in f`).
 pub fn read(text: &str) -> Option<Place> {
     let inner = text.trim_start_matches([' ', '\t', '>']);
     if inner.len() == text.len() {
         return None;
     }
     let (file, rest) = inner.strip_prefix("File \"")?.split_once("\", line ")?;
-    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    let function = rest.get(digits..)?.trim_start_matches(',').strip_prefix(" in ").map(|name| name.trim().to_owned());
-    Some(Place { file: file.to_owned(), line: Some(rest.get(..digits)?.parse().ok()?), function })
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    let function = rest
+        .get(digits..)?
+        .trim_start_matches(',')
+        .strip_prefix(" in ")
+        .map(|name| name.trim().to_owned());
+    Some(Place {
+        file: file.to_owned(),
+        line: Some(rest.get(..digits)?.parse().ok()?),
+        function,
+    })
 }
 
 /// Reads a frame in one of rich's boxes: `│ /srv/app/main.py:12 in main     │`.
 pub fn read_boxed(text: &str) -> Option<Place> {
-    let inner = text.strip_prefix(['│', '|'])?.trim_end_matches(['│', '|', ' ']).trim_start();
+    let inner = text
+        .strip_prefix(['│', '|'])?
+        .trim_end_matches(['│', '|', ' '])
+        .trim_start();
     let (place, function) = inner.split_once(" in ")?;
     let (file, line) = place.rsplit_once(':')?;
     if file.is_empty() || file.contains(char::is_whitespace) {
         return None;
     }
-    Some(Place { file: file.to_owned(), line: Some(line.parse().ok()?), function: Some(function.to_owned()) })
+    Some(Place {
+        file: file.to_owned(),
+        line: Some(line.parse().ok()?),
+        function: Some(function.to_owned()),
+    })
 }
 
-/// Whether this is a file of the application: none of Python's own, of an installed package, or a script that a package
-/// brought.
+/// Whether this is a file of the application: none of Python's own, of an installed package, or a
+/// script that a package brought.
 pub fn is_own(file: &str) -> bool {
     let is_versioned = |(at, _): (usize, &str)| {
         let rest = file.get(at..).unwrap_or_default();
-        rest.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '/').starts_with(|c: char| c.is_ascii_digit())
+        rest.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '/')
+            .starts_with(|c: char| c.is_ascii_digit())
     };
     let python = ["/lib/python", "/lib64/python", "/lib/pypy", "/lib-python"];
-    let from_python =
-        python.iter().any(|path| file.match_indices(path).map(|(at, it)| (at + it.len(), it)).any(is_versioned));
+    let from_python = python.iter().any(|path| {
+        file.match_indices(path)
+            .map(|(at, it)| (at + it.len(), it))
+            .any(is_versioned)
+    });
     let scripts = ["/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/bin/"];
     let is_script = scripts.iter().any(|path| file.starts_with(path))
         || file.contains("env/bin/")
@@ -54,24 +75,48 @@ mod tests {
     #[test]
     fn frames_of_every_form_are_read() {
         let place = read("  File \"/srv/a b/main.py\", line 12, in <module>").unwrap();
-        assert_eq!((place.to_string().as_str(), place.function.as_deref()), ("/srv/a b/main.py:12", Some("<module>")));
-        assert_eq!(read("  File \"x.py\", line 3").unwrap().function, None);
-        assert_eq!(read("  File \"x.py\", line 6 in check").unwrap().function.as_deref(), Some("check"));
-        assert_eq!(read("> File \"x.py\", line 6, in check").unwrap().line, Some(6));
         assert_eq!(
-            read_boxed("│ /srv/x/main.py:12 in main                │").unwrap().to_string(),
+            (place.to_string().as_str(), place.function.as_deref()),
+            ("/srv/a b/main.py:12", Some("<module>"))
+        );
+        assert_eq!(read("  File \"x.py\", line 3").unwrap().function, None);
+        assert_eq!(
+            read("  File \"x.py\", line 6 in check")
+                .unwrap()
+                .function
+                .as_deref(),
+            Some("check")
+        );
+        assert_eq!(
+            read("> File \"x.py\", line 6, in check").unwrap().line,
+            Some(6)
+        );
+        assert_eq!(
+            read_boxed("│ /srv/x/main.py:12 in main                │")
+                .unwrap()
+                .to_string(),
             "/srv/x/main.py:12"
         );
-        for text in ["File \"x.py\", line 3", "  File \"x.py\", line x", "  File \"x.py", "  file x.py, line 3", ""] {
+        for text in [
+            "File \"x.py\", line 3",
+            "  File \"x.py\", line x",
+            "  File \"x.py",
+            "  file x.py, line 3",
+            "",
+        ] {
             assert!(read(text).is_none(), "{text}");
         }
     }
 
     #[test]
     fn only_the_application_s_files_are_its_own() {
-        for own in
-            ["/srv/app/main.py", "main.py", "/opt/app/lib/pythonic/x.py", "/srv/app/bin/serve", "C:\\app\\main.py"]
-        {
+        for own in [
+            "/srv/app/main.py",
+            "main.py",
+            "/opt/app/lib/pythonic/x.py",
+            "/srv/app/bin/serve",
+            "C:\\app\\main.py",
+        ] {
             assert!(is_own(own), "{own}");
         }
         for other in [

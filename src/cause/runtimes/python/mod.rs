@@ -1,5 +1,5 @@
-//! Python: tracebacks of 2.7 to 3.13, `Fatal Python error`, the interpreter's own refusals, and how its servers say that
-//! they could not start.
+//! Python: tracebacks of 2.7 to 3.13, `Fatal Python error`, the interpreter's own refusals, and how
+//! its servers say that they could not start.
 
 mod fatal;
 mod frame;
@@ -16,7 +16,11 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
         let end = traceback::read(lines, i, found)
             .or_else(|| fatal::read(lines, i, found))
             .or_else(|| start::read(lines, i, found));
-        debug_assert!(end.is_none_or(|end| end > i), "no progress at {}", line.text);
+        debug_assert!(
+            end.is_none_or(|end| end > i),
+            "no progress at {}",
+            line.text
+        );
         i = end.unwrap_or(i + 1);
     }
 }

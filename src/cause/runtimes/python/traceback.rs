@@ -1,7 +1,8 @@
 //! Tracebacks: plain, chained, of exception groups, in rich's boxes; and who prints them.
 //!
-//! An uncaught exception is printed with the whole stack, from `<module>` on. A traceback that begins in a function, or that
-//! stands under a logger's line, was printed by somebody who caught it: the process may go on.
+//! An uncaught exception is printed with the whole stack, from `<module>` on. A traceback that
+//! begins in a function, or that stands under a logger's line, was printed by somebody who caught
+//! it: the process may go on.
 
 mod part;
 
@@ -26,7 +27,9 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
     if text.starts_with("Exception ignored ") {
         return Some(ignored(lines, i, found));
     }
-    if text == "Error in atexit._run_exitfuncs:" && found.last().is_some_and(|last| last.lines.end == i) {
+    if text == "Error in atexit._run_exitfuncs:"
+        && found.last().is_some_and(|last| last.lines.end == i)
+    {
         return Some(ignored(lines, i, found));
     }
     if text == "--- Logging error ---" {
@@ -39,7 +42,13 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
     if trace.what.contains("<HaltServer 'Worker failed to boot.'") {
         // gunicorn's arbiter, over what its worker has said.
         let end = trace.lines.end;
-        return Some(super::start::give_up(lines, end - 1, &trace.what, &[End::Code(1), End::Code(3)], found));
+        return Some(super::start::give_up(
+            lines,
+            end - 1,
+            &trace.what,
+            &[End::Code(1), End::Code(3)],
+            found,
+        ));
     }
     let printer = printer(lines, &trace);
     let (kind, ends) = kind(&trace);
@@ -52,11 +61,19 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
         what: trace.what,
         place: trace.place,
         proof: Proof::Said,
-        ends: if kind == Death::KilledBySignal { ends } else { &[] },
+        ends: if kind == Death::KilledBySignal {
+            ends
+        } else {
+            &[]
+        },
     };
     // One that ends with another code than the interpreter's caught it, and gave up by itself.
     if printer.is_interpreter {
-        found.push(Finding { proof: Proof::LastWords, ends, ..finding.clone() });
+        found.push(Finding {
+            proof: Proof::LastWords,
+            ends,
+            ..finding.clone()
+        });
     }
     found.push(finding);
     Some(end)
@@ -77,11 +94,14 @@ fn trace(lines: &[Line], i: usize) -> Option<Trace> {
     if let Some(style) = style(text) {
         return chain(lines, i, style);
     }
-    // A syntax error in the program itself comes without a header; so does what the log's beginning has cut.
+    // A syntax error in the program itself comes without a header; so does what the log's beginning
+    // has cut.
     let first = frame::read(text)?;
     let is_cut = first.function.is_some() && i < CUT;
     let is_program = first.function.is_none()
-        && i.checked_sub(1).and_then(|at| lines.get(at)).is_none_or(|line| !line.text.starts_with(' '));
+        && i.checked_sub(1)
+            .and_then(|at| lines.get(at))
+            .is_none_or(|line| !line.text.starts_with(' '));
     if !is_cut && !is_program {
         return None;
     }
@@ -93,11 +113,21 @@ fn trace(lines: &[Line], i: usize) -> Option<Trace> {
 
 /// Reads the parts of a chain.
 fn chain(lines: &[Line], header: usize, style: Style) -> Option<Trace> {
-    let mut part = if style == Style::Group { group(lines, header)? } else { part(lines, header, style)? };
+    let mut part = if style == Style::Group {
+        group(lines, header)?
+    } else {
+        part(lines, header, style)?
+    };
     let mut cause: Option<(String, Option<Place>)> = None;
     while let Some((link, next)) = link(lines, part.end) {
-        let Some(style) = lines.get(next).and_then(|line| part::style(&line.text)) else { break };
-        let later = if style == Style::Group { group(lines, next) } else { part::part(lines, next, style) };
+        let Some(style) = lines.get(next).and_then(|line| part::style(&line.text)) else {
+            break;
+        };
+        let later = if style == Style::Group {
+            group(lines, next)
+        } else {
+            part::part(lines, next, style)
+        };
         let Some(later) = later else { break };
         // The first of those that caused one another says most.
         cause = (link == CAUSE).then(|| cause.unwrap_or((part.what, part.place)));
@@ -108,26 +138,39 @@ fn chain(lines: &[Line], header: usize, style: Style) -> Option<Trace> {
         Some((what, place)) if what == part.what => (what, place.or(part.place)),
         // Wrappers often quote it already.
         Some((what, place)) if quotes(&part.what, &what) => (part.what, part.place.or(place)),
-        Some((what, place)) => (format!("{} (caused by {what})", part.what), part.place.or(place)),
+        Some((what, place)) => (
+            format!("{} (caused by {what})", part.what),
+            part.place.or(place),
+        ),
         None => (part.what, part.place),
     };
     let from_main = part.outermost.as_ref().is_some_and(is_main);
-    Some(Trace { lines: header..part.end, quoted: part.at, what, place, from_main })
+    Some(Trace {
+        lines: header..part.end,
+        quoted: part.at,
+        what,
+        place,
+        from_main,
+    })
 }
 
 /// Whether an exception's words have those of another one in them.
 fn quotes(what: &str, other: &str) -> bool {
     const ENOUGH: usize = 40;
     let message = other.split_once(": ").map_or(other, |(_, message)| message);
-    what.contains(message.get(..message.floor_char_boundary(ENOUGH)).unwrap_or_default())
+    what.contains(
+        message
+            .get(..message.floor_char_boundary(ENOUGH))
+            .unwrap_or_default(),
+    )
 }
 
-/// Whether a stack that begins here is a whole one: of a script, of `python -m`, of a compiled main module, or none at all.
+/// Whether a stack that begins here is a whole one: of a script, of `python -m`, of a compiled main
+/// module, or none at all.
 fn is_main(frame: &Place) -> bool {
-    frame
-        .function
-        .as_deref()
-        .is_none_or(|name| name == "<module>" || name == "_run_module_as_main" || name.starts_with("init "))
+    frame.function.as_deref().is_none_or(|name| {
+        name == "<module>" || name == "_run_module_as_main" || name.starts_with("init ")
+    })
 }
 
 /// The words that chain the next traceback to the one that ends here, and where its header is.
@@ -137,7 +180,10 @@ fn link(lines: &[Line], end: usize) -> Option<(&'static str, usize)> {
         let found = [CONTEXT, CAUSE].into_iter().find(|words| *words == text);
         if let Some(words) = found {
             let blank = |line: &&Line| body(&line.text, Style::Group).trim().is_empty();
-            return Some((words, i + 1 + lines.get(i + 1..)?.iter().take(3).take_while(blank).count()));
+            return Some((
+                words,
+                i + 1 + lines.get(i + 1..)?.iter().take(3).take_while(blank).count(),
+            ));
         }
         if line.entry.is_some() || style(&line.text).is_some() {
             return None;
@@ -155,10 +201,20 @@ struct Printer {
 
 fn printer(lines: &[Line], trace: &Trace) -> Printer {
     let header = trace.lines.start;
-    let nobody = Printer { start: header, is_interpreter: trace.from_main };
+    let nobody = Printer {
+        start: header,
+        is_interpreter: trace.from_main,
+    };
     let has_prefix = lines.get(header).is_some_and(|line| line.entry.is_some());
-    let Some(before) = header.checked_sub(1).and_then(|at| lines.get(at)).filter(|_| !has_prefix) else {
-        return Printer { is_interpreter: trace.from_main && !has_prefix, ..nobody };
+    let Some(before) = header
+        .checked_sub(1)
+        .and_then(|at| lines.get(at))
+        .filter(|_| !has_prefix)
+    else {
+        return Printer {
+            is_interpreter: trace.from_main && !has_prefix,
+            ..nobody
+        };
     };
     let text = before.text.trim_end();
     let starts = |words: &[&str]| words.iter().any(|words| text.starts_with(words));
@@ -174,31 +230,51 @@ fn printer(lines: &[Line], trace: &Trace) -> Printer {
         "Error in ",
     ]) || starts(&["Process "]) && text.ends_with(':');
     if is_announced {
-        return Printer { start: header - 1, is_interpreter: false };
+        return Printer {
+            start: header - 1,
+            is_interpreter: false,
+        };
     }
     let is_logged = match &before.entry {
         // JSON loggers put the traceback into the JSON.
         Some(entry) => {
-            !entry.json && entry.level >= Some(Level::Warn) || entry.level.is_none() && entry.message.ends_with(':')
+            !entry.json && entry.level >= Some(Level::Warn)
+                || entry.level.is_none() && entry.message.ends_with(':')
         }
-        None => text.ends_with(':') || aftermath::is_handled(&aftermath::head(before).to_ascii_lowercase()),
+        None => {
+            text.ends_with(':')
+                || aftermath::is_handled(&aftermath::head(before).to_ascii_lowercase())
+        }
     };
-    Printer { is_interpreter: trace.from_main && !is_logged, ..nobody }
+    Printer {
+        is_interpreter: trace.from_main && !is_logged,
+        ..nobody
+    }
 }
 
-/// Whether nobody ever asked for this exception of a task: asyncio tells of it when the task is thrown away, and nothing
-/// ends of it.
+/// Whether nobody ever asked for this exception of a task: asyncio tells of it when the task is
+/// thrown away, and nothing ends of it.
 fn is_forgotten(lines: &[Line], header: usize) -> bool {
     const NEAR: usize = 4;
-    let before = lines.get(header.saturating_sub(NEAR)..header).unwrap_or_default().iter().rev();
-    let mut said = before.map(aftermath::head).skip_while(|text| text.starts_with("future: <"));
-    said.next().is_some_and(|text| text.ends_with(" exception was never retrieved"))
+    let before = lines
+        .get(header.saturating_sub(NEAR)..header)
+        .unwrap_or_default()
+        .iter()
+        .rev();
+    let mut said = before
+        .map(aftermath::head)
+        .skip_while(|text| text.starts_with("future: <"));
+    said.next()
+        .is_some_and(|text| text.ends_with(" exception was never retrieved"))
 }
 
 /// Which death an exception is, and how it ends the process if nobody catches it.
 fn kind(trace: &Trace) -> (Death, &'static [End]) {
     // Of a group, and of one that has a cause, the first exception is not the one that says most.
-    let mut names = trace.what.split(": ").flat_map(|part| part.split("(caused by "));
+    let mut names = trace
+        .what
+        .split(": ")
+        .flat_map(|part| part.split("(caused by "));
     let first = names.next().unwrap_or_default().trim_end_matches(':');
     let name = match first.rsplit('.').next().unwrap_or(first) {
         "ExceptionGroup" | "BaseExceptionGroup" => names.nth(1).unwrap_or_default(),
@@ -223,7 +299,9 @@ fn kind(trace: &Trace) -> (Death, &'static [End]) {
 }
 
 fn is_syntax_error(what: &str) -> bool {
-    ["SyntaxError", "IndentationError", "TabError"].iter().any(|name| what.starts_with(name))
+    ["SyntaxError", "IndentationError", "TabError"]
+        .iter()
+        .any(|name| what.starts_with(name))
 }
 
 /// How many lines follow that belong to the end of a process that said this.
@@ -232,19 +310,30 @@ fn epilogue(lines: &[Line], end: usize) -> usize {
         // PyInstaller's.
         line.text.contains("Failed to execute script") || line.text.starts_with("sys:1: ")
     };
-    lines.get(end..).unwrap_or_default().iter().take_while(is_epilogue).count()
+    lines
+        .get(end..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(is_epilogue)
+        .count()
 }
 
 /// Passes over what Python ignores: `Exception ignored in: <…>`, with its traceback.
 fn ignored(lines: &[Line], i: usize, found: &mut [Finding]) -> usize {
     let next = lines.get(i + 1);
     let end = match next {
-        Some(line) if style(&line.text).is_some() => trace(lines, i + 1).map_or(i + 2, |trace| trace.lines.end),
+        Some(line) if style(&line.text).is_some() => {
+            trace(lines, i + 1).map_or(i + 2, |trace| trace.lines.end)
+        }
         Some(line) if line.entry.is_none() && is_exception(&line.text) => i + 2,
         _ => i + 1,
     };
     // As the interpreter ends, after the exception that ends it.
-    for finding in found.iter_mut().rev().take_while(|finding| finding.lines.end == i) {
+    for finding in found
+        .iter_mut()
+        .rev()
+        .take_while(|finding| finding.lines.end == i)
+    {
         finding.lines.end = end;
     }
     end

@@ -16,7 +16,10 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
         let panics = found.get(first..).unwrap_or_default();
         let findings = panic::read(lines, i, panics);
         let findings = if findings.is_empty() {
-            aborted(lines, i).or_else(|| returned::read(lines, i)).into_iter().collect()
+            aborted(lines, i)
+                .or_else(|| returned::read(lines, i))
+                .into_iter()
+                .collect()
         } else {
             findings
         };
@@ -27,20 +30,31 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
 
 /// A runtime that gives up.
 fn aborted(lines: &[Line], at: usize) -> Option<Finding> {
-    let line = lines.get(at).filter(|line| line.entry.is_none())?.text.as_str();
+    let line = lines
+        .get(at)
+        .filter(|line| line.entry.is_none())?
+        .text
+        .as_str();
     let kind = if line.starts_with("memory allocation of ") && line.contains(" bytes failed") {
         Death::OutOfMemoryHeap
     } else if line.starts_with("thread '") && line.ends_with(" has overflowed its stack") {
         Death::StackOverflow
     } else if line.starts_with("fatal runtime error: ") {
-        if line.contains("stack overflow") { Death::StackOverflow } else { Death::Abort }
+        if line.contains("stack overflow") {
+            Death::StackOverflow
+        } else {
+            Death::Abort
+        }
     } else {
         return None;
     };
     let rest = lines.get(at + 1..).unwrap_or_default();
     let is_its = |line: &&Line| line.is_blank() || line.text.starts_with("fatal runtime error: ");
     let (place, end) = panic::rest(lines, at + 1 + rest.iter().take_while(is_its).count(), None);
-    let what = match (kind, text(lines, at + 1).strip_prefix("fatal runtime error: ")) {
+    let what = match (
+        kind,
+        text(lines, at + 1).strip_prefix("fatal runtime error: "),
+    ) {
         (Death::StackOverflow, Some(error)) if !line.contains("stack overflow") => {
             format!("{line}: {}", error.trim_end_matches(", aborting"))
         }

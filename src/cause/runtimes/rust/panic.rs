@@ -11,7 +11,8 @@ const BACKTRACE: &str = "stack backtrace:";
 /// So many lines a message may have.
 const MESSAGE: usize = 40;
 
-/// A main thread that panics ends the process with 101; `panic = "abort"` does it with SIGABRT in every thread.
+/// A main thread that panics ends the process with 101; `panic = "abort"` does it with SIGABRT in
+/// every thread.
 const ENDS: &[End] = &[End::Code(101), End::Signal("ABRT"), End::Signal("ILL")];
 
 /// The panic that begins at this line, twice where a hook may end the process in its own way.
@@ -19,7 +20,9 @@ pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Vec<Finding> {
     if let Some(finding) = human(lines, at) {
         return vec![finding];
     }
-    let Some(head) = Head::read(lines, at) else { return hooked(lines, at).into_iter().collect() };
+    let Some(head) = Head::read(lines, at) else {
+        return hooked(lines, at).into_iter().collect();
+    };
     let message = head.message(lines, at);
     let (place, end) = rest(lines, message.end, Some(head.place));
     let is_main = head.thread == "main";
@@ -34,7 +37,11 @@ pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Vec<Finding> {
         kind: Death::Panic,
         what,
         place,
-        proof: if is_main { Proof::LastWords } else { Proof::Said },
+        proof: if is_main {
+            Proof::LastWords
+        } else {
+            Proof::Said
+        },
         ends: ENDS,
     };
     if is_sequel(&message.text)
@@ -42,9 +49,14 @@ pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Vec<Finding> {
         && second.kind == Death::Panic
     {
         // Another that ran while the first unwound: in a destructor.
-        let first = others.iter().rev().find(|it| it.proof == second.proof && it.lines != second.lines);
+        let first = others
+            .iter()
+            .rev()
+            .find(|it| it.proof == second.proof && it.lines != second.lines);
         let first = first.filter(|it| {
-            message.text.starts_with("panic in a ") && it.kind == Death::Panic && it.lines.end + 1 >= second.lines.start
+            message.text.starts_with("panic in a ")
+                && it.kind == Death::Panic
+                && it.lines.end + 1 >= second.lines.start
         });
         finding.what = match first {
             Some(first) => format!("{}; then {}", first.what, second.what),
@@ -55,7 +67,11 @@ pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Vec<Finding> {
         finding.proof = Proof::LastWords;
     }
     // A hook may end the process in its own way, and right then.
-    let hooked = is_main.then(|| Finding { proof: Proof::Said, ends: &[], ..finding.clone() });
+    let hooked = is_main.then(|| Finding {
+        proof: Proof::Said,
+        ends: &[],
+        ..finding.clone()
+    });
     [finding].into_iter().chain(hooked).collect()
 }
 
@@ -82,18 +98,30 @@ impl<'a> Head<'a> {
         // `main'`, and in newer versions `main' (1234)`.
         let thread = thread.rsplit_once('\'')?.0;
         if let Some(place) = rest.strip_suffix(':') {
-            return Some(Self { thread, message: None, place: place_of(place)? });
+            return Some(Self {
+                thread,
+                message: None,
+                place: place_of(place)?,
+            });
         }
         let quoted = rest.strip_prefix('\'')?;
         let (message, place) = if let Some((message, place)) = quoted.rsplit_once("', ") {
             (message, place)
         } else {
             // Over many lines: the last has the place.
-            let end = lines.iter().skip(at + 1).take(MESSAGE).find(|line| line.text.contains("', "))?;
+            let end = lines
+                .iter()
+                .skip(at + 1)
+                .take(MESSAGE)
+                .find(|line| line.text.contains("', "))?;
             (quoted, end.text.rsplit_once("', ")?.1)
         };
         let place = place_of(place)?;
-        Some(Self { thread, message: Some(message), place })
+        Some(Self {
+            thread,
+            message: Some(message),
+            place,
+        })
     }
 
     fn message(&self, lines: &[Line], at: usize) -> Message {
@@ -103,26 +131,43 @@ impl<'a> Head<'a> {
             let more = if is_one {
                 0
             } else {
-                1 + after.iter().take(MESSAGE).position(|line| line.text.contains("', ")).unwrap_or(0)
+                1 + after
+                    .iter()
+                    .take(MESSAGE)
+                    .position(|line| line.text.contains("', "))
+                    .unwrap_or(0)
             };
             let more_text = after.get(..more).unwrap_or_default().iter().map(|line| {
                 let text = line.text.trim();
                 text.rsplit_once("', ").map_or(text, |it| it.0)
             });
-            return Message { text: join([first].into_iter().chain(more_text)), end: at + 1 + more };
+            return Message {
+                text: join([first].into_iter().chain(more_text)),
+                end: at + 1 + more,
+            };
         }
         let is_end = |line: &Line| line.text.starts_with(NOTE) || line.text.starts_with(BACKTRACE);
         let is_other = |line: &Line| line.entry.is_some() || line.text.starts_with("thread '");
-        let count = after.iter().take(MESSAGE).take_while(|line| !is_end(line) && !is_other(line)).count();
+        let count = after
+            .iter()
+            .take(MESSAGE)
+            .take_while(|line| !is_end(line) && !is_other(line))
+            .count();
         let count = if after.get(count).is_some_and(is_end) {
             count
         } else {
-            // Only the first panic of a process has the note: of the others, what assertions put below.
-            let is_below = |line: &&Line| line.text.starts_with("  left: ") || line.text.starts_with(" right: ");
+            // Only the first panic of a process has the note: of the others, what assertions put
+            // below.
+            let is_below = |line: &&Line| {
+                line.text.starts_with("  left: ") || line.text.starts_with(" right: ")
+            };
             1 + after.iter().skip(1).take_while(is_below).count()
         };
         let message = after.get(..count.min(after.len())).unwrap_or_default();
-        Message { text: join(message.iter().map(|line| line.text.trim())), end: at + 1 + message.len() }
+        Message {
+            text: join(message.iter().map(|line| line.text.trim())),
+            end: at + 1 + message.len(),
+        }
     }
 }
 
@@ -152,7 +197,11 @@ fn join<'a>(lines: impl Iterator<Item = &'a str>) -> String {
 fn place_of(text: &str) -> Option<Place> {
     let (rest, _column) = text.rsplit_once(':')?;
     let (file, line) = rest.rsplit_once(':')?;
-    Some(Place { file: file.to_owned(), line: Some(line.parse().ok()?), function: None })
+    Some(Place {
+        file: file.to_owned(),
+        line: Some(line.parse().ok()?),
+        function: None,
+    })
 }
 
 /// Whether a file is the application's own.
@@ -171,12 +220,17 @@ pub fn rest(lines: &[Line], from: usize, place: Option<Place>) -> (Option<Place>
     let mut i = from;
     while let Some(line) = lines.get(i) {
         let trimmed = line.text.trim_start();
-        if let Some(at) = trimmed.strip_prefix("at ").filter(|_| line.text.starts_with("      ")) {
+        if let Some(at) = trimmed
+            .strip_prefix("at ")
+            .filter(|_| line.text.starts_with("      "))
+        {
             frame = frame.or_else(|| place_of(at).filter(|place| is_own(&place.file)));
         } else if !is_frame(trimmed)
             && !line.text.starts_with(BACKTRACE)
             && !line.text.starts_with("note: ")
-            && !line.text.starts_with("thread caused non-unwinding panic. aborting.")
+            && !line
+                .text
+                .starts_with("thread caused non-unwinding panic. aborting.")
             && !line.text.starts_with("thread panicked while p")
         {
             break;
@@ -192,28 +246,38 @@ pub fn rest(lines: &[Line], from: usize, place: Option<Place>) -> (Option<Place>
 
 /// `  12: app::main`
 fn is_frame(trimmed: &str) -> bool {
-    trimmed.split_once(": ").is_some_and(|(number, _)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+    trimmed
+        .split_once(": ")
+        .is_some_and(|(number, _)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// What hooks print of a panic: the `color-eyre` crate's, and the panic as it is.
 fn hooked(lines: &[Line], at: usize) -> Option<Finding> {
     let line = text(lines, at);
-    let (what, place, end, proof): (_, _, _, Proof) = if line == "The application panicked (crashed)." {
-        let what = text(lines, at + 1).strip_prefix("Message:")?.trim();
-        let location = text(lines, at + 2).strip_prefix("Location:").map(str::trim);
-        let place = location.and_then(|location| place_of(&format!("{location}:0")));
-        let is_its = |line: &&Line| {
-            line.entry.is_none()
-                && (line.is_blank()
-                    || line.text.starts_with("  ")
-                    || ["Run with ", "Location:", "Backtrace omitted"].iter().any(|it| line.text.starts_with(it)))
+    let (what, place, end, proof): (_, _, _, Proof) =
+        if line == "The application panicked (crashed)." {
+            let what = text(lines, at + 1).strip_prefix("Message:")?.trim();
+            let location = text(lines, at + 2).strip_prefix("Location:").map(str::trim);
+            let place = location.and_then(|location| place_of(&format!("{location}:0")));
+            let is_its = |line: &&Line| {
+                line.entry.is_none()
+                    && (line.is_blank()
+                        || line.text.starts_with("  ")
+                        || ["Run with ", "Location:", "Backtrace omitted"]
+                            .iter()
+                            .any(|it| line.text.starts_with(it)))
+            };
+            let more = lines.get(at + 2..)?.iter().take_while(is_its).count();
+            (what, place, at + 2 + more, Proof::LastWords)
+        } else {
+            let place = place_of(line.strip_prefix("panicked at ")?.strip_suffix(':')?)?;
+            (
+                text(lines, at + 1).trim(),
+                Some(place),
+                (at + 2).min(lines.len()),
+                Proof::Said,
+            )
         };
-        let more = lines.get(at + 2..)?.iter().take_while(is_its).count();
-        (what, place, at + 2 + more, Proof::LastWords)
-    } else {
-        let place = place_of(line.strip_prefix("panicked at ")?.strip_suffix(':')?)?;
-        (text(lines, at + 1).trim(), Some(place), (at + 2).min(lines.len()), Proof::Said)
-    };
     Some(Finding {
         lines: at..end,
         quoted: at,
@@ -232,15 +296,25 @@ fn human(lines: &[Line], at: usize) -> Option<Finding> {
     }
     let rest = lines.get(at + 1..)?;
     let rest = rest.get(..rest.len().min(20))?;
-    let quoted = rest.iter().position(|line| line.text.contains(" had a problem and crashed."))?;
-    let end = rest.iter().rposition(|line| line.text.starts_with("Thank you")).unwrap_or(quoted);
-    let report = rest.iter().find_map(|line| line.text.split_once("report file at ")?.1.split('.').next());
+    let quoted = rest
+        .iter()
+        .position(|line| line.text.contains(" had a problem and crashed."))?;
+    let end = rest
+        .iter()
+        .rposition(|line| line.text.starts_with("Thank you"))
+        .unwrap_or(quoted);
+    let report = rest
+        .iter()
+        .find_map(|line| line.text.split_once("report file at ")?.1.split('.').next());
     let said = rest.get(quoted)?.text.split(" To help us").next()?;
     Some(Finding {
         lines: at..at + 2 + end,
         quoted: at + 1 + quoted,
         kind: Death::Panic,
-        what: report.map_or_else(|| said.to_owned(), |report| format!("{said} Report: {report}.toml")),
+        what: report.map_or_else(
+            || said.to_owned(),
+            |report| format!("{said} Report: {report}.toml"),
+        ),
         place: None,
         proof: Proof::LastWords,
         ends: ENDS,
@@ -267,7 +341,11 @@ mod tests {
                 "boom",
                 "src/main.rs:3",
             ),
-            ("thread 'main' panicked at 'one\ntwo', src/main.rs:3:5\n", "one two", "src/main.rs:3"),
+            (
+                "thread 'main' panicked at 'one\ntwo', src/main.rs:3:5\n",
+                "one two",
+                "src/main.rs:3",
+            ),
             (
                 "thread 'main' panicked at src/main.rs:3:5:\nboom\nsecond\nnote: run with `RUST_BACKTRACE=1`",
                 "boom second",
@@ -300,6 +378,9 @@ mod tests {
         );
         assert_eq!(found[0].proof, Proof::Said);
         assert_eq!(found[1].what, "panic in thread '<unnamed>': queue is gone");
-        assert_eq!(found[1].place.as_ref().unwrap().to_string(), "src/work.rs:9");
+        assert_eq!(
+            found[1].place.as_ref().unwrap().to_string(),
+            "src/work.rs:9"
+        );
     }
 }

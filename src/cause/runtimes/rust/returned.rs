@@ -1,4 +1,5 @@
-//! An error that `main` has returned, in the forms of `Debug`, anyhow and eyre; and clap's complaint about arguments.
+//! An error that `main` has returned, in the forms of `Debug`, anyhow and eyre; and clap's
+//! complaint about arguments.
 
 use super::panic;
 use crate::cause::finding::{End, Finding, Place, Proof, with_cause};
@@ -8,11 +9,17 @@ use crate::report::Death;
 
 /// The error that begins at this line.
 pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
-    let line = lines.get(at).filter(|line| line.entry.is_none())?.text.as_str();
+    let line = lines
+        .get(at)
+        .filter(|line| line.entry.is_none())?
+        .text
+        .as_str();
     if line.starts_with("error: ") {
         return arguments(lines, at);
     }
-    let error = line.strip_prefix("Error: ").or_else(|| line.strip_prefix("Error:"))?;
+    let error = line
+        .strip_prefix("Error: ")
+        .or_else(|| line.strip_prefix("Error:"))?;
     let chain = Chain::read(lines, at);
     let what = match &chain {
         Some(chain) => with_cause(chain.outer.as_deref().unwrap_or(error), &chain.inner),
@@ -31,11 +38,16 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
     })
 }
 
-/// Whether this is how `#[derive(Debug)]` shows a value: `Os { code: 98, … }`, `Custom(…)`, `"text"`, `NotFound`.
+/// Whether this is how `#[derive(Debug)]` shows a value: `Os { code: 98, … }`, `Custom(…)`,
+/// `"text"`, `NotFound`.
 fn is_debug(error: &str) -> bool {
-    let name = error.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+    let name = error
+        .bytes()
+        .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
+        .count();
     let (name, rest) = error.split_at(name);
-    let is_value = rest.starts_with(" { ") && rest.ends_with(" }") || rest.starts_with('(') && rest.ends_with(')');
+    let is_value = rest.starts_with(" { ") && rest.ends_with(" }")
+        || rest.starts_with('(') && rest.ends_with(')');
     name.starts_with(|c: char| c.is_ascii_uppercase()) && is_value
         || error.len() > 2 && error.starts_with('"') && error.ends_with('"')
 }
@@ -55,7 +67,12 @@ struct Chain {
 impl Chain {
     fn read(lines: &[Line], at: usize) -> Option<Self> {
         let is_eyre = text(lines, at).trim_end() == "Error:";
-        let mut chain = Self { outer: None, inner: String::new(), place: None, end: at + 1 };
+        let mut chain = Self {
+            outer: None,
+            inner: String::new(),
+            place: None,
+            end: at + 1,
+        };
         let mut is_causes = is_eyre;
         let mut is_location = false;
         for (i, line) in lines.iter().enumerate().skip(at + 1).take(CAUSES) {
@@ -65,7 +82,11 @@ impl Chain {
             }
             if said == "Stack backtrace:" {
                 let (place, end) = panic::rest(lines, i + 1, chain.place.take());
-                return Some(Self { place, end, ..chain });
+                return Some(Self {
+                    place,
+                    end,
+                    ..chain
+                });
             }
             if said == "Caused by:" || said == "Location:" {
                 is_causes = said == "Caused by:";
@@ -80,7 +101,8 @@ impl Chain {
                 cause.clone_into(&mut chain.inner);
             } else if line.text.starts_with(' ') && is_location {
                 chain.place = place(said);
-            } else if let (Some(frame), None) = (line.text.strip_prefix("      at "), &chain.place) {
+            } else if let (Some(frame), None) = (line.text.strip_prefix("      at "), &chain.place)
+            {
                 chain.place = place(frame).filter(|place| panic::is_own(&place.file));
             } else if !said.is_empty()
                 && !line.text.starts_with(' ')
@@ -101,7 +123,11 @@ impl Chain {
 fn place(text: &str) -> Option<Place> {
     let (file, numbers) = text.split_once(".rs:")?;
     let line = numbers.split(':').next().and_then(|line| line.parse().ok());
-    Some(Place { file: format!("{file}.rs"), line, function: None })
+    Some(Place {
+        file: format!("{file}.rs"),
+        line,
+        function: None,
+    })
 }
 
 /// `0: text` without its number.
@@ -117,14 +143,22 @@ const USAGE: usize = 40;
 fn arguments(lines: &[Line], at: usize) -> Option<Finding> {
     let rest = lines.get(at + 1..)?;
     let rest = rest.get(..rest.len().min(USAGE))?;
-    let rest = rest.get(..rest.iter().position(|line| line.entry.is_some()).unwrap_or(rest.len()))?;
+    let rest = rest.get(
+        ..rest
+            .iter()
+            .position(|line| line.entry.is_some())
+            .unwrap_or(rest.len()),
+    )?;
     let end = rest.iter().position(|line| {
         line.text.starts_with("For more information, try '--help'")
             || line.text.starts_with("For more information try --help")
             || line.text.starts_with("For more information, try '-h'")
     })?;
     // The arguments that lack stand below.
-    let below = rest.iter().take_while(|line| line.text.starts_with("  ")).map(|line| line.text.trim());
+    let below = rest
+        .iter()
+        .take_while(|line| line.text.starts_with("  "))
+        .map(|line| line.text.trim());
     let what: Vec<&str> = [text(lines, at)].into_iter().chain(below).collect();
     Some(Finding {
         lines: at..at + 2 + end,
@@ -173,9 +207,12 @@ mod tests {
         ] {
             assert_eq!(read(log).unwrap_or_else(|| panic!("{log}")).what, what);
         }
-        for log in
-            ["Error: listen EADDRINUSE", "Error: boom\n    at f (a.js:1:2)", "Error: Cannot find module 'x'", "Error:"]
-        {
+        for log in [
+            "Error: listen EADDRINUSE",
+            "Error: boom\n    at f (a.js:1:2)",
+            "Error: Cannot find module 'x'",
+            "Error:",
+        ] {
             assert_eq!(read(log), None, "{log}");
         }
     }
@@ -185,7 +222,10 @@ mod tests {
         let log = "error: the following required arguments were not provided:\n  --queue <URL>\n\nUsage: app --queue <URL>\n\nFor more information, try '--help'.\n";
         let finding = read(log).unwrap();
         assert_eq!(finding.kind, Death::BadArguments);
-        assert_eq!(finding.what, "error: the following required arguments were not provided: --queue <URL>");
+        assert_eq!(
+            finding.what,
+            "error: the following required arguments were not provided: --queue <URL>"
+        );
         assert_eq!(finding.lines, 0..6);
         assert_eq!(read("error: no queue\nnext\n"), None);
     }

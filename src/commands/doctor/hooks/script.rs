@@ -1,4 +1,5 @@
-//! A script of a service directory: whether it can be run at all, and whether it comes to the call of ours.
+//! A script of a service directory: whether it can be run at all, and whether it comes to the call
+//! of ours.
 
 use std::fs;
 use std::io;
@@ -37,26 +38,45 @@ impl Script {
     pub fn read(name: &Path, host: &Host) -> io::Result<Self> {
         let text = host.read(name)?;
         let is_executable = fs::metadata(host.path(name))?.permissions().mode() & 0o111 != 0;
-        Ok(Self { text, is_executable })
+        Ok(Self {
+            text,
+            is_executable,
+        })
     }
 
-    /// Why the kernel would not start it, and what to do about it. A supervisor starts it without a shell's help.
+    /// Why the kernel would not start it, and what to do about it. A supervisor starts it without a
+    /// shell's help.
     pub fn cannot_start(&self, host: &Host) -> Option<(String, String)> {
         let Some(interpreter) = self.interpreter() else {
-            return Some(("has no #! line".to_owned(), "let it begin with: #!/bin/sh".to_owned()));
+            return Some((
+                "has no #! line".to_owned(),
+                "let it begin with: #!/bin/sh".to_owned(),
+            ));
         };
         let why = format!("there is no {interpreter}");
         (!host.path(interpreter).exists()).then(|| (why, "name one that is there".to_owned()))
     }
 
     fn interpreter(&self) -> Option<&str> {
-        self.text.lines().next()?.strip_prefix("#!")?.split_ascii_whitespace().next()
+        self.text
+            .lines()
+            .next()?
+            .strip_prefix("#!")?
+            .split_ascii_whitespace()
+            .next()
     }
 
     /// The program after `env`, or the interpreter itself.
     fn language(&self) -> &str {
-        let words = self.text.lines().next().and_then(|line| line.strip_prefix("#!")).unwrap_or_default();
-        let mut names = words.split_ascii_whitespace().filter_map(|word| word.rsplit('/').next());
+        let words = self
+            .text
+            .lines()
+            .next()
+            .and_then(|line| line.strip_prefix("#!"))
+            .unwrap_or_default();
+        let mut names = words
+            .split_ascii_whitespace()
+            .filter_map(|word| word.rsplit('/').next());
         names.find(|name| *name != "env").unwrap_or_default()
     }
 
@@ -71,13 +91,22 @@ impl Script {
             }
             if let Some(program) = called(words, hook) {
                 let reached = match reached {
-                    Reached::Yes if is_shell && is_conditional(line) => Reached::Perhaps(numbered(number, words)),
+                    Reached::Yes if is_shell && is_conditional(line) => {
+                        Reached::Perhaps(numbered(number, words))
+                    }
                     reached => reached,
                 };
-                return Some(Call { program: program.to_owned(), reached });
+                return Some(Call {
+                    program: program.to_owned(),
+                    reached,
+                });
             }
             if reached == Reached::Yes {
-                reached = if is_shell { passes(line, number) } else { Reached::Perhaps(numbered(number, words)) };
+                reached = if is_shell {
+                    passes(line, number)
+                } else {
+                    Reached::Perhaps(numbered(number, words))
+                };
             }
         }
         None
@@ -90,15 +119,21 @@ fn numbered(number: usize, line: &str) -> String {
 
 /// Whether a shell comes past this line.
 fn passes(line: &str, number: usize) -> Reached {
-    let words: Vec<&str> =
-        line.split(|c: char| c.is_whitespace() || ";(){}&|".contains(c)).filter(|it| !it.is_empty()).collect();
+    let words: Vec<&str> = line
+        .split(|c: char| c.is_whitespace() || ";(){}&|".contains(c))
+        .filter(|it| !it.is_empty())
+        .collect();
     let ends = |at: usize| match words.get(at) {
         Some(&"exit" | &"return") => true,
         // `exec 2>&1` goes on.
-        Some(&"exec") => words.get(at + 1).is_some_and(|next| !next.starts_with(['<', '>', '1', '2', '&'])),
+        Some(&"exec") => words
+            .get(at + 1)
+            .is_some_and(|next| !next.starts_with(['<', '>', '1', '2', '&'])),
         _ => false,
     };
-    let is_errexit = |at: usize| words.get(at) == Some(&"set") && words.get(at + 1).is_some_and(|it| is_flag(it, 'e'));
+    let is_errexit = |at: usize| {
+        words.get(at) == Some(&"set") && words.get(at + 1).is_some_and(|it| is_flag(it, 'e'))
+    };
     if ends(0) && !line.starts_with(char::is_whitespace) {
         Reached::No(numbered(number, line.trim()))
     } else if (0..words.len()).any(|at| ends(at) || is_errexit(at)) {
@@ -114,7 +149,10 @@ fn is_flag(word: &str, flag: char) -> bool {
 
 /// Whether the line is a part of an `if`, or of a chain.
 fn is_conditional(line: &str) -> bool {
-    let before = line.find("lastwords").and_then(|at| line.get(..at)).unwrap_or_default();
+    let before = line
+        .find("lastwords")
+        .and_then(|at| line.get(..at))
+        .unwrap_or_default();
     line.starts_with(char::is_whitespace)
         || before.contains("&&")
         || before.contains("||")
@@ -128,19 +166,34 @@ mod tests {
     const CALL: &str = "/usr/bin/lastwords post-stop -- \"$@\"";
 
     fn reached(text: &str) -> Option<Reached> {
-        let script = Script { text: text.to_owned(), is_executable: true };
+        let script = Script {
+            text: text.to_owned(),
+            is_executable: true,
+        };
         script.call("post-stop").map(|call| call.reached)
     }
 
     #[test]
     fn a_script_that_ends_before_the_call_does_not_come_to_it() {
-        for before in ["", "exec 2>&1\n", "# exit 0\n", "echo exit-codes\nrm -f /run/web.pid\n", "exec >>/var/log/x\n"]
-        {
-            assert_eq!(reached(&format!("#!/bin/sh\n{before}{CALL}\n")), Some(Reached::Yes), "{before}");
+        for before in [
+            "",
+            "exec 2>&1\n",
+            "# exit 0\n",
+            "echo exit-codes\nrm -f /run/web.pid\n",
+            "exec >>/var/log/x\n",
+        ] {
+            assert_eq!(
+                reached(&format!("#!/bin/sh\n{before}{CALL}\n")),
+                Some(Reached::Yes),
+                "{before}"
+            );
         }
         for before in ["exit 0", "exec /srv/notify \"$@\""] {
             let line = format!("line 2, `{before}`");
-            assert_eq!(reached(&format!("#!/bin/sh\n{before}\n{CALL}")), Some(Reached::No(line)));
+            assert_eq!(
+                reached(&format!("#!/bin/sh\n{before}\n{CALL}")),
+                Some(Reached::No(line))
+            );
         }
     }
 
@@ -155,7 +208,10 @@ mod tests {
             "#!/usr/bin/env python3\nimport os\nos.system('CALL')",
         ] {
             let found = reached(&text.replace("CALL", CALL));
-            assert!(matches!(found, Some(Reached::Perhaps(_))), "{text}: {found:?}");
+            assert!(
+                matches!(found, Some(Reached::Perhaps(_))),
+                "{text}: {found:?}"
+            );
         }
         assert_eq!(
             reached("#!/bin/execlineb -S0\nforeground { /usr/bin/lastwords post-stop -- $@ }\n"),

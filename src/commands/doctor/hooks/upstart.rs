@@ -30,13 +30,25 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Life {
         }
     }
     if wired.len() == HOOKS.len() {
-        checks.push(Check::ok("hooks", Concerns::Catching, format!("Upstart calls {}", HOOKS.join(", "))));
+        checks.push(Check::ok(
+            "hooks",
+            Concerns::Catching,
+            format!("Upstart calls {}", HOOKS.join(", ")),
+        ));
     }
     let mut programs: Vec<&(&str, String)> = wired.iter().collect();
     programs.dedup_by_key(|(_, program)| program.clone());
-    checks.extend(programs.into_iter().map(|(hook, path)| program(hook, path, host)));
-    if let (Some(user), None) = (stanzas.setuid.filter(|user| user != "root"), &subject.loaded.job.user) {
-        let text = format!("its hooks run as {user}, who may not make the directories that they need");
+    checks.extend(
+        programs
+            .into_iter()
+            .map(|(hook, path)| program(hook, path, host)),
+    );
+    if let (Some(user), None) = (
+        stanzas.setuid.filter(|user| user != "root"),
+        &subject.loaded.job.user,
+    ) {
+        let text =
+            format!("its hooks run as {user}, who may not make the directories that they need");
         let remedy = format!("user = \"{user}\" in jobs/{service}.toml, then: lastwords setup");
         checks.push(Check::problem("user", Concerns::Catching, text, remedy));
     }
@@ -55,14 +67,23 @@ fn not_called(hook: &str, process: Option<&Process>, service: &str) -> Check {
     let what = match process {
         None => format!("there is no {hook} that calls lastwords"),
         Some(process) => {
-            let file = if process.overrides { "override" } else { "conf" };
+            let file = if process.overrides {
+                "override"
+            } else {
+                "conf"
+            };
             format!("the {hook} in /etc/init/{service}.{file} does not call lastwords")
         }
     };
     match hook {
         "pre-stop" => {
             let text = format!("{what}: a planned stop would be taken for a crash");
-            Check::weak("hooks", Concerns::Content, text, format!("lastwords setup {service}"))
+            Check::weak(
+                "hooks",
+                Concerns::Content,
+                text,
+                format!("lastwords setup {service}"),
+            )
         }
         _ => missing(&what, service),
     }

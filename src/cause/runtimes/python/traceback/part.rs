@@ -50,7 +50,10 @@ pub fn body(text: &str, style: Style) -> &str {
     }
     let inner = text.trim_start();
     let is_border = inner.starts_with('+') && text.len() != inner.len();
-    inner.strip_prefix("| ").or_else(|| inner.strip_prefix('|')).unwrap_or(if is_border { inner } else { text })
+    inner
+        .strip_prefix("| ")
+        .or_else(|| inner.strip_prefix('|'))
+        .unwrap_or(if is_border { inner } else { text })
 }
 
 /// Reads one exception; `header` is the line before its first frame (none: `usize::MAX`).
@@ -61,7 +64,13 @@ pub fn part(lines: &[Line], header: usize, style: Style) -> Option<Part> {
     let what = loop {
         let line = lines.get(at)?;
         let text = body(&line.text, style);
-        let frame = frame::read(text).or_else(|| if style == Style::Boxed { frame::read_boxed(text) } else { None });
+        let frame = frame::read(text).or_else(|| {
+            if style == Style::Boxed {
+                frame::read_boxed(text)
+            } else {
+                None
+            }
+        });
         if self::style(&line.text).is_some() {
             return None;
         }
@@ -95,30 +104,51 @@ pub fn part(lines: &[Line], header: usize, style: Style) -> Option<Part> {
     if is_syntax_error(&what) {
         place = syntax.or(place);
     }
-    Some(Part { at, end, what, outermost, place })
+    Some(Part {
+        at,
+        end,
+        what,
+        outermost,
+        place,
+    })
 }
 
-/// Whether a line is an exception's type and message: `json.decoder.JSONDecodeError: Expecting value`, `KeyboardInterrupt`.
+/// Whether a line is an exception's type and message: `json.decoder.JSONDecodeError: Expecting
+/// value`, `KeyboardInterrupt`.
 pub fn is_exception(text: &str) -> bool {
-    let length = text.find(|c: char| !(c.is_alphanumeric() || "_.<>".contains(c))).unwrap_or(text.len());
+    let length = text
+        .find(|c: char| !(c.is_alphanumeric() || "_.<>".contains(c)))
+        .unwrap_or(text.len());
     let (name, rest) = text.split_at(length);
     let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.len() <= 200;
-    is_name && (rest.starts_with(':') || rest.trim().is_empty() && name.contains(|c: char| c.is_uppercase()))
+    is_name
+        && (rest.starts_with(':')
+            || rest.trim().is_empty() && name.contains(|c: char| c.is_uppercase()))
 }
 
 /// The message that begins on this line, as one line, and where it ends.
 fn message(lines: &[Line], at: usize, first: &str, style: Style) -> (String, usize) {
     let mut what = first.trim().to_owned();
     let mut end = at + 1;
-    let text = |i: usize| lines.get(i).filter(|line| line.entry.is_none()).map(|line| body(&line.text, style));
+    let text = |i: usize| {
+        lines
+            .get(i)
+            .filter(|line| line.entry.is_none())
+            .map(|line| body(&line.text, style))
+    };
     let is_indented = |text: &str| text.starts_with([' ', '\t']) && !text.trim().is_empty();
     while let Some(next) = text(end).filter(|_| end < at + MESSAGE) {
         // pydantic's fields and the like: a word, and under it what is about it.
-        let heads_more = || !next.trim().is_empty() && text(end + 1).is_some_and(is_indented) && style == Style::Plain;
-        let is_sqlalchemy =
-            ["(Background on this error at", "[SQL: ", "[parameters: "].iter().any(|it| next.starts_with(it));
-        let is_blank_inside =
-            next.trim().is_empty() && text(end + 1).is_some_and(|text| text.starts_with("(Background on"));
+        let heads_more = || {
+            !next.trim().is_empty()
+                && text(end + 1).is_some_and(is_indented)
+                && style == Style::Plain
+        };
+        let is_sqlalchemy = ["(Background on this error at", "[SQL: ", "[parameters: "]
+            .iter()
+            .any(|it| next.starts_with(it));
+        let is_blank_inside = next.trim().is_empty()
+            && text(end + 1).is_some_and(|text| text.starts_with("(Background on"));
         if !(is_indented(next) && frame::read(next).is_none()
             || what.ends_with(':') && !next.trim().is_empty()
             || heads_more() && self::style(next).is_none() && !next.ends_with(':')
@@ -149,9 +179,15 @@ pub fn group(lines: &[Line], header: usize) -> Option<Part> {
         return None;
     }
     let is_inside = |line: &&Line| {
-        line.text.starts_with("  ") && line.text.trim_start().starts_with(['|', '+']) && !is_header(&line.text)
+        line.text.starts_with("  ")
+            && line.text.trim_start().starts_with(['|', '+'])
+            && !is_header(&line.text)
     };
-    let length = 1 + lines.get(header + 1..)?.iter().take_while(is_inside).count();
+    let length = 1 + lines
+        .get(header + 1..)?
+        .iter()
+        .take_while(is_inside)
+        .count();
     let end = header + length;
     let block = lines.get(..end)?;
     let mut group: Option<Part> = None;

@@ -14,7 +14,10 @@ fn proof(log: &str) -> Option<Proof> {
 #[test]
 fn the_innermost_own_frame_is_the_place() {
     let it = found(read, TRACE).remove(0);
-    assert_eq!((it.what.as_str(), it.place.unwrap().to_string().as_str()), ("ValueError: boom", "/srv/a.py:3"));
+    assert_eq!(
+        (it.what.as_str(), it.place.unwrap().to_string().as_str()),
+        ("ValueError: boom", "/srv/a.py:3")
+    );
     assert_eq!((it.quoted, it.lines), (7, 0..8));
 }
 
@@ -22,7 +25,12 @@ fn the_innermost_own_frame_is_the_place() {
 fn only_a_whole_stack_that_nobody_announced_is_the_interpreter_s() {
     assert_eq!(proof(TRACE), Some(Proof::LastWords));
     assert_eq!(proof(&format!("ready\n{TRACE}")), Some(Proof::LastWords));
-    assert_eq!(proof(&format!("2026-11-22 23:51:05,171 [INFO] a - ready\n{TRACE}")), Some(Proof::LastWords));
+    assert_eq!(
+        proof(&format!(
+            "2026-11-22 23:51:05,171 [INFO] a - ready\n{TRACE}"
+        )),
+        Some(Proof::LastWords)
+    );
     for before in [
         "2026-11-22 23:51:05,171 [ERROR] a - failed",
         "ERROR:root:failed",
@@ -30,7 +38,11 @@ fn only_a_whole_stack_that_nobody_announced_is_the_interpreter_s() {
         "Process ForkPoolWorker-1:",
         "while syncing:",
     ] {
-        assert_eq!(proof(&format!("{before}\n{TRACE}")), Some(Proof::Said), "{before}");
+        assert_eq!(
+            proof(&format!("{before}\n{TRACE}")),
+            Some(Proof::Said),
+            "{before}"
+        );
     }
     assert_eq!(proof(&TRACE.replace("<module>", "run")), Some(Proof::Said));
     assert_eq!(proof(&format!("ERROR:    {TRACE}")), Some(Proof::Said));
@@ -38,7 +50,13 @@ fn only_a_whole_stack_that_nobody_announced_is_the_interpreter_s() {
 
 #[test]
 fn what_python_ignores_is_passed_over() {
-    assert!(found(read, &format!("Exception ignored in: <function A.__del__ at 0x7f>\n{TRACE}")).is_empty());
+    assert!(
+        found(
+            read,
+            &format!("Exception ignored in: <function A.__del__ at 0x7f>\n{TRACE}")
+        )
+        .is_empty()
+    );
     let logging = format!(
         "--- Logging error ---\n{TRACE}Call stack:\n  File \"a.py\", line 1, in <module>\nMessage: 'x'\nArguments: ()\n"
     );
@@ -64,27 +82,57 @@ fn groups_and_boxes_are_read() {
         \u{20} | ExceptionGroup: tasks failed (1 sub-exception)\n  +-+---------------- 1 ----------------\n\
         \u{20}   | Traceback (most recent call last):\n    |   File \"a.py\", line 2, in a\n    | KeyError: 'dsn'\n    +------------------------------------\n";
     let it = found(read, group).remove(0);
-    assert_eq!(it.what, "ExceptionGroup: tasks failed (1 sub-exception): KeyError: 'dsn'");
-    assert_eq!((it.place.unwrap().to_string().as_str(), it.lines), ("a.py:2", 0..9));
+    assert_eq!(
+        it.what,
+        "ExceptionGroup: tasks failed (1 sub-exception): KeyError: 'dsn'"
+    );
+    assert_eq!(
+        (it.place.unwrap().to_string().as_str(), it.lines),
+        ("a.py:2", 0..9)
+    );
     let boxed = "╭──── Traceback (most recent call last) ────╮\n│ /srv/a.py:4 in <module>       │\n│                               │\n\
         │ ❱ 4 main()                    │\n│ /srv/a.py:2 in main           │\n╰───────────────────────────────╯\nKeyError: 'dsn'\n";
-    assert_eq!(found(read, boxed).remove(0).place.unwrap().to_string(), "/srv/a.py:2");
+    assert_eq!(
+        found(read, boxed).remove(0).place.unwrap().to_string(),
+        "/srv/a.py:2"
+    );
 }
 
 #[test]
 fn kinds_are_told_by_the_exception_s_name() {
     for (what, kind) in [
-        ("ModuleNotFoundError: No module named 'x'", Death::MissingModule),
-        ("ImportError: libx.so.1: cannot open shared object file: No such file or directory", Death::MissingModule),
-        ("ImportError: cannot import name 'x' from 'y'", Death::UncaughtException),
+        (
+            "ModuleNotFoundError: No module named 'x'",
+            Death::MissingModule,
+        ),
+        (
+            "ImportError: libx.so.1: cannot open shared object file: No such file or directory",
+            Death::MissingModule,
+        ),
+        (
+            "ImportError: cannot import name 'x' from 'y'",
+            Death::UncaughtException,
+        ),
         ("MemoryError", Death::OutOfMemoryHeap),
-        ("numpy.core._exceptions._ArrayMemoryError: Unable to allocate 8 TiB", Death::OutOfMemoryHeap),
-        ("RecursionError: maximum recursion depth exceeded", Death::StackOverflow),
+        (
+            "numpy.core._exceptions._ArrayMemoryError: Unable to allocate 8 TiB",
+            Death::OutOfMemoryHeap,
+        ),
+        (
+            "RecursionError: maximum recursion depth exceeded",
+            Death::StackOverflow,
+        ),
         ("AssertionError", Death::Assertion),
         ("KeyboardInterrupt", Death::KilledBySignal),
         ("app.errors.BadThing: x", Death::UncaughtException),
     ] {
-        assert_eq!(found(read, &TRACE.replace("ValueError: boom", what)).remove(0).kind, kind, "{what}");
+        assert_eq!(
+            found(read, &TRACE.replace("ValueError: boom", what))
+                .remove(0)
+                .kind,
+            kind,
+            "{what}"
+        );
     }
 }
 
