@@ -5,23 +5,23 @@ use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::attempt::AttemptArgs;
-use crate::commands::check::CheckArgs;
-use crate::commands::deliver::DeliverArgs;
-use crate::commands::doctor::DoctorArgs;
-use crate::commands::explain::ExplainArgs;
-use crate::commands::hook::{Hook, HookArgs};
-use crate::commands::list::ListArgs;
-use crate::commands::listen::ListenArgs;
-use crate::commands::plugin::PluginArgs;
-use crate::commands::queue::QueueArgs;
-use crate::commands::render::RenderArgs;
-use crate::commands::run::RunArgs;
-use crate::commands::schema::SchemaArgs;
-use crate::commands::setup::SetupArgs;
-use crate::commands::show::ShowArgs;
-use crate::commands::simulate::SimulateArgs;
-use crate::commands::stats::StatsArgs;
+use crate::catch::hook::{Hook, HookArgs};
+use crate::catch::listen::ListenArgs;
+use crate::deliver::DeliverArgs;
+use crate::deliver::attempt::AttemptArgs;
+use crate::operate::check::CheckArgs;
+use crate::operate::doctor::DoctorArgs;
+use crate::operate::explain::ExplainArgs;
+use crate::operate::list::ListArgs;
+use crate::operate::plugin::PluginArgs;
+use crate::operate::queue::QueueArgs;
+use crate::operate::render::RenderArgs;
+use crate::operate::schema::SchemaArgs;
+use crate::operate::setup::SetupArgs;
+use crate::operate::show::ShowArgs;
+use crate::operate::simulate::SimulateArgs;
+use crate::operate::stats::StatsArgs;
+use crate::run::RunArgs;
 
 /// Tells people what died, why, and on what evidence
 ///

@@ -35,29 +35,31 @@
 //!   `run` does between fork and exec), and no `unwrap` on what came from outside.
 
 pub mod bytes;
+pub mod catch;
 pub mod cause;
 pub mod cli;
 pub mod clock;
 pub mod collectors;
-pub mod commands;
 pub mod config;
 pub mod dbus;
-pub mod flood;
+pub mod deliver;
 pub mod host;
 pub mod kmsg;
 pub mod limits;
-pub mod marker;
 pub mod mounts;
 pub mod names;
 pub mod notice;
+pub mod operate;
+pub mod ourselves;
 pub mod past;
+pub mod places;
 pub mod plugin;
 pub mod redact;
 pub mod render;
 pub mod report;
+pub mod run;
 pub mod schema;
 pub mod secret;
 pub mod sinks;
 pub mod spool;
 pub mod supervisor;
-pub mod verdict;

@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use lastwords::catch::{finish, hook, listen, worker};
 use lastwords::cli::{self, Cli, Verb};
-use lastwords::commands::{
-    attempt, catch, check, deliver, doctor, explain, hook, list, listen, plugin, queue, render,
-    run, schema, setup, show, simulate, stats, worker,
+use lastwords::deliver::{self, attempt};
+use lastwords::operate::{
+    check, doctor, explain, list, plugin, queue, render, schema, setup, show, simulate, stats,
 };
 use lastwords::redact::redact;
+use lastwords::run;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
@@ -19,7 +21,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if let Some((by, taken, args)) = worker::begin(&args) {
-        return catch::run(by, taken, args);
+        return finish::run(by, taken, args);
     }
     let cli = match Cli::try_parse_from(cli::spelled_out(args)) {
         Ok(cli) => cli,

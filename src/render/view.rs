@@ -329,8 +329,7 @@ pub fn words(seconds: f64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{View, words};
-    use crate::report::sample;
-    use crate::report::{Section, Status};
+    use crate::report::{Section, Status, sample};
 
     fn section(collector: &str, text: &str) -> Section {
         Section {

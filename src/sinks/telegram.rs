@@ -261,7 +261,7 @@ mod tests {
             match &rest[..=end] {
                 "<b>" | "<pre>" | "<code>" => open.push(rest[1..end].to_owned()),
                 "</b>" | "</pre>" | "</code>" => {
-                    assert_eq!(open.pop().as_deref(), Some(&rest[2..end]))
+                    assert_eq!(open.pop().as_deref(), Some(&rest[2..end]));
                 }
                 "&amp;" => text.push('&'),
                 "&lt;" => text.push('<'),

@@ -143,7 +143,7 @@ impl Spool {
                 }
                 Err(Unreadable::Gone | Unreadable::Newer(_) | Unreadable::NotNow(_)) => continue,
                 Err(Unreadable::Invalid(why)) => {
-                    self.note_corrupt(&format!("inbox-{uid}"), &why)?
+                    self.note_corrupt(&format!("inbox-{uid}"), &why)?;
                 }
             }
             let _ = fs::remove_file(&path);

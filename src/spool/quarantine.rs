@@ -55,7 +55,7 @@ impl Spool {
                 // Not every file system knows how not to replace.
                 Err(Errno::INVAL | Errno::NOSYS) if fs::symlink_metadata(&aside).is_err() => break,
                 Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS) => {
-                    aside = dir.join(format!("{name}~{n}"))
+                    aside = dir.join(format!("{name}~{n}"));
                 }
                 done => {
                     done?;

@@ -5,11 +5,21 @@
 //!
 //! Pure: the environment, the kernel log and the job's own configuration come in as data.
 
+pub mod ask;
+pub mod caller;
+pub mod check;
+pub mod doctor;
+pub mod plan;
 pub mod run;
 pub mod runit;
 pub mod s6;
+pub mod service_dir;
+pub mod services;
+pub mod setup;
+pub mod subject;
 pub mod supervisord;
 pub mod systemd;
+pub mod texts;
 pub mod upstart;
 
 use serde::{Deserialize, Serialize};

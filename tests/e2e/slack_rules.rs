@@ -111,7 +111,7 @@ impl Judge {
         let elements = format!("{at}.elements");
         match block["type"].as_str() {
             Some("header") => {
-                self.text(&format!("{at}.text"), &block["text"], 150, &["plain_text"])
+                self.text(&format!("{at}.text"), &block["text"], 150, &["plain_text"]);
             }
             Some("section") => self.section(at, object),
             Some("context") => {

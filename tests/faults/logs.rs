@@ -44,13 +44,13 @@ fn refused(fault: &str, told: &str, make: impl FnOnce(&Path)) {
 #[test]
 fn what_is_no_regular_file_is_refused() {
     refused("a FIFO", "a FIFO", |log| {
-        mknodat(CWD, log, FileType::Fifo, Mode::RWXU, 0).unwrap()
+        mknodat(CWD, log, FileType::Fifo, Mode::RWXU, 0).unwrap();
     });
     refused("a directory", "a directory", |log| {
-        fs::create_dir(log).unwrap()
+        fs::create_dir(log).unwrap();
     });
     refused("a socket", "cannot read", |log| {
-        drop(UnixListener::bind(log).unwrap())
+        drop(UnixListener::bind(log).unwrap());
     });
     refused("a symbolic link", "symbolic link", |log| {
         std::os::unix::fs::symlink("/etc/hostname", log).unwrap();
@@ -84,16 +84,16 @@ fn whatever_a_log_holds_its_end_is_shown() {
         tell(&format!("log: {fault}"), &[took]);
     };
     kept("100 GB, sparse", " NULs]", &|log| {
-        log.set_len(100 << 30).unwrap()
+        log.set_len(100 << 30).unwrap();
     });
     kept("one line of 1 GB", "the end", &|log| {
-        log.write_all_at(b"the end\n", 1 << 30).unwrap()
+        log.write_all_at(b"the end\n", 1 << 30).unwrap();
     });
     kept("NULs", "[NUL]b", &|log| {
-        log.write_all_at(b"a\n\0b\n", 0).unwrap()
+        log.write_all_at(b"a\n\0b\n", 0).unwrap();
     });
     kept("not UTF-8", "caf\u{fffd}", &|log| {
-        log.write_all_at(b"\xff\xfe\xc0\x80\ncaf\xe9\n", 0).unwrap()
+        log.write_all_at(b"\xff\xfe\xc0\x80\ncaf\xe9\n", 0).unwrap();
     });
     kept("1 MB of random bytes", "the end", &|log| {
         let mut random = vec![0; 1 << 20];

@@ -163,20 +163,20 @@ mod as_root {
         let many = if is_slow() { 100_000 } else { 5_000 };
         let plants: [(&str, Plant); 11] = [
             ("a symbolic link", &|marker, canary| {
-                symlink(canary, marker).unwrap()
+                symlink(canary, marker).unwrap();
             }),
             ("a hard link", &|marker, canary| {
-                fs::hard_link(canary, marker).unwrap()
+                fs::hard_link(canary, marker).unwrap();
             }),
             ("a FIFO", &|marker, _| {
-                mknodat(CWD, marker, FileType::Fifo, Mode::RWXU, 0).unwrap()
+                mknodat(CWD, marker, FileType::Fifo, Mode::RWXU, 0).unwrap();
             }),
             ("a directory", &|marker, _| fs::create_dir(marker).unwrap()),
             ("a file of root's", &|marker, _| {
-                fs::write(marker, "{}").unwrap()
+                fs::write(marker, "{}").unwrap();
             }),
             ("rubbish", &|marker, _| {
-                fs::write(marker, [0xff; 100]).unwrap()
+                fs::write(marker, [0xff; 100]).unwrap();
             }),
             ("another boot's", &|marker, _| {
                 let text = r#"{"boot_id":"x","armed_at":"1970-01-01T00:00:00.000Z","armed_ms":1}"#;
@@ -198,7 +198,7 @@ mod as_root {
                 fs::write(marker, "").unwrap();
             }),
             ("1 GB", &|marker, _| {
-                File::create(marker).unwrap().set_len(1 << 30).unwrap()
+                File::create(marker).unwrap().set_len(1 << 30).unwrap();
             }),
             ("thousands of files", &|marker, _| {
                 for number in 0..many {

@@ -100,7 +100,7 @@ fn check(title: &str, ways: &[Way], scripts: &[&str]) {
         runit.start(way, scripts);
     }
     ways::check(title, &machine, ways, &|name, command| {
-        runit.sv(name, command)
+        runit.sv(name, command);
     });
     for report in machine.reports() {
         assert_eq!(report.stop.supervisor, Supervisor::Runit);
@@ -146,7 +146,7 @@ fn every_way_to_end_is_told_for_what_it_is() {
             "down-segv",
             "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done",
             Control("down"),
-            { crashed(killed_by("SEGV"), "killed by SIGSEGV") },
+            crashed(killed_by("SEGV"), "killed by SIGSEGV"),
         ),
         way("restart", "", Control("restart"), Silence),
         way("sv-term", "", Control("term"), Silence),
@@ -186,7 +186,7 @@ fn without_control_files_a_stop_is_known_and_a_restart_is_called_neither() {
                 "down-segv",
                 "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done",
                 Control("down"),
-                { crashed(killed_by("SEGV"), "killed by SIGSEGV") },
+                crashed(killed_by("SEGV"), "killed by SIGSEGV"),
             ),
             way(
                 "restart",

@@ -102,7 +102,7 @@ fn every_way_to_end_is_told_for_what_it_is() {
             "down-segv",
             "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done",
             Control("-d"),
-            { crashed(killed_by("SEGV"), "killed by SIGSEGV") },
+            crashed(killed_by("SEGV"), "killed by SIGSEGV"),
         ),
         // s6-supervise has no word for a restart: these three are one to it.
         way("restart", "", Control("-r"), unclear(killed_by("TERM"))),

@@ -144,7 +144,7 @@ fn every_way_to_end_is_told_for_what_it_is() {
             "stop-segv",
             "trap 'kill -SEGV $$' TERM; while :; do sleep 0.1; done",
             Control("stop"),
-            { crashed(killed_by("SEGV"), "killed by SIGSEGV") },
+            crashed(killed_by("SEGV"), "killed by SIGSEGV"),
         ),
         way("restart", "", Control("restart"), Silence),
         way(

@@ -117,10 +117,10 @@ impl Server {
             match connection.command(Rcpt::new(recipient.clone(), vec![])) {
                 Ok(_) => taken += 1,
                 Err(why) if why.is_permanent() => {
-                    refused.push(format!("{recipient}: {}", said(&why)))
+                    refused.push(format!("{recipient}: {}", said(&why)));
                 }
                 Err(why) if why.is_transient() => {
-                    put_off.push(format!("{recipient}: {}", said(&why)))
+                    put_off.push(format!("{recipient}: {}", said(&why)));
                 }
                 Err(why) => return Err(self.failed("RCPT TO", &why)),
             }

@@ -57,17 +57,17 @@ impl Stanzas {
             let (word, rest) = split_word(&line);
             match word {
                 "pre-start" => {
-                    self.pre_start = process(rest, &mut lines, overrides).or(self.pre_start.take())
+                    self.pre_start = process(rest, &mut lines, overrides).or(self.pre_start.take());
                 }
                 "pre-stop" => {
-                    self.pre_stop = process(rest, &mut lines, overrides).or(self.pre_stop.take())
+                    self.pre_stop = process(rest, &mut lines, overrides).or(self.pre_stop.take());
                 }
                 "post-stop" => {
-                    self.post_stop = process(rest, &mut lines, overrides).or(self.post_stop.take())
+                    self.post_stop = process(rest, &mut lines, overrides).or(self.post_stop.take());
                 }
                 "post-start" => drop(process(rest, &mut lines, overrides)),
                 "exec" | "script" => {
-                    self.main = process(&line, &mut lines, overrides).or(self.main.take())
+                    self.main = process(&line, &mut lines, overrides).or(self.main.take());
                 }
                 "setuid" => self.setuid = Some(unquoted(rest)),
                 "instance" => self.has_instances = true,

@@ -123,10 +123,10 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         reader.read_line(&mut header)?;
         match header.trim_end().split_once(": ") {
             Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                length = value.parse().unwrap_or(0)
+                length = value.parse().unwrap_or(0);
             }
             Some((name, value)) if name.eq_ignore_ascii_case("content-type") => {
-                value.clone_into(&mut content_type)
+                value.clone_into(&mut content_type);
             }
             Some(_) => {}
             None => break,

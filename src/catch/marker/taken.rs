@@ -1,0 +1,429 @@
+//! A marker that was taken: the record of a stop that somebody has yet to deal with.
+//!
+//! One rename makes it, and all that is known by then is in its name, so that nobody has to be
+//! alive any more:
+//!
+//! ```text
+//! NAME~taken-ID-MILLIS-FLAGS
+//! ```
+//! ID is the id that the report of this stop will have, whoever writes it: so there is one at the
+//! most. MILLIS is the moment, in hexadecimal milliseconds since the boot. FLAGS are, in this
+//! order, who called (`u` Upstart, `s` systemd, `r` runit, `x` s6, `v` supervisord, `w` `lastwords
+//! run`); `a`, it had announced the stop itself; `m`, its post-stop never came, and the next
+//! pre-start took the marker; `l`, the command lives; a digit, so many workers of the deliverer's
+//! have tried to deal with it.
+//!
+//! Whoever deals with it holds a lock on the file, which ends with the process. `lastwords run`
+//! takes its marker at once and holds it for as long as the command lives: however it ends itself,
+//! the deliverer finds the marker and deals with it.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::catch::marker::millis;
+use crate::clock::Now;
+use crate::host::open_regular_in_ours;
+use crate::names;
+use crate::report::{ReportId, Supervisor, Timestamp};
+
+const TAKEN: &str = "~taken-";
+/// The largest MILLIS: with the longest names the whole is 255 bytes long.
+const MAX_MILLIS: u64 = 0xff_ffff_ffff;
+/// The largest number of tries that is told from one less.
+const MAX_TRIES: u8 = 9;
+
+/// What the hook that takes a marker knows and the marker does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    pub supervisor: Supervisor,
+    /// The supervisor itself announced the stop.
+    pub announced: bool,
+    /// No post-stop took the marker: the next pre-start found it. Or `lastwords run` was killed
+    /// before it saw the end.
+    pub missed: bool,
+    /// The command of a `lastwords run` has not ended yet, or nobody saw it end.
+    pub alive: bool,
+}
+
+/// Who called, as a flag; nothing for nobody that lastwords knows.
+fn letter(supervisor: Supervisor) -> &'static str {
+    match supervisor {
+        Supervisor::Upstart => "u",
+        Supervisor::Systemd => "s",
+        Supervisor::Runit => "r",
+        // A digit counts tries.
+        Supervisor::S6 => "x",
+        Supervisor::Supervisord => "v",
+        Supervisor::Run => "w",
+        Supervisor::Unknown => "",
+    }
+}
+
+fn called(flags: &str) -> Supervisor {
+    let is_it = |it: &Supervisor| flags.starts_with(letter(*it));
+    Supervisor::KNOWN
+        .into_iter()
+        .find(is_it)
+        .unwrap_or_default()
+}
+
+/// A marker that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    path: PathBuf,
+    /// The encoded name of job and instance.
+    name: String,
+    /// The id of this stop's report.
+    pub id: ReportId,
+    /// When, since the boot.
+    pub monotonic: Duration,
+    pub circumstances: Circumstances,
+    /// How many workers of the deliverer's have begun to deal with it, up to 9.
+    pub tries: u8,
+}
+
+/// Whether a taken marker can be dealt with now.
+#[derive(Debug)]
+pub enum Lock {
+    /// Nobody else deals with it as long as this file is open, here or in a process that inherited
+    /// it.
+    Held(File),
+    /// Somebody else is at it, or has done it.
+    Others,
+}
+
+impl Taken {
+    pub(crate) fn new(
+        dir: &Path,
+        name: &str,
+        id: ReportId,
+        now: Now,
+        circumstances: Circumstances,
+    ) -> Self {
+        let Circumstances {
+            supervisor,
+            announced,
+            missed,
+            alive,
+        } = circumstances;
+        let flags = [
+            (true, letter(supervisor)),
+            (announced, "a"),
+            (missed, "m"),
+            (alive, "l"),
+        ];
+        let flags: String = flags
+            .into_iter()
+            .filter(|(set, _)| *set)
+            .map(|(_, flag)| flag)
+            .collect();
+        let moment = millis(now.monotonic).min(MAX_MILLIS);
+        Self {
+            path: dir.join(format!("{name}{TAKEN}{id}-{moment:x}-{flags}")),
+            name: name.to_owned(),
+            id,
+            monotonic: Duration::from_millis(moment),
+            circumstances,
+            tries: 0,
+        }
+    }
+
+    /// The taken marker at `path`; `None` where none could have this name.
+    pub fn at(path: &Path) -> Option<Self> {
+        let (name, rest) = path.file_name()?.to_str()?.split_once(TAKEN)?;
+        let (id, rest) = rest.split_at_checked(32)?;
+        let (moment, flags) = rest.strip_prefix('-')?.split_once('-')?;
+        let has = |flag| flags.contains(flag);
+        Some(Self {
+            path: path.to_owned(),
+            name: name.to_owned(),
+            id: ReportId::parse(id).ok()?,
+            monotonic: Duration::from_millis(u64::from_str_radix(moment, 16).ok()?.min(MAX_MILLIS)),
+            circumstances: Circumstances {
+                supervisor: called(flags),
+                announced: has('a'),
+                missed: has('m'),
+                alive: has('l'),
+            },
+            tries: tries_in(flags),
+        })
+    }
+
+    /// Counts a try, before it can come to anything. It is counted by a rename, which takes no
+    /// room. Where not even that can be done, it is not counted.
+    #[must_use]
+    pub fn count_try(&self) -> Self {
+        let counted = (self.tries + 1).min(MAX_TRIES);
+        let name = self
+            .path
+            .to_str()
+            .unwrap_or_default()
+            .trim_end_matches(|c: char| c.is_ascii_digit());
+        let tried = Self {
+            path: format!("{name}{counted}").into(),
+            tries: counted,
+            ..self.clone()
+        };
+        if fs::rename(&self.path, &tried.path).is_ok() {
+            tried
+        } else {
+            self.clone()
+        }
+    }
+
+    /// Takes the count back.
+    pub fn become_again(&self, before: &Self) {
+        // Where that fails it counts as one try more.
+        let _ = fs::rename(&self.path, &before.path);
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("/")).to_owned()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whose it is, as far as the name tells, which a very long one does not.
+    pub fn service(&self) -> (String, Option<String>) {
+        let name = names::decode(&self.name).unwrap_or_else(|| self.name.clone());
+        match name.split_once('\0') {
+            Some((job, instance)) => (job.to_owned(), Some(instance.to_owned())),
+            None => (name, None),
+        }
+    }
+
+    /// When it was taken, on both clocks, seen from `now`.
+    pub fn moment(&self, now: Now) -> Now {
+        let since = now.monotonic.saturating_sub(self.monotonic);
+        let wall = now
+            .wall
+            .time()
+            .checked_sub(since)
+            .map_or(now.wall, Timestamp::new);
+        // Where somebody has set the clock since, the id still has what it showed then.
+        let named = self.id.time();
+        let set = wall.unix().abs_diff(named.unix()) > 2;
+        Now {
+            wall: if set { named } else { wall },
+            monotonic: self.monotonic,
+        }
+    }
+
+    /// Sees to it that nobody else deals with it.
+    ///
+    /// # Errors
+    /// Where it is no file that can be locked.
+    pub fn lock(&self) -> io::Result<Lock> {
+        let file = match open_regular_in_ours(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lock::Others),
+            file => file?,
+        };
+        match file.try_lock() {
+            // Who had it may have dealt with it since it was opened.
+            Ok(()) if self.path.symlink_metadata().is_err() => Ok(Lock::Others),
+            Ok(()) => Ok(Lock::Held(file)),
+            Err(TryLockError::WouldBlock) => Ok(Lock::Others),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// The command of a `lastwords run` has ended, or nobody will see it end: from here on this is
+    /// the record of a stop. The file, and the lock on it, stay the same.
+    pub fn ended(&self, id: ReportId, now: Now, missed: bool) -> io::Result<Self> {
+        let circumstances = Circumstances {
+            missed,
+            alive: false,
+            ..self.circumstances
+        };
+        let ended = Self::new(&self.dir(), &self.name, id, now, circumstances);
+        fs::rename(&self.path, &ended.path)?;
+        Ok(ended)
+    }
+
+    /// Ends it: the stop was planned, or its report is safe.
+    pub fn settle(&self) -> io::Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir(&self.path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+}
+
+fn tries_in(flags: &str) -> u8 {
+    flags
+        .trim_start_matches(|c: char| !c.is_ascii_digit())
+        .parse()
+        .unwrap_or(0)
+        .min(MAX_TRIES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now(seconds: u64) -> Now {
+        let wall = Timestamp::new(
+            std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds),
+        );
+        Now {
+            wall,
+            monotonic: Duration::from_secs(seconds),
+        }
+    }
+
+    fn taken(name: &str, circumstances: Circumstances) -> Taken {
+        Taken::new(
+            Path::new("/run"),
+            name,
+            ReportId::new(now(100).wall, 7),
+            now(100),
+            circumstances,
+        )
+    }
+
+    #[test]
+    fn all_that_the_hook_knew_is_read_back_from_the_name() {
+        for (supervisor, announced, missed, alive) in [
+            (Supervisor::Upstart, true, false, false),
+            (Supervisor::Unknown, false, true, false),
+            (Supervisor::Upstart, false, false, false),
+            (Supervisor::Run, false, false, true),
+            (Supervisor::Run, false, true, false),
+        ] {
+            let taken = taken(
+                "web%001",
+                Circumstances {
+                    supervisor,
+                    announced,
+                    missed,
+                    alive,
+                },
+            );
+            assert_eq!(Taken::at(taken.path()), Some(taken.clone()));
+            assert_eq!(taken.service(), ("web".to_owned(), Some("1".to_owned())));
+        }
+    }
+
+    #[test]
+    fn the_longest_name_still_is_a_files_name() {
+        let circumstances = Circumstances {
+            supervisor: Supervisor::Upstart,
+            announced: true,
+            missed: true,
+            alive: false,
+        };
+        let end_of_time = Now {
+            monotonic: Duration::MAX,
+            ..now(1)
+        };
+        let id = ReportId::new(end_of_time.wall, 7);
+        let taken = Taken::new(
+            Path::new("/run"),
+            &names::encode("x".repeat(999)),
+            id,
+            end_of_time,
+            circumstances,
+        );
+        // And a digit.
+        assert_eq!(
+            taken.path().file_name().map(std::ffi::OsStr::len),
+            Some(254)
+        );
+        assert_eq!(Taken::at(taken.path()), Some(taken));
+    }
+
+    #[test]
+    fn tries_are_counted_in_the_name_and_can_be_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        for circumstances in [
+            Circumstances::default(),
+            Circumstances {
+                missed: true,
+                ..Circumstances::default()
+            },
+        ] {
+            let id = ReportId::new(now(1).wall, 7);
+            let mut taken = Taken::new(dir.path(), "web", id, now(1), circumstances);
+            fs::write(taken.path(), "").unwrap();
+            for tries in 1..12 {
+                let tried = taken.count_try();
+                assert_eq!(
+                    (tried.tries, tried.circumstances),
+                    (tries.min(9), circumstances)
+                );
+                assert_eq!(Taken::at(tried.path()), Some(tried.clone()));
+                assert!(tried.path().exists() && (tries > 9 || !taken.path().exists()));
+                tried.become_again(&taken);
+                assert!(taken.path().exists());
+                taken = taken.count_try();
+            }
+            taken.settle().unwrap();
+            assert_eq!(taken.count_try(), taken, "what is gone cannot be counted");
+        }
+    }
+
+    #[test]
+    fn what_no_hook_could_have_written_is_no_taken_marker() {
+        for name in [
+            "web",
+            "web~taken",
+            "web~taken-",
+            "web~taken-x-1-",
+            "web~taken-20261123t030000-0123456789abcdef",
+        ] {
+            assert_eq!(Taken::at(Path::new(name)), None, "{name}");
+        }
+        assert_eq!(
+            Taken::at(Path::new("web~taken-20261123t030000-0123456789abcdef-zz-u")),
+            None
+        );
+        assert_eq!(
+            Taken::at(Path::new(
+                "web~taken-20261123t030000-0123456789abcd\u{e9}-1-u"
+            )),
+            None
+        );
+    }
+
+    #[test]
+    fn the_moment_of_the_stop_is_found_again_also_where_the_clock_was_set() {
+        let taken = taken("web", Circumstances::default());
+        assert_eq!(taken.moment(now(160)).wall, now(100).wall);
+        let set_back = Now {
+            wall: now(0).wall,
+            ..now(160)
+        };
+        assert_eq!(taken.moment(set_back).wall, now(100).wall);
+        assert_eq!(taken.moment(now(160)).monotonic, Duration::from_secs(100));
+    }
+
+    #[test]
+    fn only_one_deals_with_it_and_after_that_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = Taken::new(
+            dir.path(),
+            "web",
+            ReportId::new(now(1).wall, 7),
+            now(1),
+            Circumstances::default(),
+        );
+        fs::write(taken.path(), "").unwrap();
+        let Lock::Held(file) = taken.lock().unwrap() else {
+            panic!("it is free")
+        };
+        assert!(matches!(taken.lock(), Ok(Lock::Others)));
+        drop(file);
+        assert!(matches!(taken.lock(), Ok(Lock::Held(_))));
+        taken.settle().unwrap();
+        assert!(matches!(taken.lock(), Ok(Lock::Others)));
+    }
+}

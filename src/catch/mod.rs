@@ -1,0 +1,15 @@
+//! Runs when a service starts, is stopped, or has died: the three hooks and what they share.
+
+pub mod capture;
+pub mod finish;
+pub mod haste;
+pub mod hook;
+pub mod listen;
+pub mod marker;
+pub mod nudge;
+mod post_stop;
+mod pre_start;
+mod pre_stop;
+pub mod verdict;
+pub mod why;
+pub mod worker;

@@ -1,0 +1,59 @@
+//! `pre-start`: the service is about to run.
+
+use anyhow::{Context, Result};
+use rustix::process::getppid;
+
+use crate::catch::hook::{Call, HookArgs};
+use crate::catch::marker::Marker;
+use crate::catch::{capture, nudge, why};
+use crate::clock::Now;
+use crate::host::Host;
+use crate::kmsg;
+use crate::report::Supervisor;
+use crate::supervisor::{service_dir, systemd};
+
+pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
+    let call = Call::read(args)?;
+    let now = Now::read();
+    let file = call.marker(&args.places);
+    // Still armed: the last life's post-stop was killed before it could say so, or never ran.
+    let missed = matches!(
+        file.take(capture::new_id(now), now, call.circumstances(true)),
+        Ok(Some(_))
+    );
+    let boot_id = host.boot_id();
+    // What the last post-stop has read of the kernel log is not about this life. Where nobody has,
+    // all that stands there.
+    let seen = file
+        .last_seen()
+        .filter(|seen| seen.boot_id == boot_id && !missed)
+        .map(|seen| seen.sequence);
+    let seen = seen.or_else(|| kmsg::read_kernel_log(host, u64::MAX).ok()?.last);
+    let invocation = systemd::ask::invocation().filter(|_| call.supervisor == Supervisor::Systemd);
+    let oom_kills = why::oom_kills(host);
+    // There the service's own script calls this, and then becomes the service.
+    let by_the_service = matches!(call.supervisor, Supervisor::Runit | Supervisor::S6);
+    let pid = getppid()
+        .filter(|_| by_the_service)
+        .map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
+    let once = service_dir::wanted_up(call.supervisor) == Some(false);
+    let marker = Marker {
+        seen,
+        invocation,
+        oom_kills,
+        pid,
+        once,
+        ..Marker::new(boot_id, now)
+    };
+    let marker = marker.of(&call.job, call.instance.as_deref());
+    let armed = file.arm(&marker).map(|()| file.forget_seen());
+    if missed {
+        nudge::deliver(&args.places, call.supervisor);
+    }
+    armed.with_context(|| {
+        format!(
+            "a crash of {} will go unnoticed: cannot write its marker",
+            call.job
+        )
+    })
+}

@@ -1,0 +1,19 @@
+//! `pre-stop`: somebody has asked the service to stop.
+
+use anyhow::{Context, Result};
+
+use crate::catch::hook::{Call, HookArgs};
+use crate::clock::Now;
+use crate::host::Host;
+
+pub fn run(args: &HookArgs, _host: &Host) -> Result<()> {
+    let call = Call::read(args)?;
+    call.marker(&args.places)
+        .plan(Now::read())
+        .with_context(|| {
+            format!(
+                "this planned stop of {} may look like a crash: cannot write its marker",
+                call.job
+            )
+        })
+}

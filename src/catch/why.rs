@@ -1,0 +1,294 @@
+//! Why a service died: brings what was gathered before those who name the cause, and adds what
+//! bears on it.
+
+use std::cmp::Reverse;
+
+use serde_json::Value;
+
+use crate::bytes::{Bytes, percent};
+use crate::catch::verdict::Judgement;
+use crate::cause::fingerprint::fingerprint;
+use crate::cause::kernel::Message;
+use crate::cause::{self, Explanation, Scene};
+use crate::collectors::log::{Deep, DeepTail};
+use crate::collectors::output;
+use crate::host::Host;
+use crate::report::{Confidence, Death, Evidence, Exit, Section, Status, Stop};
+
+/// What the sections do not show.
+#[derive(Default)]
+pub struct Beside {
+    /// What the kernel said about this life of the service.
+    pub kernel: Vec<Message>,
+    /// The ends of its logs, where the collectors have got to them.
+    pub logs: Vec<DeepTail>,
+    /// How many processes the kernel had killed for want of memory when the service started, and
+    /// how many now.
+    pub oom_kills: Option<[u64; 2]>,
+}
+
+/// So much of the logs is looked at together, in bytes: the restart waits for it.
+const MOST: usize = 1024 * 1024;
+
+/// Why it died. What the verdict rests on is evidence too.
+pub fn explain(
+    stop: &Stop,
+    judgement: &Judgement,
+    sections: &[Section],
+    beside: &Beside,
+) -> Explanation {
+    let mut explanation = of_the_logs(stop, sections, beside);
+    let cause = &mut explanation.cause;
+    if let Some(why) = &judgement.failed_start {
+        cause.line.clone_from(why);
+        cause.confidence = Confidence::Certain;
+        cause.evidence.clear();
+        explanation.fingerprint = fingerprint(&[&stop.job, why]);
+    }
+    if let Some(reason) = &judgement.reason
+        && (cause.confidence == Confidence::None
+            || (cause.kind != reason.kind && !reason.only_if_unknown))
+    {
+        cause.line.clone_from(&reason.line);
+        cause.kind = reason.kind;
+        cause.confidence = Confidence::Certain;
+        explanation.fingerprint = fingerprint(&[&stop.job, &reason.line]);
+    }
+    let circumstances = match cause.kind {
+        Death::DiskFull => disks(sections, &cause.line),
+        Death::KilledBySignal if cause.confidence == Confidence::None => beside
+            .oom_kills
+            .and_then(|count| no_oom_kill(count, &stop.exit)),
+        _ => None,
+    };
+    let more = judgement.evidence.iter().cloned().chain(circumstances);
+    let more: Vec<Evidence> = more
+        .filter(|evidence| !cause.evidence.contains(evidence))
+        .collect();
+    cause.evidence.extend(more);
+    explanation
+}
+
+/// Each log is explained by itself, what `lastwords run` has kept before all others. The surest
+/// explanation counts; of two, that of the log which was written to last.
+fn of_the_logs(stop: &Stop, sections: &[Section], beside: &Beside) -> Explanation {
+    let mut logs: Vec<Deep> = beside.logs.iter().filter_map(DeepTail::take).collect();
+    logs.sort_by_key(|log| Reverse(log.modified));
+    let share = MOST / logs.len().max(1);
+    let explain = |log: Option<(&str, &str)>| {
+        cause::explain(&Scene {
+            job: &stop.job,
+            pid: stop.pid,
+            exit: &stop.exit,
+            log,
+            kernel: ("kernel log", &beside.kernel),
+        })
+    };
+    let sureness = |explanation: &Explanation| match explanation.cause.confidence {
+        Confidence::Certain => 0,
+        Confidence::Likely => 1,
+        Confidence::None => 2,
+    };
+    let kept = sections
+        .iter()
+        .filter(|section| section.collector == output::NAME && section.status == Status::Ok);
+    let kept = kept.map(|section| explain(Some((&section.collector, &section.text))));
+    let each = logs
+        .iter()
+        .map(|log| explain(Some((&log.path, last(&log.text, share)))));
+    kept.chain(each)
+        .min_by_key(sureness)
+        .unwrap_or_else(|| explain(None))
+}
+
+/// The last lines that fit into so many bytes.
+fn last(text: &str, bytes: usize) -> &str {
+    let Some(from) = text.len().checked_sub(bytes).filter(|from| *from > 0) else {
+        return text;
+    };
+    let rest = text
+        .get(text.ceil_char_boundary(from)..)
+        .unwrap_or_default();
+    rest.split_once('\n').map_or(rest, |(_, whole)| whole)
+}
+
+/// How many processes the kernel has killed for want of memory since the boot; `None` before Linux
+/// 4.13.
+pub fn oom_kills(host: &Host) -> Option<u64> {
+    let counters = host.read("/proc/vmstat").ok()?;
+    counters
+        .lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
+/// Where something killed it and the kernel says nothing: whether it can have been for want of
+/// memory.
+fn no_oom_kill([before, now]: [u64; 2], exit: &Exit) -> Option<Evidence> {
+    let is_kill = exit.is_signal("KILL") || *exit == Exit::Code(137);
+    (is_kill && before == now).then(|| Evidence {
+        source: "/proc/vmstat".to_owned(),
+        line: None,
+        text: format!(
+            "oom_kill {now}, as when it started: the kernel has killed nothing for want of memory"
+        ),
+    })
+}
+
+/// What the disks look like, for a service that found one full: the full ones, or that none is.
+fn disks(sections: &[Section], cause: &str) -> Option<Evidence> {
+    let disk = sections
+        .iter()
+        .find(|section| section.collector == "disk" && section.status == Status::Ok)?;
+    let disks: Vec<Disk> = disk
+        .data
+        .as_array()?
+        .iter()
+        .filter_map(Disk::read)
+        .collect();
+    let full: Vec<String> = disks.iter().filter_map(Disk::fullness).collect();
+    let text = if !full.is_empty() {
+        full.join("; ")
+    } else if disks.is_empty() || cause.to_ascii_lowercase().contains("quota") {
+        return None;
+    } else {
+        let room = disks
+            .iter()
+            .take(5)
+            .map(|disk| format!("{} {} free", disk.place, Bytes(disk.available)));
+        format!("none is full now: {}", room.collect::<Vec<_>>().join(", "))
+    };
+    Some(Evidence {
+        source: "disk".to_owned(),
+        line: None,
+        text,
+    })
+}
+
+/// A file system, as the disk section has it.
+struct Disk<'a> {
+    place: &'a str,
+    total: u64,
+    used: u64,
+    available: u64,
+    inodes: u64,
+    inodes_used: u64,
+}
+
+impl<'a> Disk<'a> {
+    fn read(data: &'a Value) -> Option<Self> {
+        let number = |name: &str| data.get(name).and_then(Value::as_u64);
+        Some(Self {
+            place: data.get("mount_point")?.as_str()?,
+            total: number("total")?,
+            used: number("used")?,
+            available: number("available")?,
+            inodes: number("inodes").unwrap_or_default(),
+            inodes_used: number("inodes_used").unwrap_or_default(),
+        })
+    }
+
+    /// In words, where nothing more goes on it, or next to nothing: a program that ends may give
+    /// some of it back.
+    fn fullness(&self) -> Option<String> {
+        let used = percent(self.used, self.used.saturating_add(self.available));
+        let inodes = percent(self.inodes_used, self.inodes);
+        if self.total > 0 && (used >= 99 || self.available < 1 << 20) {
+            Some(format!(
+                "{} is {used} % full ({} free)",
+                self.place,
+                Bytes(self.available)
+            ))
+        } else if self.inodes > 0 && inodes >= 99 {
+            Some(format!(
+                "{} has {inodes} % of its inodes in use",
+                self.place
+            ))
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::catch::why::{disks, last, no_oom_kill, oom_kills};
+    use crate::host::Host;
+    use crate::report::{Exit, Section, Status};
+
+    fn evidence(data: Value, cause: &str) -> Option<String> {
+        let section = Section {
+            collector: "disk".into(),
+            status: Status::Ok,
+            text: String::new(),
+            data,
+            millis: 1,
+        };
+        disks(&[section], cause).map(|evidence| evidence.text)
+    }
+
+    #[test]
+    fn a_full_disk_is_confirmed_or_denied_by_the_disks() {
+        let disk = |place: &str, available: u64, inodes_used: u64| {
+            json!({ "mount_point": place, "total": 100_u64 << 30, "used": (100_u64 << 30) - available, "available": available,
+                    "inodes": 1000, "inodes_used": inodes_used })
+        };
+        let roomy = disk("/", 40 << 30, 5);
+        let text = |data: Value| evidence(data, "ENOSPC: no space left on device").unwrap();
+        assert_eq!(
+            text(json!([roomy, disk("/var", 0, 5)])),
+            "/var is 100 % full (0 B free)"
+        );
+        assert_eq!(
+            text(json!([roomy, disk("/var", 50 << 30, 1000)])),
+            "/var has 100 % of its inodes in use"
+        );
+        assert_eq!(text(json!([roomy])), "none is full now: / 40 GiB free");
+        assert_eq!(evidence(json!([roomy]), "Disk quota exceeded"), None);
+        for nothing in [
+            json!([]),
+            json!(null),
+            json!([{ "mount_point": "/", "error": "no answer" }]),
+        ] {
+            assert_eq!(evidence(nothing, "no space left"), None);
+        }
+    }
+
+    #[test]
+    fn a_kill_is_not_for_want_of_memory_where_the_kernel_counted_none() {
+        let kill = Exit::Signal {
+            name: "KILL".into(),
+            core_dumped: false,
+        };
+        let text = no_oom_kill([90, 90], &kill).unwrap().text;
+        assert_eq!(
+            text,
+            "oom_kill 90, as when it started: the kernel has killed nothing for want of memory"
+        );
+        assert!(no_oom_kill([90, 90], &Exit::Code(137)).is_some());
+        assert_eq!(no_oom_kill([90, 91], &kill), None);
+        assert_eq!(no_oom_kill([90, 90], &Exit::Code(1)), None);
+    }
+
+    #[test]
+    fn the_kernels_counter_is_read_where_there_is_one() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path(), root.path());
+        assert_eq!(oom_kills(&host), None);
+        std::fs::create_dir(root.path().join("proc")).unwrap();
+        std::fs::write(
+            root.path().join("proc/vmstat"),
+            "nr_free_pages 1\noom_kill 90\nnr_x 2\n",
+        )
+        .unwrap();
+        assert_eq!(oom_kills(&host), Some(90));
+    }
+
+    #[test]
+    fn of_a_long_log_the_last_whole_lines_are_taken() {
+        assert_eq!(last("one\ntwo\nthree\n", 10), "three\n");
+        assert_eq!(last("one\ntwo\n", 100), "one\ntwo\n");
+        assert_eq!(last("€€€€", 4), "€");
+    }
+}

@@ -1,0 +1,450 @@
+//! Brings what is kept of each group of crashes up to date: what was taken, what has crashed since,
+//! what is due now.
+//!
+//! The order is what makes it right after a kill at any point: first the group's file says which
+//! crashes are counted and which message tells of them; then the crashes' ledgers say so too; then
+//! the message is put into the spool. Each later step is made up for from the first, and the
+//! message's id is the same again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+
+use crate::catch::marker::MarkerFile;
+use crate::deliver::flood::{Crash, Message, Thread};
+use crate::deliver::waiting::{self, Item, Pass, group};
+use crate::deliver::{Deliverer, sink_lock};
+use crate::render;
+use crate::report::{Audience, Kind, Report, ReportId, Stop, Timestamp};
+use crate::spool::{Outcome, Place, Spool};
+
+/// From so many counted crashes on, the file is made smaller for its own sake.
+const MANY: usize = 100;
+
+/// So much of the evidence is kept.
+const EVIDENCE: usize = 8;
+/// How long keeping it may take; then another deliverer thinks that we hang.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// What is kept of one group for one sink.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The sink's key.
+    sink: String,
+    /// One crash of the group, without its sections: what a summary has in common with it.
+    pub about: Report,
+    thread: Thread,
+}
+
+/// Crashes that no message tells of yet.
+pub struct Counted {
+    pub sink: String,
+    pub service: String,
+    pub count: u64,
+    /// When their summary is due; `None` while another message is on its way.
+    pub due: Option<Timestamp>,
+}
+
+/// What is counted for summaries that are yet to come.
+pub fn counted(spool: &Spool) -> io::Result<Vec<Counted>> {
+    let kept: Vec<Kept> = spool.groups()?;
+    let counted = |kept: Kept| Counted {
+        service: kept.about.stop.service(),
+        count: kept.thread.waiting(),
+        due: kept.thread.due(),
+        sink: kept.sink,
+    };
+    Ok(kept
+        .into_iter()
+        .map(counted)
+        .filter(|counted| counted.count > 0)
+        .collect())
+}
+
+/// What a pass over the groups has brought.
+#[derive(Default)]
+pub struct Groups {
+    /// The crashes that are told by their own report, each with the sink's key.
+    pub told_singly: BTreeSet<(String, ReportId)>,
+    /// How many groups have changed.
+    pub changes: usize,
+}
+
+/// Brings every group up to date, for every sink that no other deliverer is sending to.
+pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Groups {
+    let mut groups = Groups::default();
+    let kept: BTreeMap<_, _> = pass
+        .groups
+        .iter()
+        .map(|kept| ((kept.sink.clone(), group(&kept.about)), kept))
+        .collect();
+    let mut waiting: BTreeMap<_, Vec<&Item>> =
+        kept.keys().map(|key| (key.clone(), Vec::new())).collect();
+    for item in pass.items() {
+        let Some(group) = &item.group else { continue };
+        for route in pass.routes(item) {
+            waiting
+                .entry((route.key, group.clone()))
+                .or_default()
+                .push(item);
+        }
+    }
+    for (key, items) in &waiting {
+        let (sink, name) = key;
+        let group = Group {
+            deliverer,
+            pass,
+            sink,
+            name,
+            items,
+        };
+        match group.advance(kept.get(key).copied()) {
+            Ok(Advance { open, changed }) => {
+                groups.changes += usize::from(changed);
+                groups.told_singly.extend(open.map(|id| (sink.clone(), id)));
+            }
+            // One sink's trouble with one group holds up nothing else.
+            Err(why) => deliverer.say(&format!(
+                "the crashes of a group wait for {}: {why:#}",
+                group.sink_name()
+            )),
+        }
+    }
+    groups
+}
+
+/// One group, for one sink.
+struct Group<'a, 'b> {
+    deliverer: &'a Deliverer<'b>,
+    pass: &'a Pass<'a>,
+    sink: &'a str,
+    name: &'a str,
+    /// Its crashes in `new/`.
+    items: &'a [&'a Item],
+}
+
+#[derive(Default)]
+struct Advance {
+    /// The crash whose report is the message on its way.
+    open: Option<ReportId>,
+    changed: bool,
+}
+
+/// What is to be kept.
+struct Next {
+    /// `None` where there is nothing to remember.
+    kept: Option<Kept>,
+    /// The crashes whose ledgers do not say yet that a message tells of them.
+    unnoted: Vec<ReportId>,
+    /// The message is not in the spool yet.
+    unmade: bool,
+}
+
+impl Group<'_, '_> {
+    fn advance(&self, before: Option<&Kept>) -> Result<Advance> {
+        // The lock is taken only where there is something to do: see `until_nothing_is_due`.
+        let next = self.next(before.cloned())?;
+        if next.kept.as_ref() == before && next.unnoted.is_empty() && !next.unmade {
+            return Ok(Advance {
+                open: next.single(),
+                changed: false,
+            });
+        }
+        let spool = &self.deliverer.spool;
+        let lock = spool
+            .lock(&sink_lock(self.sink), self.deliverer.now().monotonic)
+            .with_context(|| format!("cannot lock the sink {}", self.sink_name()))?;
+        let Some(lock) = lock else {
+            return Ok(Advance::default());
+        };
+        // Another deliverer may have been at it before we had the lock.
+        let before = spool
+            .group(self.sink, self.name)
+            .context("cannot read what it has been told")?;
+        let mut next = self.next(before.clone())?;
+        if !lock.lives_for(PATIENCE, self.deliverer.now().monotonic)? {
+            return Ok(Advance::default());
+        }
+        self.keep(before.as_ref(), &mut next)?;
+        Ok(Advance {
+            open: next.single(),
+            changed: true,
+        })
+    }
+
+    fn next(&self, before: Option<Kept>) -> Result<Next> {
+        let spool = &self.deliverer.spool;
+        let now = self.deliverer.now();
+        let mut untold = Vec::new();
+        for item in self.items {
+            if spool.ledger(&item.id, self.sink)?.outcome.is_none() {
+                untold.push(item.crash.clone());
+            }
+        }
+        let nothing = Next {
+            kept: None,
+            unnoted: Vec::new(),
+            unmade: false,
+        };
+        let kept = before.or_else(|| self.begin(&untold));
+        let Some(mut kept) = kept.filter(|kept| self.is_wanted(kept)) else {
+            return Ok(nothing);
+        };
+        if kept.thread.counted.len() > MANY {
+            self.thin(&mut kept.thread);
+        }
+        self.settle(&mut kept.thread, now.wall)?;
+        let open = kept.thread.open.as_ref().map(|message| message.id.clone());
+        let is_new = |crash: &&Crash| {
+            open.as_ref() != Some(&crash.id) && !kept.thread.counted.contains_key(&crash.id)
+        };
+        let new: Vec<_> = untold.iter().filter(is_new).cloned().collect();
+        let up = self.up(&kept);
+        kept.thread
+            .decide(&format!("{}\0{}", self.sink, self.name), &new, up, now.wall);
+        if kept.thread.is_over(now.wall) {
+            return Ok(nothing);
+        }
+        let unnoted = untold
+            .into_iter()
+            .map(|crash| crash.id)
+            .filter(|id| kept.thread.counted.contains_key(id))
+            .collect();
+        let unmade = match &kept.thread.open {
+            Some(message) => message.kind != Kind::Crash && spool.find(&message.id).is_none(),
+            None => false,
+        };
+        Ok(Next {
+            kept: Some(kept),
+            unnoted,
+            unmade,
+        })
+    }
+
+    /// What is kept of a group of which nothing has been kept so far.
+    fn begin(&self, untold: &[Crash]) -> Option<Kept> {
+        let first = waiting::read(self.deliverer, &untold.first()?.id)?;
+        Some(Kept {
+            sink: self.sink.to_owned(),
+            about: bare(first),
+            thread: Thread::default(),
+        })
+    }
+
+    /// Whether the config still has the sink. While it is broken nobody knows.
+    fn is_wanted(&self, kept: &Kept) -> bool {
+        let job = &kept.about.stop.job;
+        let config = self.pass.config(job);
+        config.is_broken()
+            || config
+                .routes(job)
+                .iter()
+                .any(|route| route.key == self.sink)
+    }
+
+    /// Drops the counted crashes of which nobody asks any more: those that have gone on, but for
+    /// the latest.
+    fn thin(&self, thread: &mut Thread) {
+        let latest = thread.counted.last_key_value().map(|(id, _)| id.clone());
+        let is_asked = |id: &ReportId| {
+            latest.as_ref() == Some(id) || self.deliverer.spool.find(id) == Some(Place::New)
+        };
+        thread.counted.retain(|id, _| is_asked(id));
+    }
+
+    /// What has become of the message that was on its way.
+    fn settle(&self, thread: &mut Thread, now: Timestamp) -> Result<()> {
+        let spool = &self.deliverer.spool;
+        let Some(message) = &thread.open else {
+            return Ok(());
+        };
+        let ledger = spool.ledger(&message.id, self.sink)?;
+        let at = ledger.last_try.unwrap_or(now);
+        match ledger.outcome {
+            Some(Outcome::Sent { .. } | Outcome::Summarised { .. }) => thread.taken(at),
+            Some(Outcome::Refused { .. } | Outcome::GaveUp { .. }) => thread.refused(at),
+            // Whoever dropped it wants to hear no more of it.
+            Some(Outcome::Dropped { .. }) => thread.lost(),
+            None if message.kind == Kind::Crash && spool.find(&message.id) != Some(Place::New) => {
+                thread.lost();
+            }
+            // Put in there again, it might be damaged again, without end: the next one tells what
+            // it told.
+            None if message.kind != Kind::Crash && spool.was_put_aside(&message.id) => {
+                thread.refused(now);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// For how long all services of the group have been running; `None` where one is not.
+    fn up(&self, kept: &Kept) -> Option<Duration> {
+        let Deliverer { places, host, .. } = self.deliverer;
+        let (user, job) = (kept.about.user, OsStr::new(&kept.about.stop.job));
+        let owner = user.unwrap_or_else(|| geteuid().as_raw());
+        let (boot_id, now) = (host.boot_id(), self.deliverer.now());
+        let up = |instance: &Option<String>| {
+            let marker = MarkerFile::new(
+                places.markers_of(user),
+                job,
+                instance.as_deref().map(OsStr::new),
+            );
+            let marker = marker
+                .running_by(owner, self.pass.held(user))
+                .ok()
+                .flatten()?;
+            (marker.boot_id == boot_id).then(|| marker.uptime(now))
+        };
+        let all: Option<Vec<Duration>> = kept.thread.instances.iter().map(up).collect();
+        all?.into_iter().min()
+    }
+
+    /// Writes it all down; see the module's first words for the order.
+    fn keep(&self, before: Option<&Kept>, next: &mut Next) -> Result<()> {
+        let spool = &self.deliverer.spool;
+        let Some(kept) = &mut next.kept else {
+            return spool
+                .forget_group(self.sink, self.name)
+                .context("cannot forget what it has been told");
+        };
+        if let Some(id) = kept.thread.open.as_ref().and_then(single)
+            && id != kept.about.id
+            && let Some(report) = waiting::read(self.deliverer, &id)
+        {
+            kept.about = bare(report);
+        }
+        if before != Some(&*kept) {
+            self.thin(&mut kept.thread);
+            spool
+                .write_group(self.sink, self.name, kept)
+                .context("cannot keep what it is told")?;
+            self.say(before, kept);
+        }
+        let unnoted = next
+            .unnoted
+            .iter()
+            .filter_map(|id| Some((id, kept.thread.counted.get(id)?)));
+        spool
+            .note_summarised(self.sink, unnoted)
+            .context("cannot write the ledgers of crashes")?;
+        if let Some(message) = kept.thread.open.as_ref().filter(|_| next.unmade) {
+            let report = self.message(kept, message);
+            if let Some(past) = &report.past {
+                spool
+                    .write_past(&report.id, past)
+                    .context("cannot keep what was before")?;
+            }
+            spool
+                .put(&report)
+                .context("cannot put a summary into the spool")?;
+            self.deliverer.say(&format!(
+                "{} is for {}: {}",
+                report.id,
+                self.sink_name(),
+                render::subject(&report)
+            ));
+        }
+        Ok(())
+    }
+
+    /// A summary, or that it is up again.
+    fn message(&self, kept: &Kept, message: &Message) -> Report {
+        let spool = &self.deliverer.spool;
+        let mut report = kept.about.clone();
+        report.id = message.id.clone();
+        report.kind = message.kind;
+        report.to = Audience::Only(self.sink.to_owned());
+        report.stop = Stop {
+            started_at: None,
+            uptime_s: None,
+            pid: None,
+            ..report.stop
+        };
+        match message.kind {
+            Kind::Summary { all, .. } | Kind::Recovered { all, .. } => {
+                report.stop.stopped_at = all.last;
+            }
+            Kind::Crash | Kind::Notice => {}
+        }
+        let instances = &kept.thread.instances;
+        report.stop.instance = instances
+            .first()
+            .cloned()
+            .flatten()
+            .filter(|_| instances.len() == 1);
+        if let (Kind::Summary { .. }, Some((latest, _))) =
+            (message.kind, kept.thread.counted.last_key_value())
+        {
+            let latest = spool
+                .find(latest)
+                .and_then(|place| spool.read(place, latest).ok());
+            (report.sections, report.past) = latest
+                .map(|latest| (latest.sections, latest.past))
+                .unwrap_or_default();
+        }
+        report
+    }
+
+    fn say(&self, before: Option<&Kept>, kept: &Kept) {
+        let counted = kept.thread.waiting();
+        if counted > before.map_or(0, |before| before.thread.waiting()) {
+            let when = match kept.thread.due() {
+                Some(due) => format!("the next summary is due at {due}"),
+                None => "what was sent before them comes first".to_owned(),
+            };
+            let service = kept.about.stop.service();
+            self.deliverer.say(&format!(
+                "{counted} more of {service} are counted for {}: {when}",
+                self.sink_name()
+            ));
+        }
+    }
+
+    fn sink_name(&self) -> &str {
+        self.sink.rsplit('\0').next().unwrap_or(self.sink)
+    }
+}
+
+impl Next {
+    fn single(&self) -> Option<ReportId> {
+        self.kept.as_ref()?.thread.open.as_ref().and_then(single)
+    }
+}
+
+/// The crash whose own report this message is.
+fn single(message: &Message) -> Option<ReportId> {
+    (message.kind == Kind::Crash).then(|| message.id.clone())
+}
+
+/// The report without what belongs to that one crash alone, and no longer than people read: a
+/// user's hook can write anything into it, and it is read at every pass.
+fn bare(mut report: Report) -> Report {
+    let cause = &mut report.cause;
+    cause.evidence.truncate(EVIDENCE);
+    let seen = cause
+        .evidence
+        .iter_mut()
+        .flat_map(|seen| [&mut seen.source, &mut seen.text]);
+    for text in seen
+        .chain([
+            &mut cause.line,
+            &mut report.host,
+            &mut report.verdict_because,
+        ])
+        .chain(&mut report.runbook)
+    {
+        *text = render::one_line(text, 1000);
+    }
+    Report {
+        sections: Vec::new(),
+        past: None,
+        notes: Vec::new(),
+        ..report
+    }
+}

@@ -1,0 +1,373 @@
+//! `deliver`: sends what is due.
+//!
+//! ```text
+//! new/ ─ past:   what earlier deaths of the same job say about each
+//!      ─ groups: which crashes are told by themselves, which are counted, whose summary is due
+//!      ─ send:   what is due goes out; each sink has its own ledger, lock and thread: one that hangs delays no other
+//!      ─ finish: what every sink has said its last word on becomes history
+//! ```
+
+mod adopt;
+pub mod attempt;
+mod flood;
+mod groups;
+pub mod notices;
+mod past;
+mod send;
+pub mod stamp;
+mod waiting;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::catch::nudge;
+use crate::clock::Now;
+use crate::deliver::notices::Notice;
+use crate::host::Host;
+use crate::operate::check::EX_CONFIG;
+use crate::places::Places;
+use crate::render::one_line;
+use crate::report::{Audience, Report};
+use crate::sinks::exec;
+use crate::spool::{Ledger, Lock, Outcome, Place, Spool, TakeOver};
+use crate::{config, notice};
+pub(crate) use groups::counted;
+use waiting::{Item, Items, Pass};
+
+/// How often `--watch` looks.
+const TICK: Duration = Duration::from_secs(2);
+/// How many sinks may hang at once before `--watch` no longer looks.
+const MOST_LOOKS: usize = 16;
+
+/// The lock of the sink of this key: no other lock's name begins so, whatever sinks are called.
+pub(crate) fn sink_lock(key: &str) -> String {
+    format!("to-{key}")
+}
+
+/// Locks that are no sink's.
+const WAITING: &str = "\0\0waiting";
+const LOOKING: &str = "\0\0looking";
+
+#[derive(Debug, Args)]
+pub struct DeliverArgs {
+    /// Go on for ever, looking every 2 seconds: for machines without a timer
+    #[arg(long)]
+    watch: bool,
+    /// Do what would be due so much later: for tests
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration, hide = true)]
+    later: Duration,
+    /// A hook starts this: where another such deliverer is about to look, that one is enough
+    #[arg(long, hide = true)]
+    woken: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+/// What one run of the deliverer works with.
+struct Deliverer<'a> {
+    places: &'a Places,
+    spool: Spool,
+    host: Host,
+    later: Duration,
+    out: Mutex<&'a mut (dyn Write + Send)>,
+}
+
+impl Deliverer<'_> {
+    fn now(&self) -> Now {
+        Now::read().after(self.later)
+    }
+
+    /// Tells whoever has started the deliverer. Nobody listening is no failure.
+    fn say(&self, line: &str) {
+        if let Ok(mut out) = self.out.lock() {
+            let _ = writeln!(out, "{}", one_line(line, 1000));
+        }
+    }
+}
+
+pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode> {
+    let places = &args.places;
+    let deliverer = Deliverer {
+        places,
+        spool: places.spool(),
+        host: places.host(),
+        later: args.later,
+        out: Mutex::new(out),
+    };
+    if args.watch {
+        watch(&deliverer);
+    }
+    // That a hook wakes one says nothing about whether anybody comes by who tries again.
+    if !args.woken {
+        stamp::leave(places, false);
+    }
+    let _turn = match turn(&deliverer.spool, args.woken) {
+        Turn::Others => return Ok(ExitCode::SUCCESS),
+        Turn::Ours(lock) => lock,
+    };
+    look(&deliverer, &mut Items::default())
+}
+
+enum Turn {
+    /// Another one is yet to look, and will see all that is there now.
+    Others,
+    /// Where there is a lock, others wait while it is held, for a while.
+    Ours(Option<Lock>),
+}
+
+/// A thousand services may die at once, and each hook wakes a deliverer: one looks, one more waits,
+/// the others need not. None waits longer than a tick: who looks may be held up by a sink, or for
+/// ever.
+fn turn(spool: &Spool, woken: bool) -> Turn {
+    if !woken {
+        return Turn::Ours(None);
+    }
+    let now = Now::read().monotonic;
+    let until = now + TICK;
+    let waiting = match spool.lock(WAITING, now) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return Turn::Others,
+        // There is no spool yet, or no room: that is for the look to say.
+        Err(_) => return Turn::Ours(None),
+    };
+    // One that is stopped here does not keep all others out.
+    let _ = waiting.lives_for(2 * TICK, now);
+    loop {
+        let now = Now::read().monotonic;
+        let looking = spool.lock(LOOKING, now).ok().flatten();
+        if looking.is_some() || now > until {
+            // From here on, what comes is somebody else's.
+            drop(waiting);
+            return Turn::Ours(looking);
+        }
+        thread::sleep(TICK / 100);
+    }
+}
+
+/// Looks at every tick. A look that waits for a sink that hangs holds the lock of this sink alone:
+/// the next one goes on with the others.
+fn watch(deliverer: &Deliverer) -> ! {
+    let idle = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        let mut looks: Vec<ScopedJoinHandle<()>> = Vec::new();
+        loop {
+            looks.retain(|look| !look.is_finished());
+            stamp::leave(deliverer.places, true);
+            let one = || {
+                // What the last look has read need not be read again.
+                let mut items: Items = unpoisoned(&idle).pop().unwrap_or_default();
+                if let Err(why) = look(deliverer, &mut items) {
+                    deliverer.say(&format!("{why:#}"));
+                }
+                unpoisoned(&idle).push(items);
+            };
+            if looks.len() < MOST_LOOKS {
+                // Where that fails, the next tick tries again.
+                looks.extend(thread::Builder::new().spawn_scoped(scope, one));
+            }
+            thread::sleep(TICK);
+        }
+    })
+}
+
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
+    nudge::heard(deliverer.places);
+    // Before the spool is asked for anything: what they saw of the machine vanishes.
+    adopt::orphans(deliverer.places);
+    exec::sweep();
+    deliverer
+        .spool
+        .create()
+        .with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
+    deliverer.spool.examine()?;
+    let is_too_full = tidy(deliverer);
+    deliverer.spool.refill();
+    let code = until_nothing_is_due(deliverer, items);
+    // Only now: of what waits, this may have brought some into the history, or into a summary's
+    // count.
+    if make_room(deliverer, is_too_full) > 0 {
+        until_nothing_is_due(deliverer, items)
+    } else {
+        code
+    }
+}
+
+/// Tidies up; whatever is in the way of that does not keep reports from being sent. Returns whether
+/// the spool holds too much even so.
+fn tidy(deliverer: &Deliverer) -> bool {
+    match deliverer.spool.tidy(deliverer.now()) {
+        Ok(tidied) => {
+            tidied.lines().iter().for_each(|line| deliverer.say(line));
+            tidied.is_too_full
+        }
+        Err(why) => {
+            deliverer.say(&format!("cannot tidy up the spool: {why}"));
+            false
+        }
+    }
+}
+
+/// Removes undelivered reports, where that has to be, and sees to it that people are told. Returns
+/// how many notices that made.
+fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
+    let dropped = if is_too_full {
+        deliverer.spool.make_room(deliverer.now().monotonic)
+    } else {
+        Ok(0)
+    };
+    match dropped {
+        Ok(0) => {}
+        Ok(count) => deliverer.say(&format!(
+            "{count} undelivered reports were too many, and are removed"
+        )),
+        Err(why) => deliverer.say(&format!("cannot make room in the spool: {why}")),
+    }
+    let told = notices::tell_of_dropped(&deliverer.spool, &deliverer.host, deliverer.now().wall);
+    told.unwrap_or_else(|why| {
+        deliverer.say(&format!(
+            "cannot tell of the reports that had to go: {why:#}"
+        ));
+        0
+    })
+}
+
+/// Passes over the spool until one of them has done nothing: a report that came while another
+/// deliverer held a sink's lock is seen by that one's next pass.
+fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
+    loop {
+        let taken = take_over(deliverer)?;
+        let pass = Pass::read(deliverer, items)?;
+        past::tell(deliverer, &pass);
+        let groups = groups::advance(deliverer, &pass);
+        let tries = send::send(deliverer, &pass, &groups.told_singly)?;
+        let news = finish(deliverer, &pass)?
+            + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
+        if taken + groups.changes + tries + news == 0 {
+            return Ok(if pass.waits_for_config() {
+                ExitCode::from(EX_CONFIG)
+            } else {
+                ExitCode::SUCCESS
+            });
+        }
+    }
+}
+
+/// Takes over what hooks kept in memory, and what those of other users left. Returns how many
+/// reports that made.
+fn take_over(deliverer: &Deliverer) -> Result<usize> {
+    let redact = |report: &mut Report| {
+        config::load(&deliverer.places.config, &report.stop.job)
+            .redactor
+            .report(report);
+    };
+    let say = |line: &str| deliverer.say(line);
+    let how = TakeOver {
+        redact: &redact,
+        monotonic: deliverer.now().monotonic,
+        say: &say,
+    };
+    let kept = adopt::take_over(&deliverer.spool, deliverer.places, &how)?;
+    Ok(kept
+        + deliverer
+            .spool
+            .take_over(&how)
+            .context("cannot look into the inboxes")?)
+}
+
+/// Moves the reports on about which every sink has said its last word. Returns how many notices
+/// were made of it.
+fn finish(deliverer: &Deliverer, pass: &Pass) -> Result<usize> {
+    let (mut done, mut dead, mut news) = (Vec::new(), Vec::new(), 0);
+    for item in pass.items() {
+        if pass.config(&item.job).is_broken() {
+            deliverer.say(&format!(
+                "{} waits: the config of {} is broken, and some who are to be told may not be known; `lastwords check` \
+                 says what is wrong",
+                item.id, item.service
+            ));
+            continue;
+        }
+        let mut place = Some(Place::Done);
+        for route in pass.routes(item) {
+            let ledger = deliverer.spool.ledger(&item.id, &route.key)?;
+            match &ledger.outcome {
+                None => place = None,
+                Some(Outcome::Sent { .. } | Outcome::Summarised { .. }) => {}
+                Some(Outcome::Refused { .. } | Outcome::GaveUp { .. }) => {
+                    news += tell_of_failure(deliverer, pass, item, &route.key, &ledger)?;
+                    place = place.map(|_| Place::Dead);
+                }
+                Some(Outcome::Dropped { .. }) => place = place.map(|_| Place::Dead),
+            }
+        }
+        match place {
+            Some(Place::Done) => done.push(item.id.clone()),
+            Some(Place::Dead) => dead.push(item.id.clone()),
+            Some(Place::New) | None => {}
+        }
+    }
+    deliverer
+        .spool
+        .finish(&done, Place::Done)
+        .context("cannot move reports to done/")?;
+    deliverer
+        .spool
+        .finish(&dead, Place::Dead)
+        .context("cannot move reports to dead/")?;
+    Ok(news)
+}
+
+/// Tells the others that a sink has not taken something. Of a notice nobody is told: it might not
+/// be taken either.
+fn tell_of_failure(
+    deliverer: &Deliverer,
+    pass: &Pass,
+    item: &Item,
+    key: &str,
+    ledger: &Ledger,
+) -> Result<usize> {
+    let detail = match &ledger.outcome {
+        Some(Outcome::Refused { why }) => format!("it refused it for good: {why}"),
+        Some(Outcome::GaveUp { why }) => format!("it was tried for five days: {why}"),
+        _ => return Ok(0),
+    };
+    if item.is_notice {
+        return Ok(0);
+    }
+    let sink = key.rsplit('\0').next().unwrap_or(key);
+    let notice = Notice {
+        about: &format!("failure\0{key}"),
+        at: ledger.last_try.unwrap_or(deliverer.now().wall),
+        sentence: format!(
+            "{sink} has not taken the report {} about {}",
+            item.id, item.service
+        ),
+        detail,
+        job: &item.job,
+        to: Audience::AllBut(key.to_owned()),
+    };
+    let nobody = pass
+        .config(&item.job)
+        .all_routes(&item.job)
+        .iter()
+        .all(|route| route.key == key);
+    let line = format!("{}: {}", notice.sentence, notice.detail);
+    let told = notices::tell(&deliverer.spool, &deliverer.host, notice)?;
+    if nobody && told > 0 {
+        notice::say(
+            &deliverer.host,
+            &format!("{line} (no other sink is configured that could tell)"),
+        );
+    }
+    Ok(told)
+}

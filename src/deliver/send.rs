@@ -1,0 +1,173 @@
+//! Gives what is due to the sinks, each in a thread of its own.
+//!
+//! Each try is a process of its own ([`attempt`]): no library's timeout bounds a try as a whole, a
+//! dead name server included, but a process can be ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::thread;
+
+use anyhow::{Context, Result};
+
+use crate::catch::capture;
+use crate::collectors::runner;
+use crate::config::{Loaded, Route};
+use crate::deliver::waiting::{self, Item, Pass};
+use crate::deliver::{Deliverer, attempt, sink_lock};
+use crate::report::{Kind, ReportId};
+use crate::sinks::Sink;
+use crate::spool::Attempt;
+
+/// Offers to every sink what is due, oldest first; of crashes those in `told_singly`. Returns how
+/// many tries were made.
+pub fn send(
+    deliverer: &Deliverer,
+    pass: &Pass,
+    told_singly: &BTreeSet<(String, ReportId)>,
+) -> Result<usize> {
+    // Thousands may be due: each report is read again when its turn comes.
+    let mut queues: BTreeMap<String, Vec<(&Item, &dyn Sink)>> = BTreeMap::new();
+    for item in pass.items() {
+        let due = due(deliverer, pass, item, told_singly)?;
+        if !due.is_empty() && is_complete(deliverer, item, pass.config(&item.job)) {
+            for Route { key, sink } in due {
+                queues.entry(key).or_default().push((item, sink));
+            }
+        }
+    }
+    thread::scope(|scope| {
+        let senders: Vec<_> = queues
+            .iter()
+            .map(|(key, queue)| {
+                let sender = move || send_queue(deliverer, key, queue);
+                thread::Builder::new()
+                    .spawn_scoped(scope, sender)
+                    .context("cannot start a thread")
+            })
+            .collect();
+        let mut tries = 0;
+        for sender in senders {
+            tries += sender?
+                .join()
+                .map_err(|_| anyhow::anyhow!("a sender failed"))??;
+        }
+        Ok(tries)
+    })
+}
+
+/// The sinks that are to be offered this now. A sink's lock is taken only where there is something
+/// to do: see `until_nothing_is_due`.
+fn due<'a>(
+    deliverer: &Deliverer,
+    pass: &'a Pass,
+    item: &Item,
+    told_singly: &BTreeSet<(String, ReportId)>,
+) -> Result<Vec<Route<'a>>> {
+    let mut due = Vec::new();
+    for route in pass.routes(item) {
+        let its_turn =
+            item.group.is_none() || told_singly.contains(&(route.key.clone(), item.id.clone()));
+        if its_turn
+            && deliverer
+                .spool
+                .ledger(&item.id, &route.key)?
+                .is_due(deliverer.now().wall)
+        {
+            due.push(route);
+        }
+    }
+    Ok(due)
+}
+
+/// Whether the report has all that slow collectors find; not where another deliverer is having them
+/// run.
+fn is_complete(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> bool {
+    enrich(deliverer, item, loaded).unwrap_or_else(|why| {
+        deliverer.say(&format!(
+            "{}: cannot keep what slow collectors found: {why}",
+            item.id
+        ));
+        true
+    })
+}
+
+/// Runs the collectors that were too slow for the hook, once a report. False where another
+/// deliverer is doing that now, or the report is gone.
+fn enrich(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> io::Result<bool> {
+    let spool = &deliverer.spool;
+    let is_enriched = || Ok::<bool, io::Error>(spool.additions(&item.id)?.is_some());
+    if !loaded.runs_later() || is_enriched()? {
+        return Ok(true);
+    }
+    let Some(report) = waiting::read(deliverer, &item.id) else {
+        return Ok(false);
+    };
+    if report.kind != Kind::Crash {
+        return Ok(true);
+    }
+    let Some(lock) = spool.lock("collectors", deliverer.now().monotonic)? else {
+        return Ok(false);
+    };
+    if is_enriched()? {
+        return Ok(true);
+    }
+    let collectors = capture::collect(loaded, &report.stop, None, &deliverer.host).list();
+    let slow: Vec<_> = collectors
+        .into_iter()
+        .filter(|it| it.runs_later())
+        .collect();
+    let budget = slow.iter().map(|it| it.patience()).sum();
+    lock.lives_for(2 * budget, deliverer.now().monotonic)?;
+    let mut sections = runner::run(slow, &report.stop, &deliverer.host, budget);
+    loaded.redactor.sections(&mut sections);
+    spool.add(&report.id, &sections).map(|()| true)
+}
+
+fn send_queue(deliverer: &Deliverer, key: &str, queue: &[(&Item, &dyn Sink)]) -> Result<usize> {
+    let spool = &deliverer.spool;
+    let lock = spool
+        .lock(&sink_lock(key), deliverer.now().monotonic)
+        .with_context(|| format!("cannot lock the sink {key}"))?;
+    let Some(lock) = lock else { return Ok(0) };
+    let mut tries = 0;
+    for (item, sink) in queue {
+        // Another deliverer may have sent it before we had the lock.
+        if !spool.ledger(&item.id, key)?.is_due(deliverer.now().wall) {
+            continue;
+        }
+        let Some(report) = waiting::read(deliverer, &item.id) else {
+            continue;
+        };
+        if !lock.lives_for(2 * sink.patience(), deliverer.now().monotonic)? {
+            break;
+        }
+        let attempt = attempt::make(deliverer.places, *sink, &report);
+        tries += 1;
+        let name = sink.name();
+        deliverer.say(&match &attempt {
+            Attempt::Sent { receipt } => format!("{} sent to {name}: {receipt}", report.id),
+            Attempt::Retry { why, .. } => format!(
+                "{} not sent to {name}, will be tried again: {why}",
+                report.id
+            ),
+            Attempt::Refused { why } => format!("{} refused by {name}: {why}", report.id),
+        });
+        // Where we were stopped for so long that another has taken the lock, it has tried
+        // meanwhile: what it knows counts, unless we know better.
+        let is_ours = lock.lives_for(2 * sink.patience(), deliverer.now().monotonic)?;
+        if !is_ours && !matches!(attempt, Attempt::Sent { .. }) {
+            break;
+        }
+        let mut ledger = spool.ledger(&item.id, key)?;
+        if ledger.outcome.is_none() {
+            ledger.record(attempt, deliverer.now().wall, capture::random_fraction());
+            spool
+                .write_ledger(&item.id, key, &ledger)
+                .with_context(|| format!("cannot keep what {name} did with {}", item.id))?;
+        }
+        if !is_ours {
+            break;
+        }
+    }
+    Ok(tries)
+}

@@ -1,0 +1,243 @@
+//! `lastwords check`: what is wrong with the config, all of it, before a service dies.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::config::{Checked, Problem, Severity, check as check_config};
+use crate::places::Places;
+
+/// The exit code where the config has an error; see sysexits(3).
+pub const EX_CONFIG: u8 = 78;
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Print JSON: an array of problems
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Checks the config where it lies.
+pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<ExitCode> {
+    // The output's stream takes the colours out where they are not wanted.
+    Ok(ExitCode::from(check(
+        &args.places.config,
+        args.json,
+        out,
+        true,
+    )))
+}
+
+/// Prints every problem with the config in `dir` and one line that sums up, or all as JSON; returns
+/// the exit code: 78 where there is an error, else 0. Nobody reading `out` is no failure.
+fn check(dir: &Path, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
+    let checked = check_config(dir);
+    if json {
+        let problems: Vec<Value> = checked.problems.iter().map(as_json).collect();
+        let _ = writeln!(out, "{:#}", Value::from(problems));
+    } else {
+        for problem in &checked.problems {
+            let _ = writeln!(out, "{}\n", problem.render(colour));
+        }
+        let _ = writeln!(out, "{}", summary(dir, &checked));
+    }
+    let _ = out.flush();
+    if count(&checked, Severity::Error) > 0 {
+        EX_CONFIG
+    } else {
+        0
+    }
+}
+
+fn as_json(problem: &Problem) -> Value {
+    json!({
+        "file": problem.file.to_string_lossy(),
+        "line": problem.place.as_ref().map(|place| place.line),
+        "column": problem.place.as_ref().map(|place| place.column),
+        "severity": problem.severity,
+        "message": problem.message,
+        "help": problem.help,
+    })
+}
+
+fn summary(dir: &Path, checked: &Checked) -> String {
+    let counted = [
+        (count(checked, Severity::Error), "error"),
+        (count(checked, Severity::Warning), "warning"),
+    ];
+    let counts: Vec<String> = counted
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| plural(*n, what))
+        .collect();
+    if !counts.is_empty() {
+        let files: BTreeSet<&Path> = checked
+            .problems
+            .iter()
+            .map(|problem| problem.file.as_path())
+            .collect();
+        return format!("{} in {}", counts.join(", "), plural(files.len(), "file"));
+    }
+    let machine = checked
+        .machine
+        .then(|| dir.join("lastwords.toml").display().to_string());
+    let jobs = (checked.jobs > 0 || !checked.machine).then(|| plural(checked.jobs, "job file"));
+    let one = machine.is_some() != jobs.is_some() && checked.jobs <= 1;
+    let what: Vec<String> = machine.into_iter().chain(jobs).collect();
+    format!(
+        "{} {} fine",
+        what.join(" and "),
+        if one { "is" } else { "are" }
+    )
+}
+
+fn count(checked: &Checked, severity: Severity) -> usize {
+    checked
+        .problems
+        .iter()
+        .filter(|problem| problem.severity == severity)
+        .count()
+}
+
+fn plural(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::tests::{SINK, config};
+
+    /// What is printed for a config of these files, and the exit code.
+    fn run(files: &[(&str, &str)], json: bool) -> (String, u8) {
+        let dir = config(files);
+        let mut out = Vec::new();
+        let code = check(dir.path(), json, &mut out, false);
+        (
+            String::from_utf8(out)
+                .unwrap()
+                .replace(&dir.path().display().to_string(), "/etc/lastwords"),
+            code,
+        )
+    }
+
+    #[test]
+    fn a_good_config_is_called_fine() {
+        let (out, code) = run(
+            &[
+                ("lastwords.toml", SINK),
+                ("jobs/web.toml", "sinks = [\"ops\"]"),
+            ],
+            false,
+        );
+        assert_eq!(
+            (out.as_str(), code),
+            ("/etc/lastwords/lastwords.toml and 1 job file are fine\n", 0)
+        );
+        let (out, code) = run(&[("lastwords.toml", SINK)], false);
+        assert_eq!(
+            (out.as_str(), code),
+            ("/etc/lastwords/lastwords.toml is fine\n", 0)
+        );
+        let (out, code) = run(&[("lastwords.toml", SINK)], true);
+        assert_eq!((out.as_str(), code), ("[]\n", 0));
+    }
+
+    #[test]
+    fn every_problem_is_shown_and_counted() {
+        let (out, code) = run(
+            &[
+                ("lastwords.toml", SINK),
+                ("jobs/db.toml", "sinks = []"),
+                ("jobs/web.toml", "runbok = 1"),
+            ],
+            false,
+        );
+        assert_eq!(
+            out,
+            "\
+warning: nobody is told when this job dies
+ --> /etc/lastwords/jobs/db.toml:1:9
+  |
+1 | sinks = []
+  |         ^^
+  |
+  = help: reports are kept in the spool; leave `sinks` out to tell all sinks
+
+error: unknown key `runbok`, expected `sinks`, `sink`, `collect`, `runbook`, `normal_exit`, `stop_timeout`, `user` or `redact`
+ --> /etc/lastwords/jobs/web.toml:1:1
+  |
+1 | runbok = 1
+  | ^^^^^^
+  |
+  = help: did you mean `runbook`?
+
+1 error, 1 warning in 2 files
+"
+        );
+        assert_eq!(code, 78);
+    }
+
+    #[test]
+    fn a_warning_is_no_failure() {
+        let (out, code) = run(&[], false);
+        assert_eq!(
+            out,
+            "\
+warning: there is no such file, and so no sink
+--> /etc/lastwords/lastwords.toml
+ = help: reports are kept in the spool and nobody is told; add a sink, as `[[sink.email]]`
+
+1 warning in 1 file
+"
+        );
+        assert_eq!(code, 0);
+    }
+
+    #[test]
+    fn programs_get_json() {
+        let (out, code) = run(
+            &[
+                ("lastwords.toml", SINK),
+                ("jobs/web.toml", "\n  runbok = 1"),
+            ],
+            true,
+        );
+        let expected = json!([{
+            "file": "/etc/lastwords/jobs/web.toml",
+            "line": 2,
+            "column": 3,
+            "severity": "error",
+            "message": "unknown key `runbok`, expected `sinks`, `sink`, `collect`, `runbook`, `normal_exit`, \
+                        `stop_timeout`, `user` or `redact`",
+            "help": "did you mean `runbook`?",
+        }]);
+        assert_eq!(
+            (serde_json::from_str::<Value>(&out).unwrap(), code),
+            (expected, 78)
+        );
+        let (out, _) = run(&[], true);
+        assert_eq!(
+            serde_json::from_str::<Value>(&out).unwrap()[0]["line"],
+            Value::Null
+        );
+    }
+
+    #[test]
+    fn nobody_reading_is_no_failure() {
+        let mut dead = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        assert_eq!(check(Path::new("/nonexistent"), false, &mut dead, true), 0);
+    }
+}

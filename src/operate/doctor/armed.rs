@@ -1,0 +1,159 @@
+//! Whether the job's marker is armed, if the service runs now.
+
+use std::fs;
+use std::io::ErrorKind;
+
+use rustix::process::geteuid;
+
+use crate::catch::marker::{Marker, MarkerFile};
+use crate::names;
+use crate::operate::doctor::{ago, length};
+use crate::report::Supervisor;
+use crate::supervisor::check::{Check, Concerns};
+use crate::supervisor::doctor::Running;
+use crate::supervisor::services;
+use crate::supervisor::subject::Subject;
+
+/// How many names of a directory are looked at.
+const LOOKED_AT: usize = 10_000;
+
+/// Checks it, and returns the latest marker of this boot.
+pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Option<Marker> {
+    let dir = subject.places.markers_of(subject.uid);
+    let uid = subject.uid.unwrap_or(geteuid().as_raw());
+    let names = match fs::read_dir(&dir) {
+        Ok(entries) => entries
+            .take(LOOKED_AT)
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok()),
+        Err(why) if why.kind() == ErrorKind::NotFound => {
+            return not_armed(subject, running, checks);
+        }
+        Err(why) => {
+            checks.push(Check::unknown(
+                "marker",
+                Concerns::Catching,
+                format!("cannot look into {}: {why}", dir.display()),
+            ));
+            return None;
+        }
+    };
+    let mut found: Vec<Marker> = Vec::new();
+    for (job, instance) in names
+        .filter(|name| !name.contains('~'))
+        .filter_map(|name| names::decode(&name))
+        .map(split)
+    {
+        if job == subject.job
+            && subject
+                .instance
+                .is_none_or(|wanted| instance.as_deref() == Some(wanted))
+        {
+            match MarkerFile::new(
+                dir.clone(),
+                job.as_ref(),
+                instance.as_deref().map(AsRef::as_ref),
+            )
+            .armed_by(uid)
+            {
+                Ok(marker) => found.extend(marker),
+                Err(why) => {
+                    let text = format!(
+                        "a marker of {job} cannot be read, though a crash is caught by it all the same: {why}"
+                    );
+                    checks.push(Check::weak(
+                        "marker",
+                        Concerns::Content,
+                        text,
+                        format!("look into {}", dir.display()),
+                    ));
+                }
+            }
+        }
+    }
+    let boot_id = subject.host.boot_id();
+    found.retain(|marker| marker.boot_id == boot_id);
+    found.sort_by_key(|marker| marker.armed_ms);
+    let Some(marker) = found.pop() else {
+        return not_armed(subject, running, checks);
+    };
+    let instances = if found.is_empty() {
+        String::new()
+    } else {
+        format!(", and {} more of it", found.len())
+    };
+    let lasts = subject.loaded.job.stop_timeout;
+    if let Some(planned) = marker
+        .planned_ago(subject.now)
+        .filter(|planned| *planned < lasts)
+    {
+        let left = length(lasts.saturating_sub(planned));
+        let text = format!(
+            "armed, but somebody announced a stop {}: an end within the next {left} counts as that",
+            ago(planned)
+        );
+        checks.push(Check::unknown("marker", Concerns::Content, text));
+    } else {
+        let text = format!("armed {}{instances}", ago(marker.uptime(subject.now)));
+        checks.push(Check::ok("marker", Concerns::Catching, text));
+    }
+    Some(marker)
+}
+
+fn split(name: String) -> (String, Option<String>) {
+    match name.split_once('\0') {
+        Some((job, instance)) => (job.to_owned(), Some(instance.to_owned())),
+        None => (name, None),
+    }
+}
+
+/// What starts the service anew, where it is caught all the same.
+fn restart(subject: &Subject) -> Option<String> {
+    let service = subject.service;
+    match subject.supervisor {
+        Supervisor::Systemd => Some(format!("systemctl restart {}", services::unit(service))),
+        Supervisor::Runit | Supervisor::S6 => {
+            let run = services::file_of(subject.supervisor, service, &subject.host)?;
+            let dir = run.parent()?.display();
+            Some(match subject.supervisor {
+                Supervisor::Runit => format!("sv restart {dir}"),
+                _ => {
+                    format!("lastwords pre-stop --supervisor s6 --job {service} && s6-svc -r {dir}")
+                }
+            })
+        }
+        Supervisor::Supervisord => Some(format!("supervisorctl restart {service}:*")),
+        Supervisor::Upstart | Supervisor::Run | Supervisor::Unknown => None,
+    }
+}
+
+fn not_armed(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Option<Marker> {
+    let service = subject.service;
+    // It holds a marker of its own as long as it lives.
+    if subject.supervisor == Supervisor::Run {
+        return None;
+    }
+    checks.push(match (running, restart(subject)) {
+        (Running::No, _) => Check::ok("marker", Concerns::Catching, "not armed, and the service does not run now"),
+        (Running::Yes, Some(restart)) => {
+            let text = "not armed: it was started before its hooks were there. A crash is caught, but the report cannot \
+                        say since when it ran";
+            let remedy = format!("when it suits: {restart}");
+            Check::weak("marker", Concerns::Content, text, remedy)
+        }
+        _ if !matches!(subject.supervisor, Supervisor::Upstart | Supervisor::Unknown) => {
+            Check::ok("marker", Concerns::Catching, "not armed, and this supervisor tells of crashes without that")
+        }
+        (Running::Yes, _) => Check::problem(
+            "marker",
+            Concerns::Catching,
+            "not armed, though the service runs: it was started before its hooks were there",
+            format!("stop {service} && start {service} (a restart keeps the hooks of before)"),
+        ),
+        (Running::Unknown, _) => {
+            Check::unknown("marker", Concerns::Catching, "not armed, and whether the service runs now nobody says")
+                .with("if it runs, stop it fully and start it again")
+        }
+    });
+    None
+}

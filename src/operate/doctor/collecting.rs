@@ -1,0 +1,302 @@
+//! What the report would say: the config, and what the job's collectors find now.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::catch::capture;
+use crate::catch::marker::Marker;
+use crate::collectors::{Collector, runner};
+use crate::config::{self, Severity};
+use crate::host::Host;
+use crate::kmsg;
+use crate::operate::doctor::{ago, secrets};
+use crate::report::{Exit, Section, Status, Stop};
+use crate::supervisor::Account;
+use crate::supervisor::check::{Check, Concerns};
+use crate::supervisor::doctor::Life;
+use crate::supervisor::subject::Subject;
+
+/// What the collectors get, beside what they themselves ask for.
+const BUDGET: Duration = Duration::from_secs(2);
+
+pub fn config(subject: &Subject, checks: &mut Vec<Check>) {
+    let own = config::job_file(&subject.places.config, subject.job);
+    let machine = subject.places.config.join("lastwords.toml");
+    let all = config::check(&subject.places.config).problems;
+    let mine = |file: &Path| {
+        file == own || file == machine || file.extension().is_none_or(|it| it != "toml")
+    };
+    // What systemd hands over is looked at with the sink that needs it.
+    let handed: Vec<_> = secrets::handed_over(&subject.host)
+        .into_iter()
+        .map(|it| subject.host.configured(it.id.as_ref()))
+        .collect();
+    let mine: Vec<_> = all
+        .iter()
+        .filter(|problem| mine(&problem.file) && !handed.contains(&problem.file))
+        .collect();
+    for problem in &mine {
+        let remedy = problem
+            .help
+            .clone()
+            .unwrap_or_else(|| "lastwords check".to_owned());
+        checks.push(if problem.severity == Severity::Error {
+            let place = problem
+                .place
+                .as_ref()
+                .map(|place| format!(":{}", place.line))
+                .unwrap_or_default();
+            let file = problem.file.display();
+            let text = format!(
+                "the config has an error, and what it is about is left out: {file}{place}: {}",
+                problem.message
+            );
+            Check::problem("config", Concerns::InTime, text, remedy)
+        } else {
+            // The file comes last: one called `token`, say, with a colon after it looks like a
+            // secret.
+            let text = format!("{}: {}", problem.message, problem.file.display());
+            Check::weak("config", Concerns::Content, text, remedy)
+        });
+    }
+    if mine.is_empty() {
+        let text = if own.exists() {
+            format!("{} is fine", own.display())
+        } else {
+            format!("the defaults: there is no {}", own.display())
+        };
+        checks.push(Check::ok("config", Concerns::InTime, text));
+    }
+}
+
+pub fn collectors(subject: &Subject, marker: Option<&Marker>, life: Life, checks: &mut Vec<Check>) {
+    let stop = Stop {
+        invocation: life.invocation,
+        ..stop(subject, marker)
+    };
+    let told = Account {
+        logs: life.logs,
+        ..Account::default()
+    };
+    let mut collect = capture::collect(&subject.loaded, &stop, Some(&told), &subject.host);
+    // Without a life there is none to be asked for.
+    let journal = if stop.invocation.is_some() {
+        None
+    } else {
+        collect.journal.take()
+    };
+    let has_log = !collect.log.is_empty() || collect.journal.is_some() || journal.is_some();
+    let list: Vec<Box<dyn Collector>> = collect.list();
+    let budget = BUDGET + list.iter().map(|it| it.patience()).sum::<Duration>();
+    let sections = runner::run(list, &stop, &subject.host, budget);
+    if !has_log {
+        let remedy = format!("[[collect.log]] in jobs/{}.toml", subject.job);
+        checks.push(Check::weak(
+            "log",
+            Concerns::Content,
+            "no log is collected: most causes stand in one",
+            remedy,
+        ));
+    }
+    let (logs, others): (Vec<&Section>, Vec<&Section>) = sections
+        .iter()
+        .partition(|section| section.collector.split(' ').next() == Some("log"));
+    checks.extend(
+        logs.into_iter()
+            .map(|section| log(subject, section, marker)),
+    );
+    checks.extend(journal.map(|_| {
+        let text = "it is the journal, of the life that ends: systemd tells of none now";
+        Check::unknown("log", Concerns::Content, text)
+    }));
+    let (well, ill): (Vec<&Section>, Vec<&Section>) = others
+        .into_iter()
+        .partition(|section| section.status == Status::Ok);
+    if !well.is_empty() {
+        let times: Vec<String> = well
+            .iter()
+            .map(|section| format!("{} ({} ms)", section.collector, section.millis))
+            .collect();
+        checks.push(Check::ok("collectors", Concerns::Content, times.join(", ")));
+    }
+    for section in ill {
+        let text = format!("{}: {}", section.collector, section.text);
+        checks.push(match section.status {
+            Status::Denied if subject.sees_less => Check::unknown(
+                "collectors",
+                Concerns::Content,
+                format!("{text} (root may)"),
+            ),
+            _ => Check::weak(
+                "collectors",
+                Concerns::Content,
+                text,
+                "the message says that instead; mend it, or leave it out",
+            ),
+        });
+    }
+    checks.push(kernel_log(subject));
+}
+
+/// A log that was read, and whether the service's own hooks could.
+fn log(subject: &Subject, section: &Section, marker: Option<&Marker>) -> Check {
+    let concerns = Concerns::Content;
+    if section.status != Status::Ok {
+        return match section.status {
+            Status::Denied if subject.sees_less => {
+                Check::unknown("log", concerns, format!("{} (root may)", section.text))
+            }
+            _ => {
+                let text = format!("the message would hold no log: {}", section.text);
+                Check::weak(
+                    "log",
+                    concerns,
+                    text,
+                    format!("name the file that it writes in jobs/{}.toml", subject.job),
+                )
+            }
+        };
+    }
+    if section.collector == "log journal" {
+        let lines = section
+            .data
+            .get("lines")
+            .and_then(serde_json::Value::as_u64)
+            .unwrap_or_default();
+        return Check::ok(
+            "log",
+            concerns,
+            format!("the journal can be read; lines of this life: {lines}"),
+        );
+    }
+    let path = section
+        .data
+        .get("path")
+        .and_then(|path| path.as_str())
+        .unwrap_or_default();
+    let file = subject.host.configured(Path::new(path));
+    if let Some(uid) = subject
+        .uid
+        .filter(|uid| !may_read(&file, *uid, &subject.host))
+    {
+        let text = format!("the job's hooks run as user {uid}, who may not read {path}");
+        return Check::weak(
+            "log",
+            concerns,
+            text,
+            format!("give its user that right: setfacl -m u:{uid}:r {path}"),
+        );
+    }
+    let written = fs::metadata(&file).and_then(|found| found.modified()).ok();
+    let age = written
+        .and_then(|written| SystemTime::now().duration_since(written).ok())
+        .unwrap_or_default();
+    let began = marker
+        .filter(|marker| !marker.unarmed)
+        .map(|marker| marker.armed_at.time());
+    // The clocks of a file system and of a hook are not the same to the second.
+    if let (Some(written), Some(began)) = (written, began)
+        && written + Duration::from_secs(10) < began
+    {
+        let text = format!(
+            "{path} was last written {}, before the service started: is it still the one?",
+            ago(age)
+        );
+        return Check::weak("log", concerns, text, "name the file that it writes now");
+    }
+    Check::ok(
+        "log",
+        concerns,
+        format!("{path} can be read, and was written {}", ago(age)),
+    )
+}
+
+/// The stop that the collectors are told of.
+fn stop(subject: &Subject, marker: Option<&Marker>) -> Stop {
+    Stop {
+        job: subject.job.to_owned(),
+        instance: marker
+            .and_then(|marker| marker.instance.clone())
+            .or_else(|| subject.instance.map(str::to_owned)),
+        supervisor: subject.supervisor,
+        started_at: marker.map(|marker| marker.armed_at),
+        stopped_at: subject.now.wall,
+        uptime_s: None,
+        pid: None,
+        invocation: None,
+        exit: Exit::Unknown,
+    }
+}
+
+fn kernel_log(subject: &Subject) -> Check {
+    let (about, concerns) = ("kernel log", Concerns::Content);
+    let restricted = subject
+        .host
+        .read("/proc/sys/kernel/dmesg_restrict")
+        .is_ok_and(|value| value.trim() != "0");
+    if let Some(uid) = subject.uid.filter(|_| restricted) {
+        let text = format!(
+            "the job's hooks run as user {uid}, who may not read it: exit codes and kills stay unknown"
+        );
+        return Check::weak(about, concerns, text, "sysctl kernel.dmesg_restrict=0");
+    }
+    match kmsg::read_kernel_log(&subject.host, u64::MAX) {
+        Ok(_) => Check::ok(about, concerns, "can be read"),
+        Err(why) if subject.sees_less => {
+            Check::unknown(about, concerns, format!("{why} (root may)"))
+        }
+        Err(why) => {
+            let text = format!("{why}: what the kernel and init say of the death stays unknown");
+            Check::weak(
+                about,
+                concerns,
+                text,
+                "is /dev/kmsg there? In a container it may have to be passed in",
+            )
+        }
+    }
+}
+
+/// Whether the permissions let this user read the file, the way there included; see
+/// `path_resolution(7)`.
+fn may_read(file: &Path, uid: u32, host: &Host) -> bool {
+    let groups = groups(uid, host);
+    let may = |path: &Path, bit: u32| {
+        let Ok(found) = fs::metadata(path) else {
+            return false;
+        };
+        let shift = if found.uid() == uid {
+            6
+        } else if groups.contains(&found.gid()) {
+            3
+        } else {
+            0
+        };
+        found.mode() >> shift & bit == bit
+    };
+    file.ancestors().skip(1).all(|dir| may(dir, 1)) && may(file, 4)
+}
+
+/// The groups of a user; see passwd(5) and group(5).
+fn groups(uid: u32, host: &Host) -> Vec<u32> {
+    let passwd = host.read("/etc/passwd").unwrap_or_default();
+    let own = passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>());
+    let own: Vec<(String, u32)> = own
+        .filter(|fields| fields.get(2).and_then(|it| it.parse().ok()) == Some(uid))
+        .filter_map(|fields| Some(((*fields.first()?).to_owned(), fields.get(3)?.parse().ok()?)))
+        .collect();
+    let group = host.read("/etc/group").unwrap_or_default();
+    let more = group.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let is_in = fields
+            .get(3)?
+            .split(',')
+            .any(|name| own.iter().any(|(own, _)| own == name));
+        is_in.then(|| fields.get(2)?.parse().ok()).flatten()
+    });
+    own.iter().map(|(_, gid)| *gid).chain(more).collect()
+}

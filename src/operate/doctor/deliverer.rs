@@ -1,0 +1,181 @@
+//! Whether anybody sends what hooks leave: the deliverer's own trace, and on systemd the units that
+//! start it.
+
+use std::io;
+use std::time::Duration;
+
+use crate::deliver::stamp::{self, Look};
+use crate::operate::doctor::{ago, length};
+use crate::report::Supervisor;
+use crate::supervisor::check::{Check, Concerns, State};
+use crate::supervisor::subject::Subject;
+use crate::supervisor::systemd::units::{self, Shown};
+
+/// A deliverer that watches looks every 2 seconds, a timer starts one every minute.
+const QUIET: Duration = Duration::from_mins(1);
+const LATE: Duration = Duration::from_mins(10);
+
+const ABOUT: &str = "deliverer";
+const AGAIN: &str = "what a destination does not take at once is not tried again";
+const UNITS: [&str; 3] = ["lastwords.path", "lastwords.timer", "lastwords.service"];
+const PROPERTIES: [&str; 6] = [
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "UnitFileState",
+    "Result",
+    "NeedDaemonReload",
+];
+
+pub fn check(subject: &Subject, checks: &mut Vec<Check>) {
+    let by_systemd = units::is_manager(&subject.host) && subject.supervisor != Supervisor::Upstart;
+    let shown = by_systemd
+        .then(|| units::show(&UNITS, &PROPERTIES, &subject.host))
+        .flatten();
+    let wrong: Vec<Check> = shown
+        .iter()
+        .flatten()
+        .filter_map(|unit| wrong(unit, subject))
+        .collect();
+    let last = stamp::last(subject.places);
+    // On a machine of systemd's, too, another one may watch.
+    let has_units = shown
+        .iter()
+        .flatten()
+        .any(|unit| unit.get("LoadState") == "loaded");
+    let is_theirs = (has_units || subject.supervisor == Supervisor::Systemd)
+        && !matches!(last, Ok(Some(Look { watches: true, .. })));
+    let wrong: Vec<Check> = wrong.into_iter().filter(|_| is_theirs).collect();
+    let is_broken = wrong.iter().any(|it| it.state == State::Problem);
+    checks.extend(wrong);
+    if !(is_broken && matches!(last, Ok(None))) {
+        checks.push(looked(subject, last, by_systemd, has_units && !is_broken));
+    }
+}
+
+fn looked(
+    subject: &Subject,
+    last: io::Result<Option<Look>>,
+    by_systemd: bool,
+    is_started: bool,
+) -> Check {
+    let remedy = match subject.supervisor {
+        Supervisor::Upstart => "start lastwords (its job: `lastwords setup JOB`)".to_owned(),
+        Supervisor::Supervisord => "supervisorctl update lastwords-deliver".to_owned(),
+        Supervisor::Run if !by_systemd => format!(
+            "lastwords setup {} --supervisor run --write",
+            subject.service
+        ),
+        _ if by_systemd => "systemctl enable --now lastwords.path lastwords.timer".to_owned(),
+        _ => format!(
+            "do what `lastwords setup {}` says to make it active",
+            subject.service
+        ),
+    };
+    match last {
+        Ok(Some(look)) if look.watches && look.ago > QUIET => problem(
+            Concerns::InTime,
+            format!("it has not looked for {}: {AGAIN}", length(look.ago)),
+            remedy,
+        ),
+        Ok(Some(look)) if look.ago <= LATE => {
+            Check::ok(ABOUT, Concerns::InTime, format!("looked {}", ago(look.ago)))
+        }
+        Ok(None) if is_started => {
+            let text = "it has not looked yet; lastwords.timer starts it every minute";
+            Check::unknown(ABOUT, Concerns::InTime, text)
+        }
+        Ok(Some(look)) => problem(
+            Concerns::InTime,
+            format!("nobody has looked for {}: {AGAIN}", length(look.ago)),
+            remedy,
+        ),
+        Ok(None) if by_systemd && subject.supervisor == Supervisor::Systemd => problem(
+            Concerns::Telling,
+            "nobody sends: no deliverer has looked since the boot".to_owned(),
+            remedy,
+        ),
+        Ok(None) => problem(
+            Concerns::InTime,
+            format!("no deliverer has looked since the boot: {AGAIN}"),
+            remedy,
+        ),
+        Err(why) => Check::unknown(
+            ABOUT,
+            Concerns::InTime,
+            format!("cannot tell when it looked last: {why}"),
+        ),
+    }
+}
+
+fn problem(concerns: Concerns, text: String, remedy: String) -> Check {
+    Check::problem(ABOUT, concerns, text, remedy)
+}
+
+/// What is wrong with one of the units that send.
+fn wrong(unit: &Shown, subject: &Subject) -> Option<Check> {
+    let id = unit.get("Id");
+    let concerns = || {
+        if id == "lastwords.timer" {
+            Concerns::InTime
+        } else {
+            Concerns::Telling
+        }
+    };
+    let starts = ["lastwords.path", "lastwords.timer"].contains(&id);
+    match (unit.get("LoadState"), unit.get("ActiveState")) {
+        ("not-found", _) => {
+            let remedy = format!("lastwords setup {} --write", subject.service);
+            Some(problem(concerns(), format!("there is no {id}"), remedy))
+        }
+        ("masked", _) => Some(problem(
+            concerns(),
+            format!("{id} is masked"),
+            format!("systemctl unmask {id}"),
+        )),
+        ("loaded", "failed") => {
+            let text = format!("{id} has failed: {}", unit.get("Result"));
+            let remedy = format!(
+                "mend what `journalctl -n 20 -u {id}` says, then: systemctl reset-failed {id}; systemctl start {id}"
+            );
+            Some(problem(concerns(), text, remedy))
+        }
+        ("loaded", state) if starts && state != "active" => {
+            let text = format!("{id} is {state}");
+            Some(problem(
+                concerns(),
+                text,
+                format!("systemctl enable --now {id}"),
+            ))
+        }
+        ("loaded", _) if starts && unit.get("UnitFileState") == "disabled" => {
+            let text = format!(
+                "{id} is not enabled: from the next boot on nobody starts it, unless another unit does"
+            );
+            Some(Check::weak(
+                ABOUT,
+                Concerns::Content,
+                text,
+                format!("systemctl enable {id}"),
+            ))
+        }
+        ("loaded", _) if unit.get("NeedDaemonReload") == "yes" => {
+            let text = format!("systemd has not read yet what is new in the files of {id}");
+            Some(Check::weak(
+                ABOUT,
+                Concerns::Content,
+                text,
+                "systemctl daemon-reload",
+            ))
+        }
+        ("loaded", _) => None,
+        (state, _) => {
+            let text = format!("systemd cannot load {id} ({state})");
+            Some(problem(
+                concerns(),
+                text,
+                format!("systemd-analyze verify {id}"),
+            ))
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! `doctor`: whether a crash of a job *would* be caught and told now. It sends nothing.
+//!
+//! ```text
+//! hooks ─> program ─> marker ─> directories, disk ─> config ─> collectors ─> sinks ─> deliverer ─> what waits
+//! ```
+
+mod armed;
+mod collecting;
+mod deliverer;
+mod known;
+mod places;
+pub mod runs;
+mod secrets;
+mod show;
+mod telling;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use rustix::process::geteuid;
+
+use crate::clock::Now;
+use crate::config;
+use crate::operate::setup::uid_of;
+use crate::places::Places;
+use crate::report::Supervisor;
+use crate::supervisor::check::{Check, State};
+use crate::supervisor::subject::Subject;
+use crate::supervisor::{self, services};
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The job; where it is left out, all that have a file in jobs/, or whose supervisor's files
+    /// call lastwords
+    job: Option<String>,
+    /// Who runs the job: upstart, systemd, runit, s6, supervisord, or run (none of them: `lastwords
+    /// run` in front of the command); where it is left out, its files tell
+    #[arg(long, value_name = "NAME", value_parser = Supervisor::named, requires = "job")]
+    supervisor: Option<Supervisor>,
+    /// Print JSON: an array of jobs, each with its verdict and its checks
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+/// A job, and what was found.
+struct Examined {
+    job: String,
+    verdict: String,
+    checks: Vec<Check>,
+}
+
+impl Examined {
+    /// Whether nothing would lose or delay a crash.
+    fn is_well(&self) -> bool {
+        self.checks
+            .iter()
+            .all(|check| check.state != State::Problem)
+    }
+}
+
+pub fn run(args: &DoctorArgs, out: &mut impl Write) -> Result<ExitCode> {
+    let jobs = args.job.as_ref().map_or_else(
+        || known::services(&args.places),
+        |job| known::named(job, &args.places),
+    );
+    let mut answers = telling::Answers::new();
+    let examined: Vec<Examined> = jobs
+        .iter()
+        .map(|job| examine(job, args, &mut answers))
+        .collect::<Result<_>>()?;
+    if args.json {
+        show::programs(out, &examined);
+    } else if examined.is_empty() {
+        let _ = writeln!(out, "no job is set up: lastwords setup JOB");
+    } else {
+        show::people(out, &examined);
+    }
+    let well = !examined.is_empty() && examined.iter().all(Examined::is_well);
+    Ok(ExitCode::from(u8::from(!well)))
+}
+
+fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> Result<Examined> {
+    services::check_name(service)?;
+    let places = &args.places;
+    let host = places.host();
+    let by_run = || {
+        runs::jobs(places)
+            .contains(service)
+            .then_some(Supervisor::Run)
+    };
+    let by_file = || services::supervisor_of(service, &host).ok();
+    let supervisor = args
+        .supervisor
+        .or_else(by_file)
+        .or_else(by_run)
+        .unwrap_or_default();
+    let (job, instance) = services::job_of(supervisor, service);
+    let loaded = config::load(&places.config, job);
+    let uid = loaded
+        .job
+        .user
+        .as_ref()
+        .and_then(|user| uid_of(user, &host).ok())
+        .filter(|uid| *uid != 0);
+    let sees_less = !geteuid().is_root();
+    let subject = Subject {
+        service,
+        job,
+        instance,
+        supervisor,
+        places,
+        host,
+        loaded,
+        uid,
+        sees_less,
+        now: Now::read(),
+    };
+
+    let mut checks = Vec::new();
+    let life = supervisor::doctor::check(&subject, &mut checks);
+    let marker = armed::check(&subject, life.running, &mut checks);
+    places::check(&subject, &mut checks);
+    collecting::config(&subject, &mut checks);
+    collecting::collectors(&subject, marker.as_ref(), life, &mut checks);
+    let drill = places.spool().last_drill(job).ok().flatten();
+    telling::sinks(&subject, drill.as_ref(), answers, &mut checks);
+    deliverer::check(&subject, &mut checks);
+    telling::spool(&subject, drill.as_ref(), &mut checks);
+    Ok(Examined {
+        job: service.to_owned(),
+        verdict: supervisor::check::verdict(service, &checks),
+        checks,
+    })
+}
+
+/// `3h 12m ago`
+fn ago(age: Duration) -> String {
+    if age < Duration::from_secs(1) {
+        "just now".to_owned()
+    } else {
+        format!("{} ago", length(age))
+    }
+}
+
+/// `3h 12m`: its two greatest units.
+fn length(time: Duration) -> String {
+    let words = humantime::format_duration(Duration::from_secs(time.as_secs())).to_string();
+    words.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,18 @@
+//! The commands in front of which a `lastwords run` stands now: each holds the lock on its marker
+//! as long as it lives.
+
+use std::collections::BTreeSet;
+
+use crate::catch::marker::{self, Lock};
+use crate::places::Places;
+
+/// Their jobs.
+pub fn jobs(places: &Places) -> BTreeSet<String> {
+    let held = places
+        .left_by_hooks()
+        .into_iter()
+        .flat_map(|(dir, _)| marker::held(&dir.join("markers")));
+    let alive =
+        held.filter(|taken| matches!(taken.lock(), Ok(Lock::Others)) && taken.path().exists());
+    alive.map(|taken| taken.service().0).collect()
+}

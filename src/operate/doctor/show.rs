@@ -1,0 +1,136 @@
+//! What `doctor` prints: the verdict first, then the checks in the order of the flow.
+
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value, json};
+
+use crate::operate::doctor::Examined;
+use crate::redact::redact;
+use crate::render::one_line;
+use crate::supervisor::check::{Check, State};
+
+const HEAD: Style = Style::new().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const WEAK: Style = AnsiColor::Yellow.on_default();
+const DIM: Style = Style::new().dimmed();
+
+/// How wide the page is, and where its columns begin.
+const WIDTH: usize = 80;
+const ABOUT: usize = 13;
+const TEXT: usize = ABOUT + 13;
+/// Where a remedy begins that is too long for the texts' column.
+const REMEDY: usize = 2;
+/// The longest text of a check, in characters.
+const LONGEST: usize = 600;
+
+pub fn people(out: &mut impl Write, examined: &[Examined]) {
+    for (n, one) in examined.iter().enumerate() {
+        let style = if one.is_well() { GOOD.bold() } else { BAD };
+        let gap = if n > 0 { "\n" } else { "" };
+        let _ = writeln!(
+            out,
+            "{gap}{style}{}{style:#}\n",
+            wrapped(&fit(&one.verdict), 0)
+        );
+        for check in &one.checks {
+            show(out, check);
+        }
+    }
+}
+
+fn show(out: &mut impl Write, check: &Check) {
+    let (style, word) = match check.state {
+        State::Ok => (GOOD, "ok"),
+        State::Problem => (BAD, "problem"),
+        State::Weak => (WEAK, "weak"),
+        State::Unknown => (DIM, "cannot tell"),
+    };
+    let about = fit(&check.about);
+    let about = if about.chars().count() < TEXT - ABOUT {
+        format!("{about:<13}")
+    } else {
+        format!("{about}\n{:TEXT$}", "")
+    };
+    let _ = writeln!(
+        out,
+        "{style}{word:<ABOUT$}{style:#}{about}{}",
+        wrapped(&fit(&check.text), TEXT)
+    );
+    if let Some(remedy) = check.remedy.as_deref().filter(|_| check.state != State::Ok) {
+        // It may hold a command: that is to be copied in one piece.
+        let remedy = fit_remedy(remedy);
+        let indent = if TEXT + 4 + remedy.chars().count() <= WIDTH {
+            TEXT
+        } else {
+            REMEDY
+        };
+        let _ = writeln!(out, "{:indent$}{HEAD}do:{HEAD:#} {remedy}", "");
+    }
+}
+
+pub fn programs(out: &mut impl Write, examined: &[Examined]) {
+    let check = |check: &Check| {
+        let remedy = check.remedy.as_deref().map(fit_remedy);
+        json!({ "about": fit(&check.about), "state": check.state, "concerns": check.concerns, "text": fit(&check.text), "remedy": remedy })
+    };
+    let one = |one: &Examined| {
+        let checks: Vec<Value> = one.checks.iter().map(check).collect();
+        json!({ "job": one.job, "well": one.is_well(), "verdict": fit(&one.verdict), "checks": checks })
+    };
+    let _ = writeln!(
+        out,
+        "{:#}",
+        Value::from(examined.iter().map(one).collect::<Vec<_>>())
+    );
+}
+
+/// A text from wherever, without secrets and in one line.
+fn fit(text: &str) -> String {
+    one_line(&redact(text), LONGEST)
+}
+
+/// Our own words. Where others' are in them, who put them there has seen to secrets:
+/// `LoadCredential=FILE` is none.
+fn fit_remedy(text: &str) -> String {
+    one_line(text, LONGEST)
+}
+
+/// The text in lines that leave room for an indent, which all but the first have. Words are never
+/// broken.
+fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if indent + line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join(&format!("\n{:indent$}", ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_no_wider_than_a_terminal_and_words_stay_whole() {
+        let text = wrapped(&"word ".repeat(40), 26);
+        assert!(
+            text.lines().all(|line| line.len() <= WIDTH) && text.lines().count() > 3,
+            "{text}"
+        );
+        assert!(
+            text.lines()
+                .skip(1)
+                .all(|line| line.starts_with(&" ".repeat(26))),
+            "{text}"
+        );
+        let path = "x".repeat(200);
+        assert_eq!(wrapped(&path, 26), path);
+    }
+}

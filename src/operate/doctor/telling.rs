@@ -1,0 +1,320 @@
+//! Whether anybody would be told: each sink asked in a process of its own, what waits, and what
+//! came of the last drill and the last report.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use crate::config::Route;
+use crate::deliver::attempt;
+use crate::operate::doctor::secrets::{self, Secrets};
+use crate::operate::doctor::{ago, length};
+use crate::report::{Report, ReportId};
+use crate::sinks::Probed;
+use crate::spool::{Drill, Ledger, Outcome, Place};
+use crate::supervisor::check::{Check, Concerns};
+use crate::supervisor::subject::Subject;
+
+/// How long a sink may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How old a report is that waits longer than a message takes.
+const WAITS: Duration = Duration::from_mins(1);
+/// How many reports are read, the latest first.
+const LOOKED_AT: usize = 500;
+/// Dead letters and damaged files that are older than this have been seen, or never will be.
+const NEWS: Duration = Duration::from_hours(7 * 24);
+
+/// What the sinks said; each is asked once, whoever is told by it.
+pub type Answers = BTreeMap<String, Result<Probed, String>>;
+
+pub fn sinks(
+    subject: &Subject,
+    drill: Option<&Drill>,
+    answers: &mut Answers,
+    checks: &mut Vec<Check>,
+) {
+    let routes = subject.loaded.routes(subject.job);
+    if routes.is_empty() {
+        let remedy =
+            "add one to lastwords.toml, as [[sink.email]]; `lastwords show` shows what is kept";
+        checks.push(Check::problem(
+            "sinks",
+            Concerns::Telling,
+            "no sink is configured: nobody is told",
+            remedy,
+        ));
+    }
+    let unasked: Vec<&Route> = routes
+        .iter()
+        .filter(|route| !answers.contains_key(&route.key))
+        .collect();
+    let said: Vec<(String, Result<Probed, String>)> = thread::scope(|scope| {
+        let mut asked = Vec::new();
+        for Route { key, sink } in unasked {
+            let ask = || attempt::probe(subject.places, *sink, subject.job, PATIENCE);
+            asked.push((key.clone(), thread::Builder::new().spawn_scoped(scope, ask)));
+        }
+        let none = || {
+            Ok(Probed::Unasked(
+                "no thread could be had to ask it".to_owned(),
+            ))
+        };
+        let answer = |(key, asked): (String, io::Result<thread::ScopedJoinHandle<_>>)| {
+            (
+                key,
+                asked
+                    .ok()
+                    .and_then(|asked| asked.join().ok())
+                    .unwrap_or_else(none),
+            )
+        };
+        asked.into_iter().map(answer).collect()
+    });
+    answers.extend(said);
+    let checked = routes
+        .iter()
+        .filter_map(|route| Some(sink(subject, route, answers.get(&route.key)?, drill)));
+    checks.extend(checked);
+}
+
+fn of(route: &Route) -> Concerns {
+    Concerns::Sink(route.sink.name().to_owned())
+}
+
+fn sink(
+    subject: &Subject,
+    route: &Route,
+    said: &Result<Probed, String>,
+    drill: Option<&Drill>,
+) -> Check {
+    let name = route.sink.name();
+    let drill = drill.filter(|drill| drill.taken.contains(&route.key) && !is_stale(subject, drill));
+    let or_drilled = |text: &str, remedy: Option<String>| match drill {
+        Some(drill) => {
+            let age = subject.now.wall.since(drill.at);
+            Check::ok(
+                name,
+                of(route),
+                format!("{text}: it took the drill {}", ago(age)),
+            )
+        }
+        None => Check {
+            remedy,
+            ..Check::unknown(name, of(route), text)
+        },
+    };
+    match secrets::of(route.sink, &subject.host) {
+        Secrets::Here => {}
+        Secrets::HandedOver(credentials) => {
+            let ids: Vec<&str> = credentials.iter().map(|it| it.id.as_str()).collect();
+            let text = format!(
+                "systemd hands its secret to lastwords.service alone (credential {})",
+                ids.join(", ")
+            );
+            return or_drilled(&text, secrets::with(&credentials, &drill_command(subject)));
+        }
+        Secrets::Missing(file) => {
+            let text = format!(
+                "it needs a file for its secret, and that is not there: {}",
+                file.display()
+            );
+            let remedy = "put the secret there, or let systemd hand it over: LoadCredential= in lastwords.service";
+            return Check::problem(name, of(route), text, remedy);
+        }
+    }
+    match said {
+        Ok(Probed::Good(text)) => Check::ok(name, of(route), text),
+        Ok(Probed::Unasked(text)) => or_drilled(text, Some(try_it(subject))),
+        // What root alone may read is no fault of the sink's.
+        Err(why) if subject.sees_less && why.contains("Permission denied") => {
+            Check::unknown(name, of(route), format!("{why} (root may)"))
+        }
+        Err(why) => Check::problem(
+            name,
+            of(route),
+            why,
+            format!("mend it, then: lastwords doctor {}", subject.service),
+        ),
+    }
+}
+
+/// Whether the config was changed after the drill.
+fn is_stale(subject: &Subject, drill: &Drill) -> bool {
+    let changed = |file: PathBuf| file.metadata().and_then(|found| found.modified()).ok();
+    let files = [
+        subject.places.config.join("lastwords.toml"),
+        crate::config::job_file(&subject.places.config, subject.job),
+    ];
+    files
+        .into_iter()
+        .filter_map(changed)
+        .any(|changed| changed > drill.at.time())
+}
+
+fn try_it(subject: &Subject) -> String {
+    format!("lastwords {}", drill_command(subject))
+}
+
+fn drill_command(subject: &Subject) -> String {
+    format!("post-stop --simulate-crash --send --job {}", subject.job)
+}
+
+pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) {
+    let spool = subject.places.spool();
+    let about = "waiting";
+    match spool.ids(Place::New) {
+        Ok(ids) => checks.push(waiting(subject, &ids)),
+        Err(why) => {
+            checks.push(Check::unknown(
+                about,
+                Concerns::InTime,
+                format!("cannot look into the spool: {why} (root may)"),
+            ));
+            return;
+        }
+    }
+    let now = subject.now.wall;
+    let dead: Vec<ReportId> = spool.ids(Place::Dead).unwrap_or_default();
+    let dead: Vec<&ReportId> = dead
+        .iter()
+        .filter(|id| now.since(id.time()) < NEWS)
+        .collect();
+    if let Some(last) = dead.last() {
+        let age = ago(now.since(last.time()));
+        let text = format!(
+            "in the last 7 days, {} reports were not taken by somebody, the last {age}",
+            dead.len()
+        );
+        checks.push(Check::weak(
+            "dead letters",
+            Concerns::Content,
+            text,
+            format!("lastwords show {last}"),
+        ));
+    }
+    let corrupt = spool.corrupt().unwrap_or_default();
+    if !corrupt.is_empty() {
+        let text = format!(
+            "{} of what came was no whole report, and is put aside",
+            corrupt.len()
+        );
+        let remedy = format!(
+            "look at what is in {}, and remove it",
+            spool.corrupt_dir().display()
+        );
+        checks.push(Check::weak("damaged", Concerns::Content, text, remedy));
+    }
+    checks.push(match drill {
+        Some(drill) if drill.failed.is_empty() => Check::ok(
+            "last drill",
+            Concerns::Content,
+            format!("{}, taken by all", ago(now.since(drill.at))),
+        ),
+        Some(drill) => {
+            let failed: Vec<&str> = drill
+                .failed
+                .iter()
+                .map(|key| key.rsplit('\0').next().unwrap_or(key))
+                .collect();
+            let text = format!(
+                "{}, not taken by {}",
+                ago(now.since(drill.at)),
+                failed.join(", ")
+            );
+            Check::weak("last drill", Concerns::Content, text, try_it(subject))
+        }
+        None => {
+            Check::unknown("last drill", Concerns::Content, "there was none").with(try_it(subject))
+        }
+    });
+    if let Some(check) = last_delivered(subject) {
+        checks.push(check);
+    }
+}
+
+/// The oldest report of this job that waits, and for what.
+fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
+    let (about, spool) = ("waiting", subject.places.spool());
+    let now = subject.now.wall;
+    let reports = ids
+        .iter()
+        .take(LOOKED_AT)
+        .filter_map(|id| spool.read(Place::New, id).ok());
+    let ours: Vec<Report> = reports
+        .filter(|report| report.stop.job == subject.job)
+        .collect();
+    let Some(oldest) = ours
+        .first()
+        .filter(|oldest| now.since(oldest.id.time()) > WAITS)
+    else {
+        return Check::ok(about, Concerns::InTime, "no report waits");
+    };
+    let age = length(now.since(oldest.id.time()));
+    let held = subject
+        .loaded
+        .routes(subject.job)
+        .into_iter()
+        .find_map(|route| {
+            let ledger: Ledger = spool.ledger(&oldest.id, &route.key).ok()?;
+            let why = match (&ledger.outcome, ledger.last_error) {
+                (Some(_), _) => return None,
+                (None, Some(why)) => why,
+                (None, None) => "it was not tried yet".to_owned(),
+            };
+            let tries = if ledger.attempts > 0 {
+                format!(", tried {} times", ledger.attempts)
+            } else {
+                String::new()
+            };
+            Some(format!(
+                "{} has not got it{tries}: {why}",
+                route.sink.name()
+            ))
+        });
+    let held = held.unwrap_or_else(|| {
+        "of those who are to be told, somebody is not known: see config".to_owned()
+    });
+    let text = match ours.len() {
+        1 => format!("a report waits, for {age}: {held}"),
+        n => format!("{n} reports wait, the oldest for {age}: {held}"),
+    };
+    Check::problem(
+        about,
+        Concerns::InTime,
+        text,
+        format!(
+            "mend what it says, then: lastwords deliver (lastwords show {})",
+            oldest.id
+        ),
+    )
+}
+
+fn last_delivered(subject: &Subject) -> Option<Check> {
+    let spool = subject.places.spool();
+    let ids = spool.ids(Place::Done).ok()?;
+    let id = ids.iter().rev().take(LOOKED_AT).find(|id| {
+        spool
+            .read(Place::Done, id)
+            .is_ok_and(|report| report.stop.job == subject.job)
+    })?;
+    let took = subject
+        .loaded
+        .routes(subject.job)
+        .into_iter()
+        .filter(|route| {
+            let ledger = spool.ledger(id, &route.key).unwrap_or_default();
+            matches!(
+                ledger.outcome,
+                Some(Outcome::Sent { .. } | Outcome::Summarised { .. })
+            )
+        });
+    let took: Vec<String> = took.map(|route| route.sink.name().to_owned()).collect();
+    let text = format!(
+        "{}, taken by {}",
+        ago(subject.now.wall.since(id.time())),
+        took.join(", ")
+    );
+    Some(Check::ok("last report", Concerns::Content, text))
+}

@@ -1,0 +1,306 @@
+//! What each sink has done with a report.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use anstyle::AnsiColor;
+use serde_json::{Value, json};
+
+use crate::config::{self, Loaded};
+use crate::operate::history::from_now;
+use crate::operate::history::table::Cell;
+use crate::places::Places;
+use crate::render::{moment, one_line};
+use crate::report::{Audience, ReportId, Timestamp};
+use crate::spool::{Brief, Ledger, Outcome, Place, Spool};
+
+/// Of an error or a receipt, so many characters are shown.
+const SAID: usize = 500;
+
+/// How it stands between a sink and a report; the worse the later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    Sent,
+    Summarised,
+    Dropped,
+    Waiting,
+    GaveUp,
+    Refused,
+}
+
+impl State {
+    pub fn of(ledger: &Ledger) -> Self {
+        match ledger.outcome {
+            None => Self::Waiting,
+            Some(Outcome::Sent { .. }) => Self::Sent,
+            Some(Outcome::Summarised { .. }) => Self::Summarised,
+            Some(Outcome::Dropped { .. }) => Self::Dropped,
+            Some(Outcome::GaveUp { .. }) => Self::GaveUp,
+            Some(Outcome::Refused { .. }) => Self::Refused,
+        }
+    }
+
+    /// The word for it, for people and for programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Summarised => "summarised",
+            Self::Dropped => "dropped",
+            Self::Waiting => "waiting",
+            Self::GaveUp => "given up",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Whether the sink has been told, or will be by a summary.
+    pub fn is_told(self) -> bool {
+        matches!(self, Self::Sent | Self::Summarised)
+    }
+}
+
+/// The configs of jobs, each read once.
+pub struct Configs<'p> {
+    places: &'p Places,
+    loaded: BTreeMap<String, Loaded>,
+}
+
+impl<'p> Configs<'p> {
+    pub fn new(places: &'p Places) -> Self {
+        Self {
+            places,
+            loaded: BTreeMap::new(),
+        }
+    }
+
+    pub fn of(&mut self, job: &str) -> &Loaded {
+        let load = || config::load(&self.places.config, job);
+        self.loaded.entry(job.to_owned()).or_insert_with(load)
+    }
+}
+
+/// What decides to whom a report goes.
+#[derive(Clone, Copy)]
+pub struct Addressed<'a> {
+    pub id: &'a ReportId,
+    pub place: Place,
+    pub to: &'a Audience,
+    pub job: &'a str,
+}
+
+impl<'a> Addressed<'a> {
+    pub fn of(brief: &'a Brief, place: Place) -> Self {
+        Self {
+            id: &brief.id,
+            place,
+            to: &brief.to,
+            job: &brief.stop.job,
+        }
+    }
+}
+
+/// The ledgers of all sinks that have one, and of those that are yet to get a report which waits.
+pub fn ledgers(
+    spool: &Spool,
+    configs: &mut Configs,
+    report: Addressed,
+) -> io::Result<BTreeMap<String, Ledger>> {
+    let Addressed { id, place, to, job } = report;
+    let mut ledgers = spool.ledgers(id)?;
+    if place == Place::New {
+        let loaded = configs.of(job);
+        let routes = loaded.routes_to(to, job);
+        // Who was struck from the config is told nothing more.
+        let is_broken = loaded.is_broken();
+        ledgers.retain(|key, ledger| {
+            ledger.outcome.is_some() || is_broken || routes.iter().any(|route| route.key == *key)
+        });
+        for route in routes {
+            ledgers.entry(route.key).or_default();
+        }
+    } else {
+        ledgers.retain(|_, ledger| ledger.outcome.is_some());
+    }
+    Ok(ledgers)
+}
+
+/// A sink's name: of a job's own, without the job.
+pub fn name(key: &str) -> String {
+    one_line(key.rsplit('\0').next().unwrap_or(key), 100)
+}
+
+/// Who was told, in few words: `4 sent`, `3 sent, ops-slack waiting`.
+pub fn in_short(states: &BTreeMap<String, State>) -> Cell {
+    let told = states.values().filter(|state| state.is_told()).count();
+    let mut rest: Vec<(State, String)> = states
+        .iter()
+        .filter(|(_, state)| !state.is_told())
+        .map(|(key, state)| (*state, name(key)))
+        .collect();
+    rest.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let colour = match rest.first() {
+        None if told == 0 => return Cell::dim("nobody"),
+        None => return Cell::new(format!("{told} sent")),
+        Some((State::Dropped, _)) => AnsiColor::BrightBlack,
+        Some((State::Waiting, _)) => AnsiColor::Yellow,
+        Some(_) => AnsiColor::Red,
+    };
+    let rest = rest
+        .into_iter()
+        .map(|(state, name)| format!("{name} {}", state.word()));
+    let told = (told > 0).then(|| format!("{told} sent"));
+    Cell::coloured(rest.chain(told).collect::<Vec<_>>().join(", "), colour)
+}
+
+/// What one sink has done, in a sentence.
+pub fn in_words(ledger: &Ledger, now: Timestamp) -> String {
+    let said = |text: &str| one_line(text, SAID);
+    let tries = match ledger.attempts {
+        0 => String::new(),
+        1 => ", at the first try".to_owned(),
+        tries => format!(", at try {tries}"),
+    };
+    let when = ledger
+        .last_try
+        .map(|at| format!(" {}", moment(at)))
+        .unwrap_or_default();
+    match &ledger.outcome {
+        Some(Outcome::Sent { receipt }) => format!("sent{when}{tries}: {}", said(receipt)),
+        Some(Outcome::Refused { why }) => format!("refused for good{when}{tries}: {}", said(why)),
+        Some(Outcome::GaveUp { why }) => format!(
+            "given up{when}{tries}, five days after the first: {}",
+            said(why)
+        ),
+        Some(Outcome::Dropped { why }) => format!("dropped: {}", said(why)),
+        Some(Outcome::Summarised { r#in }) => format!("told together with others by {in}"),
+        None => match (&ledger.last_error, ledger.attempts) {
+            (_, 0) => "waiting: not tried yet".to_owned(),
+            (error, tries) => {
+                let times = if tries == 1 {
+                    "once".to_owned()
+                } else {
+                    format!("{tries} times")
+                };
+                let error = error.as_deref().map(said).unwrap_or_default();
+                format!("waiting: tried {times}, {}: {error}", next(ledger, now))
+            }
+        },
+    }
+}
+
+/// When it is tried next.
+pub fn next(ledger: &Ledger, now: Timestamp) -> String {
+    match ledger.next_try {
+        Some(next) if !ledger.is_due(now) => format!("next try {}", from_now(next, now)),
+        _ => "due now".to_owned(),
+    }
+}
+
+/// The same for programs.
+pub fn as_json(ledger: &Ledger) -> Value {
+    let detail = match &ledger.outcome {
+        Some(Outcome::Sent { receipt }) => Some(("receipt", receipt.clone())),
+        Some(Outcome::Refused { why } | Outcome::GaveUp { why } | Outcome::Dropped { why }) => {
+            Some(("error", why.clone()))
+        }
+        Some(Outcome::Summarised { r#in }) => Some(("in", r#in.to_string())),
+        None => ledger.last_error.clone().map(|error| ("error", error)),
+    };
+    let mut json = json!({
+        "state": State::of(ledger).word(),
+        "tries": ledger.attempts,
+        "last_try": ledger.last_try,
+        "next_try": ledger.next_try,
+    });
+    if let (Some(json), Some((name, text))) = (json.as_object_mut(), detail) {
+        json.insert(name.to_owned(), one_line(&text, SAID).into());
+    }
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::Attempt;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::of_unix(seconds)
+    }
+
+    #[test]
+    fn who_was_told_is_said_in_few_words_and_the_trouble_first() {
+        let short = |states: &[(&str, State)]| {
+            in_short(
+                &states
+                    .iter()
+                    .map(|(key, state)| ((*key).to_owned(), *state))
+                    .collect(),
+            )
+            .text
+        };
+        assert_eq!(short(&[]), "nobody");
+        assert_eq!(
+            short(&[("mail", State::Sent), ("slack", State::Summarised)]),
+            "2 sent"
+        );
+        assert_eq!(
+            short(&[
+                ("mail", State::Sent),
+                ("web\0own", State::Waiting),
+                ("slack", State::Refused)
+            ]),
+            "slack refused, own waiting, 1 sent"
+        );
+    }
+
+    #[test]
+    fn what_a_sink_has_done_is_said_in_a_sentence() {
+        let mut ledger = Ledger::default();
+        let said = |ledger: &Ledger| in_words(ledger, at(60));
+        assert_eq!(said(&ledger), "waiting: not tried yet");
+        ledger.record(
+            Attempt::Retry {
+                after_s: Some(60),
+                why: "451 \u{1b}[2Jbusy\nbox".into(),
+            },
+            at(50),
+            0.0,
+        );
+        assert_eq!(
+            said(&ledger),
+            "waiting: tried once, next try in 50 s: 451 busy box"
+        );
+        ledger.record(
+            Attempt::Sent {
+                receipt: "250 queued".into(),
+            },
+            at(110),
+            0.0,
+        );
+        assert_eq!(
+            said(&ledger),
+            "sent 1970-01-01 00:01:50 UTC, at try 2: 250 queued"
+        );
+        let id = ReportId::new(at(0), 7);
+        assert_eq!(
+            said(&Ledger::summarised(id.clone())),
+            format!("told together with others by {id}")
+        );
+    }
+
+    #[test]
+    fn programs_get_the_same() {
+        let mut ledger = Ledger::default();
+        ledger.record(
+            Attempt::Refused {
+                why: "404 no_team".into(),
+            },
+            at(50),
+            0.0,
+        );
+        let expected = json!({
+            "state": "refused", "tries": 1, "last_try": "1970-01-01T00:00:50.000Z", "next_try": null,
+            "error": "404 no_team",
+        });
+        assert_eq!(as_json(&ledger), expected);
+    }
+}

@@ -1,0 +1,240 @@
+//! `queue retry` and `queue drop`: each ledger is changed under its sink's lock, so that a
+//! deliverer that runs beside sees the one or the other, never half of it.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::catch::nudge;
+use crate::clock::Now;
+use crate::deliver::sink_lock;
+use crate::operate::history::told::{self, Addressed, Configs, State};
+use crate::operate::history::{Entries, Reader, say};
+use crate::places::Places;
+use crate::render::{moment, one_line};
+use crate::report::{ReportId, Supervisor, Timestamp};
+use crate::spool::{Brief, Lock, Place, Spool};
+
+/// How long a deliverer is waited for that is sending to a sink right now.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long between two looks whether it still is.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How much may be said of why something is dropped, in characters.
+const WHY: usize = 300;
+
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// Reports, by id or a part of it that no other has
+    #[arg(value_name = "ID", required_unless_present = "all")]
+    ids: Vec<String>,
+    /// Everything that waits
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+    /// Only for this sink
+    #[arg(long, value_name = "NAME")]
+    sink: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct DropArgs {
+    /// Reports, by id or a part of it that no other has
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
+    /// Why, for those who find it in dead/
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+}
+
+pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<ExitCode> {
+    let (spool, entries) = (places.spool(), Entries::of(places)?);
+    let mut waiting = Vec::new();
+    for brief in reports(&spool, &entries, &args.ids, out)? {
+        let keys = sinks(&spool, places, &brief)?;
+        let asked = keys.into_iter().filter(|key| {
+            args.sink
+                .as_ref()
+                .is_none_or(|sink| told::name(key) == *sink)
+        });
+        waiting.extend(asked.map(|key| (key, brief.clone())));
+    }
+    // Each lock is taken once, however many reports wait for its sink.
+    let keys: BTreeSet<&String> = waiting.iter().map(|(key, _)| key).collect();
+    let (mut due, mut busy) = (0, 0);
+    for key in keys {
+        let name = told::name(key);
+        let Some(_lock) = patiently(&spool, key)? else {
+            busy += 1;
+            say(&format!(
+                "a deliverer is sending to {name} right now: nothing is changed for it; try again"
+            ));
+            continue;
+        };
+        for (_, brief) in waiting.iter().filter(|(its, _)| its == key) {
+            if spool
+                .hurry(&brief.id, key)
+                .with_context(|| format!("cannot write the ledger of {}", brief.id))?
+            {
+                due += 1;
+                let _ = writeln!(
+                    out,
+                    "{} of {} is due for {name}",
+                    brief.id,
+                    one_line(&brief.stop.service(), 80)
+                );
+            }
+        }
+    }
+    if due == 0 && busy == 0 {
+        let _ = writeln!(out, "Nothing waits for a sink.");
+    } else if due > 0 {
+        nudge::deliver(places, Supervisor::Unknown);
+        let _ = writeln!(
+            out,
+            "A deliverer was started; `lastwords queue` shows what came of it."
+        );
+    }
+    let _ = out.flush();
+    Ok(if busy > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+pub fn drop(args: &DropArgs, places: &Places, out: &mut impl Write) -> Result<ExitCode> {
+    let (spool, entries) = (places.spool(), Entries::of(places)?);
+    let reports = reports(&spool, &entries, &args.ids, out)?;
+    ensure!(!reports.is_empty(), "nothing was dropped");
+    let mut code = ExitCode::SUCCESS;
+    for brief in reports {
+        if !drop_one(&brief, args, places, &spool, Now::read().wall, out)? {
+            code = ExitCode::FAILURE;
+        }
+    }
+    let _ = out.flush();
+    Ok(code)
+}
+
+/// Returns whether it could be.
+fn drop_one(
+    brief: &Brief,
+    args: &DropArgs,
+    places: &Places,
+    spool: &Spool,
+    now: Timestamp,
+    out: &mut impl Write,
+) -> Result<bool> {
+    let reason = args
+        .why
+        .as_deref()
+        .map(|why| format!(": {}", one_line(why, WHY)))
+        .unwrap_or_default();
+    let why = format!("by hand, {}{reason}", moment(now));
+    let sinks = sinks(spool, places, brief)?;
+    // All or none: a report that moved to dead/ while a sink is at it would be told to nobody else.
+    let mut locks = Vec::new();
+    for key in &sinks {
+        let Some(lock) = patiently(spool, key)? else {
+            let name = told::name(key);
+            say(&format!(
+                "{} is not dropped: a deliverer is sending to {name} right now; try again",
+                brief.id
+            ));
+            return Ok(false);
+        };
+        locks.push(lock);
+    }
+    let mut dropped = Vec::new();
+    for key in &sinks {
+        if spool
+            .give_up(&brief.id, key, &why)
+            .with_context(|| format!("cannot write the ledger of {}", brief.id))?
+        {
+            dropped.push(told::name(key));
+        }
+    }
+    spool
+        .finish(std::slice::from_ref(&brief.id), Place::Dead)
+        .context("cannot move it to dead/")?;
+    let whom = if dropped.is_empty() {
+        "nobody was waiting for it".to_owned()
+    } else {
+        format!("not told: {}", dropped.join(", "))
+    };
+    let service = one_line(&brief.stop.service(), 80);
+    let _ = writeln!(
+        out,
+        "{} of {service} is dropped and kept in dead/; {whom}",
+        brief.id
+    );
+    Ok(true)
+}
+
+/// The reports of these names that wait, or all that do. What does not wait is said.
+fn reports(
+    spool: &Spool,
+    entries: &Entries,
+    names: &[String],
+    out: &mut impl Write,
+) -> Result<Vec<Brief>> {
+    let asked = names
+        .iter()
+        .map(|name| entries.named(name))
+        .collect::<Result<Vec<(&ReportId, Place)>>>()?;
+    let all = entries
+        .since(None)
+        .map(|(id, place)| (id, *place))
+        .filter(|_| names.is_empty());
+    let mut reader = Reader::new(spool);
+    let mut found = Vec::new();
+    for (id, place) in asked.into_iter().chain(all) {
+        if place == Place::New {
+            found.extend(reader.read(id, place));
+        } else if !names.is_empty() {
+            let _ = writeln!(
+                out,
+                "{id} waits for nobody: it is in {}/; `lastwords show {id}` tells why",
+                place.name()
+            );
+        }
+    }
+    reader
+        .complaint()
+        .iter()
+        .for_each(|complaint| say(complaint));
+    Ok(found)
+}
+
+/// The keys of the sinks that a report waits for.
+fn sinks(spool: &Spool, places: &Places, brief: &Brief) -> Result<Vec<String>> {
+    let ledgers = told::ledgers(
+        spool,
+        &mut Configs::new(places),
+        Addressed::of(brief, Place::New),
+    )?;
+    Ok(ledgers
+        .into_iter()
+        .filter(|(_, ledger)| State::of(ledger) == State::Waiting)
+        .map(|(key, _)| key)
+        .collect())
+}
+
+/// The sink's lock, as soon as a deliverer gives it up; `None` where that takes too long.
+fn patiently(spool: &Spool, key: &str) -> Result<Option<Lock>> {
+    let until = Now::read().monotonic + PATIENCE;
+    loop {
+        let now = Now::read().monotonic;
+        let lock = spool
+            .lock(&sink_lock(key), now)
+            .with_context(|| format!("cannot lock the sink {}", told::name(key)))?;
+        if lock.is_some() || now > until {
+            return Ok(lock);
+        }
+        thread::sleep(PAUSE);
+    }
+}

@@ -1,0 +1,78 @@
+//! `setup`: makes the directories; with a job, says what goes where so that its supervisor calls
+//! lastwords, or writes it.
+
+mod directories;
+mod skeleton;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+
+use crate::places::Places;
+use crate::report::Supervisor;
+use crate::supervisor::caller::Caller;
+use crate::supervisor::plan::Plan;
+use crate::supervisor::{self, services};
+pub use directories::uid_of;
+
+#[derive(Debug, Args)]
+pub struct SetupArgs {
+    /// Say what this job needs so that its supervisor calls lastwords; without it, make the
+    /// directories
+    job: Option<String>,
+    /// Who runs the job: upstart, systemd, runit, s6, supervisord, or run (none of them: `lastwords
+    /// run` in front of the command); where it is left out, its files tell
+    #[arg(long, value_name = "NAME", value_parser = Supervisor::named, requires = "job")]
+    supervisor: Option<Supervisor>,
+    /// Write it. Nothing that is there is replaced: what only you can change is shown, and the exit
+    /// code is 1
+    #[arg(long, requires = "job")]
+    write: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
+    let places = &args.places;
+    let Some(job) = &args.job else {
+        return directories::make_all(places, out).map(|()| ExitCode::SUCCESS);
+    };
+    services::check_name(job)?;
+    let host = places.host();
+    let by = args
+        .supervisor
+        .map_or_else(|| services::supervisor_of(job, &host), Ok)?;
+    let mut plan = plan(job, by, places, &Caller::of(places)?);
+    plan.files.push(skeleton::draft(job, by, places));
+    if !args.write {
+        plan.show(out);
+        let _ = writeln!(
+            out,
+            "\nnothing was written: --write writes it, and makes the directories. Then: lastwords doctor {job}"
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    let known = by == Supervisor::Run || services::file_of(by, job, &host).is_some();
+    ensure!(
+        known,
+        "{by} has no job {job}, so nothing was written: is the name right?"
+    );
+    let left_to_do = plan.write(out)?;
+    directories::make_all(places, out)?;
+    let _ = writeln!(out, "\nis all well? lastwords doctor {job}");
+    Ok(ExitCode::from(u8::from(left_to_do)))
+}
+
+fn plan(job: &str, by: Supervisor, places: &Places, caller: &Caller) -> Plan {
+    let host = places.host();
+    match by {
+        Supervisor::Upstart => supervisor::upstart::setup::plan(job, &host, caller),
+        Supervisor::Systemd => supervisor::setup::systemd(job, &host, caller),
+        Supervisor::Runit => supervisor::setup::runit(job, &host, caller),
+        Supervisor::S6 => supervisor::setup::s6(job, &host, caller),
+        Supervisor::Supervisord => supervisor::setup::supervisord(job, &host, caller),
+        Supervisor::Run | Supervisor::Unknown => supervisor::setup::run(job, &host, caller),
+    }
+}

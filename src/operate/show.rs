@@ -1,0 +1,122 @@
+//! `show`: one report, as a person reads it, and what each sink has done with it.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::clock::Now;
+use crate::operate::history::table::width;
+use crate::operate::history::told::{self, Addressed, Configs};
+use crate::operate::history::{Entries, last};
+use crate::places::Places;
+use crate::render::{self, View};
+use crate::report::Report;
+use crate::spool::{Place, Spool};
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ShowArgs {
+    /// The report's id, or as much of its beginning or end as no other has; or `last`
+    #[arg(default_value = "last")]
+    id: String,
+    /// The last report about this job
+    #[arg(long, conflicts_with = "id")]
+    job: Option<String>,
+    /// Print the report itself, as JSON: `lastwords schema report` describes it
+    #[arg(long, conflicts_with = "html")]
+    json: bool,
+    /// Write the message as HTML into this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
+    places: Places,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lastwords show                          the last report
+  lastwords show --job web                the last one about web
+  lastwords show 3f9a                     the one that `lastwords list` shows so
+  lastwords show last --html crash.html   the message, for a browser
+  lastwords show --json | jq -r '.sections[] | .collector + \": \" + .text'";
+
+pub fn run(args: &ShowArgs, out: &mut impl Write) -> Result<ExitCode> {
+    let spool = args.places.spool();
+    let (report, place) = find(&args.id, args.job.as_deref(), &args.places)?;
+    let id = &report.id;
+    if let Some(file) = &args.html {
+        write_private(file, &render::html_of(&View::of(&report)))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        let _ = writeln!(out, "{id} is in {}", file.display());
+    } else if args.json {
+        let _ = writeln!(out, "{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        let _ = writeln!(out, "{}", render::text(&report).trim_end());
+        let _ = write!(out, "{}", deliveries(args, &spool, &report, place)?);
+    }
+    let _ = out.flush();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The report of this id, or the `last` one, of this job where one is named; and where it is.
+pub fn find(id: &str, job: Option<&str>, places: &Places) -> Result<(Report, Place)> {
+    let spool = places.spool();
+    let entries = Entries::of(places)?;
+    let (id, place) = if id == "last" {
+        last(&entries, &spool, job)?
+    } else {
+        entries.named(id)?
+    };
+    // A deliverer may have moved it since.
+    let place = spool.find(id).unwrap_or(place);
+    let report = spool
+        .read(place, id)
+        .with_context(|| format!("cannot read the report {id}"))?;
+    Ok((report, place))
+}
+
+/// What each sink has done with it.
+fn deliveries(args: &ShowArgs, spool: &Spool, report: &Report, place: Place) -> Result<String> {
+    let report = Addressed {
+        id: &report.id,
+        place,
+        to: &report.to,
+        job: &report.stop.job,
+    };
+    let ledgers = told::ledgers(spool, &mut Configs::new(&args.places), report)?;
+    let now = Now::read().wall;
+    let names: Vec<String> = ledgers.keys().map(|key| told::name(key)).collect();
+    let widest = names
+        .iter()
+        .map(|name| width(name))
+        .max()
+        .unwrap_or_default();
+    let line = |(name, ledger): (&String, _)| {
+        let space = " ".repeat(widest.saturating_sub(width(name)));
+        format!("  {name}{space}  {}\n", told::in_words(ledger, now))
+    };
+    let lines: String = names.iter().zip(ledgers.values()).map(line).collect();
+    let nobody = if ledgers.is_empty() {
+        "  nobody: no sink is configured that it goes to\n"
+    } else {
+        ""
+    };
+    Ok(format!("\n--- who was told ---\n{lines}{nobody}"))
+}
+
+/// There are log lines in it.
+fn write_private(file: &Path, text: &str) -> Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file)?;
+    file.write_all(text.as_bytes())?;
+    Ok(())
+}

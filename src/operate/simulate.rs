@@ -1,0 +1,361 @@
+//! `post-stop --simulate-crash`: the same path as a real crash, with nobody dead. Shows what each
+//! sink would be sent, or, with `--send`, sends it, marked as a drill. Unlike a hook it tells by
+//! its exit code what would have failed.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Result, anyhow};
+use clap::Args;
+use rustix::process::geteuid;
+use serde_json::json;
+
+use crate::catch::capture;
+use crate::catch::hook::{Call, HookArgs};
+use crate::catch::marker::Marker;
+use crate::catch::verdict::{Case, judge};
+use crate::catch::why::Beside;
+use crate::clock::Now;
+use crate::collectors::log::{DeepTail, Log};
+use crate::collectors::{Collector, runner};
+use crate::config::{self, Loaded, Severity};
+use crate::deliver::attempt;
+use crate::host::Host;
+use crate::redact::redact;
+use crate::render;
+use crate::report::{Evidence, Exit, Report, Status, Stop};
+use crate::sinks::Sink;
+use crate::spool::{Attempt, Drill};
+use crate::supervisor::{Account, Death};
+
+/// What the collectors get in a drill, beside what they themselves ask for: nobody waits for a
+/// restart.
+const BUDGET: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// Show what a crash of the job would send, and send nothing; needs no root
+    #[arg(long, required = true)]
+    simulate_crash: bool,
+    /// Send it, marked as a drill, and show each sink's receipt
+    #[arg(long)]
+    send: bool,
+    #[command(flatten)]
+    shape: Shape,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    hook: HookArgs,
+}
+
+/// How the crash looks that did not happen.
+#[derive(Debug, Args)]
+pub struct Shape {
+    /// Die by this signal
+    #[arg(long, value_name = "NAME", value_parser = signal, conflicts_with = "exit_code")]
+    signal: Option<Exit>,
+    /// Die with this exit code
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8), default_value = "1")]
+    exit_code: u8,
+    /// Take this file for the job's log
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+}
+
+fn signal(text: &str) -> Result<Exit, String> {
+    config::signal(text)
+}
+
+const HEAD: Style = Style::new().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// What came of one sink.
+struct Delivery<'a> {
+    key: String,
+    sink: &'a dyn Sink,
+    /// What would be sent, or the receipt; or why nothing could be.
+    result: Result<String>,
+}
+
+pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
+    let now = Now::read();
+    let host = args.hook.places.host();
+    let call = Call::read(&args.hook)?;
+    let loaded = config::load(&args.hook.places.config, &call.job);
+    let report = report(&args.shape, &call, &loaded, &host, now);
+    let routes = loaded.routes(&call.job);
+
+    if !args.json {
+        show_report(out, &report, args.send);
+    }
+    let mut failures = failures(&report, &loaded);
+    let mut deliveries = Vec::new();
+    for route in &routes {
+        let result = if args.send {
+            send(args, route.sink, &report)
+        } else {
+            preview(route.sink, &report, &host)
+        };
+        if let Err(why) = &result {
+            failures.push(format!("{}: {why:#}", route.sink.name()));
+        }
+        let delivery = Delivery {
+            key: route.key.clone(),
+            sink: route.sink,
+            result,
+        };
+        if !args.json {
+            show_delivery(out, &delivery, args.send);
+        }
+        deliveries.push(delivery);
+    }
+    if args.send {
+        let (taken, failed): (Vec<_>, Vec<_>) = deliveries
+            .iter()
+            .partition(|delivery| delivery.result.is_ok());
+        let keys = |some: Vec<&Delivery>| {
+            some.into_iter()
+                .map(|delivery| delivery.key.clone())
+                .collect()
+        };
+        let drill = Drill {
+            at: now.wall,
+            taken: keys(taken),
+            failed: keys(failed),
+        };
+        // Only who may write the spool leaves word of it for `doctor`.
+        let _ = args.hook.places.spool().remember_drill(&call.job, &drill);
+    }
+    if args.json {
+        show_json(out, &report, &deliveries, &failures)?;
+    } else {
+        show_end(out, &failures, deliveries.len(), args.send);
+    }
+    Ok(ExitCode::from(u8::from(!failures.is_empty())))
+}
+
+/// The report of the simulated crash: judged, explained and collected as a real one is.
+pub fn report(shape: &Shape, call: &Call, loaded: &Loaded, host: &Host, now: Now) -> Report {
+    let exit = shape
+        .signal
+        .clone()
+        .unwrap_or(Exit::Code(shape.exit_code.into()));
+    let evidence = Evidence {
+        source: "simulation".into(),
+        line: None,
+        text: format!("a simulated crash: {exit}"),
+    };
+    let death = Some(Death {
+        exit,
+        pid: None,
+        evidence,
+    });
+    let account = Account {
+        death,
+        readable: true,
+        ..Account::default()
+    };
+    let marker = Marker::new(host.boot_id(), now);
+    // A drill is about what is sent: the exit that the job calls normal is reported here all the
+    // same.
+    let plan_lasts = loaded.job.stop_timeout;
+    let judgement = judge(&Case {
+        account: &account,
+        marker: &marker,
+        oom: None,
+        normal: &[],
+        plan_lasts,
+        now,
+    });
+    let stop = capture::stop(call, &judgement, None, now);
+    let (collectors, logs) = collectors(shape, loaded, &stop, host);
+    let budget = BUDGET + collectors.iter().map(|it| it.patience()).sum::<Duration>();
+    let sections = runner::run(collectors, &stop, host, budget);
+    let beside = Beside {
+        logs,
+        ..Beside::default()
+    };
+    let mut report = capture::report(stop, judgement, sections, &beside, loaded, host, now);
+    report.drill = true;
+    loaded.redactor.report(&mut report);
+    report
+}
+
+fn collectors(
+    shape: &Shape,
+    loaded: &Loaded,
+    stop: &Stop,
+    host: &Host,
+) -> (Vec<Box<dyn Collector>>, Vec<DeepTail>) {
+    let mut collect = capture::collect(loaded, stop, None, host);
+    // A drill has no life of its own that the journal could tell of.
+    collect.journal = None;
+    if let Some(file) = &shape.log {
+        let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        collect.log = vec![Log::new(path.to_string_lossy())];
+    }
+    let logs = capture::deep_tails(&mut collect);
+    (collect.list(), logs)
+}
+
+/// What the sink would send. The report in it is redacted already; a command of the config's may
+/// hold what is not.
+fn preview(sink: &dyn Sink, report: &Report, host: &Host) -> Result<String> {
+    let preview = sink
+        .preview(report, host)
+        .map_err(|why| anyhow!("{}", redact(&format!("{why:#}"))))?;
+    Ok(redact(&preview).into_owned())
+}
+
+fn send(args: &SimulateArgs, sink: &dyn Sink, report: &Report) -> Result<String> {
+    match attempt::make(&args.hook.places, sink, report) {
+        Attempt::Sent { receipt } => Ok(receipt),
+        Attempt::Retry { why, .. } => {
+            Err(anyhow!("{why} (at a real crash it would be tried again)"))
+        }
+        Attempt::Refused { why } => Err(anyhow!("{why} (it will never take it)")),
+    }
+}
+
+/// What would have failed at a real crash, the sinks aside. What only lacks root is none: a real
+/// hook has it.
+fn failures(report: &Report, loaded: &Loaded) -> Vec<String> {
+    let sections = report
+        .sections
+        .iter()
+        .filter(|section| match section.status {
+            Status::Ok => false,
+            Status::Failed | Status::TimedOut => true,
+            Status::Denied => geteuid().is_root(),
+        });
+    let sections = sections.map(|section| {
+        format!(
+            "{}: {}",
+            section.collector,
+            render::one_line(&section.text, 200)
+        )
+    });
+    let config = loaded
+        .problems
+        .iter()
+        .filter(|it| it.severity == Severity::Error)
+        .map(|it| format!("config: {it}"));
+    config.chain(sections).collect()
+}
+
+fn show_report(out: &mut impl Write, report: &Report, send: bool) {
+    let _ = writeln!(
+        out,
+        "{HEAD}DRILL{HEAD:#} a crash of {} is simulated; nothing died\n",
+        name(&report.stop.service())
+    );
+    let _ = writeln!(
+        out,
+        "verdict    {}: {}",
+        report.verdict, report.verdict_because
+    );
+    let _ = writeln!(out, "cause      {}", name(&report.cause.line));
+    for section in &report.sections {
+        let (style, word) = match section.status {
+            Status::Ok => (GOOD, "ok"),
+            Status::Failed => (BAD, "failed"),
+            Status::TimedOut => (BAD, "timed out"),
+            Status::Denied => (DIM, "not shown without root"),
+        };
+        let _ = write!(
+            out,
+            "collected  {:<12} {style}{word}{style:#} in {} ms",
+            name(&section.collector),
+            section.millis
+        );
+        let _ = match section.status {
+            Status::Ok => writeln!(out),
+            _ => writeln!(out, ": {}", render::one_line(&section.text, 200)),
+        };
+    }
+    for note in &report.notes {
+        let _ = writeln!(out, "note       {}", name(note));
+    }
+    let _ = writeln!(
+        out,
+        "\n{}",
+        if send {
+            "sending it:"
+        } else {
+            "what each sink would be sent:"
+        }
+    );
+}
+
+fn show_delivery(out: &mut impl Write, delivery: &Delivery, sent: bool) {
+    let (name, kind) = (name(delivery.sink.name()), delivery.sink.kind());
+    let _ = match (&delivery.result, sent) {
+        (Ok(receipt), true) => {
+            writeln!(
+                out,
+                "{GOOD}sent{GOOD:#}   {name} ({kind}): {}",
+                render::one_line(receipt, 300)
+            )
+        }
+        (Ok(preview), false) => {
+            writeln!(
+                out,
+                "\n{HEAD}──── {name} ({kind}){HEAD:#}\n{}",
+                render::clean(preview).trim_end()
+            )
+        }
+        (Err(why), _) => writeln!(
+            out,
+            "\n{BAD}failed{BAD:#} {name} ({kind}): {}",
+            render::clean(&format!("{why:#}"))
+        ),
+    };
+}
+
+fn show_end(out: &mut impl Write, failures: &[String], sinks: usize, sent: bool) {
+    let _ = writeln!(out);
+    for failure in failures {
+        let _ = writeln!(
+            out,
+            "{BAD}would fail{BAD:#} {}",
+            render::one_line(failure, 300)
+        );
+    }
+    let _ = match (sinks, sent) {
+        (0, _) => writeln!(
+            out,
+            "no sink is configured: the report would only be kept for `lastwords show`"
+        ),
+        (_, true) => writeln!(out, "the drill is over"),
+        (_, false) => writeln!(out, "nothing was sent; --send sends it, marked as a drill"),
+    };
+}
+
+fn show_json(
+    out: &mut impl Write,
+    report: &Report,
+    deliveries: &[Delivery],
+    failures: &[String],
+) -> Result<()> {
+    let sinks: Vec<_> = deliveries
+        .iter()
+        .map(|Delivery { sink, result, .. }| match result {
+            Ok(text) => json!({ "name": sink.name(), "kind": sink.kind(), "ok": true, "text": text }),
+            Err(why) => json!({ "name": sink.name(), "kind": sink.kind(), "ok": false, "error": format!("{why:#}") }),
+        })
+        .collect();
+    let all = json!({ "report": report, "sinks": sinks, "failures": failures });
+    let _ = writeln!(out, "{}", serde_json::to_string_pretty(&all)?);
+    Ok(())
+}
+
+/// A name from outside, fit for a terminal.
+fn name(text: &str) -> String {
+    render::one_line(text, 200)
+}

@@ -1,0 +1,649 @@
+//! `run`: the main process's parent. It passes signals and output on, sees the end itself, and ends
+//! as the command did.
+//!
+//! ```text
+//! take over the signals ─ arm ─ put relays into the output ─ start the command
+//! pass signals on, reap, until the command has ended
+//! keep its last output ─ a worker judges and catches, as after a hook, a second at the most ─ end as it ended
+//! ```
+//! Whatever of this fails, the command runs: it is said in a line, and what failed is done without.
+//!
+//! - The command stays in our process group and session: keys on a terminal, job control and
+//!   signals to a whole group reach it as they would without us. What the kernel sends to all of a
+//!   terminal's foreground group is not sent twice.
+//! - The kernel kills the command when we are killed: nothing goes on unsupervised, and the next
+//!   start finds its port free.
+//! - Orphans come to us only where we are PID 1, and are reaped. Elsewhere they go where they would
+//!   go without us.
+
+mod output;
+mod relay;
+mod signals;
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use nix::sys::resource::{UsageWho, getrusage};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, getppid, getpriority_process, wait};
+use tempfile::TempDir;
+
+use output::Output;
+pub use output::relay;
+use signals::{Arrived, Signals};
+
+use crate::catch::finish::{self, By};
+use crate::catch::marker::{self, Circumstances, Marker, MarkerFile, Taken};
+use crate::catch::worker::{self, Ended};
+use crate::catch::{capture, hook, nudge};
+use crate::clock::Now;
+use crate::collectors::output::Stream;
+use crate::collectors::usage::Usage;
+use crate::host::Host;
+use crate::places::Places;
+use crate::report::{Exit, Supervisor};
+use crate::supervisor::run::{End, Life, Request, is_stop};
+use crate::{limits, notice, ourselves};
+
+/// How long the exit status may wait for the report, as a hook's restart may.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a signal is remembered: longer than any service takes to stop.
+const REMEMBERED: Duration = Duration::from_hours(1);
+/// How often it is noted, after a signal, that we live.
+const ALIVE: Duration = Duration::from_secs(10);
+/// How long the request may lag behind the end that it asked for, where one process after the other
+/// is sent it.
+const LAG: Duration = Duration::from_millis(50);
+/// How long PID 1, with whom all ends, waits for the report to be sent.
+const DELIVERY: Duration = Duration::from_secs(5);
+
+// env(1), docker-run(1).
+const EX_OURSELVES: u8 = 125;
+const EX_NOT_EXECUTABLE: u8 = 126;
+const EX_NOT_FOUND: u8 = 127;
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The job; else, directly under Upstart, its job, and anywhere else the command's own name
+    #[arg(long, value_name = "NAME")]
+    job: Option<OsString>,
+    /// The job's instance
+    #[arg(long, value_name = "NAME")]
+    instance: Option<OsString>,
+    /// How long to wait at the end until the report is sent; 5s as PID 1 (a container ends with
+    /// it), else 0s: it is sent in the background
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    deliver_within: Option<Duration>,
+    #[command(flatten)]
+    places: Places,
+    /// The command and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    command: Vec<OsString>,
+}
+
+pub fn run(args: &RunArgs) -> ExitCode {
+    let host = args.places.host();
+    let signals = match Signals::take_over() {
+        Ok(signals) => signals,
+        Err(why) => {
+            notice::say(
+                &host,
+                &format!("run: a crash will go unnoticed, signals cannot be passed on: {why}"),
+            );
+            return cannot_run(args, &command(args).exec());
+        }
+    };
+    let mut watch = Watch::new(args, host);
+    let mut output = Output::intercept();
+    let end = match start(args, &mut output, &signals) {
+        Ok(child) => {
+            watch.started(&child);
+            supervise(&child, &signals, &mut watch)
+        }
+        Err(why) => Ending::NeverRan(why),
+    };
+    watch.ended(&end, output.kept());
+    watch.deliver(&signals);
+    output.finish(&signals);
+    end.pass_on(args)
+}
+
+fn command(args: &RunArgs) -> Command {
+    let mut words = args.command.iter();
+    let mut command = Command::new(words.next().map_or(OsStr::new(""), OsString::as_os_str));
+    command.args(words);
+    command
+}
+
+fn start(args: &RunArgs, output: &mut Output, signals: &Signals) -> io::Result<Child> {
+    let mut command = command(args);
+    output.attach(&mut command);
+    // With PID 1 the kernel ends everything anyway.
+    signals.as_we_got_them(&mut command, !is_init());
+    command.spawn()
+}
+
+/// Whether everything else ends with us, as in a container.
+fn is_init() -> bool {
+    getpid().is_init()
+}
+
+fn pid_of(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+}
+
+/// How it ended.
+enum Ending {
+    Ended { exit: WaitStatus, used: Usage },
+    NeverRan(io::Error),
+}
+
+/// Passes signals on until the command has ended.
+fn supervise(child: &Child, signals: &Signals, watch: &mut Watch) -> Ending {
+    let Some(main) = pid_of(child) else {
+        return Ending::NeverRan(io::Error::other("it has no process id"));
+    };
+    loop {
+        let before = used();
+        // What came before the end has to be known when it is judged.
+        while let Some(arrived) = signals.next() {
+            watch.pass_on(arrived, main);
+        }
+        match wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
+            Ok(Some((pid, status))) if pid == main => {
+                if let Some(signal) = status.stopping_signal() {
+                    stopped(signal);
+                } else {
+                    let used = used_since(before);
+                    watch.hear_out(status, signals);
+                    return Ending::Ended { exit: status, used };
+                }
+            }
+            // An orphan, or no news.
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => {
+                wait_for(&signals, signals, watch.look());
+            }
+            Err(why) => return Ending::NeverRan(why.into()),
+        }
+    }
+}
+
+/// The command was stopped from its terminal: so are we, so that the shell sees it. One that
+/// somebody stopped with SIGSTOP is continued with SIGCONT in the same way, which we must not sleep
+/// through.
+fn stopped(signal: i32) {
+    if ["TSTP", "TTIN", "TTOU"].contains(&signals::name(signal).as_str()) && !is_init() {
+        signals::stop();
+    }
+}
+
+/// Waits until `what` has something to tell, or this time is over; returns whether it has. A signal
+/// that asks us to end is the caller's to judge.
+fn wait_for(what: &impl AsFd, signals: &Signals, until: Option<Duration>) -> bool {
+    loop {
+        let left = until.map(|until| until.saturating_sub(Now::read().monotonic));
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let mut fds = [
+            PollFd::new(what, PollFlags::IN),
+            PollFd::new(signals, PollFlags::IN),
+        ];
+        match poll(&mut fds, left.as_ref()) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Ok(0) | Err(_) => return false,
+            Ok(_) if !fds[0].revents().is_empty() => return true,
+            Ok(_) => {}
+        }
+        while let Some(arrived) = signals.next() {
+            if is_stop(&signals::name(arrived.number)) {
+                return false;
+            }
+        }
+    }
+}
+
+fn used() -> Usage {
+    let Ok(used) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+        return Usage::default();
+    };
+    let millis = |time: nix::sys::time::TimeVal| {
+        u64::try_from(time.tv_sec() * 1000 + time.tv_usec() / 1000).unwrap_or_default()
+    };
+    Usage {
+        cpu_ms: millis(used.user_time()) + millis(used.system_time()),
+        memory_kib: u64::try_from(used.max_rss()).unwrap_or_default(),
+    }
+}
+
+fn used_since(before: Usage) -> Usage {
+    let after = used();
+    Usage {
+        cpu_ms: after.cpu_ms.saturating_sub(before.cpu_ms),
+        ..after
+    }
+}
+
+impl Ending {
+    fn exit(&self) -> Result<Exit, String> {
+        match self {
+            Self::Ended { exit, .. } => Ok(match (exit.exit_status(), exit.terminating_signal()) {
+                (Some(code), _) => Exit::Code(code),
+                // wait(2): the bit that says so is next to the signal's number.
+                (_, Some(number)) => Exit::Signal {
+                    name: signals::name(number),
+                    core_dumped: exit.as_raw() & 0x80 != 0,
+                },
+                _ => Exit::Unknown,
+            }),
+            Self::NeverRan(why) => Err(why.to_string()),
+        }
+    }
+
+    /// Ends as the command has.
+    fn pass_on(&self, args: &RunArgs) -> ExitCode {
+        match self {
+            Self::NeverRan(why) => cannot_run(args, why),
+            Self::Ended { exit, .. } => {
+                let code = |code: i32| ExitCode::from(u8::try_from(code).unwrap_or(EX_OURSELVES));
+                match exit.terminating_signal() {
+                    Some(number) => {
+                        signals::die_by(number);
+                        // Only PID 1 gets as far as this.
+                        code(128 + number)
+                    }
+                    None => code(exit.exit_status().unwrap_or_default()),
+                }
+            }
+        }
+    }
+}
+
+/// Says why the command cannot be run, as a shell does.
+fn cannot_run(args: &RunArgs, why: &io::Error) -> ExitCode {
+    let command = args
+        .command
+        .first()
+        .map(|command| command.to_string_lossy())
+        .unwrap_or_default();
+    let _ = writeln!(
+        io::stderr(),
+        "lastwords: cannot run {}: {why}",
+        command.escape_debug()
+    );
+    ExitCode::from(match why.kind() {
+        ErrorKind::NotFound => EX_NOT_FOUND,
+        ErrorKind::PermissionDenied | ErrorKind::IsADirectory | ErrorKind::NotADirectory => {
+            EX_NOT_EXECUTABLE
+        }
+        _ if why
+            .raw_os_error()
+            .is_some_and(|errno| errno == rustix::io::Errno::NOEXEC.raw_os_error()) =>
+        {
+            EX_NOT_EXECUTABLE
+        }
+        _ => EX_OURSELVES,
+    })
+}
+
+/// What is known of the command, and the marker that says it, where there is one.
+struct Watch<'a> {
+    places: &'a Places,
+    host: Host,
+    marker: Marker,
+    armed: Option<Armed>,
+    deliver_within: Duration,
+    /// The marker of Upstart's hooks for the same life: what we report they need not.
+    hooks: Option<MarkerFile>,
+}
+
+struct Armed {
+    taken: Taken,
+    /// With the lock.
+    file: File,
+    /// Where it lies, if not in the run directory.
+    refuge: Option<TempDir>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(args: &'a RunArgs, host: Host) -> Self {
+        let places = &args.places;
+        // Its children have this in their environment too; its main process alone is a child of
+        // init.
+        let on_upstart =
+            getppid().is_some_and(Pid::is_init) && env::var_os("UPSTART_JOB").is_some();
+        let upstart = |name| env::var_os(name).filter(|value| on_upstart && !value.is_empty());
+        let (upstarts_job, upstarts_instance) =
+            (upstart("UPSTART_JOB"), upstart("UPSTART_INSTANCE"));
+        let command = args
+            .command
+            .first()
+            .map(Path::new)
+            .and_then(Path::file_name);
+        let job = args.job.clone().or_else(|| upstarts_job.clone());
+        let job = job.unwrap_or_else(|| command.unwrap_or(OsStr::new("command")).to_owned());
+        let instance = args.instance.clone().or_else(|| upstarts_instance.clone());
+        let deliver_within =
+            args.deliver_within
+                .unwrap_or(if is_init() { DELIVERY } else { Duration::ZERO });
+        let life = Life {
+            delivers: !deliver_within.is_zero(),
+            ..Life::default()
+        };
+        let (name, of) = (
+            job.to_string_lossy(),
+            instance.as_ref().map(|instance| instance.to_string_lossy()),
+        );
+        let marker = Marker::new(host.boot_id(), Now::read()).of(&name, of.as_deref());
+        let file = |dir| MarkerFile::new(dir, &job, instance.as_deref());
+        let hooks = upstarts_job
+            .map(|job| MarkerFile::new(places.markers(), &job, upstarts_instance.as_deref()));
+        let mut watch = Self {
+            places,
+            host,
+            marker: Marker {
+                life: Some(life),
+                ..marker
+            },
+            armed: None,
+            deliver_within,
+            hooks,
+        };
+        hook::guarded("run", &watch.host.clone(), || watch.arm(file));
+        watch
+    }
+
+    fn arm(&mut self, file: impl Fn(PathBuf) -> MarkerFile) -> Result<()> {
+        let (now, by) = (
+            Now::read(),
+            Circumstances {
+                supervisor: Supervisor::Run,
+                alive: true,
+                ..Circumstances::default()
+            },
+        );
+        let arm = |dir| file(dir).arm_taken(&self.marker, capture::new_id(now), now, by);
+        let armed = arm(self.places.markers());
+        let why = match armed {
+            Ok((taken, file)) => {
+                if one_was_left(&taken) {
+                    nudge::deliver(self.places, Supervisor::Run);
+                }
+                self.armed = Some(Armed {
+                    taken,
+                    file,
+                    refuge: None,
+                });
+                return Ok(());
+            }
+            Err(why) => why,
+        };
+        let refuge = tempfile::Builder::new()
+            .prefix("lastwords-")
+            .tempdir_in("/dev/shm");
+        let refuge = refuge.or_else(|_| {
+            tempfile::Builder::new()
+                .prefix("lastwords-")
+                .tempdir_in("/tmp")
+        });
+        let (refuge, (taken, file)) = refuge
+            .and_then(|refuge| arm(refuge.path().to_owned()).map(|armed| (refuge, armed)))
+            .with_context(|| {
+                format!(
+                    "a crash will go unnoticed: cannot write to {} ({why})",
+                    self.places.markers().display()
+                )
+            })?;
+        self.armed = Some(Armed {
+            taken,
+            file,
+            refuge: Some(refuge),
+        });
+        Err(why).with_context(|| {
+            format!(
+                "should lastwords itself be killed, that goes unnoticed: cannot write to {}",
+                self.places.markers().display()
+            )
+        })
+    }
+
+    fn life(&mut self) -> &mut Life {
+        self.marker.life.get_or_insert_default()
+    }
+
+    fn keep(&self) {
+        if let Some(armed) = &self.armed {
+            let _ = marker::rewrite(&armed.file, &self.marker);
+        }
+    }
+
+    fn started(&mut self, child: &Child) {
+        self.life().pid = Some(child.id());
+        self.keep();
+    }
+
+    /// Passes a signal on, and remembers who asked for what.
+    fn pass_on(&mut self, arrived: Arrived, main: Pid) {
+        let name = signals::name(arrived.number);
+        let from_terminal = arrived.from.is_none()
+            && ["INT", "QUIT", "TSTP", "TTIN", "TTOU", "WINCH"].contains(&name.as_str());
+        if name == "CHLD" {
+            return;
+        }
+        // Upstart sends the signal that is to end a job to the main process's whole group, and the
+        // others to us alone.
+        let from_upstart =
+            self.hooks.is_some() && arrived.from.is_some_and(|(pid, _)| pid == 1) && is_stop(&name);
+        if !from_terminal && !from_upstart {
+            signals::send(main, arrived.number);
+        }
+        self.remember(arrived, name);
+    }
+
+    fn remember(&mut self, arrived: Arrived, signal: String) {
+        if ["CHLD", "WINCH", "CONT", "URG", "TSTP", "TTIN", "TTOU"].contains(&signal.as_str()) {
+            return;
+        }
+        let at_ms = millis(Now::read().monotonic);
+        let from = self.sender(arrived);
+        self.life().asked(Request {
+            signal,
+            from,
+            at_ms,
+        });
+        self.keep();
+    }
+
+    fn sender(&self, arrived: Arrived) -> String {
+        match arrived.from {
+            None => "the kernel, or a key on the terminal".into(),
+            Some((0, _)) => "a process outside of the container".into(),
+            Some((pid, uid)) => {
+                let name = self
+                    .host
+                    .read(format!("/proc/{pid}/comm"))
+                    .unwrap_or_default();
+                let name = name.trim();
+                if name.is_empty() {
+                    format!("process {pid} of user {uid}")
+                } else {
+                    format!("{name}, process {pid} of user {uid}")
+                }
+            }
+        }
+    }
+
+    /// When to look again, since the boot, if at all. As long as a request may explain an end, a
+    /// killed `run` leaves behind how long it lived after that.
+    fn look(&mut self) -> Option<Duration> {
+        let now = now_ms();
+        let life = self.life();
+        life.forget(now.saturating_sub(millis(REMEMBERED)));
+        let asked = life.requests.iter().map(|request| request.at_ms).max()?;
+        let next = asked.max(life.alive_ms).saturating_add(millis(ALIVE));
+        if next > now {
+            return Some(Duration::from_millis(next));
+        }
+        life.alive_ms = now;
+        self.keep();
+        Some(Duration::from_millis(now) + ALIVE)
+    }
+
+    /// A signal that nobody seems to have sent may come a moment later.
+    fn hear_out(&mut self, exit: WaitStatus, signals: &Signals) {
+        let Some(name) = exit.terminating_signal().map(signals::name) else {
+            return;
+        };
+        if !(is_stop(&name) || name == "HUP")
+            || self
+                .life()
+                .requests
+                .iter()
+                .any(|request| request.signal == name)
+        {
+            return;
+        }
+        let until = Now::read().monotonic + LAG;
+        let left = Timespec::try_from(LAG).unwrap_or(Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        });
+        while Now::read().monotonic < until
+            && poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&left)).is_ok()
+        {
+            while let Some(arrived) = signals.next() {
+                self.remember(arrived, signals::name(arrived.number));
+            }
+        }
+    }
+
+    /// Has the end judged and, where it was a crash, caught.
+    fn ended(&mut self, end: &Ending, output: Vec<Stream>) {
+        let now = Now::read();
+        let used = if let Ending::Ended { used, .. } = end {
+            *used
+        } else {
+            Usage::default()
+        };
+        self.life().end = Some(End {
+            exit: end.exit(),
+            at: now.wall,
+            at_ms: millis(now.monotonic),
+            used,
+            output,
+        });
+        self.keep();
+        let host = self.host.clone();
+        hook::guarded("run", &host, || self.catch(now));
+        if let Some(hooks) = &self.hooks
+            && let Ok(Some(taken)) = hooks.take(capture::new_id(now), now, Circumstances::default())
+        {
+            let _ = taken.settle();
+        }
+    }
+
+    fn catch(&mut self, now: Now) -> Result<()> {
+        let Some(Armed {
+            taken,
+            file,
+            refuge,
+        }) = self.armed.take()
+        else {
+            return Ok(());
+        };
+        let _ = limits::lift();
+        let taken = taken
+            .ended(capture::new_id(now), now, false)
+            .unwrap_or(taken);
+        let nice = getpriority_process(None).unwrap_or(0);
+        let worker =
+            worker::command(worker::CATCH, self.places, &taken, nice).and_then(|mut command| {
+                Signals::unblocked(&mut command);
+                worker::start(command, Some(file.try_clone()?))
+            });
+        let Ok(worker) = worker else {
+            return finish::finish(&taken, Some(file), self.places, &self.host, By::Hook);
+        };
+        drop(file);
+        let (ended, said) = worker.hear(now.monotonic + PATIENCE);
+        let _ = io::stderr().write_all(said.as_bytes());
+        match ended {
+            Ended::Failed if refuge.is_none() => nudge::deliver(self.places, Supervisor::Run),
+            // It still works in there.
+            Ended::LeftBehind => std::mem::forget(refuge),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Sends what there is, for as long as was asked for.
+    fn deliver(&self, signals: &Signals) {
+        if self.deliver_within.is_zero() {
+            return;
+        }
+        let Ok(program) = ourselves::program() else {
+            return;
+        };
+        let Ok((ends, running)) = io::pipe() else {
+            return;
+        };
+        let mut command = Command::new(program);
+        command
+            .arg0("lastwords")
+            .args(["deliver", "--woken"])
+            .args(self.places.flags())
+            .env_clear()
+            .current_dir("/");
+        // The pipe ends with the process.
+        command
+            .stdin(Stdio::null())
+            .stdout(running)
+            .stderr(Stdio::null())
+            .process_group(0);
+        Signals::unblocked(&mut command);
+        let started = command.spawn();
+        drop(command);
+        if started.is_ok() {
+            wait_for(
+                &ends,
+                signals,
+                Some(Now::read().monotonic + self.deliver_within),
+            );
+        }
+    }
+}
+
+/// Whether the marker of an earlier life lies beside this one.
+fn one_was_left(taken: &Taken) -> bool {
+    let dir = taken.path().parent().unwrap_or(Path::new("/"));
+    let others = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .take(1000)
+        .filter_map(|entry| Taken::at(&entry.path()));
+    others
+        .filter(|other| other.path() != taken.path() && other.service() == taken.service())
+        .any(|other| other.circumstances.alive && matches!(other.lock(), Ok(marker::Lock::Held(_))))
+}
+
+fn now_ms() -> u64 {
+    millis(Now::read().monotonic)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

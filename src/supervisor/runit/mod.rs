@@ -1,0 +1,142 @@
+//! runit: `finish` gets the main process's exit code, or -1, and the low byte of its wait status;
+//! see runsv(8). `supervise/status` says whether the service is wanted up. It does not say so of
+//! `sv restart`: for runsv that is a TERM like any other, and only a `control/t` of ours sees it
+//! come.
+
+use std::ffi::OsString;
+
+use crate::report::{Evidence, Exit, signal_name};
+use crate::supervisor::{Account, Death};
+
+/// What in the service directory tells of it; see runsv(8).
+pub const STATUS: &str = "supervise/status";
+
+/// What the arguments of `finish` tell, and the status beside it; `None` where they are none of
+/// runsv's. `restarts_tell`: a `control/t` announces `sv restart` to us.
+pub fn account(args: &[OsString], status: &[u8], restarts_tell: bool) -> Option<Account> {
+    let [code, wait_status, ..] = args else {
+        return None;
+    };
+    let number = |arg: &OsString| arg.to_str()?.parse::<i32>().ok();
+    let (code, wait_status) = (number(code)?, number(wait_status)?);
+    let exit = match code {
+        -1 => Exit::Signal {
+            name: signal_name(wait_status & 0x7f),
+            core_dumped: wait_status & 0x80 != 0,
+        },
+        code => Exit::Code(code),
+    };
+    let text = format!("finish {code} {wait_status}");
+    let evidence = Evidence {
+        source: "arguments of the hook".into(),
+        line: None,
+        text,
+    };
+    let planned = (wanted_up(status) == Some(false)).then(|| Evidence {
+        source: STATUS.into(),
+        line: None,
+        text: "runsv wants it down".into(),
+    });
+    let lookalike = (!restarts_tell && crate::supervisor::looks_like_a_restart(&exit))
+        .then(|| crate::supervisor::lookalike(&exit, "`sv restart`"));
+    let death = Some(Death {
+        exit,
+        pid: None,
+        evidence,
+    });
+    Some(Account {
+        death,
+        planned,
+        lookalike,
+        readable: true,
+        ..Account::default()
+    })
+}
+
+/// Whether runsv wants the service to run, where this is its status: a TAI64N stamp, a pid, whether
+/// it is paused, what is wanted, whether it got TERM, its state. `sv exit`, and the end of runsv
+/// itself, stand there as a stop, and so does the `sv once` that started it.
+pub fn wanted_up(status: &[u8]) -> Option<bool> {
+    match status {
+        [_, .., b'u', 0 | 1, 0..=2] if status.len() == 20 => Some(true),
+        [_, .., b'd', 0 | 1, 0..=2] if status.len() == 20 => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether the service runs, where this is its status.
+pub fn is_up(status: &[u8]) -> Option<bool> {
+    match status {
+        [.., state @ 0..=2] if status.len() == 20 => Some(*state == 1),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::Exit;
+    use crate::supervisor::runit::{Account, account, wanted_up};
+
+    /// As runsv 2.1.2 wrote it.
+    const UP: &[u8] = b"\x40\0\0\0\x6b\x03\xc4\x77\x1b\xef\x0d\xec\x5c\x14\0\0\0u\0\x02";
+    const DOWN: &[u8] = b"\x40\0\0\0\x6b\x03\xc4\x7e\x2a\x6b\xc3\x9c\x04\x16\0\0\0d\0\x02";
+
+    fn finish(args: &[&str], status: &[u8], restarts_tell: bool) -> Option<Account> {
+        account(
+            &args.iter().map(Into::into).collect::<Vec<_>>(),
+            status,
+            restarts_tell,
+        )
+    }
+
+    #[test]
+    fn the_arguments_of_finish_tell_the_exit() {
+        let exit = |args: &[&str]| finish(args, UP, true).map(|it| it.death.unwrap().exit);
+        let signal = |name: &str, core_dumped| {
+            Some(Exit::Signal {
+                name: name.into(),
+                core_dumped,
+            })
+        };
+        assert_eq!(exit(&["3", "0"]), Some(Exit::Code(3)));
+        assert_eq!(exit(&["-1", "11"]), signal("SEGV", false));
+        assert_eq!(exit(&["-1", "139"]), signal("SEGV", true));
+        assert_eq!(exit(&["-1", "64"]), signal("64", false));
+        assert_eq!((exit(&[]), exit(&["x", "1"])), (None, None));
+    }
+
+    #[test]
+    fn the_status_tells_a_stop_and_nothing_else_does() {
+        assert_eq!((wanted_up(UP), wanted_up(DOWN)), (Some(true), Some(false)));
+        for other in [
+            &[][..],
+            &UP[1..],
+            b"run, want down\n",
+            b"01234567890123456789",
+        ] {
+            assert_eq!(wanted_up(other), None);
+        }
+        assert!(
+            finish(&["-1", "15"], DOWN, false)
+                .unwrap()
+                .planned
+                .is_some()
+        );
+        assert_eq!(finish(&["-1", "15"], UP, false).unwrap().planned, None);
+    }
+
+    #[test]
+    fn a_term_looks_like_a_restart_unless_restarts_are_announced() {
+        let doubt = |args: &[&str], restarts_tell| {
+            finish(args, UP, restarts_tell).unwrap().lookalike.is_some()
+        };
+        assert!(
+            doubt(&["-1", "15"], false) && doubt(&["0", "0"], false) && doubt(&["143", "0"], false)
+        );
+        assert!(
+            !doubt(&["-1", "15"], true)
+                && !doubt(&["1", "0"], false)
+                && !doubt(&["-1", "9"], false)
+        );
+    }
+}

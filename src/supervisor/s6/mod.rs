@@ -1,0 +1,133 @@
+//! s6: `finish` gets the main process's exit code, or 256, the signal, and the service's name; see
+//! s6-supervise. `supervise/status` says whether the service is wanted up, and more of the exit. It
+//! does not say so of `s6-svc -r`: for s6-supervise that is a TERM like any other.
+
+use std::ffi::OsString;
+
+use crate::report::{Evidence, Exit, signal_name};
+use crate::supervisor::runit::STATUS;
+use crate::supervisor::{Account, Death};
+
+/// What the arguments of `finish` tell, and the status beside it; `None` where they are none of
+/// s6-supervise's.
+pub fn account(args: &[OsString], status: &[u8]) -> Option<Account> {
+    let [code, signal, ..] = args else {
+        return None;
+    };
+    let number = |arg: &OsString| arg.to_str()?.parse::<i32>().ok();
+    let (code, signal) = (number(code)?, number(signal)?);
+    let exit = match code {
+        256.. => Exit::Signal {
+            name: signal_name(signal),
+            core_dumped: dumped(status, signal),
+        },
+        code => Exit::Code(code),
+    };
+    let evidence = Evidence {
+        source: "arguments of the hook".into(),
+        line: None,
+        text: format!("finish {code} {signal}"),
+    };
+    let planned = (wanted_up(status) == Some(false)).then(|| Evidence {
+        source: STATUS.into(),
+        line: None,
+        text: "s6-supervise wants it down".into(),
+    });
+    let lookalike = crate::supervisor::looks_like_a_restart(&exit)
+        .then(|| crate::supervisor::lookalike(&exit, "`s6-svc -r`"));
+    let death = Some(Death {
+        exit,
+        pid: None,
+        evidence,
+    });
+    Some(Account {
+        death,
+        planned,
+        lookalike,
+        readable: true,
+        ..Account::default()
+    })
+}
+
+/// The wait status and the flags, which end a status as s6 2.11 writes it, and, with a process
+/// group before them, later versions. Of another length it is yet another version's.
+fn end(status: &[u8]) -> Option<[u8; 3]> {
+    if matches!(status.len(), 35 | 43) {
+        status.last_chunk().copied()
+    } else {
+        None
+    }
+}
+
+/// Whether s6-supervise wants the service to run, where this is its status. The `s6-svc -o` that
+/// started it stands there as a stop.
+pub fn wanted_up(status: &[u8]) -> Option<bool> {
+    end(status).map(|[.., flags]| flags & 4 != 0)
+}
+
+/// Whether the service runs, where this is its status: it has a pid, and its `finish` does not run.
+pub fn is_up(status: &[u8]) -> Option<bool> {
+    let [.., flags] = end(status)?;
+    Some(status.get(24..32)?.iter().any(|byte| *byte != 0) && flags & 2 == 0)
+}
+
+/// Whether it dumped core, where the status is about an end by the same signal.
+fn dumped(status: &[u8], signal: i32) -> bool {
+    end(status).is_some_and(|[_, wait_status, _]| {
+        wait_status & 0x80 != 0 && i32::from(wait_status & 0x7f) == signal
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::Exit;
+    use crate::supervisor::s6::{Account, account, wanted_up};
+
+    /// A status as s6 2.11 writes it, and, with 8 bytes more, s6 2.13.
+    fn status(more: usize, wait_status: u8, flags: u8) -> Vec<u8> {
+        [vec![0x40; 32 + more], vec![0, wait_status, flags]].concat()
+    }
+
+    fn finish(args: &[&str], status: &[u8]) -> Option<Account> {
+        account(&args.iter().map(Into::into).collect::<Vec<_>>(), status)
+    }
+
+    #[test]
+    fn arguments_and_status_tell_the_exit() {
+        let exit = |args: &[&str], wait_status| {
+            finish(args, &status(0, wait_status, 6)).map(|it| it.death.unwrap().exit)
+        };
+        let segv = |core_dumped| {
+            Some(Exit::Signal {
+                name: "SEGV".into(),
+                core_dumped,
+            })
+        };
+        assert_eq!(exit(&["3", "0", "web"], 0), Some(Exit::Code(3)));
+        assert_eq!(exit(&["256", "11", "web"], 11), segv(false));
+        assert_eq!(exit(&["256", "11", "web"], 139), segv(true));
+        assert_eq!(
+            exit(&["256", "11", "web"], 134),
+            segv(false),
+            "that is another end's status"
+        );
+        assert_eq!((exit(&[], 0), exit(&["x", "1"], 0)), (None, None));
+    }
+
+    #[test]
+    fn the_status_tells_a_stop_in_the_versions_that_are_known() {
+        for more in [0, 8] {
+            assert_eq!(wanted_up(&status(more, 15, 6)), Some(true));
+            assert_eq!(wanted_up(&status(more, 15, 2)), Some(false));
+        }
+        assert_eq!((wanted_up(&status(4, 15, 2)), wanted_up(&[])), (None, None));
+        assert!(
+            finish(&["256", "15", "web"], &status(0, 15, 2))
+                .unwrap()
+                .planned
+                .is_some()
+        );
+        let restarted = finish(&["256", "15", "web"], &status(0, 15, 6)).unwrap();
+        assert!(restarted.planned.is_none() && restarted.lookalike.is_some());
+    }
+}

@@ -1,0 +1,214 @@
+//! supervisord: one listener hears of all programs. Whether it listens, supervisorctl tells.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use crate::catch::listen;
+use crate::host::Host;
+use crate::redact::redact;
+use crate::supervisor::ask::ask;
+use crate::supervisor::check::{Check, Concerns};
+use crate::supervisor::doctor::{Life, Running, missing, program};
+use crate::supervisor::subject::Subject;
+use crate::supervisor::supervisord::files as supervisord;
+use crate::supervisor::supervisord::files::Listener;
+
+const SUPERVISORCTL: [&str; 3] = [
+    "/usr/bin/supervisorctl",
+    "/usr/local/bin/supervisorctl",
+    "/bin/supervisorctl",
+];
+/// Any of these brings the ends of processes.
+const EVENTS: [&str; 4] = ["PROCESS_STATE_EXITED", "PROCESS_STATE", "EVENT", ""];
+/// How much of the end of supervisord's log is looked at, in bytes.
+const LOOKED_AT: u64 = 256 * 1024;
+
+pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Life {
+    let host = &subject.host;
+    let Some(listener) = supervisord::listener(host) else {
+        checks.push(missing(
+            "supervisord has no listener of ours",
+            subject.service,
+        ));
+        return Life::of(Running::Unknown);
+    };
+    let said = status(host);
+    checks.push(listens(&listener, said.as_deref()));
+    checks.extend(listener.program().map(|path| program("listen", path, host)));
+    if !listener
+        .events
+        .split(',')
+        .any(|event| EVENTS.contains(&event.trim()))
+    {
+        let text = format!(
+            "{} does not ask for PROCESS_STATE_EXITED",
+            listener.file.display()
+        );
+        let remedy = format!(
+            "events= as `lastwords setup` writes it, then: supervisorctl update {}",
+            listener.name
+        );
+        checks.push(Check::problem("events", Concerns::Catching, text, remedy));
+    }
+    log(&listener, checks);
+    let running = said.map_or(Running::Unknown, |said| runs(&said, subject.service));
+    let child_logs = listener.flag("--child-logs").unwrap_or(listen::CHILD_LOGS);
+    let logs = listen::logs_of(subject.service, Path::new(child_logs), host);
+    Life {
+        logs,
+        ..Life::of(running)
+    }
+}
+
+/// A line per process: `web:web_1   RUNNING   pid 4242, uptime 0:01:02`. `None` where supervisord
+/// does not answer.
+fn status(host: &Host) -> Option<String> {
+    let conf = supervisord::main_file(host)?;
+    let conf = host.path(conf);
+    let answer = ask(host, &SUPERVISORCTL, &["-c", conf.to_str()?, "status"])?;
+    // 3: not all of them run.
+    matches!(answer.code, Some(0 | 3)).then_some(answer.text)
+}
+
+/// The states, and what is said beside them, of the processes of this name.
+fn states<'s>(said: &'s str, name: &str) -> Vec<(&'s str, &'s str)> {
+    let of = |line: &'s str| {
+        let (process, rest) = line.split_once(char::is_whitespace)?;
+        let is_it = process.split(':').next() == Some(name);
+        let rest = rest.trim_start();
+        is_it.then(|| {
+            rest.split_once(char::is_whitespace)
+                .map_or((rest, ""), |(state, more)| (state, more.trim()))
+        })
+    };
+    said.lines().filter_map(of).collect()
+}
+
+fn runs(said: &str, name: &str) -> Running {
+    let is_up = |(state, _): &(&str, &str)| ["RUNNING", "STARTING", "STOPPING"].contains(state);
+    if states(said, name).iter().any(is_up) {
+        Running::Yes
+    } else {
+        Running::No
+    }
+}
+
+fn listens(listener: &Listener, said: Option<&str>) -> Check {
+    let concerns = Concerns::Catching;
+    let name = &listener.name;
+    let Some(said) = said else {
+        let text = "supervisord's files have lastwords as a listener; whether it listens, supervisord does not say";
+        return Check::unknown("hooks", concerns, text)
+            .with(format!("supervisorctl status {name}"));
+    };
+    match states(said, name).first() {
+        Some(("RUNNING", _)) => Check::ok("hooks", concerns, "supervisord's listener runs"),
+        Some(("STARTING", _)) => {
+            let text = "supervisord's listener is only just starting";
+            Check::unknown("hooks", concerns, text)
+                .with(format!("supervisorctl status {name}, in some seconds"))
+        }
+        Some(("STOPPED", _)) => {
+            let text = "supervisord's listener is stopped";
+            Check::problem(
+                "hooks",
+                concerns,
+                text,
+                format!("supervisorctl start {name}"),
+            )
+        }
+        Some((state, why)) => {
+            let text = format!("supervisord's listener does not run: {state} {why}");
+            let remedy = format!(
+                "mend what `{} </dev/null` says, then: supervisorctl start {name}",
+                redact(&listener.command)
+            );
+            Check::problem("hooks", concerns, text, remedy)
+        }
+        None => {
+            let text = format!(
+                "{} has our listener, but supervisord has not read it yet",
+                listener.file.display()
+            );
+            Check::problem(
+                "hooks",
+                concerns,
+                text,
+                format!("supervisorctl update {name}"),
+            )
+        }
+    }
+}
+
+/// supervisord's own log, which alone tells how a process ended, and where it says what it has
+/// thrown away.
+fn log(listener: &Listener, checks: &mut Vec<Check>) {
+    let name = listener
+        .flag("--supervisord-log")
+        .unwrap_or(listen::SUPERVISORD_LOG);
+    let about = "supervisord log";
+    let text = match end_of(Path::new(name)) {
+        Ok(text) => text,
+        Err(why) => {
+            let text = format!("{name}: {why}: how a process ended stays unknown");
+            let remedy = format!(
+                "name its logfile in {}: --supervisord-log FILE",
+                listener.file.display()
+            );
+            checks.push(Check::weak(about, Concerns::Content, text, remedy));
+            return;
+        }
+    };
+    let overflow = format!("pool {} event buffer overflowed", listener.name);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains(&overflow))
+        .collect();
+    checks.push(match lines.last() {
+        None => Check::ok(about, Concerns::Content, format!("{name} can be read")),
+        Some(last) => {
+            let when = last.get(..19).unwrap_or_default();
+            let text = format!(
+                "supervisord has thrown {} of our events away, the last at {when}",
+                lines.len()
+            );
+            let remedy = format!(
+                "buffer_size=10000 in {}, then: supervisorctl update {}",
+                listener.file.display(),
+                listener.name
+            );
+            Check::weak("events", Concerns::Catching, text, remedy)
+        }
+    });
+}
+
+fn end_of(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(LOOKED_AT)))?;
+    let mut bytes = Vec::new();
+    file.take(LOOKED_AT).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_states_of_a_program_are_those_of_its_processes() {
+        let said = "lastwords                        FATAL     Exited too quickly (process log may have details)\n\
+                    web:web_0                        RUNNING   pid 12, uptime 0:00:01\n\
+                    web:web_1                        STOPPED   Not started\nwebs  RUNNING  x\n";
+        assert_eq!(
+            states(said, "lastwords"),
+            [("FATAL", "Exited too quickly (process log may have details)")]
+        );
+        assert_eq!(states(said, "web").len(), 2);
+        assert_eq!(
+            (runs(said, "web"), runs(said, "lastwords")),
+            (Running::Yes, Running::No)
+        );
+    }
+}

@@ -1,0 +1,518 @@
+//! systemd: the environment of its `ExecStopPost=`, and what its manager says of the unit at that
+//! moment.
+//!
+//! The environment (`SERVICE_RESULT`, `EXIT_CODE`, `EXIT_STATUS`; see systemd.exec(5)) tells how
+//! the process ended, not whether anybody had asked for that: a `kill -TERM` from outside looks
+//! like `systemctl stop`, and a stop that took SIGKILL looks like a start that took too long. The
+//! manager tells these apart:
+//!
+//! | the end | `SERVICE_RESULT` | what tells |
+//! |---|---|---|
+//! | `systemctl stop`, `restart`, `isolate`, a shutdown | any | a stop or restart job is running |
+//! | died, and somebody stopped it right after that | any | its main process had died before it was no longer active |
+//! | SIGTERM from outside | `success` | no such job |
+//! | a stop that took SIGKILL, a start timeout, `RuntimeMaxSec=` | `timeout` | such a job, never active, neither |
+
+pub mod ask;
+pub mod doctor;
+pub mod files;
+mod steps;
+pub mod units;
+
+use crate::report::{Death as Kind, Evidence, Exit};
+use crate::supervisor::{Account, Death, FailedStart, Reason};
+
+/// What the environment of a hook says; empty where a variable is not set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// What the names of the variables begin with.
+    pub prefix: &'static str,
+    pub result: String,
+    /// `exited`, `killed` or `dumped`.
+    pub code: String,
+    /// A number, or a signal's name.
+    pub status: String,
+    pub invocation: Option<String>,
+}
+
+/// What the manager says of a unit whose main process has ended. Moments are in microseconds of the
+/// monotonic clock, 0 where they never were.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unit {
+    /// The job that is at it: its number and its type.
+    pub job: Option<(u32, String)>,
+    /// When it became active last, and when it was that no longer.
+    pub active_since: u64,
+    pub active_until: u64,
+    /// When its main process began and ended.
+    pub main_since: u64,
+    pub main_until: u64,
+    pub main_pid: u32,
+    /// `Type=`.
+    pub kind: String,
+    pub remains_after_exit: bool,
+    /// The program that `ExecStart=` names.
+    pub program: Option<String>,
+    /// The file that the service's output goes to.
+    pub log: Option<String>,
+}
+
+impl Unit {
+    /// Whether it came up in this life.
+    fn was_up(&self) -> bool {
+        self.main_since > 0 && self.active_since >= self.main_since
+    }
+
+    /// Whether the main process died before anybody began to stop the unit.
+    fn died_first(&self) -> bool {
+        self.was_up()
+            && !self.remains_after_exit
+            && self.main_until > 0
+            && self.active_until >= self.main_until
+    }
+
+    /// The job by which somebody stops it.
+    fn stop(&self) -> Option<&(u32, String)> {
+        self.job
+            .as_ref()
+            .filter(|(_, kind)| matches!(kind.as_str(), "stop" | "restart") && !self.died_first())
+    }
+}
+
+/// A unit's name as job and instance: `web@blue.service` is the instance `blue` of `web`. Escapes
+/// stay, as `systemctl` takes them.
+pub fn service(unit: &str) -> (&str, Option<&str>) {
+    let name = unit.strip_suffix(".service").unwrap_or(unit);
+    match name.split_once('@') {
+        Some((job, instance)) if !job.is_empty() && !instance.is_empty() => (job, Some(instance)),
+        _ => (name, None),
+    }
+}
+
+/// The file that a unit's output goes to, as its files say, of which the last goes before the
+/// others.
+pub fn output_file(files: impl Iterator<Item = String>) -> Option<String> {
+    let mut file = None;
+    for text in files {
+        for line in text.lines() {
+            let Some((key, value)) = line
+                .split_once('=')
+                .map(|(key, value)| (key.trim(), value.trim()))
+            else {
+                continue;
+            };
+            if key == "StandardOutput" {
+                let target = value
+                    .split_once(':')
+                    .filter(|(how, _)| matches!(*how, "file" | "append" | "truncate"));
+                file = target.map(|(_, path)| path.to_owned());
+            }
+        }
+    }
+    // What `%` stands for only systemd knows.
+    file.filter(|path| path.starts_with('/') && !path.contains(['%', '{', '}']))
+}
+
+/// Reads what systemd tells of an end; `None` where it tells nothing. `unit` is what its manager
+/// says, where that could be asked.
+pub fn account(told: &Told, unit: Option<&Unit>) -> Option<Account> {
+    if told.result.is_empty() {
+        return None;
+    }
+    let evidence = told.evidence();
+    let pid = unit.map(|unit| unit.main_pid).filter(|pid| *pid > 0);
+    let mut account = Account {
+        death: told.exit().map(|exit| Death {
+            exit,
+            pid,
+            evidence: evidence.clone(),
+        }),
+        readable: true,
+        invocation: told.invocation.clone(),
+        program: unit.and_then(|unit| unit.program.clone()),
+        logs: unit.and_then(|unit| unit.log.clone()).into_iter().collect(),
+        ..Account::default()
+    };
+    if let Some((number, kind)) = unit.and_then(Unit::stop) {
+        let text = format!("a {kind} job ({number}) was running");
+        account.planned = Some(Evidence {
+            source: "systemd".into(),
+            line: None,
+            text,
+        });
+        return Some(account);
+    }
+    match told.story(unit) {
+        Story::Crash => {}
+        Story::Harmless(why) => account.harmless = Some(why.to_owned()),
+        Story::Doubt(what) => {
+            account.doubt = Some(format!(
+                "{what}, and systemd could not be asked whether it was stopping the service"
+            ));
+        }
+        Story::FailedStart(why) => {
+            account.died_starting = account.death.is_some();
+            account.failed_start = Some(FailedStart { why, evidence });
+        }
+        Story::Ended(line, kind) => {
+            account.reason = Some(Reason {
+                line: line.to_owned(),
+                kind,
+                only_if_unknown: false,
+            });
+        }
+        Story::Perhaps(line, kind) => {
+            account.reason = Some(Reason {
+                line: line.to_owned(),
+                kind,
+                only_if_unknown: true,
+            });
+        }
+    }
+    Some(account)
+}
+
+/// What an end comes to that nobody is known to have asked for.
+enum Story {
+    /// How the process ended is all that there is to say.
+    Crash,
+    /// Nobody is to hear of it.
+    Harmless(&'static str),
+    /// Only the manager could tell.
+    Doubt(&'static str),
+    FailedStart(String),
+    /// The supervisor ended it, or knows why it ended.
+    Ended(&'static str, Kind),
+    /// The same, where its log tells nothing better.
+    Perhaps(&'static str, Kind),
+}
+
+impl Told {
+    fn story(&self, unit: Option<&Unit>) -> Story {
+        let exit = self.exit();
+        // What `OnFailure=` starts comes when the job is over. Then only an end without one is
+        // known for what it is.
+        let in_time = unit.filter(|unit| self.prefix.is_empty() || unit.died_first());
+        let failed_start = |why: &str| Story::FailedStart(why.to_owned());
+        match (self.result.as_str(), &exit, unit) {
+            ("exec-condition", ..) => {
+                Story::Harmless("its ExecCondition= said that it should not run")
+            }
+            ("success", Some(Exit::Code(_)), Some(unit)) if unit.kind == "oneshot" => {
+                Story::Harmless("it is a oneshot service and has done what it is for")
+            }
+            ("exit-code", Some(Exit::Code(code)), _) if let Some(step) = steps::failed(*code) => {
+                Story::FailedStart(format!("exit code {code}: {step}"))
+            }
+            ("signal" | "exit-code", None, None) => {
+                Story::Doubt("something else than its main process failed")
+            }
+            ("exit-code", Some(Exit::Signal { .. }), Some(_)) => {
+                failed_start("a command beside its main process failed (ExecStartPost=, say)")
+            }
+            ("exit-code" | "signal" | "core-dump", None, _) => {
+                failed_start("a command before its main process failed (ExecStartPre=, say)")
+            }
+            ("resources", ..) => {
+                failed_start("systemd had not what it takes to run it (resources)")
+            }
+            ("start-limit-hit", ..) => {
+                failed_start("it was started too often in too short a time (start-limit-hit)")
+            }
+            ("timeout", ..) if in_time.is_none() => {
+                Story::Doubt("something took longer than systemd allows")
+            }
+            ("timeout", _, Some(unit)) if unit.was_up() => {
+                let line =
+                    "it ran for longer than RuntimeMaxSec= allows, and systemd ended it (timeout)";
+                Story::Ended(line, Kind::KilledBySignal)
+            }
+            ("timeout", ..) => failed_start(
+                "it was not up within TimeoutStartSec=, and systemd ended it (timeout)",
+            ),
+            ("watchdog", ..) => {
+                let line = "it did not report within WatchdogSec=, and systemd ended it (watchdog)";
+                Story::Ended(line, Kind::KilledBySignal)
+            }
+            ("oom-kill", ..) => {
+                let line = "out of memory: the kernel killed the service or one of its processes (systemd: oom-kill)";
+                Story::Ended(line, Kind::OomKilled)
+            }
+            ("protocol", None, _) => {
+                failed_start("it did not come up as its Type= says (systemd: protocol)")
+            }
+            ("protocol", Some(_), _) => Story::Perhaps(
+                "it ended before it was up as its Type= says (systemd: protocol)",
+                Kind::PlainExit,
+            ),
+            ("success" | "exit-code", ..) if in_time.is_none() => Story::Doubt(
+                "either it ended by itself, or something killed it, or somebody stopped it",
+            ),
+            _ => Story::Crash,
+        }
+    }
+
+    /// How the main process ended; `None` where there was none, or systemd does not say.
+    fn exit(&self) -> Option<Exit> {
+        match self.code.as_str() {
+            "exited" => self.status.parse().ok().map(Exit::Code),
+            code @ ("killed" | "dumped") => {
+                let plain =
+                    |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'+' || c == b'-';
+                let is_name = !self.status.is_empty() && self.status.bytes().all(plain);
+                is_name.then(|| Exit::Signal {
+                    name: self.status.clone(),
+                    core_dumped: code == "dumped",
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn evidence(&self) -> Evidence {
+        let variables = [
+            ("SERVICE_RESULT", &self.result),
+            ("EXIT_CODE", &self.code),
+            ("EXIT_STATUS", &self.status),
+        ];
+        let set = variables.iter().filter(|(_, value)| !value.is_empty());
+        let words: Vec<_> = set
+            .map(|(name, value)| format!("{}{name}={value}", self.prefix))
+            .collect();
+        Evidence {
+            source: "environment of the hook".into(),
+            line: None,
+            text: words.join(" "),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(result: &str, code: &str, status: &str) -> Told {
+        let [result, code, status] = [result, code, status].map(str::to_owned);
+        Told {
+            result,
+            code,
+            status,
+            invocation: Some("42".into()),
+            prefix: "",
+        }
+    }
+
+    /// A service that was up and whose main process died.
+    fn died() -> Unit {
+        Unit {
+            active_since: 11,
+            main_since: 10,
+            main_until: 20,
+            active_until: 21,
+            main_pid: 7,
+            ..Unit::default()
+        }
+    }
+
+    /// One that somebody stops.
+    fn stopped(kind: &str) -> Unit {
+        Unit {
+            job: Some((5, kind.to_owned())),
+            main_until: 22,
+            ..died()
+        }
+    }
+
+    fn signal(name: &str) -> Exit {
+        Exit::Signal {
+            name: name.into(),
+            core_dumped: false,
+        }
+    }
+
+    #[test]
+    fn a_units_name_is_a_job_and_its_instance() {
+        assert_eq!(service("web.service"), ("web", None));
+        assert_eq!(service("web@blue.service"), ("web", Some("blue")));
+        assert_eq!(
+            service(r"web@a-b\x2dc@d.service"),
+            ("web", Some(r"a-b\x2dc@d"))
+        );
+        assert_eq!(service("web.service.service"), ("web.service", None));
+        for odd in ["@x", "x@", "", "web"] {
+            assert_eq!(service(odd), (odd, None));
+        }
+    }
+
+    #[test]
+    fn the_same_words_are_a_stop_with_a_job_and_a_death_without() {
+        for told in [
+            told("success", "killed", "TERM"),
+            told("timeout", "killed", "KILL"),
+        ] {
+            let with = account(&told, Some(&stopped("stop"))).unwrap();
+            assert_eq!(with.planned.unwrap().text, "a stop job (5) was running");
+            assert_eq!(account(&told, Some(&died())).unwrap().planned, None);
+        }
+        let start = Unit {
+            job: Some((5, "start".into())),
+            ..died()
+        };
+        assert_eq!(
+            account(&told("exit-code", "exited", "1"), Some(&start))
+                .unwrap()
+                .planned,
+            None
+        );
+    }
+
+    #[test]
+    fn who_died_before_the_stop_was_not_stopped() {
+        let unit = Unit {
+            job: Some((5, "stop".into())),
+            ..died()
+        };
+        let told = told("signal", "killed", "KILL");
+        let account_of = |unit: &Unit| account(&told, Some(unit)).unwrap();
+        assert_eq!(
+            (
+                account_of(&unit).planned,
+                account_of(&unit).death.unwrap().pid
+            ),
+            (None, Some(7))
+        );
+        let remains = Unit {
+            remains_after_exit: true,
+            ..unit.clone()
+        };
+        assert!(
+            account_of(&remains).planned.is_some(),
+            "its main process had long been gone"
+        );
+        let never_up = Unit {
+            active_since: 5,
+            active_until: 6,
+            ..unit
+        };
+        assert!(
+            account_of(&never_up).planned.is_some(),
+            "what an earlier life did tells nothing"
+        );
+    }
+
+    #[test]
+    fn without_the_manager_what_may_be_a_stop_is_in_doubt_and_the_rest_is_not() {
+        let doubt = |told: Told| account(&told, None).unwrap().doubt.is_some();
+        for (result, code, status) in [
+            ("success", "killed", "TERM"),
+            ("success", "exited", "0"),
+            ("exit-code", "exited", "3"),
+            ("timeout", "killed", "KILL"),
+            ("signal", "", ""),
+        ] {
+            assert!(
+                doubt(told(result, code, status)),
+                "{result} {code} {status}"
+            );
+        }
+        for (result, code, status) in [
+            ("signal", "killed", "SEGV"),
+            ("core-dump", "dumped", "ABRT"),
+            ("watchdog", "killed", "ABRT"),
+        ] {
+            assert!(
+                !doubt(told(result, code, status)),
+                "{result} {code} {status}"
+            );
+        }
+    }
+
+    #[test]
+    fn when_the_job_is_over_only_who_died_first_was_not_stopped() {
+        let late = |result: &str, unit: &Unit| {
+            let told = Told {
+                prefix: "MONITOR_",
+                ..told(result, "exited", "3")
+            };
+            account(&told, Some(unit)).unwrap().doubt.is_some()
+        };
+        let ended_by_systemd = Unit {
+            main_until: 22,
+            ..died()
+        };
+        for result in ["exit-code", "timeout"] {
+            assert!(
+                late(result, &ended_by_systemd) && !late(result, &died()),
+                "{result}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_run_or_is_not_up_in_time_has_failed_to_start() {
+        let why = |told: Told, unit: &Unit| {
+            account(&told, Some(unit))
+                .unwrap()
+                .failed_start
+                .unwrap()
+                .why
+        };
+        let not_up = Unit {
+            main_since: 10,
+            main_until: 20,
+            ..Unit::default()
+        };
+        assert!(
+            why(told("exit-code", "exited", "203"), &died())
+                .starts_with("exit code 203: the program cannot")
+        );
+        assert!(why(told("exit-code", "", ""), &Unit::default()).contains("ExecStartPre="));
+        assert!(why(told("timeout", "killed", "TERM"), &not_up).contains("TimeoutStartSec="));
+        let ran = account(&told("timeout", "killed", "TERM"), Some(&not_up)).unwrap();
+        assert!(ran.died_starting && ran.death.unwrap().exit == signal("TERM"));
+        assert!(
+            account(&told("timeout", "killed", "TERM"), Some(&died()))
+                .unwrap()
+                .failed_start
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn the_last_word_on_where_the_output_goes_counts() {
+        let file = |files: &[&str]| output_file(files.iter().map(|text| (*text).to_owned()));
+        assert_eq!(
+            file(&["[Service]\nStandardOutput = append:/var/log/web.log\n"]),
+            Some("/var/log/web.log".into())
+        );
+        assert_eq!(
+            file(&["StandardOutput=file:/a", "StandardOutput=truncate:/b"]),
+            Some("/b".into())
+        );
+        assert_eq!(
+            file(&["StandardOutput=file:/a", "StandardOutput=journal"]),
+            None
+        );
+        assert_eq!(file(&["StandardOutput=file:/var/log/%n.log"]), None);
+    }
+
+    #[test]
+    fn nothing_told_is_no_account_and_odd_words_are_no_exit() {
+        assert_eq!(account(&Told::default(), None), None);
+        let exit = |code: &str, status: &str| {
+            account(&told("new-word", code, status), None)
+                .unwrap()
+                .death
+        };
+        assert_eq!(exit("killed", "SEGV").unwrap().exit, signal("SEGV"));
+        assert_eq!(
+            (
+                exit("killed", "a b"),
+                exit("killed", ""),
+                exit("exited", "x"),
+                exit("", "1")
+            ),
+            (None, None, None, None)
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! systemd's units, as systemd has loaded them.
+
+use crate::host::Host;
+use crate::supervisor::ask::ask;
+
+const SYSTEMCTL: [&str; 2] = ["/usr/bin/systemctl", "/bin/systemctl"];
+
+/// Whether systemd runs this machine.
+pub fn is_manager(host: &Host) -> bool {
+    host.path("/run/systemd/system").is_dir()
+}
+
+/// A unit's properties, as systemd has loaded it.
+#[derive(Debug, Default)]
+pub struct Shown(Vec<(String, String)>);
+
+impl Shown {
+    /// The value of a property; empty where it has none.
+    pub fn get(&self, name: &str) -> &str {
+        self.all(name).next().unwrap_or_default()
+    }
+
+    /// The values of a property that may be there several times, as commands are.
+    pub fn all<'s>(&'s self, name: &str) -> impl Iterator<Item = &'s str> {
+        self.0
+            .iter()
+            .filter(move |(it, _)| it == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// Asks systemd for properties of some units, in their order; `None` where it does not answer.
+pub fn show(units: &[&str], properties: &[&str], host: &Host) -> Option<Vec<Shown>> {
+    let wanted = format!("--property={}", properties.join(","));
+    let args: Vec<&str> = ["show", &wanted, "--"]
+        .into_iter()
+        .chain(units.iter().copied())
+        .collect();
+    let answer = ask(host, &SYSTEMCTL, &args).filter(|answer| answer.code == Some(0))?;
+    let block = |text: &str| {
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        Shown(
+            pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        )
+    };
+    let shown: Vec<Shown> = answer.text.split("\n\n").map(block).collect();
+    (shown.len() == units.len()).then_some(shown)
+}
+
+/// The instances of a template that systemd has loaded, without `.service`.
+pub fn instances(template: &str, host: &Host) -> Vec<String> {
+    let pattern = template.replacen('@', "@*", 1);
+    let args = [
+        "list-units",
+        "--all",
+        "--plain",
+        "--no-legend",
+        "--no-pager",
+        "--",
+        &pattern,
+    ];
+    let answer = ask(host, &SYSTEMCTL, &args).filter(|answer| answer.code == Some(0));
+    let text = answer.map(|answer| answer.text).unwrap_or_default();
+    let names = text.lines().filter_map(|line| {
+        line.split_ascii_whitespace()
+            .next()?
+            .strip_suffix(".service")
+    });
+    names.map(str::to_owned).collect()
+}
