@@ -46,6 +46,7 @@ pub mod deliver;
 pub mod host;
 pub mod kmsg;
 pub mod limits;
+pub mod mistake;
 pub mod mounts;
 pub mod names;
 pub mod notice;

@@ -19,7 +19,8 @@ use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::redact::redact;
@@ -67,6 +68,18 @@ impl TryFrom<Vec<String>> for Command {
         }
         Ok(Self(words))
     }
+}
+
+/// Reads how long a program may run.
+///
+/// # Errors
+/// If the config gives it no time at all.
+pub fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let timeout: Duration = humantime_serde::deserialize(deserializer)?;
+    if timeout.is_zero() {
+        return Err(D::Error::custom("expected a duration longer than 0s"));
+    }
+    Ok(timeout)
 }
 
 impl fmt::Display for Command {

@@ -4,52 +4,113 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::host::Host;
+use crate::mistake::Mistake;
 
 /// A secret's text. It has neither `Debug` nor `Display`, so that it cannot end up in a message by
 /// accident.
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself, for the one place that needs it.
+    /// Returns the text itself, for the one place that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// A text without this secret in it: for errors that a library or a server wrote.
+    /// Returns a text without this secret: for errors that a library or a server wrote.
     pub fn scrub(&self, text: &str) -> String {
         text.replace(&self.0, "[secret]")
     }
 }
 
-/// Reads a secret from the first line of a file, or else from an environment variable.
+/// Where a secret is: the config's `NAME_file` or `NAME_env`.
 ///
 /// A relative path is looked for in `$CREDENTIALS_DIRECTORY` (where systemd's `LoadCredential=`
 /// puts it), then beside the config.
-///
-/// # Errors
-/// Where neither is named, what is named cannot be read, or it is empty.
-pub fn read(what: &str, file: Option<&Path>, env: Option<&str>, host: &Host) -> Result<Secret> {
-    let text = match (file, env) {
-        (Some(file), _) => {
-            let path = locate(file, host);
-            read_file(&path)
-                .with_context(|| format!("cannot read the {what} from {}", path.display()))?
-        }
-        (None, Some(name)) => std::env::var(name).with_context(|| {
-            format!("cannot read the {what} from the environment variable {name}")
-        })?,
-        (None, None) => bail!("no {what} is configured: set `{what}_file` (or `{what}_env`)"),
-    };
-    let line = text.lines().next().unwrap_or_default().trim();
-    ensure!(!line.is_empty(), "the {what} is empty");
-    Ok(Secret(line.to_owned()))
+#[derive(Clone, Debug)]
+pub struct SecretSource {
+    name: &'static str,
+    place: Holder,
 }
 
-/// Where a secret's file is.
+#[derive(Clone, Debug)]
+enum Holder {
+    File(PathBuf),
+    Env(String),
+}
+
+impl SecretSource {
+    /// Takes the keys `NAME_file` and `NAME_env` of a table that must have one of them.
+    ///
+    /// # Errors
+    /// If the table has neither or both.
+    pub fn required(
+        name: &'static str,
+        file: Option<PathBuf>,
+        env: Option<String>,
+    ) -> Result<Self, Mistake> {
+        Self::optional(name, file, env)?.ok_or_else(|| {
+            Mistake::of_table(format!(
+                "expected `{name}_file` or `{name}_env` in this table, found neither"
+            ))
+        })
+    }
+
+    /// Takes the keys `NAME_file` and `NAME_env` of a table that may do without the secret.
+    ///
+    /// # Errors
+    /// If the table has both.
+    pub fn optional(
+        name: &'static str,
+        file: Option<PathBuf>,
+        env: Option<String>,
+    ) -> Result<Option<Self>, Mistake> {
+        let place = match (file, env) {
+            (None, None) => return Ok(None),
+            (Some(file), None) => Holder::File(file),
+            (None, Some(env)) => Holder::Env(env),
+            (Some(_), Some(_)) => {
+                let message = format!("expected `{name}_file` or `{name}_env`, found both");
+                return Err(Mistake::at(&format!("{name}_env"), message).help("keep one of them"));
+            }
+        };
+        Ok(Some(Self { name, place }))
+    }
+
+    /// Returns the file that holds the secret, as the config names it.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.place {
+            Holder::File(file) => Some(file),
+            Holder::Env(_) => None,
+        }
+    }
+
+    /// Reads the secret: the first line of the file or variable.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is empty.
+    pub fn read(&self, host: &Host) -> Result<Secret> {
+        let Self { name, place } = self;
+        let text = match place {
+            Holder::File(file) => {
+                let path = locate(file, host);
+                read_file(&path)
+                    .with_context(|| format!("cannot read the {name} from {}", path.display()))?
+            }
+            Holder::Env(variable) => std::env::var(variable).with_context(|| {
+                format!("cannot read the {name} from the environment variable {variable}")
+            })?,
+        };
+        let line = text.lines().next().unwrap_or_default().trim();
+        ensure!(!line.is_empty(), "the {name} is empty");
+        Ok(Secret(line.to_owned()))
+    }
+}
+
+/// Returns the path of a secret's file on this machine.
 pub fn locate(file: &Path, host: &Host) -> PathBuf {
     std::env::var_os("CREDENTIALS_DIRECTORY")
         .filter(|_| file.is_relative())

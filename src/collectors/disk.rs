@@ -36,6 +36,7 @@ use super::{Body, Collector};
 use crate::bytes::{Bytes, percent};
 use crate::host::Host;
 use crate::mounts;
+use crate::plugin;
 use crate::report::Stop;
 
 /// The most mount points that are asked.
@@ -55,7 +56,7 @@ const LEFT_OUT: [&str; 6] = ["squashfs", "erofs", "cramfs", "romfs", "iso9660", 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Disk {
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "plugin::timeout")]
     timeout: Duration,
 }
 

@@ -37,7 +37,7 @@ use crate::report::Stop;
 pub struct Exec {
     name: String,
     command: Command,
-    #[serde(default = "ten_seconds", with = "humantime_serde")]
+    #[serde(default = "ten_seconds", deserialize_with = "plugin::timeout")]
     timeout: Duration,
     #[serde(default = "sixty_four_kib")]
     max_bytes: usize,

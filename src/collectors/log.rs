@@ -57,6 +57,7 @@ const DEEP: u64 = 1024 * 1024;
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// May hold `{job}` and `{instance}`.
+    #[serde(deserialize_with = "super::path")]
     pub path: String,
     #[serde(default)]
     pub name: Option<String>,

@@ -22,7 +22,8 @@ pub mod usage;
 use std::time::Duration;
 
 use anyhow::Result;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 use crate::host::Host;
 use crate::report::Stop;
@@ -116,6 +117,20 @@ impl Collect {
         add(&mut list, &self.exec);
         list
     }
+}
+
+/// Reads a path of the config.
+///
+/// # Errors
+/// If no file can have it.
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    if path.is_empty() || path.contains('\0') {
+        return Err(D::Error::custom(
+            "expected a path, found a string that is none",
+        ));
+    }
+    Ok(path)
 }
 
 fn add<'a, C: Collector + Clone + 'static>(

@@ -48,6 +48,7 @@ const RECENT: Duration = Duration::from_mins(10);
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeReport {
+    #[serde(deserialize_with = "super::path")]
     pub directory: String,
     /// Where the error also goes, for whom wants it.
     #[serde(skip)]

@@ -33,6 +33,7 @@ const NAME: &str = "program";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
+    #[serde(deserialize_with = "super::path")]
     pub path: String,
 }
 

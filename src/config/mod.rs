@@ -27,6 +27,8 @@
 mod check;
 #[cfg(test)]
 mod error_texts;
+#[cfg(test)]
+mod mistakes;
 mod normal_exit;
 mod parse;
 mod patterns;

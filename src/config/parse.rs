@@ -11,6 +11,7 @@ use toml::de::{DeTable, Deserializer, Error};
 
 use super::problem::{Problem, Severity, Source};
 use super::{tree, wording};
+use crate::mistake;
 
 /// How many problems of one file are shown; people mend some and look again.
 const MAX: usize = 50;
@@ -26,19 +27,17 @@ pub fn parse<T: DeserializeOwned>(source: &Source) -> (Option<T>, Vec<Problem>) 
     let syntax = syntax_errors(&root, &source.text, &syntax);
     let mut wrong = lists_of_what_is_one::<T>(&mut root);
     let type_errors = type_errors::<T>(root.clone());
+    wrong.extend(type_errors.iter().cloned());
+    wrong.retain(|error| syntax.iter().all(|broken| !broken.explains(error)));
+    let wrong: Vec<_> = wrong
+        .into_iter()
+        .map(|error| in_words(error, &root, &source.text))
+        .collect();
     let value = if syntax.is_empty() {
         without(root, &type_errors)
     } else {
         None
     };
-
-    wrong.extend(type_errors);
-    wrong.retain(|error| syntax.iter().all(|broken| !broken.explains(error)));
-    let wrong = wrong.into_iter().map(|Wrong { span, message }| {
-        let (message, help) =
-            wording::of_type_error(&message, source.text.get(span.clone()).unwrap_or_default());
-        (span, message, help)
-    });
     let mut all: Vec<_> = syntax
         .into_iter()
         .map(|error| (error.span, error.message, error.help))
@@ -138,9 +137,29 @@ fn section_end(text: &str, start: usize) -> usize {
 }
 
 /// A value that the struct does not take, in serde's words.
+#[derive(Clone)]
 struct Wrong {
     span: Range<usize>,
     message: String,
+}
+
+/// Returns what to show for an error: its place, message and help.
+///
+/// A struct that refuses its table names the key that is wrong; the place is that key's value.
+fn in_words(
+    Wrong { span, message }: Wrong,
+    root: &DeTable,
+    text: &str,
+) -> (Range<usize>, String, Option<String>) {
+    let named = mistake::split(&message)
+        .and_then(|(key, rest)| Some((tree::value_at(root, &span, key)?, rest)));
+    let (span, message) = match named {
+        Some((value, rest)) => (value, rest.to_owned()),
+        None => (span, message),
+    };
+    let found = text.get(span.clone()).unwrap_or_default();
+    let (message, help) = wording::of_type_error(&message, found);
+    (span, message, help)
 }
 
 /// Takes out the lists of tables, `[[collect.memory]]`, that the struct wants as one table: serde

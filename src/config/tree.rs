@@ -40,6 +40,23 @@ fn find_below(value: &Spanned<DeValue>, span: &Span) -> Option<Path> {
     below.or_else(|| (value.span() == *span).then(Vec::new))
 }
 
+/// Returns the place of a key's value in the table that stands at `span`.
+pub fn value_at(root: &DeTable, span: &Span, key: &str) -> Option<Span> {
+    let path = find(root, span)?;
+    let (Step::Key(first), rest) = path.split_first()? else {
+        return None;
+    };
+    let mut value = root.get(first.as_str())?;
+    for step in rest {
+        value = match (value.get_ref(), step) {
+            (DeValue::Table(table), Step::Key(key)) => table.get(key.as_str())?,
+            (DeValue::Array(array), Step::Index(i)) => array.get(*i)?,
+            _ => return None,
+        };
+    }
+    Some(value.get_ref().as_table()?.get(key)?.span())
+}
+
 /// The outermost value that begins before a position and goes on there.
 pub fn around(table: &DeTable, at: usize) -> Option<Span> {
     let goes_on = |span: &Span| span.start < at && at <= span.end;
@@ -156,9 +173,16 @@ pub fn fill(root: &mut DeTable, path: &[Step], key: &str) -> bool {
         .is_none()
 }
 
-/// What to leave out so that nothing half-configured stays: of a wrong key, the table that holds
-/// it, unless that holds tables itself.
+/// Returns what to leave out so that nothing half-configured stays: the list's element that holds a
+/// wrong key, or else the table that does, unless that holds tables itself.
 pub fn whole<'p>(root: &mut DeTable, path: &'p [Step]) -> &'p [Step] {
+    // A sink's own tables, `headers = {}`, are no reason to keep the sink.
+    let element = path
+        .windows(3)
+        .position(|steps| matches!(steps, [Step::Key(_), Step::Index(_), Step::Key(_)]));
+    if let Some(at) = element {
+        return path.get(..at + 2).unwrap_or(path);
+    }
     let is_table = table_at(root, path).is_some();
     let key = path
         .iter()

@@ -118,6 +118,7 @@ fn expected(wanted: &str, found_kind: &str, found: &str) -> Wording {
     let wanted = match wanted {
         "u8" => "an integer from 0 to 255",
         "u16" => "an integer from 0 to 65535",
+        "a nonzero u16" => "an integer from 1 to 65535",
         "u32" => "an integer from 0 to 4294967295",
         "u64" | "usize" => "an integer of 0 or more",
         "i8" | "i16" | "i32" | "i64" | "isize" => "an integer",

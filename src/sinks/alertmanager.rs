@@ -45,9 +45,10 @@ use serde_json::{Value, json};
 use super::http::{self, Tls};
 use super::{Receipt, SendError, Sink, brief};
 use crate::host::Host;
+use crate::mistake::Mistake;
 use crate::render::{View, one_line};
 use crate::report::{Kind, Report, Timestamp};
-use crate::secret::{self, Secret};
+use crate::secret::{Secret, SecretSource};
 
 /// Of an answer, this many bytes are looked at.
 const MAX_ANSWER: u64 = 4096;
@@ -59,13 +60,21 @@ const FACT: usize = 500;
 const LOG: usize = 2_000;
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Keys")]
-pub struct Alertmanager(Keys);
+#[serde(try_from = "AlertmanagerKeys")]
+pub struct Alertmanager {
+    name: String,
+    /// Where each member takes alerts.
+    endpoints: Vec<Url>,
+    severity: String,
+    labels: BTreeMap<String, String>,
+    resolve_after: Duration,
+    token: Option<SecretSource>,
+    ca_file: Option<PathBuf>,
+}
 
-/// What the config says.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Keys {
+struct AlertmanagerKeys {
     name: String,
     urls: Vec<String>,
     #[serde(default = "critical")]
@@ -89,35 +98,44 @@ fn two_hours() -> Duration {
     Duration::from_hours(2)
 }
 
-impl TryFrom<Keys> for Alertmanager {
-    type Error = String;
-    fn try_from(keys: Keys) -> Result<Self, String> {
+impl TryFrom<AlertmanagerKeys> for Alertmanager {
+    type Error = Mistake;
+    fn try_from(keys: AlertmanagerKeys) -> Result<Self, Mistake> {
         const OURS: [&str; 5] = ["alertname", "job", "host", "fingerprint", "drill"];
         if keys.urls.is_empty() {
-            return Err(
-                "expected the address of an Alertmanager in `urls`, such as \"http://localhost:9093\"".to_owned()
-            );
+            let message =
+                "expected the address of an Alertmanager, such as \"http://localhost:9093\"";
+            return Err(Mistake::at("urls", message));
         }
-        for url in &keys.urls {
-            http::server(url, keys.tls).map_err(|why| format!("urls: {why:#}"))?;
-        }
+        let endpoint = |url: &String| {
+            let server =
+                http::server(url, keys.tls).map_err(|why| Mistake::at("urls", why.to_string()))?;
+            Ok(http::below(&server, &["api", "v2", "alerts"]))
+        };
+        let endpoints = keys.urls.iter().map(endpoint).collect::<Result<_, _>>()?;
         if keys.resolve_after < LEAST_RESOLVE_AFTER {
-            return Err(
-                "expected a `resolve_after` of at least 70m: news of a service that keeps crashing comes once an \
-                        hour"
-                    .to_owned(),
-            );
+            let help = "news of a service that keeps crashing comes once an hour";
+            return Err(Mistake::at("resolve_after", "expected at least 70m").help(help));
         }
         if let Some(label) = keys
             .labels
             .keys()
             .find(|label| OURS.contains(&label.as_str()) || !is_label(label))
         {
-            return Err(format!(
+            let message = format!(
                 "{label:?} is lastwords' own label, or no label's name (letters, digits, `_`)"
-            ));
+            );
+            return Err(Mistake::at("labels", message));
         }
-        Ok(Self(keys))
+        Ok(Self {
+            name: keys.name,
+            endpoints,
+            severity: keys.severity,
+            labels: keys.labels,
+            resolve_after: keys.resolve_after,
+            token: SecretSource::optional("token", keys.token_file, keys.token_env)?,
+            ca_file: keys.ca_file,
+        })
     }
 }
 
@@ -128,7 +146,7 @@ fn is_label(name: &str) -> bool {
 
 impl Sink for Alertmanager {
     fn name(&self) -> &str {
-        &self.0.name
+        &self.name
     }
 
     fn kind(&self) -> &'static str {
@@ -136,34 +154,36 @@ impl Sink for Alertmanager {
     }
 
     fn secret_files(&self) -> Vec<&Path> {
-        self.0.token_file.as_deref().into_iter().collect()
+        self.token.iter().filter_map(SecretSource::file).collect()
     }
 
     fn patience(&self) -> Duration {
         // Each member has its time, one after the other.
-        Duration::from_secs(35) * u32::try_from(self.0.urls.len()).unwrap_or(1).clamp(1, 20)
+        Duration::from_secs(35)
+            * u32::try_from(self.endpoints.len())
+                .unwrap_or(1)
+                .clamp(1, 20)
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         self.token(host)?;
-        http::client_trusting(self.0.ca_file.as_deref(), host)?;
+        http::client_trusting(self.ca_file.as_deref(), host)?;
         let alerts = serde_json::to_string_pretty(&self.alerts(report, http::now()))?;
         let posts = self
-            .endpoints()?
+            .endpoints
             .iter()
             .fold(String::new(), |posts, url| format!("{posts}POST {url}\n"));
         Ok(format!("{posts}{alerts}\n"))
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let later = |why| http::later(&why);
-        let token = self.token(host).map_err(later)?;
-        let client = http::client_trusting(self.0.ca_file.as_deref(), host).map_err(later)?;
+        let token = self.token(host)?;
+        let client = http::client_trusting(self.ca_file.as_deref(), host)?;
         let alerts = self.alerts(report, http::now());
         let (mut members, mut errors) = (Vec::new(), Vec::new());
-        for url in self.endpoints().map_err(later)? {
+        for url in &self.endpoints {
             let member = url.origin().ascii_serialization();
-            match post(&client, url, token.as_ref(), &alerts) {
+            match post(&client, url.clone(), token.as_ref(), &alerts) {
                 Ok(()) => members.push(member),
                 Err(error) => errors.push((member, error)),
             }
@@ -174,33 +194,22 @@ impl Sink for Alertmanager {
 
 impl Alertmanager {
     fn token(&self, host: &Host) -> Result<Option<Secret>> {
-        let (file, env) = (self.0.token_file.as_deref(), self.0.token_env.as_deref());
-        let is_named = file.is_some() || env.is_some();
-        is_named
-            .then(|| secret::read("token", file, env, host))
+        self.token
+            .as_ref()
+            .map(|token| token.read(host))
             .transpose()
-    }
-
-    fn endpoints(&self) -> Result<Vec<Url>> {
-        let endpoint = |url: &String| {
-            Ok(http::below(
-                &http::server(url, self.0.tls)?,
-                &["api", "v2", "alerts"],
-            ))
-        };
-        self.0.urls.iter().map(endpoint).collect()
     }
 
     /// The alert of a report that is sent now. Its labels are those of all reports of the same
     /// crash.
     fn alerts(&self, report: &Report, now: Timestamp) -> Value {
         let view = View::of(report);
-        let mut labels = self.0.labels.clone();
+        let mut labels = self.labels.clone();
         let is_notice = report.kind == Kind::Notice;
         let severity = match report.kind {
             _ if report.drill => "info",
             Kind::Notice => "warning",
-            _ => &self.0.severity,
+            _ => &self.severity,
         };
         for (name, value) in [
             (
@@ -239,9 +248,9 @@ impl Alertmanager {
         }
         let (started, lasts) = match report.kind {
             Kind::Recovered { all, .. } => (all.first, Duration::ZERO),
-            Kind::Summary { all, .. } => (all.first, self.0.resolve_after),
+            Kind::Summary { all, .. } => (all.first, self.resolve_after),
             _ if report.drill => (report.stop.stopped_at, DRILL_LASTS),
-            Kind::Crash | Kind::Notice => (report.stop.stopped_at, self.0.resolve_after),
+            Kind::Crash | Kind::Notice => (report.stop.stopped_at, self.resolve_after),
         };
         // An alert does not end before it begins, whatever the clock showed then.
         let started = started.min(now);
@@ -270,7 +279,7 @@ fn post(
     if let Some(token) = token {
         request = request.bearer_auth(token.expose());
     }
-    let answer = http::ask(request, MAX_ANSWER).map_err(|why| http::later(&why))?;
+    let answer = http::ask(request, MAX_ANSWER)?;
     if answer.status.is_success() {
         return Ok(());
     }

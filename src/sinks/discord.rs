@@ -28,9 +28,10 @@ use serde_json::{Value, json};
 
 use super::{Receipt, SendError, Sink, brief, http};
 use crate::host::Host;
+use crate::mistake::Mistake;
 use crate::render::{View, head_by, one_line};
 use crate::report::Report;
-use crate::secret;
+use crate::secret::SecretSource;
 
 /// Of an answer, this many bytes are looked at: it repeats the message.
 const MAX_ANSWER: u64 = 64 * 1024;
@@ -46,11 +47,28 @@ const FACT: usize = 250;
 const LINK: usize = 2_048;
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "DiscordKeys")]
 pub struct Discord {
+    name: String,
+    webhook: SecretSource,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DiscordKeys {
     name: String,
     webhook_file: Option<PathBuf>,
     webhook_env: Option<String>,
+}
+
+impl TryFrom<DiscordKeys> for Discord {
+    type Error = Mistake;
+    fn try_from(keys: DiscordKeys) -> Result<Self, Mistake> {
+        Ok(Self {
+            name: keys.name,
+            webhook: SecretSource::required("webhook", keys.webhook_file, keys.webhook_env)?,
+        })
+    }
 }
 
 impl Sink for Discord {
@@ -63,7 +81,7 @@ impl Sink for Discord {
     }
 
     fn secret_files(&self) -> Vec<&Path> {
-        self.webhook_file.as_deref().into_iter().collect()
+        self.webhook.file().into_iter().collect()
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
@@ -73,11 +91,10 @@ impl Sink for Discord {
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let later = |why| http::later(&why);
-        let webhook = self.webhook(host).map_err(later)?;
-        let client = http::client().map_err(later)?;
+        let webhook = self.webhook(host)?;
+        let client = http::client()?;
         let request = client.post(webhook.clone()).json(&payload(report));
-        let answer = http::ask(request, MAX_ANSWER).map_err(later)?;
+        let answer = http::ask(request, MAX_ANSWER)?;
         judge(&answer, &webhook)
     }
 }
@@ -85,8 +102,7 @@ impl Sink for Discord {
 impl Discord {
     /// The webhook, told to answer only when the message is kept.
     fn webhook(&self, host: &Host) -> Result<Url> {
-        let file = self.webhook_file.as_deref();
-        let secret = secret::read("webhook", file, self.webhook_env.as_deref(), host)?;
+        let secret = self.webhook.read(host)?;
         let mut url =
             http::address(secret.expose()).context("the webhook's address is of no use")?;
         let others: Vec<(String, String)> = url

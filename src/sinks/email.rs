@@ -32,95 +32,61 @@
 //! the receipt names the one. For a recipient whom it puts off (greylisting, a full mailbox) the
 //! message waits an hour, so that nobody gets it twice; then the others get it without.
 
+mod keys;
 mod message;
 mod smtp;
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use lettre::Address;
 use lettre::message::Mailbox;
 use serde::Deserialize;
 
+use self::keys::{Account, EmailKeys, Way};
 use self::message::Letter;
-use self::smtp::{Server, Tls};
+use self::smtp::Server;
 use super::template::{self, Template};
-use super::{Form, Probed, Receipt, SendError, Sink, http};
+use super::{Form, Probed, Receipt, SendError, Sink};
 use crate::host::Host;
+use crate::mistake::Mistake;
 use crate::plugin::{Command, End, Run, run};
 use crate::render::{self, Medium, View, one_line};
 use crate::report::Report;
-use crate::secret;
+use crate::secret::SecretSource;
 
 /// How long `sendmail` may take.
 const SENDMAIL_TIMEOUT: Duration = Duration::from_secs(30);
+/// What to do if the machine has no `sendmail`.
+const NO_SENDMAIL: &str = "name a mail server with `server`, or install one";
 /// How long everybody waits for one recipient whom the server puts off.
 const PATIENCE: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "EmailKeys")]
 pub struct Email {
     name: String,
-    to: Recipients,
-    from: Option<Person>,
-    sendmail: Option<PathBuf>,
-    server: Option<String>,
-    port: Option<u16>,
-    tls: Option<Tls>,
-    ca_file: Option<PathBuf>,
-    username: Option<String>,
-    password_file: Option<PathBuf>,
-    password_env: Option<String>,
+    to: Vec<Mailbox>,
+    from: Option<Mailbox>,
+    way: Way,
     template_text: Option<Template>,
     template_html: Option<Template>,
 }
 
-/// One at least.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Vec<Person>")]
-struct Recipients(Vec<Person>);
-
-impl TryFrom<Vec<Person>> for Recipients {
-    type Error = &'static str;
-    fn try_from(people: Vec<Person>) -> Result<Self, Self::Error> {
-        if people.is_empty() {
-            Err("expected one address at least")
-        } else {
-            Ok(Self(people))
-        }
+impl TryFrom<EmailKeys> for Email {
+    type Error = Mistake;
+    fn try_from(keys: EmailKeys) -> Result<Self, Mistake> {
+        Ok(Self {
+            way: keys.way()?,
+            name: keys.name,
+            to: keys.to.0.into_iter().map(|person| person.0).collect(),
+            from: keys.from.map(|person| person.0),
+            template_text: keys.template_text,
+            template_html: keys.template_html,
+        })
     }
-}
-
-/// An address, with or without a name.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct Person(Mailbox);
-
-impl TryFrom<String> for Person {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let (name, address) = match text.strip_suffix('>').and_then(|text| text.split_once('<')) {
-            Some((name, address)) => (Some(name.trim().trim_matches('"').to_owned()), address),
-            None => (None, text.as_str()),
-        };
-        let name = name.filter(|name| !name.is_empty());
-        match address.parse::<Address>() {
-            Ok(address) if text.is_ascii() && !text.contains(char::is_control) => {
-                Ok(Self(Mailbox::new(name, address)))
-            }
-            _ => Err(format!(
-                "expected an address, `ops@example.com` or `Ops <ops@example.com>`, found {text:?}"
-            )),
-        }
-    }
-}
-
-/// How the message leaves this machine.
-enum Way {
-    Sendmail(PathBuf),
-    Smtp(Server),
 }
 
 impl Sink for Email {
@@ -133,7 +99,11 @@ impl Sink for Email {
     }
 
     fn secret_files(&self) -> Vec<&Path> {
-        self.password_file.as_deref().into_iter().collect()
+        let Way::Smtp(account) = &self.way else {
+            return Vec::new();
+        };
+        let password = account.login.as_ref().map(|(_, password)| password);
+        password.and_then(SecretSource::file).into_iter().collect()
     }
 
     fn templates(&self) -> Vec<(&Template, Medium)> {
@@ -167,20 +137,15 @@ impl Sink for Email {
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         let letter = self.letter(report, host)?;
-        let to: Vec<_> = self
-            .to
-            .0
-            .iter()
-            .map(|person| person.0.email.as_ref())
-            .collect();
-        let through = match self.way(&report.host, host)? {
+        let to: Vec<_> = self.to.iter().map(|person| person.email.as_ref()).collect();
+        let through = match &self.way {
             Way::Sendmail(path) => {
-                self.command(&path, &letter.from)?
+                self.command(path, &letter.from)?
                     .locate()
-                    .context("name a mail server with `server`, or install one")?;
+                    .context(NO_SENDMAIL)?;
                 path.display().to_string()
             }
-            Way::Smtp(server) => server.to_string(),
+            Way::Smtp(account) => server(account, &report.host, host)?.to_string(),
         };
         Ok(format!(
             "to {} through {through}\n\n{}",
@@ -191,46 +156,43 @@ impl Sink for Email {
 
     /// Connects, logs in and leaves again, without a MAIL.
     fn probe(&self, host: &Host) -> Result<Probed, SendError> {
-        match self.way(&host.name(), host).map_err(|why| retry(&why))? {
+        match &self.way {
             Way::Sendmail(path) => {
-                let program = path
-                    .to_str()
-                    .map(|program| vec![program.to_owned()])
-                    .unwrap_or_default();
-                let command =
-                    Command::try_from(program).map_err(|why| retry(&anyhow::Error::msg(why)))?;
-                command
+                let program = path.to_string_lossy().into_owned();
+                Command::try_from(vec![program])
+                    .map_err(anyhow::Error::msg)?
                     .locate()
-                    .context("name a mail server with `server`, or install one")
-                    .map_err(|why| retry(&why))?;
+                    .context(NO_SENDMAIL)?;
                 Ok(Probed::Unasked(format!(
                     "{} is there; where it sends mail, only one tells",
                     path.display()
                 )))
             }
-            Way::Smtp(server) => server
-                .greet()
-                .map(|()| Probed::Good(format!("{server} lets us in"))),
+            Way::Smtp(account) => {
+                let server = server(account, &host.name(), host)?;
+                server.greet()?;
+                Ok(Probed::Good(format!("{server} lets us in")))
+            }
         }
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let letter = self.letter(report, host).map_err(|why| retry(&why))?;
-        match self.way(&report.host, host).map_err(|why| retry(&why))? {
-            Way::Sendmail(path) => self.sendmail(&path, &letter),
-            Way::Smtp(server) => {
-                let to: Vec<_> = self
-                    .to
-                    .0
-                    .iter()
-                    .map(|person| person.0.email.clone())
-                    .collect();
+        let letter = self.letter(report, host)?;
+        match &self.way {
+            Way::Sendmail(path) => self.sendmail(path, &letter),
+            Way::Smtp(account) => {
+                let to: Vec<_> = self.to.iter().map(|person| person.email.clone()).collect();
                 // The one question here to the clock: not what is sent depends on it, but for whom
                 // it waits.
                 let age = SystemTime::now()
                     .duration_since(report.made_at().time())
                     .unwrap_or_default();
-                server.deliver(&letter.from, &to, &letter.wire(), age < PATIENCE)
+                server(account, &report.host, host)?.deliver(
+                    &letter.from,
+                    &to,
+                    &letter.wire(),
+                    age < PATIENCE,
+                )
             }
         }
     }
@@ -238,15 +200,8 @@ impl Sink for Email {
 
 impl Email {
     fn letter(&self, report: &Report, host: &Host) -> Result<Letter> {
-        let to = self.to.0.iter().map(|person| &person.0);
         let (text, html) = self.bodies(report, host);
-        message::write(
-            self.from.as_ref().map(|person| &person.0),
-            to,
-            report,
-            text,
-            html,
-        )
+        message::write(self.from.as_ref(), self.to.iter(), report, text, html)
     }
 
     /// The message as text and as HTML.
@@ -263,75 +218,10 @@ impl Email {
         )
     }
 
-    fn way(&self, name: &str, host: &Host) -> Result<Way> {
-        let Some(server) = &self.server else {
-            let stray = [
-                ("port", self.port.is_some()),
-                ("tls", self.tls.is_some()),
-                ("ca_file", self.ca_file.is_some()),
-                ("username", self.username.is_some()),
-                ("password_file", self.password_file.is_some()),
-                ("password_env", self.password_env.is_some()),
-            ];
-            if let Some((key, _)) = stray.iter().find(|(_, set)| *set) {
-                bail!("`{key}` is for an SMTP server: name it with `server`");
-            }
-            let path = self
-                .sendmail
-                .as_deref()
-                .unwrap_or(Path::new("/usr/sbin/sendmail"));
-            ensure!(
-                path.is_absolute(),
-                "`sendmail` must be an absolute path, not {}",
-                path.display()
-            );
-            return Ok(Way::Sendmail(path.to_owned()));
-        };
-        ensure!(
-            self.sendmail.is_none(),
-            "`sendmail` and `server` are two ways: choose one"
-        );
-        let tls = self.tls.unwrap_or(Tls::Starttls);
-        let login = match &self.username {
-            Some(username) => {
-                ensure!(
-                    tls != Tls::None || http::is_loopback(server),
-                    "a password never goes to {server} without TLS: set `tls` to \"starttls\" or \"implicit\""
-                );
-                let (file, env) = (self.password_file.as_deref(), self.password_env.as_deref());
-                Some((username.clone(), secret::read("password", file, env, host)?))
-            }
-            None if self.password_file.is_some() || self.password_env.is_some() => {
-                bail!("a password needs a `username`")
-            }
-            None => None,
-        };
-        let ca = match &self.ca_file {
-            Some(file) => {
-                let path = host.configured(file);
-                Some(
-                    std::fs::read(&path)
-                        .with_context(|| format!("cannot read the ca_file {}", path.display()))?,
-                )
-            }
-            None => None,
-        };
-        let port = self.port.unwrap_or(tls.port());
-        Server::new(
-            server.clone(),
-            port,
-            tls,
-            ca.as_deref(),
-            login,
-            message::domain(name),
-        )
-        .map(Way::Smtp)
-    }
-
     /// `sendmail -i -f FROM -- TO…`: a line with a dot is no end, and no address an option.
     fn command(&self, program: &Path, from: &Address) -> Result<Command> {
         let program = program.to_str().context("`sendmail` must be UTF-8")?;
-        let to = self.to.0.iter().map(|person| person.0.email.as_ref());
+        let to = self.to.iter().map(|person| person.email.as_ref());
         let words = [program, "-i", "-f", from.as_ref(), "--"]
             .into_iter()
             .chain(to)
@@ -340,9 +230,7 @@ impl Email {
     }
 
     fn sendmail(&self, program: &Path, letter: &Letter) -> Result<Receipt, SendError> {
-        let command = self
-            .command(program, &letter.from)
-            .map_err(|why| retry(&why))?;
+        let command = self.command(program, &letter.from)?;
         let home: (&str, &OsStr) = ("HOME", OsStr::new("/"));
         let lines = letter.lines();
         let outcome = run(&Run {
@@ -354,6 +242,29 @@ impl Email {
         });
         judge(&outcome.end, program, &outcome.last_error)
     }
+}
+
+/// Returns the account's server, greeted in the name of the machine `name`.
+///
+/// # Errors
+/// If the password or the certificates cannot be read.
+fn server(account: &Account, name: &str, host: &Host) -> Result<Server> {
+    let login = account.login.as_ref().map(|(username, password)| {
+        let password = password.read(host)?;
+        anyhow::Ok((username.clone(), password))
+    });
+    let ca = account.ca_file.as_ref().map(|file| {
+        let path = host.configured(file);
+        std::fs::read(&path).with_context(|| format!("cannot read the ca_file {}", path.display()))
+    });
+    Server::new(
+        account.server.clone(),
+        account.port,
+        account.tls,
+        ca.transpose()?.as_deref(),
+        login.transpose()?,
+        message::domain(name),
+    )
 }
 
 /// What the end of `sendmail` means; the codes are those of sysexits(3).
@@ -376,20 +287,13 @@ fn judge(end: &End, program: &Path, last_error: &str) -> Result<Receipt, SendErr
     }
 }
 
-/// What is wrong here can be put right by people, and then the report still goes out.
-fn retry(why: &anyhow::Error) -> SendError {
-    SendError::Retry {
-        after: None,
-        why: one_line(&format!("{why:#}"), 500),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
-    use super::{Email, Person, SendError, Sink};
+    use super::keys::Person;
+    use super::{Email, SendError, Sink};
     use crate::host::Host;
     use crate::report::sample;
 
@@ -476,18 +380,9 @@ mod tests {
                 "sendmail = '/nonexistent/sendmail'",
                 "cannot run /nonexistent/sendmail",
             ),
-            ("sendmail = 'sendmail'", "must be an absolute path"),
-            ("port = 25", "`port` is for an SMTP server"),
-            ("server = 'mx'\nsendmail = '/x'", "choose one"),
-            ("server = 'mx'\npassword_file = 'x'", "needs a `username`"),
-            ("server = 'mx'\nusername = 'u'", "set `password_file`"),
             (
                 "server = 'mx'\nusername = 'u'\npassword_file = 'no-such-file'",
                 "cannot read the password",
-            ),
-            (
-                "server = 'mx'\nusername = 'u'\npassword_env = 'PATH'\ntls = 'none'",
-                "never goes to mx without TLS",
             ),
             (
                 "server = 'mx'\nca_file = 'no-such-file'",

@@ -33,7 +33,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Probed, Receipt, SendError, Sink, http};
+use super::{Probed, Receipt, SendError, Sink};
 use crate::host::Host;
 use crate::plugin::{self, Command, Outcome, Run, Settings};
 use crate::render;
@@ -53,7 +53,7 @@ const PREFIX: &str = "lastwords-report-";
 pub struct Exec {
     name: String,
     command: Command,
-    #[serde(default = "a_minute", with = "humantime_serde")]
+    #[serde(default = "a_minute", deserialize_with = "plugin::timeout")]
     timeout: Duration,
     #[serde(default)]
     settings: Settings,
@@ -87,10 +87,7 @@ impl Sink for Exec {
     }
 
     fn probe(&self, _: &Host) -> Result<Probed, SendError> {
-        let path = self.command.locate().map_err(|why| SendError::Retry {
-            after: None,
-            why: format!("{why:#}"),
-        })?;
+        let path = self.command.locate()?;
         Ok(Probed::Unasked(format!(
             "{} can be run; what it does with a report, only one tells",
             path.display()
@@ -98,11 +95,7 @@ impl Sink for Exec {
     }
 
     fn send(&self, report: &Report, _: &Host) -> Result<Receipt, SendError> {
-        verdict(
-            &self
-                .run(report, &mut |_| {})
-                .map_err(|why| http::later(&why))?,
-        )
+        verdict(&self.run(report, &mut |_| {})?)
     }
 }
 

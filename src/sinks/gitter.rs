@@ -25,10 +25,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::matrix::{Homeserver, Matrix, Room};
+use super::matrix::{Homeserver, Matrix, MatrixKeys, Room};
 use super::template::Template;
 use super::{Form, Probed, Receipt, SendError, Sink};
 use crate::host::Host;
+use crate::mistake::Mistake;
 use crate::render::Medium;
 use crate::report::Report;
 
@@ -36,13 +37,12 @@ use crate::report::Report;
 const HOMESERVER: &str = "https://gitter.ems.host";
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Keys")]
+#[serde(try_from = "GitterKeys")]
 pub struct Gitter(Matrix);
 
-/// What the config says.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Keys {
+struct GitterKeys {
     name: String,
     room: GitterRoom,
     homeserver: Option<Homeserver>,
@@ -51,10 +51,10 @@ struct Keys {
     template: Option<Template>,
 }
 
-impl TryFrom<Keys> for Gitter {
-    type Error = String;
-    fn try_from(keys: Keys) -> Result<Self, String> {
-        let Keys {
+impl TryFrom<GitterKeys> for Gitter {
+    type Error = Mistake;
+    fn try_from(keys: GitterKeys) -> Result<Self, Mistake> {
+        let GitterKeys {
             name,
             room: GitterRoom(room),
             homeserver,
@@ -62,15 +62,18 @@ impl TryFrom<Keys> for Gitter {
             token_env,
             template,
         } = keys;
-        let homeserver = homeserver.map_or_else(|| HOMESERVER.to_owned().try_into(), Ok)?;
-        Ok(Self(Matrix {
+        let homeserver = homeserver
+            .map_or_else(|| HOMESERVER.to_owned().try_into(), Ok)
+            .map_err(Mistake::of_table)?;
+        let keys = MatrixKeys {
             name,
             homeserver,
             room,
             token_file,
             token_env,
             template,
-        }))
+        };
+        keys.try_into().map(Self)
     }
 }
 
@@ -181,7 +184,9 @@ mod tests {
     #[test]
     fn the_homeserver_is_gitters_unless_another_is_named() {
         let gitter = |more: &str| {
-            toml::from_str::<Gitter>(&format!("name = 'x'\nroom = 'acme/ops'\n{more}"))
+            toml::from_str::<Gitter>(&format!(
+                "name = 'x'\nroom = 'acme/ops'\ntoken_env = 'X'\n{more}"
+            ))
         };
         let endpoint = |more: &str| gitter(more).unwrap().0.join().to_string();
         let path = "_matrix/client/v3/join/%23acme_ops:gitter.im";

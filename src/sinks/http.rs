@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -73,15 +73,17 @@ pub enum Tls {
     None,
 }
 
-/// The address of a server of one's own, which need not be encrypted where the config says so in so
-/// many words.
+/// Takes the address of a server of the user's own, which need not be encrypted if `tls` says so.
 ///
 /// # Errors
-/// Where it is something else. The text does not repeat the address.
+/// If it is something else. The text does not repeat the address.
 pub fn server(text: &str, tls: Tls) -> Result<Url> {
-    let url = match Url::parse(text) {
-        Ok(url) if tls == Tls::None && url.scheme() == "http" => url,
-        _ => address(text).context("set tls = \"none\" where it may go unencrypted")?,
+    let url = match (Url::parse(text), tls) {
+        (Ok(url), Tls::None) if url.scheme() == "http" => url,
+        (Ok(url), Tls::Required) if url.scheme() == "http" && !stays_here(&url) => {
+            bail!("expected an address that starts with https://, or tls = \"none\" beside it")
+        }
+        _ => address(text)?,
     };
     let bare = url.username().is_empty() && url.password().is_none();
     ensure!(
@@ -119,14 +121,6 @@ pub fn scrub(address: &Url, text: &str) -> String {
     parts.fold(text.to_owned(), |text, part| text.replace(part, "[secret]"))
 }
 
-/// What keeps a try from being made at all may be another next time.
-pub fn later(why: &anyhow::Error) -> SendError {
-    SendError::Retry {
-        after: None,
-        why: one_line(&format!("{why:#}"), 500),
-    }
-}
-
 /// What an answer means that is no receipt. Only what the server itself says (`own`) is for good,
 /// with a status that does not pass by itself (RFC 9110, 15.5): all else may be something in
 /// between speaking.
@@ -148,15 +142,19 @@ pub fn not_taken(answer: &Answer, own: bool, asked: Option<Duration>, why: &str)
 /// Where it is something else. The text does not repeat the address, which may be a secret.
 pub fn address(text: &str) -> Result<Url> {
     let url = Url::parse(text).context("expected an address such as https://example.com/path")?;
-    let here = url.host_str().is_some_and(is_loopback);
     ensure!(
-        url.scheme() == "https" || (url.scheme() == "http" && here),
+        url.scheme() == "https" || (url.scheme() == "http" && stays_here(&url)),
         "expected an address that starts with https:// (http:// goes to this machine only)"
     );
     Ok(url)
 }
 
-/// Whether this name or address is the machine itself, so that nobody listens in between.
+/// Returns true if the address leads to this machine itself.
+fn stays_here(url: &Url) -> bool {
+    url.host_str().is_some_and(is_loopback)
+}
+
+/// Returns true if this name or address is the machine itself, so that nobody listens in between.
 pub fn is_loopback(host: &str) -> bool {
     let bare = host
         .strip_prefix('[')

@@ -36,9 +36,10 @@ use serde_json::{Value, json};
 use super::template::{self, Template};
 use super::{Form, Probed, Receipt, SendError, Sink, http};
 use crate::host::Host;
+use crate::mistake::Mistake;
 use crate::render::{Medium, View, one_line};
 use crate::report::Report;
-use crate::secret::{self, Secret};
+use crate::secret::{Secret, SecretSource};
 
 /// Of an answer, this many bytes are looked at.
 const MAX_ANSWER: u64 = 64 * 1024;
@@ -48,14 +49,37 @@ const MAX_ANSWER: u64 = 64 * 1024;
 const PASSING: [&str; 3] = ["M_LIMIT_EXCEEDED", "M_RESOURCE_LIMIT_EXCEEDED", "M_UNKNOWN"];
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "MatrixKeys")]
 pub struct Matrix {
-    pub(super) name: String,
-    pub(super) homeserver: Homeserver,
-    pub(super) room: Room,
-    pub(super) token_file: Option<PathBuf>,
-    pub(super) token_env: Option<String>,
-    pub(super) template: Option<Template>,
+    name: String,
+    homeserver: Homeserver,
+    room: Room,
+    token: SecretSource,
+    template: Option<Template>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MatrixKeys {
+    pub name: String,
+    pub homeserver: Homeserver,
+    pub room: Room,
+    pub token_file: Option<PathBuf>,
+    pub token_env: Option<String>,
+    pub template: Option<Template>,
+}
+
+impl TryFrom<MatrixKeys> for Matrix {
+    type Error = Mistake;
+    fn try_from(keys: MatrixKeys) -> Result<Self, Mistake> {
+        Ok(Self {
+            name: keys.name,
+            homeserver: keys.homeserver,
+            room: keys.room,
+            token: SecretSource::required("token", keys.token_file, keys.token_env)?,
+            template: keys.template,
+        })
+    }
 }
 
 /// Where a homeserver's API is.
@@ -131,7 +155,7 @@ impl Sink for Matrix {
     }
 
     fn secret_files(&self) -> Vec<&Path> {
-        self.token_file.as_deref().into_iter().collect()
+        self.token.file().into_iter().collect()
     }
 
     fn templates(&self) -> Vec<(&Template, Medium)> {
@@ -146,7 +170,7 @@ impl Sink for Matrix {
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
-        self.token(host)?;
+        self.token.read(host)?;
         let event = serde_json::to_string_pretty(&self.content(report, host))?;
         let join = self.join();
         let send = self.send_to("(the id that the answer names)", report);
@@ -154,13 +178,9 @@ impl Sink for Matrix {
     }
 
     fn probe(&self, host: &Host) -> Result<Probed, SendError> {
-        let retry = |why: anyhow::Error| SendError::Retry {
-            after: None,
-            why: one_line(&format!("{why:#}"), 500),
-        };
         let user = User {
-            client: http::client().map_err(retry)?,
-            token: self.token(host).map_err(retry)?,
+            client: http::client()?,
+            token: self.token.read(host)?,
         };
         let get = |parts: &[&str]| user.client.get(self.homeserver.endpoint(parts));
         let who = user.ask("log in", get(&["account", "whoami"]), "user_id")?;
@@ -190,13 +210,9 @@ impl Sink for Matrix {
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let retry = |why: anyhow::Error| SendError::Retry {
-            after: None,
-            why: one_line(&format!("{why:#}"), 500),
-        };
         let user = User {
-            client: http::client().map_err(retry)?,
-            token: self.token(host).map_err(retry)?,
+            client: http::client()?,
+            token: self.token.read(host)?,
         };
         // Whoever is in the room already stays in it, and the answer names the id behind an alias.
         let room = user.ask(
@@ -229,15 +245,6 @@ impl Matrix {
             content["formatted_body"] = html.into();
         }
         content
-    }
-
-    fn token(&self, host: &Host) -> Result<Secret> {
-        secret::read(
-            "token",
-            self.token_file.as_deref(),
-            self.token_env.as_deref(),
-            host,
-        )
     }
 
     pub(super) fn join(&self) -> Url {

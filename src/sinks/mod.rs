@@ -139,6 +139,16 @@ pub enum SendError {
     Refused { why: String },
 }
 
+/// An error on our side of the connection may be gone at the next try.
+impl From<anyhow::Error> for SendError {
+    fn from(why: anyhow::Error) -> Self {
+        Self::Retry {
+            after: None,
+            why: render::one_line(&format!("{why:#}"), 500),
+        }
+    }
+}
+
 /// Makes ring the one provider of cryptography for every TLS client in this process, before the
 /// first is made.
 pub fn use_ring() {

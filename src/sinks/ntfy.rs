@@ -34,9 +34,10 @@ use serde_json::{Value, json};
 use super::http::{self, Tls};
 use super::{Receipt, SendError, Sink, brief};
 use crate::host::Host;
+use crate::mistake::Mistake;
 use crate::render::{View, head_by, one_line};
 use crate::report::{Kind, Report};
-use crate::secret::{self, Secret};
+use crate::secret::{Secret, SecretSource};
 
 /// Of an answer, this many bytes are looked at: it repeats the message.
 const MAX_ANSWER: u64 = 64 * 1024;
@@ -54,13 +55,26 @@ const REST: usize = 600;
 const FACT: usize = 200;
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Keys")]
-pub struct Ntfy(Keys);
+#[serde(try_from = "NtfyKeys")]
+pub struct Ntfy {
+    name: String,
+    topic: Topic,
+    server: Url,
+    token: Option<SecretSource>,
+    priority: u8,
+    ca_file: Option<PathBuf>,
+}
 
-/// What the config says.
-#[derive(Clone, Debug, Deserialize)]
+/// Where the topic is.
+#[derive(Clone, Debug)]
+enum Topic {
+    Plain(String),
+    Secret(SecretSource),
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Keys {
+struct NtfyKeys {
     name: String,
     topic: Option<String>,
     topic_file: Option<PathBuf>,
@@ -83,20 +97,36 @@ fn urgent() -> u8 {
     5
 }
 
-impl TryFrom<Keys> for Ntfy {
-    type Error = String;
-    fn try_from(keys: Keys) -> Result<Self, String> {
-        if keys.topic.is_some() == keys.topic_file.is_some() {
-            return Err("expected one of `topic` and `topic_file`".to_owned());
-        }
-        if let Some(topic) = &keys.topic {
-            is_topic(topic).map_err(|why| why.to_string())?;
-        }
+impl TryFrom<NtfyKeys> for Ntfy {
+    type Error = Mistake;
+    fn try_from(keys: NtfyKeys) -> Result<Self, Mistake> {
+        let topic = match (keys.topic, keys.topic_file) {
+            (Some(topic), None) => {
+                is_topic(&topic).map_err(|why| Mistake::at("topic", why.to_string()))?;
+                Topic::Plain(topic)
+            }
+            (None, file @ Some(_)) => Topic::Secret(SecretSource::required("topic", file, None)?),
+            (None, None) => {
+                let message = "expected `topic` or `topic_file` in this table, found neither";
+                return Err(Mistake::of_table(message));
+            }
+            (Some(_), Some(_)) => {
+                let message = "expected `topic` or `topic_file`, found both";
+                return Err(Mistake::at("topic_file", message).help("keep one of them"));
+            }
+        };
         if !(1..=5).contains(&keys.priority) {
-            return Err("expected a `priority` from 1 to 5".to_owned());
+            return Err(Mistake::at("priority", "expected a priority from 1 to 5"));
         }
-        http::server(&keys.url, keys.tls).map_err(|why| format!("url: {why:#}"))?;
-        Ok(Self(keys))
+        Ok(Self {
+            name: keys.name,
+            topic,
+            server: http::server(&keys.url, keys.tls)
+                .map_err(|why| Mistake::at("url", why.to_string()))?,
+            token: SecretSource::optional("token", keys.token_file, keys.token_env)?,
+            priority: keys.priority,
+            ca_file: keys.ca_file,
+        })
     }
 }
 
@@ -113,7 +143,7 @@ fn is_topic(text: &str) -> Result<()> {
 
 impl Sink for Ntfy {
     fn name(&self) -> &str {
-        &self.0.name
+        &self.name
     }
 
     fn kind(&self) -> &'static str {
@@ -121,39 +151,43 @@ impl Sink for Ntfy {
     }
 
     fn secret_files(&self) -> Vec<&Path> {
-        [&self.0.topic_file, &self.0.token_file]
-            .into_iter()
-            .filter_map(Option::as_deref)
-            .collect()
+        let topic = match &self.topic {
+            Topic::Plain(_) => None,
+            Topic::Secret(source) => Some(source),
+        };
+        let sources = topic.into_iter().chain(&self.token);
+        sources.filter_map(SecretSource::file).collect()
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         self.topic(host)?;
         self.token(host)?;
-        http::client_trusting(self.0.ca_file.as_deref(), host)?;
-        let topic = self.0.topic.as_deref().unwrap_or("(secret)");
+        http::client_trusting(self.ca_file.as_deref(), host)?;
+        let topic = match &self.topic {
+            Topic::Plain(topic) => topic,
+            Topic::Secret(_) => "(secret)",
+        };
         let payload = serde_json::to_string_pretty(&self.payload(report, topic))?;
-        Ok(format!("POST {}\n{payload}\n", self.url()?))
+        Ok(format!("POST {}\n{payload}\n", self.server))
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let later = |why| http::later(&why);
-        let topic = self.topic(host).map_err(later)?;
-        let token = self.token(host).map_err(later)?;
-        let client = http::client_trusting(self.0.ca_file.as_deref(), host).map_err(later)?;
+        let topic = self.topic(host)?;
+        let token = self.token(host)?;
+        let client = http::client_trusting(self.ca_file.as_deref(), host)?;
         let mut request = client
-            .post(self.url().map_err(later)?)
+            .post(self.server.clone())
             .json(&self.payload(report, &topic));
         if let Some(token) = &token {
             request = request.bearer_auth(token.expose());
         }
-        let answer = http::ask(request, MAX_ANSWER).map_err(later)?;
+        let answer = http::ask(request, MAX_ANSWER)?;
         judge(&answer).map_err(|error| {
             let scrub = |why: String| {
                 let why = token
                     .as_ref()
                     .map_or(why.clone(), |token| token.scrub(&why));
-                if self.0.topic_file.is_some() {
+                if matches!(self.topic, Topic::Secret(_)) {
                     why.replace(&topic, "[secret]")
                 } else {
                     why
@@ -171,26 +205,20 @@ impl Sink for Ntfy {
 }
 
 impl Ntfy {
-    fn url(&self) -> Result<Url> {
-        http::server(&self.0.url, self.0.tls)
-    }
-
     fn topic(&self, host: &Host) -> Result<String> {
-        let topic = match &self.0.topic {
-            Some(topic) => topic.clone(),
-            None => secret::read("topic", self.0.topic_file.as_deref(), None, host)?
-                .expose()
-                .to_owned(),
+        let source = match &self.topic {
+            Topic::Plain(topic) => return Ok(topic.clone()),
+            Topic::Secret(source) => source,
         };
+        let topic = source.read(host)?.expose().to_owned();
         is_topic(&topic).context("the topic is of no use")?;
         Ok(topic)
     }
 
     fn token(&self, host: &Host) -> Result<Option<Secret>> {
-        let (file, env) = (self.0.token_file.as_deref(), self.0.token_env.as_deref());
-        let is_named = file.is_some() || env.is_some();
-        is_named
-            .then(|| secret::read("token", file, env, host))
+        self.token
+            .as_ref()
+            .map(|token| token.read(host))
             .transpose()
     }
 
@@ -198,7 +226,7 @@ impl Ntfy {
         let view = View::of(report);
         let (priority, tag) = match report.kind {
             _ if report.drill => (2, "test_tube"),
-            Kind::Crash | Kind::Summary { .. } => (self.0.priority, "rotating_light"),
+            Kind::Crash | Kind::Summary { .. } => (self.priority, "rotating_light"),
             Kind::Recovered { .. } => (3, "white_check_mark"),
             Kind::Notice => (3, "warning"),
         };
@@ -409,7 +437,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_an_error() {
         for (toml, why) in [
-            ("", "expected one of `topic` and `topic_file`"),
+            ("", "expected `topic` or `topic_file`"),
             ("topic = 'a b'", "at most 64 letters"),
             ("topic = 'a'\npriority = 6", "from 1 to 5"),
             (

@@ -30,9 +30,10 @@ use serde_json::{Map, Value, json};
 
 use super::{Receipt, SendError, Sink, brief, http};
 use crate::host::Host;
+use crate::mistake::Mistake;
 use crate::render::{View, head_by, one_line};
 use crate::report::{Kind, Report};
-use crate::secret::{self, Secret};
+use crate::secret::{Secret, SecretSource};
 
 /// Of an answer, this many bytes are looked at.
 const MAX_ANSWER: u64 = 16 * 1024;
@@ -47,8 +48,17 @@ const FACT: usize = 2_000;
 const LINK: usize = 2_000;
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "PagerDutyKeys")]
 pub struct PagerDuty {
+    name: String,
+    routing_key: SecretSource,
+    severity: Severity,
+    url: Api,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PagerDutyKeys {
     name: String,
     routing_key_file: Option<PathBuf>,
     routing_key_env: Option<String>,
@@ -56,6 +66,19 @@ pub struct PagerDuty {
     severity: Severity,
     #[serde(default)]
     url: Api,
+}
+
+impl TryFrom<PagerDutyKeys> for PagerDuty {
+    type Error = Mistake;
+    fn try_from(keys: PagerDutyKeys) -> Result<Self, Mistake> {
+        let (file, env) = (keys.routing_key_file, keys.routing_key_env);
+        Ok(Self {
+            name: keys.name,
+            routing_key: SecretSource::required("routing_key", file, env)?,
+            severity: keys.severity,
+            url: keys.url,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
@@ -97,7 +120,7 @@ impl Sink for PagerDuty {
     }
 
     fn secret_files(&self) -> Vec<&Path> {
-        self.routing_key_file.as_deref().into_iter().collect()
+        self.routing_key.file().into_iter().collect()
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
@@ -107,25 +130,19 @@ impl Sink for PagerDuty {
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let later = |why| http::later(&why);
-        let key = self.routing_key(host).map_err(later)?;
-        let client = http::client().map_err(later)?;
+        let key = self.routing_key(host)?;
+        let client = http::client()?;
         let request = client
-            .post(self.endpoint().map_err(later)?)
+            .post(self.endpoint()?)
             .json(&self.event(report, key.expose()));
-        let answer = http::ask(request, MAX_ANSWER).map_err(later)?;
+        let answer = http::ask(request, MAX_ANSWER)?;
         judge(&answer, &key)
     }
 }
 
 impl PagerDuty {
     fn routing_key(&self, host: &Host) -> Result<Secret> {
-        let key = secret::read(
-            "routing_key",
-            self.routing_key_file.as_deref(),
-            self.routing_key_env.as_deref(),
-            host,
-        )?;
+        let key = self.routing_key.read(host)?;
         let plain = key
             .expose()
             .bytes()

@@ -29,9 +29,10 @@ use serde_json::{Value, json};
 use super::template::{self, Template};
 use super::{Form, Probed, Receipt, SendError, Sink, http};
 use crate::host::Host;
+use crate::mistake::Mistake;
 use crate::render::{Medium, View, one_line};
 use crate::report::Report;
-use crate::secret;
+use crate::secret::SecretSource;
 
 /// Of an answer, this many bytes are looked at.
 const MAX_ANSWER: u64 = 4096;
@@ -56,12 +57,31 @@ const FINAL: [&str; 15] = [
 ];
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "SlackKeys")]
 pub struct Slack {
+    name: String,
+    webhook: SecretSource,
+    template: Option<Template>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SlackKeys {
     name: String,
     webhook_file: Option<PathBuf>,
     webhook_env: Option<String>,
     template: Option<Template>,
+}
+
+impl TryFrom<SlackKeys> for Slack {
+    type Error = Mistake;
+    fn try_from(keys: SlackKeys) -> Result<Self, Mistake> {
+        Ok(Self {
+            name: keys.name,
+            webhook: SecretSource::required("webhook", keys.webhook_file, keys.webhook_env)?,
+            template: keys.template,
+        })
+    }
 }
 
 impl Sink for Slack {
@@ -74,7 +94,7 @@ impl Sink for Slack {
     }
 
     fn secret_files(&self) -> Vec<&Path> {
-        self.webhook_file.as_deref().into_iter().collect()
+        self.webhook.file().into_iter().collect()
     }
 
     fn templates(&self) -> Vec<(&Template, Medium)> {
@@ -98,20 +118,20 @@ impl Sink for Slack {
     /// A webhook can only be posted to. That its host answers over TLS is found out at its root,
     /// without the secret.
     fn probe(&self, host: &Host) -> Result<Probed, SendError> {
-        let mut address = self.webhook(host).map_err(|why| retry(&why))?;
+        let mut address = self.webhook(host)?;
         address.set_path("/");
         address.set_query(None);
         let origin = address.origin().ascii_serialization();
-        let client = http::client().map_err(|why| retry(&why))?;
+        let client = http::client()?;
         http::ask(client.head(address), MAX_ANSWER)
-            .map_err(|why| retry(&why.context(format!("{origin} does not answer"))))?;
+            .with_context(|| format!("{origin} does not answer"))?;
         Ok(Probed::Unasked(format!(
             "{origin} answers; whether it knows the webhook, only a message tells"
         )))
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let webhook = self.webhook(host).map_err(|why| retry(&why))?;
+        let webhook = self.webhook(host)?;
         match post(&webhook, &self.payload(report, host)) {
             // Whatever Slack holds against the blocks, the news goes through.
             Err(SendError::Refused { why }) if why.contains("_blocks") => {
@@ -142,24 +162,15 @@ impl Slack {
     }
 
     fn webhook(&self, host: &Host) -> Result<Url> {
-        let file = self.webhook_file.as_deref();
-        let secret = secret::read("webhook", file, self.webhook_env.as_deref(), host)?;
+        let secret = self.webhook.read(host)?;
         http::address(secret.expose()).context("the webhook's address is of no use")
     }
 }
 
 fn post(webhook: &Url, payload: &Value) -> Result<Receipt, SendError> {
-    let client = http::client().map_err(|why| retry(&why))?;
-    let answer = http::ask(client.post(webhook.clone()).json(payload), MAX_ANSWER)
-        .map_err(|why| retry(&why))?;
+    let request = http::client()?.post(webhook.clone()).json(payload);
+    let answer = http::ask(request, MAX_ANSWER)?;
     judge(&answer, webhook)
-}
-
-fn retry(why: &anyhow::Error) -> SendError {
-    SendError::Retry {
-        after: None,
-        why: one_line(&format!("{why:#}"), 500),
-    }
 }
 
 /// What an answer means. A server might repeat a part of the address, which is a secret.
@@ -197,6 +208,7 @@ fn word(body: &str) -> String {
 mod tests {
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpListener;
+    use std::path::Path;
     use std::thread::{Builder, JoinHandle};
     use std::time::Duration;
 
@@ -243,6 +255,10 @@ mod tests {
         )
     }
 
+    fn sink(webhook: &Path) -> Slack {
+        toml::from_str(&format!("name = 'ops'\nwebhook_file = {webhook:?}")).expect("a config")
+    }
+
     fn send(answers: &'static [&'static str]) -> (Result<String, SendError>, Vec<Value>) {
         let (port, server) = slack(answers);
         let dir = tempfile::tempdir().expect("a directory");
@@ -252,12 +268,7 @@ mod tests {
             format!("http://127.0.0.1:{port}/services/T/B/hush\n"),
         )
         .expect("a file");
-        let sink = Slack {
-            name: "ops".to_owned(),
-            webhook_file: Some(webhook),
-            webhook_env: None,
-            template: None,
-        };
+        let sink = sink(&webhook);
         let host = Host::new("/", "/");
         let preview = sink.preview(&sample(), &host).expect("a preview");
         assert!(!preview.contains("hush"), "{preview}");
@@ -300,14 +311,8 @@ mod tests {
             "hush".to_owned(),
         ] {
             std::fs::write(&file, address).expect("a file");
-            let sink = Slack {
-                name: "ops".to_owned(),
-                webhook_file: Some(file.clone()),
-                webhook_env: None,
-                template: None,
-            };
             let Err(SendError::Retry { after: None, why }) =
-                sink.send(&sample(), &Host::new("/", "/"))
+                sink(&file).send(&sample(), &Host::new("/", "/"))
             else {
                 panic!("retry")
             };

@@ -29,10 +29,11 @@ mod transport;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde::Deserialize;
 
 use crate::host::Host;
+use crate::mistake::Mistake;
 use crate::report::Report;
 use crate::sinks::{Form, Probed, Receipt, SendError, Sink};
 use address::Address;
@@ -40,8 +41,18 @@ use record::Facility;
 use transport::Trust;
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "SyslogKeys")]
 pub struct Syslog {
+    name: String,
+    address: Address,
+    facility: Facility,
+    format: Format,
+    ca_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SyslogKeys {
     name: String,
     #[serde(default)]
     address: Address,
@@ -49,6 +60,34 @@ pub struct Syslog {
     facility: Facility,
     format: Option<Format>,
     ca_file: Option<PathBuf>,
+}
+
+impl TryFrom<SyslogKeys> for Syslog {
+    type Error = Mistake;
+    fn try_from(keys: SyslogKeys) -> Result<Self, Mistake> {
+        let is_local = matches!(keys.address, Address::Unix(_));
+        let format = match keys.format {
+            Some(Format::Rfc3164) if !is_local => {
+                let message = "\"rfc3164\" is for the local socket only";
+                let help = "leave `format` out: a server gets \"rfc5424\"";
+                return Err(Mistake::at("format", message).help(help));
+            }
+            Some(format) => format,
+            None if is_local => Format::Rfc3164,
+            None => Format::Rfc5424,
+        };
+        if keys.ca_file.is_some() && !matches!(keys.address, Address::Tls(_)) {
+            let message = "`ca_file` is for an address that starts with tls://";
+            return Err(Mistake::at("ca_file", message));
+        }
+        Ok(Self {
+            name: keys.name,
+            address: keys.address,
+            facility: keys.facility,
+            format,
+            ca_file: keys.ca_file,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -64,39 +103,23 @@ pub fn record(report: &Report) -> String {
 }
 
 impl Syslog {
-    /// # Errors
-    /// Where the config contradicts itself.
-    fn consistent(&self) -> Result<()> {
-        let local = matches!(self.address, Address::Unix(_));
-        ensure!(
-            local || self.format() == Format::Rfc5424,
-            "format = \"rfc3164\" is for the local socket only"
-        );
-        ensure!(
-            self.ca_file.is_none() || matches!(self.address, Address::Tls(_)),
-            "ca_file is for an address that starts with tls://, and {} does not",
-            self.address
-        );
-        Ok(())
-    }
-
-    fn format(&self) -> Format {
-        let local = matches!(self.address, Address::Unix(_));
-        self.format.unwrap_or(if local {
-            Format::Rfc3164
-        } else {
-            Format::Rfc5424
-        })
-    }
-
-    /// # Errors
-    /// Where the config contradicts itself.
-    fn record(&self, report: &Report) -> Result<String> {
-        self.consistent()?;
-        Ok(match self.format() {
+    fn record(&self, report: &Report) -> String {
+        match self.format {
             Format::Rfc3164 => record::rfc3164(report, self.facility),
             Format::Rfc5424 => record::rfc5424(report, self.facility),
-        })
+        }
+    }
+
+    fn trust(&self, host: &Host) -> Result<Trust> {
+        Trust::new(&self.address, self.ca_file.as_deref(), host)
+    }
+
+    /// Returns the error of a try, with the address.
+    fn failed(&self, why: &anyhow::Error) -> SendError {
+        SendError::Retry {
+            after: None,
+            why: format!("{}: {why:#}", self.address),
+        }
     }
 }
 
@@ -110,12 +133,12 @@ impl Sink for Syslog {
     }
 
     fn form(&self, form: Form, report: &Report, _host: &Host) -> Option<String> {
-        self.record(report).ok().filter(|_| form == Form::Syslog)
+        (form == Form::Syslog).then(|| self.record(report))
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
-        let record = self.record(report)?;
-        Trust::new(&self.address, self.ca_file.as_deref(), host)?;
+        let record = self.record(report);
+        self.trust(host)?;
         Ok(format!(
             "to {}, {} bytes:\n{record}\n",
             self.address,
@@ -124,26 +147,17 @@ impl Sink for Syslog {
     }
 
     fn probe(&self, host: &Host) -> Result<Probed, SendError> {
-        self.consistent()
-            .and_then(|()| Trust::new(&self.address, self.ca_file.as_deref(), host))
+        self.trust(host)
             .and_then(|trust| transport::probe(&self.address, &trust, host))
-            .map_err(|why| SendError::Retry {
-                after: None,
-                why: format!("{}: {why:#}", self.address),
-            })
+            .map_err(|why| self.failed(&why))
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let record = self.record(report).map_err(|why| SendError::Refused {
-            why: format!("{why:#}"),
-        })?;
-        Trust::new(&self.address, self.ca_file.as_deref(), host)
+        let record = self.record(report);
+        self.trust(host)
             .and_then(|trust| transport::send(&self.address, record.as_bytes(), &trust, host))
             .map(|how| format!("{}: {how}", self.address))
-            .map_err(|why| SendError::Retry {
-                after: None,
-                why: format!("{}: {why:#}", self.address),
-            })
+            .map_err(|why| self.failed(&why))
     }
 }
 
@@ -152,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_local_socket_speaks_rfc3164_and_only_tls_takes_a_ca_file() {
+    fn only_the_local_socket_speaks_rfc3164() {
         let preview = |toml: &str| {
             let sink: Syslog = toml::from_str(&format!("name = 'x'\n{toml}")).unwrap();
             let preview = sink.preview(&crate::report::sample(), &Host::new("/", "/"));
@@ -165,8 +179,6 @@ mod tests {
                 .unwrap()
                 .starts_with("<27>1 ")
         );
-        assert!(preview("address = 'udp://loghost'\nformat = 'rfc3164'").is_err());
-        assert!(preview("address = 'tcp://loghost'\nca_file = '/x'").is_err());
         assert!(preview("address = 'tls://loghost'\nca_file = '/nonexistent'").is_err());
     }
 }

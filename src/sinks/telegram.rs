@@ -31,9 +31,10 @@ use serde_json::{Value, json};
 
 use super::{Receipt, SendError, Sink, brief, http};
 use crate::host::Host;
+use crate::mistake::Mistake;
 use crate::render::{View, head_by, one_line};
 use crate::report::Report;
-use crate::secret::{self, Secret};
+use crate::secret::{Secret, SecretSource};
 
 /// Of an answer, this many bytes are looked at: it repeats the message.
 const MAX_ANSWER: u64 = 64 * 1024;
@@ -45,8 +46,18 @@ const TEXT: usize = 4_096;
 const FACT: usize = 250;
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "TelegramKeys")]
 pub struct Telegram {
+    name: String,
+    chat: String,
+    topic: Option<i64>,
+    token: SecretSource,
+    url: Api,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TelegramKeys {
     name: String,
     chat: String,
     topic: Option<i64>,
@@ -54,6 +65,19 @@ pub struct Telegram {
     token_env: Option<String>,
     #[serde(default)]
     url: Api,
+}
+
+impl TryFrom<TelegramKeys> for Telegram {
+    type Error = Mistake;
+    fn try_from(keys: TelegramKeys) -> Result<Self, Mistake> {
+        Ok(Self {
+            name: keys.name,
+            chat: keys.chat,
+            topic: keys.topic,
+            token: SecretSource::required("token", keys.token_file, keys.token_env)?,
+            url: keys.url,
+        })
+    }
 }
 
 /// Where the Bot API is.
@@ -85,11 +109,11 @@ impl Sink for Telegram {
     }
 
     fn secret_files(&self) -> Vec<&Path> {
-        self.token_file.as_deref().into_iter().collect()
+        self.token.file().into_iter().collect()
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
-        self.endpoint(&self.token(host)?)?;
+        self.endpoint(&self.token.read(host)?)?;
         let payload = serde_json::to_string_pretty(&self.payload(&html(&View::of(report)), true))?;
         Ok(format!(
             "POST {}/bot(secret)/sendMessage\n{payload}\n",
@@ -98,9 +122,8 @@ impl Sink for Telegram {
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let later = |why| http::later(&why);
-        let token = self.token(host).map_err(later)?;
-        let client = http::client().map_err(later)?;
+        let token = self.token.read(host)?;
+        let client = http::client()?;
         let view = View::of(report);
         match self.post(&client, &token, &self.payload(&html(&view), true)) {
             // Whatever Telegram holds against the markup, the news goes through.
@@ -116,15 +139,6 @@ impl Sink for Telegram {
 }
 
 impl Telegram {
-    fn token(&self, host: &Host) -> Result<Secret> {
-        secret::read(
-            "token",
-            self.token_file.as_deref(),
-            self.token_env.as_deref(),
-            host,
-        )
-    }
-
     fn endpoint(&self, token: &Secret) -> Result<Url> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-:".contains(c);
         ensure!(
@@ -150,9 +164,8 @@ impl Telegram {
     }
 
     fn post(&self, client: &Client, token: &Secret, payload: &Value) -> Result<Receipt, SendError> {
-        let later = |why| http::later(&why);
-        let url = self.endpoint(token).map_err(later)?;
-        let answer = http::ask(client.post(url).json(payload), MAX_ANSWER).map_err(later)?;
+        let url = self.endpoint(token)?;
+        let answer = http::ask(client.post(url).json(payload), MAX_ANSWER)?;
         judge(&answer, token)
     }
 }

@@ -44,12 +44,13 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
-use super::http::{self, Tls, later};
+use super::http::{self, Tls};
 use super::{Receipt, SendError, Sink};
 use crate::host::Host;
+use crate::mistake::Mistake;
 use crate::render::one_line;
 use crate::report::Report;
-use crate::secret::{self, Secret};
+use crate::secret::{Secret, SecretSource};
 use signature::Key;
 
 /// Of an answer, this many bytes are looked at.
@@ -58,13 +59,29 @@ const MAX_ANSWER: u64 = 4096;
 const LEAST_MAX_BYTES: usize = 16 * 1024;
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Keys")]
-pub struct Webhook(Keys);
+#[serde(try_from = "WebhookKeys")]
+pub struct Webhook {
+    name: String,
+    address: Address,
+    format: Format,
+    key: Option<SecretSource>,
+    token: Option<SecretSource>,
+    headers: Headers,
+    max_bytes: usize,
+    ca_file: Option<PathBuf>,
+    tls: Tls,
+}
 
-/// What the config says.
-#[derive(Clone, Debug, Deserialize)]
+/// Where the address is.
+#[derive(Clone, Debug)]
+enum Address {
+    Plain(Url),
+    Secret(SecretSource),
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Keys {
+struct WebhookKeys {
     name: String,
     url: Option<String>,
     url_file: Option<PathBuf>,
@@ -105,26 +122,39 @@ impl Format {
     }
 }
 
-impl TryFrom<Keys> for Webhook {
-    type Error = String;
-    fn try_from(keys: Keys) -> Result<Self, String> {
-        let said = [
-            keys.url.is_some(),
-            keys.url_file.is_some(),
-            keys.url_env.is_some(),
-        ];
-        if said.iter().filter(|said| **said).count() != 1 {
-            return Err("expected one of `url`, `url_file` and `url_env`".to_owned());
-        }
-        if let Some(url) = &keys.url {
-            http::server(url, keys.tls).map_err(|why| format!("url: {why:#}"))?;
-        }
+impl TryFrom<WebhookKeys> for Webhook {
+    type Error = Mistake;
+    fn try_from(keys: WebhookKeys) -> Result<Self, Mistake> {
         if keys.max_bytes < LEAST_MAX_BYTES {
-            return Err(format!(
-                "expected a `max_bytes` of at least {LEAST_MAX_BYTES}"
-            ));
+            let message = format!("expected at least {LEAST_MAX_BYTES} bytes");
+            return Err(Mistake::at("max_bytes", message));
         }
-        Ok(Self(keys))
+        let secret = SecretSource::optional("url", keys.url_file, keys.url_env)?;
+        let address = match (keys.url, secret) {
+            (Some(url), None) => http::server(&url, keys.tls)
+                .map(Address::Plain)
+                .map_err(|why| Mistake::at("url", why.to_string()))?,
+            (None, Some(source)) => Address::Secret(source),
+            (None, None) => {
+                let message = "expected `url`, `url_file` or `url_env` in this table, found none";
+                return Err(Mistake::of_table(message));
+            }
+            (Some(_), Some(_)) => {
+                let message = "expected one of `url`, `url_file` and `url_env`, found two";
+                return Err(Mistake::at("url", message).help("keep one of them"));
+            }
+        };
+        Ok(Self {
+            name: keys.name,
+            address,
+            format: keys.format,
+            key: SecretSource::optional("secret", keys.secret_file, keys.secret_env)?,
+            token: SecretSource::optional("token", keys.token_file, keys.token_env)?,
+            headers: keys.headers,
+            max_bytes: keys.max_bytes,
+            ca_file: keys.ca_file,
+            tls: keys.tls,
+        })
     }
 }
 
@@ -171,7 +201,7 @@ struct Secrets {
 
 impl Sink for Webhook {
     fn name(&self) -> &str {
-        &self.0.name
+        &self.name
     }
 
     fn kind(&self) -> &'static str {
@@ -179,27 +209,29 @@ impl Sink for Webhook {
     }
 
     fn secret_files(&self) -> Vec<&Path> {
-        [&self.0.url_file, &self.0.secret_file, &self.0.token_file]
-            .into_iter()
-            .filter_map(Option::as_deref)
-            .collect()
+        let address = match &self.address {
+            Address::Plain(_) => None,
+            Address::Secret(source) => Some(source),
+        };
+        let sources = address.into_iter().chain(&self.key).chain(&self.token);
+        sources.filter_map(SecretSource::file).collect()
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         let Secrets { url, key, token } = self.secrets(host)?;
-        http::client_trusting(self.0.ca_file.as_deref(), host)?;
-        let place = match &self.0.url {
-            Some(_) if url.query().is_none() => url.to_string(),
+        http::client_trusting(self.ca_file.as_deref(), host)?;
+        let place = match &self.address {
+            Address::Plain(_) if url.query().is_none() => url.to_string(),
             _ => format!(
                 "{}/… (the rest is secret)",
                 url.origin().ascii_serialization()
             ),
         };
-        let mut headers = format!("Content-Type: {}\n", self.0.format.content_type());
+        let mut headers = format!("Content-Type: {}\n", self.format.content_type());
         if token.is_some() {
             headers += "Authorization: (secret)\n";
         }
-        for name in self.0.headers.0.keys() {
+        for name in self.headers.0.keys() {
             headers = format!("{headers}{name}: (not shown)\n");
         }
         if key.is_some() {
@@ -216,14 +248,13 @@ impl Sink for Webhook {
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
-        let secrets = self.secrets(host).map_err(|why| later(&why))?;
-        let client =
-            http::client_trusting(self.0.ca_file.as_deref(), host).map_err(|why| later(&why))?;
-        let body = self.body(report).map_err(|why| later(&why))?;
+        let secrets = self.secrets(host)?;
+        let client = http::client_trusting(self.ca_file.as_deref(), host)?;
+        let body = self.body(report)?;
         let mut request = client
             .post(secrets.url.clone())
-            .headers(self.0.headers.0.clone())
-            .header(CONTENT_TYPE, self.0.format.content_type());
+            .headers(self.headers.0.clone())
+            .header(CONTENT_TYPE, self.format.content_type());
         if let Some(token) = &secrets.token {
             request = request.bearer_auth(token.expose());
         }
@@ -232,12 +263,12 @@ impl Sink for Webhook {
                 request = request.header(name, value);
             }
         }
-        let answer = http::ask(request.body(body), MAX_ANSWER).map_err(|why| later(&why))?;
+        let answer = http::ask(request.body(body), MAX_ANSWER)?;
         let status = answer.status.as_u16();
         if answer.status.is_success() {
             return Ok(format!("HTTP {status}"));
         }
-        let said = secrets.scrub(&answer.body, &self.0.headers.0);
+        let said = secrets.scrub(&answer.body, &self.headers.0);
         let why = format!("the server answered {status}: {}", one_line(&said, 200));
         Err(http::not_taken(&answer, true, None, &why))
     }
@@ -245,26 +276,15 @@ impl Sink for Webhook {
 
 impl Webhook {
     fn secrets(&self, host: &Host) -> Result<Secrets> {
-        let keys = &self.0;
-        let url = if let Some(url) = &keys.url {
-            http::server(url, keys.tls)?
-        } else {
-            let secret = secret::read(
-                "url",
-                keys.url_file.as_deref(),
-                keys.url_env.as_deref(),
-                host,
-            )?;
-            http::server(secret.expose(), keys.tls).context("the address is of no use")?
+        let url = match &self.address {
+            Address::Plain(url) => url.clone(),
+            Address::Secret(source) => http::server(source.read(host)?.expose(), self.tls)
+                .context("the address is of no use")?,
         };
-        let optional = |what: &str, file: &Option<PathBuf>, env: &Option<String>| {
-            let is_named = file.is_some() || env.is_some();
-            is_named
-                .then(|| secret::read(what, file.as_deref(), env.as_deref(), host))
-                .transpose()
+        let read = |source: &Option<SecretSource>| {
+            source.as_ref().map(|source| source.read(host)).transpose()
         };
-        let key = optional("secret", &keys.secret_file, &keys.secret_env)?;
-        let token = optional("token", &keys.token_file, &keys.token_env)?;
+        let (key, token) = (read(&self.key)?, read(&self.token)?);
         Ok(Secrets {
             url,
             key: key.map(|secret| Key::parse(&secret)).transpose()?,
@@ -273,11 +293,11 @@ impl Webhook {
     }
 
     fn body(&self, report: &Report) -> Result<Vec<u8>> {
-        let whole = |report: &Report| match self.0.format {
+        let whole = |report: &Report| match self.format {
             Format::CloudEvents => serde_json::to_vec(&event::envelope(report)),
             Format::Report => serde_json::to_vec(report),
         };
-        event::fit(report, self.0.max_bytes, whole)
+        event::fit(report, self.max_bytes, whole)
     }
 }
 
@@ -408,7 +428,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_an_error() {
         for (toml, why) in [
-            ("", "expected one of `url`, `url_file` and `url_env`"),
+            ("", "expected `url`, `url_file` or `url_env`"),
             ("url = 'https://a'\nurl_file = 'b'", "expected one of `url`"),
             ("url = 'http://example.com'", "tls = \"none\""),
             (

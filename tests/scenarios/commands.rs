@@ -187,6 +187,55 @@ fn check_shows_all_mistakes_with_their_lines_and_exits_with_78() {
 }
 
 #[test]
+fn check_finds_the_sinks_that_would_fail_at_the_first_crash() {
+    for (sink, place, what) in [
+        (
+            "[[sink.email]]\nname = 'x'\nto = ['a@x.org']\nserver = 'mx'\nsendmail = '/x'",
+            "lastwords.toml:5:12",
+            "expected `sendmail` or `server`, found both",
+        ),
+        (
+            "[[sink.email]]\nname = 'x'\nto = ['a@x.org']\nusername = 'u'",
+            "lastwords.toml:4:12",
+            "this table has no `server`",
+        ),
+        (
+            "[[sink.slack]]\nname = 'x'",
+            "lastwords.toml:1:1",
+            "expected `webhook_file` or `webhook_env`",
+        ),
+        (
+            "[[sink.syslog]]\nname = 'x'\naddress = 'udp://x.org'\nformat = 'rfc3164'",
+            "lastwords.toml:4:10",
+            "\"rfc3164\" is for the local socket only",
+        ),
+    ] {
+        let machine = Harness::new();
+        let good = "[[sink.exec]]\nname = 'good'\ncommand = ['true']\n";
+        let config = format!("{sink}\n{good}");
+        fs::write(machine.config.join("lastwords.toml"), config).unwrap();
+        let output = machine.command("check").output().unwrap();
+        let shown = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(78), "{shown}");
+        assert!(shown.contains(place) && shown.contains(what), "{shown}");
+
+        // A crash is told by the other sink, and its report says what is wrong.
+        let drill = machine
+            .command("post-stop")
+            .args(["--simulate-crash", "--job", "web", "--send", "--json"])
+            .output()
+            .unwrap();
+        let drill: Value = serde_json::from_slice(&drill.stdout).unwrap();
+        let sinks = drill["sinks"].as_array().unwrap();
+        assert_eq!(sinks.len(), 1, "{drill:#}");
+        assert_eq!(sinks[0]["name"], "good", "{drill:#}");
+        let notes = drill["report"]["notes"].to_string();
+        let what = what.replace('"', "\\\"");
+        assert!(notes.contains(&what), "{notes}");
+    }
+}
+
+#[test]
 fn show_finds_the_last_report_and_says_when_there_is_none() {
     let machine = Harness::new();
     let output = machine.command("show").output().unwrap();

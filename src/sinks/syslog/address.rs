@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::os::unix::net::SocketAddr;
 use std::path::PathBuf;
 
+use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
 /// Where records go.
@@ -32,13 +34,16 @@ impl TryFrom<String> for Address {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         let parsed = if let Some(path) = text.strip_prefix("unix:") {
-            path.starts_with('/').then(|| Self::Unix(path.into()))
+            let fits = path.starts_with('/') && SocketAddr::from_pathname(path).is_ok();
+            fits.then(|| Self::Unix(path.into()))
         } else {
             text.split_once("://")
                 .and_then(|(scheme, rest)| match scheme {
                     "udp" => Server::parse(rest, 514).map(Self::Udp),
                     "tcp" => Server::parse(rest, 601).map(Self::Tcp),
-                    "tls" => Server::parse(rest, 6514).map(Self::Tls),
+                    "tls" => Server::parse(rest, 6514)
+                        .filter(|server| ServerName::try_from(server.host.as_str()).is_ok())
+                        .map(Self::Tls),
                     _ => None,
                 })
         };

@@ -49,17 +49,13 @@ impl Key {
 mod tests {
     use super::Key;
     use crate::host::Host;
-    use crate::secret;
+    use crate::secret::SecretSource;
 
     fn key(text: &str) -> anyhow::Result<Key> {
         let dir = tempfile::tempdir()?;
         std::fs::write(dir.path().join("secret"), text)?;
-        Key::parse(&secret::read(
-            "secret",
-            Some("secret".as_ref()),
-            None,
-            &Host::new("/", dir.path()),
-        )?)
+        let source = SecretSource::required("secret", Some("secret".into()), None).unwrap();
+        Key::parse(&source.read(&Host::new("/", dir.path()))?)
     }
 
     #[test]
