@@ -1,14 +1,13 @@
-//! Does the time that hostile text takes grow with its length alone?
+//! Fails if the time for a hostile text grows faster than its length.
 //!
 //! ```text
 //! cargo bench --bench linear [PART OF A NAME]
 //! ```
-//! Each text is made to be read again and again by whoever can be led to that. It is measured at 1,
-//! 2, 4 and 8 times a length; only the ratios count, so that it does not matter how fast or how
-//! busy the machine is. Judged is what a text takes that is 4 times as long as the second one: in
-//! proportion it is 4 times as much, with the square of the length 16 times. (From the first to the
-//! second it may jump: the regex engine has another way for what is short.) Ends with 1 where
-//! something is clearly worse than in proportion, each time that it is measured.
+//! Each text tempts a careless reader to read it again and again. It is measured at 1, 2, 4 and 8
+//! times a length. Only the ratios count, so the machine may be slow or busy. The last length is
+//! judged against the second, which is a quarter of it: a linear reader takes 4 times as long, a
+//! quadratic one 16 times. (The first length is not used: the regex engine treats short texts in
+//! another way.) The exit code is 1 if a text is clearly worse than linear in every try.
 
 use std::env::args_os;
 use std::hint::black_box;
@@ -21,24 +20,24 @@ use lastwords::redact::redact;
 use lastwords::report::Exit;
 use rustix::time::{ClockId, clock_gettime};
 
-/// The shortest text, in bytes. The longest is as long as what a hook reads of all logs together.
+/// Length of the shortest text, in bytes. The longest has the length that a hook reads of all logs.
 const SHORTEST: usize = 16 * 1024;
 const TIMES: [usize; 4] = [1, 2, 4, 8];
-/// How often each length is measured; the quickest counts.
+/// Number of times that each length is measured; the quickest counts.
 const ROUNDS: usize = 5;
-/// 4 times the length may take so many times as long: between 4 and 16, in the middle as ratios go.
+/// Maximum ratio of the times for 4 times the length: the geometric mean of 4 and 16.
 const MOST: f64 = 8.;
-/// What is worse is measured again, so often.
+/// Number of measurements before a text counts as worse.
 const TRIES: usize = 3;
 
-/// What is measured: something done to a text.
+/// Work that is done to a text, and the texts.
 struct Subject {
     name: &'static str,
     work: fn(&str),
     texts: &'static [Text],
 }
 
-/// A text of any length: how it begins, and what then comes again and again.
+/// A text of any length: its beginning, and the part that is then repeated.
 type Text = (&'static str, &'static str);
 
 const SUBJECTS: &[Subject] = &[

@@ -1,11 +1,11 @@
-//! How long the history's commands take with a full spool.
+//! Measures the commands that read the history, with a full spool.
 //!
 //! ```text
 //! cargo bench --bench history
 //! ```
-//! 10,000 reports of 24 KiB, as many and as much as a spool holds, each with the ledgers of four
-//! sinks. Each command runs five times, as a process of its own; shown is the quickest, with
-//! everything in the page cache.
+//! The spool holds its maximum: 10,000 reports of 24 KiB, each with the ledgers of four sinks. Each
+//! command runs five times, as a process of its own, with everything in the page cache. The
+//! quickest time is shown.
 
 use std::io::{self, Write};
 use std::process::{Command, ExitCode, Stdio};
