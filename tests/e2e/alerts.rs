@@ -6,11 +6,11 @@ use lastwords::report::{Kind, Report};
 use serde_json::Value;
 
 use crate::crash::keep_secret;
-use crate::harness::{Harness, reports_in};
-use crate::servers::alertmanager::Alertmanager;
-use crate::servers::slack::Slack;
-use crate::servers::until;
-use crate::servers::webhook::{Request, SECRET, Webhook};
+use crate::support::harness::wait_for_some;
+use crate::support::harness::{Harness, reports_in};
+use crate::support::servers::alertmanager::Alertmanager;
+use crate::support::servers::slack::Slack;
+use crate::support::servers::webhook::{Request, SECRET, Webhook};
 
 fn hook(machine: &Harness, job: &str, name: &str) {
     let mut hook = machine.hook_command(name);
@@ -79,7 +79,7 @@ fn alertmanager_groups_a_loop_as_one_alert_and_resolves_it_when_the_service_is_u
     assert_eq!(first["labels"]["fingerprint"], report.fingerprint);
     assert_eq!(first["status"]["state"], "active");
     assert_eq!(first["annotations"]["report"], report.id.as_str());
-    until("people are told", || {
+    wait_for_some("people are told", || {
         (told(&people) == [("firing".to_owned(), "web".to_owned(), 1)]).then_some(())
     });
 
@@ -105,7 +105,7 @@ fn alertmanager_groups_a_loop_as_one_alert_and_resolves_it_when_the_service_is_u
 
     hook(&machine, "web", "pre-start");
     deliver(&machine, 20);
-    until("people are told that it is over", || {
+    wait_for_some("people are told that it is over", || {
         let told = told(&people);
         assert!(told.len() <= 2, "{told:?}");
         (told.last()?.0 == "resolved").then_some(())
@@ -150,7 +150,7 @@ fn the_library_of_standard_webhooks_takes_the_signature_and_the_event_is_the_rep
         .expect("a report");
     // Beside the crash there may be word of the one who refused it.
     let of_the_crash = |request: &Request| request.headers["webhook-id"] == report.id.as_str();
-    let requests: Vec<Request> = until("the crash", || {
+    let requests: Vec<Request> = wait_for_some("the crash", || {
         let requests: Vec<Request> = webhook
             .requests(3)
             .into_iter()

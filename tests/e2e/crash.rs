@@ -8,15 +8,15 @@ use lastwords::report::{Exit, Report, Verdict};
 use mailparse::MailHeaderMap;
 use serde_json::{Value, json};
 
-use crate::harness::Harness;
-use crate::servers::certs::Certs;
-use crate::servers::patiently;
-use crate::servers::postfix::{Mail, PASSWORD, Postfix, USERNAME};
-use crate::servers::rsyslog::{Record, Rsyslog};
-use crate::servers::slack::Slack;
-use crate::servers::synapse::Synapse;
-use crate::slack_rules;
-use crate::upstart::State;
+use crate::support::harness::Harness;
+use crate::support::harness::patiently;
+use crate::support::servers::certs::Certs;
+use crate::support::servers::postfix::{Mail, PASSWORD, Postfix, USERNAME};
+use crate::support::servers::rsyslog::{Record, Rsyslog};
+use crate::support::servers::slack::Slack;
+use crate::support::servers::synapse::Synapse;
+use crate::support::slack_rules;
+use crate::support::upstart::State;
 
 /// Writes into its log what an attacker might, then dies of an exception that nobody catches.
 const PROGRAM: &str = r"

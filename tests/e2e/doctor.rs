@@ -5,10 +5,10 @@ use std::fs;
 use serde_json::Value;
 
 use crate::crash::keep_secret;
-use crate::harness::Harness;
-use crate::servers::certs::Certs;
-use crate::servers::postfix::{PASSWORD, Postfix, USERNAME};
-use crate::servers::synapse::Synapse;
+use crate::support::harness::Harness;
+use crate::support::servers::certs::Certs;
+use crate::support::servers::postfix::{PASSWORD, Postfix, USERNAME};
+use crate::support::servers::synapse::Synapse;
 
 /// What the doctor says of this sink.
 fn said(machine: &Harness, sink: &str) -> (String, String) {

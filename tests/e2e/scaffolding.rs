@@ -11,11 +11,11 @@ use reqwest::blocking::Client;
 use reqwest::redirect::Policy;
 use serde_json::json;
 
-use crate::servers::certs::Certs;
-use crate::servers::rsyslog::Rsyslog;
-use crate::servers::slack::{Answer, Slack};
-use crate::servers::synapse::Synapse;
-use crate::servers::until;
+use crate::support::harness::wait_for_some;
+use crate::support::servers::certs::Certs;
+use crate::support::servers::rsyslog::Rsyslog;
+use crate::support::servers::slack::{Answer, Slack};
+use crate::support::servers::synapse::Synapse;
 
 /// Runs a Python program and gives what it printed.
 fn python(program: &str, arguments: &[&str]) -> String {
@@ -45,8 +45,8 @@ fn http_client() -> Client {
 
 mod as_root {
     use super::python;
-    use crate::servers::certs::Certs;
-    use crate::servers::postfix::{PASSWORD, Postfix, USERNAME};
+    use crate::support::servers::certs::Certs;
+    use crate::support::servers::postfix::{PASSWORD, Postfix, USERNAME};
 
     const SEND: &str = r"
 import smtplib, ssl, sys
@@ -99,7 +99,7 @@ with smtplib.SMTP('localhost', plain) as c:
                         nobody 550\nfull 552\nSTARTTLS 250\nimplicit 250\nplain 250\n";
         assert_eq!(said, expected, "{}", postfix.log());
         assert_eq!(postfix.mail("oncall").text("text/plain"), "body of plain\n");
-        let mails = crate::servers::until("two mails", || {
+        let mails = crate::support::harness::wait_for_some("two mails", || {
             Some(postfix.mails("ops")).filter(|mails| mails.len() == 2)
         });
         for mail in mails {
@@ -252,7 +252,7 @@ fn the_stand_in_for_slack_keeps_what_came_and_answers_as_planned() {
             .is_timeout()
     );
 
-    let requests = until("seven requests", || {
+    let requests = wait_for_some("seven requests", || {
         Some(slack.requests()).filter(|requests| requests.len() == 7)
     });
     for request in requests {

@@ -8,11 +8,11 @@ use rustix::process::Signal;
 use serde::Deserialize;
 
 use crate::crash::keep_secret;
-use crate::harness::{Harness, reports_in};
-use crate::servers::patiently;
-use crate::servers::slack::{Answer, Slack};
-use crate::servers::synapse::Synapse;
-use crate::upstart::State;
+use crate::support::harness::patiently;
+use crate::support::harness::{Harness, reports_in};
+use crate::support::servers::slack::{Answer, Slack};
+use crate::support::servers::synapse::Synapse;
+use crate::support::upstart::State;
 
 /// What the spool keeps about one report and one sink.
 #[derive(Debug, Deserialize)]
@@ -158,9 +158,9 @@ fn what_synapse_refuses_is_told_in_its_words() {
 
 mod as_root {
     use super::{Expected, Harness, check, crash, fs, keep_secret};
-    use crate::servers::certs::Certs;
-    use crate::servers::postfix::{PASSWORD, Postfix, USERNAME};
-    use crate::servers::until;
+    use crate::support::harness::wait_for_some;
+    use crate::support::servers::certs::Certs;
+    use crate::support::servers::postfix::{PASSWORD, Postfix, USERNAME};
 
     #[test]
     fn what_postfix_may_take_later_is_tried_again_and_what_it_never_will_is_not() {
@@ -230,7 +230,7 @@ mod as_root {
         check(&machine, "plain", &Expected::Sent("queued as"));
         for (mailbox, count) in [("ops", 1), ("oncall", 2)] {
             let what = format!("{mailbox} gets {count} mails");
-            until(&what, || {
+            wait_for_some(&what, || {
                 (postfix.mails(mailbox).len() == count).then_some(())
             });
         }

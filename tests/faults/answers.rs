@@ -11,9 +11,10 @@ use std::time::{Duration, Instant, SystemTime};
 use lastwords::report::{Report, ReportId, Timestamp};
 use lastwords::spool::{Ledger, Spool};
 
-use crate::harness::{Harness, reports_in, wait_for_some};
-use crate::servers::certs::Certs;
-use crate::stand_in::{StandIn, http};
+use crate::support::harness::{Harness, reports_in, wait_for_some};
+use crate::support::servers::certs::Certs;
+use crate::support::stand_in::{Client, StandIn, http, smtp};
+use crate::tls;
 use crate::victim::{crash, is_slow, tell};
 
 /// A machine with reports and sinks, and nobody who sends.
@@ -272,7 +273,7 @@ fn slow() -> Vec<Case> {
         case(
             "http-silent",
             "",
-            StandIn::start(|client| client.http_request().and_then(|()| client.hang())),
+            StandIn::start(|client| client.http_request().and_then(|_| client.hang())),
         ),
         case(
             "http-slow-body",
@@ -296,23 +297,17 @@ fn slow() -> Vec<Case> {
 
 /// Servers that the email sink meets.
 fn over_smtp() -> Vec<Case> {
-    let usual = |word: &str| match word {
-        "EHLO" => Some("250 stand-in\r\n"),
-        "DATA" => Some("354 go on\r\n"),
-        "QUIT" => Some("221 bye\r\n"),
-        _ => Some("250 ok\r\n"),
-    };
     vec![
         case(
             "smtp-silent",
             "no answer in time",
-            StandIn::start(crate::stand_in::Client::hang),
+            StandIn::start(Client::hang),
         ),
         case(
             "smtp-gone-after-data",
             "",
-            StandIn::start(move |client| {
-                client.smtp(|word| if word == "." { None } else { usual(word) })
+            StandIn::start(|client| {
+                client.smtp(|line| Some(smtp(line)).filter(|_| line != ".\r\n"))
             }),
         ),
         case("smtp-gone", "", StandIn::start(|_| Ok(()))),
@@ -331,7 +326,7 @@ fn over_smtp() -> Vec<Case> {
         ),
         Case {
             name: "smtp-well",
-            server: StandIn::start(move |client| client.smtp(usual)),
+            server: StandIn::start(|client| client.smtp(|line| Some(smtp(line)))),
             expected: None,
         },
     ]
@@ -354,15 +349,7 @@ fn wrong_answers_are_tried_again_in_time_and_delay_nobody() {
     for Case { name, server, .. } in &smtp {
         sender.email(name, server.port, "none");
     }
-    let stripped = StandIn::start(|client| {
-        client.smtp(|word| {
-            Some(if word == "QUIT" {
-                "221 bye\r\n"
-            } else {
-                "250 ok\r\n"
-            })
-        })
-    });
+    let stripped = StandIn::start(|client| client.smtp(|_| Some("250 ok")));
     sender.email("smtp-starttls-stripped", stripped.port, "starttls");
     sender.sink("exec", "exec-well", "command = ['true']");
     sender.sink(
@@ -443,13 +430,8 @@ fn assert_well_before_hung(tried: &BTreeMap<String, Ledger>, well: &[&str], hung
 #[test]
 fn a_message_whose_receipt_was_lost_is_sent_again_with_the_same_bytes() {
     let mut sender = Sender::new();
-    let server = StandIn::start(|client| {
-        client.smtp(|word| match word {
-            "." => None,
-            "DATA" => Some("354 go on\r\n"),
-            _ => Some("250 ok\r\n"),
-        })
-    });
+    let server =
+        StandIn::start(|client| client.smtp(|line| Some(smtp(line)).filter(|_| line != ".\r\n")));
     sender.email("mail", server.port, "none");
     sender.put(2);
     let _deliverer = Deliverer(sender.deliver(&["--watch"]).spawn().unwrap());
@@ -486,7 +468,7 @@ fn a_certificate_that_is_not_good_is_trusted_by_no_sink() {
         ("stranger", stranger),
         ("good", good),
     ] {
-        let server = StandIn::start(move |client| client.tls(&certs));
+        let server = tls::server(&certs);
         sender.email(&format!("email-{name}"), server.port, "implicit");
         sender.slack(
             &format!("slack-{name}"),
@@ -542,7 +524,7 @@ fn certificates_in_a_jobs_environment_are_trusted_by_nobody() {
     let mut sender = Sender::new();
     let certs = Certs::issue();
     let ca = certs.ca();
-    let server = StandIn::start(move |client| client.tls(&certs));
+    let server = tls::server(&certs);
     sender.slack(
         "slack",
         &format!("https://localhost:{}/services/x", server.port),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::answers::{Deliverer, Sender};
-use crate::harness::{wait_for, wait_for_some};
-use crate::stand_in::{StandIn, http};
+use crate::support::harness::{wait_for, wait_for_some};
+use crate::support::stand_in::{StandIn, http};
 use crate::victim::tell;
 
 /// How long `deliver --watch` waits between two looks.

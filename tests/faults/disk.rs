@@ -7,9 +7,9 @@ use std::process::Command;
 
 use rustix::process::{Signal, kill_process};
 
-use crate::harness::wait_for;
 use crate::machine::Machine;
 use crate::namespaces::in_private;
+use crate::support::harness::wait_for;
 
 /// Runs a test in a mount namespace of its own, where what it mounts goes with it.
 pub fn in_private_mounts(test: &str, scenario: impl FnOnce()) {

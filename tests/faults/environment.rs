@@ -7,7 +7,7 @@ use std::process::Command;
 
 use lastwords::report::Verdict;
 
-use crate::harness::{self, Harness, killed_by, wait_for, wait_for_some};
+use crate::support::harness::{self, Harness, killed_by, wait_for, wait_for_some};
 use crate::victim::{hook, run, tell};
 
 /// What a job may have in its environment, to the harm of those who believe it.

@@ -118,13 +118,13 @@ mod as_root {
 
     use super::{assert_harmless, tags, texts};
     use crate::answers::Sender;
-    use crate::harness::wait_for;
-    use crate::servers::certs::Certs;
-    use crate::servers::postfix::{Mail, Postfix};
-    use crate::servers::rsyslog::Rsyslog;
-    use crate::servers::slack::Slack;
-    use crate::servers::synapse::Synapse;
-    use crate::slack_rules;
+    use crate::support::harness::wait_for;
+    use crate::support::servers::certs::Certs;
+    use crate::support::servers::postfix::{Mail, Postfix};
+    use crate::support::servers::rsyslog::Rsyslog;
+    use crate::support::servers::slack::Slack;
+    use crate::support::servers::synapse::Synapse;
+    use crate::support::slack_rules;
     use crate::victim::{is_slow, tell};
 
     /// How many texts a report takes.

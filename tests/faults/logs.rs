@@ -10,7 +10,7 @@ use std::time::Duration;
 use lastwords::report::{Section, Status};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::harness::Harness;
+use crate::support::harness::Harness;
 use crate::victim::{crash, section, tell};
 
 const CANARY: &str = "canary-that-only-root-may-read";
@@ -147,8 +147,8 @@ mod as_root {
         CANARY, CWD, FileType, Mode, Path, PathBuf, Status, fs, log_section, machine_with_log,
         mknodat, refused,
     };
-    use crate::harness::Harness;
     use crate::namespaces::in_private;
+    use crate::support::harness::Harness;
     use crate::victim::{self, UID, crash, is_slow, machine_for_users, section, tell};
 
     /// A Python program that the service's user runs; it has begun when it has said so.

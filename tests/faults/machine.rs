@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use lastwords::report::Report;
 
-use crate::harness::{self, Harness, names_in, reports_in};
 use crate::strace::{self, Fault, Point, STRACE};
+use crate::support::harness::{self, Harness, names_in, reports_in};
 
 /// The sink: it says yes by a line in a file.
 const SINK: &str = r#"#!/bin/sh
@@ -294,7 +294,7 @@ impl Machine {
     pub fn deliver(&self) -> ExitStatus {
         let mut command = self.harness.hook_command("deliver");
         command
-            .env("PATH", crate::process::PATH)
+            .env("PATH", crate::support::process::PATH)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         command.status().expect("deliver")
@@ -327,7 +327,7 @@ impl Machine {
         let mut command = self.harness.hook_command("deliver");
         command
             .args(["--later", later])
-            .env("PATH", crate::process::PATH)
+            .env("PATH", crate::support::process::PATH)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         assert!(command.status().expect("deliver").success());
@@ -360,7 +360,7 @@ impl Machine {
 /// What a hook finds around it.
 fn surround(command: &mut Command, job: &str) {
     command.envs([
-        ("PATH", crate::process::PATH),
+        ("PATH", crate::support::process::PATH),
         ("TERM", "linux"),
         ("UPSTART_JOB", job),
         ("UPSTART_INSTANCE", ""),

@@ -21,25 +21,10 @@ mod neighbours;
 mod network;
 mod process_names;
 mod retries;
-mod stand_in;
 mod strace;
 mod table;
+mod tls;
 mod victim;
 
-// The supervisor of the scenarios.
-#[path = "../scenarios/conf.rs"]
-mod conf;
-#[expect(dead_code, reason = "the scenarios use more of it")]
-#[path = "../scenarios/harness.rs"]
-mod harness;
-#[path = "../scenarios/process.rs"]
-mod process;
-#[expect(dead_code, reason = "the scenarios use more of it")]
-#[path = "../scenarios/upstart.rs"]
-mod upstart;
-// The real servers of the end-to-end tests.
-#[path = "../e2e/servers/mod.rs"]
-#[expect(dead_code, reason = "the end-to-end tests use more of it")]
-mod servers;
-#[path = "../e2e/slack_rules.rs"]
-mod slack_rules;
+#[path = "../support/mod.rs"]
+mod support;

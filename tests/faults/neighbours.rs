@@ -13,7 +13,7 @@ use lastwords::report::{Kind, Report, ReportId, Timestamp};
 use lastwords::spool::Spool;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::harness::{Harness, names_in, reports_in, wait_for};
+use crate::support::harness::{Harness, names_in, reports_in, wait_for};
 use crate::victim::{
     OTHER_UID, UID, crash, ends, hook_as, is_slow, machine_for_users, run, tell, user,
 };
@@ -155,8 +155,8 @@ mod as_root {
         PathBuf, Permissions, PermissionsExt, Plant, Report, UID, UnixListener, chown, crash,
         entry, fs, is_slow, lchown, mknodat, new_id, reports_in, symlink, tell, user,
     };
-    use crate::harness::{Harness, names_in};
     use crate::namespaces::in_private;
+    use crate::support::harness::{Harness, names_in};
 
     #[test]
     fn what_a_user_plants_as_its_marker_harms_nobody_else() {
@@ -374,7 +374,7 @@ mod as_root {
             .spawn()
             .unwrap();
         let began = std::time::Instant::now();
-        crate::harness::wait_for("another user's report", || !place.told().is_empty());
+        crate::support::harness::wait_for("another user's report", || !place.told().is_empty());
         let took = began.elapsed();
         assert!(super::ends(&mut deliverer, super::PASS), "it hangs");
         let aside = names_in(&place.machine.spool.join("corrupt")).len();
@@ -512,7 +512,9 @@ exit 0"#;
                 "umask {umask}: the user's hooks reach their directories"
             );
             with_umask("deliver");
-            crate::harness::wait_for("both reports", || place.machine.reports().len() == 2);
+            crate::support::harness::wait_for("both reports", || {
+                place.machine.reports().len() == 2
+            });
 
             let mut attempt = user(OTHER_UID);
             attempt

@@ -8,7 +8,7 @@ mod as_root {
 
     use crate::answers::Sender;
     use crate::namespaces::in_private;
-    use crate::stand_in::{Client, StandIn, http};
+    use crate::support::stand_in::{Client, StandIn, http};
     use crate::victim::{is_slow, tell};
 
     fn put_off<'a>(name: &str, ledger: &'a Ledger) -> &'a str {

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::harness::{Harness, killed_by, wait_for};
+use crate::support::harness::{Harness, killed_by, wait_for};
 use crate::victim::{hook, run, tell};
 
 /// What fits a process's name (15 bytes) and looks like the kernel's or init's words. `4242` is the

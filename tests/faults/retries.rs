@@ -6,11 +6,11 @@ mod as_root {
     use std::time::Instant;
 
     use crate::answers::{Deliverer, Sender};
-    use crate::harness::wait_for;
-    use crate::servers::certs::Certs;
-    use crate::servers::postfix::Postfix;
-    use crate::servers::rsyslog::Rsyslog;
-    use crate::servers::synapse::Synapse;
+    use crate::support::harness::wait_for;
+    use crate::support::servers::certs::Certs;
+    use crate::support::servers::postfix::Postfix;
+    use crate::support::servers::rsyslog::Rsyslog;
+    use crate::support::servers::synapse::Synapse;
     use crate::victim::tell;
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use lastwords::report::{Report, Section};
 
-use crate::harness::{self, Harness, names_in, wait_for};
+use crate::support::harness::{self, Harness, names_in, wait_for};
 
 /// A service's user, whom no machine has, and another one.
 pub const UID: u32 = 54_321;
@@ -58,7 +58,7 @@ pub fn hook_as(uid: u32, machine: &Harness, name: &str, job: &str) -> Command {
 
 fn as_upstart(mut command: Command, job: &str) -> Command {
     command.envs([
-        ("PATH", crate::process::PATH),
+        ("PATH", crate::support::process::PATH),
         ("TERM", "linux"),
         ("UPSTART_JOB", job),
         ("UPSTART_INSTANCE", ""),

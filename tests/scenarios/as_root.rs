@@ -12,9 +12,9 @@ use std::process::Command;
 use lastwords::report::{Report, Verdict};
 use rustix::process::Signal;
 
-use crate::harness::{self, Harness, SERVE, SystemLog, killed_by, reports_in};
 use crate::hooks;
-use crate::upstart::State;
+use crate::support::harness::{self, Harness, SERVE, SystemLog, killed_by, reports_in};
+use crate::support::upstart::State;
 
 /// A user that no machine has.
 pub const UID: u32 = 54_321;

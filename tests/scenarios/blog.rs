@@ -6,9 +6,9 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::harness::{Harness, wait_for};
-use crate::process::PATH;
-use crate::upstart::{Job, State};
+use crate::support::harness::{Harness, wait_for};
+use crate::support::process::PATH;
+use crate::support::upstart::{Job, State};
 
 /// The blog's scripts as hooks. Each crash that they see is a line in the file `mails`.
 fn job<'h>(machine: &'h Harness, name: &str, conf: &str) -> Job<'h> {

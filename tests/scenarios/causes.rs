@@ -4,8 +4,8 @@ use std::fs;
 
 use lastwords::report::{Confidence, Death, Report};
 
-use crate::harness::Harness;
-use crate::upstart::State;
+use crate::support::harness::Harness;
+use crate::support::upstart::State;
 
 /// The report of a job whose main process runs this program, as `FILE` in its arguments.
 fn report_of(machine: &Harness, command: &str, program: &str) -> Report {
@@ -161,9 +161,9 @@ mod as_root {
     use lastwords::report::{Confidence, Death, Report};
     use rustix::fs::OFlags;
 
-    use crate::cgroup::Cgroup;
-    use crate::harness::{Harness, wait_for};
-    use crate::upstart::State;
+    use crate::support::cgroup::Cgroup;
+    use crate::support::harness::{Harness, wait_for};
+    use crate::support::upstart::State;
 
     /// All records of the machine's own kernel log, as they are read.
     fn kernel_log() -> String {

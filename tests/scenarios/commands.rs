@@ -9,8 +9,8 @@ use std::process::{Command, Output};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{self, Harness, SERVE, names_in, wait_for};
-use crate::upstart::State;
+use crate::support::harness::{self, Harness, SERVE, names_in, wait_for};
+use crate::support::upstart::State;
 
 fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -2,17 +2,15 @@
 //! the same tests.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::thread::Builder;
 
 use lastwords::report::Status;
 use serde_json::Value;
 
-use crate::harness::{Harness, names_in, wait_for_some};
+use crate::support::harness::{Harness, names_in, wait_for_some};
+use crate::support::stand_in::StandIn;
 
 /// What stands in every secret.
 const HUSH: &str = "hushhushhushhushhushhushhushhush";
@@ -92,33 +90,22 @@ const CASES: [Case; 8] = [
 /// Not now, in nobody's own words.
 const LATER: &str = "503 Service Unavailable\r\n\r\n<html>@HUSH@</html>";
 
-/// A server that gives one answer until it is given another, and keeps what it gets.
+/// A server that gives one answer until it is given another.
 struct Server {
-    url: String,
+    stand_in: StandIn,
     answer: Arc<Mutex<String>>,
-    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
     fn start(answer: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let answer = Arc::new(Mutex::new(answer.replace("@HUSH@", HUSH)));
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (said, kept) = (Arc::clone(&answer), Arc::clone(&requests));
-        let serve = move || {
-            for stream in listener.incoming().flatten() {
-                let request = read(&stream).unwrap_or_default();
-                kept.lock().unwrap().push(request);
-                let _ = write!(&stream, "HTTP/1.1 {}", said.lock().unwrap());
-            }
-        };
-        Builder::new().spawn(serve).unwrap();
-        Self {
-            url,
-            answer,
-            requests,
-        }
+        let said = Arc::clone(&answer);
+        let stand_in = StandIn::start(move |client| {
+            client.http_request()?;
+            let answer = said.lock().unwrap().clone();
+            client.say(format!("HTTP/1.1 {answer}"))
+        });
+        Self { stand_in, answer }
     }
 
     fn answer(&self, answer: &str) {
@@ -126,26 +113,8 @@ impl Server {
     }
 
     fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.stand_in.heard()
     }
-}
-
-fn read(stream: &TcpStream) -> std::io::Result<String> {
-    let mut reader = BufReader::new(stream);
-    let (mut request, mut length) = (String::new(), 0);
-    while !request.ends_with("\r\n\r\n") {
-        let from = request.len();
-        reader.read_line(&mut request)?;
-        if let Some(value) = request[from..]
-            .to_ascii_lowercase()
-            .strip_prefix("content-length: ")
-        {
-            length = value.trim().parse().unwrap_or(0);
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    Ok(request + &String::from_utf8_lossy(&body))
 }
 
 /// A machine with every sink, a plugin included, and a hostile log; and the sinks' servers.
@@ -162,7 +131,7 @@ fn machine(answer: impl Fn(&Case) -> &'static str) -> (Harness, Vec<Server>) {
         let server = Server::start(answer(case));
         let secret = format!("{}.secret", case.name);
         let filled = |text: &str| {
-            text.replace("@URL@", &server.url)
+            text.replace("@URL@", &server.stand_in.url())
                 .replace("@HUSH@", HUSH)
                 .replace("@SECRET@", &secret)
         };

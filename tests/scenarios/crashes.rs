@@ -4,8 +4,8 @@
 use lastwords::report::{Exit, Supervisor, Verdict};
 use rustix::process::Signal;
 
-use crate::harness::{Harness, SERVE, assert_crashed, evidence, killed_by, names_in};
-use crate::upstart::State;
+use crate::support::harness::{Harness, SERVE, assert_crashed, evidence, killed_by, names_in};
+use crate::support::upstart::State;
 
 #[test]
 fn a_crash_by_exit_code_is_reported_with_the_code_and_inits_own_line() {

@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Output;
 
-use crate::harness::{Harness, SERVE, names_in, wait_for};
-use crate::upstart::State;
+use crate::support::harness::{Harness, SERVE, names_in, wait_for};
+use crate::support::upstart::State;
 
 /// A sink that notes each report's id in `told`, and then does as the file `behaviour` says: exits
 /// with that code.

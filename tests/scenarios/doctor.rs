@@ -1,7 +1,6 @@
 //! `lastwords doctor`: a machine where all is well, and one thing after another that is not.
 
 use std::fs::{self, File, FileTimes, Permissions};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use std::time::{Duration, SystemTime};
@@ -11,8 +10,9 @@ use lastwords::spool::{Ledger, Place, Spool};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Harness, SERVE, SystemLog, names_in, wait_for};
-use crate::upstart::{Job, State};
+use crate::support::harness::{Harness, SERVE, SystemLog, names_in, wait_for};
+use crate::support::stand_in::free_port;
+use crate::support::upstart::{Job, State};
 
 /// Its syslog daemon, its log, its deliverer's trace; the job runs, and its hooks have armed the
 /// marker.
@@ -449,12 +449,7 @@ fn a_kernel_log_that_is_not_there_costs_the_exit_code() {
 fn a_sink_that_is_down_is_named_and_the_others_are_told() {
     let machine = Machine::new();
     let mut web = machine.start();
-    // A port that was free a moment ago.
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let sinks =
         format!("{CONFIG}[[sink.syslog]]\nname = 'far'\naddress = 'tcp://127.0.0.1:{port}'\n");
     fs::write(machine.machine.config.join("lastwords.toml"), sinks).unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use crate::harness::{Harness, names_in};
+use crate::support::harness::{Harness, names_in};
 
 /// A sink that keeps the title of each message that it takes in `NAME.told`, and of each that it is
 /// offered in `NAME.offered`, with its id. What it exits with stands in `NAME.exit`. Where there is

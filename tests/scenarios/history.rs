@@ -12,8 +12,8 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
 
-use crate::harness::{Harness, names_in, wait_for};
 use crate::hooks;
+use crate::support::harness::{Harness, names_in, wait_for};
 
 const WIDE: &str = "TypeError: 名前が見つかりません: Cannot read properties of undefined (reading 'name') at /srv/データ/app.js:7 🦀";
 

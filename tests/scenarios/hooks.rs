@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use lastwords::report::{Status, Verdict};
 
-use crate::harness::{Harness, SystemLog, killed_by};
+use crate::support::harness::{Harness, SystemLog, killed_by};
 
 pub const HOOKS: [&str; 3] = ["pre-start", "pre-stop", "post-stop"];
 
@@ -18,7 +18,7 @@ pub const HOOKS: [&str; 3] = ["pre-start", "pre-stop", "post-stop"];
 pub fn hook(machine: &Harness, name: &str) -> Command {
     let mut command = machine.hook_command(name);
     command.envs([
-        ("PATH", crate::process::PATH),
+        ("PATH", crate::support::process::PATH),
         ("TERM", "linux"),
         ("UPSTART_JOB", "web"),
         ("UPSTART_INSTANCE", ""),
@@ -260,7 +260,7 @@ fn a_pipe_that_nobody_empties_does_not_hold_a_hook_up() {
             .stderr(writer)
             .spawn()
             .unwrap();
-        crate::harness::wait_for("the hook's end", || child.try_wait().unwrap().is_some());
+        crate::support::harness::wait_for("the hook's end", || child.try_wait().unwrap().is_some());
         assert!(child.wait().unwrap().success());
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     }
@@ -272,7 +272,7 @@ fn a_dead_terminal_is_no_obstacle() {
     let machine = Harness::new();
     fs::write(machine.config.join("lastwords.toml"), "broken").unwrap();
     for name in ["pre-start", "post-stop"] {
-        let (ours, theirs) = crate::process::open_pty().unwrap();
+        let (ours, theirs) = crate::support::process::open_pty().unwrap();
         drop(ours);
         let mut command = hook(&machine, name);
         let status = command

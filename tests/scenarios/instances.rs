@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use rustix::process::Signal;
 
-use crate::harness::{Harness, SERVE, evidence, names_in, wait_for};
-use crate::upstart::State;
+use crate::support::harness::{Harness, SERVE, evidence, names_in, wait_for};
+use crate::support::upstart::State;
 
 /// Names that Upstart lets pass, and that a path, a shell or a log line would trip over.
 const NAMES: [&str; 14] = [

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use lastwords::report::{Level, Report, Verdict};
 use rustix::process::{Signal, kill_process};
 
-use crate::harness::{self, Harness, killed_by, names_in, wait_for, wait_for_some};
 use crate::hooks::{exits_0, hook};
+use crate::support::harness::{self, Harness, killed_by, names_in, wait_for, wait_for_some};
 
 const SEGV: &str = "init: web main process (4242) killed by SEGV signal";
 
@@ -189,7 +189,10 @@ fn what_the_hook_starts_is_as_nice_as_the_job_wants_it() {
             .args(["-n", nice])
             .args(machine.hook_argv("post-stop"))
             .env_clear();
-        exits_0(command.envs([("UPSTART_JOB", "web"), ("PATH", crate::process::PATH)]));
+        exits_0(command.envs([
+            ("UPSTART_JOB", "web"),
+            ("PATH", crate::support::process::PATH),
+        ]));
         let report = settled(&machine);
         let expected = Command::new("nice")
             .args(["-n", nice, "nice"])
@@ -341,7 +344,10 @@ fn under_limit(limit: &str) {
         .arg(limit)
         .args(machine.hook_argv("post-stop"))
         .env_clear();
-    exits_0(command.envs([("UPSTART_JOB", "web"), ("PATH", crate::process::PATH)]));
+    exits_0(command.envs([
+        ("UPSTART_JOB", "web"),
+        ("PATH", crate::support::process::PATH),
+    ]));
     assert_segv(&settled(&machine));
 }
 

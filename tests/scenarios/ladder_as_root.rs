@@ -15,9 +15,9 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 
 use crate::as_root::{UID, machine_for_users};
-use crate::harness::{Harness, names_in, wait_for};
 use crate::hooks::{exits_0, hook};
 use crate::ladder::{crashed, deliver, in_memory, is_static, settled, taken};
+use crate::support::harness::{Harness, names_in, wait_for};
 
 /// A file system of a scenario's own.
 struct Disk(PathBuf);
@@ -548,7 +548,7 @@ fn a_machine_without_proc_costs_no_report() {
             .args(machine.hook_argv(name))
             .env_clear()
             .env("UPSTART_JOB", "web")
-            .env("PATH", crate::process::PATH);
+            .env("PATH", crate::support::process::PATH);
         exits_0(&mut command);
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     }

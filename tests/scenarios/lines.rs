@@ -4,8 +4,8 @@
 use lastwords::report::{Exit, Supervisor, Verdict};
 use rustix::process::Signal;
 
-use crate::harness::{Harness, killed_by};
-use crate::upstart::State;
+use crate::support::harness::{Harness, killed_by};
+use crate::support::upstart::State;
 
 /// Ends with code 0, of which init says nothing: whatever a report then knows, it took from
 /// somebody else.

@@ -6,15 +6,12 @@
 mod as_root;
 mod blog;
 mod causes;
-mod cgroup;
 mod commands;
-mod conf;
 mod conformance;
 mod crashes;
 mod delivery;
 mod doctor;
 mod flood;
-mod harness;
 mod history;
 mod hooks;
 mod instances;
@@ -24,7 +21,6 @@ mod lines;
 mod past;
 mod planned_stops;
 mod plugins;
-mod process;
 mod run;
 mod runit;
 mod schemas;
@@ -32,4 +28,6 @@ mod secrets;
 mod setup_job;
 mod spool;
 mod starts;
-mod upstart;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
 
-use crate::harness::{Harness, SERVE, names_in, wait_for};
-use crate::upstart::State;
+use crate::support::harness::{Harness, SERVE, names_in, wait_for};
+use crate::support::upstart::State;
 
 /// A machine that keeps every message as text.
 fn machine() -> Harness {

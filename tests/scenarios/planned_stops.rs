@@ -5,8 +5,8 @@ use std::time::Duration;
 use lastwords::report::{Exit, Verdict};
 use rustix::process::Signal;
 
-use crate::harness::{Harness, SERVE, assert_crashed, killed_by};
-use crate::upstart::State;
+use crate::support::harness::{Harness, SERVE, assert_crashed, killed_by};
+use crate::support::upstart::State;
 
 #[test]
 fn a_planned_stop_leaves_no_report() {

@@ -2,16 +2,15 @@
 //! of their documentation.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::thread::Builder;
 
 use serde_json::{Value, json};
 
-use crate::harness;
+use crate::support::harness;
+use crate::support::stand_in::{Client, StandIn, http};
 
 fn plugins() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins")
@@ -60,8 +59,8 @@ fn without(program: &str) -> bool {
 
 #[test]
 fn tcp_states_and_sockets_count_the_connections() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
+    let server = StandIn::start(Client::hang);
+    let port = server.port.to_string();
     assert!(section("collectors/tcp-states", &[]).contains("listening"));
     if without("ss") {
         return;
@@ -201,8 +200,8 @@ fn redis_tells_how_it_is_and_fails_in_time_where_nobody_answers() {
         "{said:#}"
     );
     // One that takes connections and says nothing.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = format!("port={}", silent.local_addr().unwrap().port());
+    let silent = StandIn::start(Client::hang);
+    let port = format!("port={}", silent.port);
     let (said, _) = test(
         "collectors/redis",
         &["--setting", &port, "--setting", "timeout=0.2"],
@@ -277,8 +276,8 @@ fn postgres_fails_in_time_where_nobody_answers() {
         (Some("failed"), Some(false)),
         "{said:#}"
     );
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = silent.local_addr().unwrap().port();
+    let silent = StandIn::start(Client::hang);
+    let port = silent.port;
     let (said, _) = test(
         "collectors/postgres",
         &["--", &format!("host=127.0.0.1 port={port} user=nobody")],
@@ -335,36 +334,6 @@ fn python() -> Option<String> {
     can.then_some(program)
 }
 
-/// A server that takes one message, and hands it back.
-fn one_message() -> (u16, std::thread::JoinHandle<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let serve = move || {
-        let (stream, _) = listener.accept().unwrap();
-        let (mut reader, mut request, mut length) = (BufReader::new(&stream), String::new(), 0);
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).unwrap();
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
-                length = value.trim().parse().unwrap();
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        std::io::Read::read_exact(&mut reader, &mut body).unwrap();
-        request += &String::from_utf8(body).unwrap();
-        write!(
-            &stream,
-            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
-        )
-        .unwrap();
-        request
-    };
-    (port, Builder::new().spawn(serve).unwrap())
-}
-
 #[test]
 fn apprise_takes_its_addresses_from_a_file_that_only_its_owner_may_read() {
     let Some(python) = python() else { return };
@@ -392,9 +361,9 @@ fn apprise_takes_its_addresses_from_a_file_that_only_its_owner_may_read() {
         serde_json::from_slice::<Value>(&output.stdout)
             .unwrap_or_else(|why| panic!("{why}: {output:?}"))
     };
-    let (port, message) = one_message();
+    let server = StandIn::http(http("200 OK", "", "ok"));
     let said = run(
-        &format!("# ours\njson://user:hushhush@127.0.0.1:{port}/\n"),
+        &format!("# ours\njson://user:hushhush@127.0.0.1:{}/\n", server.port),
         0o600,
     );
     assert_eq!(
@@ -402,7 +371,9 @@ fn apprise_takes_its_addresses_from_a_file_that_only_its_owner_may_read() {
         (Some("done"), Some("taken by 1 of 1 services")),
         "{said:#}"
     );
-    let message: Value = serde_json::from_str(&message.join().unwrap()).unwrap();
+    let request = server.finish().remove(0);
+    let (_, body) = request.split_once("\r\n\r\n").unwrap();
+    let message: Value = serde_json::from_str(body).unwrap();
     assert!(
         message["title"]
             .as_str()

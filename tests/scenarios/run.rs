@@ -10,7 +10,9 @@ use lastwords::report::{Exit, Report, Supervisor, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::as_root;
-use crate::harness::{Harness, assert_crashed, evidence, killed_by, wait_for, wait_for_some};
+use crate::support::harness::{
+    Harness, assert_crashed, evidence, killed_by, wait_for, wait_for_some,
+};
 
 /// `lastwords run` on this machine, as the job `web`.
 fn run(machine: &Harness, command: &[&str]) -> Command {

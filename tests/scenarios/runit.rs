@@ -4,7 +4,7 @@ use std::process::Output;
 
 use lastwords::report::{Exit, Supervisor, Verdict};
 
-use crate::harness::Harness;
+use crate::support::harness::Harness;
 
 fn hook(machine: &Harness, name: &str, args: &[&str]) -> Output {
     machine

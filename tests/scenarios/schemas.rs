@@ -7,7 +7,7 @@ use std::path::Path;
 use lastwords::report::{Kind, Report};
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, reports_in};
+use crate::support::harness::{Harness, reports_in};
 use crate::{flood, hooks};
 
 /// What is wrong with a value, as (place, keyword): as much of JSON Schema as ours use.
@@ -113,7 +113,7 @@ fn is_of(value: &Value, name: &str) -> bool {
 
 /// The schema as the program prints it.
 fn schema(of: &str) -> Value {
-    let output = std::process::Command::new(crate::harness::binary())
+    let output = std::process::Command::new(crate::support::harness::binary())
         .args(["schema", of])
         .output()
         .unwrap();

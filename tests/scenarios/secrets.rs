@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use crate::harness::{self, Harness, SystemLog, names_in, wait_for};
 use crate::hooks;
+use crate::support::harness::{self, Harness, SystemLog, names_in, wait_for};
 
 /// What every planted secret holds.
 const CANARY: &str = "cAn4ry";

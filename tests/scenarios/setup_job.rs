@@ -9,8 +9,8 @@ use std::process::Output;
 use lastwords::report::Verdict;
 use rustix::process::Signal;
 
-use crate::harness::{Harness, SERVE, killed_by, names_in};
-use crate::upstart::Job;
+use crate::support::harness::{Harness, SERVE, killed_by, names_in};
+use crate::support::upstart::Job;
 
 const HOOKS: [&str; 3] = ["pre-start", "pre-stop", "post-stop"];
 

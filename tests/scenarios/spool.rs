@@ -12,8 +12,8 @@ use lastwords::report::{Kind, Report, ReportId, Timestamp};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Harness, SystemLog, names_in, reports_in, wait_for};
 use crate::hooks;
+use crate::support::harness::{Harness, SystemLog, names_in, reports_in, wait_for};
 
 /// A user that no machine has.
 const UID: u32 = 54_321;

@@ -5,8 +5,8 @@ use std::fs;
 use lastwords::report::{Exit, Verdict};
 use rustix::process::Signal;
 
-use crate::harness::{Harness, SERVE, assert_crashed, evidence, killed_by};
-use crate::upstart::State;
+use crate::support::harness::{Harness, SERVE, assert_crashed, evidence, killed_by};
+use crate::support::upstart::State;
 
 #[test]
 fn a_pre_start_that_fails_after_it_armed_the_marker_is_an_aborted_start_and_is_not_tried_again() {

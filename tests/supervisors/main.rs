@@ -12,16 +12,5 @@ mod systemd;
 mod told;
 mod ways;
 
-// The machine of the scenarios.
-#[path = "../scenarios/cgroup.rs"]
-mod cgroup;
-#[path = "../scenarios/conf.rs"]
-mod conf;
-#[expect(dead_code, reason = "the scenarios use more of it")]
-#[path = "../scenarios/harness.rs"]
-mod harness;
-#[path = "../scenarios/process.rs"]
-mod process;
-#[expect(dead_code, reason = "the scenarios use more of it")]
-#[path = "../scenarios/upstart.rs"]
-mod upstart;
+#[path = "../support/mod.rs"]
+mod support;

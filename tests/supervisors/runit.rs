@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use lastwords::report::{Exit, Supervisor, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Harness, killed_by, wait_for};
+use crate::support::harness::{Harness, killed_by, wait_for};
 use crate::ways::{self, Control, Kill, Nothing, Says, Silence, Way, crashed, way};
 
 /// Services, each under a `runsv` of its own, which ends with this.
@@ -273,7 +273,7 @@ fn of_a_crash_loop_each_crash_is_kept() {
 
 mod as_root {
     use super::{ALL, check};
-    use crate::cgroup::Cgroup;
+    use crate::support::cgroup::Cgroup;
     use crate::ways;
 
     #[test]

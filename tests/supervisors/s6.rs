@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use lastwords::report::{Exit, Supervisor, Verdict};
 use rustix::process::Signal;
 
-use crate::harness::{Harness, killed_by, wait_for};
+use crate::support::harness::{Harness, killed_by, wait_for};
 use crate::ways::{self, Control, Kill, Nothing, Says, Silence, Way, crashed, way};
 
 struct S6<'a> {
@@ -217,7 +217,7 @@ fn a_finish_whose_collectors_hang_is_back_long_before_s6_would_kill_it() {
 
 mod as_root {
     use super::S6;
-    use crate::cgroup::Cgroup;
+    use crate::support::cgroup::Cgroup;
     use crate::ways;
 
     #[test]

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use lastwords::report::{Exit, Report, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Harness, wait_for};
+use crate::support::harness::{Harness, wait_for};
 use crate::told::Doctor;
 
 const SINK: &str = "[[sink.exec]]\nname = 'keep'\ncommand = ['/bin/cat']\n";

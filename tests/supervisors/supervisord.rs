@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use lastwords::report::{Exit, ReportId, Supervisor, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Harness, killed_by, names_in, wait_for};
+use crate::support::harness::{Harness, killed_by, names_in, wait_for};
 use crate::ways::{self, Control, Kill, Nothing, Silence, Way, crashed, way};
 
 struct Supervisord<'a> {
@@ -429,7 +429,7 @@ fn with_no_log_of_supervisords_the_end_is_a_crash_whose_exit_is_unknown() {
 
 mod as_root {
     use super::Supervisord;
-    use crate::cgroup::Cgroup;
+    use crate::support::cgroup::Cgroup;
     use crate::ways;
 
     #[test]

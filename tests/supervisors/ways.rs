@@ -9,8 +9,8 @@ use std::process::Command;
 use lastwords::report::{Exit, Report, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cgroup::Cgroup;
-use crate::harness::{Harness, killed_by, wait_for, wait_for_some};
+use crate::support::cgroup::Cgroup;
+use crate::support::harness::{Harness, killed_by, wait_for, wait_for_some};
 
 /// A service that ends in some way in its first life, and then runs.
 pub struct Way {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::killed::{Crashes, repeats, violations};
 use super::summaries::told;
-use crate::harness::{names_in, wait_for};
 use crate::machine::{Machine, Stage};
+use crate::support::harness::{names_in, wait_for};
 use crate::table;
 use crate::victim::is_slow;
 
@@ -79,7 +79,7 @@ fn watcher(machine: &Machine) -> Child {
     let mut command = machine.harness.hook_command("deliver");
     command
         .arg("--watch")
-        .env("PATH", crate::process::PATH)
+        .env("PATH", crate::support::process::PATH)
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command.spawn().unwrap()

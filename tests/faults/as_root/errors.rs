@@ -9,9 +9,9 @@ use rustix::process::Signal;
 
 use super::killed::{Crashes, all_points_of_the_hook, violations};
 use crate::disk::in_private_mounts;
-use crate::harness::SystemLog;
 use crate::machine::{Machine, Stage, Suffer};
 use crate::strace::{Fault, Point};
+use crate::support::harness::SystemLog;
 use crate::table;
 use crate::victim::is_slow;
 

@@ -7,9 +7,9 @@ use std::time::Instant;
 use rustix::process::{Signal, kill_process};
 
 use super::killed::{Crashes, repeats, violations};
-use crate::harness::{names_in, wait_for};
 use crate::machine::{Machine, Stage};
 use crate::strace::{self, Fault, choose};
+use crate::support::harness::{names_in, wait_for};
 use crate::table;
 
 /// After so long, a deliverer that shows no sign of life is taken for dead.

@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use lastwords::report::Kind;
 
-use crate::harness::names_in;
 use crate::machine::{BINARY, Ended, Machine, Stage, Suffer};
 use crate::strace::{self, Fault, Point, choose};
+use crate::support::harness::names_in;
 use crate::table;
 
 /// Jobs, and whether each of their crashes must have been reported.

@@ -8,9 +8,9 @@ use lastwords::report::Report;
 
 use super::killed::{Crashes, points_of, some_points_of_the_hook, violations};
 use crate::disk::{Disk, in_private_mounts};
-use crate::harness::{SystemLog, names_in};
 use crate::machine::{Machine, Stage, Suffer};
 use crate::strace::{Fault, Point, choose};
+use crate::support::harness::{SystemLog, names_in};
 use crate::table;
 use crate::victim::is_slow;
 

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use lastwords::report::Report;
 use tempfile::TempDir;
 
-use crate::harness::{binary, reports_in, wait_for, wait_for_some};
+use crate::support::harness::{binary, reports_in, wait_for, wait_for_some};
 
 const BOOT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),

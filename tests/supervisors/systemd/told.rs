@@ -2,7 +2,7 @@
 
 use lastwords::report::{Death, Exit, Report, Verdict};
 
-use crate::harness::Harness;
+use crate::support::harness::Harness;
 
 const INVOCATION: &str = "0123456789abcdef0123456789abcdef";
 

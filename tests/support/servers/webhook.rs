@@ -8,7 +8,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use tempfile::TempDir;
 
-use super::{Process, directory, free_port, installed, until};
+use super::{Process, directory, installed};
+use crate::support::harness::wait_for_some;
+use crate::support::stand_in::free_port;
 
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -33,7 +35,10 @@ impl Webhook {
         let dir = directory("webhook");
         let port = free_port();
         let python = installed("venv/bin/python").display().to_string();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/webhook.py");
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/support/servers/webhook.py"
+        );
         let mut process = Process::start(
             &[&python, script, &port.to_string(), SECRET],
             dir.path().join("output"),
@@ -58,6 +63,6 @@ impl Webhook {
                 .collect();
             (requests.len() >= count).then_some(requests)
         };
-        until("the webhooks", read)
+        wait_for_some("the webhooks", read)
     }
 }

@@ -9,7 +9,9 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use super::certs::Certs;
-use super::{Process, directory, fill, free_port, installed, until};
+use super::{Process, directory, fill, installed};
+use crate::support::harness::wait_for_some;
+use crate::support::stand_in::free_port;
 
 pub struct Rsyslog {
     pub udp: u16,
@@ -42,7 +44,7 @@ impl Rsyslog {
         let [udp, tcp, tls] = [free_port(), free_port(), free_port()];
         let config = dir.path().join("rsyslog.conf");
         let text = fill(
-            include_str!("../../servers/rsyslog.conf"),
+            include_str!("rsyslog.conf"),
             &[
                 ("DIR", &dir.path().display()),
                 ("CA", &certs.ca().display()),
@@ -118,7 +120,7 @@ impl Rsyslog {
 
     /// Waits until something came by this input.
     pub fn record(&self, via: &str) -> Record {
-        until(&format!("a record by {via}"), || {
+        wait_for_some(&format!("a record by {via}"), || {
             self.records().into_iter().find(|record| record.via == via)
         })
     }

@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 
-use crate::upstart::Job;
+use crate::support::upstart::Job;
 
 /// A main process that runs until it is killed.
 pub const SERVE: &str = "exec sleep 1000\n";
@@ -445,17 +445,24 @@ pub fn evidence(report: &Report) -> Vec<&str> {
         .collect()
 }
 
+/// Waits until `reached` returns true.
 pub fn wait_for(what: &str, mut reached: impl FnMut() -> bool) {
     wait_for_some(what, || reached().then_some(()));
 }
 
-pub fn wait_for_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Waits until `look` finds something and returns that.
+pub fn wait_for_some<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    patiently(look).unwrap_or_else(|| panic!("{what} did not come"))
+}
+
+/// Calls `look` until it finds something, for a minute at most.
+pub fn patiently<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(found) = look() {
+        let found = look();
+        if found.is_some() || Instant::now() > deadline {
             return found;
         }
-        assert!(Instant::now() < deadline, "{what} did not come");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

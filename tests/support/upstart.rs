@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::conf::{Conf, Stanza};
-use crate::harness::{Harness, PATIENCE, wait_for};
-use crate::process::{PATH, Process};
+use crate::support::conf::{Conf, Stanza};
+use crate::support::harness::{Harness, PATIENCE, wait_for};
+use crate::support::process::{PATH, Process};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Goal {

@@ -6,7 +6,9 @@ use reqwest::blocking::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Process, directory, fill, free_port, installed, until};
+use super::{Process, directory, fill, installed};
+use crate::support::harness::wait_for_some;
+use crate::support::stand_in::free_port;
 
 pub struct Synapse {
     /// Where clients find it: `http://127.0.0.1:PORT`.
@@ -34,7 +36,7 @@ impl Synapse {
         let port = free_port();
         let place = dir.path().display();
         let text = fill(
-            include_str!("../../servers/synapse.yaml"),
+            include_str!("synapse.yaml"),
             &[
                 ("DIR", &place),
                 ("PORT", &port),
@@ -107,7 +109,7 @@ impl Synapse {
 
     /// Waits until there is a message.
     pub fn message(&self) -> Value {
-        until("a message in the room", || {
+        wait_for_some("a message in the room", || {
             self.messages().into_iter().next()
         })
     }

@@ -20,7 +20,9 @@ use mailparse::{MailHeaderMap, ParsedMail};
 use tempfile::TempDir;
 
 use super::certs::Certs;
-use super::{Process, directory, fill, free_port, open_to_all, until};
+use super::{Process, directory, fill, open_to_all};
+use crate::support::harness::wait_for_some;
+use crate::support::stand_in::free_port;
 
 pub const USERNAME: &str = "lastwords";
 pub const PASSWORD: &str = "s3cret \"pass\\word\"";
@@ -73,26 +75,20 @@ impl Postfix {
             ("CERTIFICATE", &certificate.display()),
             ("KEY", &key.display()),
         ];
-        write(
-            "etc/main.cf",
-            &fill(include_str!("../../servers/main.cf"), &main),
-        );
+        write("etc/main.cf", &fill(include_str!("main.cf"), &main));
         let ports: [(&str, &dyn std::fmt::Display); 3] = [
             ("STARTTLS", &starttls),
             ("IMPLICIT", &implicit),
             ("PLAIN", &plain),
         ];
-        write(
-            "etc/master.cf",
-            &fill(include_str!("../../servers/master.cf"), &ports),
-        );
-        write("etc/recipients", include_str!("../../servers/recipients"));
+        write("etc/master.cf", &fill(include_str!("master.cf"), &ports));
+        write("etc/recipients", include_str!("recipients"));
         let mailboxes = ["ops", "oncall", "slow", "greylisted"]
             .map(|name| format!("{name}@example.test {name}/\n"));
         write("etc/mailboxes", &mailboxes.concat());
         write(
             "dovecot/dovecot.conf",
-            &fill(include_str!("../../servers/dovecot.conf"), &main),
+            &fill(include_str!("dovecot.conf"), &main),
         );
         write("dovecot/passwords", &format!("{USERNAME}:{PASSWORD}\n"));
 
@@ -138,14 +134,14 @@ impl Postfix {
 
     /// Waits until the user holds a mail.
     pub fn mail(&self, user: &str) -> Mail {
-        until(&format!("{user} gets a mail"), || {
+        wait_for_some(&format!("{user} gets a mail"), || {
             self.mails(user).into_iter().next()
         })
     }
 
     /// Takes what it put off: the next client finds nobody on the grey list.
     pub fn end_greylisting(&self) {
-        let recipients = include_str!("../../servers/recipients");
+        let recipients = include_str!("recipients");
         let rest: Vec<_> = recipients
             .lines()
             .filter(|line| !line.contains("grey"))

@@ -1,7 +1,7 @@
 //! The real servers that the end-to-end tests send to. Each lives on loopback, on ports that were
 //! free, in a directory of its own, and ends with the value that stands for it.
 //!
-//! `tests/run` installs them; their configs lie in `tests/servers/`.
+//! `tests/run` installs them; their configs lie in this folder.
 
 pub mod alertmanager;
 pub mod certs;
@@ -12,18 +12,15 @@ pub mod synapse;
 pub mod webhook;
 
 use std::fs::{self, File};
-use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio, id};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tempfile::TempDir;
 
-/// How long anything may take on a busy machine before a test gives up on it.
-const PATIENCE: Duration = Duration::from_mins(1);
+use super::harness::patiently;
 
 /// Leads a process group, and ends the group when the other end of its stdin is closed: by
 /// [`Process`], or by the kernel where the tests were killed and no destructor ran.
@@ -90,23 +87,6 @@ impl Drop for Process {
     }
 }
 
-/// Waits until there is an answer.
-pub fn until<T>(what: &str, answer: impl FnMut() -> Option<T>) -> T {
-    patiently(answer).unwrap_or_else(|| panic!("{what}: waited in vain"))
-}
-
-/// Asks again and again, for a minute at most.
-pub fn patiently<T>(mut answer: impl FnMut() -> Option<T>) -> Option<T> {
-    let started = Instant::now();
-    while started.elapsed() < PATIENCE {
-        if let Some(answer) = answer() {
-            return Some(answer);
-        }
-        sleep(Duration::from_millis(20));
-    }
-    None
-}
-
 /// A directory with a short path that every user can reach, whatever `TMPDIR` and the umask are:
 /// servers change users, and a socket's path holds 107 bytes.
 fn directory(name: &str) -> TempDir {
@@ -138,29 +118,11 @@ pub fn installed(path: &str) -> PathBuf {
     path
 }
 
-/// A config from `tests/servers/` with its `@KEY@`s replaced.
+/// A config from this folder with its `@KEY@`s replaced.
 fn fill(template: &str, values: &[(&str, &dyn std::fmt::Display)]) -> String {
     values
         .iter()
         .fold(template.to_owned(), |text, (key, value)| {
             text.replace(&format!("@{key}@"), &value.to_string())
         })
-}
-
-/// A port on which nobody listens. It lies below the range from which the kernel takes the ports of
-/// clients, and is given to nobody else in this process.
-fn free_port() -> u16 {
-    const FIRST: u16 = 15_000;
-    const COUNT: u16 = 15_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test binaries that run at the same time start at different places.
-    let start = u16::try_from(id() * 37 % u32::from(COUNT)).expect("less than COUNT");
-    loop {
-        let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok()
-            && UdpSocket::bind(("127.0.0.1", port)).is_ok()
-        {
-            return port;
-        }
-    }
 }

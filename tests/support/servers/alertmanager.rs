@@ -6,7 +6,8 @@ use reqwest::blocking::Client;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Process, directory, fill, free_port};
+use super::{Process, directory, fill};
+use crate::support::stand_in::free_port;
 
 pub struct Alertmanager {
     pub url: String,
