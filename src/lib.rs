@@ -64,3 +64,8 @@ pub mod secret;
 pub mod sinks;
 pub mod spool;
 pub mod supervisor;
+
+#[cfg(test)]
+#[allow(dead_code, reason = "the suites use more of it")]
+#[path = "../tests/support/stand_in.rs"]
+mod stand_in;

@@ -331,7 +331,7 @@ mod tests {
     use super::brief::tests::{floods, full_of};
     use super::*;
     use crate::report::{Series, sample};
-    use crate::sinks::http::tests::serve;
+    use crate::stand_in::StandIn;
 
     fn sink(toml: &str) -> Result<Alertmanager, String> {
         toml::from_str(&format!("name = 'x'\n{toml}")).map_err(|why| why.to_string())
@@ -454,15 +454,16 @@ mod tests {
         std::fs::write(dir.path().join("token"), "hush\n").unwrap();
         let host = Host::new("/", dir.path());
         let send = |answers: [&str; 2]| {
-            let servers = answers.map(|answer| serve(&[&format!("HTTP/1.1 {answer}\r\n\r\nhush")]));
-            let urls = [&servers[0].url, &servers[1].url];
+            let servers =
+                answers.map(|answer| StandIn::http(format!("HTTP/1.1 {answer}\r\n\r\nhush")));
+            let urls = [servers[0].url(), servers[1].url()];
             let sink = sink(&format!(
                 "urls = ['{}', '{}/am/']\ntoken_file = 'token'",
                 urls[0], urls[1]
             ))
             .unwrap();
             let sent = sink.send(&sample(), &host);
-            let [first, second] = servers.map(|server| server.requests().remove(0));
+            let [first, second] = servers.map(|server| server.finish().remove(0));
             assert!(
                 first.starts_with("POST /api/v2/alerts HTTP")
                     && second.starts_with("POST /am/api/v2/alerts HTTP")

@@ -190,7 +190,7 @@ mod tests {
     use super::brief::tests::{floods, full_of};
     use super::*;
     use crate::report::sample;
-    use crate::sinks::http::tests::serve;
+    use crate::stand_in::StandIn;
 
     fn size(text: &Value) -> usize {
         text.as_str().expect("a text").encode_utf16().count()
@@ -289,14 +289,14 @@ mod tests {
         let sink: Discord = toml::from_str("name = 'x'\nwebhook_file = 'webhook'").unwrap();
         let host = Host::new("/", dir.path());
         let send = |answer: &str| {
-            let server = serve(&[answer]);
+            let server = StandIn::http(answer);
             std::fs::write(
                 dir.path().join("webhook"),
-                format!("{}/api/webhooks/1/hushhush", server.url),
+                format!("{}/api/webhooks/1/hushhush", server.url()),
             )
             .unwrap();
             let result = sink.send(&sample(), &host);
-            (result, server.requests().remove(0))
+            (result, server.finish().remove(0))
         };
         let (result, request) = send("HTTP/1.1 200 OK\r\n\r\n{\"id\":\"42\",\"type\":0}");
         assert_eq!(result, Ok("message 42".to_owned()));

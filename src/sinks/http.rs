@@ -219,69 +219,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-    use std::thread::{Builder, JoinHandle};
+mod tests {
     use std::time::Duration;
 
     use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 
     use super::{address, is_loopback, retry_after};
-
-    /// A server that gives these answers, one a connection, and hands back the requests that it
-    /// got.
-    pub struct Server {
-        pub url: String,
-        thread: JoinHandle<Vec<String>>,
-    }
-
-    impl Server {
-        pub fn requests(self) -> Vec<String> {
-            self.thread.join().expect("every answer was asked for")
-        }
-    }
-
-    pub fn serve(answers: &[&str]) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let answers: Vec<String> = answers.iter().map(ToString::to_string).collect();
-        let answer = move |answer: String| {
-            let (mut stream, _) = listener.accept().expect("a client");
-            let request = read_request(&mut stream);
-            stream
-                .write_all(answer.as_bytes())
-                .expect("the client reads");
-            request
-        };
-        let thread = Builder::new()
-            .spawn(move || answers.into_iter().map(answer).collect())
-            .expect("a thread");
-        Server { url, thread }
-    }
-
-    /// Reads one request, up to the length that it names.
-    fn read_request(stream: &mut impl Read) -> String {
-        let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
-        let is_whole = |request: &[u8]| {
-            let text = String::from_utf8_lossy(request);
-            let (head, _) = text.split_once("\r\n\r\n")?;
-            let length: usize = head
-                .split("content-length: ")
-                .nth(1)?
-                .lines()
-                .next()?
-                .parse()
-                .ok()?;
-            Some(request.len() >= head.len() + 4 + length)
-        };
-        while is_whole(&request) != Some(true) {
-            let count = stream.read(&mut buffer).expect("the client sends");
-            assert!(count > 0, "a whole request");
-            request.extend_from_slice(&buffer[..count]);
-        }
-        String::from_utf8(request).expect("UTF-8")
-    }
 
     fn wait(retry: &'static str, date: &'static str) -> Option<u64> {
         let mut headers = HeaderMap::new();

@@ -326,12 +326,9 @@ fn judge(answer: &http::Answer, wanted: &str) -> Result<String, SendError> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-    use std::thread::Builder;
-
     use super::*;
     use crate::report::sample;
+    use crate::stand_in::{StandIn, http};
 
     fn answer(status: u16, body: &str) -> Result<String, SendError> {
         let status = StatusCode::from_u16(status).unwrap();
@@ -455,21 +452,6 @@ mod tests {
         );
     }
 
-    /// Reads one request, up to the length it names.
-    fn request(stream: &mut impl Read) -> String {
-        let (mut request, mut buffer) = (String::new(), [0; 4096]);
-        let whole = |request: &str| {
-            let (head, body) = request.split_once("\r\n\r\n")?;
-            let length = head.split("content-length: ").nth(1)?.lines().next()?;
-            Some(body.len() >= length.parse().ok()?)
-        };
-        while whole(&request) != Some(true) {
-            let count = stream.read(&mut buffer).unwrap();
-            request += std::str::from_utf8(&buffer[..count]).unwrap();
-        }
-        request
-    }
-
     fn sink(dir: &Path, homeserver: &str) -> Matrix {
         std::fs::write(dir.join("token"), "syt_hush\n").unwrap();
         let token = dir.join("token");
@@ -483,27 +465,16 @@ mod tests {
     #[test]
     fn a_message_is_a_join_and_a_put_under_the_reports_id() {
         let dir = tempfile::tempdir().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let sink = sink(
-            dir.path(),
-            &format!("http://{}", listener.local_addr().unwrap()),
-        );
-        let served = Builder::new().spawn(move || {
-            let answers = [
-                r#"{"room_id":"!r:x"}"#,
-                r#"{"event_id":"$e"}"#,
+        let server = StandIn::http_in_turn([
+            http("200 OK", "", r#"{"room_id":"!r:x"}"#),
+            http("200 OK", "", r#"{"event_id":"$e"}"#),
+            http(
+                "401 No",
+                "",
                 r#"{"errcode":"M_UNKNOWN_TOKEN","error":"syt_hush"}"#,
-            ];
-            answers.map(|body| {
-                let (mut stream, _) = listener.accept().unwrap();
-                let request = request(&mut stream);
-                let status = if body.contains("errcode") { "401 No" } else { "200 OK" };
-                let length = body.len();
-                write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
-                    .unwrap();
-                request
-            })
-        });
+            ),
+        ]);
+        let sink = sink(dir.path(), &server.url());
         let host = Host::new("/", "/");
         assert_eq!(
             sink.send(&sample(), &host),
@@ -512,7 +483,9 @@ mod tests {
         let why = "cannot join the room: the homeserver answered 401 M_UNKNOWN_TOKEN: [secret]"
             .to_owned();
         assert_eq!(sink.send(&sample(), &host), Err(SendError::Refused { why }));
-        let [join, put, _] = served.unwrap().join().unwrap();
+        let [join, put, _] = &server.finish()[..] else {
+            panic!("three requests")
+        };
         assert!(
             join.starts_with("POST /_matrix/client/v3/join/%23ops:x HTTP/1.1\r\n"),
             "{join}"

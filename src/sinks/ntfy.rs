@@ -295,7 +295,7 @@ mod tests {
     use super::brief::tests::{floods, full_of};
     use super::*;
     use crate::report::{Series, sample};
-    use crate::sinks::http::tests::serve;
+    use crate::stand_in::StandIn;
 
     fn sink(toml: &str) -> Result<Ntfy, String> {
         toml::from_str(&format!("name = 'x'\n{toml}")).map_err(|why| why.to_string())
@@ -381,15 +381,15 @@ mod tests {
         std::fs::write(dir.path().join("topic"), "hush-topic\n").unwrap();
         let host = Host::new("/", dir.path());
         let send = |answer: &str| {
-            let server = serve(&[&format!("HTTP/1.1 {answer}")]);
+            let server = StandIn::http(format!("HTTP/1.1 {answer}"));
             let sink = sink(&format!(
                 "topic_file = 'topic'\ntoken_file = 'token'\nurl = '{}'",
-                server.url
+                server.url()
             ))
             .unwrap();
             let preview = sink.preview(&sample(), &host).unwrap();
             assert!(!preview.contains("hush"), "{preview}");
-            (sink.send(&sample(), &host), server.requests().remove(0))
+            (sink.send(&sample(), &host), server.finish().remove(0))
         };
         let (result, request) = send("200 OK\r\n\r\n{\"id\":\"sPs71M8A2T\",\"event\":\"message\"}");
         assert_eq!(result, Ok("message sPs71M8A2T".to_owned()));

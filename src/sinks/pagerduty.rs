@@ -266,7 +266,7 @@ mod tests {
     use super::brief::tests::{floods, full_of};
     use super::*;
     use crate::report::{Series, sample};
-    use crate::sinks::http::tests::serve;
+    use crate::stand_in::StandIn;
 
     const KEY: &str = "0123456789abcdef0123456789abhush";
 
@@ -358,9 +358,9 @@ mod tests {
         std::fs::write(dir.path().join("key"), KEY).unwrap();
         let host = Host::new("/", dir.path());
         let send = |answer: &str| {
-            let server = serve(&[&format!("HTTP/1.1 {answer}")]);
-            let result = sink(&format!("url = '{}'", server.url)).send(&sample(), &host);
-            (result, server.requests().remove(0))
+            let server = StandIn::http(format!("HTTP/1.1 {answer}"));
+            let result = sink(&format!("url = '{}'", server.url())).send(&sample(), &host);
+            (result, server.finish().remove(0))
         };
         let accepted =
             "{\"status\":\"success\",\"message\":\"Event processed\",\"dedup_key\":\"k\"}";

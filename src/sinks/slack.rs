@@ -206,10 +206,7 @@ fn word(body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Read, Write};
-    use std::net::TcpListener;
     use std::path::Path;
-    use std::thread::{Builder, JoinHandle};
     use std::time::Duration;
 
     use reqwest::StatusCode;
@@ -218,76 +215,42 @@ mod tests {
     use super::{SendError, Sink, Slack, http, judge};
     use crate::host::Host;
     use crate::report::sample;
-
-    /// A Slack that gives these answers, one a request, and hands back the messages it got.
-    fn slack(answers: &'static [&'static str]) -> (u16, JoinHandle<Vec<Value>>) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let serve = move |answer: &&str| {
-            let (mut stream, _) = listener.accept().expect("a client");
-            let mut request = BufReader::new(stream.try_clone().expect("a stream"));
-            let (mut line, mut length) = (String::new(), 0);
-            while line != "\r\n" {
-                line.clear();
-                request.read_line(&mut line).expect("a header");
-                let header = line.to_ascii_lowercase();
-                length = header
-                    .strip_prefix("content-length:")
-                    .map_or(length, |n| n.trim().parse().expect("a number"));
-            }
-            let mut body = vec![0; length];
-            request.read_exact(&mut body).expect("a body");
-            let head = "connection: close\r\ncontent-length";
-            let (status, text) = answer.split_once('|').expect("an answer");
-            write!(
-                stream,
-                "HTTP/1.1 {status}\r\n{head}: {}\r\n\r\n{text}",
-                text.len()
-            )
-            .expect("an answer");
-            serde_json::from_slice(&body).expect("JSON")
-        };
-        (
-            port,
-            Builder::new()
-                .spawn(move || answers.iter().map(serve).collect())
-                .expect("a thread"),
-        )
-    }
+    use crate::stand_in::{StandIn, free_port, http};
 
     fn sink(webhook: &Path) -> Slack {
         toml::from_str(&format!("name = 'ops'\nwebhook_file = {webhook:?}")).expect("a config")
     }
 
-    fn send(answers: &'static [&'static str]) -> (Result<String, SendError>, Vec<Value>) {
-        let (port, server) = slack(answers);
+    fn send<const N: usize>(answers: [String; N]) -> (Result<String, SendError>, Vec<Value>) {
+        let server = StandIn::http_in_turn(answers);
         let dir = tempfile::tempdir().expect("a directory");
         let webhook = dir.path().join("webhook");
-        std::fs::write(
-            &webhook,
-            format!("http://127.0.0.1:{port}/services/T/B/hush\n"),
-        )
-        .expect("a file");
+        std::fs::write(&webhook, format!("{}/services/T/B/hush\n", server.url())).expect("a file");
         let sink = sink(&webhook);
         let host = Host::new("/", "/");
         let preview = sink.preview(&sample(), &host).expect("a preview");
         assert!(!preview.contains("hush"), "{preview}");
-        (
-            sink.send(&sample(), &host),
-            server.join().expect("a server"),
-        )
+        let result = sink.send(&sample(), &host);
+        let body = |request: &String| {
+            let (_, body) = request.split_once("\r\n\r\n").expect("a body");
+            serde_json::from_str(body).expect("JSON")
+        };
+        (result, server.finish().iter().map(body).collect())
     }
 
     #[test]
     fn a_message_is_posted_once() {
-        let (receipt, posted) = send(&["200 OK|ok"]);
+        let (receipt, posted) = send([http("200 OK", "", "ok")]);
         assert_eq!(receipt, Ok("200 ok".to_owned()));
         assert_eq!(posted[0]["blocks"][0]["type"], "header");
     }
 
     #[test]
     fn where_slack_refuses_the_blocks_the_news_goes_as_one_line() {
-        let (receipt, posted) = send(&["400 Bad Request|invalid_blocks", "200 OK|ok"]);
+        let (receipt, posted) = send([
+            http("400 Bad Request", "", "invalid_blocks"),
+            http("200 OK", "", "ok"),
+        ]);
         assert!(
             receipt
                 .expect("a receipt")
@@ -299,10 +262,7 @@ mod tests {
 
     #[test]
     fn an_address_that_nobody_answers_is_tried_again_and_never_shown() {
-        let free = TcpListener::bind("127.0.0.1:0")
-            .and_then(|it| it.local_addr())
-            .expect("a port")
-            .port();
+        let free = free_port();
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("webhook");
         for address in [

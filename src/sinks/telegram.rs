@@ -262,7 +262,7 @@ mod tests {
     use super::brief::tests::{floods, full_of};
     use super::*;
     use crate::report::sample;
-    use crate::sinks::http::tests::serve;
+    use crate::stand_in::StandIn;
 
     /// The text as Telegram counts it, once its markup is out; fails where that is not well-formed.
     fn parsed(html: &str) -> String {
@@ -344,15 +344,15 @@ mod tests {
         std::fs::write(dir.path().join("token"), "123:hush\n").unwrap();
         let host = Host::new("/", dir.path());
         let send = |answers: &[&str]| {
-            let server = serve(answers);
+            let server = StandIn::http_in_turn(answers.iter().copied());
             let toml = format!(
                 "name = 'x'\nchat = '-100'\ntopic = 7\ntoken_file = 'token'\nurl = '{}'",
-                server.url
+                server.url()
             );
             let result = toml::from_str::<Telegram>(&toml)
                 .unwrap()
                 .send(&sample(), &host);
-            (result, server.requests())
+            (result, server.finish())
         };
         let taken = "HTTP/1.1 200 OK\r\n\r\n{\"ok\":true,\"result\":{\"message_id\":42}}";
         let (result, requests) = send(&[taken]);

@@ -321,7 +321,7 @@ impl Secrets {
 mod tests {
     use super::*;
     use crate::report::sample;
-    use crate::sinks::http::tests::serve;
+    use crate::stand_in::StandIn;
 
     fn sink(toml: &str) -> Result<Webhook, String> {
         toml::from_str(&format!("name = 'x'\n{toml}")).map_err(|why| why.to_string())
@@ -336,17 +336,17 @@ mod tests {
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
         )
         .unwrap();
-        let server = serve(&["HTTP/1.1 204 No Content\r\n\r\n"]);
+        let server = StandIn::http("HTTP/1.1 204 No Content\r\n\r\n");
         let sink = sink(&format!(
             "url = '{}/crashes'\ntoken_file = 'token'\nsecret_file = 'secret'\nheaders = {{ X-Team = 'ops' }}",
-            server.url
+            server.url()
         ))
         .unwrap();
         assert_eq!(
             sink.send(&sample(), &Host::new("/", dir.path())),
             Ok("HTTP 204".to_owned())
         );
-        let request = server.requests().remove(0);
+        let request = server.finish().remove(0);
         assert!(
             request.starts_with("POST /crashes HTTP/1.1\r\n"),
             "{request}"
@@ -375,8 +375,8 @@ mod tests {
             ),
             ("HTTP/1.1 503 Busy\r\n\r\n", false),
         ] {
-            let server = serve(&[answer]);
-            let sent = sink(&format!("url = '{}/'", server.url))
+            let server = StandIn::http(answer);
+            let sent = sink(&format!("url = '{}/'", server.url()))
                 .unwrap()
                 .send(&sample(), &Host::new("/", "/"));
             assert_eq!(
@@ -386,8 +386,8 @@ mod tests {
             );
             assert!(sent.is_err());
         }
-        let server = serve(&["HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n\r\n"]);
-        let sent = sink(&format!("url = '{}/'", server.url))
+        let server = StandIn::http("HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n\r\n");
+        let sent = sink(&format!("url = '{}/'", server.url()))
             .unwrap()
             .send(&sample(), &Host::new("/", "/"));
         let Err(SendError::Retry { after, .. }) = sent else {
@@ -399,9 +399,9 @@ mod tests {
     #[test]
     fn no_secret_stands_in_an_error_or_a_preview() {
         let dir = tempfile::tempdir().unwrap();
-        let server = serve(&["HTTP/1.1 403 No\r\n\r\nhush-token hush-path hush-header"]);
+        let server = StandIn::http("HTTP/1.1 403 No\r\n\r\nhush-token hush-path hush-header");
         for (file, text) in [
-            ("url", format!("{}/hush-path", server.url)),
+            ("url", format!("{}/hush-path", server.url())),
             ("token", "hush-token".to_owned()),
         ] {
             std::fs::write(dir.path().join(file), text).unwrap();

@@ -276,64 +276,31 @@ fn said(why: &Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Write};
-    use std::net::TcpListener;
-    use std::thread::{Builder, JoinHandle};
-
     use lettre::Address;
 
     use super::{Server, Tls};
     use crate::sinks::{Receipt, SendError};
+    use crate::stand_in::{StandIn, smtp};
 
-    /// A server for one session that answers a line that starts so with that, and hands back all it
-    /// was told.
-    fn server(answers: &'static [(&'static str, &'static str)]) -> (u16, JoinHandle<String>) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let session = move || {
-            let (mut stream, _) = listener.accept().expect("a client");
-            let mut told = String::new();
-            let mut lines = BufReader::new(stream.try_clone().expect("a stream"));
-            let mut answer =
-                |answer: &str| stream.write_all(format!("{answer}\r\n").as_bytes()).is_ok();
-            let mut in_message = false;
-            answer("220 here");
-            loop {
-                let start = told.len();
-                if lines.read_line(&mut told).unwrap_or(0) == 0 {
-                    return told;
-                }
-                let line = &told[start..];
-                in_message = if in_message { line != ".\r\n" } else { false };
-                if in_message {
-                    continue;
-                }
-                let scripted = answers.iter().find(|(said, _)| line.starts_with(said));
-                let reply = scripted.map_or(
-                    if line == "DATA\r\n" {
-                        "354 go"
-                    } else {
-                        "250 ok"
-                    },
-                    |(_, reply)| reply,
-                );
-                in_message = reply.starts_with("354");
-                answer(reply);
-            }
+    /// Starts a server that answers a line that begins so with that.
+    fn server(answers: &'static [(&'static str, &'static str)]) -> StandIn {
+        let answer = |line: &str| {
+            let scripted = answers.iter().find(|(start, _)| line.starts_with(start));
+            Some(scripted.map_or(smtp(line), |(_, answer)| answer))
         };
-        (port, Builder::new().spawn(session).expect("a thread"))
+        StandIn::start(move |client| client.smtp(answer))
     }
 
     fn deliver(
         answers: &'static [(&'static str, &'static str)],
         wait: bool,
     ) -> (Result<Receipt, SendError>, String) {
-        let (port, session) = server(answers);
+        let session = server(answers);
         let address = |text: &str| text.parse::<Address>().expect("an address");
         let to = [address("a@x.org"), address("b@x.org")];
         let server = Server::new(
             "127.0.0.1".to_owned(),
-            port,
+            session.port,
             Tls::None,
             None,
             None,
@@ -345,7 +312,7 @@ mod tests {
             b"Subject: x\r\n\r\n.\r\nbody\r\n",
             wait,
         );
-        (result, session.join().expect("a session"))
+        (result, session.finish().concat())
     }
 
     #[test]
@@ -415,28 +382,25 @@ mod tests {
 
     #[test]
     fn a_probe_greets_and_says_goodbye() {
-        let (port, session) = server(&[]);
+        let session = server(&[]);
         let server = Server::new(
             "127.0.0.1".to_owned(),
-            port,
+            session.port,
             Tls::None,
             None,
             None,
             "db1".to_owned(),
         );
         assert_eq!(server.expect("a server").greet(), Ok(()));
-        assert_eq!(
-            session.join().expect("a session"),
-            "EHLO db1\r\nNOOP\r\nQUIT\r\n"
-        );
+        assert_eq!(session.finish().concat(), "EHLO db1\r\nNOOP\r\nQUIT\r\n");
     }
 
     #[test]
     fn a_server_without_starttls_gets_nothing() {
-        let (port, session) = server(&[]);
+        let session = server(&[]);
         let server = Server::new(
             "127.0.0.1".to_owned(),
-            port,
+            session.port,
             Tls::Starttls,
             None,
             None,
@@ -450,6 +414,6 @@ mod tests {
             panic!("{result:?}")
         };
         assert_eq!(why, "127.0.0.1 offers no STARTTLS, so nothing was sent");
-        assert_eq!(session.join().expect("a session"), "EHLO db1\r\nQUIT\r\n");
+        assert_eq!(session.finish().concat(), "EHLO db1\r\nQUIT\r\n");
     }
 }

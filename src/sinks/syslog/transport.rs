@@ -308,35 +308,20 @@ impl Write for Bounded {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
     use std::os::unix::net::UnixListener;
-    use std::thread::{Builder, JoinHandle};
 
     use rustls::ServerConfig;
     use rustls::pki_types::PrivateKeyDer;
     use rustls::server::ServerConnection;
 
     use super::*;
+    use crate::stand_in::{Client, StandIn};
 
     fn go(address: &str, ca_file: Option<&Path>) -> Result<&'static str, String> {
         let address = Address::try_from(address.to_owned()).unwrap();
         let host = Host::new("/", "/");
         let trust = Trust::new(&address, ca_file, &host).unwrap();
         send(&address, b"a record", &trust, &host).map_err(|why| format!("{why:#}"))
-    }
-
-    /// Answers one connection and gives back what came.
-    fn serve(
-        answer: impl FnOnce(TcpStream) -> Vec<u8> + Send + 'static,
-    ) -> (u16, JoinHandle<Vec<u8>>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        (
-            port,
-            Builder::new()
-                .spawn(move || answer(listener.accept().unwrap().0))
-                .unwrap(),
-        )
     }
 
     #[test]
@@ -383,19 +368,12 @@ mod tests {
 
     #[test]
     fn tcp_counts_octets_and_waits_for_the_peer_to_close() {
-        let (port, served) = serve(|mut stream| {
-            let mut came = Vec::new();
-            stream.read_to_end(&mut came).unwrap();
-            came
-        });
+        let server = StandIn::start(Client::all);
+        let address = format!("tcp://127.0.0.1:{}", server.port);
+        assert!(go(&address, None).unwrap().contains("closed in order"));
+        assert_eq!(server.finish(), ["8 a record"]);
         assert!(
-            go(&format!("tcp://127.0.0.1:{port}"), None)
-                .unwrap()
-                .contains("closed in order")
-        );
-        assert_eq!(served.join().unwrap(), b"8 a record");
-        assert!(
-            go(&format!("tcp://127.0.0.1:{port}"), None)
+            go(&address, None)
                 .unwrap_err()
                 .contains("cannot connect to 127.0.0.1")
         );
@@ -403,14 +381,9 @@ mod tests {
 
     #[test]
     fn a_peer_that_breaks_off_before_it_has_read_all_has_not_got_it() {
-        let (port, served) = serve(|mut stream| {
-            let mut first = [0; 1];
-            stream.read_exact(&mut first).unwrap();
-            first.to_vec()
-        });
-        let why = go(&format!("tcp://127.0.0.1:{port}"), None).unwrap_err();
+        let server = StandIn::start(|client| client.stream().read_exact(&mut [0]));
+        let why = go(&format!("tcp://127.0.0.1:{}", server.port), None).unwrap_err();
         assert!(why.contains("broke"), "{why}");
-        served.join().unwrap();
     }
 
     #[test]
@@ -428,34 +401,23 @@ mod tests {
                 .with_single_cert(vec![made.cert.der().clone()], key)
                 .unwrap();
         let config = Arc::new(config);
-        let listen = move || {
-            let config = config.clone();
-            serve(move |mut stream| {
-                let mut session = ServerConnection::new(config).unwrap();
-                let mut came = Vec::new();
-                let _ = rustls::Stream::new(&mut session, &mut stream).read_to_end(&mut came);
-                came
-            })
-        };
-        let (port, served) = listen();
-        assert!(
-            go(&format!("tls://localhost:{port}"), Some(&ca))
-                .unwrap()
-                .contains("closed")
-        );
-        assert_eq!(served.join().unwrap(), b"8 a record");
-
-        let (port, served) = listen();
-        let why = go(&format!("tls://127.0.0.1:{port}"), Some(&ca)).unwrap_err();
+        let server = StandIn::start(move |client| {
+            let mut session = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut came = String::new();
+            let mut stream = client.stream();
+            let _ = rustls::Stream::new(&mut session, &mut stream).read_to_string(&mut came);
+            client.keep(&came);
+            Ok(())
+        });
+        let at = |name: &str| format!("tls://{name}:{}", server.port);
+        assert!(go(&at("localhost"), Some(&ca)).unwrap().contains("closed"));
+        let why = go(&at("127.0.0.1"), Some(&ca)).unwrap_err();
         assert!(why.contains("certificate"), "{why}");
-        assert_eq!(served.join().unwrap(), b"");
-
         let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         std::fs::write(&ca, other.cert.pem()).unwrap();
-        let (port, served) = listen();
-        let why = go(&format!("tls://localhost:{port}"), Some(&ca)).unwrap_err();
+        let why = go(&at("localhost"), Some(&ca)).unwrap_err();
         assert!(why.contains("certificate"), "{why}");
-        assert_eq!(served.join().unwrap(), b"");
+        assert_eq!(server.finish(), ["8 a record", "", ""]);
     }
 
     #[test]
