@@ -1,6 +1,8 @@
-//! Amounts of memory and disk as people read them.
+//! Amounts of memory and disk as people read them, and how much of them is used.
 
 use std::fmt;
+
+use crate::report::Space;
 
 /// A number of bytes. Shown in binary units with two digits or more: `512 B`, `1.9 GiB`, `80 MiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +30,23 @@ impl fmt::Display for Bytes {
 /// How many per cent of `whole` a `part` is, rounded down, so that only what is full is 100 % full.
 pub fn percent(part: u64, whole: u64) -> u64 {
     u64::try_from(u128::from(part) * 100 / u128::from(whole.max(1))).unwrap_or(u64::MAX)
+}
+
+impl Space {
+    /// Returns how full it is in per cent, as df(1) counts: of what users other than root can use.
+    pub fn percent(&self) -> u64 {
+        percent(self.used, self.used.saturating_add(self.available))
+    }
+
+    /// Returns how many per cent of the inodes are used.
+    pub fn inodes_percent(&self) -> u64 {
+        percent(self.inodes_used, self.inodes)
+    }
+
+    /// Returns the per cent of what is scarcer, space or inodes.
+    pub fn worst(&self) -> u64 {
+        self.percent().max(self.inodes_percent())
+    }
 }
 
 #[cfg(test)]

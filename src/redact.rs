@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use crate::report::{Report, Section};
+use crate::report::{Report, Section, SectionData};
 use rules::Rules;
 
 /// What stands in a secret's place.
@@ -145,7 +145,9 @@ impl Redactor {
         for section in sections {
             self.replace(&mut section.collector);
             self.replace(&mut section.text);
-            self.data(&mut section.data);
+            let mut data = section.data.to_json();
+            self.data(&mut data);
+            section.data = SectionData::from_json(&section.kind, data);
         }
     }
 

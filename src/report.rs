@@ -5,9 +5,11 @@
 //! grows when a field changes its meaning, and fields are only ever added within one format.
 
 mod cause;
+mod data;
 mod names;
 #[cfg(test)]
 mod schema;
+mod section;
 mod stop;
 
 use std::fmt;
@@ -15,7 +17,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use cause::{Cause, Confidence, Death, Evidence};
+pub use data::{
+    Capacity, CgroupMemory, FileSystem, JournalEnd, LoadAverage, LogEnd, MemoryUse, Pressure,
+    PressureShare, ProgramFile, SectionData, Space,
+};
 pub use names::{ReportId, Timestamp};
+#[cfg(test)]
+pub(crate) use section::section;
+pub use section::{CollectorKind, Section, Status};
 pub use stop::{Exit, Stop, Supervisor, signal_name, signal_of_code};
 
 /// The version of the report's JSON form that this program writes.
@@ -270,37 +279,6 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What one collector brought home.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Section {
-    /// The collector's name.
-    pub collector: String,
-    /// Whether it could.
-    pub status: Status,
-    /// For people. Hostile input: log text may hold anything but invalid UTF-8.
-    pub text: String,
-    /// For programs; its form is the collector's own.
-    #[serde(default)]
-    pub data: serde_json::Value,
-    /// How long it took.
-    pub millis: u64,
-}
-
-/// How a collector's run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    Ok,
-    /// It could not; the text says why.
-    Failed,
-    /// It may not: the hook runs as a user who cannot see this.
-    Denied,
-    /// It was still at it at its deadline.
-    TimedOut,
-}
-
 /// A report as tests need one.
 #[cfg(test)]
 pub(crate) fn sample() -> Report {
@@ -336,13 +314,7 @@ pub(crate) fn sample() -> Report {
             }],
         },
         fingerprint: "0011223344556677".into(),
-        sections: vec![Section {
-            collector: "log".into(),
-            status: Status::Ok,
-            text: "listening on 8080\nError: boom".into(),
-            data: serde_json::Value::Null,
-            millis: 1,
-        }],
+        sections: vec![section("log", "listening on 8080\nError: boom")],
         past: None,
         notes: Vec::new(),
         runbook: Some("https://wiki.example.com/web".into()),

@@ -248,7 +248,7 @@ fn collect(
     let quick = collectors
         .into_iter()
         .filter(|it| !it.runs_later() && !is_deadly);
-    let quick = quick.filter(|it| !is_loop || it.name().starts_with("log"));
+    let quick = quick.filter(|it| !is_loop || it.kind().is_log());
     let (left_out, quick): (Vec<_>, Vec<_>) =
         quick.partition(|it| by == By::Hook && it.may_hang(stop, host));
     // A program that the job wants run before the restart has the time that the job gives it.

@@ -3,17 +3,16 @@
 
 use std::cmp::Reverse;
 
-use serde_json::Value;
-
-use crate::bytes::{Bytes, percent};
+use crate::bytes::Bytes;
 use crate::catch::verdict::Judgement;
 use crate::cause::fingerprint::fingerprint;
 use crate::cause::kernel::Message;
 use crate::cause::{self, Explanation, Scene};
 use crate::collectors::log::{Deep, DeepTail};
-use crate::collectors::output;
 use crate::host::Host;
-use crate::report::{Confidence, Death, Evidence, Exit, Section, Status, Stop};
+use crate::report::{
+    CollectorKind, Confidence, Death, Evidence, Exit, Section, SectionData, Space, Status, Stop,
+};
 
 /// What the sections do not show.
 #[derive(Default)]
@@ -91,7 +90,7 @@ fn of_the_logs(stop: &Stop, sections: &[Section], beside: &Beside) -> Explanatio
     };
     let kept = sections
         .iter()
-        .filter(|section| section.collector == output::NAME && section.status == Status::Ok);
+        .filter(|section| section.kind == CollectorKind::OUTPUT && section.status == Status::Ok);
     let kept = kept.map(|section| explain(Some((&section.collector, &section.text))));
     let each = logs
         .iter()
@@ -134,18 +133,20 @@ fn no_oom_kill([before, now]: [u64; 2], exit: &Exit) -> Option<Evidence> {
     })
 }
 
-/// What the disks look like, for a service that found one full: the full ones, or that none is.
+/// Says which disks are full, or that none is, for a service that found one full.
 fn disks(sections: &[Section], cause: &str) -> Option<Evidence> {
-    let disk = sections
+    let disks = sections.iter().find_map(|section| match &section.data {
+        SectionData::Disk(disks) if section.status == Status::Ok => Some(disks),
+        _ => None,
+    })?;
+    let disks: Vec<(&str, &Space)> = disks
         .iter()
-        .find(|section| section.collector == "disk" && section.status == Status::Ok)?;
-    let disks: Vec<Disk> = disk
-        .data
-        .as_array()?
-        .iter()
-        .filter_map(Disk::read)
+        .filter_map(|disk| Some((disk.mount_point.as_str(), disk.space()?)))
         .collect();
-    let full: Vec<String> = disks.iter().filter_map(Disk::fullness).collect();
+    let full = disks
+        .iter()
+        .filter_map(|(place, space)| fullness(place, space));
+    let full: Vec<String> = full.collect();
     let text = if !full.is_empty() {
         full.join("; ")
     } else if disks.is_empty() || cause.to_ascii_lowercase().contains("quota") {
@@ -154,7 +155,7 @@ fn disks(sections: &[Section], cause: &str) -> Option<Evidence> {
         let room = disks
             .iter()
             .take(5)
-            .map(|disk| format!("{} {} free", disk.place, Bytes(disk.available)));
+            .map(|(place, space)| format!("{place} {} free", Bytes(space.available)));
         format!("none is full now: {}", room.collect::<Vec<_>>().join(", "))
     };
     Some(Evidence {
@@ -164,48 +165,16 @@ fn disks(sections: &[Section], cause: &str) -> Option<Evidence> {
     })
 }
 
-/// A file system, as the disk section has it.
-struct Disk<'a> {
-    place: &'a str,
-    total: u64,
-    used: u64,
-    available: u64,
-    inodes: u64,
-    inodes_used: u64,
-}
-
-impl<'a> Disk<'a> {
-    fn read(data: &'a Value) -> Option<Self> {
-        let number = |name: &str| data.get(name).and_then(Value::as_u64);
-        Some(Self {
-            place: data.get("mount_point")?.as_str()?,
-            total: number("total")?,
-            used: number("used")?,
-            available: number("available")?,
-            inodes: number("inodes").unwrap_or_default(),
-            inodes_used: number("inodes_used").unwrap_or_default(),
-        })
-    }
-
-    /// In words, where nothing more goes on it, or next to nothing: a program that ends may give
-    /// some of it back.
-    fn fullness(&self) -> Option<String> {
-        let used = percent(self.used, self.used.saturating_add(self.available));
-        let inodes = percent(self.inodes_used, self.inodes);
-        if self.total > 0 && (used >= 99 || self.available < 1 << 20) {
-            Some(format!(
-                "{} is {used} % full ({} free)",
-                self.place,
-                Bytes(self.available)
-            ))
-        } else if self.inodes > 0 && inodes >= 99 {
-            Some(format!(
-                "{} has {inodes} % of its inodes in use",
-                self.place
-            ))
-        } else {
-            None
-        }
+/// Says how full a disk is, if it is full or nearly so: a program that ends may free some space.
+fn fullness(place: &str, space: &Space) -> Option<String> {
+    let (used, inodes) = (space.percent(), space.inodes_percent());
+    let free = Bytes(space.available);
+    if space.total > 0 && (used >= 99 || space.available < 1 << 20) {
+        Some(format!("{place} is {used} % full ({free} free)"))
+    } else if space.inodes > 0 && inodes >= 99 {
+        Some(format!("{place} has {inodes} % of its inodes in use"))
+    } else {
+        None
     }
 }
 
@@ -215,15 +184,13 @@ mod tests {
 
     use crate::catch::why::{disks, last, no_oom_kill, oom_kills};
     use crate::host::Host;
-    use crate::report::{Exit, Section, Status};
+    use crate::report::{Exit, Section, SectionData, section};
 
     fn evidence(data: Value, cause: &str) -> Option<String> {
+        let section = section("disk", "");
         let section = Section {
-            collector: "disk".into(),
-            status: Status::Ok,
-            text: String::new(),
-            data,
-            millis: 1,
+            data: SectionData::from_json(&section.kind, data),
+            ..section
         };
         disks(&[section], cause).map(|evidence| evidence.text)
     }
@@ -231,7 +198,8 @@ mod tests {
     #[test]
     fn a_full_disk_is_confirmed_or_denied_by_the_disks() {
         let disk = |place: &str, available: u64, inodes_used: u64| {
-            json!({ "mount_point": place, "total": 100_u64 << 30, "used": (100_u64 << 30) - available, "available": available,
+            json!({ "mount_point": place, "type": "ext4", "source": "/dev/a", "read_only": false,
+                    "total": 100_u64 << 30, "used": (100_u64 << 30) - available, "available": available,
                     "inodes": 1000, "inodes_used": inodes_used })
         };
         let roomy = disk("/", 40 << 30, 5);
@@ -249,7 +217,9 @@ mod tests {
         for nothing in [
             json!([]),
             json!(null),
-            json!([{ "mount_point": "/", "error": "no answer" }]),
+            json!([{
+                "mount_point": "/", "type": "nfs", "source": "a:/", "read_only": false, "error": "no answer"
+            }]),
         ] {
             assert_eq!(evidence(nothing, "no space left"), None);
         }

@@ -29,15 +29,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::fs::{StatVfs, statvfs};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Deserialize;
 
 use super::{Body, Collector};
-use crate::bytes::{Bytes, percent};
+use crate::bytes::Bytes;
 use crate::host::Host;
 use crate::mounts;
 use crate::plugin;
-use crate::report::Stop;
+use crate::report::{Capacity, CollectorKind, FileSystem, SectionData, Space, Stop};
 
 /// The most mount points that are asked.
 const MAX_MOUNTS: usize = 64;
@@ -69,8 +68,8 @@ impl Default for Disk {
 }
 
 impl Collector for Disk {
-    fn name(&self) -> String {
-        "disk".to_owned()
+    fn kind(&self) -> CollectorKind {
+        CollectorKind::DISK
     }
 
     fn collect(&self, _stop: &Stop, host: &Host) -> Result<Body> {
@@ -105,10 +104,11 @@ impl Collector for Disk {
         }
         Ok(Body {
             text: lines.join("\n"),
-            data: rows
-                .iter()
-                .map(|(mount, answer)| data(mount, answer))
-                .collect(),
+            data: SectionData::Disk(
+                rows.into_iter()
+                    .map(|(mount, answer)| data(mount, answer))
+                    .collect(),
+            ),
         })
     }
 }
@@ -117,16 +117,12 @@ impl Collector for Disk {
 type Answer = Result<Space, String>;
 
 /// One line of mountinfo.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 struct Mount {
-    #[serde(skip)]
     device: String,
     /// Which directory of the file system is mounted there: `/`, or a bind mount's.
-    #[serde(skip)]
     root: String,
-    #[serde(rename = "mount_point")]
     place: String,
-    #[serde(rename = "type")]
     kind: String,
     source: String,
     read_only: bool,
@@ -138,39 +134,14 @@ impl Mount {
     }
 }
 
-/// Space in bytes; inodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-struct Space {
-    total: u64,
-    used: u64,
-    available: u64,
-    inodes: u64,
-    inodes_used: u64,
-}
-
-impl Space {
-    fn new(found: &StatVfs) -> Self {
-        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-        Self {
-            total: bytes(found.f_blocks),
-            used: bytes(found.f_blocks.saturating_sub(found.f_bfree)),
-            available: bytes(found.f_bavail),
-            inodes: found.f_files,
-            inodes_used: found.f_files.saturating_sub(found.f_ffree),
-        }
-    }
-
-    /// As df(1) counts: of what users other than root may have.
-    fn percent(&self) -> u64 {
-        percent(self.used, self.used.saturating_add(self.available))
-    }
-
-    fn inodes_percent(&self) -> u64 {
-        percent(self.inodes_used, self.inodes)
-    }
-
-    fn worst(&self) -> u64 {
-        self.percent().max(self.inodes_percent())
+fn space_of(found: &StatVfs) -> Space {
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    Space {
+        total: bytes(found.f_blocks),
+        used: bytes(found.f_blocks.saturating_sub(found.f_bfree)),
+        available: bytes(found.f_bavail),
+        inodes: found.f_files,
+        inodes_used: found.f_files.saturating_sub(found.f_ffree),
     }
 }
 
@@ -205,15 +176,17 @@ fn row(mount: &Mount, answer: &Answer, width: usize) -> String {
     }
 }
 
-fn data(mount: &Mount, answer: &Answer) -> Value {
-    let mut data = json!(mount);
-    let found = answer
-        .as_ref()
-        .map_or_else(|why| json!({ "error": why }), |space| json!(space));
-    if let (Value::Object(data), Value::Object(found)) = (&mut data, found) {
-        data.extend(found);
+fn data(mount: Mount, answer: Answer) -> FileSystem {
+    FileSystem {
+        mount_point: mount.place,
+        fs_type: mount.kind,
+        source: mount.source,
+        read_only: mount.read_only,
+        capacity: match answer {
+            Ok(space) => Capacity::Known(space),
+            Err(error) => Capacity::Unknown { error },
+        },
     }
-    data
 }
 
 /// Asks each mount point in a thread of its own, so that one that hangs hangs nothing else.
@@ -249,7 +222,7 @@ fn ask(mounts: Vec<Mount>, host: &Host, timeout: Duration) -> Vec<(Mount, Answer
 
 fn space(path: &Path) -> Answer {
     statvfs(path)
-        .map(|found| Space::new(&found))
+        .map(|found| space_of(&found))
         .map_err(|errno| format!("fails: {}", io::Error::from(errno)))
 }
 
@@ -321,9 +294,10 @@ mod tests {
 
     use proptest::prelude::proptest;
 
-    use super::{Disk, Mount, Space, on_disk, parse_mounts, row, worth_asking};
+    use super::{Disk, Mount, on_disk, parse_mounts, row, worth_asking};
     use crate::collectors::{Body, Collector, tests::stop};
     use crate::host::Host;
+    use crate::report::Space;
 
     const FILESYSTEMS: &str =
         "nodev\tproc\nnodev\ttmpfs\n\text4\n\txfs\n\tsquashfs\n\tfuseblk\nnodev\tbtrfs\n";
@@ -434,10 +408,10 @@ mod tests {
             "{}",
             body.text
         );
+        let data = body.data.to_json();
         assert!(
-            body.data[1]["total"].as_u64() > Some(0) && body.data[1]["mount_point"] == "/",
-            "{}",
-            body.data
+            data[1]["total"].as_u64() > Some(0) && data[1]["mount_point"] == "/",
+            "{data}"
         );
     }
 

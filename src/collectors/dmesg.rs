@@ -25,7 +25,7 @@ use serde_json::json;
 use super::{Body, Collector};
 use crate::host::Host;
 use crate::kmsg::{Record, read_kernel_log};
-use crate::report::Stop;
+use crate::report::{CollectorKind, Stop};
 
 /// How far back to look where the start is unknown, in seconds.
 const UNKNOWN_UPTIME: f64 = 600.0;
@@ -46,8 +46,8 @@ impl Default for Dmesg {
 }
 
 impl Collector for Dmesg {
-    fn name(&self) -> String {
-        "dmesg".to_owned()
+    fn kind(&self) -> CollectorKind {
+        CollectorKind::DMESG
     }
 
     fn collect(&self, stop: &Stop, host: &Host) -> Result<Body> {
@@ -91,7 +91,7 @@ fn describe(records: &[Record], now: f64, window: f64, lines: usize) -> Body {
     let data = json!({ "window_s": window, "records": within.len(), "shown": shown.len() });
     Body {
         text: text.join("\n"),
-        data,
+        data: data.into(),
     }
 }
 
@@ -197,6 +197,6 @@ mod tests {
             .collect(&stop, &Host::new(root.path(), root.path()))
             .unwrap();
         assert!(body.text.ends_with("s  boot"), "{}", body.text);
-        assert_eq!(body.data["records"], 1);
+        assert_eq!(body.data.to_json()["records"], 1);
     }
 }

@@ -30,7 +30,7 @@ use serde_json::json;
 use crate::collectors::{Body, Collector};
 use crate::host::Host;
 use crate::plugin::{self, Command, Outcome, Run, Settings};
-use crate::report::Stop;
+use crate::report::{CollectorKind, Stop};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,6 +65,10 @@ fn sixty_four_kib() -> usize {
 }
 
 impl Collector for Exec {
+    fn kind(&self) -> CollectorKind {
+        CollectorKind::EXEC
+    }
+
     fn name(&self) -> String {
         self.name.clone()
     }
@@ -110,7 +114,7 @@ impl Exec {
         match outcome.end.code() {
             Some(0) => Ok(Body {
                 text,
-                data: json!({ "exit_code": 0, "truncated": outcome.truncated }),
+                data: json!({ "exit_code": 0, "truncated": outcome.truncated }).into(),
             }),
             _ => Err(anyhow!(
                 "{}",
@@ -162,14 +166,17 @@ mod tests {
         assert_eq!(input["protocol"], 1);
         assert_eq!(input["stop"]["job"], "web");
         assert_eq!(input["settings"], json!({ "queue": "orders" }));
-        assert_eq!(body.data, json!({ "exit_code": 0, "truncated": false }));
+        assert_eq!(
+            body.data,
+            json!({ "exit_code": 0, "truncated": false }).into()
+        );
     }
 
     #[test]
     fn output_past_the_cap_is_cut_and_said_to_be() {
         let body = collect("name = 'x'\nmax_bytes = 4\ncommand = ['echo', 'abcdefgh']").unwrap();
         assert_eq!(body.text, "abcd\n[cut after 4 bytes]");
-        assert_eq!(body.data["truncated"], true);
+        assert_eq!(body.data.to_json()["truncated"], true);
     }
 
     #[test]

@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::log::{Deep, DeepTail};
 use super::{Body, Collector};
 use crate::host::Host;
 use crate::plugin::{self, Command, Outcome, Run};
-use crate::report::Stop;
+use crate::report::{CollectorKind, JournalEnd, SectionData, Stop};
 
 /// How long the journal may take to write down what it has been told. Without that the last lines
 /// are missing on a busy machine; measured, it takes up to 63 ms.
@@ -61,6 +61,10 @@ impl Default for Journal {
 }
 
 impl Collector for Journal {
+    fn kind(&self) -> CollectorKind {
+        CollectorKind::JOURNAL
+    }
+
     fn name(&self) -> String {
         "log journal".to_owned()
     }
@@ -127,7 +131,10 @@ impl Collector for Journal {
         }
         Ok(Body {
             text: lines.join("\n"),
-            data: json!({ "invocation": invocation, "lines": count }),
+            data: SectionData::Journal(JournalEnd {
+                invocation: invocation.to_owned(),
+                lines: count,
+            }),
         })
     }
 }

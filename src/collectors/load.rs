@@ -13,12 +13,11 @@
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use serde_json::json;
 use sysinfo::System;
 
 use super::{Body, Collector, pressure};
 use crate::host::Host;
-use crate::report::Stop;
+use crate::report::{CollectorKind, LoadAverage, SectionData, Stop};
 
 /// Load averages, and what waits for CPUs and I/O.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -26,8 +25,8 @@ use crate::report::Stop;
 pub struct Load {}
 
 impl Collector for Load {
-    fn name(&self) -> String {
-        "load".to_owned()
+    fn kind(&self) -> CollectorKind {
+        CollectorKind::LOAD
     }
 
     fn collect(&self, _stop: &Stop, host: &Host) -> Result<Body> {
@@ -47,10 +46,14 @@ impl Collector for Load {
             io_pressure.map(|pressure| format!("waited for I/O: {pressure}")),
         ];
         let lines: Vec<String> = lines.into_iter().flatten().collect();
-        let data = json!({"load": load, "cpus": cpus, "cpu_pressure": cpu_pressure, "io_pressure": io_pressure});
         Ok(Body {
             text: lines.join("\n"),
-            data,
+            data: SectionData::Load(LoadAverage {
+                load,
+                cpus,
+                cpu_pressure,
+                io_pressure,
+            }),
         })
     }
 }
@@ -126,7 +129,8 @@ mod tests {
             "{}",
             body.text
         );
-        assert_eq!(body.data["io_pressure"]["some"]["avg10"], 50.0);
-        assert!(body.data["cpu_pressure"].is_null());
+        let data = body.data.to_json();
+        assert_eq!(data["io_pressure"]["some"]["avg10"], 50.0);
+        assert!(data["cpu_pressure"].is_null());
     }
 }

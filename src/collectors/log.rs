@@ -37,13 +37,12 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use serde_json::json;
 
 use super::runner::MAX_TEXT;
 use super::{Body, Collector};
 use crate::host::{Host, open_regular};
 use crate::mounts;
-use crate::report::{Stop, Timestamp};
+use crate::report::{CollectorKind, LogEnd, SectionData, Stop, Timestamp};
 
 /// How long ago a log may have been rotated where the start of the service is unknown.
 const RECENT: Duration = Duration::from_mins(10);
@@ -148,6 +147,10 @@ fn harmless(name: &str) -> String {
 }
 
 impl Collector for Log {
+    fn kind(&self) -> CollectorKind {
+        CollectorKind::LOG
+    }
+
     fn name(&self) -> String {
         match &self.name {
             Some(name) => format!("log {name}"),
@@ -192,13 +195,13 @@ impl Collector for Log {
             .flatten()
             .map(|tail| tail.lines.len())
             .sum::<usize>();
-        let data = json!({
-            "path": path,
-            "size": tail.size,
-            "inode": tail.inode,
-            "lines": lines,
-            "cut": older.as_ref().unwrap_or(tail).cut,
-            "rotated": older.is_some(),
+        let data = SectionData::Log(LogEnd {
+            path: path.clone(),
+            size: tail.size,
+            inode: tail.inode,
+            lines,
+            cut: older.as_ref().unwrap_or(tail).cut,
+            rotated: older.is_some(),
         });
         Ok(Body {
             text: describe(&path, newest, older),
@@ -440,17 +443,10 @@ mod tests {
             machine.write(LOG, bytes);
             assert_eq!(machine.collect(&log).unwrap().text, text, "{bytes:?}");
         }
-        let body = machine.collect(&log).unwrap();
+        let data = machine.collect(&log).unwrap().data.to_json();
+        assert_eq!((&data["path"], &data["size"]), (&LOG.into(), &1.into()));
         assert_eq!(
-            (&body.data["path"], &body.data["size"]),
-            (&LOG.into(), &1.into())
-        );
-        assert_eq!(
-            (
-                &body.data["lines"],
-                &body.data["cut"],
-                &body.data["rotated"]
-            ),
+            (&data["lines"], &data["cut"], &data["rotated"]),
             (&1.into(), &false.into(), &false.into())
         );
     }
@@ -473,7 +469,7 @@ mod tests {
                 })
                 .unwrap();
             assert_eq!(body.text, text, "{max_bytes}");
-            assert_eq!(body.data["cut"], text.starts_with("[cut]"));
+            assert_eq!(body.data.to_json()["cut"], text.starts_with("[cut]"));
         }
     }
 
@@ -574,7 +570,7 @@ mod tests {
             newest.map(|bytes| machine.write(LOG, bytes));
             let body = machine.collect(&log).unwrap();
             assert_eq!(body.text, format!("{head}{text}"));
-            assert_eq!(body.data["rotated"], true);
+            assert_eq!(body.data.to_json()["rotated"], true);
         }
         machine.write(LOG, "enough\nof it\n");
         assert_eq!(machine.collect(&log).unwrap().text, "enough\nof it");

@@ -18,14 +18,13 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::Deserialize;
 use sysinfo::System;
 
 use super::{Body, Collector, pressure};
 use crate::bytes::{Bytes, percent};
 use crate::host::Host;
-use crate::report::Stop;
+use crate::report::{CgroupMemory, CollectorKind, MemoryUse, SectionData, Stop};
 
 /// The machine's memory, and the hook's cgroup's.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -33,80 +32,63 @@ use crate::report::Stop;
 pub struct Memory {}
 
 impl Collector for Memory {
-    fn name(&self) -> String {
-        "memory".to_owned()
+    fn kind(&self) -> CollectorKind {
+        CollectorKind::MEMORY
     }
 
     fn collect(&self, _stop: &Stop, host: &Host) -> Result<Body> {
         let mut system = System::new()?;
         system.refresh_memory();
-        let machine = Machine {
+        let memory = MemoryUse {
             total: system.total_memory(),
             used: system.used_memory(),
             available: system.available_memory(),
             swap_total: system.total_swap(),
             swap_used: system.used_swap(),
+            pressure: pressure::read("memory", host),
+            cgroup: tightest_cgroup(host),
         };
         ensure!(
-            machine.total > 0,
+            memory.total > 0,
             "cannot read /proc/meminfo: is /proc mounted?"
         );
-        let pressure = pressure::read("memory", host);
-        let cgroup = tightest_cgroup(host);
-
-        let lines = [
-            Some(machine.to_string()),
-            pressure.map(|pressure| format!("waited for memory: {pressure}")),
-            cgroup.as_ref().map(Cgroup::to_string),
-        ];
-        let lines: Vec<String> = lines.into_iter().flatten().collect();
-        let mut data = serde_json::to_value(machine)?;
-        if let Some(data) = data.as_object_mut() {
-            data.insert("pressure".to_owned(), json!(pressure));
-            data.insert("cgroup".to_owned(), json!(cgroup));
-        }
         Ok(Body {
-            text: lines.join("\n"),
-            data,
+            text: describe(&memory),
+            data: SectionData::Memory(memory),
         })
     }
 }
 
-/// All in bytes.
-#[derive(Debug, Serialize)]
-struct Machine {
-    total: u64,
-    used: u64,
-    available: u64,
-    swap_total: u64,
-    swap_used: u64,
+fn describe(memory: &MemoryUse) -> String {
+    let &MemoryUse {
+        total,
+        used,
+        available,
+        swap_total,
+        swap_used,
+        pressure,
+        ref cgroup,
+    } = memory;
+    let swap = match swap_total {
+        0 => "no swap".to_owned(),
+        total => format!("swap used {} of {}", Bytes(swap_used), Bytes(total)),
+    };
+    let machine = format!(
+        "used {} of {} ({} %), {} available, {swap}",
+        Bytes(used),
+        Bytes(total),
+        percent(used, total),
+        Bytes(available)
+    );
+    let lines = [
+        Some(machine),
+        pressure.map(|pressure| format!("waited for memory: {pressure}")),
+        cgroup.as_ref().map(CgroupMemory::to_string),
+    ];
+    lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
-impl fmt::Display for Machine {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (used, total, available) = (Bytes(self.used), Bytes(self.total), Bytes(self.available));
-        write!(
-            f,
-            "used {used} of {total} ({} %), {available} available, ",
-            percent(self.used, self.total)
-        )?;
-        match self.swap_total {
-            0 => f.write_str("no swap"),
-            total => write!(f, "swap used {} of {}", Bytes(self.swap_used), Bytes(total)),
-        }
-    }
-}
-
-/// A cgroup with a limit, in bytes.
-#[derive(Debug, PartialEq, Serialize)]
-struct Cgroup {
-    path: String,
-    limit: u64,
-    used: Option<u64>,
-    oom_kills: Option<u64>,
-}
-
-impl fmt::Display for Cgroup {
+impl fmt::Display for CgroupMemory {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(
             f,
@@ -154,7 +136,7 @@ const VERSION_2: Files = Files {
 
 /// The hook runs in the service's cgroup where the supervisor makes one a service. Its limit may
 /// lie further up: in a slice, or in a container, whose own root may be some way down.
-fn tightest_cgroup(host: &Host) -> Option<Cgroup> {
+fn tightest_cgroup(host: &Host) -> Option<CgroupMemory> {
     let (own, files) = parse_own_cgroup(&host.read("/proc/self/cgroup").ok()?)?;
     let level = |path: &Path| {
         let at = Path::new(files.mount).join(path.strip_prefix("/").ok()?);
@@ -167,7 +149,7 @@ fn tightest_cgroup(host: &Host) -> Option<Cgroup> {
             .read(at.join(files.events))
             .ok()
             .and_then(|text| parse_oom_kills(&text));
-        Some(Cgroup {
+        Some(CgroupMemory {
             path: path.display().to_string(),
             limit,
             used,
@@ -219,9 +201,10 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{Cgroup, Machine, Memory, tightest_cgroup};
+    use super::{Memory, describe, tightest_cgroup};
     use crate::collectors::{Collector, tests::stop};
     use crate::host::Host;
+    use crate::report::{CgroupMemory, MemoryUse};
 
     fn host_with(files: &[(&str, &str)]) -> (tempfile::TempDir, Host) {
         let root = tempfile::tempdir().unwrap();
@@ -236,23 +219,21 @@ mod tests {
 
     #[test]
     fn the_machine_reads_as_a_sentence() {
-        let mut machine = Machine {
+        let mut memory = MemoryUse {
             total: 2 << 30,
             used: 2_040_109_466,
             available: 80 << 20,
             swap_total: 0,
             swap_used: 0,
+            pressure: None,
+            cgroup: None,
         };
         assert_eq!(
-            machine.to_string(),
+            describe(&memory),
             "used 1.9 GiB of 2.0 GiB (95 %), 80 MiB available, no swap"
         );
-        (machine.swap_total, machine.swap_used) = (1 << 30, 512 << 20);
-        assert!(
-            machine
-                .to_string()
-                .ends_with("available, swap used 512 MiB of 1.0 GiB")
-        );
+        (memory.swap_total, memory.swap_used) = (1 << 30, 512 << 20);
+        assert!(describe(&memory).ends_with("available, swap used 512 MiB of 1.0 GiB"));
     }
 
     #[test]
@@ -288,7 +269,7 @@ mod tests {
                 "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
             ),
         ]);
-        let expected = Cgroup {
+        let expected = CgroupMemory {
             path: "/".to_owned(),
             limit: 1 << 20,
             used: Some(1 << 20),
@@ -326,6 +307,7 @@ mod tests {
             "{}",
             body.text
         );
-        assert!(body.data["total"].as_u64() > Some(0) && body.data["cgroup"].is_null());
+        let data = body.data.to_json();
+        assert!(data["total"].as_u64() > Some(0) && data["cgroup"].is_null());
     }
 }

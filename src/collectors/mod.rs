@@ -26,12 +26,17 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::host::Host;
-use crate::report::Stop;
+use crate::report::{CollectorKind, SectionData, Stop};
 
 /// Gathers one section.
 pub trait Collector: Send {
-    /// The section's name in the report.
-    fn name(&self) -> String;
+    /// Returns which kind of collector this is: its key under `[collect]`.
+    fn kind(&self) -> CollectorKind;
+
+    /// Returns the section's name in the report; there may be several of one kind.
+    fn name(&self) -> String {
+        self.kind().to_string()
+    }
 
     /// Whether it is too slow for the hook, and is run by the deliverer.
     fn runs_later(&self) -> bool {
@@ -65,7 +70,7 @@ pub struct Body {
     /// For people: lines of at most 100 columns or so.
     pub text: String,
     /// For programs.
-    pub data: serde_json::Value,
+    pub data: SectionData,
 }
 
 /// The collectors of one job: the config's `[collect]`.

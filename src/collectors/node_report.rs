@@ -32,7 +32,7 @@ use super::log::{Deep, DeepTail};
 use super::{Body, Collector};
 use crate::host::{Host, open_regular};
 use crate::mounts;
-use crate::report::Stop;
+use crate::report::{CollectorKind, Stop};
 
 /// The largest report that is read, in bytes.
 const MAX: u64 = 4 * 1024 * 1024;
@@ -56,6 +56,10 @@ pub struct NodeReport {
 }
 
 impl Collector for NodeReport {
+    fn kind(&self) -> CollectorKind {
+        CollectorKind::new("node_report")
+    }
+
     fn name(&self) -> String {
         "node report".to_owned()
     }
@@ -98,7 +102,7 @@ impl Collector for NodeReport {
         let Header { event, trigger, .. } = report.header;
         Ok(Body {
             text,
-            data: json!({ "file": file, "event": event, "trigger": trigger }),
+            data: json!({ "file": file, "event": event, "trigger": trigger }).into(),
         })
     }
 }
@@ -259,7 +263,8 @@ mod tests {
         let printed = "Error: no ledger\n    at f (/srv/r.js:1:35) {\n  code: 'E_LEDGER',\n}\n\nNode.js v20.1.0";
         assert_eq!(body.text, printed);
         assert_eq!(deep.as_deref(), Some(printed));
-        assert!(!body.data.to_string().contains("cAn4ry"), "{}", body.data);
+        let data = body.data.to_json().to_string();
+        assert!(!data.contains("cAn4ry"), "{data}");
     }
 
     #[test]

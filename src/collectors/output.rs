@@ -14,7 +14,7 @@ use super::log::last_lines;
 use super::runner::MAX_TEXT;
 use super::{Body, Collector};
 use crate::host::Host;
-use crate::report::Stop;
+use crate::report::{CollectorKind, Stop};
 
 /// How many lines of each place.
 const LINES: usize = 400;
@@ -29,17 +29,18 @@ pub struct Stream {
     pub from: u64,
 }
 
-/// The section's name.
-pub const NAME: &str = "log output";
-
 /// Reads what was kept, or what the command wrote to a file itself.
 pub struct Kept {
     pub streams: Vec<Stream>,
 }
 
 impl Collector for Kept {
+    fn kind(&self) -> CollectorKind {
+        CollectorKind::OUTPUT
+    }
+
     fn name(&self) -> String {
-        NAME.to_owned()
+        "log output".to_owned()
     }
 
     fn collect(&self, _stop: &Stop, _host: &Host) -> Result<Body> {
@@ -65,7 +66,7 @@ impl Collector for Kept {
         }
         Ok(Body {
             text: text.join("\n"),
-            data: json!({ "lines": lines }),
+            data: json!({ "lines": lines }).into(),
         })
     }
 }

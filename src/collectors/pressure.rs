@@ -6,26 +6,8 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 use crate::host::Host;
-
-/// What the kernel knows about the want of one resource.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Pressure {
-    /// At least one task waited.
-    some: Share,
-    /// All tasks that had something to do waited. Not known for every resource.
-    full: Option<Share>,
-}
-
-/// Per cent of the time, averaged over the last 10, 60 and 300 seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-struct Share {
-    avg10: f64,
-    avg60: f64,
-    avg300: f64,
-}
+use crate::report::{Pressure, PressureShare};
 
 /// Reads `/proc/pressure/RESOURCE`, for `cpu`, `io` or `memory`; `None` where the kernel does not
 /// keep it.
@@ -42,7 +24,7 @@ fn parse_pressure(text: &str) -> Option<Pressure> {
                 .parse::<f64>()
                 .ok()
         };
-        Some(Share {
+        Some(PressureShare {
             avg10: average("avg10=")?,
             avg60: average("avg60=")?,
             avg300: average("avg300=")?,
@@ -56,7 +38,7 @@ fn parse_pressure(text: &str) -> Option<Pressure> {
 
 impl fmt::Display for Pressure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Share {
+        let PressureShare {
             avg10,
             avg60,
             avg300,
@@ -69,7 +51,7 @@ impl fmt::Display for Pressure {
             "{avg10:.1} % of the last 10 s, {avg60:.1} % of 1 min, {avg300:.1} % of 5 min"
         )?;
         match self.full {
-            Some(Share {
+            Some(PressureShare {
                 avg10,
                 avg60,
                 avg300,

@@ -28,7 +28,7 @@ use serde_json::json;
 use super::{Body, Collector};
 use crate::bytes::Bytes;
 use crate::host::Host;
-use crate::report::Stop;
+use crate::report::{CollectorKind, Stop};
 
 /// The biggest processes by resident memory.
 #[derive(Clone, Debug, Deserialize)]
@@ -44,8 +44,8 @@ impl Default for Processes {
 }
 
 impl Collector for Processes {
-    fn name(&self) -> String {
-        "processes".to_owned()
+    fn kind(&self) -> CollectorKind {
+        CollectorKind::PROCESSES
     }
 
     fn comes_first(&self) -> bool {
@@ -73,7 +73,7 @@ impl Collector for Processes {
         let data = json!({ "total": total, "blocked": blocked, "biggest": processes });
         Ok(Body {
             text: lines.join("\n"),
-            data,
+            data: data.into(),
         })
     }
 }
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(lines[2], " 1.9 GiB      812       7 D     ja\\nva");
         assert!(lines[3].ends_with("sh") && lines.len() == 4);
         assert_eq!(
-            body.data["biggest"][0]["rss"],
+            body.data.to_json()["biggest"][0]["rss"],
             500_000 * rustix::param::page_size()
         );
     }
@@ -246,7 +246,8 @@ mod tests {
         let body = Processes { count: usize::MAX }
             .collect(&stop(), &Host::new("/", "/"))
             .unwrap();
-        let biggest = body.data["biggest"].as_array().unwrap();
+        let data = body.data.to_json();
+        let biggest = data["biggest"].as_array().unwrap();
         let own = biggest
             .iter()
             .find(|process| process["pid"] == std::process::id())

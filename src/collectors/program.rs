@@ -20,14 +20,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::{Body, Collector};
 use crate::host::Host;
 use crate::mounts;
-use crate::report::{Changed, Section, Stop, Timestamp};
-
-const NAME: &str = "program";
+use crate::report::{Changed, CollectorKind, ProgramFile, Section, SectionData, Stop, Timestamp};
 
 /// When the service's program was changed.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,8 +35,8 @@ pub struct Program {
 }
 
 impl Collector for Program {
-    fn name(&self) -> String {
-        NAME.to_owned()
+    fn kind(&self) -> CollectorKind {
+        CollectorKind::PROGRAM
     }
 
     fn may_hang(&self, _stop: &Stop, host: &Host) -> bool {
@@ -62,19 +59,24 @@ impl Collector for Program {
         );
         Ok(Body {
             text,
-            data: json!({ "path": self.path, "modified": modified, "size": found.len() }),
+            data: SectionData::Program(ProgramFile {
+                path: self.path.clone(),
+                modified,
+                size: found.len(),
+            }),
         })
     }
 }
 
-/// The program that a report's sections tell of.
+/// Finds the program, and when it was changed, in a report's sections.
 pub fn found(sections: &[Section]) -> Option<Changed> {
-    let data = &sections
-        .iter()
-        .find(|section| section.collector == NAME)?
-        .data;
-    serde_json::from_value(json!({ "path": data.get("path")?, "modified": data.get("modified")? }))
-        .ok()
+    sections.iter().find_map(|section| match &section.data {
+        SectionData::Program(program) => Some(Changed {
+            path: program.path.clone(),
+            modified: program.modified,
+        }),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -84,7 +86,7 @@ mod tests {
     use super::{Program, found};
     use crate::collectors::{Collector, tests::stop};
     use crate::host::Host;
-    use crate::report::{Section, Status, Timestamp};
+    use crate::report::{Section, Timestamp, section};
 
     #[test]
     fn the_time_of_the_last_change_is_told_and_found_again() {
@@ -106,11 +108,8 @@ mod tests {
             "/srv/server.js: changed 1970-01-12T13:46:40.000Z, 1m 30s before"
         );
         let section = Section {
-            collector: "program".into(),
-            status: Status::Ok,
-            text: body.text,
             data: body.data,
-            millis: 0,
+            ..section("program", &body.text)
         };
         let program = found(&[section]).unwrap();
         assert_eq!(

@@ -11,11 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use super::Collector;
 use crate::host::Host;
-use crate::report::{Section, Status, Stop};
+use crate::report::{Section, SectionData, Status, Stop};
 
 /// The longest text of a section, in bytes.
 pub const MAX_TEXT: usize = 64 * 1024;
@@ -46,7 +44,7 @@ pub fn run(
     let started = Instant::now();
     let mut sections: Vec<Section> = collectors
         .iter()
-        .map(|collector| timed_out(collector.name(), budget))
+        .map(|collector| timed_out(collector.as_ref(), budget))
         .collect();
     let mut queue: Vec<_> = collectors.into_iter().enumerate().collect();
     queue.sort_by_key(|(_, collector)| !collector.comes_first());
@@ -121,29 +119,25 @@ fn section(collector: &dyn Collector, stop: &Stop, host: &Host) -> Section {
     let started = Instant::now();
     let (status, text, data) =
         match catch_unwind(AssertUnwindSafe(|| collector.collect(stop, host))) {
-            Ok(Ok(body)) => (Status::Ok, body.text, body.data),
+            Ok(Ok(body)) => (Status::Ok, cut(body.text), body.data),
             Ok(Err(why)) => (
                 if is_denied(&why) {
                     Status::Denied
                 } else {
                     Status::Failed
                 },
-                format!("{why:#}"),
-                Value::Null,
+                cut(format!("{why:#}")),
+                SectionData::Nothing,
             ),
             Err(_) => (
                 Status::Failed,
                 "this collector has a bug: it panicked".to_owned(),
-                Value::Null,
+                SectionData::Nothing,
             ),
         };
-    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Section {
-        collector: collector.name(),
-        status,
-        text: cut(text),
         data,
-        millis,
+        ..without_data(collector, status, text, started.elapsed())
     }
 }
 
@@ -156,24 +150,28 @@ fn is_denied(why: &anyhow::Error) -> bool {
 
 /// The section of a collector that is not run.
 pub fn not_run(collector: &dyn Collector, why: &str) -> Section {
-    Section {
-        collector: collector.name(),
-        status: Status::Failed,
-        text: format!("not looked at: {why}"),
-        data: Value::Null,
-        millis: 0,
-    }
+    let text = format!("not looked at: {why}");
+    without_data(collector, Status::Failed, text, Duration::ZERO)
 }
 
-fn timed_out(collector: String, budget: Duration) -> Section {
-    let millis = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX);
+fn timed_out(collector: &dyn Collector, budget: Duration) -> Section {
     let text = format!("not finished after {}", humantime::format_duration(budget));
+    without_data(collector, Status::TimedOut, text, budget)
+}
+
+fn without_data(
+    collector: &dyn Collector,
+    status: Status,
+    text: String,
+    took: Duration,
+) -> Section {
     Section {
-        collector,
-        status: Status::TimedOut,
+        kind: collector.kind(),
+        collector: collector.name(),
+        status,
         text,
-        data: Value::Null,
-        millis,
+        data: SectionData::Nothing,
+        millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     }
 }
 
@@ -197,18 +195,18 @@ mod tests {
     use super::{MAX_TEXT, cut, run};
     use crate::collectors::{Body, Collector, tests::stop};
     use crate::host::Host;
-    use crate::report::{Section, Status, Stop};
+    use crate::report::{CollectorKind, Section, SectionData, Status, Stop};
 
     struct Probe(&'static str, Box<dyn Fn() -> Result<String> + Send>);
 
     impl Collector for Probe {
-        fn name(&self) -> String {
-            self.0.to_owned()
+        fn kind(&self) -> CollectorKind {
+            CollectorKind::new(self.0)
         }
         fn collect(&self, _stop: &Stop, _host: &Host) -> Result<Body> {
             (self.1)().map(|text| Body {
                 text,
-                data: 7.into(),
+                data: SectionData::Other(7.into()),
             })
         }
     }
@@ -297,10 +295,11 @@ mod tests {
             &Host::new("/", "/"),
             Duration::from_mins(10),
         );
+        let seven = SectionData::Other(7.into());
         assert!(
             sections
                 .iter()
-                .all(|section| section.text == "at last" && section.data == 7),
+                .all(|section| section.text == "at last" && section.data == seven),
             "{sections:?}"
         );
     }

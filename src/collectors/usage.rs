@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Body, Collector};
 use crate::bytes::Bytes;
 use crate::host::Host;
-use crate::report::Stop;
+use crate::report::{CollectorKind, Stop};
 
 /// What a process and the children that it waited for used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +21,8 @@ pub struct Usage {
 }
 
 impl Collector for Usage {
-    fn name(&self) -> String {
-        "usage".to_owned()
+    fn kind(&self) -> CollectorKind {
+        CollectorKind::new("usage")
     }
 
     fn collect(&self, _stop: &Stop, _host: &Host) -> Result<Body> {
@@ -35,7 +35,7 @@ impl Collector for Usage {
         );
         Ok(Body {
             text,
-            data: json!({ "cpu_ms": cpu_ms, "memory_kib": memory_kib }),
+            data: json!({ "cpu_ms": cpu_ms, "memory_kib": memory_kib }).into(),
         })
     }
 }

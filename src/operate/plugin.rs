@@ -25,8 +25,8 @@ use crate::plugin::{End, Outcome};
 use crate::redact::redact;
 use crate::render::{clean, one_line};
 use crate::report::{
-    Audience, Cause, Confidence, Death, Evidence, Exit, FORMAT, Kind, Level, Report, Section,
-    Status, Stop, Supervisor, Timestamp, Verdict,
+    Audience, Cause, CollectorKind, Confidence, Death, Evidence, Exit, FORMAT, Kind, Level, Report,
+    Section, SectionData, Status, Stop, Supervisor, Timestamp, Verdict,
 };
 use crate::sinks::SendError;
 use crate::sinks::exec::{self, Exec as Sink};
@@ -304,10 +304,11 @@ fn simulated(now: Now) -> Report {
         },
         fingerprint: "0".repeat(16),
         sections: vec![Section {
+            kind: CollectorKind::LOG,
             collector: "log".to_owned(),
             status: Status::Ok,
             text: "listening on 8080\nError: a simulated one".to_owned(),
-            data: serde_json::Value::Null,
+            data: SectionData::Nothing,
             millis: 1,
         }],
         past: None,

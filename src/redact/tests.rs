@@ -358,9 +358,10 @@ fn all_texts_of_a_report_are_redacted_and_its_names_stay() {
     report.notes.push(secret.to_owned());
     report.runbook = Some("https://wiki/?token=cAn4ry".to_owned());
     report.sections[0].text.push_str(secret);
-    report.sections[0].data = serde_json::json!({
+    let data = serde_json::json!({
         "line": secret, "password": "cAn4ry", "nested": [{ "apiKey": { "now": 4711, "on": true } }], secret: 1,
     });
+    report.sections[0].data = data.into();
     let mut redacted = report.clone();
     Redactor::default().report(&mut redacted);
     let json = serde_json::to_string(&redacted).unwrap();

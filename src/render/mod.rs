@@ -69,7 +69,7 @@ fn plain(view: &View, why: &RenderError) -> String {
 mod tests {
     use super::template::fill_now;
     use super::{View, html_of, no_escape, plain, subject, text};
-    use crate::report::{Report, Status, sample};
+    use crate::report::{CollectorKind, Report, Status, sample};
 
     fn html(report: &Report) -> String {
         html_of(&View::of(report))
@@ -92,6 +92,7 @@ mod tests {
     fn the_plain_text_answers_on_one_screen() {
         let mut report = sample();
         let mut failed = report.sections[0].clone();
+        failed.kind = CollectorKind::DMESG;
         failed.collector = "dmesg".to_owned();
         failed.status = Status::Failed;
         failed.text = "no such device\n".to_owned();

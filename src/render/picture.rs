@@ -3,12 +3,11 @@
 //! hold anything; what makes no sense is left out.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::clean::one_line;
 use super::cut::head;
 use crate::bytes::{Bytes, percent};
-use crate::report::{Section, Status};
+use crate::report::{FileSystem, LoadAverage, MemoryUse, Section, SectionData, Status};
 
 /// So many disks are drawn: the fullest.
 const DISKS: usize = 3;
@@ -63,70 +62,60 @@ impl Gauge {
     }
 
     /// Of bytes.
-    fn of(label: &str, used: Option<u64>, all: Option<u64>) -> Option<Self> {
-        let (used, all) = (used?, all.filter(|all| *all > 0)?);
-        Some(Self::new(
-            label,
-            percent(used, all),
-            format!("{} of {}", Bytes(used), Bytes(all)),
-        ))
+    fn of(label: &str, used: u64, all: u64) -> Option<Self> {
+        let words = format!("{} of {}", Bytes(used), Bytes(all));
+        (all > 0).then(|| Self::new(label, percent(used, all), words))
     }
 }
 
-/// The gauges that the sections have data for.
+/// Draws a gauge for each thing that the sections have data for.
 pub fn gauges(sections: &[Section]) -> Vec<Gauge> {
-    let data = |name: &str| {
-        let section = sections
-            .iter()
-            .find(|section| section.collector == name && section.status == Status::Ok);
-        section.map_or(&Value::Null, |section| &section.data)
+    let data = || {
+        let succeeded = sections.iter().filter(|it| it.status == Status::Ok);
+        succeeded.map(|section| &section.data)
     };
-    let memory = data("memory");
-    let bytes = |of: &Value, key: &str| of[key].as_u64();
-    let cgroup = &memory["cgroup"];
-    let mut gauges: Vec<Gauge> = [
-        Gauge::of("Memory", bytes(memory, "used"), bytes(memory, "total")),
-        Gauge::of(
-            "Memory limit",
-            bytes(cgroup, "used"),
-            bytes(cgroup, "limit"),
-        ),
-        Gauge::of(
-            "Swap",
-            bytes(memory, "swap_used"),
-            bytes(memory, "swap_total"),
-        ),
-        load(data("load")),
+    let memory = data().find_map(|data| match data {
+        SectionData::Memory(memory) => Some(memory),
+        _ => None,
+    });
+    let load = data().find_map(|data| match data {
+        SectionData::Load(average) => Some(average),
+        _ => None,
+    });
+    let disks = data().find_map(|data| match data {
+        SectionData::Disk(disks) => Some(disks),
+        _ => None,
+    });
+    let mut disks: Vec<Gauge> = disks.into_iter().flatten().filter_map(of_disk).collect();
+    disks.sort_by_key(|disk| std::cmp::Reverse(disk.percent));
+    memory
+        .into_iter()
+        .flat_map(of_memory)
+        .chain(load.and_then(of_load))
+        .chain(disks.into_iter().take(DISKS))
+        .collect()
+}
+
+fn of_memory(memory: &MemoryUse) -> impl Iterator<Item = Gauge> {
+    let cgroup = memory.cgroup.as_ref();
+    [
+        Gauge::of("Memory", memory.used, memory.total),
+        cgroup.and_then(|cgroup| Gauge::of("Memory limit", cgroup.used?, cgroup.limit)),
+        Gauge::of("Swap", memory.swap_used, memory.swap_total),
     ]
     .into_iter()
     .flatten()
-    .collect();
-    let mut disks: Vec<Gauge> = data("disk")
-        .as_array()
-        .into_iter()
-        .flatten()
-        .take(200)
-        .filter_map(disk)
-        .collect();
-    disks.sort_by_key(|disk| std::cmp::Reverse(disk.percent));
-    gauges.extend(disks.into_iter().take(DISKS));
-    gauges
 }
 
-fn load(data: &Value) -> Option<Gauge> {
-    let load = data["load"][0]
-        .as_f64()
-        .filter(|load| (0.0..1e6).contains(load))?;
-    let cpus = data["cpus"]
-        .as_u64()
-        .filter(|cpus| (1..1_000_000).contains(cpus))?;
+fn of_load(average: &LoadAverage) -> Option<Gauge> {
+    let [load, ..] = average.load;
+    let cpus = average.cpus.filter(|cpus| (1..1_000_000).contains(cpus))?;
+    if !(0.0..1e6).contains(&load) {
+        return None;
+    }
     // Bounded above: it fits.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss
-    )]
-    let percent = (load * 100.0 / cpus as f64) as u64;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let percent = (load * 100.0 / f64::from(cpus)) as u64;
     let plural = if cpus == 1 { "" } else { "s" };
     Some(Gauge::new(
         "Load",
@@ -135,30 +124,23 @@ fn load(data: &Value) -> Option<Gauge> {
     ))
 }
 
-/// By what is scarcer, space or inodes; of space as df(1) counts, what users other than root may
-/// have.
-fn disk(data: &Value) -> Option<Gauge> {
-    let number = |key: &str| data[key].as_u64();
-    let (used, available) = (number("used")?, number("available")?);
-    let all = used.checked_add(available).filter(|all| *all > 0)?;
-    let space = percent(used, all);
-    let inodes = number("inodes")
-        .filter(|all| *all > 0)
-        .map_or(0, |all| percent(number("inodes_used").unwrap_or(0), all));
-    let words = if inodes > space {
+/// Draws what is scarcer, space or inodes.
+fn of_disk(disk: &FileSystem) -> Option<Gauge> {
+    let space = disk.space().filter(|space| {
+        space
+            .used
+            .checked_add(space.available)
+            .is_some_and(|all| all > 0)
+    })?;
+    let words = if space.inodes_percent() > space.percent() {
         "of its inodes".to_owned()
     } else {
-        format!("{} free of {}", Bytes(available), Bytes(number("total")?))
+        format!("{} free of {}", Bytes(space.available), Bytes(space.total))
     };
-    let read_only = if data["read_only"] == true {
-        ", read-only"
-    } else {
-        ""
-    };
-    let place = data["mount_point"].as_str()?;
+    let read_only = if disk.read_only { ", read-only" } else { "" };
     Some(Gauge::new(
-        &format!("Disk {place}"),
-        space.max(inodes),
+        &format!("Disk {}", disk.mount_point),
+        space.worst(),
         words + read_only,
     ))
 }
@@ -203,14 +185,30 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{day, gauges};
-    use crate::report::{Section, Status, sample};
+    use crate::report::{self, Section, SectionData, Status};
 
     fn section(collector: &str, data: Value) -> Section {
+        let section = report::section(collector, "");
         Section {
-            collector: collector.to_owned(),
-            data,
-            ..sample().sections.remove(0)
+            data: SectionData::from_json(&section.kind, data),
+            ..section
         }
+    }
+
+    fn memory(used: u64, total: u64, cgroup: &Value) -> Section {
+        let data = json!({
+            "total": total, "used": used, "available": 0, "swap_total": 0, "swap_used": 0,
+            "cgroup": cgroup,
+        });
+        section("memory", data)
+    }
+
+    fn disk(place: &str, used: u64, all: u64, inodes_used: u64) -> Value {
+        json!({
+            "mount_point": place, "type": "ext4", "source": "/dev/a", "read_only": false,
+            "total": all, "used": used, "available": all - used,
+            "inodes": 100, "inodes_used": inodes_used,
+        })
     }
 
     /// Each gauge as text.
@@ -227,21 +225,18 @@ mod tests {
     #[test]
     fn a_bar_shows_how_much_is_used_of_what_there_is() {
         let cgroup = json!({"path": "/x", "limit": 512 << 20, "used": 512 << 20});
-        let memory = json!({"total": 2_u64 << 30, "used": 1 << 30, "swap_total": 0, "swap_used": 0, "cgroup": cgroup});
-        let disk = |place: &str, used: u64, inodes: u64| {
-            json!({"mount_point": place, "total": 100 << 20, "used": used << 20, "available": (100 - used) << 20,
-                   "inodes": 100, "inodes_used": inodes})
-        };
+        let disk = |place, used: u64, inodes| disk(place, used << 20, 100 << 20, inodes);
         let disks = json!([
             disk("/", 1, 1),
             disk("/var", 97, 3),
+            {"mount_point": "/c", "type": "nfs4", "source": "c:/", "read_only": false, "error": "gone"},
             disk("/a", 2, 83),
             disk("/b", 0, 0)
         ]);
         let sections = [
             section("disk", disks),
             section("load", json!({"load": [6.2, 1.0, 1.0], "cpus": 2})),
-            section("memory", memory),
+            memory(1 << 30, 2 << 30, &cgroup),
         ];
         assert_eq!(
             drawn(&sections),
@@ -269,22 +264,18 @@ mod tests {
             assert_eq!(drawn(&sections), [""; 0], "{nonsense}");
         }
         let most = u64::MAX;
+        let mut absurd = disk("\u{1b}[2J\n", most, most, 1);
+        absurd["available"] = most.into();
         let sections = [
-            section(
-                "memory",
-                json!({"total": 1, "used": most, "swap_total": 0, "cgroup": {"limit": 0, "used": 1}}),
-            ),
-            section("load", json!({"load": [1e300], "cpus": 1})),
-            section(
-                "disk",
-                json!([{"mount_point": "\u{1b}[2J\n".repeat(99), "used": most, "available": most, "total": 1}]),
-            ),
+            memory(most, 1, &json!({"path": "/x", "limit": 0, "used": 1})),
+            section("load", json!({"load": [1e300, 1.0, 1.0], "cpus": 1})),
+            section("disk", json!([absurd])),
         ];
         assert_eq!(
             drawn(&sections),
             ["Memory ████████████████████ 99999 % 16 EiB of 1 B (full)"]
         );
-        let hostile = json!([{"mount_point": "/\u{1b}[2J\n<b>".repeat(99), "used": 0, "available": 9, "total": 9}]);
+        let hostile = json!([disk(&"/\u{1b}[2J\n<b>".repeat(99), 0, 9, 0)]);
         let label = &gauges(&[section("disk", hostile)])[0].label;
         assert!(
             label.chars().count() <= 20 && !label.contains(char::is_control),
@@ -296,7 +287,7 @@ mod tests {
     fn a_section_that_failed_draws_nothing() {
         let failed = Section {
             status: Status::Failed,
-            ..section("memory", json!({"total": 2, "used": 1}))
+            ..memory(1, 2, &Value::Null)
         };
         assert_eq!(drawn(&[failed]), [""; 0]);
     }

@@ -10,7 +10,7 @@ use super::cut::{head, head_by, tail_by};
 use super::past;
 use super::picture::{self, Day, Gauge};
 use super::story::Story;
-use crate::report::{Kind, Report, Section, Status, Supervisor, Timestamp};
+use crate::report::{CollectorKind, Kind, Report, Section, Status, Supervisor, Timestamp};
 
 /// What templates and sinks see of a report. Every string is clean; all but a block's text are one
 /// line.
@@ -222,25 +222,23 @@ fn few<T, U>(items: &[T], view: impl Fn(&T) -> U) -> Vec<U> {
 
 /// The sections in the order in which people want them.
 fn blocks(sections: &[Section]) -> Vec<Block> {
-    const ORDER: [&str; 6] = ["log", "memory", "load", "disk", "processes", "dmesg"];
+    const AFTER_THE_LOGS: [CollectorKind; 5] = [
+        CollectorKind::MEMORY,
+        CollectorKind::LOAD,
+        CollectorKind::DISK,
+        CollectorKind::PROCESSES,
+        CollectorKind::DMESG,
+    ];
     let rank = |section: &&Section| {
-        ORDER
-            .iter()
-            .position(|kind| *kind == kind_of(section))
-            .unwrap_or(ORDER.len())
+        let position = AFTER_THE_LOGS.iter().position(|it| *it == section.kind);
+        (
+            !section.kind.is_log(),
+            position.unwrap_or(AFTER_THE_LOGS.len()),
+        )
     };
     let mut sections: Vec<_> = sections.iter().collect();
     sections.sort_by_key(rank);
     sections.into_iter().take(BLOCKS).map(Block::of).collect()
-}
-
-/// The collector's kind: a log's name goes on with its path.
-fn kind_of(section: &Section) -> &str {
-    if section.collector.starts_with("log ") {
-        "log"
-    } else {
-        &section.collector
-    }
 }
 
 impl Block {
@@ -255,8 +253,8 @@ impl Block {
                 Status::Denied => format!("{name} (not allowed)"),
                 Status::TimedOut => format!("{name} (timed out)"),
             },
-            is_log: kind_of(section) == "log",
-            news_last: matches!(kind_of(section), "log" | "dmesg"),
+            is_log: section.kind.is_log(),
+            news_last: section.kind.is_log() || section.kind == CollectorKind::DMESG,
             text: text.to_owned(),
         }
         .held()
@@ -329,17 +327,7 @@ pub fn words(seconds: f64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{View, words};
-    use crate::report::{Section, Status, sample};
-
-    fn section(collector: &str, text: &str) -> Section {
-        Section {
-            collector: collector.to_owned(),
-            status: Status::Ok,
-            text: text.to_owned(),
-            data: serde_json::Value::Null,
-            millis: 1,
-        }
-    }
+    use crate::report::{sample, section};
 
     #[test]
     fn an_uptime_is_said_in_its_two_greatest_units() {
@@ -361,7 +349,7 @@ mod tests {
     #[test]
     fn logs_come_first_and_strange_collectors_last() {
         let mut report = sample();
-        report.sections = ["queue depth", "dmesg", "disk", "log /a", "memory", "log /b"]
+        report.sections = ["logins", "dmesg", "disk", "log /a", "memory", "log /b"]
             .map(|name| section(name, "x"))
             .to_vec();
         let titles: Vec<_> = View::of(&report)
@@ -371,7 +359,7 @@ mod tests {
             .collect();
         assert_eq!(
             titles,
-            ["log /a", "log /b", "memory", "disk", "dmesg", "queue depth"]
+            ["log /a", "log /b", "memory", "disk", "dmesg", "logins"]
         );
     }
 

@@ -85,11 +85,7 @@ pub mod tests {
         report.notes = vec![text(); 3];
         report.runbook = Some(format!("https://wiki.example.com/{}", text()));
         report.sections = ["log /a", "memory", "log /b"]
-            .map(|name| crate::report::Section {
-                collector: name.to_owned(),
-                text: text(),
-                ..report.sections[0].clone()
-            })
+            .map(|name| crate::report::section(name, &text()))
             .to_vec();
         report
     }

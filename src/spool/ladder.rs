@@ -21,11 +21,10 @@ use std::path::Path;
 
 use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
 use rustix::io::Errno;
-use serde_json::Value;
 
 use super::facts::{self, Facts};
 use super::{Spool, entry, list, sync_dir};
-use crate::report::{Level, Report};
+use crate::report::{Level, Report, Section, SectionData};
 
 /// How many reports a full disk still takes.
 const SLOTS: usize = 8;
@@ -191,14 +190,7 @@ fn overwrite(slot: &Path, report: &mut Report) -> io::Result<()> {
 
 /// The report as an entry of exactly so many bytes; what is longest is left out until it fits.
 fn fill(report: &mut Report, size: usize) -> Option<Vec<u8>> {
-    let length = |text: &str, data: &Value| {
-        text.len()
-            + if data.is_null() {
-                0
-            } else {
-                data.to_string().len()
-            }
-    };
+    let length = |section: &Section| section.text.len() + section.data.length();
     let mut left_out: Vec<String> = Vec::new();
     loop {
         if let Some(bytes) = entry::encode_to(report, size) {
@@ -207,12 +199,12 @@ fn fill(report: &mut Report, size: usize) -> Option<Vec<u8>> {
         let longest = report
             .sections
             .iter_mut()
-            .max_by_key(|section| length(&section.text, &section.data))?;
-        if length(&longest.text, &longest.data) == 0 {
+            .max_by_key(|section| length(section))?;
+        if length(longest) == 0 {
             return None;
         }
         longest.text.clear();
-        longest.data = Value::Null;
+        longest.data = SectionData::Nothing;
         if !left_out.is_empty() {
             report.notes.pop();
         }
@@ -227,7 +219,7 @@ fn fill(report: &mut Report, size: usize) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Section, sample};
+    use crate::report::{sample, section};
     use crate::spool::Place;
 
     fn spool() -> (tempfile::TempDir, Spool) {
@@ -237,11 +229,7 @@ mod tests {
     }
 
     fn long(collector: &str, bytes: usize) -> Section {
-        Section {
-            collector: collector.into(),
-            text: "\u{1}".repeat(bytes),
-            ..sample().sections.remove(0)
-        }
+        section(collector, &"\u{1}".repeat(bytes))
     }
 
     #[test]

@@ -112,7 +112,9 @@ mod as_root {
     use std::process::Command;
     use std::thread::scope;
 
-    use lastwords::report::{Evidence, Exit, Report, ReportId, Section, Status};
+    use lastwords::report::{
+        CollectorKind, Evidence, Exit, Report, ReportId, Section, SectionData, Status,
+    };
     use lastwords::spool::Spool;
     use serde_json::Value;
 
@@ -152,10 +154,15 @@ mod as_root {
         };
         report.notes = vec![text(8)];
         let section = |collector: &str, text: String| Section {
+            kind: match collector {
+                "log" => CollectorKind::LOG,
+                "memory" => CollectorKind::MEMORY,
+                _ => CollectorKind::EXEC,
+            },
             collector: collector.to_owned(),
             status: Status::Ok,
             text,
-            data: Value::Null,
+            data: SectionData::Nothing,
             millis: 1,
         };
         report.sections = vec![

@@ -406,3 +406,22 @@ fn of_a_loop_the_first_crashes_are_kept_whole_and_of_the_others_the_log() {
         last.notes
     );
 }
+
+#[test]
+fn of_a_loop_a_command_with_a_name_like_a_logs_is_left_out() {
+    let machine = machine(&["one"]);
+    fs::write(machine.root.join("var/log/web.log"), "Error: boom\n").unwrap();
+    let logins = "name = 'logins'\ncommand = ['echo', 'alice']\nwhen = 'now'\n";
+    machine.configure(
+        "web",
+        &format!("[[collect.log]]\npath = '/var/log/web.log'\n[[collect.exec]]\n{logins}"),
+    );
+    crash(&machine, "web", 7);
+    let collected: Vec<Vec<String>> = machine
+        .reports()
+        .into_iter()
+        .map(|report| report.sections.into_iter().map(|it| it.collector).collect())
+        .collect();
+    assert_eq!(collected[0], ["log /var/log/web.log", "logins"]);
+    assert_eq!(collected[6], ["log /var/log/web.log"]);
+}

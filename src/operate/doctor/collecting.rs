@@ -12,7 +12,7 @@ use crate::config::{self, Severity};
 use crate::host::Host;
 use crate::kmsg;
 use crate::operate::doctor::{ago, secrets};
-use crate::report::{Exit, Section, Status, Stop};
+use crate::report::{Exit, JournalEnd, Section, SectionData, Status, Stop};
 use crate::supervisor::Account;
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::doctor::Life;
@@ -100,9 +100,8 @@ pub fn collectors(subject: &Subject, marker: Option<&Marker>, life: Life, checks
             remedy,
         ));
     }
-    let (logs, others): (Vec<&Section>, Vec<&Section>) = sections
-        .iter()
-        .partition(|section| section.collector.split(' ').next() == Some("log"));
+    let (logs, others): (Vec<&Section>, Vec<&Section>) =
+        sections.iter().partition(|section| section.kind.is_log());
     checks.extend(
         logs.into_iter()
             .map(|section| log(subject, section, marker)),
@@ -159,23 +158,14 @@ fn log(subject: &Subject, section: &Section, marker: Option<&Marker>) -> Check {
             }
         };
     }
-    if section.collector == "log journal" {
-        let lines = section
-            .data
-            .get("lines")
-            .and_then(serde_json::Value::as_u64)
-            .unwrap_or_default();
-        return Check::ok(
-            "log",
-            concerns,
-            format!("the journal can be read; lines of this life: {lines}"),
-        );
-    }
-    let path = section
-        .data
-        .get("path")
-        .and_then(|path| path.as_str())
-        .unwrap_or_default();
+    let path = match &section.data {
+        SectionData::Journal(JournalEnd { lines, .. }) => {
+            let text = format!("the journal can be read; lines of this life: {lines}");
+            return Check::ok("log", concerns, text);
+        }
+        SectionData::Log(end) => end.path.as_str(),
+        _ => "",
+    };
     let file = subject.host.configured(Path::new(path));
     if let Some(uid) = subject
         .uid

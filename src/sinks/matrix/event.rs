@@ -173,7 +173,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::{Report, Section, sample};
+    use crate::report::{Report, sample, section};
 
     fn flooded(text: &str, logs: usize) -> Report {
         let mut report = sample();
@@ -193,8 +193,8 @@ mod tests {
         report.cause.evidence = vec![report.cause.evidence[0].clone(); 40];
         report.sections = vec![report.sections[0].clone(); logs + 3];
         for (at, section) in report.sections.iter_mut().enumerate() {
-            section.collector = format!("{}{line}", if at < logs { "log " } else { "" });
-            section.text = text.to_owned();
+            let name = format!("{}{line}", if at < logs { "log " } else { "" });
+            *section = crate::report::section(&name, text);
         }
         let machine = crate::render::example();
         let drawn = machine
@@ -223,10 +223,8 @@ mod tests {
     #[test]
     fn the_verdict_and_the_logs_last_lines_stay() {
         let mut report = sample();
-        report.sections.push(Section {
-            collector: "memory".to_owned(),
-            ..report.sections[0].clone()
-        });
+        let text = report.sections[0].text.clone();
+        report.sections.push(section("memory", &text));
         report.sections[0].text = (0..100_000)
             .map(|at| format!("line <{at}>"))
             .collect::<Vec<_>>()

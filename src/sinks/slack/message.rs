@@ -203,7 +203,7 @@ mod tests {
 
     use super::{bare, clip, cost, escape, payload};
     use crate::render::View;
-    use crate::report::{Report, Section, sample};
+    use crate::report::{Report, sample, section};
 
     fn size(text: &str) -> usize {
         text.chars().map(cost).sum()
@@ -233,13 +233,8 @@ mod tests {
         report.cause.evidence[0].text = evil.to_owned();
         report.cause.evidence = vec![report.cause.evidence[0].clone(); 100];
         report.runbook = Some(format!("https://{evil}"));
-        let mut section = report.sections[0].clone();
-        section.text = evil.to_owned();
         report.sections = ["memory", "log /a", "log /b", evil]
-            .map(|name| Section {
-                collector: name.to_owned(),
-                ..section.clone()
-            })
+            .map(|name| section(name, evil))
             .to_vec();
         report.notes = vec![evil.to_owned(); 100];
         let machine = crate::render::example();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::names;
 use crate::render::{clean, head, one_line, tail_by};
-use crate::report::{Audience, Exit, Kind, Report, Section};
+use crate::report::{Audience, Exit, Kind, Report, Section, SectionData};
 
 /// The event in its structured JSON form.
 pub fn envelope(report: &Report) -> Value {
@@ -90,7 +90,7 @@ pub fn fit(
 fn cut(report: &Report, length: usize) -> Report {
     let mut names = Vec::new();
     let sections = report.sections.iter().map(|section| {
-        let is_data_dear = section.data.to_string().len() > length.max(1024);
+        let is_data_dear = section.data.length() > length.max(1024);
         if section.text.len() <= length && !is_data_dear {
             return section.clone();
         }
@@ -102,7 +102,7 @@ fn cut(report: &Report, length: usize) -> Report {
             tail_by(&section.text, length.saturating_sub(2), char::len_utf8)
         };
         let data = if is_data_dear {
-            Value::Null
+            SectionData::Nothing
         } else {
             section.data.clone()
         };
@@ -166,7 +166,7 @@ fn bare(report: &Report) -> Report {
 #[cfg(test)]
 mod tests {
     use super::{envelope, fit};
-    use crate::report::{Kind, Report, Section, Series, sample};
+    use crate::report::{Kind, Report, Series, sample, section};
     use serde_json::Value;
 
     const MAX: usize = 16 * 1024;
@@ -240,11 +240,7 @@ mod tests {
 
     #[test]
     fn a_cut_uses_the_room_there_is_and_keeps_the_short_sections_and_the_ends() {
-        let section = |name: &str, text: String| Section {
-            collector: name.into(),
-            text,
-            ..sample().sections[0].clone()
-        };
+        let section = |name: &str, text: String| section(name, &text);
         let long = (0..20_000)
             .map(|i| format!("🦀{i}"))
             .collect::<Vec<_>>()
@@ -271,7 +267,7 @@ mod tests {
         report.notes = vec![flood.clone(); 50];
         report.cause.evidence[0].text.clone_from(&flood);
         report.stop.job.clone_from(&flood);
-        report.sections[0].data = Value::from(flood.clone());
+        report.sections[0].data = Value::from(flood.clone()).into();
         report.fingerprint = flood;
         let (length, sent) = fitted(&report);
         assert!(length <= MAX);
