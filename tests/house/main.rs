@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use source::Source;
 
+mod documents;
 mod imports;
 mod known;
 mod levels;

@@ -218,10 +218,10 @@ fn what_a_report_is_not_its_schema_refuses() {
 }
 
 #[test]
-fn the_readme_names_every_field_of_a_report() {
-    let readme = fs::read_to_string(project("README.md")).unwrap();
+fn the_page_on_reports_names_every_field() {
+    let page = fs::read_to_string(project("src/README.md")).unwrap();
     for field in schema("report")["properties"].as_object().unwrap().keys() {
-        assert!(readme.contains(&format!("`{field}`")), "{field}");
+        assert!(page.contains(&format!("`{field}`")), "{field}");
     }
 }
 
