@@ -5,7 +5,8 @@ use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
-use crate::catch::hook::{Hook, HookArgs};
+use crate::catch::call::HookArgs;
+use crate::catch::hook::Hook;
 use crate::catch::listen::ListenArgs;
 use crate::deliver::DeliverArgs;
 use crate::deliver::attempt::AttemptArgs;

@@ -55,6 +55,7 @@ pub mod ourselves;
 pub mod past;
 pub mod places;
 pub mod plugin;
+pub mod random;
 pub mod redact;
 pub mod render;
 pub mod report;

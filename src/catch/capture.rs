@@ -1,8 +1,6 @@
 //! From a judgement to a report: what a real crash and a simulated one share.
 
-use rustix::rand::{GetRandomFlags, getrandom};
-
-use crate::catch::hook::Call;
+use crate::catch::call::Call;
 use crate::catch::marker::Marker;
 use crate::catch::verdict::Judgement;
 use crate::catch::why::{self, Beside};
@@ -14,7 +12,8 @@ use crate::collectors::log::{DeepTail, Log};
 use crate::collectors::program::Program;
 use crate::config::Loaded;
 use crate::host::Host;
-use crate::report::{Audience, FORMAT, Kind, Level, Report, ReportId, Section, Stop, Supervisor};
+use crate::random;
+use crate::report::{Audience, FORMAT, Kind, Level, Report, Section, Stop, Supervisor};
 use crate::supervisor::{Account, upstart};
 
 /// The end of a service, as it was judged.
@@ -47,7 +46,7 @@ pub fn report(
     let Explanation { cause, fingerprint } = why::explain(&stop, &judgement, &sections, beside);
     Report {
         format: FORMAT,
-        id: new_id(now),
+        id: random::report_id(now),
         kind: Kind::Crash,
         to: Audience::Job,
         drill: false,
@@ -133,26 +132,4 @@ pub fn upstart_confs(job: &str, host: &Host) -> Vec<String> {
         .iter()
         .filter_map(|ending| host.read(format!("/etc/init/{job}.{ending}")).ok())
         .collect()
-}
-
-/// A new report's name.
-pub fn new_id(now: Now) -> ReportId {
-    ReportId::new(now.wall, random())
-}
-
-/// 64 random bits; where the kernel has none (before its generator is ready), the clock's.
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    match getrandom(&mut bytes, GetRandomFlags::NONBLOCK) {
-        Ok(8) => u64::from_ne_bytes(bytes),
-        _ => {
-            u64::from(std::process::id()) << 40
-                ^ u64::try_from(Now::read().monotonic.as_nanos()).unwrap_or_default()
-        }
-    }
-}
-
-/// A random number from 0 to 1.
-pub fn random_fraction() -> f64 {
-    f64::from(u32::try_from(random() >> 32).unwrap_or_default()) / f64::from(u32::MAX)
 }

@@ -18,11 +18,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::catch::hook::{Call, HookArgs, guarded};
+use crate::catch::call::{Call, HookArgs};
+use crate::catch::guard::guarded;
 use crate::catch::marker::{Marker, MarkerFile, Seen, Taken};
 use crate::catch::verdict::{Case, Judgement, judge};
 use crate::catch::why::{self, Beside};
-use crate::catch::{capture, nudge, worker};
+use crate::catch::worker::{self, By};
+use crate::catch::{capture, nudge};
 use crate::cause::kernel::{self, Message};
 use crate::clock::Now;
 use crate::collectors::log::DeepTail;
@@ -32,22 +34,11 @@ use crate::config::{self, Loaded};
 use crate::host::Host;
 use crate::kmsg::{self, Record};
 use crate::places::Places;
+use crate::random;
 use crate::report::{Exit, Level, Report, Section, Stop, Supervisor, Verdict};
 use crate::spool::Memory;
 use crate::supervisor::{Account, run, upstart};
 use crate::{mounts, notice};
-
-/// Who deals with a stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    /// The hook's worker.
-    Worker,
-    /// A worker of the deliverer's, later.
-    Adopter,
-    /// The hook itself, for want of a process: it has nobody that it could leave behind, so it
-    /// touches nothing that may hang.
-    Hook,
-}
 
 /// How long after the service's end the collectors may be at it: the restart waits for them, and
 /// for the commit that comes after them. All of them together take a tenth of that on a machine
@@ -86,7 +77,7 @@ pub fn run(by: By, taken: &OsStr, args: &[OsString]) -> ExitCode {
         let unseen = taken
             .circumstances
             .alive
-            .then(|| taken.ended(capture::new_id(Now::read()), Now::read(), true));
+            .then(|| taken.ended(random::report_id(Now::read()), Now::read(), true));
         let taken = unseen.transpose()?.unwrap_or(taken);
         let tried = taken.count_try();
         // Who fails and can say so has not died.

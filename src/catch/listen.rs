@@ -25,14 +25,15 @@ use clap::{Args, Subcommand};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitOptions, geteuid, getpriority_process, wait};
 
-use crate::catch::hook::Call;
+use crate::catch::call::Call;
 use crate::catch::marker::{Lock, Marker, Taken};
 use crate::catch::worker::{self, Worker};
-use crate::catch::{capture, nudge, post_stop, why};
+use crate::catch::{nudge, post_stop, why};
 use crate::clock::Now;
 use crate::host::Host;
 use crate::notice;
 use crate::places::Places;
+use crate::random;
 use crate::report::Supervisor;
 use crate::supervisor::supervisord::log::SupervisordLog;
 use crate::supervisor::supervisord::{Event, State, header};
@@ -211,7 +212,7 @@ impl<'a> Listener<'a> {
         }
         post_stop::tell(account, &call, &marker, &self.host, now);
         let taken = marker
-            .take(capture::new_id(now), now, call.circumstances(false))
+            .take(random::report_id(now), now, call.circumstances(false))
             .with_context(|| {
                 format!(
                     "a crash of {} may go unnoticed: cannot take its marker",
@@ -231,7 +232,7 @@ impl<'a> Listener<'a> {
         let was_stopping = matches!(file.armed_by(geteuid().as_raw()), Ok(Some(marker)) if marker.planned_ms.is_some());
         let missed = !was_stopping
             && matches!(
-                file.take(capture::new_id(now), now, call.circumstances(true)),
+                file.take(random::report_id(now), now, call.circumstances(true)),
                 Ok(Some(_))
             );
         let boot_id = self.host.boot_id();

@@ -1,7 +1,9 @@
 //! Runs when a service starts, is stopped, or has died: the three hooks and what they share.
 
+pub mod call;
 pub mod capture;
 pub mod finish;
+pub mod guard;
 pub mod haste;
 pub mod hook;
 pub mod listen;

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::catch::finish::{self, By};
+use crate::catch::call::{Call, HookArgs};
+use crate::catch::finish;
 use crate::catch::haste::Haste;
-use crate::catch::hook::{Call, HookArgs};
 use crate::catch::marker::{Lock, Marker, MarkerFile, Seen};
-use crate::catch::worker::{self, Ended};
-use crate::catch::{capture, nudge};
+use crate::catch::nudge;
+use crate::catch::worker::{self, By, Ended};
 use crate::clock::Now;
 use crate::host::Host;
+use crate::random;
 use crate::report::Supervisor;
 use crate::supervisor::{Account, systemd};
 use crate::{kmsg, limits, notice, ourselves};
@@ -58,7 +59,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     }
     // Before anything else: whatever becomes of this process, the deliverer finds the record.
     let taken = marker
-        .take(capture::new_id(now), now, call.circumstances(false))
+        .take(random::report_id(now), now, call.circumstances(false))
         .with_context(|| {
             format!(
                 "a crash of {} may go unnoticed: cannot take its marker",

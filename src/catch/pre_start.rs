@@ -3,12 +3,13 @@
 use anyhow::{Context, Result};
 use rustix::process::getppid;
 
-use crate::catch::hook::{Call, HookArgs};
+use crate::catch::call::{Call, HookArgs};
 use crate::catch::marker::Marker;
-use crate::catch::{capture, nudge, why};
+use crate::catch::{nudge, why};
 use crate::clock::Now;
 use crate::host::Host;
 use crate::kmsg;
+use crate::random;
 use crate::report::Supervisor;
 use crate::supervisor::{service_dir, systemd};
 
@@ -18,7 +19,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let file = call.marker(&args.places);
     // Still armed: the last life's post-stop was killed before it could say so, or never ran.
     let missed = matches!(
-        file.take(capture::new_id(now), now, call.circumstances(true)),
+        file.take(random::report_id(now), now, call.circumstances(true)),
         Ok(Some(_))
     );
     let boot_id = host.boot_id();

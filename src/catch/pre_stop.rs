@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use crate::catch::hook::{Call, HookArgs};
+use crate::catch::call::{Call, HookArgs};
 use crate::clock::Now;
 use crate::host::Host;
 

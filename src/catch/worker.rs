@@ -19,7 +19,6 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::catch::finish::By;
 use crate::catch::haste::no_haste;
 use crate::catch::marker::Taken;
 use crate::clock::Now;
@@ -32,8 +31,18 @@ pub const CATCH: &str = "catch";
 pub const ADOPT: &str = "adopt";
 /// What a worker says that is done.
 const DONE: &str = "done";
-/// Upstart's announcement of a stop: all that the worker gets of the job's environment.
-pub const ANNOUNCEMENT: &str = "UPSTART_STOP_EVENTS";
+
+/// Who deals with a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The hook's worker.
+    Worker,
+    /// A worker of the deliverer's, later.
+    Adopter,
+    /// The hook itself, for want of a process: it has nobody that it could leave behind, so it
+    /// touches nothing that may hang.
+    Hook,
+}
 
 /// A worker at work.
 pub struct Worker {

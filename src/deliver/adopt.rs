@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::process::{geteuid, getpriority_process};
 
+use crate::catch::call::Call;
 use crate::catch::capture;
-use crate::catch::hook::Call;
 use crate::catch::marker::{self, Circumstances, Lock, Taken};
 use crate::catch::verdict::Judgement;
 use crate::catch::why::Beside;

@@ -14,6 +14,7 @@ use crate::collectors::runner;
 use crate::config::{Loaded, Route};
 use crate::deliver::waiting::{self, Item, Pass};
 use crate::deliver::{Deliverer, attempt, sink_lock};
+use crate::random;
 use crate::report::{Kind, ReportId};
 use crate::sinks::Sink;
 use crate::spool::Attempt;
@@ -160,7 +161,7 @@ fn send_queue(deliverer: &Deliverer, key: &str, queue: &[(&Item, &dyn Sink)]) ->
         }
         let mut ledger = spool.ledger(&item.id, key)?;
         if ledger.outcome.is_none() {
-            ledger.record(attempt, deliverer.now().wall, capture::random_fraction());
+            ledger.record(attempt, deliverer.now().wall, random::fraction());
             spool
                 .write_ledger(&item.id, key, &ledger)
                 .with_context(|| format!("cannot keep what {name} did with {}", item.id))?;

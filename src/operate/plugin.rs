@@ -17,11 +17,11 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use toml::{Table, Value};
 
-use crate::catch::capture;
 use crate::clock::Now;
 use crate::collectors::exec::Exec as Collector;
 use crate::host::Host;
 use crate::plugin::{End, Outcome};
+use crate::random;
 use crate::redact::redact;
 use crate::render::{clean, one_line};
 use crate::report::{
@@ -274,7 +274,7 @@ fn simulated(now: Now) -> Report {
     let text = format!("a simulated crash: {exit}");
     Report {
         format: FORMAT,
-        id: capture::new_id(now),
+        id: random::report_id(now),
         kind: Kind::Crash,
         to: Audience::Job,
         drill: true,

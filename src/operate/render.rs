@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::catch::hook::{Call, HookArgs};
+use crate::catch::call::{Call, HookArgs};
 use crate::clock::Now;
 use crate::operate::show;
 use crate::operate::simulate::{self, Shape};

@@ -13,8 +13,8 @@ use clap::Args;
 use rustix::process::geteuid;
 use serde_json::json;
 
+use crate::catch::call::{Call, HookArgs};
 use crate::catch::capture;
-use crate::catch::hook::{Call, HookArgs};
 use crate::catch::marker::Marker;
 use crate::catch::verdict::{Case, judge};
 use crate::catch::why::Beside;

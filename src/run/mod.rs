@@ -41,15 +41,17 @@ use output::Output;
 pub use output::relay;
 use signals::{Arrived, Signals};
 
-use crate::catch::finish::{self, By};
+use crate::catch::finish;
+use crate::catch::guard::guarded;
 use crate::catch::marker::{self, Circumstances, Marker, MarkerFile, Taken};
-use crate::catch::worker::{self, Ended};
-use crate::catch::{capture, hook, nudge};
+use crate::catch::nudge;
+use crate::catch::worker::{self, By, Ended};
 use crate::clock::Now;
 use crate::collectors::output::Stream;
 use crate::collectors::usage::Usage;
 use crate::host::Host;
 use crate::places::Places;
+use crate::random;
 use crate::report::{Exit, Supervisor};
 use crate::supervisor::run::{End, Life, Request, is_stop};
 use crate::{limits, notice, ourselves};
@@ -362,7 +364,7 @@ impl<'a> Watch<'a> {
             deliver_within,
             hooks,
         };
-        hook::guarded("run", &watch.host.clone(), || watch.arm(file));
+        guarded("run", &watch.host.clone(), || watch.arm(file));
         watch
     }
 
@@ -375,7 +377,7 @@ impl<'a> Watch<'a> {
                 ..Circumstances::default()
             },
         );
-        let arm = |dir| file(dir).arm_taken(&self.marker, capture::new_id(now), now, by);
+        let arm = |dir| file(dir).arm_taken(&self.marker, random::report_id(now), now, by);
         let armed = arm(self.places.markers());
         let why = match armed {
             Ok((taken, file)) => {
@@ -547,9 +549,10 @@ impl<'a> Watch<'a> {
         });
         self.keep();
         let host = self.host.clone();
-        hook::guarded("run", &host, || self.catch(now));
+        guarded("run", &host, || self.catch(now));
         if let Some(hooks) = &self.hooks
-            && let Ok(Some(taken)) = hooks.take(capture::new_id(now), now, Circumstances::default())
+            && let Ok(Some(taken)) =
+                hooks.take(random::report_id(now), now, Circumstances::default())
         {
             let _ = taken.settle();
         }
@@ -566,7 +569,7 @@ impl<'a> Watch<'a> {
         };
         let _ = limits::lift();
         let taken = taken
-            .ended(capture::new_id(now), now, false)
+            .ended(random::report_id(now), now, false)
             .unwrap_or(taken);
         let nice = getpriority_process(None).unwrap_or(0);
         let worker =

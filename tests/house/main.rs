@@ -43,6 +43,7 @@ const GROUND: &[&str] = &[
     "mounts",
     "names",
     "ourselves",
+    "random",
     "schema",
     "secret",
 ];
