@@ -61,6 +61,9 @@ use crate::report::{Audience, Exit};
 use crate::sinks::{Sink, Sinks};
 use normal_exit::NormalExit;
 
+/// Exit code of a command that cannot go on because the config has an error; see sysexits(3).
+pub const EX_CONFIG: u8 = 78;
+
 /// How long a planned stop may take where nobody says.
 const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::geteuid;
-use serde::{Deserialize, Serialize};
 
 use crate::catch::marker::MarkerFile;
+use crate::deliver::conversation::Conversation;
+use crate::deliver::deliverer::{Deliverer, sink_lock};
 use crate::deliver::flood::{Crash, Message, Thread};
 use crate::deliver::waiting::{self, Item, Pass, group};
-use crate::deliver::{Deliverer, sink_lock};
 use crate::render;
 use crate::report::{Audience, Kind, Report, ReportId, Stop, Timestamp};
 use crate::spool::{Outcome, Place, Spool};
@@ -31,16 +31,6 @@ const EVIDENCE: usize = 8;
 /// How long keeping it may take; then another deliverer thinks that we hang.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// What is kept of one group for one sink.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Kept {
-    /// The sink's key.
-    sink: String,
-    /// One crash of the group, without its sections: what a summary has in common with it.
-    pub about: Report,
-    thread: Thread,
-}
-
 /// Crashes that no message tells of yet.
 pub struct Counted {
     pub sink: String,
@@ -52,8 +42,8 @@ pub struct Counted {
 
 /// What is counted for summaries that are yet to come.
 pub fn counted(spool: &Spool) -> io::Result<Vec<Counted>> {
-    let kept: Vec<Kept> = spool.groups()?;
-    let counted = |kept: Kept| Counted {
+    let kept: Vec<Conversation> = spool.groups()?;
+    let counted = |kept: Conversation| Counted {
         service: kept.about.stop.service(),
         count: kept.thread.waiting(),
         due: kept.thread.due(),
@@ -138,7 +128,7 @@ struct Advance {
 /// What is to be kept.
 struct Next {
     /// `None` where there is nothing to remember.
-    kept: Option<Kept>,
+    kept: Option<Conversation>,
     /// The crashes whose ledgers do not say yet that a message tells of them.
     unnoted: Vec<ReportId>,
     /// The message is not in the spool yet.
@@ -146,7 +136,7 @@ struct Next {
 }
 
 impl Group<'_, '_> {
-    fn advance(&self, before: Option<&Kept>) -> Result<Advance> {
+    fn advance(&self, before: Option<&Conversation>) -> Result<Advance> {
         // The lock is taken only where there is something to do: see `until_nothing_is_due`.
         let next = self.next(before.cloned())?;
         if next.kept.as_ref() == before && next.unnoted.is_empty() && !next.unmade {
@@ -177,7 +167,7 @@ impl Group<'_, '_> {
         })
     }
 
-    fn next(&self, before: Option<Kept>) -> Result<Next> {
+    fn next(&self, before: Option<Conversation>) -> Result<Next> {
         let spool = &self.deliverer.spool;
         let now = self.deliverer.now();
         let mut untold = Vec::new();
@@ -227,9 +217,9 @@ impl Group<'_, '_> {
     }
 
     /// What is kept of a group of which nothing has been kept so far.
-    fn begin(&self, untold: &[Crash]) -> Option<Kept> {
+    fn begin(&self, untold: &[Crash]) -> Option<Conversation> {
         let first = waiting::read(self.deliverer, &untold.first()?.id)?;
-        Some(Kept {
+        Some(Conversation {
             sink: self.sink.to_owned(),
             about: bare(first),
             thread: Thread::default(),
@@ -237,7 +227,7 @@ impl Group<'_, '_> {
     }
 
     /// Whether the config still has the sink. While it is broken nobody knows.
-    fn is_wanted(&self, kept: &Kept) -> bool {
+    fn is_wanted(&self, kept: &Conversation) -> bool {
         let job = &kept.about.stop.job;
         let config = self.pass.config(job);
         config.is_broken()
@@ -284,7 +274,7 @@ impl Group<'_, '_> {
     }
 
     /// For how long all services of the group have been running; `None` where one is not.
-    fn up(&self, kept: &Kept) -> Option<Duration> {
+    fn up(&self, kept: &Conversation) -> Option<Duration> {
         let Deliverer { places, host, .. } = self.deliverer;
         let (user, job) = (kept.about.user, OsStr::new(&kept.about.stop.job));
         let owner = user.unwrap_or_else(|| geteuid().as_raw());
@@ -306,7 +296,7 @@ impl Group<'_, '_> {
     }
 
     /// Writes it all down; see the module's first words for the order.
-    fn keep(&self, before: Option<&Kept>, next: &mut Next) -> Result<()> {
+    fn keep(&self, before: Option<&Conversation>, next: &mut Next) -> Result<()> {
         let spool = &self.deliverer.spool;
         let Some(kept) = &mut next.kept else {
             return spool
@@ -354,7 +344,7 @@ impl Group<'_, '_> {
     }
 
     /// A summary, or that it is up again.
-    fn message(&self, kept: &Kept, message: &Message) -> Report {
+    fn message(&self, kept: &Conversation, message: &Message) -> Report {
         let spool = &self.deliverer.spool;
         let mut report = kept.about.clone();
         report.id = message.id.clone();
@@ -391,7 +381,7 @@ impl Group<'_, '_> {
         report
     }
 
-    fn say(&self, before: Option<&Kept>, kept: &Kept) {
+    fn say(&self, before: Option<&Conversation>, kept: &Conversation) {
         let counted = kept.thread.waiting();
         if counted > before.map_or(0, |before| before.thread.waiting()) {
             let when = match kept.thread.due() {

@@ -9,6 +9,8 @@
 
 mod adopt;
 pub mod attempt;
+mod conversation;
+mod deliverer;
 mod flood;
 mod groups;
 pub mod notices;
@@ -28,15 +30,15 @@ use clap::Args;
 
 use crate::catch::nudge;
 use crate::clock::Now;
+use crate::config::EX_CONFIG;
 use crate::deliver::notices::Notice;
-use crate::host::Host;
-use crate::operate::check::EX_CONFIG;
 use crate::places::Places;
-use crate::render::one_line;
 use crate::report::{Audience, Report};
 use crate::sinks::exec;
 use crate::spool::{Ledger, Lock, Outcome, Place, Spool, TakeOver};
 use crate::{config, notice};
+use deliverer::Deliverer;
+pub(crate) use deliverer::sink_lock;
 pub(crate) use groups::counted;
 use waiting::{Item, Items, Pass};
 
@@ -44,11 +46,6 @@ use waiting::{Item, Items, Pass};
 const TICK: Duration = Duration::from_secs(2);
 /// How many sinks may hang at once before `--watch` no longer looks.
 const MOST_LOOKS: usize = 16;
-
-/// The lock of the sink of this key: no other lock's name begins so, whatever sinks are called.
-pub(crate) fn sink_lock(key: &str) -> String {
-    format!("to-{key}")
-}
 
 /// Locks that are no sink's.
 const WAITING: &str = "\0\0waiting";
@@ -67,28 +64,6 @@ pub struct DeliverArgs {
     woken: bool,
     #[command(flatten)]
     places: Places,
-}
-
-/// What one run of the deliverer works with.
-struct Deliverer<'a> {
-    places: &'a Places,
-    spool: Spool,
-    host: Host,
-    later: Duration,
-    out: Mutex<&'a mut (dyn Write + Send)>,
-}
-
-impl Deliverer<'_> {
-    fn now(&self) -> Now {
-        Now::read().after(self.later)
-    }
-
-    /// Tells whoever has started the deliverer. Nobody listening is no failure.
-    fn say(&self, line: &str) {
-        if let Ok(mut out) = self.out.lock() {
-            let _ = writeln!(out, "{}", one_line(line, 1000));
-        }
-    }
 }
 
 pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode> {

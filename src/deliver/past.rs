@@ -10,7 +10,7 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use crate::deliver::Deliverer;
+use crate::deliver::deliverer::Deliverer;
 use crate::deliver::waiting::Pass;
 use crate::past::Death;
 

@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use crate::catch::marker::{self, Taken};
 use crate::collectors::program;
 use crate::config::{self, Loaded, Route};
-use crate::deliver::Deliverer;
+use crate::deliver::conversation::Conversation;
+use crate::deliver::deliverer::Deliverer;
 use crate::deliver::flood::Crash;
-use crate::deliver::groups::Kept;
 use crate::past::Death;
 use crate::report::{Audience, Kind, Report, ReportId};
 use crate::spool::Place;
@@ -81,7 +81,7 @@ pub struct Items(BTreeMap<ReportId, Item>);
 pub struct Pass<'a> {
     items: &'a Items,
     /// What is kept of groups.
-    pub groups: Vec<Kept>,
+    pub groups: Vec<Conversation>,
     configs: BTreeMap<String, Loaded>,
     /// The markers that a `lastwords run` holds, by the user whose job it is.
     held: BTreeMap<Option<u32>, Vec<Taken>>,
@@ -102,7 +102,7 @@ impl<'a> Pass<'a> {
                 items.0.insert(id.clone(), Item::of(report));
             }
         }
-        let groups: Vec<Kept> = deliverer
+        let groups: Vec<Conversation> = deliverer
             .spool
             .groups()
             .context("cannot list the groups of crashes")?;

@@ -9,11 +9,8 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::config::{Checked, Problem, Severity, check as check_config};
+use crate::config::{Checked, EX_CONFIG, Problem, Severity, check as check_config};
 use crate::places::Places;
-
-/// The exit code where the config has an error; see sysexits(3).
-pub const EX_CONFIG: u8 = 78;
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {

@@ -18,6 +18,9 @@ use rustix::fs::OFlags;
 use super::Spool;
 use crate::names;
 
+/// Lock of the process that tidies the spool up. No sink's key holds two NULs.
+pub(super) const TIDY: &str = "\0\0tidy";
+
 /// How long a holder may take that does not say otherwise.
 const PATIENCE: Duration = Duration::from_mins(10);
 

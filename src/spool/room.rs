@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::commit::{commit, sync_dir};
 use super::history::{self, Entry, Excess};
 use super::read::read_state;
-use super::{Place, Spool};
+use super::{Place, Spool, lock};
 use crate::report::{Kind, ReportId, Timestamp};
 
 const MAX_AGE: Duration = Duration::from_hours(30 * 24);
@@ -66,7 +66,7 @@ impl Spool {
     /// Removes what had to go although it is not delivered to everyone. Whoever calls this has seen
     /// to it that what can be delivered, or counted in a summary, has been. Returns how many went.
     pub fn make_room(&self, monotonic: Duration) -> io::Result<usize> {
-        let Some(_lock) = self.lock(super::tidy::LOCK, monotonic)? else {
+        let Some(_lock) = self.lock(lock::TIDY, monotonic)? else {
             return Ok(0);
         };
         self.drop_the_rest_of_a_batch()?;

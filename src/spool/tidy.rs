@@ -9,14 +9,12 @@ use std::time::Duration;
 
 use super::history::Entry;
 use super::room::unless_gone;
-use super::{Place, Spool, facts, list};
+use super::{Place, Spool, facts, list, lock};
 use crate::clock::Now;
 use crate::report::ReportId;
 
 /// How often it is done.
 const PAUSE: Duration = Duration::from_mins(1);
-/// Who holds this tidies up. No sink's key holds two NULs.
-pub(super) const LOCK: &str = "\0\0tidy";
 /// How long the file of a lock stays that nobody takes.
 const OLD_LOCK: Duration = Duration::from_hours(30 * 24);
 
@@ -71,7 +69,7 @@ impl Spool {
         }) {
             return Ok(Tidied::default());
         }
-        let Some(_lock) = self.lock(LOCK, now.monotonic)? else {
+        let Some(_lock) = self.lock(lock::TIDY, now.monotonic)? else {
             return Ok(Tidied::default());
         };
         let states = self.states()?;

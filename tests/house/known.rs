@@ -2,7 +2,6 @@
 
 /// Imports from a file to one that is not below it.
 pub const UPWARD: &[&str] = &[
-    "deliver/mod.rs -> operate/check.rs",
     "supervisor/doctor.rs -> operate/doctor/runs.rs",
     "supervisor/setup.rs -> catch/listen.rs",
     "supervisor/supervisord/doctor.rs -> catch/listen.rs",
@@ -10,13 +9,10 @@ pub const UPWARD: &[&str] = &[
 
 /// Files that reach one another by their imports.
 pub const CIRCLES: &[&str] = &[
-    "catch/capture.rs catch/finish.rs catch/hook.rs catch/post_stop.rs catch/pre_start.rs catch/pre_stop.rs catch/worker.rs",
     "cause/aftermath.rs cause/beneath.rs",
     "cause/decide.rs cause/last_words.rs",
     "cause/runtimes/python/start.rs cause/runtimes/python/traceback.rs cause/runtimes/python/traceback/part.rs",
-    "deliver/groups.rs deliver/waiting.rs",
     "render/past.rs render/story.rs render/view.rs",
-    "spool/room.rs spool/tidy.rs",
     "supervisor/doctor.rs supervisor/service_dir/doctor.rs supervisor/supervisord/doctor.rs supervisor/systemd/doctor.rs supervisor/upstart/doctor.rs",
 ];
 

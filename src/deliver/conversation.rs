@@ -1,0 +1,18 @@
+//! What was said to one sink about one group of crashes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::deliver::flood::Thread;
+use crate::report::Report;
+
+/// The conversation with one sink about one group of crashes, as the spool keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// Key of the sink.
+    pub sink: String,
+    /// One crash of the group, without its sections. A summary takes from it what all have in
+    /// common.
+    pub about: Report,
+    /// What the sink was told, and what is counted for its next message.
+    pub thread: Thread,
+}

@@ -1,0 +1,40 @@
+//! What all parts of a run of the deliverer work with.
+
+use std::io::Write;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::clock::Now;
+use crate::host::Host;
+use crate::places::Places;
+use crate::render::one_line;
+use crate::spool::Spool;
+
+/// One run of the deliverer, and what it works with.
+pub struct Deliverer<'a> {
+    pub places: &'a Places,
+    pub spool: Spool,
+    pub host: Host,
+    pub later: Duration,
+    pub out: Mutex<&'a mut (dyn Write + Send)>,
+}
+
+impl Deliverer<'_> {
+    /// Returns the moment that this run works for.
+    pub fn now(&self) -> Now {
+        Now::read().after(self.later)
+    }
+
+    /// Prints a line for the person who started the deliverer. A closed output is no failure.
+    pub fn say(&self, line: &str) {
+        if let Ok(mut out) = self.out.lock() {
+            let _ = writeln!(out, "{}", one_line(line, 1000));
+        }
+    }
+}
+
+/// Returns the name of the lock of the sink with this key. No other lock's name begins so, whatever
+/// sinks are called.
+pub fn sink_lock(key: &str) -> String {
+    format!("to-{key}")
+}
