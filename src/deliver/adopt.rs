@@ -1,5 +1,5 @@
-//! What hooks left unfinished, because they or their workers were killed or because the disk did
-//! not take their reports: the deliverer finishes it, on every pass.
+//! Finishes what hooks left unfinished, on every pass: their processes were killed, or the disk did
+//! not take their reports.
 
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -22,17 +22,18 @@ use crate::places::Places;
 use crate::report::{Level, Report};
 use crate::spool::{Facts, Memory, Spool, TakeOver};
 
-/// How many taken markers of one user are dealt with at once.
+/// Maximum number of one user's taken markers that are dealt with at once.
 const AT_ONCE: usize = 16;
-/// How many names of a directory are looked at: a user may fill theirs with anything.
+/// Maximum number of names of a directory that are looked at: a user may fill a directory of their
+/// own with anything.
 const LOOKED_AT: usize = 10_000;
-/// How long a hook may be between taking a marker and locking it.
+/// How long a hook may take from taking a marker to locking it.
 const YOUTH: Duration = Duration::from_millis(100);
-/// How long the workers may take, before they are left behind with what they hold.
+/// How long the workers may take. After that they are left behind with their markers.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Has every taken marker dealt with whose hook is gone, unless it takes too long: the rest is for
-/// the next look.
+/// Has every taken marker dealt with whose hook is gone. What takes too long is left to the next
+/// look.
 pub fn orphans(places: &Places) {
     for (dir, uid) in places.left_by_hooks() {
         let markers = dir.join("markers");
@@ -46,7 +47,8 @@ pub fn orphans(places: &Places) {
                 .collect();
             let until = Now::read().monotonic + PATIENCE;
             let ends = workers.into_iter().map(|worker| worker.wait(until));
-            // What a worker fails at stays for the next look; what hangs stays with it.
+            // The marker of a worker that fails stays for the next look; that of a worker that
+            // hangs stays with it.
             if ends.filter(|end| *end == Ended::LeftBehind).count() > 0 {
                 break;
             }
@@ -68,8 +70,8 @@ fn taken_in(markers: &Path) -> Vec<Taken> {
     taken
 }
 
-/// Starts a worker on a taken marker, as the user whose hook took it; `None` where somebody else is
-/// at it, or it is not what that user's hook could have left.
+/// Starts a worker on a taken marker, as the user whose hook took it. Returns `None` if another
+/// process is at it, or if that user's hook could not have left it.
 fn adopt(taken: &Taken, uid: u32, places: &Places) -> Option<Worker> {
     let age = Now::read().monotonic.saturating_sub(taken.monotonic);
     thread::sleep(YOUTH.saturating_sub(age));
@@ -85,15 +87,14 @@ fn adopt(taken: &Taken, uid: u32, places: &Places) -> Option<Worker> {
     )
     .ok()?;
     if uid != rustix::process::geteuid().as_raw() {
-        // What this user's hook could not have done, nothing in its marker makes us do.
+        // Its marker must not make this process do what this user's hook could not have done.
         command.uid(uid).gid(owner.gid());
     }
     worker::start(command, Some(file)).ok()
 }
 
-/// Brings into the spool what hooks kept in memory, and spells out what only the names of files
-/// say. Returns how many reports that made. What the disk still does not take stays for the next
-/// pass.
+/// Puts the reports into the spool that hooks kept in memory, or only in the names of files.
+/// Returns their number. Reports that the disk still does not take stay for the next pass.
 pub fn take_over(spool: &Spool, places: &Places, how: &TakeOver) -> Result<usize> {
     let mut taken = 0;
     let mut memories = Vec::new();
@@ -112,7 +113,7 @@ pub fn take_over(spool: &Spool, places: &Places, how: &TakeOver) -> Result<usize
         memories.push(memory);
     }
     for facts in spool.names().context("cannot list the reports")? {
-        // All of it may still come from there.
+        // The whole report may still come from there.
         if !memories.iter().any(|memory| memory.holds(&facts.id)) {
             let report = spelled_out(facts, places);
             if spool.find(&report.id).is_none() {
@@ -133,7 +134,7 @@ pub fn take_over(spool: &Spool, places: &Places, how: &TakeOver) -> Result<usize
     Ok(taken)
 }
 
-/// The report of which only the facts are left.
+/// Makes the report of a crash of which only the facts are left.
 fn spelled_out(facts: Facts, places: &Places) -> Report {
     let Facts {
         id,

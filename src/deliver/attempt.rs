@@ -1,9 +1,9 @@
-//! One try to give one report to one sink, in a process of its own that its parent can end; or to
-//! find out, without a report, whether that sink would take one.
+//! Makes one try to give one report to one sink. The try is a process of its own, which its parent
+//! can end. Without a report, it finds out whether that sink would take one.
 //!
-//! The parent starts `lastwords attempt`, hands the task to its stdin as JSON, and reads an
-//! [`Attempt`] from its stdout, or what the sink let us know. Nothing hostile (a job's name) and no
-//! secret gets into an argument.
+//! The parent starts `lastwords attempt`, passes the task to its stdin as JSON, and reads from its
+//! stdout an [`Attempt`] or the sink's answer. No secret and nothing hostile (a job's name) becomes
+//! an argument.
 
 use std::borrow::Cow;
 use std::env;
@@ -26,10 +26,10 @@ use crate::sinks::{Probed, SendError, Sink};
 use crate::spool::Attempt;
 use crate::{config, ourselves};
 
-/// An answer's length: a receipt or an error, in JSON.
+/// Maximum length of an answer (a receipt or an error, in JSON), in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// What a try may have of the machine's memory, in bytes of address space.
+/// Maximum address space of a try, in bytes.
 const MAX_MEMORY: u64 = 1 << 30;
 
 #[derive(Debug, Args)]
@@ -42,11 +42,11 @@ pub struct AttemptArgs {
 struct Task<'a> {
     sink: Cow<'a, str>,
     job: Cow<'a, str>,
-    /// What to send; where there is none, the sink is asked, and nothing is sent.
+    /// The report to send. `None` asks the sink, and sends nothing.
     report: Option<Cow<'a, Report>>,
 }
 
-/// Has the try made, and waits for it as long as the sink may take.
+/// Has the try made, and waits for it for as long as the sink may take.
 pub fn make(places: &Places, sink: &dyn Sink, report: &Report) -> Attempt {
     have_made(places, sink, report).unwrap_or_else(|why| Attempt::Retry {
         after_s: None,
@@ -63,11 +63,9 @@ fn have_made(places: &Places, sink: &dyn Sink, report: &Report) -> Result<Attemp
     hand_over(places, &task, sink.patience())
 }
 
-/// Has the sink of a job asked whether it would take a report, and waits for it no longer than
-/// `timeout`.
+/// Has a job's sink asked whether it would take a report. Waits no longer than `timeout`.
 ///
-/// # Errors
-/// Why it would not.
+/// Returns why the sink would not take one.
 pub fn probe(
     places: &Places,
     sink: &dyn Sink,
@@ -97,7 +95,7 @@ fn hand_over<T: DeserializeOwned>(places: &Places, task: &Task, timeout: Duratio
     let words = words
         .map_err(|path| anyhow::anyhow!("a directory's name is not UTF-8: {}", path.display()))?;
     let task = serde_json::to_vec(task)?;
-    // Secrets may be in the environment.
+    // The sink's secrets may come from the environment.
     let env: Vec<_> = env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
         .collect();
@@ -121,22 +119,22 @@ fn hand_over<T: DeserializeOwned>(places: &Places, task: &Task, timeout: Duratio
     })
 }
 
-/// A mail server's reply has no end that a library would know of: whoever reads it must not take
-/// the machine's memory.
+/// Limits this process's memory. A mail server's reply may be endless, and no library bounds it:
+/// the one who reads it must not take the machine's memory.
 fn limit_memory() -> Result<()> {
     let limit = |bytes| Rlimit {
         current: Some(bytes),
         maximum: Some(bytes),
     };
     setrlimit(Resource::As, limit(MAX_MEMORY))?;
-    // Who runs out of memory aborts. There are secrets in it.
+    // A process that runs out of memory aborts. Its core would hold secrets.
     setrlimit(Resource::Core, limit(0))?;
     Ok(())
 }
 
-/// Makes the try: what runs in the process of its own.
+/// Makes the try. This is what the process of its own runs.
 pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
-    // A deliverer that was killed will make this try again: it must not be made twice at once.
+    // If the deliverer was killed, the next one makes this try again. The two must not overlap.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let mut text = String::new();
     io::stdin().read_to_string(&mut text)?;
@@ -147,7 +145,7 @@ pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
     } = serde_json::from_str(&text)?;
     let loaded = config::load(&args.places.config, &job);
     let sink = loaded.sink(&name);
-    // A program would inherit the limit, and may well need more.
+    // A program would inherit the limit, and may need more memory.
     if sink.is_some_and(|sink| sink.kind() != "exec") {
         limit_memory()?;
     }

@@ -1,10 +1,10 @@
-//! Brings what is kept of each group of crashes up to date: what was taken, what has crashed since,
-//! what is due now.
+//! Advances each conversation: which messages were taken, which crashes are new, which message is
+//! due.
 //!
-//! The order is what makes it right after a kill at any point: first the group's file says which
-//! crashes are counted and which message tells of them; then the crashes' ledgers say so too; then
-//! the message is put into the spool. Each later step is made up for from the first, and the
-//! message's id is the same again.
+//! The order of writing survives a kill at any point. First the conversation's file says which
+//! crashes are counted, and by which message. Then the ledgers of these crashes say so. Then the
+//! message goes into the spool. Each later step can be repeated from the first, with the same
+//! message id.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -18,17 +18,18 @@ use crate::catch::marker::MarkerFile;
 use crate::deliver::conversation::Conversation;
 use crate::deliver::deliverer::{Deliverer, sink_lock};
 use crate::deliver::flood::{Crash, Message, Thread};
-use crate::deliver::waiting::{self, Item, Pass, group};
+use crate::deliver::pass::{self, Item, Pass, group};
 use crate::render;
 use crate::report::{Audience, Kind, Report, ReportId, Stop, Timestamp};
 use crate::spool::{Outcome, Place, Spool};
 
-/// From so many counted crashes on, the file is made smaller for its own sake.
+/// Number of counted crashes from which on the file is made smaller, even if nothing else changes.
 const MANY: usize = 100;
 
-/// So much of the evidence is kept.
+/// Maximum number of pieces of evidence that are kept.
 const EVIDENCE: usize = 8;
-/// How long keeping it may take; then another deliverer thinks that we hang.
+/// How long keeping a conversation may take. After that, another deliverer assumes that this one
+/// hangs.
 const PATIENCE: Duration = Duration::from_mins(10);
 
 /// Crashes that no message tells of yet.
@@ -36,11 +37,11 @@ pub struct Counted {
     pub sink: String,
     pub service: String,
     pub count: u64,
-    /// When their summary is due; `None` while another message is on its way.
+    /// Time at which their summary is due; `None` while another message is on its way.
     pub due: Option<Timestamp>,
 }
 
-/// What is counted for summaries that are yet to come.
+/// Returns the crashes that are counted for future summaries.
 pub fn counted(spool: &Spool) -> io::Result<Vec<Counted>> {
     let kept: Vec<Conversation> = spool.groups()?;
     let counted = |kept: Conversation| Counted {
@@ -56,16 +57,16 @@ pub fn counted(spool: &Spool) -> io::Result<Vec<Counted>> {
         .collect())
 }
 
-/// What a pass over the groups has brought.
+/// The result of advancing all conversations.
 #[derive(Default)]
 pub struct Groups {
-    /// The crashes that are told by their own report, each with the sink's key.
+    /// Crashes that are told by their own report, each with the sink's key.
     pub told_singly: BTreeSet<(String, ReportId)>,
-    /// How many groups have changed.
+    /// Number of conversations that changed.
     pub changes: usize,
 }
 
-/// Brings every group up to date, for every sink that no other deliverer is sending to.
+/// Advances every conversation, for every sink that no other deliverer is sending to.
 pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Groups {
     let mut groups = Groups::default();
     let kept: BTreeMap<_, _> = pass
@@ -98,7 +99,7 @@ pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Groups {
                 groups.changes += usize::from(changed);
                 groups.told_singly.extend(open.map(|id| (sink.clone(), id)));
             }
-            // One sink's trouble with one group holds up nothing else.
+            // A failure of one conversation does not hold up the others.
             Err(why) => deliverer.say(&format!(
                 "the crashes of a group wait for {}: {why:#}",
                 group.sink_name()
@@ -108,36 +109,36 @@ pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Groups {
     groups
 }
 
-/// One group, for one sink.
+/// One group of crashes, for one sink.
 struct Group<'a, 'b> {
     deliverer: &'a Deliverer<'b>,
     pass: &'a Pass<'a>,
     sink: &'a str,
     name: &'a str,
-    /// Its crashes in `new/`.
+    /// Crashes of the group in `new/`.
     items: &'a [&'a Item],
 }
 
 #[derive(Default)]
 struct Advance {
-    /// The crash whose report is the message on its way.
+    /// Crash whose report is the message on its way.
     open: Option<ReportId>,
     changed: bool,
 }
 
-/// What is to be kept.
+/// The conversation as it is to be kept.
 struct Next {
-    /// `None` where there is nothing to remember.
+    /// `None` if there is nothing to remember.
     kept: Option<Conversation>,
-    /// The crashes whose ledgers do not say yet that a message tells of them.
+    /// Crashes whose ledgers do not say yet that a message tells of them.
     unnoted: Vec<ReportId>,
-    /// The message is not in the spool yet.
+    /// True if the message is not in the spool yet.
     unmade: bool,
 }
 
 impl Group<'_, '_> {
     fn advance(&self, before: Option<&Conversation>) -> Result<Advance> {
-        // The lock is taken only where there is something to do: see `until_nothing_is_due`.
+        // The lock is taken only if there is something to do: see `until_nothing_is_due`.
         let next = self.next(before.cloned())?;
         if next.kept.as_ref() == before && next.unnoted.is_empty() && !next.unmade {
             return Ok(Advance {
@@ -152,7 +153,7 @@ impl Group<'_, '_> {
         let Some(lock) = lock else {
             return Ok(Advance::default());
         };
-        // Another deliverer may have been at it before we had the lock.
+        // Another deliverer may have advanced it before this one had the lock.
         let before = spool
             .group(self.sink, self.name)
             .context("cannot read what it has been told")?;
@@ -216,9 +217,9 @@ impl Group<'_, '_> {
         })
     }
 
-    /// What is kept of a group of which nothing has been kept so far.
+    /// Begins the conversation about a group of which nothing was kept so far.
     fn begin(&self, untold: &[Crash]) -> Option<Conversation> {
-        let first = waiting::read(self.deliverer, &untold.first()?.id)?;
+        let first = pass::read(self.deliverer, &untold.first()?.id)?;
         Some(Conversation {
             sink: self.sink.to_owned(),
             about: bare(first),
@@ -226,7 +227,8 @@ impl Group<'_, '_> {
         })
     }
 
-    /// Whether the config still has the sink. While it is broken nobody knows.
+    /// Returns true if the config still has the sink. It counts as there while the config is
+    /// broken.
     fn is_wanted(&self, kept: &Conversation) -> bool {
         let job = &kept.about.stop.job;
         let config = self.pass.config(job);
@@ -237,8 +239,7 @@ impl Group<'_, '_> {
                 .any(|route| route.key == self.sink)
     }
 
-    /// Drops the counted crashes of which nobody asks any more: those that have gone on, but for
-    /// the latest.
+    /// Drops the counted crashes that have left `new/`, except the latest.
     fn thin(&self, thread: &mut Thread) {
         let latest = thread.counted.last_key_value().map(|(id, _)| id.clone());
         let is_asked = |id: &ReportId| {
@@ -247,7 +248,7 @@ impl Group<'_, '_> {
         thread.counted.retain(|id, _| is_asked(id));
     }
 
-    /// What has become of the message that was on its way.
+    /// Records the outcome of the message that was on its way.
     fn settle(&self, thread: &mut Thread, now: Timestamp) -> Result<()> {
         let spool = &self.deliverer.spool;
         let Some(message) = &thread.open else {
@@ -258,13 +259,13 @@ impl Group<'_, '_> {
         match ledger.outcome {
             Some(Outcome::Sent { .. } | Outcome::Summarised { .. }) => thread.taken(at),
             Some(Outcome::Refused { .. } | Outcome::GaveUp { .. }) => thread.refused(at),
-            // Whoever dropped it wants to hear no more of it.
+            // A person dropped it, and wants to hear no more of it.
             Some(Outcome::Dropped { .. }) => thread.lost(),
             None if message.kind == Kind::Crash && spool.find(&message.id) != Some(Place::New) => {
                 thread.lost();
             }
-            // Put in there again, it might be damaged again, without end: the next one tells what
-            // it told.
+            // The same message might be damaged again, without end. The next message tells what
+            // this one told.
             None if message.kind != Kind::Crash && spool.was_put_aside(&message.id) => {
                 thread.refused(now);
             }
@@ -273,7 +274,7 @@ impl Group<'_, '_> {
         Ok(())
     }
 
-    /// For how long all services of the group have been running; `None` where one is not.
+    /// Returns for how long all services of the group have been running; `None` if one is not.
     fn up(&self, kept: &Conversation) -> Option<Duration> {
         let Deliverer { places, host, .. } = self.deliverer;
         let (user, job) = (kept.about.user, OsStr::new(&kept.about.stop.job));
@@ -295,7 +296,7 @@ impl Group<'_, '_> {
         all?.into_iter().min()
     }
 
-    /// Writes it all down; see the module's first words for the order.
+    /// Writes the change down, in the order that the module's documentation gives.
     fn keep(&self, before: Option<&Conversation>, next: &mut Next) -> Result<()> {
         let spool = &self.deliverer.spool;
         let Some(kept) = &mut next.kept else {
@@ -305,7 +306,7 @@ impl Group<'_, '_> {
         };
         if let Some(id) = kept.thread.open.as_ref().and_then(single)
             && id != kept.about.id
-            && let Some(report) = waiting::read(self.deliverer, &id)
+            && let Some(report) = pass::read(self.deliverer, &id)
         {
             kept.about = bare(report);
         }
@@ -343,7 +344,7 @@ impl Group<'_, '_> {
         Ok(())
     }
 
-    /// A summary, or that it is up again.
+    /// Makes a summary, or the message that the service is up again.
     fn message(&self, kept: &Conversation, message: &Message) -> Report {
         let spool = &self.deliverer.spool;
         let mut report = kept.about.clone();
@@ -407,13 +408,13 @@ impl Next {
     }
 }
 
-/// The crash whose own report this message is.
+/// Returns the crash whose own report this message is.
 fn single(message: &Message) -> Option<ReportId> {
     (message.kind == Kind::Crash).then(|| message.id.clone())
 }
 
-/// The report without what belongs to that one crash alone, and no longer than people read: a
-/// user's hook can write anything into it, and it is read at every pass.
+/// Returns the report without what belongs to that one crash alone, and cut to a length that people
+/// read: a user's hook can write anything into it, and every pass reads it.
 fn bare(mut report: Report) -> Report {
     let cause = &mut report.cause;
     cause.evidence.truncate(EVIDENCE);

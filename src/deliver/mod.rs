@@ -1,4 +1,4 @@
-//! `deliver`: sends what is due.
+//! Sends what is due: `lastwords deliver`.
 //!
 //! ```text
 //! new/ ─ past:   what earlier deaths of the same job say about each
@@ -14,10 +14,10 @@ mod deliverer;
 mod flood;
 mod groups;
 pub mod notices;
+mod pass;
 mod past;
 mod send;
 pub mod stamp;
-mod waiting;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -40,14 +40,14 @@ use crate::{config, notice};
 use deliverer::Deliverer;
 pub(crate) use deliverer::sink_lock;
 pub(crate) use groups::counted;
-use waiting::{Item, Items, Pass};
+use pass::{Item, Items, Pass};
 
 /// How often `--watch` looks.
 const TICK: Duration = Duration::from_secs(2);
-/// How many sinks may hang at once before `--watch` no longer looks.
+/// Maximum number of looks that may hang at once before `--watch` pauses.
 const MOST_LOOKS: usize = 16;
 
-/// Locks that are no sink's.
+/// Names of the locks that belong to no sink.
 const WAITING: &str = "\0\0waiting";
 const LOOKING: &str = "\0\0looking";
 
@@ -78,7 +78,7 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
     if args.watch {
         watch(&deliverer);
     }
-    // That a hook wakes one says nothing about whether anybody comes by who tries again.
+    // A deliverer that a hook wakes does not show that one runs regularly.
     if !args.woken {
         stamp::leave(places, false);
     }
@@ -90,15 +90,15 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
 }
 
 enum Turn {
-    /// Another one is yet to look, and will see all that is there now.
+    /// Another deliverer is about to look, and will see everything that is there now.
     Others,
-    /// Where there is a lock, others wait while it is held, for a while.
+    /// This deliverer looks. While it holds the lock, if it has one, others wait for some time.
     Ours(Option<Lock>),
 }
 
-/// A thousand services may die at once, and each hook wakes a deliverer: one looks, one more waits,
-/// the others need not. None waits longer than a tick: who looks may be held up by a sink, or for
-/// ever.
+/// Decides whether this deliverer looks. A thousand services may die at once, and each hook wakes a
+/// deliverer: one looks, one waits, the others end. The one that waits does so for a tick at most,
+/// as a sink may hold the first one up for ever.
 fn turn(spool: &Spool, woken: bool) -> Turn {
     if !woken {
         return Turn::Ours(None);
@@ -108,16 +108,16 @@ fn turn(spool: &Spool, woken: bool) -> Turn {
     let waiting = match spool.lock(WAITING, now) {
         Ok(Some(lock)) => lock,
         Ok(None) => return Turn::Others,
-        // There is no spool yet, or no room: that is for the look to say.
+        // There is no spool yet, or no room for a lock. The look will report that.
         Err(_) => return Turn::Ours(None),
     };
-    // One that is stopped here does not keep all others out.
+    // The lock expires, so that a stopped deliverer does not keep all others out.
     let _ = waiting.lives_for(2 * TICK, now);
     loop {
         let now = Now::read().monotonic;
         let looking = spool.lock(LOOKING, now).ok().flatten();
         if looking.is_some() || now > until {
-            // From here on, what comes is somebody else's.
+            // The next deliverer is responsible for reports that arrive from here on.
             drop(waiting);
             return Turn::Ours(looking);
         }
@@ -125,8 +125,8 @@ fn turn(spool: &Spool, woken: bool) -> Turn {
     }
 }
 
-/// Looks at every tick. A look that waits for a sink that hangs holds the lock of this sink alone:
-/// the next one goes on with the others.
+/// Looks at every tick. A look that waits for a hanging sink holds only this sink's lock, so the
+/// next look goes on with the other sinks.
 fn watch(deliverer: &Deliverer) -> ! {
     let idle = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -135,7 +135,7 @@ fn watch(deliverer: &Deliverer) -> ! {
             looks.retain(|look| !look.is_finished());
             stamp::leave(deliverer.places, true);
             let one = || {
-                // What the last look has read need not be read again.
+                // Reuses what the last look has read.
                 let mut items: Items = unpoisoned(&idle).pop().unwrap_or_default();
                 if let Err(why) = look(deliverer, &mut items) {
                     deliverer.say(&format!("{why:#}"));
@@ -143,7 +143,7 @@ fn watch(deliverer: &Deliverer) -> ! {
                 unpoisoned(&idle).push(items);
             };
             if looks.len() < MOST_LOOKS {
-                // Where that fails, the next tick tries again.
+                // If no thread can be had, the next tick tries again.
                 looks.extend(thread::Builder::new().spawn_scoped(scope, one));
             }
             thread::sleep(TICK);
@@ -157,7 +157,7 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     nudge::heard(deliverer.places);
-    // Before the spool is asked for anything: what they saw of the machine vanishes.
+    // Orphans go first: what their workers read of the machine vanishes.
     adopt::orphans(deliverer.places);
     exec::sweep();
     deliverer
@@ -168,8 +168,7 @@ fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     let is_too_full = tidy(deliverer);
     deliverer.spool.refill();
     let code = until_nothing_is_due(deliverer, items);
-    // Only now: of what waits, this may have brought some into the history, or into a summary's
-    // count.
+    // Room is made last: by now, some reports may have been delivered or counted in a summary.
     if make_room(deliverer, is_too_full) > 0 {
         until_nothing_is_due(deliverer, items)
     } else {
@@ -177,8 +176,8 @@ fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     }
 }
 
-/// Tidies up; whatever is in the way of that does not keep reports from being sent. Returns whether
-/// the spool holds too much even so.
+/// Tidies up. A failure does not keep reports from being sent. Returns true if the spool still
+/// holds too much.
 fn tidy(deliverer: &Deliverer) -> bool {
     match deliverer.spool.tidy(deliverer.now()) {
         Ok(tidied) => {
@@ -192,8 +191,8 @@ fn tidy(deliverer: &Deliverer) -> bool {
     }
 }
 
-/// Removes undelivered reports, where that has to be, and sees to it that people are told. Returns
-/// how many notices that made.
+/// Removes undelivered reports if the spool is too full, and has people told. Returns the number of
+/// notices made.
 fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
     let dropped = if is_too_full {
         deliverer.spool.make_room(deliverer.now().monotonic)
@@ -216,8 +215,8 @@ fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
     })
 }
 
-/// Passes over the spool until one of them has done nothing: a report that came while another
-/// deliverer held a sink's lock is seen by that one's next pass.
+/// Passes over the spool until a pass has nothing to do. If another deliverer holds a sink's lock,
+/// its own next pass sees the reports that came meanwhile.
 fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     loop {
         let taken = take_over(deliverer)?;
@@ -237,8 +236,8 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
     }
 }
 
-/// Takes over what hooks kept in memory, and what those of other users left. Returns how many
-/// reports that made.
+/// Takes over the reports that hooks kept in memory, and those of other users' hooks. Returns their
+/// number.
 fn take_over(deliverer: &Deliverer) -> Result<usize> {
     let redact = |report: &mut Report| {
         config::load(&deliverer.places.config, &report.stop.job)
@@ -259,8 +258,8 @@ fn take_over(deliverer: &Deliverer) -> Result<usize> {
             .context("cannot look into the inboxes")?)
 }
 
-/// Moves the reports on about which every sink has said its last word. Returns how many notices
-/// were made of it.
+/// Moves the reports that are settled with every sink to `done/` or `dead/`. Returns the number of
+/// notices made.
 fn finish(deliverer: &Deliverer, pass: &Pass) -> Result<usize> {
     let (mut done, mut dead, mut news) = (Vec::new(), Vec::new(), 0);
     for item in pass.items() {
@@ -302,8 +301,8 @@ fn finish(deliverer: &Deliverer, pass: &Pass) -> Result<usize> {
     Ok(news)
 }
 
-/// Tells the others that a sink has not taken something. Of a notice nobody is told: it might not
-/// be taken either.
+/// Tells the other sinks that a sink has not taken a report. There is no notice about a notice,
+/// which might not be taken either.
 fn tell_of_failure(
     deliverer: &Deliverer,
     pass: &Pass,

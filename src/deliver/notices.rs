@@ -1,4 +1,4 @@
-//! What lastwords has to say about itself, through the sinks: as a report of its own kind.
+//! Makes the reports by which lastwords speaks about itself: notices.
 
 use anyhow::{Context, Result};
 
@@ -9,36 +9,36 @@ use crate::report::{
 };
 use crate::spool::Spool;
 
-/// As whose job lastwords speaks where none is concerned.
+/// Job of a notice that concerns no job.
 pub const OURSELVES: &str = "lastwords";
 
-/// A day, in seconds: how often the same is said again.
+/// How often the same notice may be sent again: once a day, in seconds.
 const DAY: u64 = 24 * 60 * 60;
 
-/// Something that people should know about lastwords itself.
+/// A fact about lastwords itself that people should know.
 pub struct Notice<'a> {
-    /// What it is about: of that there is one notice a day.
+    /// Subject of the notice. There is at most one notice a day about each.
     pub about: &'a str,
-    /// When it happened.
+    /// Time at which it happened.
     pub at: Timestamp,
-    /// What happened, in one sentence: it stands in the subject.
+    /// The fact in one sentence, for the message's subject.
     pub sentence: String,
-    /// What else is known: why, and what to do.
+    /// Further facts: why it happened, and what to do.
     pub detail: String,
-    /// The job that it concerns, or [`OURSELVES`].
+    /// Job that it concerns, or [`OURSELVES`].
     pub job: &'a str,
     pub to: Audience,
 }
 
-/// Puts a notice into the spool, unless that has been done today: however often this is called, and
-/// whoever was killed when. Returns how many notices were made of it: 1 or 0.
+/// Puts a notice into the spool, unless one about the same subject was put there today. This holds
+/// however often it is called, and whenever a caller was killed. Returns the number of notices
+/// made: 1 or 0.
 ///
-/// # Errors
-/// Where it cannot be put there. Then it may be called again.
+/// Returns an error if the spool does not take it. The caller may try again.
 pub fn tell(spool: &Spool, host: &Host, notice: Notice) -> Result<usize> {
     let report = report(host.name(), notice);
-    // On a disk that damages what is written to it, one that was put aside would be put aside again
-    // and again.
+    // A disk that damages what is written to it would damage the notice too. A notice about that
+    // notice would never end.
     if spool.find(&report.id).is_some() || spool.was_put_aside(&report.id) {
         return Ok(0);
     }
@@ -48,7 +48,7 @@ pub fn tell(spool: &Spool, host: &Host, notice: Notice) -> Result<usize> {
     Ok(1)
 }
 
-/// Tells of what lies in `corrupt/`.
+/// Tells people about the files in `corrupt/`.
 pub fn tell_of_corrupt(spool: &Spool, host: &Host) -> Result<usize> {
     let corrupt = spool.corrupt().context("cannot list corrupt/")?;
     let Some((at, newest)) = corrupt.iter().max() else {
@@ -74,8 +74,8 @@ pub fn tell_of_corrupt(spool: &Spool, host: &Host) -> Result<usize> {
     tell(spool, host, notice)
 }
 
-/// Tells, once a day, how many undelivered reports had to go because the spool held too much.
-/// Returns how many notices that made.
+/// Tells people, once a day, how many undelivered reports were removed because the spool held too
+/// much. Returns the number of notices made.
 pub fn tell_of_dropped(spool: &Spool, host: &Host, now: Timestamp) -> Result<usize> {
     let dropped = spool.dropped().context("cannot read state/dropped")?;
     let Some(last) = dropped.last else {

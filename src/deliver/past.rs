@@ -1,9 +1,9 @@
-//! What earlier deaths of the same job say about each that waits, worked out once and before
-//! anybody is told.
+//! Works out what earlier deaths of the same job say about each new one. This happens once for each
+//! death, before any sink is told.
 //!
-//! First the job's chronicle is written, which counts a death and holds what is to be said of it;
-//! then the report's state says so too. Whoever is killed in between leaves it to the next to copy
-//! it from the one to the other: no death is counted twice.
+//! First the job's chronicle is written: it counts the death, and holds the words about it. Then
+//! the report's state repeats them. If the deliverer is killed in between, the next one copies them
+//! from the chronicle: no death is counted twice.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,20 +11,20 @@ use std::thread;
 use std::time::Duration;
 
 use crate::deliver::deliverer::Deliverer;
-use crate::deliver::waiting::Pass;
+use crate::deliver::pass::Pass;
 use crate::past::Death;
 
-/// So many deaths of one job are counted at once.
+/// Maximum number of deaths of one job that are counted at once.
 const MANY: usize = 200;
 
 const LOCK: &str = "\0\0past";
-/// How long a deliverer may be at it; one that takes longer has been stopped, and is waited for no
-/// more.
+/// How long a deliverer may take for this. If it takes longer, another one assumes that it was
+/// stopped.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long between two looks whether it still is.
+/// Pause between two looks at whether the other one is done.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Works it out for all that is new. Trouble with it holds up no message.
+/// Works it out for all new deaths. A failure holds up no message.
 pub fn tell(deliverer: &Deliverer, pass: &Pass) {
     if let Err(why) = count(deliverer, pass) {
         deliverer.say(&format!("cannot compare with earlier crashes: {why}"));

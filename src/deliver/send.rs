@@ -14,20 +14,20 @@ use crate::collectors::runner;
 use crate::config::{Loaded, Route};
 use crate::deliver::attempt;
 use crate::deliver::deliverer::{Deliverer, sink_lock};
-use crate::deliver::waiting::{self, Item, Pass};
+use crate::deliver::pass::{self, Item, Pass};
 use crate::random;
 use crate::report::{Kind, ReportId};
 use crate::sinks::Sink;
 use crate::spool::Attempt;
 
-/// Offers to every sink what is due, oldest first; of crashes those in `told_singly`. Returns how
-/// many tries were made.
+/// Offers every sink what is due, oldest first. Of crashes, those in `told_singly` are offered.
+/// Returns the number of tries.
 pub fn send(
     deliverer: &Deliverer,
     pass: &Pass,
     told_singly: &BTreeSet<(String, ReportId)>,
 ) -> Result<usize> {
-    // Thousands may be due: each report is read again when its turn comes.
+    // Thousands may be due, so each report is read again when its turn comes.
     let mut queues: BTreeMap<String, Vec<(&Item, &dyn Sink)>> = BTreeMap::new();
     for item in pass.items() {
         let due = due(deliverer, pass, item, told_singly)?;
@@ -57,8 +57,8 @@ pub fn send(
     })
 }
 
-/// The sinks that are to be offered this now. A sink's lock is taken only where there is something
-/// to do: see `until_nothing_is_due`.
+/// Returns the sinks that this is to be offered to now. A sink's lock is taken only if there is
+/// something to do: see `until_nothing_is_due`.
 fn due<'a>(
     deliverer: &Deliverer,
     pass: &'a Pass,
@@ -81,8 +81,8 @@ fn due<'a>(
     Ok(due)
 }
 
-/// Whether the report has all that slow collectors find; not where another deliverer is having them
-/// run.
+/// Returns true once the report has everything that slow collectors find. Returns false while
+/// another deliverer runs them.
 fn is_complete(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> bool {
     enrich(deliverer, item, loaded).unwrap_or_else(|why| {
         deliverer.say(&format!(
@@ -93,15 +93,15 @@ fn is_complete(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> bool {
     })
 }
 
-/// Runs the collectors that were too slow for the hook, once a report. False where another
-/// deliverer is doing that now, or the report is gone.
+/// Runs the collectors that were too slow for the hook, once for each report. Returns false if
+/// another deliverer is running them, or if the report is gone.
 fn enrich(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> io::Result<bool> {
     let spool = &deliverer.spool;
     let is_enriched = || Ok::<bool, io::Error>(spool.additions(&item.id)?.is_some());
     if !loaded.runs_later() || is_enriched()? {
         return Ok(true);
     }
-    let Some(report) = waiting::read(deliverer, &item.id) else {
+    let Some(report) = pass::read(deliverer, &item.id) else {
         return Ok(false);
     };
     if report.kind != Kind::Crash {
@@ -133,11 +133,11 @@ fn send_queue(deliverer: &Deliverer, key: &str, queue: &[(&Item, &dyn Sink)]) ->
     let Some(lock) = lock else { return Ok(0) };
     let mut tries = 0;
     for (item, sink) in queue {
-        // Another deliverer may have sent it before we had the lock.
+        // Another deliverer may have sent it before this one had the lock.
         if !spool.ledger(&item.id, key)?.is_due(deliverer.now().wall) {
             continue;
         }
-        let Some(report) = waiting::read(deliverer, &item.id) else {
+        let Some(report) = pass::read(deliverer, &item.id) else {
             continue;
         };
         if !lock.lives_for(2 * sink.patience(), deliverer.now().monotonic)? {
@@ -154,8 +154,8 @@ fn send_queue(deliverer: &Deliverer, key: &str, queue: &[(&Item, &dyn Sink)]) ->
             ),
             Attempt::Refused { why } => format!("{} refused by {name}: {why}", report.id),
         });
-        // Where we were stopped for so long that another has taken the lock, it has tried
-        // meanwhile: what it knows counts, unless we know better.
+        // If this process was stopped for so long that another took the lock, the other's result
+        // counts, unless this one is better.
         let is_ours = lock.lives_for(2 * sink.patience(), deliverer.now().monotonic)?;
         if !is_ours && !matches!(attempt, Attempt::Sent { .. }) {
             break;

@@ -1,5 +1,5 @@
-//! That a deliverer comes by again and again, seen from outside: it leaves a trace in the run
-//! directory at each look.
+//! Leaves a trace in the run directory at each look of a deliverer, so that `doctor` sees from
+//! outside that one runs regularly.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -9,21 +9,21 @@ use std::time::{Duration, SystemTime};
 use crate::places::Places;
 
 const FILE: &str = "deliverer";
-/// What stands in the file: who came by.
+/// Contents of the file: how the deliverer was started.
 const WATCH: &str = "watch";
 const TIMER: &str = "timer";
 
-/// A deliverer's last look.
+/// The last look of a deliverer.
 pub struct Look {
     pub ago: Duration,
-    /// It goes on looking by itself; else somebody starts it each time.
+    /// True if it goes on looking by itself; false if something starts it each time.
     pub watches: bool,
 }
 
-/// Leaves the trace. Where that cannot be, reports are sent all the same.
+/// Leaves the trace. If that fails, reports are sent all the same.
 pub fn leave(places: &Places, watches: bool) {
-    // One write of one length: a reader sees the old word or the new one. The time of the look is
-    // the file's own.
+    // The old word and the new one have the same length, and one write replaces it: a reader sees
+    // one of them whole. The file's own time is the time of the look.
     let word = if watches { WATCH } else { TIMER };
     let open = || {
         OpenOptions::new()
@@ -33,7 +33,7 @@ pub fn leave(places: &Places, watches: bool) {
             .mode(0o644)
             .open(places.run_dir.join(FILE))
     };
-    // After a boot there may have been no hook yet that has made the directory.
+    // After a boot the directory may be missing, as no hook has made it yet.
     let file = open().or_else(|why| match why.kind() {
         io::ErrorKind::NotFound => DirBuilder::new()
             .mode(0o755)
@@ -47,7 +47,7 @@ pub fn leave(places: &Places, watches: bool) {
     });
 }
 
-/// The last look; `None` where there was none since the boot.
+/// Returns the last look, or `None` if there was none since the boot.
 pub fn last(places: &Places) -> io::Result<Option<Look>> {
     let path = places.run_dir.join(FILE);
     let modified = match fs::symlink_metadata(&path) {

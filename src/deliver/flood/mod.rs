@@ -1,7 +1,7 @@
-//! Flood control: what one sink is told about one group of crashes, and when. Pure policy: time and
-//! state come in as data, and what is decided is data again.
+//! Decides what one sink is told about one group of crashes, and when: flood control. It is pure
+//! policy. Time and state come in as data, and the decision is data again.
 //!
-//! Crashes of one job with one fingerprint are a group. What a sink hears of it:
+//! Crashes of one job with one fingerprint are a group. A sink hears of it:
 //!
 //! | when | message |
 //! |---|---|
@@ -10,13 +10,13 @@
 //! | all its services have been up for 10 min | once: it is up again |
 //!
 //! Every crash is counted in exactly one message. Only one message of a group is on its way to a
-//! sink at a time, and only one that was taken starts the wait for the next: a sink that is down
-//! holds the first message, all other crashes are counted, and when it is back it gets that one
-//! and, in its time, one summary. However often a service goes up and down, a group makes at most 6
-//! messages an hour.
+//! sink at a time, and only a message that was taken starts the wait for the next. A sink that is
+//! down holds the first message, and all other crashes are counted. When it is back, it gets that
+//! message and, in its time, one summary. However often a service goes up and down, a group makes
+//! at most 6 messages an hour.
 //!
-//! A clock that was set says nothing about how long ago something was: a time that lies more than
-//! an hour ahead counts as long ago, so that no message waits for years.
+//! A clock that was set makes times unreliable. A time of more than an hour ahead counts as long
+//! ago, so that no message waits for years.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -25,17 +25,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::{Kind, ReportId, Series, Timestamp};
 
-/// From the first crash's report to the first summary.
+/// Time from the first crash's report to the first summary.
 const FIRST_WINDOW: Duration = Duration::from_mins(5);
-/// From one summary to the next.
+/// Time from one summary to the next.
 const WINDOW: Duration = Duration::from_hours(1);
-/// Without a crash for so long, the next is news; up for so long, it is up again.
+/// After this long without a crash, the next crash is news. After this long up, the service is up
+/// again.
 const QUIET: Duration = Duration::from_mins(10);
-/// So many messages an hour at most.
+/// Maximum number of messages an hour.
 const MAX_AN_HOUR: usize = 6;
-/// After so long nobody asks any more whether it is up again.
+/// After this long, `up again` is no longer news.
 const FORGOTTEN: Duration = Duration::from_hours(5 * 24);
-/// Of so many instances is it asked whether they are up again.
+/// Maximum number of instances that are watched for being up again.
 const MAX_INSTANCES: usize = 100;
 
 /// One crash of the group.
@@ -46,33 +47,32 @@ pub struct Crash {
     pub instance: Option<String>,
 }
 
-/// All that one sink has been told, is told and is to be told of one group: what is kept on the
-/// disk.
+/// Everything that one sink was told, is being told and will be told of one group: what the disk
+/// keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thread {
-    /// The message on its way: until it has been taken or refused, there is no other.
+    /// The message on its way. Until it is taken or refused, there is no other.
     pub open: Option<Message>,
-    /// The latest message, on its way or over, and when it was made: the next one's id comes from
-    /// these.
+    /// The latest message, on its way or over, and when it was made. The next message's id derives
+    /// from them.
     latest: Option<(ReportId, Timestamp)>,
-    /// When messages were taken: the last few.
+    /// Times at which the last few messages were taken.
     taken: Vec<Timestamp>,
-    /// When the latest was taken or refused.
+    /// Time at which the latest message was taken or refused.
     since: Option<Timestamp>,
-    /// The latest was refused.
+    /// True if the latest message was refused.
     refused: bool,
-    /// How many messages this row of crashes has made.
+    /// Number of messages that this row of crashes has made.
     messages: u32,
-    /// The crashes that no message tells of yet.
+    /// Crashes that no message tells of yet.
     waiting: Option<Series>,
-    /// This row of crashes, from the first that came after a time without any.
+    /// This row of crashes, from the first one after a time without any.
     row: Option<Series>,
-    /// The instances that crashed in it.
+    /// Instances that crashed in this row.
     pub instances: BTreeSet<Option<String>>,
-    /// That it is up again has been told, and nothing has crashed since.
+    /// True if "up again" was told and nothing has crashed since.
     resolved: bool,
-    /// The crashes that are counted, each with the message that tells of it: those that others
-    /// still wait for.
+    /// The counted crashes that other sinks still wait for, each with the message that tells of it.
     pub counted: BTreeMap<ReportId, ReportId>,
 }
 
@@ -81,12 +81,12 @@ pub struct Thread {
 pub struct Message {
     pub id: ReportId,
     pub kind: Kind,
-    /// The crashes of which it is the one to tell.
+    /// Crashes that this message is the one to tell of.
     new: Option<Series>,
 }
 
 impl Thread {
-    /// The sink has taken the message.
+    /// Records that the sink has taken the message.
     pub fn taken(&mut self, at: Timestamp) {
         let Some(message) = self.over(at) else { return };
         self.taken.push(at);
@@ -95,14 +95,15 @@ impl Thread {
         if matches!(message.kind, Kind::Recovered { .. }) {
             self.resolved = self.waiting.is_none();
             if !self.resolved {
-                // It has crashed while that was on its way.
+                // It crashed again while that message was on its way.
                 self.row = self.waiting;
                 self.messages = 0;
             }
         }
     }
 
-    /// The sink will never take the message: what it told is for the next one to tell.
+    /// Records that the sink will never take the message. The next message tells what this one
+    /// told.
     pub fn refused(&mut self, at: Timestamp) {
         let Some(message) = self.over(at) else { return };
         self.refused = true;
@@ -119,7 +120,7 @@ impl Thread {
         Some(message)
     }
 
-    /// The report of the crash that was to be told is no longer there.
+    /// Records that the report of the crash that was to be told is gone.
     pub fn lost(&mut self) {
         self.open = None;
         if self.messages == 0 {
@@ -127,7 +128,7 @@ impl Thread {
         }
     }
 
-    /// Takes in the crashes that are new, oldest first, and decides what the sink is told next:
+    /// Takes in the new crashes, oldest first, and decides what the sink is told next:
     /// [`Thread::open`].
     ///
     /// `up` says for how long all of [`Thread::instances`] have been running; `None` where one is
@@ -201,7 +202,7 @@ impl Thread {
         }
     }
 
-    /// Whether there is nothing to remember.
+    /// Returns true if there is nothing to remember.
     pub fn is_over(&self, now: Timestamp) -> bool {
         let silent = self.open.is_none() && self.waiting.is_none();
         let told_enough = self.resolved
@@ -212,12 +213,12 @@ impl Thread {
         silent && (told_enough || elapsed(self.since, now) >= FORGOTTEN)
     }
 
-    /// How many crashes no message tells of yet.
+    /// Returns the number of crashes that no message tells of yet.
     pub fn waiting(&self) -> u64 {
         self.waiting.map_or(0, |waiting| waiting.count)
     }
 
-    /// When the summary of these is due; `None` while another message is on its way.
+    /// Returns when their summary is due; `None` while another message is on its way.
     pub fn due(&self) -> Option<Timestamp> {
         let since = self
             .since
@@ -225,7 +226,7 @@ impl Thread {
         Some(Timestamp::new(since.time() + self.window()))
     }
 
-    /// Whether a crash at this time begins a new row.
+    /// Returns true if a crash at this time begins a new row.
     fn is_news(&self, at: Timestamp) -> bool {
         self.resolved || elapsed(self.row.map(|row| row.last), at) >= QUIET
     }
@@ -253,10 +254,10 @@ impl Thread {
         lately < MAX_AN_HOUR && (!self.refused || elapsed(self.since, now) >= self.window())
     }
 
-    /// The time from the latest message to the next.
+    /// Returns the time from the latest message to the next.
     fn window(&self) -> Duration {
         match self.messages {
-            // There was none in this row.
+            // This row had no message yet.
             0 => Duration::ZERO,
             1 => FIRST_WINDOW,
             _ => WINDOW,
@@ -268,8 +269,8 @@ impl Thread {
         self.open = Some(Message { id, kind, new });
     }
 
-    /// The id of the message that comes after the latest: known before it is made, and the same
-    /// however often it is.
+    /// Returns the id of the message after the latest. It is known before the message is made, and
+    /// the same each time.
     fn next_id(&self, name: &str, now: Timestamp) -> ReportId {
         match &self.latest {
             Some((latest, made_at)) => ReportId::derived(*made_at, &[name, latest.as_str()]),
@@ -282,8 +283,8 @@ fn add(series: Option<Series>, at: Timestamp) -> Series {
     series.map_or(Series::one(at), |series| series.and(Some(Series::one(at))))
 }
 
-/// How long ago that was; for ever where it never was, or where only a clock that was set back can
-/// explain it.
+/// Returns how long ago that was. The answer is "for ever" if it never was, or if only a clock that
+/// was set back explains it.
 fn elapsed(at: Option<Timestamp>, now: Timestamp) -> Duration {
     match at {
         Some(at) if at.since(now) <= WINDOW => now.since(at),

@@ -1,4 +1,4 @@
-//! Whole histories, second by second: a service, a sink, and what that sink hears.
+//! Whole histories, second by second: a service, a sink, and what the sink hears.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 const START: u64 = 1_800_000_000;
 
-/// One group and one sink. Nothing is remembered between two seconds but what would be on the disk.
+/// One group and one sink. From one second to the next it remembers only what would be on the disk.
 struct World {
     disk: String,
     now: u64,
-    /// What the service's own clock, which nobody sets, shows.
+    /// The time by a clock that nobody sets.
     up_since: Option<u64>,
     uptime_clock: u64,
     sink_is_up: bool,
     crashes: u64,
-    /// What the sink heard, and after how many seconds.
+    /// What the sink heard, each with the second.
     heard: Vec<(u64, String)>,
     told: u64,
 }
@@ -47,7 +47,7 @@ impl World {
         Timestamp::of_unix(self.now)
     }
 
-    /// What is decided, not yet kept.
+    /// The decision that is not kept yet.
     fn decided(&self, crashes: &[Crash]) -> Thread {
         let mut thread = self.thread();
         let up = self
@@ -58,7 +58,7 @@ impl World {
     }
 
     fn keep(&mut self, thread: &Thread) {
-        // As the deliverer does with those that have gone on.
+        // The deliverer does the same with crashes that have left `new/`.
         let mut kept = thread.clone();
         kept.counted = thread
             .counted
@@ -70,7 +70,7 @@ impl World {
         self.disk = serde_json::to_string(&kept).unwrap();
     }
 
-    /// One pass of the deliverer, in which so many crashes are new.
+    /// Makes one pass of the deliverer, with this many new crashes.
     fn pass(&mut self, new: u64) {
         let crash = |n| Crash {
             id: ReportId::new(self.at(), n),
@@ -80,7 +80,7 @@ impl World {
         let crashes: Vec<_> = (self.crashes..self.crashes + new).map(crash).collect();
         self.crashes += new;
         let mut thread = self.decided(&crashes);
-        // Each step may be the last before a kill: taken in once, a crash is not taken in again.
+        // A kill may follow each step. A crash that was taken in is not taken in again.
         while self.sink_is_up
             && let Some(message) = thread.open.clone()
         {
@@ -108,12 +108,12 @@ impl World {
         self.heard.push((self.uptime_clock, what));
     }
 
-    /// So many seconds, with so many crashes in each.
+    /// Runs this many seconds, with this many crashes in each.
     fn run(&mut self, seconds: u64, crashes: u64) -> &mut Self {
         self.tick(1, seconds, crashes)
     }
 
-    /// So many seconds, in each `step` of them a pass with so many crashes.
+    /// Runs this many seconds, with a pass of this many crashes in each `step` of them.
     fn tick(&mut self, step: u64, seconds: u64, crashes: u64) -> &mut Self {
         for _ in 0..seconds / step {
             if crashes > 0 {
@@ -126,7 +126,7 @@ impl World {
         self
     }
 
-    /// What was heard, and when; after it every crash is told of or counted.
+    /// Returns what was heard and when, and checks that every crash was told or counted.
     fn heard(&self) -> Vec<(u64, &str)> {
         assert_eq!(
             self.told + self.thread().waiting() + self.on_its_way(),
@@ -146,7 +146,7 @@ impl World {
             .map_or(0, |new| new.count)
     }
 
-    /// The most that was heard within an hour.
+    /// Returns the largest number of messages within an hour.
     fn most_an_hour(&self) -> usize {
         let within = |from: u64| {
             self.heard

@@ -1,4 +1,5 @@
-//! What waits in the spool, and who is to get it.
+//! Reads what a pass works on: the reports that wait in the spool, and the sinks that are to get
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -15,16 +16,17 @@ use crate::past::Death;
 use crate::report::{Audience, Kind, Report, ReportId};
 use crate::spool::Place;
 
-/// What is to be known of a report in `new/`. Whoever sends it reads it again: thousands may wait.
+/// The facts of a report in `new/` that a pass needs. The report itself is read again when it is
+/// sent, as thousands may wait.
 pub struct Item {
     pub id: ReportId,
     pub job: String,
     pub service: String,
-    /// The group that it belongs to; `None` for what is told by itself in any case.
+    /// Group of the crash; `None` for a report that is always sent by itself.
     pub group: Option<String>,
     pub crash: Crash,
-    /// The death that it tells of, and whose chronicle that belongs into; `None` for what tells of
-    /// none, of a drill, or of one that had been counted before the report was read.
+    /// The death and the name of the chronicle that counts it. `None` if the report is no death, is
+    /// a drill, or was counted before it was read.
     pub death: Option<(String, Death)>,
     pub is_notice: bool,
     to: Audience,
@@ -51,8 +53,8 @@ impl Item {
     }
 }
 
-/// The group of a crash. What a user's hook claims is that user's group, so that it mutes nobody
-/// else's.
+/// Returns the group of a crash. A report by a user's hook forms that user's own group, so that it
+/// mutes no other's.
 pub fn group(report: &Report) -> String {
     by_whom(report, &[&report.stop.job, &report.fingerprint])
 }
@@ -73,17 +75,17 @@ fn death(report: &Report) -> Death {
     }
 }
 
-/// What was read from `new/`. A report never changes: one look at each is enough.
+/// The reports read from `new/`. A report never changes, so each is read once.
 #[derive(Default)]
 pub struct Items(BTreeMap<ReportId, Item>);
 
-/// What there is for one pass.
+/// Everything that one pass works on.
 pub struct Pass<'a> {
     items: &'a Items,
-    /// What is kept of groups.
+    /// The conversations about groups of crashes.
     pub groups: Vec<Conversation>,
     configs: BTreeMap<String, Loaded>,
-    /// The markers that a `lastwords run` holds, by the user whose job it is.
+    /// Markers that a `lastwords run` holds, by the user whose job it is.
     held: BTreeMap<Option<u32>, Vec<Taken>>,
 }
 
@@ -127,33 +129,35 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// The reports that wait, oldest first.
+    /// Returns the reports that wait, oldest first.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         self.items.0.values()
     }
 
-    /// What a `lastwords run` of this user's jobs holds.
+    /// Returns the markers that a `lastwords run` of this user's jobs holds.
     pub fn held(&self, user: Option<u32>) -> &[Taken] {
         self.held.get(&user).map_or(&[], Vec::as_slice)
     }
 
-    /// The config of a job of which something waits.
+    /// Returns the config of a job that has a report or a group in this pass.
     pub fn config(&self, job: &str) -> &Loaded {
         &self.configs[job]
     }
 
-    /// The sinks that are to get it.
+    /// Returns the sinks that are to get this report.
     pub fn routes(&self, item: &Item) -> Vec<Route<'_>> {
         self.config(&item.job).routes_to(&item.to, &item.job)
     }
 
-    /// Whether some reports stay until the config is mended: who else is to get them is not known.
+    /// Returns true if some reports stay until the config is mended, because not all their sinks
+    /// are known.
     pub fn waits_for_config(&self) -> bool {
         self.items().any(|item| self.config(&item.job).is_broken())
     }
 }
 
-/// A report in `new/`; `None` where another deliverer has finished it, or it cannot be read.
+/// Reads a report in `new/`. Returns `None` if another deliverer has finished it, or if it cannot
+/// be read.
 pub fn read(deliverer: &Deliverer, id: &ReportId) -> Option<Report> {
     match deliverer.spool.read(Place::New, id) {
         Ok(report) => Some(report),
