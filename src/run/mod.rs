@@ -1,12 +1,12 @@
-//! `run`: the main process's parent. It passes signals and output on, sees the end itself, and ends
-//! as the command did.
+//! Runs a command as its parent: `lastwords run`. It passes signals and output on, sees the end
+//! itself, and ends as the command did.
 //!
 //! ```text
 //! take over the signals ─ arm ─ put relays into the output ─ start the command
 //! pass signals on, reap, until the command has ended
 //! keep its last output ─ a worker judges and catches, as after a hook, a second at the most ─ end as it ended
 //! ```
-//! Whatever of this fails, the command runs: it is said in a line, and what failed is done without.
+//! If any of this fails, the command runs all the same. A line says what failed.
 //!
 //! - The command stays in our process group and session: keys on a terminal, job control and
 //!   signals to a whole group reach it as they would without us. What the kernel sends to all of a
@@ -56,16 +56,16 @@ use crate::report::{Exit, Supervisor};
 use crate::supervisor::run::{End, Life, Request, is_stop};
 use crate::{limits, notice, ourselves};
 
-/// How long the exit status may wait for the report, as a hook's restart may.
+/// How long the exit status may wait for the report. A hook's restart waits as long.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a signal is remembered: longer than any service takes to stop.
 const REMEMBERED: Duration = Duration::from_hours(1);
-/// How often it is noted, after a signal, that we live.
+/// How often this process notes, after a signal, that it lives.
 const ALIVE: Duration = Duration::from_secs(10);
-/// How long the request may lag behind the end that it asked for, where one process after the other
-/// is sent it.
+/// How long a request may come after the end that it asked for, when a sender signals one process
+/// after the other.
 const LAG: Duration = Duration::from_millis(50);
-/// How long PID 1, with whom all ends, waits for the report to be sent.
+/// How long PID 1, with which everything ends, waits for the report to be sent.
 const DELIVERY: Duration = Duration::from_secs(5);
 
 // env(1), docker-run(1).
@@ -139,7 +139,7 @@ fn start(args: &RunArgs, output: &mut Output, signals: &Signals) -> io::Result<C
     command.spawn()
 }
 
-/// Whether everything else ends with us, as in a container.
+/// Returns true if everything else ends with this process, as in a container.
 fn is_init() -> bool {
     getpid().is_init()
 }
@@ -148,7 +148,7 @@ fn pid_of(child: &Child) -> Option<Pid> {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
-/// How it ended.
+/// How the command ended.
 enum Ending {
     Ended { exit: WaitStatus, used: Usage },
     NeverRan(io::Error),
@@ -161,7 +161,7 @@ fn supervise(child: &Child, signals: &Signals, watch: &mut Watch) -> Ending {
     };
     loop {
         let before = used();
-        // What came before the end has to be known when it is judged.
+        // Signals that came before the end have to be known when it is judged.
         while let Some(arrived) = signals.next() {
             watch.pass_on(arrived, main);
         }
@@ -175,7 +175,7 @@ fn supervise(child: &Child, signals: &Signals, watch: &mut Watch) -> Ending {
                     return Ending::Ended { exit: status, used };
                 }
             }
-            // An orphan, or no news.
+            // An orphan ended, or nothing did.
             Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
             Ok(None) => {
                 wait_for(&signals, signals, watch.look());
@@ -185,17 +185,16 @@ fn supervise(child: &Child, signals: &Signals, watch: &mut Watch) -> Ending {
     }
 }
 
-/// The command was stopped from its terminal: so are we, so that the shell sees it. One that
-/// somebody stopped with SIGSTOP is continued with SIGCONT in the same way, which we must not sleep
-/// through.
+/// Stops too, as the command was stopped from its terminal: the shell has to see it. A command that
+/// SIGSTOP stopped is continued by SIGCONT, which this process must be awake to pass on.
 fn stopped(signal: i32) {
     if ["TSTP", "TTIN", "TTOU"].contains(&signals::name(signal).as_str()) && !is_init() {
         signals::stop();
     }
 }
 
-/// Waits until `what` has something to tell, or this time is over; returns whether it has. A signal
-/// that asks us to end is the caller's to judge.
+/// Waits until `what` is ready, or until this time is over. Returns true if it is ready. The caller
+/// judges a signal that asks this process to end.
 fn wait_for(what: &impl AsFd, signals: &Signals, until: Option<Duration>) -> bool {
     loop {
         let left = until.map(|until| until.saturating_sub(Now::read().monotonic));
@@ -244,7 +243,7 @@ impl Ending {
         match self {
             Self::Ended { exit, .. } => Ok(match (exit.exit_status(), exit.terminating_signal()) {
                 (Some(code), _) => Exit::Code(code),
-                // wait(2): the bit that says so is next to the signal's number.
+                // By wait(2), the core dump's bit is next to the signal's number.
                 (_, Some(number)) => Exit::Signal {
                     name: signals::name(number),
                     core_dumped: exit.as_raw() & 0x80 != 0,
@@ -264,7 +263,7 @@ impl Ending {
                 match exit.terminating_signal() {
                     Some(number) => {
                         signals::die_by(number);
-                        // Only PID 1 gets as far as this.
+                        // Only PID 1 gets this far.
                         code(128 + number)
                     }
                     None => code(exit.exit_status().unwrap_or_default()),
@@ -301,30 +300,30 @@ fn cannot_run(args: &RunArgs, why: &io::Error) -> ExitCode {
     })
 }
 
-/// What is known of the command, and the marker that says it, where there is one.
+/// The command's life, and its marker, if there is one.
 struct Watch<'a> {
     places: &'a Places,
     host: Host,
     marker: Marker,
     armed: Option<Armed>,
     deliver_within: Duration,
-    /// The marker of Upstart's hooks for the same life: what we report they need not.
+    /// Marker of Upstart's hooks for the same life. They need not report what this process reports.
     hooks: Option<MarkerFile>,
 }
 
 struct Armed {
     taken: Taken,
-    /// With the lock.
+    /// The locked file.
     file: File,
-    /// Where it lies, if not in the run directory.
+    /// Directory of the marker, if it is not the run directory.
     refuge: Option<TempDir>,
 }
 
 impl<'a> Watch<'a> {
     fn new(args: &'a RunArgs, host: Host) -> Self {
         let places = &args.places;
-        // Its children have this in their environment too; its main process alone is a child of
-        // init.
+        // The command's children have this in their environment too. Its main process alone is a
+        // child of init.
         let on_upstart =
             getppid().is_some_and(Pid::is_init) && env::var_os("UPSTART_JOB").is_some();
         let upstart = |name| env::var_os(name).filter(|value| on_upstart && !value.is_empty());
@@ -437,7 +436,7 @@ impl<'a> Watch<'a> {
         self.keep();
     }
 
-    /// Passes a signal on, and remembers who asked for what.
+    /// Passes a signal on, and remembers who asked for it.
     fn pass_on(&mut self, arrived: Arrived, main: Pid) {
         let name = signals::name(arrived.number);
         let from_terminal = arrived.from.is_none()
@@ -445,8 +444,8 @@ impl<'a> Watch<'a> {
         if name == "CHLD" {
             return;
         }
-        // Upstart sends the signal that is to end a job to the main process's whole group, and the
-        // others to us alone.
+        // Upstart sends the signal that ends a job to the main process's whole group, and the
+        // others to this process alone.
         let from_upstart =
             self.hooks.is_some() && arrived.from.is_some_and(|(pid, _)| pid == 1) && is_stop(&name);
         if !from_terminal && !from_upstart {
@@ -488,8 +487,8 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// When to look again, since the boot, if at all. As long as a request may explain an end, a
-    /// killed `run` leaves behind how long it lived after that.
+    /// Returns when to look again, since the boot. While a request may explain an end, a `run` that
+    /// is killed leaves behind how long it lived after it.
     fn look(&mut self) -> Option<Duration> {
         let now = now_ms();
         let life = self.life();
@@ -504,7 +503,7 @@ impl<'a> Watch<'a> {
         Some(Duration::from_millis(now) + ALIVE)
     }
 
-    /// A signal that nobody seems to have sent may come a moment later.
+    /// Waits a moment for a signal that may arrive after the end that it caused.
     fn hear_out(&mut self, exit: WaitStatus, signals: &Signals) {
         let Some(name) = exit.terminating_signal().map(signals::name) else {
             return;
@@ -532,7 +531,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Has the end judged and, where it was a crash, caught.
+    /// Has the end judged and, if it was a crash, caught.
     fn ended(&mut self, end: &Ending, output: Vec<Stream>) {
         let now = Now::read();
         let used = if let Ending::Ended { used, .. } = end {
@@ -585,7 +584,7 @@ impl<'a> Watch<'a> {
         let _ = io::stderr().write_all(said.as_bytes());
         match ended {
             Ended::Failed if refuge.is_none() => nudge::deliver(self.places, Supervisor::Run),
-            // It still works in there.
+            // The abandoned worker still works in there.
             Ended::LeftBehind => std::mem::forget(refuge),
             _ => {}
         }
@@ -629,7 +628,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Whether the marker of an earlier life lies beside this one.
+/// Returns true if the marker of an earlier life lies beside this one.
 fn one_was_left(taken: &Taken) -> bool {
     let dir = taken.path().parent().unwrap_or(Path::new("/"));
     let others = fs::read_dir(dir)

@@ -1,4 +1,4 @@
-//! Where the command's output goes, and how its end is kept.
+//! Decides where the command's output goes, and keeps the end of it.
 //!
 //! | our own is | the command gets | what is kept |
 //! |---|---|---|
@@ -6,8 +6,8 @@
 //! | a file | the same | nothing: its end is read when the command has ended |
 //! | a terminal, a device | the same: programs behave differently on a terminal | nothing |
 //!
-//! A socket that is also standard input is a connection, and stays as it is. Two that are one stay
-//! one, so that their lines keep their order.
+//! A socket that is also standard input is a connection, and stays as it is. If standard output and
+//! error are the same, they stay the same, so that their lines keep their order.
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Write};
@@ -30,10 +30,10 @@ use crate::run::signals::Signals;
 /// How long to wait for the end of the output, which the kernel holds ready.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// What is left of a relay: the reading end of the command's pipe, and where it leads.
+/// The rest of a relay: the reading end of the command's pipe, and where it leads.
 type Left = Option<(OwnedFd, Option<OwnedFd>)>;
 
-/// The command's standard output and error.
+/// Standard output and error of the command.
 #[derive(Default)]
 pub struct Output {
     stdout: Option<OwnedFd>,
@@ -46,13 +46,13 @@ struct Relayed {
     name: &'static str,
     kept: Receiver<Vec<u8>>,
     thread: JoinHandle<Left>,
-    /// Dropped, it stops the relay.
+    /// Stops the relay when it is dropped.
     running: Option<PipeWriter>,
     /// Ends with the thread.
     alive: PipeReader,
 }
 
-/// What a descriptor of ours is.
+/// Kind of one of our own descriptors.
 enum Kind {
     Relayed,
     Discarded,
@@ -61,8 +61,8 @@ enum Kind {
 }
 
 impl Output {
-    /// Puts the relays in between that can be. Where one cannot, the command has our own
-    /// descriptor.
+    /// Puts a relay in front of each descriptor that can have one. Otherwise the command gets our
+    /// own descriptor.
     pub fn intercept() -> Self {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let (out, err) = (stdout.as_fd(), stderr.as_fd());
@@ -82,7 +82,8 @@ impl Output {
         output
     }
 
-    /// What the command gets in the place of this descriptor of ours, if not itself.
+    /// Returns what the command gets in place of this descriptor of ours, or `None` for the
+    /// descriptor itself.
     fn stream(&mut self, name: &'static str, fd: BorrowedFd, number: u32) -> Option<OwnedFd> {
         let to = match kind(fd) {
             Kind::Relayed => Some(fd.try_clone_to_owned().ok()?),
@@ -117,8 +118,8 @@ impl Output {
         }
     }
 
-    /// Keeps the end of what the command wrote where another process of ours can read it as long as
-    /// this one lives.
+    /// Keeps the end of the command's output in a place that another process of ours can read for
+    /// as long as this one lives.
     pub fn kept(&mut self) -> Vec<Stream> {
         for relay in &mut self.relays {
             relay.running = None;
@@ -133,14 +134,15 @@ impl Output {
                 path,
                 from: 0,
             });
-            // It is this process's for as long as there is one.
+            // The path names this process, which outlives the worker that reads it.
             std::mem::forget(file);
         }
         streams
     }
 
-    /// Waits until all is passed on, as the command would have, or until a signal asks us to end.
-    /// What children of the command's have yet to say is left to processes of ours.
+    /// Waits until everything is passed on, as the command itself would have, or until a signal
+    /// asks us to end. Output that the command's children have yet to write is left to processes of
+    /// ours.
     pub fn finish(self, signals: &Signals) {
         for relay in self.relays {
             if !relay.thread.is_finished() && !crate::run::wait_for(&relay.alive, signals, None) {
@@ -206,15 +208,15 @@ fn is_same(one: &Stat, other: &Stat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }
 
-/// A file that has no name and lies in memory.
+/// Makes a file without a name, in memory.
 fn hold(bytes: &[u8]) -> io::Result<File> {
     let mut file = File::from(memfd_create("last output", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     Ok(file)
 }
 
-/// Has a process of ours pass on what others than the command still write to its pipe. Without it
-/// they would be killed.
+/// Has a process of ours pass on the output that others than the command still write to its pipe.
+/// Without it, SIGPIPE would kill them.
 fn hand_over(from: OwnedFd, to: Option<OwnedFd>) {
     let Ok(program) = ourselves::program() else {
         return;
@@ -234,10 +236,10 @@ fn hand_over(from: OwnedFd, to: Option<OwnedFd>) {
     let _ = command.spawn();
 }
 
-/// The process that [`hand_over`] starts.
+/// Runs the process that [`hand_over`] starts.
 pub fn relay() -> io::Result<()> {
     let from = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let to = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    // It splices, where it can.
+    // Splices if it can.
     io::copy(&mut &from, &mut &to).map(drop)
 }

@@ -1,14 +1,14 @@
-//! What the command writes to a pipe, a socket or /dev/null: passed on by the kernel, page by page,
-//! and the end of it kept.
+//! Passes on what the command writes to a pipe, a socket or /dev/null, and keeps the end of it. The
+//! kernel moves it page by page.
 //!
 //! ```text
 //! command ──> pipe ──splice──> where our own output goes
 //!               └──tee──> ring, a pipe that holds the end
 //! ```
-//! tee(2) and splice(2) move references to pages: nothing is copied, and the bytes come through
-//! this process only once, at the end, when the ring is read. The reader's pace is the command's:
-//! nothing is taken out of the pipe that cannot be passed on. When the reader goes, so does the
-//! pipe's reading end, and the command gets its SIGPIPE.
+//! tee(2) and splice(2) move references to pages. Nothing is copied, and the bytes enter this
+//! process only once, at the end, when the ring is read. The command runs at the reader's pace:
+//! nothing is taken out of the pipe that cannot be passed on. When the reader goes, the relay
+//! closes the pipe's reading end, and the command gets its SIGPIPE.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,13 +18,12 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, ioctl_fionread};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice, tee};
 
-/// How much the ring may hold, in bytes; each write of the command's takes a page of it, however
-/// little it writes.
+/// Capacity of the ring, in bytes. Each write of the command takes a whole page of it.
 const RING: usize = 1 << 20;
-/// How much is passed on at a time.
+/// Maximum number of bytes that are passed on at a time.
 const CHUNK: usize = 1 << 20;
-/// How long what nobody reads may stay in the pipe: to wait for every line would cost the command a
-/// wake-up for each.
+/// How long bytes that nobody reads may stay in the pipe. Waking up for every line would slow the
+/// command down.
 const LAZINESS: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 10_000_000,
@@ -40,7 +39,7 @@ pub struct Ring {
 impl Ring {
     fn new() -> io::Result<Self> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // A user may have only so much of this; then it is less.
+        // The kernel limits pipes for each user. Then the ring is smaller.
         let _ =
             fcntl_setpipe_size(&writer, RING).or_else(|_| fcntl_setpipe_size(&writer, RING / 4));
         let nowhere = openat(
@@ -79,10 +78,10 @@ impl Ring {
         }
     }
 
-    /// Takes out all that it holds.
+    /// Takes everything out.
     fn take(&self) -> Vec<u8> {
         let (mut bytes, mut part) = (Vec::new(), vec![0; 64 * 1024]);
-        // It ends in EAGAIN, as the writing end is ours too.
+        // Reading ends in EAGAIN, as this process holds the writing end too.
         while let Ok(length @ 1..) = rustix::io::read(&self.reader, &mut part) {
             bytes.extend_from_slice(part.get(..length).unwrap_or_default());
         }
@@ -90,19 +89,19 @@ impl Ring {
     }
 }
 
-/// A pipe of the command's, and where it leads.
+/// A pipe of the command, and where it leads.
 pub struct Relay {
     from: OwnedFd,
-    /// `None` where nobody reads it: it leads to /dev/null.
+    /// `None` if nobody reads it: it leads to /dev/null.
     to: Option<OwnedFd>,
     ring: Ring,
-    /// How much of what is in the pipe is in the ring too, and is yet to be passed on.
+    /// Number of bytes in the pipe that are in the ring too, and are yet to be passed on.
     owed: usize,
-    /// The kernel cannot splice into `to`.
+    /// True if the kernel cannot splice into `to`.
     plain: bool,
 }
 
-/// Why a relay stands still.
+/// Reason why a relay pauses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Rest {
     /// There is nothing to pass on.
@@ -116,18 +115,18 @@ pub enum Rest {
 }
 
 impl Relay {
-    /// A relay to `to`, and the command's end of it.
+    /// Returns a relay to `to`, and the command's end of it.
     ///
     /// # Errors
-    /// Where there is no pipe to be had, or a sandbox has none of these calls.
+    /// Returns an error if there is no pipe to be had, or if a sandbox forbids one of these calls.
     pub fn new(to: Option<OwnedFd>) -> io::Result<(Self, OwnedFd)> {
         let (from, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
         let ring = Ring::new()?;
         if to.is_none() {
-            // So that the command need not wait for us, who are in no hurry.
+            // With a large pipe the command need not wait for this process, which is in no hurry.
             let _ = fcntl_setpipe_size(&from, RING);
         }
-        // Better to find out before anything depends on it.
+        // It is better to find out before anything depends on it.
         rustix::io::write(&theirs, b"?")?;
         if tee(&from, &ring.writer, 1, SpliceFlags::NONBLOCK)? != 1 {
             return Err(io::ErrorKind::Unsupported.into());
@@ -146,7 +145,7 @@ impl Relay {
         ))
     }
 
-    /// Passes on until the command has closed its end or nobody reads, or `stop` has ended.
+    /// Passes on until the command has closed its end, nobody reads any more, or `stop` ends.
     pub fn run(&mut self, stop: impl AsFd) -> Rest {
         loop {
             let rest = match self.pass_on() {
@@ -157,7 +156,7 @@ impl Relay {
                 return rest;
             }
             if self.to.is_none() && waiting(&self.from) < RING as u64 / 8 {
-                // Whether that ends is seen after the next look into the pipe.
+                // The next look into the pipe comes before that end is noticed.
                 let _ = poll(&mut [PollFd::new(&stop, PollFlags::IN)], Some(&LAZINESS));
             }
         }
@@ -173,7 +172,7 @@ impl Relay {
         };
         let mut fds = [
             PollFd::from_borrowed_fd(stop, PollFlags::IN),
-            // Asked for nothing, it tells when the reader is gone.
+            // Polled for no event, it tells when the reader is gone.
             PollFd::from_borrowed_fd(to, PollFlags::empty()),
             PollFd::from_borrowed_fd(awaited, event),
         ];
@@ -215,7 +214,7 @@ impl Relay {
         Rest::Empty
     }
 
-    /// Puts what is in the pipe into the ring. Where nobody reads it, that takes it out of the
+    /// Puts what is in the pipe into the ring. If nobody reads the output, this takes it out of the
     /// pipe.
     fn keep(&self) -> rustix::io::Result<usize> {
         loop {
@@ -242,7 +241,7 @@ impl Relay {
         }
     }
 
-    /// The end of what the command wrote, passed on or not.
+    /// Returns the end of what the command wrote, passed on or not.
     pub fn kept(&self) -> Vec<u8> {
         let mut kept = self.ring.take();
         if self.to.is_none() {
@@ -250,14 +249,14 @@ impl Relay {
                 kept.extend(self.ring.take());
             }
         } else if tee(&self.from, &self.ring.writer, CHUNK, SpliceFlags::NONBLOCK).is_ok() {
-            // What is owed stands before what is new, and is kept already.
+            // Bytes that are still to be passed on come before new ones, and are kept already.
             kept.extend(self.ring.take().into_iter().skip(self.owed));
         }
         kept
     }
 
     /// Passes on what is in the pipe now, however long the reader takes. Returns the rest of the
-    /// relay where others still hold the command's end: children that it left behind.
+    /// relay if children that the command left behind still hold its end.
     pub fn flush(mut self) -> Option<(OwnedFd, Option<OwnedFd>)> {
         let mut due = waiting(&self.from);
         while due > 0 {
@@ -289,7 +288,7 @@ fn waiting(pipe: &OwnedFd) -> u64 {
     ioctl_fionread(pipe).unwrap_or_default()
 }
 
-/// What splice would do, through our own memory.
+/// Does what splice would do, through this process's memory.
 fn copy(from: &OwnedFd, to: &OwnedFd, most: usize) -> rustix::io::Result<usize> {
     let mut bytes = vec![0; most.min(64 * 1024)];
     let length = rustix::io::read(from, &mut bytes)?;

@@ -1,9 +1,9 @@
-//! Signals: none is lost on its way to the command, which starts out with ours as we got them; and
-//! how to die by one.
+//! Passes every signal on to the command, which starts out with the signals as we got them; and
+//! dies by a signal.
 //!
-//! All that is `unsafe` in this program is here. What a process is between fork and exec (its mask,
-//! its dispositions, the signal that it gets when its parent dies) only code that runs there can
-//! set; the closures below make system calls and nothing else.
+//! All `unsafe` code of this program is here. Only code that runs between fork and exec can set the
+//! mask and the dispositions of the new process, and the signal that it gets when its parent dies.
+//! The closures below make system calls and nothing else.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -18,8 +18,8 @@ use rustix::process::{
     set_parent_process_death_signal,
 };
 
-/// Whether whoever started us had SIGPIPE ignored. Rust's runtime ignores it before `main`, so
-/// `main` is too late to ask.
+/// True if SIGPIPE was ignored when this process was started. Rust's runtime ignores it before
+/// `main`, so this is read earlier.
 static PIPE_IGNORED: AtomicBool = AtomicBool::new(false);
 
 #[expect(
@@ -39,28 +39,28 @@ extern "C" fn remember() {
     PIPE_IGNORED.store(matches!(was, Ok(SigHandler::SigIgn)), Ordering::Relaxed);
 }
 
-/// A signal that came, and from where.
+/// A signal that arrived, and its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrived {
     pub number: i32,
-    /// The sender; `None` where the kernel sent it.
+    /// Process id of the sender; `None` if the kernel sent it.
     pub from: Option<(u32, u32)>,
 }
 
 /// All signals, taken one by one instead of by a handler.
 pub struct Signals {
     source: SignalFd,
-    /// What was blocked when we were started.
+    /// Signals that were blocked when this process was started.
     mask: SigSet,
-    /// Whether SIGCHLD was ignored then: children's ends would go unseen.
+    /// True if SIGCHLD was ignored then. The ends of children would go unseen.
     child_ignored: bool,
 }
 
 impl Signals {
-    /// From here on no signal does anything but wait to be taken.
+    /// Blocks all signals. From here on they wait to be taken.
     ///
     /// # Errors
-    /// Where no descriptor is left.
+    /// Returns an error if no descriptor is left.
     pub fn take_over() -> io::Result<Self> {
         let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
         let source = SignalFd::with_flags(
@@ -78,11 +78,11 @@ impl Signals {
         })
     }
 
-    /// The next one that has come.
+    /// Returns the next signal that has arrived.
     pub fn next(&self) -> Option<Arrived> {
         let info = self.source.read_signal().ok().flatten()?;
-        // signal(7), sigaction(2): positive codes are the kernel's own, among them SI_KERNEL for
-        // keys on a terminal.
+        // By signal(7) and sigaction(2), positive codes are the kernel's own. SI_KERNEL is among
+        // them, for keys on a terminal.
         let from = (info.ssi_code <= 0).then_some((info.ssi_pid, info.ssi_uid));
         Some(Arrived {
             number: i32::try_from(info.ssi_signo).unwrap_or_default(),
@@ -90,8 +90,8 @@ impl Signals {
         })
     }
 
-    /// Has the command start with the signals as we got them. `dies_with_us`: the kernel kills it
-    /// when we are killed.
+    /// Has the command start with the signals as we got them. If `dies_with_us`, the kernel kills
+    /// the command when this process is killed.
     #[expect(
         unsafe_code,
         reason = "nothing else runs between fork and exec; see the module's first words"
@@ -116,7 +116,7 @@ impl Signals {
         unsafe { command.pre_exec(prepare) };
     }
 
-    /// Has a process of ours start with the signals as any program expects them.
+    /// Has a process of ours start with the default signals.
     #[expect(
         unsafe_code,
         reason = "nothing else runs between fork and exec; see the module's first words"
@@ -140,7 +140,7 @@ fn default_action(name: Name) -> io::Result<SigHandler> {
     Ok(unsafe { signal(name, SigHandler::SigDfl) }?)
 }
 
-/// Sends a signal that came to us on to `pid`, a child of ours that was not waited for yet.
+/// Sends a signal on to `pid`, a child that was not waited for yet.
 pub fn send(pid: Pid, number: i32) {
     if let Some(signal) = numbered(number) {
         let _ = kill_process(pid, signal);
@@ -159,7 +159,7 @@ fn numbered(number: i32) -> Option<Signal> {
     })
 }
 
-/// A signal's name without `SIG`; a real-time one goes by its number.
+/// Returns a signal's name without `SIG`, or the number of a real-time one.
 pub fn name(number: i32) -> String {
     match Name::try_from(number) {
         Ok(name) => name.as_str().trim_start_matches("SIG").to_owned(),
@@ -167,8 +167,8 @@ pub fn name(number: i32) -> String {
     }
 }
 
-/// Dies by this signal, as the command did, without a core dump of ours over the command's. Returns
-/// where it cannot be: the kernel keeps PID 1 from it.
+/// Dies by this signal, as the command did, without a core dump that would replace the command's.
+/// Returns if that is impossible: the kernel protects PID 1.
 pub fn die_by(number: i32) {
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     if let Ok(name) = Name::try_from(number) {
@@ -178,7 +178,7 @@ pub fn die_by(number: i32) {
     let _ = SigSet::empty().thread_set_mask();
 }
 
-/// Stops as the command has stopped, until somebody sends SIGCONT.
+/// Stops, as the command has stopped, until SIGCONT arrives.
 pub fn stop() {
     let _ = kill_process(getpid(), Signal::STOP);
 }

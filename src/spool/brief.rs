@@ -1,6 +1,6 @@
-//! Reading for lists: of thousands of reports the facts without what was collected, and what was
-//! done with each. Nothing here changes the spool: what is damaged stays where it is, for a
-//! deliverer to put aside.
+//! Reads for lists: the facts of thousands of reports without their sections, and what was done
+//! with each. Nothing here changes the spool. A damaged file stays where it is, for a deliverer to
+//! put aside.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,14 +31,14 @@ pub struct Brief {
 }
 
 impl Brief {
-    /// When it was made: of a crash, when the service stopped.
+    /// Returns when it was made: for a crash, when the service stopped.
     pub fn made_at(&self) -> Timestamp {
         self.kind.made_at().unwrap_or(self.stop.stopped_at)
     }
 }
 
 impl Spool {
-    /// The facts of a report, checked as [`Spool::read`] does.
+    /// Reads the facts of a report, checked as [`Spool::read`] does.
     pub fn brief(&self, place: Place, id: &ReportId) -> io::Result<Brief> {
         let (path, owners) = (self.path(place, id), self.owners()?);
         read_as(&path, id.as_str(), &owners, |brief: &Brief| &brief.id).map_err(|why| match why {
@@ -49,8 +49,8 @@ impl Spool {
         })
     }
 
-    /// What each sink has done with this report, by the sink's key. A name too long to be read back
-    /// stays as the file has it.
+    /// Returns what each sink has done with this report, by the sink's key. A name that is too long
+    /// to be read back stays as the file has it.
     pub fn ledgers(&self, id: &ReportId) -> io::Result<BTreeMap<String, Ledger>> {
         let mut ledgers = BTreeMap::new();
         for name in list(&self.state(id))? {

@@ -1,5 +1,5 @@
-//! What is remembered of each job's deaths, in `state/jobs/JOB`; and of each report in `new/` what
-//! that said about it, in `state/ID/past`.
+//! Keeps what is remembered of each job's deaths, in `state/jobs/JOB`; and of each report in `new/`
+//! what that says about it, in `state/ID/past`.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -13,11 +13,11 @@ use crate::names;
 use crate::past::Chronicle;
 use crate::report::{Past, ReportId};
 
-/// So many jobs are remembered: users' hooks may make up names.
+/// Maximum number of jobs that are remembered: users' hooks may make up names.
 const MAX_JOBS: usize = 1000;
 
 impl Spool {
-    /// What is remembered of this job; nothing where that cannot be understood.
+    /// Returns what is remembered of this job; nothing if that cannot be understood.
     pub fn chronicle(&self, job: &str) -> io::Result<Chronicle> {
         match read_state(&self.chronicles().join(names::encode(job))) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Chronicle::default()),
@@ -25,7 +25,7 @@ impl Spool {
         }
     }
 
-    /// Remembers it. Whoever does this holds a lock.
+    /// Keeps what is remembered of this job. The caller holds a lock.
     pub fn write_chronicle(&self, job: &str, chronicle: &Chronicle) -> io::Result<()> {
         let (dir, name) = (self.chronicles(), names::encode(job));
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
@@ -59,7 +59,7 @@ impl Spool {
         oldest.map_or(Ok(()), fs::remove_file)
     }
 
-    /// What earlier deaths say about this one; `None` where nobody has looked yet.
+    /// Returns what earlier deaths say about this one; `None` if nobody has looked yet.
     pub fn past(&self, id: &ReportId) -> io::Result<Option<Past>> {
         match read_state(&self.state(id).join("past")) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
@@ -67,7 +67,8 @@ impl Spool {
         }
     }
 
-    /// Keeps it. This is not synced: what is lost with the machine only makes a message shorter.
+    /// Keeps what earlier deaths say. This is not synced: losing it with the machine only makes a
+    /// message shorter.
     pub fn write_past(&self, id: &ReportId, past: &Past) -> io::Result<()> {
         let dir = self.state(id);
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;

@@ -1,6 +1,6 @@
-//! Writing: a report is committed when the file and then its directory are on the disk: file fsync,
-//! rename, directory fsync. An fsync that failed is never tried again on the same file: the kernel
-//! may call it clean while the disk has old data.
+//! Commits reports. A report is committed once the file and then its directory are on the disk:
+//! file fsync, rename, directory fsync. An fsync that failed is never tried again on the same file:
+//! the kernel may call it clean while the disk has old data.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,12 +18,12 @@ impl Spool {
         self.put_by(report, report.id.as_str())
     }
 
-    /// The same, written in `tmp/` under this name.
+    /// Does the same with a draft of this name in `tmp/`.
     pub(super) fn put_by(&self, report: &Report, draft: &str) -> io::Result<()> {
         let (draft, name) = (self.dir.join("tmp").join(draft), report.id.as_str());
         let write = || commit(&draft, &self.dir.join("new"), name, &entry::encode(report)?);
         match write() {
-            // The first report on this machine, or somebody has cleaned up.
+            // This is the first report on this machine, or somebody has cleaned up.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.create().and_then(|()| write())
             }
@@ -84,14 +84,15 @@ impl Spool {
 
 /// Writes a new file durably: as `draft` first, then under its name in `dir`.
 pub fn commit(draft: &Path, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    // What a killed process left under this name was never committed, and is in the way of O_EXCL.
+    // A file that a killed process left under this name was never committed, and is in the way of
+    // O_EXCL.
     let _ = fs::remove_file(draft);
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(draft)?;
-    // By this it is known that somebody is at work on it. Where that cannot be had, its age tells.
+    // The lock shows that a process is at work on the draft. Without it, the draft's age tells.
     let _ = file.try_lock();
     let committed = file
         .write_all(bytes)

@@ -1,4 +1,4 @@
-//! What came of each job's last drill that was sent, in `state/drills/JOB`.
+//! Keeps the outcome of each job's last drill that was sent, in `state/drills/JOB`.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -18,12 +18,13 @@ pub struct Drill {
     pub at: Timestamp,
     /// The sinks that took it, by their names among all jobs'.
     pub taken: Vec<String>,
-    /// Those that did not.
+    /// The sinks that did not take it.
     pub failed: Vec<String>,
 }
 
 impl Spool {
-    /// The last drill of this job; nothing where there was none, or none that can be understood.
+    /// Returns the last drill of this job; `None` if there was none, or none that can be
+    /// understood.
     pub fn last_drill(&self, job: &str) -> io::Result<Option<Drill>> {
         match read_state(&self.dir.join("state/drills").join(names::encode(job))) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
@@ -31,7 +32,7 @@ impl Spool {
         }
     }
 
-    /// Remembers a drill.
+    /// Keeps a drill.
     pub fn remember_drill(&self, job: &str, drill: &Drill) -> io::Result<()> {
         let (dir, name) = (self.dir.join("state/drills"), names::encode(job));
         self.create()?;

@@ -1,5 +1,5 @@
-//! An entry's bytes: the report's JSON on one line, then a trailer by which a damaged or
-//! half-written one is known.
+//! Writes and reads an entry: the report's JSON on one line, then a trailer that shows whether it
+//! is whole.
 //!
 //! ```text
 //! {"format":1,"id":"20261123t030000-0123456789abcdef",…}
@@ -16,7 +16,7 @@ use crate::report::{FORMAT, Report};
 
 const TRAILER: &str = "lastwords-entry 1 ";
 
-/// The bytes of a report's entry.
+/// Returns the bytes of a report's entry.
 pub fn encode(report: &Report) -> io::Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec(report)?;
     bytes.push(b'\n');
@@ -25,11 +25,11 @@ pub fn encode(report: &Report) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The bytes of a report's entry, so many of them exactly: spaces fill up the JSON's line. `None`
-/// where it needs more.
+/// Returns the bytes of a report's entry, exactly this many: spaces fill the JSON's line. Returns
+/// `None` if the report needs more.
 pub fn encode_to(report: &Report, size: usize) -> Option<Vec<u8>> {
     let mut bytes = serde_json::to_vec(report).ok()?;
-    // The trailer is the longer the more digits LENGTH has, and LENGTH is what it leaves.
+    // The trailer is longer the more digits LENGTH has, and LENGTH is what the trailer leaves.
     let mut lengths = (1..=20)
         .filter_map(|digits| Some((digits, size.checked_sub(TRAILER.len() + 10 + digits)?)));
     let (_, length) = lengths.rfind(|(digits, length)| length.to_string().len() == *digits)?;
@@ -43,16 +43,16 @@ pub fn encode_to(report: &Report, size: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Why an entry cannot be read.
+/// Reason why an entry cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrong {
     /// It is whole, but of a format that only a newer version knows.
     Newer(String),
-    /// It is not what was committed, or never was an entry.
+    /// It was damaged, or never was an entry.
     Damaged(String),
 }
 
-/// The report in an entry, or as much of it as `T` takes.
+/// Reads the report in an entry, or as much of it as `T` takes.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Wrong> {
     let damaged = |why: &str| Wrong::Damaged(why.to_owned());
     let no_report = |why: serde_json::Error| Wrong::Damaged(format!("it holds no report: {why}"));

@@ -1,11 +1,11 @@
-//! The facts of a report as the name of an empty file, for a disk that has no room for more than
-//! that.
+//! Writes and reads the facts of a report as the name of an empty file, for a disk that has room
+//! for nothing else.
 //!
 //! ```text
 //! 20261123t030000-0123456789abcdef.crashed.signal-SEGV.upstart.web
 //! ```
-//! Id, verdict, exit, supervisor, and the encoded name of job and instance, as much of it as there
-//! is room for.
+//! The parts are id, verdict, exit, supervisor, and the encoded name of job and instance, as much
+//! of it as there is room for.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,10 +14,10 @@ use serde_json::Value;
 use crate::names;
 use crate::report::{Exit, Report, ReportId, Supervisor, Verdict};
 
-/// The longest name of a file, in bytes.
+/// Longest name of a file, in bytes.
 const MAX: usize = 255;
 
-/// What is left of a report.
+/// The facts that are left of a report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     pub id: ReportId,
@@ -28,7 +28,7 @@ pub struct Facts {
     pub instance: Option<String>,
 }
 
-/// The report's facts, as a file's name.
+/// Returns the report's facts as a file's name.
 pub fn encode(report: &Report) -> String {
     let stop = &report.stop;
     let exit = match &stop.exit {
@@ -56,7 +56,7 @@ pub fn encode(report: &Report) -> String {
     name
 }
 
-/// The facts in a file's name; `None` where there are none.
+/// Returns the facts in a file's name; `None` if there are none.
 pub fn decode(name: &str) -> Option<Facts> {
     let mut parts = name.splitn(5, '.');
     let id = ReportId::parse(parts.next()?).ok()?;
@@ -86,7 +86,7 @@ pub fn decode(name: &str) -> Option<Facts> {
     })
 }
 
-/// The word for it in a report's JSON.
+/// Returns the word for it in a report's JSON.
 fn word(value: impl Serialize) -> String {
     serde_json::to_value(value)
         .ok()

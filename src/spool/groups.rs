@@ -1,4 +1,4 @@
-//! What each sink has been told of each group of crashes: a file a sink and group, in
+//! Keeps what each sink was told of each group of crashes: a file for each, in
 //! `state/groups/SINK/GROUP`.
 
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -14,7 +14,8 @@ use crate::names;
 use crate::report::ReportId;
 
 impl Spool {
-    /// All that is kept, of all sinks and groups. What cannot be understood is passed over.
+    /// Returns everything that is kept, of all sinks and groups. A file that cannot be understood
+    /// is passed over.
     pub fn groups<T: DeserializeOwned>(&self) -> io::Result<Vec<T>> {
         let root = self.dir.join("state/groups");
         let mut groups = Vec::new();
@@ -28,8 +29,8 @@ impl Spool {
         Ok(groups)
     }
 
-    /// What is kept of this sink and group; `None` where that is nothing, or cannot be understood:
-    /// rather a message too many than none.
+    /// Returns what is kept of this sink and group; `None` if that is nothing or cannot be
+    /// understood. A message too many is better than none.
     pub fn group<T: DeserializeOwned>(&self, sink: &str, group: &str) -> io::Result<Option<T>> {
         match read_state(&self.groups_of(sink).join(names::encode(group))) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
@@ -37,7 +38,7 @@ impl Spool {
         }
     }
 
-    /// Keeps it. Whoever does this holds the sink's lock.
+    /// Keeps it. The caller holds the sink's lock.
     pub fn write_group(&self, sink: &str, group: &str, value: &impl Serialize) -> io::Result<()> {
         let (dir, name) = (self.groups_of(sink), names::encode(group));
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
@@ -58,8 +59,8 @@ impl Spool {
     }
 
     /// Notes in crashes' ledgers by which messages `sink` is told of them: pairs of crash and
-    /// message. This is not synced: the group's file, which was written before, says so too for as
-    /// long as the reports are in `new/`, and it is noted again from there.
+    /// message. This is not synced. The group's file, which was written before, says the same for
+    /// as long as the reports are in `new/`, and the notes are made again from there.
     pub fn note_summarised<'a>(
         &self,
         sink: &str,

@@ -1,4 +1,5 @@
-//! What people change by hand, beside a deliverer that runs: each holds the sink's lock.
+//! Changes what people change by hand, beside a running deliverer: each change holds the sink's
+//! lock.
 
 use std::io;
 
@@ -6,8 +7,8 @@ use super::{Ledger, Spool};
 use crate::report::ReportId;
 
 impl Spool {
-    /// Makes the next try due now. How often and since when it was tried stays. Returns whether the
-    /// sink still waits for this report. Whoever does this holds the sink's lock.
+    /// Makes the next try due now. The number of tries and their begin stay. Returns true if the
+    /// sink still waits for this report. The caller holds the sink's lock.
     pub fn hurry(&self, id: &ReportId, sink: &str) -> io::Result<bool> {
         let ledger = self.ledger(id, sink)?;
         let waits = ledger.outcome.is_none();
@@ -24,8 +25,8 @@ impl Spool {
         Ok(waits)
     }
 
-    /// Notes that the sink is not to get this report. Returns whether it was still waiting for it.
-    /// Whoever does this holds the sink's lock.
+    /// Notes that the sink is not to get this report. Returns true if the sink was still waiting
+    /// for it. The caller holds the sink's lock.
     pub fn give_up(&self, id: &ReportId, sink: &str, why: &str) -> io::Result<bool> {
         let ledger = self.ledger(id, sink)?;
         let waits = ledger.outcome.is_none();

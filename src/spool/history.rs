@@ -1,35 +1,35 @@
-//! What goes when the spool holds too much: a pure decision.
+//! Decides which reports go when the spool holds too much. It is a pure decision.
 //!
-//! First the reports that every sink took, the oldest first. Then, of crashes that are the same (a
-//! loop), those between the first and the last. Then whatever is oldest, dead letters before what
-//! still waits.
+//! First go the reports that every sink took, the oldest first. Then, of crashes that are the same
+//! (a loop), those between the first and the last. Then the oldest, dead letters before those that
+//! still wait.
 
 use std::collections::BTreeMap;
 
 use super::Place;
 use crate::report::ReportId;
 
-/// An entry, as far as it matters here.
+/// An entry, as far as this decision needs it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     pub id: ReportId,
     pub place: Place,
-    /// What it takes on the disk, in bytes.
+    /// Size on the disk, in bytes.
     pub bytes: u64,
 }
 
-/// How much has to go.
+/// The amount that has to go.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Excess {
     pub entries: usize,
     pub bytes: u64,
-    /// What the disk lacks of what is to be kept free of it, in bytes. For that no report goes that
-    /// may be all that tells of a crash: it is others who have filled the disk.
+    /// Number of bytes that the disk lacks of what is to be kept free. Others have filled the disk,
+    /// so no report goes for it that may be all that tells of a crash.
     pub disk: u64,
 }
 
 impl Excess {
-    /// Whether nothing more has to go.
+    /// Returns true if nothing more has to go.
     pub fn is_gone(self) -> bool {
         self == Self::default()
     }
@@ -43,8 +43,8 @@ impl Excess {
     }
 }
 
-/// Which reports go that every sink took, of `entries` that come oldest first; and what then still
-/// has to go.
+/// Returns which reports go that every sink took, of `entries` that come oldest first, and what
+/// then still has to go.
 pub fn delivered(entries: &[Entry], excess: Excess) -> (Vec<&Entry>, Excess) {
     take(
         entries.iter().filter(|entry| entry.place == Place::Done),
@@ -52,7 +52,7 @@ pub fn delivered(entries: &[Entry], excess: Excess) -> (Vec<&Entry>, Excess) {
     )
 }
 
-/// Which of the others go. `group` tells which crashes are the same.
+/// Returns which of the others go. `group` tells which crashes are the same.
 pub fn undelivered(
     entries: &[Entry],
     excess: Excess,
@@ -71,7 +71,7 @@ pub fn undelivered(
     gone
 }
 
-/// As many of these, from the first, as have to go; and what then still has to.
+/// Takes as many of these, from the first, as have to go. Returns what then still has to go.
 fn take<'e>(
     entries: impl Iterator<Item = &'e Entry>,
     mut excess: Excess,
@@ -87,7 +87,7 @@ fn take<'e>(
     (gone, excess)
 }
 
-/// Parts the middles of loops from the rest; both stay oldest first.
+/// Parts the middles of loops from the rest. Both stay oldest first.
 fn split_loops(
     entries: Vec<&Entry>,
     group: impl Fn(&Entry) -> Option<String>,
@@ -98,7 +98,7 @@ fn split_loops(
     for (i, entry) in entries.iter().enumerate() {
         let Some(group) = group(entry) else { continue };
         let first = *first_seen.entry(group.clone()).or_insert(i);
-        // Who was the last so far, and is not the first, is in the middle now.
+        // The previous crash was the last so far. If it is not the first, it is in the middle now.
         if let Some(before) = last_of.insert(group, i).filter(|before| *before != first)
             && let Some(middle) = is_middle.get_mut(before)
         {
@@ -116,8 +116,8 @@ mod tests {
     use super::*;
     use crate::report::Timestamp;
 
-    /// An entry a letter, oldest first: `d` delivered, `x` dead; capitals wait, and are the same
-    /// where they are the same letter.
+    /// Reads a letter an entry, oldest first: `d` delivered, `x` dead; capitals wait, and the same
+    /// letter is the same crash.
     fn entries(letters: &str) -> Vec<Entry> {
         let entry = |(i, letter): (usize, char)| Entry {
             id: ReportId::new(Timestamp::of_unix(i as u64), u64::from(letter)),
@@ -131,7 +131,7 @@ mod tests {
         letters.chars().enumerate().map(entry).collect()
     }
 
-    /// What goes, as positions; first of what was delivered, then of what was not.
+    /// Returns the positions of what goes; first of what was delivered, then of what was not.
     fn goes(letters: &str, excess: Excess) -> (Vec<usize>, Vec<usize>) {
         let all = entries(letters);
         let letter = |entry: &Entry| entry.id.as_str()[16..].to_owned();

@@ -1,11 +1,11 @@
-//! Inboxes: what hooks that may not write into the spool leave for the deliverer to take over.
+//! Takes over what hooks that may not write into the spool leave in inboxes.
 //!
 //! The hooks of a setuid job run as its user, and the user can put anything into its inbox. A
-//! report is taken over by reading it and committing what was read as one of ours: so it does not
-//! matter that its file may have other names (hard links), or may change; what is removed
-//! afterwards is one name of the user's own file. Nothing else is opened but regular files of that
-//! user's, nothing blocks, and of each user only so much waits in the spool at a time; the rest
-//! stays where it fills nobody's disk but the user's.
+//! report is taken over by reading it and committing what was read as one of ours. So its file may
+//! have other names (hard links), or may change. What is removed afterwards is one name of the
+//! user's own file. Only regular files of that user are opened, nothing blocks, and only so much of
+//! each user's waits in the spool at a time. The rest stays where it fills nobody's disk but the
+//! user's.
 
 use std::collections::BinaryHeap;
 use std::ffi::OsString;
@@ -22,38 +22,38 @@ use super::{Place, Spool, list};
 use crate::host::open_regular_in_ours;
 use crate::report::{Audience, Kind, Report, ReportId};
 
-/// How many entries of an inbox are looked at before reports are sent: nobody waits for another's
-/// flood.
+/// Maximum number of entries of an inbox that are looked at before reports are sent. No user waits
+/// for another's flood.
 const AT_ONCE: usize = 100;
-/// How many names of an inbox are looked at to find the oldest among them.
+/// Maximum number of names of an inbox that are looked at to find the oldest among them.
 const LOOKED_AT: usize = 10_000;
-/// How many of a user's reports wait in the spool at a time, at the most.
+/// Maximum number of a user's reports that wait in the spool at a time.
 const WAITING: usize = 100;
-/// How many bytes of a user's wait in the spool at a time.
+/// Maximum number of bytes of a user's reports that wait in the spool at a time.
 const WAITING_BYTES: u64 = 16 * 1024 * 1024;
-/// How many of a user's are kept in the history.
+/// Maximum number of a user's reports in the history.
 const KEPT: usize = 1000;
 
-/// What taking over needs to be told.
+/// What taking over needs from its caller.
 pub struct TakeOver<'a> {
-    /// Takes the secrets out of a report, with its job's patterns: a user's hook may not have read
-    /// them.
+    /// Takes the secrets out of a report, with its job's patterns. A user's hook may not have been
+    /// able to read them.
     pub redact: &'a dyn Fn(&mut Report),
-    /// The time since the boot.
+    /// Time since the boot.
     pub monotonic: Duration,
     pub say: &'a dyn Fn(&str),
 }
 
 impl Spool {
-    /// Where the hooks of a setuid job, running as `uid`, leave their reports.
+    /// Returns where the hooks of a setuid job, running as `uid`, leave their reports.
     pub fn inbox(&self, uid: u32) -> PathBuf {
         self.dir.join("inbox").join(uid.to_string())
     }
 
-    /// Takes over what the hooks of setuid jobs left in their inboxes. What one user does to its
-    /// inbox (a mount of its own keeps even root out) costs no other its reports.
+    /// Takes over what the hooks of setuid jobs left in their inboxes. Whatever one user does to
+    /// its inbox (a mount of its own keeps even root out) costs no other user a report.
     ///
-    /// Returns how many were taken.
+    /// Returns the number of reports taken over.
     pub fn take_over(&self, how: &TakeOver) -> io::Result<usize> {
         let mut taken = 0;
         for uid in list(&self.dir.join("inbox"))?
@@ -70,11 +70,11 @@ impl Spool {
         Ok(taken)
     }
 
-    /// Takes over the reports in `inbox`, whose hooks ran as user `uid`, the oldest first. What is
-    /// no whole report in a regular file of that user's is removed, and noted in `corrupt/`. What a
-    /// hook is still at work on is left to it.
+    /// Takes over the reports in `inbox`, whose hooks ran as user `uid`, the oldest first. A file
+    /// that is no whole report of that user's is removed, and noted in `corrupt/`. A file that a
+    /// hook is still writing stays.
     ///
-    /// Returns how many were taken. Where another deliverer is at it, that is its work.
+    /// Returns the number of reports taken over: 0 if another deliverer is at it.
     pub fn take_over_from(&self, inbox: &Path, uid: u32, how: &TakeOver) -> io::Result<usize> {
         let (ids, strangers) = oldest(inbox)?;
         if ids.is_empty() && strangers.is_empty() {
@@ -123,7 +123,7 @@ impl Spool {
                     if !is_ours {
                         disown(&mut report, uid);
                     }
-                    // Who made it may not have known what the config calls secret.
+                    // The process that made it may not have known what the config calls secret.
                     (how.redact)(&mut report);
                     report.notes.extend(report.level.note());
                     if self.find(&report.id).is_none() {
@@ -151,9 +151,9 @@ impl Spool {
         Ok(taken)
     }
 
-    /// What of this user's is in `new/`. In `state/user-UID/` there is a name for each, and for
-    /// those in the history; of these the oldest go where there are too many, so that they do not
-    /// take the place of others'.
+    /// Returns what of this user's is in `new/`. `state/user-UID/` has a name for each, and for
+    /// those in the history. If there are too many of the latter, the oldest go, so that they do
+    /// not take the place of others'.
     fn waiting(&self, uid: u32) -> io::Result<Waiting> {
         let dir = self.taken_from(uid);
         let mut waiting = Waiting::default();
@@ -189,15 +189,15 @@ impl Spool {
     }
 }
 
-/// How much of a user's waits.
+/// Amount of a user's reports that wait.
 #[derive(Clone, Copy, Default)]
 struct Waiting {
     count: usize,
     bytes: u64,
 }
 
-/// The oldest entries, by their names; and what has another name than a report. Directories are
-/// left alone: nobody but the user can make one. So are drafts.
+/// Returns the oldest entries, by their names, and the files whose name is not a report's.
+/// Directories are left alone: only the user can make one. So are drafts.
 fn oldest(inbox: &Path) -> io::Result<(Vec<ReportId>, Vec<OsString>)> {
     let entries = match fs::read_dir(inbox) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
@@ -224,8 +224,8 @@ fn oldest(inbox: &Path) -> io::Result<(Vec<ReportId>, Vec<OsString>)> {
     Ok((oldest.into_sorted_vec(), strangers))
 }
 
-/// How much room this would take, in bytes; `None` where a hook is still at work on it. What is too
-/// long to be a report takes none, and must not be in the way of those behind it.
+/// Returns how much room this would take, in bytes; `None` if a hook is still writing it. A file
+/// that is too long to be a report takes none, and must not block those behind it.
 fn at_rest(path: &Path) -> Option<u64> {
     let Ok(file) = open_regular_in_ours(path) else {
         return Some(0);
@@ -242,8 +242,8 @@ fn at_rest(path: &Path) -> Option<u64> {
     )
 }
 
-/// Makes a user's report one of ours, for which that user alone vouches. Its id becomes one that no
-/// user can choose: a report under the id of a message to come would keep that from being told.
+/// Makes a user's report one of ours, for which that user alone vouches. It gets an id that no user
+/// can choose: a report under the id of a future message would keep that message from being told.
 fn disown(report: &mut Report, uid: u32) {
     report.notes.push(format!(
         "this report was made by user {uid}, as whom the service runs; its hook called it {}",

@@ -1,4 +1,5 @@
-//! The ladder: what a hook tries where a report cannot be written as it should be.
+//! The ladder: the ways that a hook tries, one after the other, if a report cannot be written as it
+//! should be.
 //!
 //! | level | what | survives | where |
 //! |---|---|---|---|
@@ -8,11 +9,11 @@
 //! | `name-only` | an empty file whose name holds the facts | the machine | `new/ID.FACTS` |
 //! | `memory` | all of it, from before the first try | the process | `inbox/ID` in the run directory |
 //!
-//! A full disk has all of them; on one that fails, only what it has room for already is tried; on
-//! one that is read-only or does not answer, the last is what remains. Where even that could not be
-//! written, the taken marker stays, and the system's log, the kernel log or standard error is told.
-//! The deliverer sets the reserve aside again, spells out the names, and takes over what is in
-//! memory, as soon as the disk lets it.
+//! A full disk allows all of them. A failing disk is only asked for what it has room for already.
+//! If the disk is read-only or does not answer, the last one remains. If even that fails, the taken
+//! marker stays, and the system's log, the kernel log or standard error is told. The deliverer sets
+//! the reserve aside again, spells out the names, and takes over what is in memory, as soon as the
+//! disk allows it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -26,16 +27,16 @@ use super::facts::{self, Facts};
 use super::{Spool, entry, list, sync_dir};
 use crate::report::{Level, Report, Section, SectionData};
 
-/// How many reports a full disk still takes.
+/// Number of reports that a full disk still takes.
 const SLOTS: usize = 8;
-/// How large, in bytes: a report with a log's tail.
+/// Size of a slot in bytes: a report with the end of a log.
 const SLOT: u64 = 64 * 1024;
-/// The bytes that are given back, once, when the slots are used up.
+/// Bytes that are given back, once, when the slots are used up.
 const BALLAST: u64 = 1024 * 1024;
-/// The reserve must not be what fills a disk: there must be so many times more room.
+/// The reserve must not be what fills a disk: there must be this many times more room.
 const AMPLE: u64 = 4;
 
-/// What the reserve is made of, when it is whole.
+/// Names and sizes of the files of a whole reserve.
 pub(super) fn pieces() -> Vec<String> {
     (0..SLOTS)
         .map(|n| format!("slot-{n}"))
@@ -44,10 +45,9 @@ pub(super) fn pieces() -> Vec<String> {
 }
 
 impl Spool {
-    /// Keeps a report as safe as the disk lets us, and says in it how safe that is.
+    /// Keeps a report as safe as the disk allows, and records in it how safe that is.
     ///
-    /// # Errors
-    /// Why it could not be committed as it should be, where nothing else worked either.
+    /// Returns why it could not be committed, if nothing else worked either.
     pub fn catch(&self, report: &mut Report) -> io::Result<Level> {
         report.level = Level::Durable;
         let Err(why) = self.put(report) else {
@@ -80,7 +80,7 @@ impl Spool {
         Err(why)
     }
 
-    /// Sets aside what is missing of the reserve. Where there is no room, there is none.
+    /// Sets aside the missing pieces of the reserve, as far as there is room.
     pub fn refill(&self) {
         let slots = (0..SLOTS).map(|n| (format!("slot-{n}"), SLOT));
         for (name, size) in slots.chain([("ballast".to_owned(), BALLAST)]) {
@@ -108,7 +108,8 @@ impl Spool {
             .mode(0o600)
             .open(&draft)?;
         match fallocate(&file, FallocateFlags::empty(), 0, size) {
-            // Not every file system can; zeros are as good where it does not compress them away.
+            // Not every file system can allocate. Zeros do as well if it does not compress them
+            // away.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
                 file.write_all(&vec![0; usize::try_from(size).unwrap_or_default()])?;
             }
@@ -119,7 +120,7 @@ impl Spool {
         sync_dir(&dir)
     }
 
-    /// Writes a report over one of the slots: the disk need not have room for it any more.
+    /// Writes a report over one of the slots: the disk needs no more room for it.
     fn put_into_reserve(&self, report: &mut Report) -> io::Result<()> {
         let draft = self.dir.join("tmp").join(report.id.as_str());
         // Two hooks never get the same slot.
@@ -148,7 +149,7 @@ impl Spool {
         file.sync_all().and_then(|()| sync_dir(&new))
     }
 
-    /// The reports of which there is only the name.
+    /// Returns the reports of which only the name exists.
     pub fn names(&self) -> io::Result<Vec<Facts>> {
         Ok(list(&self.dir.join("new"))?
             .iter()
@@ -156,7 +157,7 @@ impl Spool {
             .collect())
     }
 
-    /// Removes the name of a report that is there in full.
+    /// Removes the name of a report that exists in full.
     pub fn remove_name(&self, report: &Report) -> io::Result<()> {
         let new = self.dir.join("new");
         let prefix = format!("{}.", report.id);
@@ -188,7 +189,8 @@ fn overwrite(slot: &Path, report: &mut Report) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The report as an entry of exactly so many bytes; what is longest is left out until it fits.
+/// Returns the report as an entry of exactly this many bytes. The longest parts are left out until
+/// it fits.
 fn fill(report: &mut Report, size: usize) -> Option<Vec<u8>> {
     let length = |section: &Section| section.text.len() + section.data.length();
     let mut left_out: Vec<String> = Vec::new();

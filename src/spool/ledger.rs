@@ -1,4 +1,4 @@
-//! What one sink has done with one report, and when it is tried again.
+//! Records what one sink has done with one report, and when it is tried again.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::{ReportId, Timestamp};
 
-/// The first pause before another try; each one after that is twice as long.
+/// First pause before another try. Each one after it is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
-/// The longest pause; also bounds what a destination may ask for.
+/// Longest pause. It also bounds the pause that a destination may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
-/// After this long a report is given up. Five days, as mail systems have it (RFC 5321, 4.5.4.1).
+/// Age at which a report is given up: five days, as in mail systems (RFC 5321, 4.5.4.1).
 const PATIENCE: Duration = Duration::from_hours(5 * 24);
 
 /// One sink's record for one report.
@@ -29,14 +29,14 @@ pub struct Ledger {
     pub outcome: Option<Outcome>,
 }
 
-/// How one try ended: what the process that made it says to the deliverer.
+/// The end of one try, as its process tells the deliverer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Attempt {
     Sent {
         receipt: String,
     },
-    /// Not now; and not before `after_s` seconds have passed, where the destination said so.
+    /// Not now, and not before `after_s` seconds have passed if the destination said so.
     Retry {
         after_s: Option<u64>,
         why: String,
@@ -46,24 +46,24 @@ pub enum Attempt {
     },
 }
 
-/// A sink's last word on a report.
+/// A sink's final answer about a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It took it, and said this.
+    /// The sink took it. This is its receipt.
     Sent { receipt: String },
-    /// It will never take it.
+    /// The sink will never take it.
     Refused { why: String },
-    /// It has not taken it in five days.
+    /// The sink has not taken it in five days.
     GaveUp { why: String },
-    /// Somebody has decided that it is not to get it.
+    /// A person decided that the sink is not to get it.
     Dropped { why: String },
-    /// It is told of this crash, together with others, by that message.
+    /// That message tells the sink of this crash, together with others.
     Summarised { r#in: ReportId },
 }
 
 impl Ledger {
-    /// Whether the sink is to be tried now.
+    /// Returns true if the sink is to be tried now.
     pub fn is_due(&self, now: Timestamp) -> bool {
         if self.outcome.is_some() {
             return false;
@@ -71,8 +71,8 @@ impl Ledger {
         let Some(next) = self.next_try else {
             return true;
         };
-        // No pause is longer than the longest: one that seems so was written before the clock was
-        // set back.
+        // No pause is longer than the longest. One that seems longer was written before the clock
+        // was set back.
         next <= now
             || next
                 .time()
@@ -80,7 +80,7 @@ impl Ledger {
                 .is_ok_and(|wait| wait > LONGEST_PAUSE)
     }
 
-    /// The ledger of a crash that the message `id` tells of.
+    /// Returns the ledger of a crash that the message `id` tells of.
     pub fn summarised(id: ReportId) -> Self {
         Self {
             outcome: Some(Outcome::Summarised { r#in: id }),
@@ -88,7 +88,7 @@ impl Ledger {
         }
     }
 
-    /// The ledger of a report that somebody has decided the sink is not to get.
+    /// Returns the ledger of a report that a person has decided the sink is not to get.
     #[must_use]
     pub fn dropped(self, why: String) -> Self {
         Self {
@@ -98,12 +98,12 @@ impl Ledger {
         }
     }
 
-    /// Whether the sink was given this report and took it.
+    /// Returns true if the sink was given this report and took it.
     pub fn was_sent(&self) -> bool {
         matches!(self.outcome, Some(Outcome::Sent { .. }))
     }
 
-    /// Writes down how a try ended. `jitter`, from 0 to 1, spreads the tries of many reports.
+    /// Records the end of a try. `jitter`, from 0 to 1, spreads the tries of many reports.
     pub fn record(&mut self, attempt: Attempt, now: Timestamp, jitter: f64) {
         self.attempts = self.attempts.saturating_add(1);
         let first = *self.first_try.get_or_insert(now);
@@ -114,7 +114,8 @@ impl Ledger {
             Attempt::Refused { why } => self.outcome = Some(Outcome::Refused { why }),
             Attempt::Retry { after_s, why } => {
                 let tried_for = now.time().duration_since(first.time()).unwrap_or_default();
-                // A clock that leapt ahead by years must not give up what was tried twice.
+                // After a clock leaps ahead by years, a report that was tried twice must not be
+                // given up.
                 if tried_for > PATIENCE && self.attempts > 24 {
                     self.outcome = Some(Outcome::GaveUp { why });
                 } else {
@@ -128,8 +129,8 @@ impl Ledger {
     }
 }
 
-/// How long to wait after this many attempts: 10 s, doubling to 1 h, up to a quarter less; or what
-/// the destination asked for, within 1 s and 1 h.
+/// Returns the pause after this many attempts: 10 s, doubling to 1 h, shortened by up to a quarter.
+/// If the destination asked for a pause, it is that, within 1 s and 1 h.
 fn pause(attempts: u32, asked: Option<Duration>, jitter: f64) -> Duration {
     if let Some(asked) = asked {
         return asked.clamp(Duration::from_secs(1), LONGEST_PAUSE);

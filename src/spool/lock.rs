@@ -1,11 +1,11 @@
-//! Locks: who sends to a sink, who takes over, who tidies up. One process at a time.
+//! Locks of the spool: one process at a time sends to a sink, takes over an inbox, or tidies up.
 //!
-//! A lock is a `flock` on a file in `lock/`: it ends with its process, however that ends. One thing
-//! it does not end with is a process that is stopped (SIGSTOP, a frozen cgroup). So the holder
-//! writes into the file until when it will have shown a sign of life. Whoever finds that moment
-//! past puts a new file in the old one's place and goes on under that; the holder, should it ever
-//! go on, finds that its file is no longer the one, and leaves the rest to the other. What both may
-//! then have sent carries the same idempotency key.
+//! A lock is a `flock` on a file in `lock/`. It ends with its process, however that ends, but not
+//! if the process is stopped (SIGSTOP, a frozen cgroup). So the holder writes into the file by when
+//! it will have shown a sign of life. A process that finds this moment past puts a new file in
+//! place of the old one and continues with the lock on that. If the first holder ever continues, it
+//! finds that its file was replaced, and leaves the rest to the other. Anything that both have sent
+//! carries the same idempotency key.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
@@ -21,13 +21,13 @@ use crate::names;
 /// Lock of the process that tidies the spool up. No sink's key holds two NULs.
 pub(super) const TIDY: &str = "\0\0tidy";
 
-/// How long a holder may take that does not say otherwise.
+/// How long a holder may take that says nothing else.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// How long it may take to replace a lock's file.
+/// How long replacing a lock's file may take.
 const MOMENT: Duration = Duration::from_secs(10);
 
-/// A lock that we hold until this is dropped.
+/// A lock that this process holds until the value is dropped.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -35,8 +35,8 @@ pub struct Lock {
 }
 
 impl Spool {
-    /// Takes the lock of this name; `None` where another holds it. `monotonic` is the time since
-    /// the boot.
+    /// Takes the lock of this name. Returns `None` if another process holds it. `monotonic` is the
+    /// time since the boot.
     pub fn lock(&self, name: &str, monotonic: Duration) -> io::Result<Option<Lock>> {
         let path = self.dir.join("lock").join(names::encode(name));
         if let Some(lock) = take(&path, Some(monotonic))? {
@@ -45,10 +45,10 @@ impl Spool {
         if !is_stale(&path, monotonic) {
             return Ok(None);
         }
-        // Of several who find this, one replaces the file.
+        // If several processes find this, one of them replaces the file.
         let guard = self.dir.join("lock").join("%replace");
         let Some(replacing) = take(&guard, Some(monotonic))? else {
-            // Should that one be stopped, the next look finds nobody at it. Were both to go on, the
+            // If that one is stopped, the next look finds its lock expired. If both continue, the
             // later file counts.
             if is_stale(&guard, monotonic) {
                 fs::remove_file(&guard)?;
@@ -65,14 +65,15 @@ impl Spool {
         Ok(lock.lives_for(PATIENCE, monotonic)?.then_some(lock))
     }
 
-    /// Removes the files of locks that nobody has held for so long; their sinks may be gone.
+    /// Removes the files of locks that nobody has held for so long. Their sinks may be gone.
     pub(super) fn remove_old_locks(&self, older_than: std::time::SystemTime) -> io::Result<()> {
         for name in super::list(&self.dir.join("lock"))? {
             let path = self.dir.join("lock").join(name);
             let old = fs::symlink_metadata(&path)
                 .and_then(|found| found.modified())
                 .is_ok_and(|at| at < older_than);
-            // Held while it is removed, so that nobody else takes the file that goes.
+            // The lock is held during the removal, so that no other process takes the file that
+            // goes.
             if old && let Ok(Some(_lock)) = take(&path, None) {
                 let _ = fs::remove_file(&path);
             }
@@ -82,26 +83,29 @@ impl Spool {
 }
 
 impl Lock {
-    /// Says that the next sign of life comes within `patience`. Returns whether the lock is still
-    /// ours; where it is not, we were taken for dead, and another goes on with our work.
+    /// Promises the next sign of life within `patience`. Returns true if the lock is still ours. If
+    /// not, another process took us for dead, and continues our work.
     pub fn lives_for(&self, patience: Duration, monotonic: Duration) -> io::Result<bool> {
         if !is_at(&self.file, &self.path) {
             return Ok(false);
         }
         if write_until(&self.file, patience, monotonic).is_err() {
-            // The disk is full. A file that says nothing never says that we are dead.
+            // The disk is full. An empty file never says that its holder is dead.
             self.file.set_len(0)?;
         }
         Ok(true)
     }
 }
 
-/// Locks the file; `None` where another has.
+/// Locks the file. Returns `None` if another process has locked it. A new file promises a sign of
+/// life before anybody holds it, so that a process that is stopped before its first promise is not
+/// waited for either.
 ///
 /// A new file says until when its holder will have shown a sign of life before anybody holds it:
 /// who is stopped between that and its first word is not waited for either.
 fn take(path: &Path, monotonic: Option<Duration>) -> io::Result<Option<Lock>> {
-    // Another may have replaced the file between our open and our lock; not again and again.
+    // Another process may have replaced the file between our open and our lock, but not again and
+    // again.
     for _ in 0..10 {
         let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
         let mut options = OpenOptions::new();
@@ -138,7 +142,7 @@ fn write_until(file: &File, patience: Duration, monotonic: Duration) -> io::Resu
     file.write_all_at(format!("{until:020}\n").as_bytes(), 0)
 }
 
-/// Whether this file is the one under that name.
+/// Returns true if this file is the one under that name.
 fn is_at(file: &File, path: &Path) -> bool {
     let (ours, there) = (file.metadata(), fs::symlink_metadata(path));
     ours.ok()
@@ -146,12 +150,12 @@ fn is_at(file: &File, path: &Path) -> bool {
         .is_some_and(|(ours, there)| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
-/// Whether the holder has shown no sign of life for longer than it said.
+/// Returns true if the holder has shown no sign of life for longer than it promised.
 fn is_stale(path: &Path, monotonic: Duration) -> bool {
     let mut text = String::new();
     let read = crate::host::open_regular_in_ours(path)
         .and_then(|file| file.take(64).read_to_string(&mut text));
-    // Nothing in it: it was taken this moment.
+    // The file is empty: it was taken this moment.
     read.is_ok()
         && text
             .trim_end()

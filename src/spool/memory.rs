@@ -1,9 +1,9 @@
-//! Reports in memory: `inbox/` in the run directory, a tmpfs. They survive the process, not the
-//! machine.
+//! Keeps reports in memory: `inbox/` in the run directory, a tmpfs. They survive the process, not
+//! the machine.
 //!
-//! Each report is there first, before the disk is asked for anything, and goes once it is in the
-//! spool. What a hook left there because the disk was full, read-only, hung or gone, or because
-//! somebody killed it, the deliverer takes over. The hook holds a lock on it while it is at work.
+//! Each report is written there first, before the disk is asked for anything, and is removed once
+//! it is in the spool. It stays if the disk is full, read-only, hung or gone, or if the hook is
+//! killed; then the deliverer takes it over. The hook holds a lock on it while it is at work.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -28,7 +28,7 @@ impl Memory {
         &self.dir
     }
 
-    /// Keeps a report, in place of one of the same id. Nobody takes it over as long as the returned
+    /// Keeps a report, in place of one with the same id. Nobody takes it over while the returned
     /// file is open.
     pub fn put(&self, report: &Report) -> io::Result<File> {
         DirBuilder::new()
@@ -58,14 +58,14 @@ impl Memory {
         self.path(id).symlink_metadata().is_ok()
     }
 
-    /// Lets go of a report that is safe elsewhere.
+    /// Removes a report that is safe elsewhere.
     pub fn remove(&self, id: &ReportId) {
-        // What is left here is taken over, and found to be there already.
+        // A file that stays is taken over, and found to be there already.
         let _ = fs::remove_file(self.path(id));
     }
 
-    /// Removes what hooks had only begun to write when they were killed: its marker tells of the
-    /// stop.
+    /// Removes what hooks had only begun to write when they were killed: the hook's marker tells of
+    /// the stop.
     pub fn sweep(&self) {
         for name in list(&self.dir)
             .unwrap_or_default()
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(take_over(&spool).unwrap(), 1);
         assert!(!memory.holds(&report.id) && spool.find(&report.id) == Some(Place::New));
 
-        // Killed between the two: it is there already.
+        // The process was killed between the two: the report is there already.
         memory.put(&report).unwrap();
         assert_eq!(take_over(&spool).unwrap(), 0);
         assert!(!memory.holds(&report.id));

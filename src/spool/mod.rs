@@ -1,6 +1,6 @@
-//! The spool: where reports wait, and where they stay as the history.
+//! Keeps the reports that wait to be sent, and those that were sent as the history: the spool.
 //!
-//! Where a file is, is its state; a transition is one rename.
+//! The place of a file is its state. A transition is one rename.
 //!
 //! | place | holds | until |
 //! |---|---|---|
@@ -19,8 +19,8 @@
 //! | `lock/` | one lock a sink: see [`lock`] | |
 //! | `reserve/` | room for when the disk is full: see [`ladder`] | it is needed |
 //!
-//! How a report gets in here so that it stays, [`commit`] tells; what is done about what a power
-//! cut left in `tmp/`, [`recover`].
+//! [`commit`] says how a report is written so that it stays. [`recover`] says what is done about
+//! files that a power cut left in `tmp/`.
 
 mod brief;
 mod chronicles;
@@ -64,13 +64,13 @@ use crate::report::ReportId;
 use commit::{commit, sync_dir};
 use read::read_state;
 
-/// A spool's directories.
+/// The directories of a spool.
 #[derive(Clone, Debug)]
 pub struct Spool {
     dir: PathBuf,
 }
 
-/// Where a report is.
+/// Place of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     New,
@@ -79,7 +79,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Its directory.
+    /// Returns its directory.
     pub fn name(self) -> &'static str {
         match self {
             Self::New => "new",
@@ -94,9 +94,9 @@ impl Spool {
         Self { dir: dir.into() }
     }
 
-    /// Makes the directories that are missing, and sees to it that they are as they should be. The
-    /// spool itself can be passed through, so that the users of setuid jobs reach their inboxes;
-    /// nobody but its owner can list it or look into the rest.
+    /// Makes the missing directories, and gives all of them their modes. The spool itself can be
+    /// passed through, so that the users of setuid jobs reach their inboxes. Only its owner can
+    /// list it or look into the rest.
     pub fn create(&self) -> io::Result<()> {
         DirBuilder::new()
             .recursive(true)
@@ -109,7 +109,7 @@ impl Spool {
         sync_dir(&self.dir)
     }
 
-    /// How many pieces of the reserve are missing, of how many.
+    /// Returns how many pieces of the reserve are missing, of how many.
     pub fn reserve_lacks(&self) -> (usize, usize) {
         let pieces = ladder::pieces();
         (
@@ -127,10 +127,10 @@ impl Spool {
         )
     }
 
-    /// Whether others than we could have put something here.
+    /// Checks that no other user could have put something here.
     ///
     /// # Errors
-    /// Where that is so; it says what to do about it.
+    /// Returns an error that says what to do if one could.
     pub fn examine(&self) -> io::Result<()> {
         let (ours, dir) = (geteuid().as_raw(), self.dir.display());
         let found = fs::metadata(&self.dir)?;
@@ -149,12 +149,13 @@ impl Spool {
         Ok(())
     }
 
-    /// Who can own what is in here.
+    /// Returns the users who may own what is in here.
     fn owners(&self) -> io::Result<[u32; 3]> {
         Ok([geteuid().as_raw(), fs::metadata(&self.dir)?.uid(), 0])
     }
 
-    /// The reports in `place`, oldest first. What is not a report's name is passed over.
+    /// Returns the reports in `place`, oldest first. A file whose name is not a report's is passed
+    /// over.
     pub fn ids(&self, place: Place) -> io::Result<Vec<ReportId>> {
         let mut ids: Vec<_> = list(&self.dir.join(place.name()))?
             .iter()
@@ -164,7 +165,7 @@ impl Spool {
         Ok(ids)
     }
 
-    /// Where this report is.
+    /// Returns where this report is.
     pub fn find(&self, id: &ReportId) -> Option<Place> {
         [Place::New, Place::Done, Place::Dead]
             .into_iter()
@@ -194,7 +195,7 @@ fn make(dir: &Path, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// The names in a directory; none where it is not there.
+/// Returns the names in a directory; none if it does not exist.
 fn list(dir: &Path) -> io::Result<Vec<String>> {
     match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -205,7 +206,7 @@ fn list(dir: &Path) -> io::Result<Vec<String>> {
     }
 }
 
-/// An empty spool, as long as its directory is kept.
+/// An empty spool, for as long as its directory is kept.
 #[cfg(test)]
 fn empty() -> (tempfile::TempDir, Spool) {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! `corrupt/`: what is no whole report and must not be sent. It is moved, never opened: it may be a
-//! FIFO, a link, a directory.
+//! Puts aside in `corrupt/` what is no whole report and must not be sent. It is moved, never
+//! opened: it may be a FIFO, a link, a directory.
 
 use std::fs;
 use std::io;
@@ -14,11 +14,11 @@ use super::{Spool, commit::commit, list, sync_dir};
 use crate::names;
 use crate::report::{ReportId, Timestamp};
 
-/// How many there may be of one name.
+/// Maximum number of files of one name.
 const MOST_ALIKE: usize = 10;
 
 impl Spool {
-    /// What was put aside because it is no whole report: each with the time when that was done.
+    /// A file that was put aside, and when that was done.
     pub fn corrupt(&self) -> io::Result<Vec<(Timestamp, String)>> {
         let dir = self.corrupt_dir();
         let time = |name: &String| {
@@ -33,7 +33,7 @@ impl Spool {
             .collect())
     }
 
-    /// Whether a report of this id was damaged and put aside.
+    /// Returns true if a report of this id was damaged and put aside.
     pub fn was_put_aside(&self, id: &ReportId) -> bool {
         self.corrupt_dir()
             .join(id.as_str())
@@ -45,14 +45,14 @@ impl Spool {
         self.dir.join("corrupt")
     }
 
-    /// Moves this to `corrupt/`, whatever it is, and says where it is now.
+    /// Moves this to `corrupt/`, whatever it is, and returns where it is now.
     pub(super) fn put_aside(&self, path: &Path) -> io::Result<PathBuf> {
         let dir = self.corrupt_dir();
         let name = names::encode(path.file_name().unwrap_or_default().as_bytes());
         let mut aside = dir.join(&name);
         for n in 2..=MOST_ALIKE {
             match renameat_with(CWD, path, CWD, &aside, RenameFlags::NOREPLACE) {
-                // Not every file system knows how not to replace.
+                // Not every file system can refuse to replace.
                 Err(Errno::INVAL | Errno::NOSYS) if fs::symlink_metadata(&aside).is_err() => break,
                 Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS) => {
                     aside = dir.join(format!("{name}~{n}"));
@@ -67,8 +67,8 @@ impl Spool {
         sync_dir(&dir).map(|()| aside)
     }
 
-    /// Notes why something that stays where it is, or goes, is no report. Of one kind only a few
-    /// are noted: whoever makes them can make any number.
+    /// Notes why a file that stays where it is, or goes, is no report. Only a few notes are kept
+    /// for each kind, as a user can make any number of such files.
     pub(super) fn note_corrupt(&self, kind: &str, why: &str) -> io::Result<()> {
         let dir = self.corrupt_dir();
         let free = (1..=MOST_ALIKE)

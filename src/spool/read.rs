@@ -1,4 +1,4 @@
-//! Reading, trusting nothing: not a file's kind, its owner, its size, its form or the id in it.
+//! Reads entries without trusting a file's kind, its owner, its size, its form or the id in it.
 
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -11,12 +11,11 @@ use super::{Ledger, Place, Spool, entry, ledger_name};
 use crate::host::open_regular_in_ours;
 use crate::report::{Report, ReportId, Section};
 
-/// The largest entry that is read back, in bytes; what the collectors bring together stays far
-/// below it.
+/// Largest entry that is read, in bytes. The collectors' output stays far below it.
 pub(super) const MAX_ENTRY: u64 = 16 * 1024 * 1024;
 
 impl Spool {
-    /// Reads a report with what slow collectors have added since. One that is not whole is moved to
+    /// Reads a report with what slow collectors have added since. A damaged one is moved to
     /// `corrupt/`.
     pub fn read(&self, place: Place, id: &ReportId) -> io::Result<Report> {
         let path = self.path(place, id);
@@ -41,18 +40,18 @@ impl Spool {
         }
     }
 
-    /// What slow collectors added to a report; `None` where they have not run.
+    /// Returns what slow collectors added to a report; `None` if they have not run.
     pub fn additions(&self, id: &ReportId) -> io::Result<Option<Vec<Section>>> {
         read_state(&self.state(id).join("sections"))
     }
 
-    /// What `sink` has done with this report. A ledger that cannot be understood counts as a new
-    /// one: rather a message twice, under the same idempotency key, than none.
+    /// Returns what `sink` has done with this report. A ledger that cannot be understood counts as
+    /// a new one: a message that comes twice, under the same idempotency key, is better than none.
     pub fn ledger(&self, id: &ReportId, sink: &str) -> io::Result<Ledger> {
         self.ledger_in(id, &ledger_name(sink))
     }
 
-    /// The ledger in the file of this name.
+    /// Reads the ledger in the file of this name.
     pub(super) fn ledger_in(&self, id: &ReportId, name: &str) -> io::Result<Ledger> {
         match read_state(&self.state(id).join(name)) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Ledger::default()),
@@ -61,13 +60,13 @@ impl Spool {
     }
 }
 
-/// Why there is no report in a file.
+/// Reason why a file holds no report.
 pub enum Unreadable {
     /// Another deliverer has moved it.
     Gone,
-    /// A newer lastwords wrote it: it is kept where it is, for a newer one to read.
+    /// A newer lastwords wrote it. It stays where it is, for a newer one to read.
     Newer(String),
-    /// The machine, not the file, is in the way: it is kept where it is, for another pass.
+    /// The machine is in the way, not the file. It stays where it is, for another pass.
     NotNow(io::Error),
     Invalid(String),
 }
@@ -77,7 +76,7 @@ pub fn read_report(path: &Path, name: &str, owners: &[u32]) -> Result<Report, Un
     read_as(path, name, owners, |report: &Report| &report.id)
 }
 
-/// The same, for what takes less than the whole report of it.
+/// Does the same for a type that takes only part of the report.
 pub(super) fn read_as<T: DeserializeOwned>(
     path: &Path,
     name: &str,
@@ -124,9 +123,9 @@ fn read_entry(path: &Path, owners: &[u32]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether an error says nothing about the file: out of descriptors, memory or room, a disk that
-/// fails. What does say something is in our own words, or is what the kernel says of sockets and of
-/// files that we may not read.
+/// Returns true if an error says nothing about the file: no descriptors, memory or room are left,
+/// or the disk fails. Errors in our own words do say something about it, and so does what the
+/// kernel says of sockets and of files that may not be read.
 fn may_pass(error: &io::Error) -> bool {
     match Errno::from_io_error(error) {
         Some(errno) => ![Errno::NXIO, Errno::ACCESS, Errno::PERM].contains(&errno),

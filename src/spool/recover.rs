@@ -1,11 +1,10 @@
-//! `tmp/` after a kill or a power cut: what whole reports wait there is committed, what is half is
-//! cleared away.
+//! Cleans `tmp/` after a kill or a power cut: whole reports are committed, half ones are removed.
 //!
-//! Who writes there holds a lock on the file. A whole report without one was left by somebody who
-//! is gone: it is committed, unless it is somewhere already. A half one was promised to nobody, as
-//! nobody was told that it is safe; but where it is all that is left of a crash, people should hear
-//! that there was one: it goes to `corrupt/`, of which they are told. It is cleared away after a
-//! while only, as there is a moment between making a file and locking it.
+//! A process that writes there holds a lock on the file. A whole report without a lock was left by
+//! a process that is gone: it is committed, unless it exists elsewhere. A half one was promised to
+//! nobody, as nobody was told that it is safe. But if it is all that is left of a crash, people
+//! should hear that there was one: it goes to `corrupt/`, of which they are told. It is removed
+//! only after some time, as a file is locked a moment after it is made.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata, TryLockError};
@@ -21,12 +20,12 @@ use crate::report::{ReportId, Timestamp};
 
 /// How long a file is left alone that nobody holds and that is not whole.
 const YOUTH: Duration = Duration::from_mins(10);
-/// How many names are looked at in one go.
+/// Maximum number of names that are looked at in one round.
 const LOOKED_AT: usize = 10_000;
 
 impl Spool {
-    /// Recovers and clears away what lies in `tmp/`; returns the recovered reports. What does not
-    /// work now is left for the next time.
+    /// Recovers and removes what lies in `tmp/`. Returns the recovered reports. What fails now is
+    /// left for the next round.
     pub(super) fn recover(&self, now: Timestamp) -> io::Result<Vec<ReportId>> {
         let mut recovered = Vec::new();
         for entry in fs::read_dir(self.dir.join("tmp"))?
@@ -68,7 +67,7 @@ impl Spool {
         match read_report(path, id.as_str(), &self.owners()?) {
             Ok(_) if self.find(&id).is_some() => fs::remove_file(path).map(|()| None),
             Ok(report) => {
-                // Under another name, so that the one that is whole stays until there are two.
+                // The copy has another name, so that the whole one stays until there are two.
                 self.put_by(&report, &format!(".{id}"))?;
                 fs::remove_file(path).map(|()| Some(id))
             }
@@ -85,13 +84,13 @@ impl Spool {
     }
 }
 
-/// Whether this was made, or got its name, long ago; also where that seems to be in the far future.
+/// Returns true if this was made, or got its name, long ago, or seemingly in the far future.
 fn is_old(found: &Metadata, now: Timestamp) -> bool {
     let made = Timestamp::of_unix(u64::try_from(found.ctime()).unwrap_or_default());
     now.since(made).max(made.since(now)) > YOUTH
 }
 
-/// Whether nobody has written anything into it.
+/// Returns true if nothing was written into it yet.
 fn is_empty(path: &Path) -> bool {
     let mut bytes = Vec::new();
     let read = open_regular_in_ours(path).and_then(|file| file.take(4096).read_to_end(&mut bytes));

@@ -1,4 +1,4 @@
-//! Room: the spool stays within its bounds. What waits to be sent goes last, and never unnoticed.
+//! Keeps the spool within its bounds. Reports that wait to be sent go last, and never unnoticed.
 //!
 //! | bound | |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | what they take on the disk | 256 MiB |
 //! | what is kept free of the disk | 5 % |
 //!
-//! Which go first, [`super::history`] says. Reports that go undelivered are counted in
+//! [`super::history`] decides which go first. Undelivered reports that go are counted in
 //! `state/dropped` before they go, with their ids: killed at any point, each is counted once.
 
 use std::fs;
@@ -28,23 +28,23 @@ const MAX_ENTRIES: usize = 10_000;
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// How much of the disk is kept free, in per cent.
 const FREE: u64 = 5;
-/// How many go at once: so many ids are kept in `state/dropped`.
+/// Maximum number of reports that go at once: `state/dropped` keeps this many ids.
 const BATCH: usize = 1000;
 
-/// The undelivered reports that had to go and of which nobody was told yet.
+/// The undelivered reports that were removed and of which nobody was told yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Dropped {
     pub count: u64,
     /// The newest of them.
     pub last: Option<ReportId>,
-    /// Those that were about to go when this was written; they are counted.
+    /// Those that were about to go when this was written. They are counted.
     going: Vec<ReportId>,
 }
 
 impl Spool {
-    /// Removes what has been in the history for too long, then of what is delivered as much as has
-    /// to go. Nothing is written for it: the disk may be full. Returns how many went, and what then
-    /// still has to go.
+    /// Removes what has been in the history for too long, then as much of the delivered reports as
+    /// has to go. Nothing is written for it: the disk may be full. Returns how many went, and what
+    /// then still has to go.
     pub(super) fn remove_delivered(
         &self,
         entries: &[Entry],
@@ -63,8 +63,8 @@ impl Spool {
         Ok((old.len() + goes.len(), excess))
     }
 
-    /// Removes what had to go although it is not delivered to everyone. Whoever calls this has seen
-    /// to it that what can be delivered, or counted in a summary, has been. Returns how many went.
+    /// Removes reports that have to go although they are not delivered to everyone. The caller has
+    /// delivered, or counted in a summary, what can be. Returns how many went.
     pub fn make_room(&self, monotonic: Duration) -> io::Result<usize> {
         let Some(_lock) = self.lock(lock::TIDY, monotonic)? else {
             return Ok(0);
@@ -93,10 +93,10 @@ impl Spool {
         Ok(goes.len())
     }
 
-    /// The undelivered reports that had to go and of which nobody was told yet.
+    /// Returns the undelivered reports that were removed and of which nobody was told yet.
     pub fn dropped(&self) -> io::Result<Dropped> {
         match read_state(&self.dir.join("state/dropped")) {
-            // It is counted anew from here; a wrong number is no reason to keep nothing in bounds.
+            // It is counted anew from here. A wrong number is no reason to exceed the bounds.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Dropped::default()),
             other => Ok(other?.unwrap_or_default()),
         }
@@ -141,13 +141,13 @@ impl Spool {
         })
     }
 
-    /// Which crashes are the same: the job's, by their fingerprint.
+    /// Returns which crashes are the same: those of one job with one fingerprint.
     fn group_of(&self, entry: &Entry) -> Option<String> {
         let report = self.read(entry.place, &entry.id).ok()?;
         (report.kind == Kind::Crash).then(|| format!("{}\0{}", report.stop.job, report.fingerprint))
     }
 
-    /// Removes reports, wherever they are by now, and all that is kept of them.
+    /// Removes reports, wherever they are by now, and everything that is kept of them.
     pub(super) fn remove<'i>(&self, ids: impl Iterator<Item = &'i ReportId>) -> io::Result<()> {
         let mut any = false;
         for id in ids {
@@ -166,8 +166,8 @@ impl Spool {
     }
 }
 
-/// Whether a report has been in the history for long enough. What waits is never too old: its
-/// sinks' ledgers end that.
+/// Returns true if a report has been in the history for long enough. A report that waits is never
+/// too old: its sinks' ledgers decide that.
 fn is_old(entry: &Entry, now: Timestamp) -> bool {
     entry.place != Place::New && now.since(entry.id.time()) > MAX_AGE
 }

@@ -1,4 +1,4 @@
-//! Tidying up: whatever happened to the spool, it is as it should be again within a minute.
+//! Tidies up: whatever happened to the spool, it is as it should be again within a minute.
 
 use std::collections::HashSet;
 use std::fs::{self, Permissions};
@@ -13,26 +13,26 @@ use super::{Place, Spool, facts, list, lock};
 use crate::clock::Now;
 use crate::report::ReportId;
 
-/// How often it is done.
+/// Pause between two rounds.
 const PAUSE: Duration = Duration::from_mins(1);
-/// How long the file of a lock stays that nobody takes.
+/// Age at which the file of an unused lock is removed.
 const OLD_LOCK: Duration = Duration::from_hours(30 * 24);
 
-/// What was done.
+/// The result of a round.
 #[derive(Debug, Default, PartialEq)]
 pub struct Tidied {
     /// Reports from `tmp/` that were whole, and are in `new/` now.
     pub recovered: Vec<ReportId>,
-    /// How many files were no reports, and are in `corrupt/` now.
+    /// Number of files that were no reports, and are in `corrupt/` now.
     pub put_aside: usize,
-    /// How many delivered reports went.
+    /// Number of delivered reports that were removed.
     pub delivered: usize,
-    /// Some that are not delivered have to go, too: see [`Spool::make_room`].
+    /// True if undelivered reports have to go, too: see [`Spool::make_room`].
     pub is_too_full: bool,
 }
 
 impl Tidied {
-    /// What people may want to know of it.
+    /// Returns what people may want to know of it.
     pub fn lines(&self) -> Vec<String> {
         let recovered = self
             .recovered
@@ -57,7 +57,7 @@ impl Tidied {
 }
 
 impl Spool {
-    /// Tidies up, where that was not done within the last minute and nobody else is at it.
+    /// Tidies up, unless this was done within the last minute or another process is at it.
     pub fn tidy(&self, now: Now) -> io::Result<Tidied> {
         let mark = self.dir.join("state/tidied");
         let last = fs::symlink_metadata(&mark).and_then(|found| found.modified());
@@ -89,7 +89,8 @@ impl Spool {
         })
     }
 
-    /// All entries, oldest first. What is no entry is put aside; returns how many that were, too.
+    /// Returns all entries, oldest first, and the number of files that were put aside because they
+    /// are no entry.
     pub(super) fn entries(&self) -> io::Result<(Vec<Entry>, usize)> {
         let mut entries = Vec::new();
         let mut put_aside = 0;
@@ -115,7 +116,7 @@ impl Spool {
                         });
                     }
                     None if is_name && found.is_file() => {}
-                    // Where that cannot be done, it harms nobody there.
+                    // A failure harms nobody here.
                     _ => put_aside += usize::from(self.put_aside(&entry.path()).is_ok()),
                 }
             }
@@ -124,7 +125,7 @@ impl Spool {
         Ok((entries, put_aside))
     }
 
-    /// The reports of which something is kept in `state/`.
+    /// Returns the reports of which something is kept in `state/`.
     fn states(&self) -> io::Result<Vec<ReportId>> {
         Ok(list(&self.dir.join("state"))?
             .iter()
@@ -132,7 +133,7 @@ impl Spool {
             .collect())
     }
 
-    /// Removes what is kept of reports that are gone; `states` were listed before the reports were.
+    /// Removes what is kept of reports that are gone. `states` were listed before the reports were.
     fn remove_states<'i>(
         &self,
         states: &[ReportId],
@@ -151,7 +152,7 @@ impl Spool {
 /// Takes from others the right to read this.
 fn keep_private(path: &Path, mode: u32) {
     if mode & 0o077 != 0 {
-        // Nobody but us can have put a link there: the directory is ours.
+        // No other user can have put a link there: the directory is ours.
         let _ = fs::set_permissions(path, Permissions::from_mode(0o600));
     }
 }
