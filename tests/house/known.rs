@@ -18,6 +18,8 @@ pub const CIRCLES: &[&str] = &[
 
 /// How many types have one name.
 pub const SAME_NAME: &[&str] = &[
+    "2 Account",
+    "2 Address",
     "2 Answer",
     "2 Api",
     "2 Bounded",
@@ -38,6 +40,7 @@ pub const SAME_NAME: &[&str] = &[
     "2 Listener",
     "2 Lock",
     "2 Memory",
+    "2 Mistake",
     "2 Outcome",
     "2 Process",
     "2 Report",
@@ -63,7 +66,6 @@ pub const SAME_NAME: &[&str] = &[
     "3 Told",
     "3 Trace",
     "4 End",
-    "4 Keys",
     "4 Place",
 ];
 

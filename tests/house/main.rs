@@ -40,6 +40,7 @@ const GROUND: &[&str] = &[
     "host",
     "kmsg",
     "limits",
+    "mistake",
     "mounts",
     "names",
     "ourselves",
