@@ -180,7 +180,7 @@ const SUBJECTS: &[Subject] = &[
     },
 ];
 
-/// What takes the square of the length: it must be found out.
+/// Takes the square of the length; the bench must notice that.
 fn control(text: &str) {
     let starts = text.as_bytes().chunks(512).enumerate();
     let sum: usize = starts
@@ -244,7 +244,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(worse > 0))
 }
 
-/// How long the text takes at each length, in seconds, and whether that is in proportion.
+/// Returns the time at each length, in seconds, and true if that is in proportion.
 fn judge(work: fn(&str), text: &Text) -> ([f64; 4], bool) {
     let mut times = measure(work, text);
     for _ in 1..TRIES {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Deserialize;
 
-/// What stands in the log before: ordinary work, and an error that was handled.
+/// Log lines before the crash: ordinary work, and an error that was handled.
 const BEFORE: &str = "\
 2026-11-22 23:50:18,121 INFO auth: session 40bb09bc opened for user 1601
 2026-11-22 23:50:20,005 ERROR http: webhook failed, will retry

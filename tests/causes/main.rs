@@ -1,5 +1,5 @@
-//! What `lastwords explain` makes of real crashes: every sample has its label. See
-//! tests/samples/README.md.
+//! Compares the causes that `lastwords explain` finds for real crashes with the labels of the
+//! samples. See tests/samples/README.md.
 
 mod live;
 mod native;

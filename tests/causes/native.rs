@@ -28,7 +28,7 @@ int main(int argc, char **argv) {
 }
 "#;
 
-/// What is said of the program that died this way.
+/// Returns the cause found for a program that died this way.
 fn cause_of(how: &str) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("depot.c");

@@ -20,7 +20,7 @@ struct Case<'a> {
     files: &'a [(&'a str, &'a str)],
     options: &'a [&'a str],
     kind: &'a str,
-    /// What the line has to say.
+    /// Texts that the cause must contain.
     says: &'a [&'a str],
 }
 

@@ -69,7 +69,7 @@ fn explain(sample: &Path, label: &Label) -> Answer {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// What is wrong with the answer.
+/// Returns the differences between the answer and its label.
 fn faults(label: &Label, answer: &Answer) -> Vec<String> {
     let line = answer.line.to_lowercase();
     let has = |words: &String| line.contains(&words.to_lowercase());

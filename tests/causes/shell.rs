@@ -4,7 +4,7 @@ use super::live::{Answer, Live};
 
 const SHELLS: [&str; 2] = ["sh", "bash"];
 
-/// What is said of a script in each shell.
+/// Returns the answers about a script, one for each shell.
 fn scripts(text: &str) -> Vec<Answer> {
     let live = Live::program("run.sh", text);
     SHELLS

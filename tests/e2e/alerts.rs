@@ -1,4 +1,4 @@
-//! What programs are told: a real Alertmanager, and a receiver of signed webhooks.
+//! Reports to programs: a real Alertmanager, and a receiver of signed webhooks.
 
 use std::fs;
 
@@ -36,8 +36,8 @@ fn deliver(machine: &Harness, minutes: u32) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// What Alertmanager has told people: the status of the group, its job, and how many alerts are in
-/// it.
+/// Returns the messages of Alertmanager to people: the status of the group, its job, and the number
+/// of alerts in it.
 fn told(people: &Slack) -> Vec<(String, String, usize)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let told = people.requests().into_iter().map(|request| request.payload);

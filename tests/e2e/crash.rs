@@ -29,7 +29,7 @@ process.stderr.write(Buffer.concat([Buffer.from(evil), Buffer.from([0xff, 0xfe, 
 setTimeout(() => { throw new TypeError('no database\r\nSubject: injected <!here> <b>too</b>\u001b[31m'); }, 100);
 ";
 
-/// What every destination that shows the log shows of it, as text.
+/// Texts in the log. Every destination that shows the log must show them.
 const SHOWN: [&str; 4] = [
     "<script>alert(1)</script> </pre> <img src=x onerror=alert(1)> &amp; {{report.id}}",
     "<!channel> <@U012> @room ```",
@@ -158,7 +158,7 @@ pub fn keep_secret(machine: &Harness, name: &str, secret: &str) {
     fs::set_permissions(dir.join(name), Permissions::from_mode(0o600)).expect("a secret");
 }
 
-/// What became of each sink's attempts.
+/// Returns the outcome of each sink's attempts.
 fn ledgers(machine: &Harness) -> Vec<String> {
     let entries = fs::read_dir(machine.spool.join("state"))
         .expect("the spool is there")
@@ -293,7 +293,8 @@ fn check_slack(payload: &Value, report: &Report) {
     assert_harmless(payload["text"].as_str().expect("a fallback"));
 }
 
-/// The one line for syslog has no log in it: what happened, why, and where the report is.
+/// Checks the one line for syslog. It says what happened, why, and where the report is; it holds no
+/// log.
 fn check_syslog(record: &Record, report: &Report) {
     const DAEMON_ERR: &str = "27";
     assert_eq!(

@@ -10,7 +10,7 @@ use crate::support::servers::certs::Certs;
 use crate::support::servers::postfix::{PASSWORD, Postfix, USERNAME};
 use crate::support::servers::synapse::Synapse;
 
-/// What the doctor says of this sink.
+/// Returns the doctor's lines about this sink.
 fn said(machine: &Harness, sink: &str) -> (String, String) {
     let output = machine
         .command("doctor")

@@ -1,7 +1,7 @@
-//! From a service that dies to the messages as real servers hold them.
+//! Follows a crash from the service that dies to the message in a real server.
 //!
-//! `tests/run` installs the servers. What needs root stands in modules named `as_root`: `-- --skip
-//! as_root` leaves it out.
+//! `tests/run` installs the servers. Tests that need root are in modules named `as_root`: `--
+//! --skip as_root` leaves them out.
 
 mod alerts;
 mod crash;

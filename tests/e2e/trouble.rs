@@ -1,5 +1,5 @@
-//! What real servers do not take: what can be taken later is tried again, what never will be is
-//! given up, and neither keeps the others waiting.
+//! Real servers that refuse. A message that may be taken later is tried again, and one that never
+//! will be is given up. Neither keeps the other sinks waiting.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use crate::support::servers::slack::{Answer, Slack};
 use crate::support::servers::synapse::Synapse;
 use crate::support::upstart::State;
 
-/// What the spool keeps about one report and one sink.
+/// A ledger: the record in the spool of one report and one sink.
 #[derive(Debug, Deserialize)]
 struct Ledger {
     attempts: u32,
@@ -30,7 +30,7 @@ enum Outcome {
     Refused { why: String },
 }
 
-/// What is to become of one sink's first attempt, and what has to be told about it.
+/// Expected outcome of a sink's first attempt, with a text that must be said about it.
 enum Expected {
     Sent(&'static str),
     Retry(&'static str),

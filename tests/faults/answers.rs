@@ -107,7 +107,7 @@ impl Sender {
         command
     }
 
-    /// What a sink has done with a report, once it has been tried.
+    /// Returns the sink's ledger of a report, once it has been tried.
     pub fn ledger(&self, id: &ReportId, sink: &str) -> Option<Ledger> {
         let ledger = Spool::new(&self.machine.spool).ledger(id, sink).ok()?;
         (ledger.attempts > 0).then_some(ledger)
@@ -156,10 +156,10 @@ impl Drop for Deliverer {
     }
 }
 
-/// How long the first pause is, in seconds: ten, less up to a quarter.
+/// Length of the first pause, in seconds: ten, less up to a quarter.
 const USUAL: std::ops::RangeInclusive<u64> = 7..=10;
 
-/// How long a sink is to be left alone after its only try.
+/// Returns the seconds between a sink's only try and the next.
 fn pause(ledger: &Ledger) -> u64 {
     let (last, next) = (
         ledger.last_try.expect("a try"),

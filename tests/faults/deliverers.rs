@@ -12,7 +12,7 @@ use crate::support::harness::{wait_for, wait_for_some};
 use crate::support::stand_in::{StandIn, http};
 use crate::victim::tell;
 
-/// How long `deliver --watch` waits between two looks.
+/// Pause of `deliver --watch` between two passes.
 const TICK: Duration = Duration::from_secs(2);
 
 #[test]
@@ -151,8 +151,8 @@ fn a_frozen_deliverer_holds_up_no_other_sink() {
     tell("deliverer: frozen while it holds a sink", &[]);
 }
 
-/// What it had on its way when it was frozen may come twice, under the same id; all else is the
-/// other one's.
+/// The message under way when the first deliverer was frozen may come twice, under the same id. The
+/// other deliverer sends the rest.
 #[test]
 fn a_deliverer_frozen_for_so_long_that_another_takes_its_sink_over_sends_nothing_more_itself() {
     let mut sender = Sender::new();

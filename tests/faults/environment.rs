@@ -10,7 +10,7 @@ use lastwords::report::Verdict;
 use crate::support::harness::{self, Harness, killed_by, wait_for, wait_for_some};
 use crate::victim::{hook, run, tell};
 
-/// What a job may have in its environment, to the harm of those who believe it.
+/// Variables in a job's environment that would harm a program that trusts them.
 const HOSTILE: [(&str, &str); 26] = [
     ("http_proxy", "http://127.0.0.1:1/"),
     ("https_proxy", "http://127.0.0.1:1/"),
@@ -149,7 +149,7 @@ fn a_library_that_the_job_preloads_gets_no_further_than_a_dynamic_hook() {
     tell("environment: LD_PRELOAD", &[took]);
 }
 
-/// Whether the program asks for no dynamic linker.
+/// Returns true if the program asks for no dynamic linker.
 fn is_static(binary: &str) -> bool {
     let output = Command::new("readelf")
         .args(["--program-headers", binary])

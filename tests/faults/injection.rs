@@ -2,7 +2,7 @@
 //! as the destination has them: no markup, header, mention, record or escape sequence of theirs is
 //! left.
 
-/// What log lines, job names and processes' names may hold.
+/// Hostile texts for log lines, job names and process names.
 const HOSTILE: [&str; 70] = [
     "<script>evil()</script>",
     "<img src=x onerror=evil()>",
@@ -129,7 +129,7 @@ mod as_root {
     use crate::support::slack_rules;
     use crate::victim::{is_slow, tell};
 
-    /// How many texts a report takes.
+    /// Number of texts that a report takes.
     const FIELDS: usize = 10;
 
     /// The report with a text in each of its fields.

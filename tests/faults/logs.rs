@@ -24,7 +24,7 @@ fn machine_with_log(machine: Harness) -> (Harness, PathBuf) {
     (machine, dir.join("web.log"))
 }
 
-/// What the report of the only crash says of the log.
+/// Returns the log's section in the report of the only crash.
 fn log_section(machine: &Harness) -> Section {
     section(&machine.only_report(), "log").clone()
 }

@@ -25,15 +25,14 @@ echo "$line" >>FILE
 /// wrapper covers, and that is what it starts when it starts itself.
 pub const BINARY: &str = "/proc/self/fd/9";
 
-/// How long all that goes on in the background may take together: a thousand messages, on a busy
-/// machine.
+/// Maximum time for all work in the background: a thousand messages, on a busy machine.
 const BACKGROUND: Duration = Duration::from_mins(15);
 
 pub struct Machine {
     pub harness: Harness,
 }
 
-/// What one of our processes is to suffer: the one that is started with this verb.
+/// A fault for one of our processes: the one that is started with this verb.
 #[derive(Clone, Debug)]
 pub struct Suffer<'a> {
     pub verb: &'a str,
@@ -41,30 +40,30 @@ pub struct Suffer<'a> {
     pub fault: Fault,
 }
 
-/// How a crash is to go.
+/// A crash, with the faults on its way.
 #[derive(Clone, Debug, Default)]
 pub struct Stage<'a> {
     pub suffer: Option<Suffer<'a>>,
-    /// Whether the deliverer that a hook wakes does nothing.
+    /// True if the deliverer that a hook wakes does nothing.
     pub asleep: bool,
     /// This verb's calls are written to `watched`.
     pub watch: Option<&'a str>,
 }
 
-/// How a hook ended.
+/// The end of a hook.
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
-    /// Whether what was to be suffered was.
+    /// True if the fault came.
     pub suffered: bool,
-    /// Whether the hook, or whoever was killed for it, had taken the marker.
+    /// True if the hook, or the process that was killed in its stead, had taken the marker.
     pub taken: bool,
-    /// How long its supervisor waited.
+    /// Time that its supervisor waited.
     pub took: Duration,
 }
 
 impl Ended {
-    /// Whether the crash must be reported.
+    /// Returns true if the crash must be reported.
     pub fn owes_a_report(&self) -> bool {
         self.status.success() || self.taken
     }
@@ -228,13 +227,13 @@ impl Machine {
         }
     }
 
-    /// Whether a hook has taken the job's marker.
+    /// Returns true if a hook has taken the job's marker.
     pub fn is_taken(&self, job: &str) -> bool {
         !self.harness.run.join("markers").join(job).exists()
     }
 
-    /// What hooks left for the deliverer to finish, in the run directory: taken markers, reports in
-    /// memory.
+    /// Returns the files in the run directory that the deliverer has to finish: taken markers and
+    /// reports in memory.
     pub fn unfinished(&self) -> Vec<String> {
         let taken = names_in(&self.harness.run.join("markers"))
             .into_iter()
@@ -338,7 +337,7 @@ impl Machine {
         reports_in(&["new", "done", "dead"].map(|place| self.harness.spool.join(place)))
     }
 
-    /// How often the sink said yes: by job, then by id.
+    /// Returns the number of times that the sink took a report: by job, then by id.
     pub fn sunk(&self) -> BTreeMap<String, BTreeMap<String, usize>> {
         let mut sunk = BTreeMap::<String, BTreeMap<String, usize>>::new();
         for line in fs::read_to_string(self.path("sunk"))
@@ -357,7 +356,7 @@ impl Machine {
     }
 }
 
-/// What a hook finds around it.
+/// Gives a hook the surroundings that a supervisor gives it.
 fn surround(command: &mut Command, job: &str) {
     command.envs([
         ("PATH", crate::support::process::PATH),

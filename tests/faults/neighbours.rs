@@ -20,7 +20,7 @@ use crate::victim::{
 
 const CANARY: &str = "canary-that-only-root-may-read";
 
-/// How long one pass of the deliverer may take on a loaded machine.
+/// Maximum time for one pass of the deliverer on a loaded machine.
 const PASS: Duration = Duration::from_mins(1);
 
 /// A machine with root's job `web`, and a job of each of the two users; and a sink that writes down
@@ -554,7 +554,7 @@ exit 0"#;
         }
     }
 
-    /// Where reports lie, and the files in there.
+    /// Returns the directories of the spool that hold reports, and the files in them.
     fn reports_dirs(machine: &Harness) -> Vec<PathBuf> {
         let dirs = ["tmp", "new", "state", "done", "dead", "corrupt", "lock"]
             .map(|dir| machine.spool.join(dir));

@@ -9,8 +9,8 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::support::harness::{Harness, killed_by, wait_for};
 use crate::victim::{hook, run, tell};
 
-/// What fits a process's name (15 bytes) and looks like the kernel's or init's words. `4242` is the
-/// victim.
+/// Names of processes, at most 15 bytes long, that look like a text of the kernel or of init.
+/// `4242` is the victim.
 const NAMES: [&str; 9] = [
     "Killed process ",
     "Out of memory: ",
@@ -23,7 +23,7 @@ const NAMES: [&str; 9] = [
     "\\x0aKilled proc",
 ];
 
-/// How kernels write them.
+/// Returns kernel log lines with this name, as kernels write it.
 fn lines_with(name: &str) -> [String; 8] {
     [
         format!(

@@ -64,9 +64,9 @@ const CHANGING: &[&str] = &[
 pub struct Point {
     pub call: String,
     pub nth: usize,
-    /// Whether it changes something, or makes a file.
+    /// True if it changes something or makes a file.
     pub changes: bool,
-    /// Whether the language's own start-up makes it, before `main`.
+    /// True if the start-up of the language makes it, before `main`.
     pub starting: bool,
     /// Its arguments where it was seen, descriptors with their paths.
     pub arguments: String,
@@ -78,7 +78,7 @@ impl std::fmt::Display for Point {
     }
 }
 
-/// What happens at a point.
+/// A fault at a point.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
     /// The process is killed before the call.
@@ -128,7 +128,7 @@ fn arguments(log: &Path, rest: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// Whether strace's log shows that the fault came.
+/// Returns true if strace's log shows that the fault came.
 pub fn came(fault: Fault, log: &Path) -> bool {
     let log = fs::read_to_string(log).unwrap_or_default();
     match fault {

@@ -18,7 +18,7 @@ pub const OTHER_UID: u32 = 54_322;
 /// A hook that takes longer hangs. (Its own bound is 1 s; this one is for machines under load.)
 const HANGS: Duration = Duration::from_secs(5);
 
-/// Whether everything takes its full length: `LASTWORDS_SLOW=1`.
+/// Returns true if all tries are made: `LASTWORDS_SLOW=1`.
 pub fn is_slow() -> bool {
     std::env::var_os("LASTWORDS_SLOW").is_some_and(|value| value == "1")
 }
@@ -103,7 +103,7 @@ pub fn run(mut hook: Command) -> Duration {
     took
 }
 
-/// Whether the process ends within this time.
+/// Returns true if the process ends within this time.
 pub fn ends(child: &mut Child, within: Duration) -> bool {
     let began = Instant::now();
     while child.try_wait().unwrap().is_none() {

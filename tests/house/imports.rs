@@ -6,10 +6,10 @@ use crate::source::Source;
 
 /// A path within the crate, such as `["cause", "kernel", "Kill"]`.
 type Path = Vec<String>;
-/// Of each file, the files that it imports.
+/// Maps each file to the files that it imports.
 pub type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// What a file names of the crate.
+/// The names of the crate in a file.
 #[derive(Default)]
 struct Scope {
     names: BTreeMap<String, Path>,

@@ -1,4 +1,4 @@
-//! What does not keep the rules yet. Strike out an entry when it is mended; add none.
+//! Exceptions to the rules. Strike out an entry when it is mended; add none.
 
 /// Imports from a file to one that is not below it.
 pub const UPWARD: &[&str] = &[
@@ -16,7 +16,7 @@ pub const CIRCLES: &[&str] = &[
     "supervisor/doctor.rs supervisor/service_dir/doctor.rs supervisor/supervisord/doctor.rs supervisor/systemd/doctor.rs supervisor/upstart/doctor.rs",
 ];
 
-/// How many types have one name.
+/// Names of more than one type, each with the number of types.
 pub const SAME_NAME: &[&str] = &[
     "2 Account",
     "2 Address",

@@ -52,7 +52,7 @@ const GROUND: &[&str] = &[
 /// Rooms that may read the clock and the environment, and write to standard output.
 const TOP: &[&str] = &["main", "cli", "operate", "run", "deliver", "catch"];
 
-/// What the rooms below may do of that.
+/// Exceptions to that in the rooms below.
 const BELOW_THE_TOP: &[&str] = &[
     // Everyone's clock, and how everyone finds this program.
     "clock.rs: time of day",
@@ -80,7 +80,7 @@ const LEVELS: usize = 4;
 
 static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(source::all);
 
-/// What breaks a rule: an entry as in [`known`], with a remark where that helps.
+/// Breaches of a rule: an entry as in [`known`], with a remark if that helps.
 type Found = BTreeMap<String, String>;
 
 #[test]

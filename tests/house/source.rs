@@ -11,7 +11,7 @@ pub struct Source {
     pub text: String,
     /// Every literal is the token `""`.
     pub tokens: Vec<String>,
-    /// Of each line, how many characters belong to literals.
+    /// Maps each line to the number of its characters that belong to literals.
     pub literals: BTreeMap<usize, usize>,
     /// Modules that only tests compile and that have a file of their own.
     pub test_modules: Vec<String>,

@@ -1,5 +1,5 @@
-//! What takes root: jobs that run as another user, mounts, and the blog's stanza with the machine's
-//! own directories.
+//! Scenarios that need root: jobs that run as another user, mounts, and the blog's stanza with the
+//! machine's own directories.
 //!
 //! Without root, leave these out: `cargo test -- --skip as_root`.
 
@@ -73,7 +73,7 @@ pub fn machine_for_users() -> Harness {
     machine.with_binary(&copy)
 }
 
-/// What `lastwords setup` prepares for a job's user.
+/// Prepares the directories of a job's user with `lastwords setup`.
 fn prepare(machine: &Harness) {
     for dir in [
         machine.run.join(format!("user/{UID}/markers")),

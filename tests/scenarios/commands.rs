@@ -1,5 +1,5 @@
-//! What people type: the drill, `check`, `setup`, `show`; the example configuration and the
-//! plugins.
+//! Commands that people type: the drill, `check`, `setup`, `show`; the example configuration and
+//! the plugins.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,5 +1,5 @@
-//! What every collector and every sink must do, whoever wrote it: built-in ones and plugins pass
-//! the same tests.
+//! Rules for every collector and every sink. Those that are built in and plugins pass the same
+//! tests.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::support::harness::{Harness, names_in, wait_for_some};
 use crate::support::stand_in::StandIn;
 
-/// What stands in every secret.
+/// Part of every secret.
 const HUSH: &str = "hushhushhushhushhushhushhushhush";
 
-/// What a report may hold at its worst.
+/// A hostile text in a report.
 const EVIL: &str = "<script>alert(1)</script> <!channel> @everyone @admin /stop ``` **b** [a](http://evil) \
                     \u{1b}[2J\u{202e} \u{1f980} \"\\ {{report.id}} %n";
 
@@ -172,7 +172,7 @@ fn crash(machine: &Harness) {
     machine.settle();
 }
 
-/// What the spool keeps of one sink's tries.
+/// Returns the ledger of one sink.
 fn ledger(machine: &Harness, sink: &str) -> Value {
     let state = machine.spool.join("state");
     wait_for_some(&format!("a try of {sink}"), || {
@@ -183,7 +183,7 @@ fn ledger(machine: &Harness, sink: &str) -> Value {
     })
 }
 
-/// Whether any file below holds the text.
+/// Returns true if a file in the directory, or below it, holds the text.
 fn holds(dir: &Path, text: &str) -> bool {
     fs::read_dir(dir)
         .into_iter()

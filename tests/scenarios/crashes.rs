@@ -1,5 +1,4 @@
-//! How a main process ends by itself, row by row of what Upstart does, and what the report says of
-//! it.
+//! Each way that a main process can end by itself under Upstart, and the report about it.
 
 use lastwords::report::{Exit, Supervisor, Verdict};
 use rustix::process::Signal;

@@ -36,7 +36,7 @@ impl Machine {
         this
     }
 
-    /// What Upstart says of the service.
+    /// Sets the answer of `initctl` about the service.
     fn initctl_says(&self, line: &str) {
         let path = self.machine.root.join("sbin/initctl");
         fs::write(
@@ -64,7 +64,7 @@ fn succeeds(machine: &Harness, verb: &str) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// What the doctor says, to people and to programs.
+/// The doctor's answer, to people and to programs.
 struct Doctor {
     code: Option<i32>,
     text: String,

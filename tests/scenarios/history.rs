@@ -1,4 +1,4 @@
-//! What people ask of the history and of what waits: `list`, `show`, `queue`, `stats`.
+//! Questions about the history and the reports that wait: `list`, `show`, `queue`, `stats`.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -58,7 +58,7 @@ fn run(machine: &Harness, verb: &str, args: &[&str]) -> Output {
     machine.command(verb).args(args).output().unwrap()
 }
 
-/// What a command that ends well prints.
+/// Returns the output of a command that succeeds.
 fn said(machine: &Harness, verb: &str, args: &[&str]) -> String {
     let output = run(machine, verb, args);
     assert!(output.status.success(), "{output:?}");

@@ -76,7 +76,7 @@ pub fn in_memory(machine: &Harness) -> usize {
     names_in(&machine.run.join("inbox")).len()
 }
 
-/// The one report there is, and nothing else is left of the stop.
+/// Returns the only report, if nothing else is left of the stop.
 pub fn settled(machine: &Harness) -> Report {
     let report = machine.only_report();
     assert_eq!((taken(machine), in_memory(machine)), (0, 0));
@@ -351,7 +351,7 @@ fn under_limit(limit: &str) {
     assert_segv(&settled(&machine));
 }
 
-/// Whether the binary under test needs no loader.
+/// Returns true if the binary under test needs no loader.
 pub fn is_static() -> bool {
     let binary = fs::read(harness::binary()).unwrap();
     !binary.windows(10).any(|part| part == b"/ld-linux-")

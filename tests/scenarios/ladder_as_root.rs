@@ -98,7 +98,7 @@ impl HungDisk {
         }
     }
 
-    /// Whoever waits for it gets an error.
+    /// Gives an error to each process that waits for it.
     fn give_up(&mut self) {
         self.daemon = None;
     }
@@ -258,8 +258,8 @@ fn leaves_in_time(machine: &Harness) {
     assert!(took > Duration::from_millis(700), "nothing hung: {took:?}");
 }
 
-/// How long a hook takes that is not held up for longer than a second, and than a busy machine
-/// takes to start a process.
+/// Returns the time that a hook takes. It may wait for a second, and a busy machine needs two more
+/// to start a process.
 fn takes<T>(hook: impl FnOnce() -> T) -> Duration {
     let began = Instant::now();
     hook();

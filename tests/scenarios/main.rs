@@ -1,4 +1,4 @@
-//! Whole lives of services, through the binary: started, stopped and killed as Upstart does it.
+//! Takes services through their whole lives: started, stopped and killed as Upstart does it.
 //!
 //! `cargo test --test scenarios`; without root, add `-- --skip as_root`. `LASTWORDS_BIN=PATH` tests
 //! another build.

@@ -1,4 +1,4 @@
-//! What a message says about the crashes before.
+//! Messages and the crashes before.
 
 use std::fs::{self, File, FileTimes};
 use std::time::{Duration, SystemTime};

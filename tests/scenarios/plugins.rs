@@ -16,7 +16,7 @@ fn plugins() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins")
 }
 
-/// What `plugin test` says of it, as JSON, and its exit code.
+/// Returns the answer of `plugin test` about it, as JSON, and the exit code.
 fn test(plugin: &str, args: &[&str]) -> (Value, Option<i32>) {
     let mut command = Command::new(harness::binary());
     command
@@ -29,7 +29,7 @@ fn test(plugin: &str, args: &[&str]) -> (Value, Option<i32>) {
     (said, output.status.code())
 }
 
-/// What a collector found.
+/// Returns the text of a collector's section.
 fn section(plugin: &str, args: &[&str]) -> String {
     let (said, code) = test(plugin, args);
     assert_eq!(

@@ -29,7 +29,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What was kept of the command's output.
+/// Returns the command's output, as the report holds it.
 fn kept(report: &Report) -> &str {
     &report
         .sections
@@ -261,7 +261,7 @@ fn a_death_by_a_fault_while_it_stops_and_one_after_a_reload_are_crashes() {
     assert_eq!(machine.reports().len(), 2);
 }
 
-/// How this process is named as the sender of a signal.
+/// Returns the name of this process as the sender of a signal.
 fn sender() -> String {
     // The thread that sends has a name of its own, its process is what is asked for.
     let name = fs::read_to_string(format!("/proc/{}/comm", std::process::id())).unwrap();

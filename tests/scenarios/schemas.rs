@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::support::harness::{Harness, reports_in};
 use crate::{flood, hooks};
 
-/// What is wrong with a value, as (place, keyword): as much of JSON Schema as ours use.
+/// Returns the mistakes in a value, as (place, keyword). It knows the part of JSON Schema that ours
+/// use.
 fn wrong(schema: &Value, value: &Value) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
     judge(schema, schema, value, "", &mut wrong);

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use crate::hooks;
 use crate::support::harness::{self, Harness, SystemLog, names_in, wait_for};
 
-/// What every planted secret holds.
+/// Part of every planted secret.
 const CANARY: &str = "cAn4ry";
 
 /// Lines of a log, as programs write them.

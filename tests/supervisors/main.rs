@@ -1,5 +1,5 @@
-//! Real supervisors with the files in `config/`, and services that end in every way: what the
-//! reports say of each.
+//! Real supervisors with the files in `config/`, services that end in every way, and the reports
+//! about them.
 //!
 //! `cargo test --test supervisors`; without root, add `-- --skip as_root`. `LASTWORDS_BIN=PATH`
 //! tests another build.

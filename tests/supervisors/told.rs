@@ -1,4 +1,4 @@
-//! What `lastwords doctor` says.
+//! Answers of `lastwords doctor`.
 
 use std::process::Output;
 
@@ -11,7 +11,7 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    /// Of what it said to programs and to people, who must have heard the same.
+    /// Reads its answers to programs and to people, which must say the same.
     pub fn of(programs: &Output, people: &Output) -> Self {
         let text = String::from_utf8_lossy(&people.stdout).into_owned();
         let json: Value = serde_json::from_slice(&programs.stdout)

@@ -15,13 +15,13 @@ use crate::support::harness::{Harness, killed_by, wait_for, wait_for_some};
 /// A service that ends in some way in its first life, and then runs.
 pub struct Way {
     pub name: &'static str,
-    /// What the first life does, in shell.
+    /// Shell script of the first life.
     pub first_life: String,
     pub then: Then,
     pub expected: Expected,
 }
 
-/// What is done to it once it runs.
+/// The event that ends it, once it runs.
 #[derive(Clone, Copy)]
 pub enum Then {
     Nothing,
@@ -30,7 +30,7 @@ pub enum Then {
     Control(&'static str),
 }
 
-/// What must be said of it.
+/// The expected report.
 pub enum Expected {
     /// Nothing: it was planned.
     Silence,
@@ -54,7 +54,7 @@ pub fn crashed(exit: Exit, line: &'static str) -> Expected {
     Says(Verdict::Crashed, exit, line)
 }
 
-/// What no supervisor gets wrong.
+/// Returns the ways that every supervisor tells right.
 pub fn plain_deaths(machine: &Harness) -> Vec<Way> {
     let segv = || crashed(killed_by("SEGV"), "killed by SIGSEGV");
     vec![
@@ -107,7 +107,7 @@ pub fn out_of_memory(cgroup: &Cgroup) -> Way {
     )
 }
 
-/// Whether a program that aborts here dumps core: the machine says where to.
+/// Returns true if a program that aborts here dumps core, as the machine is set up.
 fn dumps_core(machine: &Harness) -> bool {
     let abort = "ulimit -c unlimited; kill -ABRT $$";
     let status = Command::new("sh")
@@ -199,7 +199,7 @@ impl Way {
         });
     }
 
-    /// Whether it has come up for the second time.
+    /// Returns true if the service has come up for the second time.
     pub fn runs_again(&self, machine: &Harness) -> bool {
         self.file(machine, "again").exists()
     }

@@ -1,9 +1,9 @@
-//! A memory cgroup to die in; it takes root.
+//! A memory cgroup to die in; it needs root.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A memory cgroup of 24 MiB, of version 1 or 2; removed when it goes.
+/// A memory cgroup of 24 MiB, of version 1 or 2; removed on drop.
 pub struct Cgroup(PathBuf);
 
 impl Cgroup {
@@ -36,7 +36,7 @@ impl Cgroup {
                 .expect("a memory controller");
         }
         fs::write(dir.join(limits[0]), (24 << 20).to_string()).expect("a limit");
-        // Not where the kernel does not count swap.
+        // This fails if the kernel does not count swap.
         let _ = fs::write(
             dir.join(limits[1]),
             if base == "/sys/fs/cgroup" {
@@ -49,7 +49,7 @@ impl Cgroup {
         Self(dir)
     }
 
-    /// What a shell does to enter it.
+    /// Returns the shell command to enter it.
     pub fn enter(&self) -> String {
         format!("echo $$ >{}/cgroup.procs", self.0.display())
     }

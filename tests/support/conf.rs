@@ -1,4 +1,4 @@
-//! A job's configuration, `/etc/init/JOB.conf`: as much of init(5) as the scenarios need.
+//! A job's configuration, `/etc/init/JOB.conf`: the part of init(5) that the tests need.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub struct Conf {
     pub pre_stop: Option<Stanza>,
     pub post_stop: Option<Stanza>,
     pub respawn: bool,
-    /// So many respawns within that time; the next one is too many.
+    /// Maximum number of respawns within that time.
     pub respawn_limit: (u32, Duration),
     /// Exit codes, and signal numbers shifted by 8.
     pub normal_exit: Vec<i32>,
@@ -22,7 +22,7 @@ pub struct Conf {
     pub console_log: bool,
 }
 
-/// How one process of a job is run.
+/// The command of one process of a job.
 #[derive(Clone, Debug)]
 pub enum Stanza {
     Exec(String),
@@ -30,8 +30,8 @@ pub enum Stanza {
 }
 
 impl Stanza {
-    /// The command, as Upstart makes it: a shell only for scripts and for what holds a shell's
-    /// characters.
+    /// Returns the command as Upstart makes it. Only scripts, and lines with characters that shells
+    /// interpret, get a shell.
     pub fn argv(&self) -> Vec<String> {
         let shell = |script: &str| ["/bin/sh", "-e", "-c", script].map(str::to_owned).to_vec();
         match self {
@@ -45,7 +45,7 @@ impl Stanza {
 }
 
 impl Conf {
-    /// Reads a job's stanzas; of two of a kind the later one counts.
+    /// Reads a job's stanzas. The later of two of one kind wins.
     pub fn parse(text: &str) -> Self {
         let mut conf = Self {
             pre_start: None,

@@ -1,5 +1,5 @@
-//! A machine for one scenario: directories of its own, a fake `/` with a kernel log, and the
-//! reports that came of it.
+//! A machine for one test: directories of its own, a fake `/` with a kernel log, and the reports
+//! that the test leads to.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -22,13 +22,13 @@ use crate::support::upstart::Job;
 /// A main process that runs until it is killed.
 pub const SERVE: &str = "exec sleep 1000\n";
 
-/// How long a scenario waits for what must come.
+/// Maximum time that a test waits for a condition.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Harness {
     dir: TempDir,
     binary: String,
-    /// Whether the hooks are told of our directories; else they use the machine's own.
+    /// True if the hooks get our directories as flags; otherwise they use the machine's own.
     flags: bool,
     pub run: PathBuf,
     pub spool: PathBuf,
@@ -249,7 +249,7 @@ impl Harness {
         wait_for("the workers' end", || self.pids_of("catch").is_empty());
     }
 
-    /// The one report that there must be.
+    /// Returns the only report; fails if there are none or several.
     pub fn only_report(&self) -> Report {
         self.wait_for_workers();
         let mut reports = self.reports();
@@ -298,7 +298,7 @@ impl Harness {
         assert!(left.is_empty(), "still running: {left:?}");
     }
 
-    /// What still runs after so long; nothing, as soon as nothing does.
+    /// Waits until no process is left, and returns those that are left after this time.
     fn left_after(&self, patience: Duration) -> Vec<Pid> {
         let deadline = Instant::now() + patience;
         // Between fork and exec a process has no command line for a moment: one look is not enough.
@@ -340,7 +340,7 @@ impl SystemLog {
         Self(socket)
     }
 
-    /// What was said since the last look.
+    /// Returns the messages since the last call.
     pub fn said(&self) -> Vec<String> {
         let mut buffer = [0; 8192];
         let line =
@@ -435,7 +435,7 @@ pub fn assert_crashed(report: &Report, exit: &Exit, line: &str) {
     assert!(evidence(report).contains(&line), "{line} in {report:#?}");
 }
 
-/// What a report's cause and verdict rest on, as lines.
+/// Returns the evidence of a report's cause and verdict, as lines.
 pub fn evidence(report: &Report) -> Vec<&str> {
     report
         .cause

@@ -1,5 +1,5 @@
-//! A process as init runs it: a session of its own, cwd `/`, nothing on stdin, a private pty or
-//! nothing to write to.
+//! A process as init runs it: in a session of its own, with cwd `/`, an empty stdin, and a private
+//! pty or `/dev/null` to write to.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,12 +10,12 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, umask};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-/// What every process of every job gets; see init(5).
+/// The `PATH` of every process of every job; see init(5).
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub struct Process {
     child: Child,
-    /// init's end of the pty; it closes with the process, not with the process's children.
+    /// init's end of the pty. It closes when the process ends, even if children of it live on.
     terminal: Option<File>,
     output: Vec<u8>,
 }
@@ -23,7 +23,7 @@ pub struct Process {
 impl Process {
     /// Runs `argv` with exactly `env`, as user `uid`.
     ///
-    /// Fails, as init's `exec` does, where there is no such program.
+    /// Fails, as init's `exec` does, if there is no such program.
     pub fn spawn(
         argv: &[String],
         env: &[(String, String)],
@@ -33,8 +33,7 @@ impl Process {
         find_program(&argv[0])?;
         // One umask a process: every test sets the same one.
         umask(Mode::from_raw_mode(0o022));
-        // setsid(1) and setpriv(1) replace themselves with what they run, so that the pid is the
-        // program's own.
+        // setsid(1) and setpriv(1) replace themselves with the program, which keeps their pid.
         let mut command = Command::new("/usr/bin/setsid");
         if let Some(uid) = uid {
             let (user, group) = (format!("--reuid={uid}"), format!("--regid={uid}"));
@@ -65,17 +64,17 @@ impl Process {
         self.child.id()
     }
 
-    /// Takes what it has written so far, and says how it ended once it has.
+    /// Reads its output so far, and returns its exit status once it has ended.
     pub fn poll(&mut self) -> Option<ExitStatus> {
         let ended = self.child.try_wait().expect("our own child");
         if let Some(terminal) = &mut self.terminal {
-            // It never ends well: EAGAIN while somebody holds the other end, EIO after that.
+            // This always fails: with EAGAIN while a process holds the other end, then with EIO.
             let _ = terminal.read_to_end(&mut self.output);
         }
         ended
     }
 
-    /// What it wrote, as text.
+    /// Returns its output, as text.
     pub fn output(&self) -> String {
         String::from_utf8_lossy(&self.output).into_owned()
     }
@@ -116,7 +115,7 @@ fn find_program(name: &str) -> io::Result<()> {
     }
 }
 
-/// A pty: init's end, which never blocks, and the process's end.
+/// Opens a pty; returns init's end, which never blocks, and the process's end.
 pub fn open_pty() -> io::Result<(File, File)> {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&ours)?;

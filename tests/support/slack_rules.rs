@@ -1,8 +1,8 @@
-//! What Slack takes, as its documentation has it, and nothing more:
+//! The messages that Slack takes, by its documentation:
 //! <https://docs.slack.dev/reference/block-kit/blocks>,
 //! <https://docs.slack.dev/messaging/formatting-message-text>. Slack's server cannot be had for a
-//! test; these rules stand in for it, and are stricter: they know only the blocks that a crash
-//! report has a use for, and refuse every mention.
+//! test, so these rules stand in for it. They are stricter: they know only the blocks that a crash
+//! report needs, and refuse every mention.
 
 use std::fmt::Display;
 use std::io::Seek;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-/// How often a client that hangs looks whether the test is over.
+/// Pause after which a client that hangs checks that the test goes on.
 const LOOK: Duration = Duration::from_millis(100);
 
 pub struct StandIn {

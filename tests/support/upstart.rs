@@ -163,7 +163,7 @@ impl<'h> Job<'h> {
         self.main.is_some()
     }
 
-    /// How often the main process was started.
+    /// Returns the number of times that the main process was started.
     pub fn lives(&self) -> usize {
         self.main_pids.len()
     }
@@ -173,12 +173,12 @@ impl<'h> Job<'h> {
         *self.main_pids.last().expect("it was started")
     }
 
-    /// What was run and which signals were sent, in order.
+    /// Returns the processes that were run and the signals that were sent, in order.
     pub fn history(&self) -> String {
         self.history.join(" ")
     }
 
-    /// What all its processes have written.
+    /// Returns the output of all its processes.
     pub fn log(&self) -> &str {
         &self.log
     }

@@ -24,7 +24,7 @@ const ASLEEP: Stage = Stage {
 /// A hook's bound, and what tracing adds on a busy machine.
 const BOUND: Duration = Duration::from_secs(4);
 
-/// What can go wrong with a call; in the quick run, only the first.
+/// Returns the errors that a call can fail with; the quick run tries only the first.
 fn errors(call: &str) -> &'static [&'static str] {
     match call {
         "write" | "pwrite64" | "writev" => &["ENOSPC", "EIO", "EINTR", "EAGAIN"],
@@ -51,8 +51,8 @@ fn errors(call: &str) -> &'static [&'static str] {
     }
 }
 
-/// Whether a process ended as one of this language does that gets no memory. The hook's first page
-/// is its allocator's, and only a machine that could not have started it refuses that.
+/// Returns true if a process ended as a Rust program that gets no memory. A hook first asks for a
+/// page of its allocator's; a machine that refuses that could not have started the hook.
 fn out_of_memory(status: ExitStatus, error: &str) -> bool {
     error == "ENOMEM" && status.signal() == Some(Signal::ABORT.as_raw())
 }

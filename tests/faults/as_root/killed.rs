@@ -19,7 +19,7 @@ use crate::table;
 /// Jobs, and whether each of their crashes must have been reported.
 pub type Crashes = BTreeMap<String, Vec<bool>>;
 
-/// What is wrong once the deliverer has said that it has nothing left to do.
+/// Returns the invariants that are broken, once the deliverer says that it has nothing left to do.
 pub fn violations(machine: &Machine, crashes: &Crashes) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut reports = BTreeMap::<String, Vec<String>>::new();
@@ -67,7 +67,7 @@ pub fn violations(machine: &Machine, crashes: &Crashes) -> Vec<String> {
     wrong
 }
 
-/// What lies about where nothing should be any more.
+/// Returns the files that should be gone by now.
 pub fn leftovers(machine: &Machine) -> Vec<String> {
     let spool = &machine.harness.spool;
     let mut left = Vec::new();
@@ -374,7 +374,8 @@ fn an_attempt_killed_before_any_of_its_calls_is_made_again() {
     table::row(&fault, tries, began.elapsed(), &wrong);
 }
 
-/// What killed attempts left where they hand reports to programs, for jobs of these names.
+/// Returns the directories that killed attempts left where they hand reports of these jobs to
+/// programs.
 fn report_directories(jobs: &str) -> Vec<String> {
     let places = ["/run", "/tmp"].map(PathBuf::from);
     let inside = |place: PathBuf| {

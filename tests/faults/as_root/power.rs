@@ -203,7 +203,7 @@ fn commits(machine: &Machine) -> Vec<(String, Point)> {
     verbs.into_iter().flat_map(of).filter(is_commit).collect()
 }
 
-/// What proves that the tests above can see a loss at all.
+/// Leaves out each fsync in turn. This proves that the tests above can see a loss.
 fn each_fsync_is_needed(file_system: &str) {
     let began = Instant::now();
     let (machine, disk) = machine(file_system);

@@ -12,7 +12,7 @@ use crate::machine::Machine;
 use crate::table;
 use crate::victim::is_slow;
 
-/// How many crashes one machine sees: a spool that grows without end would only slow the rest down.
+/// Number of crashes on one machine. In a spool without end the later ones would only take longer.
 const BATCH: usize = 500;
 
 fn kills() -> usize {
@@ -32,7 +32,7 @@ fn sleep_up_to(most: Duration) {
     ));
 }
 
-/// Whose command line has one of these words.
+/// Returns the processes with one of these words on the command line.
 fn running(machine: &Machine, verbs: &[&str]) -> Vec<Pid> {
     let has_verb = |pid: &Pid| {
         let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
@@ -60,7 +60,7 @@ fn spawn_post_stop(machine: &Machine, job: &str) -> Child {
     machine.hook("post-stop", job).spawn().unwrap()
 }
 
-/// How long a crash takes, from the hook's start until nothing of ours runs any more.
+/// Measures a crash, from the hook's start until no process of ours is left.
 fn measure(machine: &Machine) -> (Duration, Duration) {
     machine.start("learn");
     machine.die("learn");

@@ -46,8 +46,8 @@ fn deliver(machine: &Machine, later: &str, tracing: Vec<String>) {
     machine.settle();
 }
 
-/// How many crashes of a job each message has told the sink of. One that came twice has one id, and
-/// counts once.
+/// Returns the number of crashes of a job in each message to the sink. A message that came twice
+/// has one id and counts once.
 pub fn told(machine: &Machine, job: &str) -> Vec<u64> {
     let kinds: BTreeMap<_, _> = machine
         .reports()
@@ -63,7 +63,7 @@ pub fn told(machine: &Machine, job: &str) -> Vec<u64> {
     ids.map(count).collect()
 }
 
-/// What is wrong with what the sink was told.
+/// Returns the mistakes in the messages to the sink.
 fn wrong(machine: &Machine, point: &Point) -> Vec<String> {
     let told = told(machine, "web");
     let mut wrong = leftovers(machine);

@@ -1,4 +1,4 @@
-//! What real ones do.
+//! A real systemd and its services.
 
 use std::fmt::Write as _;
 
@@ -60,7 +60,7 @@ fn run(machine: &Machine, cases: &[Case]) {
     machine.shell(&script);
 }
 
-/// What is wrong with what came of a case, where something is.
+/// Returns the difference between a case's reports and the expected ones, if there is one.
 fn check(case: &Case, reports: &[Report]) -> Option<String> {
     let (job, instance) = case
         .unit

@@ -10,7 +10,7 @@ pub struct Case {
     pub service: &'static str,
     /// A shell script; `$u` is the unit.
     pub end: &'static str,
-    /// What comes of it; `None` where nobody is to hear of it.
+    /// The expected report; `None` if there must be none.
     pub report: Option<Told>,
 }
 
@@ -21,7 +21,7 @@ pub struct Told {
     pub line: &'static str,
 }
 
-/// What node prints when nothing catches an error.
+/// Output of node when nothing catches an error.
 pub const THROWN: &str = "/srv/web/server.js:10
     throw new Error('no more orders');
     ^

@@ -25,7 +25,7 @@ impl Machine {
     }
 }
 
-/// What `setup` says makes it active.
+/// Returns the commands that activate the units, as `setup` names them.
 fn activation(said: &str) -> String {
     let lines = said
         .split_once("then, to make it active:\n")

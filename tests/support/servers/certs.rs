@@ -50,7 +50,7 @@ impl Certs {
         certs
     }
 
-    /// What a client has to trust.
+    /// Returns the certificate that a client has to trust.
     pub fn ca(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }

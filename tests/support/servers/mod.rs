@@ -105,7 +105,7 @@ fn open_to_all(path: &Path) {
         .expect("the owner may change permissions");
 }
 
-/// What `tests/run` made for the tests.
+/// Returns a path that `tests/run` has made for the tests.
 pub fn installed(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("target/test-servers")

@@ -21,7 +21,7 @@ pub struct Rsyslog {
     dir: TempDir,
 }
 
-/// What rsyslog understood of a message.
+/// A message as rsyslog understood it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Record {
     /// The input that took it: `imuxsock`, `imudp`, `imptcp` (TCP), `imtcp` (TLS).

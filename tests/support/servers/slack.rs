@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::stand_in::{Client, StandIn, http};
 
-/// How a request is answered.
+/// An answer to a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// 200, `ok`: taken.

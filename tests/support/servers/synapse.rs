@@ -11,7 +11,7 @@ use crate::support::harness::wait_for_some;
 use crate::support::stand_in::free_port;
 
 pub struct Synapse {
-    /// Where clients find it: `http://127.0.0.1:PORT`.
+    /// Address for clients: `http://127.0.0.1:PORT`.
     pub homeserver: String,
     /// The bot's access token. The bot has not joined the room.
     pub token: String,

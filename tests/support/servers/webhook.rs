@@ -20,7 +20,7 @@ pub struct Webhook {
     dir: TempDir,
 }
 
-/// What came.
+/// A request that came.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Request {
     pub headers: BTreeMap<String, String>,
