@@ -46,7 +46,6 @@ pub const SAME_NAME: &[&str] = &[
     "2 Report",
     "2 Said",
     "2 Secrets",
-    "2 Section",
     "2 Server",
     "2 Severity",
     "2 Sink",
