@@ -58,15 +58,13 @@ impl World {
     }
 
     fn keep(&mut self, thread: &Thread) {
-        // The deliverer does the same with crashes that have left `new/`.
-        let mut kept = thread.clone();
-        kept.counted = thread
-            .counted
-            .clone()
-            .into_iter()
-            .next_back()
-            .into_iter()
-            .collect();
+        // The deliverer does the same with crashes that have left `new/`, and forgets what is over.
+        let mut kept = if thread.is_over(self.at()) {
+            Thread::default()
+        } else {
+            thread.clone()
+        };
+        kept.counted = kept.counted.into_iter().next_back().into_iter().collect();
         self.disk = serde_json::to_string(&kept).unwrap();
     }
 
@@ -111,6 +109,25 @@ impl World {
     /// Runs this many seconds, with this many crashes in each.
     fn run(&mut self, seconds: u64, crashes: u64) -> &mut Self {
         self.tick(1, seconds, crashes)
+    }
+
+    /// Runs this many seconds, with this many crashes in each and a sink that refuses every message.
+    /// Returns which messages it was offered, and when.
+    fn refuse(&mut self, seconds: u64, crashes: u64) -> Vec<(u64, ReportId)> {
+        self.sink_is_up = false;
+        let mut offered = Vec::new();
+        for _ in 0..seconds {
+            let second = self.uptime_clock;
+            self.run(1, crashes);
+            let mut thread = self.thread();
+            if let Some(message) = &thread.open {
+                offered.push((second, message.id.clone()));
+                thread.refused(self.at());
+                self.keep(&thread);
+            }
+        }
+        self.sink_is_up = true;
+        offered
     }
 
     /// Runs this many seconds, with a pass of this many crashes in each `step` of them.
@@ -168,8 +185,9 @@ fn one_crash_is_told_at_once_and_that_it_is_up_again_after_ten_minutes() {
     world.run(1, 1).run(HOUR, 0);
     assert_eq!(world.heard(), [(0, "crash"), (600, "recovered 0")]);
     world.run(HOUR, 0);
-    assert!(
-        world.thread().is_over(world.at()),
+    assert_eq!(
+        world.thread(),
+        Thread::default(),
         "there is nothing to remember"
     );
 }
@@ -283,29 +301,76 @@ fn a_sink_that_comes_back_after_it_all_hears_of_the_crash_and_of_its_end() {
 #[test]
 fn what_a_sink_refuses_is_in_the_next_message_and_it_is_not_asked_at_every_crash() {
     let mut world = World::new();
-    world.sink_is_up = false;
-    let mut offered = Vec::new();
-    for second in 0..2 * HOUR {
-        world.run(1, 1);
-        let mut thread = world.thread();
-        if let Some(message) = &thread.open {
-            offered.push((second, message.id.clone()));
-            thread.refused(world.at());
-            world.keep(&thread);
-        }
-    }
+    let offered = world.refuse(2 * HOUR, 1);
     let times: Vec<_> = offered.iter().map(|(second, _)| *second).collect();
     assert_eq!(times, [0, 301, 3902]);
     assert!(
         offered.windows(2).all(|two| two[0].1 != two[1].1),
         "no message has another's id"
     );
-    world.sink_is_up = true;
     world.run(HOUR, 0);
     assert_eq!(
         world.heard(),
         [(7503, "summary 7200"), (7799, "recovered 0")]
     );
+}
+
+#[test]
+fn a_sink_that_refuses_to_hear_that_it_is_up_again_is_not_asked_again_for_an_hour() {
+    let mut world = World::new();
+    world.run(1, 1);
+    let times: Vec<_> = world
+        .refuse(3 * HOUR, 0)
+        .into_iter()
+        .map(|(when, _)| when)
+        .collect();
+    assert_eq!(times, [600, 4201, 7802]);
+}
+
+#[test]
+fn a_sink_that_refused_a_summary_hears_only_an_hour_later_that_it_is_up_again() {
+    let mut world = World::new();
+    world.run(5 * MINUTE, 1);
+    let offered = world.refuse(1, 1);
+    assert_eq!(offered.len(), 1);
+    world.run(2 * HOUR, 0);
+    // The summary was refused in second 301.
+    assert_eq!(world.heard(), [(0, "crash"), (3901, "recovered 300")]);
+}
+
+#[test]
+fn what_is_up_again_is_remembered_for_the_hour_in_which_its_messages_count() {
+    let mut world = World::new();
+    world.run(1, 1).run(10 * MINUTE, 0);
+    assert_eq!(world.heard(), [(0, "crash"), (600, "recovered 0")]);
+    let thread = world.thread();
+    let after = |seconds| Timestamp::of_unix(START + 600 + seconds);
+    assert!(!thread.is_over(after(0)));
+    assert!(!thread.is_over(after(HOUR - 1)));
+    assert!(thread.is_over(after(HOUR)));
+}
+
+#[test]
+fn a_service_that_stays_down_is_remembered_for_five_days() {
+    let mut world = World::new();
+    world.run(1, 1);
+    let thread = world.thread();
+    let after = |hours: u64| Timestamp::of_unix(START + hours * HOUR);
+    assert!(!thread.is_over(after(119)));
+    assert!(thread.is_over(after(120)));
+}
+
+#[test]
+fn while_a_message_is_on_its_way_or_a_crash_is_counted_the_group_is_not_forgotten() {
+    let in_ten_days = Timestamp::of_unix(START + 240 * HOUR);
+    let mut on_its_way = World::new();
+    on_its_way.sink_is_up = false;
+    on_its_way.run(1, 1);
+    assert!(!on_its_way.thread().is_over(in_ten_days));
+    let mut counted = World::new();
+    counted.run(2, 1);
+    assert_eq!(counted.thread().waiting(), 1);
+    assert!(!counted.thread().is_over(in_ten_days));
 }
 
 #[test]
@@ -370,29 +435,93 @@ fn a_report_that_was_lost_lets_the_next_crash_speak() {
     assert_eq!(world.heard, [(1, "crash".to_owned())]);
 }
 
-#[test]
-fn all_instances_are_up_again_before_it_is_said() {
-    let mut thread = Thread::default();
-    let now = Timestamp::of_unix(START);
-    let crash = |n: u64, instance: &str| {
-        let at = Timestamp::of_unix(START + n);
-        Crash {
-            id: ReportId::new(at, n),
-            at,
-            instance: Some(instance.to_owned()),
-        }
-    };
-    thread.decide(
-        "web",
-        &[crash(0, "a"), crash(1, "b"), crash(2, "b")],
-        None,
-        now,
-    );
-    let instances: Vec<_> = thread
+/// A crash of an instance, so many seconds after the start.
+fn crash_of(instance: &str, seconds: u64) -> Crash {
+    let at = Timestamp::of_unix(START + seconds);
+    Crash {
+        id: ReportId::new(at, seconds),
+        at,
+        instance: Some(instance.to_owned()),
+    }
+}
+
+/// What a sink is told, so many seconds after the start, that takes each message at once.
+fn told(thread: &mut Thread, crashes: &[Crash], up: Option<u64>, seconds: u64) -> Option<Kind> {
+    let now = Timestamp::of_unix(START + seconds);
+    thread.decide("web", crashes, up.map(Duration::from_secs), now);
+    let kind = thread.open.as_ref().map(|message| message.kind);
+    thread.taken(now);
+    kind
+}
+
+fn instances(thread: &Thread) -> Vec<&str> {
+    thread
         .instances
         .iter()
         .flatten()
         .map(String::as_str)
-        .collect();
-    assert_eq!(instances, ["a", "b"]);
+        .collect()
+}
+
+#[test]
+fn every_instance_that_crashed_is_asked_whether_it_is_up() {
+    let mut thread = Thread::default();
+    let crashes = [crash_of("a", 0), crash_of("b", 1), crash_of("b", 2)];
+    told(&mut thread, &crashes, None, 2);
+    assert_eq!(instances(&thread), ["a", "b"]);
+}
+
+/// What is told of two crashes of `c`, 2,000 seconds after the start.
+fn assert_begins_anew(thread: &mut Thread) {
+    let first = told(thread, &[crash_of("c", 2000)], None, 2000);
+    assert_eq!(first, Some(Kind::Crash));
+    assert_eq!(instances(thread), ["c"]);
+    assert_eq!(told(thread, &[crash_of("c", 2001)], None, 2299), None);
+    match told(thread, &[], None, 2300) {
+        Some(Kind::Summary {
+            new,
+            all,
+            instances,
+            ..
+        }) => {
+            assert_eq!((new.count, all.count, instances), (1, 2, 1));
+            assert_eq!(all.first, Timestamp::of_unix(START + 2000));
+        }
+        other => panic!("a summary after 5 minutes: {other:?}"),
+    }
+}
+
+/// A thread that has told of crashes of two instances, and of them in a summary.
+fn with_a_row_of_two() -> Thread {
+    let mut thread = Thread::default();
+    told(&mut thread, &[crash_of("a", 0), crash_of("b", 1)], None, 1);
+    let summary = told(&mut thread, &[], None, 301);
+    assert!(matches!(summary, Some(Kind::Summary { .. })));
+    thread
+}
+
+#[test]
+fn crashes_after_it_was_up_again_begin_with_instances_count_and_window_of_their_own() {
+    let mut thread = with_a_row_of_two();
+    let up = told(&mut thread, &[], Some(600), 901);
+    assert!(matches!(up, Some(Kind::Recovered { instances: 2, .. })));
+    assert_begins_anew(&mut thread);
+}
+
+#[test]
+fn crashes_after_ten_minutes_without_one_begin_with_instances_count_and_window_of_their_own() {
+    assert_begins_anew(&mut with_a_row_of_two());
+}
+
+#[test]
+fn a_crash_while_it_is_told_that_it_is_up_again_begins_a_new_row() {
+    let mut thread = with_a_row_of_two();
+    let at = |seconds| Timestamp::of_unix(START + seconds);
+    thread.decide("web", &[], Some(Duration::from_secs(600)), at(901));
+    thread.decide("web", &[crash_of("c", 902)], None, at(902));
+    thread.taken(at(903));
+    match told(&mut thread, &[], None, 904) {
+        Some(Kind::Summary { new, all, .. }) => assert_eq!((new.count, all.count), (1, 1)),
+        other => panic!("the crash is told at once: {other:?}"),
+    }
 }
