@@ -53,10 +53,27 @@ fn told(machine: &Harness, sink: &str) -> Vec<String> {
 }
 
 fn hook(machine: &Harness, job: &str, name: &str) {
+    hook_of(machine, job, "", name);
+}
+
+fn hook_of(machine: &Harness, job: &str, instance: &str, name: &str) {
     let mut hook = machine.hook_command(name);
-    hook.envs([("UPSTART_JOB", job), ("UPSTART_INSTANCE", "")])
+    hook.envs([("UPSTART_JOB", job), ("UPSTART_INSTANCE", instance)])
         .stdin(Stdio::null());
     assert!(hook.status().unwrap().success());
+}
+
+/// A crash of each of these instances of `web`, which none of them is started after.
+fn crash_instances(machine: &Harness, instances: &[&str]) {
+    for instance in instances {
+        hook_of(machine, "web", instance, "pre-start");
+        machine.kernel_log(format!(
+            "init: web ({instance}) main process (4242) terminated with status 1"
+        ));
+        hook_of(machine, "web", instance, "post-stop");
+        machine.wait_for_workers();
+    }
+    machine.settle();
 }
 
 fn crash(machine: &Harness, job: &str, times: usize) {
@@ -152,6 +169,87 @@ fn two_hundred_crashes_make_one_message_now_and_summaries_later_and_one_when_it_
             up[0].starts_with("web is up again: running for 2 h, after exit code 1 (203 times"),
             "{up:?}"
         );
+    }
+}
+
+#[test]
+fn no_group_is_called_up_again_while_one_of_its_two_instances_is_down() {
+    let machine = machine(&["one"]);
+    crash_instances(&machine, &["a", "b"]);
+    deliver(&machine, 6);
+    assert_eq!(told(&machine, "one").len(), 2);
+    hook_of(&machine, "web", "b", "pre-start");
+    deliver(&machine, 80);
+    assert_eq!(told(&machine, "one").len(), 2);
+    hook_of(&machine, "web", "a", "pre-start");
+    deliver(&machine, 81);
+    let up = &told(&machine, "one")[2..];
+    assert_eq!(up.len(), 1, "{up:?}");
+    assert!(up[0].starts_with("web is up again"), "{up:?}");
+}
+
+#[test]
+fn a_marker_of_an_earlier_boot_calls_nothing_up_again() {
+    let machine = machine(&["one"]);
+    crash(&machine, "web", 1);
+    hook(&machine, "web", "pre-start");
+    let marker = machine.run.join("markers/web");
+    let ours = fs::read_to_string(&marker).unwrap();
+    let mut earlier: serde_json::Value = serde_json::from_str(&ours).unwrap();
+    earlier["boot_id"] = "00000000-0000-4000-8000-000000000000".into();
+    fs::write(&marker, earlier.to_string()).unwrap();
+    deliver(&machine, 15);
+    assert_eq!(told(&machine, "one").len(), 1);
+    fs::write(&marker, ours).unwrap();
+    deliver(&machine, 15);
+    let up = &told(&machine, "one")[1..];
+    assert!(up.len() == 1 && up[0].contains("is up again"), "{up:?}");
+}
+
+#[test]
+fn a_sink_that_refuses_to_hear_that_it_is_up_again_is_not_offered_it_at_every_pass() {
+    let machine = machine(&["one"]);
+    crash(&machine, "web", 1);
+    hook(&machine, "web", "pre-start");
+    set(&machine, "one.exit", "100");
+    for (minutes, offered) in [(15, 2), (20, 2), (70, 2), (80, 3)] {
+        deliver(&machine, minutes);
+        let seen = lines(&machine, "one.offered");
+        assert_eq!(seen.len(), offered, "after {minutes} minutes: {seen:?}");
+    }
+}
+
+#[test]
+fn crashes_after_it_was_up_again_are_counted_anew() {
+    let machine = machine(&["one"]);
+    crash_instances(&machine, &["a", "b"]);
+    hook_of(&machine, "web", "a", "pre-start");
+    hook_of(&machine, "web", "b", "pre-start");
+    deliver(&machine, 15);
+    crash_instances(&machine, &["c", "c"]);
+    // The first is told by itself, the second in a summary 5 minutes later.
+    deliver(&machine, 7);
+    assert_eq!(
+        told(&machine, "one"),
+        [
+            "web (a) crashed: exit code 1, cause unknown",
+            "web is up again: running for 15 min, after exit code 1 (2 times)",
+            "web (c) crashed: exit code 1, cause unknown",
+            "web (c) crashed again: exit code 1, cause unknown",
+        ]
+    );
+}
+
+#[test]
+fn a_group_that_is_up_again_is_remembered_for_an_hour_after_its_last_message() {
+    let machine = machine(&["one"]);
+    crash(&machine, "web", 1);
+    hook(&machine, "web", "pre-start");
+    for (minutes, kept) in [(15, 1), (60, 1), (80, 0)] {
+        deliver(&machine, minutes);
+        assert_eq!(told(&machine, "one").len(), 2);
+        let groups = in_place(&machine, "state/groups/one");
+        assert_eq!(groups, kept, "after {minutes} minutes");
     }
 }
 
