@@ -475,13 +475,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{decide, is_generic};
-    use crate::cause::finding::{Finding, Proof};
+    use crate::cause::finding::{End, Finding, Proof};
     use crate::cause::{Scene, text};
     use crate::report::{Death, Exit};
+
+    /// How a process ends that calls `abort`.
+    const ABORT: &[End] = &[End::Signal("ABRT")];
 
     /// What is decided where `!` begins the lines of last words and `?` those of an error that may
     /// have been survived.
     fn decided(log: &str) -> Option<String> {
+        decided_at(log, &Exit::Code(1), &[])
+    }
+
+    /// The same, where the service ended by `exit` and those errors end by `ends`.
+    fn decided_at(log: &str, exit: &Exit, ends: &'static [End]) -> Option<String> {
         let mut found = Vec::new();
         let clean: Vec<&str> = log
             .lines()
@@ -502,13 +510,13 @@ mod tests {
                 what,
                 place: None,
                 proof,
-                ends: &[],
+                ends,
             });
         }
         let scene = Scene {
             job: "web",
             pid: Some(42),
-            exit: &Exit::Code(1),
+            exit,
             log: None,
             kernel: ("", &[]),
         };
@@ -577,6 +585,34 @@ mod tests {
             decided(&format!("?boom\n{}?boom", "GET / 200\n".repeat(15))),
             None
         );
+    }
+
+    #[test]
+    fn an_error_that_contradicts_the_exit_is_never_the_cause() {
+        let segv = Exit::Signal {
+            name: "SEGV".to_owned(),
+            core_dumped: true,
+        };
+        let killed = Exit::Signal {
+            name: "KILL".to_owned(),
+            core_dumped: false,
+        };
+        for log in ["!boom", "?boom", "!boom\nnpm ERR! code 1"] {
+            assert_eq!(decided_at(log, &segv, &[]).as_deref(), Some("boom"));
+            for (exit, ends) in [(&Exit::Code(0), &[][..]), (&killed, &[]), (&segv, ABORT)] {
+                assert_eq!(decided_at(log, exit, ends), None, "{log} and {exit}");
+            }
+        }
+    }
+
+    #[test]
+    fn behind_a_wrapper_last_words_fit_the_wrappers_own_exit() {
+        let wrapped = "!boom\nnpm ERR! code 1";
+        let decided = |log, code| decided_at(log, &Exit::Code(code), ABORT);
+        assert_eq!(decided(wrapped, 1).as_deref(), Some("boom"));
+        assert_eq!(decided(wrapped, 2), None, "npm ends with 1");
+        assert_eq!(decided("!boom", 1), None, "no wrapper says so");
+        assert_eq!(decided("?boom\nnpm ERR! code 1", 1), None);
     }
 
     #[test]

@@ -98,3 +98,82 @@ pub fn with_cause(outer: &str, inner: &str) -> String {
     let mark = if cut.len() < outer.len() { "…" } else { "" };
     format!("{cut}{mark}; caused by {inner}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signal(name: &str) -> Exit {
+        Exit::Signal {
+            name: name.to_owned(),
+            core_dumped: false,
+        }
+    }
+
+    fn fits(ends: &'static [End], exit: &Exit) -> bool {
+        let finding = Finding {
+            lines: 0..1,
+            quoted: 0,
+            kind: Death::UncaughtException,
+            what: "Error: boom".to_owned(),
+            place: None,
+            proof: Proof::LastWords,
+            ends,
+        };
+        finding.fits(exit)
+    }
+
+    #[test]
+    fn an_error_that_may_end_in_any_way_fits_neither_success_nor_a_kill_from_outside() {
+        for exit in [
+            Exit::Code(1),
+            Exit::Code(134),
+            Exit::Unknown,
+            signal("SEGV"),
+        ] {
+            assert!(fits(&[], &exit), "{exit}");
+        }
+        for name in [
+            "KILL", "TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "ALRM", "PIPE",
+        ] {
+            assert!(!fits(&[], &signal(name)), "{name}");
+        }
+        // 137 and 143 are how a shell puts KILL and TERM.
+        for code in [0, 137, 143] {
+            assert!(!fits(&[], &Exit::Code(code)), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_error_that_ends_in_one_way_fits_that_one_alone() {
+        const ENDS: &[End] = &[End::Code(7), End::Signal("ABRT")];
+        for exit in [
+            Exit::Code(7),
+            Exit::Code(134),
+            signal("ABRT"),
+            Exit::Unknown,
+        ] {
+            assert!(fits(ENDS, &exit), "{exit}");
+        }
+        for exit in [
+            Exit::Code(0),
+            Exit::Code(1),
+            Exit::Code(139),
+            signal("SEGV"),
+            signal("KILL"),
+        ] {
+            assert!(!fits(ENDS, &exit), "{exit}");
+        }
+    }
+
+    #[test]
+    fn the_error_beneath_is_told_unless_the_outer_one_tells_it() {
+        assert_eq!(with_cause(" a ", " b "), "a; caused by b");
+        assert_eq!(with_cause("a: b", "b"), "a: b");
+        assert_eq!(with_cause("a", " "), "a");
+        let long = with_cause(&"x".repeat(MOST_OUTER + 1), "b");
+        assert_eq!(long, format!("{}…; caused by b", "x".repeat(MOST_OUTER)));
+        let whole = with_cause(&"x".repeat(MOST_OUTER), "b");
+        assert!(!whole.contains('…'));
+    }
+}

@@ -348,10 +348,13 @@ fn a_private_key_that_is_cut_is_taken_out_too() {
 fn all_texts_of_a_report_are_redacted_and_its_names_stay() {
     let mut report = sample();
     let secret = "token=cAn4ry";
+    let seen = &mut report.cause.evidence[0];
     for text in [
         &mut report.verdict_because,
         &mut report.cause.line,
-        &mut report.cause.evidence[0].text,
+        &mut seen.source,
+        &mut seen.text,
+        &mut report.sections[0].collector,
     ] {
         text.push_str(secret);
     }

@@ -207,6 +207,31 @@ mod tests {
     }
 
     #[test]
+    fn a_report_is_still_tried_after_4_9_days_and_given_up_after_5_1() {
+        let day = 24 * 3600;
+        let mut ledger = Ledger::default();
+        for hour in 0..117 {
+            ledger.record(failed(None), at(hour * 3600), 0.0);
+        }
+        let late = at(day * 49 / 10);
+        ledger.record(failed(None), late, 0.0);
+        assert_eq!(ledger.outcome, None);
+        assert!(ledger.next_try > Some(late) && ledger.is_due(at(day * 5)));
+        ledger.record(failed(None), at(day * 51 / 10), 0.0);
+        assert!(matches!(ledger.outcome, Some(Outcome::GaveUp { .. })));
+        assert_eq!(ledger.next_try, None);
+    }
+
+    #[test]
+    fn what_was_tried_only_a_day_long_is_not_given_up_however_often_it_was() {
+        let mut ledger = Ledger::default();
+        for minute in 0..24 * 60 {
+            ledger.record(failed(None), at(minute * 60), 0.0);
+        }
+        assert_eq!((ledger.attempts, ledger.outcome), (24 * 60, None));
+    }
+
+    #[test]
     fn a_refusal_is_final_at_once() {
         let mut ledger = Ledger::default();
         ledger.record(
