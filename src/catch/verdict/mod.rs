@@ -174,3 +174,6 @@ impl Case<'_> {
         (Verdict::Unknown, because.into())
     }
 }
+
+#[cfg(test)]
+mod tests;
