@@ -170,7 +170,7 @@ fn segv() -> Exit {
 }
 
 /// How long a planned stop may take here.
-const PLAN_LASTS: Duration = Duration::from_secs(60);
+const PLAN_LASTS: Duration = Duration::from_mins(1);
 /// When the service ended, since the boot.
 const END: Duration = Duration::from_secs(1000);
 
@@ -226,7 +226,7 @@ impl Stop {
         };
         let planned_ms = self
             .planned_before
-            .map(|before| u64::try_from((END - before).as_millis()).unwrap());
+            .map(|before| u64::try_from(END.saturating_sub(before).as_millis()).unwrap());
         let marker = Marker {
             planned_ms,
             ..Marker::new("boot".to_owned(), now(Duration::from_secs(10)))

@@ -517,7 +517,7 @@ fn crashes_after_ten_minutes_without_one_begin_with_instances_count_and_window_o
 fn a_crash_while_it_is_told_that_it_is_up_again_begins_a_new_row() {
     let mut thread = with_a_row_of_two();
     let at = |seconds| Timestamp::of_unix(START + seconds);
-    thread.decide("web", &[], Some(Duration::from_secs(600)), at(901));
+    thread.decide("web", &[], Some(Duration::from_mins(10)), at(901));
     thread.decide("web", &[crash_of("c", 902)], None, at(902));
     thread.taken(at(903));
     match told(&mut thread, &[], None, 904) {
