@@ -532,3 +532,6 @@ fn open_of(path: &Path, uid: u32) -> io::Result<File> {
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -314,6 +314,34 @@ mod tests {
     }
 
     #[test]
+    fn whoever_called_is_read_back_from_its_letter() {
+        for supervisor in Supervisor::KNOWN.into_iter().chain([Supervisor::Unknown]) {
+            for missed in [false, true] {
+                let circumstances = Circumstances {
+                    supervisor,
+                    missed,
+                    ..Circumstances::default()
+                };
+                let mut path = taken("web", circumstances).path().to_owned();
+                assert_eq!(Taken::at(&path).unwrap().circumstances, circumstances);
+                path.as_mut_os_string().push("3");
+                let tried = Taken::at(&path).unwrap();
+                assert_eq!((tried.circumstances, tried.tries), (circumstances, 3));
+            }
+        }
+    }
+
+    #[test]
+    fn the_names_of_a_service_are_read_back_as_far_as_the_files_name_has_them() {
+        let service = |name: &str| taken(name, Circumstances::default()).service();
+        assert_eq!(service("web"), ("web".to_owned(), None));
+        let both = ("web".to_owned(), Some(String::new()));
+        assert_eq!(service("web%00"), both);
+        let long = names::encode("x".repeat(201));
+        assert_eq!(service(&long), (long, None));
+    }
+
+    #[test]
     fn the_longest_name_still_is_a_files_name() {
         let circumstances = Circumstances {
             supervisor: Supervisor::Upstart,
@@ -404,6 +432,53 @@ mod tests {
         };
         assert_eq!(taken.moment(set_back).wall, now(100).wall);
         assert_eq!(taken.moment(now(160)).monotonic, Duration::from_secs(100));
+        // Up to two seconds may be the id's, which was made a little later or earlier.
+        for (skew, wall) in [(2, 102), (3, 100)] {
+            let skewed = Now {
+                wall: now(160 + skew).wall,
+                ..now(160)
+            };
+            assert_eq!(taken.moment(skewed).wall, now(wall).wall);
+        }
+    }
+
+    #[test]
+    fn what_lies_in_a_taken_markers_place_and_is_no_file_is_an_error_and_can_be_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = ReportId::new(now(1).wall, 7);
+        let taken = Taken::new(dir.path(), "web", id, now(1), Circumstances::default());
+        fs::create_dir(taken.path()).unwrap();
+        assert!(taken.lock().is_err());
+        taken.settle().unwrap();
+        assert!(!taken.path().exists());
+        taken.settle().unwrap();
+    }
+
+    #[test]
+    fn the_marker_of_a_command_that_has_ended_is_the_record_of_its_stop() {
+        let dir = tempfile::tempdir().unwrap();
+        let circumstances = Circumstances {
+            supervisor: Supervisor::Run,
+            alive: true,
+            ..Circumstances::default()
+        };
+        let id = |second| ReportId::new(now(second).wall, 7);
+        let taken = Taken::new(dir.path(), "web", id(1), now(1), circumstances);
+        for missed in [false, true] {
+            fs::write(taken.path(), "what it says").unwrap();
+            let ended = taken.ended(id(9), now(9), missed).unwrap();
+            assert_eq!(fs::read(ended.path()).unwrap(), b"what it says");
+            assert!(!taken.path().exists());
+            let expected = Circumstances {
+                missed,
+                alive: false,
+                ..circumstances
+            };
+            assert_eq!((&ended.id, ended.circumstances), (&id(9), expected));
+            assert_eq!(ended.monotonic, now(9).monotonic);
+            assert_eq!(Taken::at(ended.path()), Some(ended));
+        }
+        assert!(taken.ended(id(9), now(9), false).is_err(), "it is gone");
     }
 
     #[test]

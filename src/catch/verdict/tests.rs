@@ -10,7 +10,7 @@ use crate::clock::Now;
 use crate::report::{Evidence, Exit, Timestamp, Verdict};
 use crate::supervisor::Account;
 
-/// What a supervisor may tell of a stop.
+/// Builds the accounts that supervisors give of a stop.
 mod accounts {
     use super::evidence;
     use crate::report::{self, Exit};
