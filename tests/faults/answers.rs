@@ -608,10 +608,8 @@ fn proxies_in_the_environment_are_never_used() {
 /// A server that keeps every step within its limit and never comes to an end meets the limit of the
 /// whole try.
 #[test]
+#[ignore = "it takes over 4 minutes: tests/run --slow includes it"]
 fn a_try_ends_at_its_deadline_whatever_the_server_does() {
-    if !is_slow() {
-        return;
-    }
     let mut sender = Sender::new();
     fs::copy(Certs::issue().ca(), sender.machine.root.join("etc/ca.pem")).unwrap();
     let drips = StandIn::start(|client| client.drip("220-x\r\n", Duration::from_secs(10)));

@@ -2,7 +2,6 @@
 //! of their documentation.
 
 use std::fs::{self, Permissions};
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -48,23 +47,25 @@ fn has(program: &str) -> bool {
         .is_ok_and(|found| found.status.success())
 }
 
-/// Says so, in the test's own output, where a tool that a plugin needs is missing.
-fn without(program: &str) -> bool {
-    let is_missing = !has(program);
-    if is_missing {
-        let _ = writeln!(std::io::stderr(), "left out: there is no {program}");
-    }
-    is_missing
+/// Panics where a program that a plugin needs is missing.
+fn require(program: &str) {
+    assert!(
+        has(program),
+        "this test takes {program}: tests/run installs it, or leaves this out and says so"
+    );
 }
 
 #[test]
-fn tcp_states_and_sockets_count_the_connections() {
+fn tcp_states_counts_the_connections() {
+    let _server = StandIn::start(Client::hang);
+    assert!(section("collectors/tcp-states", &[]).contains("listening"));
+}
+
+#[test]
+fn sockets_counts_the_connections() {
+    require("ss");
     let server = StandIn::start(Client::hang);
     let port = server.port.to_string();
-    assert!(section("collectors/tcp-states", &[]).contains("listening"));
-    if without("ss") {
-        return;
-    }
     let found = section("collectors/sockets", &[]);
     assert!(
         found.contains("TCP:") && found.contains("listening:"),
@@ -103,9 +104,7 @@ fn containers_tells_those_that_ended_first_and_no_environment() {
 
 #[test]
 fn deploy_shows_the_last_commits_and_what_was_changed_by_hand() {
-    if without("git") {
-        return;
-    }
+    require("git");
     let dir = tempfile::tempdir().unwrap();
     let git = |args: &[&str]| {
         let mut git = Command::new("git");
@@ -149,9 +148,7 @@ fn deploy_shows_the_last_commits_and_what_was_changed_by_hand() {
 
 #[test]
 fn node_report_shows_this_crash_and_no_variable_of_the_environment() {
-    if without("node") {
-        return;
-    }
+    require("node");
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().to_str().unwrap();
     let mut node = Command::new("node");
@@ -191,7 +188,7 @@ fn node_report_shows_this_crash_and_no_variable_of_the_environment() {
 }
 
 #[test]
-fn redis_tells_how_it_is_and_fails_in_time_where_nobody_answers() {
+fn redis_fails_in_time_where_nobody_answers() {
     let (said, _) = test("collectors/redis", &["--setting", "port=1"]);
     assert!(
         said["stderr"]
@@ -211,9 +208,11 @@ fn redis_tells_how_it_is_and_fails_in_time_where_nobody_answers() {
         (Some(false), Some(1)),
         "{said:#}"
     );
-    if without("redis-server") {
-        return;
-    }
+}
+
+#[test]
+fn redis_tells_how_it_is() {
+    require("redis-server");
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("redis.sock");
     fs::write(dir.path().join("password"), "hushhush\n").unwrap();
@@ -264,9 +263,7 @@ fn redis_tells_how_it_is_and_fails_in_time_where_nobody_answers() {
 
 #[test]
 fn postgres_fails_in_time_where_nobody_answers() {
-    if without("psql") {
-        return;
-    }
+    require("psql");
     let (said, _) = test(
         "collectors/postgres",
         &["--", "host=127.0.0.1 port=1 user=nobody"],
@@ -318,25 +315,23 @@ fn directory_keeps_the_report_once_and_refuses_without_its_setting() {
 }
 
 /// The venv that `tests/run` makes.
-fn python() -> Option<String> {
+fn python() -> String {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-servers/venv/bin/python");
-    let program = python.to_str()?.to_owned();
+    let program = python.to_str().unwrap().to_owned();
     let can = Command::new(&program)
         .args(["-c", "import apprise"])
         .output()
         .is_ok_and(|ran| ran.status.success());
-    if !can {
-        let _ = writeln!(
-            std::io::stderr(),
-            "left out: there is no apprise: tests/run installs it"
-        );
-    }
-    can.then_some(program)
+    assert!(
+        can,
+        "this test takes Apprise: tests/run installs it, or leaves this out and says so"
+    );
+    program
 }
 
 #[test]
 fn apprise_takes_its_addresses_from_a_file_that_only_its_owner_may_read() {
-    let Some(python) = python() else { return };
+    let python = python();
     let dir = tempfile::tempdir().unwrap();
     let urls = dir.path().join("urls");
     let plugin = plugins().join("sinks/apprise");
