@@ -220,6 +220,18 @@ fn a_healthy_machine_has_no_problem_and_the_first_line_says_so() {
 }
 
 #[test]
+fn a_marker_that_cannot_be_read_is_not_called_unarmed() {
+    let machine = Machine::new();
+    let mut web = machine.start();
+    let marker = machine.machine.run.join("markers/web");
+    fs::write(marker, "{").unwrap();
+    let doctor = machine.doctor();
+    doctor.assert_weak("marker", "a marker of web cannot be read", "look into ");
+    assert_eq!(doctor.about("marker").len(), 1, "{}", doctor.text);
+    web.stop();
+}
+
+#[test]
 fn it_sends_nothing_and_leaves_nothing() {
     let machine = Machine::new();
     let mut web = machine.start();

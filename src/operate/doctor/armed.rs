@@ -39,6 +39,7 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
         }
     };
     let mut found: Vec<Marker> = Vec::new();
+    let mut is_unreadable = false;
     for (job, instance) in names
         .filter(|name| !name.contains('~'))
         .filter_map(|name| names::decode(&name))
@@ -58,6 +59,7 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
             {
                 Ok(marker) => found.extend(marker),
                 Err(why) => {
+                    is_unreadable = true;
                     let text = format!(
                         "a marker of {job} cannot be read, though a crash is caught by it all the same: {why}"
                     );
@@ -75,6 +77,10 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
     found.retain(|marker| marker.boot_id == boot_id);
     found.sort_by_key(|marker| marker.armed_ms);
     let Some(marker) = found.pop() else {
+        if is_unreadable {
+            // The service may be armed by that marker.
+            return None;
+        }
         return not_armed(subject, running, checks);
     };
     let instances = if found.is_empty() {
