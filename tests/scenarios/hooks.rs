@@ -210,6 +210,50 @@ fn a_marker_that_is_no_marker_harms_nobody() {
 }
 
 #[test]
+fn how_far_the_kernel_log_was_read_is_kept_from_a_stop_until_the_next_start() {
+    for hooks in [&["post-stop"][..], &["pre-stop", "post-stop"]] {
+        let machine = Harness::new();
+        let seen = machine.run.join("markers/web~seen");
+        exits_0(&mut hook(&machine, "pre-start"));
+        machine.kernel_log("init: web main process (4242) killed by TERM signal");
+        assert!(!seen.exists());
+        for name in hooks {
+            exits_0(&mut hook(&machine, name));
+        }
+        machine.wait_for_workers();
+        assert!(seen.exists(), "{hooks:?}");
+        exits_0(&mut hook(&machine, "pre-start"));
+        assert!(!seen.exists(), "{hooks:?}");
+    }
+}
+
+#[test]
+fn how_far_the_kernel_log_was_read_in_an_earlier_boot_hides_nothing() {
+    let machine = Harness::new();
+    let markers = machine.run.join("markers");
+    fs::create_dir_all(&markers).unwrap();
+    let earlier = r#"{"boot_id":"00000000-0000-4000-8000-000000000000","sequence":1000}"#;
+    fs::write(markers.join("web~seen"), earlier).unwrap();
+    crash(&machine, |_| {});
+    assert_segv_was_reported(&machine);
+}
+
+#[test]
+fn a_deliverer_removes_the_draft_of_a_dead_hook_and_spares_that_of_a_live_one() {
+    let machine = Harness::new();
+    exits_0(&mut hook(&machine, "pre-start"));
+    let mut dead = Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    let draft = |pid: u32| machine.run.join(format!("markers/web~draft{pid}"));
+    let (live, dead) = (draft(std::process::id()), draft(dead.id()));
+    for draft in [&live, &dead] {
+        fs::write(draft, "half a mark").unwrap();
+    }
+    assert!(machine.command("deliver").status().unwrap().success());
+    assert!(live.exists() && !dead.exists());
+}
+
+#[test]
 fn closed_descriptors_are_no_obstacle() {
     let machine = Harness::new();
     for name in ["pre-start", "post-stop"] {
