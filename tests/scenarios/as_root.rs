@@ -6,6 +6,7 @@
 use std::env;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -131,6 +132,81 @@ fn the_crash_of_a_setuid_job_is_caught_into_its_users_inbox() {
     );
     web.stop();
     assert_eq!(in_inbox(&machine).len(), 1);
+}
+
+/// The log of a machine on which users speak too.
+fn everybodys_log(machine: &Harness) -> SystemLog {
+    let syslog = SystemLog::of(machine);
+    fs::set_permissions(machine.root.join("dev/log"), Permissions::from_mode(0o666)).unwrap();
+    syslog
+}
+
+/// Runs a hook of the job `web` as its user.
+fn users_hook(machine: &Harness, name: &str) {
+    hooks::exits_0(hooks::hook(machine, name).uid(UID).gid(UID));
+}
+
+fn assert_said(syslog: &SystemLog, words: &[&str]) {
+    let said = syslog.said();
+    let has_all = |line: &String| words.iter().all(|words| line.contains(words));
+    assert!(said.iter().any(has_all), "{words:?} in {said:?}");
+}
+
+#[test]
+fn a_marker_that_a_hook_may_not_rename_is_told_and_its_crash_is_found_later() {
+    let machine = machine_for_users();
+    prepare(&machine);
+    let syslog = everybodys_log(&machine);
+    let markers = machine.run.join(format!("user/{UID}/markers"));
+    let allow = |mode| fs::set_permissions(&markers, Permissions::from_mode(mode)).unwrap();
+    users_hook(&machine, "pre-start");
+    allow(0o500);
+    machine.kernel_log("init: web main process (4242) killed by SEGV signal");
+    users_hook(&machine, "post-stop");
+    let denied = "cannot take its marker: Permission denied";
+    assert_said(&syslog, &["a crash of web may go unnoticed", denied]);
+    allow(0o700);
+    users_hook(&machine, "pre-start");
+    hooks::exits_0(&mut machine.command("deliver"));
+    let report = machine.only_report();
+    assert_eq!(report.stop.exit, killed_by("SEGV"), "{report:#?}");
+}
+
+#[test]
+fn a_marker_that_a_hook_may_not_read_is_told_at_every_stop() {
+    let machine = machine_for_users();
+    prepare(&machine);
+    let syslog = everybodys_log(&machine);
+    users_hook(&machine, "pre-start");
+    let marker = machine.run.join(format!("user/{UID}/markers/web"));
+    chown(marker, Some(0), Some(0)).unwrap();
+    users_hook(&machine, "pre-stop");
+    let stop = "this planned stop of web may look like a crash";
+    assert_said(&syslog, &[stop, "Permission denied"]);
+    users_hook(&machine, "post-stop");
+    let stop = "the stop of web is left to the deliverer";
+    assert_said(&syslog, &[stop, "Permission denied"]);
+}
+
+#[test]
+fn a_marker_of_another_owner_is_told_and_hides_no_crash() {
+    require_root();
+    let machine = Harness::new();
+    let syslog = SystemLog::of(&machine);
+    hooks::exits_0(&mut hooks::hook(&machine, "pre-start"));
+    chown(machine.run.join("markers/web"), Some(UID), Some(UID)).unwrap();
+    hooks::exits_0(&mut hooks::hook(&machine, "pre-stop"));
+    let stop = "this planned stop of web may look like a crash";
+    let owner = format!("belongs to user {UID}, not to user 0");
+    assert_said(&syslog, &[stop, &owner]);
+    machine.kernel_log("init: web main process (4242) killed by SEGV signal");
+    hooks::exits_0(&mut hooks::hook(&machine, "post-stop"));
+    let report = machine.only_report();
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::Crashed, &killed_by("SEGV")),
+        "{report:#?}"
+    );
 }
 
 #[test]
