@@ -445,7 +445,7 @@ fn crash_of(instance: &str, seconds: u64) -> Crash {
     }
 }
 
-/// What a sink is told, so many seconds after the start, that takes each message at once.
+/// Returns what a sink that takes each message at once is told, so many seconds after the start.
 fn told(thread: &mut Thread, crashes: &[Crash], up: Option<u64>, seconds: u64) -> Option<Kind> {
     let now = Timestamp::of_unix(START + seconds);
     thread.decide("web", crashes, up.map(Duration::from_secs), now);
@@ -471,7 +471,7 @@ fn every_instance_that_crashed_is_asked_whether_it_is_up() {
     assert_eq!(instances(&thread), ["a", "b"]);
 }
 
-/// What is told of two crashes of `c`, 2,000 seconds after the start.
+/// Asserts that two crashes of `c`, 2,000 seconds after the start, begin a row of their own.
 fn assert_begins_anew(thread: &mut Thread) {
     let first = told(thread, &[crash_of("c", 2000)], None, 2000);
     assert_eq!(first, Some(Kind::Crash));
