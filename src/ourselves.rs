@@ -1,4 +1,4 @@
-//! This program: to be started again, and since when it runs.
+//! Finds this program's file, to start it again, and tells how long this process runs.
 
 use std::env;
 use std::fs;
@@ -9,7 +9,8 @@ use std::time::Duration;
 use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 
-/// This program's file. Without `/proc` it is what we were called by, where that is a whole path.
+/// Returns this program's file. Without `/proc` it is the path that we were called by, if that is a
+/// whole path.
 pub fn program() -> io::Result<PathBuf> {
     env::current_exe().or_else(|why| {
         let called = env::args_os()
@@ -20,14 +21,14 @@ pub fn program() -> io::Result<PathBuf> {
     })
 }
 
-/// How long ago this process was made, to a hundredth of a second; nothing where that is not known.
-/// It may have been another program's then.
+/// Returns how long ago this process was made, to a hundredth of a second; zero if that is not
+/// known. It may have been another program's then.
 pub fn age() -> Duration {
     let since_boot = clock_gettime(ClockId::Boottime);
     let part = |number: i64| u64::try_from(number).unwrap_or_default();
     let since_boot = Duration::from_secs(part(since_boot.tv_sec))
         + Duration::from_nanos(part(since_boot.tv_nsec));
-    // Not of the machine that is looked at, but of this process.
+    // This is about this process, not about the machine that is looked at.
     let stat = fs::read("/proc/self/stat").unwrap_or_default();
     let made = made(&stat).and_then(|ticks| {
         ticks
@@ -39,7 +40,7 @@ pub fn age() -> Duration {
     })
 }
 
-/// When a process was made, in ticks since the boot; see `proc_pid_stat(5)`.
+/// Returns when a process was made, in ticks since the boot; see `proc_pid_stat(5)`.
 fn made(stat: &[u8]) -> Option<u64> {
     // The name, in brackets, may hold anything.
     let after_name = stat.rsplit(|byte| *byte == b')').next()?;

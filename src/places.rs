@@ -1,4 +1,5 @@
-//! Where everything lies. Flags of every command, never the environment, which a job may fill.
+//! The directories that every command works with. They are flags, never the environment, which a
+//! job may fill.
 
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
@@ -13,7 +14,7 @@ use crate::spool::{Memory, Spool};
 /// The directories.
 #[derive(Clone, Debug, Args)]
 pub struct Places {
-    /// The directory of lastwords.toml and jobs/
+    /// Directory of lastwords.toml and jobs/
     #[arg(
         long,
         global = true,
@@ -21,7 +22,7 @@ pub struct Places {
         default_value = "/etc/lastwords"
     )]
     pub config: PathBuf,
-    /// Where the markers are; gone after a reboot
+    /// Runtime directory for markers (cleared at boot)
     #[arg(
         long,
         global = true,
@@ -29,7 +30,7 @@ pub struct Places {
         default_value = "/run/lastwords"
     )]
     pub run_dir: PathBuf,
-    /// Where the reports are; survives a reboot
+    /// Spool directory for reports (persistent)
     #[arg(
         long,
         global = true,
@@ -37,7 +38,7 @@ pub struct Places {
         default_value = "/var/spool/lastwords"
     )]
     pub spool: PathBuf,
-    /// The root of the machine to look at; a fake one in tests
+    /// Root of the machine to look at; a fake one in tests
     #[arg(
         long,
         global = true,
@@ -68,23 +69,23 @@ impl Places {
         Spool::new(&self.spool)
     }
 
-    /// What root prepares in the run directory for a setuid job, whose hooks run as the service's
-    /// user.
+    /// Returns the part of the run directory that root prepares for a setuid job, whose hooks run
+    /// as the service's user.
     pub fn user_dir(&self, uid: u32) -> PathBuf {
         self.run_dir.join("user").join(uid.to_string())
     }
 
-    /// Where the markers of this process's user are.
+    /// Returns the directory of the markers of this process's user.
     pub fn markers(&self) -> PathBuf {
         self.own_dir().join("markers")
     }
 
-    /// Where this process keeps reports in memory until they are safe.
+    /// Returns where this process keeps reports in memory until they are safe.
     pub fn memory(&self) -> Memory {
         Memory::new(self.own_dir().join("inbox"))
     }
 
-    /// What in the run directory belongs to this process's user.
+    /// Returns the part of the run directory that belongs to this process's user.
     fn own_dir(&self) -> PathBuf {
         let prepared = self.user_dir(geteuid().as_raw());
         if !geteuid().is_root() && prepared.is_dir() {
@@ -94,8 +95,8 @@ impl Places {
         }
     }
 
-    /// All that hooks leave in the run directory: each user's part of it, and that user. What a
-    /// user could have replaced by a link is left out.
+    /// Returns everything that hooks leave in the run directory: each user's part of it, and that
+    /// user. A part that a user could have replaced by a link is left out.
     pub fn left_by_hooks(&self) -> Vec<(PathBuf, u32)> {
         let uid = geteuid().as_raw();
         let mut parts = vec![(self.own_dir(), uid)];
@@ -119,19 +120,21 @@ impl Places {
         parts
     }
 
-    /// Where the markers are of services whose hooks run as this user; `None` for root.
+    /// Returns the directory of the markers of services whose hooks run as this user; `None` is
+    /// root.
     pub fn markers_of(&self, user: Option<u32>) -> PathBuf {
         user.map_or_else(|| self.markers(), |uid| self.user_dir(uid).join("markers"))
     }
 
-    /// The user as whom this process leaves reports in an inbox; `None` where it commits them
+    /// Returns the user as whom this process leaves reports in an inbox; `None` if it commits them
     /// itself.
     pub fn inbox_of(&self) -> Option<u32> {
         let uid = geteuid().as_raw();
         (uid != 0 && self.spool().inbox(uid).is_dir()).then_some(uid)
     }
 
-    /// The same places as flags for another process of ours, which may run in another directory.
+    /// Returns the same places as flags for another process of ours, which may run in another
+    /// directory.
     pub fn flags(&self) -> [OsString; 8] {
         let absolute = |path: &PathBuf| {
             std::path::absolute(path)

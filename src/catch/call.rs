@@ -19,17 +19,17 @@ const ANNOUNCEMENT: &str = "UPSTART_STOP_EVENTS";
 /// A hook's flags.
 #[derive(Clone, Debug, Default, Args)]
 pub struct HookArgs {
-    /// The job; on Upstart it is known
+    /// The job; Upstart tells it by itself
     #[arg(long, value_name = "NAME")]
     pub job: Option<OsString>,
-    /// The job's instance; on Upstart it is known
+    /// The job's instance; Upstart tells it by itself
     #[arg(long, value_name = "NAME")]
     pub instance: Option<OsString>,
-    /// Who calls: upstart, systemd, runit, s6 or supervisord; Upstart and systemd are known by
-    /// their environment
+    /// The supervisor that calls: upstart, systemd, runit, s6 or supervisord; Upstart and systemd
+    /// are recognised by their environment
     #[arg(long, value_name = "NAME", value_parser = Supervisor::named)]
     pub supervisor: Option<Supervisor>,
-    /// What the supervisor tells its hook in arguments: "$@" in a `finish` script of runit or s6
+    /// Facts that the supervisor passes to its hook: "$@" in a `finish` script of runit or s6
     #[arg(value_name = "FACT")]
     pub facts: Vec<OsString>,
     #[command(flatten)]
@@ -37,9 +37,8 @@ pub struct HookArgs {
 }
 
 impl HookArgs {
-    /// Reads a hook's flags without the parser that people's commands deserve: that would cost a
-    /// hook more than all its work. A flag that it does not know must not keep a service down; it
-    /// is handed back to be complained of.
+    /// Reads a hook's flags. The parser of people's commands would cost a hook more than all its
+    /// work. An unknown flag must not keep a service down: it is handed back, to be complained of.
     pub fn parse(args: &[OsString]) -> (Self, Vec<OsString>) {
         let mut parsed = Self::default();
         let mut unknown = Vec::new();
@@ -97,7 +96,7 @@ fn split_flag(arg: &OsStr) -> (Option<&str>, Option<OsString>) {
     }
 }
 
-/// Who calls, as far as the environment shows it.
+/// Returns the supervisor that calls, as far as the environment shows it.
 fn who_calls() -> Supervisor {
     let is_set = |name| env::var_os(name).is_some();
     if is_set("UPSTART_JOB") {
@@ -109,10 +108,10 @@ fn who_calls() -> Supervisor {
     }
 }
 
-/// Whom a hook is called for, and what the call itself tells.
+/// The job that a hook is called for, and what the call itself tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The job's name; bytes that are no text are replaced.
+    /// Name of the job. Bytes that are no text are replaced.
     pub job: String,
     pub instance: Option<String>,
     pub supervisor: Supervisor,
@@ -123,10 +122,10 @@ pub struct Call {
 }
 
 impl Call {
-    /// Reads whom this hook is called for.
+    /// Reads the job that this hook is called for.
     ///
     /// # Errors
-    /// Where nobody says which job it is.
+    /// Returns an error if neither the flags nor the supervisor name the job.
     pub fn read(args: &HookArgs) -> Result<Self> {
         let supervisor = args.supervisor.unwrap_or_else(who_calls);
         let on_upstart = supervisor == Supervisor::Upstart;
@@ -171,7 +170,7 @@ impl Call {
         })
     }
 
-    /// The call, of which this is known from what it left behind.
+    /// Makes the call anew, from what it left behind.
     pub fn recall(job: String, instance: Option<String>, circumstances: Circumstances) -> Self {
         let announced = circumstances
             .announced
@@ -185,7 +184,7 @@ impl Call {
         }
     }
 
-    /// What this supervisor tells the hook itself about the end; `None` where it tells that
+    /// Returns what this supervisor tells the hook itself about the end; `None` if it tells that
     /// elsewhere, or not at all.
     pub fn account(&self, args: &HookArgs, host: &Host) -> Option<Account> {
         let account = match self.supervisor {
@@ -207,7 +206,7 @@ impl Call {
         })
     }
 
-    /// Supervisord's word about this process.
+    /// Makes the call for a process of supervisord's.
     pub fn of_supervisord((job, instance): (&str, Option<&str>)) -> Self {
         Self {
             job: job.to_owned(),
@@ -218,7 +217,7 @@ impl Call {
         }
     }
 
-    /// What the call tells and the marker does not.
+    /// Returns what the call tells and the marker does not.
     pub fn circumstances(&self, missed: bool) -> Circumstances {
         Circumstances {
             supervisor: self.supervisor,
@@ -228,7 +227,7 @@ impl Call {
         }
     }
 
-    /// The supervisor's own announcement, as a variable for the worker.
+    /// Returns the supervisor's own announcement, as a variable for the worker.
     pub fn announcement(&self) -> Option<(&'static str, OsString)> {
         self.planned
             .as_ref()
@@ -236,7 +235,7 @@ impl Call {
             .map(|events| (ANNOUNCEMENT, events))
     }
 
-    /// The marker of this job's instance.
+    /// Returns the marker of this job's instance.
     pub fn marker(&self, places: &Places) -> MarkerFile {
         let (job, instance) = &self.raw;
         MarkerFile::new(places.markers(), job, instance.as_deref())

@@ -1,17 +1,17 @@
-//! Before others on the processor: the hook does next to nothing itself, but has to be back in a
-//! second while everything else on the machine may want to run at once.
+//! Gives the hook precedence on the processor. The hook itself does next to nothing, but has to be
+//! back in a second while everything else on the machine may want to run at once.
 //!
 //! Measured: of a hundred hooks at once on two busy processors, one that had only to wake up waited
 //! 780 ms for its turn.
 
 use rustix::process::{getpriority_process, setpriority_process};
 
-/// The nice value of who is served first; see `setpriority(2)`.
+/// The highest priority, as a nice value; see `setpriority(2)`.
 const FIRST: i32 = -20;
 
-/// Being first, until this is dropped. Only root may; others go on as they are.
+/// Highest priority until this is dropped. Only root may have it; others go on as they are.
 pub struct Haste {
-    /// The nice value that the job has given its hooks.
+    /// The nice value that the job gives its hooks.
     pub usual: i32,
 }
 
@@ -29,7 +29,7 @@ impl Drop for Haste {
     }
 }
 
-/// Goes on with this nice value. What the hook starts begins in its haste.
+/// Continues with this nice value. A process that the hook starts begins with the hook's priority.
 pub fn no_haste(usual: i32) {
     if getpriority_process(None).is_ok_and(|nice| nice < usual) {
         let _ = setpriority_process(None, usual);

@@ -1,8 +1,8 @@
 //! Wakes the deliverer, and does not wait for it.
 //!
-//! systemd ends all that a hook leaves running. There a file in `wake/` says that there is
-//! something to do: `lastwords.path` sees it and starts the deliverer, which removes it before it
-//! looks, so that none that comes later goes unseen.
+//! systemd ends every process that a hook leaves running. There, a file in `wake/` says that there
+//! is something to do. `lastwords.path` sees it and starts the deliverer, which removes it before
+//! it looks, so that no later file goes unseen.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,8 +14,8 @@ use crate::places::Places;
 use crate::report::Supervisor;
 use crate::{notice, ourselves};
 
-/// Starts `lastwords deliver` in the background. Where that fails the report is safe all the same:
-/// a timer, or `deliver --watch`, sends it later.
+/// Starts `lastwords deliver` in the background. If that fails, the report is safe all the same: a
+/// timer, or `deliver --watch`, sends it later.
 pub fn deliver(places: &Places, supervisor: Supervisor) {
     if places.inbox_of().is_some() {
         // Only root's deliverer may send, and it looks there by itself.
@@ -62,7 +62,7 @@ fn leave_word(places: &Places) -> io::Result<()> {
         .map(drop)
 }
 
-/// The deliverer is awake: what comes from here on is to wake it again.
+/// Removes the files that woke the deliverer. A later file wakes it again.
 pub fn heard(places: &Places) {
     for word in wake(places).read_dir().into_iter().flatten().flatten() {
         let _ = fs::remove_file(word.path());

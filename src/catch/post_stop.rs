@@ -1,6 +1,6 @@
-//! `post-stop`: the service has ended. What the restart waits for is little: the marker is taken,
-//! which is the record of this stop, and a worker ([`crate::catch::worker`]) is given a second to
-//! do the rest ([`crate::catch::finish`]).
+//! `post-stop`: the service has ended. The restart waits for little: the marker is taken, which is
+//! the record of this stop, and a worker ([`crate::catch::worker`]) is given a second to do the
+//! rest ([`crate::catch::finish`]).
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::report::Supervisor;
 use crate::supervisor::{Account, systemd};
 use crate::{kmsg, limits, notice, ourselves};
 
-/// When the worker is no longer waited for, after our process was made. The restart may wait a
-/// second, whatever hangs, and that is not over when we have looked at the clock last: on a busy
-/// machine it takes its time to end a process.
+/// How long after this process was made the worker is waited for. The restart may wait a second,
+/// whatever hangs. That second includes the end of this process, which takes time on a busy
+/// machine.
 const PATIENCE: Duration = Duration::from_millis(800);
-/// As much of that may have gone by when this program begins. What is more, another program of this
-/// process has had: a script that the job runs after its end may end with `exec lastwords
-/// post-stop`.
+/// Maximum part of that time that may be gone when this program begins. If more is gone, another
+/// program of this process has used it: a script that the job runs after its end may end with `exec
+/// lastwords post-stop`.
 const LATE: Duration = Duration::from_millis(500);
 
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
@@ -39,12 +39,12 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         .as_ref()
         .and_then(|account| account.invocation.clone());
     if systemd::ask::is_on_failure(&args.facts) && !marker.is_unseen(invocation.as_deref()) {
-        // Where the hook after the end, or before the next start, got no further than to see it,
-        // somebody else will.
+        // The hook after the end, or before the next start, has seen this end. If it got no
+        // further, the deliverer finishes its work.
         nudge::deliver(&args.places, call.supervisor);
         return Ok(());
     }
-    // Where the hook after the end was killed, it may have got so far.
+    // The hook after the end may have got this far before it was killed.
     let is_told = invocation.is_some() && marker.has_account_of(invocation.as_deref());
     if let Some(account) = account.filter(|_| !is_told) {
         tell(account, &call, &marker, host, now);
@@ -53,11 +53,12 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         if let Ok(Some(account)) = systemd::ask::ask(&args.facts, host) {
             tell(account, &call, &marker, host, now);
         }
-        // The manager had this time for itself.
+        // That time was the manager's.
         let asked = Now::read().monotonic.saturating_sub(now.monotonic);
         until += asked;
     }
-    // Before anything else: whatever becomes of this process, the deliverer finds the record.
+    // This comes before anything else: whatever becomes of this process, the deliverer finds the
+    // record.
     let taken = marker
         .take(random::report_id(now), now, call.circumstances(false))
         .with_context(|| {
@@ -68,7 +69,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         })?;
     let may_write = limits::lift();
     if let Some(invocation) = invocation {
-        // Where this fails, the same end may be told twice.
+        // If this fails, the same end may be told twice.
         let _ = marker.keep_invocation(&invocation);
     }
     let Some(taken) = taken else {
@@ -78,13 +79,13 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     };
     let file = match taken.lock() {
         Ok(Lock::Held(file)) => Some(file),
-        // We were so slow that a deliverer took us for dead.
+        // This process was so slow that a deliverer took it for dead.
         Ok(Lock::Others) => return Ok(()),
         Err(why) if why.raw_os_error().is_some() => {
             return Err(why)
                 .with_context(|| format!("the stop of {} is left to the deliverer", call.job));
         }
-        // It is not what a pre-start made; that must not hide a crash.
+        // The file is not what a pre-start made. That must not hide a crash.
         Err(_) => None,
     };
     let worker = worker::command(worker::CATCH, &args.places, &taken, haste.usual).and_then(
@@ -97,7 +98,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         },
     );
     match worker {
-        // Out of processes, memory or descriptors: all that is left is this one.
+        // Processes, memory or descriptors have run out: only this process is left.
         Err(_) => {
             drop(haste);
             finish::finish(&taken, file, &args.places, host, By::Hook)
@@ -105,7 +106,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         Ok(worker) => {
             drop(file);
             let ended = worker.wait(until);
-            // systemd ends what we leave behind; it is to be finished by somebody else.
+            // systemd ends what a hook leaves behind, so the deliverer has to finish it.
             if ended == Ended::Failed
                 || (ended == Ended::LeftBehind && call.supervisor == Supervisor::Systemd)
             {
@@ -117,7 +118,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     }
 }
 
-/// Keeps what the supervisor tells of the end.
+/// Keeps in the marker what the supervisor says of the end.
 pub fn tell(account: Account, call: &Call, marker: &MarkerFile, host: &Host, now: Now) {
     let unarmed = || {
         let boot_id = host.boot_id();
@@ -138,7 +139,8 @@ pub fn tell(account: Account, call: &Call, marker: &MarkerFile, host: &Host, now
     }
 }
 
-/// Nothing was armed. What the kernel log holds by now is all the same not about the next life.
+/// Does nothing, as nothing was armed, but notes how far the kernel log goes: these lines are not
+/// about the next life.
 fn pass_over(marker: &MarkerFile, host: &Host) -> Result<()> {
     match kmsg::read_kernel_log(host, u64::MAX)
         .ok()

@@ -17,14 +17,15 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let call = Call::read(args)?;
     let now = Now::read();
     let file = call.marker(&args.places);
-    // Still armed: the last life's post-stop was killed before it could say so, or never ran.
+    // The marker is still armed: the last life's post-stop was killed before it could take it, or
+    // never ran.
     let missed = matches!(
         file.take(random::report_id(now), now, call.circumstances(true)),
         Ok(Some(_))
     );
     let boot_id = host.boot_id();
-    // What the last post-stop has read of the kernel log is not about this life. Where nobody has,
-    // all that stands there.
+    // What the last post-stop read of the kernel log is not about this life. If there was none,
+    // nothing that stands there is.
     let seen = file
         .last_seen()
         .filter(|seen| seen.boot_id == boot_id && !missed)
@@ -32,7 +33,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let seen = seen.or_else(|| kmsg::read_kernel_log(host, u64::MAX).ok()?.last);
     let invocation = systemd::ask::invocation().filter(|_| call.supervisor == Supervisor::Systemd);
     let oom_kills = why::oom_kills(host);
-    // There the service's own script calls this, and then becomes the service.
+    // On these supervisors the service's own script calls this, and then becomes the service.
     let by_the_service = matches!(call.supervisor, Supervisor::Runit | Supervisor::S6);
     let pid = getppid()
         .filter(|_| by_the_service)

@@ -1,4 +1,4 @@
-//! `pre-stop`: somebody has asked the service to stop.
+//! `pre-stop`: a person or the supervisor has asked the service to stop.
 
 use anyhow::{Context, Result};
 

@@ -1,12 +1,13 @@
-//! The hook's worker: a process of its own that does all that may take time, or for ever.
+//! Runs the hook's worker: a process of its own that does everything that may take long, or for
+//! ever.
 //!
 //! A process that waits in the kernel for a disk that does not answer cannot be ended, and cannot
-//! end itself. So the hook has this done by another process, waits for it a second at the most, and
-//! leaves it behind. What the worker deals with, the taken marker, it has on its stdin, with the
-//! lock on it: both are its own for as long as it lives.
+//! end itself. So the hook has another process do the work, waits for it for at most a second, and
+//! leaves it behind. The worker has the taken marker on its stdin, with the lock on it: both are
+//! its own for as long as it lives.
 //!
-//! On its stdout it can ask the hook to wait longer, where the job's config has a program run
-//! before the restart; and it says when it is done: a collector that hangs may keep its process
+//! On its stdout the worker can ask the hook to wait longer, if the job's config has a program run
+//! before the restart. It also says when it is done, as a hanging collector may keep its process
 //! from ending.
 
 use std::ffi::{OsStr, OsString};
@@ -25,46 +26,46 @@ use crate::clock::Now;
 use crate::ourselves;
 use crate::places::Places;
 
-/// The worker's verb, when the hook itself calls it.
+/// Verb of a worker that the hook itself starts.
 pub const CATCH: &str = "catch";
-/// The same, when the hook is gone and a deliverer has found what it left.
+/// Verb of a worker that a deliverer starts for a marker that a hook left behind.
 pub const ADOPT: &str = "adopt";
-/// What a worker says that is done.
+/// Word by which a worker says that it is done.
 const DONE: &str = "done";
 
-/// Who deals with a stop.
+/// The process that deals with a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// The hook's worker.
     Worker,
-    /// A worker of the deliverer's, later.
+    /// A worker of the deliverer, later.
     Adopter,
-    /// The hook itself, for want of a process: it has nobody that it could leave behind, so it
-    /// touches nothing that may hang.
+    /// The hook itself, if no process can be had. It has nobody to leave behind, so it touches
+    /// nothing that may hang.
     Hook,
 }
 
-/// A worker at work.
+/// A running worker.
 pub struct Worker {
     child: Child,
     /// Ends when the worker does.
     said: PipeReader,
 }
 
-/// How a worker's time was over.
+/// How the wait for a worker ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     Done,
     /// It failed, or was killed.
     Failed,
-    /// It is still at it.
+    /// It is still at work.
     LeftBehind,
 }
 
-/// The worker's command line. It works with the nice value `nice`, whatever ours is.
+/// Returns the worker's command line. The worker runs with the nice value `nice`, whatever ours is.
 pub fn command(verb: &str, places: &Places, taken: &Taken, nice: i32) -> io::Result<Command> {
     let mut command = Command::new(ourselves::program()?);
-    // By a hook's name it would be a hook. The environment is the job's, and hostile.
+    // Under a hook's name it would be a hook. The environment is the job's, and hostile.
     command
         .arg0("lastwords")
         .arg(verb)
@@ -76,12 +77,11 @@ pub fn command(verb: &str, places: &Places, taken: &Taken, nice: i32) -> io::Res
     Ok(command)
 }
 
-/// Starts a worker on this marker; `file` is the marker's, with the lock.
+/// Starts a worker on this marker. `file` is the marker's, with the lock.
 pub fn start(mut command: Command, file: Option<File>) -> io::Result<Worker> {
     let (said, says) = io::pipe()?;
     let stdin = file.map_or_else(Stdio::null, Stdio::from);
-    // Not /dev/null: there may be none. Nobody reads what comes after the hook has left, and nobody
-    // minds.
+    // Not /dev/null, which may be missing. Nobody reads what comes after the hook has left.
     let child = command
         .stdin(stdin)
         .stderr(says.try_clone()?)
@@ -95,13 +95,13 @@ impl Worker {
         self.child.id()
     }
 
-    /// Waits for its end, but only until this moment since the boot, or as much longer as it asks
+    /// Waits for the worker's end until this moment since the boot, or as much longer as it asks
     /// for.
     pub fn wait(self, until: Duration) -> Ended {
         self.hear(until).0
     }
 
-    /// The same. Also returns what it had to complain of, where it found nobody else to tell.
+    /// Does the same. Also returns the complaints for which the worker found no other place.
     pub fn hear(mut self, mut until: Duration) -> (Ended, String) {
         let mut buffer = [0; 1024];
         let mut words = String::new();
@@ -129,29 +129,29 @@ impl Worker {
                 }
             }
         }
-        // It has let go of its end of the pipe, so it has ended.
+        // The worker has closed its end of the pipe, so it has ended.
         let done = self.child.wait().is_ok_and(|status| status.success());
         (if done { Ended::Done } else { Ended::Failed }, words)
     }
 }
 
-/// Asks whoever waits for us to wait so much longer.
+/// Asks the process that waits for us to wait this much longer.
 pub fn ask_for(longer: Duration) {
     let _ = io::stdout().write_all(format!("{}\n", longer.as_millis()).as_bytes());
 }
 
-/// Tells whoever waits for us that there is nothing more to wait for.
+/// Tells the process that waits for us that there is nothing more to wait for.
 pub fn say_done() {
     let _ = io::stdout().write_all(format!("{DONE}\n").as_bytes());
 }
 
-/// What a worker has said.
+/// Words of a worker.
 #[derive(Debug, Default, PartialEq)]
 struct Said {
     /// How much longer it asks for.
     longer: Duration,
     done: bool,
-    /// All else, for people.
+    /// Everything else, for people.
     words: String,
 }
 
@@ -169,8 +169,8 @@ impl Said {
     }
 }
 
-/// The worker's own arguments: what its verb says of it, the taken marker, and the flags. It is no
-/// longer in its parent's haste.
+/// Reads a worker's own arguments: its verb, the taken marker, and the flags. The worker gives up
+/// the priority that its parent has.
 pub fn begin(args: &[OsString]) -> Option<(By, &OsStr, &[OsString])> {
     let by = match args.get(1)?.to_str()? {
         CATCH => By::Worker,

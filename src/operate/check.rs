@@ -1,4 +1,4 @@
-//! `lastwords check`: what is wrong with the config, all of it, before a service dies.
+//! `check`: finds everything that is wrong with the config, before a service dies.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -23,7 +23,7 @@ pub struct CheckArgs {
 
 /// Checks the config where it lies.
 pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<ExitCode> {
-    // The output's stream takes the colours out where they are not wanted.
+    // The output's stream removes the colours if they are not wanted.
     Ok(ExitCode::from(check(
         &args.places.config,
         args.json,
@@ -32,8 +32,8 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<ExitCode> {
     )))
 }
 
-/// Prints every problem with the config in `dir` and one line that sums up, or all as JSON; returns
-/// the exit code: 78 where there is an error, else 0. Nobody reading `out` is no failure.
+/// Prints every problem with the config in `dir` and one line that sums up, or all as JSON. Returns
+/// the exit code: 78 if there is an error, else 0. A closed `out` is no failure.
 fn check(dir: &Path, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
     let checked = check_config(dir);
     if json {
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::config::tests::{SINK, config};
 
-    /// What is printed for a config of these files, and the exit code.
+    /// Returns what is printed for a config of these files, and the exit code.
     fn run(files: &[(&str, &str)], json: bool) -> (String, u8) {
         let dir = config(files);
         let mut out = Vec::new();

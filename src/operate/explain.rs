@@ -1,4 +1,4 @@
-//! `explain`: the cause of a death, from files: for people with an old log in hand.
+//! `explain`: finds the cause of a death in files, for people with an old log in hand.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -15,7 +15,7 @@ use crate::redact::redact;
 use crate::report::{Exit, signal_name};
 use crate::{config, render};
 
-/// The most that is read of a file, in bytes; of a longer one, its end.
+/// Maximum number of bytes that are read of a file: its end, if it is longer.
 const MOST: u64 = 8 * 1024 * 1024;
 
 const EXAMPLES: &str = "\
@@ -125,7 +125,7 @@ pub fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<ExitCode> {
 const HEAD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// For people: the line, how sure it is, and what it rests on, as `FILE:LINE: text`.
+/// Prints for people: the line, the confidence, and the evidence as `FILE:LINE: text`.
 fn show(out: &mut impl Write, explanation: &Explanation) {
     let cause = &explanation.cause;
     let clean = |text: &str| render::one_line(&redact(text), 1000);
@@ -147,7 +147,7 @@ fn show(out: &mut impl Write, explanation: &Explanation) {
     }
 }
 
-/// The end of a file, as text; of a pipe too.
+/// Reads the end of a file, or of a pipe, as text.
 fn read(path: &Path) -> Result<String> {
     let context = || format!("cannot read {}", path.display());
     let mut file = File::open(path).with_context(context)?;

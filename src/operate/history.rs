@@ -1,5 +1,4 @@
-//! What `list`, `show`, `queue` and `stats` have in common: they look into the spool and change
-//! nothing there.
+//! Reads the spool for `list`, `show`, `queue` and `stats`. It changes nothing there.
 
 pub mod table;
 pub mod told;
@@ -17,9 +16,9 @@ use crate::render::span;
 use crate::report::{Kind, ReportId, Timestamp, Verdict};
 use crate::spool::{Brief, Place, Spool};
 
-/// So many ids are named where several fit.
+/// Maximum number of ids that are named if several fit.
 const CANDIDATES: usize = 5;
-/// The shortest name that `list` gives a report, in characters.
+/// Shortest name that `list` gives a report, in characters.
 const SHORTEST: usize = 4;
 
 /// Every report in the spool, by name.
@@ -30,11 +29,11 @@ pub struct Entries {
 
 impl Entries {
     /// # Errors
-    /// Where the spool may not be read, or is none; it says what to do.
+    /// Returns an error that says what to do if the spool may not be read, or is none.
     pub fn of(places: &Places) -> Result<Self> {
         let (spool, dir) = (places.spool(), places.spool.display());
         let mut all = Vec::new();
-        // In this order, nothing that moves on meanwhile is overlooked.
+        // In this order, a report that moves on meanwhile is not overlooked.
         for place in [Place::New, Place::Done, Place::Dead] {
             let ids = spool.ids(place).map_err(|why| match why.kind() {
                 ErrorKind::PermissionDenied => {
@@ -49,7 +48,7 @@ impl Entries {
         Ok(Self { all })
     }
 
-    /// Newest first, not older than that.
+    /// Returns the reports, newest first, that are not older than that.
     pub fn since(&self, since: Option<Timestamp>) -> impl Iterator<Item = &(ReportId, Place)> {
         // An id names the second, no more.
         let is_old = |id: &ReportId| since.is_some_and(|since| id.time().unix() < since.unix());
@@ -57,11 +56,11 @@ impl Entries {
         self.all.iter().skip(start).rev()
     }
 
-    /// The report that is called so: by its id, or by any part at the id's beginning or end that no
+    /// Returns the report of this name: its id, or any part at the id's beginning or end that no
     /// other has.
     ///
     /// # Errors
-    /// Where there is none, or there are several.
+    /// Returns an error if there is none, or if there are several.
     pub fn named(&self, name: &str) -> Result<(&ReportId, Place)> {
         let asked = name.to_ascii_lowercase();
         ensure!(
@@ -93,7 +92,7 @@ impl Entries {
         }
     }
 
-    /// So many characters at the end of an id tell each report from all others.
+    /// Returns how many characters at the end of an id tell each report from all others.
     pub fn short(&self) -> usize {
         let mut ends: Vec<String> = self
             .all
@@ -112,18 +111,18 @@ impl Entries {
     }
 }
 
-/// The end of an id.
+/// Returns the end of an id.
 pub fn short_id(id: &ReportId, length: usize) -> &str {
     let id = id.as_str();
     id.get(id.len().saturating_sub(length)..).unwrap_or(id)
 }
 
-/// Reads the facts of these, and counts those that cannot be read.
+/// Reads the facts of reports, and counts those that cannot be read.
 pub struct Reader<'s> {
     pub spool: &'s Spool,
-    /// How many could not be read.
+    /// Number of reports that could not be read.
     pub unreadable: usize,
-    /// What was wrong with the first of them.
+    /// Fault of the first of them.
     why: Option<io::Error>,
 }
 
@@ -136,7 +135,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// One report; wherever a deliverer has moved it meanwhile.
+    /// Reads one report, wherever a deliverer has moved it meanwhile.
     pub fn read(&mut self, id: &ReportId, place: Place) -> Option<Brief> {
         let read = self
             .spool
@@ -147,7 +146,7 @@ impl<'s> Reader<'s> {
             });
         match read {
             Ok(brief) => Some(brief),
-            // It was too old or too much, and is gone.
+            // It was removed, as it was too old or the spool too full.
             Err(why) if why.kind() == ErrorKind::NotFound => None,
             Err(why) => {
                 self.unreadable += 1;
@@ -157,7 +156,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// What people are to know of what could not be read.
+    /// Returns what people should know of the reports that could not be read.
     pub fn complaint(&self) -> Option<String> {
         let why = self.why.as_ref()?;
         Some(format!(
@@ -167,7 +166,7 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// What a report tells, in one line; its job stands beside it.
+/// Says in one line what a report tells. Its job stands beside it.
 pub fn told_of(brief: &Brief) -> String {
     let cause = if brief.cause.line.is_empty() {
         brief.stop.exit.to_string()
@@ -184,7 +183,7 @@ pub fn told_of(brief: &Brief) -> String {
     }
 }
 
-/// How long ago that was, or how long it is until then: `3 min ago`, `in 35 s`, `now`.
+/// Says how long ago that was, or how long it is until then: `3 min ago`, `in 35 s`, `now`.
 pub fn from_now(time: Timestamp, now: Timestamp) -> String {
     match (span(time.since(now)), span(now.since(time))) {
         (Some(until), _) => format!("in {until}"),
@@ -193,18 +192,18 @@ pub fn from_now(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// How wide the terminal is that is written to; `None` where it is none.
+/// Returns the width of the terminal that is written to; `None` if it is none.
 pub fn terminal_width() -> Option<usize> {
     let size = tcgetwinsize(io::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|width| *width > 0)
 }
 
-/// Says something beside the output, which may be read by a program.
+/// Says something beside the output, which a program may read.
 pub fn say(line: &str) {
     let _ = writeln!(anstream::stderr(), "{}", redact(line));
 }
 
-/// `2026-11-23 03:00`, in UTC.
+/// Writes `2026-11-23 03:00`, in UTC.
 pub fn minute(time: Timestamp) -> String {
     time.to_string()
         .replace('T', " ")
@@ -213,10 +212,11 @@ pub fn minute(time: Timestamp) -> String {
         .collect()
 }
 
-/// The moment from which on: `2d` ago, or a day or a second of the calendar in UTC (`2026-11-20`).
+/// Reads the begin of a time span: `2d` ago, or a day or a second of the calendar in UTC
+/// (`2026-11-20`).
 ///
 /// # Errors
-/// Where it is neither.
+/// Returns an error if it is neither.
 pub fn parse_since(text: &str) -> Result<Since, String> {
     if let Ok(ago) = humantime::parse_duration(text) {
         return Ok(Since::Ago(ago));
@@ -233,7 +233,7 @@ pub fn parse_since(text: &str) -> Result<Since, String> {
         })
 }
 
-/// From when on.
+/// Begin of a time span.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Since {
     Ago(Duration),
@@ -252,7 +252,7 @@ impl Since {
     }
 }
 
-/// The youngest report, of a job where one is named.
+/// Returns the youngest report, of this job if one is named.
 pub fn last<'e>(
     entries: &'e Entries,
     spool: &Spool,

@@ -1,4 +1,4 @@
-//! `list`: what died, when, why, how often, and who was told.
+//! `list`: shows what died, when, why, how often, and who was told.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -49,13 +49,13 @@ pub struct ListArgs {
     /// What to list
     #[arg(long, value_delimiter = ',', default_value = "crash,drill")]
     kind: Vec<What>,
-    /// Only what somebody has not been told: it waits, was refused, given up or dropped
+    /// Only reports that some sink does not have: they wait, were refused, given up or dropped
     #[arg(long)]
     undelivered: bool,
-    /// Each report in a row of its own; else deaths of one cause are one row
+    /// Show each report in a row of its own; default: deaths of one cause are one row
     #[arg(long)]
     all: bool,
-    /// At most so many rows, the newest; 0 for all
+    /// Show at most this many rows, the newest; 0 for all
     #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 20)]
     rows: usize,
     /// Print JSON: one object a line
@@ -87,7 +87,7 @@ and receipt, error or in (the summary's id).
 
 Exits with 0, also where nothing is found.";
 
-/// What a report may be, for those who choose.
+/// Kinds of reports to choose from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 enum What {
     Crash,
@@ -125,11 +125,11 @@ struct Row {
     members: Vec<(ReportId, Place)>,
     first: Timestamp,
     last: Timestamp,
-    /// Whether they are of several instances.
+    /// True if they are of several instances.
     mixed: bool,
 }
 
-/// What deaths have in common that are one row.
+/// Facts that deaths in one row have in common.
 type Same = (What, String, Option<u32>, String, String);
 
 pub fn run(args: &ListArgs, out: &mut impl Write) -> Result<ExitCode> {
@@ -173,7 +173,7 @@ pub fn run(args: &ListArgs, out: &mut impl Write) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The rows that are asked for, newest first, and how many there are beyond `-n`.
+/// Returns the rows that are asked for, newest first, and how many there are beyond `-n`.
 fn rows(
     args: &ListArgs,
     entries: &Entries,
@@ -190,7 +190,8 @@ fn rows(
     let mut rows: Vec<Row> = Vec::new();
     let mut known: HashMap<Same, usize> = HashMap::new();
     for (id, place) in entries.since(since) {
-        // Folded, the oldest may belong to the newest row; else nothing more is to be read.
+        // When folded, the oldest report may belong to the newest row. Otherwise nothing more is
+        // read.
         if args.all && rows.len() == most {
             break;
         }
@@ -213,7 +214,7 @@ fn rows(
             }
         }
     }
-    // An id is older than a summary: it was made up when its crashes were counted.
+    // An id is older than its summary: it was made up when the summary's crashes were counted.
     rows.sort_by_key(|row| Reverse(row.last));
     let more = rows.len().saturating_sub(most);
     rows.truncate(most);
@@ -227,7 +228,7 @@ fn is_cause(brief: &Brief, text: &str) -> bool {
 }
 
 fn is_undelivered(spool: &Spool, configs: &mut Configs, brief: &Brief, place: Place) -> bool {
-    // What is in done/ everybody took.
+    // Every sink took what is in done/.
     place != Place::Done
         && told::ledgers(spool, configs, Addressed::of(brief, place))
             .is_ok_and(|ledgers| ledgers.values().any(|ledger| !State::of(ledger).is_told()))
@@ -279,8 +280,8 @@ impl Row {
         )
     }
 
-    /// For each sink, how it stands: of several reports the worst. Those that everybody took need
-    /// no look, but one.
+    /// Returns the state of each sink: of several reports the worst. Of the reports that every sink
+    /// took, one is enough.
     fn told(&self, spool: &Spool, configs: &mut Configs) -> Told {
         let mut told = Told {
             latest: BTreeMap::new(),
@@ -366,7 +367,7 @@ impl Row {
     }
 }
 
-/// Who was told of a row.
+/// The sinks that were told of a row.
 struct Told {
     /// Of its latest report, for programs.
     latest: BTreeMap<String, Value>,

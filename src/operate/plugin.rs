@@ -1,4 +1,4 @@
-//! `lastwords plugin test`: runs one plugin the way a crash would, and shows what came of it.
+//! `plugin test`: runs one plugin as a crash would, and shows the outcome.
 
 mod mistakes;
 
@@ -32,7 +32,7 @@ use crate::sinks::SendError;
 use crate::sinks::exec::{self, Exec as Sink};
 use mistakes::Mistake;
 
-/// The exit codes of a sink that says later, and never; the first is `EX_TEMPFAIL` of sysexits(3).
+/// Exit codes of a sink for "later" and "never". The first is `EX_TEMPFAIL` of sysexits(3).
 const LATER: u8 = 75;
 const REFUSED: u8 = 100;
 
@@ -88,21 +88,21 @@ fn setting(text: &str) -> Result<(String, Value), String> {
     Ok((key.to_owned(), value))
 }
 
-/// What came of the run.
+/// Outcome of the run.
 struct Trial {
     outcome: Outcome,
     took: Duration,
-    /// The processes that the plugin has left in the background, by name.
+    /// Names of the processes that the plugin has left in the background.
     left: Vec<String>,
     meaning: Meaning,
     mistakes: Vec<Mistake>,
 }
 
-/// What lastwords takes the plugin's end for.
+/// What the plugin's end means to lastwords.
 enum Meaning {
     /// A collector's section.
     Section(String),
-    /// A collector's section, failed.
+    /// A collector's section that failed.
     Failed(String),
     Done(String),
     Refused(String),
@@ -140,7 +140,7 @@ impl Meaning {
 
 pub fn run(args: &PluginArgs, out: &mut impl Write) -> Result<ExitCode> {
     let PluginVerb::Test(args) = &args.verb;
-    // Links are not followed: what a venv's python is, its own path says.
+    // Links are not followed: the path of a venv's python tells which one it is.
     let path = std::path::absolute(&args.path)
         .with_context(|| format!("there is no {}", args.path.display()))?;
     let is_sink = is_sink(args, &path)?;
@@ -208,7 +208,7 @@ fn trial(args: &TestArgs, path: &Path, is_sink: bool, report: &Report) -> Result
     })
 }
 
-/// The plugin as a config has it.
+/// Returns the plugin as a config has it.
 fn configured<T: DeserializeOwned>(args: &TestArgs, path: &Path) -> Result<T> {
     let program = path
         .to_str()
@@ -234,7 +234,7 @@ fn configured<T: DeserializeOwned>(args: &TestArgs, path: &Path) -> Result<T> {
     Ok(table.try_into()?)
 }
 
-/// The live processes of a process group, but for its leader, by name.
+/// Returns the names of a process group's live processes, without its leader.
 fn members(leader: Pid) -> Vec<String> {
     let member = |entry: fs::DirEntry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
@@ -256,7 +256,7 @@ fn members(leader: Pid) -> Vec<String> {
         .collect()
 }
 
-/// The report that the plugin gets.
+/// Returns the report that the plugin gets.
 fn report(args: &TestArgs) -> Result<Report> {
     let Some(file) = &args.report else {
         return Ok(simulated(Now::read()));

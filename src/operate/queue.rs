@@ -1,4 +1,4 @@
-//! `queue`: what waits, for whom and why; and what people can do about it.
+//! `queue`: shows what waits, for whom and why; and changes that.
 
 mod change;
 
@@ -24,8 +24,8 @@ use crate::spool::{Ledger, Place};
 
 /// Longest text in a row, in characters.
 const WHY: usize = 500;
-/// A deliverer looks every few seconds, a timer every minute: what has been due for longer, nobody
-/// looks after.
+/// A deliverer looks every few seconds, a timer every minute. If a report has been due for longer,
+/// no deliverer runs.
 const NOBODY_LOOKS: Duration = Duration::from_mins(3);
 
 const COLUMNS: [Column; 7] = [
@@ -43,7 +43,7 @@ const COLUMNS: [Column; 7] = [
 pub struct QueueArgs {
     #[command(subcommand)]
     change: Option<Change>,
-    /// At most so many rows, the oldest; 0 for all
+    /// Show at most this many rows, the oldest; 0 for all
     #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 50)]
     rows: usize,
     /// Print JSON: one object a line
@@ -75,10 +75,10 @@ enum Change {
     /// How often and for how long it was tried stays as it is. What a sink has refused for good is
     /// not tried again.
     Retry(change::RetryArgs),
-    /// Send a report to nobody any more
+    /// Stop trying to send a report
     ///
-    /// Who has it, has it. It moves to dead/, where `lastwords show` finds it for 30 days; nothing
-    /// is deleted.
+    /// Those who have it keep it. The report moves to dead/, where `lastwords show` finds it for 30
+    /// days; nothing is deleted.
     Drop(change::DropArgs),
 }
 
@@ -89,10 +89,10 @@ struct Waiting {
     instance: Option<String>,
     service: String,
     since: Timestamp,
-    /// The sink's name; `None` where it is the config that is waited for.
+    /// Name of the sink; `None` if the report waits for the config.
     sink: Option<String>,
     ledger: Ledger,
-    /// What is wrong with the config.
+    /// Faults of the config.
     held: Option<String>,
 }
 
@@ -166,7 +166,7 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All that waits, oldest first.
+/// Returns everything that waits, oldest first.
 fn waiting(entries: &Entries, reader: &mut Reader, places: &Places) -> Result<Vec<Waiting>> {
     let mut configs = Configs::new(places);
     let mut all = Vec::new();
@@ -204,7 +204,7 @@ fn waiting(entries: &Entries, reader: &mut Reader, places: &Places) -> Result<Ve
     Ok(all)
 }
 
-/// For how long it has been due and nobody has tried it.
+/// Returns for how long it has been due without a try.
 fn overdue(waiting: &Waiting, now: Timestamp) -> Duration {
     let ledger = &waiting.ledger;
     let since = ledger.next_try.or(ledger.last_try).unwrap_or(waiting.since);

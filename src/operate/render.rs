@@ -1,5 +1,4 @@
-//! `render`: a message as people would get it, on standard output. Nothing is sent, and no secret
-//! is read.
+//! `render`: prints a message as people would get it. It sends nothing, and reads no secret.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -19,12 +18,12 @@ use crate::report::Report;
 use crate::sinks::{self, Form};
 use crate::{config, render};
 
-/// The largest report that a file may hold, in bytes.
+/// Largest report that a file may hold, in bytes.
 const MAX: u64 = 64 << 20;
 
 #[derive(Debug, Args)]
 pub struct RenderArgs {
-    /// Which report: an id, `last`, `example`, or a file with one as JSON, such as a message's
+    /// The report: an id, `last`, `example`, or a file with one as JSON, such as a message's
     /// attachment
     #[arg(
         long,
@@ -33,19 +32,18 @@ pub struct RenderArgs {
         conflicts_with = "simulate_crash"
     )]
     report: String,
-    /// A crash that did not happen, as of `post-stop --simulate-crash`
+    /// A simulated crash, as of `post-stop --simulate-crash`
     #[arg(long, requires = "job")]
     simulate_crash: bool,
     #[command(flatten)]
     shape: Shape,
-    /// In which form [default: the sink's own; text without one]
+    /// The form [default: the sink's own; text without one]
     #[arg(long, value_name = "FORM")]
     format: Option<Form>,
-    /// As this sink's templates make it
+    /// Use this sink's templates
     #[arg(long, value_name = "NAME")]
     sink: Option<String>,
-    /// The job: whose crash to simulate, or whose sinks to look among, where that is not the
-    /// report's
+    /// The job: its crash is simulated, or its sinks are looked among, if it is not the report's
     #[arg(long, value_name = "NAME")]
     job: Option<OsString>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `schema`: the JSON Schemas of what lastwords writes and reads.
+//! `schema`: prints the JSON Schemas of what lastwords writes and reads.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use crate::schema::{CONFIG, JOB, REPORT};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct SchemaArgs {
-    /// Of what
+    /// The schema to print
     of: Of,
 }
 

@@ -1,4 +1,4 @@
-//! `show`: one report, as a person reads it, and what each sink has done with it.
+//! `show`: prints one report for people, and what each sink has done with it.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -63,7 +63,7 @@ pub fn run(args: &ShowArgs, out: &mut impl Write) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The report of this id, or the `last` one, of this job where one is named; and where it is.
+/// Returns the report of this id, or the `last` one (of this job if one is named), and where it is.
 pub fn find(id: &str, job: Option<&str>, places: &Places) -> Result<(Report, Place)> {
     let spool = places.spool();
     let entries = Entries::of(places)?;
@@ -80,7 +80,7 @@ pub fn find(id: &str, job: Option<&str>, places: &Places) -> Result<(Report, Pla
     Ok((report, place))
 }
 
-/// What each sink has done with it.
+/// Says what each sink has done with it.
 fn deliveries(args: &ShowArgs, spool: &Spool, report: &Report, place: Place) -> Result<String> {
     let report = Addressed {
         id: &report.id,

@@ -1,6 +1,6 @@
-//! `post-stop --simulate-crash`: the same path as a real crash, with nobody dead. Shows what each
-//! sink would be sent, or, with `--send`, sends it, marked as a drill. Unlike a hook it tells by
-//! its exit code what would have failed.
+//! `post-stop --simulate-crash`: takes the path of a real crash without a death. It shows what each
+//! sink would be sent, or sends it with `--send`, marked as a drill. Unlike a hook it exits
+//! non-zero if anything would have failed.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -31,8 +31,8 @@ use crate::sinks::Sink;
 use crate::spool::{Attempt, Drill};
 use crate::supervisor::{Account, Death};
 
-/// What the collectors get in a drill, beside what they themselves ask for: nobody waits for a
-/// restart.
+/// Time for the collectors in a drill, beside what they themselves ask for. No restart waits for
+/// it.
 const BUDGET: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub struct SimulateArgs {
     hook: HookArgs,
 }
 
-/// How the crash looks that did not happen.
+/// Shape of the simulated crash.
 #[derive(Debug, Args)]
 pub struct Shape {
     /// Die by this signal
@@ -61,7 +61,7 @@ pub struct Shape {
     /// Die with this exit code
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8), default_value = "1")]
     exit_code: u8,
-    /// Take this file for the job's log
+    /// Use this file as the job's log
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
 }
@@ -75,11 +75,11 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// What came of one sink.
+/// Outcome for one sink.
 struct Delivery<'a> {
     key: String,
     sink: &'a dyn Sink,
-    /// What would be sent, or the receipt; or why nothing could be.
+    /// The message that would be sent, or the receipt; or why nothing could be sent.
     result: Result<String>,
 }
 
@@ -129,7 +129,7 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
             taken: keys(taken),
             failed: keys(failed),
         };
-        // Only who may write the spool leaves word of it for `doctor`.
+        // A user who may not write the spool leaves no word of the drill for `doctor`.
         let _ = args.hook.places.spool().remember_drill(&call.job, &drill);
     }
     if args.json {
@@ -140,7 +140,7 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!failures.is_empty())))
 }
 
-/// The report of the simulated crash: judged, explained and collected as a real one is.
+/// Makes the report of the simulated crash. It is judged, explained and collected as a real one is.
 pub fn report(shape: &Shape, call: &Call, loaded: &Loaded, host: &Host, now: Now) -> Report {
     let exit = shape
         .signal
@@ -162,8 +162,7 @@ pub fn report(shape: &Shape, call: &Call, loaded: &Loaded, host: &Host, now: Now
         ..Account::default()
     };
     let marker = Marker::new(host.boot_id(), now);
-    // A drill is about what is sent: the exit that the job calls normal is reported here all the
-    // same.
+    // A drill is about sending, so an exit that the job calls normal is reported here all the same.
     let plan_lasts = loaded.job.stop_timeout;
     let judgement = judge(&Case {
         account: &account,
@@ -204,8 +203,8 @@ fn collectors(
     (collect.list(), logs)
 }
 
-/// What the sink would send. The report in it is redacted already; a command of the config's may
-/// hold what is not.
+/// Returns what the sink would send. The report in it is redacted already. A command of the config
+/// may hold words that are not.
 fn preview(sink: &dyn Sink, report: &Report, host: &Host) -> Result<String> {
     let preview = sink
         .preview(report, host)
@@ -223,8 +222,8 @@ fn send(args: &SimulateArgs, sink: &dyn Sink, report: &Report) -> Result<String>
     }
 }
 
-/// What would have failed at a real crash, the sinks aside. What only lacks root is none: a real
-/// hook has it.
+/// Returns what would have failed at a real crash, the sinks aside. A right that only root has is
+/// no failure: a real hook has it.
 fn failures(report: &Report, loaded: &Loaded) -> Vec<String> {
     let sections = report
         .sections
@@ -355,7 +354,7 @@ fn show_json(
     Ok(())
 }
 
-/// A name from outside, fit for a terminal.
+/// Makes a name from outside fit for a terminal.
 fn name(text: &str) -> String {
     render::one_line(text, 200)
 }

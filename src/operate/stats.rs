@@ -1,4 +1,4 @@
-//! `stats`: how often each job dies and of what, and how well the news travels.
+//! `stats`: counts how often each job dies and of what, and how soon people were told.
 
 mod count;
 
@@ -20,7 +20,7 @@ use crate::render::{one_line, words};
 use crate::report::Timestamp;
 
 const MONTH: Duration = Duration::from_hours(30 * 24);
-/// So many causes of a job are shown.
+/// Maximum number of causes that are shown for a job.
 const CAUSES: usize = 5;
 
 const JOBS: [Column; 7] = [
@@ -181,7 +181,8 @@ fn sink_cells(name: &str, sink: &Sink) -> [Cell; 6] {
     ]
 }
 
-/// A bar a number, as high as it is against the greatest; of few, a step each.
+/// Draws a bar for each number, as high as it is against the greatest. Of small numbers, each is a
+/// step.
 fn sparkline(numbers: &[u64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let greatest = numbers.iter().copied().max().unwrap_or_default();

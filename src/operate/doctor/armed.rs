@@ -1,4 +1,4 @@
-//! Whether the job's marker is armed, if the service runs now.
+//! Checks whether the job's marker is armed while the service runs.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ use crate::supervisor::doctor::Running;
 use crate::supervisor::services;
 use crate::supervisor::subject::Subject;
 
-/// How many names of a directory are looked at.
+/// Maximum number of names of a directory that are looked at.
 const LOOKED_AT: usize = 10_000;
 
 /// Checks it, and returns the latest marker of this boot.
@@ -113,7 +113,7 @@ fn split(name: String) -> (String, Option<String>) {
     }
 }
 
-/// What starts the service anew, where it is caught all the same.
+/// Returns the command that starts the service anew, if its crash would be caught all the same.
 fn restart(subject: &Subject) -> Option<String> {
     let service = subject.service;
     match subject.supervisor {
@@ -135,7 +135,7 @@ fn restart(subject: &Subject) -> Option<String> {
 
 fn not_armed(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Option<Marker> {
     let service = subject.service;
-    // It holds a marker of its own as long as it lives.
+    // A running `lastwords run` holds a marker of its own.
     if subject.supervisor == Supervisor::Run {
         return None;
     }

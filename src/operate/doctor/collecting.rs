@@ -1,4 +1,4 @@
-//! What the report would say: the config, and what the job's collectors find now.
+//! Checks what the report would contain: the config, and what the job's collectors find now.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -18,7 +18,7 @@ use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::doctor::Life;
 use crate::supervisor::subject::Subject;
 
-/// What the collectors get, beside what they themselves ask for.
+/// Time for the collectors, beside what they themselves ask for.
 const BUDGET: Duration = Duration::from_secs(2);
 
 pub fn config(subject: &Subject, checks: &mut Vec<Check>) {
@@ -28,7 +28,7 @@ pub fn config(subject: &Subject, checks: &mut Vec<Check>) {
     let mine = |file: &Path| {
         file == own || file == machine || file.extension().is_none_or(|it| it != "toml")
     };
-    // What systemd hands over is looked at with the sink that needs it.
+    // A file that systemd hands over is checked with the sink that needs it.
     let handed: Vec<_> = secrets::handed_over(&subject.host)
         .into_iter()
         .map(|it| subject.host.configured(it.id.as_ref()))
@@ -55,7 +55,7 @@ pub fn config(subject: &Subject, checks: &mut Vec<Check>) {
             );
             Check::problem("config", Concerns::InTime, text, remedy)
         } else {
-            // The file comes last: one called `token`, say, with a colon after it looks like a
+            // The file comes last: a file called `token`, say, with a colon after it looks like a
             // secret.
             let text = format!("{}: {}", problem.message, problem.file.display());
             Check::weak("config", Concerns::Content, text, remedy)
@@ -81,7 +81,7 @@ pub fn collectors(subject: &Subject, marker: Option<&Marker>, life: Life, checks
         ..Account::default()
     };
     let mut collect = capture::collect(&subject.loaded, &stop, Some(&told), &subject.host);
-    // Without a life there is none to be asked for.
+    // Without a life there is no journal to ask for.
     let journal = if stop.invocation.is_some() {
         None
     } else {
@@ -139,7 +139,7 @@ pub fn collectors(subject: &Subject, marker: Option<&Marker>, life: Life, checks
     checks.push(kernel_log(subject));
 }
 
-/// A log that was read, and whether the service's own hooks could.
+/// Checks a log that was read, and whether the service's own hooks could read it.
 fn log(subject: &Subject, section: &Section, marker: Option<&Marker>) -> Check {
     let concerns = Concerns::Content;
     if section.status != Status::Ok {
@@ -186,7 +186,7 @@ fn log(subject: &Subject, section: &Section, marker: Option<&Marker>) -> Check {
     let began = marker
         .filter(|marker| !marker.unarmed)
         .map(|marker| marker.armed_at.time());
-    // The clocks of a file system and of a hook are not the same to the second.
+    // The clocks of a file system and of a hook differ by up to a second.
     if let (Some(written), Some(began)) = (written, began)
         && written + Duration::from_secs(10) < began
     {
@@ -203,7 +203,7 @@ fn log(subject: &Subject, section: &Section, marker: Option<&Marker>) -> Check {
     )
 }
 
-/// The stop that the collectors are told of.
+/// Returns the stop that the collectors are told of.
 fn stop(subject: &Subject, marker: Option<&Marker>) -> Stop {
     Stop {
         job: subject.job.to_owned(),
@@ -249,7 +249,7 @@ fn kernel_log(subject: &Subject) -> Check {
     }
 }
 
-/// Whether the permissions let this user read the file, the way there included; see
+/// Returns true if the permissions let this user read the file, the way there included; see
 /// `path_resolution(7)`.
 fn may_read(file: &Path, uid: u32, host: &Host) -> bool {
     let groups = groups(uid, host);
@@ -269,7 +269,7 @@ fn may_read(file: &Path, uid: u32, host: &Host) -> bool {
     file.ancestors().skip(1).all(|dir| may(dir, 1)) && may(file, 4)
 }
 
-/// The groups of a user; see passwd(5) and group(5).
+/// Returns the groups of a user; see passwd(5) and group(5).
 fn groups(uid: u32, host: &Host) -> Vec<u32> {
     let passwd = host.read("/etc/passwd").unwrap_or_default();
     let own = passwd

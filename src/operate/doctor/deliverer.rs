@@ -1,5 +1,5 @@
-//! Whether anybody sends what hooks leave: the deliverer's own trace, and on systemd the units that
-//! start it.
+//! Checks whether anybody sends what hooks leave: the deliverer's own trace, and on systemd the
+//! units that start it.
 
 use std::io;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::supervisor::check::{Check, Concerns, State};
 use crate::supervisor::subject::Subject;
 use crate::supervisor::systemd::units::{self, Shown};
 
-/// A deliverer that watches looks every 2 seconds, a timer starts one every minute.
+/// A deliverer that watches looks every 2 seconds. A timer starts one every minute.
 const QUIET: Duration = Duration::from_mins(1);
 const LATE: Duration = Duration::from_mins(10);
 
@@ -38,7 +38,7 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) {
         .filter_map(|unit| wrong(unit, subject))
         .collect();
     let last = stamp::last(subject.places);
-    // On a machine of systemd's, too, another one may watch.
+    // On systemd, too, a deliverer may run with `--watch`.
     let has_units = shown
         .iter()
         .flatten()
@@ -112,7 +112,7 @@ fn problem(concerns: Concerns, text: String, remedy: String) -> Check {
     Check::problem(ABOUT, concerns, text, remedy)
 }
 
-/// What is wrong with one of the units that send.
+/// Returns the fault of one of the units that send.
 fn wrong(unit: &Shown, subject: &Subject) -> Option<Check> {
     let id = unit.get("Id");
     let concerns = || {

@@ -1,5 +1,5 @@
-//! The services that somebody has set up: by a file in jobs/, by a file of their supervisor's that
-//! calls us, or by a `lastwords run` that lives.
+//! Finds the services that are set up: those with a file in jobs/, with a file of their
+//! supervisor's that calls us, or with a running `lastwords run`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -46,7 +46,7 @@ pub fn services(places: &Places) -> Vec<String> {
         .collect()
 }
 
-/// The services that this name is for: a template's is for its instances.
+/// Returns the services that this name stands for: a template's stands for its instances.
 pub fn named(name: &str, places: &Places) -> Vec<String> {
     let host = places.host();
     let template = format!("{name}@");
@@ -91,8 +91,8 @@ fn upstart(host: &Host) -> Vec<String> {
         .collect()
 }
 
-/// Those with a drop-in, or a line in the unit itself; not all that there are, where one is around
-/// every service.
+/// Returns the units with a drop-in, or with a line in the unit itself. A drop-in for every service
+/// sets up none in particular.
 fn systemd(host: &Host) -> Vec<String> {
     let mut found = Vec::new();
     for dir in UNITS {
@@ -126,7 +126,7 @@ fn is_ours(service: &str) -> bool {
     ["lastwords", "lastwords@"].contains(&service)
 }
 
-/// Its instances; where none is known, the template itself.
+/// Returns the template's instances, or the template itself if none is known.
 fn of_template(service: &str, host: &Host) -> Vec<String> {
     let instances = units::instances(&format!("{service}.service"), host);
     if instances.is_empty() {
@@ -147,7 +147,7 @@ fn directories(host: &Host) -> Vec<String> {
     RUNIT.iter().chain(&S6).flat_map(of).collect()
 }
 
-/// One listener is for all programs of supervisord's.
+/// One listener serves all programs of supervisord.
 fn programs(host: &Host) -> Vec<String> {
     if supervisord::listener(host).is_none() {
         return Vec::new();

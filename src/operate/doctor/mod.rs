@@ -1,4 +1,4 @@
-//! `doctor`: whether a crash of a job *would* be caught and told now. It sends nothing.
+//! `doctor`: checks whether a crash of a job *would* be caught and told now. It sends nothing.
 //!
 //! ```text
 //! hooks ─> program ─> marker ─> directories, disk ─> config ─> collectors ─> sinks ─> deliverer ─> what waits
@@ -33,11 +33,10 @@ use crate::supervisor::{self, services};
 
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// The job; where it is left out, all that have a file in jobs/, or whose supervisor's files
-    /// call lastwords
+    /// The job; default: all that have a file in jobs/, or whose supervisor's files call lastwords
     job: Option<String>,
-    /// Who runs the job: upstart, systemd, runit, s6, supervisord, or run (none of them: `lastwords
-    /// run` in front of the command); where it is left out, its files tell
+    /// The supervisor of the job: upstart, systemd, runit, s6, supervisord, or run (none of them:
+    /// `lastwords run` in front of the command); default: its files tell
     #[arg(long, value_name = "NAME", value_parser = Supervisor::named, requires = "job")]
     supervisor: Option<Supervisor>,
     /// Print JSON: an array of jobs, each with its verdict and its checks
@@ -47,7 +46,7 @@ pub struct DoctorArgs {
     places: Places,
 }
 
-/// A job, and what was found.
+/// A job, and the checks.
 struct Examined {
     job: String,
     verdict: String,
@@ -55,7 +54,7 @@ struct Examined {
 }
 
 impl Examined {
-    /// Whether nothing would lose or delay a crash.
+    /// Returns true if nothing would lose or delay a crash.
     fn is_well(&self) -> bool {
         self.checks
             .iter()
@@ -138,7 +137,7 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
     })
 }
 
-/// `3h 12m ago`
+/// Returns `3h 12m ago`.
 fn ago(age: Duration) -> String {
     if age < Duration::from_secs(1) {
         "just now".to_owned()
@@ -147,7 +146,7 @@ fn ago(age: Duration) -> String {
     }
 }
 
-/// `3h 12m`: its two greatest units.
+/// Returns `3h 12m`: a duration's two greatest units.
 fn length(time: Duration) -> String {
     let words = humantime::format_duration(Duration::from_secs(time.as_secs())).to_string();
     words.split(' ').take(2).collect::<Vec<_>>().join(" ")

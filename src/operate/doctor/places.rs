@@ -1,4 +1,4 @@
-//! Whether what hooks and deliverer need is there, belongs to whom it should, and has room.
+//! Checks that the directories of hooks and deliverer exist, have the right owner, and have room.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ use rustix::process::geteuid;
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::subject::Subject;
 
-/// Below this many bytes and files a disk is as good as full.
+/// Below this number of bytes and files, a disk is as good as full.
 const LITTLE: u64 = 1024 * 1024;
 const FEW: u64 = 16;
 
@@ -51,7 +51,7 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) {
     room(subject, checks);
 }
 
-/// What is wrong with a directory of our own.
+/// Returns the fault of a directory of our own.
 fn ours(dir: &Path) -> Option<Check> {
     let shown = dir.display();
     let found = match fs::symlink_metadata(dir) {
@@ -93,7 +93,7 @@ fn ours(dir: &Path) -> Option<Check> {
     ))
 }
 
-/// What is wrong with a directory that a job's user needs.
+/// Returns the fault of a directory that a job's user needs.
 fn of_user(dir: &Path, uid: u32) -> Option<Check> {
     let shown = dir.display();
     let wrong = match fs::symlink_metadata(dir) {

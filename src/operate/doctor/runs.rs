@@ -1,4 +1,4 @@
-//! The commands in front of which a `lastwords run` stands now: each holds the lock on its marker
+//! Finds the commands that run under a `lastwords run` now: each holds the lock on its marker for
 //! as long as it lives.
 
 use std::collections::BTreeSet;
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::catch::marker::{self, Lock};
 use crate::places::Places;
 
-/// Their jobs.
+/// Returns their jobs.
 pub fn jobs(places: &Places) -> BTreeSet<String> {
     let held = places
         .left_by_hooks()

@@ -1,4 +1,5 @@
-//! The secrets that systemd hands to lastwords.service, and to nobody else: `LoadCredential=`.
+//! Finds the secrets that systemd hands to lastwords.service, and to nobody else:
+//! `LoadCredential=`.
 
 use std::path::PathBuf;
 
@@ -11,21 +12,21 @@ use crate::supervisor::systemd::files as units;
 /// A credential, as the unit's files name it.
 pub struct Credential {
     pub id: String,
-    /// The line that has systemd hand it over, where that does not hold the secret itself:
-    /// `LoadCredential=ID:FILE`.
+    /// The line that has systemd hand it over, `LoadCredential=ID:FILE`; `None` if the line holds
+    /// the secret itself.
     line: Option<String>,
 }
 
-/// What becomes of a sink's secrets.
+/// State of a sink's secrets.
 pub enum Secrets {
     /// They can be read here.
     Here,
     HandedOver(Vec<Credential>),
-    /// This file is neither there nor handed over.
+    /// This file does not exist and is not handed over.
     Missing(PathBuf),
 }
 
-/// The credentials of lastwords.service.
+/// Returns the credentials of lastwords.service.
 pub fn handed_over(host: &Host) -> Vec<Credential> {
     let files = units::files("lastwords.service", host);
     let of_key = |key: &str| -> Vec<Credential> {
@@ -52,13 +53,13 @@ pub fn handed_over(host: &Host) -> Vec<Credential> {
     .collect()
 }
 
-/// Where the secrets of this sink are.
+/// Returns where the secrets of this sink are.
 pub fn of(sink: &dyn Sink, host: &Host) -> Secrets {
     let missing: Vec<_> = sink
         .secret_files()
         .into_iter()
         .filter(|file| {
-            // What root alone may look at is there.
+            // A file that only root may look at is there.
             locate(file, host)
                 .metadata()
                 .is_err_and(|why| why.kind() == std::io::ErrorKind::NotFound)
@@ -81,7 +82,7 @@ pub fn of(sink: &dyn Sink, host: &Host) -> Secrets {
     Secrets::HandedOver(handed)
 }
 
-/// A command of ours that runs with these credentials; `None` where it would show one.
+/// Returns a command of ours that runs with these credentials; `None` if it would show one.
 pub fn with(credentials: &[Credential], command: &str) -> Option<String> {
     let program = ourselves::program().map_or_else(
         |_| "lastwords".to_owned(),

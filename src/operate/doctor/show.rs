@@ -1,4 +1,4 @@
-//! What `doctor` prints: the verdict first, then the checks in the order of the flow.
+//! Prints doctor's result: the verdict first, then the checks in the order of the flow.
 
 use std::io::Write;
 
@@ -16,13 +16,13 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const WEAK: Style = AnsiColor::Yellow.on_default();
 const DIM: Style = Style::new().dimmed();
 
-/// How wide the page is, and where its columns begin.
+/// Width of the page, and where its columns begin.
 const WIDTH: usize = 80;
 const ABOUT: usize = 13;
 const TEXT: usize = ABOUT + 13;
-/// Where a remedy begins that is too long for the texts' column.
+/// Column of a remedy that is too long for the texts' column.
 const REMEDY: usize = 2;
-/// The longest text of a check, in characters.
+/// Maximum length of a check's text, in characters.
 const LONGEST: usize = 600;
 
 pub fn people(out: &mut impl Write, examined: &[Examined]) {
@@ -59,7 +59,7 @@ fn show(out: &mut impl Write, check: &Check) {
         wrapped(&fit(&check.text), TEXT)
     );
     if let Some(remedy) = check.remedy.as_deref().filter(|_| check.state != State::Ok) {
-        // It may hold a command: that is to be copied in one piece.
+        // The remedy may hold a command, which people copy in one piece.
         let remedy = fit_remedy(remedy);
         let indent = if TEXT + 4 + remedy.chars().count() <= WIDTH {
             TEXT
@@ -86,19 +86,19 @@ pub fn programs(out: &mut impl Write, examined: &[Examined]) {
     );
 }
 
-/// A text from wherever, without secrets and in one line.
+/// Cleans a text from outside: without secrets, and in one line.
 fn fit(text: &str) -> String {
     one_line(&redact(text), LONGEST)
 }
 
-/// Our own words. Where others' are in them, who put them there has seen to secrets:
-/// `LoadCredential=FILE` is none.
+/// Cleans our own words. If they hold others' words, these were redacted already.
+/// `LoadCredential=FILE` is no secret.
 fn fit_remedy(text: &str) -> String {
     one_line(text, LONGEST)
 }
 
-/// The text in lines that leave room for an indent, which all but the first have. Words are never
-/// broken.
+/// Breaks the text into lines that leave room for an indent, which all but the first have. Words
+/// are never broken.
 fn wrapped(text: &str, indent: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {

@@ -1,5 +1,5 @@
-//! Whether anybody would be told: each sink asked in a process of its own, what waits, and what
-//! came of the last drill and the last report.
+//! Checks whether anybody would be told: each sink is asked in a process of its own. Also shows
+//! what waits, and the outcome of the last drill and the last report.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,14 +19,15 @@ use crate::supervisor::subject::Subject;
 
 /// How long a sink may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How old a report is that waits longer than a message takes.
+/// Age from which on a waiting report waits longer than a message takes.
 const WAITS: Duration = Duration::from_mins(1);
-/// How many reports are read, the latest first.
+/// Maximum number of reports that are read, the latest first.
 const LOOKED_AT: usize = 500;
-/// Dead letters and damaged files that are older than this have been seen, or never will be.
+/// Age from which on dead letters and damaged files are not shown: they have been seen, or never
+/// will be.
 const NEWS: Duration = Duration::from_hours(7 * 24);
 
-/// What the sinks said; each is asked once, whoever is told by it.
+/// Answers of the sinks. Each is asked once, however many jobs use it.
 pub type Answers = BTreeMap<String, Result<Probed, String>>;
 
 pub fn sinks(
@@ -127,7 +128,7 @@ fn sink(
     match said {
         Ok(Probed::Good(text)) => Check::ok(name, of(route), text),
         Ok(Probed::Unasked(text)) => or_drilled(text, Some(try_it(subject))),
-        // What root alone may read is no fault of the sink's.
+        // A secret that only root may read is no fault of the sink.
         Err(why) if subject.sees_less && why.contains("Permission denied") => {
             Check::unknown(name, of(route), format!("{why} (root may)"))
         }
@@ -140,7 +141,7 @@ fn sink(
     }
 }
 
-/// Whether the config was changed after the drill.
+/// Returns true if the config was changed after the drill.
 fn is_stale(subject: &Subject, drill: &Drill) -> bool {
     let changed = |file: PathBuf| file.metadata().and_then(|found| found.modified()).ok();
     let files = [
@@ -234,7 +235,7 @@ pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) 
     }
 }
 
-/// The oldest report of this job that waits, and for what.
+/// Returns the oldest report of this job that waits, and for what.
 fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
     let (about, spool) = ("waiting", subject.places.spool());
     let now = subject.now.wall;

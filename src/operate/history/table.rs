@@ -1,5 +1,5 @@
-//! Rows under each other: aligned by what a terminal shows, not by bytes, and never wider than it.
-//! Pure.
+//! Lays out a table. Columns are aligned by the width on a terminal, not by bytes, and the table is
+//! never wider than the terminal. Pure.
 
 use std::fmt::Write;
 
@@ -8,17 +8,17 @@ use unicode_width::UnicodeWidthChar;
 
 use crate::render::head_by;
 
-/// Between two columns.
+/// Gap between two columns.
 const GAP: &str = "  ";
 
-/// One column.
+/// A column.
 #[derive(Clone, Copy)]
 pub struct Column {
     pub title: &'static str,
-    /// Numbers stand at the right.
+    /// True for numbers, which stand at the right.
     pub right: bool,
-    /// Whether it gives way where the terminal is too narrow: of those that do, the widest for its
-    /// weight first. 0 never.
+    /// How readily it becomes narrower if the terminal is too narrow: of the columns with a weight,
+    /// the widest for its weight goes first. 0 is never.
     pub weight: usize,
 }
 
@@ -43,7 +43,7 @@ impl Column {
     }
 }
 
-/// What stands in one column of one row: one line, clean.
+/// Content of one column of one row: one line, clean.
 #[derive(Clone, Debug, Default)]
 pub struct Cell {
     pub text: String,
@@ -73,7 +73,7 @@ impl Cell {
     }
 }
 
-/// How many columns of a terminal a text takes.
+/// Returns how many columns of a terminal a text takes.
 pub fn width(text: &str) -> usize {
     text.chars().map(of_char).sum()
 }
@@ -82,8 +82,8 @@ fn of_char(c: char) -> usize {
     c.width().unwrap_or_default()
 }
 
-/// The table, a title line first; within so many columns of a terminal, `None` for as many as it
-/// takes. The output's stream takes the colours out where they are not wanted.
+/// Returns the table, a title line first, within so many columns of a terminal; `None` is
+/// unlimited. The output's stream removes the colours if they are not wanted.
 pub fn table<const N: usize>(
     columns: &[Column; N],
     rows: &[[Cell; N]],
@@ -157,7 +157,7 @@ mod tests {
         Column::new("WHY").gives_way(3),
     ];
 
-    /// Without colours.
+    /// Returns the table without colours.
     fn plain(rows: &[[Cell; 3]], terminal: Option<usize>) -> String {
         anstream::adapter::strip_str(&table(&COLUMNS, rows, terminal)).to_string()
     }

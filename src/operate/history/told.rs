@@ -1,4 +1,4 @@
-//! What each sink has done with a report.
+//! Tells what each sink has done with a report.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,10 +14,10 @@ use crate::render::{moment, one_line};
 use crate::report::{Audience, ReportId, Timestamp};
 use crate::spool::{Brief, Ledger, Outcome, Place, Spool};
 
-/// Of an error or a receipt, so many characters are shown.
+/// Maximum length of an error or a receipt that is shown, in characters.
 const SAID: usize = 500;
 
-/// How it stands between a sink and a report; the worse the later.
+/// State of a report with a sink, the worse the later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     Sent,
@@ -40,7 +40,7 @@ impl State {
         }
     }
 
-    /// The word for it, for people and for programs.
+    /// Returns the word for it, for people and for programs.
     pub fn word(self) -> &'static str {
         match self {
             Self::Sent => "sent",
@@ -52,7 +52,7 @@ impl State {
         }
     }
 
-    /// Whether the sink has been told, or will be by a summary.
+    /// Returns true if the sink has been told, or will be by a summary.
     pub fn is_told(self) -> bool {
         matches!(self, Self::Sent | Self::Summarised)
     }
@@ -78,7 +78,7 @@ impl<'p> Configs<'p> {
     }
 }
 
-/// What decides to whom a report goes.
+/// The facts that decide which sinks get a report.
 #[derive(Clone, Copy)]
 pub struct Addressed<'a> {
     pub id: &'a ReportId,
@@ -98,7 +98,8 @@ impl<'a> Addressed<'a> {
     }
 }
 
-/// The ledgers of all sinks that have one, and of those that are yet to get a report which waits.
+/// Returns the ledgers of all sinks that have one, and of those that are yet to get a waiting
+/// report.
 pub fn ledgers(
     spool: &Spool,
     configs: &mut Configs,
@@ -109,7 +110,7 @@ pub fn ledgers(
     if place == Place::New {
         let loaded = configs.of(job);
         let routes = loaded.routes_to(to, job);
-        // Who was struck from the config is told nothing more.
+        // A sink that was removed from the config is told nothing more.
         let is_broken = loaded.is_broken();
         ledgers.retain(|key, ledger| {
             ledger.outcome.is_some() || is_broken || routes.iter().any(|route| route.key == *key)
@@ -123,12 +124,12 @@ pub fn ledgers(
     Ok(ledgers)
 }
 
-/// A sink's name: of a job's own, without the job.
+/// Returns a sink's name; of a job's own sink, without the job.
 pub fn name(key: &str) -> String {
     one_line(key.rsplit('\0').next().unwrap_or(key), 100)
 }
 
-/// Who was told, in few words: `4 sent`, `3 sent, ops-slack waiting`.
+/// Says in few words which sinks were told: `4 sent`, `3 sent, ops-slack waiting`.
 pub fn in_short(states: &BTreeMap<String, State>) -> Cell {
     let told = states.values().filter(|state| state.is_told()).count();
     let mut rest: Vec<(State, String)> = states
@@ -151,7 +152,7 @@ pub fn in_short(states: &BTreeMap<String, State>) -> Cell {
     Cell::coloured(rest.chain(told).collect::<Vec<_>>().join(", "), colour)
 }
 
-/// What one sink has done, in a sentence.
+/// Says in a sentence what one sink has done.
 pub fn in_words(ledger: &Ledger, now: Timestamp) -> String {
     let said = |text: &str| one_line(text, SAID);
     let tries = match ledger.attempts {
@@ -187,7 +188,7 @@ pub fn in_words(ledger: &Ledger, now: Timestamp) -> String {
     }
 }
 
-/// When it is tried next.
+/// Returns when it is tried next.
 pub fn next(ledger: &Ledger, now: Timestamp) -> String {
     match ledger.next_try {
         Some(next) if !ledger.is_due(now) => format!("next try {}", from_now(next, now)),
@@ -195,7 +196,7 @@ pub fn next(ledger: &Ledger, now: Timestamp) -> String {
     }
 }
 
-/// The same for programs.
+/// Returns the same for programs.
 pub fn as_json(ledger: &Ledger) -> Value {
     let detail = match &ledger.outcome {
         Some(Outcome::Sent { receipt }) => Some(("receipt", receipt.clone())),

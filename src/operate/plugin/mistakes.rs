@@ -1,4 +1,4 @@
-//! What a plugin does that its author cannot have meant, and what to do about it.
+//! Finds what a plugin does that its author cannot have meant, and says what to do about it.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -9,9 +9,9 @@ use rustix::process::geteuid;
 
 use crate::plugin::{End, Outcome};
 
-/// The exit code of a sink that says never.
+/// Exit code by which a sink refuses for good.
 const REFUSED: i32 = 100;
-/// How long a secret must be to be searched for, in bytes.
+/// Minimum length of a secret that is searched for, in bytes.
 const TELLING: usize = 6;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ fn mistake(what: impl Into<String>, remedy: impl Into<String>) -> Mistake {
     }
 }
 
-/// What is wrong with the plugin's file.
+/// Returns the faults of the plugin's file.
 pub fn of_file(path: &Path) -> Vec<Mistake> {
     let mut found = Vec::new();
     let Ok(metadata) = fs::metadata(path) else {
@@ -74,7 +74,7 @@ pub fn of_file(path: &Path) -> Vec<Mistake> {
     found
 }
 
-/// What is wrong with the beginning of the file.
+/// Returns the fault of the file's beginning.
 fn of_start(start: &[u8]) -> Option<Mistake> {
     if start.starts_with(b"\x7fELF") {
         return None;
@@ -103,7 +103,7 @@ fn of_start(start: &[u8]) -> Option<Mistake> {
     None
 }
 
-/// Whether a setting of this name holds a secret itself, not the name of a file with one.
+/// Returns true if a setting of this name holds a secret itself, not the name of a file with one.
 pub fn names_a_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     !key.ends_with("_file")
@@ -112,7 +112,7 @@ pub fn names_a_secret(key: &str) -> bool {
             .any(|word| key.contains(word))
 }
 
-/// What the run shows. `secrets` are the settings that nobody is to see.
+/// Returns the faults that the run shows. `secrets` are the settings that nobody may see.
 pub fn of_run(is_sink: bool, outcome: &Outcome, left: &[String], secrets: &[&str]) -> Vec<Mistake> {
     let mut found = Vec::new();
     let output = String::from_utf8_lossy(&outcome.stdout);

@@ -1,5 +1,5 @@
 //! `queue retry` and `queue drop`: each ledger is changed under its sink's lock, so that a
-//! deliverer that runs beside sees the one or the other, never half of it.
+//! deliverer that runs beside sees the old one or the new one, never half of it.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -20,11 +20,11 @@ use crate::render::{moment, one_line};
 use crate::report::{ReportId, Supervisor, Timestamp};
 use crate::spool::{Brief, Lock, Place, Spool};
 
-/// How long a deliverer is waited for that is sending to a sink right now.
+/// How long to wait for a deliverer that is sending to a sink right now.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long between two looks whether it still is.
+/// Pause between two looks whether it still is.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How much may be said of why something is dropped, in characters.
+/// Maximum length of the reason for a drop, in characters.
 const WHY: usize = 300;
 
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ pub struct DropArgs {
     /// Reports, by id or a part of it that no other has
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
-    /// Why, for those who find it in dead/
+    /// Reason, for those who find it in dead/
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,
 }
@@ -120,7 +120,7 @@ pub fn drop(args: &DropArgs, places: &Places, out: &mut impl Write) -> Result<Ex
     Ok(code)
 }
 
-/// Returns whether it could be.
+/// Returns true if the lock could be had.
 fn drop_one(
     brief: &Brief,
     args: &DropArgs,
@@ -175,7 +175,8 @@ fn drop_one(
     Ok(true)
 }
 
-/// The reports of these names that wait, or all that do. What does not wait is said.
+/// Returns the waiting reports of these names, or all that wait. A named report that does not wait
+/// is reported.
 fn reports(
     spool: &Spool,
     entries: &Entries,
@@ -210,7 +211,7 @@ fn reports(
     Ok(found)
 }
 
-/// The keys of the sinks that a report waits for.
+/// Returns the keys of the sinks that a report waits for.
 fn sinks(spool: &Spool, places: &Places, brief: &Brief) -> Result<Vec<String>> {
     let ledgers = told::ledgers(
         spool,
@@ -224,7 +225,7 @@ fn sinks(spool: &Spool, places: &Places, brief: &Brief) -> Result<Vec<String>> {
         .collect())
 }
 
-/// The sink's lock, as soon as a deliverer gives it up; `None` where that takes too long.
+/// Returns the sink's lock as soon as a deliverer gives it up; `None` if that takes too long.
 fn patiently(spool: &Spool, key: &str) -> Result<Option<Lock>> {
     let until = Now::read().monotonic + PATIENCE;
     loop {

@@ -1,5 +1,5 @@
-//! The directories, those of setuid jobs included, whose hooks run as the service's user and may
-//! not make any.
+//! Makes the directories, those of setuid jobs included: their hooks run as the service's user and
+//! may not make any.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::Write;
@@ -52,7 +52,7 @@ pub fn make_all(places: &Places, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-/// Makes a directory with this mode, whatever the umask is, and gives this mode to one that a hook
+/// Makes a directory with this mode, whatever the umask is, or gives this mode to one that a hook
 /// has made before.
 fn make(dir: &Path, mode: u32) -> Result<()> {
     let cannot = || format!("cannot make {}", dir.display());
@@ -79,7 +79,8 @@ fn give(dir: &Path, uid: u32) -> Result<()> {
     Ok(())
 }
 
-/// A user's number, from /etc/passwd or as it stands. (A static binary has no other place to ask.)
+/// Returns a user's number, from /etc/passwd or as it stands. A static binary has no other place to
+/// ask.
 pub fn uid_of(user: &str, host: &Host) -> Result<u32> {
     if let Ok(uid) = user.parse() {
         return Ok(uid);

@@ -1,5 +1,5 @@
-//! `setup`: makes the directories; with a job, says what goes where so that its supervisor calls
-//! lastwords, or writes it.
+//! `setup`: makes the directories; with a job, shows or writes what its supervisor needs to call
+//! lastwords.
 
 mod directories;
 mod skeleton;
@@ -19,14 +19,13 @@ pub use directories::uid_of;
 
 #[derive(Debug, Args)]
 pub struct SetupArgs {
-    /// Say what this job needs so that its supervisor calls lastwords; without it, make the
-    /// directories
+    /// The job to set up; without one, only make the directories
     job: Option<String>,
-    /// Who runs the job: upstart, systemd, runit, s6, supervisord, or run (none of them: `lastwords
-    /// run` in front of the command); where it is left out, its files tell
+    /// The supervisor of the job: upstart, systemd, runit, s6, supervisord, or run (none of them:
+    /// `lastwords run` in front of the command); default: its files tell
     #[arg(long, value_name = "NAME", value_parser = Supervisor::named, requires = "job")]
     supervisor: Option<Supervisor>,
-    /// Write it. Nothing that is there is replaced: what only you can change is shown, and the exit
+    /// Write it. Nothing that exists is replaced: what only you can change is shown, and the exit
     /// code is 1
     #[arg(long, requires = "job")]
     write: bool,

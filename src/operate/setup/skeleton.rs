@@ -1,5 +1,5 @@
-//! `jobs/JOB.toml`, for a job that has none: with what its supervisor's file says of its user and
-//! its log.
+//! Writes `jobs/JOB.toml` for a job that has none, with the user and the log that its supervisor's
+//! file names.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -14,16 +14,16 @@ use crate::supervisor::services;
 use crate::supervisor::upstart::program;
 use crate::supervisor::upstart::stanzas::Stanzas;
 
-/// What the skeleton says.
+/// The skeleton's content.
 #[derive(Debug, Default, PartialEq)]
 struct Known {
-    /// As whom the hooks run, where that is not root.
+    /// User as whom the hooks run, if it is not root.
     user: Option<String>,
     log: Option<String>,
     program: Option<String>,
 }
 
-/// What stands in the place of the collectors.
+/// What stands in place of the collectors.
 const LEFT_OUT: &str = "\
 # What is gathered. Where nothing is named: memory, load, disk, kernel log, processes, and the log that its supervisor
 # keeps. Whoever names one names all.
@@ -87,7 +87,7 @@ fn of_upstart(conf: &str, r#override: &str) -> Known {
     }
 }
 
-/// The file that a shell's `>>` or `>` leads the output to: the last one.
+/// Returns the file that a shell's `>>` or `>` leads the output to: the last one.
 fn redirection(script: &str) -> Option<String> {
     let after = |part: &str| {
         let word = part
@@ -133,8 +133,8 @@ fn text(job: &str, known: &Known) -> String {
             toml_string(user)
         );
     }
-    // Whoever names one collector has no other: of a log that only the supervisor knows, that would
-    // be the end.
+    // A job that names one collector has no other. A log that only the supervisor knows would be
+    // lost.
     if known.log.is_none() && known.program.is_none() {
         return text + LEFT_OUT;
     }

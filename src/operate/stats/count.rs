@@ -1,4 +1,4 @@
-//! The counting itself. Pure.
+//! Counts. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::report::{Death, Kind, Timestamp};
 use crate::spool::{Brief, Ledger};
 
 const DAY: Duration = Duration::from_hours(24);
-/// So many days have a number of their own.
+/// Number of days that have a number of their own.
 const DAYS: usize = 14;
 
-/// What was counted.
+/// The counts.
 pub struct Counts {
     now: Timestamp,
     jobs: BTreeMap<String, Job>,
@@ -27,7 +27,7 @@ pub struct Job {
     pub day: u64,
     pub week: u64,
     pub month: u64,
-    /// The last one is that of the 24 hours that end now.
+    /// Deaths of each day. The last one is that of the 24 hours that end now.
     pub days: [u64; DAYS],
     pub last: Timestamp,
     /// In seconds.
@@ -45,14 +45,14 @@ pub struct Cause {
     pub last: Timestamp,
 }
 
-/// What became of reports with one sink.
+/// Outcomes of reports with one sink.
 #[derive(Default)]
 pub struct Sink {
     pub sent: u64,
     pub summarised: u64,
     pub waiting: u64,
     pub failed: u64,
-    /// From the report to the receipt.
+    /// Time from the report to the receipt.
     seconds: Vec<f64>,
 }
 
@@ -65,7 +65,7 @@ impl Counts {
         }
     }
 
-    /// Counts a report, where it tells of a death.
+    /// Counts a report, if it tells of a death.
     pub fn death(&mut self, brief: &Brief) {
         if brief.kind != Kind::Crash {
             return;
@@ -115,7 +115,7 @@ impl Counts {
         cause.last = cause.last.max(at);
     }
 
-    /// Counts what a sink has done with a report that was made then.
+    /// Counts what a sink has done with a report that was made at that time.
     pub fn delivery(&mut self, sink: &str, ledger: &Ledger, made_at: Timestamp) {
         let sink = self.sinks.entry(sink.to_owned()).or_default();
         match State::of(ledger) {
@@ -130,7 +130,7 @@ impl Counts {
         }
     }
 
-    /// The jobs, those that die most first.
+    /// Returns the jobs, those that die most first.
     pub fn jobs(&self) -> Vec<&Job> {
         let mut jobs: Vec<&Job> = self.jobs.values().collect();
         jobs.sort_by_key(|job| std::cmp::Reverse((job.week, job.month, job.last)));
@@ -156,7 +156,7 @@ impl Counts {
 }
 
 impl Job {
-    /// The causes, the most frequent first.
+    /// Returns the causes, the most frequent first.
     pub fn causes(&self) -> Vec<&Cause> {
         let mut causes: Vec<&Cause> = self.causes.values().collect();
         causes.sort_by_key(|cause| std::cmp::Reverse((cause.count, cause.last)));
@@ -198,7 +198,7 @@ impl Sink {
     }
 }
 
-/// The middle one; of an even number the upper of the two.
+/// Returns the middle one; of an even number the upper of the two.
 fn median(numbers: &[f64]) -> Option<f64> {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
