@@ -75,9 +75,9 @@ pub enum Verb {
     /// Hook: the service is about to run
     ///
     /// Arms the job's marker. Exits 0 whatever happens: a hook never keeps a service from starting.
-    /// What goes wrong it says in the system's log.
+    /// Complaints go to the system's log.
     PreStart(HookArgs),
-    /// Hook: somebody has asked the service to stop
+    /// Hook: the service was asked to stop
     ///
     /// Marks the stop as planned, for as long as the job's `stop_timeout` says. Exits 0 whatever
     /// happens.
@@ -104,23 +104,22 @@ pub enum Verb {
     Listen(ListenArgs),
     /// Send the reports that are due
     ///
-    /// Passes over the spool until nothing is due. What a sink does not take now is tried again
-    /// after 10 seconds, then after twice as long each time, up to an hour, for five days; so run
-    /// it from a timer, or with --watch.
+    /// Passes over the spool until nothing is due. A report that a sink does not take now is tried
+    /// again after 10 seconds, then after twice as long each time, up to an hour, for five days. So
+    /// run it from a timer, or with --watch.
     Deliver(DeliverArgs),
-    /// Make the directories; with a job, say what its supervisor needs to call lastwords, or write
-    /// it
+    /// Set up directories, or show and write what a job's supervisor needs
     ///
     /// Without a job it makes the directories, those for the users of setuid jobs included: run it
     /// at boot.
     ///
-    /// With one it shows each file with its path, and what makes it active. The job's own files are
-    /// left as they are: what is added stands beside them (an override, a drop-in, a `finish`), and
-    /// where the job has taken that place itself, it shows how to call lastwords from inside.
-    /// `--write` writes it; the second time there is nothing to do.
+    /// With a job it shows each file with its path, and the commands that make it active. The job's
+    /// own files stay as they are: additions go beside them (an override, a drop-in, a `finish`).
+    /// Where the job itself uses that place, it shows how to call lastwords from inside. `--write`
+    /// writes the files; the second time there is nothing to do.
     #[command(after_help = SETUP)]
     Setup(SetupArgs),
-    /// Say whether a crash of a job would be caught and told now
+    /// Check whether a crash of a job would be caught and told now
     ///
     /// Looks at everything on the way from the hook to each destination, in that
     /// order, and sends nothing: a mail server is asked as far as the login, a
@@ -134,9 +133,10 @@ pub enum Verb {
     ///   cannot tell  only a message would show it, or only root may see it
     #[command(verbatim_doc_comment, after_help = DOCTOR)]
     Doctor(DoctorArgs),
-    /// Say what is wrong with the config
+    /// Check the config
     ///
-    /// Exits 78 where there is an error.
+    /// Prints every mistake with its file, line and column, what was expected, and what was
+    /// probably meant. Exits 78 if there is one.
     Check(CheckArgs),
     /// List what died: when, why, how often, and who was told
     List(ListArgs),
@@ -144,9 +144,9 @@ pub enum Verb {
     Show(ShowArgs),
     /// Say why a service died, from its log and what the kernel said
     ///
-    /// The same analysis as of a real crash, on files. It names a cause only where the evidence
-    /// proves one, and shows it; else it says that the cause is unknown. The more you tell, the
-    /// more it can rule out.
+    /// The same analysis as at a real crash, on files. It names a cause only if the evidence proves
+    /// one, and shows that evidence. Otherwise it says that the cause is unknown. The more you tell
+    /// it, the more it can rule out.
     Explain(ExplainArgs),
     /// Show what waits to be sent: for whom, why, and when it is tried next
     Queue(QueueArgs),

@@ -6,33 +6,80 @@
 //! supervisor ─ post-stop ─> marker.take ─> exit 0, once the worker is done, or after a second
 //!                           └ worker: supervisor::account ─> verdict::judge
 //!                             └ crashed? ─> collectors::run ─> memory ─> spool.catch ─> nudge
-//! run: parent of the main process; holds a taken marker while that lives, and goes on at its end as post-stop does
+//! run: parent of the main process; holds a taken marker while the command lives, and continues
+//!      at its end as post-stop does
 //! deliver (nudged, by a timer, or --watch)
 //!    finishes what a killed hook or worker left: a taken marker, a report in memory
-//!    spool ─> flood::Thread::decide ─> slow collectors ─> sink.send, each in a process of its own ─> ledger ─> history
+//!    spool ─> flood::Thread::decide ─> slow collectors ─> sink.send, each in a process of its own
+//!          ─> ledger ─> history
 //! ```
 //!
-//! Each step of a stop leaves a file that the next one replaces (armed marker, taken marker, report
-//! in memory, report in the spool), so that a process may be killed at any point: who comes next
-//! goes on from the file, under one report id.
+//! Each step of a stop leaves a file that the next step replaces: armed marker, taken marker, report
+//! in memory, report in the spool. So a process may be killed at any point: the next one continues
+//! from the file, under the same report id.
 //!
-//! Catching and sending are two programs in one binary, as in every mail system: the first must be
-//! quick and cannot fail, the second may take days. What holds everywhere:
+//! Catching and sending are two programs in one binary, as in every mail system. The first must be
+//! quick and cannot fail; the second may take days.
 //!
-//! - Imports run downward only: `main → cli → commands → config, marker, verdict, cause, spool →
-//!   collectors, sinks → plugin, render, notice → host, dbus, kmsg, names, redact, secret →
-//!   report`. Collectors, sinks and the spool know nothing of one another nor of the config;
-//!   `report` knows no one.
-//! - Only [`commands`] touches the clock, the environment and standard output. Below it, time
-//!   arrives as a parameter. Two exceptions say why: secrets may come from the environment, and
-//!   email waits an hour for one recipient's sake.
-//! - [`supervisor`], [`verdict`], [`cause`], [`past`], [`flood`], [`render`] and the spool's
-//!   ledgers do no I/O.
-//! - What comes from outside (log text, names, config, answers, spool files) is data: it is opened
+//! # The floors
+//!
+//! A file imports from its own folder and from the floors below it. No two files import each other,
+//! in however many steps. `tests/house` reads the `use` lines and holds both rules.
+//!
+//! | floor | holds |
+//! |---|---|
+//! | `main`, [`cli`] | words of the command line; which verb runs |
+//! | [`operate`] | the commands that people type: doctor, setup, check, explain, list, show, … |
+//! | [`mod@run`] | the wrapper: parent of the main process |
+//! | [`deliver`] | a pass over the spool: due, conversations, attempts; finishing what hooks left |
+//! | [`catch`] | start, stop and end of a service: the hooks, the marker, the verdict, the worker |
+//! | [`supervisor`] | a folder a supervisor: what it says of an end, its setup, its checks |
+//! | [`places`], [`config`] | the directories; the config files |
+//! | [`spool`], [`collectors`], [`sinks`] | reports on disk; a file a collector; a file a sink. They know nothing of one another |
+//! | [`cause`], [`render`], [`plugin`], [`past`], [`notice`] | text to cause; report to message; programs of users |
+//! | [`redact`] | takes secrets out |
+//! | ground | the machine: [`host`], [`kmsg`], [`dbus`], [`mounts`], [`clock`], [`names`], … |
+//! | [`report`] | plain data, which everybody knows and which knows nobody |
+//!
+//! # What holds everywhere
+//!
+//! - Only [`operate`], [`mod@run`], [`deliver`] and [`catch`] touch the clock, the environment and
+//!   standard output. Below them, time arrives as a parameter. `tests/house` lists the exceptions,
+//!   each with its reason.
+//! - [`catch::verdict`], [`cause`], [`past`], the deliverer's flood control, [`render`] and the
+//!   spool's ledgers do no I/O.
+//! - Input from outside (log text, names, config, answers, spool files) is data. It is opened
 //!   without blocking and without following links, read up to a bound, and cleaned before it is
 //!   shown.
-//! - There is no shell, no index file, no thread that must end, no unsafe code (but for what
-//!   `run` does between fork and exec), and no `unwrap` on what came from outside.
+//! - There is no shell, no index file, no thread that must end, no unsafe code (except what `run`
+//!   does between fork and exec), and no `unwrap` on input from outside.
+//!
+//! # Glossary
+//!
+//! | word | means |
+//! |---|---|
+//! | job | a supervised service, by the name that its supervisor gives it |
+//! | instance | one of several processes of a job, if it has several |
+//! | life | the time from one start of an instance to its end |
+//! | stop | the end of a life, with the facts of its exit |
+//! | marker | the file that says that a life has begun ("armed"), and whether its stop was announced ("planned") |
+//! | taken marker | a marker that a hook has renamed: the record of a stop that is being dealt with |
+//! | account | everything that a supervisor says about one stop |
+//! | verdict | planned, crashed, aborted start, or unknown |
+//! | cause | why, in one line, with evidence and a confidence; "unknown" is a good answer |
+//! | collector | gathers one section of a report: memory, a log, the output of a program |
+//! | section | what one collector found |
+//! | report | everything about one crash: one record, never changed |
+//! | fingerprint | what makes two crashes the same |
+//! | spool | the directory where reports wait and are kept |
+//! | entry | one report's file in the spool |
+//! | deliverer | the process that sends reports: `lastwords deliver` |
+//! | sink | a destination: a mailbox, a channel, a server, a program |
+//! | attempt | one try to send one report to one sink, in a process of its own |
+//! | ledger | what one sink has done with one report |
+//! | conversation | what one sink was told about one group of crashes of a job |
+//! | notice | a message by lastwords about itself |
+//! | drill | a simulated crash |
 
 pub mod bytes;
 pub mod catch;

@@ -62,7 +62,7 @@ Examples:
   lastwords queue                what waits, for whom, why, until when
   lastwords queue retry --all    try everything now: the mail server is back
   lastwords queue retry 3f9a     only this report
-  lastwords queue drop 3f9a      send it to nobody any more; dead/ keeps it
+  lastwords queue drop 3f9a      stop trying to send it; dead/ keeps it
 
 JSON has id, job, instance, since, sink, tries, first_try, last_try, next_try
 (null where it is due), error and held (the mistake in the config for which it
