@@ -28,7 +28,7 @@
 //!
 //! | floor | holds |
 //! |---|---|
-//! | `main`, [`cli`] | words of the command line; which verb runs |
+//! | `main`, [`verbs`], [`cli`] | which verb runs; words of the command line |
 //! | [`operate`] | the commands that people type: doctor, setup, check, explain, list, show, … |
 //! | [`mod@run`] | the wrapper: parent of the main process |
 //! | [`deliver`] | a pass over the spool: due, conversations, attempts; finishing what hooks left |
@@ -37,7 +37,7 @@
 //! | [`places`], [`config`] | the directories; the config files |
 //! | [`spool`], [`collectors`], [`sinks`] | reports on disk; a file a collector; a file a sink. They know nothing of one another |
 //! | [`cause`], [`render`], [`plugin`], [`past`], [`notice`] | text to cause; report to message; programs of users |
-//! | [`redact`] | takes secrets out |
+//! | [`mod@redact`] | takes secrets out |
 //! | ground | the machine: [`host`], [`kmsg`], [`dbus`], [`mounts`], [`clock`], [`names`], … |
 //! | [`report`] | plain data, which everybody knows and which knows nobody |
 //!
@@ -81,37 +81,48 @@
 //! | notice | a message by lastwords about itself |
 //! | drill | a simulated crash |
 
-pub mod bytes;
-pub mod catch;
-pub mod cause;
-pub mod cli;
-pub mod clock;
-pub mod collectors;
-pub mod config;
-pub mod dbus;
-pub mod deliver;
-pub mod host;
-pub mod kmsg;
-pub mod limits;
-pub mod mistake;
-pub mod mounts;
-pub mod names;
-pub mod notice;
-pub mod operate;
-pub mod ourselves;
-pub mod past;
-pub mod places;
-pub mod plugin;
-pub mod random;
-pub mod redact;
-pub mod render;
+mod bytes;
+mod catch;
+mod cause;
+mod cli;
+mod clock;
+mod collectors;
+mod config;
+mod dbus;
+mod deliver;
+mod host;
+mod kmsg;
+mod limits;
+mod mistake;
+mod mounts;
+mod names;
+mod notice;
+mod operate;
+mod ourselves;
+mod past;
+mod places;
+mod plugin;
+mod random;
+mod redact;
+mod render;
 pub mod report;
-pub mod run;
-pub mod schema;
-pub mod secret;
-pub mod sinks;
-pub mod spool;
-pub mod supervisor;
+mod run;
+mod schema;
+mod secret;
+mod sinks;
+mod spool;
+mod supervisor;
+mod verbs;
+
+pub use verbs::main;
+
+// The tests and the benchmarks use these, and [`report`].
+pub use cause::{Scene, explain, kernel};
+pub use clock::Now;
+pub use redact::redact;
+pub use render::{examples, subject};
+pub use sinks::{Form, form};
+pub use spool::{Attempt, Ledger, Place, Spool};
 
 #[cfg(test)]
 #[allow(dead_code, reason = "the suites use more of it")]

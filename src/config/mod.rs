@@ -16,7 +16,7 @@
 //! | `normal_exit` | exit codes and signals that are no crash: `[0, 143, "TERM"]` | none; under `lastwords run`, `[0]` |
 //! | `stop_timeout` | how long a planned stop may take | `"60s"` |
 //! | `user` | the user as whom the job's hooks run | root |
-//! | `redact` | regular expressions: what they match, or their first group, is a secret (see [`crate::redact`]) | none |
+//! | `redact` | regular expressions: what they match, or their first group, is a secret (see [`mod@crate::redact`]) | none |
 //!
 //! A key that the job's file has replaces that of `[default]` as a whole: nothing is mixed. Only
 //! `redact` adds to it.
@@ -52,7 +52,7 @@ use toml::Spanned;
 pub use check::{Checked, check};
 pub use normal_exit::signal;
 pub use parse::parse;
-pub use problem::{Place, Problem, Severity, Source};
+pub use problem::{Problem, Severity, Source};
 
 use crate::collectors::Collect;
 use crate::names;

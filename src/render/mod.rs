@@ -21,10 +21,10 @@ use crate::report::Report;
 pub use clean::{clean, one_line};
 pub use cut::{head, head_by, tail_by};
 pub use example::{example, examples};
-pub use picture::{Day, Gauge};
+pub use picture::Gauge;
 pub use story::span;
 pub use template::{Fault, Medium, fill};
-pub use view::{Block, Fact, View, moment, words};
+pub use view::{Block, View, moment, words};
 
 const TEXT: &str = include_str!("message.txt.hbs");
 const HTML: &str = include_str!("message.html.hbs");

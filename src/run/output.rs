@@ -2,7 +2,7 @@
 //!
 //! | our own is | the command gets | what is kept |
 //! |---|---|---|
-//! | a pipe, a stream socket, /dev/null | a pipe, passed on by the kernel ([`crate::run::relay`]) | the last megabyte, in the kernel |
+//! | a pipe, a stream socket, /dev/null | a pipe, passed on by the kernel ([`mod@crate::run::relay`]) | the last megabyte, in the kernel |
 //! | a file | the same | nothing: its end is read when the command has ended |
 //! | a terminal, a device | the same: programs behave differently on a terminal | nothing |
 //!

@@ -19,7 +19,7 @@
 //! | `lock/` | one lock a sink: see [`lock`] | |
 //! | `reserve/` | room for when the disk is full: see [`ladder`] | it is needed |
 //!
-//! [`commit`] says how a report is written so that it stays. [`recover`] says what is done about
+//! [`mod@commit`] says how a report is written so that it stays. [`recover`] says what is done about
 //! files that a power cut left in `tmp/`.
 
 mod brief;
@@ -56,8 +56,6 @@ pub use inbox::TakeOver;
 pub use ledger::{Attempt, Ledger, Outcome};
 pub use lock::Lock;
 pub use memory::Memory;
-pub use room::Dropped;
-pub use tidy::Tidied;
 
 use crate::names;
 use crate::report::ReportId;

@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use lastwords::report::{Report, ReportId, Status, Timestamp};
-use lastwords::spool::{Attempt, Ledger, Place, Spool};
+use lastwords::{Attempt, Ledger, Place, Spool};
 
 const REPORTS: u64 = 10_000;
 const LOG: usize = 24 * 1024;

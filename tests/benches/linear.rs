@@ -15,9 +15,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use lastwords::cause::{Scene, explain, kernel};
-use lastwords::redact::redact;
+use lastwords::redact;
 use lastwords::report::Exit;
+use lastwords::{Scene, explain, kernel};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Length of the shortest text, in bytes. The longest has the length that a hook reads of all logs.

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use lastwords::report::{Report, ReportId, Timestamp};
-use lastwords::spool::{Ledger, Spool};
+use lastwords::{Ledger, Spool};
 
 use crate::support::harness::{Harness, reports_in, wait_for_some};
 use crate::support::servers::certs::Certs;

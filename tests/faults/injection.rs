@@ -112,10 +112,10 @@ mod as_root {
     use std::process::Command;
     use std::thread::scope;
 
+    use lastwords::Spool;
     use lastwords::report::{
         CollectorKind, Evidence, Exit, Report, ReportId, Section, SectionData, Status,
     };
-    use lastwords::spool::Spool;
     use serde_json::Value;
 
     use super::{assert_harmless, tags, texts};

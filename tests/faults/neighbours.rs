@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use lastwords::Spool;
 use lastwords::report::{Kind, Report, ReportId, Timestamp};
-use lastwords::spool::Spool;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::support::harness::{Harness, names_in, reports_in, wait_for};

@@ -4,7 +4,7 @@ mod as_root {
     use std::net::UdpSocket;
     use std::process::Command;
 
-    use lastwords::spool::Ledger;
+    use lastwords::Ledger;
 
     use crate::answers::Sender;
     use crate::namespaces::in_private;

@@ -16,6 +16,7 @@ mod source;
 /// its own room and from the floors below.
 const FLOORS: &[&[&str]] = &[
     &["main"],
+    &["verbs"],
     &["cli"],
     &["operate"],
     &["run"],
@@ -50,7 +51,7 @@ const GROUND: &[&str] = &[
 ];
 
 /// Rooms that may read the clock and the environment, and write to standard output.
-const TOP: &[&str] = &["main", "cli", "operate", "run", "deliver", "catch"];
+const TOP: &[&str] = &["main", "verbs", "cli", "operate", "run", "deliver", "catch"];
 
 /// Exceptions to that in the rooms below.
 const BELOW_THE_TOP: &[&str] = &[

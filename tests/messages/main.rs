@@ -5,15 +5,14 @@
 use std::path::Path;
 use std::{env, fs};
 
-use lastwords::render;
-use lastwords::sinks::{Form, form};
+use lastwords::{Form, form};
 
 #[test]
 fn every_message_reads_as_it_did() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/messages");
     let write = env::var_os("LASTWORDS_SNAPSHOTS").is_some_and(|value| value == "write");
     let mut differ = Vec::new();
-    for (name, report) in render::examples() {
+    for (name, report) in lastwords::examples() {
         for (suffix, shown) in [
             ("text", Form::Text),
             ("slack", Form::Slack),
@@ -21,7 +20,7 @@ fn every_message_reads_as_it_did() {
         ] {
             let message = form(shown, &report);
             let message = match shown {
-                Form::Text => format!("Subject: {}\n\n{message}", render::subject(&report)),
+                Form::Text => format!("Subject: {}\n\n{message}", lastwords::subject(&report)),
                 // The two forms as they are read, not as JSON writes them.
                 Form::Matrix => {
                     let event: serde_json::Value = serde_json::from_str(&message).unwrap();

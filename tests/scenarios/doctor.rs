@@ -6,7 +6,7 @@ use std::process::Output;
 use std::time::{Duration, SystemTime};
 
 use lastwords::report::{ReportId, Timestamp};
-use lastwords::spool::{Ledger, Place, Spool};
+use lastwords::{Ledger, Place, Spool};
 use rustix::process::Signal;
 use serde_json::Value;
 

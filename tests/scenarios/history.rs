@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
 use lastwords::report::{Confidence, Kind, Report, ReportId, Timestamp};
-use lastwords::spool::{Attempt, Ledger, Place, Spool};
+use lastwords::{Attempt, Ledger, Place, Spool};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -411,7 +411,7 @@ fn what_waits_is_tried_at_once_on_request_also_beside_a_deliverer() {
 #[test]
 fn nothing_is_changed_while_a_deliverer_is_sending() {
     let (machine, id) = machine_with_one_waiting();
-    let now = lastwords::clock::Now::read().monotonic;
+    let now = lastwords::Now::read().monotonic;
     let sending = Spool::new(&machine.spool)
         .lock("to-one", now)
         .unwrap()

@@ -1,0 +1,71 @@
+//! Parses the command line, runs one verb, prints the error, and returns the exit code.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::catch::{finish, hook, listen, worker};
+use crate::cli::{self, Cli, Verb};
+use crate::deliver::{self, attempt};
+use crate::operate::{
+    check, doctor, explain, list, plugin, queue, render, schema, setup, show, simulate, stats,
+};
+use crate::redact::redact;
+use crate::run;
+use anyhow::Result;
+use clap::Parser;
+
+/// Runs the program: a hook, a worker, or the verb that a person typed.
+pub fn main() -> ExitCode {
+    let args: Vec<OsString> = env::args_os().collect();
+    if let Some((hook, args)) = cli::hook(&args) {
+        hook::run(hook, args);
+        return ExitCode::SUCCESS;
+    }
+    if let Some((by, taken, args)) = worker::begin(&args) {
+        return finish::run(by, taken, args);
+    }
+    let cli = match Cli::try_parse_from(cli::spelled_out(args)) {
+        Ok(cli) => cli,
+        Err(message) => {
+            let _ = message.print();
+            return ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2));
+        }
+    };
+    run_verb(&cli).unwrap_or_else(|why| {
+        let _ = writeln!(
+            anstream::stderr(),
+            "{ERROR}error{ERROR:#}: {}",
+            redact(&format!("{why:#}"))
+        );
+        ExitCode::FAILURE
+    })
+}
+
+const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
+
+fn run_verb(cli: &Cli) -> Result<ExitCode> {
+    let mut out = anstream::stdout();
+    match &cli.verb {
+        // `cli::hook` runs these. Only their `--help` comes here, and clap answers it.
+        Verb::PreStart(_) | Verb::PreStop(_) => Ok(ExitCode::SUCCESS),
+        Verb::PostStop(args) => simulate::run(args, &mut out),
+        Verb::Listen(args) => listen::run(args, &mut out),
+        Verb::Deliver(args) => deliver::run(args, &mut out),
+        Verb::Check(args) => check::run(args, &mut out),
+        Verb::Explain(args) => explain::run(args, &mut out),
+        Verb::Doctor(args) => doctor::run(args, &mut out),
+        Verb::List(args) => list::run(args, &mut out),
+        Verb::Queue(args) => queue::run(args, &mut out),
+        Verb::Show(args) => show::run(args, &mut out),
+        Verb::Stats(args) => stats::run(args, &mut out),
+        Verb::Schema(args) => schema::run(args, &mut out),
+        Verb::Render(args) => render::run(args, &mut out),
+        Verb::Plugin(args) => plugin::run(args, &mut out),
+        Verb::Setup(args) => setup::run(args, &mut out),
+        Verb::Attempt(args) => attempt::run(args, &mut out),
+        Verb::Run(args) => Ok(run::run(args)),
+        Verb::Relay => Ok(run::relay().map(|()| ExitCode::SUCCESS)?),
+    }
+}
