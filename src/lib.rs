@@ -14,9 +14,9 @@
 //!          ─> ledger ─> history
 //! ```
 //!
-//! Each step of a stop leaves a file that the next step replaces: armed marker, taken marker, report
-//! in memory, report in the spool. So a process may be killed at any point: the next one continues
-//! from the file, under the same report id.
+//! Each step of a stop leaves a file that the next step replaces: armed marker, taken marker,
+//! report in memory, report in the spool. So a process may be killed at any point: the next one
+//! continues from the file, under the same report id.
 //!
 //! Catching and sending are two programs in one binary, as in every mail system. The first must be
 //! quick and cannot fail; the second may take days.

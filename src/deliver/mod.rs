@@ -3,7 +3,8 @@
 //! ```text
 //! new/ ─ past:   what earlier deaths of the same job say about each
 //!      ─ groups: which crashes are told by themselves, which are counted, whose summary is due
-//!      ─ send:   what is due goes out; each sink has its own ledger, lock and thread: one that hangs delays no other
+//!      ─ send:   what is due goes out; each sink has its own ledger, lock and thread, so that one
+//!                that hangs delays no other
 //!      ─ finish: what every sink has said its last word on becomes history
 //! ```
 

@@ -4,7 +4,8 @@
 //! ```text
 //! take over the signals ─ arm ─ put relays into the output ─ start the command
 //! pass signals on, reap, until the command has ended
-//! keep its last output ─ a worker judges and catches, as after a hook, a second at the most ─ end as it ended
+//! keep its last output ─ a worker judges and catches for at most a second, as after a hook
+//! end as it ended
 //! ```
 //! If any of this fails, the command runs all the same. A line says what failed.
 //!

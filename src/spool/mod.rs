@@ -19,8 +19,8 @@
 //! | `lock/` | one lock a sink: see [`lock`] | |
 //! | `reserve/` | room for when the disk is full: see [`ladder`] | it is needed |
 //!
-//! [`mod@commit`] says how a report is written so that it stays. [`recover`] says what is done about
-//! files that a power cut left in `tmp/`.
+//! [`mod@commit`] says how a report is written so that it stays. [`recover`] says what is done
+//! about files that a power cut left in `tmp/`.
 
 mod brief;
 mod chronicles;

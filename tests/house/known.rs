@@ -98,12 +98,8 @@ pub const WIDE: &[&str] = &[
     "cause/kernel/seccomp.rs",
     "cause/mod.rs",
     "cause/text.rs",
-    "deliver/mod.rs",
-    "lib.rs",
-    "operate/doctor/mod.rs",
     "operate/doctor/show.rs",
     "operate/plugin/mistakes.rs",
-    "run/mod.rs",
     "sinks/matrix/event.rs",
     "sinks/syslog/record.rs",
 ];

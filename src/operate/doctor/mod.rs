@@ -1,7 +1,8 @@
 //! `doctor`: checks whether a crash of a job *would* be caught and told now. It sends nothing.
 //!
 //! ```text
-//! hooks ─> program ─> marker ─> directories, disk ─> config ─> collectors ─> sinks ─> deliverer ─> what waits
+//! hooks ─> program ─> marker ─> directories, disk ─> config ─> collectors ─> sinks ─> deliverer
+//!   ─> what waits
 //! ```
 
 mod armed;
