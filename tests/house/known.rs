@@ -32,7 +32,6 @@ pub const SAME_NAME: &[&str] = &[
     "2 Group",
     "2 Head",
     "2 Job",
-    "2 Kept",
     "2 Known",
     "2 Level",
     "2 Life",
@@ -105,4 +104,4 @@ pub const WIDE: &[&str] = &[
 ];
 
 /// Maximum number of doc comments that begin so.
-pub const WHAT_OR_WHETHER: usize = 560;
+pub const WHAT_OR_WHETHER: usize = 483;
