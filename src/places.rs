@@ -9,7 +9,7 @@ use clap::Args;
 use rustix::process::geteuid;
 
 use crate::host::Host;
-use crate::spool::{Memory, Spool};
+use crate::spool::{MemoryInbox, Spool};
 
 /// The directories.
 #[derive(Clone, Debug, Args)]
@@ -81,8 +81,8 @@ impl Places {
     }
 
     /// Returns where this process keeps reports in memory until they are safe.
-    pub fn memory(&self) -> Memory {
-        Memory::new(self.own_dir().join("inbox"))
+    pub fn memory(&self) -> MemoryInbox {
+        MemoryInbox::new(self.own_dir().join("inbox"))
     }
 
     /// Returns the part of the run directory that belongs to this process's user.

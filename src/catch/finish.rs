@@ -36,7 +36,7 @@ use crate::kmsg::{self, Record};
 use crate::places::Places;
 use crate::random;
 use crate::report::{Exit, Level, Report, Section, Stop, Supervisor, Verdict};
-use crate::spool::Memory;
+use crate::spool::MemoryInbox;
 use crate::supervisor::{Account, run, upstart};
 use crate::{mounts, notice};
 
@@ -265,7 +265,12 @@ const NOBODY_WAITS: &str =
 
 /// Leaves the rest to the deliverer: it knows what the config calls secret, and can wait for a
 /// disk.
-fn keep_in_memory(mut report: Report, taken: &Taken, memory: &Memory, host: &Host) -> Result<()> {
+fn keep_in_memory(
+    mut report: Report,
+    taken: &Taken,
+    memory: &MemoryInbox,
+    host: &Host,
+) -> Result<()> {
     report.level = Level::Memory;
     let (service, id) = (report.stop.service(), report.id.clone());
     memory
@@ -442,7 +447,7 @@ fn late(taken: &Taken, by: By) -> Option<String> {
 fn commit(
     mut report: Report,
     taken: &Taken,
-    memory: &Memory,
+    memory: &MemoryInbox,
     places: &Places,
     host: &Host,
     wake: bool,

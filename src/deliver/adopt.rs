@@ -20,7 +20,7 @@ use crate::clock::Now;
 use crate::config;
 use crate::places::Places;
 use crate::report::{Level, Report};
-use crate::spool::{Facts, Memory, Spool, TakeOver};
+use crate::spool::{Facts, MemoryInbox, Spool, TakeOver};
 
 /// Maximum number of one user's taken markers that are dealt with at once.
 const AT_ONCE: usize = 16;
@@ -99,7 +99,7 @@ pub fn take_over(spool: &Spool, places: &Places, how: &TakeOver) -> Result<usize
     let mut taken = 0;
     let mut memories = Vec::new();
     for (dir, uid) in places.left_by_hooks() {
-        let memory = Memory::new(dir.join("inbox"));
+        let memory = MemoryInbox::new(dir.join("inbox"));
         memory.sweep();
         match spool.take_over_from(memory.dir(), uid, how) {
             Ok(reports) => taken += reports,

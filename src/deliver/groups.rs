@@ -87,7 +87,7 @@ pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Groups {
     }
     for (key, items) in &waiting {
         let (sink, name) = key;
-        let group = Group {
+        let group = SinkGroup {
             deliverer,
             pass,
             sink,
@@ -110,7 +110,7 @@ pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Groups {
 }
 
 /// One group of crashes, for one sink.
-struct Group<'a, 'b> {
+struct SinkGroup<'a, 'b> {
     deliverer: &'a Deliverer<'b>,
     pass: &'a Pass<'a>,
     sink: &'a str,
@@ -136,7 +136,7 @@ struct Next {
     unmade: bool,
 }
 
-impl Group<'_, '_> {
+impl SinkGroup<'_, '_> {
     fn advance(&self, before: Option<&Conversation>) -> Result<Advance> {
         // The lock is taken only if there is something to do: see `until_nothing_is_due`.
         let next = self.next(before.cloned())?;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Now;
 use crate::operate::history::table::{Cell, Column, table};
-use crate::operate::history::told::{self, Addressed, Configs, State};
+use crate::operate::history::told::{self, Addressed, Configs, Standing};
 use crate::operate::history::{
     Entries, Reader, Since, minute, parse_since, say, short_id, terminal_width, told_of,
 };
@@ -46,9 +46,9 @@ pub struct ListArgs {
     /// Only deaths of this cause: a part of its line or its kind, as `oom-killed`
     #[arg(long, value_name = "TEXT")]
     cause: Option<String>,
-    /// What to list
+    /// Listed to list
     #[arg(long, value_delimiter = ',', default_value = "crash,drill")]
-    kind: Vec<What>,
+    kind: Vec<Listed>,
     /// Only reports that some sink does not have: they wait, were refused, given up or dropped
     #[arg(long)]
     undelivered: bool,
@@ -89,7 +89,7 @@ Exits with 0, also where nothing is found.";
 
 /// Kinds of reports to choose from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
-enum What {
+enum Listed {
     Crash,
     Drill,
     Summary,
@@ -97,7 +97,7 @@ enum What {
     Notice,
 }
 
-impl What {
+impl Listed {
     fn of(brief: &Brief) -> Self {
         match brief.kind {
             Kind::Crash if brief.drill => Self::Drill,
@@ -130,7 +130,7 @@ struct Row {
 }
 
 /// Facts that deaths in one row have in common.
-type Same = (What, String, Option<u32>, String, String);
+type Same = (Listed, String, Option<u32>, String, String);
 
 pub fn run(args: &ListArgs, out: &mut impl Write) -> Result<ExitCode> {
     let spool = args.places.spool();
@@ -200,7 +200,7 @@ fn rows(
         };
         let fits = args.job.as_ref().is_none_or(|job| *job == brief.stop.job)
             && since.is_none_or(|since| brief.made_at() >= since)
-            && args.kind.contains(&What::of(&brief))
+            && args.kind.contains(&Listed::of(&brief))
             && cause.as_ref().is_none_or(|text| is_cause(&brief, text))
             && (!args.undelivered || is_undelivered(reader.spool, configs, &brief, *place));
         if !fits {
@@ -230,18 +230,21 @@ fn is_cause(brief: &Brief, text: &str) -> bool {
 fn is_undelivered(spool: &Spool, configs: &mut Configs, brief: &Brief, place: Place) -> bool {
     // Every sink took what is in done/.
     place != Place::Done
-        && told::ledgers(spool, configs, Addressed::of(brief, place))
-            .is_ok_and(|ledgers| ledgers.values().any(|ledger| !State::of(ledger).is_told()))
+        && told::ledgers(spool, configs, Addressed::of(brief, place)).is_ok_and(|ledgers| {
+            ledgers
+                .values()
+                .any(|ledger| !Standing::of(ledger).is_told())
+        })
 }
 
 fn same(brief: &Brief) -> Same {
-    let id = if What::of(brief) == What::Crash {
+    let id = if Listed::of(brief) == Listed::Crash {
         String::new()
     } else {
         brief.id.to_string()
     };
     (
-        What::of(brief),
+        Listed::of(brief),
         brief.stop.job.clone(),
         brief.user,
         brief.fingerprint.clone(),
@@ -282,8 +285,8 @@ impl Row {
 
     /// Returns the state of each sink: of several reports the worst. Of the reports that every sink
     /// took, one is enough.
-    fn told(&self, spool: &Spool, configs: &mut Configs) -> Told {
-        let mut told = Told {
+    fn told(&self, spool: &Spool, configs: &mut Configs) -> Recipients {
+        let mut told = Recipients {
             latest: BTreeMap::new(),
             worst: BTreeMap::new(),
         };
@@ -297,7 +300,7 @@ impl Row {
             };
             let ledgers = told::ledgers(spool, configs, report).unwrap_or_default();
             for (key, ledger) in &ledgers {
-                let state = State::of(ledger);
+                let state = Standing::of(ledger);
                 told.worst
                     .entry(key.clone())
                     .and_modify(|worst| *worst = state.max(*worst))
@@ -313,7 +316,7 @@ impl Row {
         told
     }
 
-    fn cells(&self, short: usize, told: &Told) -> [Cell; 6] {
+    fn cells(&self, short: usize, told: &Recipients) -> [Cell; 6] {
         let times = match self.members.len() {
             1 => Cell::dim("1"),
             times => Cell {
@@ -336,7 +339,7 @@ impl Row {
         ]
     }
 
-    fn json(&self, told: &Told) -> Value {
+    fn json(&self, told: &Recipients) -> Value {
         let Brief {
             id,
             host,
@@ -352,7 +355,7 @@ impl Row {
             "job": stop.job,
             "instance": stop.instance,
             "host": host,
-            "kind": What::of(&self.latest).word(),
+            "kind": Listed::of(&self.latest).word(),
             "drill": drill,
             "verdict": verdict,
             "count": self.members.len(),
@@ -368,9 +371,9 @@ impl Row {
 }
 
 /// The sinks that were told of a row.
-struct Told {
+struct Recipients {
     /// Of its latest report, for programs.
     latest: BTreeMap<String, Value>,
     /// Of all, by the sinks' keys.
-    worst: BTreeMap<String, State>,
+    worst: BTreeMap<String, Standing>,
 }

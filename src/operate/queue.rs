@@ -15,7 +15,7 @@ use crate::clock::Now;
 use crate::config::Severity;
 use crate::deliver::counted;
 use crate::operate::history::table::{Cell, Column, table};
-use crate::operate::history::told::{self, Addressed, Configs, State};
+use crate::operate::history::told::{self, Addressed, Configs, Standing};
 use crate::operate::history::{Entries, Reader, from_now, say, short_id, terminal_width};
 use crate::places::Places;
 use crate::render::{one_line, span};
@@ -196,7 +196,7 @@ fn waiting(entries: &Entries, reader: &mut Reader, places: &Places) -> Result<Ve
         };
         let open = ledgers
             .into_iter()
-            .filter(|(_, ledger)| State::of(ledger) == State::Waiting);
+            .filter(|(_, ledger)| Standing::of(ledger) == Standing::Waiting);
         let open = open.map(|(key, ledger)| one(Some(told::name(&key)), ledger, None));
         all.extend(open.chain(held.map(|why| one(None, Ledger::default(), Some(why)))));
     }

@@ -14,7 +14,7 @@ use crate::clock::Now;
 use crate::operate::history::table::{Cell, Column, table};
 use crate::operate::history::told::{self, Addressed, Configs};
 use crate::operate::history::{Entries, Reader, from_now, minute, say, terminal_width};
-use crate::operate::stats::count::{Counts, Job, Sink};
+use crate::operate::stats::count::{Counts, JobCounts, SinkCounts};
 use crate::places::Places;
 use crate::render::{one_line, words};
 use crate::report::Timestamp;
@@ -132,7 +132,7 @@ fn print(counts: &Counts, now: Timestamp, out: &mut impl Write) {
     }
 }
 
-fn job_cells(job: &Job) -> [Cell; 7] {
+fn job_cells(job: &JobCounts) -> [Cell; 7] {
     [
         Cell::coloured(one_line(&job.name, 80), AnsiColor::Cyan),
         Cell {
@@ -151,8 +151,8 @@ fn job_cells(job: &Job) -> [Cell; 7] {
     ]
 }
 
-fn cause_cells(job: &Job, now: Timestamp) -> Vec<[Cell; 4]> {
-    let cells = |cause: &count::Cause| {
+fn cause_cells(job: &JobCounts, now: Timestamp) -> Vec<[Cell; 4]> {
+    let cells = |cause: &count::CauseCounts| {
         [
             Cell::coloured(one_line(&job.name, 80), AnsiColor::Cyan),
             Cell::new(cause.count.to_string()),
@@ -163,7 +163,7 @@ fn cause_cells(job: &Job, now: Timestamp) -> Vec<[Cell; 4]> {
     job.causes().into_iter().take(CAUSES).map(cells).collect()
 }
 
-fn sink_cells(name: &str, sink: &Sink) -> [Cell; 6] {
+fn sink_cells(name: &str, sink: &SinkCounts) -> [Cell; 6] {
     let bad = |count: u64, colour: AnsiColor| {
         if count > 0 {
             Cell::coloured(count.to_string(), colour)

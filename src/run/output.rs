@@ -53,7 +53,7 @@ struct Relayed {
 }
 
 /// Kind of one of our own descriptors.
-enum Kind {
+enum OurEnd {
     Relayed,
     Discarded,
     File(u64),
@@ -86,9 +86,9 @@ impl Output {
     /// descriptor itself.
     fn stream(&mut self, name: &'static str, fd: BorrowedFd, number: u32) -> Option<OwnedFd> {
         let to = match kind(fd) {
-            Kind::Relayed => Some(fd.try_clone_to_owned().ok()?),
-            Kind::Discarded => None,
-            Kind::File(from) => {
+            OurEnd::Relayed => Some(fd.try_clone_to_owned().ok()?),
+            OurEnd::Discarded => None,
+            OurEnd::File(from) => {
                 self.files.push(Stream {
                     name: name.into(),
                     path: format!("/proc/{}/fd/{number}", id()),
@@ -96,7 +96,7 @@ impl Output {
                 });
                 return None;
             }
-            Kind::Other => return None,
+            OurEnd::Other => return None,
         };
         let (relay, theirs) = Relay::new(to).ok()?;
         self.relays.push(Relayed::start(name, relay).ok()?);
@@ -180,27 +180,27 @@ impl Relayed {
     }
 }
 
-fn kind(fd: BorrowedFd) -> Kind {
+fn kind(fd: BorrowedFd) -> OurEnd {
     let Ok(found) = fstat(fd) else {
-        return Kind::Other;
+        return OurEnd::Other;
     };
     match FileType::from_raw_mode(found.st_mode) {
-        FileType::Fifo => Kind::Relayed,
+        FileType::Fifo => OurEnd::Relayed,
         FileType::Socket => {
             let is_connection = fstat(io::stdin()).is_ok_and(|stdin| is_same(&stdin, &found));
             let is_stream = socket_type(fd) == Ok(SocketType::STREAM);
             if is_stream && !is_connection {
-                Kind::Relayed
+                OurEnd::Relayed
             } else {
-                Kind::Other
+                OurEnd::Other
             }
         }
-        FileType::RegularFile => Kind::File(u64::try_from(found.st_size).unwrap_or_default()),
+        FileType::RegularFile => OurEnd::File(u64::try_from(found.st_size).unwrap_or_default()),
         // null(4)
         FileType::CharacterDevice if (major(found.st_rdev), minor(found.st_rdev)) == (1, 3) => {
-            Kind::Discarded
+            OurEnd::Discarded
         }
-        _ => Kind::Other,
+        _ => OurEnd::Other,
     }
 }
 

@@ -45,7 +45,7 @@ pub fn encode_to(report: &Report, size: usize) -> Option<Vec<u8>> {
 
 /// Reason why an entry cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wrong {
+pub enum EntryError {
     /// It is whole, but of a format that only a newer version knows.
     Newer(String),
     /// It was damaged, or never was an entry.
@@ -53,9 +53,10 @@ pub enum Wrong {
 }
 
 /// Reads the report in an entry, or as much of it as `T` takes.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Wrong> {
-    let damaged = |why: &str| Wrong::Damaged(why.to_owned());
-    let no_report = |why: serde_json::Error| Wrong::Damaged(format!("it holds no report: {why}"));
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EntryError> {
+    let damaged = |why: &str| EntryError::Damaged(why.to_owned());
+    let no_report =
+        |why: serde_json::Error| EntryError::Damaged(format!("it holds no report: {why}"));
     let end = bytes
         .strip_suffix(b"\n")
         .and_then(|bytes| bytes.iter().rposition(|byte| *byte == b'\n'));
@@ -68,20 +69,20 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Wrong> {
     if found != trailer(json).as_bytes() {
         return Err(damaged("its checksum does not fit: it is damaged"));
     }
-    match serde_json::from_slice::<Format>(json)
+    match serde_json::from_slice::<FormatOnly>(json)
         .map_err(no_report)?
         .format
     {
         FORMAT => serde_json::from_slice(json).map_err(no_report),
-        format if format > FORMAT => Err(Wrong::Newer(format!(
+        format if format > FORMAT => Err(EntryError::Newer(format!(
             "its format is {format}, and this version of lastwords knows {FORMAT}: upgrade to read it"
         ))),
-        format => Err(Wrong::Damaged(format!("there is no format {format}"))),
+        format => Err(EntryError::Damaged(format!("there is no format {format}"))),
     }
 }
 
 #[derive(serde::Deserialize)]
-struct Format {
+struct FormatOnly {
     format: u32,
 }
 
@@ -136,7 +137,7 @@ mod tests {
         report.format = FORMAT + 1;
         assert!(matches!(
             decode::<Report>(&encode(&report).unwrap()),
-            Err(Wrong::Newer(_))
+            Err(EntryError::Newer(_))
         ));
     }
 }

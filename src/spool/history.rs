@@ -11,7 +11,7 @@ use crate::report::ReportId;
 
 /// An entry, as far as this decision needs it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct StoredReport {
     pub id: ReportId,
     pub place: Place,
     /// Size on the disk, in bytes.
@@ -34,7 +34,7 @@ impl Excess {
         self == Self::default()
     }
 
-    fn less(self, entry: &Entry) -> Self {
+    fn less(self, entry: &StoredReport) -> Self {
         Self {
             entries: self.entries.saturating_sub(1),
             bytes: self.bytes.saturating_sub(entry.bytes),
@@ -45,7 +45,7 @@ impl Excess {
 
 /// Returns which reports go that every sink took, of `entries` that come oldest first, and what
 /// then still has to go.
-pub fn delivered(entries: &[Entry], excess: Excess) -> (Vec<&Entry>, Excess) {
+pub fn delivered(entries: &[StoredReport], excess: Excess) -> (Vec<&StoredReport>, Excess) {
     take(
         entries.iter().filter(|entry| entry.place == Place::Done),
         excess,
@@ -54,10 +54,10 @@ pub fn delivered(entries: &[Entry], excess: Excess) -> (Vec<&Entry>, Excess) {
 
 /// Returns which of the others go. `group` tells which crashes are the same.
 pub fn undelivered(
-    entries: &[Entry],
+    entries: &[StoredReport],
     excess: Excess,
-    group: impl Fn(&Entry) -> Option<String>,
-) -> Vec<&Entry> {
+    group: impl Fn(&StoredReport) -> Option<String>,
+) -> Vec<&StoredReport> {
     let (middles, mut rest) = split_loops(
         entries
             .iter()
@@ -73,9 +73,9 @@ pub fn undelivered(
 
 /// Takes as many of these, from the first, as have to go. Returns what then still has to go.
 fn take<'e>(
-    entries: impl Iterator<Item = &'e Entry>,
+    entries: impl Iterator<Item = &'e StoredReport>,
     mut excess: Excess,
-) -> (Vec<&'e Entry>, Excess) {
+) -> (Vec<&'e StoredReport>, Excess) {
     let mut gone = Vec::new();
     for entry in entries {
         if excess.is_gone() {
@@ -89,9 +89,9 @@ fn take<'e>(
 
 /// Parts the middles of loops from the rest. Both stay oldest first.
 fn split_loops(
-    entries: Vec<&Entry>,
-    group: impl Fn(&Entry) -> Option<String>,
-) -> (Vec<&Entry>, Vec<&Entry>) {
+    entries: Vec<&StoredReport>,
+    group: impl Fn(&StoredReport) -> Option<String>,
+) -> (Vec<&StoredReport>, Vec<&StoredReport>) {
     let mut last_of: BTreeMap<String, usize> = BTreeMap::new();
     let mut is_middle = vec![false; entries.len()];
     let mut first_seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -118,8 +118,8 @@ mod tests {
 
     /// Reads a letter an entry, oldest first: `d` delivered, `x` dead; capitals wait, and the same
     /// letter is the same crash.
-    fn entries(letters: &str) -> Vec<Entry> {
-        let entry = |(i, letter): (usize, char)| Entry {
+    fn entries(letters: &str) -> Vec<StoredReport> {
+        let entry = |(i, letter): (usize, char)| StoredReport {
             id: ReportId::new(Timestamp::of_unix(i as u64), u64::from(letter)),
             place: match letter {
                 'd' => Place::Done,
@@ -134,15 +134,15 @@ mod tests {
     /// Returns the positions of what goes; first of what was delivered, then of what was not.
     fn goes(letters: &str, excess: Excess) -> (Vec<usize>, Vec<usize>) {
         let all = entries(letters);
-        let letter = |entry: &Entry| entry.id.as_str()[16..].to_owned();
+        let letter = |entry: &StoredReport| entry.id.as_str()[16..].to_owned();
         let (delivered, excess) = delivered(&all, excess);
-        let group = |entry: &Entry| (entry.place == Place::New).then(|| letter(entry));
+        let group = |entry: &StoredReport| (entry.place == Place::New).then(|| letter(entry));
         let undelivered = if excess.is_gone() {
             Vec::new()
         } else {
             undelivered(&all, excess, group)
         };
-        let positions = |list: &[&Entry]| {
+        let positions = |list: &[&StoredReport]| {
             list.iter()
                 .map(|gone| all.iter().position(|it| it == *gone).unwrap())
                 .collect()

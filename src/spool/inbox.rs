@@ -95,7 +95,7 @@ impl Spool {
         }
         let is_ours = uid == geteuid().as_raw();
         let mut waiting = if is_ours {
-            Waiting::default()
+            Backlog::default()
         } else {
             self.waiting(uid)?
         };
@@ -119,26 +119,12 @@ impl Spool {
                         &format!("{}: no report of a crash", path.display()),
                     )?;
                 }
-                Ok(mut report) => {
-                    if !is_ours {
-                        disown(&mut report, uid);
-                    }
-                    // The process that made it may not have known what the config calls secret.
-                    (how.redact)(&mut report);
-                    report.notes.extend(report.level.note());
-                    if self.find(&report.id).is_none() {
-                        if !is_ours {
-                            self.note_waiting(uid, &report.id)?;
-                            waiting = Waiting {
-                                count: waiting.count + 1,
-                                bytes: waiting.bytes + length,
-                            };
-                        }
-                        self.put(&report)?;
-                        taken += 1;
-                    }
-                    if is_ours {
-                        self.remove_name(&report)?;
+                Ok(report) => {
+                    let is_new = self.take_in(report, uid, how)?;
+                    taken += usize::from(is_new);
+                    if is_new && !is_ours {
+                        waiting.count += 1;
+                        waiting.bytes += length;
                     }
                 }
                 Err(Unreadable::Gone | Unreadable::Newer(_) | Unreadable::NotNow(_)) => continue,
@@ -151,12 +137,35 @@ impl Spool {
         Ok(taken)
     }
 
+    /// Commits a report of user `uid` as one of ours, unless it is there already. Returns true if it
+    /// was new.
+    fn take_in(&self, mut report: Report, uid: u32, how: &TakeOver) -> io::Result<bool> {
+        let is_ours = uid == geteuid().as_raw();
+        if !is_ours {
+            disown(&mut report, uid);
+        }
+        // The process that made it may not have known what the config calls secret.
+        (how.redact)(&mut report);
+        report.notes.extend(report.level.note());
+        let is_new = self.find(&report.id).is_none();
+        if is_new {
+            if !is_ours {
+                self.note_waiting(uid, &report.id)?;
+            }
+            self.put(&report)?;
+        }
+        if is_ours {
+            self.remove_name(&report)?;
+        }
+        Ok(is_new)
+    }
+
     /// Returns what of this user's is in `new/`. `state/user-UID/` has a name for each, and for
     /// those in the history. If there are too many of the latter, the oldest go, so that they do
     /// not take the place of others'.
-    fn waiting(&self, uid: u32) -> io::Result<Waiting> {
+    fn waiting(&self, uid: u32) -> io::Result<Backlog> {
         let dir = self.taken_from(uid);
-        let mut waiting = Waiting::default();
+        let mut waiting = Backlog::default();
         let mut past = Vec::new();
         for name in list(&dir)? {
             let id = ReportId::parse(&name).ok();
@@ -164,7 +173,7 @@ impl Spool {
                 Some((Place::New, id)) => {
                     let bytes = fs::symlink_metadata(self.path(Place::New, &id))
                         .map_or(0, |found| found.size());
-                    waiting = Waiting {
+                    waiting = Backlog {
                         count: waiting.count + 1,
                         bytes: waiting.bytes + bytes,
                     };
@@ -191,7 +200,7 @@ impl Spool {
 
 /// Amount of a user's reports that wait.
 #[derive(Clone, Copy, Default)]
-struct Waiting {
+struct Backlog {
     count: usize,
     bytes: u64,
 }

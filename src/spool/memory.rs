@@ -15,11 +15,11 @@ use crate::host::open_regular_in_ours;
 use crate::report::{Report, ReportId};
 
 /// The reports of one user's hooks, in memory.
-pub struct Memory {
+pub struct MemoryInbox {
     dir: PathBuf,
 }
 
-impl Memory {
+impl MemoryInbox {
     pub fn new(dir: PathBuf) -> Self {
         Self { dir }
     }
@@ -97,7 +97,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (spool, memory) = (
             Spool::new(dir.path().join("spool")),
-            Memory::new(dir.path().join("inbox")),
+            MemoryInbox::new(dir.path().join("inbox")),
         );
         spool.create().unwrap();
         let how = TakeOver {
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn what_was_only_begun_is_swept_up_unless_somebody_is_at_it() {
         let dir = tempfile::tempdir().unwrap();
-        let memory = Memory::new(dir.path().to_owned());
+        let memory = MemoryInbox::new(dir.path().to_owned());
         let draft = memory.dir().join(".20261123t030000-0123456789abcdef");
         let at_work = File::create(&draft).unwrap();
         at_work.lock().unwrap();

@@ -55,7 +55,7 @@ pub use facts::Facts;
 pub use inbox::TakeOver;
 pub use ledger::{Attempt, Ledger, Outcome};
 pub use lock::Lock;
-pub use memory::Memory;
+pub use memory::MemoryInbox;
 
 use crate::names;
 use crate::report::ReportId;

@@ -90,8 +90,8 @@ pub(super) fn read_as<T: DeserializeOwned>(
         read => read.map_err(|why| invalid(why.to_string()))?,
     };
     let report: T = entry::decode(&bytes).map_err(|wrong| match wrong {
-        entry::Wrong::Newer(why) => Unreadable::Newer(format!("{}: {why}", path.display())),
-        entry::Wrong::Damaged(why) => invalid(why),
+        entry::EntryError::Newer(why) => Unreadable::Newer(format!("{}: {why}", path.display())),
+        entry::EntryError::Damaged(why) => invalid(why),
     })?;
     if id(&report).as_str() == name {
         Ok(report)

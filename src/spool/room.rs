@@ -18,7 +18,7 @@ use rustix::fs::statvfs;
 use serde::{Deserialize, Serialize};
 
 use super::commit::{commit, sync_dir};
-use super::history::{self, Entry, Excess};
+use super::history::{self, Excess, StoredReport};
 use super::read::read_state;
 use super::{Place, Spool, lock};
 use crate::report::{Kind, ReportId, Timestamp};
@@ -47,10 +47,10 @@ impl Spool {
     /// then still has to go.
     pub(super) fn remove_delivered(
         &self,
-        entries: &[Entry],
+        entries: &[StoredReport],
         now: Timestamp,
     ) -> io::Result<(usize, Excess)> {
-        let (old, kept): (Vec<Entry>, Vec<Entry>) = entries
+        let (old, kept): (Vec<StoredReport>, Vec<StoredReport>) = entries
             .iter()
             .cloned()
             .partition(|entry| is_old(entry, now));
@@ -127,7 +127,7 @@ impl Spool {
         self.write_dropped(&dropped)
     }
 
-    fn excess(&self, entries: &[Entry]) -> io::Result<Excess> {
+    fn excess(&self, entries: &[StoredReport]) -> io::Result<Excess> {
         let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
         let disk = statvfs(&self.dir)?;
         let (free, whole) = (
@@ -142,7 +142,7 @@ impl Spool {
     }
 
     /// Returns which crashes are the same: those of one job with one fingerprint.
-    fn group_of(&self, entry: &Entry) -> Option<String> {
+    fn group_of(&self, entry: &StoredReport) -> Option<String> {
         let report = self.read(entry.place, &entry.id).ok()?;
         (report.kind == Kind::Crash).then(|| format!("{}\0{}", report.stop.job, report.fingerprint))
     }
@@ -168,7 +168,7 @@ impl Spool {
 
 /// Returns true if a report has been in the history for long enough. A report that waits is never
 /// too old: its sinks' ledgers decide that.
-fn is_old(entry: &Entry, now: Timestamp) -> bool {
+fn is_old(entry: &StoredReport, now: Timestamp) -> bool {
     entry.place != Place::New && now.since(entry.id.time()) > MAX_AGE
 }
 

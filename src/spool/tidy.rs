@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use super::history::Entry;
+use super::history::StoredReport;
 use super::room::unless_gone;
 use super::{Place, Spool, facts, list, lock};
 use crate::clock::Now;
@@ -91,7 +91,7 @@ impl Spool {
 
     /// Returns all entries, oldest first, and the number of files that were put aside because they
     /// are no entry.
-    pub(super) fn entries(&self) -> io::Result<(Vec<Entry>, usize)> {
+    pub(super) fn entries(&self) -> io::Result<(Vec<StoredReport>, usize)> {
         let mut entries = Vec::new();
         let mut put_aside = 0;
         for place in [Place::New, Place::Done, Place::Dead] {
@@ -109,7 +109,7 @@ impl Spool {
                 match id {
                     Some(id) if found.is_file() => {
                         keep_private(&entry.path(), found.mode());
-                        entries.push(Entry {
+                        entries.push(StoredReport {
                             id,
                             place,
                             bytes: found.blocks() * 512,

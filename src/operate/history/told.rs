@@ -17,9 +17,9 @@ use crate::spool::{Brief, Ledger, Outcome, Place, Spool};
 /// Maximum length of an error or a receipt that is shown, in characters.
 const SAID: usize = 500;
 
-/// State of a report with a sink, the worse the later.
+/// Standing of a report with a sink, the worse the later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub enum Standing {
     Sent,
     Summarised,
     Dropped,
@@ -28,7 +28,7 @@ pub enum State {
     Refused,
 }
 
-impl State {
+impl Standing {
     pub fn of(ledger: &Ledger) -> Self {
         match ledger.outcome {
             None => Self::Waiting,
@@ -130,9 +130,9 @@ pub fn name(key: &str) -> String {
 }
 
 /// Says in few words which sinks were told: `4 sent`, `3 sent, ops-slack waiting`.
-pub fn in_short(states: &BTreeMap<String, State>) -> Cell {
+pub fn in_short(states: &BTreeMap<String, Standing>) -> Cell {
     let told = states.values().filter(|state| state.is_told()).count();
-    let mut rest: Vec<(State, String)> = states
+    let mut rest: Vec<(Standing, String)> = states
         .iter()
         .filter(|(_, state)| !state.is_told())
         .map(|(key, state)| (*state, name(key)))
@@ -141,8 +141,8 @@ pub fn in_short(states: &BTreeMap<String, State>) -> Cell {
     let colour = match rest.first() {
         None if told == 0 => return Cell::dim("nobody"),
         None => return Cell::new(format!("{told} sent")),
-        Some((State::Dropped, _)) => AnsiColor::BrightBlack,
-        Some((State::Waiting, _)) => AnsiColor::Yellow,
+        Some((Standing::Dropped, _)) => AnsiColor::BrightBlack,
+        Some((Standing::Waiting, _)) => AnsiColor::Yellow,
         Some(_) => AnsiColor::Red,
     };
     let rest = rest
@@ -207,7 +207,7 @@ pub fn as_json(ledger: &Ledger) -> Value {
         None => ledger.last_error.clone().map(|error| ("error", error)),
     };
     let mut json = json!({
-        "state": State::of(ledger).word(),
+        "state": Standing::of(ledger).word(),
         "tries": ledger.attempts,
         "last_try": ledger.last_try,
         "next_try": ledger.next_try,
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn who_was_told_is_said_in_few_words_and_the_trouble_first() {
-        let short = |states: &[(&str, State)]| {
+        let short = |states: &[(&str, Standing)]| {
             in_short(
                 &states
                     .iter()
@@ -240,14 +240,14 @@ mod tests {
         };
         assert_eq!(short(&[]), "nobody");
         assert_eq!(
-            short(&[("mail", State::Sent), ("slack", State::Summarised)]),
+            short(&[("mail", Standing::Sent), ("slack", Standing::Summarised)]),
             "2 sent"
         );
         assert_eq!(
             short(&[
-                ("mail", State::Sent),
-                ("web\0own", State::Waiting),
-                ("slack", State::Refused)
+                ("mail", Standing::Sent),
+                ("web\0own", Standing::Waiting),
+                ("slack", Standing::Refused)
             ]),
             "slack refused, own waiting, 1 sent"
         );

@@ -13,7 +13,7 @@ use clap::Args;
 use crate::catch::nudge;
 use crate::clock::Now;
 use crate::deliver::sink_lock;
-use crate::operate::history::told::{self, Addressed, Configs, State};
+use crate::operate::history::told::{self, Addressed, Configs, Standing};
 use crate::operate::history::{Entries, Reader, say};
 use crate::places::Places;
 use crate::render::{moment, one_line};
@@ -220,7 +220,7 @@ fn sinks(spool: &Spool, places: &Places, brief: &Brief) -> Result<Vec<String>> {
     )?;
     Ok(ledgers
         .into_iter()
-        .filter(|(_, ledger)| State::of(ledger) == State::Waiting)
+        .filter(|(_, ledger)| Standing::of(ledger) == Standing::Waiting)
         .map(|(key, _)| key)
         .collect())
 }

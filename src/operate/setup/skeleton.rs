@@ -16,7 +16,7 @@ use crate::supervisor::upstart::stanzas::Stanzas;
 
 /// The skeleton's content.
 #[derive(Debug, Default, PartialEq)]
-struct Known {
+struct Findings {
     /// User as whom the hooks run, if it is not root.
     user: Option<String>,
     log: Option<String>,
@@ -40,7 +40,7 @@ pub fn draft(job: &str, supervisor: Supervisor, places: &Places) -> Draft {
     Draft::new(path.clone(), path, text(job, &known))
 }
 
-fn known(job: &str, supervisor: Supervisor, host: &Host) -> Known {
+fn known(job: &str, supervisor: Supervisor, host: &Host) -> Findings {
     let read = |file: &Path| host.read(file).unwrap_or_default();
     let file = services::file_of(supervisor, job, host);
     match (supervisor, &file) {
@@ -48,23 +48,23 @@ fn known(job: &str, supervisor: Supervisor, host: &Host) -> Known {
             let conf = read(file);
             of_upstart(&conf, &read(&file.with_extension("override")))
         }
-        (Supervisor::Supervisord, Some(file)) => Known {
+        (Supervisor::Supervisord, Some(file)) => Findings {
             log: of_supervisord(&read(file), job),
-            ..Known::default()
+            ..Findings::default()
         },
         // Their hooks run as root, and their output goes to a logger that has its own place for it.
         (Supervisor::Runit, Some(_)) => {
             let log = format!("/var/log/{job}/current");
-            Known {
+            Findings {
                 log: host.path(&log).exists().then_some(log),
-                ..Known::default()
+                ..Findings::default()
             }
         }
-        _ => Known::default(),
+        _ => Findings::default(),
     }
 }
 
-fn of_upstart(conf: &str, r#override: &str) -> Known {
+fn of_upstart(conf: &str, r#override: &str) -> Findings {
     let stanzas = Stanzas::read(conf, r#override);
     let redirected = stanzas
         .main
@@ -80,7 +80,7 @@ fn of_upstart(conf: &str, r#override: &str) -> Known {
     let program = program(r#override)
         .or_else(|| program(conf))
         .map(str::to_owned);
-    Known {
+    Findings {
         user: stanzas.setuid.filter(|user| user != "root"),
         log,
         program,
@@ -118,7 +118,7 @@ fn of_supervisord(text: &str, job: &str) -> Option<String> {
         .find(|path| path.starts_with('/') && !path.contains('%'))
 }
 
-fn text(job: &str, known: &Known) -> String {
+fn text(job: &str, known: &Findings) -> String {
     let job = job.replace(char::is_control, " ");
     let mut text = format!(
         "# The job `{job}`: who is told when it dies, and what is gathered. `lastwords check` says what is wrong with it.\n\n\
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn upstarts_file_tells_the_user_the_log_and_the_program() {
         let known = of_upstart("setuid www-data\ninstance $N\nexec /srv/web\n", "");
-        let expected = Known {
+        let expected = Findings {
             user: Some("www-data".into()),
             log: Some("/var/log/upstart/{job}-{instance}.log".into()),
             program: Some("/srv/web".into()),
@@ -191,12 +191,12 @@ mod tests {
 
     #[test]
     fn the_skeleton_is_a_config_without_a_mistake() {
-        let hostile = Known {
+        let hostile = Findings {
             user: Some("a\"b".into()),
             log: Some("/x\n\"y".into()),
             program: Some("/z".into()),
         };
-        for known in [Known::default(), hostile] {
+        for known in [Findings::default(), hostile] {
             let dir = config::tests::config(&[
                 ("lastwords.toml", config::tests::SINK),
                 ("jobs/web.toml", &text("web\n[x]", &known)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::operate::history::told::State;
+use crate::operate::history::told::Standing;
 use crate::report::{Death, Kind, Timestamp};
 use crate::spool::{Brief, Ledger};
 
@@ -16,13 +16,13 @@ const DAYS: usize = 14;
 /// The counts.
 pub struct Counts {
     now: Timestamp,
-    jobs: BTreeMap<String, Job>,
+    jobs: BTreeMap<String, JobCounts>,
     /// By name.
-    pub sinks: BTreeMap<String, Sink>,
+    pub sinks: BTreeMap<String, SinkCounts>,
 }
 
 /// One job's deaths.
-pub struct Job {
+pub struct JobCounts {
     pub name: String,
     pub day: u64,
     pub week: u64,
@@ -33,12 +33,12 @@ pub struct Job {
     /// In seconds.
     uptimes: Vec<f64>,
     /// By fingerprint.
-    causes: BTreeMap<String, Cause>,
+    causes: BTreeMap<String, CauseCounts>,
 }
 
 /// One cause of a job's deaths.
 #[derive(Clone)]
-pub struct Cause {
+pub struct CauseCounts {
     kind: Death,
     pub line: String,
     pub count: u64,
@@ -47,7 +47,7 @@ pub struct Cause {
 
 /// Outcomes of reports with one sink.
 #[derive(Default)]
-pub struct Sink {
+pub struct SinkCounts {
     pub sent: u64,
     pub summarised: u64,
     pub waiting: u64,
@@ -75,7 +75,7 @@ impl Counts {
         let job = self
             .jobs
             .entry(brief.stop.job.clone())
-            .or_insert_with(|| Job {
+            .or_insert_with(|| JobCounts {
                 name: brief.stop.job.clone(),
                 day: 0,
                 week: 0,
@@ -105,7 +105,7 @@ impl Counts {
         let cause = job
             .causes
             .entry(brief.fingerprint.clone())
-            .or_insert_with(|| Cause {
+            .or_insert_with(|| CauseCounts {
                 kind: brief.cause.kind,
                 line: brief.cause.line.clone(),
                 count: 0,
@@ -118,27 +118,27 @@ impl Counts {
     /// Counts what a sink has done with a report that was made at that time.
     pub fn delivery(&mut self, sink: &str, ledger: &Ledger, made_at: Timestamp) {
         let sink = self.sinks.entry(sink.to_owned()).or_default();
-        match State::of(ledger) {
-            State::Sent => {
+        match Standing::of(ledger) {
+            Standing::Sent => {
                 sink.sent += 1;
                 sink.seconds
                     .extend(ledger.last_try.map(|at| at.since(made_at).as_secs_f64()));
             }
-            State::Summarised => sink.summarised += 1,
-            State::Waiting => sink.waiting += 1,
-            State::Refused | State::GaveUp | State::Dropped => sink.failed += 1,
+            Standing::Summarised => sink.summarised += 1,
+            Standing::Waiting => sink.waiting += 1,
+            Standing::Refused | Standing::GaveUp | Standing::Dropped => sink.failed += 1,
         }
     }
 
     /// Returns the jobs, those that die most first.
-    pub fn jobs(&self) -> Vec<&Job> {
-        let mut jobs: Vec<&Job> = self.jobs.values().collect();
+    pub fn jobs(&self) -> Vec<&JobCounts> {
+        let mut jobs: Vec<&JobCounts> = self.jobs.values().collect();
         jobs.sort_by_key(|job| std::cmp::Reverse((job.week, job.month, job.last)));
         jobs
     }
 
     pub fn json(&self) -> Value {
-        let sink = |(name, sink): (&String, &Sink)| {
+        let sink = |(name, sink): (&String, &SinkCounts)| {
             json!({
                 "sink": name,
                 "sent": sink.sent,
@@ -149,16 +149,16 @@ impl Counts {
             })
         };
         json!({
-            "jobs": self.jobs().into_iter().map(Job::json).collect::<Vec<_>>(),
+            "jobs": self.jobs().into_iter().map(JobCounts::json).collect::<Vec<_>>(),
             "sinks": self.sinks.iter().map(sink).collect::<Vec<_>>(),
         })
     }
 }
 
-impl Job {
+impl JobCounts {
     /// Returns the causes, the most frequent first.
-    pub fn causes(&self) -> Vec<&Cause> {
-        let mut causes: Vec<&Cause> = self.causes.values().collect();
+    pub fn causes(&self) -> Vec<&CauseCounts> {
+        let mut causes: Vec<&CauseCounts> = self.causes.values().collect();
         causes.sort_by_key(|cause| std::cmp::Reverse((cause.count, cause.last)));
         causes
     }
@@ -168,10 +168,10 @@ impl Job {
     }
 
     fn json(&self) -> Value {
-        let mut causes: Vec<(&String, &Cause)> = self.causes.iter().collect();
+        let mut causes: Vec<(&String, &CauseCounts)> = self.causes.iter().collect();
         causes.sort_by_key(|(_, cause)| std::cmp::Reverse((cause.count, cause.last)));
-        let cause = |(fingerprint, cause): (&String, &Cause)| {
-            let Cause {
+        let cause = |(fingerprint, cause): (&String, &CauseCounts)| {
+            let CauseCounts {
                 kind,
                 line,
                 count,
@@ -192,7 +192,7 @@ impl Job {
     }
 }
 
-impl Sink {
+impl SinkCounts {
     pub fn median_seconds(&self) -> Option<f64> {
         median(&self.seconds)
     }
