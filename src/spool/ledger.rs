@@ -169,6 +169,7 @@ mod tests {
             [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
         );
         assert_eq!(pause(u32::MAX, None, 1.0).as_secs(), 2700);
+        assert_eq!(pause(1, None, 0.5).as_millis(), 8750);
     }
 
     #[test]
@@ -176,6 +177,7 @@ mod tests {
         for (asked, waits) in [(0, 1), (30, 30), (1_000_000_000, 3600)] {
             let mut ledger = Ledger::default();
             ledger.record(failed(Some(asked)), at(1000), 0.5);
+            assert!(!ledger.is_due(at(1000)));
             assert!(!ledger.is_due(at(1000 + waits - 1)));
             assert!(ledger.is_due(at(1000 + waits)));
         }
@@ -229,6 +231,18 @@ mod tests {
             ledger.record(failed(None), at(minute * 60), 0.0);
         }
         assert_eq!((ledger.attempts, ledger.outcome), (24 * 60, None));
+    }
+
+    #[test]
+    fn however_long_ago_the_first_try_was_a_report_is_given_up_at_the_25th_and_not_before() {
+        let mut ledger = Ledger::default();
+        ledger.record(failed(None), at(0), 0.0);
+        for _ in 2..=24 {
+            ledger.record(failed(None), at(1_000_000_000), 0.0);
+            assert_eq!(ledger.outcome, None);
+        }
+        ledger.record(failed(None), at(1_000_000_000), 0.0);
+        assert!(matches!(ledger.outcome, Some(Outcome::GaveUp { .. })));
     }
 
     #[test]
