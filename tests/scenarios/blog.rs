@@ -134,7 +134,8 @@ fn processes_get_exactly_upstarts_environment_and_nothing_of_the_tests_own() {
 fn a_process_has_its_own_session_and_a_terminal_that_dies_with_it() {
     let machine = Harness::new();
     let out = machine.path("out").display().to_string();
-    let child = format!("(sleep 0.05; /bin/echo late || /bin/echo refused >{out}.child) &");
+    let child =
+        format!("(while /bin/echo late; do sleep 0.05; done; /bin/echo refused >{out}.child) &");
     let facts = "ps -o pid=,pgid=,sid=,tty= -p $$; umask; pwd; test -t 1 && readlink /proc/$$/fd/0";
     let conf = format!(
         "post-stop script\n{child}\n{{ {facts}; }} >{out}; echo kept\nend script\nexec true"
