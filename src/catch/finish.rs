@@ -25,7 +25,7 @@ use crate::catch::verdict::{Case, Judgement, judge};
 use crate::catch::why::{self, Beside};
 use crate::catch::worker::{self, By};
 use crate::catch::{capture, nudge};
-use crate::cause::kernel::{self, Message};
+use crate::cause::{KernelMessage, kernel};
 use crate::clock::Now;
 use crate::collectors::log::DeepTail;
 use crate::collectors::output::Kept;
@@ -358,7 +358,7 @@ fn judge_stop(
     call: &Call,
     marker: &Marker,
     life: Option<&[Record]>,
-    said: &[Message],
+    said: &[KernelMessage],
     loaded: &Loaded,
     host: &Host,
     now: Now,

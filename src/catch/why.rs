@@ -6,8 +6,7 @@ use std::cmp::Reverse;
 use crate::bytes::Bytes;
 use crate::catch::verdict::Judgement;
 use crate::cause::fingerprint::fingerprint;
-use crate::cause::kernel::Message;
-use crate::cause::{self, Explanation, Scene};
+use crate::cause::{self, Explanation, KernelMessage, Scene};
 use crate::collectors::log::{Deep, DeepTail};
 use crate::host::Host;
 use crate::report::{
@@ -18,7 +17,7 @@ use crate::report::{
 #[derive(Default)]
 pub struct Beside {
     /// What the kernel said about this life of the service.
-    pub kernel: Vec<Message>,
+    pub kernel: Vec<KernelMessage>,
     /// The ends of its logs, where the collectors have got to them.
     pub logs: Vec<DeepTail>,
     /// How many processes the kernel had killed for want of memory when the service started, and

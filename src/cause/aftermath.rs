@@ -2,10 +2,11 @@
 //! says while it goes down, and the next start's banner. All else is the work of a service that
 //! went on.
 
-use super::Scene;
 use super::beneath;
 use super::entry::Level;
+use super::scene::Scene;
 use super::text::Line;
+use super::vocabulary::{is_closing, pid_in, says};
 
 /// What a line is, seen from a death before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,17 +60,6 @@ pub fn head(line: &Line) -> &str {
         .trim();
     text.get(..text.floor_char_boundary(HEAD))
         .unwrap_or_default()
-}
-
-/// Whether a word of this text begins with one of these stems, which are in small letters, as is
-/// the text.
-pub fn says(low: &str, stems: &[&str]) -> bool {
-    stems.iter().any(|stem| {
-        low.match_indices(stem).any(|(at, _)| {
-            let before = low.get(..at).and_then(|before| before.bytes().next_back());
-            !before.is_some_and(|byte| byte.is_ascii_alphanumeric())
-        })
-    })
 }
 
 fn is_epilogue(text: &str, low: &str) -> bool {
@@ -150,28 +140,6 @@ pub fn tells_exit(line: &Line) -> bool {
         "died with",
     ];
     says(&low, &words) && !is_closing(&low)
-}
-
-/// Whether the service says that it goes down.
-pub fn is_closing(low: &str) -> bool {
-    says(
-        low,
-        &[
-            "exiting",
-            "shutting down",
-            "shutdown",
-            "shut down",
-            "stopping",
-            "stopped",
-            "bye",
-            "goodbye",
-            "aborting",
-            "terminating",
-            "quitting",
-            "giving up",
-            "worker failed to boot",
-        ],
-    )
 }
 
 /// Whether somebody asked the service to go down.
@@ -302,33 +270,6 @@ fn is_of_manager(low: &str) -> bool {
         || (low.starts_with("success: ") && low.contains(" entered running state"))
 }
 
-/// The process that a text names: `pid 123`, `(pid: 123)`, `PID=123`, `process [123]`.
-pub fn pid_in(low: &str) -> Option<u32> {
-    let after = low
-        .match_indices("pid")
-        .map(|(at, word)| (at, at + word.len()));
-    let after = after.chain(
-        low.match_indices("process [")
-            .map(|(at, word)| (at, at + word.len())),
-    );
-    for (at, end) in after {
-        if low
-            .get(..at)
-            .is_some_and(|before| before.ends_with(|c: char| c.is_ascii_alphanumeric()))
-        {
-            continue;
-        }
-        let rest = low
-            .get(end..)?
-            .trim_start_matches([' ', ':', '=', '[', '(', '#', '"']);
-        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-        if let Ok(pid) = digits.parse() {
-            return Some(pid);
-        }
-    }
-    None
-}
-
 /// Whether a word is a version: `3.1`, `v2.0.4`.
 fn has_version(low: &str) -> bool {
     low.split([' ', '@', '/', ',', '(', ')']).any(|word| {
@@ -344,82 +285,9 @@ fn has_version(low: &str) -> bool {
     })
 }
 
-/// Whether these are the words of somebody who goes on in spite of an error.
-pub fn is_handled(low: &str) -> bool {
-    const GOES_ON: [&str; 36] = [
-        "ignor",
-        "retry",
-        "retri",
-        "try again",
-        "trying again",
-        "using default",
-        "default value",
-        "going on",
-        "carrying on",
-        "moving on",
-        "continu",
-        "skip",
-        "recover",
-        "handled",
-        "caught",
-        "fallback",
-        "fall back",
-        "falling back",
-        "queued",
-        "requeue",
-        "deferred",
-        "postponed",
-        "dropped",
-        "dropping",
-        "discard",
-        "from cache",
-        "non-fatal",
-        "nonfatal",
-        "not fatal",
-        "suppressed",
-        "swallowed",
-        "degraded",
-        "backing off",
-        "reconnect",
-        "disabled",
-        "sent)",
-    ];
-    says(low, &GOES_ON) && !gives_up(low)
-}
-
-/// Whether these are the words of somebody who does not go on.
-pub fn gives_up(low: &str) -> bool {
-    const ENDS: [&str; 22] = [
-        "giving up",
-        "gave up",
-        "cannot continue",
-        "can't continue",
-        "could not continue",
-        "unable to continue",
-        "refusing to continue",
-        "not continuing",
-        "retries exhausted",
-        "no more retries",
-        "no retries left",
-        "not retrying",
-        "max retries",
-        "exiting",
-        "aborting",
-        "terminating",
-        "unrecoverable",
-        "cannot recover",
-        "fatal:",
-        "fatal error",
-        "cannot start",
-        "failed to start",
-    ];
-    // "non-fatal error" is none.
-    says(low, &ENDS) && !says(low, &["non-fatal", "not fatal"])
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Remark, is_handled, pid_in, remark};
+    use super::{Remark, remark};
     use crate::cause::{Scene, text};
     use crate::report::Exit;
 
@@ -484,38 +352,5 @@ mod tests {
             remark_on("SIGTERM received, shutting down"),
             Remark::Request
         );
-    }
-
-    #[test]
-    fn who_handles_an_error_says_so() {
-        for text in [
-            "row 118 skipped",
-            "webhook failed with 503, queued for retry",
-            "lag gauge failed, ignored",
-        ] {
-            assert!(is_handled(text), "{text}");
-        }
-        for text in [
-            "unhandled rejection",
-            "refusing to continue",
-            "giving up after 5 retries",
-            "uncaught exception",
-        ] {
-            assert!(!is_handled(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_process_is_named_in_many_forms() {
-        for text in [
-            "pid 123",
-            "(pid: 123)",
-            "pid=123",
-            "\"pid\":123",
-            "server process [123]",
-        ] {
-            assert_eq!(pid_in(text), Some(123), "{text}");
-        }
-        assert_eq!(pid_in("rapid 123"), None);
     }
 }

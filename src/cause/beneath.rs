@@ -1,7 +1,7 @@
 //! What lies beneath an error: a port in use, a full disk, a missing file, told by the system's own
 //! words for it.
 
-use super::aftermath::says;
+use super::vocabulary::says;
 use crate::report::Death;
 
 /// Errors of programming: whatever words stand in them, it is not the system that speaks.

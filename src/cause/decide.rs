@@ -18,12 +18,13 @@
 
 use std::cmp::Reverse;
 
-use super::Scene;
 use super::aftermath::{self, Remark};
 use super::entry::Level;
 use super::finding::{Finding, Proof};
 use super::fingerprint::steady;
+use super::scene::Scene;
 use super::text::{Line, is_same_but_digits};
+use super::vocabulary::{self, is_generic, says};
 use super::{last_words, logged, runtimes};
 use crate::report::Exit;
 
@@ -99,29 +100,6 @@ fn is_same(one: &str, other: &str) -> bool {
     };
     let (one, other) = (words(one), words(other));
     !one.is_empty() && !other.is_empty() && (one.contains(&other) || other.contains(&one))
-}
-
-/// Whether these words say that it is the end, but not why.
-pub fn is_generic(what: &str) -> bool {
-    const WORDS: &str = " a above abnormal abnormally aborted aborting an and app application are be been boot but bye \
-        cannot check closed closing code complete connection connections continue could critical database detected died down due \
-        encountered end ended ending error errors event exception exit exited exiting failed failing failure fatal file for \
-        found from goodbye has have in initialization initialize is it log logs main master not now occurred of on \
-        process program promise quit quitting reason rejection run running see server service shut shutdown shutting some \
-        start started starting startup status stop stopped stopping system terminated terminating the this to unable \
-        uncaught uncaughtexception unexpected unexpectedly unhandled unhandledrejection unknown was will with worker ";
-    let mut any = false;
-    for word in what
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-    {
-        any = true;
-        let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number && !WORDS.contains(&format!(" {} ", word.to_ascii_lowercase())) {
-            return false;
-        }
-    }
-    any
 }
 
 /// The end of the log, as a few units: lines, or errors with all that belongs to them.
@@ -299,7 +277,7 @@ impl<'a> Tail<'a> {
             .get(unit.line)
             .map(|line| aftermath::head(line).to_ascii_lowercase())
             .unwrap_or_default();
-        aftermath::says(&low, &WORDS)
+        says(&low, &WORDS)
     }
 
     /// Whether the log shows that the dead process began to speak only after this.
@@ -369,7 +347,7 @@ impl<'a> Tail<'a> {
 
 fn unit(index: usize, line: &Line, scene: &Scene) -> Unit {
     let remark = aftermath::remark(line, scene);
-    let named = || aftermath::pid_in(&aftermath::head(line).to_ascii_lowercase());
+    let named = || vocabulary::pid_in(&aftermath::head(line).to_ascii_lowercase());
     let pid = if remark == Remark::Start {
         named().or_else(|| line.pid())
     } else {
@@ -437,12 +415,11 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
     let entry_says = |line: &Line| {
         let low = aftermath::head(line).to_ascii_lowercase();
         let level = line.entry.as_ref().and_then(|entry| entry.level);
-        let warns = level == Some(Level::Warn)
-            && aftermath::says(&low, &FAILURE)
-            && !aftermath::gives_up(&low);
+        let warns =
+            level == Some(Level::Warn) && says(&low, &FAILURE) && !vocabulary::gives_up(&low);
         // A server answers with 500, and goes on.
         let serves = line.entry.as_ref().is_some_and(|entry| entry.of_request);
-        warns || serves || aftermath::is_handled(&low)
+        warns || serves || vocabulary::is_handled(&low)
     };
     let at = finding.lines.start.checked_sub(1);
     let before = at.and_then(|at| lines.get(at));
@@ -465,7 +442,7 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
                 let said = line
                     .text
                     .split_once(finding.what.split(": ").next().unwrap_or_default());
-                said.is_some_and(|(said, _)| aftermath::is_handled(&said.to_ascii_lowercase()))
+                said.is_some_and(|(said, _)| vocabulary::is_handled(&said.to_ascii_lowercase()))
             }
         })
 }
@@ -474,8 +451,8 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{decide, is_generic};
-    use crate::cause::finding::{End, Finding, Proof};
+    use super::decide;
+    use crate::cause::finding::{Finding, Proof};
     use crate::cause::{Scene, text};
     use crate::report::{Death, Exit};
 
@@ -629,16 +606,6 @@ mod tests {
             decided("!Error: one\n!Error: another").as_deref(),
             Some("Error: another")
         );
-    }
-
-    #[test]
-    fn words_that_only_say_that_it_is_the_end_are_generic() {
-        assert!(
-            is_generic("Worker failed to boot.")
-                && is_generic("Shutting down: Master")
-                && is_generic("uncaughtException")
-        );
-        assert!(!is_generic("cannot open the ledger") && !is_generic(""));
     }
 
     proptest! {

@@ -60,7 +60,8 @@ impl Finding {
 }
 
 impl End {
-    fn is(self, exit: &Exit) -> bool {
+    /// Whether this exit is that end.
+    pub fn is(self, exit: &Exit) -> bool {
         match (self, exit) {
             (Self::Code(ours), Exit::Code(code)) => ours == *code,
             (Self::Signal(name), Exit::Code(code)) => signal_of_code(*code) == Some(name),

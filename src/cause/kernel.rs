@@ -6,99 +6,39 @@
 //! by the program's name, which many processes share.
 
 mod around;
+mod cause;
 mod fault;
 mod forms;
 mod oom;
 mod seccomp;
 
-use super::fingerprint::fingerprint;
+use super::scene::{KernelMessage, Scene};
 use super::text::Line;
-use super::{Explanation, Scene};
 use crate::kmsg::Record;
-use crate::report::{Cause, Confidence, Death, Evidence, Exit, signal_of_code};
 
 pub use around::around;
+pub use cause::KernelCause;
 pub use forms::from_text;
 pub use oom::oom_kill;
 
-/// What the kernel, and no program, says in its log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Which line of the input it is, from 1; `None` where it did not come in lines.
-    pub line: Option<usize>,
-    pub text: String,
-}
-
-impl Message {
-    pub fn evidence(&self, source: &str) -> Evidence {
-        Evidence {
-            source: source.to_owned(),
-            line: self.line,
-            text: self.text.clone(),
-        }
-    }
-}
-
 /// The kernel's own messages among these records.
-pub fn messages(records: &[Record]) -> Vec<Message> {
+pub fn messages(records: &[Record]) -> Vec<KernelMessage> {
     let own = records
         .iter()
         .filter(|record| record.facility == forms::KERNEL);
-    own.map(|record| Message {
+    own.map(|record| KernelMessage {
         line: None,
         text: record.text.clone(),
     })
     .collect()
 }
 
-/// What the kernel tells of a death.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Told {
-    pub kind: Death,
-    pub line: String,
-    pub confidence: Confidence,
-    pub evidence: Vec<Evidence>,
-    /// What makes it the same as another.
-    pub same: String,
-    /// It is what runtimes do to abort: the fault was meant.
-    pub is_abort: bool,
-}
-
-impl Told {
-    /// Whether nothing that stands in the log can say more: the process had no time for last words.
-    pub fn is_final(&self) -> bool {
-        self.kind == Death::OomKilled
-    }
-
-    /// The cause that the kernel tells.
-    pub fn explain(self, scene: &Scene) -> Explanation {
-        Explanation {
-            fingerprint: fingerprint(&[scene.job, &self.same]),
-            cause: Cause {
-                kind: self.kind,
-                line: self.line,
-                confidence: self.confidence,
-                evidence: self.evidence,
-            },
-        }
-    }
-}
-
 /// What the kernel tells of this death.
-pub fn read(scene: &Scene, lines: &[Line]) -> Option<Told> {
+pub fn read(scene: &Scene, lines: &[Line]) -> Option<KernelCause> {
     let child = child_that_died(lines);
     oom::read(scene, child)
         .or_else(|| fault::read(scene, child))
         .or_else(|| seccomp::read(scene, child))
-}
-
-/// Whether the process was killed by this signal, as far as the exit tells; a shell and a container
-/// say 128 and its number.
-fn is_by(exit: &Exit, name: &str) -> bool {
-    match exit {
-        Exit::Code(code) => signal_of_code(*code) == Some(name),
-        exit => exit.is_signal(name),
-    }
 }
 
 /// After a shell's word that a child was killed come no more than so many lines: a wrapper's own.

@@ -9,13 +9,13 @@
 
 mod phrases;
 
-use super::Scene;
-use super::aftermath::{self, Remark, remark, says};
+use super::aftermath::{self, Remark, remark};
 use super::beneath;
-use super::decide::is_generic;
 use super::entry::Level;
 use super::finding::{Finding, Proof};
+use super::scene::Scene;
 use super::text::{Line, is_same_but_digits};
+use super::vocabulary::{self, is_generic, says};
 use crate::report::{Death, Exit, signal_of_code};
 use phrases::{
     BAD_CONFIG, CANNOT_START, FAILED, STARTING, begins_as_fatal, code_before, code_in,
@@ -59,7 +59,7 @@ pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
             return None;
         }
         let is_ours = |(_, line): &Said| {
-            let pid = aftermath::pid_in(&aftermath::head(line).to_ascii_lowercase())
+            let pid = vocabulary::pid_in(&aftermath::head(line).to_ascii_lowercase())
                 .or_else(|| line.pid());
             pid.is_some() && pid == scene.pid
         };
@@ -131,7 +131,7 @@ impl Ends<'_> {
                     last = Some(i);
                     break;
                 }
-                _ if is_continued(line) && !aftermath::is_handled(&low) => continued += 1,
+                _ if is_continued(line) && !vocabulary::is_handled(&low) => continued += 1,
                 // What is added to an end: `AH00015: Unable to open logs`, a hint.
                 _ if hints < 3 && is_hint(line, &low) => hints += 1,
                 _ if trailing < 2 && is_added(line, &low) => trailing += 1,
@@ -180,7 +180,7 @@ impl Ends<'_> {
                 .is_none_or(|(at, end)| end - at < AT_ONCE)
             && !is_continued(line)
             && !is_of_request(line)
-            && !aftermath::is_handled(low)
+            && !vocabulary::is_handled(low)
             && !self.is_of_another(line)
     }
 
@@ -189,8 +189,8 @@ impl Ends<'_> {
         let level = line.entry.as_ref().and_then(|entry| entry.level);
         let is_trace = line.entry.is_none() && line.text.starts_with([' ', '\t']);
         // What is fatal is not gone on from, whatever was tried before.
-        let is_handled = aftermath::is_handled(low)
-            && !(level == Some(Level::Fatal) && aftermath::is_closing(low));
+        let is_handled = vocabulary::is_handled(low)
+            && !(level == Some(Level::Fatal) && vocabulary::is_closing(low));
         if is_trace
             || is_of_request(line)
             || is_handled
@@ -220,7 +220,7 @@ impl Ends<'_> {
         // Deep in a line `fatal error` is what somebody else is said to have said.
         let is_quoted = says(low, &["fatal:", "fatal error"]) && !begins_as_fatal(low);
         let gives_up = !is_quoted
-            && aftermath::gives_up(low)
+            && vocabulary::gives_up(low)
             && (level.is_some() || says(low, &FAILED) || says(low, &["giving up"]));
         if is_fatal
             || gives_up
@@ -277,7 +277,7 @@ impl Ends<'_> {
             }
             let level = line.entry.as_ref().and_then(|entry| entry.level);
             let is_told = level != Some(Level::Info) && level != Some(Level::Debug);
-            let tells = is_told && !aftermath::is_handled(&low) && !is_of_request(line);
+            let tells = is_told && !vocabulary::is_handled(&low) && !is_of_request(line);
             if tells && names_errno(&low) && (is_generic(&words) || says(&low, &STARTING)) {
                 return Some(*index);
             }

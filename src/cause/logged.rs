@@ -5,11 +5,11 @@
 //! words say that nobody caught the error is what a handler of uncaught exceptions leaves before it
 //! ends the process.
 
-use super::aftermath::{self, says};
 use super::entry::{Entry, Level};
 use super::finding::{Finding, Proof};
 use super::runtimes;
 use super::text::Line;
+use super::vocabulary::{self, says};
 use crate::report::Death;
 
 /// Errors further up are not looked at: too much was said since.
@@ -30,7 +30,7 @@ fn finding(index: usize, entry: &Entry) -> Option<Finding> {
         return None;
     }
     let low = entry.message.to_ascii_lowercase();
-    if aftermath::is_handled(&low) {
+    if vocabulary::is_handled(&low) {
         return None;
     }
     let uncaught = says(&low, &["uncaught", "uncaughtexception"]);
@@ -45,7 +45,7 @@ fn finding(index: usize, entry: &Entry) -> Option<Finding> {
     let is_nobodys = uncaught || rejected || says(&low, &["unhandled", "panic"]);
     let is_fatal = entry.level == Some(Level::Fatal);
     // A logger's error without a stack is of the daily sort, unless its words are of the end.
-    if !is_fatal && !is_nobodys && entry.error.len() < 2 && !aftermath::gives_up(&low) {
+    if !is_fatal && !is_nobodys && entry.error.len() < 2 && !vocabulary::gives_up(&low) {
         return None;
     }
     let error = stack(&entry.error);

@@ -22,35 +22,19 @@ pub mod kernel;
 pub mod last_words;
 pub mod logged;
 pub mod runtimes;
+mod scene;
 pub mod stamp;
 pub mod text;
+pub mod vocabulary;
 pub mod wording;
 
 use aftermath::{Remark, remark};
 use finding::{Finding, Place, Proof};
 use text::Line;
 
-use crate::report::{Cause, Confidence, Death, Evidence, Exit};
+use crate::report::{Cause, Confidence, Death, Evidence};
 
-/// All that is known about a death.
-pub struct Scene<'a> {
-    pub job: &'a str,
-    /// The main process.
-    pub pid: Option<u32>,
-    pub exit: &'a Exit,
-    /// What the log is called, and its end.
-    pub log: Option<(&'a str, &'a str)>,
-    /// What the kernel log is called, and what it says about this life of the service.
-    pub kernel: (&'a str, &'a [kernel::Message]),
-}
-
-/// Why it died, and what makes it the same death as another.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Explanation {
-    pub cause: Cause,
-    /// 16 hexadecimal digits.
-    pub fingerprint: String,
-}
+pub use scene::{Explanation, KernelMessage, Scene};
 
 /// Names the cause that the evidence proves.
 pub fn explain(scene: &Scene) -> Explanation {
@@ -73,7 +57,12 @@ pub fn explain(scene: &Scene) -> Explanation {
 
 /// What the log tells, what the kernel tells, or how it ended: the first of these that says more
 /// than the next.
-fn weigh(scene: &Scene, source: &str, lines: &[Line], told: Option<kernel::Told>) -> Explanation {
+fn weigh(
+    scene: &Scene,
+    source: &str,
+    lines: &[Line],
+    told: Option<kernel::KernelCause>,
+) -> Explanation {
     match (decide::read(lines, scene), told) {
         (Some(finding), Some(told)) if says_more(&finding, &told) => {
             let mut explanation = from_log(scene, &finding, source, lines);
@@ -89,7 +78,7 @@ fn weigh(scene: &Scene, source: &str, lines: &[Line], told: Option<kernel::Told>
 /// Whether an error in the log says why the process faulted: one that only a process that ends
 /// prints, or any, where the fault is how runtimes abort. A shell's word for the signal says less
 /// than the kernel's.
-fn says_more(finding: &Finding, told: &kernel::Told) -> bool {
+fn says_more(finding: &Finding, told: &kernel::KernelCause) -> bool {
     let is_signal_only =
         matches!(finding.kind, Death::KilledBySignal | Death::Segfault) && finding.place.is_none();
     !is_signal_only && (finding.proof == Proof::LastWords || told.is_abort)

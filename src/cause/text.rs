@@ -333,6 +333,11 @@ fn unwrap_once<'a>(carried: &Carried<'a>, host: Option<&str>) -> Option<Carried<
     None
 }
 
+/// The text of a line; nothing where there is no such line.
+pub fn line_text(lines: &[Line], index: usize) -> &str {
+    lines.get(index).map_or("", |line| &line.text)
+}
+
 /// Leaves out what other containers and programs have written, where the service's own is among
 /// those that the log names.
 pub fn keep_own(lines: &mut Vec<Line>, job: &str) {

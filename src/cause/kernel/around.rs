@@ -2,7 +2,7 @@
 //! cause, never as it.
 
 use super::oom;
-use super::{Message, Scene};
+use crate::cause::scene::{KernelMessage, Scene};
 use crate::report::{Death, Evidence};
 
 /// No more than so many lines are shown.
@@ -11,7 +11,7 @@ const MOST: usize = 3;
 /// The lines that bear on a death of this kind, the oldest first.
 pub fn around(scene: &Scene, kind: Death) -> Vec<Evidence> {
     let (source, messages) = scene.kernel;
-    let bears = |message: &&Message| {
+    let bears = |message: &&KernelMessage| {
         is_about(&message.text, scene) || is_about_the_disk(&message.text, kind)
     };
     let found: Vec<Evidence> = messages

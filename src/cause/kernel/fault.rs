@@ -11,7 +11,9 @@
 
 use std::fmt::Write;
 
-use super::{Message, Scene, Told, is_by};
+use super::cause::KernelCause;
+use crate::cause::finding::End;
+use crate::cause::scene::{KernelMessage, Scene};
 use crate::report::{Confidence, Death, Exit};
 
 /// One fault.
@@ -47,7 +49,7 @@ struct Place<'a> {
 
 /// What the kernel tells of a fault that ended this process. `child` is whom a wrapper's shell
 /// calls killed.
-pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
+pub fn read(scene: &Scene, child: Option<u32>) -> Option<KernelCause> {
     let (source, messages) = scene.kernel;
     let (message, fault) = messages
         .iter()
@@ -55,7 +57,7 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
         .filter_map(|message| parse(message).map(|fault| (message, fault)))
         .find(|(_, fault)| is_ours(fault, scene, child))?;
     let place = fault.place.map(|place| place.to_string());
-    Some(Told {
+    Some(KernelCause {
         kind: fault.kind(),
         line: fault.line(),
         confidence: Confidence::Certain,
@@ -66,7 +68,7 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
 }
 
 fn is_ours(fault: &Fault, scene: &Scene, child: Option<u32>) -> bool {
-    let by_signal = is_by(scene.exit, fault.signal);
+    let by_signal = End::Signal(fault.signal).is(scene.exit);
     if scene.pid == Some(fault.tid) {
         return by_signal || *scene.exit == Exit::Unknown;
     }
@@ -86,7 +88,7 @@ fn first(name: &str, bytes: usize) -> &str {
         .unwrap_or_default()
 }
 
-fn parse(message: &Message) -> Option<Fault<'_>> {
+fn parse(message: &KernelMessage) -> Option<Fault<'_>> {
     let text = message.text.as_str();
     text.strip_prefix("traps: ")
         .map_or_else(|| segfault(text).or_else(|| arm_fault(text)), trap)

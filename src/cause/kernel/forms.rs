@@ -1,7 +1,7 @@
 //! The forms in which the kernel's messages come as text: what `dmesg`, `journalctl -k`, syslog's
 //! kern.log and `/dev/kmsg` put before each.
 
-use super::Message;
+use crate::cause::scene::KernelMessage;
 use crate::cause::stamp;
 use crate::cause::text::without_colours;
 use crate::kmsg;
@@ -12,10 +12,10 @@ pub const KERNEL: u16 = 0;
 /// The kernel's messages in the output of dmesg (also with `-T`, `-x`, `-r`, `-H` or `--time-format
 /// iso`), of `journalctl -k`, in kern.log and in records of `/dev/kmsg`. What is known to be a
 /// program's is left out.
-pub fn from_text(text: &str) -> Vec<Message> {
+pub fn from_text(text: &str) -> Vec<KernelMessage> {
     let message = |(i, line): (usize, &str)| {
         let line = without_colours(line.trim_end_matches('\r'));
-        message(&line).map(|text| Message {
+        message(&line).map(|text| KernelMessage {
             line: Some(i + 1),
             text,
         })

@@ -4,8 +4,10 @@
 //! block of lines, of which the last, `Killed process`, always comes; the others are left out when
 //! kills come quickly after one another.
 
-use super::{Message, Scene, Told, is_by};
+use super::cause::KernelCause;
 use crate::bytes::Bytes;
+use crate::cause::finding::End;
+use crate::cause::scene::{KernelMessage, Scene};
 use crate::report::{Confidence, Death, Evidence, Exit};
 
 /// One kill, with what its block tells.
@@ -33,7 +35,7 @@ struct Kill<'a> {
 
 /// The kernel's word that it killed this process for want of memory: `Out of memory: Killed process
 /// 4242 (node) …`, or `Memory cgroup out of memory: …`. Another process's kill is never taken.
-pub fn oom_kill(pid: u32, messages: &[Message]) -> Option<&Message> {
+pub fn oom_kill(pid: u32, messages: &[KernelMessage]) -> Option<&KernelMessage> {
     messages
         .iter()
         .rev()
@@ -42,7 +44,7 @@ pub fn oom_kill(pid: u32, messages: &[Message]) -> Option<&Message> {
 
 /// What the kernel tells of a kill that ended this service. `child` is whom a wrapper's shell calls
 /// killed.
-pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
+pub fn read(scene: &Scene, child: Option<u32>) -> Option<KernelCause> {
     let (source, messages) = scene.kernel;
     let kills = kills(messages);
     let kill = kills
@@ -57,7 +59,7 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
     // A few lines: the last says who, those before it why.
     let mut evidence: Vec<Evidence> = evidence.collect();
     evidence.drain(..evidence.len().saturating_sub(3));
-    Some(Told {
+    Some(KernelCause {
         kind: Death::OomKilled,
         line: kill.line(scene.pid),
         confidence: Confidence::Certain,
@@ -75,7 +77,7 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
 }
 
 /// The kills among these messages, the oldest first.
-fn kills(messages: &[Message]) -> Vec<Kill<'_>> {
+fn kills(messages: &[KernelMessage]) -> Vec<Kill<'_>> {
     let mut kills = Vec::new();
     let mut begun = Kill::default();
     for (i, message) in messages.iter().enumerate() {
@@ -189,7 +191,7 @@ fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
 
 /// Whether this kill is what ended the service.
 fn is_ours(kill: &Kill, scene: &Scene, child: Option<u32>) -> bool {
-    let by_kill = is_by(scene.exit, "KILL");
+    let by_kill = End::Signal("KILL").is(scene.exit);
     if scene.pid == Some(kill.pid) {
         return by_kill || *scene.exit == Exit::Unknown;
     }

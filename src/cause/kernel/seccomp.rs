@@ -5,11 +5,13 @@
 //! audit: type=1326 audit(1795390507.123:42): auid=0 uid=0 gid=0 ses=1 pid=9542 comm="jail" exe="/srv/jail/jail" sig=31 arch=c000003e syscall=41 compat=0 ip=0x7f0 code=0x80000000
 //! ```
 
-use super::{Scene, Told, is_by};
+use super::cause::KernelCause;
+use crate::cause::finding::End;
+use crate::cause::scene::Scene;
 use crate::report::{Confidence, Death, Exit};
 
 /// What the kernel tells of a forbidden system call that ended this process.
-pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
+pub fn read(scene: &Scene, child: Option<u32>) -> Option<KernelCause> {
     let (source, messages) = scene.kernel;
     let field = |text: &str, name: &str| {
         let (_, after) = text.split_once(name)?;
@@ -18,7 +20,7 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
     let is_ours = |text: &str| {
         let pid = field(text, " pid=").and_then(|pid| pid.parse::<u32>().ok());
         let is_pid = (pid == scene.pid
-            && (is_by(scene.exit, "SYS") || *scene.exit == Exit::Unknown))
+            && (End::Signal("SYS").is(scene.exit) || *scene.exit == Exit::Unknown))
             || (pid == child && !matches!(scene.exit, Exit::Code(0)));
         text.starts_with("audit: type=1326 ")
             && text.contains(" sig=31 ")
@@ -36,7 +38,7 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<Told> {
         Some("c00000b7") => " of aarch64",
         _ => "",
     };
-    Some(Told {
+    Some(KernelCause {
         kind: Death::KilledBySignal,
         line: format!(
             "killed by SIGSYS (bad system call): a seccomp filter forbids it system call {call}{arch}"

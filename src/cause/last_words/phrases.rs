@@ -1,9 +1,10 @@
 //! How programs say that they cannot go on, each in words that many share.
 
-use crate::cause::aftermath::{self, says};
+use crate::cause::aftermath;
 use crate::cause::beneath;
 use crate::cause::entry::Level;
 use crate::cause::text::Line;
+use crate::cause::vocabulary::{self, says};
 
 /// A program that cannot even begin says so.
 pub const CANNOT_START: [&str; 27] = [
@@ -167,7 +168,7 @@ pub fn is_added(line: &Line, low: &str) -> bool {
     let hints = says(low, &["hint", "do you already"]);
     level.is_none_or(|level| level >= Level::Error)
         && (hints || says(low, &FAILED))
-        && !aftermath::is_handled(low)
+        && !vocabulary::is_handled(low)
 }
 
 /// Whether it tells people what to do.
@@ -411,7 +412,7 @@ pub fn is_bad_option(text: &str) -> bool {
             "required flag",
             "no such option",
         ],
-    ) && !aftermath::is_handled(&low)
+    ) && !vocabulary::is_handled(&low)
 }
 
 /// Whether a text names a line of a file: `nginx.conf:7`, `line 7`.

@@ -1,8 +1,7 @@
 //! Erlang and Elixir: what the BEAM prints as it ends. A process that crashes inside it is no end.
 
 use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 /// Adds what stands in the log.
@@ -17,7 +16,7 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
 
 /// What begins at this line.
 fn death(lines: &[Line], at: usize) -> Option<Finding> {
-    let line = text(lines, at);
+    let line = line_text(lines, at);
     if line.starts_with("** (") {
         return exception(lines, at);
     }
@@ -73,12 +72,12 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
 fn slogan(lines: &[Line], at: usize) -> Option<Finding> {
     let quoted = (at.saturating_sub(2)..at)
         .rev()
-        .find(|i| !text(lines, *i).trim().is_empty())?;
+        .find(|i| !line_text(lines, *i).trim().is_empty())?;
     lines.get(quoted)?.entry.is_none().then(|| Finding {
         lines: quoted..at + 1,
         quoted,
         kind: Death::PlainExit,
-        what: text(lines, quoted).to_owned(),
+        what: line_text(lines, quoted).to_owned(),
         place: None,
         proof: Proof::LastWords,
         ends: &[End::Code(1), End::Signal("ABRT")],
@@ -87,7 +86,7 @@ fn slogan(lines: &[Line], at: usize) -> Option<Finding> {
 
 /// Elixir's `** (RuntimeError) boom` with its frames: of the script, or of one of many processes.
 fn exception(lines: &[Line], at: usize) -> Option<Finding> {
-    let head = text(lines, at).strip_prefix("** (")?;
+    let head = line_text(lines, at).strip_prefix("** (")?;
     let (name, message) = head.split_once(") ")?;
     let is_name = name
         .bytes()
@@ -97,7 +96,7 @@ fn exception(lines: &[Line], at: usize) -> Option<Finding> {
         return None;
     }
     // What has ended the process that this one is linked to.
-    let beneath = text(lines, at + 1)
+    let beneath = line_text(lines, at + 1)
         .trim()
         .strip_prefix("** (")
         .filter(|_| is_exit);

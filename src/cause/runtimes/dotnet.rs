@@ -1,8 +1,7 @@
 //! .NET: what its runtime and its host print as they end a process.
 
 use crate::cause::finding::{End, Finding, Place, Proof, with_cause};
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 /// Adds what stands in the log.
@@ -22,8 +21,8 @@ const ABORTED: &[End] = &[End::Signal("ABRT")];
 
 /// What begins at this line.
 fn death(lines: &[Line], at: usize) -> Option<Finding> {
-    let line = text(lines, at);
-    let next = text(lines, at + 1);
+    let line = line_text(lines, at);
+    let next = line_text(lines, at + 1);
     let of = |what: &str, kind: Death, proof: Proof, ends: &'static [End]| {
         let trace = Trace::read(lines, at, what);
         Some(Finding {
@@ -100,7 +99,7 @@ fn host(lines: &[Line], at: usize) -> Finding {
                 .map_or(0, |last| last + 1),
         quoted: at,
         kind: Death::MissingModule,
-        what: text(lines, at).to_owned() + &what,
+        what: line_text(lines, at).to_owned() + &what,
         place: None,
         proof: Proof::LastWords,
         ends: &[End::Code(150), End::Code(131)],

@@ -1,8 +1,7 @@
 //! Go: panics and the runtime's fatal errors, each with the dump of its goroutines.
 
 use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 /// Adds what stands in the log.
@@ -33,7 +32,7 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
         (Death::Panic, what, from)
     } else if let Some(error) = head.strip_prefix("fatal error: ") {
         fatal(lines, at, error)
-    } else if head.starts_with("SIG") && text(lines, at + 1).starts_with("PC=") {
+    } else if head.starts_with("SIG") && line_text(lines, at + 1).starts_with("PC=") {
         signal(lines, at)
     } else {
         return None;
@@ -47,7 +46,7 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
     // Without a goroutine's end these are words that many use, and a stack that the program has
     // asked for is a log's.
     let is_end = (dump.end > from || is_deadlock) && !dump.is_asked_for;
-    let is_run = text(lines, dump.end).starts_with("exit status ");
+    let is_run = line_text(lines, dump.end).starts_with("exit status ");
     Some(Finding {
         lines: at..dump.end + usize::from(is_run),
         quoted: at,
@@ -83,7 +82,7 @@ fn panic(lines: &[Line], at: usize) -> (String, usize) {
         .count();
     if !rest.get(value).is_some_and(is_after) {
         // Without a dump (GOTRACEBACK=none) nothing tells where the value ends.
-        return (text(lines, at).to_owned(), at + 1);
+        return (line_text(lines, at).to_owned(), at + 1);
     }
     let value = rest.get(..value).unwrap_or_default();
     let mut what = String::new();
@@ -135,7 +134,7 @@ fn fatal(lines: &[Line], at: usize, error: &str) -> (Death, String, usize) {
             .count();
     let what = format!("fatal error: {error}");
     let signal = (at + 1..at + 4)
-        .map(|i| text(lines, i))
+        .map(|i| line_text(lines, i))
         .find_map(|line| line.strip_prefix("[signal "));
     match signal {
         _ if error.contains("stack overflow") => (Death::StackOverflow, what, at + 1),
@@ -157,8 +156,9 @@ fn fatal(lines: &[Line], at: usize, error: &str) -> (Death, String, usize) {
 
 /// A signal that ends it with a dump: from outside, or in C code.
 fn signal(lines: &[Line], at: usize) -> (Death, String, usize) {
-    let head = text(lines, at);
-    let is_in_c = (at + 1..at + 5).any(|i| text(lines, i).starts_with("signal arrived during cgo"));
+    let head = line_text(lines, at);
+    let is_in_c =
+        (at + 1..at + 5).any(|i| line_text(lines, i).starts_with("signal arrived during cgo"));
     let what = format!(
         "{head}{}",
         if is_in_c {
@@ -207,7 +207,7 @@ impl Dump {
             let between = usize::from(
                 others < OTHERS && lines.get(i + 1).is_some_and(|next| next.entry.is_some()),
             );
-            let (this, next) = (line.text.as_str(), text(lines, i + 1 + between));
+            let (this, next) = (line.text.as_str(), line_text(lines, i + 1 + between));
             if line.is_blank() {
                 blank += 1;
                 if blank > 2 {
@@ -242,9 +242,9 @@ const OTHERS: usize = 20;
 
 /// Whether a dump goes on at this line.
 fn is_within(lines: &[Line], at: usize) -> bool {
-    let this = text(lines, at);
+    let this = line_text(lines, at);
     is_source(this)
-        || is_source(text(lines, at + 1))
+        || is_source(line_text(lines, at + 1))
         || this.starts_with("goroutine ")
         || this.starts_with("created by ")
 }

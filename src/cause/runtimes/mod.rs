@@ -47,11 +47,6 @@ pub const ALL: [Read; 13] = [
     shell::read,
 ];
 
-/// The text of a line; nothing where there is no such line.
-fn text(lines: &[Line], index: usize) -> &str {
-    lines.get(index).map_or("", |line| &line.text)
-}
-
 /// What a runtime finds in a log.
 #[cfg(test)]
 fn found(read: Read, log: &str) -> Vec<Finding> {

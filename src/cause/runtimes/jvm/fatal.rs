@@ -1,13 +1,12 @@
 //! A JVM that ends itself: out of memory where it is told to end then, and its own crash.
 
 use crate::cause::finding::{End, Finding, Proof};
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 /// What begins at this line.
 pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
-    let line = text(lines, at);
+    let line = line_text(lines, at);
     if let Some(what) = line.strip_prefix("Terminating due to ") {
         return out_of_memory(at, what, &[End::Code(3)]);
     }
@@ -34,7 +33,7 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
     // -XX:OnOutOfMemoryError, which mostly kills it.
     if let Some(what) = line
         .strip_prefix("# java.lang.OutOfMemoryError")
-        .filter(|_| text(lines, at + 1).starts_with("# -XX:OnOutOfMemoryError="))
+        .filter(|_| line_text(lines, at + 1).starts_with("# -XX:OnOutOfMemoryError="))
     {
         let ends = &[
             End::Signal("KILL"),
@@ -75,17 +74,17 @@ fn banner_end(lines: &[Line], from: usize) -> usize {
 fn banner(lines: &[Line], at: usize) -> Option<Finding> {
     // It begins with an empty line: whether it is one is known before it is passed over.
     let is_head = |i| {
-        let words = text(lines, i).trim_start_matches('#').trim_start();
+        let words = line_text(lines, i).trim_start_matches('#').trim_start();
         words.starts_with("There is insufficient memory for")
             || words.starts_with("A fatal error has been detected by")
     };
-    let is_banner = is_head(at) || (text(lines, at) == "#" && is_head(at + 1));
+    let is_banner = is_head(at) || (line_text(lines, at) == "#" && is_head(at + 1));
     if !is_banner {
         return None;
     }
     let end = banner_end(lines, at);
     let inner: Vec<(usize, &str)> = (at..end)
-        .map(|i| (i, text(lines, i).trim_start_matches('#').trim()))
+        .map(|i| (i, line_text(lines, i).trim_start_matches('#').trim()))
         .filter(|it| !it.1.is_empty())
         .collect();
     let (first, words) = *inner.first()?;

@@ -2,8 +2,7 @@
 
 use crate::cause::finding::{End, Finding, Proof, with_cause};
 use crate::cause::runtimes::jvm::trace;
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 /// The last of what the launcher says.
@@ -14,7 +13,7 @@ const ENDS: [&str; 2] = [
 
 /// What begins at this line.
 pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
-    let line = text(lines, at);
+    let line = line_text(lines, at);
     let (quoted, end, kind, what) = if line.starts_with("Error occurred during initialization of ")
     {
         in_initialization(lines, at)
@@ -48,13 +47,15 @@ type Found = (usize, usize, Death, String);
 
 /// `Error occurred during initialization of VM` or of the boot layer: the next line says why.
 fn in_initialization(lines: &[Line], at: usize) -> Found {
-    let why = text(lines, at + 1).trim();
+    let why = line_text(lines, at + 1).trim();
     // An agent has said itself what it lacks.
     let agent = at
         .checked_sub(1)
         .filter(|_| why.starts_with("agent library failed to init"));
-    let agent = agent.map(|before| text(lines, before)).unwrap_or_default();
-    let end = at + 2 + usize::from(text(lines, at + 2).starts_with("Caused by: "));
+    let agent = agent
+        .map(|before| line_text(lines, before))
+        .unwrap_or_default();
+    let end = at + 2 + usize::from(line_text(lines, at + 2).starts_with("Caused by: "));
     let kind = if why.starts_with("Could not reserve ") || why.starts_with("Could not allocate ") {
         Death::OutOfMemoryHeap
     } else {
@@ -68,19 +69,19 @@ fn in_initialization(lines: &[Line], at: usize) -> Found {
         at + 1,
         end.min(lines.len()),
         kind,
-        with_cause(&format!("{}: {why}", text(lines, at)), agent),
+        with_cause(&format!("{}: {why}", line_text(lines, at)), agent),
     )
 }
 
 /// The debugger's agent, which says above why it cannot listen.
 fn debugger(lines: &[Line], at: usize) -> Option<Found> {
     let above = (at.saturating_sub(4)..at)
-        .find(|i| text(lines, *i).starts_with("ERROR: transport error "))?;
+        .find(|i| line_text(lines, *i).starts_with("ERROR: transport error "))?;
     Some((
         above,
         at + 1,
         Death::PlainExit,
-        text(lines, above).to_owned(),
+        line_text(lines, above).to_owned(),
     ))
 }
 
@@ -101,16 +102,16 @@ fn without_machine(lines: &[Line], at: usize) -> Option<Found> {
         quoted,
         at + 1,
         Death::BadArguments,
-        text(lines, quoted).trim().to_owned(),
+        line_text(lines, quoted).trim().to_owned(),
     ))
 }
 
 /// What the launcher says of the program that it is to start.
 fn launcher(lines: &[Line], at: usize) -> Option<Found> {
-    let line = text(lines, at);
+    let line = line_text(lines, at);
     let error = line.strip_prefix("Error: ");
     let starts = |words: &str| error.is_some_and(|error| error.starts_with(words));
-    let next = text(lines, at + 1);
+    let next = line_text(lines, at + 1);
     let found = if starts("Could not find or load main class ") {
         let has_cause = next.starts_with("Caused by: ");
         (

@@ -1,8 +1,7 @@
 //! Stack traces, as `Throwable.printStackTrace` and the loggers print them.
 
 use crate::cause::finding::{End, Finding, Place, Proof, with_cause};
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 /// So many lines a message may have before its frames.
@@ -13,7 +12,7 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
     let line = lines.get(at)?;
     let (what, is_main) = match line.text.split_once("Exception in thread \"") {
         Some((before, rest))
-            if before.is_empty() || line.entry.is_none() && is_frame(text(lines, at + 1)) =>
+            if before.is_empty() || line.entry.is_none() && is_frame(line_text(lines, at + 1)) =>
         {
             let (thread, what) = rest.split_once("\" ")?;
             (what, thread == "main")
@@ -66,7 +65,7 @@ impl Thrown {
         for _ in 0..message(lines, *at) {
             *at += 1;
             what.push(' ');
-            what.push_str(text(lines, *at).trim());
+            what.push_str(line_text(lines, *at).trim());
         }
         Self {
             what: what.trim_end().to_owned(),
@@ -131,7 +130,7 @@ fn message(lines: &[Line], at: usize) -> usize {
 /// The throwable that stands in a line that no thread's end has printed.
 fn thrown_in(lines: &[Line], at: usize) -> Option<&str> {
     let line = lines.get(at)?;
-    let has_frames = is_frame(text(lines, at + 1));
+    let has_frames = is_frame(line_text(lines, at + 1));
     if line.entry.is_none() {
         let is_known = is_type(&line.text);
         return (is_known || has_frames && is_dotted(type_of(&line.text))).then_some(&line.text);

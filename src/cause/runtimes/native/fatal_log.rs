@@ -1,12 +1,11 @@
 //! glog and Abseil: `LOG(FATAL)`, `CHECK`, and the stack that their handler of signals prints. Go's
 //! klog writes the same.
 
-use super::ABORTED;
+use super::abort::{ABORTED, is_of_stack, stack_end};
 use crate::cause::entry::Level;
 use crate::cause::finding::{End, Finding, Place, Proof};
 use crate::cause::runtimes::go::Dump;
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 /// A fatal entry: `F1122 23:59:59.000000 12345 file.cc:12] Check failed: x == y (1 vs. 2)`.
@@ -52,8 +51,8 @@ pub fn entry(lines: &[Line], at: usize) -> Option<Finding> {
 /// What the handler of signals says: `*** SIGSEGV (@0x0) received by PID 123 (TID 0x7f) from PID 0;
 /// stack trace: ***`.
 pub fn stack(lines: &[Line], at: usize) -> Option<Finding> {
-    let (quoted, name) = (at..at + 3).find_map(|i| Some((i, signal(text(lines, i))?)))?;
-    if quoted > at && !is_of_stack(text(lines, at)) {
+    let (quoted, name) = (at..at + 3).find_map(|i| Some((i, signal(line_text(lines, i))?)))?;
+    if quoted > at && !is_of_stack(line_text(lines, at)) {
         return None;
     }
     let (kind, ends): (Death, &'static [End]) = match name {
@@ -65,7 +64,7 @@ pub fn stack(lines: &[Line], at: usize) -> Option<Finding> {
         _ => return None,
     };
     let end = stack_end(lines, quoted + 1);
-    let place = (quoted + 1..end).find_map(|i| frame(text(lines, i)));
+    let place = (quoted + 1..end).find_map(|i| frame(line_text(lines, i)));
     let what = place.as_ref().and_then(|place| place.function.as_deref());
     Some(Finding {
         lines: at..end,
@@ -107,27 +106,4 @@ fn frame(line: &str) -> Option<Place> {
         line: None,
         function: Some(function.to_owned()),
     })
-}
-
-fn is_of_stack(line: &str) -> bool {
-    let trimmed = line.trim_start();
-    trimmed.starts_with("@ ") && trimmed.contains("0x")
-        || [
-            "*** Check failure stack trace: ***",
-            "*** Aborted at ",
-            "PC: @ ",
-            "*** SIG",
-            "*** Signal ",
-        ]
-        .iter()
-        .any(|start| line.starts_with(start))
-}
-
-/// Where the lines of a stack end that begins here, if one does.
-pub fn stack_end(lines: &[Line], from: usize) -> usize {
-    let rest = lines.get(from..).unwrap_or_default();
-    from + rest
-        .iter()
-        .take_while(|line| is_of_stack(&line.text))
-        .count()
 }

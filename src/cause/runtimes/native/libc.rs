@@ -1,10 +1,9 @@
 //! What C libraries say before they abort: a heap or a stack that is damaged, an assertion that
 //! failed.
 
-use super::aborted;
+use super::abort::aborted;
 use crate::cause::finding::Finding;
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 /// How the lines begin that glibc (malloc/malloc.c, debug/), tcmalloc and jemalloc print before
@@ -36,7 +35,7 @@ const DAMAGE: [&str; 22] = [
 
 /// The end that begins at this line.
 pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
-    let line = text(lines, at);
+    let line = line_text(lines, at);
     if DAMAGE.iter().any(|start| line.starts_with(start)) || is_tcmalloc(line) {
         return Some(aborted(lines, at, Death::Abort, line.to_owned()));
     }

@@ -1,13 +1,12 @@
 //! The dynamic loaders of glibc and musl: a library, a version or a symbol that is missing.
 
 use crate::cause::finding::{End, Finding, Proof};
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 /// The end that begins at this line.
 pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
-    let line = text(lines, at);
+    let line = line_text(lines, at);
     if !(is_glibc(line) || is_musl(line)) {
         return None;
     }

@@ -1,15 +1,15 @@
 //! C and C++: what the C library, the C++ runtime, the loader, the sanitizers and logging libraries
 //! print as they end a process.
 
+mod abort;
 mod fatal_log;
 mod libc;
 mod loader;
 mod sanitizer;
 mod terminate;
 
-use crate::cause::finding::{End, Finding, Proof};
+use crate::cause::finding::Finding;
 use crate::cause::text::Line;
-use crate::report::Death;
 
 /// Adds what stands in the log.
 pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
@@ -32,21 +32,5 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
         };
         i = finding.as_ref().map_or(i, |finding| finding.lines.end - 1) + 1;
         found.extend(finding);
-    }
-}
-
-const ABORTED: &[End] = &[End::Signal("ABRT")];
-
-/// One line with the last words of a process that aborts, and the stack that a signal's handler may
-/// print below.
-fn aborted(lines: &[Line], at: usize, kind: Death, what: String) -> Finding {
-    Finding {
-        lines: at..fatal_log::stack_end(lines, at + 1),
-        quoted: at,
-        kind,
-        what,
-        place: None,
-        proof: Proof::LastWords,
-        ends: ABORTED,
     }
 }

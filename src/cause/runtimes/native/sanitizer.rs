@@ -1,8 +1,7 @@
 //! The sanitizers of GCC and Clang, for addresses, leaks, memory, threads and undefined behaviour.
 
 use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 /// So many lines a report may have.
@@ -13,7 +12,7 @@ const RACED: &[End] = &[End::Code(66)];
 
 /// The report that begins at this line.
 pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Option<Finding> {
-    let line = text(lines, at);
+    let line = line_text(lines, at);
     if line.starts_with(RACES) {
         // At the very end of a process that has reported races on its way.
         let race = before.iter().rev().find(|it| it.ends == RACED)?;

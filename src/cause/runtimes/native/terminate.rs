@@ -1,9 +1,8 @@
 //! `std::terminate` of libstdc++ and libc++.
 
-use super::aborted;
+use super::abort::{aborted, stack_end};
 use crate::cause::finding::Finding;
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 /// So many lines the text of an exception may have.
@@ -11,7 +10,7 @@ const WHAT: usize = 20;
 
 /// The end that begins at this line.
 pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
-    let line = text(lines, at);
+    let line = line_text(lines, at);
     if let Some(rest) = line.strip_prefix("terminate called ") {
         return libstdcxx(lines, at, rest);
     }
@@ -26,8 +25,8 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
     }
     if line == "pure virtual method called" || line == "deleted virtual method called" {
         let mut finding = aborted(lines, at, Death::Abort, line.to_owned());
-        if text(lines, finding.lines.end) == "terminate called without an active exception" {
-            finding.lines.end = super::fatal_log::stack_end(lines, finding.lines.end + 1);
+        if line_text(lines, finding.lines.end) == "terminate called without an active exception" {
+            finding.lines.end = stack_end(lines, finding.lines.end + 1);
         }
         return Some(finding);
     }
@@ -35,10 +34,10 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
 }
 
 fn libstdcxx(lines: &[Line], at: usize, rest: &str) -> Option<Finding> {
-    let line = text(lines, at);
+    let line = line_text(lines, at);
     if let Some(thrown) = rest.strip_prefix("after throwing an instance of ") {
         let thrown = thrown.trim_matches('\'');
-        let Some(what) = text(lines, at + 1).strip_prefix("  what():  ") else {
+        let Some(what) = line_text(lines, at + 1).strip_prefix("  what():  ") else {
             return Some(aborted(lines, at, exception(thrown), line.to_owned()));
         };
         // A text of many lines is followed by what is no line of a log, up to the end of it or to a

@@ -1,8 +1,9 @@
 //! What V8 and node itself print as they abort: heap limits, fatal errors, failed checks,
 //! `process.abort()`.
 
+use super::describe::{Found, finding};
 use super::frame::{self, Frame, Owner};
-use super::{Found, finding, wrappers};
+use super::wrappers;
 use crate::cause::finding::{End, Finding, Place};
 use crate::cause::text::Line;
 use crate::report::Death;

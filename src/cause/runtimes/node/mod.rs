@@ -1,11 +1,13 @@
 //! Node.js (V8), Deno and Bun.
 
+mod describe;
 mod error;
 mod fatal;
 mod frame;
 mod others;
 mod wrappers;
 
+use describe::{Found, finding, is_compiling, kind, place_of, what};
 use error::Printed;
 use frame::{Frame, Owner};
 
@@ -29,9 +31,6 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
         }
     }
 }
-
-/// What was read, and the line after it: no finding where it is no reason to die.
-type Found = Option<(Option<Finding>, usize)>;
 
 /// Reads what begins at a line, whose stack may begin there.
 fn read_at(lines: &[Line], from: usize, at: usize) -> Found {
@@ -325,89 +324,6 @@ fn is_continuation(printed: &Printed, is_whole: bool) -> bool {
     waited || (is_whole && is_short && !of_module && printed.frames.iter().all(of_app))
 }
 
-/// Whether the stack is the module loader's: a source, or a JSON module, does not parse.
-fn is_compiling(printed: &Printed) -> bool {
-    let first = printed.frames.iter().find(|frame| frame.line.is_some());
-    let by_loader = first.is_none_or(|frame| {
-        [
-            "node:internal/modules/",
-            "internal/modules/",
-            "node:vm",
-            "vm.js",
-            "node:internal/vm",
-        ]
-        .iter()
-        .any(|part| frame.file.starts_with(part))
-    });
-    printed.text.starts_with("SyntaxError") && by_loader
-}
-
-fn kind(printed: &Printed, is_rejection: bool) -> Death {
-    let text = printed.text.as_str();
-    let code = printed.property("code").unwrap_or_default();
-    let says = |words: &str| text.contains(words) || code == words;
-    let missing_modules = [
-        "ERR_MODULE_NOT_FOUND",
-        "MODULE_NOT_FOUND",
-        "ERR_PACKAGE_PATH_NOT_EXPORTED",
-        "Error: Cannot find module '",
-        "Error: Cannot find package '",
-        ": cannot open shared object file",
-    ];
-    if text.starts_with("AssertionError") || says("ERR_ASSERTION") {
-        Death::Assertion
-    } else if text.contains("Maximum call stack size exceeded") {
-        Death::StackOverflow
-    } else if says("ERR_WORKER_OUT_OF_MEMORY") {
-        Death::OutOfMemoryHeap
-    } else if missing_modules.into_iter().any(says) {
-        Death::MissingModule
-    } else if is_compiling(printed)
-        || (text.starts_with("TSError") && text.contains("error TS1"))
-        || text.starts_with("Error: Transform failed with")
-    {
-        // ts-node's and esbuild's words; TypeScript's errors from 1000 on are those of its syntax.
-        Death::SyntaxError
-    } else if is_rejection || says("ERR_UNHANDLED_REJECTION") {
-        Death::UnhandledRejection
-    } else {
-        Death::UncaughtException
-    }
-}
-
-/// The error in one line.
-fn what(printed: &Printed) -> String {
-    if let Some((_, reason)) = printed
-        .text
-        .split_once("The promise rejected with the reason ")
-    {
-        return format!(
-            "promise rejected with the reason {}",
-            reason.trim_end_matches('.')
-        );
-    }
-    let mut what = printed.what();
-    if printed
-        .frames
-        .iter()
-        .any(|frame| frame.function == Some("process._fatalException"))
-    {
-        what.push_str(" (thrown by the handler of uncaught exceptions)");
-    }
-    what
-}
-
-/// The innermost frame of the application's own code, of the error itself first.
-fn place_of(printed: &Printed, excerpt: Option<Place>) -> Option<Place> {
-    let of = |printed: &Printed, owner| frame::innermost(&printed.frames, owner).map(Frame::place);
-    let beneath = || printed.causes.iter().rev().chain(&printed.parts);
-    of(printed, Owner::App)
-        .or(excerpt)
-        .or_else(|| beneath().find_map(|inner| of(inner, Owner::App)))
-        .or_else(|| of(printed, Owner::Dependency))
-        .or_else(|| beneath().find_map(|inner| of(inner, Owner::Dependency)))
-}
-
 /// The line after what node and those who run it add to an error, and whether node's footer is
 /// among it.
 fn epilogue(lines: &[Line], mut at: usize) -> (usize, bool) {
@@ -448,26 +364,6 @@ fn skip_properties(lines: &[Line], at: usize) -> usize {
         .iter()
         .take_while(|line| line.text.starts_with(' '));
     if opened { at + inner.count() + 1 } else { at }.min(lines.len())
-}
-
-/// What only a process that ends prints.
-fn finding(
-    from: usize,
-    end: usize,
-    quoted: usize,
-    kind: Death,
-    what: String,
-    place: Option<Place>,
-) -> Finding {
-    Finding {
-        lines: from..end,
-        quoted,
-        kind,
-        what,
-        place,
-        proof: Proof::LastWords,
-        ends: &[],
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Deno and Bun, where they print other forms than node: `error: Uncaught (in promise) TypeError:
 //! …`, and numbered lines of source with a caret beneath them.
 
+use super::describe::{self, Found, finding, place_of};
 use super::error::{self, Printed};
 use super::frame::{Frame, Owner};
-use super::{Found, finding, place_of};
 use crate::cause::text::Line;
 use crate::report::Death;
 
@@ -55,7 +55,7 @@ fn deno(lines: &[Line], at: usize, said: &str) -> Found {
         .iter()
         .take_while(is_trace)
         .count();
-    let kind = match super::kind(
+    let kind = match describe::kind(
         &printed,
         promise.is_some_and(|_| frame_of_promise(&printed)),
     ) {
@@ -69,7 +69,7 @@ fn deno(lines: &[Line], at: usize, said: &str) -> Found {
             end,
             at,
             kind,
-            super::what(&printed),
+            describe::what(&printed),
             place_of(&printed, None),
         )),
         end,
@@ -110,7 +110,7 @@ fn bun(lines: &[Line], at: usize) -> Found {
     let kind = if is_missing {
         Death::MissingModule
     } else {
-        super::kind(&printed, false)
+        describe::kind(&printed, false)
     };
     Some((
         Some(finding(
@@ -118,7 +118,7 @@ fn bun(lines: &[Line], at: usize) -> Found {
             footer + 1,
             at,
             kind,
-            super::what(&printed),
+            describe::what(&printed),
             place_of(&printed, None),
         )),
         footer + 1,

@@ -1,7 +1,7 @@
 //! What stands around the program: node's own command line, and npm, yarn and pnpm, which run
 //! scripts.
 
-use super::{Found, finding};
+use super::describe::{Found, finding};
 use crate::cause::beneath;
 use crate::cause::finding::{End, Finding};
 use crate::cause::text::Line;

@@ -2,6 +2,9 @@
 
 use crate::cause::finding::Place;
 
+/// The line above the frames.
+pub const HEADER: &str = "Traceback (most recent call last):";
+
 /// Reads a frame of a traceback (`  File "x.py", line 3, in f`), of a syntax error (without a
 /// function) or of faulthandler (`, line 3 in f`).
 pub fn read(text: &str) -> Option<Place> {

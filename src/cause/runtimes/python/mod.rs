@@ -3,6 +3,7 @@
 
 mod fatal;
 mod frame;
+mod server;
 mod start;
 mod traceback;
 

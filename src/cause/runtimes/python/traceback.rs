@@ -13,9 +13,9 @@ use crate::cause::aftermath;
 use crate::cause::entry::Level;
 use crate::cause::finding::{End, Finding, Place, Proof};
 use crate::cause::text::Line;
+use crate::cause::vocabulary;
 use crate::report::Death;
-pub use part::HEADER;
-use part::{MESSAGE, Style, body, group, is_exception, part, style};
+use part::{MESSAGE, Style, body, group, is_exception, is_syntax_error, part, style};
 
 const CONTEXT: &str = "During handling of the above exception, another exception occurred:";
 const CAUSE: &str = "The above exception was the direct cause of the following exception:";
@@ -42,7 +42,7 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
     if trace.what.contains("<HaltServer 'Worker failed to boot.'") {
         // gunicorn's arbiter, over what its worker has said.
         let end = trace.lines.end;
-        return Some(super::start::give_up(
+        return Some(super::server::give_up(
             lines,
             end - 1,
             &trace.what,
@@ -243,7 +243,7 @@ fn printer(lines: &[Line], trace: &Trace) -> Printer {
         }
         None => {
             text.ends_with(':')
-                || aftermath::is_handled(&aftermath::head(before).to_ascii_lowercase())
+                || vocabulary::is_handled(&aftermath::head(before).to_ascii_lowercase())
         }
     };
     Printer {
@@ -296,12 +296,6 @@ fn kind(trace: &Trace) -> (Death, &'static [End]) {
         _ => Death::UncaughtException,
     };
     (kind, &[End::Code(1)])
-}
-
-fn is_syntax_error(what: &str) -> bool {
-    ["SyntaxError", "IndentationError", "TabError"]
-        .iter()
-        .any(|name| what.starts_with(name))
 }
 
 /// How many lines follow that belong to the end of a process that said this.

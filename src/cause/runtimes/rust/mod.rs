@@ -4,8 +4,7 @@ mod panic;
 mod returned;
 
 use crate::cause::finding::{End, Finding, Proof};
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 /// Adds what stands in the log.
@@ -53,7 +52,7 @@ fn aborted(lines: &[Line], at: usize) -> Option<Finding> {
     let (place, end) = panic::rest(lines, at + 1 + rest.iter().take_while(is_its).count(), None);
     let what = match (
         kind,
-        text(lines, at + 1).strip_prefix("fatal runtime error: "),
+        line_text(lines, at + 1).strip_prefix("fatal runtime error: "),
     ) {
         (Death::StackOverflow, Some(error)) if !line.contains("stack overflow") => {
             format!("{line}: {}", error.trim_end_matches(", aborting"))

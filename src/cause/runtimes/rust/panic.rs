@@ -1,8 +1,7 @@
 //! Panics, in the form of all versions: before 1.73 the message stood before the place.
 
 use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 pub const NOTE: &str = "note: run with `RUST_BACKTRACE=";
@@ -127,7 +126,7 @@ impl<'a> Head<'a> {
     fn message(&self, lines: &[Line], at: usize) -> Message {
         let after = lines.get(at + 1..).unwrap_or_default();
         if let Some(first) = self.message {
-            let is_one = text(lines, at).contains("', ");
+            let is_one = line_text(lines, at).contains("', ");
             let more = if is_one {
                 0
             } else {
@@ -253,11 +252,13 @@ fn is_frame(trimmed: &str) -> bool {
 
 /// What hooks print of a panic: the `color-eyre` crate's, and the panic as it is.
 fn hooked(lines: &[Line], at: usize) -> Option<Finding> {
-    let line = text(lines, at);
+    let line = line_text(lines, at);
     let (what, place, end, proof): (_, _, _, Proof) =
         if line == "The application panicked (crashed)." {
-            let what = text(lines, at + 1).strip_prefix("Message:")?.trim();
-            let location = text(lines, at + 2).strip_prefix("Location:").map(str::trim);
+            let what = line_text(lines, at + 1).strip_prefix("Message:")?.trim();
+            let location = line_text(lines, at + 2)
+                .strip_prefix("Location:")
+                .map(str::trim);
             let place = location.and_then(|location| place_of(&format!("{location}:0")));
             let is_its = |line: &&Line| {
                 line.entry.is_none()
@@ -272,7 +273,7 @@ fn hooked(lines: &[Line], at: usize) -> Option<Finding> {
         } else {
             let place = place_of(line.strip_prefix("panicked at ")?.strip_suffix(':')?)?;
             (
-                text(lines, at + 1).trim(),
+                line_text(lines, at + 1).trim(),
                 Some(place),
                 (at + 2).min(lines.len()),
                 Proof::Said,
@@ -291,7 +292,7 @@ fn hooked(lines: &[Line], at: usize) -> Option<Finding> {
 
 /// The `human-panic` crate's message to users.
 fn human(lines: &[Line], at: usize) -> Option<Finding> {
-    if text(lines, at) != "Well, this is embarrassing." {
+    if line_text(lines, at) != "Well, this is embarrassing." {
         return None;
     }
     let rest = lines.get(at + 1..)?;

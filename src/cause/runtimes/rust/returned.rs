@@ -3,8 +3,7 @@
 
 use super::panic;
 use crate::cause::finding::{End, Finding, Place, Proof, with_cause};
-use crate::cause::runtimes::text;
-use crate::cause::text::Line;
+use crate::cause::text::{Line, line_text};
 use crate::report::Death;
 
 /// The error that begins at this line.
@@ -66,7 +65,7 @@ struct Chain {
 
 impl Chain {
     fn read(lines: &[Line], at: usize) -> Option<Self> {
-        let is_eyre = text(lines, at).trim_end() == "Error:";
+        let is_eyre = line_text(lines, at).trim_end() == "Error:";
         let mut chain = Self {
             outer: None,
             inner: String::new(),
@@ -159,7 +158,7 @@ fn arguments(lines: &[Line], at: usize) -> Option<Finding> {
         .iter()
         .take_while(|line| line.text.starts_with("  "))
         .map(|line| line.text.trim());
-    let what: Vec<&str> = [text(lines, at)].into_iter().chain(below).collect();
+    let what: Vec<&str> = [line_text(lines, at)].into_iter().chain(below).collect();
     Some(Finding {
         lines: at..at + 2 + end,
         quoted: at,

@@ -1,11 +1,9 @@
 //! One exception with its stack and its message, in each of the styles that tracebacks are set in.
 
-use super::super::frame;
-use super::is_syntax_error;
+use super::super::frame::{self, HEADER};
 use crate::cause::finding::Place;
 use crate::cause::text::Line;
 
-pub const HEADER: &str = "Traceback (most recent call last):";
 const GROUP: &str = "+ Exception Group ";
 const HEADER_OF_BOX: &str = " Traceback (most recent call last) ";
 /// The longest message of an exception that is followed to its end, in lines.
@@ -124,6 +122,13 @@ pub fn is_exception(text: &str) -> bool {
     is_name
         && (rest.starts_with(':')
             || rest.trim().is_empty() && name.contains(|c: char| c.is_uppercase()))
+}
+
+/// Whether the program itself does not parse.
+pub fn is_syntax_error(what: &str) -> bool {
+    ["SyntaxError", "IndentationError", "TabError"]
+        .iter()
+        .any(|name| what.starts_with(name))
 }
 
 /// The message that begins on this line, as one line, and where it ends.

@@ -1,0 +1,112 @@
+//! What an error that was printed tells of a death: its kind, its words and its place.
+
+use super::error::Printed;
+use super::frame::{self, Frame, Owner};
+use crate::cause::finding::{Finding, Place, Proof};
+use crate::report::Death;
+
+/// What was read, and the line after it: no finding where it is no reason to die.
+pub type Found = Option<(Option<Finding>, usize)>;
+
+pub fn kind(printed: &Printed, is_rejection: bool) -> Death {
+    let text = printed.text.as_str();
+    let code = printed.property("code").unwrap_or_default();
+    let says = |words: &str| text.contains(words) || code == words;
+    let missing_modules = [
+        "ERR_MODULE_NOT_FOUND",
+        "MODULE_NOT_FOUND",
+        "ERR_PACKAGE_PATH_NOT_EXPORTED",
+        "Error: Cannot find module '",
+        "Error: Cannot find package '",
+        ": cannot open shared object file",
+    ];
+    if text.starts_with("AssertionError") || says("ERR_ASSERTION") {
+        Death::Assertion
+    } else if text.contains("Maximum call stack size exceeded") {
+        Death::StackOverflow
+    } else if says("ERR_WORKER_OUT_OF_MEMORY") {
+        Death::OutOfMemoryHeap
+    } else if missing_modules.into_iter().any(says) {
+        Death::MissingModule
+    } else if is_compiling(printed)
+        || (text.starts_with("TSError") && text.contains("error TS1"))
+        || text.starts_with("Error: Transform failed with")
+    {
+        // ts-node's and esbuild's words; TypeScript's errors from 1000 on are those of its syntax.
+        Death::SyntaxError
+    } else if is_rejection || says("ERR_UNHANDLED_REJECTION") {
+        Death::UnhandledRejection
+    } else {
+        Death::UncaughtException
+    }
+}
+
+/// Whether the stack is the module loader's: a source, or a JSON module, does not parse.
+pub fn is_compiling(printed: &Printed) -> bool {
+    let first = printed.frames.iter().find(|frame| frame.line.is_some());
+    let by_loader = first.is_none_or(|frame| {
+        [
+            "node:internal/modules/",
+            "internal/modules/",
+            "node:vm",
+            "vm.js",
+            "node:internal/vm",
+        ]
+        .iter()
+        .any(|part| frame.file.starts_with(part))
+    });
+    printed.text.starts_with("SyntaxError") && by_loader
+}
+
+/// The error in one line.
+pub fn what(printed: &Printed) -> String {
+    if let Some((_, reason)) = printed
+        .text
+        .split_once("The promise rejected with the reason ")
+    {
+        return format!(
+            "promise rejected with the reason {}",
+            reason.trim_end_matches('.')
+        );
+    }
+    let mut what = printed.what();
+    if printed
+        .frames
+        .iter()
+        .any(|frame| frame.function == Some("process._fatalException"))
+    {
+        what.push_str(" (thrown by the handler of uncaught exceptions)");
+    }
+    what
+}
+
+/// The innermost frame of the application's own code, of the error itself first.
+pub fn place_of(printed: &Printed, excerpt: Option<Place>) -> Option<Place> {
+    let of = |printed: &Printed, owner| frame::innermost(&printed.frames, owner).map(Frame::place);
+    let beneath = || printed.causes.iter().rev().chain(&printed.parts);
+    of(printed, Owner::App)
+        .or(excerpt)
+        .or_else(|| beneath().find_map(|inner| of(inner, Owner::App)))
+        .or_else(|| of(printed, Owner::Dependency))
+        .or_else(|| beneath().find_map(|inner| of(inner, Owner::Dependency)))
+}
+
+/// What only a process that ends prints.
+pub fn finding(
+    from: usize,
+    end: usize,
+    quoted: usize,
+    kind: Death,
+    what: String,
+    place: Option<Place>,
+) -> Finding {
+    Finding {
+        lines: from..end,
+        quoted,
+        kind,
+        what,
+        place,
+        proof: Proof::LastWords,
+        ends: &[],
+    }
+}
