@@ -26,29 +26,28 @@ pub enum Remark {
 /// The most of a line that is looked at, in bytes.
 const HEAD: usize = 400;
 
-/// What a line is, seen from a death before it.
+/// Returns how a line reads after a death.
 pub fn remark(line: &Line, scene: &Scene) -> Remark {
     let text = head(line);
     let low = text.to_ascii_lowercase();
     if is_epilogue(text, &low) && !is_of_manager(&low) {
-        Remark::Epilogue
-    } else if is_start(line, &low, scene) {
-        Remark::Start
-    } else if is_request(&low) {
-        Remark::Request
-    } else if is_closing(&low)
-        || line
-            .entry
-            .as_ref()
-            .is_some_and(|entry| entry.level == Some(Level::Fatal))
-    {
-        Remark::Closing
-    } else if line.pid() == Some(1) && scene.pid != Some(1) {
-        // Process 1 is the supervisor, whatever it says.
-        Remark::Epilogue
-    } else {
-        Remark::Ordinary
+        return Remark::Epilogue;
     }
+    if is_start(line, &low, scene) {
+        return Remark::Start;
+    }
+    if is_request(&low) {
+        return Remark::Request;
+    }
+    let level = line.entry.as_ref().and_then(|entry| entry.level);
+    if is_closing(&low) || level == Some(Level::Fatal) {
+        return Remark::Closing;
+    }
+    // Process 1 is the supervisor; whatever it says is no work of the service.
+    if line.pid() == Some(1) && scene.pid != Some(1) {
+        return Remark::Epilogue;
+    }
+    Remark::Ordinary
 }
 
 /// The message of a line, as far as it is looked at.

@@ -91,7 +91,18 @@ const MISSING: [&str; 5] = [
     "executable file not found in",
 ];
 
-/// The kind that an error's words show; `None` where they show none of these.
+/// The words of each kind; the first kind whose words a text has is the one.
+const KINDS: [(&[&str], Death); 7] = [
+    (&IN_USE, Death::PortInUse),
+    (&DISK_FULL, Death::DiskFull),
+    (&FILES, Death::TooManyFiles),
+    (&UNREACHABLE, Death::DependencyUnreachable),
+    (&DENIED, Death::Permission),
+    (&MISSING, Death::NoSuchFile),
+    (&MEMORY, Death::OutOfMemoryHeap),
+];
+
+/// Returns the kind that an error's words show; `None` if they show none of these.
 pub fn kind(what: &str) -> Option<Death> {
     let what = what.trim_start();
     let head = what.split([':', ' ', '[', '(']).next().unwrap_or_default();
@@ -99,37 +110,28 @@ pub fn kind(what: &str) -> Option<Death> {
         return None;
     }
     let low = what.to_ascii_lowercase();
-    let says = |words: &[&str]| says(&low, words);
-    // The socket of a server that is not there.
-    let is_socket = || {
-        says(&[
-            "connect enoent",
-            "dial unix",
-            "connection to server on socket",
-            "server through socket",
-        ]) || (says(&["connect"]) && low.contains(".sock"))
-    };
-    Some(
-        if says(&IN_USE)
-            || (says(&["port "]) && says(&["already in use", "already allocated", "in use"]))
-        {
-            Death::PortInUse
-        } else if says(&DISK_FULL) {
-            Death::DiskFull
-        } else if says(&FILES) {
-            Death::TooManyFiles
-        } else if says(&UNREACHABLE) || (says(&MISSING) && is_socket()) {
-            Death::DependencyUnreachable
-        } else if says(&DENIED) {
-            Death::Permission
-        } else if says(&MISSING) {
-            Death::NoSuchFile
-        } else if says(&MEMORY) {
-            Death::OutOfMemoryHeap
-        } else {
-            return None;
-        },
-    )
+    if says(&low, &["port "]) && says(&low, &["already in use", "already allocated", "in use"]) {
+        return Some(Death::PortInUse);
+    }
+    let (_, kind) = KINDS.into_iter().find(|(words, _)| says(&low, words))?;
+    if matches!(kind, Death::Permission | Death::NoSuchFile)
+        && says(&low, &MISSING)
+        && is_socket(&low)
+    {
+        return Some(Death::DependencyUnreachable);
+    }
+    Some(kind)
+}
+
+/// Returns true if a text is about the socket of a server.
+fn is_socket(low: &str) -> bool {
+    const WORDS: [&str; 4] = [
+        "connect enoent",
+        "dial unix",
+        "connection to server on socket",
+        "server through socket",
+    ];
+    says(low, &WORDS) || (says(low, &["connect"]) && low.contains(".sock"))
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ struct Unit {
 }
 
 impl<'a> Tail<'a> {
-    /// The last units, newest first, and not more of them than a death can have after it.
+    /// Reads the last units, newest first, and not more of them than may follow a death.
     fn read(found: &[Finding], lines: &'a [Line], scene: &'a Scene<'a>) -> Self {
         let mut errors: Vec<_> = found
             .iter()
@@ -140,33 +140,19 @@ impl<'a> Tail<'a> {
                 tail.from = end;
                 break;
             }
-            while errors.last().is_some_and(|error| error.0 > end) {
-                errors.pop();
+            if let Some(start) = take_error(&mut errors, end) {
+                tail.units.push(Unit {
+                    line: start,
+                    remark: None,
+                    at: time(lines, start, end),
+                    pid: None,
+                });
+                end = start;
+                continue;
             }
-            match errors.last() {
-                Some(&(last, Reverse(mut start))) if last == end && start < end => {
-                    // With those that overlap it.
-                    while let Some(error) = errors.pop_if(|error| error.0 > start) {
-                        start = start.min(error.1.0);
-                    }
-                    tail.units.push(Unit {
-                        line: start,
-                        remark: None,
-                        at: time(lines, start, end),
-                        pid: None,
-                    });
-                    end = start;
-                }
-                _ => {
-                    end -= 1;
-                    tail.units.extend(
-                        lines
-                            .get(end)
-                            .filter(|line| !line.is_blank())
-                            .map(|line| unit(end, line, scene)),
-                    );
-                }
-            }
+            end -= 1;
+            let line = lines.get(end).filter(|line| !line.is_blank());
+            tail.units.extend(line.map(|line| unit(end, line, scene)));
         }
         tail
     }
@@ -343,6 +329,20 @@ impl<'a> Tail<'a> {
         }
         cause
     }
+}
+
+/// Takes the error whose lines end here, together with those that overlap it. Returns its first
+/// line.
+fn take_error(errors: &mut Vec<(usize, Reverse<usize>)>, end: usize) -> Option<usize> {
+    while errors.pop_if(|error| error.0 > end).is_some() {}
+    let &(last, Reverse(mut start)) = errors.last()?;
+    if last != end || start >= end {
+        return None;
+    }
+    while let Some((_, Reverse(earlier))) = errors.pop_if(|error| error.0 > start) {
+        start = start.min(earlier);
+    }
+    Some(start)
 }
 
 fn unit(index: usize, line: &Line, scene: &Scene) -> Unit {

@@ -167,20 +167,21 @@ const REQUEST: [&str; 12] = [
     "http",
 ];
 
-/// The stack of the error in a JSON entry, or its words where it has none.
+/// Names of the field that holds a stack.
+const STACK: [&str; 8] = [
+    "stack",
+    "stack_trace",
+    "stacktrace",
+    "stackTrace",
+    "error.stack_trace",
+    "exc_info",
+    "errorVerbose",
+    "trace",
+];
+
+/// Returns the stack of the error in a JSON entry, or the error's words if it has no stack.
 fn error_of(object: &Map<String, Value>) -> Option<Vec<String>> {
-    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-    let stack_names = [
-        "stack",
-        "stack_trace",
-        "stacktrace",
-        "stackTrace",
-        "error.stack_trace",
-        "exc_info",
-        "errorVerbose",
-        "trace",
-    ];
-    for name in [
+    const ERROR: [&str; 7] = [
         "err",
         "error",
         "exception",
@@ -188,48 +189,46 @@ fn error_of(object: &Map<String, Value>) -> Option<Vec<String>> {
         "@x",
         "cause",
         "reason",
-    ] {
-        match object.get(name) {
-            Some(Value::Object(error)) => {
-                if let Some(stack) = string(error, &stack_names) {
-                    return Some(lines(&stack));
-                }
-                let kind = string(error, &["type", "name", "kind", "code", "class"]);
-                let message = string(error, &["message", "msg"]);
-                let words: Vec<_> = kind.into_iter().chain(message).collect();
-                if !words.is_empty() {
-                    return Some(lines(&words.join(": ")));
-                }
-            }
-            // structlog's: the exception, and those that it was raised for.
-            Some(Value::Array(chain)) => {
-                let words = chain.first().and_then(Value::as_object).and_then(|error| {
-                    Some(
-                        [
-                            string(error, &["exc_type"])?,
-                            string(error, &["exc_value"])?,
-                        ]
-                        .join(": "),
-                    )
-                });
-                if let Some(words) = words {
-                    return Some(lines(&words));
-                }
-            }
-            Some(Value::String(text)) => {
-                return Some(match string(object, &stack_names[..4]) {
-                    // zap's stack has the frames only.
-                    Some(stack) if name != "exc_info" && !stack.contains(text.as_str()) => {
-                        lines(&[text, stack.as_str()].join("\n"))
-                    }
-                    Some(stack) if name != "exc_info" => lines(&stack),
-                    _ => lines(text),
-                });
-            }
-            _ => {}
-        }
+    ];
+    let text = ERROR
+        .iter()
+        .find_map(|name| match object.get(*name)? {
+            Value::Object(error) => error_in_object(error),
+            Value::Array(chain) => error_in_chain(chain),
+            // Python's `exc_info` is the whole traceback.
+            Value::String(text) if *name == "exc_info" => Some(text.clone()),
+            Value::String(text) => Some(with_stack(text, object)),
+            _ => None,
+        })
+        .or_else(|| string(object, &STACK))?;
+    Some(text.lines().map(str::to_owned).collect())
+}
+
+/// Reads `{"type": …, "message": …, "stack": …}`.
+fn error_in_object(error: &Map<String, Value>) -> Option<String> {
+    if let Some(stack) = string(error, &STACK) {
+        return Some(stack);
     }
-    string(object, &stack_names).map(|stack| lines(&stack))
+    let kind = string(error, &["type", "name", "kind", "code", "class"]);
+    let message = string(error, &["message", "msg"]);
+    let words: Vec<_> = kind.into_iter().chain(message).collect();
+    (!words.is_empty()).then(|| words.join(": "))
+}
+
+/// Reads structlog's list: the exception, then those that it was raised for.
+fn error_in_chain(chain: &[Value]) -> Option<String> {
+    let error = chain.first()?.as_object()?;
+    let kind = string(error, &["exc_type"])?;
+    Some([kind, string(error, &["exc_value"])?].join(": "))
+}
+
+/// Adds the entry's stack to an error's words. zap's stack has the frames only.
+fn with_stack(words: &str, object: &Map<String, Value>) -> String {
+    match string(object, &STACK[..4]) {
+        Some(stack) if stack.contains(words) => stack,
+        Some(stack) => [words, stack.as_str()].join("\n"),
+        None => words.to_owned(),
+    }
 }
 
 fn level_of(value: &Value) -> Option<Level> {

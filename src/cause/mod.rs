@@ -14,6 +14,7 @@
 
 pub mod aftermath;
 pub mod beneath;
+mod carrier;
 pub mod decide;
 pub mod entry;
 pub mod finding;

@@ -1,18 +1,8 @@
 //! A log's text as lines that the program itself wrote: without colours, and without what those who
 //! carried them put before each.
-//!
-//! Carriers that are known by their form: Docker's json-file and CRI lines, journald and syslog
-//! (`Nov 22 23:58:59 host prog[pid]: `), syslog's RFC 5424, Heroku, `kubectl logs --prefix`, pm2,
-//! docker compose, foreman and honcho (`name | `), the Java service wrapper (`jvm 1 | `); and a
-//! bare timestamp (svlogd, s6-log, `docker logs -t`) where also the lines of a trace have one.
 
-use std::borrow::Cow;
-use std::sync::LazyLock;
-
-use regex::{Captures, Regex};
-use serde::Deserialize;
-
-use super::entry::{self, Entry};
+use super::carrier::{self, Carried, MAX_LINE};
+use super::entry::Entry;
 use super::stamp;
 
 /// One line, as the program wrote it.
@@ -49,11 +39,6 @@ impl Line {
     }
 }
 
-/// The longest line that is looked at, in bytes; what is beyond it is left out.
-const MAX_LINE: usize = 64 * 1024;
-/// So many carriers may have handed a line on.
-const MAX_CARRIERS: usize = 3;
-
 /// So many blank lines in a row are kept.
 const MOST_BLANK: usize = 64;
 
@@ -62,10 +47,10 @@ pub fn read(text: &str) -> Vec<Line> {
     let mut lines = Vec::new();
     // What Docker has cut a long line into.
     let mut begun: Option<Line> = None;
-    let host = host(text);
+    let host = carrier::host(text);
     let mut blank = 0;
     for (i, raw) in text.lines().enumerate() {
-        let carried = unwrap(raw, host);
+        let carried = carrier::unwrap(raw, host);
         let partial = carried.partial;
         let line = match begun.take() {
             Some(mut begun) if carried.continues => {
@@ -112,227 +97,6 @@ pub fn read(text: &str) -> Vec<Line> {
     lines
 }
 
-/// A line without what carried it.
-struct Carried<'a> {
-    text: Cow<'a, str>,
-    at: Option<f64>,
-    pid: Option<u32>,
-    name: Option<String>,
-    container: Option<String>,
-    /// The rest of it comes with the next line.
-    partial: bool,
-    /// It may be the rest of the one before.
-    continues: bool,
-}
-
-/// Docker's json-file.
-#[derive(Deserialize)]
-struct DockerLine<'a> {
-    #[serde(borrow)]
-    log: Cow<'a, str>,
-    #[serde(borrow, default)]
-    stream: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    time: Option<Cow<'a, str>>,
-}
-
-static CRI: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?-u)^(\d{4}-\d\d-\d\dT[\d:.Z+-]{8,30}) std(?:out|err) ([FP]) ").ok()
-});
-
-/// journald's and syslog's form.
-static SYSLOG: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"(?-u)^(?:<\d{1,3}>)?((?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)) ([\w.:-]+) ([\w./@+-]+)(?:\[(\d+)\])?:(?: |$)",
-    )
-    .ok()
-});
-
-/// The host that most of the last lines name in syslog's form.
-fn host(text: &str) -> Option<&str> {
-    let last = || {
-        text.lines()
-            .rev()
-            .filter(|line| !line.is_empty())
-            .take(SHARE)
-    };
-    let of = |line| Some(SYSLOG.as_ref()?.captures(line)?.get(2)?.as_str());
-    let host = last().filter(|line| line.len() < MAX_LINE).find_map(of)?;
-    let named = format!(" {host} ");
-    let share = last().filter(|line| {
-        line.get(..line.floor_char_boundary(100))
-            .is_some_and(|head| head.contains(&named))
-    });
-    (share.count() * 2 > last().count()).then_some(host)
-}
-
-/// RFC 5424: `<34>1 2026-11-22T23:58:59Z db1 web 4242 - - `.
-static RFC5424: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"(?-u)^<\d{1,3}>1 ([!-~]{1,40}) [!-~]{1,255} [!-~]{1,48} (\d{1,10}|[!-~]{1,128}) [!-~]{1,32} (?:-|\[[ -Z^-~]{0,500}\]) ?",
-    )
-    .ok()
-});
-
-/// Heroku's `2026-11-22T23:58:59.123456+00:00 app[web.1]: ` and kubectl's `[pod/web-5d9/web] `.
-static PLATFORM: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?-u)^(?:(\d{4}-\d\d-\d\dT[\d:.]+\+00:00) (?:app|heroku)\[[\w.-]{1,64}\]: |\[pod/[\w.-]{1,255}/[\w.-]{1,64}\] )").ok()
-});
-
-/// `0|web | `, `web-1  | `, `12:00:01 web.1 | `, `jvm 1 | `, `INFO | jvm 1 | 2026/11/22 23:51:02 |
-/// `.
-static PIPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"(?-u)^(?:(?:STATUS|INFO|ERROR|DEBUG|WARN|FATAL) {0,4}\| )?(?:\d\d:\d\d:\d\d )?(?:\d{1,4}\|(?P<app>[\w.@-]{1,64})|jvm \d{1,3}|wrapper|(?P<container>[\w-]{1,60})-\d{1,3}|[\w-]{1,60}\.\d{1,3}) {0,40}\|(?: (?P<at>\d{4}[/-]\d\d[/-]\d\d \d\d:\d\d:\d\d(?:\.\d+)?) \|)? ?",
-    )
-    .ok()
-});
-
-fn unwrap<'a>(raw: &'a str, host: Option<&str>) -> Carried<'a> {
-    let raw = raw.trim_end_matches('\r');
-    // A progress bar writes over itself: what stands there in the end is what a person sees.
-    let raw = raw.rsplit_once('\r').map_or(raw, |(_, shown)| shown);
-    // Our own collector's mark on a line whose beginning is lost.
-    let raw = raw.strip_prefix("[cut] ").unwrap_or(raw);
-    let raw = raw
-        .get(..raw.floor_char_boundary(MAX_LINE * 4))
-        .unwrap_or_default();
-    let mut carried = Carried {
-        text: without_colours(raw),
-        at: None,
-        pid: None,
-        name: None,
-        container: None,
-        partial: false,
-        continues: false,
-    };
-    for _ in 0..MAX_CARRIERS {
-        let Some(inner) = unwrap_once(&carried, host) else {
-            break;
-        };
-        carried = inner;
-    }
-    let cut = carried.text.floor_char_boundary(MAX_LINE);
-    if cut < carried.text.len() {
-        carried.text = Cow::Owned(carried.text.get(..cut).unwrap_or_default().to_owned());
-    }
-    carried
-}
-
-fn unwrap_once<'a>(carried: &Carried<'a>, host: Option<&str>) -> Option<Carried<'a>> {
-    let text: &str = &carried.text;
-    let inner = |from: usize, at: Option<f64>| Carried {
-        text: Cow::Owned(text.get(from..).unwrap_or_default().to_owned()),
-        at: at.or(carried.at),
-        pid: carried.pid,
-        name: carried.name.clone(),
-        container: carried.container.clone(),
-        partial: carried.partial,
-        continues: carried.continues,
-    };
-    if !text.starts_with(|c: char| c.is_ascii_alphanumeric() || ['{', '<', '['].contains(&c)) {
-        // An indented line, as a trace has them, has no carrier.
-        return None;
-    }
-    if text.starts_with("{\"log\":") {
-        let line: DockerLine = serde_json::from_str(text).ok()?;
-        line.stream?;
-        let whole = line.log.strip_suffix('\n');
-        return Some(Carried {
-            text: Cow::Owned(
-                without_colours(whole.unwrap_or(&line.log).trim_end_matches('\r')).into_owned(),
-            ),
-            at: line
-                .time
-                .and_then(|time| stamp::read(&time))
-                .map(|(at, _)| at)
-                .or(carried.at),
-            pid: carried.pid,
-            name: carried.name.clone(),
-            container: carried.container.clone(),
-            partial: whole.is_none(),
-            continues: true,
-        });
-    }
-    if let Some(found) = CRI.as_ref()?.captures(text) {
-        let at = found
-            .get(1)
-            .and_then(|time| stamp::read(time.as_str()))
-            .map(|(at, _)| at);
-        let partial = found.get(2)?.as_str() == "P";
-        return Some(Carried {
-            partial,
-            continues: true,
-            ..inner(found.get(0)?.end(), at)
-        });
-    }
-    if let Some(found) = text
-        .starts_with('<')
-        .then(|| RFC5424.as_ref()?.captures(text))
-        .flatten()
-    {
-        let at = found
-            .get(1)
-            .and_then(|time| stamp::read(time.as_str()))
-            .map(|(at, _)| at);
-        let pid = found.get(2).and_then(|pid| pid.as_str().parse().ok());
-        return Some(Carried {
-            pid: pid.or(carried.pid),
-            ..inner(found.get(0)?.end(), at)
-        });
-    }
-    if let Some(found) = PLATFORM.as_ref()?.captures(text) {
-        let at = found
-            .get(1)
-            .and_then(|time| stamp::read(time.as_str()))
-            .map(|(at, _)| at);
-        return Some(inner(found.get(0)?.end(), at));
-    }
-    // `2026-11-22T23:58:59Z ERROR http: ` is a logger's.
-    let of_logger = |found: &Captures| {
-        [2, 3].iter().any(|group| {
-            found
-                .get(*group)
-                .is_some_and(|it| entry::is_level(it.as_str()))
-        })
-    };
-    // Without a process's number it may be anybody's words, but for the host's name.
-    let is_whole =
-        |found: &Captures| found.get(4).is_some() || found.get(2).map(|it| it.as_str()) == host;
-    if let Some(found) = SYSLOG
-        .as_ref()?
-        .captures(text)
-        .filter(|found| !of_logger(found) && is_whole(found))
-    {
-        let at = found
-            .get(1)
-            .and_then(|time| stamp::read(time.as_str()))
-            .map(|(at, _)| at);
-        let pid = found.get(4).and_then(|pid| pid.as_str().parse().ok());
-        let name = found.get(3).map(|name| name.as_str().to_owned());
-        return Some(Carried {
-            pid: pid.or(carried.pid),
-            name: name.or_else(|| carried.name.clone()),
-            ..inner(found.get(0)?.end(), at)
-        });
-    }
-    if let Some(found) = PIPED.as_ref()?.captures(text) {
-        let at = found
-            .name("at")
-            .and_then(|time| stamp::read(time.as_str()))
-            .map(|(at, _)| at);
-        let container = found
-            .name("container")
-            .or_else(|| found.name("app"))
-            .map(|name| name.as_str().to_owned());
-        return Some(Carried {
-            container,
-            ..inner(found.get(0)?.end(), at)
-        });
-    }
-    None
-}
-
 /// The text of a line; nothing where there is no such line.
 pub fn line_text(lines: &[Line], index: usize) -> &str {
     lines.get(index).map_or("", |line| &line.text)
@@ -349,35 +113,6 @@ pub fn keep_own(lines: &mut Vec<Line>, job: &str) {
     if lines.iter().any(is_ours) {
         lines.retain(|line| line.container.is_none() || is_ours(line));
     }
-}
-
-/// The text without terminal escapes and other control characters, but with its tabs.
-pub fn without_colours(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(|c| c.is_control() && c != '\t') {
-        return Cow::Borrowed(text);
-    }
-    let mut clean = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\x1b' => match chars.next() {
-                // CSI: up to its final byte.
-                Some('[') => {
-                    while chars
-                        .next()
-                        .is_some_and(|c| !('\x40'..='\x7e').contains(&c))
-                    {}
-                }
-                // OSC: up to BEL or ST.
-                Some(']') => while chars.next().is_some_and(|c| c != '\x07' && c != '\x1b') {},
-                _ => {}
-            },
-            '\t' => clean.push('\t'),
-            c if c.is_control() => {}
-            c => clean.push(c),
-        }
-    }
-    Cow::Owned(clean)
 }
 
 /// So many of the last lines tell whether a carrier has put a timestamp before each.

@@ -1,9 +1,9 @@
 //! The forms in which the kernel's messages come as text: what `dmesg`, `journalctl -k`, syslog's
 //! kern.log and `/dev/kmsg` put before each.
 
+use crate::cause::carrier::without_colours;
 use crate::cause::scene::KernelMessage;
 use crate::cause::stamp;
-use crate::cause::text::without_colours;
 use crate::kmsg;
 
 /// The facility that the kernel grants to nobody else.

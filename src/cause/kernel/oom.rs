@@ -76,69 +76,105 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<KernelCause> {
     })
 }
 
-/// The kills among these messages, the oldest first.
+/// Returns the kills among these messages, the oldest first.
 fn kills(messages: &[KernelMessage]) -> Vec<Kill<'_>> {
-    let mut kills = Vec::new();
     let mut begun = Kill::default();
-    for (i, message) in messages.iter().enumerate() {
-        let text = message.text.as_str();
+    messages
+        .iter()
+        .enumerate()
+        .filter_map(|(i, message)| begun.read(i, &message.text))
+        .collect()
+}
+
+impl<'a> Kill<'a> {
+    /// Reads one message of a block. Returns the kill if this message completes one.
+    fn read(&mut self, i: usize, text: &'a str) -> Option<Self> {
         if text.contains(" invoked oom-killer: ") {
-            begun = Kill::default();
-        } else if text.starts_with("memory: usage ") {
-            // `memory: usage 65536kB, limit 65536kB, failcnt 109`; without a limit it is 8 EiB.
-            begun.limit = field(text, "limit ").filter(|limit| *limit < 1 << 52);
-            begun.lines.push(i);
-        } else if let Some(summary) = text.strip_prefix("oom-kill:") {
-            // Names in it may hold commas; none is believed but for the pid that `Killed process`
-            // names again.
-            begun.of_a_cgroup = summary.contains("constraint=CONSTRAINT_MEMCG");
-            begun.of_a_node = summary.contains("constraint=CONSTRAINT_MEMORY_POLICY")
-                || summary.contains("constraint=CONSTRAINT_CPUSET");
-            begun.limited = part(summary, "oom_memcg=", ",task_memcg=");
-            begun.cgroup = part(summary, "task_memcg=", ",task=");
-            begun.pid = summary
-                .rsplit_once(",pid=")
-                .and_then(|(_, after)| number(after))
-                .unwrap_or_default();
-            begun.lines.push(i);
-        } else if let Some((cgroup, limited)) = task_in(text) {
-            (begun.cgroup, begun.limited, begun.of_a_cgroup) = (Some(cgroup), Some(limited), true);
-            begun.lines.push(i);
-        } else if text.starts_with("Memory cgroup out of memory: Kill process ") {
-            begun.of_a_cgroup = true;
-        } else if let Some(cgroup) = group(text) {
-            begun = Kill {
-                of_a_group: true,
-                of_a_cgroup: true,
-                limited: Some(cgroup),
-                ..begun
-            };
-            begun.lines.push(i);
-        } else if let Some((pid, program)) = victim(text) {
-            let mut kill = std::mem::take(&mut begun);
-            if kill.of_a_group {
-                // The others of the group follow, each with this line only.
-                begun = Kill {
-                    lines: kill.lines.clone(),
-                    pid: 0,
-                    resident: None,
-                    ..kill.clone()
-                };
-            } else if kill.pid != 0 && kill.pid != pid {
-                kill = Kill::default();
-            }
+            *self = Self::default();
+            return None;
+        }
+        if let Some(victim) = victim(text) {
+            let mut kill = self.take(victim);
             kill.of_a_cgroup |= text.starts_with("Memory cgroup ");
-            let held = ["anon-rss:", "file-rss:", "shmem-rss:"].map(|name| field(text, name));
-            kill.resident = held
-                .iter()
-                .any(Option::is_some)
-                .then(|| held.into_iter().flatten().fold(0, u64::saturating_add));
-            (kill.pid, kill.program) = (pid, program);
+            kill.resident = resident(text);
             kill.lines.push(i);
-            kills.push(kill);
+            return Some(kill);
+        }
+        if self.add(text) {
+            self.lines.push(i);
+        }
+        None
+    }
+
+    /// Adds the facts of a message that comes before the kill itself. Returns false if the message
+    /// is no evidence.
+    fn add(&mut self, text: &'a str) -> bool {
+        if text.starts_with("memory: usage ") {
+            // `memory: usage 65536kB, limit 65536kB, failcnt 109`; without a limit it is 8 EiB.
+            self.limit = field(text, "limit ").filter(|limit| *limit < 1 << 52);
+            return true;
+        }
+        if let Some(summary) = text.strip_prefix("oom-kill:") {
+            self.add_summary(summary);
+            return true;
+        }
+        if let Some((cgroup, limited)) = task_in(text) {
+            (self.cgroup, self.limited, self.of_a_cgroup) = (Some(cgroup), Some(limited), true);
+            return true;
+        }
+        if let Some(cgroup) = group(text) {
+            (self.limited, self.of_a_group, self.of_a_cgroup) = (Some(cgroup), true, true);
+            return true;
+        }
+        self.of_a_cgroup |= text.starts_with("Memory cgroup out of memory: Kill process ");
+        false
+    }
+
+    /// Adds the fields of `oom-kill:constraint=…`. Names in it may hold commas, so the pid counts
+    /// only if `Killed process` names it again.
+    fn add_summary(&mut self, summary: &'a str) {
+        self.of_a_cgroup = summary.contains("constraint=CONSTRAINT_MEMCG");
+        self.of_a_node = summary.contains("constraint=CONSTRAINT_MEMORY_POLICY")
+            || summary.contains("constraint=CONSTRAINT_CPUSET");
+        self.limited = part(summary, "oom_memcg=", ",task_memcg=");
+        self.cgroup = part(summary, "task_memcg=", ",task=");
+        self.pid = summary
+            .rsplit_once(",pid=")
+            .and_then(|(_, after)| number(after))
+            .unwrap_or_default();
+    }
+
+    /// Takes the block that ends with the kill of this process and begins the next one.
+    fn take(&mut self, (pid, program): (u32, &'a str)) -> Self {
+        let block = std::mem::take(self);
+        if block.of_a_group {
+            // The others of the group follow, each with its own `Killed process` only.
+            *self = Self {
+                pid: 0,
+                ..block.clone()
+            };
+        } else if block.pid != 0 && block.pid != pid {
+            // The block is about another process: its end was left out of the log.
+            return Self {
+                pid,
+                program,
+                ..Self::default()
+            };
+        }
+        Self {
+            pid,
+            program,
+            ..block
         }
     }
-    kills
+}
+
+/// Returns the memory that the victim held, in KiB; `None` if the line does not tell.
+fn resident(text: &str) -> Option<u64> {
+    let held = ["anon-rss:", "file-rss:", "shmem-rss:"].map(|name| field(text, name));
+    held.iter()
+        .any(Option::is_some)
+        .then(|| held.into_iter().flatten().fold(0, u64::saturating_add))
 }
 
 /// `Killed process 4242 (node) total-vm:…`, `Killed process 4242, UID 0, (node) total-vm:…`.

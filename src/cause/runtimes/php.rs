@@ -105,11 +105,12 @@ fn fatal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
         return Some(add(i..i + 1, kind, what, place, ends, found));
     };
     let trace = trace(lines, i, uncaught);
+    let what = trace.words();
     Some(add(
         i..trace.end,
-        kind(&trace.what),
-        &trace.what,
-        trace.place,
+        kind(&what),
+        &what,
+        trace.place(),
         ends,
         found,
     ))
@@ -134,61 +135,104 @@ fn place(message: &str) -> (&str, Option<Place>) {
     found.map_or((message, None), |(what, place)| (what, Some(place)))
 }
 
+/// An exception with those that it was thrown for, as far as it has been read.
 struct Trace {
     end: usize,
     what: String,
-    place: Option<Place>,
+    /// Where the last exception was thrown.
+    thrown: Option<Place>,
+    /// The innermost frame of the application's own code, of the last exception.
+    own: Option<Place>,
+    /// The first exception, if others followed.
+    cause: Option<String>,
+    /// The message goes on in the next line.
+    in_message: bool,
+}
+
+/// One line of a trace.
+#[derive(PartialEq)]
+enum TraceLine {
+    Frame,
+    /// `  thrown in FILE on line N`
+    Last,
+    Other,
 }
 
 /// Reads an exception with those that it was thrown for: the first came first, the last (`Next …`)
-/// is the one that nobody caught.
+/// is the one that no code caught.
 fn trace(lines: &[Line], i: usize, first: &str) -> Trace {
     let (what, thrown) = place(first);
     let mut trace = Trace {
         end: i + 1,
         what: what.to_owned(),
-        place: None,
+        in_message: !first.contains(" in ") || thrown.is_none(),
+        thrown,
+        own: None,
+        cause: None,
     };
-    let mut cause: Option<String> = None;
-    let (mut last, mut origin) = (thrown, None);
-    let mut is_message = !first.contains(" in ") || last.is_none();
-    let mut since = 0;
+    let mut since_frame = 0;
     for (at, line) in lines.iter().enumerate().skip(i + 1) {
-        let text = line.text.trim_end();
-        if line.entry.is_some() || since > MESSAGE {
+        if line.entry.is_some() || since_frame > MESSAGE {
             break;
         }
-        since += 1;
-        if text == "Stack trace:" || text.is_empty() {
-            is_message &= text.is_empty();
-        } else if let Some(frame) = text.strip_prefix('#').and_then(|text| text.split_once(' ')) {
-            since = 0;
-            origin = origin.or_else(|| self::frame(frame.1));
-        } else if let Some(next) = text.strip_prefix("Next ") {
-            let (what, thrown) = place(next);
-            let before = std::mem::replace(&mut trace.what, what.to_owned());
-            cause = cause.or(Some(before));
-            (last, origin) = (thrown, None);
-            is_message = last.is_none();
-        } else if let Some(thrown) = text.strip_prefix("  thrown in ") {
-            last = place(&format!(" in {thrown}")).1.or(last);
-            trace.end = at + 1;
+        let Some(part) = trace.add(line.text.trim_end()) else {
             break;
-        } else if is_message {
-            let (what, thrown) = place(text);
-            trace.what = format!("{} {what}", trace.what);
-            is_message = thrown.is_none();
-            last = thrown.or(last);
-        } else {
-            break;
-        }
+        };
         trace.end = at + 1;
-    }
-    trace.place = last.filter(|place| is_own(&place.file)).or(origin);
-    if let Some(cause) = cause {
-        trace.what = format!("{} (caused by {cause})", trace.what);
+        match part {
+            TraceLine::Last => break,
+            TraceLine::Frame => since_frame = 0,
+            TraceLine::Other => since_frame += 1,
+        }
     }
     trace
+}
+
+impl Trace {
+    /// Adds a line; `None` if it is no part of the trace.
+    fn add(&mut self, text: &str) -> Option<TraceLine> {
+        if text == "Stack trace:" || text.is_empty() {
+            self.in_message &= text.is_empty();
+            return Some(TraceLine::Other);
+        }
+        if let Some((_, frame)) = text.strip_prefix('#').and_then(|text| text.split_once(' ')) {
+            self.own = self.own.take().or_else(|| self::frame(frame));
+            return Some(TraceLine::Frame);
+        }
+        if let Some(next) = text.strip_prefix("Next ") {
+            let (what, thrown) = place(next);
+            let before = std::mem::replace(&mut self.what, what.to_owned());
+            self.cause.get_or_insert(before);
+            self.in_message = thrown.is_none();
+            (self.thrown, self.own) = (thrown, None);
+            return Some(TraceLine::Other);
+        }
+        if let Some(thrown) = text.strip_prefix("  thrown in ") {
+            self.thrown = place(&format!(" in {thrown}")).1.or(self.thrown.take());
+            return Some(TraceLine::Last);
+        }
+        if !self.in_message {
+            return None;
+        }
+        let (what, thrown) = place(text);
+        self.what = format!("{} {what}", self.what);
+        self.in_message = thrown.is_none();
+        self.thrown = thrown.or(self.thrown.take());
+        Some(TraceLine::Other)
+    }
+
+    /// Returns the error in one line.
+    fn words(&self) -> String {
+        match &self.cause {
+            Some(cause) => format!("{} (caused by {cause})", self.what),
+            None => self.what.clone(),
+        }
+    }
+
+    /// Returns the application's own place.
+    fn place(self) -> Option<Place> {
+        self.thrown.filter(|place| is_own(&place.file)).or(self.own)
+    }
 }
 
 /// Reads `/srv/app/a.php(3): f()`, where it is the application's own.

@@ -351,29 +351,15 @@ fn bug(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     Some(end)
 }
 
-/// What Ruby and Bundler say when they do not begin, or cannot go on.
+/// Reads how Ruby and Bundler say that they cannot begin, or cannot go on. Returns the line after
+/// it.
 fn refusal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let line = lines.get(i).filter(|line| line.entry.is_none())?;
     let text = line.text.trim_end();
-    let near = |words: &str| {
-        lines
-            .get(i + 1..)
-            .is_some_and(|rest| rest.iter().take(8).any(|line| line.text.contains(words)))
-    };
-    let (kind, ends): (_, &'static [End]) = if text == "[FATAL] failed to allocate memory" {
-        (Death::OutOfMemoryHeap, &[End::Code(1)])
-    } else if text.starts_with("bundler: command not found: ") {
-        (Death::MissingModule, &[End::Code(127)])
-    } else if text.starts_with("Could not find ")
-        && (text.contains(" in locally installed gems") || near("bundle install"))
-    {
-        // Bundler::GemNotFound; see bundler/errors.rb.
-        (Death::MissingModule, &[End::Code(7)])
-    } else if text.starts_with("Could not locate Gemfile") {
-        (Death::NoSuchFile, &[End::Code(10)])
-    } else if let Some((place, message)) = syntax_error(text) {
+    if let Some((place, message)) = syntax_error(text) {
+        let end = stack(lines, i + 1).end;
         found.push(Finding {
-            lines: i..stack(lines, i + 1).end,
+            lines: i..end,
             quoted: i,
             kind: Death::SyntaxError,
             what: message.to_owned(),
@@ -381,10 +367,9 @@ fn refusal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> 
             proof: Proof::LastWords,
             ends: &[End::Code(1)],
         });
-        return found.last().map(|last| last.lines.end);
-    } else {
-        return None;
-    };
+        return Some(end);
+    }
+    let (kind, ends) = refused(lines, i, text)?;
     let kind = if kind == Death::NoSuchFile {
         kind
     } else {
@@ -400,6 +385,29 @@ fn refusal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> 
         ends,
     });
     Some(i + 1)
+}
+
+/// Returns which death a refusal is, and how it ends the process.
+fn refused(lines: &[Line], i: usize, text: &str) -> Option<(Death, &'static [End])> {
+    if text == "[FATAL] failed to allocate memory" {
+        return Some((Death::OutOfMemoryHeap, &[End::Code(1)]));
+    }
+    if text.starts_with("bundler: command not found: ") {
+        return Some((Death::MissingModule, &[End::Code(127)]));
+    }
+    // Bundler::GemNotFound; see bundler/errors.rb.
+    let advises = |words: &str| {
+        lines
+            .get(i + 1..)
+            .is_some_and(|rest| rest.iter().take(8).any(|line| line.text.contains(words)))
+    };
+    if text.starts_with("Could not find ")
+        && (text.contains(" in locally installed gems") || advises("bundle install"))
+    {
+        return Some((Death::MissingModule, &[End::Code(7)]));
+    }
+    text.starts_with("Could not locate Gemfile")
+        .then_some((Death::NoSuchFile, &[End::Code(10)]))
 }
 
 /// `app.rb:3: syntax error, unexpected end-of-input`, of the program itself, before Ruby 3.3.

@@ -123,147 +123,212 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Reads a shell's complaint, or its word on a child that a fault has killed.
 fn shell(lines: &[Line], i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
+    let untold = |said: &Said| !is_told(lines, i, said.ends, found);
     if let Some(said) = fault(text, "") {
-        return if is_told(lines, i, said.ends, found) {
-            Vec::new()
-        } else {
-            vec![said]
-        };
+        return Some(said).filter(untold).into_iter().collect();
     }
     let Some((place, rest)) = script(text) else {
         return Vec::new();
     };
-    if let Some(child) = rest
-        .trim_start()
-        .split_once(' ')
-        .filter(|(pid, _)| pid.parse::<u32>().is_ok())
-    {
-        let said = fault(child.1, &format!(" in {text}"))
-            .filter(|said| !is_told(lines, i, said.ends, found));
-        return said.into_iter().collect();
+    let child = rest.trim_start().split_once(' ');
+    if let Some((_, child)) = child.filter(|(pid, _)| pid.parse::<u32>().is_ok()) {
+        let said = fault(child, &format!(" in {text}"));
+        return said.filter(untold).into_iter().collect();
     }
-    let low = rest.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|words| low.ends_with(words));
-    let begins = |words: &[&str]| words.iter().any(|words| low.starts_with(words));
-    let what = if place.is_some() { rest } else { text }.to_owned();
-    let sure = |kind, ends| {
-        vec![Said {
-            kind,
-            what: what.clone(),
-            proof: Proof::LastWords,
-            ends,
-        }]
-    };
-    // Where it is no command but a redirection or a builtin that fails, `set -e` or a POSIX shell
-    // ends the script.
-    let either = |kind, ends| {
-        let maybe = Said {
-            kind,
-            what: what.clone(),
-            proof: Proof::Said,
-            ends: &[End::Code(1), End::Code(2)],
-        };
-        vec![
-            Said {
-                kind,
-                what: what.clone(),
-                proof: Proof::LastWords,
-                ends,
-            },
-            maybe,
-        ]
-    };
-    let is_syntax = begins(&[
-        "syntax error",
-        "parse error",
-        "unexpected eof while looking for",
-        "unmatched ",
-    ]);
-    if is_syntax {
-        return sure(Death::SyntaxError, &[End::Code(2), End::Code(1)]);
-    }
-    if says(&[
-        ": unbound variable",
-        ": parameter not set",
-        ": parameter null or not set",
-    ]) {
-        return sure(
-            Death::PlainExit,
-            &[End::Code(1), End::Code(2), End::Code(127)],
-        );
+    let what = if place.is_some() { rest } else { text };
+    if let Some(complaint) = find(&UNREADABLE, rest) {
+        return complaint.said(what);
     }
     // `${QUEUE_URL:?must be set}`
-    let is_variable = |name: &str| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
-    };
-    if place.is_some()
-        && rest
-            .split_once(": ")
-            .is_some_and(|(name, _)| is_variable(name))
-    {
-        let ends = &[End::Code(1), End::Code(2), End::Code(127)];
-        return vec![Said {
-            kind: Death::PlainExit,
-            what,
-            proof: Proof::Said,
+    let names_variable = rest
+        .split_once(": ")
+        .is_some_and(|(name, _)| is_variable(name));
+    if place.is_some() && names_variable {
+        return UNSET.said(what);
+    }
+    find(&FAILED, rest).map_or_else(Vec::new, |complaint| complaint.said(what))
+}
+
+/// A sort of complaint, by the words that a shell uses for it.
+struct Complaint {
+    /// Words at the complaint's beginning, at its end or anywhere in it, in small letters.
+    begins: &'static [&'static str],
+    ends: &'static [&'static str],
+    contains: &'static [&'static str],
+    kind: Death,
+    proof: Certainty,
+    /// How the shell ends.
+    exits: &'static [End],
+}
+
+/// Whether the script ends with the complaint.
+#[derive(Clone, Copy)]
+enum Certainty {
+    Ends,
+    /// If a command was not found, the exit code shows it. If a redirection or a builtin failed,
+    /// `set -e` or a POSIX shell ends the script with a code of its own.
+    EndsOrMay,
+    May,
+}
+
+const NO_WORDS: Complaint = Complaint {
+    begins: &[],
+    ends: &[],
+    contains: &[],
+    kind: Death::PlainExit,
+    proof: Certainty::May,
+    exits: &[],
+};
+
+/// The script cannot be read, or a variable is not set.
+const UNREADABLE: [Complaint; 2] = [
+    Complaint {
+        begins: &[
+            "syntax error",
+            "parse error",
+            "unexpected eof while looking for",
+            "unmatched ",
+        ],
+        kind: Death::SyntaxError,
+        proof: Certainty::Ends,
+        exits: &[End::Code(2), End::Code(1)],
+        ..NO_WORDS
+    },
+    Complaint {
+        ends: &[
+            ": unbound variable",
+            ": parameter not set",
+            ": parameter null or not set",
+        ],
+        kind: Death::PlainExit,
+        proof: Certainty::Ends,
+        exits: &[End::Code(1), End::Code(2), End::Code(127)],
+        ..NO_WORDS
+    },
+];
+
+/// `${NAME:?words}`: the words are the script's own.
+const UNSET: Complaint = Complaint {
+    kind: Death::PlainExit,
+    proof: Certainty::May,
+    exits: &[End::Code(1), End::Code(2), End::Code(127)],
+    ..NO_WORDS
+};
+
+/// A command cannot be run.
+const FAILED: [Complaint; 8] = [
+    Complaint {
+        begins: &["command not found: "],
+        ends: &[
+            ": command not found",
+            ": not found",
+            "required file not found",
+        ],
+        kind: Death::NoSuchFile,
+        proof: Certainty::Ends,
+        exits: &[End::Code(127)],
+        ..NO_WORDS
+    },
+    Complaint {
+        contains: &["bad interpreter: "],
+        kind: Death::NoSuchFile,
+        proof: Certainty::Ends,
+        exits: &[End::Code(127), End::Code(126)],
+        ..NO_WORDS
+    },
+    Complaint {
+        begins: &["exec format error: "],
+        ends: &[
+            "exec format error",
+            ": cannot execute binary file",
+            ": argument list too long",
+        ],
+        kind: Death::BadArguments,
+        proof: Certainty::Ends,
+        exits: &[End::Code(126), End::Code(127)],
+        ..NO_WORDS
+    },
+    Complaint {
+        ends: &[": is a directory"],
+        kind: Death::BadArguments,
+        proof: Certainty::Ends,
+        exits: &[End::Code(126)],
+        ..NO_WORDS
+    },
+    Complaint {
+        begins: &["no such file or directory: ", "cd: can't cd to "],
+        ends: &[
+            ": no such file or directory",
+            ": no such file",
+            "directory nonexistent",
+            "nonexistent directory",
+        ],
+        kind: Death::NoSuchFile,
+        proof: Certainty::EndsOrMay,
+        exits: &[End::Code(127)],
+        ..NO_WORDS
+    },
+    Complaint {
+        begins: &["permission denied: "],
+        ends: &[": permission denied"],
+        kind: Death::Permission,
+        proof: Certainty::EndsOrMay,
+        exits: &[End::Code(126)],
+        ..NO_WORDS
+    },
+    Complaint {
+        ends: &["fork: cannot allocate memory"],
+        kind: Death::OutOfMemoryHeap,
+        proof: Certainty::May,
+        exits: &[],
+        ..NO_WORDS
+    },
+    Complaint {
+        ends: &["no space left on device"],
+        kind: Death::DiskFull,
+        proof: Certainty::May,
+        exits: &[],
+        ..NO_WORDS
+    },
+];
+
+/// Returns the first sort that these words are of.
+fn find<'a>(complaints: &'a [Complaint], words: &str) -> Option<&'a Complaint> {
+    let low = words.to_ascii_lowercase();
+    complaints.iter().find(|complaint| {
+        complaint.begins.iter().any(|it| low.starts_with(it))
+            || complaint.ends.iter().any(|it| low.ends_with(it))
+            || complaint.contains.iter().any(|it| low.contains(it))
+    })
+}
+
+impl Complaint {
+    fn said(&self, what: &str) -> Vec<Said> {
+        let said = |proof, ends| Said {
+            kind: self.kind,
+            what: what.to_owned(),
+            proof,
             ends,
-        }];
+        };
+        let ends = said(Proof::LastWords, self.exits);
+        match self.proof {
+            Certainty::Ends => vec![ends],
+            Certainty::EndsOrMay => {
+                vec![ends, said(Proof::Said, &[End::Code(1), End::Code(2)])]
+            }
+            Certainty::May => vec![said(Proof::Said, self.exits)],
+        }
     }
-    if says(&[
-        ": command not found",
-        ": not found",
-        "required file not found",
-    ]) || begins(&["command not found: "])
-    {
-        return sure(Death::NoSuchFile, &[End::Code(127)]);
-    }
-    if low.contains("bad interpreter: ") {
-        return sure(Death::NoSuchFile, &[End::Code(127), End::Code(126)]);
-    }
-    if says(&[
-        "exec format error",
-        ": cannot execute binary file",
-        ": argument list too long",
-    ]) || begins(&["exec format error: "])
-    {
-        return sure(Death::BadArguments, &[End::Code(126), End::Code(127)]);
-    }
-    if says(&[": is a directory"]) {
-        return sure(Death::BadArguments, &[End::Code(126)]);
-    }
-    if says(&[
-        ": no such file or directory",
-        ": no such file",
-        "directory nonexistent",
-        "nonexistent directory",
-    ]) || begins(&["no such file or directory: ", "cd: can't cd to "])
-    {
-        return either(Death::NoSuchFile, &[End::Code(127)]);
-    }
-    if says(&[": permission denied"]) || begins(&["permission denied: "]) {
-        return either(Death::Permission, &[End::Code(126)]);
-    }
-    if says(&["fork: cannot allocate memory"]) {
-        return vec![Said {
-            kind: Death::OutOfMemoryHeap,
-            what,
-            proof: Proof::Said,
-            ends: &[],
-        }];
-    }
-    if says(&["no space left on device"]) {
-        return vec![Said {
-            kind: Death::DiskFull,
-            what,
-            proof: Proof::Said,
-            ends: &[],
-        }];
-    }
-    Vec::new()
+}
+
+/// Returns true if a word may name an environment variable.
+fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 /// Whether what stands right before it tells more of a death of the same sort: no logger has said

@@ -43,10 +43,11 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
     })
 }
 
-type Found = (usize, usize, Death, String);
+/// The line that is quoted, the line after it, the kind and the words.
+type Refusal = (usize, usize, Death, String);
 
 /// `Error occurred during initialization of VM` or of the boot layer: the next line says why.
-fn in_initialization(lines: &[Line], at: usize) -> Found {
+fn in_initialization(lines: &[Line], at: usize) -> Refusal {
     let why = line_text(lines, at + 1).trim();
     // An agent has said itself what it lacks.
     let agent = at
@@ -74,7 +75,7 @@ fn in_initialization(lines: &[Line], at: usize) -> Found {
 }
 
 /// The debugger's agent, which says above why it cannot listen.
-fn debugger(lines: &[Line], at: usize) -> Option<Found> {
+fn debugger(lines: &[Line], at: usize) -> Option<Refusal> {
     let above = (at.saturating_sub(4)..at)
         .find(|i| line_text(lines, *i).starts_with("ERROR: transport error "))?;
     Some((
@@ -86,7 +87,7 @@ fn debugger(lines: &[Line], at: usize) -> Option<Found> {
 }
 
 /// The launcher's end: what it says of its options stands right before.
-fn without_machine(lines: &[Line], at: usize) -> Option<Found> {
+fn without_machine(lines: &[Line], at: usize) -> Option<Refusal> {
     let before = at.checked_sub(1)?;
     let line = lines
         .get(before)
@@ -106,47 +107,50 @@ fn without_machine(lines: &[Line], at: usize) -> Option<Found> {
     ))
 }
 
-/// What the launcher says of the program that it is to start.
-fn launcher(lines: &[Line], at: usize) -> Option<Found> {
+/// Reads what the launcher says of the program that it is to start.
+fn launcher(lines: &[Line], at: usize) -> Option<Refusal> {
     let line = line_text(lines, at);
-    let error = line.strip_prefix("Error: ");
-    let starts = |words: &str| error.is_some_and(|error| error.starts_with(words));
     let next = line_text(lines, at + 1);
-    let found = if starts("Could not find or load main class ") {
-        let has_cause = next.starts_with("Caused by: ");
-        (
-            Death::MissingModule,
-            line.to_owned(),
-            usize::from(has_cause),
-        )
-    } else if starts("LinkageError occurred while loading main class ") {
-        (Death::UncaughtException, next.trim().to_owned(), 1)
-    } else if starts("Unable to initialize main class ") {
-        let cause = next.strip_prefix("Caused by: ").unwrap_or_default();
-        (
-            trace::kind(cause).unwrap_or(Death::UncaughtException),
-            with_cause(line, cause),
-            1,
-        )
-    } else if starts("Unable to access jarfile ") {
-        (Death::NoSuchFile, line.to_owned(), 0)
-    } else if starts("Invalid or corrupt jarfile ")
-        || starts("Main method ")
-        || starts("Could not find Java SE ")
-        || line.starts_with("no main manifest attribute, in ")
-    {
-        (Death::PlainExit, line.to_owned(), 0)
-    } else {
-        return None;
+    let cause = next.strip_prefix("Caused by: ");
+    let refusal =
+        |kind, what: String, more: usize| Some((at, (at + 1 + more).min(lines.len()), kind, what));
+    let starts = |words: &&str| {
+        line.strip_prefix("Error: ")
+            .is_some_and(|error| error.starts_with(words))
     };
-    Some((at, (at + 1 + found.2).min(lines.len()), found.0, found.1))
+    if starts(&"Could not find or load main class ") {
+        let more = usize::from(cause.is_some());
+        return refusal(Death::MissingModule, line.to_owned(), more);
+    }
+    if starts(&"LinkageError occurred while loading main class ") {
+        return refusal(Death::UncaughtException, next.trim().to_owned(), 1);
+    }
+    if starts(&"Unable to initialize main class ") {
+        let cause = cause.unwrap_or_default();
+        let kind = trace::kind(cause).unwrap_or(Death::UncaughtException);
+        return refusal(kind, with_cause(line, cause), 1);
+    }
+    if starts(&"Unable to access jarfile ") {
+        return refusal(Death::NoSuchFile, line.to_owned(), 0);
+    }
+    let is_other = [
+        "Invalid or corrupt jarfile ",
+        "Main method ",
+        "Could not find Java SE ",
+    ]
+    .iter()
+    .any(starts)
+        || line.starts_with("no main manifest attribute, in ");
+    is_other
+        .then(|| refusal(Death::PlainExit, line.to_owned(), 0))
+        .flatten()
 }
 
 /// So many lines Spring Boot's description and advice may have.
 const ADVICE: usize = 60;
 
 /// Spring Boot's failure analysis: the description's first paragraph says why.
-fn spring(lines: &[Line], at: usize) -> Option<Found> {
+fn spring(lines: &[Line], at: usize) -> Option<Refusal> {
     let rest = lines.get(at + 1..)?;
     let rest = rest.get(..rest.len().min(ADVICE))?;
     let rest = rest.get(

@@ -75,37 +75,61 @@ impl Thrown {
     }
 }
 
-/// The throwables of the trace that begins at a line, from the outermost to the innermost, and
-/// where it ends.
+/// Returns the throwables of the trace that begins at a line, from the outermost to the innermost,
+/// and where it ends.
 fn chain(lines: &[Line], at: usize, what: &str) -> (Vec<Thrown>, usize) {
     let mut i = at;
     let mut chain = vec![Thrown::read(what, lines, &mut i)];
-    let mut is_suppressed = false;
+    // The frames here are not those of the innermost.
+    let mut is_aside = false;
     i += 1;
     while let Some(line) = lines.get(i) {
         let trimmed = line.text.trim_start();
-        if let Some(frame) = frame(&line.text) {
-            if let (Some(thrown), false) = (chain.last_mut(), is_suppressed) {
-                frame.keep_in(thrown);
+        let repeats = trimmed.contains("[CIRCULAR REFERENCE") || trimmed.starts_with("... ");
+        match TraceLine::of(&line.text) {
+            Some(TraceLine::Frame(frame)) => {
+                frame.keep_in(chain.last_mut().filter(|_| !is_aside));
             }
-        } else if trimmed.contains("[CIRCULAR REFERENCE") || trimmed.starts_with("... ") {
-            // What stands further up.
-        } else if let Some(cause) = line.text.strip_prefix("Caused by: ") {
-            is_suppressed = false;
-            chain.push(Thrown::read(cause, lines, &mut i));
-        } else if let Some(outer) = line.text.strip_prefix("Wrapped by: ") {
-            // Logback's other order. Its frames are not those of the innermost.
-            is_suppressed = true;
-            chain.insert(0, Thrown::read(outer, lines, &mut i));
-        } else if trimmed.starts_with("Suppressed: ") || trimmed.starts_with("Caused by: ") {
-            is_suppressed = true;
-            i += message(lines, i);
-        } else {
-            break;
+            _ if repeats => {}
+            Some(TraceLine::Cause(cause)) => {
+                is_aside = false;
+                chain.push(Thrown::read(cause, lines, &mut i));
+            }
+            Some(TraceLine::Wrapper(outer)) => {
+                is_aside = true;
+                chain.insert(0, Thrown::read(outer, lines, &mut i));
+            }
+            Some(TraceLine::Aside) => {
+                is_aside = true;
+                i += message(lines, i);
+            }
+            None => break,
         }
         i += 1;
     }
     (chain, i.min(lines.len()))
+}
+
+/// A line below the first of a trace.
+enum TraceLine<'a> {
+    Frame(Frame<'a>),
+    Cause(&'a str),
+    /// Logback's other order: the innermost comes first.
+    Wrapper(&'a str),
+    /// A suppressed throwable, or the cause of one.
+    Aside,
+}
+
+impl<'a> TraceLine<'a> {
+    fn of(text: &'a str) -> Option<Self> {
+        let trimmed = text.trim_start();
+        let is_aside = trimmed.starts_with("Suppressed: ") || trimmed.starts_with("Caused by: ");
+        frame(text)
+            .map(Self::Frame)
+            .or_else(|| text.strip_prefix("Caused by: ").map(Self::Cause))
+            .or_else(|| text.strip_prefix("Wrapped by: ").map(Self::Wrapper))
+            .or_else(|| is_aside.then_some(Self::Aside))
+    }
 }
 
 /// How many more lines the message has of which this is the first: all before its frames.
@@ -260,8 +284,9 @@ const LIBRARIES: [&str; 42] = [
 ];
 
 impl Frame<'_> {
-    /// Keeps it as the place of the throwable if it is its first.
-    fn keep_in(&self, thrown: &mut Thrown) {
+    /// Keeps the frame as the throwable's place if it is the first.
+    fn keep_in(&self, thrown: Option<&mut Thrown>) {
+        let Some(thrown) = thrown else { return };
         let is_in = |packages: &[&str]| {
             packages
                 .iter()

@@ -8,11 +8,9 @@ use crate::report::Death;
 /// What was read, and the line after it: no finding where it is no reason to die.
 pub type Found = Option<(Option<Finding>, usize)>;
 
+/// Returns the kind of death that a printed error tells of.
 pub fn kind(printed: &Printed, is_rejection: bool) -> Death {
-    let text = printed.text.as_str();
-    let code = printed.property("code").unwrap_or_default();
-    let says = |words: &str| text.contains(words) || code == words;
-    let missing_modules = [
+    const MISSING_MODULE: [&str; 6] = [
         "ERR_MODULE_NOT_FOUND",
         "MODULE_NOT_FOUND",
         "ERR_PACKAGE_PATH_NOT_EXPORTED",
@@ -20,25 +18,32 @@ pub fn kind(printed: &Printed, is_rejection: bool) -> Death {
         "Error: Cannot find package '",
         ": cannot open shared object file",
     ];
+    let text = printed.text.as_str();
+    let code = printed.property("code").unwrap_or_default();
+    let says = |words: &str| text.contains(words) || code == words;
     if text.starts_with("AssertionError") || says("ERR_ASSERTION") {
-        Death::Assertion
-    } else if text.contains("Maximum call stack size exceeded") {
-        Death::StackOverflow
-    } else if says("ERR_WORKER_OUT_OF_MEMORY") {
-        Death::OutOfMemoryHeap
-    } else if missing_modules.into_iter().any(says) {
-        Death::MissingModule
-    } else if is_compiling(printed)
+        return Death::Assertion;
+    }
+    if text.contains("Maximum call stack size exceeded") {
+        return Death::StackOverflow;
+    }
+    if says("ERR_WORKER_OUT_OF_MEMORY") {
+        return Death::OutOfMemoryHeap;
+    }
+    if MISSING_MODULE.into_iter().any(says) {
+        return Death::MissingModule;
+    }
+    // ts-node's and esbuild's words; TypeScript's errors from 1000 on are those of its syntax.
+    if is_compiling(printed)
         || (text.starts_with("TSError") && text.contains("error TS1"))
         || text.starts_with("Error: Transform failed with")
     {
-        // ts-node's and esbuild's words; TypeScript's errors from 1000 on are those of its syntax.
-        Death::SyntaxError
-    } else if is_rejection || says("ERR_UNHANDLED_REJECTION") {
-        Death::UnhandledRejection
-    } else {
-        Death::UncaughtException
+        return Death::SyntaxError;
     }
+    if is_rejection || says("ERR_UNHANDLED_REJECTION") {
+        return Death::UnhandledRejection;
+    }
+    Death::UncaughtException
 }
 
 /// Whether the stack is the module loader's: a source, or a JSON module, does not parse.

@@ -218,7 +218,7 @@ impl<'a> Printed<'a> {
     /// Reads the properties from `end` on, up to the brace that closes them: the errors among them,
     /// and the values that tell what went wrong.
     fn read_properties(&mut self, lines: &'a [Line]) {
-        // Where the list begins of what it is made of.
+        // Indentation of the list of its parts, inside that list.
         let mut list = None;
         while let Some(line) = lines.get(self.end) {
             let inner = line.text.trim_start();
@@ -229,37 +229,56 @@ impl<'a> Printed<'a> {
                 return;
             }
             self.end += 1;
-            let current = if list.is_some() {
-                self.parts.last_mut()
-            } else {
-                self.causes.last_mut()
-            };
-            if let Some(cause) = cause(inner) {
-                let mut cause = Self::beginning(cause, indent, 0);
-                cause.unbracket();
-                self.causes.push(cause);
-                list = None;
-            } else if inner.starts_with("[errors]: [") {
-                list = Some(indent);
-            } else if list == Some(indent) {
-                list = None;
-            } else if let Some(frame) = Frame::read(&line.text) {
-                match current {
-                    Some(inner) => inner.frames.push(frame),
-                    None => self.frames.push(frame),
-                }
-            } else if list.is_some_and(|list| indent == list + 2) && begins(inner) {
-                let mut part = Self::beginning(inner, indent, 0);
-                part.unbracket();
-                self.parts.push(part);
-            } else if let Some(property) = property(inner.trim_end_matches(',')) {
-                if indent == self.indent + 2 && list.is_none() {
-                    self.properties.push(property);
-                } else if let Some(inner) = current.filter(|inner| indent == inner.indent + 2) {
-                    inner.properties.push(property);
-                }
-            }
+            self.read_property(&line.text, &mut list);
         }
+    }
+
+    fn read_property(&mut self, text: &'a str, list: &mut Option<usize>) {
+        let inner = text.trim_start();
+        let indent = text.len() - inner.len();
+        if let Some(cause) = cause(inner) {
+            self.causes.push(Self::nested(cause, indent));
+            *list = None;
+            return;
+        }
+        if inner.starts_with("[errors]: [") {
+            *list = Some(indent);
+            return;
+        }
+        if *list == Some(indent) {
+            *list = None;
+            return;
+        }
+        let current = if list.is_some() {
+            self.parts.last_mut()
+        } else {
+            self.causes.last_mut()
+        };
+        if let Some(frame) = Frame::read(text) {
+            current
+                .map_or(&mut self.frames, |inner| &mut inner.frames)
+                .push(frame);
+            return;
+        }
+        if list.is_some_and(|list| indent == list + 2) && begins(inner) {
+            self.parts.push(Self::nested(inner, indent));
+            return;
+        }
+        let Some(property) = property(inner.trim_end_matches(',')) else {
+            return;
+        };
+        if indent == self.indent + 2 && list.is_none() {
+            self.properties.push(property);
+        } else if let Some(inner) = current.filter(|inner| indent == inner.indent + 2) {
+            inner.properties.push(property);
+        }
+    }
+
+    /// An error among the properties of another.
+    fn nested(head: &str, indent: usize) -> Self {
+        let mut this = Self::beginning(head, indent, 0);
+        this.unbracket();
+        this
     }
 
     /// The value of one of its properties.

@@ -8,41 +8,13 @@ use crate::cause::finding::{End, Finding, Place};
 use crate::cause::text::Line;
 use crate::report::Death;
 
-/// Reads what begins at a line.
+/// Reads the abort that begins at a line.
 pub fn read(lines: &[Line], at: usize) -> Found {
     let text = lines.get(at)?.text.as_str();
-    let (kind, what) = if let Some(message) = text.strip_prefix("FATAL ERROR: ") {
-        let kind = kind(message);
-        if kind != Death::OutOfMemoryHeap
-            && !lines
-                .get(at + 1)
-                .is_some_and(|line| begins_trace(&line.text))
-        {
-            return None;
-        }
-        (kind, message.to_owned())
-    } else if text.starts_with("# Fatal ") {
-        fatal(lines, at)?
-    } else if let Some(failed) = assertion(lines, at) {
-        (Death::Assertion, failed.to_owned())
-    } else if begins_trace(text) {
-        (
-            Death::Abort,
-            "node aborted itself, without a message (process.abort, or a native addon)".to_owned(),
-        )
-    } else if let Some(thrown) = text.strip_prefix("Uncaught ") {
-        let from = lines
-            .get(at + 1)
-            .filter(|line| line.is_blank())
-            .and_then(|_| lines.get(at + 2));
-        from.filter(|line| line.text.trim() == "FROM")?;
-        (Death::Abort, thrown.to_owned())
-    } else if let Some(place) = text.strip_prefix("Warning: Detected unsettled top-level await at")
-    {
+    if let Some(place) = text.strip_prefix("Warning: Detected unsettled top-level await at") {
         return Some(unsettled(lines, at, place.trim()));
-    } else {
-        return None;
-    };
+    }
+    let (kind, what) = aborted(lines, at, text)?;
     let (end, place) = trace(lines, at + 1);
     // V8 aborts, or traps.
     let ends: &'static [End] =
@@ -63,6 +35,35 @@ pub fn read(lines: &[Line], at: usize) -> Found {
         }),
         end,
     ))
+}
+
+/// Returns the kind and the words of the abort that begins at a line.
+fn aborted(lines: &[Line], at: usize, text: &str) -> Option<(Death, String)> {
+    if let Some(message) = text.strip_prefix("FATAL ERROR: ") {
+        let kind = kind(message);
+        let has_trace = || {
+            lines
+                .get(at + 1)
+                .is_some_and(|line| begins_trace(&line.text))
+        };
+        return (kind == Death::OutOfMemoryHeap || has_trace()).then(|| (kind, message.to_owned()));
+    }
+    if text.starts_with("# Fatal ") {
+        return fatal(lines, at);
+    }
+    if let Some(failed) = assertion(lines, at) {
+        return Some((Death::Assertion, failed.to_owned()));
+    }
+    if begins_trace(text) {
+        let what = "node aborted itself, without a message (process.abort, or a native addon)";
+        return Some((Death::Abort, what.to_owned()));
+    }
+    let thrown = text.strip_prefix("Uncaught ")?;
+    let is_from = lines.get(at + 1).is_some_and(Line::is_blank)
+        && lines
+            .get(at + 2)
+            .is_some_and(|line| line.text.trim() == "FROM");
+    is_from.then(|| (Death::Abort, thrown.to_owned()))
 }
 
 /// The kind of a fatal error with this message.

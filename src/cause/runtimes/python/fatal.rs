@@ -2,7 +2,7 @@
 //! themselves.
 
 use super::frame;
-use crate::cause::finding::{End, Finding, Proof};
+use crate::cause::finding::{End, Finding, Place, Proof};
 use crate::cause::text::Line;
 use crate::report::Death;
 
@@ -10,41 +10,62 @@ const MARK: &str = "Fatal Python error: ";
 
 pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let what = lines.get(i)?.text.strip_prefix(MARK)?.trim_end();
-    let (mut kind, ends) = kind(what);
-    let mut what = format!("{MARK}{what}");
-    let mut place = None;
-    let mut is_current = true;
+    let (kind, ends) = kind(what);
+    let mut report = Report {
+        kind,
+        what: format!("{MARK}{what}"),
+        place: None,
+        is_current: true,
+    };
     let mut end = i + 1;
-    while let Some(line) = lines.get(end) {
-        let text = line.text.as_str();
-        if text.starts_with("Thread 0x") {
-            // The other threads come before the current one, or after it.
-            is_current = false;
-        } else if text.starts_with("Current thread")
-            || text.starts_with("Stack (most recent call first)")
-        {
-            is_current = true;
-        } else if let Some(frame) = frame::read(text) {
-            place = place
-                .or_else(|| Some(frame).filter(|frame| is_current && frame::is_own(&frame.file)));
-        } else if text.starts_with("ModuleNotFoundError") || text.starts_with("ImportError") {
-            kind = Death::MissingModule;
-            what = format!("{what}: {text}");
-        } else if !(line.is_blank() || is_said_with_it(text)) {
-            break;
-        }
+    while lines.get(end).is_some_and(|line| report.add(&line.text)) {
         end += 1;
     }
     found.push(Finding {
         lines: i..end,
         quoted: i,
-        kind,
-        what,
-        place,
+        kind: report.kind,
+        what: report.what,
+        place: report.place,
         proof: Proof::LastWords,
         ends,
     });
     Some(end)
+}
+
+/// The report below the error, as far as it has been read.
+struct Report {
+    kind: Death,
+    what: String,
+    place: Option<Place>,
+    /// The frames are those of the thread that failed. The other threads come before it or after.
+    is_current: bool,
+}
+
+impl Report {
+    /// Adds a line. Returns false if it is no part of the report.
+    fn add(&mut self, text: &str) -> bool {
+        if text.starts_with("Thread 0x") {
+            self.is_current = false;
+            return true;
+        }
+        if text.starts_with("Current thread") || text.starts_with("Stack (most recent call first)")
+        {
+            self.is_current = true;
+            return true;
+        }
+        if let Some(frame) = frame::read(text) {
+            let is_own = self.is_current && frame::is_own(&frame.file);
+            self.place = self.place.take().or(Some(frame).filter(|_| is_own));
+            return true;
+        }
+        if text.starts_with("ModuleNotFoundError") || text.starts_with("ImportError") {
+            self.kind = Death::MissingModule;
+            self.what = format!("{}: {text}", self.what);
+            return true;
+        }
+        text.trim().is_empty() || is_said_with_it(text)
+    }
 }
 
 fn is_said_with_it(text: &str) -> bool {

@@ -5,80 +5,87 @@ use crate::cause::finding::{End, Finding, Proof};
 use crate::cause::text::Line;
 use crate::report::Death;
 
-/// How Python's servers say in their logs that they give up.
+/// Reads the entry in which a server says that it gives up. Returns the line after it.
 pub fn read(lines: &[Line], i: usize, message: &str, found: &mut Vec<Finding>) -> Option<usize> {
-    let before = |words: &str| {
-        let entry = lines
-            .get(..i)?
-            .iter()
-            .rev()
-            .take(12)
-            .find_map(|line| line.entry.as_ref())?;
-        entry.message.starts_with(words).then_some(())
-    };
     match message.trim_end() {
         // gunicorn: WORKER_BOOT_ERROR and APP_LOAD_ERROR in gunicorn/arbiter.py.
-        "Reason: Worker failed to boot." if before("Shutting down: Master").is_some() => {
+        "Reason: Worker failed to boot." if follows_shutdown(lines, i) => {
             Some(give_up(lines, i, message, &[End::Code(3)], found))
         }
-        "Reason: App failed to load." if before("Shutting down: Master").is_some() => {
+        "Reason: App failed to load." if follows_shutdown(lines, i) => {
             Some(give_up(lines, i, message, &[End::Code(4)], found))
         }
         // uvicorn: STARTUP_FAILURE in uvicorn/main.py.
         "Application startup failed. Exiting." => {
             Some(give_up(lines, i, message, &[End::Code(3)], found))
         }
-        _ if message.starts_with("Can't connect to (") => {
-            let is_held = |line: &Line| line.text.contains("Connection in use: (");
-            let held = (i.saturating_sub(20)..i)
-                .rev()
-                .find(|at| lines.get(*at).is_some_and(is_held))?;
-            let what = lines
-                .get(held)?
-                .entry
-                .as_ref()
-                .map_or(message, |entry| &entry.message)
-                .to_owned();
-            found.push(Finding {
-                lines: held..i + 1,
-                quoted: held,
-                kind: Death::PortInUse,
-                what,
-                place: None,
-                proof: Proof::LastWords,
-                ends: &[End::Code(1)],
-            });
-            Some(i + 1)
+        _ => {
+            let finding =
+                port_in_use(lines, i, message).or_else(|| bind_error(lines, i, message))?;
+            let end = finding.lines.end;
+            found.push(finding);
+            Some(end)
         }
-        // asyncio's words (`create_server`), after which uvicorn still says good-bye.
-        _ if message.starts_with("[Errno ")
-            && message.contains("error while attempting to bind on address") =>
-        {
-            let is_farewell = |line: &Line| {
-                line.entry.as_ref().is_some_and(|entry| {
-                    entry.message.contains("application shutdown")
-                        || entry.message.starts_with("Application shutdown")
-                })
-            };
-            let after = lines
-                .get(i + 1..)
-                .unwrap_or_default()
-                .iter()
-                .take_while(|line| is_farewell(line))
-                .count();
-            found.push(Finding {
-                lines: i..i + 1 + after,
-                quoted: i,
-                kind: Death::PlainExit,
-                what: message.to_owned(),
-                place: None,
-                proof: Proof::Said,
-                ends: &[],
-            });
-            Some(i + 1 + after)
-        }
-        _ => None,
     }
+}
+
+/// Returns true if gunicorn's master said right before that it shuts down.
+fn follows_shutdown(lines: &[Line], i: usize) -> bool {
+    const NEAR: usize = 12;
+    let before = lines.get(i.saturating_sub(NEAR)..i).unwrap_or_default();
+    before
+        .iter()
+        .rev()
+        .find_map(|line| line.entry.as_ref())
+        .is_some_and(|entry| entry.message.starts_with("Shutting down: Master"))
+}
+
+/// gunicorn: `Can't connect to ('0.0.0.0', 8000)`, which follows `Connection in use: …`.
+fn port_in_use(lines: &[Line], i: usize, message: &str) -> Option<Finding> {
+    const NEAR: usize = 20;
+    if !message.starts_with("Can't connect to (") {
+        return None;
+    }
+    let is_held = |line: &Line| line.text.contains("Connection in use: (");
+    let held = (i.saturating_sub(NEAR)..i)
+        .rev()
+        .find(|at| lines.get(*at).is_some_and(is_held))?;
+    let entry = lines.get(held)?.entry.as_ref();
+    Some(Finding {
+        lines: held..i + 1,
+        quoted: held,
+        kind: Death::PortInUse,
+        what: entry.map_or(message, |entry| &entry.message).to_owned(),
+        place: None,
+        proof: Proof::LastWords,
+        ends: &[End::Code(1)],
+    })
+}
+
+/// asyncio's words (`create_server`), after which uvicorn still logs its shutdown.
+fn bind_error(lines: &[Line], i: usize, message: &str) -> Option<Finding> {
+    if !message.starts_with("[Errno ")
+        || !message.contains("error while attempting to bind on address")
+    {
+        return None;
+    }
+    let is_farewell = |line: &&Line| {
+        line.entry.as_ref().is_some_and(|entry| {
+            entry.message.contains("application shutdown")
+                || entry.message.starts_with("Application shutdown")
+        })
+    };
+    let after = lines.get(i + 1..).unwrap_or_default();
+    let farewells = after.iter().take_while(is_farewell).count();
+    Some(Finding {
+        lines: i..i + 1 + farewells,
+        quoted: i,
+        kind: Death::PlainExit,
+        what: message.to_owned(),
+        place: None,
+        proof: Proof::Said,
+        ends: &[],
+    })
 }
 
 /// A server gives up over what its application's last traceback says.

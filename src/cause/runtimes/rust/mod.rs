@@ -34,19 +34,7 @@ fn aborted(lines: &[Line], at: usize) -> Option<Finding> {
         .filter(|line| line.entry.is_none())?
         .text
         .as_str();
-    let kind = if line.starts_with("memory allocation of ") && line.contains(" bytes failed") {
-        Death::OutOfMemoryHeap
-    } else if line.starts_with("thread '") && line.ends_with(" has overflowed its stack") {
-        Death::StackOverflow
-    } else if line.starts_with("fatal runtime error: ") {
-        if line.contains("stack overflow") {
-            Death::StackOverflow
-        } else {
-            Death::Abort
-        }
-    } else {
-        return None;
-    };
+    let kind = kind(line)?;
     let rest = lines.get(at + 1..).unwrap_or_default();
     let is_its = |line: &&Line| line.is_blank() || line.text.starts_with("fatal runtime error: ");
     let (place, end) = panic::rest(lines, at + 1 + rest.iter().take_while(is_its).count(), None);
@@ -68,4 +56,18 @@ fn aborted(lines: &[Line], at: usize) -> Option<Finding> {
         proof: Proof::LastWords,
         ends: &[End::Signal("ABRT"), End::Signal("ILL"), End::Signal("SEGV")],
     })
+}
+
+/// Returns which death the runtime tells of.
+fn kind(line: &str) -> Option<Death> {
+    if line.starts_with("memory allocation of ") && line.contains(" bytes failed") {
+        return Some(Death::OutOfMemoryHeap);
+    }
+    let is_fatal = line.starts_with("fatal runtime error: ");
+    let is_overflow = line.starts_with("thread '") && line.ends_with(" has overflowed its stack")
+        || is_fatal && line.contains("stack overflow");
+    if is_overflow {
+        return Some(Death::StackOverflow);
+    }
+    is_fatal.then_some(Death::Abort)
 }

@@ -56,6 +56,7 @@ const CAUSES: usize = 200;
 
 /// The causes below an error.
 struct Chain {
+    is_eyre: bool,
     /// eyre has the first among them.
     outer: Option<String>,
     inner: String,
@@ -63,23 +64,30 @@ struct Chain {
     end: usize,
 }
 
+/// The part of a report that a line belongs to.
+#[derive(PartialEq)]
+enum Part {
+    Causes,
+    Location,
+    Other,
+}
+
 impl Chain {
     fn read(lines: &[Line], at: usize) -> Option<Self> {
         let is_eyre = line_text(lines, at).trim_end() == "Error:";
         let mut chain = Self {
+            is_eyre,
             outer: None,
             inner: String::new(),
             place: None,
             end: at + 1,
         };
-        let mut is_causes = is_eyre;
-        let mut is_location = false;
+        let mut part = if is_eyre { Part::Causes } else { Part::Other };
         for (i, line) in lines.iter().enumerate().skip(at + 1).take(CAUSES) {
-            let said = line.text.trim();
             if line.entry.is_some() {
                 break;
             }
-            if said == "Stack backtrace:" {
+            if line.text.trim() == "Stack backtrace:" {
                 let (place, end) = panic::rest(lines, i + 1, chain.place.take());
                 return Some(Self {
                     place,
@@ -87,34 +95,54 @@ impl Chain {
                     ..chain
                 });
             }
-            if said == "Caused by:" || said == "Location:" {
-                is_causes = said == "Caused by:";
-                is_location = said == "Location:";
-            } else if said.starts_with('━') {
-                is_causes = false;
-            } else if line.text.starts_with(' ') && is_causes {
-                let cause = numbered(said).unwrap_or(said);
-                if is_eyre && chain.outer.is_none() {
-                    chain.outer = Some(cause.to_owned());
-                }
-                cause.clone_into(&mut chain.inner);
-            } else if line.text.starts_with(' ') && is_location {
-                chain.place = place(said);
-            } else if let (Some(frame), None) = (line.text.strip_prefix("      at "), &chain.place)
-            {
-                chain.place = place(frame).filter(|place| panic::is_own(&place.file));
-            } else if !said.is_empty()
-                && !line.text.starts_with(' ')
-                && !said.starts_with("Backtrace omitted")
-                && !said.starts_with("Run with ")
-            {
+            if !chain.add(&line.text, &mut part) {
                 break;
             }
-            if !said.is_empty() {
+            if !line.is_blank() {
                 chain.end = i + 1;
             }
         }
         (!chain.inner.is_empty() || chain.place.is_some()).then_some(chain)
+    }
+
+    /// Adds a line. Returns false if it is no part of the report.
+    fn add(&mut self, text: &str, part: &mut Part) -> bool {
+        let said = text.trim();
+        if said == "Caused by:" {
+            *part = Part::Causes;
+            return true;
+        }
+        if said == "Location:" {
+            *part = Part::Location;
+            return true;
+        }
+        if said.starts_with('━') {
+            if *part == Part::Causes {
+                *part = Part::Other;
+            }
+            return true;
+        }
+        let is_indented = text.starts_with(' ');
+        if is_indented && *part == Part::Causes {
+            let cause = numbered(said).unwrap_or(said);
+            if self.is_eyre {
+                self.outer.get_or_insert_with(|| cause.to_owned());
+            }
+            cause.clone_into(&mut self.inner);
+            return true;
+        }
+        if is_indented && *part == Part::Location {
+            self.place = place(said);
+            return true;
+        }
+        if let (Some(frame), None) = (text.strip_prefix("      at "), &self.place) {
+            self.place = place(frame).filter(|place| panic::is_own(&place.file));
+            return true;
+        }
+        is_indented
+            || said.is_empty()
+            || said.starts_with("Backtrace omitted")
+            || said.starts_with("Run with ")
     }
 }
 

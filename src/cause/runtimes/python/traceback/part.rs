@@ -62,38 +62,19 @@ pub fn part(lines: &[Line], header: usize, style: Style) -> Option<Part> {
     let what = loop {
         let line = lines.get(at)?;
         let text = body(&line.text, style);
-        let frame = frame::read(text).or_else(|| {
-            if style == Style::Boxed {
-                frame::read_boxed(text)
-            } else {
-                None
+        match PartLine::of(line, text, style)? {
+            PartLine::Frame(frame) => {
+                outermost.get_or_insert_with(|| frame.clone());
+                let own = Some(&frame).filter(|frame| frame::is_own(&frame.file));
+                place = own.cloned().or(place);
+                syntax = Some(frame).filter(|frame| frame.function.is_none());
+                blank = 0;
             }
-        });
-        if self::style(&line.text).is_some() {
-            return None;
-        }
-        if let Some(frame) = frame {
-            outermost.get_or_insert_with(|| frame.clone());
-            if frame::is_own(&frame.file) {
-                place = Some(frame.clone());
-            }
-            syntax = Some(frame).filter(|frame| frame.function.is_none());
-            blank = 0;
-        } else if text.trim().is_empty() {
-            blank += 1;
-        } else if text.starts_with([' ', '\t', '>'])
-            || style == Style::Boxed && text.starts_with(['│', '|', '╰', '+', '└'])
-        {
-            blank = 0;
-        } else if is_exception(text) {
-            break text;
-        } else if line.entry.is_some() && others < OTHERS {
-            others += 1;
-        } else {
-            return None;
-        }
-        if blank > 2 {
-            return None;
+            PartLine::Blank if blank < 2 => blank += 1,
+            PartLine::Inside => blank = 0,
+            PartLine::Foreign if others < OTHERS => others += 1,
+            PartLine::Exception => break text,
+            PartLine::Blank | PartLine::Foreign => return None,
         }
         at += 1;
     };
@@ -109,6 +90,46 @@ pub fn part(lines: &[Line], header: usize, style: Style) -> Option<Part> {
         outermost,
         place,
     })
+}
+
+/// A line below a traceback's header.
+enum PartLine {
+    Frame(Place),
+    Blank,
+    /// A line of source, or a mark below one.
+    Inside,
+    /// The exception's type and message.
+    Exception,
+    /// A logger's line, which another thread wrote.
+    Foreign,
+}
+
+impl PartLine {
+    fn of(line: &Line, text: &str, style: Style) -> Option<Self> {
+        if self::style(&line.text).is_some() {
+            return None;
+        }
+        let boxed = || {
+            (style == Style::Boxed)
+                .then(|| frame::read_boxed(text))
+                .flatten()
+        };
+        if let Some(frame) = frame::read(text).or_else(boxed) {
+            return Some(Self::Frame(frame));
+        }
+        if text.trim().is_empty() {
+            return Some(Self::Blank);
+        }
+        let is_inside = text.starts_with([' ', '\t', '>'])
+            || style == Style::Boxed && text.starts_with(['│', '|', '╰', '+', '└']);
+        if is_inside {
+            return Some(Self::Inside);
+        }
+        if is_exception(text) {
+            return Some(Self::Exception);
+        }
+        line.entry.is_some().then_some(Self::Foreign)
+    }
 }
 
 /// Whether a line is an exception's type and message: `json.decoder.JSONDecodeError: Expecting

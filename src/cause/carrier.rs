@@ -1,0 +1,270 @@
+//! The carriers of a log, which put something of their own before each line. They are known by their
+//! form: Docker's json-file and CRI lines, journald and syslog
+//! (`Nov 22 23:58:59 host prog[pid]: `), syslog's RFC 5424, Heroku, `kubectl logs --prefix`, pm2,
+//! docker compose, foreman and honcho (`name | `), the Java service wrapper (`jvm 1 | `); and a
+//! bare timestamp (svlogd, s6-log, `docker logs -t`) where also the lines of a trace have one.
+
+use std::borrow::Cow;
+use std::str::Chars;
+use std::sync::LazyLock;
+
+use regex::{Match, Regex};
+use serde::Deserialize;
+
+use super::entry;
+use super::stamp;
+
+/// The longest line that is looked at, in bytes; what is beyond it is left out.
+pub const MAX_LINE: usize = 64 * 1024;
+/// So many carriers may have handed a line on.
+const MAX_CARRIERS: usize = 3;
+/// Number of the last lines that tell the host.
+const SHARE: usize = 60;
+
+/// A line without what carried it.
+pub struct Carried<'a> {
+    pub text: Cow<'a, str>,
+    pub at: Option<f64>,
+    pub pid: Option<u32>,
+    pub name: Option<String>,
+    pub container: Option<String>,
+    /// The rest of it comes with the next line.
+    pub partial: bool,
+    /// It may be the rest of the one before.
+    pub continues: bool,
+}
+
+/// The host that most of the last lines name in syslog's form.
+pub fn host(text: &str) -> Option<&str> {
+    let last = || {
+        text.lines()
+            .rev()
+            .filter(|line| !line.is_empty())
+            .take(SHARE)
+    };
+    let of = |line| Some(SYSLOG.as_ref()?.captures(line)?.get(2)?.as_str());
+    let host = last().filter(|line| line.len() < MAX_LINE).find_map(of)?;
+    let named = format!(" {host} ");
+    let share = last().filter(|line| {
+        line.get(..line.floor_char_boundary(100))
+            .is_some_and(|head| head.contains(&named))
+    });
+    (share.count() * 2 > last().count()).then_some(host)
+}
+
+pub fn unwrap<'a>(raw: &'a str, host: Option<&str>) -> Carried<'a> {
+    let raw = raw.trim_end_matches('\r');
+    // A progress bar writes over itself: what stands there in the end is what a person sees.
+    let raw = raw.rsplit_once('\r').map_or(raw, |(_, shown)| shown);
+    // Our own collector's mark on a line whose beginning is lost.
+    let raw = raw.strip_prefix("[cut] ").unwrap_or(raw);
+    let raw = raw
+        .get(..raw.floor_char_boundary(MAX_LINE * 4))
+        .unwrap_or_default();
+    let mut carried = Carried {
+        text: without_colours(raw),
+        at: None,
+        pid: None,
+        name: None,
+        container: None,
+        partial: false,
+        continues: false,
+    };
+    for _ in 0..MAX_CARRIERS {
+        let Some(inner) = unwrap_once(&carried, host) else {
+            break;
+        };
+        carried = inner;
+    }
+    let cut = carried.text.floor_char_boundary(MAX_LINE);
+    if cut < carried.text.len() {
+        carried.text = Cow::Owned(carried.text.get(..cut).unwrap_or_default().to_owned());
+    }
+    carried
+}
+
+/// Takes one carrier's part away; `None` if no carrier is known by its form.
+fn unwrap_once<'a>(carried: &Carried<'a>, host: Option<&str>) -> Option<Carried<'a>> {
+    if !carried
+        .text
+        .starts_with(|c: char| c.is_ascii_alphanumeric() || ['{', '<', '['].contains(&c))
+    {
+        // An indented line, as a trace has them, has no carrier.
+        return None;
+    }
+    docker(carried)
+        .or_else(|| cri(carried))
+        .or_else(|| rfc5424(carried))
+        .or_else(|| platform(carried))
+        .or_else(|| syslog(carried, host))
+        .or_else(|| piped(carried))
+}
+
+impl Carried<'_> {
+    /// Returns the line without so many bytes at its beginning.
+    fn inner<'a>(&self, from: usize, time: Option<Match>) -> Carried<'a> {
+        let text = self.text.get(from..).unwrap_or_default();
+        let at = time.and_then(|time| stamp::read(time.as_str()));
+        Carried {
+            text: Cow::Owned(text.to_owned()),
+            at: at.map(|(at, _)| at).or(self.at),
+            pid: self.pid,
+            name: self.name.clone(),
+            container: self.container.clone(),
+            partial: self.partial,
+            continues: self.continues,
+        }
+    }
+}
+
+/// Docker's json-file.
+#[derive(Deserialize)]
+struct DockerLine<'a> {
+    #[serde(borrow)]
+    log: Cow<'a, str>,
+    #[serde(borrow, default)]
+    stream: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    time: Option<Cow<'a, str>>,
+}
+
+fn docker<'a>(carried: &Carried) -> Option<Carried<'a>> {
+    if !carried.text.starts_with("{\"log\":") {
+        return None;
+    }
+    let line: DockerLine = serde_json::from_str(&carried.text).ok()?;
+    line.stream?;
+    let whole = line.log.strip_suffix('\n');
+    let text = without_colours(whole.unwrap_or(&line.log).trim_end_matches('\r'));
+    let at = line.time.and_then(|time| stamp::read(&time));
+    Some(Carried {
+        text: Cow::Owned(text.into_owned()),
+        at: at.map(|(at, _)| at).or(carried.at),
+        partial: whole.is_none(),
+        continues: true,
+        ..carried.inner(0, None)
+    })
+}
+
+static CRI: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?-u)^(\d{4}-\d\d-\d\dT[\d:.Z+-]{8,30}) std(?:out|err) ([FP]) ").ok()
+});
+
+fn cri<'a>(carried: &Carried) -> Option<Carried<'a>> {
+    let found = CRI.as_ref()?.captures(&carried.text)?;
+    Some(Carried {
+        partial: found.get(2)?.as_str() == "P",
+        continues: true,
+        ..carried.inner(found.get(0)?.end(), found.get(1))
+    })
+}
+
+/// RFC 5424: `<34>1 2026-11-22T23:58:59Z db1 web 4242 - - `.
+static RFC5424: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?-u)^<\d{1,3}>1 ([!-~]{1,40}) [!-~]{1,255} [!-~]{1,48} (\d{1,10}|[!-~]{1,128}) [!-~]{1,32} (?:-|\[[ -Z^-~]{0,500}\]) ?",
+    )
+    .ok()
+});
+
+fn rfc5424<'a>(carried: &Carried) -> Option<Carried<'a>> {
+    if !carried.text.starts_with('<') {
+        return None;
+    }
+    let found = RFC5424.as_ref()?.captures(&carried.text)?;
+    let pid = found.get(2).and_then(|pid| pid.as_str().parse().ok());
+    Some(Carried {
+        pid: pid.or(carried.pid),
+        ..carried.inner(found.get(0)?.end(), found.get(1))
+    })
+}
+
+/// Heroku's `2026-11-22T23:58:59.123456+00:00 app[web.1]: ` and kubectl's `[pod/web-5d9/web] `.
+static PLATFORM: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?-u)^(?:(\d{4}-\d\d-\d\dT[\d:.]+\+00:00) (?:app|heroku)\[[\w.-]{1,64}\]: |\[pod/[\w.-]{1,255}/[\w.-]{1,64}\] )").ok()
+});
+
+fn platform<'a>(carried: &Carried) -> Option<Carried<'a>> {
+    let found = PLATFORM.as_ref()?.captures(&carried.text)?;
+    Some(carried.inner(found.get(0)?.end(), found.get(1)))
+}
+
+/// journald's and syslog's form.
+static SYSLOG: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?-u)^(?:<\d{1,3}>)?((?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)) ([\w.:-]+) ([\w./@+-]+)(?:\[(\d+)\])?:(?: |$)",
+    )
+    .ok()
+});
+
+fn syslog<'a>(carried: &Carried, host: Option<&str>) -> Option<Carried<'a>> {
+    let found = SYSLOG.as_ref()?.captures(&carried.text)?;
+    // `2026-11-22T23:58:59Z ERROR http: ` is a logger's.
+    let is_level = |group: &usize| {
+        found
+            .get(*group)
+            .is_some_and(|it| entry::is_level(it.as_str()))
+    };
+    // Without a process's number it may be any program's words, but for the host's name.
+    let is_whole = found.get(4).is_some() || found.get(2).map(|it| it.as_str()) == host;
+    if [2, 3].iter().any(is_level) || !is_whole {
+        return None;
+    }
+    let pid = found.get(4).and_then(|pid| pid.as_str().parse().ok());
+    let name = found.get(3).map(|name| name.as_str().to_owned());
+    Some(Carried {
+        pid: pid.or(carried.pid),
+        name: name.or_else(|| carried.name.clone()),
+        ..carried.inner(found.get(0)?.end(), found.get(1))
+    })
+}
+
+/// `0|web | `, `web-1  | `, `12:00:01 web.1 | `, `jvm 1 | `, `INFO | jvm 1 | 2026/11/22 23:51:02 |
+/// `.
+static PIPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?-u)^(?:(?:STATUS|INFO|ERROR|DEBUG|WARN|FATAL) {0,4}\| )?(?:\d\d:\d\d:\d\d )?(?:\d{1,4}\|(?P<app>[\w.@-]{1,64})|jvm \d{1,3}|wrapper|(?P<container>[\w-]{1,60})-\d{1,3}|[\w-]{1,60}\.\d{1,3}) {0,40}\|(?: (?P<at>\d{4}[/-]\d\d[/-]\d\d \d\d:\d\d:\d\d(?:\.\d+)?) \|)? ?",
+    )
+    .ok()
+});
+
+fn piped<'a>(carried: &Carried) -> Option<Carried<'a>> {
+    let found = PIPED.as_ref()?.captures(&carried.text)?;
+    let container = found
+        .name("container")
+        .or_else(|| found.name("app"))
+        .map(|name| name.as_str().to_owned());
+    Some(Carried {
+        container,
+        ..carried.inner(found.get(0)?.end(), found.name("at"))
+    })
+}
+
+/// Returns the text without terminal escapes and other control characters, but with its tabs.
+pub fn without_colours(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(|c| c.is_control() && c != '\t') {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c == '\x1b' {
+            skip_escape(&mut chars);
+        } else if c == '\t' || !c.is_control() {
+            clean.push(c);
+        }
+    }
+    Cow::Owned(clean)
+}
+
+/// Skips the rest of an escape sequence.
+fn skip_escape(chars: &mut Chars) {
+    let is_inside: fn(char) -> bool = match chars.next() {
+        // CSI: up to its final byte.
+        Some('[') => |c| !('\x40'..='\x7e').contains(&c),
+        // OSC: up to BEL or ST.
+        Some(']') => |c| c != '\x07' && c != '\x1b',
+        _ => return,
+    };
+    while chars.next().is_some_and(is_inside) {}
+}
