@@ -3,9 +3,9 @@
 //! went on.
 
 use super::beneath;
-use super::entry::Level;
+use super::entry::LogLevel;
 use super::scene::Scene;
-use super::text::Line;
+use super::text::LogLine;
 use super::vocabulary::{is_closing, pid_in, says};
 
 /// What a line is, seen from a death before it.
@@ -27,7 +27,7 @@ pub enum Remark {
 const HEAD: usize = 400;
 
 /// Returns how a line reads after a death.
-pub fn remark(line: &Line, scene: &Scene) -> Remark {
+pub fn remark(line: &LogLine, scene: &Scene) -> Remark {
     let text = head(line);
     let low = text.to_ascii_lowercase();
     if is_epilogue(text, &low) && !is_of_manager(&low) {
@@ -40,7 +40,7 @@ pub fn remark(line: &Line, scene: &Scene) -> Remark {
         return Remark::Request;
     }
     let level = line.entry.as_ref().and_then(|entry| entry.level);
-    if is_closing(&low) || level == Some(Level::Fatal) {
+    if is_closing(&low) || level == Some(LogLevel::Fatal) {
         return Remark::Closing;
     }
     // Process 1 is the supervisor; whatever it says is no work of the service.
@@ -51,7 +51,7 @@ pub fn remark(line: &Line, scene: &Scene) -> Remark {
 }
 
 /// The message of a line, as far as it is looked at.
-pub fn head(line: &Line) -> &str {
+pub fn head(line: &LogLine) -> &str {
     let text = line
         .entry
         .as_ref()
@@ -128,7 +128,7 @@ fn is_epilogue(text: &str, low: &str) -> bool {
 }
 
 /// Whether somebody says of a process that it has ended.
-pub fn tells_exit(line: &Line) -> bool {
+pub fn tells_exit(line: &LogLine) -> bool {
     let low = head(line).to_ascii_lowercase();
     let words = [
         "exited with",
@@ -169,7 +169,7 @@ fn is_request(low: &str) -> bool {
 }
 
 /// Whether somebody asked this life of the service to go down, in the last lines before this one.
-pub fn was_asked(lines: &[Line], before: usize, scene: &Scene) -> bool {
+pub fn was_asked(lines: &[LogLine], before: usize, scene: &Scene) -> bool {
     const NEAR: usize = 20;
     // A reload goes on, and a fault's signal is no request.
     const OTHERS: [&str; 8] = [
@@ -182,7 +182,7 @@ pub fn was_asked(lines: &[Line], before: usize, scene: &Scene) -> bool {
         "signal 6",
         "signal 11",
     ];
-    let is_other = |line: &Line| says(&head(line).to_ascii_lowercase(), &OTHERS);
+    let is_other = |line: &LogLine| says(&head(line).to_ascii_lowercase(), &OTHERS);
     let said = lines
         .get(..before)
         .unwrap_or_default()
@@ -197,7 +197,7 @@ pub fn was_asked(lines: &[Line], before: usize, scene: &Scene) -> bool {
 }
 
 /// Whether another life of the service begins here.
-fn is_start(line: &Line, low: &str, scene: &Scene) -> bool {
+fn is_start(line: &LogLine, low: &str, scene: &Scene) -> bool {
     // npm's, yarn's and pnpm's: `> shop@2.1.0 start`.
     if let Some(script) = line.text.strip_prefix("> ") {
         return script.contains('@') || script.len() < HEAD;

@@ -1,5 +1,5 @@
-//! The carriers of a log, which put something of their own before each line. They are known by their
-//! form: Docker's json-file and CRI lines, journald and syslog
+//! The carriers of a log, which put something of their own before each line. They are known by
+//! their form: Docker's json-file and CRI lines, journald and syslog
 //! (`Nov 22 23:58:59 host prog[pid]: `), syslog's RFC 5424, Heroku, `kubectl logs --prefix`, pm2,
 //! docker compose, foreman and honcho (`name | `), the Java service wrapper (`jvm 1 | `); and a
 //! bare timestamp (svlogd, s6-log, `docker logs -t`) where also the lines of a trace have one.

@@ -19,11 +19,11 @@
 use std::cmp::Reverse;
 
 use super::aftermath::{self, Remark};
-use super::entry::Level;
+use super::entry::LogLevel;
 use super::finding::{Finding, Proof};
 use super::fingerprint::steady;
 use super::scene::Scene;
-use super::text::{Line, is_same_but_digits};
+use super::text::{LogLine, is_same_but_digits};
 use super::vocabulary::{self, is_generic, says};
 use super::{last_words, logged, runtimes};
 use crate::report::Exit;
@@ -40,7 +40,7 @@ const SOON: f64 = 60.0;
 const WORK: usize = 12;
 
 /// The error in the log that the service died of.
-pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
+pub fn read(lines: &[LogLine], scene: &Scene) -> Option<Finding> {
     let mut found = Vec::new();
     for read in runtimes::ALL {
         read(lines, &mut found);
@@ -55,12 +55,12 @@ pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
 fn decide(
     found: Vec<Finding>,
     last: Option<Finding>,
-    lines: &[Line],
+    lines: &[LogLine],
     scene: &Scene,
 ) -> Option<Finding> {
     // A runtime's words are judged as such, not once more as anybody's.
     let last = last.filter(|last| !found.iter().any(|it| it.lines.contains(&last.quoted)));
-    let tail = Tail::read(&found, lines, scene);
+    let tail = LogTail::read(&found, lines, scene);
     let mut candidates: Vec<Finding> = found
         .into_iter()
         .filter(|it| it.lines.end > tail.from && tail.fits(it) && !tail.is_a_neighbours(it))
@@ -70,8 +70,9 @@ fn decide(
     let chosen = candidates
         .iter()
         .rposition(|it| tail.ends_there(it) && !tail.survived(it, &candidates));
-    let Some(chosen) = chosen else { return last };
-    let cause = tail.root(&candidates, chosen);
+    let Some(cause) = chosen.and_then(|chosen| tail.root(&candidates, chosen)) else {
+        return last;
+    };
     match last {
         Some(last) if last.lines.start >= cause.lines.end && !is_consequence(&last, cause) => {
             Some(last)
@@ -103,15 +104,15 @@ fn is_same(one: &str, other: &str) -> bool {
 }
 
 /// The end of the log, as a few units: lines, or errors with all that belongs to them.
-struct Tail<'a> {
-    lines: &'a [Line],
+struct LogTail<'a> {
+    lines: &'a [LogLine],
     scene: &'a Scene<'a>,
-    units: Vec<Unit>,
+    units: Vec<TailUnit>,
     /// An error that ends before this line is not of this death: too much was said since.
     from: usize,
 }
 
-struct Unit {
+struct TailUnit {
     line: usize,
     /// `None` where it is an error that has been found.
     remark: Option<Remark>,
@@ -120,9 +121,9 @@ struct Unit {
     pid: Option<u32>,
 }
 
-impl<'a> Tail<'a> {
+impl<'a> LogTail<'a> {
     /// Reads the last units, newest first, and not more of them than may follow a death.
-    fn read(found: &[Finding], lines: &'a [Line], scene: &'a Scene<'a>) -> Self {
+    fn read(found: &[Finding], lines: &'a [LogLine], scene: &'a Scene<'a>) -> Self {
         let mut errors: Vec<_> = found
             .iter()
             .map(|it| (it.lines.end, Reverse(it.lines.start)))
@@ -141,7 +142,7 @@ impl<'a> Tail<'a> {
                 break;
             }
             if let Some(start) = take_error(&mut errors, end) {
-                tail.units.push(Unit {
+                tail.units.push(TailUnit {
                     line: start,
                     remark: None,
                     at: time(lines, start, end),
@@ -180,7 +181,7 @@ impl<'a> Tail<'a> {
             return false;
         };
         let ours =
-            |line: &&Line| line.carried_from.is_some() && line.carried_from == self.scene.pid;
+            |line: &&LogLine| line.carried_from.is_some() && line.carried_from == self.scene.pid;
         let own = || {
             self.lines
                 .iter()
@@ -192,25 +193,25 @@ impl<'a> Tail<'a> {
     }
 
     /// What stands after a finding, oldest first.
-    fn after(&self, finding: &Finding) -> impl Iterator<Item = &Unit> {
+    fn after(&self, finding: &Finding) -> impl Iterator<Item = &TailUnit> {
         let end = finding.lines.end;
         self.units.iter().rev().filter(move |unit| unit.line >= end)
     }
 
     /// Whether nothing shows that the service went on after this.
     fn ends_there(&self, finding: &Finding) -> bool {
-        let after: Vec<&Unit> = self.after(finding).collect();
+        let after: Vec<&TailUnit> = self.after(finding).collect();
         let start = after
             .iter()
             .position(|unit| unit.remark == Some(Remark::Start))
             .unwrap_or(after.len());
         let (own, next) = after.split_at(start);
-        let is_ours = |unit: &&Unit| {
+        let is_ours = |unit: &&TailUnit| {
             unit.remark == Some(Remark::Start) && unit.pid.is_some() && unit.pid == self.scene.pid
         };
         // The next life has ended too: this is no longer the last death.
         let tells_exit =
-            |unit: &&Unit| self.lines.get(unit.line).is_some_and(aftermath::tells_exit);
+            |unit: &&TailUnit| self.lines.get(unit.line).is_some_and(aftermath::tells_exit);
         if next.iter().skip(1).any(tells_exit) {
             return false;
         }
@@ -227,7 +228,7 @@ impl<'a> Tail<'a> {
             .collect();
         let died = time(self.lines, finding.lines.start, finding.lines.end);
         let is_soon = within(died, &said) && within(None, next);
-        let is_closing = |unit: &&Unit| unit.remark == Some(Remark::Closing);
+        let is_closing = |unit: &&TailUnit| unit.remark == Some(Remark::Closing);
         match finding.proof {
             Proof::LastWords => {
                 said.len() <= AFTER_LAST_WORDS
@@ -245,7 +246,7 @@ impl<'a> Tail<'a> {
     }
 
     /// Whether a line says that the service goes on.
-    fn goes_on(&self, unit: &Unit) -> bool {
+    fn goes_on(&self, unit: &TailUnit) -> bool {
         const WORDS: [&str; 10] = [
             "going on",
             "carrying on",
@@ -267,7 +268,7 @@ impl<'a> Tail<'a> {
     }
 
     /// Whether the log shows that the dead process began to speak only after this.
-    fn is_of_another_life(&self, finding: &Finding, after: &[&Unit]) -> bool {
+    fn is_of_another_life(&self, finding: &Finding, after: &[&TailUnit]) -> bool {
         let Some(ours) = self.scene.pid else {
             return false;
         };
@@ -275,7 +276,7 @@ impl<'a> Tail<'a> {
             return false;
         }
         let before = self.lines.get(..finding.lines.end).unwrap_or_default();
-        let others = before.iter().rev().take(WORK * 10).find_map(Line::pid);
+        let others = before.iter().rev().take(WORK * 10).find_map(LogLine::pid);
         others.is_some_and(|pid| pid != ours) && !before.iter().any(|line| line.pid() == Some(ours))
     }
 
@@ -305,11 +306,9 @@ impl<'a> Tail<'a> {
     }
 
     /// The error that the chosen one only follows from.
-    fn root<'b>(&self, candidates: &'b [Finding], chosen: usize) -> &'b Finding {
-        let (before, cause) = candidates.split_at(chosen);
-        let Some(mut cause) = cause.first() else {
-            unreachable!("chosen by rposition")
-        };
+    fn root<'b>(&self, candidates: &'b [Finding], chosen: usize) -> Option<&'b Finding> {
+        let (before, rest) = candidates.split_at_checked(chosen)?;
+        let mut cause = rest.first()?;
         for earlier in before.iter().rev().take(AFTER_SAID) {
             if earlier.lines.end > cause.lines.start {
                 continue;
@@ -327,7 +326,7 @@ impl<'a> Tail<'a> {
                 cause = earlier;
             }
         }
-        cause
+        Some(cause)
     }
 }
 
@@ -345,7 +344,7 @@ fn take_error(errors: &mut Vec<(usize, Reverse<usize>)>, end: usize) -> Option<u
     Some(start)
 }
 
-fn unit(index: usize, line: &Line, scene: &Scene) -> Unit {
+fn unit(index: usize, line: &LogLine, scene: &Scene) -> TailUnit {
     let remark = aftermath::remark(line, scene);
     let named = || vocabulary::pid_in(&aftermath::head(line).to_ascii_lowercase());
     let pid = if remark == Remark::Start {
@@ -353,7 +352,7 @@ fn unit(index: usize, line: &Line, scene: &Scene) -> Unit {
     } else {
         line.pid()
     };
-    Unit {
+    TailUnit {
         line: index,
         remark: Some(remark),
         at: line.at,
@@ -362,7 +361,7 @@ fn unit(index: usize, line: &Line, scene: &Scene) -> Unit {
 }
 
 /// When the last of these lines was written.
-fn time(lines: &[Line], start: usize, end: usize) -> Option<f64> {
+fn time(lines: &[LogLine], start: usize, end: usize) -> Option<f64> {
     lines
         .get(start..end)
         .unwrap_or_default()
@@ -372,7 +371,7 @@ fn time(lines: &[Line], start: usize, end: usize) -> Option<f64> {
 }
 
 /// Whether all of this was said soon after one another.
-fn within(died: Option<f64>, units: &[&Unit]) -> bool {
+fn within(died: Option<f64>, units: &[&TailUnit]) -> bool {
     let times = || {
         died.into_iter()
             .chain(units.iter().filter_map(|unit| unit.at))
@@ -398,11 +397,12 @@ const FAILURE: [&str; 10] = [
 ];
 
 /// Whether an entry says all by itself: the same stands in the log before, and no trace beneath it.
-fn stands_alone(lines: &[Line], at: usize) -> bool {
+fn stands_alone(lines: &[LogLine], at: usize) -> bool {
     let Some(entry) = lines.get(at) else {
         return false;
     };
-    let is_same = |line: &Line| is_same_but_digits(aftermath::head(line), aftermath::head(entry));
+    let is_same =
+        |line: &LogLine| is_same_but_digits(aftermath::head(line), aftermath::head(entry));
     let before = lines.get(..at).unwrap_or_default();
     before
         .iter()
@@ -411,12 +411,12 @@ fn stands_alone(lines: &[Line], at: usize) -> bool {
 }
 
 /// Whether a logger said right before it, or it says itself, that this is no reason to end.
-fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
-    let entry_says = |line: &Line| {
+fn is_handled(finding: &Finding, lines: &[LogLine]) -> bool {
+    let entry_says = |line: &LogLine| {
         let low = aftermath::head(line).to_ascii_lowercase();
         let level = line.entry.as_ref().and_then(|entry| entry.level);
         let warns =
-            level == Some(Level::Warn) && says(&low, &FAILURE) && !vocabulary::gives_up(&low);
+            level == Some(LogLevel::Warn) && says(&low, &FAILURE) && !vocabulary::gives_up(&low);
         // A server answers with 500, and goes on.
         let serves = line.entry.as_ref().is_some_and(|entry| entry.of_request);
         warns || serves || vocabulary::is_handled(&low)
@@ -429,12 +429,12 @@ fn is_handled(finding: &Finding, lines: &[Line]) -> bool {
     let own = lines.get(finding.lines.clone()).unwrap_or_default();
     let is_trace = own.iter().filter(|line| !line.is_blank()).count() > 1;
     let is_entry = first.is_some_and(|line| line.entry.is_some());
-    let announces = |line: &Line| line.entry.as_ref().is_some_and(|entry| !entry.json);
+    let announces = |line: &LogLine| line.entry.as_ref().is_some_and(|entry| !entry.json);
     before
         .filter(|line| is_trace && !is_entry && announces(line))
         .is_some_and(|line| entry_says(line) && !stands_alone(lines, at.unwrap_or_default()))
         || first.is_some_and(|line| match &line.entry {
-            Some(entry) if entry.level.is_some_and(|level| level < Level::Error) => true,
+            Some(entry) if entry.level.is_some_and(|level| level < LogLevel::Error) => true,
             Some(_) => entry_says(line),
             None => {
                 // What stands before the error in its own line: `statsd unreachable, will retry

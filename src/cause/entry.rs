@@ -9,7 +9,7 @@ use super::stamp;
 
 /// How grave a logger calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub enum LogLevel {
     Debug,
     Info,
     Warn,
@@ -20,8 +20,8 @@ pub enum Level {
 
 /// What a logger says in one line.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Entry {
-    pub level: Option<Level>,
+pub struct LogEntry {
+    pub level: Option<LogLevel>,
     pub message: String,
     /// In seconds; only differences mean something.
     pub at: Option<f64>,
@@ -35,7 +35,7 @@ pub struct Entry {
     pub of_request: bool,
 }
 
-impl Entry {
+impl LogEntry {
     /// Reads a line as a logger's; `None` where neither a timestamp nor a level says that it is
     /// one.
     pub fn read(text: &str) -> Option<Self> {
@@ -50,7 +50,7 @@ impl Entry {
 
     /// Whether it says that something is wrong.
     pub fn is_error(&self) -> bool {
-        self.level >= Some(Level::Error)
+        self.level >= Some(LogLevel::Error)
     }
 }
 
@@ -71,7 +71,7 @@ fn string(object: &Map<String, Value>, names: &[&str]) -> Option<String> {
 
 /// pino, bunyan, winston, zap, slog, zerolog, logrus, structlog, python-json-logger, Logstash, ECS,
 /// Serilog, tracing.
-fn from_json(text: &str) -> Option<Entry> {
+fn from_json(text: &str) -> Option<LogEntry> {
     let Value::Object(object) = serde_json::from_str(text).ok()? else {
         return None;
     };
@@ -129,7 +129,7 @@ fn from_json(text: &str) -> Option<Entry> {
         .and_then(Value::as_u64)
         .and_then(|pid| pid.try_into().ok());
     let of_request = REQUEST.iter().any(|name| object.contains_key(*name));
-    Some(Entry {
+    Some(LogEntry {
         level,
         message: message.unwrap_or_default(),
         at,
@@ -231,15 +231,15 @@ fn with_stack(words: &str, object: &Map<String, Value>) -> String {
     }
 }
 
-fn level_of(value: &Value) -> Option<Level> {
+fn level_of(value: &Value) -> Option<LogLevel> {
     match value {
         // pino and bunyan count 10, 20 … 60; syslog 7 … 0.
         Value::Number(number) => Some(match number.as_u64()? {
-            0..=2 | 60.. => Level::Fatal,
-            3 | 50..60 => Level::Error,
-            4 | 40..50 => Level::Warn,
-            5 | 6 | 30..40 => Level::Info,
-            7..30 => Level::Debug,
+            0..=2 | 60.. => LogLevel::Fatal,
+            3 | 50..60 => LogLevel::Error,
+            4 | 40..50 => LogLevel::Warn,
+            5 | 6 | 30..40 => LogLevel::Info,
+            7..30 => LogLevel::Debug,
         }),
         Value::String(name) => level_named(name),
         Value::Object(object) => object.get("name").and_then(level_of),
@@ -266,16 +266,16 @@ pub fn is_level(word: &str) -> bool {
 }
 
 /// The level of this name, in whatever case.
-fn level_named(name: &str) -> Option<Level> {
+fn level_named(name: &str) -> Option<LogLevel> {
     Some(match name.to_ascii_lowercase().as_str() {
         "trace" | "debug" | "verbose" | "fine" | "finer" | "finest" | "silly" | "dbg" => {
-            Level::Debug
+            LogLevel::Debug
         }
-        "info" | "information" | "notice" | "config" | "inf" | "log" | "http" => Level::Info,
-        "warn" | "warning" | "wrn" => Level::Warn,
-        "error" | "err" | "severe" | "eror" => Level::Error,
+        "info" | "information" | "notice" | "config" | "inf" | "log" | "http" => LogLevel::Info,
+        "warn" | "warning" | "wrn" => LogLevel::Warn,
+        "error" | "err" | "severe" | "eror" => LogLevel::Error,
         "fatal" | "critical" | "crit" | "alert" | "emerg" | "emergency" | "panic" | "ftl"
-        | "dpanic" => Level::Fatal,
+        | "dpanic" => LogLevel::Fatal,
         _ => return None,
     })
 }
@@ -291,7 +291,7 @@ static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
             (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|/\]>-]|\x20|$)
               | [\[(<](?P<boxed>[A-Za-z]{3,11})(?:\x20*[\])>])
               | (?:(?:ts|time|t|caller|logger|component)=(?:\x22(?u:[^\x22]){0,60}\x22|(?u:[^\x20\x22]){1,60})\x20){0,4}level=\x22?(?P<fmt>[A-Za-z]{3,8})\x22?
-              | (?P<channel>[a-z]\w{0,30})\.(?P<monolog>DEBUG|INFO|NOTICE|WARNING|ERROR|CRITICAL|ALERT|EMERGENCY):\x20
+              | (?P<channel>[a-z]\w{0,30})\.(?P<php>DEBUG|INFO|NOTICE|WARNING|ERROR|CRITICAL|ALERT|EMERGENCY):\x20
               | (?P<named>[a-z]{3,8}):\x20 ) )",
     )
     .ok()
@@ -301,7 +301,7 @@ static PID: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?-u)(?:\[|#|pid[ =:]|\()(\d{2,7})[\])#: ]").ok());
 
 /// Redis's and Valkey's form: `15913:M 23 Nov 2026 04:24:33.685 # Failed listening …`.
-fn from_redis(text: &str) -> Option<Entry> {
+fn from_redis(text: &str) -> Option<LogEntry> {
     let (process, rest) = text.split_once(' ')?;
     let (pid, role) = process.split_once(':')?;
     let pid = pid.parse().ok().filter(|_| role.len() == 1)?;
@@ -312,11 +312,11 @@ fn from_redis(text: &str) -> Option<Entry> {
         .unwrap_or(message)
         .trim()
         .to_owned();
-    Some(Entry {
+    Some(LogEntry {
         at: Some(at),
         pid: Some(pid),
         message,
-        ..Entry::default()
+        ..LogEntry::default()
     })
 }
 
@@ -375,7 +375,7 @@ fn inner_time(head: &str, found: &Captures) -> Option<f64> {
     Some(f64::from((day / 100 * 31 + day % 100) * 86_400) + time)
 }
 
-fn from_text(text: &str) -> Option<Entry> {
+fn from_text(text: &str) -> Option<LogEntry> {
     if let Some(entry) = from_redis(text) {
         return Some(entry);
     }
@@ -394,16 +394,16 @@ fn from_text(text: &str) -> Option<Entry> {
         let glog = found
             .name("glog")
             .and_then(|_| match head.as_bytes().first()? {
-                b'I' => Some(Level::Info),
-                b'W' => Some(Level::Warn),
-                b'E' => Some(Level::Error),
-                b'F' => Some(Level::Fatal),
-                _ => Some(Level::Debug),
+                b'I' => Some(LogLevel::Info),
+                b'W' => Some(LogLevel::Warn),
+                b'E' => Some(LogLevel::Error),
+                b'F' => Some(LogLevel::Fatal),
+                _ => Some(LogLevel::Debug),
             });
         // A bare word before a colon (`error: …`) is a program's own way to speak, unless a
         // timestamp stands before it.
         let names: &[&str] = if at.is_some() {
-            &["ruby", "caps", "boxed", "fmt", "monolog", "named"]
+            &["ruby", "caps", "boxed", "fmt", "php", "named"]
         } else {
             &["ruby", "caps", "boxed", "fmt"]
         };
@@ -438,7 +438,7 @@ fn from_text(text: &str) -> Option<Entry> {
     let channel = found.as_ref().and_then(|found| found.name("channel"));
     let of_request = channel.is_some_and(|channel| channel.as_str() == "request")
         || SERVED.iter().any(|words| message.contains(words));
-    Some(Entry {
+    Some(LogEntry {
         level,
         message,
         at,
@@ -451,10 +451,10 @@ fn from_text(text: &str) -> Option<Entry> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, Level};
+    use super::{LogEntry, LogLevel};
 
-    fn read(text: &str) -> (Option<Level>, String) {
-        let entry = Entry::read(text).unwrap_or_else(|| panic!("no entry: {text}"));
+    fn read(text: &str) -> (Option<LogLevel>, String) {
+        let entry = LogEntry::read(text).unwrap_or_else(|| panic!("no entry: {text}"));
         (entry.level, entry.message)
     }
 
@@ -463,66 +463,69 @@ mod tests {
         for (text, level) in [
             (
                 "2026-11-22 23:51:05,167 [ERROR] sync - lag gauge failed",
-                Level::Error,
+                LogLevel::Error,
             ),
             (
                 "2026-11-22 23:51:05,167 ERROR sync: lag gauge failed",
-                Level::Error,
+                LogLevel::Error,
             ),
             (
                 "2026-11-22T23:48:34.239Z DEBUG sched: lag gauge failed",
-                Level::Debug,
+                LogLevel::Debug,
             ),
             (
                 "2026-11-22 23:55:23,812 ERROR [main] c.a.Main - lag gauge failed",
-                Level::Error,
+                LogLevel::Error,
             ),
             (
                 "2026-11-22 23:44:38.531  WARN 7789 --- [nio-8080-exec-6] com.acme.S : lag gauge failed",
-                Level::Warn,
+                LogLevel::Warn,
             ),
             (
                 "2026/11/22 23:58:42 [emerg] 12106#12106: lag gauge failed",
-                Level::Fatal,
+                LogLevel::Fatal,
             ),
             (
                 "[2026-11-22 23:50:56 +0000] [1202] [INFO] lag gauge failed",
-                Level::Info,
+                LogLevel::Info,
             ),
             (
                 "E, [2026-11-22T23:41:58.558388 #11607]  ERROR -- : lag gauge failed",
-                Level::Error,
+                LogLevel::Error,
             ),
             (
                 "E1122 23:59:59.000000   12345 server.go:123] lag gauge failed",
-                Level::Error,
+                LogLevel::Error,
             ),
-            ("level=error ts=2026 msg=\"lag gauge failed\"", Level::Error),
+            (
+                "level=error ts=2026 msg=\"lag gauge failed\"",
+                LogLevel::Error,
+            ),
             (
                 "time=2026-11-22T23:58:50.100Z level=ERROR msg=\"lag gauge failed\"",
-                Level::Error,
+                LogLevel::Error,
             ),
             (
                 "[2026-11-22T23:58:50.100000+00:00] app.CRITICAL: lag gauge failed",
-                Level::Fatal,
+                LogLevel::Fatal,
             ),
-            ("ERROR:root:lag gauge failed", Level::Error),
-            ("[ERROR] lag gauge failed", Level::Error),
+            ("ERROR:root:lag gauge failed", LogLevel::Error),
+            ("[ERROR] lag gauge failed", LogLevel::Error),
             (
                 "2026-11-22T23:54:50.444808Z ERROR sync::auth: lag gauge failed",
-                Level::Error,
+                LogLevel::Error,
             ),
             (
                 "{\"level\":50,\"time\":1795390507999,\"msg\":\"lag gauge failed\"}",
-                Level::Error,
+                LogLevel::Error,
             ),
             (
                 "{\"event\": \"lag gauge failed\", \"level\": \"error\", \"timestamp\": \"2026-11-22T23:50:20Z\"}",
-                Level::Error,
+                LogLevel::Error,
             ),
             (
                 "2026-11-22 23:58:42 UTC [123] FATAL:  lag gauge failed",
-                Level::Fatal,
+                LogLevel::Fatal,
             ),
         ] {
             let (found, message) = read(text);
@@ -547,7 +550,7 @@ mod tests {
             ),
         ] {
             let at = |text: &str| {
-                Entry::read(text)
+                LogEntry::read(text)
                     .and_then(|entry| entry.at)
                     .unwrap_or_else(|| panic!("{text}"))
             };
@@ -569,7 +572,7 @@ mod tests {
             "{ code: 42, msg: 'not an Error' }",
             "",
         ] {
-            assert_eq!(Entry::read(text), None, "{text}");
+            assert_eq!(LogEntry::read(text), None, "{text}");
         }
     }
 
@@ -577,18 +580,18 @@ mod tests {
     fn the_error_in_a_json_entry_comes_as_lines() {
         let text = r#"{"level":60,"msg":"boom","err":{"type":"TypeError","message":"x","stack":"TypeError: x\n    at f (a.js:1:2)"}}"#;
         assert_eq!(
-            Entry::read(text).unwrap().error,
+            LogEntry::read(text).unwrap().error,
             ["TypeError: x", "    at f (a.js:1:2)"]
         );
         let text =
             r#"{"level":"error","message":"boom","error":{"name":"TypeError","message":"x"}}"#;
-        assert_eq!(Entry::read(text).unwrap().error, ["TypeError: x"]);
+        assert_eq!(LogEntry::read(text).unwrap().error, ["TypeError: x"]);
         let zap = r#"{"level":"fatal","msg":"boot","error":"no broker","stacktrace":"main.main\n\t/srv/x/main.go:40"}"#;
         assert_eq!(
-            Entry::read(zap).unwrap().error.first().unwrap(),
+            LogEntry::read(zap).unwrap().error.first().unwrap(),
             "no broker"
         );
         let structlog = r#"{"level":"critical","event":"boot","exception":[{"exc_type":"KeyError","exc_value":"'x'"}]}"#;
-        assert_eq!(Entry::read(structlog).unwrap().error, ["KeyError: 'x'"]);
+        assert_eq!(LogEntry::read(structlog).unwrap().error, ["KeyError: 'x'"]);
     }
 }

@@ -16,15 +16,15 @@ pub struct Finding {
     /// In one line: `TypeError: Cannot read properties of undefined (reading 'id')`.
     pub what: String,
     /// The innermost frame of the application's own code.
-    pub place: Option<Place>,
+    pub place: Option<SourcePlace>,
     pub proof: Proof,
     /// How a process ends that says this; empty where it may end in any way but with success.
-    pub ends: &'static [End],
+    pub ends: &'static [ExpectedExit],
 }
 
 /// A place in a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SourcePlace {
     /// As it stands in the log.
     pub file: String,
     pub line: Option<u32>,
@@ -42,7 +42,7 @@ pub enum Proof {
 
 /// One way in which a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum ExpectedExit {
     Code(i32),
     /// By this signal, without `SIG`; a shell or a container makes 128 and its number of it.
     Signal(&'static str),
@@ -59,7 +59,7 @@ impl Finding {
     }
 }
 
-impl End {
+impl ExpectedExit {
     /// Whether this exit is that end.
     pub fn is(self, exit: &Exit) -> bool {
         match (self, exit) {

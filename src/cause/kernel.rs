@@ -13,7 +13,7 @@ mod oom;
 mod seccomp;
 
 use super::scene::{KernelMessage, Scene};
-use super::text::Line;
+use super::text::LogLine;
 use crate::kmsg::Record;
 
 pub use around::around;
@@ -34,7 +34,7 @@ pub fn messages(records: &[Record]) -> Vec<KernelMessage> {
 }
 
 /// What the kernel tells of this death.
-pub fn read(scene: &Scene, lines: &[Line]) -> Option<KernelCause> {
+pub fn read(scene: &Scene, lines: &[LogLine]) -> Option<KernelCause> {
     let child = child_that_died(lines);
     oom::read(scene, child)
         .or_else(|| fault::read(scene, child))
@@ -46,7 +46,7 @@ const AFTER_CHILD: usize = 12;
 
 /// The child that a wrapper's shell says, at the log's end, was killed by a signal: `run.sh: line
 /// 3: 30721 Killed  node`.
-fn child_that_died(lines: &[Line]) -> Option<u32> {
+fn child_that_died(lines: &[LogLine]) -> Option<u32> {
     lines
         .iter()
         .rev()

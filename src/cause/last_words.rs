@@ -11,10 +11,10 @@ mod phrases;
 
 use super::aftermath::{self, Remark, remark};
 use super::beneath;
-use super::entry::Level;
+use super::entry::LogLevel;
 use super::finding::{Finding, Proof};
 use super::scene::Scene;
-use super::text::{Line, is_same_but_digits};
+use super::text::{LogLine, is_same_but_digits};
 use super::vocabulary::{self, is_generic, says};
 use crate::report::{Death, Exit, signal_of_code};
 use phrases::{
@@ -32,11 +32,11 @@ const AT_ONCE: f64 = 5.0;
 const SOON: f64 = 60.0;
 
 /// The program's own last words, if they say why it ends.
-pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
+pub fn read(lines: &[LogLine], scene: &Scene) -> Option<Finding> {
     if !is_failure(scene.exit) {
         return None;
     }
-    let said: Vec<Said> = lines
+    let said: Vec<NumberedLine> = lines
         .iter()
         .enumerate()
         .rev()
@@ -58,7 +58,7 @@ pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
         {
             return None;
         }
-        let is_ours = |(_, line): &Said| {
+        let is_ours = |(_, line): &NumberedLine| {
             let pid = vocabulary::pid_in(&aftermath::head(line).to_ascii_lowercase())
                 .or_else(|| line.pid());
             pid.is_some() && pid == scene.pid
@@ -76,7 +76,7 @@ pub fn read(lines: &[Line], scene: &Scene) -> Option<Finding> {
 }
 
 /// A line that is not blank, newest first.
-type Said<'a> = (usize, &'a Line);
+type NumberedLine<'a> = (usize, &'a LogLine);
 
 /// Whether it failed by itself.
 fn is_failure(exit: &Exit) -> bool {
@@ -90,7 +90,7 @@ fn is_failure(exit: &Exit) -> bool {
 }
 
 struct Ends<'a> {
-    lines: &'a [Line],
+    lines: &'a [LogLine],
     scene: &'a Scene<'a>,
 }
 
@@ -105,11 +105,11 @@ enum Strength {
 
 impl Ends<'_> {
     /// The last words in these lines, which are newest first.
-    fn words(&self, said: &[Said]) -> Option<Finding> {
+    fn words(&self, said: &[NumberedLine]) -> Option<Finding> {
         let mut last = None;
         let (mut trailing, mut hints, mut continued) = (0, 0, 0);
         // When it said that it ends in failure, but not why.
-        let mut failed: Option<&Line> = None;
+        let mut failed: Option<&LogLine> = None;
         for (i, (index, line)) in said.iter().enumerate() {
             if i - continued >= BURST {
                 break;
@@ -171,9 +171,9 @@ impl Ends<'_> {
     }
 
     /// Whether a line complains, and right after it the program said that it ends in failure.
-    fn is_complaint(&self, line: &Line, low: &str, end: &Line) -> bool {
+    fn is_complaint(&self, line: &LogLine, low: &str, end: &LogLine) -> bool {
         let level = line.entry.as_ref().and_then(|entry| entry.level);
-        level.map_or_else(|| says(low, &FAILED), |level| level >= Level::Error)
+        level.map_or_else(|| says(low, &FAILED), |level| level >= LogLevel::Error)
             && line
                 .at
                 .zip(end.at)
@@ -185,12 +185,12 @@ impl Ends<'_> {
     }
 
     /// How clearly a line speaks of the end; `None` where it does not.
-    fn strength(&self, line: &Line, low: &str) -> Option<Strength> {
+    fn strength(&self, line: &LogLine, low: &str) -> Option<Strength> {
         let level = line.entry.as_ref().and_then(|entry| entry.level);
         let is_trace = line.entry.is_none() && line.text.starts_with([' ', '\t']);
         // What is fatal is not gone on from, whatever was tried before.
         let is_handled = vocabulary::is_handled(low)
-            && !(level == Some(Level::Fatal) && vocabulary::is_closing(low));
+            && !(level == Some(LogLevel::Fatal) && vocabulary::is_closing(low));
         if is_trace
             || is_of_request(line)
             || is_handled
@@ -212,10 +212,10 @@ impl Ends<'_> {
             && ["warn", "notice", "info", "debug"]
                 .iter()
                 .any(|word| low.starts_with(word));
-        if warns || level.is_some_and(|level| level < Level::Error) {
+        if warns || level.is_some_and(|level| level < LogLevel::Error) {
             return None;
         }
-        let is_fatal = level == Some(Level::Fatal) || (level.is_none() && begins_as_fatal(low));
+        let is_fatal = level == Some(LogLevel::Fatal) || (level.is_none() && begins_as_fatal(low));
         // A polite end (`queue drained, exiting`) is no failure.
         // Deep in a line `fatal error` is what somebody else is said to have said.
         let is_quoted = says(low, &["fatal:", "fatal error"]) && !begins_as_fatal(low);
@@ -243,7 +243,7 @@ impl Ends<'_> {
 
     /// Whether another process says it in a log where the dead one speaks too: a server's for one
     /// client.
-    fn is_of_another(&self, line: &Line) -> bool {
+    fn is_of_another(&self, line: &LogLine) -> bool {
         let Some((pid, ours)) = line.pid().zip(self.scene.pid) else {
             return false;
         };
@@ -258,7 +258,7 @@ impl Ends<'_> {
 
     /// Of the lines that tell the same failure, the one that says why: `bind: Address already in
     /// use` before `Aborting`.
-    fn root(&self, said: &[Said], last: usize) -> Option<usize> {
+    fn root(&self, said: &[NumberedLine], last: usize) -> Option<usize> {
         let (_, line) = said.get(last)?;
         let words = aftermath::head(line).to_ascii_lowercase();
         if beneath::kind(&words).is_some() || has_position(&words) {
@@ -276,7 +276,7 @@ impl Ends<'_> {
                 return None;
             }
             let level = line.entry.as_ref().and_then(|entry| entry.level);
-            let is_told = level != Some(Level::Info) && level != Some(Level::Debug);
+            let is_told = level != Some(LogLevel::Info) && level != Some(LogLevel::Debug);
             let tells = is_told && !vocabulary::is_handled(&low) && !is_of_request(line);
             if tells && names_errno(&low) && (is_generic(&words) || says(&low, &STARTING)) {
                 return Some(*index);
@@ -320,7 +320,7 @@ impl Ends<'_> {
     }
 
     /// A text on how the program is to be called, and the error before or in it.
-    fn usage(&self, said: &[Said]) -> Option<Finding> {
+    fn usage(&self, said: &[NumberedLine]) -> Option<Finding> {
         if !matches!(self.scene.exit, Exit::Code(_)) {
             return None;
         }
@@ -379,7 +379,7 @@ impl Ends<'_> {
 
     fn finding(&self, index: usize, end: usize) -> Option<Finding> {
         let line = self.lines.get(index)?;
-        let message = |line: &Line| {
+        let message = |line: &LogLine| {
             line.entry
                 .as_ref()
                 .map_or(line.text.as_str(), |entry| entry.message.as_str())

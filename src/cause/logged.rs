@@ -5,10 +5,10 @@
 //! words say that nobody caught the error is what a handler of uncaught exceptions leaves before it
 //! ends the process.
 
-use super::entry::{Entry, Level};
+use super::entry::{LogEntry, LogLevel};
 use super::finding::{Finding, Proof};
 use super::runtimes;
-use super::text::Line;
+use super::text::LogLine;
 use super::vocabulary::{self, says};
 use crate::report::Death;
 
@@ -18,14 +18,14 @@ const LAST: usize = 60;
 const MOST: usize = 400;
 
 /// Adds the errors that the last entries carry.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let entries = lines.iter().enumerate().rev().take(LAST);
     for (index, line) in entries.filter(|(_, line)| !line.is_blank()) {
         found.extend(line.entry.as_ref().and_then(|entry| finding(index, entry)));
     }
 }
 
-fn finding(index: usize, entry: &Entry) -> Option<Finding> {
+fn finding(index: usize, entry: &LogEntry) -> Option<Finding> {
     if entry.error.is_empty() || !entry.is_error() || entry.of_request {
         return None;
     }
@@ -43,7 +43,7 @@ fn finding(index: usize, entry: &Entry) -> Option<Finding> {
         ],
     );
     let is_nobodys = uncaught || rejected || says(&low, &["unhandled", "panic"]);
-    let is_fatal = entry.level == Some(Level::Fatal);
+    let is_fatal = entry.level == Some(LogLevel::Fatal);
     // A logger's error without a stack is of the daily sort, unless its words are of the end.
     if !is_fatal && !is_nobodys && entry.error.len() < 2 && !vocabulary::gives_up(&low) {
         return None;
@@ -83,12 +83,12 @@ fn finding(index: usize, entry: &Entry) -> Option<Finding> {
 
 /// What the runtimes make of a stack on its own.
 fn stack(error: &[String]) -> Option<Finding> {
-    let line = |(i, text): (usize, &String)| Line {
+    let line = |(i, text): (usize, &String)| LogLine {
         number: i + 1,
         text: text.clone(),
-        ..Line::default()
+        ..LogLine::default()
     };
-    let lines: Vec<Line> = error.iter().take(MOST).enumerate().map(line).collect();
+    let lines: Vec<LogLine> = error.iter().take(MOST).enumerate().map(line).collect();
     let mut found = Vec::new();
     for read in runtimes::ALL {
         read(&lines, &mut found);

@@ -21,6 +21,8 @@ pub mod finding;
 pub mod fingerprint;
 pub mod kernel;
 pub mod last_words;
+#[cfg(test)]
+mod lines;
 pub mod logged;
 pub mod runtimes;
 mod scene;
@@ -30,8 +32,8 @@ pub mod vocabulary;
 pub mod wording;
 
 use aftermath::{Remark, remark};
-use finding::{Finding, Place, Proof};
-use text::Line;
+use finding::{Finding, Proof, SourcePlace};
+use text::LogLine;
 
 use crate::report::{Cause, Confidence, Death, Evidence};
 
@@ -61,7 +63,7 @@ pub fn explain(scene: &Scene) -> Explanation {
 fn weigh(
     scene: &Scene,
     source: &str,
-    lines: &[Line],
+    lines: &[LogLine],
     told: Option<kernel::KernelCause>,
 ) -> Explanation {
     match (decide::read(lines, scene), told) {
@@ -86,7 +88,7 @@ fn says_more(finding: &Finding, told: &kernel::KernelCause) -> bool {
 }
 
 /// The cause that the log tells.
-fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> Explanation {
+fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[LogLine]) -> Explanation {
     let kind = wording::kind(finding);
     let place = finding.place.as_ref();
     let exact = format!(
@@ -112,9 +114,9 @@ fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> E
 const LONGEST: usize = 1000;
 
 /// The lines that show it: the error's, the place's, and what a wrapper says of the end.
-fn evidence(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> Vec<Evidence> {
-    let is_place = |line: &&Line| {
-        let Some(Place {
+fn evidence(scene: &Scene, finding: &Finding, source: &str, lines: &[LogLine]) -> Vec<Evidence> {
+    let is_place = |line: &&LogLine| {
+        let Some(SourcePlace {
             file,
             line: Some(number),
             ..
@@ -131,7 +133,7 @@ fn evidence(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> V
         .iter()
         .filter(|line| !line.is_blank())
         .take(3);
-    let mut shown: Vec<&Line> = lines.get(finding.quoted).into_iter().collect();
+    let mut shown: Vec<&LogLine> = lines.get(finding.quoted).into_iter().collect();
     shown.extend(own.iter().take(LONGEST).find(is_place));
     shown.extend(
         after
@@ -139,7 +141,7 @@ fn evidence(scene: &Scene, finding: &Finding, source: &str, lines: &[Line]) -> V
             .next(),
     );
     shown.dedup_by_key(|line| line.number);
-    let text = |line: &Line| {
+    let text = |line: &LogLine| {
         line.text
             .get(..line.text.floor_char_boundary(LONGEST))
             .unwrap_or_default()

@@ -2,12 +2,12 @@
 //! carried them put before each.
 
 use super::carrier::{self, Carried, MAX_LINE};
-use super::entry::Entry;
+use super::entry::LogEntry;
 use super::stamp;
 
 /// One line, as the program wrote it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Line {
+pub struct LogLine {
     /// Which line of the input it is, from 1.
     pub number: usize,
     pub text: String,
@@ -21,10 +21,10 @@ pub struct Line {
     /// The container or program that wrote it, as docker compose or pm2 calls it.
     pub container: Option<String>,
     /// What a logger says in it; `None` where no logger wrote it, as a runtime's last words.
-    pub entry: Option<Entry>,
+    pub entry: Option<LogEntry>,
 }
 
-impl Line {
+impl LogLine {
     /// Whether there is nothing on it.
     pub fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
@@ -43,10 +43,10 @@ impl Line {
 const MOST_BLANK: usize = 64;
 
 /// Reads a log's text.
-pub fn read(text: &str) -> Vec<Line> {
+pub fn read(text: &str) -> Vec<LogLine> {
     let mut lines = Vec::new();
     // What Docker has cut a long line into.
-    let mut begun: Option<Line> = None;
+    let mut begun: Option<LogLine> = None;
     let host = carrier::host(text);
     let mut blank = 0;
     for (i, raw) in text.lines().enumerate() {
@@ -68,7 +68,7 @@ pub fn read(text: &str) -> Vec<Line> {
                     ..
                 } = carried;
                 let text = text.into_owned();
-                Line {
+                LogLine {
                     number: i + 1,
                     text,
                     at,
@@ -90,7 +90,7 @@ pub fn read(text: &str) -> Vec<Line> {
     lines.extend(begun);
     without_stamps(&mut lines);
     for line in &mut lines {
-        line.entry = Entry::read(&line.text);
+        line.entry = LogEntry::read(&line.text);
         // A carrier stamps every line with one clock; loggers of one program may differ.
         line.at = line.at.or(line.entry.as_ref().and_then(|entry| entry.at));
     }
@@ -98,14 +98,14 @@ pub fn read(text: &str) -> Vec<Line> {
 }
 
 /// The text of a line; nothing where there is no such line.
-pub fn line_text(lines: &[Line], index: usize) -> &str {
+pub fn line_text(lines: &[LogLine], index: usize) -> &str {
     lines.get(index).map_or("", |line| &line.text)
 }
 
 /// Leaves out what other containers and programs have written, where the service's own is among
 /// those that the log names.
-pub fn keep_own(lines: &mut Vec<Line>, job: &str) {
-    let is_ours = |line: &Line| {
+pub fn keep_own(lines: &mut Vec<LogLine>, job: &str) {
+    let is_ours = |line: &LogLine| {
         line.container
             .as_ref()
             .is_some_and(|name| name.eq_ignore_ascii_case(job))
@@ -120,12 +120,12 @@ const SHARE: usize = 60;
 
 /// Takes the timestamps away that a carrier has put before every line: a program puts none before
 /// the lines of a trace.
-fn without_stamps(lines: &mut [Line]) {
+fn without_stamps(lines: &mut [LogLine]) {
     let last = lines
         .get(lines.len().saturating_sub(SHARE)..)
         .unwrap_or_default();
-    let rest = |line: &Line| stamp::read(&line.text).map(|(_, length)| length);
-    let is_inner = |line: &&Line| {
+    let rest = |line: &LogLine| stamp::read(&line.text).map(|(_, length)| length);
+    let is_inner = |line: &&LogLine| {
         let after = rest(line)
             .and_then(|length| line.text.get(length..))
             .unwrap_or("-");

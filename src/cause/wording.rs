@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::beneath;
-use super::finding::{Finding, Place};
+use super::finding::{Finding, SourcePlace};
 use crate::report::{Death, Exit, signal_of_code};
 
 /// The longest error in a line, in characters; the whole of it is kept as evidence.
@@ -129,7 +129,7 @@ pub fn exit(exit: &Exit) -> (Death, String) {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourcePlace {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(&self.file)?;
         self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
@@ -139,7 +139,7 @@ impl fmt::Display for Place {
 #[cfg(test)]
 mod tests {
     use super::{from_end, line, shorten};
-    use crate::cause::finding::{Finding, Place, Proof};
+    use crate::cause::finding::{Finding, Proof, SourcePlace};
     use crate::report::{Death, Exit};
 
     fn finding(kind: Death, what: &str) -> Finding {
@@ -200,7 +200,7 @@ mod tests {
             "…/packages/session-store/lib/session.js:4"
         );
         let mut long = finding(Death::UncaughtException, "TypeError: x");
-        long.place = Some(Place {
+        long.place = Some(SourcePlace {
             file: "/srv/web/app.js".into(),
             line: Some(4),
             function: None,

@@ -12,24 +12,24 @@
 use std::fmt::Write;
 
 use super::cause::KernelCause;
-use crate::cause::finding::End;
+use crate::cause::finding::ExpectedExit;
 use crate::cause::scene::{KernelMessage, Scene};
 use crate::report::{Confidence, Death, Exit};
 
 /// One fault.
 #[derive(Clone, Debug, PartialEq)]
-struct Fault<'a> {
+struct CpuFault<'a> {
     /// Of the thread that faulted: the process's own number only for its main thread.
     tid: u32,
     /// The thread's name; the program's own, unless it was given another.
     name: &'a str,
     signal: &'static str,
-    what: What,
-    place: Option<Place<'a>>,
+    what: FaultReason,
+    place: Option<FaultPlace<'a>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum What {
+enum FaultReason {
     Access {
         at: u64,
         how: &'static str,
@@ -41,7 +41,7 @@ enum What {
 
 /// Which file's code it was.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Place<'a> {
+struct FaultPlace<'a> {
     file: &'a str,
     /// In the file; kernels before 6.x do not say.
     offset: Option<&'a str>,
@@ -67,8 +67,8 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<KernelCause> {
     })
 }
 
-fn is_ours(fault: &Fault, scene: &Scene, child: Option<u32>) -> bool {
-    let by_signal = End::Signal(fault.signal).is(scene.exit);
+fn is_ours(fault: &CpuFault, scene: &Scene, child: Option<u32>) -> bool {
+    let by_signal = ExpectedExit::Signal(fault.signal).is(scene.exit);
     if scene.pid == Some(fault.tid) {
         return by_signal || *scene.exit == Exit::Unknown;
     }
@@ -88,13 +88,13 @@ fn first(name: &str, bytes: usize) -> &str {
         .unwrap_or_default()
 }
 
-fn parse(message: &KernelMessage) -> Option<Fault<'_>> {
+fn parse(message: &KernelMessage) -> Option<CpuFault<'_>> {
     let text = message.text.as_str();
     text.strip_prefix("traps: ")
         .map_or_else(|| segfault(text).or_else(|| arm_fault(text)), trap)
 }
 
-fn segfault(text: &str) -> Option<Fault<'_>> {
+fn segfault(text: &str) -> Option<CpuFault<'_>> {
     let (who, rest) = text.split_once("]: segfault at ")?;
     let (name, tid) = who.rsplit_once('[')?;
     let mut words = rest.split(' ');
@@ -110,8 +110,8 @@ fn segfault(text: &str) -> Option<Fault<'_>> {
         _ => "read",
     };
     let sp = after(" sp ").or_else(|| after(" rsp "));
-    let what = What::Access { at, how, sp };
-    Some(Fault {
+    let what = FaultReason::Access { at, how, sp };
+    Some(CpuFault {
         tid: tid.parse().ok()?,
         name,
         signal: "SEGV",
@@ -120,7 +120,7 @@ fn segfault(text: &str) -> Option<Fault<'_>> {
     })
 }
 
-fn trap(text: &str) -> Option<Fault<'_>> {
+fn trap(text: &str) -> Option<CpuFault<'_>> {
     let (who, rest) = text.split_once("] ")?;
     let (name, tid) = who.rsplit_once('[')?;
     let kind = rest.split_once(" ip:")?.0;
@@ -142,16 +142,16 @@ fn trap(text: &str) -> Option<Fault<'_>> {
         "overflow" => ("SEGV", "overflow trap"),
         _ => return None,
     };
-    Some(Fault {
+    Some(CpuFault {
         tid: tid.parse().ok()?,
         name,
         signal,
-        what: What::Trap(words),
+        what: FaultReason::Trap(words),
         place: place(rest),
     })
 }
 
-fn arm_fault(text: &str) -> Option<Fault<'_>> {
+fn arm_fault(text: &str) -> Option<CpuFault<'_>> {
     let (who, rest) = text.split_once("]: unhandled ")?;
     let (name, tid) = who.rsplit_once('[')?;
     let signal = if rest.contains(" (11)") {
@@ -171,17 +171,17 @@ fn arm_fault(text: &str) -> Option<Fault<'_>> {
         (_, 0) => "read",
         _ => "write",
     };
-    Some(Fault {
+    Some(CpuFault {
         tid: tid.parse().ok()?,
         name,
         signal,
-        what: What::Access { at, how, sp: None },
+        what: FaultReason::Access { at, how, sp: None },
         place: place(rest),
     })
 }
 
 /// `in app[12ea3,564e891a6000+3f000]`, before 6.x `in app[564e891a6000+3f000]`.
-fn place(rest: &str) -> Option<Place<'_>> {
+fn place(rest: &str) -> Option<FaultPlace<'_>> {
     let (_, place) = rest.rsplit_once(" in ")?;
     let (place, _) = place.split_once(']')?;
     let (file, inside) = place.rsplit_once('[')?;
@@ -189,18 +189,18 @@ fn place(rest: &str) -> Option<Place<'_>> {
         .split_once(',')
         .map(|(offset, _)| offset)
         .filter(|offset| hex(offset).is_some());
-    (!file.is_empty()).then_some(Place { file, offset })
+    (!file.is_empty()).then_some(FaultPlace { file, offset })
 }
 
 fn hex(text: &str) -> Option<u64> {
     u64::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()
 }
 
-impl Fault<'_> {
+impl CpuFault<'_> {
     /// Whether the stack had no room left: what lies right at the stack's end is missing only
     /// there.
     fn is_at_the_stacks_end(&self) -> bool {
-        let What::Access {
+        let FaultReason::Access {
             at,
             sp: Some(sp),
             how,
@@ -221,17 +221,17 @@ impl Fault<'_> {
 
     fn line(&self) -> String {
         let mut line = match self.what {
-            What::Access { at, how, .. } if self.is_at_the_stacks_end() => {
+            FaultReason::Access { at, how, .. } if self.is_at_the_stacks_end() => {
                 format!("stack overflow: segfault at the end of the stack ({how} at {at:#x})")
             }
-            What::Access { at, how, .. } if at < 4096 => {
+            FaultReason::Access { at, how, .. } if at < 4096 => {
                 format!("segfault: invalid memory access at {at:#x} ({how}, null pointer)")
             }
-            What::Access { at, how, .. } => {
+            FaultReason::Access { at, how, .. } => {
                 format!("segfault: invalid memory access at {at:#x} ({how})")
             }
-            What::Trap(words) if self.signal == "SEGV" => format!("segfault: {words}"),
-            What::Trap(words) => format!("killed by SIG{} ({words})", self.signal),
+            FaultReason::Trap(words) if self.signal == "SEGV" => format!("segfault: {words}"),
+            FaultReason::Trap(words) => format!("killed by SIG{} ({words})", self.signal),
         };
         if let Some(place) = self.place {
             let _ = write!(line, ", in {place}");
@@ -240,7 +240,7 @@ impl Fault<'_> {
     }
 }
 
-impl std::fmt::Display for Place<'_> {
+impl std::fmt::Display for FaultPlace<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         f.write_str(self.file)?;
         self.offset

@@ -6,7 +6,7 @@
 
 use super::cause::KernelCause;
 use crate::bytes::Bytes;
-use crate::cause::finding::End;
+use crate::cause::finding::ExpectedExit;
 use crate::cause::scene::{KernelMessage, Scene};
 use crate::report::{Confidence, Death, Evidence, Exit};
 
@@ -227,7 +227,7 @@ fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
 
 /// Whether this kill is what ended the service.
 fn is_ours(kill: &Kill, scene: &Scene, child: Option<u32>) -> bool {
-    let by_kill = End::Signal("KILL").is(scene.exit);
+    let by_kill = ExpectedExit::Signal("KILL").is(scene.exit);
     if scene.pid == Some(kill.pid) {
         return by_kill || *scene.exit == Exit::Unknown;
     }

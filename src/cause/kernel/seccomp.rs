@@ -6,7 +6,7 @@
 //! ```
 
 use super::cause::KernelCause;
-use crate::cause::finding::End;
+use crate::cause::finding::ExpectedExit;
 use crate::cause::scene::Scene;
 use crate::report::{Confidence, Death, Exit};
 
@@ -20,7 +20,7 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<KernelCause> {
     let is_ours = |text: &str| {
         let pid = field(text, " pid=").and_then(|pid| pid.parse::<u32>().ok());
         let is_pid = (pid == scene.pid
-            && (End::Signal("SYS").is(scene.exit) || *scene.exit == Exit::Unknown))
+            && (ExpectedExit::Signal("SYS").is(scene.exit) || *scene.exit == Exit::Unknown))
             || (pid == child && !matches!(scene.exit, Exit::Code(0)));
         text.starts_with("audit: type=1326 ")
             && text.contains(" sig=31 ")

@@ -2,8 +2,8 @@
 
 use crate::cause::aftermath;
 use crate::cause::beneath;
-use crate::cause::entry::Level;
-use crate::cause::text::Line;
+use crate::cause::entry::LogLevel;
+use crate::cause::text::LogLine;
 use crate::cause::vocabulary::{self, says};
 
 /// A program that cannot even begin says so.
@@ -72,30 +72,27 @@ pub const BAD_CONFIG: [&str; 30] = [
 ];
 
 /// Whether a line complains that a setting is missing, or that the settings cannot be read.
-pub fn is_unset(line: &Line, low: &str) -> bool {
-    let is_settings = says(
-        low,
-        &[
-            "config", "settings", ".toml", ".yml", ".yaml", ".conf", ".ini", ".env",
-        ],
-    ) && says(
-        low,
-        &[
-            "could not read",
-            "cannot read",
-            "failed to read",
-            "unable to read",
-            "could not load",
-            "cannot load",
-            "failed to load",
-            "unable to load",
-            "could not parse",
-            "cannot parse",
-            "failed to parse",
-            "unable to parse",
-        ],
-    ) || says(low, &["loading config", "reading config", "parsing config"])
-        && says(low, &["fail", "error"]);
+pub fn is_unset(line: &LogLine, low: &str) -> bool {
+    let is_settings = says(low, &["config", "settings", ".env"])
+        && says(
+            low,
+            &[
+                "could not read",
+                "cannot read",
+                "failed to read",
+                "unable to read",
+                "could not load",
+                "cannot load",
+                "failed to load",
+                "unable to load",
+                "could not parse",
+                "cannot parse",
+                "failed to parse",
+                "unable to parse",
+            ],
+        )
+        || says(low, &["loading config", "reading config", "parsing config"])
+            && says(low, &["fail", "error"]);
     let is_environment = ["environment variable", "env variable", "env var"]
         .iter()
         .any(|words| {
@@ -163,16 +160,16 @@ pub const FAILED: [&str; 12] = [
 ];
 
 /// Whether it only adds to what was said: a second complaint.
-pub fn is_added(line: &Line, low: &str) -> bool {
+pub fn is_added(line: &LogLine, low: &str) -> bool {
     let level = line.entry.as_ref().and_then(|entry| entry.level);
     let hints = says(low, &["hint", "do you already"]);
-    level.is_none_or(|level| level >= Level::Error)
+    level.is_none_or(|level| level >= LogLevel::Error)
         && (hints || says(low, &FAILED))
         && !vocabulary::is_handled(low)
 }
 
 /// Whether it tells people what to do.
-pub fn is_hint(line: &Line, low: &str) -> bool {
+pub fn is_hint(line: &LogLine, low: &str) -> bool {
     let begins = [
         "hint",
         "see ",
@@ -194,7 +191,7 @@ pub fn is_hint(line: &Line, low: &str) -> bool {
         && begins.iter().any(|begin| low.starts_with(begin))
 }
 
-pub fn is_of_request(line: &Line) -> bool {
+pub fn is_of_request(line: &LogLine) -> bool {
     line.entry.as_ref().is_some_and(|entry| entry.of_request)
 }
 
@@ -315,7 +312,7 @@ pub fn ends_with_code(text: &str) -> bool {
 
 /// Whether it goes on with what the line before it has begun: a trace, a structure's inside, a
 /// ruler.
-pub fn is_continued(line: &Line) -> bool {
+pub fn is_continued(line: &LogLine) -> bool {
     let text = line.text.as_str();
     let is_frame = || {
         text.split_once(":in ")

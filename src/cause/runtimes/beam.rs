@@ -1,11 +1,11 @@
 //! Erlang and Elixir: what the BEAM prints as it ends. A process that crashes inside it is no end.
 
-use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::text::{Line, line_text};
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// Adds what stands in the log.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while i < lines.len() {
         let finding = death(lines, i);
@@ -15,7 +15,7 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
 }
 
 /// What begins at this line.
-fn death(lines: &[Line], at: usize) -> Option<Finding> {
+fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     if line.starts_with("** (") {
         return exception(lines, at);
@@ -37,7 +37,7 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
         return None;
     }
     let rest = lines.get(at + 1..).unwrap_or_default();
-    let is_its = |line: &&Line| {
+    let is_its = |line: &&LogLine| {
         let text = line.text.as_str();
         line.is_blank()
             || [
@@ -61,15 +61,15 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
         place: None,
         proof: Proof::LastWords,
         ends: if is_alloc {
-            &[End::Code(1), End::Signal("ABRT")]
+            &[ExpectedExit::Code(1), ExpectedExit::Signal("ABRT")]
         } else {
-            &[End::Code(1)]
+            &[ExpectedExit::Code(1)]
         },
     })
 }
 
 /// What was said right before the crash dump: `erlang:halt("store is broken").`
-fn slogan(lines: &[Line], at: usize) -> Option<Finding> {
+fn slogan(lines: &[LogLine], at: usize) -> Option<Finding> {
     let quoted = (at.saturating_sub(2)..at)
         .rev()
         .find(|i| !line_text(lines, *i).trim().is_empty())?;
@@ -80,12 +80,12 @@ fn slogan(lines: &[Line], at: usize) -> Option<Finding> {
         what: line_text(lines, quoted).to_owned(),
         place: None,
         proof: Proof::LastWords,
-        ends: &[End::Code(1), End::Signal("ABRT")],
+        ends: &[ExpectedExit::Code(1), ExpectedExit::Signal("ABRT")],
     })
 }
 
 /// Elixir's `** (RuntimeError) boom` with its frames: of the script, or of one of many processes.
-fn exception(lines: &[Line], at: usize) -> Option<Finding> {
+fn exception(lines: &[LogLine], at: usize) -> Option<Finding> {
     let head = line_text(lines, at).strip_prefix("** (")?;
     let (name, message) = head.split_once(") ")?;
     let is_name = name
@@ -105,8 +105,9 @@ fn exception(lines: &[Line], at: usize) -> Option<Finding> {
         |beneath| beneath.replacen(") ", ": ", 1),
     );
     let rest = lines.get(at + 1..).unwrap_or_default();
-    let is_its =
-        |line: &&Line| line.entry.is_none() && (line.is_blank() || line.text.starts_with("    "));
+    let is_its = |line: &&LogLine| {
+        line.entry.is_none() && (line.is_blank() || line.text.starts_with("    "))
+    };
     let count = rest.iter().take_while(is_its).count();
     let place = rest
         .get(..count)
@@ -114,9 +115,6 @@ fn exception(lines: &[Line], at: usize) -> Option<Finding> {
         .iter()
         .find_map(|line| frame(&line.text));
     let kind = match name {
-        "SystemLimitError" | "ErlangError" if message.contains("system_limit") => {
-            Death::UncaughtException
-        }
         "SyntaxError" | "TokenMissingError" | "MismatchedDelimiterError" => Death::SyntaxError,
         "OptionParser.ParseError" => Death::BadArguments,
         _ => Death::UncaughtException,
@@ -128,12 +126,12 @@ fn exception(lines: &[Line], at: usize) -> Option<Finding> {
         what,
         place,
         proof: Proof::Said,
-        ends: &[End::Code(1)],
+        ends: &[ExpectedExit::Code(1)],
     })
 }
 
 /// `    lib/app.ex:3: App.run/1`; a library's stands behind `(name 1.2.3) `.
-fn frame(line: &str) -> Option<Place> {
+fn frame(line: &str) -> Option<SourcePlace> {
     let said = line.trim_start();
     let said = match said.strip_prefix('(') {
         None => said,
@@ -156,7 +154,7 @@ fn frame(line: &str) -> Option<Place> {
         .iter()
         .any(|end| file.ends_with(end));
     let line = rest.split(':').next()?.parse().ok()?;
-    is_source.then(|| Place {
+    is_source.then(|| SourcePlace {
         file: file.to_owned(),
         line: Some(line),
         function: None,

@@ -1,30 +1,33 @@
 //! .NET: what its runtime and its host print as they end a process.
 
-use crate::cause::finding::{End, Finding, Place, Proof, with_cause};
-use crate::cause::text::{Line, line_text};
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace, with_cause};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// Adds what stands in the log.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while i < lines.len() {
         let finding = lines
             .get(i)
-            .filter(|line| line.entry.is_none())
+            .filter(|line| line.entry.is_none() || line.text.starts_with(MONO))
             .and_then(|_| death(lines, i));
         i = finding.as_ref().map_or(i, |finding| finding.lines.end - 1) + 1;
         found.extend(finding);
     }
 }
 
-const ABORTED: &[End] = &[End::Signal("ABRT")];
+/// Beginning of Mono's last words, which look like a logger's.
+const MONO: &str = "[ERROR] FATAL UNHANDLED EXCEPTION: ";
+
+const ABORTED: &[ExpectedExit] = &[ExpectedExit::Signal("ABRT")];
 
 /// What begins at this line.
-fn death(lines: &[Line], at: usize) -> Option<Finding> {
+fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     let next = line_text(lines, at + 1);
-    let of = |what: &str, kind: Death, proof: Proof, ends: &'static [End]| {
-        let trace = Trace::read(lines, at, what);
+    let of = |what: &str, kind: Death, proof: Proof, ends: &'static [ExpectedExit]| {
+        let trace = DotnetTrace::read(lines, at, what);
         Some(Finding {
             lines: at..trace.end,
             quoted: at,
@@ -41,13 +44,16 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
     if let Some(what) = unhandled {
         return of(what, kind(what), Proof::LastWords, ABORTED);
     }
-    if let Some(what) = line.strip_prefix("[ERROR] FATAL UNHANDLED EXCEPTION: ") {
-        // Mono.
+    if let Some(what) = line.strip_prefix(MONO) {
         return of(
             what,
             kind(what),
             Proof::LastWords,
-            &[End::Code(1), End::Code(255), End::Signal("ABRT")],
+            &[
+                ExpectedExit::Code(1),
+                ExpectedExit::Code(255),
+                ExpectedExit::Signal("ABRT"),
+            ],
         );
     }
     if let Some(what) = line
@@ -78,7 +84,7 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
 }
 
 /// A .NET that lacks what the application needs: exit code 150 (0x80008096).
-fn host(lines: &[Line], at: usize) -> Finding {
+fn host(lines: &[LogLine], at: usize) -> Finding {
     let rest = lines.get(at + 1..).unwrap_or_default();
     let count = rest
         .iter()
@@ -102,7 +108,7 @@ fn host(lines: &[Line], at: usize) -> Finding {
         what: line_text(lines, at).to_owned() + &what,
         place: None,
         proof: Proof::LastWords,
-        ends: &[End::Code(150), End::Code(131)],
+        ends: &[ExpectedExit::Code(150), ExpectedExit::Code(131)],
     }
 }
 
@@ -142,15 +148,15 @@ fn is_frame(line: &str) -> bool {
 /// So many lines a message may have before its frames.
 const MESSAGE: usize = 24;
 
-struct Trace {
+struct DotnetTrace {
     outer: String,
     inner: String,
-    place: Option<Place>,
+    place: Option<SourcePlace>,
     end: usize,
 }
 
-impl Trace {
-    fn read(lines: &[Line], at: usize, what: &str) -> Self {
+impl DotnetTrace {
+    fn read(lines: &[LogLine], at: usize, what: &str) -> Self {
         let mut inner = what;
         // The inner exceptions stand in the message or below it, before all frames.
         let head = what.split(" ---> ");
@@ -159,7 +165,7 @@ impl Trace {
             inner = last;
         }
         let rest = lines.get(at + 1..).unwrap_or_default();
-        let is_of = |line: &Line| {
+        let is_of = |line: &LogLine| {
             is_frame(&line.text)
                 || line.text.trim_start().starts_with("--- End of ")
                 || line.text.trim_start().starts_with("---> ")
@@ -194,7 +200,7 @@ impl Trace {
     }
 }
 
-fn frame(line: &str) -> Option<Place> {
+fn frame(line: &str) -> Option<SourcePlace> {
     let called = line.trim_start().strip_prefix("at ")?;
     let (function, place) = called.split_once(") in ")?;
     if ["System.", "Microsoft."]
@@ -206,7 +212,7 @@ fn frame(line: &str) -> Option<Place> {
     let (file, number) = place
         .rsplit_once(":line ")
         .or_else(|| place.rsplit_once(':'))?;
-    Some(Place {
+    Some(SourcePlace {
         file: file.to_owned(),
         line: Some(number.trim().parse().ok()?),
         function: Some(format!("{function})")),

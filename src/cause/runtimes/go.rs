@@ -1,11 +1,11 @@
 //! Go: panics and the runtime's fatal errors, each with the dump of its goroutines.
 
-use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::text::{Line, line_text};
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// Adds what stands in the log.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while i < lines.len() {
         let finding = death(lines, i);
@@ -16,12 +16,12 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
 
 /// `panic` and `throw` end with 2; with `GOTRACEBACK=crash` they abort. See the package
 /// documentation of runtime.
-const ENDS: &[End] = &[End::Code(2), End::Signal("ABRT")];
+const ENDS: &[ExpectedExit] = &[ExpectedExit::Code(2), ExpectedExit::Signal("ABRT")];
 /// The same under `go run`, which says `exit status 2` and ends with 1.
-const ENDS_IN_GO_RUN: &[End] = &[End::Code(1)];
+const ENDS_IN_GO_RUN: &[ExpectedExit] = &[ExpectedExit::Code(1)];
 
 /// The death that begins at this line.
-fn death(lines: &[Line], at: usize) -> Option<Finding> {
+fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
     let head = lines
         .get(at)
         .filter(|line| line.entry.is_none())?
@@ -71,10 +71,10 @@ fn death(lines: &[Line], at: usize) -> Option<Finding> {
 const VALUE: usize = 40;
 
 /// What has panicked, and where the lines of the panic end.
-fn panic(lines: &[Line], at: usize) -> (String, usize) {
+fn panic(lines: &[LogLine], at: usize) -> (String, usize) {
     let rest = lines.get(at..).unwrap_or_default();
     let is_after =
-        |line: &Line| line.text.starts_with("[signal ") || line.text.starts_with("goroutine ");
+        |line: &LogLine| line.text.starts_with("[signal ") || line.text.starts_with("goroutine ");
     let value = rest
         .iter()
         .take(VALUE)
@@ -121,7 +121,7 @@ fn panic(lines: &[Line], at: usize) -> (String, usize) {
 /// So many goroutines may find the same fault at the same time.
 const GOROUTINES: usize = 8;
 
-fn fatal(lines: &[Line], at: usize, error: &str) -> (Death, String, usize) {
+fn fatal(lines: &[LogLine], at: usize, error: &str) -> (Death, String, usize) {
     // Only one of them dumps.
     let again = lines
         .get(at + 1..)
@@ -155,7 +155,7 @@ fn fatal(lines: &[Line], at: usize, error: &str) -> (Death, String, usize) {
 }
 
 /// A signal that ends it with a dump: from outside, or in C code.
-fn signal(lines: &[Line], at: usize) -> (Death, String, usize) {
+fn signal(lines: &[LogLine], at: usize) -> (Death, String, usize) {
     let head = line_text(lines, at);
     let is_in_c =
         (at + 1..at + 5).any(|i| line_text(lines, i).starts_with("signal arrived during cgo"));
@@ -178,7 +178,7 @@ fn signal(lines: &[Line], at: usize) -> (Death, String, usize) {
 /// The dump of the goroutines.
 pub struct Dump {
     /// The innermost own frame of the first.
-    place: Option<Place>,
+    place: Option<SourcePlace>,
     /// Whether the program has asked for it (`debug.Stack`), and so may go on.
     is_asked_for: bool,
     pub end: usize,
@@ -186,7 +186,7 @@ pub struct Dump {
 
 impl Dump {
     /// The dump that begins at this line; nothing is in it if none does.
-    pub fn read(lines: &[Line], from: usize) -> Self {
+    pub fn read(lines: &[LogLine], from: usize) -> Self {
         let mut dump = Self {
             place: None,
             is_asked_for: false,
@@ -241,7 +241,7 @@ impl Dump {
 const OTHERS: usize = 20;
 
 /// Whether a dump goes on at this line.
-fn is_within(lines: &[Line], at: usize) -> bool {
+fn is_within(lines: &[LogLine], at: usize) -> bool {
     let this = line_text(lines, at);
     is_source(this)
         || is_source(line_text(lines, at + 1))
@@ -330,7 +330,7 @@ const STANDARD: [&str; 45] = [
 ];
 
 /// The frame's place if it is in the application's own code.
-fn own(function: &str, source: &str) -> Option<Place> {
+fn own(function: &str, source: &str) -> Option<SourcePlace> {
     let name = function.split(['(', '.', '/']).next()?;
     let is_standard = STANDARD.contains(&name) || name == "panic";
     // Files of modules are in `pkg/mod/`, and with -trimpath below `module@version/`.
@@ -346,7 +346,7 @@ fn own(function: &str, source: &str) -> Option<Place> {
     let (file, line) = file.split(" +0x").next()?.rsplit_once(':')?;
     let line = line.split(' ').next()?.parse().ok();
     let function = function.rsplit_once('(').map_or(function, |it| it.0);
-    Some(Place {
+    Some(SourcePlace {
         file: file.to_owned(),
         line,
         function: Some(function.to_owned()),

@@ -1,8 +1,8 @@
 //! Lua: `lua5.4: app.lua:1: attempt to index a nil value`, and the stack beneath it, as the
 //! standalone interpreter prints them before it ends with 1.
 
-use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::text::Line;
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 /// The longest message that is followed to its stack, in lines: a missing module's has a line for
@@ -11,7 +11,7 @@ const MESSAGE: usize = 60;
 const HEADER: &str = "stack traceback:";
 
 /// Adds what stands in the log.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut from = 0;
     for (header, _) in lines
         .iter()
@@ -49,14 +49,14 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
             what: what.trim_end_matches(':').to_owned(),
             place,
             proof: Proof::LastWords,
-            ends: &[End::Code(1)],
+            ends: &[ExpectedExit::Code(1)],
         });
         from = end;
     }
 }
 
 /// What the interpreter says behind its own name.
-fn message(line: &Line) -> Option<&str> {
+fn message(line: &LogLine) -> Option<&str> {
     let (program, what) = line
         .text
         .split_once(": ")
@@ -69,10 +69,10 @@ fn message(line: &Line) -> Option<&str> {
 }
 
 /// Reads `app.lua:1: in main chunk`; none for `[C]: in ?`.
-fn place(frame: &str) -> Option<Place> {
+fn place(frame: &str) -> Option<SourcePlace> {
     let (place, _) = frame.split_once(": in ")?;
     let (file, line) = place.rsplit_once(':')?;
-    Some(Place {
+    Some(SourcePlace {
         file: file.to_owned(),
         line: Some(line.parse().ok()?),
         function: None,

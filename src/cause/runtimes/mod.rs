@@ -25,10 +25,10 @@ pub mod rust;
 pub mod shell;
 
 use super::finding::Finding;
-use super::text::Line;
+use super::text::LogLine;
 
 /// Adds to the findings what stands in the lines.
-pub type Read = fn(&[Line], &mut Vec<Finding>);
+pub type Read = fn(&[LogLine], &mut Vec<Finding>);
 
 /// All runtimes.
 pub const ALL: [Read; 13] = [

@@ -1,15 +1,15 @@
 //! Perl: `… at spool.pl line 2.`, which `die` and `warn` print alike, and what does not compile.
 
 use crate::cause::beneath;
-use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::text::Line;
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 /// So many errors Perl finds before it gives up on compiling; each may quote some lines.
 const ERRORS: usize = 40;
 
 /// Adds what stands in the log.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while let Some(line) = lines.get(i) {
         i = died(lines, i, found)
@@ -19,7 +19,7 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
 }
 
 /// Reads `MESSAGE at FILE line N.`, with `, <FH> line 3.` or `, near "…"` after it.
-fn message(text: &str) -> Option<(&str, Place)> {
+fn message(text: &str) -> Option<(&str, SourcePlace)> {
     let at = text.rfind(" line ")?;
     // A file that was being read when it died: `at x.pl line 2, <STDIN> line 3.`
     let at = if text.get(..at)?.ends_with('>') {
@@ -46,7 +46,7 @@ fn message(text: &str) -> Option<(&str, Place)> {
     }
     Some((
         message,
-        Place {
+        SourcePlace {
             file: file.to_owned(),
             line: Some(line),
             function: None,
@@ -68,7 +68,7 @@ fn is_own(file: &str) -> bool {
         && !file.starts_with('(')
 }
 
-fn died(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+fn died(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let line = lines.get(i).filter(|line| line.entry.is_none())?;
     if !line.text.contains(" line ") && !line.text.starts_with("Can't locate ") {
         return None;
@@ -150,10 +150,10 @@ fn died(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
 }
 
 /// Reads `FILE line N`.
-fn caller(text: &str) -> Option<Place> {
+fn caller(text: &str) -> Option<SourcePlace> {
     let (file, line) = text.rsplit_once(" line ")?;
     let line = line.trim_end_matches('.').parse().ok()?;
-    Some(Place {
+    Some(SourcePlace {
         file: file.to_owned(),
         line: Some(line),
         function: None,
@@ -222,19 +222,27 @@ fn is_verdict(text: &str) -> bool {
 }
 
 /// What perl says when it does not begin, or cannot go on.
-fn refusal(i: usize, line: &Line, found: &mut Vec<Finding>) -> Option<usize> {
+fn refusal(i: usize, line: &LogLine, found: &mut Vec<Finding>) -> Option<usize> {
     let text = line.text.trim_end();
-    let (kind, proof, ends): (_, _, &'static [End]) =
+    let (kind, proof, ends): (_, _, &'static [ExpectedExit]) =
         if text.starts_with("Can't open perl script \"") {
             (
                 beneath::kind(text).unwrap_or(Death::NoSuchFile),
                 Proof::LastWords,
-                &[End::Code(2), End::Code(13)],
+                &[ExpectedExit::Code(2), ExpectedExit::Code(13)],
             )
         } else if text.starts_with("Unrecognized switch: ") {
-            (Death::BadArguments, Proof::LastWords, &[End::Code(29)])
+            (
+                Death::BadArguments,
+                Proof::LastWords,
+                &[ExpectedExit::Code(29)],
+            )
         } else if text == "Out of memory!" || text.starts_with("Out of memory in perl:") {
-            (Death::OutOfMemoryHeap, Proof::Said, &[End::Code(1)])
+            (
+                Death::OutOfMemoryHeap,
+                Proof::Said,
+                &[ExpectedExit::Code(1)],
+            )
         } else {
             return None;
         };

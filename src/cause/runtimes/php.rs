@@ -2,15 +2,15 @@
 //! start.
 
 use crate::cause::beneath;
-use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::text::Line;
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 /// The longest message of an exception that is followed to its stack, in lines.
 const MESSAGE: usize = 60;
 
 /// Adds what stands in the log.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while let Some(line) = lines.get(i) {
         let text = line.text.as_str();
@@ -25,7 +25,7 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
                 Death::NoSuchFile,
                 text,
                 None,
-                (Proof::LastWords, &[End::Code(1)]),
+                (Proof::LastWords, &[ExpectedExit::Code(1)]),
                 found,
             ))
         } else {
@@ -39,8 +39,8 @@ fn add(
     lines: std::ops::Range<usize>,
     kind: Death,
     what: &str,
-    place: Option<Place>,
-    (proof, ends): (Proof, &'static [End]),
+    place: Option<SourcePlace>,
+    (proof, ends): (Proof, &'static [ExpectedExit]),
     found: &mut Vec<Finding>,
 ) -> usize {
     let (quoted, end) = (lines.start, lines.end);
@@ -71,7 +71,7 @@ fn message(text: &str) -> Option<(&str, &str)> {
     .then_some((level, message.trim_start()))
 }
 
-fn fatal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+fn fatal(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let line = lines.get(i)?;
     // A server's log has a timestamp before it, and the server goes on.
     let bare = line
@@ -85,14 +85,11 @@ fn fatal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
             .as_ref()
             .map_or(&line.text, |entry| &entry.message),
     );
-    let (level, message) = message(said).or_else(|| {
-        let at = said.find("PHP message: PHP ").filter(|_| is_logged)?;
-        self::message(said.get(at + "PHP message: ".len()..)?)
-    })?;
-    let ends: (Proof, &'static [End]) = if is_logged {
-        (Proof::Said, &[End::Code(255)])
+    let (level, message) = message(said)?;
+    let ends: (Proof, &'static [ExpectedExit]) = if is_logged {
+        (Proof::Said, &[ExpectedExit::Code(255)])
     } else {
-        (Proof::LastWords, &[End::Code(255)])
+        (Proof::LastWords, &[ExpectedExit::Code(255)])
     };
     let Some(uncaught) = message.strip_prefix("Uncaught ") else {
         let (what, place) = place(message);
@@ -117,7 +114,7 @@ fn fatal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
 }
 
 /// Takes `in FILE on line N` or `in FILE:N` from the end of a message.
-fn place(message: &str) -> (&str, Option<Place>) {
+fn place(message: &str) -> (&str, Option<SourcePlace>) {
     let message = message.trim_end();
     let found = message.rsplit_once(" in ").and_then(|(what, place)| {
         let (file, line) = place
@@ -125,7 +122,7 @@ fn place(message: &str) -> (&str, Option<Place>) {
             .or_else(|| place.rsplit_once(':'))?;
         Some((
             what,
-            Place {
+            SourcePlace {
                 file: file.to_owned(),
                 line: Some(line.parse().ok()?),
                 function: None,
@@ -136,13 +133,13 @@ fn place(message: &str) -> (&str, Option<Place>) {
 }
 
 /// An exception with those that it was thrown for, as far as it has been read.
-struct Trace {
+struct PhpTrace {
     end: usize,
     what: String,
     /// Where the last exception was thrown.
-    thrown: Option<Place>,
+    thrown: Option<SourcePlace>,
     /// The innermost frame of the application's own code, of the last exception.
-    own: Option<Place>,
+    own: Option<SourcePlace>,
     /// The first exception, if others followed.
     cause: Option<String>,
     /// The message goes on in the next line.
@@ -151,7 +148,7 @@ struct Trace {
 
 /// One line of a trace.
 #[derive(PartialEq)]
-enum TraceLine {
+enum PhpTraceLine {
     Frame,
     /// `  thrown in FILE on line N`
     Last,
@@ -160,9 +157,9 @@ enum TraceLine {
 
 /// Reads an exception with those that it was thrown for: the first came first, the last (`Next …`)
 /// is the one that no code caught.
-fn trace(lines: &[Line], i: usize, first: &str) -> Trace {
+fn trace(lines: &[LogLine], i: usize, first: &str) -> PhpTrace {
     let (what, thrown) = place(first);
-    let mut trace = Trace {
+    let mut trace = PhpTrace {
         end: i + 1,
         what: what.to_owned(),
         in_message: !first.contains(" in ") || thrown.is_none(),
@@ -180,24 +177,24 @@ fn trace(lines: &[Line], i: usize, first: &str) -> Trace {
         };
         trace.end = at + 1;
         match part {
-            TraceLine::Last => break,
-            TraceLine::Frame => since_frame = 0,
-            TraceLine::Other => since_frame += 1,
+            PhpTraceLine::Last => break,
+            PhpTraceLine::Frame => since_frame = 0,
+            PhpTraceLine::Other => since_frame += 1,
         }
     }
     trace
 }
 
-impl Trace {
+impl PhpTrace {
     /// Adds a line; `None` if it is no part of the trace.
-    fn add(&mut self, text: &str) -> Option<TraceLine> {
+    fn add(&mut self, text: &str) -> Option<PhpTraceLine> {
         if text == "Stack trace:" || text.is_empty() {
             self.in_message &= text.is_empty();
-            return Some(TraceLine::Other);
+            return Some(PhpTraceLine::Other);
         }
         if let Some((_, frame)) = text.strip_prefix('#').and_then(|text| text.split_once(' ')) {
             self.own = self.own.take().or_else(|| self::frame(frame));
-            return Some(TraceLine::Frame);
+            return Some(PhpTraceLine::Frame);
         }
         if let Some(next) = text.strip_prefix("Next ") {
             let (what, thrown) = place(next);
@@ -205,11 +202,11 @@ impl Trace {
             self.cause.get_or_insert(before);
             self.in_message = thrown.is_none();
             (self.thrown, self.own) = (thrown, None);
-            return Some(TraceLine::Other);
+            return Some(PhpTraceLine::Other);
         }
         if let Some(thrown) = text.strip_prefix("  thrown in ") {
             self.thrown = place(&format!(" in {thrown}")).1.or(self.thrown.take());
-            return Some(TraceLine::Last);
+            return Some(PhpTraceLine::Last);
         }
         if !self.in_message {
             return None;
@@ -218,7 +215,7 @@ impl Trace {
         self.what = format!("{} {what}", self.what);
         self.in_message = thrown.is_none();
         self.thrown = thrown.or(self.thrown.take());
-        Some(TraceLine::Other)
+        Some(PhpTraceLine::Other)
     }
 
     /// Returns the error in one line.
@@ -230,16 +227,16 @@ impl Trace {
     }
 
     /// Returns the application's own place.
-    fn place(self) -> Option<Place> {
+    fn place(self) -> Option<SourcePlace> {
         self.thrown.filter(|place| is_own(&place.file)).or(self.own)
     }
 }
 
 /// Reads `/srv/app/a.php(3): f()`, where it is the application's own.
-fn frame(text: &str) -> Option<Place> {
+fn frame(text: &str) -> Option<SourcePlace> {
     let (file, rest) = text.split_once('(')?;
     let line = rest.split_once(')')?.0.parse().ok()?;
-    is_own(file).then(|| Place {
+    is_own(file).then(|| SourcePlace {
         file: file.to_owned(),
         line: Some(line),
         function: None,
@@ -268,8 +265,8 @@ fn kind(what: &str) -> Death {
 }
 
 /// FPM's master, as it ends before it begins: fpm/fpm.c, `FPM_EXIT_CONFIG`.
-fn fpm(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let error = |line: &Line| {
+fn fpm(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+    let error = |line: &LogLine| {
         line.text
             .split_once("] ERROR: ")
             .map(|(_, what)| what.to_owned())
@@ -288,7 +285,7 @@ fn fpm(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
         kind,
         what,
         None,
-        (Proof::LastWords, &[End::Code(78)]),
+        (Proof::LastWords, &[ExpectedExit::Code(78)]),
         found,
     ))
 }

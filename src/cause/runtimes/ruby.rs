@@ -5,15 +5,15 @@
 //! Ruby prints it at the very end, after all exit handlers.
 
 use crate::cause::beneath;
-use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::text::Line;
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 /// The longest message of an exception that is followed to its stack, in lines.
 const MESSAGE: usize = 40;
 
 /// Adds what stands in the log.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while let Some(line) = lines.get(i) {
         let text = line.text.as_str();
@@ -31,22 +31,22 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
 }
 
 /// The first line of an uncaught exception.
-struct Head<'a> {
-    place: Option<Place>,
+struct RubyHead<'a> {
+    place: Option<SourcePlace>,
     message: &'a str,
     class: &'a str,
 }
 
 /// Reads `FILE:LINE:in 'METHOD': MESSAGE (CLASS)`; the method may be missing, and with `ruby: ` for
 /// a file, the line.
-fn head(text: &str) -> Option<Head<'_>> {
+fn head(text: &str) -> Option<RubyHead<'_>> {
     if text.starts_with([' ', '\t', '#']) {
         return None;
     }
     let text = text.trim_end();
     if let Some(rest) = text.strip_suffix(": unhandled exception") {
         let (place, _) = place(rest).filter(|(_, rest)| rest.is_empty())?;
-        return Some(Head {
+        return Some(RubyHead {
             place: Some(place),
             message: "unhandled exception",
             class: "RuntimeError",
@@ -64,7 +64,7 @@ fn head(text: &str) -> Option<Head<'_>> {
         .iter()
         .find_map(|program| rest.strip_prefix(program))
     {
-        return Some(Head {
+        return Some(RubyHead {
             place: None,
             message,
             class,
@@ -72,14 +72,14 @@ fn head(text: &str) -> Option<Head<'_>> {
     }
     if class == "NoMemoryError" {
         // There is none left to find out where.
-        return Some(Head {
+        return Some(RubyHead {
             place: None,
             message: rest.split_once(": ")?.1,
             class,
         });
     }
     let (place, message) = place(rest)?;
-    Some(Head {
+    Some(RubyHead {
         place: Some(place),
         message: message.strip_prefix(": ")?,
         class,
@@ -87,7 +87,7 @@ fn head(text: &str) -> Option<Head<'_>> {
 }
 
 /// Reads `FILE:LINE` or `FILE:LINE:in 'METHOD'`, and gives what follows.
-fn place(text: &str) -> Option<(Place, &str)> {
+fn place(text: &str) -> Option<(SourcePlace, &str)> {
     let colon = text
         .match_indices(':')
         .map(|(at, _)| at)
@@ -116,7 +116,7 @@ fn place(text: &str) -> Option<(Place, &str)> {
         return None;
     }
     Some((
-        Place {
+        SourcePlace {
             file: file.to_owned(),
             line: Some(line),
             function,
@@ -139,7 +139,7 @@ fn is_own(file: &str) -> bool {
         && !file.starts_with('<')
 }
 
-fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+fn error(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let line = lines.get(i)?;
     let is_candidate = line.text.contains(':') && line.text.ends_with([')', 'n']);
     let head = head(&line.text).filter(|_| is_candidate && line.entry.is_none())?;
@@ -191,7 +191,7 @@ fn error(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
 
 /// What Ruby's logger makes of an exception: `F, […] FATAL -- : MESSAGE (CLASS)`, and the bare
 /// frames beneath it.
-fn logged(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+fn logged(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let entry = lines
         .get(i)?
         .entry
@@ -202,11 +202,11 @@ fn logged(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
         .trim_end()
         .strip_suffix(')')?
         .rsplit_once(" (")?;
-    let frame = |line: &Line| {
+    let frame = |line: &LogLine| {
         let (place, rest) = place(&line.text).filter(|_| line.entry.is_none())?;
         rest.is_empty().then_some(place)
     };
-    let frames: Vec<Place> = lines.get(i + 1..)?.iter().map_while(frame).collect();
+    let frames: Vec<SourcePlace> = lines.get(i + 1..)?.iter().map_while(frame).collect();
     let (length, first) = (frames.len(), frames.first().cloned()?);
     found.push(Finding {
         lines: i..i + 1 + length,
@@ -223,15 +223,15 @@ fn logged(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     Some(i + 1 + length)
 }
 
-struct Stack {
+struct RubyStack {
     end: usize,
-    own: Option<Place>,
+    own: Option<SourcePlace>,
 }
 
 /// Reads the rest of a message and the `from` lines.
-fn stack(lines: &[Line], start: usize) -> Stack {
+fn stack(lines: &[LogLine], start: usize) -> RubyStack {
     let is_from =
-        |line: &Line| line.text.starts_with("\tfrom ") || line.text.starts_with("\t ... ");
+        |line: &LogLine| line.text.starts_with("\tfrom ") || line.text.starts_with("\t ... ");
     let rest = lines.get(start..).unwrap_or_default();
     let message = rest
         .iter()
@@ -241,14 +241,14 @@ fn stack(lines: &[Line], start: usize) -> Stack {
     let has_stack = rest.get(message).is_some_and(is_from);
     if !has_stack {
         // What belongs to a message where no stack shows its end: an excerpt of the code.
-        let is_excerpt = |line: &&Line| line.is_blank() || line.text.starts_with([' ', '>']);
+        let is_excerpt = |line: &&LogLine| line.is_blank() || line.text.starts_with([' ', '>']);
         let excerpt = rest.iter().take(MESSAGE).take_while(is_excerpt).count();
         let blank = rest
             .get(..excerpt)
             .unwrap_or_default()
             .iter()
-            .all(Line::is_blank);
-        return Stack {
+            .all(LogLine::is_blank);
+        return RubyStack {
             end: start + if blank { 0 } else { excerpt },
             own: None,
         };
@@ -260,14 +260,14 @@ fn stack(lines: &[Line], start: usize) -> Stack {
         .iter()
         .any(|line| head(&line.text).is_some());
     if is_other {
-        return Stack {
+        return RubyStack {
             end: start,
             own: None,
         };
     }
     let froms = rest.get(message..).unwrap_or_default();
     let length = froms.iter().take_while(|line| is_from(line)).count();
-    let mut stack = Stack {
+    let mut stack = RubyStack {
         end: start + message + length,
         own: None,
     };
@@ -302,7 +302,7 @@ fn kind(class: &str, message: &str) -> Death {
 }
 
 /// `app.rb:4: [BUG] Segmentation fault at 0x8`: pages of what the interpreter knows, then SIGABRT.
-fn bug(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+fn bug(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let text = lines.get(i)?.text.as_str();
     let (before, what) = text.split_once("[BUG] ")?;
     let is_report = lines
@@ -313,7 +313,7 @@ fn bug(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     if !is_report {
         return None;
     }
-    let is_sure = |line: &Line| {
+    let is_sure = |line: &LogLine| {
         line.text.starts_with("-- ")
             || line.text.contains("bugreport.html")
             || line.text.contains("[vsyscall]")
@@ -337,7 +337,7 @@ fn bug(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let place = place(before)
         .map(|(place, _)| place)
         .filter(|place| is_own(&place.file));
-    let ends = &[End::Signal("ABRT"), End::Signal("SEGV")];
+    let ends = &[ExpectedExit::Signal("ABRT"), ExpectedExit::Signal("SEGV")];
     let end = i + 1 + length;
     found.push(Finding {
         lines: i..end,
@@ -351,10 +351,15 @@ fn bug(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     Some(end)
 }
 
+/// The interpreter's own words, which look like a logger's.
+const NO_MEMORY: &str = "[FATAL] failed to allocate memory";
+
 /// Reads how Ruby and Bundler say that they cannot begin, or cannot go on. Returns the line after
 /// it.
-fn refusal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let line = lines.get(i).filter(|line| line.entry.is_none())?;
+fn refusal(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+    let line = lines
+        .get(i)
+        .filter(|line| line.entry.is_none() || line.text.starts_with(NO_MEMORY))?;
     let text = line.text.trim_end();
     if let Some((place, message)) = syntax_error(text) {
         let end = stack(lines, i + 1).end;
@@ -365,7 +370,7 @@ fn refusal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> 
             what: message.to_owned(),
             place: Some(place),
             proof: Proof::LastWords,
-            ends: &[End::Code(1)],
+            ends: &[ExpectedExit::Code(1)],
         });
         return Some(end);
     }
@@ -388,12 +393,12 @@ fn refusal(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> 
 }
 
 /// Returns which death a refusal is, and how it ends the process.
-fn refused(lines: &[Line], i: usize, text: &str) -> Option<(Death, &'static [End])> {
-    if text == "[FATAL] failed to allocate memory" {
-        return Some((Death::OutOfMemoryHeap, &[End::Code(1)]));
+fn refused(lines: &[LogLine], i: usize, text: &str) -> Option<(Death, &'static [ExpectedExit])> {
+    if text == NO_MEMORY {
+        return Some((Death::OutOfMemoryHeap, &[ExpectedExit::Code(1)]));
     }
     if text.starts_with("bundler: command not found: ") {
-        return Some((Death::MissingModule, &[End::Code(127)]));
+        return Some((Death::MissingModule, &[ExpectedExit::Code(127)]));
     }
     // Bundler::GemNotFound; see bundler/errors.rb.
     let advises = |words: &str| {
@@ -404,14 +409,14 @@ fn refused(lines: &[Line], i: usize, text: &str) -> Option<(Death, &'static [End
     if text.starts_with("Could not find ")
         && (text.contains(" in locally installed gems") || advises("bundle install"))
     {
-        return Some((Death::MissingModule, &[End::Code(7)]));
+        return Some((Death::MissingModule, &[ExpectedExit::Code(7)]));
     }
     text.starts_with("Could not locate Gemfile")
-        .then_some((Death::NoSuchFile, &[End::Code(10)]))
+        .then_some((Death::NoSuchFile, &[ExpectedExit::Code(10)]))
 }
 
 /// `app.rb:3: syntax error, unexpected end-of-input`, of the program itself, before Ruby 3.3.
-fn syntax_error(text: &str) -> Option<(Place, &str)> {
+fn syntax_error(text: &str) -> Option<(SourcePlace, &str)> {
     if !text.contains(": syntax error") {
         return None;
     }

@@ -6,15 +6,15 @@
 //! for what cannot be run. See "Exit Status" in bash(1).
 
 use crate::cause::beneath;
-use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::text::Line;
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 /// What another runtime says so many lines before says more than its shell does of the same death.
 const NEAR: usize = 3;
 
 /// Adds what stands in the log.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     for (i, line) in lines.iter().enumerate() {
         let text = line.text.trim_end();
         let said = if line.entry.is_none() {
@@ -27,13 +27,13 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
         } else {
             said
         };
-        let place: Option<Place> = script(text).and_then(|(place, _)| place);
+        let place: Option<SourcePlace> = script(text).and_then(|(place, _)| place);
         // bash quotes the line that it cannot read under its error.
         let quotes = lines
             .get(i + 1)
             .and_then(|line| script(&line.text))
             .is_some_and(|(at, rest)| at == place && rest.starts_with('`'));
-        for Said {
+        for ShellWords {
             kind,
             what,
             proof,
@@ -54,22 +54,22 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
     }
 }
 
-struct Said {
+struct ShellWords {
     kind: Death,
     what: String,
     proof: Proof,
-    ends: &'static [End],
+    ends: &'static [ExpectedExit],
 }
 
 /// Reads who speaks: `run.sh: line 3: …`, `run.sh: 3: …`, `run.sh:3: …` or `sh: …`; gives what it
 /// says.
-fn script(text: &str) -> Option<(Option<Place>, &str)> {
+fn script(text: &str) -> Option<(Option<SourcePlace>, &str)> {
     let at = |file: &str, line: &str| {
         let line = line
             .parse()
             .ok()
             .filter(|_| !file.is_empty() && file.len() < 300 && !file.starts_with([' ', '\t']))?;
-        Some(Some(Place {
+        Some(Some(SourcePlace {
             file: file.to_owned(),
             line: Some(line),
             function: None,
@@ -124,8 +124,8 @@ fn is_number(text: &str) -> bool {
 }
 
 /// Reads a shell's complaint, or its word on a child that a fault has killed.
-fn shell(lines: &[Line], i: usize, text: &str, found: &[Finding]) -> Vec<Said> {
-    let untold = |said: &Said| !is_told(lines, i, said.ends, found);
+fn shell(lines: &[LogLine], i: usize, text: &str, found: &[Finding]) -> Vec<ShellWords> {
+    let untold = |said: &ShellWords| !is_told(lines, i, said.ends, found);
     if let Some(said) = fault(text, "") {
         return Some(said).filter(untold).into_iter().collect();
     }
@@ -160,7 +160,7 @@ struct Complaint {
     kind: Death,
     proof: Certainty,
     /// How the shell ends.
-    exits: &'static [End],
+    exits: &'static [ExpectedExit],
 }
 
 /// Whether the script ends with the complaint.
@@ -193,7 +193,7 @@ const UNREADABLE: [Complaint; 2] = [
         ],
         kind: Death::SyntaxError,
         proof: Certainty::Ends,
-        exits: &[End::Code(2), End::Code(1)],
+        exits: &[ExpectedExit::Code(2), ExpectedExit::Code(1)],
         ..NO_WORDS
     },
     Complaint {
@@ -204,7 +204,11 @@ const UNREADABLE: [Complaint; 2] = [
         ],
         kind: Death::PlainExit,
         proof: Certainty::Ends,
-        exits: &[End::Code(1), End::Code(2), End::Code(127)],
+        exits: &[
+            ExpectedExit::Code(1),
+            ExpectedExit::Code(2),
+            ExpectedExit::Code(127),
+        ],
         ..NO_WORDS
     },
 ];
@@ -213,7 +217,11 @@ const UNREADABLE: [Complaint; 2] = [
 const UNSET: Complaint = Complaint {
     kind: Death::PlainExit,
     proof: Certainty::May,
-    exits: &[End::Code(1), End::Code(2), End::Code(127)],
+    exits: &[
+        ExpectedExit::Code(1),
+        ExpectedExit::Code(2),
+        ExpectedExit::Code(127),
+    ],
     ..NO_WORDS
 };
 
@@ -228,14 +236,14 @@ const FAILED: [Complaint; 8] = [
         ],
         kind: Death::NoSuchFile,
         proof: Certainty::Ends,
-        exits: &[End::Code(127)],
+        exits: &[ExpectedExit::Code(127)],
         ..NO_WORDS
     },
     Complaint {
         contains: &["bad interpreter: "],
         kind: Death::NoSuchFile,
         proof: Certainty::Ends,
-        exits: &[End::Code(127), End::Code(126)],
+        exits: &[ExpectedExit::Code(127), ExpectedExit::Code(126)],
         ..NO_WORDS
     },
     Complaint {
@@ -247,14 +255,14 @@ const FAILED: [Complaint; 8] = [
         ],
         kind: Death::BadArguments,
         proof: Certainty::Ends,
-        exits: &[End::Code(126), End::Code(127)],
+        exits: &[ExpectedExit::Code(126), ExpectedExit::Code(127)],
         ..NO_WORDS
     },
     Complaint {
         ends: &[": is a directory"],
         kind: Death::BadArguments,
         proof: Certainty::Ends,
-        exits: &[End::Code(126)],
+        exits: &[ExpectedExit::Code(126)],
         ..NO_WORDS
     },
     Complaint {
@@ -267,7 +275,7 @@ const FAILED: [Complaint; 8] = [
         ],
         kind: Death::NoSuchFile,
         proof: Certainty::EndsOrMay,
-        exits: &[End::Code(127)],
+        exits: &[ExpectedExit::Code(127)],
         ..NO_WORDS
     },
     Complaint {
@@ -275,7 +283,7 @@ const FAILED: [Complaint; 8] = [
         ends: &[": permission denied"],
         kind: Death::Permission,
         proof: Certainty::EndsOrMay,
-        exits: &[End::Code(126)],
+        exits: &[ExpectedExit::Code(126)],
         ..NO_WORDS
     },
     Complaint {
@@ -305,8 +313,8 @@ fn find<'a>(complaints: &'a [Complaint], words: &str) -> Option<&'a Complaint> {
 }
 
 impl Complaint {
-    fn said(&self, what: &str) -> Vec<Said> {
-        let said = |proof, ends| Said {
+    fn said(&self, what: &str) -> Vec<ShellWords> {
+        let said = |proof, ends| ShellWords {
             kind: self.kind,
             what: what.to_owned(),
             proof,
@@ -316,7 +324,10 @@ impl Complaint {
         match self.proof {
             Certainty::Ends => vec![ends],
             Certainty::EndsOrMay => {
-                vec![ends, said(Proof::Said, &[End::Code(1), End::Code(2)])]
+                vec![
+                    ends,
+                    said(Proof::Said, &[ExpectedExit::Code(1), ExpectedExit::Code(2)]),
+                ]
             }
             Certainty::May => vec![said(Proof::Said, self.exits)],
         }
@@ -333,7 +344,7 @@ fn is_variable(name: &str) -> bool {
 
 /// Whether what stands right before it tells more of a death of the same sort: no logger has said
 /// anything since.
-fn is_told(lines: &[Line], i: usize, ends: &[End], found: &[Finding]) -> bool {
+fn is_told(lines: &[LogLine], i: usize, ends: &[ExpectedExit], found: &[Finding]) -> bool {
     let is_near = |finding: &&Finding| finding.lines.end <= i && finding.lines.end + NEAR > i;
     let since = |finding: &Finding| lines.get(finding.lines.end..i).unwrap_or_default();
     found.iter().rev().take(8).filter(is_near).any(|finding| {
@@ -344,29 +355,33 @@ fn is_told(lines: &[Line], i: usize, ends: &[End], found: &[Finding]) -> bool {
 
 /// Reads `Segmentation fault      (core dumped) ./engine --x`, a shell's word on a child that a
 /// fault has killed. Who sent another signal it does not know.
-fn fault(text: &str, at: &str) -> Option<Said> {
-    let faults: [(&str, Death, &'static [End]); 6] = [
+fn fault(text: &str, at: &str) -> Option<ShellWords> {
+    let faults: [(&str, Death, &'static [ExpectedExit]); 6] = [
         (
             "Segmentation fault",
             Death::Segfault,
-            &[End::Signal("SEGV")],
+            &[ExpectedExit::Signal("SEGV")],
         ),
-        ("Aborted", Death::Abort, &[End::Signal("ABRT")]),
-        ("Bus error", Death::KilledBySignal, &[End::Signal("BUS")]),
+        ("Aborted", Death::Abort, &[ExpectedExit::Signal("ABRT")]),
+        (
+            "Bus error",
+            Death::KilledBySignal,
+            &[ExpectedExit::Signal("BUS")],
+        ),
         (
             "Illegal instruction",
             Death::KilledBySignal,
-            &[End::Signal("ILL")],
+            &[ExpectedExit::Signal("ILL")],
         ),
         (
             "Floating point exception",
             Death::KilledBySignal,
-            &[End::Signal("FPE")],
+            &[ExpectedExit::Signal("FPE")],
         ),
         (
             "Bad system call",
             Death::KilledBySignal,
-            &[End::Signal("SYS")],
+            &[ExpectedExit::Signal("SYS")],
         ),
     ];
     let (name, kind, ends) = faults
@@ -386,7 +401,7 @@ fn fault(text: &str, at: &str) -> Option<Said> {
     } else {
         format!("{name}: {rest}")
     };
-    Some(Said {
+    Some(ShellWords {
         kind,
         what,
         proof: Proof::LastWords,
@@ -395,10 +410,10 @@ fn fault(text: &str, at: &str) -> Option<Said> {
 }
 
 /// What coreutils and shells make of a command that is not there, or cannot be run.
-const RUN: &[End] = &[End::Code(127), End::Code(126)];
+const RUN: &[ExpectedExit] = &[ExpectedExit::Code(127), ExpectedExit::Code(126)];
 
 /// What programs say that were to run another and could not.
-fn launcher(text: &str) -> Option<Said> {
+fn launcher(text: &str) -> Option<ShellWords> {
     let low = text.to_ascii_lowercase();
     let is_format = low.ends_with("exec format error") || low.ends_with("exec format error\"");
     let is_missing =
@@ -429,7 +444,7 @@ fn launcher(text: &str) -> Option<Said> {
         } else {
             Proof::LastWords
         };
-        return Some(Said {
+        return Some(ShellWords {
             kind,
             what: text.to_owned(),
             proof,
@@ -444,7 +459,7 @@ fn launcher(text: &str) -> Option<Said> {
         || low.starts_with("standard_init_linux.go:")
         || low.contains("oci runtime") && low.contains(" failed: ")
         || low.contains("failed at step exec spawning ");
-    is_other.then(|| Said {
+    is_other.then(|| ShellWords {
         kind,
         what: text.to_owned(),
         proof: Proof::Said,

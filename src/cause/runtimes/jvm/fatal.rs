@@ -1,17 +1,17 @@
 //! A JVM that ends itself: out of memory where it is told to end then, and its own crash.
 
-use crate::cause::finding::{End, Finding, Proof};
-use crate::cause::text::{Line, line_text};
+use crate::cause::finding::{ExpectedExit, Finding, Proof};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// What begins at this line.
-pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
+pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     if let Some(what) = line.strip_prefix("Terminating due to ") {
-        return out_of_memory(at, what, &[End::Code(3)]);
+        return out_of_memory(at, what, &[ExpectedExit::Code(3)]);
     }
     if let Some(what) = line.strip_prefix("Aborting due to ") {
-        let mut finding = out_of_memory(at, what, &[End::Signal("ABRT")])?;
+        let mut finding = out_of_memory(at, what, &[ExpectedExit::Signal("ABRT")])?;
         finding.lines.end = banner_end(lines, at + 1);
         return Some(finding);
     }
@@ -22,7 +22,7 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         let mut finding = out_of_memory(
             at,
             "java.lang.OutOfMemoryError in thread \"main\"",
-            &[End::Code(1)],
+            &[ExpectedExit::Code(1)],
         )?;
         if !is_main {
             line.clone_into(&mut finding.what);
@@ -36,9 +36,9 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         .filter(|_| line_text(lines, at + 1).starts_with("# -XX:OnOutOfMemoryError="))
     {
         let ends = &[
-            End::Signal("KILL"),
-            End::Signal("TERM"),
-            End::Signal("ABRT"),
+            ExpectedExit::Signal("KILL"),
+            ExpectedExit::Signal("TERM"),
+            ExpectedExit::Signal("ABRT"),
         ];
         let mut finding = out_of_memory(at, &format!("java.lang.OutOfMemoryError{what}"), ends)?;
         finding.lines.end = banner_end(lines, at + 1);
@@ -47,7 +47,7 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
     line.starts_with('#').then(|| banner(lines, at)).flatten()
 }
 
-fn out_of_memory(at: usize, what: &str, ends: &'static [End]) -> Option<Finding> {
+fn out_of_memory(at: usize, what: &str, ends: &'static [ExpectedExit]) -> Option<Finding> {
     what.starts_with("java.lang.OutOfMemoryError")
         .then(|| Finding {
             lines: at..at + 1,
@@ -61,7 +61,7 @@ fn out_of_memory(at: usize, what: &str, ends: &'static [End]) -> Option<Finding>
 }
 
 /// Where the lines of a crash's banner end.
-fn banner_end(lines: &[Line], from: usize) -> usize {
+fn banner_end(lines: &[LogLine], from: usize) -> usize {
     from + lines
         .get(from..)
         .unwrap_or_default()
@@ -71,7 +71,7 @@ fn banner_end(lines: &[Line], from: usize) -> usize {
 }
 
 /// The banner of a crash, whose long form is in `hs_err_pidN.log`.
-fn banner(lines: &[Line], at: usize) -> Option<Finding> {
+fn banner(lines: &[LogLine], at: usize) -> Option<Finding> {
     // It begins with an empty line: whether it is one is known before it is passed over.
     let is_head = |i| {
         let words = line_text(lines, i).trim_start_matches('#').trim_start();
@@ -104,7 +104,7 @@ fn banner(lines: &[Line], at: usize) -> Option<Finding> {
             ),
             place: None,
             proof: Proof::LastWords,
-            ends: &[End::Code(1), End::Signal("ABRT")],
+            ends: &[ExpectedExit::Code(1), ExpectedExit::Signal("ABRT")],
         });
     }
     if !words.starts_with("A fatal error has been detected by the Java Runtime Environment") {
@@ -144,10 +144,10 @@ fn banner(lines: &[Line], at: usize) -> Option<Finding> {
         place: None,
         proof: Proof::LastWords,
         ends: &[
-            End::Signal("ABRT"),
-            End::Signal("SEGV"),
-            End::Signal("BUS"),
-            End::Signal("ILL"),
+            ExpectedExit::Signal("ABRT"),
+            ExpectedExit::Signal("SEGV"),
+            ExpectedExit::Signal("BUS"),
+            ExpectedExit::Signal("ILL"),
         ],
     })
 }

@@ -6,10 +6,10 @@ mod start;
 mod trace;
 
 use crate::cause::finding::Finding;
-use crate::cause::text::Line;
+use crate::cause::text::LogLine;
 
 /// Adds what stands in the log.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while i < lines.len() {
         let finding = trace::read(lines, i)

@@ -1,8 +1,8 @@
 //! A JVM that does not start, and a Spring application that does not.
 
-use crate::cause::finding::{End, Finding, Proof, with_cause};
+use crate::cause::finding::{ExpectedExit, Finding, Proof, with_cause};
 use crate::cause::runtimes::jvm::trace;
-use crate::cause::text::{Line, line_text};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// The last of what the launcher says.
@@ -12,7 +12,7 @@ const ENDS: [&str; 2] = [
 ];
 
 /// What begins at this line.
-pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
+pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     let (quoted, end, kind, what) = if line.starts_with("Error occurred during initialization of ")
     {
@@ -39,7 +39,7 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         what,
         place: None,
         proof: Proof::LastWords,
-        ends: &[End::Code(1), End::Code(2)],
+        ends: &[ExpectedExit::Code(1), ExpectedExit::Code(2)],
     })
 }
 
@@ -47,7 +47,7 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
 type Refusal = (usize, usize, Death, String);
 
 /// `Error occurred during initialization of VM` or of the boot layer: the next line says why.
-fn in_initialization(lines: &[Line], at: usize) -> Refusal {
+fn in_initialization(lines: &[LogLine], at: usize) -> Refusal {
     let why = line_text(lines, at + 1).trim();
     // An agent has said itself what it lacks.
     let agent = at
@@ -75,7 +75,7 @@ fn in_initialization(lines: &[Line], at: usize) -> Refusal {
 }
 
 /// The debugger's agent, which says above why it cannot listen.
-fn debugger(lines: &[Line], at: usize) -> Option<Refusal> {
+fn debugger(lines: &[LogLine], at: usize) -> Option<Refusal> {
     let above = (at.saturating_sub(4)..at)
         .find(|i| line_text(lines, *i).starts_with("ERROR: transport error "))?;
     Some((
@@ -87,7 +87,7 @@ fn debugger(lines: &[Line], at: usize) -> Option<Refusal> {
 }
 
 /// The launcher's end: what it says of its options stands right before.
-fn without_machine(lines: &[Line], at: usize) -> Option<Refusal> {
+fn without_machine(lines: &[LogLine], at: usize) -> Option<Refusal> {
     let before = at.checked_sub(1)?;
     let line = lines
         .get(before)
@@ -108,7 +108,7 @@ fn without_machine(lines: &[Line], at: usize) -> Option<Refusal> {
 }
 
 /// Reads what the launcher says of the program that it is to start.
-fn launcher(lines: &[Line], at: usize) -> Option<Refusal> {
+fn launcher(lines: &[LogLine], at: usize) -> Option<Refusal> {
     let line = line_text(lines, at);
     let next = line_text(lines, at + 1);
     let cause = next.strip_prefix("Caused by: ");
@@ -150,7 +150,7 @@ fn launcher(lines: &[Line], at: usize) -> Option<Refusal> {
 const ADVICE: usize = 60;
 
 /// Spring Boot's failure analysis: the description's first paragraph says why.
-fn spring(lines: &[Line], at: usize) -> Option<Refusal> {
+fn spring(lines: &[LogLine], at: usize) -> Option<Refusal> {
     let rest = lines.get(at + 1..)?;
     let rest = rest.get(..rest.len().min(ADVICE))?;
     let rest = rest.get(

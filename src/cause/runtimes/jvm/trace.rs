@@ -1,14 +1,14 @@
 //! Stack traces, as `Throwable.printStackTrace` and the loggers print them.
 
-use crate::cause::finding::{End, Finding, Place, Proof, with_cause};
-use crate::cause::text::{Line, line_text};
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace, with_cause};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// So many lines a message may have before its frames.
 const MESSAGE: usize = 24;
 
 /// The trace that begins at this line.
-pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
+pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = lines.get(at)?;
     let (what, is_main) = match line.text.split_once("Exception in thread \"") {
         Some((before, rest))
@@ -44,7 +44,11 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         } else {
             Proof::Said
         },
-        ends: if is_main { &[End::Code(1)] } else { &[] },
+        ends: if is_main {
+            &[ExpectedExit::Code(1)]
+        } else {
+            &[]
+        },
     })
 }
 
@@ -52,15 +56,15 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
 struct Thrown {
     /// As `Throwable.toString` makes it: type and message.
     what: String,
-    own: Option<Place>,
+    own: Option<SourcePlace>,
     /// A frame of a library, but not of the JDK.
-    library: Option<Place>,
+    library: Option<SourcePlace>,
 }
 
 impl Thrown {
     /// The throwable whose line this is, with the message's other lines; `at` is then the last of
     /// them.
-    fn read(what: &str, lines: &[Line], at: &mut usize) -> Self {
+    fn read(what: &str, lines: &[LogLine], at: &mut usize) -> Self {
         let mut what = what.trim().to_owned();
         for _ in 0..message(lines, *at) {
             *at += 1;
@@ -77,7 +81,7 @@ impl Thrown {
 
 /// Returns the throwables of the trace that begins at a line, from the outermost to the innermost,
 /// and where it ends.
-fn chain(lines: &[Line], at: usize, what: &str) -> (Vec<Thrown>, usize) {
+fn chain(lines: &[LogLine], at: usize, what: &str) -> (Vec<Thrown>, usize) {
     let mut i = at;
     let mut chain = vec![Thrown::read(what, lines, &mut i)];
     // The frames here are not those of the innermost.
@@ -86,20 +90,20 @@ fn chain(lines: &[Line], at: usize, what: &str) -> (Vec<Thrown>, usize) {
     while let Some(line) = lines.get(i) {
         let trimmed = line.text.trim_start();
         let repeats = trimmed.contains("[CIRCULAR REFERENCE") || trimmed.starts_with("... ");
-        match TraceLine::of(&line.text) {
-            Some(TraceLine::Frame(frame)) => {
+        match JavaTraceLine::of(&line.text) {
+            Some(JavaTraceLine::Frame(frame)) => {
                 frame.keep_in(chain.last_mut().filter(|_| !is_aside));
             }
             _ if repeats => {}
-            Some(TraceLine::Cause(cause)) => {
+            Some(JavaTraceLine::Cause(cause)) => {
                 is_aside = false;
                 chain.push(Thrown::read(cause, lines, &mut i));
             }
-            Some(TraceLine::Wrapper(outer)) => {
+            Some(JavaTraceLine::Wrapper(outer)) => {
                 is_aside = true;
                 chain.insert(0, Thrown::read(outer, lines, &mut i));
             }
-            Some(TraceLine::Aside) => {
+            Some(JavaTraceLine::Aside) => {
                 is_aside = true;
                 i += message(lines, i);
             }
@@ -111,8 +115,8 @@ fn chain(lines: &[Line], at: usize, what: &str) -> (Vec<Thrown>, usize) {
 }
 
 /// A line below the first of a trace.
-enum TraceLine<'a> {
-    Frame(Frame<'a>),
+enum JavaTraceLine<'a> {
+    Frame(JavaFrame<'a>),
     Cause(&'a str),
     /// Logback's other order: the innermost comes first.
     Wrapper(&'a str),
@@ -120,7 +124,7 @@ enum TraceLine<'a> {
     Aside,
 }
 
-impl<'a> TraceLine<'a> {
+impl<'a> JavaTraceLine<'a> {
     fn of(text: &'a str) -> Option<Self> {
         let trimmed = text.trim_start();
         let is_aside = trimmed.starts_with("Suppressed: ") || trimmed.starts_with("Caused by: ");
@@ -133,7 +137,7 @@ impl<'a> TraceLine<'a> {
 }
 
 /// How many more lines the message has of which this is the first: all before its frames.
-fn message(lines: &[Line], at: usize) -> usize {
+fn message(lines: &[LogLine], at: usize) -> usize {
     let rest = lines.get(at + 1..).unwrap_or_default();
     let count = rest.iter().take(MESSAGE).take_while(|line| {
         line.entry.is_none()
@@ -152,7 +156,7 @@ fn message(lines: &[Line], at: usize) -> usize {
 }
 
 /// The throwable that stands in a line that no thread's end has printed.
-fn thrown_in(lines: &[Line], at: usize) -> Option<&str> {
+fn thrown_in(lines: &[LogLine], at: usize) -> Option<&str> {
     let line = lines.get(at)?;
     let has_frames = is_frame(line_text(lines, at + 1));
     if line.entry.is_none() {
@@ -206,14 +210,14 @@ fn is_type(text: &str) -> bool {
 }
 
 /// A frame: `\tat com.acme.Main.run(Main.java:5)`.
-struct Frame<'a> {
+struct JavaFrame<'a> {
     /// Class and method, without loader and module.
     function: &'a str,
     /// `Main.java:5`, or why there is none.
     source: &'a str,
 }
 
-fn frame(text: &str) -> Option<Frame<'_>> {
+fn frame(text: &str) -> Option<JavaFrame<'_>> {
     let called = text
         .starts_with(['\t', ' '])
         .then(|| text.trim_start())?
@@ -229,7 +233,7 @@ fn frame(text: &str) -> Option<Frame<'_>> {
         });
     let is_function = function.contains('.') && !function.contains(char::is_whitespace);
     let function = function.rsplit('/').next().unwrap_or(function);
-    (is_source && is_function).then_some(Frame { function, source })
+    (is_source && is_function).then_some(JavaFrame { function, source })
 }
 
 fn is_frame(text: &str) -> bool {
@@ -283,7 +287,7 @@ const LIBRARIES: [&str; 42] = [
     "retrofit2.",
 ];
 
-impl Frame<'_> {
+impl JavaFrame<'_> {
     /// Keeps the frame as the throwable's place if it is the first.
     fn keep_in(&self, thrown: Option<&mut Thrown>) {
         let Some(thrown) = thrown else { return };
@@ -302,7 +306,7 @@ impl Frame<'_> {
         if place.is_none()
             && let Some((file, line)) = self.source.split_once(':')
         {
-            *place = Some(Place {
+            *place = Some(SourcePlace {
                 file: file.to_owned(),
                 line: line.parse().ok(),
                 function: Some(self.function.to_owned()),

@@ -1,15 +1,15 @@
 //! A process that aborts, and the stack that a handler of signals may print below its last words.
 
-use crate::cause::finding::{End, Finding, Proof};
-use crate::cause::text::Line;
+use crate::cause::finding::{ExpectedExit, Finding, Proof};
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 /// How an abort ends a process.
-pub const ABORTED: &[End] = &[End::Signal("ABRT")];
+pub const ABORTED: &[ExpectedExit] = &[ExpectedExit::Signal("ABRT")];
 
 /// One line with the last words of a process that aborts, and the stack that a signal's handler may
 /// print below.
-pub fn aborted(lines: &[Line], at: usize, kind: Death, what: String) -> Finding {
+pub fn aborted(lines: &[LogLine], at: usize, kind: Death, what: String) -> Finding {
     Finding {
         lines: at..stack_end(lines, at + 1),
         quoted: at,
@@ -22,7 +22,7 @@ pub fn aborted(lines: &[Line], at: usize, kind: Death, what: String) -> Finding 
 }
 
 /// Where the lines of a stack end that begins here, if one does.
-pub fn stack_end(lines: &[Line], from: usize) -> usize {
+pub fn stack_end(lines: &[LogLine], from: usize) -> usize {
     let rest = lines.get(from..).unwrap_or_default();
     from + rest
         .iter()

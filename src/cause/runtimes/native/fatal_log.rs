@@ -2,19 +2,19 @@
 //! klog writes the same.
 
 use super::abort::{ABORTED, is_of_stack, stack_end};
-use crate::cause::entry::Level;
-use crate::cause::finding::{End, Finding, Place, Proof};
+use crate::cause::entry::LogLevel;
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
 use crate::cause::runtimes::go::Dump;
-use crate::cause::text::{Line, line_text};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// A fatal entry: `F1122 23:59:59.000000 12345 file.cc:12] Check failed: x == y (1 vs. 2)`.
-pub fn entry(lines: &[Line], at: usize) -> Option<Finding> {
+pub fn entry(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = lines.get(at)?;
     let entry = line
         .entry
         .as_ref()
-        .filter(|entry| entry.level == Some(Level::Fatal) && !entry.json)?;
+        .filter(|entry| entry.level == Some(LogLevel::Fatal) && !entry.json)?;
     let head = line.text.strip_prefix('F')?.split_once("] ")?.0;
     if !head.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
@@ -32,7 +32,7 @@ pub fn entry(lines: &[Line], at: usize) -> Option<Finding> {
             Death::Abort
         },
         what: entry.message.clone(),
-        place: Some(Place {
+        place: Some(SourcePlace {
             file: file.to_owned(),
             line: number.parse().ok(),
             function: None,
@@ -40,27 +40,27 @@ pub fn entry(lines: &[Line], at: usize) -> Option<Finding> {
         proof: Proof::LastWords,
         // klog's Fatal ends with 255, its Exit with 1.
         ends: &[
-            End::Signal("ABRT"),
-            End::Signal("TRAP"),
-            End::Code(255),
-            End::Code(1),
+            ExpectedExit::Signal("ABRT"),
+            ExpectedExit::Signal("TRAP"),
+            ExpectedExit::Code(255),
+            ExpectedExit::Code(1),
         ],
     })
 }
 
 /// What the handler of signals says: `*** SIGSEGV (@0x0) received by PID 123 (TID 0x7f) from PID 0;
 /// stack trace: ***`.
-pub fn stack(lines: &[Line], at: usize) -> Option<Finding> {
+pub fn stack(lines: &[LogLine], at: usize) -> Option<Finding> {
     let (quoted, name) = (at..at + 3).find_map(|i| Some((i, signal(line_text(lines, i))?)))?;
     if quoted > at && !is_of_stack(line_text(lines, at)) {
         return None;
     }
-    let (kind, ends): (Death, &'static [End]) = match name {
-        "SIGSEGV" => (Death::Segfault, &[End::Signal("SEGV")]),
+    let (kind, ends): (Death, &'static [ExpectedExit]) = match name {
+        "SIGSEGV" => (Death::Segfault, &[ExpectedExit::Signal("SEGV")]),
         "SIGABRT" => (Death::Abort, ABORTED),
-        "SIGBUS" => (Death::KilledBySignal, &[End::Signal("BUS")]),
-        "SIGFPE" => (Death::KilledBySignal, &[End::Signal("FPE")]),
-        "SIGILL" => (Death::KilledBySignal, &[End::Signal("ILL")]),
+        "SIGBUS" => (Death::KilledBySignal, &[ExpectedExit::Signal("BUS")]),
+        "SIGFPE" => (Death::KilledBySignal, &[ExpectedExit::Signal("FPE")]),
+        "SIGILL" => (Death::KilledBySignal, &[ExpectedExit::Signal("ILL")]),
         _ => return None,
     };
     let end = stack_end(lines, quoted + 1);
@@ -94,14 +94,14 @@ fn signal(line: &str) -> Option<&str> {
 }
 
 /// `    @     0x7f1234567890 function()`
-fn frame(line: &str) -> Option<Place> {
+fn frame(line: &str) -> Option<SourcePlace> {
     let rest = line.trim_start().strip_prefix("@ ")?.trim_start();
     let function = rest.split_once(' ')?.1.trim();
     let is_own = !function.starts_with('(')
         && !["__", "gsignal", "abort", "raise"]
             .iter()
             .any(|it| function.starts_with(it));
-    is_own.then(|| Place {
+    is_own.then(|| SourcePlace {
         file: String::new(),
         line: None,
         function: Some(function.to_owned()),

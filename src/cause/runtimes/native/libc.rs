@@ -3,7 +3,7 @@
 
 use super::abort::aborted;
 use crate::cause::finding::Finding;
-use crate::cause::text::{Line, line_text};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// How the lines begin that glibc (malloc/malloc.c, debug/), tcmalloc and jemalloc print before
@@ -34,7 +34,7 @@ const DAMAGE: [&str; 22] = [
 ];
 
 /// The end that begins at this line.
-pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
+pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     if DAMAGE.iter().any(|start| line.starts_with(start)) || is_tcmalloc(line) {
         return Some(aborted(lines, at, Death::Abort, line.to_owned()));

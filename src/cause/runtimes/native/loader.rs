@@ -1,11 +1,11 @@
 //! The dynamic loaders of glibc and musl: a library, a version or a symbol that is missing.
 
-use crate::cause::finding::{End, Finding, Proof};
-use crate::cause::text::{Line, line_text};
+use crate::cause::finding::{ExpectedExit, Finding, Proof};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// The end that begins at this line.
-pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
+pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     if !(is_glibc(line) || is_musl(line)) {
         return None;
@@ -21,7 +21,7 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         what: line.to_owned(),
         place: None,
         proof: Proof::LastWords,
-        ends: &[End::Code(127), End::Code(1)],
+        ends: &[ExpectedExit::Code(127), ExpectedExit::Code(1)],
     })
 }
 

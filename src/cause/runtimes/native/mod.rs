@@ -9,10 +9,10 @@ mod sanitizer;
 mod terminate;
 
 use crate::cause::finding::Finding;
-use crate::cause::text::Line;
+use crate::cause::text::LogLine;
 
 /// Adds what stands in the log.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let first = found.len();
     let mut i = 0;
     while let Some(line) = lines.get(i) {

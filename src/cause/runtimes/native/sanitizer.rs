@@ -1,17 +1,17 @@
 //! The sanitizers of GCC and Clang, for addresses, leaks, memory, threads and undefined behaviour.
 
-use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::text::{Line, line_text};
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// So many lines a report may have.
 const REPORT: usize = 600;
 
 const RACES: &str = "ThreadSanitizer: reported ";
-const RACED: &[End] = &[End::Code(66)];
+const RACED: &[ExpectedExit] = &[ExpectedExit::Code(66)];
 
 /// The report that begins at this line.
-pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Option<Finding> {
+pub fn read(lines: &[LogLine], at: usize, before: &[Finding]) -> Option<Finding> {
     let line = line_text(lines, at);
     if line.starts_with(RACES) {
         // At the very end of a process that has reported races on its way.
@@ -65,14 +65,14 @@ pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Option<Finding> {
             Proof::Said
         },
         ends: match tool {
-            "LeakSanitizer" => &[End::Code(23), End::Code(1)],
+            "LeakSanitizer" => &[ExpectedExit::Code(23), ExpectedExit::Code(1)],
             "ThreadSanitizer" => RACED,
             _ => &[
-                End::Code(1),
-                End::Code(77),
-                End::Signal("ABRT"),
-                End::Signal("ILL"),
-                End::Signal("TRAP"),
+                ExpectedExit::Code(1),
+                ExpectedExit::Code(77),
+                ExpectedExit::Signal("ABRT"),
+                ExpectedExit::Signal("ILL"),
+                ExpectedExit::Signal("TRAP"),
             ],
         },
     })
@@ -100,15 +100,15 @@ fn undefined(line: &str) -> Option<(&str, &str)> {
 }
 
 /// The lines of a report, and where they end.
-fn report(lines: &[Line], at: usize) -> (&[Line], usize) {
+fn report(lines: &[LogLine], at: usize) -> (&[LogLine], usize) {
     let rest = lines.get(at + 1..).unwrap_or_default();
     let rest = rest.get(..rest.len().min(REPORT)).unwrap_or_default();
     let next = rest
         .iter()
         .position(|line| line.entry.is_some() || head(&line.text).is_some());
     let rest = rest.get(..next.unwrap_or(rest.len())).unwrap_or_default();
-    let is_last = |line: &Line| line.text.ends_with("==ABORTING") || line.text == "Exiting";
-    let is_summary = |line: &Line| {
+    let is_last = |line: &LogLine| line.text.ends_with("==ABORTING") || line.text == "Exiting";
+    let is_summary = |line: &LogLine| {
         line.text.starts_with("SUMMARY: ") || line.text.starts_with("==================")
     };
     let end = rest.iter().position(is_last).or_else(|| {
@@ -133,7 +133,7 @@ fn report(lines: &[Line], at: usize) -> (&[Line], usize) {
 }
 
 /// `    #1 0x55d4 in main /srv/app/main.c:5:3`, `    #1 main /srv/app/main.c:5 (app+0x11e9)`
-fn frame(text: &str) -> Option<Place> {
+fn frame(text: &str) -> Option<SourcePlace> {
     let (_number, called) = text.trim_start().strip_prefix('#')?.split_once(' ')?;
     // ThreadSanitizer has no address before, but the module behind.
     let called = called.split_once(" in ").map_or(called, |it| it.1);
@@ -150,20 +150,20 @@ fn frame(text: &str) -> Option<Place> {
     if is_runtime.iter().any(|part| file.contains(part)) {
         return None;
     }
-    Some(Place {
+    Some(SourcePlace {
         function: Some(function.to_owned()),
         ..place(file)?
     })
 }
 
 /// `main.c:5` or `main.c:5:3`
-fn place(text: &str) -> Option<Place> {
+fn place(text: &str) -> Option<SourcePlace> {
     let mut parts = text.split(':');
     let file = parts
         .next()
         .filter(|file| file.contains('.') && !file.contains(' '))?;
     let line = parts.next()?.parse().ok()?;
-    Some(Place {
+    Some(SourcePlace {
         file: file.to_owned(),
         line: Some(line),
         function: None,

@@ -2,14 +2,14 @@
 
 use super::abort::{aborted, stack_end};
 use crate::cause::finding::Finding;
-use crate::cause::text::{Line, line_text};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// So many lines the text of an exception may have.
 const WHAT: usize = 20;
 
 /// The end that begins at this line.
-pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
+pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     if let Some(rest) = line.strip_prefix("terminate called ") {
         return libstdcxx(lines, at, rest);
@@ -33,7 +33,7 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
     None
 }
 
-fn libstdcxx(lines: &[Line], at: usize, rest: &str) -> Option<Finding> {
+fn libstdcxx(lines: &[LogLine], at: usize, rest: &str) -> Option<Finding> {
     let line = line_text(lines, at);
     if let Some(thrown) = rest.strip_prefix("after throwing an instance of ") {
         let thrown = thrown.trim_matches('\'');
@@ -44,7 +44,7 @@ fn libstdcxx(lines: &[Line], at: usize, rest: &str) -> Option<Finding> {
         // stack.
         let after = lines.get(at + 2..).unwrap_or_default();
         let goes_on = what.ends_with(':');
-        let is_more = |line: &&Line| {
+        let is_more = |line: &&LogLine| {
             let text = line.text.as_str();
             let is_own = goes_on
                 && !line.is_blank()

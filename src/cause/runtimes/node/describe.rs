@@ -1,8 +1,8 @@
 //! What an error that was printed tells of a death: its kind, its words and its place.
 
 use super::error::Printed;
-use super::frame::{self, Frame, Owner};
-use crate::cause::finding::{Finding, Place, Proof};
+use super::frame::{self, JsFrame, Owner};
+use crate::cause::finding::{Finding, Proof, SourcePlace};
 use crate::report::Death;
 
 /// What was read, and the line after it: no finding where it is no reason to die.
@@ -86,8 +86,9 @@ pub fn what(printed: &Printed) -> String {
 }
 
 /// The innermost frame of the application's own code, of the error itself first.
-pub fn place_of(printed: &Printed, excerpt: Option<Place>) -> Option<Place> {
-    let of = |printed: &Printed, owner| frame::innermost(&printed.frames, owner).map(Frame::place);
+pub fn place_of(printed: &Printed, excerpt: Option<SourcePlace>) -> Option<SourcePlace> {
+    let of =
+        |printed: &Printed, owner| frame::innermost(&printed.frames, owner).map(JsFrame::place);
     let beneath = || printed.causes.iter().rev().chain(&printed.parts);
     of(printed, Owner::App)
         .or(excerpt)
@@ -103,7 +104,7 @@ pub fn finding(
     quoted: usize,
     kind: Death,
     what: String,
-    place: Option<Place>,
+    place: Option<SourcePlace>,
 ) -> Finding {
     Finding {
         lines: from..end,

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::frame::Frame;
-use crate::cause::text::Line;
+use super::frame::JsFrame;
+use crate::cause::text::LogLine;
 
 /// A message of more lines is looked at no further.
 const MOST_LINES: usize = 200;
@@ -18,7 +18,7 @@ const MOST_TEXT: usize = 1200;
 pub struct Printed<'a> {
     /// `Type: message`, in one line.
     pub text: String,
-    pub frames: Vec<Frame<'a>>,
+    pub frames: Vec<JsFrame<'a>>,
     /// What lies beneath it: the innermost last.
     pub causes: Vec<Printed<'a>>,
     /// What it is made of, as an `AggregateError` is.
@@ -71,7 +71,7 @@ pub fn is_footer(text: &str) -> bool {
 }
 
 /// Whether an error's message cannot go on here.
-fn is_past(line: &Line) -> bool {
+fn is_past(line: &LogLine) -> bool {
     is_footer(&line.text)
         || line.text.starts_with("(Use `")
         || line.text == "Thrown at:"
@@ -83,7 +83,7 @@ fn is_past(line: &Line) -> bool {
 
 impl<'a> Printed<'a> {
     /// Reads the error whose text begins with `head`, the line before `next`.
-    pub fn read(head: &str, lines: &'a [Line], next: usize) -> Self {
+    pub fn read(head: &str, lines: &'a [LogLine], next: usize) -> Self {
         let mut this = Self::beginning(
             head.trim_start(),
             head.len() - head.trim_start().len(),
@@ -94,10 +94,10 @@ impl<'a> Printed<'a> {
             .unwrap_or_default();
         let stop = ahead
             .iter()
-            .position(|line| is_past(line) || Frame::read(&line.text).is_some());
+            .position(|line| is_past(line) || JsFrame::read(&line.text).is_some());
         let has_stack = stop
             .and_then(|stop| ahead.get(stop))
-            .is_some_and(|line| Frame::read(&line.text).is_some());
+            .is_some_and(|line| JsFrame::read(&line.text).is_some());
         // In brackets it has no stack, and its properties may have some.
         let is_end = |text: &str| text.ends_with(']') || text.ends_with("] {");
         let is_bracketed = this.text.starts_with('[');
@@ -108,7 +108,7 @@ impl<'a> Printed<'a> {
                 .position(|line| is_end(&line.text))
                 .map(|at| at + 1)
         };
-        let blank = || ahead.iter().position(Line::is_blank);
+        let blank = || ahead.iter().position(LogLine::is_blank);
         let length = match (is_bracketed, has_stack) {
             (true, _) if is_whole => 0,
             (true, _) => closed().or(blank()).unwrap_or(ahead.len()),
@@ -136,7 +136,7 @@ impl<'a> Printed<'a> {
     }
 
     /// Reads the stack that begins at a line, of an error whose text is not there.
-    pub fn without_head(lines: &'a [Line], at: usize) -> Self {
+    pub fn without_head(lines: &'a [LogLine], at: usize) -> Self {
         let mut this = Self {
             end: at,
             ..Self::default()
@@ -196,10 +196,10 @@ impl<'a> Printed<'a> {
     }
 
     /// Reads the frames from `end` on; whether properties follow.
-    pub fn read_frames(&mut self, lines: &'a [Line]) -> bool {
+    pub fn read_frames(&mut self, lines: &'a [LogLine]) -> bool {
         while let Some(line) = lines.get(self.end) {
             let text = line.text.trim();
-            match Frame::read(&line.text) {
+            match JsFrame::read(&line.text) {
                 Some(frame) => self.frames.push(frame),
                 None if text.starts_with("-> ")
                     || text.starts_with("... ")
@@ -217,7 +217,7 @@ impl<'a> Printed<'a> {
 
     /// Reads the properties from `end` on, up to the brace that closes them: the errors among them,
     /// and the values that tell what went wrong.
-    fn read_properties(&mut self, lines: &'a [Line]) {
+    fn read_properties(&mut self, lines: &'a [LogLine]) {
         // Indentation of the list of its parts, inside that list.
         let mut list = None;
         while let Some(line) = lines.get(self.end) {
@@ -254,7 +254,7 @@ impl<'a> Printed<'a> {
         } else {
             self.causes.last_mut()
         };
-        if let Some(frame) = Frame::read(text) {
+        if let Some(frame) = JsFrame::read(text) {
             current
                 .map_or(&mut self.frames, |inner| &mut inner.frames)
                 .push(frame);

@@ -2,14 +2,14 @@
 //! `process.abort()`.
 
 use super::describe::{Found, finding};
-use super::frame::{self, Frame, Owner};
+use super::frame::{self, JsFrame, Owner};
 use super::wrappers;
-use crate::cause::finding::{End, Finding, Place};
-use crate::cause::text::Line;
+use crate::cause::finding::{ExpectedExit, Finding, SourcePlace};
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 /// Reads the abort that begins at a line.
-pub fn read(lines: &[Line], at: usize) -> Found {
+pub fn read(lines: &[LogLine], at: usize) -> Found {
     let text = lines.get(at)?.text.as_str();
     if let Some(place) = text.strip_prefix("Warning: Detected unsettled top-level await at") {
         return Some(unsettled(lines, at, place.trim()));
@@ -17,13 +17,13 @@ pub fn read(lines: &[Line], at: usize) -> Found {
     let (kind, what) = aborted(lines, at, text)?;
     let (end, place) = trace(lines, at + 1);
     // V8 aborts, or traps.
-    let ends: &'static [End] =
+    let ends: &'static [ExpectedExit] =
         if kind == Death::OutOfMemoryHeap && text.starts_with("FATAL ERROR: ") {
             &[
-                End::Signal("ABRT"),
-                End::Signal("TRAP"),
-                End::Signal("ILL"),
-                End::Signal("SEGV"),
+                ExpectedExit::Signal("ABRT"),
+                ExpectedExit::Signal("TRAP"),
+                ExpectedExit::Signal("ILL"),
+                ExpectedExit::Signal("SEGV"),
             ]
         } else {
             &[]
@@ -38,7 +38,7 @@ pub fn read(lines: &[Line], at: usize) -> Found {
 }
 
 /// Returns the kind and the words of the abort that begins at a line.
-fn aborted(lines: &[Line], at: usize, text: &str) -> Option<(Death, String)> {
+fn aborted(lines: &[LogLine], at: usize, text: &str) -> Option<(Death, String)> {
     if let Some(message) = text.strip_prefix("FATAL ERROR: ") {
         let kind = kind(message);
         let has_trace = || {
@@ -59,7 +59,7 @@ fn aborted(lines: &[Line], at: usize, text: &str) -> Option<(Death, String)> {
         return Some((Death::Abort, what.to_owned()));
     }
     let thrown = text.strip_prefix("Uncaught ")?;
-    let is_from = lines.get(at + 1).is_some_and(Line::is_blank)
+    let is_from = lines.get(at + 1).is_some_and(LogLine::is_blank)
         && lines
             .get(at + 2)
             .is_some_and(|line| line.text.trim() == "FROM");
@@ -84,7 +84,7 @@ fn kind(message: &str) -> Death {
 }
 
 /// V8's `# Fatal error in FILE, line N` and the message beneath it.
-fn fatal(lines: &[Line], at: usize) -> Option<(Death, String)> {
+fn fatal(lines: &[LogLine], at: usize) -> Option<(Death, String)> {
     let first = lines.get(at)?.text.trim_start_matches(['#', ' ']);
     let next = lines
         .get(at + 1)
@@ -106,7 +106,7 @@ fn fatal(lines: &[Line], at: usize) -> Option<(Death, String)> {
 }
 
 /// What did not hold, where one of node's own checks failed.
-fn assertion(lines: &[Line], at: usize) -> Option<&str> {
+fn assertion(lines: &[LogLine], at: usize) -> Option<&str> {
     let text = lines.get(at)?.text.as_str();
     // `node[7]: ../src/node_file.cc:1682:void f(): Assertion `x' failed.`
     let own = |text: &str| {
@@ -141,7 +141,7 @@ fn begins_trace(text: &str) -> bool {
 
 /// The line after the traces that begin here, and the innermost place of the application among
 /// them.
-fn trace(lines: &[Line], mut at: usize) -> (usize, Option<Place>) {
+fn trace(lines: &[LogLine], mut at: usize) -> (usize, Option<SourcePlace>) {
     let mut place = None;
     let mut end = at;
     while let Some(line) = lines.get(at) {
@@ -150,15 +150,15 @@ fn trace(lines: &[Line], mut at: usize) -> (usize, Option<Place>) {
             .split_once(": ")
             .filter(|(number, _)| number.parse::<u32>().is_ok());
         let frame = numbered
-            .and_then(|(_, rest)| Frame::of(rest))
+            .and_then(|(_, rest)| JsFrame::of(rest))
             // Some versions put no line break between them.
-            .or_else(|| text.split_inclusive(')').find_map(Frame::of))
+            .or_else(|| text.split_inclusive(')').find_map(JsFrame::of))
             .filter(|frame| frame.line.is_some());
         if place.is_none() {
             place = frame
                 .as_ref()
                 .filter(|frame| frame.owner() == Owner::App)
-                .map(Frame::place);
+                .map(JsFrame::place);
         }
         let is_trace = numbered.is_some()
             || frame.is_some()
@@ -177,8 +177,8 @@ fn trace(lines: &[Line], mut at: usize) -> (usize, Option<Place>) {
 }
 
 /// The end of a module that waited for what never came.
-fn unsettled(lines: &[Line], at: usize, place: &str) -> (Option<Finding>, usize) {
-    use crate::cause::finding::End;
+fn unsettled(lines: &[LogLine], at: usize, place: &str) -> (Option<Finding>, usize) {
+    use crate::cause::finding::ExpectedExit;
     let place = if place.is_empty() {
         lines
             .get(at + 1)
@@ -189,7 +189,7 @@ fn unsettled(lines: &[Line], at: usize, place: &str) -> (Option<Finding>, usize)
     };
     let place = place.rsplit_once(':').and_then(|(file, line)| {
         let file = file.strip_prefix("file://").unwrap_or(file).to_owned();
-        (frame::owner(&file) == Owner::App).then_some(Place {
+        (frame::owner(&file) == Owner::App).then_some(SourcePlace {
             file,
             line: line.parse().ok(),
             function: None,
@@ -204,7 +204,7 @@ fn unsettled(lines: &[Line], at: usize, place: &str) -> (Option<Finding>, usize)
     let found = finding(at, end, at, Death::PlainExit, what, place);
     (
         Some(Finding {
-            ends: &[End::Code(13)],
+            ends: &[ExpectedExit::Code(13)],
             ..found
         }),
         end,

@@ -1,13 +1,13 @@
 //! The frames of a stack, as V8 and `JavaScriptCore` print them.
 
-use crate::cause::finding::Place;
+use crate::cause::finding::SourcePlace;
 
 /// So many frames V8 keeps of a stack unless told otherwise (`Error.stackTraceLimit`).
 pub const MOST: usize = 10;
 
 /// One frame of a stack.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Frame<'a> {
+pub struct JsFrame<'a> {
     pub function: Option<&'a str>,
     /// `<anonymous>` and the like where no file stands behind it.
     pub file: &'a str,
@@ -26,7 +26,7 @@ pub enum Owner {
     Nobody,
 }
 
-impl<'a> Frame<'a> {
+impl<'a> JsFrame<'a> {
     /// Reads `    at run (/srv/app/main.js:3:7)`; `None` where this is no frame, another language's
     /// included.
     pub fn read(text: &'a str) -> Option<Self> {
@@ -67,8 +67,8 @@ impl<'a> Frame<'a> {
         owner(self.file)
     }
 
-    pub fn place(&self) -> Place {
-        Place {
+    pub fn place(&self) -> SourcePlace {
+        SourcePlace {
             file: self.file.to_owned(),
             line: self.line,
             function: self.function.map(str::to_owned),
@@ -127,7 +127,7 @@ pub fn owner(file: &str) -> Owner {
 }
 
 /// The innermost frame of the application's own code; where there is none, of its dependencies.
-pub fn innermost<'a, 'b>(frames: &'b [Frame<'a>], owner: Owner) -> Option<&'b Frame<'a>> {
+pub fn innermost<'a, 'b>(frames: &'b [JsFrame<'a>], owner: Owner) -> Option<&'b JsFrame<'a>> {
     frames
         .iter()
         .find(|frame| frame.owner() == owner && frame.line.is_some())
@@ -135,7 +135,7 @@ pub fn innermost<'a, 'b>(frames: &'b [Frame<'a>], owner: Owner) -> Option<&'b Fr
 
 #[cfg(test)]
 mod tests {
-    use super::{Frame, Owner};
+    use super::{JsFrame, Owner};
 
     #[test]
     fn the_frames_of_javascript_are_read_and_no_others() {
@@ -203,7 +203,7 @@ mod tests {
             ),
             ("    at Array.map (native)", "native", None, Owner::Nobody),
         ] {
-            let frame = Frame::read(text).unwrap_or_else(|| panic!("no frame: {text}"));
+            let frame = JsFrame::read(text).unwrap_or_else(|| panic!("no frame: {text}"));
             assert_eq!(
                 (frame.file, frame.line, frame.owner()),
                 (file, line, owner),
@@ -217,7 +217,7 @@ mod tests {
             "at 12:30:10",
             "    at ",
         ] {
-            assert_eq!(Frame::read(text), None, "{text}");
+            assert_eq!(JsFrame::read(text), None, "{text}");
         }
     }
 }

@@ -9,15 +9,15 @@ mod wrappers;
 
 use describe::{Found, finding, is_compiling, kind, place_of, what};
 use error::Printed;
-use frame::{Frame, Owner};
+use frame::{JsFrame, Owner};
 
-use crate::cause::entry::Level;
-use crate::cause::finding::{Finding, Place, Proof};
-use crate::cause::text::Line;
+use crate::cause::entry::LogLevel;
+use crate::cause::finding::{Finding, Proof, SourcePlace};
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 /// Adds what stands in the log.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     // Where the last error that was read ends.
     let mut from = 0;
     let mut at = 0;
@@ -33,7 +33,7 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
 }
 
 /// Reads what begins at a line, whose stack may begin there.
-fn read_at(lines: &[Line], from: usize, at: usize) -> Found {
+fn read_at(lines: &[LogLine], from: usize, at: usize) -> Found {
     fatal::read(lines, at)
         .or_else(|| uncaught(lines, at))
         .or_else(|| wrappers::read(lines, at))
@@ -43,9 +43,9 @@ fn read_at(lines: &[Line], from: usize, at: usize) -> Found {
 
 /// What node prints as it dies: the place, the line of source, carets beneath it, and what was
 /// thrown.
-fn uncaught(lines: &[Line], at: usize) -> Found {
+fn uncaught(lines: &[LogLine], at: usize) -> Found {
     let excerpt = Excerpt::read(lines, at)?;
-    let is_blank = |at: usize| lines.get(at).is_some_and(Line::is_blank);
+    let is_blank = |at: usize| lines.get(at).is_some_and(LogLine::is_blank);
     // Source maps put a second blank line there.
     let body = excerpt.end
         + (0..2)
@@ -74,7 +74,7 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
         let next = next + usize::from(is_blank(next));
         if lines
             .get(next)
-            .is_none_or(|line| Frame::read(&line.text).is_none())
+            .is_none_or(|line| JsFrame::read(&line.text).is_none())
         {
             break;
         }
@@ -115,7 +115,7 @@ fn uncaught(lines: &[Line], at: usize) -> Found {
 }
 
 /// How many loggers' lines stand here: others write to the same log.
-fn foreign(lines: &[Line], at: usize) -> usize {
+fn foreign(lines: &[LogLine], at: usize) -> usize {
     const MOST: usize = 3;
     let ahead = lines.get(at..).unwrap_or_default().iter().take(MOST);
     ahead
@@ -128,8 +128,8 @@ fn foreign(lines: &[Line], at: usize) -> usize {
 }
 
 /// An error with its stack that the program itself has printed.
-fn logged(lines: &[Line], from: usize, at: usize) -> Found {
-    Frame::read(&lines.get(at)?.text)?;
+fn logged(lines: &[LogLine], from: usize, at: usize) -> Found {
+    JsFrame::read(&lines.get(at)?.text)?;
     let head = head_of(lines, from, at);
     let Some(head) = head else {
         // The beginning is not in the log.
@@ -151,7 +151,7 @@ fn logged(lines: &[Line], from: usize, at: usize) -> Found {
     let (end, has_footer) = epilogue(lines, printed.end);
     // Where the error is set inside a block, as of what a logger prints with it, the block ends
     // with it.
-    let is_inside = |line: &&Line| line.entry.is_none() && line.text.starts_with(' ');
+    let is_inside = |line: &&LogLine| line.entry.is_none() && line.text.starts_with(' ');
     let block = lines
         .get(end..)
         .unwrap_or_default()
@@ -165,7 +165,7 @@ fn logged(lines: &[Line], from: usize, at: usize) -> Found {
         end
     };
     let is_warning = entry
-        .is_some_and(|entry| entry.level.is_some_and(|level| level < Level::Error))
+        .is_some_and(|entry| entry.level.is_some_and(|level| level < LogLevel::Error))
         || text.starts_with("Trace")
         || before.starts_with("(node:");
     if is_warning {
@@ -188,7 +188,7 @@ fn logged(lines: &[Line], from: usize, at: usize) -> Found {
 const MOST_MESSAGE: usize = 64;
 
 /// The line that the error begins with whose stack begins here.
-fn head_of(lines: &[Line], from: usize, at: usize) -> Option<usize> {
+fn head_of(lines: &[LogLine], from: usize, at: usize) -> Option<usize> {
     for head in (from.max(at.saturating_sub(MOST_MESSAGE))..at).rev() {
         let line = lines.get(head)?;
         let is_logger = line
@@ -219,7 +219,7 @@ struct Excerpt<'a> {
 }
 
 impl<'a> Excerpt<'a> {
-    fn read(lines: &'a [Line], at: usize) -> Option<Self> {
+    fn read(lines: &'a [LogLine], at: usize) -> Option<Self> {
         let (file, line) = lines.get(at)?.text.rsplit_once(':')?;
         let line = line.parse().ok()?;
         let carets = lines.get(at + 2)?;
@@ -232,7 +232,7 @@ impl<'a> Excerpt<'a> {
             && lines
                 .get(at + 4)
                 .is_some_and(|line| line.text.starts_with("SyntaxError: "));
-        let is_far = is_far || is_end && lines.get(at + 1..at + 4)?.iter().all(Line::is_blank);
+        let is_far = is_far || is_end && lines.get(at + 1..at + 4)?.iter().all(LogLine::is_blank);
         (!file.is_empty() && (is_marked || is_far)).then_some(())?;
         let column = carets.text.chars().take_while(|c| *c != '^').count();
         Some(Self {
@@ -244,10 +244,10 @@ impl<'a> Excerpt<'a> {
         })
     }
 
-    fn place(&self) -> Option<Place> {
+    fn place(&self) -> Option<SourcePlace> {
         let file = self.file.strip_prefix("file://").unwrap_or(self.file);
         let is_named = !matches!(frame::owner(file), Owner::Runtime | Owner::Nobody);
-        is_named.then(|| Place {
+        is_named.then(|| SourcePlace {
             file: file.to_owned(),
             line: Some(self.line),
             function: None,
@@ -314,7 +314,7 @@ fn is_continuation(printed: &Printed, is_whole: bool) -> bool {
         .frames
         .iter()
         .any(|frame| frame.is_async && frame.owner() == Owner::App);
-    let of_app = |frame: &Frame| matches!(frame.owner(), Owner::App | Owner::Dependency);
+    let of_app = |frame: &JsFrame| matches!(frame.owner(), Owner::App | Owner::Dependency);
     let is_short = !printed.frames.is_empty() && printed.frames.len() < frame::MOST;
     // A module's own body is called by the loader, whose frames are left out at times.
     let of_module = printed
@@ -326,7 +326,7 @@ fn is_continuation(printed: &Printed, is_whole: bool) -> bool {
 
 /// The line after what node and those who run it add to an error, and whether node's footer is
 /// among it.
-fn epilogue(lines: &[Line], mut at: usize) -> (usize, bool) {
+fn epilogue(lines: &[LogLine], mut at: usize) -> (usize, bool) {
     let mut has_footer = false;
     let mut end = at;
     while let Some(line) = lines.get(at) {
@@ -342,7 +342,7 @@ fn epilogue(lines: &[Line], mut at: usize) -> (usize, bool) {
         let is_footer = error::is_footer(text);
         let is_hint = text.starts_with("(Use `");
         let is_thrown_at =
-            text == "Thrown at:" || Frame::read(text).is_some() && end + 1 == at && !has_footer;
+            text == "Thrown at:" || JsFrame::read(text).is_some() && end + 1 == at && !has_footer;
         if has_footer && is_footer || !(is_footer || is_hint || is_thrown_at) {
             break;
         }
@@ -353,7 +353,7 @@ fn epilogue(lines: &[Line], mut at: usize) -> (usize, bool) {
 }
 
 /// The line after the properties in braces that stand here.
-fn skip_properties(lines: &[Line], at: usize) -> usize {
+fn skip_properties(lines: &[LogLine], at: usize) -> usize {
     let opened = at
         .checked_sub(1)
         .and_then(|before| lines.get(before))

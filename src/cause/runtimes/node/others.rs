@@ -3,12 +3,12 @@
 
 use super::describe::{self, Found, finding, place_of};
 use super::error::{self, Printed};
-use super::frame::{Frame, Owner};
-use crate::cause::text::Line;
+use super::frame::{JsFrame, Owner};
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 /// Reads what begins at a line.
-pub fn read(lines: &[Line], at: usize) -> Found {
+pub fn read(lines: &[LogLine], at: usize) -> Found {
     let text = lines.get(at)?.text.as_str();
     match text.strip_prefix("error: ") {
         Some(said) => deno(lines, at, said).or_else(|| bun(lines, at)),
@@ -22,7 +22,7 @@ fn is_caret(text: &str) -> bool {
 }
 
 /// Deno's last words.
-fn deno(lines: &[Line], at: usize, said: &str) -> Found {
+fn deno(lines: &[LogLine], at: usize, said: &str) -> Found {
     let thrown = said.strip_prefix("Uncaught ");
     let is_missing = said.starts_with("Module not found \"");
     if thrown.is_none()
@@ -46,7 +46,7 @@ fn deno(lines: &[Line], at: usize, said: &str) -> Found {
         end = cause.end;
         printed.causes.push(cause);
     }
-    let is_trace = |line: &&Line| {
+    let is_trace = |line: &&LogLine| {
         line.is_blank() || line.text == "Stack backtrace:" || line.text.starts_with("   ")
     };
     end += lines
@@ -90,16 +90,16 @@ fn frame_of_promise(printed: &Printed) -> bool {
 const MOST: usize = 60;
 
 /// What Bun prints as it dies: an error, its properties and its stack, and the footer.
-fn bun(lines: &[Line], at: usize) -> Found {
+fn bun(lines: &[LogLine], at: usize) -> Found {
     let head = lines.get(at).filter(|line| !line.is_blank())?;
     let body = lines.get(at + 1..)?.iter().take(MOST);
     let footer = at + 1 + body.clone().position(|line| error::is_footer(&line.text))?;
     if !lines.get(footer)?.text.starts_with("Bun v") {
         return None;
     }
-    let frames: Vec<Frame> = body
+    let frames: Vec<JsFrame> = body
         .take(footer - at)
-        .filter_map(|line| Frame::read(&line.text))
+        .filter_map(|line| JsFrame::read(&line.text))
         .collect();
     let mut printed = Printed::without_head(lines, footer);
     head.text.clone_into(&mut printed.text);

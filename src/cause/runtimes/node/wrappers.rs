@@ -3,8 +3,8 @@
 
 use super::describe::{Found, finding};
 use crate::cause::beneath;
-use crate::cause::finding::{End, Finding};
-use crate::cause::text::Line;
+use crate::cause::finding::{ExpectedExit, Finding};
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 /// Whether a line is what those say who ran a program that has ended.
@@ -29,7 +29,7 @@ pub fn is_epilogue(text: &str) -> bool {
 }
 
 /// Reads what begins at a line.
-pub fn read(lines: &[Line], at: usize) -> Found {
+pub fn read(lines: &[LogLine], at: usize) -> Found {
     let text = lines.get(at)?.text.as_str();
     options(lines, at, text)
         .or_else(|| npm(lines, at, text))
@@ -37,7 +37,7 @@ pub fn read(lines: &[Line], at: usize) -> Found {
 }
 
 /// `node: bad option: --foo`: whatever node says about its command line, it ends with 9.
-fn options(lines: &[Line], at: usize, text: &str) -> Found {
+fn options(lines: &[LogLine], at: usize, text: &str) -> Found {
     let is_value = text.starts_with("Error: illegal value for flag ");
     let said = if is_value {
         text.strip_prefix("Error: ")
@@ -52,12 +52,12 @@ fn options(lines: &[Line], at: usize, text: &str) -> Found {
     };
     let rest = lines.get(at + 1..).unwrap_or_default();
     let is_more =
-        |line: &&Line| of_node(&line.text).is_some() || line.text == "Try --help for options";
+        |line: &&LogLine| of_node(&line.text).is_some() || line.text == "Try --help for options";
     let end = at + 1 + rest.iter().take_while(is_more).count();
     let found = finding(at, end, at, kind, format!("node: {said}"), None);
     Some((
         Some(Finding {
-            ends: &[End::Code(9)],
+            ends: &[ExpectedExit::Code(9)],
             ..found
         }),
         end,
@@ -72,7 +72,7 @@ fn of_node(text: &str) -> Option<&str> {
 }
 
 /// The errors of npm itself: `npm ERR! Missing script: "start"`, `npm error code ENOENT`.
-fn npm(lines: &[Line], at: usize, text: &str) -> Found {
+fn npm(lines: &[LogLine], at: usize, text: &str) -> Found {
     let said = |text: &str| {
         let said = text
             .strip_prefix("npm ERR!")
@@ -97,7 +97,7 @@ fn npm(lines: &[Line], at: usize, text: &str) -> Found {
         (None, None | Some("ELIFECYCLE" | "1")) => None,
         (None, Some("EJSONPARSE")) => block
             .iter()
-            .position(|line| line.contains("JSON"))
+            .position(|line| line.contains("JSON") && !line.starts_with("code "))
             .map(|at| (at, Death::SyntaxError)),
         (None, Some(code)) => {
             let kind = block

@@ -2,16 +2,16 @@
 //! themselves.
 
 use super::frame;
-use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::text::Line;
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 const MARK: &str = "Fatal Python error: ";
 
-pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+pub fn read(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let what = lines.get(i)?.text.strip_prefix(MARK)?.trim_end();
     let (kind, ends) = kind(what);
-    let mut report = Report {
+    let mut report = FatalReport {
         kind,
         what: format!("{MARK}{what}"),
         place: None,
@@ -34,15 +34,15 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
 }
 
 /// The report below the error, as far as it has been read.
-struct Report {
+struct FatalReport {
     kind: Death,
     what: String,
-    place: Option<Place>,
+    place: Option<SourcePlace>,
     /// The frames are those of the thread that failed. The other threads come before it or after.
     is_current: bool,
 }
 
-impl Report {
+impl FatalReport {
     /// Adds a line. Returns false if it is no part of the report.
     fn add(&mut self, text: &str) -> bool {
         if text.starts_with("Thread 0x") {
@@ -82,18 +82,21 @@ fn is_said_with_it(text: &str) -> bool {
 
 /// Which death each is, and how it ends the process; see `faulthandler_handlers` and
 /// `fatal_error_exit` in `CPython`.
-fn kind(what: &str) -> (Death, &'static [End]) {
-    const ABORT: &[End] = &[End::Signal("ABRT")];
+fn kind(what: &str) -> (Death, &'static [ExpectedExit]) {
+    const ABORT: &[ExpectedExit] = &[ExpectedExit::Signal("ABRT")];
     match what {
-        "Segmentation fault" => (Death::Segfault, &[End::Signal("SEGV")]),
-        "Bus error" => (Death::KilledBySignal, &[End::Signal("BUS")]),
+        "Segmentation fault" => (Death::Segfault, &[ExpectedExit::Signal("SEGV")]),
+        "Bus error" => (Death::KilledBySignal, &[ExpectedExit::Signal("BUS")]),
         "Floating point exception" | "Floating-point exception" => {
-            (Death::KilledBySignal, &[End::Signal("FPE")])
+            (Death::KilledBySignal, &[ExpectedExit::Signal("FPE")])
         }
-        "Illegal instruction" => (Death::KilledBySignal, &[End::Signal("ILL")]),
+        "Illegal instruction" => (Death::KilledBySignal, &[ExpectedExit::Signal("ILL")]),
         "Aborted" => (Death::Abort, ABORT),
         _ if what.contains("stack overflow") => (Death::StackOverflow, ABORT),
         // An interpreter that cannot start exits with 1; otherwise it aborts.
-        _ => (Death::Abort, &[End::Signal("ABRT"), End::Code(1)]),
+        _ => (
+            Death::Abort,
+            &[ExpectedExit::Signal("ABRT"), ExpectedExit::Code(1)],
+        ),
     }
 }

@@ -1,13 +1,13 @@
 //! One frame of a stack: `File "x.py", line 3, in f`.
 
-use crate::cause::finding::Place;
+use crate::cause::finding::SourcePlace;
 
 /// The line above the frames.
 pub const HEADER: &str = "Traceback (most recent call last):";
 
 /// Reads a frame of a traceback (`  File "x.py", line 3, in f`), of a syntax error (without a
 /// function) or of faulthandler (`, line 3 in f`).
-pub fn read(text: &str) -> Option<Place> {
+pub fn read(text: &str) -> Option<SourcePlace> {
     let inner = text.trim_start_matches([' ', '\t', '>']);
     if inner.len() == text.len() {
         return None;
@@ -21,7 +21,7 @@ pub fn read(text: &str) -> Option<Place> {
         .trim_start_matches(',')
         .strip_prefix(" in ")
         .map(|name| name.trim().to_owned());
-    Some(Place {
+    Some(SourcePlace {
         file: file.to_owned(),
         line: Some(rest.get(..digits)?.parse().ok()?),
         function,
@@ -29,7 +29,7 @@ pub fn read(text: &str) -> Option<Place> {
 }
 
 /// Reads a frame in one of rich's boxes: `│ /srv/app/main.py:12 in main     │`.
-pub fn read_boxed(text: &str) -> Option<Place> {
+pub fn read_boxed(text: &str) -> Option<SourcePlace> {
     let inner = text
         .strip_prefix(['│', '|'])?
         .trim_end_matches(['│', '|', ' '])
@@ -39,7 +39,7 @@ pub fn read_boxed(text: &str) -> Option<Place> {
     if file.is_empty() || file.contains(char::is_whitespace) {
         return None;
     }
-    Some(Place {
+    Some(SourcePlace {
         file: file.to_owned(),
         line: Some(line.parse().ok()?),
         function: Some(function.to_owned()),
@@ -54,7 +54,7 @@ pub fn is_own(file: &str) -> bool {
         rest.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '/')
             .starts_with(|c: char| c.is_ascii_digit())
     };
-    let python = ["/lib/python", "/lib64/python", "/lib/pypy", "/lib-python"];
+    let python = ["/lib/python", "/lib64/python", "/lib/pypy", "/lib-python/"];
     let from_python = python.iter().any(|path| {
         file.match_indices(path)
             .map(|(at, it)| (at + it.len(), it))

@@ -8,10 +8,10 @@ mod start;
 mod traceback;
 
 use crate::cause::finding::Finding;
-use crate::cause::text::Line;
+use crate::cause::text::LogLine;
 
 /// Adds what stands in the log.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while let Some(line) = lines.get(i) {
         let end = traceback::read(lines, i, found)

@@ -1,23 +1,23 @@
 //! How Python's servers say in their logs that they give up: gunicorn, uvicorn, asyncio.
 
 use super::frame;
-use crate::cause::finding::{End, Finding, Proof};
-use crate::cause::text::Line;
+use crate::cause::finding::{ExpectedExit, Finding, Proof};
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 /// Reads the entry in which a server says that it gives up. Returns the line after it.
-pub fn read(lines: &[Line], i: usize, message: &str, found: &mut Vec<Finding>) -> Option<usize> {
+pub fn read(lines: &[LogLine], i: usize, message: &str, found: &mut Vec<Finding>) -> Option<usize> {
     match message.trim_end() {
         // gunicorn: WORKER_BOOT_ERROR and APP_LOAD_ERROR in gunicorn/arbiter.py.
         "Reason: Worker failed to boot." if follows_shutdown(lines, i) => {
-            Some(give_up(lines, i, message, &[End::Code(3)], found))
+            Some(give_up(lines, i, message, &[ExpectedExit::Code(3)], found))
         }
         "Reason: App failed to load." if follows_shutdown(lines, i) => {
-            Some(give_up(lines, i, message, &[End::Code(4)], found))
+            Some(give_up(lines, i, message, &[ExpectedExit::Code(4)], found))
         }
         // uvicorn: STARTUP_FAILURE in uvicorn/main.py.
         "Application startup failed. Exiting." => {
-            Some(give_up(lines, i, message, &[End::Code(3)], found))
+            Some(give_up(lines, i, message, &[ExpectedExit::Code(3)], found))
         }
         _ => {
             let finding =
@@ -30,7 +30,7 @@ pub fn read(lines: &[Line], i: usize, message: &str, found: &mut Vec<Finding>) -
 }
 
 /// Returns true if gunicorn's master said right before that it shuts down.
-fn follows_shutdown(lines: &[Line], i: usize) -> bool {
+fn follows_shutdown(lines: &[LogLine], i: usize) -> bool {
     const NEAR: usize = 12;
     let before = lines.get(i.saturating_sub(NEAR)..i).unwrap_or_default();
     before
@@ -41,12 +41,12 @@ fn follows_shutdown(lines: &[Line], i: usize) -> bool {
 }
 
 /// gunicorn: `Can't connect to ('0.0.0.0', 8000)`, which follows `Connection in use: …`.
-fn port_in_use(lines: &[Line], i: usize, message: &str) -> Option<Finding> {
+fn port_in_use(lines: &[LogLine], i: usize, message: &str) -> Option<Finding> {
     const NEAR: usize = 20;
     if !message.starts_with("Can't connect to (") {
         return None;
     }
-    let is_held = |line: &Line| line.text.contains("Connection in use: (");
+    let is_held = |line: &LogLine| line.text.contains("Connection in use: (");
     let held = (i.saturating_sub(NEAR)..i)
         .rev()
         .find(|at| lines.get(*at).is_some_and(is_held))?;
@@ -58,18 +58,18 @@ fn port_in_use(lines: &[Line], i: usize, message: &str) -> Option<Finding> {
         what: entry.map_or(message, |entry| &entry.message).to_owned(),
         place: None,
         proof: Proof::LastWords,
-        ends: &[End::Code(1)],
+        ends: &[ExpectedExit::Code(1)],
     })
 }
 
 /// asyncio's words (`create_server`), after which uvicorn still logs its shutdown.
-fn bind_error(lines: &[Line], i: usize, message: &str) -> Option<Finding> {
+fn bind_error(lines: &[LogLine], i: usize, message: &str) -> Option<Finding> {
     if !message.starts_with("[Errno ")
         || !message.contains("error while attempting to bind on address")
     {
         return None;
     }
-    let is_farewell = |line: &&Line| {
+    let is_farewell = |line: &&LogLine| {
         line.entry.as_ref().is_some_and(|entry| {
             entry.message.contains("application shutdown")
                 || entry.message.starts_with("Application shutdown")
@@ -90,10 +90,10 @@ fn bind_error(lines: &[Line], i: usize, message: &str) -> Option<Finding> {
 
 /// A server gives up over what its application's last traceback says.
 pub fn give_up(
-    lines: &[Line],
+    lines: &[LogLine],
     i: usize,
     message: &str,
-    ends: &'static [End],
+    ends: &'static [ExpectedExit],
     found: &mut Vec<Finding>,
 ) -> usize {
     /// A traceback of another failure is further away.

@@ -3,14 +3,14 @@
 
 use super::server;
 use crate::cause::beneath;
-use crate::cause::finding::{End, Finding, Proof};
-use crate::cause::text::Line;
+use crate::cause::finding::{ExpectedExit, Finding, Proof};
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 /// The most lines of usage that stand before the error.
 const USAGE: usize = 40;
 
-pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+pub fn read(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let line = lines.get(i)?;
     let text = line.text.as_str();
     if let Some(entry) = &line.entry {
@@ -46,7 +46,7 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
         return add(
             Death::BadArguments,
             Proof::LastWords,
-            &[End::Code(2)],
+            &[ExpectedExit::Code(2)],
             &format!("{} {more}", text.trim_end()),
         );
     }
@@ -55,7 +55,7 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
         return add(
             Death::BadArguments,
             Proof::LastWords,
-            &[End::Code(2)],
+            &[ExpectedExit::Code(2)],
             &format!("Error: {what}"),
         );
     }
@@ -64,13 +64,23 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
             .get(i + 1)
             .is_some_and(|line| said_usage_of_python(&line.text))
     {
-        return add(Death::BadArguments, Proof::LastWords, &[End::Code(2)], text);
+        return add(
+            Death::BadArguments,
+            Proof::LastWords,
+            &[ExpectedExit::Code(2)],
+            text,
+        );
     }
     // Django's and Flask's development servers.
     if text.starts_with("Error: That port is already in use")
         || text.starts_with("Port ") && text.contains(" is in use by another program")
     {
-        return add(Death::PortInUse, Proof::Said, &[End::Code(1)], text);
+        return add(
+            Death::PortInUse,
+            Proof::Said,
+            &[ExpectedExit::Code(1)],
+            text,
+        );
     }
     None
 }
@@ -93,11 +103,11 @@ fn said_usage_of_python(text: &str) -> bool {
 }
 
 /// Why the interpreter refuses to run a program; see `pymain_run_python` in `CPython`.
-fn refusal(what: &str) -> Option<(Death, &'static [End])> {
+fn refusal(what: &str) -> Option<(Death, &'static [ExpectedExit])> {
     if what.starts_with("can't open file") {
         return Some((
             beneath::kind(what).unwrap_or(Death::NoSuchFile),
-            &[End::Code(2)],
+            &[ExpectedExit::Code(2)],
         ));
     }
     let is_missing =
@@ -109,13 +119,13 @@ fn refusal(what: &str) -> Option<(Death, &'static [End])> {
         } else {
             Death::UncaughtException
         };
-        return Some((kind, &[End::Code(1)]));
+        return Some((kind, &[ExpectedExit::Code(1)]));
     }
     None
 }
 
 /// Whether argparse's or optparse's usage stands right before it.
-fn follows_usage(lines: &[Line], i: usize) -> bool {
+fn follows_usage(lines: &[LogLine], i: usize) -> bool {
     let before = lines
         .get(i.saturating_sub(USAGE)..i)
         .unwrap_or_default()
@@ -127,7 +137,7 @@ fn follows_usage(lines: &[Line], i: usize) -> bool {
 }
 
 /// Whether click's usage stands right before it.
-fn follows_click_usage(lines: &[Line], i: usize) -> bool {
+fn follows_click_usage(lines: &[LogLine], i: usize) -> bool {
     let before = lines.get(i.saturating_sub(6)..i).unwrap_or_default();
     before.iter().any(|line| line.text.starts_with("Usage: "))
 }

@@ -10,9 +10,9 @@ use std::ops::Range;
 
 use super::frame;
 use crate::cause::aftermath;
-use crate::cause::entry::Level;
-use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::text::Line;
+use crate::cause::entry::LogLevel;
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use crate::cause::text::LogLine;
 use crate::cause::vocabulary;
 use crate::report::Death;
 use part::{MESSAGE, Style, body, group, is_exception, is_syntax_error, part, style};
@@ -22,7 +22,7 @@ const CAUSE: &str = "The above exception was the direct cause of the following e
 /// A traceback that the log's beginning has cut shows its first whole frame before this line.
 const CUT: usize = 4;
 
-pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
+pub fn read(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let text = lines.get(i)?.text.as_str();
     if text.starts_with("Exception ignored ") {
         return Some(ignored(lines, i, found));
@@ -46,7 +46,7 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
             lines,
             end - 1,
             &trace.what,
-            &[End::Code(1), End::Code(3)],
+            &[ExpectedExit::Code(1), ExpectedExit::Code(3)],
             found,
         ));
     }
@@ -80,16 +80,16 @@ pub fn read(lines: &[Line], i: usize, found: &mut Vec<Finding>) -> Option<usize>
 }
 
 /// A traceback with all that it is chained to; what is told is the last exception.
-struct Trace {
+struct Traceback {
     lines: Range<usize>,
     quoted: usize,
     what: String,
-    place: Option<Place>,
+    place: Option<SourcePlace>,
     /// Whether it begins where the program begins.
     from_main: bool,
 }
 
-fn trace(lines: &[Line], i: usize) -> Option<Trace> {
+fn trace(lines: &[LogLine], i: usize) -> Option<Traceback> {
     let text = lines.get(i)?.text.as_str();
     if let Some(style) = style(text) {
         return chain(lines, i, style);
@@ -112,13 +112,13 @@ fn trace(lines: &[Line], i: usize) -> Option<Trace> {
 }
 
 /// Reads the parts of a chain.
-fn chain(lines: &[Line], header: usize, style: Style) -> Option<Trace> {
+fn chain(lines: &[LogLine], header: usize, style: Style) -> Option<Traceback> {
     let mut part = if style == Style::Group {
         group(lines, header)?
     } else {
         part(lines, header, style)?
     };
-    let mut cause: Option<(String, Option<Place>)> = None;
+    let mut cause: Option<(String, Option<SourcePlace>)> = None;
     while let Some((link, next)) = link(lines, part.end) {
         let Some(style) = lines.get(next).and_then(|line| part::style(&line.text)) else {
             break;
@@ -145,7 +145,7 @@ fn chain(lines: &[Line], header: usize, style: Style) -> Option<Trace> {
         None => (part.what, part.place),
     };
     let from_main = part.outermost.as_ref().is_some_and(is_main);
-    Some(Trace {
+    Some(Traceback {
         lines: header..part.end,
         quoted: part.at,
         what,
@@ -167,19 +167,19 @@ fn quotes(what: &str, other: &str) -> bool {
 
 /// Whether a stack that begins here is a whole one: of a script, of `python -m`, of a compiled main
 /// module, or none at all.
-fn is_main(frame: &Place) -> bool {
+fn is_main(frame: &SourcePlace) -> bool {
     frame.function.as_deref().is_none_or(|name| {
         name == "<module>" || name == "_run_module_as_main" || name.starts_with("init ")
     })
 }
 
 /// The words that chain the next traceback to the one that ends here, and where its header is.
-fn link(lines: &[Line], end: usize) -> Option<(&'static str, usize)> {
+fn link(lines: &[LogLine], end: usize) -> Option<(&'static str, usize)> {
     for (i, line) in lines.iter().enumerate().skip(end).take(MESSAGE) {
         let text = line.text.trim_start_matches([' ', '|']).trim_end();
         let found = [CONTEXT, CAUSE].into_iter().find(|words| *words == text);
         if let Some(words) = found {
-            let blank = |line: &&Line| body(&line.text, Style::Group).trim().is_empty();
+            let blank = |line: &&LogLine| body(&line.text, Style::Group).trim().is_empty();
             return Some((
                 words,
                 i + 1 + lines.get(i + 1..)?.iter().take(3).take_while(blank).count(),
@@ -199,7 +199,7 @@ struct Printer {
     is_interpreter: bool,
 }
 
-fn printer(lines: &[Line], trace: &Trace) -> Printer {
+fn printer(lines: &[LogLine], trace: &Traceback) -> Printer {
     let header = trace.lines.start;
     let nobody = Printer {
         start: header,
@@ -238,7 +238,7 @@ fn printer(lines: &[Line], trace: &Trace) -> Printer {
     let is_logged = match &before.entry {
         // JSON loggers put the traceback into the JSON.
         Some(entry) => {
-            !entry.json && entry.level >= Some(Level::Warn)
+            !entry.json && entry.level >= Some(LogLevel::Warn)
                 || entry.level.is_none() && entry.message.ends_with(':')
         }
         None => {
@@ -254,7 +254,7 @@ fn printer(lines: &[Line], trace: &Trace) -> Printer {
 
 /// Whether nobody ever asked for this exception of a task: asyncio tells of it when the task is
 /// thrown away, and nothing ends of it.
-fn is_forgotten(lines: &[Line], header: usize) -> bool {
+fn is_forgotten(lines: &[LogLine], header: usize) -> bool {
     const NEAR: usize = 4;
     let before = lines
         .get(header.saturating_sub(NEAR)..header)
@@ -269,7 +269,7 @@ fn is_forgotten(lines: &[Line], header: usize) -> bool {
 }
 
 /// Which death an exception is, and how it ends the process if nobody catches it.
-fn kind(trace: &Trace) -> (Death, &'static [End]) {
+fn kind(trace: &Traceback) -> (Death, &'static [ExpectedExit]) {
     // Of a group, and of one that has a cause, the first exception is not the one that says most.
     let mut names = trace
         .what
@@ -292,15 +292,20 @@ fn kind(trace: &Trace) -> (Death, &'static [End]) {
         // Python 2's.
         "RuntimeError" if what.contains("maximum recursion depth exceeded") => Death::StackOverflow,
         // It ends by the signal since 3.8.
-        "KeyboardInterrupt" => return (Death::KilledBySignal, &[End::Signal("INT"), End::Code(1)]),
+        "KeyboardInterrupt" => {
+            return (
+                Death::KilledBySignal,
+                &[ExpectedExit::Signal("INT"), ExpectedExit::Code(1)],
+            );
+        }
         _ => Death::UncaughtException,
     };
-    (kind, &[End::Code(1)])
+    (kind, &[ExpectedExit::Code(1)])
 }
 
 /// How many lines follow that belong to the end of a process that said this.
-fn epilogue(lines: &[Line], end: usize) -> usize {
-    let is_epilogue = |line: &&Line| {
+fn epilogue(lines: &[LogLine], end: usize) -> usize {
+    let is_epilogue = |line: &&LogLine| {
         // PyInstaller's.
         line.text.contains("Failed to execute script") || line.text.starts_with("sys:1: ")
     };
@@ -313,7 +318,7 @@ fn epilogue(lines: &[Line], end: usize) -> usize {
 }
 
 /// Passes over what Python ignores: `Exception ignored in: <…>`, with its traceback.
-fn ignored(lines: &[Line], i: usize, found: &mut [Finding]) -> usize {
+fn ignored(lines: &[LogLine], i: usize, found: &mut [Finding]) -> usize {
     let next = lines.get(i + 1);
     let end = match next {
         Some(line) if style(&line.text).is_some() => {
@@ -334,7 +339,7 @@ fn ignored(lines: &[Line], i: usize, found: &mut [Finding]) -> usize {
 }
 
 /// Passes over what logging says about itself: it goes on.
-fn logging_error(lines: &[Line], i: usize) -> usize {
+fn logging_error(lines: &[LogLine], i: usize) -> usize {
     let after = lines.get(i + 1..).unwrap_or_default().iter().take(200);
     let arguments = after
         .take_while(|line| line.text != "--- Logging error ---")

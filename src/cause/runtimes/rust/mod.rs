@@ -3,12 +3,12 @@
 mod panic;
 mod returned;
 
-use crate::cause::finding::{End, Finding, Proof};
-use crate::cause::text::{Line, line_text};
+use crate::cause::finding::{ExpectedExit, Finding, Proof};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// Adds what stands in the log.
-pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
+pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let first = found.len();
     let mut i = 0;
     while i < lines.len() {
@@ -28,7 +28,7 @@ pub fn read(lines: &[Line], found: &mut Vec<Finding>) {
 }
 
 /// A runtime that gives up.
-fn aborted(lines: &[Line], at: usize) -> Option<Finding> {
+fn aborted(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = lines
         .get(at)
         .filter(|line| line.entry.is_none())?
@@ -36,7 +36,8 @@ fn aborted(lines: &[Line], at: usize) -> Option<Finding> {
         .as_str();
     let kind = kind(line)?;
     let rest = lines.get(at + 1..).unwrap_or_default();
-    let is_its = |line: &&Line| line.is_blank() || line.text.starts_with("fatal runtime error: ");
+    let is_its =
+        |line: &&LogLine| line.is_blank() || line.text.starts_with("fatal runtime error: ");
     let (place, end) = panic::rest(lines, at + 1 + rest.iter().take_while(is_its).count(), None);
     let what = match (
         kind,
@@ -54,7 +55,11 @@ fn aborted(lines: &[Line], at: usize) -> Option<Finding> {
         what,
         place,
         proof: Proof::LastWords,
-        ends: &[End::Signal("ABRT"), End::Signal("ILL"), End::Signal("SEGV")],
+        ends: &[
+            ExpectedExit::Signal("ABRT"),
+            ExpectedExit::Signal("ILL"),
+            ExpectedExit::Signal("SEGV"),
+        ],
     })
 }
 

@@ -1,7 +1,7 @@
 //! Panics, in the form of all versions: before 1.73 the message stood before the place.
 
-use crate::cause::finding::{End, Finding, Place, Proof};
-use crate::cause::text::{Line, line_text};
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 pub const NOTE: &str = "note: run with `RUST_BACKTRACE=";
@@ -12,14 +12,18 @@ const MESSAGE: usize = 40;
 
 /// A main thread that panics ends the process with 101; `panic = "abort"` does it with SIGABRT in
 /// every thread.
-const ENDS: &[End] = &[End::Code(101), End::Signal("ABRT"), End::Signal("ILL")];
+const ENDS: &[ExpectedExit] = &[
+    ExpectedExit::Code(101),
+    ExpectedExit::Signal("ABRT"),
+    ExpectedExit::Signal("ILL"),
+];
 
 /// The panic that begins at this line, twice where a hook may end the process in its own way.
-pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Vec<Finding> {
+pub fn read(lines: &[LogLine], at: usize, before: &[Finding]) -> Vec<Finding> {
     if let Some(finding) = human(lines, at) {
         return vec![finding];
     }
-    let Some(head) = Head::read(lines, at) else {
+    let Some(head) = PanicHead::read(lines, at) else {
         return hooked(lines, at).into_iter().collect();
     };
     let message = head.message(lines, at);
@@ -57,6 +61,8 @@ pub fn read(lines: &[Line], at: usize, before: &[Finding]) -> Vec<Finding> {
                 && it.kind == Death::Panic
                 && it.lines.end + 1 >= second.lines.start
         });
+        // What is told of two panics replaces both.
+        finding.lines.start = first.map_or(at, |first| first.lines.start);
         finding.what = match first {
             Some(first) => format!("{}; then {}", first.what, second.what),
             None => second.what.clone(),
@@ -83,15 +89,15 @@ fn is_sequel(message: &str) -> bool {
 }
 
 /// Its first line.
-struct Head<'a> {
+struct PanicHead<'a> {
     thread: &'a str,
     /// What stands in the head of it: all, in old versions.
     message: Option<&'a str>,
-    place: Place,
+    place: SourcePlace,
 }
 
-impl<'a> Head<'a> {
-    fn read(lines: &'a [Line], at: usize) -> Option<Self> {
+impl<'a> PanicHead<'a> {
+    fn read(lines: &'a [LogLine], at: usize) -> Option<Self> {
         let line = lines.get(at)?.text.strip_prefix("thread '")?;
         let (thread, rest) = line.split_once(" panicked at ")?;
         // `main'`, and in newer versions `main' (1234)`.
@@ -123,7 +129,7 @@ impl<'a> Head<'a> {
         })
     }
 
-    fn message(&self, lines: &[Line], at: usize) -> Message {
+    fn message(&self, lines: &[LogLine], at: usize) -> PanicMessage {
         let after = lines.get(at + 1..).unwrap_or_default();
         if let Some(first) = self.message {
             let is_one = line_text(lines, at).contains("', ");
@@ -140,13 +146,14 @@ impl<'a> Head<'a> {
                 let text = line.text.trim();
                 text.rsplit_once("', ").map_or(text, |it| it.0)
             });
-            return Message {
+            return PanicMessage {
                 text: join([first].into_iter().chain(more_text)),
                 end: at + 1 + more,
             };
         }
-        let is_end = |line: &Line| line.text.starts_with(NOTE) || line.text.starts_with(BACKTRACE);
-        let is_other = |line: &Line| line.entry.is_some() || line.text.starts_with("thread '");
+        let is_end =
+            |line: &LogLine| line.text.starts_with(NOTE) || line.text.starts_with(BACKTRACE);
+        let is_other = |line: &LogLine| line.entry.is_some() || line.text.starts_with("thread '");
         let count = after
             .iter()
             .take(MESSAGE)
@@ -157,20 +164,20 @@ impl<'a> Head<'a> {
         } else {
             // Only the first panic of a process has the note: of the others, what assertions put
             // below.
-            let is_below = |line: &&Line| {
+            let is_below = |line: &&LogLine| {
                 line.text.starts_with("  left: ") || line.text.starts_with(" right: ")
             };
             1 + after.iter().skip(1).take_while(is_below).count()
         };
         let message = after.get(..count.min(after.len())).unwrap_or_default();
-        Message {
+        PanicMessage {
             text: join(message.iter().map(|line| line.text.trim())),
             end: at + 1 + message.len(),
         }
     }
 }
 
-struct Message {
+struct PanicMessage {
     text: String,
     end: usize,
 }
@@ -193,10 +200,10 @@ fn join<'a>(lines: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// `src/main.rs:3:5`
-fn place_of(text: &str) -> Option<Place> {
+fn place_of(text: &str) -> Option<SourcePlace> {
     let (rest, _column) = text.rsplit_once(':')?;
     let (file, line) = rest.rsplit_once(':')?;
-    Some(Place {
+    Some(SourcePlace {
         file: file.to_owned(),
         line: Some(line.parse().ok()?),
         function: None,
@@ -214,7 +221,11 @@ pub fn is_own(file: &str) -> bool {
 }
 
 /// What comes after the message: the note or the backtrace; where it is, and where it ends.
-pub fn rest(lines: &[Line], from: usize, place: Option<Place>) -> (Option<Place>, usize) {
+pub fn rest(
+    lines: &[LogLine],
+    from: usize,
+    place: Option<SourcePlace>,
+) -> (Option<SourcePlace>, usize) {
     let mut frame = None;
     let mut i = from;
     while let Some(line) = lines.get(i) {
@@ -251,7 +262,7 @@ fn is_frame(trimmed: &str) -> bool {
 }
 
 /// What hooks print of a panic: the `color-eyre` crate's, and the panic as it is.
-fn hooked(lines: &[Line], at: usize) -> Option<Finding> {
+fn hooked(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     let (what, place, end, proof): (_, _, _, Proof) =
         if line == "The application panicked (crashed)." {
@@ -260,7 +271,7 @@ fn hooked(lines: &[Line], at: usize) -> Option<Finding> {
                 .strip_prefix("Location:")
                 .map(str::trim);
             let place = location.and_then(|location| place_of(&format!("{location}:0")));
-            let is_its = |line: &&Line| {
+            let is_its = |line: &&LogLine| {
                 line.entry.is_none()
                     && (line.is_blank()
                         || line.text.starts_with("  ")
@@ -291,7 +302,7 @@ fn hooked(lines: &[Line], at: usize) -> Option<Finding> {
 }
 
 /// The `human-panic` crate's message to users.
-fn human(lines: &[Line], at: usize) -> Option<Finding> {
+fn human(lines: &[LogLine], at: usize) -> Option<Finding> {
     if line_text(lines, at) != "Well, this is embarrassing." {
         return None;
     }
@@ -304,9 +315,13 @@ fn human(lines: &[Line], at: usize) -> Option<Finding> {
         .iter()
         .rposition(|line| line.text.starts_with("Thank you"))
         .unwrap_or(quoted);
-    let report = rest
-        .iter()
-        .find_map(|line| line.text.split_once("report file at ")?.1.split('.').next());
+    let report = rest.iter().find_map(|line| {
+        line.text
+            .split_once("report file at \"")?
+            .1
+            .split('.')
+            .next()
+    });
     let said = rest.get(quoted)?.text.split(" To help us").next()?;
     Some(Finding {
         lines: at..at + 2 + end,

@@ -2,12 +2,12 @@
 //! complaint about arguments.
 
 use super::panic;
-use crate::cause::finding::{End, Finding, Place, Proof, with_cause};
-use crate::cause::text::{Line, line_text};
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace, with_cause};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// The error that begins at this line.
-pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
+pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = lines
         .get(at)
         .filter(|line| line.entry.is_none())?
@@ -33,7 +33,7 @@ pub fn read(lines: &[Line], at: usize) -> Option<Finding> {
         what: format!("Error: {what}"),
         place,
         proof: Proof::Said,
-        ends: &[End::Code(1)],
+        ends: &[ExpectedExit::Code(1)],
     })
 }
 
@@ -60,20 +60,20 @@ struct Chain {
     /// eyre has the first among them.
     outer: Option<String>,
     inner: String,
-    place: Option<Place>,
+    place: Option<SourcePlace>,
     end: usize,
 }
 
 /// The part of a report that a line belongs to.
 #[derive(PartialEq)]
-enum Part {
+enum ErrorSection {
     Causes,
     Location,
     Other,
 }
 
 impl Chain {
-    fn read(lines: &[Line], at: usize) -> Option<Self> {
+    fn read(lines: &[LogLine], at: usize) -> Option<Self> {
         let is_eyre = line_text(lines, at).trim_end() == "Error:";
         let mut chain = Self {
             is_eyre,
@@ -82,7 +82,11 @@ impl Chain {
             place: None,
             end: at + 1,
         };
-        let mut part = if is_eyre { Part::Causes } else { Part::Other };
+        let mut part = if is_eyre {
+            ErrorSection::Causes
+        } else {
+            ErrorSection::Other
+        };
         for (i, line) in lines.iter().enumerate().skip(at + 1).take(CAUSES) {
             if line.entry.is_some() {
                 break;
@@ -106,24 +110,24 @@ impl Chain {
     }
 
     /// Adds a line. Returns false if it is no part of the report.
-    fn add(&mut self, text: &str, part: &mut Part) -> bool {
+    fn add(&mut self, text: &str, part: &mut ErrorSection) -> bool {
         let said = text.trim();
         if said == "Caused by:" {
-            *part = Part::Causes;
+            *part = ErrorSection::Causes;
             return true;
         }
         if said == "Location:" {
-            *part = Part::Location;
+            *part = ErrorSection::Location;
             return true;
         }
         if said.starts_with('━') {
-            if *part == Part::Causes {
-                *part = Part::Other;
+            if *part == ErrorSection::Causes {
+                *part = ErrorSection::Other;
             }
             return true;
         }
         let is_indented = text.starts_with(' ');
-        if is_indented && *part == Part::Causes {
+        if is_indented && *part == ErrorSection::Causes {
             let cause = numbered(said).unwrap_or(said);
             if self.is_eyre {
                 self.outer.get_or_insert_with(|| cause.to_owned());
@@ -131,7 +135,7 @@ impl Chain {
             cause.clone_into(&mut self.inner);
             return true;
         }
-        if is_indented && *part == Part::Location {
+        if is_indented && *part == ErrorSection::Location {
             self.place = place(said);
             return true;
         }
@@ -147,10 +151,10 @@ impl Chain {
 }
 
 /// `src/main.rs:3`, with or without a column.
-fn place(text: &str) -> Option<Place> {
+fn place(text: &str) -> Option<SourcePlace> {
     let (file, numbers) = text.split_once(".rs:")?;
     let line = numbers.split(':').next().and_then(|line| line.parse().ok());
-    Some(Place {
+    Some(SourcePlace {
         file: format!("{file}.rs"),
         line,
         function: None,
@@ -167,7 +171,7 @@ fn numbered(text: &str) -> Option<&str> {
 const USAGE: usize = 40;
 
 /// clap ends so.
-fn arguments(lines: &[Line], at: usize) -> Option<Finding> {
+fn arguments(lines: &[LogLine], at: usize) -> Option<Finding> {
     let rest = lines.get(at + 1..)?;
     let rest = rest.get(..rest.len().min(USAGE))?;
     let rest = rest.get(
@@ -194,7 +198,7 @@ fn arguments(lines: &[Line], at: usize) -> Option<Finding> {
         what: what.join(" "),
         place: None,
         proof: Proof::LastWords,
-        ends: &[End::Code(2), End::Code(1)],
+        ends: &[ExpectedExit::Code(2), ExpectedExit::Code(1)],
     })
 }
 

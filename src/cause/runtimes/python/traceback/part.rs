@@ -1,8 +1,8 @@
 //! One exception with its stack and its message, in each of the styles that tracebacks are set in.
 
 use super::super::frame::{self, HEADER};
-use crate::cause::finding::Place;
-use crate::cause::text::Line;
+use crate::cause::finding::SourcePlace;
+use crate::cause::text::LogLine;
 
 const GROUP: &str = "+ Exception Group ";
 const HEADER_OF_BOX: &str = " Traceback (most recent call last) ";
@@ -12,14 +12,14 @@ pub const MESSAGE: usize = 40;
 const OTHERS: usize = 20;
 
 /// One exception with its stack.
-pub struct Part {
+pub struct TracebackPart {
     /// Which line its type and message begin on.
     pub at: usize,
     pub end: usize,
     pub what: String,
-    pub outermost: Option<Place>,
+    pub outermost: Option<SourcePlace>,
     /// The innermost of the application's own frames.
-    pub place: Option<Place>,
+    pub place: Option<SourcePlace>,
 }
 
 /// How its lines are set.
@@ -55,26 +55,26 @@ pub fn body(text: &str, style: Style) -> &str {
 }
 
 /// Reads one exception; `header` is the line before its first frame (none: `usize::MAX`).
-pub fn part(lines: &[Line], header: usize, style: Style) -> Option<Part> {
+pub fn part(lines: &[LogLine], header: usize, style: Style) -> Option<TracebackPart> {
     let (mut outermost, mut place, mut syntax) = (None, None, None);
     let (mut others, mut blank) = (0, 0);
     let mut at = header.wrapping_add(1);
     let what = loop {
         let line = lines.get(at)?;
         let text = body(&line.text, style);
-        match PartLine::of(line, text, style)? {
-            PartLine::Frame(frame) => {
+        match TracebackLine::of(line, text, style)? {
+            TracebackLine::Frame(frame) => {
                 outermost.get_or_insert_with(|| frame.clone());
                 let own = Some(&frame).filter(|frame| frame::is_own(&frame.file));
                 place = own.cloned().or(place);
                 syntax = Some(frame).filter(|frame| frame.function.is_none());
                 blank = 0;
             }
-            PartLine::Blank if blank < 2 => blank += 1,
-            PartLine::Inside => blank = 0,
-            PartLine::Foreign if others < OTHERS => others += 1,
-            PartLine::Exception => break text,
-            PartLine::Blank | PartLine::Foreign => return None,
+            TracebackLine::Blank if blank < 2 => blank += 1,
+            TracebackLine::Inside => blank = 0,
+            TracebackLine::Foreign if others < OTHERS => others += 1,
+            TracebackLine::Exception => break text,
+            TracebackLine::Blank | TracebackLine::Foreign => return None,
         }
         at += 1;
     };
@@ -83,7 +83,7 @@ pub fn part(lines: &[Line], header: usize, style: Style) -> Option<Part> {
     if is_syntax_error(&what) {
         place = syntax.or(place);
     }
-    Some(Part {
+    Some(TracebackPart {
         at,
         end,
         what,
@@ -93,8 +93,8 @@ pub fn part(lines: &[Line], header: usize, style: Style) -> Option<Part> {
 }
 
 /// A line below a traceback's header.
-enum PartLine {
-    Frame(Place),
+enum TracebackLine {
+    Frame(SourcePlace),
     Blank,
     /// A line of source, or a mark below one.
     Inside,
@@ -104,8 +104,8 @@ enum PartLine {
     Foreign,
 }
 
-impl PartLine {
-    fn of(line: &Line, text: &str, style: Style) -> Option<Self> {
+impl TracebackLine {
+    fn of(line: &LogLine, text: &str, style: Style) -> Option<Self> {
         if self::style(&line.text).is_some() {
             return None;
         }
@@ -153,7 +153,7 @@ pub fn is_syntax_error(what: &str) -> bool {
 }
 
 /// The message that begins on this line, as one line, and where it ends.
-fn message(lines: &[Line], at: usize, first: &str, style: Style) -> (String, usize) {
+fn message(lines: &[LogLine], at: usize, first: &str, style: Style) -> (String, usize) {
     let mut what = first.trim().to_owned();
     let mut end = at + 1;
     let text = |i: usize| {
@@ -199,12 +199,12 @@ fn message(lines: &[Line], at: usize, first: &str, style: Style) -> (String, usi
 }
 
 /// Reads an exception group: its own exception, and the first of those in it.
-pub fn group(lines: &[Line], header: usize) -> Option<Part> {
+pub fn group(lines: &[LogLine], header: usize) -> Option<TracebackPart> {
     let is_header = |text: &str| text.trim_start().starts_with(GROUP);
     if !is_header(&lines.get(header)?.text) {
         return None;
     }
-    let is_inside = |line: &&Line| {
+    let is_inside = |line: &&LogLine| {
         line.text.starts_with("  ")
             && line.text.trim_start().starts_with(['|', '+'])
             && !is_header(&line.text)
@@ -216,7 +216,7 @@ pub fn group(lines: &[Line], header: usize) -> Option<Part> {
         .count();
     let end = header + length;
     let block = lines.get(..end)?;
-    let mut group: Option<Part> = None;
+    let mut group: Option<TracebackPart> = None;
     let mut next = header;
     while next < end {
         if style(&block.get(next)?.text).is_none() {
@@ -239,5 +239,5 @@ pub fn group(lines: &[Line], header: usize) -> Option<Part> {
             }
         }
     }
-    group.map(|group| Part { end, ..group })
+    group.map(|group| TracebackPart { end, ..group })
 }
