@@ -8,39 +8,39 @@ use super::scene::Scene;
 use super::text::LogLine;
 use super::vocabulary::{is_closing, pid_in, says};
 
-/// What a line is, seen from a death before it.
+/// A line's meaning when it follows a death in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remark {
-    /// A shell's, a package manager's or a supervisor's word on the end of a process.
+    /// A shell, a package manager or a supervisor reports the end of a process.
     Epilogue,
-    /// The service goes down.
+    /// The service says that it goes down.
     Closing,
-    /// The service goes down because somebody asked it to.
+    /// Someone asked the service to go down.
     Request,
-    /// The first line of another life of the service.
+    /// The first line of the service's next life.
     Start,
-    /// Anything else: work.
+    /// Any other line: the service works.
     Ordinary,
 }
 
-/// The most of a line that is looked at, in bytes.
+/// Maximum number of bytes of a line that are read.
 const HEAD: usize = 400;
 
-/// Returns how a line reads after a death.
+/// Returns the meaning of a line that follows a death.
 pub fn remark(line: &LogLine, scene: &Scene) -> Remark {
     let text = head(line);
-    let low = text.to_ascii_lowercase();
-    if is_epilogue(text, &low) && !is_of_manager(&low) {
+    let lowercase = text.to_ascii_lowercase();
+    if is_epilogue(text, &lowercase) && !is_of_manager(&lowercase) {
         return Remark::Epilogue;
     }
-    if is_start(line, &low, scene) {
+    if is_start(line, &lowercase, scene) {
         return Remark::Start;
     }
-    if is_request(&low) {
+    if is_request(&lowercase) {
         return Remark::Request;
     }
     let level = line.entry.as_ref().and_then(|entry| entry.level);
-    if is_closing(&low) || level == Some(LogLevel::Fatal) {
+    if is_closing(&lowercase) || level == Some(LogLevel::Fatal) {
         return Remark::Closing;
     }
     // Process 1 is the supervisor; whatever it says is no work of the service.
@@ -50,7 +50,7 @@ pub fn remark(line: &LogLine, scene: &Scene) -> Remark {
     Remark::Ordinary
 }
 
-/// The message of a line, as far as it is looked at.
+/// Returns the message of a line, truncated to [`HEAD`].
 pub fn head(line: &LogLine) -> &str {
     let text = line
         .entry
@@ -61,7 +61,7 @@ pub fn head(line: &LogLine) -> &str {
         .unwrap_or_default()
 }
 
-fn is_epilogue(text: &str, low: &str) -> bool {
+fn is_epilogue(text: &str, lowercase: &str) -> bool {
     const BEGIN: [&str; 22] = [
         "npm ERR!",
         "npm error",
@@ -88,7 +88,7 @@ fn is_epilogue(text: &str, low: &str) -> bool {
     ];
     // bash: `run.sh: line 5: 12483 Killed                  node app.js`
     let of_shell = || {
-        let after = low
+        let after = lowercase
             .split_once(": line ")
             .and_then(|(_, rest)| rest.split_once(": "))
             .map(|(_, rest)| rest.trim());
@@ -98,7 +98,7 @@ fn is_epilogue(text: &str, low: &str) -> bool {
     BEGIN.iter().any(|words| text.starts_with(words))
         || of_shell()
         || says(
-            low,
+            lowercase,
             &[
                 "exited with",
                 "exited unexpectedly",
@@ -124,12 +124,12 @@ fn is_epilogue(text: &str, low: &str) -> bool {
                 "waiting for changes to restart",
                 "consumed ",
             ],
-        ) && !is_closing(low)
+        ) && !is_closing(lowercase)
 }
 
-/// Whether somebody says of a process that it has ended.
+/// Returns true if a line reports that a process has ended.
 pub fn tells_exit(line: &LogLine) -> bool {
-    let low = head(line).to_ascii_lowercase();
+    let lowercase = head(line).to_ascii_lowercase();
     let words = [
         "exited with",
         "exited unexpectedly",
@@ -138,13 +138,13 @@ pub fn tells_exit(line: &LogLine) -> bool {
         "app crashed",
         "died with",
     ];
-    says(&low, &words) && !is_closing(&low)
+    says(&lowercase, &words) && !is_closing(&lowercase)
 }
 
-/// Whether somebody asked the service to go down.
-fn is_request(low: &str) -> bool {
+/// Returns true if a line tells of a request to go down.
+fn is_request(lowercase: &str) -> bool {
     let signal = says(
-        low,
+        lowercase,
         &[
             "sigterm",
             "sigint",
@@ -154,9 +154,10 @@ fn is_request(low: &str) -> bool {
             "signal 2",
             "signal 1",
         ],
-    ) || (says(low, &["signal"]) && says(low, &["received", "caught", "got"]));
+    ) || (says(lowercase, &["signal"])
+        && says(lowercase, &["received", "caught", "got"]));
     let asks = says(
-        low,
+        lowercase,
         &[
             "stop requested",
             "shutdown requested",
@@ -168,7 +169,8 @@ fn is_request(low: &str) -> bool {
     signal || asks
 }
 
-/// Whether somebody asked this life of the service to go down, in the last lines before this one.
+/// Returns true if someone asked this life of the service to go down, in the last lines before this
+/// one.
 pub fn was_asked(lines: &[LogLine], before: usize, scene: &Scene) -> bool {
     const NEAR: usize = 20;
     // A reload goes on, and a fault's signal is no request.
@@ -196,8 +198,8 @@ pub fn was_asked(lines: &[LogLine], before: usize, scene: &Scene) -> bool {
         == Some(Remark::Request)
 }
 
-/// Whether another life of the service begins here.
-fn is_start(line: &LogLine, low: &str, scene: &Scene) -> bool {
+/// Returns true if another life of the service begins here.
+fn is_start(line: &LogLine, lowercase: &str, scene: &Scene) -> bool {
     // npm's, yarn's and pnpm's: `> shop@2.1.0 start`.
     if let Some(script) = line.text.strip_prefix("> ") {
         return script.contains('@') || script.len() < HEAD;
@@ -205,11 +207,11 @@ fn is_start(line: &LogLine, low: &str, scene: &Scene) -> bool {
     if line.text.starts_with("--> Wrapper Started") || line.text.starts_with("Launching a JVM") {
         return true;
     }
-    if is_of_manager(low) {
+    if is_of_manager(lowercase) {
         return true;
     }
     let begins = says(
-        low,
+        lowercase,
         &[
             "starting",
             "start",
@@ -220,13 +222,13 @@ fn is_start(line: &LogLine, low: &str, scene: &Scene) -> bool {
             "restarted",
         ],
     );
-    // What names an error of the system's is no banner: `relay: startup: dial tcp …: connection
-    // refused`.
+    // A line that names an error of the system's is no banner: `relay: startup: dial tcp …:
+    // connection refused`.
     if !begins
-        || is_closing(low)
-        || beneath::kind(low).is_some()
+        || is_closing(lowercase)
+        || beneath::kind(lowercase).is_some()
         || says(
-            low,
+            lowercase,
             &[
                 "fail",
                 "error",
@@ -240,38 +242,40 @@ fn is_start(line: &LogLine, low: &str, scene: &Scene) -> bool {
     {
         return false;
     }
-    let is_marked = low.starts_with("==") || low.starts_with("--") || low.starts_with("**");
+    let is_marked =
+        lowercase.starts_with("==") || lowercase.starts_with("--") || lowercase.starts_with("**");
     let job = scene.job.to_ascii_lowercase();
     is_marked
-        || pid_in(low).is_some()
-        || (!job.is_empty() && says(low, &[&job]))
-        || has_version(low)
+        || pid_in(lowercase).is_some()
+        || (!job.is_empty() && says(lowercase, &[&job]))
+        || has_version(lowercase)
         || {
             says(
-                low,
+                lowercase,
                 &["application", "server", "master", "daemon", "service"],
-            ) && says(low, &["starting", "booting"])
+            ) && says(lowercase, &["starting", "booting"])
         }
 }
 
-/// Whether a manager of processes says that it starts one: nodemon, pm2, supervisord, systemd.
-fn is_of_manager(low: &str) -> bool {
-    let low = low
+/// Returns true if a process manager says that it starts a process: nodemon, pm2, supervisord,
+/// systemd.
+fn is_of_manager(lowercase: &str) -> bool {
+    let lowercase = lowercase
         .strip_prefix("pm2")
-        .map_or(low, |rest| rest.trim_start_matches([' ', '|']));
-    let low = low.strip_prefix("log: ").unwrap_or(low);
-    let of_pm2 = low
+        .map_or(lowercase, |rest| rest.trim_start_matches([' ', '|']));
+    let lowercase = lowercase.strip_prefix("log: ").unwrap_or(lowercase);
+    let of_pm2 = lowercase
         .strip_prefix("app [")
         .and_then(|rest| rest.split_once("] "));
     of_pm2.is_some_and(|(_, rest)| rest == "online" || rest.starts_with("starting in "))
-        || low.starts_with("[nodemon] starting `")
-        || (low.starts_with("spawned: '") && low.contains("' with pid "))
-        || (low.starts_with("success: ") && low.contains(" entered running state"))
+        || lowercase.starts_with("[nodemon] starting `")
+        || (lowercase.starts_with("spawned: '") && lowercase.contains("' with pid "))
+        || (lowercase.starts_with("success: ") && lowercase.contains(" entered running state"))
 }
 
-/// Whether a word is a version: `3.1`, `v2.0.4`.
-fn has_version(low: &str) -> bool {
-    low.split([' ', '@', '/', ',', '(', ')']).any(|word| {
+/// Returns true if a word is a version: `3.1`, `v2.0.4`.
+fn has_version(lowercase: &str) -> bool {
+    lowercase.split([' ', '@', '/', ',', '(', ')']).any(|word| {
         let word = word.strip_prefix('v').unwrap_or(word);
         let mut parts = word.split('.');
         let number = |part: &str| {

@@ -1,10 +1,10 @@
-//! What lies beneath an error: a port in use, a full disk, a missing file, told by the system's own
-//! words for it.
+//! The system error beneath an error: a port in use, a full disk, a missing file. The system's own
+//! words tell it.
 
 use super::vocabulary::says;
 use crate::report::Death;
 
-/// Errors of programming: whatever words stand in them, it is not the system that speaks.
+/// Types of programming errors. The words in such an error are the program's, not the system's.
 const PROGRAMMING: [&str; 17] = [
     "TypeError",
     "ReferenceError",
@@ -91,7 +91,7 @@ const MISSING: [&str; 5] = [
     "executable file not found in",
 ];
 
-/// The words of each kind; the first kind whose words a text has is the one.
+/// The words of each kind. The first kind whose words stand in a text is the text's kind.
 const KINDS: [(&[&str], Death); 7] = [
     (&IN_USE, Death::PortInUse),
     (&DISK_FULL, Death::DiskFull),
@@ -109,14 +109,21 @@ pub fn kind(what: &str) -> Option<Death> {
     if PROGRAMMING.contains(&head) {
         return None;
     }
-    let low = what.to_ascii_lowercase();
-    if says(&low, &["port "]) && says(&low, &["already in use", "already allocated", "in use"]) {
+    let lowercase = what.to_ascii_lowercase();
+    if says(&lowercase, &["port "])
+        && says(
+            &lowercase,
+            &["already in use", "already allocated", "in use"],
+        )
+    {
         return Some(Death::PortInUse);
     }
-    let (_, kind) = KINDS.into_iter().find(|(words, _)| says(&low, words))?;
+    let (_, kind) = KINDS
+        .into_iter()
+        .find(|(words, _)| says(&lowercase, words))?;
     if matches!(kind, Death::Permission | Death::NoSuchFile)
-        && says(&low, &MISSING)
-        && is_socket(&low)
+        && says(&lowercase, &MISSING)
+        && is_socket(&lowercase)
     {
         return Some(Death::DependencyUnreachable);
     }
@@ -124,14 +131,14 @@ pub fn kind(what: &str) -> Option<Death> {
 }
 
 /// Returns true if a text is about the socket of a server.
-fn is_socket(low: &str) -> bool {
+fn is_socket(lowercase: &str) -> bool {
     const WORDS: [&str; 4] = [
         "connect enoent",
         "dial unix",
         "connection to server on socket",
         "server through socket",
     ];
-    says(low, &WORDS) || (says(low, &["connect"]) && low.contains(".sock"))
+    says(lowercase, &WORDS) || (says(lowercase, &["connect"]) && lowercase.contains(".sock"))
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
-//! The carriers of a log, which put something of their own before each line. They are known by
-//! their form: Docker's json-file and CRI lines, journald and syslog
-//! (`Nov 22 23:58:59 host prog[pid]: `), syslog's RFC 5424, Heroku, `kubectl logs --prefix`, pm2,
-//! docker compose, foreman and honcho (`name | `), the Java service wrapper (`jvm 1 | `); and a
-//! bare timestamp (svlogd, s6-log, `docker logs -t`) where also the lines of a trace have one.
+//! The carriers of a log, which put something of their own before each line.
+//!
+//! They are known by their form: Docker's json-file and CRI lines, journald and syslog (`Nov 22
+//! 23:58:59 host prog[pid]: `), syslog's RFC 5424, Heroku, `kubectl logs --prefix`, pm2, docker
+//! compose, foreman and honcho (`name | `), and the Java service wrapper (`jvm 1 | `). A bare
+//! timestamp is a carrier's (svlogd, s6-log, `docker logs -t`) if the lines of a trace have one
+//! too.
 
 use std::borrow::Cow;
 use std::str::Chars;
@@ -14,27 +16,27 @@ use serde::Deserialize;
 use super::entry;
 use super::stamp;
 
-/// The longest line that is looked at, in bytes; what is beyond it is left out.
+/// Maximum length of a line, in bytes. The rest of the line is dropped.
 pub const MAX_LINE: usize = 64 * 1024;
-/// So many carriers may have handed a line on.
+/// Maximum number of carriers around a line.
 const MAX_CARRIERS: usize = 3;
-/// Number of the last lines that tell the host.
+/// Number of last lines that are read to find the host's name.
 const SHARE: usize = 60;
 
-/// A line without what carried it.
+/// A line without its carriers.
 pub struct Carried<'a> {
     pub text: Cow<'a, str>,
     pub at: Option<f64>,
     pub pid: Option<u32>,
     pub name: Option<String>,
     pub container: Option<String>,
-    /// The rest of it comes with the next line.
+    /// The next line holds the rest of this one.
     pub partial: bool,
-    /// It may be the rest of the one before.
+    /// This line may hold the rest of the one before.
     pub continues: bool,
 }
 
-/// The host that most of the last lines name in syslog's form.
+/// Returns the host that most of the last lines name in syslog's form.
 pub fn host(text: &str) -> Option<&str> {
     let last = || {
         text.lines()
@@ -54,9 +56,9 @@ pub fn host(text: &str) -> Option<&str> {
 
 pub fn unwrap<'a>(raw: &'a str, host: Option<&str>) -> Carried<'a> {
     let raw = raw.trim_end_matches('\r');
-    // A progress bar writes over itself: what stands there in the end is what a person sees.
+    // A progress bar writes over itself. A person sees only the last text.
     let raw = raw.rsplit_once('\r').map_or(raw, |(_, shown)| shown);
-    // Our own collector's mark on a line whose beginning is lost.
+    // Mark of lastwords' own collector on a line whose beginning is lost.
     let raw = raw.strip_prefix("[cut] ").unwrap_or(raw);
     let raw = raw
         .get(..raw.floor_char_boundary(MAX_LINE * 4))
@@ -83,13 +85,13 @@ pub fn unwrap<'a>(raw: &'a str, host: Option<&str>) -> Carried<'a> {
     carried
 }
 
-/// Takes one carrier's part away; `None` if no carrier is known by its form.
+/// Removes one carrier's part; `None` if no carrier's form matches.
 fn unwrap_once<'a>(carried: &Carried<'a>, host: Option<&str>) -> Option<Carried<'a>> {
     if !carried
         .text
         .starts_with(|c: char| c.is_ascii_alphanumeric() || ['{', '<', '['].contains(&c))
     {
-        // An indented line, as a trace has them, has no carrier.
+        // The indented lines of a trace have no carrier.
         return None;
     }
     docker(carried)
@@ -101,7 +103,7 @@ fn unwrap_once<'a>(carried: &Carried<'a>, host: Option<&str>) -> Option<Carried<
 }
 
 impl Carried<'_> {
-    /// Returns the line without so many bytes at its beginning.
+    /// Returns the line from byte `from` on, with the carrier's time.
     fn inner<'a>(&self, from: usize, time: Option<Match>) -> Carried<'a> {
         let text = self.text.get(from..).unwrap_or_default();
         let at = time.and_then(|time| stamp::read(time.as_str()));
@@ -117,7 +119,7 @@ impl Carried<'_> {
     }
 }
 
-/// Docker's json-file.
+/// A line of Docker's json-file.
 #[derive(Deserialize)]
 struct DockerLine<'a> {
     #[serde(borrow)]
@@ -189,7 +191,7 @@ fn platform<'a>(carried: &Carried) -> Option<Carried<'a>> {
     Some(carried.inner(found.get(0)?.end(), found.get(1)))
 }
 
-/// journald's and syslog's form.
+/// The form of journald and syslog.
 static SYSLOG: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?-u)^(?:<\d{1,3}>)?((?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)) ([\w.:-]+) ([\w./@+-]+)(?:\[(\d+)\])?:(?: |$)",
@@ -205,7 +207,8 @@ fn syslog<'a>(carried: &Carried, host: Option<&str>) -> Option<Carried<'a>> {
             .get(*group)
             .is_some_and(|it| entry::is_level(it.as_str()))
     };
-    // Without a process's number it may be any program's words, but for the host's name.
+    // Without a process's number the words may be any program's, unless they begin with the host's
+    // name.
     let is_whole = found.get(4).is_some() || found.get(2).map(|it| it.as_str()) == host;
     if [2, 3].iter().any(is_level) || !is_whole {
         return None;

@@ -1,71 +1,73 @@
-//! Which of the errors in a log is the one that the service died of.
+//! Chooses the error in a log that the service died of.
 //!
-//! The last one that fits the exit, unless something shows that the service went on after it, or
-//! that it is another life's:
+//! It is the last error that fits the exit, unless something shows that the service went on after
+//! it, or that the error belongs to another life of the service:
 //!
-//! - **What only a process that ends prints** ([`Proof::LastWords`]) may be followed by what exit
-//!   hooks and wrappers say and by the next start's banner: a few lines, within a minute.
-//! - **What programs that go on print too** ([`Proof::Said`]: an error that was logged, a trace on
-//!   its own) counts only as the very last word: after it nothing but wrappers' epilogues, the
-//!   service's own words of going down (not on request), and the next start. Not where a logger's
-//!   words or level say that it was handled, and not where the log shows that the service survived
-//!   the same before. Nor after a request to stop: going down has its own errors.
-//! - **Another life's**: after it a start that names the dead process, or entries of the dead
-//!   process that were none before it.
-//! - **Of a burst at the end** (nothing ordinary in between) the last error wins, unless it only
-//!   repeats the one before or says no more than that it is the end (`Worker failed to boot`,
-//!   `Shutting down`): then the one before.
+//! - **Last words** ([`Proof::LastWords`]): only a process that ends prints such an error. Exit
+//!   hooks, wrappers and the next start's banner may follow it: a few lines, within a minute.
+//! - **Other errors** ([`Proof::Said`]: one that was logged, or a trace on its own): programs that
+//!   go on print them too. They count only as the very last word. Only wrappers' epilogues, the
+//!   service's own words of going down and the next start may follow. They do not count if a
+//!   logger's words or level say that the error was handled, if the service survived the same error
+//!   before, or after a request to stop, because going down has errors of its own.
+//! - **Another life's errors**: a start that names the dead process follows, or the dead process
+//!   began to write only after the error.
+//! - **A burst at the end**, with nothing ordinary in between: the last error counts. If it only
+//!   repeats the one before, or only says that this is the end (`Worker failed to boot`, `Shutting
+//!   down`), the one before counts.
 
 use std::cmp::Reverse;
 
 use super::aftermath::{self, Remark};
 use super::entry::LogLevel;
 use super::finding::{Finding, Proof};
-use super::fingerprint::steady;
+use super::fingerprint::normalized;
 use super::scene::Scene;
 use super::text::{LogLine, is_same_but_digits};
 use super::vocabulary::{self, is_generic, says};
 use super::{last_words, logged, runtimes};
 use crate::report::Exit;
 
-/// So many lines may exit hooks add after last words.
+/// Maximum number of lines that exit hooks add after last words.
 const AFTER_LAST_WORDS: usize = 12;
-/// So many may the service say, going down, after what proves nothing by itself.
+/// Maximum number of lines that the service says on its way down, after an error that it may have
+/// survived.
 const AFTER_SAID: usize = 6;
-/// So many lines may the next start have said.
+/// Maximum number of lines of the next start.
 const NEXT_START: usize = 30;
-/// What belongs to one death is said within so many seconds.
+/// Maximum time between the lines of one death, in seconds.
 const SOON: f64 = 60.0;
-/// An error that so many lines of work follow has been survived.
+/// Number of lines of work after which an error counts as survived.
 const WORK: usize = 12;
 
-/// The error in the log that the service died of.
+/// Returns the error in the log that the service died of.
 pub fn read(lines: &[LogLine], scene: &Scene) -> Option<Finding> {
     let mut found = Vec::new();
     for read in runtimes::ALL {
         read(lines, &mut found);
     }
     logged::read(lines, &mut found);
-    // An error that was cut before it said anything.
+    // The log was cut before this error said anything.
     found.retain(|it| !it.what.trim().is_empty());
     decide(found, last_words::read(lines, scene), lines, scene)
 }
 
-/// The finding that the service died of. `last` is what the program itself said at the very end.
+/// Chooses the finding that the service died of. `last` is what the program itself said at the very
+/// end.
 fn decide(
     found: Vec<Finding>,
     last: Option<Finding>,
     lines: &[LogLine],
     scene: &Scene,
 ) -> Option<Finding> {
-    // A runtime's words are judged as such, not once more as anybody's.
+    // A runtime's words are judged once, as the runtime's.
     let last = last.filter(|last| !found.iter().any(|it| it.lines.contains(&last.quoted)));
     let tail = LogTail::read(&found, lines, scene);
     let mut candidates: Vec<Finding> = found
         .into_iter()
-        .filter(|it| it.lines.end > tail.from && tail.fits(it) && !tail.is_a_neighbours(it))
+        .filter(|it| it.lines.end > tail.from && tail.fits(it) && !tail.is_of_another_program(it))
         .collect();
-    // The last in the log; of two that end together, the one that says more.
+    // The last in the log comes last. Of two that end together, the one that says more does.
     candidates.sort_by_key(|it| (it.lines.end, it.proof, it.place.is_some(), it.lines.len()));
     let chosen = candidates
         .iter()
@@ -81,14 +83,14 @@ fn decide(
     }
 }
 
-/// Whether what was said later adds nothing to the error before it.
+/// Returns true if the later finding adds nothing to the one before it.
 fn is_consequence(later: &Finding, before: &Finding) -> bool {
     before.proof == Proof::LastWords
         || is_generic(&later.what)
         || is_same(&later.what, &before.what)
 }
 
-/// Whether one of them only repeats the other.
+/// Returns true if one text only repeats the other.
 fn is_same(one: &str, other: &str) -> bool {
     let words = |what: &str| {
         let what = what.trim();
@@ -103,26 +105,26 @@ fn is_same(one: &str, other: &str) -> bool {
     !one.is_empty() && !other.is_empty() && (one.contains(&other) || other.contains(&one))
 }
 
-/// The end of the log, as a few units: lines, or errors with all that belongs to them.
+/// The end of the log in units. A unit is a line, or an error with all of its lines.
 struct LogTail<'a> {
     lines: &'a [LogLine],
     scene: &'a Scene<'a>,
     units: Vec<TailUnit>,
-    /// An error that ends before this line is not of this death: too much was said since.
+    /// First line that can belong to this death. An error that ends before it is too old.
     from: usize,
 }
 
 struct TailUnit {
     line: usize,
-    /// `None` where it is an error that has been found.
+    /// `None` if the unit is an error that a runtime found.
     remark: Option<Remark>,
     at: Option<f64>,
-    /// The process that says it, or that it names as started.
+    /// The process that wrote the line, or the process that the line names as started.
     pid: Option<u32>,
 }
 
 impl<'a> LogTail<'a> {
-    /// Reads the last units, newest first, and not more of them than may follow a death.
+    /// Reads the last units, newest first. Reads no more units than may follow a death.
     fn read(found: &[Finding], lines: &'a [LogLine], scene: &'a Scene<'a>) -> Self {
         let mut errors: Vec<_> = found
             .iter()
@@ -158,8 +160,8 @@ impl<'a> LogTail<'a> {
         tail
     }
 
-    /// Whether a process that said this may have ended so; behind a wrapper, which ends in its own
-    /// way, in any way.
+    /// Returns true if a process that said this may have ended with this exit. A wrapper ends in
+    /// its own way, so behind a wrapper any exit fits.
     fn fits(&self, finding: &Finding) -> bool {
         let wrapped = || {
             matches!(self.scene.exit, Exit::Code(1))
@@ -171,9 +173,9 @@ impl<'a> LogTail<'a> {
         finding.fits(self.scene.exit) || wrapped()
     }
 
-    /// Whether the carrier names another program for it than for the dead process, which it carries
-    /// too.
-    fn is_a_neighbours(&self, finding: &Finding) -> bool {
+    /// Returns true if the error is another program's: its carrier names another program than it
+    /// names for the dead process.
+    fn is_of_another_program(&self, finding: &Finding) -> bool {
         let Some(line) = self.lines.get(finding.quoted) else {
             return false;
         };
@@ -192,13 +194,13 @@ impl<'a> LogTail<'a> {
         Some(pid) != self.scene.pid && own().is_some_and(|own| own != name)
     }
 
-    /// What stands after a finding, oldest first.
+    /// Returns the units after a finding, oldest first.
     fn after(&self, finding: &Finding) -> impl Iterator<Item = &TailUnit> {
         let end = finding.lines.end;
         self.units.iter().rev().filter(move |unit| unit.line >= end)
     }
 
-    /// Whether nothing shows that the service went on after this.
+    /// Returns true if nothing shows that the service went on after this finding.
     fn ends_there(&self, finding: &Finding) -> bool {
         let after: Vec<&TailUnit> = self.after(finding).collect();
         let start = after
@@ -245,7 +247,7 @@ impl<'a> LogTail<'a> {
         }
     }
 
-    /// Whether a line says that the service goes on.
+    /// Returns true if a line says that the service goes on.
     fn goes_on(&self, unit: &TailUnit) -> bool {
         const WORDS: [&str; 10] = [
             "going on",
@@ -259,15 +261,15 @@ impl<'a> LogTail<'a> {
             "using default",
             "skip",
         ];
-        let low = self
+        let lowercase = self
             .lines
             .get(unit.line)
             .map(|line| aftermath::head(line).to_ascii_lowercase())
             .unwrap_or_default();
-        says(&low, &WORDS)
+        says(&lowercase, &WORDS)
     }
 
-    /// Whether the log shows that the dead process began to speak only after this.
+    /// Returns true if the log shows that the dead process began to write only after this finding.
     fn is_of_another_life(&self, finding: &Finding, after: &[&TailUnit]) -> bool {
         let Some(ours) = self.scene.pid else {
             return false;
@@ -280,16 +282,16 @@ impl<'a> LogTail<'a> {
         others.is_some_and(|pid| pid != ours) && !before.iter().any(|line| line.pid() == Some(ours))
     }
 
-    /// Whether the service has survived the same before.
+    /// Returns true if the service has survived the same error before.
     fn survived(&self, finding: &Finding, candidates: &[Finding]) -> bool {
         if finding.proof == Proof::LastWords {
             return false;
         }
-        let what = steady(&finding.what);
+        let what = normalized(&finding.what);
         let before = candidates
             .iter()
             .rev()
-            .find(|it| it.lines.end <= finding.lines.start && steady(&it.what) == what);
+            .find(|it| it.lines.end <= finding.lines.start && normalized(&it.what) == what);
         let Some(before) = before else { return false };
         let after: Vec<_> = self
             .after(before)
@@ -305,7 +307,7 @@ impl<'a> LogTail<'a> {
         work >= WORK && !ended
     }
 
-    /// The error that the chosen one only follows from.
+    /// Returns the error that led to the chosen one; the chosen one itself if none did.
     fn root<'b>(&self, candidates: &'b [Finding], chosen: usize) -> Option<&'b Finding> {
         let (before, rest) = candidates.split_at_checked(chosen)?;
         let mut cause = rest.first()?;
@@ -360,7 +362,7 @@ fn unit(index: usize, line: &LogLine, scene: &Scene) -> TailUnit {
     }
 }
 
-/// When the last of these lines was written.
+/// Returns the time of the last of these lines.
 fn time(lines: &[LogLine], start: usize, end: usize) -> Option<f64> {
     lines
         .get(start..end)
@@ -370,7 +372,7 @@ fn time(lines: &[LogLine], start: usize, end: usize) -> Option<f64> {
         .find_map(|line| line.at)
 }
 
-/// Whether all of this was said soon after one another.
+/// Returns true if all of this was said within [`SOON`].
 fn within(died: Option<f64>, units: &[&TailUnit]) -> bool {
     let times = || {
         died.into_iter()
@@ -382,7 +384,7 @@ fn within(died: Option<f64>, units: &[&TailUnit]) -> bool {
         .is_none_or(|(last, first)| last - first < SOON)
 }
 
-/// Words for a failure that was caught.
+/// Words for a failure that the program caught.
 const FAILURE: [&str; 10] = [
     "fail",
     "error",
@@ -396,7 +398,8 @@ const FAILURE: [&str; 10] = [
     "lost",
 ];
 
-/// Whether an entry says all by itself: the same stands in the log before, and no trace beneath it.
+/// Returns true if the same entry stands in the log before, without a trace below it. The trace
+/// below this one is then another's.
 fn stands_alone(lines: &[LogLine], at: usize) -> bool {
     let Some(entry) = lines.get(at) else {
         return false;
@@ -410,22 +413,24 @@ fn stands_alone(lines: &[LogLine], at: usize) -> bool {
         .any(|(line, next)| line.entry.is_some() && next.entry.is_some() && is_same(line))
 }
 
-/// Whether a logger said right before it, or it says itself, that this is no reason to end.
+/// Returns true if the line before the finding, or the finding itself, says that the program goes
+/// on.
 fn is_handled(finding: &Finding, lines: &[LogLine]) -> bool {
     let entry_says = |line: &LogLine| {
-        let low = aftermath::head(line).to_ascii_lowercase();
+        let lowercase = aftermath::head(line).to_ascii_lowercase();
         let level = line.entry.as_ref().and_then(|entry| entry.level);
-        let warns =
-            level == Some(LogLevel::Warn) && says(&low, &FAILURE) && !vocabulary::gives_up(&low);
+        let warns = level == Some(LogLevel::Warn)
+            && says(&lowercase, &FAILURE)
+            && !vocabulary::gives_up(&lowercase);
         // A server answers with 500, and goes on.
         let serves = line.entry.as_ref().is_some_and(|entry| entry.of_request);
-        warns || serves || vocabulary::is_handled(&low)
+        warns || serves || vocabulary::is_handled(&lowercase)
     };
     let at = finding.lines.start.checked_sub(1);
     let before = at.and_then(|at| lines.get(at));
     let first = lines.get(finding.lines.start);
-    // What a logger attaches to its entry is a trace, never a line on its own, and in JSON stands
-    // in the entry itself.
+    // Loggers attach traces of several lines to their entries, never single lines. JSON loggers put
+    // the trace into the entry.
     let own = lines.get(finding.lines.clone()).unwrap_or_default();
     let is_trace = own.iter().filter(|line| !line.is_blank()).count() > 1;
     let is_entry = first.is_some_and(|line| line.entry.is_some());
@@ -437,7 +442,7 @@ fn is_handled(finding: &Finding, lines: &[LogLine]) -> bool {
             Some(entry) if entry.level.is_some_and(|level| level < LogLevel::Error) => true,
             Some(_) => entry_says(line),
             None => {
-                // What stands before the error in its own line: `statsd unreachable, will retry
+                // The words before the error in its own line: `statsd unreachable, will retry
                 // Error: connect …`.
                 let said = line
                     .text
@@ -452,21 +457,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::decide;
-    use crate::cause::finding::{Finding, Proof};
+    use crate::cause::finding::{ExpectedExit, Finding, Proof};
     use crate::cause::{Scene, text};
     use crate::report::{Death, Exit};
 
     /// How a process ends that calls `abort`.
-    const ABORT: &[End] = &[End::Signal("ABRT")];
+    const ABORT: &[ExpectedExit] = &[ExpectedExit::Signal("ABRT")];
 
-    /// What is decided where `!` begins the lines of last words and `?` those of an error that may
-    /// have been survived.
+    /// Returns the decision on a log. `!` begins a line of last words, `?` a line of an error that
+    /// the service may have survived.
     fn decided(log: &str) -> Option<String> {
         decided_at(log, &Exit::Code(1), &[])
     }
 
     /// The same, where the service ended by `exit` and those errors end by `ends`.
-    fn decided_at(log: &str, exit: &Exit, ends: &'static [End]) -> Option<String> {
+    fn decided_at(log: &str, exit: &Exit, ends: &'static [ExpectedExit]) -> Option<String> {
         let mut found = Vec::new();
         let clean: Vec<&str> = log
             .lines()
@@ -534,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_survived_counts_only_as_the_very_last_word() {
+    fn an_error_that_may_be_survived_counts_only_as_the_last_word() {
         assert_eq!(decided("?boom").as_deref(), Some("boom"));
         assert_eq!(
             decided("?boom\n[main] shutting down\nbye").as_deref(),
@@ -593,7 +598,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_burst_the_cause_is_taken_and_not_what_follows_from_it() {
+    fn of_a_burst_the_cause_counts_and_not_its_consequence() {
         assert_eq!(
             decided("!Error: no queue\n?Error: worker failed to boot").as_deref(),
             Some("Error: no queue")
@@ -610,7 +615,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_decides_wildly(log in "([!?]?(boom|GET|bye|web start, pid 42|npm ERR!)?\n){0,60}") {
+        fn no_log_makes_the_decision_panic(log in "([!?]?(boom|GET|bye|web start, pid 42|npm ERR!)?\n){0,60}") {
             decided(&log);
         }
     }

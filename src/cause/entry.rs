@@ -7,37 +7,36 @@ use serde_json::{Map, Value};
 
 use super::stamp;
 
-/// How grave a logger calls it.
+/// Severity that a logger gives to an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     Debug,
     Info,
     Warn,
     Error,
-    /// Fatal, critical, alert, emergency: the program that says so is about to end, or should be.
+    /// Fatal, critical, alert or emergency: the program is about to end, or should be.
     Fatal,
 }
 
-/// What a logger says in one line.
+/// A logger's line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LogEntry {
     pub level: Option<LogLevel>,
     pub message: String,
-    /// In seconds; only differences mean something.
+    /// Seconds since an arbitrary moment; use only differences.
     pub at: Option<f64>,
-    /// The process that wrote it.
+    /// Process that wrote the entry.
     pub pid: Option<u32>,
-    /// The error that it carries, as the lines of its stack; the first is `Type: message`.
+    /// Lines of the error's stack. The first is `Type: message`.
     pub error: Vec<String>,
-    /// Whether it came as JSON: every line of it is one of the logger's.
+    /// True if the entry came as JSON.
     pub json: bool,
-    /// Whether it is about one request that was served, whatever became of it.
+    /// True if the entry is about one request that was served.
     pub of_request: bool,
 }
 
 impl LogEntry {
-    /// Reads a line as a logger's; `None` where neither a timestamp nor a level says that it is
-    /// one.
+    /// Reads a line as a logger's entry; `None` if the line has neither a timestamp nor a level.
     pub fn read(text: &str) -> Option<Self> {
         if text.is_empty() {
             return None;
@@ -48,13 +47,13 @@ impl LogEntry {
         from_text(text)
     }
 
-    /// Whether it says that something is wrong.
+    /// Returns true if the level is at least that of an error.
     pub fn is_error(&self) -> bool {
         self.level >= Some(LogLevel::Error)
     }
 }
 
-/// The first of these fields that there is.
+/// Returns the first of these fields that exists.
 fn field<'a>(object: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
     names
         .iter()
@@ -69,8 +68,8 @@ fn string(object: &Map<String, Value>, names: &[&str]) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// pino, bunyan, winston, zap, slog, zerolog, logrus, structlog, python-json-logger, Logstash, ECS,
-/// Serilog, tracing.
+/// Reads the entries of pino, bunyan, winston, zap, slog, zerolog, logrus, structlog,
+/// python-json-logger, Logstash, ECS, Serilog and tracing.
 fn from_json(text: &str) -> Option<LogEntry> {
     let Value::Object(object) = serde_json::from_str(text).ok()? else {
         return None;
@@ -140,7 +139,7 @@ fn from_json(text: &str) -> Option<LogEntry> {
     })
 }
 
-/// What servers say of an exception that became a 500: uvicorn, Flask, aiohttp and gunicorn,
+/// Words of servers for an exception that became a 500: uvicorn, Flask, aiohttp and gunicorn,
 /// Django, Tornado, Tomcat.
 const SERVED: [&str; 6] = [
     "Exception in ASGI application",
@@ -151,7 +150,7 @@ const SERVED: [&str; 6] = [
     "Servlet.service() for servlet",
 ];
 
-/// Fields of a request's entries: pino-http's and its kin.
+/// Fields in the entries of a request, by pino-http and similar loggers.
 const REQUEST: [&str; 12] = [
     "req",
     "res",
@@ -215,14 +214,14 @@ fn error_in_object(error: &Map<String, Value>) -> Option<String> {
     (!words.is_empty()).then(|| words.join(": "))
 }
 
-/// Reads structlog's list: the exception, then those that it was raised for.
+/// Reads structlog's list: the exception first, then its causes.
 fn error_in_chain(chain: &[Value]) -> Option<String> {
     let error = chain.first()?.as_object()?;
     let kind = string(error, &["exc_type"])?;
     Some([kind, string(error, &["exc_value"])?].join(": "))
 }
 
-/// Adds the entry's stack to an error's words. zap's stack has the frames only.
+/// Adds the entry's stack to an error's words. zap's stack has only the frames.
 fn with_stack(words: &str, object: &Map<String, Value>) -> String {
     match string(object, &STACK[..4]) {
         Some(stack) if stack.contains(words) => stack,
@@ -250,7 +249,7 @@ fn level_of(value: &Value) -> Option<LogLevel> {
 fn time_of(value: &Value) -> Option<f64> {
     match value {
         Value::String(time) => stamp::read(time).map(|(at, _)| at),
-        // Milliseconds where seconds would be thousands of years away.
+        // A number that would be thousands of years away in seconds is in milliseconds.
         Value::Number(time) => time
             .as_f64()
             .map(|at| if at > 1e11 { at / 1e3 } else { at }),
@@ -258,14 +257,14 @@ fn time_of(value: &Value) -> Option<f64> {
     }
 }
 
-/// Whether a word is a level's name, in capitals as loggers write it.
+/// Returns true if a word is a level's name in capitals, as loggers write it.
 pub fn is_level(word: &str) -> bool {
     word.len() > 2
         && word.bytes().all(|byte| byte.is_ascii_uppercase())
         && level_named(word).is_some()
 }
 
-/// The level of this name, in whatever case.
+/// Returns the level with this name, in any case.
 fn level_named(name: &str) -> Option<LogLevel> {
     Some(match name.to_ascii_lowercase().as_str() {
         "trace" | "debug" | "verbose" | "fine" | "finer" | "finest" | "silly" | "dbg" => {
@@ -280,8 +279,7 @@ fn level_named(name: &str) -> Option<LogLevel> {
     })
 }
 
-/// A level at the beginning of a line, before its message: in capitals, or marked as one by what is
-/// around it.
+/// A level before a line's message: in capitals, or marked by the characters around it.
 static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?x-u)^(?:
@@ -300,7 +298,7 @@ static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static PID: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?-u)(?:\[|#|pid[ =:]|\()(\d{2,7})[\])#: ]").ok());
 
-/// Redis's and Valkey's form: `15913:M 23 Nov 2026 04:24:33.685 # Failed listening …`.
+/// Reads the form of Redis and Valkey: `15913:M 23 Nov 2026 04:24:33.685 # Failed listening …`.
 fn from_redis(text: &str) -> Option<LogEntry> {
     let (process, rest) = text.split_once(' ')?;
     let (pid, role) = process.split_once(':')?;
@@ -320,8 +318,8 @@ fn from_redis(text: &str) -> Option<LogEntry> {
     })
 }
 
-/// The message and the error of a logfmt line: `level=error msg="cannot load" err="open x: no such
-/// file"`.
+/// Returns the message and the error of a logfmt line: `level=error msg="cannot load" err="open x:
+/// no such file"`.
 fn logfmt(text: &str) -> Option<String> {
     let value = |names: [&str; 2]| {
         names.iter().find_map(|name| {
@@ -346,7 +344,7 @@ fn logfmt(text: &str) -> Option<String> {
     }
 }
 
-/// A process's number before the message: nginx's `123#123: *7 `, and `(123) : ` of `HAProxy`.
+/// Removes the process id before a message: nginx's `123#123: *7 `, and `(123) : ` of `HAProxy`.
 fn without_process(message: &str) -> &str {
     static PROCESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(
@@ -363,8 +361,8 @@ fn without_process(message: &str) -> &str {
         .unwrap_or(message)
 }
 
-/// The time behind the level's letter: `I1122 23:50:03.359004`, `E, [2026-11-22T23:41:58.558388
-/// #11607]`.
+/// Returns the time behind the level's letter: `I1122 23:50:03.359004`, `E,
+/// [2026-11-22T23:41:58.558388 #11607]`.
 fn inner_time(head: &str, found: &Captures) -> Option<f64> {
     if found.name("ruby").is_some() {
         return Some(stamp::read(head.get(4..)?)?.0);
@@ -400,8 +398,8 @@ fn from_text(text: &str) -> Option<LogEntry> {
                 b'F' => Some(LogLevel::Fatal),
                 _ => Some(LogLevel::Debug),
             });
-        // A bare word before a colon (`error: …`) is a program's own way to speak, unless a
-        // timestamp stands before it.
+        // Programs write bare words before a colon (`error: …`) too. They count as a level only
+        // behind a timestamp.
         let names: &[&str] = if at.is_some() {
             &["ruby", "caps", "boxed", "fmt", "php", "named"]
         } else {
@@ -559,7 +557,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_runtime_prints_is_no_logger_s() {
+    fn the_words_of_a_runtime_are_no_logger_s() {
         for text in [
             "TypeError: Cannot read properties of undefined (reading 'id')",
             "    at lead (/srv/raft/app.js:2:40)",

@@ -4,52 +4,53 @@ use std::ops::Range;
 
 use crate::report::{Death, Exit, signal_of_code};
 
-/// An error that stands in the log: a candidate for the cause.
+/// An error in the log: a candidate for the cause.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// Which lines of the log it is (indexes, not numbers): all that was printed with it, so that
-    /// what follows is what the service said after it.
+    /// Lines that were printed with the error (indexes, not numbers). The lines after them are what
+    /// the service said later.
     pub lines: Range<usize>,
-    /// The line that the cause quotes (an index).
+    /// Line that the cause quotes (an index).
     pub quoted: usize,
     pub kind: Death,
-    /// In one line: `TypeError: Cannot read properties of undefined (reading 'id')`.
+    /// The error in one line: `TypeError: Cannot read properties of undefined (reading 'id')`.
     pub what: String,
-    /// The innermost frame of the application's own code.
+    /// Innermost frame of the application's own code.
     pub place: Option<SourcePlace>,
     pub proof: Proof,
-    /// How a process ends that says this; empty where it may end in any way but with success.
+    /// Exits of a process that says this. If empty, any exit but success fits.
     pub ends: &'static [ExpectedExit],
 }
 
 /// A place in a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourcePlace {
-    /// As it stands in the log.
+    /// Path of the file as it stands in the log.
     pub file: String,
     pub line: Option<u32>,
     pub function: Option<String>,
 }
 
-/// What it means that a text stands in the log.
+/// Strength of the evidence that an error in the log gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Proof {
-    /// Programs that go on print the same: it is a cause only as the last that was said.
+    /// Programs that go on print it too, so it is a cause only as the last thing that was said.
     Said,
-    /// Only a process that ends prints this.
+    /// Only a process that ends prints it.
     LastWords,
 }
 
-/// One way in which a process ends.
+/// A way in which a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpectedExit {
     Code(i32),
-    /// By this signal, without `SIG`; a shell or a container makes 128 and its number of it.
+    /// Killed by this signal, named without `SIG`. A shell or a container turns it into the exit
+    /// code 128 plus the signal's number.
     Signal(&'static str),
 }
 
 impl Finding {
-    /// Whether a process that said this may have ended so.
+    /// Returns true if a process that said this may have ended with this exit.
     pub fn fits(&self, exit: &Exit) -> bool {
         match exit {
             Exit::Unknown => true,
@@ -60,7 +61,7 @@ impl Finding {
 }
 
 impl ExpectedExit {
-    /// Whether this exit is that end.
+    /// Returns true if the exit is the expected one.
     pub fn is(self, exit: &Exit) -> bool {
         match (self, exit) {
             (Self::Code(ours), Exit::Code(code)) => ours == *code,
@@ -71,7 +72,7 @@ impl ExpectedExit {
     }
 }
 
-/// Whether somebody else has ended it: by a signal that no program raises in itself by a fault.
+/// Returns true if another process sent the signal: a fault raises no such signal.
 fn is_from_outside(exit: &Exit) -> bool {
     let by = |name: &str| {
         [
@@ -86,10 +87,10 @@ fn is_from_outside(exit: &Exit) -> bool {
     }
 }
 
-/// The longest outer error where the one beneath it is told too, in characters.
+/// Maximum length of an outer error if the inner one is shown too, in characters.
 const MOST_OUTER: usize = 140;
 
-/// An error and the innermost of those that led to it, in one line.
+/// Returns an error and the innermost of its causes, in one line.
 pub fn with_cause(outer: &str, inner: &str) -> String {
     let (outer, inner) = (outer.trim(), inner.trim());
     if inner.is_empty() || outer.contains(inner) {
@@ -111,7 +112,7 @@ mod tests {
         }
     }
 
-    fn fits(ends: &'static [End], exit: &Exit) -> bool {
+    fn fits(ends: &'static [ExpectedExit], exit: &Exit) -> bool {
         let finding = Finding {
             lines: 0..1,
             quoted: 0,
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn an_error_that_ends_in_one_way_fits_that_one_alone() {
-        const ENDS: &[End] = &[End::Code(7), End::Signal("ABRT")];
+        const ENDS: &[ExpectedExit] = &[ExpectedExit::Code(7), ExpectedExit::Signal("ABRT")];
         for exit in [
             Exit::Code(7),
             Exit::Code(134),

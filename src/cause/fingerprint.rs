@@ -7,18 +7,18 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 use ring::digest::{SHA256, digest};
 
-/// The most of a part that counts, in bytes.
+/// Maximum number of bytes of a part that count.
 const MOST: usize = 1024;
 
-/// 64 bits of a SHA-256 of the parts, in hexadecimal digits. The first part counts as it is, the
-/// others without what passes.
+/// Returns 64 bits of a SHA-256 of the parts, in hexadecimal digits. The first part counts as it
+/// is; from the others everything that changes from crash to crash is removed.
 pub fn fingerprint(parts: &[&str]) -> String {
     let mut text = String::new();
     for (i, part) in parts.iter().enumerate() {
         text.push_str(&if i == 0 {
             (*part).to_owned()
         } else {
-            steady(part)
+            normalized(part)
         });
         text.push('\0');
     }
@@ -29,7 +29,7 @@ pub fn fingerprint(parts: &[&str]) -> String {
     digits
 }
 
-static PASSING: LazyLock<Option<Regex>> = LazyLock::new(|| {
+static CHANGING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?x-u) /(?:tmp|var/tmp|dev/shm|run/user|proc)/(?u:[^\x20\t:'\x22,)\]]){1,200}
                | \b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b
@@ -45,9 +45,9 @@ static PASSING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// A text without what passes.
-pub fn steady(text: &str) -> String {
-    /// Clients get their ports from here on; see `ip_local_port_range` in ip(7).
+/// Returns a text without everything that changes from crash to crash.
+pub fn normalized(text: &str) -> String {
+    /// First port of clients; see `ip_local_port_range` in ip(7).
     const EPHEMERAL: u32 = 32_768;
     let text = text
         .get(..text.floor_char_boundary(MOST))
@@ -65,7 +65,7 @@ pub fn steady(text: &str) -> String {
             None => "#".to_owned(),
         }
     };
-    PASSING.as_ref().map_or_else(
+    CHANGING.as_ref().map_or_else(
         || text.to_owned(),
         |passing| passing.replace_all(text, replace).into_owned(),
     )
@@ -75,10 +75,10 @@ pub fn steady(text: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{fingerprint, steady};
+    use super::{fingerprint, normalized};
 
     #[test]
-    fn what_passes_makes_no_difference() {
+    fn changing_parts_make_no_difference() {
         for (one, other) in [
             ("worker 4242 lost", "worker 17 lost"),
             ("bad block at 0x7ffe12ab", "bad block at 0x55d0c0de"),
@@ -100,12 +100,12 @@ mod tests {
                 "late since 2026-11-23T01:02:03.004Z",
             ),
         ] {
-            assert_eq!(steady(one), steady(other), "{one} | {other}");
+            assert_eq!(normalized(one), normalized(other), "{one} | {other}");
         }
     }
 
     #[test]
-    fn what_tells_two_errors_apart_stays() {
+    fn parts_that_tell_two_errors_apart_stay() {
         for (one, other) in [
             (
                 "connect ECONNREFUSED 127.0.0.1:5432",
@@ -115,7 +115,7 @@ mod tests {
             ("TypeError: x is undefined", "TypeError: y is undefined"),
             ("cannot open /srv/a.conf", "cannot open /srv/b.conf"),
         ] {
-            assert_ne!(steady(one), steady(other));
+            assert_ne!(normalized(one), normalized(other));
         }
         assert_ne!(
             fingerprint(&["web-1", "exit"]),
@@ -125,8 +125,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_number_in_a_text_passes(words in "[a-z ]{0,20}", one in any::<u32>(), other in any::<u32>()) {
-            prop_assert_eq!(steady(&format!("{words} {one} left")), steady(&format!("{words} {other} left")));
+        fn numbers_make_no_difference(words in "[a-z ]{0,20}", one in any::<u32>(), other in any::<u32>()) {
+            prop_assert_eq!(normalized(&format!("{words} {one} left")), normalized(&format!("{words} {other} left")));
         }
 
         #[test]

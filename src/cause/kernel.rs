@@ -1,9 +1,8 @@
-//! What the kernel itself says about a dead process: that it killed it for want of memory, or at
-//! what it faulted.
+//! The kernel's own messages about a dead process: a kill for want of memory, or a fault.
 //!
-//! A line of the kernel is about this death only by the process's number, or, for a wrapper's
-//! child, by the number that the wrapper's shell names in the log or by the job's own cgroup; never
-//! by the program's name, which many processes share.
+//! A message is about this death only if it names the process by its number. For a wrapper's child,
+//! the wrapper's shell must name the number in the log, or the job's own cgroup must match. A
+//! program's name never counts, because many processes share it.
 
 mod around;
 mod cause;
@@ -21,7 +20,7 @@ pub use cause::KernelCause;
 pub use forms::from_text;
 pub use oom::oom_kill;
 
-/// The kernel's own messages among these records.
+/// Returns the kernel's own messages among these records.
 pub fn messages(records: &[Record]) -> Vec<KernelMessage> {
     let own = records
         .iter()
@@ -33,7 +32,7 @@ pub fn messages(records: &[Record]) -> Vec<KernelMessage> {
     .collect()
 }
 
-/// What the kernel tells of this death.
+/// Returns the cause that the kernel log names for this death.
 pub fn read(scene: &Scene, lines: &[LogLine]) -> Option<KernelCause> {
     let child = child_that_died(lines);
     oom::read(scene, child)
@@ -41,11 +40,11 @@ pub fn read(scene: &Scene, lines: &[LogLine]) -> Option<KernelCause> {
         .or_else(|| seccomp::read(scene, child))
 }
 
-/// After a shell's word that a child was killed come no more than so many lines: a wrapper's own.
+/// Maximum number of lines that a wrapper writes after its shell named the killed child.
 const AFTER_CHILD: usize = 12;
 
-/// The child that a wrapper's shell says, at the log's end, was killed by a signal: `run.sh: line
-/// 3: 30721 Killed  node`.
+/// Returns the child that, by the word of a wrapper's shell at the log's end, was killed by a
+/// signal: `run.sh: line 3: 30721 Killed  node`.
 fn child_that_died(lines: &[LogLine]) -> Option<u32> {
     lines
         .iter()
@@ -55,7 +54,7 @@ fn child_that_died(lines: &[LogLine]) -> Option<u32> {
         .find_map(|line| child_in(&line.text))
 }
 
-/// What bash calls the signals that the kernel itself sends; see strsignal(3).
+/// bash's words for the signals that the kernel sends; see strsignal(3).
 const DEATHS: [&str; 8] = [
     "Killed",
     "Segmentation fault",
@@ -69,7 +68,7 @@ const DEATHS: [&str; 8] = [
 
 fn child_in(text: &str) -> Option<u32> {
     let words = text.rsplit_once(": ")?.1.trim_start();
-    // A command after the words may hold `: ` too; then the shell's words are in the part before.
+    // The command may contain `: ` too. Then the shell's words are in the part before.
     let words = if words.starts_with(|first: char| first.is_ascii_digit()) {
         words
     } else {
@@ -83,7 +82,7 @@ fn child_in(text: &str) -> Option<u32> {
         .then(|| pid.parse().ok())?
 }
 
-/// What bash says after `run.sh: line 3: `.
+/// Returns what bash says after `run.sh: line 3: `.
 fn after_line_number(text: &str) -> Option<&str> {
     let (_, after) = text.split_once(": line ")?;
     let (number, words) = after.split_once(": ")?;
@@ -95,6 +94,7 @@ fn after_line_number(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
     use proptest::prelude::{any, proptest};
 
     use super::{around, child_in, from_text, read};
@@ -103,14 +103,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_words_are_survived(lines in proptest::collection::vec((0..8_usize, any::<String>()), 0..20)) {
+        fn any_words_are_survived(lines in vec((0..8_usize, any::<String>()), 0..20)) {
             const BEGUN: [&str; 8] = [
-                "", "oom-kill:", "Killed process ", "Task in ", "traps: ", "a[7]: segfault at ", "audit: type=1326 ", "memory: usage ",
+                "",
+                "oom-kill:",
+                "Killed process ",
+                "Task in ",
+                "traps: ",
+                "a[7]: segfault at ",
+                "audit: type=1326 ",
+                "memory: usage ",
             ];
-            let log: Vec<String> = lines.iter().map(|(begun, rest)| format!("{}{rest}", BEGUN[*begun])).collect();
+            let line = |(begun, rest): &(usize, String)| format!("{}{rest}", BEGUN[*begun]);
+            let log: Vec<String> = lines.iter().map(line).collect();
             let log = log.join("\n");
             let messages = from_text(&log);
-            let scene = Scene { job: "a", pid: Some(7), exit: &Exit::Unknown, log: None, kernel: ("", &messages) };
+            let scene = Scene {
+                job: "a",
+                pid: Some(7),
+                exit: &Exit::Unknown,
+                log: None,
+                kernel: ("", &messages),
+            };
             let _ = (read(&scene, &text::read(&log)), around(&scene, Death::Unknown));
         }
     }

@@ -1,11 +1,11 @@
-//! What a program itself said before it ended, in no runtime's form: `fatal: WORKER_QUEUE is not
-//! set`, nginx's `[emerg]`, Go's `log.Fatal`, a usage text.
+//! The program's own words before it ended, in no runtime's form: `fatal: WORKER_QUEUE is not set`,
+//! nginx's `[emerg]`, Go's `log.Fatal`, a usage text.
 //!
-//! It is believed only at the very end of a failed process, and only where it speaks of the end: by
-//! its level (fatal, critical, alert, emergency), by its words (exiting, aborting, giving up,
-//! cannot start), or where it ends with the system's own words for an error, as perror(3) does. An
-//! ordinary error of the daily sort proves nothing, nor does one that was handled, that belongs to
-//! a request, or that the log shows to have been survived before.
+//! They count only at the very end of a failed process, and only if they speak of the end. The
+//! level may tell it (fatal, critical, alert, emergency), or the words (exiting, aborting, giving
+//! up, cannot start), or the system's words for an error at the end of the line, as perror(3)
+//! prints them. An ordinary error proves nothing. Nor does one that was handled, that belongs to a
+//! request, or that the service has survived before.
 
 mod phrases;
 
@@ -23,15 +23,15 @@ use phrases::{
     is_continued, is_diagnostic, is_hint, is_of_request, is_unset, names_errno,
 };
 
-/// A usage text is looked for so far.
+/// Number of last lines that are searched for a usage text.
 const FAR: usize = 30;
-/// A failure is told in so many lines, within so many seconds.
+/// Maximum number of lines of one failure, and the maximum time between them in seconds.
 const BURST: usize = 12;
 const AT_ONCE: f64 = 5.0;
-/// The next start has not said more than a burst, within so many seconds.
+/// Maximum time of the next start's lines, in seconds.
 const SOON: f64 = 60.0;
 
-/// The program's own last words, if they say why it ends.
+/// Returns the program's own last words if they say why it ends.
 pub fn read(lines: &[LogLine], scene: &Scene) -> Option<Finding> {
     if !is_failure(scene.exit) {
         return None;
@@ -45,7 +45,7 @@ pub fn read(lines: &[LogLine], scene: &Scene) -> Option<Finding> {
         .collect();
     let ends = Ends { lines, scene };
     ends.usage(&said).or_else(|| ends.words(&said)).or_else(|| {
-        // Before the next start, which is not the dead one's own.
+        // The lines of the next start are not the dead process's own.
         let start = said
             .iter()
             .take(BURST)
@@ -75,13 +75,13 @@ pub fn read(lines: &[LogLine], scene: &Scene) -> Option<Finding> {
     })
 }
 
-/// A line that is not blank, newest first.
+/// A line that is not blank, with its index.
 type NumberedLine<'a> = (usize, &'a LogLine);
 
-/// Whether it failed by itself.
+/// Returns true if the process failed by itself.
 fn is_failure(exit: &Exit) -> bool {
     match exit {
-        // timeout(1) ends so, of its own accord.
+        // timeout(1) ends so after its time limit.
         Exit::Code(124) => false,
         Exit::Code(code) => *code != 0 && signal_of_code(*code).is_none_or(|name| name == "ABRT"),
         Exit::Signal { .. } => exit.is_signal("ABRT"),
@@ -97,51 +97,54 @@ struct Ends<'a> {
 /// How clearly a line speaks of the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Strength {
-    /// It is an error of the system's, at the end of a line.
+    /// The line ends with the system's words for an error.
     Errno,
-    /// It says that it is the end.
+    /// The line says that this is the end.
     End,
 }
 
 impl Ends<'_> {
-    /// The last words in these lines, which are newest first.
+    /// Returns the last words in these lines, which are newest first.
     fn words(&self, said: &[NumberedLine]) -> Option<Finding> {
         let mut last = None;
         let (mut trailing, mut hints, mut continued) = (0, 0, 0);
-        // When it said that it ends in failure, but not why.
+        // The line that says that the program ends in failure, but not why.
         let mut failed: Option<&LogLine> = None;
         for (i, (index, line)) in said.iter().enumerate() {
             if i - continued >= BURST {
                 break;
             }
-            let low = aftermath::head(line).to_ascii_lowercase();
+            let lowercase = aftermath::head(line).to_ascii_lowercase();
             match remark(line, self.scene) {
                 Remark::Request | Remark::Start => return None,
                 Remark::Epilogue => {}
-                // `Aborting`, `Shutdown complete`: what comes before may say why.
-                Remark::Closing if is_generic(&low) => {
-                    let is_failure = says(&low, &["abort", "fatal", "abnormal", "fail", "error"]);
+                // After `Aborting` or `Shutdown complete`, the line before may say why.
+                Remark::Closing if is_generic(&lowercase) => {
+                    let is_failure =
+                        says(&lowercase, &["abort", "fatal", "abnormal", "fail", "error"]);
                     failed = failed.or(Some(*line).filter(|_| is_failure));
                 }
-                _ if self.is_shown(*index) || self.strength(line, &low).is_some() => {
+                _ if self.is_shown(*index) || self.strength(line, &lowercase).is_some() => {
                     last = Some(i);
                     break;
                 }
-                _ if failed.is_some_and(|end| self.is_complaint(line, &low, end)) => {
+                _ if failed.is_some_and(|end| self.is_complaint(line, &lowercase, end)) => {
                     last = Some(i);
                     break;
                 }
-                _ if is_continued(line) && !vocabulary::is_handled(&low) => continued += 1,
-                // What is added to an end: `AH00015: Unable to open logs`, a hint.
-                _ if hints < 3 && is_hint(line, &low) => hints += 1,
-                _ if trailing < 2 && is_added(line, &low) => trailing += 1,
+                _ if is_continued(line) && !vocabulary::is_handled(&lowercase) => continued += 1,
+                // A line that is added to the end: `AH00015: Unable to open logs`, a hint.
+                _ if hints < 3 && is_hint(line, &lowercase) => hints += 1,
+                _ if trailing < 2 && is_added(line, &lowercase) => trailing += 1,
                 _ => return None,
             }
         }
         let last = last?;
         let (index, line) = *said.get(last)?;
-        let low = aftermath::head(line).to_ascii_lowercase();
-        if trailing > 0 && !self.is_shown(index) && self.strength(line, &low) < Some(Strength::End)
+        let lowercase = aftermath::head(line).to_ascii_lowercase();
+        if trailing > 0
+            && !self.is_shown(index)
+            && self.strength(line, &lowercase) < Some(Strength::End)
         {
             return None;
         }
@@ -149,7 +152,7 @@ impl Ends<'_> {
         if self.was_survived(root) || aftermath::was_asked(self.lines, root, self.scene) {
             return None;
         }
-        // What announces the line that qualified: it begins there.
+        // The line that announces the chosen one belongs to it.
         let before = root
             .checked_sub(1)
             .and_then(|before| self.lines.get(before));
@@ -162,7 +165,7 @@ impl Ends<'_> {
         self.finding(root, said.first().map_or(index, |(end, _)| *end))
     }
 
-    /// Whether the line before shows what it cannot read, as Redis does.
+    /// Returns true if the line before shows the input that could not be read, as Redis does.
     fn is_shown(&self, index: usize) -> bool {
         index
             .checked_sub(1)
@@ -170,79 +173,84 @@ impl Ends<'_> {
             .is_some_and(|line| line.text.starts_with(">>> "))
     }
 
-    /// Whether a line complains, and right after it the program said that it ends in failure.
-    fn is_complaint(&self, line: &LogLine, low: &str, end: &LogLine) -> bool {
+    /// Returns true if a line complains and the program said right after it that it ends in
+    /// failure.
+    fn is_complaint(&self, line: &LogLine, lowercase: &str, end: &LogLine) -> bool {
         let level = line.entry.as_ref().and_then(|entry| entry.level);
-        level.map_or_else(|| says(low, &FAILED), |level| level >= LogLevel::Error)
-            && line
-                .at
-                .zip(end.at)
-                .is_none_or(|(at, end)| end - at < AT_ONCE)
+        level.map_or_else(
+            || says(lowercase, &FAILED),
+            |level| level >= LogLevel::Error,
+        ) && line
+            .at
+            .zip(end.at)
+            .is_none_or(|(at, end)| end - at < AT_ONCE)
             && !is_continued(line)
             && !is_of_request(line)
-            && !vocabulary::is_handled(low)
+            && !vocabulary::is_handled(lowercase)
             && !self.is_of_another(line)
     }
 
-    /// How clearly a line speaks of the end; `None` where it does not.
-    fn strength(&self, line: &LogLine, low: &str) -> Option<Strength> {
+    /// Returns how clearly a line speaks of the end; `None` if it does not.
+    fn strength(&self, line: &LogLine, lowercase: &str) -> Option<Strength> {
         let level = line.entry.as_ref().and_then(|entry| entry.level);
         let is_trace = line.entry.is_none() && line.text.starts_with([' ', '\t']);
-        // What is fatal is not gone on from, whatever was tried before.
-        let is_handled = vocabulary::is_handled(low)
-            && !(level == Some(LogLevel::Fatal) && vocabulary::is_closing(low));
+        // No program goes on from a fatal error, whatever it tried before.
+        let is_handled = vocabulary::is_handled(lowercase)
+            && !(level == Some(LogLevel::Fatal) && vocabulary::is_closing(lowercase));
         if is_trace
             || is_of_request(line)
             || is_handled
-            || low.len() < 4
+            || lowercase.len() < 4
             || self.is_of_another(line)
         {
             return None;
         }
-        let is_coded = ends_with_quoted_errno(low)
+        let is_coded = ends_with_quoted_errno(lowercase)
             || (level.is_none() && ends_with_code(aftermath::head(line)));
-        // What stands in quotes may be anybody's words.
-        let unquoted: String = low.split('"').step_by(2).collect();
-        let low = unquoted.as_str();
-        let named = code_in(low);
+        // Quoted text may be anyone's words.
+        let unquoted: String = lowercase.split('"').step_by(2).collect();
+        let lowercase = unquoted.as_str();
+        let named = code_in(lowercase);
         if let (Some(named), Exit::Code(code)) = (named, self.scene.exit) {
             return (named == *code).then_some(Strength::End);
         }
         let warns = level.is_none()
             && ["warn", "notice", "info", "debug"]
                 .iter()
-                .any(|word| low.starts_with(word));
+                .any(|word| lowercase.starts_with(word));
         if warns || level.is_some_and(|level| level < LogLevel::Error) {
             return None;
         }
-        let is_fatal = level == Some(LogLevel::Fatal) || (level.is_none() && begins_as_fatal(low));
-        // A polite end (`queue drained, exiting`) is no failure.
-        // Deep in a line `fatal error` is what somebody else is said to have said.
-        let is_quoted = says(low, &["fatal:", "fatal error"]) && !begins_as_fatal(low);
+        let is_fatal =
+            level == Some(LogLevel::Fatal) || (level.is_none() && begins_as_fatal(lowercase));
+        // A polite end (`queue drained, exiting`) is no failure. Deep in a line, `fatal error` is a
+        // quotation.
+        let is_quoted = says(lowercase, &["fatal:", "fatal error"]) && !begins_as_fatal(lowercase);
         let gives_up = !is_quoted
-            && vocabulary::gives_up(low)
-            && (level.is_some() || says(low, &FAILED) || says(low, &["giving up"]));
+            && vocabulary::gives_up(lowercase)
+            && (level.is_some() || says(lowercase, &FAILED) || says(lowercase, &["giving up"]));
         if is_fatal
             || gives_up
-            || says(low, &CANNOT_START)
-            || says(low, &BAD_CONFIG)
-            || is_unset(line, low)
+            || says(lowercase, &CANNOT_START)
+            || says(lowercase, &BAD_CONFIG)
+            || is_unset(line, lowercase)
         {
             return Some(Strength::End);
         }
-        let names_code = code_before(low).is_some_and(|code| *self.scene.exit == Exit::Code(code))
-            && says(low, &FAILED);
-        if names_code || is_diagnostic(low) {
+        let names_code = code_before(lowercase)
+            .is_some_and(|code| *self.scene.exit == Exit::Code(code))
+            && says(lowercase, &FAILED);
+        if names_code || is_diagnostic(lowercase) {
             return Some(Strength::End);
         }
-        ((is_coded || ends_with_errno(low))
-            && (level.is_none() || says(low, &STARTING) || says(low, &FAILED))
+        ((is_coded || ends_with_errno(lowercase))
+            && (level.is_none() || says(lowercase, &STARTING) || says(lowercase, &FAILED))
             && *self.scene.exit != Exit::Unknown)
             .then_some(Strength::Errno)
     }
 
-    /// Whether another process says it in a log where the dead one speaks too: a server's for one
-    /// client.
+    /// Returns true if another process wrote the line, in a log where the dead process writes too.
+    /// A server's processes do so, one for each client.
     fn is_of_another(&self, line: &LogLine) -> bool {
         let Some((pid, ours)) = line.pid().zip(self.scene.pid) else {
             return false;
@@ -256,8 +264,8 @@ impl Ends<'_> {
                 .any(|line| line.pid() == Some(ours))
     }
 
-    /// Of the lines that tell the same failure, the one that says why: `bind: Address already in
-    /// use` before `Aborting`.
+    /// Returns the line that says why, among the lines that tell the same failure: `bind: Address
+    /// already in use` before `Aborting`.
     fn root(&self, said: &[NumberedLine], last: usize) -> Option<usize> {
         let (_, line) = said.get(last)?;
         let words = aftermath::head(line).to_ascii_lowercase();
@@ -268,7 +276,7 @@ impl Ends<'_> {
         let at = line.at;
         let mut others = 0;
         for (index, line) in said.iter().skip(last + 1).take(BURST) {
-            let low = aftermath::head(line).to_ascii_lowercase();
+            let lowercase = aftermath::head(line).to_ascii_lowercase();
             let is_at_once = at
                 .zip(line.at)
                 .is_none_or(|(at, before)| at - before < AT_ONCE);
@@ -277,23 +285,26 @@ impl Ends<'_> {
             }
             let level = line.entry.as_ref().and_then(|entry| entry.level);
             let is_told = level != Some(LogLevel::Info) && level != Some(LogLevel::Debug);
-            let tells = is_told && !vocabulary::is_handled(&low) && !is_of_request(line);
-            if tells && names_errno(&low) && (is_generic(&words) || says(&low, &STARTING)) {
+            let tells = is_told && !vocabulary::is_handled(&lowercase) && !is_of_request(line);
+            if tells
+                && names_errno(&lowercase)
+                && (is_generic(&words) || says(&lowercase, &STARTING))
+            {
                 return Some(*index);
             }
             if tells
                 && is_config
-                && has_position(&low)
-                && (says(&low, &BAD_CONFIG) || says(&low, &FAILED))
+                && has_position(&lowercase)
+                && (says(&lowercase, &BAD_CONFIG) || says(&lowercase, &FAILED))
             {
                 return Some(*index);
             }
-            others += usize::from(!tells || !(level.is_some() || says(&low, &FAILED)));
+            others += usize::from(!tells || !(level.is_some() || says(&lowercase, &FAILED)));
         }
         None
     }
 
-    /// Whether the log has the same line before, and work after it.
+    /// Returns true if the same line stands in the log before, with work after it.
     fn was_survived(&self, index: usize) -> bool {
         let Some(line) = self.lines.get(index) else {
             return false;
@@ -319,7 +330,7 @@ impl Ends<'_> {
         work == BURST
     }
 
-    /// A text on how the program is to be called, and the error before or in it.
+    /// Reads a usage text and the error before it or in it.
     fn usage(&self, said: &[NumberedLine]) -> Option<Finding> {
         if !matches!(self.scene.exit, Exit::Code(_)) {
             return None;
@@ -330,7 +341,7 @@ impl Ends<'_> {
                 .take_while(|(_, line)| line.entry.is_none() || is_bad_option(&line.text))
         };
         let end = said.first()?.0;
-        // The first of the last lines that complains of an option.
+        // The first complaint about an option among the last lines.
         let wrong = raw()
             .take(BURST)
             .filter(|(_, line)| is_bad_option(&line.text))
@@ -358,7 +369,7 @@ impl Ends<'_> {
         match (wrong, usage) {
             (Some((index, _)), _) => self.finding(*index, end),
             (None, Some((index, _))) => {
-                // `prog: error: …` after it, or what stands right before it.
+                // `prog: error: …` after the usage, or the line right before it.
                 let error = raw().find(|(at, line)| at > index && line.text.contains(": error: "));
                 let before = said.iter().find(|(at, line)| {
                     at + 2 >= *index
@@ -395,7 +406,7 @@ impl Ends<'_> {
         {
             what = format!("{what} {}", message(next));
         }
-        // Redis shows the line that it cannot read before it says what is wrong with it.
+        // Redis shows the line that it cannot read before it says what is wrong.
         let shown = index
             .checked_sub(1)
             .and_then(|before| self.lines.get(before))
@@ -403,13 +414,13 @@ impl Ends<'_> {
         if let Some(shown) = shown {
             what = format!("{what}: {shown}");
         }
-        let low = what.to_ascii_lowercase();
+        let lowercase = what.to_ascii_lowercase();
         let aborted = self.scene.exit.is_signal("ABRT") || *self.scene.exit == Exit::Code(134);
-        let kind = if is_bad_option(&low) && !is_diagnostic(&low) {
+        let kind = if is_bad_option(&lowercase) && !is_diagnostic(&lowercase) {
             Death::BadArguments
         } else if shown.is_some()
-            || is_diagnostic(&low)
-            || says(&low, &BAD_CONFIG) && has_position(&what)
+            || is_diagnostic(&lowercase)
+            || says(&lowercase, &BAD_CONFIG) && has_position(&what)
         {
             Death::SyntaxError
         } else if aborted {
@@ -447,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_that_it_ends_is_believed() {
+    fn a_program_that_says_that_it_ends_is_believed() {
         for (code, log, what) in [
             (
                 1,
@@ -578,7 +589,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_process_says_is_not_the_dead_one_s() {
+    fn words_of_another_process_are_not_the_dead_one_s() {
         let log = "2026-11-22 23:58:30.100 UTC [42] LOG:  checkpoint complete\n2026-11-22 23:58:50.100 UTC [77] FATAL:  password authentication failed\n";
         assert_eq!(said(&Exit::Code(1), log), None);
         assert!(said(&Exit::Code(1), &log.replace("[77]", "[42]")).is_some());
@@ -599,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_survived_before_proves_nothing() {
+    fn an_error_that_was_survived_before_proves_nothing() {
         let line = "poller: feed 7: Connection refused\n";
         let work = "GET / 200\n".repeat(20);
         assert!(said(&Exit::Code(1), line).is_some());
@@ -607,7 +618,7 @@ mod tests {
     }
 
     #[test]
-    fn why_is_taken_before_the_end() {
+    fn the_reason_counts_more_than_the_end() {
         let redis = "Could not create server TCP listening socket *:6379: bind: Address already in use\nFailed listening on port 6379 (tcp), aborting.";
         let (_, what) = said(&Exit::Code(1), redis).unwrap();
         assert!(what.contains("Address already in use"), "{what}");

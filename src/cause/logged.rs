@@ -1,9 +1,9 @@
 //! Errors inside a logger's JSON entries: pino's `err.stack`, ECS's `error.stack_trace`, Python's
 //! `exc_info`, and so on.
 //!
-//! Most of them were handled: they are a cause only as the last that was said. A fatal entry whose
-//! words say that nobody caught the error is what a handler of uncaught exceptions leaves before it
-//! ends the process.
+//! Most of them were handled, so they count only as the last thing that was said. A handler of
+//! uncaught exceptions writes a fatal entry right before it ends the process. Such an entry says
+//! that nothing caught the error.
 
 use super::entry::{LogEntry, LogLevel};
 use super::finding::{Finding, Proof};
@@ -12,9 +12,9 @@ use super::text::LogLine;
 use super::vocabulary::{self, says};
 use crate::report::Death;
 
-/// Errors further up are not looked at: too much was said since.
+/// Number of last lines that are read. Too much was said after earlier errors.
 const LAST: usize = 60;
-/// The most lines of one error's stack.
+/// Maximum number of lines of an error's stack.
 const MOST: usize = 400;
 
 /// Adds the errors that the last entries carry.
@@ -29,23 +29,23 @@ fn finding(index: usize, entry: &LogEntry) -> Option<Finding> {
     if entry.error.is_empty() || !entry.is_error() || entry.of_request {
         return None;
     }
-    let low = entry.message.to_ascii_lowercase();
-    if vocabulary::is_handled(&low) {
+    let lowercase = entry.message.to_ascii_lowercase();
+    if vocabulary::is_handled(&lowercase) {
         return None;
     }
-    let uncaught = says(&low, &["uncaught", "uncaughtexception"]);
+    let uncaught = says(&lowercase, &["uncaught", "uncaughtexception"]);
     let rejected = says(
-        &low,
+        &lowercase,
         &[
             "unhandledrejection",
             "unhandled rejection",
             "unhandled promise",
         ],
     );
-    let is_nobodys = uncaught || rejected || says(&low, &["unhandled", "panic"]);
+    let is_uncaught = uncaught || rejected || says(&lowercase, &["unhandled", "panic"]);
     let is_fatal = entry.level == Some(LogLevel::Fatal);
-    // A logger's error without a stack is of the daily sort, unless its words are of the end.
-    if !is_fatal && !is_nobodys && entry.error.len() < 2 && !vocabulary::gives_up(&low) {
+    // A logger's error without a stack is ordinary, unless its words are about the end.
+    if !is_fatal && !is_uncaught && entry.error.len() < 2 && !vocabulary::gives_up(&lowercase) {
         return None;
     }
     let error = stack(&entry.error);
@@ -63,7 +63,7 @@ fn finding(index: usize, entry: &LogEntry) -> Option<Finding> {
             error.kind
         }
         _ if rejected => Death::UnhandledRejection,
-        _ if entry.error.len() < 2 && !is_nobodys => Death::PlainExit,
+        _ if entry.error.len() < 2 && !is_uncaught => Death::PlainExit,
         _ => Death::UncaughtException,
     };
     Some(Finding {
@@ -72,7 +72,7 @@ fn finding(index: usize, entry: &LogEntry) -> Option<Finding> {
         kind,
         what: what.trim().to_owned(),
         place: error.and_then(|error| error.place),
-        proof: if is_nobodys && is_fatal {
+        proof: if is_uncaught && is_fatal {
             Proof::LastWords
         } else {
             Proof::Said
@@ -81,7 +81,7 @@ fn finding(index: usize, entry: &LogEntry) -> Option<Finding> {
     })
 }
 
-/// What the runtimes make of a stack on its own.
+/// Returns the finding that the runtimes read from a stack without a log around it.
 fn stack(error: &[String]) -> Option<Finding> {
     let line = |(i, text): (usize, &String)| LogLine {
         number: i + 1,
@@ -93,7 +93,7 @@ fn stack(error: &[String]) -> Option<Finding> {
     for read in runtimes::ALL {
         read(&lines, &mut found);
     }
-    // The last to end is the outermost, which has those that caused it.
+    // The last to end is the outermost error. It contains its causes.
     found
         .into_iter()
         .max_by_key(|it| (it.lines.end, it.place.is_some(), it.lines.len()))
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_handler_of_uncaught_errors_logs_is_last_words() {
+    fn the_entry_of_a_handler_of_uncaught_errors_is_last_words() {
         let pino = r#"{"level":60,"time":1,"err":{"type":"Error","message":"x","stack":"Error: x\n    at f (/srv/a.js:1:2)"},"msg":"uncaughtException"}"#;
         let (kind, proof, what) = found(pino).unwrap();
         assert_eq!(
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_the_daily_sort_are_left_alone() {
+    fn ordinary_errors_are_left_alone() {
         for entry in [
             r#"{"level":50,"time":1,"err":{"message":"x","stack":"Error: x\n    at f (/srv/a.js:1:2)"},"msg":"feed lost, will retry"}"#,
             r#"{"level":50,"time":1,"req":{"url":"/"},"err":{"message":"x","stack":"Error: x\n    at f (/srv/a.js:1:2)"},"msg":"request errored"}"#,

@@ -1,16 +1,17 @@
-//! Why it died: one line, and what it rests on. "unknown" is a good answer; a guess is not.
+//! Names the cause of a death in one line, with its evidence. "unknown" is a good answer; a guess
+//! is not.
 //!
 //! ```text
-//! log ─ text::read ─> Lines ─ runtimes::ALL ─> Findings ─ decide ─┐
-//!                           └ last_words ─────────────────────────┤
-//! kernel log ─ kernel ────────────────────────────────────────────┴─> wording ─> Cause, fingerprint
+//! log ─ text::read ─> Lines ─ runtimes::ALL ─> Findings ─ decide ┐
+//!                           └ last_words ────────────────────────┤
+//! kernel log ─ kernel ───────────────────────────────────────────┴> wording ─> Cause, fingerprint
 //! ```
 //!
-//! Pure: no I/O, no clock. Its input is hostile: everything is linear in its length, whatever
-//! stands in it. A line is cut at a fixed length, goes through a fixed number of carriers and
-//! patterns without backtracking, and JSON no deeper than `serde_json`'s limit; a runtime passes
-//! over a finding's lines as a whole; what stands after a death is looked at in the last few dozen
-//! units only, of which a finding is one, however long.
+//! Pure: no I/O, no clock. The input is hostile, so the time is linear in its length. A line is cut
+//! at a fixed length, and goes through a fixed number of carriers and of patterns without
+//! backtracking. JSON is no deeper than `serde_json`'s limit. A runtime reads the lines of a
+//! finding once. After a death only the last few dozen units are read. A finding is one unit,
+//! however long it is.
 
 pub mod aftermath;
 pub mod beneath;
@@ -47,7 +48,7 @@ pub fn explain(scene: &Scene) -> Explanation {
     let told = kernel::read(scene, &lines);
     let mut explanation = match told {
         Some(told) if told.is_final() => told.explain(scene),
-        told => weigh(scene, source, &lines, told),
+        told => choose(scene, source, &lines, told),
     };
     let cause = &mut explanation.cause;
     for evidence in kernel::around(scene, cause.kind) {
@@ -58,9 +59,9 @@ pub fn explain(scene: &Scene) -> Explanation {
     explanation
 }
 
-/// What the log tells, what the kernel tells, or how it ended: the first of these that says more
-/// than the next.
-fn weigh(
+/// Returns the explanation by the log, by the kernel or by the exit: the first that says more than
+/// the next.
+fn choose(
     scene: &Scene,
     source: &str,
     lines: &[LogLine],
@@ -78,16 +79,16 @@ fn weigh(
     }
 }
 
-/// Whether an error in the log says why the process faulted: one that only a process that ends
-/// prints, or any, where the fault is how runtimes abort. A shell's word for the signal says less
-/// than the kernel's.
+/// Returns true if an error in the log says why the process faulted: an error that only a process
+/// that ends prints, or any error if the fault is how runtimes abort. A shell's word for the signal
+/// says less than the kernel's.
 fn says_more(finding: &Finding, told: &kernel::KernelCause) -> bool {
     let is_signal_only =
         matches!(finding.kind, Death::KilledBySignal | Death::Segfault) && finding.place.is_none();
     !is_signal_only && (finding.proof == Proof::LastWords || told.is_abort)
 }
 
-/// The cause that the log tells.
+/// Returns the explanation by the log.
 fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[LogLine]) -> Explanation {
     let kind = wording::kind(finding);
     let place = finding.place.as_ref();
@@ -95,7 +96,7 @@ fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[LogLine]) -
         "{}\0{}\0{:?}",
         scene.job,
         place
-            .map(|place| fingerprint::steady(&place.file))
+            .map(|place| fingerprint::normalized(&place.file))
             .unwrap_or_default(),
         place.and_then(|place| place.line)
     );
@@ -110,10 +111,11 @@ fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[LogLine]) -
     }
 }
 
-/// The longest line of evidence, in bytes.
+/// Maximum length of a line of evidence, in bytes.
 const LONGEST: usize = 1000;
 
-/// The lines that show it: the error's, the place's, and what a wrapper says of the end.
+/// Returns the lines that show the cause: the error's, the place's, and a wrapper's word on the
+/// end.
 fn evidence(scene: &Scene, finding: &Finding, source: &str, lines: &[LogLine]) -> Vec<Evidence> {
     let is_place = |line: &&LogLine| {
         let Some(SourcePlace {
@@ -157,7 +159,7 @@ fn evidence(scene: &Scene, finding: &Finding, source: &str, lines: &[LogLine]) -
         .collect()
 }
 
-/// All that is left to say: how it ended.
+/// Returns the explanation by the exit alone.
 fn from_exit(scene: &Scene) -> Explanation {
     let (kind, line) = wording::exit(scene.exit);
     Explanation {
@@ -252,7 +254,7 @@ mod tests {
         }
     }
 
-    /// What lines begin with that some part of the analysis looks for.
+    /// Beginnings of lines that some part of the analysis looks for.
     const BEGINNINGS: [&str; 48] = [
         "",
         " ",
@@ -333,9 +335,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_log_and_no_kernel_log_end_without_an_answer(log in log(), exit in exit(), pid in 1_u32..50) {
+        fn no_log_ends_without_an_answer(log in log(), exit in exit(), pid in 1_u32..50) {
             let kernel = kernel::from_text(&log);
-            let scene = Scene { job: "web", pid: Some(pid), exit: &exit, log: Some(("log", &log)), kernel: ("kernel", &kernel) };
+            let scene = Scene {
+                job: "web",
+                pid: Some(pid),
+                exit: &exit,
+                log: Some(("log", &log)),
+                kernel: ("kernel", &kernel),
+            };
             let explanation = explain(&scene);
             prop_assert!(!explanation.cause.line.is_empty());
             prop_assert_eq!(explanation.fingerprint.len(), 16);

@@ -1,23 +1,23 @@
-//! All that is known of a death, and the answer to why it came.
+//! Everything that is known about a death, and the explanation of it.
 
 use crate::report::{Cause, Evidence, Exit};
 
-/// All that is known about a death.
+/// Everything that is known about a death.
 pub struct Scene<'a> {
     pub job: &'a str,
-    /// The main process.
+    /// Id of the main process.
     pub pid: Option<u32>,
     pub exit: &'a Exit,
-    /// What the log is called, and its end.
+    /// Name of the log, and its end.
     pub log: Option<(&'a str, &'a str)>,
-    /// What the kernel log is called, and what it says about this life of the service.
+    /// Name of the kernel log, and its messages about this life of the service.
     pub kernel: (&'a str, &'a [KernelMessage]),
 }
 
-/// What the kernel, and no program, says in its log.
+/// A message that the kernel itself wrote, not a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelMessage {
-    /// Which line of the input it is, from 1; `None` where it did not come in lines.
+    /// Line of the input, from 1; `None` if the message did not come in lines.
     pub line: Option<usize>,
     pub text: String,
 }
@@ -32,10 +32,10 @@ impl KernelMessage {
     }
 }
 
-/// Why it died, and what makes it the same death as another.
+/// The cause of a death, and its fingerprint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     pub cause: Cause,
-    /// 16 hexadecimal digits.
+    /// 16 hexadecimal digits, the same for the same kind of crash.
     pub fingerprint: String,
 }

@@ -23,9 +23,10 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// The timestamp that a text begins with, in seconds since some moment, and its length in bytes.
+/// Returns the timestamp that a text begins with, in seconds since an arbitrary moment, and its
+/// length in bytes.
 pub fn read(text: &str) -> Option<(f64, usize)> {
-    // Most lines of most logs begin with none.
+    // Most lines begin with no timestamp.
     text.trim_start_matches(['[', '('])
         .chars()
         .next()
@@ -82,11 +83,11 @@ pub fn read(text: &str) -> Option<(f64, usize)> {
     ))
 }
 
-/// 1970-01-01, so that loggers' numbers are of the same clock.
+/// 1970-01-01, so that the seconds of loggers are on the same clock.
 const EPOCH: u32 = 719_469;
 
-/// Days since the year 0 began, near enough for differences: only a leap day may be missed where no
-/// year is given.
+/// Returns the days since the year 0 began. Good enough for differences: without a year only a leap
+/// day may be missed.
 fn days(year: u32, month: u32, day: u32) -> u32 {
     // Counted from March, so that the leap day comes last; see Howard Hinnant, "chrono-Compatible
     // Low-Level Date Algorithms".

@@ -1,36 +1,36 @@
-//! A log's text as lines that the program itself wrote: without colours, and without what those who
-//! carried them put before each.
+//! Splits a log's text into lines as the program wrote them: without colours, and without what
+//! carriers put before each line.
 
 use super::carrier::{self, Carried, MAX_LINE};
 use super::entry::LogEntry;
 use super::stamp;
 
-/// One line, as the program wrote it.
+/// A line as the program wrote it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LogLine {
-    /// Which line of the input it is, from 1.
+    /// Line of the input, from 1.
     pub number: usize,
     pub text: String,
-    /// When it was written, in seconds; only differences mean something. `None` where nothing says
-    /// so.
+    /// Time of the line, in seconds since an arbitrary moment; use only differences. `None` if
+    /// unknown.
     pub at: Option<f64>,
-    /// The process that wrote it, as its carrier says: `prog[pid]: `.
+    /// Process that wrote the line, as the carrier names it: `prog[pid]: `.
     pub carried_from: Option<u32>,
-    /// What that process is called there.
+    /// Name of that process.
     pub carried_as: Option<String>,
-    /// The container or program that wrote it, as docker compose or pm2 calls it.
+    /// Container or program that wrote the line, as docker compose or pm2 names it.
     pub container: Option<String>,
-    /// What a logger says in it; `None` where no logger wrote it, as a runtime's last words.
+    /// The logger's entry; `None` if no logger wrote the line. Runtimes write their last words so.
     pub entry: Option<LogEntry>,
 }
 
 impl LogLine {
-    /// Whether there is nothing on it.
+    /// Returns true if the line is empty or only white space.
     pub fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
     }
 
-    /// The process that wrote it, where the line says so.
+    /// Returns the process that wrote the line, if the line names it.
     pub fn pid(&self) -> Option<u32> {
         self.entry
             .as_ref()
@@ -39,13 +39,13 @@ impl LogLine {
     }
 }
 
-/// So many blank lines in a row are kept.
+/// Maximum number of blank lines in a row that are kept.
 const MOST_BLANK: usize = 64;
 
 /// Reads a log's text.
 pub fn read(text: &str) -> Vec<LogLine> {
     let mut lines = Vec::new();
-    // What Docker has cut a long line into.
+    // The beginning of a long line that Docker has split.
     let mut begun: Option<LogLine> = None;
     let host = carrier::host(text);
     let mut blank = 0;
@@ -79,7 +79,7 @@ pub fn read(text: &str) -> Vec<LogLine> {
                 }
             }
         };
-        // Nothing is told by how many blank lines there are.
+        // The number of blank lines tells nothing.
         blank = if line.text.is_empty() { blank + 1 } else { 0 };
         if partial && line.text.len() < MAX_LINE {
             begun = Some(line);
@@ -91,19 +91,18 @@ pub fn read(text: &str) -> Vec<LogLine> {
     without_stamps(&mut lines);
     for line in &mut lines {
         line.entry = LogEntry::read(&line.text);
-        // A carrier stamps every line with one clock; loggers of one program may differ.
+        // A carrier stamps every line with one clock. The loggers of one program may differ.
         line.at = line.at.or(line.entry.as_ref().and_then(|entry| entry.at));
     }
     lines
 }
 
-/// The text of a line; nothing where there is no such line.
+/// Returns the text of a line; empty if there is no such line.
 pub fn line_text(lines: &[LogLine], index: usize) -> &str {
     lines.get(index).map_or("", |line| &line.text)
 }
 
-/// Leaves out what other containers and programs have written, where the service's own is among
-/// those that the log names.
+/// Drops the lines of other containers and programs if the log names the service's own.
 pub fn keep_own(lines: &mut Vec<LogLine>, job: &str) {
     let is_ours = |line: &LogLine| {
         line.container
@@ -115,11 +114,11 @@ pub fn keep_own(lines: &mut Vec<LogLine>, job: &str) {
     }
 }
 
-/// So many of the last lines tell whether a carrier has put a timestamp before each.
+/// Number of last lines that are read to find a carrier's timestamps.
 const SHARE: usize = 60;
 
-/// Takes the timestamps away that a carrier has put before every line: a program puts none before
-/// the lines of a trace.
+/// Removes the timestamps that a carrier put before every line. A program puts none before the
+/// lines of a trace.
 fn without_stamps(lines: &mut [LogLine]) {
     let last = lines
         .get(lines.len().saturating_sub(SHARE)..)
@@ -160,8 +159,8 @@ fn without_stamps(lines: &mut [LogLine]) {
     }
 }
 
-/// Whether only carriers write timestamps so: `docker logs -t` in nanoseconds, svlogd, multilog and
-/// s6-log.
+/// Returns true if only carriers write such a timestamp: `docker logs -t` in nanoseconds, svlogd,
+/// multilog and s6-log.
 fn is_carriers(stamp: &str) -> bool {
     let fraction = stamp.rsplit_once('.').map_or("", |(_, fraction)| fraction);
     let digits =
@@ -173,7 +172,7 @@ fn is_carriers(stamp: &str) -> bool {
         || (stamp.contains('_') && digits(fraction, 5))
 }
 
-/// Whether two texts differ only in their digits.
+/// Returns true if two texts differ only in their digits.
 pub fn is_same_but_digits(one: &str, other: &str) -> bool {
     let strip = |byte: &u8| !byte.is_ascii_digit();
     one.bytes().filter(strip).eq(other.bytes().filter(strip))
@@ -181,12 +180,13 @@ pub fn is_same_but_digits(one: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::read;
 
     #[test]
-    fn what_other_containers_write_is_not_the_service_s_own() {
+    fn lines_of_other_containers_are_dropped() {
         let log = "web-1  | GET / 200\ndb-1   | FATAL:  starting up\n";
         for log in [log, "0|web | GET / 200\n1|db  | FATAL:  starting up\n"] {
             for (job, count) in [("web", 1), ("db", 1), ("shop", 2)] {
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_carried_a_line_is_taken_away() {
+    fn carriers_are_removed() {
         for line in [
             "Nov 22 23:58:59 db1 web[4242]: Error: boom",
             "2026-11-22T23:58:59+0000 db1 web[4242]: Error: boom",
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn who_wrote_a_line_is_known_from_its_carrier() {
+    fn the_carrier_names_the_process_that_wrote_a_line() {
         assert_eq!(
             read("Nov 22 23:58:59 db1 web[4242]: Error: boom")[0].pid(),
             Some(4242)
@@ -295,7 +295,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_too_odd(text in any::<String>(), lines in proptest::collection::vec("[ -~\t\r]{0,60}", 0..20)) {
+        fn no_text_is_too_odd(text in any::<String>(), lines in vec("[ -~\t\r]{0,60}", 0..20)) {
             read(&text);
             read(&lines.join("\n"));
         }

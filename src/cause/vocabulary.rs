@@ -1,21 +1,23 @@
 //! Words that mean the same in whichever program's line they stand: that an error was handled, that
 //! the program gives up, that it is the end but not why.
 
-/// Whether a word of this text begins with one of these stems, which are in small letters, as is
-/// the text.
-pub fn says(low: &str, stems: &[&str]) -> bool {
+/// Returns true if a word of the text begins with one of these stems. Text and stems are in small
+/// letters.
+pub fn says(lowercase: &str, stems: &[&str]) -> bool {
     stems.iter().any(|stem| {
-        low.match_indices(stem).any(|(at, _)| {
-            let before = low.get(..at).and_then(|before| before.bytes().next_back());
+        lowercase.match_indices(stem).any(|(at, _)| {
+            let before = lowercase
+                .get(..at)
+                .and_then(|before| before.bytes().next_back());
             !before.is_some_and(|byte| byte.is_ascii_alphanumeric())
         })
     })
 }
 
-/// Whether the service says that it goes down.
-pub fn is_closing(low: &str) -> bool {
+/// Returns true if the service says that it goes down.
+pub fn is_closing(lowercase: &str) -> bool {
     says(
-        low,
+        lowercase,
         &[
             "exiting",
             "shutting down",
@@ -34,8 +36,8 @@ pub fn is_closing(low: &str) -> bool {
     )
 }
 
-/// Whether these are the words of somebody who goes on in spite of an error.
-pub fn is_handled(low: &str) -> bool {
+/// Returns true if these words say that the program goes on in spite of an error.
+pub fn is_handled(lowercase: &str) -> bool {
     const GOES_ON: [&str; 36] = [
         "ignor",
         "retry",
@@ -74,11 +76,11 @@ pub fn is_handled(low: &str) -> bool {
         "disabled",
         "sent)",
     ];
-    says(low, &GOES_ON) && !gives_up(low)
+    says(lowercase, &GOES_ON) && !gives_up(lowercase)
 }
 
-/// Whether these are the words of somebody who does not go on.
-pub fn gives_up(low: &str) -> bool {
+/// Returns true if these words say that the program does not go on.
+pub fn gives_up(lowercase: &str) -> bool {
     const ENDS: [&str; 22] = [
         "giving up",
         "gave up",
@@ -103,11 +105,11 @@ pub fn gives_up(low: &str) -> bool {
         "cannot start",
         "failed to start",
     ];
-    // "non-fatal error" is none.
-    says(low, &ENDS) && !says(low, &["non-fatal", "not fatal"])
+    // "non-fatal error" does not end a program.
+    says(lowercase, &ENDS) && !says(lowercase, &["non-fatal", "not fatal"])
 }
 
-/// Whether these words say that it is the end, but not why.
+/// Returns true if these words say that it is the end, but not why.
 pub fn is_generic(what: &str) -> bool {
     const WORDS: [&str; 110] = [
         "a",
@@ -235,23 +237,24 @@ pub fn is_generic(what: &str) -> bool {
     any
 }
 
-/// The process that a text names: `pid 123`, `(pid: 123)`, `PID=123`, `process [123]`.
-pub fn pid_in(low: &str) -> Option<u32> {
-    let after = low
+/// Returns the process that a text names: `pid 123`, `(pid: 123)`, `PID=123`, `process [123]`.
+pub fn pid_in(lowercase: &str) -> Option<u32> {
+    let after = lowercase
         .match_indices("pid")
         .map(|(at, word)| (at, at + word.len()));
     let after = after.chain(
-        low.match_indices("process [")
+        lowercase
+            .match_indices("process [")
             .map(|(at, word)| (at, at + word.len())),
     );
     for (at, end) in after {
-        if low
+        if lowercase
             .get(..at)
             .is_some_and(|before| before.ends_with(|c: char| c.is_ascii_alphanumeric()))
         {
             continue;
         }
-        let rest = low
+        let rest = lowercase
             .get(end..)?
             .trim_start_matches([' ', ':', '=', '[', '(', '#', '"']);
         let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
@@ -267,7 +270,7 @@ mod tests {
     use super::{is_generic, is_handled, pid_in};
 
     #[test]
-    fn who_handles_an_error_says_so() {
+    fn a_handled_error_says_so() {
         for text in [
             "row 118 skipped",
             "webhook failed with 503, queued for retry",

@@ -6,12 +6,12 @@ use super::beneath;
 use super::finding::{Finding, SourcePlace};
 use crate::report::{Death, Exit, signal_of_code};
 
-/// The longest error in a line, in characters; the whole of it is kept as evidence.
+/// Maximum length of an error in the line, in characters. The evidence keeps all of it.
 const MOST: usize = 200;
-/// The longest path before a line's number, in characters.
+/// Maximum length of a path before a line's number, in characters.
 const LONGEST_PATH: usize = 60;
 
-/// The most specific kind: where an exception shows what lies beneath it, that.
+/// Returns the most specific kind. If an exception shows what lies beneath it, that is the kind.
 pub fn kind(finding: &Finding) -> Death {
     match finding.kind {
         Death::UncaughtException
@@ -23,7 +23,7 @@ pub fn kind(finding: &Finding) -> Death {
     }
 }
 
-/// What the kind is called by people, where an error's own words may leave it open.
+/// Returns people's name for a kind, if an error's own words may leave the kind open.
 fn words(kind: Death) -> Option<&'static str> {
     Some(match kind {
         Death::OutOfMemoryHeap => "out of memory",
@@ -41,29 +41,28 @@ fn words(kind: Death) -> Option<&'static str> {
     })
 }
 
-/// The line of a cause that the log tells.
+/// Returns the line of a cause that the log tells.
 pub fn line(kind: Death, finding: &Finding, exit: &Exit) -> String {
     let what = shorten(&finding.what, MOST);
-    let low = what.to_lowercase();
+    let lowercase = what.to_lowercase();
     let mut line = match (kind, words(kind)) {
         (Death::PlainExit, _) => {
             format!("{}: {what}", self::exit(exit).1.trim_end_matches(UNKNOWN))
         }
-        (_, Some(words)) if !low.contains(words) => format!("{words}: {what}"),
+        (_, Some(words)) if !lowercase.contains(words) => format!("{words}: {what}"),
         _ => what,
     };
     if let Some(place) = &finding.place {
         let whole = place.to_string();
         if !line.contains(&whole) {
             line.push_str(" at ");
-            line.push_str(&from_end(&whole, LONGEST_PATH));
+            line.push_str(&shorten_path(&whole, LONGEST_PATH));
         }
     }
     line
 }
 
-/// A text without its middle, where it is longer than so many characters: whole words from its
-/// beginning and its end.
+/// Shortens a text to so many characters. Keeps whole words from its beginning and its end.
 fn shorten(text: &str, most: usize) -> String {
     let text = text.trim();
     if text.chars().count() <= most {
@@ -77,7 +76,7 @@ fn shorten(text: &str, most: usize) -> String {
     let end = at(text.chars().count() - most / 3);
     let head = text.get(..at(most * 2 / 3 - 2)).unwrap_or_default();
     let tail = text.get(end..).unwrap_or_default();
-    // A long word without spaces is cut all the same.
+    // A long word without spaces is cut within the word.
     let head = head.rsplit_once(' ').map_or(
         head,
         |(kept, cut)| if cut.len() > most / 4 { head } else { kept },
@@ -89,8 +88,8 @@ fn shorten(text: &str, most: usize) -> String {
     format!("{head} … {tail}")
 }
 
-/// A long path's end, from one of its names on.
-fn from_end(path: &str, most: usize) -> String {
+/// Returns the end of a long path, from one of its names on.
+fn shorten_path(path: &str, most: usize) -> String {
     let count = path.chars().count();
     let start = path
         .char_indices()
@@ -105,7 +104,7 @@ fn from_end(path: &str, most: usize) -> String {
 
 const UNKNOWN: &str = ", cause unknown";
 
-/// The kind and the line where only the exit is known.
+/// Returns the kind and the line if only the exit is known.
 pub fn exit(exit: &Exit) -> (Death, String) {
     match exit {
         Exit::Unknown => (
@@ -138,7 +137,7 @@ impl fmt::Display for SourcePlace {
 
 #[cfg(test)]
 mod tests {
-    use super::{from_end, line, shorten};
+    use super::{line, shorten, shorten_path};
     use crate::cause::finding::{Finding, Proof, SourcePlace};
     use crate::report::{Death, Exit};
 
@@ -196,7 +195,7 @@ mod tests {
         let path =
             "/srv/web/releases/20261122235905/current/packages/session-store/lib/session.js:4";
         assert_eq!(
-            from_end(path, 40),
+            shorten_path(path, 40),
             "…/packages/session-store/lib/session.js:4"
         );
         let mut long = finding(Death::UncaughtException, "TypeError: x");

@@ -1,14 +1,14 @@
-//! What the kernel said that may have to do with a death but proves nothing: shown beside the
-//! cause, never as it.
+//! Messages of the kernel that may have to do with a death but prove nothing. They are shown beside
+//! the cause, never as the cause.
 
 use super::oom;
 use crate::cause::scene::{KernelMessage, Scene};
 use crate::report::{Death, Evidence};
 
-/// No more than so many lines are shown.
+/// Maximum number of lines that are shown.
 const MOST: usize = 3;
 
-/// The lines that bear on a death of this kind, the oldest first.
+/// Returns the kernel's lines that bear on a death of this kind, oldest first.
 pub fn around(scene: &Scene, kind: Death) -> Vec<Evidence> {
     let (source, messages) = scene.kernel;
     let bears = |message: &&KernelMessage| {
@@ -25,7 +25,7 @@ pub fn around(scene: &Scene, kind: Death) -> Vec<Evidence> {
         .to_vec()
 }
 
-/// Whether it names this process, or the job's own cgroup.
+/// Returns true if a line names this process or the job's own cgroup.
 fn is_about(text: &str, scene: &Scene) -> bool {
     let is_hung = || {
         // `INFO: task app:123 blocked for more than 120 seconds.`
@@ -53,7 +53,7 @@ fn is_about(text: &str, scene: &Scene) -> bool {
     is_hung() || is_forkless() || is_helpers()
 }
 
-/// Whether it tells of a broken disk, where the service died of what a broken disk may do to it.
+/// Returns true if a line tells of a broken disk and a broken disk can lead to this kind of death.
 fn is_about_the_disk(text: &str, kind: Death) -> bool {
     let may_be = matches!(
         kind,
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_names_the_process_or_its_cgroup_or_a_broken_disk_is_shown() {
+    fn only_lines_about_the_process_its_cgroup_or_a_broken_disk_are_shown() {
         let text = "INFO: task web:42 blocked for more than 120 seconds.\n\
             INFO: task web:43 blocked for more than 120 seconds.\n\
             cgroup: fork rejected by pids controller in /system.slice/web.service\n\

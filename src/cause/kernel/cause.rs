@@ -1,29 +1,29 @@
-//! What the kernel's words make of a death.
+//! The cause that the kernel's messages name.
 
 use crate::cause::fingerprint::fingerprint;
 use crate::cause::scene::{Explanation, Scene};
 use crate::report::{Cause, Confidence, Death, Evidence};
 
-/// What the kernel tells of a death.
+/// A cause that the kernel names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelCause {
     pub kind: Death,
     pub line: String,
     pub confidence: Confidence,
     pub evidence: Vec<Evidence>,
-    /// What makes it the same as another.
+    /// Text that is the same for the same cause.
     pub same: String,
-    /// It is what runtimes do to abort: the fault was meant.
+    /// True if runtimes raise this fault in order to abort.
     pub is_abort: bool,
 }
 
 impl KernelCause {
-    /// Whether nothing that stands in the log can say more: the process had no time for last words.
+    /// Returns true if the log cannot say more, because the process had no time for last words.
     pub fn is_final(&self) -> bool {
         self.kind == Death::OomKilled
     }
 
-    /// The cause that the kernel tells.
+    /// Returns the explanation that rests on the kernel alone.
     pub fn explain(self, scene: &Scene) -> Explanation {
         Explanation {
             fingerprint: fingerprint(&[scene.job, &self.same]),

@@ -4,9 +4,9 @@
 //! `arch/x86/mm/fault.c`, `arch/x86/kernel/traps.c`, `arch/arm64/kernel/traps.c`:
 //!
 //! ```text
-//! app[9057]: segfault at 8 ip 0000564e891a6ea3 sp 00007ffcc56a35b0 error 6 in app[12ea3,564e891a6000+3f000]
+//! app[9057]: segfault at 8 ip 564e891a6ea3 sp 7ffcc56a35b0 error 6 in app[12ea3,564e891a+3f000]
 //! traps: node[30567] trap int3 ip:2155a72 sp:7ffd1ed42240 error:0 in node[1d55a72,b72000+1a8c000]
-//! app[9057]: unhandled level 2 translation fault (11) at 0x00000008, esr 0x92000046, in app[aaaae000+1000]
+//! app[9057]: unhandled level 2 translation fault (11) at 0x8, esr 0x92000046, in app[aaaa+1000]
 //! ```
 
 use std::fmt::Write;
@@ -16,12 +16,12 @@ use crate::cause::finding::ExpectedExit;
 use crate::cause::scene::{KernelMessage, Scene};
 use crate::report::{Confidence, Death, Exit};
 
-/// One fault.
+/// A fault that the processor reported.
 #[derive(Clone, Debug, PartialEq)]
 struct CpuFault<'a> {
-    /// Of the thread that faulted: the process's own number only for its main thread.
+    /// Thread that faulted. Its id is the process's only for the main thread.
     tid: u32,
-    /// The thread's name; the program's own, unless it was given another.
+    /// Name of the thread: the program's, unless the thread has its own.
     name: &'a str,
     signal: &'static str,
     what: FaultReason,
@@ -35,20 +35,20 @@ enum FaultReason {
         how: &'static str,
         sp: Option<u64>,
     },
-    /// In words.
+    /// Name of the trap, in words.
     Trap(&'static str),
 }
 
-/// Which file's code it was.
+/// File whose code faulted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct FaultPlace<'a> {
     file: &'a str,
-    /// In the file; kernels before 6.x do not say.
+    /// Offset in the file; kernels before 6.x do not tell it.
     offset: Option<&'a str>,
 }
 
-/// What the kernel tells of a fault that ended this process. `child` is whom a wrapper's shell
-/// calls killed.
+/// Returns the cause if a fault ended this process. `child` is the process that a wrapper's shell
+/// reports as killed.
 pub fn read(scene: &Scene, child: Option<u32>) -> Option<KernelCause> {
     let (source, messages) = scene.kernel;
     let (message, fault) = messages
@@ -75,14 +75,14 @@ fn is_ours(fault: &CpuFault, scene: &Scene, child: Option<u32>) -> bool {
     if child.is_some() {
         return child == Some(fault.tid) && !matches!(scene.exit, Exit::Code(0));
     }
-    // Another thread of it: of the job's name, and started right after the process.
+    // Another thread of the process has the job's name and started right after the process.
     let is_thread = scene
         .pid
         .is_some_and(|pid| (1..=64).contains(&i64::from(fault.tid).saturating_sub(pid.into())));
     by_signal && is_thread && scene.job.len() >= 3 && fault.name == first(scene.job, 15)
 }
 
-/// As the kernel cuts names.
+/// Returns the first bytes of a name, as the kernel truncates names.
 fn first(name: &str, bytes: usize) -> &str {
     name.get(..name.floor_char_boundary(bytes))
         .unwrap_or_default()
@@ -103,7 +103,7 @@ fn segfault(text: &str) -> Option<CpuFault<'_>> {
         rest.split_once(name)
             .and_then(|(_, after)| hex(after.split(' ').next()?))
     };
-    // 2 is write, 10 an instruction's fetch; see `enum x86_pf_error_code`.
+    // Bit 2 means write, bit 0x10 an instruction fetch; see `enum x86_pf_error_code`.
     let how = match after("error ")? {
         error if error & 0x10 != 0 => "execution",
         error if error & 2 != 0 => "write",
@@ -164,8 +164,7 @@ fn arm_fault(text: &str) -> Option<CpuFault<'_>> {
     let esr = rest
         .split_once("esr ")
         .and_then(|(_, after)| hex(after.split([',', ' ']).next()?))?;
-    // The exception class says whether it was an instruction's fetch (0x20) or data; WnR, whether a
-    // write.
+    // The exception class tells an instruction fetch (0x20) from data. WnR means write.
     let how = match (esr >> 26, esr & 0x40) {
         (0x20, _) => "execution",
         (_, 0) => "read",
@@ -180,7 +179,7 @@ fn arm_fault(text: &str) -> Option<CpuFault<'_>> {
     })
 }
 
-/// `in app[12ea3,564e891a6000+3f000]`, before 6.x `in app[564e891a6000+3f000]`.
+/// Reads `in app[12ea3,564e891a6000+3f000]`, before 6.x `in app[564e891a6000+3f000]`.
 fn place(rest: &str) -> Option<FaultPlace<'_>> {
     let (_, place) = rest.rsplit_once(" in ")?;
     let (place, _) = place.split_once(']')?;
@@ -197,9 +196,8 @@ fn hex(text: &str) -> Option<u64> {
 }
 
 impl CpuFault<'_> {
-    /// Whether the stack had no room left: what lies right at the stack's end is missing only
-    /// there.
-    fn is_at_the_stacks_end(&self) -> bool {
+    /// Returns true if the stack had no room left: the address is close to the stack pointer.
+    fn is_at_end_of_stack(&self) -> bool {
         let FaultReason::Access {
             at,
             sp: Some(sp),
@@ -213,7 +211,7 @@ impl CpuFault<'_> {
 
     fn kind(&self) -> Death {
         match self.signal {
-            "SEGV" if self.is_at_the_stacks_end() => Death::StackOverflow,
+            "SEGV" if self.is_at_end_of_stack() => Death::StackOverflow,
             "SEGV" => Death::Segfault,
             _ => Death::KilledBySignal,
         }
@@ -221,7 +219,7 @@ impl CpuFault<'_> {
 
     fn line(&self) -> String {
         let mut line = match self.what {
-            FaultReason::Access { at, how, .. } if self.is_at_the_stacks_end() => {
+            FaultReason::Access { at, how, .. } if self.is_at_end_of_stack() => {
                 format!("stack overflow: segfault at the end of the stack ({how} at {at:#x})")
             }
             FaultReason::Access { at, how, .. } if at < 4096 => {
@@ -371,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_fault_is_none() {
+    fn lines_that_only_look_like_a_fault_are_none() {
         for text in [
             "app[x]: segfault at 8 ip 1 sp 1 error 6",
             "app[42]: segfault at",

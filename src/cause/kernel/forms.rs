@@ -1,17 +1,17 @@
-//! The forms in which the kernel's messages come as text: what `dmesg`, `journalctl -k`, syslog's
-//! kern.log and `/dev/kmsg` put before each.
+//! The forms of the kernel's messages as text. `dmesg`, `journalctl -k`, syslog's kern.log and
+//! `/dev/kmsg` each put something else before a message.
 
 use crate::cause::carrier::without_colours;
 use crate::cause::scene::KernelMessage;
 use crate::cause::stamp;
 use crate::kmsg;
 
-/// The facility that the kernel grants to nobody else.
+/// The facility that only the kernel may use.
 pub const KERNEL: u16 = 0;
 
-/// The kernel's messages in the output of dmesg (also with `-T`, `-x`, `-r`, `-H` or `--time-format
-/// iso`), of `journalctl -k`, in kern.log and in records of `/dev/kmsg`. What is known to be a
-/// program's is left out.
+/// Reads the kernel's messages from the output of dmesg (also with `-T`, `-x`, `-r`, `-H` or
+/// `--time-format iso`), of `journalctl -k`, from kern.log and from records of `/dev/kmsg`.
+/// Messages of programs are left out.
 pub fn from_text(text: &str) -> Vec<KernelMessage> {
     let message = |(i, line): (usize, &str)| {
         let line = without_colours(line.trim_end_matches('\r'));
@@ -23,7 +23,7 @@ pub fn from_text(text: &str) -> Vec<KernelMessage> {
     text.lines().enumerate().filter_map(message).collect()
 }
 
-/// The kernel's words in a line; `None` where a program wrote it.
+/// Returns the kernel's words in a line; `None` if a program wrote the line.
 fn message(line: &str) -> Option<String> {
     if let Some(record) = kmsg::parse_record(line) {
         return (record.facility == KERNEL).then_some(record.text);
@@ -48,7 +48,7 @@ fn message(line: &str) -> Option<String> {
         rest = after;
     }
     rest = without_time(rest);
-    // `host kernel: …` of the journal and of syslog; it may be stamped by the kernel once more.
+    // `host kernel: …` of the journal and of syslog. A second, kernel's timestamp may follow.
     match rest.split_once("kernel: ") {
         Some((host, after))
             if host
@@ -78,10 +78,10 @@ fn decoded(line: &str) -> Option<(&str, &str, &str)> {
     (known && rest.starts_with(" [")).then(|| (facility, level, rest.trim_start()))
 }
 
-/// A line without the time before it, in whichever form.
+/// Removes the time before a line, in any form.
 fn without_time(line: &str) -> &str {
     let mut rest = line;
-    // `[12.345]`, `[  +0.000123]`, `[Sun Nov 22 23:11:43 2026]`, `[Nov22 23:11]`, and who wrote it:
+    // `[12.345]`, `[  +0.000123]`, `[Sun Nov 22 23:11:43 2026]`, `[Nov22 23:11]`, and the writer:
     // `[ T1234]`, `[   C0]`.
     while let Some((inside, after)) = rest
         .strip_prefix('[')
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_wrote_is_left_out_or_stays_behind_its_name() {
+    fn lines_of_programs_are_left_out_or_keep_their_names() {
         let words = "Out of memory: Killed process 4242 (node) total-vm:1kB";
         for before in ["12,339,5140900,-;", "<12>[ 1.0] ", "user  :warn  : [ 1.0] "] {
             assert_eq!(from_text(&format!("{before}{words}")), [], "{before}");

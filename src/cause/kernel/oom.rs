@@ -1,8 +1,8 @@
-//! The kernel killed it for want of memory: the machine's, or what its cgroup may use.
+//! The kernel killed a process for want of memory: the machine's, or its cgroup's.
 //!
-//! The words of Linux 2.6.32 to 6.x, `mm/oom_kill.c` and `mm/memcontrol.c`. A kill is told in a
-//! block of lines, of which the last, `Killed process`, always comes; the others are left out when
-//! kills come quickly after one another.
+//! The messages are those of Linux 2.6.32 to 6.x, `mm/oom_kill.c` and `mm/memcontrol.c`. A kill is
+//! told in a block of messages. The last one, `Killed process`, always comes. The kernel leaves the
+//! others out if kills follow one another quickly.
 
 use super::cause::KernelCause;
 use crate::bytes::Bytes;
@@ -10,31 +10,32 @@ use crate::cause::finding::ExpectedExit;
 use crate::cause::scene::{KernelMessage, Scene};
 use crate::report::{Confidence, Death, Evidence, Exit};
 
-/// One kill, with what its block tells.
+/// A process that the kernel killed, with the facts of the message block.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Kill<'a> {
     pid: u32,
     program: &'a str,
-    /// Of a cgroup's limit, not of the machine's memory.
+    /// The kill was for a cgroup's limit, not for want of the machine's memory.
     of_a_cgroup: bool,
-    /// The NUMA nodes that it may use had none left, the machine had.
+    /// The NUMA nodes that the process may use had no memory left, but the machine had.
     of_a_node: bool,
-    /// The victim's cgroup.
+    /// Cgroup of the victim.
     cgroup: Option<&'a str>,
-    /// The cgroup whose limit it was; an ancestor's, maybe.
+    /// Cgroup whose limit was reached; it may be an ancestor of the victim's.
     limited: Option<&'a str>,
-    /// In KiB.
+    /// Limit of the cgroup, in KiB.
     limit: Option<u64>,
-    /// What the victim held in memory, in KiB.
+    /// Memory that the victim held, in KiB.
     resident: Option<u64>,
-    /// All of the cgroup goes with it (`memory.oom.group`).
+    /// The kernel killed the whole cgroup (`memory.oom.group`).
     of_a_group: bool,
-    /// The lines that say so (indexes).
+    /// Lines of the block (indexes).
     lines: Vec<usize>,
 }
 
-/// The kernel's word that it killed this process for want of memory: `Out of memory: Killed process
-/// 4242 (node) …`, or `Memory cgroup out of memory: …`. Another process's kill is never taken.
+/// Returns the kernel's message that it killed this process for want of memory: `Out of memory:
+/// Killed process 4242 (node) …`, or `Memory cgroup out of memory: …`. Kills of other processes do
+/// not count.
 pub fn oom_kill(pid: u32, messages: &[KernelMessage]) -> Option<&KernelMessage> {
     messages
         .iter()
@@ -42,8 +43,8 @@ pub fn oom_kill(pid: u32, messages: &[KernelMessage]) -> Option<&KernelMessage> 
         .find(|message| victim(&message.text).is_some_and(|(victim, _)| victim == pid))
 }
 
-/// What the kernel tells of a kill that ended this service. `child` is whom a wrapper's shell calls
-/// killed.
+/// Returns the cause if a kill for want of memory ended this service. `child` is the process that a
+/// wrapper's shell reports as killed.
 pub fn read(scene: &Scene, child: Option<u32>) -> Option<KernelCause> {
     let (source, messages) = scene.kernel;
     let kills = kills(messages);
@@ -56,7 +57,7 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<KernelCause> {
         .iter()
         .filter_map(|line| messages.get(*line))
         .map(|message| message.evidence(source));
-    // A few lines: the last says who, those before it why.
+    // A few lines are enough: the last names the victim, those before it the reason.
     let mut evidence: Vec<Evidence> = evidence.collect();
     evidence.drain(..evidence.len().saturating_sub(3));
     Some(KernelCause {
@@ -76,7 +77,7 @@ pub fn read(scene: &Scene, child: Option<u32>) -> Option<KernelCause> {
     })
 }
 
-/// Returns the kills among these messages, the oldest first.
+/// Returns the kills among these messages, oldest first.
 fn kills(messages: &[KernelMessage]) -> Vec<Kill<'_>> {
     let mut begun = Kill::default();
     messages
@@ -177,10 +178,11 @@ fn resident(text: &str) -> Option<u64> {
         .then(|| held.into_iter().flatten().fold(0, u64::saturating_add))
 }
 
-/// `Killed process 4242 (node) total-vm:…`, `Killed process 4242, UID 0, (node) total-vm:…`.
+/// Reads `Killed process 4242 (node) total-vm:…` and `Killed process 4242, UID 0, (node)
+/// total-vm:…`.
 fn victim(text: &str) -> Option<(u32, &str)> {
-    // Kernels before 4.20 write the last words alone, after "Kill process … or sacrifice child",
-    // which proves nothing.
+    // Kernels before 4.20 write `Killed process …` alone, after "Kill process … or sacrifice
+    // child", which proves nothing.
     let words = [
         "Memory cgroup out of memory: Killed process ",
         "Out of memory: Killed process ",
@@ -196,13 +198,13 @@ fn victim(text: &str) -> Option<(u32, &str)> {
     Some((pid.parse().ok()?, program))
 }
 
-/// `Task in /a killed as a result of limit of /b`, before 4.19.
+/// Reads `Task in /a killed as a result of limit of /b`, before 4.19.
 fn task_in(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix("Task in ")?
         .split_once(" killed as a result of limit of ")
 }
 
-/// `Tasks in /a are going to be killed due to memory.oom.group set`.
+/// Reads `Tasks in /a are going to be killed due to memory.oom.group set`.
 fn group(text: &str) -> Option<&str> {
     text.strip_prefix("Tasks in ")?
         .strip_suffix(" are going to be killed due to memory.oom.group set")
@@ -217,7 +219,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
     number(text.split_once(name)?.1)
 }
 
-/// The number that a text begins with.
+/// Returns the number that a text begins with.
 fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
     text.split(|c: char| !c.is_ascii_digit())
         .next()?
@@ -225,19 +227,19 @@ fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
         .ok()
 }
 
-/// Whether this kill is what ended the service.
+/// Returns true if this kill ended the service.
 fn is_ours(kill: &Kill, scene: &Scene, child: Option<u32>) -> bool {
     let by_kill = ExpectedExit::Signal("KILL").is(scene.exit);
     if scene.pid == Some(kill.pid) {
         return by_kill || *scene.exit == Exit::Unknown;
     }
-    // Whoever runs after its child's end, and fails: by the child's own end, if its log says so
+    // A wrapper that fails after its child's end died of that end, if its shell named the child
     // last.
     if child.is_some() {
         return child == Some(kill.pid) && !matches!(scene.exit, Exit::Code(0));
     }
-    // A helper's kill that the service has survived says nothing of its end. A wrapper hands 137 on
-    // as its own exit code; its child is younger than it.
+    // The service may have survived the kill of a helper. A wrapper passes 137 on as its own exit
+    // code, and its child is younger than the wrapper.
     let cgroup = kill.cgroup.or(kill.limited).unwrap_or_default();
     let is_handed_on = match scene.pid {
         Some(pid) => matches!(scene.exit, Exit::Code(_)) && (kill.pid > pid || kill.of_a_group),
@@ -246,7 +248,7 @@ fn is_ours(kill: &Kill, scene: &Scene, child: Option<u32>) -> bool {
     by_kill && (is_handed_on || kill.of_a_group) && is_cgroup_of(scene.job, cgroup)
 }
 
-/// Whether this is the job's own cgroup: `/system.slice/web.service`, or what is below it;
+/// Returns true if this is the job's own cgroup or one below it: `/system.slice/web.service`,
 /// `/…/web`.
 pub fn is_cgroup_of(job: &str, cgroup: &str) -> bool {
     let job = job.rsplit('/').next().unwrap_or_default();
@@ -259,7 +261,7 @@ pub fn is_cgroup_of(job: &str, cgroup: &str) -> bool {
 }
 
 impl Kill<'_> {
-    /// Who, how much, which limit.
+    /// Returns the cause's line: the victim, its memory and the limit.
     fn line(&self, pid: Option<u32>) -> String {
         let who = match pid {
             Some(pid) if pid != self.pid => {

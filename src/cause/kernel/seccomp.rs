@@ -2,7 +2,8 @@
 //! comes with SIGSYS.
 //!
 //! ```text
-//! audit: type=1326 audit(1795390507.123:42): auid=0 uid=0 gid=0 ses=1 pid=9542 comm="jail" exe="/srv/jail/jail" sig=31 arch=c000003e syscall=41 compat=0 ip=0x7f0 code=0x80000000
+//! audit: type=1326 audit(1795390507.123:42): auid=0 uid=0 gid=0 ses=1 pid=9542 comm="jail"
+//!     exe="/srv/jail/jail" sig=31 arch=c000003e syscall=41 compat=0 ip=0x7f0 code=0x80000000
 //! ```
 
 use super::cause::KernelCause;
@@ -10,7 +11,7 @@ use crate::cause::finding::ExpectedExit;
 use crate::cause::scene::Scene;
 use crate::report::{Confidence, Death, Exit};
 
-/// What the kernel tells of a forbidden system call that ended this process.
+/// Returns the cause if a forbidden system call ended this process.
 pub fn read(scene: &Scene, child: Option<u32>) -> Option<KernelCause> {
     let (source, messages) = scene.kernel;
     let field = |text: &str, name: &str| {

@@ -6,7 +6,7 @@ use crate::cause::entry::LogLevel;
 use crate::cause::text::LogLine;
 use crate::cause::vocabulary::{self, says};
 
-/// A program that cannot even begin says so.
+/// Words of a program that cannot start.
 pub const CANNOT_START: [&str; 27] = [
     "cannot start",
     "can't start",
@@ -71,11 +71,11 @@ pub const BAD_CONFIG: [&str; 30] = [
     "error loading config",
 ];
 
-/// Whether a line complains that a setting is missing, or that the settings cannot be read.
-pub fn is_unset(line: &LogLine, low: &str) -> bool {
-    let is_settings = says(low, &["config", "settings", ".env"])
+/// Returns true if a line complains that a setting is missing or that the settings cannot be read.
+pub fn is_unset(line: &LogLine, lowercase: &str) -> bool {
+    let is_settings = says(lowercase, &["config", "settings", ".env"])
         && says(
-            low,
+            lowercase,
             &[
                 "could not read",
                 "cannot read",
@@ -91,17 +91,20 @@ pub fn is_unset(line: &LogLine, low: &str) -> bool {
                 "unable to parse",
             ],
         )
-        || says(low, &["loading config", "reading config", "parsing config"])
-            && says(low, &["fail", "error"]);
+        || says(
+            lowercase,
+            &["loading config", "reading config", "parsing config"],
+        ) && says(lowercase, &["fail", "error"]);
     let is_environment = ["environment variable", "env variable", "env var"]
         .iter()
         .any(|words| {
-            low.split_once(words)
+            lowercase
+                .split_once(words)
                 .is_some_and(|(before, _)| says(before, &["missing", "invalid", "undefined"]))
         });
     let is_missing = || {
         says(
-            low,
+            lowercase,
             &[
                 "not set",
                 "must be set",
@@ -121,7 +124,7 @@ pub fn is_unset(line: &LogLine, low: &str) -> bool {
                 .any(is_variable))
 }
 
-/// Whether a word is the name of an environment variable: `DATABASE_URL`.
+/// Returns true if a word is the name of an environment variable: `DATABASE_URL`.
 fn is_variable(word: &str) -> bool {
     word.contains('_')
         && word.starts_with(|c: char| c.is_ascii_uppercase())
@@ -130,7 +133,7 @@ fn is_variable(word: &str) -> bool {
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-/// What a service does as it starts.
+/// Words for the steps of a start.
 pub const STARTING: [&str; 10] = [
     "start",
     "listen",
@@ -159,17 +162,17 @@ pub const FAILED: [&str; 12] = [
     "unexpected",
 ];
 
-/// Whether it only adds to what was said: a second complaint.
-pub fn is_added(line: &LogLine, low: &str) -> bool {
+/// Returns true if a line only adds a second complaint to the first.
+pub fn is_added(line: &LogLine, lowercase: &str) -> bool {
     let level = line.entry.as_ref().and_then(|entry| entry.level);
-    let hints = says(low, &["hint", "do you already"]);
+    let hints = says(lowercase, &["hint", "do you already"]);
     level.is_none_or(|level| level >= LogLevel::Error)
-        && (hints || says(low, &FAILED))
-        && !vocabulary::is_handled(low)
+        && (hints || says(lowercase, &FAILED))
+        && !vocabulary::is_handled(lowercase)
 }
 
-/// Whether it tells people what to do.
-pub fn is_hint(line: &LogLine, low: &str) -> bool {
+/// Returns true if a line tells people what to do.
+pub fn is_hint(line: &LogLine, lowercase: &str) -> bool {
     let begins = [
         "hint",
         "see ",
@@ -188,16 +191,16 @@ pub fn is_hint(line: &LogLine, low: &str) -> bool {
         .entry
         .as_ref()
         .is_none_or(|entry| entry.level.is_none())
-        && begins.iter().any(|begin| low.starts_with(begin))
+        && begins.iter().any(|begin| lowercase.starts_with(begin))
 }
 
 pub fn is_of_request(line: &LogLine) -> bool {
     line.entry.as_ref().is_some_and(|entry| entry.of_request)
 }
 
-pub fn begins_as_fatal(low: &str) -> bool {
+pub fn begins_as_fatal(lowercase: &str) -> bool {
     // `prog: fatal: …`, `** fatal error`, `CRITICAL …`.
-    let low = low.trim_start_matches(['*', '#', '!', '-', '=', ' ', '[']);
+    let lowercase = lowercase.trim_start_matches(['*', '#', '!', '-', '=', ' ', '[']);
     let words = [
         "fatal",
         "panic",
@@ -207,14 +210,14 @@ pub fn begins_as_fatal(low: &str) -> bool {
         "unrecoverable",
     ];
     let begins = |text: &str| words.iter().any(|word| text.starts_with(word));
-    begins(low)
-        || low
+    begins(lowercase)
+        || lowercase
             .split_once(": ")
             .is_some_and(|(head, rest)| !head.contains(' ') && begins(rest))
 }
 
-/// The exit code that a line names: `exiting with 78`, `exit code: 78`, `exit status 78`.
-pub fn code_in(low: &str) -> Option<i32> {
+/// Returns the exit code that a line names: `exiting with 78`, `exiting; exit code: 78`.
+pub fn code_in(lowercase: &str) -> Option<i32> {
     let at = [
         "exiting with ",
         "exiting code ",
@@ -223,8 +226,10 @@ pub fn code_in(low: &str) -> Option<i32> {
         "exiting (",
     ]
     .iter()
-    .find_map(|words| low.find(words).map(|at| at + words.len()))?;
-    let rest = low.get(at..)?.trim_start_matches([' ', ':', '=', '(']);
+    .find_map(|words| lowercase.find(words).map(|at| at + words.len()))?;
+    let rest = lowercase
+        .get(at..)?
+        .trim_start_matches([' ', ':', '=', '(']);
     let rest = ["code", "status"]
         .iter()
         .find_map(|word| rest.strip_prefix(word))
@@ -236,14 +241,14 @@ pub fn code_in(low: &str) -> Option<i32> {
         .ok()
 }
 
-/// The exit code that a program puts before what it has to say: `curl: (7) Failed to connect`.
-pub fn code_before(low: &str) -> Option<i32> {
-    let (program, rest) = low.split_once(": (")?;
+/// Returns the exit code before a program's message: `curl: (7) Failed to connect`.
+pub fn code_before(lowercase: &str) -> Option<i32> {
+    let (program, rest) = lowercase.split_once(": (")?;
     let (code, _) = rest.split_once(") ").filter(|_| !program.contains(' '))?;
     code.parse().ok()
 }
 
-/// The system's words for errors, as at the end of perror(3)'s lines; see errno(3).
+/// The system's words for errors, as perror(3) prints them; see errno(3).
 const ERRNO: [&str; 27] = [
     "address already in use",
     "address in use",
@@ -274,20 +279,21 @@ const ERRNO: [&str; 27] = [
     "no such device or address",
 ];
 
-/// Whether a line ends with them in quotes and brackets, as `MySQL`'s: `(Errcode: 13 "Permission
-/// denied")`.
-pub fn ends_with_quoted_errno(low: &str) -> bool {
-    low.strip_suffix("\")")
-        .and_then(|low| low.rsplit_once('"'))
+/// Returns true if a line ends with an error's words in quotes and brackets, as `MySQL` does:
+/// `(Errcode: 13 "Permission denied")`.
+pub fn ends_with_quoted_errno(lowercase: &str) -> bool {
+    lowercase
+        .strip_suffix("\")")
+        .and_then(|lowercase| lowercase.rsplit_once('"'))
         .is_some_and(|(_, quoted)| ERRNO.contains(&quoted))
 }
 
-/// Whether a line has the system's words for an error in it.
-pub fn names_errno(low: &str) -> bool {
-    beneath::kind(low).is_some() || ERRNO.iter().any(|words| low.contains(words))
+/// Returns true if a line contains the system's words for an error.
+pub fn names_errno(lowercase: &str) -> bool {
+    beneath::kind(lowercase).is_some() || ERRNO.iter().any(|words| lowercase.contains(words))
 }
 
-/// Whether a line ends with an error's code and what it was about, as libuv's do: `connect
+/// Returns true if a line ends with an error's code and its object, as libuv prints them: `connect
 /// ECONNREFUSED 127.0.0.1:5432`.
 pub fn ends_with_code(text: &str) -> bool {
     let mut words = text.rsplit(' ');
@@ -310,8 +316,7 @@ pub fn ends_with_code(text: &str) -> bool {
     is_code(code) && words.next().is_some_and(is_call) && beneath::kind(text).is_some()
 }
 
-/// Whether it goes on with what the line before it has begun: a trace, a structure's inside, a
-/// ruler.
+/// Returns true if a line continues the one before: a trace, the inside of a structure, a ruler.
 pub fn is_continued(line: &LogLine) -> bool {
     let text = line.text.as_str();
     let is_frame = || {
@@ -324,9 +329,9 @@ pub fn is_continued(line: &LogLine) -> bool {
             || is_frame())
 }
 
-/// Whether it complains of a place in a configuration, as compilers do: `n.conf:1:0: unknown
-/// field`.
-pub fn is_diagnostic(low: &str) -> bool {
+/// Returns true if a line complains of a place in a configuration, as compilers do: `n.conf:1:0:
+/// unknown field`.
+pub fn is_diagnostic(lowercase: &str) -> bool {
     const ENDINGS: [&str; 12] = [
         ".conf", ".cfg", ".cnf", ".config", ".ini", ".toml", ".yml", ".yaml", ".env", "rc", ".vcl",
         "file",
@@ -338,10 +343,10 @@ pub fn is_diagnostic(low: &str) -> bool {
             && place.len() + 2 < word.len()
             && ENDINGS.iter().any(|ending| place.ends_with(ending))
     };
-    low.split(' ').any(is_place)
-        && !low.contains("warn")
+    lowercase.split(' ').any(is_place)
+        && !lowercase.contains("warn")
         && says(
-            low,
+            lowercase,
             &[
                 "error",
                 "unknown",
@@ -355,18 +360,20 @@ pub fn is_diagnostic(low: &str) -> bool {
         )
 }
 
-/// Whether a line ends with the system's words for an error, be it with a number or a place behind
+/// Returns true if a line ends with the system's words for an error. A number or a place may follow
 /// them.
-pub fn ends_with_errno(low: &str) -> bool {
-    let end =
-        low.trim_end_matches(|c: char| ['"', '\'', ')', ']', '}', '.', ' ', '!'].contains(&c));
+pub fn ends_with_errno(lowercase: &str) -> bool {
+    let end = lowercase
+        .trim_end_matches(|c: char| ['"', '\'', ')', ']', '}', '.', ' ', '!'].contains(&c));
     let end = end
         .rsplit_once(" (")
         .filter(|(_, in_brackets)| in_brackets.len() < 24)
         .map_or(end, |(end, _)| end);
     ERRNO.iter().any(|words| end.ends_with(words)) || {
         // Apache's: `(98)Address already in use: AH00072: …`.
-        let coded = low.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+        let coded = lowercase
+            .strip_prefix('(')
+            .and_then(|rest| rest.split_once(')'));
         coded.is_some_and(|(code, rest)| {
             code.bytes().all(|byte| byte.is_ascii_digit())
                 && ERRNO.iter().any(|words| rest.starts_with(words))
@@ -374,14 +381,14 @@ pub fn ends_with_errno(low: &str) -> bool {
     }
 }
 
-/// Whether a program complains of how it was called.
+/// Returns true if a program complains of its arguments.
 pub fn is_bad_option(text: &str) -> bool {
-    let low = text
+    let lowercase = text
         .get(..text.floor_char_boundary(400))
         .unwrap_or_default()
         .to_ascii_lowercase();
     says(
-        &low,
+        &lowercase,
         &[
             "unrecognized option",
             "unrecognised option",
@@ -409,10 +416,10 @@ pub fn is_bad_option(text: &str) -> bool {
             "required flag",
             "no such option",
         ],
-    ) && !vocabulary::is_handled(&low)
+    ) && !vocabulary::is_handled(&lowercase)
 }
 
-/// Whether a text names a line of a file: `nginx.conf:7`, `line 7`.
+/// Returns true if a text names a line of a file: `nginx.conf:7`, `line 7`.
 pub fn has_position(text: &str) -> bool {
     let digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
     text.match_indices(':').any(|(at, _)| {

@@ -1,10 +1,11 @@
-//! Erlang and Elixir: what the BEAM prints as it ends. A process that crashes inside it is no end.
+//! Erlang and Elixir: the words of the BEAM as it ends. A process that crashes inside it does not
+//! end it.
 
 use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// Adds what stands in the log.
+/// Adds the deaths in the log.
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while i < lines.len() {
@@ -14,7 +15,7 @@ pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     }
 }
 
-/// What begins at this line.
+/// Reads the death that begins at this line.
 fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     if line.starts_with("** (") {
@@ -68,7 +69,7 @@ fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
     })
 }
 
-/// What was said right before the crash dump: `erlang:halt("store is broken").`
+/// Reads the words right before the crash dump: `erlang:halt("store is broken").`
 fn slogan(lines: &[LogLine], at: usize) -> Option<Finding> {
     let quoted = (at.saturating_sub(2)..at)
         .rev()
@@ -84,7 +85,8 @@ fn slogan(lines: &[LogLine], at: usize) -> Option<Finding> {
     })
 }
 
-/// Elixir's `** (RuntimeError) boom` with its frames: of the script, or of one of many processes.
+/// Reads Elixir's `** (RuntimeError) boom` with its frames. The script may have ended with it, or
+/// only one of many processes.
 fn exception(lines: &[LogLine], at: usize) -> Option<Finding> {
     let head = line_text(lines, at).strip_prefix("** (")?;
     let (name, message) = head.split_once(") ")?;
@@ -95,7 +97,7 @@ fn exception(lines: &[LogLine], at: usize) -> Option<Finding> {
     if !(is_exit || is_name && name.starts_with(|c: char| c.is_ascii_uppercase())) {
         return None;
     }
-    // What has ended the process that this one is linked to.
+    // The reason of the linked process that ended.
     let beneath = line_text(lines, at + 1)
         .trim()
         .strip_prefix("** (")
@@ -130,12 +132,12 @@ fn exception(lines: &[LogLine], at: usize) -> Option<Finding> {
     })
 }
 
-/// `    lib/app.ex:3: App.run/1`; a library's stands behind `(name 1.2.3) `.
+/// Reads `    lib/app.ex:3: App.run/1`; a library's frame begins with `(name 1.2.3) `.
 fn frame(line: &str) -> Option<SourcePlace> {
     let said = line.trim_start();
     let said = match said.strip_prefix('(') {
         None => said,
-        // The application's own has a name too, but its version is not told apart from a library's.
+        // The application's own frames have a name and a version too, like a library's.
         Some(rest) => {
             let (application, said) = rest.split_once(") ")?;
             let name = application.split(' ').next()?;

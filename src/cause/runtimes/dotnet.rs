@@ -1,10 +1,10 @@
-//! .NET: what its runtime and its host print as they end a process.
+//! .NET: the words of its runtime and its host as they end a process.
 
 use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace, with_cause};
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// Adds what stands in the log.
+/// Adds the deaths in the log.
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while i < lines.len() {
@@ -22,7 +22,7 @@ const MONO: &str = "[ERROR] FATAL UNHANDLED EXCEPTION: ";
 
 const ABORTED: &[ExpectedExit] = &[ExpectedExit::Signal("ABRT")];
 
-/// What begins at this line.
+/// Reads the death that begins at this line.
 fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     let next = line_text(lines, at + 1);
@@ -78,12 +78,13 @@ fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
     {
         return Some(host(lines, at));
     }
-    // What a program prints of an exception, or a logger below its entry.
+    // A program printed the exception, or a logger did below its entry.
     (is_exception(line.trim_start()) && (is_frame(next) || next.trim_start().starts_with("---> ")))
         .then(|| of(line.trim_start(), kind(line.trim_start()), Proof::Said, &[]))?
 }
 
-/// A .NET that lacks what the application needs: exit code 150 (0x80008096).
+/// Reads the refusal of a .NET without the framework that the application needs: exit code 150
+/// (0x80008096).
 fn host(lines: &[LogLine], at: usize) -> Finding {
     let rest = lines.get(at + 1..).unwrap_or_default();
     let count = rest
@@ -127,7 +128,7 @@ fn kind(what: &str) -> Death {
     }
 }
 
-/// Whether a line begins with an exception's type: `System.IO.IOException: text`.
+/// Returns true if a line begins with an exception's type: `System.IO.IOException: text`.
 fn is_exception(line: &str) -> bool {
     let name = line.split(": ").next().unwrap_or_default();
     name.contains('.')
@@ -145,7 +146,7 @@ fn is_frame(line: &str) -> bool {
         .is_some_and(|called| called.contains('(') && called.contains(')'))
 }
 
-/// So many lines a message may have before its frames.
+/// Maximum number of lines of a message before its frames.
 const MESSAGE: usize = 24;
 
 struct DotnetTrace {
@@ -158,7 +159,7 @@ struct DotnetTrace {
 impl DotnetTrace {
     fn read(lines: &[LogLine], at: usize, what: &str) -> Self {
         let mut inner = what;
-        // The inner exceptions stand in the message or below it, before all frames.
+        // Inner exceptions stand in the message or below it, before all frames.
         let head = what.split(" ---> ");
         let outer = head.clone().next().unwrap_or(what);
         if let Some(last) = head.last() {

@@ -4,7 +4,7 @@ use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// Adds what stands in the log.
+/// Adds the deaths in the log.
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while i < lines.len() {
@@ -14,13 +14,13 @@ pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     }
 }
 
-/// `panic` and `throw` end with 2; with `GOTRACEBACK=crash` they abort. See the package
-/// documentation of runtime.
+/// Exits after `panic` and `throw`. They abort with `GOTRACEBACK=crash`. See the documentation of
+/// the package runtime.
 const ENDS: &[ExpectedExit] = &[ExpectedExit::Code(2), ExpectedExit::Signal("ABRT")];
-/// The same under `go run`, which says `exit status 2` and ends with 1.
+/// Exit under `go run`, which says `exit status 2` and ends with 1.
 const ENDS_IN_GO_RUN: &[ExpectedExit] = &[ExpectedExit::Code(1)];
 
-/// The death that begins at this line.
+/// Reads the death that begins at this line.
 fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
     let head = lines
         .get(at)
@@ -43,8 +43,8 @@ fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
     if dump.end == from && !head.starts_with("panic: ") && !is_deadlock {
         return None;
     }
-    // Without a goroutine's end these are words that many use, and a stack that the program has
-    // asked for is a log's.
+    // Without a dump many programs use these words. A stack that the program asked for is only
+    // logged.
     let is_end = (dump.end > from || is_deadlock) && !dump.is_asked_for;
     let is_run = line_text(lines, dump.end).starts_with("exit status ");
     Some(Finding {
@@ -52,7 +52,7 @@ fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
         quoted: at,
         kind,
         what,
-        // A signal from outside finds it anywhere.
+        // A signal from outside may arrive anywhere.
         place: dump.place.filter(|_| kind != Death::KilledBySignal),
         proof: if is_end {
             Proof::LastWords
@@ -67,10 +67,10 @@ fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
     })
 }
 
-/// So many lines a panic's value may have.
+/// Maximum number of lines of a panic's value.
 const VALUE: usize = 40;
 
-/// What has panicked, and where the lines of the panic end.
+/// Returns the panic's words and the line after them.
 fn panic(lines: &[LogLine], at: usize) -> (String, usize) {
     let rest = lines.get(at..).unwrap_or_default();
     let is_after =
@@ -81,7 +81,7 @@ fn panic(lines: &[LogLine], at: usize) -> (String, usize) {
         .take_while(|line| line.entry.is_none() && !is_after(line))
         .count();
     if !rest.get(value).is_some_and(is_after) {
-        // Without a dump (GOTRACEBACK=none) nothing tells where the value ends.
+        // Without a dump (GOTRACEBACK=none) the end of the value is unknown.
         return (line_text(lines, at).to_owned(), at + 1);
     }
     let value = rest.get(..value).unwrap_or_default();
@@ -93,7 +93,7 @@ fn panic(lines: &[LogLine], at: usize) -> (String, usize) {
         if what.is_empty() {
             what.push_str(said);
         } else if let Some(next) = said.strip_prefix("panic: ") {
-            // A panic while another one unwound; the same one where it was raised again.
+            // A panic while another one unwound, or the same one raised again.
             if !last.contains(next) {
                 what.push_str("; then panic: ");
                 what.push_str(next);
@@ -104,8 +104,8 @@ fn panic(lines: &[LogLine], at: usize) -> (String, usize) {
         }
         last = said;
     }
-    // A value that is neither error nor string is shown by its address; the logger that has raised
-    // it has said it.
+    // A value that is neither an error nor a string is shown by its address. The logger that raised
+    // it wrote the words.
     let entry = at
         .checked_sub(1)
         .and_then(|before| lines.get(before)?.entry.as_ref());
@@ -118,11 +118,11 @@ fn panic(lines: &[LogLine], at: usize) -> (String, usize) {
     (what, at + value.len())
 }
 
-/// So many goroutines may find the same fault at the same time.
+/// Maximum number of goroutines that find the same fault at the same time.
 const GOROUTINES: usize = 8;
 
 fn fatal(lines: &[LogLine], at: usize, error: &str) -> (Death, String, usize) {
-    // Only one of them dumps.
+    // Only one of the goroutines dumps.
     let again = lines
         .get(at + 1..)
         .unwrap_or_default()
@@ -154,7 +154,7 @@ fn fatal(lines: &[LogLine], at: usize, error: &str) -> (Death, String, usize) {
     }
 }
 
-/// A signal that ends it with a dump: from outside, or in C code.
+/// Reads a signal that ended the program with a dump. It came from outside, or from C code.
 fn signal(lines: &[LogLine], at: usize) -> (Death, String, usize) {
     let head = line_text(lines, at);
     let is_in_c =
@@ -177,15 +177,15 @@ fn signal(lines: &[LogLine], at: usize) -> (Death, String, usize) {
 
 /// The dump of the goroutines.
 pub struct Dump {
-    /// The innermost own frame of the first.
+    /// Innermost frame of the application in the first goroutine.
     place: Option<SourcePlace>,
-    /// Whether the program has asked for it (`debug.Stack`), and so may go on.
+    /// True if the program asked for the dump (`debug.Stack`), and so may go on.
     is_asked_for: bool,
     pub end: usize,
 }
 
 impl Dump {
-    /// The dump that begins at this line; nothing is in it if none does.
+    /// Reads the dump that begins at this line; an empty dump if none does.
     pub fn read(lines: &[LogLine], from: usize) -> Self {
         let mut dump = Self {
             place: None,
@@ -197,7 +197,7 @@ impl Dump {
         let mut blank = 0;
         let mut others = 0;
         while let Some(line) = lines.get(i) {
-            // What another process has written between two lines of it.
+            // Another process wrote this line between two lines of the dump.
             if line.entry.is_some() && goroutines > 0 && others < OTHERS && is_within(lines, i + 1)
             {
                 others += 1;
@@ -237,10 +237,10 @@ impl Dump {
     }
 }
 
-/// So many lines may others write into a dump.
+/// Maximum number of lines of other processes within a dump.
 const OTHERS: usize = 20;
 
-/// Whether a dump goes on at this line.
+/// Returns true if a dump goes on at this line.
 fn is_within(lines: &[LogLine], at: usize) -> bool {
     let this = line_text(lines, at);
     is_source(this)
@@ -249,7 +249,7 @@ fn is_within(lines: &[LogLine], at: usize) -> bool {
         || this.starts_with("created by ")
 }
 
-/// Whether this is where a function is: `\t/srv/app/main.go:7 +0x2e`.
+/// Returns true if a line names a function's file: `\t/srv/app/main.go:7 +0x2e`.
 fn is_source(text: &str) -> bool {
     text.starts_with('\t')
         && [".go:", ".s:", ".c:", ".cgo1.go:", "_cgo_", "??:"]
@@ -257,13 +257,13 @@ fn is_source(text: &str) -> bool {
             .any(|it| text.contains(it))
 }
 
-/// Whether a line that is neither a frame nor a goroutine's head stands in dumps.
+/// Returns true if a line belongs to a dump without being a frame or a goroutine's head.
 fn is_of_dump(text: &str) -> bool {
     let is_register = || {
         text.split_once(' ')
             .is_some_and(|(name, value)| name.len() <= 7 && value.trim_start().starts_with("0x"))
     };
-    // What takes the place of frames: of a goroutine on another thread.
+    // Stands in place of the frames of a goroutine on another thread.
     let is_unavailable = text.starts_with("\tgoroutine running on ");
     is_unavailable
         || [
@@ -280,7 +280,7 @@ fn is_of_dump(text: &str) -> bool {
         || is_register()
 }
 
-/// The directories of the standard library.
+/// Directories of the standard library.
 const STANDARD: [&str; 45] = [
     "archive",
     "bufio",
@@ -329,11 +329,11 @@ const STANDARD: [&str; 45] = [
     "unicode",
 ];
 
-/// The frame's place if it is in the application's own code.
+/// Returns a frame's place if it is in the application's own code.
 fn own(function: &str, source: &str) -> Option<SourcePlace> {
     let name = function.split(['(', '.', '/']).next()?;
     let is_standard = STANDARD.contains(&name) || name == "panic";
-    // Files of modules are in `pkg/mod/`, and with -trimpath below `module@version/`.
+    // Modules lie in `pkg/mod/`. With -trimpath their files begin with `module@version/`.
     let file = source.trim_start();
     if is_standard
         || ["/pkg/mod/", "/vendor/", "@v", "_cgo_"]

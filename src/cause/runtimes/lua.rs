@@ -5,12 +5,12 @@ use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
 use crate::cause::text::LogLine;
 use crate::report::Death;
 
-/// The longest message that is followed to its stack, in lines: a missing module's has a line for
-/// each place.
+/// Maximum number of lines between a message and its stack. A missing module's message has a line
+/// for each place.
 const MESSAGE: usize = 60;
 const HEADER: &str = "stack traceback:";
 
-/// Adds what stands in the log.
+/// Adds the deaths in the log.
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut from = 0;
     for (header, _) in lines
@@ -55,7 +55,7 @@ pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     }
 }
 
-/// What the interpreter says behind its own name.
+/// Returns the interpreter's message behind its own name.
 fn message(line: &LogLine) -> Option<&str> {
     let (program, what) = line
         .text
@@ -68,7 +68,7 @@ fn message(line: &LogLine) -> Option<&str> {
         .then_some(what)
 }
 
-/// Reads `app.lua:1: in main chunk`; none for `[C]: in ?`.
+/// Reads `app.lua:1: in main chunk`; `None` for `[C]: in ?`.
 fn place(frame: &str) -> Option<SourcePlace> {
     let (place, _) = frame.split_once(": in ")?;
     let (file, line) = place.rsplit_once(':')?;
@@ -86,7 +86,7 @@ mod tests {
     use crate::report::Death;
 
     #[test]
-    fn what_the_interpreter_prints_as_it_ends_is_read_and_no_trace_of_the_program_s_own() {
+    fn the_interpreter_s_last_words_are_read_and_no_trace_of_the_program_s_own() {
         let log = "lua5.4: app.lua:1: attempt to index a nil value (field 'a')\nstack traceback:\n\t[C]: in ?\n\tapp.lua:1: in local 'f'";
         let found = found(read, log);
         let found = found.first().unwrap();

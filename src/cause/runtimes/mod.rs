@@ -1,14 +1,15 @@
-//! What each language's runtime says when a program dies, read from the log.
+//! The last words of each language's runtime, read from the log.
 //!
-//! A runtime is one file with one function: `fn read(lines: &[Line], found: &mut Vec<Finding>)`
-//! adds what it recognises, in any order. What rules hold for all of them:
+//! A runtime is one file with one function: `fn read(lines: &[LogLine], found: &mut Vec<Finding>)`
+//! adds the findings in any order. Rules for all runtimes:
 //!
-//! - The words of the *runtime* are recognised, never those of one program.
-//! - `lines` covers all that was printed with it, the blank lines and the epilogue of the runtime
-//!   included.
-//! - [`Proof::LastWords`](super::finding::Proof) only for what no process prints that goes on.
-//! - `ends` names the exits that go with it.
-//! - Each line is looked at a bounded number of times: a trace's lines are passed over as a whole.
+//! - Recognise the words of the *runtime*, never those of one program.
+//! - `lines` covers everything that was printed with the error, including blank lines and the
+//!   runtime's epilogue.
+//! - [`Proof::LastWords`](super::finding::Proof) is only for words that no process prints and goes
+//!   on.
+//! - `ends` names the exits that go with the words.
+//! - Read each line a bounded number of times: skip a trace's lines as a whole.
 
 pub mod beam;
 pub mod dotnet;
@@ -27,7 +28,7 @@ pub mod shell;
 use super::finding::Finding;
 use super::text::LogLine;
 
-/// Adds to the findings what stands in the lines.
+/// Adds the findings in these lines.
 pub type Read = fn(&[LogLine], &mut Vec<Finding>);
 
 /// All runtimes.
@@ -47,7 +48,7 @@ pub const ALL: [Read; 13] = [
     shell::read,
 ];
 
-/// What a runtime finds in a log.
+/// Returns the findings of a runtime in a log.
 #[cfg(test)]
 fn found(read: Read, log: &str) -> Vec<Finding> {
     let mut found = Vec::new();

@@ -1,14 +1,14 @@
-//! Perl: `… at spool.pl line 2.`, which `die` and `warn` print alike, and what does not compile.
+//! Perl: `… at spool.pl line 2.`, which `die` and `warn` print alike, and errors of compiling.
 
 use crate::cause::beneath;
 use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
 use crate::cause::text::LogLine;
 use crate::report::Death;
 
-/// So many errors Perl finds before it gives up on compiling; each may quote some lines.
+/// Maximum number of errors before Perl gives up on compiling; each may quote some lines.
 const ERRORS: usize = 40;
 
-/// Adds what stands in the log.
+/// Adds the deaths in the log.
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while let Some(line) = lines.get(i) {
@@ -21,7 +21,7 @@ pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
 /// Reads `MESSAGE at FILE line N.`, with `, <FH> line 3.` or `, near "…"` after it.
 fn message(text: &str) -> Option<(&str, SourcePlace)> {
     let at = text.rfind(" line ")?;
-    // A file that was being read when it died: `at x.pl line 2, <STDIN> line 3.`
+    // Perl adds the file that it was reading: `at x.pl line 2, <STDIN> line 3.`
     let at = if text.get(..at)?.ends_with('>') {
         text.get(..at)?.rfind(" line ")?
     } else {
@@ -78,7 +78,7 @@ fn died(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> 
     }
     let (what, mut place) = match message(&line.text) {
         Some((what, place)) => (what, Some(place)),
-        // Of `perl -MNAME`, which has no place.
+        // `perl -MNAME` has no place.
         None if line.text.starts_with("Can't locate ") && line.text.contains("(@INC ") => {
             (line.text.trim_end(), None)
         }
@@ -106,7 +106,7 @@ fn died(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> 
         .take(ERRORS)
         .take_while(|line| line.entry.is_none())
         .position(|line| is_verdict(&line.text));
-    // Until the verdict there is nothing but more errors, and the code that they are near to.
+    // Until the verdict there are only more errors and the code near them.
     let is_compiling = compiling.is_some_and(|length| {
         rest.iter().take(length).all(|line| {
             message(&line.text).is_some()
@@ -160,7 +160,8 @@ fn caller(text: &str) -> Option<SourcePlace> {
     })
 }
 
-/// Whether it is one of the warnings of perldiag(1), which look like errors but end nothing.
+/// Returns true if a line is one of the warnings of perldiag(1). They look like errors but end
+/// nothing.
 fn is_warning(text: &str) -> bool {
     const WARNINGS: [&str; 12] = [
         "Use of uninitialized value",
@@ -196,7 +197,7 @@ fn is_warning(text: &str) -> bool {
             .any(redefines)
 }
 
-/// What only the compiler says.
+/// Returns true if only the compiler says this.
 fn is_syntax(what: &str) -> bool {
     [
         "syntax error",
@@ -211,7 +212,7 @@ fn is_syntax(what: &str) -> bool {
     .any(|words| what.starts_with(words))
 }
 
-/// That it gives up on compiling.
+/// Returns true if Perl says that it gives up on compiling.
 fn is_verdict(text: &str) -> bool {
     text.starts_with("BEGIN failed--compilation aborted")
         || text.starts_with("Compilation failed in require at ")
@@ -221,7 +222,7 @@ fn is_verdict(text: &str) -> bool {
         || text.ends_with(" has too many errors.")
 }
 
-/// What perl says when it does not begin, or cannot go on.
+/// Reads how Perl says that it cannot begin, or cannot go on. Returns the line after it.
 fn refusal(i: usize, line: &LogLine, found: &mut Vec<Finding>) -> Option<usize> {
     let text = line.text.trim_end();
     let (kind, proof, ends): (_, _, &'static [ExpectedExit]) =
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_compile_is_told_by_its_first_error() {
+    fn a_program_that_does_not_compile_is_told_by_its_first_error() {
         let log = "Global symbol \"$t\" requires explicit package name at a.pl line 2.\n\
                    syntax error at a.pl line 3, near \"= ;\"\nExecution of a.pl aborted due to compilation errors.\n";
         let it = found(read, log).remove(0);
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_alike_is_passed_over() {
+    fn lines_that_only_look_alike_are_skipped() {
         for log in [
             "stopped at the end of line 3.",
             "look at x line y.",

@@ -1,4 +1,4 @@
-//! PHP: `Fatal error: Uncaught …` and `Parse error: …` of the command line, and FPM that does not
+//! PHP: `Fatal error: Uncaught …` and `Parse error: …` of the command line, and FPM if it does not
 //! start.
 
 use crate::cause::beneath;
@@ -6,10 +6,10 @@ use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
 use crate::cause::text::LogLine;
 use crate::report::Death;
 
-/// The longest message of an exception that is followed to its stack, in lines.
+/// Maximum number of lines between an exception's message and its stack.
 const MESSAGE: usize = 60;
 
-/// Adds what stands in the log.
+/// Adds the deaths in the log.
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while let Some(line) = lines.get(i) {
@@ -56,8 +56,8 @@ fn add(
     end
 }
 
-/// The message of a fatal error: with `PHP ` before it and two spaces after it in the error log, as
-/// it is on the screen.
+/// Returns the level and the message of a fatal error. The error log has `PHP ` before them and two
+/// spaces between them.
 fn message(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix("PHP ").unwrap_or(text);
     let (level, message) = text.split_once(": ")?;
@@ -93,7 +93,7 @@ fn fatal(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize>
     };
     let Some(uncaught) = message.strip_prefix("Uncaught ") else {
         let (what, place) = place(message);
-        // It names the place always; others say `Fatal error: …` too.
+        // PHP always names the place. Other programs say `Fatal error: …` too.
         place.as_ref()?;
         let kind = match level {
             "Parse error" => Death::SyntaxError,
@@ -132,21 +132,21 @@ fn place(message: &str) -> (&str, Option<SourcePlace>) {
     found.map_or((message, None), |(what, place)| (what, Some(place)))
 }
 
-/// An exception with those that it was thrown for, as far as it has been read.
+/// An exception with the exceptions that led to it, as far as they have been read.
 struct PhpTrace {
     end: usize,
     what: String,
-    /// Where the last exception was thrown.
+    /// Place where the last exception was thrown.
     thrown: Option<SourcePlace>,
-    /// The innermost frame of the application's own code, of the last exception.
+    /// Innermost frame of the application's own code, of the last exception.
     own: Option<SourcePlace>,
-    /// The first exception, if others followed.
+    /// First exception, if others followed.
     cause: Option<String>,
-    /// The message goes on in the next line.
+    /// True if the message goes on in the next line.
     in_message: bool,
 }
 
-/// One line of a trace.
+/// A line of a trace.
 #[derive(PartialEq)]
 enum PhpTraceLine {
     Frame,
@@ -155,8 +155,8 @@ enum PhpTraceLine {
     Other,
 }
 
-/// Reads an exception with those that it was thrown for: the first came first, the last (`Next …`)
-/// is the one that no code caught.
+/// Reads an exception with those that led to it. The first came first. No code caught the last one
+/// (`Next …`).
 fn trace(lines: &[LogLine], i: usize, first: &str) -> PhpTrace {
     let (what, thrown) = place(first);
     let mut trace = PhpTrace {
@@ -232,7 +232,7 @@ impl PhpTrace {
     }
 }
 
-/// Reads `/srv/app/a.php(3): f()`, where it is the application's own.
+/// Reads `/srv/app/a.php(3): f()` if the file is the application's own.
 fn frame(text: &str) -> Option<SourcePlace> {
     let (file, rest) = text.split_once('(')?;
     let line = rest.split_once(')')?.0.parse().ok()?;
@@ -264,7 +264,7 @@ fn kind(what: &str) -> Death {
     }
 }
 
-/// FPM's master, as it ends before it begins: fpm/fpm.c, `FPM_EXIT_CONFIG`.
+/// Reads the end of FPM's master before it begins to serve: fpm/fpm.c, `FPM_EXIT_CONFIG`.
 fn fpm(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let error = |line: &LogLine| {
         line.text

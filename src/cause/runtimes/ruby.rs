@@ -1,18 +1,18 @@
 //! Ruby: `app.rb:2:in 'owner': undefined method … (NoMethodError)` of 1.9 to 3.4, `[BUG]` reports,
-//! and what Bundler refuses to start.
+//! and the refusals of Bundler.
 //!
-//! Nothing of an uncaught exception shows that nobody caught it: `full_message` looks the same. But
-//! Ruby prints it at the very end, after all exit handlers.
+//! Nothing shows that an exception was uncaught: `full_message` looks the same. But Ruby prints it
+//! at the very end, after all exit handlers.
 
 use crate::cause::beneath;
 use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
 use crate::cause::text::LogLine;
 use crate::report::Death;
 
-/// The longest message of an exception that is followed to its stack, in lines.
+/// Maximum number of lines between an exception's message and its stack.
 const MESSAGE: usize = 40;
 
-/// Adds what stands in the log.
+/// Adds the deaths in the log.
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while let Some(line) = lines.get(i) {
@@ -37,8 +37,8 @@ struct RubyHead<'a> {
     class: &'a str,
 }
 
-/// Reads `FILE:LINE:in 'METHOD': MESSAGE (CLASS)`; the method may be missing, and with `ruby: ` for
-/// a file, the line.
+/// Reads `FILE:LINE:in 'METHOD': MESSAGE (CLASS)`. The method may be missing. After `ruby: ` the
+/// place is missing too.
 fn head(text: &str) -> Option<RubyHead<'_>> {
     if text.starts_with([' ', '\t', '#']) {
         return None;
@@ -71,7 +71,7 @@ fn head(text: &str) -> Option<RubyHead<'_>> {
         });
     }
     if class == "NoMemoryError" {
-        // There is none left to find out where.
+        // Without memory Ruby cannot find the place.
         return Some(RubyHead {
             place: None,
             message: rest.split_once(": ")?.1,
@@ -86,7 +86,7 @@ fn head(text: &str) -> Option<RubyHead<'_>> {
     })
 }
 
-/// Reads `FILE:LINE` or `FILE:LINE:in 'METHOD'`, and gives what follows.
+/// Reads `FILE:LINE` or `FILE:LINE:in 'METHOD'`. Returns the place and the text after it.
 fn place(text: &str) -> Option<(SourcePlace, &str)> {
     let colon = text
         .match_indices(':')
@@ -145,7 +145,7 @@ fn error(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize>
     let head = head(&line.text).filter(|_| is_candidate && line.entry.is_none())?;
     let stack = stack(lines, i + 1);
     let mut end = stack.end;
-    // Its cause follows right under its stack, in the same form.
+    // The cause follows right below the stack, in the same form.
     let cause = lines
         .get(end)
         .filter(|_| stack.end > i + 1)
@@ -154,7 +154,7 @@ fn error(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize>
     if cause.is_some() {
         end = self::stack(lines, end + 1).end;
     }
-    // A thread that ends the process is told twice.
+    // Ruby prints the exception of a thread that ends the process twice.
     if let Some(cause) = cause.filter(|cause| cause.message != head.message) {
         what = format!("{what} (caused by {}: {})", cause.class, cause.message);
     }
@@ -180,7 +180,7 @@ fn error(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize>
         ends: &[],
     };
     if finding.kind == Death::SyntaxError {
-        // The file that cannot be read, and not the line that requires it.
+        // The place is in the file that cannot be read, not in the line that requires it.
         finding.place = self::place(head.message)
             .map(|(place, _)| place)
             .or(finding.place);
@@ -189,7 +189,7 @@ fn error(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize>
     Some(end)
 }
 
-/// What Ruby's logger makes of an exception: `F, […] FATAL -- : MESSAGE (CLASS)`, and the bare
+/// Reads an exception that Ruby's logger wrote: `F, […] FATAL -- : MESSAGE (CLASS)`, and the bare
 /// frames beneath it.
 fn logged(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let entry = lines
@@ -240,7 +240,7 @@ fn stack(lines: &[LogLine], start: usize) -> RubyStack {
         .count();
     let has_stack = rest.get(message).is_some_and(is_from);
     if !has_stack {
-        // What belongs to a message where no stack shows its end: an excerpt of the code.
+        // Without a stack, only an excerpt of the code belongs to the message.
         let is_excerpt = |line: &&LogLine| line.is_blank() || line.text.starts_with([' ', '>']);
         let excerpt = rest.iter().take(MESSAGE).take_while(is_excerpt).count();
         let blank = rest
@@ -253,7 +253,7 @@ fn stack(lines: &[LogLine], start: usize) -> RubyStack {
             own: None,
         };
     }
-    // A message may hold another error's first line; then it is no part of this one.
+    // A message may contain the first line of another error. That error is read on its own.
     let is_other = rest
         .get(..message)
         .unwrap_or_default()
@@ -301,7 +301,8 @@ fn kind(class: &str, message: &str) -> Death {
     }
 }
 
-/// `app.rb:4: [BUG] Segmentation fault at 0x8`: pages of what the interpreter knows, then SIGABRT.
+/// Reads `app.rb:4: [BUG] Segmentation fault at 0x8`. Pages of the interpreter's state follow, then
+/// SIGABRT.
 fn bug(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let text = lines.get(i)?.text.as_str();
     let (before, what) = text.split_once("[BUG] ")?;
@@ -329,7 +330,7 @@ fn bug(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
         .last()
         .unwrap_or(1);
     let (kind, what) = if what.starts_with("Segmentation fault") {
-        // Its address says nothing, and passes.
+        // The address changes from crash to crash.
         (Death::Segfault, "[BUG] Segmentation fault".to_owned())
     } else {
         (Death::Abort, format!("[BUG] {what}"))
@@ -392,7 +393,7 @@ fn refusal(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usiz
     Some(i + 1)
 }
 
-/// Returns which death a refusal is, and how it ends the process.
+/// Returns the kind of death and the exits of a refusal.
 fn refused(lines: &[LogLine], i: usize, text: &str) -> Option<(Death, &'static [ExpectedExit])> {
     if text == NO_MEMORY {
         return Some((Death::OutOfMemoryHeap, &[ExpectedExit::Code(1)]));
@@ -415,7 +416,8 @@ fn refused(lines: &[LogLine], i: usize, text: &str) -> Option<(Death, &'static [
         .then_some((Death::NoSuchFile, &[ExpectedExit::Code(10)]))
 }
 
-/// `app.rb:3: syntax error, unexpected end-of-input`, of the program itself, before Ruby 3.3.
+/// Reads `app.rb:3: syntax error, unexpected end-of-input`. Ruby before 3.3 prints it for the
+/// program itself.
 fn syntax_error(text: &str) -> Option<(SourcePlace, &str)> {
     if !text.contains(": syntax error") {
         return None;
@@ -498,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_alike_is_passed_over() {
+    fn lines_that_only_look_alike_are_skipped() {
         for log in [
             "see app.rb:2 (Later)",
             "12:30:01: started (Worker)",

@@ -1,19 +1,20 @@
-//! Shells (bash, dash, zsh, busybox): what they say of commands that they cannot run, of scripts
-//! that they cannot read, and of children that a fault has killed; and what programs say that only
-//! run another (env, timeout, tini …).
+//! Shells (bash, dash, zsh, busybox): their words about commands that they cannot run, scripts that
+//! they cannot read, and children that a fault killed. Also programs that only run another one
+//! (env, timeout, tini …).
 //!
-//! A script goes on after most of this: the exit code decides, 127 for what is not there and 126
-//! for what cannot be run. See "Exit Status" in bash(1).
+//! A script goes on after most of this, so the exit code decides: 127 for a missing command, 126
+//! for one that cannot be run. See "Exit Status" in bash(1).
 
 use crate::cause::beneath;
 use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
 use crate::cause::text::LogLine;
 use crate::report::Death;
 
-/// What another runtime says so many lines before says more than its shell does of the same death.
+/// Number of lines before a shell's word in which another runtime's finding tells more of the same
+/// death.
 const NEAR: usize = 3;
 
-/// Adds what stands in the log.
+/// Adds the deaths in the log.
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     for (i, line) in lines.iter().enumerate() {
         let text = line.text.trim_end();
@@ -28,7 +29,7 @@ pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
             said
         };
         let place: Option<SourcePlace> = script(text).and_then(|(place, _)| place);
-        // bash quotes the line that it cannot read under its error.
+        // bash quotes the unreadable line below its error.
         let quotes = lines
             .get(i + 1)
             .and_then(|line| script(&line.text))
@@ -61,8 +62,8 @@ struct ShellWords {
     ends: &'static [ExpectedExit],
 }
 
-/// Reads who speaks: `run.sh: line 3: …`, `run.sh: 3: …`, `run.sh:3: …` or `sh: …`; gives what it
-/// says.
+/// Reads the speaker: `run.sh: line 3: …`, `run.sh: 3: …`, `run.sh:3: …` or `sh: …`. Returns its
+/// place and its words.
 fn script(text: &str) -> Option<(Option<SourcePlace>, &str)> {
     let at = |file: &str, line: &str| {
         let line = line
@@ -89,8 +90,8 @@ fn script(text: &str) -> Option<(Option<SourcePlace>, &str)> {
     {
         return Some((place, rest));
     }
-    // busybox puts the builtin before the line: `run.sh: cd: line 2: …`; bash its option: `bash:
-    // -c: line 1: …`.
+    // busybox puts the builtin before the line (`run.sh: cd: line 2: …`), bash its option (`bash:
+    // -c: line 1: …`).
     if let Some((builtin, line)) = rest.split_once(": line ")
         && let Some((line, rest)) = line.split_once(": ")
         && !builtin.contains(' ')
@@ -125,7 +126,7 @@ fn is_number(text: &str) -> bool {
 
 /// Reads a shell's complaint, or its word on a child that a fault has killed.
 fn shell(lines: &[LogLine], i: usize, text: &str, found: &[Finding]) -> Vec<ShellWords> {
-    let untold = |said: &ShellWords| !is_told(lines, i, said.ends, found);
+    let untold = |said: &ShellWords| !is_told_better(lines, i, said.ends, found);
     if let Some(said) = fault(text, "") {
         return Some(said).filter(untold).into_iter().collect();
     }
@@ -151,7 +152,7 @@ fn shell(lines: &[LogLine], i: usize, text: &str, found: &[Finding]) -> Vec<Shel
     find(&FAILED, rest).map_or_else(Vec::new, |complaint| complaint.said(what))
 }
 
-/// A sort of complaint, by the words that a shell uses for it.
+/// A sort of complaint, by the words that shells use for it.
 struct Complaint {
     /// Words at the complaint's beginning, at its end or anywhere in it, in small letters.
     begins: &'static [&'static str],
@@ -159,11 +160,11 @@ struct Complaint {
     contains: &'static [&'static str],
     kind: Death,
     proof: Certainty,
-    /// How the shell ends.
+    /// Exits of the shell.
     exits: &'static [ExpectedExit],
 }
 
-/// Whether the script ends with the complaint.
+/// How sure it is that the script ends with the complaint.
 #[derive(Clone, Copy)]
 enum Certainty {
     Ends,
@@ -302,13 +303,13 @@ const FAILED: [Complaint; 8] = [
     },
 ];
 
-/// Returns the first sort that these words are of.
+/// Returns the first sort of complaint whose words stand in the text.
 fn find<'a>(complaints: &'a [Complaint], words: &str) -> Option<&'a Complaint> {
-    let low = words.to_ascii_lowercase();
+    let lowercase = words.to_ascii_lowercase();
     complaints.iter().find(|complaint| {
-        complaint.begins.iter().any(|it| low.starts_with(it))
-            || complaint.ends.iter().any(|it| low.ends_with(it))
-            || complaint.contains.iter().any(|it| low.contains(it))
+        complaint.begins.iter().any(|it| lowercase.starts_with(it))
+            || complaint.ends.iter().any(|it| lowercase.ends_with(it))
+            || complaint.contains.iter().any(|it| lowercase.contains(it))
     })
 }
 
@@ -342,9 +343,9 @@ fn is_variable(name: &str) -> bool {
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-/// Whether what stands right before it tells more of a death of the same sort: no logger has said
-/// anything since.
-fn is_told(lines: &[LogLine], i: usize, ends: &[ExpectedExit], found: &[Finding]) -> bool {
+/// Returns true if a finding right before this line tells more of the same death. No logger's entry
+/// may stand between them.
+fn is_told_better(lines: &[LogLine], i: usize, ends: &[ExpectedExit], found: &[Finding]) -> bool {
     let is_near = |finding: &&Finding| finding.lines.end <= i && finding.lines.end + NEAR > i;
     let since = |finding: &Finding| lines.get(finding.lines.end..i).unwrap_or_default();
     found.iter().rev().take(8).filter(is_near).any(|finding| {
@@ -353,8 +354,8 @@ fn is_told(lines: &[LogLine], i: usize, ends: &[ExpectedExit], found: &[Finding]
     })
 }
 
-/// Reads `Segmentation fault      (core dumped) ./engine --x`, a shell's word on a child that a
-/// fault has killed. Who sent another signal it does not know.
+/// Reads `Segmentation fault      (core dumped) ./engine --x`: a shell's word on a child that a
+/// fault killed. For other signals the shell does not know the sender.
 fn fault(text: &str, at: &str) -> Option<ShellWords> {
     let faults: [(&str, Death, &'static [ExpectedExit]); 6] = [
         (
@@ -392,7 +393,7 @@ fn fault(text: &str, at: &str) -> Option<ShellWords> {
         .strip_prefix("(core dumped)")
         .unwrap_or(rest)
         .trim_start();
-    // Without a script before it, nothing else may stand on the line.
+    // Without a script's name, nothing else may stand on the line.
     if at.is_empty() != rest.is_empty() {
         return None;
     }
@@ -409,17 +410,18 @@ fn fault(text: &str, at: &str) -> Option<ShellWords> {
     })
 }
 
-/// What coreutils and shells make of a command that is not there, or cannot be run.
+/// Exits of coreutils and shells if a command is missing or cannot be run.
 const RUN: &[ExpectedExit] = &[ExpectedExit::Code(127), ExpectedExit::Code(126)];
 
-/// What programs say that were to run another and could not.
+/// Reads the words of programs that were to run another and could not.
 fn launcher(text: &str) -> Option<ShellWords> {
-    let low = text.to_ascii_lowercase();
-    let is_format = low.ends_with("exec format error") || low.ends_with("exec format error\"");
-    let is_missing =
-        low.contains("executable file not found in $path") || low.contains("command not found");
-    let kind =
-        beneath::kind(&low).filter(|kind| [Death::NoSuchFile, Death::Permission].contains(kind));
+    let lowercase = text.to_ascii_lowercase();
+    let is_format =
+        lowercase.ends_with("exec format error") || lowercase.ends_with("exec format error\"");
+    let is_missing = lowercase.contains("executable file not found in $path")
+        || lowercase.contains("command not found");
+    let kind = beneath::kind(&lowercase)
+        .filter(|kind| [Death::NoSuchFile, Death::Permission].contains(kind));
     let kind = kind
         .or_else(|| is_format.then_some(Death::BadArguments))
         .or_else(|| is_missing.then_some(Death::NoSuchFile))?;
@@ -431,9 +433,9 @@ fn launcher(text: &str) -> Option<ShellWords> {
     ]
     .contains(&name)
         && (quotes || rest.starts_with("failed to run command ") || name == "xargs");
-    let is_init = low.starts_with("[fatal tini (") && low.contains("exec ");
+    let is_init = lowercase.starts_with("[fatal tini (") && lowercase.contains("exec ");
     if is_coreutils || is_init || rest.starts_with("failed to execute ") {
-        // util-linux's other tools end with codes of their own.
+        // util-linux's other tools have exit codes of their own.
         let ends = if rest.starts_with("failed to execute ") {
             &[]
         } else {
@@ -451,14 +453,16 @@ fn launcher(text: &str) -> Option<ShellWords> {
             ends,
         });
     }
+    let is_runner = ["su-exec", "gosu", "sudo", "[dumb-init]", "error"].contains(&program);
+    let tells_of_command =
+        is_missing || rest.starts_with("exec") || program == "su-exec" || program.starts_with('[');
     let is_other = name == "start-stop-daemon" && rest.starts_with("unable to ")
-        || ["su-exec", "gosu", "sudo", "[dumb-init]", "error"].contains(&program)
-            && (is_missing || rest.starts_with("exec") || program == "su-exec" || program.starts_with('['))
-        // The first process of a container, as runc says it; and systemd.
+        || is_runner && tells_of_command
+        // runc's words for the first process of a container, and systemd's.
         || program.starts_with("exec ") && !rest.contains(": ")
-        || low.starts_with("standard_init_linux.go:")
-        || low.contains("oci runtime") && low.contains(" failed: ")
-        || low.contains("failed at step exec spawning ");
+        || lowercase.starts_with("standard_init_linux.go:")
+        || lowercase.contains("oci runtime") && lowercase.contains(" failed: ")
+        || lowercase.contains("failed at step exec spawning ");
     is_other.then(|| ShellWords {
         kind,
         what: text.to_owned(),
@@ -570,7 +574,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_alike_is_passed_over() {
+    fn lines_that_only_look_alike_are_skipped() {
         for log in [
             "GET /x: 404: page not found",
             "user 12: session: not found here",

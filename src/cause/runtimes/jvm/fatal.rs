@@ -1,10 +1,10 @@
-//! A JVM that ends itself: out of memory where it is told to end then, and its own crash.
+//! A JVM that ends itself: it is told to end when memory runs out, or it crashes.
 
 use crate::cause::finding::{ExpectedExit, Finding, Proof};
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// What begins at this line.
+/// Reads the end that begins at this line.
 pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     if let Some(what) = line.strip_prefix("Terminating due to ") {
@@ -30,7 +30,7 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
         }
         return Some(finding);
     }
-    // -XX:OnOutOfMemoryError, which mostly kills it.
+    // The command of -XX:OnOutOfMemoryError usually kills the process.
     if let Some(what) = line
         .strip_prefix("# java.lang.OutOfMemoryError")
         .filter(|_| line_text(lines, at + 1).starts_with("# -XX:OnOutOfMemoryError="))
@@ -60,7 +60,7 @@ fn out_of_memory(at: usize, what: &str, ends: &'static [ExpectedExit]) -> Option
         })
 }
 
-/// Where the lines of a crash's banner end.
+/// Returns the line after a crash's banner.
 fn banner_end(lines: &[LogLine], from: usize) -> usize {
     from + lines
         .get(from..)
@@ -70,9 +70,10 @@ fn banner_end(lines: &[LogLine], from: usize) -> usize {
         .count()
 }
 
-/// The banner of a crash, whose long form is in `hs_err_pidN.log`.
+/// Reads the banner of a crash. Its long form is in `hs_err_pidN.log`.
 fn banner(lines: &[LogLine], at: usize) -> Option<Finding> {
-    // It begins with an empty line: whether it is one is known before it is passed over.
+    // A banner begins with an empty line. The check comes first, so that long comments are read
+    // once.
     let is_head = |i| {
         let words = line_text(lines, i).trim_start_matches('#').trim_start();
         words.starts_with("There is insufficient memory for")

@@ -1,5 +1,5 @@
-//! Java, Kotlin, Scala, Clojure: what a JVM prints when it cannot start, when an exception ends it,
-//! when it crashes.
+//! Java, Kotlin, Scala, Clojure: a JVM prints why it cannot start, which exception ends it, and how
+//! it crashed.
 
 mod fatal;
 mod start;
@@ -8,7 +8,7 @@ mod trace;
 use crate::cause::finding::Finding;
 use crate::cause::text::LogLine;
 
-/// Adds what stands in the log.
+/// Adds the deaths in the log.
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while i < lines.len() {

@@ -1,17 +1,17 @@
-//! A JVM that does not start, and a Spring application that does not.
+//! A JVM or a Spring application that does not start.
 
 use crate::cause::finding::{ExpectedExit, Finding, Proof, with_cause};
 use crate::cause::runtimes::jvm::trace;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// The last of what the launcher says.
+/// Last words of the launcher.
 const ENDS: [&str; 2] = [
     "Error: Could not create the Java Virtual Machine.",
     "Error: A fatal exception has occurred. Program will exit.",
 ];
 
-/// What begins at this line.
+/// Reads the refusal that begins at this line.
 pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     let (quoted, end, kind, what) = if line.starts_with("Error occurred during initialization of ")
@@ -43,13 +43,14 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     })
 }
 
-/// The line that is quoted, the line after it, the kind and the words.
+/// The quoted line, the line after the refusal, the kind and the words.
 type Refusal = (usize, usize, Death, String);
 
-/// `Error occurred during initialization of VM` or of the boot layer: the next line says why.
+/// Reads `Error occurred during initialization of VM` (or of the boot layer). The next line says
+/// why.
 fn in_initialization(lines: &[LogLine], at: usize) -> Refusal {
     let why = line_text(lines, at + 1).trim();
-    // An agent has said itself what it lacks.
+    // The agent said above what it lacks.
     let agent = at
         .checked_sub(1)
         .filter(|_| why.starts_with("agent library failed to init"));
@@ -74,7 +75,7 @@ fn in_initialization(lines: &[LogLine], at: usize) -> Refusal {
     )
 }
 
-/// The debugger's agent, which says above why it cannot listen.
+/// Reads the end of the debugger's agent. The agent says above why it cannot listen.
 fn debugger(lines: &[LogLine], at: usize) -> Option<Refusal> {
     let above = (at.saturating_sub(4)..at)
         .find(|i| line_text(lines, *i).starts_with("ERROR: transport error "))?;
@@ -86,13 +87,13 @@ fn debugger(lines: &[LogLine], at: usize) -> Option<Refusal> {
     ))
 }
 
-/// The launcher's end: what it says of its options stands right before.
+/// Reads the launcher's end. The line before says which option is wrong.
 fn without_machine(lines: &[LogLine], at: usize) -> Option<Refusal> {
     let before = at.checked_sub(1)?;
     let line = lines
         .get(before)
         .filter(|line| line.entry.is_none() && !line.is_blank())?;
-    // What a flag with a similar name would be: `Did you mean '(+/-)UseG1GC'?`
+    // `Did you mean '(+/-)UseG1GC'?`
     let is_hint = line.text.starts_with("Did you mean");
     let quoted = if is_hint {
         before.checked_sub(1)?
@@ -107,7 +108,7 @@ fn without_machine(lines: &[LogLine], at: usize) -> Option<Refusal> {
     ))
 }
 
-/// Reads what the launcher says of the program that it is to start.
+/// Reads the launcher's complaint about the program that it is to start.
 fn launcher(lines: &[LogLine], at: usize) -> Option<Refusal> {
     let line = line_text(lines, at);
     let next = line_text(lines, at + 1);
@@ -146,10 +147,10 @@ fn launcher(lines: &[LogLine], at: usize) -> Option<Refusal> {
         .flatten()
 }
 
-/// So many lines Spring Boot's description and advice may have.
+/// Maximum number of lines of Spring Boot's description and advice.
 const ADVICE: usize = 60;
 
-/// Spring Boot's failure analysis: the description's first paragraph says why.
+/// Reads Spring Boot's failure analysis. The first paragraph of the description says why.
 fn spring(lines: &[LogLine], at: usize) -> Option<Refusal> {
     let rest = lines.get(at + 1..)?;
     let rest = rest.get(..rest.len().min(ADVICE))?;
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_launcher_complains_of_is_told() {
+    fn complaints_of_the_launcher_are_told() {
         let end = "Error: Could not create the Java Virtual Machine.\nError: A fatal exception has occurred. Program will exit.\n";
         check(
             &format!("Unrecognized VM option 'UseG2GC'\nDid you mean '(+/-)UseG1GC'?\n{end}"),

@@ -4,10 +4,10 @@ use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace, with_caus
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// So many lines a message may have before its frames.
+/// Maximum number of lines of a message before its frames.
 const MESSAGE: usize = 24;
 
-/// The trace that begins at this line.
+/// Reads the trace that begins at this line.
 pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = lines.get(at)?;
     let (what, is_main) = match line.text.split_once("Exception in thread \"") {
@@ -38,7 +38,7 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
             .unwrap_or(Death::UncaughtException),
         what: with_cause(&outer.what, &inner.what),
         place,
-        // Where the other threads are daemons: what they do afterwards shows whether they were.
+        // If the other threads are daemons, the process ends. What the log shows afterwards tells.
         proof: if is_main {
             Proof::LastWords
         } else {
@@ -54,16 +54,15 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
 
 /// One throwable of a trace.
 struct Thrown {
-    /// As `Throwable.toString` makes it: type and message.
+    /// Type and message, as `Throwable.toString` prints them.
     what: String,
     own: Option<SourcePlace>,
-    /// A frame of a library, but not of the JDK.
+    /// Frame of a library, but not of the JDK.
     library: Option<SourcePlace>,
 }
 
 impl Thrown {
-    /// The throwable whose line this is, with the message's other lines; `at` is then the last of
-    /// them.
+    /// Reads a throwable with the further lines of its message. Moves `at` to the last of them.
     fn read(what: &str, lines: &[LogLine], at: &mut usize) -> Self {
         let mut what = what.trim().to_owned();
         for _ in 0..message(lines, *at) {
@@ -84,7 +83,7 @@ impl Thrown {
 fn chain(lines: &[LogLine], at: usize, what: &str) -> (Vec<Thrown>, usize) {
     let mut i = at;
     let mut chain = vec![Thrown::read(what, lines, &mut i)];
-    // The frames here are not those of the innermost.
+    // True among frames that are not the innermost throwable's.
     let mut is_aside = false;
     i += 1;
     while let Some(line) = lines.get(i) {
@@ -136,7 +135,8 @@ impl<'a> JavaTraceLine<'a> {
     }
 }
 
-/// How many more lines the message has of which this is the first: all before its frames.
+/// Returns the number of further lines of the message that begins here: all lines before its
+/// frames.
 fn message(lines: &[LogLine], at: usize) -> usize {
     let rest = lines.get(at + 1..).unwrap_or_default();
     let count = rest.iter().take(MESSAGE).take_while(|line| {
@@ -155,7 +155,7 @@ fn message(lines: &[LogLine], at: usize) -> usize {
     }
 }
 
-/// The throwable that stands in a line that no thread's end has printed.
+/// Returns the throwable in a line, without the words of a thread or a logger before it.
 fn thrown_in(lines: &[LogLine], at: usize) -> Option<&str> {
     let line = lines.get(at)?;
     let has_frames = is_frame(line_text(lines, at + 1));
@@ -163,7 +163,7 @@ fn thrown_in(lines: &[LogLine], at: usize) -> Option<&str> {
         let is_known = is_type(&line.text);
         return (is_known || has_frames && is_dotted(type_of(&line.text))).then_some(&line.text);
     }
-    // A logger that puts it behind its message.
+    // A logger puts the throwable behind its message.
     if !has_frames
         || !line
             .entry
@@ -181,12 +181,12 @@ fn thrown_in(lines: &[LogLine], at: usize) -> Option<&str> {
     line.text.get(start..)
 }
 
-/// The type in `Type: message`.
+/// Returns the type in `Type: message`.
 fn type_of(text: &str) -> &str {
     text.split([':', ' ']).next().unwrap_or_default()
 }
 
-/// Whether this may be a class with its package: `com.acme.Fault`.
+/// Returns true if a name may be a class with its package: `com.acme.Fault`.
 fn is_dotted(name: &str) -> bool {
     let (package, class) = name.rsplit_once('.').unwrap_or_default();
     !package.is_empty()
@@ -200,7 +200,8 @@ fn is_dotted(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$'))
 }
 
-/// Whether a line begins with a throwable's type by its name, even where no frame follows.
+/// Returns true if a line begins with a throwable's type. The type's name tells it, even without
+/// frames.
 fn is_type(text: &str) -> bool {
     let name = type_of(text);
     let rest = text.get(name.len()..).unwrap_or_default();
@@ -213,7 +214,7 @@ fn is_type(text: &str) -> bool {
 struct JavaFrame<'a> {
     /// Class and method, without loader and module.
     function: &'a str,
-    /// `Main.java:5`, or why there is none.
+    /// `Main.java:5`, or the reason why there is none.
     source: &'a str,
 }
 
@@ -315,7 +316,7 @@ impl JavaFrame<'_> {
     }
 }
 
-/// The kind that a throwable's type tells; `None` where it is one among many.
+/// Returns the kind of death that a throwable's type tells; `None` for most types.
 pub fn kind(what: &str) -> Option<Death> {
     let name = type_of(what).rsplit('.').next()?;
     Some(match name {

@@ -4,11 +4,11 @@ use crate::cause::finding::{ExpectedExit, Finding, Proof};
 use crate::cause::text::LogLine;
 use crate::report::Death;
 
-/// How an abort ends a process.
+/// Exits after an abort.
 pub const ABORTED: &[ExpectedExit] = &[ExpectedExit::Signal("ABRT")];
 
-/// One line with the last words of a process that aborts, and the stack that a signal's handler may
-/// print below.
+/// Returns the finding for a process that aborts with these last words. The stack below them, if a
+/// signal handler printed one, belongs to it.
 pub fn aborted(lines: &[LogLine], at: usize, kind: Death, what: String) -> Finding {
     Finding {
         lines: at..stack_end(lines, at + 1),
@@ -21,7 +21,7 @@ pub fn aborted(lines: &[LogLine], at: usize, kind: Death, what: String) -> Findi
     }
 }
 
-/// Where the lines of a stack end that begins here, if one does.
+/// Returns the line after the stack that begins here; `from` if there is none.
 pub fn stack_end(lines: &[LogLine], from: usize) -> usize {
     let rest = lines.get(from..).unwrap_or_default();
     from + rest
@@ -30,7 +30,7 @@ pub fn stack_end(lines: &[LogLine], from: usize) -> usize {
         .count()
 }
 
-/// Whether a line belongs to the stack that glog's or Abseil's handler of signals prints.
+/// Returns true if a line belongs to the stack that the signal handler of glog or Abseil prints.
 pub fn is_of_stack(line: &str) -> bool {
     let trimmed = line.trim_start();
     trimmed.starts_with("@ ") && trimmed.contains("0x")

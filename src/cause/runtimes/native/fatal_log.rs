@@ -8,7 +8,7 @@ use crate::cause::runtimes::go::Dump;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// A fatal entry: `F1122 23:59:59.000000 12345 file.cc:12] Check failed: x == y (1 vs. 2)`.
+/// Reads a fatal entry: `F1122 23:59:59.000000 12345 file.cc:12] Check failed: x == y (1 vs. 2)`.
 pub fn entry(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = lines.get(at)?;
     let entry = line
@@ -48,7 +48,7 @@ pub fn entry(lines: &[LogLine], at: usize) -> Option<Finding> {
     })
 }
 
-/// What the handler of signals says: `*** SIGSEGV (@0x0) received by PID 123 (TID 0x7f) from PID 0;
+/// Reads the signal handler's words: `*** SIGSEGV (@0x0) received by PID 123 (TID 0x7f) from PID 0;
 /// stack trace: ***`.
 pub fn stack(lines: &[LogLine], at: usize) -> Option<Finding> {
     let (quoted, name) = (at..at + 3).find_map(|i| Some((i, signal(line_text(lines, i))?)))?;
@@ -80,7 +80,7 @@ pub fn stack(lines: &[LogLine], at: usize) -> Option<Finding> {
     })
 }
 
-/// The signal that a handler's head names.
+/// Returns the signal that the handler's first line names.
 fn signal(line: &str) -> Option<&str> {
     let rest = line.strip_prefix("*** ")?;
     let rest = rest

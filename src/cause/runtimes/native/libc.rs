@@ -1,12 +1,11 @@
-//! What C libraries say before they abort: a heap or a stack that is damaged, an assertion that
-//! failed.
+//! The words of C libraries before they abort: a damaged heap or stack, or a failed assertion.
 
 use super::abort::aborted;
 use crate::cause::finding::Finding;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// How the lines begin that glibc (malloc/malloc.c, debug/), tcmalloc and jemalloc print before
+/// Beginnings of the lines that glibc (malloc/malloc.c, debug/), tcmalloc and jemalloc print before
 /// they abort.
 const DAMAGE: [&str; 22] = [
     "double free or corruption (",
@@ -33,7 +32,7 @@ const DAMAGE: [&str; 22] = [
     "Fatal glibc error: ",
 ];
 
-/// The end that begins at this line.
+/// Reads the end that begins at this line.
 pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     if DAMAGE.iter().any(|start| line.starts_with(start)) || is_tcmalloc(line) {
@@ -47,7 +46,8 @@ fn is_tcmalloc(line: &str) -> bool {
     line.starts_with("src/tcmalloc.cc:") && line.contains("] Attempt to ")
 }
 
-/// The forms of glibc, musl, BSD, newlib, `GLib`, Qt, systemd and `PostgreSQL`.
+/// Returns true if a line is a failed assertion of glibc, musl, BSD, newlib, `GLib`, Qt, systemd or
+/// `PostgreSQL`.
 fn is_assertion(line: &str) -> bool {
     let has_place = |text: &str| {
         text.split([' ', '(']).any(|word| {

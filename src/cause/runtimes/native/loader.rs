@@ -4,7 +4,7 @@ use crate::cause::finding::{ExpectedExit, Finding, Proof};
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// The end that begins at this line.
+/// Reads the end that begins at this line.
 pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     if !(is_glibc(line) || is_musl(line)) {
@@ -25,12 +25,13 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     })
 }
 
-/// See `_dl_fatal_printf` in elf/ of glibc: `program: what went wrong`.
+/// Returns true if a line is the loader's, `program: what went wrong`; see `_dl_fatal_printf` in
+/// elf/ of glibc.
 fn is_glibc(line: &str) -> bool {
     let Some((program, rest)) = line.split_once(": ") else {
         return false;
     };
-    // The program as it was called: one path.
+    // The program's name is one path, as it was called.
     !program.contains(char::is_whitespace)
         && (rest.starts_with("error while loading shared libraries: ")
             || rest.starts_with("symbol lookup error: ")

@@ -1,5 +1,5 @@
-//! C and C++: what the C library, the C++ runtime, the loader, the sanitizers and logging libraries
-//! print as they end a process.
+//! C and C++: the last words of the C library, the C++ runtime, the loader, the sanitizers and
+//! logging libraries.
 
 mod abort;
 mod fatal_log;
@@ -11,12 +11,12 @@ mod terminate;
 use crate::cause::finding::Finding;
 use crate::cause::text::LogLine;
 
-/// Adds what stands in the log.
+/// Adds the deaths in the log.
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let first = found.len();
     let mut i = 0;
     while let Some(line) = lines.get(i) {
-        // `ERROR:` and `WARNING:` are GLib's and a sanitizer's own too.
+        // GLib and the sanitizers write `ERROR:` and `WARNING:` too.
         let is_logged = line
             .entry
             .as_ref()

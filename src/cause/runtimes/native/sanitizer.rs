@@ -4,17 +4,17 @@ use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// So many lines a report may have.
+/// Maximum number of lines of a report.
 const REPORT: usize = 600;
 
 const RACES: &str = "ThreadSanitizer: reported ";
 const RACED: &[ExpectedExit] = &[ExpectedExit::Code(66)];
 
-/// The report that begins at this line.
+/// Reads the report that begins at this line.
 pub fn read(lines: &[LogLine], at: usize, before: &[Finding]) -> Option<Finding> {
     let line = line_text(lines, at);
     if line.starts_with(RACES) {
-        // At the very end of a process that has reported races on its way.
+        // The process reported races before it ended.
         let race = before.iter().rev().find(|it| it.ends == RACED)?;
         return Some(Finding {
             lines: at..at + 1,
@@ -45,8 +45,8 @@ pub fn read(lines: &[LogLine], at: usize, before: &[Finding]) -> Option<Finding>
         }
         _ => Death::Abort,
     };
-    // It stops with the first report, unless it is told to go on; leaks and races change the code
-    // in the end.
+    // By default the process stops with the first report. Leaks and races change the exit code at
+    // the end.
     let is_last = report
         .iter()
         .any(|line| line.text.ends_with("==ABORTING") || line.text == "Exiting");
@@ -99,7 +99,7 @@ fn undefined(line: &str) -> Option<(&str, &str)> {
     Some(("UndefinedBehaviorSanitizer", what))
 }
 
-/// The lines of a report, and where they end.
+/// Returns the lines of a report and the line after them.
 fn report(lines: &[LogLine], at: usize) -> (&[LogLine], usize) {
     let rest = lines.get(at + 1..).unwrap_or_default();
     let rest = rest.get(..rest.len().min(REPORT)).unwrap_or_default();
@@ -112,7 +112,7 @@ fn report(lines: &[LogLine], at: usize) -> (&[LogLine], usize) {
         line.text.starts_with("SUMMARY: ") || line.text.starts_with("==================")
     };
     let end = rest.iter().position(is_last).or_else(|| {
-        // The last line but the ones that go with it.
+        // The summary, and the lines that belong to it.
         rest.iter().position(is_summary).map(|summary| {
             summary
                 + rest
@@ -135,7 +135,7 @@ fn report(lines: &[LogLine], at: usize) -> (&[LogLine], usize) {
 /// `    #1 0x55d4 in main /srv/app/main.c:5:3`, `    #1 main /srv/app/main.c:5 (app+0x11e9)`
 fn frame(text: &str) -> Option<SourcePlace> {
     let (_number, called) = text.trim_start().strip_prefix('#')?.split_once(' ')?;
-    // ThreadSanitizer has no address before, but the module behind.
+    // ThreadSanitizer prints no address before the function, but the module behind it.
     let called = called.split_once(" in ").map_or(called, |it| it.1);
     let called = called.rsplit_once(" (").map_or(called, |it| it.0);
     let (function, file) = called.rsplit_once(' ')?;

@@ -5,10 +5,10 @@ use crate::cause::finding::Finding;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// So many lines the text of an exception may have.
+/// Maximum number of lines of an exception's text.
 const WHAT: usize = 20;
 
-/// The end that begins at this line.
+/// Reads the end that begins at this line.
 pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     if let Some(rest) = line.strip_prefix("terminate called ") {
@@ -40,8 +40,7 @@ fn libstdcxx(lines: &[LogLine], at: usize, rest: &str) -> Option<Finding> {
         let Some(what) = line_text(lines, at + 1).strip_prefix("  what():  ") else {
             return Some(aborted(lines, at, exception(thrown), line.to_owned()));
         };
-        // A text of many lines is followed by what is no line of a log, up to the end of it or to a
-        // stack.
+        // A text of many lines goes on until a logger's line, the end of the log or a stack.
         let after = lines.get(at + 2..).unwrap_or_default();
         let goes_on = what.ends_with(':');
         let is_more = |line: &&LogLine| {

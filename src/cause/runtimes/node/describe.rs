@@ -1,11 +1,11 @@
-//! What an error that was printed tells of a death: its kind, its words and its place.
+//! Describes an error that was printed: its kind, its words and its place.
 
 use super::error::Printed;
 use super::frame::{self, JsFrame, Owner};
 use crate::cause::finding::{Finding, Proof, SourcePlace};
 use crate::report::Death;
 
-/// What was read, and the line after it: no finding where it is no reason to die.
+/// A finding and the line after it. There is no finding if the lines are no reason to die.
 pub type Found = Option<(Option<Finding>, usize)>;
 
 /// Returns the kind of death that a printed error tells of.
@@ -46,7 +46,7 @@ pub fn kind(printed: &Printed, is_rejection: bool) -> Death {
     Death::UncaughtException
 }
 
-/// Whether the stack is the module loader's: a source, or a JSON module, does not parse.
+/// Returns true if the stack is the module loader's: a source or a JSON module does not parse.
 pub fn is_compiling(printed: &Printed) -> bool {
     let first = printed.frames.iter().find(|frame| frame.line.is_some());
     let by_loader = first.is_none_or(|frame| {
@@ -63,7 +63,7 @@ pub fn is_compiling(printed: &Printed) -> bool {
     printed.text.starts_with("SyntaxError") && by_loader
 }
 
-/// The error in one line.
+/// Returns the error in one line.
 pub fn what(printed: &Printed) -> String {
     if let Some((_, reason)) = printed
         .text
@@ -85,7 +85,8 @@ pub fn what(printed: &Printed) -> String {
     what
 }
 
-/// The innermost frame of the application's own code, of the error itself first.
+/// Returns the innermost frame of the application's own code. Frames of the error itself come
+/// first.
 pub fn place_of(printed: &Printed, excerpt: Option<SourcePlace>) -> Option<SourcePlace> {
     let of =
         |printed: &Printed, owner| frame::innermost(&printed.frames, owner).map(JsFrame::place);
@@ -97,7 +98,7 @@ pub fn place_of(printed: &Printed, excerpt: Option<SourcePlace>) -> Option<Sourc
         .or_else(|| beneath().find_map(|inner| of(inner, Owner::Dependency)))
 }
 
-/// What only a process that ends prints.
+/// Returns a finding that only a process that ends prints.
 pub fn finding(
     from: usize,
     end: usize,

@@ -1,5 +1,5 @@
-//! An error as `util.inspect` prints it: `Type: message`, the stack, and its properties in braces,
-//! with the errors that caused it or that it is made of.
+//! An error as `util.inspect` prints it: `Type: message`, the stack, and the properties in braces.
+//! The properties include its causes and its parts.
 
 use std::sync::LazyLock;
 
@@ -8,36 +8,36 @@ use regex::Regex;
 use super::frame::JsFrame;
 use crate::cause::text::LogLine;
 
-/// A message of more lines is looked at no further.
+/// Maximum number of lines of a message.
 const MOST_LINES: usize = 200;
-/// So much of a message is kept, in bytes.
+/// Maximum length of a message, in bytes.
 const MOST_TEXT: usize = 1200;
 
-/// An error that was printed.
+/// An error as it was printed.
 #[derive(Clone, Debug, Default)]
 pub struct Printed<'a> {
     /// `Type: message`, in one line.
     pub text: String,
     pub frames: Vec<JsFrame<'a>>,
-    /// What lies beneath it: the innermost last.
+    /// Errors that led to it, the innermost last.
     pub causes: Vec<Printed<'a>>,
-    /// What it is made of, as an `AggregateError` is.
+    /// Errors that it consists of, as an `AggregateError` does.
     pub parts: Vec<Printed<'a>>,
-    /// Those that tell what went wrong.
+    /// Properties that tell what went wrong.
     pub properties: Vec<(&'static str, String)>,
-    /// By how many bytes its lines are indented.
+    /// Indentation of its lines, in bytes.
     indent: usize,
-    /// The line after it (an index).
+    /// Line after the error (an index).
     pub end: usize,
 }
 
-/// The name of an error at the beginning of a line: `TypeError`, `E2 [Error]`, `DOMException
+/// An error's name at the beginning of a line: `TypeError`, `E2 [Error]`, `DOMException
 /// [AbortError]`.
 static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?-u)^\[?(?:Uncaught )?[A-Za-z_$][\w$.]{0,99}(?: \[[\w$ .]{1,99}\])?(?:: |:?$|\](?:$|,| \{))").ok()
 });
 
-/// The name of an error within a line, one that ends as all of the language's own do.
+/// An error's name within a line. It ends as all of the language's own names do.
 static WITHIN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?-u)(?:^|[\s(\[:'\x22=>])((?:[A-Za-z_$][\w$]{0,99})?(?:Error|Exception)(?: \[[\w$ .]{1,99}\])?(?:: |:?$))",
@@ -45,12 +45,12 @@ static WITHIN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// Whether a line begins as a printed error does.
+/// Returns true if a line begins as a printed error does.
 pub fn begins(text: &str) -> bool {
     NAMED.as_ref().is_some_and(|named| named.is_match(text))
 }
 
-/// Where in a line an error's name begins.
+/// Returns where an error's name begins within a line.
 pub fn named_within(text: &str) -> Option<usize> {
     if !text.contains("Error") && !text.contains("Exception") {
         return None;
@@ -62,7 +62,7 @@ pub fn named_within(text: &str) -> Option<usize> {
         .map(|found| found.start())
 }
 
-/// Whether this is what runtimes say after an error.
+/// Returns true if a line is a runtime's footer after an error.
 pub fn is_footer(text: &str) -> bool {
     let version = text
         .strip_prefix("Node.js v")
@@ -70,7 +70,7 @@ pub fn is_footer(text: &str) -> bool {
     version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Whether an error's message cannot go on here.
+/// Returns true if an error's message cannot go on in this line.
 fn is_past(line: &LogLine) -> bool {
     is_footer(&line.text)
         || line.text.starts_with("(Use `")
@@ -98,7 +98,7 @@ impl<'a> Printed<'a> {
         let has_stack = stop
             .and_then(|stop| ahead.get(stop))
             .is_some_and(|line| JsFrame::read(&line.text).is_some());
-        // In brackets it has no stack, and its properties may have some.
+        // An error in brackets has no stack, but its properties may have some.
         let is_end = |text: &str| text.ends_with(']') || text.ends_with("] {");
         let is_bracketed = this.text.starts_with('[');
         let is_whole = is_end(&this.text) || this.text.contains("] { ");
@@ -135,7 +135,7 @@ impl<'a> Printed<'a> {
         this
     }
 
-    /// Reads the stack that begins at a line, of an error whose text is not there.
+    /// Reads the stack that begins at a line, if the error's text is not in the log.
     pub fn without_head(lines: &'a [LogLine], at: usize) -> Self {
         let mut this = Self {
             end: at,
@@ -165,7 +165,7 @@ impl<'a> Printed<'a> {
         }
     }
 
-    /// Takes the brackets of `[Type: message] {` away, as an error without a stack is printed.
+    /// Removes the brackets of `[Type: message] {`, the form of an error without a stack.
     fn unbracket(&mut self) {
         let text = self.text.trim_end_matches(',');
         let (text, properties) = match text.split_once("] { ") {
@@ -195,7 +195,7 @@ impl<'a> Printed<'a> {
         .to_owned();
     }
 
-    /// Reads the frames from `end` on; whether properties follow.
+    /// Reads the frames from `end` on. Returns true if properties follow.
     pub fn read_frames(&mut self, lines: &'a [LogLine]) -> bool {
         while let Some(line) = lines.get(self.end) {
             let text = line.text.trim();
@@ -215,8 +215,8 @@ impl<'a> Printed<'a> {
         false
     }
 
-    /// Reads the properties from `end` on, up to the brace that closes them: the errors among them,
-    /// and the values that tell what went wrong.
+    /// Reads the properties from `end` to the closing brace: nested errors, and values that tell
+    /// what went wrong.
     fn read_properties(&mut self, lines: &'a [LogLine]) {
         // Indentation of the list of its parts, inside that list.
         let mut list = None;
@@ -224,7 +224,7 @@ impl<'a> Printed<'a> {
             let inner = line.text.trim_start();
             let indent = line.text.len() - inner.len();
             if indent <= self.indent && !inner.is_empty() {
-                // Where no brace closes them, they were not written to their end.
+                // If no brace closes them, the log was cut.
                 self.end += usize::from(inner.starts_with('}'));
                 return;
             }
@@ -281,7 +281,7 @@ impl<'a> Printed<'a> {
         this
     }
 
-    /// The value of one of its properties.
+    /// Returns the value of a property.
     pub fn property(&self, name: &str) -> Option<&str> {
         self.properties
             .iter()
@@ -289,10 +289,11 @@ impl<'a> Printed<'a> {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The error in one line: its own words, what they leave out, and what lies beneath it.
+    /// Returns the error in one line: its words, the values that they leave out, and its causes.
     pub fn what(&self) -> String {
         let mut what = self.words();
-        // Its parts' words where it has none of its own, as where several addresses were tried.
+        // An error that has no words of its own shows those of its parts, as after trying several
+        // addresses.
         let parts: Vec<String> = self.parts.iter().take(3).map(Self::words).collect();
         if !parts.is_empty() {
             what = format!(
@@ -310,7 +311,7 @@ impl<'a> Printed<'a> {
         what
     }
 
-    /// Its own words, and the values that they leave out.
+    /// Returns the error's own words, and the values that they leave out.
     fn words(&self) -> String {
         let mut words = self.text.trim().to_owned();
         let known = ["MODULE_NOT_FOUND", "ERR_ASSERTION"];
@@ -340,7 +341,8 @@ impl<'a> Printed<'a> {
     }
 }
 
-/// The error beneath an error: `[cause]: Error: …`, and what those call it who were before that.
+/// Returns the error beneath an error: `[cause]: Error: …`, or the names that libraries used
+/// before.
 fn cause(text: &str) -> Option<&str> {
     let (key, value) = text.split_once(": ")?;
     match key {
@@ -352,7 +354,7 @@ fn cause(text: &str) -> Option<&str> {
     }
 }
 
-/// A property that tells what went wrong.
+/// Reads a property that tells what went wrong.
 fn property(text: &str) -> Option<(&'static str, String)> {
     let (key, value) = text.trim().split_once(": ")?;
     let key = ["code", "path", "address", "port", "hostname"]

@@ -1,4 +1,4 @@
-//! What V8 and node itself print as they abort: heap limits, fatal errors, failed checks,
+//! The words of V8 and node as they abort: heap limits, fatal errors, failed checks,
 //! `process.abort()`.
 
 use super::describe::{Found, finding};
@@ -66,7 +66,7 @@ fn aborted(lines: &[LogLine], at: usize, text: &str) -> Option<(Death, String)> 
     is_from.then(|| (Death::Abort, thrown.to_owned()))
 }
 
-/// The kind of a fatal error with this message.
+/// Returns the kind of a fatal error with this message.
 fn kind(message: &str) -> Death {
     let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
     if says(&[
@@ -83,7 +83,7 @@ fn kind(message: &str) -> Death {
     }
 }
 
-/// V8's `# Fatal error in FILE, line N` and the message beneath it.
+/// Reads V8's `# Fatal error in FILE, line N` and the message beneath it.
 fn fatal(lines: &[LogLine], at: usize) -> Option<(Death, String)> {
     let first = lines.get(at)?.text.trim_start_matches(['#', ' ']);
     let next = lines
@@ -105,7 +105,7 @@ fn fatal(lines: &[LogLine], at: usize) -> Option<(Death, String)> {
     is_v8.then(|| (kind(what), what.to_owned()))
 }
 
-/// What did not hold, where one of node's own checks failed.
+/// Returns the failed condition of one of node's own checks.
 fn assertion(lines: &[LogLine], at: usize) -> Option<&str> {
     let text = lines.get(at)?.text.as_str();
     // `node[7]: ../src/node_file.cc:1682:void f(): Assertion `x' failed.`
@@ -121,7 +121,7 @@ fn assertion(lines: &[LogLine], at: usize) -> Option<&str> {
     {
         return own(before).then(|| text.get(before.len()..)).flatten();
     }
-    // `  #  node[7]: void f() at ../src/node_file.cc:2314`, and what failed beneath it.
+    // `  #  node[7]: void f() at ../src/node_file.cc:2314`, and the failed condition beneath it.
     let next = lines
         .get(at + 1)?
         .text
@@ -132,14 +132,14 @@ fn assertion(lines: &[LogLine], at: usize) -> Option<&str> {
     (is_head && next.starts_with("Assertion failed: ")).then_some(next)
 }
 
-/// Whether a native stack trace begins here.
+/// Returns true if a native stack trace begins here.
 fn begins_trace(text: &str) -> bool {
     text == "----- Native stack trace -----"
         || (text.trim_start().starts_with("1: 0x")
             && (text.contains("node::") || text.contains("v8::") || text.ends_with(']')))
 }
 
-/// The line after the traces that begin here, and the innermost place of the application among
+/// Returns the line after the traces that begin here, and the application's innermost place in
 /// them.
 fn trace(lines: &[LogLine], mut at: usize) -> (usize, Option<SourcePlace>) {
     let mut place = None;
@@ -176,7 +176,7 @@ fn trace(lines: &[LogLine], mut at: usize) -> (usize, Option<SourcePlace>) {
     (end, place)
 }
 
-/// The end of a module that waited for what never came.
+/// Reads the end of a module that waited for a promise that was never settled.
 fn unsettled(lines: &[LogLine], at: usize, place: &str) -> (Option<Finding>, usize) {
     use crate::cause::finding::ExpectedExit;
     let place = if place.is_empty() {

@@ -2,32 +2,32 @@
 
 use crate::cause::finding::SourcePlace;
 
-/// So many frames V8 keeps of a stack unless told otherwise (`Error.stackTraceLimit`).
+/// Number of frames that V8 keeps of a stack by default (`Error.stackTraceLimit`).
 pub const MOST: usize = 10;
 
 /// One frame of a stack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JsFrame<'a> {
     pub function: Option<&'a str>,
-    /// `<anonymous>` and the like where no file stands behind it.
+    /// `<anonymous>` and the like if there is no file.
     pub file: &'a str,
     pub line: Option<u32>,
-    /// It waited for a promise.
+    /// True if the frame waited for a promise.
     pub is_async: bool,
 }
 
-/// Whose code it is.
+/// Owner of a frame's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
     App,
     Dependency,
     Runtime,
     /// Code without a file.
-    Nobody,
+    NoFile,
 }
 
 impl<'a> JsFrame<'a> {
-    /// Reads `    at run (/srv/app/main.js:3:7)`; `None` where this is no frame, another language's
+    /// Reads `    at run (/srv/app/main.js:3:7)`; `None` for other lines, frames of other languages
     /// included.
     pub fn read(text: &'a str) -> Option<Self> {
         let inner = text.trim_start();
@@ -37,7 +37,7 @@ impl<'a> JsFrame<'a> {
         Self::of(inner.strip_prefix("at ")?)
     }
 
-    /// Reads what stands after `at `.
+    /// Reads the text after `at `.
     pub fn of(text: &'a str) -> Option<Self> {
         let text = text.trim_end().trim_end_matches([',', '{', ']']).trim_end();
         let (text, is_async) = text
@@ -84,12 +84,12 @@ fn location(at: &str) -> Option<(&str, u32)> {
     Some((file, line.parse().ok()?)).filter(|(file, _)| !file.is_empty())
 }
 
-/// Whether these words stand for code that has no file.
+/// Returns true if these words stand for code without a file.
 fn is_placeless(at: &str) -> bool {
     at == "<anonymous>" || at == "native" || at == "unknown location" || at.starts_with("index ")
 }
 
-/// Whose code a file is.
+/// Returns the owner of a file.
 pub fn owner(file: &str) -> Owner {
     let is_bare = !file.contains(['/', '\\', '[', '<', ' ']);
     if ["node:", "internal/", "ext:", "bun:"]
@@ -109,7 +109,7 @@ pub fn owner(file: &str) -> Owner {
         || ["native", "undefined", "unknown"].contains(&file)
         || is_placeless(file)
     {
-        Owner::Nobody
+        Owner::NoFile
     } else if [
         "/node_modules/",
         "/usr/share/nodejs/",
@@ -126,7 +126,7 @@ pub fn owner(file: &str) -> Owner {
     }
 }
 
-/// The innermost frame of the application's own code; where there is none, of its dependencies.
+/// Returns the innermost frame of this owner that has a line.
 pub fn innermost<'a, 'b>(frames: &'b [JsFrame<'a>], owner: Owner) -> Option<&'b JsFrame<'a>> {
     frames
         .iter()
@@ -199,9 +199,9 @@ mod tests {
                 "    at JSON.parse (<anonymous>)",
                 "<anonymous>",
                 None,
-                Owner::Nobody,
+                Owner::NoFile,
             ),
-            ("    at Array.map (native)", "native", None, Owner::Nobody),
+            ("    at Array.map (native)", "native", None, Owner::NoFile),
         ] {
             let frame = JsFrame::read(text).unwrap_or_else(|| panic!("no frame: {text}"));
             assert_eq!(

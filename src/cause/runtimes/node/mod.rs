@@ -16,9 +16,9 @@ use crate::cause::finding::{Finding, Proof, SourcePlace};
 use crate::cause::text::LogLine;
 use crate::report::Death;
 
-/// Adds what stands in the log.
+/// Adds the deaths in the log.
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
-    // Where the last error that was read ends.
+    // The line after the last error that was read.
     let mut from = 0;
     let mut at = 0;
     while at < lines.len() {
@@ -32,7 +32,7 @@ pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     }
 }
 
-/// Reads what begins at a line, whose stack may begin there.
+/// Reads the error that begins at a line, or whose stack begins there.
 fn read_at(lines: &[LogLine], from: usize, at: usize) -> Found {
     fatal::read(lines, at)
         .or_else(|| uncaught(lines, at))
@@ -41,8 +41,8 @@ fn read_at(lines: &[LogLine], from: usize, at: usize) -> Found {
         .or_else(|| logged(lines, from, at))
 }
 
-/// What node prints as it dies: the place, the line of source, carets beneath it, and what was
-/// thrown.
+/// Reads what node prints as it dies: the place, the line of source, carets beneath it, and the
+/// thrown value.
 fn uncaught(lines: &[LogLine], at: usize) -> Found {
     let excerpt = Excerpt::read(lines, at)?;
     let is_blank = |at: usize| lines.get(at).is_some_and(LogLine::is_blank);
@@ -63,8 +63,8 @@ fn uncaught(lines: &[LogLine], at: usize) -> Found {
     };
     let mut printed = Printed::read(&head.text, lines, body + 1);
     let (mut end, mut has_footer) = epilogue(lines, printed.end);
-    // A child's last words stand in the message of the error that tells of it, another process's
-    // lines amid the stack.
+    // A child's last words may stand in the message of the error about it. Other processes may
+    // write lines into the stack.
     loop {
         let next = if has_footer {
             end
@@ -91,15 +91,15 @@ fn uncaught(lines: &[LogLine], at: usize) -> Found {
     let place = place.or_else(|| place_of(&printed, excerpt.place()));
     let what = match printed.text.as_str() {
         _ if is_error => what(&printed),
-        // As of a symbol.
+        // node prints nothing of a symbol, for example.
         text if text.is_empty() || text.starts_with("(Use `") => {
             "uncaught throw of a value that is not printed".to_owned()
         }
         text => format!("uncaught throw of {text}"),
     };
-    // A source that does not parse is told in the same form when the error is caught.
-    // So is an error of a worker whose parent goes on.
-    let is_caught = (is_compiling || excerpt.is_told()) && !has_footer;
+    // node prints a syntax error in the same form if the program catches it, and so the error of a
+    // worker whose parent goes on.
+    let is_caught = (is_compiling || excerpt.has_words_before()) && !has_footer;
     let proof = if is_caught {
         Proof::Said
     } else {
@@ -114,7 +114,7 @@ fn uncaught(lines: &[LogLine], at: usize) -> Found {
     ))
 }
 
-/// How many loggers' lines stand here: others write to the same log.
+/// Returns the number of loggers' lines here, which other processes wrote into the same log.
 fn foreign(lines: &[LogLine], at: usize) -> usize {
     const MOST: usize = 3;
     let ahead = lines.get(at..).unwrap_or_default().iter().take(MOST);
@@ -127,12 +127,12 @@ fn foreign(lines: &[LogLine], at: usize) -> usize {
         .count()
 }
 
-/// An error with its stack that the program itself has printed.
+/// Reads an error with its stack that the program itself printed.
 fn logged(lines: &[LogLine], from: usize, at: usize) -> Found {
     JsFrame::read(&lines.get(at)?.text)?;
     let head = head_of(lines, from, at);
     let Some(head) = head else {
-        // The beginning is not in the log.
+        // The error's beginning is not in the log.
         let rest = Printed::without_head(lines, at);
         let (end, has_footer) = epilogue(lines, skip_properties(lines, rest.end));
         let what = "uncaught exception, whose message is not in the log".to_owned();
@@ -149,8 +149,7 @@ fn logged(lines: &[LogLine], from: usize, at: usize) -> Found {
     let before = line.text.strip_suffix(text).unwrap_or_default();
     let printed = Printed::read(text, lines, head + 1);
     let (end, has_footer) = epilogue(lines, printed.end);
-    // Where the error is set inside a block, as of what a logger prints with it, the block ends
-    // with it.
+    // An error inside a block, as loggers print one, ends with the block.
     let is_inside = |line: &&LogLine| line.entry.is_none() && line.text.starts_with(' ');
     let block = lines
         .get(end..)
@@ -184,10 +183,10 @@ fn logged(lines: &[LogLine], from: usize, at: usize) -> Found {
     Some((Some(Finding { proof, ..found }), end))
 }
 
-/// How many lines above its stack an error's name is looked for.
+/// Number of lines above a stack that are searched for the error's name.
 const MOST_MESSAGE: usize = 64;
 
-/// The line that the error begins with whose stack begins here.
+/// Returns the first line of the error whose stack begins here.
 fn head_of(lines: &[LogLine], from: usize, at: usize) -> Option<usize> {
     for head in (from.max(at.saturating_sub(MOST_MESSAGE))..at).rev() {
         let line = lines.get(head)?;
@@ -212,9 +211,9 @@ struct Excerpt<'a> {
     file: &'a str,
     line: u32,
     source: &'a str,
-    /// Where the caret is, in characters.
+    /// Column of the caret, in characters.
     column: usize,
-    /// The line after it (an index).
+    /// Line after the excerpt (an index).
     end: usize,
 }
 
@@ -224,10 +223,10 @@ impl<'a> Excerpt<'a> {
         let line = line.parse().ok()?;
         let carets = lines.get(at + 2)?;
         let mark = carets.text.trim();
-        // What is far to the right in a long line has been cut off.
+        // node cuts long lines, and the caret with them.
         let is_marked = !mark.is_empty() && mark.bytes().all(|byte| byte == b'^');
         let is_far = mark.is_empty() && carets.text.len() > 1000;
-        // Where a source ends too early there is nothing to show.
+        // If the source ends too early, there is nothing to show.
         let is_end = mark.is_empty()
             && lines
                 .get(at + 4)
@@ -246,7 +245,7 @@ impl<'a> Excerpt<'a> {
 
     fn place(&self) -> Option<SourcePlace> {
         let file = self.file.strip_prefix("file://").unwrap_or(self.file);
-        let is_named = !matches!(frame::owner(file), Owner::Runtime | Owner::Nobody);
+        let is_named = !matches!(frame::owner(file), Owner::Runtime | Owner::NoFile);
         is_named.then(|| SourcePlace {
             file: file.to_owned(),
             line: Some(self.line),
@@ -254,15 +253,15 @@ impl<'a> Excerpt<'a> {
         })
     }
 
-    /// Whether words stand before the place, which node itself never puts there: `worker died:
+    /// Returns true if words stand before the place. node itself puts none there: `worker died:
     /// /srv/app.js:1`.
-    fn is_told(&self) -> bool {
+    fn has_words_before(&self) -> bool {
         [" /", " [", " file://", " node:"]
             .iter()
             .any(|begin| self.file.contains(begin))
     }
 
-    /// What stands at the caret.
+    /// Returns the source at the caret.
     fn marked(&self) -> &'a str {
         self.source
             .char_indices()
@@ -272,8 +271,8 @@ impl<'a> Excerpt<'a> {
     }
 }
 
-/// Whether nothing handled a rejected promise. Node says so only where the error has no place of
-/// its own.
+/// Returns true if the error is a rejection that nothing handled. node says so only if the error
+/// has no place of its own.
 fn is_rejection(excerpt: &Excerpt, printed: &Printed, has_footer: bool) -> bool {
     if frame::owner(excerpt.file) == Owner::Runtime {
         // Modules are loaded by promises too.
@@ -282,12 +281,13 @@ fn is_rejection(excerpt: &Excerpt, printed: &Printed, has_footer: bool) -> bool 
         return excerpt.file.contains("process/promises") && !is_loading
             || is_continuation(printed, has_footer);
     }
-    // What is thrown is marked at the `throw`, what rejects a promise where it was made.
+    // The caret marks the `throw` of a thrown error, and the creation of an error that rejects a
+    // promise.
     let is_made_by_call = printed
         .frames
         .first()
         .is_some_and(|frame| frame.function.is_some_and(|it| it.starts_with("new ")));
-    // Versions without a footer mark the latter wherever a source map leads them.
+    // Versions without a footer mark the creation wherever a source map leads them.
     let is_own = has_footer || excerpt.file.ends_with("js");
     match excerpt.marked() {
         marked if marked.starts_with("throw") => false,
@@ -296,7 +296,7 @@ fn is_rejection(excerpt: &Excerpt, printed: &Printed, has_footer: bool) -> bool 
     }
 }
 
-/// Whether the source makes the error here: any other constructor has thrown it.
+/// Returns true if the source creates the error here. Otherwise a constructor threw it.
 fn makes_error(source: &str, error: &str) -> bool {
     let name = source
         .strip_prefix("new ")
@@ -307,8 +307,8 @@ fn makes_error(source: &str, error: &str) -> bool {
         && (name.ends_with("Error") || name.ends_with("Exception") || error.starts_with(name))
 }
 
-/// Whether the stack is that of a function that went on after a promise: nothing of the runtime has
-/// called it.
+/// Returns true if the stack belongs to a function that continued after a promise: the runtime has
+/// not called it.
 fn is_continuation(printed: &Printed, is_whole: bool) -> bool {
     let waited = printed
         .frames
@@ -316,7 +316,7 @@ fn is_continuation(printed: &Printed, is_whole: bool) -> bool {
         .any(|frame| frame.is_async && frame.owner() == Owner::App);
     let of_app = |frame: &JsFrame| matches!(frame.owner(), Owner::App | Owner::Dependency);
     let is_short = !printed.frames.is_empty() && printed.frames.len() < frame::MOST;
-    // A module's own body is called by the loader, whose frames are left out at times.
+    // The loader calls a module's own body. Its frames are missing at times.
     let of_module = printed
         .frames
         .last()
@@ -324,8 +324,8 @@ fn is_continuation(printed: &Printed, is_whole: bool) -> bool {
     waited || (is_whole && is_short && !of_module && printed.frames.iter().all(of_app))
 }
 
-/// The line after what node and those who run it add to an error, and whether node's footer is
-/// among it.
+/// Returns the line after the additions of node and of the programs around it, and whether node's
+/// footer is among them.
 fn epilogue(lines: &[LogLine], mut at: usize) -> (usize, bool) {
     let mut has_footer = false;
     let mut end = at;
@@ -352,7 +352,7 @@ fn epilogue(lines: &[LogLine], mut at: usize) -> (usize, bool) {
     (end, has_footer)
 }
 
-/// The line after the properties in braces that stand here.
+/// Returns the line after the properties in braces that begin here.
 fn skip_properties(lines: &[LogLine], at: usize) -> usize {
     let opened = at
         .checked_sub(1)
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_constructor_throws_is_no_rejection() {
+    fn an_error_that_a_constructor_throws_is_no_rejection() {
         let log = "/srv/app.js:1\nconst d=new s.Database('x')\n        ^\n\nError: unable to open\n    at Object.<anonymous> (/srv/app.js:1:9)\n\nNode.js v22.1.0";
         assert_eq!(
             found(read, log).first().unwrap().kind,

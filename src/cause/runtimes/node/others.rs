@@ -1,5 +1,5 @@
-//! Deno and Bun, where they print other forms than node: `error: Uncaught (in promise) TypeError:
-//! …`, and numbered lines of source with a caret beneath them.
+//! Deno and Bun, if they print other forms than node: `error: Uncaught (in promise) TypeError: …`,
+//! and numbered lines of source with a caret beneath them.
 
 use super::describe::{self, Found, finding, place_of};
 use super::error::{self, Printed};
@@ -7,7 +7,7 @@ use super::frame::{JsFrame, Owner};
 use crate::cause::text::LogLine;
 use crate::report::Death;
 
-/// Reads what begins at a line.
+/// Reads the error that begins at a line.
 pub fn read(lines: &[LogLine], at: usize) -> Found {
     let text = lines.get(at)?.text.as_str();
     match text.strip_prefix("error: ") {
@@ -21,7 +21,7 @@ fn is_caret(text: &str) -> bool {
     !text.is_empty() && text.trim_start().bytes().all(|byte| byte == b'^') && text.ends_with('^')
 }
 
-/// Deno's last words.
+/// Reads Deno's last words.
 fn deno(lines: &[LogLine], at: usize, said: &str) -> Found {
     let thrown = said.strip_prefix("Uncaught ");
     let is_missing = said.starts_with("Module not found \"");
@@ -55,10 +55,7 @@ fn deno(lines: &[LogLine], at: usize, said: &str) -> Found {
         .iter()
         .take_while(is_trace)
         .count();
-    let kind = match describe::kind(
-        &printed,
-        promise.is_some_and(|_| frame_of_promise(&printed)),
-    ) {
+    let kind = match describe::kind(&printed, promise.is_some_and(|_| is_in_function(&printed))) {
         _ if is_missing => Death::MissingModule,
         _ if thrown.is_none() => Death::SyntaxError,
         kind => kind,
@@ -76,8 +73,8 @@ fn deno(lines: &[LogLine], at: usize, said: &str) -> Found {
     ))
 }
 
-/// Whether it is a function's promise that was rejected: modules are run by promises too.
-fn frame_of_promise(printed: &Printed) -> bool {
+/// Returns true if a function's promise was rejected. Modules are run by promises too.
+fn is_in_function(printed: &Printed) -> bool {
     let outermost = printed
         .frames
         .iter()
@@ -86,10 +83,10 @@ fn frame_of_promise(printed: &Printed) -> bool {
     outermost.is_none_or(|frame| frame.function.is_some())
 }
 
-/// How far below an error Bun's footer is looked for, in lines.
+/// Number of lines below an error that are searched for Bun's footer.
 const MOST: usize = 60;
 
-/// What Bun prints as it dies: an error, its properties and its stack, and the footer.
+/// Reads what Bun prints as it dies: an error, its properties, its stack and the footer.
 fn bun(lines: &[LogLine], at: usize) -> Found {
     let head = lines.get(at).filter(|line| !line.is_blank())?;
     let body = lines.get(at + 1..)?.iter().take(MOST);

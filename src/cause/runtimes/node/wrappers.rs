@@ -1,5 +1,4 @@
-//! What stands around the program: node's own command line, and npm, yarn and pnpm, which run
-//! scripts.
+//! The words of node's own command line, and of npm, yarn and pnpm, which run scripts.
 
 use super::describe::{Found, finding};
 use crate::cause::beneath;
@@ -7,7 +6,7 @@ use crate::cause::finding::{ExpectedExit, Finding};
 use crate::cause::text::LogLine;
 use crate::report::Death;
 
-/// Whether a line is what those say who ran a program that has ended.
+/// Returns true if a line is a wrapper's word on the end of its program.
 pub fn is_epilogue(text: &str) -> bool {
     [
         "npm ERR!",
@@ -28,7 +27,7 @@ pub fn is_epilogue(text: &str) -> bool {
         .contains(&text)
 }
 
-/// Reads what begins at a line.
+/// Reads the error that begins at a line.
 pub fn read(lines: &[LogLine], at: usize) -> Found {
     let text = lines.get(at)?.text.as_str();
     options(lines, at, text)
@@ -36,7 +35,7 @@ pub fn read(lines: &[LogLine], at: usize) -> Found {
         .or_else(|| script(at, text))
 }
 
-/// `node: bad option: --foo`: whatever node says about its command line, it ends with 9.
+/// Reads `node: bad option: --foo`. node ends with 9 after any complaint about its command line.
 fn options(lines: &[LogLine], at: usize, text: &str) -> Found {
     let is_value = text.starts_with("Error: illegal value for flag ");
     let said = if is_value {
@@ -64,14 +63,14 @@ fn options(lines: &[LogLine], at: usize, text: &str) -> Found {
     ))
 }
 
-/// What node says under its own name.
+/// Returns node's message behind its own name.
 fn of_node(text: &str) -> Option<&str> {
     let (program, said) = text.split_once(": ")?;
     let name = program.rsplit('/').next().unwrap_or_default();
     (["node", "nodejs"].contains(&name) && !program.contains(' ')).then_some(said)
 }
 
-/// The errors of npm itself: `npm ERR! Missing script: "start"`, `npm error code ENOENT`.
+/// Reads the errors of npm itself: `npm ERR! Missing script: "start"`, `npm error code ENOENT`.
 fn npm(lines: &[LogLine], at: usize, text: &str) -> Found {
     let said = |text: &str| {
         let said = text
@@ -93,7 +92,7 @@ fn npm(lines: &[LogLine], at: usize, text: &str) -> Found {
     let code = block.iter().find_map(|line| line.strip_prefix("code "));
     let telling = match (missing, code) {
         (Some(missing), _) => Some((missing, Death::BadArguments)),
-        // What it ran has failed: that is all that it says.
+        // These codes only say that the program that npm ran has failed.
         (None, None | Some("ELIFECYCLE" | "1")) => None,
         (None, Some("EJSONPARSE")) => block
             .iter()
@@ -124,7 +123,7 @@ fn npm(lines: &[LogLine], at: usize, text: &str) -> Found {
     Some((found, end))
 }
 
-/// A script that yarn or pnpm does not know.
+/// Reads the complaint about a script that yarn, pnpm or Bun does not know.
 fn script(at: usize, text: &str) -> Found {
     let said = text.trim_start();
     let is_yarn = said.starts_with("error Command \"") && said.ends_with("\" not found.");

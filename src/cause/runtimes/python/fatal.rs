@@ -1,4 +1,4 @@
-//! `Fatal Python error: …`: what the interpreter and faulthandler print as they end the process
+//! `Fatal Python error: …`: the interpreter and faulthandler print it as they end the process
 //! themselves.
 
 use super::frame;
@@ -38,7 +38,8 @@ struct FatalReport {
     kind: Death,
     what: String,
     place: Option<SourcePlace>,
-    /// The frames are those of the thread that failed. The other threads come before it or after.
+    /// True if the frames are those of the failed thread. The other threads come before it or
+    /// after.
     is_current: bool,
 }
 
@@ -80,8 +81,8 @@ fn is_said_with_it(text: &str) -> bool {
         .any(|words| text.starts_with(words))
 }
 
-/// Which death each is, and how it ends the process; see `faulthandler_handlers` and
-/// `fatal_error_exit` in `CPython`.
+/// Returns the kind of death and its exits; see `faulthandler_handlers` and `fatal_error_exit` in
+/// `CPython`.
 fn kind(what: &str) -> (Death, &'static [ExpectedExit]) {
     const ABORT: &[ExpectedExit] = &[ExpectedExit::Signal("ABRT")];
     match what {

@@ -46,8 +46,8 @@ pub fn read_boxed(text: &str) -> Option<SourcePlace> {
     })
 }
 
-/// Whether this is a file of the application: none of Python's own, of an installed package, or a
-/// script that a package brought.
+/// Returns true if a file is the application's own: not Python's, nor an installed package's, nor a
+/// script of a package.
 pub fn is_own(file: &str) -> bool {
     let is_versioned = |(at, _): (usize, &str)| {
         let rest = file.get(at..).unwrap_or_default();

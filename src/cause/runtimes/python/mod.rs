@@ -1,5 +1,5 @@
-//! Python: tracebacks of 2.7 to 3.13, `Fatal Python error`, the interpreter's own refusals, and how
-//! its servers say that they could not start.
+//! Python: tracebacks of 2.7 to 3.13, `Fatal Python error`, the interpreter's own refusals, and
+//! servers that could not start.
 
 mod fatal;
 mod frame;
@@ -10,7 +10,7 @@ mod traceback;
 use crate::cause::finding::Finding;
 use crate::cause::text::LogLine;
 
-/// Adds what stands in the log.
+/// Adds the deaths in the log.
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while let Some(line) = lines.get(i) {

@@ -1,4 +1,4 @@
-//! How Python's servers say in their logs that they give up: gunicorn, uvicorn, asyncio.
+//! The log entries of Python's servers as they give up: gunicorn, uvicorn, asyncio.
 
 use super::frame;
 use crate::cause::finding::{ExpectedExit, Finding, Proof};
@@ -40,7 +40,7 @@ fn follows_shutdown(lines: &[LogLine], i: usize) -> bool {
         .is_some_and(|entry| entry.message.starts_with("Shutting down: Master"))
 }
 
-/// gunicorn: `Can't connect to ('0.0.0.0', 8000)`, which follows `Connection in use: …`.
+/// Reads gunicorn's `Can't connect to ('0.0.0.0', 8000)`, which follows `Connection in use: …`.
 fn port_in_use(lines: &[LogLine], i: usize, message: &str) -> Option<Finding> {
     const NEAR: usize = 20;
     if !message.starts_with("Can't connect to (") {
@@ -62,7 +62,7 @@ fn port_in_use(lines: &[LogLine], i: usize, message: &str) -> Option<Finding> {
     })
 }
 
-/// asyncio's words (`create_server`), after which uvicorn still logs its shutdown.
+/// Reads asyncio's error (`create_server`). uvicorn logs its shutdown after it.
 fn bind_error(lines: &[LogLine], i: usize, message: &str) -> Option<Finding> {
     if !message.starts_with("[Errno ")
         || !message.contains("error while attempting to bind on address")
@@ -88,7 +88,8 @@ fn bind_error(lines: &[LogLine], i: usize, message: &str) -> Option<Finding> {
     })
 }
 
-/// A server gives up over what its application's last traceback says.
+/// Adds the finding that a server gives up because of its application's last traceback. Returns the
+/// line after it.
 pub fn give_up(
     lines: &[LogLine],
     i: usize,
@@ -96,13 +97,13 @@ pub fn give_up(
     ends: &'static [ExpectedExit],
     found: &mut Vec<Finding>,
 ) -> usize {
-    /// A traceback of another failure is further away.
+    /// Maximum distance to that traceback, in lines. Others belong to other failures.
     const NEAR: usize = 60;
     let is_traceback = |it: &&Finding| {
         let first = lines.get(it.lines.start..it.quoted).unwrap_or_default();
         it.lines.end + NEAR > i && first.iter().any(|line| line.text.ends_with(frame::HEADER))
     };
-    // What a worker said on its own right before it left.
+    // The line that a worker wrote right before it left.
     let is_leaving = |at: &usize| {
         lines
             .get(*at)

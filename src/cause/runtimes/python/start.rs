@@ -1,4 +1,4 @@
-//! What a Python program says that does not even start: the interpreter, argparse and click,
+//! A Python program that does not even start: the words of the interpreter, argparse, click,
 //! gunicorn and uvicorn.
 
 use super::server;
@@ -7,7 +7,7 @@ use crate::cause::finding::{ExpectedExit, Finding, Proof};
 use crate::cause::text::LogLine;
 use crate::report::Death;
 
-/// The most lines of usage that stand before the error.
+/// Maximum number of lines of usage before the error.
 const USAGE: usize = 40;
 
 pub fn read(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
@@ -38,7 +38,7 @@ pub fn read(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usi
             || text.starts_with("Error: ") && follows_click_usage(lines, i)
     };
     if text.contains("rror: ") && is_usage_error() {
-        // click puts nothing but its own word on the line where the message has more of them.
+        // If the message has several lines, click puts only `Error:` on the first one.
         let more = lines
             .get(i + 1)
             .filter(|_| text.trim_end() == "Error:")
@@ -85,7 +85,7 @@ pub fn read(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usi
     None
 }
 
-/// What stands after `python3: ` or `/usr/bin/python3.11: `.
+/// Returns the message behind `python3: ` or `/usr/bin/python3.11: `.
 fn said_by_interpreter(text: &str) -> Option<&str> {
     let (program, what) = text.split_once(": ")?;
     let name = program.rsplit('/').next()?;
@@ -102,7 +102,8 @@ fn said_usage_of_python(text: &str) -> bool {
     text.starts_with("usage: ") && text.contains("python")
 }
 
-/// Why the interpreter refuses to run a program; see `pymain_run_python` in `CPython`.
+/// Returns the kind and the exits if the interpreter refuses to run a program; see
+/// `pymain_run_python` in `CPython`.
 fn refusal(what: &str) -> Option<(Death, &'static [ExpectedExit])> {
     if what.starts_with("can't open file") {
         return Some((
@@ -124,7 +125,7 @@ fn refusal(what: &str) -> Option<(Death, &'static [ExpectedExit])> {
     None
 }
 
-/// Whether argparse's or optparse's usage stands right before it.
+/// Returns true if the usage text of argparse or optparse stands right before a line.
 fn follows_usage(lines: &[LogLine], i: usize) -> bool {
     let before = lines
         .get(i.saturating_sub(USAGE)..i)
@@ -136,7 +137,7 @@ fn follows_usage(lines: &[LogLine], i: usize) -> bool {
         .is_some_and(|line| line.text.starts_with("usage: ") || line.text.starts_with("Usage: "))
 }
 
-/// Whether click's usage stands right before it.
+/// Returns true if the usage text of click stands right before a line.
 fn follows_click_usage(lines: &[LogLine], i: usize) -> bool {
     let before = lines.get(i.saturating_sub(6)..i).unwrap_or_default();
     before.iter().any(|line| line.text.starts_with("Usage: "))

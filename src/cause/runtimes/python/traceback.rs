@@ -1,8 +1,9 @@
-//! Tracebacks: plain, chained, of exception groups, in rich's boxes; and who prints them.
+//! Tracebacks: plain, chained, of exception groups, in rich's boxes; and the part that printed
+//! them.
 //!
-//! An uncaught exception is printed with the whole stack, from `<module>` on. A traceback that
-//! begins in a function, or that stands under a logger's line, was printed by somebody who caught
-//! it: the process may go on.
+//! Python prints an uncaught exception with the whole stack, from `<module>` on. If a traceback
+//! begins in a function, or stands below a logger's line, some code caught the exception and the
+//! process may go on.
 
 mod part;
 
@@ -19,7 +20,8 @@ use part::{MESSAGE, Style, body, group, is_exception, is_syntax_error, part, sty
 
 const CONTEXT: &str = "During handling of the above exception, another exception occurred:";
 const CAUSE: &str = "The above exception was the direct cause of the following exception:";
-/// A traceback that the log's beginning has cut shows its first whole frame before this line.
+/// Number of first lines in which a traceback may begin without its header, because the log was cut
+/// there.
 const CUT: usize = 4;
 
 pub fn read(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
@@ -36,11 +38,11 @@ pub fn read(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usi
         return Some(logging_error(lines, i));
     }
     let trace = trace(lines, i)?;
-    if is_forgotten(lines, i) {
+    if was_never_retrieved(lines, i) {
         return Some(trace.lines.end);
     }
     if trace.what.contains("<HaltServer 'Worker failed to boot.'") {
-        // gunicorn's arbiter, over what its worker has said.
+        // gunicorn's arbiter ends because of its worker's error.
         let end = trace.lines.end;
         return Some(super::server::give_up(
             lines,
@@ -67,7 +69,8 @@ pub fn read(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usi
             &[]
         },
     };
-    // One that ends with another code than the interpreter's caught it, and gave up by itself.
+    // If the exit code is not the interpreter's, the program caught the exception and gave up by
+    // itself.
     if printer.is_interpreter {
         found.push(Finding {
             proof: Proof::LastWords,
@@ -79,13 +82,13 @@ pub fn read(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usi
     Some(end)
 }
 
-/// A traceback with all that it is chained to; what is told is the last exception.
+/// A traceback with those that it is chained to. The cause names the last exception.
 struct Traceback {
     lines: Range<usize>,
     quoted: usize,
     what: String,
     place: Option<SourcePlace>,
-    /// Whether it begins where the program begins.
+    /// True if the stack begins where the program begins.
     from_main: bool,
 }
 
@@ -94,8 +97,8 @@ fn trace(lines: &[LogLine], i: usize) -> Option<Traceback> {
     if let Some(style) = style(text) {
         return chain(lines, i, style);
     }
-    // A syntax error in the program itself comes without a header; so does what the log's beginning
-    // has cut.
+    // A syntax error in the program itself has no header. Nor has a traceback that the log's
+    // beginning cut.
     let first = frame::read(text)?;
     let is_cut = first.function.is_some() && i < CUT;
     let is_program = first.function.is_none()
@@ -129,14 +132,14 @@ fn chain(lines: &[LogLine], header: usize, style: Style) -> Option<Traceback> {
             part::part(lines, next, style)
         };
         let Some(later) = later else { break };
-        // The first of those that caused one another says most.
+        // The first of a chain of causes says most.
         cause = (link == CAUSE).then(|| cause.unwrap_or((part.what, part.place)));
         part = later;
     }
     let (what, place) = match cause {
-        // What came from another process is raised again here; there it has its place.
+        // An exception from another process is raised again here. Its place is there.
         Some((what, place)) if what == part.what => (what, place.or(part.place)),
-        // Wrappers often quote it already.
+        // Wrappers often quote the cause already.
         Some((what, place)) if quotes(&part.what, &what) => (part.what, part.place.or(place)),
         Some((what, place)) => (
             format!("{} (caused by {what})", part.what),
@@ -154,7 +157,7 @@ fn chain(lines: &[LogLine], header: usize, style: Style) -> Option<Traceback> {
     })
 }
 
-/// Whether an exception's words have those of another one in them.
+/// Returns true if an exception's words contain those of another.
 fn quotes(what: &str, other: &str) -> bool {
     const ENOUGH: usize = 40;
     let message = other.split_once(": ").map_or(other, |(_, message)| message);
@@ -165,15 +168,16 @@ fn quotes(what: &str, other: &str) -> bool {
     )
 }
 
-/// Whether a stack that begins here is a whole one: of a script, of `python -m`, of a compiled main
-/// module, or none at all.
+/// Returns true if a stack that begins with this frame is complete: a script's, that of `python
+/// -m`, a compiled main module's, or one without functions.
 fn is_main(frame: &SourcePlace) -> bool {
     frame.function.as_deref().is_none_or(|name| {
         name == "<module>" || name == "_run_module_as_main" || name.starts_with("init ")
     })
 }
 
-/// The words that chain the next traceback to the one that ends here, and where its header is.
+/// Returns the words that chain the next traceback to the one that ends here, and the line of its
+/// header.
 fn link(lines: &[LogLine], end: usize) -> Option<(&'static str, usize)> {
     for (i, line) in lines.iter().enumerate().skip(end).take(MESSAGE) {
         let text = line.text.trim_start_matches([' ', '|']).trim_end();
@@ -192,16 +196,16 @@ fn link(lines: &[LogLine], end: usize) -> Option<(&'static str, usize)> {
     None
 }
 
-/// Who printed a traceback, and where what they said begins.
+/// The program part that printed a traceback.
 struct Printer {
     start: usize,
-    /// The interpreter itself, as it ended the process.
+    /// True if the interpreter printed it as the process ended.
     is_interpreter: bool,
 }
 
 fn printer(lines: &[LogLine], trace: &Traceback) -> Printer {
     let header = trace.lines.start;
-    let nobody = Printer {
+    let bare = Printer {
         start: header,
         is_interpreter: trace.from_main,
     };
@@ -213,13 +217,13 @@ fn printer(lines: &[LogLine], trace: &Traceback) -> Printer {
     else {
         return Printer {
             is_interpreter: trace.from_main && !has_prefix,
-            ..nobody
+            ..bare
         };
     };
     let text = before.text.trim_end();
     let starts = |words: &[&str]| words.iter().any(|words| text.starts_with(words));
     if text == "Original exception was:" {
-        return nobody;
+        return bare;
     }
     let is_announced = starts(&[
         "Exception in thread ",
@@ -248,13 +252,13 @@ fn printer(lines: &[LogLine], trace: &Traceback) -> Printer {
     };
     Printer {
         is_interpreter: trace.from_main && !is_logged,
-        ..nobody
+        ..bare
     }
 }
 
-/// Whether nobody ever asked for this exception of a task: asyncio tells of it when the task is
-/// thrown away, and nothing ends of it.
-fn is_forgotten(lines: &[LogLine], header: usize) -> bool {
+/// Returns true if asyncio only reports a task's exception that nothing retrieved. The process does
+/// not end by it.
+fn was_never_retrieved(lines: &[LogLine], header: usize) -> bool {
     const NEAR: usize = 4;
     let before = lines
         .get(header.saturating_sub(NEAR)..header)
@@ -268,9 +272,9 @@ fn is_forgotten(lines: &[LogLine], header: usize) -> bool {
         .is_some_and(|text| text.ends_with(" exception was never retrieved"))
 }
 
-/// Which death an exception is, and how it ends the process if nobody catches it.
+/// Returns the kind of death of an exception, and the exits if nothing catches it.
 fn kind(trace: &Traceback) -> (Death, &'static [ExpectedExit]) {
-    // Of a group, and of one that has a cause, the first exception is not the one that says most.
+    // The name of an exception group, or of an exception with a cause, does not say most.
     let mut names = trace
         .what
         .split(": ")
@@ -289,9 +293,9 @@ fn kind(trace: &Traceback) -> (Death, &'static [ExpectedExit]) {
         "MemoryError" | "_ArrayMemoryError" => Death::OutOfMemoryHeap,
         "OSError" if what.contains("[Errno 12]") => Death::OutOfMemoryHeap,
         "RecursionError" => Death::StackOverflow,
-        // Python 2's.
+        // Python 2's name for a recursion error.
         "RuntimeError" if what.contains("maximum recursion depth exceeded") => Death::StackOverflow,
-        // It ends by the signal since 3.8.
+        // Since 3.8 the process ends by the signal.
         "KeyboardInterrupt" => {
             return (
                 Death::KilledBySignal,
@@ -303,10 +307,10 @@ fn kind(trace: &Traceback) -> (Death, &'static [ExpectedExit]) {
     (kind, &[ExpectedExit::Code(1)])
 }
 
-/// How many lines follow that belong to the end of a process that said this.
+/// Returns the number of lines that follow at the end of a process that said this.
 fn epilogue(lines: &[LogLine], end: usize) -> usize {
     let is_epilogue = |line: &&LogLine| {
-        // PyInstaller's.
+        // The first is PyInstaller's.
         line.text.contains("Failed to execute script") || line.text.starts_with("sys:1: ")
     };
     lines
@@ -317,7 +321,7 @@ fn epilogue(lines: &[LogLine], end: usize) -> usize {
         .count()
 }
 
-/// Passes over what Python ignores: `Exception ignored in: <…>`, with its traceback.
+/// Skips what Python ignores: `Exception ignored in: <…>`, with its traceback.
 fn ignored(lines: &[LogLine], i: usize, found: &mut [Finding]) -> usize {
     let next = lines.get(i + 1);
     let end = match next {
@@ -327,7 +331,7 @@ fn ignored(lines: &[LogLine], i: usize, found: &mut [Finding]) -> usize {
         Some(line) if line.entry.is_none() && is_exception(&line.text) => i + 2,
         _ => i + 1,
     };
-    // As the interpreter ends, after the exception that ends it.
+    // Python prints it as the interpreter ends, so it belongs to the exception before it.
     for finding in found
         .iter_mut()
         .rev()
@@ -338,7 +342,7 @@ fn ignored(lines: &[LogLine], i: usize, found: &mut [Finding]) -> usize {
     end
 }
 
-/// Passes over what logging says about itself: it goes on.
+/// Skips an error of the logging module itself. The process goes on.
 fn logging_error(lines: &[LogLine], i: usize) -> usize {
     let after = lines.get(i + 1..).unwrap_or_default().iter().take(200);
     let arguments = after

@@ -7,7 +7,7 @@ use crate::cause::finding::{ExpectedExit, Finding, Proof};
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// Adds what stands in the log.
+/// Adds the deaths in the log.
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let first = found.len();
     let mut i = 0;
@@ -27,7 +27,7 @@ pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     }
 }
 
-/// A runtime that gives up.
+/// Reads the last words of a runtime that aborts.
 fn aborted(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = lines
         .get(at)
@@ -63,7 +63,7 @@ fn aborted(lines: &[LogLine], at: usize) -> Option<Finding> {
     })
 }
 
-/// Returns which death the runtime tells of.
+/// Returns the kind of death that the runtime tells of.
 fn kind(line: &str) -> Option<Death> {
     if line.starts_with("memory allocation of ") && line.contains(" bytes failed") {
         return Some(Death::OutOfMemoryHeap);

@@ -7,18 +7,19 @@ use crate::report::Death;
 pub const NOTE: &str = "note: run with `RUST_BACKTRACE=";
 const BACKTRACE: &str = "stack backtrace:";
 
-/// So many lines a message may have.
+/// Maximum number of lines of a message.
 const MESSAGE: usize = 40;
 
-/// A main thread that panics ends the process with 101; `panic = "abort"` does it with SIGABRT in
-/// every thread.
+/// Exits after a panic: 101 if the main thread panics, SIGABRT in any thread with `panic =
+/// "abort"`.
 const ENDS: &[ExpectedExit] = &[
     ExpectedExit::Code(101),
     ExpectedExit::Signal("ABRT"),
     ExpectedExit::Signal("ILL"),
 ];
 
-/// The panic that begins at this line, twice where a hook may end the process in its own way.
+/// Reads the panic that begins at this line. Returns it twice if a hook may end the process in its
+/// own way.
 pub fn read(lines: &[LogLine], at: usize, before: &[Finding]) -> Vec<Finding> {
     if let Some(finding) = human(lines, at) {
         return vec![finding];
@@ -51,7 +52,7 @@ pub fn read(lines: &[LogLine], at: usize, before: &[Finding]) -> Vec<Finding> {
         && let Some((second, others)) = before.split_last()
         && second.kind == Death::Panic
     {
-        // Another that ran while the first unwound: in a destructor.
+        // The other panic ran in a destructor, while the first one unwound.
         let first = others
             .iter()
             .rev()
@@ -61,7 +62,7 @@ pub fn read(lines: &[LogLine], at: usize, before: &[Finding]) -> Vec<Finding> {
                 && it.kind == Death::Panic
                 && it.lines.end + 1 >= second.lines.start
         });
-        // What is told of two panics replaces both.
+        // This finding tells of both panics and replaces them.
         finding.lines.start = first.map_or(at, |first| first.lines.start);
         finding.what = match first {
             Some(first) => format!("{}; then {}", first.what, second.what),
@@ -80,7 +81,7 @@ pub fn read(lines: &[LogLine], at: usize, before: &[Finding]) -> Vec<Finding> {
     [finding].into_iter().chain(hooked).collect()
 }
 
-/// Whether a panic says only that there was another one before it.
+/// Returns true if a panic only says that another one came before it.
 fn is_sequel(message: &str) -> bool {
     message.ends_with(": Any { .. }")
         || message.starts_with("panic in a ")
@@ -88,10 +89,10 @@ fn is_sequel(message: &str) -> bool {
         || message.contains("PoisonError")
 }
 
-/// Its first line.
+/// First line of a panic.
 struct PanicHead<'a> {
     thread: &'a str,
-    /// What stands in the head of it: all, in old versions.
+    /// Message in the first line; in old versions all of it.
     message: Option<&'a str>,
     place: SourcePlace,
 }
@@ -113,7 +114,7 @@ impl<'a> PanicHead<'a> {
         let (message, place) = if let Some((message, place)) = quoted.rsplit_once("', ") {
             (message, place)
         } else {
-            // Over many lines: the last has the place.
+            // A message of many lines: the last line has the place.
             let end = lines
                 .iter()
                 .skip(at + 1)
@@ -162,8 +163,8 @@ impl<'a> PanicHead<'a> {
         let count = if after.get(count).is_some_and(is_end) {
             count
         } else {
-            // Only the first panic of a process has the note: of the others, what assertions put
-            // below.
+            // Only the first panic of a process has the note. The others end with the operands of
+            // an assertion.
             let is_below = |line: &&LogLine| {
                 line.text.starts_with("  left: ") || line.text.starts_with(" right: ")
             };
@@ -182,7 +183,7 @@ struct PanicMessage {
     end: usize,
 }
 
-/// Lines as one.
+/// Joins lines into one.
 fn join<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     let mut whole = String::new();
     for line in lines.filter(|line| !line.is_empty()) {
@@ -199,7 +200,7 @@ fn join<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     whole
 }
 
-/// `src/main.rs:3:5`
+/// Reads `src/main.rs:3:5`.
 fn place_of(text: &str) -> Option<SourcePlace> {
     let (rest, _column) = text.rsplit_once(':')?;
     let (file, line) = rest.rsplit_once(':')?;
@@ -210,7 +211,7 @@ fn place_of(text: &str) -> Option<SourcePlace> {
     })
 }
 
-/// Whether a file is the application's own.
+/// Returns true if a file is the application's own.
 pub fn is_own(file: &str) -> bool {
     !(file.starts_with("/rustc/")
         || file.starts_with("library/")
@@ -220,7 +221,8 @@ pub fn is_own(file: &str) -> bool {
         || file.contains(".cargo/git/"))
 }
 
-/// What comes after the message: the note or the backtrace; where it is, and where it ends.
+/// Reads what follows the message: the note or the backtrace. Returns the place and the line after
+/// it.
 pub fn rest(
     lines: &[LogLine],
     from: usize,
@@ -261,7 +263,7 @@ fn is_frame(trimmed: &str) -> bool {
         .is_some_and(|(number, _)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// What hooks print of a panic: the `color-eyre` crate's, and the panic as it is.
+/// Reads what hooks print of a panic: the form of the `color-eyre` crate, and the plain panic.
 fn hooked(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = line_text(lines, at);
     let (what, place, end, proof): (_, _, _, Proof) =
@@ -301,7 +303,7 @@ fn hooked(lines: &[LogLine], at: usize) -> Option<Finding> {
     })
 }
 
-/// The `human-panic` crate's message to users.
+/// Reads the `human-panic` crate's message to users.
 fn human(lines: &[LogLine], at: usize) -> Option<Finding> {
     if line_text(lines, at) != "Well, this is embarrassing." {
         return None;

@@ -6,7 +6,7 @@ use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace, with_caus
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// The error that begins at this line.
+/// Reads the error that begins at this line.
 pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let line = lines
         .get(at)
@@ -37,7 +37,7 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     })
 }
 
-/// Whether this is how `#[derive(Debug)]` shows a value: `Os { code: 98, … }`, `Custom(…)`,
+/// Returns true if `#[derive(Debug)]` prints values so: `Os { code: 98, … }`, `Custom(…)`,
 /// `"text"`, `NotFound`.
 fn is_debug(error: &str) -> bool {
     let name = error
@@ -51,13 +51,13 @@ fn is_debug(error: &str) -> bool {
         || error.len() > 2 && error.starts_with('"') && error.ends_with('"')
 }
 
-/// So many lines of causes.
+/// Maximum number of lines of causes.
 const CAUSES: usize = 200;
 
 /// The causes below an error.
 struct Chain {
     is_eyre: bool,
-    /// eyre has the first among them.
+    /// Outer error, if eyre printed it among the causes.
     outer: Option<String>,
     inner: String,
     place: Option<SourcePlace>,
@@ -150,7 +150,7 @@ impl Chain {
     }
 }
 
-/// `src/main.rs:3`, with or without a column.
+/// Reads `src/main.rs:3`, with or without a column.
 fn place(text: &str) -> Option<SourcePlace> {
     let (file, numbers) = text.split_once(".rs:")?;
     let line = numbers.split(':').next().and_then(|line| line.parse().ok());
@@ -161,16 +161,16 @@ fn place(text: &str) -> Option<SourcePlace> {
     })
 }
 
-/// `0: text` without its number.
+/// Returns `0: text` without its number.
 fn numbered(text: &str) -> Option<&str> {
     let (number, rest) = text.split_once(": ")?;
     number.bytes().all(|b| b.is_ascii_digit()).then_some(rest)
 }
 
-/// So many lines of usage.
+/// Maximum number of lines of usage.
 const USAGE: usize = 40;
 
-/// clap ends so.
+/// Reads clap's complaint about arguments.
 fn arguments(lines: &[LogLine], at: usize) -> Option<Finding> {
     let rest = lines.get(at + 1..)?;
     let rest = rest.get(..rest.len().min(USAGE))?;
@@ -185,7 +185,7 @@ fn arguments(lines: &[LogLine], at: usize) -> Option<Finding> {
             || line.text.starts_with("For more information try --help")
             || line.text.starts_with("For more information, try '-h'")
     })?;
-    // The arguments that lack stand below.
+    // The missing arguments stand below.
     let below = rest
         .iter()
         .take_while(|line| line.text.starts_with("  "))
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_main_has_returned_is_told_from_the_outermost_to_the_innermost() {
+    fn an_error_of_main_is_told_from_the_outermost_to_the_innermost() {
         for (log, what) in [
             (
                 "Error: Os { code: 98, kind: AddrInUse, message: \"Address already in use\" }",

@@ -6,33 +6,33 @@ use crate::cause::text::LogLine;
 
 const GROUP: &str = "+ Exception Group ";
 const HEADER_OF_BOX: &str = " Traceback (most recent call last) ";
-/// The longest message of an exception that is followed to its end, in lines.
+/// Maximum number of lines of an exception's message.
 pub const MESSAGE: usize = 40;
-/// Other threads write so many lines into a traceback.
+/// Maximum number of lines of other threads within a traceback.
 const OTHERS: usize = 20;
 
 /// One exception with its stack.
 pub struct TracebackPart {
-    /// Which line its type and message begin on.
+    /// Line on which the type and the message begin.
     pub at: usize,
     pub end: usize,
     pub what: String,
     pub outermost: Option<SourcePlace>,
-    /// The innermost of the application's own frames.
+    /// Innermost of the application's own frames.
     pub place: Option<SourcePlace>,
 }
 
-/// How its lines are set.
+/// How the lines of a traceback are set.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Style {
     Plain,
-    /// An exception group's: behind `  | `.
+    /// Behind `  | `, as in an exception group.
     Group,
-    /// rich's.
+    /// In one of rich's boxes.
     Boxed,
 }
 
-/// The style of the traceback whose header this is.
+/// Returns the style of the traceback with this header.
 pub fn style(text: &str) -> Option<Style> {
     if text.ends_with(HEADER) {
         let is_group = text.trim_start().starts_with(GROUP) || text.trim_start().starts_with("| ");
@@ -41,7 +41,7 @@ pub fn style(text: &str) -> Option<Style> {
     (text.starts_with(['╭', '┌', '+']) && text.contains(HEADER_OF_BOX)).then_some(Style::Boxed)
 }
 
-/// What a line says inside its margin.
+/// Returns a line's text inside its margin.
 pub fn body(text: &str, style: Style) -> &str {
     if style != Style::Group {
         return text;
@@ -132,8 +132,8 @@ impl TracebackLine {
     }
 }
 
-/// Whether a line is an exception's type and message: `json.decoder.JSONDecodeError: Expecting
-/// value`, `KeyboardInterrupt`.
+/// Returns true if a line is an exception's type and message: `json.decoder.JSONDecodeError:
+/// Expecting value`, `KeyboardInterrupt`.
 pub fn is_exception(text: &str) -> bool {
     let length = text
         .find(|c: char| !(c.is_alphanumeric() || "_.<>".contains(c)))
@@ -145,14 +145,14 @@ pub fn is_exception(text: &str) -> bool {
             || rest.trim().is_empty() && name.contains(|c: char| c.is_uppercase()))
 }
 
-/// Whether the program itself does not parse.
+/// Returns true if the program itself does not parse.
 pub fn is_syntax_error(what: &str) -> bool {
     ["SyntaxError", "IndentationError", "TabError"]
         .iter()
         .any(|name| what.starts_with(name))
 }
 
-/// The message that begins on this line, as one line, and where it ends.
+/// Returns the message that begins on this line, as one line, and the line after it.
 fn message(lines: &[LogLine], at: usize, first: &str, style: Style) -> (String, usize) {
     let mut what = first.trim().to_owned();
     let mut end = at + 1;
@@ -164,7 +164,7 @@ fn message(lines: &[LogLine], at: usize, first: &str, style: Style) -> (String, 
     };
     let is_indented = |text: &str| text.starts_with([' ', '\t']) && !text.trim().is_empty();
     while let Some(next) = text(end).filter(|_| end < at + MESSAGE) {
-        // pydantic's fields and the like: a word, and under it what is about it.
+        // pydantic prints a field's name, and its complaint indented below it.
         let heads_more = || {
             !next.trim().is_empty()
                 && text(end + 1).is_some_and(is_indented)
@@ -184,7 +184,7 @@ fn message(lines: &[LogLine], at: usize, first: &str, style: Style) -> (String, 
             break;
         }
         let next = next.trim();
-        // What fits in a line; carets only mark.
+        // Only a few lines fit into the cause. Carets only mark.
         if end < at + 5
             && !next.chars().all(|c| "^~ ".contains(c))
             && !is_sqlalchemy
@@ -198,7 +198,7 @@ fn message(lines: &[LogLine], at: usize, first: &str, style: Style) -> (String, 
     (what, end)
 }
 
-/// Reads an exception group: its own exception, and the first of those in it.
+/// Reads an exception group: its own exception, and the first one in it.
 pub fn group(lines: &[LogLine], header: usize) -> Option<TracebackPart> {
     let is_header = |text: &str| text.trim_start().starts_with(GROUP);
     if !is_header(&lines.get(header)?.text) {

@@ -6,7 +6,7 @@ use crate::report::Death;
 const TRACE: &str = "Traceback (most recent call last):\n  File \"/srv/a.py\", line 9, in <module>\n    main()\n    ~~~~^^\n\
     \u{20} File \"/srv/a.py\", line 3, in main\n    f()\n  File \"/usr/lib/python3.11/x.py\", line 7, in f\nValueError: boom\n";
 
-/// The proof of what stands first.
+/// Returns the proof of the first finding.
 fn proof(log: &str) -> Option<Proof> {
     found(read, log).first().map(|it| it.proof)
 }
