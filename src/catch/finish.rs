@@ -233,7 +233,7 @@ fn collect(
     let is_deadly = taken.tries > TRIES;
     if is_deadly {
         notes.push(format!(
-            "nothing is collected: whoever did so died, {TRIES} times after the hook's own try"
+            "nothing is collected: the process that collected died, {TRIES} times after the hook's own try"
         ));
     }
     let quick = collectors

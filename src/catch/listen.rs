@@ -252,7 +252,7 @@ impl<'a> Listener<'a> {
         }
         armed.with_context(|| {
             format!(
-                "since when {} runs will not be known: cannot write its marker",
+                "the start time of {} will not be known: cannot write its marker",
                 call.job
             )
         })

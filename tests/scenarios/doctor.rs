@@ -348,7 +348,7 @@ fn an_announced_stop_is_named() {
     assert!(
         doctor.about("marker")[0]
             .1
-            .contains("somebody announced a stop"),
+            .contains("a stop was announced"),
         "{}",
         doctor.text
     );
@@ -602,7 +602,7 @@ fn without_a_deliverer_nobody_tries_again() {
         .unwrap();
     machine.doctor().assert_problem(
         "deliverer",
-        "told to ops-log, but: nobody has looked for 3h",
+        "told to ops-log, but: no deliverer has looked for 3h",
         "start lastwords",
     );
     fs::remove_file(&trace).unwrap();

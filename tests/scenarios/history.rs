@@ -404,7 +404,7 @@ fn what_waits_is_tried_at_once_on_request_also_beside_a_deliverer() {
     );
     assert!(
         said(&machine, "queue", &["retry", &id])
-            .starts_with(&format!("{id} waits for nobody: it is in done/"))
+            .starts_with(&format!("{id} waits for no sink: it is in done/"))
     );
 }
 

@@ -95,7 +95,7 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
     {
         let left = length(lasts.saturating_sub(planned));
         let text = format!(
-            "armed, but somebody announced a stop {}: an end within the next {left} counts as that",
+            "armed, but a stop was announced {}: an end within the next {left} counts as planned",
             ago(planned)
         );
         checks.push(Check::unknown("marker", Concerns::Content, text));
@@ -157,7 +157,7 @@ fn not_armed(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
             format!("stop {service} && start {service} (a restart keeps the hooks of before)"),
         ),
         (Running::Unknown, _) => {
-            Check::unknown("marker", Concerns::Catching, "not armed, and whether the service runs now nobody says")
+            Check::unknown("marker", Concerns::Catching, "not armed; lastwords cannot tell whether the service is running")
                 .with("if it runs, stop it fully and start it again")
         }
     });

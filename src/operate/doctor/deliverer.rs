@@ -87,12 +87,12 @@ fn looked(
         }
         Ok(Some(look)) => problem(
             Concerns::InTime,
-            format!("nobody has looked for {}: {AGAIN}", length(look.ago)),
+            format!("no deliverer has looked for {}: {AGAIN}", length(look.ago)),
             remedy,
         ),
         Ok(None) if by_systemd && subject.supervisor == Supervisor::Systemd => problem(
             Concerns::Telling,
-            "nobody sends: no deliverer has looked since the boot".to_owned(),
+            "nothing is sent: no deliverer has looked since the boot".to_owned(),
             remedy,
         ),
         Ok(None) => problem(
@@ -150,7 +150,7 @@ fn wrong(unit: &Shown, subject: &Subject) -> Option<Check> {
         }
         ("loaded", _) if starts && unit.get("UnitFileState") == "disabled" => {
             let text = format!(
-                "{id} is not enabled: from the next boot on nobody starts it, unless another unit does"
+                "{id} is not enabled: from the next boot on it is not started, unless another unit does so"
             );
             Some(Check::weak(
                 ABOUT,

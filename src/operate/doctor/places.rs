@@ -33,7 +33,7 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) {
             checks.extend(of_user(&dir, uid));
         }
     } else if let Some(user) = &subject.loaded.job.user {
-        let text = format!("there is no user {user:?} in /etc/passwd, as whom its hooks run");
+        let text = format!("its hooks run as the user {user:?}, who is not in /etc/passwd");
         let remedy = format!(
             "name one that is there, or its number, in jobs/{}.toml",
             subject.job

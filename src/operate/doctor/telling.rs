@@ -185,7 +185,7 @@ pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) 
     if let Some(last) = dead.last() {
         let age = ago(now.since(last.time()));
         let text = format!(
-            "in the last 7 days, {} reports were not taken by somebody, the last {age}",
+            "in the last 7 days, {} reports were not taken by every sink, the last {age}",
             dead.len()
         );
         checks.push(Check::weak(
@@ -274,9 +274,8 @@ fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
                 route.sink.name()
             ))
         });
-    let held = held.unwrap_or_else(|| {
-        "of those who are to be told, somebody is not known: see config".to_owned()
-    });
+    let held = held
+        .unwrap_or_else(|| "not all sinks that are to be told are known: see config".to_owned());
     let text = match ours.len() {
         1 => format!("a report waits, for {age}: {held}"),
         n => format!("{n} reports wait, the oldest for {age}: {held}"),

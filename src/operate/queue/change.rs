@@ -162,7 +162,7 @@ fn drop_one(
         .finish(std::slice::from_ref(&brief.id), Place::Dead)
         .context("cannot move it to dead/")?;
     let whom = if dropped.is_empty() {
-        "nobody was waiting for it".to_owned()
+        "no sink was waiting for it".to_owned()
     } else {
         format!("not told: {}", dropped.join(", "))
     };
@@ -199,7 +199,7 @@ fn reports(
         } else if !names.is_empty() {
             let _ = writeln!(
                 out,
-                "{id} waits for nobody: it is in {}/; `lastwords show {id}` tells why",
+                "{id} waits for no sink: it is in {}/; `lastwords show {id}` tells why",
                 place.name()
             );
         }
