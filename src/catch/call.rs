@@ -11,7 +11,8 @@ use crate::catch::marker::{Circumstances, MarkerFile};
 use crate::host::Host;
 use crate::places::Places;
 use crate::report::{Evidence, Supervisor};
-use crate::supervisor::{self, Account, runit, s6, service_dir, systemd};
+use crate::supervisor::account::Account;
+use crate::supervisor::{self, runit, s6, service_dir, systemd};
 
 /// Upstart's announcement of a stop: all that the worker gets of the job's environment.
 const ANNOUNCEMENT: &str = "UPSTART_STOP_EVENTS";

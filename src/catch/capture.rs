@@ -14,7 +14,8 @@ use crate::config::Loaded;
 use crate::host::Host;
 use crate::random;
 use crate::report::{Audience, FORMAT, Kind, Level, Report, Section, Stop, Supervisor};
-use crate::supervisor::{Account, upstart};
+use crate::supervisor::account::Account;
+use crate::supervisor::upstart;
 
 /// The end of a service, as it was judged.
 pub fn stop(call: &Call, judgement: &Judgement, marker: Option<&Marker>, now: Now) -> Stop {

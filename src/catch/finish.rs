@@ -21,7 +21,7 @@ use anyhow::{Context, Result};
 use crate::catch::call::{Call, HookArgs};
 use crate::catch::guard::guarded;
 use crate::catch::marker::{Marker, MarkerFile, Seen, Taken};
-use crate::catch::verdict::{Case, Judgement, judge};
+use crate::catch::verdict::{self, Case, Judgement, judge};
 use crate::catch::why::{self, Beside};
 use crate::catch::worker::{self, By};
 use crate::catch::{capture, nudge};
@@ -37,7 +37,8 @@ use crate::places::Places;
 use crate::random;
 use crate::report::{Exit, Level, Report, Section, Stop, Supervisor, Verdict};
 use crate::spool::MemoryInbox;
-use crate::supervisor::{Account, run, upstart};
+use crate::supervisor::account::Account;
+use crate::supervisor::{run, upstart};
 use crate::{mounts, notice};
 
 /// How long after the service's end the collectors may be at it: the restart waits for them, and
@@ -377,19 +378,15 @@ fn judge_stop(
         }
         _ => Account::default(),
     };
-    account.planned = call
+    account.announced = call
         .planned
         .clone()
-        .or(account.planned.filter(|_| !marker.once));
-    if let Some(death) = &mut account.death {
-        death.pid = death.pid.or(marker.pid);
-    }
-    account.silent_early_stop = call.supervisor == Supervisor::Upstart
+        .or(account.announced.filter(|_| !marker.once));
+    let silent_early_stop = call.supervisor == Supervisor::Upstart
         && capture::upstart_confs(&call.job, host)
             .iter()
             .any(|conf| upstart::has_post_start(conf));
-    let pid = account.death.as_ref().and_then(|death| death.pid);
-    let oom = pid
+    let oom = verdict::pid(&account, marker)
         .and_then(|pid| kernel::oom_kill(pid, said))
         .map(|message| message.evidence("kernel log"));
     // What people run by `run` is often meant to end: in a container, in cron, in CI.
@@ -404,6 +401,7 @@ fn judge_stop(
         oom: oom.as_ref(),
         normal: loaded.job.normal_exit.as_deref().unwrap_or(usual),
         plan_lasts: loaded.job.stop_timeout,
+        silent_early_stop,
         now,
     })
 }

@@ -16,7 +16,8 @@ use crate::clock::Now;
 use crate::host::Host;
 use crate::random;
 use crate::report::Supervisor;
-use crate::supervisor::{Account, systemd};
+use crate::supervisor::account::Account;
+use crate::supervisor::systemd;
 use crate::{kmsg, limits, notice, ourselves};
 
 /// How long after this process was made the worker is waited for. The restart may wait a second,

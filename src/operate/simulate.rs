@@ -29,7 +29,7 @@ use crate::render;
 use crate::report::{Evidence, Exit, Report, Status, Stop};
 use crate::sinks::Sink;
 use crate::spool::{Attempt, Drill};
-use crate::supervisor::{Account, Death};
+use crate::supervisor::account::{Account, Ending, MainExit};
 
 /// Time for the collectors in a drill, beside what they themselves ask for. No restart waits for
 /// it.
@@ -151,16 +151,11 @@ pub fn report(shape: &Shape, call: &Call, loaded: &Loaded, host: &Host, now: Now
         line: None,
         text: format!("a simulated crash: {exit}"),
     };
-    let death = Some(Death {
+    let account = Account::from(Ending::Ended(MainExit {
         exit,
         pid: None,
         evidence,
-    });
-    let account = Account {
-        death,
-        readable: true,
-        ..Account::default()
-    };
+    }));
     let marker = Marker::new(host.boot_id(), now);
     // A drill is about sending, so an exit that the job calls normal is reported here all the same.
     let plan_lasts = loaded.job.stop_timeout;
@@ -170,6 +165,7 @@ pub fn report(shape: &Shape, call: &Call, loaded: &Loaded, host: &Host, now: Now
         oom: None,
         normal: &[],
         plan_lasts,
+        silent_early_stop: false,
         now,
     });
     let stop = capture::stop(call, &judgement, None, now);

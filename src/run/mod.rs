@@ -117,7 +117,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
             watch.started(&child);
             supervise(&child, &signals, &mut watch)
         }
-        Err(why) => Ending::NeverRan(why),
+        Err(why) => CommandEnd::NeverRan(why),
     };
     watch.ended(&end, output.kept());
     watch.deliver(&signals);
@@ -150,15 +150,15 @@ fn pid_of(child: &Child) -> Option<Pid> {
 }
 
 /// How the command ended.
-enum Ending {
+enum CommandEnd {
     Ended { exit: WaitStatus, used: Usage },
     NeverRan(io::Error),
 }
 
 /// Passes signals on until the command has ended.
-fn supervise(child: &Child, signals: &Signals, watch: &mut Watch) -> Ending {
+fn supervise(child: &Child, signals: &Signals, watch: &mut Watch) -> CommandEnd {
     let Some(main) = pid_of(child) else {
-        return Ending::NeverRan(io::Error::other("it has no process id"));
+        return CommandEnd::NeverRan(io::Error::other("it has no process id"));
     };
     loop {
         let before = used();
@@ -173,7 +173,7 @@ fn supervise(child: &Child, signals: &Signals, watch: &mut Watch) -> Ending {
                 } else {
                     let used = used_since(before);
                     watch.hear_out(status, signals);
-                    return Ending::Ended { exit: status, used };
+                    return CommandEnd::Ended { exit: status, used };
                 }
             }
             // An orphan ended, or nothing did.
@@ -181,7 +181,7 @@ fn supervise(child: &Child, signals: &Signals, watch: &mut Watch) -> Ending {
             Ok(None) => {
                 wait_for(&signals, signals, watch.look());
             }
-            Err(why) => return Ending::NeverRan(why.into()),
+            Err(why) => return CommandEnd::NeverRan(why.into()),
         }
     }
 }
@@ -239,7 +239,7 @@ fn used_since(before: Usage) -> Usage {
     }
 }
 
-impl Ending {
+impl CommandEnd {
     fn exit(&self) -> Result<Exit, String> {
         match self {
             Self::Ended { exit, .. } => Ok(match (exit.exit_status(), exit.terminating_signal()) {
@@ -533,9 +533,9 @@ impl<'a> Watch<'a> {
     }
 
     /// Has the end judged and, if it was a crash, caught.
-    fn ended(&mut self, end: &Ending, output: Vec<Stream>) {
+    fn ended(&mut self, end: &CommandEnd, output: Vec<Stream>) {
         let now = Now::read();
-        let used = if let Ending::Ended { used, .. } = end {
+        let used = if let CommandEnd::Ended { used, .. } = end {
             *used
         } else {
             Usage::default()

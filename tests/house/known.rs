@@ -22,6 +22,7 @@ pub const SAME_NAME: &[&str] = &[
     "2 Bounded",
     "2 Call",
     "2 Cause",
+    "2 Death",
     "2 Entry",
     "2 Exec",
     "2 Group",
@@ -39,11 +40,9 @@ pub const SAME_NAME: &[&str] = &[
     "2 Server",
     "2 Severity",
     "2 Sink",
-    "2 Story",
     "2 Tls",
     "2 Waiting",
     "2 Wrong",
-    "3 Death",
     "3 Format",
     "3 Kind",
     "3 State",
@@ -56,7 +55,6 @@ pub const SAME_NAME: &[&str] = &[
 pub const DEEP: &[&str] = &[
     "redact/named.rs: secrets",
     "spool/inbox.rs: take_over_from",
-    "supervisor/upstart/mod.rs: account",
 ];
 
 /// Files with lines that are too wide.

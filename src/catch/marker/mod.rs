@@ -18,6 +18,7 @@
 //! crash after that must not be missed. A pre-start that finds its marker still armed takes it too:
 //! the last life's post-stop never ran.
 
+mod old_account;
 mod taken;
 
 use std::ffi::OsStr;
@@ -39,7 +40,7 @@ use crate::clock::Now;
 use crate::host::open_regular_in_ours;
 use crate::names;
 use crate::report::{ReportId, Timestamp};
-use crate::supervisor::Account;
+use crate::supervisor::account::Account;
 use crate::supervisor::run::Life;
 
 /// What an armed marker says.
@@ -77,7 +78,11 @@ pub struct Marker {
     #[serde(default, skip_serializing_if = "is_false")]
     pub once: bool,
     /// What the supervisor told the hook about the end, where it tells that to hooks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "old_account::read_either",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub account: Option<Account>,
     /// Nobody had armed it: the hook after the end made it, and since when the service ran is not
     /// known.

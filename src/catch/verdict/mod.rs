@@ -7,145 +7,114 @@ use std::time::Duration;
 use crate::catch::marker::Marker;
 use crate::clock::Now;
 use crate::report::{Evidence, Exit, Verdict};
-use crate::supervisor::{Account, Reason};
+use crate::supervisor::account::{Account, Ending, Reason};
 
 /// A verdict, how the process ended, and what both rest on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     pub verdict: Verdict,
-    /// In one sentence.
+    /// Why this is the verdict, in one sentence.
     pub because: String,
     pub exit: Exit,
     pub pid: Option<u32>,
-    /// Why it never ran, in one line; `None` where it did.
+    /// Why the start failed, in one line; `None` unless the verdict is an aborted start.
     pub failed_start: Option<String>,
-    /// Why it ended, where the supervisor says that.
+    /// Why the service ended, if the supervisor knows.
     pub reason: Option<Reason>,
     pub evidence: Vec<Evidence>,
 }
 
 /// All that there is to judge a stop by, of a service whose marker was armed in this boot.
 pub struct Case<'a> {
-    /// What the supervisor shows.
     pub account: &'a Account,
     pub marker: &'a Marker,
-    /// The kernel's word that it killed the main process for want of memory.
+    /// The kernel's line that says that it killed the main process for want of memory.
     pub oom: Option<&'a Evidence>,
     /// The exits that the job calls normal.
     pub normal: &'a [Exit],
-    /// How long a planned stop may take; after that the plan has run out.
+    /// How long a planned stop may take. After that the plan has run out.
     pub plan_lasts: Duration,
+    /// A stop during start-up runs no pre-stop here, and looks like a SIGTERM from outside.
+    pub silent_early_stop: bool,
     pub now: Now,
 }
 
 /// Judges a stop.
 pub fn judge(case: &Case) -> Judgement {
-    let account = case.account;
-    let death = account.death.as_ref();
-    let exit = death.map_or(Exit::Unknown, |death| death.exit.clone());
-    let (verdict, because) = case.decide(&exit);
-    // A failed start, a respawn or a surrender may be all that tells of the death: then it stands
-    // there once.
-    let beside_death =
-        |evidence: &&Evidence| death.is_none_or(|death| death.evidence != **evidence);
-    let evidence = [
-        account
-            .failed_start
-            .as_ref()
-            .map(|failed| &failed.evidence)
-            .filter(beside_death),
-        death.map(|death| &death.evidence),
-        case.oom,
-        account.respawns.as_ref().filter(beside_death),
-        account.gave_up.as_ref().filter(beside_death),
-        account.planned.as_ref(),
-    ];
-    let evidence = evidence.into_iter().flatten().cloned().collect();
-    let failed_start = account
-        .failed_start
-        .as_ref()
+    let ending = &case.account.ending;
+    let (verdict, because) = case.decide();
+    let [end, sequel] = ending.evidence();
+    let after = [case.oom].into_iter().chain(sequel);
+    let evidence = end.into_iter().chain(after);
+    let evidence = evidence.chain([case.account.announced.as_ref()]);
+    let failed_start = ending
+        .failed_start()
         .filter(|_| verdict == Verdict::AbortedStart);
-    let failed_start = failed_start.map(|failed| failed.why.clone());
-    let reason = account.reason.clone();
     Judgement {
         verdict,
         because,
-        exit,
-        pid: death.and_then(|death| death.pid),
-        failed_start,
-        reason,
-        evidence,
+        exit: ending.exit(),
+        pid: pid(case.account, case.marker),
+        failed_start: failed_start.map(|failed| failed.why.clone()),
+        reason: ending.reason().cloned(),
+        evidence: evidence.flatten().cloned().collect(),
     }
 }
 
+/// Returns the main process's id, from the account or else from the hook that became it.
+pub fn pid(account: &Account, marker: &Marker) -> Option<u32> {
+    account.ending.main()?.pid.or(marker.pid)
+}
+
 impl Case<'_> {
-    /// The first of these that holds is the verdict.
-    fn decide(&self, exit: &Exit) -> (Verdict, String) {
-        let died = self.account.death.is_some();
-        if died && self.is_normal(exit) {
-            return (Verdict::Planned, format!("the job calls {exit} normal"));
-        }
-        if let Some(why) = &self.account.harmless {
-            return (Verdict::Planned, why.clone());
-        }
-        if let Some(announced) = self.announcement() {
-            return if exit.is_fault() || self.oom.is_some() {
-                (
-                    Verdict::Crashed,
-                    format!("{announced}, but {exit} is not how a service stops"),
-                )
-            } else if self.account.respawns.is_some() {
-                (
-                    Verdict::Crashed,
-                    format!(
-                        "{announced}, but the supervisor starts it again: the stop was not its doing"
-                    ),
-                )
-            } else {
-                (Verdict::Planned, announced)
-            };
-        }
-        if (!died || self.account.died_starting) && self.account.failed_start.is_some() {
-            return (
+    /// Returns the verdict, and why. The first arm that holds decides.
+    fn decide(&self) -> (Verdict, String) {
+        match &self.account.ending {
+            ending if let Some(normal) = self.normal_exit(ending) => {
+                (Verdict::Planned, format!("the job calls {normal} normal"))
+            }
+            Ending::Harmless { why, .. } => (Verdict::Planned, why.clone()),
+            ending if let Some(announced) = self.announcement() => {
+                self.after_announcement(ending, announced)
+            }
+            Ending::NeverRan(_) | Ending::DiedStarting { .. } => (
                 Verdict::AbortedStart,
                 "the supervisor says that its start failed".into(),
-            );
+            ),
+            Ending::Doubtful { why, .. } => (Verdict::Unknown, why.clone()),
+            Ending::Silent | Ending::Explained { main: None, .. } => self.nothing_was_said(),
+            Ending::LikeRestart { why, .. } if self.oom.is_none() => {
+                (Verdict::Unknown, why.clone())
+            }
+            ending @ (Ending::Ended(_) | Ending::Followed { .. })
+                if self.may_be_an_early_stop(ending) =>
+            {
+                let because = "SIGTERM ended it and no pre-stop had run: either something other \
+                               than the supervisor killed it, or somebody stopped it while its \
+                               post-start was running, which looks the same";
+                (Verdict::Unknown, because.into())
+            }
+            Ending::Unheard
+            | Ending::Ended(_)
+            | Ending::Followed { .. }
+            | Ending::LikeRestart { .. }
+            | Ending::Explained { main: Some(_), .. } => self.unannounced(),
         }
-        if let Some(why) = &self.account.doubt {
-            return (Verdict::Unknown, why.clone());
-        }
-        if !died && self.account.readable {
-            return self.nothing_was_said();
-        }
-        if self.account.silent_early_stop
-            && self.account.respawns.is_none()
-            && exit.is_signal("TERM")
-        {
-            let because = "SIGTERM ended it and no pre-stop had run: either something other than the supervisor killed \
-                           it, or somebody stopped it while its post-start was running, which looks the same";
-            return (Verdict::Unknown, because.into());
-        }
-        if let (Some(why), None) = (&self.account.lookalike, self.oom) {
-            return (Verdict::Unknown, why.clone());
-        }
-        let unannounced = if self.marker.planned_ms.is_some() {
-            "the last planned stop was announced too long ago to explain this end"
-        } else {
-            "nobody had asked it to stop"
-        };
-        (
-            Verdict::Crashed,
-            format!("it was running and {unannounced}"),
-        )
+    }
+
+    /// Returns the exit, if the main process ended in a way that the job calls normal.
+    fn normal_exit<'e>(&self, ending: &'e Ending) -> Option<&'e Exit> {
+        let exit = &ending.main()?.exit;
+        self.is_normal(exit).then_some(exit)
     }
 
     fn is_normal(&self, exit: &Exit) -> bool {
         self.normal.iter().any(|normal| normal.same_as(exit))
     }
 
-    /// Who said that the service was to stop, as long as that holds.
+    /// Returns how the stop was announced, unless the plan has run out.
     fn announcement(&self) -> Option<String> {
-        if let Some(evidence) = &self.account.planned {
+        if let Some(evidence) = &self.account.announced {
             return Some(format!(
                 "the supervisor announced the stop ({})",
                 evidence.text
@@ -161,17 +130,51 @@ impl Case<'_> {
         ))
     }
 
-    /// The supervisor is silent about an end with code 0, and about a stop while the service was
-    /// starting.
+    /// Judges an end after a stop was announced. A stop does not end in a fault, and after a stop
+    /// the supervisor does not start the service again.
+    fn after_announcement(&self, ending: &Ending, announced: String) -> (Verdict, String) {
+        let exit = ending.exit();
+        if exit.is_fault() || self.oom.is_some() {
+            let because = format!("{announced}, but {exit} is not how a service stops");
+            (Verdict::Crashed, because)
+        } else if ending.respawns() {
+            let because = format!(
+                "{announced}, but the supervisor starts it again: the stop was not its doing"
+            );
+            (Verdict::Crashed, because)
+        } else {
+            (Verdict::Planned, announced)
+        }
+    }
+
+    /// Returns true if a stop during start-up would look like this end.
+    fn may_be_an_early_stop(&self, ending: &Ending) -> bool {
+        self.silent_early_stop && !ending.respawns() && ending.exit().is_signal("TERM")
+    }
+
+    /// Judges an end of which the supervisor says nothing. It is silent about exit code 0, and
+    /// about a stop while the service was starting.
     fn nothing_was_said(&self) -> (Verdict, String) {
         if self.is_normal(&Exit::Code(0)) {
             let because =
                 "the supervisor tells of no failure, and the job calls exit code 0 normal";
             return (Verdict::Planned, because.into());
         }
-        let because = "the supervisor says nothing of how it ended: either it ended by itself with exit code 0, or \
-                       somebody stopped it while it was starting, which runs no pre-stop";
+        let because = "the supervisor says nothing of how it ended: either it ended by itself \
+                       with exit code 0, or somebody stopped it while it was starting, which runs \
+                       no pre-stop";
         (Verdict::Unknown, because.into())
+    }
+
+    /// Judges an end that nothing explains.
+    fn unannounced(&self) -> (Verdict, String) {
+        let unannounced = if self.marker.planned_ms.is_some() {
+            "the last planned stop was announced too long ago to explain this end"
+        } else {
+            "nobody had asked it to stop"
+        };
+        let because = format!("it was running and {unannounced}");
+        (Verdict::Crashed, because)
     }
 }
 

@@ -8,133 +8,144 @@ use super::{Case, Judgement, judge};
 use crate::catch::marker::Marker;
 use crate::clock::Now;
 use crate::report::{Evidence, Exit, Timestamp, Verdict};
-use crate::supervisor::Account;
+use crate::supervisor::account::Account;
 
 /// Builds the accounts that supervisors give of a stop.
 mod accounts {
     use super::evidence;
     use crate::report::{self, Exit};
-    use crate::supervisor::{Account, Death, FailedStart, Reason};
+    use crate::supervisor::account::{Account, Ending, FailedStart, MainExit, Reason, Sequel};
 
     /// It keeps a record of deaths, in which nothing stands of this one.
     pub fn silent() -> Account {
-        Account {
-            readable: true,
-            ..Account::default()
-        }
+        Ending::Silent.into()
     }
 
-    /// It tells nothing, or its record cannot be read.
+    /// It says nothing, or its record cannot be read.
     pub fn none() -> Account {
         Account::default()
     }
 
     pub fn died(exit: Exit) -> Account {
-        Account {
-            death: Some(Death {
-                exit,
-                pid: Some(42),
-                evidence: evidence("it died"),
-            }),
-            ..silent()
+        Ending::Ended(main(exit)).into()
+    }
+
+    fn main(exit: Exit) -> MainExit {
+        MainExit {
+            exit,
+            pid: Some(42),
+            evidence: evidence("it died"),
+        }
+    }
+
+    fn failed(text: &str) -> FailedStart {
+        FailedStart {
+            why: "its pre-start failed".to_owned(),
+            evidence: evidence(text),
         }
     }
 
     pub fn never_started() -> Account {
-        failing_to_start(silent())
+        Ending::NeverRan(failed("it failed to start")).into()
     }
 
     /// Its main process ran, and ended while it was starting.
     pub fn died_starting(exit: Exit) -> Account {
-        Account {
-            died_starting: true,
-            ..failing_to_start(died(exit))
-        }
-    }
-
-    pub fn failing_to_start(account: Account) -> Account {
-        Account {
-            failed_start: Some(FailedStart {
-                why: "its pre-start failed".to_owned(),
-                evidence: evidence("it failed to start"),
-            }),
-            ..account
-        }
+        died_starting_by("it failed to start", exit)
     }
 
     /// One line tells of the failed start and of the death.
-    pub fn failing_to_start_by_that_death(account: Account) -> Account {
-        let mut account = failing_to_start(account);
-        if let Some(failed) = &mut account.failed_start {
-            failed.evidence = evidence("it died");
-        }
-        account
+    pub fn died_starting_in_one_line(exit: Exit) -> Account {
+        died_starting_by("it died", exit)
     }
 
-    pub fn respawning(account: Account) -> Account {
-        Account {
+    fn died_starting_by(text: &str, exit: Exit) -> Account {
+        let failed = failed(text);
+        let main = main(exit);
+        Ending::DiedStarting { main, failed }.into()
+    }
+
+    fn followed(exit: Exit, by: Sequel) -> Account {
+        let main = main(exit);
+        Ending::Followed { main, by }.into()
+    }
+
+    pub fn respawned(exit: Exit) -> Account {
+        let respawns = Some(evidence("it is started again"));
+        let by = Sequel {
+            respawns,
+            ..Sequel::default()
+        };
+        followed(exit, by)
+    }
+
+    pub fn given_up(exit: Exit) -> Account {
+        let gave_up = Some(evidence("it is not started again"));
+        let by = Sequel {
+            gave_up,
+            ..Sequel::default()
+        };
+        followed(exit, by)
+    }
+
+    /// Its next start failed too.
+    pub fn followed_by_a_failed_start(exit: Exit) -> Account {
+        let failed_start = Some(evidence("it failed to start"));
+        let by = Sequel {
+            failed_start,
+            ..Sequel::default()
+        };
+        followed(exit, by)
+    }
+
+    pub fn followed_by_all(exit: Exit) -> Account {
+        let by = Sequel {
+            failed_start: Some(evidence("it failed to start")),
             respawns: Some(evidence("it is started again")),
-            ..account
-        }
-    }
-
-    pub fn giving_up(account: Account) -> Account {
-        Account {
             gave_up: Some(evidence("it is not started again")),
-            ..account
-        }
+        };
+        followed(exit, by)
     }
 
     /// One line tells of the death, the respawn and the surrender.
-    pub fn telling_all_in_one_line(account: Account) -> Account {
-        Account {
+    pub fn followed_by_all_in_one_line(exit: Exit) -> Account {
+        let by = Sequel {
+            failed_start: Some(evidence("it died")),
             respawns: Some(evidence("it died")),
             gave_up: Some(evidence("it died")),
-            ..account
-        }
+        };
+        followed(exit, by)
     }
 
     pub fn stopping_it(account: Account) -> Account {
         Account {
-            planned: Some(evidence("shutdown")),
+            announced: Some(evidence("shutdown")),
             ..account
         }
     }
 
-    pub fn calling_it_harmless(account: Account) -> Account {
-        Account {
-            harmless: Some("it never ran".to_owned()),
-            ..account
-        }
+    pub fn harmless(exit: Exit) -> Account {
+        let main = Some(main(exit));
+        let why = "it never ran".to_owned();
+        Ending::Harmless { main, why }.into()
     }
 
-    pub fn in_doubt(account: Account) -> Account {
-        Account {
-            doubt: Some("no hook saw it end".to_owned()),
-            ..account
-        }
+    pub fn doubtful(exit: Option<Exit>) -> Account {
+        let main = exit.map(main);
+        let why = "no hook saw it end".to_owned();
+        Ending::Doubtful { main, why }.into()
     }
 
-    /// A stop during start-up would look like a kill.
-    pub fn silent_when_stopped_early(account: Account) -> Account {
-        Account {
-            silent_early_stop: true,
-            ..account
-        }
+    pub fn like_a_restart(exit: Exit) -> Account {
+        let main = main(exit);
+        let why = "so it also ends when somebody restarts it".to_owned();
+        Ending::LikeRestart { main, why }.into()
     }
 
-    pub fn like_a_restart(account: Account) -> Account {
-        Account {
-            lookalike: Some("so it also ends when somebody restarts it".to_owned()),
-            ..account
-        }
-    }
-
-    pub fn giving_a_reason(account: Account) -> Account {
-        Account {
-            reason: Some(reason()),
-            ..account
-        }
+    pub fn explained(exit: Option<Exit>) -> Account {
+        let main = exit.map(main);
+        let reason = reason();
+        Ending::Explained { main, reason }.into()
     }
 
     pub fn reason() -> Reason {
@@ -180,6 +191,7 @@ struct Stop {
     planned_before: Option<Duration>,
     oom: Option<Evidence>,
     normal: Vec<Exit>,
+    early_is_silent: bool,
 }
 
 impl Stop {
@@ -189,6 +201,7 @@ impl Stop {
             planned_before: None,
             oom: None,
             normal: Vec::new(),
+            early_is_silent: false,
         }
     }
 
@@ -237,6 +250,7 @@ impl Stop {
             oom: self.oom.as_ref(),
             normal: &self.normal,
             plan_lasts: PLAN_LASTS,
+            silent_early_stop: self.early_is_silent,
             now: now(END),
         })
     }
@@ -256,8 +270,9 @@ fn an_end_that_nobody_asked_for_is_a_crash() {
         accounts::died(Exit::Code(0)),
         accounts::died(term()),
         accounts::died(segv()),
-        accounts::respawning(accounts::died(term())),
-        accounts::giving_up(accounts::died(Exit::Code(1))),
+        accounts::respawned(term()),
+        accounts::given_up(Exit::Code(1)),
+        accounts::explained(Some(signal("ABRT"))),
         // Where the supervisor tells nothing at all, the armed marker does.
         accounts::none(),
     ] {
@@ -275,9 +290,16 @@ fn an_exit_that_the_job_calls_normal_is_planned_whatever_else_is_told() {
         name: "SEGV".to_owned(),
         core_dumped: true,
     };
-    let account = accounts::respawning(accounts::in_doubt(accounts::died(dumped)));
-    let stop = Stop::of(account).normal(segv());
-    assert_judged(&stop, Verdict::Planned, "core dumped normal");
+    for account in [
+        accounts::respawned(dumped.clone()),
+        accounts::doubtful(Some(dumped.clone())),
+        accounts::explained(Some(dumped.clone())),
+        accounts::died_starting(dumped.clone()),
+        accounts::harmless(dumped),
+    ] {
+        let stop = Stop::of(account).normal(segv());
+        assert_judged(&stop, Verdict::Planned, "core dumped normal");
+    }
     assert_judged(&three().normal(Exit::Code(4)), Verdict::Crashed, "");
 }
 
@@ -289,8 +311,9 @@ fn an_unknown_exit_is_no_normal_one() {
 
 #[test]
 fn what_the_supervisor_calls_harmless_is_planned() {
-    let account = accounts::calling_it_harmless(accounts::died(segv()));
-    assert_judged(&Stop::of(account), Verdict::Planned, "it never ran");
+    let stop = Stop::of(accounts::harmless(segv()));
+    assert_judged(&stop, Verdict::Planned, "it never ran");
+    assert_judged(&stop.planned(), Verdict::Planned, "it never ran");
 }
 
 #[test]
@@ -327,7 +350,7 @@ fn an_announced_stop_in_which_the_kernel_killed_it_for_want_of_memory_is_a_crash
 
 #[test]
 fn an_announced_stop_after_which_the_supervisor_starts_it_again_is_a_crash() {
-    let stop = Stop::of(accounts::respawning(accounts::died(term()))).planned();
+    let stop = Stop::of(accounts::respawned(term())).planned();
     assert_judged(&stop, Verdict::Crashed, "the stop was not its doing");
 }
 
@@ -347,8 +370,6 @@ fn a_start_that_failed_is_an_aborted_start() {
     for account in [
         accounts::never_started(),
         accounts::died_starting(Exit::Code(1)),
-        accounts::in_doubt(accounts::never_started()),
-        accounts::failing_to_start(accounts::none()),
     ] {
         let stop = Stop::of(account);
         assert_judged(&stop, Verdict::AbortedStart, because);
@@ -366,43 +387,56 @@ fn a_start_that_failed_because_somebody_stopped_it_is_planned() {
 
 #[test]
 fn a_service_that_ran_and_whose_next_start_failed_has_crashed() {
-    let stop = Stop::of(accounts::failing_to_start(accounts::died(Exit::Code(1))));
+    let stop = Stop::of(accounts::followed_by_a_failed_start(Exit::Code(1)));
     assert_judged(&stop, Verdict::Crashed, "");
     assert_eq!(stop.judged().failed_start, None);
 }
 
 #[test]
 fn where_nothing_tells_a_planned_stop_from_another_end_the_verdict_is_unknown() {
-    let stop = Stop::of(accounts::in_doubt(accounts::died(segv())));
-    assert_judged(&stop, Verdict::Unknown, "no hook saw it end");
-    assert_judged(&stop.planned(), Verdict::Crashed, "");
+    for exit in [Some(segv()), None] {
+        let stop = Stop::of(accounts::doubtful(exit));
+        assert_judged(&stop, Verdict::Unknown, "no hook saw it end");
+    }
+    let planned = Stop::of(accounts::doubtful(Some(segv()))).planned();
+    assert_judged(&planned, Verdict::Crashed, "");
 }
 
 #[test]
 fn an_end_of_which_the_supervisors_record_tells_nothing_is_unknown_or_a_normal_exit() {
-    let silent = || Stop::of(accounts::silent());
-    assert_judged(&silent(), Verdict::Unknown, "says nothing of how it ended");
-    let zero = silent().normal(Exit::Code(0));
-    assert_judged(&zero, Verdict::Planned, "the job calls exit code 0 normal");
-    let three = silent().normal(Exit::Code(3));
-    assert_judged(&three, Verdict::Unknown, "says nothing of how it ended");
+    for account in [accounts::silent(), accounts::explained(None)] {
+        let silent = || Stop::of(account.clone());
+        assert_judged(&silent(), Verdict::Unknown, "says nothing of how it ended");
+        let zero = silent().normal(Exit::Code(0));
+        assert_judged(&zero, Verdict::Planned, "the job calls exit code 0 normal");
+        let three = silent().normal(Exit::Code(3));
+        assert_judged(&three, Verdict::Unknown, "says nothing of how it ended");
+    }
 }
 
 #[test]
 fn sigterm_in_a_job_whose_early_stop_is_silent_is_unknown() {
-    let early = |exit| accounts::silent_when_stopped_early(accounts::died(exit));
+    let early = |account| Stop {
+        early_is_silent: true,
+        ..Stop::of(account)
+    };
     let because = "while its post-start was running";
-    assert_judged(&Stop::of(early(term())), Verdict::Unknown, because);
-    let respawned = Stop::of(accounts::respawning(early(term())));
-    assert_judged(&respawned, Verdict::Crashed, "");
+    for account in [
+        accounts::died(term()),
+        accounts::given_up(term()),
+        accounts::followed_by_a_failed_start(term()),
+    ] {
+        assert_judged(&early(account), Verdict::Unknown, because);
+    }
+    assert_judged(&early(accounts::respawned(term())), Verdict::Crashed, "");
     for exit in [segv(), signal("KILL"), Exit::Code(143), Exit::Code(0)] {
-        assert_judged(&Stop::of(early(exit)), Verdict::Crashed, "");
+        assert_judged(&early(accounts::died(exit)), Verdict::Crashed, "");
     }
 }
 
 #[test]
 fn an_end_that_looks_like_a_restart_is_unknown_unless_the_kernel_says_that_it_killed_it() {
-    let stop = || Stop::of(accounts::like_a_restart(accounts::died(signal("KILL"))));
+    let stop = || Stop::of(accounts::like_a_restart(signal("KILL")));
     let because = "when somebody restarts it";
     assert_judged(&stop(), Verdict::Unknown, because);
     assert_judged(&stop().out_of_memory(), Verdict::Crashed, "");
@@ -410,7 +444,7 @@ fn an_end_that_looks_like_a_restart_is_unknown_unless_the_kernel_says_that_it_ki
 
 #[test]
 fn a_judgement_keeps_how_it_ended_and_why() {
-    let judged = Stop::of(accounts::giving_a_reason(accounts::died(segv()))).judged();
+    let judged = Stop::of(accounts::explained(Some(segv()))).judged();
     assert_eq!((judged.exit, judged.pid), (segv(), Some(42)));
     assert_eq!(judged.reason, Some(accounts::reason()));
     let judged = Stop::of(accounts::silent()).judged();
@@ -425,9 +459,8 @@ fn texts(stop: &Stop) -> Vec<String> {
 
 #[test]
 fn all_that_a_verdict_rests_on_is_told_the_end_itself_before_what_followed() {
-    let account = accounts::failing_to_start(accounts::died(term()));
-    let account = accounts::giving_up(accounts::respawning(account));
-    let stop = Stop::of(accounts::stopping_it(account)).out_of_memory();
+    let account = accounts::stopping_it(accounts::followed_by_all(term()));
+    let stop = Stop::of(account).out_of_memory();
     assert_eq!(
         texts(&stop),
         [
@@ -443,19 +476,18 @@ fn all_that_a_verdict_rests_on_is_told_the_end_itself_before_what_followed() {
 
 #[test]
 fn a_line_that_tells_of_the_death_and_of_more_stands_in_the_evidence_once() {
-    let stop = Stop::of(accounts::telling_all_in_one_line(accounts::died(term())));
-    assert_eq!(texts(&stop), ["it died"]);
-    let account = accounts::died(term());
-    let stop = Stop::of(accounts::failing_to_start_by_that_death(account));
-    assert_eq!(texts(&stop), ["it died"]);
-    // Where nothing tells of a death they all stand there.
-    let account = accounts::giving_up(accounts::respawning(accounts::never_started()));
-    assert_eq!(
-        texts(&Stop::of(account)),
-        [
-            "it failed to start",
-            "it is started again",
-            "it is not started again"
-        ]
-    );
+    for account in [
+        accounts::followed_by_all_in_one_line(term()),
+        accounts::died_starting_in_one_line(term()),
+        accounts::doubtful(Some(term())),
+        accounts::harmless(term()),
+        accounts::explained(Some(term())),
+        accounts::like_a_restart(term()),
+    ] {
+        assert_eq!(texts(&Stop::of(account)), ["it died"]);
+    }
+    let account = accounts::died_starting(term());
+    assert_eq!(texts(&Stop::of(account)), ["it failed to start", "it died"]);
+    let account = accounts::never_started();
+    assert_eq!(texts(&Stop::of(account)), ["it failed to start"]);
 }

@@ -13,7 +13,7 @@ use crate::host::Host;
 use crate::kmsg;
 use crate::operate::doctor::{ago, secrets};
 use crate::report::{Exit, JournalEnd, Section, SectionData, Status, Stop};
-use crate::supervisor::Account;
+use crate::supervisor::account::Account;
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::doctor::Life;
 use crate::supervisor::subject::Subject;

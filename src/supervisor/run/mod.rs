@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::collectors::output::Stream;
 use crate::collectors::usage::Usage;
 use crate::report::{Evidence, Exit, Timestamp};
-use crate::supervisor::{Account, Death, FailedStart};
+use crate::supervisor::account::{Account, Ending, FailedStart, MainExit};
 
 const SOURCE: &str = "lastwords run";
 
@@ -93,7 +93,7 @@ pub fn account(life: &Life, plan_lasts: Duration) -> Account {
             && (is_stop(&request.signal)
                 || exit.is_some_and(|exit| exit.is_signal(&request.signal)))
     };
-    let planned = life.requests.iter().find(explains).map(|request| Evidence {
+    let announced = life.requests.iter().find(explains).map(|request| Evidence {
         source: SOURCE.into(),
         line: None,
         text: format!("SIG{} from {}", request.signal, request.from),
@@ -107,21 +107,21 @@ pub fn account(life: &Life, plan_lasts: Duration) -> Account {
         .pid
         .map(|pid| format!(" (process {pid})"))
         .unwrap_or_default();
-    let death = exit.map(|exit| Death {
-        exit: exit.clone(),
-        pid: life.pid,
-        evidence: evidence(format!("the command{pid} ended: {exit}")),
-    });
-    let failed = life.end.as_ref().and_then(|end| end.exit.as_ref().err());
-    let failed_start = failed.map(|why| FailedStart {
-        why: why.clone(),
-        evidence: evidence("the command could not be run".into()),
-    });
+    let ending = match life.end.as_ref().map(|end| &end.exit) {
+        Some(Ok(exit)) => Ending::Ended(MainExit {
+            exit: exit.clone(),
+            pid: life.pid,
+            evidence: evidence(format!("the command{pid} ended: {exit}")),
+        }),
+        Some(Err(why)) => Ending::NeverRan(FailedStart {
+            why: why.clone(),
+            evidence: evidence("the command could not be run".into()),
+        }),
+        None => Ending::Unheard,
+    };
     Account {
-        death,
-        failed_start,
-        planned,
-        ..Account::default()
+        announced,
+        ..ending.into()
     }
 }
 
@@ -163,7 +163,7 @@ mod tests {
 
     fn is_planned(requests: &[(&str, u64)], exit: Exit) -> bool {
         account(&life(requests, exit), Duration::from_mins(1))
-            .planned
+            .announced
             .is_some()
     }
 
@@ -196,7 +196,7 @@ mod tests {
         for (alive_ms, planned) in [(0, true), (40_000, true), (100_000, true), (100_001, false)] {
             life.alive_ms = alive_ms;
             assert_eq!(
-                account(&life, Duration::from_mins(1)).planned.is_some(),
+                account(&life, Duration::from_mins(1)).announced.is_some(),
                 planned,
                 "{alive_ms}"
             );
@@ -232,7 +232,10 @@ mod tests {
             Exit::Code(0),
         );
         assert_eq!(
-            account(&life, Duration::from_mins(1)).planned.unwrap().text,
+            account(&life, Duration::from_mins(1))
+                .announced
+                .unwrap()
+                .text,
             "SIGTERM from process 1"
         );
     }
@@ -242,10 +245,10 @@ mod tests {
         let mut life = life(&[], Exit::Code(0));
         life.end.as_mut().unwrap().exit = Err("No such file or directory".into());
         let account = account(&life, Duration::from_mins(1));
-        assert_eq!(
-            (account.death, account.failed_start.unwrap().why.as_str()),
-            (None, "No such file or directory")
-        );
+        let Ending::NeverRan(failed) = account.ending else {
+            panic!("{account:?}")
+        };
+        assert_eq!(failed.why, "No such file or directory");
     }
 
     #[test]

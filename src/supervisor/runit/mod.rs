@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 
 use crate::report::{Evidence, Exit, signal_name};
-use crate::supervisor::{Account, Death};
+use crate::supervisor::account::{Account, Ending, MainExit};
 
 /// What in the service directory tells of it; see runsv(8).
 pub const STATUS: &str = "supervise/status";
@@ -32,24 +32,24 @@ pub fn account(args: &[OsString], status: &[u8], restarts_tell: bool) -> Option<
         line: None,
         text,
     };
-    let planned = (wanted_up(status) == Some(false)).then(|| Evidence {
+    let announced = (wanted_up(status) == Some(false)).then(|| Evidence {
         source: STATUS.into(),
         line: None,
         text: "runsv wants it down".into(),
     });
-    let lookalike = (!restarts_tell && crate::supervisor::looks_like_a_restart(&exit))
-        .then(|| crate::supervisor::lookalike(&exit, "`sv restart`"));
-    let death = Some(Death {
+    let main = MainExit {
         exit,
         pid: None,
         evidence,
-    });
+    };
+    let ending = if restarts_tell {
+        Ending::Ended(main)
+    } else {
+        Ending::ended_or_restarted(main, "`sv restart`")
+    };
     Some(Account {
-        death,
-        planned,
-        lookalike,
-        readable: true,
-        ..Account::default()
+        announced,
+        ..ending.into()
     })
 }
 
@@ -75,7 +75,8 @@ pub fn is_up(status: &[u8]) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use crate::report::Exit;
-    use crate::supervisor::runit::{Account, account, wanted_up};
+    use crate::supervisor::account::{Account, Ending};
+    use crate::supervisor::runit::{account, wanted_up};
 
     /// As runsv 2.1.2 wrote it.
     const UP: &[u8] = b"\x40\0\0\0\x6b\x03\xc4\x77\x1b\xef\x0d\xec\x5c\x14\0\0\0u\0\x02";
@@ -91,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_arguments_of_finish_tell_the_exit() {
-        let exit = |args: &[&str]| finish(args, UP, true).map(|it| it.death.unwrap().exit);
+        let exit = |args: &[&str]| finish(args, UP, true).map(|it| it.ending.exit());
         let signal = |name: &str, core_dumped| {
             Some(Exit::Signal {
                 name: name.into(),
@@ -119,16 +120,17 @@ mod tests {
         assert!(
             finish(&["-1", "15"], DOWN, false)
                 .unwrap()
-                .planned
+                .announced
                 .is_some()
         );
-        assert_eq!(finish(&["-1", "15"], UP, false).unwrap().planned, None);
+        assert_eq!(finish(&["-1", "15"], UP, false).unwrap().announced, None);
     }
 
     #[test]
     fn a_term_looks_like_a_restart_unless_restarts_are_announced() {
         let doubt = |args: &[&str], restarts_tell| {
-            finish(args, UP, restarts_tell).unwrap().lookalike.is_some()
+            let ending = finish(args, UP, restarts_tell).unwrap().ending;
+            matches!(ending, Ending::LikeRestart { .. })
         };
         assert!(
             doubt(&["-1", "15"], false) && doubt(&["0", "0"], false) && doubt(&["143", "0"], false)

@@ -5,8 +5,8 @@
 use std::ffi::OsString;
 
 use crate::report::{Evidence, Exit, signal_name};
+use crate::supervisor::account::{Account, Ending, MainExit};
 use crate::supervisor::runit::STATUS;
-use crate::supervisor::{Account, Death};
 
 /// What the arguments of `finish` tell, and the status beside it; `None` where they are none of
 /// s6-supervise's.
@@ -28,24 +28,19 @@ pub fn account(args: &[OsString], status: &[u8]) -> Option<Account> {
         line: None,
         text: format!("finish {code} {signal}"),
     };
-    let planned = (wanted_up(status) == Some(false)).then(|| Evidence {
+    let announced = (wanted_up(status) == Some(false)).then(|| Evidence {
         source: STATUS.into(),
         line: None,
         text: "s6-supervise wants it down".into(),
     });
-    let lookalike = crate::supervisor::looks_like_a_restart(&exit)
-        .then(|| crate::supervisor::lookalike(&exit, "`s6-svc -r`"));
-    let death = Some(Death {
+    let main = MainExit {
         exit,
         pid: None,
         evidence,
-    });
+    };
     Some(Account {
-        death,
-        planned,
-        lookalike,
-        readable: true,
-        ..Account::default()
+        announced,
+        ..Ending::ended_or_restarted(main, "`s6-svc -r`").into()
     })
 }
 
@@ -81,7 +76,8 @@ fn dumped(status: &[u8], signal: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::report::Exit;
-    use crate::supervisor::s6::{Account, account, wanted_up};
+    use crate::supervisor::account::{Account, Ending};
+    use crate::supervisor::s6::{account, wanted_up};
 
     /// A status as s6 2.11 writes it, and, with 8 bytes more, s6 2.13.
     fn status(more: usize, wait_status: u8, flags: u8) -> Vec<u8> {
@@ -95,7 +91,7 @@ mod tests {
     #[test]
     fn arguments_and_status_tell_the_exit() {
         let exit = |args: &[&str], wait_status| {
-            finish(args, &status(0, wait_status, 6)).map(|it| it.death.unwrap().exit)
+            finish(args, &status(0, wait_status, 6)).map(|it| it.ending.exit())
         };
         let segv = |core_dumped| {
             Some(Exit::Signal {
@@ -124,10 +120,11 @@ mod tests {
         assert!(
             finish(&["256", "15", "web"], &status(0, 15, 2))
                 .unwrap()
-                .planned
+                .announced
                 .is_some()
         );
         let restarted = finish(&["256", "15", "web"], &status(0, 15, 6)).unwrap();
-        assert!(restarted.planned.is_none() && restarted.lookalike.is_some());
+        assert_eq!(restarted.announced, None);
+        assert!(matches!(restarted.ending, Ending::LikeRestart { .. }));
     }
 }

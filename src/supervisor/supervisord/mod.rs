@@ -22,7 +22,7 @@ pub mod log;
 use std::collections::{HashMap, VecDeque};
 
 use crate::report::{Evidence, Exit};
-use crate::supervisor::{Account, Death, FailedStart};
+use crate::supervisor::account::{Account, Ending, FailedStart, MainExit};
 
 /// So many lines wait for their events; supervisord keeps no more events than its `buffer_size`.
 const MOST_LINES: usize = 10_000;
@@ -115,47 +115,37 @@ impl Event {
             line: None,
             text: line.text.clone(),
         });
-        let mut account = Account {
-            readable: true,
-            ..Account::default()
-        };
         let exit = line.and_then(|line| line.exit.clone());
         let pid = self.pid.or(line.and_then(|line| line.pid));
-        let death = |exit| {
-            Some(Death {
-                exit,
-                pid,
-                evidence: evidence.clone(),
-            })
+        let ended = |exit| MainExit {
+            exit,
+            pid,
+            evidence: evidence.clone(),
         };
-        match (self.state, exit) {
+        let (ending, is_announced) = match (self.state, exit) {
             (State::Starting | State::Stopping, _) => return None,
             (State::Exited(expected), exit) => {
-                account.death = death(exit.unwrap_or(Exit::Unknown));
-                account.planned = expected.then(event);
+                let main = ended(exit.unwrap_or(Exit::Unknown));
+                (Ending::Ended(main), expected)
             }
-            (State::Stopped, exit) => {
-                account.death = exit.and_then(death);
-                account.planned = Some(event());
-            }
-            (State::Backoff, Some(exit)) => account.death = death(exit),
+            (State::Stopped, exit) => (Ending::ended(exit.map(ended)), true),
+            (State::Backoff, Some(exit)) => (Ending::Ended(ended(exit)), false),
             (State::Backoff, None) => {
                 let why = line.map_or("it could not be started, or ended at once", Line::why);
-                account.failed_start = Some(FailedStart {
-                    why: format!("main: {why}"),
-                    evidence,
-                });
+                let why = format!("main: {why}");
+                (Ending::NeverRan(FailedStart { why, evidence }), false)
             }
             (State::Fatal, _) => {
                 let why = last_failure.unwrap_or("why, supervisord's log does not show");
                 let why = format!("supervisord has given up starting it: {why}");
-                account.failed_start = Some(FailedStart {
-                    why,
-                    evidence: event(),
-                });
+                let evidence = event();
+                (Ending::NeverRan(FailedStart { why, evidence }), false)
             }
-        }
-        Some(account)
+        };
+        Some(Account {
+            announced: is_announced.then(event),
+            ..ending.into()
+        })
     }
 }
 
@@ -449,7 +439,7 @@ mod tests {
         assert_eq!(line.why(), "can't find command '/srv/web'");
         let account = backoff.account(Some(&line), "log", None).unwrap();
         assert_eq!(
-            account.failed_start.unwrap().why,
+            account.ending.failed_start().unwrap().why,
             "main: can't find command '/srv/web'"
         );
         assert_eq!(lines.take(&backoff), None);
@@ -475,17 +465,15 @@ mod tests {
 
     #[test]
     fn an_end_that_nobody_tells_of_is_unknown_and_a_stop_is_planned() {
-        let death = exited("web", 42)
-            .account(None, "log", None)
-            .unwrap()
-            .death
-            .unwrap();
-        assert_eq!((death.exit, death.pid), (Exit::Unknown, Some(42)));
+        let account = exited("web", 42).account(None, "log", None).unwrap();
+        let main = account.ending.main().unwrap();
+        assert_eq!((&main.exit, main.pid), (&Exit::Unknown, Some(42)));
         let stopped = event(
             "PROCESS_STATE_STOPPED",
             "processname:web groupname:web from_state:STOPPING pid:42",
         );
         let account = stopped.account(None, "log", None).unwrap();
-        assert!(account.planned.is_some() && account.death.is_none());
+        assert!(account.announced.is_some());
+        assert_eq!(account.ending, Ending::Silent);
     }
 }

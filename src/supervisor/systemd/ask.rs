@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::dbus::{Manager, Value};
 use crate::host::Host;
-use crate::supervisor::Account;
+use crate::supervisor::account::Account;
 use crate::supervisor::systemd::{self, Told, Unit};
 
 /// How long the manager may take to answer. On a machine that is not busy that is a millisecond;

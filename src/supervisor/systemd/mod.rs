@@ -20,7 +20,7 @@ mod steps;
 pub mod units;
 
 use crate::report::{Death as Kind, Evidence, Exit};
-use crate::supervisor::{Account, Death, FailedStart, Reason};
+use crate::supervisor::account::{Account, Ending, FailedStart, MainExit, Reason};
 
 /// What the environment of a hook says; empty where a variable is not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,134 +121,114 @@ pub fn account(told: &Told, unit: Option<&Unit>) -> Option<Account> {
     }
     let evidence = told.evidence();
     let pid = unit.map(|unit| unit.main_pid).filter(|pid| *pid > 0);
-    let mut account = Account {
-        death: told.exit().map(|exit| Death {
-            exit,
-            pid,
-            evidence: evidence.clone(),
-        }),
-        readable: true,
+    let main = told.exit().map(|exit| MainExit {
+        exit,
+        pid,
+        evidence,
+    });
+    let stop = unit.and_then(Unit::stop).map(|(number, kind)| Evidence {
+        source: "systemd".into(),
+        line: None,
+        text: format!("a {kind} job ({number}) was running"),
+    });
+    Some(Account {
+        ending: if stop.is_some() {
+            Ending::ended(main)
+        } else {
+            told.ending(main, unit)
+        },
+        announced: stop,
+        logs: unit.and_then(|unit| unit.log.clone()).into_iter().collect(),
         invocation: told.invocation.clone(),
         program: unit.and_then(|unit| unit.program.clone()),
-        logs: unit.and_then(|unit| unit.log.clone()).into_iter().collect(),
-        ..Account::default()
-    };
-    if let Some((number, kind)) = unit.and_then(Unit::stop) {
-        let text = format!("a {kind} job ({number}) was running");
-        account.planned = Some(Evidence {
-            source: "systemd".into(),
-            line: None,
-            text,
-        });
-        return Some(account);
-    }
-    match told.story(unit) {
-        Story::Crash => {}
-        Story::Harmless(why) => account.harmless = Some(why.to_owned()),
-        Story::Doubt(what) => {
-            account.doubt = Some(format!(
-                "{what}, and systemd could not be asked whether it was stopping the service"
-            ));
-        }
-        Story::FailedStart(why) => {
-            account.died_starting = account.death.is_some();
-            account.failed_start = Some(FailedStart { why, evidence });
-        }
-        Story::Ended(line, kind) => {
-            account.reason = Some(Reason {
-                line: line.to_owned(),
-                kind,
-                only_if_unknown: false,
-            });
-        }
-        Story::Perhaps(line, kind) => {
-            account.reason = Some(Reason {
-                line: line.to_owned(),
-                kind,
-                only_if_unknown: true,
-            });
-        }
-    }
-    Some(account)
-}
-
-/// What an end comes to that nobody is known to have asked for.
-enum Story {
-    /// How the process ended is all that there is to say.
-    Crash,
-    /// Nobody is to hear of it.
-    Harmless(&'static str),
-    /// Only the manager could tell.
-    Doubt(&'static str),
-    FailedStart(String),
-    /// The supervisor ended it, or knows why it ended.
-    Ended(&'static str, Kind),
-    /// The same, where its log tells nothing better.
-    Perhaps(&'static str, Kind),
+    })
 }
 
 impl Told {
-    fn story(&self, unit: Option<&Unit>) -> Story {
-        let exit = self.exit();
+    /// Returns what an end comes to that nobody is known to have asked for.
+    fn ending(&self, main: Option<MainExit>, unit: Option<&Unit>) -> Ending {
         // What `OnFailure=` starts comes when the job is over. Then only an end without one is
         // known for what it is.
         let in_time = unit.filter(|unit| self.prefix.is_empty() || unit.died_first());
-        let failed_start = |why: &str| Story::FailedStart(why.to_owned());
-        match (self.result.as_str(), &exit, unit) {
+        match (self.result.as_str(), self.exit(), unit) {
             ("exec-condition", ..) => {
-                Story::Harmless("its ExecCondition= said that it should not run")
+                harmless(main, "its ExecCondition= said that it should not run")
             }
             ("success", Some(Exit::Code(_)), Some(unit)) if unit.kind == "oneshot" => {
-                Story::Harmless("it is a oneshot service and has done what it is for")
+                harmless(main, "it is a oneshot service and has done what it is for")
             }
-            ("exit-code", Some(Exit::Code(code)), _) if let Some(step) = steps::failed(*code) => {
-                Story::FailedStart(format!("exit code {code}: {step}"))
+            ("exit-code", Some(Exit::Code(code)), _) if let Some(step) = steps::failed(code) => {
+                self.failed_start(main, &format!("exit code {code}: {step}"))
             }
             ("signal" | "exit-code", None, None) => {
-                Story::Doubt("something else than its main process failed")
+                doubtful(main, "something else than its main process failed")
             }
-            ("exit-code", Some(Exit::Signal { .. }), Some(_)) => {
-                failed_start("a command beside its main process failed (ExecStartPost=, say)")
-            }
-            ("exit-code" | "signal" | "core-dump", None, _) => {
-                failed_start("a command before its main process failed (ExecStartPre=, say)")
-            }
+            ("exit-code", Some(Exit::Signal { .. }), Some(_)) => self.failed_start(
+                main,
+                "a command beside its main process failed (ExecStartPost=, say)",
+            ),
+            ("exit-code" | "signal" | "core-dump", None, _) => self.failed_start(
+                main,
+                "a command before its main process failed (ExecStartPre=, say)",
+            ),
             ("resources", ..) => {
-                failed_start("systemd had not what it takes to run it (resources)")
+                self.failed_start(main, "systemd had not what it takes to run it (resources)")
             }
-            ("start-limit-hit", ..) => {
-                failed_start("it was started too often in too short a time (start-limit-hit)")
-            }
+            ("start-limit-hit", ..) => self.failed_start(
+                main,
+                "it was started too often in too short a time (start-limit-hit)",
+            ),
             ("timeout", ..) if in_time.is_none() => {
-                Story::Doubt("something took longer than systemd allows")
+                doubtful(main, "something took longer than systemd allows")
             }
-            ("timeout", _, Some(unit)) if unit.was_up() => {
-                let line =
-                    "it ran for longer than RuntimeMaxSec= allows, and systemd ended it (timeout)";
-                Story::Ended(line, Kind::KilledBySignal)
-            }
-            ("timeout", ..) => failed_start(
+            ("timeout", _, Some(unit)) if unit.was_up() => explained(
+                main,
+                Kind::KilledBySignal,
+                "it ran for longer than RuntimeMaxSec= allows, and systemd ended it (timeout)",
+            ),
+            ("timeout", ..) => self.failed_start(
+                main,
                 "it was not up within TimeoutStartSec=, and systemd ended it (timeout)",
             ),
-            ("watchdog", ..) => {
-                let line = "it did not report within WatchdogSec=, and systemd ended it (watchdog)";
-                Story::Ended(line, Kind::KilledBySignal)
-            }
-            ("oom-kill", ..) => {
-                let line = "out of memory: the kernel killed the service or one of its processes (systemd: oom-kill)";
-                Story::Ended(line, Kind::OomKilled)
-            }
-            ("protocol", None, _) => {
-                failed_start("it did not come up as its Type= says (systemd: protocol)")
-            }
-            ("protocol", Some(_), _) => Story::Perhaps(
-                "it ended before it was up as its Type= says (systemd: protocol)",
-                Kind::PlainExit,
+            ("watchdog", ..) => explained(
+                main,
+                Kind::KilledBySignal,
+                "it did not report within WatchdogSec=, and systemd ended it (watchdog)",
             ),
-            ("success" | "exit-code", ..) if in_time.is_none() => Story::Doubt(
+            ("oom-kill", ..) => explained(
+                main,
+                Kind::OomKilled,
+                "out of memory: the kernel killed the service or one of its processes (systemd: \
+                 oom-kill)",
+            ),
+            ("protocol", None, _) => self.failed_start(
+                main,
+                "it did not come up as its Type= says (systemd: protocol)",
+            ),
+            ("protocol", Some(_), _) => Ending::Explained {
+                main,
+                reason: Reason {
+                    line: "it ended before it was up as its Type= says (systemd: protocol)".into(),
+                    kind: Kind::PlainExit,
+                    only_if_unknown: true,
+                },
+            },
+            ("success" | "exit-code", ..) if in_time.is_none() => doubtful(
+                main,
                 "either it ended by itself, or something killed it, or somebody stopped it",
             ),
-            _ => Story::Crash,
+            _ => Ending::ended(main),
+        }
+    }
+
+    fn failed_start(&self, main: Option<MainExit>, why: &str) -> Ending {
+        let failed = FailedStart {
+            why: why.to_owned(),
+            evidence: self.evidence(),
+        };
+        match main {
+            Some(main) => Ending::DiedStarting { main, failed },
+            None => Ending::NeverRan(failed),
         }
     }
 
@@ -285,6 +265,27 @@ impl Told {
             text: words.join(" "),
         }
     }
+}
+
+fn harmless(main: Option<MainExit>, why: &str) -> Ending {
+    let why = why.to_owned();
+    Ending::Harmless { main, why }
+}
+
+/// Returns an end that only the manager could tell from a planned stop, and it was not asked.
+fn doubtful(main: Option<MainExit>, what: &str) -> Ending {
+    let why = format!("{what}, and systemd could not be asked whether it was stopping the service");
+    Ending::Doubtful { main, why }
+}
+
+/// Returns an end that systemd brought about, or whose reason it knows.
+fn explained(main: Option<MainExit>, kind: Kind, line: &str) -> Ending {
+    let reason = Reason {
+        line: line.to_owned(),
+        kind,
+        only_if_unknown: false,
+    };
+    Ending::Explained { main, reason }
 }
 
 #[cfg(test)]
@@ -351,8 +352,8 @@ mod tests {
             told("timeout", "killed", "KILL"),
         ] {
             let with = account(&told, Some(&stopped("stop"))).unwrap();
-            assert_eq!(with.planned.unwrap().text, "a stop job (5) was running");
-            assert_eq!(account(&told, Some(&died())).unwrap().planned, None);
+            assert_eq!(with.announced.unwrap().text, "a stop job (5) was running");
+            assert_eq!(account(&told, Some(&died())).unwrap().announced, None);
         }
         let start = Unit {
             job: Some((5, "start".into())),
@@ -361,7 +362,7 @@ mod tests {
         assert_eq!(
             account(&told("exit-code", "exited", "1"), Some(&start))
                 .unwrap()
-                .planned,
+                .announced,
             None
         );
     }
@@ -374,19 +375,17 @@ mod tests {
         };
         let told = told("signal", "killed", "KILL");
         let account_of = |unit: &Unit| account(&told, Some(unit)).unwrap();
+        let died = account_of(&unit);
         assert_eq!(
-            (
-                account_of(&unit).planned,
-                account_of(&unit).death.unwrap().pid
-            ),
-            (None, Some(7))
+            (&died.announced, died.ending.main().unwrap().pid),
+            (&None, Some(7))
         );
         let remains = Unit {
             remains_after_exit: true,
             ..unit.clone()
         };
         assert!(
-            account_of(&remains).planned.is_some(),
+            account_of(&remains).announced.is_some(),
             "its main process had long been gone"
         );
         let never_up = Unit {
@@ -395,14 +394,17 @@ mod tests {
             ..unit
         };
         assert!(
-            account_of(&never_up).planned.is_some(),
+            account_of(&never_up).announced.is_some(),
             "what an earlier life did tells nothing"
         );
     }
 
     #[test]
     fn without_the_manager_what_may_be_a_stop_is_in_doubt_and_the_rest_is_not() {
-        let doubt = |told: Told| account(&told, None).unwrap().doubt.is_some();
+        let doubt = |told: Told| {
+            let ending = account(&told, None).unwrap().ending;
+            matches!(ending, Ending::Doubtful { .. })
+        };
         for (result, code, status) in [
             ("success", "killed", "TERM"),
             ("success", "exited", "0"),
@@ -434,7 +436,8 @@ mod tests {
                 prefix: "MONITOR_",
                 ..told(result, "exited", "3")
             };
-            account(&told, Some(unit)).unwrap().doubt.is_some()
+            let ending = account(&told, Some(unit)).unwrap().ending;
+            matches!(ending, Ending::Doubtful { .. })
         };
         let ended_by_systemd = Unit {
             main_until: 22,
@@ -451,11 +454,8 @@ mod tests {
     #[test]
     fn what_cannot_be_run_or_is_not_up_in_time_has_failed_to_start() {
         let why = |told: Told, unit: &Unit| {
-            account(&told, Some(unit))
-                .unwrap()
-                .failed_start
-                .unwrap()
-                .why
+            let ending = account(&told, Some(unit)).unwrap().ending;
+            ending.failed_start().unwrap().why.clone()
         };
         let not_up = Unit {
             main_since: 10,
@@ -469,11 +469,13 @@ mod tests {
         assert!(why(told("exit-code", "", ""), &Unit::default()).contains("ExecStartPre="));
         assert!(why(told("timeout", "killed", "TERM"), &not_up).contains("TimeoutStartSec="));
         let ran = account(&told("timeout", "killed", "TERM"), Some(&not_up)).unwrap();
-        assert!(ran.died_starting && ran.death.unwrap().exit == signal("TERM"));
+        assert!(matches!(ran.ending, Ending::DiedStarting { .. }));
+        assert_eq!(ran.ending.exit(), signal("TERM"));
         assert!(
             account(&told("timeout", "killed", "TERM"), Some(&died()))
                 .unwrap()
-                .failed_start
+                .ending
+                .failed_start()
                 .is_none()
         );
     }
@@ -500,11 +502,12 @@ mod tests {
     fn nothing_told_is_no_account_and_odd_words_are_no_exit() {
         assert_eq!(account(&Told::default(), None), None);
         let exit = |code: &str, status: &str| {
-            account(&told("new-word", code, status), None)
+            let ending = account(&told("new-word", code, status), None)
                 .unwrap()
-                .death
+                .ending;
+            ending.main().map(|main| main.exit.clone())
         };
-        assert_eq!(exit("killed", "SEGV").unwrap().exit, signal("SEGV"));
+        assert_eq!(exit("killed", "SEGV"), Some(signal("SEGV")));
         assert_eq!(
             (
                 exit("killed", "a b"),

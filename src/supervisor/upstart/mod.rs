@@ -19,7 +19,7 @@ pub mod stanzas;
 
 use crate::kmsg::Record;
 use crate::report::{Evidence, Exit};
-use crate::supervisor::{Account, Death, FailedStart};
+use crate::supervisor::account::{Account, Ending, FailedStart, MainExit, Sequel};
 
 /// Where init's lines are found.
 const SOURCE: &str = "kernel log";
@@ -28,72 +28,106 @@ const SOURCE: &str = "kernel log";
 /// its start. An announcement of a stop that is older than `plan_since`, in microseconds of the
 /// kernel log's clock, has run out.
 pub fn account(job: &str, instance: Option<&str>, records: &[Record], plan_since: u64) -> Account {
-    // The whole line is compared with this job's own name, so that no other job's or instance's
-    // name can pass for it.
     let name = instance.map_or_else(|| job.to_owned(), |instance| format!("{job} ({instance})"));
-    let ours = format!("init: {name} ");
-    let no_main = format!("init: Failed to spawn {name} main process: ");
-    let no_pre_stop = format!("init: Failed to spawn {name} pre-stop process: ");
-    let mut account = Account {
-        readable: true,
-        ..Account::default()
-    };
+    let (mut main, mut failed, mut announced) = (None, None, None);
+    let (mut respawns, mut gave_up) = (None, None);
     for record in records {
-        let evidence = || Evidence {
+        let Some(line) = InitLine::read(&record.text, &name) else {
+            continue;
+        };
+        let evidence = Evidence {
             source: SOURCE.into(),
             line: None,
             text: record.text.clone(),
         };
-        if let Some(why) = record.text.strip_prefix(&no_main) {
-            account.failed_start = Some(FailedStart {
-                why: format!("main: {why}"),
-                evidence: evidence(),
-            });
-        }
-        // A pre-stop that did not get as far as our hook still says that somebody asked for a stop.
-        let pre_stop = record
-            .text
-            .strip_prefix(&ours)
-            .and_then(|said| said.strip_prefix("pre-stop process ("));
-        if record.micros >= plan_since
-            && (record.text.starts_with(&no_pre_stop) || pre_stop.and_then(parse_end).is_some())
-        {
-            account.planned = Some(evidence());
-        }
-        let Some(said) = record.text.strip_prefix(&ours) else {
-            continue;
-        };
-        if let Some((pid, exit)) = said.strip_prefix("main process (").and_then(parse_end) {
-            account.death = Some(Death {
-                exit,
-                pid: Some(pid),
-                evidence: evidence(),
-            });
-        } else if let Some((_, exit)) = said.strip_prefix("pre-start process (").and_then(parse_end)
-        {
-            account.failed_start = Some(FailedStart {
-                why: format!("pre-start: {exit}"),
-                evidence: evidence(),
-            });
-        } else if said == "main process ended, respawning" {
-            account.respawns = Some(evidence());
-        } else if said == "respawning too fast, stopped" {
-            account.gave_up = Some(evidence());
+        match line {
+            InitLine::MainEnded(pid, exit) => {
+                main = Some(MainExit {
+                    exit,
+                    pid: Some(pid),
+                    evidence,
+                });
+            }
+            InitLine::StartFailed(why) => failed = Some(FailedStart { why, evidence }),
+            InitLine::PreStopFailed if record.micros >= plan_since => announced = Some(evidence),
+            InitLine::PreStopFailed => {}
+            InitLine::Respawning => respawns = Some(evidence),
+            InitLine::GaveUp => gave_up = Some(evidence),
         }
     }
     // Upstart calls a code of 0 (and a job's own `normal exit`) not worth a line; that it respawns
     // says that main ended.
-    if let (None, Some(evidence)) = (
-        &account.death,
-        account.respawns.as_ref().or(account.gave_up.as_ref()),
-    ) {
-        account.death = Some(Death {
+    let main = main.or_else(|| {
+        let evidence = respawns.clone().or_else(|| gave_up.clone())?;
+        Some(MainExit {
             exit: Exit::Code(0),
             pid: None,
-            evidence: evidence.clone(),
-        });
+            evidence,
+        })
+    });
+    let ending = match (main, failed) {
+        (None, None) => Ending::Silent,
+        (None, Some(failed)) => Ending::NeverRan(failed),
+        (Some(main), None) if respawns.is_none() && gave_up.is_none() => Ending::Ended(main),
+        (Some(main), failed) => Ending::Followed {
+            main,
+            by: Sequel {
+                respawns,
+                gave_up,
+                failed_start: failed.map(|failed| failed.evidence),
+            },
+        },
+    };
+    Account {
+        announced,
+        ..ending.into()
     }
-    account
+}
+
+/// A line of init's about one job's instance.
+enum InitLine {
+    MainEnded(u32, Exit),
+    StartFailed(String),
+    /// A pre-stop that did not get as far as our hook. It still says that somebody asked for a
+    /// stop.
+    PreStopFailed,
+    Respawning,
+    GaveUp,
+}
+
+impl InitLine {
+    /// Reads a line about `name`. The line has to hold the whole name, so that no other job's or
+    /// instance's name can pass for it.
+    fn read(text: &str, name: &str) -> Option<Self> {
+        let text = text.strip_prefix("init: ")?;
+        if let Some(text) = text.strip_prefix("Failed to spawn ")
+            && let Some(said) = about(text, name)
+        {
+            let main = said.strip_prefix("main process: ");
+            let main = main.map(|why| Self::StartFailed(format!("main: {why}")));
+            let is_pre_stop = said.starts_with("pre-stop process: ");
+            return main.or(is_pre_stop.then_some(Self::PreStopFailed));
+        }
+        let said = about(text, name)?;
+        match said {
+            "main process ended, respawning" => return Some(Self::Respawning),
+            "respawning too fast, stopped" => return Some(Self::GaveUp),
+            _ => {}
+        }
+        let (process, end) = said.split_once(" process (")?;
+        let (pid, exit) = parse_end(end)?;
+        match process {
+            "main" => Some(Self::MainEnded(pid, exit)),
+            "pre-start" => Some(Self::StartFailed(format!("pre-start: {exit}"))),
+            "pre-stop" => Some(Self::PreStopFailed),
+            _ => None,
+        }
+    }
+}
+
+/// Returns what stands after this name.
+fn about<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    text.strip_prefix(name)?.strip_prefix(' ')
 }
 
 /// Parses `4242) terminated with status 1`, `4242) killed by SEGV signal` and, for a signal without
@@ -181,17 +215,19 @@ mod tests {
             &kernel_log(&["init: web main process (42) killed by SEGV signal"]),
             0,
         );
-        let death = account.death.unwrap();
+        let Ending::Ended(main) = account.ending else {
+            panic!("{account:?}")
+        };
         assert_eq!(
-            death.exit,
+            main.exit,
             Exit::Signal {
                 name: "SEGV".into(),
                 core_dumped: false
             }
         );
-        assert_eq!(death.pid, Some(42));
+        assert_eq!(main.pid, Some(42));
         assert_eq!(
-            death.evidence.text,
+            main.evidence.text,
             "init: web main process (42) killed by SEGV signal"
         );
     }
@@ -204,7 +240,7 @@ mod tests {
             &kernel_log(&["init: web main process ended, respawning"]),
             0,
         );
-        assert_eq!(account.death.unwrap().exit, Exit::Code(0));
+        assert_eq!(account.ending.exit(), Exit::Code(0));
     }
 
     #[test]
@@ -220,10 +256,7 @@ mod tests {
         ]);
         assert_eq!(
             account("web", None, &lines, 0),
-            Account {
-                readable: true,
-                ..Account::default()
-            }
+            Account::from(Ending::Silent)
         );
     }
 
@@ -232,16 +265,11 @@ mod tests {
         let name = "x) main process (1) killed by SEGV signal";
         let line = format!("init: web ({name}) main process (77) killed by TERM signal");
         assert_eq!(
-            account("web", Some("x"), &kernel_log(&[&line]), 0).death,
-            None
+            account("web", Some("x"), &kernel_log(&[&line]), 0).ending,
+            Ending::Silent
         );
-        assert_eq!(
-            account("web", Some(name), &kernel_log(&[&line]), 0)
-                .death
-                .unwrap()
-                .pid,
-            Some(77)
-        );
+        let ending = account("web", Some(name), &kernel_log(&[&line]), 0).ending;
+        assert_eq!(ending.main().unwrap().pid, Some(77));
     }
 
     #[test]
@@ -257,12 +285,13 @@ mod tests {
             ),
         ] {
             let account = account("web", None, &kernel_log(&[line]), 0);
-            let failed = account.failed_start.unwrap();
+            let Ending::NeverRan(failed) = account.ending else {
+                panic!("{account:?}")
+            };
             assert_eq!(
                 (failed.why.as_str(), failed.evidence.text.as_str()),
                 (why, line)
             );
-            assert_eq!(account.death, None);
         }
     }
 
@@ -275,12 +304,15 @@ mod tests {
         ] {
             assert_eq!(
                 account("web", None, &kernel_log(&[line]), 1)
-                    .planned
+                    .announced
                     .unwrap()
                     .text,
                 line
             );
-            assert_eq!(account("web", None, &kernel_log(&[line]), 2).planned, None);
+            assert_eq!(
+                account("web", None, &kernel_log(&[line]), 2).announced,
+                None
+            );
         }
     }
 
