@@ -1,9 +1,9 @@
-//! From a judgement to a report: what a real crash and a simulated one share.
+//! Makes a report from a judgement, for a real crash and for a simulated one.
 
 use crate::catch::call::Call;
 use crate::catch::marker::Marker;
 use crate::catch::verdict::Judgement;
-use crate::catch::why::{self, Beside};
+use crate::catch::why::{self, Clues};
 use crate::cause::Explanation;
 use crate::clock::Now;
 use crate::collectors::Collect;
@@ -17,7 +17,7 @@ use crate::report::{Audience, FORMAT, Kind, Level, Report, Section, Stop, Superv
 use crate::supervisor::account::Account;
 use crate::supervisor::upstart;
 
-/// The end of a service, as it was judged.
+/// Returns the facts of a judged stop.
 pub fn stop(call: &Call, judgement: &Judgement, marker: Option<&Marker>, now: Now) -> Stop {
     let account = marker.and_then(|marker| marker.account.as_ref());
     let marker = marker.filter(|marker| !marker.unarmed);
@@ -34,17 +34,17 @@ pub fn stop(call: &Call, judgement: &Judgement, marker: Option<&Marker>, now: No
     }
 }
 
-/// The report of a stop, with what was collected and the cause that it shows.
+/// Returns the report of a stop, with its sections and its cause.
 pub fn report(
     stop: Stop,
     judgement: Judgement,
     sections: Vec<Section>,
-    beside: &Beside,
+    clues: &Clues,
     loaded: &Loaded,
     host: &Host,
     now: Now,
 ) -> Report {
-    let Explanation { cause, fingerprint } = why::explain(&stop, &judgement, &sections, beside);
+    let Explanation { cause, fingerprint } = why::explain(&stop, &judgement, &sections, clues);
     Report {
         format: FORMAT,
         id: random::report_id(now),
@@ -70,8 +70,8 @@ pub fn report(
     }
 }
 
-/// The job's collectors; where nobody chose any, the usual ones, and on Upstart and systemd the log
-/// that these keep and the program that they ran.
+/// Returns the job's collectors. A job that chooses none gets the usual ones and the logs that its
+/// supervisor keeps; on Upstart and systemd also the program that these ran.
 pub fn collect(loaded: &Loaded, stop: &Stop, told: Option<&Account>, host: &Host) -> Collect {
     if let Some(configured) = &loaded.job.collect {
         return configured.clone();
@@ -106,7 +106,7 @@ pub fn collect(loaded: &Loaded, stop: &Stop, told: Option<&Account>, host: &Host
     collect
 }
 
-/// Has the logs' collectors hand over more than their sections show.
+/// Makes the collectors of logs hand over more than their sections show. Returns where they put it.
 pub fn deep_tails(collect: &mut Collect) -> Vec<DeepTail> {
     let journal = collect.journal.iter_mut().map(|journal| &mut journal.deep);
     let report = collect
@@ -120,7 +120,7 @@ pub fn deep_tails(collect: &mut Collect) -> Vec<DeepTail> {
         .collect()
 }
 
-/// What a job's stanzas say, and then what overrides them.
+/// Reads a job's stanzas, and then the file that overrides them.
 pub fn upstart_confs(job: &str, host: &Host) -> Vec<String> {
     // A job's name is a path below /etc/init. One that leads out of there names no job.
     if !job

@@ -1,12 +1,13 @@
-//! What a stop comes to, once its marker is taken: was it planned? If not: keep what vanishes,
-//! commit the report, wake the deliverer.
+//! Deals with a stop after its marker is taken: judges whether it was planned, and if not collects
+//! what would vanish, commits the report and wakes the deliverer.
 //!
-//! The hook's worker does this; or the hook itself, where no process can be had; or, where both
-//! were killed, a worker of the deliverer that found the taken marker. Killed at any point, it is
-//! begun anew by the next of them, under the same report's id, so that there is one report.
+//! The hook's worker does this. If no process can be had, the hook itself does. If both were
+//! killed, a worker of the deliverer finds the taken marker. When one of them is killed, the next
+//! begins anew under the same report id, so that there is one report.
 //!
-//! Who collects may die of that, each time. So each try of the deliverer's is counted first, in the
-//! taken marker's name, and after a few a report without collectors is better than none.
+//! A collector may kill its process each time. So the deliverer counts each try in the taken
+//! marker's name first. After a few tries it makes a report without collectors, which is better
+//! than none.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -22,7 +23,7 @@ use crate::catch::call::{Call, HookArgs};
 use crate::catch::guard::guarded;
 use crate::catch::marker::{Marker, MarkerFile, Seen, Taken};
 use crate::catch::verdict::{self, Case, Judgement, judge};
-use crate::catch::why::{self, Beside};
+use crate::catch::why::{self, Clues};
 use crate::catch::worker::{self, By};
 use crate::catch::{capture, nudge};
 use crate::cause::{KernelMessage, kernel};
@@ -41,26 +42,25 @@ use crate::supervisor::account::Account;
 use crate::supervisor::{run, upstart};
 use crate::{mounts, notice};
 
-/// How long after the service's end the collectors may be at it: the restart waits for them, and
-/// for the commit that comes after them. All of them together take a tenth of that on a machine
-/// that is not busy.
+/// Maximum time from the service's end to the end of the collectors. The restart waits for them and
+/// for the commit after them. On a machine that is not busy they take a tenth of that.
 const BUDGET: Duration = Duration::from_millis(500);
-/// What they have even where the worker itself came late. Where that is too long, the hook has
-/// left.
+/// Minimum time for the collectors, even if the worker started late. The hook may have returned by
+/// then.
 const LEAST_BUDGET: Duration = Duration::from_millis(250);
 
-/// After so many tries of the deliverer's that ended in the worker's death, nothing is collected.
+/// Number of the deliverer's tries that may end in the worker's death. After that nothing is
+/// collected.
 const TRIES: u8 = 3;
 
-/// So many crashes in 10 minutes get all that is collected; of those after them the log is kept,
+/// Number of crashes in 10 minutes that get everything collected. After that only the log is kept,
 /// which is small.
 const WHOLE: usize = 5;
 
-/// How long before an end the kernel may have said what is about it, where it is not known when the
-/// service began to run.
+/// How far back to look in the kernel log when the start of this life is unknown.
 const LAST_MOMENTS: Duration = Duration::from_secs(30);
 
-/// The worker's own `main`.
+/// Runs a worker: the `main` of its process.
 pub fn run(by: By, taken: &OsStr, args: &[OsString]) -> ExitCode {
     let (args, _) = HookArgs::parse(args);
     let host = args.places.host();
@@ -74,14 +74,14 @@ pub fn run(by: By, taken: &OsStr, args: &[OsString]) -> ExitCode {
         if by != By::Adopter {
             return finish(&taken, file, &args.places, &host, by);
         }
-        // Whoever ran the command was killed before it saw the end.
+        // `lastwords run` was killed before it saw the end.
         let unseen = taken
             .circumstances
             .alive
             .then(|| taken.ended(random::report_id(Now::read()), Now::read(), true));
         let taken = unseen.transpose()?.unwrap_or(taken);
         let tried = taken.count_try();
-        // Who fails and can say so has not died.
+        // A worker that returns an error did not die, so this attempt does not count.
         finish(&tried, file, &args.places, &host, by).inspect_err(|_| tried.become_again(&taken))
     });
     if !done {
@@ -91,10 +91,10 @@ pub fn run(by: By, taken: &OsStr, args: &[OsString]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Deals with a taken marker whose lock we have.
+/// Deals with a taken marker that this process has locked.
 ///
 /// # Errors
-/// Where there should be a report and there is none. The taken marker stays, and will be found.
+/// If there should be a report and none was made. The taken marker stays for the deliverer.
 pub fn finish(
     taken: &Taken,
     file: Option<File>,
@@ -105,7 +105,7 @@ pub fn finish(
     let hangs = |dir: &Path| by == By::Hook && mounts::may_hang(dir);
     let memory = places.memory();
     if memory.holds(&taken.id) {
-        // Who was at it before us got as far as this.
+        // An earlier process got as far as this.
         return Ok(taken.settle()?);
     }
     let now = taken.moment(Now::read());
@@ -156,7 +156,7 @@ pub fn finish(
         now,
     );
     if taken.circumstances.missed && marker.life.is_none() {
-        doubt(&mut judgement);
+        mark_uncertain(&mut judgement);
     }
     if judgement.verdict == Verdict::Planned {
         return taken
@@ -175,19 +175,19 @@ pub fn finish(
     let oom_kills = marker
         .oom_kills
         .and_then(|before| Some([before, why::oom_kills(host)?]));
-    let beside = Beside {
+    let clues = Clues {
         kernel: said,
         logs,
         oom_kills,
     };
-    let mut report = capture::report(stop, judgement, sections, &beside, &loaded, host, now);
+    let mut report = capture::report(stop, judgement, sections, &clues, &loaded, host, now);
     report.id = taken.id.clone();
     report.notes.extend(notes);
     loaded.redactor.report(&mut report);
     if hangs(&places.config) || hangs(&places.spool) {
         return keep_in_memory(report, taken, &memory, host);
     }
-    // Who adopts it is the deliverer itself, and looks at the spool after that.
+    // An adopter belongs to the deliverer, which looks at the spool after that.
     let delivers = by == By::Adopter || marker.life.is_some_and(|life| life.delivers);
     commit(
         report,
@@ -199,8 +199,8 @@ pub fn finish(
     )
 }
 
-/// What the job's collectors find, and beside that the ends of its logs, longer than their sections
-/// show.
+/// Runs the job's collectors. Returns their sections, and the last parts of the logs, which are
+/// longer than the sections show.
 fn collect(
     taken: &Taken,
     marker: &Marker,
@@ -216,7 +216,7 @@ fn collect(
     if let Some(end) = marker.life.as_ref().and_then(|life| life.end.clone()) {
         collectors.push(Box::new(end.used));
         if by != By::Adopter {
-            // First: its causes are the command's own.
+            // Goes first: these lines are the command's own output and take precedence as evidence.
             collectors.insert(
                 0,
                 Box::new(Kept {
@@ -225,7 +225,7 @@ fn collect(
             );
         }
     }
-    // Root writes nothing where the service's user may have put a link.
+    // An adopter may be root and writes nothing where the service's user may have put a link.
     let count = || MarkerFile::of(taken).count_crash(&host.boot_id(), taken.moment(Now::read()));
     let is_loop = by != By::Adopter && count().is_ok_and(|count| count > WHOLE);
     if is_loop {
@@ -243,7 +243,7 @@ fn collect(
     let quick = quick.filter(|it| !is_loop || it.kind().is_log());
     let (left_out, quick): (Vec<_>, Vec<_>) =
         quick.partition(|it| by == By::Hook && it.may_hang(stop, host));
-    // A program that the job wants run before the restart has the time that the job gives it.
+    // A program that the job wants run before the restart gets the time that the job gives it.
     let patience = quick.iter().map(|it| it.patience()).sum::<Duration>();
     if !patience.is_zero() {
         worker::ask_for(patience);
@@ -260,11 +260,11 @@ fn collect(
     (sections, logs)
 }
 
-/// Why the hook itself leaves something out.
+/// Reason for which the hook itself leaves something out.
 const NOBODY_WAITS: &str =
     "it may never answer, and no process could be had that would have waited for it";
 
-/// Leaves the rest to the deliverer: it knows what the config calls secret, and can wait for a
+/// Leaves the rest to the deliverer, which knows what the config calls secret and can wait for a
 /// disk.
 fn keep_in_memory(
     mut report: Report,
@@ -287,22 +287,22 @@ fn keep_in_memory(
     Ok(taken.settle()?)
 }
 
-/// The marker of the service that has ended; `None` where lastwords had not been told, in this
-/// boot, that it ran.
+/// Reads the marker of the service that has ended. Returns `None` if it was armed in an earlier
+/// boot.
 fn armed(file: Option<File>, boot_id: &str, now: Now, notes: &mut Vec<String>) -> Option<Marker> {
     let marker = file
         .context("it is no regular file")
         .and_then(|file| Ok(Marker::read(file)?));
     match marker {
-        // What an earlier boot armed ended with that boot. Where one of the two is not known, that
-        // proves nothing.
+        // A service that an earlier boot armed ended with that boot. If one of the two ids is
+        // unknown, that is not proven.
         Ok(marker) => {
             let is_of_this_boot =
                 marker.boot_id == boot_id || marker.boot_id.is_empty() || boot_id.is_empty();
             is_of_this_boot.then_some(marker)
         }
         Err(why) => {
-            // Whoever damaged it must not hide a crash by that.
+            // A damaged marker must not hide a crash.
             notes.push(format!(
                 "when it started, and whether its stop was announced, is not known: its marker is unreadable ({why})"
             ));
@@ -311,7 +311,7 @@ fn armed(file: Option<File>, boot_id: &str, now: Now, notes: &mut Vec<String>) -
     }
 }
 
-/// Whom the hook was called for.
+/// Returns the call of the hook, as far as it is known.
 fn call(taken: &Taken, marker: &Marker) -> Call {
     let (job, instance) = match &marker.job {
         Some(job) => (job.clone(), marker.instance.clone()),
@@ -320,8 +320,8 @@ fn call(taken: &Taken, marker: &Marker) -> Call {
     Call::recall(job, instance, taken.circumstances)
 }
 
-/// The records that can be about this life of the service, which ended at `now`: whoever reads them
-/// late finds the next life's too.
+/// Returns the records that can be about this life of the service, which ended at `now`. Read late,
+/// the log also holds records of the next life.
 fn of_this_life(log: &[Record], marker: &Marker, now: Now) -> Vec<Record> {
     let end = micros(now.monotonic + drift(marker, now));
     let ours =
@@ -329,15 +329,15 @@ fn of_this_life(log: &[Record], marker: &Marker, now: Now) -> Vec<Record> {
     log.iter().filter(ours).cloned().collect()
 }
 
-/// When this life of the service can have begun, by the kernel log's clock; where that is not
-/// known, what can still be about its end.
+/// Returns the earliest time, by the kernel log's clock, of records about this life of the service;
+/// if its start is unknown, of records about its end.
 fn start(call: &Call, marker: &Marker, now: Now) -> u64 {
     let last_moments = now.monotonic.saturating_sub(LAST_MOMENTS);
     if marker.unarmed {
         return micros(last_moments);
     }
     let armed = Duration::from_millis(marker.armed_ms).saturating_sub(drift(marker, now));
-    // supervisord's events come late, when it starts itself by seconds.
+    // supervisord's events come late: by seconds when supervisord itself starts.
     micros(if call.supervisor == Supervisor::Supervisord {
         armed.min(last_moments)
     } else {
@@ -349,8 +349,8 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// How far the kernel's stamps may be off: its log's clock is one that nobody disciplines, and over
-/// months it drifts from the one that we read.
+/// Returns how far the kernel's stamps may be off. No NTP corrects the clock of its log, which
+/// drifts from the one that we read over months.
 fn drift(marker: &Marker, now: Now) -> Duration {
     Duration::from_secs(1) + marker.uptime(now) / 1000
 }
@@ -389,7 +389,7 @@ fn judge_stop(
     let oom = verdict::pid(&account, marker)
         .and_then(|pid| kernel::oom_kill(pid, said))
         .map(|message| message.evidence("kernel log"));
-    // What people run by `run` is often meant to end: in a container, in cron, in CI.
+    // A command under `lastwords run` is often meant to end: in a container, in cron, in CI.
     let usual: &[Exit] = if call.supervisor == Supervisor::Run {
         &[Exit::Code(0)]
     } else {
@@ -406,8 +406,9 @@ fn judge_stop(
     })
 }
 
-/// Nobody has seen this end: that the service is started again may also mean that it never ran.
-fn doubt(judgement: &mut Judgement) {
+/// Takes back the verdict of a crash if no hook saw the end and nothing shows how the service
+/// ended. The next start may also mean that it never ran.
+fn mark_uncertain(judgement: &mut Judgement) {
     if judgement.verdict == Verdict::Crashed && judgement.exit == Exit::Unknown {
         judgement.verdict = Verdict::Unknown;
         judgement.because =
@@ -415,7 +416,7 @@ fn doubt(judgement: &mut Judgement) {
     }
 }
 
-/// Why this comes late, where it does.
+/// Returns why the report comes late, if it does.
 fn late(taken: &Taken, by: By) -> Option<String> {
     if taken.circumstances.missed && taken.circumstances.supervisor == Supervisor::Run {
         return Some(
@@ -440,8 +441,7 @@ fn late(taken: &Taken, by: By) -> Option<String> {
     })
 }
 
-/// Makes the report safe, as far as the machine lets us; where nobody else would, wakes who sends
-/// it.
+/// Writes the report where it is safe, as far as the machine allows. Wakes the deliverer if `wake`.
 fn commit(
     mut report: Report,
     taken: &Taken,
@@ -451,8 +451,8 @@ fn commit(
     wake: bool,
 ) -> Result<()> {
     let spool = places.spool();
-    // First where nothing is slow. Should the disk hang, or somebody kill us, it is there, and the
-    // deliverer finds it.
+    // Memory goes first because it is never slow. If the disk hangs or this process is killed, the
+    // deliverer finds the report there.
     report.level = Level::Memory;
     let held = memory.put(&report);
     if held.is_ok() {
@@ -463,12 +463,12 @@ fn commit(
         && let Err(why) = spool.examine()
         && why.kind() != ErrorKind::NotFound
     {
-        // The deliverer will not send from there. The report is worth a try all the same.
+        // The deliverer will not send from there, but a report there is better than none.
         notice::say(host, &why.to_string());
     }
     let kept = match places.inbox_of() {
         Some(uid) => spool.put_into_inbox(uid, &report).map(|()| Level::Durable),
-        // Who was at it before us may have got further than we know.
+        // An earlier process may have committed it and been killed after that.
         None if spool.find(&report.id).is_some() => Ok(Level::Durable),
         None => spool.catch(&mut report),
     };
@@ -480,8 +480,7 @@ fn commit(
     );
     match (kept, held) {
         (Ok(Level::NameOnly), held) => {
-            // What is in memory says so from now on; where nothing is, the name is all there will
-            // be.
+            // Writes the level into the copy in memory. Without a copy only the name is left.
             let _ = held.and_then(|_| memory.put(&report));
             notice::say(
                 host,

@@ -26,7 +26,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitOptions, geteuid, getpriority_process, wait};
 
 use crate::catch::call::Call;
-use crate::catch::marker::{Lock, Marker, Taken};
+use crate::catch::marker::{Claim, Marker, Taken};
 use crate::catch::worker::{self, Worker};
 use crate::catch::{nudge, post_stop, why};
 use crate::clock::Now;
@@ -298,9 +298,9 @@ impl<'a> Listener<'a> {
     }
 
     fn start(&mut self, taken: &Taken) -> io::Result<()> {
-        let file = match taken.lock() {
-            Ok(Lock::Held(file)) => Some(file),
-            Ok(Lock::Others) => return Ok(()),
+        let file = match taken.claim() {
+            Ok(Claim::Held(file)) => Some(file),
+            Ok(Claim::Others) => return Ok(()),
             Err(why) if why.raw_os_error().is_some() => return Err(why),
             Err(_) => None,
         };

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::catch::call::{Call, HookArgs};
 use crate::catch::finish;
 use crate::catch::haste::Haste;
-use crate::catch::marker::{Lock, Marker, MarkerFile, Seen};
+use crate::catch::marker::{Claim, Marker, MarkerFile, Seen};
 use crate::catch::nudge;
 use crate::catch::worker::{self, By, Ended};
 use crate::clock::Now;
@@ -78,10 +78,10 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         drop(haste);
         return pass_over(&marker, host);
     };
-    let file = match taken.lock() {
-        Ok(Lock::Held(file)) => Some(file),
+    let file = match taken.claim() {
+        Ok(Claim::Held(file)) => Some(file),
         // This process was so slow that a deliverer took it for dead.
-        Ok(Lock::Others) => return Ok(()),
+        Ok(Claim::Others) => return Ok(()),
         Err(why) if why.raw_os_error().is_some() => {
             return Err(why)
                 .with_context(|| format!("the stop of {} is left to the deliverer", call.job));

@@ -1,5 +1,4 @@
-//! Why a service died: brings what was gathered before those who name the cause, and adds what
-//! bears on it.
+//! Why a service died: passes what was gathered to [`crate::cause`], and adds evidence of its own.
 
 use std::cmp::Reverse;
 
@@ -13,29 +12,29 @@ use crate::report::{
     CollectorKind, Confidence, Death, Evidence, Exit, Section, SectionData, Space, Status, Stop,
 };
 
-/// What the sections do not show.
+/// Clues to the cause that no section shows.
 #[derive(Default)]
-pub struct Beside {
-    /// What the kernel said about this life of the service.
+pub struct Clues {
+    /// Messages of the kernel about this life of the service.
     pub kernel: Vec<KernelMessage>,
-    /// The ends of its logs, where the collectors have got to them.
+    /// Last parts of the logs, as far as the collectors have read them.
     pub logs: Vec<DeepTail>,
-    /// How many processes the kernel had killed for want of memory when the service started, and
-    /// how many now.
+    /// Number of processes that the kernel had killed for want of memory at the start of the
+    /// service, and the number now.
     pub oom_kills: Option<[u64; 2]>,
 }
 
-/// So much of the logs is looked at together, in bytes: the restart waits for it.
+/// Maximum number of bytes of all logs together that are looked at. The restart waits for that.
 const MOST: usize = 1024 * 1024;
 
-/// Why it died. What the verdict rests on is evidence too.
+/// Explains a death. The evidence of the verdict becomes evidence of the cause too.
 pub fn explain(
     stop: &Stop,
     judgement: &Judgement,
     sections: &[Section],
-    beside: &Beside,
+    clues: &Clues,
 ) -> Explanation {
-    let mut explanation = of_the_logs(stop, sections, beside);
+    let mut explanation = of_the_logs(stop, sections, clues);
     let cause = &mut explanation.cause;
     if let Some(why) = &judgement.failed_start {
         cause.line.clone_from(why);
@@ -54,7 +53,7 @@ pub fn explain(
     }
     let circumstances = match cause.kind {
         Death::DiskFull => disks(sections, &cause.line),
-        Death::KilledBySignal if cause.confidence == Confidence::None => beside
+        Death::KilledBySignal if cause.confidence == Confidence::None => clues
             .oom_kills
             .and_then(|count| no_oom_kill(count, &stop.exit)),
         _ => None,
@@ -67,10 +66,10 @@ pub fn explain(
     explanation
 }
 
-/// Each log is explained by itself, what `lastwords run` has kept before all others. The surest
-/// explanation counts; of two, that of the log which was written to last.
-fn of_the_logs(stop: &Stop, sections: &[Section], beside: &Beside) -> Explanation {
-    let mut logs: Vec<Deep> = beside.logs.iter().filter_map(DeepTail::take).collect();
+/// Explains each log by itself, beginning with the output that `lastwords run` has kept. Returns
+/// the surest explanation; of several, that of the log which was written last.
+fn of_the_logs(stop: &Stop, sections: &[Section], clues: &Clues) -> Explanation {
+    let mut logs: Vec<Deep> = clues.logs.iter().filter_map(DeepTail::take).collect();
     logs.sort_by_key(|log| Reverse(log.modified));
     let share = MOST / logs.len().max(1);
     let explain = |log: Option<(&str, &str)>| {
@@ -79,7 +78,7 @@ fn of_the_logs(stop: &Stop, sections: &[Section], beside: &Beside) -> Explanatio
             pid: stop.pid,
             exit: &stop.exit,
             log,
-            kernel: ("kernel log", &beside.kernel),
+            kernel: ("kernel log", &clues.kernel),
         })
     };
     let sureness = |explanation: &Explanation| match explanation.cause.confidence {
@@ -99,7 +98,7 @@ fn of_the_logs(stop: &Stop, sections: &[Section], beside: &Beside) -> Explanatio
         .unwrap_or_else(|| explain(None))
 }
 
-/// The last lines that fit into so many bytes.
+/// Returns the last whole lines that fit into this number of bytes.
 fn last(text: &str, bytes: usize) -> &str {
     let Some(from) = text.len().checked_sub(bytes).filter(|from| *from > 0) else {
         return text;
@@ -110,8 +109,8 @@ fn last(text: &str, bytes: usize) -> &str {
     rest.split_once('\n').map_or(rest, |(_, whole)| whole)
 }
 
-/// How many processes the kernel has killed for want of memory since the boot; `None` before Linux
-/// 4.13.
+/// Returns the number of processes that the kernel has killed for want of memory since the boot.
+/// Linux before 4.13 does not count them.
 pub fn oom_kills(host: &Host) -> Option<u64> {
     let counters = host.read("/proc/vmstat").ok()?;
     counters
@@ -119,8 +118,7 @@ pub fn oom_kills(host: &Host) -> Option<u64> {
         .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
-/// Where something killed it and the kernel says nothing: whether it can have been for want of
-/// memory.
+/// Returns evidence that a kill was not for want of memory, if the kernel's count shows that.
 fn no_oom_kill([before, now]: [u64; 2], exit: &Exit) -> Option<Evidence> {
     let is_kill = exit.is_signal("KILL") || *exit == Exit::Code(137);
     (is_kill && before == now).then(|| Evidence {

@@ -12,9 +12,9 @@ use rustix::process::{geteuid, getpriority_process};
 
 use crate::catch::call::Call;
 use crate::catch::capture;
-use crate::catch::marker::{self, Circumstances, Lock, Taken};
+use crate::catch::marker::{self, Circumstances, Claim, Taken};
 use crate::catch::verdict::Judgement;
-use crate::catch::why::Beside;
+use crate::catch::why::Clues;
 use crate::catch::worker::{self, Ended, Worker};
 use crate::clock::Now;
 use crate::config;
@@ -75,7 +75,7 @@ fn taken_in(markers: &Path) -> Vec<Taken> {
 fn adopt(taken: &Taken, uid: u32, places: &Places) -> Option<Worker> {
     let age = Now::read().monotonic.saturating_sub(taken.monotonic);
     thread::sleep(YOUTH.saturating_sub(age));
-    let Ok(Lock::Held(file)) = taken.lock() else {
+    let Ok(Claim::Held(file)) = taken.claim() else {
         return None;
     };
     let owner = file.metadata().ok().filter(|found| found.uid() == uid)?;
@@ -171,7 +171,7 @@ fn spelled_out(facts: Facts, places: &Places) -> Report {
         stop,
         judgement,
         Vec::new(),
-        &Beside::default(),
+        &Clues::default(),
         &loaded,
         &places.host(),
         now,

@@ -17,7 +17,7 @@ use crate::catch::call::{Call, HookArgs};
 use crate::catch::capture;
 use crate::catch::marker::Marker;
 use crate::catch::verdict::{Case, judge};
-use crate::catch::why::Beside;
+use crate::catch::why::Clues;
 use crate::clock::Now;
 use crate::collectors::log::{DeepTail, Log};
 use crate::collectors::{Collector, runner};
@@ -172,11 +172,11 @@ pub fn report(shape: &Shape, call: &Call, loaded: &Loaded, host: &Host, now: Now
     let (collectors, logs) = collectors(shape, loaded, &stop, host);
     let budget = BUDGET + collectors.iter().map(|it| it.patience()).sum::<Duration>();
     let sections = runner::run(collectors, &stop, host, budget);
-    let beside = Beside {
+    let clues = Clues {
         logs,
-        ..Beside::default()
+        ..Clues::default()
     };
-    let mut report = capture::report(stop, judgement, sections, &beside, loaded, host, now);
+    let mut report = capture::report(stop, judgement, sections, &clues, loaded, host, now);
     report.drill = true;
     loaded.redactor.report(&mut report);
     report

@@ -640,7 +640,9 @@ fn one_was_left(taken: &Taken) -> bool {
         .filter_map(|entry| Taken::at(&entry.path()));
     others
         .filter(|other| other.path() != taken.path() && other.service() == taken.service())
-        .any(|other| other.circumstances.alive && matches!(other.lock(), Ok(marker::Lock::Held(_))))
+        .any(|other| {
+            other.circumstances.alive && matches!(other.claim(), Ok(marker::Claim::Held(_)))
+        })
 }
 
 fn now_ms() -> u64 {

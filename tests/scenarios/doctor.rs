@@ -346,9 +346,7 @@ fn an_announced_stop_is_named() {
     assert!(hook.success());
     let doctor = machine.doctor();
     assert!(
-        doctor.about("marker")[0]
-            .1
-            .contains("a stop was announced"),
+        doctor.about("marker")[0].1.contains("a stop was announced"),
         "{}",
         doctor.text
     );

@@ -1,22 +1,22 @@
 //! The marker: armed while the service runs, planned once somebody has asked it to stop.
 //!
-//! One small file per job and instance. A file that is still armed after the service has ended is
-//! what tells a crash from a planned stop.
+//! A marker is one small file per job and instance. If it is still armed and not planned when the
+//! service has ended, the service has crashed.
 //!
 //! | state | file | by |
 //! |---|---|---|
 //! | not armed | none | |
 //! | armed | `NAME` | pre-start |
 //! | planned | `NAME`, with `planned` set | pre-stop |
-//! | taken | `NAME~taken-…` | post-stop, by rename: of two hooks only one gets it; `lastwords run`, from the start. See [`Taken`] |
-//! | dealt with | none | post-stop's worker, or whoever finds that it was killed |
-//! | its crashes | `NAME~crashes` | post-stop: when the latest were, to tell a loop |
-//! | last life | `NAME~invocation` | post-stop: systemd's id of the life whose end it has seen |
+//! | taken | `NAME~taken-…` | post-stop, by rename, so that only one hook gets it; `lastwords run`, from the start. See [`Taken`] |
+//! | dealt with | none | post-stop's worker, or the deliverer's if that was killed |
+//! | its crashes | `NAME~crashes` | post-stop: the times of the latest crashes, to tell a loop |
+//! | last life | `NAME~invocation` | post-stop: systemd's id of the last life that it saw end |
 //! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
 //!
-//! A plan runs out: Upstart's `restart` runs pre-stop and keeps the same process going, and the
+//! A plan runs out, because Upstart's `restart` runs pre-stop and keeps the same process going. A
 //! crash after that must not be missed. A pre-start that finds its marker still armed takes it too:
-//! the last life's post-stop never ran.
+//! the post-stop of the last life never ran.
 
 mod old_account;
 mod taken;
@@ -29,7 +29,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use taken::{Circumstances, Lock, Taken};
+pub use taken::{Circumstances, Claim, Taken};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
@@ -43,52 +43,52 @@ use crate::report::{ReportId, Timestamp};
 use crate::supervisor::account::Account;
 use crate::supervisor::run::Life;
 
-/// What an armed marker says.
+/// The content of an armed marker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
-    /// The boot in which it was armed; what an earlier boot left says nothing.
+    /// The boot in which the marker was armed. A marker of an earlier boot proves nothing.
     pub boot_id: String,
-    /// When, by the calendar.
+    /// Wall-clock time at which it was armed.
     pub armed_at: Timestamp,
-    /// When, in milliseconds since the boot.
+    /// The same moment in milliseconds since the boot.
     pub armed_ms: u64,
-    /// When a planned stop was announced, in milliseconds since the boot.
+    /// Time of the last announcement of a planned stop, in milliseconds since the boot.
     #[serde(default)]
     pub planned_ms: Option<u64>,
-    /// Whose it is; what is cut off a very long name nobody misses.
+    /// Name of the job, cut to [`MAX_NAME`] bytes. Used in reports, not to find the file.
     #[serde(default)]
     pub job: Option<String>,
     #[serde(default)]
     pub instance: Option<String>,
-    /// The sequence number of the last record of the kernel log that is known to be about an
-    /// earlier life.
+    /// Sequence number of the last record of the kernel log that belongs to an earlier life.
     #[serde(default)]
     pub seen: Option<u64>,
     /// The supervisor's own id of this life.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invocation: Option<String>,
-    /// How many processes the kernel had killed for want of memory by then, since the boot.
+    /// Number of processes that the kernel had killed for want of memory between the boot and the
+    /// start of the service.
     #[serde(default)]
     pub oom_kills: Option<u64>,
-    /// The process that armed it for the main process, and became it, where that is how the
-    /// supervisor starts services.
+    /// The main process's id, if it armed the marker itself: runit and s6 call the hook in the
+    /// script that then becomes the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// It is run once: that its supervisor does not want it up says nothing of a stop.
+    /// The service is run once. Its supervisor never wants it up, so that does not mean a stop.
     #[serde(default, skip_serializing_if = "is_false")]
     pub once: bool,
-    /// What the supervisor told the hook about the end, where it tells that to hooks.
+    /// What the supervisor told the hook about the end.
     #[serde(
         default,
         deserialize_with = "old_account::read_either",
         skip_serializing_if = "Option::is_none"
     )]
     pub account: Option<Account>,
-    /// Nobody had armed it: the hook after the end made it, and since when the service ran is not
-    /// known.
+    /// The hook after the end made this marker because none was armed. The service's start is
+    /// unknown.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unarmed: bool,
-    /// What `lastwords run` has seen, where it runs the service.
+    /// What `lastwords run` has seen, if it runs the service.
     #[serde(default)]
     pub life: Option<Life>,
 }
@@ -101,12 +101,11 @@ fn is_false(it: &bool) -> bool {
     !it
 }
 
-/// Between a draft's name and the number of the process that writes it.
+/// Separates a draft's name from the id of the process that writes it.
 const DRAFT: &str = "~draft";
-/// The longest name that a marker keeps, in bytes: no path is longer.
+/// Longest name that a marker keeps, in bytes. No path is longer.
 const MAX_NAME: usize = 4096;
-/// The largest marker that is read: two names, each byte of them escaped, and what a supervisor
-/// tells.
+/// Size of the largest marker that is read: two names with each byte escaped, and an account.
 const MAX_MARKER: u64 = 64 * 1024;
 
 impl Marker {
@@ -131,7 +130,7 @@ impl Marker {
         }
     }
 
-    /// The same, armed for this job's instance.
+    /// Returns the same marker, armed for an instance of a job.
     #[must_use]
     pub fn of(self, job: &str, instance: Option<&str>) -> Self {
         let cut = |name: &str| {
@@ -151,29 +150,29 @@ impl Marker {
         read_json(from)
     }
 
-    /// How long the service has been up.
+    /// Returns how long the service has been up.
     pub fn uptime(&self, now: Now) -> Duration {
         now.monotonic
             .saturating_sub(Duration::from_millis(self.armed_ms))
     }
 
-    /// How long ago a planned stop was announced.
+    /// Returns how long ago a planned stop was announced.
     pub fn planned_ago(&self, now: Now) -> Option<Duration> {
         self.planned_ms
             .map(|planned| now.monotonic.saturating_sub(Duration::from_millis(planned)))
     }
 }
 
-/// How far the kernel log had been read when the last life ended: what came before is not about
-/// this one.
+/// How far the kernel log had been read when the last life ended. Earlier records are not about
+/// the next life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     pub boot_id: String,
-    /// The sequence number of the last record.
+    /// Sequence number of the last record.
     pub sequence: u64,
 }
 
-/// The latest crashes of an instance.
+/// Times of the latest crashes of an instance.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Crashes {
     boot_id: String,
@@ -181,22 +180,22 @@ struct Crashes {
     at_ms: Vec<u64>,
 }
 
-/// Crashes that lie no further back than this are a loop's: the time after which flood control
-/// calls the next one news.
+/// How far apart the crashes of one loop may be. After this time flood control treats the next
+/// crash as news.
 const LOOP: Duration = Duration::from_mins(10);
-/// How many names of a directory are looked at.
+/// Maximum number of names of a directory that are looked at.
 const MOST_NAMES: usize = 10_000;
-/// So many crashes are remembered.
+/// Maximum number of crashes that are remembered.
 const MOST_CRASHES: usize = 16;
 
-/// The marker of one job's instance, in its directory.
+/// The file of one marker.
 pub struct MarkerFile {
     dir: PathBuf,
     name: String,
 }
 
-/// The markers in this directory that a `lastwords run` has taken for as long as it lives; it may
-/// have been killed since.
+/// Returns the markers in this directory that a `lastwords run` took at its start and has not
+/// given back. That `lastwords run` may have been killed since.
 pub fn held(dir: &Path) -> Vec<Taken> {
     let entries = dir
         .read_dir()
@@ -211,12 +210,12 @@ pub fn held(dir: &Path) -> Vec<Taken> {
 }
 
 impl MarkerFile {
-    /// The marker of this instance in `dir`. Whatever the names hold, the file is in that
-    /// directory.
+    /// Returns the marker of this instance in `dir`. The file is in that directory whatever bytes
+    /// the names hold.
     pub fn new(dir: PathBuf, job: &OsStr, instance: Option<&OsStr>) -> Self {
         let mut name = job.as_bytes().to_owned();
         if let Some(instance) = instance {
-            // NUL can stand in neither, so no two pairs share a name.
+            // Neither holds a NUL, so no two pairs share a name.
             name.push(0);
             name.extend_from_slice(instance.as_bytes());
         }
@@ -226,7 +225,7 @@ impl MarkerFile {
         }
     }
 
-    /// The marker that this one was.
+    /// Returns the marker that was taken.
     pub fn of(taken: &Taken) -> Self {
         Self {
             dir: taken.dir(),
@@ -234,14 +233,14 @@ impl MarkerFile {
         }
     }
 
-    /// Says that the service is about to run.
+    /// Arms the marker: the service is about to run.
     pub fn arm(&self, marker: &Marker) -> io::Result<()> {
         self.create_dir()?;
         self.write(&self.name, marker)
             .or_else(|why| self.arm_bare().map_err(|_| why))
     }
 
-    /// Arms for a process that takes its own marker at once, and holds the lock on it.
+    /// Arms a marker and takes it at once, for a process that holds the lock on it.
     pub fn arm_taken(
         &self,
         marker: &Marker,
@@ -251,7 +250,8 @@ impl MarkerFile {
     ) -> io::Result<(Taken, File)> {
         self.create_dir()?;
         let taken = Taken::new(&self.dir, &self.name, id, now, by);
-        // Locked before anybody can find it. Two of one job may run at a time, each with its own.
+        // It is locked before anybody can find it. Two processes of one job may run at a time, each
+        // with its own marker.
         let draft = self.path(&format!("{}{DRAFT}{}", self.name, std::process::id()));
         let _ = fs::remove_file(&draft);
         let file = OpenOptions::new()
@@ -270,9 +270,8 @@ impl MarkerFile {
         Ok((taken, file))
     }
 
-    /// Arms without a word: anybody can fill `/run`, and must not hide a crash by that. A file with
-    /// nothing in it takes no room; where there is none for another file either, one from the last
-    /// life will do.
+    /// Arms an empty marker, which takes no room. Anybody can fill `/run`, and that must not hide a
+    /// crash. If not even an empty file can be made, renames one that the last life left.
     fn arm_bare(&self) -> io::Result<()> {
         let path = self.path(&self.name);
         let create = OpenOptions::new()
@@ -284,13 +283,13 @@ impl MarkerFile {
         create.or_else(|_| fs::rename(self.path(&self.seen()), path))
     }
 
-    /// The marker that a hook of user `uid` has armed.
+    /// Reads the marker, if a hook of user `uid` has armed it.
     pub fn armed_by(&self, uid: u32) -> io::Result<Option<Marker>> {
         self.read_of(&self.name, uid)
     }
 
-    /// What says that the service runs, where user `uid` says so: the armed marker, or one of those
-    /// that [`held`] has found in this directory.
+    /// Reads the marker of a service that runs: the armed one, or one of those that [`held`] found.
+    /// Ignores markers that do not belong to user `uid`.
     pub fn running_by(&self, uid: u32, held: &[Taken]) -> io::Result<Option<Marker>> {
         Ok(self.armed_by(uid)?.or_else(|| self.held_by(uid, held)))
     }
@@ -300,13 +299,13 @@ impl MarkerFile {
             .filter(|taken| taken.name() == self.name)
             .find_map(|taken| {
                 let name = taken.path().file_name()?.to_str()?;
-                matches!(taken.lock(), Ok(Lock::Others))
+                matches!(taken.claim(), Ok(Claim::Others))
                     .then(|| self.read_of(name, uid).ok()?)
                     .flatten()
             })
     }
 
-    /// Says that somebody has asked the service to stop. Does nothing where nothing is armed.
+    /// Marks the stop as planned. Does nothing if no marker is armed.
     pub fn plan(&self, now: Now) -> io::Result<()> {
         let Some(marker) = self.read::<Marker>(&self.name)? else {
             return Ok(());
@@ -320,19 +319,19 @@ impl MarkerFile {
         )
     }
 
-    /// Keeps what the supervisor tells of the end that has come. Where nothing is armed it makes
-    /// `unarmed` so: this supervisor tells enough without that.
+    /// Writes the supervisor's account of the end into the marker. If no marker is armed, writes
+    /// `unarmed`: this supervisor's account suffices.
     pub fn tell(&self, account: Account, unarmed: impl FnOnce() -> Marker) -> io::Result<()> {
         let marker = match self.read::<Marker>(&self.name) {
             Ok(Some(marker)) => marker,
-            // Nothing was armed; or somebody has damaged it, who must not hide a crash by that.
+            // None was armed, or somebody has damaged it, which must not hide a crash.
             Ok(None) | Err(_) => Marker {
                 unarmed: true,
                 ..unarmed()
             },
         };
         self.create_dir()?;
-        // Where there is no room for that, at least the crash is known.
+        // If there is no room for the account, at least the crash is known.
         self.write(
             &self.name,
             &Marker {
@@ -343,9 +342,8 @@ impl MarkerFile {
         .or_else(|why| self.arm_bare().map_err(|_| why))
     }
 
-    /// Takes the marker away, so that no other hook judges the same stop. This one rename is the
-    /// record of the stop: from here on nothing loses it but the machine's end. `None` where
-    /// nothing was armed.
+    /// Takes the marker, so that no other hook judges the same stop. This one rename records the
+    /// stop: from here on only a crash of the machine loses it. Returns `None` if none was armed.
     pub fn take(
         &self,
         id: ReportId,
@@ -360,14 +358,14 @@ impl MarkerFile {
         }
     }
 
-    /// Keeps how far the kernel log has been read.
+    /// Writes how far the kernel log has been read.
     pub fn see(&self, seen: &Seen) -> io::Result<()> {
         self.create_dir()?;
         self.write(&self.seen(), seen)
     }
 
-    /// Counts a crash. Returns how many there were in the last 10 minutes, this one included, up to
-    /// 16.
+    /// Counts a crash. Returns the number of crashes in the last 10 minutes, this one included, up
+    /// to 16.
     pub fn count_crash(&self, boot_id: &str, now: Now) -> io::Result<usize> {
         let name = format!("{}~crashes", self.name);
         let before = self
@@ -398,22 +396,22 @@ impl MarkerFile {
             .create(&self.dir)
     }
 
-    /// How far the last life's hook had read the kernel log.
+    /// Reads how far the hook of the last life had read the kernel log.
     pub fn last_seen(&self) -> Option<Seen> {
         self.read(&self.seen()).ok().flatten()
     }
 
-    /// Sees to it that it is not taken for the next life's.
+    /// Removes that, so that it does not count for the life after this one.
     pub fn forget_seen(&self) {
         let _ = fs::remove_file(self.path(&self.seen()));
     }
 
-    /// Keeps which life's end has been seen, by the supervisor's id of it.
+    /// Writes the supervisor's id of the life that has ended.
     pub fn keep_invocation(&self, invocation: &str) -> io::Result<()> {
         self.write(&self.invocation(), &invocation)
     }
 
-    /// Whether no hook has seen the end of this life yet, by the supervisor's id of it.
+    /// Returns true if no hook has handled the end of the life with this id of the supervisor's.
     pub fn is_unseen(&self, invocation: Option<&str>) -> bool {
         let last: Option<String> = self.read(&self.invocation()).ok().flatten();
         let armed = self
@@ -424,7 +422,7 @@ impl MarkerFile {
         last.as_deref() != invocation && (armed.is_none() || armed.as_deref() == invocation)
     }
 
-    /// Whether a hook has been told how this life ended, and was killed after that.
+    /// Returns true if a hook has written the account of this life and was killed after that.
     pub fn has_account_of(&self, invocation: Option<&str>) -> bool {
         let account = self
             .read::<Marker>(&self.name)
@@ -446,8 +444,8 @@ impl MarkerFile {
         self.dir.join(name)
     }
 
-    /// Reads a small file of our own; one that is another user's, too long or not ours in form is
-    /// an error.
+    /// Reads a small file of our own. A file that belongs to another user, is too long or has
+    /// another form is an error.
     fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
         self.read_of(name, rustix::process::geteuid().as_raw())
     }
@@ -461,10 +459,10 @@ impl MarkerFile {
         read_json(file).map(Some)
     }
 
-    /// Replaces a file in one step: a reader sees the old one or the new one.
+    /// Replaces a file in one step: a reader sees the old file or the new one.
     fn write(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
         let draft = self.path(&format!("{}{DRAFT}{}", self.name, std::process::id()));
-        // A draft that an earlier process of this number left behind is in the way of O_EXCL.
+        // An earlier process of the same id may have left a draft, which would fail O_EXCL.
         let _ = fs::remove_file(&draft);
         let written = OpenOptions::new()
             .write(true)
@@ -480,7 +478,7 @@ impl MarkerFile {
     }
 }
 
-/// Removes the drafts of processes that were killed before they could.
+/// Removes the drafts of processes that were killed.
 pub fn sweep(markers: &Path) {
     let is_gone = |pid: Pid| matches!(test_kill_process(pid), Err(Errno::SRCH));
     let writer = |path: &Path| {
@@ -506,8 +504,8 @@ pub fn sweep(markers: &Path) {
     }
 }
 
-/// Writes a marker over what its file holds, in one step that no kill can cut in two: spaces fill
-/// what was longer.
+/// Overwrites the content of a marker's file in one write, which no kill can cut in two. Spaces
+/// cover the rest of longer content.
 pub fn rewrite(file: &File, marker: &Marker) -> io::Result<()> {
     let mut bytes = serde_json::to_vec(marker)?;
     let before = usize::try_from(file.metadata()?.len()).unwrap_or_default();

@@ -1,21 +1,25 @@
-//! A marker that was taken: the record of a stop that somebody has yet to deal with.
+//! A taken marker: the record of a stop that has yet to be dealt with.
 //!
-//! One rename makes it, and all that is known by then is in its name, so that nobody has to be
-//! alive any more:
+//! One rename makes it, and all that the hook knows is in its name. So the hook may be killed right
+//! after that:
 //!
 //! ```text
 //! NAME~taken-ID-MILLIS-FLAGS
 //! ```
-//! ID is the id that the report of this stop will have, whoever writes it: so there is one at the
-//! most. MILLIS is the moment, in hexadecimal milliseconds since the boot. FLAGS are, in this
-//! order, who called (`u` Upstart, `s` systemd, `r` runit, `x` s6, `v` supervisord, `w` `lastwords
-//! run`); `a`, it had announced the stop itself; `m`, its post-stop never came, and the next
-//! pre-start took the marker; `l`, the command lives; a digit, so many workers of the deliverer's
-//! have tried to deal with it.
+//! ID is the id of the report of this stop, whichever process writes it: so there is one report at
+//! most. MILLIS is the time at which the marker was taken, in hexadecimal milliseconds since the
+//! boot. FLAGS are, in this order:
 //!
-//! Whoever deals with it holds a lock on the file, which ends with the process. `lastwords run`
-//! takes its marker at once and holds it for as long as the command lives: however it ends itself,
-//! the deliverer finds the marker and deals with it.
+//! - the supervisor: `u` Upstart, `s` systemd, `r` runit, `x` s6, `v` supervisord, `w` `lastwords
+//!   run`
+//! - `a`: the supervisor had announced the stop itself
+//! - `m`: post-stop never ran, and the next pre-start took the marker
+//! - `l`: the command of `lastwords run` is alive
+//! - a digit: the number of workers of the deliverer's that have tried to deal with the stop
+//!
+//! The process that deals with the stop holds a lock on the file. The lock ends with the process.
+//! `lastwords run` takes its marker at the start and holds it while the command is alive: however
+//! `lastwords run` itself ends, the deliverer finds the marker and deals with it.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -29,31 +33,31 @@ use crate::names;
 use crate::report::{ReportId, Supervisor, Timestamp};
 
 const TAKEN: &str = "~taken-";
-/// The largest MILLIS: with the longest names the whole is 255 bytes long.
+/// Largest MILLIS. With it and the longest names the file name is 255 bytes long.
 const MAX_MILLIS: u64 = 0xff_ffff_ffff;
-/// The largest number of tries that is told from one less.
+/// Largest number of tries that is counted.
 const MAX_TRIES: u8 = 9;
 
-/// What the hook that takes a marker knows and the marker does not.
+/// Facts that the hook knows when it takes a marker, and the marker does not hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Circumstances {
     pub supervisor: Supervisor,
     /// The supervisor itself announced the stop.
     pub announced: bool,
-    /// No post-stop took the marker: the next pre-start found it. Or `lastwords run` was killed
-    /// before it saw the end.
+    /// No hook saw the end: the next pre-start found the marker, or `lastwords run` was killed
+    /// before the end.
     pub missed: bool,
-    /// The command of a `lastwords run` has not ended yet, or nobody saw it end.
+    /// The command of `lastwords run` has not ended yet, or `lastwords run` was killed before it.
     pub alive: bool,
 }
 
-/// Who called, as a flag; nothing for nobody that lastwords knows.
+/// Returns the flag of a supervisor; an empty string for an unknown one.
 fn letter(supervisor: Supervisor) -> &'static str {
     match supervisor {
         Supervisor::Upstart => "u",
         Supervisor::Systemd => "s",
         Supervisor::Runit => "r",
-        // A digit counts tries.
+        // Not `6`: a digit counts tries.
         Supervisor::S6 => "x",
         Supervisor::Supervisord => "v",
         Supervisor::Run => "w",
@@ -61,7 +65,8 @@ fn letter(supervisor: Supervisor) -> &'static str {
     }
 }
 
-fn called(flags: &str) -> Supervisor {
+/// Returns the supervisor that these flags name.
+fn supervisor_in(flags: &str) -> Supervisor {
     let is_it = |it: &Supervisor| flags.starts_with(letter(*it));
     Supervisor::KNOWN
         .into_iter()
@@ -69,28 +74,27 @@ fn called(flags: &str) -> Supervisor {
         .unwrap_or_default()
 }
 
-/// A marker that was taken.
+/// A taken marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     path: PathBuf,
-    /// The encoded name of job and instance.
+    /// Encoded name of job and instance.
     name: String,
-    /// The id of this stop's report.
+    /// Id of this stop's report.
     pub id: ReportId,
-    /// When, since the boot.
+    /// Time at which it was taken, since the boot.
     pub monotonic: Duration,
     pub circumstances: Circumstances,
-    /// How many workers of the deliverer's have begun to deal with it, up to 9.
+    /// Number of workers of the deliverer's that have begun to deal with it, up to 9.
     pub tries: u8,
 }
 
-/// Whether a taken marker can be dealt with now.
+/// Result of trying to lock a taken marker.
 #[derive(Debug)]
-pub enum Lock {
-    /// Nobody else deals with it as long as this file is open, here or in a process that inherited
-    /// it.
+pub enum Claim {
+    /// The marker is ours as long as this file is open, here or in a process that inherited it.
     Held(File),
-    /// Somebody else is at it, or has done it.
+    /// Another process deals with it, or has done so.
     Others,
 }
 
@@ -130,7 +134,7 @@ impl Taken {
         }
     }
 
-    /// The taken marker at `path`; `None` where none could have this name.
+    /// Returns the taken marker at `path`; `None` if this cannot be the name of one.
     pub fn at(path: &Path) -> Option<Self> {
         let (name, rest) = path.file_name()?.to_str()?.split_once(TAKEN)?;
         let (id, rest) = rest.split_at_checked(32)?;
@@ -142,7 +146,7 @@ impl Taken {
             id: ReportId::parse(id).ok()?,
             monotonic: Duration::from_millis(u64::from_str_radix(moment, 16).ok()?.min(MAX_MILLIS)),
             circumstances: Circumstances {
-                supervisor: called(flags),
+                supervisor: supervisor_in(flags),
                 announced: has('a'),
                 missed: has('m'),
                 alive: has('l'),
@@ -151,8 +155,8 @@ impl Taken {
         })
     }
 
-    /// Counts a try, before it can come to anything. It is counted by a rename, which takes no
-    /// room. Where not even that can be done, it is not counted.
+    /// Counts a try, before the try can fail. A rename keeps the count and takes no room. If the
+    /// rename fails, the try is not counted.
     #[must_use]
     pub fn count_try(&self) -> Self {
         let counted = (self.tries + 1).min(MAX_TRIES);
@@ -175,7 +179,7 @@ impl Taken {
 
     /// Takes the count back.
     pub fn become_again(&self, before: &Self) {
-        // Where that fails it counts as one try more.
+        // If that fails, the try counts.
         let _ = fs::rename(&self.path, &before.path);
     }
 
@@ -191,7 +195,8 @@ impl Taken {
         &self.name
     }
 
-    /// Whose it is, as far as the name tells, which a very long one does not.
+    /// Returns job and instance as far as the file name shows them. It does not hold all of very
+    /// long names.
     pub fn service(&self) -> (String, Option<String>) {
         let name = names::decode(&self.name).unwrap_or_else(|| self.name.clone());
         match name.split_once('\0') {
@@ -200,7 +205,7 @@ impl Taken {
         }
     }
 
-    /// When it was taken, on both clocks, seen from `now`.
+    /// Returns the time at which it was taken, on both clocks.
     pub fn moment(&self, now: Now) -> Now {
         let since = now.monotonic.saturating_sub(self.monotonic);
         let wall = now
@@ -208,7 +213,7 @@ impl Taken {
             .time()
             .checked_sub(since)
             .map_or(now.wall, Timestamp::new);
-        // Where somebody has set the clock since, the id still has what it showed then.
+        // If the clock was set since, the id still has the time that it showed then.
         let named = self.id.time();
         let set = wall.unix().abs_diff(named.unix()) > 2;
         Now {
@@ -217,26 +222,26 @@ impl Taken {
         }
     }
 
-    /// Sees to it that nobody else deals with it.
+    /// Locks it, so that no other process deals with it.
     ///
     /// # Errors
-    /// Where it is no file that can be locked.
-    pub fn lock(&self) -> io::Result<Lock> {
+    /// If it is no file that can be locked.
+    pub fn claim(&self) -> io::Result<Claim> {
         let file = match open_regular_in_ours(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lock::Others),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Claim::Others),
             file => file?,
         };
         match file.try_lock() {
-            // Who had it may have dealt with it since it was opened.
-            Ok(()) if self.path.symlink_metadata().is_err() => Ok(Lock::Others),
-            Ok(()) => Ok(Lock::Held(file)),
-            Err(TryLockError::WouldBlock) => Ok(Lock::Others),
+            // Another process may have dealt with it since it was opened.
+            Ok(()) if self.path.symlink_metadata().is_err() => Ok(Claim::Others),
+            Ok(()) => Ok(Claim::Held(file)),
+            Err(TryLockError::WouldBlock) => Ok(Claim::Others),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
-    /// The command of a `lastwords run` has ended, or nobody will see it end: from here on this is
-    /// the record of a stop. The file, and the lock on it, stay the same.
+    /// Makes the marker of a `lastwords run` the record of a stop: its command has ended, or
+    /// nothing will see it end. The file and the lock on it stay the same.
     pub fn ended(&self, id: ReportId, now: Now, missed: bool) -> io::Result<Self> {
         let circumstances = Circumstances {
             missed,
@@ -248,7 +253,7 @@ impl Taken {
         Ok(ended)
     }
 
-    /// Ends it: the stop was planned, or its report is safe.
+    /// Removes it: the stop was planned, or its report is safe.
     pub fn settle(&self) -> io::Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir(&self.path),
@@ -448,7 +453,7 @@ mod tests {
         let id = ReportId::new(now(1).wall, 7);
         let taken = Taken::new(dir.path(), "web", id, now(1), Circumstances::default());
         fs::create_dir(taken.path()).unwrap();
-        assert!(taken.lock().is_err());
+        assert!(taken.claim().is_err());
         taken.settle().unwrap();
         assert!(!taken.path().exists());
         taken.settle().unwrap();
@@ -492,13 +497,13 @@ mod tests {
             Circumstances::default(),
         );
         fs::write(taken.path(), "").unwrap();
-        let Lock::Held(file) = taken.lock().unwrap() else {
+        let Claim::Held(file) = taken.claim().unwrap() else {
             panic!("it is free")
         };
-        assert!(matches!(taken.lock(), Ok(Lock::Others)));
+        assert!(matches!(taken.claim(), Ok(Claim::Others)));
         drop(file);
-        assert!(matches!(taken.lock(), Ok(Lock::Held(_))));
+        assert!(matches!(taken.claim(), Ok(Claim::Held(_))));
         taken.settle().unwrap();
-        assert!(matches!(taken.lock(), Ok(Lock::Others)));
+        assert!(matches!(taken.claim(), Ok(Claim::Others)));
     }
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
-use super::{Circumstances, Lock, Marker, MarkerFile, Seen, Taken, held, rewrite, sweep};
+use super::{Circumstances, Claim, Marker, MarkerFile, Seen, Taken, held, rewrite, sweep};
 use crate::clock::Now;
 use crate::report::{ReportId, Timestamp};
-use crate::supervisor::Account;
+use crate::supervisor::account::Account;
 
 /// This long after the boot.
 fn at(seconds: u64) -> Now {
@@ -360,11 +360,11 @@ fn a_marker_that_cannot_be_renamed_is_an_error_and_stays_armed() {
 fn a_process_that_takes_its_own_marker_holds_the_lock_before_anybody_can_find_it() {
     let markers = Markers::new();
     let (taken, file) = markers.take_at_once(1);
-    assert!(matches!(taken.lock(), Ok(Lock::Others)));
+    assert!(matches!(taken.claim(), Ok(Claim::Others)));
     assert_eq!(Marker::read(&file).unwrap(), marker());
     assert_eq!(markers.names().len(), 1, "and no draft is left");
     drop(file);
-    assert!(matches!(taken.lock(), Ok(Lock::Held(_))));
+    assert!(matches!(taken.claim(), Ok(Claim::Held(_))));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Planned or not: the one decision that everything rests on.
 //!
-//! Pure. Every branch says on what it rests.
+//! Pure. Each branch says what it rests on.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::report::{Evidence, Exit, Verdict};
 use crate::supervisor::account::{Account, Ending, Reason};
 
-/// A verdict, how the process ended, and what both rest on.
+/// A verdict, how the process ended, and the evidence for both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     pub verdict: Verdict,
@@ -24,15 +24,15 @@ pub struct Judgement {
     pub evidence: Vec<Evidence>,
 }
 
-/// All that there is to judge a stop by, of a service whose marker was armed in this boot.
+/// Everything that a stop is judged by. The service's marker was armed in this boot.
 pub struct Case<'a> {
     pub account: &'a Account,
     pub marker: &'a Marker,
     /// The kernel's line that says that it killed the main process for want of memory.
     pub oom: Option<&'a Evidence>,
-    /// The exits that the job calls normal.
+    /// Exits that the job calls normal.
     pub normal: &'a [Exit],
-    /// How long a planned stop may take. After that the plan has run out.
+    /// Maximum time that a planned stop takes. After that the plan has run out.
     pub plan_lasts: Duration,
     /// A stop during start-up runs no pre-stop here, and looks like a SIGTERM from outside.
     pub silent_early_stop: bool,
@@ -68,6 +68,10 @@ pub fn pid(account: &Account, marker: &Marker) -> Option<u32> {
 
 impl Case<'_> {
     /// Returns the verdict, and why. The first arm that holds decides.
+    #[allow(
+        clippy::match_wildcard_for_single_variants,
+        reason = "an arm that begins with `ending` is meant for every variant"
+    )]
     fn decide(&self) -> (Verdict, String) {
         match &self.account.ending {
             ending if let Some(normal) = self.normal_exit(ending) => {

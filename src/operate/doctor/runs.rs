@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::catch::marker::{self, Lock};
+use crate::catch::marker::{self, Claim};
 use crate::places::Places;
 
 /// Returns their jobs.
@@ -13,6 +13,6 @@ pub fn jobs(places: &Places) -> BTreeSet<String> {
         .into_iter()
         .flat_map(|(dir, _)| marker::held(&dir.join("markers")));
     let alive =
-        held.filter(|taken| matches!(taken.lock(), Ok(Lock::Others)) && taken.path().exists());
+        held.filter(|taken| matches!(taken.claim(), Ok(Claim::Others)) && taken.path().exists());
     alive.map(|taken| taken.service().0).collect()
 }
