@@ -88,7 +88,7 @@ pub enum Verb {
     /// report in the spool, wakes the deliverer, and exits 0 whatever happens. As a drill it exits
     /// 1 where anything would have failed.
     PostStop(SimulateArgs),
-    /// Run a command as its main process's parent: in containers, cron, CI, anywhere
+    /// Run a command, and report it if it crashes: in containers, cron, CI, anywhere
     ///
     /// Passes signals and output on, ends as the command ends, and reports a crash with its exact
     /// exit and the last output, even where nobody logs it. A stop that comes to it as a signal is

@@ -46,7 +46,7 @@ pub struct ListArgs {
     /// Only deaths of this cause: a part of its line or its kind, as `oom-killed`
     #[arg(long, value_name = "TEXT")]
     cause: Option<String>,
-    /// Listed to list
+    /// Only these kinds, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "crash,drill")]
     kind: Vec<Listed>,
     /// Only reports that some sink does not have: they wait, were refused, given up or dropped

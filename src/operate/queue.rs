@@ -55,8 +55,8 @@ pub struct QueueArgs {
 
 const EXAMPLES: &str = "\
 A report waits until each of its sinks has taken it, has refused it for good,
-or was tried for five days. What several crashes are counted for, and when
-their summary is due, stands below.
+or was tried for five days. Below that stand crash loops, and when their
+summary is due.
 
 Examples:
   lastwords queue                what waits, for whom, why, until when

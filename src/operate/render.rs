@@ -43,7 +43,7 @@ pub struct RenderArgs {
     /// Use this sink's templates
     #[arg(long, value_name = "NAME")]
     sink: Option<String>,
-    /// The job: its crash is simulated, or its sinks are looked among, if it is not the report's
+    /// The job whose crash is simulated, or whose sinks are used [default: the report's]
     #[arg(long, value_name = "NAME")]
     job: Option<OsString>,
     #[command(flatten)]
