@@ -293,7 +293,7 @@ pub(crate) fn sample() -> Report {
         stop: Stop {
             job: "web".into(),
             instance: None,
-            supervisor: Supervisor::Upstart,
+            supervisor: Supervisor::new("upstart"),
             started_at: Some(Timestamp::try_from("2026-11-23T02:00:00Z".to_owned()).unwrap()),
             stopped_at,
             uptime_s: Some(3600.25),

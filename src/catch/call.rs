@@ -8,14 +8,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::catch::marker::{Circumstances, MarkerFile};
-use crate::host::Host;
 use crate::places::Places;
-use crate::report::{Evidence, Supervisor};
-use crate::supervisor::account::Account;
-use crate::supervisor::{self, runit, s6, service_dir, systemd};
-
-/// Upstart's announcement of a stop: all that the worker gets of the job's environment.
-const ANNOUNCEMENT: &str = "UPSTART_STOP_EVENTS";
+use crate::report::Evidence;
+use crate::supervisor::supervise::HookInput;
+use crate::supervisor::{self, Supervise};
 
 /// A hook's flags.
 #[derive(Clone, Debug, Default, Args)]
@@ -26,10 +22,9 @@ pub struct HookArgs {
     /// The job's instance; Upstart tells it by itself
     #[arg(long, value_name = "NAME")]
     pub instance: Option<OsString>,
-    /// The supervisor that calls: upstart, systemd, runit, s6 or supervisord; Upstart and systemd
-    /// are recognised by their environment
-    #[arg(long, value_name = "NAME", value_parser = Supervisor::named)]
-    pub supervisor: Option<Supervisor>,
+    /// The supervisor that calls; Upstart and systemd are recognised by their environment
+    #[arg(long, value_name = "NAME", value_parser = supervisor::parser())]
+    pub supervisor: Option<&'static dyn Supervise>,
     /// Facts that the supervisor passes to its hook: "$@" in a `finish` script of runit or s6
     #[arg(value_name = "FACT")]
     pub facts: Vec<OsString>,
@@ -56,9 +51,9 @@ impl HookArgs {
                 Some("--instance") => (None, Some(&mut parsed.instance)),
                 Some("--supervisor") => {
                     let value = joined.or_else(|| rest.next().cloned()).unwrap_or_default();
-                    match Supervisor::named(&value.to_string_lossy()) {
-                        Ok(supervisor) => parsed.supervisor = Some(supervisor),
-                        Err(_) => unknown.extend([arg.clone(), value]),
+                    match supervisor::named(&value.to_string_lossy()) {
+                        Some(supervisor) => parsed.supervisor = Some(supervisor),
+                        None => unknown.extend([arg.clone(), value]),
                     }
                     continue;
                 }
@@ -84,6 +79,15 @@ impl HookArgs {
         }
         (parsed, unknown)
     }
+
+    /// Returns what the supervisor hands to the hook.
+    pub fn input(&self) -> HookInput<'_> {
+        HookInput {
+            args: &self.facts,
+            variable: |name| env::var_os(name),
+            directory: || env::current_dir().ok(),
+        }
+    }
 }
 
 /// Splits `--flag=value`.
@@ -97,25 +101,13 @@ fn split_flag(arg: &OsStr) -> (Option<&str>, Option<OsString>) {
     }
 }
 
-/// Returns the supervisor that calls, as far as the environment shows it.
-fn who_calls() -> Supervisor {
-    let is_set = |name| env::var_os(name).is_some();
-    if is_set("UPSTART_JOB") {
-        Supervisor::Upstart
-    } else if is_set("INVOCATION_ID") {
-        Supervisor::Systemd
-    } else {
-        Supervisor::Unknown
-    }
-}
-
 /// The job that a hook is called for, and what the call itself tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Name of the job. Bytes that are no text are replaced.
     pub job: String,
     pub instance: Option<String>,
-    pub supervisor: Supervisor,
+    pub supervisor: &'static dyn Supervise,
     /// The supervisor's own announcement of the stop.
     pub planned: Option<Evidence>,
     /// Job and instance as they were given.
@@ -128,27 +120,17 @@ impl Call {
     /// # Errors
     /// Returns an error if neither the flags nor the supervisor name the job.
     pub fn read(args: &HookArgs) -> Result<Self> {
-        let supervisor = args.supervisor.unwrap_or_else(who_calls);
-        let on_upstart = supervisor == Supervisor::Upstart;
-        let upstart = |name| env::var_os(name).filter(|_| on_upstart);
-        let in_service_dir = matches!(supervisor, Supervisor::Runit | Supervisor::S6);
-        let dirs_name = || {
-            service_dir::name()
-                .filter(|_| in_service_dir)
-                .map(OsString::from)
-        };
-        let job = args
-            .job
-            .clone()
-            .or_else(|| upstart("UPSTART_JOB"))
-            .or_else(dirs_name);
+        let input = args.input();
+        let supervisor = args
+            .supervisor
+            .unwrap_or_else(|| supervisor::caller(&input));
+        let (own_job, own_instance) = supervisor.called_for(&input);
+        let job = args.job.clone().or(own_job);
         let job =
             job.context("no job: neither --job NAME is given nor has Upstart set UPSTART_JOB")?;
         // systemd's `%n` names both.
-        let unit = job
-            .to_str()
-            .filter(|_| supervisor == Supervisor::Systemd && args.instance.is_none());
-        let (job, part) = match unit.map(supervisor::systemd::service) {
+        let service = job.to_str().filter(|_| args.instance.is_none());
+        let (job, part) = match service.map(|service| supervisor.split(service)) {
             Some((name, part)) => (name.into(), part.map(OsString::from)),
             None => (job.clone(), None),
         };
@@ -156,7 +138,7 @@ impl Call {
             .instance
             .clone()
             .or(part)
-            .or_else(|| upstart("UPSTART_INSTANCE"))
+            .or(own_instance)
             .filter(|it| !it.is_empty());
         Ok(Self {
             job: job.to_string_lossy().into_owned(),
@@ -164,55 +146,32 @@ impl Call {
                 .as_ref()
                 .map(|instance| instance.to_string_lossy().into_owned()),
             supervisor,
-            planned: env::var_os(ANNOUNCEMENT)
-                .filter(|events| on_upstart && !events.is_empty())
-                .map(|it| announcement(&it)),
+            planned: supervisor.announcement().and_then(announcement),
             raw: (job, instance),
         })
     }
 
     /// Makes the call anew, from what it left behind.
     pub fn recall(job: String, instance: Option<String>, circumstances: Circumstances) -> Self {
-        let announced = circumstances
-            .announced
-            .then(|| env::var_os(ANNOUNCEMENT).unwrap_or_else(|| "…".into()));
+        let variable = circumstances.supervisor.announcement();
+        let planned = variable
+            .filter(|_| circumstances.announced)
+            .map(|name| announcement(name).unwrap_or_else(|| evidence(name, "…".as_ref())));
         Self {
             raw: (OsString::from(&job), instance.as_ref().map(OsString::from)),
             job,
             instance,
             supervisor: circumstances.supervisor,
-            planned: announced.map(|events| announcement(&events)),
+            planned,
         }
     }
 
-    /// Returns what this supervisor tells the hook itself about the end; `None` if it tells that
-    /// elsewhere, or not at all.
-    pub fn account(&self, args: &HookArgs, host: &Host) -> Option<Account> {
-        let account = match self.supervisor {
-            Supervisor::Runit => runit::account(
-                &args.facts,
-                &service_dir::status(),
-                service_dir::restarts_tell(),
-            ),
-            Supervisor::S6 => s6::account(&args.facts, &service_dir::status()),
-            Supervisor::Systemd => return systemd::ask::account(&args.facts),
-            Supervisor::Upstart
-            | Supervisor::Supervisord
-            | Supervisor::Run
-            | Supervisor::Unknown => None,
-        }?;
-        Some(Account {
-            logs: service_dir::own_logs(host),
-            ..account
-        })
-    }
-
-    /// Makes the call for a process of supervisord's.
-    pub fn of_supervisord((job, instance): (&str, Option<&str>)) -> Self {
+    /// Makes the call for a service about which a listener was told.
+    pub fn told(supervisor: &'static dyn Supervise, (job, instance): (&str, Option<&str>)) -> Self {
         Self {
             job: job.to_owned(),
             instance: instance.map(str::to_owned),
-            supervisor: Supervisor::Supervisord,
+            supervisor,
             planned: None,
             raw: (job.into(), instance.map(OsString::from)),
         }
@@ -230,10 +189,9 @@ impl Call {
 
     /// Returns the supervisor's own announcement, as a variable for the worker.
     pub fn announcement(&self) -> Option<(&'static str, OsString)> {
-        self.planned
-            .as_ref()
-            .and_then(|_| env::var_os(ANNOUNCEMENT))
-            .map(|events| (ANNOUNCEMENT, events))
+        let name = self.supervisor.announcement()?;
+        self.planned.as_ref()?;
+        Some((name, env::var_os(name)?))
     }
 
     /// Returns the marker of this job's instance.
@@ -243,10 +201,16 @@ impl Call {
     }
 }
 
-fn announcement(events: &OsStr) -> Evidence {
+/// Reads the supervisor's announcement of a stop.
+fn announcement(variable: &str) -> Option<Evidence> {
+    let value = env::var_os(variable).filter(|value| !value.is_empty())?;
+    Some(evidence(variable, &value))
+}
+
+fn evidence(variable: &str, value: &OsStr) -> Evidence {
     Evidence {
         source: "environment of the hook".into(),
         line: None,
-        text: format!("{ANNOUNCEMENT}={}", events.to_string_lossy()),
+        text: format!("{variable}={}", value.to_string_lossy()),
     }
 }

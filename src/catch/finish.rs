@@ -36,10 +36,9 @@ use crate::host::Host;
 use crate::kmsg::{self, Record};
 use crate::places::Places;
 use crate::random;
-use crate::report::{Exit, Level, Report, Section, Stop, Supervisor, Verdict};
+use crate::report::{Exit, Level, Report, Section, Stop, Verdict};
 use crate::spool::MemoryInbox;
-use crate::supervisor::account::Account;
-use crate::supervisor::{run, upstart};
+use crate::supervisor::supervise::Traces;
 use crate::{mounts, notice};
 
 /// Maximum time from the service's end to the end of the collectors. The restart waits for them and
@@ -337,8 +336,7 @@ fn start(call: &Call, marker: &Marker, now: Now) -> u64 {
         return micros(last_moments);
     }
     let armed = Duration::from_millis(marker.armed_ms).saturating_sub(drift(marker, now));
-    // supervisord's events come late: by seconds when supervisord itself starts.
-    micros(if call.supervisor == Supervisor::Supervisord {
+    micros(if call.supervisor.tells_late() {
         armed.min(last_moments)
     } else {
         armed
@@ -364,43 +362,35 @@ fn judge_stop(
     host: &Host,
     now: Now,
 ) -> Judgement {
-    let mut account = match (&marker.account, call.supervisor, life) {
-        (Some(account), ..) => account.clone(),
-        (None, Supervisor::Run, _) => marker
-            .life
-            .as_ref()
-            .map(|life| run::account(life, loaded.job.stop_timeout))
-            .unwrap_or_default(),
-        (None, Supervisor::Upstart, Some(records)) => {
-            let plan = loaded.job.stop_timeout + drift(marker, now);
-            let plan_since = micros(now.monotonic.saturating_sub(plan));
-            upstart::account(&call.job, call.instance.as_deref(), records, plan_since)
-        }
-        _ => Account::default(),
-    };
+    let plan_lasts = loaded.job.stop_timeout;
+    let mut account = marker.account.clone().unwrap_or_else(|| {
+        let plan_since = now
+            .monotonic
+            .saturating_sub(plan_lasts + drift(marker, now));
+        call.supervisor.account_from(&Traces {
+            job: &call.job,
+            instance: call.instance.as_deref(),
+            kernel_log: life,
+            plan_lasts,
+            plan_since: micros(plan_since),
+            life: marker.life.as_ref(),
+        })
+    });
     account.announced = call
         .planned
         .clone()
         .or(account.announced.filter(|_| !marker.once));
-    let silent_early_stop = call.supervisor == Supervisor::Upstart
-        && capture::upstart_confs(&call.job, host)
-            .iter()
-            .any(|conf| upstart::has_post_start(conf));
+    let silent_early_stop = call.supervisor.stops_silently(&call.job, host);
     let oom = verdict::pid(&account, marker)
         .and_then(|pid| kernel::oom_kill(pid, said))
         .map(|message| message.evidence("kernel log"));
-    // A command under `lastwords run` is often meant to end: in a container, in cron, in CI.
-    let usual: &[Exit] = if call.supervisor == Supervisor::Run {
-        &[Exit::Code(0)]
-    } else {
-        &[]
-    };
+    let usual = call.supervisor.usual_exits();
     judge(&Case {
         account: &account,
         marker,
         oom: oom.as_ref(),
         normal: loaded.job.normal_exit.as_deref().unwrap_or(usual),
-        plan_lasts: loaded.job.stop_timeout,
+        plan_lasts,
         silent_early_stop,
         now,
     })
@@ -418,19 +408,8 @@ fn mark_uncertain(judgement: &mut Judgement) {
 
 /// Returns why the report comes late, if it does.
 fn late(taken: &Taken, by: By) -> Option<String> {
-    if taken.circumstances.missed && taken.circumstances.supervisor == Supervisor::Run {
-        return Some(
-            "`lastwords run` was killed, and the command with it: how that ended is not known, and the time of the end is \
-             when that was found"
-                .into(),
-        );
-    }
     if taken.circumstances.missed {
-        return Some(
-            "no post-stop was seen for this end: it was killed, or the supervisor has run none. The time of the end is \
-             that of the next start"
-                .into(),
-        );
+        return Some(taken.circumstances.supervisor.why_missed().into());
     }
     let after = Now::read()
         .monotonic

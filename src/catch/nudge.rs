@@ -1,7 +1,7 @@
 //! Wakes the deliverer, and does not wait for it.
 //!
-//! systemd ends every process that a hook leaves running. There, a file in `wake/` says that there
-//! is something to do. `lastwords.path` sees it and starts the deliverer, which removes it before
+//! systemd kills the processes that a hook leaves behind. There a file in `wake/` says that there
+//! is something to do: `lastwords.path` sees it and starts the deliverer, which removes it before
 //! it looks, so that no later file goes unseen.
 
 use std::fs::{self, File};
@@ -11,17 +11,17 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::places::Places;
-use crate::report::Supervisor;
+use crate::supervisor::Supervise;
 use crate::{notice, ourselves};
 
 /// Starts `lastwords deliver` in the background. If that fails, the report is safe all the same: a
 /// timer, or `deliver --watch`, sends it later.
-pub fn deliver(places: &Places, supervisor: Supervisor) {
+pub fn deliver(places: &Places, supervisor: &dyn Supervise) {
     if places.inbox_of().is_some() {
         // Only root's deliverer may send, and it looks there by itself.
         return;
     }
-    let started = if supervisor == Supervisor::Systemd {
+    let started = if supervisor.kills_leftovers() {
         leave_word(places)
     } else {
         start(places)

@@ -15,9 +15,7 @@ use crate::catch::worker::{self, By, Ended};
 use crate::clock::Now;
 use crate::host::Host;
 use crate::random;
-use crate::report::Supervisor;
 use crate::supervisor::account::Account;
-use crate::supervisor::systemd;
 use crate::{kmsg, limits, notice, ourselves};
 
 /// How long after this process was made the worker is waited for. The restart may wait a second,
@@ -35,14 +33,15 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let mut until = (now.monotonic + PATIENCE).saturating_sub(ourselves::age().min(LATE));
     let call = Call::read(args)?;
     let marker = call.marker(&args.places);
-    let account = call.account(args, host);
+    let (supervisor, input) = (call.supervisor, args.input());
+    let account = supervisor.account(&input, host);
     let invocation = account
         .as_ref()
         .and_then(|account| account.invocation.clone());
-    if systemd::ask::is_on_failure(&args.facts) && !marker.is_unseen(invocation.as_deref()) {
+    if supervisor.is_second_call(&input) && !marker.is_unseen(invocation.as_deref()) {
         // The hook after the end, or before the next start, has seen this end. If it got no
         // further, the deliverer finishes its work.
-        nudge::deliver(&args.places, call.supervisor);
+        nudge::deliver(&args.places, supervisor);
         return Ok(());
     }
     // The hook after the end may have got this far before it was killed.
@@ -50,11 +49,11 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     if let Some(account) = account.filter(|_| !is_told) {
         tell(account, &call, &marker, host, now);
     }
-    if call.supervisor == Supervisor::Systemd && invocation.is_some() && !is_told {
-        if let Ok(Some(account)) = systemd::ask::ask(&args.facts, host) {
+    if !is_told {
+        if let Some(account) = supervisor.ask(&input, host) {
             tell(account, &call, &marker, host, now);
         }
-        // That time was the manager's.
+        // That time was the supervisor's.
         let asked = Now::read().monotonic.saturating_sub(now.monotonic);
         until += asked;
     }
@@ -107,12 +106,11 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         Ok(worker) => {
             drop(file);
             let ended = worker.wait(until);
-            // systemd ends what a hook leaves behind, so the deliverer has to finish it.
-            if ended == Ended::Failed
-                || (ended == Ended::LeftBehind && call.supervisor == Supervisor::Systemd)
-            {
+            // A worker that is killed once we leave is finished by the deliverer.
+            let is_killed = ended == Ended::LeftBehind && supervisor.kills_leftovers();
+            if ended == Ended::Failed || is_killed {
                 drop(haste);
-                nudge::deliver(&args.places, call.supervisor);
+                nudge::deliver(&args.places, supervisor);
             }
             Ok(())
         }

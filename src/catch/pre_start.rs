@@ -10,8 +10,6 @@ use crate::clock::Now;
 use crate::host::Host;
 use crate::kmsg;
 use crate::random;
-use crate::report::Supervisor;
-use crate::supervisor::{service_dir, systemd};
 
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let call = Call::read(args)?;
@@ -31,14 +29,13 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         .filter(|seen| seen.boot_id == boot_id && !missed)
         .map(|seen| seen.sequence);
     let seen = seen.or_else(|| kmsg::read_kernel_log(host, u64::MAX).ok()?.last);
-    let invocation = systemd::ask::invocation().filter(|_| call.supervisor == Supervisor::Systemd);
+    let input = args.input();
+    let invocation = call.supervisor.life_id(&input);
     let oom_kills = why::oom_kills(host);
-    // On these supervisors the service's own script calls this, and then becomes the service.
-    let by_the_service = matches!(call.supervisor, Supervisor::Runit | Supervisor::S6);
     let pid = getppid()
-        .filter(|_| by_the_service)
+        .filter(|_| call.supervisor.becomes_the_service())
         .map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
-    let once = service_dir::wanted_up(call.supervisor) == Some(false);
+    let once = call.supervisor.is_once(&input);
     let marker = Marker {
         seen,
         invocation,

@@ -148,7 +148,7 @@ mod tests {
         let stop = Stop {
             job: "web".to_owned(),
             instance: None,
-            supervisor: Supervisor::Upstart,
+            supervisor: Supervisor::new("upstart"),
             started_at: None,
             stopped_at: Timestamp::new(std::time::SystemTime::UNIX_EPOCH),
             uptime_s: None,

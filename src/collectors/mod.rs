@@ -161,7 +161,7 @@ mod tests {
         Stop {
             job: "web".to_owned(),
             instance: None,
-            supervisor: Supervisor::Upstart,
+            supervisor: Supervisor::new("upstart"),
             started_at: None,
             stopped_at: Timestamp::new(SystemTime::now()),
             uptime_s: None,

@@ -19,7 +19,7 @@ use crate::catch::worker::{self, Ended, Worker};
 use crate::clock::Now;
 use crate::config;
 use crate::places::Places;
-use crate::report::{Level, Report};
+use crate::report::{Level, Report, Stop};
 use crate::spool::{Facts, MemoryInbox, Spool, TakeOver};
 
 /// Maximum number of one user's taken markers that are dealt with at once.
@@ -158,15 +158,11 @@ fn spelled_out(facts: Facts, places: &Places) -> Report {
         evidence: Vec::new(),
     };
     let loaded = config::load(&places.config, &job);
-    let call = Call::recall(
-        job,
-        instance,
-        Circumstances {
-            supervisor,
-            ..Circumstances::default()
-        },
-    );
-    let stop = capture::stop(&call, &judgement, None, now);
+    let call = Call::recall(job, instance, Circumstances::default());
+    let stop = Stop {
+        supervisor,
+        ..capture::stop(&call, &judgement, None, now)
+    };
     let mut report = capture::report(
         stop,
         judgement,

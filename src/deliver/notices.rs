@@ -132,7 +132,7 @@ fn report(host: String, notice: Notice) -> Report {
         stop: Stop {
             job: job.to_owned(),
             instance: None,
-            supervisor: Supervisor::Unknown,
+            supervisor: Supervisor::UNKNOWN,
             started_at: None,
             stopped_at: at,
             uptime_s: None,

@@ -282,7 +282,7 @@ fn simulated(now: Now) -> Report {
         stop: Stop {
             job: "web".to_owned(),
             instance: None,
-            supervisor: Supervisor::Unknown,
+            supervisor: Supervisor::UNKNOWN,
             started_at: now.wall.time().checked_sub(hour).map(Timestamp::new),
             stopped_at: now.wall,
             uptime_s: Some(hour.as_secs_f64()),

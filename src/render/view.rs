@@ -140,7 +140,7 @@ impl View {
                 source: one_line(&fact.source, 200),
                 text: one_line(&fact.text, LINE),
             }),
-            place: if stop.supervisor == Supervisor::Unknown {
+            place: if stop.supervisor == Supervisor::UNKNOWN {
                 host.clone()
             } else {
                 format!("{host}, supervised by {}", stop.supervisor)

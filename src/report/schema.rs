@@ -8,7 +8,7 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-use super::{Report, ReportId, Timestamp};
+use super::{Report, ReportId, Supervisor, Timestamp};
 use crate::schema::tests::assert_is_committed;
 
 impl JsonSchema for ReportId {
@@ -36,6 +36,20 @@ impl JsonSchema for Timestamp {
             "type": "string",
             "format": "date-time",
             "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$",
+        })
+    }
+}
+
+impl JsonSchema for Supervisor {
+    fn schema_name() -> Cow<'static, str> {
+        "Supervisor".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The supervisor that starts and stops the service: `upstart`, `systemd`, `runit`, `s6`, `supervisord`; `run` for `lastwords run`, `unknown` where the job was named on the command line. Later versions may know others.",
+            "type": "string",
+            "pattern": "^[a-z0-9_-]{1,32}$",
         })
     }
 }

@@ -1,5 +1,6 @@
 //! How a service ended: who ran it, when, and by what exit code or signal.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -46,70 +47,50 @@ impl Stop {
     }
 }
 
-/// Who starts and stops the service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Supervisor {
-    Upstart,
-    Systemd,
-    Runit,
-    S6,
-    Supervisord,
-    /// `lastwords run`: the main process's own parent.
-    Run,
-    /// Nobody that lastwords knows: the job was named on the command line.
-    #[default]
-    Unknown,
-}
+/// The supervisor that starts and stops the service, by name: `systemd`, `runit`.
+///
+/// A report may come from another version of lastwords, so a name that this version does not know
+/// is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Supervisor(Cow<'static, str>);
 
 impl Supervisor {
-    /// Those that lastwords knows.
-    pub const KNOWN: [Self; 6] = [
-        Self::Upstart,
-        Self::Systemd,
-        Self::Runit,
-        Self::S6,
-        Self::Supervisord,
-        Self::Run,
-    ];
+    /// Maximum length of a name, in bytes.
+    const MAX: usize = 32;
+    /// No supervisor that lastwords knows: the job was named on the command line.
+    pub const UNKNOWN: Self = Self::new("unknown");
 
-    /// The name by which it is given on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Upstart => "upstart",
-            Self::Systemd => "systemd",
-            Self::Runit => "runit",
-            Self::S6 => "s6",
-            Self::Supervisord => "supervisord",
-            Self::Run => "run",
-            Self::Unknown => "unknown",
-        }
+    pub const fn new(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
     }
 
-    /// The one of this name.
-    ///
-    /// # Errors
-    /// Where none has it; it says which there are.
-    pub fn named(name: &str) -> Result<Self, String> {
-        let known = || Self::KNOWN.map(Self::name).join(", ");
-        Self::KNOWN
-            .into_iter()
-            .find(|it| it.name() == name)
-            .ok_or_else(|| format!("expected one of {}", known()))
+    /// Returns the name by which it is given on the command line.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Supervisor {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-_".contains(&c);
+        if (1..=Self::MAX).contains(&name.len()) && name.bytes().all(plain) {
+            Ok(Self(Cow::Owned(name)))
+        } else {
+            Err("this is no name of a supervisor")
+        }
     }
 }
 
 impl fmt::Display for Supervisor {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::Upstart => "Upstart",
-            Self::Systemd => "systemd",
-            Self::Runit => "runit",
-            Self::S6 => "s6",
-            Self::Supervisord => "supervisord",
-            Self::Run => "lastwords run",
-            Self::Unknown => "an unknown supervisor",
+        f.write_str(match self.name() {
+            "upstart" => "Upstart",
+            "run" => "lastwords run",
+            "unknown" => "an unknown supervisor",
+            name => name,
         })
     }
 }
@@ -221,4 +202,26 @@ fn signal_meaning(name: &str) -> Option<&'static str> {
         "PIPE" => "broken pipe",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_keeps_the_name_of_a_supervisor_that_this_version_does_not_know() {
+        let read: Supervisor = serde_json::from_str("\"launchd\"").unwrap();
+        assert_eq!(
+            (read.name(), read.to_string().as_str()),
+            ("launchd", "launchd")
+        );
+        assert_eq!(serde_json::to_string(&read).unwrap(), "\"launchd\"");
+        for hostile in ["", "a b", "<b>", "Upstart", "a\u{1b}", &"a".repeat(33)] {
+            let json = serde_json::to_string(hostile).unwrap();
+            assert!(
+                serde_json::from_str::<Supervisor>(&json).is_err(),
+                "{hostile:?}"
+            );
+        }
+    }
 }

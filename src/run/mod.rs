@@ -53,8 +53,9 @@ use crate::collectors::usage::Usage;
 use crate::host::Host;
 use crate::places::Places;
 use crate::random;
-use crate::report::{Exit, Supervisor};
-use crate::supervisor::run::{End, Life, Request, is_stop};
+use crate::report::Exit;
+use crate::supervisor::run::LastwordsRun;
+use crate::supervisor::run::life::{End, Life, Request, is_stop};
 use crate::{limits, notice, ourselves};
 
 /// How long the exit status may wait for the report. A hook's restart waits as long.
@@ -372,7 +373,7 @@ impl<'a> Watch<'a> {
         let (now, by) = (
             Now::read(),
             Circumstances {
-                supervisor: Supervisor::Run,
+                supervisor: &LastwordsRun,
                 alive: true,
                 ..Circumstances::default()
             },
@@ -382,7 +383,7 @@ impl<'a> Watch<'a> {
         let why = match armed {
             Ok((taken, file)) => {
                 if one_was_left(&taken) {
-                    nudge::deliver(self.places, Supervisor::Run);
+                    nudge::deliver(self.places, &LastwordsRun);
                 }
                 self.armed = Some(Armed {
                     taken,
@@ -584,7 +585,7 @@ impl<'a> Watch<'a> {
         let (ended, said) = worker.hear(now.monotonic + PATIENCE);
         let _ = io::stderr().write_all(said.as_bytes());
         match ended {
-            Ended::Failed if refuge.is_none() => nudge::deliver(self.places, Supervisor::Run),
+            Ended::Failed if refuge.is_none() => nudge::deliver(self.places, &LastwordsRun),
             // The abandoned worker still works in there.
             Ended::LeftBehind => std::mem::forget(refuge),
             _ => {}

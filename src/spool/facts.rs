@@ -48,7 +48,7 @@ pub fn encode(report: &Report) -> String {
         report.id.to_string(),
         word(report.verdict),
         exit,
-        word(stop.supervisor),
+        word(&stop.supervisor),
     ]
     .join(".");
     let mut name = format!("{head}.{}", names::encode(service));
@@ -127,7 +127,7 @@ mod tests {
             );
             assert_eq!(
                 (facts.supervisor, facts.job, facts.instance),
-                (Supervisor::Upstart, "web".into(), instance)
+                (Supervisor::new("upstart"), "web".into(), instance)
             );
         }
         let name = encode(&sample());

@@ -1,21 +1,21 @@
-//! What a supervisor's own program says.
+//! Runs a supervisor's own program and reads what it prints.
 
 use std::time::Duration;
 
 use crate::host::Host;
 use crate::plugin::{self, Command, Run};
 
-/// How long a supervisor may take to say how a service is.
+/// Maximum time for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_ANSWER: usize = 256 * 1024;
 
 pub struct Answer {
     pub code: Option<i32>,
-    /// What it wrote to stdout.
+    /// The program's stdout.
     pub text: String,
 }
 
-/// Asks the first of these programs that is there; `None` where none is.
+/// Runs the first of these programs that exists; returns `None` if there is none.
 pub fn ask(host: &Host, programs: &[&str], args: &[&str]) -> Option<Answer> {
     let program = programs
         .iter()

@@ -1,4 +1,4 @@
-//! The texts of `config/`, with this program, its flags and the job's name put in.
+//! Puts this program, its flags and the job's name into the texts of `config/`.
 
 use std::path::{Path, PathBuf};
 
@@ -7,24 +7,24 @@ use anyhow::{Context, Result};
 use crate::ourselves;
 use crate::places::Places;
 
-/// Where lastwords is in those texts.
+/// The program in those texts.
 const INSTALLED: &str = "/usr/bin/lastwords";
 
-/// How a supervisor calls this program.
+/// The way in which a supervisor calls this program.
 pub struct Caller {
     pub program: PathBuf,
-    /// The directories that are not the usual ones.
+    /// Flags for the directories that are not the usual ones.
     flags: Vec<String>,
-    /// The run directory, where that is not the usual one.
+    /// The run directory, if it is not the usual one.
     run_dir: Option<String>,
 }
 
 impl Caller {
-    /// This program, with these directories.
+    /// Returns the way to call this program with these directories.
     ///
     /// # Errors
-    /// Where it does not know itself, or a name is not UTF-8, which no supervisor's file could
-    /// hold.
+    /// Fails if the program's path is unknown, or a name is not UTF-8: no supervisor's file could
+    /// hold that.
     pub fn of(places: &Places) -> Result<Self> {
         let program = ourselves::program().context("cannot find this program")?;
         let usual = Places::default().flags();
@@ -51,7 +51,7 @@ impl Caller {
         })
     }
 
-    /// `PROGRAM VERB FLAGS`, as a shell reads it.
+    /// Returns `PROGRAM VERB FLAGS`, quoted for a shell.
     pub fn call(&self, verb: &str) -> String {
         let program = quoted(&self.program.to_string_lossy());
         let flags: Vec<String> = self.flags.iter().map(|flag| quoted(flag)).collect();
@@ -60,8 +60,8 @@ impl Caller {
             .join(" ")
     }
 
-    /// A text of `config/`: each `/usr/bin/lastwords VERB…` becomes this program's call, and the
-    /// job `web` this one. In its comments no more than the job changes.
+    /// Fills in a text of `config/`: each `/usr/bin/lastwords VERB…` becomes this program's call,
+    /// and the job `web` becomes this one. In comments only the job changes.
     pub fn fill(&self, text: &str, job: &str) -> String {
         text.lines()
             .map(|line| self.fill_line(line, job) + "\n")
@@ -76,7 +76,7 @@ impl Caller {
                 .collect::<Vec<_>>()
                 .join(" ");
         }
-        // The path unit's.
+        // In the path unit.
         let line = match self.run_dir.as_deref() {
             Some(run_dir) => line.replace("=/run/lastwords/", &format!("={run_dir}/")),
             None => line.to_owned(),
@@ -90,7 +90,7 @@ impl Caller {
     }
 }
 
-/// A word of a comment: `web`, `web.service.d/`, `/etc/init/web.override`.
+/// Renames the job in a word of a comment: `web`, `web.service.d/`, `/etc/init/web.override`.
 fn renamed(word: &str, job: &str) -> String {
     let is_web =
         |part: &str| part.trim_end_matches([':', ',']) == "web" || part.starts_with("web.");
@@ -104,7 +104,7 @@ fn renamed(word: &str, job: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// A word for a shell, in quotes where it needs them.
+/// Quotes a word for a shell, if it needs that.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,=%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -114,7 +114,7 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
-/// A string for TOML.
+/// Writes a path as a TOML string.
 pub fn toml_string(path: impl AsRef<Path>) -> String {
     toml::Value::from(path.as_ref().to_string_lossy().into_owned()).to_string()
 }

@@ -1,46 +1,45 @@
-//! One check, and what all of them come to.
+//! A check of `doctor`'s, and the verdict of all checks.
 
 use serde::Serialize;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     Ok,
-    /// A crash would be lost, or be told late or not to everybody.
+    /// A crash would be lost, reported late, or not reported to all sinks.
     Problem,
-    /// A crash is caught and told; but its report would say less than it could, or something else
-    /// wants looking at.
+    /// A crash is caught and reported, but the report would say less than it could.
     Weak,
-    /// It cannot be found out, or not by us.
+    /// Cannot be found out, or not by this user.
     Unknown,
 }
 
-/// What it is about; so what a problem with it costs.
+/// The ability that a problem would cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Concerns {
-    /// That a crash is noticed and kept.
+    /// A crash is noticed and kept.
     Catching,
-    /// That anybody is told.
+    /// Any sink gets the report.
     Telling,
-    /// That this sink is told.
+    /// This sink gets the report.
     Sink(String),
-    /// That it is told in time, and as it is configured.
+    /// The report is sent in time, and as configured.
     InTime,
-    /// What the report says.
+    /// The content of the report.
     Content,
 }
 
-/// What was looked at, and what is to be said of it.
+/// A check: its subject, its result and its remedy.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
-    /// In a word or two.
+    /// The subject, in a word or two.
     pub about: String,
     pub state: State,
     pub concerns: Concerns,
     pub text: String,
-    /// What to do about it.
+    /// The step that solves a problem.
     pub remedy: Option<String>,
 }
 
@@ -81,7 +80,7 @@ impl Check {
         Self::new(about, concerns, State::Unknown, text)
     }
 
-    /// The same with what to do about it.
+    /// Adds a remedy.
     #[must_use]
     pub fn with(self, remedy: impl Into<String>) -> Self {
         Self {
@@ -91,7 +90,7 @@ impl Check {
     }
 }
 
-/// In one line, what would become of a crash.
+/// Says in one line what would become of a crash.
 pub fn verdict(job: &str, checks: &[Check]) -> String {
     let first = |state: State, concerns: &Concerns| {
         checks

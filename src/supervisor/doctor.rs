@@ -1,18 +1,15 @@
-//! Whether the job's supervisor calls lastwords, and whether what it calls is there.
+//! Parts of the supervisors' checks: what they find of the service, and whether the program that
+//! the hooks call is there.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::host::Host;
-use crate::operate::doctor::runs;
 use crate::ourselves;
-use crate::report::Supervisor;
 use crate::supervisor::check::{Check, Concerns};
-use crate::supervisor::services;
-use crate::supervisor::subject::Subject;
 
-/// Whether the service runs.
+/// The state of the service now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Running {
     Yes,
@@ -20,16 +17,16 @@ pub enum Running {
     Unknown,
 }
 
-/// What is known of the life that the service is in.
-pub struct Life {
+/// The service as its supervisor shows it now.
+pub struct Observed {
     pub running: Running,
-    /// systemd's id of it.
+    /// systemd's id of this life.
     pub invocation: Option<String>,
-    /// Where its supervisor keeps what it writes.
+    /// Files in which its supervisor keeps what it writes.
     pub logs: Vec<String>,
 }
 
-impl Life {
+impl Observed {
     pub(crate) fn of(running: Running) -> Self {
         Self {
             running,
@@ -39,53 +36,7 @@ impl Life {
     }
 }
 
-pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Life {
-    let (service, supervisor) = (subject.service, subject.supervisor);
-    let known = services::file_of(supervisor, service, &subject.host).is_some();
-    match supervisor {
-        Supervisor::Unknown => {
-            checks.push(
-                Check::unknown(
-                    "hooks",
-                    Concerns::Catching,
-                    format!("nobody here is known to run {service}"),
-                )
-                .with("say who runs it, as `--supervisor upstart`; or is the name right?"),
-            );
-            Life::of(Running::Unknown)
-        }
-        Supervisor::Run if runs::jobs(subject.places).contains(service) => {
-            checks.push(Check::ok(
-                "hooks",
-                Concerns::Catching,
-                "`lastwords run` stands in front of it now",
-            ));
-            Life::of(Running::Yes)
-        }
-        Supervisor::Run => {
-            let text = "no `lastwords run` of it is alive; whether the next start has it in front, only who starts it knows";
-            checks.push(Check::unknown("hooks", Concerns::Catching, text));
-            Life::of(Running::Unknown)
-        }
-        _ if !known => {
-            let text = format!("{supervisor} knows no {service}");
-            checks.push(Check::problem(
-                "hooks",
-                Concerns::Catching,
-                text,
-                "is the name right?",
-            ));
-            Life::of(Running::No)
-        }
-        Supervisor::Upstart => crate::supervisor::upstart::doctor::check(subject, checks),
-        Supervisor::Systemd => crate::supervisor::systemd::doctor::check(subject, checks),
-        Supervisor::Runit | Supervisor::S6 => {
-            crate::supervisor::service_dir::doctor::check(subject, checks)
-        }
-        Supervisor::Supervisord => crate::supervisor::supervisord::doctor::check(subject, checks),
-    }
-}
-
+/// Says that nothing calls lastwords.
 pub(crate) fn missing(what: &str, service: &str) -> Check {
     Check::problem(
         "hooks",
@@ -95,7 +46,7 @@ pub(crate) fn missing(what: &str, service: &str) -> Check {
     )
 }
 
-/// Whether the hooks call this program, or another one that can be executed.
+/// Checks that the hooks call this program, or another one that can be executed.
 pub(crate) fn program(hook: &str, called: &str, host: &Host) -> Check {
     let about = "program";
     let install = "install lastwords there, or call this one, as `lastwords setup JOB` says";

@@ -1,5 +1,5 @@
-//! What `setup` wants to be so on this machine: files, what only a person may change, and what
-//! makes it active. Shown as it is, or written, and then nothing that was there before is lost.
+//! The changes that `setup` plans: files, changes that only a person may make, and commands that
+//! make them active. A plan is shown or written. Writing it loses nothing that was there before.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -17,49 +17,49 @@ const HEAD: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// What is said of a file that was there.
+/// Word for a file that needs no change.
 const ALREADY: &str = "already";
 
-/// All that one job needs.
+/// All changes for one job.
 #[derive(Default)]
 pub struct Plan {
-    /// What was found of the job.
+    /// One sentence on where the supervisor keeps the job.
     pub found: String,
     pub files: Vec<Draft>,
     pub by_hand: Vec<ByHand>,
-    /// What need not be done any more.
+    /// Changes that have been made already.
     pub already: Vec<String>,
-    /// What makes it active: commands, a line each, of which none ends a service that runs.
+    /// Commands that make the changes active, a line each. None of them stops a service that runs.
     pub activate: Vec<String>,
-    /// What else is worth doing, though it works without.
+    /// Advice on what is worth doing beside that.
     pub better: Vec<String>,
 }
 
-/// A file, as it should be.
+/// A file as it should be.
 pub struct Draft {
-    /// As the machine calls it.
+    /// The path on the machine.
     pub name: PathBuf,
-    /// Where that is from here: the machine may be a fake one.
+    /// The path from here, as the machine may be a fake one.
     pub path: PathBuf,
     pub text: String,
     pub mode: u32,
     pub how: How,
 }
 
-/// What becomes of a file that is there.
+/// The step for a file that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// It is right as it is: the administrator's.
+    /// Keep it: it belongs to the administrator.
     Keep,
-    /// The text comes after what is in it.
+    /// Append the text to it.
     Append,
 }
 
-/// What lastwords does not change by itself.
+/// A change that lastwords leaves to a person.
 pub struct ByHand {
     pub file: PathBuf,
     pub why: String,
-    /// What it should say.
+    /// The text that the file should hold.
     pub text: String,
 }
 
@@ -83,7 +83,7 @@ impl Plan {
         self.show_rest(out);
     }
 
-    /// Writes what may be written. Returns whether a person has something left to do.
+    /// Writes the files. Returns true if a person has something left to do.
     pub fn write(&self, out: &mut impl Write) -> Result<bool> {
         let _ = writeln!(out, "{}", self.found);
         let mut changed = false;
@@ -137,7 +137,7 @@ impl Draft {
         }
     }
 
-    /// Writes it in one step, and says what was done.
+    /// Writes the file in one step, and returns a word for what was done.
     fn write(&self) -> Result<&'static str> {
         match self.path.symlink_metadata() {
             Err(why) if why.kind() == ErrorKind::NotFound => self.create(),
@@ -158,7 +158,7 @@ impl Draft {
         DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
         let draft = self.draft(&self.text, self.mode)?;
         let placed = match renameat_with(CWD, &draft, CWD, &self.path, RenameFlags::NOREPLACE) {
-            // Not every file system knows how not to replace.
+            // Not every file system supports NOREPLACE.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
                 fs::hard_link(&draft, &self.path)
             }
@@ -193,7 +193,7 @@ impl Draft {
         replaced.map(|()| "added to").map_err(Into::into)
     }
 
-    /// The text in a file beside its place, under a name that no supervisor reads.
+    /// Writes the text to a file beside its place, under a name that no supervisor reads.
     fn draft(&self, text: &str, mode: u32) -> io::Result<PathBuf> {
         let mut name = OsString::from(".");
         name.push(self.path.file_name().unwrap_or_default());
@@ -208,7 +208,7 @@ impl Draft {
         let written = file
             .write_all(text.as_bytes())
             .and_then(|()| file.sync_all());
-        // Whatever the umask is.
+        // The umask does not apply here.
         let written =
             written.and_then(|()| fs::set_permissions(&path, Permissions::from_mode(mode)));
         if let Err(why) = written {

@@ -1,96 +1,51 @@
-//! Where each supervisor keeps a service, and which of them keeps this one.
+//! Finds the supervisor that keeps a service, and reads its files.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
 use crate::host::Host;
-use crate::report::Supervisor;
-use crate::supervisor::systemd;
+use crate::supervisor::{ALL, Supervise};
 
-/// Where units are, the administrator's first; see systemd.unit(5).
-pub const UNITS: [&str; 8] = [
-    "/etc/systemd/system",
-    "/run/systemd/transient",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-    "/run/systemd/generator",
-    "/run/systemd/generator.late",
-];
-pub const RUNIT: [&str; 4] = ["/etc/sv", "/etc/service", "/var/service", "/service"];
-/// The last is where what the others hold is copied to, and gone after a reboot.
-pub const S6: [&str; 5] = [
-    "/etc/s6",
-    "/etc/s6/sv",
-    "/etc/s6-overlay/s6-rc.d",
-    "/etc/services.d",
-    "/run/service",
-];
+/// Text that a line of a supervisor's file holds if it calls lastwords after a service's end.
+const CALLS: &str = "lastwords post-stop";
 
-/// What this supervisor has of the job, by the machine's own name; `None` where it does not know
-/// it.
-pub fn file_of(supervisor: Supervisor, job: &str, host: &Host) -> Option<PathBuf> {
-    let there = |paths: Vec<String>| {
-        paths
-            .into_iter()
-            .map(PathBuf::from)
-            .find(|path| host.path(path).exists())
-    };
-    match supervisor {
-        Supervisor::Upstart => there(vec![format!("/etc/init/{job}.conf")]),
-        Supervisor::Systemd => {
-            let units = UNITS.iter().flat_map(|dir| {
-                [
-                    format!("{dir}/{}", unit(job)),
-                    format!("{dir}/{}", template(job)),
-                ]
-            });
-            there(units.collect())
-        }
-        Supervisor::Runit => there(RUNIT.iter().map(|dir| format!("{dir}/{job}/run")).collect()),
-        Supervisor::S6 => there(S6.iter().map(|dir| format!("{dir}/{job}/run")).collect()),
-        Supervisor::Supervisord => super::supervisord::files::programs(host)
-            .into_iter()
-            .find(|(name, _)| name == job)
-            .map(|(_, file)| file),
-        Supervisor::Run | Supervisor::Unknown => None,
+/// Returns the first of these files that exists.
+pub fn first_there(paths: impl IntoIterator<Item = String>, host: &Host) -> Option<PathBuf> {
+    let mut paths = paths.into_iter().map(PathBuf::from);
+    paths.find(|path| host.path(path).exists())
+}
+
+/// Returns the names in a directory.
+pub fn names(dir: &str, host: &Host) -> Vec<String> {
+    let entries = fs::read_dir(host.path(dir)).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().into_string());
+    names.filter_map(Result::ok).collect()
+}
+
+/// Returns true if a line of the file, comments aside, calls post-stop.
+pub fn calls_us(file: &Path, host: &Host) -> bool {
+    let calls = |line: &str| !line.trim_start().starts_with(['#', ';']) && line.contains(CALLS);
+    host.read(file).is_ok_and(|text| text.lines().any(calls))
+}
+
+/// Says in which file the supervisor keeps the job.
+pub fn found(by: &dyn Supervise, job: &str, host: &Host) -> String {
+    match by.file_of(job, host) {
+        Some(file) => format!(
+            "{by} runs {job} from {}, which stays as it is.",
+            file.display()
+        ),
+        None => format!("{by} knows no {job} in the usual places."),
     }
 }
 
-/// The unit of a job: `web` is `web.service`, and `web@1.service` is itself.
-pub fn unit(job: &str) -> String {
-    if job.ends_with(".service") {
-        job.to_owned()
-    } else {
-        format!("{job}.service")
-    }
-}
-
-/// The template that an instance comes from: `web@1` from `web@.service`; the unit itself where it
-/// is none.
-pub fn template(job: &str) -> String {
-    let unit = unit(job);
-    unit.split_once('@')
-        .map_or(unit.clone(), |(name, _)| format!("{name}@.service"))
-}
-
-/// The job and the instance that a service of this name is: `web@1.service` is the instance `1` of
-/// `web`.
-pub fn job_of(supervisor: Supervisor, name: &str) -> (&str, Option<&str>) {
-    if supervisor == Supervisor::Systemd {
-        systemd::service(name)
-    } else {
-        (name, None)
-    }
-}
-
-/// Whether a job of this name can have a file: a `/` is for Upstart's sub-directories, and leads
-/// nowhere else.
+/// Checks that a job of this name can have a file. A `/` is for Upstart's sub-directories, and
+/// leads nowhere else.
 ///
 /// # Errors
-/// Where it cannot.
+/// Fails if it cannot.
 pub fn check_name(job: &str) -> Result<()> {
     let plain = |part: &str| {
         !part.is_empty() && part != "." && part != ".." && !part.contains(char::is_control)
@@ -101,20 +56,25 @@ pub fn check_name(job: &str) -> Result<()> {
     Ok(())
 }
 
-/// Who runs this job, where that is obvious.
+/// Returns the supervisor that runs this job, if its files tell.
 ///
 /// # Errors
-/// Where several do, or nobody is known to.
-pub fn supervisor_of(job: &str, host: &Host) -> Result<Supervisor> {
-    let file = |supervisor| Some((supervisor, file_of(supervisor, job, host)?));
-    let known: Vec<(Supervisor, PathBuf)> =
-        Supervisor::KNOWN.into_iter().filter_map(file).collect();
+/// Fails if several supervisors know the job, or none.
+pub fn supervisor_of(job: &str, host: &Host) -> Result<&'static dyn Supervise> {
+    let file =
+        |supervisor: &'static dyn Supervise| Some((supervisor, supervisor.file_of(job, host)?));
+    let known: Vec<(&dyn Supervise, PathBuf)> = ALL.iter().copied().filter_map(file).collect();
     match known.as_slice() {
         [(supervisor, _)] => Ok(*supervisor),
-        [] => bail!(
-            "nobody here is known to run {job}: say who does, as `--supervisor upstart` (or systemd, runit, s6, \
-             supervisord; `--supervisor run` where it is none of them)"
-        ),
+        [] => {
+            let mut names: Vec<&str> = ALL.iter().map(|it| it.name()).collect();
+            names.retain(|name| !["upstart", "run"].contains(name));
+            bail!(
+                "nobody here is known to run {job}: say who does, as `--supervisor upstart` (or {}; \
+                 `--supervisor run` where it is none of them)",
+                names.join(", ")
+            )
+        }
         several => {
             let list: Vec<String> = several
                 .iter()
@@ -148,30 +108,20 @@ mod tests {
     #[test]
     fn who_runs_a_job_is_told_by_its_file() {
         for (file, text, job, supervisor) in [
-            ("etc/init/sub/web.conf", "", "sub/web", Supervisor::Upstart),
-            (
-                "lib/systemd/system/web.service",
-                "",
-                "web",
-                Supervisor::Systemd,
-            ),
-            (
-                "etc/systemd/system/web@.service",
-                "",
-                "web@1",
-                Supervisor::Systemd,
-            ),
-            ("etc/sv/web/run", "", "web", Supervisor::Runit),
-            ("run/service/web/run", "", "web", Supervisor::S6),
+            ("etc/init/sub/web.conf", "", "sub/web", "upstart"),
+            ("lib/systemd/system/web.service", "", "web", "systemd"),
+            ("etc/systemd/system/web@.service", "", "web@1", "systemd"),
+            ("etc/sv/web/run", "", "web", "runit"),
+            ("run/service/web/run", "", "web", "s6"),
             (
                 "etc/supervisor/conf.d/shop.conf",
                 "[program:web]\n",
                 "web",
-                Supervisor::Supervisord,
+                "supervisord",
             ),
         ] {
             let (_dir, host) = machine(&[(file, text)]);
-            assert_eq!(supervisor_of(job, &host).unwrap(), supervisor);
+            assert_eq!(supervisor_of(job, &host).unwrap().name(), supervisor);
             assert!(
                 supervisor_of("other", &host)
                     .unwrap_err()

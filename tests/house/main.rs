@@ -60,9 +60,6 @@ const BELOW_THE_TOP: &[&str] = &[
     "ourselves.rs: environment",
     // Where the config lets a secret come from.
     "secret.rs: environment",
-    // How a supervisor tells its hooks about a service: variables, and the directory they start in.
-    "supervisor/service_dir/mod.rs: environment",
-    "supervisor/systemd/ask.rs: environment",
     // An answer's Retry-After may be a date.
     "sinks/http.rs: time of day",
     // A crash report is a mail to several people: one that is refused is waited for, for an hour.

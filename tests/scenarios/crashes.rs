@@ -24,8 +24,8 @@ fn a_crash_by_exit_code_is_reported_with_the_code_and_inits_own_line() {
         ("web", None)
     );
     assert_eq!(
-        (report.stop.supervisor, report.stop.pid),
-        (Supervisor::Upstart, Some(web.main_pid()))
+        (&report.stop.supervisor, report.stop.pid),
+        (&Supervisor::new("upstart"), Some(web.main_pid()))
     );
     assert!(!report.drill);
     assert!(

@@ -131,8 +131,12 @@ fn another_jobs_facts_in_the_environment_are_never_read_as_ones_own() {
     let report = machine.only_report();
     let stop = &report.stop;
     assert_eq!(
-        (stop.job.as_str(), stop.instance.as_deref(), stop.supervisor),
-        ("web", None, Supervisor::Upstart)
+        (
+            stop.job.as_str(),
+            stop.instance.as_deref(),
+            &stop.supervisor
+        ),
+        ("web", None, &Supervisor::new("upstart"))
     );
     assert_eq!(
         (report.verdict, &stop.exit),

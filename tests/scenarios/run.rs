@@ -240,7 +240,7 @@ fn a_stop_that_somebody_asked_for_is_planned_and_one_behind_our_back_is_a_crash(
         (report.verdict, &report.stop.exit),
         (Verdict::Crashed, &killed_by("TERM"))
     );
-    assert_eq!(report.stop.supervisor, Supervisor::Run);
+    assert_eq!(report.stop.supervisor, Supervisor::new("run"));
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn finish_is_told_how_it_ended_and_needs_no_pre_start() {
     };
     assert_eq!(
         (report.verdict, report.stop.exit, report.stop.supervisor),
-        (Verdict::Crashed, exit, Supervisor::Runit)
+        (Verdict::Crashed, exit, Supervisor::new("runit"))
     );
     assert_eq!((report.stop.uptime_s, report.stop.started_at), (None, None));
 }

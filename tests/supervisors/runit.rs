@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use lastwords::report::{Exit, Supervisor, Verdict};
+use lastwords::report::{Exit, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::harness::{Harness, killed_by, wait_for};
@@ -103,7 +103,7 @@ fn check(title: &str, ways: &[Way], scripts: &[&str]) {
         runit.sv(name, command);
     });
     for report in machine.reports() {
-        assert_eq!(report.stop.supervisor, Supervisor::Runit);
+        assert_eq!(report.stop.supervisor.name(), "runit");
         assert!(
             report.stop.pid.is_some() && report.stop.started_at.is_some(),
             "{report:#?}"

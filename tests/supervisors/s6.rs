@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use lastwords::report::{Exit, Supervisor, Verdict};
+use lastwords::report::{Exit, Verdict};
 use rustix::process::Signal;
 
 use crate::support::harness::{Harness, killed_by, wait_for};
@@ -123,7 +123,7 @@ fn every_way_to_end_is_told_for_what_it_is() {
     let s6 = S6::start(&machine, &ways);
     ways::check("s6", &machine, &ways, &|name, flag| s6.svc(name, flag));
     for report in machine.reports() {
-        assert_eq!(report.stop.supervisor, Supervisor::S6);
+        assert_eq!(report.stop.supervisor.name(), "s6");
         assert!(
             report.stop.pid.is_some() && report.stop.started_at.is_some(),
             "{report:#?}"

@@ -500,7 +500,7 @@ fn run_the_doctor_knows_it_as_long_as_it_lives() {
     Doctor::of(&ask(&["--json"]), &ask(&[])).assert(
         "hooks",
         "unknown",
-        "no `lastwords run` of it is alive",
+        "`lastwords run` is not running for this job",
         "",
     );
     machine.settle_hooks();

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use lastwords::report::{Exit, ReportId, Supervisor, Verdict};
+use lastwords::report::{Exit, ReportId, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::harness::{Harness, killed_by, names_in, wait_for};
@@ -164,7 +164,7 @@ fn every_way_to_end_is_told_for_what_it_is() {
         supervisord.ctl(&words);
     });
     for report in machine.reports() {
-        assert_eq!(report.stop.supervisor, Supervisor::Supervisord);
+        assert_eq!(report.stop.supervisor.name(), "supervisord");
         assert!(report.stop.pid.is_some(), "{report:#?}");
     }
 }

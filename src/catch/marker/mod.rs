@@ -41,7 +41,7 @@ use crate::host::open_regular_in_ours;
 use crate::names;
 use crate::report::{ReportId, Timestamp};
 use crate::supervisor::account::Account;
-use crate::supervisor::run::Life;
+use crate::supervisor::run::life::Life;
 
 /// The content of an armed marker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,8 +10,7 @@
 //! most. MILLIS is the time at which the marker was taken, in hexadecimal milliseconds since the
 //! boot. FLAGS are, in this order:
 //!
-//! - the supervisor: `u` Upstart, `s` systemd, `r` runit, `x` s6, `v` supervisord, `w` `lastwords
-//!   run`
+//! - the supervisor's letter ([`Supervise::letter`])
 //! - `a`: the supervisor had announced the stop itself
 //! - `m`: post-stop never ran, and the next pre-start took the marker
 //! - `l`: the command of `lastwords run` is alive
@@ -30,7 +29,8 @@ use crate::catch::marker::millis;
 use crate::clock::Now;
 use crate::host::open_regular_in_ours;
 use crate::names;
-use crate::report::{ReportId, Supervisor, Timestamp};
+use crate::report::{ReportId, Timestamp};
+use crate::supervisor::{self, Supervise};
 
 const TAKEN: &str = "~taken-";
 /// Largest MILLIS. With it and the longest names the file name is 255 bytes long.
@@ -41,7 +41,7 @@ const MAX_TRIES: u8 = 9;
 /// Facts that the hook knows when it takes a marker, and the marker does not hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Circumstances {
-    pub supervisor: Supervisor,
+    pub supervisor: &'static dyn Supervise,
     /// The supervisor itself announced the stop.
     pub announced: bool,
     /// No hook saw the end: the next pre-start found the marker, or `lastwords run` was killed
@@ -51,26 +51,10 @@ pub struct Circumstances {
     pub alive: bool,
 }
 
-/// Returns the flag of a supervisor; an empty string for an unknown one.
-fn letter(supervisor: Supervisor) -> &'static str {
-    match supervisor {
-        Supervisor::Upstart => "u",
-        Supervisor::Systemd => "s",
-        Supervisor::Runit => "r",
-        // Not `6`: a digit counts tries.
-        Supervisor::S6 => "x",
-        Supervisor::Supervisord => "v",
-        Supervisor::Run => "w",
-        Supervisor::Unknown => "",
-    }
-}
-
-/// Returns the supervisor that these flags name.
-fn supervisor_in(flags: &str) -> Supervisor {
-    let is_it = |it: &Supervisor| flags.starts_with(letter(*it));
-    Supervisor::KNOWN
-        .into_iter()
-        .find(is_it)
+/// Returns the supervisor whose letter the flags begin with.
+fn supervisor_in(flags: &str) -> &'static dyn Supervise {
+    let mut all = supervisor::ALL.iter().copied();
+    all.find(|it| flags.starts_with(it.letter()))
         .unwrap_or_default()
 }
 
@@ -113,7 +97,7 @@ impl Taken {
             alive,
         } = circumstances;
         let flags = [
-            (true, letter(supervisor)),
+            (true, supervisor.letter()),
             (announced, "a"),
             (missed, "m"),
             (alive, "l"),
@@ -274,6 +258,8 @@ fn tries_in(flags: &str) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervisor::run::LastwordsRun;
+    use crate::supervisor::upstart::Upstart;
 
     fn now(seconds: u64) -> Now {
         let wall = Timestamp::new(
@@ -298,16 +284,16 @@ mod tests {
     #[test]
     fn all_that_the_hook_knew_is_read_back_from_the_name() {
         for (supervisor, announced, missed, alive) in [
-            (Supervisor::Upstart, true, false, false),
-            (Supervisor::Unknown, false, true, false),
-            (Supervisor::Upstart, false, false, false),
-            (Supervisor::Run, false, false, true),
-            (Supervisor::Run, false, true, false),
+            ("upstart", true, false, false),
+            ("unknown", false, true, false),
+            ("upstart", false, false, false),
+            ("run", false, false, true),
+            ("run", false, true, false),
         ] {
             let taken = taken(
                 "web%001",
                 Circumstances {
-                    supervisor,
+                    supervisor: supervisor::named(supervisor).unwrap_or_default(),
                     announced,
                     missed,
                     alive,
@@ -320,7 +306,8 @@ mod tests {
 
     #[test]
     fn whoever_called_is_read_back_from_its_letter() {
-        for supervisor in Supervisor::KNOWN.into_iter().chain([Supervisor::Unknown]) {
+        let unknown: &dyn Supervise = Default::default();
+        for supervisor in supervisor::ALL.iter().copied().chain([unknown]) {
             for missed in [false, true] {
                 let circumstances = Circumstances {
                     supervisor,
@@ -349,7 +336,7 @@ mod tests {
     #[test]
     fn the_longest_name_still_is_a_files_name() {
         let circumstances = Circumstances {
-            supervisor: Supervisor::Upstart,
+            supervisor: &Upstart,
             announced: true,
             missed: true,
             alive: false,
@@ -463,7 +450,7 @@ mod tests {
     fn the_marker_of_a_command_that_has_ended_is_the_record_of_its_stop() {
         let dir = tempfile::tempdir().unwrap();
         let circumstances = Circumstances {
-            supervisor: Supervisor::Run,
+            supervisor: &LastwordsRun,
             alive: true,
             ..Circumstances::default()
         };

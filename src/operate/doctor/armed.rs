@@ -8,11 +8,9 @@ use rustix::process::geteuid;
 use crate::catch::marker::{Marker, MarkerFile};
 use crate::names;
 use crate::operate::doctor::{ago, length};
-use crate::report::Supervisor;
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::doctor::Running;
-use crate::supervisor::services;
-use crate::supervisor::subject::Subject;
+use crate::supervisor::supervise::{MarkerUse, Subject};
 
 /// Maximum number of names of a directory that are looked at.
 const LOOKED_AT: usize = 10_000;
@@ -113,52 +111,34 @@ fn split(name: String) -> (String, Option<String>) {
     }
 }
 
-/// Returns the command that starts the service anew, if its crash would be caught all the same.
-fn restart(subject: &Subject) -> Option<String> {
-    let service = subject.service;
-    match subject.supervisor {
-        Supervisor::Systemd => Some(format!("systemctl restart {}", services::unit(service))),
-        Supervisor::Runit | Supervisor::S6 => {
-            let run = services::file_of(subject.supervisor, service, &subject.host)?;
-            let dir = run.parent()?.display();
-            Some(match subject.supervisor {
-                Supervisor::Runit => format!("sv restart {dir}"),
-                _ => {
-                    format!("lastwords pre-stop --supervisor s6 --job {service} && s6-svc -r {dir}")
-                }
-            })
-        }
-        Supervisor::Supervisord => Some(format!("supervisorctl restart {service}:*")),
-        Supervisor::Upstart | Supervisor::Run | Supervisor::Unknown => None,
-    }
-}
-
 fn not_armed(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Option<Marker> {
-    let service = subject.service;
-    // A running `lastwords run` holds a marker of its own.
-    if subject.supervisor == Supervisor::Run {
-        return None;
-    }
-    checks.push(match (running, restart(subject)) {
-        (Running::No, _) => Check::ok("marker", Concerns::Catching, "not armed, and the service does not run now"),
-        (Running::Yes, Some(restart)) => {
+    let (service, concerns) = (subject.service, Concerns::Catching);
+    let restart = subject.supervisor.restart(service, &subject.host);
+    let marker_use = subject.supervisor.marker_use();
+    checks.push(match (running, marker_use, restart) {
+        (_, MarkerUse::Held, _) => return None,
+        (Running::No, ..) => {
+            Check::ok("marker", concerns, "not armed, and the service does not run now")
+        }
+        (Running::Yes, MarkerUse::Uptime, Some(restart)) => {
             let text = "not armed: it was started before its hooks were there. A crash is caught, but the report cannot \
                         say since when it ran";
-            let remedy = format!("when it suits: {restart}");
-            Check::weak("marker", Concerns::Content, text, remedy)
+            Check::weak("marker", Concerns::Content, text, format!("when it suits: {restart}"))
         }
-        _ if !matches!(subject.supervisor, Supervisor::Upstart | Supervisor::Unknown) => {
-            Check::ok("marker", Concerns::Catching, "not armed, and this supervisor tells of crashes without that")
+        (_, MarkerUse::Uptime, _) => {
+            let text = "not armed, and this supervisor tells of crashes without that";
+            Check::ok("marker", concerns, text)
         }
-        (Running::Yes, _) => Check::problem(
+        (Running::Yes, MarkerUse::Catching, _) => Check::problem(
             "marker",
-            Concerns::Catching,
+            concerns,
             "not armed, though the service runs: it was started before its hooks were there",
             format!("stop {service} && start {service} (a restart keeps the hooks of before)"),
         ),
-        (Running::Unknown, _) => {
-            Check::unknown("marker", Concerns::Catching, "not armed; lastwords cannot tell whether the service is running")
-                .with("if it runs, stop it fully and start it again")
+        (Running::Unknown, MarkerUse::Catching, _) => {
+            let text = "not armed; lastwords cannot tell whether the service is running";
+            let check = Check::unknown("marker", concerns, text);
+            check.with("if it runs, stop it fully and start it again")
         }
     });
     None

@@ -12,11 +12,11 @@ use crate::config::{self, Severity};
 use crate::host::Host;
 use crate::kmsg;
 use crate::operate::doctor::{ago, secrets};
-use crate::report::{Exit, JournalEnd, Section, SectionData, Status, Stop};
+use crate::report::{Exit, JournalEnd, Section, SectionData, Status, Stop, Supervisor};
 use crate::supervisor::account::Account;
 use crate::supervisor::check::{Check, Concerns};
-use crate::supervisor::doctor::Life;
-use crate::supervisor::subject::Subject;
+use crate::supervisor::doctor::Observed;
+use crate::supervisor::supervise::Subject;
 
 /// Time for the collectors, beside what they themselves ask for.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -71,13 +71,18 @@ pub fn config(subject: &Subject, checks: &mut Vec<Check>) {
     }
 }
 
-pub fn collectors(subject: &Subject, marker: Option<&Marker>, life: Life, checks: &mut Vec<Check>) {
+pub fn collectors(
+    subject: &Subject,
+    marker: Option<&Marker>,
+    observed: Observed,
+    checks: &mut Vec<Check>,
+) {
     let stop = Stop {
-        invocation: life.invocation,
+        invocation: observed.invocation,
         ..stop(subject, marker)
     };
     let told = Account {
-        logs: life.logs,
+        logs: observed.logs,
         ..Account::default()
     };
     let mut collect = capture::collect(&subject.loaded, &stop, Some(&told), &subject.host);
@@ -210,7 +215,7 @@ fn stop(subject: &Subject, marker: Option<&Marker>) -> Stop {
         instance: marker
             .and_then(|marker| marker.instance.clone())
             .or_else(|| subject.instance.map(str::to_owned)),
-        supervisor: subject.supervisor,
+        supervisor: Supervisor::new(subject.supervisor.name()),
         started_at: marker.map(|marker| marker.armed_at),
         stopped_at: subject.now.wall,
         uptime_s: None,

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use crate::deliver::stamp::{self, Look};
 use crate::operate::doctor::{ago, length};
-use crate::report::Supervisor;
 use crate::supervisor::check::{Check, Concerns, State};
-use crate::supervisor::subject::Subject;
+use crate::supervisor::supervise::Subject;
 use crate::supervisor::systemd::units::{self, Shown};
 
 /// A deliverer that watches looks every 2 seconds. A timer starts one every minute.
@@ -28,7 +27,7 @@ const PROPERTIES: [&str; 6] = [
 ];
 
 pub fn check(subject: &Subject, checks: &mut Vec<Check>) {
-    let by_systemd = units::is_manager(&subject.host) && subject.supervisor != Supervisor::Upstart;
+    let by_systemd = units::is_manager(&subject.host);
     let shown = by_systemd
         .then(|| units::show(&UNITS, &PROPERTIES, &subject.host))
         .flatten();
@@ -43,7 +42,7 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) {
         .iter()
         .flatten()
         .any(|unit| unit.get("LoadState") == "loaded");
-    let is_theirs = (has_units || subject.supervisor == Supervisor::Systemd)
+    let is_theirs = (has_units || subject.supervisor.kills_leftovers())
         && !matches!(last, Ok(Some(Look { watches: true, .. })));
     let wrong: Vec<Check> = wrong.into_iter().filter(|_| is_theirs).collect();
     let is_broken = wrong.iter().any(|it| it.state == State::Problem);
@@ -59,19 +58,8 @@ fn looked(
     by_systemd: bool,
     is_started: bool,
 ) -> Check {
-    let remedy = match subject.supervisor {
-        Supervisor::Upstart => "start lastwords (its job: `lastwords setup JOB`)".to_owned(),
-        Supervisor::Supervisord => "supervisorctl update lastwords-deliver".to_owned(),
-        Supervisor::Run if !by_systemd => format!(
-            "lastwords setup {} --supervisor run --write",
-            subject.service
-        ),
-        _ if by_systemd => "systemctl enable --now lastwords.path lastwords.timer".to_owned(),
-        _ => format!(
-            "do what `lastwords setup {}` says to make it active",
-            subject.service
-        ),
-    };
+    let supervisor = subject.supervisor;
+    let remedy = supervisor.start_deliverer(subject.service, by_systemd);
     match last {
         Ok(Some(look)) if look.watches && look.ago > QUIET => problem(
             Concerns::InTime,
@@ -90,7 +78,7 @@ fn looked(
             format!("no deliverer has looked for {}: {AGAIN}", length(look.ago)),
             remedy,
         ),
-        Ok(None) if by_systemd && subject.supervisor == Supervisor::Systemd => problem(
+        Ok(None) if by_systemd && supervisor.kills_leftovers() => problem(
             Concerns::Telling,
             "nothing is sent: no deliverer has looked since the boot".to_owned(),
             remedy,

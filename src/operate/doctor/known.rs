@@ -1,32 +1,17 @@
-//! Finds the services that are set up: those with a file in jobs/, with a file of their
-//! supervisor's that calls us, or with a running `lastwords run`.
+//! Finds the services that are set up: by a file in jobs/, by a file of their supervisor's that
+//! calls us, or by a `lastwords run` that is alive.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use crate::config;
-use crate::host::Host;
 use crate::operate::doctor::runs;
 use crate::places::Places;
-use crate::report::Supervisor;
-use crate::supervisor::services::{RUNIT, S6, UNITS, file_of, supervisor_of};
-use crate::supervisor::supervisord::files as supervisord;
-use crate::supervisor::systemd::units;
-
-const CALLS: &str = "lastwords post-stop";
+use crate::supervisor::ALL;
+use crate::supervisor::services::supervisor_of;
 
 pub fn services(places: &Places) -> Vec<String> {
     let host = places.host();
-    let wired: BTreeSet<String> = [
-        upstart(&host),
-        systemd(&host),
-        directories(&host),
-        programs(&host),
-    ]
-    .concat()
-    .into_iter()
-    .collect();
+    let wired: BTreeSet<String> = ALL.iter().flat_map(|it| it.wired(&host)).collect();
     // A template's file in jobs/ is for its instances.
     let is_template = |job: &str| {
         wired
@@ -46,121 +31,19 @@ pub fn services(places: &Places) -> Vec<String> {
         .collect()
 }
 
-/// Returns the services that this name stands for: a template's stands for its instances.
+/// Returns the services that a name stands for: a template's name stands for its instances.
 pub fn named(name: &str, places: &Places) -> Vec<String> {
     let host = places.host();
-    let template = format!("{name}@");
-    let is_template = supervisor_of(name, &host).is_err()
-        && !name.contains('@')
-        && file_of(Supervisor::Systemd, &template, &host).is_some();
-    if is_template {
-        of_template(&template, &host)
-    } else {
-        vec![name.to_owned()]
-    }
-}
-
-fn names(dir: &str, host: &Host) -> Vec<String> {
-    let entries = fs::read_dir(host.path(dir)).into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect()
-}
-
-fn calls(file: PathBuf, host: &Host) -> bool {
-    host.read(file).is_ok_and(|text| {
-        text.lines()
-            .any(|line| !line.trim_start().starts_with(['#', ';']) && line.contains(CALLS))
-    })
-}
-
-fn upstart(host: &Host) -> Vec<String> {
-    let dir = "/etc/init";
-    let ours = |name: &String| calls(Path::new(dir).join(name), host);
-    let job = |name: String| {
-        Some(
-            name.strip_suffix(".override")
-                .or(name.strip_suffix(".conf"))?
-                .to_owned(),
-        )
-    };
-    names(dir, host)
-        .into_iter()
-        .filter(ours)
-        .filter_map(job)
-        .collect()
-}
-
-/// Returns the units with a drop-in, or with a line in the unit itself. A drop-in for every service
-/// sets up none in particular.
-fn systemd(host: &Host) -> Vec<String> {
-    let mut found = Vec::new();
-    for dir in UNITS {
-        for name in names(dir, host) {
-            let unit = name.strip_suffix(".d").unwrap_or(&name);
-            let Some(service) = unit
-                .strip_suffix(".service")
-                .filter(|it| !it.ends_with('-') && !is_ours(it))
-            else {
-                continue;
-            };
-            let path = Path::new(dir).join(&name);
-            let is_wired = if unit == name {
-                calls(path, host)
-            } else {
-                names(&path.to_string_lossy(), host)
-                    .into_iter()
-                    .any(|file| calls(path.join(file), host))
-            };
-            match service.strip_suffix('@') {
-                Some(_) if is_wired => found.extend(of_template(service, host)),
-                None if is_wired => found.push(service.to_owned()),
-                _ => {}
-            }
-        }
-    }
-    found
-}
-
-fn is_ours(service: &str) -> bool {
-    ["lastwords", "lastwords@"].contains(&service)
-}
-
-/// Returns the template's instances, or the template itself if none is known.
-fn of_template(service: &str, host: &Host) -> Vec<String> {
-    let instances = units::instances(&format!("{service}.service"), host);
-    if instances.is_empty() {
-        vec![service.to_owned()]
-    } else {
-        instances
-    }
-}
-
-fn directories(host: &Host) -> Vec<String> {
-    let of = |dir: &&str| {
-        let finish = |name: &String| calls(Path::new(dir).join(name).join("finish"), host);
-        names(dir, host)
-            .into_iter()
-            .filter(finish)
-            .collect::<Vec<_>>()
-    };
-    RUNIT.iter().chain(&S6).flat_map(of).collect()
-}
-
-/// One listener serves all programs of supervisord.
-fn programs(host: &Host) -> Vec<String> {
-    if supervisord::listener(host).is_none() {
-        return Vec::new();
-    }
-    let ours = ["lastwords", "lastwords-deliver"];
-    let all = supervisord::programs(host)
-        .into_iter()
-        .map(|(name, _)| name);
-    all.filter(|name| !ours.contains(&name.as_str())).collect()
+    let instances = || ALL.iter().find_map(|it| it.services_of(name, &host));
+    let is_unknown = supervisor_of(name, &host).is_err();
+    let instances = is_unknown.then(instances).flatten();
+    instances.unwrap_or_else(|| vec![name.to_owned()])
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

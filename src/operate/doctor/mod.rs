@@ -27,19 +27,20 @@ use crate::clock::Now;
 use crate::config;
 use crate::operate::setup::uid_of;
 use crate::places::Places;
-use crate::report::Supervisor;
-use crate::supervisor::check::{Check, State};
-use crate::supervisor::subject::Subject;
-use crate::supervisor::{self, services};
+use crate::supervisor::check::{Check, Concerns, State};
+use crate::supervisor::doctor::{Observed, Running};
+use crate::supervisor::run::LastwordsRun;
+use crate::supervisor::supervise::Subject;
+use crate::supervisor::{self, Supervise, services};
 
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// The job; default: all that have a file in jobs/, or whose supervisor's files call lastwords
     job: Option<String>,
-    /// The supervisor of the job: upstart, systemd, runit, s6, supervisord, or run (none of them:
-    /// `lastwords run` in front of the command); default: its files tell
-    #[arg(long, value_name = "NAME", value_parser = Supervisor::named, requires = "job")]
-    supervisor: Option<Supervisor>,
+    /// The supervisor of the job, or run (none of them: `lastwords run` in front of the command);
+    /// default: its files tell
+    #[arg(long, value_name = "NAME", value_parser = supervisor::parser(), requires = "job")]
+    supervisor: Option<&'static dyn Supervise>,
     /// Print JSON: an array of jobs, each with its verdict and its checks
     #[arg(long)]
     json: bool,
@@ -88,18 +89,15 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
     services::check_name(service)?;
     let places = &args.places;
     let host = places.host();
-    let by_run = || {
-        runs::jobs(places)
-            .contains(service)
-            .then_some(Supervisor::Run)
-    };
+    let runs_in_front = runs::jobs(places).contains(service);
+    let by_run = || runs_in_front.then_some(&LastwordsRun as &'static dyn Supervise);
     let by_file = || services::supervisor_of(service, &host).ok();
     let supervisor = args
         .supervisor
         .or_else(by_file)
         .or_else(by_run)
         .unwrap_or_default();
-    let (job, instance) = services::job_of(supervisor, service);
+    let (job, instance) = supervisor.split(service);
     let loaded = config::load(&places.config, job);
     let uid = loaded
         .job
@@ -113,6 +111,7 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
         job,
         instance,
         supervisor,
+        runs_in_front,
         places,
         host,
         loaded,
@@ -122,11 +121,11 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
     };
 
     let mut checks = Vec::new();
-    let life = supervisor::doctor::check(&subject, &mut checks);
-    let marker = armed::check(&subject, life.running, &mut checks);
+    let observed = hooks(&subject, &mut checks);
+    let marker = armed::check(&subject, observed.running, &mut checks);
     places::check(&subject, &mut checks);
     collecting::config(&subject, &mut checks);
-    collecting::collectors(&subject, marker.as_ref(), life, &mut checks);
+    collecting::collectors(&subject, marker.as_ref(), observed, &mut checks);
     let drill = places.spool().last_drill(job).ok().flatten();
     telling::sinks(&subject, drill.as_ref(), answers, &mut checks);
     deliverer::check(&subject, &mut checks);
@@ -136,6 +135,18 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
         verdict: supervisor::check::verdict(service, &checks),
         checks,
     })
+}
+
+/// Checks whether the job's supervisor calls lastwords.
+fn hooks(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
+    let (supervisor, service) = (subject.supervisor, subject.service);
+    if supervisor.knows(service, &subject.host) {
+        return supervisor.examine(subject, checks);
+    }
+    let text = format!("{supervisor} knows no {service}");
+    let check = Check::problem("hooks", Concerns::Catching, text, "is the name right?");
+    checks.push(check);
+    Observed::of(Running::No)
 }
 
 /// Returns `3h 12m ago`.

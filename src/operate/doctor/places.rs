@@ -9,7 +9,7 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::process::geteuid;
 
 use crate::supervisor::check::{Check, Concerns};
-use crate::supervisor::subject::Subject;
+use crate::supervisor::supervise::Subject;
 
 /// Below this number of bytes and files, a disk is as good as full.
 const LITTLE: u64 = 1024 * 1024;

@@ -15,7 +15,7 @@ use crate::report::{Report, ReportId};
 use crate::sinks::Probed;
 use crate::spool::{Drill, Ledger, Outcome, Place};
 use crate::supervisor::check::{Check, Concerns};
-use crate::supervisor::subject::Subject;
+use crate::supervisor::supervise::Subject;
 
 /// How long a sink may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -17,8 +17,9 @@ use crate::operate::history::told::{self, Addressed, Configs, Standing};
 use crate::operate::history::{Entries, Reader, say};
 use crate::places::Places;
 use crate::render::{moment, one_line};
-use crate::report::{ReportId, Supervisor, Timestamp};
+use crate::report::{ReportId, Timestamp};
 use crate::spool::{Brief, Lock, Place, Spool};
+use crate::supervisor::unknown::NoSupervisor;
 
 /// How long to wait for a deliverer that is sending to a sink right now.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -92,7 +93,7 @@ pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<
     if due == 0 && busy == 0 {
         let _ = writeln!(out, "Nothing waits for a sink.");
     } else if due > 0 {
-        nudge::deliver(places, Supervisor::Unknown);
+        nudge::deliver(places, &NoSupervisor);
         let _ = writeln!(
             out,
             "A deliverer was started; `lastwords queue` shows what came of it."

@@ -11,20 +11,18 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::places::Places;
-use crate::report::Supervisor;
 use crate::supervisor::caller::Caller;
-use crate::supervisor::plan::Plan;
-use crate::supervisor::{self, services};
+use crate::supervisor::{self, Supervise, services};
 pub use directories::uid_of;
 
 #[derive(Debug, Args)]
 pub struct SetupArgs {
     /// The job to set up; without one, only make the directories
     job: Option<String>,
-    /// The supervisor of the job: upstart, systemd, runit, s6, supervisord, or run (none of them:
-    /// `lastwords run` in front of the command); default: its files tell
-    #[arg(long, value_name = "NAME", value_parser = Supervisor::named, requires = "job")]
-    supervisor: Option<Supervisor>,
+    /// The supervisor of the job, or run (none of them: `lastwords run` in front of the command);
+    /// default: its files tell
+    #[arg(long, value_name = "NAME", value_parser = supervisor::parser(), requires = "job")]
+    supervisor: Option<&'static dyn Supervise>,
     /// Write it. Nothing that exists is replaced: what only you can change is shown, and the exit
     /// code is 1
     #[arg(long, requires = "job")]
@@ -43,7 +41,7 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
     let by = args
         .supervisor
         .map_or_else(|| services::supervisor_of(job, &host), Ok)?;
-    let mut plan = plan(job, by, places, &Caller::of(places)?);
+    let mut plan = by.setup(job, &host, &Caller::of(places)?);
     plan.files.push(skeleton::draft(job, by, places));
     if !args.write {
         plan.show(out);
@@ -53,25 +51,12 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
         );
         return Ok(ExitCode::SUCCESS);
     }
-    let known = by == Supervisor::Run || services::file_of(by, job, &host).is_some();
     ensure!(
-        known,
+        by.knows(job, &host),
         "{by} has no job {job}, so nothing was written: is the name right?"
     );
     let left_to_do = plan.write(out)?;
     directories::make_all(places, out)?;
     let _ = writeln!(out, "\nis all well? lastwords doctor {job}");
     Ok(ExitCode::from(u8::from(left_to_do)))
-}
-
-fn plan(job: &str, by: Supervisor, places: &Places, caller: &Caller) -> Plan {
-    let host = places.host();
-    match by {
-        Supervisor::Upstart => supervisor::upstart::setup::plan(job, &host, caller),
-        Supervisor::Systemd => supervisor::setup::systemd(job, &host, caller),
-        Supervisor::Runit => supervisor::setup::runit(job, &host, caller),
-        Supervisor::S6 => supervisor::setup::s6(job, &host, caller),
-        Supervisor::Supervisord => supervisor::setup::supervisord(job, &host, caller),
-        Supervisor::Run | Supervisor::Unknown => supervisor::setup::run(job, &host, caller),
-    }
 }

@@ -1,18 +1,20 @@
 //! runit: `finish` gets the main process's exit code, or -1, and the low byte of its wait status;
-//! see runsv(8). `supervise/status` says whether the service is wanted up. It does not say so of
-//! `sv restart`: for runsv that is a TERM like any other, and only a `control/t` of ours sees it
-//! come.
+//! see runsv(8). `supervise/status` says whether the service is wanted up. It does not show an `sv
+//! restart`, which is a TERM like any other for runsv. Only a `control/t` of ours sees it.
+
+mod answers;
+mod doctor;
+mod setup;
 
 use std::ffi::OsString;
 
 use crate::report::{Evidence, Exit, signal_name};
 use crate::supervisor::account::{Account, Ending, MainExit};
+use crate::supervisor::service_dir::STATUS;
+pub use answers::Runit;
 
-/// What in the service directory tells of it; see runsv(8).
-pub const STATUS: &str = "supervise/status";
-
-/// What the arguments of `finish` tell, and the status beside it; `None` where they are none of
-/// runsv's. `restarts_tell`: a `control/t` announces `sv restart` to us.
+/// Reads an end from the arguments of `finish` and the status; returns `None` if the arguments are
+/// not runsv's. `restarts_tell` is true if a `control/t` announces `sv restart` to us.
 pub fn account(args: &[OsString], status: &[u8], restarts_tell: bool) -> Option<Account> {
     let [code, wait_status, ..] = args else {
         return None;
@@ -53,9 +55,9 @@ pub fn account(args: &[OsString], status: &[u8], restarts_tell: bool) -> Option<
     })
 }
 
-/// Whether runsv wants the service to run, where this is its status: a TAI64N stamp, a pid, whether
-/// it is paused, what is wanted, whether it got TERM, its state. `sv exit`, and the end of runsv
-/// itself, stand there as a stop, and so does the `sv once` that started it.
+/// Returns whether runsv wants the service to run. The status is a TAI64N stamp, the pid, a flag
+/// for pause, the wanted state, a flag for TERM, and the state. `sv exit`, the end of runsv itself
+/// and the `sv once` that started the service all look like a stop.
 pub fn wanted_up(status: &[u8]) -> Option<bool> {
     match status {
         [_, .., b'u', 0 | 1, 0..=2] if status.len() == 20 => Some(true),
@@ -64,7 +66,7 @@ pub fn wanted_up(status: &[u8]) -> Option<bool> {
     }
 }
 
-/// Whether the service runs, where this is its status.
+/// Returns whether the service runs.
 pub fn is_up(status: &[u8]) -> Option<bool> {
     match status {
         [.., state @ 0..=2] if status.len() == 20 => Some(*state == 1),

@@ -1,15 +1,20 @@
 //! s6: `finish` gets the main process's exit code, or 256, the signal, and the service's name; see
-//! s6-supervise. `supervise/status` says whether the service is wanted up, and more of the exit. It
-//! does not say so of `s6-svc -r`: for s6-supervise that is a TERM like any other.
+//! s6-supervise. `supervise/status` says whether the service is wanted up, and whether it dumped
+//! core. It does not show an `s6-svc -r`, which is a TERM like any other for s6-supervise.
+
+mod answers;
+mod doctor;
+mod setup;
 
 use std::ffi::OsString;
 
 use crate::report::{Evidence, Exit, signal_name};
 use crate::supervisor::account::{Account, Ending, MainExit};
-use crate::supervisor::runit::STATUS;
+use crate::supervisor::service_dir::STATUS;
+pub use answers::S6;
 
-/// What the arguments of `finish` tell, and the status beside it; `None` where they are none of
-/// s6-supervise's.
+/// Reads an end from the arguments of `finish` and the status; returns `None` if the arguments are
+/// not s6-supervise's.
 pub fn account(args: &[OsString], status: &[u8]) -> Option<Account> {
     let [code, signal, ..] = args else {
         return None;
@@ -44,8 +49,8 @@ pub fn account(args: &[OsString], status: &[u8]) -> Option<Account> {
     })
 }
 
-/// The wait status and the flags, which end a status as s6 2.11 writes it, and, with a process
-/// group before them, later versions. Of another length it is yet another version's.
+/// Returns the wait status and the flags, which are the last bytes of a status. s6 2.11 writes 35
+/// bytes; later versions put the process group before them. Other lengths are unknown versions'.
 fn end(status: &[u8]) -> Option<[u8; 3]> {
     if matches!(status.len(), 35 | 43) {
         status.last_chunk().copied()
@@ -54,19 +59,19 @@ fn end(status: &[u8]) -> Option<[u8; 3]> {
     }
 }
 
-/// Whether s6-supervise wants the service to run, where this is its status. The `s6-svc -o` that
-/// started it stands there as a stop.
+/// Returns whether s6-supervise wants the service to run. The `s6-svc -o` that started it looks
+/// like a stop.
 pub fn wanted_up(status: &[u8]) -> Option<bool> {
     end(status).map(|[.., flags]| flags & 4 != 0)
 }
 
-/// Whether the service runs, where this is its status: it has a pid, and its `finish` does not run.
+/// Returns whether the service runs: it has a pid, and its `finish` does not run.
 pub fn is_up(status: &[u8]) -> Option<bool> {
     let [.., flags] = end(status)?;
     Some(status.get(24..32)?.iter().any(|byte| *byte != 0) && flags & 2 == 0)
 }
 
-/// Whether it dumped core, where the status is about an end by the same signal.
+/// Returns true if the service dumped core, and the status is about an end by the same signal.
 fn dumped(status: &[u8], signal: i32) -> bool {
     end(status).is_some_and(|[_, wait_status, _]| {
         wait_status & 0x80 != 0 && i32::from(wait_status & 0x7f) == signal

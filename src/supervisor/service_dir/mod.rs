@@ -1,59 +1,73 @@
-//! The service directory of runit and s6: where their scripts run, `finish` and `control/*` too.
+//! The service directory of runit and s6, in which their scripts run, `finish` and `control/*` too.
 
 pub mod doctor;
-mod script;
+pub mod script;
+pub mod setup;
 
-use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::host::{Host, open_regular_in_ours};
-use crate::report::Supervisor;
-use crate::supervisor::{runit, s6};
+use crate::supervisor::services;
+use crate::supervisor::supervise::HookInput;
 
-/// The most that is read of a script, and the most words of it that are tried as a log's directory.
+/// The supervisor's own status of the service, in the service's directory.
+pub const STATUS: &str = "supervise/status";
+
+/// Maximum size of a script, in bytes.
 const MAX_SCRIPT: u64 = 16 * 1024;
+/// Maximum number of words of a script that are tried as the directory of a log.
 const MAX_WORDS: usize = 200;
 
-/// The service's name, which is the directory's; a logger's has its service's before it: `web/log`.
-pub fn name() -> Option<String> {
-    let dir = env::current_dir().ok()?;
+/// Returns the service's name, which is that of the directory in which its scripts run; for a
+/// logger, `web/log`.
+pub fn name(input: &HookInput) -> Option<OsString> {
+    let dir = (input.directory)()?;
     let name = dir.file_name()?.to_string_lossy().into_owned();
     match dir.parent().and_then(Path::file_name) {
-        Some(service) if name == "log" => Some(format!("{}/log", service.to_string_lossy())),
-        _ => Some(name),
+        Some(service) if name == "log" => Some(format!("{}/log", service.to_string_lossy()).into()),
+        _ => Some(name.into()),
     }
 }
 
-/// The supervisor's own status of the service, as it stands; empty where there is none.
+/// Reads the supervisor's status of the service in whose directory we are; empty if there is none.
 pub fn status() -> Vec<u8> {
-    read(Path::new(runit::STATUS)).unwrap_or_default()
+    read(Path::new(STATUS)).unwrap_or_default()
 }
 
-/// Whether the service is wanted up, as far as the supervisor shows it.
-pub fn wanted_up(supervisor: Supervisor) -> Option<bool> {
-    match supervisor {
-        Supervisor::Runit => runit::wanted_up(&status()),
-        Supervisor::S6 => s6::wanted_up(&status()),
-        _ => None,
-    }
+/// Returns the `run` of a service that one of these directories holds.
+pub fn run_script(dirs: &[&str], service: &str, host: &Host) -> Option<PathBuf> {
+    let scripts = dirs.iter().map(|dir| format!("{dir}/{service}/run"));
+    services::first_there(scripts, host)
 }
 
-/// Whether a `control/t` tells us of `sv restart`.
+/// Returns the services in these directories whose `finish` calls lastwords.
+pub fn wired(dirs: &[&str], host: &Host) -> Vec<String> {
+    let of = |dir: &&str| {
+        let finish = |name: &String| Path::new(dir).join(name).join("finish");
+        let calls = |name: &String| services::calls_us(&finish(name), host);
+        let names = services::names(dir, host).into_iter();
+        names.filter(calls).collect::<Vec<_>>()
+    };
+    dirs.iter().flat_map(of).collect()
+}
+
+/// Returns true if a `control/t` tells us of `sv restart`.
 pub fn restarts_tell() -> bool {
     read(Path::new("control/t"))
         .is_some_and(|script| String::from_utf8_lossy(&script).contains("lastwords"))
 }
 
-/// The files that this service's own logger writes.
-pub fn own_logs(host: &Host) -> Vec<String> {
-    env::current_dir()
-        .map(|dir| logs(&host.name_of(&dir), host))
+/// Returns the files that this service's own logger writes.
+pub fn own_logs(input: &HookInput, host: &Host) -> Vec<String> {
+    let dir = (input.directory)();
+    dir.map(|dir| logs(&host.name_of(&dir), host))
         .unwrap_or_default()
 }
 
-/// The files that the logger of the service in this directory writes: what is called `current` in a
+/// Returns the files that the logger of the service in this directory writes: `current` in a
 /// directory that `log/run` names, or in `log/main`.
 pub fn logs(dir: &Path, host: &Host) -> Vec<String> {
     let script = read(&host.path(dir.join("log/run"))).unwrap_or_default();

@@ -1,5 +1,4 @@
-//! A script of a service directory: whether it can be run at all, and whether it comes to the call
-//! of ours.
+//! Reads a script of a service directory, and finds out whether it can run and reaches our call.
 
 use std::fs;
 use std::io;
@@ -9,7 +8,7 @@ use std::path::Path;
 use crate::host::Host;
 use crate::supervisor::called;
 
-/// Those whose language is known here.
+/// Interpreters whose language this file understands.
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"];
 
 pub struct Script {
@@ -17,20 +16,20 @@ pub struct Script {
     pub is_executable: bool,
 }
 
-/// Where it calls one of our hooks.
+/// A call of one of our hooks.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Call {
     pub program: String,
     pub reached: Reached,
 }
 
-/// Whether it comes to the call each time.
+/// Tells if the script reaches a call.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reached {
     Yes,
-    /// This line ends it before, or makes it another program.
+    /// This line ends the script before, or replaces it by another program.
     No(String),
-    /// This line may.
+    /// This line may do so.
     Perhaps(String),
 }
 
@@ -44,8 +43,8 @@ impl Script {
         })
     }
 
-    /// Why the kernel would not start it, and what to do about it. A supervisor starts it without a
-    /// shell's help.
+    /// Returns why the kernel would not start the script, and the remedy. A supervisor starts it
+    /// without a shell's help.
     pub fn cannot_start(&self, host: &Host) -> Option<(String, String)> {
         let Some(interpreter) = self.interpreter() else {
             return Some((
@@ -66,7 +65,7 @@ impl Script {
             .next()
     }
 
-    /// The program after `env`, or the interpreter itself.
+    /// Returns the program after `env`, or the interpreter itself.
     fn language(&self) -> &str {
         let words = self
             .text
@@ -80,7 +79,7 @@ impl Script {
         names.find(|name| *name != "env").unwrap_or_default()
     }
 
-    /// How it calls this hook; `None` where it does not.
+    /// Returns the call of this hook.
     pub fn call(&self, hook: &str) -> Option<Call> {
         let is_shell = SHELLS.contains(&self.language());
         let mut reached = Reached::Yes;
@@ -117,7 +116,7 @@ fn numbered(number: usize, line: &str) -> String {
     format!("line {}, `{line}`", number + 1)
 }
 
-/// Whether a shell comes past this line.
+/// Returns whether a shell goes on after this line.
 fn passes(line: &str, number: usize) -> Reached {
     let words: Vec<&str> = line
         .split(|c: char| c.is_whitespace() || ";(){}&|".contains(c))
@@ -147,7 +146,7 @@ fn is_flag(word: &str, flag: char) -> bool {
     word.starts_with('-') && word.contains(flag)
 }
 
-/// Whether the line is a part of an `if`, or of a chain.
+/// Returns true if the line is part of an `if`, or of a chain.
 fn is_conditional(line: &str) -> bool {
     let before = line
         .find("lastwords")

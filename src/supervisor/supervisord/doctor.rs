@@ -1,37 +1,36 @@
-//! supervisord: one listener hears of all programs. Whether it listens, supervisorctl tells.
+//! supervisord: one listener is told of all programs. supervisorctl tells whether it runs.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::catch::listen;
 use crate::host::Host;
 use crate::redact::redact;
 use crate::supervisor::ask::ask;
 use crate::supervisor::check::{Check, Concerns};
-use crate::supervisor::doctor::{Life, Running, missing, program};
-use crate::supervisor::subject::Subject;
-use crate::supervisor::supervisord::files as supervisord;
-use crate::supervisor::supervisord::files::Listener;
+use crate::supervisor::doctor::{Observed, Running, missing, program};
+use crate::supervisor::supervise::Subject;
+use crate::supervisor::supervisord::child_logs::logs_of;
+use crate::supervisor::supervisord::files::{self, CHILD_LOGS, Listener, SUPERVISORD_LOG};
 
 const SUPERVISORCTL: [&str; 3] = [
     "/usr/bin/supervisorctl",
     "/usr/local/bin/supervisorctl",
     "/bin/supervisorctl",
 ];
-/// Any of these brings the ends of processes.
+/// Subscriptions that bring the ends of processes.
 const EVENTS: [&str; 4] = ["PROCESS_STATE_EXITED", "PROCESS_STATE", "EVENT", ""];
-/// How much of the end of supervisord's log is looked at, in bytes.
+/// Size of the end of supervisord's log that is searched, in bytes.
 const LOOKED_AT: u64 = 256 * 1024;
 
-pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Life {
+pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     let host = &subject.host;
-    let Some(listener) = supervisord::listener(host) else {
+    let Some(listener) = files::listener(host) else {
         checks.push(missing(
             "supervisord has no listener of ours",
             subject.service,
         ));
-        return Life::of(Running::Unknown);
+        return Observed::of(Running::Unknown);
     };
     let said = status(host);
     checks.push(listens(&listener, said.as_deref()));
@@ -53,25 +52,25 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Life {
     }
     log(&listener, checks);
     let running = said.map_or(Running::Unknown, |said| runs(&said, subject.service));
-    let child_logs = listener.flag("--child-logs").unwrap_or(listen::CHILD_LOGS);
-    let logs = listen::logs_of(subject.service, Path::new(child_logs), host);
-    Life {
+    let child_logs = listener.flag("--child-logs").unwrap_or(CHILD_LOGS);
+    let logs = logs_of(subject.service, Path::new(child_logs), host);
+    Observed {
         logs,
-        ..Life::of(running)
+        ..Observed::of(running)
     }
 }
 
-/// A line per process: `web:web_1   RUNNING   pid 4242, uptime 0:01:02`. `None` where supervisord
-/// does not answer.
+/// Returns a line for each process: `web:web_1   RUNNING   pid 4242, uptime 0:01:02`. `None` if
+/// supervisord does not answer.
 fn status(host: &Host) -> Option<String> {
-    let conf = supervisord::main_file(host)?;
+    let conf = files::main_file(host)?;
     let conf = host.path(conf);
     let answer = ask(host, &SUPERVISORCTL, &["-c", conf.to_str()?, "status"])?;
     // 3: not all of them run.
     matches!(answer.code, Some(0 | 3)).then_some(answer.text)
 }
 
-/// The states, and what is said beside them, of the processes of this name.
+/// Returns the state of each process of this name, with the words beside it.
 fn states<'s>(said: &'s str, name: &str) -> Vec<(&'s str, &'s str)> {
     let of = |line: &'s str| {
         let (process, rest) = line.split_once(char::is_whitespace)?;
@@ -141,12 +140,11 @@ fn listens(listener: &Listener, said: Option<&str>) -> Check {
     }
 }
 
-/// supervisord's own log, which alone tells how a process ended, and where it says what it has
-/// thrown away.
+/// Checks supervisord's own log. It alone tells how a process ended, and which events were lost.
 fn log(listener: &Listener, checks: &mut Vec<Check>) {
     let name = listener
         .flag("--supervisord-log")
-        .unwrap_or(listen::SUPERVISORD_LOG);
+        .unwrap_or(SUPERVISORD_LOG);
     let about = "supervisord log";
     let text = match end_of(Path::new(name)) {
         Ok(text) => text,

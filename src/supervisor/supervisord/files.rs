@@ -1,27 +1,31 @@
-//! supervisord's files: its own one, and those that it includes.
+//! Reads supervisord's main file and those that it includes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::host::Host;
 
-/// Where it looks for its own file itself.
+/// Places where supervisord looks for its main file.
 const MAIN: [&str; 3] = [
     "/etc/supervisord.conf",
     "/etc/supervisor/supervisord.conf",
     "/usr/local/etc/supervisord.conf",
 ];
-/// What Debian's file includes.
+/// Debian's supervisord keeps its own log here.
+pub const SUPERVISORD_LOG: &str = "/var/log/supervisor/supervisord.log";
+/// Debian's supervisord keeps the logs of its processes here.
+pub const CHILD_LOGS: &str = "/var/log/supervisor";
+/// Debian's main file includes these.
 pub const USUAL: &str = "/etc/supervisor/conf.d/*.conf";
 
-/// supervisord's own file.
+/// Returns supervisord's main file.
 pub fn main_file(host: &Host) -> Option<PathBuf> {
     MAIN.iter()
         .map(PathBuf::from)
         .find(|file| host.path(file).exists())
 }
 
-/// A path that its own file names, where it is plain: `logfile`, `childlogdir`.
+/// Returns a path that the main file names (`logfile`, `childlogdir`), if it is plain.
 pub fn path_of(key: &str, host: &Host) -> Option<String> {
     let main = main_file(host)?;
     let text = host.read(&main).ok()?;
@@ -35,7 +39,8 @@ pub fn path_of(key: &str, host: &Host) -> Option<String> {
         .map(|path| path.trim_end_matches('/').to_owned())
 }
 
-/// What it includes, as it says itself: `DIR/*.conf`. Without a file of its own, what is usual.
+/// Returns the patterns that the main file includes, such as `DIR/*.conf`; the usual one if there
+/// is no main file.
 pub fn included(host: &Host) -> Vec<String> {
     let Some(main) = main_file(host) else {
         return vec![USUAL.to_owned()];
@@ -60,7 +65,7 @@ pub fn included(host: &Host) -> Vec<String> {
         .collect()
 }
 
-/// Where programs and listeners stand.
+/// Returns the files that may hold programs and listeners.
 pub fn files(host: &Host) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = included(host)
         .iter()
@@ -71,7 +76,7 @@ pub fn files(host: &Host) -> Vec<PathBuf> {
     found
 }
 
-/// The files that a pattern names whose last part holds one `*`.
+/// Returns the files that match a pattern, whose last part may hold one `*`.
 fn matching(pattern: &Path, host: &Host) -> Vec<PathBuf> {
     let dir = pattern.parent().unwrap_or(Path::new("/"));
     let name = pattern
@@ -92,7 +97,7 @@ fn matching(pattern: &Path, host: &Host) -> Vec<PathBuf> {
     names.filter(fits).map(|name| dir.join(name)).collect()
 }
 
-/// A section of such a file.
+/// A section of a file.
 struct Section<'t> {
     file: &'t Path,
     name: &'t str,
@@ -128,7 +133,7 @@ impl<'t> Section<'t> {
     }
 }
 
-/// The programs, and the groups of them.
+/// Returns the programs and the groups, each with its file.
 pub fn programs(host: &Host) -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
     for file in files(host) {
@@ -156,14 +161,14 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// The program that it runs.
+    /// Returns the program that the listener runs.
     pub fn program(&self) -> Option<&str> {
         self.command
             .split_ascii_whitespace()
             .find(|word| word.rsplit('/').next() == Some("lastwords"))
     }
 
-    /// The value of a flag of its command.
+    /// Returns the value of a flag of the listener's command.
     pub fn flag(&self, flag: &str) -> Option<&str> {
         let mut words = self
             .command
@@ -180,7 +185,7 @@ fn is_ours(command: &str) -> bool {
     words.nth(1) == Some("listen")
 }
 
-/// Our listener, where there is one.
+/// Returns our listener.
 pub fn listener(host: &Host) -> Option<Listener> {
     files(host).iter().find_map(|file| {
         let text = host.read(file).ok()?;
@@ -205,9 +210,35 @@ pub fn listener(host: &Host) -> Option<Listener> {
     })
 }
 
+/// Returns the file to which a program's section sends stderr.
+pub fn log_of(text: &str, job: &str) -> Option<String> {
+    let mut lines = text
+        .lines()
+        .map(str::trim)
+        .skip_while(|line| *line != format!("[program:{job}]"))
+        .skip(1);
+    let own = lines.by_ref().take_while(|line| !line.starts_with('['));
+    let value = |line: &str| {
+        line.strip_prefix("stderr_logfile")?
+            .trim_start()
+            .strip_prefix('=')
+            .map(str::trim)
+            .map(str::to_owned)
+    };
+    own.filter_map(value)
+        .find(|path| path.starts_with('/') && !path.contains('%'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn supervisords_file_tells_the_log() {
+        let text = "[program:a]\nstderr_logfile=/a\n[program:web]\ncommand=x\nstderr_logfile = /var/log/web.err\n";
+        assert_eq!(log_of(text, "web").as_deref(), Some("/var/log/web.err"));
+        assert_eq!(log_of(text, "x"), None);
+    }
 
     #[test]
     fn what_its_own_file_includes_is_read_and_nothing_else() {

@@ -1,4 +1,4 @@
-//! supervisord's own log, read as it grows.
+//! Reads supervisord's own log as it grows.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -8,18 +8,18 @@ use std::path::PathBuf;
 use crate::host::open_regular_in_ours;
 use crate::supervisor::supervisord::{Event, Line, Lines};
 
-/// How much of the end is read at first, and at most at once, in bytes.
+/// Maximum size that is read at once, in bytes. The first time it is the end of the log.
 const MOST: u64 = 1024 * 1024;
 
 pub struct SupervisordLog {
     path: PathBuf,
     file: Option<File>,
-    /// How far it has been read.
+    /// Offset up to which the log has been read.
     offset: u64,
-    /// The beginning of a line whose end is still to come.
+    /// Beginning of a line whose end is still to come.
     begun: Vec<u8>,
     lines: Lines,
-    /// What is there at the first look was there before us.
+    /// The log is being read for the first time, so its lines are older than this process.
     old: bool,
 }
 
@@ -39,13 +39,13 @@ impl SupervisordLog {
         log
     }
 
-    /// The line about this event; `None` where the log does not tell, or cannot be read.
+    /// Returns the line about this event; `None` if there is none, or the log cannot be read.
     pub fn line_of(&mut self, event: &Event) -> Option<Line> {
         self.read();
         self.lines.take(event)
     }
 
-    /// Takes in what is new. Where the log was rotated, what was left of the old file comes first.
+    /// Reads new lines. If the log was rotated, the rest of the old file comes first.
     fn read(&mut self) {
         self.read_file();
         let named = open_regular_in_ours(&self.path).ok();
@@ -70,7 +70,7 @@ impl SupervisordLog {
             self.begun.clear();
         }
         if size - self.offset > MOST {
-            // What it begins with is no whole line, and is passed over as one that says nothing.
+            // The first line may not be whole. It is ignored like any line that tells nothing.
             self.offset = size - MOST;
             self.begun.clear();
         }

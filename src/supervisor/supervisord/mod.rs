@@ -1,8 +1,8 @@
 //! supervisord: its events, and its own words in its log.
 //!
-//! An event says which process has come to which state, for some with the pid, but never how it
-//! ended. That stands in supervisord's log, which has the process's name without its group's, and
-//! is written before the event is sent:
+//! An event names a process and its new state, sometimes with the pid, but never how the process
+//! ended. supervisord's log tells that. It has the process's name without its group's, and is
+//! written before the event is sent:
 //!
 //! ```text
 //! 2026-11-23 03:00:00,123 INFO spawned: 'web' with pid 4242
@@ -12,26 +12,32 @@
 //! 2026-11-23 03:00:07,456 INFO spawnerr: can't find command '/srv/web'
 //! ```
 //!
-//! Events and lines come in the same order, so that each event takes the first line that fits and
-//! that none has taken yet.
+//! Events and lines come in the same order, so each event takes the first line that fits and that
+//! no other event has taken.
 
-pub mod doctor;
-pub mod files;
-pub mod log;
+mod answers;
+mod child_logs;
+mod doctor;
+mod files;
+mod listener;
+mod log;
+mod setup;
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::report::{Evidence, Exit};
 use crate::supervisor::account::{Account, Ending, FailedStart, MainExit};
+pub use answers::Supervisord;
 
-/// So many lines wait for their events; supervisord keeps no more events than its `buffer_size`.
+/// Maximum number of lines that wait for their events. supervisord keeps no more events than its
+/// `buffer_size`.
 const MOST_LINES: usize = 10_000;
 
-/// What has become of a process.
+/// The new state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Starting,
-    /// It ran and ended by itself; `true`: so as its `exitcodes` expect.
+    /// It ran and ended by itself; true if its `exitcodes` expect that.
     Exited(bool),
     /// It did not come up, and is tried again.
     Backoff,
@@ -53,7 +59,7 @@ pub struct Event {
     pub text: String,
 }
 
-/// A header's fields: how long the payload is, in bytes, and what sort of event it is.
+/// Reads a header: the length of the payload in bytes, and the name of the event.
 pub fn header(line: &str) -> Option<(usize, &str)> {
     let field = |name: &str| {
         line.split_ascii_whitespace()
@@ -63,7 +69,7 @@ pub fn header(line: &str) -> Option<(usize, &str)> {
 }
 
 impl Event {
-    /// Reads an event; `None` where it is of a sort that does not matter here, or none at all.
+    /// Reads an event; returns `None` if it does not matter here, or is no event.
     pub fn parse(name: &str, payload: &str) -> Option<Self> {
         // Names hold neither blanks nor colons: supervisord refuses them.
         let field = |name: &str| {
@@ -89,7 +95,7 @@ impl Event {
         })
     }
 
-    /// Job and instance. A program of one process has a group of the same name.
+    /// Returns job and instance. A program of one process has a group of the same name.
     pub fn service(&self) -> (&str, Option<&str>) {
         (
             &self.group,
@@ -97,8 +103,8 @@ impl Event {
         )
     }
 
-    /// What this event tells of an end, with the line that tells how it ended; `last_failure` is
-    /// why the last start failed.
+    /// Reads an end from this event and its line in the log. `last_failure` is why the last start
+    /// failed.
     pub fn account(
         &self,
         line: Option<&Line>,
@@ -152,16 +158,16 @@ impl Event {
 /// A line of supervisord's log about a process's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// The process; of one that could not be started the log does not say which.
+    /// The process; `None` if it could not be started, as the log does not name it then.
     process: Option<String>,
     kind: Kind,
-    /// How it ended, where it ever ran.
+    /// The exit, if the process ever ran.
     exit: Option<Exit>,
-    /// The number of the process that had been started last under this name.
+    /// The pid of the process that was started last under this name.
     pid: Option<u32>,
-    /// It may be about an event that somebody had before us.
+    /// An earlier listener may have had the event that this line is about.
     old: bool,
-    /// As it stands there.
+    /// The whole line.
     pub text: String,
 }
 
@@ -174,7 +180,7 @@ enum Kind {
 }
 
 impl Line {
-    /// Why it did not come up, without what differs from time to time.
+    /// Returns why the process did not come up, without words that differ from time to time.
     pub fn why(&self) -> &str {
         let said = self.text.split_once("spawnerr: ").map(|(_, why)| why);
         said.or_else(|| Some(self.text.split_once(" (")?.1.split_once("; ")?.0))
@@ -182,18 +188,18 @@ impl Line {
     }
 }
 
-/// The lines that no event has taken yet.
+/// Lines that no event has taken yet.
 #[derive(Debug)]
 pub struct Lines {
     own_pid: u32,
     waiting: VecDeque<Line>,
-    /// Who was started last under which name. As long as the config has programs.
+    /// The pid that was started last under each name. It has an entry a program.
     spawned: HashMap<String, u32>,
 }
 
 impl Lines {
-    /// `own_pid`: ourselves, as supervisord knows us. What comes after our start, nobody has had
-    /// before us.
+    /// Begins without lines. `own_pid` is this process: no earlier listener has had the events
+    /// after its start.
     pub fn new(own_pid: u32) -> Self {
         Self {
             own_pid,
@@ -202,7 +208,7 @@ impl Lines {
         }
     }
 
-    /// Takes in another line of the log. `old`: it was there before us.
+    /// Adds a line of the log. `old` is true if the line may be older than this process.
     pub fn push(&mut self, text: &str, old: bool) {
         // The date, the time and the level stand before the words.
         let Some(words) = text.splitn(4, ' ').nth(3) else {
@@ -263,8 +269,8 @@ impl Lines {
         !self.spawned.values().any(|pid| *pid == self.own_pid)
     }
 
-    /// The line that tells of the end that this event is about. Of those that may be somebody
-    /// else's, only one with the same pid.
+    /// Takes the line about the end that this event tells. A line that an earlier listener may have
+    /// had only counts if it has the same pid.
     pub fn take(&mut self, event: &Event) -> Option<Line> {
         let fits = |line: &Line| {
             let named = line

@@ -1,64 +1,69 @@
-//! What systemd tells a hook: in its environment, and, asked at once, of the unit as it is now.
+//! Reads what systemd tells a hook in its environment, and asks its manager of the unit as it is
+//! now.
 
-use std::env;
-use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
 use crate::dbus::{Manager, Value};
 use crate::host::Host;
 use crate::supervisor::account::Account;
+use crate::supervisor::supervise::HookInput;
 use crate::supervisor::systemd::{self, Told, Unit};
 
-/// How long the manager may take to answer. On a machine that is not busy that is a millisecond;
-/// where everything starts or stops at once, seconds. It holds no restart up: that is for the same
-/// manager to do, one thing after the other.
+/// Maximum time for the manager's answer. It takes a millisecond on an idle machine, and seconds
+/// when all services start or stop at once. This delays no restart, as the same manager does one
+/// thing after the other.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The fact by which the unit that `OnFailure=` names says that it is called by that.
+/// Argument of the hook in the unit that `OnFailure=` names.
 const ON_FAILURE: &str = "on-failure";
 
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
-/// Whether it is `OnFailure=` that calls. By then `ExecStopPost=` has done its work, unless it
-/// could not run.
-pub fn is_on_failure(facts: &[OsString]) -> bool {
-    facts.iter().any(|fact| fact == ON_FAILURE)
+/// Returns true if `OnFailure=` calls. By then `ExecStopPost=` has done its work, unless it could
+/// not run.
+pub fn is_on_failure(input: &HookInput) -> bool {
+    input.args.iter().any(|arg| arg == ON_FAILURE)
 }
 
-/// What systemd tells of the end in the environment alone.
-pub fn account(facts: &[OsString]) -> Option<Account> {
-    systemd::account(&told(facts), None)
+/// Reads what systemd tells of the end in the environment alone.
+pub fn account(input: &HookInput) -> Option<Account> {
+    systemd::account(&told(input), None)
 }
 
-/// The same, and what its manager says to that.
+/// Reads the environment, and asks the manager of the unit that has an invocation.
 ///
 /// # Errors
-/// Where the manager cannot be asked.
-pub fn ask(facts: &[OsString], host: &Host) -> io::Result<Option<Account>> {
-    let told = told(facts);
-    let unit = unit(told.invocation.as_deref().unwrap_or_default(), host)?;
+/// Fails if the manager cannot be asked.
+pub fn ask(input: &HookInput, host: &Host) -> io::Result<Option<Account>> {
+    let told = told(input);
+    let Some(invocation) = told.invocation.as_ref().filter(|_| !told.result.is_empty()) else {
+        return Ok(None);
+    };
+    let unit = unit(invocation, host)?;
     Ok(systemd::account(&told, Some(&unit)))
 }
 
-/// systemd's id of this life of the unit that the hook belongs to.
-pub fn invocation() -> Option<String> {
-    id("INVOCATION_ID")
+/// Returns systemd's id of this life of the unit that the hook belongs to.
+pub fn invocation(input: &HookInput) -> Option<String> {
+    id("INVOCATION_ID", input)
 }
 
-fn id(variable: &str) -> Option<String> {
+fn id(variable: &str, input: &HookInput) -> Option<String> {
     let is_id = |id: &String| id.len() == 32 && id.bytes().all(|c| c.is_ascii_hexdigit());
-    env::var(variable).ok().filter(is_id)
+    let id = (input.variable)(variable)?.into_string().ok();
+    id.filter(is_id)
 }
 
-fn told(facts: &[OsString]) -> Told {
-    let prefix = if is_on_failure(facts) { "MONITOR_" } else { "" };
+fn told(input: &HookInput) -> Told {
+    let prefix = if is_on_failure(input) { "MONITOR_" } else { "" };
     let read = |name: &str| {
-        env::var_os(format!("{prefix}{name}")).map(|it| it.to_string_lossy().into_owned())
+        let value = (input.variable)(&format!("{prefix}{name}"));
+        value.map(|it| it.to_string_lossy().into_owned())
     };
-    // A service that `OnFailure=` starts has both, and those with a prefix are another's.
-    let invocation = id(&format!("{prefix}INVOCATION_ID"));
+    // A unit that `OnFailure=` starts has both. Those with the prefix are the failed unit's.
+    let invocation = id(&format!("{prefix}INVOCATION_ID"), input);
     let [result, code, status] =
         ["SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"].map(|it| read(it).unwrap_or_default());
     Told {
@@ -70,7 +75,7 @@ fn told(facts: &[OsString]) -> Told {
     }
 }
 
-/// Asks the manager. A unit's invocation names it as well as its name does, and needs no escapes.
+/// Asks the manager for the unit. Its invocation needs no escapes, unlike its name.
 fn unit(invocation: &str, host: &Host) -> io::Result<Unit> {
     let mut manager = Manager::reach(host, PATIENCE)?;
     let wanted = [
@@ -103,7 +108,7 @@ fn unit(invocation: &str, host: &Host) -> io::Result<Unit> {
                     .unwrap_or_default(),
             ))
         }
-        // It tells nothing at all of a unit that it does not know.
+        // The manager has no properties of a unit that it does not know.
         _ => return Err(io::ErrorKind::NotFound.into()),
     };
     let [active_since, active_until, main_since, main_until, main_pid] =

@@ -1,13 +1,11 @@
-//! systemd: what it has loaded is what it will do; the files tell why that is not what it should
-//! be.
+//! systemd does what it has loaded. The unit's files tell why that is not what it should be.
 
 use crate::redact::redact;
 use crate::supervisor::called;
 use crate::supervisor::check::{Check, Concerns};
-use crate::supervisor::doctor::{Life, Running, missing, program};
-use crate::supervisor::services::unit;
-use crate::supervisor::subject::Subject;
-use crate::supervisor::systemd::files::{Filed, commands, files};
+use crate::supervisor::doctor::{Observed, Running, missing, program};
+use crate::supervisor::supervise::Subject;
+use crate::supervisor::systemd::files::{Filed, commands, files, unit};
 use crate::supervisor::systemd::output_file;
 use crate::supervisor::systemd::units::{self, Shown};
 
@@ -25,7 +23,7 @@ const PROPERTIES: [&str; 11] = [
     "ExecStopPostEx",
 ];
 
-pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Life {
+pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     let (unit, host) = (unit(subject.service), &subject.host);
     let texts = files(&unit, host);
     let all = commands(&texts, "ExecStopPost", host);
@@ -43,9 +41,9 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Life {
     };
     let Some(shown) = shown.and_then(|shown| shown.into_iter().next()) else {
         unasked(subject, &unit, &filed, checks);
-        return Life {
+        return Observed {
             logs,
-            ..Life::of(Running::Unknown)
+            ..Observed::of(Running::Unknown)
         };
     };
     let running = match shown.get("ActiveState") {
@@ -54,14 +52,14 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Life {
     };
     loaded(subject, &unit, &shown, &filed, checks);
     let invocation = Some(shown.get("InvocationID").to_owned()).filter(|id| !id.is_empty());
-    Life {
+    Observed {
         running,
         invocation,
         logs,
     }
 }
 
-/// What the files alone tell.
+/// Checks the files alone, as systemd does not answer.
 fn unasked(subject: &Subject, unit: &str, filed: &[&Filed], checks: &mut Vec<Check>) {
     match filed.iter().find(|it| it.emptied_by.is_none()).copied() {
         None => checks.push(not_filed(subject, filed)),
@@ -86,7 +84,7 @@ fn unasked(subject: &Subject, unit: &str, filed: &[&Filed], checks: &mut Vec<Che
     }
 }
 
-/// No file of the unit calls us, or not to any effect.
+/// Says that no file of the unit calls lastwords, or that another file undoes it.
 fn not_filed(subject: &Subject, filed: &[&Filed]) -> Check {
     let emptied = filed
         .iter()
@@ -189,7 +187,7 @@ fn loaded(subject: &Subject, unit: &str, shown: &Shown, filed: &[&Filed], checks
     checks.extend(the_others(subject, shown));
 }
 
-/// A hook that would run as the service's user and inside its sandbox.
+/// Checks that the hook runs as root, and not inside the service's sandbox.
 fn without_its_rights(shown: &Shown, at: usize) -> Option<Check> {
     let flags = shown
         .all("ExecStopPostEx")
@@ -216,7 +214,7 @@ fn without_its_rights(shown: &Shown, at: usize) -> Option<Check> {
     ))
 }
 
-/// What else the drop-in says.
+/// Checks the other lines of the drop-in.
 fn the_others(subject: &Subject, shown: &Shown) -> Vec<Check> {
     let remedy = || format!("lastwords setup {}", subject.service);
     let mut weak = Vec::new();
@@ -234,12 +232,13 @@ fn the_others(subject: &Subject, shown: &Shown) -> Vec<Check> {
     weak
 }
 
-/// A command of a unit's file without its prefixes.
+/// Strips the prefixes of a command in a unit's file.
 fn command(text: &str) -> &str {
     text.trim_start_matches(['-', '+', '!', '@', ':'])
 }
 
-/// What is run, of what systemd shows: `{ path=… ; argv[]=… ; ignore_errors=… }`.
+/// Returns the arguments of a command that systemd shows as `{ path=… ; argv[]=… ; ignore_errors=…
+/// }`.
 fn arguments(shown: &str) -> &str {
     let after = shown.split_once("argv[]=").map_or(shown, |(_, rest)| rest);
     after

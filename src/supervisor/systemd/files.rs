@@ -1,4 +1,4 @@
-//! What systemd's units say in their files.
+//! Reads the files of systemd's units.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -6,9 +6,38 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::host::Host;
-use crate::supervisor::services::{UNITS, template};
 
-/// The unit's file and its drop-ins, in the order in which systemd reads them; see systemd.unit(5).
+/// Directories of units, the administrator's first; see systemd.unit(5).
+pub const UNITS: [&str; 8] = [
+    "/etc/systemd/system",
+    "/run/systemd/transient",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+    "/run/systemd/generator",
+    "/run/systemd/generator.late",
+];
+
+/// Returns the unit of a job: `web` is `web.service`, and `web@1.service` is itself.
+pub fn unit(job: &str) -> String {
+    if job.ends_with(".service") {
+        job.to_owned()
+    } else {
+        format!("{job}.service")
+    }
+}
+
+/// Returns the template that an instance comes from, `web@.service` for `web@1`; the unit itself if
+/// there is none.
+pub fn template(job: &str) -> String {
+    let unit = unit(job);
+    unit.split_once('@')
+        .map_or(unit.clone(), |(name, _)| format!("{name}@.service"))
+}
+
+/// Returns the unit's file and its drop-ins, in the order in which systemd reads them; see
+/// systemd.unit(5).
 pub fn files(unit: &str, host: &Host) -> Vec<PathBuf> {
     let template = template(unit);
     let named = [unit, &template]
@@ -65,7 +94,7 @@ pub struct Filed {
     pub emptied_by: Option<PathBuf>,
 }
 
-/// The commands that `KEY=` lines of these files give, in this order.
+/// Returns the commands that `KEY=` lines of these files give, in this order.
 pub fn commands(files: &[PathBuf], key: &str, host: &Host) -> Vec<Filed> {
     let mut found: Vec<Filed> = Vec::new();
     for file in files {

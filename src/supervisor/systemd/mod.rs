@@ -1,10 +1,9 @@
-//! systemd: the environment of its `ExecStopPost=`, and what its manager says of the unit at that
-//! moment.
+//! systemd: the environment of its `ExecStopPost=`, and the unit's properties at that moment.
 //!
 //! The environment (`SERVICE_RESULT`, `EXIT_CODE`, `EXIT_STATUS`; see systemd.exec(5)) tells how
-//! the process ended, not whether anybody had asked for that: a `kill -TERM` from outside looks
-//! like `systemctl stop`, and a stop that took SIGKILL looks like a start that took too long. The
-//! manager tells these apart:
+//! the process ended, but not whether somebody had asked for that. A `kill -TERM` from outside
+//! looks like `systemctl stop`, and a stop that took SIGKILL looks like a start that took too long.
+//! The manager tells these apart:
 //!
 //! | the end | `SERVICE_RESULT` | what tells |
 //! |---|---|---|
@@ -13,19 +12,23 @@
 //! | SIGTERM from outside | `success` | no such job |
 //! | a stop that took SIGKILL, a start timeout, `RuntimeMaxSec=` | `timeout` | such a job, never active, neither |
 
-pub mod ask;
-pub mod doctor;
+mod answers;
+mod ask;
+mod doctor;
 pub mod files;
+mod setup;
 mod steps;
 pub mod units;
+mod wired;
 
 use crate::report::{Death as Kind, Evidence, Exit};
 use crate::supervisor::account::{Account, Ending, FailedStart, MainExit, Reason};
+pub use answers::Systemd;
 
-/// What the environment of a hook says; empty where a variable is not set.
+/// The variables of a hook; empty if not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// What the names of the variables begin with.
+    /// Prefix of the variables' names.
     pub prefix: &'static str,
     pub result: String,
     /// `exited`, `killed` or `dumped`.
@@ -35,16 +38,16 @@ pub struct Told {
     pub invocation: Option<String>,
 }
 
-/// What the manager says of a unit whose main process has ended. Moments are in microseconds of the
-/// monotonic clock, 0 where they never were.
+/// The properties of a unit whose main process has ended. Moments are in microseconds of the
+/// monotonic clock, 0 if they never were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unit {
-    /// The job that is at it: its number and its type.
+    /// The job that systemd runs for the unit: its number and its type.
     pub job: Option<(u32, String)>,
-    /// When it became active last, and when it was that no longer.
+    /// When the unit last became active, and when it last ceased to be.
     pub active_since: u64,
     pub active_until: u64,
-    /// When its main process began and ended.
+    /// When the main process began and ended.
     pub main_since: u64,
     pub main_until: u64,
     pub main_pid: u32,
@@ -58,12 +61,12 @@ pub struct Unit {
 }
 
 impl Unit {
-    /// Whether it came up in this life.
+    /// Returns true if the unit came up in this life.
     fn was_up(&self) -> bool {
         self.main_since > 0 && self.active_since >= self.main_since
     }
 
-    /// Whether the main process died before anybody began to stop the unit.
+    /// Returns true if the main process died before somebody began to stop the unit.
     fn died_first(&self) -> bool {
         self.was_up()
             && !self.remains_after_exit
@@ -71,7 +74,7 @@ impl Unit {
             && self.active_until >= self.main_until
     }
 
-    /// The job by which somebody stops it.
+    /// Returns the job by which somebody stops the unit.
     fn stop(&self) -> Option<&(u32, String)> {
         self.job
             .as_ref()
@@ -79,8 +82,8 @@ impl Unit {
     }
 }
 
-/// A unit's name as job and instance: `web@blue.service` is the instance `blue` of `web`. Escapes
-/// stay, as `systemctl` takes them.
+/// Splits a unit's name into job and instance: `web@blue.service` is the instance `blue` of `web`.
+/// Escapes stay, as `systemctl` takes them.
 pub fn service(unit: &str) -> (&str, Option<&str>) {
     let name = unit.strip_suffix(".service").unwrap_or(unit);
     match name.split_once('@') {
@@ -89,8 +92,7 @@ pub fn service(unit: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The file that a unit's output goes to, as its files say, of which the last goes before the
-/// others.
+/// Returns the file that a unit's output goes to. Of its files the last one counts.
 pub fn output_file(files: impl Iterator<Item = String>) -> Option<String> {
     let mut file = None;
     for text in files {
@@ -109,12 +111,12 @@ pub fn output_file(files: impl Iterator<Item = String>) -> Option<String> {
             }
         }
     }
-    // What `%` stands for only systemd knows.
+    // Only systemd can replace a `%` specifier.
     file.filter(|path| path.starts_with('/') && !path.contains(['%', '{', '}']))
 }
 
-/// Reads what systemd tells of an end; `None` where it tells nothing. `unit` is what its manager
-/// says, where that could be asked.
+/// Reads an end from the environment; returns `None` if that tells nothing. `unit` is there if the
+/// manager could be asked.
 pub fn account(told: &Told, unit: Option<&Unit>) -> Option<Account> {
     if told.result.is_empty() {
         return None;
@@ -147,8 +149,8 @@ pub fn account(told: &Told, unit: Option<&Unit>) -> Option<Account> {
 impl Told {
     /// Returns what an end comes to that nobody is known to have asked for.
     fn ending(&self, main: Option<MainExit>, unit: Option<&Unit>) -> Ending {
-        // What `OnFailure=` starts comes when the job is over. Then only an end without one is
-        // known for what it is.
+        // The unit that `OnFailure=` starts runs when the stop job is over. Then only the end of a
+        // service that died first is clear.
         let in_time = unit.filter(|unit| self.prefix.is_empty() || unit.died_first());
         match (self.result.as_str(), self.exit(), unit) {
             ("exec-condition", ..) => {
@@ -232,7 +234,7 @@ impl Told {
         }
     }
 
-    /// How the main process ended; `None` where there was none, or systemd does not say.
+    /// Returns how the main process ended; `None` if there was none, or systemd does not say.
     fn exit(&self) -> Option<Exit> {
         match self.code.as_str() {
             "exited" => self.status.parse().ok().map(Exit::Code),

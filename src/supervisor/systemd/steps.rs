@@ -1,7 +1,7 @@
-//! The exit codes by which systemd's executor says what it could not do before it had the program
-//! running; see "Process Exit Codes" in systemd.exec(5).
+//! Exit codes of systemd's executor for a step that failed before the program ran; see "Process
+//! Exit Codes" in systemd.exec(5).
 
-/// What could not be done; `None` where the code is the program's own.
+/// Describes the step that failed; returns `None` if the code is the program's own.
 pub fn failed(code: i32) -> Option<String> {
     let (name, what) = match code {
         200 => ("CHDIR", "the working directory cannot be entered"),

@@ -1,26 +1,26 @@
-//! systemd's units, as systemd has loaded them.
+//! Asks systemd for units as it has loaded them.
 
 use crate::host::Host;
 use crate::supervisor::ask::ask;
 
 const SYSTEMCTL: [&str; 2] = ["/usr/bin/systemctl", "/bin/systemctl"];
 
-/// Whether systemd runs this machine.
+/// Returns true if systemd runs this machine.
 pub fn is_manager(host: &Host) -> bool {
     host.path("/run/systemd/system").is_dir()
 }
 
-/// A unit's properties, as systemd has loaded it.
+/// Properties of a unit.
 #[derive(Debug, Default)]
 pub struct Shown(Vec<(String, String)>);
 
 impl Shown {
-    /// The value of a property; empty where it has none.
+    /// Returns the value of a property; empty if it has none.
     pub fn get(&self, name: &str) -> &str {
         self.all(name).next().unwrap_or_default()
     }
 
-    /// The values of a property that may be there several times, as commands are.
+    /// Returns the values of a property that may occur several times, such as a command.
     pub fn all<'s>(&'s self, name: &str) -> impl Iterator<Item = &'s str> {
         self.0
             .iter()
@@ -29,7 +29,7 @@ impl Shown {
     }
 }
 
-/// Asks systemd for properties of some units, in their order; `None` where it does not answer.
+/// Asks for properties of units, in their order; returns `None` if systemd does not answer.
 pub fn show(units: &[&str], properties: &[&str], host: &Host) -> Option<Vec<Shown>> {
     let wanted = format!("--property={}", properties.join(","));
     let args: Vec<&str> = ["show", &wanted, "--"]
@@ -49,7 +49,7 @@ pub fn show(units: &[&str], properties: &[&str], host: &Host) -> Option<Vec<Show
     (shown.len() == units.len()).then_some(shown)
 }
 
-/// The instances of a template that systemd has loaded, without `.service`.
+/// Returns the loaded instances of a template, without `.service`.
 pub fn instances(template: &str, host: &Host) -> Vec<String> {
     let pattern = template.replacen('@', "@*", 1);
     let args = [

@@ -1,15 +1,15 @@
-//! Upstart: its stanzas, in the job's own file and in the override.
+//! Checks the stanzas in the job's own file and in the override.
 
 use crate::supervisor::ask::ask;
 use crate::supervisor::check::{Check, Concerns};
-use crate::supervisor::doctor::{Life, Running, missing, program};
-use crate::supervisor::subject::Subject;
+use crate::supervisor::doctor::{Observed, Running, missing, program};
+use crate::supervisor::supervise::Subject;
 use crate::supervisor::upstart::stanzas::{Process, Stanzas};
 
 const HOOKS: [&str; 3] = ["pre-start", "pre-stop", "post-stop"];
 const INITCTL: [&str; 2] = ["/sbin/initctl", "/usr/sbin/initctl"];
 
-pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Life {
+pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     let (service, host) = (subject.service, &subject.host);
     let read = |ending: &str| host.read(format!("/etc/init/{service}.{ending}"));
     let conf = match read("conf") {
@@ -17,7 +17,7 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Life {
         Err(why) => {
             let text = format!("cannot read /etc/init/{service}.conf: {why}");
             checks.push(Check::unknown("hooks", Concerns::Catching, text));
-            return Life::of(Running::Unknown);
+            return Observed::of(Running::Unknown);
         }
     };
     let stanzas = Stanzas::read(&conf, &read("override").unwrap_or_default());
@@ -53,10 +53,10 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Life {
         checks.push(Check::problem("user", Concerns::Catching, text, remedy));
     }
     if stanzas.has_instances {
-        return Life::of(Running::Unknown);
+        return Observed::of(Running::Unknown);
     }
     let said = ask(host, &INITCTL, &["status", service]).filter(|said| said.code == Some(0));
-    Life::of(match said.map(|said| said.text) {
+    Observed::of(match said.map(|said| said.text) {
         Some(said) if said.contains(" start/") => Running::Yes,
         Some(said) if said.contains(" stop/") => Running::No,
         _ => Running::Unknown,

@@ -1,9 +1,9 @@
 //! Upstart (init 1.5 to 1.13): its hooks' environment, and its own words in the kernel log.
 //!
-//! The job's exit facts never reach post-stop's environment. `RESULT`, `PROCESS`, `EXIT_STATUS`,
-//! `EXIT_SIGNAL`, `JOB` and `INSTANCE` may well stand there: they are another job's (`start on
-//! stopped other`) or made up, and are never read. What init logs before it starts post-stop is the
-//! truth:
+//! The exit never reaches post-stop's environment. `RESULT`, `PROCESS`, `EXIT_STATUS`,
+//! `EXIT_SIGNAL`, `JOB` and `INSTANCE` may be set, but then they are another job's (`start on
+//! stopped other`) or made up, and are never read. The truth is in init's lines, which it logs
+//! before it starts post-stop:
 //!
 //! ```text
 //! init: web main process (4242) killed by SEGV signal
@@ -11,17 +11,20 @@
 //! init: web main process ended, respawning
 //! ```
 //!
-//! It says nothing, at its default verbosity, of a main process that ends with code 0.
+//! At its default verbosity init logs nothing about a main process that ends with code 0.
 
-pub mod doctor;
-pub mod setup;
-pub mod stanzas;
+mod answers;
+mod described;
+mod doctor;
+mod setup;
+mod stanzas;
 
 use crate::kmsg::Record;
 use crate::report::{Evidence, Exit};
 use crate::supervisor::account::{Account, Ending, FailedStart, MainExit, Sequel};
+pub use answers::Upstart;
 
-/// Where init's lines are found.
+/// The place of init's lines, for evidence.
 const SOURCE: &str = "kernel log";
 
 /// Reads what init logged about this job's instance in `records`, which hold nothing from before
@@ -55,8 +58,8 @@ pub fn account(job: &str, instance: Option<&str>, records: &[Record], plan_since
             InitLine::GaveUp => gave_up = Some(evidence),
         }
     }
-    // Upstart calls a code of 0 (and a job's own `normal exit`) not worth a line; that it respawns
-    // says that main ended.
+    // init logs no line for a code of 0, nor for a job's own `normal exit`. The respawn shows that
+    // main ended.
     let main = main.or_else(|| {
         let evidence = respawns.clone().or_else(|| gave_up.clone())?;
         Some(MainExit {
@@ -157,9 +160,9 @@ fn parse_end(text: &str) -> Option<(u32, Exit)> {
     })
 }
 
-/// Whether a job's configuration (`/etc/init/JOB.conf`) has a post-start process. While one runs,
-/// `stop` kills the main process without running pre-stop, and init logs the same line as for a
-/// kill from outside.
+/// Returns true if a job's configuration (`/etc/init/JOB.conf`) has a post-start process. While one
+/// runs, `stop` kills the main process without running pre-stop, and init logs the same line as for
+/// a kill from outside.
 pub fn has_post_start(conf: &str) -> bool {
     conf.lines().any(|line| {
         let mut words = line.split_ascii_whitespace();
@@ -167,10 +170,10 @@ pub fn has_post_start(conf: &str) -> bool {
     })
 }
 
-/// The program that a job's stanzas run as its main process, where `exec` names a file.
+/// Returns the program that a job's stanzas run as its main process, if `exec` names a file.
 pub fn program(conf: &str) -> Option<&str> {
-    // The scripts of hooks have `exec`s of their own; in that of the main process it names the same
-    // thing.
+    // The scripts of hooks have an `exec` of their own. In the main process's script it names the
+    // program, too.
     let mut in_hook = false;
     let mut program = None;
     for line in conf.lines() {

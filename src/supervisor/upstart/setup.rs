@@ -1,17 +1,19 @@
-//! Upstart: `JOB.override` holds our stanzas, so that the job's own file is left as it is. An
-//! override *replaces* stanzas, and a job has one of each: of a hook that the job has itself, only
-//! the job can call ours.
+//! Upstart: `JOB.override` holds our stanzas, so the job's own file stays as it is. An override
+//! *replaces* stanzas, and a job has one of each. If the job has a hook of its own, only that hook
+//! can call ours.
 
 use crate::host::Host;
 use crate::redact::redact;
 use crate::supervisor::caller::Caller;
 use crate::supervisor::plan::{ByHand, Draft, How, Plan};
-use crate::supervisor::texts::{UPSTART_DELIVERER, UPSTART_OVERRIDE};
 use crate::supervisor::upstart::stanzas::{Process, Stanzas};
+
+const OVERRIDE: &str = include_str!("../../../config/upstart/web.override");
+const DELIVERER: &str = include_str!("../../../config/upstart/lastwords.conf");
 
 const HOOKS: [&str; 3] = ["pre-start", "pre-stop", "post-stop"];
 
-/// What a hook that is missing costs.
+/// Says what a missing hook costs.
 fn without(hook: &str) -> &'static str {
     match hook {
         "pre-start" => "without it no crash is noticed, for nothing says that the service runs",
@@ -51,10 +53,7 @@ pub fn plan(job: &str, host: &Host, caller: &Caller) -> Plan {
                     .iter()
                     .any(|hook| line.starts_with(&format!("{hook} ")))
         };
-        let lines: String = UPSTART_OVERRIDE
-            .split_inclusive('\n')
-            .filter(ours)
-            .collect();
+        let lines: String = OVERRIDE.split_inclusive('\n').filter(ours).collect();
         let text = caller.fill(&lines, job);
         plan.files.push(Draft {
             how: How::Append,
@@ -65,7 +64,7 @@ pub fn plan(job: &str, host: &Host, caller: &Caller) -> Plan {
     plan.files.push(Draft::new(
         deliverer,
         host.path(deliverer),
-        caller.fill(UPSTART_DELIVERER, job),
+        caller.fill(DELIVERER, job),
     ));
     plan.activate = vec![
         "initctl reload-configuration".to_owned(),
@@ -102,7 +101,8 @@ fn in_file(job: &str, process: &Process) -> String {
     )
 }
 
-/// The stanza with our hook in front: what comes before may fail, end the script or take its time.
+/// Returns the stanza with our hook in front. Whatever stood before it might fail, end the script
+/// or take long.
 fn called_from_inside(hook: &str, process: &Process, call: &str) -> String {
     let own = redact(&process.text);
     let own = if process.is_script {

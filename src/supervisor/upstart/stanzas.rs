@@ -1,33 +1,32 @@
-//! A job's stanzas, as far as lastwords has to do with them: `init(5)`.
+//! Reads the stanzas of a job that matter to lastwords; see init(5).
 //!
-//! Of two stanzas of a kind the later one counts, and those of `JOB.override` come after those of
-//! `JOB.conf`.
+//! Of two stanzas of a kind the later one counts. `JOB.override` comes after `JOB.conf`.
 
 use crate::supervisor::called;
 
-/// What a job's files say.
+/// The stanzas of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stanzas {
     pub pre_start: Option<Process>,
     pub pre_stop: Option<Process>,
     pub post_stop: Option<Process>,
     pub main: Option<Process>,
-    /// As whom all its processes run, its hooks too.
+    /// The user of all its processes, its hooks too.
     pub setuid: Option<String>,
-    /// There may be several of it at once, each with a log of its own.
+    /// Several instances may run at once, each with a log of its own.
     pub has_instances: bool,
-    /// Where its output goes; `log` where it does not say.
+    /// The target of its output; `log` if there is no such stanza.
     pub console: Option<String>,
 }
 
-/// What a stanza runs.
+/// The process that a stanza runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// Whether it stands in `JOB.override`.
+    /// The stanza is in `JOB.override`.
     pub overrides: bool,
-    /// A `script`, run by `sh -e`; else one command.
+    /// It is a `script`, which `sh -e` runs, and not a single command.
     pub is_script: bool,
-    /// The script's lines, or the command.
+    /// Lines of the script, or the command.
     pub text: String,
 }
 
@@ -40,7 +39,7 @@ impl Stanzas {
         stanzas
     }
 
-    /// What this hook's stanza runs.
+    /// Returns the process of this hook.
     pub fn hook(&self, name: &str) -> Option<&Process> {
         match name {
             "pre-start" => self.pre_start.as_ref(),
@@ -78,7 +77,7 @@ impl Stanzas {
     }
 }
 
-/// A line with those that a backslash at its end adds to it, without its comment.
+/// Joins a line with those that a backslash at its end adds, and strips the comment.
 fn whole<'a>(line: &'a str, lines: &mut impl Iterator<Item = &'a str>) -> String {
     let mut whole = line.to_owned();
     while let Some(begun) = whole.strip_suffix('\\') {
@@ -87,7 +86,7 @@ fn whole<'a>(line: &'a str, lines: &mut impl Iterator<Item = &'a str>) -> String
     without_comment(whole.trim()).trim_end().to_owned()
 }
 
-/// The line up to a `#` that begins a word outside of quotes.
+/// Returns the line up to a `#` that begins a word outside of quotes.
 fn without_comment(line: &str) -> &str {
     let mut quote = None;
     let mut before = ' ';
@@ -114,7 +113,8 @@ fn unquoted(text: &str) -> String {
     text.trim_matches(['"', '\'']).to_owned()
 }
 
-/// `exec COMMAND`, or `script` and the lines up to `end script`; `None` for what is neither.
+/// Reads `exec COMMAND`, or `script` and the lines up to `end script`; returns `None` if it is
+/// neither.
 fn process<'a>(
     rest: &str,
     lines: &mut impl Iterator<Item = &'a str>,
@@ -143,7 +143,7 @@ fn process<'a>(
 }
 
 impl Process {
-    /// The program by which this runs lastwords' hook; see [`called`].
+    /// Returns the program by which the process runs lastwords' hook; see [`called`].
     pub fn program(&self, hook: &str) -> Option<&str> {
         called(&self.text, hook)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lastwords::report::{Exit, Report, Supervisor, Verdict};
+use lastwords::report::{Exit, Report, Verdict};
 
 use super::cases::{self, Case};
 use super::machine::{Machine, RECEIVER};
@@ -76,7 +76,7 @@ fn check(case: &Case, reports: &[Report]) -> Option<String> {
             report.verdict == told.verdict
                 && report.stop.exit == told.exit
                 && report.cause.line.contains(told.line)
-                && report.stop.supervisor == Supervisor::Systemd
+                && report.stop.supervisor.name() == "systemd"
                 && report.stop.invocation.is_some()
         }
         _ => false,

@@ -1,0 +1,81 @@
+//! runit, as the rest of the program asks it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::host::Host;
+use crate::supervisor::Supervise;
+use crate::supervisor::account::Account;
+use crate::supervisor::caller::Caller;
+use crate::supervisor::check::Check;
+use crate::supervisor::doctor::Observed;
+use crate::supervisor::plan::Plan;
+use crate::supervisor::runit::{self, doctor, setup};
+use crate::supervisor::service_dir;
+use crate::supervisor::supervise::{Described, HookInput, Subject};
+
+/// Directories in which services are kept.
+const DIRS: [&str; 4] = ["/etc/sv", "/etc/service", "/var/service", "/service"];
+
+pub struct Runit;
+
+impl Supervise for Runit {
+    fn name(&self) -> &'static str {
+        "runit"
+    }
+
+    fn letter(&self) -> &'static str {
+        "r"
+    }
+
+    fn called_for(&self, input: &HookInput) -> (Option<OsString>, Option<OsString>) {
+        (service_dir::name(input), None)
+    }
+
+    fn becomes_the_service(&self) -> bool {
+        true
+    }
+
+    fn is_once(&self, _: &HookInput) -> bool {
+        runit::wanted_up(&service_dir::status()) == Some(false)
+    }
+
+    fn account(&self, input: &HookInput, host: &Host) -> Option<Account> {
+        let status = service_dir::status();
+        let account = runit::account(input.args, &status, service_dir::restarts_tell())?;
+        Some(Account {
+            logs: service_dir::own_logs(input, host),
+            ..account
+        })
+    }
+
+    fn file_of(&self, service: &str, host: &Host) -> Option<PathBuf> {
+        service_dir::run_script(&DIRS, service, host)
+    }
+
+    fn wired(&self, host: &Host) -> Vec<String> {
+        service_dir::wired(&DIRS, host)
+    }
+
+    fn described(&self, service: &str, host: &Host) -> Described {
+        let log = format!("/var/log/{service}/current");
+        let has_log = self.knows(service, host) && host.path(&log).exists();
+        Described {
+            log: has_log.then_some(log),
+            ..Described::default()
+        }
+    }
+
+    fn setup(&self, service: &str, host: &Host, caller: &Caller) -> Plan {
+        setup::plan(self, service, host, caller)
+    }
+
+    fn examine(&self, subject: &Subject, checks: &mut Vec<Check>) -> Observed {
+        doctor::check(subject, checks)
+    }
+
+    fn restart(&self, service: &str, host: &Host) -> Option<String> {
+        let run = self.file_of(service, host)?;
+        Some(format!("sv restart {}", run.parent()?.display()))
+    }
+}

@@ -1,0 +1,51 @@
+//! runit: whether the scripts of a service directory call lastwords.
+
+use std::path::Path;
+
+use crate::supervisor::check::{Check, Concerns};
+use crate::supervisor::doctor::Observed;
+use crate::supervisor::runit;
+use crate::supervisor::service_dir;
+use crate::supervisor::service_dir::doctor::{finish, pre_start, running};
+use crate::supervisor::service_dir::script::{Reached, Script};
+use crate::supervisor::supervise::Subject;
+
+pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
+    let host = &subject.host;
+    let run = subject
+        .supervisor
+        .file_of(subject.service, host)
+        .unwrap_or_default();
+    let dir = run.parent().unwrap_or(Path::new("/"));
+    finish(subject, dir, dir, checks);
+    checks.extend(planned(subject, dir));
+    checks.extend(pre_start(subject, dir));
+    let here = host.path(dir);
+    Observed {
+        logs: service_dir::logs(dir, host),
+        ..Observed::of(running(&here, "supervise/ok", runit::is_up))
+    }
+}
+
+/// Checks that planned stops and restarts are announced.
+fn planned(subject: &Subject, dir: &Path) -> Option<Check> {
+    let announces = |name: &str| {
+        let script = Script::read(&dir.join(name), &subject.host).ok();
+        let script = script.filter(|script| script.is_executable);
+        let call = script.and_then(|script| script.call("pre-stop"));
+        call.is_some_and(|call| call.reached == Reached::Yes)
+    };
+    if announces("control/t") || announces("control/d") {
+        return None;
+    }
+    let text = format!(
+        "{}/control/t does not call lastwords: a planned restart could not be told from a crash",
+        dir.display()
+    );
+    Some(Check::weak(
+        "hooks",
+        Concerns::Content,
+        text,
+        format!("lastwords setup {}", subject.service),
+    ))
+}

@@ -1,0 +1,82 @@
+//! s6, as the rest of the program asks it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::host::Host;
+use crate::supervisor::Supervise;
+use crate::supervisor::account::Account;
+use crate::supervisor::caller::Caller;
+use crate::supervisor::check::Check;
+use crate::supervisor::doctor::Observed;
+use crate::supervisor::plan::Plan;
+use crate::supervisor::s6::{self, doctor, setup};
+use crate::supervisor::service_dir;
+use crate::supervisor::supervise::{HookInput, Subject};
+
+/// Directories in which services are kept. The last one holds copies of the others' services and is
+/// gone after a reboot.
+const DIRS: [&str; 5] = [
+    "/etc/s6",
+    "/etc/s6/sv",
+    "/etc/s6-overlay/s6-rc.d",
+    "/etc/services.d",
+    "/run/service",
+];
+
+pub struct S6;
+
+impl Supervise for S6 {
+    fn name(&self) -> &'static str {
+        "s6"
+    }
+
+    fn letter(&self) -> &'static str {
+        "x"
+    }
+
+    fn called_for(&self, input: &HookInput) -> (Option<OsString>, Option<OsString>) {
+        (service_dir::name(input), None)
+    }
+
+    fn becomes_the_service(&self) -> bool {
+        true
+    }
+
+    fn is_once(&self, _: &HookInput) -> bool {
+        s6::wanted_up(&service_dir::status()) == Some(false)
+    }
+
+    fn account(&self, input: &HookInput, host: &Host) -> Option<Account> {
+        let account = s6::account(input.args, &service_dir::status())?;
+        Some(Account {
+            logs: service_dir::own_logs(input, host),
+            ..account
+        })
+    }
+
+    fn file_of(&self, service: &str, host: &Host) -> Option<PathBuf> {
+        service_dir::run_script(&DIRS, service, host)
+    }
+
+    fn wired(&self, host: &Host) -> Vec<String> {
+        service_dir::wired(&DIRS, host)
+    }
+
+    fn setup(&self, service: &str, host: &Host, caller: &Caller) -> Plan {
+        setup::plan(self, service, host, caller)
+    }
+
+    fn examine(&self, subject: &Subject, checks: &mut Vec<Check>) -> Observed {
+        doctor::check(subject, checks)
+    }
+
+    /// s6 sends a restart as it sends any TERM, so the stop is announced first.
+    fn restart(&self, service: &str, host: &Host) -> Option<String> {
+        let run = self.file_of(service, host)?;
+        let dir = run.parent()?.display();
+        Some(format!(
+            "lastwords pre-stop --supervisor s6 --job {service} && s6-svc -r {dir}"
+        ))
+    }
+}

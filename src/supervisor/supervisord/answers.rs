@@ -1,0 +1,79 @@
+//! supervisord, as the rest of the program asks it.
+
+use std::path::PathBuf;
+
+use crate::host::Host;
+use crate::supervisor::Supervise;
+use crate::supervisor::caller::Caller;
+use crate::supervisor::check::Check;
+use crate::supervisor::doctor::Observed;
+use crate::supervisor::listen::Listen;
+use crate::supervisor::plan::Plan;
+use crate::supervisor::supervise::{Described, Subject};
+use crate::supervisor::supervisord::listener::EventListener;
+use crate::supervisor::supervisord::{doctor, files, setup};
+
+pub struct Supervisord;
+
+impl Supervise for Supervisord {
+    fn name(&self) -> &'static str {
+        "supervisord"
+    }
+
+    fn letter(&self) -> &'static str {
+        "v"
+    }
+
+    /// Its events come late, by seconds when it starts itself.
+    fn tells_late(&self) -> bool {
+        true
+    }
+
+    fn listener(&self) -> Option<&dyn Listen> {
+        Some(&EventListener)
+    }
+
+    fn file_of(&self, program: &str, host: &Host) -> Option<PathBuf> {
+        let mut programs = files::programs(host).into_iter();
+        programs
+            .find(|(name, _)| name == program)
+            .map(|(_, file)| file)
+    }
+
+    /// Returns all programs if there is a listener: it hears of all.
+    fn wired(&self, host: &Host) -> Vec<String> {
+        if files::listener(host).is_none() {
+            return Vec::new();
+        }
+        let ours = ["lastwords", "lastwords-deliver"];
+        let names = files::programs(host).into_iter().map(|(name, _)| name);
+        names
+            .filter(|name| !ours.contains(&name.as_str()))
+            .collect()
+    }
+
+    fn described(&self, program: &str, host: &Host) -> Described {
+        let file = self.file_of(program, host);
+        let text = file.and_then(|file| host.read(file).ok());
+        Described {
+            log: text.and_then(|text| files::log_of(&text, program)),
+            ..Described::default()
+        }
+    }
+
+    fn setup(&self, program: &str, host: &Host, caller: &Caller) -> Plan {
+        setup::plan(self, program, host, caller)
+    }
+
+    fn examine(&self, subject: &Subject, checks: &mut Vec<Check>) -> Observed {
+        doctor::check(subject, checks)
+    }
+
+    fn restart(&self, program: &str, _: &Host) -> Option<String> {
+        Some(format!("supervisorctl restart {program}:*"))
+    }
+
+    fn start_deliverer(&self, _: &str, _: bool) -> String {
+        "supervisorctl update lastwords-deliver".to_owned()
+    }
+}

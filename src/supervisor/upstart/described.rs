@@ -1,0 +1,68 @@
+//! Reads from a job's stanzas what its config has to repeat.
+
+use crate::supervisor::supervise::Described;
+use crate::supervisor::upstart::program;
+use crate::supervisor::upstart::stanzas::Stanzas;
+
+/// Returns the file in which Upstart keeps a job's output.
+pub fn log(has_instances: bool) -> &'static str {
+    if has_instances {
+        "/var/log/upstart/{job}-{instance}.log"
+    } else {
+        "/var/log/upstart/{job}.log"
+    }
+}
+
+pub fn described(conf: &str, r#override: &str) -> Described {
+    let stanzas = Stanzas::read(conf, r#override);
+    let main = stanzas.main.as_ref();
+    let redirected = main.and_then(|main| redirection(&main.text));
+    let logged = matches!(stanzas.console.as_deref(), None | Some("log"));
+    let program = program(r#override).or_else(|| program(conf));
+    Described {
+        user: stanzas.setuid.filter(|user| user != "root"),
+        log: redirected.or_else(|| logged.then(|| log(stanzas.has_instances).to_owned())),
+        program: program.map(str::to_owned),
+    }
+}
+
+/// Returns the last file to which a shell's `>>` or `>` leads the output.
+fn redirection(script: &str) -> Option<String> {
+    let after = |part: &str| {
+        let word = part
+            .split_whitespace()
+            .next()?
+            .trim_matches(['"', '\'', ';']);
+        (word.starts_with('/') && !word.contains(['$', '`']) && word != "/dev/null")
+            .then(|| word.to_owned())
+    };
+    script.split('>').skip(1).filter_map(after).last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upstarts_file_tells_the_user_the_log_and_the_program() {
+        let found = described("setuid www-data\ninstance $N\nexec /srv/web\n", "");
+        let expected = Described {
+            user: Some("www-data".into()),
+            log: Some("/var/log/upstart/{job}-{instance}.log".into()),
+            program: Some("/srv/web".into()),
+        };
+        assert_eq!(found, expected);
+        let log = |conf| described(conf, "").log;
+        assert_eq!(
+            log("exec node x.js >> /var/log/web.log 2>&1").as_deref(),
+            Some("/var/log/web.log")
+        );
+        assert_eq!(
+            log("script\n exec x >>\"/var/log/w.log\" 2>/dev/null\nend script").as_deref(),
+            Some("/var/log/w.log")
+        );
+        assert_eq!(log("console none\nexec x"), None);
+        assert_eq!(log("exec x").as_deref(), Some("/var/log/upstart/{job}.log"));
+        assert_eq!(described("setuid root\n", "").user, None);
+    }
+}
