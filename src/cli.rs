@@ -99,8 +99,8 @@ pub enum Verb {
     Run(RunArgs),
     /// Listen to a supervisor that has no hooks but events
     ///
-    /// As an event listener of supervisord: `[eventlistener:lastwords]` in its config. Every
-    /// process that ends by itself is a crash.
+    /// As an event listener of supervisord: `[eventlistener:lastwords]` in its config. A process
+    /// that ends with an unexpected exit is a crash.
     Listen(ListenArgs),
     /// Send the reports that are due
     ///
