@@ -90,6 +90,8 @@ mod collectors;
 mod config;
 mod dbus;
 mod deliver;
+mod draft;
+mod escapes;
 mod host;
 mod kmsg;
 mod limits;
@@ -113,6 +115,7 @@ mod sinks;
 mod spool;
 mod supervisor;
 mod verbs;
+mod when;
 
 pub use verbs::main;
 

@@ -1,11 +1,13 @@
-//! Which file systems may never answer.
+//! The mounted file systems, as the kernel lists them, and which of them may never answer.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, absolute};
 
-/// The most that is read of the list of mounts, in bytes.
+/// Maximum length that is read of the list of mounts, in bytes: a host of many containers has
+/// thousands of long lines.
 const MAX_LIST: u64 = 4 * 1024 * 1024;
 
 /// File systems that are this machine's own. A disk, too, may hang; but of those with a server or a
@@ -15,37 +17,84 @@ const OWN: [&str; 18] = [
     "ramfs", "reiserfs", "rootfs", "squashfs", "tmpfs", "vfat", "xfs", "zfs",
 ];
 
-/// Whether who opens what lies at `path` may wait for ever, in a way that no signal ends: NFS, FUSE
-/// and their like, and whatever is not known. It is told from the list of mounts alone; `path`
-/// itself is not asked, nor are links followed.
-pub fn may_hang(path: &Path) -> bool {
-    let mut list = Vec::new();
-    let read = File::open("/proc/self/mountinfo")
-        .and_then(|file| file.take(MAX_LIST).read_to_end(&mut list));
-    let kind = absolute(path)
-        .ok()
-        .filter(|_| read.is_ok())
-        .and_then(|path| kind_of(&list, &path));
-    kind.is_none_or(|kind| !OWN.iter().any(|own| own.as_bytes() == kind))
+/// A line of `mountinfo`; see `proc_pid_mountinfo(5)`. Spaces and the like are still escaped.
+pub struct Mount<'l> {
+    pub device: &'l [u8],
+    /// The directory of the file system that is mounted: `/`, or a bind mount's.
+    pub root: &'l [u8],
+    /// The directory where it is mounted.
+    pub place: &'l [u8],
+    pub options: &'l [u8],
+    /// The type of the file system.
+    pub fs_type: &'l [u8],
+    pub source: &'l [u8],
+    /// The options of the file system, which show what the kernel did to it after an error.
+    pub fs_options: &'l [u8],
 }
 
-/// The type of the file system that `path` is on, by `mountinfo`; see `proc_pid_mountinfo(5)`.
-fn kind_of<'l>(list: &'l [u8], path: &Path) -> Option<&'l [u8]> {
-    let mounts = list.split(|byte| *byte == b'\n').filter_map(|line| {
-        let mut words = line.split(|byte| *byte == b' ');
-        let place = unescape(words.nth(4)?);
-        let kind = words.skip_while(|word| *word != b"-").nth(1)?;
-        Some((place, kind))
-    });
-    let above =
-        mounts.filter(|(place, _)| path.starts_with(Path::new(std::ffi::OsStr::from_bytes(place))));
+/// Reads the list of mounts at `path`: `/proc/self/mountinfo`.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut list = Vec::new();
+    File::open(path)?.take(MAX_LIST).read_to_end(&mut list)?;
+    Ok(list)
+}
+
+/// Parses a list of mounts. A line in another form is left out.
+pub fn parse(list: &[u8]) -> impl Iterator<Item = Mount<'_>> {
+    list.split(|byte| *byte == b'\n').filter_map(parse_line)
+}
+
+fn parse_line(line: &[u8]) -> Option<Mount<'_>> {
+    let mut words = line.split(|byte| *byte == b' ');
+    let (device, root, place) = (words.nth(2)?, words.next()?, words.next()?);
+    let options = words.next()?;
+    let mut words = words.skip_while(|word| *word != b"-").skip(1);
+    Some(Mount {
+        device,
+        root,
+        place,
+        options,
+        fs_type: words.next()?,
+        source: words.next()?,
+        fs_options: words.next().unwrap_or_default(),
+    })
+}
+
+impl Mount<'_> {
+    /// Returns true if nothing can be written there.
+    pub fn is_read_only(&self) -> bool {
+        let has = |options: &[u8], wanted: &[&[u8]]| {
+            options
+                .split(|byte| *byte == b',')
+                .any(|option| wanted.contains(&option))
+        };
+        let stopped: [&[u8]; 3] = [b"ro", b"emergency_ro", b"shutdown"];
+        has(self.options, &[b"ro"]) || has(self.fs_options, &stopped)
+    }
+}
+
+/// Returns true if a process that opens `path` may wait for ever, in a way that no signal ends: on
+/// NFS, FUSE and their like, and where the type is unknown. Only the list of mounts is read; `path`
+/// itself is not touched, and links are not followed.
+pub fn may_hang(path: &Path) -> bool {
+    let Ok(list) = read(Path::new("/proc/self/mountinfo")) else {
+        return true;
+    };
+    let fs_type = absolute(path).ok().and_then(|path| type_of(&list, &path));
+    fs_type.is_none_or(|fs_type| !OWN.iter().any(|own| own.as_bytes() == fs_type))
+}
+
+/// Returns the type of the file system that `path` is on.
+fn type_of<'l>(list: &'l [u8], path: &Path) -> Option<&'l [u8]> {
+    let mounts = parse(list).map(|mount| (unescape(mount.place), mount.fs_type));
+    let above = mounts.filter(|(place, _)| path.starts_with(OsStr::from_bytes(place)));
     // The last one that is mounted in a place hides the others.
     above
         .max_by_key(|(place, _)| place.len())
-        .map(|(_, kind)| kind)
+        .map(|(_, fs_type)| fs_type)
 }
 
-/// Turns `\040` in a mount's name back into the byte that it stands for.
+/// Turns `\040` in a field of a line back into the byte that it stands for.
 pub fn unescape(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -77,7 +126,7 @@ mod tests {
         26 25 0:7 / /over rw - fuse.sshfs box: rw\n";
 
     fn kind(path: &str) -> &str {
-        str::from_utf8(kind_of(LIST, Path::new(path)).unwrap()).unwrap()
+        str::from_utf8(type_of(LIST, Path::new(path)).unwrap()).unwrap()
     }
 
     #[test]
@@ -90,9 +139,23 @@ mod tests {
     }
 
     #[test]
+    fn read_only_is_seen_in_the_mount_and_in_the_file_system() {
+        let read_only = |options, fs_options| {
+            let line = format!("1 0 8:1 / / {options} - ext4 /dev/sda1 {fs_options}");
+            parse_line(line.as_bytes()).unwrap().is_read_only()
+        };
+        assert!(
+            read_only("ro,relatime", "rw")
+                && read_only("rw", "ro,errors=remount-ro")
+                && read_only("rw", "rw,shutdown")
+        );
+        assert!(!read_only("rw,relatime", "rw,errors=remount-ro"));
+    }
+
+    #[test]
     fn what_the_list_does_not_show_may_hang() {
-        assert_eq!(kind_of(b"", Path::new("/")), None);
-        assert_eq!(kind_of(b"22 1 254:1\n- -\n\n\\", Path::new("/")), None);
+        assert_eq!(type_of(b"", Path::new("/")), None);
+        assert_eq!(type_of(b"22 1 254:1\n- -\n\n\\", Path::new("/")), None);
         assert_eq!(unescape(b"a\\040b\\999\\"), b"a b\\999\\");
     }
 

@@ -7,7 +7,6 @@
 //! too.
 
 use std::borrow::Cow;
-use std::str::Chars;
 use std::sync::LazyLock;
 
 use regex::{Match, Regex};
@@ -15,6 +14,7 @@ use serde::Deserialize;
 
 use super::entry;
 use super::stamp;
+use crate::escapes::after_sequence;
 
 /// Maximum length of a line, in bytes. The rest of the line is dropped.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -249,25 +249,13 @@ pub fn without_colours(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut clean = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c == '\x1b' {
-            skip_escape(&mut chars);
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        if let Some(after) = after_sequence(c, rest.as_str()) {
+            rest = after.chars();
         } else if c == '\t' || !c.is_control() {
             clean.push(c);
         }
     }
     Cow::Owned(clean)
-}
-
-/// Skips the rest of an escape sequence.
-fn skip_escape(chars: &mut Chars) {
-    let is_inside: fn(char) -> bool = match chars.next() {
-        // CSI: up to its final byte.
-        Some('[') => |c| !('\x40'..='\x7e').contains(&c),
-        // OSC: up to BEL or ST.
-        Some(']') => |c| c != '\x07' && c != '\x1b',
-        _ => return,
-    };
-    while chars.next().is_some_and(is_inside) {}
 }

@@ -20,8 +20,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::mpsc::channel;
 use std::thread::Builder;
@@ -34,15 +33,12 @@ use serde::Deserialize;
 use super::{Body, Collector};
 use crate::bytes::Bytes;
 use crate::host::Host;
-use crate::mounts;
+use crate::mounts::{self, Mount};
 use crate::plugin;
 use crate::report::{Capacity, CollectorKind, FileSystem, SectionData, Space, Stop};
 
 /// The most mount points that are asked.
 const MAX_MOUNTS: usize = 64;
-/// The most that is read of the list of mounts, in bytes: a host of many containers has thousands
-/// of long lines.
-const MAX_LIST: u64 = 4 * 1024 * 1024;
 
 /// File systems whose server may not answer. A thread that waits for one of these ends on SIGKILL.
 const REMOTE: [&str; 5] = ["nfs", "nfs4", "cifs", "smb3", "ceph"];
@@ -73,15 +69,11 @@ impl Collector for Disk {
     }
 
     fn collect(&self, _stop: &Stop, host: &Host) -> Result<Body> {
-        let mut list = Vec::new();
-        File::open(host.path("/proc/self/mountinfo"))
-            .and_then(|file| file.take(MAX_LIST).read_to_end(&mut list))
+        let list = mounts::read(&host.path("/proc/self/mountinfo"))
             .context("cannot read /proc/self/mountinfo: is /proc mounted?")?;
         let known = host.read("/proc/filesystems").unwrap_or_default();
-        let mut mounts = worth_asking(
-            parse_mounts(&String::from_utf8_lossy(&list)),
-            &on_disk(&known),
-        );
+        let mounts = mounts::parse(&list).map(Candidate::from).collect();
+        let mut mounts = worth_asking(mounts, &on_disk(&known));
         let more = mounts.len().saturating_sub(MAX_MOUNTS);
         mounts.truncate(MAX_MOUNTS);
 
@@ -116,21 +108,35 @@ impl Collector for Disk {
 /// What a mount point answered, or why it did not.
 type Answer = Result<Space, String>;
 
-/// One line of mountinfo.
+/// A file system that is asked.
 #[derive(Clone, Debug, PartialEq)]
-struct Mount {
+struct Candidate {
     device: String,
-    /// Which directory of the file system is mounted there: `/`, or a bind mount's.
+    /// The directory of the file system that is mounted: `/`, or a bind mount's.
     root: String,
-    place: String,
-    kind: String,
+    mount_point: String,
+    fs_type: String,
     source: String,
     read_only: bool,
 }
 
-impl Mount {
+impl From<Mount<'_>> for Candidate {
+    fn from(mount: Mount) -> Self {
+        let text = |field| String::from_utf8_lossy(&mounts::unescape(field)).into_owned();
+        Self {
+            device: text(mount.device),
+            root: text(mount.root),
+            mount_point: text(mount.place),
+            fs_type: text(mount.fs_type),
+            source: text(mount.source),
+            read_only: mount.is_read_only(),
+        }
+    }
+}
+
+impl Candidate {
     fn label(&self) -> String {
-        self.place.escape_debug().to_string()
+        self.mount_point.escape_debug().to_string()
     }
 }
 
@@ -161,7 +167,7 @@ impl fmt::Display for Space {
     }
 }
 
-fn row(mount: &Mount, answer: &Answer, width: usize) -> String {
+fn row(mount: &Candidate, answer: &Answer, width: usize) -> String {
     let label = mount.label();
     match answer {
         Ok(space) => format!(
@@ -170,16 +176,16 @@ fn row(mount: &Mount, answer: &Answer, width: usize) -> String {
         ),
         Err(why) => format!(
             "{label:width$}  {why} ({} {})",
-            mount.kind,
+            mount.fs_type,
             mount.source.escape_debug()
         ),
     }
 }
 
-fn data(mount: Mount, answer: Answer) -> FileSystem {
+fn data(mount: Candidate, answer: Answer) -> FileSystem {
     FileSystem {
-        mount_point: mount.place,
-        fs_type: mount.kind,
+        mount_point: mount.mount_point,
+        fs_type: mount.fs_type,
         source: mount.source,
         read_only: mount.read_only,
         capacity: match answer {
@@ -190,19 +196,19 @@ fn data(mount: Mount, answer: Answer) -> FileSystem {
 }
 
 /// Asks each mount point in a thread of its own, so that one that hangs hangs nothing else.
-fn ask(mounts: Vec<Mount>, host: &Host, timeout: Duration) -> Vec<(Mount, Answer)> {
+fn ask(mounts: Vec<Candidate>, host: &Host, timeout: Duration) -> Vec<(Candidate, Answer)> {
     let deadline = Instant::now() + timeout;
     let (tell, answers) = channel();
-    let mut rows: Vec<(Mount, Answer)> = Vec::new();
+    let mut rows: Vec<(Candidate, Answer)> = Vec::new();
     for (position, mount) in mounts.into_iter().enumerate() {
-        let path = host.path(&mount.place);
+        let path = host.path(&mount.mount_point);
         let question = {
             let (tell, path) = (tell.clone(), path.clone());
             move || drop(tell.send((position, space(&path))))
         };
         let answer = match Builder::new().spawn(question) {
             Ok(_) => Err("does not answer".to_owned()),
-            Err(why) if REMOTE.contains(&mount.kind.as_str()) => {
+            Err(why) if REMOTE.contains(&mount.fs_type.as_str()) => {
                 Err(format!("not asked, for want of a thread: {why}"))
             }
             Err(_) => space(&path),
@@ -227,15 +233,15 @@ fn space(path: &Path) -> Answer {
 }
 
 /// The real file systems, each once, however often it is mounted.
-fn worth_asking(mut mounts: Vec<Mount>, on_disk: &HashSet<&str>) -> Vec<Mount> {
+fn worth_asking(mut mounts: Vec<Candidate>, on_disk: &HashSet<&str>) -> Vec<Candidate> {
     // The last one that is mounted in a place hides the others.
     let mut places = HashSet::new();
     mounts.reverse();
-    mounts.retain(|mount| places.insert(mount.place.clone()));
+    mounts.retain(|mount| places.insert(mount.mount_point.clone()));
     mounts.reverse();
     mounts.retain(|mount| {
-        let kind = mount.kind.as_str();
-        mount.place == "/"
+        let kind = mount.fs_type.as_str();
+        mount.mount_point == "/"
             || REMOTE.contains(&kind)
             || MANY_DISKS.contains(&kind)
             || (on_disk.contains(kind) && !LEFT_OUT.contains(&kind))
@@ -255,38 +261,6 @@ fn on_disk(filesystems: &str) -> HashSet<&str> {
         .collect()
 }
 
-/// Parses `proc_pid_mountinfo(5)`; what is no such line is left out.
-fn parse_mounts(list: &str) -> Vec<Mount> {
-    list.lines().filter_map(parse_mount).collect()
-}
-
-fn parse_mount(line: &str) -> Option<Mount> {
-    let (place, system) = line.split_once(" - ")?;
-    let mut place = place.split(' ').skip(2);
-    let (device, root, point, options) =
-        (place.next()?, place.next()?, place.next()?, place.next()?);
-    let mut system = system.split(' ');
-    let (kind, source) = (system.next()?, system.next()?);
-    // The file system's own options show what the kernel did to it after an error.
-    let system_options = system.next().unwrap_or_default();
-    let read_only = options.split(',').any(|option| option == "ro")
-        || system_options
-            .split(',')
-            .any(|option| matches!(option, "ro" | "emergency_ro" | "shutdown"));
-    Some(Mount {
-        device: device.to_owned(),
-        root: unescape(root),
-        place: unescape(point),
-        kind: unescape(kind),
-        source: unescape(source),
-        read_only,
-    })
-}
-
-fn unescape(text: &str) -> String {
-    String::from_utf8_lossy(&mounts::unescape(text.as_bytes())).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -294,7 +268,7 @@ mod tests {
 
     use proptest::prelude::proptest;
 
-    use super::{Disk, Mount, on_disk, parse_mounts, row, worth_asking};
+    use super::{Candidate, Disk, on_disk, row, worth_asking};
     use crate::collectors::{Body, Collector, tests::stop};
     use crate::host::Host;
     use crate::report::Space;
@@ -302,9 +276,14 @@ mod tests {
     const FILESYSTEMS: &str =
         "nodev\tproc\nnodev\ttmpfs\n\text4\n\txfs\n\tsquashfs\n\tfuseblk\nnodev\tbtrfs\n";
 
+    fn parse(mountinfo: &str) -> Vec<Candidate> {
+        let mounts = crate::mounts::parse(mountinfo.as_bytes());
+        mounts.map(Candidate::from).collect()
+    }
+
     fn asked(mountinfo: &str) -> Vec<String> {
-        let mounts = worth_asking(parse_mounts(mountinfo), &on_disk(FILESYSTEMS));
-        mounts.into_iter().map(|mount| mount.place).collect()
+        let mounts = worth_asking(parse(mountinfo), &on_disk(FILESYSTEMS));
+        mounts.into_iter().map(|mount| mount.mount_point).collect()
     }
 
     /// What the collector says of a machine with these mounts, whose mount points all exist.
@@ -344,33 +323,17 @@ mod tests {
     }
 
     #[test]
-    fn read_only_is_seen_in_the_mount_and_in_the_file_system() {
-        let read_only = |options, system| {
-            parse_mounts(&format!("1 0 8:1 / / {options} - ext4 /dev/sda1 {system}"))
-                .remove(0)
-                .read_only
-        };
-        assert!(
-            read_only("ro,relatime", "rw")
-                && read_only("rw", "ro,errors=remount-ro")
-                && read_only("rw", "rw,shutdown")
-        );
-        assert!(!read_only("rw,relatime", "rw,errors=remount-ro"));
-    }
-
-    #[test]
     fn names_are_unescaped_and_stay_on_their_line() {
-        let mount =
-            parse_mounts(r"1 0 8:1 / /mnt/a\040b\012c\134d\7 rw - ext4 /dev/x rw").remove(0);
-        assert_eq!(mount.place, "/mnt/a b\nc\\d\\7");
+        let mount = parse(r"1 0 8:1 / /mnt/a\040b\012c\134d\7 rw - ext4 /dev/x rw").remove(0);
+        assert_eq!(mount.mount_point, "/mnt/a b\nc\\d\\7");
         assert!(row(&mount, &Ok(Space::default()), 0).starts_with(r"/mnt/a b\nc\\d\\7  "));
     }
 
     #[test]
     fn a_disk_reads_as_a_line() {
-        let mount = |read_only| Mount {
+        let mount = |read_only| Candidate {
             read_only,
-            ..parse_mounts("1 0 8:1 / /var rw - ext4 /dev/sda1 rw").remove(0)
+            ..parse("1 0 8:1 / /var rw - ext4 /dev/sda1 rw").remove(0)
         };
         let space = Space {
             total: 20 << 30,

@@ -16,7 +16,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -25,6 +24,7 @@ use super::{Body, Collector};
 use crate::host::Host;
 use crate::mounts;
 use crate::report::{Changed, CollectorKind, ProgramFile, Section, SectionData, Stop, Timestamp};
+use crate::when::length;
 
 /// When the service's program was changed.
 #[derive(Clone, Debug, Deserialize)]
@@ -52,11 +52,8 @@ impl Collector for Program {
                 .modified()
                 .with_context(|| format!("cannot tell when {shown} was changed"))?,
         );
-        let before = Duration::from_secs(stop.stopped_at.since(modified).as_secs());
-        let text = format!(
-            "{shown}: changed {modified}, {} before",
-            humantime::format_duration(before)
-        );
+        let before = stop.stopped_at.since(modified);
+        let text = format!("{shown}: changed {modified}, {} before", length(before));
         Ok(Body {
             text,
             data: SectionData::Program(ProgramFile {
@@ -105,7 +102,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             body.text,
-            "/srv/server.js: changed 1970-01-12T13:46:40.000Z, 1m 30s before"
+            "/srv/server.js: changed 1970-01-12T13:46:40.000Z, 1 min 30 s before"
         );
         let section = Section {
             data: body.data,

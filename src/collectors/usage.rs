@@ -10,6 +10,7 @@ use super::{Body, Collector};
 use crate::bytes::Bytes;
 use crate::host::Host;
 use crate::report::{CollectorKind, Stop};
+use crate::when::length;
 
 /// What a process and the children that it waited for used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ impl Collector for Usage {
         let cpu = Duration::from_millis(cpu_ms);
         let text = format!(
             "{} of CPU time; at most {} of memory (it, or one of its children)",
-            humantime::format_duration(cpu),
+            length(cpu),
             Bytes(memory_kib.saturating_mul(1024))
         );
         Ok(Body {

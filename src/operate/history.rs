@@ -12,9 +12,9 @@ use rustix::termios::tcgetwinsize;
 
 use crate::places::Places;
 use crate::redact::redact;
-use crate::render::span;
 use crate::report::{Kind, ReportId, Timestamp, Verdict};
 use crate::spool::{Brief, Place, Spool};
+use crate::when::rough_length;
 
 /// Maximum number of ids that are named if several fit.
 const CANDIDATES: usize = 5;
@@ -185,7 +185,7 @@ pub fn told_of(brief: &Brief) -> String {
 
 /// Says how long ago that was, or how long it is until then: `3 min ago`, `in 35 s`, `now`.
 pub fn from_now(time: Timestamp, now: Timestamp) -> String {
-    match (span(time.since(now)), span(now.since(time))) {
+    match (rough_length(time.since(now)), rough_length(now.since(time))) {
         (Some(until), _) => format!("in {until}"),
         (_, Some(ago)) => format!("{ago} ago"),
         _ => "now".to_owned(),

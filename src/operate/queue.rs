@@ -18,9 +18,10 @@ use crate::operate::history::table::{Cell, Column, table};
 use crate::operate::history::told::{self, Addressed, Configs, Standing};
 use crate::operate::history::{Entries, Reader, from_now, say, short_id, terminal_width};
 use crate::places::Places;
-use crate::render::{one_line, span};
+use crate::render::one_line;
 use crate::report::{ReportId, Timestamp};
 use crate::spool::{Ledger, Place};
+use crate::when::rough_length;
 
 /// Longest text in a row, in characters.
 const WHY: usize = 500;
@@ -154,7 +155,7 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
         say(&format!("{} more rows: -n 0 shows all", count - all.len()));
     }
     if unattended > NOBODY_LOOKS {
-        let since = span(unattended).unwrap_or_default();
+        let since = rough_length(unattended).unwrap_or_default();
         say(&format!(
             "something has been due for {since}: is a deliverer running? `lastwords deliver` sends it now"
         ));
@@ -237,7 +238,7 @@ impl Waiting {
         [
             Cell::dim(short_id(&self.id, short)),
             Cell::coloured(one_line(&self.service, 80), AnsiColor::Cyan),
-            Cell::new(span(now.since(self.since)).unwrap_or_else(|| "0 s".to_owned())),
+            Cell::new(rough_length(now.since(self.since)).unwrap_or_else(|| "0 s".to_owned())),
             Cell::new(self.sink.clone().unwrap_or_else(|| "?".to_owned())),
             Cell::new(ledger.attempts.to_string()),
             next,

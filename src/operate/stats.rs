@@ -16,8 +16,9 @@ use crate::operate::history::told::{self, Addressed, Configs};
 use crate::operate::history::{Entries, Reader, from_now, minute, say, terminal_width};
 use crate::operate::stats::count::{Counts, JobCounts, SinkCounts};
 use crate::places::Places;
-use crate::render::{one_line, words};
+use crate::render::one_line;
 use crate::report::Timestamp;
+use crate::when::length_of_seconds;
 
 const MONTH: Duration = Duration::from_hours(30 * 24);
 /// Maximum number of causes that are shown for a job.
@@ -146,7 +147,11 @@ fn job_cells(job: &JobCounts) -> [Cell; 7] {
         Cell::new(job.week.to_string()),
         Cell::new(job.month.to_string()),
         Cell::coloured(sparkline(&job.days), AnsiColor::Red),
-        Cell::new(job.median_uptime().and_then(words).unwrap_or_default()),
+        Cell::new(
+            job.median_uptime()
+                .and_then(length_of_seconds)
+                .unwrap_or_default(),
+        ),
         Cell::new(minute(job.last)),
     ]
 }
@@ -177,7 +182,11 @@ fn sink_cells(name: &str, sink: &SinkCounts) -> [Cell; 6] {
         Cell::new(sink.summarised.to_string()),
         bad(sink.waiting, AnsiColor::Yellow),
         bad(sink.failed, AnsiColor::Red),
-        Cell::new(sink.median_seconds().and_then(words).unwrap_or_default()),
+        Cell::new(
+            sink.median_seconds()
+                .and_then(length_of_seconds)
+                .unwrap_or_default(),
+        ),
     ]
 }
 

@@ -1,11 +1,11 @@
-//! What a secret's name says where it stands: `token=` and `--token` something, `token bucket`
-//! nothing.
+//! Tells from the text around a secret's name whether a secret follows: after `token=` and
+//! `--token` one does, in `token bucket` none does.
 
 use std::ops::Range;
 
 use super::extent::{block, header, inside, line, values};
 
-/// How much before a name is looked at: what it begins with, and the line's beginning.
+/// How far to look back from a name, in bytes: to its beginning, and the line's.
 const LONGEST: usize = 64;
 
 /// Schemes of HTTP's `Authorization` that one word follows; after others come names and values.
@@ -19,8 +19,8 @@ const ONE_WORD: [&str; 7] = [
     "ntlm",
 ];
 
-/// The secrets behind a name; `found` is the name, from what makes it one, and what separates it
-/// from its value.
+/// Returns the secrets behind a name. `found` is the name, from what makes it one, and the
+/// separator before its value.
 pub fn secrets(text: &[u8], found: Range<usize>) -> Vec<Range<usize>> {
     let (start, at) = (found.start, found.end);
     let matched = text.get(found).unwrap_or_default();
@@ -29,59 +29,57 @@ pub fn secrets(text: &[u8], found: Range<usize>) -> Vec<Range<usize>> {
         .unwrap_or_default();
     let part_of_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
     let lead = before.len() - before.iter().rev().take_while(part_of_name).count();
-    let (before, name) = before.split_at(lead);
+    let (before_name, name) = before.split_at(lead);
 
-    let is_list =
-        || matched.trim_ascii_end().ends_with(b"\",") || matched.trim_ascii_end().ends_with(b"',");
     if begins(matched, "un") {
-        Vec::new()
-    } else if matched.iter().any(|byte| b"=:%".contains(byte)) {
-        assigned(text, at, matched, &Context { before, name })
-    } else if matched.ends_with(b">") {
+        return Vec::new();
+    }
+    if matched.iter().any(|byte| b"=:%".contains(byte)) {
+        return assigned(text, at, matched, before_name, name);
+    }
+    if matched.ends_with(b">") {
         // `<db:password>`
-        let is_tag = before.ends_with(b"<") || before.ends_with(b":");
-        if is_tag { values(text, at) } else { Vec::new() }
-    } else if matched.ends_with(b"\n") {
+        let is_tag = before_name.ends_with(b"<") || before_name.ends_with(b":");
+        return if is_tag { values(text, at) } else { Vec::new() };
+    }
+    if matched.ends_with(b"\n") {
         // A part of a form: `name="password"`, an empty line, the value.
-        let is_form = text
-            .get(start.saturating_sub(LONGEST)..start)
-            .is_some_and(|it| contains(it, b"name="));
-        if is_form {
-            line(text, at).into_iter().collect()
-        } else {
-            Vec::new()
-        }
-    } else if name.starts_with(b"--") {
-        if text.get(at) == Some(&b'-') {
+        let value = line(text, at).filter(|_| contains(before, b"name="));
+        return value.into_iter().collect();
+    }
+    if name.starts_with(b"--") {
+        let is_flag = text.get(at) == Some(&b'-');
+        return if is_flag {
             Vec::new()
         } else {
             values(text, at)
-        }
-    } else if is_list() && (begins(matched, "authorization") || begins(name, "x-")) {
-        http(text, at)
-    } else if is_list() && begins(matched, "cookie") {
-        values(text, at)
-    } else {
-        Vec::new()
+        };
+    }
+    // A list of names and values: `["authorization", "Bearer …"]`.
+    let end = matched.trim_ascii_end();
+    match end.ends_with(b"\",") || end.ends_with(b"',") {
+        true if begins(matched, "authorization") || begins(name, "x-") => http(text, at),
+        true if begins(matched, "cookie") => values(text, at),
+        _ => Vec::new(),
     }
 }
 
-/// What stands before a name in its line, and the name's own beginning.
-struct Context<'t> {
-    before: &'t [u8],
-    name: &'t [u8],
-}
-
-/// What follows `=` or `:`.
-fn assigned(text: &[u8], at: usize, matched: &[u8], context: &Context) -> Vec<Range<usize>> {
+/// Returns the secrets after `=` or `:`. `before` is the text before the name, `name` its
+/// beginning.
+fn assigned(
+    text: &[u8],
+    at: usize,
+    matched: &[u8],
+    before: &[u8],
+    name: &[u8],
+) -> Vec<Range<usize>> {
     if begins(matched, "cookie") {
         return cookie(text, at);
     }
     if begins(matched, "authorization") {
         return http(text, at);
     }
-    let line_start = context
-        .before
+    let line_start = before
         .rsplit(|byte| *byte == b'\n')
         .next()
         .unwrap_or_default()
@@ -90,7 +88,7 @@ fn assigned(text: &[u8], at: usize, matched: &[u8], context: &Context) -> Vec<Ra
     // In YAML and in an environment a value goes on to the end of its line, spaces or not.
     let yaml = matched.trim_ascii_end().ends_with(b":") && matched.last() != Some(&b':');
     let capitals = |part: &[u8]| !part.iter().any(u8::is_ascii_lowercase);
-    let environment = matched.ends_with(b"=") && capitals(context.name) && capitals(matched);
+    let environment = matched.ends_with(b"=") && capitals(name) && capitals(matched);
     if matched.trim_ascii_end().ends_with(b":")
         && let Some(lines) = block(text, at)
     {
@@ -102,7 +100,7 @@ fn assigned(text: &[u8], at: usize, matched: &[u8], context: &Context) -> Vec<Ra
     }
 }
 
-/// What follows `Authorization:`.
+/// Returns the secrets after `Authorization:`.
 fn http(text: &[u8], at: usize) -> Vec<Range<usize>> {
     let inside = inside(text, at);
     let rest = text.get(inside..).unwrap_or_default();
@@ -136,8 +134,8 @@ fn http(text: &[u8], at: usize) -> Vec<Range<usize>> {
     }
 }
 
-/// What follows `Cookie:`, from the first cookie's value on; where there is no `name=`, it is talk
-/// about one.
+/// Returns what follows `Cookie:`, from the first cookie's value on. Without a `name=` it is only
+/// talk about a cookie.
 fn cookie(text: &[u8], at: usize) -> Vec<Range<usize>> {
     if text.get(at) == Some(&b'[') {
         return values(text, at);

@@ -1,16 +1,21 @@
 //! Text from outside, made safe to show: it may colour nothing, move no cursor, turn no line
 //! around.
 
-/// Cuts out what a terminal, a mail reader or an eye would take for more than text.
+use crate::escapes::after_sequence;
+
+/// Removes what a terminal, a mail reader or an eye would take for more than text.
 ///
-/// Gone are escape sequences (ECMA-48: CSI, OSC, DCS and the rest, in their 7-bit and 8-bit forms),
-/// control characters other than newline and tab, the overrides, embeddings and isolates that turn
-/// the direction of writing (UAX #9), and byte order marks. CRLF, a lone CR and Unicode's line and
-/// paragraph separators become newlines.
+/// These are escape sequences, control characters other than newline and tab, the overrides,
+/// embeddings and isolates that turn the direction of writing (UAX #9), and byte order marks. CRLF,
+/// a lone CR and Unicode's line and paragraph separators become newlines.
 pub fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
+        if let Some(after) = after_sequence(c, rest.as_str()) {
+            rest = after.chars();
+            continue;
+        }
         match c {
             '\n' | '\t' => clean.push(c),
             '\r' => {
@@ -19,9 +24,6 @@ pub fn clean(text: &str) -> String {
                 }
             }
             '\u{2028}' | '\u{2029}' => clean.push('\n'),
-            '\u{1b}' => rest = after_escape(rest.as_str()).chars(),
-            '\u{9b}' => rest = after_csi(rest.as_str()).chars(),
-            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => rest = after_string(rest.as_str()).chars(),
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {}
             c if c.is_control() => {}
             c => clean.push(c),
@@ -30,48 +32,10 @@ pub fn clean(text: &str) -> String {
     clean
 }
 
-/// Text from outside as one line of at most `max_chars` characters; a cut shows as `…`.
+/// Returns text from outside as one line of at most `max_chars` characters; a cut shows as `…`.
 pub fn one_line(text: &str, max_chars: usize) -> String {
     let line = clean(text).replace(['\n', '\t'], " ");
     super::cut::head(line.trim(), max_chars)
-}
-
-/// What follows an escape sequence whose ESC has been read.
-fn after_escape(rest: &str) -> &str {
-    let mut chars = rest.chars();
-    match chars.next() {
-        Some('[') => after_csi(chars.as_str()),
-        Some(']' | 'P' | 'X' | '^' | '_') => after_string(chars.as_str()),
-        // ESC, intermediate bytes, one final byte.
-        Some(' '..='/') => after(rest.trim_start_matches(|c| matches!(c, ' '..='/')), |c| {
-            matches!(c, '0'..='~')
-        }),
-        Some('0'..='~') => chars.as_str(),
-        _ => rest,
-    }
-}
-
-/// What follows a control sequence: parameter and intermediate bytes, one final byte.
-fn after_csi(rest: &str) -> &str {
-    after(rest.trim_start_matches(|c| matches!(c, ' '..='?')), |c| {
-        matches!(c, '@'..='~')
-    })
-}
-
-/// What follows a control string, which ends at BEL or ST; or at the line's end, so that none can
-/// hide the lines after it.
-fn after_string(rest: &str) -> &str {
-    let Some(end) = rest.find(['\u{7}', '\u{9c}', '\u{1b}', '\r', '\n']) else {
-        return "";
-    };
-    let end = &rest[end..];
-    end.strip_prefix("\u{1b}\\")
-        .unwrap_or_else(|| after(end, |c| matches!(c, '\u{7}' | '\u{9c}')))
-}
-
-/// The text without its first character, where that is one of these.
-fn after(text: &str, these: impl Fn(char) -> bool) -> &str {
-    text.strip_prefix(these).unwrap_or(text)
 }
 
 #[cfg(test)]

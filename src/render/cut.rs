@@ -1,7 +1,10 @@
 //! Text made short enough for where it goes, never in the middle of a character, always so that the
 //! cut shows.
 
-/// What stands where text was cut out.
+/// Maximum length of one line of a message, in characters.
+pub const LINE: usize = 500;
+
+/// Stands where text was cut out.
 const CUT: char = '…';
 
 /// The beginning of a text, in at most `max` characters.

@@ -8,9 +8,9 @@
 mod clean;
 mod cut;
 mod example;
+mod headline;
 mod past;
 mod picture;
-mod story;
 mod template;
 mod view;
 
@@ -22,9 +22,8 @@ pub use clean::{clean, one_line};
 pub use cut::{head, head_by, tail_by};
 pub use example::{example, examples};
 pub use picture::Gauge;
-pub use story::span;
 pub use template::{Fault, Medium, fill};
-pub use view::{Block, View, moment, words};
+pub use view::{Block, View};
 
 const TEXT: &str = include_str!("message.txt.hbs");
 const HTML: &str = include_str!("message.html.hbs");

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::clean::one_line;
-use super::story::span;
-use super::view::moment;
+use super::headline::times;
 use crate::report::{Past, Series, Stop};
+use crate::when::{moment, rough_length};
 
 /// The longest cause or path in a sentence, in characters.
 const LINE: usize = 160;
@@ -48,7 +48,7 @@ pub fn changes(past: &Past) -> Vec<String> {
 
 /// `seen 4 times since 2026-11-20 03:00:00 UTC, the last time 2 h before`
 fn seen(same: Series, stop: &Stop) -> String {
-    let ago = match span(stop.stopped_at.since(same.last)) {
+    let ago = match rough_length(stop.stopped_at.since(same.last)) {
         None => String::new(),
         Some(ago) if same.count == 1 => format!(", {ago} before"),
         Some(ago) => format!(", the last time {ago} before"),
@@ -60,17 +60,13 @@ fn seen(same: Series, stop: &Stop) -> String {
     )
 }
 
-fn times(count: u64) -> String {
-    if count == 1 {
-        "once".to_owned()
-    } else {
-        format!("{count} times")
-    }
-}
-
 /// `it is usually up for 3 h before that, this time for 5 min`
 fn usual(past: &Past, stop: &Stop) -> Option<String> {
-    let length = |seconds: f64| Duration::try_from_secs_f64(seconds).ok().and_then(span);
+    let length = |seconds: f64| {
+        Duration::try_from_secs_f64(seconds)
+            .ok()
+            .and_then(rough_length)
+    };
     let usual = length(past.usual_uptime_s?)?;
     let this = stop
         .uptime_s

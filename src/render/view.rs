@@ -1,16 +1,15 @@
 //! A report as people see it: strings, clean and bounded, that only need an escape for where they
 //! go.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use super::clean::{clean, one_line};
-use super::cut::{head, head_by, tail_by};
+use super::cut::{LINE, head, head_by, tail_by};
+use super::headline::Headline;
 use super::past;
 use super::picture::{self, Day, Gauge};
-use super::story::Story;
-use crate::report::{CollectorKind, Kind, Report, Section, Status, Supervisor, Timestamp};
+use crate::report::{CollectorKind, Kind, Report, Section, Status, Supervisor};
+use crate::when::{length_of_seconds, moment};
 
 /// What templates and sinks see of a report. Every string is clean; all but a block's text are one
 /// line.
@@ -96,8 +95,8 @@ pub struct Block {
     pub text: String,
 }
 
-/// In characters: no message is longer than a few of these, whatever a report holds.
-pub const LINE: usize = 500;
+/// Maximum lengths in characters and numbers of items: they bound every message, whatever a report
+/// holds.
 const LOG: usize = 40_000;
 const OTHER: usize = 8_000;
 const BLOCKS: usize = 24;
@@ -111,7 +110,7 @@ impl View {
         let stop = &report.stop;
         let host = one_line(&report.host, 80);
         let service = one_line(&stop.service(), 80);
-        let Story {
+        let Headline {
             title,
             status,
             what,
@@ -119,7 +118,7 @@ impl View {
             why,
             when,
             colour,
-        } = Story::of(report);
+        } = Headline::of(report);
         let is_one = report.kind == Kind::Crash;
         let exit =
             Some(one_line(&stop.exit.to_string(), 120)).filter(|_| report.kind != Kind::Notice);
@@ -149,7 +148,7 @@ impl View {
             status,
             colour,
             started: stop.started_at.filter(|_| is_one).map(moment),
-            uptime: stop.uptime_s.filter(|_| is_one).and_then(words),
+            uptime: stop.uptime_s.filter(|_| is_one).and_then(length_of_seconds),
             past: past.map(|past| past::often(past, stop)).unwrap_or_default(),
             changes: past.map(past::changes).unwrap_or_default(),
             day: report
@@ -294,55 +293,17 @@ impl Block {
     }
 }
 
-/// `2026-11-23 03:00:00 UTC`
-pub fn moment(time: Timestamp) -> String {
-    let time = time.to_string();
-    let seconds = time.split('.').next().unwrap_or(&time);
-    format!("{} UTC", seconds.replace('T', " "))
-}
-
-/// The two greatest units of a number of seconds: `3 h 12 min`; `None` where it is no length of
-/// time.
-pub fn words(seconds: f64) -> Option<String> {
-    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
-    let exact = Duration::try_from_secs_f64(seconds).ok()?;
-    let mut rest = exact.as_secs();
-    if rest == 0 {
-        return Some(format!("{} ms", exact.subsec_millis()));
-    }
-    let mut parts = Vec::new();
-    for (length, unit) in UNITS
-        .into_iter()
-        .skip_while(|(length, _)| exact.as_secs() < *length)
-        .take(2)
-    {
-        if rest >= length {
-            parts.push(format!("{} {unit}", rest / length));
-        }
-        rest %= length;
-    }
-    Some(parts.join(" "))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{View, words};
+    use super::View;
     use crate::report::{sample, section};
 
     #[test]
-    fn an_uptime_is_said_in_its_two_greatest_units() {
-        for (seconds, said) in [
-            (0.0, "0 ms"),
-            (0.4129, "412 ms"),
-            (3.9, "3 s"),
-            (3600.0, "1 h"),
-            (11_525.2, "3 h 12 min"),
-            (90_061.0, "1 d 1 h"),
-        ] {
-            assert_eq!(words(seconds).as_deref(), Some(said));
-        }
+    fn an_uptime_that_is_no_length_of_time_is_left_out() {
         for nonsense in [f64::NAN, f64::INFINITY, -1.0, f64::MAX] {
-            assert_eq!(words(nonsense), None);
+            let mut report = sample();
+            report.stop.uptime_s = Some(nonsense);
+            assert_eq!(View::of(&report).uptime, None);
         }
     }
 

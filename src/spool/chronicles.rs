@@ -1,14 +1,15 @@
 //! Keeps what is remembered of each job's deaths, in `state/jobs/JOB`; and of each report in `new/`
 //! what that says about it, in `state/ID/past`.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use super::commit::commit;
 use super::read::read_state;
 use super::{Spool, list};
+use crate::draft;
 use crate::names;
 use crate::past::Chronicle;
 use crate::report::{Past, ReportId};
@@ -72,16 +73,11 @@ impl Spool {
     pub fn write_past(&self, id: &ReportId, past: &Past) -> io::Result<()> {
         let dir = self.state(id);
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        let draft = dir.join(".past");
-        let written = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)
-            .and_then(|mut file| file.write_all(&serde_json::to_vec(past)?))
-            .and_then(|()| fs::rename(&draft, dir.join("past")));
-        written.inspect_err(|_| drop(fs::remove_file(&draft)))
+        let json = serde_json::to_vec(past)?;
+        draft::put(&dir.join(".past"), &dir.join("past"), |file| {
+            file.write_all(&json)
+        })
+        .map(drop)
     }
 
     fn chronicles(&self) -> PathBuf {

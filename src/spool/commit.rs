@@ -2,14 +2,15 @@
 //! file fsync, rename, directory fsync. An fsync that failed is never tried again on the same file:
 //! the kernel may call it clean while the disk has old data.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::{Ledger, Place, Spool, entry, ledger_name};
+use crate::draft;
 use crate::report::{Report, ReportId, Section};
 
 impl Spool {
@@ -84,25 +85,14 @@ impl Spool {
 
 /// Writes a new file durably: as `draft` first, then under its name in `dir`.
 pub fn commit(draft: &Path, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    // A file that a killed process left under this name was never committed, and is in the way of
-    // O_EXCL.
-    let _ = fs::remove_file(draft);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(draft)?;
-    // The lock shows that a process is at work on the draft. Without it, the draft's age tells.
-    let _ = file.try_lock();
-    let committed = file
-        .write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(draft, dir.join(name)))
-        .and_then(|()| sync_dir(dir));
-    if committed.is_err() {
-        let _ = fs::remove_file(draft);
-    }
-    committed
+    let _locked = draft::put(draft, &dir.join(name), |file| {
+        // The lock shows others that this draft is being written. If it cannot be had, the draft's
+        // age shows it.
+        let _ = file.try_lock();
+        file.write_all(bytes)?;
+        file.sync_all()
+    })?;
+    sync_dir(dir)
 }
 
 pub fn sync_dir(dir: &Path) -> io::Result<()> {

@@ -1,15 +1,16 @@
 //! Keeps what each sink was told of each group of crashes: a file for each, in
 //! `state/groups/SINK/GROUP`.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Ledger, Spool, commit, ledger_name, list, read_state};
+use crate::draft;
 use crate::names;
 use crate::report::ReportId;
 
@@ -79,15 +80,10 @@ impl Spool {
             {
                 continue;
             }
-            let draft = dir.join(format!(".{name}"));
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&draft)?;
-            file.write_all(&serde_json::to_vec(&Ledger::summarised(message.clone()))?)?;
-            fs::rename(draft, &path)?;
+            let json = serde_json::to_vec(&Ledger::summarised(message.clone()))?;
+            draft::put(&dir.join(format!(".{name}")), &path, |file| {
+                file.write_all(&json)
+            })?;
             written = Some((message, path));
         }
         Ok(())

@@ -25,6 +25,7 @@ use rustix::io::Errno;
 
 use super::facts::{self, Facts};
 use super::{Spool, entry, list, sync_dir};
+use crate::draft;
 use crate::report::{Level, Report, Section, SectionData};
 
 /// Number of reports that a full disk still takes.
@@ -87,7 +88,6 @@ impl Spool {
             if self.reserve(&name).symlink_metadata().is_err()
                 && self.set_aside(&name, size).is_err()
             {
-                let _ = fs::remove_file(self.reserve(&format!(".{name}")));
                 return;
             }
         }
@@ -101,22 +101,16 @@ impl Spool {
             return Err(ErrorKind::StorageFull.into());
         }
         let draft = self.reserve(&format!(".{name}"));
-        let _ = fs::remove_file(&draft);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
-        match fallocate(&file, FallocateFlags::empty(), 0, size) {
-            // Not every file system can allocate. Zeros do as well if it does not compress them
-            // away.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                file.write_all(&vec![0; usize::try_from(size).unwrap_or_default()])?;
+        draft::put(&draft, &self.reserve(name), |file| {
+            match fallocate(&*file, FallocateFlags::empty(), 0, size) {
+                // Not every file system can; zeros are as good unless they are compressed away.
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                    file.write_all(&vec![0; usize::try_from(size).unwrap_or_default()])?;
+                }
+                other => other?,
             }
-            other => other?,
-        }
-        file.sync_all()?;
-        fs::rename(&draft, self.reserve(name))?;
+            file.sync_all()
+        })?;
         sync_dir(&dir)
     }
 

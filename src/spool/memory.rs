@@ -5,12 +5,13 @@
 //! it is in the spool. It stays if the disk is full, read-only, hung or gone, or if the hook is
 //! killed; then the deliverer takes it over. The hook holds a lock on it while it is at work.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::{entry, list};
+use crate::draft;
 use crate::host::open_regular_in_ours;
 use crate::report::{Report, ReportId};
 
@@ -36,22 +37,10 @@ impl MemoryInbox {
             .mode(0o700)
             .create(&self.dir)?;
         let draft = self.dir.join(format!(".{}", report.id));
-        let _ = fs::remove_file(&draft);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
-        let written = file
-            .try_lock()
-            .map_err(io::Error::from)
-            .and_then(|()| entry::encode(report))
-            .and_then(|bytes| file.write_all(&bytes))
-            .and_then(|()| fs::rename(&draft, self.path(&report.id)));
-        if written.is_err() {
-            let _ = fs::remove_file(&draft);
-        }
-        written.map(|()| file)
+        draft::put(&draft, &self.path(&report.id), |file| {
+            file.try_lock()?;
+            file.write_all(&entry::encode(report)?)
+        })
     }
 
     pub fn holds(&self, id: &ReportId) -> bool {

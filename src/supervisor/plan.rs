@@ -2,15 +2,15 @@
 //! make them active. A plan is shown or written. Writing it loses nothing that was there before.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use crate::draft;
 use crate::render::clean;
 
 const HEAD: Style = Style::new().bold();
@@ -156,18 +156,12 @@ impl Draft {
     fn create(&self) -> Result<&'static str> {
         let dir = self.path.parent().unwrap_or(Path::new("/"));
         DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
-        let draft = self.draft(&self.text, self.mode)?;
-        let placed = match renameat_with(CWD, &draft, CWD, &self.path, RenameFlags::NOREPLACE) {
-            // Not every file system supports NOREPLACE.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-                fs::hard_link(&draft, &self.path)
-            }
-            done => done.map_err(io::Error::from),
-        };
-        let _ = fs::remove_file(&draft);
+        let placed = draft::put_new(&self.draft(), &self.path, |file| {
+            write(file, &self.text, self.mode)
+        });
         match placed {
             Err(why) if why.kind() == ErrorKind::AlreadyExists => Ok(ALREADY),
-            other => other.map(|()| "written").map_err(Into::into),
+            other => other.map(|_| "written").map_err(Into::into),
         }
     }
 
@@ -181,40 +175,26 @@ impl Draft {
         } else {
             "\n"
         };
-        let draft = self.draft(
-            &format!("{before}{gap}{}", self.text),
-            found.mode() & 0o7777,
-        )?;
-        let replaced = chown(&draft, Some(found.uid()), Some(found.gid()))
-            .and_then(|()| fs::rename(&draft, &self.path));
-        if replaced.is_err() {
-            let _ = fs::remove_file(&draft);
-        }
-        replaced.map(|()| "added to").map_err(Into::into)
+        let text = format!("{before}{gap}{}", self.text);
+        draft::put(&self.draft(), &self.path, |file| {
+            write(file, &text, found.mode() & 0o7777)?;
+            fchown(&*file, Some(found.uid()), Some(found.gid()))
+        })?;
+        Ok("added to")
     }
 
-    /// Writes the text to a file beside its place, under a name that no supervisor reads.
-    fn draft(&self, text: &str, mode: u32) -> io::Result<PathBuf> {
+    /// Returns the draft's path: beside the file, under a name that no supervisor reads.
+    fn draft(&self) -> PathBuf {
         let mut name = OsString::from(".");
         name.push(self.path.file_name().unwrap_or_default());
         name.push(".lastwords");
-        let path = self.path.with_file_name(name);
-        let _ = fs::remove_file(&path);
-        let mut file: File = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        let written = file
-            .write_all(text.as_bytes())
-            .and_then(|()| file.sync_all());
-        // The umask does not apply here.
-        let written =
-            written.and_then(|()| fs::set_permissions(&path, Permissions::from_mode(mode)));
-        if let Err(why) = written {
-            let _ = fs::remove_file(&path);
-            return Err(why);
-        }
-        Ok(path)
+        self.path.with_file_name(name)
     }
+}
+
+fn write(file: &mut File, text: &str, mode: u32) -> io::Result<()> {
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    // Whatever the umask is.
+    file.set_permissions(Permissions::from_mode(mode))
 }

@@ -38,6 +38,8 @@ const GROUND: &[&str] = &[
     "bytes",
     "clock",
     "dbus",
+    "draft",
+    "escapes",
     "host",
     "kmsg",
     "limits",
@@ -48,6 +50,7 @@ const GROUND: &[&str] = &[
     "random",
     "schema",
     "secret",
+    "when",
 ];
 
 /// Rooms that may read the clock and the environment, and write to standard output.

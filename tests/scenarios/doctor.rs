@@ -432,7 +432,7 @@ fn a_log_that_is_missing_or_old_is_a_weakness() {
         .unwrap();
     machine.doctor().assert_weak(
         "log",
-        "was last written 2days 2h ago, before the service started",
+        "was last written 2 d 2 h ago, before the service started",
         "name the file",
     );
     fs::remove_file(&log).unwrap();

@@ -37,6 +37,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
+use crate::draft;
 use crate::host::open_regular_in_ours;
 use crate::names;
 use crate::report::{ReportId, Timestamp};
@@ -253,20 +254,10 @@ impl MarkerFile {
         // It is locked before anybody can find it. Two processes of one job may run at a time, each
         // with its own marker.
         let draft = self.path(&format!("{}{DRAFT}{}", self.name, std::process::id()));
-        let _ = fs::remove_file(&draft);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
-        let armed = rewrite(&file, marker)
-            .and_then(|()| Ok(file.try_lock()?))
-            .and_then(|()| fs::rename(&draft, taken.path()));
-        if let Err(why) = armed {
-            let _ = fs::remove_file(&draft);
-            return Err(why);
-        }
+        let file = draft::put(&draft, taken.path(), |file| {
+            rewrite(file, marker)?;
+            Ok(file.try_lock()?)
+        })?;
         Ok((taken, file))
     }
 
@@ -462,19 +453,8 @@ impl MarkerFile {
     /// Replaces a file in one step: a reader sees the old file or the new one.
     fn write(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
         let draft = self.path(&format!("{}{DRAFT}{}", self.name, std::process::id()));
-        // An earlier process of the same id may have left a draft, which would fail O_EXCL.
-        let _ = fs::remove_file(&draft);
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)
-            .and_then(|mut file| file.write_all(&serde_json::to_vec(value)?))
-            .and_then(|()| fs::rename(&draft, self.path(name)));
-        if written.is_err() {
-            let _ = fs::remove_file(&draft);
-        }
-        written
+        let json = serde_json::to_vec(value)?;
+        draft::put(&draft, &self.path(name), |file| file.write_all(&json)).map(drop)
     }
 }
 

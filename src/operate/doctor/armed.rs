@@ -7,10 +7,11 @@ use rustix::process::geteuid;
 
 use crate::catch::marker::{Marker, MarkerFile};
 use crate::names;
-use crate::operate::doctor::{ago, length};
+use crate::operate::doctor::ago;
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::doctor::Running;
 use crate::supervisor::supervise::{MarkerUse, Subject};
+use crate::when::length;
 
 /// Maximum number of names of a directory that are looked at.
 const LOOKED_AT: usize = 10_000;

@@ -5,10 +5,11 @@ use std::io;
 use std::time::Duration;
 
 use crate::deliver::stamp::{self, Look};
-use crate::operate::doctor::{ago, length};
+use crate::operate::doctor::ago;
 use crate::supervisor::check::{Check, Concerns, State};
 use crate::supervisor::supervise::Subject;
 use crate::supervisor::systemd::units::{self, Shown};
+use crate::when::length;
 
 /// A deliverer that watches looks every 2 seconds. A timer starts one every minute.
 const QUIET: Duration = Duration::from_mins(1);

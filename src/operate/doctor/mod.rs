@@ -32,6 +32,7 @@ use crate::supervisor::doctor::{Observed, Running};
 use crate::supervisor::run::LastwordsRun;
 use crate::supervisor::supervise::Subject;
 use crate::supervisor::{self, Supervise, services};
+use crate::when::length;
 
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
@@ -149,17 +150,11 @@ fn hooks(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     Observed::of(Running::No)
 }
 
-/// Returns `3h 12m ago`.
+/// Returns how long ago something was: `3 h 12 min ago`.
 fn ago(age: Duration) -> String {
     if age < Duration::from_secs(1) {
         "just now".to_owned()
     } else {
         format!("{} ago", length(age))
     }
-}
-
-/// Returns `3h 12m`: a duration's two greatest units.
-fn length(time: Duration) -> String {
-    let words = humantime::format_duration(Duration::from_secs(time.as_secs())).to_string();
-    words.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use crate::config::Route;
 use crate::deliver::attempt;
+use crate::operate::doctor::ago;
 use crate::operate::doctor::secrets::{self, Secrets};
-use crate::operate::doctor::{ago, length};
 use crate::report::{Report, ReportId};
 use crate::sinks::Probed;
 use crate::spool::{Drill, Ledger, Outcome, Place};
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::supervise::Subject;
+use crate::when::length;
 
 /// How long a sink may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);

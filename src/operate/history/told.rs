@@ -10,9 +10,10 @@ use crate::config::{self, Loaded};
 use crate::operate::history::from_now;
 use crate::operate::history::table::Cell;
 use crate::places::Places;
-use crate::render::{moment, one_line};
+use crate::render::one_line;
 use crate::report::{Audience, ReportId, Timestamp};
 use crate::spool::{Brief, Ledger, Outcome, Place, Spool};
+use crate::when::moment;
 
 /// Maximum length of an error or a receipt that is shown, in characters.
 const SAID: usize = 500;

@@ -16,10 +16,11 @@ use crate::deliver::sink_lock;
 use crate::operate::history::told::{self, Addressed, Configs, Standing};
 use crate::operate::history::{Entries, Reader, say};
 use crate::places::Places;
-use crate::render::{moment, one_line};
+use crate::render::one_line;
 use crate::report::{ReportId, Timestamp};
 use crate::spool::{Brief, Lock, Place, Spool};
 use crate::supervisor::unknown::NoSupervisor;
+use crate::when::moment;
 
 /// How long to wait for a deliverer that is sending to a sink right now.
 const PATIENCE: Duration = Duration::from_secs(10);

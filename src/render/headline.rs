@@ -1,0 +1,392 @@
+//! The words in which the kinds of reports differ: a crash, many crashes, the end of them, and
+//! lastwords itself.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::clean::one_line;
+use super::cut::{LINE, head};
+use crate::report::{Confidence, Kind, Report, Series, Verdict};
+use crate::when::{moment, rough_length};
+
+/// What a message says first, in the words of the report's kind.
+pub struct Headline {
+    pub title: String,
+    /// In a word or two.
+    pub status: &'static str,
+    pub what: String,
+    pub because: String,
+    pub why: String,
+    pub when: String,
+    /// The colour, as CSS writes it.
+    pub colour: &'static str,
+}
+
+/// Ends the cause's line if only the exit is known.
+const UNKNOWN: &str = ", cause unknown";
+
+/// White text on them has a contrast of at least 4.5 (WCAG 2, AA).
+const RED: &str = "#b3261e";
+const AMBER: &str = "#8a5a00";
+const GREEN: &str = "#1e6b34";
+
+impl Headline {
+    pub fn of(report: &Report) -> Self {
+        let subject = Subject::of(report);
+        match report.kind {
+            Kind::Crash => subject.crash(report),
+            Kind::Summary {
+                new,
+                all,
+                instances,
+                ..
+            } => subject.summary(report.verdict, new, all, instances),
+            Kind::Recovered { new, all, up_s, .. } => {
+                subject.recovered(Duration::from_secs(up_s), new, all)
+            }
+            Kind::Notice => subject.notice(),
+        }
+    }
+}
+
+/// The words that all kinds are made from.
+struct Subject {
+    service: String,
+    /// The cause, or the exit if there is none.
+    why: String,
+    because: String,
+    when: String,
+    /// The cause is known, or its line says that it is not.
+    says_cause: bool,
+}
+
+impl Subject {
+    fn of(report: &Report) -> Self {
+        let cause = one_line(&report.cause.line, LINE);
+        let why = if cause.is_empty() {
+            one_line(&report.stop.exit.to_string(), 120)
+        } else {
+            cause
+        };
+        let is_known = report.cause.confidence != Confidence::None;
+        Self {
+            service: one_line(&report.stop.service(), 80),
+            says_cause: is_known || why.ends_with(UNKNOWN),
+            why,
+            because: one_line(&report.verdict_because, LINE),
+            when: moment(report.stop.stopped_at),
+        }
+    }
+
+    /// Returns the end of a title: the cause, or that it is unknown.
+    fn cause(&self, why: &str) -> String {
+        if self.says_cause {
+            format!(": {why}")
+        } else {
+            UNKNOWN.to_owned()
+        }
+    }
+
+    /// Returns the cause at a length that leaves room in the title.
+    fn short(&self) -> String {
+        head(&self.why, 100)
+    }
+
+    fn crash(self, report: &Report) -> Headline {
+        let what = format!("{} {}", self.service, report.verdict);
+        let (status, colour) = if report.drill {
+            ("drill", AMBER)
+        } else {
+            (status(report.verdict), RED)
+        };
+        Headline {
+            title: format!("{what}{}", self.cause(&self.why)),
+            status,
+            what,
+            because: self.because,
+            why: self.why,
+            when: self.when,
+            colour,
+        }
+    }
+
+    fn summary(self, verdict: Verdict, new: Series, all: Series, instances: usize) -> Headline {
+        let status = again(verdict, new.count);
+        let what = format!("{} {status}", self.service);
+        let title = format!("{what}{}{}", self.cause(&self.short()), in_brackets(new));
+        Headline {
+            title,
+            status,
+            what,
+            because: how_often(new, all, instances),
+            why: self.why,
+            when: from_to(new).unwrap_or(self.when),
+            colour: RED,
+        }
+    }
+
+    fn recovered(self, up: Duration, new: Option<Series>, all: Series) -> Headline {
+        let what = format!("{} is up again", self.service);
+        let up = rough_length(up).unwrap_or_default();
+        let mut because = format!("it has been running for {up}");
+        if let Some(new) = new {
+            let times = times(new.count);
+            let _ = write!(because, "; since the last message it had died {times}");
+        }
+        let short = self.short();
+        let after = if self.says_cause {
+            short.trim_end_matches(UNKNOWN)
+        } else {
+            "a crash"
+        };
+        let title = format!(
+            "{what}: running for {up}, after {after}{}",
+            in_brackets(all)
+        );
+        Headline {
+            title,
+            status: "up again",
+            what,
+            because,
+            why: self.why,
+            when: from_to(all).unwrap_or(self.when),
+            colour: GREEN,
+        }
+    }
+
+    fn notice(self) -> Headline {
+        Headline {
+            title: format!("lastwords: {}", self.why),
+            status: "notice",
+            what: "lastwords about itself".to_owned(),
+            because: self.why,
+            why: self.because,
+            when: self.when,
+            colour: AMBER,
+        }
+    }
+}
+
+fn status(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Crashed => "crashed",
+        Verdict::AbortedStart => "could not start",
+        Verdict::Planned | Verdict::Unknown => "ended",
+    }
+}
+
+/// Returns what a service does that has done it before.
+fn again(verdict: Verdict, count: u64) -> &'static str {
+    match (verdict, count) {
+        (Verdict::Crashed, 1) => "crashed again",
+        (Verdict::Crashed, _) => "keeps crashing",
+        (Verdict::AbortedStart, 1) => "could not start again",
+        (Verdict::AbortedStart, _) => "keeps failing to start",
+        (Verdict::Planned | Verdict::Unknown, 1) => "stopped again",
+        (Verdict::Planned | Verdict::Unknown, _) => "keeps stopping",
+    }
+}
+
+/// Returns how often and how fast a service has died: since the last message, and in all.
+fn how_often(new: Series, all: Series, instances: usize) -> String {
+    let mut text = format!("{} since the last message", times(new.count));
+    if let Some(rate) = rate(new) {
+        let _ = write!(text, ", {rate}");
+    }
+    let in_all = times(all.count);
+    let _ = write!(text, "; {in_all} in all since {}", moment(all.first));
+    if instances > 1 {
+        let _ = write!(text, ", in {instances} instances");
+    }
+    text
+}
+
+/// Returns ` (347 times in 5 min)`; nothing for one crash.
+fn in_brackets(series: Series) -> String {
+    if series.count > 1 {
+        format!(" ({})", times_in(series))
+    } else {
+        String::new()
+    }
+}
+
+/// Returns from when to when the crashes were; `None` for one crash.
+fn from_to(series: Series) -> Option<String> {
+    (series.count > 1).then(|| format!("{} to {}", moment(series.first), moment(series.last)))
+}
+
+/// Returns `347 times in 5 min`; of crashes at one moment `2 times`.
+fn times_in(series: Series) -> String {
+    match rough_length(series.last.since(series.first)) {
+        Some(length) => format!("{} in {length}", times(series.count)),
+        None => times(series.count),
+    }
+}
+
+/// Returns `347 times`.
+pub fn times(count: u64) -> String {
+    if count == 1 {
+        "once".to_owned()
+    } else {
+        format!("{count} times")
+    }
+}
+
+/// Returns `69 a minute`; `None` for too few crashes to call it a rate.
+fn rate(series: Series) -> Option<String> {
+    let seconds = series.last.since(series.first).as_secs();
+    let per = |unit: u64| (series.count.saturating_mul(unit) + seconds / 2) / seconds;
+    match series.count {
+        ..3 => None,
+        _ if seconds < 10 => None,
+        _ if per(60) > 0 => Some(format!("{} a minute", per(60))),
+        _ if per(3600) > 0 => Some(format!("{} an hour", per(3600))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Headline, Series, rate, times_in};
+    use crate::render::{subject, text};
+    use crate::report::{Confidence, Kind, Report, Timestamp, Verdict, sample};
+
+    fn at(time: &str) -> Timestamp {
+        Timestamp::try_from(format!("2026-11-23T{time}Z")).unwrap()
+    }
+
+    fn summary(count: u64) -> Report {
+        let new = Series {
+            count,
+            first: at("03:00:01"),
+            last: at("03:05:00"),
+        };
+        let all = Series {
+            count: count + 1,
+            first: at("03:00:00"),
+            last: at("03:05:00"),
+        };
+        Report {
+            kind: Kind::Summary {
+                new,
+                all,
+                instances: 1,
+                made_at: at("03:05:01"),
+            },
+            ..sample()
+        }
+    }
+
+    #[test]
+    fn a_summary_says_how_often_how_fast_and_from_when_to_when() {
+        let report = summary(347);
+        assert_eq!(
+            subject(&report),
+            "[db1] web keeps crashing: exit code 1 (347 times in 5 min)"
+        );
+        let text = text(&report);
+        for line in [
+            "What     web keeps crashing: 347 times since the last message, 70 a minute; \
+             348 times in all since 2026-11-23 03:00:00 UTC\n",
+            "Why      exit code 1 (certain)\n",
+            "When     2026-11-23 03:00:01 UTC to 2026-11-23 03:05:00 UTC\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_summary_of_one_crash_does_not_speak_of_many() {
+        assert_eq!(subject(&summary(1)), "[db1] web crashed again: exit code 1");
+        let aborted = Report {
+            verdict: Verdict::AbortedStart,
+            ..summary(7)
+        };
+        assert_eq!(
+            subject(&aborted),
+            "[db1] web keeps failing to start: exit code 1 (7 times in 5 min)"
+        );
+    }
+
+    #[test]
+    fn an_unknown_cause_is_called_so_once() {
+        let mut report = Report {
+            kind: Kind::Crash,
+            ..sample()
+        };
+        report.cause.confidence = Confidence::None;
+        report.cause.line = "exit code 1, cause unknown".to_owned();
+        assert_eq!(
+            subject(&report),
+            "[db1] web crashed: exit code 1, cause unknown"
+        );
+        report.cause.line = "unknown: nothing tells how it ended".to_owned();
+        assert_eq!(subject(&report), "[db1] web crashed, cause unknown");
+    }
+
+    #[test]
+    fn a_recovery_says_for_how_long_it_has_been_up_and_what_was_before() {
+        let all = Series {
+            count: 348,
+            first: at("03:00:00"),
+            last: at("03:05:00"),
+        };
+        let mut report = summary(1);
+        let recovered = |new| Kind::Recovered {
+            new,
+            all,
+            instances: 1,
+            up_s: 601,
+            made_at: at("03:15:01"),
+        };
+        report.kind = recovered(None);
+        assert_eq!(
+            subject(&report),
+            "[db1] web is up again: running for 10 min, after exit code 1 (348 times in 5 min)"
+        );
+        report.kind = recovered(Some(Series::one(at("03:05:00"))));
+        assert!(
+            text(&report).contains("running for 10 min; since the last message it had died once")
+        );
+    }
+
+    #[test]
+    fn a_notice_is_about_lastwords() {
+        let mut report = Report {
+            kind: Kind::Notice,
+            ..sample()
+        };
+        report.cause.line = "ops-slack has not taken the report 1 about web".to_owned();
+        report.verdict_because = "it refused it for good: 404 no_service".to_owned();
+        assert_eq!(
+            subject(&report),
+            "[db1] lastwords: ops-slack has not taken the report 1 about web"
+        );
+        let headline = Headline::of(&report);
+        assert_eq!(headline.why, "it refused it for good: 404 no_service");
+    }
+
+    #[test]
+    fn the_number_of_times_is_not_cut_off_by_a_long_cause() {
+        let mut report = summary(347);
+        report.cause.line = "x".repeat(500);
+        assert!(
+            subject(&report).ends_with("x… (347 times in 5 min)"),
+            "{}",
+            subject(&report)
+        );
+    }
+
+    #[test]
+    fn a_clock_that_went_back_makes_no_nonsense() {
+        let series = Series {
+            count: 9,
+            first: at("03:00:00"),
+            last: at("02:00:00"),
+        };
+        assert_eq!(
+            (times_in(series), rate(series)),
+            ("9 times".to_owned(), None)
+        );
+    }
+}
