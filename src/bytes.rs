@@ -17,7 +17,7 @@ impl fmt::Display for Bytes {
         let mut amount = self.0 as f64 / 1024.0;
         let mut units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].into_iter();
         let mut unit = units.next().unwrap_or_default();
-        // What would be rounded to 1024 is 1.0 of the next unit.
+        // 1023.5 would be rounded to 1024, which is 1.0 of the next unit.
         while amount >= 1023.5 {
             amount /= 1024.0;
             unit = units.next().unwrap_or(unit);
@@ -27,7 +27,8 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// How many per cent of `whole` a `part` is, rounded down, so that only what is full is 100 % full.
+/// Returns how many per cent of `whole` a `part` is. It is rounded down, so that only a full disk
+/// is 100 % full.
 pub fn percent(part: u64, whole: u64) -> u64 {
     u64::try_from(u128::from(part) * 100 / u128::from(whole.max(1))).unwrap_or(u64::MAX)
 }
@@ -43,7 +44,7 @@ impl Space {
         percent(self.inodes_used, self.inodes)
     }
 
-    /// Returns the per cent of what is scarcer, space or inodes.
+    /// Returns the higher of the two.
     pub fn worst(&self) -> u64 {
         self.percent().max(self.inodes_percent())
     }

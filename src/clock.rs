@@ -1,4 +1,4 @@
-//! The two clocks, read once a run and handed down.
+//! The two clocks, read once in each run and handed down.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,10 +9,10 @@ use crate::report::Timestamp;
 /// One moment, on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// By the calendar; somebody may set it at any time.
+    /// The time of day; someone may set this clock at any time.
     pub wall: Timestamp,
-    /// Since the machine's start (`CLOCK_MONOTONIC`), which nobody sets: what times within one boot
-    /// are compared by.
+    /// The time since the machine's start (`CLOCK_MONOTONIC`). No one can set this clock: times
+    /// within one boot are compared by it.
     pub monotonic: Duration,
 }
 
@@ -26,7 +26,7 @@ impl Now {
                 + Duration::from_nanos(part(monotonic.tv_nsec)),
         }
     }
-    /// The moment that this one becomes after a while.
+    /// Returns the moment after a pause.
     #[must_use]
     pub fn after(self, pause: Duration) -> Self {
         let wall = self

@@ -1,9 +1,9 @@
-//! Properties of systemd's units, asked of the manager itself over its private socket, as
-//! `systemctl` does for root.
+//! Asks systemd's manager for properties of its units, over its private socket, as `systemctl` does
+//! for root.
 //!
 //! It takes a millisecond and no process. The wire format is the [D-Bus
 //! Specification](https://dbus.freedesktop.org/doc/dbus-specification.html)'s; the objects are
-//! those of org.freedesktop.systemd1(5). A manager that does not answer in time is as good as none.
+//! those of org.freedesktop.systemd1(5). A manager that does not answer in time counts as none.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -13,11 +13,11 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 
 use crate::host::Host;
 
-/// Where the manager listens for root alone.
+/// The socket on which the manager listens, for root only.
 const SOCKET: &str = "/run/systemd/private";
-/// The longest answer that is read, in bytes.
+/// Maximum size of an answer, in bytes.
 const MAX_MESSAGE: usize = 256 * 1024;
-/// The interface by which every object tells its properties.
+/// The interface for the properties of every object.
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// A property's value.
@@ -27,7 +27,7 @@ pub enum Value {
     Number(u64),
     Text(String),
     Texts(Vec<String>),
-    /// A job's number, and its object.
+    /// A job's number; its object is left out.
     Job(u32, String),
     /// The program of the first of some commands.
     Program(Option<String>),
@@ -41,13 +41,13 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Reaches the manager of this machine. All that follows has `patience` altogether.
+    /// Connects to the manager of this machine. The whole conversation may take `patience`.
     ///
     /// # Errors
-    /// Where there is none, it takes nobody but root, or it does not answer in time.
+    /// If there is none, it only accepts root, or it does not answer in time.
     pub fn reach(host: &Host, patience: Duration) -> io::Result<Self> {
         let until = Instant::now() + patience;
-        // To a manager whose queue is full, connect(2) would wait for ever.
+        // If the manager's queue is full, connect(2) would wait for ever.
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         connect(&socket, &SocketAddrUnix::new(host.path(SOCKET))?)?;
@@ -65,11 +65,11 @@ impl Manager {
         Ok(manager)
     }
 
-    /// Asks for properties of an object, each named by interface and name. What it does not have is
-    /// `None`.
+    /// Asks for properties of an object, each by its interface and name. One that the object does
+    /// not have is `None`.
     ///
     /// # Errors
-    /// Where the manager does not answer in time, or not in D-Bus.
+    /// If the manager does not answer in time, or not in D-Bus.
     pub fn get(&mut self, object: &str, wanted: &[(&str, &str)]) -> io::Result<Vec<Option<Value>>> {
         let first = self.serial + 1;
         let mut calls = Vec::new();
@@ -84,7 +84,7 @@ impl Manager {
             let message = self.receive()?;
             let place = reply_to(&message)
                 .and_then(|serial| usize::try_from(serial.checked_sub(first)?).ok());
-            // Signals, and what else nobody has asked for.
+            // A signal, or another message that we have not asked for.
             let Some(value) = place.and_then(|place| values.get_mut(place)) else {
                 continue;
             };
@@ -138,7 +138,7 @@ impl Manager {
         }
     }
 
-    /// One message, its header and its body.
+    /// Reads one message: its header and its body.
     fn receive(&mut self) -> io::Result<Vec<u8>> {
         let strange = || io::Error::new(ErrorKind::InvalidData, "this is no D-Bus message");
         let mut message = vec![0; 16];
@@ -162,7 +162,7 @@ impl Manager {
     }
 }
 
-/// A call of `Get`. Little endian, whatever the machine is.
+/// Returns a call of `Get`. It is little endian on every machine.
 fn call(serial: u32, object: &str, interface: &str, name: &str) -> Vec<u8> {
     let mut body = Vec::new();
     put_text(&mut body, interface);
@@ -200,7 +200,7 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.push(0);
 }
 
-/// Which call a message answers.
+/// Returns the number of the call that a message answers.
 fn reply_to(message: &[u8]) -> Option<u32> {
     let end = 16 + usize::try_from(Wire::at(message, 12).u32()?).ok()?;
     let mut wire = Wire::at(message, 16);
@@ -218,7 +218,7 @@ fn reply_to(message: &[u8]) -> Option<u32> {
     None
 }
 
-/// The value in an answer; `None` where it is an error, or of a type that nobody asks for.
+/// Returns the value in an answer; `None` if it is an error, or of a type that is not needed.
 fn answer(message: &[u8]) -> Option<Value> {
     const RETURN: u8 = 2;
     if message.get(1) != Some(&RETURN) {
@@ -256,7 +256,7 @@ fn answer(message: &[u8]) -> Option<Value> {
     })
 }
 
-/// Bytes that are read one value after the other.
+/// Reads one value after the other from bytes.
 struct Wire<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -1,5 +1,4 @@
-//! The machine, seen through one root, so that a fake `/` can stand in for it; and how its files
-//! are opened.
+//! The machine's files: found below one root, so that tests can use a fake `/`, and opened safely.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2};
 use rustix::io::Errno;
 
-/// The machine that lastwords looks at, and where its config lies there.
+/// The machine's root directory, and the directory of lastwords' config.
 #[derive(Clone, Debug)]
 pub struct Host {
     root: PathBuf,
@@ -17,8 +16,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// The machine whose `/` is `root`, configured by the files in `config` (a path of ours, not
-    /// below `root`).
+    /// Returns the machine whose `/` is `root`. `config` is a real path, not one below `root`.
     pub fn new(root: impl Into<PathBuf>, config: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
@@ -26,8 +24,8 @@ impl Host {
         }
     }
 
-    /// Where the file is that the config names: a relative path starts at the config's own
-    /// directory.
+    /// Returns the real path of a file that the config names. A relative path starts at the
+    /// config's directory.
     pub fn configured(&self, path: &Path) -> PathBuf {
         if path.is_absolute() {
             self.path(path)
@@ -36,21 +34,20 @@ impl Host {
         }
     }
 
-    /// Where this machine has the file that it calls `absolute`.
+    /// Returns the real path of the file that this machine calls `absolute`.
     pub fn path(&self, absolute: impl AsRef<Path>) -> PathBuf {
         let absolute = absolute.as_ref();
         self.root
             .join(absolute.strip_prefix("/").unwrap_or(absolute))
     }
 
-    /// What this machine calls the file that is here: the other way round.
+    /// Returns this machine's name for the file at a real path.
     pub fn name_of(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root)
             .map_or_else(|_| path.to_owned(), |rest| Path::new("/").join(rest))
     }
 
-    /// Reads a small file of the system's own (`/proc`, `/sys`, `/etc`) as text, at most 64 KiB of
-    /// it.
+    /// Reads a small file of the system (`/proc`, `/sys`, `/etc`) as text, at most 64 KiB of it.
     pub fn read(&self, absolute: impl AsRef<Path>) -> io::Result<String> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let file = File::from(openat(CWD, self.path(absolute), flags, Mode::empty())?);
@@ -59,14 +56,14 @@ impl Host {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The host's name.
+    /// Returns the host's name.
     pub fn name(&self) -> String {
         self.read("/proc/sys/kernel/hostname")
             .map_or_else(|_| "unknown-host".to_owned(), |name| name.trim().to_owned())
     }
 
-    /// This boot's own id, by which what an earlier boot left is known; empty where the kernel does
-    /// not say.
+    /// Returns the id of this boot, by which files from an earlier boot are recognised; empty if
+    /// the kernel has none.
     pub fn boot_id(&self) -> String {
         self.read("/proc/sys/kernel/random/boot_id")
             .unwrap_or_default()
@@ -75,14 +72,14 @@ impl Host {
     }
 }
 
-/// Opens, for reading, a regular file that somebody else may own and change while we look.
+/// Opens, for reading, a regular file that another user may own and change meanwhile.
 ///
-/// Never blocks (a FIFO, a lease), never follows a symbolic link, not even in a parent directory,
-/// and takes no file that somebody may have hard-linked there without owning it.
+/// It never blocks (on a FIFO, a lease), never follows a symbolic link, not even in a parent
+/// directory, and refuses a file that someone may have hard-linked there without owning it.
 ///
 /// # Errors
-/// Where the file cannot be opened, a part of the path is a symbolic link, or it is no regular
-/// file, or maybe not its directory's; the text says which, in words for people.
+/// If the file cannot be opened, a part of the path is a symbolic link, it is no regular file, or
+/// it may belong elsewhere; the text says which, in words for people.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let name = path
         .file_name()
@@ -93,16 +90,17 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens, for reading, a regular file in a directory of our own: links on the way there are the
-/// administrator's (`/var/run`). Never blocks, and follows no link in the file's own place.
+/// Opens, for reading, a regular file in a directory of our own. Links on the way there are the
+/// administrator's (`/var/run`) and are followed, but the file itself must not be one. It never
+/// blocks.
 ///
 /// # Errors
-/// Where the file cannot be opened, or is no regular file.
+/// If the file cannot be opened, or is no regular file.
 pub fn open_regular_in_ours(path: &Path) -> io::Result<File> {
     regular(openat(CWD, path, UNTRUSTED, Mode::empty()))
 }
 
-/// How to open what somebody else may have put there.
+/// Flags to open a file that another user may have put there.
 const UNTRUSTED: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC)
@@ -131,9 +129,9 @@ fn in_words(errno: Errno) -> io::Error {
     }
 }
 
-/// Refuses a file that may be somebody else's, hard-linked into a directory where others than root
-/// and its owner can make names. How many names it has proves nothing while one may be taken away
-/// again; that the kernel lets nobody link what he may not write does.
+/// Refuses a file that may be another user's, hard-linked into a directory where others than root
+/// and its owner can make names. One name is no proof, as another may have been removed. The proof
+/// is that the kernel lets users only link files that they may write.
 fn refuse_foreign_link(dir: &Stat, file: &Stat) -> io::Result<()> {
     let group_and_others = Mode::WGRP | Mode::WOTH;
     let by_others = Mode::from_raw_mode(dir.st_mode).intersects(group_and_others)
@@ -151,13 +149,13 @@ fn refuse_foreign_link(dir: &Stat, file: &Stat) -> io::Result<()> {
     Err(io::Error::other(why))
 }
 
-/// Whether the kernel (3.6 and later, where it is told to) lets nobody link a file that he neither
-/// owns nor may write; see `proc_sys_fs(5)`.
+/// Returns true if users can only link files that they own or may write (Linux 3.6 and later, if
+/// turned on); see `proc_sys_fs(5)`.
 fn hard_links_are_protected() -> bool {
     std::fs::read("/proc/sys/fs/protected_hardlinks").is_ok_and(|value| value.trim_ascii() != b"0")
 }
 
-/// Opens a directory as a place to start from; no part of its path may be a symbolic link.
+/// Opens a directory to start from; no part of its path may be a symbolic link.
 fn open_dir(path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let here = if path == Path::new("") {
@@ -177,7 +175,7 @@ fn open_dir(path: &Path) -> rustix::io::Result<OwnedFd> {
     }
 }
 
-/// What `openat2` does, on kernels before 5.6 and in sandboxes that forbid it.
+/// Does what `openat2` does, on kernels before 5.6 and in sandboxes that forbid it.
 fn open_step_by_step(path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let start = if path.is_absolute() { "/" } else { "." };
     let mut here = openat(CWD, start, flags, Mode::empty())?;
@@ -185,7 +183,7 @@ fn open_step_by_step(path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> 
         .components()
         .filter(|part| !matches!(part, Component::RootDir | Component::CurDir))
     {
-        // A link where a directory should be answers ENOTDIR to O_DIRECTORY | O_NOFOLLOW.
+        // With O_DIRECTORY | O_NOFOLLOW, a link gives ENOTDIR.
         here = openat(&here, part.as_os_str(), flags, Mode::empty()).map_err(|errno| {
             if errno == Errno::NOTDIR {
                 Errno::LOOP

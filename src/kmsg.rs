@@ -1,5 +1,5 @@
-//! The kernel log, from `/dev/kmsg`: where the kernel writes whom it killed, and Upstart's init how
-//! a job ended.
+//! Reads the kernel log, `/dev/kmsg`. The kernel writes there which process it killed, and
+//! Upstart's init how a job ended.
 //!
 //! The form of a record:
 //! [Documentation/ABI/testing/dev-kmsg](https://docs.kernel.org/admin-guide/abi-testing.html).
@@ -11,48 +11,46 @@ use rustix::io::{Errno, read};
 
 use crate::host::Host;
 
-/// The most that is kept of the log, in bytes; of a longer one, the newest.
+/// Maximum size of the log that is kept, in bytes: its newest part.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// The most reads, which bounds the time where somebody writes as fast as we read.
+/// Maximum number of reads: it bounds the time if someone writes as fast as we read.
 const MAX_READS: usize = 200_000;
-/// The longest record that any kernel hands out (`PRINTKRB`, once `CONSOLE_EXT_LOG_MAX`), in bytes.
+/// Maximum size of a record of any kernel (`PRINTKRB`, formerly `CONSOLE_EXT_LOG_MAX`), in bytes.
 const MAX_RECORD: usize = 8192;
 
 /// One record of the kernel log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// How grave: 0 emergency … 3 error, 4 warning … 7 debug; see syslog(3).
+    /// The severity: 0 emergency … 3 error, 4 warning … 7 debug; see syslog(3).
     pub level: u8,
-    /// Who wrote it: 0 is the kernel itself, which the kernel grants to nobody else; programs have
-    /// 1 and more.
+    /// The writer: 0 is the kernel, programs have 1 and more. No program can pass for the kernel.
     pub facility: u16,
-    /// The record's number in this boot. Where one is missing, records were overwritten before they
-    /// were read.
+    /// The record's number in this boot. A missing number means that records were overwritten
+    /// before they were read.
     pub seq: u64,
-    /// When, in microseconds since boot, by a clock near `CLOCK_MONOTONIC` (off by up to seconds
-    /// after weeks).
+    /// The time in microseconds since boot, by a clock near `CLOCK_MONOTONIC`. After weeks it is
+    /// off by up to seconds.
     pub micros: u64,
     /// The text, unescaped. Hostile input: process names in it may hold anything, newlines too.
     pub text: String,
 }
 
-/// What the kernel log holds.
+/// Records of the kernel log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelLog {
-    /// The oldest first.
+    /// The records, the oldest first.
     pub records: Vec<Record>,
-    /// The number of the last record there is, also where it is from before the time that was asked
-    /// for.
+    /// The number of the last record in the log, even if it is from before the requested time.
     pub last: Option<u64>,
 }
 
-/// Reads the kernel log as it is now, and never waits: its records from `since` on, in microseconds
-/// by its own clock. A machine that has been up for months has thousands of others, which cost next
+/// Reads the records of the kernel log from `since` on, in microseconds of its own clock. It never
+/// waits. A machine that has been up for months has thousands of earlier records, which cost next
 /// to nothing.
 ///
 /// # Errors
-/// Where there is no `/dev/kmsg`, or it may not be read: where `kernel.dmesg_restrict` is 1, that
-/// takes `CAP_SYSLOG`.
+/// If there is no `/dev/kmsg`, or this process may not read it: that takes `CAP_SYSLOG` if
+/// `kernel.dmesg_restrict` is 1.
 pub fn read_kernel_log(host: &Host, since: u64) -> io::Result<KernelLog> {
     let (log, last_skipped) = read_raw(host, since)?;
     let mut records = parse(&String::from_utf8_lossy(&log));
@@ -61,18 +59,18 @@ pub fn read_kernel_log(host: &Host, since: u64) -> io::Result<KernelLog> {
     Ok(KernelLog { records, last })
 }
 
-/// The log's bytes, and the number of the last record that was left out of them.
+/// Returns the log's bytes, and the number of the last record that they leave out.
 fn read_raw(host: &Host, since: u64) -> io::Result<(Vec<u8>, Option<u64>)> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = openat(CWD, host.path("/dev/kmsg"), flags, Mode::empty()).map_err(explain)?;
-    // The device gives one record a read; a file of records, in a fake root, any part of it.
+    // The device gives one record for each read. A file in a fake root gives any part of itself.
     let single = FileType::from_raw_mode(fstat(&file)?.st_mode) == FileType::CharacterDevice;
     let mut log = Vec::new();
     let mut skipped = None;
     let mut record = [0; MAX_RECORD];
     for _ in 0..MAX_READS {
         match read(&file, &mut record) {
-            // The device says AGAIN at its end; a file of records, in a fake root, says 0.
+            // At its end, the device gives EAGAIN, and a file in a fake root gives 0.
             Ok(0) | Err(Errno::AGAIN) => break,
             Ok(length) => {
                 let record = record.get(..length).unwrap_or_default();
@@ -81,7 +79,7 @@ fn read_raw(host: &Host, since: u64) -> io::Result<(Vec<u8>, Option<u64>)> {
                     None => log.extend_from_slice(record),
                 }
             }
-            // Overwritten before we came to it: the next read has the oldest that is left.
+            // It was overwritten before we read it: the next read has the oldest that is left.
             Err(Errno::PIPE | Errno::INTR) => {}
             Err(errno) => return Err(explain(errno)),
         }
@@ -92,7 +90,7 @@ fn read_raw(host: &Host, since: u64) -> io::Result<(Vec<u8>, Option<u64>)> {
     Ok((log, skipped))
 }
 
-/// A record's number and time, `…,seq,usec,…`.
+/// Parses a record's number and time, `…,seq,usec,…`.
 fn head(record: &[u8]) -> Option<(u64, u64)> {
     let mut fields = record.splitn(4, |&byte| byte == b',').skip(1);
     let mut number = || {
@@ -125,8 +123,8 @@ fn explain(errno: Errno) -> io::Error {
     io::Error::new(errno.kind(), why)
 }
 
-/// Parses records, one a line. What follows on lines that start with a space says which device it
-/// is about, and is left out, as is what is no record at all.
+/// Parses records, one in each line. Lines that start with a space tell which device the record is
+/// about; they are left out, like lines that are no record.
 pub fn parse(log: &str) -> Vec<Record> {
     log.lines()
         .filter(|line| !line.starts_with(' '))
@@ -151,8 +149,8 @@ pub fn parse_record(line: &str) -> Option<Record> {
     })
 }
 
-/// Turns `\x0a` back into the byte it stands for. The kernel writes so what is not printable ASCII,
-/// and `\` itself.
+/// Turns `\x0a` back into the byte that it stands for. The kernel writes all bytes like this that
+/// are not printable ASCII, and `\` itself.
 fn unescape(text: &str) -> String {
     if !text.contains('\\') {
         return text.to_owned();

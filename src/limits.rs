@@ -1,11 +1,11 @@
-//! The limits that a job sets for itself (Upstart's `limit` stanza) hold for its hooks too: they
-//! are lifted.
+//! Lifts the resource limits that a job sets for itself (Upstart's `limit` stanza): they apply to
+//! its hooks too.
 
 use std::fmt;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What a hook can do with, and more: files, bytes, seconds.
+/// More than enough for a hook, in files, bytes or seconds.
 const ENOUGH: [(Resource, u64); 6] = [
     (Resource::Nofile, 256),
     (Resource::Fsize, 64 << 20),
@@ -15,7 +15,7 @@ const ENOUGH: [(Resource, u64); 6] = [
     (Resource::Cpu, 60),
 ];
 
-/// The job's `limit fsize` kills, by SIGXFSZ, whoever writes a file.
+/// The job's `limit fsize` kills, by SIGXFSZ, every process that writes a file.
 #[derive(Debug)]
 pub struct MayNotWrite;
 
@@ -27,10 +27,10 @@ impl fmt::Display for MayNotWrite {
 
 impl std::error::Error for MayNotWrite {}
 
-/// Lifts what is too low, as far as this process may: root may all.
+/// Lifts the limits that are too low, as far as this process may. Root may lift all.
 ///
 /// # Errors
-/// Where it is of no use to try to write a file.
+/// If this process cannot write files.
 pub fn lift() -> Result<(), MayNotWrite> {
     for (resource, enough) in ENOUGH {
         let set = getrlimit(resource);

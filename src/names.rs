@@ -1,28 +1,28 @@
-//! Names that came from outside, as names of files.
+//! Encodes names that came from outside as names of files.
 //!
-//! Upstart's job names may hold `/` (`sub/dir/name`), an instance's name anything at all. Encoded,
-//! no two names meet in one file and none can leave its directory, while plain names stay as they
-//! are.
+//! Upstart's job names may hold `/` (`sub/dir/name`), an instance's name anything at all. Encoded
+//! names stay in their directory, and different names stay different. Plain names do not change.
 
 use std::fmt::Write;
 
 use ring::digest::{SHA256, digest};
 
-/// The longest encoded name, in bytes: with a suffix it still fits a file name's 255.
+/// Maximum length of an encoded name, in bytes: with a suffix it still fits into the 255 of a file
+/// name.
 const MAX: usize = 200;
 
-/// What stands between the kept part of an over-long name and its hash: `%` and no hexadecimal
-/// digit, which no escape is.
+/// Separates the kept part of an over-long name from its hash. No escape looks like this: after `%`
+/// comes no hexadecimal digit.
 const HASHED: &str = "%-";
 
-/// The name of nothing: no escape is a lone `%`.
+/// The encoded empty name. No escape is a lone `%`.
 const EMPTY: &str = "%";
 
-/// A name as a file's name: letters, digits, `_`, `@`, `+`, `-` and all but a leading `.` stay,
-/// every other byte becomes `%XX`.
+/// Returns a name as a file's name. Letters, digits, `_`, `@`, `+`, `-`, and `.` except at the
+/// beginning, stay; every other byte becomes `%XX`.
 ///
 /// Different names stay different. The result is ASCII, 1 to 200 bytes long, and neither `.` nor
-/// `..`. A name that is longer when encoded keeps its beginning and ends in 128 bits of its
+/// `..`. A name that would be longer keeps its beginning and ends in 128 bits of its
 /// SHA-256.
 pub fn encode(name: impl AsRef<[u8]>) -> String {
     let name = name.as_ref();
@@ -57,8 +57,8 @@ fn shorten(mut encoded: String, name: &[u8]) -> String {
     encoded
 }
 
-/// The name that [`encode`] wrote like this; `None` where it wrote no such thing, or only a part of
-/// the name is left.
+/// Returns the name that [`encode`] has encoded; `None` if it has not, or has only kept a part of
+/// the name.
 pub fn decode(encoded: &str) -> Option<String> {
     if encoded == EMPTY {
         return Some(String::new());

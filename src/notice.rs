@@ -1,5 +1,5 @@
-//! What a hook has to say about itself: a line where somebody may look, sent without waiting and
-//! without fail.
+//! Tells the administrator about a problem of lastwords itself: one line in a log. It never waits
+//! and never fails.
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -14,15 +14,15 @@ use crate::redact::redact;
 /// `daemon.warning` (RFC 3164, 4.1.1).
 const PRIORITY: u8 = 3 * 8 + 4;
 
-/// Says it, secrets taken out, in the system's log; where nobody listens there, or does not keep
-/// up, in the kernel log; where that may not be written, on standard error. Where nobody listens at
-/// all, it is not said.
+/// Writes a line, without its secrets, to the system log. If there is none, or it does not keep up,
+/// writes to the kernel log; if that is not allowed, to standard error. If that fails too, the line
+/// is lost.
 pub fn say(host: &Host, text: &str) {
     send(host, &redact(text));
 }
 
-/// Says that the program itself failed, and where. Not with what words: they may hold a secret, and
-/// what takes secrets out may be what failed, and would then wait for itself for ever.
+/// Writes that the program itself failed, and where. The panic's message is left out: it may hold a
+/// secret, and the redactor may be the part that failed, which would then wait for itself for ever.
 pub fn say_where_it_failed(host: &Host, panic: &PanicHookInfo) {
     let place = panic
         .location()
@@ -54,7 +54,7 @@ fn to_the_system_log(host: &Host, record: &str) -> io::Result<()> {
 }
 
 fn to_the_kernel_log(host: &Host, record: &str) -> io::Result<()> {
-    // Where a file stands for the device, what it holds is kept.
+    // In tests a file stands for the device: append to it.
     let flags =
         OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let device = openat(CWD, host.path("/dev/kmsg"), flags, Mode::empty())?;
@@ -62,7 +62,7 @@ fn to_the_kernel_log(host: &Host, record: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// A job's own log, or a pipe that nobody empties.
+/// Writes to standard error: a job's own log, or a pipe that no one reads.
 fn to_standard_error(line: &str) -> io::Result<()> {
     let stderr = io::stderr();
     let mut writable = [PollFd::new(&stderr, PollFlags::OUT)];

@@ -1,5 +1,5 @@
-//! What a job has died of before: how often, since when, after how long. Pure: what is kept, and
-//! what it says about the next death.
+//! Remembers the causes of a job's earlier deaths: how often, since when, after how long. Compares
+//! the next death with them. It does no I/O.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::{Changed, Past, ReportId, Series, Timestamp};
 
-/// So many causes of one job are remembered; those that were seen last.
+/// Maximum number of causes that are remembered of one job: those that were seen last.
 const MAX_CAUSES: usize = 64;
-/// Of so many deaths, the latest, the uptime is remembered.
+/// Number of the latest deaths whose uptime is remembered.
 const UPTIMES: usize = 9;
-/// Of so many hours, the latest, it is remembered how often the job died in each.
+/// Number of the latest hours whose number of deaths is remembered.
 const HOURS: u64 = 24;
-/// How long a cause's line is kept.
+/// Maximum length of a cause's line, in characters.
 const MAX_LINE: usize = 300;
 
-/// One death, as far as it matters here.
+/// The part of a report that is remembered.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Death {
+pub struct PastDeath {
     pub id: ReportId,
     pub fingerprint: String,
     pub line: String,
@@ -29,36 +29,36 @@ pub struct Death {
     pub program: Option<Changed>,
 }
 
-/// All that is remembered of one job's deaths: what is kept on the disk.
+/// The memory of one job's deaths, as it is kept on the disk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Chronicle {
-    /// By fingerprint.
-    causes: BTreeMap<String, Known>,
-    /// What deaths of causes that are forgotten came to.
+    /// The causes by fingerprint.
+    causes: BTreeMap<String, KnownCause>,
+    /// The deaths of causes that are forgotten.
     forgotten: Option<Series>,
     /// The fingerprint of the latest death.
     latest: Option<String>,
     program: Option<Changed>,
-    /// How many died in each of the latest hours; these are numbered from 1970 on.
+    /// The number of deaths in each of the latest hours. Hours are numbered from 1970 on.
     #[serde(default)]
     hours: BTreeMap<u64, u64>,
-    /// The deaths that were counted last, with what was to be said of them: whoever was killed
-    /// before all of them knew it finds it here.
+    /// The deaths that were counted last, with their comparisons. A deliverer that was killed
+    /// before it passed them all on finds them here.
     pub counted: BTreeMap<ReportId, Past>,
 }
 
-/// One cause.
+/// A cause that was seen before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Known {
+struct KnownCause {
     line: String,
     deaths: Series,
-    /// In seconds, the latest last.
+    /// Uptimes before the latest deaths in seconds, the latest last.
     uptimes: VecDeque<f64>,
 }
 
 impl Chronicle {
-    /// Counts these deaths, oldest first, and says of each what those before it say.
-    pub fn count<'d>(&mut self, deaths: impl IntoIterator<Item = &'d Death>) {
+    /// Counts these deaths, oldest first, and compares each with those before it.
+    pub fn count<'d>(&mut self, deaths: impl IntoIterator<Item = &'d PastDeath>) {
         self.counted.clear();
         for death in deaths {
             let past = self.tell(death);
@@ -67,7 +67,7 @@ impl Chronicle {
         }
     }
 
-    fn tell(&self, death: &Death) -> Past {
+    fn tell(&self, death: &PastDeath) -> Past {
         let same = self.causes.get(&death.fingerprint);
         let others = self
             .causes
@@ -98,8 +98,8 @@ impl Chronicle {
         }
     }
 
-    /// The deaths of each hour up to this one's, and this one.
-    fn day(&self, death: &Death) -> Vec<u64> {
+    /// Returns the number of deaths of each hour up to this death's own, this one included.
+    fn day(&self, death: &PastDeath) -> Vec<u64> {
         let last = hour(death);
         let of = |hour| {
             self.hours
@@ -111,14 +111,14 @@ impl Chronicle {
         (last.saturating_sub(HOURS - 1)..=last).map(of).collect()
     }
 
-    fn add(&mut self, death: &Death) {
+    fn add(&mut self, death: &PastDeath) {
         if self.causes.len() >= MAX_CAUSES && !self.causes.contains_key(&death.fingerprint) {
             self.forget_one();
         }
         let known = self
             .causes
             .entry(death.fingerprint.clone())
-            .or_insert_with(|| Known {
+            .or_insert_with(|| KnownCause {
                 line: death.line.chars().take(MAX_LINE).collect(),
                 deaths: Series {
                     count: 0,
@@ -162,7 +162,7 @@ impl Chronicle {
     }
 }
 
-fn hour(death: &Death) -> u64 {
+fn hour(death: &PastDeath) -> u64 {
     death.at.unix() / 3600
 }
 
@@ -174,7 +174,7 @@ fn together(one: Series, other: Series) -> Series {
     }
 }
 
-/// The middle one; of less than two it says nothing.
+/// Returns the median; `None` for fewer than two.
 fn median(uptimes: &VecDeque<f64>) -> Option<f64> {
     let mut sorted: Vec<f64> = uptimes.iter().copied().collect();
     sorted.sort_by(f64::total_cmp);
@@ -188,9 +188,9 @@ fn median(uptimes: &VecDeque<f64>) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn death(second: u64, fingerprint: &str) -> Death {
+    fn death(second: u64, fingerprint: &str) -> PastDeath {
         let at = Timestamp::of_unix(1_000_000 + second);
-        Death {
+        PastDeath {
             id: ReportId::new(at, second),
             fingerprint: fingerprint.to_owned(),
             line: format!("Error: {fingerprint}"),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     /// What is said of the last of these.
-    fn told(deaths: &[Death]) -> Past {
+    fn told(deaths: &[PastDeath]) -> Past {
         let mut chronicle = Chronicle::default();
         chronicle.count(deaths);
         chronicle.counted[&deaths.last().unwrap().id].clone()
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn the_usual_uptime_is_the_middle_of_the_latest() {
         let lives = |uptimes: &[f64]| {
-            let deaths = uptimes.iter().zip(1..).map(|(uptime, n)| Death {
+            let deaths = uptimes.iter().zip(1..).map(|(uptime, n)| PastDeath {
                 uptime_s: Some(*uptime),
                 ..death(n, "a")
             });
@@ -291,7 +291,7 @@ mod tests {
                 modified: Timestamp::of_unix(second),
             })
         };
-        let died = |n, second| Death {
+        let died = |n, second| PastDeath {
             program: program(second),
             ..death(n, "a")
         };

@@ -1,10 +1,10 @@
 //! Runs a foreign program: bounded in time and output, never through a shell, nothing left running.
 //!
 //! The program gets its own process group, `/` as its directory, an environment of `PATH`, `LANG`
-//! and what the caller adds, and a pipe each for stdin, stdout and stderr. When it is over, however
-//! it is over, the whole group is killed. One thing is not covered: a descendant that leaves the
-//! group (`setsid`) lives on, although nobody waits for it; under systemd, the end of lastwords'
-//! own unit ends it too.
+//! and the caller's additions, and a pipe each for stdin, stdout and stderr. When it has ended in
+//! whatever way, the whole group is killed. One case is not covered: a descendant that leaves the
+//! group (`setsid`) lives on, although no one waits for it. Under systemd it ends with lastwords'
+//! own unit.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -25,26 +25,26 @@ use serde_json::Value;
 
 use crate::redact::redact;
 
-/// The version of what plugins find on their stdin.
+/// The version of the JSON that plugins get on stdin.
 pub const PROTOCOL: u32 = 1;
-/// Where a program without a path is looked for. Fixed: lastwords' own `PATH` may come from the job
-/// that died.
+/// The directories of programs without a path. They are fixed, as lastwords' own `PATH` may come
+/// from the job that died.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How often the main process is looked at, where its pipes say nothing.
+/// How often to check if the main process has ended, while its pipes are silent.
 const TICK: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 10_000_000,
 };
-/// How long what is left in the pipes is read after the end, and how long a killed process may take
-/// to die.
+/// How long to read the rest of the pipes after the end, and how long a killed process may take to
+/// die.
 const GRACE: Duration = Duration::from_millis(500);
-/// How much of the end of stderr is looked at for its last line.
+/// How much of the end of stderr is searched for its last line, in bytes.
 const STDERR_TAIL: usize = 4096;
-/// How long that line may be, in characters.
+/// Maximum length of that line, in characters.
 const LAST_LINE: usize = 300;
 
-/// A program and its arguments, as the config names them: an absolute path, or a name to be found
-/// in a fixed `PATH`. Shown without what looks like a secret in it.
+/// A program and its arguments from the config. The program is an absolute path, or a name that is
+/// looked up in a fixed `PATH`. Secrets in the arguments are not shown.
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub struct Command(Vec<String>);
@@ -95,10 +95,10 @@ impl fmt::Debug for Command {
 }
 
 impl Command {
-    /// The program's file.
+    /// Returns the path of the program.
     ///
     /// # Errors
-    /// Where there is none, or this process may not execute it.
+    /// If there is none, or this process may not execute it.
     pub fn locate(&self) -> Result<PathBuf> {
         let name = self.0.first().context("the command is empty")?;
         let executable = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
@@ -128,43 +128,43 @@ impl Command {
     }
 }
 
-/// What a program is given, and what it may take.
+/// A program to run, its input, and its limits.
 pub struct Run<'a> {
     pub command: &'a Command,
-    /// What it finds on stdin; it need not read it.
+    /// Its stdin; it need not read that.
     pub stdin: &'a [u8],
     /// Its environment, beside `PATH` and `LANG`.
     pub env: &'a [(&'a str, &'a OsStr)],
-    /// How long it may run.
+    /// Maximum time that it may run.
     pub timeout: Duration,
-    /// How many bytes of stdout are kept; the rest is read and thrown away.
+    /// Maximum number of bytes of stdout that are kept; the rest is read and thrown away.
     pub max_bytes: usize,
 }
 
 /// How a program's run went.
 #[derive(Debug)]
-pub struct Outcome {
-    pub end: End,
+pub struct ProgramOutcome {
+    pub end: ProgramEnd,
     /// Its stdout, up to the cap.
     pub stdout: Vec<u8>,
-    /// There was more.
+    /// True if there was more.
     pub truncated: bool,
-    /// The last line of stderr that says something, as plain text; empty where there is none.
+    /// The last line of stderr that is not blank, as plain text; empty if there is none.
     pub last_error: String,
 }
 
 /// How a program ended.
 #[derive(Debug)]
-pub enum End {
+pub enum ProgramEnd {
     Ended(ExitStatus),
-    /// It was still running after this time, and was killed.
+    /// The program was still running after this time, and was killed.
     TimedOut(Duration),
-    /// It did not start, and why.
+    /// The program could not be started, for this reason.
     NotStarted(String),
 }
 
-impl End {
-    /// The exit code, where it ended by itself.
+impl ProgramEnd {
+    /// Returns the exit code, if the program ended by itself.
     pub fn code(&self) -> Option<i32> {
         if let Self::Ended(status) = self {
             status.code()
@@ -174,7 +174,7 @@ impl End {
     }
 }
 
-impl fmt::Display for End {
+impl fmt::Display for ProgramEnd {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::Ended(status) => status.fmt(f),
@@ -196,7 +196,7 @@ impl fmt::Display for End {
 pub struct Settings(toml::Table);
 
 impl Settings {
-    /// As the JSON that a plugin gets. JSON has no dates: they become strings.
+    /// Returns the settings as the JSON that a plugin gets. JSON has no dates: they become strings.
     pub fn json(&self) -> Value {
         fn json(value: &toml::Value) -> Value {
             match value {
@@ -218,7 +218,7 @@ impl Settings {
             .collect()
     }
 
-    /// The same for people's eyes, without the values.
+    /// Returns the settings for people, without the values.
     pub fn outline(&self) -> Value {
         self.0
             .keys()
@@ -233,20 +233,20 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// Runs the program and waits for its end, in every case.
-pub fn run(run: &Run) -> Outcome {
+/// Runs the program and waits until it has ended.
+pub fn run(run: &Run) -> ProgramOutcome {
     run_and_look(run, &mut |_| {})
 }
 
-/// The same; when the program has ended, and before its process group is killed, `look` is shown
-/// the group.
-pub fn run_and_look(run: &Run, look: &mut dyn FnMut(Pid)) -> Outcome {
+/// Runs the program, and calls `look` with its process group after the program has ended and before
+/// the group is killed.
+pub fn run_and_look(run: &Run, look: &mut dyn FnMut(Pid)) -> ProgramOutcome {
     let started = Instant::now();
     let child = match start(run) {
         Ok(child) => child,
         Err(why) => {
-            let end = End::NotStarted(format!("{why:#}"));
-            return Outcome {
+            let end = ProgramEnd::NotStarted(format!("{why:#}"));
+            return ProgramOutcome {
                 end,
                 stdout: Vec::new(),
                 truncated: false,
@@ -254,7 +254,7 @@ pub fn run_and_look(run: &Run, look: &mut dyn FnMut(Pid)) -> Outcome {
             };
         }
     };
-    let mut group = Group(child);
+    let mut group = ProcessGroup(child);
     let mut pipes = Pipes::take(&mut group.0, run);
     let ended = loop {
         if started.elapsed() >= run.timeout {
@@ -270,15 +270,15 @@ pub fn run_and_look(run: &Run, look: &mut dyn FnMut(Pid)) -> Outcome {
         look(leader);
     }
     group.kill();
-    // A descendant that left the group may hold the pipes: take what lies in them, do not wait for
-    // more.
+    // A descendant that left the group may hold the pipes: read what is in them, but do not wait
+    // for more.
     let over = Instant::now();
     while pipes.turn() && over.elapsed() < GRACE {}
     let end = match group.reap() {
-        Some(status) if ended => End::Ended(status),
-        _ => End::TimedOut(run.timeout),
+        Some(status) if ended => ProgramEnd::Ended(status),
+        _ => ProgramEnd::TimedOut(run.timeout),
     };
-    Outcome {
+    ProgramOutcome {
         end,
         stdout: pipes.stdout.kept,
         truncated: pipes.stdout.truncated,
@@ -309,15 +309,15 @@ fn start(run: &Run) -> Result<Child> {
 }
 
 /// The program and everything that stayed in its process group.
-struct Group(Child);
+struct ProcessGroup(Child);
 
-impl Group {
+impl ProcessGroup {
     fn leader(&self) -> Option<Pid> {
         Pid::from_raw(i32::try_from(self.0.id()).ok()?)
     }
 
-    /// Whether the main process is over. It stays a zombie, so that its number, the group's, cannot
-    /// be another's yet.
+    /// Returns true if the main process has ended. It stays a zombie, so that no other process can
+    /// get its id yet, which is also the group's.
     fn ended(&self) -> bool {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         self.leader()
@@ -332,8 +332,8 @@ impl Group {
         let _ = self.0.kill();
     }
 
-    /// Its exit status; `None` where even KILL does not end it (a system call that cannot be
-    /// interrupted).
+    /// Returns the exit status; `None` if even KILL does not end the program (it is in a system
+    /// call that cannot be interrupted).
     fn reap(&mut self) -> Option<ExitStatus> {
         let killed = Instant::now();
         while killed.elapsed() < GRACE {
@@ -346,7 +346,7 @@ impl Group {
     }
 }
 
-/// Our ends of the three pipes. Nothing here ever blocks but [`Pipes::wait`], for a tick.
+/// Our ends of the three pipes. Only [`Pipes::wait`] blocks, for a tick.
 struct Pipes<'a> {
     stdin: Option<ChildStdin>,
     unwritten: &'a [u8],
@@ -384,13 +384,13 @@ impl<'a> Pipes<'a> {
         let _ = poll(&mut fds, Some(&TICK));
     }
 
-    /// Writes and reads what can be at once; whether something was read.
+    /// Writes and reads without waiting. Returns true if something was read.
     fn turn(&mut self) -> bool {
         if let Some(pipe) = &mut self.stdin {
             match pipe.write(self.unwritten) {
                 Ok(written) => self.unwritten = self.unwritten.get(written..).unwrap_or_default(),
                 Err(why) if would_block(&why) => {}
-                // It does not want it.
+                // The program has closed its stdin.
                 Err(_) => self.unwritten = &[],
             }
             if self.unwritten.is_empty() {
@@ -454,7 +454,7 @@ impl<P: Read + AsFd> Captured<P> {
     }
 }
 
-/// Makes our end of a pipe non-blocking; a pipe that cannot be made so is not used.
+/// Makes our end of a pipe non-blocking. Returns false if that fails; then the pipe is not used.
 fn unblock<P: AsFd>(pipe: &P) -> bool {
     rustix::io::ioctl_fionbio(pipe, true).is_ok()
 }
@@ -466,7 +466,7 @@ fn would_block(why: &io::Error) -> bool {
     )
 }
 
-/// The last line that says something, without what a terminal would act on.
+/// Returns the last line that is not blank, with spaces in place of control characters.
 pub fn last_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let plain = |line: &str| -> String {
@@ -491,7 +491,7 @@ mod tests {
         Command(["sh", "-c", script].map(str::to_owned).to_vec())
     }
 
-    fn run_for(command: &Command, stdin: &[u8], timeout: Duration) -> Outcome {
+    fn run_for(command: &Command, stdin: &[u8], timeout: Duration) -> ProgramOutcome {
         run(&Run {
             command,
             stdin,
@@ -501,11 +501,11 @@ mod tests {
         })
     }
 
-    /// Long enough for a loaded machine: whoever reaches it has hung.
+    /// Long enough for a loaded machine: a test that reaches it has hung.
     const AMPLE: Duration = Duration::from_secs(30);
 
     fn lives(pid: &str) -> bool {
-        // A killed orphan is nobody's, and done, once it is a zombie.
+        // A killed orphan has ended once it is a zombie.
         let stat =
             std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
         stat.rsplit(") ")
@@ -575,7 +575,11 @@ mod tests {
             b"",
             timeout,
         );
-        assert!(matches!(outcome.end, End::TimedOut(_)), "{:?}", outcome.end);
+        assert!(
+            matches!(outcome.end, ProgramEnd::TimedOut(_)),
+            "{:?}",
+            outcome.end
+        );
         assert_eq!(
             outcome.end.to_string(),
             "still running after 3s, so it was killed"
@@ -607,7 +611,7 @@ mod tests {
     fn a_fork_bomb_ends_with_its_group() {
         let script = "f() { sleep 0.01; f & f & }; f; wait; sleep 1000";
         let outcome = run_for(&sh(script), b"", Duration::from_millis(200));
-        assert!(matches!(outcome.end, End::TimedOut(_)));
+        assert!(matches!(outcome.end, ProgramEnd::TimedOut(_)));
     }
 
     #[test]

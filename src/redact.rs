@@ -1,13 +1,12 @@
-//! Takes secrets out of texts: keys, tokens, passwords. What is left says that there was one:
+//! Takes secrets out of texts: keys, tokens, passwords. The rest shows that there was one:
 //! `password=[redacted]`.
 //!
-//! A report is redacted before it touches the disk, with the patterns below and those of its job;
-//! so is what lastwords prints, logs and keeps of errors. This is a net with meshes: a secret that
-//! looks like nothing (`correct horse battery staple`) and has no name beside it that says what it
-//! is gets through.
+//! A report is redacted before it touches the disk, with the patterns below and those of its job.
+//! So is everything that lastwords prints or logs, and the errors that it keeps. Some secrets get
+//! through: those that look like ordinary text (`correct horse battery staple`) and have no telling
+//! name beside them.
 //!
-//! The time grows with the text's length alone, and nothing is redacted twice: a redacted text
-//! stays as it is.
+//! The time depends on the text's length only. To redact a redacted text changes nothing.
 
 mod extent;
 mod named;
@@ -24,26 +23,27 @@ use serde_json::Value;
 use crate::report::{Report, Section, SectionData};
 use rules::Rules;
 
-/// What stands in a secret's place.
+/// Stands in a secret's place.
 pub const REDACTED: &str = "[redacted]";
 
-/// How large a job's pattern may become when compiled, in bytes.
+/// Maximum size of a compiled pattern of a job, in bytes.
 const MAX_COMPILED: usize = 256 * 1024;
-/// How long it may be, in bytes.
+/// Maximum length of a job's pattern, in bytes.
 const MAX_PATTERN: usize = 1000;
 
-/// A test sees to it that there are some.
+/// A test checks that they compile.
 static RULES: LazyLock<Option<Rules>> = LazyLock::new(|| Rules::compile().ok());
 
-/// A job's own pattern: what it matches is a secret; where it has a group, what the first group
-/// matches.
+/// A job's own pattern. The text that it matches is a secret; if it has a group, the text that the
+/// first group matches.
 #[derive(Clone, Debug)]
 pub struct Pattern(Regex);
 
 impl Pattern {
+    /// Compiles a pattern, in the syntax of the `regex` crate without Unicode classes.
+    ///
     /// # Errors
-    /// Where this is no regular expression, in the syntax of the `regex` crate without Unicode
-    /// classes, or too large a one; the text says which, in words for people.
+    /// If it is no such regular expression, or too large; the text says it in words for people.
     pub fn new(pattern: &str) -> Result<Self, String> {
         if pattern.is_empty() {
             return Err("expected a regular expression, found an empty text".to_owned());
@@ -76,19 +76,18 @@ impl Pattern {
     }
 }
 
-/// What takes the secrets out of one job's reports.
+/// Takes the secrets out of one job's reports.
 #[derive(Clone, Debug, Default)]
 pub struct Redactor {
     patterns: Vec<Pattern>,
 }
 
-/// A text without what is known to be secret by itself; for texts that belong to no job.
+/// Returns a text without the secrets that need no job's pattern.
 pub fn redact(text: &str) -> Cow<'_, str> {
     Redactor::default().text(text)
 }
 
-/// The same text with an asterisk for each byte of what is known to be secret by itself: as long as
-/// it was.
+/// Returns a text with an asterisk for each byte of such a secret. Its length stays the same.
 pub fn masked(text: &str) -> String {
     let mut masked = text.to_owned();
     for secret in Redactor::default().secrets(text.as_bytes()) {
@@ -104,7 +103,7 @@ impl Redactor {
         Self { patterns }
     }
 
-    /// A text without its secrets.
+    /// Returns a text without its secrets.
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let bytes = text.as_bytes();
         let secrets = self.secrets(bytes);
@@ -123,7 +122,7 @@ impl Redactor {
         String::from_utf8_lossy(&redacted).into_owned().into()
     }
 
-    /// Takes the secrets out of all of a report's texts. Its names stay: the job's, the host's, its
+    /// Takes the secrets out of all of a report's texts. The names of job and host stay, and its
     /// id.
     pub fn report(&self, report: &mut Report) {
         self.replace(&mut report.verdict_because);
@@ -176,7 +175,7 @@ impl Redactor {
         }
     }
 
-    /// Where the secrets are, in order, none touching another.
+    /// Returns the positions of the secrets, in order. No two touch.
     fn secrets(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         if let Some(rules) = &*RULES {
@@ -213,7 +212,7 @@ impl Redactor {
     }
 }
 
-/// What a pattern matches, or its first group.
+/// Returns the matches of a pattern, or those of its first group.
 fn matches(regex: &Regex, text: &[u8]) -> Vec<Range<usize>> {
     let groups = regex.captures_iter(text);
     groups
@@ -229,7 +228,7 @@ fn matches(regex: &Regex, text: &[u8]) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// The secrets that follow what a pattern matches.
+/// Returns the secrets that follow the matches of a pattern.
 fn following<S: IntoIterator<Item = Range<usize>>>(
     regex: &Regex,
     text: &[u8],
@@ -247,7 +246,7 @@ fn following<S: IntoIterator<Item = Range<usize>>>(
     found
 }
 
-/// Whether the value of this name is a secret.
+/// Returns true if the value of this name is a secret.
 fn is_name_of_secret(name: &str) -> bool {
     let text = format!("{name}=x");
     let secrets = Redactor::default().secrets(text.as_bytes());

@@ -1,8 +1,8 @@
-//! What lastwords knows about one stop of one service: plain data, read by everyone, knowing no
-//! one.
+//! All that lastwords knows about one stop of one service. Plain data: every module may import it,
+//! and it imports none.
 //!
-//! A [`Report`] is immutable once it is in the spool. Its JSON form is a public format: `format`
-//! grows when a field changes its meaning, and fields are only ever added within one format.
+//! A [`Report`] does not change once it is in the spool. Its JSON form is a public format: `format`
+//! grows when a field changes its meaning; within one format, fields are only added.
 
 mod cause;
 mod data;
@@ -36,71 +36,70 @@ pub const FORMAT: u32 = 1;
 pub struct Report {
     /// The version of this form: [`FORMAT`].
     pub format: u32,
-    /// The report's name: what every message shows and `lastwords show` takes.
+    /// The report's name. Every message shows it, and `lastwords show` takes it.
     pub id: ReportId,
-    /// What it tells: of a crash, or of something else.
+    /// The occasion: a crash, or something else.
     #[serde(default)]
     pub kind: Kind,
-    /// Whom it is for.
+    /// The sinks that get it.
     #[serde(default)]
     pub to: Audience,
-    /// Made by `--simulate-crash`: nothing died.
+    /// True if `--simulate-crash` made it: nothing died.
     pub drill: bool,
     /// The host's name.
     pub host: String,
-    /// What ended, when and how.
+    /// The stop: the service, and when and how it ended.
     pub stop: Stop,
-    /// Whether that was planned.
+    /// The judgement: planned, crashed, or could not start.
     pub verdict: Verdict,
-    /// What the verdict rests on, in one sentence.
+    /// The reason for the verdict, in one sentence.
     pub verdict_because: String,
-    /// Why it died, as far as it is known.
+    /// The cause of death, as far as it is known.
     pub cause: Cause,
-    /// What makes two crashes the same: 16 hexadecimal digits.
+    /// Two crashes of one job are the same if this is: 16 hexadecimal digits.
     pub fingerprint: String,
-    /// What the machine looked like, a section a collector.
+    /// The state of the machine: one section for each collector.
     pub sections: Vec<Section>,
-    /// What earlier deaths of the same job say about this one; the deliverer adds it.
+    /// A comparison with earlier deaths of the same job; the deliverer adds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub past: Option<Past>,
-    /// What lastwords itself could not do or had to assume, in sentences for people.
+    /// Failures and assumptions of lastwords itself, in sentences for people.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// Where the people in charge find out what to do: the job's `runbook`.
+    /// Instructions for the people in charge: the job's `runbook`.
     #[serde(default)]
     pub runbook: Option<String>,
-    /// The user whose hook made it, where that was not root's: nobody but root vouches for what it
-    /// says.
+    /// The user whose hook made the report, unless that was root. Its content is only as
+    /// trustworthy as that user.
     #[serde(default)]
     pub user: Option<u32>,
-    /// How safe it was when the hook had done what it could.
+    /// How safely the hook could store the report.
     #[serde(default)]
-    pub level: Level,
+    pub level: Safety,
 }
 
-/// How safe a report is: the rungs of the ladder that a hook falls through where the machine is at
-/// its worst.
+/// How safely a report is stored. If a hook cannot store it in one way, it tries the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Level {
-    /// In the spool, synced to the disk: it survives the machine.
+pub enum Safety {
+    /// In the spool, synced to the disk: it survives a crash of the machine.
     #[default]
     Durable,
-    /// The same on a full disk, in a file that was set aside for that. What did not fit into it was
-    /// left out.
+    /// As `durable`, on a full disk: in a file that was set aside for this. Sections that did not
+    /// fit were left out.
     Reserve,
-    /// The same on a full disk, in the room that the ballast gave back.
+    /// As `durable`, on a full disk: in the space that deleting a reserved file freed.
     Ballast,
-    /// The facts survive the machine, in the name of an empty file; the rest only the process, in
+    /// The main facts survive a crash of the machine, in the name of an empty file. The rest is in
     /// memory.
     NameOnly,
-    /// In memory (tmpfs): it survives the process, not the machine.
+    /// In memory (tmpfs): it survives the process, but not a crash of the machine.
     Memory,
 }
 
-impl Level {
-    /// What people are to know of a report that was not on the disk at once.
+impl Safety {
+    /// Returns a note for people about a report that was not on the disk at once.
     pub fn note(self) -> Option<String> {
         let note = match self {
             Self::Durable | Self::Reserve | Self::Ballast => return None,
@@ -114,13 +113,13 @@ impl Level {
 }
 
 impl Report {
-    /// When it was made: of a crash, when the service stopped.
+    /// Returns when the report was made; for a crash, when the service stopped.
     pub fn made_at(&self) -> Timestamp {
         self.kind.made_at().unwrap_or(self.stop.stopped_at)
     }
 }
 
-/// What a report tells.
+/// The occasion of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -128,38 +127,39 @@ pub enum Kind {
     /// A service has died.
     #[default]
     Crash,
-    /// A service keeps dying of the same cause: stands for the crashes that were not told one by
-    /// one. The other fields are those of the first crash, the sections those of the latest.
+    /// A service keeps dying of the same cause. The report stands for the crashes without a message
+    /// of their own. Its other fields are those of the first crash, its sections those of the
+    /// latest.
     Summary {
-        /// The crashes that nothing else tells of.
+        /// The crashes that no other message has mentioned.
         new: Series,
-        /// These and those that were told before.
+        /// All crashes, including those of earlier messages.
         all: Series,
-        /// How many of the job's instances that were.
+        /// The number of the job's instances that crashed.
         instances: usize,
-        /// When it was made.
+        /// When the report was made.
         made_at: Timestamp,
     },
-    /// It has been up again for a while.
+    /// The service has been up again for a while.
     Recovered {
-        /// The crashes that nothing else tells of.
+        /// The crashes that no other message has mentioned.
         new: Option<Series>,
-        /// All that it died of since it last ran for so long.
+        /// All crashes since it last ran for so long.
         all: Series,
-        /// How many of the job's instances that were.
+        /// The number of the job's instances that crashed.
         instances: usize,
-        /// Seconds for which it has been up.
+        /// The time since it came up, in seconds.
         up_s: u64,
-        /// When it was made.
+        /// When the report was made.
         made_at: Timestamp,
     },
-    /// lastwords speaks about itself: in a sentence (`cause`), and what to know about it
-    /// (`verdict_because`).
+    /// A message about lastwords itself: one sentence in `cause`, the explanation in
+    /// `verdict_because`.
     Notice,
 }
 
 impl Kind {
-    /// When it was made, of what is not made when a service stops.
+    /// Returns when the report was made, unless that is when the service stopped.
     pub fn made_at(self) -> Option<Timestamp> {
         match self {
             Self::Summary { made_at, .. } | Self::Recovered { made_at, .. } => Some(made_at),
@@ -168,20 +168,20 @@ impl Kind {
     }
 }
 
-/// Crashes that are told together.
+/// Several crashes, counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Series {
-    /// How many.
+    /// The number of crashes.
     pub count: u64,
-    /// When the first was.
+    /// The time of the first one.
     pub first: Timestamp,
-    /// When the last was.
+    /// The time of the last one.
     pub last: Timestamp,
 }
 
 impl Series {
-    /// One crash.
+    /// Returns a series of one crash.
     pub fn one(at: Timestamp) -> Self {
         Self {
             count: 1,
@@ -190,7 +190,7 @@ impl Series {
         }
     }
 
-    /// These crashes, and then those.
+    /// Returns these crashes and `later` ones together.
     #[must_use]
     pub fn and(self, later: Option<Self>) -> Self {
         let Some(later) = later else { return self };
@@ -202,7 +202,7 @@ impl Series {
     }
 }
 
-/// What the earlier deaths of a job say about the latest.
+/// A comparison of a job's latest death with the earlier ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Past {
@@ -212,33 +212,32 @@ pub struct Past {
     /// The earlier deaths of other causes.
     #[serde(default)]
     pub others: Option<Series>,
-    /// The cause of the death before this one, where it was another.
+    /// The cause of the death before this one, if it was a different one.
     #[serde(default)]
     pub last_cause: Option<String>,
-    /// For how many seconds it was up before it died of the same cause: the median of the latest
-    /// ones.
+    /// The uptime before a death of the same cause, in seconds: the median of the latest ones.
     #[serde(default)]
     pub usual_uptime_s: Option<f64>,
-    /// What has changed since the death before this one.
+    /// The program file, if it has changed since the death before this one.
     #[serde(default)]
     pub changed: Option<Changed>,
-    /// How often it died, of whatever cause, in each of the 24 hours up to this death's own, oldest
-    /// first; this death is counted. Hours as the clock (UTC) has them.
+    /// The number of deaths of any cause in each of the last 24 hours of the clock (UTC), oldest
+    /// first. This death is counted, in the last hour.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hours: Vec<u64>,
 }
 
-/// A file that is another than it was.
+/// A file that has changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Changed {
-    /// Where it is.
+    /// The file's path.
     pub path: String,
-    /// When it was changed, as its file system says.
+    /// The time of the change, according to the file system.
     pub modified: Timestamp,
 }
 
-/// For whom a report is.
+/// The sinks that get a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -246,25 +245,25 @@ pub enum Audience {
     /// The job's sinks.
     #[default]
     Job,
-    /// This sink alone: others have heard more of it, or less.
+    /// Only this sink: the others have got more of these messages, or fewer.
     Only(String),
-    /// All of the machine's sinks and the job's, but not this one.
+    /// All sinks of the machine and of the job except this one.
     AllBut(String),
 }
 
-/// Whether a stop was meant.
+/// The judgement of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Somebody stopped it on purpose.
+    /// Someone stopped the service on purpose.
     Planned,
-    /// It ended and nobody had asked for that.
+    /// The service ended, and no one had stopped it.
     Crashed,
-    /// It never came up: what runs before the main process failed, or the main process could not be
-    /// run.
+    /// The service never came up: a command before the main process failed, or the main process
+    /// could not be run.
     AbortedStart,
-    /// Planned or not: the supervisor shows nothing that would tell.
+    /// Planned or not: the supervisor does not tell.
     Unknown,
 }
 
@@ -279,7 +278,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A report as tests need one.
+/// A report for tests.
 #[cfg(test)]
 pub(crate) fn sample() -> Report {
     let stopped_at = Timestamp::try_from("2026-11-23T03:00:00.250Z".to_owned()).unwrap();
@@ -319,6 +318,6 @@ pub(crate) fn sample() -> Report {
         notes: Vec::new(),
         runbook: Some("https://wiki.example.com/web".into()),
         user: None,
-        level: Level::Durable,
+        level: Safety::Durable,
     }
 }

@@ -11,7 +11,7 @@ use crate::collectors::log::{DeepTail, Log};
 use crate::config::Loaded;
 use crate::host::Host;
 use crate::random;
-use crate::report::{Audience, FORMAT, Kind, Level, Report, Section, Stop, Supervisor};
+use crate::report::{Audience, FORMAT, Kind, Safety, Report, Section, Stop, Supervisor};
 use crate::supervisor;
 use crate::supervisor::account::Account;
 
@@ -64,7 +64,7 @@ pub fn report(
             .collect(),
         runbook: loaded.job.runbook.clone(),
         user: None,
-        level: Level::Durable,
+        level: Safety::Durable,
     }
 }
 

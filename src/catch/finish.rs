@@ -29,14 +29,14 @@ use crate::catch::{capture, nudge};
 use crate::cause::{KernelMessage, kernel};
 use crate::clock::Now;
 use crate::collectors::log::DeepTail;
-use crate::collectors::output::Kept;
+use crate::collectors::output::KeptOutput;
 use crate::collectors::runner;
 use crate::config::{self, Loaded};
 use crate::host::Host;
 use crate::kmsg::{self, Record};
 use crate::places::Places;
 use crate::random;
-use crate::report::{Exit, Level, Report, Section, Stop, Verdict};
+use crate::report::{Exit, Safety, Report, Section, Stop, Verdict};
 use crate::spool::MemoryInbox;
 use crate::supervisor::supervise::Traces;
 use crate::{mounts, notice};
@@ -218,7 +218,7 @@ fn collect(
             // Goes first: these lines are the command's own output and take precedence as evidence.
             collectors.insert(
                 0,
-                Box::new(Kept {
+                Box::new(KeptOutput {
                     streams: end.output,
                 }),
             );
@@ -271,7 +271,7 @@ fn keep_in_memory(
     memory: &MemoryInbox,
     host: &Host,
 ) -> Result<()> {
-    report.level = Level::Memory;
+    report.level = Safety::Memory;
     let (service, id) = (report.stop.service(), report.id.clone());
     memory
         .put(&report)
@@ -432,12 +432,12 @@ fn commit(
     let spool = places.spool();
     // Memory goes first because it is never slow. If the disk hangs or this process is killed, the
     // deliverer finds the report there.
-    report.level = Level::Memory;
+    report.level = Safety::Memory;
     let held = memory.put(&report);
     if held.is_ok() {
         let _ = taken.settle();
     }
-    report.level = Level::Durable;
+    report.level = Safety::Durable;
     if places.inbox_of().is_none()
         && let Err(why) = spool.examine()
         && why.kind() != ErrorKind::NotFound
@@ -446,9 +446,9 @@ fn commit(
         notice::say(host, &why.to_string());
     }
     let kept = match places.inbox_of() {
-        Some(uid) => spool.put_into_inbox(uid, &report).map(|()| Level::Durable),
+        Some(uid) => spool.put_into_inbox(uid, &report).map(|()| Safety::Durable),
         // An earlier process may have committed it and been killed after that.
-        None if spool.find(&report.id).is_some() => Ok(Level::Durable),
+        None if spool.find(&report.id).is_some() => Ok(Safety::Durable),
         None => spool.catch(&mut report),
     };
     let service = format!(
@@ -458,7 +458,7 @@ fn commit(
         report.cause.line
     );
     match (kept, held) {
-        (Ok(Level::NameOnly), held) => {
+        (Ok(Safety::NameOnly), held) => {
             // Writes the level into the copy in memory. Without a copy only the name is left.
             let _ = held.and_then(|_| memory.put(&report));
             notice::say(

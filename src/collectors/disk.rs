@@ -9,10 +9,10 @@
 //! timeout = "50ms"
 //! ```
 //!
-//! Looked at are file systems on a disk, NFS, CIFS, Ceph, ZFS, and whatever is mounted at `/`. Not
-//! those that live in memory or are full by nature (squashfs, ISO 9660), nor FUSE: once its daemon
-//! hangs with our question in its hands, not even SIGKILL ends who asked, and the supervisor would
-//! wait for the hook for ever.
+//! It shows file systems on a disk, NFS, CIFS, Ceph, ZFS, and the one that is mounted at `/`. It
+//! leaves out those in memory and those that are always full (squashfs, ISO 9660). It also leaves
+//! out FUSE: if its daemon hangs while it has our request, not even SIGKILL ends our process, and
+//! the supervisor would wait for the hook for ever.
 //!
 //! The section's data: a list of `mount_point`, `type`, `source`, `read_only` and either `error`
 //! or, in bytes, `total`, `used`, `available`, and `inodes`, `inodes_used` (0 where the file system
@@ -37,14 +37,14 @@ use crate::mounts::{self, Mount};
 use crate::plugin;
 use crate::report::{Capacity, CollectorKind, FileSystem, SectionData, Space, Stop};
 
-/// The most mount points that are asked.
+/// Maximum number of file systems that are asked.
 const MAX_MOUNTS: usize = 64;
 
 /// File systems whose server may not answer. A thread that waits for one of these ends on SIGKILL.
 const REMOTE: [&str; 5] = ["nfs", "nfs4", "cifs", "smb3", "ceph"];
-/// On a disk, though the kernel counts them as `nodev`.
+/// File systems on disks that the kernel nevertheless counts as `nodev`.
 const MANY_DISKS: [&str; 2] = ["zfs", "btrfs"];
-/// On a disk, but images that are full by nature, or FUSE.
+/// File systems on disks that are left out: images that are always full, and FUSE.
 const LEFT_OUT: [&str; 6] = ["squashfs", "erofs", "cramfs", "romfs", "iso9660", "fuseblk"];
 
 /// Space, inodes and read-only state of the real file systems.
@@ -105,7 +105,7 @@ impl Collector for Disk {
     }
 }
 
-/// What a mount point answered, or why it did not.
+/// A file system's answer, or the reason why there is none.
 type Answer = Result<Space, String>;
 
 /// A file system that is asked.
@@ -195,7 +195,7 @@ fn data(mount: Candidate, answer: Answer) -> FileSystem {
     }
 }
 
-/// Asks each mount point in a thread of its own, so that one that hangs hangs nothing else.
+/// Asks each file system in a thread of its own, so that one that hangs does not delay the others.
 fn ask(mounts: Vec<Candidate>, host: &Host, timeout: Duration) -> Vec<(Candidate, Answer)> {
     let deadline = Instant::now() + timeout;
     let (tell, answers) = channel();
@@ -232,7 +232,7 @@ fn space(path: &Path) -> Answer {
         .map_err(|errno| format!("fails: {}", io::Error::from(errno)))
 }
 
-/// The real file systems, each once, however often it is mounted.
+/// Selects the real file systems, each once, however often it is mounted.
 fn worth_asking(mut mounts: Vec<Candidate>, on_disk: &HashSet<&str>) -> Vec<Candidate> {
     // The last one that is mounted in a place hides the others.
     let mut places = HashSet::new();
@@ -246,14 +246,14 @@ fn worth_asking(mut mounts: Vec<Candidate>, on_disk: &HashSet<&str>) -> Vec<Cand
             || MANY_DISKS.contains(&kind)
             || (on_disk.contains(kind) && !LEFT_OUT.contains(&kind))
     });
-    // Where a whole file system is mounted says more than where a part of it is.
+    // The mount of a whole file system says more than that of one of its directories.
     mounts.sort_by_key(|mount| mount.root != "/");
     let mut devices = HashSet::new();
     mounts.retain(|mount| devices.insert(mount.device.clone()));
     mounts
 }
 
-/// The types in `/proc/filesystems` that need a disk: the lines without `nodev`.
+/// Returns the types in `/proc/filesystems` that need a disk: the lines without `nodev`.
 fn on_disk(filesystems: &str) -> HashSet<&str> {
     filesystems
         .lines()
@@ -286,7 +286,7 @@ mod tests {
         mounts.into_iter().map(|mount| mount.mount_point).collect()
     }
 
-    /// What the collector says of a machine with these mounts, whose mount points all exist.
+    /// Collects on a machine with these mounts, whose mount points all exist.
     fn collect(root: &Path, mountinfo: &str) -> Body {
         fs::create_dir_all(root.join("proc/self")).unwrap();
         fs::write(root.join("proc/self/mountinfo"), mountinfo).unwrap();

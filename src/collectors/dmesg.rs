@@ -1,4 +1,4 @@
-//! `[collect.dmesg]`: what the kernel said while the service ran.
+//! `[collect.dmesg]`: the kernel log of the time in which the service ran.
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -9,8 +9,8 @@
 //! lines = 30
 //! ```
 //!
-//! Where it is unknown how long the service ran, it is what the kernel said in the last ten
-//! minutes. The times are seconds before the end.
+//! If it is unknown how long the service ran, the last ten minutes are shown. The times are seconds
+//! before the end.
 //!
 //! The section's data: `window_s` (how far back it looks), `records` (how many there are in it),
 //! `shown`.
@@ -27,9 +27,9 @@ use crate::host::Host;
 use crate::kmsg::{Record, read_kernel_log};
 use crate::report::{CollectorKind, Stop};
 
-/// How far back to look where the start is unknown, in seconds.
+/// How far back to look if the start is unknown, in seconds.
 const UNKNOWN_UPTIME: f64 = 600.0;
-/// How far the kernel log's clock may be off, in seconds: nobody disciplines it.
+/// Maximum error of the kernel log's clock, in seconds: nothing keeps it exact.
 const SLACK: f64 = 2.0;
 
 /// The kernel log since the service started.
@@ -95,8 +95,7 @@ fn describe(records: &[Record], now: f64, window: f64, lines: usize) -> Body {
     }
 }
 
-/// A record of more than one line keeps its other lines below its text: none of them looks like a
-/// record of its own.
+/// Writes a record. Its other lines are indented, so that none of them looks like a record.
 fn line(record: &Record, now: f64) -> String {
     let when = format!("{:.3}s", (seconds(record) - now).min(-0.0));
     format!(

@@ -1,4 +1,4 @@
-//! What a program prints: any executable is a collector.
+//! Shows the output of a program: any executable is a collector.
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -16,8 +16,8 @@
 //! settings = { queue = "orders" }
 //! ```
 //!
-//! The program finds `{"protocol": 1, "stop": …, "settings": …}` on stdin, and need not read it.
-//! What it prints *is* the section; an exit code other than 0, a signal and a timeout make the
+//! The program gets `{"protocol": 1, "stop": …, "settings": …}` on stdin, and need not read it.
+//! Its output *is* the section; an exit code other than 0, a signal and a timeout make the
 //! section a failed one.
 
 use std::time::Duration;
@@ -29,12 +29,12 @@ use serde_json::json;
 
 use crate::collectors::{Body, Collector};
 use crate::host::Host;
-use crate::plugin::{self, Command, Outcome, Run, Settings};
+use crate::plugin::{self, Command, ProgramOutcome, Run, Settings};
 use crate::report::{CollectorKind, Stop};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Exec {
+pub struct ExecCollector {
     name: String,
     command: Command,
     #[serde(default = "ten_seconds", deserialize_with = "plugin::timeout")]
@@ -64,7 +64,7 @@ fn sixty_four_kib() -> usize {
     64 * 1024
 }
 
-impl Collector for Exec {
+impl Collector for ExecCollector {
     fn kind(&self) -> CollectorKind {
         CollectorKind::EXEC
     }
@@ -86,9 +86,9 @@ impl Collector for Exec {
     }
 }
 
-impl Exec {
-    /// Runs the program; see [`plugin::run_and_look`].
-    pub fn run(&self, stop: &Stop, look: &mut dyn FnMut(Pid)) -> Outcome {
+impl ExecCollector {
+    /// Runs the program, and shows its process group to `look`; see [`plugin::run_and_look`].
+    pub fn run(&self, stop: &Stop, look: &mut dyn FnMut(Pid)) -> ProgramOutcome {
         let stdin =
             json!({ "protocol": plugin::PROTOCOL, "stop": stop, "settings": self.settings.json() })
                 .to_string();
@@ -102,11 +102,11 @@ impl Exec {
         plugin::run_and_look(&run, look)
     }
 
-    /// The section that came of it.
+    /// Makes the section from the program's output.
     ///
     /// # Errors
-    /// Where the program failed; the text is what a failed section shows.
-    pub fn body(&self, outcome: &Outcome) -> Result<Body> {
+    /// If the program failed; the text is that of the failed section.
+    pub fn body(&self, outcome: &ProgramOutcome) -> Result<Body> {
         let mut text = String::from_utf8_lossy(&outcome.stdout).into_owned();
         if outcome.truncated {
             text = format!("{text}\n[cut after {} bytes]", self.max_bytes);
@@ -124,7 +124,7 @@ impl Exec {
     }
 }
 
-/// What the failed section says.
+/// Returns the text of the failed section.
 fn failure(end: &str, last_error: &str, output: &str) -> String {
     let mut said = end.to_owned();
     for (before, more) in [
@@ -144,7 +144,7 @@ mod tests {
     use crate::report::{Exit, Supervisor, Timestamp};
 
     fn collect(toml: &str) -> Result<Body> {
-        let exec: Exec = toml::from_str(toml).unwrap();
+        let exec: ExecCollector = toml::from_str(toml).unwrap();
         let stop = Stop {
             job: "web".to_owned(),
             instance: None,
@@ -197,8 +197,9 @@ mod tests {
 
     #[test]
     fn it_runs_later_unless_told_otherwise() {
-        let exec =
-            |when: &str| toml::from_str::<Exec>(&format!("name = 'x'\ncommand = ['true']\n{when}"));
+        let exec = |when: &str| {
+            toml::from_str::<ExecCollector>(&format!("name = 'x'\ncommand = ['true']\n{when}"))
+        };
         assert!(exec("").unwrap().runs_later());
         assert!(!exec("when = 'now'").unwrap().runs_later());
         assert!(exec("when = 'soon'").is_err());

@@ -1,4 +1,4 @@
-//! `[collect.journal]`: what the service has written to systemd's journal in this life.
+//! `[collect.journal]`: the service's lines in systemd's journal, of this life only.
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -9,10 +9,10 @@
 //! lines = 500
 //! ```
 //!
-//! A job on systemd that nobody configured has it, where its output does not go to a file. The
-//! lines are found by the id that systemd gave to this life, never by a name, so that no other
-//! unit's and no earlier life's are among them. What systemd's own manager says about the unit is
-//! left out; what it said when it could not run the program is not.
+//! A job on systemd without a config has it, unless its output goes to a file. The lines are found
+//! by the id that systemd gave to this life, never by a name. So there are none of other units or
+//! earlier lives among them. The messages of systemd's own manager about the unit are left out,
+//! except those about a program that it could not run.
 //!
 //! The section's data: `invocation`, `lines` (how many are shown).
 
@@ -25,15 +25,15 @@ use serde_json::Value;
 use super::log::{Deep, DeepTail};
 use super::{Body, Collector};
 use crate::host::Host;
-use crate::plugin::{self, Command, Outcome, Run};
+use crate::plugin::{self, Command, ProgramOutcome, Run};
 use crate::report::{CollectorKind, JournalEnd, SectionData, Stop};
 
-/// How long the journal may take to write down what it has been told. Without that the last lines
-/// are missing on a busy machine; measured, it takes up to 63 ms.
+/// How long the journal may take to write down its latest messages (measured: up to 63 ms). On a
+/// busy machine the last lines would be missing otherwise.
 const SYNC: Duration = Duration::from_millis(200);
-/// How long it may be read.
+/// How long reading may take.
 const READ: Duration = Duration::from_millis(400);
-/// The most that is read of it, in bytes: each line comes with some hundred bytes about it.
+/// Maximum size of the output, in bytes. Each line comes with some hundred bytes of fields.
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// The end of the journal of this life.
@@ -42,7 +42,7 @@ const MAX_BYTES: usize = 1024 * 1024;
 pub struct Journal {
     #[serde(default = "default_lines")]
     lines: usize,
-    /// Where the lines also go, for whom wants them.
+    /// Receives the lines, if the caller wants them.
     #[serde(skip)]
     pub deep: Option<DeepTail>,
 }
@@ -73,8 +73,8 @@ impl Collector for Journal {
         true
     }
 
-    /// A busy machine's journal has the time that it needs, within its bounds: without it there is
-    /// no log.
+    /// The journal of a busy machine gets the time that it needs, within bounds: without it there
+    /// is no log.
     fn patience(&self) -> Duration {
         SYNC + READ
     }
@@ -85,11 +85,11 @@ impl Collector for Journal {
             .as_deref()
             .context("there is no journal of this life: systemd's hook has not said which it was (INVOCATION_ID)")?;
         ensure!(is_id(invocation), "{invocation:?} is no invocation's id");
-        // Where that takes too long, most lines are there all the same.
+        // If that takes too long, most lines are there all the same.
         let synced = journalctl(&["--sync".to_owned()], SYNC)?.end.code() == Some(0);
         let of_service = format!("_SYSTEMD_INVOCATION_ID={invocation}");
         let about_service = format!("INVOCATION_ID={invocation}");
-        // Anybody may write the second field, but not root's number.
+        // Anyone may write the second field, but not with root's user id.
         let arguments = [
             "--reverse",
             "--quiet",
@@ -143,7 +143,7 @@ fn is_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|c| c.is_ascii_hexdigit())
 }
 
-fn journalctl(arguments: &[String], timeout: Duration) -> Result<Outcome> {
+fn journalctl(arguments: &[String], timeout: Duration) -> Result<ProgramOutcome> {
     let words = [&["journalctl".to_owned()], arguments].concat();
     let command = Command::try_from(words).map_err(anyhow::Error::msg)?;
     command.locate().context("there is no journal to be read")?;
@@ -156,7 +156,7 @@ fn journalctl(arguments: &[String], timeout: Duration) -> Result<Outcome> {
     }))
 }
 
-fn last_error(outcome: &Outcome) -> String {
+fn last_error(outcome: &ProgramOutcome) -> String {
     if outcome.last_error.is_empty() {
         String::new()
     } else {
@@ -164,7 +164,7 @@ fn last_error(outcome: &Outcome) -> String {
     }
 }
 
-/// The service's lines, the last `most` of them, from entries of which the newest comes first.
+/// Returns the last `most` of the service's lines. The newest of `entries` comes first.
 fn parse(entries: &[u8], most: usize) -> Vec<String> {
     let entries = entries
         .split(|byte| *byte == b'\n')
@@ -172,8 +172,8 @@ fn parse(entries: &[u8], most: usize) -> Vec<String> {
     let is = |entry: &Value, field: &str, value: &str| {
         entry.get(field).and_then(Value::as_str) == Some(value)
     };
-    // What our own hooks complain of, or systemd in their place, is the same unit's, but not the
-    // service's.
+    // Messages of our own hooks, or of systemd about them, belong to the unit, but not to the
+    // service.
     let of_hook = |entry: &Value| {
         ["lastwords", "(astwords)"]
             .iter()
@@ -189,7 +189,7 @@ fn parse(entries: &[u8], most: usize) -> Vec<String> {
     lines
 }
 
-/// A message's text; one with bytes in it that are no text comes as their numbers.
+/// Returns a message's text. journalctl gives a message that is no UTF-8 as a list of bytes.
 fn message(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The section's data: `load` (over 1, 5 and 15 minutes), `cpus`, `cpu_pressure`, `io_pressure`
-//! (per cent of the time, `null` where the kernel does not keep it).
+//! (per cent of the time, `null` if the kernel does not measure it).
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use super::{Body, Collector, pressure};
 use crate::host::Host;
 use crate::report::{CollectorKind, LoadAverage, SectionData, Stop};
 
-/// Load averages, and what waits for CPUs and I/O.
+/// Load averages, and the time that tasks waited for CPUs and I/O.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Load {}
@@ -58,8 +58,8 @@ impl Collector for Load {
     }
 }
 
-/// The per cents are the last minute's, of what the CPUs can do; above 100, tasks waited for a CPU
-/// or a disk.
+/// Describes the load. The per cent is the last minute's load relative to the number of CPUs; above
+/// 100, tasks waited for a CPU or a disk.
 fn describe([one, five, fifteen]: [f64; 3], cpus: Option<u32>) -> String {
     let load = format!("load {one:.2} {five:.2} {fifteen:.2}");
     match cpus {
@@ -72,7 +72,7 @@ fn describe([one, five, fifteen]: [f64; 3], cpus: Option<u32>) -> String {
     }
 }
 
-/// Counts the CPUs in a list such as `0-3,8`; `None` where it is no such list.
+/// Counts the CPUs in a list such as `0-3,8`; `None` if it is no such list.
 fn count_cpus(list: &str) -> Option<u32> {
     let count = |range: &str| {
         let (from, to) = range.split_once('-').unwrap_or((range, range));

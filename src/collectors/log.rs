@@ -16,16 +16,15 @@
 //! `{job}` and `{instance}` in the path stand for the service's; a `/` in them becomes `_`, as
 //! Upstart names its logs. No part of the path may be a symbolic link. In a directory where others
 //! than root and the log's owner can make files, a log with a second name (a hard link) is refused:
-//! it may be a file that they may not read. Where the log was rotated while the service ran and
+//! it may be a file that they may not read. If the log was rotated while the service ran and
 //! holds fewer lines than asked for, the others come from `PATH.1`.
 //!
 //! The section's data: `path`, `size` (bytes), `inode`, `lines` (how many are shown), `cut`
-//! (whether the first of them is the end of a longer one), `rotated` (whether there are some of
-//! `PATH.1`).
+//! (the beginning of the first one is missing), `rotated` (some are from `PATH.1`).
 //!
-//! What the section shows may not reach back to where the service's last words begin: a goroutine
-//! dump is long. So what names the cause gets up to 1 MiB of the file's end, whatever `lines` and
-//! `max_bytes` say; the report holds no more of it than the lines that the cause quotes.
+//! The lines of the section may not reach back to where the service's last words begin: a goroutine
+//! dump is long. So up to 1 MiB of the file's end is searched for the cause, whatever `lines` and
+//! `max_bytes` say; the report only holds the lines that the cause quotes.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -44,9 +43,9 @@ use crate::host::{Host, open_regular};
 use crate::mounts;
 use crate::report::{CollectorKind, LogEnd, SectionData, Stop, Timestamp};
 
-/// How long ago a log may have been rotated where the start of the service is unknown.
+/// How long ago a log may have been rotated if the start of the service is unknown.
 const RECENT: Duration = Duration::from_mins(10);
-/// How far the clocks of file system and hook may differ.
+/// Maximum difference between the clocks of the file system and of the hook.
 const SLACK: Duration = Duration::from_secs(2);
 /// How much of a log's end is read for the cause, in bytes.
 const DEEP: u64 = 1024 * 1024;
@@ -64,28 +63,28 @@ pub struct Log {
     pub lines: usize,
     #[serde(default = "default_max_bytes", deserialize_with = "max_bytes")]
     pub max_bytes: u64,
-    /// Where the deeper tail goes, for whom wants it.
+    /// Receives the deeper tail, if the caller wants it.
     #[serde(skip)]
     pub deep: Option<DeepTail>,
 }
 
-/// More of a log's end than its section shows, once the collector has read it.
+/// A slot for more of a log's end than its section shows, filled once the collector has read it.
 #[derive(Clone, Debug, Default)]
 pub struct DeepTail(Arc<Mutex<Option<Deep>>>);
 
 /// The end of a log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deep {
-    /// The file; where it was rotated, the one that holds the last lines.
+    /// The file; after a rotation, the one that holds the last lines.
     pub path: String,
-    /// Its last line is the log's last. Where that is longer, the first line is whole.
+    /// The end of the log, from the beginning of a line.
     pub text: String,
-    /// When the log was written to last.
+    /// When the log was last written to.
     pub modified: SystemTime,
 }
 
 impl DeepTail {
-    /// What was read, if it was.
+    /// Returns the tail, if it has been read.
     pub fn take(&self) -> Option<Deep> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -114,7 +113,7 @@ fn max_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error
 }
 
 impl Log {
-    /// The end of this file, as long as it is by default.
+    /// Returns the collector of this file with its defaults.
     pub fn new(path: impl Into<String>) -> Self {
         Self {
             path: path.into(),
@@ -125,7 +124,7 @@ impl Log {
         }
     }
 
-    /// Where this service has its log.
+    /// Returns the path of this service's log.
     fn path_of(&self, stop: &Stop) -> String {
         // Nothing is replaced twice: an instance may be called `{job}`.
         let instance = harmless(stop.instance.as_deref().unwrap_or_default());
@@ -138,7 +137,7 @@ impl Log {
     }
 }
 
-/// A name as one part of a path, which it cannot leave.
+/// Makes a name safe as one part of a path.
 fn harmless(name: &str) -> String {
     let dots = name.bytes().all(|byte| byte == b'.');
     name.chars()
@@ -173,7 +172,7 @@ impl Collector for Log {
         let at = host.configured(Path::new(&path));
         let newest = match open_regular(&at) {
             Err(why) if why.kind() == ErrorKind::NotFound => None,
-            file => Some(file.and_then(|file| Tail::read(file, self.lines, self.max_bytes))),
+            file => Some(file.and_then(|file| FileTail::read(file, self.lines, self.max_bytes))),
         };
         let newest = newest
             .transpose()
@@ -211,9 +210,9 @@ impl Collector for Log {
 }
 
 impl Log {
-    /// What is missing from a log that was rotated while the service ran, from where it was rotated
-    /// to.
-    fn rotated_away(&self, at: &Path, stop: &Stop, newest: Option<&Tail>) -> Option<Tail> {
+    /// Reads the lines that are missing from a log that was rotated while the service ran, from the
+    /// rotated file.
+    fn rotated_away(&self, at: &Path, stop: &Stop, newest: Option<&FileTail>) -> Option<FileTail> {
         let lines = newest.map_or(self.lines, |tail| {
             if tail.whole {
                 self.lines - tail.lines.len()
@@ -237,13 +236,13 @@ impl Log {
         let rotated_since = modified
             .checked_add(SLACK)
             .is_none_or(|modified| modified >= began);
-        Tail::read(older, lines, max_bytes)
+        FileTail::read(older, lines, max_bytes)
             .ok()
             .filter(|_| rotated_since)
     }
 }
 
-fn describe(path: &str, newest: Option<Tail>, older: Option<Tail>) -> String {
+fn describe(path: &str, newest: Option<FileTail>, older: Option<FileTail>) -> String {
     let path = path.escape_debug();
     let mut text = Vec::new();
     let rotated = older.is_some();
@@ -264,8 +263,8 @@ fn describe(path: &str, newest: Option<Tail>, older: Option<Tail>) -> String {
     text.join("\n")
 }
 
-/// The end of a log that may have been rotated.
-fn deep(path: &str, newest: Option<&Tail>, older: Option<&Tail>) -> Option<Deep> {
+/// Returns the end of a log that may have been rotated.
+fn deep(path: &str, newest: Option<&FileTail>, older: Option<&FileTail>) -> Option<Deep> {
     let last = newest.filter(|tail| !tail.deep.is_empty()).or(older)?;
     let is_older = newest.is_none_or(|tail| tail.deep.is_empty());
     let path = if is_older {
@@ -286,9 +285,9 @@ fn deep(path: &str, newest: Option<&Tail>, older: Option<&Tail>) -> Option<Deep>
 }
 
 /// The end of one file.
-struct Tail {
+struct FileTail {
     lines: Vec<String>,
-    /// The last whole lines, as they stand there; more than `lines`.
+    /// The last whole lines, unchanged; more than `lines`.
     deep: Vec<u8>,
     modified: SystemTime,
     /// The first line's beginning is missing.
@@ -299,9 +298,8 @@ struct Tail {
     inode: u64,
 }
 
-impl Tail {
-    /// Reads the last `lines` lines and no more than `max_bytes`, however long the file or its
-    /// lines are; and the deeper tail.
+impl FileTail {
+    /// Reads the last `lines` lines, and no more than `max_bytes`; and the deeper tail.
     fn read(mut file: File, lines: usize, max_bytes: u64) -> io::Result<Self> {
         let found = file.metadata()?;
         let (size, inode) = (found.size(), found.ino());
@@ -346,7 +344,7 @@ impl Tail {
     }
 }
 
-/// The last lines, whether the first of them is cut, and whether they are all that there are.
+/// Returns the last lines, true if the first of them is cut, and true if there are no others.
 pub(super) fn last_lines(
     bytes: &[u8],
     starts_a_line: bool,
@@ -369,8 +367,8 @@ pub(super) fn last_lines(
     (last, cut, all)
 }
 
-/// A line as text. NULs show how many they are: they are what a writer leaves that did not know of
-/// a truncation, or blocks that never reached the disk.
+/// Returns a line as text. It shows the number of NULs: they come from a writer that did not notice
+/// a truncation, or from blocks that never reached the disk.
 fn readable(line: &[u8]) -> String {
     let runs = line
         .strip_suffix(b"\r")

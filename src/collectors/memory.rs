@@ -1,5 +1,5 @@
-//! `[collect.memory]`: how much memory and swap is used, what waits for it, and the limit of the
-//! cgroup.
+//! `[collect.memory]`: how much memory and swap is used, how long tasks waited for it, and the
+//! limit of the cgroup.
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -10,9 +10,9 @@
 //! ```
 //!
 //! The section's data, in bytes: `total`, `used`, `available`, `swap_total`, `swap_used`;
-//! `pressure` (per cent of the time, `null` where the kernel does not keep it); `cgroup` (`path`,
+//! `pressure` (per cent of the time, `null` if the kernel does not measure it); `cgroup` (`path`,
 //! `limit`, `used`, `oom_kills`), which is the one with the smallest limit from the hook's own up
-//! to the root, `null` where none has a limit.
+//! to the root, `null` if none has a limit.
 
 use std::fmt;
 use std::path::Path;
@@ -112,7 +112,7 @@ impl fmt::Display for CgroupMemory {
     }
 }
 
-/// Where one version of cgroups keeps what we look for.
+/// The files of one version of cgroups.
 struct Files {
     mount: &'static str,
     limit: &'static str,
@@ -134,8 +134,9 @@ const VERSION_2: Files = Files {
     events: "memory.events",
 };
 
-/// The hook runs in the service's cgroup where the supervisor makes one a service. Its limit may
-/// lie further up: in a slice, or in a container, whose own root may be some way down.
+/// Finds the cgroup with the lowest limit, from the hook's own up to the root. The hook runs in the
+/// service's cgroup, if the supervisor makes one for each service. The limit may lie further up: on
+/// a slice, or on a container, whose own root may be some way down.
 fn tightest_cgroup(host: &Host) -> Option<CgroupMemory> {
     let (own, files) = parse_own_cgroup(&host.read("/proc/self/cgroup").ok()?)?;
     let level = |path: &Path| {
@@ -183,7 +184,8 @@ fn parse_own_cgroup(text: &str) -> Option<(String, Files)> {
     version_1.map(|path| (path, VERSION_1)).or_else(version_2)
 }
 
-/// Version 2 says `max` for no limit; version 1 has a number that no machine reaches.
+/// Parses a limit. For no limit, version 2 has `max`, and version 1 a number that no machine
+/// reaches.
 fn parse_limit(text: &str) -> Option<u64> {
     text.trim().parse().ok().filter(|&limit| limit < 1 << 62)
 }

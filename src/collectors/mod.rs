@@ -1,7 +1,7 @@
-//! What vanishes with the crash, each in a section of the report.
+//! Collectors: each gathers one section of the report, of things that vanish after a crash.
 //!
 //! A collector is its own config struct: `[collect.memory]` in a job's file *is*
-//! [`memory::Memory`]. Adding one is a file here, a field of [`Collect`] and a line in
+//! [`memory::Memory`]. To add one, write its file, and add a field to [`Collect`] and a line to
 //! [`Collect::list`].
 
 pub mod disk;
@@ -38,36 +38,36 @@ pub trait Collector: Send {
         self.kind().to_string()
     }
 
-    /// Whether it is too slow for the hook, and is run by the deliverer.
+    /// Returns true if it is too slow for the hook, and the deliverer has to run it.
     fn runs_later(&self) -> bool {
         false
     }
 
-    /// How long it may take beside the others; nothing for those that take next to no time.
+    /// Returns how much time it needs beside the others; zero if it is fast.
     fn patience(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Whether it is among the first to be gathered, wherever its section stands: what matters
-    /// most, or vanishes first.
+    /// Returns true if it has to run before the others, because its findings matter most or vanish
+    /// first. The order of the sections stays.
     fn comes_first(&self) -> bool {
         false
     }
 
-    /// Whether it may wait for ever, in a way that no signal ends; told without asking what may
-    /// hang.
+    /// Returns true if it may wait for ever, in a way that no signal ends. This must be found out
+    /// without touching a file that may hang.
     fn may_hang(&self, _stop: &Stop, _host: &Host) -> bool {
         false
     }
 
-    /// Gathers it. It may fail, panic and take its time: the runner bounds it.
+    /// Gathers the section. It may fail, panic or take long: the runner copes with that.
     fn collect(&self, stop: &Stop, host: &Host) -> Result<Body>;
 }
 
-/// What a collector found.
+/// The findings of a collector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Body {
-    /// For people: lines of at most 100 columns or so.
+    /// For people: lines of about 100 columns at most.
     pub text: String,
     /// For programs.
     pub data: SectionData,
@@ -86,12 +86,12 @@ pub struct Collect {
     pub dmesg: Option<dmesg::Dmesg>,
     pub processes: Option<processes::Processes>,
     pub program: Option<program::Program>,
-    pub exec: Vec<exec::Exec>,
+    pub exec: Vec<exec::ExecCollector>,
 }
 
 impl Collect {
-    /// What is gathered for a job that nobody configured. Where its log is, only its supervisor
-    /// knows.
+    /// Returns the collectors of a job without a config. The path of its log depends on the
+    /// supervisor.
     pub fn standard() -> Self {
         Self {
             memory: Some(memory::Memory::default()),
@@ -107,7 +107,7 @@ impl Collect {
         }
     }
 
-    /// The collectors that are configured, in the order of the report's sections.
+    /// Returns the configured collectors, in the order of the report's sections.
     pub fn list(&self) -> Vec<Box<dyn Collector>> {
         let mut list: Vec<Box<dyn Collector>> = Vec::new();
         add(&mut list, &self.memory);

@@ -9,12 +9,11 @@
 //! directory = "/var/lib/web/reports"
 //! ```
 //!
-//! Node writes one where it is run by `node --report-uncaught-exception --report-on-fatalerror
+//! Node writes one if it is started with `node --report-uncaught-exception --report-on-fatalerror
 //! --report-directory=/var/lib/web/reports`; see <https://nodejs.org/api/report.html>. The one of
-//! this crash is the newest of this process, or, where its number is not known, of any process
-//! since the service's start. A report holds every environment variable and the command line:
-//! neither is read any further. What it says of the error is shown as node prints it, and is read
-//! for the cause.
+//! this crash is the newest of this process or, if its id is not known, of any process since the
+//! service's start. A report holds every environment variable and the command line: both are
+//! ignored. The error is shown as node prints it, and is used to find the cause.
 //!
 //! The section's data: `file`, `event`, `trigger`.
 
@@ -34,13 +33,13 @@ use crate::host::{Host, open_regular};
 use crate::mounts;
 use crate::report::{CollectorKind, Stop};
 
-/// The largest report that is read, in bytes.
+/// Maximum size of a report that is read, in bytes.
 const MAX: u64 = 4 * 1024 * 1024;
-/// So many files of a directory are looked at, and so many of them are read.
+/// Maximum number of a directory's files that are looked at, and of those that are read.
 const MOST_FILES: usize = 10_000;
 const MOST_READ: usize = 8;
-/// How long before the start of the service, and before an end whose start is unknown, a report may
-/// have been written.
+/// How long before the start of the service a report may have been written; and how long before the
+/// end, if the start is unknown.
 const SLACK: Duration = Duration::from_secs(1);
 const RECENT: Duration = Duration::from_mins(10);
 
@@ -50,7 +49,7 @@ const RECENT: Duration = Duration::from_mins(10);
 pub struct NodeReport {
     #[serde(deserialize_with = "super::path")]
     pub directory: String,
-    /// Where the error also goes, for whom wants it.
+    /// Receives the error, if the caller wants it.
     #[serde(skip)]
     pub deep: Option<DeepTail>,
 }
@@ -79,7 +78,7 @@ impl Collector for NodeReport {
         let read =
             |(modified, path): &(SystemTime, PathBuf)| Some((*modified, path.clone(), read(path)?));
         let mut reports = files.iter().take(MOST_READ).filter_map(read);
-        let ours = |report: &Report| {
+        let ours = |report: &Diagnostics| {
             stop.pid
                 .is_none_or(|pid| report.header.process_id == Some(pid))
         };
@@ -107,7 +106,7 @@ impl Collector for NodeReport {
     }
 }
 
-/// The reports in a directory that were written since, the newest first.
+/// Returns the reports in a directory that were written since then, the newest first.
 fn files(directory: &Path, since: Option<SystemTime>) -> Result<Vec<(SystemTime, PathBuf)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)?.take(MOST_FILES) {
@@ -131,7 +130,7 @@ fn files(directory: &Path, since: Option<SystemTime>) -> Result<Vec<(SystemTime,
     Ok(files)
 }
 
-fn read(path: &Path) -> Option<Report> {
+fn read(path: &Path) -> Option<Diagnostics> {
     let mut json = String::new();
     open_regular(path)
         .ok()?
@@ -142,10 +141,10 @@ fn read(path: &Path) -> Option<Report> {
 }
 
 #[derive(Deserialize)]
-struct Report {
+struct Diagnostics {
     header: Header,
     #[serde(rename = "javascriptStack")]
-    stack: Option<Stack>,
+    stack: Option<JsStack>,
 }
 
 #[derive(Deserialize)]
@@ -160,7 +159,7 @@ struct Header {
 }
 
 #[derive(Deserialize)]
-struct Stack {
+struct JsStack {
     message: String,
     #[serde(default, rename = "stack")]
     frames: Vec<String>,
@@ -168,19 +167,19 @@ struct Stack {
     properties: BTreeMap<String, Value>,
 }
 
-impl Report {
+impl Diagnostics {
     fn is_heap(&self) -> bool {
         let event = &self.header.event;
         event.contains("out of memory") || event.contains("Allocation failed")
     }
 
-    /// Whether it was written by a process that ended, and not on demand.
+    /// Returns true if a process wrote it at its end, and not on demand.
     fn is_last(&self) -> bool {
         self.is_heap()
             || ["Exception", "FatalError", "OOMError"].contains(&self.header.trigger.as_str())
     }
 
-    /// The error as node prints it when it dies.
+    /// Returns the error as node prints it when it dies.
     fn as_printed(&self) -> String {
         let stack = self
             .stack
@@ -200,7 +199,7 @@ impl Report {
     }
 }
 
-impl Stack {
+impl JsStack {
     fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.message.lines().map(str::to_owned).collect();
         lines.extend(

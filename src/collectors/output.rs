@@ -1,5 +1,4 @@
-//! The command's last output, as `lastwords run` kept it: nobody configures this, it is gathered
-//! wherever there is some.
+//! The last output of a command that `lastwords run` runs. It needs no config.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -16,25 +15,25 @@ use super::{Body, Collector};
 use crate::host::Host;
 use crate::report::{CollectorKind, Stop};
 
-/// How many lines of each place.
+/// Maximum number of lines from each stream.
 const LINES: usize = 400;
 
-/// A place that holds output of the command's.
+/// A file that holds output of the command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
-    /// What it is, for people.
+    /// The name for people.
     pub name: String,
     pub path: String,
-    /// How long the file was when the command started: what stands before is not its own.
+    /// The file's length when the command started: what stands before is not its output.
     pub from: u64,
 }
 
-/// Reads what was kept, or what the command wrote to a file itself.
-pub struct Kept {
+/// Reads the output that `lastwords run` kept, or that the command wrote to a file itself.
+pub struct KeptOutput {
     pub streams: Vec<Stream>,
 }
 
-impl Collector for Kept {
+impl Collector for KeptOutput {
     fn kind(&self) -> CollectorKind {
         CollectorKind::OUTPUT
     }
@@ -71,16 +70,16 @@ impl Collector for Kept {
     }
 }
 
-struct End {
+struct StreamEnd {
     bytes: Vec<u8>,
     /// The first line's beginning is missing.
     cut: bool,
 }
 
-/// The end of what a place holds, from where the command's own begins. A file that is shorter than
-/// that was truncated.
-fn read(stream: &Stream, most: usize) -> Result<End> {
-    // It is a descriptor of our parent's: no link is followed that anybody else has made.
+/// Reads the end of a stream, without what stood there before the command started. A file that is
+/// shorter than that was truncated.
+fn read(stream: &Stream, most: usize) -> Result<StreamEnd> {
+    // The path leads to a descriptor of our parent's: no one else can have put a link there.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let mut file = File::options()
         .read(true)
@@ -99,7 +98,7 @@ fn read(stream: &Stream, most: usize) -> Result<End> {
     if start > from && !bytes.is_empty() {
         bytes.remove(0);
     }
-    Ok(End { bytes, cut })
+    Ok(StreamEnd { bytes, cut })
 }
 
 #[cfg(test)]
@@ -120,7 +119,7 @@ mod tests {
                 from: *from,
             }
         };
-        let kept = Kept {
+        let kept = KeptOutput {
             streams: files.iter().enumerate().map(stream).collect(),
         };
         kept.collect(&stop(), &Host::new("/", "/")).unwrap().text

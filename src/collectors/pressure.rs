@@ -1,16 +1,15 @@
-//! Pressure stall information: how much of the time tasks could not go on for want of memory, CPU
-//! or I/O.
+//! Pressure stall information: how much of the time tasks had to wait for memory, CPU or I/O.
 //!
 //! See [Documentation/accounting/psi.rst](https://docs.kernel.org/accounting/psi.html). Linux 4.20
-//! and later, where it is not turned off.
+//! and later, unless it is turned off.
 
 use std::fmt;
 
 use crate::host::Host;
 use crate::report::{Pressure, PressureShare};
 
-/// Reads `/proc/pressure/RESOURCE`, for `cpu`, `io` or `memory`; `None` where the kernel does not
-/// keep it.
+/// Reads `/proc/pressure/RESOURCE`, for `cpu`, `io` or `memory`; `None` if the kernel does not
+/// measure it.
 pub fn read(resource: &str, host: &Host) -> Option<Pressure> {
     parse_pressure(&host.read(format!("/proc/pressure/{resource}")).ok()?)
 }

@@ -1,4 +1,4 @@
-//! `[collect.processes]`: who had the memory.
+//! `[collect.processes]`: the processes that use the most memory.
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -80,17 +80,17 @@ impl Collector for Processes {
 
 /// One process; see `proc_pid_stat(5)`.
 #[derive(Debug, PartialEq, Serialize)]
-struct Process {
+struct ProcessMemory {
     pid: u32,
     name: String,
-    /// Resident memory in bytes, about: the kernel adds it up late.
+    /// Resident memory in bytes. It is approximate, as the kernel adds it up late.
     rss: u64,
     state: char,
     threads: u64,
 }
 
-fn row(process: &Process) -> String {
-    let Process {
+fn row(process: &ProcessMemory) -> String {
+    let ProcessMemory {
         pid,
         name,
         rss,
@@ -104,8 +104,8 @@ fn row(process: &Process) -> String {
     )
 }
 
-/// Reads them all. Those that end meanwhile are left out.
-fn read_processes(host: &Host) -> io::Result<Vec<Process>> {
+/// Reads all processes. Those that end meanwhile are left out.
+fn read_processes(host: &Host) -> io::Result<Vec<ProcessMemory>> {
     let page_size = u64::try_from(page_size()).unwrap_or(4096);
     let directory = openat(
         CWD,
@@ -134,16 +134,16 @@ fn read_processes(host: &Host) -> io::Result<Vec<Process>> {
         .collect())
 }
 
-/// Parses `PID (NAME) STATE …`. The name is the process's own choice and may hold anything, `)`
-/// too; nothing after it does.
-fn parse_stat(stat: &str, page_size: u64) -> Option<Process> {
+/// Parses `PID (NAME) STATE …`. The process chooses its name, which may hold anything, even `)`.
+/// The fields after it are numbers.
+fn parse_stat(stat: &str, page_size: u64) -> Option<ProcessMemory> {
     let (pid, rest) = stat.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     let threads = fields.nth(16)?.parse().ok()?;
     let pages: u64 = fields.nth(3)?.parse().ok()?;
-    Some(Process {
+    Some(ProcessMemory {
         pid: pid.parse().ok()?,
         name: name.to_owned(),
         rss: pages.saturating_mul(page_size),
@@ -158,7 +158,7 @@ mod tests {
 
     use proptest::prelude::proptest;
 
-    use super::{Process, Processes, parse_stat};
+    use super::{ProcessMemory, Processes, parse_stat};
     use crate::collectors::{Collector, tests::stop};
     use crate::host::Host;
 
@@ -180,7 +180,7 @@ mod tests {
             "\u{1b}[2J\n",
             "(sd-pam)",
         ] {
-            let expected = Process {
+            let expected = ProcessMemory {
                 pid: 812,
                 name: name.to_owned(),
                 rss: 3 * 4096,

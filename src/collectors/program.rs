@@ -1,5 +1,5 @@
-//! `[collect.program]`: the service's program, and when it was changed: what is new since the last
-//! crash.
+//! `[collect.program]`: when the service's program was changed, to tell if it has changed since the
+//! last crash.
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -10,7 +10,7 @@
 //! path = "/srv/web/server.js"
 //! ```
 //!
-//! Where it is a symbolic link (`/srv/web/current`), the file that it leads to counts.
+//! If the path is a symbolic link (`/srv/web/current`), the file that it leads to counts.
 //!
 //! The section's data: `path`, `modified` (RFC 3339), `size` (bytes).
 

@@ -1,7 +1,7 @@
-//! Runs the collectors: it owns the deadline and the isolation, not they.
+//! Runs the collectors. The deadline and the isolation are the runner's task, not theirs.
 //!
-//! A collector that fails, panics or hangs leaves a section that says so, never a hole, and costs
-//! the others nothing.
+//! A collector that fails, panics or hangs leaves a section that says so, and does not delay the
+//! others.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,26 +15,26 @@ use super::Collector;
 use crate::host::Host;
 use crate::report::{Section, SectionData, Status, Stop};
 
-/// The longest text of a section, in bytes.
+/// Maximum length of a section's text, in bytes.
 pub const MAX_TEXT: usize = 64 * 1024;
 
-/// What stands where a longer text was cut.
+/// Marks the place where a longer text was cut.
 const CUT: &str = "[what came before is cut]\n";
 
-/// How long nothing may come home before the next collectors no longer wait for the one that is at
-/// work.
+/// How long the next collectors wait for the one that is running.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Runs the collectors and waits for them, `budget` at the most; a section each, in their order.
+/// Runs the collectors and waits for them, at most for `budget`. Returns a section for each, in
+/// their order.
 ///
-/// A thread runs them one after the other, those that come first before the others, and as soon as
-/// one takes long, another thread goes on with the next. On a busy machine that brings them home as
-/// soon as a thread for each would, or sooner. What is not finished in time is left behind in its
-/// thread. A thread that waits in the kernel for what no signal can end (a FUSE daemon that hangs
-/// with our request in its hands) also keeps the *process* from ending: who must end in time ends
-/// another process.
+/// A thread runs them one after the other, starting with those that have to come first. As soon as
+/// one takes long, another thread goes on with the next. On a busy machine that is at least as fast
+/// as a thread for each. A collector that is not finished in time is left behind in its thread. If
+/// that waits in the kernel in a way that no signal ends (a FUSE daemon that hangs while it has our
+/// request), it also keeps its *process* from ending. So a hook has this done by another process.
 ///
-/// Where no thread can be had (the pids limit), they run in the calling thread, without a deadline.
+/// If no thread can be started (the pids limit), they run in the calling thread, without a
+/// deadline.
 pub fn run(
     collectors: Vec<Box<dyn Collector>>,
     stop: &Stop,
@@ -72,14 +72,14 @@ pub fn run(
         } else if left.is_zero() {
             break;
         } else if work.is_left() {
-            // Where that fails the thread at work may still come round to them.
+            // If that fails, the running thread may still come round to them.
             let _ = start_a_thread();
         }
     }
     sections
 }
 
-/// What the threads share.
+/// The state that the threads share.
 struct Work {
     queue: Mutex<VecDeque<(usize, Box<dyn Collector>)>>,
     stop: Stop,
@@ -95,13 +95,13 @@ impl Work {
         !self.queue().is_empty()
     }
 
-    /// Runs what is left, until nothing is.
+    /// Runs collectors until none is left.
     fn take(&self, done: &Sender<(usize, Section)>) {
         loop {
             let Some((position, collector)) = self.queue().pop_front() else {
                 return;
             };
-            // Nobody listens any more once the budget is spent.
+            // The receiver is gone once the budget is spent.
             if done
                 .send((
                     position,
@@ -141,14 +141,14 @@ fn section(collector: &dyn Collector, stop: &Stop, host: &Host) -> Section {
     }
 }
 
-/// Whether it failed because this process may not see what it asked for.
+/// Returns true if a collector failed because this process lacks a permission.
 fn is_denied(why: &anyhow::Error) -> bool {
     let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
     why.chain()
         .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(denied))
 }
 
-/// The section of a collector that is not run.
+/// Returns the section of a collector that is not run.
 pub fn not_run(collector: &dyn Collector, why: &str) -> Section {
     let text = format!("not looked at: {why}");
     without_data(collector, Status::Failed, text, Duration::ZERO)
@@ -175,7 +175,7 @@ fn without_data(
     }
 }
 
-/// Keeps the end of a long text, where a log's news are.
+/// Keeps the end of a long text, which in a log is the latest.
 fn cut(text: String) -> String {
     if text.len() <= MAX_TEXT {
         return text;

@@ -1,4 +1,4 @@
-//! What the command used, as `lastwords run` has it from the kernel (getrusage(2)).
+//! CPU time and memory of a command that `lastwords run` has run, from getrusage(2).
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::host::Host;
 use crate::report::{CollectorKind, Stop};
 use crate::when::length;
 
-/// What a process and the children that it waited for used.
+/// Resources that a process and the children that it waited for have used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// In milliseconds, user and system together.
+    /// The CPU time in milliseconds, user and system together.
     pub cpu_ms: u64,
-    /// The most memory that one of them had at a time, in KiB.
+    /// The largest amount of memory that one of them had, in KiB.
     pub memory_kib: u64,
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::problem::{Problem, Severity, Source};
 use crate::host::Host;
-use crate::render::{self, Fault, View};
+use crate::render::{self, TemplateFault, View};
 use crate::sinks::Sinks;
 
 /// What is wrong with the templates of these sinks, whose config lies in `dir`.
@@ -39,7 +39,7 @@ pub fn check(sinks: &Sinks, dir: &Path) -> Vec<Problem> {
     problems
 }
 
-fn problem(file: &Path, text: &str, fault: &Fault, help: &str) -> Problem {
+fn problem(file: &Path, text: &str, fault: &TemplateFault, help: &str) -> Problem {
     let Some((line, column)) = fault.place else {
         return Problem::with_file(file, Severity::Error, &fault.message, Some(help));
     };

@@ -19,7 +19,7 @@ use crate::catch::worker::{self, Ended, Worker};
 use crate::clock::Now;
 use crate::config;
 use crate::places::Places;
-use crate::report::{Level, Report, Stop};
+use crate::report::{Safety, Report, Stop};
 use crate::spool::{Facts, MemoryInbox, Spool, TakeOver};
 
 /// Maximum number of one user's taken markers that are dealt with at once.
@@ -173,7 +173,7 @@ fn spelled_out(facts: Facts, places: &Places) -> Report {
         now,
     );
     report.id = id;
-    report.level = Level::NameOnly;
+    report.level = Safety::NameOnly;
     report.notes.push(
         "the disk was so full that only a file's name could be written: all that is left of this crash is in the lines above"
             .into(),

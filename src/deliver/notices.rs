@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::host::Host;
 use crate::report::{
-    Audience, Cause, Confidence, Death, Exit, FORMAT, Kind, Level, Report, ReportId, Stop,
+    Audience, Cause, Confidence, Death, Exit, FORMAT, Kind, Report, ReportId, Safety, Stop,
     Supervisor, Timestamp, Verdict,
 };
 use crate::spool::Spool;
@@ -153,6 +153,6 @@ fn report(host: String, notice: Notice) -> Report {
         notes: Vec::new(),
         runbook: None,
         user: None,
-        level: Level::Durable,
+        level: Safety::Durable,
     }
 }

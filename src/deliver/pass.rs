@@ -12,7 +12,7 @@ use crate::config::{self, Loaded, Route};
 use crate::deliver::conversation::Conversation;
 use crate::deliver::deliverer::Deliverer;
 use crate::deliver::flood::Crash;
-use crate::past::Death;
+use crate::past::PastDeath;
 use crate::report::{Audience, Kind, Report, ReportId};
 use crate::spool::Place;
 
@@ -27,7 +27,7 @@ pub struct Item {
     pub crash: Crash,
     /// The death and the name of the chronicle that counts it. `None` if the report is no death, is
     /// a drill, or was counted before it was read.
-    pub death: Option<(String, Death)>,
+    pub death: Option<(String, PastDeath)>,
     pub is_notice: bool,
     to: Audience,
 }
@@ -64,8 +64,8 @@ fn by_whom(report: &Report, parts: &[&str]) -> String {
     format!("{}\0{user}", parts.join("\0"))
 }
 
-fn death(report: &Report) -> Death {
-    Death {
+fn death(report: &Report) -> PastDeath {
+    PastDeath {
         id: report.id.clone(),
         fingerprint: report.fingerprint.clone(),
         line: report.cause.line.clone(),

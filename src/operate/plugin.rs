@@ -18,15 +18,15 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use crate::clock::Now;
-use crate::collectors::exec::Exec as Collector;
+use crate::collectors::exec::ExecCollector as Collector;
 use crate::host::Host;
-use crate::plugin::{End, Outcome};
+use crate::plugin::{ProgramEnd, ProgramOutcome};
 use crate::random;
 use crate::redact::redact;
 use crate::render::{clean, one_line};
 use crate::report::{
-    Audience, Cause, CollectorKind, Confidence, Death, Evidence, Exit, FORMAT, Kind, Level, Report,
-    Section, SectionData, Status, Stop, Supervisor, Timestamp, Verdict,
+    Audience, Cause, CollectorKind, Confidence, Death, Evidence, Exit, FORMAT, Kind, Report,
+    Safety, Section, SectionData, Status, Stop, Supervisor, Timestamp, Verdict,
 };
 use crate::sinks::SendError;
 use crate::sinks::exec::{self, Exec as Sink};
@@ -90,7 +90,7 @@ fn setting(text: &str) -> Result<(String, Value), String> {
 
 /// Outcome of the run.
 struct Trial {
-    outcome: Outcome,
+    outcome: ProgramOutcome,
     took: Duration,
     /// Names of the processes that the plugin has left in the background.
     left: Vec<String>,
@@ -146,7 +146,7 @@ pub fn run(args: &PluginArgs, out: &mut impl Write) -> Result<ExitCode> {
     let is_sink = is_sink(args, &path)?;
     let report = report(args)?;
     let trial = trial(args, &path, is_sink, &report)?;
-    let did_start = !matches!(trial.outcome.end, End::NotStarted(_));
+    let did_start = !matches!(trial.outcome.end, ProgramEnd::NotStarted(_));
     if args.json {
         let _ = writeln!(out, "{:#}", as_json(&trial, is_sink));
     } else {
@@ -315,7 +315,7 @@ fn simulated(now: Now) -> Report {
         notes: Vec::new(),
         runbook: Some("https://wiki.example.com/web".to_owned()),
         user: None,
-        level: Level::Durable,
+        level: Safety::Durable,
     }
 }
 
@@ -379,7 +379,7 @@ fn as_json(trial: &Trial, is_sink: bool) -> serde_json::Value {
         "meaning": meaning,
         "ended": end(trial),
         "exit_code": trial.outcome.end.code(),
-        "timed_out": matches!(trial.outcome.end, End::TimedOut(_)),
+        "timed_out": matches!(trial.outcome.end, ProgramEnd::TimedOut(_)),
         "millis": u64::try_from(trial.took.as_millis()).unwrap_or(u64::MAX),
         "text": redact(text),
         "stderr": redact(&trial.outcome.last_error),

@@ -1,13 +1,13 @@
-//! How far a secret goes that begins somewhere.
+//! Finds where a secret ends.
 
 use std::ops::Range;
 
-/// How far a URL's password is looked for.
+/// How far to look for a URL's password, in bytes.
 const LONGEST_PASSWORD: usize = 512;
-/// How far the name of a next value is looked for.
+/// How far to look for the name of a next value, in bytes.
 const LONGEST_NAME: usize = 64;
 
-/// Words that are no secret: where there is none, and how one is given.
+/// Words that are no secret: they say that there is none, or in which form it comes.
 const HARMLESS: [&str; 18] = [
     "null",
     "nil",
@@ -29,7 +29,7 @@ const HARMLESS: [&str; 18] = [
     "aws4-hmac-sha256",
 ];
 
-/// The values that begin at `at`: one, or in brackets several.
+/// Returns the values that begin at `at`: one, or several in brackets.
 pub fn values(text: &[u8], at: usize) -> Vec<Range<usize>> {
     match text.get(at) {
         Some(b'[') if !is_redacted(text, at) => {}
@@ -51,13 +51,13 @@ pub fn values(text: &[u8], at: usize) -> Vec<Range<usize>> {
     found
 }
 
-/// One value: in quotes, or a word.
+/// Returns one value: in quotes, or a word.
 fn value(text: &[u8], at: usize) -> Option<Range<usize>> {
     let found = quoted(text, at).unwrap_or_else(|| word(text, at));
     is_secret(text, &found).then_some(found)
 }
 
-/// A value that goes on to the end of its line, unless it is in quotes.
+/// Returns a value that goes on to the end of its line, unless it is in quotes.
 pub fn line(text: &[u8], at: usize) -> Option<Range<usize>> {
     let to_end = || {
         let end = skip(text, at, |byte| byte != b'\n');
@@ -67,8 +67,7 @@ pub fn line(text: &[u8], at: usize) -> Option<Range<usize>> {
     is_secret(text, &found).then_some(found)
 }
 
-/// A header's value: spaces and all, up to the quote or the bracket in which the header as a whole
-/// stands.
+/// Returns a header's value with its spaces, up to the quote or the bracket around the header.
 pub fn header(text: &[u8], at: usize) -> Option<Range<usize>> {
     let ends = |i: usize| match text.get(i) {
         None | Some(b'\n' | b'\r') => true,
@@ -85,7 +84,7 @@ pub fn header(text: &[u8], at: usize) -> Option<Range<usize>> {
     is_secret(text, &(at..end)).then_some(at..end)
 }
 
-/// The indented lines of the block of YAML that begins at `at` with `|` or `>`.
+/// Returns the indented lines of the block of YAML that begins at `at` with `|` or `>`.
 pub fn block(text: &[u8], at: usize) -> Option<Range<usize>> {
     text.get(at).filter(|byte| b"|>".contains(byte))?;
     let start = skip(text, at + 1, |byte| b"+-0123456789 \t\r".contains(&byte)) + 1;
@@ -101,7 +100,7 @@ pub fn block(text: &[u8], at: usize) -> Option<Range<usize>> {
     (start < end).then_some(start..end)
 }
 
-/// The password that begins at `at`, behind `://user:`, where it is one and not a port.
+/// Returns the password that begins at `at`, after `://user:`, unless it is a port.
 pub fn url_password(text: &[u8], at: usize) -> Option<Range<usize>> {
     let window = text.get(at..text.len().min(at + LONGEST_PASSWORD))?;
     let ends = |(i, byte): (usize, &u8)| {
@@ -131,8 +130,8 @@ pub fn url_password(text: &[u8], at: usize) -> Option<Range<usize>> {
         .map(|length| at..at + length)
 }
 
-/// What stands in the quotes that open at `at`; in a JSON text within a JSON text these are `\"`.
-/// Quotes that nobody closes go to the end of the line.
+/// Returns the text in the quotes that open at `at`; in a JSON text within a JSON text these are
+/// `\"`. Quotes that are not closed go to the end of the line.
 fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
     let (start, quote, depth) = opening(text, at)?;
     let mut backslashes = 0;
@@ -149,20 +148,20 @@ fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
     Some(start..text.len())
 }
 
-/// Where the quotes that open at `at` have opened, which ones they are, and how many backslashes
-/// stand before them.
+/// Returns the position after the quotes that open at `at`, the quote, and the number of
+/// backslashes before it.
 fn opening(text: &[u8], at: usize) -> Option<(usize, u8, usize)> {
     let depth = skip(text, at, |byte| byte == b'\\') - at;
     let quote = *text.get(at + depth).filter(|byte| b"\"'`".contains(byte))?;
     Some((at + depth + 1, quote, depth))
 }
 
-/// What is at `at`, or behind the quotes that open there.
+/// Returns `at`, or the position after the quotes that open there.
 pub fn inside(text: &[u8], at: usize) -> usize {
     opening(text, at).map_or(at, |(start, ..)| start)
 }
 
-/// A value without quotes around it: as far as there is no space, and no name of a next value.
+/// Returns a value without quotes, up to a space or to the name of a next value.
 fn word(text: &[u8], start: usize) -> Range<usize> {
     let mut i = start;
     while let Some(byte) = text.get(i) {
@@ -190,8 +189,7 @@ fn word(text: &[u8], start: usize) -> Range<usize> {
     start..i - trailing
 }
 
-/// Whether the quote at `at`, with a backslash before it or not, ends something: a value in it
-/// would go on otherwise.
+/// Returns true if the quote at `at` ends a value. It may have a backslash before it.
 fn closes(text: &[u8], at: usize) -> bool {
     let quote = skip(text, at, |byte| byte == b'\\');
     matches!(text.get(quote), Some(b'"' | b'\'' | b'`'))
@@ -200,7 +198,7 @@ fn closes(text: &[u8], at: usize) -> bool {
             .is_none_or(|byte| byte.is_ascii_whitespace() || b",;)]}:>\\\"'&".contains(byte))
 }
 
-/// Whether `name=` or `"name":` stands at `at`.
+/// Returns true if `name=` or `"name":` stands at `at`.
 fn names_next(text: &[u8], at: usize) -> bool {
     let quotes = |byte| matches!(byte, b'\\' | b'"' | b'\'');
     let start = skip(text, at, |byte| byte == b' ' || quotes(byte));
@@ -233,7 +231,7 @@ fn is_redacted(text: &[u8], at: usize) -> bool {
         .is_some_and(|text| text.starts_with(super::REDACTED.as_bytes()))
 }
 
-/// The first position from `at` on whose byte is none of these.
+/// Returns the first position from `at` on whose byte is none of these.
 fn skip(text: &[u8], at: usize, these: impl Fn(u8) -> bool) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     at.min(text.len()) + rest.iter().take_while(|byte| these(**byte)).count()

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use regex::bytes::Regex;
 
-/// A key's text between its lines is not longer, in bytes: one of RSA with 16,384 bits has 12 KiB.
+/// Maximum length of a key's text, in bytes: an RSA key of 16,384 bits has 12 KiB.
 const LONGEST: usize = 32 * 1024;
-/// The lines of a key's text have 64 or 76 characters, but for the last.
+/// The lines of a key's text have 64 or 76 characters, except the last.
 const FULL_LINE: usize = 40;
 
-/// What stands between the lines that `boundary` matches.
+/// Returns the text between the lines that `boundary` matches.
 pub fn bodies(text: &[u8], boundary: &Regex) -> Vec<Range<usize>> {
     let boundaries = boundaries(text, boundary);
     let mut bodies = Vec::new();
@@ -49,7 +49,7 @@ fn boundaries(text: &[u8], boundary: &Regex) -> Vec<Boundary> {
         .collect()
 }
 
-/// How many bytes of a key's text stand at `at`.
+/// Returns how many bytes of a key's text stand at `at`.
 fn forwards(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     let mut length = 0;
@@ -66,7 +66,7 @@ fn forwards(text: &[u8], at: usize) -> usize {
     length
 }
 
-/// How many bytes of a key's text stand before `at`.
+/// Returns how many bytes of a key's text stand before `at`.
 fn backwards(text: &[u8], at: usize) -> usize {
     let before = text.get(..at).unwrap_or_default();
     let mut length = 0;
@@ -74,7 +74,7 @@ fn backwards(text: &[u8], at: usize) -> usize {
     for piece in before.rsplit(|byte| is_break(*byte)) {
         let begins = length + piece.len() == at;
         if !piece.is_empty() && piece != b"n" && piece != b"r" {
-            // Of a key whose beginning is cut away, the first line may be short as the last.
+            // The first line may be short too, if the key's beginning is cut away.
             if !(base64(piece) && (last || begins || piece.len() >= FULL_LINE)) {
                 break;
             }
@@ -85,7 +85,7 @@ fn backwards(text: &[u8], at: usize) -> usize {
     length.min(at)
 }
 
-/// Spaces, ends of lines, and those that are written out: `\n`.
+/// Skips spaces and ends of lines, also written out as `\n`.
 fn is_break(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == b'\\'
 }
@@ -102,7 +102,7 @@ fn base64(piece: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte))
 }
 
-/// Without the space around it, so that the lines stay lines.
+/// Leaves out the space around it, so that the lines stay lines.
 fn trimmed(text: &[u8], body: Range<usize>) -> Option<Range<usize>> {
     let inner = text.get(body.clone())?;
     let start = body.start + (inner.len() - inner.trim_ascii_start().len());

@@ -1,18 +1,17 @@
-//! Where secrets begin: what stands before them, and how those look that are known by themselves.
+//! Finds where secrets begin: by the text before them, or by their own shape.
 //!
-//! A pattern here never looks further than to where the secret begins, and [`super::extent`] never
-//! looks further than to where it ends, so that the time a text takes grows with its length alone,
-//! whatever the text is. A hook compiles them each time: they are few, and every name stands in
-//! them once.
+//! No pattern here looks further than to the beginning of a secret, and [`super::extent`] no
+//! further than to its end. So the time depends on the text's length only. A hook compiles the
+//! patterns each time: they are few, and each name stands in them once.
 
 use regex::bytes::{Regex, RegexBuilder};
 
-/// The name of a value that is a secret, and what stands between the two: `=`, `: `, `" => "`, a
-/// colour's escape sequence; `%3D`; `", "value": "`; `>`; a space. [`super::named`] sees what of
-/// that means something where it stands.
+/// The name of a secret, and the separator before its value: `=`, `: `, `" => "`, a colour's escape
+/// sequence; `%3D`; `", "value": "`; `>`; a space. [`super::named`] then decides by the text around
+/// it.
 ///
 /// `_KEY` and the like count only in capitals: `sort_key` and `primary_key` are no secrets.
-/// `Unexpected token: …` is matched to be passed over.
+/// `Unexpected token: …` is matched so that it is skipped.
 const NAMED: &str = r#"
     un(?:expected|recogni[sz]ed) [\ \t]+ token |
     (?: passw(?:or[dt]|d)(?:[_-]?(?:hash|digest|old|new|confirm(?:ation)?))?\d*
@@ -27,25 +26,24 @@ const NAMED: &str = r#"
       | \\*["']? (?: ,[\ \t]* | [\ \t]+ )
       | > )"#;
 
-/// What else says that a secret comes next. A line whose beginning was cut away may begin within
-/// one.
+/// Other text after which a secret comes. A line whose beginning was cut away may begin within one.
 const BEFORE: &str = r#"
     [?&] (?: key | sig | signature | auth | sid | x-(?:amz|goog)-(?:signature|credential) ) =
   | hooks\.slack\.com/(?:services|workflows|triggers)/ | discord(?:app)?\.com/api/(?:v\d+/)?webhooks/
   | api\.telegram\.org/bot | webhook\.office\.com/webhookb2/
   | (?m: ^\[cut\]\  | ^\[what\ came\ before\ is\ cut\]\n ) [\ \t:='"]*"#;
 
-/// Programs whose flags say nothing by themselves.
+/// Programs with flags that tell of a secret only together with the program's name.
 const PROGRAMS: &str = r#"\b
     (?: (?:mysql|mariadb)[\w-]* \b [^\n|;]*? [\ \t]-p
       | sshpass [\ \t]+ -p [\ \t]*
       | redis-cli \b [^\n|;]*? [\ \t]-a [\ \t]+
       | curl \b [^\n|;]*? [\ \t](?:-u|--user)[\ \t=]* ["']? [^\s:"']+ : )"#;
 
-/// A URL with a user and, or a port.
+/// A URL with a user, or with a port.
 const URL: &str = r#":// [^\s/?\#@:"'<>\[\]]* :"#;
 
-/// What is a secret by its own shape.
+/// Secrets that are known by their own shape.
 const TOKENS: &str = r"(?-i)
     \b (?: (?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b
       | gh[pousr]_\w{16,} | github_pat_\w{16,} | gl[a-z]{2,5}-[\w-]{16,}
@@ -57,17 +55,17 @@ const TOKENS: &str = r"(?-i)
       | \d{8,10}:AA[\w-]{20,} )
   | \$(?:2[aby]|5|6|y|argon2(?:id?|d))\$(?:[\w./$=+-]|,\w){20,}";
 
-/// What is a secret, in a group, by what stands on both sides of it.
+/// Secrets, in a group, that are known by the text on both sides.
 const BETWEEN: &str = r#"
     \b(?:bearer|basic)[\ \t]+([\w.~+/=-]{16,})
   | https?://([\w-]{16,})@
   | [\w.%+-]+:([^\s@/"']+)@(?:tcp|unix)\("#;
 
-/// The first line of a private key and its last (RFC 7468); PGP and SSH write them differently.
+/// The first and the last line of a private key (RFC 7468); PGP and SSH write them differently.
 const KEY_BOUNDARY: &str =
     r"(?-i)-{4,5}\ ?(?:BEGIN|END)\ [A-Z0-9\ ]{0,20}PRIVATE\ KEY(?:\ BLOCK)?\ ?-{4,5}";
 
-/// The patterns, ready for use.
+/// The compiled patterns.
 pub struct Rules {
     pub named: Regex,
     pub before: Regex,

@@ -1,5 +1,4 @@
-//! Text made short enough for where it goes, never in the middle of a character, always so that the
-//! cut shows.
+//! Cuts text to a length: never within a character, and always so that the cut shows.
 
 /// Maximum length of one line of a message, in characters.
 pub const LINE: usize = 500;
@@ -7,14 +6,13 @@ pub const LINE: usize = 500;
 /// Stands where text was cut out.
 const CUT: char = '…';
 
-/// The beginning of a text, in at most `max` characters.
+/// Returns the beginning of a text, at most `max` characters.
 pub fn head(text: &str, max: usize) -> String {
     head_by(text, max, |_| 1)
 }
 
-/// The beginning of a text whose characters cost what `cost` says, for at most `max`.
-///
-/// The mark of a cut costs 1 and is left out only where `max` is 0.
+/// Returns the beginning of a text, for a total cost of at most `max`. `cost` is the cost of a
+/// character. The mark of a cut costs 1; it is left out only if `max` is 0.
 pub fn head_by(text: &str, max: usize, cost: impl Fn(char) -> usize) -> String {
     let Some(_) = first_beyond(text.char_indices(), max, &cost) else {
         return text.to_owned();
@@ -26,14 +24,14 @@ pub fn head_by(text: &str, max: usize, cost: impl Fn(char) -> usize) -> String {
     format!("{}{CUT}", &text[..end])
 }
 
-/// The last lines of a text whose characters cost what `cost` says, for at most `max`.
-///
-/// Whole lines, under a line that shows the cut; where not even the last line fits, its end.
+/// Returns the last lines of a text, for a total cost of at most `max`. `cost` is the cost of a
+/// character. These are whole lines below a line that shows the cut; if not even the last line
+/// fits, it is the end of that line.
 pub fn tail_by(text: &str, max: usize, cost: impl Fn(char) -> usize) -> String {
     if first_beyond(text.char_indices().rev(), max, &cost).is_none() {
         return text.to_owned();
     }
-    // The mark and its newline cost 2; a newline that `cost` makes dear is still paid for.
+    // The mark and its newline cost 2, or more if `cost` says so for a newline.
     let mark = 1 + cost('\n');
     if let Some(lines) = max
         .checked_sub(mark)
@@ -50,14 +48,14 @@ pub fn tail_by(text: &str, max: usize, cost: impl Fn(char) -> usize) -> String {
     format!("{CUT}{}", &text[start..])
 }
 
-/// As many whole lines from the end as `max` pays for, if it is one at least.
+/// Returns as many whole lines from the end as `max` pays for; `None` if that is not even one.
 fn last_lines(text: &str, max: usize, cost: impl Fn(char) -> usize) -> Option<&str> {
     let beyond = first_beyond(text.char_indices().rev(), max, cost)?;
     let lines = &text[beyond + text[beyond..].find('\n')? + 1..];
     (!lines.is_empty()).then_some(lines)
 }
 
-/// Where the first character stands that `max` no longer pays for.
+/// Returns the position of the first character that `max` no longer pays for.
 fn first_beyond(
     chars: impl Iterator<Item = (usize, char)>,
     max: usize,

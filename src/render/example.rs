@@ -1,4 +1,4 @@
-//! A report with everything in it, and reports of every sort: what templates are tried with.
+//! Examples of reports, to try templates with: one with everything in it, and one of each sort.
 
 #[cfg(test)]
 use super::view::View;
@@ -6,7 +6,7 @@ use crate::report::{Confidence, Kind, Report, Series, Timestamp};
 
 const EXAMPLE: &str = include_str!("example.json");
 
-/// The example of a report.
+/// Returns a report with everything in it.
 ///
 /// # Panics
 /// Never: a test reads it.
@@ -15,8 +15,8 @@ pub fn example() -> Report {
         .unwrap_or_else(|why| unreachable!("the example is a report: {why}"))
 }
 
-/// A crash with everything, a drill with next to nothing, many crashes of an unknown cause, their
-/// end, and a notice; each with its name.
+/// Returns a crash with everything, a drill with next to nothing, many crashes of an unknown cause,
+/// their end, and a notice, each with its name.
 pub fn examples() -> [(&'static str, Report); 5] {
     let crash = example();
     let made_at = crash.stop.stopped_at;

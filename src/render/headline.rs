@@ -32,25 +32,25 @@ const GREEN: &str = "#1e6b34";
 
 impl Headline {
     pub fn of(report: &Report) -> Self {
-        let subject = Subject::of(report);
+        let words = Wording::of(report);
         match report.kind {
-            Kind::Crash => subject.crash(report),
+            Kind::Crash => words.crash(report),
             Kind::Summary {
                 new,
                 all,
                 instances,
                 ..
-            } => subject.summary(report.verdict, new, all, instances),
+            } => words.summary(report.verdict, new, all, instances),
             Kind::Recovered { new, all, up_s, .. } => {
-                subject.recovered(Duration::from_secs(up_s), new, all)
+                words.recovered(Duration::from_secs(up_s), new, all)
             }
-            Kind::Notice => subject.notice(),
+            Kind::Notice => words.notice(),
         }
     }
 }
 
 /// The words that all kinds are made from.
-struct Subject {
+struct Wording {
     service: String,
     /// The cause, or the exit if there is none.
     why: String,
@@ -60,7 +60,7 @@ struct Subject {
     says_cause: bool,
 }
 
-impl Subject {
+impl Wording {
     fn of(report: &Report) -> Self {
         let cause = one_line(&report.cause.line, LINE);
         let why = if cause.is_empty() {

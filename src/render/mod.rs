@@ -1,9 +1,9 @@
-//! A report in words for people: as a subject line, as plain text, as HTML. Pure: no clock, no
+//! Renders a report for people: as a subject line, as plain text, as HTML. It uses no clock and no
 //! file.
 //!
-//! A [`View`] is what every message is made from: its strings are clean and bounded already, so
-//! that a template or a sink has nothing left to do but to escape them for where they go. Log text
-//! stays data: in the plain text it is indented, so that no line of it can pass for a line of ours.
+//! Every message is made from a [`View`]. Its strings are already clean and bounded: a template or
+//! a sink only has to escape them for their destination. Log text stays data: in the plain text it
+//! is indented, so that none of its lines can pass for one of ours.
 
 mod clean;
 mod cut;
@@ -22,36 +22,36 @@ pub use clean::{clean, one_line};
 pub use cut::{head, head_by, tail_by};
 pub use example::{example, examples};
 pub use picture::Gauge;
-pub use template::{Fault, Medium, fill};
+pub use template::{Medium, TemplateFault, fill};
 pub use view::{Block, View};
 
 const TEXT: &str = include_str!("message.txt.hbs");
 const HTML: &str = include_str!("message.html.hbs");
 
-/// The report in one line: `[db1] web crashed: exit code 1`.
+/// Returns the report in one line: `[db1] web crashed: exit code 1`.
 pub fn subject(report: &Report) -> String {
     View::of(report).subject
 }
 
-/// The whole message as plain text.
+/// Returns the whole message as plain text.
 pub fn text(report: &Report) -> String {
     text_of(&View::of(report))
 }
 
-/// What is in the view, as plain text.
+/// Returns a view as plain text.
 pub fn text_of(view: &View) -> String {
     template::fill_now(TEXT, no_escape, usize::MAX, view).unwrap_or_else(|why| plain(view, &why))
 }
 
-/// What is in the view, as an HTML document for mail readers: tables, inline styles, nothing
-/// remote, nothing active. Its colours are right in the light; readers that know
-/// `prefers-color-scheme` get others in the dark.
+/// Returns a view as an HTML document for mail readers: tables and inline styles, nothing remote,
+/// nothing active. The colours are for a light background; readers that know
+/// `prefers-color-scheme` get others on a dark one.
 pub fn html_of(view: &View) -> String {
     template::fill_now(HTML, html_escape, usize::MAX, view)
         .unwrap_or_else(|why| format!("<pre>{}</pre>\n", html_escape(&plain(view, &why))))
 }
 
-/// The message that needs no template: a mistake in one must not cost the news.
+/// Returns a message without a template: the news must arrive even if a template is wrong.
 fn plain(view: &View, why: &RenderError) -> String {
     let logs = view
         .logs()

@@ -1,4 +1,4 @@
-//! What earlier crashes say about this one, in sentences.
+//! Compares a crash with earlier ones, in sentences.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use super::headline::times;
 use crate::report::{Past, Series, Stop};
 use crate::when::{moment, rough_length};
 
-/// The longest cause or path in a sentence, in characters.
+/// Maximum length of a cause or a path in a sentence, in characters.
 const LINE: usize = 160;
 
-/// How often: new here or seen before; how long it usually is up.
+/// Says how often the same crash was seen before, and how long the service usually is up.
 pub fn often(past: &Past, stop: &Stop) -> Vec<String> {
     let job = one_line(&stop.job, 80);
     let mut sentences = Vec::new();
@@ -30,7 +30,7 @@ pub fn often(past: &Past, stop: &Stop) -> Vec<String> {
     sentences
 }
 
-/// What is not as it was at the crash before.
+/// Says what has changed since the crash before.
 pub fn changes(past: &Past) -> Vec<String> {
     let program = past.changed.as_ref().map(|changed| {
         format!(
@@ -46,7 +46,7 @@ pub fn changes(past: &Past) -> Vec<String> {
     program.into_iter().chain(cause).collect()
 }
 
-/// `seen 4 times since 2026-11-20 03:00:00 UTC, the last time 2 h before`
+/// Returns `seen 4 times since 2026-11-20 03:00:00 UTC, the last time 2 h before`.
 fn seen(same: Series, stop: &Stop) -> String {
     let ago = match rough_length(stop.stopped_at.since(same.last)) {
         None => String::new(),
@@ -60,7 +60,7 @@ fn seen(same: Series, stop: &Stop) -> String {
     )
 }
 
-/// `it is usually up for 3 h before that, this time for 5 min`
+/// Returns `it is usually up for 3 h before that, this time for 5 min`.
 fn usual(past: &Past, stop: &Stop) -> Option<String> {
     let length = |seconds: f64| {
         Duration::try_from_secs_f64(seconds)

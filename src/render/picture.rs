@@ -1,6 +1,6 @@
-//! Small pictures, where people would rather look than read: how full memory, CPUs and disks are,
-//! and when the service died in the last day. They are made from the collectors' data, which may
-//! hold anything; what makes no sense is left out.
+//! Small pictures, which people grasp faster than numbers: how full memory, CPUs and disks are, and
+//! when the service died in the last day. The collectors' data may hold anything; absurd numbers
+//! are left out.
 
 use serde::Serialize;
 
@@ -9,11 +9,11 @@ use super::cut::head;
 use crate::bytes::{Bytes, percent};
 use crate::report::{FileSystem, LoadAverage, MemoryUse, Section, SectionData, Status};
 
-/// So many disks are drawn: the fullest.
+/// Maximum number of disks that are drawn: the fullest.
 const DISKS: usize = 3;
-/// The cells of a bar in text.
+/// Number of cells of a bar in text.
 const CELLS: u64 = 20;
-/// From so many per cent on, it is tight, and full.
+/// The per cent from which something is tight, and full.
 const TIGHT: u64 = 80;
 const FULL: u64 = 95;
 
@@ -22,9 +22,9 @@ const FULL: u64 = 95;
 pub struct Gauge {
     /// `Memory`, `Load`, `Disk /var`.
     pub label: String,
-    /// Per cent; what is overloaded is above 100.
+    /// Per cent; above 100 if it is overloaded.
     pub percent: u64,
-    /// How far the bar goes, in per cent: 0 to 100.
+    /// The length of the bar, in per cent: 0 to 100.
     pub filled: u64,
     /// `100 - filled`.
     pub free: u64,
@@ -39,7 +39,7 @@ pub struct Gauge {
 impl Gauge {
     fn new(label: &str, percent: u64, words: String) -> Self {
         let filled = percent.min(100);
-        // Only what is full has no empty cell, only what is empty no full one.
+        // No cell is empty only at 100 %, and none is full only at 0 %.
         let cells = if filled == 0 {
             0
         } else {
@@ -61,7 +61,7 @@ impl Gauge {
         }
     }
 
-    /// Of bytes.
+    /// Returns a gauge of bytes; `None` if there are none at all.
     fn of(label: &str, used: u64, all: u64) -> Option<Self> {
         let words = format!("{} of {}", Bytes(used), Bytes(all));
         (all > 0).then(|| Self::new(label, percent(used, all), words))
@@ -124,7 +124,7 @@ fn of_load(average: &LoadAverage) -> Option<Gauge> {
     ))
 }
 
-/// Draws what is scarcer, space or inodes.
+/// Draws the scarcer of space and inodes.
 fn of_disk(disk: &FileSystem) -> Option<Gauge> {
     let space = disk.space().filter(|space| {
         space
@@ -148,13 +148,13 @@ fn of_disk(disk: &FileSystem) -> Option<Gauge> {
 /// When the service died in the last 24 hours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Day {
-    /// A sign an hour, the last hour last: `▁▁▁▂▁▁█`.
+    /// One sign for each hour, the last hour last: `▁▁▁▂▁▁█`.
     pub line: String,
     /// `died 7 times in 24 hours`.
     pub words: String,
 }
 
-/// Draws the deaths of each hour; nothing where there was none, or but one.
+/// Draws the deaths of each hour; `None` if there were fewer than two.
 pub fn day(hours: &[u64]) -> Option<Day> {
     const SIGNS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let hours = hours.get(hours.len().saturating_sub(24)..)?;
@@ -165,7 +165,7 @@ pub fn day(hours: &[u64]) -> Option<Day> {
     if all < 2 {
         return None;
     }
-    // An hour without a death lies flat; one with any rises above it.
+    // An hour without a death is flat; one with any rises above it.
     let sign = |deaths: &u64| {
         let height = (u128::from(*deaths) * 7).div_ceil(u128::from(most));
         usize::try_from(height)

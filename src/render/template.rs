@@ -1,8 +1,8 @@
-//! Filling a template in: the built-in ones, and those that a config names in their place.
+//! Fills in templates: the built-in ones, and those that a config names in their place.
 //!
-//! A config's template is data that may be wrong, and wrong without end: it is refused where it
-//! nests too deeply or calls itself, its text has a bound, and so has the time that it gets. A
-//! field that there is not is an error everywhere, in a condition too.
+//! A config's template may be wrong, or run for ever. It is refused if it nests too deeply or calls
+//! itself; its output and its time are bounded. An unknown field is an error everywhere, even in a
+//! condition.
 
 use std::io;
 use std::sync::mpsc;
@@ -17,8 +17,7 @@ use handlebars::{
 use super::clean::one_line;
 use super::view::View;
 
-/// What a template is for: it decides how what is filled in is escaped, and how long the whole may
-/// be.
+/// The destination of a template. It decides how fields are escaped, and how long the text may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// The text of an email.
@@ -40,7 +39,7 @@ impl Medium {
         }
     }
 
-    /// In bytes.
+    /// Returns the maximum length of the text, in bytes.
     fn max(self) -> usize {
         match self {
             Self::Text | Self::Html => 1 << 20,
@@ -50,7 +49,7 @@ impl Medium {
     }
 }
 
-/// What Slack parses, made text: it pings nobody, links nowhere and ends no block of code.
+/// Escapes what Slack parses, so that it pings no one, links nowhere and ends no block of code.
 fn mrkdwn_escape(text: &str) -> String {
     let text = text
         .replace('&', "&amp;")
@@ -59,15 +58,15 @@ fn mrkdwn_escape(text: &str) -> String {
     text.replace("```", "`\u{200b}`\u{200b}`")
 }
 
-/// What is wrong with a template, and where.
+/// A mistake in a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// From 1; `None` where it is about the template as a whole.
+pub struct TemplateFault {
+    /// The line, from 1; `None` if it is about the template as a whole.
     pub place: Option<(usize, usize)>,
     pub message: String,
 }
 
-impl Fault {
+impl TemplateFault {
     fn whole(message: String) -> Self {
         Self {
             place: None,
@@ -76,7 +75,7 @@ impl Fault {
     }
 }
 
-impl std::fmt::Display for Fault {
+impl std::fmt::Display for TemplateFault {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         match self.place {
             Some((line, column)) => write!(f, "line {line}, column {column}: {}", self.message),
@@ -85,19 +84,18 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// So long a template may take; the built-in ones take milliseconds.
+/// Maximum time for filling in a template; the built-in ones take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The stack of whoever reads it: enough for the depth that is let through.
+/// The stack of the thread that reads it, in bytes: enough for the depth that is allowed.
 const STACK: usize = 16 << 20;
-/// How deeply its blocks may nest, and how many brackets one `{{…}}` may open.
+/// Maximum depth of nested blocks, and of brackets within one `{{…}}`.
 const DEPTH: usize = 12;
 
 /// Fills in a template that the config names.
 ///
 /// # Errors
-/// Where it is no handlebars, names a field that there is not, takes too long, or comes out too
-/// long.
-pub fn fill(source: &str, medium: Medium, view: &View) -> Result<String, Fault> {
+/// If it is no handlebars, names an unknown field, takes too long, or becomes too long.
+pub fn fill(source: &str, medium: Medium, view: &View) -> Result<String, TemplateFault> {
     refuse_the_endless(source)?;
     let (tell, told) = mpsc::channel();
     let (source, view) = (source.to_owned(), view.clone());
@@ -108,11 +106,11 @@ pub fn fill(source: &str, medium: Medium, view: &View) -> Result<String, Fault> 
         .name("template".to_owned())
         .stack_size(STACK)
         .spawn(work)
-        .map_err(|why| Fault::whole(format!("no thread can be had for it: {why}")))?;
+        .map_err(|why| TemplateFault::whole(format!("no thread can be had for it: {why}")))?;
     match told.recv_timeout(PATIENCE) {
         Ok(Ok(text)) => Ok(text),
         Ok(Err(why)) => Err(fault(&why, medium)),
-        Err(_) => Err(Fault::whole(format!(
+        Err(_) => Err(TemplateFault::whole(format!(
             "it is not done after {} s",
             PATIENCE.as_secs()
         ))),
@@ -133,7 +131,7 @@ pub(super) fn fill_now(
     registry.register_helper("pad", Box::new(pad));
     registry.register_helper("if", Box::new(Condition(true)));
     registry.register_helper("unless", Box::new(Condition(false)));
-    let mut out = Bounded {
+    let mut out = BoundedText {
         text: Vec::new(),
         max,
     };
@@ -144,7 +142,7 @@ pub(super) fn fill_now(
 handlebars_helper!(indent: |text: str| text.replace('\n', "\n  "));
 handlebars_helper!(pad: |text: str| format!("{text:20}"));
 
-/// `if` and `unless` that know no unknown field.
+/// `if` and `unless`, for which an unknown field is an error.
 struct Condition(bool);
 
 impl HelperDef for Condition {
@@ -174,13 +172,13 @@ impl HelperDef for Condition {
     }
 }
 
-/// Text that grows to a bound.
-struct Bounded {
+/// Output that grows up to a bound.
+struct BoundedText {
     text: Vec<u8>,
     max: usize,
 }
 
-impl io::Write for Bounded {
+impl io::Write for BoundedText {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.text.len() + bytes.len() > self.max {
             return Err(io::ErrorKind::FileTooLarge.into());
@@ -194,15 +192,15 @@ impl io::Write for Bounded {
     }
 }
 
-/// Whoever parses and fills in goes as deep as the template does.
-fn refuse_the_endless(source: &str) -> Result<(), Fault> {
+/// Refuses a template that nests too deeply: parsing and filling in are recursive.
+fn refuse_the_endless(source: &str) -> Result<(), TemplateFault> {
     let mut depth = 0_usize;
     let mut line = 1;
     let mut tags = source.split("{{");
     line += tags.next().unwrap_or_default().matches('\n').count();
     for tag in tags {
         let refuse = |message: String| {
-            Err(Fault {
+            Err(TemplateFault {
                 place: Some((line, 1)),
                 message,
             })
@@ -232,8 +230,8 @@ fn refuse_the_endless(source: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The error in words for people.
-fn fault(error: &RenderError, medium: Medium) -> Fault {
+/// Returns the error in words for people.
+fn fault(error: &RenderError, medium: Medium) -> TemplateFault {
     let mut place = error.line_no.zip(error.column_no);
     let message = match error.reason() {
         RenderErrorReason::MissingVariable(Some(name)) => format!("there is no field `{name}`"),
@@ -246,7 +244,7 @@ fn fault(error: &RenderError, medium: Medium) -> Fault {
         }
         RenderErrorReason::TemplateError(error) => {
             place = error.pos().or(place);
-            // The parser shows the place in several lines; its last one says what it expected.
+            // The parser shows the place in several lines. The last one says what it expected.
             let reason = error.reason().to_string();
             let said = reason.lines().last().unwrap_or_default();
             said.trim_start_matches([' ', '='])
@@ -255,7 +253,7 @@ fn fault(error: &RenderError, medium: Medium) -> Fault {
         }
         other => other.to_string(),
     };
-    Fault {
+    TemplateFault {
         place,
         message: one_line(&message, 300),
     }
@@ -264,11 +262,11 @@ fn fault(error: &RenderError, medium: Medium) -> Fault {
 #[cfg(test)]
 mod tests {
 
-    use super::{Fault, Medium, fill};
+    use super::{Medium, TemplateFault, fill};
     use crate::render::View;
     use crate::report::{Report, sample};
 
-    fn filled(source: &str, medium: Medium, report: &Report) -> Result<String, Fault> {
+    fn filled(source: &str, medium: Medium, report: &Report) -> Result<String, TemplateFault> {
         fill(source, medium, &View::of(report))
     }
 

@@ -1,5 +1,5 @@
-//! A report as people see it: strings, clean and bounded, that only need an escape for where they
-//! go.
+//! A report as people see it: clean and bounded strings that only have to be escaped for their
+//! destination.
 
 use serde::Serialize;
 
@@ -11,8 +11,8 @@ use super::picture::{self, Day, Gauge};
 use crate::report::{CollectorKind, Kind, Report, Section, Status, Supervisor};
 use crate::when::{length_of_seconds, moment};
 
-/// What templates and sinks see of a report. Every string is clean; all but a block's text are one
-/// line.
+/// The fields of a report for templates and sinks. Every string is clean, and one line, except a
+/// block's text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(
     clippy::struct_excessive_bools,
@@ -21,56 +21,56 @@ use crate::when::{length_of_seconds, moment};
 pub struct View {
     /// `[db1] web crashed: exit code 1`; of a drill, `DRILL [db1] …`. At most 200 characters.
     pub subject: String,
-    /// `web crashed: exit code 1`: the subject for where the host and the drill are said beside it.
+    /// `web crashed: exit code 1`: the subject without host and drill.
     pub title: String,
     pub drill: bool,
     /// In a word or two: `crashed`, `keeps crashing`, `up again`, `drill`, `notice`.
     pub status: &'static str,
-    /// As CSS writes it: red, green where it is up again, amber of drills and notices. White text
-    /// on it can be read.
+    /// A colour in CSS: red for crashes, green if the service is up again, amber for drills and
+    /// notices. White text is readable on it.
     pub colour: &'static str,
     pub host: String,
     /// `web`, or `web (a/b)` with an instance.
     pub service: String,
     /// `web crashed`, `web keeps crashing`, `web is up again`.
     pub what: String,
-    /// What the verdict rests on; of many crashes how often and how fast.
+    /// The reason for the verdict; for many crashes how often and how fast.
     pub because: String,
-    /// Whether the title says that already.
+    /// True if the title contains `because`.
     pub says_because: bool,
-    /// The cause's one line.
+    /// The cause, in one line.
     pub why: String,
-    /// Whether the title says that already.
+    /// True if the title contains `why`.
     pub says_why: bool,
-    /// How sure the cause is: `certain`, `likely`, `not proven`.
+    /// How well the cause is proven: `certain`, `likely`, `not proven`.
     pub confidence: &'static str,
     pub evidence: Vec<Fact>,
-    /// How the main process ended, where the cause does not say so already.
+    /// How the main process ended, unless the cause says it.
     pub exit: Option<String>,
-    /// Where: the host, and who supervises there.
+    /// The host, and the supervisor there.
     pub place: String,
-    /// `2026-11-23 03:00:00 UTC`; of many crashes from when to when.
+    /// `2026-11-23 03:00:00 UTC`; for many crashes from when to when.
     pub stopped: String,
     pub started: Option<String>,
     /// `3 h 12 min`.
     pub uptime: Option<String>,
     /// How often it has died before, in sentences.
     pub past: Vec<String>,
-    /// What is not as it was at the crash before, in sentences.
+    /// The changes since the crash before, in sentences.
     pub changes: Vec<String>,
-    /// When it died in the last day, where it was more than once.
+    /// When it died in the last day, if it was more than once.
     pub day: Option<Day>,
     pub runbook: Option<String>,
-    /// Whether the runbook is an address to click on.
+    /// True if the runbook is an address to click on.
     pub runbook_is_link: bool,
     /// How full memory, CPUs and disks are.
     pub gauges: Vec<Gauge>,
-    /// The logs first, then what else was collected.
+    /// The logs, then all other sections.
     pub blocks: Vec<Block>,
-    /// What lastwords could not do or had to assume.
+    /// Failures and assumptions of lastwords itself.
     pub notes: Vec<String>,
     pub id: String,
-    /// How to see it all: `lastwords show ID`.
+    /// The command that shows the whole report: `lastwords show ID`.
     pub show: String,
 }
 
@@ -84,11 +84,11 @@ pub struct Fact {
 /// One section of the report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Block {
-    /// The collector, and what went wrong with it: `memory`, `dmesg (failed)`.
+    /// The collector, and its failure if there was one: `memory`, `dmesg (failed)`.
     pub title: String,
-    /// Whether this is a service's log.
+    /// True if this is a service's log.
     pub is_log: bool,
-    /// It grows at its end.
+    /// The latest lines are at the end.
     #[serde(skip)]
     news_last: bool,
     /// The text, without empty lines around it.
@@ -101,11 +101,11 @@ const LOG: usize = 40_000;
 const OTHER: usize = 8_000;
 const BLOCKS: usize = 24;
 const ITEMS: usize = 24;
-/// Of a log, in a message that has the whole of it attached.
+/// Maximum number of a log's lines in a message that has the whole log attached.
 const LINES: usize = 30;
 
 impl View {
-    /// The report for people.
+    /// Returns the view of a report.
     pub fn of(report: &Report) -> Self {
         let stop = &report.stop;
         let host = one_line(&report.host, 80);
@@ -174,7 +174,7 @@ impl View {
         }
     }
 
-    /// Of each log only the last lines: whoever reads it has the whole beside it.
+    /// Cuts each log to its last lines, for a message that has the whole log attached.
     #[must_use]
     pub fn brief(self) -> Self {
         // As HTML: Gmail shows no more than 102 KiB of a message.
@@ -189,8 +189,8 @@ impl View {
         .within(24_000, 12_000, cost)
     }
 
-    /// With logs for at most `logs` in all, and other sections for at most `others`, for a message
-    /// that has no room for more; characters cost what `cost` says.
+    /// Cuts the logs to a total cost of `logs`, and the other sections to one of `others`. `cost`
+    /// is the cost of a character.
     #[must_use]
     pub fn within(self, logs: usize, others: usize, cost: impl Fn(char) -> usize + Copy) -> Self {
         let count = self.logs().count();
@@ -208,18 +208,18 @@ impl View {
         }
     }
 
-    /// The service's logs.
+    /// Returns the service's logs.
     pub fn logs(&self) -> impl Iterator<Item = &Block> {
         self.blocks.iter().filter(|block| block.is_log)
     }
 }
 
-/// The first of many.
+/// Returns views of the first items.
 fn few<T, U>(items: &[T], view: impl Fn(&T) -> U) -> Vec<U> {
     items.iter().take(ITEMS).map(view).collect()
 }
 
-/// The sections in the order in which people want them.
+/// Returns the sections in the order in which people want them.
 fn blocks(sections: &[Section]) -> Vec<Block> {
     const AFTER_THE_LOGS: [CollectorKind; 5] = [
         CollectorKind::MEMORY,
@@ -256,10 +256,10 @@ impl Block {
             news_last: section.kind.is_log() || section.kind == CollectorKind::DMESG,
             text: text.to_owned(),
         }
-        .held()
+        .bounded()
     }
 
-    /// Of a log no more than people look at.
+    /// Cuts a log to the lines that people look at.
     fn brief(self) -> Self {
         let lines = self.text.lines().count();
         if !self.is_log || lines <= LINES {
@@ -277,13 +277,13 @@ impl Block {
         }
     }
 
-    /// Within what any message shows of it.
-    fn held(self) -> Self {
+    /// Cuts the text to the maximum length in any message.
+    fn bounded(self) -> Self {
         let text = self.cut_by(if self.is_log { LOG } else { OTHER }, |_| 1);
         Self { text, ..self }
     }
 
-    /// What fits of the text: of what grows at its end the end, of anything else the beginning.
+    /// Cuts the text: a log keeps its end, anything else its beginning.
     pub fn cut_by(&self, max: usize, cost: impl Fn(char) -> usize) -> String {
         if self.news_last {
             tail_by(&self.text, max, cost)

@@ -1,25 +1,25 @@
-//! Why a service died, and on what evidence.
+//! The cause of death, and the evidence for it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a service died.
+/// The cause of a service's death.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cause {
-    /// What sort of death it was.
+    /// The sort of death.
     #[serde(default)]
     pub kind: Death,
     /// The one line that answers "why".
     pub line: String,
-    /// How sure that is.
+    /// How well the evidence proves the cause.
     pub confidence: Confidence,
-    /// What it rests on.
+    /// The evidence for it.
     pub evidence: Vec<Evidence>,
 }
 
-/// What sort of death a service died: the most specific one that the evidence shows.
+/// The sort of death that a service died: the most specific one that the evidence shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -30,7 +30,7 @@ pub enum Death {
     UnhandledRejection,
     /// The runtime's own limit: it had no memory left to hand out.
     OutOfMemoryHeap,
-    /// The kernel killed it for want of memory.
+    /// The kernel killed it because memory ran out.
     OomKilled,
     /// A signal, and nothing more is known.
     KilledBySignal,
@@ -54,7 +54,7 @@ pub enum Death {
     BadArguments,
     /// A file, directory or program is not there.
     NoSuchFile,
-    /// It lacks a right.
+    /// It lacks a permission.
     Permission,
     /// The disk, or its quota, is full.
     DiskFull,
@@ -62,21 +62,21 @@ pub enum Death {
     TooManyFiles,
     /// Another service that it needs did not answer.
     DependencyUnreachable,
-    /// It ended by itself; what it said at its end, if anything, is none of the others.
+    /// It ended by itself, and its last words, if any, fit none of the others.
     PlainExit,
-    /// Nothing tells.
+    /// There is no evidence.
     #[default]
     Unknown,
 }
 
 impl fmt::Display for Death {
-    /// As data has it: `uncaught-exception`.
+    /// Writes it as in JSON: `uncaught-exception`.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         self.serialize(f)
     }
 }
 
-/// How far the evidence carries a cause.
+/// How well the evidence proves a cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -90,7 +90,7 @@ pub enum Confidence {
 }
 
 impl Confidence {
-    /// As people read it.
+    /// Returns it in words for people.
     pub fn words(self) -> &'static str {
         match self {
             Self::Certain => "certain",
@@ -100,15 +100,15 @@ impl Confidence {
     }
 }
 
-/// One thing that was seen, and where.
+/// One piece of evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Evidence {
-    /// Where: `kernel log`, `environment of the hook`, a file's path.
+    /// The source: `kernel log`, `environment of the hook`, a file's path.
     pub source: String,
-    /// Which line of what was read of it, from 1; `None` where it has no lines.
+    /// The number of the line within the part that was read, from 1; absent if there are no lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
-    /// The line as it stands there.
+    /// The line itself, unchanged.
     pub text: String,
 }

@@ -1,7 +1,7 @@
-//! What a section holds for programs, in the form that its collector's kind has.
+//! A section's findings for programs.
 //!
-//! Typed here is what other parts of lastwords read. All else is [`SectionData::Other`], in the
-//! form that the collector's own file documents.
+//! The data that other parts of lastwords read has a type here. All other data is
+//! [`SectionData::Other`], in the form that the collector's own file documents.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,28 +12,28 @@ use super::{CollectorKind, Timestamp};
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum SectionData {
-    /// Nothing, as of a collector that failed.
+    /// No data, as from a collector that failed.
     #[default]
     Nothing,
-    /// Of `memory`.
+    /// From `memory`.
     Memory(MemoryUse),
-    /// Of `load`.
+    /// From `load`.
     Load(LoadAverage),
-    /// Of `disk`.
+    /// From `disk`.
     Disk(Vec<FileSystem>),
-    /// Of `log`.
+    /// From `log`.
     Log(LogEnd),
-    /// Of `journal`.
+    /// From `journal`.
     Journal(JournalEnd),
-    /// Of `program`.
+    /// From `program`.
     Program(ProgramFile),
-    /// Of any other kind, or in a form that this version does not know.
+    /// From any other kind, or in a form that this version does not know.
     Other(Value),
 }
 
 impl SectionData {
-    /// Reads the data of a section of this kind. A report may come from another version or another
-    /// user: what is not in the kind's form is kept as it is.
+    /// Reads the data of a section of this kind. A report may come from another version or from a
+    /// hostile user: data in another form is kept as it is.
     pub fn from_json(kind: &CollectorKind, json: Value) -> Self {
         if json.is_null() {
             return Self::Nothing;
@@ -154,13 +154,13 @@ impl FileSystem {
     }
 }
 
-/// What a file system answered when asked for its space.
+/// The answer of a file system that was asked for its space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Capacity {
     Known(Space),
     Unknown {
-        /// Why it is not known.
+        /// The reason why it is not known.
         error: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Moments, and the names that reports have by them.
+//! Moments, and the names of reports, which begin with one.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct ReportId(String);
 
 impl ReportId {
-    /// Names the report of a stop at `time`; of `random`, the lower 52 bits are taken.
+    /// Names the report of a stop at `time`, with the lower 52 bits of `random`.
     pub fn new(time: Timestamp, random: u64) -> Self {
         let second: String = time
             .to_string()
@@ -33,8 +33,7 @@ impl ReportId {
         ))
     }
 
-    /// Names a message that is about `parts`, such that whoever says the same again uses the same
-    /// name.
+    /// Names a message about `parts`. The same message gets the same name again.
     pub fn derived(time: Timestamp, parts: &[&str]) -> Self {
         let mut hash = Context::new(&SHA256);
         for part in parts {
@@ -50,10 +49,10 @@ impl ReportId {
         Self::new(time, bits)
     }
 
-    /// Takes a name that came from outside.
+    /// Reads a name that came from outside.
     ///
     /// # Errors
-    /// Where it is not one that [`ReportId::new`] could have made: 15 characters of time, `-`, 16
+    /// If it is not one that [`ReportId::new`] could have made: 15 characters of time, `-`, 16
     /// hexadecimal digits.
     pub fn parse(text: &str) -> Result<Self, String> {
         let shape = |(i, c): (usize, u8)| match i {
@@ -75,7 +74,7 @@ impl ReportId {
         &self.0
     }
 
-    /// When the report was named; 1970 where the name holds no such moment.
+    /// Returns when the report was named, or 1970 if the name holds no such moment.
     pub fn time(&self) -> Timestamp {
         let part = |range: std::ops::Range<usize>| self.0.get(range).unwrap_or_default();
         let (date, time) = (
@@ -111,8 +110,8 @@ impl fmt::Display for ReportId {
 
 /// A moment, written as RFC 3339 in UTC with milliseconds.
 ///
-/// A clock may show anything at the worst moment: what RFC 3339 cannot write is held at its bounds,
-/// the years 1970 and 9999.
+/// A clock may show anything. A moment that RFC 3339 cannot write becomes the nearest one that it
+/// can: the years run from 1970 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(SystemTime);
@@ -121,7 +120,7 @@ pub struct Timestamp(SystemTime);
 const LAST_SECOND: u64 = 253_402_300_799;
 
 impl Timestamp {
-    /// The moment, held within what can be written.
+    /// Returns the moment, or the nearest one that can be written.
     pub fn new(time: SystemTime) -> Self {
         let since = time
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -137,17 +136,17 @@ impl Timestamp {
         self.0
     }
 
-    /// How long after `earlier` this is; nothing where it is not.
+    /// Returns how long after `earlier` this is; zero if it is not after it.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.duration_since(earlier.0).unwrap_or_default()
     }
 
-    /// The moment so many seconds after 1970.
+    /// Returns the moment so many seconds after 1970.
     pub fn of_unix(seconds: u64) -> Self {
         Self::new(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND)))
     }
 
-    /// Seconds since 1970.
+    /// Returns the seconds since 1970.
     pub fn unix(self) -> u64 {
         self.0
             .duration_since(SystemTime::UNIX_EPOCH)

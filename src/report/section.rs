@@ -1,4 +1,4 @@
-//! One section of a report: what one collector found.
+//! One section of a report: the findings of one collector.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::SectionData;
 
-/// What one collector found.
+/// The findings of one collector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(from = "StoredSection")]
@@ -16,7 +16,7 @@ pub struct Section {
     /// The kind of collector: its key under `[collect]`, such as `memory`, `log` or `exec`; or
     /// `output` or `usage`, which `lastwords run` adds.
     pub kind: CollectorKind,
-    /// The collector's name: the kind, or what tells several of one kind apart.
+    /// The collector's name: the kind, or a name that tells several of one kind apart.
     pub collector: String,
     /// How the collector's run ended.
     pub status: Status,
@@ -73,7 +73,7 @@ impl CollectorKind {
         &self.0
     }
 
-    /// Returns true if such a section shows what the service itself has said.
+    /// Returns true if such a section shows the service's own words.
     pub fn is_log(&self) -> bool {
         [Self::LOG, Self::JOURNAL, Self::OUTPUT].contains(self)
     }
@@ -100,7 +100,7 @@ impl fmt::Display for CollectorKind {
     }
 }
 
-/// A section as it stands in JSON, where an earlier version wrote no kind.
+/// A section in JSON. Earlier versions wrote no kind.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct StoredSection {
@@ -129,7 +129,7 @@ impl From<StoredSection> for Section {
     }
 }
 
-/// A section as tests need one, of the kind that the collector's name suggests.
+/// A section for tests, of the kind that the collector's name suggests.
 #[cfg(test)]
 pub(crate) fn section(collector: &str, text: &str) -> Section {
     Section {

@@ -1,4 +1,4 @@
-//! How a service ended: who ran it, when, and by what exit code or signal.
+//! One end of a service: when it was, and by what exit code or signal.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,27 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
-/// One end of a supervised service, as its supervisor told it.
+/// One end of a supervised service, according to its supervisor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stop {
     /// The job's name as the supervisor writes it. Hostile input: it may hold `/`, `..`, spaces.
     pub job: String,
-    /// The instance's name; `None` where the job has no instances.
+    /// The instance's name; null if the job has no instances.
     #[serde(default)]
     pub instance: Option<String>,
-    /// Who supervised it.
+    /// The supervisor of the service.
     pub supervisor: Supervisor,
     /// When the hook before the start ran.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
     /// When the hook after the stop ran.
     pub stopped_at: Timestamp,
-    /// Seconds from the start to the stop, by a clock that nobody sets.
+    /// The seconds from the start to the stop, by a clock that cannot be set.
     #[serde(default)]
     pub uptime_s: Option<f64>,
-    /// The main process's id, where it is known. The process is gone: the number may be another's
-    /// by now.
+    /// The main process's id, if known. The process is gone: another one may have the number now.
     #[serde(default)]
     pub pid: Option<u32>,
     /// How the main process ended.
@@ -38,7 +37,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// The service as people name it: `web`, or `web (a/b)` with an instance.
+    /// Returns the service's name for people: `web`, or `web (a/b)` with an instance.
     pub fn service(&self) -> String {
         match &self.instance {
             Some(instance) => format!("{} ({instance})", self.job),
@@ -100,27 +99,26 @@ impl fmt::Display for Supervisor {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
-    /// It ended by itself with this exit code.
+    /// The process ended by itself with this exit code.
     Code(i32),
-    /// A signal killed it; the name comes without `SIG`. One that has no name (a real-time one)
-    /// goes by its number.
+    /// A signal killed it.
     Signal {
-        /// `SEGV`, `KILL`, or a number.
+        /// The signal's name without `SIG`, or its number if it has no name: `SEGV`, `KILL`, `34`.
         name: String,
-        /// Whether the kernel wrote a core dump.
+        /// True if the kernel wrote a core dump.
         core_dumped: bool,
     },
-    /// Nobody said.
+    /// The supervisor did not tell.
     Unknown,
 }
 
 impl Exit {
-    /// Whether this signal killed it.
+    /// Returns true if this signal killed the process.
     pub fn is_signal(&self, wanted: &str) -> bool {
         matches!(self, Self::Signal { name, .. } if name == wanted)
     }
 
-    /// Whether this is the same way to end; a core dump makes no difference.
+    /// Returns true if this is the same way to end, with or without a core dump.
     pub fn same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Signal { name: ours, .. }, Self::Signal { name: theirs, .. }) => ours == theirs,
@@ -128,8 +126,8 @@ impl Exit {
         }
     }
 
-    /// Whether the process died of a fault of its own: of a signal that the kernel or the program
-    /// itself raises, and with which nobody stops a service.
+    /// Returns true if the process died of a fault of its own: of a signal that the kernel or the
+    /// program itself raises, and that no one uses to stop a service.
     pub fn is_fault(&self) -> bool {
         [
             "SEGV", "BUS", "FPE", "ILL", "ABRT", "SYS", "TRAP", "XCPU", "XFSZ",
@@ -160,21 +158,22 @@ impl fmt::Display for Exit {
     }
 }
 
-/// From 1 on; see signal(7).
+/// The names of the signals from 1 on; see signal(7).
 const SIGNALS: [&str; 31] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
     "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
     "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
-/// The name of a signal, without `SIG`; its number where it has none.
+/// Returns the name of a signal without `SIG`, or its number if it has no name.
 pub fn signal_name(number: i32) -> String {
     named_signal(number).map_or_else(|| number.to_string(), str::to_owned)
 }
 
-/// The signal that a shell or a container means by this exit code; see "Exit Status" in bash(1).
+/// Returns the signal that a shell or a container means by this exit code; see "Exit Status" in
+/// bash(1).
 pub fn signal_of_code(code: i32) -> Option<&'static str> {
-    // These kill nobody.
+    // These do not kill.
     let harmless = [
         "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "WINCH",
     ];
@@ -187,7 +186,7 @@ fn named_signal(number: i32) -> Option<&'static str> {
         .copied()
 }
 
-/// What a signal's name says to people, for those whose name alone does not; see signal(7).
+/// Returns the meaning of a signal whose name alone says little; see signal(7).
 fn signal_meaning(name: &str) -> Option<&'static str> {
     Some(match name {
         "SEGV" => "invalid memory access",

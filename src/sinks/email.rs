@@ -52,7 +52,7 @@ use super::template::{self, Template};
 use super::{Form, Probed, Receipt, SendError, Sink};
 use crate::host::Host;
 use crate::mistake::Mistake;
-use crate::plugin::{Command, End, Run, run};
+use crate::plugin::{Command, ProgramEnd, Run, run};
 use crate::render::{self, Medium, View, one_line};
 use crate::report::Report;
 use crate::secret::SecretSource;
@@ -268,7 +268,7 @@ fn server(account: &Account, name: &str, host: &Host) -> Result<Server> {
 }
 
 /// What the end of `sendmail` means; the codes are those of sysexits(3).
-fn judge(end: &End, program: &Path, last_error: &str) -> Result<Receipt, SendError> {
+fn judge(end: &ProgramEnd, program: &Path, last_error: &str) -> Result<Receipt, SendError> {
     let program = program.display();
     if end.code() == Some(0) {
         return Ok(format!("{program} took it"));

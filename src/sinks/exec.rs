@@ -35,7 +35,7 @@ use tempfile::TempDir;
 
 use super::{Probed, Receipt, SendError, Sink};
 use crate::host::Host;
-use crate::plugin::{self, Command, Outcome, Run, Settings};
+use crate::plugin::{self, Command, ProgramOutcome, Run, Settings};
 use crate::render;
 use crate::report::Report;
 
@@ -104,7 +104,7 @@ impl Exec {
     ///
     /// # Errors
     /// Where there is no place for the report's directory.
-    pub fn run(&self, report: &Report, look: &mut dyn FnMut(Pid)) -> Result<Outcome> {
+    pub fn run(&self, report: &Report, look: &mut dyn FnMut(Pid)) -> Result<ProgramOutcome> {
         let directory = report_directory(report)?;
         let stdin = input(report, &self.settings.json()).to_string();
         let run = Run {
@@ -119,7 +119,7 @@ impl Exec {
 }
 
 /// What a program's end says about the report.
-pub fn verdict(outcome: &Outcome) -> Result<Receipt, SendError> {
+pub fn verdict(outcome: &ProgramOutcome) -> Result<Receipt, SendError> {
     let why = match outcome.last_error.as_str() {
         "" => outcome.end.to_string(),
         said => format!("{}: {said}", outcome.end),

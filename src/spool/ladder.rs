@@ -26,7 +26,7 @@ use rustix::io::Errno;
 use super::facts::{self, Facts};
 use super::{Spool, entry, list, sync_dir};
 use crate::draft;
-use crate::report::{Level, Report, Section, SectionData};
+use crate::report::{Report, Safety, Section, SectionData};
 
 /// Number of reports that a full disk still takes.
 const SLOTS: usize = 8;
@@ -49,34 +49,34 @@ impl Spool {
     /// Keeps a report as safe as the disk allows, and records in it how safe that is.
     ///
     /// Returns why it could not be committed, if nothing else worked either.
-    pub fn catch(&self, report: &mut Report) -> io::Result<Level> {
-        report.level = Level::Durable;
+    pub fn catch(&self, report: &mut Report) -> io::Result<Safety> {
+        report.level = Safety::Durable;
         let Err(why) = self.put(report) else {
-            return Ok(Level::Durable);
+            return Ok(Safety::Durable);
         };
         let said = report.notes.len();
         report.notes.push(format!(
             "the disk did not take this report as it should have: {why}"
         ));
-        report.level = Level::Reserve;
+        report.level = Safety::Reserve;
         if self.put_into_reserve(report).is_ok() {
-            return Ok(Level::Reserve);
+            return Ok(Safety::Reserve);
         }
         let full = matches!(
             why.kind(),
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded
         );
         if full && fs::remove_file(self.reserve("ballast")).is_ok() {
-            report.level = Level::Ballast;
+            report.level = Safety::Ballast;
             if self.put(report).is_ok() {
-                return Ok(Level::Ballast);
+                return Ok(Safety::Ballast);
             }
         }
-        report.level = Level::NameOnly;
+        report.level = Safety::NameOnly;
         if self.put_name(report).is_ok() {
-            return Ok(Level::NameOnly);
+            return Ok(Safety::NameOnly);
         }
-        report.level = Level::Memory;
+        report.level = Safety::Memory;
         report.notes.truncate(said);
         Err(why)
     }

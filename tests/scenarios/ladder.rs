@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lastwords::report::{Level, Report, Verdict};
+use lastwords::report::{Report, Safety, Verdict};
 use rustix::process::{Signal, kill_process};
 
 use crate::hooks::{exits_0, hook};
@@ -109,7 +109,7 @@ fn a_stop_whose_worker_is_killed_is_reported_by_the_deliverer_that_the_hook_then
             .any(|note| note.contains("did not get to the end of its work")),
         "{report:#?}"
     );
-    assert_eq!(report.level, Level::Durable);
+    assert_eq!(report.level, Safety::Durable);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn where_whoever_collects_dies_of_it_each_time_the_report_comes_without() {
     let report = settled(&machine);
     assert_segv(&report);
     assert!(
-        report.sections.is_empty() && report.level == Level::Durable,
+        report.sections.is_empty() && report.level == Safety::Durable,
         "{report:#?}"
     );
     assert!(

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lastwords::report::{Level, Report, Status, Verdict};
+use lastwords::report::{Report, Safety, Status, Verdict};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 
@@ -116,7 +116,7 @@ fn wait_for_deliverers(machine: &Harness) {
     machine.settle();
 }
 
-fn levels(machine: &Harness) -> Vec<Level> {
+fn levels(machine: &Harness) -> Vec<Safety> {
     machine
         .reports()
         .into_iter()
@@ -135,11 +135,11 @@ fn a_full_disk_still_takes_reports_into_its_reserve_then_the_ballasts_room_then_
         crash(&machine);
         wait_for_deliverers(&machine);
     }
-    assert_eq!(levels(&machine), [Level::Reserve; 8]);
+    assert_eq!(levels(&machine), [Safety::Reserve; 8]);
     disk.fill();
     crash(&machine);
     wait_for_deliverers(&machine);
-    assert_eq!(levels(&machine)[8], Level::Ballast);
+    assert_eq!(levels(&machine)[8], Safety::Ballast);
     assert_eq!(names_in(&machine.spool.join("reserve")), [""; 0]);
 
     disk.fill();
@@ -162,7 +162,10 @@ fn a_full_disk_still_takes_reports_into_its_reserve_then_the_ballasts_room_then_
     deliver(&machine);
     assert_eq!(in_memory(&machine), 0);
     let last = machine.reports().pop().unwrap();
-    assert_eq!((machine.reports().len(), last.level), (10, Level::NameOnly));
+    assert_eq!(
+        (machine.reports().len(), last.level),
+        (10, Safety::NameOnly)
+    );
     // By now this counts as a loop, of which only the log is kept.
     assert!(
         !last.sections.is_empty() && last.notes.iter().any(|note| note.contains("disk")),
@@ -190,7 +193,7 @@ fn of_a_crash_on_a_full_disk_the_facts_survive_the_machine() {
     let report = machine.only_report();
     assert_eq!(
         (report.verdict, report.stop.job.as_str(), report.level),
-        (Verdict::Crashed, "web", Level::NameOnly)
+        (Verdict::Crashed, "web", Safety::NameOnly)
     );
     assert!(
         report.cause.line.contains("SEGV") && report.sections.is_empty(),
@@ -216,7 +219,7 @@ fn a_disk_without_inodes_loses_no_report() {
     }
     let on_disk = machine.reports();
     assert!(
-        on_disk.iter().any(|report| report.level == Level::Reserve),
+        on_disk.iter().any(|report| report.level == Safety::Reserve),
         "{:?}",
         levels(&machine)
     );
@@ -244,7 +247,7 @@ fn on_a_read_only_disk_the_report_waits_in_memory_until_the_disk_takes_it() {
     let report = settled(&machine);
     assert_eq!(
         (report.level, report.verdict),
-        (Level::Memory, Verdict::Crashed)
+        (Safety::Memory, Verdict::Crashed)
     );
     assert!(
         report.notes.iter().any(|note| note.contains("in memory")),
@@ -296,7 +299,7 @@ fn a_log_on_a_disk_that_hangs_is_all_that_its_report_lacks() {
         machine.reports().len() == 1 && in_memory(&machine) == 0
     });
     let report = machine.reports().remove(0);
-    assert_eq!(report.level, Level::Durable);
+    assert_eq!(report.level, Safety::Durable);
     let expected = [
         ("memory", Status::Ok),
         ("log /srv/web.log", Status::TimedOut),
@@ -311,7 +314,7 @@ fn where_no_process_can_be_had_a_log_on_a_disk_that_may_hang_is_left_out() {
     let cgroup = Cgroup::new(&machine, "pids", "pids.max", 1);
     takes(|| assert!(cgroup.run(&machine, "post-stop")));
     let report = settled(&machine);
-    assert_eq!(report.level, Level::Durable);
+    assert_eq!(report.level, Safety::Durable);
     let expected = [
         ("memory", Status::Ok),
         ("processes", Status::Ok),
@@ -336,7 +339,7 @@ fn where_no_process_can_be_had_a_spool_that_may_hang_is_left_to_the_deliverer() 
     let report = settled(&machine);
     assert_eq!(
         (report.level, report.verdict),
-        (Level::Memory, Verdict::Crashed)
+        (Safety::Memory, Verdict::Crashed)
     );
     assert!(report.sections.len() > 1, "{report:#?}");
 }
@@ -386,7 +389,7 @@ fn a_disk_that_hangs_holds_the_restart_up_for_a_second_and_costs_no_report() {
     drop(hung);
     deliver(&machine);
     let report = settled(&machine);
-    assert_eq!(report.level, Level::Memory);
+    assert_eq!(report.level, Safety::Memory);
     assert!(report.sections.len() > 1, "{report:#?}");
 }
 
@@ -493,7 +496,7 @@ fn where_no_process_can_be_had_the_hook_does_its_work_itself() {
     let report = settled(&machine);
     assert_eq!(
         (report.level, report.verdict),
-        (Level::Durable, Verdict::Crashed)
+        (Safety::Durable, Verdict::Crashed)
     );
     assert!(report.sections.len() > 1, "{report:#?}");
 }

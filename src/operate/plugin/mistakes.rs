@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::process::geteuid;
 
-use crate::plugin::{End, Outcome};
+use crate::plugin::{ProgramEnd, ProgramOutcome};
 
 /// Exit code by which a sink refuses for good.
 const REFUSED: i32 = 100;
@@ -113,11 +113,16 @@ pub fn names_a_secret(key: &str) -> bool {
 }
 
 /// Returns the faults that the run shows. `secrets` are the settings that nobody may see.
-pub fn of_run(is_sink: bool, outcome: &Outcome, left: &[String], secrets: &[&str]) -> Vec<Mistake> {
+pub fn of_run(
+    is_sink: bool,
+    outcome: &ProgramOutcome,
+    left: &[String],
+    secrets: &[&str],
+) -> Vec<Mistake> {
     let mut found = Vec::new();
     let output = String::from_utf8_lossy(&outcome.stdout);
     match (&outcome.end, outcome.end.code()) {
-        (End::TimedOut(_), _) => found.push(mistake(
+        (ProgramEnd::TimedOut(_), _) => found.push(mistake(
             "it was still running at its deadline",
             "give what it waits for a time limit of its own, below `timeout`; it is killed without a word",
         )),
@@ -129,7 +134,7 @@ pub fn of_run(is_sink: bool, outcome: &Outcome, left: &[String], secrets: &[&str
         (_, Some(REFUSED)) if !is_sink => {
             found.push(mistake("100 means nothing of a collector", "exit with 1 where it cannot tell"));
         }
-        (End::Ended(_), code) if code != Some(0) && outcome.last_error.is_empty() => found.push(mistake(
+        (ProgramEnd::Ended(_), code) if code != Some(0) && outcome.last_error.is_empty() => found.push(mistake(
             "it failed without a word",
             "print what went wrong to standard error: the last line is what people see",
         )),
@@ -190,7 +195,7 @@ mod tests {
     use crate::plugin::{Command, Run, run};
     use std::time::Duration;
 
-    fn outcome(script: &str) -> Outcome {
+    fn outcome(script: &str) -> ProgramOutcome {
         let command = Command::try_from(["sh", "-c", script].map(str::to_owned).to_vec()).unwrap();
         run(&Run {
             command: &command,
