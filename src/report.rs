@@ -10,6 +10,7 @@ mod names;
 #[cfg(test)]
 mod schema;
 mod section;
+mod sink_key;
 mod stop;
 
 use std::fmt;
@@ -25,6 +26,7 @@ pub use names::{ReportId, Timestamp};
 #[cfg(test)]
 pub(crate) use section::section;
 pub use section::{CollectorKind, Section, Status};
+pub use sink_key::SinkKey;
 pub use stop::{Exit, Stop, Supervisor, signal_name, signal_of_code};
 
 /// The version of the report's JSON form that this program writes.
@@ -247,9 +249,9 @@ pub enum Audience {
     #[default]
     Job,
     /// This sink alone: others have heard more of it, or less.
-    Only(String),
+    Only(#[cfg_attr(test, schemars(with = "String"))] SinkKey),
     /// All of the machine's sinks and the job's, but not this one.
-    AllBut(String),
+    AllBut(#[cfg_attr(test, schemars(with = "String"))] SinkKey),
 }
 
 /// Whether a stop was meant.

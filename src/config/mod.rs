@@ -57,7 +57,7 @@ pub use problem::{Problem, Severity, Source};
 use crate::collectors::Collect;
 use crate::names;
 use crate::redact::Redactor;
-use crate::report::{Audience, Exit};
+use crate::report::{Audience, Exit, SinkKey};
 use crate::sinks::{Sink, Sinks};
 use normal_exit::NormalExit;
 
@@ -182,8 +182,7 @@ pub fn load(dir: &Path, job: &str) -> Loaded {
 
 /// A sink that a report goes to.
 pub struct Route<'a> {
-    /// The sink's own name, among all jobs' sinks.
-    pub key: String,
+    pub key: SinkKey,
     pub sink: &'a dyn Sink,
 }
 
@@ -191,12 +190,11 @@ impl Loaded {
     /// All sinks: the machine's, and the job's own.
     pub fn all_routes(&self, job: &str) -> Vec<Route<'_>> {
         let machine = self.sinks.list().into_iter().map(|sink| Route {
-            key: sink.name().to_owned(),
+            key: SinkKey::Machine(sink.name().to_owned()),
             sink,
         });
-        // NUL stands in no name from a config, so that one job's sink is never taken for another's.
         let own = self.job.sink.list().into_iter().map(|sink| Route {
-            key: format!("{job}\0{}", sink.name()),
+            key: SinkKey::of_job(job, sink.name()),
             sink,
         });
         machine.chain(own).collect()
@@ -215,7 +213,7 @@ impl Loaded {
 
     /// The sinks that get what is for these.
     pub fn routes_to(&self, to: &Audience, job: &str) -> Vec<Route<'_>> {
-        let some = |wanted: &dyn Fn(&str) -> bool| {
+        let some = |wanted: &dyn Fn(&SinkKey) -> bool| {
             self.all_routes(job)
                 .into_iter()
                 .filter(|route| wanted(&route.key))

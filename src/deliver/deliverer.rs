@@ -35,6 +35,6 @@ impl Deliverer<'_> {
 
 /// Returns the name of the lock of the sink with this key. No other lock's name begins so, whatever
 /// sinks are called.
-pub fn sink_lock(key: &str) -> String {
-    format!("to-{key}")
+pub fn sink_lock(key: &SinkKey) -> String {
+    format!("to-{}", key.encode())
 }
