@@ -3,11 +3,15 @@
 
 use std::path::Path;
 
-use super::{JobFile, Machine, Source, parse};
+use super::document::Document;
+use super::keys::{JobFile, Machine};
+use super::parse::parse;
+use super::problem::Source;
 
 /// The problem with a file, on one line and without the file's name; a file may have only one here.
 fn problem<T: serde::de::DeserializeOwned>(text: &str) -> String {
-    let problems = parse::<T>(&Source::new(Path::new(""), text)).1;
+    let source = Source::new(Path::new(""), text);
+    let problems = parse::<T>(&Document::of(&source)).1;
     let [problem] = problems.as_slice() else {
         panic!("{text}: {problems:?}")
     };
@@ -278,7 +282,8 @@ fn a_sink_that_contradicts_itself_is_left_out_and_costs_no_other() {
     let good = "[[sink.slack]]\nname = 'good'\nwebhook_env = 'X'\n";
     for (kind, keys, _) in SINKS {
         let text = format!("[[sink.{kind}]]\nname = 'bad'\n{keys}\n{good}");
-        let machine = parse::<Machine>(&Source::new(Path::new(""), &text)).0;
+        let source = Source::new(Path::new(""), &text);
+        let machine = parse::<Machine>(&Document::of(&source)).0;
         let machine = machine.unwrap_or_else(|| panic!("{text}: nothing was read"));
         let names: Vec<&str> = machine.sink.list().iter().map(|sink| sink.name()).collect();
         assert_eq!(names, ["good"], "{text}");

@@ -9,34 +9,39 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, Deserializer, Error};
 
-use super::problem::{Problem, Severity, Source};
+use super::document::Document;
+use super::problem::{Problem, Severity};
 use super::{tree, wording};
 use crate::mistake;
 
 /// How many problems of one file are shown; people mend some and look again.
 const MAX: usize = 50;
 
-/// Reads a file's text, and tells everything that is wrong with it.
+/// Returns a file's value, and everything that is wrong with the file.
 ///
 /// Tables with an error in them are left out of the value, whole, so that one mistake in one sink
 /// does not silence the others and no sink runs half-configured. There is no value where the text
 /// is not even TOML.
-pub fn parse<T: DeserializeOwned>(source: &Source) -> (Option<T>, Vec<Problem>) {
-    let (root, syntax) = DeTable::parse_recoverable(&source.text);
-    let mut root = root.into_inner();
-    let syntax = syntax_errors(&root, &source.text, &syntax);
+pub fn parse<T: DeserializeOwned>(document: &Document) -> (Option<T>, Vec<Problem>) {
+    let Document { source, errors, .. } = document;
+    let mut root = document.root.clone();
+    let syntax = syntax_errors(&root, &source.text, errors);
     let mut wrong = lists_of_what_is_one::<T>(&mut root);
-    let type_errors = type_errors::<T>(root.clone());
+    let typed = deserialize::<T>(root.clone());
+    let type_errors = match typed {
+        Ok(_) => Vec::new(),
+        Err(_) => type_errors::<T>(root.clone()),
+    };
     wrong.extend(type_errors.iter().cloned());
     wrong.retain(|error| syntax.iter().all(|broken| !broken.explains(error)));
     let wrong: Vec<_> = wrong
         .into_iter()
         .map(|error| in_words(error, &root, &source.text))
         .collect();
-    let value = if syntax.is_empty() {
-        without(root, &type_errors)
-    } else {
-        None
+    let value = match typed {
+        _ if !syntax.is_empty() => None,
+        Ok(value) => Some(value),
+        Err(_) => without(root, &type_errors),
     };
     let mut all: Vec<_> = syntax
         .into_iter()

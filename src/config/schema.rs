@@ -11,7 +11,7 @@ use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
-use super::{JobFile, Machine};
+use super::keys::{JobFile, Machine};
 use crate::schema::tests::assert_is_committed;
 
 /// What serde is asked for at one place of a config.

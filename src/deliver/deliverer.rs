@@ -8,6 +8,7 @@ use crate::clock::Now;
 use crate::host::Host;
 use crate::places::Places;
 use crate::render::one_line;
+use crate::report::SinkKey;
 use crate::spool::Spool;
 
 /// One run of the deliverer, and what it works with.
