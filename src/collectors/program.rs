@@ -28,6 +28,7 @@ use crate::report::{Changed, CollectorKind, ProgramFile, Section, SectionData, S
 
 /// When the service's program was changed.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Program {
     #[serde(deserialize_with = "super::path")]

@@ -15,6 +15,7 @@ const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// `lastwords.toml`.
 #[derive(Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Machine {
     pub sink: Sinks,
@@ -23,14 +24,17 @@ pub struct Machine {
 
 /// A job's file, or `[default]`, as it stands there.
 #[derive(Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct JobFile {
+    #[cfg_attr(test, schemars(with = "Option<Vec<String>>"))]
     sinks: Option<Vec<Spanned<String>>>,
     sink: Option<Sinks>,
     collect: Option<Collect>,
     runbook: Option<String>,
     normal_exit: Option<Vec<NormalExit>>,
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     stop_timeout: Option<Duration>,
     pub user: Option<String>,
     /// Read by [`super::patterns`].

@@ -78,6 +78,22 @@ pub fn signal(text: &str) -> Result<Exit, String> {
 }
 
 #[cfg(test)]
+impl schemars::JsonSchema for NormalExit {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "NormalExit".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "anyOf": [
+                { "type": "integer", "minimum": 0, "maximum": 255 },
+                { "type": "string", "pattern": format!("^(SIG)?({})$", SIGNALS.join("|")) },
+            ],
+        })
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -60,6 +60,11 @@ const FACT: usize = 500;
 const LOG: usize = 2_000;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(
+    test,
+    derive(schemars::JsonSchema),
+    schemars(with = "AlertmanagerKeys")
+)]
 #[serde(try_from = "AlertmanagerKeys")]
 pub struct Alertmanager {
     name: String,
@@ -73,15 +78,18 @@ pub struct Alertmanager {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct AlertmanagerKeys {
     name: String,
+    #[cfg_attr(test, schemars(length(min = 1)))]
     urls: Vec<String>,
     #[serde(default = "critical")]
     severity: String,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(default = "two_hours", with = "humantime_serde")]
+    #[cfg_attr(test, schemars(with = "String"))]
     resolve_after: Duration,
     token_file: Option<PathBuf>,
     token_env: Option<String>,

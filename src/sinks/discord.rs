@@ -47,6 +47,7 @@ const FACT: usize = 250;
 const LINK: usize = 2_048;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "DiscordKeys"))]
 #[serde(try_from = "DiscordKeys")]
 pub struct Discord {
     name: String,
@@ -54,6 +55,7 @@ pub struct Discord {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct DiscordKeys {
     name: String,

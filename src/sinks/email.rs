@@ -65,6 +65,7 @@ const NO_SENDMAIL: &str = "name a mail server with `server`, or install one";
 const PATIENCE: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "EmailKeys"))]
 #[serde(try_from = "EmailKeys")]
 pub struct Email {
     name: String,

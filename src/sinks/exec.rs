@@ -49,11 +49,13 @@ const PLACES: [&str; 2] = ["/run", "/tmp"];
 const PREFIX: &str = "lastwords-report-";
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Exec {
     name: String,
     command: Command,
     #[serde(default = "a_minute", deserialize_with = "plugin::timeout")]
+    #[cfg_attr(test, schemars(with = "String"))]
     timeout: Duration,
     #[serde(default)]
     settings: Settings,

@@ -37,10 +37,12 @@ use crate::report::Report;
 const HOMESERVER: &str = "https://gitter.ems.host";
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "GitterKeys"))]
 #[serde(try_from = "GitterKeys")]
 pub struct Gitter(Matrix);
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct GitterKeys {
     name: String,
@@ -78,6 +80,7 @@ impl TryFrom<GitterKeys> for Gitter {
 }
 
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
 struct GitterRoom(Room);
 

@@ -66,6 +66,7 @@ fn builder() -> ClientBuilder {
 
 /// Whether the connection must be encrypted; one that stays on this machine need not be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
     #[default]

@@ -49,6 +49,7 @@ const MAX_ANSWER: u64 = 64 * 1024;
 const PASSING: [&str; 3] = ["M_LIMIT_EXCEEDED", "M_RESOURCE_LIMIT_EXCEEDED", "M_UNKNOWN"];
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "MatrixKeys"))]
 #[serde(try_from = "MatrixKeys")]
 pub struct Matrix {
     name: String,
@@ -59,6 +60,7 @@ pub struct Matrix {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct MatrixKeys {
     pub name: String,
@@ -84,6 +86,7 @@ impl TryFrom<MatrixKeys> for Matrix {
 
 /// Where a homeserver's API is.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
 pub struct Homeserver(Url);
 
@@ -120,6 +123,7 @@ impl Homeserver {
 
 /// A room's alias or id.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
 pub struct Room(String);
 

@@ -158,6 +158,7 @@ pub fn use_ring() {
 
 /// The sinks of the machine, or of one job: the config's `[[sink.KIND]]`.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Sinks {
     pub email: Vec<email::Email>,

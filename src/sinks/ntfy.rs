@@ -55,6 +55,7 @@ const REST: usize = 600;
 const FACT: usize = 200;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "NtfyKeys"))]
 #[serde(try_from = "NtfyKeys")]
 pub struct Ntfy {
     name: String,
@@ -73,6 +74,7 @@ enum Topic {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct NtfyKeys {
     name: String,
@@ -83,6 +85,7 @@ struct NtfyKeys {
     token_file: Option<PathBuf>,
     token_env: Option<String>,
     #[serde(default = "urgent")]
+    #[cfg_attr(test, schemars(range(min = 1, max = 5)))]
     priority: u8,
     ca_file: Option<PathBuf>,
     #[serde(default)]

@@ -48,6 +48,7 @@ const FACT: usize = 2_000;
 const LINK: usize = 2_000;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "PagerDutyKeys"))]
 #[serde(try_from = "PagerDutyKeys")]
 pub struct PagerDuty {
     name: String,
@@ -57,6 +58,7 @@ pub struct PagerDuty {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct PagerDutyKeys {
     name: String,
@@ -82,6 +84,7 @@ impl TryFrom<PagerDutyKeys> for PagerDuty {
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Severity {
     #[default]
@@ -93,6 +96,7 @@ enum Severity {
 
 /// Where the API is.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
 struct Api(String);
 

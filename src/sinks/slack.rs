@@ -57,6 +57,7 @@ const FINAL: [&str; 15] = [
 ];
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "SlackKeys"))]
 #[serde(try_from = "SlackKeys")]
 pub struct Slack {
     name: String,
@@ -65,6 +66,7 @@ pub struct Slack {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct SlackKeys {
     name: String,

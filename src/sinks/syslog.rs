@@ -41,6 +41,7 @@ use record::Facility;
 use transport::Trust;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "SyslogKeys"))]
 #[serde(try_from = "SyslogKeys")]
 pub struct Syslog {
     name: String,
@@ -51,6 +52,7 @@ pub struct Syslog {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct SyslogKeys {
     name: String,
@@ -91,6 +93,7 @@ impl TryFrom<SyslogKeys> for Syslog {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Format {
     Rfc3164,

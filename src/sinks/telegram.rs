@@ -46,6 +46,7 @@ const TEXT: usize = 4_096;
 const FACT: usize = 250;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "TelegramKeys"))]
 #[serde(try_from = "TelegramKeys")]
 pub struct Telegram {
     name: String,
@@ -56,6 +57,7 @@ pub struct Telegram {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct TelegramKeys {
     name: String,
@@ -82,6 +84,7 @@ impl TryFrom<TelegramKeys> for Telegram {
 
 /// Where the Bot API is.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
 struct Api(String);
 

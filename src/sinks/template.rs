@@ -20,6 +20,7 @@ const MAX: u64 = 64 * 1024;
 
 /// Where a template is.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Template(PathBuf);
 

@@ -59,6 +59,7 @@ const MAX_ANSWER: u64 = 4096;
 const LEAST_MAX_BYTES: usize = 16 * 1024;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "WebhookKeys"))]
 #[serde(try_from = "WebhookKeys")]
 pub struct Webhook {
     name: String,
@@ -80,6 +81,7 @@ enum Address {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct WebhookKeys {
     name: String,
@@ -95,6 +97,7 @@ struct WebhookKeys {
     #[serde(default)]
     headers: Headers,
     #[serde(default = "sixty_four_kib")]
+    #[cfg_attr(test, schemars(range(min = LEAST_MAX_BYTES)))]
     max_bytes: usize,
     ca_file: Option<PathBuf>,
     #[serde(default)]
@@ -106,6 +109,7 @@ fn sixty_four_kib() -> usize {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Format {
     #[default]
@@ -160,6 +164,11 @@ impl TryFrom<WebhookKeys> for Webhook {
 
 /// Headers of the config's own; what they hold is shown to nobody.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(
+    test,
+    derive(schemars::JsonSchema),
+    schemars(with = "BTreeMap<String, String>")
+)]
 #[serde(try_from = "BTreeMap<String, String>")]
 struct Headers(HeaderMap);
 

@@ -16,9 +16,11 @@ use crate::sinks::http;
 use crate::sinks::template::Template;
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EmailKeys {
     pub name: String,
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub to: Recipients,
     pub from: Option<Person>,
     sendmail: Option<PathBuf>,
@@ -138,6 +140,7 @@ impl EmailKeys {
 
 /// One address or more.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "Vec<String>"))]
 #[serde(try_from = "Vec<Person>")]
 pub struct Recipients(pub Vec<Person>);
 
@@ -154,6 +157,7 @@ impl TryFrom<Vec<Person>> for Recipients {
 
 /// An address, with or without a name.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
 pub struct Person(pub Mailbox);
 

@@ -28,6 +28,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// How the connection is kept from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
     Starttls,

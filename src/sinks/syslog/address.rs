@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 /// Where records go.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
 pub enum Address {
     Unix(PathBuf),

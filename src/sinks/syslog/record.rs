@@ -15,6 +15,7 @@ const BOM: char = '\u{feff}';
 
 /// Which part of the system speaks: RFC 5424 §6.2.1, in its order.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Facility {
     Kern,
