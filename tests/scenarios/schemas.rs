@@ -120,7 +120,7 @@ fn is_of(value: &Value, name: &str) -> bool {
 }
 
 /// The schema as the program prints it.
-fn schema(of: &str) -> Value {
+pub fn schema(of: &str) -> Value {
     let output = std::process::Command::new(crate::support::harness::binary())
         .args(["schema", of])
         .output()
