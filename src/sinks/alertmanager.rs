@@ -297,7 +297,7 @@ fn post(
         answer.status.as_u16(),
         one_line(&said, 200)
     );
-    Err(http::not_taken(&answer, true, None, &why))
+    Err(http::not_taken(&answer, true, &why))
 }
 
 /// What the answers of all members mean together.

@@ -19,7 +19,6 @@
 //! report id.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use reqwest::{StatusCode, Url};
@@ -129,14 +128,10 @@ fn judge(answer: &http::Answer, webhook: &Url) -> Result<Receipt, SendError> {
     {
         return Ok(format!("message {}", one_line(id, 40)));
     }
-    let asked = json
-        .get("retry_after")
-        .and_then(Value::as_f64)
-        .and_then(|after| Duration::try_from_secs_f64(after).ok());
     let own = json.get("code").is_some_and(Value::is_number) && text("message").is_some();
     let said = one_line(&http::scrub(webhook, &answer.body), 200);
     let why = format!("Discord answered {}: {said}", answer.status.as_u16());
-    Err(http::not_taken(answer, own, asked, &why))
+    Err(http::not_taken(answer, own, &why))
 }
 
 fn payload(report: &Report) -> Value {

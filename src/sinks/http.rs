@@ -1,6 +1,8 @@
 //! What the sinks that speak HTTP share: a client that goes only where it was sent, and answers of
 //! bounded size.
 
+mod wait;
+
 use std::fs;
 use std::io::Read;
 use std::net::IpAddr;
@@ -9,7 +11,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
-use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, StatusCode, Url};
 use serde::Deserialize;
@@ -21,9 +22,6 @@ use crate::report::Timestamp;
 
 /// How long one request may take, from the name's resolution to the answer's last byte.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How short and how long a server may ask to be left alone.
-const LEAST_WAIT: Duration = Duration::from_secs(1);
-const MOST_WAIT: Duration = Duration::from_hours(1);
 
 /// A client that takes no proxy from the environment, which the job that died may have filled, and
 /// follows no redirect: a report goes where the config says or nowhere.
@@ -125,14 +123,14 @@ pub fn scrub(address: &Url, text: &str) -> String {
 /// What an answer means that is no receipt. Only what the server itself says (`own`) is for good,
 /// with a status that does not pass by itself (RFC 9110, 15.5): all else may be something in
 /// between speaking.
-pub fn not_taken(answer: &Answer, own: bool, asked: Option<Duration>, why: &str) -> SendError {
+pub fn not_taken(answer: &Answer, own: bool, why: &str) -> SendError {
     let why = one_line(why, 500);
     if own && answer.status.is_client_error() && !matches!(answer.status.as_u16(), 408 | 425 | 429)
     {
         return SendError::Refused { why };
     }
     SendError::Retry {
-        after: answer.retry_after.or(asked.map(held)),
+        after: answer.retry_after,
         why,
     }
 }
@@ -181,7 +179,7 @@ pub struct Answer {
 pub fn ask(request: RequestBuilder, max_body: u64) -> Result<Answer> {
     let began = Instant::now();
     let response = request.send().map_err(reqwest::Error::without_url)?;
-    let (status, retry_after) = (response.status(), retry_after(response.headers()));
+    let (status, headers) = (response.status(), response.headers().clone());
     let (mut body, mut response) = (Vec::new(), response.take(max_body));
     let mut some = [0; 4096];
     // The client's own limit starts anew with each read. What has come of a body that breaks off
@@ -191,82 +189,17 @@ pub fn ask(request: RequestBuilder, max_body: u64) -> Result<Answer> {
     {
         body.extend(some.iter().take(count));
     }
+    let body = String::from_utf8_lossy(&body).into_owned();
     Ok(Answer {
         status,
-        retry_after,
-        body: String::from_utf8_lossy(&body).into_owned(),
+        retry_after: wait::asked(&headers, &body),
+        body,
     })
-}
-
-/// A wait that a server asks for, held within 1 s and 1 h.
-pub fn held(wait: Duration) -> Duration {
-    wait.clamp(LEAST_WAIT, MOST_WAIT)
-}
-
-/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which counts from the server's own `Date`:
-/// its clock and ours need not agree.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
-    let date = |text: &str| httpdate::parse_http_date(text).ok();
-    let asked = text(RETRY_AFTER)?;
-    let wait = if !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit()) {
-        asked.parse().map_or(MOST_WAIT, Duration::from_secs)
-    } else {
-        date(asked)?
-            .duration_since(date(text(DATE)?)?)
-            .unwrap_or_default()
-    };
-    Some(held(wait))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-
-    use super::{address, is_loopback, retry_after};
-
-    fn wait(retry: &'static str, date: &'static str) -> Option<u64> {
-        let mut headers = HeaderMap::new();
-        headers.insert(RETRY_AFTER, HeaderValue::from_static(retry));
-        headers.insert(DATE, HeaderValue::from_static(date));
-        retry_after(&headers).as_ref().map(Duration::as_secs)
-    }
-
-    #[test]
-    fn a_wait_in_seconds_is_held_within_a_second_and_an_hour() {
-        for (asked, seconds) in [
-            ("30", 30),
-            ("0", 1),
-            ("3600", 3600),
-            ("1000000000", 3600),
-            ("99999999999999999999999", 3600),
-        ] {
-            assert_eq!(wait(asked, ""), Some(seconds), "{asked}");
-        }
-    }
-
-    #[test]
-    fn a_wait_until_a_date_counts_from_the_servers_own_clock() {
-        let now = "Mon, 23 Nov 2026 03:00:00 GMT";
-        assert_eq!(wait("Mon, 23 Nov 2026 03:02:00 GMT", now), Some(120));
-        assert_eq!(wait("Mon, 23 Nov 2026 02:00:00 GMT", now), Some(1));
-        assert_eq!(wait("Mon, 23 Nov 2099 02:00:00 GMT", now), Some(3600));
-        assert_eq!(wait("Mon, 23 Nov 2026 03:02:00 GMT", "no date"), None);
-    }
-
-    #[test]
-    fn a_wait_that_says_nothing_is_none() {
-        for nonsense in ["", "-5", "soon", "1.5", "0x10"] {
-            assert_eq!(
-                wait(nonsense, "Mon, 23 Nov 2026 03:00:00 GMT"),
-                None,
-                "{nonsense}"
-            );
-        }
-        assert_eq!(retry_after(&HeaderMap::new()), None);
-    }
+    use super::{address, is_loopback};
 
     #[test]
     fn only_https_leaves_the_machine() {

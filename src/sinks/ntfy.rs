@@ -290,7 +290,7 @@ fn judge(answer: &http::Answer) -> Result<Receipt, SendError> {
         answer.status.as_u16(),
         one_line(said.unwrap_or(&answer.body), 200)
     );
-    Err(http::not_taken(answer, own, None, &why))
+    Err(http::not_taken(answer, own, &why))
 }
 
 #[cfg(test)]

@@ -262,7 +262,7 @@ fn judge(answer: &http::Answer, key: &Secret) -> Result<Receipt, SendError> {
         answer.status.as_u16(),
         one_line(&key.scrub(&answer.body), 300)
     );
-    Err(http::not_taken(answer, own, None, &why))
+    Err(http::not_taken(answer, own, &why))
 }
 
 #[cfg(test)]

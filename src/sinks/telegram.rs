@@ -21,7 +21,6 @@
 //! message that was taken without lastwords hearing so comes twice, with the same report id.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use reqwest::blocking::Client;
@@ -183,10 +182,6 @@ fn judge(answer: &http::Answer, token: &Secret) -> Result<Receipt, SendError> {
         return Ok(format!("message {id}"));
     }
     let status = answer.status.as_u16();
-    let asked = json
-        .pointer("/parameters/retry_after")
-        .and_then(Value::as_u64)
-        .map(Duration::from_secs);
     let description = json
         .get("description")
         .and_then(Value::as_str)
@@ -208,7 +203,7 @@ fn judge(answer: &http::Answer, token: &Secret) -> Result<Receipt, SendError> {
     {
         why = format!("{why}: the group has a new number, set chat = \"{chat}\"");
     }
-    Err(http::not_taken(answer, description.is_some(), asked, &why))
+    Err(http::not_taken(answer, description.is_some(), &why))
 }
 
 /// The message in the [HTML](https://core.telegram.org/bots/api#html-style) that Telegram knows.
@@ -262,6 +257,8 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::brief::tests::{floods, full_of};
     use super::*;
     use crate::report::sample;

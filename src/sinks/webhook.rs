@@ -279,7 +279,7 @@ impl Sink for Webhook {
         }
         let said = secrets.scrub(&answer.body, &self.headers.0);
         let why = format!("the server answered {status}: {}", one_line(&said, 200));
-        Err(http::not_taken(&answer, true, None, &why))
+        Err(http::not_taken(&answer, true, &why))
     }
 }
 
