@@ -7,13 +7,13 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::files::{job_files, jobs_dir, machine_file};
-use super::keys::{JobFile, Machine};
+use super::keys::{JobFile, MachineFile};
 use super::opened::{Opened, open};
 use super::problem::{Problem, Severity};
 use super::{secret_files, sink_names, templates};
 use crate::sinks::Sinks;
 
-/// The files that were checked, and what is wrong with them.
+/// The result of a check.
 pub struct Checked {
     pub problems: Vec<Problem>,
     /// True if there is a `lastwords.toml`.
@@ -28,7 +28,7 @@ pub fn check(dir: &Path) -> Checked {
     let dirs = [dir.to_owned(), jobs_dir(dir)];
     problems.extend(dirs.iter().filter_map(|dir| open_to_all(dir)));
 
-    let machine: Opened<Machine> = look(&machine_file(dir), &mut problems);
+    let machine: Opened<MachineFile> = look(&machine_file(dir), &mut problems);
     problems.extend(machine.mistakes());
     problems.extend(beside(&machine.value.sink, dir));
     problems.extend(
@@ -79,15 +79,17 @@ fn look<T: DeserializeOwned + Default>(file: &Path, problems: &mut Vec<Problem>)
     open(file, problems)
 }
 
-/// Returns a problem if everybody may write a file. Root runs the commands that the config names, so
-/// whoever can write it is root.
+/// Returns a problem if everybody may write to a path: root runs the commands in the config.
 fn open_to_all(path: &Path) -> Option<Problem> {
     let mode = fs::metadata(path).ok()?.permissions().mode();
     let message = format!(
         "everybody may write here (mode {:04o}), and root runs the commands in it",
         mode & 0o7777
     );
-    let help = format!("take that right away: chmod o-w {}", path.display());
+    let help = format!(
+        "remove write access for others: chmod o-w {}",
+        path.display()
+    );
     (mode & 0o002 != 0).then(|| Problem::with_file(path, Severity::Error, &message, Some(&help)))
 }
 

@@ -1,4 +1,4 @@
-//! A config file's text as TOML: parsed once, and read from there by all who want something of it.
+//! A config file's text as TOML. It is parsed once; values, names and patterns are read from that.
 
 use toml::Spanned;
 use toml::de::{DeTable, Error};
@@ -8,9 +8,9 @@ use super::problem::Source;
 /// A parsed file.
 pub struct Document<'s> {
     pub source: &'s Source,
-    /// What could be read, each value with its place.
+    /// Every value that could be read, with its place.
     pub root: DeTable<'s>,
-    /// Where the text is not TOML.
+    /// Places where the text is not TOML.
     pub errors: Vec<Error>,
 }
 

@@ -1,4 +1,4 @@
-//! What people read when the config is wrong, word for word.
+//! Tests of the error messages, word for word.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::parse::parse;
 use super::problem::{Problem, Source};
 use super::sink_names::{self, SinkNames};
 
-/// A config of the real one's shape.
+/// A config with the shape of the real one.
 #[derive(Deserialize, Debug, Default, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 struct Config {
@@ -93,18 +93,18 @@ fn show(problems: &[Problem]) -> String {
         .join("\n\n")
 }
 
-/// The sinks that a file's root defines and names.
+/// Returns the sinks that a file's root defines and lists.
 fn names(source: &Source) -> SinkNames {
     SinkNames::of(&Document::of(source).root)
 }
 
-/// What is wrong with the sinks of a job, beside those of the machine's root.
+/// Returns what is wrong with the sinks of a job. The machine's are those of its root.
 fn of_job(machine: &Source, job: &Source) -> Vec<Problem> {
     let none = SinkNames::default();
     sink_names::of_job(job, &names(job), (&names(machine), &none))
 }
 
-/// What a person is shown for a file.
+/// Returns the problems with a file as people see them.
 fn shown(text: &str) -> String {
     let (value, problems) = read(text);
     assert!(!problems.is_empty(), "{value:?}");

@@ -1,4 +1,4 @@
-//! Where the config's files are.
+//! The config's files: their paths and names.
 
 use std::ffi::OsStr;
 use std::fs;

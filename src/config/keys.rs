@@ -1,4 +1,4 @@
-//! The keys of `lastwords.toml` and of a job's file, and what a job gets if both are silent.
+//! The keys of `lastwords.toml` and of a job's file, and their defaults.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::collectors::Collect;
 use crate::report::Exit;
 use crate::sinks::Sinks;
 
-/// How long a planned stop may take by default.
+/// Default of `stop_timeout`.
 const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// `lastwords.toml`.
 #[derive(Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
-pub struct Machine {
+pub struct MachineFile {
     pub sink: Sinks,
     pub default: JobFile,
 }
 
-/// A job's file, or `[default]`, as it stands there.
+/// A job's file, or `[default]`: only the keys that are in it.
 #[derive(Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -42,21 +42,20 @@ pub struct JobFile {
     _redact: Option<Vec<String>>,
 }
 
-/// What happens when a job dies.
-pub struct Job {
-    /// The names of the sinks that are told, in order; `None` for all, the machine's and the job's
-    /// own.
+/// The settings of one job, after its file and `[default]` were merged.
+pub struct JobSettings {
+    /// Names of the sinks that are told, in order; `None` for all of the machine's and the job's.
     pub sinks: Option<Vec<String>>,
-    /// Its own sinks.
+    /// Sinks of this job alone.
     pub sink: Sinks,
-    /// What is gathered; `None` for the usual.
+    /// Collectors; `None` for the standard ones.
     pub collect: Option<Collect>,
     pub runbook: Option<String>,
-    /// The exits that are no crash; `None` for the usual.
+    /// Exits that are no crash; `None` for the supervisor's default.
     pub normal_exit: Option<Vec<Exit>>,
-    /// How long a planned stop may take.
+    /// Maximum duration of a planned stop.
     pub stop_timeout: Duration,
-    /// The user as whom its hooks run, where that is not root.
+    /// User that the job's hooks run as; `None` for root.
     pub user: Option<String>,
 }
 
@@ -66,11 +65,11 @@ impl JobFile {
         self.sink.as_ref()
     }
 
-    /// Returns what this file says, and what `default` says where this file is silent.
-    pub fn or(self, default: Self) -> Job {
+    /// Returns the settings of this file, and those of `default` for the keys that it lacks.
+    pub fn or(self, default: Self) -> JobSettings {
         let sinks = self.sinks.or(default.sinks);
         let normal_exit = self.normal_exit.or(default.normal_exit);
-        Job {
+        JobSettings {
             sinks: sinks.map(|names| names.into_iter().map(Spanned::into_inner).collect()),
             sink: self.sink.or(default.sink).unwrap_or_default(),
             collect: self.collect.or(default.collect),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::files::{job_file, job_files, job_of, machine_file};
-use super::keys::{Job, JobFile, Machine};
+use super::keys::{JobFile, JobSettings, MachineFile};
 use super::opened::open;
 use super::problem::{Problem, Severity};
 use super::sink_names;
@@ -11,15 +11,14 @@ use crate::redact::Redactor;
 use crate::report::{Audience, SinkKey};
 use crate::sinks::{Sink, Sinks};
 
-/// The config of one job, whatever state its files are in; by default that of one that nobody
-/// configured.
+/// The config of one job, whatever state its files are in. By default, that of a job without any.
 pub struct Loaded {
     /// The machine's sinks.
     pub sinks: Sinks,
-    pub job: Job,
-    /// What takes the secrets out of its reports.
+    pub job: JobSettings,
+    /// Removes secrets from the job's reports.
     pub redactor: Redactor,
-    /// What is wrong with the files; it belongs into the report.
+    /// Problems with the files, which the report mentions.
     pub problems: Vec<Problem>,
 }
 
@@ -37,11 +36,11 @@ impl Default for Loaded {
 
 /// Reads the config of one job.
 ///
-/// At crash time nothing about the config may cost the report: a table with an error in it is left
-/// out, a file that cannot be read at all counts as empty, and `problems` says so.
+/// A broken config must not cost the report. So a table with an error is left out, a file that
+/// cannot be read counts as empty, and `problems` says so.
 pub fn load(dir: &Path, job: &str) -> Loaded {
     let mut problems = Vec::new();
-    let machine = open::<Machine>(&machine_file(dir), &mut problems);
+    let machine = open::<MachineFile>(&machine_file(dir), &mut problems);
     let job = open::<JobFile>(&job_file(dir, job), &mut problems);
     problems.extend(machine.mistakes());
     problems.extend(job.mistakes(&machine));
@@ -64,7 +63,7 @@ pub struct Route<'a> {
 }
 
 impl Loaded {
-    /// All sinks: the machine's, and the job's own.
+    /// Returns all sinks: the machine's, and the job's own.
     pub fn all_routes(&self, job: &str) -> Vec<Route<'_>> {
         let machine = self.sinks.list().into_iter().map(|sink| Route {
             key: SinkKey::Machine(sink.name().to_owned()),
@@ -77,7 +76,7 @@ impl Loaded {
         machine.chain(own).collect()
     }
 
-    /// The sinks that are told of this job's crashes, in order.
+    /// Returns the sinks that are told of this job's crashes, in order.
     pub fn routes(&self, job: &str) -> Vec<Route<'_>> {
         let mut all = self.all_routes(job);
         if let Some(chosen) = &self.job.sinks {
@@ -88,7 +87,7 @@ impl Loaded {
         all
     }
 
-    /// The sinks that get what is for these.
+    /// Returns the sinks of an audience.
     pub fn routes_to(&self, to: &Audience, job: &str) -> Vec<Route<'_>> {
         let some = |wanted: &dyn Fn(&SinkKey) -> bool| {
             self.all_routes(job)
@@ -103,7 +102,7 @@ impl Loaded {
         }
     }
 
-    /// The sink of this name, the job's own before the machine's.
+    /// Returns the sink of this name. The job's own go before the machine's.
     pub fn sink(&self, name: &str) -> Option<&dyn Sink> {
         self.job
             .sink
@@ -113,7 +112,7 @@ impl Loaded {
             .find(|sink| sink.name() == name)
     }
 
-    /// Whether some collectors run in the deliverer. Of those that nobody chose, none does.
+    /// Returns true if a collector runs in the deliverer. None of the standard ones does.
     pub fn runs_later(&self) -> bool {
         self.job
             .collect
@@ -121,7 +120,7 @@ impl Loaded {
             .is_some_and(|collect| collect.list().iter().any(|it| it.runs_later()))
     }
 
-    /// Whether a part of the config cannot be used, so that not all who are to be told are known.
+    /// Returns true if a part of the config cannot be used, so that some sinks may be unknown.
     pub fn is_broken(&self) -> bool {
         self.problems
             .iter()

@@ -4,25 +4,25 @@
 //! | Key | Values | Default |
 //! |---|---|---|
 //! | `[[sink.KIND]]` | a destination; its keys are its kind's | none |
-//! | `[default]` | what a job gets where its own file says nothing; its keys are those of a job's file | |
+//! | `[default]` | defaults for all jobs; its keys are those of a job's file | |
 //!
 //! # jobs/JOB.toml
 //! | Key | Values | Default |
 //! |---|---|---|
-//! | `sinks` | names of sinks, in the order in which they are told | all that there are |
+//! | `sinks` | names of the sinks to tell, in this order | all |
 //! | `[[sink.KIND]]` | a destination of this job alone | none |
-//! | `[collect.KIND]` | what to gather | the usual |
-//! | `runbook` | where the people in charge find out what to do | none |
-//! | `normal_exit` | exit codes and signals that are no crash: `[0, 143, "TERM"]` | none; under `lastwords run`, `[0]` |
-//! | `stop_timeout` | how long a planned stop may take | `"60s"` |
-//! | `user` | the user as whom the job's hooks run | root |
-//! | `redact` | regular expressions: what they match, or their first group, is a secret (see [`mod@crate::redact`]) | none |
+//! | `[collect.KIND]` | what to gather | the standard collectors |
+//! | `runbook` | address of the instructions for whoever is on call | none |
+//! | `normal_exit` | exit codes and signals that are no crash: `[0, 143, "TERM"]` | none; `[0]` under `lastwords run` |
+//! | `stop_timeout` | maximum duration of a planned stop | `"60s"` |
+//! | `user` | user that the job's hooks run as | root |
+//! | `redact` | regular expressions: a match, or its first group, is a secret (see [`mod@crate::redact`]) | none |
 //!
-//! A key that the job's file has replaces that of `[default]` as a whole: nothing is mixed. Only
-//! `redact` adds to it.
+//! A key in the job's file replaces that of `[default]`; the two are never merged. Only the patterns
+//! of `redact` add up.
 //!
-//! Characters of a job's name other than letters, digits, `.`, `_`, `@`, `+` and `-` are written
-//! `%XX` in the file's name: the job `sub/name` has `jobs/sub%2Fname.toml`.
+//! In the name of a job's file, characters other than letters, digits, `.`, `_`, `@`, `+` and `-`
+//! are written `%XX`: the job `sub/name` has `jobs/sub%2Fname.toml`.
 
 mod check;
 mod document;
@@ -51,7 +51,7 @@ mod wording;
 
 pub use check::{Checked, check};
 pub use files::{file_name, job_file, jobs};
-pub use keys::Job;
+pub use keys::JobSettings;
 pub use load::{Loaded, Route, load, users};
 pub use normal_exit::signal;
 pub use problem::{Problem, Severity, Source};

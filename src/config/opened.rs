@@ -1,4 +1,4 @@
-//! Opens a config file: its text is read once and parsed once.
+//! Opens a config file: reads and parses its text once.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 
 use super::document::Document;
-use super::keys::{JobFile, Machine};
+use super::keys::{JobFile, MachineFile};
 use super::parse::parse;
 use super::patterns::Patterns;
 use super::problem::{Problem, Source};
@@ -20,18 +20,18 @@ pub struct Opened<T> {
     /// The text; `None` if there is no file that can be read.
     pub source: Option<Source>,
     pub value: T,
-    pub root: Said,
-    pub default: Said,
+    pub root: Extract,
+    pub default: Extract,
 }
 
-/// What a table says of sinks and patterns: a file's root, or its `[default]`.
+/// Names and patterns in one table: a file's root, or its `[default]`.
 #[derive(Default)]
-pub struct Said {
+pub struct Extract {
     pub sinks: SinkNames,
     pub patterns: Patterns,
 }
 
-impl Said {
+impl Extract {
     fn of(table: &DeTable) -> Self {
         Self {
             sinks: SinkNames::of(table),
@@ -40,7 +40,7 @@ impl Said {
     }
 }
 
-/// Opens a file, and adds what is wrong with it.
+/// Opens a file, and adds its errors to `problems`.
 pub fn open<T: DeserializeOwned + Default>(file: &Path, problems: &mut Vec<Problem>) -> Opened<T> {
     match read::read(file) {
         Ok(Some(source)) => opened(source, problems),
@@ -56,8 +56,8 @@ fn opened<T: DeserializeOwned + Default>(source: Source, problems: &mut Vec<Prob
     let document = Document::of(&source);
     let (value, wrong) = parse(&document);
     problems.extend(wrong);
-    let root = Said::of(&document.root);
-    let default = document.default().map(Said::of).unwrap_or_default();
+    let root = Extract::of(&document.root);
+    let default = document.default().map(Extract::of).unwrap_or_default();
     Opened {
         value: value.unwrap_or_default(),
         root,
@@ -66,7 +66,7 @@ fn opened<T: DeserializeOwned + Default>(source: Source, problems: &mut Vec<Prob
     }
 }
 
-impl Opened<Machine> {
+impl Opened<MachineFile> {
     /// Returns what is wrong with the names and patterns of `lastwords.toml`.
     pub fn mistakes(&self) -> Vec<Problem> {
         let Some(source) = &self.source else {
@@ -79,7 +79,7 @@ impl Opened<Machine> {
 
 impl Opened<JobFile> {
     /// Returns what is wrong with the names and patterns of a job's file.
-    pub fn mistakes(&self, machine: &Opened<Machine>) -> Vec<Problem> {
+    pub fn mistakes(&self, machine: &Opened<MachineFile>) -> Vec<Problem> {
         let Some(source) = &self.source else {
             return Vec::new();
         };

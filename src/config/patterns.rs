@@ -1,5 +1,5 @@
-//! The patterns of `redact`: read from the parsed text, so that a mistake elsewhere in the files
-//! does not put secrets into reports.
+//! The patterns of `redact`. They are read from the parsed text, so that a mistake elsewhere in a
+//! file puts no secret into a report.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::redact::Pattern;
 /// Maximum number of patterns in one table.
 const MAX: usize = 50;
 
-/// The patterns of a file's root or its `[default]`, and what is wrong with them.
+/// The patterns of one table, and what is wrong with them.
 #[derive(Default)]
 pub struct Patterns {
     pub good: Vec<Pattern>,
@@ -25,7 +25,7 @@ impl Patterns {
             .get("redact")
             .and_then(|list| list.get_ref().as_array());
         for (i, item) in list.into_iter().flat_map(|list| list.iter()).enumerate() {
-            // That something else stands there is told with the other errors of type.
+            // Anything but a string is one of the type errors.
             let Some(text) = item.get_ref().as_str() else {
                 continue;
             };
@@ -44,7 +44,7 @@ impl Patterns {
         patterns
     }
 
-    /// Returns what is wrong with them.
+    /// Returns what is wrong with the patterns.
     pub fn problems(&self, source: &Source) -> Vec<Problem> {
         let help = Some("the syntax is that of https://docs.rs/regex, without Unicode classes");
         self.wrong

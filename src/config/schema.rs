@@ -11,10 +11,10 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
-use super::keys::{JobFile, Machine};
+use super::keys::{JobFile, MachineFile};
 use crate::schema::tests::{Plain, assert_is_committed};
 
-/// Takes out of a schema what TOML does not have: null, and the words about it.
+/// Removes null from a schema, since TOML has none.
 #[derive(Clone)]
 struct WithoutNull;
 
@@ -47,7 +47,7 @@ impl Transform for WithoutNull {
                 schema.insert(word.clone(), said.clone());
             }
         }
-        // The default of a table is what stands at its keys.
+        // A table's default follows from the defaults of its keys.
         if schema
             .get("default")
             .is_some_and(|it| it.is_null() || it.is_object() || it.is_array())
@@ -63,7 +63,7 @@ struct Row {
     default: String,
 }
 
-/// The tables in the first words of a file of ours, after the heading where one is named; by key.
+/// Reads the table in a source file's documentation, below a heading if one is given; by key.
 fn documented(file: &str, heading: Option<&str>) -> BTreeMap<String, Row> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
@@ -98,8 +98,10 @@ fn documented(file: &str, heading: Option<&str>) -> BTreeMap<String, Row> {
     .collect()
 }
 
-/// Describes the keys of a table as its documentation does. They must have the same keys, and the
-/// same of them must be required.
+/// Adds the documentation to a table's keys.
+///
+/// # Panics
+/// If the two have different keys, or differ in which are required.
 fn describe(table: &mut Value, rows: &BTreeMap<String, Row>, file: &str) {
     let is_required = |table: &Value, key: &str| {
         let required = table.get("required").and_then(Value::as_array);
@@ -149,7 +151,7 @@ fn described(row: &Row) -> String {
     }
 }
 
-/// Describes a file's root, or its `[default]`, and the sinks and collectors in it.
+/// Adds the documentation to a file's root or its `[default]`, and to the sinks and collectors in it.
 fn describe_file(root: &mut Value, headings: &[&str]) {
     let mut rows = BTreeMap::new();
     for heading in headings {
@@ -171,7 +173,7 @@ fn describe_file(root: &mut Value, headings: &[&str]) {
     }
 }
 
-/// What a file says of itself first, as one line.
+/// Returns the first paragraph of a source file's documentation, as one line.
 fn first_words(file: &str) -> String {
     let text =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)).unwrap();
@@ -210,7 +212,7 @@ fn schema_of<T: JsonSchema>(title: &str, about: &str) -> Value {
 #[test]
 fn the_configs_schemas_are_those_of_its_structs() {
     let about = "The machine: its sinks, and what a job gets where its own file says nothing.";
-    let mut machine = schema_of::<Machine>("lastwords.toml", about);
+    let mut machine = schema_of::<MachineFile>("lastwords.toml", about);
     describe_file(&mut machine, &["# lastwords.toml"]);
     describe_file(&mut machine["properties"]["default"], &["# jobs/JOB.toml"]);
     assert_is_committed("config", &machine);

@@ -77,7 +77,8 @@ pub fn of_machine(source: &Source, root: &SinkNames, default: &SinkNames) -> Vec
     .concat()
 }
 
-/// Returns what is wrong with the sinks of a job's file, beside those of `lastwords.toml`.
+/// Returns what is wrong with the sinks of a job's file. The other two are those of
+/// `lastwords.toml`, in its root and its `[default]`.
 pub fn of_job(
     source: &Source,
     own: &SinkNames,
@@ -110,7 +111,8 @@ pub fn none_at_all(dir: &Path) -> Problem {
     Problem::with_file(&file, Severity::Warning, message, Some(help))
 }
 
-/// NUL separates a job's name from its sink's in the spool: see [`crate::report::SinkKey`].
+/// Returns an error for each name that holds a NUL, which separates a job's name from its sink's:
+/// see [`crate::report::SinkKey`].
 fn unusable(source: &Source, here: &[&Spanned<String>]) -> Vec<Problem> {
     let wrong = here.iter().filter(|name| name.get_ref().contains('\0'));
     let problem = |name: &&Spanned<String>| {

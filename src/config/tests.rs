@@ -1,4 +1,4 @@
-//! A config as a whole: what a job gets, whatever state the files are in.
+//! Tests of a config as a whole: a job gets one whatever state the files are in.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Problem, load};
 use crate::report::Exit;
 
-/// A config directory with these files.
+/// Makes a config directory with these files.
 pub fn config(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for name in ["jobs", "secrets"] {
@@ -25,7 +25,7 @@ pub fn config(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 pub const SINK: &str = "[[sink.slack]]\nname = \"ops\"\nwebhook_file = \"secrets/slack\"\n";
 
-/// The problems, without the directory's name.
+/// Returns the problems on one line each, without the directory's name.
 pub fn told(dir: &Path, problems: &[Problem]) -> Vec<String> {
     let dir = format!("{}/", dir.display());
     problems

@@ -45,7 +45,7 @@ use serde_json::{Value, json};
 use super::http::{self, Tls};
 use super::{Receipt, SendError, Sink, brief};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{View, one_line};
 use crate::report::{Kind, Report, Timestamp};
 use crate::secret::{Secret, SecretSource};
@@ -107,23 +107,23 @@ fn two_hours() -> Duration {
 }
 
 impl TryFrom<AlertmanagerKeys> for Alertmanager {
-    type Error = Mistake;
-    fn try_from(keys: AlertmanagerKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: AlertmanagerKeys) -> Result<Self, KeyError> {
         const OURS: [&str; 5] = ["alertname", "job", "host", "fingerprint", "drill"];
         if keys.urls.is_empty() {
             let message =
                 "expected the address of an Alertmanager, such as \"http://localhost:9093\"";
-            return Err(Mistake::at("urls", message));
+            return Err(KeyError::at("urls", message));
         }
         let endpoint = |url: &String| {
             let server =
-                http::server(url, keys.tls).map_err(|why| Mistake::at("urls", why.to_string()))?;
+                http::server(url, keys.tls).map_err(|why| KeyError::at("urls", why.to_string()))?;
             Ok(http::below(&server, &["api", "v2", "alerts"]))
         };
         let endpoints = keys.urls.iter().map(endpoint).collect::<Result<_, _>>()?;
         if keys.resolve_after < LEAST_RESOLVE_AFTER {
             let help = "news of a service that keeps crashing comes once an hour";
-            return Err(Mistake::at("resolve_after", "expected at least 70m").help(help));
+            return Err(KeyError::at("resolve_after", "expected at least 70m").help(help));
         }
         if let Some(label) = keys
             .labels
@@ -133,7 +133,7 @@ impl TryFrom<AlertmanagerKeys> for Alertmanager {
             let message = format!(
                 "{label:?} is lastwords' own label, or no label's name (letters, digits, `_`)"
             );
-            return Err(Mistake::at("labels", message));
+            return Err(KeyError::at("labels", message));
         }
         Ok(Self {
             name: keys.name,

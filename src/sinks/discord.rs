@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 use super::{Receipt, SendError, Sink, brief, http};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{View, head_by, one_line};
 use crate::report::Report;
 use crate::secret::SecretSource;
@@ -63,8 +63,8 @@ struct DiscordKeys {
 }
 
 impl TryFrom<DiscordKeys> for Discord {
-    type Error = Mistake;
-    fn try_from(keys: DiscordKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: DiscordKeys) -> Result<Self, KeyError> {
         Ok(Self {
             name: keys.name,
             webhook: SecretSource::required("webhook", keys.webhook_file, keys.webhook_env)?,
@@ -120,7 +120,7 @@ impl Discord {
 }
 
 /// What an answer means. Only an error in Discord's own form is for good.
-fn judge(answer: &http::Answer, webhook: &Url) -> Result<Receipt, SendError> {
+fn judge(answer: &http::HttpAnswer, webhook: &Url) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let text = |key: &str| json.get(key).and_then(Value::as_str);
     if answer.status == StatusCode::OK

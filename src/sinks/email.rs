@@ -45,13 +45,13 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use serde::Deserialize;
 
-use self::keys::{Account, EmailKeys, Way};
+use self::keys::{EmailKeys, SmtpAccount, Way};
 use self::message::Letter;
-use self::smtp::Server;
+use self::smtp::SmtpServer;
 use super::template::{self, Template};
 use super::{Form, Probed, Receipt, SendError, Sink};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::plugin::{Command, End, Run, run};
 use crate::render::{self, Medium, View, one_line};
 use crate::report::Report;
@@ -77,8 +77,8 @@ pub struct Email {
 }
 
 impl TryFrom<EmailKeys> for Email {
-    type Error = Mistake;
-    fn try_from(keys: EmailKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: EmailKeys) -> Result<Self, KeyError> {
         Ok(Self {
             way: keys.way()?,
             name: keys.name,
@@ -249,7 +249,7 @@ impl Email {
 ///
 /// # Errors
 /// If the password or the certificates cannot be read.
-fn server(account: &Account, name: &str, host: &Host) -> Result<Server> {
+fn server(account: &SmtpAccount, name: &str, host: &Host) -> Result<SmtpServer> {
     let login = account.login.as_ref().map(|(username, password)| {
         let password = password.read(host)?;
         anyhow::Ok((username.clone(), password))
@@ -258,7 +258,7 @@ fn server(account: &Account, name: &str, host: &Host) -> Result<Server> {
         let path = host.configured(file);
         std::fs::read(&path).with_context(|| format!("cannot read the ca_file {}", path.display()))
     });
-    Server::new(
+    SmtpServer::new(
         account.server.clone(),
         account.port,
         account.tls,

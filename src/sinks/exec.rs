@@ -51,7 +51,7 @@ const PREFIX: &str = "lastwords-report-";
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Exec {
+pub struct ExecSink {
     name: String,
     command: Command,
     #[serde(default = "a_minute", deserialize_with = "plugin::timeout")]
@@ -65,7 +65,7 @@ fn a_minute() -> Duration {
     Duration::from_mins(1)
 }
 
-impl Sink for Exec {
+impl Sink for ExecSink {
     fn name(&self) -> &str {
         &self.name
     }
@@ -101,7 +101,7 @@ impl Sink for Exec {
     }
 }
 
-impl Exec {
+impl ExecSink {
     /// Runs the program; see [`plugin::run_and_look`].
     ///
     /// # Errors
@@ -213,8 +213,8 @@ mod tests {
     use super::*;
     use crate::report::sample;
 
-    fn sink(script: &str) -> Exec {
-        let mut sink: Exec =
+    fn sink(script: &str) -> ExecSink {
+        let mut sink: ExecSink =
             toml::from_str("name = 'x'\ncommand = ['sh', '-c', '']\nsettings.token = 'hush'")
                 .unwrap();
         sink.command = vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()]

@@ -29,7 +29,7 @@ use super::matrix::{Homeserver, Matrix, MatrixKeys, Room};
 use super::template::Template;
 use super::{Form, Probed, Receipt, SendError, Sink};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::Medium;
 use crate::report::Report;
 
@@ -54,8 +54,8 @@ struct GitterKeys {
 }
 
 impl TryFrom<GitterKeys> for Gitter {
-    type Error = Mistake;
-    fn try_from(keys: GitterKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: GitterKeys) -> Result<Self, KeyError> {
         let GitterKeys {
             name,
             room: GitterRoom(room),
@@ -66,7 +66,7 @@ impl TryFrom<GitterKeys> for Gitter {
         } = keys;
         let homeserver = homeserver
             .map_or_else(|| HOMESERVER.to_owned().try_into(), Ok)
-            .map_err(Mistake::of_table)?;
+            .map_err(KeyError::of_table)?;
         let keys = MatrixKeys {
             name,
             homeserver,

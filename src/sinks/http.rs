@@ -123,7 +123,7 @@ pub fn scrub(address: &Url, text: &str) -> String {
 /// What an answer means that is no receipt. Only what the server itself says (`own`) is for good,
 /// with a status that does not pass by itself (RFC 9110, 15.5): all else may be something in
 /// between speaking.
-pub fn not_taken(answer: &Answer, own: bool, why: &str) -> SendError {
+pub fn not_taken(answer: &HttpAnswer, own: bool, why: &str) -> SendError {
     let why = one_line(why, 500);
     if own && answer.status.is_client_error() && !matches!(answer.status.as_u16(), 408 | 425 | 429)
     {
@@ -164,7 +164,7 @@ pub fn is_loopback(host: &str) -> bool {
 
 /// What a server said.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpAnswer {
     pub status: StatusCode,
     /// How long it wants to be left alone, within 1 s and 1 h.
     pub retry_after: Option<Duration>,
@@ -176,7 +176,7 @@ pub struct Answer {
 ///
 /// # Errors
 /// Where there was no answer. The text holds no URL.
-pub fn ask(request: RequestBuilder, max_body: u64) -> Result<Answer> {
+pub fn ask(request: RequestBuilder, max_body: u64) -> Result<HttpAnswer> {
     let began = Instant::now();
     let response = request.send().map_err(reqwest::Error::without_url)?;
     let (status, headers) = (response.status(), response.headers().clone());
@@ -190,7 +190,7 @@ pub fn ask(request: RequestBuilder, max_body: u64) -> Result<Answer> {
         body.extend(some.iter().take(count));
     }
     let body = String::from_utf8_lossy(&body).into_owned();
-    Ok(Answer {
+    Ok(HttpAnswer {
         status,
         retry_after: wait::asked(&headers, &body),
         body,

@@ -35,7 +35,7 @@ use serde_json::{Value, json};
 use super::template::{self, Template};
 use super::{Form, Probed, Receipt, SendError, Sink, http};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{Medium, View, one_line};
 use crate::report::Report;
 use crate::secret::{Secret, SecretSource};
@@ -71,8 +71,8 @@ pub(super) struct MatrixKeys {
 }
 
 impl TryFrom<MatrixKeys> for Matrix {
-    type Error = Mistake;
-    fn try_from(keys: MatrixKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: MatrixKeys) -> Result<Self, KeyError> {
         Ok(Self {
             name: keys.name,
             homeserver: keys.homeserver,
@@ -289,7 +289,7 @@ impl User {
 
 /// What an answer means: only an error in Matrix's own form is for good, all else may be something
 /// in between speaking.
-fn judge(answer: &http::Answer, wanted: &str) -> Result<String, SendError> {
+fn judge(answer: &http::HttpAnswer, wanted: &str) -> Result<String, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let text = |key: &str| json.get(key).and_then(Value::as_str);
     if answer.status == StatusCode::OK
@@ -332,7 +332,7 @@ mod tests {
     fn answer(status: u16, body: &str) -> Result<String, SendError> {
         let status = StatusCode::from_u16(status).unwrap();
         judge(
-            &http::Answer {
+            &http::HttpAnswer {
                 status,
                 retry_after: None,
                 body: body.to_owned(),

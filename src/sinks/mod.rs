@@ -172,7 +172,7 @@ pub struct Sinks {
     pub discord: Vec<discord::Discord>,
     pub telegram: Vec<telegram::Telegram>,
     pub ntfy: Vec<ntfy::Ntfy>,
-    pub exec: Vec<exec::Exec>,
+    pub exec: Vec<exec::ExecSink>,
 }
 
 impl Sinks {

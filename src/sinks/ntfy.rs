@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 use super::http::{self, Tls};
 use super::{Receipt, SendError, Sink, brief};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{View, head_by, one_line};
 use crate::report::{Kind, Report};
 use crate::secret::{Secret, SecretSource};
@@ -101,31 +101,31 @@ fn urgent() -> u8 {
 }
 
 impl TryFrom<NtfyKeys> for Ntfy {
-    type Error = Mistake;
-    fn try_from(keys: NtfyKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: NtfyKeys) -> Result<Self, KeyError> {
         let topic = match (keys.topic, keys.topic_file) {
             (Some(topic), None) => {
-                is_topic(&topic).map_err(|why| Mistake::at("topic", why.to_string()))?;
+                is_topic(&topic).map_err(|why| KeyError::at("topic", why.to_string()))?;
                 Topic::Plain(topic)
             }
             (None, file @ Some(_)) => Topic::Secret(SecretSource::required("topic", file, None)?),
             (None, None) => {
                 let message = "expected `topic` or `topic_file` in this table, found neither";
-                return Err(Mistake::of_table(message));
+                return Err(KeyError::of_table(message));
             }
             (Some(_), Some(_)) => {
                 let message = "expected `topic` or `topic_file`, found both";
-                return Err(Mistake::at("topic_file", message).help("keep one of them"));
+                return Err(KeyError::at("topic_file", message).help("keep one of them"));
             }
         };
         if !(1..=5).contains(&keys.priority) {
-            return Err(Mistake::at("priority", "expected a priority from 1 to 5"));
+            return Err(KeyError::at("priority", "expected a priority from 1 to 5"));
         }
         Ok(Self {
             name: keys.name,
             topic,
             server: http::server(&keys.url, keys.tls)
-                .map_err(|why| Mistake::at("url", why.to_string()))?,
+                .map_err(|why| KeyError::at("url", why.to_string()))?,
             token: SecretSource::optional("token", keys.token_file, keys.token_env)?,
             priority: keys.priority,
             ca_file: keys.ca_file,
@@ -276,7 +276,7 @@ fn message(view: &View) -> String {
 }
 
 /// What an answer means. Only an error in ntfy's own form is for good.
-fn judge(answer: &http::Answer) -> Result<Receipt, SendError> {
+fn judge(answer: &http::HttpAnswer) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     if answer.status == StatusCode::OK
         && let Some(id) = json.get("id").and_then(Value::as_str)

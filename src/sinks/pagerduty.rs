@@ -30,7 +30,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Receipt, SendError, Sink, brief, http};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{View, head_by, one_line};
 use crate::report::{Kind, Report};
 use crate::secret::{Secret, SecretSource};
@@ -53,7 +53,7 @@ const LINK: usize = 2_000;
 pub struct PagerDuty {
     name: String,
     routing_key: SecretSource,
-    severity: Severity,
+    severity: EventSeverity,
     url: Api,
 }
 
@@ -65,14 +65,14 @@ struct PagerDutyKeys {
     routing_key_file: Option<PathBuf>,
     routing_key_env: Option<String>,
     #[serde(default)]
-    severity: Severity,
+    severity: EventSeverity,
     #[serde(default)]
     url: Api,
 }
 
 impl TryFrom<PagerDutyKeys> for PagerDuty {
-    type Error = Mistake;
-    fn try_from(keys: PagerDutyKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: PagerDutyKeys) -> Result<Self, KeyError> {
         let (file, env) = (keys.routing_key_file, keys.routing_key_env);
         Ok(Self {
             name: keys.name,
@@ -86,7 +86,7 @@ impl TryFrom<PagerDutyKeys> for PagerDuty {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-enum Severity {
+enum EventSeverity {
     #[default]
     Critical,
     Error,
@@ -171,8 +171,8 @@ impl PagerDuty {
             return json!({ "routing_key": routing_key, "event_action": "resolve", "dedup_key": dedup_key });
         }
         let severity = match report.kind {
-            _ if report.drill => Severity::Info,
-            Kind::Notice => Severity::Warning,
+            _ if report.drill => EventSeverity::Info,
+            Kind::Notice => EventSeverity::Warning,
             _ => self.severity,
         };
         let link =
@@ -247,7 +247,7 @@ fn cost(c: char) -> usize {
 }
 
 /// What an answer means. Only an error in PagerDuty's own form is for good.
-fn judge(answer: &http::Answer, key: &Secret) -> Result<Receipt, SendError> {
+fn judge(answer: &http::HttpAnswer, key: &Secret) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let text = |name: &str| json.get(name).and_then(Value::as_str);
     if answer.status == StatusCode::ACCEPTED && text("status") == Some("success") {

@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use super::template::{self, Template};
 use super::{Form, Probed, Receipt, SendError, Sink, http};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{Medium, View, one_line};
 use crate::report::Report;
 use crate::secret::SecretSource;
@@ -76,8 +76,8 @@ struct SlackKeys {
 }
 
 impl TryFrom<SlackKeys> for Slack {
-    type Error = Mistake;
-    fn try_from(keys: SlackKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: SlackKeys) -> Result<Self, KeyError> {
         Ok(Self {
             name: keys.name,
             webhook: SecretSource::required("webhook", keys.webhook_file, keys.webhook_env)?,
@@ -176,7 +176,7 @@ fn post(webhook: &Url, payload: &Value) -> Result<Receipt, SendError> {
 }
 
 /// What an answer means. A server might repeat a part of the address, which is a secret.
-fn judge(answer: &http::Answer, webhook: &Url) -> Result<Receipt, SendError> {
+fn judge(answer: &http::HttpAnswer, webhook: &Url) -> Result<Receipt, SendError> {
     let said = word(&answer.body);
     let status = answer.status.as_u16();
     if answer.status == StatusCode::OK && said == "ok" {
@@ -289,7 +289,7 @@ mod tests {
             .parse()
             .expect("an address");
         judge(
-            &http::Answer {
+            &http::HttpAnswer {
                 status,
                 retry_after,
                 body: body.to_owned(),

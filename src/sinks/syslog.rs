@@ -33,7 +33,7 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::report::Report;
 use crate::sinks::{Form, Probed, Receipt, SendError, Sink};
 use address::Address;
@@ -47,7 +47,7 @@ pub struct Syslog {
     name: String,
     address: Address,
     facility: Facility,
-    format: Format,
+    format: SyslogFormat,
     ca_file: Option<PathBuf>,
 }
 
@@ -60,27 +60,27 @@ struct SyslogKeys {
     address: Address,
     #[serde(default)]
     facility: Facility,
-    format: Option<Format>,
+    format: Option<SyslogFormat>,
     ca_file: Option<PathBuf>,
 }
 
 impl TryFrom<SyslogKeys> for Syslog {
-    type Error = Mistake;
-    fn try_from(keys: SyslogKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: SyslogKeys) -> Result<Self, KeyError> {
         let is_local = matches!(keys.address, Address::Unix(_));
         let format = match keys.format {
-            Some(Format::Rfc3164) if !is_local => {
+            Some(SyslogFormat::Rfc3164) if !is_local => {
                 let message = "\"rfc3164\" is for the local socket only";
                 let help = "leave `format` out: a server gets \"rfc5424\"";
-                return Err(Mistake::at("format", message).help(help));
+                return Err(KeyError::at("format", message).help(help));
             }
             Some(format) => format,
-            None if is_local => Format::Rfc3164,
-            None => Format::Rfc5424,
+            None if is_local => SyslogFormat::Rfc3164,
+            None => SyslogFormat::Rfc5424,
         };
         if keys.ca_file.is_some() && !matches!(keys.address, Address::Tls(_)) {
             let message = "`ca_file` is for an address that starts with tls://";
-            return Err(Mistake::at("ca_file", message));
+            return Err(KeyError::at("ca_file", message));
         }
         Ok(Self {
             name: keys.name,
@@ -95,7 +95,7 @@ impl TryFrom<SyslogKeys> for Syslog {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-enum Format {
+enum SyslogFormat {
     Rfc3164,
     Rfc5424,
 }
@@ -108,8 +108,8 @@ pub fn record(report: &Report) -> String {
 impl Syslog {
     fn record(&self, report: &Report) -> String {
         match self.format {
-            Format::Rfc3164 => record::rfc3164(report, self.facility),
-            Format::Rfc5424 => record::rfc5424(report, self.facility),
+            SyslogFormat::Rfc3164 => record::rfc3164(report, self.facility),
+            SyslogFormat::Rfc5424 => record::rfc5424(report, self.facility),
         }
     }
 

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 use super::{Receipt, SendError, Sink, brief, http};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{View, head_by, one_line};
 use crate::report::Report;
 use crate::secret::{Secret, SecretSource};
@@ -69,8 +69,8 @@ struct TelegramKeys {
 }
 
 impl TryFrom<TelegramKeys> for Telegram {
-    type Error = Mistake;
-    fn try_from(keys: TelegramKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: TelegramKeys) -> Result<Self, KeyError> {
         Ok(Self {
             name: keys.name,
             chat: keys.chat,
@@ -173,7 +173,7 @@ impl Telegram {
 }
 
 /// What an answer means. Only an error in the Bot API's own form is for good.
-fn judge(answer: &http::Answer, token: &Secret) -> Result<Receipt, SendError> {
+fn judge(answer: &http::HttpAnswer, token: &Secret) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let id = json.pointer("/result/message_id").and_then(Value::as_i64);
     if answer.status == StatusCode::OK

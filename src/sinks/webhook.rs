@@ -47,7 +47,7 @@ use serde::Deserialize;
 use super::http::{self, Tls};
 use super::{Receipt, SendError, Sink};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::one_line;
 use crate::report::Report;
 use crate::secret::{Secret, SecretSource};
@@ -63,8 +63,8 @@ const LEAST_MAX_BYTES: usize = 16 * 1024;
 #[serde(try_from = "WebhookKeys")]
 pub struct Webhook {
     name: String,
-    address: Address,
-    format: Format,
+    address: Target,
+    format: WebhookFormat,
     key: Option<SecretSource>,
     token: Option<SecretSource>,
     headers: Headers,
@@ -75,7 +75,7 @@ pub struct Webhook {
 
 /// Where the address is.
 #[derive(Clone, Debug)]
-enum Address {
+enum Target {
     Plain(Url),
     Secret(SecretSource),
 }
@@ -89,7 +89,7 @@ struct WebhookKeys {
     url_file: Option<PathBuf>,
     url_env: Option<String>,
     #[serde(default)]
-    format: Format,
+    format: WebhookFormat,
     secret_file: Option<PathBuf>,
     secret_env: Option<String>,
     token_file: Option<PathBuf>,
@@ -111,13 +111,13 @@ fn sixty_four_kib() -> usize {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-enum Format {
+enum WebhookFormat {
     #[default]
     CloudEvents,
     Report,
 }
 
-impl Format {
+impl WebhookFormat {
     fn content_type(self) -> &'static str {
         match self {
             Self::CloudEvents => "application/cloudevents+json; charset=utf-8",
@@ -127,25 +127,25 @@ impl Format {
 }
 
 impl TryFrom<WebhookKeys> for Webhook {
-    type Error = Mistake;
-    fn try_from(keys: WebhookKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: WebhookKeys) -> Result<Self, KeyError> {
         if keys.max_bytes < LEAST_MAX_BYTES {
             let message = format!("expected at least {LEAST_MAX_BYTES} bytes");
-            return Err(Mistake::at("max_bytes", message));
+            return Err(KeyError::at("max_bytes", message));
         }
         let secret = SecretSource::optional("url", keys.url_file, keys.url_env)?;
         let address = match (keys.url, secret) {
             (Some(url), None) => http::server(&url, keys.tls)
-                .map(Address::Plain)
-                .map_err(|why| Mistake::at("url", why.to_string()))?,
-            (None, Some(source)) => Address::Secret(source),
+                .map(Target::Plain)
+                .map_err(|why| KeyError::at("url", why.to_string()))?,
+            (None, Some(source)) => Target::Secret(source),
             (None, None) => {
                 let message = "expected `url`, `url_file` or `url_env` in this table, found none";
-                return Err(Mistake::of_table(message));
+                return Err(KeyError::of_table(message));
             }
             (Some(_), Some(_)) => {
                 let message = "expected one of `url`, `url_file` and `url_env`, found two";
-                return Err(Mistake::at("url", message).help("keep one of them"));
+                return Err(KeyError::at("url", message).help("keep one of them"));
             }
         };
         Ok(Self {
@@ -202,7 +202,7 @@ impl TryFrom<BTreeMap<String, String>> for Headers {
 }
 
 /// All that one message needs of the secrets.
-struct Secrets {
+struct Credentials {
     url: Url,
     key: Option<Key>,
     token: Option<Secret>,
@@ -219,18 +219,18 @@ impl Sink for Webhook {
 
     fn secret_files(&self) -> Vec<&Path> {
         let address = match &self.address {
-            Address::Plain(_) => None,
-            Address::Secret(source) => Some(source),
+            Target::Plain(_) => None,
+            Target::Secret(source) => Some(source),
         };
         let sources = address.into_iter().chain(&self.key).chain(&self.token);
         sources.filter_map(SecretSource::file).collect()
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
-        let Secrets { url, key, token } = self.secrets(host)?;
+        let Credentials { url, key, token } = self.secrets(host)?;
         http::client_trusting(self.ca_file.as_deref(), host)?;
         let place = match &self.address {
-            Address::Plain(_) if url.query().is_none() => url.to_string(),
+            Target::Plain(_) if url.query().is_none() => url.to_string(),
             _ => format!(
                 "{}/… (the rest is secret)",
                 url.origin().ascii_serialization()
@@ -284,17 +284,17 @@ impl Sink for Webhook {
 }
 
 impl Webhook {
-    fn secrets(&self, host: &Host) -> Result<Secrets> {
+    fn secrets(&self, host: &Host) -> Result<Credentials> {
         let url = match &self.address {
-            Address::Plain(url) => url.clone(),
-            Address::Secret(source) => http::server(source.read(host)?.expose(), self.tls)
+            Target::Plain(url) => url.clone(),
+            Target::Secret(source) => http::server(source.read(host)?.expose(), self.tls)
                 .context("the address is of no use")?,
         };
         let read = |source: &Option<SecretSource>| {
             source.as_ref().map(|source| source.read(host)).transpose()
         };
         let (key, token) = (read(&self.key)?, read(&self.token)?);
-        Ok(Secrets {
+        Ok(Credentials {
             url,
             key: key.map(|secret| Key::parse(&secret)).transpose()?,
             token,
@@ -303,14 +303,14 @@ impl Webhook {
 
     fn body(&self, report: &Report) -> Result<Vec<u8>> {
         let whole = |report: &Report| match self.format {
-            Format::CloudEvents => serde_json::to_vec(&event::envelope(report)),
-            Format::Report => serde_json::to_vec(report),
+            WebhookFormat::CloudEvents => serde_json::to_vec(&event::envelope(report)),
+            WebhookFormat::Report => serde_json::to_vec(report),
         };
         event::fit(report, self.max_bytes, whole)
     }
 }
 
-impl Secrets {
+impl Credentials {
     /// What a server said, without what it may repeat of our request.
     fn scrub(&self, said: &str, headers: &HeaderMap) -> String {
         let said = http::scrub(&self.url, said);

@@ -30,13 +30,13 @@ const GOODBYE: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Tls {
+pub enum Encryption {
     Starttls,
     Implicit,
     None,
 }
 
-impl Tls {
+impl Encryption {
     /// The port where servers speak so (RFC 6409, RFC 8314, RFC 5321).
     pub fn port(self) -> u16 {
         match self {
@@ -48,22 +48,22 @@ impl Tls {
 }
 
 /// A mail server, and how to talk to it.
-pub struct Server {
+pub struct SmtpServer {
     name: String,
     port: u16,
-    tls: Tls,
+    tls: Encryption,
     parameters: Option<TlsParameters>,
     login: Option<(String, Secret)>,
     hello: ClientId,
 }
 
 /// `smtp.example.com:587 (STARTTLS, as user lab)`
-impl fmt::Display for Server {
+impl fmt::Display for SmtpServer {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let tls = match self.tls {
-            Tls::Starttls => "STARTTLS",
-            Tls::Implicit => "TLS",
-            Tls::None => "no TLS",
+            Encryption::Starttls => "STARTTLS",
+            Encryption::Implicit => "TLS",
+            Encryption::None => "no TLS",
         };
         write!(f, "{}:{} ({tls}, ", self.name, self.port)?;
         match &self.login {
@@ -73,7 +73,7 @@ impl fmt::Display for Server {
     }
 }
 
-impl Server {
+impl SmtpServer {
     /// The server `name`, greeted as `hello`; `ca` is PEM to trust beside the system's
     /// certificates.
     ///
@@ -82,12 +82,12 @@ impl Server {
     pub fn new(
         name: String,
         port: u16,
-        tls: Tls,
+        tls: Encryption,
         ca: Option<&[u8]>,
         login: Option<(String, Secret)>,
         hello: String,
     ) -> Result<Self> {
-        let parameters = (tls != Tls::None)
+        let parameters = (tls != Encryption::None)
             .then(|| parameters(&name, ca))
             .transpose()?;
         Ok(Self {
@@ -177,14 +177,14 @@ impl Server {
         let implicit = self
             .parameters
             .as_ref()
-            .filter(|_| self.tls == Tls::Implicit);
+            .filter(|_| self.tls == Encryption::Implicit);
         let mut connection =
             SmtpConnection::connect(address, Some(STEP), &self.hello, implicit, None)
                 .map_err(|why| self.failed("connecting", &why))?;
         if let Some(parameters) = self
             .parameters
             .as_ref()
-            .filter(|_| self.tls == Tls::Starttls)
+            .filter(|_| self.tls == Encryption::Starttls)
         {
             if !connection.can_starttls() {
                 goodbye(connection);
@@ -279,7 +279,7 @@ fn said(why: &Error) -> String {
 mod tests {
     use lettre::Address;
 
-    use super::{Server, Tls};
+    use super::{Encryption, SmtpServer};
     use crate::sinks::{Receipt, SendError};
     use crate::stand_in::{StandIn, smtp};
 
@@ -299,10 +299,10 @@ mod tests {
         let session = server(answers);
         let address = |text: &str| text.parse::<Address>().expect("an address");
         let to = [address("a@x.org"), address("b@x.org")];
-        let server = Server::new(
+        let server = SmtpServer::new(
             "127.0.0.1".to_owned(),
             session.port,
-            Tls::None,
+            Encryption::None,
             None,
             None,
             "db1".to_owned(),
@@ -384,10 +384,10 @@ mod tests {
     #[test]
     fn a_probe_greets_and_says_goodbye() {
         let session = server(&[]);
-        let server = Server::new(
+        let server = SmtpServer::new(
             "127.0.0.1".to_owned(),
             session.port,
-            Tls::None,
+            Encryption::None,
             None,
             None,
             "db1".to_owned(),
@@ -399,10 +399,10 @@ mod tests {
     #[test]
     fn a_server_without_starttls_gets_nothing() {
         let session = server(&[]);
-        let server = Server::new(
+        let server = SmtpServer::new(
             "127.0.0.1".to_owned(),
             session.port,
-            Tls::Starttls,
+            Encryption::Starttls,
             None,
             None,
             "db1".to_owned(),

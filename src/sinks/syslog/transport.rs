@@ -113,7 +113,7 @@ pub fn probe(address: &Address, trust: &Trust, host: &Host) -> Result<Probed> {
             )))
         }
         (Address::Tls(server), Some((config, name))) => {
-            let mut stream = Bounded::connect(server)?;
+            let mut stream = TimedStream::connect(server)?;
             let mut session = ClientConnection::new(config.clone(), name.clone())?;
             while session.is_handshaking() {
                 session.complete_io(&mut stream).map_err(broken)?;
@@ -125,7 +125,7 @@ pub fn probe(address: &Address, trust: &Trust, host: &Host) -> Result<Probed> {
             )))
         }
         (Address::Tcp(server) | Address::Tls(server), _) => {
-            Bounded::connect(server)?.closing()?;
+            TimedStream::connect(server)?.closing()?;
             Ok(Probed::Good(format!("{address} listens")))
         }
     }
@@ -179,7 +179,7 @@ fn try_datagram(to: SocketAddr, record: &[u8]) -> io::Result<()> {
 }
 
 fn send_stream(server: &Server, record: &[u8]) -> Result<&'static str> {
-    let mut stream = Bounded::connect(server)?;
+    let mut stream = TimedStream::connect(server)?;
     stream.write_all(&framed(record)).map_err(broken)?;
     stream.closing()?;
     closed(&mut stream)
@@ -191,7 +191,7 @@ fn send_tls(
     config: &Arc<ClientConfig>,
     name: &ServerName<'static>,
 ) -> Result<&'static str> {
-    let mut stream = Bounded::connect(server)?;
+    let mut stream = TimedStream::connect(server)?;
     let mut session = ClientConnection::new(config.clone(), name.clone())?;
     {
         let mut tls = rustls::Stream::new(&mut session, &mut stream);
@@ -244,12 +244,12 @@ fn closed(stream: &mut impl Read) -> Result<&'static str> {
 }
 
 /// A connection on which no sum of reads and writes takes longer than one time limit.
-struct Bounded {
+struct TimedStream {
     stream: TcpStream,
     until: Instant,
 }
 
-impl Bounded {
+impl TimedStream {
     fn connect(server: &Server) -> Result<Self> {
         let addresses = server.resolve()?;
         let until = Instant::now() + PATIENCE;
@@ -288,14 +288,14 @@ impl Bounded {
     }
 }
 
-impl Read for Bounded {
+impl Read for TimedStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.set_read_timeout(Some(self.left()?))?;
         self.stream.read(buffer)
     }
 }
 
-impl Write for Bounded {
+impl Write for TimedStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.set_write_timeout(Some(self.left()?))?;
         self.stream.write(bytes)
