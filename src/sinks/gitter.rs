@@ -18,7 +18,7 @@
 //! ```
 //!
 //! The token is in the settings of <https://app.gitter.im>, under Help & About. Tokens, room
-//! numbers and webhooks of the time before Matrix are of no use any more.
+//! numbers and webhooks from before Matrix no longer work.
 
 use std::path::{Path, PathBuf};
 
@@ -99,7 +99,7 @@ impl TryFrom<String> for GitterRoom {
         if text.contains('/') && text.split('/').all(part) {
             return Room::try_from(format!("#{}:gitter.im", text.replace('/', "_"))).map(Self);
         }
-        // Not repeated: a webhook's address is a secret.
+        // The text is not repeated, since a webhook's address is a secret.
         Err("expected a room such as org/repo or #org_repo:gitter.im: Gitter's own API, with its room numbers and its \
              webhooks, ended in February 2023, and its rooms live on Matrix now; set `room` to that, and `token_file` \
              to a file with an access token from the settings of https://app.gitter.im"

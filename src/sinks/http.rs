@@ -1,5 +1,5 @@
-//! What the sinks that speak HTTP share: a client that goes only where it was sent, and answers of
-//! bounded size.
+//! HTTP for the sinks: a client that contacts only the configured address, and answers of bounded
+//! size.
 
 mod wait;
 
@@ -20,22 +20,22 @@ use crate::host::Host;
 use crate::render::one_line;
 use crate::report::Timestamp;
 
-/// How long one request may take, from the name's resolution to the answer's last byte.
+/// Maximum duration of a request, from the name's resolution to the answer's last byte.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client that takes no proxy from the environment, which the job that died may have filled, and
-/// follows no redirect: a report goes where the config says or nowhere.
+/// Makes a client that follows no redirect and takes no proxy from the environment, which the job
+/// that died may have filled: a report goes where the config says or nowhere.
 ///
 /// # Errors
-/// Where the system gives no thread or no certificates for it.
+/// If the system has no thread or no certificates for it.
 pub fn client() -> Result<Client> {
     builder().build().context("cannot make an HTTP client")
 }
 
-/// The same, which trusts these certificates (a file of PEM) beside the system's.
+/// Makes a client that also trusts the certificates in a file of PEM.
 ///
 /// # Errors
-/// Where there is no certificate in the file.
+/// If there is no certificate in the file.
 pub fn client_trusting(ca_file: Option<&Path>, host: &Host) -> Result<Client> {
     let Some(file) = ca_file else { return client() };
     let path = host.configured(file);
@@ -62,7 +62,7 @@ fn builder() -> ClientBuilder {
         .user_agent(concat!("lastwords/", env!("CARGO_PKG_VERSION")))
 }
 
-/// Whether the connection must be encrypted; one that stays on this machine need not be.
+/// Encryption of connections to other machines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -92,7 +92,7 @@ pub fn server(text: &str, tls: Tls) -> Result<Url> {
     Ok(url)
 }
 
-/// An address with more of a path at its end.
+/// Returns an address with more of a path at its end.
 pub fn below(base: &Url, parts: &[&str]) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
@@ -101,12 +101,12 @@ pub fn below(base: &Url, parts: &[&str]) -> Url {
     url
 }
 
-/// When this is sent: what signatures and alerts say of themselves, whenever the crash was.
+/// Returns the current time, for signatures and alerts.
 pub fn now() -> Timestamp {
     Timestamp::new(SystemTime::now())
 }
 
-/// A text of a server's without what it may repeat of an address that is a secret.
+/// Removes from a server's text what it may repeat of a secret address.
 pub fn scrub(address: &Url, text: &str) -> String {
     let query = address
         .query()
@@ -120,9 +120,9 @@ pub fn scrub(address: &Url, text: &str) -> String {
     parts.fold(text.to_owned(), |text, part| text.replace(part, "[secret]"))
 }
 
-/// What an answer means that is no receipt. Only what the server itself says (`own`) is for good,
-/// with a status that does not pass by itself (RFC 9110, 15.5): all else may be something in
-/// between speaking.
+/// Returns what an answer other than a receipt means. It is a refusal only if the server itself
+/// speaks (`own`) and the status does not pass by itself (RFC 9110, 15.5). Anything else may come
+/// from a proxy.
 pub fn not_taken(answer: &HttpAnswer, own: bool, why: &str) -> SendError {
     let why = one_line(why, 500);
     if own && answer.status.is_client_error() && !matches!(answer.status.as_u16(), 408 | 425 | 429)
@@ -138,7 +138,7 @@ pub fn not_taken(answer: &HttpAnswer, own: bool, why: &str) -> SendError {
 /// Takes an address that the config names: `https`, or `http` to this machine.
 ///
 /// # Errors
-/// Where it is something else. The text does not repeat the address, which may be a secret.
+/// If it is something else. The text does not repeat the address, which may be a secret.
 pub fn address(text: &str) -> Result<Url> {
     let url = Url::parse(text).context("expected an address such as https://example.com/path")?;
     ensure!(
@@ -162,28 +162,28 @@ pub fn is_loopback(host: &str) -> bool {
     host == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// What a server said.
+/// A server's answer.
 #[derive(Debug)]
 pub struct HttpAnswer {
     pub status: StatusCode,
-    /// How long it wants to be left alone, within 1 s and 1 h.
+    /// Time until the server wants to be asked again, within 1 s and 1 h.
     pub retry_after: Option<Duration>,
-    /// The beginning of its answer's body.
+    /// The beginning of the body.
     pub body: String,
 }
 
-/// Sends a request and reads its answer, of the body at most `max_body` bytes.
+/// Sends a request and reads its answer, with at most `max_body` bytes of the body.
 ///
 /// # Errors
-/// Where there was no answer. The text holds no URL.
+/// If there was no answer. The text holds no URL.
 pub fn ask(request: RequestBuilder, max_body: u64) -> Result<HttpAnswer> {
     let began = Instant::now();
     let response = request.send().map_err(reqwest::Error::without_url)?;
     let (status, headers) = (response.status(), response.headers().clone());
     let (mut body, mut response) = (Vec::new(), response.take(max_body));
     let mut some = [0; 4096];
-    // The client's own limit starts anew with each read. What has come of a body that breaks off
-    // may still say something.
+    // The client's own time limit starts anew with each read. The beginning of a body that breaks
+    // off may still be useful.
     while let Ok(count @ 1..) = response.read(&mut some)
         && began.elapsed() < TIMEOUT
     {

@@ -18,9 +18,9 @@
 //! token_file = "/etc/lastwords/secrets/matrix"
 //! ```
 //!
-//! The user joins the room by itself where it may, else invite it. A message is an `m.notice` that
-//! mentions nobody; sent again, it has the same transaction id, and the homeserver makes one
-//! message of both. It is never encrypted.
+//! The user joins the room itself if it may; if not, invite it. A message is an `m.notice` that
+//! mentions nobody. A message that is sent twice has the same transaction id, so that the homeserver
+//! shows it once. It is never encrypted.
 
 mod event;
 
@@ -40,11 +40,10 @@ use crate::render::{Medium, View, one_line};
 use crate::report::Report;
 use crate::secret::{Secret, SecretSource};
 
-/// Of an answer, this many bytes are looked at.
+/// Maximum number of bytes read of an answer.
 const MAX_ANSWER: u64 = 64 * 1024;
 
-/// What a homeserver may take later: it is busy, full, or does not know itself. Its other errors
-/// are for good.
+/// Errors that may pass: the homeserver is busy or full, or does not know. The others are for good.
 const PASSING: [&str; 3] = ["M_LIMIT_EXCEEDED", "M_RESOURCE_LIMIT_EXCEEDED", "M_UNKNOWN"];
 
 #[derive(Clone, Debug, Deserialize)]
@@ -83,7 +82,7 @@ impl TryFrom<MatrixKeys> for Matrix {
     }
 }
 
-/// Where a homeserver's API is.
+/// The address of a homeserver's API.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
@@ -108,7 +107,7 @@ impl TryFrom<String> for Homeserver {
 }
 
 impl Homeserver {
-    /// The address of one endpoint, every part percent-encoded.
+    /// Returns the address of an endpoint. Every part is percent-encoded.
     fn endpoint(&self, parts: &[&str]) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -133,7 +132,7 @@ impl TryFrom<String> for Room {
             .strip_prefix('#')
             .and_then(|alias| alias.split_once(':'));
         let is_alias = alias.is_some_and(|(name, server)| !name.is_empty() && !server.is_empty());
-        // Since room version 12 an id may do without a server.
+        // Since room version 12 an id may lack the server.
         let is_id = text.len() > 1 && text.starts_with('!');
         if (is_alias || is_id)
             && text.len() <= 255
@@ -204,7 +203,7 @@ impl Sink for Matrix {
             Ok(other) if other == "ban" => Err(SendError::Refused {
                 why: format!("{who} is banned from {name}"),
             }),
-            // Whoever is not in a room may not look into it.
+            // A user who is not in a room may not look into it.
             Ok(_) | Err(SendError::Refused { .. }) => Ok(Probed::Unasked(format!(
                 "the token is {who}'s, who is not in {name} yet: it joins with the first message, where it may"
             ))),
@@ -217,7 +216,7 @@ impl Sink for Matrix {
             client: http::client()?,
             token: self.token.read(host)?,
         };
-        // Whoever is in the room already stays in it, and the answer names the id behind an alias.
+        // Joining again changes nothing, and the answer names the id behind an alias.
         let room = user.ask(
             "join the room",
             user.client.post(self.join()).json(&json!({})),
@@ -233,7 +232,7 @@ impl Sink for Matrix {
     }
 }
 
-/// The report as it is sent where nothing else is asked for.
+/// Returns the report as a sink without a template sends it.
 pub fn content(report: &Report) -> Value {
     event::content(&View::of(report))
 }
@@ -260,14 +259,14 @@ impl Matrix {
     }
 }
 
-/// Who posts.
+/// The user who posts.
 struct User {
     client: Client,
     token: Secret,
 }
 
 impl User {
-    /// The one thing that the answer is read for.
+    /// Sends a request and returns the value at one key of the answer.
     fn ask(&self, what: &str, request: RequestBuilder, wanted: &str) -> Result<String, SendError> {
         let plain = |why: &str| format!("cannot {what}: {}", one_line(&self.token.scrub(why), 500));
         let answer =
@@ -287,8 +286,8 @@ impl User {
     }
 }
 
-/// What an answer means: only an error in Matrix's own form is for good, all else may be something
-/// in between speaking.
+/// Returns what an answer means. Only an error in Matrix's own form is for good; anything else may
+/// come from a proxy.
 fn judge(answer: &http::HttpAnswer, wanted: &str) -> Result<String, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let text = |key: &str| json.get(key).and_then(Value::as_str);

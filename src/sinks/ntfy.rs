@@ -20,9 +20,8 @@
 //! token_file = "/etc/lastwords/secrets/ntfy"
 //! ```
 //!
-//! That a service is up again has priority 3, a drill 2. A click opens the runbook. ntfy has no
-//! idempotency key: a message that was taken without lastwords hearing so comes twice, with the
-//! same report id.
+//! A recovery has priority 3, a drill 2. A click opens the runbook. ntfy has no idempotency key: if
+//! its answer is lost, the message comes twice, with the same report id.
 
 use std::path::{Path, PathBuf};
 
@@ -39,19 +38,17 @@ use crate::render::{View, head_by, one_line};
 use crate::report::{Kind, Report};
 use crate::secret::{Secret, SecretSource};
 
-/// Of an answer, this many bytes are looked at: it repeats the message.
+/// Maximum number of bytes read of an answer, which repeats the message.
 const MAX_ANSWER: u64 = 64 * 1024;
 
-/// In bytes. A message of 4,096 and more becomes a file that nobody opens; the request may have
-/// twice that.
+/// Maximum size of a message and of a request, in bytes. A longer message becomes an attached file.
 const MESSAGE: usize = 4_095;
 const REQUEST: usize = 8_192;
-/// Of the title, the address to click on and what else is not the message, at most this much, in
-/// JSON.
+/// Maximum sizes of the title, the address to click on and the rest of a request, as JSON.
 const TITLE: usize = 500;
 const CLICK: usize = 1_000;
 const REST: usize = 600;
-/// Of one fact, so that all of them leave room for the log.
+/// Maximum length of one fact, so that all of them leave room for the log.
 const FACT: usize = 200;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -66,7 +63,7 @@ pub struct Ntfy {
     ca_file: Option<PathBuf>,
 }
 
-/// Where the topic is.
+/// The topic, or its source.
 #[derive(Clone, Debug)]
 enum Topic {
     Plain(String),
@@ -134,7 +131,7 @@ impl TryFrom<NtfyKeys> for Ntfy {
 }
 
 /// # Errors
-/// Where it is no topic; the text does not repeat it.
+/// If it is no topic. The text does not repeat it.
 fn is_topic(text: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     ensure!(
@@ -244,7 +241,7 @@ impl Ntfy {
     }
 }
 
-/// What a character costs in JSON, which is never less than in the message itself.
+/// Returns the length of a character in JSON, which is never less than in the message itself.
 fn cost(c: char) -> usize {
     if "\"\\\n\t".contains(c) {
         2
@@ -259,7 +256,7 @@ fn message(view: &View) -> String {
         format!("{text}{name}: {value}\n")
     });
     let end = format!("\n{}", view.show);
-    // Either limit may be the one that is met first.
+    // Either limit may be reached first.
     let in_json = |text: &str| text.chars().map(cost).sum::<usize>();
     let room = MESSAGE.saturating_sub(text.len() + end.len() + 2);
     let room_in_json =
@@ -275,7 +272,7 @@ fn message(view: &View) -> String {
     text + &end
 }
 
-/// What an answer means. Only an error in ntfy's own form is for good.
+/// Returns what an answer means. Only an error in ntfy's own form is for good.
 fn judge(answer: &http::HttpAnswer) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     if answer.status == StatusCode::OK

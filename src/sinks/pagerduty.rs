@@ -15,10 +15,9 @@
 //! routing_key_file = "/etc/lastwords/secrets/pagerduty"
 //! ```
 //!
-//! The same crash (host, job and fingerprint) is one incident: a crash opens it, summaries are
-//! added to it, and when the service is up again it is resolved. Sent twice, an event changes
-//! nothing. A drill is an incident of its own with the severity `info`, which somebody has to
-//! resolve.
+//! Equal crashes (host, job and fingerprint) are one incident: a crash opens it, summaries are added
+//! to it, and the recovery resolves it. An event that is sent twice changes nothing. A drill is an
+//! incident of its own with the severity `info`; resolve it by hand.
 
 use std::path::{Path, PathBuf};
 
@@ -35,14 +34,13 @@ use crate::render::{View, head_by, one_line};
 use crate::report::{Kind, Report};
 use crate::secret::{Secret, SecretSource};
 
-/// Of an answer, this many bytes are looked at.
+/// Maximum number of bytes read of an answer.
 const MAX_ANSWER: u64 = 16 * 1024;
 
-/// What PagerDuty takes: a summary of 1,024 characters, a key of 255, an event of 512 KB. Bytes are
-/// never fewer.
+/// Limits of PagerDuty in characters, used for bytes here. An event may have 512 KB.
 const SUMMARY: usize = 1_024;
 const DEDUP_KEY: usize = 255;
-/// Of the logs, in JSON, in an event whose other parts take a few kilobytes.
+/// Maximum size of the logs in an event, as JSON. The other parts take a few kilobytes.
 const LOG: usize = 200_000;
 const FACT: usize = 2_000;
 const LINK: usize = 2_000;
@@ -94,7 +92,7 @@ enum EventSeverity {
     Info,
 }
 
-/// Where the API is.
+/// The API's address.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
@@ -200,7 +198,7 @@ fn present(text: &str) -> &str {
     if text.is_empty() { "unknown" } else { text }
 }
 
-/// What makes two events one incident.
+/// Returns the key that makes two events one incident.
 fn dedup_key(report: &Report) -> String {
     let id = if report.drill {
         report.id.as_str()
@@ -219,7 +217,7 @@ fn dedup_key(report: &Report) -> String {
         })
 }
 
-/// What PagerDuty shows below the summary, as a table.
+/// Returns the table that PagerDuty shows below the summary.
 fn details(view: &View) -> Value {
     let mut details = Map::new();
     for (name, value) in brief::facts(view, FACT, cost) {
@@ -237,7 +235,7 @@ fn details(view: &View) -> Value {
     details.into()
 }
 
-/// What a character costs in JSON.
+/// Returns the length of a character in JSON.
 fn cost(c: char) -> usize {
     if "\"\\\n\t".contains(c) {
         2
@@ -246,7 +244,7 @@ fn cost(c: char) -> usize {
     }
 }
 
-/// What an answer means. Only an error in PagerDuty's own form is for good.
+/// Returns what an answer means. Only an error in PagerDuty's own form is for good.
 fn judge(answer: &http::HttpAnswer, key: &Secret) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let text = |name: &str| json.get(name).and_then(Value::as_str);

@@ -15,13 +15,13 @@
 //! ca_file = "/etc/lastwords/ca.pem"
 //! ```
 //!
-//! A record is one line of at most 1,024 bytes: what happened, why, and the report's id, the same
-//! at every try. RFC 5424 records carry the facts as structured data, too, under `lastwords@32473`:
-//! 32473 is the number that RFC 5612 keeps for documentation, since lastwords has none of its own.
-//! A crash has the severity `err`, a drill `notice`.
+//! A record is one line of at most 1,024 bytes: what happened, why, and the report's id, which is
+//! the same at every try. RFC 5424 records also carry the facts as structured data under
+//! `lastwords@32473` (the number that RFC 5612 reserves for documentation). A crash has the severity
+//! `err`, a drill `notice`.
 //!
-//! Syslog has no receipts. TCP and TLS are framed by octet count (RFC 6587, RFC 5425), then closed
-//! in order, so that a connection that broke underway is noticed; nobody acknowledges a datagram.
+//! Syslog has no receipts. TCP and TLS are framed by octet count (RFC 6587, RFC 5425) and closed in
+//! order, so that a broken connection is noticed. Datagrams may be lost unnoticed.
 
 mod address;
 mod record;
@@ -100,7 +100,7 @@ enum SyslogFormat {
     Rfc5424,
 }
 
-/// The report as it is sent over the network where nothing else is asked for.
+/// Returns the report as a sink with default settings sends it over the network.
 pub fn record(report: &Report) -> String {
     record::rfc5424(report, Facility::default())
 }
@@ -117,7 +117,7 @@ impl Syslog {
         Trust::new(&self.address, self.ca_file.as_deref(), host)
     }
 
-    /// Returns the error of a try, with the address.
+    /// Returns the error of a failed try, with the address.
     fn failed(&self, why: &anyhow::Error) -> SendError {
         SendError::Retry {
             after: None,

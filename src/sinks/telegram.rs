@@ -35,13 +35,13 @@ use crate::render::{View, head_by, one_line};
 use crate::report::Report;
 use crate::secret::{Secret, SecretSource};
 
-/// Of an answer, this many bytes are looked at: it repeats the message.
+/// Maximum number of bytes read of an answer, which repeats the message.
 const MAX_ANSWER: u64 = 64 * 1024;
 
-/// What Telegram takes once the markup is out, in characters, which are counted in UTF-16 here:
-/// that is never fewer.
+/// Limit of Telegram for a text without markup, in characters, counted in UTF-16 here, which is
+/// never fewer.
 const TEXT: usize = 4_096;
-/// Of one fact, so that all of them leave room for the log.
+/// Maximum length of one fact, so that all of them leave room for the log.
 const FACT: usize = 250;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -81,7 +81,7 @@ impl TryFrom<TelegramKeys> for Telegram {
     }
 }
 
-/// Where the Bot API is.
+/// The Bot API's address.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
@@ -172,7 +172,7 @@ impl Telegram {
     }
 }
 
-/// What an answer means. Only an error in the Bot API's own form is for good.
+/// Returns what an answer means. Only an error in the Bot API's own form is for good.
 fn judge(answer: &http::HttpAnswer, token: &Secret) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let id = json.pointer("/result/message_id").and_then(Value::as_i64);
@@ -232,8 +232,7 @@ fn bare(view: &View) -> String {
     )
 }
 
-/// What outside of code becomes a mention, a tag or a command, kept from it by a character without
-/// width.
+/// Adds a character without width to what would become a mention, a tag or a command.
 fn quiet(text: &str) -> String {
     text.chars()
         .flat_map(|c| [c].into_iter().chain(is_loud(c).then_some('\u{2060}')))
@@ -244,7 +243,7 @@ fn is_loud(c: char) -> bool {
     "@#$/".contains(c)
 }
 
-/// What a character counts, made quiet.
+/// Returns the length of a character after [`quiet`].
 fn cost(c: char) -> usize {
     c.len_utf16() + usize::from(is_loud(c))
 }

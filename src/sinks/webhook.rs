@@ -1,5 +1,5 @@
-//! Any server that takes events by HTTP: a [CloudEvent](https://cloudevents.io) a report, signed
-//! where it is wished.
+//! Any server that takes events by HTTP. A report is a [CloudEvent](https://cloudevents.io), signed
+//! if a secret is set.
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -30,8 +30,8 @@
 //! of a signed one: a receiver that has seen it has seen it. `data` is the report. A secret is made
 //! by `printf 'whsec_%s\n' "$(openssl rand -base64 32)"`.
 //!
-//! A status from 200 to 299 says that the report was taken; 408, 425, 429, 500 and more, and
-//! redirects, which are not followed, that it may be later; every other one that it never will.
+//! A status from 200 to 299 means that the report was taken. 408, 425, 429, 5xx and redirects, which
+//! are not followed, mean that it is tried again. Any other status is a refusal for good.
 
 mod event;
 mod signature;
@@ -53,9 +53,9 @@ use crate::report::Report;
 use crate::secret::{Secret, SecretSource};
 use signature::Key;
 
-/// Of an answer, this many bytes are looked at.
+/// Maximum number of bytes read of an answer.
 const MAX_ANSWER: u64 = 4096;
-/// The least that a message may be bounded to.
+/// Minimum of `max_bytes`.
 const LEAST_MAX_BYTES: usize = 16 * 1024;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -73,7 +73,7 @@ pub struct Webhook {
     tls: Tls,
 }
 
-/// Where the address is.
+/// The address, or its source.
 #[derive(Clone, Debug)]
 enum Target {
     Plain(Url),
@@ -162,7 +162,7 @@ impl TryFrom<WebhookKeys> for Webhook {
     }
 }
 
-/// Headers of the config's own; what they hold is shown to nobody.
+/// Headers from the config. Their values are never shown.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(
     test,
@@ -175,7 +175,7 @@ struct Headers(HeaderMap);
 impl TryFrom<BTreeMap<String, String>> for Headers {
     type Error = String;
     fn try_from(table: BTreeMap<String, String>) -> Result<Self, String> {
-        /// What the message itself says.
+        /// Headers that lastwords sets itself.
         const OURS: [&str; 5] = [
             "content-type",
             "content-length",
@@ -201,7 +201,7 @@ impl TryFrom<BTreeMap<String, String>> for Headers {
     }
 }
 
-/// All that one message needs of the secrets.
+/// The secrets for one message.
 struct Credentials {
     url: Url,
     key: Option<Key>,
@@ -311,7 +311,7 @@ impl Webhook {
 }
 
 impl Credentials {
-    /// What a server said, without what it may repeat of our request.
+    /// Removes from a server's text what it may repeat of our request.
     fn scrub(&self, said: &str, headers: &HeaderMap) -> String {
         let said = http::scrub(&self.url, said);
         let mut said = self

@@ -35,14 +35,14 @@ pub struct EmailKeys {
     pub template_html: Option<Template>,
 }
 
-/// How the message leaves this machine.
+/// The way out of this machine.
 #[derive(Clone, Debug)]
 pub enum Way {
     Sendmail(PathBuf),
     Smtp(SmtpAccount),
 }
 
-/// An SMTP server, and how to speak to it.
+/// An SMTP server and the login there.
 #[derive(Clone, Debug)]
 pub struct SmtpAccount {
     pub server: String,

@@ -1,4 +1,4 @@
-//! One email over SMTP (RFC 5321), every recipient in one transaction.
+//! Sends an email over SMTP (RFC 5321), to all recipients in one transaction.
 
 use std::error::Error as _;
 use std::fmt;
@@ -18,15 +18,14 @@ use crate::render::one_line;
 use crate::secret::Secret;
 use crate::sinks::{Receipt, SendError, use_ring};
 
-/// How long a step may wait for the server.
+/// Maximum wait for the server at each step.
 const STEP: Duration = Duration::from_secs(20);
-/// How long the server may take over the whole message: whoever leaves before it says yes may send
-/// a second copy.
+/// Maximum time until the server accepts the message. Leaving earlier may send a second copy.
 const MESSAGE: Duration = Duration::from_mins(2);
-/// How long the server may take to say goodbye, when the message is already its own.
+/// Maximum wait for the server's goodbye, when it has the message already.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// How the connection is kept from others.
+/// Encryption of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -37,7 +36,7 @@ pub enum Encryption {
 }
 
 impl Encryption {
-    /// The port where servers speak so (RFC 6409, RFC 8314, RFC 5321).
+    /// Returns the standard port (RFC 6409, RFC 8314, RFC 5321).
     pub fn port(self) -> u16 {
         match self {
             Self::Starttls => 587,
@@ -47,7 +46,7 @@ impl Encryption {
     }
 }
 
-/// A mail server, and how to talk to it.
+/// A mail server and everything needed to connect to it.
 pub struct SmtpServer {
     name: String,
     port: u16,
@@ -57,7 +56,7 @@ pub struct SmtpServer {
     hello: ClientId,
 }
 
-/// `smtp.example.com:587 (STARTTLS, as user lab)`
+/// Writes `smtp.example.com:587 (STARTTLS, as user lab)`.
 impl fmt::Display for SmtpServer {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let tls = match self.tls {
@@ -74,11 +73,11 @@ impl fmt::Display for SmtpServer {
 }
 
 impl SmtpServer {
-    /// The server `name`, greeted as `hello`; `ca` is PEM to trust beside the system's
-    /// certificates.
+    /// Describes the server `name`, which is greeted as `hello`. `ca` is PEM to trust beside the
+    /// system's certificates.
     ///
     /// # Errors
-    /// Where there is no certificate in `ca`, or the name is none that a certificate could hold.
+    /// If there is no certificate in `ca`.
     pub fn new(
         name: String,
         port: u16,
@@ -100,8 +99,8 @@ impl SmtpServer {
         })
     }
 
-    /// Delivers a message. Where the server puts some recipients off and takes others, `wait` keeps
-    /// it from all.
+    /// Delivers a message. If the server defers some recipients and takes others, `wait` withholds it
+    /// from all.
     pub fn deliver(
         &self,
         from: &Address,
@@ -160,7 +159,7 @@ impl SmtpServer {
         Ok(self.scrub(&receipt))
     }
 
-    /// Goes as far as a message could be sent from, and no further.
+    /// Connects and logs in, and sends nothing.
     pub fn greet(&self) -> Result<(), SendError> {
         let mut connection = self.connect()?;
         connection
@@ -170,8 +169,7 @@ impl SmtpServer {
         Ok(())
     }
 
-    /// A connection on which mail may be sent: with TLS where it has to be, logged in where that is
-    /// configured.
+    /// Connects, encrypts and logs in as configured.
     fn connect(&self) -> Result<SmtpConnection, SendError> {
         let address = (self.name.as_str(), self.port);
         let implicit = self
@@ -203,7 +201,7 @@ impl SmtpServer {
         Ok(connection)
     }
 
-    /// A step that went wrong: for good only where the server said so with a 5xx.
+    /// Returns the error of a failed step. It is a refusal only if the server answered 5xx.
     fn failed(&self, step: &str, why: &Error) -> SendError {
         let text = self.scrub(&format!("{}: {step}: {}", self.name, said(why)));
         if why.is_permanent() {
@@ -238,7 +236,7 @@ fn parameters(name: &str, ca: Option<&[u8]>) -> Result<TlsParameters> {
     builder.build().context("cannot use TLS")
 }
 
-/// Ends a session politely; the message's fate does not hang on it.
+/// Ends a session. The message does not depend on this.
 fn goodbye(mut connection: SmtpConnection) {
     let _ = connection.set_timeout(Some(GOODBYE));
     let _ = connection.quit();
@@ -248,7 +246,7 @@ fn text(answer: &Response) -> String {
     answer.message().collect::<Vec<_>>().join(" ")
 }
 
-/// What went wrong, as the server or the system put it.
+/// Returns an error in the words of the server or the system.
 fn said(why: &Error) -> String {
     if let (Some(code), Some(source)) = (why.status(), why.source()) {
         return one_line(&format!("{code} {source}"), 300);
@@ -263,7 +261,7 @@ fn said(why: &Error) -> String {
         {
             return "no answer in time".to_owned();
         }
-        // rustls would explain itself at length.
+        // rustls's own text is long.
         if inner
             .downcast_ref::<io::Error>()
             .is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof)
