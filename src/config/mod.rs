@@ -18,8 +18,8 @@
 //! | `user` | user that the job's hooks run as | root |
 //! | `redact` | regular expressions: a match, or its first group, is a secret (see [`mod@crate::redact`]) | none |
 //!
-//! A key in the job's file replaces that of `[default]`; the two are never merged. Only the patterns
-//! of `redact` add up.
+//! A key in the job's file replaces that of `[default]`; the two are never merged. Only the
+//! patterns of `redact` add up.
 //!
 //! In the name of a job's file, characters other than letters, digits, `.`, `_`, `@`, `+` and `-`
 //! are written `%XX`: the job `sub/name` has `jobs/sub%2Fname.toml`.

@@ -165,8 +165,8 @@ fn in_words(
     (span, message, help)
 }
 
-/// Removes lists of tables, `[[collect.memory]]`, from places where the struct takes one table. serde
-/// would read the first table as the struct's first key, or ignore the list.
+/// Removes lists of tables, `[[collect.memory]]`, from places where the struct takes one table.
+/// serde would read the first table as the struct's first key, or ignore the list.
 fn lists_of_what_is_one<T: DeserializeOwned>(root: &mut DeTable) -> Vec<TypeError> {
     let mut errors = Vec::new();
     for (path, span) in tree::lists(root) {

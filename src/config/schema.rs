@@ -1,6 +1,6 @@
-//! The JSON Schemas of the config. Its keys and types are those of the structs; the descriptions are
-//! those of the plugins' own documentation, the table Key | Values | Default. Run the tests with
-//! `LASTWORDS_WRITE_SCHEMAS=1` after changing one.
+//! The JSON Schemas of the config. Its keys and types are those of the structs; the descriptions
+//! are those of the plugins' own documentation, the table Key | Values | Default. Run the tests
+//! with `LASTWORDS_WRITE_SCHEMAS=1` after changing one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -151,7 +151,8 @@ fn described(row: &Row) -> String {
     }
 }
 
-/// Adds the documentation to a file's root or its `[default]`, and to the sinks and collectors in it.
+/// Adds the documentation to a file's root or its `[default]`, and to the sinks and collectors in
+/// it.
 fn describe_file(root: &mut Value, headings: &[&str]) {
     let mut rows = BTreeMap::new();
     for heading in headings {

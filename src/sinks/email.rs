@@ -28,9 +28,9 @@
 //! A server without STARTTLS gets nothing unless the config says `tls = "none"`. A password goes
 //! without TLS only to this machine itself.
 //!
-//! If the server refuses a recipient for good, the others get the message, and the receipt names the
-//! refused one. If the server defers a recipient (greylisting, a full mailbox), the message waits for
-//! up to an hour, so that nobody gets it twice; then the others get it.
+//! If the server refuses a recipient for good, the others get the message, and the receipt names
+//! the refused one. If the server defers a recipient (greylisting, a full mailbox), the message
+//! waits for up to an hour, so that nobody gets it twice; then the others get it.
 
 mod keys;
 mod message;

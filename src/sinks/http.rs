@@ -72,6 +72,40 @@ pub enum Tls {
     None,
 }
 
+/// The address of a service's API.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
+#[serde(try_from = "String")]
+pub struct Api(String);
+
+impl TryFrom<String> for Api {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        address(&text).map_err(|why| why.to_string())?;
+        Ok(Self(text))
+    }
+}
+
+impl Api {
+    /// The address where the service offers its API to everybody.
+    pub fn public(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// Returns the address without a slash at its end.
+    pub fn base(&self) -> &str {
+        self.0.trim_end_matches('/')
+    }
+
+    /// Returns the address of an endpoint.
+    ///
+    /// # Errors
+    /// If the API's address is none.
+    pub fn endpoint(&self, parts: &[&str]) -> Result<Url> {
+        Ok(below(&address(&self.0)?, parts))
+    }
+}
+
 /// Takes the address of a server of the user's own, which need not be encrypted if `tls` says so.
 ///
 /// # Errors

@@ -19,8 +19,8 @@
 //! ```
 //!
 //! The user joins the room itself if it may; if not, invite it. A message is an `m.notice` that
-//! mentions nobody. A message that is sent twice has the same transaction id, so that the homeserver
-//! shows it once. It is never encrypted.
+//! mentions nobody. A message that is sent twice has the same transaction id, so that the
+//! homeserver shows it once. It is never encrypted.
 
 mod event;
 

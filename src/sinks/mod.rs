@@ -41,8 +41,8 @@ pub trait Sink: Send + Sync {
     /// Returns its kind: `email`, `slack`.
     fn kind(&self) -> &'static str;
 
-    /// Returns the files that hold its secrets, as the config names them. `lastwords check` tests who
-    /// may read them.
+    /// Returns the files that hold its secrets, as the config names them. `lastwords check` tests
+    /// who may read them.
     fn secret_files(&self) -> Vec<&Path> {
         Vec::new()
     }
@@ -52,8 +52,8 @@ pub trait Sink: Send + Sync {
         Vec::new()
     }
 
-    /// Returns the report in one of the forms that `lastwords render` shows, as this sink would send
-    /// it; `None` if it sends no such form. Reads no secrets and uses no network.
+    /// Returns the report in one of the forms that `lastwords render` shows, as this sink would
+    /// send it; `None` if it sends no such form. Reads no secrets and uses no network.
     fn form(&self, _form: Form, _report: &Report, _host: &Host) -> Option<String> {
         None
     }

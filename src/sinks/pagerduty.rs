@@ -15,9 +15,9 @@
 //! routing_key_file = "/etc/lastwords/secrets/pagerduty"
 //! ```
 //!
-//! Equal crashes (host, job and fingerprint) are one incident: a crash opens it, summaries are added
-//! to it, and the recovery resolves it. An event that is sent twice changes nothing. A drill is an
-//! incident of its own with the severity `info`; resolve it by hand.
+//! Equal crashes (host, job and fingerprint) are one incident: a crash opens it, summaries are
+//! added to it, and the recovery resolves it. An event that is sent twice changes nothing. A drill
+//! is an incident of its own with the severity `info`; resolve it by hand.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,8 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Receipt, SendError, Sink, brief, http};
+use super::http::{self, Api};
+use super::{Receipt, SendError, Sink, brief};
 use crate::host::Host;
 use crate::key_error::KeyError;
 use crate::render::{View, head_by, one_line};
@@ -64,7 +65,7 @@ struct PagerDutyKeys {
     routing_key_env: Option<String>,
     #[serde(default)]
     severity: EventSeverity,
-    #[serde(default)]
+    #[serde(default = "public_api")]
     url: Api,
 }
 
@@ -92,24 +93,8 @@ enum EventSeverity {
     Info,
 }
 
-/// The API's address.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
-#[serde(try_from = "String")]
-struct Api(String);
-
-impl Default for Api {
-    fn default() -> Self {
-        Self("https://events.pagerduty.com".to_owned())
-    }
-}
-
-impl TryFrom<String> for Api {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        http::address(&text).map_err(|why| format!("{why:#}"))?;
-        Ok(Self(text))
-    }
+fn public_api() -> Api {
+    Api::public("https://events.pagerduty.com")
 }
 
 impl Sink for PagerDuty {
@@ -157,10 +142,7 @@ impl PagerDuty {
     }
 
     fn endpoint(&self) -> Result<Url> {
-        Ok(http::below(
-            &http::address(&self.url.0)?,
-            &["v2", "enqueue"],
-        ))
+        self.url.endpoint(&["v2", "enqueue"])
     }
 
     fn event(&self, report: &Report, routing_key: &str) -> Value {

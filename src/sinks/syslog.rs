@@ -17,8 +17,8 @@
 //!
 //! A record is one line of at most 1,024 bytes: what happened, why, and the report's id, which is
 //! the same at every try. RFC 5424 records also carry the facts as structured data under
-//! `lastwords@32473` (the number that RFC 5612 reserves for documentation). A crash has the severity
-//! `err`, a drill `notice`.
+//! `lastwords@32473` (the number that RFC 5612 reserves for documentation). A crash has the
+//! severity `err`, a drill `notice`.
 //!
 //! Syslog has no receipts. TCP and TLS are framed by octet count (RFC 6587, RFC 5425) and closed in
 //! order, so that a broken connection is noticed. Datagrams may be lost unnoticed.

@@ -28,7 +28,8 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Receipt, SendError, Sink, brief, http};
+use super::http::{self, Api};
+use super::{Receipt, SendError, Sink, brief};
 use crate::host::Host;
 use crate::key_error::KeyError;
 use crate::render::{View, head_by, one_line};
@@ -64,7 +65,7 @@ struct TelegramKeys {
     topic: Option<i64>,
     token_file: Option<PathBuf>,
     token_env: Option<String>,
-    #[serde(default)]
+    #[serde(default = "public_api")]
     url: Api,
 }
 
@@ -81,24 +82,8 @@ impl TryFrom<TelegramKeys> for Telegram {
     }
 }
 
-/// The Bot API's address.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
-#[serde(try_from = "String")]
-struct Api(String);
-
-impl Default for Api {
-    fn default() -> Self {
-        Self("https://api.telegram.org".to_owned())
-    }
-}
-
-impl TryFrom<String> for Api {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        http::address(&text).map_err(|why| format!("{why:#}"))?;
-        Ok(Self(text))
-    }
+fn public_api() -> Api {
+    Api::public("https://api.telegram.org")
 }
 
 impl Sink for Telegram {
@@ -119,7 +104,7 @@ impl Sink for Telegram {
         let payload = serde_json::to_string_pretty(&self.payload(&html(&View::of(report)), true))?;
         Ok(format!(
             "POST {}/bot(secret)/sendMessage\n{payload}\n",
-            self.url.0.trim_end_matches('/')
+            self.url.base()
         ))
     }
 
@@ -148,10 +133,8 @@ impl Telegram {
             "the token is none that a bot has"
         );
         // A colon after a slash is part of the path.
-        Ok(http::below(
-            &http::address(&self.url.0)?,
-            &[&format!("bot{}", token.expose()), "sendMessage"],
-        ))
+        self.url
+            .endpoint(&[&format!("bot{}", token.expose()), "sendMessage"])
     }
 
     fn payload(&self, text: &str, is_html: bool) -> Value {

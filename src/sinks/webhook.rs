@@ -30,8 +30,8 @@
 //! of a signed one: a receiver that has seen it has seen it. `data` is the report. A secret is made
 //! by `printf 'whsec_%s\n' "$(openssl rand -base64 32)"`.
 //!
-//! A status from 200 to 299 means that the report was taken. 408, 425, 429, 5xx and redirects, which
-//! are not followed, mean that it is tried again. Any other status is a refusal for good.
+//! A status from 200 to 299 means that the report was taken. 408, 425, 429, 5xx and redirects,
+//! which are not followed, mean that it is tried again. Any other status is a refusal for good.
 
 mod event;
 mod signature;

@@ -99,8 +99,8 @@ impl SmtpServer {
         })
     }
 
-    /// Delivers a message. If the server defers some recipients and takes others, `wait` withholds it
-    /// from all.
+    /// Delivers a message. If the server defers some recipients and takes others, `wait` withholds
+    /// it from all.
     pub fn deliver(
         &self,
         from: &Address,

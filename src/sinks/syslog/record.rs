@@ -116,8 +116,8 @@ fn message_id(report: &Report) -> &'static str {
     }
 }
 
-/// Adds a parameter of the structured data. Its value is escaped (RFC 5424 §6.3.3) and at most `max`
-/// bytes long.
+/// Adds a parameter of the structured data. Its value is escaped (RFC 5424 §6.3.3) and at most
+/// `max` bytes long.
 fn param(record: &mut String, name: &str, value: &str, max: usize) {
     let _ = write!(record, " {name}=\"");
     let end = record.len() + max;
@@ -134,7 +134,8 @@ fn param(record: &mut String, name: &str, value: &str, max: usize) {
     record.push('"');
 }
 
-/// Adds the message for people: what happened and why, cut to fit; then the time and the report's id.
+/// Adds the message for people: what happened and why, cut to fit; then the time and the report's
+/// id.
 fn finish(mut record: String, report: &Report) -> String {
     let View {
         title,
