@@ -50,11 +50,10 @@ mod tree;
 mod wording;
 
 pub use check::{Checked, check};
-pub use files::{file_name, job_file, jobs};
-pub use keys::JobSettings;
+pub use files::{job_file, jobs};
 pub use load::{Loaded, Route, load, users};
 pub use normal_exit::signal;
-pub use problem::{Problem, Severity, Source};
+pub use problem::{Problem, Severity};
 
 /// Exit code of a command that cannot go on because the config has an error; see sysexits(3).
 pub const EX_CONFIG: u8 = 78;

@@ -21,7 +21,7 @@ use crate::sinks::template::Template;
 pub struct EmailKeys {
     pub name: String,
     #[cfg_attr(test, schemars(length(min = 1)))]
-    pub to: Recipients,
+    pub to: Addressees,
     pub from: Option<Person>,
     sendmail: Option<PathBuf>,
     server: Option<String>,
@@ -142,9 +142,9 @@ impl EmailKeys {
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "Vec<String>"))]
 #[serde(try_from = "Vec<Person>")]
-pub struct Recipients(pub Vec<Person>);
+pub struct Addressees(pub Vec<Person>);
 
-impl TryFrom<Vec<Person>> for Recipients {
+impl TryFrom<Vec<Person>> for Addressees {
     type Error = &'static str;
     fn try_from(people: Vec<Person>) -> Result<Self, Self::Error> {
         if people.is_empty() {
