@@ -58,7 +58,8 @@ pub struct DeliverArgs {
     #[arg(long)]
     watch: bool,
     /// Do what would be due so much later: for tests
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration, hide = true)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", hide = true)]
+    #[arg(value_parser = humantime::parse_duration)]
     later: Duration,
     /// A hook starts this: where another such deliverer is about to look, that one is enough
     #[arg(long, hide = true)]

@@ -137,8 +137,8 @@ impl Spool {
         Ok(taken)
     }
 
-    /// Commits a report of user `uid` as one of ours, unless it is there already. Returns true if it
-    /// was new.
+    /// Commits a report of user `uid` as one of ours, unless it is there already. Returns true if
+    /// it was new.
     fn take_in(&self, mut report: Report, uid: u32, how: &TakeOver) -> io::Result<bool> {
         let is_ours = uid == geteuid().as_raw();
         if !is_ours {
