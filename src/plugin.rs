@@ -46,6 +46,7 @@ const LAST_LINE: usize = 300;
 /// A program and its arguments from the config. The program is an absolute path, or a name that is
 /// looked up in a fixed `PATH`. Secrets in the arguments are not shown.
 #[derive(Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "Vec<String>"))]
 #[serde(try_from = "Vec<String>")]
 pub struct Command(Vec<String>);
 
@@ -192,6 +193,11 @@ impl fmt::Display for ProgramEnd {
 
 /// The config's `settings` table. It may hold a password: `Debug` shows its keys only.
 #[derive(Clone, Default, Deserialize)]
+#[cfg_attr(
+    test,
+    derive(schemars::JsonSchema),
+    schemars(with = "serde_json::Map<String, Value>")
+)]
 #[serde(transparent)]
 pub struct Settings(toml::Table);
 

@@ -10,6 +10,7 @@ mod names;
 #[cfg(test)]
 mod schema;
 mod section;
+mod sink_key;
 mod stop;
 
 use std::fmt;
@@ -25,6 +26,7 @@ pub use names::{ReportId, Timestamp};
 #[cfg(test)]
 pub(crate) use section::section;
 pub use section::{CollectorKind, Section, Status};
+pub use sink_key::SinkKey;
 pub use stop::{Exit, Stop, Supervisor, signal_name, signal_of_code};
 
 /// The version of the report's JSON form that this program writes.
@@ -246,9 +248,9 @@ pub enum Audience {
     #[default]
     Job,
     /// Only this sink: the others have got more of these messages, or fewer.
-    Only(String),
+    Only(#[cfg_attr(test, schemars(with = "String"))] SinkKey),
     /// All sinks of the machine and of the job except this one.
-    AllBut(String),
+    AllBut(#[cfg_attr(test, schemars(with = "String"))] SinkKey),
 }
 
 /// The judgement of a stop.

@@ -1,6 +1,5 @@
-//! JSON Schemas, as `config/schema/` has them: of a report, and of the two kinds of config files,
-//! by which editors complete and check them. They are made by tests, from the structs and their
-//! documentation.
+//! The JSON Schemas in `config/schema/`: of a report, and of the two kinds of config files, which
+//! editors complete and check by them. Tests make them from the structs and their documentation.
 
 /// Of a report: `lastwords show --json`, and what sinks that are programs get.
 pub const REPORT: &str = include_str!("../config/schema/report.schema.json");
@@ -15,7 +14,28 @@ pub(crate) mod tests {
     use std::fs;
     use std::path::Path;
 
+    use schemars::Schema;
+    use schemars::transform::{Transform, transform_subschemas};
     use serde_json::Value;
+
+    /// Takes rustdoc's links out of descriptions, and the formats of numbers, which mean something
+    /// in Rust only.
+    #[derive(Clone)]
+    pub struct Plain;
+
+    impl Transform for Plain {
+        fn transform(&mut self, schema: &mut Schema) {
+            transform_subschemas(self, schema);
+            let format = schema.get("format").and_then(Value::as_str);
+            if format.is_some_and(|format| format != "date-time") {
+                schema.remove("format");
+            }
+            if let Some(text) = schema.get("description").and_then(Value::as_str) {
+                let text = text.replace(['[', ']'], "").replace('\n', " ");
+                schema.insert("description".to_owned(), text.into());
+            }
+        }
+    }
 
     /// Compares a schema with the one in `config/schema/`; writes it there where
     /// `LASTWORDS_WRITE_SCHEMAS` is set.

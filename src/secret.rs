@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 
 /// A secret's text. It has neither `Debug` nor `Display`, so that it cannot end up in a message by
 /// accident.
@@ -26,9 +26,9 @@ impl Secret {
     }
 }
 
-/// Where a secret is: the config's `NAME_file` or `NAME_env`.
+/// The source of a secret: the config's `NAME_file` or `NAME_env`.
 ///
-/// A relative path is looked for in `$CREDENTIALS_DIRECTORY` (where systemd's `LoadCredential=`
+/// A relative path is looked up in `$CREDENTIALS_DIRECTORY` (where systemd's `LoadCredential=`
 /// puts it), then beside the config.
 #[derive(Clone, Debug)]
 pub struct SecretSource {
@@ -51,9 +51,9 @@ impl SecretSource {
         name: &'static str,
         file: Option<PathBuf>,
         env: Option<String>,
-    ) -> Result<Self, Mistake> {
+    ) -> Result<Self, KeyError> {
         Self::optional(name, file, env)?.ok_or_else(|| {
-            Mistake::of_table(format!(
+            KeyError::of_table(format!(
                 "expected `{name}_file` or `{name}_env` in this table, found neither"
             ))
         })
@@ -67,14 +67,14 @@ impl SecretSource {
         name: &'static str,
         file: Option<PathBuf>,
         env: Option<String>,
-    ) -> Result<Option<Self>, Mistake> {
+    ) -> Result<Option<Self>, KeyError> {
         let place = match (file, env) {
             (None, None) => return Ok(None),
             (Some(file), None) => Holder::File(file),
             (None, Some(env)) => Holder::Env(env),
             (Some(_), Some(_)) => {
                 let message = format!("expected `{name}_file` or `{name}_env`, found both");
-                return Err(Mistake::at(&format!("{name}_env"), message).help("keep one of them"));
+                return Err(KeyError::at(&format!("{name}_env"), message).help("keep one of them"));
             }
         };
         Ok(Some(Self { name, place }))

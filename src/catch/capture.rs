@@ -11,7 +11,7 @@ use crate::collectors::log::{DeepTail, Log};
 use crate::config::Loaded;
 use crate::host::Host;
 use crate::random;
-use crate::report::{Audience, FORMAT, Kind, Safety, Report, Section, Stop, Supervisor};
+use crate::report::{Audience, FORMAT, Kind, Report, Safety, Section, Stop, Supervisor};
 use crate::supervisor;
 use crate::supervisor::account::Account;
 

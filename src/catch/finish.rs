@@ -36,7 +36,7 @@ use crate::host::Host;
 use crate::kmsg::{self, Record};
 use crate::places::Places;
 use crate::random;
-use crate::report::{Exit, Safety, Report, Section, Stop, Verdict};
+use crate::report::{Exit, Report, Safety, Section, Stop, Verdict};
 use crate::spool::MemoryInbox;
 use crate::supervisor::supervise::Traces;
 use crate::{mounts, notice};

@@ -49,9 +49,11 @@ const LEFT_OUT: [&str; 6] = ["squashfs", "erofs", "cramfs", "romfs", "iso9660", 
 
 /// Space, inodes and read-only state of the real file systems.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Disk {
     #[serde(deserialize_with = "plugin::timeout")]
+    #[cfg_attr(test, schemars(with = "String"))]
     timeout: Duration,
 }
 

@@ -34,6 +34,7 @@ const SLACK: f64 = 2.0;
 
 /// The kernel log since the service started.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Dmesg {
     lines: usize,

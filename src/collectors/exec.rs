@@ -33,11 +33,13 @@ use crate::plugin::{self, Command, ProgramOutcome, Run, Settings};
 use crate::report::{CollectorKind, Stop};
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ExecCollector {
     name: String,
     command: Command,
     #[serde(default = "ten_seconds", deserialize_with = "plugin::timeout")]
+    #[cfg_attr(test, schemars(with = "String"))]
     timeout: Duration,
     #[serde(default = "sixty_four_kib")]
     max_bytes: usize,
@@ -49,6 +51,7 @@ pub struct ExecCollector {
 
 /// When the program runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum When {
     Now,

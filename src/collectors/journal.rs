@@ -38,6 +38,7 @@ const MAX_BYTES: usize = 1024 * 1024;
 
 /// The end of the journal of this life.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Journal {
     #[serde(default = "default_lines")]

@@ -21,6 +21,7 @@ use crate::report::{CollectorKind, LoadAverage, SectionData, Stop};
 
 /// Load averages, and the time that tasks waited for CPUs and I/O.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Load {}
 

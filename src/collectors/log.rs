@@ -52,6 +52,7 @@ const DEEP: u64 = 1024 * 1024;
 
 /// The end of a log file.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// May hold `{job}` and `{instance}`.
@@ -62,6 +63,7 @@ pub struct Log {
     #[serde(default = "default_lines")]
     pub lines: usize,
     #[serde(default = "default_max_bytes", deserialize_with = "max_bytes")]
+    #[cfg_attr(test, schemars(range(max = 65536)))]
     pub max_bytes: u64,
     /// Receives the deeper tail, if the caller wants it.
     #[serde(skip)]

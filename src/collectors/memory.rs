@@ -28,6 +28,7 @@ use crate::report::{CgroupMemory, CollectorKind, MemoryUse, SectionData, Stop};
 
 /// The machine's memory, and the hook's cgroup's.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Memory {}
 

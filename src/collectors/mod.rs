@@ -75,6 +75,7 @@ pub struct Body {
 
 /// The collectors of one job: the config's `[collect]`.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Collect {
     pub memory: Option<memory::Memory>,

@@ -45,6 +45,7 @@ const RECENT: Duration = Duration::from_mins(10);
 
 /// Node's diagnostic report.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NodeReport {
     #[serde(deserialize_with = "super::path")]

@@ -32,6 +32,7 @@ use crate::report::{CollectorKind, Stop};
 
 /// The biggest processes by resident memory.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Processes {
     count: usize,

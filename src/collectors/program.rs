@@ -3,14 +3,15 @@
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
-//! | `path` | the file that a new version replaces; a relative one starts at the config's directory | on Upstart, what the job's `exec` names |
+//! | `path` | the file that a new version replaces; a relative one starts at the config's directory | required |
 //!
 //! ```toml
 //! [collect.program]
 //! path = "/srv/web/server.js"
 //! ```
 //!
-//! If the path is a symbolic link (`/srv/web/current`), the file that it leads to counts.
+//! If it is a symbolic link (`/srv/web/current`), the file that it leads to counts. A job without a
+//! config has this collector if its supervisor, Upstart or systemd, names the program.
 //!
 //! The section's data: `path`, `modified` (RFC 3339), `size` (bytes).
 
@@ -28,6 +29,7 @@ use crate::when::length;
 
 /// When the service's program was changed.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Program {
     #[serde(deserialize_with = "super::path")]

@@ -1,66 +1,63 @@
-//! All that can be known to be wrong before a service dies.
+//! Finds all mistakes in a config that can be known before a service dies.
 
-use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::problem::{Problem, Severity, Source};
-use super::{
-    JobFile, Machine, Opened, file_name, jobs_dir, machine_file, open, patterns, secret_files,
-    sink_names, templates,
-};
-use crate::names;
+use serde::de::DeserializeOwned;
 
-/// What was looked at, and what is wrong with it.
+use super::files::{job_files, jobs_dir, machine_file};
+use super::keys::{JobFile, MachineFile};
+use super::opened::{Opened, open};
+use super::problem::{Problem, Severity};
+use super::{secret_files, sink_names, templates};
+use crate::sinks::Sinks;
+
+/// The result of a check.
 pub struct Checked {
     pub problems: Vec<Problem>,
-    /// Whether there is a `lastwords.toml`.
+    /// True if there is a `lastwords.toml`.
     pub machine: bool,
-    /// How many jobs have a file.
+    /// Number of jobs that have a file.
     pub jobs: usize,
 }
 
 /// Checks every file of a config.
 pub fn check(dir: &Path) -> Checked {
     let mut problems = Vec::new();
-    problems.extend(
-        [dir.to_owned(), jobs_dir(dir)]
-            .iter()
-            .filter_map(|dir| open_to_all(dir)),
-    );
-    let machine: Opened<Machine> = look(&machine_file(dir), &mut problems);
-    problems.extend(sink_names::of_machine(machine.source.as_ref()));
-    problems.extend(patterns::of_machine(machine.source.as_ref()));
-    problems.extend(secret_files::check(&machine.value.sink, dir));
-    problems.extend(templates::check(&machine.value.sink, dir));
+    let dirs = [dir.to_owned(), jobs_dir(dir)];
+    problems.extend(dirs.iter().filter_map(|dir| open_to_all(dir)));
 
-    let mut jobs: Vec<Source> = Vec::new();
-    let files = job_files(&jobs_dir(dir), &mut problems);
+    let machine: Opened<MachineFile> = look(&machine_file(dir), &mut problems);
+    problems.extend(machine.mistakes());
+    problems.extend(beside(&machine.value.sink, dir));
+    problems.extend(
+        machine
+            .value
+            .default
+            .own_sinks()
+            .map(|sinks| beside(sinks, dir))
+            .into_iter()
+            .flatten(),
+    );
+
+    let mut has_sink = machine.defines_a_sink();
+    let files = job_files(dir, &mut problems);
     for file in &files {
         let job: Opened<JobFile> = look(file, &mut problems);
-        problems.extend(sink_names::of_job(
-            machine.source.as_ref(),
-            job.source.as_ref(),
-        ));
-        problems.extend(patterns::of_job(job.source.as_ref()));
+        problems.extend(job.mistakes(&machine));
         problems.extend(
             job.value
-                .sink
-                .iter()
-                .flat_map(|sinks| secret_files::check(sinks, dir)),
+                .own_sinks()
+                .map(|sinks| beside(sinks, dir))
+                .into_iter()
+                .flatten(),
         );
-        problems.extend(
-            job.value
-                .sink
-                .iter()
-                .flat_map(|sinks| templates::check(sinks, dir)),
-        );
-        jobs.extend(job.source);
+        has_sink |= job.defines_a_sink();
     }
-    let sources: Vec<&Source> = machine.source.iter().chain(&jobs).collect();
-    problems.extend(sink_names::nobody_is_told(dir, &sources));
+    if !has_sink {
+        problems.push(sink_names::none_at_all(dir));
+    }
     Checked {
         problems,
         machine: machine_file(dir).exists(),
@@ -68,76 +65,32 @@ pub fn check(dir: &Path) -> Checked {
     }
 }
 
-fn look<T: serde::de::DeserializeOwned + Default>(
-    file: &Path,
-    problems: &mut Vec<Problem>,
-) -> Opened<T> {
+/// Returns what is wrong with the files that these sinks name: their secrets and templates.
+fn beside(sinks: &Sinks, dir: &Path) -> Vec<Problem> {
+    [
+        secret_files::check(sinks, dir),
+        templates::check(sinks, dir),
+    ]
+    .concat()
+}
+
+fn look<T: DeserializeOwned + Default>(file: &Path, problems: &mut Vec<Problem>) -> Opened<T> {
     problems.extend(open_to_all(file));
     open(file, problems)
 }
 
-/// Root runs the commands that the config names: who can write it is root.
+/// Returns a problem if everybody may write to a path: root runs the commands in the config.
 fn open_to_all(path: &Path) -> Option<Problem> {
     let mode = fs::metadata(path).ok()?.permissions().mode();
     let message = format!(
         "everybody may write here (mode {:04o}), and root runs the commands in it",
         mode & 0o7777
     );
-    let help = format!("take that right away: chmod o-w {}", path.display());
+    let help = format!(
+        "remove write access for others: chmod o-w {}",
+        path.display()
+    );
     (mode & 0o002 != 0).then(|| Problem::with_file(path, Severity::Error, &message, Some(&help)))
-}
-
-/// The jobs' files in order, with a warning for each file there that no job's name leads to; an
-/// editor's own, hidden ones need no word.
-pub fn job_files(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
-        Err(error) => {
-            let message = format!("cannot read this directory: {error}");
-            problems.push(Problem::with_file(dir, Severity::Error, &message, None));
-            return Vec::new();
-        }
-    };
-    let hidden = |file: &Path| {
-        file.file_name()
-            .is_some_and(|name| name.as_bytes().starts_with(b"."))
-    };
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    found.retain(|file| !hidden(file));
-    found.sort();
-    found.retain(|file| {
-        let help = why_unread(file);
-        let warn = |help| {
-            Problem::with_file(
-                file,
-                Severity::Warning,
-                "this file is never read",
-                Some(help),
-            )
-        };
-        problems.extend(help.as_deref().map(warn));
-        help.is_none()
-    });
-    found
-}
-
-/// Why no job has this file, where that is so.
-fn why_unread(file: &Path) -> Option<String> {
-    let name = file.file_name().map(OsStr::as_bytes).unwrap_or_default();
-    let Some(stem) = name.strip_suffix(b".toml") else {
-        return Some("a job's file is called JOB.toml".to_owned());
-    };
-    let stem = String::from_utf8_lossy(stem);
-    if stem.contains("%-") || names::decode(&stem).is_some() {
-        return None;
-    }
-    Some(format!(
-        "the file of the job `{stem}` is called {}",
-        file_name(&stem)
-    ))
 }
 
 #[cfg(test)]

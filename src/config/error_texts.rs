@@ -1,14 +1,17 @@
-//! What people read when the config is wrong, word for word.
+//! Tests of the error messages, word for word.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::document::Document;
 use super::normal_exit::NormalExit;
-use super::{Problem, Source, parse, sink_names};
+use super::parse::parse;
+use super::problem::{Problem, Source};
+use super::sink_names::{self, SinkNames};
 
-/// A config of the real one's shape.
+/// A config with the shape of the real one.
 #[derive(Deserialize, Debug, Default, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 struct Config {
@@ -79,7 +82,7 @@ fn source(text: &str) -> Source {
 }
 
 fn read(text: &str) -> (Option<Config>, Vec<Problem>) {
-    parse(&source(text))
+    parse(&Document::of(&source(text)))
 }
 
 fn show(problems: &[Problem]) -> String {
@@ -90,7 +93,18 @@ fn show(problems: &[Problem]) -> String {
         .join("\n\n")
 }
 
-/// What a person is shown for a file.
+/// Returns the sinks that a file's root defines and lists.
+fn names(source: &Source) -> SinkNames {
+    SinkNames::of(&Document::of(source).root)
+}
+
+/// Returns what is wrong with the sinks of a job. The machine's are those of its root.
+fn of_job(machine: &Source, job: &Source) -> Vec<Problem> {
+    let none = SinkNames::default();
+    sink_names::of_job(job, &names(job), (&names(machine), &none))
+}
+
+/// Returns the problems with a file as people see them.
 fn shown(text: &str) -> String {
     let (value, problems) = read(text);
     assert!(!problems.is_empty(), "{value:?}");
@@ -377,7 +391,7 @@ fn a_sink_that_does_not_exist() {
         "sinks = [\"ops-mail\", \"ops-slak\"]\n",
     );
     assert_eq!(
-        show(&sink_names::of_job(Some(&machine), Some(&job))),
+        show(&of_job(&machine, &job)),
         "\
 error: unknown sink `ops-slak`, expected `ops-slack` or `ops-mail`
  --> jobs/web.toml:1:22
@@ -393,7 +407,11 @@ error: unknown sink `ops-slak`, expected `ops-slack` or `ops-mail`
 fn two_sinks_of_one_name() {
     let machine = source("[[sink.slack]]\nname = \"ops\"\n\n[[sink.email]]\nname = \"ops\"\n");
     assert_eq!(
-        show(&sink_names::of_machine(Some(&machine))),
+        show(&sink_names::of_machine(
+            &machine,
+            &names(&machine),
+            &SinkNames::default()
+        )),
         "\
 error: two sinks have this name
  --> lastwords.toml:5:8
@@ -408,7 +426,7 @@ error: two sinks have this name
         "[[sink.slack]]\nname = \"ops\"\n",
     );
     assert_eq!(
-        show(&sink_names::of_job(Some(&machine), Some(&job))),
+        show(&of_job(&machine, &job)),
         "\
 error: lastwords.toml already has a sink of this name
  --> jobs/web.toml:2:8
@@ -424,7 +442,7 @@ error: lastwords.toml already has a sink of this name
 fn a_job_that_tells_nobody() {
     let job = Source::new(Path::new("jobs/web.toml"), "sinks = []\n");
     assert_eq!(
-        show(&sink_names::of_job(None, Some(&job))),
+        show(&of_job(&source(""), &job)),
         "\
 warning: nobody is told when this job dies
  --> jobs/web.toml:1:9
@@ -566,6 +584,7 @@ proptest::proptest! {
             let _ = (problem.render(true), problem.to_string());
         }
         let source = source(&text);
-        let _ = (sink_names::of_machine(Some(&source)), sink_names::of_job(Some(&source), Some(&source)));
+        let names = names(&source);
+        let _ = (sink_names::of_machine(&source, &names, &names), of_job(&source, &source));
     }
 }

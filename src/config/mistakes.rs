@@ -1,20 +1,24 @@
-//! What sinks and collectors know of their own keys: a table that contradicts itself is an error of
-//! the file, at the key's line, and not a surprise at the first crash.
+//! Tests that a sink or collector whose keys contradict each other is an error of the file, at the
+//! key's line, and not a surprise at the first crash.
 
 use std::path::Path;
 
-use super::{JobFile, Machine, Source, parse};
+use super::document::Document;
+use super::keys::{JobFile, MachineFile};
+use super::parse::parse;
+use super::problem::Source;
 
-/// The problem with a file, on one line and without the file's name; a file may have only one here.
+/// Returns the only problem with a file, on one line and without the file's name.
 fn problem<T: serde::de::DeserializeOwned>(text: &str) -> String {
-    let problems = parse::<T>(&Source::new(Path::new(""), text)).1;
+    let source = Source::new(Path::new(""), text);
+    let problems = parse::<T>(&Document::of(&source)).1;
     let [problem] = problems.as_slice() else {
         panic!("{text}: {problems:?}")
     };
     problem.to_string()
 }
 
-/// `(kind, keys below the name, the problem)`. The first of the keys stands in line 3.
+/// `(kind, keys below the name, the problem)`. The first of the keys is in line 3.
 const SINKS: [(&str, &str, &str); 43] = [
     (
         "email",
@@ -233,7 +237,7 @@ const SINKS: [(&str, &str, &str); 43] = [
 fn what_a_sink_knows_of_its_keys_is_said_at_their_line() {
     for (kind, keys, expected) in SINKS {
         let text = format!("[[sink.{kind}]]\nname = 'x'\n{keys}\n");
-        assert_eq!(problem::<Machine>(&text), expected, "{text}");
+        assert_eq!(problem::<MachineFile>(&text), expected, "{text}");
     }
 }
 
@@ -278,7 +282,8 @@ fn a_sink_that_contradicts_itself_is_left_out_and_costs_no_other() {
     let good = "[[sink.slack]]\nname = 'good'\nwebhook_env = 'X'\n";
     for (kind, keys, _) in SINKS {
         let text = format!("[[sink.{kind}]]\nname = 'bad'\n{keys}\n{good}");
-        let machine = parse::<Machine>(&Source::new(Path::new(""), &text)).0;
+        let source = Source::new(Path::new(""), &text);
+        let machine = parse::<MachineFile>(&Document::of(&source)).0;
         let machine = machine.unwrap_or_else(|| panic!("{text}: nothing was read"));
         let names: Vec<&str> = machine.sink.list().iter().map(|sink| sink.name()).collect();
         assert_eq!(names, ["good"], "{text}");

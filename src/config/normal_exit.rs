@@ -51,10 +51,10 @@ impl Visitor<'_> for NormalExitVisitor {
     }
 }
 
-/// An end by the signal of this name, with or without `SIG`.
+/// Returns the exit by the signal of this name, with or without `SIG`.
 ///
 /// # Errors
-/// Where there is no such signal; says what was probably meant.
+/// If there is no such signal. The text says which one was probably meant.
 pub fn signal(text: &str) -> Result<Exit, String> {
     let name = text.strip_prefix("SIG").unwrap_or(text);
     if !SIGNALS.contains(&name) {
@@ -65,7 +65,7 @@ pub fn signal(text: &str) -> Result<Exit, String> {
                 }),
         );
     }
-    // The name under which everybody else knows signals 6 and 29.
+    // The more common of the two names of signals 6 and 29.
     let name = match name {
         "IOT" => "ABRT",
         "POLL" => "IO",
@@ -78,16 +78,32 @@ pub fn signal(text: &str) -> Result<Exit, String> {
 }
 
 #[cfg(test)]
+impl schemars::JsonSchema for NormalExit {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "NormalExit".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "anyOf": [
+                { "type": "integer", "minimum": 0, "maximum": 255 },
+                { "type": "string", "pattern": format!("^(SIG)?({})$", SIGNALS.join("|")) },
+            ],
+        })
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[derive(serde::Deserialize)]
-    struct Job {
+    struct Exits {
         normal_exit: Vec<NormalExit>,
     }
 
     fn exits(text: &str) -> Result<Vec<Exit>, String> {
-        let job: Result<Job, _> = toml::from_str(&format!("normal_exit = {text}"));
+        let job: Result<Exits, _> = toml::from_str(&format!("normal_exit = {text}"));
         job.map(|job| {
             job.normal_exit
                 .into_iter()

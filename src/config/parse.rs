@@ -1,7 +1,7 @@
-//! From a config file's text to its struct, with every error at once.
+//! Turns a parsed config file into its struct, and finds every error at once.
 //!
-//! serde stops at the first error. So what an error is about is cut out of the parsed file, and the
-//! rest is tried again, until nothing more is wrong.
+//! serde stops at the first error. So the value that an error is about is cut out of the parsed
+//! file, and the rest is tried again until there are no more errors.
 
 use std::ops::Range;
 
@@ -9,34 +9,38 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, Deserializer, Error};
 
-use super::problem::{Problem, Severity, Source};
+use super::document::Document;
+use super::problem::{Problem, Severity};
 use super::{tree, wording};
-use crate::mistake;
+use crate::key_error;
 
-/// How many problems of one file are shown; people mend some and look again.
+/// Maximum number of problems shown of one file.
 const MAX: usize = 50;
 
-/// Reads a file's text, and tells everything that is wrong with it.
+/// Returns a file's value, and everything that is wrong with the file.
 ///
-/// Tables with an error in them are left out of the value, whole, so that one mistake in one sink
-/// does not silence the others and no sink runs half-configured. There is no value where the text
-/// is not even TOML.
-pub fn parse<T: DeserializeOwned>(source: &Source) -> (Option<T>, Vec<Problem>) {
-    let (root, syntax) = DeTable::parse_recoverable(&source.text);
-    let mut root = root.into_inner();
-    let syntax = syntax_errors(&root, &source.text, &syntax);
+/// A table with an error is left out as a whole, so that one mistake in a sink does not silence the
+/// others and no sink runs half-configured. There is no value if the text is not TOML.
+pub fn parse<T: DeserializeOwned>(document: &Document) -> (Option<T>, Vec<Problem>) {
+    let Document { source, errors, .. } = document;
+    let mut root = document.root.clone();
+    let syntax = syntax_errors(&root, &source.text, errors);
     let mut wrong = lists_of_what_is_one::<T>(&mut root);
-    let type_errors = type_errors::<T>(root.clone());
+    let typed = deserialize::<T>(root.clone());
+    let type_errors = match typed {
+        Ok(_) => Vec::new(),
+        Err(_) => type_errors::<T>(root.clone()),
+    };
     wrong.extend(type_errors.iter().cloned());
     wrong.retain(|error| syntax.iter().all(|broken| !broken.explains(error)));
     let wrong: Vec<_> = wrong
         .into_iter()
         .map(|error| in_words(error, &root, &source.text))
         .collect();
-    let value = if syntax.is_empty() {
-        without(root, &type_errors)
-    } else {
-        None
+    let value = match typed {
+        _ if !syntax.is_empty() => None,
+        Ok(value) => Some(value),
+        Err(_) => without(root, &type_errors),
     };
     let mut all: Vec<_> = syntax
         .into_iter()
@@ -63,29 +67,29 @@ pub fn parse<T: DeserializeOwned>(source: &Source) -> (Option<T>, Vec<Problem>) 
     (value, problems)
 }
 
-/// Where the text is not TOML.
-struct Broken {
+/// A place where the text is not TOML.
+struct SyntaxError {
     span: Range<usize>,
     message: String,
     help: Option<String>,
-    /// Further syntax errors in here are consequences.
+    /// Further syntax errors in this range follow from this one.
     extent: Range<usize>,
-    /// What stands in here may be read wrongly.
+    /// The parser may have misread this range.
     shadow: Range<usize>,
 }
 
-impl Broken {
-    /// Whether that error may only be there because of this one: a key that was lost is not
-    /// missing.
-    fn explains(&self, error: &Wrong) -> bool {
+impl SyntaxError {
+    /// Returns true if the other error may follow from this one. A missing key may be one that the
+    /// parser lost.
+    fn explains(&self, error: &TypeError) -> bool {
         wording::missing_key(&error.message).is_some() || self.shadow.contains(&error.span.start)
     }
 }
 
-fn syntax_errors(root: &DeTable, text: &str, errors: &[Error]) -> Vec<Broken> {
+fn syntax_errors(root: &DeTable, text: &str, errors: &[Error]) -> Vec<SyntaxError> {
     let mut errors: Vec<&Error> = errors.iter().collect();
     errors.sort_by_key(|error| wording::rank(error.message()));
-    let mut broken: Vec<Broken> = Vec::new();
+    let mut broken: Vec<SyntaxError> = Vec::new();
     for error in errors.into_iter().take(10 * MAX) {
         let at = error.span().unwrap_or(0..0);
         if broken.len() > MAX
@@ -110,7 +114,7 @@ fn syntax_errors(root: &DeTable, text: &str, errors: &[Error]) -> Vec<Broken> {
         };
         let found = text.get(span.clone()).unwrap_or_default();
         let (message, help) = wording::of_syntax_error(error.message(), found, before);
-        broken.push(Broken {
+        broken.push(SyntaxError {
             span,
             message,
             help,
@@ -121,7 +125,7 @@ fn syntax_errors(root: &DeTable, text: &str, errors: &[Error]) -> Vec<Broken> {
     broken
 }
 
-/// The line at a position, with its end.
+/// Returns the range of the line at a position, with its newline.
 fn line_around(text: &str, at: usize) -> Range<usize> {
     let at = text.floor_char_boundary(at);
     let (before, after) = text.split_at(at);
@@ -129,16 +133,15 @@ fn line_around(text: &str, at: usize) -> Range<usize> {
     start..after.find('\n').map_or(text.len(), |length| at + length) + 1
 }
 
-/// Where the next table begins: without its header, a table's keys seem to be those of the table
-/// before.
+/// Returns the start of the next table. Keys up to there are misread if their table's header is.
 fn section_end(text: &str, start: usize) -> usize {
     let next = text.get(start..).and_then(|rest| rest.find("\n["));
     next.map_or(text.len() + 1, |length| start + length)
 }
 
-/// A value that the struct does not take, in serde's words.
+/// A value that the struct refuses, in serde's words.
 #[derive(Clone)]
-struct Wrong {
+struct TypeError {
     span: Range<usize>,
     message: String,
 }
@@ -147,11 +150,11 @@ struct Wrong {
 ///
 /// A struct that refuses its table names the key that is wrong; the place is that key's value.
 fn in_words(
-    Wrong { span, message }: Wrong,
+    TypeError { span, message }: TypeError,
     root: &DeTable,
     text: &str,
 ) -> (Range<usize>, String, Option<String>) {
-    let named = mistake::split(&message)
+    let named = key_error::split(&message)
         .and_then(|(key, rest)| Some((tree::value_at(root, &span, key)?, rest)));
     let (span, message) = match named {
         Some((value, rest)) => (value, rest.to_owned()),
@@ -162,18 +165,18 @@ fn in_words(
     (span, message, help)
 }
 
-/// Takes out the lists of tables, `[[collect.memory]]`, that the struct wants as one table: serde
-/// would read the first table as the struct's first key, or ignore all.
-fn lists_of_what_is_one<T: DeserializeOwned>(root: &mut DeTable) -> Vec<Wrong> {
+/// Removes lists of tables, `[[collect.memory]]`, from places where the struct takes one table.
+/// serde would read the first table as the struct's first key, or ignore the list.
+fn lists_of_what_is_one<T: DeserializeOwned>(root: &mut DeTable) -> Vec<TypeError> {
     let mut errors = Vec::new();
     for (path, span) in tree::lists(root) {
-        // What would the struct say to an empty table in that place?
+        // Try an empty table in that place.
         let wants_one = match deserialize::<T>(tree::only(&path)) {
             Ok(_) => true,
             Err(error) => wording::missing_key(error.message()).is_some(),
         };
         if wants_one && tree::remove(root, &path).is_some() {
-            errors.push(Wrong {
+            errors.push(TypeError {
                 span,
                 message: "invalid type: sequence, expected a map".to_owned(),
             });
@@ -182,8 +185,8 @@ fn lists_of_what_is_one<T: DeserializeOwned>(root: &mut DeTable) -> Vec<Wrong> {
     errors
 }
 
-fn type_errors<T: DeserializeOwned>(mut root: DeTable) -> Vec<Wrong> {
-    let mut errors: Vec<Wrong> = Vec::new();
+fn type_errors<T: DeserializeOwned>(mut root: DeTable) -> Vec<TypeError> {
+    let mut errors: Vec<TypeError> = Vec::new();
     let mut removed = Vec::new();
     let mut filled = Vec::new();
     for _ in 0..3 * MAX {
@@ -195,14 +198,14 @@ fn type_errors<T: DeserializeOwned>(mut root: DeTable) -> Vec<Wrong> {
         if let Some(key) = wording::missing_key(error.message()) {
             let here = (span, key.to_owned());
             if filled.contains(&here) {
-                // A string is not what belongs there: what else the table lacks stays unknown.
+                // The key takes no string, so the table's other missing keys stay unknown.
                 if tree::remove(&mut root, &path).is_none() {
                     break;
                 }
                 continue;
             }
             if !removed.contains(&here) {
-                errors.push(Wrong {
+                errors.push(TypeError {
                     span: here.0.clone(),
                     message: error.message().to_owned(),
                 });
@@ -215,7 +218,7 @@ fn type_errors<T: DeserializeOwned>(mut root: DeTable) -> Vec<Wrong> {
             let known = errors.iter().any(|error| error.span == span)
                 || filled.iter().any(|(place, _)| *place == span);
             if !known {
-                errors.push(Wrong {
+                errors.push(TypeError {
                     span,
                     message: error.message().to_owned(),
                 });
@@ -224,7 +227,7 @@ fn type_errors<T: DeserializeOwned>(mut root: DeTable) -> Vec<Wrong> {
             let Some((table, key)) = tree::remove(&mut root, &path) else {
                 break;
             };
-            // Neither a key that was cut out is missing, nor one that was there but mistyped.
+            // A key that was cut out or mistyped is not missing.
             removed.extend(meant.map(|meant| (table.clone(), meant)));
             removed.push((table, key));
         }
@@ -232,8 +235,8 @@ fn type_errors<T: DeserializeOwned>(mut root: DeTable) -> Vec<Wrong> {
     errors
 }
 
-/// The value without the tables that have an error in them.
-fn without<T: DeserializeOwned>(mut root: DeTable, errors: &[Wrong]) -> Option<T> {
+/// Returns the value without the tables that have an error.
+fn without<T: DeserializeOwned>(mut root: DeTable, errors: &[TypeError]) -> Option<T> {
     for error in errors {
         if let Some(path) = tree::find(&root, &error.span) {
             let whole = tree::whole(&mut root, &path).to_vec();

@@ -1,31 +1,31 @@
-//! The patterns of `redact`: read from the parsed text, so that a mistake elsewhere in the files
-//! does not put secrets into reports.
+//! The patterns of `redact`. They are read from the parsed text, so that a mistake elsewhere in a
+//! file puts no secret into a report.
 
 use std::ops::Range;
 
 use toml::de::DeTable;
 
 use super::problem::{Problem, Severity, Source};
-use crate::redact::{Pattern, Redactor};
+use crate::redact::Pattern;
 
-/// How many there may be in one place.
+/// Maximum number of patterns in one table.
 const MAX: usize = 50;
 
-/// The patterns of a file's root or its `[default]`, and what is wrong with them.
+/// The patterns of one table, and what is wrong with them.
 #[derive(Default)]
-struct Patterns {
-    good: Vec<Pattern>,
+pub struct Patterns {
+    pub good: Vec<Pattern>,
     wrong: Vec<(Range<usize>, String)>,
 }
 
 impl Patterns {
-    fn of(table: &DeTable) -> Self {
+    pub fn of(table: &DeTable) -> Self {
         let mut patterns = Self::default();
         let list = table
             .get("redact")
             .and_then(|list| list.get_ref().as_array());
         for (i, item) in list.into_iter().flat_map(|list| list.iter()).enumerate() {
-            // That something else stands there is told with the other errors of type.
+            // Anything but a string is one of the type errors.
             let Some(text) = item.get_ref().as_str() else {
                 continue;
             };
@@ -44,42 +44,14 @@ impl Patterns {
         patterns
     }
 
-    fn problems(self, source: &Source) -> Vec<Problem> {
+    /// Returns what is wrong with the patterns.
+    pub fn problems(&self, source: &Source) -> Vec<Problem> {
         let help = Some("the syntax is that of https://docs.rs/regex, without Unicode classes");
         self.wrong
             .iter()
             .map(|(span, why)| source.problem(span, Severity::Error, why, help))
             .collect()
     }
-}
-
-fn of_file(source: &Source) -> (Patterns, Patterns) {
-    let root = DeTable::parse_recoverable(&source.text).0.into_inner();
-    let default = root
-        .get("default")
-        .and_then(|default| default.get_ref().as_table())
-        .map(Patterns::of);
-    (Patterns::of(&root), default.unwrap_or_default())
-}
-
-/// What is wrong with the patterns in `lastwords.toml`.
-pub fn of_machine(machine: Option<&Source>) -> Vec<Problem> {
-    machine
-        .map(|source| of_file(source).1.problems(source))
-        .unwrap_or_default()
-}
-
-/// What is wrong with the patterns in a job's file.
-pub fn of_job(job: Option<&Source>) -> Vec<Problem> {
-    job.map(|source| of_file(source).0.problems(source))
-        .unwrap_or_default()
-}
-
-/// What redacts a job's reports: with the machine's patterns and its own.
-pub fn redactor(machine: Option<&Source>, job: Option<&Source>) -> Redactor {
-    let machine = machine.map(|source| of_file(source).1.good);
-    let job = job.map(|source| of_file(source).0.good);
-    Redactor::new([machine, job].into_iter().flatten().flatten().collect())
 }
 
 #[cfg(test)]

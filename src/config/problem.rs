@@ -1,4 +1,4 @@
-//! What is wrong with the config, in words for people.
+//! Problems with the config, in words for people.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,19 +10,19 @@ use serde::Serialize;
 
 use crate::redact::masked;
 
-/// Something wrong with a config file.
+/// A problem with a config file.
 ///
-/// The texts hold no control characters and none of the file's values, so that they can go into a
+/// The texts contain no control characters and none of the file's values, so they may go into a
 /// report.
 #[derive(Clone, Debug)]
 pub struct Problem {
     pub file: PathBuf,
-    /// Where in the file; `None` where it is about the file as a whole.
-    pub place: Option<Place>,
+    /// Place in the file; `None` if the problem is with the file as a whole.
+    pub place: Option<Location>,
     pub severity: Severity,
-    /// What was expected and what was found.
+    /// The message: expected this, found that.
     pub message: String,
-    /// What was probably meant, or what to do.
+    /// A hint: what was probably meant, or what to do.
     pub help: Option<String>,
 }
 
@@ -31,27 +31,27 @@ pub struct Problem {
 pub enum Severity {
     /// A part of the config cannot be used.
     Error,
-    /// All can be used, but hardly as it was meant.
+    /// The config can be used, but probably does not do what was meant.
     Warning,
 }
 
 /// A place in a config file.
 #[derive(Clone, Debug)]
-pub struct Place {
-    /// From 1.
+pub struct Location {
+    /// Line, counted from 1.
     pub line: usize,
-    /// From 1, in characters.
+    /// Column in characters, counted from 1.
     pub column: usize,
-    /// In bytes.
+    /// Range of bytes.
     pub span: Range<usize>,
     text: Arc<str>,
 }
 
-/// The longest stretch that is underlined, in bytes; longer lines are cut around it.
+/// Maximum length of the underlined text, in bytes. Longer lines are cut around it.
 const UNDERLINED: usize = 60;
 
 impl Problem {
-    /// A problem with a file as a whole.
+    /// Makes a problem with a file as a whole.
     pub fn with_file(file: &Path, severity: Severity, message: &str, help: Option<&str>) -> Self {
         let message = visible(message);
         Self {
@@ -63,7 +63,7 @@ impl Problem {
         }
     }
 
-    /// The problem as compilers show theirs: message, place, the line itself underlined, help.
+    /// Renders the problem as a compiler does: message, place, the line underlined, help.
     pub fn render(&self, colour: bool) -> String {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
@@ -74,7 +74,7 @@ impl Problem {
         let group = match &self.place {
             None => title.element(Origin::path(file)),
             Some(place) => {
-                let (line, underlined) = place.shown();
+                let (line, underlined) = place.snippet();
                 let snippet = Snippet::source(line).line_start(place.line).path(file);
                 title.element(snippet.annotation(AnnotationKind::Primary.span(underlined)))
             }
@@ -89,7 +89,7 @@ impl Problem {
     }
 }
 
-/// On one line: `lastwords.toml:3:1: unknown key …`.
+/// Writes the problem on one line: `lastwords.toml:3:1: unknown key …`.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(&visible(&self.file.to_string_lossy()))?;
@@ -103,9 +103,9 @@ impl fmt::Display for Problem {
     }
 }
 
-impl Place {
-    /// The line, without secrets that stand where they should not, and what to underline in it.
-    fn shown(&self) -> (String, Range<usize>) {
+impl Location {
+    /// Returns the line with its secrets masked, and the range to underline in it.
+    fn snippet(&self) -> (String, Range<usize>) {
         let Range { start, end } = self.span;
         let first = self.text[..start]
             .rfind('\n')
@@ -117,11 +117,11 @@ impl Place {
             .text
             .floor_char_boundary(end.min(last).min(start + UNDERLINED))
             .max(start);
-        // The renderer makes the other control characters visible, but not these; the lengths in
-        // bytes must stay.
+        // The renderer shows all control characters but these. The replacements have the same
+        // length in bytes, so that the range stays right.
         let visible = |c| match c {
             '\u{80}'..='\u{9f}' => '·',
-            c if turns(c) => char::REPLACEMENT_CHARACTER,
+            c if is_deceptive(c) => char::REPLACEMENT_CHARACTER,
             c => c,
         };
         (
@@ -143,14 +143,14 @@ pub struct Source {
 
 impl Source {
     pub fn new(file: &Path, text: &str) -> Self {
-        // A byte order mark is no character of the first line.
+        // A byte order mark does not count as a column.
         Self {
             file: file.to_owned(),
             text: text.trim_start_matches('\u{feff}').into(),
         }
     }
 
-    /// A problem at `span`, in bytes; what lies outside of the text is held at its bounds.
+    /// Makes a problem at a range of bytes, which is clamped to the text.
     pub fn problem(
         &self,
         span: &Range<usize>,
@@ -163,7 +163,7 @@ impl Source {
         let before = &self.text[..start];
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-        let place = Place {
+        let place = Location {
             line,
             column,
             span,
@@ -176,11 +176,10 @@ impl Source {
     }
 }
 
-/// The longest message, in characters: a key of the file may be as long as the file.
+/// Maximum length of a message, in characters. A key may be as long as the file.
 const MAX_MESSAGE: usize = 600;
 
-/// A text that does nothing to a terminal: characters that control it, or turn the direction of
-/// writing, are escaped.
+/// Escapes the characters that control a terminal or change the direction of writing.
 fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len().min(MAX_MESSAGE));
     for (i, c) in text.chars().enumerate() {
@@ -189,7 +188,7 @@ fn visible(text: &str) -> String {
             break;
         }
         match c {
-            c if turns(c) => visible.extend(c.escape_unicode()),
+            c if is_deceptive(c) => visible.extend(c.escape_unicode()),
             c if c.is_control() => visible.extend(c.escape_default()),
             c => visible.push(c),
         }
@@ -197,8 +196,8 @@ fn visible(text: &str) -> String {
     visible
 }
 
-/// Whether a character turns the direction of writing, ends lines, or is not seen at all.
-fn turns(c: char) -> bool {
+/// Returns true if a character changes the direction of writing, ends a line, or is invisible.
+fn is_deceptive(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 

@@ -1,4 +1,4 @@
-//! Opens config files: whatever lies there, it neither hangs nor fills the memory.
+//! Opens config files. Whatever lies there, reading it neither hangs nor fills the memory.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -8,14 +8,14 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 
 use super::problem::{Problem, Severity, Source};
 
-/// The largest config file, in bytes.
+/// Maximum size of a config file, in bytes.
 const MAX: u64 = 1024 * 1024;
 
-/// Reads a config file; `None` where there is no such file. Symbolic links are followed: the
+/// Reads a config file; returns `None` if there is no such file. Follows symbolic links, since the
 /// directory is root's own.
 ///
 /// # Errors
-/// Where it is no regular file, too large, not UTF-8, or cannot be read.
+/// If it is no regular file, too large, not UTF-8, or cannot be read.
 pub fn read(file: &Path) -> Result<Option<Source>, Box<Problem>> {
     let wrong =
         |message: &str, help| Box::new(Problem::with_file(file, Severity::Error, message, help));
@@ -42,7 +42,7 @@ pub fn read(file: &Path) -> Result<Option<Source>, Box<Problem>> {
             let at = error.valid_up_to();
             let found = bytes.get(at).copied().unwrap_or_default();
             let message = format!("expected text in UTF-8, found the byte 0x{found:02x}");
-            // Not `Source::new`: that would cut off a byte order mark, and the place with it.
+            // `Source::new` would strip a byte order mark, and so shift the place.
             let source = Source {
                 file: file.to_owned(),
                 text: String::from_utf8_lossy(&bytes).into(),
@@ -57,7 +57,7 @@ pub fn read(file: &Path) -> Result<Option<Source>, Box<Problem>> {
     }
 }
 
-/// `None` where it is no regular file.
+/// Returns the file's bytes; `None` if it is no regular file.
 fn read_bytes(file: &Path) -> std::io::Result<Option<Vec<u8>>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = openat(CWD, file, flags, Mode::empty())?;

@@ -1,185 +1,59 @@
-//! The JSON Schemas of the config: its keys and their types as serde asks for them, and what the
-//! plugins' own documentation (the table Key | Values | Default) says of each. So a new plugin
-//! needs nothing here; run the tests with `LASTWORDS_WRITE_SCHEMAS=1`.
+//! The JSON Schemas of the config. Its keys and types are those of the structs; the descriptions
+//! are those of the plugins' own documentation, the table Key | Values | Default. Run the tests
+//! with `LASTWORDS_WRITE_SCHEMAS=1` after changing one.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value, json};
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{JsonSchema, Schema};
+use serde_json::{Value, json};
 
-use super::{JobFile, Machine};
-use crate::schema::tests::assert_is_committed;
+use super::keys::{JobFile, MachineFile};
+use crate::schema::tests::{Plain, assert_is_committed};
 
-/// What serde is asked for at one place of a config.
-#[derive(Clone, Debug, Default)]
-enum Shape {
-    Text,
-    Number {
-        most: u64,
-    },
-    Flag,
-    OneOf(&'static [&'static str]),
-    List,
-    /// A table with these keys.
-    Table(&'static [&'static str]),
-    /// A table with any keys.
-    Anything,
-    /// An exit code or a signal's name: the one type that asks for whatever there is.
-    #[default]
-    Exit,
-}
+/// Removes null from a schema, since TOML has none.
+#[derive(Clone)]
+struct WithoutNull;
 
-/// Asks a type what it wants at a place: the keys that lead there; `[]` goes into a list.
-struct Probe<'p> {
-    path: &'p [&'static str],
-    found: &'p mut Shape,
-}
-
-#[derive(Debug)]
-struct Stop;
-
-impl fmt::Display for Stop {
-    fn fmt(&self, _: &mut fmt::Formatter) -> fmt::Result {
-        Ok(())
-    }
-}
-
-impl std::error::Error for Stop {}
-
-impl Error for Stop {
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Self
-    }
-}
-
-fn shape_at<'de, T: Deserialize<'de>>(path: &[&'static str]) -> Shape {
-    let mut found = Shape::default();
-    let _ = T::deserialize(Probe {
-        path,
-        found: &mut found,
-    });
-    found
-}
-
-macro_rules! say {
-    ($($method:ident => $shape:expr,)*) => {
-        $(fn $method<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Stop> {
-            *self.found = $shape;
-            Err(Stop)
-        })*
-    };
-}
-
-impl<'de> Deserializer<'de> for Probe<'_> {
-    type Error = Stop;
-
-    say! {
-        deserialize_any => Shape::Exit,
-        deserialize_bool => Shape::Flag,
-        deserialize_u8 => Shape::Number { most: u8::MAX.into() },
-        deserialize_u16 => Shape::Number { most: u16::MAX.into() },
-        deserialize_u32 => Shape::Number { most: u32::MAX.into() },
-        deserialize_u64 => Shape::Number { most: u64::MAX },
-        deserialize_str => Shape::Text,
-        deserialize_string => Shape::Text,
-        deserialize_map => Shape::Anything,
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Stop> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        if let Some((_, path)) = self.path.split_first() {
-            return visitor.visit_seq(Probe { path, ..self });
+impl Transform for WithoutNull {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        let is_null = |value: &Value| matches!(value.as_str(), Some("null")) || value.is_null();
+        for word in ["type", "enum"] {
+            if let Some(Value::Array(values)) = schema.get_mut(word) {
+                values.retain(|value| !is_null(value));
+            }
         }
-        *self.found = Shape::List;
-        Err(Stop)
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        keys: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Stop> {
-        if let Some((key, path)) = self.path.split_first() {
-            return visitor.visit_map(Entry {
-                key: Some(key),
-                probe: Some(Probe { path, ..self }),
-            });
+        if let Some([only]) = schema
+            .get("type")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+        {
+            let only = only.clone();
+            schema.insert("type".to_owned(), only);
         }
-        // So toml learns where a text stands.
-        *self.found = if name.contains("Spanned") {
-            Shape::Text
-        } else {
-            Shape::Table(keys)
-        };
-        Err(Stop)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        variants: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, Stop> {
-        *self.found = Shape::OneOf(variants);
-        Err(Stop)
-    }
-
-    serde::forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
-    }
-}
-
-impl<'de> SeqAccess<'de> for Probe<'_> {
-    type Error = Stop;
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Stop> {
-        seed.deserialize(Probe {
-            path: self.path,
-            found: self.found,
-        })
-        .map(Some)
-    }
-}
-
-/// One key of a table.
-struct Entry<'p> {
-    key: Option<&'static str>,
-    probe: Option<Probe<'p>>,
-}
-
-impl<'de> MapAccess<'de> for Entry<'_> {
-    type Error = Stop;
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Stop> {
-        let key = self
-            .key
-            .take()
-            .map(|key| seed.deserialize(BorrowedStrDeserializer::new(key)));
-        key.transpose()
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Stop> {
-        seed.deserialize(self.probe.take().ok_or(Stop)?)
+        if let Some([one, null]) = schema
+            .get("anyOf")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            && *null == json!({ "type": "null" })
+        {
+            let one = one.clone();
+            schema.remove("anyOf");
+            for (word, said) in one.as_object().into_iter().flatten() {
+                schema.insert(word.clone(), said.clone());
+            }
+        }
+        // A table's default follows from the defaults of its keys.
+        if schema
+            .get("default")
+            .is_some_and(|it| it.is_null() || it.is_object() || it.is_array())
+        {
+            schema.remove("default");
+        }
     }
 }
 
@@ -189,7 +63,7 @@ struct Row {
     default: String,
 }
 
-/// The tables in the first words of a file of ours, after the heading where one is named; by key.
+/// Reads the table in a source file's documentation, below a heading if one is given; by key.
 fn documented(file: &str, heading: Option<&str>) -> BTreeMap<String, Row> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
@@ -224,66 +98,39 @@ fn documented(file: &str, heading: Option<&str>) -> BTreeMap<String, Row> {
     .collect()
 }
 
-/// The schema of what stands at this place.
-fn schema<'de, T: Deserialize<'de>>(path: &[&'static str]) -> Value {
-    let deeper = |key: &'static str| [path, &[key]].concat();
-    match shape_at::<T>(path) {
-        Shape::Text => json!({"type": "string"}),
-        Shape::Number { most: u64::MAX } => json!({"type": "integer", "minimum": 0}),
-        Shape::Number { most } => json!({"type": "integer", "minimum": 0, "maximum": most}),
-        Shape::Flag => json!({"type": "boolean"}),
-        Shape::OneOf(words) => json!({"enum": words}),
-        Shape::List => json!({"type": "array", "items": schema::<T>(&deeper("[]"))}),
-        Shape::Anything => json!({"type": "object"}),
-        Shape::Exit => {
-            json!({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 255}, {"type": "string"}]})
-        }
-        Shape::Table(keys) => table::<T>(path, keys),
-    }
-}
-
-fn table<'de, T: Deserialize<'de>>(path: &[&'static str], keys: &[&'static str]) -> Value {
-    let docs = docs_of(path);
-    let mut properties = Map::new();
-    for key in keys {
-        let path = [path, &[key]].concat();
-        let mut property = schema::<T>(&path);
-        let about = docs
-            .get(*key)
-            .map(described)
-            .or_else(|| file_of(&path).map(|file| first_words(&file)));
-        if let (Some(about), Some(property)) = (about, property.as_object_mut()) {
-            property.insert("description".to_owned(), about.into());
-        }
-        properties.insert((*key).to_owned(), property);
-    }
-    let undocumented: Vec<_> = keys
-        .iter()
-        .filter(|key| !docs.is_empty() && !docs.contains_key(**key))
-        .collect();
-    assert!(
-        undocumented.is_empty(),
-        "{path:?}: the documentation lacks {undocumented:?}"
+/// Adds the documentation to a table's keys.
+///
+/// # Panics
+/// If the two have different keys, or differ in which are required.
+fn describe(table: &mut Value, rows: &BTreeMap<String, Row>, file: &str) {
+    let is_required = |table: &Value, key: &str| {
+        let required = table.get("required").and_then(Value::as_array);
+        required.is_some_and(|keys| keys.iter().any(|it| it == key))
+    };
+    let keys: Vec<String> = match table.get("properties").and_then(Value::as_object) {
+        Some(properties) => properties.keys().cloned().collect(),
+        None => Vec::new(),
+    };
+    let documented: Vec<&String> = rows.keys().collect();
+    let mut known: Vec<&String> = keys.iter().collect();
+    known.sort();
+    assert_eq!(
+        known, documented,
+        "{file}: the struct's keys, and those that are documented"
     );
-    let required: Vec<&str> = keys
-        .iter()
-        .copied()
-        .filter(|key| docs.get(*key).is_some_and(is_required))
-        .collect();
-    let mut table =
-        json!({"type": "object", "properties": properties, "additionalProperties": false});
-    if let Some(table) = table.as_object_mut().filter(|_| !required.is_empty()) {
-        table.insert("required".to_owned(), json!(required));
+    for (key, row) in rows {
+        let required = row.default == "required";
+        assert_eq!(
+            is_required(table, key),
+            required,
+            "{file}: is `{key}` required?"
+        );
+        table["properties"][key]["description"] = described(row).into();
     }
-    table
-}
-
-fn is_required(row: &Row) -> bool {
-    row.default == "required"
 }
 
 fn described(row: &Row) -> String {
-    // What a reader of the source may look up, one in an editor cannot.
+    // A link to the source is of no use in an editor.
     let values = row
         .values
         .split(" (see [")
@@ -304,29 +151,30 @@ fn described(row: &Row) -> String {
     }
 }
 
-/// What is documented of the keys of the table at this place.
-fn docs_of(path: &[&'static str]) -> BTreeMap<String, Row> {
-    if path.iter().all(|part| *part == "default") {
-        let mut docs = documented("config/mod.rs", Some("# jobs/JOB.toml"));
-        docs.extend(documented("config/mod.rs", Some("# lastwords.toml")));
-        return docs;
+/// Adds the documentation to a file's root or its `[default]`, and to the sinks and collectors in
+/// it.
+fn describe_file(root: &mut Value, headings: &[&str]) {
+    let mut rows = BTreeMap::new();
+    for heading in headings {
+        rows.extend(documented("config/mod.rs", Some(heading)));
     }
-    file_of(path)
-        .map(|file| documented(&file, None))
-        .unwrap_or_default()
+    describe(root, &rows, "config/mod.rs");
+    for (key, folder) in [("sink", "sinks"), ("collect", "collectors")] {
+        let kinds = root.pointer_mut(&format!("/properties/{key}/properties"));
+        for (kind, schema) in kinds.and_then(Value::as_object_mut).into_iter().flatten() {
+            let file = format!("{folder}/{kind}.rs");
+            let rows = documented(&file, None);
+            let about = first_words(&file);
+            match schema.get_mut("items") {
+                Some(table) => describe(table, &rows, &file),
+                None => describe(schema, &rows, &file),
+            }
+            schema["description"] = about.into();
+        }
+    }
 }
 
-/// The file of the plugin whose table this is.
-fn file_of(path: &[&'static str]) -> Option<String> {
-    let path: Vec<&str> = path.iter().copied().filter(|part| *part != "[]").collect();
-    match path.strip_prefix(&["default"]).unwrap_or(&path) {
-        ["sink", kind] => Some(format!("sinks/{kind}.rs")),
-        ["collect", kind] => Some(format!("collectors/{kind}.rs")),
-        _ => None,
-    }
-}
-
-/// What a file says of itself first, as one line.
+/// Returns the first paragraph of a source file's documentation, as one line.
 fn first_words(file: &str) -> String {
     let text =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)).unwrap();
@@ -350,24 +198,27 @@ fn capital(words: &str) -> String {
     format!("{}{rest}", first.to_uppercase())
 }
 
-/// The whole schema of a file.
-fn of_file<'de, T: Deserialize<'de>>(title: &str, about: &str) -> Value {
-    let mut schema = schema::<T>(&[]);
-    if let Some(schema) = schema.as_object_mut() {
-        schema.insert(
-            "$schema".to_owned(),
-            "http://json-schema.org/draft-07/schema#".into(),
-        );
-        schema.insert("title".to_owned(), title.into());
-        schema.insert("description".to_owned(), about.into());
-    }
-    schema
+fn schema_of<T: JsonSchema>(title: &str, about: &str) -> Value {
+    let settings = SchemaSettings::draft07()
+        .for_deserialize()
+        .with(|settings| settings.inline_subschemas = true)
+        .with_transform(Plain)
+        .with_transform(WithoutNull);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.insert("title".to_owned(), title.into());
+    schema.insert("description".to_owned(), about.into());
+    schema.to_value()
 }
 
 #[test]
 fn the_configs_schemas_are_those_of_its_structs() {
     let about = "The machine: its sinks, and what a job gets where its own file says nothing.";
-    assert_is_committed("config", &of_file::<Machine>("lastwords.toml", about));
+    let mut machine = schema_of::<MachineFile>("lastwords.toml", about);
+    describe_file(&mut machine, &["# lastwords.toml"]);
+    describe_file(&mut machine["properties"]["default"], &["# jobs/JOB.toml"]);
+    assert_is_committed("config", &machine);
     let about = "A job: whom to tell when it dies, and what to gather.";
-    assert_is_committed("job", &of_file::<JobFile>("jobs/JOB.toml", about));
+    let mut job = schema_of::<JobFile>("jobs/JOB.toml", about);
+    describe_file(&mut job, &["# jobs/JOB.toml"]);
+    assert_is_committed("job", &job);
 }

@@ -1,4 +1,4 @@
-//! Whether the files that hold the sinks' secrets are there, and who may read them.
+//! Checks that the files with the sinks' secrets exist and that not everybody may read them.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
@@ -10,13 +10,13 @@ use crate::host::Host;
 use crate::secret::locate;
 use crate::sinks::{Sink, Sinks};
 
-/// What is wrong with the secrets of these sinks, whose config lies in `dir`.
+/// Returns what is wrong with the secret files of these sinks. `dir` is the config's directory.
 pub fn check(sinks: &Sinks, dir: &Path) -> Vec<Problem> {
     let host = Host::new("/", dir);
     let of_sink = |sink: &dyn Sink| -> Vec<Problem> {
         let wrong = |file: &&Path| {
             let path = locate(file, &host);
-            // Relative files may be systemd's to hand over, once the service runs.
+            // systemd may hand over a relative file when the service starts.
             problem(sink.name(), &path, file.is_relative(), fs::metadata(&path))
         };
         sink.secret_files().iter().filter_map(wrong).collect()
@@ -39,7 +39,10 @@ fn problem(
         Ok(metadata) if metadata.permissions().mode() & 0o004 != 0 => (
             Severity::Warning,
             format!("everybody may read this secret of the sink `{sink}`"),
-            Some(format!("take that right away: chmod o= {}", path.display())),
+            Some(format!(
+                "remove access for others: chmod o= {}",
+                path.display()
+            )),
         ),
         Ok(_) => return None,
         Err(error) if error.kind() == ErrorKind::PermissionDenied => return None,
@@ -82,7 +85,7 @@ mod tests {
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         assert_eq!(check_with(dir.path(), "slack"), [""; 0]);
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
-        let expected = "slack: everybody may read this secret of the sink `ops` (take that right away: chmod o= slack)";
+        let expected = "slack: everybody may read this secret of the sink `ops` (remove access for others: chmod o= slack)";
         assert_eq!(check_with(dir.path(), "slack"), [expected]);
     }
 

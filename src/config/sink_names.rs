@@ -1,28 +1,31 @@
-//! Which sinks the files define and name: read from the parsed text, so that a mistake elsewhere in
-//! a sink does not make its name unknown.
+//! The names of sinks that the files define and list. They are read from the parsed text, so that a
+//! mistake elsewhere in a sink does not make its name unknown.
 
+use std::ops::Range;
 use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::files::machine_file;
 use super::problem::{Problem, Severity, Source};
-use super::{machine_file, wording};
+use super::wording;
 
-/// What one table says of sinks.
+/// The sinks that one table defines and names.
 #[derive(Default)]
-struct Names {
+pub struct SinkNames {
     /// The names of the sinks that it defines.
     defined: Vec<Spanned<String>>,
-    /// Whether it says anything of sinks of its own.
+    /// True if it has a table `sink`.
     has_own: bool,
     /// The names that it lists; `None` for all.
     listed: Option<Vec<Spanned<String>>>,
-    list: std::ops::Range<usize>,
+    /// Place of that list.
+    list: Range<usize>,
 }
 
-impl Names {
-    fn of(table: &DeTable) -> Self {
+impl SinkNames {
+    pub fn of(table: &DeTable) -> Self {
         let own = table.get("sink").map(Spanned::get_ref);
         let list = table.get("sinks");
         Self {
@@ -36,6 +39,11 @@ impl Names {
                 .map(|list| list.iter().filter_map(text).collect()),
             list: list.map_or(0..0, Spanned::span),
         }
+    }
+
+    /// Returns true if the table defines a sink.
+    pub fn defines_one(&self) -> bool {
+        !self.defined.is_empty()
     }
 }
 
@@ -58,37 +66,24 @@ fn text(value: &Spanned<DeValue>) -> Option<Spanned<String>> {
     ))
 }
 
-/// The names of a file's root and of its `[default]`.
-fn of_file(source: Option<&Source>) -> (Names, Names) {
-    let Some(source) = source else {
-        return Default::default();
-    };
-    let root = DeTable::parse_recoverable(&source.text).0.into_inner();
-    let default = root
-        .get("default")
-        .and_then(|default| default.get_ref().as_table())
-        .map(Names::of);
-    (Names::of(&root), default.unwrap_or_default())
-}
-
-/// What is wrong with the sinks in `lastwords.toml`.
-pub fn of_machine(machine: Option<&Source>) -> Vec<Problem> {
-    let Some(source) = machine else {
-        return Vec::new();
-    };
-    let (root, default) = of_file(machine);
+/// Returns what is wrong with the sinks of `lastwords.toml`, in its root and its `[default]`.
+pub fn of_machine(source: &Source, root: &SinkNames, default: &SinkNames) -> Vec<Problem> {
     let known: Vec<&Spanned<String>> = root.defined.iter().chain(&default.defined).collect();
     [
+        unusable(source, &known),
         twice(source, &known, &[]),
-        unknown(source, &default, &known),
+        unknown(source, default, &known),
     ]
     .concat()
 }
 
-/// What is wrong with the sinks in a job's file.
-pub fn of_job(machine: Option<&Source>, job: Option<&Source>) -> Vec<Problem> {
-    let Some(source) = job else { return Vec::new() };
-    let ((machine, default), (own, _)) = (of_file(machine), of_file(job));
+/// Returns what is wrong with the sinks of a job's file. The other two are those of
+/// `lastwords.toml`, in its root and its `[default]`.
+pub fn of_job(
+    source: &Source,
+    own: &SinkNames,
+    (machine, default): (&SinkNames, &SinkNames),
+) -> Vec<Problem> {
     let others: Vec<&Spanned<String>> = machine
         .defined
         .iter()
@@ -96,22 +91,35 @@ pub fn of_job(machine: Option<&Source>, job: Option<&Source>) -> Vec<Problem> {
         .collect();
     let here: Vec<&Spanned<String>> = own.defined.iter().collect();
     let known = [others.clone(), here.clone()].concat();
-    [twice(source, &here, &others), unknown(source, &own, &known)].concat()
+    [
+        unusable(source, &here),
+        twice(source, &here, &others),
+        unknown(source, own, &known),
+    ]
+    .concat()
 }
 
-/// Whether a report would reach nobody at all.
-pub fn nobody_is_told(dir: &Path, files: &[&Source]) -> Option<Problem> {
-    let some = files.iter().any(|source| {
-        let (root, default) = of_file(Some(source));
-        !root.defined.is_empty() || !default.defined.is_empty()
-    });
-    let message = if machine_file(dir).exists() {
+/// Returns the warning that no file defines a sink.
+pub fn none_at_all(dir: &Path) -> Problem {
+    let file = machine_file(dir);
+    let message = if file.exists() {
         "no sink is configured"
     } else {
         "there is no such file, and so no sink"
     };
     let help = "reports are kept in the spool and nobody is told; add a sink, as `[[sink.email]]`";
-    (!some).then(|| Problem::with_file(&machine_file(dir), Severity::Warning, message, Some(help)))
+    Problem::with_file(&file, Severity::Warning, message, Some(help))
+}
+
+/// Returns an error for each name that holds a NUL, which separates a job's name from its sink's:
+/// see [`crate::report::SinkKey`].
+fn unusable(source: &Source, here: &[&Spanned<String>]) -> Vec<Problem> {
+    let wrong = here.iter().filter(|name| name.get_ref().contains('\0'));
+    let problem = |name: &&Spanned<String>| {
+        let message = "expected a name without NUL";
+        source.problem(&name.span(), Severity::Error, message, None)
+    };
+    wrong.map(problem).collect()
 }
 
 fn twice(source: &Source, here: &[&Spanned<String>], others: &[&Spanned<String>]) -> Vec<Problem> {
@@ -133,7 +141,7 @@ fn twice(source: &Source, here: &[&Spanned<String>], others: &[&Spanned<String>]
     again.collect()
 }
 
-fn unknown(source: &Source, names: &Names, known: &[&Spanned<String>]) -> Vec<Problem> {
+fn unknown(source: &Source, names: &SinkNames, known: &[&Spanned<String>]) -> Vec<Problem> {
     let Some(listed) = &names.listed else {
         return Vec::new();
     };

@@ -1,4 +1,4 @@
-//! Whether the sinks' templates are there, and make messages of reports of every sort.
+//! Checks that the sinks' templates exist and can render every kind of report.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::render::{self, TemplateFault, View};
 use crate::sinks::Sinks;
 
-/// What is wrong with the templates of these sinks, whose config lies in `dir`.
+/// Returns what is wrong with the templates of these sinks. `dir` is the config's directory.
 pub fn check(sinks: &Sinks, dir: &Path) -> Vec<Problem> {
     let host = Host::new("/", dir);
     let mut problems = Vec::new();

@@ -1,4 +1,4 @@
-//! Finds what an error is about in a parsed file, and cuts it out.
+//! Finds the value that an error is about in a parsed file, and cuts it out.
 
 use std::borrow::Cow;
 use std::mem::replace;
@@ -9,8 +9,8 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 type Span = Range<usize>;
 
-/// The way from the root to a value.
-pub type Path = Vec<Step>;
+/// The steps from the root to a value.
+pub type TreePath = Vec<Step>;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
@@ -18,17 +18,17 @@ pub enum Step {
     Index(usize),
 }
 
-/// The innermost value that stands at `span`, or whose key does.
+/// Returns the path of the innermost value at `span`, or of the one whose key is there.
 ///
-/// Innermost, since an array of tables and its first table stand at the same header.
-pub fn find(table: &DeTable, span: &Span) -> Option<Path> {
+/// An array of tables and its first table are both at the same header; the inner one is meant.
+pub fn find(table: &DeTable, span: &Span) -> Option<TreePath> {
     table.iter().find_map(|(key, value)| {
         let below = find_below(value, span).or_else(|| (key.span() == *span).then(Vec::new))?;
         Some([vec![Step::Key(key.get_ref().to_string())], below].concat())
     })
 }
 
-fn find_below(value: &Spanned<DeValue>, span: &Span) -> Option<Path> {
+fn find_below(value: &Spanned<DeValue>, span: &Span) -> Option<TreePath> {
     let below = match value.get_ref() {
         DeValue::Table(table) => find(table, span),
         DeValue::Array(array) => array
@@ -57,7 +57,7 @@ pub fn value_at(root: &DeTable, span: &Span, key: &str) -> Option<Span> {
     Some(value.get_ref().as_table()?.get(key)?.span())
 }
 
-/// The outermost value that begins before a position and goes on there.
+/// Returns the outermost value that begins before a position and extends beyond it.
 pub fn around(table: &DeTable, at: usize) -> Option<Span> {
     let goes_on = |span: &Span| span.start < at && at <= span.end;
     table.values().find_map(|value| match value.get_ref() {
@@ -71,8 +71,8 @@ pub fn around(table: &DeTable, at: usize) -> Option<Span> {
     })
 }
 
-/// The lists of tables that do not stand in lists themselves, with the place of their first header.
-pub fn lists(table: &DeTable) -> Vec<(Path, Span)> {
+/// Returns the lists of tables, with the place of their first header. Lists in lists are left out.
+pub fn lists(table: &DeTable) -> Vec<(TreePath, Span)> {
     let mut found = Vec::new();
     for (key, value) in table {
         let key = Step::Key(key.get_ref().to_string());
@@ -91,7 +91,7 @@ pub fn lists(table: &DeTable) -> Vec<(Path, Span)> {
     found
 }
 
-/// A root with nothing but an empty table at the path.
+/// Returns a root with nothing but an empty table at the path.
 pub fn only(path: &[Step]) -> DeTable<'static> {
     let mut table = DeTable::new();
     if let [Step::Key(key), rest @ ..] = path {
@@ -101,7 +101,7 @@ pub fn only(path: &[Step]) -> DeTable<'static> {
     table
 }
 
-/// The table that ends the path, with its own span.
+/// Returns the table at the path, with its span.
 pub fn table_at<'t, 'i>(
     root: &'t mut DeTable<'i>,
     path: &[Step],
@@ -125,10 +125,8 @@ pub fn table_at<'t, 'i>(
     }
 }
 
-/// Removes the value that ends the path; tells the span of the table that held it and the key that
-/// it had there.
-///
-/// An element of an array has no key of its own: then it is the array's.
+/// Removes the value at the path. Returns the span of the table that held it, and its key there; an
+/// array's element has the array's key.
 pub fn remove(root: &mut DeTable, path: &[Step]) -> Option<(Span, String)> {
     let last_key = path.iter().rposition(|step| matches!(step, Step::Key(_)))?;
     let (Step::Key(key), (span, table)) =
@@ -162,7 +160,7 @@ pub fn remove(root: &mut DeTable, path: &[Step]) -> Option<(Span, String)> {
     Some((span, key.clone()))
 }
 
-/// Puts an empty string where a table lacks a key, as if it stood at the table's own place.
+/// Adds a key that a table lacks, with an empty string, at the table's own place.
 pub fn fill(root: &mut DeTable, path: &[Step], key: &str) -> bool {
     let Some((span, table)) = table_at(root, path) else {
         return false;
@@ -173,10 +171,11 @@ pub fn fill(root: &mut DeTable, path: &[Step], key: &str) -> bool {
         .is_none()
 }
 
-/// Returns what to leave out so that nothing half-configured stays: the list's element that holds a
-/// wrong key, or else the table that does, unless that holds tables itself.
+/// Returns the path of what to leave out because of a wrong key, so that nothing half-configured
+/// stays: the element of a list that the key is in, or else its table. A table that holds others
+/// stays, and the key alone goes.
 pub fn whole<'p>(root: &mut DeTable, path: &'p [Step]) -> &'p [Step] {
-    // A sink's own tables, `headers = {}`, are no reason to keep the sink.
+    // A sink goes as a whole even if it has tables such as `headers = {}`.
     let element = path
         .windows(3)
         .position(|steps| matches!(steps, [Step::Key(_), Step::Index(_), Step::Key(_)]));

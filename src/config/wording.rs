@@ -1,11 +1,11 @@
-//! What toml's and serde's errors say, said to people.
+//! Turns the errors of toml and serde into words for people.
 //!
-//! Values of the file are not repeated: one may be a password that stands where it should not.
+//! Values are never repeated, since one may be a password in the wrong place.
 
-/// What was expected and found, and what was probably meant.
+/// A message, and a hint: what was probably meant.
 pub type Wording = (String, Option<String>);
 
-/// The nearest of the names, where one is near enough to have been meant.
+/// Returns the most similar of the names, if one is similar enough to have been meant.
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > 100 {
         return None;
@@ -19,12 +19,12 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, other)| other)
 }
 
-/// ``did you mean `lines`?``
+/// Returns the hint ``did you mean `lines`?``
 pub fn did_you_mean<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(name, names).map(|name| format!("did you mean `{name}`?"))
 }
 
-/// Names in a row: `` `a`, `b` or `c` ``.
+/// Returns the names in a row: `` `a`, `b` or `c` ``.
 pub fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     match names.split_last() {
@@ -34,12 +34,12 @@ pub fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// The key that serde missed in a table.
+/// Returns the key that a table lacks, if that is serde's error.
 pub fn missing_key(message: &str) -> Option<&str> {
     message.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
-/// The key that was probably meant where serde met one that it does not know.
+/// Returns the key that was probably meant, if serde's error is an unknown key.
 pub fn meant_key(message: &str) -> Option<String> {
     let (name, wanted) = message
         .strip_prefix("unknown field `")?
@@ -47,13 +47,12 @@ pub fn meant_key(message: &str) -> Option<String> {
     nearest(name, listed(wanted)).map(str::to_owned)
 }
 
-/// The names in serde's lists: `` one of `path`, `lines` ``.
+/// Returns the names in serde's lists: `` one of `path`, `lines` ``.
 fn listed(wanted: &str) -> impl Iterator<Item = &str> {
     wanted.split('`').skip(1).step_by(2)
 }
 
-/// Words for a value that is TOML, but not what belongs there; `found` is how it stands in the
-/// file.
+/// Words a type error. `found` is the value's text in the file.
 pub fn of_type_error(message: &str, found: &str) -> Wording {
     if let Some(key) = missing_key(message) {
         return (format!("the key `{key}` is missing in this table"), None);
@@ -78,7 +77,7 @@ pub fn of_type_error(message: &str, found: &str) -> Wording {
             || (message.to_owned(), None),
             |(found_kind, wanted)| expected(wanted, found_kind, found),
         ),
-        // The words of a plugin; the help that they know stands on the second line.
+        // The words of a plugin, with the hint on the second line.
         None => match message.split_once('\n') {
             Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
             None => (message.to_owned(), None),
@@ -86,7 +85,7 @@ pub fn of_type_error(message: &str, found: &str) -> Wording {
     }
 }
 
-/// `rest` is serde's: ``lins`, expected one of `path`, `lines` ``.
+/// Words an unknown key or value. `rest` is serde's: ``lins`, expected one of `path`, `lines` ``.
 fn unknown(rest: &str, what: &str) -> Wording {
     let Some((name, wanted)) = rest.rsplit_once("`, expected ") else {
         let name = rest
@@ -153,7 +152,7 @@ fn expected(wanted: &str, found_kind: &str, found: &str) -> Wording {
     (format!("expected {wanted}, found {kind}"), help)
 }
 
-/// Whether toml says that something is never closed that may go on over lines.
+/// Returns true if the error is an unclosed array, table or string that may span lines.
 pub fn is_unclosed(message: &str) -> bool {
     [
         "unclosed array,",
@@ -164,8 +163,8 @@ pub fn is_unclosed(message: &str) -> bool {
     .any(|start| message.starts_with(start))
 }
 
-/// Which of the errors on one line says most, the lowest: what is never closed swallows what
-/// follows it, and a key without a value is mostly something else.
+/// Ranks the errors on one line; the lowest tells most. An unclosed value swallows the text after
+/// it, and a key without a value usually follows from another error.
 pub fn rank(message: &str) -> u8 {
     if is_unclosed(message) {
         0
@@ -174,7 +173,7 @@ pub fn rank(message: &str) -> u8 {
     }
 }
 
-/// Words for what is not TOML; `found` is what the error points at, `before` what stands before it
+/// Words a syntax error. `found` is the text that the error points at, `before` the text before it
 /// on its line.
 pub fn of_syntax_error(message: &str, found: &str, before: &str) -> Wording {
     let (what, wanted) = message.split_once(", expected ").unwrap_or((message, ""));

@@ -19,7 +19,7 @@ use crate::catch::worker::{self, Ended, Worker};
 use crate::clock::Now;
 use crate::config;
 use crate::places::Places;
-use crate::report::{Safety, Report, Stop};
+use crate::report::{Report, Safety, Stop};
 use crate::spool::{Facts, MemoryInbox, Spool, TakeOver};
 
 /// Maximum number of one user's taken markers that are dealt with at once.

@@ -3,13 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::deliver::flood::Thread;
-use crate::report::Report;
+use crate::report::{Report, SinkKey};
 
 /// The conversation with one sink about one group of crashes, as the spool keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conversation {
-    /// Key of the sink.
-    pub sink: String,
+    pub sink: SinkKey,
     /// One crash of the group, without its sections. A summary takes from it what all have in
     /// common.
     pub about: Report,

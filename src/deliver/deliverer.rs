@@ -8,6 +8,7 @@ use crate::clock::Now;
 use crate::host::Host;
 use crate::places::Places;
 use crate::render::one_line;
+use crate::report::SinkKey;
 use crate::spool::Spool;
 
 /// One run of the deliverer, and what it works with.
@@ -35,6 +36,6 @@ impl Deliverer<'_> {
 
 /// Returns the name of the lock of the sink with this key. No other lock's name begins so, whatever
 /// sinks are called.
-pub fn sink_lock(key: &str) -> String {
-    format!("to-{key}")
+pub fn sink_lock(key: &SinkKey) -> String {
+    format!("to-{}", key.encode())
 }

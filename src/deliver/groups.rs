@@ -20,7 +20,7 @@ use crate::deliver::deliverer::{Deliverer, sink_lock};
 use crate::deliver::flood::{Crash, Message, Thread};
 use crate::deliver::pass::{self, Item, Pass, group};
 use crate::render;
-use crate::report::{Audience, Kind, Report, ReportId, Stop, Timestamp};
+use crate::report::{Audience, Kind, Report, ReportId, SinkKey, Stop, Timestamp};
 use crate::spool::{Outcome, Place, Spool};
 
 /// Number of counted crashes from which on the file is made smaller, even if nothing else changes.
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 
 /// Crashes that no message tells of yet.
 pub struct Counted {
-    pub sink: String,
+    pub sink: SinkKey,
     pub service: String,
     pub count: u64,
     /// Time at which their summary is due; `None` while another message is on its way.
@@ -60,8 +60,8 @@ pub fn counted(spool: &Spool) -> io::Result<Vec<Counted>> {
 /// The result of advancing all conversations.
 #[derive(Default)]
 pub struct Groups {
-    /// Crashes that are told by their own report, each with the sink's key.
-    pub told_singly: BTreeSet<(String, ReportId)>,
+    /// Crashes that are told by their own report, each with its sink.
+    pub told_singly: BTreeSet<(SinkKey, ReportId)>,
     /// Number of conversations that changed.
     pub changes: usize,
 }
@@ -113,7 +113,7 @@ pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Groups {
 struct SinkGroup<'a, 'b> {
     deliverer: &'a Deliverer<'b>,
     pass: &'a Pass<'a>,
-    sink: &'a str,
+    sink: &'a SinkKey,
     name: &'a str,
     /// Crashes of the group in `new/`.
     items: &'a [&'a Item],
@@ -196,8 +196,12 @@ impl SinkGroup<'_, '_> {
         };
         let new: Vec<_> = untold.iter().filter(is_new).cloned().collect();
         let up = self.up(&kept);
-        kept.thread
-            .decide(&format!("{}\0{}", self.sink, self.name), &new, up, now.wall);
+        kept.thread.decide(
+            &format!("{}\0{}", self.sink.encode(), self.name),
+            &new,
+            up,
+            now.wall,
+        );
         if kept.thread.is_over(now.wall) {
             return Ok(nothing);
         }
@@ -221,7 +225,7 @@ impl SinkGroup<'_, '_> {
     fn begin(&self, untold: &[Crash]) -> Option<Conversation> {
         let first = pass::read(self.deliverer, &untold.first()?.id)?;
         Some(Conversation {
-            sink: self.sink.to_owned(),
+            sink: self.sink.clone(),
             about: bare(first),
             thread: Thread::default(),
         })
@@ -236,7 +240,7 @@ impl SinkGroup<'_, '_> {
             || config
                 .routes(job)
                 .iter()
-                .any(|route| route.key == self.sink)
+                .any(|route| route.key == *self.sink)
     }
 
     /// Drops the counted crashes that have left `new/`, except the latest.
@@ -350,7 +354,7 @@ impl SinkGroup<'_, '_> {
         let mut report = kept.about.clone();
         report.id = message.id.clone();
         report.kind = message.kind;
-        report.to = Audience::Only(self.sink.to_owned());
+        report.to = Audience::Only(self.sink.clone());
         report.stop = Stop {
             started_at: None,
             uptime_s: None,
@@ -398,7 +402,7 @@ impl SinkGroup<'_, '_> {
     }
 
     fn sink_name(&self) -> &str {
-        self.sink.rsplit('\0').next().unwrap_or(self.sink)
+        self.sink.name()
     }
 }
 

@@ -34,7 +34,7 @@ use crate::clock::Now;
 use crate::config::EX_CONFIG;
 use crate::deliver::notices::Notice;
 use crate::places::Places;
-use crate::report::{Audience, Report};
+use crate::report::{Audience, Report, SinkKey};
 use crate::sinks::exec;
 use crate::spool::{Ledger, Lock, Outcome, Place, Spool, TakeOver};
 use crate::{config, notice};
@@ -314,7 +314,7 @@ fn tell_of_failure(
     deliverer: &Deliverer,
     pass: &Pass,
     item: &Item,
-    key: &str,
+    key: &SinkKey,
     ledger: &Ledger,
 ) -> Result<usize> {
     let detail = match &ledger.outcome {
@@ -325,23 +325,22 @@ fn tell_of_failure(
     if item.is_notice {
         return Ok(0);
     }
-    let sink = key.rsplit('\0').next().unwrap_or(key);
     let notice = Notice {
-        about: &format!("failure\0{key}"),
+        about: &format!("failure\0{}", key.encode()),
         at: ledger.last_try.unwrap_or(deliverer.now().wall),
         sentence: format!(
-            "{sink} has not taken the report {} about {}",
+            "{key} has not taken the report {} about {}",
             item.id, item.service
         ),
         detail,
         job: &item.job,
-        to: Audience::AllBut(key.to_owned()),
+        to: Audience::AllBut(key.clone()),
     };
     let nobody = pass
         .config(&item.job)
         .all_routes(&item.job)
         .iter()
-        .all(|route| route.key == key);
+        .all(|route| route.key == *key);
     let line = format!("{}: {}", notice.sentence, notice.detail);
     let told = notices::tell(&deliverer.spool, &deliverer.host, notice)?;
     if nobody && told > 0 {

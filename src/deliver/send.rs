@@ -16,7 +16,7 @@ use crate::deliver::attempt;
 use crate::deliver::deliverer::{Deliverer, sink_lock};
 use crate::deliver::pass::{self, Item, Pass};
 use crate::random;
-use crate::report::{Kind, ReportId};
+use crate::report::{Kind, ReportId, SinkKey};
 use crate::sinks::Sink;
 use crate::spool::Attempt;
 
@@ -25,10 +25,10 @@ use crate::spool::Attempt;
 pub fn send(
     deliverer: &Deliverer,
     pass: &Pass,
-    told_singly: &BTreeSet<(String, ReportId)>,
+    told_singly: &BTreeSet<(SinkKey, ReportId)>,
 ) -> Result<usize> {
     // Thousands may be due, so each report is read again when its turn comes.
-    let mut queues: BTreeMap<String, Vec<(&Item, &dyn Sink)>> = BTreeMap::new();
+    let mut queues: BTreeMap<SinkKey, Vec<(&Item, &dyn Sink)>> = BTreeMap::new();
     for item in pass.items() {
         let due = due(deliverer, pass, item, told_singly)?;
         if !due.is_empty() && is_complete(deliverer, item, pass.config(&item.job)) {
@@ -63,7 +63,7 @@ fn due<'a>(
     deliverer: &Deliverer,
     pass: &'a Pass,
     item: &Item,
-    told_singly: &BTreeSet<(String, ReportId)>,
+    told_singly: &BTreeSet<(SinkKey, ReportId)>,
 ) -> Result<Vec<Route<'a>>> {
     let mut due = Vec::new();
     for route in pass.routes(item) {
@@ -125,7 +125,7 @@ fn enrich(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> io::Result<boo
     spool.add(&report.id, &sections).map(|()| true)
 }
 
-fn send_queue(deliverer: &Deliverer, key: &str, queue: &[(&Item, &dyn Sink)]) -> Result<usize> {
+fn send_queue(deliverer: &Deliverer, key: &SinkKey, queue: &[(&Item, &dyn Sink)]) -> Result<usize> {
     let spool = &deliverer.spool;
     let lock = spool
         .lock(&sink_lock(key), deliverer.now().monotonic)

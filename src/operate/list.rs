@@ -18,7 +18,7 @@ use crate::operate::history::{
 };
 use crate::places::Places;
 use crate::render::one_line;
-use crate::report::{Kind, ReportId, Timestamp};
+use crate::report::{Kind, ReportId, SinkKey, Timestamp};
 use crate::spool::{Brief, Place, Spool};
 
 /// Longest texts in a row, in characters.
@@ -375,5 +375,5 @@ struct Recipients {
     /// Of its latest report, for programs.
     latest: BTreeMap<String, Value>,
     /// Of all, by the sinks' keys.
-    worst: BTreeMap<String, Standing>,
+    worst: BTreeMap<SinkKey, Standing>,
 }

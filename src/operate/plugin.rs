@@ -29,7 +29,7 @@ use crate::report::{
     Safety, Section, SectionData, Status, Stop, Supervisor, Timestamp, Verdict,
 };
 use crate::sinks::SendError;
-use crate::sinks::exec::{self, Exec as Sink};
+use crate::sinks::exec::{self, ExecSink as Sink};
 use mistakes::Mistake;
 
 /// Exit codes of a sink for "later" and "never". The first is `EX_TEMPFAIL` of sysexits(3).

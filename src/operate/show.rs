@@ -90,7 +90,7 @@ fn deliveries(args: &ShowArgs, spool: &Spool, report: &Report, place: Place) -> 
     };
     let ledgers = told::ledgers(spool, &mut Configs::new(&args.places), report)?;
     let now = Now::read().wall;
-    let names: Vec<String> = ledgers.keys().map(|key| told::name(key)).collect();
+    let names: Vec<String> = ledgers.keys().map(told::name).collect();
     let widest = names
         .iter()
         .map(|name| width(name))

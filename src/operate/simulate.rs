@@ -26,7 +26,7 @@ use crate::deliver::attempt;
 use crate::host::Host;
 use crate::redact::redact;
 use crate::render;
-use crate::report::{Evidence, Exit, Report, Status, Stop};
+use crate::report::{Evidence, Exit, Report, SinkKey, Status, Stop};
 use crate::sinks::Sink;
 use crate::spool::{Attempt, Drill};
 use crate::supervisor::account::{Account, Ending, MainExit};
@@ -77,7 +77,7 @@ const DIM: Style = Style::new().dimmed();
 
 /// Outcome for one sink.
 struct Delivery<'a> {
-    key: String,
+    key: SinkKey,
     sink: &'a dyn Sink,
     /// The message that would be sent, or the receipt; or why nothing could be sent.
     result: Result<String>,

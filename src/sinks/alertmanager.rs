@@ -20,17 +20,17 @@
 //! labels = { team = "ops" }
 //! ```
 //!
-//! The same crash is one alert, `LastwordsCrash`, with the labels `job`, `host`, `fingerprint` and
+//! Equal crashes are one alert, `LastwordsCrash`, with the labels `job`, `host`, `fingerprint` and
 //! `severity` and the annotations `summary`, `description`, `instance`, `runbook` and `report`. It
-//! fires from the first crash on. While the service keeps crashing, each summary (one an hour at
-//! least) keeps it alive for `resolve_after` more; that the service is up again resolves it at
-//! once. Where nobody can tell that (its hooks do not arm it, or it stays down), it is over
-//! `resolve_after` after the last crash: set more for services that nothing restarts. A drill has
-//! the severity `info`, a label `drill`, and is over in 5 minutes. What lastwords has to say about
-//! itself is `LastwordsNotice`, a warning.
+//! fires from the first crash on. While the service keeps crashing, each summary (at least one an
+//! hour) extends it by `resolve_after`. The recovery resolves it at once. If lastwords cannot see a
+//! recovery (the hooks do not arm the service, or it stays down), the alert ends `resolve_after`
+//! after the last crash; set more for services that nothing restarts. A drill has the severity
+//! `info` and a label `drill`, and ends after 5 minutes. Notices about lastwords itself are
+//! `LastwordsNotice`, a warning.
 //!
-//! An alert that one member of the cluster has taken is delivered. Sent twice, it is the same
-//! alert.
+//! An alert counts as delivered if one member of the cluster has taken it. Sent twice, it is the
+//! same alert.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,25 +45,30 @@ use serde_json::{Value, json};
 use super::http::{self, Tls};
 use super::{Receipt, SendError, Sink, brief};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{View, one_line};
 use crate::report::{Kind, Report, Timestamp};
 use crate::secret::{Secret, SecretSource};
 
-/// Of an answer, this many bytes are looked at.
+/// Maximum number of bytes read of an answer.
 const MAX_ANSWER: u64 = 4096;
-/// From one summary to the next passes an hour; then it has to arrive.
+/// Minimum of `resolve_after`: a summary comes every hour and needs time to arrive.
 const LEAST_RESOLVE_AFTER: Duration = Duration::from_mins(70);
 const DRILL_LASTS: Duration = Duration::from_mins(5);
-/// Of one fact and of the log in the description, in characters.
+/// Maximum length of one fact and of the log in the description, in characters.
 const FACT: usize = 500;
 const LOG: usize = 2_000;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(
+    test,
+    derive(schemars::JsonSchema),
+    schemars(with = "AlertmanagerKeys")
+)]
 #[serde(try_from = "AlertmanagerKeys")]
 pub struct Alertmanager {
     name: String,
-    /// Where each member takes alerts.
+    /// Address for alerts of each member.
     endpoints: Vec<Url>,
     severity: String,
     labels: BTreeMap<String, String>,
@@ -73,15 +78,18 @@ pub struct Alertmanager {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct AlertmanagerKeys {
     name: String,
+    #[cfg_attr(test, schemars(length(min = 1)))]
     urls: Vec<String>,
     #[serde(default = "critical")]
     severity: String,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(default = "two_hours", with = "humantime_serde")]
+    #[cfg_attr(test, schemars(with = "String"))]
     resolve_after: Duration,
     token_file: Option<PathBuf>,
     token_env: Option<String>,
@@ -99,23 +107,23 @@ fn two_hours() -> Duration {
 }
 
 impl TryFrom<AlertmanagerKeys> for Alertmanager {
-    type Error = Mistake;
-    fn try_from(keys: AlertmanagerKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: AlertmanagerKeys) -> Result<Self, KeyError> {
         const OURS: [&str; 5] = ["alertname", "job", "host", "fingerprint", "drill"];
         if keys.urls.is_empty() {
             let message =
                 "expected the address of an Alertmanager, such as \"http://localhost:9093\"";
-            return Err(Mistake::at("urls", message));
+            return Err(KeyError::at("urls", message));
         }
         let endpoint = |url: &String| {
             let server =
-                http::server(url, keys.tls).map_err(|why| Mistake::at("urls", why.to_string()))?;
+                http::server(url, keys.tls).map_err(|why| KeyError::at("urls", why.to_string()))?;
             Ok(http::below(&server, &["api", "v2", "alerts"]))
         };
         let endpoints = keys.urls.iter().map(endpoint).collect::<Result<_, _>>()?;
         if keys.resolve_after < LEAST_RESOLVE_AFTER {
             let help = "news of a service that keeps crashing comes once an hour";
-            return Err(Mistake::at("resolve_after", "expected at least 70m").help(help));
+            return Err(KeyError::at("resolve_after", "expected at least 70m").help(help));
         }
         if let Some(label) = keys
             .labels
@@ -125,7 +133,7 @@ impl TryFrom<AlertmanagerKeys> for Alertmanager {
             let message = format!(
                 "{label:?} is lastwords' own label, or no label's name (letters, digits, `_`)"
             );
-            return Err(Mistake::at("labels", message));
+            return Err(KeyError::at("labels", message));
         }
         Ok(Self {
             name: keys.name,
@@ -158,7 +166,7 @@ impl Sink for Alertmanager {
     }
 
     fn patience(&self) -> Duration {
-        // Each member has its time, one after the other.
+        // Each member in turn.
         Duration::from_secs(35)
             * u32::try_from(self.endpoints.len())
                 .unwrap_or(1)
@@ -200,8 +208,8 @@ impl Alertmanager {
             .transpose()
     }
 
-    /// The alert of a report that is sent now. Its labels are those of all reports of the same
-    /// crash.
+    /// Returns the alert of a report that is sent now. All reports of the same crash have the same
+    /// labels.
     fn alerts(&self, report: &Report, now: Timestamp) -> Value {
         let view = View::of(report);
         let mut labels = self.labels.clone();
@@ -226,7 +234,7 @@ impl Alertmanager {
             ("severity", severity),
             ("drill", if report.drill { "true" } else { "" }),
         ] {
-            // An empty label is none.
+            // An empty label counts as none.
             if !value.is_empty() {
                 labels.insert(name.to_owned(), value.to_owned());
             }
@@ -252,7 +260,7 @@ impl Alertmanager {
             _ if report.drill => (report.stop.stopped_at, DRILL_LASTS),
             Kind::Crash | Kind::Notice => (report.stop.stopped_at, self.resolve_after),
         };
-        // An alert does not end before it begins, whatever the clock showed then.
+        // An alert must not end before it begins, even if the clock was set back.
         let started = started.min(now);
         json!([{ "labels": labels, "annotations": annotations, "startsAt": started, "endsAt": Timestamp::new(now.time() + lasts) }])
     }
@@ -289,10 +297,10 @@ fn post(
         answer.status.as_u16(),
         one_line(&said, 200)
     );
-    Err(http::not_taken(&answer, true, None, &why))
+    Err(http::not_taken(&answer, true, &why))
 }
 
-/// What the answers of all members mean together.
+/// Returns what the answers of all members mean together.
 fn judge(taken: &[String], errors: &[(String, SendError)]) -> Result<Receipt, SendError> {
     let why = |(member, error): &(String, SendError)| match error {
         SendError::Retry { why, .. } | SendError::Refused { why } => format!("{member}: {why}"),

@@ -1,12 +1,12 @@
-//! A report in a few lines, for where there is room for no more: what the messengers share.
+//! A report in a few lines, as the messengers show it.
 
 use crate::render::{View, head_by, tail_by};
 
-/// So many pieces of evidence.
+/// Maximum number of pieces of evidence.
 const EVIDENCE: usize = 2;
 
-/// The facts in the order in which people want them: a name, and one line of at most `max` as
-/// `cost` counts.
+/// Returns the facts, the most important first: a name, and one line of at most `max`, as `cost`
+/// counts.
 pub fn facts(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let mut add = |name, value: &str| facts.push((name, head_by(value, max, &cost)));
@@ -14,7 +14,7 @@ pub fn facts(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Vec<(&'st
         add("Drill", "nothing died; a crash was simulated");
     }
     add("What", &format!("{}: {}", view.what, view.because));
-    // How sure that is must not be what is cut off.
+    // The confidence must not be cut off.
     let sure = format!(" ({})", view.confidence);
     let why = head_by(&view.why, max.saturating_sub(sure.len()), &cost);
     add("Why", &format!("{why}{sure}"));
@@ -41,8 +41,8 @@ pub fn facts(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Vec<(&'st
     facts
 }
 
-/// The end of the first log that says something, in at most `max` as `cost` counts; `None` where
-/// there is no room for a line, or no log.
+/// Returns the end of the first log that is not empty, in at most `max` as `cost` counts; `None` if
+/// there is no log, or no room for a line.
 pub fn last_lines(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Option<String> {
     const LEAST: usize = 40;
     let log = view
@@ -52,23 +52,23 @@ pub fn last_lines(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Opti
     if log.text.chars().map(&cost).sum::<usize>() <= max {
         return Some(log.text.clone());
     }
-    // A cut counts its own mark as 1, whatever it costs.
+    // The mark of a cut counts as 1, whatever it costs.
     Some(tail_by(&log.text, max + 1 - cost('…'), cost))
 }
 
-/// The address of the runbook, where it is one, and no longer than `max` bytes.
+/// Returns the runbook, if it is an address of at most `max` bytes.
 pub fn runbook(view: &View, max: usize) -> Option<String> {
     let runbook = view.runbook.as_ref().filter(|_| view.runbook_is_link)?;
     let url = reqwest::Url::parse(runbook).ok()?;
     (url.has_host() && url.as_str().len() <= max).then(|| url.into())
 }
 
-/// Reports as the services' limits are tested with.
+/// Reports for testing the services' limits.
 #[cfg(test)]
 pub mod tests {
     use crate::report::{Report, sample};
 
-    /// One that is full of this text, wherever text from outside may stand.
+    /// Returns a report with this text in every place for text from outside.
     pub fn full_of(text: &str) -> Report {
         let mut report = sample();
         let text = || text.to_owned();
@@ -90,8 +90,7 @@ pub mod tests {
         report
     }
 
-    /// Text of one-byte and of four-byte characters, of lines, of what other languages escape, and
-    /// none.
+    /// Returns long texts: of short and long characters, of lines, of markup; and an empty one.
     pub fn floods() -> Vec<String> {
         let evil = "<!channel> <@1> @everyone @here @admin /stop [a](http://evil) <b>&amp;</b> ``` **b** ||s|| :skull: \"\\ ";
         [

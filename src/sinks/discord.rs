@@ -13,13 +13,11 @@
 //! webhook_file = "/etc/lastwords/secrets/discord"
 //! ```
 //!
-//! The address is in the channel's settings, under Integrations. Whoever knows it can post: it is a
-//! secret. A message mentions nobody, whatever stands in it. Discord has no idempotency key for
-//! webhooks: a message that was taken without lastwords hearing so comes twice, with the same
-//! report id.
+//! The address is in the channel's settings, under Integrations. It is a secret, since anyone who
+//! knows it can post. A message mentions nobody, whatever its text. Discord has no idempotency key
+//! for webhooks: if its answer is lost, the message comes twice, with the same report id.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use reqwest::{StatusCode, Url};
@@ -28,25 +26,26 @@ use serde_json::{Value, json};
 
 use super::{Receipt, SendError, Sink, brief, http};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{View, head_by, one_line};
 use crate::report::Report;
 use crate::secret::SecretSource;
 
-/// Of an answer, this many bytes are looked at: it repeats the message.
+/// Maximum number of bytes read of an answer, which repeats the message.
 const MAX_ANSWER: u64 = 64 * 1024;
 
-/// What Discord takes, in characters, which are counted in UTF-16 here: that is never fewer.
+/// Limits of Discord in characters, counted in UTF-16 here, which is never fewer.
 const CONTENT: usize = 2_000;
 const TITLE: usize = 256;
 const DESCRIPTION: usize = 4_096;
-/// Title, description and footer stay below the 6,000 of all embeds.
+/// Title, description and footer together stay below 6,000, the limit of all embeds.
 const FOOTER: usize = 200;
-/// Of one fact, so that all of them leave room for the log.
+/// Maximum length of one fact, so that all of them leave room for the log.
 const FACT: usize = 250;
 const LINK: usize = 2_048;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "DiscordKeys"))]
 #[serde(try_from = "DiscordKeys")]
 pub struct Discord {
     name: String,
@@ -54,6 +53,7 @@ pub struct Discord {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct DiscordKeys {
     name: String,
@@ -62,8 +62,8 @@ struct DiscordKeys {
 }
 
 impl TryFrom<DiscordKeys> for Discord {
-    type Error = Mistake;
-    fn try_from(keys: DiscordKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: DiscordKeys) -> Result<Self, KeyError> {
         Ok(Self {
             name: keys.name,
             webhook: SecretSource::required("webhook", keys.webhook_file, keys.webhook_env)?,
@@ -100,7 +100,7 @@ impl Sink for Discord {
 }
 
 impl Discord {
-    /// The webhook, told to answer only when the message is kept.
+    /// Returns the webhook's address. `wait=true` delays the answer until the message is stored.
     fn webhook(&self, host: &Host) -> Result<Url> {
         let secret = self.webhook.read(host)?;
         let mut url =
@@ -118,8 +118,8 @@ impl Discord {
     }
 }
 
-/// What an answer means. Only an error in Discord's own form is for good.
-fn judge(answer: &http::Answer, webhook: &Url) -> Result<Receipt, SendError> {
+/// Returns what an answer means. Only an error in Discord's own form is for good.
+fn judge(answer: &http::HttpAnswer, webhook: &Url) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let text = |key: &str| json.get(key).and_then(Value::as_str);
     if answer.status == StatusCode::OK
@@ -127,14 +127,10 @@ fn judge(answer: &http::Answer, webhook: &Url) -> Result<Receipt, SendError> {
     {
         return Ok(format!("message {}", one_line(id, 40)));
     }
-    let asked = json
-        .get("retry_after")
-        .and_then(Value::as_f64)
-        .and_then(|after| Duration::try_from_secs_f64(after).ok());
     let own = json.get("code").is_some_and(Value::is_number) && text("message").is_some();
     let said = one_line(&http::scrub(webhook, &answer.body), 200);
     let why = format!("Discord answered {}: {said}", answer.status.as_u16());
-    Err(http::not_taken(answer, own, asked, &why))
+    Err(http::not_taken(answer, own, &why))
 }
 
 fn payload(report: &Report) -> Value {
@@ -159,19 +155,19 @@ fn description(view: &View) -> String {
     let line = |text, (name, value): &(_, String)| format!("{text}**{name}** {}\n", escape(value));
     let mut text = facts.iter().fold(String::new(), line);
     let room = DESCRIPTION.saturating_sub(text.encode_utf16().count() + OPEN.len() + CLOSE.len());
-    // In a block of code nothing is markup but the end of it.
+    // In a block of code only the end of the block is markup.
     if let Some(log) = brief::last_lines(view, room, |c| if c == '`' { 2 } else { c.len_utf16() }) {
         text = format!("{text}{OPEN}{}{CLOSE}", log.replace('`', "`\u{200b}"));
     }
     text.trim_end().to_owned()
 }
 
-/// What Discord's Markdown, its mentions and its emoji begin and end with.
+/// Returns true if a character begins or ends Discord's markup, mentions or emoji.
 fn is_markup(c: char) -> bool {
     "\\*_~|`>#[]<:@".contains(c)
 }
 
-/// What a character counts, escaped.
+/// Returns the length of a character when escaped.
 fn cost(c: char) -> usize {
     usize::from(is_markup(c)) + c.len_utf16()
 }

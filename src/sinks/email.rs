@@ -25,12 +25,12 @@
 //! password_file = "/etc/lastwords/secrets/smtp"
 //! ```
 //!
-//! TLS is never given up: a server that offers no STARTTLS gets nothing unless the config says `tls
-//! = "none"`, and a password goes without TLS only to this machine itself.
+//! A server without STARTTLS gets nothing unless the config says `tls = "none"`. A password goes
+//! without TLS only to this machine itself.
 //!
-//! A recipient whom the server refuses for good costs the others nothing: they get the message, and
-//! the receipt names the one. For a recipient whom it puts off (greylisting, a full mailbox) the
-//! message waits an hour, so that nobody gets it twice; then the others get it without.
+//! If the server refuses a recipient for good, the others get the message, and the receipt names
+//! the refused one. If the server defers a recipient (greylisting, a full mailbox), the message
+//! waits for up to an hour, so that nobody gets it twice; then the others get it.
 
 mod keys;
 mod message;
@@ -45,26 +45,27 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use serde::Deserialize;
 
-use self::keys::{Account, EmailKeys, Way};
+use self::keys::{EmailKeys, SmtpAccount, Way};
 use self::message::Letter;
-use self::smtp::Server;
+use self::smtp::SmtpServer;
 use super::template::{self, Template};
 use super::{Form, Probed, Receipt, SendError, Sink};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::plugin::{Command, ProgramEnd, Run, run};
 use crate::render::{self, Medium, View, one_line};
 use crate::report::Report;
 use crate::secret::SecretSource;
 
-/// How long `sendmail` may take.
+/// Maximum run time of `sendmail`.
 const SENDMAIL_TIMEOUT: Duration = Duration::from_secs(30);
-/// What to do if the machine has no `sendmail`.
+/// Hint if the machine has no `sendmail`.
 const NO_SENDMAIL: &str = "name a mail server with `server`, or install one";
-/// How long everybody waits for one recipient whom the server puts off.
+/// Maximum time that a message waits for a recipient whom the server defers.
 const PATIENCE: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "EmailKeys"))]
 #[serde(try_from = "EmailKeys")]
 pub struct Email {
     name: String,
@@ -76,8 +77,8 @@ pub struct Email {
 }
 
 impl TryFrom<EmailKeys> for Email {
-    type Error = Mistake;
-    fn try_from(keys: EmailKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: EmailKeys) -> Result<Self, KeyError> {
         Ok(Self {
             way: keys.way()?,
             name: keys.name,
@@ -129,8 +130,7 @@ impl Sink for Email {
         }
     }
 
-    /// Long enough for a server that takes its time over every step: a try that is ended too soon
-    /// may send twice.
+    /// Enough for a server that is slow at every step. Ending a try too soon may send twice.
     fn patience(&self) -> Duration {
         Duration::from_mins(4)
     }
@@ -154,7 +154,7 @@ impl Sink for Email {
         ))
     }
 
-    /// Connects, logs in and leaves again, without a MAIL.
+    /// Connects, logs in and leaves, without a MAIL.
     fn probe(&self, host: &Host) -> Result<Probed, SendError> {
         match &self.way {
             Way::Sendmail(path) => {
@@ -182,8 +182,7 @@ impl Sink for Email {
             Way::Sendmail(path) => self.sendmail(path, &letter),
             Way::Smtp(account) => {
                 let to: Vec<_> = self.to.iter().map(|person| person.email.clone()).collect();
-                // The one question here to the clock: not what is sent depends on it, but for whom
-                // it waits.
+                // The message does not depend on the clock, only how long it waits for a recipient.
                 let age = SystemTime::now()
                     .duration_since(report.made_at().time())
                     .unwrap_or_default();
@@ -204,7 +203,7 @@ impl Email {
         message::write(self.from.as_ref(), self.to.iter(), report, text, html)
     }
 
-    /// The message as text and as HTML.
+    /// Returns the message as text and as HTML.
     fn bodies(&self, report: &Report, host: &Host) -> (String, String) {
         let mut view = View::of(report).brief();
         let templates = [
@@ -218,7 +217,8 @@ impl Email {
         )
     }
 
-    /// `sendmail -i -f FROM -- TO…`: a line with a dot is no end, and no address an option.
+    /// Returns `sendmail -i -f FROM -- TO…`: a line with a dot does not end the message, and no
+    /// address is taken for an option.
     fn command(&self, program: &Path, from: &Address) -> Result<Command> {
         let program = program.to_str().context("`sendmail` must be UTF-8")?;
         let to = self.to.iter().map(|person| person.email.as_ref());
@@ -248,7 +248,7 @@ impl Email {
 ///
 /// # Errors
 /// If the password or the certificates cannot be read.
-fn server(account: &Account, name: &str, host: &Host) -> Result<Server> {
+fn server(account: &SmtpAccount, name: &str, host: &Host) -> Result<SmtpServer> {
     let login = account.login.as_ref().map(|(username, password)| {
         let password = password.read(host)?;
         anyhow::Ok((username.clone(), password))
@@ -257,7 +257,7 @@ fn server(account: &Account, name: &str, host: &Host) -> Result<Server> {
         let path = host.configured(file);
         std::fs::read(&path).with_context(|| format!("cannot read the ca_file {}", path.display()))
     });
-    Server::new(
+    SmtpServer::new(
         account.server.clone(),
         account.port,
         account.tls,
@@ -267,7 +267,7 @@ fn server(account: &Account, name: &str, host: &Host) -> Result<Server> {
     )
 }
 
-/// What the end of `sendmail` means; the codes are those of sysexits(3).
+/// Returns what the end of `sendmail` means. The codes are those of sysexits(3).
 fn judge(end: &ProgramEnd, program: &Path, last_error: &str) -> Result<Receipt, SendError> {
     let program = program.display();
     if end.code() == Some(0) {

@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | `name` | how jobs name this sink | required |
 //! | `command` | the program and its arguments: an absolute path, or a name in the usual directories; no shell | required |
-//! | `timeout` | how long it may run | `"60s"` |
-//! | `settings` | a table handed to the program | empty |
+//! | `timeout` | maximum run time | `"60s"` |
+//! | `settings` | a table for the program | empty |
 //!
 //! ```toml
 //! [[sink.exec]]
@@ -39,21 +39,23 @@ use crate::plugin::{self, Command, ProgramOutcome, Run, Settings};
 use crate::render;
 use crate::report::Report;
 
-/// The exit code that says never, as in qmail's programs.
+/// Exit code of a program that refuses a report for good, as in qmail.
 const REFUSED: i32 = 100;
-/// Of its stdout, the end of which is the receipt, at most this much is read.
+/// Maximum number of bytes read of a program's stdout. Its end is the receipt.
 const MAX_STDOUT: usize = 64 * 1024;
-/// Where the directory is made: in memory, where this process may.
+/// Places for the report's directory, the better first: `/run` is in memory.
 const PLACES: [&str; 2] = ["/run", "/tmp"];
-/// How its name begins; the number of the process that makes it follows.
+/// Prefix of the directory's name. The number of the process that makes it follows.
 const PREFIX: &str = "lastwords-report-";
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Exec {
+pub struct ExecSink {
     name: String,
     command: Command,
     #[serde(default = "a_minute", deserialize_with = "plugin::timeout")]
+    #[cfg_attr(test, schemars(with = "String"))]
     timeout: Duration,
     #[serde(default)]
     settings: Settings,
@@ -63,7 +65,7 @@ fn a_minute() -> Duration {
     Duration::from_mins(1)
 }
 
-impl Sink for Exec {
+impl Sink for ExecSink {
     fn name(&self) -> &str {
         &self.name
     }
@@ -73,7 +75,7 @@ impl Sink for Exec {
     }
 
     fn patience(&self) -> Duration {
-        // The program is ended first, and in order.
+        // Leaves time to end the program in order.
         self.timeout + Duration::from_secs(10)
     }
 
@@ -99,11 +101,11 @@ impl Sink for Exec {
     }
 }
 
-impl Exec {
+impl ExecSink {
     /// Runs the program; see [`plugin::run_and_look`].
     ///
     /// # Errors
-    /// Where there is no place for the report's directory.
+    /// If the report's directory cannot be made.
     pub fn run(&self, report: &Report, look: &mut dyn FnMut(Pid)) -> Result<ProgramOutcome> {
         let directory = report_directory(report)?;
         let stdin = input(report, &self.settings.json()).to_string();
@@ -118,7 +120,7 @@ impl Exec {
     }
 }
 
-/// What a program's end says about the report.
+/// Returns what a program's end means for the report.
 pub fn verdict(outcome: &ProgramOutcome) -> Result<Receipt, SendError> {
     let why = match outcome.last_error.as_str() {
         "" => outcome.end.to_string(),
@@ -142,8 +144,7 @@ fn input(report: &Report, settings: &Value) -> Value {
     json!({ "protocol": plugin::PROTOCOL, "report": report, "settings": settings })
 }
 
-/// Removes the directories of tries that were killed before they could: those whose processes are
-/// gone.
+/// Removes the directories that killed processes left.
 pub fn sweep() {
     for entry in PLACES
         .iter()
@@ -169,14 +170,14 @@ pub fn sweep() {
     }
 }
 
-/// The process that made a directory of this name.
+/// Returns the process that made a directory of this name.
 fn maker(name: &str) -> Option<Pid> {
     name.strip_prefix(PREFIX)?
         .split_once('-')
         .and_then(|(pid, _)| Pid::from_raw(pid.parse().ok()?))
 }
 
-/// A directory that nobody else may enter, with the report in it; dropping it removes it.
+/// Makes a private directory with the report in it. Dropping it removes it.
 fn report_directory(report: &Report) -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     let prefix = format!("{PREFIX}{}-", std::process::id());
@@ -211,8 +212,8 @@ mod tests {
     use super::*;
     use crate::report::sample;
 
-    fn sink(script: &str) -> Exec {
-        let mut sink: Exec =
+    fn sink(script: &str) -> ExecSink {
+        let mut sink: ExecSink =
             toml::from_str("name = 'x'\ncommand = ['sh', '-c', '']\nsettings.token = 'hush'")
                 .unwrap();
         sink.command = vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()]

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! The token is in the settings of <https://app.gitter.im>, under Help & About. Tokens, room
-//! numbers and webhooks of the time before Matrix are of no use any more.
+//! numbers and webhooks from before Matrix no longer work.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ use super::matrix::{Homeserver, Matrix, MatrixKeys, Room};
 use super::template::Template;
 use super::{Form, Probed, Receipt, SendError, Sink};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::Medium;
 use crate::report::Report;
 
@@ -37,10 +37,12 @@ use crate::report::Report;
 const HOMESERVER: &str = "https://gitter.ems.host";
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "GitterKeys"))]
 #[serde(try_from = "GitterKeys")]
 pub struct Gitter(Matrix);
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct GitterKeys {
     name: String,
@@ -52,8 +54,8 @@ struct GitterKeys {
 }
 
 impl TryFrom<GitterKeys> for Gitter {
-    type Error = Mistake;
-    fn try_from(keys: GitterKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: GitterKeys) -> Result<Self, KeyError> {
         let GitterKeys {
             name,
             room: GitterRoom(room),
@@ -64,7 +66,7 @@ impl TryFrom<GitterKeys> for Gitter {
         } = keys;
         let homeserver = homeserver
             .map_or_else(|| HOMESERVER.to_owned().try_into(), Ok)
-            .map_err(Mistake::of_table)?;
+            .map_err(KeyError::of_table)?;
         let keys = MatrixKeys {
             name,
             homeserver,
@@ -78,6 +80,7 @@ impl TryFrom<GitterKeys> for Gitter {
 }
 
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
 struct GitterRoom(Room);
 
@@ -96,7 +99,7 @@ impl TryFrom<String> for GitterRoom {
         if text.contains('/') && text.split('/').all(part) {
             return Room::try_from(format!("#{}:gitter.im", text.replace('/', "_"))).map(Self);
         }
-        // Not repeated: a webhook's address is a secret.
+        // The text is not repeated, since a webhook's address is a secret.
         Err("expected a room such as org/repo or #org_repo:gitter.im: Gitter's own API, with its room numbers and its \
              webhooks, ended in February 2023, and its rooms live on Matrix now; set `room` to that, and `token_file` \
              to a file with an access token from the settings of https://app.gitter.im"

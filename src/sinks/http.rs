@@ -1,5 +1,7 @@
-//! What the sinks that speak HTTP share: a client that goes only where it was sent, and answers of
-//! bounded size.
+//! HTTP for the sinks: a client that contacts only the configured address, and answers of bounded
+//! size.
+
+mod wait;
 
 use std::fs;
 use std::io::Read;
@@ -9,7 +11,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
-use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, StatusCode, Url};
 use serde::Deserialize;
@@ -19,25 +20,22 @@ use crate::host::Host;
 use crate::render::one_line;
 use crate::report::Timestamp;
 
-/// How long one request may take, from the name's resolution to the answer's last byte.
+/// Maximum duration of a request, from the name's resolution to the answer's last byte.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How short and how long a server may ask to be left alone.
-const LEAST_WAIT: Duration = Duration::from_secs(1);
-const MOST_WAIT: Duration = Duration::from_hours(1);
 
-/// A client that takes no proxy from the environment, which the job that died may have filled, and
-/// follows no redirect: a report goes where the config says or nowhere.
+/// Makes a client that follows no redirect and takes no proxy from the environment, which the job
+/// that died may have filled: a report goes where the config says or nowhere.
 ///
 /// # Errors
-/// Where the system gives no thread or no certificates for it.
+/// If the system has no thread or no certificates for it.
 pub fn client() -> Result<Client> {
     builder().build().context("cannot make an HTTP client")
 }
 
-/// The same, which trusts these certificates (a file of PEM) beside the system's.
+/// Makes a client that also trusts the certificates in a file of PEM.
 ///
 /// # Errors
-/// Where there is no certificate in the file.
+/// If there is no certificate in the file.
 pub fn client_trusting(ca_file: Option<&Path>, host: &Host) -> Result<Client> {
     let Some(file) = ca_file else { return client() };
     let path = host.configured(file);
@@ -64,13 +62,48 @@ fn builder() -> ClientBuilder {
         .user_agent(concat!("lastwords/", env!("CARGO_PKG_VERSION")))
 }
 
-/// Whether the connection must be encrypted; one that stays on this machine need not be.
+/// Encryption of connections to other machines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
     #[default]
     Required,
     None,
+}
+
+/// The address of a service's API.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
+#[serde(try_from = "String")]
+pub struct Api(String);
+
+impl TryFrom<String> for Api {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        address(&text).map_err(|why| why.to_string())?;
+        Ok(Self(text))
+    }
+}
+
+impl Api {
+    /// The address where the service offers its API to everybody.
+    pub fn public(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// Returns the address without a slash at its end.
+    pub fn base(&self) -> &str {
+        self.0.trim_end_matches('/')
+    }
+
+    /// Returns the address of an endpoint.
+    ///
+    /// # Errors
+    /// If the API's address is none.
+    pub fn endpoint(&self, parts: &[&str]) -> Result<Url> {
+        Ok(below(&address(&self.0)?, parts))
+    }
 }
 
 /// Takes the address of a server of the user's own, which need not be encrypted if `tls` says so.
@@ -93,7 +126,7 @@ pub fn server(text: &str, tls: Tls) -> Result<Url> {
     Ok(url)
 }
 
-/// An address with more of a path at its end.
+/// Returns an address with more of a path at its end.
 pub fn below(base: &Url, parts: &[&str]) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
@@ -102,12 +135,12 @@ pub fn below(base: &Url, parts: &[&str]) -> Url {
     url
 }
 
-/// When this is sent: what signatures and alerts say of themselves, whenever the crash was.
+/// Returns the current time, for signatures and alerts.
 pub fn now() -> Timestamp {
     Timestamp::new(SystemTime::now())
 }
 
-/// A text of a server's without what it may repeat of an address that is a secret.
+/// Removes from a server's text what it may repeat of a secret address.
 pub fn scrub(address: &Url, text: &str) -> String {
     let query = address
         .query()
@@ -121,17 +154,17 @@ pub fn scrub(address: &Url, text: &str) -> String {
     parts.fold(text.to_owned(), |text, part| text.replace(part, "[secret]"))
 }
 
-/// What an answer means that is no receipt. Only what the server itself says (`own`) is for good,
-/// with a status that does not pass by itself (RFC 9110, 15.5): all else may be something in
-/// between speaking.
-pub fn not_taken(answer: &Answer, own: bool, asked: Option<Duration>, why: &str) -> SendError {
+/// Returns what an answer other than a receipt means. It is a refusal only if the server itself
+/// speaks (`own`) and the status does not pass by itself (RFC 9110, 15.5). Anything else may come
+/// from a proxy.
+pub fn not_taken(answer: &HttpAnswer, own: bool, why: &str) -> SendError {
     let why = one_line(why, 500);
     if own && answer.status.is_client_error() && !matches!(answer.status.as_u16(), 408 | 425 | 429)
     {
         return SendError::Refused { why };
     }
     SendError::Retry {
-        after: answer.retry_after.or(asked.map(held)),
+        after: answer.retry_after,
         why,
     }
 }
@@ -139,7 +172,7 @@ pub fn not_taken(answer: &Answer, own: bool, asked: Option<Duration>, why: &str)
 /// Takes an address that the config names: `https`, or `http` to this machine.
 ///
 /// # Errors
-/// Where it is something else. The text does not repeat the address, which may be a secret.
+/// If it is something else. The text does not repeat the address, which may be a secret.
 pub fn address(text: &str) -> Result<Url> {
     let url = Url::parse(text).context("expected an address such as https://example.com/path")?;
     ensure!(
@@ -163,109 +196,44 @@ pub fn is_loopback(host: &str) -> bool {
     host == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// What a server said.
+/// A server's answer.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpAnswer {
     pub status: StatusCode,
-    /// How long it wants to be left alone, within 1 s and 1 h.
+    /// Time until the server wants to be asked again, within 1 s and 1 h.
     pub retry_after: Option<Duration>,
-    /// The beginning of its answer's body.
+    /// The beginning of the body.
     pub body: String,
 }
 
-/// Sends a request and reads its answer, of the body at most `max_body` bytes.
+/// Sends a request and reads its answer, with at most `max_body` bytes of the body.
 ///
 /// # Errors
-/// Where there was no answer. The text holds no URL.
-pub fn ask(request: RequestBuilder, max_body: u64) -> Result<Answer> {
+/// If there was no answer. The text holds no URL.
+pub fn ask(request: RequestBuilder, max_body: u64) -> Result<HttpAnswer> {
     let began = Instant::now();
     let response = request.send().map_err(reqwest::Error::without_url)?;
-    let (status, retry_after) = (response.status(), retry_after(response.headers()));
+    let (status, headers) = (response.status(), response.headers().clone());
     let (mut body, mut response) = (Vec::new(), response.take(max_body));
     let mut some = [0; 4096];
-    // The client's own limit starts anew with each read. What has come of a body that breaks off
-    // may still say something.
+    // The client's own time limit starts anew with each read. The beginning of a body that breaks
+    // off may still be useful.
     while let Ok(count @ 1..) = response.read(&mut some)
         && began.elapsed() < TIMEOUT
     {
         body.extend(some.iter().take(count));
     }
-    Ok(Answer {
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Ok(HttpAnswer {
         status,
-        retry_after,
-        body: String::from_utf8_lossy(&body).into_owned(),
+        retry_after: wait::asked(&headers, &body),
+        body,
     })
-}
-
-/// A wait that a server asks for, held within 1 s and 1 h.
-pub fn held(wait: Duration) -> Duration {
-    wait.clamp(LEAST_WAIT, MOST_WAIT)
-}
-
-/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which counts from the server's own `Date`:
-/// its clock and ours need not agree.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
-    let date = |text: &str| httpdate::parse_http_date(text).ok();
-    let asked = text(RETRY_AFTER)?;
-    let wait = if !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit()) {
-        asked.parse().map_or(MOST_WAIT, Duration::from_secs)
-    } else {
-        date(asked)?
-            .duration_since(date(text(DATE)?)?)
-            .unwrap_or_default()
-    };
-    Some(held(wait))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-
-    use super::{address, is_loopback, retry_after};
-
-    fn wait(retry: &'static str, date: &'static str) -> Option<u64> {
-        let mut headers = HeaderMap::new();
-        headers.insert(RETRY_AFTER, HeaderValue::from_static(retry));
-        headers.insert(DATE, HeaderValue::from_static(date));
-        retry_after(&headers).as_ref().map(Duration::as_secs)
-    }
-
-    #[test]
-    fn a_wait_in_seconds_is_held_within_a_second_and_an_hour() {
-        for (asked, seconds) in [
-            ("30", 30),
-            ("0", 1),
-            ("3600", 3600),
-            ("1000000000", 3600),
-            ("99999999999999999999999", 3600),
-        ] {
-            assert_eq!(wait(asked, ""), Some(seconds), "{asked}");
-        }
-    }
-
-    #[test]
-    fn a_wait_until_a_date_counts_from_the_servers_own_clock() {
-        let now = "Mon, 23 Nov 2026 03:00:00 GMT";
-        assert_eq!(wait("Mon, 23 Nov 2026 03:02:00 GMT", now), Some(120));
-        assert_eq!(wait("Mon, 23 Nov 2026 02:00:00 GMT", now), Some(1));
-        assert_eq!(wait("Mon, 23 Nov 2099 02:00:00 GMT", now), Some(3600));
-        assert_eq!(wait("Mon, 23 Nov 2026 03:02:00 GMT", "no date"), None);
-    }
-
-    #[test]
-    fn a_wait_that_says_nothing_is_none() {
-        for nonsense in ["", "-5", "soon", "1.5", "0x10"] {
-            assert_eq!(
-                wait(nonsense, "Mon, 23 Nov 2026 03:00:00 GMT"),
-                None,
-                "{nonsense}"
-            );
-        }
-        assert_eq!(retry_after(&HeaderMap::new()), None);
-    }
+    use super::{address, is_loopback};
 
     #[test]
     fn only_https_leaves_the_machine() {

@@ -18,14 +18,13 @@
 //! token_file = "/etc/lastwords/secrets/matrix"
 //! ```
 //!
-//! The user joins the room by itself where it may, else invite it. A message is an `m.notice` that
-//! mentions nobody; sent again, it has the same transaction id, and the homeserver makes one
-//! message of both. It is never encrypted.
+//! The user joins the room itself if it may; if not, invite it. A message is an `m.notice` that
+//! mentions nobody. A message that is sent twice has the same transaction id, so that the
+//! homeserver shows it once. It is never encrypted.
 
 mod event;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Result;
 use reqwest::blocking::{Client, RequestBuilder};
@@ -36,19 +35,19 @@ use serde_json::{Value, json};
 use super::template::{self, Template};
 use super::{Form, Probed, Receipt, SendError, Sink, http};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{Medium, View, one_line};
 use crate::report::Report;
 use crate::secret::{Secret, SecretSource};
 
-/// Of an answer, this many bytes are looked at.
+/// Maximum number of bytes read of an answer.
 const MAX_ANSWER: u64 = 64 * 1024;
 
-/// What a homeserver may take later: it is busy, full, or does not know itself. Its other errors
-/// are for good.
+/// Errors that may pass: the homeserver is busy or full, or does not know. The others are for good.
 const PASSING: [&str; 3] = ["M_LIMIT_EXCEEDED", "M_RESOURCE_LIMIT_EXCEEDED", "M_UNKNOWN"];
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "MatrixKeys"))]
 #[serde(try_from = "MatrixKeys")]
 pub struct Matrix {
     name: String,
@@ -59,6 +58,7 @@ pub struct Matrix {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct MatrixKeys {
     pub name: String,
@@ -70,8 +70,8 @@ pub(super) struct MatrixKeys {
 }
 
 impl TryFrom<MatrixKeys> for Matrix {
-    type Error = Mistake;
-    fn try_from(keys: MatrixKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: MatrixKeys) -> Result<Self, KeyError> {
         Ok(Self {
             name: keys.name,
             homeserver: keys.homeserver,
@@ -82,8 +82,9 @@ impl TryFrom<MatrixKeys> for Matrix {
     }
 }
 
-/// Where a homeserver's API is.
+/// The address of a homeserver's API.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
 pub struct Homeserver(Url);
 
@@ -106,7 +107,7 @@ impl TryFrom<String> for Homeserver {
 }
 
 impl Homeserver {
-    /// The address of one endpoint, every part percent-encoded.
+    /// Returns the address of an endpoint. Every part is percent-encoded.
     fn endpoint(&self, parts: &[&str]) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -120,6 +121,7 @@ impl Homeserver {
 
 /// A room's alias or id.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
 pub struct Room(String);
 
@@ -130,7 +132,7 @@ impl TryFrom<String> for Room {
             .strip_prefix('#')
             .and_then(|alias| alias.split_once(':'));
         let is_alias = alias.is_some_and(|(name, server)| !name.is_empty() && !server.is_empty());
-        // Since room version 12 an id may do without a server.
+        // Since room version 12 an id may lack the server.
         let is_id = text.len() > 1 && text.starts_with('!');
         if (is_alias || is_id)
             && text.len() <= 255
@@ -201,7 +203,7 @@ impl Sink for Matrix {
             Ok(other) if other == "ban" => Err(SendError::Refused {
                 why: format!("{who} is banned from {name}"),
             }),
-            // Whoever is not in a room may not look into it.
+            // A user who is not in a room may not look into it.
             Ok(_) | Err(SendError::Refused { .. }) => Ok(Probed::Unasked(format!(
                 "the token is {who}'s, who is not in {name} yet: it joins with the first message, where it may"
             ))),
@@ -214,7 +216,7 @@ impl Sink for Matrix {
             client: http::client()?,
             token: self.token.read(host)?,
         };
-        // Whoever is in the room already stays in it, and the answer names the id behind an alias.
+        // Joining again changes nothing, and the answer names the id behind an alias.
         let room = user.ask(
             "join the room",
             user.client.post(self.join()).json(&json!({})),
@@ -230,7 +232,7 @@ impl Sink for Matrix {
     }
 }
 
-/// The report as it is sent where nothing else is asked for.
+/// Returns the report as a sink without a template sends it.
 pub fn content(report: &Report) -> Value {
     event::content(&View::of(report))
 }
@@ -257,14 +259,14 @@ impl Matrix {
     }
 }
 
-/// Who posts.
+/// The user who posts.
 struct User {
     client: Client,
     token: Secret,
 }
 
 impl User {
-    /// The one thing that the answer is read for.
+    /// Sends a request and returns the value at one key of the answer.
     fn ask(&self, what: &str, request: RequestBuilder, wanted: &str) -> Result<String, SendError> {
         let plain = |why: &str| format!("cannot {what}: {}", one_line(&self.token.scrub(why), 500));
         let answer =
@@ -284,9 +286,9 @@ impl User {
     }
 }
 
-/// What an answer means: only an error in Matrix's own form is for good, all else may be something
-/// in between speaking.
-fn judge(answer: &http::Answer, wanted: &str) -> Result<String, SendError> {
+/// Returns what an answer means. Only an error in Matrix's own form is for good; anything else may
+/// come from a proxy.
+fn judge(answer: &http::HttpAnswer, wanted: &str) -> Result<String, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let text = |key: &str| json.get(key).and_then(Value::as_str);
     if answer.status == StatusCode::OK
@@ -314,12 +316,8 @@ fn judge(answer: &http::Answer, wanted: &str) -> Result<String, SendError> {
     if !passing {
         return Err(SendError::Refused { why });
     }
-    let asked = json
-        .get("retry_after_ms")
-        .and_then(Value::as_u64)
-        .map(Duration::from_millis);
     Err(SendError::Retry {
-        after: answer.retry_after.or(asked.map(http::held)),
+        after: answer.retry_after,
         why,
     })
 }
@@ -333,7 +331,7 @@ mod tests {
     fn answer(status: u16, body: &str) -> Result<String, SendError> {
         let status = StatusCode::from_u16(status).unwrap();
         judge(
-            &http::Answer {
+            &http::HttpAnswer {
                 status,
                 retry_after: None,
                 body: body.to_owned(),
@@ -388,16 +386,6 @@ mod tests {
                 ),
                 "{status} {body}"
             );
-        }
-        for (millis, seconds) in [("2500", 2.5), ("0", 1.0), ("99999999999", 3600.0)] {
-            let limited = format!(r#"{{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":{millis}}}"#);
-            let Err(SendError::Retry {
-                after: Some(after), ..
-            }) = answer(429, &limited)
-            else {
-                panic!("{millis}")
-            };
-            assert!((after.as_secs_f64() - seconds).abs() < 0.01, "{after:?}");
         }
     }
 

@@ -1,7 +1,11 @@
-//! Where reports go.
+//! The destinations of reports.
 //!
-//! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`].
-//! Adding one is a file here, a field of [`Sinks`] and a line in [`Sinks::list`].
+//! A sink is its own config struct: `[[sink.slack]]` in `lastwords.toml` *is* [`slack::Slack`]. A
+//! new one takes a file here, a field of [`Sinks`] and a line in [`Sinks::list`].
+//!
+//! A sink with keys that depend on each other is made from a struct of its keys (`SlackKeys`) by
+//! `TryFrom`. Its errors are [`KeyError`](crate::key_error::KeyError)s, which `lastwords check`
+//! shows at the key's line.
 
 pub mod alertmanager;
 mod brief;
@@ -31,46 +35,45 @@ use crate::report::Report;
 
 /// A destination.
 pub trait Sink: Send + Sync {
-    /// The name that the config gives it.
+    /// Returns the name that the config gives it.
     fn name(&self) -> &str;
 
-    /// What kind it is: `email`, `slack`.
+    /// Returns its kind: `email`, `slack`.
     fn kind(&self) -> &'static str;
 
-    /// The files that hold its secrets, as the config names them; `lastwords check` looks at who
-    /// may read them.
+    /// Returns the files that hold its secrets, as the config names them. `lastwords check` tests
+    /// who may read them.
     fn secret_files(&self) -> Vec<&Path> {
         Vec::new()
     }
 
-    /// The templates that replace its messages; `lastwords check` tries them.
+    /// Returns the templates that replace its messages. `lastwords check` tries them.
     fn templates(&self) -> Vec<(&Template, Medium)> {
         Vec::new()
     }
 
-    /// The report in one of the forms that `lastwords render` shows, as this sink would be sent it;
-    /// `None` where it is sent no such thing. Neither secrets nor the network are looked at.
+    /// Returns the report in one of the forms that `lastwords render` shows, as this sink would
+    /// send it; `None` if it sends no such form. Reads no secrets and uses no network.
     fn form(&self, _form: Form, _report: &Report, _host: &Host) -> Option<String> {
         None
     }
 
-    /// How long one try may take in all; then it is ended, and made again later.
+    /// Returns the maximum duration of one try. Then it is ended, and made again later.
     fn patience(&self) -> Duration {
         Duration::from_mins(1)
     }
 
-    /// Exactly what would be sent, as text, secrets excepted.
+    /// Returns exactly what would be sent, as text without secrets.
     ///
     /// # Errors
-    /// Where nothing could be sent because of the config: a secret that cannot be read, a bad
-    /// address.
+    /// If nothing could be sent because of this machine: a secret that cannot be read, no program.
     fn preview(&self, report: &Report, host: &Host) -> anyhow::Result<String>;
 
-    /// Asks the destination whether it would take a report, and sends nothing: whether it can be
-    /// reached, and takes our credentials. Not every one can be asked.
+    /// Tests whether the destination can be reached and takes our credentials, without sending
+    /// anything. Not every destination can be tested.
     ///
     /// # Errors
-    /// Why nothing would be sent now.
+    /// If a report could not be sent now.
     fn probe(&self, _host: &Host) -> Result<Probed, SendError> {
         Ok(Probed::Unasked(
             "it cannot be asked without sending".to_owned(),
@@ -90,9 +93,9 @@ pub enum Form {
     Text,
     /// An email's subject
     Subject,
-    /// What is posted to Slack, as JSON
+    /// The JSON that is posted to Slack
     Slack,
-    /// What is sent to a Matrix or Gitter room, as JSON
+    /// The JSON that is sent to a Matrix or Gitter room
     Matrix,
     /// A syslog record
     Syslog,
@@ -100,7 +103,7 @@ pub enum Form {
     Json,
 }
 
-/// The report in a form as a sink without settings of its own would be sent it.
+/// Returns the report in a form, as a sink with default settings would send it.
 pub fn form(form: Form, report: &Report) -> String {
     match form {
         Form::Html => render::html_of(&View::of(report).brief()),
@@ -113,33 +116,32 @@ pub fn form(form: Form, report: &Report) -> String {
     }
 }
 
-/// What the destination said when it took the report: `250 2.0.0 queued as 4F2A`.
+/// The destination's words when it took the report: `250 2.0.0 queued as 4F2A`.
 pub type Receipt = String;
 
-/// What a destination let us know without being sent anything. The text is for people and never
-/// holds a secret.
+/// The result of a test without sending. The text is for people and never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Probed {
-    /// It would take a report.
+    /// The destination would take a report.
     Good(String),
-    /// As far as it could be asked nothing is wrong; whether it would, only a message tells.
+    /// Nothing is wrong as far as could be tested; only a message would tell.
     Unasked(String),
 }
 
-/// Why a report was not taken. The text is for people and never holds a secret.
+/// The reason why a report was not taken. The text is for people and never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
-    /// It may be taken later; not before `after`, where the destination said so.
+    /// The destination may take it later; not before `after`, if it said so.
     Retry {
         after: Option<Duration>,
         why: String,
     },
-    /// It will never be taken as it is.
+    /// The destination will never take this report.
     Refused { why: String },
 }
 
-/// An error on our side of the connection may be gone at the next try.
+/// Makes an error on this machine one that may be gone at the next try.
 impl From<anyhow::Error> for SendError {
     fn from(why: anyhow::Error) -> Self {
         Self::Retry {
@@ -149,15 +151,16 @@ impl From<anyhow::Error> for SendError {
     }
 }
 
-/// Makes ring the one provider of cryptography for every TLS client in this process, before the
-/// first is made.
+/// Makes ring the provider of cryptography for all TLS clients of this process. Call it before the
+/// first one is made.
 pub fn use_ring() {
-    // An error says that it is installed already.
+    // An error means that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// The sinks of the machine, or of one job: the config's `[[sink.KIND]]`.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Sinks {
     pub email: Vec<email::Email>,
@@ -171,11 +174,11 @@ pub struct Sinks {
     pub discord: Vec<discord::Discord>,
     pub telegram: Vec<telegram::Telegram>,
     pub ntfy: Vec<ntfy::Ntfy>,
-    pub exec: Vec<exec::Exec>,
+    pub exec: Vec<exec::ExecSink>,
 }
 
 impl Sinks {
-    /// All of them, in the order in which they are told.
+    /// Returns all sinks, in the order in which they are told.
     pub fn list(&self) -> Vec<&dyn Sink> {
         let mut list: Vec<&dyn Sink> = Vec::new();
         add(&mut list, &self.email);

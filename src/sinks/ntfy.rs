@@ -20,9 +20,8 @@
 //! token_file = "/etc/lastwords/secrets/ntfy"
 //! ```
 //!
-//! That a service is up again has priority 3, a drill 2. A click opens the runbook. ntfy has no
-//! idempotency key: a message that was taken without lastwords hearing so comes twice, with the
-//! same report id.
+//! A recovery has priority 3, a drill 2. A click opens the runbook. ntfy has no idempotency key: if
+//! its answer is lost, the message comes twice, with the same report id.
 
 use std::path::{Path, PathBuf};
 
@@ -34,27 +33,26 @@ use serde_json::{Value, json};
 use super::http::{self, Tls};
 use super::{Receipt, SendError, Sink, brief};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{View, head_by, one_line};
 use crate::report::{Kind, Report};
 use crate::secret::{Secret, SecretSource};
 
-/// Of an answer, this many bytes are looked at: it repeats the message.
+/// Maximum number of bytes read of an answer, which repeats the message.
 const MAX_ANSWER: u64 = 64 * 1024;
 
-/// In bytes. A message of 4,096 and more becomes a file that nobody opens; the request may have
-/// twice that.
+/// Maximum size of a message and of a request, in bytes. A longer message becomes an attached file.
 const MESSAGE: usize = 4_095;
 const REQUEST: usize = 8_192;
-/// Of the title, the address to click on and what else is not the message, at most this much, in
-/// JSON.
+/// Maximum sizes of the title, the address to click on and the rest of a request, as JSON.
 const TITLE: usize = 500;
 const CLICK: usize = 1_000;
 const REST: usize = 600;
-/// Of one fact, so that all of them leave room for the log.
+/// Maximum length of one fact, so that all of them leave room for the log.
 const FACT: usize = 200;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "NtfyKeys"))]
 #[serde(try_from = "NtfyKeys")]
 pub struct Ntfy {
     name: String,
@@ -65,7 +63,7 @@ pub struct Ntfy {
     ca_file: Option<PathBuf>,
 }
 
-/// Where the topic is.
+/// The topic, or its source.
 #[derive(Clone, Debug)]
 enum Topic {
     Plain(String),
@@ -73,6 +71,7 @@ enum Topic {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct NtfyKeys {
     name: String,
@@ -83,6 +82,7 @@ struct NtfyKeys {
     token_file: Option<PathBuf>,
     token_env: Option<String>,
     #[serde(default = "urgent")]
+    #[cfg_attr(test, schemars(range(min = 1, max = 5)))]
     priority: u8,
     ca_file: Option<PathBuf>,
     #[serde(default)]
@@ -98,31 +98,31 @@ fn urgent() -> u8 {
 }
 
 impl TryFrom<NtfyKeys> for Ntfy {
-    type Error = Mistake;
-    fn try_from(keys: NtfyKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: NtfyKeys) -> Result<Self, KeyError> {
         let topic = match (keys.topic, keys.topic_file) {
             (Some(topic), None) => {
-                is_topic(&topic).map_err(|why| Mistake::at("topic", why.to_string()))?;
+                is_topic(&topic).map_err(|why| KeyError::at("topic", why.to_string()))?;
                 Topic::Plain(topic)
             }
             (None, file @ Some(_)) => Topic::Secret(SecretSource::required("topic", file, None)?),
             (None, None) => {
                 let message = "expected `topic` or `topic_file` in this table, found neither";
-                return Err(Mistake::of_table(message));
+                return Err(KeyError::of_table(message));
             }
             (Some(_), Some(_)) => {
                 let message = "expected `topic` or `topic_file`, found both";
-                return Err(Mistake::at("topic_file", message).help("keep one of them"));
+                return Err(KeyError::at("topic_file", message).help("keep one of them"));
             }
         };
         if !(1..=5).contains(&keys.priority) {
-            return Err(Mistake::at("priority", "expected a priority from 1 to 5"));
+            return Err(KeyError::at("priority", "expected a priority from 1 to 5"));
         }
         Ok(Self {
             name: keys.name,
             topic,
             server: http::server(&keys.url, keys.tls)
-                .map_err(|why| Mistake::at("url", why.to_string()))?,
+                .map_err(|why| KeyError::at("url", why.to_string()))?,
             token: SecretSource::optional("token", keys.token_file, keys.token_env)?,
             priority: keys.priority,
             ca_file: keys.ca_file,
@@ -131,7 +131,7 @@ impl TryFrom<NtfyKeys> for Ntfy {
 }
 
 /// # Errors
-/// Where it is no topic; the text does not repeat it.
+/// If it is no topic. The text does not repeat it.
 fn is_topic(text: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     ensure!(
@@ -241,7 +241,7 @@ impl Ntfy {
     }
 }
 
-/// What a character costs in JSON, which is never less than in the message itself.
+/// Returns the length of a character in JSON, which is never less than in the message itself.
 fn cost(c: char) -> usize {
     if "\"\\\n\t".contains(c) {
         2
@@ -256,7 +256,7 @@ fn message(view: &View) -> String {
         format!("{text}{name}: {value}\n")
     });
     let end = format!("\n{}", view.show);
-    // Either limit may be the one that is met first.
+    // Either limit may be reached first.
     let in_json = |text: &str| text.chars().map(cost).sum::<usize>();
     let room = MESSAGE.saturating_sub(text.len() + end.len() + 2);
     let room_in_json =
@@ -272,8 +272,8 @@ fn message(view: &View) -> String {
     text + &end
 }
 
-/// What an answer means. Only an error in ntfy's own form is for good.
-fn judge(answer: &http::Answer) -> Result<Receipt, SendError> {
+/// Returns what an answer means. Only an error in ntfy's own form is for good.
+fn judge(answer: &http::HttpAnswer) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     if answer.status == StatusCode::OK
         && let Some(id) = json.get("id").and_then(Value::as_str)
@@ -287,7 +287,7 @@ fn judge(answer: &http::Answer) -> Result<Receipt, SendError> {
         answer.status.as_u16(),
         one_line(said.unwrap_or(&answer.body), 200)
     );
-    Err(http::not_taken(answer, own, None, &why))
+    Err(http::not_taken(answer, own, &why))
 }
 
 #[cfg(test)]

@@ -15,10 +15,9 @@
 //! routing_key_file = "/etc/lastwords/secrets/pagerduty"
 //! ```
 //!
-//! The same crash (host, job and fingerprint) is one incident: a crash opens it, summaries are
-//! added to it, and when the service is up again it is resolved. Sent twice, an event changes
-//! nothing. A drill is an incident of its own with the severity `info`, which somebody has to
-//! resolve.
+//! Equal crashes (host, job and fingerprint) are one incident: a crash opens it, summaries are
+//! added to it, and the recovery resolves it. An event that is sent twice changes nothing. A drill
+//! is an incident of its own with the severity `info`; resolve it by hand.
 
 use std::path::{Path, PathBuf};
 
@@ -28,49 +27,51 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Receipt, SendError, Sink, brief, http};
+use super::http::{self, Api};
+use super::{Receipt, SendError, Sink, brief};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{View, head_by, one_line};
 use crate::report::{Kind, Report};
 use crate::secret::{Secret, SecretSource};
 
-/// Of an answer, this many bytes are looked at.
+/// Maximum number of bytes read of an answer.
 const MAX_ANSWER: u64 = 16 * 1024;
 
-/// What PagerDuty takes: a summary of 1,024 characters, a key of 255, an event of 512 KB. Bytes are
-/// never fewer.
+/// Limits of PagerDuty in characters, used for bytes here. An event may have 512 KB.
 const SUMMARY: usize = 1_024;
 const DEDUP_KEY: usize = 255;
-/// Of the logs, in JSON, in an event whose other parts take a few kilobytes.
+/// Maximum size of the logs in an event, as JSON. The other parts take a few kilobytes.
 const LOG: usize = 200_000;
 const FACT: usize = 2_000;
 const LINK: usize = 2_000;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "PagerDutyKeys"))]
 #[serde(try_from = "PagerDutyKeys")]
 pub struct PagerDuty {
     name: String,
     routing_key: SecretSource,
-    severity: Severity,
+    severity: EventSeverity,
     url: Api,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct PagerDutyKeys {
     name: String,
     routing_key_file: Option<PathBuf>,
     routing_key_env: Option<String>,
     #[serde(default)]
-    severity: Severity,
-    #[serde(default)]
+    severity: EventSeverity,
+    #[serde(default = "public_api")]
     url: Api,
 }
 
 impl TryFrom<PagerDutyKeys> for PagerDuty {
-    type Error = Mistake;
-    fn try_from(keys: PagerDutyKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: PagerDutyKeys) -> Result<Self, KeyError> {
         let (file, env) = (keys.routing_key_file, keys.routing_key_env);
         Ok(Self {
             name: keys.name,
@@ -82,8 +83,9 @@ impl TryFrom<PagerDutyKeys> for PagerDuty {
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-enum Severity {
+enum EventSeverity {
     #[default]
     Critical,
     Error,
@@ -91,23 +93,8 @@ enum Severity {
     Info,
 }
 
-/// Where the API is.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct Api(String);
-
-impl Default for Api {
-    fn default() -> Self {
-        Self("https://events.pagerduty.com".to_owned())
-    }
-}
-
-impl TryFrom<String> for Api {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        http::address(&text).map_err(|why| format!("{why:#}"))?;
-        Ok(Self(text))
-    }
+fn public_api() -> Api {
+    Api::public("https://events.pagerduty.com")
 }
 
 impl Sink for PagerDuty {
@@ -155,10 +142,7 @@ impl PagerDuty {
     }
 
     fn endpoint(&self) -> Result<Url> {
-        Ok(http::below(
-            &http::address(&self.url.0)?,
-            &["v2", "enqueue"],
-        ))
+        self.url.endpoint(&["v2", "enqueue"])
     }
 
     fn event(&self, report: &Report, routing_key: &str) -> Value {
@@ -167,8 +151,8 @@ impl PagerDuty {
             return json!({ "routing_key": routing_key, "event_action": "resolve", "dedup_key": dedup_key });
         }
         let severity = match report.kind {
-            _ if report.drill => Severity::Info,
-            Kind::Notice => Severity::Warning,
+            _ if report.drill => EventSeverity::Info,
+            Kind::Notice => EventSeverity::Warning,
             _ => self.severity,
         };
         let link =
@@ -196,7 +180,7 @@ fn present(text: &str) -> &str {
     if text.is_empty() { "unknown" } else { text }
 }
 
-/// What makes two events one incident.
+/// Returns the key that makes two events one incident.
 fn dedup_key(report: &Report) -> String {
     let id = if report.drill {
         report.id.as_str()
@@ -215,7 +199,7 @@ fn dedup_key(report: &Report) -> String {
         })
 }
 
-/// What PagerDuty shows below the summary, as a table.
+/// Returns the table that PagerDuty shows below the summary.
 fn details(view: &View) -> Value {
     let mut details = Map::new();
     for (name, value) in brief::facts(view, FACT, cost) {
@@ -233,7 +217,7 @@ fn details(view: &View) -> Value {
     details.into()
 }
 
-/// What a character costs in JSON.
+/// Returns the length of a character in JSON.
 fn cost(c: char) -> usize {
     if "\"\\\n\t".contains(c) {
         2
@@ -242,8 +226,8 @@ fn cost(c: char) -> usize {
     }
 }
 
-/// What an answer means. Only an error in PagerDuty's own form is for good.
-fn judge(answer: &http::Answer, key: &Secret) -> Result<Receipt, SendError> {
+/// Returns what an answer means. Only an error in PagerDuty's own form is for good.
+fn judge(answer: &http::HttpAnswer, key: &Secret) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let text = |name: &str| json.get(name).and_then(Value::as_str);
     if answer.status == StatusCode::ACCEPTED && text("status") == Some("success") {
@@ -258,7 +242,7 @@ fn judge(answer: &http::Answer, key: &Secret) -> Result<Receipt, SendError> {
         answer.status.as_u16(),
         one_line(&key.scrub(&answer.body), 300)
     );
-    Err(http::not_taken(answer, own, None, &why))
+    Err(http::not_taken(answer, own, &why))
 }
 
 #[cfg(test)]

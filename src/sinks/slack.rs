@@ -13,9 +13,8 @@
 //! webhook_file = "/etc/lastwords/secrets/slack"
 //! ```
 //!
-//! Whoever knows the address can post: it is a secret, and lastwords never shows it. Slack has no
-//! idempotency key: a message that was taken without lastwords hearing so comes twice, with the
-//! same report id.
+//! The address is a secret, since anyone who knows it can post; lastwords never shows it. Slack has
+//! no idempotency key: if its answer is lost, the message comes twice, with the same report id.
 
 mod message;
 
@@ -29,15 +28,15 @@ use serde_json::{Value, json};
 use super::template::{self, Template};
 use super::{Form, Probed, Receipt, SendError, Sink, http};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{Medium, View, one_line};
 use crate::report::Report;
 use crate::secret::SecretSource;
 
-/// Of an answer, this many bytes are looked at.
+/// Maximum number of bytes read of an answer.
 const MAX_ANSWER: u64 = 4096;
 
-/// What Slack never takes back, in its own words, whatever status they come with.
+/// Errors of Slack's that are for good, whatever the status.
 const FINAL: [&str; 15] = [
     "invalid_payload",
     "invalid_blocks",
@@ -57,6 +56,7 @@ const FINAL: [&str; 15] = [
 ];
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "SlackKeys"))]
 #[serde(try_from = "SlackKeys")]
 pub struct Slack {
     name: String,
@@ -65,6 +65,7 @@ pub struct Slack {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct SlackKeys {
     name: String,
@@ -74,8 +75,8 @@ struct SlackKeys {
 }
 
 impl TryFrom<SlackKeys> for Slack {
-    type Error = Mistake;
-    fn try_from(keys: SlackKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: SlackKeys) -> Result<Self, KeyError> {
         Ok(Self {
             name: keys.name,
             webhook: SecretSource::required("webhook", keys.webhook_file, keys.webhook_env)?,
@@ -115,8 +116,7 @@ impl Sink for Slack {
         Ok(format!("POST {origin}/… (the rest is secret)\n{payload}\n"))
     }
 
-    /// A webhook can only be posted to. That its host answers over TLS is found out at its root,
-    /// without the secret.
+    /// Asks the host for `/`, without the secret: a webhook itself can only be posted to.
     fn probe(&self, host: &Host) -> Result<Probed, SendError> {
         let mut address = self.webhook(host)?;
         address.set_path("/");
@@ -133,7 +133,7 @@ impl Sink for Slack {
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
         let webhook = self.webhook(host)?;
         match post(&webhook, &self.payload(report, host)) {
-            // Whatever Slack holds against the blocks, the news goes through.
+            // If Slack refuses the blocks, the news goes as plain text.
             Err(SendError::Refused { why }) if why.contains("_blocks") => {
                 let receipt = post(&webhook, &message::bare(&View::of(report)))?;
                 Ok(format!(
@@ -145,7 +145,7 @@ impl Sink for Slack {
     }
 }
 
-/// The report as it is posted where nothing else is asked for.
+/// Returns the report as a sink without a template posts it.
 pub fn payload(report: &Report) -> Value {
     message::payload(&View::of(report))
 }
@@ -173,8 +173,8 @@ fn post(webhook: &Url, payload: &Value) -> Result<Receipt, SendError> {
     judge(&answer, webhook)
 }
 
-/// What an answer means. A server might repeat a part of the address, which is a secret.
-fn judge(answer: &http::Answer, webhook: &Url) -> Result<Receipt, SendError> {
+/// Returns what an answer means. The text omits what a server may repeat of the secret address.
+fn judge(answer: &http::HttpAnswer, webhook: &Url) -> Result<Receipt, SendError> {
     let said = word(&answer.body);
     let status = answer.status.as_u16();
     if answer.status == StatusCode::OK && said == "ok" {
@@ -182,8 +182,7 @@ fn judge(answer: &http::Answer, webhook: &Url) -> Result<Receipt, SendError> {
     }
     let body = http::scrub(webhook, &answer.body);
     let why = format!("Slack answered {status}: {}", one_line(&body, 200));
-    // A success that does not say `ok`, or a redirect, is not Slack speaking but something in
-    // between.
+    // A success without `ok`, or a redirect, does not come from Slack but from a proxy.
     let worth_a_retry = said == "rate_limited"
         || matches!(status, 408 | 425 | 429)
         || !answer.status.is_client_error();
@@ -197,7 +196,7 @@ fn judge(answer: &http::Answer, webhook: &Url) -> Result<Receipt, SendError> {
     }
 }
 
-/// The one word that Slack answers: as plain text, or as `{"ok":false,"error":"WORD"}`.
+/// Returns the word that Slack answers: as plain text, or as `{"ok":false,"error":"WORD"}`.
 fn word(body: &str) -> String {
     let json: Option<Value> = serde_json::from_str(body).ok();
     let error = json.as_ref().and_then(|json| json.get("error")?.as_str());
@@ -287,7 +286,7 @@ mod tests {
             .parse()
             .expect("an address");
         judge(
-            &http::Answer {
+            &http::HttpAnswer {
                 status,
                 retry_after,
                 body: body.to_owned(),

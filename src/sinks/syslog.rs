@@ -15,13 +15,13 @@
 //! ca_file = "/etc/lastwords/ca.pem"
 //! ```
 //!
-//! A record is one line of at most 1,024 bytes: what happened, why, and the report's id, the same
-//! at every try. RFC 5424 records carry the facts as structured data, too, under `lastwords@32473`:
-//! 32473 is the number that RFC 5612 keeps for documentation, since lastwords has none of its own.
-//! A crash has the severity `err`, a drill `notice`.
+//! A record is one line of at most 1,024 bytes: what happened, why, and the report's id, which is
+//! the same at every try. RFC 5424 records also carry the facts as structured data under
+//! `lastwords@32473` (the number that RFC 5612 reserves for documentation). A crash has the
+//! severity `err`, a drill `notice`.
 //!
-//! Syslog has no receipts. TCP and TLS are framed by octet count (RFC 6587, RFC 5425), then closed
-//! in order, so that a connection that broke underway is noticed; nobody acknowledges a datagram.
+//! Syslog has no receipts. TCP and TLS are framed by octet count (RFC 6587, RFC 5425) and closed in
+//! order, so that a broken connection is noticed. Datagrams may be lost unnoticed.
 
 mod address;
 mod record;
@@ -33,7 +33,7 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::report::Report;
 use crate::sinks::{Form, Probed, Receipt, SendError, Sink};
 use address::Address;
@@ -41,16 +41,18 @@ use record::Facility;
 use transport::Trust;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "SyslogKeys"))]
 #[serde(try_from = "SyslogKeys")]
 pub struct Syslog {
     name: String,
     address: Address,
     facility: Facility,
-    format: Format,
+    format: SyslogFormat,
     ca_file: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct SyslogKeys {
     name: String,
@@ -58,27 +60,27 @@ struct SyslogKeys {
     address: Address,
     #[serde(default)]
     facility: Facility,
-    format: Option<Format>,
+    format: Option<SyslogFormat>,
     ca_file: Option<PathBuf>,
 }
 
 impl TryFrom<SyslogKeys> for Syslog {
-    type Error = Mistake;
-    fn try_from(keys: SyslogKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: SyslogKeys) -> Result<Self, KeyError> {
         let is_local = matches!(keys.address, Address::Unix(_));
         let format = match keys.format {
-            Some(Format::Rfc3164) if !is_local => {
+            Some(SyslogFormat::Rfc3164) if !is_local => {
                 let message = "\"rfc3164\" is for the local socket only";
                 let help = "leave `format` out: a server gets \"rfc5424\"";
-                return Err(Mistake::at("format", message).help(help));
+                return Err(KeyError::at("format", message).help(help));
             }
             Some(format) => format,
-            None if is_local => Format::Rfc3164,
-            None => Format::Rfc5424,
+            None if is_local => SyslogFormat::Rfc3164,
+            None => SyslogFormat::Rfc5424,
         };
         if keys.ca_file.is_some() && !matches!(keys.address, Address::Tls(_)) {
             let message = "`ca_file` is for an address that starts with tls://";
-            return Err(Mistake::at("ca_file", message));
+            return Err(KeyError::at("ca_file", message));
         }
         Ok(Self {
             name: keys.name,
@@ -91,13 +93,14 @@ impl TryFrom<SyslogKeys> for Syslog {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-enum Format {
+enum SyslogFormat {
     Rfc3164,
     Rfc5424,
 }
 
-/// The report as it is sent over the network where nothing else is asked for.
+/// Returns the report as a sink with default settings sends it over the network.
 pub fn record(report: &Report) -> String {
     record::rfc5424(report, Facility::default())
 }
@@ -105,8 +108,8 @@ pub fn record(report: &Report) -> String {
 impl Syslog {
     fn record(&self, report: &Report) -> String {
         match self.format {
-            Format::Rfc3164 => record::rfc3164(report, self.facility),
-            Format::Rfc5424 => record::rfc5424(report, self.facility),
+            SyslogFormat::Rfc3164 => record::rfc3164(report, self.facility),
+            SyslogFormat::Rfc5424 => record::rfc5424(report, self.facility),
         }
     }
 
@@ -114,7 +117,7 @@ impl Syslog {
         Trust::new(&self.address, self.ca_file.as_deref(), host)
     }
 
-    /// Returns the error of a try, with the address.
+    /// Returns the error of a failed try, with the address.
     fn failed(&self, why: &anyhow::Error) -> SendError {
         SendError::Retry {
             after: None,

@@ -21,7 +21,6 @@
 //! message that was taken without lastwords hearing so comes twice, with the same report id.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use reqwest::blocking::Client;
@@ -29,23 +28,25 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Receipt, SendError, Sink, brief, http};
+use super::http::{self, Api};
+use super::{Receipt, SendError, Sink, brief};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::{View, head_by, one_line};
 use crate::report::Report;
 use crate::secret::{Secret, SecretSource};
 
-/// Of an answer, this many bytes are looked at: it repeats the message.
+/// Maximum number of bytes read of an answer, which repeats the message.
 const MAX_ANSWER: u64 = 64 * 1024;
 
-/// What Telegram takes once the markup is out, in characters, which are counted in UTF-16 here:
-/// that is never fewer.
+/// Limit of Telegram for a text without markup, in characters, counted in UTF-16 here, which is
+/// never fewer.
 const TEXT: usize = 4_096;
-/// Of one fact, so that all of them leave room for the log.
+/// Maximum length of one fact, so that all of them leave room for the log.
 const FACT: usize = 250;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "TelegramKeys"))]
 #[serde(try_from = "TelegramKeys")]
 pub struct Telegram {
     name: String,
@@ -56,6 +57,7 @@ pub struct Telegram {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct TelegramKeys {
     name: String,
@@ -63,13 +65,13 @@ struct TelegramKeys {
     topic: Option<i64>,
     token_file: Option<PathBuf>,
     token_env: Option<String>,
-    #[serde(default)]
+    #[serde(default = "public_api")]
     url: Api,
 }
 
 impl TryFrom<TelegramKeys> for Telegram {
-    type Error = Mistake;
-    fn try_from(keys: TelegramKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: TelegramKeys) -> Result<Self, KeyError> {
         Ok(Self {
             name: keys.name,
             chat: keys.chat,
@@ -80,23 +82,8 @@ impl TryFrom<TelegramKeys> for Telegram {
     }
 }
 
-/// Where the Bot API is.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct Api(String);
-
-impl Default for Api {
-    fn default() -> Self {
-        Self("https://api.telegram.org".to_owned())
-    }
-}
-
-impl TryFrom<String> for Api {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        http::address(&text).map_err(|why| format!("{why:#}"))?;
-        Ok(Self(text))
-    }
+fn public_api() -> Api {
+    Api::public("https://api.telegram.org")
 }
 
 impl Sink for Telegram {
@@ -117,7 +104,7 @@ impl Sink for Telegram {
         let payload = serde_json::to_string_pretty(&self.payload(&html(&View::of(report)), true))?;
         Ok(format!(
             "POST {}/bot(secret)/sendMessage\n{payload}\n",
-            self.url.0.trim_end_matches('/')
+            self.url.base()
         ))
     }
 
@@ -146,10 +133,8 @@ impl Telegram {
             "the token is none that a bot has"
         );
         // A colon after a slash is part of the path.
-        Ok(http::below(
-            &http::address(&self.url.0)?,
-            &[&format!("bot{}", token.expose()), "sendMessage"],
-        ))
+        self.url
+            .endpoint(&[&format!("bot{}", token.expose()), "sendMessage"])
     }
 
     fn payload(&self, text: &str, is_html: bool) -> Value {
@@ -170,8 +155,8 @@ impl Telegram {
     }
 }
 
-/// What an answer means. Only an error in the Bot API's own form is for good.
-fn judge(answer: &http::Answer, token: &Secret) -> Result<Receipt, SendError> {
+/// Returns what an answer means. Only an error in the Bot API's own form is for good.
+fn judge(answer: &http::HttpAnswer, token: &Secret) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let id = json.pointer("/result/message_id").and_then(Value::as_i64);
     if answer.status == StatusCode::OK
@@ -180,10 +165,6 @@ fn judge(answer: &http::Answer, token: &Secret) -> Result<Receipt, SendError> {
         return Ok(format!("message {id}"));
     }
     let status = answer.status.as_u16();
-    let asked = json
-        .pointer("/parameters/retry_after")
-        .and_then(Value::as_u64)
-        .map(Duration::from_secs);
     let description = json
         .get("description")
         .and_then(Value::as_str)
@@ -205,7 +186,7 @@ fn judge(answer: &http::Answer, token: &Secret) -> Result<Receipt, SendError> {
     {
         why = format!("{why}: the group has a new number, set chat = \"{chat}\"");
     }
-    Err(http::not_taken(answer, description.is_some(), asked, &why))
+    Err(http::not_taken(answer, description.is_some(), &why))
 }
 
 /// The message in the [HTML](https://core.telegram.org/bots/api#html-style) that Telegram knows.
@@ -234,8 +215,7 @@ fn bare(view: &View) -> String {
     )
 }
 
-/// What outside of code becomes a mention, a tag or a command, kept from it by a character without
-/// width.
+/// Adds a character without width to what would become a mention, a tag or a command.
 fn quiet(text: &str) -> String {
     text.chars()
         .flat_map(|c| [c].into_iter().chain(is_loud(c).then_some('\u{2060}')))
@@ -246,7 +226,7 @@ fn is_loud(c: char) -> bool {
     "@#$/".contains(c)
 }
 
-/// What a character counts, made quiet.
+/// Returns the length of a character after [`quiet`].
 fn cost(c: char) -> usize {
     c.len_utf16() + usize::from(is_loud(c))
 }
@@ -259,6 +239,8 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::brief::tests::{floods, full_of};
     use super::*;
     use crate::report::sample;

@@ -1,9 +1,8 @@
 //! A sink's own template in place of the built-in message: a file of handlebars (see
-//! config/templates.md), named relative to the config's directory, and read whenever a message is
-//! written.
+//! config/templates.md). Its path is relative to the config's directory. It is read for every
+//! message.
 //!
-//! A template never costs the news: where it is not there, or wrong, the built-in message goes out
-//! and says why.
+//! If a template is missing or wrong, the built-in message goes out and says why.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,11 +14,12 @@ use serde::Deserialize;
 use crate::host::{Host, open_regular_in_ours};
 use crate::render::{self, Medium, View, one_line};
 
-/// The largest template, in bytes.
+/// Maximum size of a template, in bytes.
 const MAX: u64 = 64 * 1024;
 
-/// Where a template is.
+/// A template's file.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Template(PathBuf);
 
@@ -28,10 +28,10 @@ impl Template {
         &self.0
     }
 
-    /// Its text.
+    /// Reads the template's text.
     ///
     /// # Errors
-    /// Where there is no such file, or it is no regular file, too large, or no UTF-8.
+    /// If it is no regular file, too large, or no UTF-8.
     pub fn read(&self, host: &Host) -> Result<String> {
         let path = host.configured(&self.0);
         let of = || format!("cannot use the template {}", path.display());
@@ -55,8 +55,8 @@ impl Template {
     }
 }
 
-/// The messages that these templates make of the view, in their order; `None` for one that is not
-/// set. Where one fails, the view notes it and `None` stands for it.
+/// Fills the templates from the view, in their order; `None` for one that is not set. One that
+/// fails is `None`, too, and the view notes why.
 pub fn fill_all<const N: usize>(
     templates: [(Option<&Template>, Medium); N],
     view: &mut View,

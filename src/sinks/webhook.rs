@@ -1,5 +1,5 @@
-//! Any server that takes events by HTTP: a [CloudEvent](https://cloudevents.io) a report, signed
-//! where it is wished.
+//! Any server that takes events by HTTP. A report is a [CloudEvent](https://cloudevents.io), signed
+//! if a secret is set.
 //!
 //! | Key | Values | Default |
 //! |---|---|---|
@@ -30,8 +30,8 @@
 //! of a signed one: a receiver that has seen it has seen it. `data` is the report. A secret is made
 //! by `printf 'whsec_%s\n' "$(openssl rand -base64 32)"`.
 //!
-//! A status from 200 to 299 says that the report was taken; 408, 425, 429, 500 and more, and
-//! redirects, which are not followed, that it may be later; every other one that it never will.
+//! A status from 200 to 299 means that the report was taken. 408, 425, 429, 5xx and redirects,
+//! which are not followed, mean that it is tried again. Any other status is a refusal for good.
 
 mod event;
 mod signature;
@@ -47,23 +47,24 @@ use serde::Deserialize;
 use super::http::{self, Tls};
 use super::{Receipt, SendError, Sink};
 use crate::host::Host;
-use crate::mistake::Mistake;
+use crate::key_error::KeyError;
 use crate::render::one_line;
 use crate::report::Report;
 use crate::secret::{Secret, SecretSource};
 use signature::Key;
 
-/// Of an answer, this many bytes are looked at.
+/// Maximum number of bytes read of an answer.
 const MAX_ANSWER: u64 = 4096;
-/// The least that a message may be bounded to.
+/// Minimum of `max_bytes`.
 const LEAST_MAX_BYTES: usize = 16 * 1024;
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "WebhookKeys"))]
 #[serde(try_from = "WebhookKeys")]
 pub struct Webhook {
     name: String,
-    address: Address,
-    format: Format,
+    address: Target,
+    format: WebhookFormat,
     key: Option<SecretSource>,
     token: Option<SecretSource>,
     headers: Headers,
@@ -72,14 +73,15 @@ pub struct Webhook {
     tls: Tls,
 }
 
-/// Where the address is.
+/// The address, or its source.
 #[derive(Clone, Debug)]
-enum Address {
+enum Target {
     Plain(Url),
     Secret(SecretSource),
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct WebhookKeys {
     name: String,
@@ -87,7 +89,7 @@ struct WebhookKeys {
     url_file: Option<PathBuf>,
     url_env: Option<String>,
     #[serde(default)]
-    format: Format,
+    format: WebhookFormat,
     secret_file: Option<PathBuf>,
     secret_env: Option<String>,
     token_file: Option<PathBuf>,
@@ -95,6 +97,7 @@ struct WebhookKeys {
     #[serde(default)]
     headers: Headers,
     #[serde(default = "sixty_four_kib")]
+    #[cfg_attr(test, schemars(range(min = LEAST_MAX_BYTES)))]
     max_bytes: usize,
     ca_file: Option<PathBuf>,
     #[serde(default)]
@@ -106,14 +109,15 @@ fn sixty_four_kib() -> usize {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-enum Format {
+enum WebhookFormat {
     #[default]
     CloudEvents,
     Report,
 }
 
-impl Format {
+impl WebhookFormat {
     fn content_type(self) -> &'static str {
         match self {
             Self::CloudEvents => "application/cloudevents+json; charset=utf-8",
@@ -123,25 +127,25 @@ impl Format {
 }
 
 impl TryFrom<WebhookKeys> for Webhook {
-    type Error = Mistake;
-    fn try_from(keys: WebhookKeys) -> Result<Self, Mistake> {
+    type Error = KeyError;
+    fn try_from(keys: WebhookKeys) -> Result<Self, KeyError> {
         if keys.max_bytes < LEAST_MAX_BYTES {
             let message = format!("expected at least {LEAST_MAX_BYTES} bytes");
-            return Err(Mistake::at("max_bytes", message));
+            return Err(KeyError::at("max_bytes", message));
         }
         let secret = SecretSource::optional("url", keys.url_file, keys.url_env)?;
         let address = match (keys.url, secret) {
             (Some(url), None) => http::server(&url, keys.tls)
-                .map(Address::Plain)
-                .map_err(|why| Mistake::at("url", why.to_string()))?,
-            (None, Some(source)) => Address::Secret(source),
+                .map(Target::Plain)
+                .map_err(|why| KeyError::at("url", why.to_string()))?,
+            (None, Some(source)) => Target::Secret(source),
             (None, None) => {
                 let message = "expected `url`, `url_file` or `url_env` in this table, found none";
-                return Err(Mistake::of_table(message));
+                return Err(KeyError::of_table(message));
             }
             (Some(_), Some(_)) => {
                 let message = "expected one of `url`, `url_file` and `url_env`, found two";
-                return Err(Mistake::at("url", message).help("keep one of them"));
+                return Err(KeyError::at("url", message).help("keep one of them"));
             }
         };
         Ok(Self {
@@ -158,15 +162,20 @@ impl TryFrom<WebhookKeys> for Webhook {
     }
 }
 
-/// Headers of the config's own; what they hold is shown to nobody.
+/// Headers from the config. Their values are never shown.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(
+    test,
+    derive(schemars::JsonSchema),
+    schemars(with = "BTreeMap<String, String>")
+)]
 #[serde(try_from = "BTreeMap<String, String>")]
 struct Headers(HeaderMap);
 
 impl TryFrom<BTreeMap<String, String>> for Headers {
     type Error = String;
     fn try_from(table: BTreeMap<String, String>) -> Result<Self, String> {
-        /// What the message itself says.
+        /// Headers that lastwords sets itself.
         const OURS: [&str; 5] = [
             "content-type",
             "content-length",
@@ -192,8 +201,8 @@ impl TryFrom<BTreeMap<String, String>> for Headers {
     }
 }
 
-/// All that one message needs of the secrets.
-struct Secrets {
+/// The secrets for one message.
+struct Credentials {
     url: Url,
     key: Option<Key>,
     token: Option<Secret>,
@@ -210,18 +219,18 @@ impl Sink for Webhook {
 
     fn secret_files(&self) -> Vec<&Path> {
         let address = match &self.address {
-            Address::Plain(_) => None,
-            Address::Secret(source) => Some(source),
+            Target::Plain(_) => None,
+            Target::Secret(source) => Some(source),
         };
         let sources = address.into_iter().chain(&self.key).chain(&self.token);
         sources.filter_map(SecretSource::file).collect()
     }
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
-        let Secrets { url, key, token } = self.secrets(host)?;
+        let Credentials { url, key, token } = self.secrets(host)?;
         http::client_trusting(self.ca_file.as_deref(), host)?;
         let place = match &self.address {
-            Address::Plain(_) if url.query().is_none() => url.to_string(),
+            Target::Plain(_) if url.query().is_none() => url.to_string(),
             _ => format!(
                 "{}/… (the rest is secret)",
                 url.origin().ascii_serialization()
@@ -270,22 +279,22 @@ impl Sink for Webhook {
         }
         let said = secrets.scrub(&answer.body, &self.headers.0);
         let why = format!("the server answered {status}: {}", one_line(&said, 200));
-        Err(http::not_taken(&answer, true, None, &why))
+        Err(http::not_taken(&answer, true, &why))
     }
 }
 
 impl Webhook {
-    fn secrets(&self, host: &Host) -> Result<Secrets> {
+    fn secrets(&self, host: &Host) -> Result<Credentials> {
         let url = match &self.address {
-            Address::Plain(url) => url.clone(),
-            Address::Secret(source) => http::server(source.read(host)?.expose(), self.tls)
+            Target::Plain(url) => url.clone(),
+            Target::Secret(source) => http::server(source.read(host)?.expose(), self.tls)
                 .context("the address is of no use")?,
         };
         let read = |source: &Option<SecretSource>| {
             source.as_ref().map(|source| source.read(host)).transpose()
         };
         let (key, token) = (read(&self.key)?, read(&self.token)?);
-        Ok(Secrets {
+        Ok(Credentials {
             url,
             key: key.map(|secret| Key::parse(&secret)).transpose()?,
             token,
@@ -294,15 +303,15 @@ impl Webhook {
 
     fn body(&self, report: &Report) -> Result<Vec<u8>> {
         let whole = |report: &Report| match self.format {
-            Format::CloudEvents => serde_json::to_vec(&event::envelope(report)),
-            Format::Report => serde_json::to_vec(report),
+            WebhookFormat::CloudEvents => serde_json::to_vec(&event::envelope(report)),
+            WebhookFormat::Report => serde_json::to_vec(report),
         };
         event::fit(report, self.max_bytes, whole)
     }
 }
 
-impl Secrets {
-    /// What a server said, without what it may repeat of our request.
+impl Credentials {
+    /// Removes from a server's text what it may repeat of our request.
     fn scrub(&self, said: &str, headers: &HeaderMap) -> String {
         let said = http::scrub(&self.url, said);
         let mut said = self

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::read::{Unreadable, read_as};
 use super::{Ledger, Place, Spool, list};
 use crate::names;
-use crate::report::{Audience, Cause, Kind, ReportId, Stop, Timestamp, Verdict};
+use crate::report::{Audience, Cause, Kind, ReportId, SinkKey, Stop, Timestamp, Verdict};
 
 /// A report without its sections.
 #[derive(Clone, Debug, Deserialize)]
@@ -49,15 +49,16 @@ impl Spool {
         })
     }
 
-    /// Returns what each sink has done with this report, by the sink's key. A name that is too long
+    /// Returns what each sink has done with this report. A name that is too long
     /// to be read back stays as the file has it.
-    pub fn ledgers(&self, id: &ReportId) -> io::Result<BTreeMap<String, Ledger>> {
+    pub fn ledgers(&self, id: &ReportId) -> io::Result<BTreeMap<SinkKey, Ledger>> {
         let mut ledgers = BTreeMap::new();
         for name in list(&self.state(id))? {
             let Some(encoded) = name.strip_prefix("to-") else {
                 continue;
             };
-            let key = names::decode(encoded).unwrap_or_else(|| encoded.to_owned());
+            let key =
+                SinkKey::decode(&names::decode(encoded).unwrap_or_else(|| encoded.to_owned()));
             let ledger = self.ledger_in(id, &name)?;
             ledgers.insert(key, ledger);
         }
@@ -114,12 +115,16 @@ mod tests {
             Timestamp::of_unix(1),
             0.0,
         );
-        for key in ["ops mail", "web\0own"] {
+        let keys = [
+            SinkKey::Machine("ops mail".into()),
+            SinkKey::of_job("web", "own"),
+        ];
+        for key in &keys {
             spool.write_ledger(&id, key, &ledger).unwrap();
         }
         spool.add(&id, &[]).unwrap();
         let ledgers = spool.ledgers(&id).unwrap();
-        assert_eq!(ledgers.keys().collect::<Vec<_>>(), ["ops mail", "web\0own"]);
+        assert!(ledgers.keys().eq(&keys));
         assert!(ledgers.values().all(Ledger::was_sent));
     }
 }

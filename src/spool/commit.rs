@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{Ledger, Place, Spool, entry, ledger_name};
 use crate::draft;
-use crate::report::{Report, ReportId, Section};
+use crate::report::{Report, ReportId, Section, SinkKey};
 
 impl Spool {
     /// Commits a report: after this it survives the process and the machine.
@@ -50,7 +50,7 @@ impl Spool {
     }
 
     /// Keeps what `sink` has done with this report.
-    pub fn write_ledger(&self, id: &ReportId, sink: &str, ledger: &Ledger) -> io::Result<()> {
+    pub fn write_ledger(&self, id: &ReportId, sink: &SinkKey, ledger: &Ledger) -> io::Result<()> {
         self.write_state(id, &ledger_name(sink), ledger)
     }
 

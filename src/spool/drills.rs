@@ -10,16 +10,16 @@ use super::Spool;
 use super::commit::commit;
 use super::read::read_state;
 use crate::names;
-use crate::report::Timestamp;
+use crate::report::{SinkKey, Timestamp};
 
 /// A drill that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drill {
     pub at: Timestamp,
-    /// The sinks that took it, by their names among all jobs'.
-    pub taken: Vec<String>,
+    /// The sinks that took it.
+    pub taken: Vec<SinkKey>,
     /// The sinks that did not take it.
-    pub failed: Vec<String>,
+    pub failed: Vec<SinkKey>,
 }
 
 impl Spool {

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{Ledger, Spool, commit, ledger_name, list, read_state};
 use crate::draft;
 use crate::names;
-use crate::report::ReportId;
+use crate::report::{ReportId, SinkKey};
 
 impl Spool {
     /// Returns everything that is kept, of all sinks and groups. A file that cannot be understood
@@ -32,7 +32,7 @@ impl Spool {
 
     /// Returns what is kept of this sink and group; `None` if that is nothing or cannot be
     /// understood. A message too many is better than none.
-    pub fn group<T: DeserializeOwned>(&self, sink: &str, group: &str) -> io::Result<Option<T>> {
+    pub fn group<T: DeserializeOwned>(&self, sink: &SinkKey, group: &str) -> io::Result<Option<T>> {
         match read_state(&self.groups_of(sink).join(names::encode(group))) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
             other => other,
@@ -40,7 +40,12 @@ impl Spool {
     }
 
     /// Keeps it. The caller holds the sink's lock.
-    pub fn write_group(&self, sink: &str, group: &str, value: &impl Serialize) -> io::Result<()> {
+    pub fn write_group(
+        &self,
+        sink: &SinkKey,
+        group: &str,
+        value: &impl Serialize,
+    ) -> io::Result<()> {
         let (dir, name) = (self.groups_of(sink), names::encode(group));
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         commit(
@@ -52,7 +57,7 @@ impl Spool {
     }
 
     /// Forgets it.
-    pub fn forget_group(&self, sink: &str, group: &str) -> io::Result<()> {
+    pub fn forget_group(&self, sink: &SinkKey, group: &str) -> io::Result<()> {
         match fs::remove_file(self.groups_of(sink).join(names::encode(group))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
@@ -64,7 +69,7 @@ impl Spool {
     /// as long as the reports are in `new/`, and the notes are made again from there.
     pub fn note_summarised<'a>(
         &self,
-        sink: &str,
+        sink: &SinkKey,
         crashes: impl Iterator<Item = (&'a ReportId, &'a ReportId)>,
     ) -> io::Result<()> {
         let name = ledger_name(sink);
@@ -89,7 +94,9 @@ impl Spool {
         Ok(())
     }
 
-    fn groups_of(&self, sink: &str) -> PathBuf {
-        self.dir.join("state/groups").join(names::encode(sink))
+    fn groups_of(&self, sink: &SinkKey) -> PathBuf {
+        self.dir
+            .join("state/groups")
+            .join(names::encode(sink.encode()))
     }
 }

@@ -4,12 +4,12 @@
 use std::io;
 
 use super::{Ledger, Spool};
-use crate::report::ReportId;
+use crate::report::{ReportId, SinkKey};
 
 impl Spool {
     /// Makes the next try due now. The number of tries and their begin stay. Returns true if the
     /// sink still waits for this report. The caller holds the sink's lock.
-    pub fn hurry(&self, id: &ReportId, sink: &str) -> io::Result<bool> {
+    pub fn hurry(&self, id: &ReportId, sink: &SinkKey) -> io::Result<bool> {
         let ledger = self.ledger(id, sink)?;
         let waits = ledger.outcome.is_none();
         if waits && ledger.next_try.is_some() {
@@ -27,7 +27,7 @@ impl Spool {
 
     /// Notes that the sink is not to get this report. Returns true if the sink was still waiting
     /// for it. The caller holds the sink's lock.
-    pub fn give_up(&self, id: &ReportId, sink: &str, why: &str) -> io::Result<bool> {
+    pub fn give_up(&self, id: &ReportId, sink: &SinkKey, why: &str) -> io::Result<bool> {
         let ledger = self.ledger(id, sink)?;
         let waits = ledger.outcome.is_none();
         if waits {
@@ -43,6 +43,10 @@ mod tests {
     use crate::report::{Timestamp, sample};
     use crate::spool::{Attempt, Outcome};
 
+    fn mail() -> SinkKey {
+        SinkKey::Machine("mail".into())
+    }
+
     #[test]
     fn a_hurried_try_is_due_and_the_five_days_go_on() {
         let (_dir, spool) = crate::spool::empty();
@@ -56,9 +60,9 @@ mod tests {
             now,
             0.0,
         );
-        spool.write_ledger(&id, "mail", &ledger).unwrap();
-        assert!(spool.hurry(&id, "mail").unwrap());
-        let hurried = spool.ledger(&id, "mail").unwrap();
+        spool.write_ledger(&id, &mail(), &ledger).unwrap();
+        assert!(spool.hurry(&id, &mail()).unwrap());
+        let hurried = spool.ledger(&id, &mail()).unwrap();
         assert!(hurried.is_due(now));
         assert_eq!(
             (
@@ -82,13 +86,20 @@ mod tests {
             Timestamp::of_unix(1000),
             0.0,
         );
-        spool.write_ledger(&id, "mail", &ledger).unwrap();
+        spool.write_ledger(&id, &mail(), &ledger).unwrap();
         assert!(
-            !spool.hurry(&id, "mail").unwrap() && !spool.give_up(&id, "mail", "enough").unwrap()
+            !spool.hurry(&id, &mail()).unwrap() && !spool.give_up(&id, &mail(), "enough").unwrap()
         );
-        assert_eq!(spool.ledger(&id, "mail").unwrap(), ledger);
-        assert!(spool.give_up(&id, "slack", "enough").unwrap());
-        let outcome = spool.ledger(&id, "slack").unwrap().outcome;
+        assert_eq!(spool.ledger(&id, &mail()).unwrap(), ledger);
+        assert!(
+            spool
+                .give_up(&id, &SinkKey::Machine("slack".into()), "enough")
+                .unwrap()
+        );
+        let outcome = spool
+            .ledger(&id, &SinkKey::Machine("slack".into()))
+            .unwrap()
+            .outcome;
         assert_eq!(
             outcome,
             Some(Outcome::Dropped {

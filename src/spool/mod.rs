@@ -58,7 +58,7 @@ pub use lock::Lock;
 pub use memory::MemoryInbox;
 
 use crate::names;
-use crate::report::ReportId;
+use crate::report::{ReportId, SinkKey};
 use commit::{commit, sync_dir};
 use read::read_state;
 
@@ -179,8 +179,8 @@ impl Spool {
     }
 }
 
-fn ledger_name(sink: &str) -> String {
-    format!("to-{}", names::encode(sink))
+fn ledger_name(sink: &SinkKey) -> String {
+    format!("to-{}", names::encode(sink.encode()))
 }
 
 /// Makes a directory with this mode, or gives this mode to the one that is there.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Ledger, Place, Spool, entry, ledger_name};
 use crate::host::open_regular_in_ours;
-use crate::report::{Report, ReportId, Section};
+use crate::report::{Report, ReportId, Section, SinkKey};
 
 /// Largest entry that is read, in bytes. The collectors' output stays far below it.
 pub(super) const MAX_ENTRY: u64 = 16 * 1024 * 1024;
@@ -47,7 +47,7 @@ impl Spool {
 
     /// Returns what `sink` has done with this report. A ledger that cannot be understood counts as
     /// a new one: a message that comes twice, under the same idempotency key, is better than none.
-    pub fn ledger(&self, id: &ReportId, sink: &str) -> io::Result<Ledger> {
+    pub fn ledger(&self, id: &ReportId, sink: &SinkKey) -> io::Result<Ledger> {
         self.ledger_in(id, &ledger_name(sink))
     }
 

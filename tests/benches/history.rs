@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use lastwords::report::{Report, ReportId, Status, Timestamp};
+use lastwords::report::{Report, ReportId, SinkKey, Status, Timestamp};
 use lastwords::{Attempt, Ledger, Place, Spool};
 
 const REPORTS: u64 = 10_000;
@@ -77,6 +77,7 @@ fn fill(spool: &Spool) {
             0.0,
         );
         for sink in SINKS {
+            let sink = &SinkKey::Machine(sink.to_owned());
             spool.write_ledger(&report.id, sink, &ledger).expect("room");
         }
         done.push(report.id.clone());

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use lastwords::report::{Report, ReportId, Timestamp};
+use lastwords::report::{Report, ReportId, SinkKey, Timestamp};
 use lastwords::{Ledger, Spool};
 
 use crate::support::harness::{Harness, reports_in, wait_for_some};
@@ -109,7 +109,8 @@ impl Sender {
 
     /// Returns the sink's ledger of a report, once it has been tried.
     pub fn ledger(&self, id: &ReportId, sink: &str) -> Option<Ledger> {
-        let ledger = Spool::new(&self.machine.spool).ledger(id, sink).ok()?;
+        let sink = SinkKey::Machine(sink.to_owned());
+        let ledger = Spool::new(&self.machine.spool).ledger(id, &sink).ok()?;
         (ledger.attempts > 0).then_some(ledger)
     }
 

@@ -1,14 +1,17 @@
 //! Rules for every collector and every sink. Those that are built in and plugins pass the same
-//! tests.
+//! tests. The kinds come from the program's own schema, so that a new one without a case here fails.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use lastwords::report::Status;
 use serde_json::Value;
 
+use crate::schemas::schema;
 use crate::support::harness::{Harness, names_in, wait_for_some};
 use crate::support::stand_in::StandIn;
 
@@ -19,148 +22,289 @@ const HUSH: &str = "hushhushhushhushhushhushhushhush";
 const EVIL: &str = "<script>alert(1)</script> <!channel> @everyone @admin /stop ``` **b** [a](http://evil) \
                     \u{1b}[2J\u{202e} \u{1f980} \"\\ {{report.id}} %n";
 
-/// A sink, and the server that it speaks to.
+/// A kind of sink, its keys, and the text of the file `@SECRET@`.
 struct Case {
-    name: &'static str,
+    kind: &'static str,
     toml: &'static str,
     secret: &'static str,
-    taken: &'static str,
-    refused: &'static str,
+    speaks: Speaks,
 }
 
-const CASES: [Case; 8] = [
+/// How a sink hands its reports over.
+enum Speaks {
+    /// To a server `@URL@`, which gives these answers.
+    Http {
+        taken: &'static str,
+        refused: &'static str,
+    },
+    /// To a program `@PROGRAM@`, which ends with this code if it refuses.
+    Program { refused: u8 },
+    /// As datagrams to a socket `@SOCKET@`. Nobody can refuse these.
+    Datagrams,
+}
+
+/// One of each kind that the program knows: see `every_sink_has_a_case`.
+const CASES: [Case; 12] = [
     Case {
-        name: "webhook",
+        kind: "webhook",
         toml: "url = '@URL@/'\ntoken_file = '@SECRET@'",
         secret: "@HUSH@",
-        taken: "204 No Content\r\n\r\n",
-        refused: "410 Gone\r\n\r\n@HUSH@",
+        speaks: Speaks::Http {
+            taken: "204 No Content\r\n\r\n",
+            refused: "410 Gone\r\n\r\n@HUSH@",
+        },
     },
     Case {
-        name: "alertmanager",
+        kind: "alertmanager",
         toml: "urls = ['@URL@']\ntoken_file = '@SECRET@'",
         secret: "@HUSH@",
-        taken: "200 OK\r\n\r\n",
-        refused: "400 Bad Request\r\n\r\n\"@HUSH@\"",
+        speaks: Speaks::Http {
+            taken: "200 OK\r\n\r\n",
+            refused: "400 Bad Request\r\n\r\n\"@HUSH@\"",
+        },
     },
     Case {
-        name: "pagerduty",
+        kind: "pagerduty",
         toml: "url = '@URL@'\nrouting_key_file = '@SECRET@'",
         secret: "@HUSH@",
-        taken: "202 Accepted\r\n\r\n{\"status\":\"success\",\"dedup_key\":\"k\"}",
-        refused: "400 Bad Request\r\n\r\n{\"status\":\"invalid event\",\"message\":\"@HUSH@\"}",
+        speaks: Speaks::Http {
+            taken: "202 Accepted\r\n\r\n{\"status\":\"success\",\"dedup_key\":\"k\"}",
+            refused: "400 Bad Request\r\n\r\n{\"status\":\"invalid event\",\"message\":\"@HUSH@\"}",
+        },
     },
     Case {
-        name: "discord",
+        kind: "discord",
         toml: "webhook_file = '@SECRET@'",
         secret: "@URL@/api/webhooks/1/@HUSH@",
-        taken: "200 OK\r\n\r\n{\"id\":\"1\"}",
-        refused: "404 Not Found\r\n\r\n{\"message\":\"/api/webhooks/1/@HUSH@\",\"code\":10015}",
+        speaks: Speaks::Http {
+            taken: "200 OK\r\n\r\n{\"id\":\"1\"}",
+            refused: "404 Not Found\r\n\r\n{\"message\":\"/api/webhooks/1/@HUSH@\",\"code\":10015}",
+        },
     },
     Case {
-        name: "telegram",
+        kind: "telegram",
         toml: "url = '@URL@'\nchat = '1'\ntoken_file = '@SECRET@'",
         secret: "1:@HUSH@",
-        taken: "200 OK\r\n\r\n{\"ok\":true,\"result\":{\"message_id\":1}}",
-        refused: "401 Unauthorized\r\n\r\n{\"ok\":false,\"description\":\"1:@HUSH@\"}",
+        speaks: Speaks::Http {
+            taken: "200 OK\r\n\r\n{\"ok\":true,\"result\":{\"message_id\":1}}",
+            refused: "401 Unauthorized\r\n\r\n{\"ok\":false,\"description\":\"1:@HUSH@\"}",
+        },
     },
     Case {
-        name: "ntfy",
+        kind: "ntfy",
         toml: "url = '@URL@'\ntopic = 'crashes'\ntoken_file = '@SECRET@'",
         secret: "@HUSH@",
-        taken: "200 OK\r\n\r\n{\"id\":\"a\"}",
-        refused: "403 Forbidden\r\n\r\n{\"code\":40301,\"http\":403,\"error\":\"@HUSH@\"}",
+        speaks: Speaks::Http {
+            taken: "200 OK\r\n\r\n{\"id\":\"a\"}",
+            refused: "403 Forbidden\r\n\r\n{\"code\":40301,\"http\":403,\"error\":\"@HUSH@\"}",
+        },
     },
     Case {
-        name: "slack",
+        kind: "slack",
         toml: "webhook_file = '@SECRET@'",
         secret: "@URL@/services/@HUSH@",
-        taken: "200 OK\r\n\r\nok",
-        refused: "403 Forbidden\r\n\r\ninvalid_token",
+        speaks: Speaks::Http {
+            taken: "200 OK\r\n\r\nok",
+            refused: "403 Forbidden\r\n\r\ninvalid_token",
+        },
     },
     Case {
-        name: "matrix",
+        kind: "matrix",
         toml: "homeserver = '@URL@'\nroom = '#a:b'\ntoken_file = '@SECRET@'",
         secret: "@HUSH@",
-        taken: "200 OK\r\n\r\n{\"room_id\":\"!a:b\",\"event_id\":\"$e\"}",
-        refused: "403 Forbidden\r\n\r\n{\"errcode\":\"M_FORBIDDEN\",\"error\":\"@HUSH@\"}",
+        speaks: Speaks::Http {
+            taken: MATRIX_TAKEN,
+            refused: MATRIX_REFUSED,
+        },
+    },
+    Case {
+        kind: "gitter",
+        toml: "homeserver = '@URL@'\nroom = 'acme/ops'\ntoken_file = '@SECRET@'",
+        secret: "@HUSH@",
+        speaks: Speaks::Http {
+            taken: MATRIX_TAKEN,
+            refused: MATRIX_REFUSED,
+        },
+    },
+    Case {
+        kind: "email",
+        toml: "to = ['ops@example.com']\nsendmail = '@PROGRAM@'",
+        secret: "",
+        // EX_NOUSER
+        speaks: Speaks::Program { refused: 67 },
+    },
+    Case {
+        kind: "exec",
+        toml: "command = ['@PROGRAM@']",
+        secret: "",
+        speaks: Speaks::Program { refused: 100 },
+    },
+    Case {
+        kind: "syslog",
+        toml: "address = 'unix:@SOCKET@'",
+        secret: "",
+        speaks: Speaks::Datagrams,
     },
 ];
+
+const MATRIX_TAKEN: &str = "200 OK\r\n\r\n{\"room_id\":\"!a:b\",\"event_id\":\"$e\"}";
+const MATRIX_REFUSED: &str =
+    "403 Forbidden\r\n\r\n{\"errcode\":\"M_FORBIDDEN\",\"error\":\"@HUSH@\"}";
 
 /// Not now, in nobody's own words.
 const LATER: &str = "503 Service Unavailable\r\n\r\n<html>@HUSH@</html>";
 
-/// A server that gives one answer until it is given another.
-struct Server {
-    stand_in: StandIn,
-    answer: Arc<Mutex<String>>,
+/// What a destination does with reports.
+#[derive(Clone, Copy, PartialEq)]
+enum Does {
+    NotNow,
+    Take,
+    Refuse,
 }
 
-impl Server {
-    fn start(answer: &str) -> Self {
-        let answer = Arc::new(Mutex::new(answer.replace("@HUSH@", HUSH)));
-        let said = Arc::clone(&answer);
-        let stand_in = StandIn::start(move |client| {
-            client.http_request()?;
-            let answer = said.lock().unwrap().clone();
-            client.say(format!("HTTP/1.1 {answer}"))
-        });
-        Self { stand_in, answer }
-    }
-
-    fn answer(&self, answer: &str) {
-        *self.answer.lock().unwrap() = answer.replace("@HUSH@", HUSH);
-    }
-
-    fn requests(&self) -> Vec<String> {
-        self.stand_in.heard()
-    }
+/// A destination that does the same until it is told another, and keeps what it gets.
+enum Destination {
+    Server {
+        taken: &'static str,
+        refused: &'static str,
+        answer: Arc<Mutex<String>>,
+        stand_in: StandIn,
+    },
+    Program {
+        refused: u8,
+        code: PathBuf,
+        got: PathBuf,
+    },
+    Socket {
+        path: PathBuf,
+        socket: Mutex<Option<UnixDatagram>>,
+    },
 }
 
-/// A machine with every sink, a plugin included, and a hostile log; and the sinks' servers.
-fn machine(answer: impl Fn(&Case) -> &'static str) -> (Harness, Vec<Server>) {
-    let machine = Harness::new();
-    let keep = |name: &str, text: &str| {
-        let path = machine.config.join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-    };
-    let mut config = String::new();
-    let mut servers = Vec::new();
-    for case in &CASES {
-        let server = Server::start(answer(case));
-        let secret = format!("{}.secret", case.name);
-        let filled = |text: &str| {
-            text.replace("@URL@", &server.stand_in.url())
-                .replace("@HUSH@", HUSH)
-                .replace("@SECRET@", &secret)
+impl Destination {
+    /// Makes the destination of a case, and fills its place in the sink's keys and secret.
+    fn of(case: &Case, machine: &Harness, does: Does) -> (Self, [String; 2]) {
+        let texts = [case.toml, case.secret];
+        let fill = |place: &str, with: &str| texts.map(|text| text.replace(place, with));
+        let made = match case.speaks {
+            Speaks::Http { taken, refused } => {
+                let answer: Arc<Mutex<String>> = Arc::default();
+                let said = Arc::clone(&answer);
+                let stand_in = StandIn::start(move |client| {
+                    client.http_request()?;
+                    let answer = said.lock().unwrap().clone();
+                    client.say(format!("HTTP/1.1 {answer}"))
+                });
+                let url = stand_in.url();
+                let server = Self::Server {
+                    taken,
+                    refused,
+                    answer,
+                    stand_in,
+                };
+                (server, fill("@URL@", &url))
+            }
+            Speaks::Program { refused } => {
+                let [program, code, got] = ["program", "code", "got"]
+                    .map(|name| machine.path(&format!("{}.{name}", case.kind)));
+                let script = format!(
+                    "#!/bin/sh\n{{ cat; cat \"$LASTWORDS_REPORT_DIR\"/report.json; }} >>{} 2>/dev/null\n\
+                     cat {1} >&2; exit $(head -n 1 {1})\n",
+                    got.display(),
+                    code.display()
+                );
+                fs::write(&program, script).unwrap();
+                fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+                let keys = fill("@PROGRAM@", program.to_str().unwrap());
+                (Self::Program { refused, code, got }, keys)
+            }
+            Speaks::Datagrams => {
+                let path = machine.root.join("log.socket");
+                let socket = Mutex::default();
+                (
+                    Self::Socket { path, socket },
+                    fill("@SOCKET@", "/log.socket"),
+                )
+            }
         };
-        keep(&secret, &filled(case.secret));
-        config = format!(
-            "{config}[[sink.{0}]]\nname = '{0}'\n{1}\n",
-            case.name,
-            filled(case.toml)
-        );
-        servers.push(server);
+        made.0.will(does);
+        made
     }
-    let (exit, offered) = (machine.path("exit"), machine.path("offered"));
-    let script = format!(
-        "cat $LASTWORDS_REPORT_DIR/report.json >>{}; cat {1} >&2; exit $(head -n 1 {1})",
-        offered.display(),
-        exit.display()
-    );
-    config = format!(
-        "{config}[[sink.exec]]\nname = 'plugin'\ncommand = ['/bin/sh', '-c', '''{script}''']\n"
-    );
+
+    fn will(&self, does: Does) {
+        match self {
+            Self::Server {
+                taken,
+                refused,
+                answer,
+                ..
+            } => {
+                let said = match does {
+                    Does::NotNow => LATER,
+                    Does::Take => taken,
+                    Does::Refuse => refused,
+                };
+                *answer.lock().unwrap() = said.replace("@HUSH@", HUSH);
+            }
+            Self::Program { refused, code, .. } => {
+                let ends = match does {
+                    Does::NotNow => 75,
+                    Does::Take => 0,
+                    Does::Refuse => *refused,
+                };
+                fs::write(code, format!("{ends}\n")).unwrap();
+            }
+            Self::Socket { path, socket } => {
+                let open = (does == Does::Take).then(|| UnixDatagram::bind(path).unwrap());
+                *socket.lock().unwrap() = open;
+            }
+        }
+    }
+
+    /// Returns all that it got: the requests, or what came as one text.
+    fn got(&self) -> Vec<String> {
+        match self {
+            Self::Server { stand_in, .. } => stand_in.heard(),
+            Self::Program { got, .. } => fs::read_to_string(got).into_iter().collect(),
+            Self::Socket { socket, .. } => {
+                socket
+                    .lock()
+                    .unwrap()
+                    .as_ref()
+                    .map_or_else(Vec::new, |socket| {
+                        let mut record = [0; 4096];
+                        socket.set_nonblocking(true).unwrap();
+                        let length = socket.recv(&mut record).unwrap_or_default();
+                        vec![String::from_utf8_lossy(&record[..length]).into_owned()]
+                    })
+            }
+        }
+    }
+}
+
+/// A machine with a sink of every kind and a hostile log; and the sinks' destinations.
+fn machine(does: Does) -> (Harness, Vec<Destination>) {
+    let machine = Harness::new();
+    let mut config = String::new();
+    let mut destinations = Vec::new();
+    for case in &CASES {
+        let kind = case.kind;
+        let (destination, [toml, secret]) = Destination::of(case, &machine, does);
+        let (name, path) = (
+            format!("{kind}.secret"),
+            machine.config.join(format!("{kind}.secret")),
+        );
+        fs::write(&path, secret.replace("@HUSH@", HUSH)).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let keys = toml.replace("@SECRET@", &name);
+        config = format!("{config}[[sink.{kind}]]\nname = '{kind}'\n{keys}\n");
+        destinations.push(destination);
+    }
     config += "[default.collect]\n[[default.collect.log]]\npath = '/var/log/upstart/web.log'\n";
     fs::write(machine.config.join("lastwords.toml"), config).unwrap();
     let log = format!("{EVIL}\n").repeat(2000);
     fs::write(machine.root.join("var/log/upstart/web.log"), log).unwrap();
-    (machine, servers)
-}
-
-fn plugin_ends(machine: &Harness, code: u8) {
-    fs::write(machine.path("exit"), format!("{code}\n")).unwrap();
+    (machine, destinations)
 }
 
 fn crash(machine: &Harness) {
@@ -196,21 +340,29 @@ fn holds(dir: &Path, text: &str) -> bool {
         })
 }
 
-fn sinks() -> impl Iterator<Item = &'static str> {
-    CASES.iter().map(|case| case.name).chain(["plugin"])
+/// The kinds of sinks, or of collectors, that the program's config knows.
+fn kinds(of: &str) -> BTreeSet<String> {
+    let properties = schema("config")["properties"]["default"]["properties"].take();
+    let kinds = properties[of]["properties"].as_object().unwrap();
+    kinds.keys().cloned().collect()
+}
+
+#[test]
+fn every_sink_has_a_case() {
+    let cases: BTreeSet<String> = CASES.iter().map(|case| case.kind.to_owned()).collect();
+    assert_eq!(cases, kinds("sink"));
 }
 
 #[test]
 fn every_sink_tries_again_under_the_same_id_until_it_is_taken() {
-    let (machine, servers) = machine(|_| LATER);
-    plugin_ends(&machine, 75);
+    let (machine, destinations) = machine(Does::NotNow);
     crash(&machine);
-    for sink in sinks() {
-        let ledger = ledger(&machine, sink);
+    for Case { kind, .. } in &CASES {
+        let ledger = ledger(&machine, kind);
         assert_eq!(
             (&ledger["outcome"], ledger["attempts"].as_u64()),
             (&Value::Null, Some(1)),
-            "{sink}: {ledger}"
+            "{kind}: {ledger}"
         );
         assert!(
             ledger["next_try"].is_string()
@@ -219,10 +371,9 @@ fn every_sink_tries_again_under_the_same_id_until_it_is_taken() {
                     .is_some_and(|why| why.len() < 1000)
         );
     }
-    for (case, server) in CASES.iter().zip(&servers) {
-        server.answer(case.taken);
+    for destination in &destinations {
+        destination.will(Does::Take);
     }
-    plugin_ends(&machine, 0);
     let id = machine.reports()[0].id.to_string();
     let deliver = machine
         .command("deliver")
@@ -230,40 +381,38 @@ fn every_sink_tries_again_under_the_same_id_until_it_is_taken() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&deliver.stdout).into_owned();
-    for sink in sinks() {
-        assert!(said.contains(&format!("sent to {sink}")), "{sink}: {said}");
+    for Case { kind, .. } in &CASES {
+        assert!(said.contains(&format!("sent to {kind}")), "{kind}: {said}");
     }
     wait_for_some("history", || {
         (names_in(&machine.spool.join("done")) == [id.as_str()]).then_some(())
     });
-    for (case, server) in CASES.iter().zip(&servers) {
-        let requests = server.requests();
-        assert!(requests.len() >= 2, "{}", case.name);
-        let with_id = requests
+    for (Case { kind, speaks, .. }, destination) in CASES.iter().zip(&destinations) {
+        let got = destination.got();
+        let tries = got
             .iter()
-            .filter(|request| request.contains(&id))
-            .count();
+            .map(|text| text.matches(&id).count())
+            .sum::<usize>();
+        let twice = !matches!(speaks, Speaks::Datagrams);
         assert!(
-            with_id >= 1 && requests.last().is_some_and(|last| last.contains(&id)),
-            "{}",
-            case.name
+            tries > usize::from(twice) || *kind == "matrix" || *kind == "gitter",
+            "{kind}: {tries}"
         );
-        for request in &requests {
+        assert!(got.last().is_some_and(|last| last.contains(&id)), "{kind}");
+        let most = match speaks {
+            Speaks::Http { .. } | Speaks::Datagrams => 100_000,
+            // Two of them, with the logs.
+            Speaks::Program { .. } => 1_000_000,
+        };
+        let is_raw = ["webhook", "exec"].contains(kind);
+        for text in got {
+            assert!(text.len() < most, "{kind} sends {} bytes", text.len());
             assert!(
-                request.len() < 100_000,
-                "{} sends {} bytes",
-                case.name,
-                request.len()
-            );
-            assert!(
-                !request.contains(['\u{1b}', '\u{202e}']) || case.name == "webhook",
-                "{}: {request}",
-                case.name
+                is_raw || !text.contains(['\u{1b}', '\u{202e}']),
+                "{kind}: {text}"
             );
         }
     }
-    let offered = fs::read_to_string(machine.path("offered")).unwrap();
-    assert_eq!(offered.matches(&format!("\"id\": \"{id}\"")).count(), 2);
     assert!(
         !holds(&machine.spool, HUSH) && !said.contains(HUSH),
         "a secret was kept or said"
@@ -272,40 +421,78 @@ fn every_sink_tries_again_under_the_same_id_until_it_is_taken() {
 
 #[test]
 fn every_sink_knows_a_refusal_and_does_not_try_again() {
-    let (machine, servers) = machine(|case| case.refused);
-    plugin_ends(&machine, 100);
+    let (machine, destinations) = machine(Does::Refuse);
     crash(&machine);
-    let sent: Vec<usize> = servers
-        .iter()
-        .map(|server| server.requests().len())
-        .collect();
-    for sink in sinks() {
-        let ledger = ledger(&machine, sink);
+    let refusing = || {
+        let all = CASES.iter().zip(&destinations);
+        all.filter(|(case, _)| !matches!(case.speaks, Speaks::Datagrams))
+    };
+    let id = machine.reports()[0].id.to_string();
+    let state = machine.spool.join("state").join(&id);
+    for (Case { kind, .. }, destination) in refusing() {
+        let ledger = ledger(&machine, kind);
         assert!(
             ledger["outcome"]["refused"]["why"]
                 .as_str()
                 .is_some_and(|why| !why.is_empty()),
-            "{sink}: {ledger}"
+            "{kind}: {ledger}"
         );
-        assert_eq!(ledger["attempts"], 1, "{sink}");
+        let asks_to_join = ["matrix", "gitter"].contains(kind);
+        let got = destination.got();
+        assert!(
+            asks_to_join || got.iter().any(|text| text.contains(&id)),
+            "{kind}"
+        );
     }
-    let report = |request: &String| request.contains("web");
     machine
         .command("deliver")
         .args(["--later", "1h"])
         .output()
         .unwrap();
-    for ((case, server), before) in CASES.iter().zip(&servers).zip(sent) {
-        // What comes later is word of the others' refusals.
-        let requests = server.requests();
-        let asks_to_join = case.name == "matrix";
-        assert!(
-            asks_to_join || requests[..before].iter().any(report),
-            "{}",
-            case.name
-        );
+    for (Case { kind, .. }, _) in refusing() {
+        let ledger = fs::read(state.join(format!("to-{kind}"))).unwrap();
+        let ledger: Value = serde_json::from_slice(&ledger).unwrap();
+        assert_eq!(ledger["attempts"], 1, "{kind}");
     }
     assert!(!holds(&machine.spool, HUSH), "a secret was kept");
+}
+
+/// Kinds of collectors, their keys, and the names of their sections. Programs come on top.
+const COLLECTORS: [(&str, &str, Option<&str>); 10] = [
+    ("memory", "[collect.memory]\n", Some("memory")),
+    ("load", "[collect.load]\n", Some("load")),
+    ("disk", "[collect.disk]\n", Some("disk")),
+    ("dmesg", "[collect.dmesg]\n", Some("dmesg")),
+    ("processes", "[collect.processes]\n", Some("processes")),
+    // The journal is that of a life, and a drill has none.
+    ("journal", "[collect.journal]\n", None),
+    (
+        "program",
+        "[collect.program]\npath = '/bin/sh'\n",
+        Some("program"),
+    ),
+    (
+        "node_report",
+        "[collect.node_report]\ndirectory = '/none'\n",
+        Some("node report"),
+    ),
+    (
+        "log",
+        "[[collect.log]]\npath = '/var/log/upstart/web.log'\n",
+        Some("log /var/log/upstart/web.log"),
+    ),
+    (
+        "log",
+        "[[collect.log]]\npath = '/var/log/none.log'\n",
+        Some("log /var/log/none.log"),
+    ),
+];
+
+#[test]
+fn every_collector_has_a_case() {
+    let built_in = COLLECTORS.iter().map(|(kind, ..)| *kind);
+    let cases: BTreeSet<String> = built_in.chain(["exec"]).map(str::to_owned).collect();
+    assert_eq!(cases, kinds("collect"));
 }
 
 #[test]
@@ -320,12 +507,8 @@ fn every_collector_brings_a_bounded_section_with_a_status() {
             path.display()
         )
     };
-    let config = [
-        "[collect.memory]\n[collect.load]\n[collect.disk]\n[collect.dmesg]\n[collect.processes]\n"
-            .to_owned(),
-        "[collect.program]\npath = '/bin/sh'\n[[collect.log]]\npath = '/var/log/upstart/web.log'\n"
-            .to_owned(),
-        "[[collect.log]]\npath = '/var/log/none.log'\n".to_owned(),
+    let built_in = COLLECTORS.iter().map(|(_, toml, _)| (*toml).to_owned());
+    let scripts = [
         script("plain", "echo fine"),
         script("failing", "echo half; echo no database >&2; exit 3"),
         script("killed", "kill -SEGV $$"),
@@ -334,7 +517,7 @@ fn every_collector_brings_a_bounded_section_with_a_status() {
         script("binary", "head -c 100000 /dev/urandom"),
         script("silent", "true"),
     ];
-    machine.configure("web", &config.concat());
+    machine.configure("web", &built_in.chain(scripts).collect::<String>());
     fs::write(
         machine.root.join("var/log/upstart/web.log"),
         format!("{EVIL}\n").repeat(20_000),
@@ -351,15 +534,7 @@ fn every_collector_brings_a_bounded_section_with_a_status() {
         .iter()
         .map(|section| section["collector"].as_str().unwrap())
         .collect();
-    for name in [
-        "memory",
-        "load",
-        "disk",
-        "dmesg",
-        "processes",
-        "log /var/log/upstart/web.log",
-        "log /var/log/none.log",
-    ] {
+    for name in COLLECTORS.iter().filter_map(|(.., name)| *name) {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
     let status = |name: &str| {

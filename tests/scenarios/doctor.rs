@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use std::time::{Duration, SystemTime};
 
-use lastwords::report::{ReportId, Timestamp};
+use lastwords::report::{ReportId, SinkKey, Timestamp};
 use lastwords::{Ledger, Place, Spool};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -562,7 +562,8 @@ fn a_report_that_is_stuck_is_shown_with_its_sinks_last_error() {
         last_error: Some("451 busy, password=hush".into()),
         ..Ledger::default()
     };
-    spool.write_ledger(&report.id, "ops-log", &ledger).unwrap();
+    let log = SinkKey::Machine("ops-log".into());
+    spool.write_ledger(&report.id, &log, &ledger).unwrap();
     let doctor = machine.doctor();
     doctor.assert_problem(
         "waiting",

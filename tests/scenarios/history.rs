@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
-use lastwords::report::{Confidence, Kind, Report, ReportId, Timestamp};
+use lastwords::report::{Confidence, Kind, Report, ReportId, SinkKey, Timestamp};
 use lastwords::{Attempt, Ledger, Place, Spool};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -126,7 +126,9 @@ fn machine_with_a_history() -> Harness {
             Timestamp::of_unix(at.unix() + 2),
             0.0,
         );
-        spool.write_ledger(&report.id, "one", &ledger).unwrap();
+        spool
+            .write_ledger(&report.id, &SinkKey::Machine("one".into()), &ledger)
+            .unwrap();
         spool.finish(&[report.id], Place::Done).unwrap();
     }
     machine

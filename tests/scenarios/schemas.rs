@@ -85,12 +85,19 @@ fn judge(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<
                 true
             }
             "additionalProperties" => {
-                assert_eq!(said, &Value::Bool(false));
-                let known = &words["properties"];
-                value
-                    .as_object()
-                    .is_none_or(|object| object.keys().all(|key| known.get(key).is_some()))
+                let known = words.get("properties");
+                let is_known = |key: &String| known.is_some_and(|known| known.get(key).is_some());
+                let object = value.as_object().into_iter().flatten();
+                let mut others = object.filter(|(key, _)| !is_known(key)).peekable();
+                let refused = said == &Value::Bool(false) && others.peek().is_some();
+                for (key, other) in others.filter(|_| said.is_object()) {
+                    judge(root, said, other, &format!("{at}/{key}"), wrong);
+                }
+                !refused
             }
+            "minItems" => value
+                .as_array()
+                .is_none_or(|list| list.len() as u64 >= said.as_u64().unwrap()),
             unknown => panic!("{at}: what does {unknown} mean?"),
         };
         if !holds {
@@ -113,7 +120,7 @@ fn is_of(value: &Value, name: &str) -> bool {
 }
 
 /// The schema as the program prints it.
-fn schema(of: &str) -> Value {
+pub fn schema(of: &str) -> Value {
     let output = std::process::Command::new(crate::support::harness::binary())
         .args(["schema", of])
         .output()
@@ -259,6 +266,9 @@ fn what_check_calls_a_mistake_of_key_or_type_the_schema_does_too() {
         ("sinks = 'ops'", false),
         ("normal_exit = [256]", false),
         ("normal_exit = [true]", false),
+        ("normal_exit = ['SIGTREM']", false),
+        ("[collect.program]", false),
+        ("[[collect.log]]\npath = '/x'\nmax_bytes = 65537", false),
         ("stop_timeout = 60", false),
         ("[collect.memroy]", false),
         ("[collect.memory]\nlines = 3", false),
@@ -305,6 +315,23 @@ fn what_check_calls_a_mistake_of_key_or_type_the_schema_does_too() {
             true,
         ),
         ("[default]\nsinks = ['ops']\nbogus = 1\n", false),
+        ("[[sink.email]]\nname = 'ops'\nto = []\n", false),
+        (
+            "[[sink.ntfy]]\nname = 'ops'\ntopic = 'a'\npriority = 6\n",
+            false,
+        ),
+        (
+            "[[sink.telegram]]\nname = 'ops'\nchat = '1'\ntopic = 'two'\ntoken_env = 'X'\n",
+            false,
+        ),
+        (
+            "[[sink.webhook]]\nname = 'ops'\nurl = 'https://x.org'\nheaders = { X = 1 }\n",
+            false,
+        ),
+        (
+            "[[sink.webhook]]\nname = 'ops'\nurl = 'https://x.org'\nheaders = { X = 'y' }\n",
+            true,
+        ),
     ] {
         let found = (
             check("lastwords.toml", text),

@@ -11,7 +11,7 @@ use crate::config::Route;
 use crate::deliver::attempt;
 use crate::operate::doctor::ago;
 use crate::operate::doctor::secrets::{self, Secrets};
-use crate::report::{Report, ReportId};
+use crate::report::{Report, ReportId, SinkKey};
 use crate::sinks::Probed;
 use crate::spool::{Drill, Ledger, Outcome, Place};
 use crate::supervisor::check::{Check, Concerns};
@@ -29,7 +29,7 @@ const LOOKED_AT: usize = 500;
 const NEWS: Duration = Duration::from_hours(7 * 24);
 
 /// Answers of the sinks. Each is asked once, however many jobs use it.
-pub type Answers = BTreeMap<String, Result<Probed, String>>;
+pub type Answers = BTreeMap<SinkKey, Result<Probed, String>>;
 
 pub fn sinks(
     subject: &Subject,
@@ -52,7 +52,7 @@ pub fn sinks(
         .iter()
         .filter(|route| !answers.contains_key(&route.key))
         .collect();
-    let said: Vec<(String, Result<Probed, String>)> = thread::scope(|scope| {
+    let said: Vec<(SinkKey, Result<Probed, String>)> = thread::scope(|scope| {
         let mut asked = Vec::new();
         for Route { key, sink } in unasked {
             let ask = || attempt::probe(subject.places, *sink, subject.job, PATIENCE);
@@ -63,7 +63,7 @@ pub fn sinks(
                 "no thread could be had to ask it".to_owned(),
             ))
         };
-        let answer = |(key, asked): (String, io::Result<thread::ScopedJoinHandle<_>>)| {
+        let answer = |(key, asked): (SinkKey, io::Result<thread::ScopedJoinHandle<_>>)| {
             (
                 key,
                 asked
@@ -215,11 +215,7 @@ pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) 
             format!("{}, taken by all", ago(now.since(drill.at))),
         ),
         Some(drill) => {
-            let failed: Vec<&str> = drill
-                .failed
-                .iter()
-                .map(|key| key.rsplit('\0').next().unwrap_or(key))
-                .collect();
+            let failed: Vec<&str> = drill.failed.iter().map(SinkKey::name).collect();
             let text = format!(
                 "{}, not taken by {}",
                 ago(now.since(drill.at)),

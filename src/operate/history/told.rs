@@ -11,7 +11,7 @@ use crate::operate::history::from_now;
 use crate::operate::history::table::Cell;
 use crate::places::Places;
 use crate::render::one_line;
-use crate::report::{Audience, ReportId, Timestamp};
+use crate::report::{Audience, ReportId, SinkKey, Timestamp};
 use crate::spool::{Brief, Ledger, Outcome, Place, Spool};
 use crate::when::moment;
 
@@ -105,7 +105,7 @@ pub fn ledgers(
     spool: &Spool,
     configs: &mut Configs,
     report: Addressed,
-) -> io::Result<BTreeMap<String, Ledger>> {
+) -> io::Result<BTreeMap<SinkKey, Ledger>> {
     let Addressed { id, place, to, job } = report;
     let mut ledgers = spool.ledgers(id)?;
     if place == Place::New {
@@ -126,12 +126,12 @@ pub fn ledgers(
 }
 
 /// Returns a sink's name; of a job's own sink, without the job.
-pub fn name(key: &str) -> String {
-    one_line(key.rsplit('\0').next().unwrap_or(key), 100)
+pub fn name(key: &SinkKey) -> String {
+    one_line(key.name(), 100)
 }
 
 /// Says in few words which sinks were told: `4 sent`, `3 sent, ops-slack waiting`.
-pub fn in_short(states: &BTreeMap<String, Standing>) -> Cell {
+pub fn in_short(states: &BTreeMap<SinkKey, Standing>) -> Cell {
     let told = states.values().filter(|state| state.is_told()).count();
     let mut rest: Vec<(Standing, String)> = states
         .iter()
@@ -234,7 +234,7 @@ mod tests {
             in_short(
                 &states
                     .iter()
-                    .map(|(key, state)| ((*key).to_owned(), *state))
+                    .map(|(key, state)| (SinkKey::decode(key), *state))
                     .collect(),
             )
             .text

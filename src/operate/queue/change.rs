@@ -17,7 +17,7 @@ use crate::operate::history::told::{self, Addressed, Configs, Standing};
 use crate::operate::history::{Entries, Reader, say};
 use crate::places::Places;
 use crate::render::one_line;
-use crate::report::{ReportId, Timestamp};
+use crate::report::{ReportId, SinkKey, Timestamp};
 use crate::spool::{Brief, Lock, Place, Spool};
 use crate::supervisor::unknown::NoSupervisor;
 use crate::when::moment;
@@ -65,7 +65,7 @@ pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<
         waiting.extend(asked.map(|key| (key, brief.clone())));
     }
     // Each lock is taken once, however many reports wait for its sink.
-    let keys: BTreeSet<&String> = waiting.iter().map(|(key, _)| key).collect();
+    let keys: BTreeSet<&SinkKey> = waiting.iter().map(|(key, _)| key).collect();
     let (mut due, mut busy) = (0, 0);
     for key in keys {
         let name = told::name(key);
@@ -213,8 +213,8 @@ fn reports(
     Ok(found)
 }
 
-/// Returns the keys of the sinks that a report waits for.
-fn sinks(spool: &Spool, places: &Places, brief: &Brief) -> Result<Vec<String>> {
+/// Returns the sinks that a report waits for.
+fn sinks(spool: &Spool, places: &Places, brief: &Brief) -> Result<Vec<SinkKey>> {
     let ledgers = told::ledgers(
         spool,
         &mut Configs::new(places),
@@ -228,7 +228,7 @@ fn sinks(spool: &Spool, places: &Places, brief: &Brief) -> Result<Vec<String>> {
 }
 
 /// Returns the sink's lock as soon as a deliverer gives it up; `None` if that takes too long.
-fn patiently(spool: &Spool, key: &str) -> Result<Option<Lock>> {
+fn patiently(spool: &Spool, key: &SinkKey) -> Result<Option<Lock>> {
     let until = Now::read().monotonic + PATIENCE;
     loop {
         let now = Now::read().monotonic;

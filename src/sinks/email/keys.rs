@@ -8,23 +8,25 @@ use lettre::message::Mailbox;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
-use super::smtp::Tls;
-use crate::mistake::Mistake;
+use super::smtp::Encryption;
+use crate::key_error::KeyError;
 use crate::plugin::Command;
 use crate::secret::SecretSource;
 use crate::sinks::http;
 use crate::sinks::template::Template;
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EmailKeys {
     pub name: String,
-    pub to: Recipients,
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub to: Addressees,
     pub from: Option<Person>,
     sendmail: Option<PathBuf>,
     server: Option<String>,
     port: Option<NonZeroU16>,
-    tls: Option<Tls>,
+    tls: Option<Encryption>,
     ca_file: Option<PathBuf>,
     username: Option<String>,
     password_file: Option<PathBuf>,
@@ -33,19 +35,19 @@ pub struct EmailKeys {
     pub template_html: Option<Template>,
 }
 
-/// How the message leaves this machine.
+/// The way out of this machine.
 #[derive(Clone, Debug)]
 pub enum Way {
     Sendmail(PathBuf),
-    Smtp(Account),
+    Smtp(SmtpAccount),
 }
 
-/// An SMTP server, and how to speak to it.
+/// An SMTP server and the login there.
 #[derive(Clone, Debug)]
-pub struct Account {
+pub struct SmtpAccount {
     pub server: String,
     pub port: u16,
-    pub tls: Tls,
+    pub tls: Encryption,
     pub ca_file: Option<PathBuf>,
     /// The username and where the password is.
     pub login: Option<(String, SecretSource)>,
@@ -54,18 +56,18 @@ pub struct Account {
 impl EmailKeys {
     /// # Errors
     /// If the keys contradict each other.
-    pub fn way(&self) -> Result<Way, Mistake> {
+    pub fn way(&self) -> Result<Way, KeyError> {
         match (&self.server, &self.sendmail) {
             (Some(server), None) => self.account(server).map(Way::Smtp),
             (None, sendmail) => self.program(sendmail.as_deref()).map(Way::Sendmail),
             (Some(_), Some(_)) => {
                 let message = "expected `sendmail` or `server`, found both";
-                Err(Mistake::at("sendmail", message).help("keep one of them"))
+                Err(KeyError::at("sendmail", message).help("keep one of them"))
             }
         }
     }
 
-    fn program(&self, sendmail: Option<&Path>) -> Result<PathBuf, Mistake> {
+    fn program(&self, sendmail: Option<&Path>) -> Result<PathBuf, KeyError> {
         let strays = [
             ("port", self.port.is_some()),
             ("tls", self.tls.is_some()),
@@ -76,7 +78,7 @@ impl EmailKeys {
         ];
         if let Some((key, _)) = strays.iter().find(|(_, is_set)| *is_set) {
             let message = format!("`{key}` is for an SMTP server, and this table has no `server`");
-            return Err(Mistake::at(key, message).help("name the server with `server`"));
+            return Err(KeyError::at(key, message).help("name the server with `server`"));
         }
         let path = sendmail.unwrap_or(Path::new("/usr/sbin/sendmail"));
         let is_command = |path: &Path| {
@@ -84,28 +86,28 @@ impl EmailKeys {
             words.is_some_and(|words| Command::try_from(words).is_ok())
         };
         if !path.is_absolute() || !is_command(path) {
-            return Err(Mistake::at("sendmail", "expected an absolute path"));
+            return Err(KeyError::at("sendmail", "expected an absolute path"));
         }
         Ok(path.to_owned())
     }
 
-    fn account(&self, server: &str) -> Result<Account, Mistake> {
+    fn account(&self, server: &str) -> Result<SmtpAccount, KeyError> {
         if ServerName::try_from(server).is_err() {
             return Err(
-                Mistake::at("server", "expected the name or address of a server")
+                KeyError::at("server", "expected the name or address of a server")
                     .help("the port stands in `port`"),
             );
         }
-        let tls = self.tls.unwrap_or(Tls::Starttls);
+        let tls = self.tls.unwrap_or(Encryption::Starttls);
         let login = self.login()?;
-        if login.is_some() && tls == Tls::None && !http::is_loopback(server) {
-            return Err(Mistake::at(
+        if login.is_some() && tls == Encryption::None && !http::is_loopback(server) {
+            return Err(KeyError::at(
                 "tls",
                 "a password never goes to another machine without TLS",
             )
             .help("write \"starttls\" or \"implicit\""));
         }
-        Ok(Account {
+        Ok(SmtpAccount {
             server: server.to_owned(),
             port: self.port.map_or(tls.port(), NonZeroU16::get),
             tls,
@@ -114,7 +116,7 @@ impl EmailKeys {
         })
     }
 
-    fn login(&self) -> Result<Option<(String, SecretSource)>, Mistake> {
+    fn login(&self) -> Result<Option<(String, SecretSource)>, KeyError> {
         let (file, env) = (self.password_file.clone(), self.password_env.clone());
         let password = SecretSource::optional("password", file, env)?;
         match (&self.username, password) {
@@ -122,7 +124,7 @@ impl EmailKeys {
             (Some(username), Some(password)) => Ok(Some((username.clone(), password))),
             (Some(_), None) => {
                 let message = "expected `password_file` or `password_env` beside it, found neither";
-                Err(Mistake::at("username", message))
+                Err(KeyError::at("username", message))
             }
             (None, Some(password)) => {
                 let key = if password.file().is_some() {
@@ -130,7 +132,7 @@ impl EmailKeys {
                 } else {
                     "password_env"
                 };
-                Err(Mistake::at(key, "a password needs a `username` beside it"))
+                Err(KeyError::at(key, "a password needs a `username` beside it"))
             }
         }
     }
@@ -138,10 +140,11 @@ impl EmailKeys {
 
 /// One address or more.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "Vec<String>"))]
 #[serde(try_from = "Vec<Person>")]
-pub struct Recipients(pub Vec<Person>);
+pub struct Addressees(pub Vec<Person>);
 
-impl TryFrom<Vec<Person>> for Recipients {
+impl TryFrom<Vec<Person>> for Addressees {
     type Error = &'static str;
     fn try_from(people: Vec<Person>) -> Result<Self, Self::Error> {
         if people.is_empty() {
@@ -154,6 +157,7 @@ impl TryFrom<Vec<Person>> for Recipients {
 
 /// An address, with or without a name.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
 pub struct Person(pub Mailbox);
 

@@ -1,4 +1,4 @@
-//! A report as an email (RFC 5322): the same bytes at every try.
+//! Writes a report as an email (RFC 5322), with the same bytes at every try.
 
 use std::fmt::Write;
 
@@ -10,10 +10,10 @@ use lettre::{Address, Message};
 use crate::render::{self, View};
 use crate::report::Report;
 
-/// So many logs are attached.
+/// Maximum number of attached logs.
 const LOGS: usize = 8;
 
-/// An email, and what of it people look at in a preview.
+/// An email, and the parts of it that a preview shows.
 pub struct Letter {
     pub from: Address,
     message: Message,
@@ -24,8 +24,8 @@ pub struct Letter {
 
 /// Writes the email.
 ///
-/// Its id is the report's, so that a second copy is known as one; and all of one service's like
-/// crashes answer to one message that never was, so that mail readers show them as one thread.
+/// Its id is the report's, so that mail readers recognise a second copy. All equal crashes of a
+/// service answer to one message that was never sent, so that mail readers show them as one thread.
 pub fn write<'a>(
     from: Option<&Mailbox>,
     to: impl Iterator<Item = &'a Mailbox>,
@@ -74,7 +74,7 @@ pub fn write<'a>(
         builder = builder.to(recipient.clone());
     }
     let message = builder
-        // An encoded word (RFC 2047) in a job's name is not ours to be decoded.
+        // Keeps mail readers from decoding an encoded word (RFC 2047) in a job's name.
         .subject(render::subject(report).replace("=?", "= ?"))
         .date(report.made_at().time())
         .message_id(Some(format!("<{}@lastwords.{domain}>", report.id)))
@@ -93,12 +93,13 @@ pub fn write<'a>(
 }
 
 impl Letter {
-    /// As it goes over the wire, with CRLF.
+    /// Returns the bytes for SMTP, with CRLF.
     pub fn wire(&self) -> Vec<u8> {
         self.message.formatted()
     }
 
-    /// As a local program reads it, with LF. Every part is encoded: no CR in it means anything.
+    /// Returns the bytes for a local program, with LF. All parts are encoded and contain no CR of
+    /// their own.
     pub fn lines(&self) -> Vec<u8> {
         self.wire()
             .into_iter()
@@ -106,7 +107,7 @@ impl Letter {
             .collect()
     }
 
-    /// For people: the headers and the text, decoded.
+    /// Returns the headers and the text, decoded, for people.
     pub fn readable(&self) -> String {
         let mut readable = String::new();
         for name in [
@@ -152,8 +153,7 @@ fn attachment(
         .body(encoded(content, ContentTransferEncoding::Base64)?, kind))
 }
 
-/// `web.log.txt` for `log /var/log/upstart/web.log`: a name that opens as text, whatever the log is
-/// called.
+/// Returns a file name that opens as text: `web.log.txt` for `log /var/log/upstart/web.log`.
 fn log_name(title: &str) -> String {
     let name = title.rsplit('/').next().unwrap_or_default();
     let safe = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
@@ -171,13 +171,13 @@ fn header(name: &'static str, value: String) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value)
 }
 
-/// The same at every try, and in no encoded text: neither base64 nor quoted-printable makes `=_`
-/// (RFC 2045, 6.7).
+/// Returns a boundary that is the same at every try. It contains `=_`, which neither base64 nor
+/// quoted-printable makes (RFC 2045, 6.7).
 fn boundary(part: &str, report: &Report) -> String {
     format!("=_{part}_{}", report.id)
 }
 
-/// A host's name as a domain name (RFC 1123): labels of letters, digits and inner hyphens.
+/// Returns a host's name as a domain name (RFC 1123): labels of letters, digits and inner hyphens.
 pub fn domain(host: &str) -> String {
     let labels: Vec<_> = host
         .split('.')
@@ -192,7 +192,7 @@ pub fn domain(host: &str) -> String {
     }
 }
 
-/// Any text as one label of a domain name, at most 40 characters.
+/// Returns a text as one label of a domain name, with at most 40 characters.
 fn label(text: &str) -> String {
     let safe: String = text
         .chars()

@@ -1,4 +1,4 @@
-//! One email over SMTP (RFC 5321), every recipient in one transaction.
+//! Sends an email over SMTP (RFC 5321), to all recipients in one transaction.
 
 use std::error::Error as _;
 use std::fmt;
@@ -18,25 +18,25 @@ use crate::render::one_line;
 use crate::secret::Secret;
 use crate::sinks::{Receipt, SendError, use_ring};
 
-/// How long a step may wait for the server.
+/// Maximum wait for the server at each step.
 const STEP: Duration = Duration::from_secs(20);
-/// How long the server may take over the whole message: whoever leaves before it says yes may send
-/// a second copy.
+/// Maximum time until the server accepts the message. Leaving earlier may send a second copy.
 const MESSAGE: Duration = Duration::from_mins(2);
-/// How long the server may take to say goodbye, when the message is already its own.
+/// Maximum wait for the server's goodbye, when it has the message already.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// How the connection is kept from others.
+/// Encryption of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Tls {
+pub enum Encryption {
     Starttls,
     Implicit,
     None,
 }
 
-impl Tls {
-    /// The port where servers speak so (RFC 6409, RFC 8314, RFC 5321).
+impl Encryption {
+    /// Returns the standard port (RFC 6409, RFC 8314, RFC 5321).
     pub fn port(self) -> u16 {
         match self {
             Self::Starttls => 587,
@@ -46,23 +46,23 @@ impl Tls {
     }
 }
 
-/// A mail server, and how to talk to it.
-pub struct Server {
+/// A mail server and everything needed to connect to it.
+pub struct SmtpServer {
     name: String,
     port: u16,
-    tls: Tls,
+    tls: Encryption,
     parameters: Option<TlsParameters>,
     login: Option<(String, Secret)>,
     hello: ClientId,
 }
 
-/// `smtp.example.com:587 (STARTTLS, as user lab)`
-impl fmt::Display for Server {
+/// Writes `smtp.example.com:587 (STARTTLS, as user lab)`.
+impl fmt::Display for SmtpServer {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let tls = match self.tls {
-            Tls::Starttls => "STARTTLS",
-            Tls::Implicit => "TLS",
-            Tls::None => "no TLS",
+            Encryption::Starttls => "STARTTLS",
+            Encryption::Implicit => "TLS",
+            Encryption::None => "no TLS",
         };
         write!(f, "{}:{} ({tls}, ", self.name, self.port)?;
         match &self.login {
@@ -72,21 +72,21 @@ impl fmt::Display for Server {
     }
 }
 
-impl Server {
-    /// The server `name`, greeted as `hello`; `ca` is PEM to trust beside the system's
-    /// certificates.
+impl SmtpServer {
+    /// Describes the server `name`, which is greeted as `hello`. `ca` is PEM to trust beside the
+    /// system's certificates.
     ///
     /// # Errors
-    /// Where there is no certificate in `ca`, or the name is none that a certificate could hold.
+    /// If there is no certificate in `ca`.
     pub fn new(
         name: String,
         port: u16,
-        tls: Tls,
+        tls: Encryption,
         ca: Option<&[u8]>,
         login: Option<(String, Secret)>,
         hello: String,
     ) -> Result<Self> {
-        let parameters = (tls != Tls::None)
+        let parameters = (tls != Encryption::None)
             .then(|| parameters(&name, ca))
             .transpose()?;
         Ok(Self {
@@ -99,7 +99,7 @@ impl Server {
         })
     }
 
-    /// Delivers a message. Where the server puts some recipients off and takes others, `wait` keeps
+    /// Delivers a message. If the server defers some recipients and takes others, `wait` withholds
     /// it from all.
     pub fn deliver(
         &self,
@@ -159,7 +159,7 @@ impl Server {
         Ok(self.scrub(&receipt))
     }
 
-    /// Goes as far as a message could be sent from, and no further.
+    /// Connects and logs in, and sends nothing.
     pub fn greet(&self) -> Result<(), SendError> {
         let mut connection = self.connect()?;
         connection
@@ -169,21 +169,20 @@ impl Server {
         Ok(())
     }
 
-    /// A connection on which mail may be sent: with TLS where it has to be, logged in where that is
-    /// configured.
+    /// Connects, encrypts and logs in as configured.
     fn connect(&self) -> Result<SmtpConnection, SendError> {
         let address = (self.name.as_str(), self.port);
         let implicit = self
             .parameters
             .as_ref()
-            .filter(|_| self.tls == Tls::Implicit);
+            .filter(|_| self.tls == Encryption::Implicit);
         let mut connection =
             SmtpConnection::connect(address, Some(STEP), &self.hello, implicit, None)
                 .map_err(|why| self.failed("connecting", &why))?;
         if let Some(parameters) = self
             .parameters
             .as_ref()
-            .filter(|_| self.tls == Tls::Starttls)
+            .filter(|_| self.tls == Encryption::Starttls)
         {
             if !connection.can_starttls() {
                 goodbye(connection);
@@ -202,7 +201,7 @@ impl Server {
         Ok(connection)
     }
 
-    /// A step that went wrong: for good only where the server said so with a 5xx.
+    /// Returns the error of a failed step. It is a refusal only if the server answered 5xx.
     fn failed(&self, step: &str, why: &Error) -> SendError {
         let text = self.scrub(&format!("{}: {step}: {}", self.name, said(why)));
         if why.is_permanent() {
@@ -237,7 +236,7 @@ fn parameters(name: &str, ca: Option<&[u8]>) -> Result<TlsParameters> {
     builder.build().context("cannot use TLS")
 }
 
-/// Ends a session politely; the message's fate does not hang on it.
+/// Ends a session. The message does not depend on this.
 fn goodbye(mut connection: SmtpConnection) {
     let _ = connection.set_timeout(Some(GOODBYE));
     let _ = connection.quit();
@@ -247,7 +246,7 @@ fn text(answer: &Response) -> String {
     answer.message().collect::<Vec<_>>().join(" ")
 }
 
-/// What went wrong, as the server or the system put it.
+/// Returns an error in the words of the server or the system.
 fn said(why: &Error) -> String {
     if let (Some(code), Some(source)) = (why.status(), why.source()) {
         return one_line(&format!("{code} {source}"), 300);
@@ -262,7 +261,7 @@ fn said(why: &Error) -> String {
         {
             return "no answer in time".to_owned();
         }
-        // rustls would explain itself at length.
+        // rustls's own text is long.
         if inner
             .downcast_ref::<io::Error>()
             .is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof)
@@ -278,7 +277,7 @@ fn said(why: &Error) -> String {
 mod tests {
     use lettre::Address;
 
-    use super::{Server, Tls};
+    use super::{Encryption, SmtpServer};
     use crate::sinks::{Receipt, SendError};
     use crate::stand_in::{StandIn, smtp};
 
@@ -298,10 +297,10 @@ mod tests {
         let session = server(answers);
         let address = |text: &str| text.parse::<Address>().expect("an address");
         let to = [address("a@x.org"), address("b@x.org")];
-        let server = Server::new(
+        let server = SmtpServer::new(
             "127.0.0.1".to_owned(),
             session.port,
-            Tls::None,
+            Encryption::None,
             None,
             None,
             "db1".to_owned(),
@@ -383,10 +382,10 @@ mod tests {
     #[test]
     fn a_probe_greets_and_says_goodbye() {
         let session = server(&[]);
-        let server = Server::new(
+        let server = SmtpServer::new(
             "127.0.0.1".to_owned(),
             session.port,
-            Tls::None,
+            Encryption::None,
             None,
             None,
             "db1".to_owned(),
@@ -398,10 +397,10 @@ mod tests {
     #[test]
     fn a_server_without_starttls_gets_nothing() {
         let session = server(&[]);
-        let server = Server::new(
+        let server = SmtpServer::new(
             "127.0.0.1".to_owned(),
             session.port,
-            Tls::Starttls,
+            Encryption::Starttls,
             None,
             None,
             "db1".to_owned(),

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::render::{Block, Gauge, View, head_by};
 
-/// What goes into an event, counted by [`cost`]: bytes of JSON in both forms together. An event has
-/// room for 65,536 bytes (client-server API, "Size limits"), of which the homeserver needs some;
-/// what these add up to stays below 60,000.
+/// Maximum sizes of an event's parts, counted by [`cost`]: bytes of JSON in both forms together. An
+/// event may have 65,536 bytes (client-server API, "Size limits"), of which the homeserver needs
+/// some; the parts add up to less than 60,000.
 const VALUE: usize = 800;
 const EVIDENCE: usize = 4;
 const NOTES: usize = 4;
@@ -17,12 +17,12 @@ const LOGS: usize = 24_000;
 const MACHINE: usize = 4_000;
 const OTHERS: usize = 9_000;
 
-/// The view with no more of each section than fits.
+/// Cuts the view's sections so that they fit.
 pub fn held(view: View) -> View {
     view.within(LOGS, OTHERS, cost)
 }
 
-/// The whole message. `m.mentions` says that it mentions nobody, whatever its text looks like.
+/// Returns the whole message. `m.mentions` says that it mentions nobody, whatever its text.
 pub fn content(view: &View) -> Value {
     let (body, formatted_body) = message(view);
     json!({
@@ -34,7 +34,7 @@ pub fn content(view: &View) -> Value {
     })
 }
 
-/// The message in its two forms.
+/// The message in both forms.
 fn message(view: &View) -> (String, String) {
     let subject = clip(&view.subject);
     let mut text = format!("{subject}\n");
@@ -68,7 +68,7 @@ fn message(view: &View) -> (String, String) {
     (text, html)
 }
 
-/// What, why, where, when, a line each.
+/// Adds the facts: what, why, where, when, a line each.
 fn facts(view: &View) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if view.drill {
@@ -106,7 +106,7 @@ fn facts(view: &View) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// The titles and texts that fit: of a log the end, of anything else the beginning.
+/// Returns the titles and texts that fit: the end of a log, the beginning of anything else.
 fn blocks(view: &View) -> Vec<(String, String)> {
     let (logs, others): (Vec<&Block>, Vec<&Block>) =
         view.blocks.iter().partition(|block| block.is_log);
@@ -123,7 +123,7 @@ fn blocks(view: &View) -> Vec<(String, String)> {
     logs.chain(machine).chain(others).collect()
 }
 
-/// `Memory       ███████████████████░ 1.9 GiB of 2.0 GiB (95 %)`, a line each.
+/// Returns a line for each gauge: `Memory       ███████████████████░ 1.9 GiB of 2.0 GiB (95 %)`.
 fn gauges(view: &View) -> String {
     let line = |it: &Gauge| format!("{:20} {} {} ({} %)", it.label, it.bar, it.words, it.percent);
     view.gauges.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -133,7 +133,7 @@ fn clip(text: &str) -> String {
     head_by(text, VALUE, cost)
 }
 
-/// What HTML would act on, made text.
+/// Escapes the characters that HTML would act on.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -156,11 +156,11 @@ fn entity(c: char) -> Option<&'static str> {
     })
 }
 
-/// The bytes of JSON that a character takes at most, in both forms together.
+/// Returns the maximum bytes of JSON that a character takes, in both forms together.
 fn cost(c: char) -> usize {
     let json = match c {
         '"' | '\\' | '\t' => 2,
-        // With the two spaces that go before a line of plain text.
+        // Includes the two spaces before a line of plain text.
         '\n' => 4,
         c if c.is_control() => 6,
         c => c.len_utf8(),
@@ -289,7 +289,7 @@ mod tests {
         );
     }
 
-    /// The tags of an HTML text; an error where a `<`, `>` or `&` is anything else.
+    /// Returns the tags of an HTML text; an error if a `<`, `>` or `&` is anything else.
     fn tags(html: &str) -> Result<Vec<&str>, String> {
         let mut tags = Vec::new();
         for piece in html.split('<').skip(1) {

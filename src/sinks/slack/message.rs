@@ -1,8 +1,8 @@
-//! A report as a Slack message, in [Block Kit](https://api.slack.com/reference/block-kit/blocks).
+//! Writes a report as a Slack message, in [Block Kit](https://api.slack.com/reference/block-kit/blocks).
 //!
-//! Text from outside goes into `plain_text` and `rich_text` only: Slack parses neither, so that
-//! nothing in it pings, links or turns bold. The one text that Slack does parse, the fallback for
-//! notifications, is escaped.
+//! Text from outside goes into `plain_text` and `rich_text` only. Slack parses neither, so nothing
+//! in it pings, links or turns bold. Slack does parse the fallback for notifications, which is
+//! escaped.
 
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -21,12 +21,12 @@ const MACHINE: usize = 800;
 const LOG: usize = 2_900;
 const OTHERS: (usize, usize) = (3, 500);
 
-/// The view with no more of each section than fits.
+/// Cuts the view's sections so that they fit.
 pub fn held(view: View) -> View {
     view.within(LOGS, OTHERS.0 * OTHERS.1, cost)
 }
 
-/// The whole message.
+/// Returns the whole message.
 pub fn payload(view: &View) -> Value {
     let mut elements = vec![facts(view)];
     let logs: Vec<_> = view.logs().take(6).collect();
@@ -69,12 +69,12 @@ pub fn payload(view: &View) -> Value {
     })
 }
 
-/// The message in one line, for the day when Slack no longer likes the whole.
+/// Returns the message in one line, in case Slack refuses the whole one.
 pub fn bare(view: &View) -> Value {
     json!({ "text": fallback(view) })
 }
 
-/// What notifications show, and the only text here that Slack parses.
+/// Returns the text of notifications, the only one that Slack parses.
 fn fallback(view: &View) -> String {
     let subject = clip(&view.subject, FALLBACK);
     escape(&format!("{subject} (report {})", view.id))
@@ -177,7 +177,7 @@ fn plain(text: &str) -> Value {
     json!({ "type": "plain_text", "text": text, "emoji": false })
 }
 
-/// What Slack would parse, made text; see "Escaping text" in its documentation.
+/// Escapes what Slack would parse; see "Escaping text" in its documentation.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -188,7 +188,7 @@ fn clip(text: &str, max: usize) -> String {
     head_by(text, max, cost)
 }
 
-/// What a character counts against Slack's limits at most: escaped, and in UTF-16.
+/// Returns the most that a character counts against Slack's limits: escaped, in UTF-16.
 fn cost(c: char) -> usize {
     match c {
         '&' => "&amp;".len(),

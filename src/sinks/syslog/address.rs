@@ -1,4 +1,4 @@
-//! The `address` of the config, as a transport and a place.
+//! The `address` of the config: a transport and a place.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
-/// Where records go.
+/// The destination of records.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 #[serde(try_from = "String")]
 pub enum Address {
     Unix(PathBuf),
@@ -76,7 +77,7 @@ impl fmt::Display for Server {
 }
 
 impl Server {
-    /// `host`, `host:port`, `[2001:db8::1]:port`.
+    /// Parses `host`, `host:port` or `[2001:db8::1]:port`.
     fn parse(text: &str, default_port: u16) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {

@@ -1,5 +1,5 @@
-//! A report as one line of at most 1,024 bytes: what RFC 5424 §6.1 asks every receiver to take is
-//! 480, what they do take is 1,024 (RFC 3164 §4.1) and more.
+//! A report as one line of at most 1,024 bytes, which every receiver takes in practice (RFC 3164
+//! §4.1). RFC 5424 §6.1 guarantees only 480.
 
 use std::fmt::Write as _;
 
@@ -8,13 +8,14 @@ use serde::Deserialize;
 use crate::render::{View, one_line};
 use crate::report::{Kind, Report, Verdict};
 
-/// How long a record may be, in bytes.
+/// Maximum length of a record, in bytes.
 const MAX: usize = 1024;
-/// What RFC 5424 §6.4 puts before a text in UTF-8.
+/// Mark before a text in UTF-8 (RFC 5424 §6.4).
 const BOM: char = '\u{feff}';
 
-/// Which part of the system speaks: RFC 5424 §6.2.1, in its order.
+/// The part of the system that speaks (RFC 5424 §6.2.1, in its order).
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Facility {
     Kern,
@@ -40,7 +41,7 @@ pub enum Facility {
     Local7,
 }
 
-/// The record with structured data.
+/// Returns the record with structured data.
 pub fn rfc5424(report: &Report, facility: Facility) -> String {
     let stop = &report.stop;
     let host: String = report
@@ -82,8 +83,8 @@ pub fn rfc5424(report: &Report, facility: Facility) -> String {
     finish(record, report)
 }
 
-/// The record as local programs write it, without a time: the daemon on the other end of the socket
-/// puts its own, and lastwords does not know the local zone that RFC 3164 wants.
+/// Returns the record as local programs write it. It has no time, since RFC 3164 wants local time
+/// and lastwords does not know the zone; the syslog daemon adds its own.
 pub fn rfc3164(report: &Report, facility: Facility) -> String {
     finish(
         format!("<{}>lastwords: ", priority(report, facility)),
@@ -91,7 +92,7 @@ pub fn rfc3164(report: &Report, facility: Facility) -> String {
     )
 }
 
-/// Facility and severity (RFC 5424 §6.2.1).
+/// Returns facility and severity as one number (RFC 5424 §6.2.1).
 fn priority(report: &Report, facility: Facility) -> u8 {
     let severity = match (report.kind, report.verdict) {
         _ if report.drill => 5,
@@ -115,8 +116,8 @@ fn message_id(report: &Report) -> &'static str {
     }
 }
 
-/// Adds one parameter of the structured data, escaped (RFC 5424 §6.3.3), its value at most `max`
-/// bytes long.
+/// Adds a parameter of the structured data. Its value is escaped (RFC 5424 §6.3.3) and at most
+/// `max` bytes long.
 fn param(record: &mut String, name: &str, value: &str, max: usize) {
     let _ = write!(record, " {name}=\"");
     let end = record.len() + max;
@@ -133,7 +134,8 @@ fn param(record: &mut String, name: &str, value: &str, max: usize) {
     record.push('"');
 }
 
-/// Adds the message for people: what happened and why, cut to fit, then when, and the report's id.
+/// Adds the message for people: what happened and why, cut to fit; then the time and the report's
+/// id.
 fn finish(mut record: String, report: &Report) -> String {
     let View {
         title,

@@ -1,4 +1,4 @@
-//! Where a record goes, and how it gets there: every wait has an end, a slow resolver's excepted.
+//! Sends a record to its destination. Every wait is bounded, except for a slow resolver.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
@@ -18,14 +18,14 @@ use super::address::{Address, Server};
 use crate::host::Host;
 use crate::sinks::Probed;
 
-/// How long connecting and writing may take, each.
+/// Maximum time for connecting, and for writing.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the peer's TCP may leave bytes unacknowledged, in milliseconds.
+/// Maximum time until the peer's TCP acknowledges bytes, in milliseconds.
 const UNACKNOWLEDGED: u32 = 5000;
-/// How long the peer may take to close after us. Longer than [`UNACKNOWLEDGED`]: if it ends, the
-/// peer has every byte.
+/// Maximum time until the peer closes after us. It is longer than [`UNACKNOWLEDGED`], so that the
+/// peer has every byte when it ends.
 const CLOSING: Duration = Duration::from_secs(6);
-/// How long a host may take to say that nobody listens to its UDP port.
+/// Maximum time until a host says that its UDP port is closed.
 const REFUSAL: Duration = Duration::from_millis(200);
 
 impl Server {
@@ -39,14 +39,14 @@ impl Server {
     }
 }
 
-/// Whom TLS trusts, and as whom it expects the server; nothing for the other transports.
+/// The authorities that TLS trusts, and the name of the server; `None` for the other transports.
 pub struct Trust(Option<(Arc<ClientConfig>, ServerName<'static>)>);
 
 impl Trust {
-    /// The system's certificate authorities, and those of `ca_file`.
+    /// Trusts the system's certificate authorities, and those of `ca_file`.
     ///
     /// # Errors
-    /// Where there are none, or the server's name cannot be one.
+    /// If there are none, or if no certificate can have the server's name.
     pub fn new(address: &Address, ca_file: Option<&Path>, host: &Host) -> Result<Self> {
         let Address::Tls(server) = address else {
             return Ok(Self(None));
@@ -85,7 +85,7 @@ fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     Ok(found)
 }
 
-/// Sends one record, and says what is known of its fate.
+/// Sends one record. Returns what is known about its delivery.
 pub fn send(address: &Address, record: &[u8], trust: &Trust, host: &Host) -> Result<&'static str> {
     match (address, &trust.0) {
         (Address::Unix(path), _) => send_local(&host.path(path), record),
@@ -95,8 +95,7 @@ pub fn send(address: &Address, record: &[u8], trust: &Trust, host: &Host) -> Res
     }
 }
 
-/// Finds out, without a record, whether somebody listens there; over TLS, whether it is who it
-/// should be.
+/// Tests without a record whether a server listens; over TLS, whether its certificate is right.
 pub fn probe(address: &Address, trust: &Trust, host: &Host) -> Result<Probed> {
     match (address, &trust.0) {
         (Address::Unix(path), _) => {
@@ -113,7 +112,7 @@ pub fn probe(address: &Address, trust: &Trust, host: &Host) -> Result<Probed> {
             )))
         }
         (Address::Tls(server), Some((config, name))) => {
-            let mut stream = Bounded::connect(server)?;
+            let mut stream = TimedStream::connect(server)?;
             let mut session = ClientConnection::new(config.clone(), name.clone())?;
             while session.is_handshaking() {
                 session.complete_io(&mut stream).map_err(broken)?;
@@ -125,14 +124,14 @@ pub fn probe(address: &Address, trust: &Trust, host: &Host) -> Result<Probed> {
             )))
         }
         (Address::Tcp(server) | Address::Tls(server), _) => {
-            Bounded::connect(server)?.closing()?;
+            TimedStream::connect(server)?.closing()?;
             Ok(Probed::Good(format!("{address} listens")))
         }
     }
 }
 
-/// To the socket of a daemon on this machine, never waiting: a socket that nobody reads is full
-/// after 11 datagrams.
+/// Sends a record to the socket of a local daemon. It never waits, since a socket that nobody reads
+/// is full after 11 datagrams.
 fn send_local(path: &Path, record: &[u8]) -> Result<&'static str> {
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;
@@ -179,7 +178,7 @@ fn try_datagram(to: SocketAddr, record: &[u8]) -> io::Result<()> {
 }
 
 fn send_stream(server: &Server, record: &[u8]) -> Result<&'static str> {
-    let mut stream = Bounded::connect(server)?;
+    let mut stream = TimedStream::connect(server)?;
     stream.write_all(&framed(record)).map_err(broken)?;
     stream.closing()?;
     closed(&mut stream)
@@ -191,7 +190,7 @@ fn send_tls(
     config: &Arc<ClientConfig>,
     name: &ServerName<'static>,
 ) -> Result<&'static str> {
-    let mut stream = Bounded::connect(server)?;
+    let mut stream = TimedStream::connect(server)?;
     let mut session = ClientConnection::new(config.clone(), name.clone())?;
     {
         let mut tls = rustls::Stream::new(&mut session, &mut stream);
@@ -203,7 +202,7 @@ fn send_tls(
     closed(&mut rustls::Stream::new(&mut session, &mut stream))
 }
 
-/// With its length before it: RFC 6587 §3.4.1, RFC 5425 §4.3.
+/// Returns a record with its length before it (RFC 6587 §3.4.1, RFC 5425 §4.3).
 fn framed(record: &[u8]) -> Vec<u8> {
     [format!("{} ", record.len()).as_bytes(), record].concat()
 }
@@ -218,7 +217,7 @@ fn broken(why: io::Error) -> anyhow::Error {
     }
 }
 
-/// Waits for the peer to close, too: it does not before it has read everything, and a reset says
+/// Waits until the peer closes, too. It does so only after it has read everything; a reset means
 /// that it has not.
 fn closed(stream: &mut impl Read) -> Result<&'static str> {
     let mut ignored = [0; 1024];
@@ -230,7 +229,7 @@ fn closed(stream: &mut impl Read) -> Result<&'static str> {
             Ok(_) => {}
             Err(why) => match why.kind() {
                 ErrorKind::Interrupted => {}
-                // Without TLS's own good-bye, which many leave out.
+                // TLS's close_notify is missing; many servers leave it out.
                 ErrorKind::UnexpectedEof => {
                     return Ok("sent, and the peer closed; syslog has no acknowledgement");
                 }
@@ -243,13 +242,13 @@ fn closed(stream: &mut impl Read) -> Result<&'static str> {
     }
 }
 
-/// A connection on which no sum of reads and writes takes longer than one time limit.
-struct Bounded {
+/// A connection with one time limit for all reads and writes together.
+struct TimedStream {
     stream: TcpStream,
     until: Instant,
 }
 
-impl Bounded {
+impl TimedStream {
     fn connect(server: &Server) -> Result<Self> {
         let addresses = server.resolve()?;
         let until = Instant::now() + PATIENCE;
@@ -272,7 +271,7 @@ impl Bounded {
         Err(last)
     }
 
-    /// Says that we are done, and starts the time limit for the peer to be done, too.
+    /// Closes our side, and starts the time limit for the peer to close its own.
     fn closing(&mut self) -> Result<()> {
         self.until = Instant::now() + CLOSING;
         self.stream.shutdown(Shutdown::Write).map_err(broken)
@@ -288,14 +287,14 @@ impl Bounded {
     }
 }
 
-impl Read for Bounded {
+impl Read for TimedStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.set_read_timeout(Some(self.left()?))?;
         self.stream.read(buffer)
     }
 }
 
-impl Write for Bounded {
+impl Write for TimedStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.set_write_timeout(Some(self.left()?))?;
         self.stream.write(bytes)

@@ -8,7 +8,7 @@ use crate::names;
 use crate::render::{clean, head, one_line, tail_by};
 use crate::report::{Audience, Exit, Kind, Report, Section, SectionData};
 
-/// The event in its structured JSON form.
+/// Returns the event in its structured JSON form.
 pub fn envelope(report: &Report) -> Value {
     let kind = match report.kind {
         Kind::Crash => "crash",
@@ -19,7 +19,7 @@ pub fn envelope(report: &Report) -> Value {
     json!({
         "specversion": "1.0",
         "id": report.id,
-        // A URI reference. With the id it makes the event one of its kind.
+        // A URI reference. With the id it makes the event unique.
         "source": format!("//{}/lastwords", names::encode(&report.host)),
         "type": format!("lastwords.{kind}"),
         "time": report.made_at(),
@@ -29,7 +29,8 @@ pub fn envelope(report: &Report) -> Value {
     })
 }
 
-/// An attribute holds neither control characters nor noncharacters, and is not empty.
+/// Returns a service's name as an attribute: not empty, without control characters and
+/// noncharacters.
 fn subject(service: &str) -> String {
     let is_character =
         |c: &char| !matches!(u32::from(*c), 0xfdd0..=0xfdef) && u32::from(*c) & 0xfffe != 0xfffe;
@@ -44,8 +45,8 @@ fn subject(service: &str) -> String {
     }
 }
 
-/// The message, in at most `max` bytes: as much of the sections as there is room for, all of them
-/// cut to one length.
+/// Returns the message in at most `max` bytes. If it is longer, all sections are cut to the largest
+/// length that fits.
 pub fn fit(
     report: &Report,
     max: usize,
@@ -86,12 +87,12 @@ pub fn fit(
         .context("the report does not fit into a message, whatever is cut from it")
 }
 
-/// The report with no section longer than this many bytes.
+/// Returns the report with no section longer than this many bytes.
 fn cut(report: &Report, length: usize) -> Report {
     let mut names = Vec::new();
     let sections = report.sections.iter().map(|section| {
-        let is_data_dear = section.data.length() > length.max(1024);
-        if section.text.len() <= length && !is_data_dear {
+        let is_data_long = section.data.length() > length.max(1024);
+        if section.text.len() <= length && !is_data_long {
             return section.clone();
         }
         names.push(one_line(&section.collector, 80));
@@ -101,7 +102,7 @@ fn cut(report: &Report, length: usize) -> Report {
             // The mark of a cut takes three bytes and counts as one.
             tail_by(&section.text, length.saturating_sub(2), char::len_utf8)
         };
-        let data = if is_data_dear {
+        let data = if is_data_long {
             SectionData::Nothing
         } else {
             section.data.clone()
@@ -128,7 +129,7 @@ fn cut(report: &Report, length: usize) -> Report {
     }
 }
 
-/// What of a report is the news, in a few kilobytes whatever it holds.
+/// Returns the report without its sections, in a few kilobytes whatever it holds.
 fn bare(report: &Report) -> Report {
     const TEXT: usize = 300;
     let line = |text: &str| one_line(text, TEXT);

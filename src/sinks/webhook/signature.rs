@@ -9,14 +9,14 @@ use ring::hmac;
 
 use crate::secret::Secret;
 
-/// What signs.
+/// A key that signs messages.
 pub struct Key(hmac::Key);
 
 impl Key {
     /// Takes the secret as the specification writes it: `whsec_` and 24 to 64 bytes in base64.
     ///
     /// # Errors
-    /// Where it is none; the text does not repeat it.
+    /// If it is something else. The text does not repeat it.
     pub fn parse(secret: &Secret) -> Result<Self> {
         let text = secret.expose();
         let bytes = STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).map_err(|_| {
@@ -30,8 +30,7 @@ impl Key {
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
     }
 
-    /// The headers by which a receiver knows whom this message is from, that it is new, and that it
-    /// is whole.
+    /// Returns the headers that prove to a receiver that a message is ours, new and whole.
     pub fn headers(&self, id: &str, unix: u64, body: &[u8]) -> [(&'static str, String); 3] {
         let mut signing = hmac::Context::with_key(&self.0);
         signing.update(format!("{id}.{unix}.").as_bytes());

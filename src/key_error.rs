@@ -7,14 +7,14 @@ use std::fmt;
 
 /// Why a table cannot be used. The text never repeats a value, which may be a secret.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Mistake {
+pub struct KeyError {
     /// The key whose value is wrong; `None` if the table lacks one.
     key: Option<String>,
     message: String,
     help: Option<String>,
 }
 
-impl Mistake {
+impl KeyError {
     /// The value of this key is wrong, or does not go with the other keys.
     pub fn at(key: &str, message: impl Into<String>) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Mistake {
 }
 
 /// The form that [`split`] reads: `` `KEY`: MESSAGE ``, and the help on a line of its own.
-impl fmt::Display for Mistake {
+impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         if let Some(key) = &self.key {
             write!(f, "`{key}`: ")?;

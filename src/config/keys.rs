@@ -1,0 +1,86 @@
+//! The keys of `lastwords.toml` and of a job's file, and their defaults.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::normal_exit::NormalExit;
+use crate::collectors::Collect;
+use crate::report::Exit;
+use crate::sinks::Sinks;
+
+/// Default of `stop_timeout`.
+const STOP_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// `lastwords.toml`.
+#[derive(Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct MachineFile {
+    pub sink: Sinks,
+    pub default: JobFile,
+}
+
+/// A job's file, or `[default]`: only the keys that are in it.
+#[derive(Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct JobFile {
+    #[cfg_attr(test, schemars(with = "Option<Vec<String>>"))]
+    sinks: Option<Vec<Spanned<String>>>,
+    sink: Option<Sinks>,
+    collect: Option<Collect>,
+    runbook: Option<String>,
+    normal_exit: Option<Vec<NormalExit>>,
+    #[serde(with = "humantime_serde")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    stop_timeout: Option<Duration>,
+    pub user: Option<String>,
+    /// Read by [`super::patterns`].
+    #[serde(rename = "redact")]
+    _redact: Option<Vec<String>>,
+}
+
+/// The settings of one job, after its file and `[default]` were merged.
+pub struct JobSettings {
+    /// Names of the sinks that are told, in order; `None` for all of the machine's and the job's.
+    pub sinks: Option<Vec<String>>,
+    /// Sinks of this job alone.
+    pub sink: Sinks,
+    /// Collectors; `None` for the standard ones.
+    pub collect: Option<Collect>,
+    pub runbook: Option<String>,
+    /// Exits that are no crash; `None` for the supervisor's default.
+    pub normal_exit: Option<Vec<Exit>>,
+    /// Maximum duration of a planned stop.
+    pub stop_timeout: Duration,
+    /// User that the job's hooks run as; `None` for root.
+    pub user: Option<String>,
+}
+
+impl JobFile {
+    /// Returns the sinks that this file defines.
+    pub fn own_sinks(&self) -> Option<&Sinks> {
+        self.sink.as_ref()
+    }
+
+    /// Returns the settings of this file, and those of `default` for the keys that it lacks.
+    pub fn or(self, default: Self) -> JobSettings {
+        let sinks = self.sinks.or(default.sinks);
+        let normal_exit = self.normal_exit.or(default.normal_exit);
+        JobSettings {
+            sinks: sinks.map(|names| names.into_iter().map(Spanned::into_inner).collect()),
+            sink: self.sink.or(default.sink).unwrap_or_default(),
+            collect: self.collect.or(default.collect),
+            runbook: self.runbook.or(default.runbook),
+            normal_exit: normal_exit
+                .map(|exits| exits.into_iter().map(|NormalExit(exit)| exit).collect()),
+            stop_timeout: self
+                .stop_timeout
+                .or(default.stop_timeout)
+                .unwrap_or(STOP_TIMEOUT),
+            user: self.user.or(default.user),
+        }
+    }
+}
