@@ -17,7 +17,6 @@ pub const SAME_NAME: &[&str] = &[
     "2 Death",
     "2 Exec",
     "2 Format",
-    "2 Kind",
     "2 Mistake",
     "2 Outcome",
     "2 Place",
@@ -27,7 +26,6 @@ pub const SAME_NAME: &[&str] = &[
     "2 Secrets",
     "2 Server",
     "2 Severity",
-    "2 State",
     "2 Tls",
     "3 End",
 ];
