@@ -14,14 +14,12 @@ pub const SAME_NAME: &[&str] = &[
     "2 Api",
     "2 Call",
     "2 Format",
-    "2 Kind",
     "2 Mistake",
     "2 Place",
     "2 Recipients",
     "2 Secrets",
     "2 Server",
     "2 Severity",
-    "2 State",
     "2 Tls",
 ];
 

@@ -16,7 +16,7 @@ use crate::supervisor::listen::{Events, Heard, Listen, ServiceChange, ServiceEve
 use crate::supervisor::supervisord::child_logs::logs_of;
 use crate::supervisor::supervisord::files::{CHILD_LOGS, SUPERVISORD_LOG};
 use crate::supervisor::supervisord::log::SupervisordLog;
-use crate::supervisor::supervisord::{Event, State, header};
+use crate::supervisor::supervisord::{Event, ProcessState, header};
 
 /// Maximum length of a line and of a payload, in bytes. They hold names, and nothing long.
 const MAX_EVENT: usize = 64 * 1024;
@@ -137,8 +137,8 @@ impl ProcessEvents {
 
     fn told(&mut self, event: &Event) -> Option<ServiceEvent> {
         let change = match event.state {
-            State::Starting => ServiceChange::Starting,
-            State::Stopping => ServiceChange::Stopping,
+            ProcessState::Starting => ServiceChange::Starting,
+            ProcessState::Stopping => ServiceChange::Stopping,
             _ => self.ended(event)?,
         };
         let (job, instance) = event.service();
@@ -157,7 +157,7 @@ impl ProcessEvents {
         let log = self.flags.supervisord_log.to_string_lossy();
         let mut account = event.account(line.as_ref(), &log, last_failure)?;
         account.logs = logs_of(&event.process, &self.flags.child_logs, &self.host);
-        if event.state == State::Backoff {
+        if event.state == ProcessState::Backoff {
             let unknown = "it could not be started, or ended at once";
             let why = line.as_ref().map_or(unknown, |line| line.why());
             self.last_failures.insert(process, why.to_owned());

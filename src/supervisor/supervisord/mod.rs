@@ -35,7 +35,7 @@ const MOST_LINES: usize = 10_000;
 
 /// The new state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ProcessState {
     Starting,
     /// It ran and ended by itself; true if its `exitcodes` expect that.
     Exited(bool),
@@ -51,7 +51,7 @@ pub enum State {
 /// An event about a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    pub state: State,
+    pub state: ProcessState,
     pub process: String,
     pub group: String,
     pub pid: Option<u32>,
@@ -78,12 +78,12 @@ impl Event {
                 .find_map(|it| it.strip_prefix(name)?.strip_prefix(':'))
         };
         let state = match name.strip_prefix("PROCESS_STATE_")? {
-            "STARTING" => State::Starting,
-            "EXITED" => State::Exited(field("expected")? == "1"),
-            "BACKOFF" => State::Backoff,
-            "FATAL" => State::Fatal,
-            "STOPPING" => State::Stopping,
-            "STOPPED" => State::Stopped,
+            "STARTING" => ProcessState::Starting,
+            "EXITED" => ProcessState::Exited(field("expected")? == "1"),
+            "BACKOFF" => ProcessState::Backoff,
+            "FATAL" => ProcessState::Fatal,
+            "STOPPING" => ProcessState::Stopping,
+            "STOPPED" => ProcessState::Stopped,
             _ => return None,
         };
         Some(Self {
@@ -129,19 +129,19 @@ impl Event {
             evidence: evidence.clone(),
         };
         let (ending, is_announced) = match (self.state, exit) {
-            (State::Starting | State::Stopping, _) => return None,
-            (State::Exited(expected), exit) => {
+            (ProcessState::Starting | ProcessState::Stopping, _) => return None,
+            (ProcessState::Exited(expected), exit) => {
                 let main = ended(exit.unwrap_or(Exit::Unknown));
                 (Ending::Ended(main), expected)
             }
-            (State::Stopped, exit) => (Ending::ended(exit.map(ended)), true),
-            (State::Backoff, Some(exit)) => (Ending::Ended(ended(exit)), false),
-            (State::Backoff, None) => {
+            (ProcessState::Stopped, exit) => (Ending::ended(exit.map(ended)), true),
+            (ProcessState::Backoff, Some(exit)) => (Ending::Ended(ended(exit)), false),
+            (ProcessState::Backoff, None) => {
                 let why = line.map_or("it could not be started, or ended at once", Line::why);
                 let why = format!("main: {why}");
                 (Ending::NeverRan(FailedStart { why, evidence }), false)
             }
-            (State::Fatal, _) => {
+            (ProcessState::Fatal, _) => {
                 let why = last_failure.unwrap_or("why, supervisord's log does not show");
                 let why = format!("supervisord has given up starting it: {why}");
                 let evidence = event();
@@ -160,7 +160,7 @@ impl Event {
 pub struct Line {
     /// The process; `None` if it could not be started, as the log does not name it then.
     process: Option<String>,
-    kind: Kind,
+    kind: LineKind,
     /// The exit, if the process ever ran.
     exit: Option<Exit>,
     /// The pid of the process that was started last under this name.
@@ -172,7 +172,7 @@ pub struct Line {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum LineKind {
     /// `exited`; `true`: as expected.
     Exited(bool),
     Stopped,
@@ -233,7 +233,7 @@ impl Lines {
             return;
         }
         let (kind, process, exit) = if words.starts_with("spawnerr: ") {
-            (Kind::SpawnError, None, None)
+            (LineKind::SpawnError, None, None)
         } else {
             let Some((word, rest)) = words.split_once(": ") else {
                 return;
@@ -242,8 +242,8 @@ impl Lines {
                 return;
             };
             let kind = match word {
-                "exited" => Kind::Exited(how.ends_with("; expected)")),
-                "stopped" => Kind::Stopped,
+                "exited" => LineKind::Exited(how.ends_with("; expected)")),
+                "stopped" => LineKind::Stopped,
                 _ => return,
             };
             (kind, Some(name.to_owned()), Some(parse_end(how)))
@@ -278,9 +278,12 @@ impl Lines {
                 .as_ref()
                 .is_none_or(|name| *name == event.process);
             let kind = match (event.state, line.kind) {
-                (State::Exited(expected), Kind::Exited(as_expected)) => expected == as_expected,
-                (State::Backoff, Kind::Exited(as_expected)) => !as_expected,
-                (State::Backoff, Kind::SpawnError) | (State::Stopped, Kind::Stopped) => true,
+                (ProcessState::Exited(expected), LineKind::Exited(as_expected)) => {
+                    expected == as_expected
+                }
+                (ProcessState::Backoff, LineKind::Exited(as_expected)) => !as_expected,
+                (ProcessState::Backoff, LineKind::SpawnError)
+                | (ProcessState::Stopped, LineKind::Stopped) => true,
                 _ => false,
             };
             let pid = match event.pid {
@@ -366,7 +369,11 @@ mod tests {
         let event = exited("web_00", 42);
         assert_eq!(
             (event.service(), event.pid, event.state),
-            (("web", Some("web_00")), Some(42), State::Exited(false))
+            (
+                ("web", Some("web_00")),
+                Some(42),
+                ProcessState::Exited(false)
+            )
         );
         assert_eq!(exited("web", 42).service(), ("web", None));
         assert_eq!(Event::parse("TICK_5", "when:1"), None);
