@@ -166,8 +166,9 @@ pub enum Verb {
     Relay,
 }
 
-/// Whether this is a call by a supervisor: under a hook's name (a symbolic link to this program),
-/// or with a hook as the first argument. A person who asks for help or for a drill is none.
+/// Returns the hook and its arguments if a supervisor calls: under a hook's name (a symbolic link
+/// to this program), or with a hook as the first argument. A person who asks for help or for a
+/// drill is no supervisor.
 pub fn hook(args: &[OsString]) -> Option<(Hook, &[OsString])> {
     let program = Path::new(args.first()?).file_name().unwrap_or_default();
     let (hook, rest) = match Hook::named(program) {

@@ -200,7 +200,7 @@ mod tests {
         }
     }
 
-    /// What is said of the last of these.
+    /// Words about the last of these.
     fn told(deaths: &[PastDeath]) -> Past {
         let mut chronicle = Chronicle::default();
         chronicle.count(deaths);

@@ -1,6 +1,6 @@
-//! What stands in a log after a death: what wrappers and supervisors add, what the service itself
-//! says while it goes down, and the next start's banner. All else is the work of a service that
-//! went on.
+//! Recognises the lines that stand in a log after a death: those of wrappers and supervisors, those
+//! of the service itself while it goes down, and the next start's banner. Any other line is the
+//! work of a service that went on.
 
 use super::beneath;
 use super::entry::LogLevel;

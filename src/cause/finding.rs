@@ -1,4 +1,4 @@
-//! What one part of the evidence says about the death.
+//! A finding: the words of one part of the evidence about the death.
 
 use std::ops::Range;
 

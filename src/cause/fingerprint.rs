@@ -1,5 +1,6 @@
-//! What makes two crashes the same: the job, the sort of death, the place and the error, without
-//! what changes from one time to the next (pids, times, addresses, ids, counters, temporary paths).
+//! Makes the fingerprint of a crash. Two crashes have the same one if these are the same: the job,
+//! the sort of death, the place and the error, without what changes from one time to the next
+//! (pids, times, addresses, ids, counters, temporary paths).
 
 use std::fmt::Write;
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! What was said to one sink about one group of crashes.
+//! Keeps the conversation with one sink about one group of crashes.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,6 @@ pub struct Conversation {
     /// One crash of the group, without its sections. A summary takes from it what all have in
     /// common.
     pub about: Report,
-    /// What the sink was told, and what is counted for its next message.
+    /// Messages to the sink, and crashes that are counted for its next one.
     pub thread: Thread,
 }

@@ -1,4 +1,4 @@
-//! What all parts of a run of the deliverer work with.
+//! The deliverer: everything that all parts of one run of it work with.
 
 use std::io::Write;
 use std::sync::Mutex;

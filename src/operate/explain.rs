@@ -33,7 +33,7 @@ pub struct ExplainArgs {
     /// The service's log, or its end
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// What the kernel said: the output of dmesg (in any of its forms) or journalctl -k, kern.log
+    /// The kernel's messages: the output of dmesg (in any of its forms) or journalctl -k, kern.log
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
     /// How the main process ended: its exit code, a signal's name, or unknown (also code:N,

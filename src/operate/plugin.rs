@@ -62,7 +62,7 @@ struct TestArgs {
     /// It is a collector; known by itself where its directory is called `collectors`
     #[arg(long)]
     collector: bool,
-    /// What the config's `settings` would hold; a value is read as TOML, else as text
+    /// A setting, as in the config's `settings`; a value is read as TOML, else as text
     #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = setting)]
     settings: Vec<(String, Value)>,
     /// How long it may run; by default as long as in a config that does not say
@@ -98,7 +98,7 @@ struct Trial {
     mistakes: Vec<Mistake>,
 }
 
-/// What the plugin's end means to lastwords.
+/// Meaning of the plugin's end.
 enum Meaning {
     /// A collector's section.
     Section(String),

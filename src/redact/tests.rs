@@ -220,7 +220,7 @@ const TOKENS: &[&str] = &[
     "$6$rounds$0123456789abcdefghijABCD",
 ];
 
-/// What secrets look like, and is none.
+/// Text that looks like a secret, and is none.
 const HARMLESS_TEXTS: &[&str] = &[
     "Error: boom\n    at Token.parse (/srv/app/token.js:10:5)\n    at async /srv/app/api-key.js:3:1",
     "at com.example.auth.TokenFilter.doFilter(TokenFilter.java:42)",

@@ -9,7 +9,7 @@ use super::cut::{LINE, head};
 use crate::report::{Confidence, Kind, Report, Series, Verdict};
 use crate::when::{moment, rough_length};
 
-/// What a message says first, in the words of the report's kind.
+/// The first lines of a message, in the words of the report's kind.
 pub struct Headline {
     pub title: String,
     /// In a word or two.

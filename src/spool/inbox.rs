@@ -34,7 +34,7 @@ const WAITING_BYTES: u64 = 16 * 1024 * 1024;
 /// Maximum number of a user's reports in the history.
 const KEPT: usize = 1000;
 
-/// What taking over needs from its caller.
+/// Help that taking over needs from its caller.
 pub struct TakeOver<'a> {
     /// Takes the secrets out of a report, with its job's patterns. A user's hook may not have been
     /// able to read them.

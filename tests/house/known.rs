@@ -7,21 +7,7 @@ pub const UPWARD: &[&str] = &[];
 pub const CIRCLES: &[&str] = &[];
 
 /// Names of more than one type, each with the number of types.
-pub const SAME_NAME: &[&str] = &[
-    "2 Account",
-    "2 Address",
-    "2 Answer",
-    "2 Api",
-    "2 Call",
-    "2 Format",
-    "2 Mistake",
-    "2 Place",
-    "2 Recipients",
-    "2 Secrets",
-    "2 Server",
-    "2 Severity",
-    "2 Tls",
-];
+pub const SAME_NAME: &[&str] = &[];
 
 /// Functions that are nested too deep.
 pub const DEEP: &[&str] = &[];
@@ -36,4 +22,4 @@ pub const WIDE: &[&str] = &[
 ];
 
 /// Maximum number of doc comments that begin so.
-pub const WHAT_OR_WHETHER: usize = 80;
+pub const WHAT_OR_WHETHER: usize = 0;

@@ -78,7 +78,7 @@ pub struct Marker {
     /// The service is run once. Its supervisor never wants it up, so that does not mean a stop.
     #[serde(default, skip_serializing_if = "is_false")]
     pub once: bool,
-    /// What the supervisor told the hook about the end.
+    /// Account of the end, as the supervisor gave it to the hook.
     #[serde(
         default,
         deserialize_with = "old_account::read_either",
@@ -89,7 +89,7 @@ pub struct Marker {
     /// unknown.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unarmed: bool,
-    /// What `lastwords run` has seen, if it runs the service.
+    /// Observations of `lastwords run`, if it runs the service.
     #[serde(default)]
     pub life: Option<Life>,
 }

@@ -18,7 +18,7 @@ struct World {
     uptime_clock: u64,
     sink_is_up: bool,
     crashes: u64,
-    /// What the sink heard, each with the second.
+    /// Messages that the sink heard, each with the second.
     heard: Vec<(u64, String)>,
     told: u64,
 }

@@ -18,7 +18,7 @@ pub struct Script {
 
 /// A call of one of our hooks.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Call {
+pub struct HookCall {
     pub program: String,
     pub reached: Reached,
 }
@@ -80,7 +80,7 @@ impl Script {
     }
 
     /// Returns the call of this hook.
-    pub fn call(&self, hook: &str) -> Option<Call> {
+    pub fn call(&self, hook: &str) -> Option<HookCall> {
         let is_shell = SHELLS.contains(&self.language());
         let mut reached = Reached::Yes;
         for (number, line) in self.text.lines().enumerate() {
@@ -95,7 +95,7 @@ impl Script {
                     }
                     reached => reached,
                 };
-                return Some(Call {
+                return Some(HookCall {
                     program: program.to_owned(),
                     reached,
                 });
