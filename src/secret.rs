@@ -70,6 +70,11 @@ impl SecretSource {
     ) -> Result<Option<Self>, KeyError> {
         let place = match (file, env) {
             (None, None) => return Ok(None),
+            (Some(file), None) if file.to_string_lossy().contains("://") => {
+                let message = "expected the name of a file that holds the secret, found an address";
+                let help = "write the address into a file with mode 0600, and name that file here";
+                return Err(KeyError::at(&format!("{name}_file"), message.to_owned()).help(help));
+            }
             (Some(file), None) => Holder::File(file),
             (None, Some(env)) => Holder::Env(env),
             (Some(_), Some(_)) => {

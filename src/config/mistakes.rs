@@ -19,7 +19,7 @@ fn problem<T: serde::de::DeserializeOwned>(text: &str) -> String {
 }
 
 /// `(kind, keys below the name, the problem)`. The first of the keys is in line 3.
-const SINKS: [(&str, &str, &str); 43] = [
+const SINKS: [(&str, &str, &str); 44] = [
     (
         "email",
         "to = ['a@x.org']\nserver = 'mx'\nsendmail = '/x'",
@@ -90,6 +90,12 @@ const SINKS: [(&str, &str, &str); 43] = [
         "slack",
         "",
         ":1:1: expected `webhook_file` or `webhook_env` in this table, found neither",
+    ),
+    (
+        "slack",
+        "webhook_file = 'https://hooks.slack.com/services/T0/B0/x'",
+        ":3:16: expected the name of a file that holds the secret, found an address \
+         (write the address into a file with mode 0600, and name that file here)",
     ),
     (
         "slack",

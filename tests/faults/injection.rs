@@ -173,6 +173,10 @@ mod as_root {
         report
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one life, told from its beginning to its end"
+    )]
     #[test]
     fn hostile_texts_are_texts_at_every_destination() {
         let mut sender = Sender::new();

@@ -236,6 +236,10 @@ mod as_root {
         }
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one life, told from its beginning to its end"
+    )]
     #[test]
     fn what_a_user_plants_in_its_inbox_is_put_aside_and_the_others_are_told() {
         let place = Neighbourhood::new();

@@ -567,7 +567,7 @@ fn a_report_that_is_stuck_is_shown_with_its_sinks_last_error() {
     let doctor = machine.doctor();
     doctor.assert_problem(
         "waiting",
-        "but: a report waits, for 3h",
+        "but: a report waits, for 3 h",
         "lastwords deliver",
     );
     let text = doctor.about("waiting")[0].1;
@@ -601,7 +601,7 @@ fn without_a_deliverer_nobody_tries_again() {
         .unwrap();
     machine.doctor().assert_problem(
         "deliverer",
-        "told to ops-log, but: no deliverer has looked for 3h",
+        "told to ops-log, but: no deliverer has looked for 3 h",
         "start lastwords",
     );
     fs::remove_file(&trace).unwrap();
