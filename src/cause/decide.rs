@@ -505,6 +505,44 @@ mod tests {
         decide(found, None, &text::read(&clean.join("\n")), &scene).map(|finding| finding.what)
     }
 
+    /// Decides between an error that the log holds and the service's last line. Both are given by
+    /// their line numbers.
+    fn between(log: &str, error: usize, last: usize) -> Option<String> {
+        let lines: Vec<&str> = log.lines().collect();
+        let finding = |i: usize, proof| Finding {
+            lines: i..i + 1,
+            quoted: i,
+            kind: Death::UncaughtException,
+            what: lines[i].to_owned(),
+            place: None,
+            proof,
+            ends: &[],
+        };
+        let scene = Scene {
+            job: "web",
+            pid: Some(42),
+            exit: &Exit::Code(1),
+            log: None,
+            kernel: ("", &[]),
+        };
+        let found = vec![finding(error, Proof::Said)];
+        let last = finding(last, Proof::Said);
+        decide(found, Some(last), &text::read(log), &scene).map(|finding| finding.what)
+    }
+
+    #[test]
+    fn the_last_line_is_the_cause_unless_it_only_repeats_the_error_before_it() {
+        let error = "config: no such key: port";
+        for (last, cause) in [
+            ("shutting down: cannot open orders.db", None),
+            ("shutting down: no such key: port.", Some(error)),
+            ("fatal error, exiting", Some(error)),
+        ] {
+            let decided = between(&format!("{error}\n{last}"), 0, 1);
+            assert_eq!(decided.as_deref(), Some(cause.unwrap_or(last)));
+        }
+    }
+
     #[test]
     fn after_last_words_exit_hooks_and_the_next_start_may_speak() {
         assert_eq!(

@@ -379,6 +379,27 @@ fn all_texts_of_a_report_are_redacted_and_its_names_stay() {
 }
 
 #[test]
+fn values_in_a_sections_data_stay_if_their_names_are_no_secrets() {
+    let data = serde_json::json!({
+        "used": 4711, "user": "bob", "path": "/srv/web", "tokens_left": [1, 2], "x": { "y": "z" },
+    });
+    let mut report = sample();
+    report.sections[0].data = data.into();
+    let mut redacted = report.clone();
+    Redactor::default().report(&mut redacted);
+    assert_eq!(redacted.sections[0].data, report.sections[0].data);
+}
+
+#[test]
+fn a_masked_secret_has_its_length() {
+    assert_eq!(
+        masked("user=bob password=hunter2 took=3ms"),
+        "user=bob password=******* took=3ms"
+    );
+    assert_eq!(masked("nothing to hide"), "nothing to hide");
+}
+
+#[test]
 fn a_jobs_pattern_takes_out_what_it_matches_or_its_group() {
     let patterns = ["customer-[0-9]+", "card (\\d{4})", "x*"].map(|it| Pattern::new(it).unwrap());
     let redactor = Redactor::new(patterns.to_vec());
