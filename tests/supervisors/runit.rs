@@ -207,7 +207,11 @@ fn a_service_that_is_run_once_has_not_been_stopped_when_it_dies() {
     let mut runit = Runit::new(&machine);
     executable(&machine.path("web/down"), "");
     runit.start(&way("web", "exit 1", Nothing, Silence), &["run", "finish"]);
-    wait_for("runsv", || machine.path("web/supervise/ok").exists());
+    wait_for("runsv", || {
+        let mut asks = Command::new("sv");
+        let asks = asks.arg("status").arg(machine.path("web"));
+        asks.stdout(Stdio::null()).status().unwrap().success()
+    });
     runit.sv("web", "once");
     wait_for("its report", || !machine.reports().is_empty());
     let report = machine.only_report();

@@ -165,7 +165,8 @@ fn a_service_that_is_run_once_has_not_been_stopped_when_it_dies() {
     executable(&dir(&machine, "web").join("down"), "");
     let s6 = S6::start(&machine, &[way("web", "exit 1", Nothing, Silence)]);
     wait_for("s6-supervise", || {
-        dir(&machine, "web").join("supervise/control").exists()
+        let mut asks = Command::new("s6-svok");
+        asks.arg(dir(&machine, "web")).status().unwrap().success()
     });
     s6.svc("web", "-o");
     wait_for("its report", || !machine.reports().is_empty());

@@ -6,6 +6,7 @@ use lastwords::report::{Exit, Report, Verdict};
 
 use super::cases::{self, Case};
 use super::machine::{Machine, RECEIVER};
+use crate::support::harness::wait_for_some;
 
 /// Keeps what it is given.
 const SINK: &str = "[[sink.exec]]\nname = \"keep\"\ncommand = [\"/etc/lastwords/keep\"]\n";
@@ -141,7 +142,10 @@ fn a_secret_that_systemd_hands_over_reaches_its_sink() {
     machine.shell("systemctl daemon-reload; systemctl start receiver; until [ -e /run/receives ]; do sleep 0.05; done");
     run(&machine, &[crash]);
     let reports = machine.wait_for_reports(1);
-    let told = machine.shell("cat /var/spool/told/*");
+    let told = wait_for_some("the sink's word", || {
+        let told = machine.shell("cat /var/spool/told/* || true");
+        (!told.is_empty()).then_some(told)
+    });
     assert_eq!(told, "Bearer correct-horse-battery", "{reports:#?}");
     assert_eq!(
         machine
