@@ -180,7 +180,8 @@ impl<'a> Catcher<'a> {
     fn arm(&self, call: &Call, now: Now) -> Result<()> {
         let file = call.marker(self.places);
         // A supervisor that ends may end its listeners before it tells them of the last stops.
-        let was_stopping = matches!(file.armed_by(geteuid().as_raw()), Ok(Some(marker)) if marker.planned_ms.is_some());
+        let armed = file.armed_by(geteuid().as_raw()).ok().flatten();
+        let was_stopping = armed.is_some_and(|marker| marker.planned_ms.is_some());
         let missed = !was_stopping
             && matches!(
                 file.take(random::report_id(now), now, call.circumstances(true)),

@@ -73,11 +73,22 @@ fn show(out: &mut impl Write, check: &Check) {
 pub fn programs(out: &mut impl Write, examined: &[Examined]) {
     let check = |check: &Check| {
         let remedy = check.remedy.as_deref().map(fit_remedy);
-        json!({ "about": fit(&check.about), "state": check.state, "concerns": check.concerns, "text": fit(&check.text), "remedy": remedy })
+        json!({
+            "about": fit(&check.about),
+            "state": check.state,
+            "concerns": check.concerns,
+            "text": fit(&check.text),
+            "remedy": remedy,
+        })
     };
     let one = |one: &Examined| {
         let checks: Vec<Value> = one.checks.iter().map(check).collect();
-        json!({ "job": one.job, "well": one.is_well(), "verdict": fit(&one.verdict), "checks": checks })
+        json!({
+            "job": one.job,
+            "well": one.is_well(),
+            "verdict": fit(&one.verdict),
+            "checks": checks,
+        })
     };
     let _ = writeln!(
         out,

@@ -29,7 +29,7 @@ pub fn main_file(host: &Host) -> Option<PathBuf> {
 pub fn path_of(key: &str, host: &Host) -> Option<String> {
     let main = main_file(host)?;
     let text = host.read(&main).ok()?;
-    let section = Section::all(&main, &text)
+    let section = IniSection::all(&main, &text)
         .into_iter()
         .find(|section| section.name == "supervisord")?;
     let plain = |path: &&str| path.starts_with('/') && !path.contains(['%', ' ', '"', '\'']);
@@ -47,7 +47,7 @@ pub fn included(host: &Host) -> Vec<String> {
     };
     let dir = main.parent().unwrap_or(Path::new("/"));
     let text = host.read(&main).unwrap_or_default();
-    let files = Section::all(&main, &text)
+    let files = IniSection::all(&main, &text)
         .into_iter()
         .filter(|section| section.name == "include");
     let patterns: Vec<String> = files
@@ -98,13 +98,13 @@ fn matching(pattern: &Path, host: &Host) -> Vec<PathBuf> {
 }
 
 /// A section of a file.
-struct Section<'t> {
+struct IniSection<'t> {
     file: &'t Path,
     name: &'t str,
     lines: Vec<&'t str>,
 }
 
-impl<'t> Section<'t> {
+impl<'t> IniSection<'t> {
     fn all(file: &'t Path, text: &'t str) -> Vec<Self> {
         let mut sections: Vec<Self> = Vec::new();
         for line in text.lines() {
@@ -138,7 +138,7 @@ pub fn programs(host: &Host) -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
     for file in files(host) {
         let text = host.read(&file).unwrap_or_default();
-        let names = Section::all(&file, &text)
+        let names = IniSection::all(&file, &text)
             .into_iter()
             .filter_map(|section| {
                 let (kind, name) = section.name.split_once(':')?;
@@ -189,24 +189,26 @@ fn is_ours(command: &str) -> bool {
 pub fn listener(host: &Host) -> Option<Listener> {
     files(host).iter().find_map(|file| {
         let text = host.read(file).ok()?;
-        Section::all(file, &text).into_iter().find_map(|section| {
-            let name = section
-                .name
-                .strip_prefix("eventlistener:")?
-                .trim()
-                .to_owned();
-            let command = section
-                .value("command")
-                .filter(|command| is_ours(command))?
-                .to_owned();
-            let events = section.value("events").unwrap_or_default().to_owned();
-            Some(Listener {
-                file: section.file.to_owned(),
-                name,
-                command,
-                events,
+        IniSection::all(file, &text)
+            .into_iter()
+            .find_map(|section| {
+                let name = section
+                    .name
+                    .strip_prefix("eventlistener:")?
+                    .trim()
+                    .to_owned();
+                let command = section
+                    .value("command")
+                    .filter(|command| is_ours(command))?
+                    .to_owned();
+                let events = section.value("events").unwrap_or_default().to_owned();
+                Some(Listener {
+                    file: section.file.to_owned(),
+                    name,
+                    command,
+                    events,
+                })
             })
-        })
     })
 }
 
