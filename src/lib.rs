@@ -54,6 +54,20 @@
 //! - There is no shell, no index file, no thread that must end, no unsafe code (except what `run`
 //!   does between fork and exec), and no `unwrap` on input from outside.
 //!
+//! # Adding something
+//!
+//! | to add | write |
+//! |---|---|
+//! | a supervisor | a folder in [`supervisor`] with a type that is [`supervisor::Supervise`], its `mod` line, and a line in [`supervisor::ALL`] |
+//! | a collector | a file in [`collectors`], like `load.rs`; in `mod.rs` its `pub mod`, a field, and a line in `list` |
+//! | a sink | the same in [`sinks`], like `discord.rs` |
+//! | a runtime's last words | a file in `cause/runtimes`, and a line in its `mod.rs` |
+//! | a fact for the verdict | a variant of [`supervisor::account::Ending`]: the compiler shows every place that has to decide about it |
+//! | a command | a file in [`operate`], a variant of [`cli`]'s `Verb`, a line in [`verbs`] |
+//!
+//! The tests name what else is missing: a row in `tests/scenarios/conformance.rs` for a collector or
+//! a sink; the page of keys and the schemas, which they write anew (see `tests/README.md`).
+//!
 //! # Glossary
 //!
 //! | word | means |
