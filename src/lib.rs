@@ -65,8 +65,8 @@
 //! | a fact for the verdict | a variant of [`supervisor::account::Ending`]: the compiler shows every place that has to decide about it |
 //! | a command | a file in [`operate`], a variant of [`cli`]'s `Verb`, a line in [`verbs`] |
 //!
-//! The tests name what else is missing: a row in `tests/scenarios/conformance.rs` for a collector or
-//! a sink; the page of keys and the schemas, which they write anew (see `tests/README.md`).
+//! The tests name what else is missing: a row in `tests/scenarios/conformance.rs` for a collector
+//! or a sink; the page of keys and the schemas, which they write anew (see `tests/README.md`).
 //!
 //! # Glossary
 //!
