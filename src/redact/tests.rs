@@ -196,6 +196,28 @@ const SHAPES: &[(&str, &str)] = &[
         "[what came before is cut]\ncAn4ry and so on",
         "[what came before is cut]\n[redacted] and so on",
     ),
+    // Where a value ends
+    (
+        "http://h:80,postgres://u:cAn4ry@db/x",
+        "http://h:80,postgres://u:[redacted]@db/x",
+    ),
+    (
+        "password=\"cAn4ry and no end\nnext line",
+        "password=\"[redacted]\nnext line",
+    ),
+    ("password=cAn4ry,user=bob", "password=[redacted],user=bob"),
+    (
+        "fetch(\"Authorization: Bearer cAn4ry\") failed",
+        "fetch(\"Authorization: Bearer [redacted]\") failed",
+    ),
+    (
+        "password=Some(\"cAn4ry b\") for bob",
+        "password=Some(\"[redacted]\") for bob",
+    ),
+    (
+        "token: [\"cAn4ry1\", \"cAn4ry2\"] of 2",
+        "token: [\"[redacted]\", \"[redacted]\"] of 2",
+    ),
 ];
 
 /// Tokens that are known by their shape.
@@ -248,6 +270,10 @@ const HARMLESS_TEXTS: &[&str] = &[
     "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "-----BEGIN CERTIFICATE-----\nMIIBszCCARygAwIBAgIB\n-----END CERTIFICATE-----",
     "2026-11-23T02:59:59.661Z info POST /token 200 6.6 ms",
+    "http://h:80 is down, mail u@h",
+    "\"http://h:80\" is down, mail u@h",
+    "http://u:@h/ has no password",
+    "password=[redacted], token: [redacted]",
 ];
 
 const KEY_LINE: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n";
