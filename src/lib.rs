@@ -4,8 +4,9 @@
 //! supervisor ─ pre-start ─> marker.arm
 //! supervisor ─ pre-stop ──> marker.plan
 //! supervisor ─ post-stop ─> marker.take ─> exit 0, once the worker is done, or after a second
-//!                           └ worker: supervisor::account ─> verdict::judge
-//!                             └ crashed? ─> collectors::run ─> memory ─> spool.catch ─> nudge
+//!                           └ worker: the supervisor's account ─> verdict::judge
+//!                             └ crashed? ─> runner::run (collectors) ─> memory ─> spool.catch
+//!                               ─> nudge
 //! run: parent of the main process; holds a taken marker while the command lives, and continues
 //!      at its end as post-stop does
 //! deliver (nudged, by a timer, or --watch)
@@ -59,10 +60,10 @@
 //! | to add | write |
 //! |---|---|
 //! | a supervisor | a folder in [`supervisor`] with a type that is [`supervisor::Supervise`], its `mod` line, and a line in [`supervisor::ALL`] |
-//! | a collector | a file in [`collectors`], like `load.rs`; in `mod.rs` its `pub mod`, a field, and a line in `list` |
+//! | a collector | a file in [`collectors`], like `load.rs`; in `mod.rs` its `pub mod`, a field, a line in `list`, and one in `standard` if every job has it; its place among the sections in `render/view.rs` |
 //! | a sink | the same in [`sinks`], like `discord.rs` |
 //! | a runtime's last words | a file in `cause/runtimes`, and a line in its `mod.rs` |
-//! | a fact for the verdict | a variant of [`supervisor::account::Ending`]: the compiler shows every place that has to decide about it |
+//! | a fact for the verdict | a variant of [`supervisor::account::Ending`]: the compiler shows `decide` and what an ending says of itself; read the order of `decide`'s arms |
 //! | a command | a file in [`operate`], a variant of [`cli`]'s `Verb`, a line in [`verbs`] |
 //!
 //! The tests name what else is missing: a row in `tests/scenarios/conformance.rs` for a collector

@@ -1,8 +1,9 @@
 //! The account: what a supervisor says of one end of a service.
 //!
 //! The heart of it is [`Ending`], which the verdict matches on. To teach lastwords a new fact about
-//! an end, add a variant: the compiler then shows every place that has to decide about it, here and
-//! in [`crate::catch::verdict`].
+//! an end, add a variant. The compiler then shows [`crate::catch::verdict`]'s `decide`, whose arms
+//! stand in the order in which they count, and what an ending says of itself here. If the new one
+//! has a reason, a failed start or a restart to tell, add it to the methods of that name by hand.
 
 use serde::{Deserialize, Serialize};
 

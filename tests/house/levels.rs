@@ -22,7 +22,7 @@ fn levels(source: &Source, start: usize) -> usize {
         deepest = deepest.max(outer);
         match [0, 1].map(|next| source.token(i + next)) {
             ["else", "if"] => before_else = Some(closed),
-            ["{", _] if is_block(source.token(i - 1)) => {
+            ["{", _] if is_block(source, i) => {
                 open.push(before_else.take().unwrap_or(outer) + 1);
             }
             ["{", _] => open.push(outer),
@@ -49,9 +49,22 @@ fn body(source: &Source, start: usize) -> Option<usize> {
     None
 }
 
-/// Returns whether a brace after this token opens a block, rather than a struct, a `use` tree or
-/// the input of a macro.
-fn is_block(before: &str) -> bool {
+/// Returns true if the brace at `at` opens a block, rather than a struct, a `use` tree or the input
+/// of a macro. After a type's name it does in the head of an `if`, `match`, `while` or `for`, where
+/// Rust allows no struct.
+fn is_block(source: &Source, at: usize) -> bool {
+    let before = source.token(at - 1);
     let is_type = before.starts_with(char::is_uppercase) && before.contains(char::is_lowercase);
-    !is_type && !matches!(before, "(" | "[" | "," | ":" | "::")
+    let mut statement = (0..at).rev().map(|i| source.token(i));
+    let mut is_head = || {
+        statement
+            .by_ref()
+            .take_while(|token| !matches!(*token, ";" | "{" | "}" | "=>"))
+            .any(|token| matches!(token, "if" | "match" | "while" | "for"))
+    };
+    match before {
+        "(" | "[" | "," | ":" | "::" => false,
+        _ if is_type => is_head(),
+        _ => true,
+    }
 }

@@ -269,8 +269,12 @@ fn the_rules_see_imports_of_every_form() {
 fn the_rules_see_how_deep_a_function_is_nested() {
     let text = "fn flat(a: [u8; 2]) -> Some { Some { a: Other { b: 1 } } }
         fn deep(a: u8) { for b in c { match a { 1 => { f(|x| { x }) } _ => {} } } }
-        fn chain() { if a {} else if b {} else if c { d(Some { e }) } else {} }";
+        fn chain() { if a {} else if b {} else if c { d(Some { e }) } else {} }
+        fn head() { if a == Kind::Other { while let Some { b } = c { d(Even { f }) } } }";
     let source = Source::new("a.rs", text.to_owned());
     let levels = levels::of_functions(&source);
-    assert_eq!(levels, [("flat", 0), ("deep", 4), ("chain", 3)]);
+    assert_eq!(
+        levels,
+        [("flat", 0), ("deep", 4), ("chain", 3), ("head", 2)]
+    );
 }
