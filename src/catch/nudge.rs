@@ -63,7 +63,7 @@ fn leave_word(places: &Places) -> io::Result<()> {
 }
 
 /// Removes the files that woke the deliverer. A later file wakes it again.
-pub fn heard(places: &Places) {
+pub fn clear(places: &Places) {
     for word in wake(places).read_dir().into_iter().flatten().flatten() {
         let _ = fs::remove_file(word.path());
     }

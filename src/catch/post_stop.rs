@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 
 use crate::catch::call::{Call, HookArgs};
 use crate::catch::finish;
-use crate::catch::haste::Haste;
 use crate::catch::marker::{Claim, Marker, MarkerFile, Seen};
 use crate::catch::nudge;
+use crate::catch::priority::Priority;
 use crate::catch::worker::{self, By, Ended};
 use crate::clock::Now;
 use crate::host::Host;
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(800);
 const LATE: Duration = Duration::from_millis(500);
 
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
-    let haste = Haste::begin();
+    let priority = Priority::raise();
     let now = Now::read();
     let mut until = (now.monotonic + PATIENCE).saturating_sub(ourselves::age().min(LATE));
     let call = Call::read(args)?;
@@ -74,7 +74,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     }
     let Some(taken) = taken else {
         may_write?;
-        drop(haste);
+        drop(priority);
         return pass_over(&marker, host);
     };
     let file = match taken.claim() {
@@ -88,7 +88,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         // The file is not what a pre-start made. That must not hide a crash.
         Err(_) => None,
     };
-    let worker = worker::command(worker::CATCH, &args.places, &taken, haste.usual).and_then(
+    let worker = worker::command(worker::CATCH, &args.places, &taken, priority.usual).and_then(
         |mut command| {
             command.envs(call.announcement());
             worker::start(
@@ -100,7 +100,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     match worker {
         // Processes, memory or descriptors have run out: only this process is left.
         Err(_) => {
-            drop(haste);
+            drop(priority);
             finish::finish(&taken, file, &args.places, host, By::Hook)
         }
         Ok(worker) => {
@@ -109,7 +109,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
             // A worker that is killed once we leave is finished by the deliverer.
             let is_killed = ended == Ended::LeftBehind && supervisor.kills_leftovers();
             if ended == Ended::Failed || is_killed {
-                drop(haste);
+                drop(priority);
                 nudge::deliver(&args.places, supervisor);
             }
             Ok(())

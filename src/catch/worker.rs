@@ -20,8 +20,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::catch::haste::no_haste;
 use crate::catch::marker::Taken;
+use crate::catch::priority::lower_to;
 use crate::clock::Now;
 use crate::ourselves;
 use crate::places::Places;
@@ -98,11 +98,11 @@ impl Worker {
     /// Waits for the worker's end until this moment since the boot, or as much longer as it asks
     /// for.
     pub fn wait(self, until: Duration) -> Ended {
-        self.hear(until).0
+        self.wait_for_complaints(until).0
     }
 
     /// Does the same. Also returns the complaints for which the worker found no other place.
-    pub fn hear(mut self, mut until: Duration) -> (Ended, String) {
+    pub fn wait_for_complaints(mut self, mut until: Duration) -> (Ended, String) {
         let mut buffer = [0; 1024];
         let mut words = String::new();
         loop {
@@ -177,7 +177,7 @@ pub fn begin(args: &[OsString]) -> Option<(By, &OsStr, &[OsString])> {
         ADOPT => By::Adopter,
         _ => return None,
     };
-    no_haste(args.get(3)?.to_str()?.parse().ok()?);
+    lower_to(args.get(3)?.to_str()?.parse().ok()?);
     Some((by, args.get(2)?, args.get(4..)?))
 }
 

@@ -163,7 +163,7 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
-    nudge::heard(deliverer.places);
+    nudge::clear(deliverer.places);
     // Orphans go first: what their workers read of the machine vanishes.
     adopt::orphans(deliverer.places);
     exec::sweep();

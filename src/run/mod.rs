@@ -173,7 +173,7 @@ fn supervise(child: &Child, signals: &Signals, watch: &mut Watch) -> CommandEnd 
                     stopped(signal);
                 } else {
                     let used = used_since(before);
-                    watch.hear_out(status, signals);
+                    watch.await_late_signals(status, signals);
                     return CommandEnd::Ended { exit: status, used };
                 }
             }
@@ -506,7 +506,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Waits a moment for a signal that may arrive after the end that it caused.
-    fn hear_out(&mut self, exit: WaitStatus, signals: &Signals) {
+    fn await_late_signals(&mut self, exit: WaitStatus, signals: &Signals) {
         let Some(name) = exit.terminating_signal().map(signals::name) else {
             return;
         };
@@ -582,7 +582,7 @@ impl<'a> Watch<'a> {
             return finish::finish(&taken, Some(file), self.places, &self.host, By::Hook);
         };
         drop(file);
-        let (ended, said) = worker.hear(now.monotonic + PATIENCE);
+        let (ended, said) = worker.wait_for_complaints(now.monotonic + PATIENCE);
         let _ = io::stderr().write_all(said.as_bytes());
         match ended {
             Ended::Failed if refuge.is_none() => nudge::deliver(self.places, &LastwordsRun),

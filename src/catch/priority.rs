@@ -10,27 +10,27 @@ use rustix::process::{getpriority_process, setpriority_process};
 const FIRST: i32 = -20;
 
 /// Highest priority until this is dropped. Only root may have it; others go on as they are.
-pub struct Haste {
+pub struct Priority {
     /// The nice value that the job gives its hooks.
     pub usual: i32,
 }
 
-impl Haste {
-    pub fn begin() -> Self {
+impl Priority {
+    pub fn raise() -> Self {
         let usual = getpriority_process(None).unwrap_or(0);
         let _ = setpriority_process(None, FIRST);
         Self { usual }
     }
 }
 
-impl Drop for Haste {
+impl Drop for Priority {
     fn drop(&mut self) {
-        no_haste(self.usual);
+        lower_to(self.usual);
     }
 }
 
 /// Continues with this nice value. A process that the hook starts begins with the hook's priority.
-pub fn no_haste(usual: i32) {
+pub fn lower_to(usual: i32) {
     if getpriority_process(None).is_ok_and(|nice| nice < usual) {
         let _ = setpriority_process(None, usual);
     }

@@ -1,0 +1,194 @@
+use proptest::prelude::*;
+
+use super::decide;
+use crate::cause::finding::{ExpectedExit, Finding, Proof};
+use crate::cause::{Scene, text};
+use crate::report::{Death, Exit};
+
+/// How a process ends that calls `abort`.
+const ABORT: &[ExpectedExit] = &[ExpectedExit::Signal("ABRT")];
+
+/// Returns an error that stands in line `i` of the log.
+fn error(i: usize, what: &str, proof: Proof, ends: &'static [ExpectedExit]) -> Finding {
+    Finding {
+        lines: i..i + 1,
+        quoted: i,
+        kind: Death::UncaughtException,
+        what: what.to_owned(),
+        place: None,
+        proof,
+        ends,
+    }
+}
+
+/// Returns the words of the decision on a service that ended by `exit`.
+fn what_of(found: Vec<Finding>, last: Option<Finding>, log: &str, exit: &Exit) -> Option<String> {
+    let scene = Scene {
+        job: "web",
+        pid: Some(42),
+        exit,
+        log: None,
+        kernel: ("", &[]),
+    };
+    decide(found, last, &text::read(log), &scene).map(|finding| finding.what)
+}
+
+/// Returns the decision on a log. `!` begins a line of last words, `?` a line of an error that
+/// the service may have survived.
+fn decided(log: &str) -> Option<String> {
+    decided_at(log, &Exit::Code(1), &[])
+}
+
+/// The same, where the service ended by `exit` and those errors end by `ends`.
+fn decided_at(log: &str, exit: &Exit, ends: &'static [ExpectedExit]) -> Option<String> {
+    let mut found = Vec::new();
+    let clean: Vec<&str> = log
+        .lines()
+        .map(|line| line.trim_start_matches(['!', '?']))
+        .collect();
+    for (i, line) in log.lines().enumerate() {
+        let proof = match line.as_bytes().first() {
+            Some(b'!') => Proof::LastWords,
+            Some(b'?') => Proof::Said,
+            _ => continue,
+        };
+        found.push(error(i, clean[i], proof, ends));
+    }
+    what_of(found, None, &clean.join("\n"), exit)
+}
+
+/// Returns the decision between an error and the service's last line after it.
+fn between(before: &str, last: &str) -> Option<String> {
+    let log = format!("{before}\n{last}");
+    let last = error(1, last, Proof::Said, &[]);
+    let found = vec![error(0, before, Proof::Said, &[])];
+    what_of(found, Some(last), &log, &Exit::Code(1))
+}
+
+#[test]
+fn the_last_line_is_the_cause_unless_it_only_repeats_the_error_before_it() {
+    let error = "config: no such key: port";
+    for (last, cause) in [
+        ("shutting down: cannot open orders.db", None),
+        ("shutting down: no such key: port.", Some(error)),
+        ("fatal error, exiting", Some(error)),
+    ] {
+        let decided = between(error, last);
+        assert_eq!(decided.as_deref(), Some(cause.unwrap_or(last)));
+    }
+}
+
+#[test]
+fn after_last_words_exit_hooks_and_the_next_start_may_speak() {
+    assert_eq!(
+        decided("!boom\nflushed 3 metrics\n4 connections closed").as_deref(),
+        Some("boom")
+    );
+    assert_eq!(
+        decided("!boom\n[boot] web starting, pid 77\nlistening\nready").as_deref(),
+        Some("boom")
+    );
+    assert_eq!(
+        decided("!boom\nnpm ERR! code 1\n\n\n").as_deref(),
+        Some("boom")
+    );
+    assert_eq!(
+        decided(&format!("!boom\n{}", "GET / 200\n".repeat(40))),
+        None
+    );
+    assert_eq!(decided("!boom\nmetrics disabled, going on\n"), None);
+}
+
+#[test]
+fn a_start_of_the_dead_process_makes_an_error_another_life_s() {
+    assert_eq!(
+        decided("!boom\nweb exited with code 1\n[boot] web starting, pid 42\nready"),
+        None
+    );
+    assert_eq!(
+        decided("!first\n[boot] web starting, pid 42\n!second").as_deref(),
+        Some("second")
+    );
+}
+
+#[test]
+fn an_error_that_may_be_survived_counts_only_as_the_last_word() {
+    assert_eq!(decided("?boom").as_deref(), Some("boom"));
+    assert_eq!(
+        decided("?boom\n[main] shutting down\nbye").as_deref(),
+        Some("boom")
+    );
+    assert_eq!(
+        decided("?boom\n== web start 2026-11-22 23:56:07 ==").as_deref(),
+        Some("boom")
+    );
+    assert_eq!(decided("?boom\nGET / 200"), None);
+    assert_eq!(decided("?boom\nSIGTERM received, shutting down"), None);
+    assert_eq!(
+        decided("SIGTERM received, closing\n2 jobs left\n?boom"),
+        None
+    );
+    assert_eq!(
+        decided("SIGTERM received\n[boot] web starting, pid 77\n?boom").as_deref(),
+        Some("boom")
+    );
+    assert_eq!(
+        decided("SIGHUP received, reloading\n?boom").as_deref(),
+        Some("boom")
+    );
+    assert_eq!(
+        decided(&format!("?boom\n{}?boom", "GET / 200\n".repeat(15))),
+        None
+    );
+}
+
+#[test]
+fn an_error_that_contradicts_the_exit_is_never_the_cause() {
+    let segv = Exit::Signal {
+        name: "SEGV".to_owned(),
+        core_dumped: true,
+    };
+    let killed = Exit::Signal {
+        name: "KILL".to_owned(),
+        core_dumped: false,
+    };
+    for log in ["!boom", "?boom", "!boom\nnpm ERR! code 1"] {
+        assert_eq!(decided_at(log, &segv, &[]).as_deref(), Some("boom"));
+        for (exit, ends) in [(&Exit::Code(0), &[][..]), (&killed, &[]), (&segv, ABORT)] {
+            assert_eq!(decided_at(log, exit, ends), None, "{log} and {exit}");
+        }
+    }
+}
+
+#[test]
+fn behind_a_wrapper_last_words_fit_the_wrappers_own_exit() {
+    let wrapped = "!boom\nnpm ERR! code 1";
+    let decided = |log, code| decided_at(log, &Exit::Code(code), ABORT);
+    assert_eq!(decided(wrapped, 1).as_deref(), Some("boom"));
+    assert_eq!(decided(wrapped, 2), None, "npm ends with 1");
+    assert_eq!(decided("!boom", 1), None, "no wrapper says so");
+    assert_eq!(decided("?boom\nnpm ERR! code 1", 1), None);
+}
+
+#[test]
+fn of_a_burst_the_cause_counts_and_not_its_consequence() {
+    assert_eq!(
+        decided("!Error: no queue\n?Error: worker failed to boot").as_deref(),
+        Some("Error: no queue")
+    );
+    assert_eq!(
+        decided("!Error: boom\n?Error: boom").as_deref(),
+        Some("Error: boom")
+    );
+    assert_eq!(
+        decided("!Error: one\n!Error: another").as_deref(),
+        Some("Error: another")
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_log_makes_the_decision_panic(log in "([!?]?(boom|GET|bye|web start, pid 42|npm ERR!)?\n){0,60}") {
+        decided(&log);
+    }
+}
