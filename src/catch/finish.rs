@@ -11,7 +11,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,12 +19,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::catch::call::{Call, HookArgs};
+use crate::catch::capture;
+use crate::catch::commit::{NOBODY_WAITS, commit, keep_in_memory};
 use crate::catch::guard::guarded;
 use crate::catch::marker::{Marker, MarkerFile, Seen, Taken};
 use crate::catch::verdict::{self, Case, Judgement, judge};
 use crate::catch::why::{self, Clues};
 use crate::catch::worker::{self, By};
-use crate::catch::{capture, nudge};
 use crate::cause::{KernelMessage, kernel};
 use crate::clock::Now;
 use crate::collectors::log::DeepTail;
@@ -34,12 +34,11 @@ use crate::collectors::runner;
 use crate::config::{self, Loaded};
 use crate::host::Host;
 use crate::kmsg::{self, Record};
+use crate::mounts;
 use crate::places::Places;
 use crate::random;
-use crate::report::{Exit, Report, Safety, Section, Stop, Verdict};
-use crate::spool::MemoryInbox;
+use crate::report::{Exit, Section, Stop, Verdict};
 use crate::supervisor::supervise::Traces;
-use crate::{mounts, notice};
 
 /// Maximum time from the service's end to the end of the collectors. The restart waits for them and
 /// for the commit after them. On a machine that is not busy they take a tenth of that.
@@ -259,33 +258,6 @@ fn collect(
     (sections, logs)
 }
 
-/// Reason for which the hook itself leaves something out.
-const NOBODY_WAITS: &str =
-    "it may never answer, and no process could be had that would have waited for it";
-
-/// Leaves the rest to the deliverer, which knows what the config calls secret and can wait for a
-/// disk.
-fn keep_in_memory(
-    mut report: Report,
-    taken: &Taken,
-    memory: &MemoryInbox,
-    host: &Host,
-) -> Result<()> {
-    report.level = Safety::Memory;
-    let (service, id) = (report.stop.service(), report.id.clone());
-    memory
-        .put(&report)
-        .with_context(|| format!("the stop of {service} is left to the deliverer"))?;
-    notice::say(
-        host,
-        &format!(
-            "{service} {}: its report {id} is kept in memory: {NOBODY_WAITS}",
-            report.verdict
-        ),
-    );
-    Ok(taken.settle()?)
-}
-
 /// Reads the marker of the service that has ended. Returns `None` if it was armed in an earlier
 /// boot.
 fn armed(file: Option<File>, boot_id: &str, now: Now, notes: &mut Vec<String>) -> Option<Marker> {
@@ -418,78 +390,4 @@ fn late(taken: &Taken, by: By) -> Option<String> {
     (by == By::Adopter).then(|| {
         format!("the hook did not get to the end of its work; what the machine looked like is from {after:.1} s later")
     })
-}
-
-/// Writes the report where it is safe, as far as the machine allows. Wakes the deliverer if `wake`.
-fn commit(
-    mut report: Report,
-    taken: &Taken,
-    memory: &MemoryInbox,
-    places: &Places,
-    host: &Host,
-    wake: bool,
-) -> Result<()> {
-    let spool = places.spool();
-    // Memory goes first because it is never slow. If the disk hangs or this process is killed, the
-    // deliverer finds the report there.
-    report.level = Safety::Memory;
-    let held = memory.put(&report);
-    if held.is_ok() {
-        let _ = taken.settle();
-    }
-    report.level = Safety::Durable;
-    if places.inbox_of().is_none()
-        && let Err(why) = spool.examine()
-        && why.kind() != ErrorKind::NotFound
-    {
-        // The deliverer will not send from there, but a report there is better than none.
-        notice::say(host, &why.to_string());
-    }
-    let kept = match places.inbox_of() {
-        Some(uid) => spool.put_into_inbox(uid, &report).map(|()| Safety::Durable),
-        // An earlier process may have committed it and been killed after that.
-        None if spool.find(&report.id).is_some() => Ok(Safety::Durable),
-        None => spool.catch(&mut report),
-    };
-    let service = format!(
-        "{} {} ({})",
-        report.stop.service(),
-        report.verdict,
-        report.cause.line
-    );
-    match (kept, held) {
-        (Ok(Safety::NameOnly), held) => {
-            // Writes the level into the copy in memory. Without a copy only the name is left.
-            let _ = held.and_then(|_| memory.put(&report));
-            notice::say(
-                host,
-                &format!(
-                    "{service}: the disk has room for no more than the name of {}",
-                    report.id
-                ),
-            );
-        }
-        (Ok(_), _) => {
-            memory.remove(&report.id);
-            if wake {
-                nudge::deliver(places, taken.circumstances.supervisor);
-            }
-        }
-        (Err(why), Ok(_)) => {
-            notice::say(
-                host,
-                &format!(
-                    "{service}: its report {} is kept in memory only: {why}",
-                    report.id
-                ),
-            );
-        }
-        (Err(why), Err(also)) => {
-            let lost = format!(
-                "{service}, and its report can be written nowhere (nor into memory: {also})"
-            );
-            return Err(why).context(lost);
-        }
-    }
-    Ok(taken.settle()?)
 }

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod capture;
+mod commit;
 pub mod finish;
 pub mod guard;
 pub mod hook;

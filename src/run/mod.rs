@@ -17,87 +17,27 @@
 //! - Orphans come to us only where we are PID 1, and are reaped. Elsewhere they go where they would
 //!   go without us.
 
+mod args;
+mod end;
 mod output;
 mod relay;
 mod signals;
+mod watch;
 
-use std::env;
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsFd;
+use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::process::{Child, ExitCode};
 
-use anyhow::{Context, Result};
-use clap::Args;
-use nix::sys::resource::{UsageWho, getrusage};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, getppid, getpriority_process, wait};
-use tempfile::TempDir;
+use rustix::process::{Pid, WaitOptions, wait};
 
+pub use args::RunArgs;
+use end::{CommandEnd, cannot_run, used, used_since};
 use output::Output;
 pub use output::relay;
-use signals::{Arrived, Signals};
+use signals::{Signals, is_init};
+use watch::Watch;
 
-use crate::catch::finish;
-use crate::catch::guard::guarded;
-use crate::catch::marker::{self, Circumstances, Marker, MarkerFile, Taken};
-use crate::catch::nudge;
-use crate::catch::worker::{self, By, Ended};
-use crate::clock::Now;
-use crate::collectors::output::Stream;
-use crate::collectors::usage::Usage;
-use crate::host::Host;
-use crate::places::Places;
-use crate::random;
-use crate::report::Exit;
-use crate::supervisor::run::LastwordsRun;
-use crate::supervisor::run::life::{End, Life, Request, is_stop};
-use crate::{limits, notice, ourselves};
-
-/// How long the exit status may wait for the report. A hook's restart waits as long.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a signal is remembered: longer than any service takes to stop.
-const REMEMBERED: Duration = Duration::from_hours(1);
-/// How often this process notes, after a signal, that it lives.
-const ALIVE: Duration = Duration::from_secs(10);
-/// How long a request may come after the end that it asked for, when a sender signals one process
-/// after the other.
-const LAG: Duration = Duration::from_millis(50);
-/// How long PID 1, with which everything ends, waits for the report to be sent.
-const DELIVERY: Duration = Duration::from_secs(5);
-
-// env(1), docker-run(1).
-const EX_OURSELVES: u8 = 125;
-const EX_NOT_EXECUTABLE: u8 = 126;
-const EX_NOT_FOUND: u8 = 127;
-
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    /// The job; else, directly under Upstart, its job, and anywhere else the command's own name
-    #[arg(long, value_name = "NAME")]
-    job: Option<OsString>,
-    /// The job's instance
-    #[arg(long, value_name = "NAME")]
-    instance: Option<OsString>,
-    /// How long to wait at the end until the report is sent; 5s as PID 1 (a container ends with
-    /// it), else 0s: it is sent in the background
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    deliver_within: Option<Duration>,
-    #[command(flatten)]
-    places: Places,
-    /// The command and its arguments
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
-    command: Vec<OsString>,
-}
+use crate::notice;
 
 pub fn run(args: &RunArgs) -> ExitCode {
     let host = args.places.host();
@@ -108,7 +48,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
                 &host,
                 &format!("run: a crash will go unnoticed, signals cannot be passed on: {why}"),
             );
-            return cannot_run(args, &command(args).exec());
+            return cannot_run(args, &args.command().exec());
         }
     };
     let mut watch = Watch::new(args, host);
@@ -126,34 +66,16 @@ pub fn run(args: &RunArgs) -> ExitCode {
     end.pass_on(args)
 }
 
-fn command(args: &RunArgs) -> Command {
-    let mut words = args.command.iter();
-    let mut command = Command::new(words.next().map_or(OsStr::new(""), OsString::as_os_str));
-    command.args(words);
-    command
-}
-
 fn start(args: &RunArgs, output: &mut Output, signals: &Signals) -> io::Result<Child> {
-    let mut command = command(args);
+    let mut command = args.command();
     output.attach(&mut command);
     // With PID 1 the kernel ends everything anyway.
     signals.as_we_got_them(&mut command, !is_init());
     command.spawn()
 }
 
-/// Returns true if everything else ends with this process, as in a container.
-fn is_init() -> bool {
-    getpid().is_init()
-}
-
 fn pid_of(child: &Child) -> Option<Pid> {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw)
-}
-
-/// How the command ended.
-enum CommandEnd {
-    Ended { exit: WaitStatus, used: Usage },
-    NeverRan(io::Error),
 }
 
 /// Passes signals on until the command has ended.
@@ -180,7 +102,7 @@ fn supervise(child: &Child, signals: &Signals, watch: &mut Watch) -> CommandEnd 
             // An orphan ended, or nothing did.
             Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
             Ok(None) => {
-                wait_for(&signals, signals, watch.look());
+                signals.wait_for(signals, watch.look());
             }
             Err(why) => return CommandEnd::NeverRan(why.into()),
         }
@@ -193,463 +115,4 @@ fn stopped(signal: i32) {
     if ["TSTP", "TTIN", "TTOU"].contains(&signals::name(signal).as_str()) && !is_init() {
         signals::stop();
     }
-}
-
-/// Waits until `what` is ready, or until this time is over. Returns true if it is ready. The caller
-/// judges a signal that asks this process to end.
-fn wait_for(what: &impl AsFd, signals: &Signals, until: Option<Duration>) -> bool {
-    loop {
-        let left = until.map(|until| until.saturating_sub(Now::read().monotonic));
-        let left = left.and_then(|left| Timespec::try_from(left).ok());
-        let mut fds = [
-            PollFd::new(what, PollFlags::IN),
-            PollFd::new(signals, PollFlags::IN),
-        ];
-        match poll(&mut fds, left.as_ref()) {
-            Err(rustix::io::Errno::INTR) => continue,
-            Ok(0) | Err(_) => return false,
-            Ok(_) if !fds[0].revents().is_empty() => return true,
-            Ok(_) => {}
-        }
-        while let Some(arrived) = signals.next() {
-            if is_stop(&signals::name(arrived.number)) {
-                return false;
-            }
-        }
-    }
-}
-
-fn used() -> Usage {
-    let Ok(used) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
-        return Usage::default();
-    };
-    let millis = |time: nix::sys::time::TimeVal| {
-        u64::try_from(time.tv_sec() * 1000 + time.tv_usec() / 1000).unwrap_or_default()
-    };
-    Usage {
-        cpu_ms: millis(used.user_time()) + millis(used.system_time()),
-        memory_kib: u64::try_from(used.max_rss()).unwrap_or_default(),
-    }
-}
-
-fn used_since(before: Usage) -> Usage {
-    let after = used();
-    Usage {
-        cpu_ms: after.cpu_ms.saturating_sub(before.cpu_ms),
-        ..after
-    }
-}
-
-impl CommandEnd {
-    fn exit(&self) -> Result<Exit, String> {
-        match self {
-            Self::Ended { exit, .. } => Ok(match (exit.exit_status(), exit.terminating_signal()) {
-                (Some(code), _) => Exit::Code(code),
-                // By wait(2), the core dump's bit is next to the signal's number.
-                (_, Some(number)) => Exit::Signal {
-                    name: signals::name(number),
-                    core_dumped: exit.as_raw() & 0x80 != 0,
-                },
-                _ => Exit::Unknown,
-            }),
-            Self::NeverRan(why) => Err(why.to_string()),
-        }
-    }
-
-    /// Ends as the command has.
-    fn pass_on(&self, args: &RunArgs) -> ExitCode {
-        match self {
-            Self::NeverRan(why) => cannot_run(args, why),
-            Self::Ended { exit, .. } => {
-                let code = |code: i32| ExitCode::from(u8::try_from(code).unwrap_or(EX_OURSELVES));
-                match exit.terminating_signal() {
-                    Some(number) => {
-                        signals::die_by(number);
-                        // Only PID 1 gets this far.
-                        code(128 + number)
-                    }
-                    None => code(exit.exit_status().unwrap_or_default()),
-                }
-            }
-        }
-    }
-}
-
-/// Says why the command cannot be run, as a shell does.
-fn cannot_run(args: &RunArgs, why: &io::Error) -> ExitCode {
-    let command = args
-        .command
-        .first()
-        .map(|command| command.to_string_lossy())
-        .unwrap_or_default();
-    let _ = writeln!(
-        io::stderr(),
-        "lastwords: cannot run {}: {why}",
-        command.escape_debug()
-    );
-    ExitCode::from(match why.kind() {
-        ErrorKind::NotFound => EX_NOT_FOUND,
-        ErrorKind::PermissionDenied | ErrorKind::IsADirectory | ErrorKind::NotADirectory => {
-            EX_NOT_EXECUTABLE
-        }
-        _ if why
-            .raw_os_error()
-            .is_some_and(|errno| errno == rustix::io::Errno::NOEXEC.raw_os_error()) =>
-        {
-            EX_NOT_EXECUTABLE
-        }
-        _ => EX_OURSELVES,
-    })
-}
-
-/// The command's life, and its marker, if there is one.
-struct Watch<'a> {
-    places: &'a Places,
-    host: Host,
-    marker: Marker,
-    armed: Option<Armed>,
-    deliver_within: Duration,
-    /// Marker of Upstart's hooks for the same life. They need not report what this process reports.
-    hooks: Option<MarkerFile>,
-}
-
-struct Armed {
-    taken: Taken,
-    /// The locked file.
-    file: File,
-    /// Directory of the marker, if it is not the run directory.
-    refuge: Option<TempDir>,
-}
-
-impl<'a> Watch<'a> {
-    fn new(args: &'a RunArgs, host: Host) -> Self {
-        let places = &args.places;
-        // The command's children have this in their environment too. Its main process alone is a
-        // child of init.
-        let on_upstart =
-            getppid().is_some_and(Pid::is_init) && env::var_os("UPSTART_JOB").is_some();
-        let upstart = |name| env::var_os(name).filter(|value| on_upstart && !value.is_empty());
-        let (upstarts_job, upstarts_instance) =
-            (upstart("UPSTART_JOB"), upstart("UPSTART_INSTANCE"));
-        let command = args
-            .command
-            .first()
-            .map(Path::new)
-            .and_then(Path::file_name);
-        let job = args.job.clone().or_else(|| upstarts_job.clone());
-        let job = job.unwrap_or_else(|| command.unwrap_or(OsStr::new("command")).to_owned());
-        let instance = args.instance.clone().or_else(|| upstarts_instance.clone());
-        let deliver_within =
-            args.deliver_within
-                .unwrap_or(if is_init() { DELIVERY } else { Duration::ZERO });
-        let life = Life {
-            delivers: !deliver_within.is_zero(),
-            ..Life::default()
-        };
-        let (name, of) = (
-            job.to_string_lossy(),
-            instance.as_ref().map(|instance| instance.to_string_lossy()),
-        );
-        let marker = Marker::new(host.boot_id(), Now::read()).of(&name, of.as_deref());
-        let file = |dir| MarkerFile::new(dir, &job, instance.as_deref());
-        let hooks = upstarts_job
-            .map(|job| MarkerFile::new(places.markers(), &job, upstarts_instance.as_deref()));
-        let mut watch = Self {
-            places,
-            host,
-            marker: Marker {
-                life: Some(life),
-                ..marker
-            },
-            armed: None,
-            deliver_within,
-            hooks,
-        };
-        guarded("run", &watch.host.clone(), || watch.arm(file));
-        watch
-    }
-
-    fn arm(&mut self, file: impl Fn(PathBuf) -> MarkerFile) -> Result<()> {
-        let (now, by) = (
-            Now::read(),
-            Circumstances {
-                supervisor: &LastwordsRun,
-                alive: true,
-                ..Circumstances::default()
-            },
-        );
-        let arm = |dir| file(dir).arm_taken(&self.marker, random::report_id(now), now, by);
-        let armed = arm(self.places.markers());
-        let why = match armed {
-            Ok((taken, file)) => {
-                if one_was_left(&taken) {
-                    nudge::deliver(self.places, &LastwordsRun);
-                }
-                self.armed = Some(Armed {
-                    taken,
-                    file,
-                    refuge: None,
-                });
-                return Ok(());
-            }
-            Err(why) => why,
-        };
-        let refuge = tempfile::Builder::new()
-            .prefix("lastwords-")
-            .tempdir_in("/dev/shm");
-        let refuge = refuge.or_else(|_| {
-            tempfile::Builder::new()
-                .prefix("lastwords-")
-                .tempdir_in("/tmp")
-        });
-        let (refuge, (taken, file)) = refuge
-            .and_then(|refuge| arm(refuge.path().to_owned()).map(|armed| (refuge, armed)))
-            .with_context(|| {
-                format!(
-                    "a crash will go unnoticed: cannot write to {} ({why})",
-                    self.places.markers().display()
-                )
-            })?;
-        self.armed = Some(Armed {
-            taken,
-            file,
-            refuge: Some(refuge),
-        });
-        Err(why).with_context(|| {
-            format!(
-                "should lastwords itself be killed, that goes unnoticed: cannot write to {}",
-                self.places.markers().display()
-            )
-        })
-    }
-
-    fn life(&mut self) -> &mut Life {
-        self.marker.life.get_or_insert_default()
-    }
-
-    fn keep(&self) {
-        if let Some(armed) = &self.armed {
-            let _ = marker::rewrite(&armed.file, &self.marker);
-        }
-    }
-
-    fn started(&mut self, child: &Child) {
-        self.life().pid = Some(child.id());
-        self.keep();
-    }
-
-    /// Passes a signal on, and remembers who asked for it.
-    fn pass_on(&mut self, arrived: Arrived, main: Pid) {
-        let name = signals::name(arrived.number);
-        let from_terminal = arrived.from.is_none()
-            && ["INT", "QUIT", "TSTP", "TTIN", "TTOU", "WINCH"].contains(&name.as_str());
-        if name == "CHLD" {
-            return;
-        }
-        // Upstart sends the signal that ends a job to the main process's whole group, and the
-        // others to this process alone.
-        let from_upstart =
-            self.hooks.is_some() && arrived.from.is_some_and(|(pid, _)| pid == 1) && is_stop(&name);
-        if !from_terminal && !from_upstart {
-            signals::send(main, arrived.number);
-        }
-        self.remember(arrived, name);
-    }
-
-    fn remember(&mut self, arrived: Arrived, signal: String) {
-        if ["CHLD", "WINCH", "CONT", "URG", "TSTP", "TTIN", "TTOU"].contains(&signal.as_str()) {
-            return;
-        }
-        let at_ms = millis(Now::read().monotonic);
-        let from = self.sender(arrived);
-        self.life().asked(Request {
-            signal,
-            from,
-            at_ms,
-        });
-        self.keep();
-    }
-
-    fn sender(&self, arrived: Arrived) -> String {
-        match arrived.from {
-            None => "the kernel, or a key on the terminal".into(),
-            Some((0, _)) => "a process outside of the container".into(),
-            Some((pid, uid)) => {
-                let name = self
-                    .host
-                    .read(format!("/proc/{pid}/comm"))
-                    .unwrap_or_default();
-                let name = name.trim();
-                if name.is_empty() {
-                    format!("process {pid} of user {uid}")
-                } else {
-                    format!("{name}, process {pid} of user {uid}")
-                }
-            }
-        }
-    }
-
-    /// Returns when to look again, since the boot. While a request may explain an end, a `run` that
-    /// is killed leaves behind how long it lived after it.
-    fn look(&mut self) -> Option<Duration> {
-        let now = now_ms();
-        let life = self.life();
-        life.forget(now.saturating_sub(millis(REMEMBERED)));
-        let asked = life.requests.iter().map(|request| request.at_ms).max()?;
-        let next = asked.max(life.alive_ms).saturating_add(millis(ALIVE));
-        if next > now {
-            return Some(Duration::from_millis(next));
-        }
-        life.alive_ms = now;
-        self.keep();
-        Some(Duration::from_millis(now) + ALIVE)
-    }
-
-    /// Waits a moment for a signal that may arrive after the end that it caused.
-    fn await_late_signals(&mut self, exit: WaitStatus, signals: &Signals) {
-        let Some(name) = exit.terminating_signal().map(signals::name) else {
-            return;
-        };
-        if !(is_stop(&name) || name == "HUP")
-            || self
-                .life()
-                .requests
-                .iter()
-                .any(|request| request.signal == name)
-        {
-            return;
-        }
-        let until = Now::read().monotonic + LAG;
-        let left = Timespec::try_from(LAG).unwrap_or(Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        });
-        while Now::read().monotonic < until
-            && poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&left)).is_ok()
-        {
-            while let Some(arrived) = signals.next() {
-                self.remember(arrived, signals::name(arrived.number));
-            }
-        }
-    }
-
-    /// Has the end judged and, if it was a crash, caught.
-    fn ended(&mut self, end: &CommandEnd, output: Vec<Stream>) {
-        let now = Now::read();
-        let used = if let CommandEnd::Ended { used, .. } = end {
-            *used
-        } else {
-            Usage::default()
-        };
-        self.life().end = Some(End {
-            exit: end.exit(),
-            at: now.wall,
-            at_ms: millis(now.monotonic),
-            used,
-            output,
-        });
-        self.keep();
-        let host = self.host.clone();
-        guarded("run", &host, || self.catch(now));
-        if let Some(hooks) = &self.hooks
-            && let Ok(Some(taken)) =
-                hooks.take(random::report_id(now), now, Circumstances::default())
-        {
-            let _ = taken.settle();
-        }
-    }
-
-    fn catch(&mut self, now: Now) -> Result<()> {
-        let Some(Armed {
-            taken,
-            file,
-            refuge,
-        }) = self.armed.take()
-        else {
-            return Ok(());
-        };
-        let _ = limits::lift();
-        let taken = taken
-            .ended(random::report_id(now), now, false)
-            .unwrap_or(taken);
-        let nice = getpriority_process(None).unwrap_or(0);
-        let worker =
-            worker::command(worker::CATCH, self.places, &taken, nice).and_then(|mut command| {
-                Signals::unblocked(&mut command);
-                worker::start(command, Some(file.try_clone()?))
-            });
-        let Ok(worker) = worker else {
-            return finish::finish(&taken, Some(file), self.places, &self.host, By::Hook);
-        };
-        drop(file);
-        let (ended, said) = worker.wait_for_complaints(now.monotonic + PATIENCE);
-        let _ = io::stderr().write_all(said.as_bytes());
-        match ended {
-            Ended::Failed if refuge.is_none() => nudge::deliver(self.places, &LastwordsRun),
-            // The abandoned worker still works in there.
-            Ended::LeftBehind => std::mem::forget(refuge),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Sends what there is, for as long as was asked for.
-    fn deliver(&self, signals: &Signals) {
-        if self.deliver_within.is_zero() {
-            return;
-        }
-        let Ok(program) = ourselves::program() else {
-            return;
-        };
-        let Ok((ends, running)) = io::pipe() else {
-            return;
-        };
-        let mut command = Command::new(program);
-        command
-            .arg0("lastwords")
-            .args(["deliver", "--woken"])
-            .args(self.places.flags())
-            .env_clear()
-            .current_dir("/");
-        // The pipe ends with the process.
-        command
-            .stdin(Stdio::null())
-            .stdout(running)
-            .stderr(Stdio::null())
-            .process_group(0);
-        Signals::unblocked(&mut command);
-        let started = command.spawn();
-        drop(command);
-        if started.is_ok() {
-            wait_for(
-                &ends,
-                signals,
-                Some(Now::read().monotonic + self.deliver_within),
-            );
-        }
-    }
-}
-
-/// Returns true if the marker of an earlier life lies beside this one.
-fn one_was_left(taken: &Taken) -> bool {
-    let dir = taken.path().parent().unwrap_or(Path::new("/"));
-    let others = fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .take(1000)
-        .filter_map(|entry| Taken::at(&entry.path()));
-    others
-        .filter(|other| other.path() != taken.path() && other.service() == taken.service())
-        .any(|other| {
-            other.circumstances.alive && matches!(other.claim(), Ok(marker::Claim::Held(_)))
-        })
-}
-
-fn now_ms() -> u64 {
-    millis(Now::read().monotonic)
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -145,7 +145,7 @@ impl Output {
     /// ours.
     pub fn finish(self, signals: &Signals) {
         for relay in self.relays {
-            if !relay.thread.is_finished() && !crate::run::wait_for(&relay.alive, signals, None) {
+            if !relay.thread.is_finished() && !signals.wait_for(&relay.alive, None) {
                 return;
             }
             if let Ok(Some((from, to))) = relay.thread.join() {

@@ -10,13 +10,18 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal as Name, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     DumpableBehavior, Pid, Signal, getpid, getppid, kill_process, set_dumpable_behavior,
     set_parent_process_death_signal,
 };
+
+use crate::clock::Now;
+use crate::supervisor::run::life::is_stop;
 
 /// True if SIGPIPE was ignored when this process was started. Rust's runtime ignores it before
 /// `main`, so this is read earlier.
@@ -88,6 +93,30 @@ impl Signals {
             number: i32::try_from(info.ssi_signo).unwrap_or_default(),
             from,
         })
+    }
+
+    /// Waits until `what` is ready, or until this time is over. Returns true if it is ready.
+    /// Returns false at once after a signal that asks this process to end.
+    pub fn wait_for(&self, what: &impl AsFd, until: Option<Duration>) -> bool {
+        loop {
+            let left = until.map(|until| until.saturating_sub(Now::read().monotonic));
+            let left = left.and_then(|left| Timespec::try_from(left).ok());
+            let mut fds = [
+                PollFd::new(what, PollFlags::IN),
+                PollFd::new(self, PollFlags::IN),
+            ];
+            match poll(&mut fds, left.as_ref()) {
+                Err(rustix::io::Errno::INTR) => continue,
+                Ok(0) | Err(_) => return false,
+                Ok(_) if !fds[0].revents().is_empty() => return true,
+                Ok(_) => {}
+            }
+            while let Some(arrived) = self.next() {
+                if is_stop(&name(arrived.number)) {
+                    return false;
+                }
+            }
+        }
     }
 
     /// Has the command start with the signals as we got them. If `dies_with_us`, the kernel kills
@@ -176,6 +205,11 @@ pub fn die_by(number: i32) {
     }
     send(getpid(), number);
     let _ = SigSet::empty().thread_set_mask();
+}
+
+/// Returns true if everything else ends with this process, as in a container.
+pub fn is_init() -> bool {
+    getpid().is_init()
 }
 
 /// Stops, as the command has stopped, until SIGCONT arrives.
