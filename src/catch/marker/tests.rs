@@ -477,6 +477,11 @@ fn the_end_of_a_life_is_unseen_until_a_hook_has_kept_its_invocation() {
     assert!(!markers.web.is_unseen(Some("two")), "another life is armed");
     markers.web.keep_invocation("one").unwrap();
     assert!(!markers.web.is_unseen(Some("one")));
+    let db = MarkerFile::new(markers.path(""), "db".as_ref(), None);
+    assert!(
+        db.is_unseen(Some("one")),
+        "another service's id may be the same"
+    );
 }
 
 #[test]

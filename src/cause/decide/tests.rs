@@ -112,6 +112,88 @@ fn a_start_of_the_dead_process_makes_an_error_another_life_s() {
 }
 
 #[test]
+fn an_error_before_the_first_line_of_the_dead_process_is_another_life_s() {
+    // The dead process is 42.
+    let line = |pid, words: &str| format!("2026-11-22 23:56:07 [{pid}] INFO {words}\n");
+    let work = line(77, "GET / 200");
+    let own = line(42, "listening");
+    for (log, cause) in [
+        (format!("{work}!boom\n{own}"), None),
+        // It had written before.
+        (
+            format!("{}{work}!boom\n{own}", line(42, "GET / 200")),
+            Some("boom"),
+        ),
+        // Nothing before the error names a process.
+        (format!("!boom\n{own}"), Some("boom")),
+        // The process before the error was the dead one itself.
+        (format!("{own}!boom\n{own}"), Some("boom")),
+        // The dead process wrote nothing after the error.
+        (
+            format!("{work}!boom\n{}", line(77, "listening")),
+            Some("boom"),
+        ),
+        // The other process wrote too long ago to be this error's.
+        (format!("{work}{}!boom\n{own}", "work\n".repeat(118)), None),
+        (
+            format!("{work}{}!boom\n{own}", "work\n".repeat(119)),
+            Some("boom"),
+        ),
+    ] {
+        assert_eq!(decided(&log).as_deref(), cause, "{log}");
+    }
+}
+
+#[test]
+fn as_many_lines_as_exit_hooks_add_may_follow_last_words() {
+    let followed = |lines: usize| decided(&format!("!boom\n{}", "flushed\n".repeat(lines)));
+    assert_eq!(followed(12).as_deref(), Some("boom"));
+    assert_eq!(followed(13), None);
+}
+
+#[test]
+fn as_many_lines_as_a_start_has_may_follow_a_death() {
+    let start = "[boot] web starting, pid 77\n";
+    let followed = |lines: usize| decided(&format!("!boom\n{start}{}", "ready\n".repeat(lines)));
+    // The banner is the first of 30 lines.
+    assert_eq!(followed(29).as_deref(), Some("boom"));
+    assert_eq!(followed(30), None);
+}
+
+#[test]
+fn an_error_counts_as_survived_after_twelve_lines_of_work() {
+    let again = |lines: usize| decided(&format!("?boom\n{}?boom", "GET / 200\n".repeat(lines)));
+    assert_eq!(again(11).as_deref(), Some("boom"));
+    assert_eq!(again(12), None);
+}
+
+#[test]
+fn an_error_leads_to_the_next_only_if_nothing_ordinary_is_between_them() {
+    let generic = "Error: worker failed to boot";
+    for (log, cause) in [
+        (
+            format!("?Error: no queue\nshutting down\n?{generic}"),
+            "Error: no queue",
+        ),
+        (format!("?Error: no queue\nGET / 200\n?{generic}"), generic),
+    ] {
+        assert_eq!(decided(&log).as_deref(), Some(cause), "{log}");
+    }
+}
+
+#[test]
+fn one_text_repeats_another_only_if_both_say_something() {
+    for (before, last, repeats) in [
+        ("Error: ", "cannot open orders.db", false),
+        ("no such key: port", "Error: !", false),
+        ("KeyError: port", "no such key: port", true),
+        ("KeyError: host", "no such key: port", false),
+    ] {
+        assert_eq!(super::is_same(before, last), repeats, "{before} / {last}");
+    }
+}
+
+#[test]
 fn an_error_that_may_be_survived_counts_only_as_the_last_word() {
     assert_eq!(decided("?boom").as_deref(), Some("boom"));
     assert_eq!(
