@@ -1,6 +1,8 @@
+use std::cmp::Reverse;
+
 use proptest::prelude::*;
 
-use super::decide;
+use super::{decide, take_error};
 use crate::cause::finding::{ExpectedExit, Finding, Proof};
 use crate::cause::{Scene, text};
 use crate::report::{Death, Exit};
@@ -178,6 +180,27 @@ fn an_error_leads_to_the_next_only_if_nothing_ordinary_is_between_them() {
         (format!("?Error: no queue\nGET / 200\n?{generic}"), generic),
     ] {
         assert_eq!(decided(&log).as_deref(), Some(cause), "{log}");
+    }
+}
+
+#[test]
+fn errors_that_overlap_are_one_unit_from_the_first_line_of_any_to_the_end() {
+    type Lines = (usize, usize);
+    let taken = |errors: &[Lines], end| {
+        let mut left: Vec<_> = errors.iter().map(|it| (it.1, Reverse(it.0))).collect();
+        let start = take_error(&mut left, end);
+        (start, left.into_iter().map(|it| (it.1.0, it.0)).collect())
+    };
+    let cases: [(&[Lines], Option<usize>, &[Lines]); 6] = [
+        (&[(2, 5)], Some(2), &[]),
+        (&[(1, 3), (2, 5)], Some(1), &[]),
+        (&[(0, 2), (2, 5)], Some(2), &[(0, 2)]),
+        (&[(2, 5), (6, 7)], Some(2), &[]),
+        (&[(2, 4)], None, &[(2, 4)]),
+        (&[(5, 5)], None, &[(5, 5)]),
+    ];
+    for (errors, start, left) in cases {
+        assert_eq!(taken(errors, 5), (start, left.to_vec()), "{errors:?}");
     }
 }
 
