@@ -295,3 +295,45 @@ fn a_sink_that_contradicts_itself_is_left_out_and_costs_no_other() {
         assert_eq!(names, ["good"], "{text}");
     }
 }
+
+#[test]
+fn a_sink_that_contradicts_itself_costs_no_other_of_its_kind() {
+    let good = |name| format!("[[sink.slack]]\nname = '{name}'\nwebhook_env = 'X'\n");
+    let bad = "[[sink.slack]]\nname = 'bad'\nwebhook_file = 'x'\nwebhook_env = 'X'\n";
+    let listed = "slack = [{ name = 'a', webhook_env = 'X' }, { name = 'bad' }]\n";
+    let both = ": expected `webhook_file` or `webhook_env`, found both (keep one of them)";
+    let neither = ": expected `webhook_file` or `webhook_env` in this table, found neither";
+    for (text, kept, expected) in [
+        (
+            [good("a").as_str(), bad, good("b").as_str(), bad].concat(),
+            vec!["a", "b"],
+            vec![format!(":7:15{both}"), format!(":14:15{both}")],
+        ),
+        (
+            [bad, bad, good("a").as_str()].concat(),
+            vec!["a"],
+            vec![format!(":4:15{both}"), format!(":8:15{both}")],
+        ),
+        (
+            format!("[sink]\n{listed}[[sink.ntfy]]\nname = 'b'\ntopic = 'b'\n"),
+            vec!["a", "b"],
+            vec![format!(":2:45{neither}")],
+        ),
+        (
+            format!("x = 1\n{}[[sink.slack]]\nname = 'bad'\n", good("a")),
+            vec!["a"],
+            vec![
+                ":1:1: unknown key `x`, expected `sink` or `default`".to_owned(),
+                format!(":5:1{neither}"),
+            ],
+        ),
+    ] {
+        let source = Source::new(Path::new(""), &text);
+        let (machine, problems) = parse::<MachineFile>(&Document::of(&source));
+        let machine = machine.unwrap_or_else(|| panic!("{text}: nothing was read"));
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems, expected, "{text}");
+        let names: Vec<&str> = machine.sink.list().iter().map(|sink| sink.name()).collect();
+        assert_eq!(names, kept, "{text}");
+    }
+}

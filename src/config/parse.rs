@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeTable, Deserializer, Error};
+use toml::de::{DeTable, DeValue, Deserializer, Error};
 
 use super::document::Document;
 use super::problem::{Problem, Severity};
@@ -171,7 +171,7 @@ fn lists_of_what_is_one<T: DeserializeOwned>(root: &mut DeTable) -> Vec<TypeErro
     let mut errors = Vec::new();
     for (path, span) in tree::lists(root) {
         // Try an empty table in that place.
-        let wants_one = match deserialize::<T>(tree::only(&path)) {
+        let wants_one = match deserialize::<T>(tree::with(&path, DeValue::Table(DeTable::new()))) {
             Ok(_) => true,
             Err(error) => wording::missing_key(error.message()).is_some(),
         };
@@ -193,7 +193,7 @@ fn type_errors<T: DeserializeOwned>(mut root: DeTable) -> Vec<TypeError> {
         let Err(error) = deserialize::<T>(root.clone()) else {
             break;
         };
-        let span = error.span().unwrap_or(0..0);
+        let span = place_of::<T>(&error, &root);
         let path = tree::find(&root, &span).unwrap_or_default();
         if let Some(key) = wording::missing_key(error.message()) {
             let here = (span, key.to_owned());
@@ -233,6 +233,18 @@ fn type_errors<T: DeserializeOwned>(mut root: DeTable) -> Vec<TypeError> {
         }
     }
     errors
+}
+
+/// Returns the place of the value that an error is about.
+///
+/// A sink that refuses its table does so when the table has been read. serde then knows only the
+/// place of the whole list. The sink that is meant is the first that is refused alone, too.
+fn place_of<T: DeserializeOwned>(error: &Error, root: &DeTable) -> Range<usize> {
+    let span = error.span().unwrap_or(0..0);
+    let refused = |one| deserialize::<T>(one).is_err_and(|it| it.message() == error.message());
+    let mut tables = tree::alone(root, &span);
+    let meant = tables.find_map(|(place, one)| refused(one).then_some(place));
+    meant.unwrap_or(span)
 }
 
 /// Returns the value without the tables that have an error.

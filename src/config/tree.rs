@@ -42,7 +42,12 @@ fn find_below(value: &Spanned<DeValue>, span: &Span) -> Option<TreePath> {
 
 /// Returns the place of a key's value in the table that stands at `span`.
 pub fn value_at(root: &DeTable, span: &Span, key: &str) -> Option<Span> {
-    let path = find(root, span)?;
+    let table = value(root, &find(root, span)?)?;
+    Some(table.get_ref().as_table()?.get(key)?.span())
+}
+
+/// Returns the value at the path.
+fn value<'t, 'i>(root: &'t DeTable<'i>, path: &[Step]) -> Option<&'t Spanned<DeValue<'i>>> {
     let (Step::Key(first), rest) = path.split_first()? else {
         return None;
     };
@@ -54,7 +59,27 @@ pub fn value_at(root: &DeTable, span: &Span, key: &str) -> Option<Span> {
             _ => return None,
         };
     }
-    Some(value.get_ref().as_table()?.get(key)?.span())
+    Some(value)
+}
+
+/// Returns the tables of the list at `span`: each with its place, and in a root that holds nothing
+/// else.
+pub fn alone<'t, 'i>(
+    root: &'t DeTable<'i>,
+    span: &Span,
+) -> impl Iterator<Item = (Span, DeTable<'i>)> + use<'t, 'i> {
+    let mut path = find(root, span).unwrap_or_default();
+    // A list of tables and its first table have the same place.
+    path.pop_if(|last| matches!(last, Step::Index(_)));
+    let list = value(root, &path).filter(|list| list.span() == *span);
+    let elements = list.and_then(|list| list.get_ref().as_array());
+    let tables = elements.into_iter().flat_map(|elements| elements.iter());
+    let tables = tables.filter(|element| element.get_ref().is_table());
+    tables.map(move |table| {
+        let mut list = DeArray::new();
+        list.push(table.clone());
+        (table.span(), with(&path, DeValue::Array(list)))
+    })
 }
 
 /// Returns the outermost value that begins before a position and extends beyond it.
@@ -91,12 +116,16 @@ pub fn lists(table: &DeTable) -> Vec<(TreePath, Span)> {
     found
 }
 
-/// Returns a root with nothing but an empty table at the path.
-pub fn only(path: &[Step]) -> DeTable<'static> {
+/// Returns a root with nothing but this value at the path.
+pub fn with<'i>(path: &[Step], value: DeValue<'i>) -> DeTable<'i> {
     let mut table = DeTable::new();
     if let [Step::Key(key), rest @ ..] = path {
-        let value = Spanned::new(0..0, DeValue::Table(only(rest)));
-        table.insert(Spanned::new(0..0, Cow::Owned(key.clone())), value);
+        let value = match rest {
+            [] => value,
+            rest => DeValue::Table(with(rest, value)),
+        };
+        let key = Spanned::new(0..0, Cow::Owned(key.clone()));
+        table.insert(key, Spanned::new(0..0, value));
     }
     table
 }
