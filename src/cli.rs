@@ -214,6 +214,15 @@ mod tests {
     }
 
     #[test]
+    fn each_supervisor_to_listen_to_keeps_its_own_words_in_the_help() {
+        let command = Cli::command();
+        let listen = command.find_subcommand("listen").unwrap();
+        let abouts = listen.get_subcommands().map(Command::get_about);
+        let abouts: Vec<_> = abouts.flatten().map(ToString::to_string).collect();
+        assert_eq!(abouts, ["As an event listener of supervisord"]);
+    }
+
+    #[test]
     fn no_example_is_broken_by_a_terminal_of_80_columns() {
         check(&Cli::command());
     }

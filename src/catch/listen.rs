@@ -63,7 +63,9 @@ impl Args for ListenArgs {
             .arg_required_else_help(true);
         listeners().fold(command, |command, (supervisor, listener)| {
             let own = listener.describe(Command::new(supervisor.name()));
-            command.subcommand(Places::augment_args(own))
+            // Each group of flags brings a text along, which would replace the listener's.
+            let about = own.get_about().cloned().unwrap_or_default();
+            command.subcommand(Places::augment_args(own).about(about))
         })
     }
 
