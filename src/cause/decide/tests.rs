@@ -154,6 +154,14 @@ fn as_many_lines_as_exit_hooks_add_may_follow_last_words() {
 }
 
 #[test]
+fn what_follows_last_words_a_minute_later_is_not_of_their_death() {
+    for (then, is_cause) in [("23:57:06", true), ("23:57:07", false)] {
+        let log = format!("!2026-11-22 23:56:07 ERROR boom\n2026-11-22 {then} INFO flushed");
+        assert_eq!(decided(&log).is_some(), is_cause, "{log}");
+    }
+}
+
+#[test]
 fn as_many_lines_as_a_start_has_may_follow_a_death() {
     let start = "[boot] web starting, pid 77\n";
     let followed = |lines: usize| decided(&format!("!boom\n{start}{}", "ready\n".repeat(lines)));
