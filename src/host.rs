@@ -1,7 +1,7 @@
 //! The machine's files: found below one root, so that tests can use a fake `/`, and opened safely.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
@@ -49,11 +49,33 @@ impl Host {
 
     /// Reads a small file of the system (`/proc`, `/sys`, `/etc`) as text, at most 64 KiB of it.
     pub fn read(&self, absolute: impl AsRef<Path>) -> io::Result<String> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let file = File::from(openat(CWD, self.path(absolute), flags, Mode::empty())?);
+        let file = File::from(openat(CWD, self.path(absolute), SYSTEM, Mode::empty())?);
         let mut bytes = Vec::new();
         file.take(64 * 1024).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Returns the first result that `find` has for a line of a text file of the system. It may be
+    /// as long as it likes: one line of it is in memory at a time.
+    pub fn find_line<T>(
+        &self,
+        absolute: impl AsRef<Path>,
+        mut find: impl FnMut(&str) -> Option<T>,
+    ) -> io::Result<Option<T>> {
+        let file = File::from(openat(CWD, self.path(absolute), SYSTEM, Mode::empty())?);
+        let mut file = BufReader::new(file);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            // What is left of a line that is too long is read as another one.
+            if (&mut file).take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
+                return Ok(None);
+            }
+            let text = String::from_utf8_lossy(&line);
+            if let Some(found) = find(text.trim_end_matches('\n')) {
+                return Ok(Some(found));
+            }
+        }
     }
 
     /// Returns the host's name.
@@ -100,6 +122,14 @@ pub fn open_regular_in_ours(path: &Path) -> io::Result<File> {
     regular(openat(CWD, path, UNTRUSTED, Mode::empty()))
 }
 
+/// Flags to open a file of the system.
+const SYSTEM: OFlags = OFlags::RDONLY
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOCTTY);
+/// Maximum length of a line of the system's files, in bytes.
+const MAX_LINE: u64 = 64 * 1024;
+
 /// Flags to open a file that another user may have put there.
 const UNTRUSTED: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
@@ -124,7 +154,10 @@ fn in_words(errno: Errno) -> io::Error {
         Errno::LOOP => {
             io::Error::other("a part of the path is a symbolic link: name the real file")
         }
-        Errno::WOULDBLOCK => io::Error::other("another process holds a lease on the file"),
+        Errno::WOULDBLOCK => io::Error::new(
+            io::ErrorKind::WouldBlock,
+            "another process holds a lease on the file",
+        ),
         errno => errno.into(),
     }
 }

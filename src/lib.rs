@@ -96,6 +96,7 @@
 //! | notice | a message by lastwords about itself |
 //! | drill | a simulated crash |
 
+mod accounts;
 mod bytes;
 mod catch;
 mod cause;

@@ -1,13 +1,31 @@
-//! Finds this program's file, to start it again, and tells how long this process runs.
+//! This process: its program's file, to start it again, its age, and its umask.
 
 use std::env;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rustix::fs::Mode;
 use rustix::param::clock_ticks_per_second;
+use rustix::process::umask;
 use rustix::time::{ClockId, clock_gettime};
+
+/// The umask that this process was started with.
+static UMASK: AtomicU32 = AtomicU32::new(0);
+
+/// Keeps others than this process's user from writing what it makes, whatever umask its job has.
+pub fn tighten_umask() {
+    let was = umask(Mode::WGRP | Mode::WOTH);
+    UMASK.store(was.bits(), Ordering::Relaxed);
+    umask(was | Mode::WGRP | Mode::WOTH);
+}
+
+/// Takes back what [`tighten_umask`] did, in a process that becomes another program.
+pub fn restore_umask() {
+    umask(Mode::from_bits_truncate(UMASK.load(Ordering::Relaxed)));
+}
 
 /// Returns this program's file. Without `/proc` it is the path that we were called by, if that is a
 /// whole path.

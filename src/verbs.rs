@@ -11,6 +11,7 @@ use crate::deliver::{self, attempt};
 use crate::operate::{
     check, doctor, explain, list, plugin, queue, render, schema, setup, show, simulate, stats,
 };
+use crate::ourselves;
 use crate::redact::redact;
 use crate::run;
 use anyhow::Result;
@@ -18,6 +19,7 @@ use clap::Parser;
 
 /// Runs the program: a hook, a worker, or the verb that a person typed.
 pub fn main() -> ExitCode {
+    ourselves::tighten_umask();
     let args: Vec<OsString> = env::args_os().collect();
     if let Some((hook, args)) = cli::hook(&args) {
         hook::run(hook, args);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::places::Places;
+use crate::run::signals;
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -38,6 +39,7 @@ impl RunArgs {
         let mut words = self.command.iter();
         let mut command = Command::new(words.next().map_or(OsStr::new(""), OsString::as_os_str));
         command.args(words);
+        signals::with_umask_as_we_got_it(&mut command);
         command
     }
 }

@@ -1,8 +1,8 @@
-//! Passes every signal on to the command, which starts out with the signals as we got them; and
-//! dies by a signal.
+//! Passes every signal on to the command, which starts out with the signals and the umask as we got
+//! them; and dies by a signal.
 //!
 //! All `unsafe` code of this program is here. Only code that runs between fork and exec can set the
-//! mask and the dispositions of the new process, and the signal that it gets when its parent dies.
+//! masks and the dispositions of the new process, and the signal that it gets when its parent dies.
 //! The closures below make system calls and nothing else.
 
 use std::io;
@@ -21,6 +21,7 @@ use rustix::process::{
 };
 
 use crate::clock::Now;
+use crate::ourselves;
 use crate::supervisor::run::life::is_stop;
 
 /// True if SIGPIPE was ignored when this process was started. Rust's runtime ignores it before
@@ -153,6 +154,20 @@ impl Signals {
     pub fn unblocked(command: &mut Command) {
         unsafe { command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?)) };
     }
+}
+
+/// Has a command start with the umask as we got it.
+#[expect(
+    unsafe_code,
+    reason = "nothing else runs between fork and exec; see the module's first words"
+)]
+pub fn with_umask_as_we_got_it(command: &mut Command) {
+    unsafe {
+        command.pre_exec(|| {
+            ourselves::restore_umask();
+            Ok(())
+        })
+    };
 }
 
 impl AsFd for Signals {

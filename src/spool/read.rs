@@ -4,7 +4,6 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 
 use super::{Ledger, Place, Spool, entry, ledger_name};
@@ -123,14 +122,15 @@ fn read_entry(path: &Path, owners: &[u32]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Returns true if an error says nothing about the file: no descriptors, memory or room are left,
-/// or the disk fails. Errors in our own words do say something about it, and so does what the
-/// kernel says of sockets and of files that may not be read.
+/// Returns true if an error says nothing about the file: the kernel refused a call, or no memory
+/// was left. The kernel may refuse anything for a moment: no descriptors are left, the disk fails,
+/// a security module changes its rules. Errors in our own words come from facts about the file.
 fn may_pass(error: &io::Error) -> bool {
-    match Errno::from_io_error(error) {
-        Some(errno) => ![Errno::NXIO, Errno::ACCESS, Errno::PERM].contains(&errno),
-        None => error.kind() == io::ErrorKind::OutOfMemory,
-    }
+    error.raw_os_error().is_some()
+        || matches!(
+            error.kind(),
+            io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock
+        )
 }
 
 pub fn read_state<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {

@@ -20,6 +20,7 @@ mod namespaces;
 mod neighbours;
 mod network;
 mod process_names;
+mod refused;
 mod retries;
 mod strace;
 mod table;

@@ -35,6 +35,7 @@ const FLOORS: &[&[&str]] = &[
 
 /// Small rooms that may import one another.
 const GROUND: &[&str] = &[
+    "accounts",
     "bytes",
     "clock",
     "dbus",

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::accounts;
 use crate::catch::capture;
 use crate::catch::marker::Marker;
 use crate::collectors::{Collector, runner};
@@ -257,7 +258,7 @@ fn kernel_log(subject: &Subject) -> Check {
 /// Returns true if the permissions let this user read the file, the way there included; see
 /// `path_resolution(7)`.
 fn may_read(file: &Path, uid: u32, host: &Host) -> bool {
-    let groups = groups(uid, host);
+    let groups = accounts::groups(uid, host);
     let may = |path: &Path, bit: u32| {
         let Ok(found) = fs::metadata(path) else {
             return false;
@@ -272,26 +273,4 @@ fn may_read(file: &Path, uid: u32, host: &Host) -> bool {
         found.mode() >> shift & bit == bit
     };
     file.ancestors().skip(1).all(|dir| may(dir, 1)) && may(file, 4)
-}
-
-/// Returns the groups of a user; see passwd(5) and group(5).
-fn groups(uid: u32, host: &Host) -> Vec<u32> {
-    let passwd = host.read("/etc/passwd").unwrap_or_default();
-    let own = passwd
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>());
-    let own: Vec<(String, u32)> = own
-        .filter(|fields| fields.get(2).and_then(|it| it.parse().ok()) == Some(uid))
-        .filter_map(|fields| Some(((*fields.first()?).to_owned(), fields.get(3)?.parse().ok()?)))
-        .collect();
-    let group = host.read("/etc/group").unwrap_or_default();
-    let more = group.lines().filter_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let is_in = fields
-            .get(3)?
-            .split(',')
-            .any(|name| own.iter().any(|(own, _)| own == name));
-        is_in.then(|| fields.get(2)?.parse().ok()).flatten()
-    });
-    own.iter().map(|(_, gid)| *gid).chain(more).collect()
 }

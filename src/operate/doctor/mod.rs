@@ -23,9 +23,9 @@ use anyhow::Result;
 use clap::Args;
 use rustix::process::geteuid;
 
+use crate::accounts;
 use crate::clock::Now;
 use crate::config;
-use crate::operate::setup::uid_of;
 use crate::places::Places;
 use crate::supervisor::check::{Check, Concerns, State};
 use crate::supervisor::doctor::{Observed, Running};
@@ -104,7 +104,7 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
         .job
         .user
         .as_ref()
-        .and_then(|user| uid_of(user, &host).ok())
+        .and_then(|user| accounts::uid_of(user, &host).ok().flatten())
         .filter(|uid| *uid != 0);
     let sees_less = !geteuid().is_root();
     let subject = Subject {

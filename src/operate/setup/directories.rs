@@ -1,15 +1,16 @@
 //! Makes the directories, those of setuid jobs included: their hooks run as the service's user and
 //! may not make any.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 
+use crate::accounts::uid_of;
 use crate::config;
-use crate::host::Host;
 use crate::places::Places;
 
 pub fn make_all(places: &Places, out: &mut impl Write) -> Result<()> {
@@ -32,6 +33,8 @@ pub fn make_all(places: &Places, out: &mut impl Write) -> Result<()> {
     );
     for (job, user) in config::users(&places.config) {
         let uid = uid_of(&user, &host)
+            .context("cannot read /etc/passwd")
+            .and_then(|uid| uid.context(NO_USER))
             .with_context(|| format!("the job {job} names the user {user:?}"))?;
         make(&places.run_dir.join("user"), 0o755)?;
         make(&places.user_dir(uid), 0o755)?;
@@ -41,7 +44,6 @@ pub fn make_all(places: &Places, out: &mut impl Write) -> Result<()> {
             run.join("inbox"),
             places.spool().inbox(uid),
         ] {
-            make(&dir, 0o700)?;
             give(&dir, uid)?;
         }
         let _ = writeln!(
@@ -51,6 +53,8 @@ pub fn make_all(places: &Places, out: &mut impl Write) -> Result<()> {
     }
     Ok(())
 }
+
+const NO_USER: &str = "/etc/passwd has no such user; name one that it has, or a number";
 
 /// Makes a directory with this mode, whatever the umask is, or gives this mode to one that a hook
 /// has made before.
@@ -67,30 +71,25 @@ fn make(dir: &Path, mode: u32) -> Result<()> {
     Ok(())
 }
 
-/// Gives a directory to a user. Its parents are ours, so nobody can have put a link in its place.
+/// Gives a directory to a user, with a mode for that user alone. What it has by then is the user's
+/// word, so the directory itself is opened, and nothing is changed by its path.
 fn give(dir: &Path, uid: u32) -> Result<()> {
-    let found =
-        fs::symlink_metadata(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
-    ensure!(found.is_dir(), "{} is not a directory", dir.display());
+    let cannot = || format!("cannot give {} to user {uid}", dir.display());
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(cannot)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = File::from(openat(CWD, dir, flags, Mode::empty()).with_context(cannot)?);
+    let found = opened.metadata().with_context(cannot)?;
     if found.uid() != uid {
-        chown(dir, Some(uid), None)
-            .with_context(|| format!("cannot give {} to user {uid}", dir.display()))?;
+        fchown(&opened, Some(uid), None).with_context(cannot)?;
+    }
+    if found.mode() & 0o7777 != 0o700 {
+        opened
+            .set_permissions(Permissions::from_mode(0o700))
+            .with_context(cannot)?;
     }
     Ok(())
-}
-
-/// Returns a user's number, from /etc/passwd or as it stands. A static binary has no other place to
-/// ask.
-pub fn uid_of(user: &str, host: &Host) -> Result<u32> {
-    if let Ok(uid) = user.parse() {
-        return Ok(uid);
-    }
-    let passwd = host
-        .read("/etc/passwd")
-        .context("cannot read /etc/passwd")?;
-    let line = passwd
-        .lines()
-        .find_map(|line| line.strip_prefix(user)?.strip_prefix(':'));
-    let uid = line.and_then(|rest| rest.split(':').nth(1)?.parse().ok());
-    uid.context("there is no such user in /etc/passwd: name one that is there, or its number")
 }

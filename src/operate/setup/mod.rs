@@ -13,7 +13,6 @@ use clap::Args;
 use crate::places::Places;
 use crate::supervisor::caller::Caller;
 use crate::supervisor::{self, Supervise, services};
-pub use directories::uid_of;
 
 #[derive(Debug, Args)]
 pub struct SetupArgs {

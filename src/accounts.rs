@@ -1,0 +1,97 @@
+//! The machine's users, as `/etc/passwd` and `/etc/group` have them: see `passwd(5)`. A static
+//! binary has no other place to ask.
+
+use std::io;
+
+use crate::host::Host;
+
+/// A line of `/etc/passwd`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PasswdEntry {
+    pub name: String,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// Returns the number of a user, given by name or by number; `None` if there is no such user.
+pub fn uid_of(user: &str, host: &Host) -> io::Result<Option<u32>> {
+    if let Ok(uid) = user.parse() {
+        return Ok(Some(uid));
+    }
+    let account = find(host, |account| account.name == user)?;
+    Ok(account.map(|account| account.uid))
+}
+
+/// Returns the account of a user; `None` if it has none or cannot be read.
+pub fn of(uid: u32, host: &Host) -> Option<PasswdEntry> {
+    find(host, |account| account.uid == uid).ok().flatten()
+}
+
+/// Returns the groups of a user.
+pub fn groups(uid: u32, host: &Host) -> Vec<u32> {
+    let Some(account) = of(uid, host) else {
+        return Vec::new();
+    };
+    let mut groups = vec![account.gid];
+    let _ = host.find_line("/etc/group", |line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let is_in = fields
+            .get(3)
+            .is_some_and(|members| members.split(',').any(|name| name == account.name));
+        if is_in {
+            groups.extend(fields.get(2).and_then(|gid| gid.parse::<u32>().ok()));
+        }
+        None::<()>
+    });
+    groups
+}
+
+fn find(host: &Host, is_wanted: impl Fn(&PasswdEntry) -> bool) -> io::Result<Option<PasswdEntry>> {
+    host.find_line("/etc/passwd", |line| account(line).filter(&is_wanted))
+}
+
+fn account(line: &str) -> Option<PasswdEntry> {
+    let mut fields = line.split(':');
+    let name = fields.next()?.to_owned();
+    let uid = fields.nth(1)?.parse().ok()?;
+    let gid = fields.next()?.parse().ok()?;
+    Some(PasswdEntry { name, uid, gid })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn machine(passwd: &str, group: &str) -> (tempfile::TempDir, Host) {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("etc")).unwrap();
+        fs::write(root.path().join("etc/passwd"), passwd).unwrap();
+        fs::write(root.path().join("etc/group"), group).unwrap();
+        let host = Host::new(root.path(), root.path());
+        (root, host)
+    }
+
+    #[test]
+    fn the_last_user_of_a_long_list_is_found() {
+        let user = |n: u32| format!("user{n}:x:{0}:{0}::/home/user{n}:/bin/sh\n", 10_000 + n);
+        let many = (0..5000).map(user).collect::<Vec<_>>().concat();
+        let (_root, host) = machine(
+            &format!("{many}www-app:x:33:44::/:/bin/false"),
+            "adm:x:4:syslog,www-app\nempty:x:5:\n",
+        );
+        assert_eq!(uid_of("www-app", &host).unwrap(), Some(33));
+        assert_eq!(of(33, &host).unwrap().name, "www-app");
+        assert_eq!(groups(33, &host), [44, 4]);
+        assert_eq!(uid_of("www", &host).unwrap(), None);
+        assert_eq!(uid_of("77", &host).unwrap(), Some(77));
+    }
+
+    #[test]
+    fn a_line_of_any_length_hides_no_other() {
+        let (_root, host) = machine(&format!("{}\nweb:x:7:8::/:\n", "x:".repeat(100_000)), "");
+        assert_eq!(uid_of("web", &host).unwrap(), Some(7));
+        assert_eq!(of(9, &host), None);
+    }
+}
