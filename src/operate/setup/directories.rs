@@ -54,7 +54,7 @@ pub fn make_all(places: &Places, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-const NO_USER: &str = "/etc/passwd has no such user; name one that it has, or a number";
+const NO_USER: &str = "there is no such user in /etc/passwd; name one that is there, or its number";
 
 /// Makes a directory with this mode, whatever the umask is, or gives this mode to one that a hook
 /// has made before.
