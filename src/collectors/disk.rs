@@ -94,7 +94,9 @@ impl Collector for Disk {
             .map(|(mount, answer)| row(mount, answer, width))
             .collect();
         if more > 0 {
-            lines.push(format!("and {more} more that were not looked at"));
+            lines.push(format!(
+                "and {more} more file systems that were not checked"
+            ));
         }
         Ok(Body {
             text: lines.join("\n"),
@@ -211,7 +213,7 @@ fn ask(mounts: Vec<Candidate>, host: &Host, timeout: Duration) -> Vec<(Candidate
         let answer = match Builder::new().spawn(question) {
             Ok(_) => Err("does not answer".to_owned()),
             Err(why) if REMOTE.contains(&mount.fs_type.as_str()) => {
-                Err(format!("not asked, for want of a thread: {why}"))
+                Err(format!("not asked: cannot start a thread: {why}"))
             }
             Err(_) => space(&path),
         };
@@ -388,7 +390,10 @@ mod tests {
             .collect();
         let body = collect(root.path(), &mounts.join("\n"));
         assert_eq!(body.text.lines().count(), 65);
-        assert!(body.text.ends_with("and 36 more that were not looked at"));
+        assert!(
+            body.text
+                .ends_with("and 36 more file systems that were not checked")
+        );
     }
 
     proptest! {

@@ -81,11 +81,10 @@ impl Collector for Journal {
     }
 
     fn collect(&self, stop: &Stop, _host: &Host) -> Result<Body> {
-        let invocation = stop
-            .invocation
-            .as_deref()
-            .context("there is no journal of this life: systemd's hook has not said which it was (INVOCATION_ID)")?;
-        ensure!(is_id(invocation), "{invocation:?} is no invocation's id");
+        let invocation = stop.invocation.as_deref().context(
+            "cannot tell which life's journal to read: the hook got no INVOCATION_ID from systemd",
+        )?;
+        ensure!(is_id(invocation), "{invocation:?} is not an invocation id");
         // If that takes too long, most lines are there all the same.
         let synced = journalctl(&["--sync".to_owned()], SYNC)?.end.code() == Some(0);
         let of_service = format!("_SYSTEMD_INVOCATION_ID={invocation}");
@@ -109,11 +108,7 @@ impl Collector for Journal {
         let lines = [fields, format!("--lines={}", self.lines.saturating_mul(2))];
         let outcome = journalctl(&[&arguments[..], &lines, &matches].concat(), READ)?;
         if outcome.end.code() != Some(0) {
-            bail!(
-                "journalctl cannot tell: {}{}",
-                outcome.end,
-                last_error(&outcome)
-            );
+            bail!("journalctl failed: {}{}", outcome.end, last_error(&outcome));
         }
         let mut lines = parse(&outcome.stdout, self.lines);
         let count = lines.len();
@@ -127,7 +122,7 @@ impl Collector for Journal {
         }
         if !synced {
             lines.push(
-                "[the journal did not say in time whether these are the last lines]".to_owned(),
+                "[these may not be the last lines: journalctl did not answer in time]".to_owned(),
             );
         }
         Ok(Body {
@@ -147,7 +142,7 @@ fn is_id(text: &str) -> bool {
 fn journalctl(arguments: &[String], timeout: Duration) -> Result<ProgramOutcome> {
     let words = [&["journalctl".to_owned()], arguments].concat();
     let command = Command::try_from(words).map_err(anyhow::Error::msg)?;
-    command.locate().context("there is no journal to be read")?;
+    command.locate().context("cannot read the journal")?;
     Ok(plugin::run(&Run {
         command: &command,
         stdin: &[],

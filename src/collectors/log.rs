@@ -255,7 +255,7 @@ fn describe(path: &str, newest: Option<FileTail>, older: Option<FileTail>) -> St
         text.extend(older.lines);
     }
     match newest {
-        None => text.push(format!("[there is no {path} any more]")),
+        None => text.push(format!("[{path} no longer exists]")),
         Some(tail) if tail.lines.is_empty() => text.push(format!("[{path} is empty]")),
         Some(tail) => {
             text.extend(rotated.then(|| format!("[{path}]")));

@@ -133,7 +133,7 @@ fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     let path = String::deserialize(deserializer)?;
     if path.is_empty() || path.contains('\0') {
         return Err(D::Error::custom(
-            "expected a path, found a string that is none",
+            "expected a path, found an empty string or a NUL",
         ));
     }
     Ok(path)

@@ -45,14 +45,14 @@ impl Collector for KeptOutput {
     fn collect(&self, _stop: &Stop, _host: &Host) -> Result<Body> {
         if self.streams.is_empty() {
             bail!(
-                "what the command wrote went to a terminal, or to a device that can be read by nobody else"
+                "the command's output went to a terminal or another device, where lastwords cannot read it"
             );
         }
         let (mut text, mut lines) = (Vec::new(), 0);
         let share = MAX_TEXT / self.streams.len().max(1) - 64;
         for stream in &self.streams {
             let kept = read(stream, share)
-                .with_context(|| format!("cannot read what came on {}", stream.name))?;
+                .with_context(|| format!("cannot read the output on {}", stream.name))?;
             let (last, ..) = last_lines(&kept.bytes, !kept.cut, LINES);
             if self.streams.len() > 1 && !last.is_empty() {
                 text.push(format!("[{}]", stream.name));

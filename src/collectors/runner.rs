@@ -150,7 +150,7 @@ fn is_denied(why: &anyhow::Error) -> bool {
 
 /// Returns the section of a collector that is not run.
 pub fn not_run(collector: &dyn Collector, why: &str) -> Section {
-    let text = format!("not looked at: {why}");
+    let text = format!("not collected: {why}");
     without_data(collector, Status::Failed, text, Duration::ZERO)
 }
 

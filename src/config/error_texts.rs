@@ -291,7 +291,7 @@ fn a_key_and_a_table_that_are_there_twice() {
     assert_eq!(
         shown("runbook = \"a\"\nrunbook = \"b\"\n[collect.memory]\n[collect.memory]\n"),
         "\
-error: the key `runbook` is there twice
+error: the key `runbook` is defined twice
  --> lastwords.toml:2:1
   |
 2 | runbook = \"b\"
@@ -299,13 +299,13 @@ error: the key `runbook` is there twice
   |
   = help: keep one of them
 
-error: the table `memory` is there twice
+error: the table `memory` is defined twice
  --> lastwords.toml:4:10
   |
 4 | [collect.memory]
   |          ^^^^^^
   |
-  = help: keep one of them; what can be there several times stands in double brackets, as `[[sink.slack]]`"
+  = help: keep one of them; a table that may occur several times has double brackets, as `[[sink.slack]]`"
     );
 }
 
@@ -360,7 +360,7 @@ error: expected a value, found text without quotes
 1 | runbook = https://wiki.example.com
   |           ^^^^^^^^^^^^^^^^^^^^^^^^
   |
-  = help: strings stand in quotes: `\"…\"`
+  = help: put strings in quotes: `\"…\"`
 
 error: expected a value after `=`, found none
  --> lastwords.toml:2:15
@@ -529,7 +529,7 @@ fn a_thousand_errors_are_cut_off_and_said_to_be() {
     let last = problems.last().unwrap().to_string();
     assert_eq!(
         last,
-        "lastwords.toml: there is more wrong with this file: only the first 50 errors are shown"
+        "lastwords.toml: this file has more errors: only the first 50 are shown"
     );
 }
 

@@ -84,7 +84,7 @@ fn unread(file: &Path, help: &str) -> Problem {
 fn why_unread(file: &Path) -> Option<String> {
     let name = file.file_name().map(OsStr::as_bytes).unwrap_or_default();
     let Some(stem) = name.strip_suffix(b".toml") else {
-        return Some("a job's file is called JOB.toml".to_owned());
+        return Some("name a job's file JOB.toml".to_owned());
     };
     let stem = String::from_utf8_lossy(stem);
     if stem.contains("%-") || names::decode(&stem).is_some() {

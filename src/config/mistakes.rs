@@ -68,7 +68,7 @@ const SINKS: [(&str, &str, &str); 44] = [
     (
         "email",
         "to = ['a@x.org']\nserver = 'mx'\nusername = 'u'",
-        ":5:12: expected `password_file` or `password_env` beside it, found neither",
+        ":5:12: expected `password_file` or `password_env` for this `username`, found neither",
     ),
     (
         "email",
@@ -78,14 +78,14 @@ const SINKS: [(&str, &str, &str); 44] = [
     (
         "email",
         "to = ['a@x.org']\nserver = 'mx:587'",
-        ":4:10: expected the name or address of a server (the port stands in `port`)",
+        ":4:10: expected the name or address of a server (set the port with `port`)",
     ),
     (
         "email",
         "to = ['a@x.org']\nserver = 'mx'\nport = 0",
         ":5:8: expected an integer from 1 to 65535, found `0`",
     ),
-    ("email", "to = []", ":3:6: expected one address at least"),
+    ("email", "to = []", ":3:6: expected at least one address"),
     (
         "slack",
         "",
@@ -120,7 +120,7 @@ const SINKS: [(&str, &str, &str); 44] = [
     (
         "matrix",
         "homeserver = 'http://x.org'\nroom = '#a:x.org'\ntoken_env = 'X'",
-        ":3:14: expected an address that starts with https:// (http:// goes to this machine only)",
+        ":3:14: expected an address that starts with https:// (http:// is for this machine only)",
     ),
     (
         "telegram",
@@ -170,7 +170,7 @@ const SINKS: [(&str, &str, &str); 44] = [
     (
         "ntfy",
         "topic = 'a'\nurl = 'http://x.org'",
-        ":4:7: expected an address that starts with https://, or tls = \"none\" beside it",
+        ":4:7: expected an address that starts with https://, or tls = \"none\" in this table",
     ),
     (
         "ntfy",
@@ -190,7 +190,7 @@ const SINKS: [(&str, &str, &str); 44] = [
     (
         "webhook",
         "url = 'https://user:hush@x.org'",
-        ":3:7: expected an address without a user and a password in it: everybody can read the config",
+        ":3:7: expected an address without a user and a password: every user of the machine can read the config",
     ),
     (
         "webhook",
@@ -200,7 +200,7 @@ const SINKS: [(&str, &str, &str); 44] = [
     (
         "webhook",
         "url = 'https://x.org'\nheaders = { host = 'x' }",
-        ":4:11: the header host is lastwords' own; for a token there is `token_file`",
+        ":4:11: lastwords sets the header host itself; to send a token, use `token_file`",
     ),
     (
         "webhook",
@@ -220,12 +220,12 @@ const SINKS: [(&str, &str, &str); 44] = [
     (
         "alertmanager",
         "urls = ['https://x.org']\nresolve_after = '1h'",
-        ":4:17: expected at least 70m (news of a service that keeps crashing comes once an hour)",
+        ":4:17: expected at least 70m (lastwords sends an update once an hour while a service keeps crashing)",
     ),
     (
         "alertmanager",
         "urls = ['https://x.org']\nlabels = { job = 'x' }",
-        ":4:10: \"job\" is lastwords' own label, or no label's name (letters, digits, `_`)",
+        ":4:10: \"job\" is a label that lastwords sets itself, or it is not a valid label name (letters, digits, `_`)",
     ),
     (
         "exec",
@@ -268,15 +268,15 @@ fn what_a_collector_knows_of_its_keys_is_said_at_their_line() {
         ),
         (
             "[[collect.log]]\npath = ''",
-            ":2:8: expected a path, found a string that is none",
+            ":2:8: expected a path, found an empty string or a NUL",
         ),
         (
             "[collect.program]\npath = ''",
-            ":2:8: expected a path, found a string that is none",
+            ":2:8: expected a path, found an empty string or a NUL",
         ),
         (
             "[collect.node_report]\ndirectory = \"\\u0000\"",
-            ":2:13: expected a path, found a string that is none",
+            ":2:13: expected a path, found an empty string or a NUL",
         ),
     ] {
         assert_eq!(problem::<JobFile>(table), expected, "{table}");

@@ -55,8 +55,7 @@ pub fn parse<T: DeserializeOwned>(document: &Document) -> (Option<T>, Vec<Proble
         })
         .collect();
     if all.len() > MAX {
-        let message =
-            format!("there is more wrong with this file: only the first {MAX} errors are shown");
+        let message = format!("this file has more errors: only the first {MAX} are shown");
         problems.push(Problem::with_file(
             &source.file,
             Severity::Error,

@@ -22,10 +22,7 @@ pub fn read(file: &Path) -> Result<Option<Source>, Box<Problem>> {
     let bytes = match read_bytes(file) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
-            return Err(wrong(
-                "expected a regular file, found something else under its name",
-                None,
-            ));
+            return Err(wrong("expected a regular file, found something else", None));
         }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(wrong(&format!("cannot read this file: {error}"), None)),
@@ -88,7 +85,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("fifo");
         rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
-        let message = "expected a regular file, found something else under its name";
+        let message = "expected a regular file, found something else";
         for file in [fifo.as_path(), dir.path(), Path::new("/dev/zero")] {
             assert_eq!(read(file).unwrap_err().message, message);
         }

@@ -33,12 +33,12 @@ fn problem(
     let (severity, message, help) = match found {
         Ok(metadata) if !metadata.is_file() => (
             Severity::Error,
-            format!("the sink `{sink}` needs a secret from here, but this is no regular file"),
+            format!("the sink `{sink}` reads a secret from here, but this is not a regular file"),
             None,
         ),
         Ok(metadata) if metadata.permissions().mode() & 0o004 != 0 => (
             Severity::Warning,
-            format!("everybody may read this secret of the sink `{sink}`"),
+            format!("every user may read this secret of the sink `{sink}`"),
             Some(format!(
                 "remove access for others: chmod o= {}",
                 path.display()
@@ -48,12 +48,12 @@ fn problem(
         Err(error) if error.kind() == ErrorKind::PermissionDenied => return None,
         Err(error) if error.kind() == ErrorKind::NotFound && may_come => (
             Severity::Warning,
-            format!("the sink `{sink}` needs this file for its secret, and it is not there"),
-            Some("this is right only where systemd hands it over, with LoadCredential=".to_owned()),
+            format!("the sink `{sink}` reads its secret from this file, which does not exist"),
+            Some("this is right only if systemd passes the secret with LoadCredential=".to_owned()),
         ),
         Err(error) => (
             Severity::Error,
-            format!("the sink `{sink}` needs this file for its secret: {error}"),
+            format!("the sink `{sink}` cannot read its secret from this file: {error}"),
             None,
         ),
     };
@@ -85,20 +85,20 @@ mod tests {
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         assert_eq!(check_with(dir.path(), "slack"), [""; 0]);
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
-        let expected = "slack: everybody may read this secret of the sink `ops` (remove access for others: chmod o= slack)";
+        let expected = "slack: every user may read this secret of the sink `ops` (remove access for others: chmod o= slack)";
         assert_eq!(check_with(dir.path(), "slack"), [expected]);
     }
 
     #[test]
     fn a_secret_that_is_not_there_is_pointed_out() {
         let dir = tempfile::tempdir().unwrap();
-        let expected = "slack: the sink `ops` needs this file for its secret, and it is not there (this is right only \
-                        where systemd hands it over, with LoadCredential=)";
+        let expected = "slack: the sink `ops` reads its secret from this file, which does not exist (this is right only \
+                        if systemd passes the secret with LoadCredential=)";
         assert_eq!(check_with(dir.path(), "slack"), [expected]);
-        let expected = "/nonexistent/slack: the sink `ops` needs this file for its secret: No such file or directory \
+        let expected = "/nonexistent/slack: the sink `ops` cannot read its secret from this file: No such file or directory \
                         (os error 2)";
         assert_eq!(check_with(dir.path(), "/nonexistent/slack"), [expected]);
-        let expected = "the sink `ops` needs a secret from here, but this is no regular file";
+        let expected = "the sink `ops` reads a secret from here, but this is not a regular file";
         assert!(check_with(dir.path(), ".")[0].ends_with(expected));
     }
 }

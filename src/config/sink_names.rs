@@ -105,9 +105,9 @@ pub fn none_at_all(dir: &Path) -> Problem {
     let message = if file.exists() {
         "no sink is configured"
     } else {
-        "there is no such file, and so no sink"
+        "this file does not exist, so no sink is configured"
     };
-    let help = "reports are kept in the spool and nobody is told; add a sink, as `[[sink.email]]`";
+    let help = "reports are kept in the spool, but no one is told; add a sink, as `[[sink.email]]`";
     Problem::with_file(&file, Severity::Warning, message, Some(help))
 }
 

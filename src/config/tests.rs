@@ -73,7 +73,7 @@ fn without_a_config_there_are_the_defaults_and_a_word_about_it() {
     assert_eq!(
         told(Path::new("/nonexistent"), &loaded.problems),
         [
-            "lastwords.toml: there is no such file, and so no sink (reports are kept in the spool and nobody is told; \
+            "lastwords.toml: this file does not exist, so no sink is configured (reports are kept in the spool, but no one is told; \
           add a sink, as `[[sink.email]]`)"
         ]
     );
@@ -117,7 +117,7 @@ fn a_broken_file_has_the_defaults_and_takes_nothing_from_the_other() {
 fn whatever_stands_in_a_files_place_costs_nothing_but_itself() {
     let dir = config(&[("lastwords.toml", SINK)]);
     fs::create_dir(dir.path().join("jobs/web.toml")).unwrap();
-    let expected = "jobs/web.toml: expected a regular file, found something else under its name";
+    let expected = "jobs/web.toml: expected a regular file, found something else";
     assert_eq!(
         told(dir.path(), &load(dir.path(), "web").problems),
         [expected]

@@ -185,20 +185,20 @@ pub fn of_syntax_error(message: &str, found: &str, before: &str) -> Wording {
         }
         "string values must be quoted" => (
             "expected a value, found text without quotes",
-            Some("strings stand in quotes: `\"…\"`"),
+            Some("put strings in quotes: `\"…\"`"),
         ),
         _ if is_word && what.starts_with("invalid ") => (
             "expected a value, found text without quotes",
-            Some("strings stand in quotes: `\"…\"`"),
+            Some("put strings in quotes: `\"…\"`"),
         ),
         "duplicate key" if header.starts_with("[[") || !header.starts_with('[') => (
-            &*format!("the key `{found}` is there twice"),
+            &*format!("the key `{found}` is defined twice"),
             Some("keep one of them"),
         ),
         "duplicate key" => (
-            &*format!("the table `{found}` is there twice"),
+            &*format!("the table `{found}` is defined twice"),
             Some(
-                "keep one of them; what can be there several times stands in double brackets, as `[[sink.slack]]`",
+                "keep one of them; a table that may occur several times has double brackets, as `[[sink.slack]]`",
             ),
         ),
         "key with no value" => ("expected `=` and a value after this key", None),

@@ -184,9 +184,9 @@ error: unknown key `runbok`, expected `sinks`, `sink`, `collect`, `runbook`, `no
         assert_eq!(
             out,
             "\
-warning: there is no such file, and so no sink
+warning: this file does not exist, so no sink is configured
 --> /etc/lastwords/lastwords.toml
- = help: reports are kept in the spool and nobody is told; add a sink, as `[[sink.email]]`
+ = help: reports are kept in the spool, but no one is told; add a sink, as `[[sink.email]]`
 
 1 warning in 1 file
 "

@@ -20,11 +20,11 @@ const MOST: u64 = 8 * 1024 * 1024;
 
 const EXAMPLES: &str = "\
 Examples:
-  lastwords explain --log web.log            what did it say before it died?
-  lastwords explain --log web.log --exit 1   what of that ends in exit code 1?
+  lastwords explain --log web.log            the cause, from the log
+  lastwords explain --log web.log --exit 1   the same, after exit code 1
   lastwords explain --log web.log --exit 137 --json | jq -r .kind
 
-Was it killed for want of memory? At what address did it fault?
+To see whether it was killed for memory, or where it faulted:
   dmesg | lastwords explain --kernel /dev/stdin --exit SIGKILL --pid 4242";
 
 #[derive(Debug, Args)]

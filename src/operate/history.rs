@@ -37,7 +37,7 @@ impl Entries {
         for place in [Place::New, Place::Done, Place::Dead] {
             let ids = spool.ids(place).map_err(|why| match why.kind() {
                 ErrorKind::PermissionDenied => {
-                    anyhow!("{dir} is root's, and not for others to read: try again with sudo")
+                    anyhow!("only root may read {dir}: try again with sudo")
                 }
                 _ => anyhow!("cannot list the reports in {dir}: {why}"),
             })?;
@@ -160,7 +160,7 @@ impl<'s> Reader<'s> {
     pub fn complaint(&self) -> Option<String> {
         let why = self.why.as_ref()?;
         Some(format!(
-            "{} of the reports could not be read, the first because {why}",
+            "{} of the reports could not be read; the first error: {why}",
             self.unreadable
         ))
     }

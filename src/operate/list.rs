@@ -74,10 +74,10 @@ Examples:
   lastwords list --since 2d                 what died in the last two days
   lastwords list --job web --all            each crash of web
   lastwords list --cause oom                what the kernel killed for memory
-  lastwords list --undelivered              what somebody does not know yet
+  lastwords list --undelivered              reports that a sink has not received
   lastwords list --kind summary,recovered   the other messages
   lastwords list -n 0 --json | jq -r '[.count, .job, .cause.line] | @tsv'
-  lastwords show 3f9a                       all about one of them
+  lastwords show 3f9a                       everything about one of them
 
 JSON has id, job, instance, host, kind, drill, verdict, count, first, last,
 exit, cause (kind, line, confidence), fingerprint, place (new, done, dead) and
@@ -85,7 +85,7 @@ told: what each sink did with the latest, by its name: state (sent,
 summarised, dropped, waiting, given up, refused), tries, last_try, next_try,
 and receipt, error or in (the summary's id).
 
-Exits with 0, also where nothing is found.";
+Exits with 0, even if nothing is found.";
 
 /// Kinds of reports to choose from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
@@ -148,7 +148,7 @@ pub fn run(args: &ListArgs, out: &mut impl Write) -> Result<ExitCode> {
         }
     } else if rows.is_empty() {
         let some = if entries.since(None).next().is_some() {
-            "that fits"
+            "that matches"
         } else {
             "yet"
         };

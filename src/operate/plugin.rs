@@ -264,7 +264,7 @@ fn report(args: &TestArgs) -> Result<Report> {
     let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     // In the spool, a line about the report follows it.
     let read = Report::deserialize(&mut serde_json::Deserializer::from_slice(&text));
-    read.with_context(|| format!("{} is no report", file.display()))
+    read.with_context(|| format!("{} is not a report", file.display()))
 }
 
 fn simulated(now: Now) -> Report {
@@ -307,7 +307,7 @@ fn simulated(now: Now) -> Report {
             kind: CollectorKind::LOG,
             collector: "log".to_owned(),
             status: Status::Ok,
-            text: "listening on 8080\nError: a simulated one".to_owned(),
+            text: "listening on 8080\nError: a simulated error".to_owned(),
             data: SectionData::Nothing,
             millis: 1,
         }],

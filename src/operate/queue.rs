@@ -125,7 +125,7 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
         let short = entries.short();
         let rows: Vec<_> = all.iter().map(|it| it.cells(short, now)).collect();
         if rows.is_empty() {
-            let _ = writeln!(out, "No report waits.");
+            let _ = writeln!(out, "No report is waiting.");
         } else {
             let _ = write!(out, "{}", table(&COLUMNS, &rows, terminal_width()));
         }
@@ -147,7 +147,7 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
     let corrupt = spool.corrupt().map_or(0, |corrupt| corrupt.len());
     if corrupt > 0 {
         say(&format!(
-            "{corrupt} in {} are no whole reports, and are not sent",
+            "{corrupt} files in {} are damaged reports, which are not sent",
             spool.corrupt_dir().display()
         ));
     }
@@ -221,7 +221,7 @@ impl Waiting {
         let ledger = &self.ledger;
         let (next, why) = match (&self.held, &ledger.last_error) {
             (Some(why), _) => (
-                Cell::coloured("once mended", AnsiColor::Red),
+                Cell::coloured("once fixed", AnsiColor::Red),
                 format!("the config is broken: {why}"),
             ),
             (None, error) => {

@@ -89,7 +89,7 @@ fn report(args: &RenderArgs) -> Result<Report> {
     file.take(MAX)
         .read_to_string(&mut text)
         .with_context(|| format!("cannot read the report {id}"))?;
-    serde_json::from_str(&text).with_context(|| format!("{id} is no report"))
+    serde_json::from_str(&text).with_context(|| format!("{id} is not a report"))
 }
 
 fn of_sink(args: &RenderArgs, name: &str, report: &Report) -> Result<String> {
@@ -117,7 +117,7 @@ fn of_sink(args: &RenderArgs, name: &str, report: &Report) -> Result<String> {
         .unzip();
     ensure!(
         !shown.is_empty(),
-        "{name} ({}) gets the report itself: --format json shows it without --sink",
+        "{name} ({}) gets the report itself; to see it, use --format json without --sink",
         sink.kind()
     );
     let place = match args.format {
@@ -128,7 +128,7 @@ fn of_sink(args: &RenderArgs, name: &str, report: &Report) -> Result<String> {
                 .filter_map(|it| Some(it.to_possible_value()?.get_name().to_owned()))
                 .collect();
             format!(
-                "{name} ({}) gets no such thing, but: {}",
+                "{name} ({}) has no message in this format; its formats: {}",
                 sink.kind(),
                 names.join(", ")
             )

@@ -102,7 +102,7 @@ fn deliveries(args: &ShowArgs, spool: &Spool, report: &Report, place: Place) -> 
     };
     let lines: String = names.iter().zip(ledgers.values()).map(line).collect();
     let nobody = if ledgers.is_empty() {
-        "  nobody: no sink is configured for it\n"
+        "  no one: no sink is configured for this report\n"
     } else {
         ""
     };

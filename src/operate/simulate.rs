@@ -214,7 +214,7 @@ fn send(args: &SimulateArgs, sink: &dyn Sink, report: &Report) -> Result<String>
         Attempt::Retry { why, .. } => {
             Err(anyhow!("{why} (at a real crash it would be tried again)"))
         }
-        Attempt::Refused { why } => Err(anyhow!("{why} (it will never take it)")),
+        Attempt::Refused { why } => Err(anyhow!("{why} (it would not be tried again)")),
     }
 }
 

@@ -122,7 +122,7 @@ impl TryFrom<AlertmanagerKeys> for Alertmanager {
         };
         let endpoints = keys.urls.iter().map(endpoint).collect::<Result<_, _>>()?;
         if keys.resolve_after < LEAST_RESOLVE_AFTER {
-            let help = "news of a service that keeps crashing comes once an hour";
+            let help = "lastwords sends an update once an hour while a service keeps crashing";
             return Err(KeyError::at("resolve_after", "expected at least 70m").help(help));
         }
         if let Some(label) = keys
@@ -131,7 +131,7 @@ impl TryFrom<AlertmanagerKeys> for Alertmanager {
             .find(|label| OURS.contains(&label.as_str()) || !is_label(label))
         {
             let message = format!(
-                "{label:?} is lastwords' own label, or no label's name (letters, digits, `_`)"
+                "{label:?} is a label that lastwords sets itself, or it is not a valid label name (letters, digits, `_`)"
             );
             return Err(KeyError::at("labels", message));
         }

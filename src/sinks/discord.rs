@@ -104,7 +104,7 @@ impl Discord {
     fn webhook(&self, host: &Host) -> Result<Url> {
         let secret = self.webhook.read(host)?;
         let mut url =
-            http::address(secret.expose()).context("the webhook's address is of no use")?;
+            http::address(secret.expose()).context("the webhook's address cannot be used")?;
         let others: Vec<(String, String)> = url
             .query_pairs()
             .filter(|(key, _)| key != "wait")

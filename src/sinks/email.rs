@@ -164,14 +164,14 @@ impl Sink for Email {
                     .locate()
                     .context(NO_SENDMAIL)?;
                 Ok(Probed::Unasked(format!(
-                    "{} is there; where it sends mail, only one tells",
+                    "{} exists (not verified: only a message shows where it sends mail)",
                     path.display()
                 )))
             }
             Way::Smtp(account) => {
                 let server = server(account, &host.name(), host)?;
                 server.greet()?;
-                Ok(Probed::Good(format!("{server} lets us in")))
+                Ok(Probed::Good(format!("{server} accepts the connection")))
             }
         }
     }
@@ -344,7 +344,7 @@ mod tests {
             .expect_err("nobody")
             .to_string();
         assert!(
-            why.contains("line 2") && why.contains("expected one address at least"),
+            why.contains("line 2") && why.contains("expected at least one address"),
             "{why}"
         );
     }

@@ -91,7 +91,7 @@ impl Sink for ExecSink {
     fn probe(&self, _: &Host) -> Result<Probed, SendError> {
         let path = self.command.locate()?;
         Ok(Probed::Unasked(format!(
-            "{} can be run; what it does with a report, only one tells",
+            "{} can be run (not verified: only a report shows what it does)",
             path.display()
         )))
     }

@@ -101,7 +101,7 @@ impl TryFrom<String> for GitterRoom {
         }
         // The text is not repeated, since a webhook's address is a secret.
         Err("expected a room such as org/repo or #org_repo:gitter.im: Gitter's own API, with its room numbers and its \
-             webhooks, ended in February 2023, and its rooms live on Matrix now; set `room` to that, and `token_file` \
+             webhooks, ended in February 2023, and its rooms are on Matrix now; set `room` to one of these, and `token_file` \
              to a file with an access token from the settings of https://app.gitter.im"
             .to_owned())
     }
@@ -177,7 +177,7 @@ mod tests {
             let why = room(legacy).unwrap_err();
             assert!(
                 why.contains("org/repo")
-                    && why.contains("live on Matrix now")
+                    && why.contains("are on Matrix now")
                     && !why.contains("hush"),
                 "{why}"
             );

@@ -44,7 +44,7 @@ pub fn client_trusting(ca_file: Option<&Path>, host: &Host) -> Result<Client> {
     let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
     ensure!(
         !certificates.is_empty(),
-        "there is no certificate (as PEM) in {}",
+        "{} holds no certificate in PEM",
         path.display()
     );
     builder()
@@ -114,14 +114,14 @@ pub fn server(text: &str, tls: Tls) -> Result<Url> {
     let url = match (Url::parse(text), tls) {
         (Ok(url), Tls::None) if url.scheme() == "http" => url,
         (Ok(url), Tls::Required) if url.scheme() == "http" && !stays_here(&url) => {
-            bail!("expected an address that starts with https://, or tls = \"none\" beside it")
+            bail!("expected an address that starts with https://, or tls = \"none\" in this table")
         }
         _ => address(text)?,
     };
     let bare = url.username().is_empty() && url.password().is_none();
     ensure!(
         bare,
-        "expected an address without a user and a password in it: everybody can read the config"
+        "expected an address without a user and a password: every user of the machine can read the config"
     );
     Ok(url)
 }
@@ -177,7 +177,7 @@ pub fn address(text: &str) -> Result<Url> {
     let url = Url::parse(text).context("expected an address such as https://example.com/path")?;
     ensure!(
         url.scheme() == "https" || (url.scheme() == "http" && stays_here(&url)),
-        "expected an address that starts with https:// (http:// goes to this machine only)"
+        "expected an address that starts with https:// (http:// is for this machine only)"
     );
     Ok(url)
 }

@@ -198,14 +198,14 @@ impl Sink for Matrix {
         let member = get(&["rooms", &room, "state", "m.room.member", &who]);
         match user.ask("look into the room", member, "membership") {
             Ok(joined) if joined == "join" => Ok(Probed::Good(format!(
-                "the token is {who}'s, who is in {name}"
+                "the token belongs to {who}, which is in {name}"
             ))),
             Ok(other) if other == "ban" => Err(SendError::Refused {
                 why: format!("{who} is banned from {name}"),
             }),
             // A user who is not in a room may not look into it.
             Ok(_) | Err(SendError::Refused { .. }) => Ok(Probed::Unasked(format!(
-                "the token is {who}'s, who is not in {name} yet: it joins with the first message, where it may"
+                "the token belongs to {who}, which is not in {name} yet and joins it before the first message if it may"
             ))),
             Err(why) => Err(why),
         }

@@ -76,7 +76,7 @@ pub trait Sink: Send + Sync {
     /// If a report could not be sent now.
     fn probe(&self, _host: &Host) -> Result<Probed, SendError> {
         Ok(Probed::Unasked(
-            "it cannot be asked without sending".to_owned(),
+            "not verified: this sink can only be tested by sending".to_owned(),
         ))
     }
 

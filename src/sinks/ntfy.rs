@@ -211,7 +211,7 @@ impl Ntfy {
             Topic::Secret(source) => source,
         };
         let topic = source.read(host)?.expose().to_owned();
-        is_topic(&topic).context("the topic is of no use")?;
+        is_topic(&topic).context("the topic cannot be used")?;
         Ok(topic)
     }
 

@@ -126,7 +126,7 @@ impl Sink for Slack {
         http::ask(client.head(address), MAX_ANSWER)
             .with_context(|| format!("{origin} does not answer"))?;
         Ok(Probed::Unasked(format!(
-            "{origin} answers; whether it knows the webhook, only a message tells"
+            "{origin} answers (the webhook is not verified: only a message can test it)"
         )))
     }
 
@@ -163,7 +163,7 @@ impl Slack {
 
     fn webhook(&self, host: &Host) -> Result<Url> {
         let secret = self.webhook.read(host)?;
-        http::address(secret.expose()).context("the webhook's address is of no use")
+        http::address(secret.expose()).context("the webhook's address cannot be used")
     }
 }
 

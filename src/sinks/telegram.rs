@@ -130,7 +130,7 @@ impl Telegram {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-:".contains(c);
         ensure!(
             token.expose().contains(':') && token.expose().chars().all(plain),
-            "the token is none that a bot has"
+            "the token is not a bot's token"
         );
         // A colon after a slash is part of the path.
         self.url
@@ -184,7 +184,7 @@ fn judge(answer: &http::HttpAnswer, token: &Secret) -> Result<Receipt, SendError
         .pointer("/parameters/migrate_to_chat_id")
         .and_then(Value::as_i64)
     {
-        why = format!("{why}: the group has a new number, set chat = \"{chat}\"");
+        why = format!("{why}: the group has a new number: set chat = \"{chat}\"");
     }
     Err(http::not_taken(answer, description.is_some(), &why))
 }
@@ -424,7 +424,7 @@ mod tests {
                 sink.preview(&sample(), &Host::new("/", dir.path()))
                     .unwrap_err()
             );
-            assert_eq!(why, "the token is none that a bot has");
+            assert_eq!(why, "the token is not a bot's token");
         }
     }
 }

@@ -188,10 +188,14 @@ impl TryFrom<BTreeMap<String, String>> for Headers {
             let lower = name.to_ascii_lowercase();
             if OURS.contains(&lower.as_str()) || lower.starts_with("webhook-") {
                 return Err(format!(
-                    "the header {name} is lastwords' own; for a token there is `token_file`"
+                    "lastwords sets the header {name} itself; to send a token, use `token_file`"
                 ));
             }
-            let bad = || format!("{name:?} is no header's name, or holds what no header may");
+            let bad = || {
+                format!(
+                    "{name:?} is not a valid header name, or its value is not a valid header value"
+                )
+            };
             let key = HeaderName::try_from(name.as_str()).map_err(|_| bad())?;
             let mut value = HeaderValue::from_str(&value).map_err(|_| bad())?;
             value.set_sensitive(true);
@@ -288,7 +292,7 @@ impl Webhook {
         let url = match &self.address {
             Target::Plain(url) => url.clone(),
             Target::Secret(source) => http::server(source.read(host)?.expose(), self.tls)
-                .context("the address is of no use")?,
+                .context("the address cannot be used")?,
         };
         let read = |source: &Option<SecretSource>| {
             source.as_ref().map(|source| source.read(host)).transpose()
@@ -447,15 +451,15 @@ mod tests {
             ("url = 'https://a'\nmax_bytes = 16383", "at least 16384"),
             (
                 "url = 'https://a'\nheaders = { Host = 'b' }",
-                "lastwords' own",
+                "lastwords sets",
             ),
             (
                 "url = 'https://a'\nheaders = { 'X Y' = 'b' }",
-                "no header's name",
+                "not a valid header name",
             ),
             (
                 "url = 'https://a'\nheaders = { X = \"b\\nc\" }",
-                "no header's name",
+                "not a valid header name",
             ),
             (
                 "url = 'https://a'\nformat = 'xml'",

@@ -124,7 +124,7 @@ pub fn verdict(job: &str, checks: &[Check]) -> String {
         return format!("{caught}, but NOT told: {why}");
     }
     let name = |(name, check): &(&str, &Check)| match check.state {
-        State::Unknown => format!("{name} (who cannot be asked)"),
+        State::Unknown => format!("{name} (not verified)"),
         _ => (*name).to_owned(),
     };
     let told: Vec<String> = told.iter().map(name).collect();
@@ -159,7 +159,7 @@ mod tests {
             ),
             (
                 vec![good("mail"), asked],
-                "web: a crash would be caught and told to mail, chat (who cannot be asked)",
+                "web: a crash would be caught and told to mail, chat (not verified)",
             ),
             (
                 vec![good("mail"), bad("log")],

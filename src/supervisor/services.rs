@@ -37,7 +37,7 @@ pub fn found(by: &dyn Supervise, job: &str, host: &Host) -> String {
             "{by} runs {job} from {}, which stays as it is.",
             file.display()
         ),
-        None => format!("{by} knows no {job} in the usual places."),
+        None => format!("{by} has no {job} in the usual places."),
     }
 }
 

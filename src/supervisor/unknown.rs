@@ -32,7 +32,7 @@ impl Supervise for NoSupervisor {
         let text = format!("nobody here is known to run {}", subject.service);
         let check = Check::unknown("hooks", Concerns::Catching, text);
         checks
-            .push(check.with("say who runs it, as `--supervisor upstart`; or is the name right?"));
+            .push(check.with("name its supervisor, as `--supervisor upstart`, or check the name"));
         Observed::of(Running::Unknown)
     }
 

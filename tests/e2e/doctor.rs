@@ -58,7 +58,7 @@ mod as_root {
             let (state, text) = said(&machine, "mail");
             assert_eq!(state, "ok", "{text}");
             assert!(
-                text.ends_with(&format!("as user {USERNAME}) lets us in")),
+                text.ends_with(&format!("as user {USERNAME}) accepts the connection")),
                 "{text}"
             );
             keep_secret(&machine, "smtp", "wrong-secret");

@@ -373,7 +373,7 @@ pub mod as_root {
         let output = machine.command("setup").output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert!(
-            text(&output.stderr).contains("there is no such user in /etc/passwd"),
+            text(&output.stderr).contains("this user is not in /etc/passwd"),
             "{output:?}"
         );
     }

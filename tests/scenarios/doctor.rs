@@ -215,7 +215,7 @@ fn a_healthy_machine_has_no_problem_and_the_first_line_says_so() {
     );
     assert_eq!(
         doctor.about("marker"),
-        [("ok", "not armed, and the service does not run now")]
+        [("ok", "not armed; the service is not running")]
     );
 }
 
@@ -321,7 +321,7 @@ fn hooks_that_came_after_the_service_are_not_active() {
     let doctor = machine.doctor();
     doctor.assert_problem(
         "marker",
-        "NOT be caught: not armed, though the service runs",
+        "NOT be caught: not armed, though the service is running",
         "stop web && start web (",
     );
     machine.initctl_says("");
@@ -360,7 +360,7 @@ fn a_directory_that_others_can_write_is_a_problem() {
     fs::set_permissions(&machine.machine.spool, Permissions::from_mode(0o777)).unwrap();
     machine.doctor().assert_problem(
         "directories",
-        "NOT be caught: others than its owner may write into",
+        "NOT be caught: users other than its owner may write into",
         "lastwords setup",
     );
     web.stop();
@@ -373,11 +373,11 @@ fn directories_and_a_reserve_that_are_missing_are_a_weakness() {
     fs::remove_dir_all(machine.machine.spool.join("reserve")).unwrap();
     machine
         .doctor()
-        .assert_weak("reserve", "9 of 9 pieces", "lastwords setup");
+        .assert_weak("reserve", "9 of the 9 files", "lastwords setup");
     fs::remove_dir_all(&machine.machine.spool).unwrap();
     machine.doctor().assert_weak(
         "directories",
-        "is not there; the first hook makes it",
+        "does not exist; the first hook makes it",
         "lastwords setup",
     );
     web.stop();
@@ -451,7 +451,7 @@ fn a_kernel_log_that_is_not_there_costs_the_exit_code() {
     fs::remove_file(machine.machine.root.join("dev/kmsg")).unwrap();
     machine
         .doctor()
-        .assert_weak("kernel log", "stays unknown", "/dev/kmsg");
+        .assert_weak("kernel log", "cannot quote", "/dev/kmsg");
     web.stop();
 }
 
@@ -473,7 +473,7 @@ fn a_sink_that_is_down_is_named_and_the_others_are_told() {
     machine.doctor().assert_problem(
         "ops-log",
         "caught, but NOT told: unix:/dev/log: no syslog daemon",
-        "mend",
+        "fix",
     );
     web.stop();
 }
@@ -491,7 +491,7 @@ fn a_sink_that_cannot_be_asked_is_believed_after_a_drill_and_until_the_config_ch
     let doctor = machine.doctor();
     assert_eq!(
         doctor.verdict(),
-        "web: a crash would be caught and told to pager (who cannot be asked)"
+        "web: a crash would be caught and told to pager (not verified)"
     );
     doctor.assert_remedy("pager", "unknown", "--simulate-crash --send --job web");
     let drill = machine
@@ -509,7 +509,9 @@ fn a_sink_that_cannot_be_asked_is_believed_after_a_drill_and_until_the_config_ch
         doctor.text
     );
     assert!(
-        doctor.about("last drill")[0].1.ends_with("taken by all"),
+        doctor.about("last drill")[0]
+            .1
+            .ends_with("taken by every sink"),
         "{}",
         doctor.text
     );
@@ -520,12 +522,7 @@ fn a_sink_that_cannot_be_asked_is_believed_after_a_drill_and_until_the_config_ch
         .unwrap()
         .set_times(FileTimes::new().set_modified(later))
         .unwrap();
-    assert!(
-        machine
-            .doctor()
-            .verdict()
-            .ends_with("(who cannot be asked)")
-    );
+    assert!(machine.doctor().verdict().ends_with("(not verified)"));
     web.stop();
 }
 
@@ -548,7 +545,7 @@ fn a_report_that_is_stuck_is_shown_with_its_sinks_last_error() {
         "{}",
         doctor.text
     );
-    assert_eq!(doctor.about("waiting"), [("ok", "no report waits")]);
+    assert_eq!(doctor.about("waiting"), [("ok", "no report is waiting")]);
 
     let mut report = machine.machine.only_report();
     let spool = Spool::new(&machine.machine.spool);
@@ -567,12 +564,14 @@ fn a_report_that_is_stuck_is_shown_with_its_sinks_last_error() {
     let doctor = machine.doctor();
     doctor.assert_problem(
         "waiting",
-        "but: a report waits, for 3 h",
+        "but: a report has been waiting for 3 h",
         "lastwords deliver",
     );
     let text = doctor.about("waiting")[0].1;
     assert!(
-        text.ends_with("ops-log has not got it, tried 9 times: 451 busy, password=[redacted]"),
+        text.ends_with(
+            "ops-log does not have it yet, tried 9 times: 451 busy, password=[redacted]"
+        ),
         "{text}"
     );
 
@@ -581,10 +580,14 @@ fn a_report_that_is_stuck_is_shown_with_its_sinks_last_error() {
     let doctor = machine.doctor();
     doctor.assert_weak(
         "dead letters",
-        "1 reports were not taken",
+        "1 reports did not reach every sink",
         "lastwords show ",
     );
-    doctor.assert_weak("damaged", "1 of what came was no whole report", "remove it");
+    doctor.assert_weak(
+        "damaged",
+        "1 damaged report files were put aside",
+        "remove them",
+    );
 }
 
 #[test]
@@ -601,13 +604,13 @@ fn without_a_deliverer_nobody_tries_again() {
         .unwrap();
     machine.doctor().assert_problem(
         "deliverer",
-        "told to ops-log, but: no deliverer has looked for 3 h",
+        "told to ops-log, but: no deliverer has looked for reports in 3 h",
         "start lastwords",
     );
     fs::remove_file(&trace).unwrap();
     machine.doctor().assert_problem(
         "deliverer",
-        "but: no deliverer has looked since the boot",
+        "but: no deliverer has run since the boot",
         "start lastwords",
     );
     web.stop();
@@ -649,7 +652,7 @@ fn a_job_that_nobody_knows_is_no_healthy_one() {
     assert_eq!(output.status.code(), Some(1));
     assert!(
         String::from_utf8_lossy(&output.stdout)
-            .starts_with("web: a crash would NOT be caught: Upstart knows no web")
+            .starts_with("web: a crash would NOT be caught: Upstart does not know web")
     );
 }
 
@@ -718,7 +721,7 @@ mod as_root {
         let doctor = Doctor::ask(&machine);
         doctor.assert_weak(
             "log",
-            "run as user 54324, who may not read /var/log/upstart/web.log",
+            "run as user 54324, which may not read /var/log/upstart/web.log",
             "setfacl",
         );
         assert_eq!(doctor.about("directories")[0].0, "ok", "{}", doctor.text);
@@ -727,13 +730,13 @@ mod as_root {
         chown(&markers, Some(1), None).unwrap();
         Doctor::ask(&machine).assert_problem(
             "directories",
-            "should be a directory of user 54324, and is user 1's",
+            "should be a directory of user 54324, but belongs to user 1",
             "lastwords setup",
         );
         fs::remove_dir(&markers).unwrap();
         Doctor::ask(&machine).assert_problem(
             "directories",
-            "is not there, and the job's hooks",
+            "does not exist, and the job's hooks",
             "lastwords setup",
         );
     }

@@ -264,7 +264,7 @@ fn nothing_is_a_list_too() {
             "there is no report yet\n".to_owned()
         )
     );
-    assert_eq!(said(&machine, "queue", &[]), "No report waits.\n");
+    assert_eq!(said(&machine, "queue", &[]), "No report is waiting.\n");
     assert_eq!(
         said(&machine, "stats", &[]),
         "Nothing has died in the last 30 days.\n"
@@ -283,7 +283,7 @@ fn a_damaged_report_is_counted_and_left_where_it_is() {
         (Some(0), 4)
     );
     assert!(
-        text(&output.stderr).starts_with("1 of the reports could not be read, the first because"),
+        text(&output.stderr).starts_with("1 of the reports could not be read; the first error: "),
         "{output:?}"
     );
     assert!(path.exists());
@@ -361,7 +361,7 @@ fn the_queue_says_what_waits_for_whom_and_why() {
     .unwrap();
     let shown = said(&machine, "queue", &[]);
     assert!(
-        shown.contains("once mended") && shown.contains("the config is broken: "),
+        shown.contains("once fixed") && shown.contains("the config is broken: "),
         "{shown}"
     );
 }
@@ -402,11 +402,11 @@ fn what_waits_is_tried_at_once_on_request_also_beside_a_deliverer() {
     assert_eq!(offers(&machine), 3, "one of the two deliverers, not both");
     assert_eq!(
         said(&machine, "queue", &["retry", "--all"]),
-        "Nothing waits for a sink.\n"
+        "No report is waiting for a sink.\n"
     );
     assert!(
         said(&machine, "queue", &["retry", &id])
-            .starts_with(&format!("{id} waits for no sink: it is in done/"))
+            .starts_with(&format!("{id} is not waiting: it is in done/"))
     );
 }
 
@@ -429,7 +429,7 @@ fn nothing_is_changed_while_a_deliverer_is_sending() {
         (output.status.code(), text(&output.stdout)),
         (Some(1), String::new())
     );
-    let said = "a deliverer is sending to one right now: nothing is changed for it; try again\n";
+    let said = "a deliverer is sending to one right now, so its reports are unchanged; try again\n";
     assert_eq!(text(&output.stderr), said);
     assert!(!patient.wait().unwrap().success());
     assert_eq!(place(&machine, "new"), [id.as_str()]);
@@ -521,8 +521,7 @@ mod as_root {
                 .unwrap();
             assert_eq!(output.status.code(), Some(1), "{output:?}");
             assert!(
-                text(&output.stderr)
-                    .contains("is root's, and not for others to read: try again with sudo"),
+                text(&output.stderr).contains("try again with sudo"),
                 "{output:?}"
             );
         }

@@ -414,7 +414,7 @@ fn plugin_test_shows_what_a_person_needs_and_names_mistakes_with_their_remedy() 
     let output = run(leaves_one, 0o755, &["--collector"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(
-        said(&output).contains("it left processes behind, which were killed: sleep"),
+        said(&output).contains("it left processes behind, and they were killed: sleep"),
         "{}",
         said(&output)
     );

@@ -13,7 +13,7 @@ use crate::support::harness::{Harness, wait_for};
 use crate::told::Doctor;
 
 const SINK: &str = "[[sink.exec]]\nname = 'keep'\ncommand = ['/bin/cat']\n";
-const WELL: &str = "web: a crash would be caught and told to keep (who cannot be asked)";
+const WELL: &str = "web: a crash would be caught and told to keep (not verified)";
 
 /// Ends once its file is there, and runs in its next life.
 fn program(machine: &Harness) -> String {
@@ -172,7 +172,7 @@ fn runit_what_setup_writes_is_active_at_once_and_the_doctor_knows_each_step() {
     doctor_says.assert(
         "marker",
         "weak",
-        "it was started before its hooks were there",
+        "the service was started before its hooks were set up",
         "sv restart ",
     );
     doctor_says.assert("log", "ok", "log/main/current can be read", "");
@@ -248,7 +248,7 @@ fn runit_a_finish_of_ones_own_is_called_from_inside_or_the_doctor_says_that_it_i
     doctor(&machine).assert_problem("hooks", "cannot be executed", "chmod +x /etc/sv/web/finish");
     fs::set_permissions(&finish, Permissions::from_mode(0o755)).unwrap();
     doctor(&machine).assert("hooks", "ok", "runit's finish calls post-stop", "");
-    doctor(&machine).assert("marker", "ok", "the service does not run now", "");
+    doctor(&machine).assert("marker", "ok", "the service is not running", "");
     assert_eq!(setup(&machine).0, Some(0));
     let _runsv = Supervisor::start(Command::new("runsv").arg(&dir));
     wait_for("its first life", || lives(&machine) == 1);
@@ -314,7 +314,7 @@ fn s6_what_setup_writes_is_active_at_once_and_the_doctor_knows_each_step() {
     doctor_says.assert(
         "marker",
         "weak",
-        "it was started before its hooks were there",
+        "the service was started before its hooks were set up",
         "s6-svc -r ",
     );
     doctor_says.assert("log", "ok", "log/main/current can be read", "");
@@ -429,7 +429,7 @@ fn supervisord_what_setup_says_starts_a_listener_and_no_program_anew_and_the_doc
     doctor_says.assert(
         "marker",
         "weak",
-        "it was started before its hooks were there",
+        "the service was started before its hooks were set up",
         "supervisorctl restart web",
     );
     doctor_says.assert("log", "ok", "web-stdout---supervisor-", "");

@@ -173,7 +173,7 @@ fn what_was_rotated_away_while_the_service_ran_is_shown_too() {
         (Some("bye\n"), "Panic at line 3\n[/var/log/web.log]\nbye"),
         (
             None,
-            "old\nPanic at line 3\n[there is no /var/log/web.log any more]",
+            "old\nPanic at line 3\n[/var/log/web.log no longer exists]",
         ),
     ] {
         let _ = fs::remove_file(machine.host().path(LOG));

@@ -60,7 +60,7 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
                 Err(why) => {
                     is_unreadable = true;
                     let text = format!(
-                        "a marker of {job} cannot be read, though a crash is caught by it all the same: {why}"
+                        "a marker of {job} cannot be read (a crash is still caught): {why}"
                     );
                     checks.push(Check::weak(
                         "marker",
@@ -82,10 +82,10 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
         }
         return not_armed(subject, running, checks);
     };
-    let instances = if found.is_empty() {
-        String::new()
-    } else {
-        format!(", and {} more of it", found.len())
+    let instances = match found.len() {
+        0 => String::new(),
+        1 => ", and 1 more instance".to_owned(),
+        more => format!(", and {more} more instances"),
     };
     let lasts = subject.loaded.job.stop_timeout;
     if let Some(planned) = marker
@@ -119,22 +119,22 @@ fn not_armed(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
     checks.push(match (running, marker_use, restart) {
         (_, MarkerUse::Held, _) => return None,
         (Running::No, ..) => {
-            Check::ok("marker", concerns, "not armed, and the service does not run now")
+            Check::ok("marker", concerns, "not armed; the service is not running")
         }
         (Running::Yes, MarkerUse::Uptime, Some(restart)) => {
-            let text = "not armed: it was started before its hooks were there. A crash is caught, but the report cannot \
-                        say since when it ran";
-            Check::weak("marker", Concerns::Content, text, format!("when it suits: {restart}"))
+            let text = "not armed: the service was started before its hooks were set up. A crash is caught, but the \
+                        report cannot say how long the service ran";
+            Check::weak("marker", Concerns::Content, text, format!("at a convenient time: {restart}"))
         }
         (_, MarkerUse::Uptime, _) => {
-            let text = "not armed, and this supervisor tells of crashes without that";
+            let text = "not armed; this supervisor reports crashes without a marker";
             Check::ok("marker", concerns, text)
         }
         (Running::Yes, MarkerUse::Catching, _) => Check::problem(
             "marker",
             concerns,
-            "not armed, though the service runs: it was started before its hooks were there",
-            format!("stop {service} && start {service} (a restart keeps the hooks of before)"),
+            "not armed, though the service is running: it was started before its hooks were set up",
+            format!("stop {service} && start {service} (`restart` keeps the old hooks)"),
         ),
         (Running::Unknown, MarkerUse::Catching, _) => {
             let text = "not armed; lastwords cannot tell whether the service is running";

@@ -51,7 +51,7 @@ pub fn config(subject: &Subject, checks: &mut Vec<Check>) {
                 .unwrap_or_default();
             let file = problem.file.display();
             let text = format!(
-                "the config has an error, and what it is about is left out: {file}{place}: {}",
+                "the config has an error, and the part with the error is ignored: {file}{place}: {}",
                 problem.message
             );
             Check::problem("config", Concerns::InTime, text, remedy)
@@ -66,7 +66,7 @@ pub fn config(subject: &Subject, checks: &mut Vec<Check>) {
         let text = if own.exists() {
             format!("{} is fine", own.display())
         } else {
-            format!("the defaults: there is no {}", own.display())
+            format!("the defaults apply: there is no {}", own.display())
         };
         checks.push(Check::ok("config", Concerns::InTime, text));
     }
@@ -102,7 +102,7 @@ pub fn collectors(
         checks.push(Check::weak(
             "log",
             Concerns::Content,
-            "no log is collected: most causes stand in one",
+            "no log is collected, and most causes are found in a log",
             remedy,
         ));
     }
@@ -113,7 +113,7 @@ pub fn collectors(
             .map(|section| log(subject, section, marker)),
     );
     checks.extend(journal.map(|_| {
-        let text = "it is the journal, of the life that ends: systemd tells of none now";
+        let text = "the journal of the life that ended; systemd reports no such life now";
         Check::unknown("log", Concerns::Content, text)
     }));
     let (well, ill): (Vec<&Section>, Vec<&Section>) = others
@@ -132,13 +132,13 @@ pub fn collectors(
             Status::Denied if subject.sees_less => Check::unknown(
                 "collectors",
                 Concerns::Content,
-                format!("{text} (root may)"),
+                format!("{text} (try as root)"),
             ),
             _ => Check::weak(
                 "collectors",
                 Concerns::Content,
                 text,
-                "the message says that instead; mend it, or leave it out",
+                "a message would hold this error instead; fix the collector, or leave it out",
             ),
         });
     }
@@ -151,7 +151,7 @@ fn log(subject: &Subject, section: &Section, marker: Option<&Marker>) -> Check {
     if section.status != Status::Ok {
         return match section.status {
             Status::Denied if subject.sees_less => {
-                Check::unknown("log", concerns, format!("{} (root may)", section.text))
+                Check::unknown("log", concerns, format!("{} (try as root)", section.text))
             }
             _ => {
                 let text = format!("the message would hold no log: {}", section.text);
@@ -159,7 +159,7 @@ fn log(subject: &Subject, section: &Section, marker: Option<&Marker>) -> Check {
                     "log",
                     concerns,
                     text,
-                    format!("name the file that it writes in jobs/{}.toml", subject.job),
+                    format!("name the service's log file in jobs/{}.toml", subject.job),
                 )
             }
         };
@@ -177,12 +177,12 @@ fn log(subject: &Subject, section: &Section, marker: Option<&Marker>) -> Check {
         .uid
         .filter(|uid| !may_read(&file, *uid, &subject.host))
     {
-        let text = format!("the job's hooks run as user {uid}, who may not read {path}");
+        let text = format!("the job's hooks run as user {uid}, which may not read {path}");
         return Check::weak(
             "log",
             concerns,
             text,
-            format!("give its user that right: setfacl -m u:{uid}:r {path}"),
+            format!("allow that user to read it: setfacl -m u:{uid}:r {path}"),
         );
     }
     let written = fs::metadata(&file).and_then(|found| found.modified()).ok();
@@ -197,10 +197,15 @@ fn log(subject: &Subject, section: &Section, marker: Option<&Marker>) -> Check {
         && written + Duration::from_secs(10) < began
     {
         let text = format!(
-            "{path} was last written {}, before the service started: is it still the one?",
+            "{path} was last written {}, before the service started: does the service still log there?",
             ago(age)
         );
-        return Check::weak("log", concerns, text, "name the file that it writes now");
+        return Check::weak(
+            "log",
+            concerns,
+            text,
+            "name the file that the service logs to now",
+        );
     }
     Check::ok(
         "log",
@@ -234,22 +239,23 @@ fn kernel_log(subject: &Subject) -> Check {
         .is_ok_and(|value| value.trim() != "0");
     if let Some(uid) = subject.uid.filter(|_| restricted) {
         let text = format!(
-            "the job's hooks run as user {uid}, who may not read it: exit codes and kills stay unknown"
+            "the job's hooks run as user {uid}, which may not read it: exit codes and kills stay unknown"
         );
         return Check::weak(about, concerns, text, "sysctl kernel.dmesg_restrict=0");
     }
     match kmsg::read_kernel_log(&subject.host, u64::MAX) {
         Ok(_) => Check::ok(about, concerns, "can be read"),
         Err(why) if subject.sees_less => {
-            Check::unknown(about, concerns, format!("{why} (root may)"))
+            Check::unknown(about, concerns, format!("{why} (try as root)"))
         }
         Err(why) => {
-            let text = format!("{why}: what the kernel and init say of the death stays unknown");
+            let text =
+                format!("{why}: reports cannot quote what the kernel and init say about a death");
             Check::weak(
                 about,
                 concerns,
                 text,
-                "is /dev/kmsg there? In a container it may have to be passed in",
+                "check that /dev/kmsg exists; a container may need it passed in",
             )
         }
     }

@@ -16,7 +16,7 @@ const QUIET: Duration = Duration::from_mins(1);
 const LATE: Duration = Duration::from_mins(10);
 
 const ABOUT: &str = "deliverer";
-const AGAIN: &str = "what a destination does not take at once is not tried again";
+const AGAIN: &str = "a message that a sink does not take at once is not tried again";
 const UNITS: [&str; 3] = ["lastwords.path", "lastwords.timer", "lastwords.service"];
 const PROPERTIES: [&str; 6] = [
     "Id",
@@ -64,35 +64,43 @@ fn looked(
     match last {
         Ok(Some(look)) if look.watches && look.ago > QUIET => problem(
             Concerns::InTime,
-            format!("it has not looked for {}: {AGAIN}", length(look.ago)),
+            format!(
+                "it has not looked for reports in {}: {AGAIN}",
+                length(look.ago)
+            ),
             remedy,
         ),
-        Ok(Some(look)) if look.ago <= LATE => {
-            Check::ok(ABOUT, Concerns::InTime, format!("looked {}", ago(look.ago)))
-        }
+        Ok(Some(look)) if look.ago <= LATE => Check::ok(
+            ABOUT,
+            Concerns::InTime,
+            format!("looked for reports {}", ago(look.ago)),
+        ),
         Ok(None) if is_started => {
-            let text = "it has not looked yet; lastwords.timer starts it every minute";
+            let text = "it has not looked for reports yet; lastwords.timer starts it every minute";
             Check::unknown(ABOUT, Concerns::InTime, text)
         }
         Ok(Some(look)) => problem(
             Concerns::InTime,
-            format!("no deliverer has looked for {}: {AGAIN}", length(look.ago)),
+            format!(
+                "no deliverer has looked for reports in {}: {AGAIN}",
+                length(look.ago)
+            ),
             remedy,
         ),
         Ok(None) if by_systemd && supervisor.kills_leftovers() => problem(
             Concerns::Telling,
-            "nothing is sent: no deliverer has looked since the boot".to_owned(),
+            "nothing is sent: no deliverer has run since the boot".to_owned(),
             remedy,
         ),
         Ok(None) => problem(
             Concerns::InTime,
-            format!("no deliverer has looked since the boot: {AGAIN}"),
+            format!("no deliverer has run since the boot: {AGAIN}"),
             remedy,
         ),
         Err(why) => Check::unknown(
             ABOUT,
             Concerns::InTime,
-            format!("cannot tell when it looked last: {why}"),
+            format!("cannot tell when it last looked for reports: {why}"),
         ),
     }
 }
@@ -125,7 +133,7 @@ fn wrong(unit: &Shown, subject: &Subject) -> Option<Check> {
         ("loaded", "failed") => {
             let text = format!("{id} has failed: {}", unit.get("Result"));
             let remedy = format!(
-                "mend what `journalctl -n 20 -u {id}` says, then: systemctl reset-failed {id}; systemctl start {id}"
+                "fix what `journalctl -n 20 -u {id}` says, then: systemctl reset-failed {id}; systemctl start {id}"
             );
             Some(problem(concerns(), text, remedy))
         }
@@ -139,7 +147,7 @@ fn wrong(unit: &Shown, subject: &Subject) -> Option<Check> {
         }
         ("loaded", _) if starts && unit.get("UnitFileState") == "disabled" => {
             let text = format!(
-                "{id} is not enabled: from the next boot on it is not started, unless another unit does so"
+                "{id} is not enabled: it does not start at the next boot unless another unit starts it"
             );
             Some(Check::weak(
                 ABOUT,
@@ -149,7 +157,7 @@ fn wrong(unit: &Shown, subject: &Subject) -> Option<Check> {
             ))
         }
         ("loaded", _) if unit.get("NeedDaemonReload") == "yes" => {
-            let text = format!("systemd has not read yet what is new in the files of {id}");
+            let text = format!("the files of {id} have changed since systemd read them");
             Some(Check::weak(
                 ABOUT,
                 Concerns::Content,

@@ -144,8 +144,8 @@ fn hooks(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     if supervisor.knows(service, &subject.host) {
         return supervisor.examine(subject, checks);
     }
-    let text = format!("{supervisor} knows no {service}");
-    let check = Check::problem("hooks", Concerns::Catching, text, "is the name right?");
+    let text = format!("{supervisor} does not know {service}");
+    let check = Check::problem("hooks", Concerns::Catching, text, "check the name");
     checks.push(check);
     Observed::of(Running::No)
 }

@@ -33,9 +33,9 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) {
             checks.extend(of_user(&dir, uid));
         }
     } else if let Some(user) = &subject.loaded.job.user {
-        let text = format!("its hooks run as the user {user:?}, who is not in /etc/passwd");
+        let text = format!("its hooks run as the user {user:?}, which is not in /etc/passwd");
         let remedy = format!(
-            "name one that is there, or its number, in jobs/{}.toml",
+            "name an existing user, or a user's number, in jobs/{}.toml",
             subject.job
         );
         checks.push(Check::problem("user", Concerns::Catching, text, remedy));
@@ -58,7 +58,7 @@ fn ours(dir: &Path) -> Option<Check> {
         Ok(found) => found,
         Err(why) if why.kind() == ErrorKind::NotFound => {
             let text = format!(
-                "{shown} is not there; the first hook makes it, but sets nothing aside for a full disk"
+                "{shown} does not exist; the first hook makes it, but reserves no space for a full disk"
             );
             return Some(Check::weak(
                 "directories",
@@ -74,17 +74,16 @@ fn ours(dir: &Path) -> Option<Check> {
     };
     let (owner, mode) = (found.uid(), found.mode() & 0o7777);
     let wrong = if !found.is_dir() {
-        format!("{shown} is no directory")
+        format!("{shown} is not a directory")
     } else if owner != 0 && owner != geteuid().as_raw() {
         format!("{shown} belongs to user {owner}, who can put anything into it")
     } else if mode & 0o022 != 0 {
-        format!("others than its owner may write into {shown} (mode {mode:04o})")
+        format!("users other than its owner may write into {shown} (mode {mode:04o})")
     } else {
         return None;
     };
-    let remedy = format!(
-        "look at what is in it, then: chown root {shown}; chmod 0755 {shown}; lastwords setup"
-    );
+    let remedy =
+        format!("look at its files, then: chown root {shown}; chmod 0755 {shown}; lastwords setup");
     Some(Check::problem(
         "directories",
         Concerns::Catching,
@@ -101,12 +100,12 @@ fn of_user(dir: &Path, uid: u32) -> Option<Check> {
             return None;
         }
         Ok(found) => format!(
-            "{shown} should be a directory of user {uid}, and is user {}'s",
+            "{shown} should be a directory of user {uid}, but belongs to user {}",
             found.uid()
         ),
         Err(why) if why.kind() == ErrorKind::NotFound => {
             format!(
-                "{shown} is not there, and the job's hooks, which run as user {uid}, may not make it"
+                "{shown} does not exist, and the job's hooks, which run as user {uid}, may not make it"
             )
         }
         Err(why) => {
@@ -140,7 +139,7 @@ fn room(subject: &Subject, checks: &mut Vec<Check>) {
     let is_read_only = disk.f_flag.contains(StatVfsMountFlags::RDONLY);
     checks.push(if is_read_only {
         let text =
-            "its disk is read-only: a report waits in memory, and does not survive a power cut";
+            "the spool's disk is read-only: a report waits in memory and is lost in a power cut";
         Check::problem(
             "disk",
             Concerns::InTime,
@@ -151,11 +150,11 @@ fn room(subject: &Subject, checks: &mut Vec<Check>) {
         Check::problem(
             "disk",
             Concerns::Catching,
-            "it is full, and nothing is set aside",
+            "the disk is full, and no space is reserved",
             "make room, then: lastwords setup",
         )
     } else if percent < 5 {
-        let text = format!("{mib} MiB ({percent} %) free: delivered reports go early");
+        let text = format!("{mib} MiB ({percent} %) free: delivered reports are removed early");
         Check::weak("disk", Concerns::Content, text, "make room")
     } else {
         Check::ok(
@@ -168,17 +167,17 @@ fn room(subject: &Subject, checks: &mut Vec<Check>) {
         Check::unknown(
             "reserve",
             Concerns::Content,
-            "only root can see what is set aside for a full disk",
+            "only root can see the space reserved for a full disk",
         )
     } else if is_whole {
         Check::ok(
             "reserve",
             Concerns::Content,
-            "room for reports is set aside for when the disk is full",
+            "space for reports is reserved for a full disk",
         )
     } else {
         let text =
-            format!("{lacking} of {all} pieces of what is set aside for a full disk are missing");
+            format!("{lacking} of the {all} files that reserve space for a full disk are missing");
         Check::weak("reserve", Concerns::Content, text, "lastwords setup")
     });
 }

@@ -60,7 +60,7 @@ pub fn sinks(
         }
         let none = || {
             Ok(Probed::Unasked(
-                "no thread could be had to ask it".to_owned(),
+                "not asked: no thread could be started".to_owned(),
             ))
         };
         let answer = |(key, asked): (SinkKey, io::Result<thread::ScopedJoinHandle<_>>)| {
@@ -99,7 +99,7 @@ fn sink(
             Check::ok(
                 name,
                 of(route),
-                format!("{text}: it took the drill {}", ago(age)),
+                format!("{text}; it took the drill {}", ago(age)),
             )
         }
         None => Check {
@@ -112,17 +112,17 @@ fn sink(
         Secrets::HandedOver(credentials) => {
             let ids: Vec<&str> = credentials.iter().map(|it| it.id.as_str()).collect();
             let text = format!(
-                "systemd hands its secret to lastwords.service alone (credential {})",
+                "systemd passes its secret to lastwords.service only (credential {})",
                 ids.join(", ")
             );
             return or_drilled(&text, secrets::with(&credentials, &drill_command(subject)));
         }
         Secrets::Missing(file) => {
             let text = format!(
-                "it needs a file for its secret, and that is not there: {}",
+                "the file with its secret does not exist: {}",
                 file.display()
             );
-            let remedy = "put the secret there, or let systemd hand it over: LoadCredential= in lastwords.service";
+            let remedy = "put the secret there, or let systemd pass it: LoadCredential= in lastwords.service";
             return Check::problem(name, of(route), text, remedy);
         }
     }
@@ -131,13 +131,13 @@ fn sink(
         Ok(Probed::Unasked(text)) => or_drilled(text, Some(try_it(subject))),
         // A secret that only root may read is no fault of the sink.
         Err(why) if subject.sees_less && why.contains("Permission denied") => {
-            Check::unknown(name, of(route), format!("{why} (root may)"))
+            Check::unknown(name, of(route), format!("{why} (try as root)"))
         }
         Err(why) => Check::problem(
             name,
             of(route),
             why,
-            format!("mend it, then: lastwords doctor {}", subject.service),
+            format!("fix it, then: lastwords doctor {}", subject.service),
         ),
     }
 }
@@ -172,7 +172,7 @@ pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) 
             checks.push(Check::unknown(
                 about,
                 Concerns::InTime,
-                format!("cannot look into the spool: {why} (root may)"),
+                format!("cannot look into the spool: {why} (try as root)"),
             ));
             return;
         }
@@ -186,7 +186,7 @@ pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) 
     if let Some(last) = dead.last() {
         let age = ago(now.since(last.time()));
         let text = format!(
-            "in the last 7 days, {} reports were not taken by every sink, the last {age}",
+            "in the last 7 days, {} reports did not reach every sink, the last {age}",
             dead.len()
         );
         checks.push(Check::weak(
@@ -198,12 +198,9 @@ pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) 
     }
     let corrupt = spool.corrupt().unwrap_or_default();
     if !corrupt.is_empty() {
-        let text = format!(
-            "{} of what came was no whole report, and is put aside",
-            corrupt.len()
-        );
+        let text = format!("{} damaged report files were put aside", corrupt.len());
         let remedy = format!(
-            "look at what is in {}, and remove it",
+            "look at the files in {}, then remove them",
             spool.corrupt_dir().display()
         );
         checks.push(Check::weak("damaged", Concerns::Content, text, remedy));
@@ -212,7 +209,7 @@ pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) 
         Some(drill) if drill.failed.is_empty() => Check::ok(
             "last drill",
             Concerns::Content,
-            format!("{}, taken by all", ago(now.since(drill.at))),
+            format!("{}, taken by every sink", ago(now.since(drill.at))),
         ),
         Some(drill) => {
             let failed: Vec<&str> = drill.failed.iter().map(SinkKey::name).collect();
@@ -223,9 +220,8 @@ pub fn spool(subject: &Subject, drill: Option<&Drill>, checks: &mut Vec<Check>) 
             );
             Check::weak("last drill", Concerns::Content, text, try_it(subject))
         }
-        None => {
-            Check::unknown("last drill", Concerns::Content, "there was none").with(try_it(subject))
-        }
+        None => Check::unknown("last drill", Concerns::Content, "there was no drill yet")
+            .with(try_it(subject)),
     });
     if let Some(check) = last_delivered(subject) {
         checks.push(check);
@@ -247,7 +243,7 @@ fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
         .first()
         .filter(|oldest| now.since(oldest.id.time()) > WAITS)
     else {
-        return Check::ok(about, Concerns::InTime, "no report waits");
+        return Check::ok(about, Concerns::InTime, "no report is waiting");
     };
     let age = length(now.since(oldest.id.time()));
     let held = subject
@@ -259,7 +255,7 @@ fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
             let why = match (&ledger.outcome, ledger.last_error) {
                 (Some(_), _) => return None,
                 (None, Some(why)) => why,
-                (None, None) => "it was not tried yet".to_owned(),
+                (None, None) => "not tried yet".to_owned(),
             };
             let tries = if ledger.attempts > 0 {
                 format!(", tried {} times", ledger.attempts)
@@ -267,22 +263,21 @@ fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
                 String::new()
             };
             Some(format!(
-                "{} has not got it{tries}: {why}",
+                "{} does not have it yet{tries}: {why}",
                 route.sink.name()
             ))
         });
-    let held = held
-        .unwrap_or_else(|| "not all sinks that are to be told are known: see config".to_owned());
+    let held = held.unwrap_or_else(|| "its sinks are not all known: see config".to_owned());
     let text = match ours.len() {
-        1 => format!("a report waits, for {age}: {held}"),
-        n => format!("{n} reports wait, the oldest for {age}: {held}"),
+        1 => format!("a report has been waiting for {age}: {held}"),
+        n => format!("{n} reports are waiting, the oldest for {age}: {held}"),
     };
     Check::problem(
         about,
         Concerns::InTime,
         text,
         format!(
-            "mend what it says, then: lastwords deliver (lastwords show {})",
+            "fix the error, then: lastwords deliver (details: lastwords show {})",
             oldest.id
         ),
     )

@@ -173,7 +173,7 @@ pub fn in_words(ledger: &Ledger, now: Timestamp) -> String {
             said(why)
         ),
         Some(Outcome::Dropped { why }) => format!("dropped: {}", said(why)),
-        Some(Outcome::Summarised { r#in }) => format!("told together with others by {in}"),
+        Some(Outcome::Summarised { r#in }) => format!("told in the summary {in}"),
         None => match (&ledger.last_error, ledger.attempts) {
             (_, 0) => "waiting: not tried yet".to_owned(),
             (error, tries) => {
@@ -285,7 +285,7 @@ mod tests {
         let id = ReportId::new(at(0), 7);
         assert_eq!(
             said(&Ledger::summarised(id.clone())),
-            format!("told together with others by {id}")
+            format!("told in the summary {id}")
         );
     }
 

@@ -36,7 +36,7 @@ pub fn of_file(path: &Path) -> Vec<Mistake> {
     let shown = path.display();
     if !metadata.is_file() {
         return vec![mistake(
-            format!("{shown} is no file"),
+            format!("{shown} is not a file"),
             "name the program itself",
         )];
     }
@@ -81,14 +81,14 @@ fn of_start(start: &[u8]) -> Option<Mistake> {
     }
     let Some(rest) = start.strip_prefix(b"#!") else {
         return Some(mistake(
-            "it is no program, and does not say which one runs it",
+            "it is not a binary, and its first line does not name an interpreter",
             "begin it with a line such as #!/bin/sh or #!/usr/bin/env python3",
         ));
     };
     let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if line.ends_with(b"\r") {
         return Some(mistake(
-            "its lines end as on Windows, so that the kernel does not find what runs it",
+            "its lines end as on Windows (CRLF), so the kernel cannot find its interpreter",
             "sed -i 's/\\r$//' on it",
         ));
     }
@@ -96,7 +96,7 @@ fn of_start(start: &[u8]) -> Option<Mistake> {
     let interpreter = line.split_ascii_whitespace().next().unwrap_or_default();
     if !Path::new(interpreter).is_absolute() || !Path::new(interpreter).exists() {
         return Some(mistake(
-            format!("its first line names {interpreter}, which is not there"),
+            format!("its first line names {interpreter}, which does not exist"),
             "name a program by its whole path, or as #!/usr/bin/env NAME",
         ));
     }
@@ -124,18 +124,18 @@ pub fn of_run(
     match (&outcome.end, outcome.end.code()) {
         (ProgramEnd::TimedOut(_), _) => found.push(mistake(
             "it was still running at its deadline",
-            "give what it waits for a time limit of its own, below `timeout`; it is killed without a word",
+            "give each thing it waits for a time limit below `timeout`; at `timeout` it is killed without warning",
         )),
         (_, Some(126 | 127)) => found.push(mistake(
             "a program that it calls was not found, or is not executable",
-            "its PATH is /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin, its directory is /, and there are no \
-             variables of a shell: name other programs by their whole path",
+            "its PATH is /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin, its directory is /, and no shell \
+             has set variables: name other programs by their whole path",
         )),
         (_, Some(REFUSED)) if !is_sink => {
-            found.push(mistake("100 means nothing of a collector", "exit with 1 where it cannot tell"));
+            found.push(mistake("exit code 100 has no meaning for a collector", "exit with 1 on an error"));
         }
         (ProgramEnd::Ended(_), code) if code != Some(0) && outcome.last_error.is_empty() => found.push(mistake(
-            "it failed without a word",
+            "it failed and printed no error",
             "print what went wrong to standard error: the last line is what people see",
         )),
         _ => {}
@@ -143,36 +143,36 @@ pub fn of_run(
     if outcome.end.code() == Some(0) {
         if is_sink && output.trim().lines().nth(1).is_some() {
             found.push(mistake(
-                "it prints more than one line, and of a sink only the last is kept, as the receipt",
+                "it prints more than one line; a sink's last line is kept as the receipt, the others are lost",
                 "print one line that says where the report went, such as a message's number; errors go to standard error",
             ));
         }
         if !is_sink && output.trim().is_empty() {
             found.push(mistake(
-                "it printed nothing, so that the section is empty",
+                "it printed nothing, so the section is empty",
                 "print what it found, or that it found nothing",
             ));
         }
     }
     if std::str::from_utf8(&outcome.stdout).is_err() && !outcome.truncated {
         found.push(mistake(
-            "its output is not UTF-8; what is not shows as \u{fffd}",
+            "its output is not all UTF-8; other bytes are shown as \u{fffd}",
             "print UTF-8; LANG is C.UTF-8",
         ));
     }
     if outcome.truncated {
         found.push(mistake(
-            "it printed more than is kept",
-            "print less, or raise `max_bytes`, where it is a collector",
+            "it printed more than lastwords keeps",
+            "print less; for a collector, `max_bytes` can be raised",
         ));
     }
     if !left.is_empty() {
         found.push(mistake(
             format!(
-                "it left processes behind, which were killed: {}",
+                "it left processes behind, and they were killed: {}",
                 left.join(", ")
             ),
-            "wait for them: when the plugin is over, its whole process group is killed",
+            "wait for them: when the plugin ends, its whole process group is killed",
         ));
     }
     let tells = |text: &str| {
@@ -182,8 +182,8 @@ pub fn of_run(
     };
     if tells(&outcome.last_error) || (is_sink && tells(&output)) {
         found.push(mistake(
-            "it prints a secret of its settings, and what it prints is kept and shown",
-            "print no secret; have it read them from a file that only root may read",
+            "it prints a secret from its settings, and its output is kept and shown",
+            "do not print secrets; read them from a file that only root may read",
         ));
     }
     found
@@ -223,18 +223,18 @@ mod tests {
     #[test]
     fn what_it_cannot_have_meant_is_named() {
         for (is_sink, script, what) in [
-            (true, "exit 1", "failed without a word"),
+            (true, "exit 1", "failed and printed no error"),
             (true, "echo a; echo b", "more than one line"),
             (true, "echo hush-hush", "prints a secret"),
             (true, "echo hush-hush >&2; exit 1", "prints a secret"),
-            (false, "exit 100", "means nothing of a collector"),
+            (false, "exit 100", "no meaning for a collector"),
             (false, "true", "the section is empty"),
             (false, "no-such-program", "was not found"),
-            (false, "printf '\\377'", "not UTF-8"),
+            (false, "printf '\\377'", "not all UTF-8"),
             (
                 false,
                 "head -c 2000 /dev/zero | tr '\\0' x",
-                "more than is kept",
+                "more than lastwords keeps",
             ),
         ] {
             let found = whats(is_sink, script, &["hush-hush"]);
@@ -250,14 +250,14 @@ mod tests {
         assert_eq!(of_start(b"#!/bin/sh\necho"), None);
         assert_eq!(of_start(b"\x7fELF..."), None);
         for (start, what) in [
-            (&b"echo hello\n"[..], "does not say which one runs it"),
+            (&b"echo hello\n"[..], "does not name an interpreter"),
             (b"#!/bin/sh\r\necho", "as on Windows"),
             (
                 b"#!/usr/bin/pyhton3\n",
-                "names /usr/bin/pyhton3, which is not there",
+                "names /usr/bin/pyhton3, which does not exist",
             ),
             (b"#!python3\n", "names python3"),
-            (b"#!", "is not there"),
+            (b"#!", "does not exist"),
         ] {
             let found = of_start(start).unwrap();
             assert!(found.what.contains(what), "{found:?}");

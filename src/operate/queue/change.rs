@@ -72,7 +72,7 @@ pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<
         let Some(_lock) = patiently(&spool, key)? else {
             busy += 1;
             say(&format!(
-                "a deliverer is sending to {name} right now: nothing is changed for it; try again"
+                "a deliverer is sending to {name} right now, so its reports are unchanged; try again"
             ));
             continue;
         };
@@ -92,12 +92,12 @@ pub fn retry(args: &RetryArgs, places: &Places, out: &mut impl Write) -> Result<
         }
     }
     if due == 0 && busy == 0 {
-        let _ = writeln!(out, "Nothing waits for a sink.");
+        let _ = writeln!(out, "No report is waiting for a sink.");
     } else if due > 0 {
         nudge::deliver(places, &NoSupervisor);
         let _ = writeln!(
             out,
-            "A deliverer was started; `lastwords queue` shows what came of it."
+            "A deliverer was started; `lastwords queue` shows the result."
         );
     }
     let _ = out.flush();
@@ -144,7 +144,7 @@ fn drop_one(
         let Some(lock) = patiently(spool, key)? else {
             let name = told::name(key);
             say(&format!(
-                "{} is not dropped: a deliverer is sending to {name} right now; try again",
+                "{} was not dropped: a deliverer is sending to {name} right now; try again",
                 brief.id
             ));
             return Ok(false);
@@ -162,7 +162,7 @@ fn drop_one(
     }
     spool
         .finish(std::slice::from_ref(&brief.id), Place::Dead)
-        .context("cannot move it to dead/")?;
+        .context("cannot move the report to dead/")?;
     let whom = if dropped.is_empty() {
         "no sink was waiting for it".to_owned()
     } else {
@@ -201,7 +201,7 @@ fn reports(
         } else if !names.is_empty() {
             let _ = writeln!(
                 out,
-                "{id} waits for no sink: it is in {}/; `lastwords show {id}` tells why",
+                "{id} is not waiting: it is in {}/; `lastwords show {id}` tells why",
                 place.name()
             );
         }

@@ -52,10 +52,10 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
     }
     ensure!(
         by.knows(job, &host),
-        "{by} has no job {job}, so nothing was written: is the name right?"
+        "{by} has no job {job}, so nothing was written; check the name"
     );
     let left_to_do = plan.write(out)?;
     directories::make_all(places, out)?;
-    let _ = writeln!(out, "\nis all well? lastwords doctor {job}");
+    let _ = writeln!(out, "\nto check it: lastwords doctor {job}");
     Ok(ExitCode::from(u8::from(left_to_do)))
 }

@@ -12,8 +12,8 @@ use crate::supervisor::supervise::Described;
 
 /// Comments in place of the collectors, if the supervisor's files name neither log nor program.
 const LEFT_OUT: &str = "\
-# What is gathered. Where nothing is named: memory, load, disk, kernel log, processes, and the log that its supervisor
-# keeps. Whoever names one names all.
+# The collectors. A job that names none has memory, load, disk, kernel log, processes, and the log
+# that its supervisor keeps. A job that names one has only those that it names.
 # [collect.memory]
 # [collect.dmesg]
 # [[collect.log]]
@@ -30,10 +30,10 @@ pub fn draft(job: &str, supervisor: &dyn Supervise, places: &Places) -> Draft {
 fn text(job: &str, described: &Described) -> String {
     let job = job.replace(char::is_control, " ");
     let mut text = format!(
-        "# The job `{job}`: who is told when it dies, and what is gathered. `lastwords check` says what is wrong with it.\n\n\
-         # Who is told, by the names in lastwords.toml; where this is left out, all.\n# sinks = [\"ops-mail\"]\n\n\
-         # What people do about it stands at the end of every message.\n# runbook = \"https://wiki.example.com/web\"\n\n\
-         # How it may end by itself with nothing wrong.\n# normal_exit = [0]\n\n"
+        "# The job `{job}`: who is told when it dies, and what is gathered. `lastwords check` finds its mistakes.\n\n\
+         # The sinks to tell, by their names in lastwords.toml. Without this key: all of them.\n# sinks = [\"ops-mail\"]\n\n\
+         # Tells people what to do. It stands at the end of every message.\n# runbook = \"https://wiki.example.com/web\"\n\n\
+         # The exit codes with which the job may end by itself.\n# normal_exit = [0]\n\n"
     );
     if let Some(user) = &described.user {
         let _ = write!(

@@ -176,11 +176,11 @@ fn what_cannot_be_meant_is_an_error() {
         ),
         (
             "urls = ['http://localhost']\nlabels = { job = 'x' }",
-            "lastwords' own label",
+            "lastwords sets",
         ),
         (
             "urls = ['http://localhost']\nlabels = { a-b = 'x' }",
-            "no label's name",
+            "not a valid label name",
         ),
         (
             "urls = ['http://localhost']\nurl = 'x'",

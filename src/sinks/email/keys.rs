@@ -95,7 +95,7 @@ impl EmailKeys {
         if ServerName::try_from(server).is_err() {
             return Err(
                 KeyError::at("server", "expected the name or address of a server")
-                    .help("the port stands in `port`"),
+                    .help("set the port with `port`"),
             );
         }
         let tls = self.tls.unwrap_or(Encryption::Starttls);
@@ -123,7 +123,8 @@ impl EmailKeys {
             (None, None) => Ok(None),
             (Some(username), Some(password)) => Ok(Some((username.clone(), password))),
             (Some(_), None) => {
-                let message = "expected `password_file` or `password_env` beside it, found neither";
+                let message =
+                    "expected `password_file` or `password_env` for this `username`, found neither";
                 Err(KeyError::at("username", message))
             }
             (None, Some(password)) => {
@@ -148,7 +149,7 @@ impl TryFrom<Vec<Person>> for Addressees {
     type Error = &'static str;
     fn try_from(people: Vec<Person>) -> Result<Self, Self::Error> {
         if people.is_empty() {
-            Err("expected one address at least")
+            Err("expected at least one address")
         } else {
             Ok(Self(people))
         }

@@ -37,7 +37,7 @@ pub fn write<'a>(
     let from = match from {
         Some(from) => from.clone(),
         None => Address::new("lastwords", &domain)
-            .with_context(|| format!("no sender at {domain}: set `from`"))?
+            .with_context(|| format!("cannot use {domain} in the sender's address: set `from`"))?
             .into(),
     };
     let job = label(&report.stop.service());

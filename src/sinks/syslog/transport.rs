@@ -58,13 +58,13 @@ impl Trust {
             .map(|file| authorities(&host.configured(file)))
             .transpose()?
             .unwrap_or_default();
-        let verifier =
-            Verifier::new_with_extra_roots(own, provider).context("cannot tell whom to trust")?;
+        let verifier = Verifier::new_with_extra_roots(own, provider)
+            .context("cannot load the trusted certificates")?;
         let config = config
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
         let name = ServerName::try_from(server.host.clone())
-            .with_context(|| format!("{} is no name that a certificate could have", server.host))?;
+            .with_context(|| format!("{} is not a valid name for a certificate", server.host))?;
         Ok(Self(Some((Arc::new(config.with_no_client_auth()), name))))
     }
 }
@@ -108,7 +108,7 @@ pub fn probe(address: &Address, trust: &Trust, host: &Host) -> Result<Probed> {
         (Address::Udp(server), _) => {
             server.resolve()?;
             Ok(Probed::Unasked(format!(
-                "{address}: nobody acknowledges UDP"
+                "{address} (not verified: UDP has no acknowledgement)"
             )))
         }
         (Address::Tls(server), Some((config, name))) => {
@@ -139,7 +139,7 @@ fn send_local(path: &Path, record: &[u8]) -> Result<&'static str> {
         Ok(_) => Ok("handed to the local syslog daemon"),
         Err(why) => match why.kind() {
             ErrorKind::WouldBlock => {
-                bail!("the socket is full: the syslog daemon does not read it")
+                bail!("the socket is full: the syslog daemon is not reading from it")
             }
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
                 bail!("no syslog daemon listens there ({why})")
@@ -153,7 +153,7 @@ fn send_datagram(server: &Server, record: &[u8]) -> Result<&'static str> {
     let mut last = anyhow!("no address");
     for to in server.resolve()? {
         match try_datagram(to, record) {
-            Ok(()) => return Ok("sent; UDP: nobody acknowledges"),
+            Ok(()) => return Ok("sent; UDP has no acknowledgement"),
             Err(why) => last = anyhow!(why).context(format!("cannot send to {to}")),
         }
     }
@@ -210,7 +210,10 @@ fn framed(record: &[u8]) -> Vec<u8> {
 fn broken(why: io::Error) -> anyhow::Error {
     match why.kind() {
         ErrorKind::WouldBlock => {
-            anyhow!("the peer took too long: more than {} s", PATIENCE.as_secs())
+            anyhow!(
+                "the server took too long: more than {} s",
+                PATIENCE.as_secs()
+            )
         }
         ErrorKind::InvalidData => anyhow!(why).context("TLS failed"),
         _ => anyhow!(why).context("the connection broke"),
@@ -224,19 +227,26 @@ fn closed(stream: &mut impl Read) -> Result<&'static str> {
     loop {
         match stream.read(&mut ignored) {
             Ok(0) => {
-                return Ok("sent, and the peer closed in order; syslog has no acknowledgement");
+                return Ok(
+                    "sent, and the server closed the connection in order; syslog has no acknowledgement",
+                );
             }
             Ok(_) => {}
             Err(why) => match why.kind() {
                 ErrorKind::Interrupted => {}
                 // TLS's close_notify is missing; many servers leave it out.
                 ErrorKind::UnexpectedEof => {
-                    return Ok("sent, and the peer closed; syslog has no acknowledgement");
+                    return Ok(
+                        "sent, and the server closed the connection; syslog has no acknowledgement",
+                    );
                 }
                 ErrorKind::WouldBlock => {
-                    return Ok("the peer's TCP has it all; syslog has no acknowledgement");
+                    return Ok("the server's TCP has all of it; syslog has no acknowledgement");
                 }
-                _ => return Err(why).context("the peer broke off before it had it all"),
+                _ => {
+                    return Err(why)
+                        .context("the server closed the connection before it had all of it");
+                }
             },
         }
     }
@@ -358,7 +368,11 @@ mod tests {
     fn udp_says_that_nobody_acknowledges_and_notices_a_closed_port() {
         let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = format!("udp://{}", daemon.local_addr().unwrap());
-        assert!(go(&address, None).unwrap().ends_with("nobody acknowledges"));
+        assert!(
+            go(&address, None)
+                .unwrap()
+                .ends_with("UDP has no acknowledgement")
+        );
         let mut buffer = [0; 100];
         assert_eq!(daemon.recv(&mut buffer).unwrap(), 8);
         drop(daemon);
@@ -369,7 +383,7 @@ mod tests {
     fn tcp_counts_octets_and_waits_for_the_peer_to_close() {
         let server = StandIn::start(Client::all);
         let address = format!("tcp://127.0.0.1:{}", server.port);
-        assert!(go(&address, None).unwrap().contains("closed in order"));
+        assert!(go(&address, None).unwrap().contains("in order"));
         assert_eq!(server.finish(), ["8 a record"]);
         assert!(
             go(&address, None)
@@ -382,7 +396,7 @@ mod tests {
     fn a_peer_that_breaks_off_before_it_has_read_all_has_not_got_it() {
         let server = StandIn::start(|client| client.stream().read_exact(&mut [0]));
         let why = go(&format!("tcp://127.0.0.1:{}", server.port), None).unwrap_err();
-        assert!(why.contains("broke"), "{why}");
+        assert!(why.contains("the server closed"), "{why}");
     }
 
     #[test]

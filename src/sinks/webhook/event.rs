@@ -84,7 +84,7 @@ pub fn fit(
     let text = message(&bare(report))?;
     (text.len() <= max)
         .then_some(text)
-        .context("the report does not fit into a message, whatever is cut from it")
+        .context("the report is too large for a message, even with all its sections cut")
 }
 
 /// Returns the report with no section longer than this many bytes.

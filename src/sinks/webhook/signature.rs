@@ -20,7 +20,7 @@ impl Key {
     pub fn parse(secret: &Secret) -> Result<Self> {
         let text = secret.expose();
         let bytes = STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).map_err(|_| {
-            anyhow!("expected a secret such as `printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\"` makes, but this is no base64")
+            anyhow!("expected a secret such as `printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\"` makes, but this is not base64")
         })?;
         ensure!(
             (24..=64).contains(&bytes.len()),

@@ -107,7 +107,7 @@ pub fn pre_start(subject: &Subject, dir: &Path) -> Option<Check> {
         return None;
     }
     let text = format!(
-        "{}/run does not call pre-start: the report could not say since when it ran, nor with which pid",
+        "{}/run does not call pre-start: the report could not say how long the service ran, nor its pid",
         dir.display()
     );
     Some(Check::weak(

@@ -120,7 +120,7 @@ fn listens(listener: &Listener, said: Option<&str>) -> Check {
         Some((state, why)) => {
             let text = format!("supervisord's listener does not run: {state} {why}");
             let remedy = format!(
-                "mend what `{} </dev/null` says, then: supervisorctl start {name}",
+                "fix what `{} </dev/null` says, then: supervisorctl start {name}",
                 redact(&listener.command)
             );
             Check::problem("hooks", concerns, text, remedy)

@@ -124,13 +124,8 @@ fn loaded(subject: &Subject, unit: &str, shown: &Shown, filed: &[&Filed], checks
             ));
         }
         "not-found" => {
-            let text = format!("systemd knows no {unit}");
-            checks.push(Check::problem(
-                "hooks",
-                concerns,
-                text,
-                "is the name right?",
-            ));
+            let text = format!("systemd does not know {unit}");
+            checks.push(Check::problem("hooks", concerns, text, "check the name"));
             return;
         }
         state => {
@@ -222,7 +217,8 @@ fn the_others(subject: &Subject, shown: &Shown) -> Vec<Check> {
         .all("ExecStartPre")
         .any(|it| called(arguments(it), "pre-start").is_some())
     {
-        let text = "no ExecStartPre= calls pre-start: the report cannot say since when it ran";
+        let text =
+            "no ExecStartPre= calls pre-start: the report cannot say how long the service ran";
         weak.push(Check::weak("hooks", Concerns::Content, text, remedy()));
     }
     if !shown.get("OnFailure").contains("lastwords@") {

@@ -80,7 +80,7 @@ fn found(job: &str, host: &Host, plan: &Plan, free: &[&str]) -> String {
     let conf = format!("/etc/init/{job}.conf");
     if !host.path(&conf).exists() {
         return format!(
-            "Upstart knows no job {job}: there is no {conf}. Without it, an override is not read."
+            "Upstart has no job {job}: there is no {conf}. Upstart reads an override only beside it."
         );
     }
     match (free.len(), plan.by_hand.len()) {

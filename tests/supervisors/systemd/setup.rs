@@ -76,14 +76,14 @@ fn what_setup_says_makes_a_crash_caught_and_told_and_the_doctor_knows_each_step(
     let doctor = machine.doctor();
     doctor.assert_problem(
         "events",
-        "NOT told: it needs a file for its secret",
+        "NOT told: the file with its secret does not exist",
         "LoadCredential=",
     );
     doctor.assert("hooks", "ok", "systemd calls post-stop", "");
     doctor.assert(
         "marker",
         "weak",
-        "was started before its hooks were there",
+        "was started before its hooks were set up",
         "systemctl restart web.service",
     );
     doctor.assert("log", "ok", "the journal can be read", "");
@@ -100,7 +100,7 @@ fn what_setup_says_makes_a_crash_caught_and_told_and_the_doctor_knows_each_step(
         (doctor.code, doctor.verdict()),
         (
             Some(0),
-            "web: a crash would be caught and told to events (who cannot be asked)"
+            "web: a crash would be caught and told to events (not verified)"
         )
     );
     machine.shell(&doctor.remedy("events"));
