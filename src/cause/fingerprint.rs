@@ -1,6 +1,13 @@
 //! Makes the fingerprint of a crash. Two crashes have the same one if these are the same: the job,
-//! the sort of death, the place and the error, without what changes from one time to the next
-//! (pids, times, addresses, ids, counters, temporary paths).
+//! the sort of death, the place and the error, without what changes from one time to the next.
+//!
+//! | the error's place in the code | what counts of its text |
+//! |---|---|
+//! | known to the line | its type, the types of its causes, codes, ports of servers: [`type_of`] |
+//! | unknown | its words, without numbers, ids, times, quotes, paths and values: [`template_of`] |
+//!
+//! The other words of an error do not count where its place is known. One of them may be the name
+//! of a customer, and no program can tell which.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -10,6 +17,10 @@ use ring::digest::{SHA256, digest};
 
 /// Maximum number of bytes of a part that count.
 const MOST: usize = 1024;
+/// First port of clients; see `ip_local_port_range` in ip(7).
+const EPHEMERAL: u32 = 32_768;
+/// Minimum length of an id in which letters follow digits.
+const SHORTEST_ID: usize = 6;
 
 /// Returns 64 bits of a SHA-256 of the parts, in hexadecimal digits. The first part counts as it
 /// is; from the others everything that changes from crash to crash is removed.
@@ -48,11 +59,7 @@ static CHANGING: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// Returns a text without everything that changes from crash to crash.
 pub fn normalized(text: &str) -> String {
-    /// First port of clients; see `ip_local_port_range` in ip(7).
-    const EPHEMERAL: u32 = 32_768;
-    let text = text
-        .get(..text.floor_char_boundary(MOST))
-        .unwrap_or_default();
+    let text = bounded(text);
     let replace = |found: &Captures| {
         if let Some(code) = found.name("code") {
             return code.as_str().to_owned();
@@ -72,11 +79,91 @@ pub fn normalized(text: &str) -> String {
     )
 }
 
+fn bounded(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MOST))
+        .unwrap_or_default()
+}
+
+/// Names of errors where a type stands, or that end as types do. Codes and ports that say which
+/// error it is.
+static NAMES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?x-u) (?:^|caused\x20by\x20)
+                 ( (?:[A-Za-z_$][A-Za-z0-9_$]*(?:\.|::))*
+                   (?:Error | Exception | [A-Z][a-z0-9]*[A-Z][A-Za-z0-9_$]* | [a-z]+_error)
+                 | panic | fatal\x20error )
+                 (?:\x20\[([A-Z_]+)\])? (?::|$)
+               | \b([A-Za-z_$][A-Za-z0-9_.:$]*(?:Error|Exception))\b
+               | \b(ERR_[A-Z0-9_]+|E[A-Z]{4,}[0-9]*|(?:AH|ORA|PLS|TNS|TS)-?[0-9]{4,5})\b
+               # What runtimes say of themselves as they panic.
+               | \b(assertion|attempt\x20to\x20[a-z]+|called\x20`[A-Z][a-z]+::[a-z_]+
+                   |index\x20out\x20of|nil\x20map|nil\x20pointer|divide\x20by\x20zero|closed\x20channel)\b
+               | \bSQLSTATE[\x20\[:=]*([0-9A-Z]{5})\b
+               | (?:(?:\b[0-9.]{7,15}|\]|::|\blocalhost):|\bport\x20)(?P<port>[0-9]{1,5})\b",
+    )
+    .ok()
+});
+
+/// Returns what counts of an error's text where its place in the code is known.
+pub fn type_of(error: &str) -> String {
+    let Some(names) = NAMES.as_ref() else {
+        return normalized(error);
+    };
+    let mut text = String::new();
+    for found in names.captures_iter(bounded(error)) {
+        // The port of a client says nothing.
+        let is_client = found.name("port").is_some_and(|port| {
+            port.as_str()
+                .parse()
+                .is_ok_and(|port: u32| port >= EPHEMERAL)
+        });
+        let names = found.iter().skip(1).flatten().map(|name| name.as_str());
+        for name in names.filter(|_| !is_client) {
+            text.push_str(name);
+            text.push(' ');
+        }
+    }
+    text
+}
+
+static VARYING: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r#"(?x-u) \b [0-9a-fA-F]{8} (?: - [0-9a-fA-F]{4} ){3} - [0-9a-fA-F]{12} \b
+              | (?P<host> \b [a-z]{2,8}:// (?u:[^\s/'"`)\]}>,;])* ) (?u:/ [^\s'"`)\]}>,;]* )?
+              | (?P<open> ^ | [\s(\[{<=:,;|] )
+                (?: (?P<quoted> (?u: '[^']*' | "[^"]*" | `[^`]*` | ‘[^’]*’ | “[^”]*” ) )
+                  | (?: \.{0,2}/ | [\w.-]+/ (?: [\w.-]+/ )* [\w-]*\.\w )
+                    (?u:[^\s'"`,;:)\]}>])* )
+              | = (?u:[^\s'"`,;)\]}&|=>])+
+              | \b [\w.+-]+ @ [\w-]+ \. [\w.-]+
+              | \b (?: Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) \b
+              | (?P<id> \b [A-Za-z0-9_]* [0-9] [A-Za-z] [A-Za-z0-9_]* \b )"#,
+    )
+    .ok()
+});
+
+/// Returns what counts of an error's text where its place in the code is not known. Names in quotes
+/// stay if `keeps_names`: they are the error where a module or an option is wrong.
+pub fn template_of(error: &str, keeps_names: bool) -> String {
+    let Some(varying) = VARYING.as_ref() else {
+        return normalized(error);
+    };
+    let replace = |found: &Captures| {
+        let part = |name| found.name(name).map_or("", |part| part.as_str());
+        let whole = part("id").is_empty() || part("id").len() >= SHORTEST_ID;
+        if !whole || keeps_names && !part("quoted").is_empty() {
+            return found[0].to_owned();
+        }
+        [part("host"), part("open"), "…"].concat()
+    };
+    normalized(&varying.replace_all(bounded(error), replace))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{fingerprint, normalized};
+    use super::{CHANGING, NAMES, VARYING, fingerprint, normalized, template_of, type_of};
 
     #[test]
     fn changing_parts_make_no_difference() {
@@ -121,6 +208,145 @@ mod tests {
         assert_ne!(
             fingerprint(&["web-1", "exit"]),
             fingerprint(&["web-2", "exit"])
+        );
+    }
+
+    #[test]
+    fn the_patterns_are_well_formed() {
+        for pattern in [&CHANGING, &NAMES, &VARYING] {
+            assert!(pattern.is_some());
+        }
+    }
+
+    #[test]
+    fn at_one_place_the_type_counts_and_the_words_do_not() {
+        for (one, other) in [
+            ("KeyError: 'alice'", "KeyError: 'bob'"),
+            (
+                "ValueError: unknown customer qwertz",
+                "ValueError: unknown customer asdfgh",
+            ),
+            (
+                "Error [E_CARD]: card of alice expired",
+                "Error [E_CARD]: card of bob expired",
+            ),
+            ("alice is no customer", "bob is no customer"),
+            ("panic: no backend for alice", "panic: no backend for bob"),
+        ] {
+            assert_eq!(type_of(one), type_of(other), "{one} | {other}");
+        }
+        for (one, other) in [
+            ("KeyError: 'alice'", "ValueError: 'alice'"),
+            ("Error [E_CARD]: no", "Error [E_BANK]: no"),
+            (
+                "Error: a; caused by KeyError: x",
+                "Error: a; caused by TypeError: x",
+            ),
+            (
+                "java.lang.E: (com.acme.AError) x",
+                "java.lang.E: (com.acme.BError) x",
+            ),
+            (
+                "Error: connect ECONNREFUSED 127.0.0.1:5432",
+                "Error: connect ECONNREFUSED 127.0.0.1:6379",
+            ),
+            (
+                "Error: connect ECONNREFUSED 127.0.0.1:5432",
+                "Error: connect ETIMEDOUT 127.0.0.1:5432",
+            ),
+            (
+                "error at \"db\", port 5432 failed",
+                "error at \"db\", port 5433 failed",
+            ),
+            ("E: ORA-00942", "E: ORA-01017"),
+            ("E: SQLSTATE[42P01]: no", "E: SQLSTATE[42703]: no"),
+            ("std::runtime_error: a", "std::logic_error: a"),
+            (
+                "panic: attempt to add with overflow",
+                "panic: index out of bounds: the len is 3",
+            ),
+            (
+                "panic: called `Option::unwrap()` on a `None` value",
+                "panic: assertion `left == right` failed",
+            ),
+            (
+                "panic: assignment to entry in nil map",
+                "panic: runtime error: nil pointer dereference",
+            ),
+            (
+                "panic: runtime error: integer divide by zero",
+                "panic: send on closed channel",
+            ),
+        ] {
+            assert_ne!(type_of(one), type_of(other), "{one} | {other}");
+        }
+        assert_eq!(
+            type_of("reset by 127.0.0.1:51606"),
+            type_of("reset by 127.0.0.1:46782")
+        );
+    }
+
+    #[test]
+    fn without_a_place_what_varies_does_not_count() {
+        for (one, other) in [
+            ("no customer 'alice'", "no customer 'bob'"),
+            (
+                "no customer \"alice b\" (\u{201c}x\u{201d})",
+                "no customer \"bob\" (\u{201c}y\u{201d})",
+            ),
+            (
+                "cannot open /srv/a/b.conf: gone",
+                "cannot open /srv/c: gone",
+            ),
+            ("cannot open conf/a.json", "cannot open other/conf/b.json"),
+            (
+                "GET https://a.example/x/1?u=alice failed",
+                "GET https://a.example/y failed",
+            ),
+            ("no order 9fx2c71", "no order x1b2c3d"),
+            (
+                "mail to alice@example.com bounced",
+                "mail to bob.b@example.org bounced",
+            ),
+            ("user=alice is gone", "user=bob is gone"),
+            (
+                "late since Mon Nov 2 10:11:12 2026",
+                "late since Sun Feb 22 01:02:03 2027",
+            ),
+            (
+                "no order 0b9f3c1e-6f0e-4a3b-9c55-0b2f9f6f2a11",
+                "no order 7d1b35f0-0000-4a3b-9c55-0b2f9f6f2a11",
+            ),
+        ] {
+            assert_eq!(
+                template_of(one, false),
+                template_of(other, false),
+                "{one} | {other}"
+            );
+        }
+        for (one, other) in [
+            ("can't open 'a'", "can't close 'a'"),
+            ("DATABASE_URL is not set", "QUEUE_URL is not set"),
+            (
+                "listen tcp 127.0.0.1:80: address in use",
+                "listen tcp 127.0.0.1:443: address in use",
+            ),
+            ("I/O error", "TCP/IP error"),
+            (
+                "GET http://10.0.0.1:80/a failed",
+                "GET http://10.0.0.1:81/a failed",
+            ),
+            ("python3 is too old", "python is too old"),
+        ] {
+            assert_ne!(
+                template_of(one, false),
+                template_of(other, false),
+                "{one} | {other}"
+            );
+        }
+        assert_ne!(
+            template_of("no module 'a'", true),
+            template_of("no module 'b'", true)
         );
     }
 

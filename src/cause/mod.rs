@@ -91,17 +91,8 @@ fn says_more(finding: &Finding, told: &kernel::KernelCause) -> bool {
 /// Returns the explanation by the log.
 fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[LogLine]) -> Explanation {
     let kind = wording::kind(finding);
-    let place = finding.place.as_ref();
-    let exact = format!(
-        "{}\0{}\0{:?}",
-        scene.job,
-        place
-            .map(|place| fingerprint::normalized(&place.file))
-            .unwrap_or_default(),
-        place.and_then(|place| place.line)
-    );
     Explanation {
-        fingerprint: fingerprint::fingerprint(&[&exact, &kind.to_string(), &finding.what]),
+        fingerprint: fingerprint_of(scene.job, kind, finding),
         cause: Cause {
             kind,
             line: wording::line(kind, finding, scene.exit),
@@ -109,6 +100,24 @@ fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[LogLine]) -
             evidence: evidence(scene, finding, source, lines),
         },
     }
+}
+
+fn fingerprint_of(job: &str, kind: Death, finding: &Finding) -> String {
+    let what = &finding.what;
+    let place = finding.place.as_ref();
+    let line = place.and_then(|place| place.line);
+    let file = place.map(|place| fingerprint::normalized(&place.file));
+    // A module or an option that is wrong is so at every start, until somebody mends it.
+    let keeps_names = matches!(
+        kind,
+        Death::MissingModule | Death::SyntaxError | Death::BadArguments
+    );
+    let steady = match line {
+        Some(_) => fingerprint::type_of(what),
+        None => fingerprint::template_of(what, keeps_names),
+    };
+    let file = file.unwrap_or_default();
+    fingerprint::fingerprint(&[&format!("{job}\0{file}\0{line:?}\0{kind}\0{steady}")])
 }
 
 /// Maximum length of a line of evidence, in bytes.

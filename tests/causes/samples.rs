@@ -10,7 +10,7 @@ use std::process::Command;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Label {
+pub struct Label {
     kind: String,
     #[serde(default)]
     also_ok: Vec<String>,
@@ -19,54 +19,54 @@ struct Label {
     must_contain_any: Vec<Vec<String>>,
     must_not_contain: Vec<String>,
     service: String,
-    pid: u32,
+    pub pid: u32,
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    kind: String,
-    line: String,
+pub struct Answer {
+    pub kind: String,
+    pub line: String,
+    pub fingerprint: String,
     confidence: String,
     evidence: Vec<Evidence>,
 }
 
 #[derive(Deserialize)]
-struct Evidence {
+pub struct Evidence {
     line: Option<usize>,
     text: String,
 }
 
-fn explain(sample: &Path, label: &Label) -> Answer {
-    let exit = fs::read_to_string(sample.join("exit")).unwrap();
-    let exit = match exit.trim().split_once(' ') {
-        Some((how, what)) => format!("{how}:{what}"),
-        None => exit.trim().to_owned(),
-    };
+/// Returns what `lastwords explain` says of a log, with these arguments more.
+pub fn explain(args: &[&str], log: &Path) -> Answer {
     let binary =
         std::env::var_os("LASTWORDS_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_lastwords").into());
     let mut command = Command::new(binary);
-    command.args([
-        "explain",
-        "--json",
-        "--job",
-        &label.service,
-        "--exit",
-        &exit,
-        "--pid",
-        &label.pid.to_string(),
-    ]);
-    command.arg("--log").arg(sample.join("log"));
-    if sample.join("kernel").exists() {
-        command.arg("--kernel").arg(sample.join("kernel"));
-    }
-    let output = command.output().unwrap();
+    command.args(["explain", "--json"]).args(args);
+    let output = command.arg("--log").arg(log).output().unwrap();
     assert!(
         output.status.success(),
         "{}: {}",
-        sample.display(),
+        log.display(),
         String::from_utf8_lossy(&output.stderr)
     );
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Returns what is said of a sample whose service is called `job`.
+pub fn explain_sample(sample: &Path, job: &str, pid: u32) -> Answer {
+    let exit = fs::read_to_string(sample.join("exit")).unwrap();
+    let (exit, pid) = (exit.trim().replacen(' ', ":", 1), pid.to_string());
+    let kernel = sample.join("kernel");
+    let mut args = vec!["--job", job, "--exit", &exit, "--pid", &pid];
+    if kernel.exists() {
+        args.extend(["--kernel", kernel.to_str().unwrap()]);
+    }
+    explain(&args, &sample.join("log"))
+}
+
+pub fn label_of(sample: &Path) -> Label {
+    toml::from_str(&fs::read_to_string(sample.join("label.toml")).unwrap()).unwrap()
 }
 
 /// Returns the differences between the answer and its label.
@@ -101,7 +101,7 @@ fn faults(label: &Label, answer: &Answer) -> Vec<String> {
     faults
 }
 
-fn samples() -> Vec<PathBuf> {
+pub fn samples() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples");
     let mut samples: Vec<_> = fs::read_dir(directory)
         .unwrap()
@@ -118,9 +118,8 @@ fn every_sample_gets_the_cause_that_its_label_names() {
     let mut report = String::new();
     for sample in samples() {
         let name = sample.file_name().unwrap().to_string_lossy().into_owned();
-        let label: Label =
-            toml::from_str(&fs::read_to_string(sample.join("label.toml")).unwrap()).unwrap();
-        let answer = explain(&sample, &label);
+        let label = label_of(&sample);
+        let answer = explain_sample(&sample, &label.service, label.pid);
         let faults = faults(&label, &answer);
         let is_unknown = answer.confidence == "none";
         let row = table.entry(label.kind.clone()).or_default();
