@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -12,6 +13,8 @@ use rustix::param::clock_ticks_per_second;
 use rustix::process::umask;
 use rustix::time::{ClockId, clock_gettime};
 
+/// The running program, whatever became of its file.
+const RUNNING: &str = "/proc/self/exe";
 /// The umask that this process was started with.
 static UMASK: AtomicU32 = AtomicU32::new(0);
 
@@ -30,13 +33,20 @@ pub fn restore_umask() {
 /// Returns this program's file. Without `/proc` it is the path that we were called by, if that is a
 /// whole path.
 pub fn program() -> io::Result<PathBuf> {
-    env::current_exe().or_else(|why| {
+    env::current_exe().map(still_there).or_else(|why| {
         let called = env::args_os()
             .next()
             .map(PathBuf::from)
             .filter(|path| path.is_absolute());
         called.ok_or(why)
     })
+}
+
+/// Returns a path that can be run although an upgrade has replaced the file. A deliverer that
+/// watches and `lastwords run` live longer than that.
+fn still_there(link: PathBuf) -> PathBuf {
+    let is_gone = link.as_os_str().as_bytes().ends_with(b" (deleted)");
+    if is_gone { RUNNING.into() } else { link }
 }
 
 /// Returns how long ago this process was made, to a hundredth of a second; zero if that is not
@@ -80,6 +90,16 @@ mod tests {
         assert_eq!(made(stat), Some(1_362_112));
         assert_eq!(made(b""), None);
         assert_eq!(made(b"42 (a) R 1"), None);
+    }
+
+    #[test]
+    fn a_program_whose_file_was_replaced_is_run_as_it_runs() {
+        for (link, program) in [
+            ("/usr/bin/lastwords", "/usr/bin/lastwords"),
+            ("/usr/bin/lastwords (deleted)", RUNNING),
+        ] {
+            assert_eq!(still_there(link.into()), PathBuf::from(program));
+        }
     }
 
     #[test]

@@ -657,6 +657,32 @@ fn it_waits_until_the_report_is_sent_where_that_is_asked_for() {
     assert!(fs::read_to_string(&sent).unwrap().contains("exit code 3"));
 }
 
+#[test]
+fn an_upgrade_that_takes_its_file_away_while_it_runs_costs_no_message() {
+    let machine = Harness::new();
+    let [program, gate, sent] = ["lastwords", "gate", "sent"].map(|it| machine.path(it));
+    // A copy by another process: a file that is open for writing anywhere cannot be executed.
+    let mut copy = Command::new("cp");
+    copy.arg(machine.hook_argv("run").swap_remove(0))
+        .arg(&program);
+    assert!(copy.status().unwrap().success());
+    let machine = machine.with_binary(&program);
+    let sink = format!(
+        "[[sink.exec]]\nname = 'file'\ncommand = ['/bin/sh', '-c', 'cat >{}']\n",
+        sent.display()
+    );
+    fs::write(machine.config.join("lastwords.toml"), sink).unwrap();
+    let gate_path = gate.display();
+    let script = format!("echo ready; while [ ! -e {gate_path} ]; do sleep 0.01; done; exit 3");
+    let (mut child, _said) = start(&machine, &script);
+    fs::remove_file(&program).unwrap();
+    machine.open_gate();
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    wait_for("the message", || {
+        fs::read_to_string(&sent).is_ok_and(|it| it.contains("exit code 3"))
+    });
+}
+
 /// As a container's first process.
 mod as_root_pid_1 {
     use super::*;
