@@ -3,7 +3,12 @@
 
 use std::io;
 
+use anyhow::{Context, Result, ensure};
+
 use crate::host::Host;
+
+/// The group of a user whose number stands in no file: `nogroup`, which owns nothing.
+const NO_GROUP: u32 = 65_534;
 
 /// A line of `/etc/passwd`.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,8 +18,34 @@ pub struct PasswdEntry {
     pub gid: u32,
 }
 
+/// A user's number and groups, as a process has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub uid: u32,
+    pub gid: u32,
+    /// All groups, `gid` included.
+    pub groups: Vec<u32>,
+}
+
+/// Returns the user of this name or number. A number need not be in `/etc/passwd`.
+///
+/// # Errors
+/// If there is no such user.
+pub fn identity(user: &str, host: &Host) -> Result<Identity> {
+    let uid = uid_of(user, host)
+        .context("cannot read /etc/passwd")?
+        .context("there is no such user in /etc/passwd; name one that is there, or its number")?;
+    ensure!(uid != u32::MAX, "no user can have this number");
+    let mut groups = groups(uid, host);
+    if groups.is_empty() {
+        groups.push(NO_GROUP);
+    }
+    let gid = groups.first().copied().unwrap_or(NO_GROUP);
+    Ok(Identity { uid, gid, groups })
+}
+
 /// Returns the number of a user, given by name or by number; `None` if there is no such user.
-pub fn uid_of(user: &str, host: &Host) -> io::Result<Option<u32>> {
+fn uid_of(user: &str, host: &Host) -> io::Result<Option<u32>> {
     if let Ok(uid) = user.parse() {
         return Ok(Some(uid));
     }
@@ -86,6 +117,24 @@ mod tests {
         assert_eq!(groups(33, &host), [44, 4]);
         assert_eq!(uid_of("www", &host).unwrap(), None);
         assert_eq!(uid_of("77", &host).unwrap(), Some(77));
+    }
+
+    #[test]
+    fn a_number_that_no_file_knows_is_a_user_without_groups_and_such_a_name_is_an_error() {
+        let (_root, host) = machine("www:x:33:44::/:/bin/false\n", "adm:x:4:www\n");
+        let www = Identity {
+            uid: 33,
+            gid: 44,
+            groups: vec![44, 4],
+        };
+        assert_eq!(identity("www", &host).unwrap(), www);
+        assert_eq!(identity("33", &host).unwrap(), www);
+        let unknown = identity("54321", &host).unwrap();
+        assert_eq!((unknown.uid, unknown.groups), (54_321, vec![NO_GROUP]));
+        // The system calls take the greatest number for "no change".
+        for no_user in ["ww", "", "-1", "4294967295", "4294967296"] {
+            assert!(identity(no_user, &host).is_err(), "{no_user}");
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@
 //!   without blocking and without following links, read up to a bound, and cleaned before it is
 //!   shown.
 //! - There is no shell, no index file, no thread that must end, no unsafe code (except what `run`
-//!   does between fork and exec), and no `unwrap` on input from outside.
+//!   and [`plugin`] do between fork and exec), and no `unwrap` on input from outside.
 //!
 //! # Adding something
 //!

@@ -1,10 +1,12 @@
 //! Runs a foreign program: bounded in time and output, never through a shell, nothing left running.
 //!
 //! The program gets its own process group, `/` as its directory, an environment of `PATH`, `LANG`
-//! and the caller's additions, and a pipe each for stdin, stdout and stderr. When it has ended in
-//! whatever way, the whole group is killed. One case is not covered: a descendant that leaves the
-//! group (`setsid`) lives on, although no one waits for it. Under systemd it ends with lastwords'
-//! own unit.
+//! and the caller's additions, and a pipe each for stdin, stdout and stderr. It may run as another
+//! user. When it has ended in whatever way, the whole group is killed. One case is not covered: a
+//! descendant that leaves the group (`setsid`) lives on, although no one waits for it. Under
+//! systemd it ends with lastwords' own unit.
+
+mod switch;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -23,7 +25,9 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::accounts::Identity;
 use crate::redact::redact;
+pub use switch::user;
 
 /// The version of the JSON that plugins get on stdin.
 pub const PROTOCOL: u32 = 1;
@@ -132,6 +136,8 @@ impl Command {
 /// A program to run, its input, and its limits.
 pub struct Run<'a> {
     pub command: &'a Command,
+    /// The user that it runs as; `None` for this process's own.
+    pub user: Option<&'a Identity>,
     /// Its stdin; it need not read that.
     pub stdin: &'a [u8],
     /// Its environment, beside `PATH` and `LANG`.
@@ -294,24 +300,28 @@ pub fn run_and_look(run: &Run, look: &mut dyn FnMut(Pid)) -> ProgramOutcome {
 
 fn start(run: &Run) -> Result<Child> {
     let path = run.command.locate()?;
-    std::process::Command::new(&path)
+    let mut command = std::process::Command::new(&path);
+    command
         .args(run.command.0.iter().skip(1))
         .env_clear()
         .env("PATH", PATH)
         .env("LANG", "C.UTF-8")
         .envs(run.env.iter().copied())
         .current_dir("/")
-        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| {
-            format!(
-                "cannot run {} (a script starts with a line such as #!/bin/sh)",
-                path.display()
-            )
-        })
+        .stderr(Stdio::piped());
+    match run.user {
+        Some(user) => switch::to(&mut command, user),
+        None => _ = command.process_group(0),
+    }
+    command.spawn().with_context(|| match run.user {
+        Some(user) => format!("cannot run {} as user {}", path.display(), user.uid),
+        None => format!(
+            "cannot run {} (a script starts with a line such as #!/bin/sh)",
+            path.display()
+        ),
+    })
 }
 
 /// The program and everything that stayed in its process group.

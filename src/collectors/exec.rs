@@ -8,6 +8,7 @@
 //! | `max_bytes` | How much of its output is kept. | `65536` |
 //! | `when` | `"now"`: at the crash, before the restart; `"later"`: when the report is sent. | `"later"` |
 //! | `settings` | A table handed to the program. | empty |
+//! | `user` | The user that it runs as, by name or number, with that user's groups. | the job's `user`; without one, lastwords' own: root |
 //!
 //! ```toml
 //! [[collect.exec]]
@@ -19,6 +20,9 @@
 //! The program gets `{"protocol": 1, "stop": …, "settings": …}` on stdin, and need not read it.
 //! Its output *is* the section; an exit code other than 0, a signal and a timeout make the
 //! section a failed one.
+//!
+//! A program that looks at a user's files should run as that user: then it can do no more than the
+//! user can. If lastwords may not switch to the user, the section says so.
 
 use std::time::Duration;
 
@@ -47,6 +51,8 @@ pub struct ExecCollector {
     when: When,
     #[serde(default)]
     settings: Settings,
+    /// The user that the program runs as. The job's config fills in its own.
+    pub user: Option<String>,
 }
 
 /// When the program runs.
@@ -84,25 +90,35 @@ impl Collector for ExecCollector {
         self.timeout
     }
 
-    fn collect(&self, stop: &Stop, _: &Host) -> Result<Body> {
-        self.body(&self.run(stop, &mut |_| {}))
+    fn collect(&self, stop: &Stop, host: &Host) -> Result<Body> {
+        self.body(&self.run(stop, host, &mut |_| {})?)
     }
 }
 
 impl ExecCollector {
     /// Runs the program, and shows its process group to `look`; see [`plugin::run_and_look`].
-    pub fn run(&self, stop: &Stop, look: &mut dyn FnMut(Pid)) -> ProgramOutcome {
+    ///
+    /// # Errors
+    /// If it cannot run as its user.
+    pub fn run(
+        &self,
+        stop: &Stop,
+        host: &Host,
+        look: &mut dyn FnMut(Pid),
+    ) -> Result<ProgramOutcome> {
+        let user = plugin::user(self.user.as_deref(), host)?;
         let stdin =
             json!({ "protocol": plugin::PROTOCOL, "stop": stop, "settings": self.settings.json() })
                 .to_string();
         let run = Run {
             command: &self.command,
+            user: user.as_ref(),
             stdin: stdin.as_bytes(),
             env: &[],
             timeout: self.timeout,
             max_bytes: self.max_bytes,
         };
-        plugin::run_and_look(&run, look)
+        Ok(plugin::run_and_look(&run, look))
     }
 
     /// Makes the section from the program's output.

@@ -145,6 +145,7 @@ fn journalctl(arguments: &[String], timeout: Duration) -> Result<ProgramOutcome>
     command.locate().context("cannot read the journal")?;
     Ok(plugin::run(&Run {
         command: &command,
+        user: None,
         stdin: &[],
         env: &[],
         timeout,

@@ -11,6 +11,7 @@ use super::keys::{JobFile, MachineFile};
 use super::opened::{Opened, open};
 use super::problem::{Problem, Severity};
 use super::{secret_files, sink_names, templates};
+use crate::host::Host;
 use crate::sinks::Sinks;
 
 /// The result of a check.
@@ -22,14 +23,15 @@ pub struct Checked {
     pub jobs: usize,
 }
 
-/// Checks every file of a config.
-pub fn check(dir: &Path) -> Checked {
+/// Checks every file of a config, against the users of the machine.
+pub fn check(dir: &Path, host: &Host) -> Checked {
     let mut problems = Vec::new();
     let dirs = [dir.to_owned(), jobs_dir(dir)];
     problems.extend(dirs.iter().filter_map(|dir| open_to_all(dir)));
 
     let machine: Opened<MachineFile> = look(&machine_file(dir), &mut problems);
     problems.extend(machine.mistakes());
+    problems.extend(machine.unknown_users(host));
     problems.extend(beside(&machine.value.sink, dir));
     problems.extend(
         machine
@@ -46,6 +48,7 @@ pub fn check(dir: &Path) -> Checked {
     for file in &files {
         let job: Opened<JobFile> = look(file, &mut problems);
         problems.extend(job.mistakes(&machine));
+        problems.extend(job.unknown_users(host));
         problems.extend(
             job.value
                 .own_sinks()
@@ -108,7 +111,7 @@ mod tests {
             ("jobs/a.toml", job),
             ("jobs/b.toml", job),
         ]);
-        let checked = check(dir.path());
+        let checked = check(dir.path(), &Host::new("/", dir.path()));
         let keys = "`sinks`, `sink`, `collect`, `runbook`, `normal_exit`, `stop_timeout`, `user` or `redact`";
         let of_job = |job: &str| {
             [
@@ -140,7 +143,7 @@ mod tests {
             ("jobs/.web.toml.swp", ""),
             ("jobs/web.toml", ""),
         ]);
-        let checked = check(dir.path());
+        let checked = check(dir.path(), &Host::new("/", dir.path()));
         assert_eq!(
             told(dir.path(), &checked.problems),
             [
@@ -160,7 +163,7 @@ mod tests {
         for name in names {
             fs::set_permissions(dir.path().join(name), Permissions::from_mode(0o777)).unwrap();
         }
-        let problems = check(dir.path()).problems;
+        let problems = check(dir.path(), &Host::new("/", dir.path())).problems;
         assert_eq!(problems.len(), 4);
         for (problem, name) in problems.iter().zip(names) {
             assert_eq!(
@@ -177,7 +180,7 @@ mod tests {
     fn a_config_that_reaches_nobody_is_a_warning() {
         for files in [&[][..], &[("lastwords.toml", "")], &[("jobs/web.toml", "")]] {
             let dir = config(files);
-            let checked = check(dir.path());
+            let checked = check(dir.path(), &Host::new("/", dir.path()));
             let [problem] = checked.problems.as_slice() else {
                 panic!("{:?}", checked.problems)
             };

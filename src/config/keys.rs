@@ -55,7 +55,7 @@ pub struct JobSettings {
     pub normal_exit: Option<Vec<Exit>>,
     /// Maximum duration of a planned stop.
     pub stop_timeout: Duration,
-    /// User that the job's hooks run as; `None` for root.
+    /// User that the job's hooks and exec collectors run as; `None` for root.
     pub user: Option<String>,
 }
 
@@ -69,10 +69,15 @@ impl JobFile {
     pub fn or(self, default: Self) -> JobSettings {
         let sinks = self.sinks.or(default.sinks);
         let normal_exit = self.normal_exit.or(default.normal_exit);
+        let user = self.user.or(default.user);
+        let mut collect = self.collect.or(default.collect);
+        for exec in collect.iter_mut().flat_map(|collect| &mut collect.exec) {
+            exec.user = exec.user.take().or_else(|| user.clone());
+        }
         JobSettings {
             sinks: sinks.map(|names| names.into_iter().map(Spanned::into_inner).collect()),
             sink: self.sink.or(default.sink).unwrap_or_default(),
-            collect: self.collect.or(default.collect),
+            collect,
             runbook: self.runbook.or(default.runbook),
             normal_exit: normal_exit
                 .map(|exits| exits.into_iter().map(|NormalExit(exit)| exit).collect()),
@@ -80,7 +85,7 @@ impl JobFile {
                 .stop_timeout
                 .or(default.stop_timeout)
                 .unwrap_or(STOP_TIMEOUT),
-            user: self.user.or(default.user),
+            user,
         }
     }
 }

@@ -15,7 +15,7 @@
 //! | `runbook` | address of the instructions for whoever is on call | none |
 //! | `normal_exit` | exit codes and signals that are no crash: `[0, 143, "TERM"]` | none; `[0]` under `lastwords run` |
 //! | `stop_timeout` | maximum duration of a planned stop | `"60s"` |
-//! | `user` | user that the job's hooks run as | root |
+//! | `user` | user that the job's hooks run as, and its exec collectors | root |
 //! | `redact` | regular expressions: a match, or its first group, is a secret (see [`mod@crate::redact`]) | none |
 //!
 //! A key in the job's file replaces that of `[default]`; the two are never merged. Only the
@@ -47,6 +47,7 @@ mod templates;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tree;
+mod user_names;
 mod wording;
 
 pub use check::{Checked, check};

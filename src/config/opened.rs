@@ -12,6 +12,8 @@ use super::patterns::Patterns;
 use super::problem::{Problem, Source};
 use super::read;
 use super::sink_names::{self, SinkNames};
+use super::user_names::UserNames;
+use crate::host::Host;
 
 /// A config file. Tables that cannot be used are left out of `value`; the names and patterns of a
 /// broken table are kept, so that one mistake does not cause others.
@@ -28,6 +30,7 @@ pub struct Opened<T> {
 #[derive(Default)]
 pub struct Extract {
     pub sinks: SinkNames,
+    users: UserNames,
     pub patterns: Patterns,
 }
 
@@ -35,6 +38,7 @@ impl Extract {
     fn of(table: &DeTable) -> Self {
         Self {
             sinks: SinkNames::of(table),
+            users: UserNames::of(table),
             patterns: Patterns::of(table),
         }
     }
@@ -93,5 +97,17 @@ impl<T> Opened<T> {
     /// Returns true if the file defines a sink, usable or not.
     pub fn defines_a_sink(&self) -> bool {
         self.root.sinks.defines_one() || self.default.sinks.defines_one()
+    }
+
+    /// Returns an error for each user that the file names and the machine does not have.
+    pub fn unknown_users(&self, host: &Host) -> Vec<Problem> {
+        let Some(source) = &self.source else {
+            return Vec::new();
+        };
+        let users = [&self.root.users, &self.default.users];
+        users
+            .iter()
+            .flat_map(|it| it.problems(source, host))
+            .collect()
     }
 }

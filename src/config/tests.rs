@@ -11,7 +11,7 @@ use crate::report::Exit;
 /// Makes a config directory with these files.
 pub fn config(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for name in ["jobs", "secrets"] {
+    for name in ["jobs", "secrets", "etc"] {
         fs::create_dir(dir.path().join(name)).unwrap();
     }
     let secret = dir.path().join("secrets/slack");

@@ -105,6 +105,7 @@ fn hand_over<T: DeserializeOwned>(places: &Places, task: &Task, timeout: Duratio
         .collect();
     let outcome = plugin::run(&Run {
         command: &Command::try_from(words).map_err(anyhow::Error::msg)?,
+        user: None,
         stdin: &task,
         env: &env,
         timeout,

@@ -23,13 +23,14 @@ pub struct CheckArgs {
 /// Checks the config where it lies.
 pub fn run(args: &CheckArgs, out: &mut impl Write) -> ExitCode {
     // The output's stream removes the colours if they are not wanted.
-    ExitCode::from(check(&args.places.config, args.json, out, true))
+    ExitCode::from(check(&args.places, args.json, out, true))
 }
 
-/// Prints every problem with the config in `dir` and one line that sums up, or all as JSON. Returns
+/// Prints every problem with the config and one line that sums up, or all as JSON. Returns
 /// the exit code: 78 if there is an error, else 0. A closed `out` is no failure.
-fn check(dir: &Path, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
-    let checked = check_config(dir);
+fn check(places: &Places, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
+    let dir = &places.config;
+    let checked = check_config(dir, &places.host());
     if json {
         let problems: Vec<Value> = checked.problems.iter().map(as_json).collect();
         let _ = writeln!(out, "{:#}", Value::from(problems));
@@ -112,7 +113,11 @@ mod tests {
     fn run(files: &[(&str, &str)], json: bool) -> (String, u8) {
         let dir = config(files);
         let mut out = Vec::new();
-        let code = check(dir.path(), json, &mut out, false);
+        let places = Places {
+            config: dir.path().to_owned(),
+            ..Places::default()
+        };
+        let code = check(&places, json, &mut out, false);
         (
             String::from_utf8(out)
                 .unwrap()
@@ -229,6 +234,10 @@ warning: this file does not exist, so no sink is configured
             .write(true)
             .open("/dev/full")
             .unwrap();
-        assert_eq!(check(Path::new("/nonexistent"), false, &mut dead, true), 0);
+        let places = Places {
+            config: "/nonexistent".into(),
+            ..Places::default()
+        };
+        assert_eq!(check(&places, false, &mut dead, true), 0);
     }
 }

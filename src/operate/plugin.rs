@@ -175,7 +175,8 @@ fn trial(args: &TestArgs, path: &Path, is_sink: bool, report: &Report) -> Result
     let mut look = |leader: Pid| left = members(leader);
     let began = Instant::now();
     let (outcome, meaning) = if is_sink {
-        let outcome = configured::<Sink>(args, path)?.run(report, &mut look)?;
+        let outcome =
+            configured::<Sink>(args, path)?.run(report, &Host::new("/", "/"), &mut look)?;
         let meaning = match exec::verdict(&outcome) {
             Ok(receipt) => Meaning::Done(receipt),
             Err(SendError::Refused { why }) => Meaning::Refused(why),
@@ -184,7 +185,7 @@ fn trial(args: &TestArgs, path: &Path, is_sink: bool, report: &Report) -> Result
         (outcome, meaning)
     } else {
         let collector = configured::<Collector>(args, path)?;
-        let outcome = collector.run(&report.stop, &mut look);
+        let outcome = collector.run(&report.stop, &Host::new("/", "/"), &mut look)?;
         let meaning = match collector.body(&outcome) {
             Ok(body) => Meaning::Section(body.text),
             Err(why) => Meaning::Failed(format!("{why:#}")),

@@ -7,6 +7,7 @@ fn sh(script: &str) -> Command {
 fn run_for(command: &Command, stdin: &[u8], timeout: Duration) -> ProgramOutcome {
     run(&Run {
         command,
+        user: None,
         stdin,
         env: &[("EXTRA", OsStr::new("yes"))],
         timeout,

@@ -1,9 +1,9 @@
 //! Passes every signal on to the command, which starts out with the signals and the umask as we got
 //! them; and dies by a signal.
 //!
-//! All `unsafe` code of this program is here. Only code that runs between fork and exec can set the
-//! masks and the dispositions of the new process, and the signal that it gets when its parent dies.
-//! The closures below make system calls and nothing else.
+//! The `unsafe` code of this program is here and in `plugin/switch.rs`. Only code that runs between
+//! fork and exec can set the masks and the dispositions of the new process, and the signal that it
+//! gets when its parent dies. The closures below make system calls and nothing else.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

@@ -235,6 +235,7 @@ impl Email {
         let lines = letter.lines();
         let outcome = run(&Run {
             command: &command,
+            user: None,
             stdin: &lines,
             env: &[home],
             timeout: SENDMAIL_TIMEOUT,

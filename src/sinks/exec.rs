@@ -6,6 +6,7 @@
 //! | `command` | the program and its arguments: an absolute path, or a name in the usual directories; no shell | required |
 //! | `timeout` | maximum run time | `"60s"` |
 //! | `settings` | a table for the program | empty |
+//! | `user` | the user that it runs as, by name or number, with that user's groups | lastwords' own: root |
 //!
 //! ```toml
 //! [[sink.exec]]
@@ -22,7 +23,7 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Probed, Receipt, SendError, Sink};
+use crate::accounts::{self, Identity};
 use crate::host::Host;
 use crate::plugin::{self, Command, ProgramOutcome, Run, Settings};
 use crate::render;
@@ -59,6 +61,7 @@ pub struct ExecSink {
     timeout: Duration,
     #[serde(default)]
     settings: Settings,
+    user: Option<String>,
 }
 
 fn a_minute() -> Duration {
@@ -79,25 +82,29 @@ impl Sink for ExecSink {
         self.timeout + Duration::from_secs(10)
     }
 
-    fn preview(&self, report: &Report, _: &Host) -> Result<String> {
+    fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         self.command.locate()?;
+        self.find_user(host)?;
         let stdin = serde_json::to_string_pretty(&input(report, &self.settings.outline()))?;
+        let user = self.user.as_ref().map(|user| format!(" as user {user}"));
         Ok(format!(
-            "run {}, with this on its stdin:\n{stdin}\n",
-            self.command
+            "run {}{}, with this on its stdin:\n{stdin}\n",
+            self.command,
+            user.unwrap_or_default()
         ))
     }
 
-    fn probe(&self, _: &Host) -> Result<Probed, SendError> {
+    fn probe(&self, host: &Host) -> Result<Probed, SendError> {
         let path = self.command.locate()?;
+        self.find_user(host)?;
         Ok(Probed::Unasked(format!(
             "{} can be run (not verified: only a report shows what it does)",
             path.display()
         )))
     }
 
-    fn send(&self, report: &Report, _: &Host) -> Result<Receipt, SendError> {
-        verdict(&self.run(report, &mut |_| {})?)
+    fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
+        verdict(&self.run(report, host, &mut |_| {})?)
     }
 }
 
@@ -105,18 +112,36 @@ impl ExecSink {
     /// Runs the program; see [`plugin::run_and_look`].
     ///
     /// # Errors
-    /// If the report's directory cannot be made.
-    pub fn run(&self, report: &Report, look: &mut dyn FnMut(Pid)) -> Result<ProgramOutcome> {
-        let directory = report_directory(report)?;
+    /// If it cannot run as its user, or the report's directory cannot be made.
+    pub fn run(
+        &self,
+        report: &Report,
+        host: &Host,
+        look: &mut dyn FnMut(Pid),
+    ) -> Result<ProgramOutcome> {
+        let user = plugin::user(self.user.as_deref(), host)?;
+        let directory = report_directory(report, user.as_ref())?;
         let stdin = input(report, &self.settings.json()).to_string();
         let run = Run {
             command: &self.command,
+            user: user.as_ref(),
             stdin: stdin.as_bytes(),
             env: &[("LASTWORDS_REPORT_DIR", directory.path().as_os_str())],
             timeout: self.timeout,
             max_bytes: MAX_STDOUT,
         };
         Ok(plugin::run_and_look(&run, look))
+    }
+
+    /// Checks that the configured user exists.
+    fn find_user(&self, host: &Host) -> Result<()> {
+        let Some(user) = &self.user else {
+            return Ok(());
+        };
+        let found = accounts::identity(user, host);
+        found
+            .map(drop)
+            .with_context(|| format!("cannot run as {user:?}"))
     }
 }
 
@@ -177,13 +202,19 @@ fn maker(name: &str) -> Option<Pid> {
         .and_then(|(pid, _)| Pid::from_raw(pid.parse().ok()?))
 }
 
-/// Makes a private directory with the report in it. Dropping it removes it.
-fn report_directory(report: &Report) -> Result<TempDir> {
+/// Makes a directory with the report in it, which only we or this user can read. The directory
+/// stays ours: its name is known to the program alone, and the program cannot put anything into it.
+/// Dropping it removes it.
+fn report_directory(report: &Report, user: Option<&Identity>) -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     let prefix = format!("{PREFIX}{}-", std::process::id());
     builder
         .prefix(&prefix)
-        .permissions(Permissions::from_mode(0o700));
+        .permissions(Permissions::from_mode(if user.is_some() {
+            0o711
+        } else {
+            0o700
+        }));
     let [first, second] = PLACES;
     let made = builder
         .tempdir_in(first)
@@ -191,20 +222,23 @@ fn report_directory(report: &Report) -> Result<TempDir> {
     let directory = made.with_context(|| {
         format!("cannot make a directory for the report in {first} or {second}")
     })?;
-    let write = |name: &str, text: &[u8]| write_new(&directory.path().join(name), text);
+    let write = |name: &str, text: &[u8]| write_new(&directory.path().join(name), text, user);
     write("report.json", &serde_json::to_vec_pretty(report)?)?;
     write("report.txt", render::text(report).as_bytes())?;
     Ok(directory)
 }
 
-fn write_new(path: &Path, text: &[u8]) -> Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    file.and_then(|mut file| file.write_all(text))
-        .with_context(|| format!("cannot write {}", path.display()))
+fn write_new(path: &Path, text: &[u8], user: Option<&Identity>) -> Result<()> {
+    let write = || {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
+        file.write_all(text)?;
+        user.map_or(Ok(()), |user| fchown(&file, Some(user.uid), None))
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

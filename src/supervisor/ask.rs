@@ -28,6 +28,7 @@ pub fn ask(host: &Host, programs: &[&str], args: &[&str]) -> Option<Answer> {
     let command = Command::try_from(words.collect::<Vec<_>>()).ok()?;
     let outcome = plugin::run(&Run {
         command: &command,
+        user: None,
         stdin: b"",
         env: &[],
         timeout: PATIENCE,

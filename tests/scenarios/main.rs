@@ -21,6 +21,7 @@ mod lines;
 mod past;
 mod planned_stops;
 mod plugins;
+mod plugins_as_root;
 mod run;
 mod runit;
 mod schemas;

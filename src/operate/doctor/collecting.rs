@@ -25,7 +25,7 @@ const BUDGET: Duration = Duration::from_secs(2);
 pub fn config(subject: &Subject, checks: &mut Vec<Check>) {
     let own = config::job_file(&subject.places.config, subject.job);
     let machine = subject.places.config.join("lastwords.toml");
-    let all = config::check(&subject.places.config).problems;
+    let all = config::check(&subject.places.config, &subject.host).problems;
     let mine = |file: &Path| {
         file == own || file == machine || file.extension().is_none_or(|it| it != "toml")
     };

@@ -104,7 +104,8 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
         .job
         .user
         .as_ref()
-        .and_then(|user| accounts::uid_of(user, &host).ok().flatten())
+        .and_then(|user| accounts::identity(user, &host).ok())
+        .map(|user| user.uid)
         .filter(|uid| *uid != 0);
     let sees_less = !geteuid().is_root();
     let subject = Subject {

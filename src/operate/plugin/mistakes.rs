@@ -198,6 +198,7 @@ mod tests {
     fn outcome(script: &str) -> ProgramOutcome {
         let command = Command::try_from(["sh", "-c", script].map(str::to_owned).to_vec()).unwrap();
         run(&Run {
+            user: None,
             command: &command,
             stdin: b"",
             env: &[],

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use crate::accounts::uid_of;
+use crate::accounts;
 use crate::config;
 use crate::places::Places;
 
@@ -32,10 +32,9 @@ pub fn make_all(places: &Places, out: &mut impl Write) -> Result<()> {
         places.spool.display()
     );
     for (job, user) in config::users(&places.config) {
-        let uid = uid_of(&user, &host)
-            .context("cannot read /etc/passwd")
-            .and_then(|uid| uid.context(NO_USER))
-            .with_context(|| format!("the job {job} names the user {user:?}"))?;
+        let uid = accounts::identity(&user, &host)
+            .with_context(|| format!("the job {job} names the user {user:?}"))?
+            .uid;
         make(&places.run_dir.join("user"), 0o755)?;
         make(&places.user_dir(uid), 0o755)?;
         let run = places.user_dir(uid);
@@ -53,8 +52,6 @@ pub fn make_all(places: &Places, out: &mut impl Write) -> Result<()> {
     }
     Ok(())
 }
-
-const NO_USER: &str = "there is no such user in /etc/passwd; name one that is there, or its number";
 
 /// Makes a directory with this mode, whatever the umask is, or gives this mode to one that a hook
 /// has made before.

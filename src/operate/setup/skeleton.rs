@@ -64,6 +64,7 @@ fn text(job: &str, described: &Described) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Host;
 
     #[test]
     fn the_skeleton_is_a_config_without_a_mistake() {
@@ -76,8 +77,10 @@ mod tests {
             let dir = config::tests::config(&[
                 ("lastwords.toml", config::tests::SINK),
                 ("jobs/web.toml", &text("web\n[x]", &described)),
+                ("etc/passwd", "a\"b:x:7:7::/:/bin/false\n"),
             ]);
-            let checked = config::check(dir.path());
+            let host = Host::new(dir.path(), dir.path());
+            let checked = config::check(dir.path(), &host);
             assert_eq!(config::tests::told(dir.path(), &checked.problems), [""; 0]);
         }
     }

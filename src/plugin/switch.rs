@@ -1,0 +1,55 @@
+//! Has a program run as another user.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use rustix::fs::{Gid, Uid};
+use rustix::process::{geteuid, setsid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+use crate::accounts::{self, Identity};
+use crate::host::Host;
+
+/// Returns the user that a program has to be run as, by the name or number in the config; `None` if
+/// this process runs as that user already.
+///
+/// # Errors
+/// If there is no such user, or this process may not switch to another one.
+pub fn user(name: Option<&str>, host: &Host) -> Result<Option<Identity>> {
+    let Some(name) = name else { return Ok(None) };
+    let user = accounts::identity(name, host).with_context(|| format!("cannot run as {name:?}"))?;
+    let own = geteuid();
+    if user.uid == own.as_raw() {
+        return Ok(None);
+    }
+    if !own.is_root() {
+        let denied = io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("only root can switch to another user, and this is user {own}"),
+        );
+        return Err(denied).with_context(|| format!("cannot run as {name:?}"));
+    }
+    Ok(Some(user))
+}
+
+/// Has the command run as this user, with the user's groups and no others. It becomes the leader of
+/// a session, and so of a process group: the program of another user must not write to our
+/// terminal.
+#[expect(
+    unsafe_code,
+    reason = "the standard library can only drop all groups but one; between fork and exec this \
+              makes system calls and nothing else"
+)]
+pub fn to(command: &mut Command, user: &Identity) {
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
+    let become_user = move || {
+        setsid()?;
+        set_thread_groups(&groups)?;
+        set_thread_res_gid(gid, gid, gid)?;
+        Ok(set_thread_res_uid(uid, uid, uid)?)
+    };
+    unsafe { command.pre_exec(become_user) };
+}
