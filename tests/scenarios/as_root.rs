@@ -17,7 +17,7 @@ use crate::hooks;
 use crate::support::harness::{self, Harness, SERVE, SystemLog, killed_by, reports_in};
 use crate::support::upstart::State;
 
-/// A user that no machine has.
+/// A user id that no machine uses.
 pub const UID: u32 = 54_321;
 
 /// Set for a test that runs in a mount namespace of its own.
@@ -30,8 +30,8 @@ fn require_root() {
     );
 }
 
-/// Runs a scenario in a mount namespace of its own, after `mounts`: the test starts itself again in
-/// there.
+/// Runs a scenario in a mount namespace of its own, after the shell commands in `mounts`. The test
+/// starts itself again in that namespace.
 fn in_private_mounts(test: &str, mounts: &str, scenario: impl FnOnce()) {
     require_root();
     if env::var_os(INSIDE).is_some() {
@@ -59,7 +59,7 @@ fn in_private_mounts(test: &str, mounts: &str, scenario: impl FnOnce()) {
     );
 }
 
-/// A machine whose hooks a user other than root can run too.
+/// Returns a machine whose hooks users other than root can run too.
 pub fn machine_for_users() -> Harness {
     require_root();
     let machine = Harness::new();
@@ -84,7 +84,7 @@ fn prepare(machine: &Harness) {
         fs::set_permissions(&dir, Permissions::from_mode(0o700)).unwrap();
         chown(&dir, Some(UID), Some(UID)).unwrap();
     }
-    // The spool is root's; its user comes by on the way to the inbox.
+    // The spool belongs to root; the job's user only passes through it to reach the inbox.
     fs::set_permissions(&machine.spool, Permissions::from_mode(0o711)).unwrap();
 }
 
@@ -93,7 +93,7 @@ fn in_inbox(machine: &Harness) -> Vec<Report> {
 }
 
 #[test]
-fn a_setuid_job_for_which_nothing_is_prepared_starts_and_stops_as_ever() {
+fn a_setuid_job_without_directories_of_its_own_starts_and_stops() {
     let machine = machine_for_users();
     let syslog = SystemLog::of(&machine);
     fs::set_permissions(machine.root.join("dev/log"), Permissions::from_mode(0o666)).unwrap();
@@ -134,8 +134,8 @@ fn the_crash_of_a_setuid_job_is_caught_into_its_users_inbox() {
     assert_eq!(in_inbox(&machine).len(), 1);
 }
 
-/// The log of a machine on which users speak too.
-fn everybodys_log(machine: &Harness) -> SystemLog {
+/// Returns the system log of a machine, writable for every user.
+fn log_for_every_user(machine: &Harness) -> SystemLog {
     let syslog = SystemLog::of(machine);
     fs::set_permissions(machine.root.join("dev/log"), Permissions::from_mode(0o666)).unwrap();
     syslog
@@ -153,10 +153,10 @@ fn assert_said(syslog: &SystemLog, words: &[&str]) {
 }
 
 #[test]
-fn a_marker_that_a_hook_may_not_rename_is_told_and_its_crash_is_found_later() {
+fn a_marker_that_a_hook_may_not_rename_is_logged_and_its_crash_is_found_later() {
     let machine = machine_for_users();
     prepare(&machine);
-    let syslog = everybodys_log(&machine);
+    let syslog = log_for_every_user(&machine);
     let markers = machine.run.join(format!("user/{UID}/markers"));
     let allow = |mode| fs::set_permissions(&markers, Permissions::from_mode(mode)).unwrap();
     users_hook(&machine, "pre-start");
@@ -173,10 +173,10 @@ fn a_marker_that_a_hook_may_not_rename_is_told_and_its_crash_is_found_later() {
 }
 
 #[test]
-fn a_marker_that_a_hook_may_not_read_is_told_at_every_stop() {
+fn a_marker_that_a_hook_may_not_read_is_logged_at_every_stop() {
     let machine = machine_for_users();
     prepare(&machine);
-    let syslog = everybodys_log(&machine);
+    let syslog = log_for_every_user(&machine);
     users_hook(&machine, "pre-start");
     let marker = machine.run.join(format!("user/{UID}/markers/web"));
     chown(marker, Some(0), Some(0)).unwrap();
@@ -189,7 +189,7 @@ fn a_marker_that_a_hook_may_not_read_is_told_at_every_stop() {
 }
 
 #[test]
-fn a_marker_of_another_owner_is_told_and_hides_no_crash() {
+fn a_marker_of_another_owner_is_logged_and_hides_no_crash() {
     require_root();
     let machine = Harness::new();
     let syslog = SystemLog::of(&machine);
@@ -223,7 +223,7 @@ fn roots_marker_and_a_users_marker_for_jobs_of_one_name_are_two() {
     assert_eq!((machine.reports().len(), in_inbox(&machine).len()), (0, 1));
 }
 
-/// Stops a machine's writing to `/run/full`, to the last page.
+/// Fills `/run/full` to the last page.
 fn fill() {
     let filled = Command::new("dd")
         .args(["if=/dev/zero", "of=/run/full/filler", "bs=4096"])
@@ -232,7 +232,7 @@ fn fill() {
     assert!(!filled.status.success(), "the disk is full: {filled:?}");
 }
 
-/// The service crashes, starts again and stops as ever, and somebody has heard of the crash.
+/// Lets the service crash, start again and stop, and checks that the crash is in a log.
 fn crash_and_stop(machine: &Harness) {
     let syslog = SystemLog::of(machine);
     let mut web = machine.job("web", &format!("respawn\n{SERVE}"));
@@ -309,7 +309,7 @@ fn a_read_only_disk_does_not_stop_a_job_from_starting() {
     );
 }
 
-/// The machine's own directories, empty, and a kernel log that the scenario writes.
+/// Mounts empty directories over the machine's own, and a kernel log that the scenario writes.
 const OWN_MACHINE: &str = "\
     for dir in /run /opt /var/spool; do mount -t tmpfs none $dir; done
     mkdir -p /run/etc/init; cp -r /etc/. /run/etc; mount --bind /run/etc /etc; rm -rf /etc/lastwords
@@ -317,9 +317,9 @@ const OWN_MACHINE: &str = "\
     mount --bind /run/kmsg /dev/kmsg";
 
 #[test]
-fn the_blogs_stanza_works_as_it_stands() {
+fn the_blogs_stanza_works_unchanged() {
     in_private_mounts(
-        "as_root::the_blogs_stanza_works_as_it_stands",
+        "as_root::the_blogs_stanza_works_unchanged",
         OWN_MACHINE,
         || {
             let machine = Harness::of_this_machine();

@@ -1,6 +1,6 @@
-//! The supervisor of these tests, tried with the blog's three scripts: a marker that is touched,
-//! removed and tested for. What they are known to get wrong under the real Upstart they must get
-//! wrong here.
+//! Tries the imitation of Upstart with the three scripts of a blog, which touch, remove and test for
+//! a marker. The scripts make known mistakes under the real Upstart. They must make the same ones
+//! here.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::support::harness::{Harness, wait_for};
 use crate::support::process::PATH;
 use crate::support::upstart::{Job, State};
 
-/// The blog's scripts as hooks. Each crash that they see is a line in the file `mails`.
+/// Returns a job with the blog's scripts as hooks. They add a line to the file `mails` for each crash.
 fn job<'h>(machine: &'h Harness, name: &str, conf: &str) -> Job<'h> {
     let dir = machine.path("blog");
     fs::create_dir_all(&dir).unwrap();

@@ -1,4 +1,4 @@
-//! Programs that really die, and what the report says of why.
+//! Programs that really die, and the causes in their reports.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use lastwords::report::{Confidence, Death, Report};
 use crate::support::harness::Harness;
 use crate::support::upstart::State;
 
-/// The report of a job whose main process runs this program, as `FILE` in its arguments.
+/// Returns the report of a job whose main process runs this program, as `FILE` in its arguments.
 fn report_of(machine: &Harness, command: &str, program: &str) -> Report {
     let file = machine.path("program");
     fs::write(&file, program).unwrap();
@@ -17,7 +17,7 @@ fn report_of(machine: &Harness, command: &str, program: &str) -> Report {
     machine.only_report()
 }
 
-/// Checks the cause: its sort, what its line says, and that it quotes the log.
+/// Checks the kind of the cause, the words of its line, and that it quotes the log.
 fn assert_cause(report: &Report, kind: Death, says: &[&str]) {
     let cause = &report.cause;
     assert_eq!(
@@ -60,9 +60,9 @@ fn a_port_that_is_taken_is_the_cause() {
 }
 
 #[test]
-fn what_node_has_written_into_a_report_is_the_cause_where_no_log_tells_it() {
+fn a_report_that_node_wrote_gives_the_cause_if_no_log_does() {
     let machine = Harness::new();
-    // The machine's root is not ours: what the config names is looked for below it.
+    // Paths of the config are looked up below the fake root.
     let reports = machine.root.join("reports");
     fs::create_dir(&reports).unwrap();
     machine.configure("web", "[collect.node_report]\ndirectory = '/reports'\n");
@@ -116,7 +116,7 @@ fn a_command_that_a_shell_does_not_find_is_the_cause() {
 }
 
 #[test]
-fn words_that_lie_deeper_in_the_log_than_the_section_shows_are_found() {
+fn an_error_above_the_lines_that_the_section_shows_is_found() {
     let machine = Harness::new();
     machine.configure(
         "web",
@@ -135,7 +135,7 @@ fn words_that_lie_deeper_in_the_log_than_the_section_shows_are_found() {
 }
 
 #[test]
-fn a_signal_from_outside_stays_unknown_and_is_not_called_want_of_memory() {
+fn a_signal_from_outside_stays_unknown_and_is_not_called_out_of_memory() {
     let machine = Harness::new();
     let report = report_of(
         &machine,
@@ -165,7 +165,7 @@ mod as_root {
     use crate::support::harness::{Harness, wait_for};
     use crate::support::upstart::State;
 
-    /// All records of the machine's own kernel log, as they are read.
+    /// Returns all records of the machine's own kernel log.
     fn kernel_log() -> String {
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap();
         let mut log = File::options()
@@ -178,7 +178,7 @@ mod as_root {
             match log.read(&mut record) {
                 Ok(length) => text.push_str(&String::from_utf8_lossy(&record[..length])),
                 Err(why) if why.kind() == ErrorKind::WouldBlock => return text,
-                // Overwritten meanwhile.
+                // The kernel has overwritten the record meanwhile.
                 Err(_) => {}
             }
         }
@@ -189,12 +189,12 @@ mod as_root {
     fn die(machine: &Harness, conf: &str) -> Report {
         let mut web = machine.job("web", conf);
         web.start();
-        // Nobody has waited for it yet.
+        // The process is a zombie: it has not been waited for.
         let stat = format!("/proc/{}/stat", web.main_pid());
         wait_for("its end", || {
             fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "))
         });
-        // The kernel may be a moment behind with its log.
+        // The kernel may write its records a moment later.
         std::thread::sleep(Duration::from_millis(50));
         fs::write(machine.root.join("dev/kmsg"), kernel_log()).unwrap();
         web.wait_for(State::Waiting);
@@ -224,7 +224,7 @@ mod as_root {
     }
 
     #[test]
-    fn what_the_kernel_kills_at_its_cgroups_limit_died_of_that() {
+    fn a_process_that_the_kernel_kills_at_its_cgroups_limit_is_out_of_memory() {
         let (machine, cgroup) = (Harness::new(), Cgroup::new());
         let report = die(
             &machine,
@@ -237,7 +237,7 @@ mod as_root {
     }
 
     #[test]
-    fn a_wrapper_whose_child_the_kernel_kills_died_of_that() {
+    fn a_wrapper_whose_child_the_kernel_kills_is_out_of_memory() {
         let (machine, cgroup) = (Harness::new(), Cgroup::new());
         let report = die(
             &machine,
@@ -250,7 +250,7 @@ mod as_root {
     }
 
     #[test]
-    fn a_service_that_outlives_its_helpers_kill_did_not_die_of_it() {
+    fn a_service_that_survives_the_kill_of_its_helper_did_not_die_of_it() {
         let (machine, cgroup) = (Harness::new(), Cgroup::new());
         let conf = format!(
             "script\n{}\ntail /dev/zero || :\nexit 3\nend script\n",
@@ -266,7 +266,7 @@ mod as_root {
     }
 
     #[test]
-    fn an_invalid_access_says_which_and_by_whose_code() {
+    fn an_invalid_access_names_the_address_and_the_binary() {
         let machine = Harness::new();
         let (source, program) = (machine.path("app.c"), machine.path("app"));
         fs::write(

@@ -20,7 +20,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The drill of the README, on the example configuration.
+/// Runs the README's drill on the example configuration.
 fn drill(args: &[&str]) -> Output {
     let mut command = Command::new(harness::binary());
     command.current_dir(project()).args([
@@ -71,7 +71,7 @@ fn the_example_configuration_has_no_errors() {
         .arg(project().join("config"))
         .output();
     let output = output.unwrap();
-    // git keeps no mode of 0600, which is all that is wrong with it.
+    // git does not keep the mode 0600, so the secrets are readable: the only warnings.
     let summary = text(&output.stdout);
     assert_eq!(
         (output.status.code(), summary.contains("error")),
@@ -219,7 +219,7 @@ fn check_finds_the_sinks_that_would_fail_at_the_first_crash() {
         assert_eq!(output.status.code(), Some(78), "{shown}");
         assert!(shown.contains(place) && shown.contains(what), "{shown}");
 
-        // A crash is told by the other sink, and its report says what is wrong.
+        // The other sink gets the crash, and the report names the mistake.
         let drill = machine
             .command("post-stop")
             .args(["--simulate-crash", "--job", "web", "--send", "--json"])
@@ -236,7 +236,7 @@ fn check_finds_the_sinks_that_would_fail_at_the_first_crash() {
 }
 
 #[test]
-fn show_finds_the_last_report_and_says_when_there_is_none() {
+fn show_finds_the_last_report_and_says_so_if_there_is_none() {
     let machine = Harness::new();
     let output = machine.command("show").output().unwrap();
     assert_eq!(
@@ -379,7 +379,7 @@ pub mod as_root {
     }
 
     #[test]
-    fn what_the_hooks_of_a_setuid_job_left_is_taken_over_and_sent() {
+    fn reports_from_the_hooks_of_a_setuid_job_are_taken_over_and_sent() {
         let machine = Harness::new();
         let report = machine.path("report");
         let config = format!(
@@ -397,7 +397,7 @@ pub mod as_root {
         machine.settle();
         fs::remove_file(&report).unwrap();
 
-        // The same entry under another name, as a hook of this user's would have left it.
+        // The same entry under another name, as if a hook of this user had left it.
         let inbox = machine.spool.join("inbox/54323");
         fs::create_dir_all(&inbox).unwrap();
         let id = machine.only_report().id.to_string();

@@ -1,5 +1,5 @@
-//! Rules for every collector and every sink. Those that are built in and plugins pass the same
-//! tests. The kinds come from the program's own schema, so that a new one without a case here fails.
+//! Rules for every collector and every sink. Built-in ones and plugins pass the same tests. The
+//! kinds come from the program's own schema, so a new kind without a case here fails.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -30,7 +30,7 @@ struct Case {
     speaks: Speaks,
 }
 
-/// How a sink hands its reports over.
+/// The way in which a sink delivers its reports.
 enum Speaks {
     /// To a server `@URL@`, which gives these answers.
     Http {
@@ -39,11 +39,11 @@ enum Speaks {
     },
     /// To a program `@PROGRAM@`, which ends with this code if it refuses.
     Program { refused: u8 },
-    /// As datagrams to a socket `@SOCKET@`. Nobody can refuse these.
+    /// As datagrams to a socket `@SOCKET@`. A datagram cannot be refused.
     Datagrams,
 }
 
-/// One of each kind that the program knows: see `every_sink_has_a_case`.
+/// One case for each kind that the program knows; see `every_sink_has_a_case`.
 const CASES: [Case; 12] = [
     Case {
         kind: "webhook",
@@ -151,10 +151,10 @@ const MATRIX_TAKEN: &str = "200 OK\r\n\r\n{\"room_id\":\"!a:b\",\"event_id\":\"$
 const MATRIX_REFUSED: &str =
     "403 Forbidden\r\n\r\n{\"errcode\":\"M_FORBIDDEN\",\"error\":\"@HUSH@\"}";
 
-/// Not now, in nobody's own words.
+/// A temporary error, in no particular words.
 const LATER: &str = "503 Service Unavailable\r\n\r\n<html>@HUSH@</html>";
 
-/// What a destination does with reports.
+/// The behaviour of a destination.
 #[derive(Clone, Copy, PartialEq)]
 enum Does {
     NotNow,
@@ -162,7 +162,7 @@ enum Does {
     Refuse,
 }
 
-/// A destination that does the same until it is told another, and keeps what it gets.
+/// A destination that keeps what it gets. It behaves the same until `will` changes that.
 enum Destination {
     Server {
         taken: &'static str,
@@ -261,7 +261,7 @@ impl Destination {
         }
     }
 
-    /// Returns all that it got: the requests, or what came as one text.
+    /// Returns everything that it got: each request, or all the data as one text.
     fn got(&self) -> Vec<String> {
         match self {
             Self::Server { stand_in, .. } => stand_in.heard(),
@@ -282,7 +282,7 @@ impl Destination {
     }
 }
 
-/// A machine with a sink of every kind and a hostile log; and the sinks' destinations.
+/// Returns a machine with a sink of every kind and a hostile log, and the sinks' destinations.
 fn machine(does: Does) -> (Harness, Vec<Destination>) {
     let machine = Harness::new();
     let mut config = String::new();
@@ -340,7 +340,7 @@ fn holds(dir: &Path, text: &str) -> bool {
         })
 }
 
-/// The kinds of sinks, or of collectors, that the program's config knows.
+/// Returns the kinds of sinks, or of collectors, in the schema of the program's config.
 fn kinds(of: &str) -> BTreeSet<String> {
     let properties = schema("config")["properties"]["default"]["properties"].take();
     let kinds = properties[of]["properties"].as_object().unwrap();
@@ -401,7 +401,7 @@ fn every_sink_tries_again_under_the_same_id_until_it_is_taken() {
         assert!(got.last().is_some_and(|last| last.contains(&id)), "{kind}");
         let most = match speaks {
             Speaks::Http { .. } | Speaks::Datagrams => 100_000,
-            // Two of them, with the logs.
+            // Two copies of the report, with the logs.
             Speaks::Program { .. } => 1_000_000,
         };
         let is_raw = ["webhook", "exec"].contains(kind);
@@ -457,14 +457,14 @@ fn every_sink_knows_a_refusal_and_does_not_try_again() {
     assert!(!holds(&machine.spool, HUSH), "a secret was kept");
 }
 
-/// Kinds of collectors, their keys, and the names of their sections. Programs come on top.
+/// Kinds of collectors, their keys, and the names of their sections. Programs are added to these.
 const COLLECTORS: [(&str, &str, Option<&str>); 10] = [
     ("memory", "[collect.memory]\n", Some("memory")),
     ("load", "[collect.load]\n", Some("load")),
     ("disk", "[collect.disk]\n", Some("disk")),
     ("dmesg", "[collect.dmesg]\n", Some("dmesg")),
     ("processes", "[collect.processes]\n", Some("processes")),
-    // The journal is that of a life, and a drill has none.
+    // A journal belongs to a life, and a drill has no life.
     ("journal", "[collect.journal]\n", None),
     (
         "program",
@@ -548,7 +548,7 @@ fn every_collector_brings_a_bounded_section_with_a_status() {
         )
     };
     for section in sections {
-        // What redaction puts in a secret's place may be longer than the secret.
+        // `[redacted]` may be longer than the secret that it replaces.
         assert!(
             section["text"]
                 .as_str()

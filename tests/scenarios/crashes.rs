@@ -138,7 +138,7 @@ fn exit_code_0_with_respawn_is_reported_because_init_starts_it_again() {
 }
 
 #[test]
-fn exit_code_0_without_respawn_shows_nowhere_and_is_reported_as_unknown() {
+fn exit_code_0_without_respawn_is_logged_nowhere_and_is_reported_as_unknown() {
     let machine = Harness::new();
     let mut web = machine.job("web", "exec true");
     web.start();
@@ -184,8 +184,8 @@ fn a_job_that_calls_a_code_and_a_signal_normal_is_still_reported_for_others() {
     }
 }
 
-/// Upstart neither respawns such a job nor says a word; what lastwords is to make of it stands in
-/// its own config.
+/// Upstart neither respawns such a job nor logs its end. Only the job's lastwords config can tell
+/// lastwords that the exit was normal.
 #[test]
 fn an_exit_that_only_upstarts_conf_calls_normal_is_reported_as_unknown() {
     let machine = Harness::new();
@@ -197,7 +197,7 @@ fn an_exit_that_only_upstarts_conf_calls_normal_is_reported_as_unknown() {
 }
 
 #[test]
-fn of_a_job_that_respawns_too_fast_every_crash_is_reported_the_last_one_too() {
+fn every_crash_of_a_job_that_respawns_too_fast_is_reported_even_the_last() {
     let machine = Harness::new();
     let mut web = machine.job("web", "respawn\nrespawn limit 3 60\nexec sh -c 'exit 1'");
     web.start();
@@ -220,7 +220,7 @@ fn of_a_job_that_respawns_too_fast_every_crash_is_reported_the_last_one_too() {
 }
 
 #[test]
-fn of_a_job_that_ends_with_code_0_too_fast_the_last_one_is_a_crash_too() {
+fn the_last_end_of_a_job_that_ends_with_code_0_too_fast_is_a_crash_too() {
     let machine = Harness::new();
     let mut web = machine.job("web", "respawn\nrespawn limit 1 60\nexec true");
     web.start();
@@ -247,7 +247,7 @@ fn what_a_hook_leaves_in_the_background_outlives_its_terminal() {
 }
 
 #[test]
-fn what_the_service_wrote_last_stands_in_the_report_without_any_config() {
+fn the_last_lines_of_the_service_are_in_the_report_without_any_config() {
     let machine = Harness::new();
     for (job, instance) in [("web", ""), ("web", "1"), ("sub/dir/name", "a/b")] {
         let words = format!("the last words of {job} {instance}");
@@ -269,7 +269,7 @@ fn what_the_service_wrote_last_stands_in_the_report_without_any_config() {
 }
 
 #[test]
-fn directories_behind_the_administrators_links_are_as_good_as_any() {
+fn directories_behind_links_of_the_administrator_work() {
     let mut machine = Harness::new();
     for (name, place) in [
         ("var-run", &mut machine.run),

@@ -1,4 +1,5 @@
-//! From the spool to the sinks: who gets what, when, and what is kept about it.
+//! Delivery from the spool to the sinks: which sink gets which report and when, and what the spool
+//! keeps about that.
 
 use std::fs;
 use std::process::Output;
@@ -6,8 +7,8 @@ use std::process::Output;
 use crate::support::harness::{Harness, SERVE, names_in, wait_for};
 use crate::support::upstart::State;
 
-/// A sink that notes each report's id in `told`, and then does as the file `behaviour` says: exits
-/// with that code.
+/// Returns the config of a sink that adds each report's id to `told`, and exits with the code in
+/// the file `behaviour`.
 fn noting(machine: &Harness, name: &str) -> String {
     let (told, behaviour) = (
         machine.path(&format!("{name}.told")),
@@ -55,7 +56,7 @@ fn in_place(machine: &Harness, place: &str) -> usize {
 }
 
 #[test]
-fn a_crash_is_told_to_every_sink_once_without_anybody_asking() {
+fn a_crash_is_sent_to_every_sink_once_and_at_once() {
     let machine = Harness::new();
     sinks(
         &machine,
@@ -73,7 +74,7 @@ fn a_crash_is_told_to_every_sink_once_without_anybody_asking() {
 }
 
 #[test]
-fn a_sink_that_cannot_take_it_now_is_tried_again_and_holds_no_other_up() {
+fn a_sink_that_cannot_take_a_report_now_is_tried_again_and_delays_no_other() {
     let machine = Harness::new();
     sinks(
         &machine,
@@ -92,7 +93,7 @@ fn a_sink_that_cannot_take_it_now_is_tried_again_and_holds_no_other_up() {
         (1, 1, 1)
     );
 
-    // Not before its time.
+    // The sink's pause is not over yet.
     assert!(deliver(&machine).status.success());
     assert_eq!(told(&machine, "one").len(), 1);
 
@@ -116,7 +117,7 @@ fn a_sink_that_cannot_take_it_now_is_tried_again_and_holds_no_other_up() {
 }
 
 #[test]
-fn a_sink_that_refuses_for_good_is_not_asked_again() {
+fn a_sink_that_refuses_for_good_is_not_tried_again() {
     let machine = Harness::new();
     sinks(
         &machine,
@@ -137,7 +138,7 @@ fn a_sink_that_refuses_for_good_is_not_asked_again() {
 }
 
 #[test]
-fn a_sink_with_a_mistake_in_its_config_gets_the_report_once_that_is_mended() {
+fn a_sink_with_a_mistake_in_its_config_gets_the_report_once_the_config_is_fixed() {
     let machine = Harness::new();
     let broken = noting(&machine, "two").replace("name =", "nmae =");
     sinks(&machine, &[noting(&machine, "one"), broken]);
@@ -170,7 +171,7 @@ fn a_sink_with_a_mistake_in_its_config_gets_the_report_once_that_is_mended() {
 }
 
 #[test]
-fn a_job_tells_the_sinks_that_it_names_and_its_own() {
+fn a_report_goes_to_the_sinks_that_its_job_names_and_to_the_jobs_own() {
     let machine = Harness::new();
     sinks(
         &machine,

@@ -1,4 +1,4 @@
-//! `lastwords doctor`: a machine where all is well, and one thing after another that is not.
+//! `lastwords doctor`: on a healthy machine, and on machines with one fault each.
 
 use std::fs::{self, File, FileTimes, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -14,8 +14,8 @@ use crate::support::harness::{Harness, SERVE, SystemLog, names_in, wait_for};
 use crate::support::stand_in::free_port;
 use crate::support::upstart::{Job, State};
 
-/// Its syslog daemon, its log, its deliverer's trace; the job runs, and its hooks have armed the
-/// marker.
+/// A healthy machine: it has a syslog daemon, a log and the trace of a deliverer; the job runs, and
+/// its hooks have armed the marker.
 struct Machine {
     machine: Harness,
     syslog: SystemLog,
@@ -64,7 +64,7 @@ fn succeeds(machine: &Harness, verb: &str) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// The doctor's answer, to people and to programs.
+/// The doctor's answer, as people and as programs get it.
 struct Doctor {
     code: Option<i32>,
     text: String,
@@ -86,7 +86,7 @@ impl Doctor {
         let text = String::from_utf8(people.stdout).unwrap();
         let json: Value = serde_json::from_slice(&programs.stdout)
             .unwrap_or_else(|why| panic!("{why}: {programs:?}"));
-        // A path that is too long for its column is not cut, and a command is not broken.
+        // A path that is too long for its column is not cut, and a command is not wrapped.
         let fits = |line: &str| {
             let is_whole = line.trim_start().starts_with("do: ")
                 || line.split(' ').next_back().is_some_and(|it| it.len() > 54);
@@ -105,7 +105,7 @@ impl Doctor {
         self.json["verdict"].as_str().unwrap()
     }
 
-    /// The checks about this, as state and text.
+    /// Returns the checks about this, as state and text.
     fn about(&self, about: &str) -> Vec<(&str, &str)> {
         let checks = self.json["checks"]
             .as_array()
@@ -122,7 +122,7 @@ impl Doctor {
             .collect()
     }
 
-    /// That there is a problem, and that the verdict and the remedy name it.
+    /// Checks that there is a problem, and that the verdict and the remedy name it.
     fn assert_problem(&self, about: &str, verdict: &str, remedy: &str) {
         assert_eq!(self.code, Some(1), "{}", self.text);
         assert!(
@@ -190,7 +190,7 @@ fn a_healthy_machine_has_no_problem_and_the_first_line_says_so() {
         .map(|it| it["state"].as_str().unwrap())
         .collect();
     let others: Vec<_> = states.iter().filter(|state| **state != "ok").collect();
-    // The last drill, of which there was none; a machine's disk may be nearly full.
+    // There was no drill yet, and the machine's disk may be nearly full.
     assert!(
         others
             .iter()
@@ -252,7 +252,7 @@ fn it_sends_nothing_and_leaves_nothing() {
 }
 
 #[test]
-fn a_hook_that_is_missing_means_that_no_crash_is_caught() {
+fn without_one_of_the_hooks_no_crash_is_caught() {
     let machine = Machine::new();
     machine.machine.bare_job("web", SERVE);
     let doctor = machine.doctor();
@@ -280,7 +280,7 @@ fn a_hook_that_is_missing_means_that_no_crash_is_caught() {
 }
 
 #[test]
-fn hooks_that_call_what_is_not_there_or_not_lastwords_catch_nothing() {
+fn hooks_that_call_a_missing_file_or_another_program_catch_nothing() {
     let machine = Machine::new();
     let calling = |program: &str| -> String {
         ["pre-start", "pre-stop", "post-stop"]
@@ -315,7 +315,7 @@ fn hooks_that_call_what_is_not_there_or_not_lastwords_catch_nothing() {
 }
 
 #[test]
-fn hooks_that_came_after_the_service_are_not_active() {
+fn hooks_that_were_set_up_after_the_service_started_are_not_active() {
     let machine = Machine::new();
     machine.machine.job("web", SERVE);
     let doctor = machine.doctor();
@@ -334,7 +334,7 @@ fn hooks_that_came_after_the_service_are_not_active() {
 }
 
 #[test]
-fn an_announced_stop_is_named() {
+fn an_announced_stop_is_shown() {
     let machine = Machine::new();
     let mut web = machine.start();
     let hook = machine
@@ -406,7 +406,7 @@ fn an_error_in_the_config_is_shown_with_its_line() {
 }
 
 #[test]
-fn a_config_without_a_sink_tells_nobody() {
+fn without_a_sink_in_the_config_no_one_is_told() {
     let machine = Machine::new();
     let mut web = machine.start();
     fs::write(machine.machine.config.join("lastwords.toml"), "").unwrap();
@@ -445,7 +445,7 @@ fn a_log_that_is_missing_or_old_is_a_weakness() {
 }
 
 #[test]
-fn a_kernel_log_that_is_not_there_costs_the_exit_code() {
+fn without_a_kernel_log_the_exit_code_is_lost() {
     let machine = Machine::new();
     let mut web = machine.start();
     fs::remove_file(machine.machine.root.join("dev/kmsg")).unwrap();
@@ -456,7 +456,7 @@ fn a_kernel_log_that_is_not_there_costs_the_exit_code() {
 }
 
 #[test]
-fn a_sink_that_is_down_is_named_and_the_others_are_told() {
+fn a_sink_that_is_down_is_named_and_so_are_those_that_work() {
     let machine = Machine::new();
     let mut web = machine.start();
     let port = free_port();
@@ -479,7 +479,7 @@ fn a_sink_that_is_down_is_named_and_the_others_are_told() {
 }
 
 #[test]
-fn a_sink_that_cannot_be_asked_is_believed_after_a_drill_and_until_the_config_changes() {
+fn a_drill_verifies_a_sink_that_cannot_be_probed_until_the_config_changes() {
     let machine = Machine::new();
     let mut web = machine.start();
     let config = machine.machine.config.join("lastwords.toml");
@@ -591,7 +591,7 @@ fn a_report_that_is_stuck_is_shown_with_its_sinks_last_error() {
 }
 
 #[test]
-fn without_a_deliverer_nobody_tries_again() {
+fn without_a_deliverer_nothing_is_tried_again() {
     let machine = Machine::new();
     let mut web = machine.start();
     let trace = machine.machine.run.join("deliverer");
@@ -634,7 +634,7 @@ fn a_watching_deliverer_leaves_its_trace() {
 }
 
 #[test]
-fn a_job_that_nobody_knows_is_no_healthy_one() {
+fn a_job_that_no_supervisor_knows_is_a_problem() {
     let machine = Machine::new();
     let doctor = machine.doctor();
     assert!(
@@ -657,7 +657,7 @@ fn a_job_that_nobody_knows_is_no_healthy_one() {
 }
 
 #[test]
-fn without_a_name_every_job_that_is_set_up_is_looked_at() {
+fn without_a_name_every_job_that_is_set_up_is_checked() {
     let machine = Machine::new();
     let ask = || machine.machine.command("doctor").output().unwrap();
     let none = ask();
@@ -742,7 +742,7 @@ mod as_root {
     }
 
     #[test]
-    fn a_spool_that_is_somebody_elses_is_a_problem() {
+    fn a_spool_of_another_owner_is_a_problem() {
         let machine = Machine::new();
         let mut web = machine.start();
         chown(&machine.machine.spool, Some(UID), None).unwrap();

@@ -1,13 +1,14 @@
-//! Services that crash again and again: few messages, and every crash is counted in one.
+//! Services that crash again and again: there are few messages, and each crash is counted in one of
+//! them.
 
 use std::fs;
 use std::process::Stdio;
 
 use crate::support::harness::{Harness, names_in};
 
-/// A sink that keeps the title of each message that it takes in `NAME.told`, and of each that it is
-/// offered in `NAME.offered`, with its id. What it exits with stands in `NAME.exit`. Where there is
-/// a `NAME.kill`, it takes the message, removes that and kills the deliverer.
+/// Returns the config of a sink that adds the id and title of each message to `NAME.offered`, and
+/// to `NAME.told` if it takes the message. It exits with the code in `NAME.exit`. If `NAME.kill`
+/// exists, it takes the message, removes the file and kills the deliverer.
 fn sink(machine: &Harness, name: &str) -> String {
     let at = machine.path(name);
     let at = at.display();
@@ -22,7 +23,7 @@ fn sink(machine: &Harness, name: &str) -> String {
 
 fn machine(sinks: &[&str]) -> Harness {
     let machine = Harness::new();
-    // What is collected makes no difference here, and takes time.
+    // Collecting takes time and makes no difference here.
     let sinks: String = sinks.iter().map(|name| sink(&machine, name)).collect();
     fs::write(
         machine.config.join("lastwords.toml"),
@@ -36,7 +37,7 @@ fn set(machine: &Harness, file: &str, text: &str) {
     fs::write(machine.path(file), text).unwrap();
 }
 
-/// The ids and titles in a file.
+/// Returns the ids and titles in a file.
 fn lines(machine: &Harness, file: &str) -> Vec<(String, String)> {
     let text = fs::read_to_string(machine.path(file)).unwrap_or_default();
     text.lines()
@@ -63,7 +64,7 @@ fn hook_of(machine: &Harness, job: &str, instance: &str, name: &str) {
     assert!(hook.status().unwrap().success());
 }
 
-/// A crash of each of these instances of `web`, which none of them is started after.
+/// Lets each of these instances of `web` crash. They are not started again.
 fn crash_instances(machine: &Harness, instances: &[&str]) {
     for instance in instances {
         hook_of(machine, "web", instance, "pre-start");
@@ -83,14 +84,14 @@ fn crash(machine: &Harness, job: &str, times: usize) {
             "init: {job} main process (4242) terminated with status 1"
         ));
         hook(machine, job, "post-stop");
-        // On a busy machine the hook leaves its work behind: the next life's line is not to be in
-        // the log before that is done.
+        // On a busy machine the hook returns before its worker is done. The next life's line must
+        // not be in the log before that.
         machine.wait_for_workers();
     }
     machine.settle();
 }
 
-/// A pass of the deliverer, so many minutes from now.
+/// Runs a pass of the deliverer as if it were `minutes` later.
 fn deliver(machine: &Harness, minutes: u32) -> String {
     let output = machine
         .command("deliver")
@@ -105,7 +106,8 @@ fn in_place(machine: &Harness, place: &str) -> usize {
     names_in(&machine.spool.join(place)).len()
 }
 
-/// A machine that has told of crashes, a summary, that it is up again, and a notice.
+/// Returns a machine that has sent messages of every kind: crashes, a summary, a recovery and a
+/// notice.
 pub fn machine_with_every_kind() -> Harness {
     let machine = machine(&["one", "two"]);
     crash(&machine, "web", 3);
@@ -129,7 +131,8 @@ fn two_hundred_crashes_make_one_message_now_and_summaries_later_and_one_when_it_
         (in_place(&machine, "new"), in_place(&machine, "done")),
         (0, 200)
     );
-    // The summary is due 5 minutes after the first, and some have passed where the machine is busy.
+    // The summary is due 5 minutes after the first message. On a busy machine some of them have
+    // passed already.
     deliver(&machine, 2);
     assert_eq!(told(&machine, "one").len(), 1);
 
@@ -157,7 +160,7 @@ fn two_hundred_crashes_make_one_message_now_and_summaries_later_and_one_when_it_
         "{summary}"
     );
 
-    // It is down: nobody says that it is up.
+    // The service is down, so no message says that it is up.
     deliver(&machine, 90);
     assert_eq!(told(&machine, "one").len(), 3);
     hook(&machine, "web", "pre-start");
@@ -173,7 +176,7 @@ fn two_hundred_crashes_make_one_message_now_and_summaries_later_and_one_when_it_
 }
 
 #[test]
-fn no_group_is_called_up_again_while_one_of_its_two_instances_is_down() {
+fn a_group_is_not_called_up_again_while_one_of_its_two_instances_is_down() {
     let machine = machine(&["one"]);
     crash_instances(&machine, &["a", "b"]);
     deliver(&machine, 6);
@@ -207,7 +210,7 @@ fn a_marker_of_an_earlier_boot_calls_nothing_up_again() {
 }
 
 #[test]
-fn a_sink_that_refuses_to_hear_that_it_is_up_again_is_not_offered_it_at_every_pass() {
+fn a_sink_that_refuses_a_recovery_is_not_offered_it_at_every_pass() {
     let machine = machine(&["one"]);
     crash(&machine, "web", 1);
     hook(&machine, "web", "pre-start");
@@ -220,14 +223,14 @@ fn a_sink_that_refuses_to_hear_that_it_is_up_again_is_not_offered_it_at_every_pa
 }
 
 #[test]
-fn crashes_after_it_was_up_again_are_counted_anew() {
+fn crashes_after_a_recovery_are_counted_anew() {
     let machine = machine(&["one"]);
     crash_instances(&machine, &["a", "b"]);
     hook_of(&machine, "web", "a", "pre-start");
     hook_of(&machine, "web", "b", "pre-start");
     deliver(&machine, 15);
     crash_instances(&machine, &["c", "c"]);
-    // The first is told by itself, the second in a summary 5 minutes later.
+    // The first crash gets a message of its own; the second is in a summary 5 minutes later.
     deliver(&machine, 7);
     assert_eq!(
         told(&machine, "one"),
@@ -310,7 +313,7 @@ fn a_deliverer_that_was_killed_after_the_sink_took_a_message_repeats_its_id() {
 }
 
 #[test]
-fn two_jobs_do_not_mute_each_other() {
+fn crashes_of_one_job_hold_back_no_message_about_another() {
     let machine = machine(&["one"]);
     for _ in 0..3 {
         crash(&machine, "web", 1);
@@ -363,7 +366,7 @@ fn a_drill_is_never_held_back() {
 }
 
 #[test]
-fn when_a_sink_refuses_for_good_the_others_are_told_once_and_that_one_is_not() {
+fn a_refusal_for_good_is_told_once_to_the_other_sinks_only() {
     let machine = machine(&["one", "two", "three"]);
     set(&machine, "one.exit", "100");
     crash(&machine, "web", 5);
@@ -388,7 +391,7 @@ fn when_a_sink_refuses_for_good_the_others_are_told_once_and_that_one_is_not() {
             .all(|(_, title)| !title.starts_with("lastwords: "))
     );
 
-    // What it refused is in what it takes later.
+    // A later summary counts the crashes of the refused message.
     fs::remove_file(machine.path("one.exit")).unwrap();
     deliver(&machine, 75);
     let told = told(&machine, "one");
@@ -405,7 +408,7 @@ fn when_a_sink_refuses_for_good_the_others_are_told_once_and_that_one_is_not() {
 }
 
 #[test]
-fn a_notice_that_is_not_taken_makes_no_notice() {
+fn a_notice_that_is_refused_leads_to_no_further_notice() {
     let machine = machine(&["one", "two"]);
     set(&machine, "one.exit", "100");
     set(&machine, "two.exit", "100");
@@ -417,8 +420,8 @@ fn a_notice_that_is_not_taken_makes_no_notice() {
             .map(|(_, title)| title)
             .collect();
         assert_eq!(titles.len(), 2, "{titles:?}");
-        // Two sinks are told at once: the one may be offered that the other has refused before it
-        // is offered the crash.
+        // Both sinks are served at once. One of them may be offered the notice about the other's
+        // refusal before it is offered the crash.
         let notice = format!("lastwords: {other} has not taken");
         assert!(
             titles.iter().any(|title| title.starts_with(&notice)),
@@ -429,7 +432,7 @@ fn a_notice_that_is_not_taken_makes_no_notice() {
 }
 
 #[test]
-fn what_is_kept_of_a_group_may_be_damaged_and_costs_no_crash() {
+fn a_damaged_file_about_a_group_costs_no_crash() {
     let machine = machine(&["one"]);
     crash(&machine, "web", 3);
     let groups = machine.spool.join("state/groups/one");
@@ -482,7 +485,7 @@ fn a_sink_that_the_config_no_longer_has_is_forgotten() {
 }
 
 #[test]
-fn of_a_loop_the_first_crashes_are_kept_whole_and_of_the_others_the_log() {
+fn the_first_crashes_of_a_loop_are_kept_whole_and_the_others_with_their_log_only() {
     let machine = machine(&["one"]);
     fs::write(machine.root.join("var/log/web.log"), "Error: boom\n").unwrap();
     machine.configure(
@@ -506,7 +509,7 @@ fn of_a_loop_the_first_crashes_are_kept_whole_and_of_the_others_the_log() {
 }
 
 #[test]
-fn of_a_loop_a_command_with_a_name_like_a_logs_is_left_out() {
+fn a_command_whose_name_begins_with_log_is_left_out_in_a_loop() {
     let machine = machine(&["one"]);
     fs::write(machine.root.join("var/log/web.log"), "Error: boom\n").unwrap();
     let logins = "name = 'logins'\ncommand = ['echo', 'alice']\nwhen = 'now'\n";

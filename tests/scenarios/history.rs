@@ -17,7 +17,8 @@ use crate::support::harness::{Harness, names_in, wait_for};
 
 const WIDE: &str = "TypeError: 名前が見つかりません: Cannot read properties of undefined (reading 'name') at /srv/データ/app.js:7 🦀";
 
-/// A machine whose sink `one` notes each offer in `offered`, and exits with what stands in `exit`.
+/// Returns a machine whose sink `one` adds a line to `offered` for each report that it is offered,
+/// and exits with the code in `exit`.
 fn machine() -> Harness {
     let machine = Harness::new();
     let (offered, exit) = (machine.path("offered"), machine.path("exit"));
@@ -40,7 +41,7 @@ fn offers(machine: &Harness) -> usize {
         .count()
 }
 
-/// A machine on which a crash waits for `one`, which says no.
+/// Returns a machine on which a crash waits for `one`, which does not take it.
 fn machine_with_one_waiting() -> (Harness, String) {
     let machine = machine();
     fs::write(machine.path("exit"), "75").unwrap();
@@ -80,7 +81,8 @@ fn place(machine: &Harness, place: &str) -> Vec<String> {
     names_in(&machine.spool.join(place))
 }
 
-/// A machine with a history: four deaths of the same cause, two others, and one report that waits.
+/// Returns a machine with a history: four deaths of one cause, two others, and one report that
+/// waits.
 fn machine_with_a_history() -> Harness {
     let elsewhere = Harness::new();
     hooks::crash(&elsewhere, |_| {});
@@ -149,7 +151,7 @@ WHEN (UTC)        ID    JOB         TIMES  TOLD         WHY
     );
 }
 
-/// The command's output on a terminal of so many columns.
+/// Returns the command's output on a terminal with this number of columns.
 fn on_a_terminal(mut command: Command, columns: u16) -> String {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
@@ -177,7 +179,7 @@ fn on_a_terminal(mut command: Command, columns: u16) -> String {
         .unwrap();
     drop(command);
     let mut output = Vec::new();
-    // It ends with EIO, once nobody has the other end.
+    // Reading fails with EIO once no process holds the other end.
     let _ = File::from(ours).read_to_end(&mut output);
     assert!(child.wait().unwrap().success());
     text(&output).replace("\r\n", "\n")
@@ -207,7 +209,7 @@ WHEN (UTC)        ID    JOB         TIMES  TOLD         WHY
 }
 
 #[test]
-fn a_list_is_narrowed_by_what_is_asked_for() {
+fn a_list_shows_only_the_reports_that_match_its_options() {
     let machine = machine_with_a_history();
     let ids = |args: &[&str]| {
         let rows = objects(&said(&machine, "list", &[args, &["--json"]].concat()));
@@ -249,7 +251,7 @@ fn a_list_is_narrowed_by_what_is_asked_for() {
 }
 
 #[test]
-fn nothing_is_a_list_too() {
+fn without_a_report_each_command_says_so() {
     let machine = machine();
     let output = run(&machine, "list", &[]);
     assert_eq!(
@@ -326,7 +328,7 @@ fn a_report_is_written_as_html_for_its_owner_alone() {
 }
 
 #[test]
-fn the_queue_says_what_waits_for_whom_and_why() {
+fn the_queue_names_each_report_that_waits_its_sink_and_the_error() {
     let (machine, id) = machine_with_one_waiting();
     let shown = said(&machine, "queue", &[]);
     let mut lines = shown.lines();
@@ -367,7 +369,7 @@ fn the_queue_says_what_waits_for_whom_and_why() {
 }
 
 #[test]
-fn what_waits_is_tried_at_once_on_request_also_beside_a_deliverer() {
+fn a_waiting_report_is_tried_at_once_on_request_even_beside_a_deliverer() {
     let (machine, id) = machine_with_one_waiting();
     assert_eq!(
         run(&machine, "queue", &["retry", "ffff"]).status.code(),
@@ -446,7 +448,7 @@ fn nothing_is_changed_while_a_deliverer_is_sending() {
 }
 
 #[test]
-fn what_is_dropped_is_sent_to_nobody_and_kept() {
+fn a_dropped_report_is_kept_and_never_sent() {
     let (machine, id) = machine_with_one_waiting();
     let dropped = said(
         &machine,
@@ -480,7 +482,7 @@ fn what_is_dropped_is_sent_to_nobody_and_kept() {
         "once is enough"
     );
 
-    // The next crash is news again.
+    // The next crash gets a message again.
     hooks::crash(&machine, |_| {});
     wait_for("the next report in the history", || {
         place(&machine, "done").len() == 1
@@ -509,7 +511,7 @@ mod as_root {
     use super::*;
 
     #[test]
-    fn others_than_root_are_told_what_to_do() {
+    fn users_other_than_root_are_told_what_to_do() {
         let machine = machine_with_a_history();
         for verb in ["list", "show", "queue", "stats"] {
             let command = machine.command(verb);

@@ -1,5 +1,4 @@
-//! Hooks in surroundings that are against them. Whatever is missing, broken or closed: a hook exits
-//! 0.
+//! Hooks in a hostile environment. Whatever is missing, broken or closed, a hook exits 0.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -14,7 +13,7 @@ use crate::support::harness::{Harness, SystemLog, killed_by};
 
 pub const HOOKS: [&str; 3] = ["pre-start", "pre-stop", "post-stop"];
 
-/// The hook as Upstart runs it for the job `web`.
+/// Returns the hook as Upstart runs it for the job `web`.
 pub fn hook(machine: &Harness, name: &str) -> Command {
     let mut command = machine.hook_command(name);
     command.envs([
@@ -33,7 +32,7 @@ pub fn exits_0(command: &mut Command) -> Output {
     output
 }
 
-/// A start and a crash of `web`, each hook made hostile by `torment`.
+/// Starts `web` and lets it crash. `torment` changes the command of each hook first.
 pub fn crash(machine: &Harness, torment: impl Fn(&mut Command)) {
     for name in ["pre-start", "post-stop"] {
         let mut command = hook(machine, name);
@@ -41,7 +40,7 @@ pub fn crash(machine: &Harness, torment: impl Fn(&mut Command)) {
         let said = exits_0(&mut command);
         assert!(
             said.stdout.is_empty() && said.stderr.is_empty(),
-            "a hook writes into nobody's log: {said:?}"
+            "a hook writes nothing into its service's log: {said:?}"
         );
         machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     }
@@ -57,7 +56,7 @@ fn assert_segv_was_reported(machine: &Harness) {
 }
 
 #[test]
-fn no_config_at_all_is_a_config() {
+fn the_hooks_work_without_a_config() {
     let machine = Harness::new();
     fs::remove_dir_all(&machine.config).unwrap();
     crash(&machine, |_| {});
@@ -89,7 +88,7 @@ fn a_broken_config_never_costs_the_report_and_the_report_names_the_problem() {
 }
 
 #[test]
-fn a_config_that_is_no_file_never_costs_the_report() {
+fn a_config_that_is_not_a_file_never_costs_the_report() {
     let machine = Harness::new();
     fs::create_dir(machine.config.join("lastwords.toml")).unwrap();
     let fifo = Command::new("mkfifo")
@@ -125,7 +124,7 @@ fn a_spool_that_cannot_be_made_does_not_stop_the_job_from_starting_again() {
 }
 
 #[test]
-fn a_report_that_can_be_written_nowhere_is_at_least_told_to_the_system_log() {
+fn a_report_that_cannot_be_written_anywhere_is_at_least_in_the_system_log() {
     let machine = Harness::new();
     let syslog = SystemLog::of(&machine);
     fs::write(&machine.spool, "in the way").unwrap();
@@ -140,7 +139,7 @@ fn a_report_that_can_be_written_nowhere_is_at_least_told_to_the_system_log() {
 }
 
 #[test]
-fn a_hook_with_nothing_to_complain_of_says_nothing_in_the_system_log() {
+fn a_hook_without_an_error_writes_nothing_to_the_system_log() {
     let machine = Harness::new();
     let syslog = SystemLog::of(&machine);
     crash(&machine, |_| {});
@@ -148,7 +147,7 @@ fn a_hook_with_nothing_to_complain_of_says_nothing_in_the_system_log() {
 }
 
 #[test]
-fn a_program_that_hangs_holds_no_restart_up_and_is_not_left_running() {
+fn a_program_that_hangs_delays_no_restart_and_is_not_left_running() {
     let machine = Harness::new();
     let slow = machine.path("slow").display().to_string();
     fs::write(&slow, "#!/bin/sh\nsleep 60\n").unwrap();
@@ -180,7 +179,7 @@ fn a_program_that_hangs_holds_no_restart_up_and_is_not_left_running() {
 }
 
 #[test]
-fn a_marker_that_is_no_marker_harms_nobody() {
+fn a_file_in_the_markers_place_that_is_not_a_marker_does_no_harm() {
     let fill = |machine: &Harness, name: &str, how: &str| {
         let path = machine.run.join("markers").join(name);
         fs::remove_file(&path).unwrap();
@@ -274,7 +273,7 @@ fn closed_descriptors_are_no_obstacle() {
 #[test]
 fn a_dead_pipe_is_no_obstacle() {
     let machine = Harness::new();
-    // The note about the config gives the hook something to say.
+    // A note about the broken config makes the hook write something.
     fs::write(machine.config.join("lastwords.toml"), "broken").unwrap();
     for name in ["pre-start", "post-stop"] {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -292,7 +291,7 @@ fn a_dead_pipe_is_no_obstacle() {
 }
 
 #[test]
-fn a_pipe_that_nobody_empties_does_not_hold_a_hook_up() {
+fn a_full_pipe_without_a_reader_does_not_delay_a_hook() {
     let machine = Harness::new();
     fs::write(machine.config.join("lastwords.toml"), "broken").unwrap();
     for name in ["pre-start", "post-stop"] {
@@ -349,7 +348,7 @@ fn names_that_are_not_utf_8_are_names() {
 }
 
 #[test]
-fn two_names_that_only_bytes_beyond_utf_8_tell_apart_are_two_jobs() {
+fn two_names_that_differ_only_in_bytes_that_are_not_utf_8_are_two_jobs() {
     let machine = Harness::new();
     for job in [b"w\xffeb", b"w\xfeeb"] {
         exits_0(hook(&machine, "pre-start").env("UPSTART_JOB", OsStr::from_bytes(job)));

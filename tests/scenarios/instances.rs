@@ -1,5 +1,5 @@
-//! Instances of one job: each its own marker, whatever its name, and nothing outside the
-//! directories.
+//! Instances of one job. Each has a marker of its own, whatever its name, and writes nothing outside
+//! the directories.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::support::harness::{Harness, SERVE, evidence, names_in, wait_for};
 use crate::support::upstart::State;
 
-/// Names that Upstart lets pass, and that a path, a shell or a log line would trip over.
+/// Names that Upstart accepts, but that are dangerous in a path, a shell or a log line.
 const NAMES: [&str; 14] = [
     "",
     "1",

@@ -1,4 +1,4 @@
-//! Killed at any moment, a hook's stop comes to one report.
+//! A stop leads to exactly one report, at whatever moment its hook is killed.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use crate::support::harness::{self, Harness, killed_by, names_in, wait_for, wait
 
 const SEGV: &str = "init: web main process (4242) killed by SEGV signal";
 
-/// `web` has started, and its main process has been killed.
+/// Returns a machine on which `web` has started and its main process has been killed.
 pub fn crashed() -> Harness {
     let machine = Harness::new();
     exits_0(&mut hook(&machine, "pre-start"));
@@ -20,13 +20,13 @@ pub fn crashed() -> Harness {
     machine
 }
 
-/// `web` crashed, and its `post-stop`, whose worker waits in a program of the job's until the gate
-/// opens.
+/// Returns a machine on which `web` has crashed, and the running `post-stop`. Its worker waits for a
+/// program of the job, which ends when the gate opens.
 fn held_up() -> (Harness, Child) {
     loop {
         let machine = crashed();
         let mut hook = hold_up(&machine);
-        // On a busy machine the worker may not come to ask the hook for longer within its second.
+        // On a busy machine the worker may not ask the hook within its second to wait longer.
         if hook.try_wait().unwrap().is_none() {
             return (machine, hook);
         }
@@ -52,7 +52,7 @@ fn hold_up(machine: &Harness) -> Child {
     hook
 }
 
-/// Kills the hook's worker, by its number.
+/// Kills the hook's worker, by its pid.
 fn kill_worker(machine: &Harness) {
     let worker = wait_for_some("the worker", || machine.pids_of("catch").pop());
     kill_process(worker, Signal::KILL).unwrap();
@@ -63,7 +63,7 @@ pub fn deliver(machine: &Harness) {
     exits_0(&mut machine.command("deliver"));
 }
 
-/// The markers, as `ls` shows them, of stops that nobody has dealt with.
+/// Returns the number of taken markers: stops that are not finished.
 pub fn taken(machine: &Harness) -> usize {
     machine
         .markers()
@@ -76,7 +76,7 @@ pub fn in_memory(machine: &Harness) -> usize {
     names_in(&machine.run.join("inbox")).len()
 }
 
-/// Returns the only report, if nothing else is left of the stop.
+/// Returns the only report, and checks that nothing else is left of the stop.
 pub fn settled(machine: &Harness) -> Report {
     let report = machine.only_report();
     assert_eq!((taken(machine), in_memory(machine)), (0, 0));
@@ -117,7 +117,7 @@ fn a_stop_whose_hook_is_killed_is_reported_by_its_worker() {
     let (machine, mut hook) = held_up();
     hook.kill().unwrap();
     hook.wait().unwrap();
-    // A deliverer sees that somebody is at it.
+    // A deliverer sees that the worker is at work, and leaves the marker alone.
     deliver(&machine);
     assert_eq!((machine.reports().len(), taken(&machine)), (0, 1));
     machine.open_gate();
@@ -140,7 +140,7 @@ fn a_stop_whose_hook_and_worker_are_killed_is_reported_by_the_next_deliverer() {
 }
 
 #[test]
-fn where_whoever_collects_dies_of_it_each_time_the_report_comes_without() {
+fn if_collecting_kills_each_worker_the_report_comes_without_sections() {
     let machine = crashed();
     let deaths = machine.path("deaths").display().to_string();
     let script = format!("echo >>{deaths}; kill -9 $PPID");
@@ -153,7 +153,7 @@ fn where_whoever_collects_dies_of_it_each_time_the_report_comes_without() {
     wait_for("the deliverer's end", || {
         machine.pids_of("deliver").is_empty()
     });
-    // The hook's worker is dead, and the deliverer that was woken for that may have tried, too.
+    // The hook's worker is dead, and the deliverer that the hook then woke may have tried too.
     let tries = || fs::read_to_string(&deaths).unwrap().lines().count();
     assert!((1..=2).contains(&tries()), "{}", tries());
     while machine.reports().is_empty() {
@@ -177,7 +177,7 @@ fn where_whoever_collects_dies_of_it_each_time_the_report_comes_without() {
 }
 
 #[test]
-fn what_the_hook_starts_is_as_nice_as_the_job_wants_it() {
+fn the_processes_of_a_hook_have_the_niceness_that_the_job_sets() {
     for nice in ["0", "7"] {
         let machine = crashed();
         machine.configure(
@@ -207,7 +207,7 @@ fn what_the_hook_starts_is_as_nice_as_the_job_wants_it() {
 }
 
 #[test]
-fn a_program_that_the_job_wants_run_before_the_restart_has_its_time() {
+fn a_program_that_must_run_before_the_restart_gets_its_time() {
     let (machine, mut hook) = held_up();
     let began = Instant::now();
     while began.elapsed() < Duration::from_millis(1500) {
@@ -223,7 +223,7 @@ fn a_program_that_the_job_wants_run_before_the_restart_has_its_time() {
 }
 
 #[test]
-fn killed_at_whatever_moment_a_stop_comes_to_one_report() {
+fn a_stop_leads_to_one_report_whenever_its_hook_is_killed() {
     let machine = Harness::new();
     let post_stop = |job: &str, name: &str| {
         let mut command = hook(&machine, name);
@@ -239,7 +239,7 @@ fn killed_at_whatever_moment_a_stop_comes_to_one_report() {
         let mut hook = post_stop(job, "post-stop").spawn().unwrap();
         std::thread::sleep(Duration::from_micros(700 * number as u64));
         if number % 3 > 0 {
-            // It may be over.
+            // The process may have ended already.
             let _ = hook.kill();
         }
         if number % 3 < 2 {
@@ -249,7 +249,7 @@ fn killed_at_whatever_moment_a_stop_comes_to_one_report() {
         }
         hook.wait().unwrap();
         machine.wait_for_workers();
-        // One that was killed before it took the marker is found by the next start.
+        // If the hook was killed before it took the marker, the next start finds the stop.
         exits_0(&mut post_stop(job, "pre-start"));
         exits_0(&mut post_stop(job, "pre-stop"));
         exits_0(&mut post_stop(job, "post-stop"));
@@ -286,14 +286,14 @@ fn an_end_whose_post_stop_never_ran_is_reported_at_the_next_start() {
             .any(|note| note.contains("no post-stop was seen")),
         "{report:#?}"
     );
-    // The new life's marker is armed, and what was about the old one is not about this one.
+    // The new life's marker is armed, and the facts of the old life do not apply to it.
     assert_eq!(machine.markers().len(), 1);
     exits_0(&mut hook(&machine, "post-stop"));
     assert_eq!(machine.reports()[1].verdict, Verdict::Unknown);
 }
 
 #[test]
-fn a_service_that_is_started_twice_and_of_whose_end_nobody_knows_is_not_called_crashed() {
+fn a_service_that_is_started_twice_without_a_known_end_is_not_called_crashed() {
     for upstart in [true, false] {
         let machine = Harness::new();
         for _ in 0..2 {
@@ -358,7 +358,7 @@ pub fn is_static() -> bool {
 }
 
 #[test]
-fn what_can_be_written_nowhere_waits_in_its_marker() {
+fn a_report_that_cannot_be_written_anywhere_waits_in_its_marker() {
     let machine = crashed();
     fs::write(&machine.spool, "in the way").unwrap();
     fs::write(machine.run.join("inbox"), "in the way").unwrap();
@@ -366,8 +366,8 @@ fn what_can_be_written_nowhere_waits_in_its_marker() {
     machine.settle();
     assert_eq!(taken(&machine), 1);
     fs::remove_file(&machine.spool).unwrap();
-    // On a busy machine a look leaves a worker that takes long behind, and the next one finds what
-    // it did.
+    // On a busy machine a pass may return before its worker is done. The next pass then finds the
+    // worker's result.
     wait_for("a look that brings the report", || {
         deliver(&machine);
         !machine.reports().is_empty()
@@ -377,7 +377,7 @@ fn what_can_be_written_nowhere_waits_in_its_marker() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_holds_no_complaint_up() {
+fn a_pipe_without_a_reader_delays_no_error_message() {
     let machine = crashed();
     fs::write(&machine.spool, "in the way").unwrap();
     fs::remove_file(machine.root.join("dev/kmsg")).unwrap();

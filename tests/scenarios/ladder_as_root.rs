@@ -1,5 +1,5 @@
-//! The ladder, rung by rung, each fault by its real means: full, read-only and hung disks, cgroups
-//! without room.
+//! The ladder, rung by rung. Each fault is real: full, read-only and hung disks, and cgroups at their
+//! limits.
 //!
 //! These take root: leave them out with `-- --skip as_root`.
 
@@ -19,7 +19,7 @@ use crate::hooks::{exits_0, hook};
 use crate::ladder::{crashed, deliver, in_memory, is_static, settled, taken};
 use crate::support::harness::{Harness, names_in, wait_for};
 
-/// A file system of a scenario's own.
+/// A file system that belongs to one scenario.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -98,13 +98,13 @@ impl HungDisk {
         }
     }
 
-    /// Gives an error to each process that waits for it.
+    /// Makes the system calls fail that wait for it.
     fn give_up(&mut self) {
         self.daemon = None;
     }
 }
 
-/// The life and death of `web`, once more.
+/// Starts `web` and lets it crash.
 fn crash(machine: &Harness) {
     exits_0(&mut hook(machine, "pre-start"));
     machine.kernel_log("init: web main process (4242) killed by SEGV signal");
@@ -166,7 +166,7 @@ fn a_full_disk_still_takes_reports_into_its_reserve_then_the_ballasts_room_then_
         (machine.reports().len(), last.level),
         (10, Safety::NameOnly)
     );
-    // By now this counts as a loop, of which only the log is kept.
+    // By now this counts as a crash loop, and of a loop only the log is kept.
     assert!(
         !last.sections.is_empty() && last.notes.iter().any(|note| note.contains("disk")),
         "{last:#?}"
@@ -180,13 +180,13 @@ fn a_full_disk_still_takes_reports_into_its_reserve_then_the_ballasts_room_then_
 }
 
 #[test]
-fn of_a_crash_on_a_full_disk_the_facts_survive_the_machine() {
+fn the_facts_of_a_crash_on_a_full_disk_survive_a_power_cut() {
     let machine = Harness::new();
     let disk = Disk::tmpfs(&machine.spool, "size=1m,mode=0711");
     exits_0(&mut machine.command("setup"));
     disk.fill();
     crash(&machine);
-    // The machine loses its power, and with it what is in memory.
+    // The machine loses its power, and so the files in memory.
     fs::remove_dir_all(&machine.run).unwrap();
     disk.empty();
     deliver(&machine);
@@ -255,14 +255,14 @@ fn on_a_read_only_disk_the_report_waits_in_memory_until_the_disk_takes_it() {
     );
 }
 
-/// The hook left in time, whatever hung, and left the work to somebody.
+/// Checks that the hook returned in time although something hung.
 fn leaves_in_time(machine: &Harness) {
     let took = takes(|| exits_0(&mut hook(machine, "post-stop")));
     assert!(took > Duration::from_millis(700), "nothing hung: {took:?}");
 }
 
-/// Returns the time that a hook takes. It may wait for a second, and a busy machine needs two more
-/// to start a process.
+/// Runs a hook and checks how long it takes. It may wait for a second, and a busy machine needs two
+/// more to start a process.
 fn takes<T>(hook: impl FnOnce() -> T) -> Duration {
     let began = Instant::now();
     hook();
@@ -271,7 +271,7 @@ fn takes<T>(hook: impl FnOnce() -> T) -> Duration {
     took
 }
 
-/// `web` has crashed, and its log is on a disk that hangs.
+/// Returns a machine on which `web` has crashed and its log is on a disk that hangs.
 fn crashed_with_hung_log() -> (Harness, HungDisk) {
     let machine = crashed();
     machine.configure(
@@ -291,10 +291,10 @@ fn statuses(report: &Report) -> Vec<(&str, Status)> {
 }
 
 #[test]
-fn a_log_on_a_disk_that_hangs_is_all_that_its_report_lacks() {
+fn a_report_lacks_only_the_log_if_the_logs_disk_hangs() {
     let (machine, _hung) = crashed_with_hung_log();
     takes(|| exits_0(&mut hook(&machine, "post-stop")));
-    // Its worker still hangs there.
+    // The worker still waits for the disk.
     wait_for("the report", || {
         machine.reports().len() == 1 && in_memory(&machine) == 0
     });
@@ -309,7 +309,7 @@ fn a_log_on_a_disk_that_hangs_is_all_that_its_report_lacks() {
 }
 
 #[test]
-fn where_no_process_can_be_had_a_log_on_a_disk_that_may_hang_is_left_out() {
+fn if_no_process_can_be_started_a_log_on_a_disk_that_may_hang_is_left_out() {
     let (machine, _hung) = crashed_with_hung_log();
     let cgroup = Cgroup::new(&machine, "pids", "pids.max", 1);
     takes(|| assert!(cgroup.run(&machine, "post-stop")));
@@ -328,7 +328,7 @@ fn where_no_process_can_be_had_a_log_on_a_disk_that_may_hang_is_left_out() {
 }
 
 #[test]
-fn where_no_process_can_be_had_a_spool_that_may_hang_is_left_to_the_deliverer() {
+fn if_no_process_can_be_started_a_spool_that_may_hang_is_left_to_the_deliverer() {
     let machine = crashed();
     let hung = HungDisk::new(&machine.spool);
     let cgroup = Cgroup::new(&machine, "pids", "pids.max", 1);
@@ -345,13 +345,13 @@ fn where_no_process_can_be_had_a_spool_that_may_hang_is_left_to_the_deliverer() 
 }
 
 #[test]
-fn where_no_process_can_be_had_a_config_that_may_hang_is_not_read_until_somebody_can_wait_for_it() {
+fn if_no_process_can_be_started_a_config_that_may_hang_is_left_to_the_deliverer() {
     let mut machine = crashed();
     machine.config = machine.path("hung");
     let hung = HungDisk::new(&machine.config);
     let cgroup = Cgroup::new(&machine, "pids", "pids.max", 1);
     takes(|| assert!(cgroup.run(&machine, "post-stop")));
-    // What the config calls secret is not known here: this goes nowhere but to the deliverer.
+    // The config's own secrets are unknown at this point, so only the deliverer gets the section.
     assert_eq!(
         (
             machine.reports().len(),
@@ -379,7 +379,7 @@ fn where_no_process_can_be_had_a_config_that_may_hang_is_not_read_until_somebody
 }
 
 #[test]
-fn a_disk_that_hangs_holds_the_restart_up_for_a_second_and_costs_no_report() {
+fn a_disk_that_hangs_delays_the_restart_for_a_second_and_costs_no_report() {
     let machine = crashed();
     let mut hung = HungDisk::new(&machine.spool);
     leaves_in_time(&machine);
@@ -394,7 +394,7 @@ fn a_disk_that_hangs_holds_the_restart_up_for_a_second_and_costs_no_report() {
 }
 
 #[test]
-fn a_config_on_a_disk_that_hangs_holds_the_restart_up_for_a_second_and_costs_no_report() {
+fn a_config_on_a_disk_that_hangs_delays_the_restart_for_a_second_and_costs_no_report() {
     let mut machine = crashed();
     machine.config = machine.path("hung");
     let mut hung = HungDisk::new(&machine.config);
@@ -407,7 +407,7 @@ fn a_config_on_a_disk_that_hangs_holds_the_restart_up_for_a_second_and_costs_no_
 }
 
 #[test]
-fn what_the_hooks_of_a_setuid_job_left_undone_is_done_as_its_user() {
+fn unfinished_work_of_a_setuid_jobs_hooks_is_done_as_its_user() {
     let machine = machine_for_users();
     machine.configure("web", &format!("user = '{UID}'\n"));
     exits_0(&mut machine.command("setup"));
@@ -430,7 +430,7 @@ fn what_the_hooks_of_a_setuid_job_left_undone_is_done_as_its_user() {
     let markers = machine.run.join(format!("user/{UID}/markers"));
     let taken = format!("web~taken-20261123t030000-{:016x}-1-u", 7);
     fs::rename(markers.join("web"), markers.join(&taken)).unwrap();
-    // Nobody can make us read what that user cannot, or delete what is not there.
+    // The user cannot make root read a file that the user may not read, or delete foreign files.
     std::os::unix::fs::symlink("/etc/shadow", markers.join(taken.replace("web", "link"))).unwrap();
     machine.kernel_log("init: web main process (4242) killed by SEGV signal");
     deliver(&machine);
@@ -453,7 +453,7 @@ fn what_the_hooks_of_a_setuid_job_left_undone_is_done_as_its_user() {
     assert!(!markers.join(&taken).exists());
 }
 
-/// A cgroup of a scenario's own.
+/// A cgroup that belongs to one scenario.
 struct Cgroup(PathBuf);
 
 impl Cgroup {
@@ -465,7 +465,7 @@ impl Cgroup {
         Self(path)
     }
 
-    /// Runs a hook in there, and says whether it was let live.
+    /// Runs a hook in the cgroup. Returns false if the kernel killed it.
     fn run(&self, machine: &Harness, name: &str) -> bool {
         let mut command = Command::new("/bin/sh");
         let procs = self.0.join("cgroup.procs").display().to_string();
@@ -489,7 +489,7 @@ impl Drop for Cgroup {
 }
 
 #[test]
-fn where_no_process_can_be_had_the_hook_does_its_work_itself() {
+fn if_no_process_can_be_started_the_hook_does_its_work_itself() {
     let machine = crashed();
     let cgroup = Cgroup::new(&machine, "pids", "pids.max", 1);
     assert!(cgroup.run(&machine, "post-stop"));
@@ -502,10 +502,10 @@ fn where_no_process_can_be_had_the_hook_does_its_work_itself() {
 }
 
 #[test]
-fn where_memory_is_short_the_report_comes_late_rather_than_never() {
-    // A debug build needs more for itself than any of these has. At 256 KiB even `sh -c 'touch …'`
-    // is killed, at 512 KiB the hook now and then: what must hold there is only that the next start
-    // finds what happened.
+fn if_memory_is_short_the_report_comes_late_rather_than_never() {
+    // A debug build needs more memory than any of these limits. At 256 KiB even `sh -c 'touch …'` is
+    // killed; at 512 KiB the hook is killed now and then. There, only the next start has to find the
+    // stop.
     let limits: &[(u64, bool)] = if is_static() {
         &[
             (4 << 20, true),

@@ -1,5 +1,5 @@
-//! Words that are another's: lines in the kernel log and variables in the environment that a hook
-//! must not take for its own job's.
+//! Lines of the kernel log and variables of the environment that belong to another job. A hook must
+//! not use them for its own.
 
 use lastwords::report::{Exit, Supervisor, Verdict};
 use rustix::process::Signal;
@@ -7,8 +7,8 @@ use rustix::process::Signal;
 use crate::support::harness::{Harness, killed_by};
 use crate::support::upstart::State;
 
-/// Ends with code 0, of which init says nothing: whatever a report then knows, it took from
-/// somebody else.
+/// Lets a job end with code 0, about which init logs nothing. So any fact in the report would come
+/// from another job's lines.
 fn assert_taken_for_unknown(machine: &Harness, instance: &str, lines: &[&str]) {
     let mut web = machine.job("web", &machine.gated(":")).instance(instance);
     web.start();
@@ -55,7 +55,7 @@ fn the_lines_of_other_instances_are_never_taken() {
 }
 
 #[test]
-fn a_line_that_a_name_with_a_newline_in_it_makes_up_is_never_taken() {
+fn a_line_forged_by_a_name_with_a_newline_is_never_taken() {
     let machine = Harness::new();
     let lines = [
         "init: other (\n12,9,9,-;init: web main process (1) killed by SEGV signal) main process (2) killed by TERM signal",
@@ -106,7 +106,7 @@ fn the_line_of_a_planned_stop_is_never_taken_for_a_later_one() {
 
 /// With `start on stopped other`, the job's environment holds the other job's facts all its life.
 #[test]
-fn another_jobs_facts_in_the_environment_are_never_read_as_ones_own() {
+fn another_jobs_facts_in_the_environment_are_never_taken_for_this_jobs() {
     let foreign = [
         ("JOB", "other"),
         ("INSTANCE", "9"),

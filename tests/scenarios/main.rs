@@ -1,4 +1,5 @@
-//! Takes services through their whole lives: started, stopped and killed as Upstart does it.
+//! Takes services through their whole lives. They are started, stopped and killed as Upstart does
+//! it.
 //!
 //! `cargo test --test scenarios`; without root, add `-- --skip as_root`. `LASTWORDS_BIN=PATH` tests
 //! another build.

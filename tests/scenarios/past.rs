@@ -1,4 +1,4 @@
-//! Messages and the crashes before.
+//! Sections of a message about earlier crashes.
 
 use std::fs::{self, File, FileTimes};
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::support::harness::{Harness, SERVE, names_in, wait_for};
 use crate::support::upstart::State;
 
-/// A machine that keeps every message as text.
+/// Returns a machine that keeps every message as text.
 fn machine() -> Harness {
     let machine = Harness::new();
     let told = machine.path("told");
@@ -24,7 +24,7 @@ fn machine() -> Harness {
     machine
 }
 
-/// Kills web, and waits for the message: the `number`th.
+/// Kills web, and waits for its message number `number`.
 fn message(machine: &Harness, signal: Signal, number: usize) -> String {
     let mut web = machine.job("web", SERVE);
     web.start();
@@ -37,7 +37,7 @@ fn message(machine: &Harness, signal: Signal, number: usize) -> String {
 }
 
 #[test]
-fn a_message_says_what_was_there_before_and_what_has_changed_since() {
+fn a_message_names_earlier_crashes_and_what_has_changed_since() {
     let machine = machine();
     let file = File::create(machine.root.join("server")).unwrap();
     let change = |ago: u64| {
@@ -86,7 +86,7 @@ fn a_message_says_what_was_there_before_and_what_has_changed_since() {
 }
 
 #[test]
-fn a_cause_that_was_seen_before_says_how_often_also_where_nobody_is_told_at_once() {
+fn a_cause_that_was_seen_before_says_how_often_even_in_a_crash_that_was_not_sent_at_once() {
     let machine = machine();
     message(&machine, Signal::SEGV, 1);
     let mut web = machine.job("web", SERVE);

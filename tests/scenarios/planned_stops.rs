@@ -1,4 +1,4 @@
-//! Stops that somebody asked for, restarts, and crashes that come in the midst of one.
+//! Planned stops, restarts, and crashes in the middle of one.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn the_crash_after_a_restart_that_kept_the_process_is_not_missed() {
             (web.history().as_str(), web.main_pid()),
             ("pre-start main pre-stop", pid)
         );
-        // The plan runs out: time is all that is to be waited for.
+        // The plan runs out. There is no condition to wait for but the time.
         std::thread::sleep(Duration::from_millis(150));
         web.kill_main(signal);
         web.wait_for(State::Waiting);
@@ -119,10 +119,10 @@ fn a_pre_stop_that_fails_after_it_planned_the_stop_does_no_harm() {
     assert_eq!(machine.reports(), []);
 }
 
-/// Our hook could not note the plan, but init tells of its end in the kernel log: a stop had been
-/// asked for.
+/// The pre-stop hook could not note the plan. But init logs that a pre-stop failed, so a stop had
+/// been requested.
 #[test]
-fn a_stop_whose_pre_stop_failed_before_it_could_plan_anything_is_not_called_a_crash() {
+fn a_stop_whose_pre_stop_failed_before_it_noted_the_plan_is_not_called_a_crash() {
     for pre_stop in [
         "exec /no/such/program",
         "exec false",

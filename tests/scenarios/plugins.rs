@@ -15,7 +15,7 @@ fn plugins() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins")
 }
 
-/// Returns the answer of `plugin test` about it, as JSON, and the exit code.
+/// Runs `plugin test` on it. Returns the answer, as JSON, and the exit code.
 fn test(plugin: &str, args: &[&str]) -> (Value, Option<i32>) {
     let mut command = Command::new(harness::binary());
     command
@@ -47,7 +47,7 @@ fn has(program: &str) -> bool {
         .is_ok_and(|found| found.status.success())
 }
 
-/// Panics where a program that a plugin needs is missing.
+/// Panics if a program that a plugin needs is missing.
 fn require(program: &str) {
     assert!(
         has(program),
@@ -78,7 +78,7 @@ fn sockets_counts_the_connections() {
 }
 
 #[test]
-fn containers_tells_those_that_ended_first_and_no_environment() {
+fn containers_lists_those_that_ended_first_and_no_environment() {
     let dir = tempfile::tempdir().unwrap();
     let docker = dir.path().join("docker");
     let script = "#!/bin/sh\n[ \"$1 $2\" = 'ps --all' ] || exit 9\n\
@@ -117,7 +117,7 @@ fn deploy_shows_the_last_commits_and_what_was_changed_by_hand() {
     git(&["init", "-q"]);
     git(&["add", "."]);
     git(&["commit", "-qm", "Serve faster"]);
-    // What a repository wants run is not run.
+    // A command that the repository's config names is not run.
     git(&[
         "config",
         "core.fsmonitor",
@@ -188,7 +188,7 @@ fn node_report_shows_this_crash_and_no_variable_of_the_environment() {
 }
 
 #[test]
-fn redis_fails_in_time_where_nobody_answers() {
+fn redis_fails_in_time_if_no_server_answers() {
     let (said, _) = test("collectors/redis", &["--setting", "port=1"]);
     assert!(
         said["stderr"]
@@ -196,7 +196,7 @@ fn redis_fails_in_time_where_nobody_answers() {
             .is_some_and(|why| why.starts_with("ConnectionRefusedError")),
         "{said:#}"
     );
-    // One that takes connections and says nothing.
+    // A server that accepts connections and never answers.
     let silent = StandIn::start(Client::hang);
     let port = format!("port={}", silent.port);
     let (said, _) = test(
@@ -211,7 +211,7 @@ fn redis_fails_in_time_where_nobody_answers() {
 }
 
 #[test]
-fn redis_tells_how_it_is() {
+fn redis_shows_its_state() {
     require("redis-server");
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("redis.sock");
@@ -262,7 +262,7 @@ fn redis_tells_how_it_is() {
 }
 
 #[test]
-fn postgres_fails_in_time_where_nobody_answers() {
+fn postgres_fails_in_time_if_no_server_answers() {
     require("psql");
     let (said, _) = test(
         "collectors/postgres",
@@ -455,8 +455,8 @@ fn plugin_test_shows_what_a_person_needs_and_names_mistakes_with_their_remedy() 
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
 }
 
-/// Every transcript of plugins/README.md: what follows a `$ ` is typed in a directory with the
-/// files that the page shows, and what it says must be what the page says.
+/// Runs each command after a `$ ` in plugins/README.md, in a directory with the files that the page
+/// shows. The output must be the page's.
 #[test]
 fn the_transcripts_of_the_documentation_are_true() {
     let page = fs::read_to_string(plugins().join("README.md")).unwrap();
@@ -493,7 +493,7 @@ fn the_transcripts_of_the_documentation_are_true() {
     assert!(transcripts >= 4, "{transcripts}");
 }
 
-/// Times are other ones each time.
+/// Replaces the times, which differ in each run.
 fn plain(text: &str) -> String {
     let word = |word: &str| {
         if word.chars().all(|c| c.is_ascii_digit()) {

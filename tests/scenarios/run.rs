@@ -1,4 +1,4 @@
-//! `lastwords run`: the command behaves as it would without it, and its crashes are known exactly.
+//! `lastwords run`: the command behaves as it would by itself, and its crashes are known exactly.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -14,7 +14,7 @@ use crate::support::harness::{
     Harness, assert_crashed, evidence, killed_by, wait_for, wait_for_some,
 };
 
-/// `lastwords run` on this machine, as the job `web`.
+/// Returns `lastwords run` on this machine, as the job `web`.
 fn run(machine: &Harness, command: &[&str]) -> Command {
     let mut run = machine.command("run");
     run.args(["--job", "web", "--"]).args(command);
@@ -43,7 +43,7 @@ fn pid(child: &Child) -> Pid {
     Pid::from_child(child)
 }
 
-/// The command that it runs.
+/// Returns the pid of the command that it runs.
 fn main_of(child: &Child) -> Pid {
     let path = format!("/proc/{0}/task/{0}/children", child.id());
     wait_for_some("the command", || {
@@ -52,7 +52,7 @@ fn main_of(child: &Child) -> Pid {
     })
 }
 
-/// Starts a script that says when it is ready, and waits until it has.
+/// Starts a script that prints `ready`, and waits for that.
 fn start(machine: &Harness, script: &str) -> (Child, BufReader<std::process::ChildStdout>) {
     let mut child = run(machine, &["sh", "-c", script])
         .stdout(Stdio::piped())
@@ -102,7 +102,7 @@ fn it_ends_as_the_command_ends() {
 }
 
 #[test]
-fn a_command_that_cannot_be_run_is_said_as_shells_say_it_and_reported_as_a_failed_start() {
+fn a_command_that_cannot_be_run_gives_a_shells_exit_code_and_the_report_of_a_failed_start() {
     let machine = Harness::new();
     for (command, code, why) in [
         ("no-such-command", 127, "No such file or directory"),
@@ -129,7 +129,7 @@ fn a_command_that_cannot_be_run_is_said_as_shells_say_it_and_reported_as_a_faile
 }
 
 #[test]
-fn the_command_starts_with_all_that_it_would_have_without_us() {
+fn the_command_starts_in_the_same_environment_as_without_lastwords() {
     let machine = Harness::new();
     let argv = machine
         .hook_argv("run")
@@ -137,7 +137,7 @@ fn the_command_starts_with_all_that_it_would_have_without_us() {
         .map(|word| word.display().to_string())
         .collect::<Vec<_>>()
         .join(" ");
-    // Signals above 32 are the C library's own.
+    // The C library uses the signals above 32 itself.
     let state =
         "env | sort; pwd; umask; ulimit -a; ls -l /proc/self/fd | sed 's/.* //'; cut -d' ' -f5,6 /proc/self/stat
         grep -E '^Sig(Blk|Ign)' /proc/self/status | sed 's/[0-9a-f]*\\(........\\)$/\\1/'";
@@ -152,7 +152,7 @@ fn the_command_starts_with_all_that_it_would_have_without_us() {
                 .stdin(Stdio::null())
                 .output();
             let said = text(&output.unwrap().stdout);
-            // The numbers of pipes, of processes and of the session.
+            // The ids of pipes, of processes and of the session differ.
             said.split_inclusive('\n')
                 .filter(|line| {
                     !line.contains(':') && !line.starts_with("/proc/") || line.starts_with("Sig")
@@ -176,7 +176,7 @@ fn the_command_starts_with_all_that_it_would_have_without_us() {
 }
 
 #[test]
-fn every_signal_that_comes_to_it_comes_to_the_command_once() {
+fn every_signal_to_lastwords_reaches_the_command_once() {
     let machine = Harness::new();
     let script = "import signal, sys
 for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
@@ -193,8 +193,8 @@ while True:
         .lines()
         .map(Result::unwrap);
     assert_eq!(said.next().as_deref(), Some("ready"));
-    // Not those that a running program may get from the kernel too, nor 32 to 34, which musl keeps
-    // for itself.
+    // Leaves out the signals that the kernel may send to a running program, and 32 to 34, which musl
+    // uses itself.
     for number in [1, 2, 3, 10, 12, 15, 14, 18, 20, 23, 28, 29, 30, 35, 37, 64] {
         let sent = Command::new("kill")
             .arg(format!("-{number}"))
@@ -205,12 +205,12 @@ while True:
         assert_eq!(said.next(), Some(number.to_string()));
     }
     kill_process(main_of(&child), Signal::KILL).unwrap();
-    assert_eq!(said.next(), None, "nothing came twice");
+    assert_eq!(said.next(), None, "a signal came twice");
     assert_eq!(child.wait().unwrap().signal(), Some(9));
 }
 
 #[test]
-fn a_stop_that_somebody_asked_for_is_planned_and_one_behind_our_back_is_a_crash() {
+fn a_stop_through_lastwords_is_planned_and_a_kill_of_the_command_alone_is_a_crash() {
     let machine = Harness::new();
     for signal in [
         Signal::TERM,
@@ -229,7 +229,7 @@ fn a_stop_that_somebody_asked_for_is_planned_and_one_behind_our_back_is_a_crash(
         ends_after(&machine, exits_1, &[Signal::TERM]).code(),
         Some(1)
     );
-    assert_eq!(machine.reports(), [], "all of these were asked for");
+    assert_eq!(machine.reports(), [], "each of these stops was requested");
     assert_eq!(machine.markers(), [""; 0]);
 
     let (mut child, _said) = start(&machine, RUNS);
@@ -263,7 +263,7 @@ fn a_death_by_a_fault_while_it_stops_and_one_after_a_reload_are_crashes() {
 
 /// Returns the name of this process as the sender of a signal.
 fn sender() -> String {
-    // The thread that sends has a name of its own, its process is what is asked for.
+    // The sending thread has a name of its own; the process's name is wanted.
     let name = fs::read_to_string(format!("/proc/{}/comm", std::process::id())).unwrap();
     format!(
         "{}, process {} of user {}",
@@ -293,7 +293,7 @@ fn exit_code_0_is_no_crash_unless_the_job_says_so() {
 }
 
 #[test]
-fn what_it_wrote_to_pipes_to_a_socket_or_to_nobody_is_passed_on_and_kept() {
+fn output_to_pipes_a_socket_or_dev_null_is_passed_on_and_kept() {
     let machine = Harness::new();
     let script = "echo 'to people'; echo 'to nobody' >&2; exit 1";
     let piped = output(&machine, script);
@@ -334,7 +334,7 @@ fn what_it_wrote_to_pipes_to_a_socket_or_to_nobody_is_passed_on_and_kept() {
 }
 
 #[test]
-fn of_a_file_that_it_wrote_to_only_this_lifes_end_is_shown() {
+fn only_this_lifes_part_of_a_file_that_the_command_wrote_to_is_shown() {
     let machine = Harness::new();
     let log = machine.path("log");
     fs::write(&log, "an error of yesterday's\n").unwrap();
@@ -355,12 +355,12 @@ fn of_a_file_that_it_wrote_to_only_this_lifes_end_is_shown() {
     assert_eq!(
         kept(&machine.only_report()),
         format!("{}\nan error of today", log.display()),
-        "it had the file itself"
+        "the command wrote to the file itself"
     );
 }
 
 #[test]
-fn the_cause_is_read_from_output_that_nobody_logs() {
+fn the_cause_is_read_from_output_that_is_not_logged() {
     let machine = Harness::new();
     let script = "process.stdout.write('x'.repeat(100)+'\\n'); setTimeout(() => { throw new TypeError('no such order') }, 10)";
     let mut node = run(&machine, &["node", "-e", script]);
@@ -393,7 +393,7 @@ fn the_cause_is_read_from_output_that_nobody_logs() {
 }
 
 #[test]
-fn all_of_much_output_comes_out_as_it_went_in_however_slow_the_reader_is() {
+fn much_output_is_passed_on_whole_however_slow_the_reader_is() {
     let machine = Harness::new();
     let mut child = run(&machine, &["sh", "-c", "seq 1 2000000; exit 1"])
         .stdout(Stdio::piped())
@@ -405,7 +405,7 @@ fn all_of_much_output_comes_out_as_it_went_in_however_slow_the_reader_is() {
     for number in 1..=2_000_000 {
         assert_eq!(reader.next(), Some(number.to_string()));
         if number % 400_000 == 0 {
-            // So that both pipes are full in between.
+            // Fills both pipes.
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     }
@@ -415,9 +415,9 @@ fn all_of_much_output_comes_out_as_it_went_in_however_slow_the_reader_is() {
 }
 
 #[test]
-fn the_end_is_kept_also_where_the_reader_has_not_read_it() {
+fn the_last_output_is_kept_even_if_the_reader_has_not_read_it() {
     let machine = Harness::new();
-    // More than fits into one pipe, less than into two.
+    // More than one pipe holds, and less than two hold.
     let mut child = run(&machine, &["sh", "-c", "seq 1 15000; exit 1"])
         .stdout(Stdio::piped())
         .spawn()
@@ -426,7 +426,7 @@ fn the_end_is_kept_also_where_the_reader_has_not_read_it() {
     assert!(kept(&machine.only_report()).ends_with("\n14999\n15000"));
     assert!(
         child.try_wait().unwrap().is_none(),
-        "as the command would, it waits for its reader"
+        "it waits for its reader, as the command would"
     );
     let mut said = String::new();
     child
@@ -444,7 +444,7 @@ fn the_end_is_kept_also_where_the_reader_has_not_read_it() {
 }
 
 #[test]
-fn of_a_million_short_writes_the_last_lines_are_kept() {
+fn the_last_lines_of_a_million_short_writes_are_kept() {
     let machine = Harness::new();
     let script = "import os\nfor i in range(20000): os.write(1, b'line %d\\n' % i)\nos._exit(1)";
     let mut command = run(&machine, &["python3", "-c", script]);
@@ -484,7 +484,7 @@ fn when_its_reader_is_gone_the_command_gets_sigpipe() {
 }
 
 #[test]
-fn children_that_the_command_leaves_behind_hold_nobody_up_and_still_are_heard() {
+fn children_that_the_command_leaves_behind_delay_nothing_and_their_output_is_passed_on() {
     let machine = Harness::new();
     let gate = machine.path("gate");
     let script = format!(
@@ -497,7 +497,7 @@ fn children_that_the_command_leaves_behind_hold_nobody_up_and_still_are_heard() 
         .unwrap();
     assert!(
         child.wait().unwrap().success(),
-        "it is over, with the gate still closed"
+        "it has ended while the gate is closed"
     );
     let mut said = BufReader::new(child.stdout.take().unwrap())
         .lines()
@@ -508,8 +508,8 @@ fn children_that_the_command_leaves_behind_hold_nobody_up_and_still_are_heard() 
     assert_eq!(said.next(), None, "the relay ends with them");
 }
 
-/// Runs it on a terminal of its own, presses `keys` once it has said that it is ready, and prints
-/// how it ended.
+/// Runs the script on a terminal of its own and presses `keys` once it has printed `ready`. Returns
+/// its output.
 const ON_A_TERMINAL: &str = r"
 import os, pty, sys
 pid, terminal = pty.fork()
@@ -553,7 +553,7 @@ fn a_key_on_the_terminal_reaches_the_command_once_and_is_a_planned_stop() {
 }
 
 #[test]
-fn when_lastwords_itself_is_killed_the_command_dies_with_it_and_the_next_start_tells() {
+fn when_lastwords_itself_is_killed_the_command_dies_with_it_and_the_next_start_reports_it() {
     let machine = Harness::new();
     let (mut child, mut said) = start(&machine, RUNS);
     kill_process(pid(&child), Signal::KILL).unwrap();
@@ -605,7 +605,7 @@ fn when_lastwords_itself_is_killed_after_it_was_asked_to_stop_that_is_planned() 
 }
 
 #[test]
-fn two_of_one_job_at_a_time_are_two() {
+fn two_runs_of_one_job_at_a_time_are_two_lives() {
     let machine = Harness::new();
     let (mut one, _one) = start(&machine, RUNS);
     let (mut other, _other) = start(&machine, RUNS);
@@ -621,11 +621,11 @@ fn two_of_one_job_at_a_time_are_two() {
 }
 
 #[test]
-fn where_nothing_can_be_written_the_command_runs_all_the_same_and_a_line_says_so() {
+fn if_nothing_can_be_written_the_command_still_runs_and_a_line_says_so() {
     let mut machine = Harness::new();
     machine.run = "/proc/nowhere".into();
     machine.spool = "/proc/nowhere".into();
-    // Nobody listens on /dev/log here.
+    // No daemon listens on /dev/log here.
     fs::remove_file(machine.root.join("dev/kmsg")).unwrap();
     let output = output(&machine, "echo hello; exit 7");
     assert_eq!(
@@ -641,7 +641,7 @@ fn where_nothing_can_be_written_the_command_runs_all_the_same_and_a_line_says_so
 }
 
 #[test]
-fn it_waits_until_the_report_is_sent_where_that_is_asked_for() {
+fn it_waits_until_the_report_is_sent_if_asked_to() {
     let machine = Harness::new();
     let sent = machine.path("sent");
     let sink = format!(
@@ -661,7 +661,7 @@ fn it_waits_until_the_report_is_sent_where_that_is_asked_for() {
 fn an_upgrade_that_takes_its_file_away_while_it_runs_costs_no_message() {
     let machine = Harness::new();
     let [program, gate, sent] = ["lastwords", "gate", "sent"].map(|it| machine.path(it));
-    // A copy by another process: a file that is open for writing anywhere cannot be executed.
+    // Another process makes the copy: a file that is open for writing anywhere cannot be executed.
     let mut copy = Command::new("cp");
     copy.arg(machine.hook_argv("run").swap_remove(0))
         .arg(&program);
@@ -683,7 +683,7 @@ fn an_upgrade_that_takes_its_file_away_while_it_runs_costs_no_message() {
     });
 }
 
-/// As a container's first process.
+/// `lastwords run` as the first process of a container.
 mod as_root_pid_1 {
     use super::*;
 

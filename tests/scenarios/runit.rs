@@ -1,4 +1,4 @@
-//! `finish` of runit, as runsv calls it.
+//! The `finish` script of runit, as runsv calls it.
 
 use std::process::Output;
 
@@ -16,7 +16,7 @@ fn hook(machine: &Harness, name: &str, args: &[&str]) -> Output {
 }
 
 #[test]
-fn finish_is_told_how_it_ended_and_needs_no_pre_start() {
+fn finish_gets_the_exit_status_and_needs_no_pre_start() {
     let machine = Harness::new();
     assert!(hook(&machine, "post-stop", &["-1", "11"]).status.success());
     let report = machine.only_report();
@@ -32,7 +32,7 @@ fn finish_is_told_how_it_ended_and_needs_no_pre_start() {
 }
 
 #[test]
-fn a_stop_that_control_d_announced_is_none() {
+fn a_stop_that_control_d_announced_is_no_crash() {
     let machine = Harness::new();
     for (name, args) in [
         ("pre-start", &[][..]),

@@ -1,5 +1,5 @@
-//! The JSON Schemas say what there is: of real reports of every kind, of the example config, and of
-//! what is wrong.
+//! The JSON Schemas fit the program: real reports of every kind and the example config are valid,
+//! and mistakes are not.
 
 use std::fs;
 use std::path::Path;
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::support::harness::{Harness, reports_in};
 use crate::{flood, hooks};
 
-/// Returns the mistakes in a value, as (place, keyword). It knows the part of JSON Schema that ours
-/// use.
+/// Returns the mistakes in a value, as (place, keyword). Supports the part of JSON Schema that our
+/// schemas use.
 fn wrong(schema: &Value, value: &Value) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
     judge(schema, schema, value, "", &mut wrong);
@@ -98,7 +98,7 @@ fn judge(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<
             "minItems" => value
                 .as_array()
                 .is_none_or(|list| list.len() as u64 >= said.as_u64().unwrap()),
-            unknown => panic!("{at}: what does {unknown} mean?"),
+            unknown => panic!("{at}: this test does not know the keyword {unknown}"),
         };
         if !holds {
             wrong.push((at.to_owned(), word.clone()));
@@ -115,11 +115,11 @@ fn is_of(value: &Value, name: &str) -> bool {
         "number" => value.is_number(),
         "array" => value.is_array(),
         "object" => value.is_object(),
-        unknown => panic!("what is {unknown}?"),
+        unknown => panic!("this test does not know the type {unknown}"),
     }
 }
 
-/// The schema as the program prints it.
+/// Returns a schema as the program prints it.
 pub fn schema(of: &str) -> Value {
     let output = std::process::Command::new(crate::support::harness::binary())
         .args(["schema", of])
@@ -138,7 +138,7 @@ fn toml(text: &str) -> Value {
     serde_json::to_value(table).unwrap()
 }
 
-/// Reports of every kind, as the program wrote them.
+/// Returns reports of every kind, as the program wrote them.
 fn reports() -> Vec<Report> {
     let machine = flood::machine_with_every_kind();
     let mut reports = reports_in(&[
@@ -146,7 +146,7 @@ fn reports() -> Vec<Report> {
         machine.spool.join("done"),
         machine.spool.join("dead"),
     ]);
-    // With all that is usually collected, and with notes.
+    // With the usual collectors, and with notes.
     let machine = Harness::new();
     hooks::crash(&machine, |_| {});
     reports.push(machine.only_report());
@@ -167,7 +167,7 @@ fn reports() -> Vec<Report> {
 }
 
 #[test]
-fn reports_of_every_kind_are_as_their_schema_says() {
+fn reports_of_every_kind_fit_their_schema() {
     let schema = schema("report");
     let reports = reports();
     let kinds =
@@ -183,7 +183,7 @@ fn reports_of_every_kind_are_as_their_schema_says() {
 }
 
 #[test]
-fn what_a_report_is_not_its_schema_refuses() {
+fn the_schema_refuses_a_value_that_is_not_a_report() {
     let schema = schema("report");
     let report = serde_json::to_value(&reports()[0]).unwrap();
     let with = |pointer: &str, key: &str, value: Value| {
@@ -234,7 +234,7 @@ fn the_page_on_reports_names_every_field() {
 }
 
 #[test]
-fn the_example_config_is_as_its_schema_says() {
+fn the_example_config_fits_its_schema() {
     let machine = fs::read_to_string(project("config/lastwords.toml")).unwrap();
     assert_eq!(wrong(&schema("config"), &toml(&machine)), []);
     assert!(machine.starts_with("#:schema ./schema/config.schema.json\n"));
@@ -246,7 +246,7 @@ fn the_example_config_is_as_its_schema_says() {
 }
 
 #[test]
-fn what_check_calls_a_mistake_of_key_or_type_the_schema_does_too() {
+fn the_schema_finds_the_mistakes_of_key_and_type_that_check_finds() {
     let machine = Harness::new();
     let sink = "[[sink.slack]]\nname = 'ops'\nwebhook_env = 'SLACK'\n";
     fs::write(machine.config.join("lastwords.toml"), sink).unwrap();

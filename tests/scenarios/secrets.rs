@@ -1,4 +1,4 @@
-//! Secrets planted wherever lastwords looks: none comes out anywhere.
+//! Plants secrets wherever lastwords looks. None of them may come out anywhere.
 
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
@@ -134,7 +134,7 @@ fn configure(machine: &Harness, neighbour: &Neighbour) {
         );
     }
     machine.configure("web", &job);
-    // What `check` has to complain of.
+    // Mistakes for `check` to report.
     machine.configure(
         "api",
         "[[sink.email]]\nname = 'own'\nto = []\npassword = 'cAn4ry-misplaced'\n",
@@ -154,7 +154,7 @@ fn lastwords(machine: &Harness, words: &[&str]) -> Output {
     command.env("PASSWORD", "cAn4ry-env").output().unwrap()
 }
 
-/// Every file below, its name and what is in it.
+/// Returns every file below `dir`: its name and its content.
 fn files(dir: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for name in names_in(dir) {
@@ -224,7 +224,7 @@ fn secrets_in_logs_config_environment_and_command_lines_come_out_nowhere() {
 
     for dir in [&machine.run, &machine.spool, &machine.path("got")] {
         for (path, text) in files(dir) {
-            // The sink's program is given its settings, and nobody else is.
+            // Only the sink's program gets its settings.
             let text = if path.ends_with("/stdin") {
                 text.replace("cAn4ry-settings", "")
             } else {

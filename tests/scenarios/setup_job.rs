@@ -1,5 +1,5 @@
-//! `lastwords setup JOB`: what it writes for a job on Upstart works, and nothing that was there is
-//! lost.
+//! `lastwords setup JOB`: the files that it writes for a job work, and it loses nothing that was
+//! there before.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -32,7 +32,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// The job as Upstart reads it: its own file, then what overrides it.
+/// Returns the job as Upstart reads it: its own file, then its override.
 fn job<'h>(machine: &'h Harness, name: &str) -> Job<'h> {
     let file = |ending: &str| {
         read(
@@ -120,9 +120,9 @@ fn the_second_time_there_is_nothing_to_do() {
     assert_eq!(everything(), before);
 }
 
-/// Every combination of hooks that the job has itself, in every form.
+/// Tries every combination of hooks that the job has itself, in every form.
 #[test]
-fn a_hook_of_the_jobs_own_is_never_replaced_and_called_from_inside_once_it_is_put_there() {
+fn a_jobs_own_hook_is_never_replaced_and_calls_ours_once_the_shown_line_is_put_into_it() {
     for taken in 0..8 {
         for form in ["exec true", "script\n  true\nend script"] {
             let machine = Harness::new();
@@ -152,7 +152,7 @@ fn a_hook_of_the_jobs_own_is_never_replaced_and_called_from_inside_once_it_is_pu
                 );
             }
 
-            // What it shows is put where it says.
+            // The lines that it shows are put where it says.
             let shown = said
                 .split("\nby hand")
                 .skip(1)
@@ -232,7 +232,7 @@ fn a_link_in_the_overrides_place_is_not_followed_and_not_replaced() {
 }
 
 #[test]
-fn a_job_that_nobody_knows_and_a_name_that_is_none_write_nothing() {
+fn an_unknown_job_and_an_invalid_name_write_nothing() {
     let machine = Harness::new();
     let before = machine.everything_else();
     for (args, why) in [
@@ -254,7 +254,7 @@ fn a_job_that_nobody_knows_and_a_name_that_is_none_write_nothing() {
 }
 
 #[test]
-fn a_jobs_own_file_of_ours_is_never_touched() {
+fn an_existing_job_file_is_never_changed() {
     let machine = Harness::new();
     write_conf(&machine, "web", SERVE);
     machine.configure("web", "runbook = 'x'\n");
@@ -266,7 +266,7 @@ fn a_jobs_own_file_of_ours_is_never_touched() {
 }
 
 #[test]
-fn every_supervisor_gets_files_of_its_own_beside_the_services() {
+fn every_supervisor_gets_files_beside_the_services_own() {
     for (there, args, written) in [
         (
             "etc/systemd/system/web.service",

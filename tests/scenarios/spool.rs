@@ -1,4 +1,4 @@
-//! The spool after kills, power cuts, floods, hostile hands and clocks that jump.
+//! The spool after kills, power cuts, floods, hostile users and clocks that jump.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -15,11 +15,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::hooks;
 use crate::support::harness::{Harness, SystemLog, names_in, reports_in, wait_for};
 
-/// A user that no machine has.
+/// A user id that no machine uses.
 const UID: u32 = 54_321;
 
-/// A machine whose sink `one` notes the ids of what it gets, or is not there for now where `busy`
-/// is a file.
+/// Returns a machine whose sink `one` keeps the ids of the reports that it gets. While the file
+/// `busy` exists, the sink takes nothing.
 fn machine() -> Harness {
     let machine = Harness::new();
     let (told, busy) = (machine.path("told"), machine.path("busy"));
@@ -42,14 +42,14 @@ fn told(machine: &Harness) -> Vec<String> {
         .collect()
 }
 
-/// The report of a crash, on a machine that has none yet.
+/// Returns the report of a real crash.
 fn a_report() -> Report {
     let elsewhere = Harness::new();
     hooks::crash(&elsewhere, |_| {});
     elsewhere.only_report()
 }
 
-/// A report like that one, but of another moment.
+/// Returns the same report with another time and id.
 fn again(report: &Report, number: u64) -> Report {
     let time = Timestamp::of_unix(report.stop.stopped_at.unix() - 100_000 + number);
     Report {
@@ -78,7 +78,7 @@ fn plant(machine: &Harness, place: &str, report: &Report) -> PathBuf {
     path
 }
 
-/// A deliverer for which it is so much later.
+/// Runs a deliverer as if it were `later`.
 fn deliver(machine: &Harness, later: &str) -> Output {
     let output = machine
         .command("deliver")
@@ -93,7 +93,7 @@ fn names(machine: &Harness, place: &str) -> Vec<String> {
     names_in(&machine.spool.join(place))
 }
 
-/// All there is, as what people are told.
+/// Returns the texts of all notices.
 fn notices(machine: &Harness) -> Vec<String> {
     let reports = reports_in(&[machine.spool.join("new"), machine.spool.join("done")]);
     reports
@@ -108,7 +108,7 @@ fn fifo(path: &Path) {
 }
 
 #[test]
-fn a_whole_report_that_a_kill_left_in_tmp_is_sent_and_half_of_one_is_told_of() {
+fn a_whole_report_that_a_kill_left_in_tmp_is_sent_and_half_of_one_leads_to_a_notice() {
     let (machine, report) = (machine(), a_report());
     deliver(&machine, "0s");
     let [whole, half, empty, sent] = [1, 2, 3, 4].map(|number| again(&report, number));
@@ -122,7 +122,7 @@ fn a_whole_report_that_a_kill_left_in_tmp_is_sent_and_half_of_one_is_told_of() {
     fifo(&machine.spool.join("tmp/fifo"));
     fs::create_dir(machine.spool.join("tmp/directory")).unwrap();
 
-    // A moment later, whoever writes the others may still be about to lock them.
+    // Until a moment has passed, the writers of the other files may be about to lock them.
     let said = deliver(&machine, "2m");
     assert!(
         String::from_utf8_lossy(&said.stdout).contains("was found whole in tmp/"),
@@ -154,7 +154,7 @@ fn a_whole_report_that_a_kill_left_in_tmp_is_sent_and_half_of_one_is_told_of() {
 }
 
 #[test]
-fn whoever_is_at_work_in_tmp_is_left_alone() {
+fn a_draft_in_tmp_that_a_process_is_writing_is_left_alone() {
     let (machine, report) = (machine(), a_report());
     deliver(&machine, "0s");
     let report = again(&report, 1);
@@ -174,7 +174,7 @@ fn whoever_is_at_work_in_tmp_is_left_alone() {
 }
 
 #[test]
-fn what_is_no_report_is_put_aside_unopened_and_stops_nothing() {
+fn a_file_that_is_not_a_report_is_put_aside_unopened_and_stops_nothing() {
     let (machine, report) = (machine(), a_report());
     deliver(&machine, "0s");
     let canary = machine.path("canary");
@@ -209,7 +209,7 @@ fn what_is_no_report_is_put_aside_unopened_and_stops_nothing() {
         }
         planted += 5 + 7;
     }
-    // A report under another's name, and one of 4 GB.
+    // A report under the name of another, and one of 4 GB.
     fs::write(
         machine
             .spool
@@ -257,7 +257,7 @@ fn a_notice_that_is_itself_damaged_is_not_made_again_and_again() {
 }
 
 #[test]
-fn the_history_is_kept_for_30_days_and_what_is_kept_of_a_report_goes_with_it() {
+fn reports_are_kept_for_30_days_and_their_ledgers_go_with_them() {
     let (machine, report) = (machine(), a_report());
     deliver(&machine, "0s");
     let dated = |days: u64| {
@@ -305,10 +305,10 @@ fn the_history_is_kept_for_30_days_and_what_is_kept_of_a_report_goes_with_it() {
 }
 
 #[test]
-fn of_too_many_reports_those_go_that_were_delivered_then_the_middle_of_loops_and_that_is_told() {
+fn if_there_are_too_many_reports_delivered_ones_go_first_then_the_middle_of_loops_with_a_notice() {
     let (machine, report) = (machine(), a_report());
     deliver(&machine, "0s");
-    // They wait: somebody who should be told is not known.
+    // They wait, since one of their sinks is not in the config.
     fs::write(machine.config.join("lastwords.toml"), "broken").unwrap();
     for number in 0..9_980 {
         plant(&machine, "new", &again(&report, number));
@@ -364,7 +364,7 @@ fn of_too_many_reports_those_go_that_were_delivered_then_the_middle_of_loops_and
 }
 
 #[test]
-fn rights_that_others_were_given_are_taken_away() {
+fn permissions_of_other_users_are_removed() {
     let (machine, report) = (machine(), a_report());
     deliver(&machine, "0s");
     fs::write(machine.path("busy"), "").unwrap();
@@ -392,7 +392,7 @@ fn rights_that_others_were_given_are_taken_away() {
 }
 
 #[test]
-fn from_a_spool_that_others_can_write_into_nothing_is_sent_but_the_hook_keeps_what_it_can() {
+fn nothing_is_sent_from_a_spool_that_others_can_write_into_but_the_hook_keeps_what_it_can() {
     let machine = machine();
     deliver(&machine, "0s");
     fs::set_permissions(&machine.spool, Permissions::from_mode(0o777)).unwrap();
@@ -419,7 +419,7 @@ fn from_a_spool_that_others_can_write_into_nothing_is_sent_but_the_hook_keeps_wh
 }
 
 #[test]
-fn a_ledger_of_another_time_holds_no_report_back() {
+fn a_ledger_with_a_time_in_the_past_or_future_holds_no_report_back() {
     let (machine, report) = (machine(), a_report());
     deliver(&machine, "0s");
     let ledger = |number: u64| {
@@ -436,17 +436,17 @@ fn a_ledger_of_another_time_holds_no_report_back() {
         )
     };
     let ledgers = [
-        // The machine was off for a week in the middle of a pause.
+        // The machine was off for a week during a pause.
         tried(Timestamp::of_unix(now.unix() - 7 * 24 * 60 * 60).to_string()),
         // The clock was ten years ahead.
         tried(Timestamp::of_unix(now.unix() + 10 * 365 * 24 * 60 * 60).to_string()),
-        // It stood before 1970, for what that is worth.
+        // The clock was before 1970.
         tried("1970-01-01T00:00:00Z".to_owned()),
         "half a led".to_owned(),
         String::new(),
     ];
     for (number, text) in (0..).zip(&ledgers) {
-        // Each crash has a cause of its own, so that each is told by itself.
+        // Each crash has a cause of its own, so each gets a message of its own.
         plant(
             &machine,
             "new",
@@ -479,7 +479,7 @@ fn a_ledger_of_another_time_holds_no_report_back() {
 }
 
 #[test]
-fn a_deliverer_that_is_frozen_holds_a_report_up_for_a_while_only() {
+fn a_frozen_deliverer_delays_a_report_only_for_a_while() {
     let machine = Harness::new();
     let (first, gate, told_to) = (
         machine.path("first"),
@@ -535,12 +535,12 @@ mod as_root {
     }
 
     #[test]
-    fn of_a_user_who_fills_its_inbox_only_so_much_waits_in_the_spool() {
+    fn a_user_who_fills_its_inbox_gets_a_bounded_part_of_the_spool() {
         let (machine, report) = (machine(), a_report());
         deliver(&machine, "0s");
         fs::write(machine.path("busy"), "").unwrap();
         for number in 0..150 {
-            // Each crash has a cause of its own, so that each waits to be told by itself.
+            // Each crash has a cause of its own, so each waits for a message of its own.
             let report = Report {
                 fingerprint: format!("{number:016}"),
                 ..again(&report, number)
@@ -575,7 +575,7 @@ mod as_root {
     }
 
     #[test]
-    fn a_users_report_is_what_the_user_says_and_nobody_elses_word() {
+    fn a_users_report_is_marked_as_the_users_own_word() {
         let (machine, report) = (machine(), a_report());
         deliver(&machine, "0s");
         let mut secret = again(&report, 1);
@@ -609,8 +609,7 @@ mod as_root {
     }
 
     #[test]
-    fn what_another_user_owns_in_the_spool_is_not_sent_and_neither_is_anything_from_another_users_spool()
-     {
+    fn reports_of_another_owner_are_not_sent_and_nothing_is_sent_from_another_users_spool() {
         let (machine, report) = (machine(), a_report());
         deliver(&machine, "0s");
         let foreign = again(&report, 1);

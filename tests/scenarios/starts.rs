@@ -1,4 +1,4 @@
-//! Starts that fail or are stopped half-way, and what runs around them.
+//! Starts that fail or are stopped half-way.
 
 use std::fs;
 
@@ -141,7 +141,7 @@ fn a_crash_during_post_start_is_reported() {
 }
 
 #[test]
-fn a_crash_after_a_start_by_an_event_is_no_planned_stop() {
+fn a_crash_after_a_start_by_an_event_is_not_planned() {
     let machine = Harness::new();
     let mut web = machine.job("web", SERVE);
     web.start_with(&[("UPSTART_EVENTS", "runlevel stopped"), ("RUNLEVEL", "2")]);
