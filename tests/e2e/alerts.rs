@@ -36,8 +36,8 @@ fn deliver(machine: &Harness, minutes: u32) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// Returns the messages of Alertmanager to people: the status of the group, its job, and the number
-/// of alerts in it.
+/// Returns Alertmanager's messages to people: the status of the group, its job, and the number of
+/// alerts in it.
 fn told(people: &Slack) -> Vec<(String, String, usize)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let told = people.requests().into_iter().map(|request| request.payload);
@@ -83,7 +83,7 @@ fn alertmanager_groups_a_loop_as_one_alert_and_resolves_it_when_the_service_is_u
         (told(&people) == [("firing".to_owned(), "web".to_owned(), 1)]).then_some(())
     });
 
-    // A summary is the same alert, which lasts longer.
+    // A summary continues the same alert.
     deliver(&machine, 6);
     let second = alert();
     assert_eq!(second["fingerprint"], first["fingerprint"]);
@@ -114,7 +114,7 @@ fn alertmanager_groups_a_loop_as_one_alert_and_resolves_it_when_the_service_is_u
 }
 
 #[test]
-fn the_library_of_standard_webhooks_takes_the_signature_and_the_event_is_the_report() {
+fn the_standard_webhooks_library_accepts_the_signature_and_the_event_holds_the_report() {
     let machine = Harness::new();
     let webhook = Webhook::start();
     keep_secret(&machine, "good", SECRET);
@@ -133,7 +133,7 @@ fn the_library_of_standard_webhooks_takes_the_signature_and_the_event_is_the_rep
             .to_owned(),
     ];
     fs::write(machine.config.join("lastwords.toml"), config.concat()).expect("the config");
-    // More than a message takes, and every escape of JSON.
+    // A log that is too long for a message, with every escape of JSON.
     let log = "\u{1}\"\\ünï 🦀 </script>\n".repeat(10_000);
     fs::write(machine.root.join("var/log/upstart/web.log"), log).expect("a log");
     machine.configure(
@@ -141,14 +141,14 @@ fn the_library_of_standard_webhooks_takes_the_signature_and_the_event_is_the_rep
         "[[collect.log]]\npath = '/var/log/upstart/web.log'\nlines = 100000\n",
     );
     crash(&machine, "web");
-    // The one who refuses it makes it a dead one.
+    // One sink refuses the report, so it ends in `dead/`.
     let places = ["new", "done", "dead"].map(|place| machine.spool.join(place));
     let is_crash = |report: &Report| report.kind == Kind::Crash;
     let report = reports_in(&places)
         .into_iter()
         .find(is_crash)
         .expect("a report");
-    // Beside the crash there may be word of the one who refused it.
+    // Beside the crash there may be a notice about the sink that refused it.
     let of_the_crash = |request: &Request| request.headers["webhook-id"] == report.id.as_str();
     let requests: Vec<Request> = wait_for_some("the crash", || {
         let requests: Vec<Request> = webhook

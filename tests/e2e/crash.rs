@@ -1,4 +1,4 @@
-//! The whole way: a node program dies under its supervisor, and everybody hears of it.
+//! The whole way: a node program dies under its supervisor, and every destination gets the report.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -18,7 +18,7 @@ use crate::support::servers::synapse::Synapse;
 use crate::support::slack_rules;
 use crate::support::upstart::State;
 
-/// Writes into its log what an attacker might, then dies of an exception that nobody catches.
+/// Writes hostile lines into its log, then dies of an uncaught exception.
 const PROGRAM: &str = r"
 const evil = [
     '<script>alert(1)</script> </pre> <img src=x onerror=alert(1)> &amp; {{report.id}} =?utf-8?q?x?=',
@@ -41,7 +41,7 @@ mod as_root {
     use super::*;
 
     #[test]
-    fn a_node_program_that_dies_is_told_to_a_mailbox_a_room_syslog_and_slack() {
+    fn the_death_of_a_node_program_reaches_a_mailbox_a_room_syslog_and_slack() {
         let certs = Certs::issue();
         let (postfix, synapse, rsyslog) = scope(|threads| {
             let postfix = threads.spawn(|| Postfix::start(&certs));
@@ -77,7 +77,7 @@ mod as_root {
             "{web:?}"
         );
         for mailbox in ["ops", "oncall"] {
-            // Postfix has taken it; that it lies in the mailbox may come later.
+            // Postfix has taken the mail, but may put it into the mailbox later.
             check_mail(&postfix.mail(mailbox), &report);
             assert_eq!(postfix.mails(mailbox).len(), 1, "{mailbox}");
         }
@@ -102,7 +102,7 @@ mod as_root {
     }
 }
 
-/// Every way to every destination, in one config.
+/// Writes a config with every way to every destination.
 fn configure(
     machine: &Harness,
     certs: &Certs,
@@ -178,7 +178,7 @@ fn ledgers(machine: &Harness) -> Vec<String> {
         .collect()
 }
 
-/// Text for people: nothing in it moves a cursor, turns the writing round or is a NUL.
+/// Checks that nothing in the text moves a cursor, reverses the writing or is a NUL.
 fn assert_harmless(text: &str) {
     let harmful = |c: &char| {
         (c.is_control() && !"\n\t".contains(*c)) || ('\u{202a}'..='\u{202e}').contains(c)
@@ -255,7 +255,7 @@ fn check_mail(mail: &Mail, report: &Report) {
     );
     let attached: Report =
         serde_json::from_slice(&mail.bytes("application/json")).expect("the report is attached");
-    // What earlier crashes say about it, the deliverer has added.
+    // The deliverer has added the section about earlier crashes.
     assert_eq!(
         Report {
             past: None,
@@ -287,7 +287,7 @@ fn check_matrix(content: &Value, report: &Report) {
 
 fn check_slack(payload: &Value, report: &Report) {
     assert_eq!(slack_rules::problems(payload), [""; 0], "{payload:#}");
-    slack_rules::ask_slacks_own_sdk(payload);
+    slack_rules::check_with_slacks_sdk(payload);
     let texts = slack_rules::texts(&payload["blocks"]).join("\n");
     assert_tells(&texts, report);
     assert_harmless(payload["text"].as_str().expect("a fallback"));

@@ -1,4 +1,4 @@
-//! The doctor asks real servers: right credentials and wrong ones, and nobody gets a message.
+//! The doctor probes real servers, with right and wrong credentials. It sends no message.
 
 use std::fs;
 
@@ -75,7 +75,7 @@ mod as_root {
 }
 
 #[test]
-fn a_homeserver_says_whose_the_token_is_and_whether_it_is_in_the_room() {
+fn a_homeserver_names_the_tokens_user_and_whether_that_is_in_the_room() {
     let synapse = Synapse::start();
     let machine = Harness::new();
     let room = |name: &str| {

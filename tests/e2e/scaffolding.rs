@@ -1,5 +1,4 @@
-//! The servers themselves: what is sent to them by others than lastwords is read back as it was
-//! sent.
+//! The servers themselves. What other programs send to them is read back as it was sent.
 
 use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
@@ -17,7 +16,7 @@ use crate::support::servers::rsyslog::Rsyslog;
 use crate::support::servers::slack::{Answer, Slack};
 use crate::support::servers::synapse::Synapse;
 
-/// Runs a Python program and gives what it printed.
+/// Runs a Python program and returns its output.
 fn python(program: &str, arguments: &[&str]) -> String {
     let output = Command::new("python3")
         .args(["-c", program])

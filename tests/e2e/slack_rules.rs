@@ -1,10 +1,10 @@
-//! The rules that stand in for Slack: what they take, and what they refuse.
+//! The rules that stand in for Slack: messages that they accept and refuse.
 
 use serde_json::{Value, json};
 
-use crate::support::slack_rules::{ask_slacks_own_sdk, problems};
+use crate::support::slack_rules::{check_with_slacks_sdk, problems};
 
-/// One of everything.
+/// Returns a message with one block of each kind.
 fn message() -> Value {
     json!({
         "text": "web crashed: a &lt; b &amp; c",
@@ -28,7 +28,7 @@ fn message() -> Value {
     })
 }
 
-/// The problems of [`message`] with the value at the JSON pointer replaced.
+/// Returns the problems of [`message`] with the value at the JSON pointer replaced.
 fn with(pointer: &str, value: Value) -> Vec<String> {
     let mut message = message();
     *message
@@ -37,7 +37,7 @@ fn with(pointer: &str, value: Value) -> Vec<String> {
     problems(&message)
 }
 
-/// The same with a key added to the object at the pointer.
+/// Returns the same with a key added to the object at the pointer.
 fn adding(pointer: &str, key: &str, value: Value) -> Vec<String> {
     let mut message = message();
     let place = message
@@ -60,16 +60,16 @@ fn a_message_with_one_of_everything_is_taken() {
 }
 
 #[test]
-fn slacks_own_sdk_agrees_about_it() {
-    ask_slacks_own_sdk(&message());
+fn slacks_own_sdk_takes_the_message_too() {
+    check_with_slacks_sdk(&message());
 }
 
 #[test]
 #[should_panic(expected = "text attribute cannot exceed 150 characters")]
-fn slacks_own_sdk_is_asked_about_every_block() {
+fn slacks_own_sdk_checks_every_block() {
     let mut message = message();
     message["blocks"][0]["text"]["text"] = letters(151);
-    ask_slacks_own_sdk(&message);
+    check_with_slacks_sdk(&message);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn slacks_own_sdk_is_asked_about_every_block() {
 fn slacks_own_sdk_refuses_keys_that_it_does_not_know() {
     let mut message = message();
     message["blocks"][3]["elements"][1]["colour"] = json!("red");
-    ask_slacks_own_sdk(&message);
+    check_with_slacks_sdk(&message);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn nothing_may_be_empty() {
 }
 
 #[test]
-fn whatever_would_ping_somebody_is_refused() {
+fn every_mention_is_refused() {
     for ping in [
         "<!channel>",
         "<!here|here>",
@@ -255,7 +255,7 @@ fn unknown_keys_and_types_are_refused_wherever_they_stand() {
 }
 
 #[test]
-fn what_must_be_there_is_missed() {
+fn a_missing_key_is_refused() {
     for (pointer, key) in [
         ("", "text"),
         ("/blocks/0", "text"),

@@ -1,5 +1,5 @@
-//! Real servers that refuse. A message that may be taken later is tried again, and one that never
-//! will be is given up. Neither keeps the other sinks waiting.
+//! Real servers that refuse. A message is tried again if the server may take it later, and given up
+//! if not. Neither delays the other sinks.
 
 use std::fs;
 
@@ -37,7 +37,7 @@ enum Expected {
     Refused(&'static str),
 }
 
-/// Has a service killed on a machine with this config.
+/// Lets a service crash on a machine with this config.
 fn crash(machine: &Harness, config: &str) {
     fs::write(machine.config.join("lastwords.toml"), config).expect("the config is writable");
     let mut web = machine.job("web", "exec sleep 1000");
@@ -46,10 +46,10 @@ fn crash(machine: &Harness, config: &str) {
     web.wait_for(State::Waiting);
 }
 
-/// Waits until the sink has been tried, and compares.
+/// Waits until the sink has been tried, and checks its ledger.
 fn check(machine: &Harness, sink: &str, expected: &Expected) {
     let tried = || {
-        // Beside the crash there may be word of who refused it.
+        // Beside the crash there may be a notice about the sink that refused it.
         let places = ["new", "done", "dead"].map(|place| machine.spool.join(place));
         let id = reports_in(&places)
             .into_iter()
@@ -79,7 +79,7 @@ fn check(machine: &Harness, sink: &str, expected: &Expected) {
 }
 
 #[test]
-fn what_slack_may_take_later_is_tried_again_and_what_it_never_will_is_not() {
+fn a_message_is_tried_again_only_if_slack_may_take_it_later() {
     let machine = Harness::new();
     let cases = [
         ("limited", Answer::RateLimited(7), Expected::Retry("429")),
@@ -93,7 +93,7 @@ fn what_slack_may_take_later_is_tried_again_and_what_it_never_will_is_not() {
         ),
         ("fine", Answer::Ok, Expected::Sent("ok")),
     ];
-    // Each has a Slack of its own; one more never answers, and is not waited for.
+    // Each sink has a Slack of its own. One more never answers, and the test does not wait for it.
     let servers: Vec<_> = cases
         .iter()
         .map(|(name, answer, _)| slack(&machine, name, answer.clone()))
@@ -114,7 +114,7 @@ fn what_slack_may_take_later_is_tried_again_and_what_it_never_will_is_not() {
     }
 }
 
-/// A Slack that answers so, and the config of a sink of this name that posts to it.
+/// Returns a Slack that gives this answer, and the config of a sink that posts to it.
 fn slack(machine: &Harness, name: &str, answer: Answer) -> (Slack, String) {
     let slack = Slack::start();
     slack.plan(answer);
@@ -126,7 +126,7 @@ fn slack(machine: &Harness, name: &str, answer: Answer) -> (Slack, String) {
 }
 
 #[test]
-fn what_synapse_refuses_is_told_in_its_words() {
+fn a_refusal_by_synapse_is_reported_in_its_words() {
     let machine = Harness::new();
     let synapse = Synapse::start();
     keep_secret(&machine, "good", &synapse.token);
@@ -163,7 +163,7 @@ mod as_root {
     use crate::support::servers::postfix::{PASSWORD, Postfix, USERNAME};
 
     #[test]
-    fn what_postfix_may_take_later_is_tried_again_and_what_it_never_will_is_not() {
+    fn a_message_is_tried_again_only_if_postfix_may_take_it_later() {
         let machine = Harness::new();
         let certs = Certs::issue();
         let postfix = Postfix::start(&certs);

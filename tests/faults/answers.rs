@@ -1,5 +1,5 @@
-//! Servers that answer wrongly, late, without end or not at all: what that means for the report,
-//! for how long the try lasts, and that nobody else waits for it.
+//! Servers that answer wrongly, late, without end or not at all. The report is tried again, the try
+//! ends in time, and no other sink waits for it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,7 +17,7 @@ use crate::support::stand_in::{Client, StandIn, http, smtp};
 use crate::tls;
 use crate::victim::{crash, is_slow, tell};
 
-/// A machine with reports and sinks, and nobody who sends.
+/// A machine with reports and sinks, on which no deliverer runs yet.
 pub struct Sender {
     pub machine: Harness,
     pub report: Report,
@@ -28,7 +28,7 @@ impl Sender {
     pub fn new() -> Self {
         let machine = Harness::new();
         crash(&machine);
-        // Nobody is to be told of it: it is done with.
+        // This report is not to be sent, so it is finished here.
         let done = machine.spool.join("done");
         let mut report =
             wait_for_some("a report", || reports_in(std::slice::from_ref(&done)).pop());
@@ -40,10 +40,10 @@ impl Sender {
         }
     }
 
-    /// Another report, to be sent to all sinks.
+    /// Adds another report, to be sent to all sinks.
     pub fn put(&self, number: u64) -> ReportId {
         let id = ReportId::new(Timestamp::new(SystemTime::now()), number);
-        // Each is a crash of its own kind: of like ones only the first is told by itself.
+        // Each crash has a cause of its own. Of equal crashes only the first gets a message.
         let report = Report {
             id: id.clone(),
             fingerprint: format!("{number:016x}"),
@@ -58,7 +58,7 @@ impl Sender {
         fs::write(self.machine.config.join("lastwords.toml"), &self.config).unwrap();
     }
 
-    /// A Slack sink whose webhook is this address.
+    /// Adds a Slack sink whose webhook is this address.
     pub fn slack(&mut self, name: &str, webhook: &str) {
         let file = self.machine.path(&format!("secret-{name}"));
         fs::write(&file, webhook).unwrap();
@@ -114,8 +114,8 @@ impl Sender {
         (ledger.attempts > 0).then_some(ledger)
     }
 
-    /// Runs a deliverer until each sink has been tried once; what each had done after its first
-    /// try.
+    /// Runs a deliverer until each sink has been tried once. Returns each ledger as it was after
+    /// the first try.
     pub fn first_tries(&self, id: &ReportId, sinks: &[&str]) -> BTreeMap<String, Ledger> {
         let mut deliverer = Deliverer(self.deliver(&[]).spawn().unwrap());
         let mut tried = BTreeMap::new();
@@ -141,7 +141,7 @@ impl Sender {
     }
 }
 
-/// A deliverer that is ended with the test.
+/// A deliverer that is killed when the test ends.
 pub struct Deliverer(pub Child);
 
 impl Deliverer {
@@ -169,11 +169,11 @@ fn pause(ledger: &Ledger) -> u64 {
     next.unix() - last.unix()
 }
 
-/// A sink's behaviour, and what its ledger has to say about it.
+/// A server's behaviour, and the expected content of the sink's ledger.
 struct Case {
     name: &'static str,
     server: StandIn,
-    /// Part of the error, and the pause in seconds; `None` for a sink that is well.
+    /// Part of the error, and the pause in seconds; `None` for a sink that works.
     expected: Option<(&'static str, std::ops::RangeInclusive<u64>)>,
 }
 
@@ -185,7 +185,7 @@ fn case(name: &'static str, told: &'static str, server: StandIn) -> Case {
     }
 }
 
-/// HTTP servers that Slack's sink meets.
+/// Returns HTTP servers for Slack's sink.
 fn over_http(target: &StandIn) -> Vec<Case> {
     let retry_after = |name, value: &str, pause| {
         let headers = format!("Date: Mon, 23 Nov 2026 03:00:00 GMT\r\nRetry-After: {value}\r\n");
@@ -265,7 +265,7 @@ fn over_http(target: &StandIn) -> Vec<Case> {
     ]
 }
 
-/// Those that take a sink half a minute.
+/// Returns those on which a sink spends half a minute.
 fn slow() -> Vec<Case> {
     if !is_slow() {
         return Vec::new();
@@ -296,7 +296,7 @@ fn slow() -> Vec<Case> {
     ]
 }
 
-/// Servers that the email sink meets.
+/// Returns servers for the email sink.
 fn over_smtp() -> Vec<Case> {
     vec![
         case(
@@ -334,7 +334,7 @@ fn over_smtp() -> Vec<Case> {
 }
 
 #[test]
-fn wrong_answers_are_tried_again_in_time_and_delay_nobody() {
+fn wrong_answers_lead_to_another_try_in_time_and_delay_no_other_sink() {
     let mut sender = Sender::new();
     let target = StandIn::http(http("200 OK", "", "ok"));
     let (mut http, smtp) = (over_http(&target), over_smtp());
@@ -416,7 +416,7 @@ fn wrong_answers_are_tried_again_in_time_and_delay_nobody() {
     );
 }
 
-/// Those that are well had their report before the hung ones' time was up.
+/// Checks that the sinks that work got their report before the hung ones' time was up.
 fn assert_well_before_hung(tried: &BTreeMap<String, Ledger>, well: &[&str], hung: &[&str]) {
     for (well, hung) in well
         .iter()
@@ -448,7 +448,7 @@ fn a_message_whose_receipt_was_lost_is_sent_again_with_the_same_bytes() {
 }
 
 #[test]
-fn a_certificate_that_is_not_good_is_trusted_by_no_sink() {
+fn no_sink_trusts_a_bad_certificate() {
     let mut sender = Sender::new();
     let names = ["localhost", "127.0.0.1"];
     let expired = Certs::issue_for(&names, |params| {
@@ -457,7 +457,7 @@ fn a_certificate_that_is_not_good_is_trusted_by_no_sink() {
     });
     let elsewhere = Certs::issue_for(&["mail.example.com"], |_| {});
     let (stranger, good) = (Certs::issue(), Certs::issue());
-    // The authorities of all but the stranger's are trusted.
+    // All authorities but the stranger's are trusted.
     let trusted: String = [&expired, &elsewhere, &good]
         .map(|certs| fs::read_to_string(certs.ca()).unwrap())
         .concat();
@@ -488,7 +488,7 @@ fn a_certificate_that_is_not_good_is_trusted_by_no_sink() {
         .flat_map(|(name, _)| kinds.map(|kind| format!("{kind}-{name}")))
         .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    // Slack's sink has no ca_file: it trusts the system, and that is what SSL_CERT_FILE says it is.
+    // Slack's sink has no ca_file. It trusts the system's certificates: those in SSL_CERT_FILE.
     fs::write(sender.machine.path("ca.pem"), trusted).unwrap();
     let id = sender.put(2);
     let mut deliver = sender.deliver(&[]);
@@ -521,7 +521,7 @@ fn a_certificate_that_is_not_good_is_trusted_by_no_sink() {
 }
 
 #[test]
-fn certificates_in_a_jobs_environment_are_trusted_by_nobody() {
+fn no_sink_trusts_certificates_in_a_jobs_environment() {
     let mut sender = Sender::new();
     let certs = Certs::issue();
     let ca = certs.ca();
@@ -530,7 +530,7 @@ fn certificates_in_a_jobs_environment_are_trusted_by_nobody() {
         "slack",
         &format!("https://localhost:{}/services/x", server.port),
     );
-    // In the deliverer's own environment it is trusted: it is one to be trusted.
+    // In the deliverer's own environment the certificate is trusted, as it should be.
     let id = sender.put(3);
     assert!(
         sender
@@ -606,8 +606,8 @@ fn proxies_in_the_environment_are_never_used() {
     tell("environment: proxies of the deliverer itself", &[]);
 }
 
-/// A server that keeps every step within its limit and never comes to an end meets the limit of the
-/// whole try.
+/// A server may keep every step within its limit and never come to an end. Then the limit of the
+/// whole try ends it.
 #[test]
 #[ignore = "it takes over 4 minutes: tests/run --slow includes it"]
 fn a_try_ends_at_its_deadline_whatever_the_server_does() {

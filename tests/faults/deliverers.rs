@@ -1,5 +1,5 @@
-//! Several deliverers, and one that is frozen or held up: each report comes once, and none waits
-//! for ever.
+//! Several deliverers, and deliverers that are frozen or delayed. Each report comes once, and none
+//! waits for ever.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::victim::tell;
 const TICK: Duration = Duration::from_secs(2);
 
 #[test]
-fn of_several_deliverers_at_once_each_report_comes_once() {
+fn with_several_deliverers_at_once_each_report_comes_once() {
     let mut sender = Sender::new();
     let slack = StandIn::http(http("200 OK", "", "ok"));
     sender.slack(
@@ -49,9 +49,9 @@ fn of_several_deliverers_at_once_each_report_comes_once() {
 }
 
 #[test]
-fn a_sink_that_hangs_delays_no_other_sinks_next_try() {
+fn a_sink_that_hangs_does_not_delay_the_next_try_of_another() {
     let mut sender = Sender::new();
-    // It takes a try to itself for longer than the other one's pause.
+    // A try of this sink takes longer than the other sink's pause.
     sender.sink(
         "exec",
         "hangs",
@@ -106,7 +106,7 @@ fn a_report_that_comes_while_a_sink_hangs_is_sent_to_the_others_at_once() {
             .ledger(&first, "well")
             .is_some_and(|ledger| ledger.was_sent())
     });
-    // What a hook does that has a report.
+    // Wakes the deliverer, as a hook with a report does.
     let second = sender.put(3);
     let _nudged = Deliverer(sender.deliver(&[]).spawn().unwrap());
     wait_for("the second report", || {
@@ -122,7 +122,7 @@ fn a_report_that_comes_while_a_sink_hangs_is_sent_to_the_others_at_once() {
 }
 
 #[test]
-fn a_frozen_deliverer_holds_up_no_other_sink() {
+fn a_frozen_deliverer_delays_no_other_sink() {
     let mut sender = Sender::new();
     let went = sender.machine.path("went").display().to_string();
     sender.sink(
@@ -154,7 +154,7 @@ fn a_frozen_deliverer_holds_up_no_other_sink() {
 /// The message under way when the first deliverer was frozen may come twice, under the same id. The
 /// other deliverer sends the rest.
 #[test]
-fn a_deliverer_frozen_for_so_long_that_another_takes_its_sink_over_sends_nothing_more_itself() {
+fn a_frozen_deliverer_whose_sink_another_has_taken_over_sends_nothing_more() {
     let mut sender = Sender::new();
     let (freeze, told) = (sender.machine.path("freeze"), sender.machine.path("told"));
     // The sink takes the message, and then stops the deliverer that has started its try.

@@ -1,5 +1,5 @@
-//! A disk whose power can be cut: a real file system on a loop device, shut down without its log
-//! being flushed.
+//! A disk whose power can be cut: a real file system on a loop device. It can be shut down without
+//! flushing its log.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::namespaces::in_private;
 use crate::support::harness::wait_for;
 
-/// Runs a test in a mount namespace of its own, where what it mounts goes with it.
+/// Runs a test in a mount namespace of its own, so its mounts vanish when it ends.
 pub fn in_private_mounts(test: &str, scenario: impl FnOnce()) {
     in_private(test, &["--mount", "--propagation", "private"], "", scenario);
 }
@@ -35,7 +35,7 @@ impl Disk {
         run(Command::new("mount")
             .args(["-t", "tmpfs", "none"])
             .arg(&memory));
-        // What mkfs.xfs takes at least; only what is used costs memory.
+        // The least that mkfs.xfs accepts. Only the used part costs memory.
         fs::File::create(&disk.device)
             .unwrap()
             .set_len(400 << 20)
@@ -54,8 +54,8 @@ impl Disk {
             .args([&self.device, &self.mounted]));
     }
 
-    /// Cuts the machine's power, and starts it again: what was not on the disk is gone, and so is
-    /// all that was running and what was in `/run`.
+    /// Cuts the machine's power, and starts it again. All processes are gone, and so are the files
+    /// in `/run` and everything that was not on the disk.
     pub fn cut_power(&self, machine: &Machine) {
         // FS_IOC_SHUTDOWN with FS_SHUTDOWN_FLAGS_NOLOGFLUSH.
         run(Command::new("xfs_io")

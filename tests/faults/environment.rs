@@ -1,5 +1,5 @@
-//! The environment of a hook is the job's, and may be against us: none of it reaches the deliverer,
-//! and none of it costs the report.
+//! The environment of a hook is the job's, and may be hostile. None of it reaches the deliverer or
+//! costs the report.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -40,7 +40,7 @@ const HOSTILE: [(&str, &str); 26] = [
     ("LASTWORDS_REPORT_DIR", "/dev/full"),
 ];
 
-/// A crash with these in the environment of every hook.
+/// Lets the service crash, with these variables in the environment of every hook.
 fn crash_in(machine: &Harness, environment: &[(&str, &str)]) -> std::time::Duration {
     let with = |name| {
         let mut hook = hook(machine, name, "web");
@@ -52,8 +52,8 @@ fn crash_in(machine: &Harness, environment: &[(&str, &str)]) -> std::time::Durat
     run(with("post-stop"))
 }
 
-/// A sink that writes down the environments of the try that runs it and of the deliverer, and what
-/// it gets itself.
+/// Returns the config of a sink that writes down three environments: its own, its attempt's and the
+/// deliverer's.
 fn witness(machine: &Harness) -> String {
     let script = machine.path("witness");
     let seen = machine.path("seen").display().to_string();
@@ -100,7 +100,7 @@ fn nothing_of_a_jobs_environment_gets_into_the_deliverer_or_costs_the_report() {
     );
 }
 
-/// A library whose constructor writes down which command it got into.
+/// A library whose constructor writes down the command that loaded it.
 const PRELOADED: &str = r#"
 #include <fcntl.h>
 #include <unistd.h>
@@ -135,11 +135,11 @@ fn a_library_that_the_job_preloads_gets_no_further_than_a_dynamic_hook() {
 
     let got_into = fs::read_to_string(&canary).unwrap_or_default();
     if is_static(&harness::binary()) {
-        assert_eq!(got_into, "", "nothing gets into a static program");
+        assert_eq!(got_into, "", "a static program loads no library");
     } else {
         assert!(
             got_into.contains("post-stop"),
-            "this library does get in: {got_into}"
+            "a hook loads this library: {got_into}"
         );
         assert!(
             got_into.lines().all(|command| command.starts_with('p')),

@@ -1,6 +1,6 @@
-//! Texts that try to be more than text, in every field of a report, through every sink, read back
-//! as the destination has them: no markup, header, mention, record or escape sequence of theirs is
-//! left.
+//! Puts hostile texts into every field of a report, sends it through every sink, and reads it back
+//! at the destination. There, none of them may act as markup, header, mention, record or escape
+//! sequence.
 
 /// Hostile texts for log lines, job names and process names.
 const HOSTILE: [&str; 70] = [
@@ -76,7 +76,7 @@ const HOSTILE: [&str; 70] = [
     "\u{1f980}e\u{301}\u{301}\u{301}\u{301}vil\u{e0001}",
 ];
 
-/// Each alone, in the middle, and on a line of its own.
+/// Returns each text alone, in the middle of others, and on a line of its own.
 fn texts() -> Vec<String> {
     let forms = |text: &&str| {
         [
@@ -88,14 +88,14 @@ fn texts() -> Vec<String> {
     HOSTILE.iter().flat_map(forms).collect()
 }
 
-/// The markup in a document: everything from a `<` to its `>`.
+/// Returns the markup of a document: everything from a `<` to its `>`.
 fn tags(html: &str) -> std::collections::BTreeSet<&str> {
     html.match_indices('<')
         .map(|(at, _)| html[at..].split_inclusive('>').next().unwrap_or_default())
         .collect()
 }
 
-/// Nothing in the text moves a cursor, turns the writing round or ends a line where none ends.
+/// Checks that nothing in the text moves a cursor, reverses the writing or breaks a line.
 fn assert_harmless(what: &str, text: &str) {
     let harmful = |c: &char| {
         (c.is_control() && !"\n\t".contains(*c))
@@ -129,10 +129,10 @@ mod as_root {
     use crate::support::slack_rules;
     use crate::victim::{is_slow, tell};
 
-    /// Number of texts that a report takes.
+    /// Number of fields of a report that take a text.
     const FIELDS: usize = 10;
 
-    /// The report with a text in each of its fields.
+    /// Returns the report with a text in each of its fields.
     fn filled(report: &Report, id: ReportId, text: impl Fn(usize) -> String) -> Report {
         let mut report = Report {
             id,
@@ -178,7 +178,7 @@ mod as_root {
         reason = "one life, told from its beginning to its end"
     )]
     #[test]
-    fn hostile_texts_are_texts_at_every_destination() {
+    fn hostile_texts_arrive_as_text_at_every_destination() {
         let mut sender = Sender::new();
         let certs = Certs::issue();
         let (postfix, synapse, rsyslog) = scope(|threads| {
@@ -237,8 +237,8 @@ mod as_root {
         );
         sender.sink("exec", "exec", &format!("command = ['sh', '-c', '{keep}']"));
 
-        // The first is benign: what the others' messages are made of may be nothing but what its is
-        // made of.
+        // The first report is benign. The messages of the others may contain only the markup and
+        // headers that its message has.
         let texts = texts();
         let spool = Spool::new(&sender.machine.spool);
         let id = |number| ReportId::new(sender.report.stop.stopped_at, number);
@@ -345,7 +345,7 @@ mod as_root {
             }
             count
         };
-        // A log that is longer than what is shown of it comes as a file, too.
+        // A log that is too long to be shown whole is also attached as a file.
         let is_log = |part: &&mailparse::ParsedMail| {
             part.ctype.mimetype == "text/plain"
                 && part.get_content_disposition().disposition
@@ -364,7 +364,7 @@ mod as_root {
             .find(|mail| mail.header("Subject").contains("benign"))
             .expect("the benign one");
         let benign_html = benign.text("text/html");
-        // The document's title is text: of the subject.
+        // The document's title is the subject, and that is text.
         let structure = |html: &str| {
             tags(html)
                 .into_iter()
@@ -397,7 +397,7 @@ mod as_root {
             let html = mail.text("text/html").replace('\r', "");
             assert_harmless("html", &html);
             let benign = structure(&benign_html.replace('\r', ""));
-            // A cause that is too long for the title stands below it, once, in bold.
+            // A cause that is too long for the title is below it, once, in bold.
             let is_known = |tag: &String| {
                 benign.contains(tag) || tag == "<b>" && html.matches("<b>").count() == 1
             };
@@ -413,11 +413,7 @@ mod as_root {
 
     fn check_syslog(rsyslog: &Rsyslog, all: usize) {
         let records = rsyslog.records();
-        assert_eq!(
-            records.len(),
-            all * 4,
-            "no record is made of another's text"
-        );
+        assert_eq!(records.len(), all * 4, "a text made a record of its own");
         for record in records {
             assert_eq!(
                 (record.pri.as_str(), record.app.as_str()),

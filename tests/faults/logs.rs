@@ -1,5 +1,5 @@
-//! A log that its service's user has turned against the hook: nothing of it hangs the hook, and
-//! nothing that the user may not read gets into a report.
+//! Logs that the service's user uses to attack the hook. The hook never hangs, and no file that the
+//! user may not read gets into a report.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -15,8 +15,7 @@ use crate::victim::{crash, section, tell};
 
 const CANARY: &str = "canary-that-only-root-may-read";
 
-/// A machine whose job `web` logs to the file that is returned, in a directory of its own, which is
-/// empty.
+/// Returns a machine and the path of its job's log. The log's directory is empty.
 fn machine_with_log(machine: Harness) -> (Harness, PathBuf) {
     machine.configure("web", "[[collect.log]]\npath = '/var/log/web/web.log'\n");
     let dir = machine.root.join("var/log/web");
@@ -29,8 +28,8 @@ fn log_section(machine: &Harness) -> Section {
     section(&machine.only_report(), "log").clone()
 }
 
-/// A crash with a log that `make` makes. It costs the report nothing but the log; `told` stands in
-/// the section.
+/// Lets the service crash with a log that `make` makes. The report lacks only the log, and its
+/// section says `told`.
 fn refused(fault: &str, told: &str, make: impl FnOnce(&Path)) {
     let (machine, log) = machine_with_log(Harness::new());
     make(&log);
@@ -42,7 +41,7 @@ fn refused(fault: &str, told: &str, make: impl FnOnce(&Path)) {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused() {
+fn a_log_that_is_not_a_regular_file_is_refused() {
     refused("a FIFO", "a FIFO", |log| {
         mknodat(CWD, log, FileType::Fifo, Mode::RWXU, 0).unwrap();
     });
@@ -63,7 +62,7 @@ fn what_is_no_regular_file_is_refused() {
 }
 
 #[test]
-fn whatever_a_log_holds_its_end_is_shown() {
+fn the_end_of_a_log_is_shown_whatever_the_log_holds() {
     let kept = |fault: &str, told: &str, make: &dyn Fn(&File)| {
         let (machine, log) = machine_with_log(Harness::new());
         make(&File::create(&log).unwrap());
@@ -75,7 +74,7 @@ fn whatever_a_log_holds_its_end_is_shown() {
             "{fault}: {:.300}",
             section.text
         );
-        // What is redacted may be a little longer than what it stands for.
+        // `[redacted]` may be longer than the text that it replaces.
         assert!(
             section.text.len() <= 65 * 1024,
             "{fault}: {} bytes",
@@ -112,7 +111,7 @@ fn a_log_that_is_truncated_and_rotated_all_the_time_costs_no_report() {
             .spawn_scoped(scope, || {
                 let line = "x".repeat(100) + "\n";
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                    // Both in turn: copytruncate, and a rename with a new file.
+                    // Alternates between copytruncate, and a rename with a new file.
                     let _ = fs::write(&log, line.repeat(2000));
                     let _ = File::create(&log);
                     let _ = fs::write(&log, line.repeat(20));
@@ -151,7 +150,7 @@ mod as_root {
     use crate::support::harness::Harness;
     use crate::victim::{self, UID, crash, is_slow, machine_for_users, section, tell};
 
-    /// A Python program that the service's user runs; it has begun when it has said so.
+    /// A Python program that runs as the service's user. It prints `begun` when it has begun.
     struct Attacker(Child);
 
     impl Attacker {
@@ -178,7 +177,7 @@ mod as_root {
         }
     }
 
-    /// The log and its directory belong to the service's user.
+    /// Gives the log and its directory to the service's user.
     fn give_away(log: &Path) {
         for path in [log.parent().unwrap(), log] {
             chown(path, Some(UID), Some(UID)).unwrap();
@@ -210,7 +209,8 @@ mod as_root {
         tell("log: its directory belongs to another user", &[took]);
     }
 
-    /// A log that is root's secret, linked there by root where the kernel keeps the user from it.
+    /// Lets the service crash with a hard link to root's secret as its log. If the kernel prevents the
+    /// user from making the link, root makes it.
     fn linked(fault: &str, keep: bool, told: &str) {
         let (machine, log) = machine_with_log(Harness::new());
         let secret = machine.path("secret");
@@ -228,7 +228,7 @@ mod as_root {
         );
         fs::hard_link(&secret, &log).unwrap();
         if !keep {
-            // What a user does between our open and our look.
+            // A user can do this between the hook's open and its check.
             fs::remove_file(&secret).unwrap();
         }
         chown(log.parent().unwrap(), Some(UID), Some(UID)).unwrap();
@@ -248,8 +248,8 @@ mod as_root {
     }
 
     #[test]
-    fn a_kernel_that_lets_users_link_anything_is_not_trusted() {
-        let test = "logs::as_root::a_kernel_that_lets_users_link_anything_is_not_trusted";
+    fn a_hard_link_is_refused_even_if_the_kernel_lets_users_make_it() {
+        let test = "logs::as_root::a_hard_link_is_refused_even_if_the_kernel_lets_users_make_it";
         let mounts = "mount -t tmpfs none /mnt; echo 0 >/mnt/0; mount --bind /mnt/0 /proc/sys/fs/protected_hardlinks";
         in_private(test, &["--mount"], mounts, || {
             linked(
@@ -284,16 +284,16 @@ time.sleep(1000)
         tell("log: leased by its owner", &[took]);
     }
 
-    /// A file system whose daemon lives, and answers nothing but the kernel's greeting. Dropping it
-    /// ends every wait.
+    /// A file system whose daemon lives, and answers only the kernel's greeting. Dropping it ends
+    /// every wait.
     struct HungFuse {
         at: PathBuf,
         _daemon: fs::File,
     }
 
     impl HungFuse {
-        /// With `in_hand`, the daemon takes each request and keeps it: nothing can call it back
-        /// then.
+        /// With `in_hand`, the daemon takes each request and keeps it. Such a request cannot be
+        /// interrupted.
         fn mount(at: &Path, in_hand: bool) -> Self {
             let daemon = openat(
                 CWD,
@@ -370,7 +370,7 @@ time.sleep(1000)
     }
 
     /// Puts a link to the canary in place of the log, of its directory and of the rotated log, and
-    /// takes it away again.
+    /// removes it again.
     const SWAP: &str = "
 import os, sys
 log, canary = sys.argv[1:]
@@ -391,7 +391,7 @@ while True:
 ";
 
     #[test]
-    fn a_user_that_swaps_its_log_for_a_link_gets_nothing_of_roots_into_a_report() {
+    fn a_user_that_swaps_its_log_for_a_link_gets_no_file_of_root_into_a_report() {
         let machine = machine_for_users();
         machine.configure(
             "web",
@@ -421,14 +421,14 @@ while True:
             .count();
         assert!(
             (1..reports.len()).contains(&honest),
-            "{honest} of {}: the swap did not meet the hooks",
+            "{honest} of {}: the swap never happened during a hook",
             reports.len()
         );
         assert_eq!(files_with(CANARY, &[&machine.spool, &machine.run]), [""; 0]);
         tell("log: swapped for a link, its directory too", &times);
     }
 
-    /// The files below `dirs` that hold this text.
+    /// Returns the files below `dirs` that hold this text.
     fn files_with(text: &str, dirs: &[&Path]) -> Vec<String> {
         let output = std::process::Command::new("grep")
             .args(["-rl", text])

@@ -1,6 +1,5 @@
-//! A machine whose services crash and whose hooks, workers and deliverers can be made to fail, from
-//! the outside: what they start of themselves is caught at its exec, where another program is
-//! mounted over the binary.
+//! A machine whose services crash, and whose hooks, workers and deliverers can be made to fail from
+//! the outside. To reach the processes that they start, another program is mounted over the binary.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,14 +14,14 @@ use lastwords::report::Report;
 use crate::strace::{self, Fault, Point, STRACE};
 use crate::support::harness::{self, Harness, names_in, reports_in};
 
-/// The sink: it says yes by a line in a file.
+/// The sink. It adds a line to a file for each report that it takes.
 const SINK: &str = r#"#!/bin/sh
 line=$(sed -n 's/^  "id": "\(.*\)",$/\1/p; s/^    "job": "\(.*\)",$/\1/p' "$LASTWORDS_REPORT_DIR/report.json" | tr '\n' ' ')
 echo "$line" >>FILE
 "#;
 
-/// The binary under what is mounted over it. Run from here it takes itself for the file that the
-/// wrapper covers, and that is what it starts when it starts itself.
+/// The binary below the wrapper that is mounted over it. When it runs from here and starts itself,
+/// it starts the wrapper.
 pub const BINARY: &str = "/proc/self/fd/9";
 
 /// Maximum time for all work in the background: a thousand messages, on a busy machine.
@@ -32,7 +31,7 @@ pub struct Machine {
     pub harness: Harness,
 }
 
-/// A fault for one of our processes: the one that is started with this verb.
+/// A fault for one of our processes: the one with this verb.
 #[derive(Clone, Debug)]
 pub struct Suffer<'a> {
     pub verb: &'a str,
@@ -40,13 +39,13 @@ pub struct Suffer<'a> {
     pub fault: Fault,
 }
 
-/// A crash, with the faults on its way.
+/// A crash and the faults that happen while it is handled.
 #[derive(Clone, Debug, Default)]
 pub struct Stage<'a> {
     pub suffer: Option<Suffer<'a>>,
-    /// True if the deliverer that a hook wakes does nothing.
+    /// True if the deliverer that a hook wakes is to do nothing.
     pub asleep: bool,
-    /// This verb's calls are written to `watched`.
+    /// The verb whose system calls are written to `watched`.
     pub watch: Option<&'a str>,
 }
 
@@ -54,9 +53,9 @@ pub struct Stage<'a> {
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
-    /// True if the fault came.
+    /// True if the fault happened.
     pub suffered: bool,
-    /// True if the hook, or the process that was killed in its stead, had taken the marker.
+    /// True if the marker was taken before the hook, or the process with the fault, ended.
     pub taken: bool,
     /// Time that its supervisor waited.
     pub took: Duration,
@@ -97,14 +96,15 @@ impl Machine {
         self.harness.path(name)
     }
 
-    /// A hook as Upstart runs it for `job`.
+    /// Returns a hook as Upstart runs it for `job`.
     pub fn hook(&self, name: &str, job: &str) -> Command {
         let mut command = self.harness.hook_command(name);
         surround(&mut command, job);
         command
     }
 
-    /// The hook as Upstart runs it, with a fault. Returns how it ended, and whether the fault came.
+    /// Runs the hook as Upstart does, with a fault. Returns how it ended, and whether the fault
+    /// happened.
     pub fn faulty_hook(
         &self,
         name: &str,
@@ -120,7 +120,7 @@ impl Machine {
         (status, strace::came(fault, &log))
     }
 
-    /// The hook as Upstart runs it, under strace with these arguments.
+    /// Returns the hook as Upstart runs it, under strace with these arguments.
     pub fn traced(&self, name: &str, job: &str, arguments: &[String]) -> Command {
         let mut command = Command::new(STRACE);
         command
@@ -131,7 +131,7 @@ impl Machine {
         command
     }
 
-    /// Watches one of our processes that is started from here.
+    /// Runs one of our verbs and returns its system calls.
     pub fn watch(&self, verb: &str, job: &str) -> Vec<Point> {
         let log = self.path("strace.log");
         assert!(
@@ -145,7 +145,7 @@ impl Machine {
         strace::points(&log)
     }
 
-    /// The service is about to run.
+    /// Runs pre-start for the service.
     pub fn start(&self, job: &str) {
         assert!(
             self.hook("pre-start", job)
@@ -155,22 +155,22 @@ impl Machine {
         );
     }
 
-    /// The service is killed, and init says so.
+    /// Writes init's line about the service's death.
     pub fn die(&self, job: &str) {
         self.harness.kernel_log(format!(
             "init: {job} main process (4242) killed by SEGV signal"
         ));
     }
 
-    /// A whole life that ends in a crash, its post-stop on this stage. Comes back when post-stop
-    /// has.
+    /// Runs a whole life that ends in a crash, with its post-stop on this stage. Returns when
+    /// post-stop has ended.
     pub fn crash(&self, job: &str, stage: &Stage) -> Ended {
         self.start(job);
         self.die(job);
         self.post_stop(job, stage)
     }
 
-    /// The hook after a crash.
+    /// Runs the hook after a crash.
     pub fn post_stop(&self, job: &str, stage: &Stage) -> Ended {
         let log = self.path("strace.log");
         let _ = fs::remove_file(&log);
@@ -188,7 +188,7 @@ impl Machine {
         wrapper += "case $1 in\n";
         match victim {
             Some(("post-stop", arguments)) => tracer = format!("{STRACE} {}", arguments.join(" ")),
-            // The tracer is not to stand between the process and its parent.
+            // The tracer must not become the parent of the process.
             Some((verb, arguments)) => {
                 let _ = writeln!(
                     wrapper,
@@ -208,7 +208,7 @@ impl Machine {
         let took = began.elapsed();
         let taken = self.is_taken(job);
         let suffered = stage.suffer.as_ref().is_some_and(|suffer| {
-            // The tracer of a process in the background ends, and writes, after it.
+            // The tracer of a background process ends after it, and only then writes its log.
             suffer.verb == "post-stop" || {
                 self.settle();
                 true
@@ -243,8 +243,7 @@ impl Machine {
             .collect()
     }
 
-    /// One of our verbs, in a mount namespace where `wrapper` runs in place of whatever it starts
-    /// of us.
+    /// Returns one of our verbs, in a mount namespace where it starts `wrapper` instead of itself.
     pub fn in_disguise(&self, wrapper: &str, tracer: &str, verb: &str, job: &str) -> Command {
         write_program(&self.path("wrapper"), wrapper);
         let mounts = format!(
@@ -270,7 +269,7 @@ impl Machine {
         command
     }
 
-    /// The verbs with which our processes started others of ours since the last look.
+    /// Returns the verbs of the processes that ours have started since the last call.
     pub fn verbs(&self) -> Vec<String> {
         let path = self.path("verbs");
         let mut verbs: Vec<_> = fs::read_to_string(&path)
@@ -284,12 +283,12 @@ impl Machine {
         verbs
     }
 
-    /// Waits until nothing of ours runs any more.
+    /// Waits until all our processes have ended.
     pub fn settle(&self) {
         self.harness.settle_within(BACKGROUND);
     }
 
-    /// A pass of the deliverer.
+    /// Runs a pass of the deliverer.
     pub fn deliver(&self) -> ExitStatus {
         let mut command = self.harness.hook_command("deliver");
         command
@@ -299,8 +298,8 @@ impl Machine {
         command.status().expect("deliver")
     }
 
-    /// Passes of the deliverer until nothing waits any more: a try that came to nothing is made
-    /// again after ten seconds.
+    /// Runs passes of the deliverer until no report waits. A failed attempt is repeated after ten
+    /// seconds.
     pub fn deliver_all(&self) {
         let began = Instant::now();
         loop {
@@ -314,14 +313,14 @@ impl Machine {
         }
     }
 
-    /// A pass as it would be in an hour: what is half is left alone for a while, as somebody may
-    /// still be writing it.
+    /// Runs a pass as if it were an hour later. Until then a half file may still be in the making,
+    /// and is left alone.
     pub fn deliver_in_an_hour(&self) {
         self.deliver_in("1h");
         self.settle();
     }
 
-    /// A pass as it would be after a while.
+    /// Runs a pass as if it were `later`.
     pub fn deliver_in(&self, later: &str) {
         let mut command = self.harness.hook_command("deliver");
         command
@@ -332,7 +331,7 @@ impl Machine {
         assert!(command.status().expect("deliver").success());
     }
 
-    /// All reports in the spool, those delivered included.
+    /// Returns all reports in the spool, delivered ones included.
     pub fn reports(&self) -> Vec<Report> {
         reports_in(&["new", "done", "dead"].map(|place| self.harness.spool.join(place)))
     }
@@ -356,7 +355,7 @@ impl Machine {
     }
 }
 
-/// Gives a hook the surroundings that a supervisor gives it.
+/// Gives a hook the environment that a supervisor gives it.
 fn surround(command: &mut Command, job: &str) {
     command.envs([
         ("PATH", crate::support::process::PATH),
@@ -371,8 +370,8 @@ fn surround(command: &mut Command, job: &str) {
         .stderr(Stdio::null());
 }
 
-/// Written by another process: a file that is open for writing anywhere, as in what a neighbouring
-/// test is about to start, cannot be executed.
+/// Writes a program, by another process. A file that any process has open for writing cannot be
+/// executed, and a process that another test forks inherits our open files.
 fn write_program(path: &Path, text: &str) {
     let mut command = Command::new("install");
     let mut install = command

@@ -1,7 +1,7 @@
-//! The fault suite: faults, hostile neighbours and servers that misbehave, each by its real means,
-//! against the program as it is shipped. Hooks and deliverers are killed, the power is cut, system
-//! calls fail, crashes come by the thousand. After each fault the invariants must hold: no report
-//! is lost or cut, and one that comes twice has the same id.
+//! The fault suite: real faults, hostile neighbours and servers that misbehave, against the program
+//! as it is shipped. Hooks and deliverers are killed, the power is cut, system calls fail, and
+//! services crash by the thousand. After each fault the invariants must hold: no report is lost or
+//! cut, and a report that comes twice has the same id.
 //!
 //! Tests that need root are in modules named `as_root`: `-- --skip as_root` leaves them out.
 //! `LASTWORDS_BIN=PATH` tests another build. `LASTWORDS_SLOW=1` makes all tries: every point

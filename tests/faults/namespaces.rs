@@ -1,4 +1,4 @@
-//! Namespaces of one's own, so that mounts and firewalls harm nobody else.
+//! Private namespaces, so that a test's mounts and firewalls affect no other process.
 
 use std::env;
 use std::process::Command;
@@ -6,8 +6,8 @@ use std::process::Command;
 /// Set for a test that runs in namespaces of its own.
 const INSIDE: &str = "LASTWORDS_TEST_NAMESPACES";
 
-/// Runs a scenario in new namespaces (`unshare`'s flags), after the shell commands in `setup`: the
-/// test starts itself again in there.
+/// Runs a scenario in new namespaces (`unshare`'s flags), after the shell commands in `setup`. The
+/// test starts itself again in them.
 pub fn in_private(test: &str, flags: &[&str], setup: &str, scenario: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         return scenario();

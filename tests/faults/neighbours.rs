@@ -1,6 +1,6 @@
 //! Hostile neighbours: a service's user in the directories that are prepared for it, and any other
-//! user. Nobody reads what he may not, makes root touch foreign files, hides another's crash, or
-//! holds the hook or the deliverer up.
+//! user. They cannot read foreign files, make root touch them, hide the crash of another job, or
+//! delay the hook or the deliverer.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, lchown, symlink};
@@ -23,8 +23,8 @@ const CANARY: &str = "canary-that-only-root-may-read";
 /// Maximum time for one pass of the deliverer on a loaded machine.
 const PASS: Duration = Duration::from_mins(1);
 
-/// A machine with root's job `web`, and a job of each of the two users; and a sink that writes down
-/// what it gets.
+/// A machine with root's job `web`, a job of each of the two users, and a sink that keeps what it
+/// gets.
 struct Neighbourhood {
     machine: Harness,
 }
@@ -75,7 +75,7 @@ impl Neighbourhood {
         began.elapsed()
     }
 
-    /// The user's service starts and is killed; `meanwhile` is what the user does before post-stop.
+    /// Starts the user's service and kills it. The user does `meanwhile` before post-stop.
     fn crash_as(&self, uid: u32, job: &str, meanwhile: impl FnOnce()) -> Duration {
         run(hook_as(uid, &self.machine, "pre-start", job));
         meanwhile();
@@ -90,15 +90,15 @@ impl Neighbourhood {
         self.machine.spool.join(format!("inbox/{uid}"))
     }
 
-    /// The reports that the sink got, by job.
+    /// Returns the reports that the sink got, by job.
     fn told(&self) -> Vec<Report> {
         let dir = self.machine.path("told");
-        // One that is being written is no report yet.
+        // A report that is still being written is left out.
         let read = |name: &String| serde_json::from_slice(&fs::read(dir.join(name)).unwrap()).ok();
         names_in(&dir).iter().filter_map(read).collect()
     }
 
-    /// The reports of this job that the sink got, once it has got one.
+    /// Waits until the sink has a report of this job, and returns all of them.
     fn told_of(&self, job: &str) -> Vec<Report> {
         let of_job = || {
             self.told()
@@ -110,7 +110,7 @@ impl Neighbourhood {
         of_job()
     }
 
-    /// A file that root alone may read is as it was, and is nowhere else.
+    /// Checks that the file that only root may read is unchanged, and that no copy of it exists.
     fn canary_lives(&self) {
         assert_eq!(fs::read_to_string(self.canary()).unwrap(), CANARY);
         let output = Command::new("grep")
@@ -125,7 +125,7 @@ impl Neighbourhood {
             .unwrap();
         let found =
             String::from_utf8(output.stdout).unwrap() + &String::from_utf8(told.stdout).unwrap();
-        // The user may hold links to it; what lies in an inbox is nobody's message.
+        // The user may make links to the file. A file in an inbox has not been sent.
         let found: Vec<_> = found
             .lines()
             .filter(|path| !path.contains("/inbox/"))
@@ -134,19 +134,19 @@ impl Neighbourhood {
     }
 }
 
-/// The bytes of this report's entry.
+/// Returns the bytes of this report's entry.
 fn entry(report: &Report) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     Spool::new(dir.path()).put(report).unwrap();
     fs::read(dir.path().join("new").join(report.id.as_str())).unwrap()
 }
 
-/// A report's id that was never given.
+/// Returns an id that no report has.
 fn new_id(number: u64) -> ReportId {
     ReportId::new(Timestamp::new(std::time::SystemTime::now()), number)
 }
 
-/// Puts something in place of a marker; it may lead to the canary.
+/// Puts something in place of a marker. It may lead to the canary.
 type Plant<'a> = &'a dyn Fn(&Path, &Path);
 
 mod as_root {
@@ -159,7 +159,7 @@ mod as_root {
     use crate::support::harness::{Harness, names_in};
 
     #[test]
-    fn what_a_user_plants_as_its_marker_harms_nobody_else() {
+    fn a_file_that_a_user_plants_as_its_marker_harms_no_other_job() {
         let many = if is_slow() { 100_000 } else { 5_000 };
         let plants: [(&str, Plant); 11] = [
             ("a symbolic link", &|marker, canary| {
@@ -241,7 +241,7 @@ mod as_root {
         reason = "one life, told from its beginning to its end"
     )]
     #[test]
-    fn what_a_user_plants_in_its_inbox_is_put_aside_and_the_others_are_told() {
+    fn files_that_a_user_plants_in_its_inbox_are_put_aside_and_other_reports_are_sent() {
         let place = Neighbourhood::new();
         place.crash_as(UID, "mine", || {});
         place.crash_as(OTHER_UID, "other", || {});
@@ -254,7 +254,7 @@ mod as_root {
             .find(|report| report.stop.job == "web")
             .expect("its report");
 
-        // A deliverer may be at work: what is planted is whole when it is there.
+        // A deliverer may be at work, so each planted file appears whole.
         let stage = place.machine.path("stage");
         fs::create_dir(&stage).unwrap();
         let plant = |name: &str, bytes: &[u8]| fs::write(stage.join(name), bytes).unwrap();
@@ -293,8 +293,8 @@ mod as_root {
             .set_len(4 << 30)
             .unwrap();
         plant(new_id(6).as_str(), b"{}\nlastwords-entry 1 3 00000000\n");
-        // Whole reports: under a wrong name, under the name of root's report, of root's job, with
-        // hostile texts.
+        // Whole reports: under a wrong name, with the id of root's report, about root's job, and
+        // with hostile texts.
         let whole = |id, job: &str| {
             let mut report = honest.clone();
             report.id = id;
@@ -312,7 +312,7 @@ mod as_root {
         hostile.sections[0].collector = "log <script>".to_owned();
         plant(hostile.id.as_str(), &entry(&hostile));
         for name in fs::read_dir(&stage).unwrap().flatten() {
-            // The hard link and what it leads to stay root's.
+            // The hard link and its target still belong to root.
             if name.file_name() != *new_id(2).as_str() {
                 lchown(name.path(), Some(UID), Some(UID)).unwrap();
             }
@@ -329,7 +329,7 @@ mod as_root {
         for job in ["web", "mine", "other"] {
             assert_eq!(place.told_of(job).len(), 1, "{job}: {:?}", place.told());
         }
-        // The one that says it has root's report's id has got one of its own.
+        // The report that claims the id of root's report has got an id of its own.
         assert_eq!(place.told_of("web")[0].id, roots.id);
         assert!(
             place
@@ -363,7 +363,7 @@ mod as_root {
     }
 
     #[test]
-    fn an_inbox_full_of_rubbish_delays_nobody() {
+    fn an_inbox_full_of_rubbish_delays_no_other_report() {
         let place = Neighbourhood::new();
         let many = if is_slow() { 100_000 } else { 3_000 };
         for number in 0..many {
@@ -389,14 +389,13 @@ mod as_root {
     }
 
     #[test]
-    fn an_inbox_that_cannot_be_listed_keeps_nobody_else_from_being_told() {
-        let test =
-            "neighbours::as_root::an_inbox_that_cannot_be_listed_keeps_nobody_else_from_being_told";
+    fn an_inbox_that_cannot_be_listed_delays_no_other_report() {
+        let test = "neighbours::as_root::an_inbox_that_cannot_be_listed_delays_no_other_report";
         in_private(test, &["--mount"], "", || {
             let place = Neighbourhood::new();
             place.crash_as(OTHER_UID, "other", || {});
-            // What fusermount3 does for a user in a directory of its own: root may not look into
-            // it.
+            // Mounts what fusermount3 mounts for a user in its own directory. Root may not look
+            // into it.
             let daemon =
                 rustix::fs::openat(CWD, "/dev/fuse", rustix::fs::OFlags::RDWR, Mode::empty())
                     .unwrap();
@@ -413,7 +412,7 @@ mod as_root {
             .unwrap();
             assert!(
                 fs::read_dir(place.inbox(UID)).is_err(),
-                "not even root may look"
+                "not even root may look into it"
             );
             let times = [crash(&place.machine), place.succeeds("deliver")];
             for job in ["web", "other"] {
@@ -424,7 +423,7 @@ mod as_root {
         });
     }
 
-    /// A user fills the run directory up to this limit, after root's job has lived once.
+    /// Lets a user fill the run directory up to this limit, after root's job has lived once.
     fn filled(test: &str, limit: &str) {
         let mounts = format!(
             "mount -t tmpfs none /run; mkdir /run/small; mount -t tmpfs -o {limit},mode=755 none /run/small"
@@ -473,7 +472,7 @@ mod as_root {
         );
     }
 
-    /// Everything that this user can do to these directories.
+    /// Returns everything that this user can do to these directories.
     const TRY: &str = r#"
 for dir in "$@"; do
     find "$dir" -exec sh -c '
@@ -488,8 +487,7 @@ exit 0"#;
     fn no_other_user_may_read_a_report_or_write_anything() {
         for umask in ["000", "022", "077"] {
             let place = Neighbourhood::new();
-            // Not `setup` but the hooks themselves are the first, in the worst of umasks; `setup`
-            // comes after.
+            // The hooks run before `setup`, with the worst of umasks.
             fs::remove_dir_all(&place.machine.run).unwrap();
             fs::remove_dir_all(&place.machine.spool).unwrap();
             let with_umask = |name: &str| {
@@ -525,7 +523,7 @@ exit 0"#;
                 .args(["sh", "-c", TRY, "sh"])
                 .args([&place.machine.run, &place.machine.spool]);
             let said = String::from_utf8(attempt.output().unwrap().stdout).unwrap();
-            // When a deliverer came by last is no secret: anybody's `lastwords doctor` tells it.
+            // The time of the deliverer's last pass is no secret: every user's `lastwords doctor` shows it.
             let is_trace =
                 |line: &str| line.starts_with("may read ") && line.ends_with("/run/deliverer");
             let own: Vec<_> = said
@@ -538,7 +536,10 @@ exit 0"#;
                 .arg(&place.machine.spool)
                 .output()
                 .unwrap();
-            assert!(!list.status.success(), "nobody lists the spool: {list:?}");
+            assert!(
+                !list.status.success(),
+                "another user can list the spool: {list:?}"
+            );
             for kept in reports_dirs(&place.machine) {
                 let found = fs::metadata(&kept).unwrap();
                 let mode = found.permissions().mode() & 0o777;
@@ -569,9 +570,9 @@ exit 0"#;
     }
 
     #[test]
-    fn the_directories_of_a_user_are_not_taken_from_where_a_link_leads() {
+    fn setup_follows_no_link_to_a_users_directories() {
         let place = Neighbourhood::new();
-        // What a user could do before `setup`, were the parent its own.
+        // A user could do this before `setup`, if the parent directory were its own.
         let own = place.machine.run.join(format!("user/{UID}"));
         fs::DirBuilder::new()
             .mode(0o700)

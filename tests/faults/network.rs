@@ -1,4 +1,4 @@
-//! Networks that lose what is sent, and name servers that say nothing.
+//! Networks that lose packets, and name servers that do not answer.
 
 mod as_root {
     use std::net::UdpSocket;
@@ -19,7 +19,7 @@ mod as_root {
             .unwrap_or_else(|| panic!("{name}: {ledger:?}"))
     }
 
-    /// A firewall; without it at the end, the stand-ins hear that they are over.
+    /// A firewall. It is removed at the end, so that the stand-ins see their connections end.
     struct Cut;
 
     impl Cut {
@@ -41,13 +41,13 @@ mod as_root {
     }
 
     #[test]
-    fn a_peer_that_is_silently_cut_off_holds_nobody_else_up() {
-        let test = "network::as_root::a_peer_that_is_silently_cut_off_holds_nobody_else_up";
+    fn a_server_that_is_silently_cut_off_delays_no_other_sink() {
+        let test = "network::as_root::a_server_that_is_silently_cut_off_delays_no_other_sink";
         in_private(test, &["--mount", "--net"], "ip link set lo up", || {
             let mut sender = Sender::new();
             let [smtp, slack, syslog, unreachable] = [(); 4].map(|()| StandIn::start(Client::hang));
-            // The handshake comes through one way, and nothing after it; to the last, not even
-            // that.
+            // The first three servers get the handshake and nothing after it. The last one gets
+            // nothing.
             let rules = [
                 "add table ip faults".to_owned(),
                 "add chain ip faults input { type filter hook input priority 0; }".to_owned(),
@@ -91,7 +91,7 @@ mod as_root {
     }
 
     #[test]
-    fn a_dead_name_server_holds_nobody_else_up() {
+    fn a_dead_name_server_delays_no_other_sink() {
         let options = if is_slow() {
             "options timeout:30 attempts:5"
         } else {
@@ -103,7 +103,7 @@ mod as_root {
              echo 'hosts: files dns' >/mnt/nsswitch.conf; \
              mount --bind /mnt/resolv.conf /etc/resolv.conf; mount --bind /mnt/nsswitch.conf /etc/nsswitch.conf"
         );
-        let test = "network::as_root::a_dead_name_server_holds_nobody_else_up";
+        let test = "network::as_root::a_dead_name_server_delays_no_other_sink";
         in_private(test, &["--mount", "--net"], &setup, || {
             let silent = UdpSocket::bind("127.0.0.77:53").unwrap();
             let mut sender = Sender::new();

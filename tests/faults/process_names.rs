@@ -1,5 +1,5 @@
-//! Any user chooses its processes' names, and the kernel writes them into its log: a name is a name
-//! there, too.
+//! Every user chooses its processes' names, and the kernel writes them into its log. There, too,
+//! a name must not be taken for anything else.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -46,7 +46,7 @@ fn lines_with(name: &str) -> [String; 8] {
 }
 
 #[test]
-fn a_name_in_the_kernels_own_lines_changes_nobodys_cause() {
+fn a_process_name_in_the_kernels_lines_changes_no_cause() {
     for name in NAMES {
         let machine = Harness::new();
         run(hook(&machine, "pre-start", "web"));
@@ -57,7 +57,7 @@ fn a_name_in_the_kernels_own_lines_changes_nobodys_cause() {
         for (sequence, line) in lines_with(name).iter().enumerate() {
             let now = clock_gettime(ClockId::Monotonic);
             let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
-            // As the kernel escapes it; the backslash, too.
+            // Escapes the name as the kernel does, the backslash included.
             let escaped: String = line
                 .bytes()
                 .map(|byte| match byte {
@@ -123,7 +123,7 @@ ctypes.string_at(0)
         wait_for("its name", || {
             fs::read_to_string(&comm).is_ok_and(|name| name.contains("evil"))
         });
-        // init's line, as init writes it.
+        // Writes init's line, as init does.
         let mut log = fs::OpenOptions::new()
             .write(true)
             .open("/dev/kmsg")

@@ -1,4 +1,4 @@
-//! Real servers that do not take a report now, and take it later.
+//! Real servers that put a report off and take it later.
 
 mod as_root {
     use std::fs;
@@ -14,7 +14,7 @@ mod as_root {
     use crate::victim::tell;
 
     #[test]
-    fn what_real_servers_put_off_is_taken_later_and_once() {
+    fn a_report_that_a_real_server_puts_off_is_taken_later_and_once() {
         let mut sender = Sender::new();
         let certs = Certs::issue();
         let (postfix, synapse, mut rsyslog) = (
@@ -83,7 +83,7 @@ mod as_root {
             wait_for(sink, || sent(sink));
         }
         let at = |sink: &str| sender.ledger(&ids[1], sink).unwrap().last_try.unwrap();
-        assert!(at("ops") < at("slow"), "nobody waits for the slow one");
+        assert!(at("ops") < at("slow"), "a sink waited for the slow one");
         for to in ["ops", "slow", "greylisted"] {
             wait_for(to, || postfix.mails(to).len() == 2);
         }

@@ -1,18 +1,18 @@
-//! Faults at a chosen system call, by strace(1): a process is traced once to learn its calls, then
-//! again for each of them.
+//! Faults at a chosen system call, by strace(1). A process is traced once to learn its calls, then
+//! once for each call.
 //!
-//! `when=` counts the calls of that name in each thread. A try counts only where strace's log shows
-//! that the fault came.
+//! `when=` counts the calls of that name in each thread. A try counts only if strace's log shows the
+//! fault.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::Path;
 
-/// In full: a hook's environment has no `PATH`.
+/// The whole path, since a hook's environment has no `PATH`.
 pub const STRACE: &str = "/usr/bin/strace";
 
-/// The calls that change something others can see. Each of them is tried also in the quick run.
+/// Calls whose effect other processes can see. Each of them is tried even in the quick run.
 const CHANGING: &[&str] = &[
     "chdir",
     "chmod",
@@ -66,9 +66,9 @@ pub struct Point {
     pub nth: usize,
     /// True if it changes something or makes a file.
     pub changes: bool,
-    /// True if the start-up of the language makes it, before `main`.
+    /// True if the language's runtime makes the call, before `main`.
     pub starting: bool,
-    /// Its arguments where it was seen, descriptors with their paths.
+    /// Its arguments in the watched run, with the paths of descriptors.
     pub arguments: String,
 }
 
@@ -83,7 +83,7 @@ impl std::fmt::Display for Point {
 pub enum Fault {
     /// The process is killed before the call.
     Kill,
-    /// The process is stopped before the call, until somebody has it go on.
+    /// The process is stopped before the call, until it gets SIGCONT.
     Stop,
     /// The call is not made, and fails with this error.
     Error(&'static str),
@@ -91,8 +91,8 @@ pub enum Fault {
     Skipped,
 }
 
-/// strace's arguments for a fault. `follow_threads` also follows what the process starts, up to its
-/// exec.
+/// Returns strace's arguments for a fault. `follow_threads` also follows the children of the
+/// process, up to their exec.
 pub fn inject(point: &Point, fault: Fault, log: &Path) -> Vec<String> {
     let what = match fault {
         Fault::Kill => "signal=KILL".to_owned(),
@@ -112,15 +112,14 @@ pub fn inject(point: &Point, fault: Fault, log: &Path) -> Vec<String> {
     )
 }
 
-/// strace's arguments to learn a process's calls.
+/// Returns strace's arguments to learn a process's calls.
 pub fn watch(log: &Path) -> Vec<String> {
     arguments(log, &["-y"])
 }
 
 fn arguments(log: &Path, rest: &[&str]) -> Vec<String> {
     let log = log.to_str().expect("plain");
-    // Threads and children are followed, but not into another program: that one has calls of its
-    // own.
+    // Follows threads and children, but not into another program, whose calls are its own.
     [&["-f", "-b", "execve", "-o", log], rest]
         .concat()
         .into_iter()
@@ -128,7 +127,7 @@ fn arguments(log: &Path, rest: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// Returns true if strace's log shows that the fault came.
+/// Returns true if strace's log shows the fault.
 pub fn came(fault: Fault, log: &Path) -> bool {
     let log = fs::read_to_string(log).unwrap_or_default();
     match fault {
@@ -138,7 +137,7 @@ pub fn came(fault: Fault, log: &Path) -> bool {
     }
 }
 
-/// Every point in the log of a process that was watched.
+/// Returns every point in the log of a watched process.
 pub fn points(log: &Path) -> Vec<Point> {
     let log = fs::read_to_string(log).expect("strace's log");
     let main = log.split(' ').next().unwrap_or_default();
@@ -180,7 +179,7 @@ pub fn points(log: &Path) -> Vec<Point> {
     points.into_values().collect()
 }
 
-/// Those to try: all of them, or what changes something and so many of the rest.
+/// Returns the points to try: all of them, or those that change something and `others` of the rest.
 pub fn choose(points: Vec<Point>, others: usize) -> Vec<Point> {
     if crate::victim::is_slow() {
         return points;

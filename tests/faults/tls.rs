@@ -10,8 +10,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::support::servers::certs::Certs;
 use crate::support::stand_in::{Client, StandIn, http};
 
-/// Starts a server that answers one HTTP request of each client with `ok`. What it has heard is
-/// the text that it could decrypt.
+/// Starts a server that answers one HTTP request of each client with `ok`. It keeps the text that
+/// it could decrypt.
 pub fn server(certs: &Certs) -> StandIn {
     let config = config(certs);
     StandIn::start(move |client| answer(client, &config))

@@ -1,4 +1,4 @@
-//! A service that dies while its surroundings are against it, and what that costs its supervisor.
+//! A service that dies in a hostile environment, and the time that its supervisor waits for the hook.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
@@ -11,11 +11,12 @@ use lastwords::report::{Report, Section};
 
 use crate::support::harness::{self, Harness, names_in, wait_for};
 
-/// A service's user, whom no machine has, and another one.
+/// User ids that no machine uses: the service's user, and another one.
 pub const UID: u32 = 54_321;
 pub const OTHER_UID: u32 = 54_322;
 
-/// A hook that takes longer hangs. (Its own bound is 1 s; this one is for machines under load.)
+/// A hook that takes longer than this hangs. (Its own limit is 1 s; this is for machines under
+/// load.)
 const HANGS: Duration = Duration::from_secs(5);
 
 /// Returns true if all tries are made: `LASTWORDS_SLOW=1`.
@@ -23,7 +24,7 @@ pub fn is_slow() -> bool {
     std::env::var_os("LASTWORDS_SLOW").is_some_and(|value| value == "1")
 }
 
-/// A machine whose hooks users other than root can run, too.
+/// Returns a machine whose hooks users other than root can run too.
 pub fn machine_for_users() -> Harness {
     assert!(
         rustix::process::geteuid().is_root(),
@@ -44,12 +45,12 @@ pub fn machine_for_users() -> Harness {
     machine.with_binary(&copy)
 }
 
-/// A hook of `job`, as Upstart runs it.
+/// Returns a hook of `job`, as Upstart runs it.
 pub fn hook(machine: &Harness, name: &str, job: &str) -> Command {
     as_upstart(machine.hook_command(name), job)
 }
 
-/// The same, as this user.
+/// Returns the same, as this user.
 pub fn hook_as(uid: u32, machine: &Harness, name: &str, job: &str) -> Command {
     let mut command = user(uid);
     command.args(machine.hook_argv(name)).env_clear();
@@ -67,7 +68,7 @@ fn as_upstart(mut command: Command, job: &str) -> Command {
     command
 }
 
-/// A command line that this user runs: its arguments are still missing.
+/// Returns a command that runs as this user. Its words are still to be added as arguments.
 pub fn user(uid: u32) -> Command {
     let mut command = Command::new("/usr/bin/setpriv");
     command.args([
@@ -79,7 +80,7 @@ pub fn user(uid: u32) -> Command {
     command
 }
 
-/// Runs a hook to its end; says how long that took. It has to end, with 0.
+/// Runs a hook to its end and returns the time that took. Panics if it hangs or does not exit 0.
 pub fn run(mut hook: Command) -> Duration {
     let began = Instant::now();
     let mut child = hook
@@ -90,7 +91,7 @@ pub fn run(mut hook: Command) -> Duration {
     let ended = ends(&mut child, HANGS);
     let took = began.elapsed();
     if !ended {
-        // What it waits for may not let it die: nobody waits for it here.
+        // The hook may be in a wait that cannot be interrupted, so the test does not wait for it.
         let _ = child.kill();
         panic!("it hangs: {hook:?}");
     }
@@ -98,7 +99,7 @@ pub fn run(mut hook: Command) -> Duration {
     assert!(output.status.success(), "{hook:?}: {output:?}");
     assert!(
         output.stdout.is_empty(),
-        "a hook writes into nobody's log: {output:?}"
+        "a hook writes nothing into its service's log: {output:?}"
     );
     took
 }
@@ -115,7 +116,7 @@ pub fn ends(child: &mut Child, within: Duration) -> bool {
     true
 }
 
-/// The service `web` starts and is killed; says how long its `post-stop` took.
+/// Starts the service `web` and kills it. Returns the time that its `post-stop` took.
 pub fn crash(machine: &Harness) -> Duration {
     crash_of(machine, "web")
 }
@@ -133,12 +134,12 @@ pub fn crash_of(machine: &Harness, job: &str) -> Duration {
         "init: {job} main process (4242) killed by SEGV signal"
     ));
     let took = run(hook(machine, "post-stop", job));
-    // On a machine under load the hook leaves the work behind.
+    // On a machine under load the hook returns before its worker is done.
     wait_for("the report", || reports() > before);
     took
 }
 
-/// The report's section whose name starts so.
+/// Returns the report's section whose name starts with this.
 pub fn section<'a>(report: &'a Report, collector: &str) -> &'a Section {
     let found = report
         .sections
@@ -159,7 +160,7 @@ pub fn tell(fault: &str, times: &[Duration]) {
         .append(true)
         .open(path)
         .unwrap();
-    // One write: the tests run side by side.
+    // One write, since the tests run side by side.
     table
         .write_all(
             format!(

@@ -184,8 +184,8 @@ mod as_root {
         }
     }
 
-    /// Runs a job to its end; what the kernel really said of it stands in the machine's kernel log
-    /// before init's line.
+    /// Runs a job to its end. The machine's kernel log gets the kernel's real records about the
+    /// death, then init's line.
     fn die(machine: &Harness, conf: &str) -> Report {
         let mut web = machine.job("web", conf);
         web.start();

@@ -157,7 +157,7 @@ fn runit_what_setup_writes_is_active_at_once_and_the_doctor_knows_each_step() {
     doctor(&machine).assert(
         "deliverer",
         "problem",
-        "no deliverer has looked",
+        "no deliverer has run",
         "lastwords setup web",
     );
     let _deliverer = watch(&machine, &machine.root.join("etc/sv/lastwords/run"));

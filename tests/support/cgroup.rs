@@ -1,4 +1,4 @@
-//! A memory cgroup to die in; it needs root.
+//! A memory cgroup with a low limit. It needs root.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ impl Cgroup {
                 .expect("a memory controller");
         }
         fs::write(dir.join(limits[0]), (24 << 20).to_string()).expect("a limit");
-        // This fails if the kernel does not count swap.
+        // Fails if the kernel does not count swap.
         let _ = fs::write(
             dir.join(limits[1]),
             if base == "/sys/fs/cgroup" {

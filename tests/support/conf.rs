@@ -45,7 +45,7 @@ impl Stanza {
 }
 
 impl Conf {
-    /// Reads a job's stanzas. The later of two of one kind wins.
+    /// Reads a job's stanzas. Of two stanzas of one kind the later wins.
     pub fn parse(text: &str) -> Self {
         let mut conf = Self {
             pre_start: None,

@@ -1,5 +1,5 @@
-//! A machine for one test: directories of its own, a fake `/` with a kernel log, and the reports
-//! that the test leads to.
+//! A machine for one test: directories of its own, a fake `/` with a kernel log, and the test's
+//! reports.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -38,13 +38,13 @@ pub struct Harness {
 }
 
 impl Harness {
-    /// A machine where lastwords is installed and nothing is configured.
+    /// Makes a machine where lastwords is installed and nothing is configured.
     pub fn new() -> Self {
         let dir = tempfile::Builder::new()
             .prefix("lastwords-")
             .tempdir()
             .expect("a temporary directory");
-        // Users other than root come by here, in scenarios with `setuid`.
+        // In scenarios with `setuid`, users other than root pass through here.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("our own directory");
         let at = |name: &str| dir.path().join(name);
         for directory in [
@@ -76,14 +76,14 @@ impl Harness {
         }
     }
 
-    /// The same machine with its binary elsewhere.
+    /// Returns the same machine with its binary elsewhere.
     pub fn with_binary(mut self, path: &Path) -> Self {
         path.to_str().expect("plain").clone_into(&mut self.binary);
         self
     }
 
-    /// This machine itself, its directories where the program looks by default: for a mount
-    /// namespace of one's own.
+    /// Returns this machine itself, with the program's default directories. Use it only in a mount
+    /// namespace of the test's own.
     pub fn of_this_machine() -> Self {
         let mut machine = Self::new();
         machine.flags = false;
@@ -94,19 +94,20 @@ impl Harness {
         machine
     }
 
-    /// A path that only this scenario uses.
+    /// Returns a path that only this scenario uses.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// A job with lastwords' three hooks, configured by `conf`; a hook in `conf` replaces ours.
+    /// Returns a job with lastwords' three hooks, configured by `conf`. A hook in `conf` replaces
+    /// ours.
     pub fn job(&self, name: &str, conf: &str) -> Job<'_> {
         let hooks = ["pre-start", "pre-stop", "post-stop"]
             .map(|hook| format!("{hook} exec {}\n", self.hook(hook)));
         self.bare_job(name, &format!("{}{conf}", hooks.concat()))
     }
 
-    /// A job with no hooks but those in `conf`.
+    /// Returns a job with no hooks but those in `conf`.
     pub fn bare_job(&self, name: &str, conf: &str) -> Job<'_> {
         let path = self.root.join("etc/init").join(format!("{name}.conf"));
         fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
@@ -114,7 +115,7 @@ impl Harness {
         Job::new(self, name, conf)
     }
 
-    /// The hook's command line, as a stanza or a script holds it.
+    /// Returns the hook's command line, as a stanza or a script holds it.
     pub fn hook(&self, name: &str) -> String {
         let words: Vec<_> = self
             .hook_argv(name)
@@ -142,7 +143,7 @@ impl Harness {
         argv
     }
 
-    /// The hook, to be run by hand in an environment that the scenario makes up.
+    /// Returns the hook, to be run by hand in an environment that the scenario sets.
     pub fn hook_command(&self, name: &str) -> Command {
         let argv = self.hook_argv(name);
         let mut command = Command::new(&argv[0]);
@@ -150,7 +151,7 @@ impl Harness {
         command
     }
 
-    /// A command as people type it.
+    /// Returns a command as people type it.
     pub fn command(&self, verb: &str) -> Command {
         let argv = self.hook_argv(verb);
         let mut command = Command::new(&argv[0]);
@@ -158,7 +159,7 @@ impl Harness {
         command
     }
 
-    /// Our processes that run this verb.
+    /// Returns our processes that run this verb.
     pub fn pids_of(&self, verb: &str) -> Vec<Pid> {
         let word = format!("\0{verb}\0");
         let runs = |pid: &Pid| {
@@ -175,7 +176,7 @@ impl Harness {
         command_line.split(' ').next() == Some(&self.binary)
     }
 
-    /// A script that runs `first`, then waits for [`Harness::open_gate`].
+    /// Returns a script that runs `first`, then waits for [`Harness::open_gate`].
     pub fn gated(&self, first: &str) -> String {
         let gate = self.path("gate").display().to_string();
         format!("script\n{first}\nwhile [ ! -e {gate} ]; do sleep 0.01; done\nend script\n")
@@ -185,13 +186,13 @@ impl Harness {
         fs::write(self.path("gate"), "").expect("our own directory");
     }
 
-    /// A main process that ends by `end` in its first life and runs in the second.
+    /// Returns a main process that ends by `end` in its first life and runs in the second.
     pub fn end_once(&self, end: &str) -> String {
         let once = self.path("once").display().to_string();
         format!("script\n[ -e {once} ] || {{ : >{once}; {end}; }}\nexec sleep 1000\nend script\n")
     }
 
-    /// A main process that does `action` on `signal`, and runs; started by
+    /// Returns a main process that runs, and does `action` on `signal`. Start it with
     /// [`Harness::start_trapping`].
     pub fn trapping(&self, signal: &str, action: &str) -> String {
         let ready = self.path("ready").display().to_string();
@@ -212,8 +213,8 @@ impl Harness {
             .expect("a job's file");
     }
 
-    /// Adds a record to the kernel log, as init does through `/dev/kmsg`; where there is none,
-    /// nothing happens.
+    /// Adds a record to the kernel log, as init does through `/dev/kmsg`. Does nothing if the
+    /// machine has no kernel log.
     pub fn kernel_log(&self, text: impl AsRef<[u8]>) {
         let now = clock_gettime(ClockId::Monotonic);
         let sequence = self.kernel_log_records.get();
@@ -238,18 +239,18 @@ impl Harness {
         }
     }
 
-    /// All reports that are safe in the spool, the oldest first.
+    /// Returns all reports that are safe in the spool, the oldest first.
     pub fn reports(&self) -> Vec<Report> {
         reports_in(&[self.spool.join("new"), self.spool.join("done")])
     }
 
-    /// Waits until the work is done that a hook leaves behind where the machine is so busy that it
-    /// takes over a second.
+    /// Waits for the workers that are still at work after their hooks have returned, as happens on a
+    /// busy machine.
     pub fn wait_for_workers(&self) {
         wait_for("the workers' end", || self.pids_of("catch").is_empty());
     }
 
-    /// Returns the only report; fails if there are none or several.
+    /// Returns the only report. Panics if there are none or several.
     pub fn only_report(&self) -> Report {
         self.wait_for_workers();
         let mut reports = self.reports();
@@ -257,8 +258,8 @@ impl Harness {
         reports.remove(0)
     }
 
-    /// The names of all that is there, directories' contents included, but not of what the two
-    /// given directories hold.
+    /// Returns the paths of all files and directories, but not of those in the two given
+    /// directories.
     pub fn everything_else(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut left = vec![self.dir.path().to_owned()];
@@ -278,7 +279,7 @@ impl Harness {
         found
     }
 
-    /// The markers of services that run.
+    /// Returns the armed markers.
     pub fn markers(&self) -> Vec<String> {
         let names = names_in(&self.run.join("markers"));
         names
@@ -287,8 +288,8 @@ impl Harness {
             .collect()
     }
 
-    /// Waits until nothing of ours runs any more: what hooks have left at work, and the deliverers
-    /// that it wakes.
+    /// Waits until all our processes have ended: workers that hooks have left behind, and the
+    /// deliverers that these wake.
     pub fn settle(&self) {
         self.settle_within(PATIENCE);
     }
@@ -298,10 +299,10 @@ impl Harness {
         assert!(left.is_empty(), "still running: {left:?}");
     }
 
-    /// Waits until no process is left, and returns those that are left after this time.
+    /// Waits until no process is left, and returns those that are left after `patience`.
     fn left_after(&self, patience: Duration) -> Vec<Pid> {
         let deadline = Instant::now() + patience;
-        // Between fork and exec a process has no command line for a moment: one look is not enough.
+        // Between fork and exec a process has no command line for a moment, so one look is not enough.
         let mut quiet_looks = 0;
         loop {
             let left = self.left_running();
@@ -313,7 +314,7 @@ impl Harness {
         }
     }
 
-    /// The processes that the scenario has started and that still run.
+    /// Returns the processes that the scenario has started and that still run.
     pub fn left_running(&self) -> Vec<Pid> {
         let ours = self.dir.path().as_os_str().as_encoded_bytes();
         let pids = names_in(Path::new("/proc"))
@@ -355,8 +356,8 @@ impl SystemLog {
     }
 }
 
-/// Waits for what the hooks have left at work, so that it does not write to a directory that is
-/// being removed.
+/// Waits for workers that the hooks have left behind, so that they do not write to a directory that
+/// is being removed.
 impl Drop for Harness {
     fn drop(&mut self) {
         let failed = std::thread::panicking();
@@ -377,10 +378,10 @@ pub fn binary() -> String {
     std::env::var("LASTWORDS_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_lastwords").to_owned())
 }
 
-/// The reports in `dirs`, each once: one may move on to the next of them while we look.
+/// Returns the reports in `dirs`, each once. A report may move on to the next directory meanwhile.
 pub fn reports_in(dirs: &[PathBuf]) -> Vec<Report> {
     let mut files = BTreeMap::new();
-    // In this order, nothing that moves on meanwhile is overlooked.
+    // In this order, no report that moves on meanwhile is missed.
     for name in dirs
         .iter()
         .flat_map(|dir| names_in(dir))

@@ -1,5 +1,5 @@
-//! Shared by the suites: the machine of a test, the supervisor on it, and the servers that it sends
-//! to.
+//! Code that the suites share: the machine of a test, the supervisor on it, and the servers that it
+//! sends to.
 
 #![allow(dead_code, reason = "no suite uses all of it")]
 

@@ -15,7 +15,7 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 
 pub struct Process {
     child: Child,
-    /// init's end of the pty. It closes when the process ends, even if children of it live on.
+    /// init's end of the pty. It closes when the process ends, even if its children live on.
     terminal: Option<File>,
     output: Vec<u8>,
 }
@@ -23,7 +23,7 @@ pub struct Process {
 impl Process {
     /// Runs `argv` with exactly `env`, as user `uid`.
     ///
-    /// Fails, as init's `exec` does, if there is no such program.
+    /// Fails if there is no such program, as init's `exec` does.
     pub fn spawn(
         argv: &[String],
         env: &[(String, String)],
@@ -31,7 +31,7 @@ impl Process {
         console_log: bool,
     ) -> io::Result<Self> {
         find_program(&argv[0])?;
-        // One umask a process: every test sets the same one.
+        // A process has one umask, so every test sets the same one.
         umask(Mode::from_raw_mode(0o022));
         // setsid(1) and setpriv(1) replace themselves with the program, which keeps their pid.
         let mut command = Command::new("/usr/bin/setsid");
@@ -81,12 +81,13 @@ impl Process {
 
     /// Sends a signal to the process alone, as `kill PID` does.
     pub fn kill(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("it has not been waited for");
+        kill_process(Pid::from_child(&self.child), signal)
+            .expect("the process has not been waited for");
     }
 
     /// Sends a signal to its whole group, as init does.
     pub fn kill_group(&self, signal: Signal) {
-        // Until setsid(1) has run there is no such group yet.
+        // The group exists only once setsid(1) has run.
         let pid = Pid::from_child(&self.child);
         let _ = kill_process_group(pid, signal).or_else(|_| kill_process(pid, signal));
     }

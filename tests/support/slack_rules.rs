@@ -1,8 +1,8 @@
 //! The messages that Slack takes, by its documentation:
 //! <https://docs.slack.dev/reference/block-kit/blocks>,
-//! <https://docs.slack.dev/messaging/formatting-message-text>. Slack's server cannot be had for a
-//! test, so these rules stand in for it. They are stricter: they know only the blocks that a crash
-//! report needs, and refuse every mention.
+//! <https://docs.slack.dev/messaging/formatting-message-text>. A test cannot run
+//! Slack's server, so these rules stand in for it. They are stricter: they know only the blocks that
+//! a crash report needs, and refuse every mention.
 
 use std::fmt::Display;
 use std::io::Seek;
@@ -12,10 +12,10 @@ use serde_json::{Map, Value};
 
 use crate::support::servers::installed;
 
-/// The whole of a message's blocks; above about this Slack answers `msg_blocks_too_long`.
+/// Maximum size of all blocks of a message. Above about this Slack answers `msg_blocks_too_long`.
 const TOTAL: usize = 13_200;
 
-/// Everything in the message that Slack would refuse, or that would ping somebody. Empty is good.
+/// Returns everything in the message that Slack would refuse, or that would notify a person.
 pub fn problems(message: &Value) -> Vec<String> {
     let mut judge = Judge {
         problems: Vec::new(),
@@ -25,8 +25,8 @@ pub fn problems(message: &Value) -> Vec<String> {
     judge.problems
 }
 
-/// Lets the models of Slack's SDK for Python judge the message, too.
-pub fn ask_slacks_own_sdk(message: &Value) {
+/// Checks the message with the models of Slack's SDK for Python too.
+pub fn check_with_slacks_sdk(message: &Value) {
     let script = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tests/support/servers/slack_models.py"
@@ -47,7 +47,7 @@ pub fn ask_slacks_own_sdk(message: &Value) {
     );
 }
 
-/// Every text in the blocks, in order.
+/// Returns every text in the blocks, in order.
 pub fn texts(blocks: &Value) -> Vec<&str> {
     match blocks {
         Value::Array(list) => list.iter().flat_map(texts).collect(),
@@ -64,7 +64,7 @@ pub fn texts(blocks: &Value) -> Vec<&str> {
 
 struct Judge {
     problems: Vec<String>,
-    /// Characters of text in the blocks.
+    /// Number of characters of text in the blocks.
     total: usize,
 }
 
@@ -144,7 +144,7 @@ impl Judge {
         }
     }
 
-    /// A text object: <https://docs.slack.dev/reference/block-kit/composition-objects/text-object>.
+    /// Checks a text object: <https://docs.slack.dev/reference/block-kit/composition-objects/text-object>.
     fn text(&mut self, at: &str, text: &Value, max: usize, types: &[&str]) {
         let kind = text["type"].as_str().unwrap_or_default();
         if !types.contains(&kind) {
@@ -170,7 +170,7 @@ impl Judge {
         }
     }
 
-    /// Markup in which only links may stand between angle brackets, and `&` only begins an escape.
+    /// Checks markup: only links may be between angle brackets, and `&` must begin an escape.
     fn mrkdwn(&mut self, at: &str, text: &str) {
         for (position, _) in text.match_indices('&') {
             let rest = &text[position..];
@@ -203,7 +203,7 @@ impl Judge {
         }
     }
 
-    /// An element of a rich text block. In its texts nothing is markup, so that nothing can ping.
+    /// Checks an element of a rich text block. Its texts have no markup, so they notify no one.
     fn rich_text(&mut self, at: &str, element: &Value) {
         let (optional, links): (&[&str], bool) = match element["type"].as_str() {
             Some("rich_text_section") => (&[], true),
@@ -262,7 +262,7 @@ impl Judge {
         }
     }
 
-    /// An object with all of these keys, and no others.
+    /// Returns an object with all of these keys and no others.
     fn object<'v>(
         &mut self,
         at: &str,
@@ -290,7 +290,7 @@ impl Judge {
         missing.is_empty().then_some(object)
     }
 
-    /// The list's elements with their places, where there are as many as there may be.
+    /// Returns the list's elements with their places, if their number is allowed.
     fn list<'v>(
         &mut self,
         at: &str,
@@ -314,7 +314,7 @@ impl Judge {
             .collect()
     }
 
-    /// A string of as many characters as it may have.
+    /// Returns a string if its length is allowed.
     fn string<'v>(
         &mut self,
         at: &str,

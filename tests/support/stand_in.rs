@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-/// Pause after which a client that hangs checks that the test goes on.
+/// Pause after which a server that hangs checks whether the test is over.
 const LOOK: Duration = Duration::from_millis(100);
 
 pub struct StandIn {
@@ -26,7 +26,7 @@ struct Shared {
 }
 
 impl StandIn {
-    /// Starts a server that does this with every client, each in a thread of its own.
+    /// Starts a server that runs `behave` for every client, each in a thread of its own.
     pub fn start(behave: impl Fn(&mut Client) -> io::Result<()> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let port = listener.local_addr().expect("it is bound").port();
@@ -39,11 +39,15 @@ impl StandIn {
                 let (behave, client) = (Arc::clone(&behave), Client::new(stream, &state));
                 // A client may go away at any time.
                 let serve = move || drop(client.and_then(|mut client| behave(&mut client)));
-                Builder::new().spawn(serve).expect("a thread can be had")
+                Builder::new()
+                    .spawn(serve)
+                    .expect("a thread can be started")
             };
             streams.map(serve).collect()
         };
-        let listener = Builder::new().spawn(accept).expect("a thread can be had");
+        let listener = Builder::new()
+            .spawn(accept)
+            .expect("a thread can be started");
         Self {
             port,
             shared,
@@ -85,7 +89,7 @@ impl StandIn {
 
     fn stop(&mut self) -> Vec<JoinHandle<()>> {
         self.shared.is_over.store(true, Ordering::Relaxed);
-        // The listener looks when the next client comes.
+        // The listener checks for the end when the next client comes.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         let clients = self.listener.take().map(JoinHandle::join);
         clients.and_then(Result::ok).unwrap_or_default()
@@ -119,7 +123,7 @@ pub fn smtp(line: &str) -> &'static str {
     }
 }
 
-/// Returns a port on which nobody listens. It is below the range from which the kernel takes the
+/// Returns a port on which no process listens. It is below the range from which the kernel takes the
 /// ports of clients, and this process gets it only once.
 pub fn free_port() -> u16 {
     const FIRST: u16 = 15_000;
@@ -168,12 +172,12 @@ impl Client {
         self.reader.get_mut().write_all(text.as_ref())
     }
 
-    /// Adds to the text that is known of this client.
+    /// Adds to the text that is kept of this client.
     pub fn keep(&self, text: &str) {
         lock(&self.shared.heard)[self.number].push_str(text);
     }
 
-    /// Reads a line; at the connection's end it is empty.
+    /// Reads a line. Returns an empty one at the end of the connection.
     pub fn line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line)?;
@@ -182,7 +186,7 @@ impl Client {
         Ok(line)
     }
 
-    /// Reads until the client says no more.
+    /// Reads until the client closes its side.
     pub fn all(&mut self) -> io::Result<()> {
         while !self.line()?.is_empty() {}
         Ok(())
@@ -228,7 +232,7 @@ impl Client {
         self.drip("", LOOK)
     }
 
-    /// Says this again and again, with a pause, until the client leaves or the test is over.
+    /// Sends this again and again, with a pause, until the client leaves or the test is over.
     pub fn drip(&mut self, text: &str, pause: Duration) -> io::Result<()> {
         self.stream().set_read_timeout(Some(pause))?;
         while !self.is_over() {
@@ -242,7 +246,7 @@ impl Client {
         Ok(())
     }
 
-    /// Says this again and again, as fast as it can.
+    /// Sends this again and again, as fast as possible.
     pub fn flood(&mut self, text: &str) -> io::Result<()> {
         let text = text.repeat((1 << 20) / text.len());
         while !self.is_over() {

@@ -1,5 +1,5 @@
-//! A supervisor that does as Upstart 1.x does: one job's goal, its states, its processes, and its
-//! lines in the kernel log, written before the next process starts.
+//! A supervisor that imitates Upstart 1.x: one job's goal, its states, its processes, and its lines
+//! in the kernel log, which it writes before the next process starts.
 //!
 //! It moves only when asked to ([`Job::wait_until`]), so that a scenario decides what happens while
 //! a hook runs.
@@ -21,7 +21,7 @@ use crate::support::process::{PATH, Process};
 enum Goal {
     Start,
     Stop,
-    /// The main process ended while a hook ran: start it again once the hook has ended.
+    /// The main process ended while a hook ran. It is started again once the hook has ended.
     Respawn,
 }
 
@@ -138,7 +138,7 @@ impl<'h> Job<'h> {
         self.wait_until(&format!("{state:?}"), |job| job.state == state);
     }
 
-    /// Waits until the main process has been started so many times and runs.
+    /// Waits until the main process has been started `number` times and runs.
     pub fn wait_for_life(&mut self, number: usize) {
         self.wait_until(&format!("life {number}"), |job| {
             job.lives() >= number && job.state == State::Running
@@ -168,7 +168,7 @@ impl<'h> Job<'h> {
         self.main_pids.len()
     }
 
-    /// The pid of the main process of its latest life.
+    /// Returns the pid of the main process of its latest life.
     pub fn main_pid(&self) -> u32 {
         *self.main_pids.last().expect("it was started")
     }
@@ -183,7 +183,7 @@ impl<'h> Job<'h> {
         &self.log
     }
 
-    /// The name in init's lines.
+    /// Returns the name in init's lines.
     pub fn log_name(&self) -> String {
         if self.instance.is_empty() {
             self.name.clone()
@@ -192,7 +192,7 @@ impl<'h> Job<'h> {
         }
     }
 
-    /// Looks once whether something has happened, and acts on it.
+    /// Checks once whether a process has ended, and acts on that.
     fn step(&mut self) {
         if let Some(status) = self.main.as_mut().and_then(Process::poll) {
             let main = self.main.take().expect("just polled");
@@ -278,7 +278,7 @@ impl<'h> Job<'h> {
         }
     }
 
-    /// Does what its new state asks for; says whether it rests there.
+    /// Does what its new state asks for. Returns true if it rests there.
     fn enter(&mut self, from: State) -> bool {
         match self.state {
             State::Waiting => true,
@@ -329,7 +329,7 @@ impl<'h> Job<'h> {
         }
     }
 
-    /// Runs a hook; says whether there is one to wait for.
+    /// Runs a hook. Returns true if there is one to wait for.
     fn run_hook(&mut self, name: &'static str, stanza: Option<Stanza>) -> bool {
         let Some(stanza) = stanza else { return false };
         self.hook = self
@@ -381,7 +381,7 @@ impl<'h> Job<'h> {
         }
         let raw = status.code().unwrap_or_default() | status.signal().unwrap_or_default() << 8;
         let failed = self.goal == Goal::Start && !self.conf.normal_exit.contains(&raw);
-        if failed && self.conf.respawn && !self.runs_away() {
+        if failed && self.conf.respawn && !self.is_respawning_too_fast() {
             self.harness.kernel_log(format!(
                 "init: {} main process ended, respawning",
                 self.log_name()
@@ -397,7 +397,7 @@ impl<'h> Job<'h> {
         }
     }
 
-    fn runs_away(&mut self) -> bool {
+    fn is_respawning_too_fast(&mut self) -> bool {
         let (limit, within) = self.conf.respawn_limit;
         let (count, since) = &mut self.respawns;
         match since {
@@ -414,8 +414,8 @@ impl<'h> Job<'h> {
         too_fast
     }
 
-    /// Only what runs before the start and after the stop can fail; what pre-stop and post-start
-    /// say is ignored.
+    /// Handles the end of a hook. Only pre-start and post-stop can fail; the exit codes of pre-stop
+    /// and post-start are ignored.
     fn hook_ended(&mut self, name: &str, status: ExitStatus) {
         let stanza = match name {
             "pre-start" => &self.conf.pre_start,
@@ -428,7 +428,7 @@ impl<'h> Job<'h> {
             .is_some_and(|it| matches!(it, Stanza::Exec(line) if self.harness.is_hook(line)));
         assert!(
             status.success() || !is_ours,
-            "a hook exits 0 whatever happens: {name}: {status}: {self:?}"
+            "a hook did not exit 0: {name}: {status}: {self:?}"
         );
         if name == "post-stop" {
             self.harness.wait_for_workers();
@@ -439,8 +439,8 @@ impl<'h> Job<'h> {
         self.go_on();
     }
 
-    /// Tells the kernel log how a process ended, at init's default verbosity: of code 0, and of a
-    /// number that `normal exit` names, nothing.
+    /// Logs how a process ended, at init's default verbosity. Code 0, and a number that `normal
+    /// exit` names, are not logged.
     fn log_end(&self, process: &str, pid: u32, status: ExitStatus) {
         let number = status.code().or(status.signal()).unwrap_or_default();
         if status.success() || self.conf.normal_exit.contains(&number) {
