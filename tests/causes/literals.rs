@@ -1,11 +1,11 @@
-//! Every phrase that `src/cause` looks for is proven by a line that a program prints.
+//! Checks that every phrase that `src/cause` looks for is in a line that a program prints.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-/// Shorter literals are words of every program.
+/// Minimum length of a literal that needs a line. Shorter ones are words of every program.
 const LONG: usize = 6;
 
 #[test]
@@ -23,7 +23,7 @@ fn every_longer_literal_of_cause_stands_in_a_sample_a_table_or_a_test() {
         proven.push_str(&(literals(tests).join("\n") + "\n"));
         let name = file.strip_prefix(root).unwrap().display().to_string();
         let long = literals(code).into_iter().filter(|it| it.len() >= LONG);
-        // A text with gaps is one that lastwords itself composes.
+        // lastwords itself composes the texts with gaps.
         let whole = long.filter(|it| !(it.contains('{') && it.contains('}')));
         wanted.extend(whole.map(|literal| (name.clone(), literal)));
     }
@@ -48,7 +48,7 @@ fn every_longer_literal_of_cause_stands_in_a_sample_a_table_or_a_test() {
     assert!(wanted.is_empty(), "without a line: {wanted:#?}");
 }
 
-/// Returns the files of a folder and of those in it.
+/// Returns the files of a folder and of the folders in it.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|it| it.unwrap().path());
     let expand = |path: PathBuf| {
@@ -74,7 +74,7 @@ fn strings(value: &toml::Value, found: &mut String) {
     }
 }
 
-/// Returns the string literals of Rust code, but for raw ones, which are patterns, and sets of
+/// Returns the string literals of Rust code, except raw ones, which are patterns, and sets of
 /// bytes.
 fn literals(code: &str) -> Vec<String> {
     let literal = Regex::new(concat!(

@@ -1,4 +1,4 @@
-//! A program that really dies, and what `lastwords explain` says of it from what it printed.
+//! A program that really dies, and the answer of `lastwords explain` about its output.
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
@@ -29,7 +29,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Panics unless it is of this kind and has all these words.
+    /// Panics unless the cause has this kind and all these words.
     #[track_caller]
     pub fn is(&self, kind: &str, words: &[&str]) {
         assert_eq!(self.kind, kind, "{self:?}");
@@ -39,14 +39,14 @@ impl Answer {
         );
     }
 
-    /// Panics unless nothing but the exit is told.
+    /// Panics unless the answer tells only the exit.
     #[track_caller]
     pub fn is_unknown(&self) {
         assert_eq!(self.confidence, "none", "{self:?}");
     }
 }
 
-/// A directory of its own with one program in it.
+/// A directory with one program in it.
 pub struct Live(PathBuf);
 
 impl Live {
@@ -64,12 +64,12 @@ impl Live {
         Self(directory)
     }
 
-    /// Runs a command there until it ends, and explains its end.
+    /// Runs a command in the directory until it ends, and explains its end.
     pub fn dies(&self, command: &[&str]) -> Answer {
         self.dies_with(command, "")
     }
 
-    /// The same, where these lines follow in the log.
+    /// Does the same, with these lines at the end of the log.
     pub fn dies_with(&self, command: &[&str], after: &str) -> Answer {
         let log = self.0.join("log");
         fs::write(&log, BEFORE).unwrap();

@@ -1,4 +1,4 @@
-//! C programs that really die, compiled and run by the test: what is said of what they have left.
+//! C programs that the test compiles and runs until they die, and the causes that are found.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -70,7 +70,7 @@ fn explain(log: &Path, status: ExitStatus) -> Value {
 }
 
 #[test]
-fn a_failed_assertion_is_told_with_its_words() {
+fn a_failed_assertion_is_named_with_its_words() {
     let cause = cause_of("assert");
     assert_eq!(cause["kind"], "assertion", "{cause}");
     assert!(
@@ -80,7 +80,7 @@ fn a_failed_assertion_is_told_with_its_words() {
 }
 
 #[test]
-fn a_damaged_heap_is_told_in_the_c_library_s_words() {
+fn a_damaged_heap_is_named_in_the_c_library_s_words() {
     let cause = cause_of("double-free");
     assert_eq!(cause["kind"], "abort", "{cause}");
     assert!(

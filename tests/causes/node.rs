@@ -1,4 +1,4 @@
-//! Real node programs that really die, and what is said of it.
+//! Node programs that really die, and the causes that are found.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -14,9 +14,9 @@ struct Answer {
     line: String,
 }
 
-/// A program, how it is called, and what is to be said of its death.
+/// A program, its command line, and the expected cause.
 struct Case<'a> {
-    /// Its files; the first is the main one.
+    /// Its files. The first is the main one.
     files: &'a [(&'a str, &'a str)],
     options: &'a [&'a str],
     kind: &'a str,
@@ -33,7 +33,7 @@ fn explain(case: &Case) -> Answer {
         fs::write(path, text).unwrap();
     }
     let log = directory.path().join("log");
-    // Ordinary lines, and an error that is none of its end.
+    // Ordinary lines, and an error that has nothing to do with the end.
     fs::write(&log, "GET / 200\ncache refresh failed: Error: stale\n    at refresh (/srv/old.js:1:2)\nGET / 200\n")
         .unwrap();
     let out = fs::File::options().append(true).open(&log).unwrap();
@@ -100,7 +100,7 @@ fn dies(program: &str, kind: &str, says: &[&str]) {
 }
 
 #[test]
-fn whatever_is_thrown_is_told_with_its_place() {
+fn every_thrown_value_is_named_with_its_place() {
     dies(
         "\nsetTimeout(() => { ({}).rate.value }, 1)",
         "uncaught-exception",
@@ -132,7 +132,7 @@ fn whatever_is_thrown_is_told_with_its_place() {
 }
 
 #[test]
-fn a_rejection_is_told_from_an_exception() {
+fn a_rejection_is_distinguished_from_an_exception() {
     dies(
         "async function pull() {\n  throw new Error('token revoked')\n}\npull()",
         "unhandled-rejection",
@@ -156,7 +156,7 @@ fn a_rejection_is_told_from_an_exception() {
 }
 
 #[test]
-fn what_lies_beneath_is_said() {
+fn the_underlying_error_is_named() {
     let refused = "require('net').connect(1, '127.0.0.1')";
     dies(
         refused,

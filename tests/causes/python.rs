@@ -19,13 +19,13 @@ fn an_uncaught_exception_is_named_with_its_place() {
 }
 
 #[test]
-fn of_a_chain_the_last_exception_and_its_cause_are_named() {
+fn the_last_exception_of_a_chain_and_its_cause_are_named() {
     python("def f():\n    try: {}['dsn']\n    except KeyError as e: raise RuntimeError('no config') from e\nf()\n")
         .is("uncaught-exception", &["RuntimeError: no config", "KeyError: 'dsn'", "app.py:3"]);
 }
 
 #[test]
-fn an_exception_s_own_kind_is_told() {
+fn an_exception_s_own_kind_is_named() {
     python("import nosuch_module\n").is("missing-module", &["nosuch_module", "app.py:1"]);
     python("def f(:\n  pass\n").is("syntax-error", &["SyntaxError", "app.py:1"]);
     python("assert 1 == 2, 'ledger is off'\n").is("assertion", &["AssertionError: ledger is off"]);
@@ -40,7 +40,7 @@ fn an_exception_s_own_kind_is_told() {
 }
 
 #[test]
-fn the_interpreter_s_refusals_and_arguments_are_told() {
+fn the_interpreter_s_refusals_and_arguments_are_named() {
     let nothing = Live::program("app.py", "");
     nothing
         .dies(&["python3", "none.py"])
@@ -59,7 +59,7 @@ fn a_fatal_error_comes_with_the_current_thread_s_place() {
 }
 
 #[test]
-fn what_was_survived_is_no_cause() {
+fn an_error_that_the_program_survived_is_not_the_cause() {
     let went_on = "print('polled 3 messages', file=sys.stderr)\n";
     python(&format!(
         "import os, sys, traceback\ndef f():\n    try: int('x')\n    except ValueError: traceback.print_exc()\nf()\n{}os._exit(1)\n",

@@ -1,5 +1,5 @@
-//! Every directory of tests/samples is one death: its log, what the kernel said, its exit, and what
-//! is to be said of it.
+//! Every directory of tests/samples is one death: its log, the kernel's lines, its exit, and a
+//! label with the expected cause.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -24,7 +24,7 @@ fn a_command_that_is_not_there_is_named_with_the_script_s_line() {
 }
 
 #[test]
-fn a_command_that_cannot_be_run_is_told_apart() {
+fn a_command_that_cannot_be_run_is_distinguished_from_a_missing_one() {
     for answer in scripts(": > engine\n./engine\n") {
         answer.is("permission", &["./engine: Permission denied", "run.sh:2"]);
     }
@@ -48,7 +48,7 @@ fn a_variable_that_is_not_set_is_named() {
 }
 
 #[test]
-fn a_child_that_a_fault_has_killed_is_told_as_the_shell_tells_it() {
+fn a_child_that_a_fault_has_killed_is_named_in_the_shell_s_words() {
     for answer in scripts("sh -c 'kill -SEGV $$'\nexit $?\n") {
         answer.is("segfault", &["Segmentation fault"]);
     }
@@ -58,7 +58,7 @@ fn a_child_that_a_fault_has_killed_is_told_as_the_shell_tells_it() {
 }
 
 #[test]
-fn what_only_runs_another_program_says_why_it_cannot() {
+fn a_program_that_only_runs_another_says_why_it_cannot() {
     let live = Live::program("run.sh", "");
     for command in [
         ["env", "nosuchcmd"],
@@ -70,7 +70,7 @@ fn what_only_runs_another_program_says_why_it_cannot() {
 }
 
 #[test]
-fn a_command_that_was_missed_in_the_middle_is_no_cause() {
+fn a_missing_command_in_the_middle_of_a_script_is_not_the_cause() {
     for answer in scripts("nosuchcmd\necho going on\nexit 3\n") {
         answer.is_unknown();
     }

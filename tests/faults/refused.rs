@@ -1,4 +1,4 @@
-//! What the kernel refuses for a moment: a report that cannot be opened now is a good report.
+//! Errors that pass. A report that cannot be opened now may still be a good report.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use crate::strace::STRACE;
 use crate::support::harness::{Harness, names_in};
 use crate::victim::{crash, tell};
 
-/// Has the deliverer run with the first `open` of this file failing, and says what was printed.
+/// Runs the deliverer so that its first `open` of this file fails. Returns its output.
 fn deliver_without(machine: &Harness, file: &std::path::Path, error: &str) -> String {
     let mut command = Command::new(STRACE);
     command
@@ -40,7 +40,7 @@ fn an_error_that_may_pass_puts_no_report_aside() {
             told.display()
         );
         fs::write(machine.config.join("lastwords.toml"), sink).unwrap();
-        // Without a sink it went straight into the history.
+        // Without a sink the report went straight to `done/`.
         let (new, done) = (machine.spool.join("new"), machine.spool.join("done"));
         let [id] = &names_in(&done)[..] else {
             panic!("one report: {:?}", names_in(&done))
@@ -62,7 +62,7 @@ fn an_error_that_may_pass_puts_no_report_aside() {
 }
 
 #[test]
-fn nobody_else_may_write_what_is_made_under_the_widest_umask() {
+fn no_other_user_may_write_to_files_made_under_the_widest_umask() {
     let machine = Harness::new();
     fs::write(
         machine.config.join("lastwords.toml"),

@@ -1,11 +1,11 @@
-//! Holds the pages of documentation against the code: each key table stands in `config/README.md`
-//! as it stands in the code, the front page is short, and every link leads somewhere.
+//! Compares the pages of documentation with the code: each key table in `config/README.md` is the
+//! code's, the front page is short, and every link leads to a file.
 //! `LASTWORDS_SNAPSHOTS=write cargo test --test house` writes the tables anew.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// The most lines that the front page may have.
+/// Maximum number of lines of the front page.
 const FRONT_PAGE: usize = 150;
 
 fn project() -> &'static Path {
@@ -27,8 +27,8 @@ fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the part of a file's module documentation that tells users its keys: up to the end of
-/// its first example. `None` where it has no key table.
+/// Returns the part of a file's module documentation about its keys, up to the end of its first
+/// example; `None` if it has no key table.
 fn keys(source: &str) -> Option<String> {
     let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
     let lines: Vec<&str> = lines
@@ -42,7 +42,7 @@ fn keys(source: &str) -> Option<String> {
     Some(format!("### `{heading}`\n\n{body}\n"))
 }
 
-/// Replaces links to other parts of the code by their words.
+/// Replaces links to other parts of the code with their words.
 fn without_code_links(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! Finds which file imports which: `use` trees, and paths that stand in the code itself.
+//! Finds the files that each file imports, from its `use` trees and the paths in its code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +9,11 @@ type Path = Vec<String>;
 /// Maps each file to the files that it imports.
 pub type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// The names of the crate in a file.
+/// The names of a file that lead into the crate.
 #[derive(Default)]
 struct Scope {
     names: BTreeMap<String, Path>,
-    /// Paths that stand outside of `use`.
+    /// Paths outside of `use`.
     inline: Vec<Path>,
 }
 
@@ -28,7 +28,7 @@ pub fn imports(sources: &[Source]) -> Imports {
         .collect()
 }
 
-/// Returns the files of each circle: those that reach one another by their imports.
+/// Returns the files of each circle: files that reach one another by their imports.
 pub fn circles(imports: &Imports) -> BTreeSet<Vec<&str>> {
     let reach: BTreeMap<&str, BTreeSet<&str>> = imports
         .keys()
@@ -69,7 +69,7 @@ impl House<'_> {
         others.map(|file| file.path.clone()).collect()
     }
 
-    /// Returns the file that a path leads to, through the modules that only hand a name on.
+    /// Returns the file that a path leads to, through the modules that only re-export a name.
     fn file(&self, path: &[String]) -> &Source {
         let mut depth = path.len();
         while depth > 0 && !self.files.contains_key(&path[..depth]) {
@@ -89,7 +89,7 @@ impl House<'_> {
 fn scope(source: &Source) -> Scope {
     let module = source.module();
     let mut scope = Scope::default();
-    // Names by which the file calls its own children.
+    // The names of the file's own child modules.
     let mut children = BTreeMap::new();
     let mut i = 0;
     for i in 0..source.tokens.len() {
@@ -135,7 +135,8 @@ fn scope(source: &Source) -> Scope {
     scope
 }
 
-/// Reads the `use` tree at `i` into paths, each with the name it gets; returns where it ends.
+/// Reads the `use` tree at `i` into paths, each with its name in the file. Returns the end of the
+/// tree.
 fn tree<'a>(
     source: &'a Source,
     mut i: usize,
@@ -177,7 +178,7 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|c: char| c == '_' || c.is_alphabetic())
 }
 
-/// Resolves the `super` that stands within a path.
+/// Resolves each `super` within a path.
 fn climbed(path: Path) -> Path {
     let mut climbed = Path::new();
     for name in path {

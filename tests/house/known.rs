@@ -1,4 +1,4 @@
-//! Exceptions to the rules. Strike out an entry when it is mended; add none.
+//! Exceptions to the rules. Remove an entry when its file keeps the rule; add none.
 
 /// Imports from a file to one that is not below it.
 pub const UPWARD: &[&str] = &[];

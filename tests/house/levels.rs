@@ -1,9 +1,9 @@
-//! Measures how deep functions are nested.
+//! Measures the depth of nesting of functions.
 
 use crate::source::Source;
 
-/// Returns each function with the number of blocks within one another in its body. A block after
-/// `else if` is within the `else`.
+/// Returns each function with the greatest number of nested blocks in its body. A block after `else
+/// if` is nested in the `else`.
 pub fn of_functions(source: &Source) -> Vec<(&str, usize)> {
     let starts = (0..source.tokens.len()).filter(|i| source.token(*i) == "fn");
     starts

@@ -1,5 +1,5 @@
-//! Holds the house's rules by reading the files of `src`. [`known`] lists what does not keep them
-//! yet. An entry that is no longer true fails the test too, so that the lists only shrink.
+//! Checks the house rules by reading the files of `src`. [`known`] lists the exceptions. An entry
+//! that is no longer true fails the test too, so the lists can only shrink.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -29,7 +29,7 @@ const FLOORS: &[&[&str]] = &[
     &["cause", "render", "plugin", "past", "notice"],
     &["redact"],
     GROUND,
-    // Everyone knows the report, which knows nothing else.
+    // Every floor may import the report, which imports nothing.
     &["report"],
 ];
 
@@ -57,18 +57,18 @@ const GROUND: &[&str] = &[
 /// Rooms that may read the clock and the environment, and write to standard output.
 const TOP: &[&str] = &["main", "verbs", "cli", "operate", "run", "deliver", "catch"];
 
-/// Exceptions to that in the rooms below.
+/// Exceptions to that in other rooms.
 const BELOW_THE_TOP: &[&str] = &[
-    // Everyone's clock, and how everyone finds this program.
+    // All others get the clock and the path of this program from here.
     "clock.rs: time of day",
     "ourselves.rs: environment",
-    // Where the config lets a secret come from.
+    // The config may name a variable with a secret.
     "secret.rs: environment",
     // An answer's Retry-After may be a date.
     "sinks/http.rs: time of day",
-    // A crash report is a mail to several people: one that is refused is waited for, for an hour.
+    // If the server defers one of several recipients, the sink waits for it for up to an hour.
     "sinks/email.rs: time of day",
-    // How long a program, a disk, a collector, a server or the bus may take, or has taken.
+    // The time that a program, a disk, a collector, a server or the bus may take, or has taken.
     "collectors/disk.rs: stopwatch",
     "collectors/runner.rs: stopwatch",
     "dbus.rs: stopwatch",
@@ -82,7 +82,7 @@ const LEVELS: usize = 4;
 
 static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(source::all);
 
-/// Breaches of a rule: an entry as in [`known`], with a remark if that helps.
+/// Breaches of a rule. Each is an entry as in [`known`], with a remark if that helps.
 type Found = BTreeMap<String, String>;
 
 #[test]
@@ -227,9 +227,9 @@ fn assert_known(found: &Found, known: &[&str]) {
     );
 }
 
-/// A rule that cannot see what breaks it would hold for ever.
+/// Checks that the rules find a breach. A rule that finds none would always hold.
 #[test]
-fn the_rules_see_imports_of_every_form() {
+fn the_rules_find_imports_of_every_form() {
     let file = |path: &str, text: &str| Source::new(path, text.to_owned());
     let sources = [
         file("lib.rs", "pub mod a; pub mod b; pub mod c;"),
@@ -267,7 +267,7 @@ fn the_rules_see_imports_of_every_form() {
 }
 
 #[test]
-fn the_rules_see_how_deep_a_function_is_nested() {
+fn the_rules_find_how_deep_a_function_is_nested() {
     let text = "fn flat(a: [u8; 2]) -> Some { Some { a: Other { b: 1 } } }
         fn deep(a: u8) { for b in c { match a { 1 => { f(|x| { x }) } _ => {} } } }
         fn chain() { if a {} else if b {} else if c { d(Some { e }) } else {} }

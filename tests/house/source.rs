@@ -1,5 +1,4 @@
-//! Reads a file of Rust as far as the rules of the house need: its tokens, without comments and
-//! without the parts that only tests compile.
+//! Reads the tokens of a Rust file, without comments and without the parts that only tests compile.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -55,7 +54,7 @@ pub fn room(path: &str) -> &str {
     top.trim_end_matches(".rs")
 }
 
-/// Reads all of `src` but the files that only tests compile.
+/// Reads all files of `src`, except those that only tests compile.
 pub fn all() -> Vec<Source> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sources = Vec::new();
@@ -101,7 +100,8 @@ fn tokens(text: &str) -> (Vec<String>, BTreeMap<usize, usize>) {
     (tokens, literals)
 }
 
-/// Returns where the token at `i` ends; white space, comments and lifetimes give no text.
+/// Returns the end of the token at `i`, and its text. White space, comments and lifetimes have
+/// none.
 fn next(chars: &[char], i: usize) -> (usize, Option<String>) {
     let at = |i: usize| chars.get(i).copied().unwrap_or('\0');
     let find = |from: usize, end: &str| {
@@ -128,7 +128,7 @@ fn next(chars: &[char], i: usize) -> (usize, Option<String>) {
                     let quote = format!("\"{}", "#".repeat(hashes));
                     (find(end + hashes + 1, &quote), Some(LITERAL.to_owned()))
                 }
-                // The string, or the byte, that follows is the token.
+                // The prefix belongs to the string or the byte that follows.
                 ("b" | "c", '"' | '\'') => (end, None),
                 _ => (end, Some(text)),
             }

@@ -1,4 +1,5 @@
-//! Every message as people get it, held in files beside this one: `crash.text`, `crash.slack`, …
+//! Compares every message that people get with the files beside this one: `crash.text`,
+//! `crash.slack`, …
 //! `LASTWORDS_SNAPSHOTS=write cargo test --test messages` writes them anew; look at the difference
 //! before you commit it.
 
@@ -21,7 +22,7 @@ fn every_message_reads_as_it_did() {
             let message = form(shown, &report);
             let message = match shown {
                 Form::Text => format!("Subject: {}\n\n{message}", lastwords::subject(&report)),
-                // The two forms as they are read, not as JSON writes them.
+                // Shows the two texts as people read them, not as JSON writes them.
                 Form::Matrix => {
                     let event: serde_json::Value = serde_json::from_str(&message).unwrap();
                     ["body", "formatted_body"]
@@ -40,7 +41,7 @@ fn every_message_reads_as_it_did() {
     }
     assert!(
         differ.is_empty(),
-        "these are not as they were:\n{}",
+        "these messages have changed:\n{}",
         differ.join("\n")
     );
 }

@@ -1,4 +1,4 @@
-//! runit: real `runsv`s.
+//! Services under real `runsv`s of runit.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::harness::{Harness, killed_by, wait_for};
 use crate::ways::{self, Control, Kill, Nothing, Says, Silence, Way, crashed, way};
 
-/// Services, each under a `runsv` of its own, which ends with this.
+/// Services, each under a `runsv` of its own. They end when this is dropped.
 struct Runit<'a> {
     machine: &'a Harness,
     services: Vec<(PathBuf, Child)>,
@@ -25,7 +25,7 @@ impl<'a> Runit<'a> {
         }
     }
 
-    /// Starts a service that has these of our scripts.
+    /// Starts a service with these of our scripts.
     fn start(&mut self, way: &Way, scripts: &[&str]) {
         let dir = self.machine.path(way.name);
         let program = way.program(self.machine);
@@ -52,7 +52,7 @@ impl<'a> Runit<'a> {
         if command == "end" {
             return self.end(&dir);
         }
-        // "force-stop" has its own exit code where it had to kill.
+        // "force-stop" has a different exit code if it had to kill.
         Command::new("sv")
             .args(["-w", "1", command])
             .arg(dir)
@@ -112,7 +112,7 @@ fn check(title: &str, ways: &[Way], scripts: &[&str]) {
 }
 
 #[test]
-fn every_way_to_end_is_told_for_what_it_is() {
+fn every_way_to_end_gets_the_right_report() {
     let machine = ways::machine();
     let term = || crashed(killed_by("TERM"), "killed by SIGTERM");
     let more = [
@@ -152,7 +152,7 @@ fn every_way_to_end_is_told_for_what_it_is() {
         way("sv-term", "", Control("term"), Silence),
         way("exit", "", Control("exit"), Silence),
         way("shutdown", "", Control("end"), Silence),
-        // Who kills it by hand has not asked it to stop.
+        // A kill by hand is not a request to stop.
         way(
             "sv-kill",
             "",
@@ -222,7 +222,7 @@ fn a_service_that_is_run_once_has_not_been_stopped_when_it_dies() {
 }
 
 #[test]
-fn what_svlogd_wrote_of_a_crash_is_its_log() {
+fn the_log_that_svlogd_writes_is_in_the_report() {
     let machine = ways::machine();
     let mut runit = Runit::new(&machine);
     let dir = machine.path("web");
@@ -246,7 +246,7 @@ fn what_svlogd_wrote_of_a_crash_is_its_log() {
 }
 
 #[test]
-fn of_a_crash_loop_each_crash_is_kept() {
+fn each_crash_of_a_loop_is_kept() {
     let machine = ways::machine();
     let mut runit = Runit::new(&machine);
     let dir = machine.path("loop");
@@ -264,7 +264,7 @@ fn of_a_crash_loop_each_crash_is_kept() {
         crashes = machine.reports();
         crashes.len() >= 3
     });
-    // The life that runsv is in when it ends at last may end of its TERM instead.
+    // The last life may end by the TERM that ends runsv.
     drop(runit);
     machine.settle_hooks();
     for report in crashes {
@@ -281,7 +281,7 @@ mod as_root {
     use crate::ways;
 
     #[test]
-    fn want_of_memory_is_told_from_a_kill() {
+    fn running_out_of_memory_is_distinguished_from_a_kill() {
         let cgroup = Cgroup::new();
         check("runit, memory", &[ways::out_of_memory(&cgroup)], ALL);
     }

@@ -1,4 +1,4 @@
-//! s6: real `s6-supervise`s under a real `s6-svscan`.
+//! Services under real `s6-supervise`s and a real `s6-svscan`.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -75,7 +75,7 @@ fn executable(path: &Path, text: &str) {
 }
 
 #[test]
-fn every_way_to_end_is_told_for_what_it_is() {
+fn every_way_to_end_gets_the_right_report() {
     let machine = ways::machine();
     let unclear = |exit| Says(Verdict::Unknown, exit, "");
     let more = [
@@ -104,11 +104,11 @@ fn every_way_to_end_is_told_for_what_it_is() {
             Control("-d"),
             crashed(killed_by("SEGV"), "killed by SIGSEGV"),
         ),
-        // s6-supervise has no word for a restart: these three are one to it.
+        // s6-supervise cannot tell these three apart: it has no word for a restart.
         way("restart", "", Control("-r"), unclear(killed_by("TERM"))),
         way("term", "", Kill(Signal::TERM), unclear(killed_by("TERM"))),
         way("exit-0", "exit 0", Nothing, unclear(Exit::Code(0))),
-        // Who kills it by hand has not asked it to stop.
+        // A kill by hand is not a request to stop.
         way(
             "svc-kill",
             "",
@@ -178,7 +178,7 @@ fn a_service_that_is_run_once_has_not_been_stopped_when_it_dies() {
 }
 
 #[test]
-fn what_s6_log_wrote_of_a_crash_is_its_log() {
+fn the_log_that_s6_log_writes_is_in_the_report() {
     let machine = ways::machine();
     let written = machine.path("written");
     let logger = format!(
@@ -222,7 +222,7 @@ mod as_root {
     use crate::ways;
 
     #[test]
-    fn want_of_memory_is_told_from_a_kill() {
+    fn running_out_of_memory_is_distinguished_from_a_kill() {
         let (machine, cgroup) = (ways::machine(), Cgroup::new());
         let ways = [ways::out_of_memory(&cgroup)];
         let _s6 = S6::start(&machine, &ways);

@@ -1,5 +1,5 @@
-//! The whole way on the supervisors other than systemd: from a service without lastwords to its
-//! crash, and what the doctor says on the way.
+//! The whole way on the supervisors other than systemd, from a service without lastwords to its
+//! crash, with the doctor's answers on the way.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -15,7 +15,7 @@ use crate::told::Doctor;
 const SINK: &str = "[[sink.exec]]\nname = 'keep'\ncommand = ['/bin/cat']\n";
 const WELL: &str = "web: a crash would be caught and told to keep (not verified)";
 
-/// Ends once its file is there, and runs in its next life.
+/// Returns a program that ends once its file exists, and runs in its next life.
 fn program(machine: &Harness) -> String {
     let at = |name: &str| machine.path(name).display().to_string();
     let (die, lives) = (at("die"), at("lives"));
@@ -70,7 +70,7 @@ fn doctor(machine: &Harness) -> Doctor {
     Doctor::of(&ask(&["--json"]), &ask(&[]))
 }
 
-/// Lets it die, and waits for what is said of it.
+/// Lets the service die, and waits for its report.
 fn crash(machine: &Harness) -> Report {
     let before = (lives(machine), machine.reports().len());
     fs::write(machine.path("die"), "").unwrap();
@@ -85,7 +85,7 @@ fn crash(machine: &Harness) -> Report {
     report
 }
 
-/// That the log that its supervisor keeps is in the report.
+/// Checks that the log that the supervisor keeps is in the report.
 fn assert_logged(report: &Report) {
     assert!(
         report
@@ -96,7 +96,7 @@ fn assert_logged(report: &Report) {
     );
 }
 
-/// A supervisor, which ends with this.
+/// A supervisor. It ends when this is dropped.
 struct Supervisor(Child);
 
 impl Supervisor {
@@ -125,7 +125,7 @@ fn watch(machine: &Harness, run: &Path) -> Supervisor {
 }
 
 #[test]
-fn runit_what_setup_writes_is_active_at_once_and_the_doctor_knows_each_step() {
+fn runit_the_files_of_setup_are_active_at_once_and_the_doctor_knows_each_step() {
     let machine = machine();
     let dir = machine.root.join("etc/sv/web");
     script(
@@ -256,7 +256,7 @@ fn runit_a_finish_of_ones_own_is_called_from_inside_or_the_doctor_says_that_it_i
 }
 
 #[test]
-fn s6_what_setup_writes_is_active_at_once_and_the_doctor_knows_each_step() {
+fn s6_the_files_of_setup_are_active_at_once_and_the_doctor_knows_each_step() {
     let machine = machine();
     let dir = machine.root.join("run/service/web");
     script(
@@ -321,7 +321,7 @@ fn s6_what_setup_writes_is_active_at_once_and_the_doctor_knows_each_step() {
     assert_logged(&crash(&machine));
 }
 
-/// A real supervisord, whose own file is where Debian has it.
+/// A real supervisord, with its config where Debian has it.
 struct Supervisord<'a> {
     machine: &'a Harness,
     _process: Supervisor,
@@ -386,8 +386,7 @@ impl<'a> Supervisord<'a> {
 }
 
 #[test]
-fn supervisord_what_setup_says_starts_a_listener_and_no_program_anew_and_the_doctor_knows_each_step()
- {
+fn supervisord_setup_starts_a_listener_and_restarts_no_program_and_the_doctor_knows_each_step() {
     let machine = machine();
     let supervisord = Supervisord::start(&machine);
     doctor(&machine).assert_problem(
@@ -453,7 +452,7 @@ fn supervisord_what_setup_says_starts_a_listener_and_no_program_anew_and_the_doc
         "thrown 1 of our events away",
         "buffer_size=10000",
     );
-    // A program that is no more.
+    // The program has been removed.
     let program = machine.hook_argv("listen")[0].display().to_string();
     let text = text
         .replace(&program, "/nonexistent/lastwords")
@@ -471,7 +470,7 @@ fn supervisord_what_setup_says_starts_a_listener_and_no_program_anew_and_the_doc
 }
 
 #[test]
-fn run_the_doctor_knows_it_as_long_as_it_lives() {
+fn run_the_doctor_knows_a_job_while_lastwords_run_lives() {
     let machine = machine();
     assert!(machine.command("deliver").status().unwrap().success());
     let unknown = doctor(&machine);

@@ -1,4 +1,4 @@
-//! supervisord: a real one, with the event listener.
+//! A real supervisord with the event listener.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ struct Supervisord<'a> {
 }
 
 impl<'a> Supervisord<'a> {
-    /// Starts it with these programs, which count as started at once, and with more of its config.
+    /// Starts it with these programs, which count as started at once, and with `more` config.
     fn start(machine: &'a Harness, ways: &[Way], more: &str) -> Self {
         let mut config = format!(
             "[supervisord]\nlogfile={log}\npidfile={dir}/supervisord.pid\nchildlogdir={dir}\n\
@@ -86,7 +86,7 @@ fn log(machine: &Harness) -> PathBuf {
     machine.path("supervisord.log")
 }
 
-/// The listener's command line, for this machine.
+/// Returns the listener's command line, for this machine.
 fn command_line(machine: &Harness) -> Vec<PathBuf> {
     let mut argv = machine.hook_argv("listen");
     let flags = argv.split_off(2);
@@ -100,7 +100,7 @@ fn command_line(machine: &Harness) -> Vec<PathBuf> {
     argv.into_iter().chain(flags).collect()
 }
 
-/// Our own section of its config.
+/// Returns our section of its config.
 fn listener(machine: &Harness) -> String {
     let file = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -117,7 +117,7 @@ fn listener(machine: &Harness) -> String {
 }
 
 #[test]
-fn every_way_to_end_is_told_for_what_it_is() {
+fn every_way_to_end_gets_the_right_report() {
     let machine = ways::machine();
     let more = [
         way("exit-0", "exit 0", Nothing, Silence),
@@ -198,7 +198,7 @@ fn a_shutdown_is_planned_and_so_it_is_when_supervisord_comes_back() {
 }
 
 #[test]
-fn a_program_that_does_not_come_up_is_told_each_time_and_once_more_when_it_is_given_up() {
+fn a_program_that_does_not_come_up_is_reported_each_time_and_once_more_when_it_is_given_up() {
     let machine = ways::machine();
     let more = "[program:missing]\ncommand=/nonexistent/server\nstartretries=1\n\
                 [program:quick]\ncommand=sh -c 'exit 3'\nstartretries=1\n";
@@ -213,7 +213,7 @@ fn a_program_that_does_not_come_up_is_told_each_time_and_once_more_when_it_is_gi
         let mut said: Vec<_> = reports
             .map(|report| (report.cause.line, report.verdict, report.stop.exit))
             .collect();
-        // Two of them may be of the same moment.
+        // Two of the reports may have the same time.
         said.sort_by_key(|(line, ..)| line.clone());
         said
     };
@@ -228,7 +228,7 @@ fn a_program_that_does_not_come_up_is_told_each_time_and_once_more_when_it_is_gi
         assert_eq!((*verdict, exit), (Verdict::Crashed, &Exit::Code(3)));
         assert!(line.starts_with("exit code 3"), "{line}");
     }
-    // On a very busy machine a start may count as one that lasted, and then there is one more.
+    // On a very busy machine a start may count as successful, and then there is one more report.
     assert!(quick.len() >= 2, "{quick:#?}");
 }
 
@@ -264,7 +264,7 @@ fn the_processes_of_one_program_are_its_instances_and_their_own_logs_are_read() 
     }
 }
 
-/// A listener that is told what the test makes up.
+/// A listener that gets its events from the test.
 struct Listener {
     process: Child,
     answers: BufReader<std::process::ChildStdout>,
@@ -274,7 +274,7 @@ impl Listener {
     fn new(machine: &Harness) -> Self {
         let argv = command_line(machine);
         let mut command = Command::new(&argv[0]);
-        // As supervisord says it to each of its processes.
+        // supervisord sets this variable for each of its processes.
         command.envs([
             ("SUPERVISOR_PROCESS_NAME", "lastwords"),
             ("SUPERVISOR_GROUP_NAME", "lastwords"),
@@ -318,7 +318,8 @@ impl Listener {
         line
     }
 
-    /// Closes its stdin; whether it then ended well, with no word more than it may say.
+    /// Closes its stdin. Returns true if it then ended well, without a word that the protocol does
+    /// not allow.
     fn close(mut self) {
         drop(self.process.stdin.take());
         assert_eq!(self.line(), "READY\n");
@@ -328,7 +329,7 @@ impl Listener {
 }
 
 #[test]
-fn of_a_thousand_events_at_once_none_is_lost() {
+fn none_of_a_thousand_events_at_once_is_lost() {
     let machine = ways::machine();
     let mut listener = Listener::new(&machine);
     for number in 0..1000 {
@@ -342,7 +343,7 @@ fn of_a_thousand_events_at_once_none_is_lost() {
         );
     }
     listener.close();
-    // What no worker has come to yet is a taken marker, which names the report that will be.
+    // An end that no worker has handled yet is a taken marker, which names its future report.
     wait_for("a record of each", || {
         let names = names_in(&machine.run.join("markers"))
             .into_iter()
@@ -362,14 +363,14 @@ fn of_a_thousand_events_at_once_none_is_lost() {
             .map(|report| report.id.to_string());
         ids.chain(reports).collect::<BTreeSet<String>>().len() == 1000
     });
-    // The rest would take the deliverer a while.
+    // The deliverer would take a while for the rest.
     while let Some(pid) = machine.left_running().first() {
         let _ = kill_process(*pid, Signal::KILL);
     }
 }
 
 #[test]
-fn what_is_no_event_is_answered_and_passed_over() {
+fn a_text_that_is_not_an_event_is_answered_and_skipped() {
     let machine = ways::machine();
     let mut listener = Listener::new(&machine);
     listener.send_raw("nonsense\n");
@@ -398,7 +399,7 @@ fn what_is_no_event_is_answered_and_passed_over() {
 }
 
 #[test]
-fn the_listener_keeps_no_book_of_itself() {
+fn the_listener_arms_no_marker_for_itself() {
     let machine = ways::machine();
     let mut listener = Listener::new(&machine);
     for service in ["lastwords", "web"] {
@@ -411,7 +412,7 @@ fn the_listener_keeps_no_book_of_itself() {
 }
 
 #[test]
-fn with_no_log_of_supervisords_the_end_is_a_crash_whose_exit_is_unknown() {
+fn without_supervisords_log_the_end_is_a_crash_whose_exit_is_unknown() {
     let machine = ways::machine();
     let mut listener = Listener::new(&machine);
     listener.send(
@@ -433,7 +434,7 @@ mod as_root {
     use crate::ways;
 
     #[test]
-    fn want_of_memory_is_told_from_a_kill() {
+    fn running_out_of_memory_is_distinguished_from_a_kill() {
         let (machine, cgroup) = (ways::machine(), Cgroup::new());
         let ways = [ways::out_of_memory(&cgroup)];
         let _supervisord = Supervisord::start(&machine, &ways, "");

@@ -11,7 +11,7 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    /// Reads its answers to programs and to people, which must say the same.
+    /// Reads its answers for programs and for people, which must say the same.
     pub fn of(programs: &Output, people: &Output) -> Self {
         let text = String::from_utf8_lossy(&people.stdout).into_owned();
         let json: Value = serde_json::from_slice(&programs.stdout)
@@ -54,7 +54,7 @@ impl Doctor {
             .unwrap_or_else(|| panic!("{about}, {state}, {text} in {}", self.text))
     }
 
-    /// That one check says this, with such a remedy.
+    /// Checks that one check says this, with this remedy.
     pub fn assert(&self, about: &str, state: &str, text: &str, remedy: &str) {
         let check = self.find(about, state, text);
         assert!(
@@ -66,7 +66,7 @@ impl Doctor {
         );
     }
 
-    /// That there is a problem, of which the verdict speaks.
+    /// Checks that there is a problem, and that the verdict names it.
     pub fn assert_problem(&self, about: &str, verdict: &str, remedy: &str) {
         assert!(
             self.code == Some(1) && self.verdict().contains(verdict),
@@ -76,7 +76,7 @@ impl Doctor {
         self.assert(about, "problem", "", remedy);
     }
 
-    /// The first remedy of what is about this.
+    /// Returns the first remedy of the checks about this.
     pub fn remedy(&self, about: &str) -> String {
         let mut checks = self.json["checks"]
             .as_array()

@@ -1,5 +1,5 @@
-//! Ways for a service to end, the same for every supervisor, and the table of what the reports say
-//! of each.
+//! Ways for a service to end, the same for every supervisor, and the table of the resulting
+//! reports.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -21,7 +21,7 @@ pub struct Way {
     pub expected: Expected,
 }
 
-/// The event that ends it, once it runs.
+/// The event that ends the service, once it runs.
 #[derive(Clone, Copy)]
 pub enum Then {
     Nothing,
@@ -32,9 +32,9 @@ pub enum Then {
 
 /// The expected report.
 pub enum Expected {
-    /// Nothing: it was planned.
+    /// No report, since the end was planned.
     Silence,
-    /// This verdict, exit and beginning of the cause's line.
+    /// A report with this verdict, exit and beginning of the cause's line.
     Report(Verdict, Exit, &'static str),
 }
 
@@ -54,7 +54,7 @@ pub fn crashed(exit: Exit, line: &'static str) -> Expected {
     Says(Verdict::Crashed, exit, line)
 }
 
-/// Returns the ways that every supervisor tells right.
+/// Returns the ways that every supervisor reports correctly.
 pub fn plain_deaths(machine: &Harness) -> Vec<Way> {
     let segv = || crashed(killed_by("SEGV"), "killed by SIGSEGV");
     vec![
@@ -93,7 +93,7 @@ pub fn plain_deaths(machine: &Harness) -> Vec<Way> {
     ]
 }
 
-/// One that the kernel kills for want of memory.
+/// Returns a way in which the kernel kills the service because memory ran out.
 pub fn out_of_memory(cgroup: &Cgroup) -> Way {
     let kill = Exit::Signal {
         name: "KILL".into(),
@@ -107,7 +107,7 @@ pub fn out_of_memory(cgroup: &Cgroup) -> Way {
     )
 }
 
-/// Returns true if a program that aborts here dumps core, as the machine is set up.
+/// Returns true if a program that aborts dumps core on this machine.
 fn dumps_core(machine: &Harness) -> bool {
     let abort = "ulimit -c unlimited; kill -ABRT $$";
     let status = Command::new("sh")
@@ -118,15 +118,15 @@ fn dumps_core(machine: &Harness) -> bool {
     status.core_dumped()
 }
 
-/// A machine that is this one but for its own directories: the services' logs and the kernel's are
-/// real.
+/// Returns a machine with directories of its own, and with this machine's real kernel log and logs
+/// of services.
 pub fn machine() -> Harness {
     let mut machine = Harness::new();
     machine.root = "/".into();
     machine
 }
 
-/// A file of `config/` with the binary under test, this job's name and this program in it.
+/// Returns a file of `config/` with the binary under test, this job's name and this program in it.
 pub fn config(machine: &Harness, file: &str, job: &str, program: &Path) -> String {
     let mut text = fs::read_to_string(
         Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -171,7 +171,7 @@ impl Way {
         path
     }
 
-    /// Waits until its first life runs, and does to it what is to be done.
+    /// Waits until its first life runs, and ends it in its way.
     pub fn act(&self, machine: &Harness, control: &dyn Fn(&str, &str)) {
         let pid = wait_for_some(&format!("{} to run", self.name), || {
             fs::read_to_string(self.file(machine, "pid"))
@@ -188,7 +188,7 @@ impl Way {
         match self.then {
             Nothing => {}
             Kill(signal) => {
-                // Never 0, 1 or below: those are many processes.
+                // Never 0, 1 or below, which stand for many processes.
                 assert!(pid > 1, "{pid}");
                 kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
             }
@@ -199,12 +199,12 @@ impl Way {
         });
     }
 
-    /// Returns true if the service has come up for the second time.
+    /// Returns true if the service runs in its second life.
     pub fn runs_again(&self, machine: &Harness) -> bool {
         self.file(machine, "again").exists()
     }
 
-    /// Checks what was said of it, among all that was said.
+    /// Checks the service's report among all reports. Returns its row of the table.
     pub fn check(&self, supervisor: &str, reports: &[Report]) -> String {
         let ours: Vec<_> = reports
             .iter()
@@ -237,13 +237,13 @@ impl Way {
     }
 }
 
-/// Lets all of them end, and checks the table.
+/// Lets all services end, and checks the table.
 pub fn check(supervisor: &str, machine: &Harness, ways: &[Way], control: &dyn Fn(&str, &str)) {
     for way in ways {
         way.act(machine, control);
     }
     for way in ways.iter().filter(|way| matches!(way.expected, Silence)) {
-        // Were it still armed, nobody would have judged this end.
+        // If the marker were still armed, no hook would have handled this end.
         wait_for("its marker to go", || {
             way.runs_again(machine) || !machine.markers().contains(&way.name.to_owned())
         });
@@ -266,7 +266,7 @@ pub fn check(supervisor: &str, machine: &Harness, ways: &[Way], control: &dyn Fn
 }
 
 impl Harness {
-    /// Waits until no stop is left that somebody has yet to deal with.
+    /// Waits until every stop has been handled.
     pub fn settle_hooks(&self) {
         wait_for("the hooks", || {
             self.pids_of("post-stop").is_empty()

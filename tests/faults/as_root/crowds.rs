@@ -1,4 +1,4 @@
-//! Many at once: a thousand crashes in one moment, ten a second for ten minutes, a hundred thousand
+//! Large numbers: a thousand crashes at once, ten a second for ten minutes, a hundred thousand
 //! entries.
 
 use std::fs;
@@ -18,7 +18,7 @@ fn percentile(times: &mut [Duration], percent: usize) -> Duration {
 }
 
 #[test]
-fn services_that_crash_all_at_once_are_each_reported_once() {
+fn services_that_crash_at_once_are_each_reported_once() {
     let began = Instant::now();
     let machine = Machine::new();
     let mut wrong = Vec::new();
@@ -74,7 +74,7 @@ fn services_that_crash_all_at_once_are_each_reported_once() {
     table::row(&fault, jobs.len(), began.elapsed(), &wrong);
 }
 
-/// A deliverer that goes on for ever.
+/// Starts a deliverer that watches the spool until it is killed.
 fn watcher(machine: &Machine) -> Child {
     let mut command = machine.harness.hook_command("deliver");
     command
@@ -145,7 +145,7 @@ fn a_loop_of_ten_crashes_a_second_under_two_deliverers_is_counted_in_full() {
     table::row(&fault, tries, began.elapsed(), &wrong);
 }
 
-/// Puts copies of the one report in the spool, each under an id of its own.
+/// Puts copies of the only report into the spool, each with an id of its own.
 fn multiply(machine: &Machine, from: &str, to: &str, times: usize) {
     let name = names_in(&machine.harness.spool.join(from)).remove(0);
     let entry = fs::read_to_string(machine.harness.spool.join(from).join(&name)).unwrap();
@@ -163,10 +163,10 @@ fn multiply(machine: &Machine, from: &str, to: &str, times: usize) {
     }
 }
 
-/// The newest crash among many old ones is caught and told of in time, and the deliverer gets
-/// through.
+/// Checks that the newest crash among many old ones is caught and sent in time, and that the
+/// deliverer finishes its pass.
 #[test]
-fn a_crash_is_told_of_though_the_spool_is_full_of_old_ones() {
+fn a_crash_is_sent_in_time_though_the_spool_is_full_of_old_ones() {
     let began = Instant::now();
     let machine = Machine::new();
     let entries = if is_slow() { 100_000 } else { 2_000 };

@@ -21,10 +21,10 @@ const ASLEEP: Stage = Stage {
     watch: None,
 };
 
-/// A hook's bound, and what tracing adds on a busy machine.
+/// Maximum time of a hook, including the cost of tracing on a busy machine.
 const BOUND: Duration = Duration::from_secs(4);
 
-/// Returns the errors that a call can fail with; the quick run tries only the first.
+/// Returns the errors with which a call can fail. The quick run tries only the first.
 fn errors(call: &str) -> &'static [&'static str] {
     match call {
         "write" | "pwrite64" | "writev" => &["ENOSPC", "EIO", "EINTR", "EAGAIN"],
@@ -51,13 +51,14 @@ fn errors(call: &str) -> &'static [&'static str] {
     }
 }
 
-/// Returns true if a process ended as a Rust program that gets no memory. A hook first asks for a
-/// page of its allocator's; a machine that refuses that could not have started the hook.
+/// Returns true if a process ended as a Rust program does that gets no memory. The hook's first
+/// request is a page for the allocator. A machine that refuses it could not have started the hook.
 fn out_of_memory(status: ExitStatus, error: &str) -> bool {
     error == "ENOMEM" && status.signal() == Some(Signal::ABORT.as_raw())
 }
 
-/// Every call that can fail, with how; in the quick run, of many alike only so many.
+/// Returns every call that can fail, with its error. The quick run takes only a few of the calls
+/// that are alike.
 fn failures(
     points: impl IntoIterator<Item = (String, Point)>,
     alike: usize,
@@ -85,7 +86,7 @@ fn failures(
 }
 
 #[test]
-fn a_hook_whose_calls_fail_exits_0_in_time_and_the_crash_is_heard_of() {
+fn a_hook_whose_calls_fail_exits_0_in_time_and_the_crash_is_reported_or_logged() {
     let began = Instant::now();
     let machine = Machine::new();
     let syslog = SystemLog::of(&machine.harness);
@@ -112,8 +113,8 @@ fn a_hook_whose_calls_fail_exits_0_in_time_and_the_crash_is_heard_of() {
         tries += usize::from(ended.suffered);
         if out_of_memory(ended.status, error) {
             aborted += 1;
-            // The supervisor has seen it fail. The next start finds the marker still armed, and
-            // that is reported.
+            // The supervisor has seen the hook fail. The next start finds the marker still armed
+            // and reports that.
             machine.start(&job);
         } else if !ended.status.success() {
             wrong.push(format!("{job}: the hook ended with {}", ended.status));
@@ -128,7 +129,7 @@ fn a_hook_whose_calls_fail_exits_0_in_time_and_the_crash_is_heard_of() {
     }
     machine.deliver_all();
     for job in &told {
-        // Told at least; a report as well is welcome.
+        // The crash must at least be in the system log; a report is welcome too.
         if !machine
             .reports()
             .iter()
@@ -146,7 +147,7 @@ fn a_hook_whose_calls_fail_exits_0_in_time_and_the_crash_is_heard_of() {
 }
 
 #[test]
-fn a_pre_start_or_pre_stop_whose_calls_fail_exits_0_and_costs_no_crash_untold() {
+fn a_pre_start_or_pre_stop_whose_calls_fail_exits_0_and_logs_a_crash_that_may_go_unnoticed() {
     let began = Instant::now();
     let machine = Machine::new();
     let syslog = SystemLog::of(&machine.harness);
@@ -154,7 +155,7 @@ fn a_pre_start_or_pre_stop_whose_calls_fail_exits_0_and_costs_no_crash_untold() 
     let mut wrong = Vec::new();
     let mut tries = 0;
     machine.start("learn");
-    // Watched, its pre-start finds the marker still armed.
+    // The watched pre-start finds the marker still armed.
     crashes.insert("learn".into(), vec![false]);
     for hook in ["pre-start", "pre-stop"] {
         let points = machine
@@ -172,11 +173,11 @@ fn a_pre_start_or_pre_stop_whose_calls_fail_exits_0_and_costs_no_crash_untold() 
             if !status.success() && !out_of_memory(status, error) {
                 wrong.push(format!("{job}: the hook ended with {status}"));
             }
-            // Where it could not arm the marker, it has said that a crash would go unnoticed.
+            // If it could not arm the marker, it has logged that a crash would go unnoticed.
             let told = syslog.said().iter().any(|line| line.contains(&job));
             machine.die(&job);
             assert!(machine.post_stop(&job, &ASLEEP).status.success());
-            // A pre-start that failed started no service.
+            // If pre-start failed, the service was not started.
             crashes.insert(job, vec![!told && status.success()]);
         }
     }
@@ -209,8 +210,7 @@ fn a_deliverer_whose_calls_fail_sends_everything_in_a_later_pass() {
         machine.crash(&job, &ASLEEP);
         let (status, came) = machine.faulty_hook("deliver", &job, &point, Fault::Error(error));
         tries += usize::from(came);
-        // A failure is an exit code; only where there is no memory a program of this language
-        // cannot go on.
+        // A failure gives an exit code. Only without memory can a Rust program not go on.
         if status.code().is_none_or(|code| code == 101) && error != "ENOMEM" {
             wrong.push(format!("{job}: the deliverer ended with {status}"));
         }
@@ -254,7 +254,8 @@ fn a_spool_with_too_little_room_for_a_report_takes_it_whole_or_not_at_all() {
         machine.crash("learn", &ASLEEP);
         machine.deliver_all();
         crashes.insert("learn".into(), vec![true]);
-        // With its log's end a report takes a few pages: the disk ends in the middle of it.
+        // With the end of its log a report takes a few pages, so the disk is full in the middle of
+        // it.
         for pages in 1..=24 {
             let job = format!("pages-{pages}");
             let log = machine

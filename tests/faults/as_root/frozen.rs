@@ -1,5 +1,4 @@
-//! Stopped before a system call for longer than others wait, while another takes over; then let go
-//! on.
+//! Deliverers that are stopped before a system call until another takes over, and then continued.
 
 use std::process::Child;
 use std::time::Instant;
@@ -12,10 +11,10 @@ use crate::strace::{self, Fault, choose};
 use crate::support::harness::{names_in, wait_for};
 use crate::table;
 
-/// After so long, a deliverer that shows no sign of life is taken for dead.
+/// Time after which a deliverer that shows no sign of life counts as dead.
 const STALE: &str = "11m";
 
-/// Has a deliverer go on, as often as it is stopped, until its end.
+/// Continues a deliverer each time it is stopped, until it ends.
 fn thaw(machine: &Machine, frozen: &mut Child) {
     wait_for("the end of the one that was frozen", || {
         for pid in machine.harness.pids_of("deliver") {
@@ -40,7 +39,8 @@ fn a_deliverer_frozen_before_any_of_its_calls_is_replaced_and_does_no_harm_when_
     let points = choose(machine.watch("deliver", "learn"), 8);
     for point in points.into_iter().filter(|point| !point.starting) {
         let job = format!("deliver-{}-{}", point.call, point.nth);
-        // The last one that took over has said, by a clock that was ahead, until when it lives.
+        // The last deliverer that took over has noted until when it counts as alive, by a clock
+        // that was ahead.
         for lock in names_in(&machine.harness.spool.join("lock")) {
             std::fs::remove_file(machine.harness.spool.join("lock").join(lock)).unwrap();
         }

@@ -1,7 +1,7 @@
-//! Killed before a system call: each process that a crash starts, before each of its calls.
+//! Kills each process that a crash starts, before each of its system calls.
 //!
-//! A hook that is killed before it has taken its marker owes nothing: its supervisor has seen it
-//! die, and the marker stays armed. From then on there is exactly one report, whoever dies.
+//! A hook that is killed before it takes its marker owes no report: its supervisor has seen it die,
+//! and the marker stays armed. After that there must be exactly one report, whichever process dies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +19,7 @@ use crate::table;
 /// Jobs, and whether each of their crashes must have been reported.
 pub type Crashes = BTreeMap<String, Vec<bool>>;
 
-/// Returns the invariants that are broken, once the deliverer says that it has nothing left to do.
+/// Returns the broken invariants, once the deliverer says that it has nothing left to do.
 pub fn violations(machine: &Machine, crashes: &Crashes) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut reports = BTreeMap::<String, Vec<String>>::new();
@@ -44,7 +44,7 @@ pub fn violations(machine: &Machine, crashes: &Crashes) -> Vec<String> {
             ));
         }
         let told = sunk.get(job).cloned().unwrap_or_default();
-        // Later crashes of a job may be told of in a summary.
+        // Later crashes of a job may be in a summary.
         if !kept.is_empty() && told.is_empty() {
             wrong.push(format!("{job}: the sink has not got {kept:?}"));
         }
@@ -100,7 +100,7 @@ pub fn leftovers(machine: &Machine) -> Vec<String> {
     left
 }
 
-/// Sinks said yes more than once.
+/// Returns the number of times that a sink took a report again.
 pub fn repeats(machine: &Machine) -> usize {
     machine
         .sunk()
@@ -115,7 +115,7 @@ fn passes(machine: &Machine) {
     machine.settle();
 }
 
-/// The verbs of what a crash starts, besides the deliverer.
+/// Returns the verbs of the processes that a crash starts, except the deliverer.
 fn helpers(machine: &Machine) -> Vec<String> {
     let _: Ended = machine.crash(
         "learn",
@@ -130,7 +130,7 @@ fn helpers(machine: &Machine) -> Vec<String> {
     verbs
 }
 
-/// The points of one of the processes that a crash starts.
+/// Returns the points of one of the processes that a crash starts.
 pub fn points_of(machine: &Machine, verb: &str) -> Vec<Point> {
     machine.crash(
         "learn",
@@ -144,7 +144,7 @@ pub fn points_of(machine: &Machine, verb: &str) -> Vec<Point> {
     strace::points(&machine.path("strace.log"))
 }
 
-/// The processes that catch a crash, and each of their points.
+/// Returns the processes that catch a crash, and each of their points.
 pub fn all_points_of_the_hook(machine: &Machine) -> Vec<(String, Point)> {
     let verbs = [vec!["post-stop".to_owned()], helpers(machine)].concat();
     let of = |verb: String| {
@@ -155,7 +155,7 @@ pub fn all_points_of_the_hook(machine: &Machine) -> Vec<(String, Point)> {
     verbs.into_iter().flat_map(of).collect()
 }
 
-/// A choice of them, per process.
+/// Returns a choice of them, for each process.
 pub fn some_points_of_the_hook(machine: &Machine, others: usize) -> Vec<(String, Point)> {
     let mut by_verb = BTreeMap::<String, Vec<Point>>::new();
     for (verb, point) in all_points_of_the_hook(machine) {
@@ -206,7 +206,7 @@ fn a_hook_killed_before_any_of_its_calls_leaves_one_report_or_an_armed_marker() 
     crashes.insert("learn".into(), vec![true; 2 + helpers(&machine).len() + 1]);
     passes(&machine);
     wrong.extend(violations(&machine, &crashes));
-    // The next life, as if nothing had been.
+    // The next life begins normally.
     for (job, owed) in &mut crashes {
         assert!(
             machine
@@ -247,7 +247,7 @@ fn a_pre_start_or_pre_stop_killed_before_any_of_its_calls_costs_no_later_crash()
     let mut crashes = Crashes::new();
     let mut tries = 0;
     machine.start("learn");
-    // Watched, its pre-start finds the marker still armed.
+    // The watched pre-start finds the marker still armed.
     crashes.insert("learn".into(), vec![false]);
     for hook in ["pre-start", "pre-stop"] {
         for point in choose(machine.watch(hook, "learn"), 8) {
@@ -263,8 +263,8 @@ fn a_pre_start_or_pre_stop_killed_before_any_of_its_calls_costs_no_later_crash()
             let (_, came) = machine.faulty_hook(hook, &job, &point, Fault::Kill);
             tries += usize::from(came);
             if hook == "pre-start" {
-                // The supervisor sees a start that failed, runs post-stop, and is told to start
-                // again. What had been armed may look like a crash.
+                // The supervisor sees a failed start, runs post-stop, and is told to start again.
+                // An armed marker may look like a crash.
                 assert!(machine.post_stop(&job, &asleep).status.success());
                 machine.start(&job);
                 owed.push(false);
@@ -326,7 +326,7 @@ fn an_attempt_killed_before_any_of_its_calls_is_made_again() {
         ..Stage::default()
     };
     let mut crashes = Crashes::new();
-    // A name that no other run has: what lies in /run is told apart by it.
+    // The name is unique, so that files in /run can be assigned to this run.
     let jobs = format!("attempt-{}-", std::process::id());
     let attempts = |watched: &str| {
         let dir = machine.path("try").display().to_string();
@@ -363,7 +363,7 @@ fn an_attempt_killed_before_any_of_its_calls_is_made_again() {
     let came = |number: &usize| strace::came(Fault::Kill, &machine.path(&format!("log.{number}")));
     let tries = (1..=points.len()).filter(came).count();
     machine.deliver_all();
-    // The last one may have ended after the last pass began.
+    // The last attempt may have ended after the last pass began.
     passes(&machine);
     let mut wrong = violations(&machine, &crashes);
     wrong.extend(report_directories(&jobs));
@@ -374,8 +374,8 @@ fn an_attempt_killed_before_any_of_its_calls_is_made_again() {
     table::row(&fault, tries, began.elapsed(), &wrong);
 }
 
-/// Returns the directories that killed attempts left where they hand reports of these jobs to
-/// programs.
+/// Returns the directories that killed attempts have left, in which they pass reports of these jobs
+/// to programs.
 fn report_directories(jobs: &str) -> Vec<String> {
     let places = ["/run", "/tmp"].map(PathBuf::from);
     let inside = |place: PathBuf| {

@@ -1,4 +1,4 @@
-//! The faults. Tracing, mounts and a machine of root's own: all of it takes root.
+//! The faults that take root for tracing, mounts and the machine's own directories.
 
 mod crowds;
 mod errors;

@@ -1,5 +1,4 @@
-//! The power is cut, on real file systems: after a hook said that all is well, and at each of its
-//! calls.
+//! Power cuts on real file systems: after a hook exited 0, and at each of its calls.
 
 use std::fs;
 use std::time::Instant;
@@ -20,14 +19,14 @@ const ASLEEP: Stage = Stage {
     watch: None,
 };
 
-/// A machine with a disk, and with a spool on it that is there already.
+/// Returns a machine with a disk, on which the spool exists already.
 fn machine(file_system: &str) -> (Machine, Disk) {
     let mut machine = Machine::new();
     let disk = Disk::under_spool_of(&mut machine, file_system);
     (machine, disk)
 }
 
-/// The report of this job's crash, whole and where the deliverer looks.
+/// Returns true if the report of this job's crash is whole and where the deliverer looks.
 fn is_safe(machine: &Machine, job: &str) -> bool {
     let dir = machine.harness.spool.join("new");
     let whole = |name: &String| -> Option<Report> {
@@ -61,7 +60,7 @@ fn cuts_after_exit_0(file_system: &str) {
             ));
         }
         crashes.insert(job, vec![true]);
-        // The later half starts with the spool as the deliverer leaves it.
+        // The second half of the tries starts with the spool as the deliverer leaves it.
         if number >= cuts / 2 {
             assert!(machine.deliver().success());
             disk.cut_power(&machine);
@@ -89,7 +88,7 @@ fn a_power_cut_after_exit_0_loses_nothing_on_xfs() {
     in_private_mounts(test, || cuts_after_exit_0("xfs"));
 }
 
-/// The power goes where the hook, or one of its helpers, is killed.
+/// Cuts the power at the call before which the hook, or one of its helpers, is killed.
 fn cuts_at_each_call_of_the_hook(file_system: &str) {
     let began = Instant::now();
     let (machine, disk) = machine(file_system);
@@ -108,18 +107,18 @@ fn cuts_at_each_call_of_the_hook(file_system: &str) {
             fault: Fault::Kill,
         });
         let ended = machine.crash(&job, &Stage { suffer, ..ASLEEP });
-        // A hook that left nothing to be finished has left the report on the disk.
+        // If the hook left nothing to finish, the report is on the disk.
         let is_durable = ended.status.success() && machine.unfinished().is_empty();
         disk.cut_power(&machine);
         tries += usize::from(ended.suffered);
         durable += usize::from(is_durable);
-        // Where it could not, it says so.
+        // If it could not write the report, it has logged that.
         crashes.insert(job, vec![is_durable && syslog.said().is_empty()]);
         assert!(machine.deliver().success());
         machine.settle();
     }
     machine.deliver_in_an_hour();
-    // What was half, and promised to nobody, is put aside there, and told.
+    // A half file, which no process had promised to keep, is put aside there with a notice.
     let aside = |it: &String| it.starts_with("learn") || it.starts_with("left in corrupt");
     wrong.extend(
         violations(&machine, &crashes)
@@ -177,7 +176,7 @@ fn a_power_cut_at_any_call_of_the_deliverer_costs_no_report() {
     );
 }
 
-/// The syncs and renames by which the hook makes its report safe: those in the spool.
+/// Returns the syncs and renames in the spool, by which the hook makes its report safe.
 fn commits(machine: &Machine) -> Vec<(String, Point)> {
     let spool = machine.harness.spool.display().to_string();
     let mut verbs = vec!["post-stop".to_owned()];
@@ -203,7 +202,7 @@ fn commits(machine: &Machine) -> Vec<(String, Point)> {
     verbs.into_iter().flat_map(of).filter(is_commit).collect()
 }
 
-/// Leaves out each fsync in turn. This proves that the tests above can see a loss.
+/// Leaves out each fsync in turn. This proves that the tests above can detect a loss.
 fn each_fsync_is_needed(file_system: &str) {
     let began = Instant::now();
     let (machine, disk) = machine(file_system);

@@ -1,4 +1,4 @@
-//! Killed at any moment, again and again, while crashes come in and reports go out.
+//! Kills at random moments, again and again, while services crash and reports are sent.
 
 use std::fs;
 use std::process::Child;
@@ -12,14 +12,14 @@ use crate::machine::Machine;
 use crate::table;
 use crate::victim::is_slow;
 
-/// Number of crashes on one machine. In a spool without end the later ones would only take longer.
+/// Number of crashes on one machine. More would only make each take longer, as the spool grows.
 const BATCH: usize = 500;
 
 fn kills() -> usize {
     if is_slow() { 10_000 } else { 50 }
 }
 
-/// A random number below `end`.
+/// Returns a random number below `end`.
 fn below(end: u128) -> u128 {
     let mut bytes = [0; 8];
     getrandom(&mut bytes, GetRandomFlags::empty()).unwrap();
@@ -47,7 +47,7 @@ fn running(machine: &Machine, verbs: &[&str]) -> Vec<Pid> {
         .collect()
 }
 
-/// Kills one of these, if there is any. Returns whether it did.
+/// Kills one of these, if there is any. Returns true if it did.
 fn kill_one(mut victims: Vec<Pid>) -> bool {
     if victims.is_empty() {
         return false;
@@ -60,7 +60,7 @@ fn spawn_post_stop(machine: &Machine, job: &str) -> Child {
     machine.hook("post-stop", job).spawn().unwrap()
 }
 
-/// Measures a crash, from the hook's start until no process of ours is left.
+/// Measures a crash, from the hook's start until all our processes have ended.
 fn measure(machine: &Machine) -> (Duration, Duration) {
     machine.start("learn");
     machine.die("learn");
@@ -94,8 +94,7 @@ fn hooks_and_their_helpers_killed_at_random_leave_one_report_each() {
             machine.die(&job);
             let mut front = spawn_post_stop(&machine, &job);
             sleep_up_to(hook * 5 / 4);
-            // Half of them the hook itself, half of them what it has started, whatever that is
-            // called.
+            // Kills the hook itself in half of the tries, and one of its helpers in the other half.
             killed += usize::from(if below(2) == 0 {
                 front.try_wait().unwrap().is_none() && front.kill().is_ok()
             } else {
@@ -140,7 +139,7 @@ fn deliverers_and_attempts_killed_at_random_send_everything_and_repeat_only_the_
             machine.die(&job);
             assert!(spawn_post_stop(&machine, &job).wait().unwrap().success());
             crashes.insert(job, vec![true]);
-            // The hook has woken one; now and then there is another.
+            // The hook has woken a deliverer. Now and then there is a second one.
             let second = (below(4) == 0).then(|| {
                 let mut command = machine.harness.hook_command("deliver");
                 command

@@ -1,5 +1,5 @@
-//! Crashes that are told together, by a deliverer that is killed before a call: each is counted
-//! once.
+//! Crashes in one summary, whose deliverer is killed before a system call. Each crash must be
+//! counted once.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ use crate::table;
 
 const CRASHES: u64 = 4;
 
-/// A machine where a service has crashed again and again, and nobody was told yet.
+/// Returns a machine where a service has crashed again and again, and nothing was sent yet.
 fn crashed() -> Machine {
     let machine = Machine::new();
     for _ in 0..CRASHES {
@@ -30,7 +30,7 @@ fn crashed() -> Machine {
     machine
 }
 
-/// The deliverer, as it would be after a while, under strace.
+/// Runs the deliverer as if it were `later`, under strace.
 fn deliver(machine: &Machine, later: &str, tracing: Vec<String>) {
     let mut command = Command::new(STRACE);
     command
@@ -111,7 +111,7 @@ fn a_deliverer_killed_while_it_counts_crashes_counts_each_once() {
 }
 
 #[test]
-fn a_deliverer_killed_while_it_sums_up_tells_of_each_crash_once() {
+fn a_deliverer_killed_while_it_writes_a_summary_counts_each_crash_once() {
     let told_of_the_first = || {
         let machine = crashed();
         deliver(&machine, "0s", strace::watch(&machine.path("strace.log")));

@@ -8,11 +8,11 @@ use super::cases::{self, Case};
 use super::machine::{Machine, RECEIVER};
 use crate::support::harness::wait_for_some;
 
-/// Keeps what it is given.
+/// A sink's program that keeps each report.
 const SINK: &str = "[[sink.exec]]\nname = \"keep\"\ncommand = [\"/etc/lastwords/keep\"]\n";
 const KEEP: &str = "#!/bin/sh\ncat >\"/var/spool/told/$$.$(date +%s%N)\"\necho '{\"ok\": true}'\n";
 
-/// For the scripts: the main process's number, and waiting for the unit's end.
+/// Functions for the scripts: the main process's pid, and waiting for the unit's end.
 const WORDS: &str = r#"
 pid() { systemctl show -p MainPID --value "$u"; }
 gone() { until systemctl show -p ActiveState "$u" | grep -qE '=(inactive|failed)'; do sleep 0.05; done; }
@@ -25,7 +25,7 @@ fn unit_file(unit: &str) -> String {
 fn boot_with(cases: &[Case]) -> Machine {
     let machine = Machine::boot();
     let unit = |case: &Case| {
-        // A template is the unit of all its instances.
+        // A template is the unit file of all its instances.
         let name = case
             .unit
             .find('@')
@@ -45,7 +45,7 @@ fn boot_with(cases: &[Case]) -> Machine {
     machine
 }
 
-/// Lets all of them end at once, and waits for that.
+/// Lets all units end at once, and waits for that.
 fn run(machine: &Machine, cases: &[Case]) {
     let mut script = WORDS.to_owned();
     for case in cases {
@@ -95,7 +95,7 @@ fn check(case: &Case, reports: &[Report]) -> Option<String> {
 }
 
 #[test]
-fn each_way_to_end_has_its_verdict_and_its_cause_and_is_told() {
+fn each_way_to_end_has_its_verdict_and_its_cause_and_is_sent() {
     let cases = cases::all();
     let machine = boot_with(&cases);
     run(&machine, &cases);
@@ -112,7 +112,7 @@ fn each_way_to_end_has_its_verdict_and_its_cause_and_is_told() {
 }
 
 #[test]
-fn a_secret_that_systemd_hands_over_reaches_its_sink() {
+fn a_secret_that_systemd_passes_reaches_its_sink() {
     let machine = Machine::boot();
     let crash = Case {
         unit: "web",
@@ -130,7 +130,7 @@ fn a_secret_that_systemd_hands_over_reaches_its_sink() {
         (unit_file("receiver"), "[Service]\nExecStart=python3 /srv/receiver\n".into()),
         (unit_file("web"), format!("[Service]\n{}\n", crash.service)),
     ]);
-    // The secret is root's, and only the deliverer is to have it.
+    // The secret belongs to root, and only the deliverer may get it.
     machine.shell(
         "chmod 600 /srv/token; mkdir /etc/systemd/system/lastwords.service.d 2>/dev/null || true",
     );
@@ -156,7 +156,7 @@ fn a_secret_that_systemd_hands_over_reaches_its_sink() {
 }
 
 #[test]
-fn the_start_limit_holds_and_no_end_is_told_twice() {
+fn the_start_limit_holds_and_no_end_is_reported_twice() {
     let service = "Restart=always\nRestartSec=0\nExecStart=sh -c 'exit 7'";
     let end = "systemctl start $u; until systemctl show -p Result $u | grep -q start-limit-hit || \
                systemctl show -p ActiveState $u | grep -q failed; do sleep 0.05; done";
@@ -167,7 +167,7 @@ fn the_start_limit_holds_and_no_end_is_told_twice() {
         report: None,
     };
     let machine = boot_with(&[loops]);
-    // The default, 5 starts in 10 seconds, with room for a busy machine.
+    // The default is 5 starts in 10 seconds. This leaves room for a busy machine.
     let limit = "[Unit]\nStartLimitIntervalSec=60\nStartLimitBurst=5\n";
     machine.shell("mkdir -p /etc/systemd/system/loops.service.d");
     machine.write(&[(
@@ -199,7 +199,7 @@ fn the_start_limit_holds_and_no_end_is_told_twice() {
 }
 
 #[test]
-fn a_shutdown_is_no_crash_of_anybody() {
+fn a_shutdown_is_not_a_crash_of_any_service() {
     let names = ["one", "two", "three", "four"];
     let cases = names.map(|unit| Case {
         unit,

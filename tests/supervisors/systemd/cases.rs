@@ -1,4 +1,4 @@
-//! The ways in which services end, and what lastwords is to make of each.
+//! The ways in which services end, and the expected report of each.
 
 use lastwords::report::{Exit, Verdict};
 
@@ -6,7 +6,7 @@ use lastwords::report::{Exit, Verdict};
 pub struct Case {
     /// The unit, without `.service`.
     pub unit: &'static str,
-    /// Its `[Service]`.
+    /// The lines of its `[Service]`.
     pub service: &'static str,
     /// A shell script; `$u` is the unit.
     pub end: &'static str,
@@ -17,11 +17,11 @@ pub struct Case {
 pub struct Told {
     pub verdict: Verdict,
     pub exit: Exit,
-    /// A part of the line that says why.
+    /// A part of the cause's line.
     pub line: &'static str,
 }
 
-/// Output of node when nothing catches an error.
+/// Output of node for an uncaught error.
 pub const THROWN: &str = "/srv/web/server.js:10
     throw new Error('no more orders');
     ^

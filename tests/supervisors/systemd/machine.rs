@@ -18,7 +18,7 @@ const BOOT: &str = concat!(
 const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/systemd");
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A web server that takes everything and keeps what it is shown to be let in.
+/// A web server that accepts every request and keeps its Authorization header.
 pub const RECEIVER: &str = r#"
 import http.server, pathlib
 
@@ -37,17 +37,17 @@ server.serve_forever()
 pub struct Machine {
     dir: TempDir,
     namespaces: Child,
-    /// systemd's number, seen from outside.
+    /// systemd's pid, seen from outside.
     pid: String,
 }
 
 impl Machine {
-    /// Boots it with lastwords around every service, and waits until it is up.
+    /// Boots a machine with lastwords around every service, and waits until it is up.
     pub fn boot() -> Self {
         Self::boot_with(UNITS)
     }
 
-    /// Boots one where systemd has never heard of lastwords.
+    /// Boots a machine without lastwords' units.
     pub fn boot_without() -> Self {
         Self::boot_with("")
     }
@@ -112,7 +112,7 @@ impl Machine {
             .expect("nsenter")
     }
 
-    /// The same, of a script that does not fail.
+    /// Runs a script that must not fail, and returns its output.
     pub fn shell(&self, script: &str) -> String {
         let output = self.run(script);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -160,8 +160,8 @@ impl Machine {
         reports_in(&[spool.join("new"), spool.join("done")])
     }
 
-    /// Waits until there are so many, and the path unit's deliverer has told the sink of at least
-    /// one: the others may be told in a summary, later.
+    /// Waits until there are `count` reports, and the path unit's deliverer has sent at least one.
+    /// The others may come later in a summary.
     pub fn wait_for_reports(&self, count: usize) -> Vec<Report> {
         let told = || {
             fs::read_dir(self.dir.path().join("told"))
@@ -188,7 +188,7 @@ impl Drop for Machine {
                 self.run("ls -lR /run/lastwords /var/spool/lastwords; journalctl --no-pager -n 300 -o short-precise");
             let _ = std::io::stderr().write_all(&all.stdout);
         }
-        // With it goes process 1, and with that all the others.
+        // This ends process 1, and so all others.
         let _ = self.namespaces.kill();
         let _ = self.namespaces.wait();
         for group in fs::read_to_string(self.dir.path().join("cgroups"))

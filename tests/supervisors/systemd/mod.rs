@@ -1,4 +1,4 @@
-//! systemd as process 1 of a container of its own, with the very files of `config/systemd`.
+//! systemd as process 1 of a container of its own, with the files of `config/systemd`.
 
 mod as_root;
 mod cases;

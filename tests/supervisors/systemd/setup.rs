@@ -1,5 +1,5 @@
-//! The whole way on systemd: from a service without lastwords to its crash, and what the doctor
-//! says on the way.
+//! The whole way on systemd, from a service without lastwords to its crash, with the doctor's
+//! answers on the way.
 
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ fn activation(said: &str) -> String {
 }
 
 #[test]
-fn what_setup_says_makes_a_crash_caught_and_told_and_the_doctor_knows_each_step() {
+fn with_the_files_of_setup_a_crash_is_caught_and_sent_and_the_doctor_knows_each_step() {
     let machine = Machine::boot_without();
     machine.file("/srv/receiver", RECEIVER);
     machine.file(
@@ -59,7 +59,7 @@ fn what_setup_says_makes_a_crash_caught_and_told_and_the_doctor_knows_each_step(
         "lastwords setup web --write",
     );
 
-    // As it is written, shown, and written again.
+    // The files are written, shown, and written again.
     let said = machine.shell("lastwords setup web --write");
     machine.doctor().assert_problem(
         "hooks",
@@ -88,7 +88,7 @@ fn what_setup_says_makes_a_crash_caught_and_told_and_the_doctor_knows_each_step(
     );
     doctor.assert("log", "ok", "the journal can be read", "");
 
-    // The secret is root's, and systemd hands it over.
+    // The secret belongs to root, and systemd passes it to the deliverer.
     machine.shell("echo hush >/srv/token; chmod 600 /srv/token; mkdir -p /etc/systemd/system/lastwords.service.d");
     machine.file(
         "/etc/systemd/system/lastwords.service.d/secrets.conf",
@@ -124,7 +124,7 @@ fn what_setup_says_makes_a_crash_caught_and_told_and_the_doctor_knows_each_step(
 }
 
 #[test]
-fn what_is_in_the_way_is_named_with_a_remedy_that_helps() {
+fn each_obstacle_is_named_with_a_remedy_that_helps() {
     let machine = Machine::boot_without();
     machine.file("/etc/systemd/system/web.service", WEB);
     machine.file("/etc/systemd/system/shop@.service", WEB);
@@ -151,7 +151,7 @@ fn what_is_in_the_way_is_named_with_a_remedy_that_helps() {
             .starts_with("shop@blue: a crash would be caught")
     );
 
-    // Another's drop-in takes ours away.
+    // A foreign drop-in removes our hook.
     machine.file(
         &format!("{DROP_INS}/web.conf"),
         "[Service]\nExecStopPost=\n",
@@ -179,7 +179,7 @@ fn what_is_in_the_way_is_named_with_a_remedy_that_helps() {
             .contains("nothing to write")
     );
 
-    // A hook with the service's own rights, behind a command that fails.
+    // The hook runs with the service's own rights, after a command that fails.
     let own = "[Service]\nUser=nobody\nExecStopPost=\nExecStopPost=/bin/false\nExecStopPost=/usr/bin/lastwords post-stop --job %n\n";
     machine.file(&format!("{DROP_INS}/zzz.conf"), own);
     machine.shell("systemctl daemon-reload");

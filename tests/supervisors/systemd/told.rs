@@ -1,4 +1,4 @@
-//! The words of `ExecStopPost=`, where no manager can be asked.
+//! The variables that `ExecStopPost=` gets, on a machine where systemd does not answer.
 
 use lastwords::report::{Death, Exit, Report, Verdict};
 
@@ -25,7 +25,7 @@ fn report(result: &str, code: &str, status: &str) -> Report {
 }
 
 #[test]
-fn an_oom_kill_is_told_as_one() {
+fn an_oom_kill_is_reported_as_one() {
     let report = report("oom-kill", "killed", "KILL");
     assert_eq!(
         (report.verdict, report.cause.kind),
@@ -80,7 +80,7 @@ fn what_only_the_manager_could_tell_is_unknown() {
 }
 
 #[test]
-fn a_hook_of_systemds_leaves_word_for_the_path_unit_and_starts_nothing() {
+fn a_hook_under_systemd_wakes_the_path_unit_and_starts_nothing() {
     let machine = Harness::new();
     hook(&machine, "signal", "killed", "SEGV");
     assert_eq!(
@@ -93,7 +93,7 @@ fn a_hook_of_systemds_leaves_word_for_the_path_unit_and_starts_nothing() {
 }
 
 #[test]
-fn of_one_end_two_hooks_make_one_report() {
+fn two_hooks_of_one_end_make_one_report() {
     let machine = Harness::new();
     hook(&machine, "exit-code", "exited", "217");
     let mut hook = machine.hook_command("post-stop");
@@ -103,7 +103,7 @@ fn of_one_end_two_hooks_make_one_report() {
         .env("MONITOR_SERVICE_RESULT", "exit-code");
     assert!(hook.output().unwrap().status.success());
     assert_eq!(machine.only_report().verdict, Verdict::AbortedStart);
-    // Another life's end is another.
+    // The end of another life is another report.
     hook.env("MONITOR_INVOCATION_ID", "e".repeat(32));
     assert!(hook.output().unwrap().status.success());
     machine.wait_for_workers();

@@ -1,4 +1,4 @@
-//! Prometheus' Alertmanager, which tells a webhook of the alerts that it gets, grouped by job.
+//! Prometheus' Alertmanager, which posts the alerts that it gets to a webhook, grouped by job.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ receivers:
 ";
 
 impl Alertmanager {
-    /// Needs no root. What people are told is posted to `webhook`.
+    /// Starts it, without root. It posts its messages to `webhook`.
     pub fn start(webhook: &str) -> Self {
         let dir = directory("alertmanager");
         let port = free_port();
@@ -65,7 +65,7 @@ impl Alertmanager {
         }
     }
 
-    /// The alerts that fire.
+    /// Returns the alerts that fire.
     pub fn alerts(&self) -> Vec<Value> {
         let answer = self
             .client

@@ -18,7 +18,7 @@ impl Certs {
         Self::issue_for(&["localhost", "127.0.0.1"], |_| {})
     }
 
-    /// The same for these names, with a change to the server's certificate.
+    /// Makes the same for these names, with a change to the server's certificate.
     pub fn issue_for(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = || KeyPair::generate().expect("a key can be made");
         let mut authority_params = params(&[], "the tests' authority");
@@ -67,7 +67,7 @@ impl Certs {
 fn params(names: &[&str], subject: &str) -> CertificateParams {
     let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
     let mut params = CertificateParams::new(names).expect("the names are names");
-    // To OpenSSL a certificate whose subject is its issuer's is signed by itself.
+    // OpenSSL takes a certificate whose subject is its issuer's for self-signed.
     params.distinguished_name.push(DnType::CommonName, subject);
     params
 }

@@ -1,7 +1,7 @@
-//! The real servers that the end-to-end tests send to. Each lives on loopback, on ports that were
-//! free, in a directory of its own, and ends with the value that stands for it.
+//! The real servers that the end-to-end tests send to. Each runs on loopback, on free ports, in a
+//! directory of its own, and ends when its value is dropped.
 //!
-//! `tests/run` installs them; their configs lie in this folder.
+//! `tests/run` installs them. Their configs are in this folder.
 
 pub mod alertmanager;
 pub mod certs;
@@ -23,11 +23,11 @@ use tempfile::TempDir;
 use super::harness::patiently;
 
 /// Leads a process group, and ends the group when the other end of its stdin is closed: by
-/// [`Process`], or by the kernel where the tests were killed and no destructor ran.
+/// [`Process`], or by the kernel if the tests were killed and no destructor ran.
 const LEADER: &str =
     r#"exec 3<&0; (read -r _ <&3; kill -s TERM -- "-$$") & exec "$@" 3<&- </dev/null"#;
 
-/// A server's processes, as one.
+/// The processes of a server, as one group.
 pub struct Process {
     leader: Child,
     stdin: Option<ChildStdin>,
@@ -35,7 +35,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`; what it prints goes to the file `log`.
+    /// Starts `command`, whose output goes to the file `log`.
     pub fn start(command: &[&str], log: PathBuf) -> Self {
         let output = File::create(&log).expect("the log can be created");
         let mut leader = Command::new("setsid")
@@ -53,7 +53,7 @@ impl Process {
         }
     }
 
-    /// Waits until there is an answer, and fails with what the server printed where there is none.
+    /// Waits until there is an answer. If none comes, panics with the server's output.
     pub fn until<T>(&mut self, what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
         let leader = &mut self.leader;
         let end = match patiently(|| {
@@ -87,8 +87,8 @@ impl Drop for Process {
     }
 }
 
-/// A directory with a short path that every user can reach, whatever `TMPDIR` and the umask are:
-/// servers change users, and a socket's path holds 107 bytes.
+/// Makes a directory with a short path that every user can reach, whatever `TMPDIR` and the umask
+/// are. Servers change users, and a socket's path holds 107 bytes.
 fn directory(name: &str) -> TempDir {
     let dir = tempfile::Builder::new()
         .prefix(&format!("lastwords-{name}-"))
@@ -118,7 +118,7 @@ pub fn installed(path: &str) -> PathBuf {
     path
 }
 
-/// A config from this folder with its `@KEY@`s replaced.
+/// Returns a config from this folder with its `@KEY@`s replaced.
 fn fill(template: &str, values: &[(&str, &dyn std::fmt::Display)]) -> String {
     values
         .iter()

@@ -33,11 +33,11 @@ const MASTER: &str =
     r#"postfix -c "$1" check && exec "$(postconf -c "$1" -h daemon_directory)/master" -c "$1" -s"#;
 
 pub struct Postfix {
-    /// Encryption by STARTTLS, and a password, or nothing is taken.
+    /// Requires STARTTLS and a password.
     pub starttls: u16,
-    /// Encryption from the first byte, and a password.
+    /// Requires encryption from the first byte, and a password.
     pub implicit: u16,
-    /// No encryption, no password.
+    /// Requires neither encryption nor a password.
     pub plain: u16,
     _master: Process,
     _passwords: Process,
@@ -45,11 +45,11 @@ pub struct Postfix {
 }
 
 impl Postfix {
-    /// Starts both; needs root, because Postfix does.
+    /// Starts both. Needs root, because Postfix does.
     pub fn start(certs: &Certs) -> Self {
         let dir = directory("postfix");
         let [starttls, implicit, plain] = [free_port(), free_port(), free_port()];
-        // Any user that Debian always has and that is not root may own the mail.
+        // The mail may belong to any user that every Debian has, except root.
         let (uid, gid) = account("mail");
         let (owner, _) = account("postfix");
         for part in ["etc", "queue", "queue/private", "data", "mail", "dovecot"] {
@@ -115,7 +115,7 @@ impl Postfix {
         }
     }
 
-    /// The mails that the user holds.
+    /// Returns the mails in the user's mailbox.
     pub fn mails(&self, user: &str) -> Vec<Mail> {
         let Ok(entries) = fs::read_dir(self.dir.path().join("mail").join(user).join("new")) else {
             return Vec::new();
@@ -132,14 +132,14 @@ impl Postfix {
             .collect()
     }
 
-    /// Waits until the user holds a mail.
+    /// Waits until the user has a mail, and returns it.
     pub fn mail(&self, user: &str) -> Mail {
         wait_for_some(&format!("{user} gets a mail"), || {
             self.mails(user).into_iter().next()
         })
     }
 
-    /// Takes what it put off: the next client finds nobody on the grey list.
+    /// Empties the grey list and the list of busy recipients, so that the next attempt succeeds.
     pub fn end_greylisting(&self) {
         let recipients = include_str!("recipients");
         let rest: Vec<_> = recipients
@@ -156,14 +156,14 @@ impl Postfix {
         assert!(reload.expect("Postfix is installed").status.success());
     }
 
-    /// Everything that Postfix and Dovecot said.
+    /// Returns the log of Postfix and Dovecot.
     pub fn log(&self) -> String {
         let read = |path| fs::read_to_string(self.dir.path().join(path)).unwrap_or_default();
         read("maillog") + &read("dovecot/log")
     }
 }
 
-/// A mail as it lies in the Maildir.
+/// A mail as it is in the Maildir.
 pub struct Mail {
     pub raw: Vec<u8>,
 }
@@ -173,21 +173,21 @@ impl Mail {
         mailparse::parse_mail(&self.raw).expect("the mail parses")
     }
 
-    /// The header's one value, decoded.
+    /// Returns the header's only value, decoded.
     pub fn header(&self, name: &str) -> String {
         let values = self.parse().headers.get_all_values(name);
         let [value] = values.as_slice() else {
-            panic!("{name} stands there {} times", values.len())
+            panic!("the header {name} is there {} times", values.len())
         };
         value.clone()
     }
 
-    /// The text of the first part of this type, decoded.
+    /// Returns the text of the first part of this type, decoded.
     pub fn text(&self, mime_type: &str) -> String {
         self.part(mime_type, |part| part.get_body().expect("the part decodes"))
     }
 
-    /// The bytes of the first part of this type.
+    /// Returns the bytes of the first part of this type.
     pub fn bytes(&self, mime_type: &str) -> Vec<u8> {
         self.part(mime_type, |part| {
             part.get_body_raw().expect("the part decodes")
@@ -209,7 +209,7 @@ fn greeting(port: u16) -> Option<()> {
     (&answer == b"220 ").then_some(())
 }
 
-/// The account's user and group, from `/etc/passwd`; see passwd(5).
+/// Returns the account's user and group ids, from `/etc/passwd`; see passwd(5).
 fn account(name: &str) -> (u32, u32) {
     let accounts = fs::read_to_string("/etc/passwd").expect("/etc/passwd is readable");
     let account = accounts

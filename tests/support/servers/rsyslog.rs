@@ -21,10 +21,10 @@ pub struct Rsyslog {
     dir: TempDir,
 }
 
-/// A message as rsyslog understood it.
+/// A message as rsyslog parsed it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Record {
-    /// The input that took it: `imuxsock`, `imudp`, `imptcp` (TCP), `imtcp` (TLS).
+    /// The input module: `imuxsock`, `imudp`, `imptcp` (TCP), `imtcp` (TLS).
     pub via: String,
     pub pri: String,
     pub time: String,
@@ -32,13 +32,13 @@ pub struct Record {
     pub app: String,
     pub procid: String,
     pub msgid: String,
-    /// The structured data as it came, or `-`.
+    /// The structured data as it was sent, or `-`.
     pub sd: String,
     pub msg: String,
 }
 
 impl Rsyslog {
-    /// Needs no root.
+    /// Starts it, without root.
     pub fn start(certs: &Certs) -> Self {
         let dir = directory("rsyslog");
         let [udp, tcp, tls] = [free_port(), free_port(), free_port()];
@@ -67,12 +67,12 @@ impl Rsyslog {
         rsyslog
     }
 
-    /// Ends it; nobody listens any more.
+    /// Stops it, so that no process listens on its ports.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Starts it where it was before.
+    /// Starts it again on the same ports.
     pub fn start_again(&mut self) {
         let at = |name: &str| self.dir.path().join(name).display().to_string();
         let daemon = installed("rsyslog/usr/sbin/rsyslogd").display().to_string();
@@ -98,12 +98,13 @@ impl Rsyslog {
         self.process = Some(process);
     }
 
-    /// The Unix datagram socket: its `/dev/log`.
+    /// Returns the path of its Unix datagram socket, its `/dev/log`.
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("log")
     }
 
-    /// Everything that came so far, whole lines only: rsyslog may be at one just now.
+    /// Returns everything that it has received so far. Leaves out a line that rsyslog is still
+    /// writing.
     pub fn records(&self) -> Vec<Record> {
         let text = fs::read(self.dir.path().join("records")).unwrap_or_default();
         let whole = text
@@ -118,7 +119,7 @@ impl Rsyslog {
             .collect()
     }
 
-    /// Waits until something came by this input.
+    /// Waits for a record by this input, and returns it.
     pub fn record(&self, via: &str) -> Record {
         wait_for_some(&format!("a record by {via}"), || {
             self.records().into_iter().find(|record| record.via == via)

@@ -1,6 +1,6 @@
-//! A stand-in for Slack's incoming webhooks, as Slack's own server cannot be had. It keeps the
-//! requests for [`slack_rules`](crate::support::slack_rules) to judge, and answers as Slack, or a
-//! proxy before it, may.
+//! A stand-in for Slack's incoming webhooks, since a test cannot run Slack's server. It keeps the
+//! requests, which [`slack_rules`](crate::support::slack_rules) checks, and answers as Slack or a
+//! proxy before it may.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,19 +23,19 @@ pub enum Answer {
     ServerError,
     /// 302 to another place on the same port.
     Redirect,
-    /// Nothing, while the connection stays open.
+    /// No answer, while the connection stays open.
     Hang,
     /// 200, and a body without an end.
     Endless,
 }
 
-/// A request that came.
+/// A request that it received.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// `POST /services/T0/B0/token HTTP/1.1`
     pub line: String,
     pub content_type: String,
-    /// [`Value::Null`] if it was no JSON.
+    /// The body; [`Value::Null`] if it was not JSON.
     pub payload: Value,
 }
 
@@ -58,18 +58,18 @@ impl Slack {
         Self { server, state }
     }
 
-    /// Returns the webhook's address, with a secret in it, as Slack makes them.
+    /// Returns the webhook's address. Like Slack's, it contains a secret.
     pub fn webhook(&self) -> String {
         let path = "services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX";
         format!("{}/{path}", self.server.url())
     }
 
-    /// Plans the answer to the next request that has none yet. Without a plan the answer is `ok`.
+    /// Sets the answer to the next request that has none yet. By default the answer is `ok`.
     pub fn plan(&self, answer: Answer) {
         lock(&self.state).answers.push_back(answer);
     }
 
-    /// Returns all requests that came so far.
+    /// Returns all requests so far.
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.state).requests.clone()
     }

@@ -24,12 +24,12 @@ pub struct Synapse {
 }
 
 impl Synapse {
-    /// Needs no root.
+    /// Starts it, without root.
     pub fn start() -> Self {
         Self::start_limited(1000.0, 1000)
     }
 
-    /// The same with a limit on messages: so many a second after this many at once, then 429.
+    /// Starts it with a limit on messages: `burst` at once, then `per_second`, and 429 above that.
     pub fn start_limited(per_second: f64, burst: u32) -> Self {
         let python = installed("venv/bin/python");
         let dir = directory("synapse");
@@ -46,7 +46,7 @@ impl Synapse {
         );
         let config = dir.path().join("homeserver.yaml");
         fs::write(&config, text).expect("the directory is writable");
-        // 32 zero bytes: nobody checks a signature here.
+        // The key is 32 zero bytes: no server checks its signatures here.
         let key = format!("ed25519 a_test {}\n", "A".repeat(43));
         fs::write(dir.path().join("signing.key"), key).expect("the directory is writable");
 
@@ -86,7 +86,7 @@ impl Synapse {
         }
     }
 
-    /// The contents of the room's messages, oldest first.
+    /// Returns the contents of the room's messages, oldest first.
     pub fn messages(&self) -> Vec<Value> {
         let url = format!(
             "{}/rooms/{}/messages?dir=f&limit=1000",
@@ -107,7 +107,7 @@ impl Synapse {
         messages.map(|mut event| event["content"].take()).collect()
     }
 
-    /// Waits until there is a message.
+    /// Waits for a message in the room, and returns it.
     pub fn message(&self) -> Value {
         wait_for_some("a message in the room", || {
             self.messages().into_iter().next()
@@ -115,14 +115,15 @@ impl Synapse {
     }
 }
 
-/// The client-server API: <https://spec.matrix.org/latest/client-server-api/>.
+/// Returns an address of the client-server API: <https
+/// ://spec.matrix.org/latest/client-server-api/>.
 struct Api {
     url: String,
     client: Client,
 }
 
 impl Api {
-    /// Makes a user and gives its access token.
+    /// Makes a user and returns its access token.
     fn register(&self, name: &str) -> String {
         let user =
             json!({ "username": name, "password": "s3cret", "auth": { "type": "m.login.dummy" } });

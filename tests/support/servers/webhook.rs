@@ -20,17 +20,17 @@ pub struct Webhook {
     dir: TempDir,
 }
 
-/// A request that came.
+/// A request that it received.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Request {
     pub headers: BTreeMap<String, String>,
     pub body: Value,
-    /// By the library's own check.
+    /// True if the library accepts the signature.
     pub verified: bool,
 }
 
 impl Webhook {
-    /// Needs no root.
+    /// Starts it, without root.
     pub fn start() -> Self {
         let dir = directory("webhook");
         let port = free_port();
@@ -53,7 +53,7 @@ impl Webhook {
         }
     }
 
-    /// Waits until so many have come.
+    /// Waits until it has received this number of requests.
     pub fn requests(&self, count: usize) -> Vec<Request> {
         let read = || {
             let text = fs::read_to_string(self.dir.path().join("output")).ok()?;
