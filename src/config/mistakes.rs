@@ -297,6 +297,24 @@ fn a_sink_that_contradicts_itself_is_left_out_and_costs_no_other() {
 }
 
 #[test]
+fn a_sink_with_many_mistakes_hides_none_of_others_and_costs_no_other() {
+    let many =
+        "[[sink.matrix]]\nname = 5\nhomeserver = 'ftp://x'\nroom = 'a/b'\ntoken_file = 'x'\n";
+    let text = [
+        many,
+        "[[sink.telegram]]\nname = 'bad'\nchat = '@a'\n",
+        "[[sink.slack]]\nname = 'good'\nwebhook_env = 'X'\n",
+    ];
+    let text = text.concat();
+    let source = Source::new(Path::new(""), &text);
+    let (machine, problems) = parse::<MachineFile>(&Document::of(&source));
+    let places = problems.iter().map(ToString::to_string);
+    let places: Vec<String> = places.map(|it| it[..4].to_owned()).collect();
+    assert_eq!(places, [":2:8", ":3:1", ":4:8", ":6:1"], "{problems:?}");
+    assert_eq!(machine.unwrap().sink.list().len(), 1);
+}
+
+#[test]
 fn a_sink_that_contradicts_itself_costs_no_other_of_its_kind() {
     let good = |name| format!("[[sink.slack]]\nname = '{name}'\nwebhook_env = 'X'\n");
     let bad = "[[sink.slack]]\nname = 'bad'\nwebhook_file = 'x'\nwebhook_env = 'X'\n";

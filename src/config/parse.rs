@@ -192,13 +192,18 @@ fn type_errors<T: DeserializeOwned>(mut root: DeTable) -> Vec<TypeError> {
         let Err(error) = deserialize::<T>(root.clone()) else {
             break;
         };
+        // No more are shown.
+        if errors.len() > MAX {
+            break;
+        }
         let span = place_of::<T>(&error, &root);
         let path = tree::find(&root, &span).unwrap_or_default();
+        let whole = tree::whole(&mut root, &path).to_vec();
         if let Some(key) = wording::missing_key(error.message()) {
             let here = (span, key.to_owned());
             if filled.contains(&here) {
                 // The key takes no string, so the table's other missing keys stay unknown.
-                if tree::remove(&mut root, &path).is_none() {
+                if tree::remove(&mut root, &whole).is_none() {
                     break;
                 }
                 continue;
@@ -223,7 +228,10 @@ fn type_errors<T: DeserializeOwned>(mut root: DeTable) -> Vec<TypeError> {
                 });
             }
             let meant = wording::meant_key(error.message());
-            let Some((table, key)) = tree::remove(&mut root, &path) else {
+            // An error that follows from a key that was cut out or filled in says no more of its
+            // table.
+            let gone = if known { whole } else { path };
+            let Some((table, key)) = tree::remove(&mut root, &gone) else {
                 break;
             };
             // A key that was cut out or mistyped is not missing.
@@ -246,15 +254,29 @@ fn place_of<T: DeserializeOwned>(error: &Error, root: &DeTable) -> Range<usize> 
     meant.unwrap_or(span)
 }
 
+/// Leaves out what a wrong value costs.
+fn leave_out(root: &mut DeTable, place: &Range<usize>) -> Option<()> {
+    let path = tree::find(root, place)?;
+    let whole = tree::whole(root, &path).to_vec();
+    tree::remove(root, &whole).map(drop)
+}
+
 /// Returns the value without the tables that have an error.
 fn without<T: DeserializeOwned>(mut root: DeTable, errors: &[TypeError]) -> Option<T> {
     for error in errors {
-        if let Some(path) = tree::find(&root, &error.span) {
-            let whole = tree::whole(&mut root, &path).to_vec();
-            tree::remove(&mut root, &whole);
+        leave_out(&mut root, &error.span);
+    }
+    // Of too many errors some were not found. They cost no other table either.
+    for _ in 0..MAX {
+        match deserialize::<T>(root.clone()) {
+            Ok(value) => return Some(value),
+            Err(error) => {
+                let place = place_of::<T>(&error, &root);
+                leave_out(&mut root, &place)?;
+            }
         }
     }
-    deserialize(root).ok()
+    None
 }
 
 fn deserialize<T: DeserializeOwned>(root: DeTable) -> Result<T, Error> {

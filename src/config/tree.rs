@@ -191,7 +191,10 @@ pub fn remove(root: &mut DeTable, path: &[Step]) -> Option<(Span, String)> {
 
 /// Adds a key that a table lacks, with an empty string, at the table's own place.
 pub fn fill(root: &mut DeTable, path: &[Step], key: &str) -> bool {
-    let Some((span, table)) = table_at(root, path) else {
+    // A key that was filled in before has the table's place, too.
+    let is_table = table_at(root, path).is_some();
+    let above = path.len().saturating_sub(usize::from(!is_table));
+    let Some((span, table)) = path.get(..above).and_then(|path| table_at(root, path)) else {
         return false;
     };
     let key = Spanned::new(span.clone(), Cow::Owned(key.to_owned()));
