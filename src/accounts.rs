@@ -34,7 +34,7 @@ pub struct Identity {
 pub fn identity(user: &str, host: &Host) -> Result<Identity> {
     let uid = uid_of(user, host)
         .context("cannot read /etc/passwd")?
-        .context("there is no such user in /etc/passwd; name one that is there, or its number")?;
+        .context("this user is not in /etc/passwd; name an existing user, or a user's number")?;
     ensure!(uid != u32::MAX, "no user can have this number");
     let mut groups = groups(uid, host);
     if groups.is_empty() {

@@ -62,7 +62,7 @@ mod tests {
         let dir = config(&[("lastwords.toml", &machine), ("jobs/web.toml", job)]);
         let checked = check(dir.path(), &Host::new("/", dir.path()));
         let line = machine.lines().position(|line| line.contains("nosuch1"));
-        let why = "there is no such user in /etc/passwd; name one that is there, or its number";
+        let why = "this user is not in /etc/passwd; name an existing user, or a user's number";
         let expected = [
             format!(
                 "lastwords.toml:{}:8: no user `nosuch1`: {why}",

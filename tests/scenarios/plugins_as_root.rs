@@ -76,7 +76,7 @@ fn a_collector_runs_as_the_jobs_user_with_that_users_groups_unless_it_names_anot
     assert_eq!(section(&printed, "roots"), "0\n");
     assert_eq!(section(&printed, "by number"), "54399\n65534\n");
     let why = section(&printed, "nobodys");
-    let no_user = "cannot run as \"nosuch\": there is no such user in /etc/passwd";
+    let no_user = "cannot run as \"nosuch\": this user is not in /etc/passwd";
     assert!(why.starts_with(no_user), "{why}");
 }
 
