@@ -3,22 +3,13 @@
 
 use std::fmt::Write;
 
+use crate::collectors::Collect;
 use crate::config;
 use crate::places::Places;
 use crate::supervisor::Supervise;
 use crate::supervisor::caller::toml_string;
 use crate::supervisor::plan::Draft;
 use crate::supervisor::supervise::Described;
-
-/// Comments in place of the collectors, if the supervisor's files name neither log nor program.
-const LEFT_OUT: &str = "\
-# The collectors. A job that names none has memory, load, disk, kernel log, processes, and the log
-# that its supervisor keeps. A job that names one has only those that it names.
-# [collect.memory]
-# [collect.dmesg]
-# [[collect.log]]
-# path = \"/var/log/…\"
-";
 
 pub fn draft(job: &str, supervisor: &dyn Supervise, places: &Places) -> Draft {
     let described = supervisor.described(job, &places.host());
@@ -44,11 +35,17 @@ fn text(job: &str, described: &Described) -> String {
     }
     // Whoever names one collector has no other: of a log that only the supervisor knows, that would
     // be the end.
+    let standard: Vec<String> = Collect::standard()
+        .list()
+        .iter()
+        .map(|collector| collector.name())
+        .collect();
     if described.log.is_none() && described.program.is_none() {
-        return text + LEFT_OUT;
+        return text + &left_out(&standard);
     }
-    text +=
-        "[collect.memory]\n[collect.load]\n[collect.disk]\n[collect.dmesg]\n[collect.processes]\n";
+    for name in &standard {
+        let _ = writeln!(text, "[collect.{name}]");
+    }
     match &described.log {
         Some(log) => {
             let _ = write!(text, "[[collect.log]]\npath = {}\n", toml_string(log));
@@ -59,6 +56,20 @@ fn text(job: &str, described: &Described) -> String {
         let _ = write!(text, "[collect.program]\npath = {}\n", toml_string(program));
     }
     text
+}
+
+/// Returns comments in place of the collectors, for a job whose supervisor's files name neither a
+/// log nor a program.
+fn left_out(standard: &[String]) -> String {
+    let mut text = format!(
+        "# The collectors. A job that names none has {}, and the log that its\n\
+         # supervisor keeps. A job that names one has only those that it names.\n",
+        standard.join(", ")
+    );
+    for name in standard {
+        let _ = writeln!(text, "# [collect.{name}]");
+    }
+    text + "# [[collect.log]]\n# path = \"/var/log/…\"\n"
 }
 
 #[cfg(test)]
