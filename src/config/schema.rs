@@ -139,14 +139,8 @@ fn described(row: &Row) -> String {
         .trim_end_matches('.');
     let values = capital(values);
     match row.default.as_str() {
-        ""
-        | "–"
-        | "required"
-        | "is required"
-        | "one of the two"
-        | "with `username`, one of the two" => {
-            format!("{values}.")
-        }
+        "" | "–" | "required" => format!("{values}."),
+        default if default.starts_with("required") => format!("{values}. {}.", capital(default)),
         default => format!("{values}. Default: {default}."),
     }
 }

@@ -4,8 +4,8 @@
 //! | Key | Values | Default |
 //! |---|---|---|
 //! | `name` | how jobs name this sink | required |
-//! | `webhook_file` | a file whose first line is the webhook's address | one of the two |
-//! | `webhook_env` | the environment variable that holds it | is required |
+//! | `webhook_file` | a file whose first line is the webhook's address | required, or `webhook_env` |
+//! | `webhook_env` | the environment variable that holds it | required, or `webhook_file` |
 //!
 //! ```toml
 //! [[sink.discord]]

@@ -11,8 +11,8 @@
 //! | `tls` | `starttls`, `implicit` (TLS from the first byte), `none` | `starttls` |
 //! | `ca_file` | certificates, as PEM, to trust beside the system's | none |
 //! | `username` | whom to log in as | no login |
-//! | `password_file` | a file whose first line is the password | with `username`, one of the two |
-//! | `password_env` | the environment variable that holds it | is required |
+//! | `password_file` | a file whose first line is the password | required with `username`, or `password_env` |
+//! | `password_env` | the environment variable that holds it | required with `username`, or `password_file` |
 //! | `template_text` | a file of handlebars in place of the built-in text (config/templates.md) | none |
 //! | `template_html` | the same in place of the built-in HTML | none |
 //!

@@ -6,8 +6,8 @@
 //! | `name` | how jobs name this sink | required |
 //! | `room` | the room as in its address on gitter.im: `org/repo`; or its alias on Matrix: `#org_repo:gitter.im` | required |
 //! | `homeserver` | the API of the homeserver where the user who posts has an account | `https://gitter.ems.host`, which is gitter.im's |
-//! | `token_file` | a file whose first line is that user's access token | one of the two |
-//! | `token_env` | the environment variable that holds it | is required |
+//! | `token_file` | a file whose first line is that user's access token | required, or `token_env` |
+//! | `token_env` | the environment variable that holds it | required, or `token_file` |
 //! | `template` | a file of handlebars, in Matrix's HTML, in place of the built-in message (config/templates.md) | none |
 //!
 //! ```toml

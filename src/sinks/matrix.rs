@@ -6,8 +6,8 @@
 //! | `name` | how jobs name this sink | required |
 //! | `homeserver` | the address of its API: `https://matrix.example.com` | required |
 //! | `room` | `#alias:server` or `!id:server` | required |
-//! | `token_file` | a file whose first line is the access token of the user who posts | one of the two |
-//! | `token_env` | the environment variable that holds it | is required |
+//! | `token_file` | a file whose first line is the access token of the user who posts | required, or `token_env` |
+//! | `token_env` | the environment variable that holds it | required, or `token_file` |
 //! | `template` | a file of handlebars, in Matrix's HTML, in place of the built-in message (config/templates.md) | none |
 //!
 //! ```toml

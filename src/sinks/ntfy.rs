@@ -3,8 +3,8 @@
 //! | Key | Values | Default |
 //! |---|---|---|
 //! | `name` | how jobs name this sink | required |
-//! | `topic` | the topic | one of the two |
-//! | `topic_file` | a file whose first line is the topic: on a public server it is as good as a password | is required |
+//! | `topic` | the topic | required, or `topic_file` |
+//! | `topic_file` | a file whose first line is the topic: on a public server it is as good as a password | required, or `topic` |
 //! | `url` | the server | `"https://ntfy.sh"` |
 //! | `token_file` | a file whose first line is an access token | none |
 //! | `token_env` | the environment variable that holds it | none |

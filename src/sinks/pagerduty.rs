@@ -4,8 +4,8 @@
 //! | Key | Values | Default |
 //! |---|---|---|
 //! | `name` | how jobs name this sink | required |
-//! | `routing_key_file` | a file whose first line is the integration key of the service | one of the two |
-//! | `routing_key_env` | the environment variable that holds it | is required |
+//! | `routing_key_file` | a file whose first line is the integration key of the service | required, or `routing_key_env` |
+//! | `routing_key_env` | the environment variable that holds it | required, or `routing_key_file` |
 //! | `severity` | of a crash: `"critical"`, `"error"`, `"warning"` or `"info"` | `"critical"` |
 //! | `url` | where the API is: `"https://events.eu.pagerduty.com"` in Europe | `"https://events.pagerduty.com"` |
 //!

@@ -6,8 +6,8 @@
 //! | `name` | how jobs name this sink | required |
 //! | `chat` | the chat's number, as `"-1001234567890"`, or a channel's name, as `"@acme_ops"` | required |
 //! | `topic` | in a group with topics, the number of one | the general one |
-//! | `token_file` | a file whose first line is the bot's token | one of the two |
-//! | `token_env` | the environment variable that holds it | is required |
+//! | `token_file` | a file whose first line is the bot's token | required, or `token_env` |
+//! | `token_env` | the environment variable that holds it | required, or `token_file` |
 //! | `url` | where the Bot API is, for a server of one's own | `"https://api.telegram.org"` |
 //!
 //! ```toml

@@ -4,9 +4,9 @@
 //! | Key | Values | Default |
 //! |---|---|---|
 //! | `name` | how jobs name this sink | required |
-//! | `url` | the address to which reports are posted | one of |
-//! | `url_file` | a file whose first line is the address, where it is a secret | the three |
-//! | `url_env` | the environment variable that holds it | is required |
+//! | `url` | the address to which reports are posted | required, or `url_file` or `url_env` |
+//! | `url_file` | a file whose first line is the address, where it is a secret | required, or `url` or `url_env` |
+//! | `url_env` | the environment variable that holds it | required, or `url` or `url_file` |
 //! | `format` | `"cloudevents"`: the report in an envelope; `"report"`: the report alone | `"cloudevents"` |
 //! | `secret_file` | a file whose first line is the secret that signs the messages, as [Standard Webhooks](https://www.standardwebhooks.com) has it: `whsec_` and 24 to 64 bytes in base64 | not signed |
 //! | `secret_env` | the environment variable that holds it | not signed |
