@@ -51,7 +51,7 @@ mod user_names;
 mod wording;
 
 pub use check::{Checked, check};
-pub use files::{job_file, jobs};
+pub use files::{file_name, job_file, jobs, similar_job};
 pub use load::{Loaded, Route, load, users};
 pub use normal_exit::signal;
 pub use problem::{Problem, Severity};

@@ -91,8 +91,11 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
     let report = report(&args.shape, &call, &loaded, &host, now);
     let routes = loaded.routes(&call.job);
 
+    let warning = config::similar_job(&args.hook.places.config, &call.job)
+        .map(|similar| no_file(&call.job, &similar));
+
     if !args.json {
-        show_report(out, &report, args.send);
+        show_report(out, &report, warning.as_deref(), args.send);
     }
     let mut failures = failures(&report, &loaded);
     let mut deliveries = Vec::new();
@@ -133,7 +136,7 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
         let _ = args.hook.places.spool().remember_drill(&call.job, &drill);
     }
     if args.json {
-        show_json(out, &report, &deliveries, &failures)?;
+        show_json(out, &report, &deliveries, &failures, warning.as_deref())?;
     } else {
         show_end(out, &failures, deliveries.len(), args.send);
     }
@@ -244,12 +247,24 @@ fn failures(report: &Report, loaded: &Loaded) -> Vec<String> {
     config.chain(sections).collect()
 }
 
-fn show_report(out: &mut impl Write, report: &Report, send: bool) {
+/// Warns that a job has no file: it gets what every job gets, but its name may be mistyped.
+fn no_file(job: &str, similar: &str) -> String {
+    format!(
+        "no jobs/{}; did you mean {}?",
+        config::file_name(job),
+        name(similar)
+    )
+}
+
+fn show_report(out: &mut impl Write, report: &Report, warning: Option<&str>, send: bool) {
     let _ = writeln!(
         out,
         "{HEAD}DRILL{HEAD:#} a crash of {} is simulated; nothing died\n",
         name(&report.stop.service())
     );
+    if let Some(warning) = warning {
+        let _ = writeln!(out, "warning    {warning}");
+    }
     let _ = writeln!(
         out,
         "verdict    {}: {}",
@@ -337,6 +352,7 @@ fn show_json(
     report: &Report,
     deliveries: &[Delivery],
     failures: &[String],
+    warning: Option<&str>,
 ) -> Result<()> {
     let sinks: Vec<_> = deliveries
         .iter()
@@ -345,7 +361,10 @@ fn show_json(
             Err(why) => json!({ "name": sink.name(), "kind": sink.kind(), "ok": false, "error": format!("{why:#}") }),
         })
         .collect();
-    let all = json!({ "report": report, "sinks": sinks, "failures": failures });
+    let warnings = Vec::from_iter(warning);
+    let all = json!({
+        "report": report, "sinks": sinks, "failures": failures, "warnings": warnings,
+    });
     let _ = writeln!(out, "{}", serde_json::to_string_pretty(&all)?);
     Ok(())
 }

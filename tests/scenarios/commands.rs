@@ -157,6 +157,27 @@ fn a_drill_that_is_sent_is_marked_and_shows_each_receipt() {
 }
 
 #[test]
+fn a_drill_for_a_job_without_a_file_names_the_job_that_was_probably_meant() {
+    let machine = Harness::new();
+    machine.configure("web", "");
+    let drill = |job: &str, flags: &[&str]| {
+        let mut command = machine.command("post-stop");
+        command.args(["--simulate-crash", "--job", job]).args(flags);
+        command.output().unwrap()
+    };
+    let warning = "warning    no jobs/webb.toml; did you mean web?\n";
+    let output = drill("webb", &[]);
+    assert!(text(&output.stdout).contains(warning), "{output:?}");
+    assert_eq!(output.status.code(), drill("web", &[]).status.code());
+    let json: Value = serde_json::from_slice(&drill("webb", &["--json"]).stdout).unwrap();
+    assert_eq!(json["warnings"][0], "no jobs/webb.toml; did you mean web?");
+    for job in ["web", "postgres"] {
+        let output = drill(job, &[]);
+        assert!(!text(&output.stdout).contains("warning"), "{output:?}");
+    }
+}
+
+#[test]
 fn check_shows_all_mistakes_with_their_lines_and_exits_with_78() {
     let machine = Harness::new();
     fs::write(
