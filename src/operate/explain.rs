@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::Style;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::json;
 
@@ -80,11 +80,9 @@ pub fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<ExitCode> {
         .as_deref()
         .map(|path| Ok::<_, anyhow::Error>((path.to_string_lossy(), read(path)?)))
         .transpose()?;
-    let kernel = args
-        .kernel
-        .as_deref()
-        .map(read)
-        .transpose()?
+    let kernel = args.kernel.as_deref().map(read).transpose()?;
+    ensure_text(args, log.as_ref().map(|(_, text)| text), kernel.as_ref())?;
+    let kernel = kernel
         .map(|text| kernel::from_text(&text))
         .unwrap_or_default();
     let kernel_name = args
@@ -120,6 +118,27 @@ pub fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<ExitCode> {
     }
     show(out, &explanation);
     Ok(ExitCode::SUCCESS)
+}
+
+/// # Errors
+/// If there is nothing to explain: no file, or only empty ones.
+fn ensure_text(args: &ExplainArgs, log: Option<&String>, kernel: Option<&String>) -> Result<()> {
+    let paths = [&args.log, &args.kernel].into_iter().flatten();
+    let names: Vec<String> = paths.map(|path| path.display().to_string()).collect();
+    ensure!(
+        !names.is_empty(),
+        "nothing to read: name the service's log with --log FILE, or the kernel's messages with --kernel FILE"
+    );
+    ensure!(
+        [log, kernel]
+            .into_iter()
+            .flatten()
+            .any(|text| !text.trim().is_empty()),
+        "nothing to read: {} {} empty",
+        names.join(" and "),
+        if names.len() > 1 { "are" } else { "is" }
+    );
+    Ok(())
 }
 
 const HEAD: Style = Style::new().bold();

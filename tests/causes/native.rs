@@ -47,7 +47,8 @@ fn cause_of(how: &str) -> Value {
     );
     let output = Command::new(&program).arg(how).output().unwrap();
     let log = directory.path().join("log");
-    fs::write(&log, [output.stdout, output.stderr].concat()).unwrap();
+    let text = [&b"depot: open\n"[..], &output.stdout, &output.stderr].concat();
+    fs::write(&log, text).unwrap();
     explain(&log, output.status)
 }
 

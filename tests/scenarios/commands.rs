@@ -178,6 +178,33 @@ fn a_drill_for_a_job_without_a_file_names_the_job_that_was_probably_meant() {
 }
 
 #[test]
+fn explain_with_nothing_to_read_says_so_and_fails() {
+    let machine = Harness::new();
+    let log = machine.path("web.log");
+    let log = log.to_str().unwrap();
+    fs::write(log, "\n").unwrap();
+    let empty = format!("{log} is empty");
+    for (args, why) in [
+        (&[][..], "--log FILE"),
+        (&["--exit", "SIGKILL"], "--kernel FILE"),
+        (&["--log", log, "--exit", "1"], &empty),
+    ] {
+        let output = Command::new(harness::binary())
+            .arg("explain")
+            .args(args)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(text(&output.stdout), "");
+        assert!(
+            text(&output.stderr).contains("nothing to read: ")
+                && text(&output.stderr).contains(why),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
 fn check_shows_all_mistakes_with_their_lines_and_exits_with_78() {
     let machine = Harness::new();
     fs::write(
