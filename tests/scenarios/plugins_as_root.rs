@@ -126,7 +126,7 @@ fn check_names_the_line_of_a_user_that_does_not_exist() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(78), "{said}");
     assert!(
-        said.contains("no user `wwww`: there is no such user") && said.contains("lastwords.toml:4"),
+        said.contains("no user `wwww`: this user is not in") && said.contains("lastwords.toml:4"),
         "{said}"
     );
     assert!(!said.contains("no user `www`"), "{said}");
