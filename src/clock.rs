@@ -26,6 +26,13 @@ impl Now {
                 + Duration::from_nanos(part(monotonic.tv_nsec)),
         }
     }
+
+    /// Returns the time of day of an earlier moment of this boot; `None` if that is no time.
+    pub fn wall_at(self, monotonic: Duration) -> Option<Timestamp> {
+        let ago = self.monotonic.saturating_sub(monotonic);
+        self.wall.time().checked_sub(ago).map(Timestamp::new)
+    }
+
     /// Returns the moment after a pause.
     #[must_use]
     pub fn after(self, pause: Duration) -> Self {

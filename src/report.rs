@@ -5,6 +5,7 @@
 //! grows when a field changes its meaning; within one format, fields are only added.
 
 mod cause;
+mod condition;
 mod data;
 mod names;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use cause::{Cause, Confidence, Death, Evidence};
+pub use condition::Condition;
 pub use data::{
     Capacity, CgroupMemory, FileSystem, JournalEnd, LoadAverage, LogEnd, MemoryUse, Pressure,
     PressureShare, ProgramFile, SectionData, Space,
@@ -65,6 +67,9 @@ pub struct Report {
     /// A comparison with earlier deaths of the same job; the deliverer adds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub past: Option<Past>,
+    /// How things stand with the service as this message is sent; `None` in the spool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<Condition>,
     /// Failures and assumptions of lastwords itself, in sentences for people.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -317,6 +322,7 @@ pub(crate) fn sample() -> Report {
         fingerprint: "0011223344556677".into(),
         sections: vec![section("log", "listening on 8080\nError: boom")],
         past: None,
+        now: None,
         notes: Vec::new(),
         runbook: Some("https://wiki.example.com/web".into()),
         user: None,

@@ -57,6 +57,7 @@ pub fn report(
         cause,
         sections,
         past: None,
+        now: None,
         notes: loaded
             .problems
             .iter()

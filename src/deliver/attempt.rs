@@ -18,6 +18,7 @@ use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal,
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::deliver::condition;
 use crate::places::Places;
 use crate::plugin::{self, Command, Run};
 use crate::redact::redact;
@@ -153,7 +154,7 @@ pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
     let host = args.places.host();
     let redact = |text: String| loaded.redactor.text(&text).into_owned();
     let gone = || format!("the config has no sink {name} any more");
-    let Some(report) = report else {
+    let Some(mut report) = report.map(Cow::into_owned) else {
         let probed: Result<Probed, String> = match sink.map(|sink| sink.probe(&host)) {
             None => Err(gone()),
             Some(Ok(Probed::Good(text))) => Ok(Probed::Good(redact(text))),
@@ -165,6 +166,7 @@ pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
         serde_json::to_writer(out, &probed)?;
         return Ok(ExitCode::SUCCESS);
     };
+    report.now = condition::of(&report, &args.places, &host);
     let attempt = match sink.map(|sink| sink.send(&report, &host)) {
         None => Attempt::Retry {
             after_s: None,

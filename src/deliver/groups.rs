@@ -439,6 +439,7 @@ fn bare(mut report: Report) -> Report {
     Report {
         sections: Vec::new(),
         past: None,
+        now: None,
         notes: Vec::new(),
         ..report
     }

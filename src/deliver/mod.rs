@@ -10,6 +10,7 @@
 
 mod adopt;
 pub mod attempt;
+mod condition;
 mod conversation;
 mod deliverer;
 mod flood;

@@ -150,6 +150,7 @@ fn report(host: String, notice: Notice) -> Report {
         },
         sections: Vec::new(),
         past: None,
+        now: None,
         notes: Vec::new(),
         runbook: None,
         user: None,

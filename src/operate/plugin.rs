@@ -313,6 +313,7 @@ fn simulated(now: Now) -> Report {
             millis: 1,
         }],
         past: None,
+        now: None,
         notes: Vec::new(),
         runbook: Some("https://wiki.example.com/web".to_owned()),
         user: None,

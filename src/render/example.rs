@@ -23,6 +23,7 @@ pub fn examples() -> [(&'static str, Report); 5] {
     let mut drill = Report {
         drill: true,
         past: None,
+        now: None,
         runbook: None,
         sections: Vec::new(),
         ..crash.clone()

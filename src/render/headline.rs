@@ -1,12 +1,12 @@
 //! The words in which the kinds of reports differ: a crash, many crashes, the end of them, and
 //! lastwords itself.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::clean::one_line;
 use super::cut::{LINE, head};
-use crate::report::{Confidence, Kind, Report, Series, Verdict};
+use crate::report::{Condition, Confidence, Kind, Report, Series, Verdict};
 use crate::when::{moment, rough_length};
 
 /// The first lines of a message, in the words of the report's kind.
@@ -58,6 +58,8 @@ struct Wording {
     when: String,
     /// The cause is known, or its line says that it is not.
     says_cause: bool,
+    /// The service stays down until somebody acts.
+    is_down: bool,
 }
 
 impl Wording {
@@ -75,6 +77,7 @@ impl Wording {
             why,
             because: one_line(&report.verdict_because, LINE),
             when: moment(report.stop.stopped_at),
+            is_down: !report.drill && report.now.as_ref().is_some_and(Condition::is_down),
         }
     }
 
@@ -92,8 +95,14 @@ impl Wording {
         head(&self.why, 100)
     }
 
+    /// Returns what the service did, and whether it is down now.
+    fn what(&self, did: impl fmt::Display) -> String {
+        let now = if self.is_down { ", and is down" } else { "" };
+        format!("{} {did}{now}", self.service)
+    }
+
     fn crash(self, report: &Report) -> Headline {
-        let what = format!("{} {}", self.service, report.verdict);
+        let what = self.what(report.verdict);
         let (status, colour) = if report.drill {
             ("drill", AMBER)
         } else {
@@ -112,7 +121,7 @@ impl Wording {
 
     fn summary(self, verdict: Verdict, new: Series, all: Series, instances: usize) -> Headline {
         let status = again(verdict, new.count);
-        let what = format!("{} {status}", self.service);
+        let what = self.what(status);
         let title = format!("{what}{}{}", self.cause(&self.short()), in_brackets(new));
         Headline {
             title,

@@ -6,6 +6,7 @@
 //! is indented, so that none of its lines can pass for one of ours.
 
 mod clean;
+mod condition;
 mod cut;
 mod example;
 mod headline;

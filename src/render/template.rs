@@ -129,8 +129,8 @@ pub(super) fn fill_now(
     registry.register_escape_fn(escape);
     registry.register_helper("indent", Box::new(indent));
     registry.register_helper("pad", Box::new(pad));
-    registry.register_helper("if", Box::new(Condition(true)));
-    registry.register_helper("unless", Box::new(Condition(false)));
+    registry.register_helper("if", Box::new(TestBlock(true)));
+    registry.register_helper("unless", Box::new(TestBlock(false)));
     let mut out = BoundedText {
         text: Vec::new(),
         max,
@@ -143,9 +143,9 @@ handlebars_helper!(indent: |text: str| text.replace('\n', "\n  "));
 handlebars_helper!(pad: |text: str| format!("{text:20}"));
 
 /// `if` and `unless`, for which an unknown field is an error.
-struct Condition(bool);
+struct TestBlock(bool);
 
-impl HelperDef for Condition {
+impl HelperDef for TestBlock {
     fn call<'reg: 'rc, 'rc>(
         &self,
         helper: &Helper<'rc>,

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::clean::{clean, one_line};
+use super::condition;
 use super::cut::{LINE, head, head_by, tail_by};
 use super::headline::Headline;
 use super::past;
@@ -34,6 +35,8 @@ pub struct View {
     pub service: String,
     /// `web crashed`, `web keeps crashing`, `web is up again`.
     pub what: String,
+    /// How things stand as the message is sent: `restarting (systemd, in 5 s)`.
+    pub now: Option<String>,
     /// The reason for the verdict; for many crashes how often and how fast.
     pub because: String,
     /// True if the title contains `because`.
@@ -124,6 +127,7 @@ impl View {
             Some(one_line(&stop.exit.to_string(), 120)).filter(|_| report.kind != Kind::Notice);
         let drill = if report.drill { "DRILL " } else { "" };
         let past = report.past.as_ref().filter(|_| is_one && !report.drill);
+        let condition = report.now.as_ref().filter(|_| !report.drill);
         let runbook = report
             .runbook
             .as_deref()
@@ -134,6 +138,7 @@ impl View {
             says_because: title.contains(&because),
             says_why: title.contains(&why),
             because,
+            now: condition.map(|now| condition::words(now, report.made_at())),
             confidence: report.cause.confidence.words(),
             evidence: few(&report.cause.evidence, |fact| Fact {
                 source: one_line(&fact.source, 200),

@@ -14,6 +14,9 @@ pub fn facts(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Vec<(&'st
         add("Drill", "nothing died; a crash was simulated");
     }
     add("What", &format!("{}: {}", view.what, view.because));
+    if let Some(now) = &view.now {
+        add("Now", now);
+    }
     // The confidence must not be cut off.
     let sure = format!(" ({})", view.confidence);
     let why = head_by(&view.why, max.saturating_sub(sure.len()), &cost);

@@ -15,7 +15,7 @@ use crate::config::Loaded;
 use crate::host::Host;
 use crate::kmsg::Record;
 use crate::places::Places;
-use crate::report::{Exit, Stop, Supervisor};
+use crate::report::{Condition, Exit, Stop, Supervisor};
 use crate::supervisor::account::Account;
 use crate::supervisor::caller::Caller;
 use crate::supervisor::check::Check;
@@ -131,6 +131,14 @@ pub trait Supervise: Sync {
 
     /// Adds the collectors that suit this supervisor to those of a job that names none.
     fn add_collectors(&self, _: &mut Collect, _: &Stop, _: Option<&Account>, _: &Host) {}
+
+    // Once a message about the end is sent.
+
+    /// Asks the supervisor how things stand with a service that has ended so; returns `None` if
+    /// that is about to change.
+    fn condition(&self, _: &Stop, _: Now, _: &Host) -> Option<Condition> {
+        Some(Condition::Unknown)
+    }
 
     // For `setup` and `doctor`.
 

@@ -259,6 +259,7 @@ fn check_mail(mail: &Mail, report: &Report) {
     assert_eq!(
         Report {
             past: None,
+            now: None,
             ..attached
         },
         *report

@@ -75,6 +75,7 @@ fn facts(view: &View) -> Vec<(&'static str, String)> {
         facts.push(("Drill", "nothing died; a crash was simulated".to_owned()));
     }
     facts.push(("What", format!("{}: {}", view.what, view.because)));
+    facts.extend(view.now.clone().map(|now| ("Now", now)));
     facts.push((
         "Why",
         format!(

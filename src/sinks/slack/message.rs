@@ -90,6 +90,9 @@ fn facts(view: &View) -> Value {
         fact("Drill", "nothing died; a crash was simulated");
     }
     fact("What", &format!("{}: {}", view.what, view.because));
+    if let Some(now) = &view.now {
+        fact("Now", now);
+    }
     fact(
         "Why",
         &format!("{} ({})", clip(&view.why, VALUE - 20), view.confidence),

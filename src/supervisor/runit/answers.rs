@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::clock::Now;
 use crate::host::Host;
+use crate::report::{Condition, Stop};
 use crate::supervisor::Supervise;
 use crate::supervisor::account::Account;
 use crate::supervisor::caller::Caller;
@@ -12,6 +14,7 @@ use crate::supervisor::doctor::Observed;
 use crate::supervisor::plan::Plan;
 use crate::supervisor::runit::{self, doctor, setup};
 use crate::supervisor::service_dir;
+use crate::supervisor::services;
 use crate::supervisor::supervise::{Described, HookInput, Subject};
 
 /// Directories in which services are kept.
@@ -47,6 +50,20 @@ impl Supervise for Runit {
             logs: service_dir::own_logs(input, host),
             ..account
         })
+    }
+
+    fn condition(&self, stop: &Stop, _: Now, host: &Host) -> Option<Condition> {
+        if services::check_name(&stop.job).is_err() {
+            return Some(Condition::Unknown);
+        }
+        let status = service_dir::status_of(self.file_of(&stop.job, host), host);
+        let (is_up, is_wanted) = (runit::is_up(&status), runit::wanted_up(&status));
+        Some(service_dir::condition(
+            &status,
+            is_up,
+            is_wanted,
+            self.name(),
+        ))
     }
 
     fn file_of(&self, service: &str, host: &Host) -> Option<PathBuf> {

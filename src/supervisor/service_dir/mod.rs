@@ -10,6 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::host::{Host, open_regular_in_ours};
+use crate::report::{Condition, Supervisor, Timestamp};
 use crate::supervisor::services;
 use crate::supervisor::supervise::HookInput;
 
@@ -35,6 +36,44 @@ pub fn name(input: &HookInput) -> Option<OsString> {
 /// Reads the supervisor's status of the service in whose directory we are; empty if there is none.
 pub fn status() -> Vec<u8> {
     read(Path::new(STATUS)).unwrap_or_default()
+}
+
+/// Reads how things stand with a service from its status, whose first bytes say since when.
+///
+/// `is_up` and `is_wanted` are what the rest of the status says.
+pub fn condition(
+    status: &[u8],
+    is_up: Option<bool>,
+    is_wanted: Option<bool>,
+    by: &'static str,
+) -> Condition {
+    match (is_up, is_wanted) {
+        (Some(true), _) => Condition::Up {
+            since: status.first_chunk().and_then(|stamp| tai64(*stamp)),
+        },
+        (Some(false), Some(true)) => Condition::Restarting {
+            by: Supervisor::new(by),
+            in_s: None,
+        },
+        (Some(false), Some(false)) => Condition::Down {
+            because: format!("{} no longer wants it up", Supervisor::new(by)),
+        },
+        _ => Condition::Unknown,
+    }
+}
+
+/// Reads a TAI64 stamp, as the supervisors write it: 10 s ahead of Unix time, after 2^62.
+fn tai64(stamp: [u8; 8]) -> Option<Timestamp> {
+    let seconds = u64::from_be_bytes(stamp);
+    seconds.checked_sub((1 << 62) + 10).map(Timestamp::of_unix)
+}
+
+/// Reads the supervisor's status of the service whose `run` this is; empty if there is none.
+pub fn status_of(run: Option<PathBuf>, host: &Host) -> Vec<u8> {
+    let status = run.and_then(|run| Some(run.parent()?.join(STATUS)));
+    status
+        .and_then(|path| read(&host.path(path)))
+        .unwrap_or_default()
 }
 
 /// Returns the `run` of a service that one of these directories holds.

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::clock::Now;
 use crate::host::Host;
+use crate::report::{Condition, Stop};
 use crate::supervisor::Supervise;
 use crate::supervisor::caller::Caller;
 use crate::supervisor::check::Check;
@@ -11,7 +13,7 @@ use crate::supervisor::listen::Listen;
 use crate::supervisor::plan::Plan;
 use crate::supervisor::supervise::{Described, Subject};
 use crate::supervisor::supervisord::listener::EventListener;
-use crate::supervisor::supervisord::{doctor, files, setup};
+use crate::supervisor::supervisord::{condition, doctor, files, setup};
 
 pub struct Supervisord;
 
@@ -31,6 +33,15 @@ impl Supervise for Supervisord {
 
     fn listener(&self) -> Option<&dyn Listen> {
         Some(&EventListener)
+    }
+
+    fn condition(&self, stop: &Stop, _: Now, host: &Host) -> Option<Condition> {
+        let process = match &stop.instance {
+            Some(process) => format!("{}:{process}", stop.job),
+            None => stop.job.clone(),
+        };
+        let condition = doctor::status(host).and_then(|said| condition::read(&said, &process));
+        Some(condition.unwrap_or_default())
     }
 
     fn file_of(&self, program: &str, host: &Host) -> Option<PathBuf> {

@@ -62,7 +62,7 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
 
 /// Returns a line for each process: `web:web_1   RUNNING   pid 4242, uptime 0:01:02`. `None` if
 /// supervisord does not answer.
-fn status(host: &Host) -> Option<String> {
+pub fn status(host: &Host) -> Option<String> {
     let conf = files::main_file(host)?;
     let conf = host.path(conf);
     let answer = ask(host, &SUPERVISORCTL, &["-c", conf.to_str()?, "status"])?;

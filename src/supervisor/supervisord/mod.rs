@@ -17,6 +17,7 @@
 
 mod answers;
 mod child_logs;
+mod condition;
 mod doctor;
 mod files;
 mod listener;

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use crate::clock::Now;
 use crate::collectors::Collect;
 use crate::collectors::journal::Journal;
 use crate::collectors::program::Program;
 use crate::host::Host;
-use crate::report::Stop;
+use crate::report::{Condition, Stop};
 use crate::supervisor::Supervise;
 use crate::supervisor::account::Account;
 use crate::supervisor::caller::Caller;
@@ -15,7 +16,7 @@ use crate::supervisor::doctor::Observed;
 use crate::supervisor::plan::Plan;
 use crate::supervisor::services;
 use crate::supervisor::supervise::{HookInput, Subject};
-use crate::supervisor::systemd::{self, ask, doctor, files, setup, wired};
+use crate::supervisor::systemd::{self, ask, condition, doctor, files, setup, units, wired};
 
 pub struct Systemd;
 
@@ -62,6 +63,18 @@ impl Supervise for Systemd {
         to.journal = (!has_log).then(Journal::default);
         let program = told.and_then(|told| told.program.clone());
         to.program = program.map(|path| Program { path });
+    }
+
+    fn condition(&self, stop: &Stop, now: Now, host: &Host) -> Option<Condition> {
+        let service = match &stop.instance {
+            Some(instance) => format!("{}@{instance}", stop.job),
+            None => stop.job.clone(),
+        };
+        let unit = units::show(&[&files::unit(&service)], &condition::PROPERTIES, host);
+        match unit.as_deref() {
+            Some([unit]) => condition::read(unit, now),
+            _ => Some(Condition::Unknown),
+        }
     }
 
     fn file_of(&self, service: &str, host: &Host) -> Option<PathBuf> {

@@ -14,6 +14,7 @@
 
 mod answers;
 mod ask;
+mod condition;
 mod doctor;
 pub mod files;
 mod setup;

@@ -15,6 +15,13 @@ pub fn is_manager(host: &Host) -> bool {
 pub struct Shown(Vec<(String, String)>);
 
 impl Shown {
+    /// Reads the properties of one unit, a line each.
+    pub fn parse(text: &str) -> Self {
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self(pairs.map(owned).collect())
+    }
+
     /// Returns the value of a property; empty if it has none.
     pub fn get(&self, name: &str) -> &str {
         self.all(name).next().unwrap_or_default()
@@ -37,15 +44,7 @@ pub fn show(units: &[&str], properties: &[&str], host: &Host) -> Option<Vec<Show
         .chain(units.iter().copied())
         .collect();
     let answer = ask(host, &SYSTEMCTL, &args).filter(|answer| answer.code == Some(0))?;
-    let block = |text: &str| {
-        let pairs = text.lines().filter_map(|line| line.split_once('='));
-        Shown(
-            pairs
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-        )
-    };
-    let shown: Vec<Shown> = answer.text.split("\n\n").map(block).collect();
+    let shown: Vec<Shown> = answer.text.split("\n\n").map(Shown::parse).collect();
     (shown.len() == units.len()).then_some(shown)
 }
 

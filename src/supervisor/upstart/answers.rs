@@ -3,20 +3,24 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::clock::Now;
 use crate::collectors::Collect;
 use crate::collectors::log::Log;
 use crate::collectors::program::Program;
 use crate::host::Host;
-use crate::report::Stop;
+use crate::report::{Condition, Stop};
 use crate::supervisor::Supervise;
 use crate::supervisor::account::Account;
+use crate::supervisor::ask::ask;
 use crate::supervisor::caller::Caller;
 use crate::supervisor::check::Check;
 use crate::supervisor::doctor::Observed;
 use crate::supervisor::plan::Plan;
 use crate::supervisor::services;
 use crate::supervisor::supervise::{Described, HookInput, MarkerUse, Subject, Traces};
-use crate::supervisor::upstart::{self, described, doctor, setup};
+use crate::supervisor::upstart::{self, condition, described, doctor, setup};
+
+const INITCTL: [&str; 2] = ["/sbin/initctl", "/usr/sbin/initctl"];
 
 pub struct Upstart;
 
@@ -62,6 +66,16 @@ impl Supervise for Upstart {
         to.program = path.map(|path| Program {
             path: path.to_owned(),
         });
+    }
+
+    fn condition(&self, stop: &Stop, _: Now, host: &Host) -> Option<Condition> {
+        let Some(answer) = ask(host, &INITCTL, &["list"]) else {
+            return Some(Condition::Unknown);
+        };
+        let respawns = confs(&stop.job, host)
+            .iter()
+            .any(|conf| upstart::respawns(conf));
+        condition::read(&answer.text, &stop.job, stop.instance.as_deref(), respawns)
     }
 
     fn file_of(&self, job: &str, host: &Host) -> Option<PathBuf> {

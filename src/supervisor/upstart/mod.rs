@@ -14,6 +14,7 @@
 //! At its default verbosity init logs nothing about a main process that ends with code 0.
 
 mod answers;
+mod condition;
 mod described;
 mod doctor;
 mod setup;
@@ -168,6 +169,12 @@ pub fn has_post_start(conf: &str) -> bool {
         let mut words = line.split_ascii_whitespace();
         words.next() == Some("post-start") && matches!(words.next(), Some("exec" | "script"))
     })
+}
+
+/// Returns true if a job's configuration has a `respawn` stanza.
+pub fn respawns(conf: &str) -> bool {
+    let is_respawn = |line: &str| line.split_ascii_whitespace().eq(["respawn"]);
+    conf.lines().any(is_respawn)
 }
 
 /// Returns the program that a job's stanzas run as its main process, if `exec` names a file.

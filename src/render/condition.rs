@@ -1,0 +1,113 @@
+//! How things stand with a service, in words.
+
+use std::time::Duration;
+
+use super::clean::one_line;
+use crate::report::{Condition, Timestamp};
+use crate::when::{moment, rough_length};
+
+/// Maximum length of a supervisor's reason, in characters.
+const REASON: usize = 200;
+
+/// Returns how things stand, in a message about something that happened at `at`.
+pub fn words(condition: &Condition, at: Timestamp) -> String {
+    match condition {
+        Condition::Unknown => "not known".to_owned(),
+        Condition::Up { since: None } => "up again".to_owned(),
+        Condition::Up { since: Some(since) } => format!("up again since {}", shortly(*since, at)),
+        Condition::Restarting { by, in_s } => {
+            let left = in_s.and_then(|left| Duration::try_from_secs_f64(left).ok());
+            match left.and_then(rough_length) {
+                Some(left) => format!("restarting ({by}, in {left})"),
+                None => format!("restarting ({by})"),
+            }
+        }
+        Condition::GivenUp { by, because } => {
+            format!("down: {by} has given up ({})", one_line(because, REASON))
+        }
+        Condition::Waiting { because } => format!("not running: {}", one_line(because, REASON)),
+        Condition::Down { because } => format!("down: {}", one_line(because, REASON)),
+    }
+}
+
+/// Returns a moment without its date, if the other moment is of the same day.
+fn shortly(time: Timestamp, other: Timestamp) -> String {
+    let (time, other) = (moment(time), moment(other));
+    match time.split_once(' ') {
+        Some((day, rest)) if other.starts_with(day) => rest.to_owned(),
+        _ => time,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+    use crate::report::{Condition, Supervisor, Timestamp};
+
+    #[test]
+    fn how_things_stand_is_said_in_a_few_words() {
+        let at = |text: &str| Timestamp::try_from(text.to_owned()).unwrap();
+        let crash = at("2026-11-23T03:00:00Z");
+        let by = || Supervisor::new("systemd");
+        let because = || "start limit".to_owned();
+        for (condition, said) in [
+            (Condition::Unknown, "not known"),
+            (Condition::Up { since: None }, "up again"),
+            (
+                Condition::Up {
+                    since: Some(at("2026-11-23T03:00:02.5Z")),
+                },
+                "up again since 03:00:02 UTC",
+            ),
+            (
+                Condition::Up {
+                    since: Some(at("2026-11-24T03:00:02Z")),
+                },
+                "up again since 2026-11-24 03:00:02 UTC",
+            ),
+            (
+                Condition::Restarting {
+                    by: by(),
+                    in_s: Some(5.2),
+                },
+                "restarting (systemd, in 5 s)",
+            ),
+            (
+                Condition::Restarting {
+                    by: by(),
+                    in_s: Some(0.1),
+                },
+                "restarting (systemd)",
+            ),
+            (
+                Condition::Restarting {
+                    by: by(),
+                    in_s: Some(f64::NAN),
+                },
+                "restarting (systemd)",
+            ),
+            (
+                Condition::Restarting {
+                    by: by(),
+                    in_s: None,
+                },
+                "restarting (systemd)",
+            ),
+            (
+                Condition::GivenUp {
+                    by: by(),
+                    because: because(),
+                },
+                "down: systemd has given up (start limit)",
+            ),
+            (
+                Condition::Down {
+                    because: "nothing restarts it (no respawn)".to_owned(),
+                },
+                "down: nothing restarts it (no respawn)",
+            ),
+        ] {
+            assert_eq!(words(&condition, crash), said);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! How things stand with a job that has died: what `initctl list` says of it.
+
+use crate::report::{Condition, Supervisor};
+
+/// Reads how things stand from the list of all jobs; returns `None` while init has not decided
+/// yet, as between the end of the main process and the end of post-stop.
+///
+/// `respawns` is true if the job has a `respawn` stanza.
+pub fn read(list: &str, job: &str, instance: Option<&str>, respawns: bool) -> Option<Condition> {
+    let name = instance.map_or_else(|| job.to_owned(), |instance| format!("{job} ({instance})"));
+    let state = list.lines().find_map(|line| {
+        let state = line.strip_prefix(name.as_str())?.strip_prefix(' ')?;
+        state.split([',', ' ']).next()
+    });
+    let (goal, state) = match state.map(|state| state.split_once('/')) {
+        Some(Some(state)) => state,
+        // init forgets an instance that is stopped.
+        None if instance.is_some() => ("stop", "waiting"),
+        Some(None) | None => return Some(Condition::Unknown),
+    };
+    let upstart = Supervisor::new("upstart");
+    Some(match (goal, state) {
+        ("start", "running") => Condition::Up { since: None },
+        ("start", _) => Condition::Restarting {
+            by: upstart,
+            in_s: None,
+        },
+        ("stop", "waiting") if respawns => Condition::Down {
+            because: "Upstart no longer respawns it".to_owned(),
+        },
+        ("stop", "waiting") => Condition::Down {
+            because: "nothing restarts it (no respawn)".to_owned(),
+        },
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::report::{Condition, Supervisor};
+
+    const LIST: &str = "cron start/running, process 812\n\
+                        web start/post-stop, process 4250\n\
+                        web2 stop/waiting\n\
+                        web3 stop/post-stop, process 4251\n\
+                        shop (a b) start/running, process 99\n\
+                        odd\n";
+
+    #[test]
+    fn what_init_says_of_a_job_is_read() {
+        let down = |because: &str| {
+            Some(Condition::Down {
+                because: because.to_owned(),
+            })
+        };
+        let up = Some(Condition::Up { since: None });
+        let restarting = Some(Condition::Restarting {
+            by: Supervisor::new("upstart"),
+            in_s: None,
+        });
+        let no_respawn = "nothing restarts it (no respawn)";
+        for (job, instance, respawns, expected) in [
+            ("cron", None, true, up.clone()),
+            ("web", None, true, restarting),
+            ("web2", None, false, down(no_respawn)),
+            ("web2", None, true, down("Upstart no longer respawns it")),
+            ("web3", None, true, None),
+            ("shop", Some("a b"), true, up),
+            ("shop", Some("c"), false, down(no_respawn)),
+            ("we", None, false, Some(Condition::Unknown)),
+            ("odd", None, false, Some(Condition::Unknown)),
+        ] {
+            assert_eq!(
+                read(LIST, job, instance, respawns),
+                expected,
+                "{job} {instance:?}"
+            );
+        }
+    }
+}
