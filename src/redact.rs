@@ -7,21 +7,33 @@
 //! name beside them.
 //!
 //! The time depends on the text's length only. To redact a redacted text changes nothing.
+//!
+//! ```text
+//! walk ─ at a name ─> named ─> name: does it say so?  extent: where the value ends
+//!      │                       looks: can the value be a secret?
+//!      ├ at a token ─> tokens: a table of shapes
+//!      └ at a URL, a flag, a call ─> phrases
+//! pem: private keys, which go over many lines
+//! ```
 
 mod extent;
+mod looks;
+mod name;
 mod named;
 mod pem;
-mod rules;
+mod phrases;
+mod tokens;
+mod walk;
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use crate::report::{Report, Section, SectionData};
-use rules::Rules;
+use looks::{is_harmless, is_random};
+use name::{Says, says};
 
 /// Stands in a secret's place.
 pub const REDACTED: &str = "[redacted]";
@@ -30,9 +42,6 @@ pub const REDACTED: &str = "[redacted]";
 const MAX_COMPILED: usize = 256 * 1024;
 /// Maximum length of a job's pattern, in bytes.
 const MAX_PATTERN: usize = 1000;
-
-/// A test checks that they compile.
-static RULES: LazyLock<Option<Rules>> = LazyLock::new(|| Rules::compile().ok());
 
 /// A job's own pattern. The text that it matches is a secret; if it has a group, the text that the
 /// first group matches.
@@ -103,8 +112,20 @@ impl Redactor {
         Self { patterns }
     }
 
-    /// Returns a text without its secrets.
+    /// Returns a text without its secrets. Secrets on lines below one another, as those of a key,
+    /// leave one line.
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.replaced(text, is_line_end)
+    }
+
+    /// Returns a text without its secrets, with as many lines.
+    pub fn lines<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.replaced(text, |_| false)
+    }
+
+    /// Puts [`REDACTED`] in the place of each secret, and of those together that only such a gap
+    /// separates.
+    fn replaced<'t>(&self, text: &'t str, is_gap: fn(&[u8]) -> bool) -> Cow<'t, str> {
         let bytes = text.as_bytes();
         let secrets = self.secrets(bytes);
         if secrets.is_empty() {
@@ -113,8 +134,11 @@ impl Redactor {
         let mut redacted = Vec::with_capacity(bytes.len());
         let mut done = 0;
         for secret in secrets {
-            redacted.extend_from_slice(bytes.get(done..secret.start).unwrap_or_default());
-            redacted.extend_from_slice(REDACTED.as_bytes());
+            let between = bytes.get(done..secret.start).unwrap_or_default();
+            if done == 0 || !is_gap(between) {
+                redacted.extend_from_slice(between);
+                redacted.extend_from_slice(REDACTED.as_bytes());
+            }
             done = secret.end;
         }
         redacted.extend_from_slice(bytes.get(done..).unwrap_or_default());
@@ -161,40 +185,30 @@ impl Redactor {
             Value::String(text) => self.replace(text),
             Value::Array(list) => list.iter_mut().for_each(|item| self.data(item)),
             Value::Object(object) => {
-                let entries = std::mem::take(object).into_iter().map(|(key, mut value)| {
-                    if is_name_of_secret(&key) {
-                        hide(&mut value);
-                    } else {
-                        self.data(&mut value);
-                    }
-                    (self.text(&key).into_owned(), value)
-                });
-                *object = entries.collect();
+                let entries = std::mem::take(object).into_iter();
+                *object = entries
+                    .map(|(key, value)| (self.text(&key).into_owned(), self.named(&key, value)))
+                    .collect();
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
+    /// Returns a value of this name without its secrets.
+    fn named(&self, name: &str, mut value: Value) -> Value {
+        match says(name.as_bytes()) {
+            Some(Says::Perhaps | Says::KeyNumber) => hide(&mut value, &is_random),
+            Some(_) => hide(&mut value, &|text| !is_harmless(text)),
+            None => {}
+        }
+        self.data(&mut value);
+        value
+    }
+
     /// Returns the positions of the secrets, in order. No two touch.
     fn secrets(&self, text: &[u8]) -> Vec<Range<usize>> {
-        let mut found: Vec<Range<usize>> = Vec::new();
-        if let Some(rules) = &*RULES {
-            found.extend(following(&rules.named, text, |name| {
-                named::secrets(text, name)
-            }));
-            found.extend(following(&rules.before, text, |before| {
-                extent::values(text, before.end)
-            }));
-            found.extend(following(&rules.programs, text, |flag| {
-                extent::values(text, flag.end)
-            }));
-            found.extend(following(&rules.url, text, |user| {
-                extent::url_password(text, user.end)
-            }));
-            found.extend(rules.tokens.find_iter(text).map(|token| token.range()));
-            found.extend(matches(&rules.between, text));
-            found.extend(pem::bodies(text, &rules.key_boundary));
-        }
+        let mut found = walk::secrets(text);
+        found.extend(pem::bodies(text));
         found.extend(
             self.patterns
                 .iter()
@@ -228,40 +242,23 @@ fn matches(regex: &Regex, text: &[u8]) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// Returns the secrets that follow the matches of a pattern.
-fn following<S: IntoIterator<Item = Range<usize>>>(
-    regex: &Regex,
-    text: &[u8],
-    secrets: impl Fn(Range<usize>) -> S,
-) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(before) = regex.find_at(text, at) {
-        found.extend(secrets(before.range()));
-        at = found
-            .last()
-            .map_or(0, |secret| secret.end)
-            .max(before.end());
-    }
-    found
+/// Returns true for line ends, also those that are written out, and the space around them.
+fn is_line_end(between: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_whitespace() || b"\\nr".contains(byte);
+    let is_end = |byte: &u8| b"\n\\".contains(byte);
+    between.iter().any(is_end) && between.iter().all(is_part)
 }
 
-/// Returns true if the value of this name is a secret.
-fn is_name_of_secret(name: &str) -> bool {
-    let text = format!("{name}=x");
-    let secrets = Redactor::default().secrets(text.as_bytes());
-    secrets
-        .last()
-        .is_some_and(|secret| secret.end == text.len() && secret.start == name.len() + 1)
-}
-
-/// Takes every text and number out of a secret's value.
-fn hide(value: &mut Value) {
+/// Takes the texts and the numbers out of a secret's value.
+fn hide(value: &mut Value, is_secret: &dyn Fn(&[u8]) -> bool) {
     match value {
-        Value::Array(list) => list.iter_mut().for_each(hide),
-        Value::Object(object) => object.values_mut().for_each(hide),
-        Value::String(_) | Value::Number(_) => *value = REDACTED.into(),
-        Value::Null | Value::Bool(_) => {}
+        Value::Array(list) => list.iter_mut().for_each(|item| hide(item, is_secret)),
+        Value::Object(object) => object.values_mut().for_each(|item| hide(item, is_secret)),
+        Value::String(text) if is_secret(text.as_bytes()) => REDACTED.clone_into(text),
+        Value::Number(number) if is_secret(number.to_string().as_bytes()) => {
+            *value = REDACTED.into();
+        }
+        Value::String(_) | Value::Number(_) | Value::Null | Value::Bool(_) => {}
     }
 }
 
