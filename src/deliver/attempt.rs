@@ -121,8 +121,8 @@ fn hand_over<T: DeserializeOwned>(places: &Places, task: &Task, timeout: Duratio
     })
 }
 
-/// Limits this process's memory. A mail server's reply may be endless, and no library bounds it:
-/// the one who reads it must not take the machine's memory.
+/// Limits this process's memory. A server's answer may be endless, and a library may keep all of
+/// it: the process that reads it must not take the machine's memory.
 fn limit_memory() -> Result<()> {
     let limit = |bytes| Rlimit {
         current: Some(bytes),

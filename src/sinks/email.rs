@@ -34,6 +34,7 @@
 
 mod keys;
 mod message;
+mod session;
 mod smtp;
 
 use std::ffi::OsStr;
@@ -254,15 +255,13 @@ fn server(account: &SmtpAccount, name: &str, host: &Host) -> Result<SmtpServer> 
         let password = password.read(host)?;
         anyhow::Ok((username.clone(), password))
     });
-    let ca = account.ca_file.as_ref().map(|file| {
-        let path = host.configured(file);
-        std::fs::read(&path).with_context(|| format!("cannot read the ca_file {}", path.display()))
-    });
+    let ca_file = account.ca_file.as_ref();
+    let ca_file = ca_file.map(|file| host.configured(file));
     SmtpServer::new(
         account.server.clone(),
         account.port,
         account.tls,
-        ca.transpose()?.as_deref(),
+        ca_file.as_deref(),
         login.transpose()?,
         message::domain(name),
     )
@@ -387,11 +386,11 @@ mod tests {
             ),
             (
                 "server = 'mx'\nca_file = 'no-such-file'",
-                "cannot read the ca_file",
+                "cannot read certificates from the ca_file",
             ),
             (
                 "server = 'mx'\nca_file = '/etc/passwd'",
-                "no certificate in",
+                "holds no certificate",
             ),
         ] {
             let found = format!(

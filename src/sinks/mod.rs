@@ -18,9 +18,11 @@ pub mod matrix;
 pub mod ntfy;
 pub mod pagerduty;
 pub mod slack;
+mod stream;
 pub mod syslog;
 pub mod telegram;
 pub mod template;
+mod tls;
 pub mod webhook;
 
 use std::path::Path;

@@ -314,7 +314,7 @@ fn over_smtp() -> Vec<Case> {
         case("smtp-gone", "", StandIn::start(|_| Ok(()))),
         case(
             "smtp-endless-greeting",
-            "came to nothing",
+            "this is no answer of SMTP",
             StandIn::start(|client| client.flood("x")),
         ),
         case(

@@ -74,7 +74,7 @@ const BELOW_THE_TOP: &[&str] = &[
     "dbus.rs: stopwatch",
     "plugin.rs: stopwatch",
     "sinks/http.rs: stopwatch",
-    "sinks/syslog/transport.rs: stopwatch",
+    "sinks/stream.rs: stopwatch",
 ];
 
 const WIDTH: usize = 100;

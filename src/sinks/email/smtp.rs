@@ -1,22 +1,19 @@
 //! Sends an email over SMTP (RFC 5321), to all recipients in one transaction.
 
-use std::error::Error as _;
 use std::fmt;
-use std::io;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use lettre::Address;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::{Error, response::Response};
+use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
+use super::session::{DONE, GO_ON, Session, Tls, Trouble};
 use crate::render::one_line;
 use crate::secret::Secret;
-use crate::sinks::{Receipt, SendError, use_ring};
+use crate::sinks::stream::TimedStream;
+use crate::sinks::{Receipt, SendError, tls};
 
 /// Maximum wait for the server at each step.
 const STEP: Duration = Duration::from_secs(20);
@@ -50,16 +47,16 @@ impl Encryption {
 pub struct SmtpServer {
     name: String,
     port: u16,
-    tls: Encryption,
-    parameters: Option<TlsParameters>,
+    encryption: Encryption,
+    tls: Option<Tls>,
     login: Option<(String, Secret)>,
-    hello: ClientId,
+    hello: String,
 }
 
 /// Writes `smtp.example.com:587 (STARTTLS, as user lab)`.
 impl fmt::Display for SmtpServer {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let tls = match self.tls {
+        let tls = match self.encryption {
             Encryption::Starttls => "STARTTLS",
             Encryption::Implicit => "TLS",
             Encryption::None => "no TLS",
@@ -73,29 +70,34 @@ impl fmt::Display for SmtpServer {
 }
 
 impl SmtpServer {
-    /// Describes the server `name`, which is greeted as `hello`. `ca` is PEM to trust beside the
-    /// system's certificates.
+    /// Describes the server `name`, which is greeted as `hello`. The certificates in `ca_file` are
+    /// trusted beside the system's.
     ///
     /// # Errors
-    /// If there is no certificate in `ca`.
+    /// If there is no certificate in `ca_file`.
     pub fn new(
         name: String,
         port: u16,
-        tls: Encryption,
-        ca: Option<&[u8]>,
+        encryption: Encryption,
+        ca_file: Option<&Path>,
         login: Option<(String, Secret)>,
         hello: String,
     ) -> Result<Self> {
-        let parameters = (tls != Encryption::None)
-            .then(|| parameters(&name, ca))
-            .transpose()?;
+        let tls = match encryption {
+            Encryption::None => None,
+            Encryption::Starttls | Encryption::Implicit => {
+                let of = ServerName::try_from(name.clone())
+                    .with_context(|| format!("{name} is not a valid name for a certificate"))?;
+                Some((tls::client(ca_file)?, of))
+            }
+        };
         Ok(Self {
             name,
             port,
+            encryption,
             tls,
-            parameters,
             login,
-            hello: ClientId::Domain(hello),
+            hello,
         })
     }
 
@@ -108,25 +110,21 @@ impl SmtpServer {
         message: &[u8],
         wait: bool,
     ) -> Result<Receipt, SendError> {
-        let mut connection = self.connect()?;
-        connection
-            .command(Mail::new(Some(from.clone()), vec![]))
+        let mut session = self.connect()?;
+        session
+            .ask(&format!("MAIL FROM:<{from}>"), DONE)
             .map_err(|why| self.failed("MAIL FROM", &why))?;
         let (mut taken, mut refused, mut put_off) = (0, Vec::new(), Vec::new());
         for recipient in to {
-            match connection.command(Rcpt::new(recipient.clone(), vec![])) {
+            match session.ask(&format!("RCPT TO:<{recipient}>"), DONE) {
                 Ok(_) => taken += 1,
-                Err(why) if why.is_permanent() => {
-                    refused.push(format!("{recipient}: {}", said(&why)));
-                }
-                Err(why) if why.is_transient() => {
-                    put_off.push(format!("{recipient}: {}", said(&why)));
-                }
+                Err(why) if why.is_permanent() => refused.push(format!("{recipient}: {why}")),
+                Err(why) if why.is_transient() => put_off.push(format!("{recipient}: {why}")),
                 Err(why) => return Err(self.failed("RCPT TO", &why)),
             }
         }
         if taken == 0 || (wait && !put_off.is_empty()) {
-            goodbye(connection);
+            session.leave(GOODBYE);
             let retry = !put_off.is_empty();
             let why = self.scrub(&format!(
                 "{}: {}",
@@ -139,15 +137,14 @@ impl SmtpServer {
                 SendError::Refused { why }
             });
         }
-        connection
-            .command(Data)
+        session
+            .ask("DATA", GO_ON)
             .map_err(|why| self.failed("DATA", &why))?;
-        let _ = connection.set_timeout(Some(MESSAGE));
-        let answer = connection
-            .message(message)
+        let answer = session
+            .send(message, MESSAGE)
             .map_err(|why| self.failed("the message", &why))?;
-        goodbye(connection);
-        let mut receipt = format!("{} {}", answer.code(), text(&answer));
+        session.leave(GOODBYE);
+        let mut receipt = answer.to_string();
         for (what, whom) in [("refused", refused), ("given up after an hour", put_off)] {
             if !whom.is_empty() {
                 receipt = format!(
@@ -161,49 +158,45 @@ impl SmtpServer {
 
     /// Connects and logs in, and sends nothing.
     pub fn greet(&self) -> Result<(), SendError> {
-        let mut connection = self.connect()?;
-        connection
-            .command(Noop)
+        let mut session = self.connect()?;
+        session
+            .ask("NOOP", DONE)
             .map_err(|why| self.failed("NOOP", &why))?;
-        goodbye(connection);
+        session.leave(GOODBYE);
         Ok(())
     }
 
     /// Connects, encrypts and logs in as configured.
-    fn connect(&self) -> Result<SmtpConnection, SendError> {
-        let address = (self.name.as_str(), self.port);
+    fn connect(&self) -> Result<Session, SendError> {
+        let stream = TimedStream::connect(&self.name, self.port, STEP)
+            .with_context(|| format!("{}: connecting", self.name))?;
         let implicit = self
-            .parameters
+            .tls
             .as_ref()
-            .filter(|_| self.tls == Encryption::Implicit);
-        let mut connection =
-            SmtpConnection::connect(address, Some(STEP), &self.hello, implicit, None)
-                .map_err(|why| self.failed("connecting", &why))?;
-        if let Some(parameters) = self
-            .parameters
-            .as_ref()
-            .filter(|_| self.tls == Encryption::Starttls)
-        {
-            if !connection.can_starttls() {
-                goodbye(connection);
+            .filter(|_| self.encryption == Encryption::Implicit);
+        let mut session = Session::begin(stream, implicit, &self.hello, STEP)
+            .map_err(|why| self.failed("connecting", &why))?;
+        if let (Encryption::Starttls, Some(tls)) = (self.encryption, &self.tls) {
+            if !session.offers("STARTTLS") {
+                session.leave(GOODBYE);
                 let why = format!("{} offers no STARTTLS, so nothing was sent", self.name);
                 return Err(SendError::Retry { after: None, why });
             }
-            connection
-                .starttls(parameters, &self.hello)
+            session = session
+                .starttls(tls, &self.hello)
                 .map_err(|why| self.failed("STARTTLS", &why))?;
         }
         if let Some((username, password)) = &self.login {
-            let credentials = Credentials::new(username.clone(), password.expose().to_owned());
-            let login = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
-            login.map_err(|why| self.failed("logging in", &why))?;
+            session
+                .log_in(username, password.expose())
+                .map_err(|why| self.failed("logging in", &why))?;
         }
-        Ok(connection)
+        Ok(session)
     }
 
     /// Returns the error of a failed step. It is a refusal only if the server answered 5xx.
-    fn failed(&self, step: &str, why: &Error) -> SendError {
-        let text = self.scrub(&format!("{}: {step}: {}", self.name, said(why)));
+    fn failed(&self, step: &str, why: &Trouble) -> SendError {
+        let text = self.scrub(&format!("{}: {step}: {why}", self.name));
         if why.is_permanent() {
             SendError::Refused { why: text }
         } else {
@@ -222,197 +215,5 @@ impl SmtpServer {
     }
 }
 
-fn parameters(name: &str, ca: Option<&[u8]>) -> Result<TlsParameters> {
-    use_ring();
-    let mut builder = TlsParameters::builder(name.to_owned());
-    if let Some(pem) = ca {
-        ensure!(
-            pem.windows(10).any(|window| window == b"-----BEGIN"),
-            "there is no certificate in the ca_file"
-        );
-        builder = builder
-            .add_root_certificate(Certificate::from_pem(pem).context("cannot read the ca_file")?);
-    }
-    builder.build().context("cannot use TLS")
-}
-
-/// Ends a session. The message does not depend on this.
-fn goodbye(mut connection: SmtpConnection) {
-    let _ = connection.set_timeout(Some(GOODBYE));
-    let _ = connection.quit();
-}
-
-fn text(answer: &Response) -> String {
-    answer.message().collect::<Vec<_>>().join(" ")
-}
-
-/// Returns an error in the words of the server or the system.
-fn said(why: &Error) -> String {
-    if let (Some(code), Some(source)) = (why.status(), why.source()) {
-        return one_line(&format!("{code} {source}"), 300);
-    }
-    let mut source = why.source();
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<io::Error>()
-            && matches!(
-                io.kind(),
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-            )
-        {
-            return "no answer in time".to_owned();
-        }
-        // rustls's own text is long.
-        if inner
-            .downcast_ref::<io::Error>()
-            .is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof)
-        {
-            return "the server closed the connection".to_owned();
-        }
-        source = inner.source();
-    }
-    one_line(&why.to_string(), 300)
-}
-
 #[cfg(test)]
-mod tests {
-    use lettre::Address;
-
-    use super::{Encryption, SmtpServer};
-    use crate::sinks::{Receipt, SendError};
-    use crate::stand_in::{StandIn, smtp};
-
-    /// Starts a server that answers a line that begins so with that.
-    fn server(answers: &'static [(&'static str, &'static str)]) -> StandIn {
-        let answer = |line: &str| {
-            let scripted = answers.iter().find(|(start, _)| line.starts_with(start));
-            Some(scripted.map_or(smtp(line), |(_, answer)| answer))
-        };
-        StandIn::start(move |client| client.smtp(answer))
-    }
-
-    fn deliver(
-        answers: &'static [(&'static str, &'static str)],
-        wait: bool,
-    ) -> (Result<Receipt, SendError>, String) {
-        let session = server(answers);
-        let address = |text: &str| text.parse::<Address>().expect("an address");
-        let to = [address("a@x.org"), address("b@x.org")];
-        let server = SmtpServer::new(
-            "127.0.0.1".to_owned(),
-            session.port,
-            Encryption::None,
-            None,
-            None,
-            "db1".to_owned(),
-        );
-        let result = server.expect("a server").deliver(
-            &address("me@x.org"),
-            &to,
-            b"Subject: x\r\n\r\n.\r\nbody\r\n",
-            wait,
-        );
-        (result, session.finish().concat())
-    }
-
-    #[test]
-    fn one_transaction_takes_the_message_to_all() {
-        let (result, told) = deliver(&[(".\r\n", "250 2.0.0 queued as 4F2A")], true);
-        assert_eq!(result, Ok("250 2.0.0 queued as 4F2A".to_owned()));
-        assert_eq!(
-            told,
-            "EHLO db1\r\nMAIL FROM:<me@x.org>\r\nRCPT TO:<a@x.org>\r\nRCPT TO:<b@x.org>\r\nDATA\r\n\
-             Subject: x\r\n\r\n..\r\nbody\r\n\r\n.\r\nQUIT\r\n"
-        );
-    }
-
-    #[test]
-    fn one_refused_for_good_is_named_and_the_others_get_it() {
-        let (result, told) = deliver(&[("RCPT TO:<a@", "550 5.1.1 no such user")], true);
-        let receipt = result.expect("a receipt");
-        assert_eq!(
-            receipt,
-            "250 ok; NOT delivered to all, refused: a@x.org: 550 5.1.1 no such user"
-        );
-        assert!(told.contains("body"));
-    }
-
-    #[test]
-    fn one_put_off_holds_the_message_for_all_so_that_none_gets_it_twice() {
-        let (result, told) = deliver(&[("RCPT TO:<b@", "451 4.7.1 greylisted")], true);
-        let Err(SendError::Retry { why, .. }) = result else {
-            panic!("{result:?}")
-        };
-        assert_eq!(why, "127.0.0.1: b@x.org: 451 4.7.1 greylisted");
-        assert!(!told.contains("DATA"));
-        let (result, told) = deliver(&[("RCPT TO:<b@", "452 4.2.2 full")], false);
-        assert_eq!(
-            result.expect("a receipt"),
-            "250 ok; NOT delivered to all, given up after an hour: b@x.org: 452 4.2.2 full"
-        );
-        assert!(told.contains("body"));
-    }
-
-    #[test]
-    fn the_servers_code_says_whether_to_try_again() {
-        for (answers, refused) in [
-            (&[("RCPT", "550 no")] as &[_], true),
-            (&[("RCPT", "450 later")], false),
-            (
-                &[("RCPT TO:<a@", "550 no"), ("RCPT TO:<b@", "450 later")],
-                false,
-            ),
-            (&[("MAIL", "550 no")], true),
-            (&[("MAIL", "451 later")], false),
-            (&[("DATA", "554 no")], true),
-            (&[(".\r\n", "451 later")], false),
-            (&[(".\r\n", "552 too big")], true),
-            (&[("EHLO", "421 busy")], false),
-            (&[("EHLO", "nonsense")], false),
-        ] {
-            let (result, _) = deliver(answers, true);
-            assert_eq!(
-                matches!(result, Err(SendError::Refused { .. })),
-                refused,
-                "{answers:?}: {result:?}"
-            );
-            assert!(result.is_err(), "{answers:?}");
-        }
-    }
-
-    #[test]
-    fn a_probe_greets_and_says_goodbye() {
-        let session = server(&[]);
-        let server = SmtpServer::new(
-            "127.0.0.1".to_owned(),
-            session.port,
-            Encryption::None,
-            None,
-            None,
-            "db1".to_owned(),
-        );
-        assert_eq!(server.expect("a server").greet(), Ok(()));
-        assert_eq!(session.finish().concat(), "EHLO db1\r\nNOOP\r\nQUIT\r\n");
-    }
-
-    #[test]
-    fn a_server_without_starttls_gets_nothing() {
-        let session = server(&[]);
-        let server = SmtpServer::new(
-            "127.0.0.1".to_owned(),
-            session.port,
-            Encryption::Starttls,
-            None,
-            None,
-            "db1".to_owned(),
-        );
-        let me = "me@x.org".parse::<Address>().expect("an address");
-        let result = server
-            .expect("a server")
-            .deliver(&me, std::slice::from_ref(&me), b"x", true);
-        let Err(SendError::Retry { why, .. }) = result else {
-            panic!("{result:?}")
-        };
-        assert_eq!(why, "127.0.0.1 offers no STARTTLS, so nothing was sent");
-        assert_eq!(session.finish().concat(), "EHLO db1\r\nQUIT\r\n");
-    }
-}
+mod tests;

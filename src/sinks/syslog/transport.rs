@@ -1,43 +1,30 @@
 //! Sends a record to its destination. Every wait is bounded, except for a slow resolver.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use rustix::net::sockopt::set_tcp_user_timeout;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use anyhow::{Context, Result, anyhow, bail};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
-use rustls_platform_verifier::Verifier;
 
 use super::address::{Address, Server};
 use crate::host::Host;
-use crate::sinks::Probed;
+use crate::sinks::stream::{TimedStream, resolve};
+use crate::sinks::{Probed, tls};
 
 /// Maximum time for connecting, and for writing.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Maximum time until the peer's TCP acknowledges bytes, in milliseconds.
-const UNACKNOWLEDGED: u32 = 5000;
+/// Maximum time until the peer's TCP acknowledges bytes.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 /// Maximum time until the peer closes after us. It is longer than [`UNACKNOWLEDGED`], so that the
 /// peer has every byte when it ends.
 const CLOSING: Duration = Duration::from_secs(6);
 /// Maximum time until a host says that its UDP port is closed.
 const REFUSAL: Duration = Duration::from_millis(200);
-
-impl Server {
-    fn resolve(&self) -> Result<Vec<SocketAddr>> {
-        let found = (self.host.as_str(), self.port).to_socket_addrs();
-        let found: Vec<_> = found
-            .with_context(|| format!("cannot resolve {}", self.host))?
-            .collect();
-        ensure!(!found.is_empty(), "{} has no address", self.host);
-        Ok(found)
-    }
-}
 
 /// The authorities that TLS trusts, and the name of the server; `None` for the other transports.
 pub struct Trust(Option<(Arc<ClientConfig>, ServerName<'static>)>);
@@ -51,38 +38,12 @@ impl Trust {
         let Address::Tls(server) = address else {
             return Ok(Self(None));
         };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()?;
-        let own = ca_file
-            .map(|file| authorities(&host.configured(file)))
-            .transpose()?
-            .unwrap_or_default();
-        let verifier = Verifier::new_with_extra_roots(own, provider)
-            .context("cannot load the trusted certificates")?;
-        let config = config
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier));
+        let ca_file = ca_file.map(|file| host.configured(file));
+        let config = tls::client(ca_file.as_deref())?;
         let name = ServerName::try_from(server.host.clone())
             .with_context(|| format!("{} is not a valid name for a certificate", server.host))?;
-        Ok(Self(Some((Arc::new(config.with_no_client_auth()), name))))
+        Ok(Self(Some((config, name))))
     }
-}
-
-fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let found = read.map_err(|why| {
-        anyhow!(
-            "cannot read certificates from the ca_file {}: {why}",
-            file.display()
-        )
-    })?;
-    ensure!(
-        !found.is_empty(),
-        "the ca_file {} holds no certificate in PEM",
-        file.display()
-    );
-    Ok(found)
 }
 
 /// Sends one record. Returns what is known about its delivery.
@@ -106,13 +67,13 @@ pub fn probe(address: &Address, trust: &Trust, host: &Host) -> Result<Probed> {
             Ok(Probed::Good(format!("a daemon listens at {address}")))
         }
         (Address::Udp(server), _) => {
-            server.resolve()?;
+            resolve(&server.host, server.port)?;
             Ok(Probed::Unasked(format!(
                 "{address} (not verified: UDP has no acknowledgement)"
             )))
         }
         (Address::Tls(server), Some((config, name))) => {
-            let mut stream = TimedStream::connect(server)?;
+            let mut stream = connect(server)?;
             let mut session = ClientConnection::new(config.clone(), name.clone())?;
             while session.is_handshaking() {
                 session.complete_io(&mut stream).map_err(broken)?;
@@ -124,7 +85,7 @@ pub fn probe(address: &Address, trust: &Trust, host: &Host) -> Result<Probed> {
             )))
         }
         (Address::Tcp(server) | Address::Tls(server), _) => {
-            TimedStream::connect(server)?.closing()?;
+            close(&mut connect(server)?)?;
             Ok(Probed::Good(format!("{address} listens")))
         }
     }
@@ -151,7 +112,7 @@ fn send_local(path: &Path, record: &[u8]) -> Result<&'static str> {
 
 fn send_datagram(server: &Server, record: &[u8]) -> Result<&'static str> {
     let mut last = anyhow!("no address");
-    for to in server.resolve()? {
+    for to in resolve(&server.host, server.port)? {
         match try_datagram(to, record) {
             Ok(()) => return Ok("sent; UDP has no acknowledgement"),
             Err(why) => last = anyhow!(why).context(format!("cannot send to {to}")),
@@ -178,9 +139,9 @@ fn try_datagram(to: SocketAddr, record: &[u8]) -> io::Result<()> {
 }
 
 fn send_stream(server: &Server, record: &[u8]) -> Result<&'static str> {
-    let mut stream = TimedStream::connect(server)?;
+    let mut stream = connect(server)?;
     stream.write_all(&framed(record)).map_err(broken)?;
-    stream.closing()?;
+    close(&mut stream)?;
     closed(&mut stream)
 }
 
@@ -190,7 +151,7 @@ fn send_tls(
     config: &Arc<ClientConfig>,
     name: &ServerName<'static>,
 ) -> Result<&'static str> {
-    let mut stream = TimedStream::connect(server)?;
+    let mut stream = connect(server)?;
     let mut session = ClientConnection::new(config.clone(), name.clone())?;
     {
         let mut tls = rustls::Stream::new(&mut session, &mut stream);
@@ -198,7 +159,7 @@ fn send_tls(
         tls.conn.send_close_notify();
         tls.flush().map_err(broken)?;
     }
-    stream.closing()?;
+    close(&mut stream)?;
     closed(&mut rustls::Stream::new(&mut session, &mut stream))
 }
 
@@ -252,67 +213,16 @@ fn closed(stream: &mut impl Read) -> Result<&'static str> {
     }
 }
 
-/// A connection with one time limit for all reads and writes together.
-struct TimedStream {
-    stream: TcpStream,
-    until: Instant,
+fn connect(server: &Server) -> Result<TimedStream> {
+    let stream = TimedStream::connect(&server.host, server.port, PATIENCE)?;
+    stream.want_acknowledgement(UNACKNOWLEDGED);
+    Ok(stream)
 }
 
-impl TimedStream {
-    fn connect(server: &Server) -> Result<Self> {
-        let addresses = server.resolve()?;
-        let until = Instant::now() + PATIENCE;
-        let mut last = anyhow!("no address");
-        for to in addresses {
-            let left = until
-                .saturating_duration_since(Instant::now())
-                .max(Duration::from_millis(1));
-            match TcpStream::connect_timeout(&to, left) {
-                Ok(stream) => {
-                    let _ = set_tcp_user_timeout(&stream, UNACKNOWLEDGED);
-                    return Ok(Self {
-                        stream,
-                        until: Instant::now() + PATIENCE,
-                    });
-                }
-                Err(why) => last = anyhow!(why).context(format!("cannot connect to {to}")),
-            }
-        }
-        Err(last)
-    }
-
-    /// Closes our side, and starts the time limit for the peer to close its own.
-    fn closing(&mut self) -> Result<()> {
-        self.until = Instant::now() + CLOSING;
-        self.stream.shutdown(Shutdown::Write).map_err(broken)
-    }
-
-    fn left(&self) -> io::Result<Duration> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            Err(ErrorKind::WouldBlock.into())
-        } else {
-            Ok(left)
-        }
-    }
-}
-
-impl Read for TimedStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.left()?))?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for TimedStream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.left()?))?;
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
+/// Closes our side, and starts the time limit for the peer to close its own.
+fn close(stream: &mut TimedStream) -> Result<()> {
+    stream.give(CLOSING);
+    stream.close().map_err(broken)
 }
 
 #[cfg(test)]
