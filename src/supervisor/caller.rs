@@ -15,8 +15,9 @@ pub struct Caller {
     pub program: PathBuf,
     /// Flags for the directories that are not the usual ones.
     flags: Vec<String>,
-    /// The run directory, if it is not the usual one.
+    /// The run directory and the spool, if they are not the usual ones.
     run_dir: Option<String>,
+    spool: Option<String>,
 }
 
 impl Caller {
@@ -39,15 +40,17 @@ impl Caller {
         let flags = words
             .collect::<Option<Vec<_>>>()
             .context("a directory's name is not UTF-8")?;
-        let run_dir = flags
-            .iter()
-            .skip_while(|flag| *flag != "--run-dir")
-            .nth(1)
-            .cloned();
+        let value = |name: &str| {
+            let mut pairs = flags
+                .chunks(2)
+                .filter(|pair| pair.first().is_some_and(|it| it == name));
+            pairs.next().and_then(|pair| pair.get(1)).cloned()
+        };
         Ok(Self {
             program,
+            run_dir: value("--run-dir"),
+            spool: value("--spool"),
             flags,
-            run_dir,
         })
     }
 
@@ -76,11 +79,7 @@ impl Caller {
                 .collect::<Vec<_>>()
                 .join(" ");
         }
-        // In the path unit.
-        let line = match self.run_dir.as_deref() {
-            Some(run_dir) => line.replace("=/run/lastwords/", &format!("={run_dir}/")),
-            None => line.to_owned(),
-        };
+        let line = self.with_directories(line);
         let line = line.replace("--job web", &format!("--job {}", quoted(job)));
         let Some((before, rest)) = line.split_once(&format!("{INSTALLED} ")) else {
             return line;
@@ -88,6 +87,31 @@ impl Caller {
         let (verb, rest) = rest.split_at(rest.find(" -").unwrap_or(rest.len()));
         format!("{before}{}{rest}", self.call(verb))
     }
+
+    /// Puts our directories into a line of a unit: of the path unit, and of the deliverer's
+    /// sandbox, which lets it write nothing else.
+    fn with_directories(&self, line: &str) -> String {
+        match (line, &self.run_dir, &self.spool) {
+            ("RuntimeDirectory=lastwords", Some(run_dir), _) => writable(run_dir),
+            ("ReadWritePaths=/var/spool", _, Some(spool)) => {
+                format!("{line}\nBindPaths={}", quoted(&format!("-{spool}")))
+            }
+            (_, Some(run_dir), _) => line.replace("=/run/lastwords/", &format!("={run_dir}/")),
+            _ => line.to_owned(),
+        }
+    }
+}
+
+/// Returns the setting by which a unit's sandbox lets it write a run directory. Only below `/run`
+/// systemd can make one at each boot.
+fn writable(run_dir: &str) -> String {
+    let below_run = run_dir
+        .strip_prefix("/run/")
+        .filter(|rest| !rest.contains(' '));
+    below_run.map_or_else(
+        || format!("BindPaths={}", quoted(&format!("-{run_dir}"))),
+        |rest| format!("RuntimeDirectory={rest}"),
+    )
 }
 
 /// Renames the job in a word of a comment: `web`, `web.service.d/`, `/etc/init/web.override`.
@@ -130,6 +154,7 @@ mod tests {
             program: "/opt/last words".into(),
             flags,
             run_dir: Some("/srv/run".into()),
+            spool: Some("/srv/my spool".into()),
         };
         for (text, filled) in [
             (
@@ -148,6 +173,11 @@ mod tests {
                 "DirectoryNotEmpty=/run/lastwords/wake",
                 "DirectoryNotEmpty=/srv/run/wake",
             ),
+            ("RuntimeDirectory=lastwords", "BindPaths=-/srv/run"),
+            (
+                "ReadWritePaths=/var/spool",
+                "ReadWritePaths=/var/spool\nBindPaths='-/srv/my spool'",
+            ),
             ("Description=a website", "Description=a website"),
         ] {
             assert_eq!(caller.fill(text, "a b"), format!("{filled}\n"));
@@ -156,7 +186,12 @@ mod tests {
 
     #[test]
     fn the_usual_directories_need_no_flags() {
-        assert!(Caller::of(&Places::default()).unwrap().flags.is_empty());
+        let usual = Caller::of(&Places::default()).unwrap();
+        assert!(usual.flags.is_empty());
+        for line in ["RuntimeDirectory=lastwords", "ReadWritePaths=/var/spool"] {
+            assert_eq!(usual.fill(line, "web"), format!("{line}\n"));
+        }
+        assert_eq!(writable("/run/ours/words"), "RuntimeDirectory=ours/words");
         let places = Places {
             spool: "/srv/it's".into(),
             ..Places::default()

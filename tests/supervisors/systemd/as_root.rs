@@ -213,3 +213,41 @@ fn a_shutdown_is_not_a_crash_of_any_service() {
     machine.wait_for_the_end();
     assert_eq!(machine.reports(), []);
 }
+
+#[test]
+fn the_deliverers_sandbox_lets_it_finish_a_users_work_and_run_programs_as_that_user() {
+    let machine = Machine::boot();
+    let sink = "[[sink.exec]]\nname = 'keep'\ncommand = ['/etc/lastwords/keep']\nuser = 'nobody'\n";
+    let keep = "#!/bin/sh\ncd $LASTWORDS_REPORT_DIR && cp report.json /var/spool/told/$(id -u)\n";
+    let job = "user = 'nobody'\n[[collect.exec]]\nname = 'who'\ncommand = ['id', '-un']\n\
+               [[collect.exec]]\nname = 'hangs'\ncommand = ['sleep', '1000']\ntimeout = '1s'\n";
+    machine.write(&[
+        ("/etc/lastwords/lastwords.toml".into(), sink.into()),
+        ("/etc/lastwords/keep".into(), keep.into()),
+    ]);
+    machine.shell(
+        "chmod +x /etc/lastwords/keep; chmod 777 /var/spool/told; mkdir -p /etc/lastwords/jobs",
+    );
+    machine.write(&[("/etc/lastwords/jobs/batch.toml".into(), job.into())]);
+    let as_nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups";
+    machine.shell(&format!(
+        "lastwords setup
+        {as_nobody} lastwords run --job batch -- sleep 1000 >/dev/null 2>&1 &
+        until ls /run/lastwords/user/65534/markers | grep -q taken; do sleep 0.05; done
+        kill -KILL $!"
+    ));
+    let told = wait_for_some("the sink's report", || {
+        machine.run("systemctl start lastwords");
+        let told = machine.run("cat /var/spool/told/65534");
+        serde_json::from_slice::<Report>(&told.stdout).ok()
+    });
+    let text = |name: &str| {
+        let mut sections = told.sections.iter();
+        let section = sections.find(|section| section.collector == name);
+        section.map_or("", |section| section.text.as_str())
+    };
+    assert_eq!((told.stop.job.as_str(), text("who")), ("batch", "nobody\n"));
+    assert_eq!(text("hangs"), "still running after 1s, so it was killed");
+    let left = machine.run("pgrep -x sleep -u nobody; ls /run/lastwords/user/65534/markers");
+    assert_eq!(String::from_utf8_lossy(&left.stdout), "", "{told:#?}");
+}

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::machine::{Machine, RECEIVER};
+use crate::support::harness::wait_for_some;
 use crate::told::Doctor;
 
 const SINK: &str =
@@ -225,5 +226,37 @@ fn each_obstacle_is_named_with_a_remedy_that_helps() {
     ] {
         machine.run(script);
         machine.doctor().assert(about, state, text, "systemctl ");
+    }
+}
+
+#[test]
+fn directories_of_ones_own_are_in_the_deliverers_sandbox() {
+    let machine = Machine::boot_without();
+    let sink =
+        "[[sink.exec]]\nname = 'keep'\ncommand = ['sh', '-c', 'cat >/var/spool/told/told']\n";
+    machine.file(
+        "/etc/systemd/system/web.service",
+        "[Service]\nExecStart=sleep 1000\n",
+    );
+    machine.file("/etc/lastwords/lastwords.toml", sink);
+    machine.shell("systemctl daemon-reload; systemctl start web; mkdir '/srv/my own' /home/own");
+    for (spool, run_dir) in [
+        ("/srv/my own/spool", "/srv/run"),
+        ("/home/own/spool", "/run/our/words"),
+        ("/tmp/spool", "/var/lib/run"),
+    ] {
+        let setup = format!("lastwords setup web --write --spool '{spool}' --run-dir {run_dir}");
+        machine.shell("rm -rf /etc/systemd/system/*lastwords* /etc/systemd/system/web.service.d");
+        let said = machine.shell(&setup);
+        machine.shell(&activation(&said));
+        machine.shell("systemctl restart lastwords.path web; rm -f /var/spool/told/told; systemctl kill -s SEGV web");
+        let told = wait_for_some("the sink's report", || {
+            let told = machine.run("cat /var/spool/told/told").stdout;
+            (!told.is_empty()).then(|| String::from_utf8_lossy(&told).into_owned())
+        });
+        assert!(told.contains("SIGSEGV"), "{told}");
+        let failed =
+            machine.shell("systemctl list-units --failed --plain --no-legend 'lastwords*'");
+        assert_eq!(failed, "", "{spool} {run_dir}");
     }
 }
