@@ -1,9 +1,10 @@
 //! Lifts the resource limits that a job sets for itself (Upstart's `limit` stanza): they apply to
-//! its hooks too.
+//! its hooks and to `lastwords run` too.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 
 /// More than enough for a hook, in files, bytes or seconds.
 const ENOUGH: [(Resource, u64); 6] = [
@@ -14,6 +15,11 @@ const ENOUGH: [(Resource, u64); 6] = [
     (Resource::Stack, 8 << 20),
     (Resource::Cpu, 60),
 ];
+
+/// Number of processes of a user that leaves no room for ours: threads count too.
+const FEW_PROCESSES: u64 = 16;
+/// The soft limit on open files that this process was started with, if it was lifted.
+static FILES: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// The job's `limit fsize` kills, by SIGXFSZ, every process that writes a file.
 #[derive(Debug)]
@@ -59,4 +65,40 @@ pub fn lift() -> Result<(), MayNotWrite> {
     } else {
         Ok(())
     }
+}
+
+/// Lifts the soft limit on open files, as far as this process may.
+pub fn lift_files() {
+    let set = getrlimit(Resource::Nofile);
+    let (Some(current), (_, enough)) = (set.current, ENOUGH[0]) else {
+        return;
+    };
+    if current < enough {
+        FILES.store(current, Ordering::Relaxed);
+        let lifted = set.maximum.map_or(enough, |maximum| maximum.min(enough));
+        let _ = set_files(lifted);
+    }
+}
+
+/// Takes back what [`lift_files`] did, in a process that becomes another program.
+pub fn restore_files() {
+    let files = FILES.load(Ordering::Relaxed);
+    if files != u64::MAX {
+        let _ = set_files(files);
+    }
+}
+
+fn set_files(soft: u64) -> rustix::io::Result<()> {
+    let limit = Rlimit {
+        current: Some(soft),
+        ..getrlimit(Resource::Nofile)
+    };
+    setrlimit(Resource::Nofile, limit)
+}
+
+/// Returns the limit on this user's processes, if it is so low that ours would be in the way of
+/// the others. It does not hold for root.
+pub fn few_processes() -> Option<u64> {
+    let limit = getrlimit(Resource::Nproc).current;
+    limit.filter(|limit| *limit < FEW_PROCESSES && !geteuid().is_root())
 }

@@ -39,7 +39,7 @@ impl RunArgs {
         let mut words = self.command.iter();
         let mut command = Command::new(words.next().map_or(OsStr::new(""), OsString::as_os_str));
         command.args(words);
-        signals::with_umask_as_we_got_it(&mut command);
+        signals::with_mask_and_limits_as_we_got_them(&mut command);
         command
     }
 }

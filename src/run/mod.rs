@@ -7,7 +7,8 @@
 //! keep its last output ─ a worker judges and catches for at most a second, as after a hook
 //! end as it ended
 //! ```
-//! If any of this fails, the command runs all the same. A line says what failed.
+//! If any of this fails, the command runs all the same. A line says what failed. Where there is no
+//! room for a process beside the command, this one becomes the command.
 //!
 //! - The command stays in our process group and session: keys on a terminal, job control and
 //!   signals to a whole group reach it as they would without us. What the kernel sends to all of a
@@ -26,8 +27,9 @@ mod watch;
 
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ExitCode};
+use std::process::{Child, Command, ExitCode};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, wait};
 
 pub use args::RunArgs;
@@ -37,18 +39,21 @@ pub use output::relay;
 use signals::{Signals, is_init};
 use watch::Watch;
 
-use crate::notice;
+use crate::host::Host;
+use crate::{limits, notice};
 
 pub fn run(args: &RunArgs) -> ExitCode {
     let host = args.places.host();
+    limits::lift_files();
+    if let Some(most) = limits::few_processes() {
+        let why = format!("this user may have only {most} processes");
+        return become_the_command(args, args.command(), &host, &why);
+    }
     let signals = match Signals::take_over() {
         Ok(signals) => signals,
         Err(why) => {
-            notice::say(
-                &host,
-                &format!("run: a crash will go unnoticed, signals cannot be passed on: {why}"),
-            );
-            return cannot_run(args, &args.command().exec());
+            let why = format!("signals cannot be passed on: {why}");
+            return become_the_command(args, args.command(), &host, &why);
         }
     };
     let mut watch = Watch::new(args, host);
@@ -58,12 +63,31 @@ pub fn run(args: &RunArgs) -> ExitCode {
             watch.started(&child);
             supervise(&child, &signals, &mut watch)
         }
+        Err(why) if is_shortage(&why) => {
+            let host = watch.give_up();
+            let mut command = args.command();
+            signals.as_we_got_them(&mut command, false);
+            let why = format!("no process beside it can be had: {why}");
+            return become_the_command(args, command, &host, &why);
+        }
         Err(why) => CommandEnd::NeverRan(why),
     };
     watch.ended(&end, output.kept());
     watch.deliver(&signals);
     output.finish(&signals);
     end.pass_on(args)
+}
+
+/// Becomes the command, whose end nobody will see. Returns if that is impossible.
+fn become_the_command(args: &RunArgs, mut command: Command, host: &Host, why: &str) -> ExitCode {
+    notice::say(host, &format!("run: a crash will go unnoticed: {why}"));
+    cannot_run(args, &command.exec())
+}
+
+/// Returns true if the command may run in place of this process, but not beside it.
+fn is_shortage(why: &io::Error) -> bool {
+    let errno = Errno::from_io_error(why);
+    errno.is_some_and(|it| [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE].contains(&it))
 }
 
 fn start(args: &RunArgs, output: &mut Output, signals: &Signals) -> io::Result<Child> {
@@ -100,7 +124,7 @@ fn supervise(child: &Child, signals: &Signals, watch: &mut Watch) -> CommandEnd 
                 }
             }
             // An orphan ended, or nothing did.
-            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) => {
                 signals.wait_for(signals, watch.look());
             }

@@ -21,8 +21,8 @@ use rustix::process::{
 };
 
 use crate::clock::Now;
-use crate::ourselves;
 use crate::supervisor::run::life::is_stop;
+use crate::{limits, ourselves};
 
 /// True if SIGPIPE was ignored when this process was started. Rust's runtime ignores it before
 /// `main`, so this is read earlier.
@@ -156,15 +156,16 @@ impl Signals {
     }
 }
 
-/// Has a command start with the umask as we got it.
+/// Has a command start with the umask and the limits as we got them.
 #[expect(
     unsafe_code,
     reason = "nothing else runs between fork and exec; see the module's first words"
 )]
-pub fn with_umask_as_we_got_it(command: &mut Command) {
+pub fn with_mask_and_limits_as_we_got_them(command: &mut Command) {
     unsafe {
         command.pre_exec(|| {
             ourselves::restore_umask();
+            limits::restore_files();
             Ok(())
         })
     };

@@ -165,6 +165,14 @@ impl<'a> Watch<'a> {
         })
     }
 
+    /// Forgets the life, as if this process had never watched it.
+    pub fn give_up(self) -> Host {
+        if let Some(armed) = self.armed {
+            let _ = armed.taken.settle();
+        }
+        self.host
+    }
+
     fn life(&mut self) -> &mut Life {
         self.marker.life.get_or_insert_default()
     }

@@ -18,6 +18,7 @@ mod hooks;
 mod instances;
 mod ladder;
 mod ladder_as_root;
+mod limits;
 mod lines;
 mod past;
 mod planned_stops;
