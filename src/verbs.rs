@@ -13,6 +13,7 @@ use crate::operate::{
 };
 use crate::ourselves;
 use crate::redact::redact;
+use crate::render::clean;
 use crate::run;
 use anyhow::Result;
 use clap::Parser;
@@ -31,18 +32,26 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse_from(cli::spelled_out(args)) {
         Ok(cli) => cli,
         Err(message) => {
-            let _ = message.print();
+            if message.use_stderr() {
+                // It shows the arguments as they are.
+                let text = message.render().to_string();
+                complain(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+            } else {
+                let _ = message.print();
+            }
             return ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2));
         }
     };
     run_verb(&cli).unwrap_or_else(|why| {
-        let _ = writeln!(
-            anstream::stderr(),
-            "{ERROR}error{ERROR:#}: {}",
-            redact(&format!("{why:#}"))
-        );
+        complain(&format!("{why:#}"));
         ExitCode::FAILURE
     })
+}
+
+/// Prints an error. A name in it may hold anything, escape sequences for the terminal included.
+fn complain(why: &str) {
+    let why = clean(&redact(why));
+    let _ = writeln!(anstream::stderr(), "{ERROR}error{ERROR:#}: {why}");
 }
 
 const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();

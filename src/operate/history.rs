@@ -12,6 +12,7 @@ use rustix::termios::tcgetwinsize;
 
 use crate::places::Places;
 use crate::redact::redact;
+use crate::render::clean;
 use crate::report::{Kind, ReportId, Timestamp, Verdict};
 use crate::spool::{Brief, Place, Spool};
 use crate::when::rough_length;
@@ -200,7 +201,7 @@ pub fn terminal_width() -> Option<usize> {
 
 /// Says something beside the output, which a program may read.
 pub fn say(line: &str) {
-    let _ = writeln!(anstream::stderr(), "{}", redact(line));
+    let _ = writeln!(anstream::stderr(), "{}", clean(&redact(line)));
 }
 
 /// Writes `2026-11-23 03:00`, in UTC.

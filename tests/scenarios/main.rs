@@ -31,6 +31,7 @@ mod secrets;
 mod setup_job;
 mod spool;
 mod starts;
+mod terminals;
 
 #[path = "../support/mod.rs"]
 mod support;
