@@ -17,16 +17,18 @@
 //!
 //! The section's data: `file`, `event`, `trigger`.
 
-use std::collections::BTreeMap;
+mod diagnostics;
+
 use std::fs;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use self::diagnostics::Diagnostics;
 use super::log::{Deep, DeepTail};
 use super::{Body, Collector};
 use crate::host::{Host, open_regular};
@@ -79,10 +81,8 @@ impl Collector for NodeReport {
         let read =
             |(modified, path): &(SystemTime, PathBuf)| Some((*modified, path.clone(), read(path)?));
         let mut reports = files.iter().take(MOST_READ).filter_map(read);
-        let ours = |report: &Diagnostics| {
-            stop.pid
-                .is_none_or(|pid| report.header.process_id == Some(pid))
-        };
+        let ours =
+            |report: &Diagnostics| stop.pid.is_none_or(|pid| report.process_id() == Some(pid));
         let Some((modified, path, report)) = reports.find(|(_, _, report)| ours(report)) else {
             bail!("there is no report of this crash in {shown}");
         };
@@ -99,7 +99,7 @@ impl Collector for NodeReport {
                 modified,
             });
         }
-        let Header { event, trigger, .. } = report.header;
+        let (event, trigger) = report.occasion();
         Ok(Body {
             text,
             data: json!({ "file": file, "event": event, "trigger": trigger }).into(),
@@ -131,93 +131,10 @@ fn files(directory: &Path, since: Option<SystemTime>) -> Result<Vec<(SystemTime,
     Ok(files)
 }
 
+/// Reads a report as it comes: of a large one, only what is shown is ever in memory.
 fn read(path: &Path) -> Option<Diagnostics> {
-    let mut json = String::new();
-    open_regular(path)
-        .ok()?
-        .take(MAX)
-        .read_to_string(&mut json)
-        .ok()?;
-    serde_json::from_str(&json).ok()
-}
-
-#[derive(Deserialize)]
-struct Diagnostics {
-    header: Header,
-    #[serde(rename = "javascriptStack")]
-    stack: Option<JsStack>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Header {
-    event: String,
-    trigger: String,
-    #[serde(default)]
-    process_id: Option<u32>,
-    #[serde(default)]
-    nodejs_version: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct JsStack {
-    message: String,
-    #[serde(default, rename = "stack")]
-    frames: Vec<String>,
-    #[serde(default, rename = "errorProperties")]
-    properties: BTreeMap<String, Value>,
-}
-
-impl Diagnostics {
-    fn is_heap(&self) -> bool {
-        let event = &self.header.event;
-        event.contains("out of memory") || event.contains("Allocation failed")
-    }
-
-    /// Returns true if a process wrote it at its end, and not on demand.
-    fn is_last(&self) -> bool {
-        self.is_heap()
-            || ["Exception", "FatalError", "OOMError"].contains(&self.header.trigger.as_str())
-    }
-
-    /// Returns the error as node prints it when it dies.
-    fn as_printed(&self) -> String {
-        let stack = self
-            .stack
-            .as_ref()
-            .filter(|stack| !stack.message.is_empty() && !self.is_heap());
-        let mut lines = match stack {
-            Some(stack) => stack.lines(),
-            None => vec![format!("FATAL ERROR: {}", self.header.event)],
-        };
-        lines.extend(
-            self.header
-                .nodejs_version
-                .as_ref()
-                .map(|version| format!("\nNode.js {version}")),
-        );
-        lines.join("\n")
-    }
-}
-
-impl JsStack {
-    fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.message.lines().map(str::to_owned).collect();
-        lines.extend(
-            self.frames
-                .iter()
-                .map(|frame| format!("    {}", frame.trim())),
-        );
-        if let (Some(last), false) = (lines.last_mut(), self.properties.is_empty()) {
-            last.push_str(" {");
-            lines.extend(self.properties.iter().map(|(key, value)| match value {
-                Value::String(value) => format!("  {key}: '{value}',"),
-                value => format!("  {key}: {value},"),
-            }));
-            lines.push("}".to_owned());
-        }
-        lines
-    }
+    let file = BufReader::new(open_regular(path).ok()?.take(MAX));
+    serde_json::from_reader(file).ok()
 }
 
 #[cfg(test)]
@@ -294,5 +211,30 @@ mod tests {
         assert!(deep.is_some());
         let asked = r#"{"header":{"event":"JavaScript API","trigger":"GetReport"}}"#;
         assert_eq!(collect(&[("report.1.json", asked)], None).1, None);
+    }
+
+    #[test]
+    fn of_a_report_of_any_shape_only_a_bounded_part_is_kept() {
+        let long = "x".repeat(100_000);
+        let many = |item: &str| [item].repeat(100_000).join(",");
+        let list = |item: &str| format!("[{}]", many(item));
+        let text = format!(
+            r#"{{"header":{{"event":"Exception","trigger":"Exception","dumpEventTime":{0}}},
+            "libuv":{0},"javascriptStack":{{"message":"Error: {long}","stack":{1},
+            "errorProperties":{{"code":"E_LEDGER","list":{0},"nested":{{"a":{0}}},"none":null,"n":7}}}}}}"#,
+            list("[0]"),
+            list(r#""at f (/srv/r.js:1:35)""#)
+        );
+        let (body, _) = collect(&[("report.1.json", &text)], None);
+        let text = body.unwrap().text;
+        assert!(
+            text.starts_with("Error: xxx") && text.len() < 20_000,
+            "{}",
+            text.len()
+        );
+        assert_eq!(text.matches("at f (").count(), 100);
+        let properties = " {\n  code: 'E_LEDGER',\n  list: [Array],\n  nested: [Object],\n  \
+                          none: null,\n  n: 7,\n}";
+        assert!(text.ends_with(properties), "{text}");
     }
 }
