@@ -42,6 +42,13 @@ pub struct Report {
     pub format: u32,
     /// The report's name. Every message shows it, and `lastwords show` takes it.
     pub id: ReportId,
+    /// The user whose hook made the report, unless that was root. Its content is only as
+    /// trustworthy as that user.
+    #[serde(default)]
+    pub user: Option<u32>,
+    /// That user's name, if the machine knew one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
     /// The occasion: a crash, or something else.
     #[serde(default)]
     pub kind: Kind,
@@ -76,10 +83,6 @@ pub struct Report {
     /// Instructions for the people in charge: the job's `runbook`.
     #[serde(default)]
     pub runbook: Option<String>,
-    /// The user whose hook made the report, unless that was root. Its content is only as
-    /// trustworthy as that user.
-    #[serde(default)]
-    pub user: Option<u32>,
     /// How safely the hook could store the report.
     #[serde(default)]
     pub level: Safety,
@@ -124,6 +127,25 @@ impl Report {
     pub fn made_at(&self) -> Timestamp {
         self.kind.made_at().unwrap_or(self.stop.stopped_at)
     }
+
+    /// Makes it a user's claim about a service that the config does not give to that user. It
+    /// becomes the report of a job of that user's own, so that it stands in no way of the service.
+    pub fn make_a_claim(&mut self, uid: u32) {
+        self.user = Some(uid);
+        self.stop.instance = Some(self.stop.service());
+        self.stop.job = claims_of(uid);
+    }
+
+    /// Returns the service that this is a user's claim about; `None` if it is no claim.
+    pub fn claimed(&self) -> Option<&str> {
+        let instance = self.stop.instance.as_deref()?;
+        (self.stop.job == claims_of(self.user?)).then_some(instance)
+    }
+}
+
+/// Returns the job of a user's claims.
+fn claims_of(uid: u32) -> String {
+    format!("user-{uid}")
 }
 
 /// The occasion of a report.
@@ -292,6 +314,8 @@ pub(crate) fn sample() -> Report {
     Report {
         format: FORMAT,
         id: ReportId::parse("20261123t030000-0123456789abcdef").unwrap(),
+        user: None,
+        user_name: None,
         kind: Kind::Crash,
         to: Audience::Job,
         drill: false,
@@ -325,7 +349,6 @@ pub(crate) fn sample() -> Report {
         now: None,
         notes: Vec::new(),
         runbook: Some("https://wiki.example.com/web".into()),
-        user: None,
         level: Safety::Durable,
     }
 }

@@ -65,6 +65,7 @@ pub fn report(
             .collect(),
         runbook: loaded.job.runbook.clone(),
         user: None,
+        user_name: None,
         level: Safety::Durable,
     }
 }

@@ -154,6 +154,7 @@ fn report(host: String, notice: Notice) -> Report {
         notes: Vec::new(),
         runbook: None,
         user: None,
+        user_name: None,
         level: Safety::Durable,
     }
 }

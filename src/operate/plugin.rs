@@ -317,6 +317,7 @@ fn simulated(now: Now) -> Report {
         notes: Vec::new(),
         runbook: Some("https://wiki.example.com/web".to_owned()),
         user: None,
+        user_name: None,
         level: Safety::Durable,
     }
 }

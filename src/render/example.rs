@@ -16,8 +16,8 @@ pub fn example() -> Report {
 }
 
 /// Returns a crash with everything, a drill with next to nothing, many crashes of an unknown cause,
-/// their end, and a notice, each with its name.
-pub fn examples() -> [(&'static str, Report); 5] {
+/// their end, a notice, and a user's claim, each with its name.
+pub fn examples() -> [(&'static str, Report); 6] {
     let crash = example();
     let made_at = crash.stop.stopped_at;
     let mut drill = Report {
@@ -65,6 +65,12 @@ pub fn examples() -> [(&'static str, Report); 5] {
         drill: false,
         ..drill.clone()
     };
+    let mut claim = Report {
+        drill: false,
+        user_name: Some("nobody".into()),
+        ..drill.clone()
+    };
+    claim.make_a_claim(65_534);
     let mut notice = Report {
         kind: Kind::Notice,
         drill: false,
@@ -78,6 +84,7 @@ pub fn examples() -> [(&'static str, Report); 5] {
         ("summary", summary),
         ("recovered", recovered),
         ("notice", notice),
+        ("claim", claim),
     ]
 }
 
@@ -90,8 +97,9 @@ mod tests {
         assert!(!example().drill);
         let view = serde_json::to_value(View::of(&example())).unwrap();
         for (field, value) in view.as_object().unwrap() {
+            // It stands in users' reports only.
             assert!(
-                !["null", "[]", "\"\""].contains(&value.to_string().as_str()),
+                field == "by" || !["null", "[]", "\"\""].contains(&value.to_string().as_str()),
                 "{field}"
             );
         }

@@ -49,6 +49,21 @@ impl Headline {
     }
 }
 
+/// Returns the service's name. It may be another than the report claims.
+pub fn service(report: &Report) -> String {
+    let name = report
+        .claimed()
+        .map_or_else(|| report.stop.service(), str::to_owned);
+    one_line(&name, 80)
+}
+
+/// Returns the user whose hook made the report, by name or else by number.
+pub fn user(report: &Report) -> Option<String> {
+    let uid = report.user?;
+    let name = report.user_name.as_ref().map(|name| one_line(name, 40));
+    Some(name.unwrap_or_else(|| uid.to_string()))
+}
+
 /// The words that all kinds are made from.
 struct Wording {
     service: String,
@@ -64,6 +79,7 @@ struct Wording {
 
 impl Wording {
     fn of(report: &Report) -> Self {
+        let service = service(report);
         let cause = one_line(&report.cause.line, LINE);
         let why = if cause.is_empty() {
             one_line(&report.stop.exit.to_string(), 120)
@@ -72,7 +88,11 @@ impl Wording {
         };
         let is_known = report.cause.confidence != Confidence::None;
         Self {
-            service: one_line(&report.stop.service(), 80),
+            service: match (user(report), report.claimed()) {
+                (None, _) => service,
+                (Some(user), None) => format!("{service} of user {user}"),
+                (Some(user), Some(_)) => format!("user {user} says: {service}"),
+            },
             says_cause: is_known || why.ends_with(UNKNOWN),
             why,
             because: one_line(&report.verdict_because, LINE),

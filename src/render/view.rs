@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::clean::{clean, one_line};
 use super::condition;
 use super::cut::{LINE, head, head_by, tail_by};
-use super::headline::Headline;
+use super::headline::{self, Headline};
 use super::past;
 use super::picture::{self, Day, Gauge};
 use crate::report::{CollectorKind, Kind, Report, Section, Status, Supervisor};
@@ -30,6 +30,8 @@ pub struct View {
     /// A colour in CSS: red for crashes, green if the service is up again, amber for drills and
     /// notices. White text is readable on it.
     pub colour: &'static str,
+    /// Whose word all of this is, unless it is root's.
+    pub by: Option<String>,
     pub host: String,
     /// `web`, or `web (a/b)` with an instance.
     pub service: String,
@@ -112,7 +114,7 @@ impl View {
     pub fn of(report: &Report) -> Self {
         let stop = &report.stop;
         let host = one_line(&report.host, 80);
-        let service = one_line(&stop.service(), 80);
+        let service = headline::service(report);
         let Headline {
             title,
             status,
@@ -135,6 +137,7 @@ impl View {
         Self {
             subject: head(&format!("{drill}[{host}] {title}"), 200),
             drill: report.drill,
+            by: by(report, &service),
             says_because: title.contains(&because),
             says_why: title.contains(&why),
             because,
@@ -217,6 +220,21 @@ impl View {
     pub fn logs(&self) -> impl Iterator<Item = &Block> {
         self.blocks.iter().filter(|block| block.is_log)
     }
+}
+
+/// Returns whose word a report is, unless it is root's.
+fn by(report: &Report, service: &str) -> Option<String> {
+    let uid = report.user?;
+    let name = report.user_name.as_ref();
+    let user = name.map_or_else(
+        || format!("user {uid}"),
+        |name| format!("user {} ({uid})", one_line(name, 40)),
+    );
+    Some(if report.claimed().is_some() {
+        format!("{user}, as whom no job {service} runs: nothing of this is checked")
+    } else {
+        format!("{user}, as whom {service} runs: nothing of this is checked")
+    })
 }
 
 /// Returns views of the first items.

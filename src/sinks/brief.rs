@@ -13,6 +13,9 @@ pub fn facts(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Vec<(&'st
     if view.drill {
         add("Drill", "nothing died; a crash was simulated");
     }
+    if let Some(by) = &view.by {
+        add("Made by", by);
+    }
     add("What", &format!("{}: {}", view.what, view.because));
     if let Some(now) = &view.now {
         add("Now", now);

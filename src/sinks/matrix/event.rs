@@ -74,6 +74,7 @@ fn facts(view: &View) -> Vec<(&'static str, String)> {
     if view.drill {
         facts.push(("Drill", "nothing died; a crash was simulated".to_owned()));
     }
+    facts.extend(view.by.clone().map(|by| ("Made by", by)));
     facts.push(("What", format!("{}: {}", view.what, view.because)));
     facts.extend(view.now.clone().map(|now| ("Now", now)));
     facts.push((

@@ -89,6 +89,9 @@ fn facts(view: &View) -> Value {
     if view.drill {
         fact("Drill", "nothing died; a crash was simulated");
     }
+    if let Some(by) = &view.by {
+        fact("Made by", by);
+    }
     fact("What", &format!("{}: {}", view.what, view.because));
     if let Some(now) = &view.now {
         fact("Now", now);
