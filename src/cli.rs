@@ -10,6 +10,7 @@ use crate::catch::hook::Hook;
 use crate::catch::listen::ListenArgs;
 use crate::deliver::DeliverArgs;
 use crate::deliver::attempt::AttemptArgs;
+use crate::deliver::steward::StewardArgs;
 use crate::operate::check::CheckArgs;
 use crate::operate::doctor::DoctorArgs;
 use crate::operate::explain::ExplainArgs;
@@ -162,6 +163,8 @@ pub enum Verb {
     Schema(SchemaArgs),
     #[command(hide = true)]
     Attempt(AttemptArgs),
+    #[command(hide = true)]
+    Steward(StewardArgs),
     #[command(hide = true)]
     Relay,
 }

@@ -10,7 +10,8 @@
 //! run: parent of the main process; holds a taken marker while the command lives, and continues
 //!      at its end as post-stop does
 //! deliver (nudged, by a timer, or --watch)
-//!    finishes what a killed hook or worker left: a taken marker, a report in memory
+//!    finishes what a killed hook or worker left: a taken marker, a report in memory; for another
+//!    user's jobs a steward does that, which has this user's rights only
 //!    spool ─> flood::Thread::decide ─> slow collectors ─> sink.send, each in a process of its own
 //!          ─> ledger ─> history
 //! ```
@@ -89,6 +90,7 @@
 //! | spool | the directory where reports wait and are kept |
 //! | entry | one report's file in the spool |
 //! | deliverer | the process that sends reports: `lastwords deliver` |
+//! | steward | a process of the deliverer that has one user's rights, for that user's directories |
 //! | sink | a destination: a mailbox, a channel, a server, a program |
 //! | attempt | one try to send one report to one sink, in a process of its own |
 //! | ledger | what one sink has done with one report |
@@ -124,6 +126,7 @@ mod random;
 mod redact;
 mod render;
 pub mod report;
+mod rights;
 mod run;
 mod schema;
 mod secret;

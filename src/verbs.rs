@@ -2,12 +2,12 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::catch::{finish, hook, listen, worker};
 use crate::cli::{self, Cli, Verb};
-use crate::deliver::{self, attempt};
+use crate::deliver::{self, attempt, steward};
 use crate::operate::{
     check, doctor, explain, list, plugin, queue, render, schema, setup, show, simulate, stats,
 };
@@ -76,6 +76,7 @@ fn run_verb(cli: &Cli) -> Result<ExitCode> {
         Verb::Plugin(args) => plugin::run(args, &mut out),
         Verb::Setup(args) => setup::run(args, &mut out),
         Verb::Attempt(args) => attempt::run(args, &mut out),
+        Verb::Steward(args) => steward::run(args, &mut io::stdout()),
         Verb::Run(args) => Ok(run::run(args)),
         Verb::Relay => Ok(run::relay().map(|()| ExitCode::SUCCESS)?),
     }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::catch::marker::Taken;
 use crate::catch::priority::lower_to;
@@ -174,7 +175,11 @@ impl Said {
 pub fn begin(args: &[OsString]) -> Option<(By, &OsStr, &[OsString])> {
     let by = match args.get(1)?.to_str()? {
         CATCH => By::Worker,
-        ADOPT => By::Adopter,
+        ADOPT => {
+            // The steward that started it is waiting for its words, not for its user's.
+            let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+            By::Adopter
+        }
         _ => return None,
     };
     lower_to(args.get(3)?.to_str()?.parse().ok()?);

@@ -1,14 +1,14 @@
-//! Finishes what hooks left unfinished, on every pass: their processes were killed, or the disk did
-//! not take their reports.
+//! Finishes what hooks of this process's user left unfinished, on every pass: their processes were
+//! killed, or the disk did not take their reports. What hooks of other users left is their
+//! stewards' part: see [`super::users`].
 
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::{geteuid, getpriority_process};
+use rustix::process::{getpgrp, getpriority_process};
 
 use crate::catch::call::Call;
 use crate::catch::capture;
@@ -20,9 +20,9 @@ use crate::clock::Now;
 use crate::config;
 use crate::places::Places;
 use crate::report::{Report, Safety, Stop};
-use crate::spool::{Facts, MemoryInbox, Spool, TakeOver};
+use crate::spool::{Facts, Spool, TakeOver};
 
-/// Maximum number of one user's taken markers that are dealt with at once.
+/// Maximum number of taken markers that are dealt with at once.
 const AT_ONCE: usize = 16;
 /// Maximum number of names of a directory that are looked at: a user may fill a directory of their
 /// own with anything.
@@ -33,25 +33,23 @@ const YOUTH: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Has every taken marker dealt with whose hook is gone. What takes too long is left to the next
-/// look.
-pub fn orphans(places: &Places) {
-    for (dir, uid) in places.left_by_hooks() {
-        let markers = dir.join("markers");
-        if uid == geteuid().as_raw() {
-            marker::sweep(&markers);
-        }
-        for some in taken_in(&markers).chunks(AT_ONCE) {
-            let workers: Vec<_> = some
-                .iter()
-                .filter_map(|taken| adopt(taken, uid, places))
-                .collect();
-            let until = Now::read().monotonic + PATIENCE;
-            let ends = workers.into_iter().map(|worker| worker.wait(until));
-            // The marker of a worker that fails stays for the next look; that of a worker that
-            // hangs stays with it.
-            if ends.filter(|end| *end == Ended::LeftBehind).count() > 0 {
-                break;
-            }
+/// look. If `together`, the workers end with this process's group.
+pub fn orphans(places: &Places, together: bool) {
+    let markers = places.markers();
+    marker::sweep(&markers);
+    let taken = taken_in(&markers);
+    wait_for_the_youngest(&taken);
+    for some in taken.chunks(AT_ONCE) {
+        let workers: Vec<_> = some
+            .iter()
+            .filter_map(|taken| adopt(taken, places, together))
+            .collect();
+        let until = Now::read().monotonic + PATIENCE;
+        let ends = workers.into_iter().map(|worker| worker.wait(until));
+        // The marker of a worker that fails stays for the next look; that of a worker that hangs
+        // stays with it.
+        if ends.filter(|end| *end == Ended::LeftBehind).count() > 0 {
+            break;
         }
     }
 }
@@ -70,25 +68,25 @@ fn taken_in(markers: &Path) -> Vec<Taken> {
     taken
 }
 
-/// Starts a worker on a taken marker, as the user whose hook took it. Returns `None` if another
-/// process is at it, or if that user's hook could not have left it.
-fn adopt(taken: &Taken, uid: u32, places: &Places) -> Option<Worker> {
-    let age = Now::read().monotonic.saturating_sub(taken.monotonic);
-    thread::sleep(YOUTH.saturating_sub(age));
+/// Waits until every hook has had the time to lock the marker that it took. No hook took one in the
+/// future.
+fn wait_for_the_youngest(taken: &[Taken]) {
+    let now = Now::read().monotonic;
+    let ages = taken.iter().filter_map(|it| now.checked_sub(it.monotonic));
+    if let Some(youngest) = ages.min() {
+        thread::sleep(YOUTH.saturating_sub(youngest));
+    }
+}
+
+/// Starts a worker on a taken marker. Returns `None` if another process is at it.
+fn adopt(taken: &Taken, places: &Places, together: bool) -> Option<Worker> {
     let Ok(Claim::Held(file)) = taken.claim() else {
         return None;
     };
-    let owner = file.metadata().ok().filter(|found| found.uid() == uid)?;
-    let mut command = worker::command(
-        worker::ADOPT,
-        places,
-        taken,
-        getpriority_process(None).unwrap_or(0),
-    )
-    .ok()?;
-    if uid != rustix::process::geteuid().as_raw() {
-        // Its marker must not make this process do what this user's hook could not have done.
-        command.uid(uid).gid(owner.gid());
+    let nice = getpriority_process(None).unwrap_or(0);
+    let mut command = worker::command(worker::ADOPT, places, taken, nice).ok()?;
+    if together {
+        command.process_group(getpgrp().as_raw_pid());
     }
     worker::start(command, Some(file)).ok()
 }
@@ -96,25 +94,19 @@ fn adopt(taken: &Taken, uid: u32, places: &Places) -> Option<Worker> {
 /// Puts the reports into the spool that hooks kept in memory, or only in the names of files.
 /// Returns their number. Reports that the disk still does not take stay for the next pass.
 pub fn take_over(spool: &Spool, places: &Places, how: &TakeOver) -> Result<usize> {
-    let mut taken = 0;
-    let mut memories = Vec::new();
-    for (dir, uid) in places.left_by_hooks() {
-        let memory = MemoryInbox::new(dir.join("inbox"));
-        memory.sweep();
-        match spool.take_over_from(memory.dir(), uid, how) {
-            Ok(reports) => taken += reports,
-            Err(why) => {
-                (how.say)(&format!(
-                    "{}: cannot take over what hooks kept in memory: {why}",
-                    dir.display()
-                ));
-            }
-        }
-        memories.push(memory);
-    }
+    let memory = places.memory();
+    memory.sweep();
+    let mut taken = spool
+        .take_over_ours(memory.dir(), how)
+        .unwrap_or_else(|why| {
+            (how.say)(&format!(
+                "cannot take over what hooks kept in memory: {why}"
+            ));
+            0
+        });
     for facts in spool.names().context("cannot list the reports")? {
         // The whole report may still come from there.
-        if !memories.iter().any(|memory| memory.holds(&facts.id)) {
+        if !memory.holds(&facts.id) {
             let report = spelled_out(facts, places);
             if spool.find(&report.id).is_none() {
                 if let Err(why) = spool.put(&report) {

@@ -20,6 +20,9 @@ mod pass;
 mod past;
 mod send;
 pub mod stamp;
+pub mod steward;
+mod users;
+mod vouch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -34,11 +37,11 @@ use crate::catch::nudge;
 use crate::clock::Now;
 use crate::config::EX_CONFIG;
 use crate::deliver::notices::Notice;
+use crate::notice;
 use crate::places::Places;
-use crate::report::{Audience, Report, SinkKey};
+use crate::report::{Audience, SinkKey};
 use crate::sinks::exec;
 use crate::spool::{Ledger, Lock, Outcome, Place, Spool, TakeOver};
-use crate::{config, notice};
 use deliverer::Deliverer;
 pub(crate) use deliverer::sink_lock;
 pub(crate) use groups::counted;
@@ -48,6 +51,9 @@ use pass::{Item, Items, Pass};
 const TICK: Duration = Duration::from_secs(2);
 /// Maximum number of looks that may hang at once before `--watch` pauses.
 const MOST_LOOKS: usize = 16;
+
+/// How long a look may go on to take users' reports over.
+const ENOUGH: Duration = Duration::from_mins(2);
 
 /// Names of the locks that belong to no sink.
 const WAITING: &str = "\0\0waiting";
@@ -166,7 +172,7 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     nudge::clear(deliverer.places);
     // Orphans go first: what their workers read of the machine vanishes.
-    adopt::orphans(deliverer.places);
+    adopt::orphans(deliverer.places, false);
     exec::sweep();
     deliverer
         .spool
@@ -175,7 +181,7 @@ fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     deliverer.spool.examine()?;
     let is_too_full = tidy(deliverer);
     deliverer.spool.refill();
-    let code = until_nothing_is_due(deliverer, items);
+    let code = beside_the_users(deliverer, items);
     // Room is made last: by now, some reports may have been delivered or counted in a summary.
     if make_room(deliverer, is_too_full) > 0 {
         until_nothing_is_due(deliverer, items)
@@ -244,26 +250,58 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
     }
 }
 
-/// Takes over the reports that hooks kept in memory, and those of other users' hooks. Returns their
-/// number.
+/// Sends what is due. Meanwhile the other users' reports are taken over: nothing that a user does
+/// to its own delays any other.
+fn beside_the_users(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
+    let until = deliverer.now().monotonic + ENOUGH;
+    loop {
+        let taken = thread::scope(|scope| {
+            let serve = || with_help(deliverer, |how| users::serve(deliverer, how));
+            // If no thread can be had, the next look tries again.
+            let users = thread::Builder::new().spawn_scoped(scope, serve).ok();
+            let mut seen = deliverer.spool.changed();
+            let mut code = until_nothing_is_due(deliverer, items)?;
+            while users.as_ref().is_some_and(|users| !users.is_finished()) {
+                thread::sleep(TICK / 100);
+                let now = deliverer.spool.changed();
+                if now != seen {
+                    seen = now;
+                    code = until_nothing_is_due(deliverer, items)?;
+                }
+            }
+            let taken = users.map_or(Ok(0), |users| {
+                users
+                    .join()
+                    .map_err(|_| anyhow::anyhow!("it failed"))
+                    .flatten()
+            });
+            Ok::<_, anyhow::Error>((taken, code))
+        });
+        let (taken, code) = taken?;
+        let taken = taken.unwrap_or_else(|why| {
+            deliverer.say(&format!("cannot take over the users' reports: {why:#}"));
+            0
+        });
+        if taken == 0 || deliverer.now().monotonic > until {
+            return Ok(code);
+        }
+    }
+}
+
+/// Takes over the reports that hooks kept in memory. Returns their number.
 fn take_over(deliverer: &Deliverer) -> Result<usize> {
-    let redact = |report: &mut Report| {
-        config::load(&deliverer.places.config, &report.stop.job)
-            .redactor
-            .report(report);
-    };
-    let say = |line: &str| deliverer.say(line);
-    let how = TakeOver {
-        redact: &redact,
+    with_help(deliverer, |how| {
+        adopt::take_over(&deliverer.spool, deliverer.places, how)
+    })
+}
+
+/// Does something that takes reports over.
+fn with_help<T>(deliverer: &Deliverer, take_over: impl FnOnce(&TakeOver) -> T) -> T {
+    take_over(&TakeOver {
+        prepare: &|report, user| vouch::prepare(report, user, deliverer),
         monotonic: deliverer.now().monotonic,
-        say: &say,
-    };
-    let kept = adopt::take_over(&deliverer.spool, deliverer.places, &how)?;
-    Ok(kept
-        + deliverer
-            .spool
-            .take_over(&how)
-            .context("cannot look into the inboxes")?)
+        say: &|line| deliverer.say(line),
+    })
 }
 
 /// Moves the reports that are settled with every sink to `done/` or `dead/`. Returns the number of

@@ -14,7 +14,7 @@ use crate::deliver::deliverer::Deliverer;
 use crate::deliver::flood::Crash;
 use crate::past::PastDeath;
 use crate::report::{Audience, Kind, Report, ReportId};
-use crate::spool::Place;
+use crate::spool::{Chronicled, Place};
 
 /// The facts of a report in `new/` that a pass needs. The report itself is read again when it is
 /// sent, as thousands may wait.
@@ -27,7 +27,7 @@ pub struct Item {
     pub crash: Crash,
     /// The death and the name of the chronicle that counts it. `None` if the report is no death, is
     /// a drill, or was counted before it was read.
-    pub death: Option<(String, PastDeath)>,
+    pub death: Option<(Chronicled, PastDeath)>,
     pub is_notice: bool,
     to: Audience,
 }
@@ -37,7 +37,7 @@ impl Item {
         let grouped = report.kind == Kind::Crash && !report.drill;
         Self {
             death: (grouped && report.past.is_none())
-                .then(|| (by_whom(&report, &[&report.stop.job]), death(&report))),
+                .then(|| (chronicled(&report), death(&report))),
             group: grouped.then(|| group(&report)),
             service: report.stop.service(),
             crash: Crash {
@@ -56,12 +56,15 @@ impl Item {
 /// Returns the group of a crash. A report by a user's hook forms that user's own group, so that it
 /// mutes no other's.
 pub fn group(report: &Report) -> String {
-    by_whom(report, &[&report.stop.job, &report.fingerprint])
+    let user = report.user.map(|uid| uid.to_string()).unwrap_or_default();
+    format!("{}\0{}\0{user}", report.stop.job, report.fingerprint)
 }
 
-fn by_whom(report: &Report, parts: &[&str]) -> String {
-    let user = report.user.map(|uid| uid.to_string()).unwrap_or_default();
-    format!("{}\0{user}", parts.join("\0"))
+fn chronicled(report: &Report) -> Chronicled {
+    Chronicled {
+        user: report.user,
+        job: report.stop.job.clone(),
+    }
 }
 
 fn death(report: &Report) -> PastDeath {

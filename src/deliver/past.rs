@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::deliver::deliverer::Deliverer;
 use crate::deliver::pass::Pass;
 use crate::past::PastDeath;
+use crate::spool::Chronicled;
 
 /// Maximum number of deaths of one job that are counted at once.
 const MANY: usize = 200;
@@ -34,7 +35,7 @@ pub fn tell(deliverer: &Deliverer, pass: &Pass) {
 fn count(deliverer: &Deliverer, pass: &Pass) -> io::Result<()> {
     let spool = &deliverer.spool;
     let untold = || {
-        let mut jobs: BTreeMap<&str, Vec<&PastDeath>> = BTreeMap::new();
+        let mut jobs: BTreeMap<&Chronicled, Vec<&PastDeath>> = BTreeMap::new();
         for (job, death) in pass.items().filter_map(|item| item.death.as_ref()) {
             if spool.past(&death.id)?.is_none() {
                 jobs.entry(job).or_default().push(death);

@@ -1,10 +1,11 @@
-//! Keeps what is remembered of each job's deaths, in `state/jobs/JOB`; and of each report in `new/`
-//! what that says about it, in `state/ID/past`.
+//! Keeps what is remembered of each job's deaths, in `state/jobs/JOB`, by a user's word in
+//! `state/jobs-of/UID/JOB`; and of each report in `new/` what that says about it, in
+//! `state/ID/past`.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::commit::commit;
 use super::read::read_state;
@@ -14,24 +15,41 @@ use crate::names;
 use crate::past::Chronicle;
 use crate::report::{Past, ReportId};
 
-/// Maximum number of jobs that are remembered: users' hooks may make up names.
+/// Maximum number of jobs that are remembered.
 const MAX_JOBS: usize = 1000;
+/// Maximum number of jobs that are remembered by one user's word: users may make up names.
+const MAX_JOBS_OF_A_USER: usize = 50;
+
+/// The job whose deaths a chronicle counts, and the user whose word they are, unless root's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Chronicled {
+    pub user: Option<u32>,
+    pub job: String,
+}
+
+impl Chronicled {
+    fn file(&self) -> String {
+        // The NUL was followed by the user, when all lay in one directory.
+        names::encode(format!("{}\0", self.job))
+    }
+}
 
 impl Spool {
     /// Returns what is remembered of this job; nothing if that cannot be understood.
-    pub fn chronicle(&self, job: &str) -> io::Result<Chronicle> {
-        match read_state(&self.chronicles().join(names::encode(job))) {
+    pub fn chronicle(&self, of: &Chronicled) -> io::Result<Chronicle> {
+        match read_state(&self.chronicles(of.user).join(of.file())) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Chronicle::default()),
             other => Ok(other?.unwrap_or_default()),
         }
     }
 
     /// Keeps what is remembered of this job. The caller holds a lock.
-    pub fn write_chronicle(&self, job: &str, chronicle: &Chronicle) -> io::Result<()> {
-        let (dir, name) = (self.chronicles(), names::encode(job));
+    pub fn write_chronicle(&self, of: &Chronicled, chronicle: &Chronicle) -> io::Result<()> {
+        let (dir, name) = (self.chronicles(of.user), of.file());
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         if !dir.join(&name).exists() {
-            self.forget_the_oldest()?;
+            let most = of.user.map_or(MAX_JOBS, |_| MAX_JOBS_OF_A_USER);
+            forget_the_oldest(&dir, most)?;
         }
         commit(
             &dir.join(format!(".{name}")),
@@ -39,25 +57,6 @@ impl Spool {
             &name,
             &serde_json::to_vec(chronicle)?,
         )
-    }
-
-    /// Makes room for one more job.
-    fn forget_the_oldest(&self) -> io::Result<()> {
-        let dir = self.chronicles();
-        let files = list(&dir)?;
-        if files.len() < MAX_JOBS {
-            return Ok(());
-        }
-        let modified = |path: &PathBuf| {
-            fs::symlink_metadata(path)
-                .and_then(|found| found.modified())
-                .ok()
-        };
-        let oldest = files
-            .into_iter()
-            .map(|name| dir.join(name))
-            .min_by_key(modified);
-        oldest.map_or(Ok(()), fs::remove_file)
     }
 
     /// Returns what earlier deaths say about this one; `None` if nobody has looked yet.
@@ -80,7 +79,29 @@ impl Spool {
         .map(drop)
     }
 
-    fn chronicles(&self) -> PathBuf {
-        self.dir.join("state/jobs")
+    fn chronicles(&self, user: Option<u32>) -> PathBuf {
+        let state = self.dir.join("state");
+        match user {
+            None => state.join("jobs"),
+            Some(uid) => state.join("jobs-of").join(uid.to_string()),
+        }
     }
+}
+
+/// Makes room for one more job in a directory that holds `most`.
+fn forget_the_oldest(dir: &Path, most: usize) -> io::Result<()> {
+    let files = list(dir)?;
+    if files.len() < most {
+        return Ok(());
+    }
+    let modified = |path: &PathBuf| {
+        fs::symlink_metadata(path)
+            .and_then(|found| found.modified())
+            .ok()
+    };
+    let oldest = files
+        .into_iter()
+        .map(|name| dir.join(name))
+        .min_by_key(modified);
+    oldest.map_or(Ok(()), fs::remove_file)
 }

@@ -1,6 +1,7 @@
 //! Decides which reports go when the spool holds too much. It is a pure decision.
 //!
-//! First go the reports that every sink took, the oldest first. Then, of crashes that are the same
+//! First go the reports that every sink took: those that users' hooks made before root's, and the
+//! oldest first. Then, of crashes that are the same
 //! (a loop), those between the first and the last. Then the oldest, dead letters before those that
 //! still wait.
 
@@ -16,6 +17,8 @@ pub struct StoredReport {
     pub place: Place,
     /// Size on the disk, in bytes.
     pub bytes: u64,
+    /// The user whose hook made it, unless that was root.
+    pub user: Option<u32>,
 }
 
 /// The amount that has to go.
@@ -46,10 +49,28 @@ impl Excess {
 /// Returns which reports go that every sink took, of `entries` that come oldest first, and what
 /// then still has to go.
 pub fn delivered(entries: &[StoredReport], excess: Excess) -> (Vec<&StoredReport>, Excess) {
-    take(
-        entries.iter().filter(|entry| entry.place == Place::Done),
-        excess,
-    )
+    let done = entries.iter().filter(|entry| entry.place == Place::Done);
+    take(users_first(done.collect()).into_iter(), excess)
+}
+
+/// Sorts reports, which come oldest first, by the order in which they go. No user's report goes for
+/// another user's that has more newer ones behind it, and none of root's for a user's.
+fn users_first(entries: Vec<&StoredReport>) -> Vec<&StoredReport> {
+    let mut newer: BTreeMap<u32, usize> = BTreeMap::new();
+    let (mut of_users, mut roots) = (Vec::new(), Vec::new());
+    for entry in entries.into_iter().rev() {
+        if let Some(user) = entry.user {
+            let newer = newer.entry(user).or_default();
+            of_users.push((*newer, entry));
+            *newer += 1;
+        } else {
+            roots.push(entry);
+        }
+    }
+    of_users.reverse();
+    of_users.sort_by_key(|(newer, _)| std::cmp::Reverse(*newer));
+    let of_users = of_users.into_iter().map(|(_, entry)| entry);
+    of_users.chain(roots.into_iter().rev()).collect()
 }
 
 /// Returns which of the others go. `group` tells which crashes are the same.
@@ -66,7 +87,7 @@ pub fn undelivered(
         group,
     );
     let (mut gone, excess) = take(middles.into_iter(), excess);
-    rest.sort_by_key(|entry| entry.place == Place::New);
+    rest.sort_by_key(|entry| (entry.place == Place::New, entry.user.is_none()));
     gone.extend(take(rest.into_iter(), Excess { disk: 0, ..excess }).0);
     gone
 }
@@ -116,17 +137,18 @@ mod tests {
     use super::*;
     use crate::report::Timestamp;
 
-    /// Reads a letter an entry, oldest first: `d` delivered, `x` dead; capitals wait, and the same
-    /// letter is the same crash.
+    /// Reads a letter an entry, oldest first: `d` delivered, or a digit for a user's; `x` dead;
+    /// capitals wait, and the same letter is the same crash.
     fn entries(letters: &str) -> Vec<StoredReport> {
         let entry = |(i, letter): (usize, char)| StoredReport {
             id: ReportId::new(Timestamp::of_unix(i as u64), u64::from(letter)),
             place: match letter {
-                'd' => Place::Done,
+                'd' | '0'..='9' => Place::Done,
                 'x' => Place::Dead,
                 _ => Place::New,
             },
             bytes: 10,
+            user: letter.to_digit(10),
         };
         letters.chars().enumerate().map(entry).collect()
     }
@@ -174,6 +196,19 @@ mod tests {
                 }
             ),
             (vec![1, 2], vec![])
+        );
+    }
+
+    #[test]
+    fn a_users_history_goes_before_roots_and_of_two_users_that_of_the_one_with_more() {
+        assert_eq!(goes("d11d2A11", entries_over(2)), (vec![1, 2], vec![]));
+        assert_eq!(
+            goes("d11d2A11", entries_over(5)),
+            (vec![1, 2, 6, 4, 7], vec![])
+        );
+        assert_eq!(
+            goes("d11d2A11", entries_over(6)),
+            (vec![1, 2, 6, 4, 7, 0], vec![])
         );
     }
 

@@ -1,47 +1,46 @@
 //! Takes over what hooks that may not write into the spool leave in inboxes.
 //!
-//! The hooks of a setuid job run as its user, and the user can put anything into its inbox. A
-//! report is taken over by reading it and committing what was read as one of ours. So its file may
-//! have other names (hard links), or may change. What is removed afterwards is one name of the
-//! user's own file. Only regular files of that user are opened, nothing blocks, and only so much of
-//! each user's waits in the spool at a time. The rest stays where it fills nobody's disk but the
-//! user's.
+//! The hooks of a setuid job run as its user, and the user can put anything into its inbox. So root
+//! does not touch the inbox: a steward, which only has that user's rights, reads it and hands the
+//! reports over (see [`super::handing`]). A report is taken over by committing what was read as one
+//! of ours. Only so much of each user's waits in the spool at a time, and only so much is kept in
+//! the history. The rest stays where it fills nobody's disk but the user's.
 
-use std::collections::BinaryHeap;
-use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, BufRead, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::geteuid;
 
-use super::read::{MAX_ENTRY, Unreadable, read_report};
-use super::{Place, Spool, list};
+use super::handing::{self, Handed};
+use super::read::{Unreadable, read_report};
+use super::{Place, Spool, entry, list};
 use crate::host::open_regular_in_ours;
 use crate::report::{Audience, Kind, Report, ReportId};
 
-/// Maximum number of entries of an inbox that are looked at before reports are sent. No user waits
-/// for another's flood.
-const AT_ONCE: usize = 100;
-/// Maximum number of names of an inbox that are looked at to find the oldest among them.
-const LOOKED_AT: usize = 10_000;
 /// Maximum number of a user's reports that wait in the spool at a time.
 const WAITING: usize = 100;
 /// Maximum number of bytes of a user's reports that wait in the spool at a time.
 const WAITING_BYTES: u64 = 16 * 1024 * 1024;
 /// Maximum number of a user's reports in the history.
 const KEPT: usize = 1000;
+/// Maximum number of bytes of a user's reports in the history.
+const KEPT_BYTES: u64 = 32 * 1024 * 1024;
+/// Maximum number of values in a user's report, as JSON counts them: each may take hundreds of
+/// bytes of memory.
+const MAX_VALUES: usize = 20_000;
 
 /// Help that taking over needs from its caller.
 pub struct TakeOver<'a> {
-    /// Takes the secrets out of a report, with its job's patterns. A user's hook may not have been
-    /// able to read them.
-    pub redact: &'a dyn Fn(&mut Report),
+    /// Makes a report one of ours: takes the secrets out, with its job's patterns. The second
+    /// argument is the user whose word the report is, unless that is ours.
+    pub prepare: &'a (dyn Fn(&mut Report, Option<u32>) + Sync),
     /// Time since the boot.
     pub monotonic: Duration,
-    pub say: &'a dyn Fn(&str),
+    pub say: &'a (dyn Fn(&str) + Sync),
 }
 
 impl Spool {
@@ -50,82 +49,37 @@ impl Spool {
         self.dir.join("inbox").join(uid.to_string())
     }
 
-    /// Takes over what the hooks of setuid jobs left in their inboxes. Whatever one user does to
-    /// its inbox (a mount of its own keeps even root out) costs no other user a report.
-    ///
-    /// Returns the number of reports taken over.
-    pub fn take_over(&self, how: &TakeOver) -> io::Result<usize> {
-        let mut taken = 0;
-        for uid in list(&self.dir.join("inbox"))?
-            .iter()
-            .filter_map(|name| name.parse::<u32>().ok())
-        {
-            match self.take_over_from(&self.inbox(uid), uid, how) {
-                Ok(reports) => taken += reports,
-                Err(why) => (how.say)(&format!(
-                    "cannot take over what the hooks of user {uid} left: {why}"
-                )),
-            }
-        }
-        Ok(taken)
-    }
-
-    /// Takes over the reports in `inbox`, whose hooks ran as user `uid`, the oldest first. A file
-    /// that is no whole report of that user's is removed, and noted in `corrupt/`. A file that a
-    /// hook is still writing stays.
+    /// Takes over our own reports from `inbox`, the oldest first. A file that is no whole report is
+    /// removed, and noted in `corrupt/`. A file that a hook is still writing stays.
     ///
     /// Returns the number of reports taken over: 0 if another deliverer is at it.
-    pub fn take_over_from(&self, inbox: &Path, uid: u32, how: &TakeOver) -> io::Result<usize> {
-        let (ids, strangers) = oldest(inbox)?;
-        if ids.is_empty() && strangers.is_empty() {
+    pub fn take_over_ours(&self, inbox: &Path, how: &TakeOver) -> io::Result<usize> {
+        let mut names = list(inbox)?;
+        names.retain(|name| !name.starts_with('.'));
+        names.sort();
+        if names.is_empty() {
             return Ok(0);
         }
         // Two deliverers at one entry would write one draft. No sink's key holds two NULs.
         let Some(_lock) = self.lock("\0\0inbox", how.monotonic)? else {
             return Ok(0);
         };
-        for name in strangers {
-            let path = inbox.join(&name);
-            if fs::remove_file(&path).is_ok() {
-                self.note_corrupt(
-                    &format!("inbox-{uid}"),
-                    &format!("{}: no report's name", path.display()),
-                )?;
-            }
-        }
-        let is_ours = uid == geteuid().as_raw();
-        let mut waiting = if is_ours {
-            Backlog::default()
-        } else {
-            self.waiting(uid)?
-        };
+        let uid = geteuid().as_raw();
         let mut taken = 0;
-        for id in ids {
-            let path = inbox.join(id.as_str());
-            let Some(length) = at_rest(&path) else {
+        for name in names {
+            let path = inbox.join(&name);
+            if is_at_work(&path) {
                 continue;
-            };
-            if waiting.count >= WAITING || waiting.bytes + length > WAITING_BYTES {
-                (how.say)(&format!(
-                    "user {uid} has reports waiting; the others stay in {}",
-                    inbox.display()
-                ));
-                break;
             }
-            match read_report(&path, id.as_str(), &[uid]) {
-                Ok(report) if !is_ours && report.kind != Kind::Crash => {
-                    self.note_corrupt(
-                        &format!("inbox-{uid}"),
-                        &format!("{}: no report of a crash", path.display()),
-                    )?;
-                }
-                Ok(report) => {
-                    let is_new = self.take_in(report, uid, how)?;
-                    taken += usize::from(is_new);
-                    if is_new && !is_ours {
-                        waiting.count += 1;
-                        waiting.bytes += length;
+            match read_report(&path, &name, &[uid]) {
+                Ok(mut report) => {
+                    (how.prepare)(&mut report, None);
+                    report.notes.extend(report.level.note());
+                    if self.find(&report.id).is_none() {
+                        self.put(&report)?;
+                        taken += 1;
                     }
+                    self.remove_name(&report)?;
                 }
                 Err(Unreadable::Gone | Unreadable::Newer(_) | Unreadable::NotNow(_)) => continue,
                 Err(Unreadable::Invalid(why)) => {
@@ -137,27 +91,38 @@ impl Spool {
         Ok(taken)
     }
 
-    /// Commits a report of user `uid` as one of ours, unless it is there already. Returns true if
-    /// it was new.
-    fn take_in(&self, mut report: Report, uid: u32, how: &TakeOver) -> io::Result<bool> {
-        let is_ours = uid == geteuid().as_raw();
-        if !is_ours {
-            disown(&mut report, uid);
-        }
-        // The process that made it may not have known what the config calls secret.
-        (how.redact)(&mut report);
-        report.notes.extend(report.level.note());
-        let is_new = self.find(&report.id).is_none();
-        if is_new {
-            if !is_ours {
-                self.note_waiting(uid, &report.id)?;
+    /// Takes over what a user's steward hands over, until it has nothing more or enough of that
+    /// user's reports wait. Returns the number of reports taken over.
+    pub fn take_over_from(
+        &self,
+        uid: u32,
+        steward: &mut impl BufRead,
+        answers: &mut impl Write,
+        how: &TakeOver,
+    ) -> io::Result<usize> {
+        let mut visit = Visit {
+            spool: self,
+            uid,
+            how,
+            waiting: self.waiting(uid)?,
+            drills: 0,
+            taken: 0,
+        };
+        while let Some(handed) = handing::next(steward)? {
+            match visit.take(handed)? {
+                Then::Nothing => {}
+                Then::Remove => handing::answer(answers, true)?,
+                Then::Keep => handing::answer(answers, false)?,
+                Then::Enough => break,
             }
-            self.put(&report)?;
         }
-        if is_ours {
-            self.remove_name(&report)?;
+        if visit.drills > 0 {
+            (how.say)(&format!(
+                "user {uid} left {} drills, which are not sent: only root can try the way to people",
+                visit.drills
+            ));
         }
-        Ok(is_new)
+        Ok(visit.taken)
     }
 
     /// Returns what of this user's is in `new/`. `state/user-UID/` has a name for each, and for
@@ -165,32 +130,52 @@ impl Spool {
     /// not take the place of others'.
     fn waiting(&self, uid: u32) -> io::Result<Backlog> {
         let dir = self.taken_from(uid);
-        let mut waiting = Backlog::default();
-        let mut past = Vec::new();
-        for name in list(&dir)? {
-            let id = ReportId::parse(&name).ok();
-            match id.and_then(|id| self.find(&id).map(|place| (place, id))) {
-                Some((Place::New, id)) => {
-                    let bytes = fs::symlink_metadata(self.path(Place::New, &id))
-                        .map_or(0, |found| found.size());
-                    waiting = Backlog {
-                        count: waiting.count + 1,
-                        bytes: waiting.bytes + bytes,
-                    };
+        let (mut waiting, mut kept) = (Backlog::default(), Backlog::default());
+        let mut names = list(&dir)?;
+        names.sort();
+        let mut going = Vec::new();
+        // The newest come first.
+        for name in names.iter().rev() {
+            let id = ReportId::parse(name).ok();
+            let Some((place, id)) = id.and_then(|id| self.find(&id).map(|place| (place, id)))
+            else {
+                fs::remove_file(dir.join(name))?;
+                continue;
+            };
+            let found = fs::symlink_metadata(self.path(place, &id));
+            let bytes = found.map_or(0, |found| found.size());
+            if place == Place::New {
+                waiting.add(bytes);
+            } else {
+                kept.add(bytes);
+                if kept.count > KEPT || kept.bytes > KEPT_BYTES {
+                    going.push(id);
                 }
-                Some((_, id)) => past.push(id),
-                None => fs::remove_file(dir.join(name))?,
             }
         }
-        past.sort();
-        self.remove(past.iter().take(past.len().saturating_sub(KEPT)))?;
+        self.remove(going.iter())?;
         Ok(waiting)
+    }
+
+    /// Returns the users whose hooks made the reports in the spool, with those reports.
+    pub(super) fn made_by_users(&self) -> io::Result<HashMap<ReportId, u32>> {
+        let mut made = HashMap::new();
+        for name in list(&self.dir.join("state"))? {
+            let uid = name.strip_prefix("user-").and_then(|uid| uid.parse().ok());
+            let Some(uid) = uid else { continue };
+            let reports = list(&self.taken_from(uid))?;
+            let ids = reports.iter().filter_map(|name| ReportId::parse(name).ok());
+            made.extend(ids.map(|id| (id, uid)));
+        }
+        Ok(made)
     }
 
     fn note_waiting(&self, uid: u32, id: &ReportId) -> io::Result<()> {
         let dir = self.taken_from(uid);
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        File::create(dir.join(id.as_str())).map(drop)
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(dir.join(id.as_str())).map(drop)
     }
 
     fn taken_from(&self, uid: u32) -> PathBuf {
@@ -198,70 +183,175 @@ impl Spool {
     }
 }
 
-/// Amount of a user's reports that wait.
+/// One visit of a user's steward.
+struct Visit<'a> {
+    spool: &'a Spool,
+    uid: u32,
+    how: &'a TakeOver<'a>,
+    waiting: Backlog,
+    /// Number of drills that were left.
+    drills: usize,
+    /// Number of reports taken over.
+    taken: usize,
+}
+
+/// The fate of a file that was handed over.
+enum Then {
+    /// It is gone already.
+    Nothing,
+    Remove,
+    Keep,
+    /// It stays, and so do those behind it.
+    Enough,
+}
+
+impl Visit<'_> {
+    fn take(&mut self, handed: Handed) -> io::Result<Then> {
+        match handed {
+            Handed::Strangers(count, name) => {
+                self.note_bad(&format!("{count} files with names of no report: {name}"))?;
+                Ok(Then::Nothing)
+            }
+            Handed::Bad(id, why) => self.note_bad(&format!("{id}: {why}")),
+            Handed::Report(id, bytes) => self.take_report(&id, &bytes),
+        }
+    }
+
+    fn take_report(&mut self, id: &ReportId, bytes: &[u8]) -> io::Result<Then> {
+        let (uid, length) = (self.uid, bytes.len() as u64);
+        if self.waiting.count >= WAITING || self.waiting.bytes + length > WAITING_BYTES {
+            (self.how.say)(&format!(
+                "user {uid} has reports waiting; the others stay in its inbox"
+            ));
+            return Ok(Then::Enough);
+        }
+        match users_report(id, bytes) {
+            Ok(report) if report.drill => self.drills += 1,
+            Ok(report) => {
+                if self.take_in(report)? {
+                    self.taken += 1;
+                    self.waiting.add(length);
+                }
+            }
+            Err(entry::EntryError::Newer(_)) => return Ok(Then::Keep),
+            Err(entry::EntryError::Damaged(why)) => return self.note_bad(&format!("{id}: {why}")),
+        }
+        Ok(Then::Remove)
+    }
+
+    /// Commits a report as one of ours, unless it is there already. Returns true if it was new.
+    fn take_in(&self, mut report: Report) -> io::Result<bool> {
+        disown(&mut report, self.uid);
+        if self.spool.find(&report.id).is_some() {
+            return Ok(false);
+        }
+        (self.how.prepare)(&mut report, Some(self.uid));
+        report.notes.extend(report.level.note());
+        self.spool.note_waiting(self.uid, &report.id)?;
+        self.spool.put(&report)?;
+        Ok(true)
+    }
+
+    fn note_bad(&self, why: &str) -> io::Result<Then> {
+        let kind = format!("inbox-{}", self.uid);
+        self.spool.note_corrupt(&kind, why)?;
+        Ok(Then::Remove)
+    }
+}
+
+/// An amount of a user's reports.
 #[derive(Clone, Copy, Default)]
 struct Backlog {
     count: usize,
     bytes: u64,
 }
 
-/// Returns the oldest entries, by their names, and the files whose name is not a report's.
-/// Directories are left alone: only the user can make one. So are drafts.
-fn oldest(inbox: &Path) -> io::Result<(Vec<ReportId>, Vec<OsString>)> {
-    let entries = match fs::read_dir(inbox) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
-        entries => entries?,
-    };
-    let mut oldest = BinaryHeap::new();
-    let mut strangers = Vec::new();
-    for entry in entries.take(LOOKED_AT) {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b".")
-            || entry.file_type().is_ok_and(|kind| kind.is_dir())
-        {
-            continue;
-        }
-        match name.to_str().and_then(|name| ReportId::parse(name).ok()) {
-            Some(id) => oldest.push(id),
-            None => strangers.push(name),
-        }
-        if oldest.len() > AT_ONCE {
-            oldest.pop();
-        }
+impl Backlog {
+    fn add(&mut self, bytes: u64) {
+        self.count += 1;
+        self.bytes += bytes;
     }
-    Ok((oldest.into_sorted_vec(), strangers))
 }
 
-/// Returns how much room this would take, in bytes; `None` if a hook is still writing it. A file
-/// that is too long to be a report takes none, and must not block those behind it.
-fn at_rest(path: &Path) -> Option<u64> {
-    let Ok(file) = open_regular_in_ours(path) else {
-        return Some(0);
-    };
-    if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
-        return None;
-    }
-    Some(
-        file.metadata()
-            .map(|found| found.size())
-            .ok()
-            .filter(|size| *size <= MAX_ENTRY)
-            .unwrap_or_default(),
-    )
+/// Returns true if a hook is still writing this.
+fn is_at_work(path: &Path) -> bool {
+    open_regular_in_ours(path)
+        .is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
 }
 
-/// Makes a user's report one of ours, for which that user alone vouches. It gets an id that no user
-/// can choose: a report under the id of a future message would keep that message from being told.
+/// Reads a user's report, in memory that its length bounds.
+fn users_report(id: &ReportId, bytes: &[u8]) -> Result<Report, entry::EntryError> {
+    let damaged = |why: &str| Err(entry::EntryError::Damaged(why.to_owned()));
+    if values(bytes) > MAX_VALUES {
+        return damaged("it holds more values than any report");
+    }
+    let report: Report = entry::decode(bytes)?;
+    if report.id != *id {
+        return damaged("the report in it calls itself by another id");
+    }
+    if report.kind != Kind::Crash {
+        return damaged("no report of a crash");
+    }
+    Ok(report)
+}
+
+/// Returns the number of values in this JSON, or a little more.
+fn values(json: &[u8]) -> usize {
+    let (mut values, mut in_string, mut is_escaped) = (1, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_string => is_escaped = true,
+            b'"' => in_string = !in_string,
+            b',' | b':' | b'[' | b'{' if !in_string => values += 1,
+            _ => {}
+        }
+    }
+    values
+}
+
+/// Makes a user's report one for which that user alone vouches. It gets an id that no user can
+/// choose: a report under the id of a future message would keep that message from being told.
 fn disown(report: &mut Report, uid: u32) {
-    report.notes.push(format!(
+    let made = format!(
         "this report was made by user {uid}, as whom the service runs; its hook called it {}",
         report.id
-    ));
+    );
+    report.notes.insert(0, made);
     report.id = ReportId::derived(
         report.id.time(),
         &["inbox", &uid.to_string(), report.id.as_str()],
     );
     report.user = Some(uid);
     report.to = Audience::Job;
+    report.past = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn a_small_file_of_many_values_is_no_report() {
+        let mut report = sample();
+        report.sections[0].data =
+            crate::report::SectionData::Other(vec![serde_json::json!({"": 0}); 20_000].into());
+        let bytes = entry::encode(&report).unwrap();
+        assert!(bytes.len() < 200_000);
+        assert_eq!(
+            users_report(&report.id, &bytes),
+            Err(entry::EntryError::Damaged(
+                "it holds more values than any report".into()
+            ))
+        );
+    }
+
+    #[test]
+    fn texts_of_any_length_and_content_are_one_value() {
+        let mut report = sample();
+        report.sections[0].text = "[{\"a\\\": ,,,}]\\".repeat(20_000);
+        let bytes = entry::encode(&report).unwrap();
+        assert_eq!(users_report(&report.id, &bytes), Ok(report));
+    }
 }

@@ -90,12 +90,11 @@ mod tests {
         );
         spool.create().unwrap();
         let how = TakeOver {
-            redact: &|_| {},
+            prepare: &|_, _| {},
             monotonic: Duration::ZERO,
             say: &|_| {},
         };
-        let uid = rustix::process::geteuid().as_raw();
-        let take_over = |spool: &Spool| spool.take_over_from(memory.dir(), uid, &how);
+        let take_over = |spool: &Spool| spool.take_over_ours(memory.dir(), &how);
         let report = sample();
         let at_work = memory.put(&report).unwrap();
         assert_eq!(take_over(&spool).unwrap(), 0);

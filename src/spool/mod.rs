@@ -9,13 +9,13 @@
 //! | `state/ID/` | per sink a ledger; what slow collectors added; what earlier deaths say about it | the report goes |
 //! | `state/groups/` | what each sink has been told of each group of crashes | nobody asks any more |
 //! | `state/drills/` | what came of each job's last drill | the next one |
-//! | `state/jobs/` | what each job has died of so far | there are more than 1000 |
+//! | `state/jobs/`, `state/jobs-of/UID/` | what each job has died of so far | there are more than 1000, or 50 of a user |
 //! | `state/user-UID/` | which reports that user's hooks made | they go |
 //! | `state/dropped` | how many undelivered reports had to go | people are told |
 //! | `done/ID` | a report that every sink took: the history | 30 days, or there is too much: see [`room`] |
 //! | `dead/ID` | a report that some sink will never take | the same |
 //! | `corrupt/…` | what is not a whole report; never sent | somebody looks at it |
-//! | `inbox/UID/` | reports by hooks that run as that user | the deliverer takes them over: see [`inbox`] |
+//! | `inbox/UID/` | reports by hooks that run as that user | that user's steward hands them over: see [`inbox`] |
 //! | `lock/` | one lock a sink: see [`lock`] | |
 //! | `reserve/` | room for when the disk is full: see [`ladder`] | it is needed |
 //!
@@ -30,6 +30,7 @@ mod entry;
 mod facts;
 mod groups;
 mod hand;
+mod handing;
 mod history;
 mod inbox;
 mod ladder;
@@ -46,12 +47,15 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::process::geteuid;
 
 pub use brief::Brief;
+pub use chronicles::Chronicled;
 pub use drills::Drill;
 pub use facts::Facts;
+pub use handing::hand_over;
 pub use inbox::TakeOver;
 pub use ledger::{Attempt, Ledger, Outcome};
 pub use lock::Lock;
@@ -161,6 +165,11 @@ impl Spool {
             .collect();
         ids.sort();
         Ok(ids)
+    }
+
+    /// Returns when the last report came into `new/` or left it.
+    pub fn changed(&self) -> Option<SystemTime> {
+        fs::metadata(self.dir.join("new")).ok()?.modified().ok()
     }
 
     /// Returns where this report is.

@@ -141,10 +141,12 @@ impl Spool {
         })
     }
 
-    /// Returns which crashes are the same: those of one job with one fingerprint.
+    /// Returns which crashes are the same: those of one job with one fingerprint, by the same
+    /// user's word.
     fn group_of(&self, entry: &StoredReport) -> Option<String> {
         let report = self.read(entry.place, &entry.id).ok()?;
-        (report.kind == Kind::Crash).then(|| format!("{}\0{}", report.stop.job, report.fingerprint))
+        let (job, cause) = (&report.stop.job, &report.fingerprint);
+        (report.kind == Kind::Crash).then(|| format!("{job}\0{cause}\0{:?}", report.user))
     }
 
     /// Removes reports, wherever they are by now, and everything that is kept of them.

@@ -92,6 +92,7 @@ impl Spool {
     /// Returns all entries, oldest first, and the number of files that were put aside because they
     /// are no entry.
     pub(super) fn entries(&self) -> io::Result<(Vec<StoredReport>, usize)> {
+        let users = self.made_by_users()?;
         let mut entries = Vec::new();
         let mut put_aside = 0;
         for place in [Place::New, Place::Done, Place::Dead] {
@@ -110,6 +111,7 @@ impl Spool {
                     Some(id) if found.is_file() => {
                         keep_private(&entry.path(), found.mode());
                         entries.push(StoredReport {
+                            user: users.get(&id).copied(),
                             id,
                             place,
                             bytes: found.blocks() * 512,

@@ -22,6 +22,7 @@ mod network;
 mod process_names;
 mod refused;
 mod retries;
+mod stewards;
 mod strace;
 mod table;
 mod tls;

@@ -25,12 +25,12 @@ const PASS: Duration = Duration::from_mins(1);
 
 /// A machine with root's job `web`, a job of each of the two users, and a sink that keeps what it
 /// gets.
-struct Neighbourhood {
-    machine: Harness,
+pub struct Neighbourhood {
+    pub machine: Harness,
 }
 
 impl Neighbourhood {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let machine = machine_for_users();
         for (job, uid) in [("mine", UID), ("other", OTHER_UID)] {
             machine.configure(job, &format!("user = '{uid}'\n"));
@@ -54,7 +54,7 @@ impl Neighbourhood {
         self.machine.path("canary")
     }
 
-    fn command(&self, name: &str) -> Command {
+    pub fn command(&self, name: &str) -> Command {
         let argv = self.machine.hook_argv(name);
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]).stdin(Stdio::null());
@@ -76,7 +76,7 @@ impl Neighbourhood {
     }
 
     /// Starts the user's service and kills it. The user does `meanwhile` before post-stop.
-    fn crash_as(&self, uid: u32, job: &str, meanwhile: impl FnOnce()) -> Duration {
+    pub fn crash_as(&self, uid: u32, job: &str, meanwhile: impl FnOnce()) -> Duration {
         run(hook_as(uid, &self.machine, "pre-start", job));
         meanwhile();
         run(hook_as(uid, &self.machine, "pre-stop", job));
@@ -86,12 +86,12 @@ impl Neighbourhood {
         run(hook_as(uid, &self.machine, "post-stop", job))
     }
 
-    fn inbox(&self, uid: u32) -> PathBuf {
+    pub fn inbox(&self, uid: u32) -> PathBuf {
         self.machine.spool.join(format!("inbox/{uid}"))
     }
 
     /// Returns the reports that the sink got, by job.
-    fn told(&self) -> Vec<Report> {
+    pub fn told(&self) -> Vec<Report> {
         let dir = self.machine.path("told");
         // A report that is still being written is left out.
         let read = |name: &String| serde_json::from_slice(&fs::read(dir.join(name)).unwrap()).ok();
@@ -99,7 +99,7 @@ impl Neighbourhood {
     }
 
     /// Waits until the sink has a report of this job, and returns all of them.
-    fn told_of(&self, job: &str) -> Vec<Report> {
+    pub fn told_of(&self, job: &str) -> Vec<Report> {
         let of_job = || {
             self.told()
                 .into_iter()
@@ -135,14 +135,14 @@ impl Neighbourhood {
 }
 
 /// Returns the bytes of this report's entry.
-fn entry(report: &Report) -> Vec<u8> {
+pub fn entry(report: &Report) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     Spool::new(dir.path()).put(report).unwrap();
     fs::read(dir.path().join("new").join(report.id.as_str())).unwrap()
 }
 
 /// Returns an id that no report has.
-fn new_id(number: u64) -> ReportId {
+pub fn new_id(number: u64) -> ReportId {
     ReportId::new(Timestamp::new(std::time::SystemTime::now()), number)
 }
 
@@ -333,7 +333,7 @@ mod as_root {
         assert_eq!(place.told_of("web")[0].id, roots.id);
         assert!(
             place
-                .told_of("forged")
+                .told_of(&format!("user-{UID}"))
                 .iter()
                 .all(|report| report.id != roots.id && report.user == Some(UID))
         );

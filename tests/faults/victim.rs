@@ -80,6 +80,17 @@ pub fn user(uid: u32) -> Command {
     command
 }
 
+/// A command line that root runs without some of its capabilities: its arguments are still missing.
+pub fn without_capabilities(names: &str) -> Command {
+    let without: Vec<_> = names.split(',').map(|name| format!("-{name}")).collect();
+    let mut command = Command::new("/usr/bin/setpriv");
+    command
+        .arg(format!("--bounding-set={}", without.join(",")))
+        .arg(format!("--inh-caps={}", without.join(",")))
+        .arg("--");
+    command
+}
+
 /// Runs a hook to its end and returns the time that took. Panics if it hangs or does not exit 0.
 pub fn run(mut hook: Command) -> Duration {
     let began = Instant::now();

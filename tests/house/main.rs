@@ -49,6 +49,7 @@ const GROUND: &[&str] = &[
     "names",
     "ourselves",
     "random",
+    "rights",
     "schema",
     "secret",
     "when",

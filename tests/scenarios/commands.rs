@@ -451,16 +451,12 @@ pub mod as_root {
         let id = machine.only_report().id.to_string();
         fs::rename(machine.spool.join("done").join(&id), inbox.join(&id)).unwrap();
         fs::remove_dir_all(machine.spool.join("state")).unwrap();
-        std::os::unix::fs::chown(inbox.join(&id), Some(54323), Some(54323)).unwrap();
-        assert!(
-            machine
-                .command("deliver")
-                .output()
-                .unwrap()
-                .status
-                .success()
-        );
-        assert_eq!(names_in(&inbox), [""; 0]);
+        for owned in [inbox.join(&id), inbox.clone()] {
+            std::os::unix::fs::chown(owned, Some(54323), Some(54323)).unwrap();
+        }
+        let output = machine.command("deliver").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(names_in(&inbox), [""; 0], "{output:?}");
         let task: Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
         assert!(
             task["report"]["notes"]

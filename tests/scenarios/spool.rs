@@ -597,8 +597,12 @@ mod as_root {
         };
         assert_ne!(taken.id, secret.id);
         assert_eq!(
-            (taken.user, taken.stop.job.as_str()),
-            (Some(UID), "somebody-elses")
+            (taken.user, taken.stop.job.as_str(), taken.stop.service()),
+            (
+                Some(UID),
+                "user-54321",
+                "user-54321 (somebody-elses)".to_owned()
+            )
         );
         let notes = taken.notes.join("\n");
         assert!(

@@ -1,0 +1,241 @@
+//! Has a steward for each user do what is to be done in that user's directories, and takes over
+//! what it hands over.
+//!
+//! Root does not open, list or change anything in a directory that a user owns: a user could have
+//! it wait for ever, or mistake one file for another. A steward has its user's rights and limits
+//! only, and a deadline. All of this happens beside root's own reports, which never wait for it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, BufReader, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, Dir, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, geteuid, kill_process_group, waitid};
+
+use crate::clock::Now;
+use crate::deliver::deliverer::Deliverer;
+use crate::ourselves;
+use crate::places::Places;
+use crate::render::one_line;
+use crate::spool::TakeOver;
+
+/// Maximum number of stewards at a time.
+const AT_ONCE: usize = 4;
+/// How long a steward may take. It is killed then, whatever its user does to it.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a killed steward may take to die.
+const GRACE: Duration = Duration::from_millis(200);
+/// How long a look may go on to start stewards. The other users come first in one of the next.
+const ENOUGH: Duration = Duration::from_mins(1);
+/// Maximum number of names of a directory that are looked at.
+const LOOKED_AT: usize = 10_000;
+
+/// Maximum length of a steward's complaint, in bytes.
+const MAX_COMPLAINT: u64 = 1024;
+/// One deliverer at a time works for the users.
+const LOCK: &str = "\0\0users";
+
+/// Has all users' reports taken over, as many as may wait. Returns their number.
+pub fn serve(deliverer: &Deliverer, how: &TakeOver) -> Result<usize> {
+    let mut users = with_something(deliverer.places);
+    if users.is_empty() {
+        return Ok(0);
+    }
+    let began = deliverer.now().monotonic;
+    let lock = deliverer.spool.lock(LOCK, began);
+    let Some(_lock) = lock.context("cannot lock the users' directories")? else {
+        return Ok(0);
+    };
+    // Whatever the first do, each user is among the first now and then.
+    let first = usize::try_from(began.subsec_micros()).unwrap_or_default() % users.len();
+    users.rotate_left(first);
+    let taken = AtomicUsize::new(0);
+    for some in users.chunks(AT_ONCE) {
+        if deliverer.now().monotonic.saturating_sub(began) > ENOUGH {
+            break;
+        }
+        thread::scope(|scope| {
+            for uid in some {
+                let serve = || taken.fetch_add(serve_one(deliverer, *uid, how), Ordering::Relaxed);
+                // If no thread can be had, the next look tries again.
+                let _ = thread::Builder::new().spawn_scoped(scope, serve);
+            }
+        });
+    }
+    Ok(taken.into_inner())
+}
+
+fn serve_one(deliverer: &Deliverer, uid: u32, how: &TakeOver) -> usize {
+    take_over(deliverer, uid, how).unwrap_or_else(|why| {
+        deliverer.say(&format!(
+            "cannot take over what the hooks of user {uid} left: {why:#}"
+        ));
+        0
+    })
+}
+
+fn take_over(deliverer: &Deliverer, uid: u32, how: &TakeOver) -> Result<usize> {
+    let mut steward = Steward::start(deliverer, uid).context("cannot start a process")?;
+    let until = Now::read().monotonic + PATIENCE;
+    let Child {
+        stdin,
+        stdout,
+        stderr,
+        ..
+    } = &mut steward.child;
+    let (mut hears, says) = stdin.take().zip(stdout.take()).context("it has no pipes")?;
+    let complaint = stderr.take().context("it has no pipes")?;
+    let mut says = BufReader::new(Until { pipe: says, until });
+    let taken = deliverer
+        .spool
+        .take_over_from(uid, &mut says, &mut hears, how)?;
+    // It ends when nobody answers any more.
+    drop((hears, says));
+    let mut why = Vec::new();
+    let complaint = Until {
+        pipe: complaint,
+        until,
+    };
+    complaint.take(MAX_COMPLAINT).read_to_end(&mut why)?;
+    if let Some(status) = steward.end(until).filter(|status| !status.success()) {
+        let why = one_line(&String::from_utf8_lossy(&why), 300);
+        bail!("its steward failed, {status}: {why}");
+    }
+    Ok(taken)
+}
+
+/// A user's steward. It ends when this is dropped, with all that it has started.
+struct Steward {
+    child: Child,
+    /// False once it has ended and its number may be another process's.
+    lives: bool,
+}
+
+impl Steward {
+    fn start(deliverer: &Deliverer, uid: u32) -> Result<Self> {
+        let child = Command::new(ourselves::program()?)
+            .arg0("lastwords")
+            .arg("steward")
+            .args(["--user", &uid.to_string()])
+            .args(deliverer.places.flags())
+            .env_clear()
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        Ok(Self { child, lives: true })
+    }
+
+    /// Waits for its end until this moment since the boot, and kills what is left then. Returns how
+    /// it ended, if it has.
+    fn end(&mut self, until: Duration) -> Option<ExitStatus> {
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)?;
+        // Until it is reaped, its number is no other process's.
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(pid), look), Ok(None)) && Now::read().monotonic < until {
+            thread::sleep(GRACE / 100);
+        }
+        let _ = kill_process_group(pid, Signal::KILL);
+        self.lives = false;
+        // A process that waits for a disk may not die now, and is not waited for.
+        let until = Now::read().monotonic + GRACE;
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if Now::read().monotonic < until => thread::sleep(GRACE / 100),
+                ended => return ended.ok().flatten(),
+            }
+        }
+    }
+}
+
+impl Drop for Steward {
+    fn drop(&mut self) {
+        if self.lives {
+            self.end(Duration::ZERO);
+        }
+    }
+}
+
+/// Reads from a pipe until this moment since the boot.
+struct Until<P> {
+    pipe: P,
+    until: Duration,
+}
+
+impl<P: Read + AsFd> Read for Until<P> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.until.saturating_sub(Now::read().monotonic);
+        let left = Timespec::try_from(left).unwrap_or_default();
+        loop {
+            match poll(&mut [PollFd::new(&self.pipe, PollFlags::IN)], Some(&left)) {
+                Ok(0) => return Err(io::Error::other("it took too long, and was killed")),
+                Err(Errno::INTR) => {}
+                Err(why) => return Err(why.into()),
+                Ok(_) => return self.pipe.read(buffer),
+            }
+        }
+    }
+}
+
+/// Returns the users for whom a steward may have something to do. Root has none, and neither has
+/// anybody where this process is not root's.
+fn with_something(places: &Places) -> Vec<u32> {
+    if !geteuid().is_root() {
+        return Vec::new();
+    }
+    let (run, spool) = (places.run_dir.join("user"), places.spool.join("inbox"));
+    let mut users = BTreeSet::new();
+    for dir in [&run, &spool] {
+        let names = fs::read_dir(dir).into_iter().flatten().flatten();
+        users.extend(names.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()));
+    }
+    let has_something = |uid: &u32| {
+        let (run, inbox) = (run.join(uid.to_string()), spool.join(uid.to_string()));
+        let any = |name: &[u8]| !name.starts_with(b".");
+        has(&run.join("markers"), |name| {
+            name.windows(7).any(|part| part == b"~taken-")
+        }) || has(&run.join("inbox"), any)
+            || has(&inbox, any)
+    };
+    users
+        .into_iter()
+        .filter(|uid| *uid != 0 && has_something(uid))
+        .collect()
+}
+
+/// Returns true if a directory that a user owns may have such a name. Its own names are read, but
+/// nothing that the user has mounted there, which might not answer.
+fn has(dir: &Path, is_wanted: impl Fn(&[u8]) -> bool) -> bool {
+    let Some((parent, name)) = dir.parent().zip(dir.file_name()) else {
+        return false;
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = openat(CWD, parent, flags, Mode::empty()).and_then(|parent| {
+        let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+        openat2(parent, name, flags, Mode::empty(), resolve)
+    });
+    let names = match opened.and_then(Dir::new) {
+        Err(Errno::NOENT) => return false,
+        // The steward finds out.
+        Err(_) => return true,
+        Ok(names) => names,
+    };
+    names
+        .take(LOOKED_AT)
+        .flatten()
+        .any(|entry| is_wanted(entry.file_name().to_bytes()))
+}
