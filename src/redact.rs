@@ -123,27 +123,17 @@ impl Redactor {
         self.replaced(text, |_| false)
     }
 
-    /// Puts [`REDACTED`] in the place of each secret, and of those together that only such a gap
-    /// separates.
+    /// Returns bytes without their secrets, with as many lines.
+    pub fn bytes<'t>(&self, bytes: &'t [u8]) -> Cow<'t, [u8]> {
+        replaced(bytes, self.secrets(bytes), |_| false)
+    }
+
     fn replaced<'t>(&self, text: &'t str, is_gap: fn(&[u8]) -> bool) -> Cow<'t, str> {
-        let bytes = text.as_bytes();
-        let secrets = self.secrets(bytes);
-        if secrets.is_empty() {
-            return text.into();
+        match replaced(text.as_bytes(), self.secrets(text.as_bytes()), is_gap) {
+            Cow::Borrowed(_) => text.into(),
+            // A job's pattern may end within a character.
+            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
         }
-        let mut redacted = Vec::with_capacity(bytes.len());
-        let mut done = 0;
-        for secret in secrets {
-            let between = bytes.get(done..secret.start).unwrap_or_default();
-            if done == 0 || !is_gap(between) {
-                redacted.extend_from_slice(between);
-                redacted.extend_from_slice(REDACTED.as_bytes());
-            }
-            done = secret.end;
-        }
-        redacted.extend_from_slice(bytes.get(done..).unwrap_or_default());
-        // A job's pattern may end within a character.
-        String::from_utf8_lossy(&redacted).into_owned().into()
     }
 
     /// Takes the secrets out of all of a report's texts. The names of job and host stay, and its
@@ -240,6 +230,26 @@ fn matches(regex: &Regex, text: &[u8]) -> Vec<Range<usize>> {
                 .map(|it| it.range())
         })
         .collect()
+}
+
+/// Puts [`REDACTED`] in the place of each secret, and of those together that only such a gap
+/// separates.
+fn replaced(bytes: &[u8], secrets: Vec<Range<usize>>, is_gap: fn(&[u8]) -> bool) -> Cow<'_, [u8]> {
+    if secrets.is_empty() {
+        return bytes.into();
+    }
+    let mut redacted = Vec::with_capacity(bytes.len());
+    let mut done = 0;
+    for secret in secrets {
+        let between = bytes.get(done..secret.start).unwrap_or_default();
+        if done == 0 || !is_gap(between) {
+            redacted.extend_from_slice(between);
+            redacted.extend_from_slice(REDACTED.as_bytes());
+        }
+        done = secret.end;
+    }
+    redacted.extend_from_slice(bytes.get(done..).unwrap_or_default());
+    redacted.into()
 }
 
 /// Returns true for line ends, also those that are written out, and the space around them.

@@ -11,6 +11,7 @@ use crate::collectors::log::{DeepTail, Log};
 use crate::config::Loaded;
 use crate::host::Host;
 use crate::random;
+use crate::redact::Redactor;
 use crate::report::{Audience, FORMAT, Kind, Report, Safety, Section, Stop, Supervisor};
 use crate::supervisor;
 use crate::supervisor::account::Account;
@@ -42,7 +43,8 @@ pub fn report(
     host: &Host,
     now: Now,
 ) -> Report {
-    let Explanation { cause, fingerprint } = why::explain(&stop, &judgement, &sections, clues);
+    let Explanation { cause, fingerprint } =
+        why::explain(&stop, &judgement, &sections, clues, &loaded.redactor);
     Report {
         format: FORMAT,
         id: random::report_id(now),
@@ -85,8 +87,12 @@ pub fn collect(loaded: &Loaded, stop: &Stop, told: Option<&Account>, host: &Host
     collect
 }
 
-/// Makes the collectors of logs hand over more than their sections show. Returns where they put it.
-pub fn deep_tails(collect: &mut Collect) -> Vec<DeepTail> {
+/// Makes the collectors of logs hand over more than their sections show, and take the job's secrets
+/// out before they cut. Returns where they put it.
+pub fn deep_tails(collect: &mut Collect, redactor: &Redactor) -> Vec<DeepTail> {
+    for log in &mut collect.log {
+        log.redactor = redactor.clone();
+    }
     let journal = collect.journal.iter_mut().map(|journal| &mut journal.deep);
     let report = collect
         .node_report

@@ -209,7 +209,7 @@ fn collect(
     notes: &mut Vec<String>,
 ) -> (Vec<Section>, Vec<DeepTail>) {
     let mut collect = capture::collect(loaded, stop, marker.account.as_ref(), host);
-    let logs = capture::deep_tails(&mut collect);
+    let logs = capture::deep_tails(&mut collect, &loaded.redactor);
     let mut collectors = collect.list();
     if let Some(end) = marker.life.as_ref().and_then(|life| life.end.clone()) {
         collectors.push(Box::new(end.used));
@@ -219,6 +219,7 @@ fn collect(
                 0,
                 Box::new(KeptOutput {
                     streams: end.output,
+                    redactor: loaded.redactor.clone(),
                 }),
             );
         }
@@ -249,7 +250,7 @@ fn collect(
     let budget = BUDGET
         .saturating_sub(Now::read().monotonic.saturating_sub(taken.monotonic))
         .max(LEAST_BUDGET);
-    let mut sections = runner::run(quick, stop, host, budget + patience);
+    let mut sections = runner::run(quick, stop, host, budget + patience, &loaded.redactor);
     sections.extend(
         left_out
             .iter()

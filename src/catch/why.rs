@@ -8,6 +8,7 @@ use crate::cause::fingerprint::fingerprint;
 use crate::cause::{self, Explanation, KernelMessage, Scene};
 use crate::collectors::log::{Deep, DeepTail};
 use crate::host::Host;
+use crate::redact::Redactor;
 use crate::report::{
     CollectorKind, Confidence, Death, Evidence, Exit, Section, SectionData, Space, Status, Stop,
 };
@@ -33,8 +34,9 @@ pub fn explain(
     judgement: &Judgement,
     sections: &[Section],
     clues: &Clues,
+    redactor: &Redactor,
 ) -> Explanation {
-    let mut explanation = of_the_logs(stop, sections, clues);
+    let mut explanation = of_the_logs(stop, sections, clues, redactor);
     let cause = &mut explanation.cause;
     if let Some(why) = &judgement.failed_start {
         cause.line.clone_from(why);
@@ -68,7 +70,15 @@ pub fn explain(
 
 /// Explains each log by itself, beginning with the output that `lastwords run` has kept. Returns
 /// the surest explanation; of several, that of the log which was written last.
-fn of_the_logs(stop: &Stop, sections: &[Section], clues: &Clues) -> Explanation {
+///
+/// A cause quotes parts of lines, and what is left of a secret is no longer known as one. So the
+/// logs are redacted before.
+fn of_the_logs(
+    stop: &Stop,
+    sections: &[Section],
+    clues: &Clues,
+    redactor: &Redactor,
+) -> Explanation {
     let mut logs: Vec<Deep> = clues.logs.iter().filter_map(DeepTail::take).collect();
     logs.sort_by_key(|log| Reverse(log.modified));
     let share = MOST / logs.len().max(1);
@@ -89,10 +99,13 @@ fn of_the_logs(stop: &Stop, sections: &[Section], clues: &Clues) -> Explanation 
     let kept = sections
         .iter()
         .filter(|section| section.kind == CollectorKind::OUTPUT && section.status == Status::Ok);
-    let kept = kept.map(|section| explain(Some((&section.collector, &section.text))));
+    let kept = kept.map(|section| {
+        let text = redactor.lines(&section.text);
+        explain(Some((&section.collector, &text)))
+    });
     let each = logs
         .iter()
-        .map(|log| explain(Some((&log.path, last(&log.text, share)))));
+        .map(|log| explain(Some((&log.path, &redactor.lines(last(&log.text, share))))));
     kept.chain(each)
         .min_by_key(sureness)
         .unwrap_or_else(|| explain(None))

@@ -41,12 +41,15 @@ use super::runner::MAX_TEXT;
 use super::{Body, Collector};
 use crate::host::{Host, open_regular};
 use crate::mounts;
+use crate::redact::Redactor;
 use crate::report::{CollectorKind, LogEnd, SectionData, Stop, Timestamp};
 
 /// How long ago a log may have been rotated if the start of the service is unknown.
 const RECENT: Duration = Duration::from_mins(10);
 /// Maximum difference between the clocks of the file system and of the hook.
 const SLACK: Duration = Duration::from_secs(2);
+/// How much of a log before what is shown is searched for the beginnings of secrets, in bytes.
+pub(super) const MARGIN: usize = 64 * 1024;
 /// How much of a log's end is read for the cause, in bytes.
 const DEEP: u64 = 1024 * 1024;
 
@@ -65,6 +68,9 @@ pub struct Log {
     #[serde(default = "default_max_bytes", deserialize_with = "max_bytes")]
     #[cfg_attr(test, schemars(range(max = 65536)))]
     pub max_bytes: u64,
+    /// Takes secrets out before the lines are cut from the log.
+    #[serde(skip)]
+    pub redactor: Redactor,
     /// Receives the deeper tail, if the caller wants it.
     #[serde(skip)]
     pub deep: Option<DeepTail>,
@@ -122,6 +128,7 @@ impl Log {
             name: None,
             lines: default_lines(),
             max_bytes: default_max_bytes(),
+            redactor: Redactor::default(),
             deep: None,
         }
     }
@@ -174,7 +181,7 @@ impl Collector for Log {
         let at = host.configured(Path::new(&path));
         let newest = match open_regular(&at) {
             Err(why) if why.kind() == ErrorKind::NotFound => None,
-            file => Some(file.and_then(|file| FileTail::read(file, self.lines, self.max_bytes))),
+            file => Some(file.and_then(|file| self.tail(file, self.lines, self.max_bytes))),
         };
         let newest = newest
             .transpose()
@@ -238,7 +245,7 @@ impl Log {
         let rotated_since = modified
             .checked_add(SLACK)
             .is_none_or(|modified| modified >= began);
-        FileTail::read(older, lines, max_bytes)
+        self.tail(older, lines, max_bytes)
             .ok()
             .filter(|_| rotated_since)
     }
@@ -300,9 +307,9 @@ struct FileTail {
     inode: u64,
 }
 
-impl FileTail {
+impl Log {
     /// Reads the last `lines` lines, and no more than `max_bytes`; and the deeper tail.
-    fn read(mut file: File, lines: usize, max_bytes: u64) -> io::Result<Self> {
+    fn tail(&self, mut file: File, lines: usize, max_bytes: u64) -> io::Result<FileTail> {
         let found = file.metadata()?;
         let (size, inode) = (found.size(), found.ino());
         let modified = found.modified().unwrap_or(SystemTime::UNIX_EPOCH);
@@ -313,19 +320,9 @@ impl FileTail {
         let mut bytes = Vec::new();
         file.take(most.saturating_add(u64::from(is_longer)))
             .read_to_end(&mut bytes)?;
-        let shown = bytes
-            .len()
-            .saturating_sub(usize::try_from(max_bytes).unwrap_or(usize::MAX));
-        let (lines, cut, whole) = match shown.checked_sub(1).and_then(|before| bytes.get(before)) {
-            Some(before) => last_lines(
-                bytes.get(shown..).unwrap_or_default(),
-                *before == b'\n',
-                lines,
-            ),
-            // Nothing, too, where the file was truncated meanwhile: what was in it may be in
-            // `PATH.1`.
-            None => last_lines(&bytes, true, lines),
-        };
+        let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+        // Nothing, too, where the file was truncated meanwhile: what was in it may be in `PATH.1`.
+        let (lines, cut, whole) = shown(&bytes, max_bytes, lines, &self.redactor);
         let size = if bytes.is_empty() { 0 } else { size };
         if is_longer {
             let first = bytes
@@ -334,16 +331,44 @@ impl FileTail {
                 .map_or(0, |newline| newline + 1);
             bytes.drain(..first);
         }
-        Ok(Self {
+        Ok(FileTail {
             lines,
             deep: bytes,
             modified,
             cut,
-            whole: whole && shown == 0,
+            whole,
             size,
             inode,
         })
     }
+}
+
+/// Returns the last lines, of no more than `max_bytes` together, without secrets; true if the first
+/// of them is cut, and true if there are no others. A secret that the cut would hit is taken out
+/// before.
+pub(super) fn shown(
+    bytes: &[u8],
+    max_bytes: usize,
+    lines: usize,
+    redactor: &Redactor,
+) -> (Vec<String>, bool, bool) {
+    let margin = bytes.len().saturating_sub(max_bytes.saturating_add(MARGIN));
+    let before = bytes
+        .get(margin..margin.saturating_add(MARGIN))
+        .unwrap_or(bytes);
+    let line = before.iter().position(|&byte| byte == b'\n');
+    let from = if margin == 0 {
+        0
+    } else {
+        margin + line.map_or(0, |newline| newline + 1)
+    };
+    let text = redactor.bytes(bytes.get(from..).unwrap_or_default());
+    let start = text.len().saturating_sub(max_bytes);
+    let starts_a_line = start
+        .checked_sub(1)
+        .is_none_or(|before| text.get(before) == Some(&b'\n'));
+    let (last, cut, all) = last_lines(text.get(start..).unwrap_or_default(), starts_a_line, lines);
+    (last, cut, all && start == 0 && from == 0)
 }
 
 /// Returns the last lines, true if the first of them is cut, and true if there are no others.

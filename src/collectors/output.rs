@@ -9,10 +9,11 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::log::last_lines;
+use super::log::{MARGIN, shown};
 use super::runner::MAX_TEXT;
 use super::{Body, Collector};
 use crate::host::Host;
+use crate::redact::Redactor;
 use crate::report::{CollectorKind, Stop};
 
 /// Maximum number of lines from each stream.
@@ -31,6 +32,8 @@ pub struct Stream {
 /// Reads the output that `lastwords run` kept, or that the command wrote to a file itself.
 pub struct KeptOutput {
     pub streams: Vec<Stream>,
+    /// Takes secrets out before the lines are cut from the output.
+    pub redactor: Redactor,
 }
 
 impl Collector for KeptOutput {
@@ -51,9 +54,9 @@ impl Collector for KeptOutput {
         let (mut text, mut lines) = (Vec::new(), 0);
         let share = MAX_TEXT / self.streams.len().max(1) - 64;
         for stream in &self.streams {
-            let kept = read(stream, share)
-                .with_context(|| format!("cannot read the output on {}", stream.name))?;
-            let (last, ..) = last_lines(&kept.bytes, !kept.cut, LINES);
+            let kept = read(stream, share + MARGIN)
+                .with_context(|| format!("cannot read what came on {}", stream.name))?;
+            let (last, ..) = shown(&kept, share, LINES, &self.redactor);
             if self.streams.len() > 1 && !last.is_empty() {
                 text.push(format!("[{}]", stream.name));
             }
@@ -70,15 +73,9 @@ impl Collector for KeptOutput {
     }
 }
 
-struct StreamEnd {
-    bytes: Vec<u8>,
-    /// The first line's beginning is missing.
-    cut: bool,
-}
-
 /// Reads the end of a stream, without what stood there before the command started. A file that is
 /// shorter than that was truncated.
-fn read(stream: &Stream, most: usize) -> Result<StreamEnd> {
+fn read(stream: &Stream, most: usize) -> Result<Vec<u8>> {
     // The path leads to a descriptor of our parent's: no one else can have put a link there.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let mut file = File::options()
@@ -89,16 +86,15 @@ fn read(stream: &Stream, most: usize) -> Result<StreamEnd> {
     let from = if size < stream.from { 0 } else { stream.from };
     let most = u64::try_from(most).unwrap_or(u64::MAX);
     let start = size.saturating_sub(most).max(from);
-    file.seek(SeekFrom::Start(
-        start.saturating_sub(u64::from(start > from)),
-    ))?;
+    file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes)?;
-    let cut = start > from && bytes.first().is_some_and(|before| *before != b'\n');
-    if start > from && !bytes.is_empty() {
-        bytes.remove(0);
+    file.take(most).read_to_end(&mut bytes)?;
+    if start > from {
+        // The beginning of the first line is missing, and with it what may make the rest a secret.
+        let first = bytes.iter().take(MARGIN).position(|byte| *byte == b'\n');
+        bytes.drain(..first.map_or(0, |newline| newline + 1));
     }
-    Ok(StreamEnd { bytes, cut })
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -121,6 +117,7 @@ mod tests {
         };
         let kept = KeptOutput {
             streams: files.iter().enumerate().map(stream).collect(),
+            redactor: Redactor::default(),
         };
         kept.collect(&stop(), &Host::new("/", "/")).unwrap().text
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::Collector;
 use crate::host::Host;
+use crate::redact::Redactor;
 use crate::report::{Section, SectionData, Status, Stop};
 
 /// Maximum length of a section's text, in bytes.
@@ -40,6 +41,7 @@ pub fn run(
     stop: &Stop,
     host: &Host,
     budget: Duration,
+    redactor: &Redactor,
 ) -> Vec<Section> {
     let started = Instant::now();
     let mut sections: Vec<Section> = collectors
@@ -52,6 +54,7 @@ pub fn run(
         queue: Mutex::new(queue.into()),
         stop: stop.clone(),
         host: host.clone(),
+        redactor: redactor.clone(),
     });
     let (done, results) = channel();
     let start_a_thread = || {
@@ -84,6 +87,7 @@ struct Work {
     queue: Mutex<VecDeque<(usize, Box<dyn Collector>)>>,
     stop: Stop,
     host: Host,
+    redactor: Redactor,
 }
 
 impl Work {
@@ -105,7 +109,7 @@ impl Work {
             if done
                 .send((
                     position,
-                    section(collector.as_ref(), &self.stop, &self.host),
+                    section(collector.as_ref(), &self.stop, &self.host, &self.redactor),
                 ))
                 .is_err()
             {
@@ -115,18 +119,18 @@ impl Work {
     }
 }
 
-fn section(collector: &dyn Collector, stop: &Stop, host: &Host) -> Section {
+fn section(collector: &dyn Collector, stop: &Stop, host: &Host, redactor: &Redactor) -> Section {
     let started = Instant::now();
     let (status, text, data) =
         match catch_unwind(AssertUnwindSafe(|| collector.collect(stop, host))) {
-            Ok(Ok(body)) => (Status::Ok, cut(body.text), body.data),
+            Ok(Ok(body)) => (Status::Ok, cut(body.text, redactor), body.data),
             Ok(Err(why)) => (
                 if is_denied(&why) {
                     Status::Denied
                 } else {
                     Status::Failed
                 },
-                cut(format!("{why:#}")),
+                cut(format!("{why:#}"), redactor),
                 SectionData::Nothing,
             ),
             Err(_) => (
@@ -175,10 +179,15 @@ fn without_data(
     }
 }
 
-/// Keeps the end of a long text, which in a log is the latest.
-fn cut(text: String) -> String {
+/// Keeps the end of a long text, which in a log is the latest. Secrets are taken out first: what is
+/// left of one that is cut is no longer known as a secret.
+fn cut(text: String, redactor: &Redactor) -> String {
     if text.len() <= MAX_TEXT {
         return text;
+    }
+    let text = redactor.text(&text);
+    if text.len() <= MAX_TEXT {
+        return text.into_owned();
     }
     let from = text.ceil_char_boundary(text.len() - (MAX_TEXT - CUT.len()));
     format!("{CUT}{}", text.get(from..).unwrap_or_default())
@@ -192,10 +201,24 @@ mod tests {
 
     use anyhow::{Result, anyhow};
 
-    use super::{MAX_TEXT, cut, run};
+    use super::MAX_TEXT;
     use crate::collectors::{Body, Collector, tests::stop};
     use crate::host::Host;
+    use crate::redact::Redactor;
     use crate::report::{CollectorKind, Section, SectionData, Status, Stop};
+
+    fn run(
+        collectors: Vec<Box<dyn Collector>>,
+        stop: &Stop,
+        host: &Host,
+        budget: Duration,
+    ) -> Vec<Section> {
+        super::run(collectors, stop, host, budget, &Redactor::default())
+    }
+
+    fn cut(text: String) -> String {
+        super::cut(text, &Redactor::default())
+    }
 
     struct Probe(&'static str, Box<dyn Fn() -> Result<String> + Send>);
 
@@ -315,6 +338,17 @@ mod tests {
             )
             .is_empty()
         );
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_before_the_text_is_cut_within_it() {
+        let secret = "Zq7fT9wLm2Xc4Rv8".repeat(MAX_TEXT / 16);
+        let text = cut(format!("password={secret} and the end"));
+        assert_eq!(text, "password=[redacted] and the end");
+        for more in MAX_TEXT - 25..MAX_TEXT {
+            let text = cut(format!("password=\"aaaa bbbb cccc\" {}", "x".repeat(more)));
+            assert!(!text.contains("bbbb") && !text.contains("cccc"), "{more}");
+        }
     }
 
     #[test]

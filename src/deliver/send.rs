@@ -120,7 +120,13 @@ fn enrich(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> io::Result<boo
         .collect();
     let budget = slow.iter().map(|it| it.patience()).sum();
     lock.lives_for(2 * budget, deliverer.now().monotonic)?;
-    let mut sections = runner::run(slow, &report.stop, &deliverer.host, budget);
+    let mut sections = runner::run(
+        slow,
+        &report.stop,
+        &deliverer.host,
+        budget,
+        &loaded.redactor,
+    );
     loaded.redactor.sections(&mut sections);
     spool.add(&report.id, &sections).map(|()| true)
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cause::{self, Explanation, Scene, kernel};
-use crate::redact::redact;
+use crate::redact::{Redactor, redact};
 use crate::report::{Exit, signal_name};
 use crate::{config, render};
 
@@ -90,6 +90,8 @@ pub fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<ExitCode> {
         .as_deref()
         .unwrap_or(Path::new(""))
         .to_string_lossy();
+    // A cause quotes parts of lines, and what is left of a secret is no longer known as one.
+    let log = log.map(|(name, text)| (name, Redactor::default().lines(&text).into_owned()));
     let explanation = cause::explain(&Scene {
         job: &args.job,
         pid: args.pid,

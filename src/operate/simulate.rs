@@ -174,7 +174,7 @@ pub fn report(shape: &Shape, call: &Call, loaded: &Loaded, host: &Host, now: Now
     let stop = capture::stop(call, &judgement, None, now);
     let (collectors, logs) = collectors(shape, loaded, &stop, host);
     let budget = BUDGET + collectors.iter().map(|it| it.patience()).sum::<Duration>();
-    let sections = runner::run(collectors, &stop, host, budget);
+    let sections = runner::run(collectors, &stop, host, budget, &loaded.redactor);
     let clues = Clues {
         logs,
         ..Clues::default()
@@ -198,7 +198,7 @@ fn collectors(
         let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
         collect.log = vec![Log::new(path.to_string_lossy())];
     }
-    let logs = capture::deep_tails(&mut collect);
+    let logs = capture::deep_tails(&mut collect, &loaded.redactor);
     (collect.list(), logs)
 }
 

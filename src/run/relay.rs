@@ -99,6 +99,8 @@ pub struct Relay {
     owed: usize,
     /// True if the kernel cannot splice into `to`.
     plain: bool,
+    /// True if the ring holds no more than the end of what the command wrote.
+    cut: bool,
 }
 
 /// Reason why a relay pauses.
@@ -140,6 +142,7 @@ impl Relay {
                 ring,
                 owed: 0,
                 plain: false,
+                cut: false,
             },
             theirs,
         ))
@@ -216,7 +219,7 @@ impl Relay {
 
     /// Puts what is in the pipe into the ring. If nobody reads the output, this takes it out of the
     /// pipe.
-    fn keep(&self) -> rustix::io::Result<usize> {
+    fn keep(&mut self) -> rustix::io::Result<usize> {
         loop {
             let kept = match self.to {
                 Some(_) => tee(&self.from, &self.ring.writer, CHUNK, SpliceFlags::NONBLOCK),
@@ -235,14 +238,15 @@ impl Relay {
                     if ioctl_fionread(&self.from).is_ok_and(|waiting| waiting > 0) =>
                 {
                     self.ring.make_room().map_err(|_| Errno::IO)?;
+                    self.cut = true;
                 }
                 kept => return kept,
             }
         }
     }
 
-    /// Returns the end of what the command wrote, passed on or not.
-    pub fn kept(&self) -> Vec<u8> {
+    /// Returns the end of what the command wrote, passed on or not, from the beginning of a line.
+    pub fn kept(&mut self) -> Vec<u8> {
         let mut kept = self.ring.take();
         if self.to.is_none() {
             while self.keep().is_ok_and(|moved| moved > 0) {
@@ -252,6 +256,12 @@ impl Relay {
             // Bytes that are still to be passed on come before new ones, and are kept already.
             kept.extend(self.ring.take().into_iter().skip(self.owed));
         }
+        // The rest of a line may be the rest of a secret, and nothing tells any more.
+        let line = kept
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .filter(|_| self.cut);
+        kept.drain(..line.map_or(0, |newline| newline + 1));
         kept
     }
 

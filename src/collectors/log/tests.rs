@@ -9,6 +9,7 @@ use super::{DeepTail, Log, harmless, last_lines};
 use crate::collectors::runner::MAX_TEXT;
 use crate::collectors::{Body, Collector, tests::stop};
 use crate::host::Host;
+use crate::redact::{Pattern, Redactor};
 use crate::report::{Stop, Timestamp};
 
 const LOG: &str = "/var/log/web.log";
@@ -36,6 +37,69 @@ impl Machine {
     fn collect_of(&self, log: &Log, stop: &Stop) -> Result<Body, String> {
         log.collect(stop, &self.host())
             .map_err(|why| format!("{why:#}"))
+    }
+}
+
+#[test]
+fn what_is_left_of_a_secret_at_the_beginning_never_shows() {
+    let machine = Machine::new();
+    let row = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n";
+    let key = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----\n",
+        row.repeat(20)
+    );
+    for secret in [
+        key.as_str(),
+        "password=\"aaaa bbbb cccc dddd eeee ffff gggg hhhh iiii jjjj kkkk llll mmmm nnnn\" for bob\n",
+        "refused eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.abcDEFabcDEFabcDEFabcDEFabcDEFabcDEF1234\n",
+        "Cookie: sid=0123456789; a=0123456789abcdef0123456789abcdef; b=0123456789abcdef\n",
+    ] {
+        machine.write(
+            LOG,
+            format!("{}{secret}the end\n", "ordinary line\n".repeat(100)),
+        );
+        let parts: Vec<&str> = secret.split(|c: char| " \n.;".contains(c)).collect();
+        let is_telling =
+            |part: &&&str| part.len() > 8 && !part.contains("---") && !part.contains('=');
+        for max_bytes in 8..u64::try_from(secret.len()).unwrap() + 40 {
+            let log = Log {
+                max_bytes,
+                ..Log::new(LOG)
+            };
+            let text = machine.collect(&log).unwrap().text;
+            let left = parts
+                .iter()
+                .filter(is_telling)
+                .find(|part| text.contains(&part[part.len() - 8..]));
+            assert_eq!(left, None, "{max_bytes}: {text}");
+            assert!(
+                !text.contains("bbbb") && !text.contains("nnnn"),
+                "{max_bytes}: {text}"
+            );
+        }
+        for lines in 1..30 {
+            let log = Log {
+                lines,
+                ..Log::new(LOG)
+            };
+            let text = machine.collect(&log).unwrap().text;
+            assert!(!text.contains("9Us8cKj"), "{lines}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_jobs_own_secrets_are_taken_out_before_lines_are_cut() {
+    let machine = Machine::new();
+    machine.write(LOG, "card 1111 2222 3333 4444 end\n");
+    for max_bytes in 4..30 {
+        let log = Log {
+            redactor: Redactor::new(vec![Pattern::new("card ([0-9 ]+)").unwrap()]),
+            max_bytes,
+            ..Log::new(LOG)
+        };
+        let text = machine.collect(&log).unwrap().text;
+        assert!(!text.contains("444"), "{text}");
     }
 }
 

@@ -96,7 +96,7 @@ pub fn collectors(
     let has_log = !collect.log.is_empty() || collect.journal.is_some() || journal.is_some();
     let list: Vec<Box<dyn Collector>> = collect.list();
     let budget = BUDGET + list.iter().map(|it| it.patience()).sum::<Duration>();
-    let sections = runner::run(list, &stop, &subject.host, budget);
+    let sections = runner::run(list, &stop, &subject.host, budget, &subject.loaded.redactor);
     if !has_log {
         let remedy = format!("[[collect.log]] in jobs/{}.toml", subject.job);
         checks.push(Check::weak(
