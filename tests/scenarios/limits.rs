@@ -1,11 +1,12 @@
-//! `lastwords run` where the command's limits leave little room.
+//! Little room: `lastwords run` under the command's limits, and a collector that reads a large file.
 
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use lastwords::report::Exit;
 
-use crate::support::harness::Harness;
+use crate::support::harness::{Harness, wait_for};
 
 /// Runs a script under a limit, with `lastwords run` in front of it and without, and compares.
 /// Returns false if it does not run at all: the loader needs a descriptor, too.
@@ -35,6 +36,32 @@ fn a_command_with_few_descriptors_runs_as_without_us_and_its_crash_is_caught() {
             assert_eq!(machine.only_report().stop.exit, Exit::Code(3), "{limit}");
         }
     }
+}
+
+#[test]
+fn a_report_of_node_is_read_in_little_memory_whatever_it_holds() {
+    let machine = Harness::new();
+    fs::create_dir(machine.root.join("reports")).unwrap();
+    machine.configure("web", "[collect.node_report]\ndirectory = '/reports'\n");
+    // As a value of JSON, each item takes 40 times its length.
+    let items = "[0],".repeat(1 << 19);
+    let text = format!(
+        r#"{{"header":{{"event":"Exception","trigger":"Exception"}},"javascriptStack":
+        {{"message":"Error: no ledger","errorProperties":{{"items":[{items}0]}}}}}}"#
+    );
+    fs::write(machine.root.join("reports/report.1.json"), text).unwrap();
+    let drill = machine.hook("post-stop");
+    // On a busy machine a debug build may need more than the time that a crash leaves it.
+    wait_for("the report", || {
+        let output = Command::new("prlimit")
+            .arg(format!("--as={}", 96 << 20))
+            .args(drill.split(' '))
+            .args(["--simulate-crash", "--job", "web", "--json"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        said.contains("Error: no ledger {\\n  items: [Array],")
+    });
 }
 
 mod as_root {
