@@ -18,13 +18,14 @@ const LATE: Duration = Duration::from_mins(10);
 const ABOUT: &str = "deliverer";
 const AGAIN: &str = "a message that a sink does not take at once is not tried again";
 const UNITS: [&str; 3] = ["lastwords.path", "lastwords.timer", "lastwords.service"];
-const PROPERTIES: [&str; 6] = [
+const PROPERTIES: [&str; 7] = [
     "Id",
     "LoadState",
     "ActiveState",
     "UnitFileState",
     "Result",
     "NeedDaemonReload",
+    "CapabilityBoundingSet",
 ];
 
 pub fn check(subject: &Subject, checks: &mut Vec<Check>) {
@@ -165,7 +166,7 @@ fn wrong(unit: &Shown, subject: &Subject) -> Option<Check> {
                 "systemctl daemon-reload",
             ))
         }
-        ("loaded", _) => None,
+        ("loaded", _) => may_not_switch(unit, subject),
         (state, _) => {
             let text = format!("systemd cannot load {id} ({state})");
             Some(problem(
@@ -175,4 +176,20 @@ fn wrong(unit: &Shown, subject: &Subject) -> Option<Check> {
             ))
         }
     }
+}
+
+/// Returns the fault of a deliverer's unit, from an earlier version, that may not do what hooks of
+/// another user left to it.
+fn may_not_switch(unit: &Shown, subject: &Subject) -> Option<Check> {
+    let id = unit.get("Id");
+    let capabilities = unit.get("CapabilityBoundingSet");
+    let may = capabilities.is_empty() || capabilities.split(' ').any(|it| it == "cap_setuid");
+    let uid = subject.uid.filter(|_| id == "lastwords.service" && !may)?;
+    let text = format!("{id} may not become user {uid}, so it sends nothing that the hooks leave");
+    let remedy = format!(
+        "remove the unit's file, which is an earlier version's; then: lastwords setup {} --write; \
+         systemctl daemon-reload",
+        subject.service
+    );
+    Some(problem(Concerns::Telling, text, remedy))
 }

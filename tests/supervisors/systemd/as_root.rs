@@ -248,6 +248,20 @@ fn the_deliverers_sandbox_lets_it_finish_a_users_work_and_run_programs_as_that_u
     };
     assert_eq!((told.stop.job.as_str(), text("who")), ("batch", "nobody\n"));
     assert_eq!(text("hangs"), "still running after 1s, so it was killed");
+    let doctor = || String::from_utf8(machine.run("lastwords doctor batch").stdout).unwrap();
+    let problem = "lastwords.service may not become user 65534";
+    assert!(!doctor().contains(problem), "{}", doctor());
+    machine.shell("mkdir /etc/systemd/system/lastwords.service.d 2>/dev/null || true");
+    machine.write(&[(
+        "/etc/systemd/system/lastwords.service.d/earlier.conf".into(),
+        "[Service]\nCapabilityBoundingSet=\nCapabilityBoundingSet=CAP_DAC_OVERRIDE\n".into(),
+    )]);
+    machine.shell("systemctl daemon-reload");
+    let words = doctor()
+        .split_ascii_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(words.contains(problem), "{words}");
     let left = machine.run("pgrep -x sleep -u nobody; ls /run/lastwords/user/65534/markers");
     assert_eq!(String::from_utf8_lossy(&left.stdout), "", "{told:#?}");
 }
