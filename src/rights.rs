@@ -22,6 +22,14 @@ const LIMITS: [(Resource, u64); 6] = [
     (Resource::Core, 0),
 ];
 
+/// Changes the user and all groups of a process with one thread. This makes system calls only, so
+/// it may stand between fork and exec.
+pub fn switch(uid: Uid, gid: Gid, groups: &[Gid]) -> rustix::io::Result<()> {
+    set_thread_groups(groups)?;
+    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_uid(uid, uid, uid)
+}
+
 /// Becomes this user, with its groups, with limits and without any way back. The process must have
 /// one thread only.
 ///
@@ -45,9 +53,7 @@ pub fn give_up(user: &Identity) -> io::Result<()> {
     set_no_new_privs(true)?;
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     let groups: Vec<_> = user.groups.iter().copied().map(Gid::from_raw).collect();
-    set_thread_groups(&groups)?;
-    set_thread_res_gid(gid, gid, gid)?;
-    set_thread_res_uid(uid, uid, uid)?;
+    switch(uid, gid, &groups)?;
     // The kernel resets both when a process changes its user.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     set_parent_process_death_signal(Some(Signal::KILL))?;

@@ -7,10 +7,10 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use rustix::fs::{Gid, Uid};
 use rustix::process::{geteuid, setsid};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::accounts::{self, Identity};
 use crate::host::Host;
+use crate::rights;
 
 /// Returns the user that a program has to be run as, by the name or number in the config; `None` if
 /// this process runs as that user already.
@@ -47,9 +47,7 @@ pub fn to(command: &mut Command, user: &Identity) {
     let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
     let become_user = move || {
         setsid()?;
-        set_thread_groups(&groups)?;
-        set_thread_res_gid(gid, gid, gid)?;
-        Ok(set_thread_res_uid(uid, uid, uid)?)
+        Ok(rights::switch(uid, gid, &groups)?)
     };
     unsafe { command.pre_exec(become_user) };
 }
