@@ -160,6 +160,14 @@ impl Machine {
         reports_in(&[spool.join("new"), spool.join("done")])
     }
 
+    /// Returns the messages that the sink has kept.
+    pub fn told(&self) -> Vec<String> {
+        let told = fs::read_dir(self.dir.path().join("told")).expect("our own directory");
+        told.flatten()
+            .filter_map(|entry| fs::read_to_string(entry.path()).ok())
+            .collect()
+    }
+
     /// Waits until there are `count` reports, and the path unit's deliverer has sent at least one.
     /// The others may come later in a summary.
     pub fn wait_for_reports(&self, count: usize) -> Vec<Report> {

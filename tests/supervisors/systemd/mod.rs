@@ -3,5 +3,6 @@
 mod as_root;
 mod cases;
 mod machine;
+mod now;
 mod setup;
 mod told;
