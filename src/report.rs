@@ -182,6 +182,16 @@ pub enum Kind {
         /// When the report was made.
         made_at: Timestamp,
     },
+    /// The service is down and stays so: its supervisor has given up, or nothing restarts it. The
+    /// report's other fields are those of the latest crash.
+    Down {
+        /// When that was first seen.
+        since: Timestamp,
+        /// True if it was told before.
+        is_reminder: bool,
+        /// When the report was made.
+        made_at: Timestamp,
+    },
     /// A message about lastwords itself: one sentence in `cause`, the explanation in
     /// `verdict_because`.
     Notice,
@@ -191,7 +201,9 @@ impl Kind {
     /// Returns when the report was made, unless that is when the service stopped.
     pub fn made_at(self) -> Option<Timestamp> {
         match self {
-            Self::Summary { made_at, .. } | Self::Recovered { made_at, .. } => Some(made_at),
+            Self::Summary { made_at, .. }
+            | Self::Recovered { made_at, .. }
+            | Self::Down { made_at, .. } => Some(made_at),
             Self::Crash | Self::Notice => None,
         }
     }

@@ -12,6 +12,29 @@ use crate::sinks::Sinks;
 
 /// Default of `stop_timeout`.
 const STOP_TIMEOUT: Duration = Duration::from_mins(1);
+/// Default of `remind`.
+const REMIND: Duration = Duration::from_hours(1);
+
+/// The value of `remind`: a length of time, or `"never"`.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(try_from = "String")]
+struct Remind(#[cfg_attr(test, schemars(with = "String"))] Option<Duration>);
+
+impl TryFrom<String> for Remind {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        match humantime::parse_duration(&text) {
+            Ok(time) if time >= Duration::from_mins(1) => Ok(Self(Some(time))),
+            Ok(_) => Err("this is less than a minute".to_owned()),
+            Err(why) => Err(format!("expected a length of time or \"never\": {why}")),
+        }
+    }
+}
 
 /// `lastwords.toml`.
 #[derive(Deserialize, Default)]
@@ -36,6 +59,7 @@ pub struct JobFile {
     #[serde(with = "humantime_serde")]
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     stop_timeout: Option<Duration>,
+    remind: Option<Remind>,
     pub user: Option<String>,
     /// Read by [`super::patterns`].
     #[serde(rename = "redact")]
@@ -55,6 +79,8 @@ pub struct JobSettings {
     pub normal_exit: Option<Vec<Exit>>,
     /// Maximum duration of a planned stop.
     pub stop_timeout: Duration,
+    /// Time after which people are told again that the service is down; `None` for never.
+    pub remind: Option<Duration>,
     /// User that the job's hooks and exec collectors run as; `None` for root.
     pub user: Option<String>,
 }
@@ -85,6 +111,10 @@ impl JobFile {
                 .stop_timeout
                 .or(default.stop_timeout)
                 .unwrap_or(STOP_TIMEOUT),
+            remind: self
+                .remind
+                .or(default.remind)
+                .map_or(Some(REMIND), |it| it.0),
             user,
         }
     }

@@ -21,30 +21,32 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Time between two questions.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Returns how things stand; `None` where nothing has died.
+/// Returns how things stand with the service that a message is about; `None` where nothing has
+/// died.
 pub fn of(report: &Report, places: &Places, host: &Host) -> Option<Condition> {
-    let several = match report.kind {
-        _ if report.drill => return None,
-        Kind::Notice => return None,
-        Kind::Crash => false,
-        Kind::Summary { instances, .. } | Kind::Recovered { instances, .. } => instances > 1,
-    };
-    if several {
-        // One line cannot say how it is with each of them.
-        let is_up = matches!(report.kind, Kind::Recovered { .. });
-        return Some(if is_up {
-            Condition::Up { since: None }
-        } else {
-            Condition::Unknown
-        });
+    if report.drill {
+        return None;
     }
-    let asked = ask(report, host);
-    Some(match asked {
-        Condition::Unknown | Condition::Up { since: None } => {
-            armed_since(report, places, host).unwrap_or(asked)
+    // One line cannot say how it is with each of several.
+    Some(match report.kind {
+        Kind::Notice => return None,
+        Kind::Recovered { instances: 2.., .. } => Condition::Up { since: None },
+        Kind::Summary { instances: 2.., .. } => Condition::Unknown,
+        Kind::Crash | Kind::Summary { .. } | Kind::Recovered { .. } | Kind::Down { .. } => {
+            of_service(report, places, host)
         }
-        known => known,
     })
+}
+
+/// Returns how things stand with the service that has died.
+pub fn of_service(report: &Report, places: &Places, host: &Host) -> Condition {
+    match ask(report, host) {
+        Condition::Up { since: None } => {
+            armed_since(report, places, host).unwrap_or(Condition::Up { since: None })
+        }
+        Condition::Unknown => armed_since(report, places, host).unwrap_or_default(),
+        known => known,
+    }
 }
 
 fn ask(report: &Report, host: &Host) -> Condition {

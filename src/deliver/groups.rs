@@ -365,7 +365,7 @@ impl SinkGroup<'_, '_> {
             Kind::Summary { all, .. } | Kind::Recovered { all, .. } => {
                 report.stop.stopped_at = all.last;
             }
-            Kind::Crash | Kind::Notice => {}
+            Kind::Crash | Kind::Down { .. } | Kind::Notice => {}
         }
         let instances = &kept.thread.instances;
         report.stop.instance = instances
@@ -419,7 +419,7 @@ fn single(message: &Message) -> Option<ReportId> {
 
 /// Returns the report without what belongs to that one crash alone, and cut to a length that people
 /// read: a user's hook can write anything into it, and every pass reads it.
-fn bare(mut report: Report) -> Report {
+pub fn bare(mut report: Report) -> Report {
     let cause = &mut report.cause;
     cause.evidence.truncate(EVIDENCE);
     let seen = cause

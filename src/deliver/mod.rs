@@ -16,6 +16,8 @@ mod deliverer;
 mod flood;
 mod groups;
 pub mod notices;
+mod outage;
+mod outages;
 mod pass;
 mod past;
 mod send;
@@ -25,6 +27,7 @@ mod users;
 mod vouch;
 
 use std::io::Write;
+use std::mem;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
@@ -232,15 +235,25 @@ fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
 /// Passes over the spool until a pass has nothing to do. If another deliverer holds a sink's lock,
 /// its own next pass sees the reports that came meanwhile.
 fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
+    let mut is_first = true;
     loop {
         let taken = take_over(deliverer)?;
         let pass = Pass::read(deliverer, items)?;
         past::tell(deliverer, &pass);
         let groups = groups::advance(deliverer, &pass);
+        // Once a look: to ask a supervisor takes time.
+        let down = if mem::take(&mut is_first) {
+            outages::look(deliverer, &pass, &groups.told_singly).unwrap_or_else(|why| {
+                deliverer.say(&format!("cannot find out which services are down: {why:#}"));
+                0
+            })
+        } else {
+            0
+        };
         let tries = send::send(deliverer, &pass, &groups.told_singly)?;
         let news = finish(deliverer, &pass)?
             + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
-        if taken + groups.changes + tries + news == 0 {
+        if taken + groups.changes + down + tries + news == 0 {
             return Ok(if pass.waits_for_config() {
                 ExitCode::from(EX_CONFIG)
             } else {

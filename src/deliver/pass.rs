@@ -12,8 +12,9 @@ use crate::config::{self, Loaded, Route};
 use crate::deliver::conversation::Conversation;
 use crate::deliver::deliverer::Deliverer;
 use crate::deliver::flood::Crash;
+use crate::names;
 use crate::past::PastDeath;
-use crate::report::{Audience, Kind, Report, ReportId};
+use crate::report::{Audience, Kind, Report, ReportId, Stop};
 use crate::spool::{Chronicled, Place};
 
 /// The facts of a report in `new/` that a pass needs. The report itself is read again when it is
@@ -29,6 +30,8 @@ pub struct Item {
     /// a drill, or was counted before it was read.
     pub death: Option<(Chronicled, PastDeath)>,
     pub is_notice: bool,
+    /// Name of the file about the service's outage, if a crash of it begins one.
+    pub outage: Option<String>,
     to: Audience,
 }
 
@@ -39,6 +42,7 @@ impl Item {
             death: (grouped && report.past.is_none())
                 .then(|| (chronicled(&report), death(&report))),
             group: grouped.then(|| group(&report)),
+            outage: grouped.then(|| outage(&report)),
             service: report.stop.service(),
             crash: Crash {
                 id: report.id.clone(),
@@ -65,6 +69,14 @@ fn chronicled(report: &Report) -> Chronicled {
         user: report.user,
         job: report.stop.job.clone(),
     }
+}
+
+/// Returns the name of the file about the service's outage.
+fn outage(report: &Report) -> String {
+    let Stop { job, instance, .. } = &report.stop;
+    let instance = instance.as_deref().unwrap_or_default();
+    let user = report.user.map(|uid| uid.to_string()).unwrap_or_default();
+    names::encode(format!("{job}\0{instance}\0{user}"))
 }
 
 fn death(report: &Report) -> PastDeath {

@@ -180,6 +180,10 @@ pub fn told_of(brief: &Brief) -> String {
         Kind::Crash => format!("{drill}{}: {cause}", brief.verdict),
         Kind::Summary { new, .. } => format!("{} more: {cause}", new.count),
         Kind::Recovered { .. } => format!("is up again, after {cause}"),
+        Kind::Down {
+            is_reminder: false, ..
+        } => format!("is down, after {cause}"),
+        Kind::Down { .. } => format!("is still down, after {cause}"),
         Kind::Notice => format!("lastwords: {cause}"),
     }
 }

@@ -94,6 +94,7 @@ enum Listed {
     Drill,
     Summary,
     Recovered,
+    Down,
     Notice,
 }
 
@@ -104,6 +105,7 @@ impl Listed {
             Kind::Crash => Self::Crash,
             Kind::Summary { .. } => Self::Summary,
             Kind::Recovered { .. } => Self::Recovered,
+            Kind::Down { .. } => Self::Down,
             Kind::Notice => Self::Notice,
         }
     }
@@ -114,6 +116,7 @@ impl Listed {
             Self::Drill => "drill",
             Self::Summary => "summary",
             Self::Recovered => "recovered",
+            Self::Down => "down",
             Self::Notice => "notice",
         }
     }

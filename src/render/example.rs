@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::view::View;
-use crate::report::{Confidence, Kind, Report, Series, Timestamp};
+use crate::report::{Condition, Confidence, Kind, Report, Series, Timestamp};
 
 const EXAMPLE: &str = include_str!("example.json");
 
@@ -16,8 +16,8 @@ pub fn example() -> Report {
 }
 
 /// Returns a crash with everything, a drill with next to nothing, many crashes of an unknown cause,
-/// their end, a notice, and a user's claim, each with its name.
-pub fn examples() -> [(&'static str, Report); 6] {
+/// their end, a service that stays down, a notice, and a user's claim, each with its name.
+pub fn examples() -> [(&'static str, Report); 7] {
     let crash = example();
     let made_at = crash.stop.stopped_at;
     let mut drill = Report {
@@ -71,6 +71,19 @@ pub fn examples() -> [(&'static str, Report); 6] {
         ..drill.clone()
     };
     claim.make_a_claim(65_534);
+    let down = Report {
+        kind: Kind::Down {
+            since: made_at,
+            is_reminder: true,
+            made_at: Timestamp::of_unix(made_at.unix() + 3600),
+        },
+        now: Some(Condition::GivenUp {
+            by: crash.stop.supervisor.clone(),
+            because: "respawning too fast".to_owned(),
+        }),
+        drill: false,
+        ..drill.clone()
+    };
     let mut notice = Report {
         kind: Kind::Notice,
         drill: false,
@@ -83,6 +96,7 @@ pub fn examples() -> [(&'static str, Report); 6] {
         ("drill", drill),
         ("summary", summary),
         ("recovered", recovered),
+        ("down", down),
         ("notice", notice),
         ("claim", claim),
     ]

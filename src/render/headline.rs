@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::clean::one_line;
+use super::condition;
 use super::cut::{LINE, head};
 use crate::report::{Condition, Confidence, Kind, Report, Series, Verdict};
 use crate::when::{moment, rough_length};
@@ -44,6 +45,11 @@ impl Headline {
             Kind::Recovered { new, all, up_s, .. } => {
                 words.recovered(Duration::from_secs(up_s), new, all)
             }
+            Kind::Down {
+                since,
+                is_reminder,
+                made_at,
+            } => words.down(report, made_at.since(since), is_reminder),
             Kind::Notice => words.notice(),
         }
     }
@@ -162,12 +168,7 @@ impl Wording {
             let times = times(new.count);
             let _ = write!(because, "; since the last message it had died {times}");
         }
-        let short = self.short();
-        let after = if self.says_cause {
-            short.trim_end_matches(UNKNOWN)
-        } else {
-            "a crash"
-        };
+        let after = self.after();
         let title = format!(
             "{what}: running for {up}, after {after}{}",
             in_brackets(all)
@@ -180,6 +181,47 @@ impl Wording {
             why: self.why,
             when: from_to(all).unwrap_or(self.when),
             colour: GREEN,
+        }
+    }
+
+    fn down(self, report: &Report, length: Duration, is_reminder: bool) -> Headline {
+        // It may have come up while this message was on its way.
+        let is_up = matches!(report.now, Some(Condition::Up { .. }));
+        let (verb, status) = match (is_up, is_reminder) {
+            (true, _) => ("was down", "was down"),
+            (false, true) => ("is still down", "still down"),
+            (false, false) => ("is down", "down"),
+        };
+        let what = format!("{} {verb}", self.service);
+        let length = rough_length(length).filter(|_| is_reminder);
+        let (for_so_long, since) = match length {
+            Some(length) => (format!(" for {length}"), format!("for {length}")),
+            None => (String::new(), "since".to_owned()),
+        };
+        let reason = match &report.now {
+            Some(now) if now.is_down() && !is_reminder => {
+                let words = condition::words(now, report.made_at());
+                words.trim_start_matches("down").to_owned()
+            }
+            _ => String::new(),
+        };
+        Headline {
+            title: format!("{what}{for_so_long}{reason}, after {}", self.after()),
+            status,
+            because: format!("it {} and has not come up {since}", report.verdict),
+            what,
+            why: self.why,
+            when: self.when,
+            colour: RED,
+        }
+    }
+
+    /// Returns the cause in the words behind "after".
+    fn after(&self) -> String {
+        if self.says_cause {
+            self.short().trim_end_matches(UNKNOWN).to_owned()
+        } else {
+            "a crash".to_owned()
         }
     }
 

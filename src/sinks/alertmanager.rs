@@ -258,7 +258,9 @@ impl Alertmanager {
             Kind::Recovered { all, .. } => (all.first, Duration::ZERO),
             Kind::Summary { all, .. } => (all.first, self.resolve_after),
             _ if report.drill => (report.stop.stopped_at, DRILL_LASTS),
-            Kind::Crash | Kind::Notice => (report.stop.stopped_at, self.resolve_after),
+            Kind::Crash | Kind::Down { .. } | Kind::Notice => {
+                (report.stop.stopped_at, self.resolve_after)
+            }
         };
         // An alert must not end before it begins, even if the clock was set back.
         let started = started.min(now);

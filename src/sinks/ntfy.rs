@@ -226,7 +226,9 @@ impl Ntfy {
         let view = View::of(report);
         let (priority, tag) = match report.kind {
             _ if report.drill => (2, "test_tube"),
-            Kind::Crash | Kind::Summary { .. } => (self.priority, "rotating_light"),
+            Kind::Crash | Kind::Summary { .. } | Kind::Down { .. } => {
+                (self.priority, "rotating_light")
+            }
             Kind::Recovered { .. } => (3, "white_check_mark"),
             Kind::Notice => (3, "warning"),
         };

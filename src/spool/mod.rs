@@ -9,6 +9,7 @@
 //! | `state/ID/` | per sink a ledger; what slow collectors added; what earlier deaths say about it | the report goes |
 //! | `state/groups/` | what each sink has been told of each group of crashes | nobody asks any more |
 //! | `state/drills/` | what came of each job's last drill | the next one |
+//! | `state/outages/` | services that died and are not known to be up again | they are |
 //! | `state/jobs/`, `state/jobs-of/UID/` | what each job has died of so far | there are more than 1000, or 50 of a user |
 //! | `state/user-UID/` | which reports that user's hooks made | they go |
 //! | `state/dropped` | how many undelivered reports had to go | people are told |
@@ -37,6 +38,7 @@ mod ladder;
 mod ledger;
 mod lock;
 mod memory;
+mod outages;
 mod quarantine;
 mod read;
 mod recover;

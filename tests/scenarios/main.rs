@@ -12,6 +12,7 @@ mod conformance;
 mod crashes;
 mod delivery;
 mod doctor;
+mod down;
 mod flood;
 mod history;
 mod hooks;

@@ -95,7 +95,7 @@ impl World {
             Kind::Crash => 1,
             Kind::Summary { new, .. } => new.count,
             Kind::Recovered { new, .. } => new.map_or(0, |new| new.count),
-            Kind::Notice => panic!("a notice of a group"),
+            Kind::Down { .. } | Kind::Notice => panic!("no message of a group"),
         };
         self.told += count;
         let what = match kind {

@@ -97,6 +97,7 @@ fn priority(report: &Report, facility: Facility) -> u8 {
     let severity = match (report.kind, report.verdict) {
         _ if report.drill => 5,
         (Kind::Recovered { .. }, _) | (_, Verdict::Planned) => 5,
+        (Kind::Down { .. }, _) => 2,
         (Kind::Notice, _) | (_, Verdict::Unknown) => 4,
         (_, Verdict::Crashed | Verdict::AbortedStart) => 3,
     };
@@ -108,6 +109,7 @@ fn message_id(report: &Report) -> &'static str {
         _ if report.drill => "DRILL",
         (Kind::Summary { .. }, _) => "SUMMARY",
         (Kind::Recovered { .. }, _) => "RECOVERED",
+        (Kind::Down { .. }, _) => "DOWN",
         (Kind::Notice, _) => "NOTICE",
         (Kind::Crash, Verdict::Crashed) => "CRASH",
         (Kind::Crash, Verdict::AbortedStart) => "ABORTED-START",

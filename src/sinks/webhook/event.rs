@@ -14,6 +14,7 @@ pub fn envelope(report: &Report) -> Value {
         Kind::Crash => "crash",
         Kind::Summary { .. } => "summary",
         Kind::Recovered { .. } => "recovered",
+        Kind::Down { .. } => "down",
         Kind::Notice => "notice",
     };
     json!({

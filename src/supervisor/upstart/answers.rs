@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::clock::Now;
 use crate::collectors::Collect;
 use crate::collectors::log::Log;
 use crate::collectors::program::Program;
 use crate::host::Host;
+use crate::kmsg;
 use crate::report::{Condition, Stop};
 use crate::supervisor::Supervise;
 use crate::supervisor::account::Account;
@@ -68,14 +70,25 @@ impl Supervise for Upstart {
         });
     }
 
-    fn condition(&self, stop: &Stop, _: Now, host: &Host) -> Option<Condition> {
+    fn condition(&self, stop: &Stop, now: Now, host: &Host) -> Option<Condition> {
         let Some(answer) = ask(host, &INITCTL, &["list"]) else {
             return Some(Condition::Unknown);
         };
         let respawns = confs(&stop.job, host)
             .iter()
             .any(|conf| upstart::respawns(conf));
-        condition::read(&answer.text, &stop.job, stop.instance.as_deref(), respawns)
+        // The kernel log's clock may be off by seconds.
+        let ago = now.wall.since(stop.stopped_at) + Duration::from_secs(5);
+        let since = now.monotonic.saturating_sub(ago).as_micros();
+        let log = kmsg::read_kernel_log(host, u64::try_from(since).unwrap_or(u64::MAX));
+        let log = log.map(|log| log.records).unwrap_or_default();
+        condition::read(
+            &answer.text,
+            &stop.job,
+            stop.instance.as_deref(),
+            respawns,
+            &log,
+        )
     }
 
     fn file_of(&self, job: &str, host: &Host) -> Option<PathBuf> {

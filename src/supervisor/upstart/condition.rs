@@ -1,12 +1,20 @@
 //! How things stand with a job that has died: what `initctl list` says of it.
 
+use crate::kmsg::Record;
 use crate::report::{Condition, Supervisor};
+use crate::supervisor::upstart::InitLine;
 
 /// Reads how things stand from the list of all jobs; returns `None` while init has not decided
 /// yet, as between the end of the main process and the end of post-stop.
 ///
-/// `respawns` is true if the job has a `respawn` stanza.
-pub fn read(list: &str, job: &str, instance: Option<&str>, respawns: bool) -> Option<Condition> {
+/// `respawns` is true if the job has a `respawn` stanza. `log` is the kernel log since the end.
+pub fn read(
+    list: &str,
+    job: &str,
+    instance: Option<&str>,
+    respawns: bool,
+    log: &[Record],
+) -> Option<Condition> {
     let name = instance.map_or_else(|| job.to_owned(), |instance| format!("{job} ({instance})"));
     let state = list.lines().find_map(|line| {
         let state = line.strip_prefix(name.as_str())?.strip_prefix(' ')?;
@@ -25,6 +33,10 @@ pub fn read(list: &str, job: &str, instance: Option<&str>, respawns: bool) -> Op
             by: upstart,
             in_s: None,
         },
+        ("stop", "waiting") if gave_up(&name, log) => Condition::GivenUp {
+            by: upstart,
+            because: "respawning too fast".to_owned(),
+        },
         ("stop", "waiting") if respawns => Condition::Down {
             because: "Upstart no longer respawns it".to_owned(),
         },
@@ -35,9 +47,16 @@ pub fn read(list: &str, job: &str, instance: Option<&str>, respawns: bool) -> Op
     })
 }
 
+/// Returns true if init says last that it no longer starts the service.
+fn gave_up(name: &str, log: &[Record]) -> bool {
+    let lines = log.iter().filter_map(|it| InitLine::read(&it.text, name));
+    matches!(lines.last(), Some(InitLine::GaveUp))
+}
+
 #[cfg(test)]
 mod tests {
     use super::read;
+    use crate::kmsg::Record;
     use crate::report::{Condition, Supervisor};
 
     const LIST: &str = "cron start/running, process 812\n\
@@ -72,9 +91,48 @@ mod tests {
             ("odd", None, false, Some(Condition::Unknown)),
         ] {
             assert_eq!(
-                read(LIST, job, instance, respawns),
+                read(LIST, job, instance, respawns, &[]),
                 expected,
                 "{job} {instance:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn init_gives_up_a_service_that_respawns_too_fast() {
+        let given_up = Condition::GivenUp {
+            by: Supervisor::new("upstart"),
+            because: "respawning too fast".to_owned(),
+        };
+        let no_more = Condition::Down {
+            because: "Upstart no longer respawns it".to_owned(),
+        };
+        let stopped = "init: web2 respawning too fast, stopped";
+        for (log, expected) in [
+            (vec![stopped], &given_up),
+            (
+                vec!["init: web2 main process ended, respawning", stopped],
+                &given_up,
+            ),
+            (
+                vec![stopped, "init: web2 main process ended, respawning"],
+                &no_more,
+            ),
+            (vec!["init: web3 respawning too fast, stopped"], &no_more),
+            (vec![], &no_more),
+        ] {
+            let record = |text: &&str| Record {
+                level: 4,
+                facility: 1,
+                seq: 1,
+                micros: 0,
+                text: (*text).to_owned(),
+            };
+            let log: Vec<_> = log.iter().map(record).collect();
+            assert_eq!(
+                read(LIST, "web2", None, true, &log).as_ref(),
+                Some(expected),
+                "{log:?}"
             );
         }
     }
