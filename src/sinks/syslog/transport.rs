@@ -177,6 +177,10 @@ fn broken(why: io::Error) -> anyhow::Error {
             )
         }
         ErrorKind::InvalidData => anyhow!(why).context("TLS failed"),
+        // The peer has reset the connection before we close our side.
+        ErrorKind::NotConnected => {
+            anyhow!(why).context("the server closed the connection before it had all of it")
+        }
         _ => anyhow!(why).context("the connection broke"),
     }
 }
