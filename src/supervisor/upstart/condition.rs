@@ -49,8 +49,8 @@ pub fn read(
 
 /// Returns true if init says last that it no longer starts the service.
 fn gave_up(name: &str, log: &[Record]) -> bool {
-    let lines = log.iter().filter_map(|it| InitLine::read(&it.text, name));
-    matches!(lines.last(), Some(InitLine::GaveUp))
+    let mut lines = log.iter().filter_map(|it| InitLine::read(&it.text, name));
+    matches!(lines.next_back(), Some(InitLine::GaveUp))
 }
 
 #[cfg(test)]
