@@ -42,7 +42,7 @@ impl Item {
             death: (grouped && report.past.is_none())
                 .then(|| (chronicled(&report), death(&report))),
             group: grouped.then(|| group(&report)),
-            outage: grouped.then(|| outage(&report)),
+            outage: (grouped && report.claimed().is_none()).then(|| outage(&report)),
             service: report.stop.service(),
             crash: Crash {
                 id: report.id.clone(),
