@@ -207,3 +207,30 @@ fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Properties, 
     }
     deserializer.deserialize_map(ErrorProperties)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Diagnostics, MAX_ITEMS, MAX_TEXT};
+
+    proptest! {
+        #[test]
+        fn of_whatever_is_read_a_bounded_part_is_printed(
+            message in "(?s).{0,50}",
+            frames in prop::collection::vec("(?s).{0,20}", 0..300),
+            property in "[\\[\\]{}\":,0-9a\\\\]{0,30}",
+            text in "(?s).{0,100}",
+        ) {
+            let stack = serde_json::json!({ "message": message, "stack": frames });
+            let header = r#"{"event":"Exception","trigger":"Exception"}"#;
+            let stack = stack.to_string().replacen('{', &format!("{{\"errorProperties\":{{\"a\":{property}}},"), 1);
+            let report = format!(r#"{{"header":{header},"javascriptStack":{stack}}}"#);
+            for report in [report, text] {
+                if let Ok(report) = serde_json::from_reader::<_, Diagnostics>(report.as_bytes()) {
+                    prop_assert!(report.as_printed().len() < MAX_ITEMS * MAX_TEXT);
+                }
+            }
+        }
+    }
+}

@@ -245,37 +245,43 @@ impl Session {
         channel.flush()
     }
 
-    /// Reads an answer (RFC 5321 §4.2): lines `250-…`, the last one `250 …`.
     fn answer(&mut self, wanted: u16) -> Result<Reply, Trouble> {
-        let unfit = |line: &[u8]| {
-            let line = String::from_utf8_lossy(line);
-            Trouble::Unfit(format!("this is no answer of SMTP: {line:?}"))
+        let reply = read_reply(&mut self.channel)?;
+        if reply.code / 100 == wanted {
+            Ok(reply)
+        } else {
+            Err(Trouble::Reply(reply))
+        }
+    }
+}
+
+/// Reads an answer (RFC 5321 §4.2): lines `250-…`, the last one `250 …`.
+fn read_reply(channel: &mut impl BufRead) -> Result<Reply, Trouble> {
+    let unfit = |line: &[u8]| {
+        let line = String::from_utf8_lossy(line.get(..100).unwrap_or(line));
+        Trouble::Unfit(format!("this is no answer of SMTP: {line:?}"))
+    };
+    let (mut lines, mut length) = (Vec::new(), 0);
+    loop {
+        let mut line = Vec::new();
+        channel.take(MAX_LINE).read_until(b'\n', &mut line)?;
+        length += line.len();
+        if line.is_empty() {
+            return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
+        }
+        if line.last() != Some(&b'\n') || length > MAX_ANSWER {
+            return Err(unfit(&line));
+        }
+        let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+        let (code, rest) = text.split_at_checked(3).unwrap_or_default();
+        let Some(code) = code.parse().ok().filter(|code| (200..600).contains(code)) else {
+            return Err(unfit(&line));
         };
-        let (mut lines, mut length) = (Vec::new(), 0);
-        loop {
-            let mut line = Vec::new();
-            (&mut self.channel)
-                .take(MAX_LINE)
-                .read_until(b'\n', &mut line)?;
-            length += line.len();
-            if line.is_empty() {
-                return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
-            }
-            if line.last() != Some(&b'\n') || length > MAX_ANSWER {
-                return Err(unfit(line.get(..100).unwrap_or(&line)));
-            }
-            let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
-            let (code, rest) = text.split_at_checked(3).unwrap_or_default();
-            let Some(code) = code.parse().ok().filter(|code| (200..600).contains(code)) else {
-                return Err(unfit(&line));
-            };
-            lines.push(rest.get(1..).unwrap_or_default().to_owned());
-            match rest.bytes().next() {
-                Some(b'-') => {}
-                Some(b' ') | None if code / 100 == wanted => return Ok(Reply { code, lines }),
-                Some(b' ') | None => return Err(Trouble::Reply(Reply { code, lines })),
-                Some(_) => return Err(unfit(&line)),
-            }
+        lines.push(rest.get(1..).unwrap_or_default().to_owned());
+        match rest.bytes().next() {
+            Some(b'-') => {}
+            Some(b' ') | None => return Ok(Reply { code, lines }),
+            Some(_) => return Err(unfit(&line)),
         }
     }
 }
@@ -318,7 +324,65 @@ fn stuffed(message: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::stuffed;
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+
+    use super::{MAX_ANSWER, MAX_LINE, read_reply, stuffed};
+
+    fn reply(said: &[u8]) -> Result<String, String> {
+        let reply = read_reply(&mut Cursor::new(said));
+        reply
+            .map(|it| it.to_string())
+            .map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn an_answer_has_one_line_or_more_and_never_too_many() {
+        assert_eq!(reply(b"250 ok\r\n250 more"), Ok("250 ok".to_owned()));
+        assert_eq!(reply(b"250-mx\r\n250-A\n250\n"), Ok("250 mx A ".to_owned()));
+        assert_eq!(
+            reply(b""),
+            Err("the server closed the connection".to_owned())
+        );
+        assert_eq!(
+            reply(b"250-mx\r\n"),
+            Err("the server closed the connection".to_owned())
+        );
+        let endless = "250-mx\r\n".repeat(MAX_ANSWER);
+        let long = "2".repeat(1 << 20);
+        for odd in [
+            "25\r\n",
+            "999 x\r\n",
+            "250",
+            "250_x\r\n",
+            "\u{e9}50 x\n",
+            &endless,
+            &long,
+        ] {
+            let why = reply(odd.as_bytes()).unwrap_err();
+            assert!(why.starts_with("this is no answer of SMTP: "), "{why}");
+        }
+        assert!(u64::try_from(MAX_ANSWER).unwrap() > MAX_LINE);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_server_says_is_an_answer_or_an_error(said in "[2-5]{0,3}[ -]?(?s).{0,200}", bytes: Vec<u8>) {
+            for said in [said.as_bytes(), &bytes] {
+                let shown = reply(said).unwrap_or_else(|why| why);
+                prop_assert!(shown.len() < 4 * MAX_ANSWER);
+            }
+        }
+
+        #[test]
+        fn no_message_ends_before_its_end(message in "(?s)[.\r\nab]{0,40}") {
+            let sent = String::from_utf8(stuffed(message.as_bytes())).unwrap();
+            let lines: Vec<&str> = sent.split(['\r', '\n']).collect();
+            prop_assert_eq!(lines.iter().filter(|line| **line == ".").count(), 1);
+            prop_assert!(sent == ".\r\n" || sent.ends_with("\r\n.\r\n"));
+        }
+    }
 
     #[test]
     fn no_line_of_a_message_ends_it() {
