@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use anyhow::{Context, Result};
+use rustix::process::geteuid;
 
 use crate::catch::marker::Taken;
 use crate::catch::nudge;
@@ -10,7 +11,7 @@ use crate::host::Host;
 use crate::notice;
 use crate::places::Places;
 use crate::report::{Report, Safety};
-use crate::spool::MemoryInbox;
+use crate::spool::{MemoryInbox, make_fit};
 
 /// Reason for which the hook itself leaves something out.
 pub const NOBODY_WAITS: &str =
@@ -26,6 +27,9 @@ pub fn commit(
     wake: bool,
 ) -> Result<()> {
     let spool = places.spool();
+    if !geteuid().is_root() {
+        make_fit(&mut report);
+    }
     // Memory goes first because it is never slow. If the disk hangs or this process is killed, the
     // deliverer finds the report there.
     report.level = Safety::Memory;

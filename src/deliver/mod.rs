@@ -14,6 +14,7 @@ mod condition;
 mod conversation;
 mod deliverer;
 mod flood;
+mod forget;
 mod groups;
 pub mod notices;
 mod outage;
@@ -185,6 +186,11 @@ fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     let is_too_full = tidy(deliverer);
     deliverer.spool.refill();
     let code = beside_the_users(deliverer, items);
+    if let Err(why) = forget::forget_the_oldest(deliverer) {
+        deliverer.say(&format!(
+            "cannot forget what users' crashes were told: {why:#}"
+        ));
+    }
     // Room is made last: by now, some reports may have been delivered or counted in a summary.
     if make_room(deliverer, is_too_full) > 0 {
         until_nothing_is_due(deliverer, items)

@@ -18,8 +18,9 @@ use std::path::Path;
 
 use rustix::process::geteuid;
 
+use super::{entry, ladder};
 use crate::host::open_regular_in_ours;
-use crate::report::ReportId;
+use crate::report::{Report, ReportId};
 
 /// Maximum length of a user's report, in bytes.
 pub const MAX_REPORT: u64 = 1024 * 1024;
@@ -40,6 +41,16 @@ pub enum Handed {
     Bad(ReportId, String),
     /// Files with other names: their number, and one of the names.
     Strangers(u64, String),
+}
+
+/// Leaves the longest parts out of a report that is too long to be handed over.
+pub fn make_fit(report: &mut Report) {
+    let why = "a report of a user's service is at most 1 MiB long, and there was no room for";
+    let fits = |report: &Report| {
+        let bytes = entry::encode(report).ok()?;
+        (bytes.len() as u64 <= MAX_REPORT).then_some(())
+    };
+    ladder::shorten(report, why, fits);
 }
 
 /// Hands over what is in an inbox, the oldest report first. This runs as the inbox's user. A file
@@ -231,6 +242,21 @@ mod tests {
         let mut left = super::super::list(dir.path()).unwrap();
         left.sort();
         assert_eq!(left, [".draft", old.as_str(), "dir"]);
+    }
+
+    #[test]
+    fn a_report_that_is_too_long_is_handed_over_without_its_longest_sections() {
+        let mut report = sample();
+        let short = report.sections.clone();
+        let long = |name: &str, length| crate::report::section(name, &"x".repeat(length));
+        report
+            .sections
+            .extend([long("a", 600_000), long("b", 500_000)]);
+        make_fit(&mut report);
+        assert_eq!(report.sections[..1], short);
+        let lengths: Vec<_> = report.sections.iter().map(|it| it.text.len()).collect();
+        assert_eq!(lengths[1..], [0, 500_000]);
+        assert!(report.notes.last().unwrap().ends_with("no room for: a"));
     }
 
     #[test]

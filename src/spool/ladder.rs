@@ -186,11 +186,21 @@ fn overwrite(slot: &Path, report: &mut Report) -> io::Result<()> {
 /// Returns the report as an entry of exactly this many bytes. The longest parts are left out until
 /// it fits.
 fn fill(report: &mut Report, size: usize) -> Option<Vec<u8>> {
+    let why = "the disk was full, and there was no room for";
+    shorten(report, why, |report| entry::encode_to(report, size))
+}
+
+/// Leaves the longest parts out until the report fits, and notes which and why.
+pub(super) fn shorten<T>(
+    report: &mut Report,
+    why: &str,
+    fit: impl Fn(&Report) -> Option<T>,
+) -> Option<T> {
     let length = |section: &Section| section.text.len() + section.data.length();
     let mut left_out: Vec<String> = Vec::new();
     loop {
-        if let Some(bytes) = entry::encode_to(report, size) {
-            return Some(bytes);
+        if let Some(fits) = fit(report) {
+            return Some(fits);
         }
         let longest = report
             .sections
@@ -205,10 +215,7 @@ fn fill(report: &mut Report, size: usize) -> Option<Vec<u8>> {
             report.notes.pop();
         }
         left_out.push(longest.collector.clone());
-        report.notes.push(format!(
-            "the disk was full, and there was no room for: {}",
-            left_out.join(", ")
-        ));
+        report.notes.push(format!("{why}: {}", left_out.join(", ")));
     }
 }
 

@@ -57,7 +57,7 @@ pub use brief::Brief;
 pub use chronicles::Chronicled;
 pub use drills::Drill;
 pub use facts::Facts;
-pub use handing::hand_over;
+pub use handing::{hand_over, make_fit};
 pub use inbox::TakeOver;
 pub use ledger::{Attempt, Ledger, Outcome};
 pub use lock::Lock;

@@ -388,6 +388,30 @@ mod as_root {
     }
 
     #[test]
+    fn the_causes_that_a_user_makes_up_are_forgotten_from_the_oldest_on() {
+        let (place, honest) = crashed();
+        for number in 0..110 {
+            let report = Report {
+                id: new_id(number),
+                fingerprint: format!("{number:016x}"),
+                ..honest.clone()
+            };
+            plant(&place.inbox(UID).join(report.id.as_str()), &entry(&report));
+            if number == 60 {
+                Deliverer::start(&place).end();
+            }
+        }
+        Deliverer::start(&place).end();
+        assert_eq!(names_in(&place.inbox(UID)), [""; 0]);
+        let groups = place.machine.spool.join("state/groups");
+        for sink in names_in(&groups) {
+            let kept = names_in(&groups.join(&sink)).len();
+            assert!((1..=100).contains(&kept), "{sink}: {kept}");
+        }
+        tell("110 causes that a user made up", &[]);
+    }
+
+    #[test]
     fn a_deliverer_that_may_not_become_the_user_says_so_and_loses_nothing() {
         let (place, honest) = crashed();
         plant(&place.inbox(UID).join(honest.id.as_str()), &entry(&honest));
