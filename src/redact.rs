@@ -273,4 +273,6 @@ fn hide(value: &mut Value, is_secret: &dyn Fn(&[u8]) -> bool) {
 }
 
 #[cfg(test)]
+mod decisions;
+#[cfg(test)]
 mod tests;

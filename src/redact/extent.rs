@@ -31,7 +31,7 @@ pub fn header(text: &[u8], at: usize) -> Range<usize> {
             // In `username="u", realm="r"` the quotes are the value's own.
             Some(b',') => {
                 let next = skip(text, i + 2, |byte| byte == b' ').min(i + 2 + MOST_QUOTES);
-                matches!(text.get(next), Some(b'"' | b'\'' | b'\n'))
+                matches!(text.get(next), None | Some(b'"' | b'\'' | b'\n'))
             }
             next => next.is_none_or(|byte| byte.is_ascii_whitespace() || b")]}".contains(byte)),
         },
@@ -176,4 +176,171 @@ fn names_next(text: &[u8], at: usize) -> bool {
 pub fn skip(text: &[u8], at: usize, these: impl Fn(u8) -> bool) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     at.min(text.len()) + rest.iter().take_while(|byte| these(**byte)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks what a reader takes from texts; the value begins at `^`.
+    fn takes(read: impl Fn(&[u8], usize) -> Range<usize>, cases: &[(&str, &str)]) {
+        for (marked, expected) in cases {
+            let at = marked.find('^').unwrap();
+            let text = marked.replacen('^', "", 1);
+            let found = read(text.as_bytes(), at);
+            assert_eq!(text.get(found), Some(*expected), "{marked}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_a_word_or_stands_in_quotes() {
+        takes(
+            value,
+            &[
+                ("a=^b c", "b"),
+                ("a=^b", "b"),
+                ("a=^b\tc", "b"),
+                ("a=^", ""),
+                ("a=^b\x7fc", "b"),
+                ("a=^\"b c\" d", "b c"),
+                ("a=^'b c' d", "b c"),
+                ("a=^`b c` d", "b c"),
+                ("a=^b<c", "b<c"),
+                ("<a>^b</a>", "b"),
+                ("a=^b%26c", "b"),
+                ("a=^b%2fc", "b%2fc"),
+                ("a=^b,c", "b,c"),
+                ("a=^b,c=d", "b"),
+                ("a=^b&c=d", "b"),
+                ("a=^b;c=d", "b"),
+                ("a=^b, \"c\":d", "b"),
+                ("a=^b,c", "b,c"),
+                ("a=^b,=", "b,="),
+                ("a=^b|c=d", "b|c=d"),
+                ("(a=^b)", "b"),
+                ("{a=^b}.", "b"),
+                ("a=^b\"c d", "b\"c"),
+                ("\"a=^b\" c", "b"),
+                ("\"a=^b\", c", "b"),
+                ("\\\"a=^b\\\" c", "b"),
+                ("a=^b\\c d", "b\\c"),
+                ("a=^b\\\\\\\\c d", "b\\\\\\\\c"),
+                ("a=^Some(\"b c\") d", "b c"),
+                ("a=^Some('b c", "b c"),
+                ("a=^(\"b c\")", "b c"),
+            ],
+        );
+    }
+
+    #[test]
+    fn quotes_close_at_their_own_depth_or_at_the_lines_end() {
+        takes(
+            |text, at| quoted(text, at).unwrap_or(at..at),
+            &[
+                ("^\"b\\\"c\" d", "b\\\"c"),
+                ("^\"b\\\\\" d", "b\\\\"),
+                ("^\\\"b c\\\" d", "b c"),
+                ("^\\\"b\\\\\\\"c\\\" d", "b\\\\\\\"c"),
+                ("^\"b c\nd\"", "b c"),
+                ("^\"b c", "b c"),
+                ("^\"\"", ""),
+                ("^b", ""),
+                ("^\\b", ""),
+                ("^\\\\\\\\\\\\\\\"b\\\\\\\\\\\\\\\" c", "b"),
+                ("^\\\\\\\\\\\\\\\\\\\"b", ""),
+            ],
+        );
+        assert_eq!(
+            (inside(b"\\\"b", 0), inside(b"\"b", 0), inside(b"b", 0)),
+            (2, 1, 0)
+        );
+    }
+
+    #[test]
+    fn a_line_ends_before_its_last_spaces_and_a_header_at_its_quote() {
+        takes(
+            line,
+            &[
+                ("a: ^b c \nd", "b c"),
+                ("a: ^b c", "b c"),
+                ("a: ^'b c' d\n", "b c"),
+            ],
+        );
+        takes(
+            header,
+            &[
+                ("a: ^b c\nd", "b c"),
+                ("a: ^b c\r\nd", "b c"),
+                ("a: ^b c", "b c"),
+                ("'a: ^b c' d", "b c"),
+                ("'a: ^b c'", "b c"),
+                ("('a: ^b c')", "b c"),
+                ("'a: ^b c', 'd'", "b c"),
+                ("'a: ^b c',\n", "b c"),
+                ("a: ^b=\"c\", d=\"e\"\n", "b=\"c\", d=\"e"),
+                ("a: ^b \"c\"d\n", "b \"c\"d"),
+                ("a: ^b\\nc", "b"),
+                ("a: ^b\\rc", "b"),
+                ("a: ^b\\xc", "b\\xc"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_list_has_words_or_quotes_and_ends_at_its_bracket() {
+        for (text, items, rest) in [
+            ("'a', \"b c\"] d", &["a", "b c"][..], "] d"),
+            ("a b] c", &["a", "b"], "] c"),
+            ("a,b] c", &["a", "b"], "] c"),
+            ("\n  'a',\n  'b'\n] c", &["a", "b"], "] c"),
+            ("a\nb] c", &["a"], "\nb] c"),
+            ("\\\"a\\\",\\\"b\\\"] c", &["a", "b"], "] c"),
+            ("{a} b] c", &[], "{a} b] c"),
+            ("[a] b] c", &[], "[a] b] c"),
+            ("] c", &[], "] c"),
+            ("", &[], ""),
+        ] {
+            let (found, end) = list(text.as_bytes(), 0);
+            let found: Vec<&str> = found.into_iter().map(|item| &text[item]).collect();
+            assert_eq!((&found[..], &text[end..]), (items, rest), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_block_of_yaml_is_its_indented_lines() {
+        for (text, expected) in [
+            ("|\n  a\n  b\nc", Some("a\n  b")),
+            (">-\n\ta\n", Some("a")),
+            ("|2 \r\n a", Some("a")),
+            ("|\nc", None),
+            ("|\n \nc", None),
+            ("|x\n a", None),
+            ("|", None),
+            ("a\n b", None),
+        ] {
+            let found = block(text.as_bytes(), 0).map(|found| &text[found]);
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_next_name_is_seen_behind_quotes_and_up_to_its_longest() {
+        for (text, expected) in [
+            ("a=b", true),
+            ("a: b", true),
+            (" a=b", true),
+            ("\\\"a\\\": b", true),
+            ("a.b-c_d=e", true),
+            ("a b=c", false),
+            ("=b", false),
+            ("a", false),
+            ("", false),
+        ] {
+            assert_eq!(names_next(text.as_bytes(), 0), expected, "{text}");
+        }
+        let name = |length: usize| format!("{}=", "a".repeat(length));
+        let longest = LONGEST_NAME + MOST_QUOTES - 1;
+        assert!(names_next(name(longest).as_bytes(), 0));
+        assert!(!names_next(name(longest + 1).as_bytes(), 0));
+    }
 }

@@ -4,7 +4,7 @@
 //! no more than a short one.
 
 /// Number of bytes of a value that are looked at.
-pub const WINDOW: usize = 160;
+pub const WINDOW: usize = 96;
 /// Length of the longest word in the lists below, in bytes.
 const LONGEST_WORD: usize = 16;
 

@@ -488,12 +488,12 @@ fn add(value: Range<usize>, found: &mut Vec<Range<usize>>) -> usize {
     end
 }
 
-pub fn starts_with(text: &[u8], word: &str) -> bool {
+fn starts_with(text: &[u8], word: &str) -> bool {
     text.get(..word.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-pub fn ends_with(text: &[u8], word: &str) -> bool {
+fn ends_with(text: &[u8], word: &str) -> bool {
     let from = text.len().checked_sub(word.len());
     from.is_some_and(|from| starts_with(text.get(from..).unwrap_or_default(), word))
 }

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use super::extent::{inside, quoted, skip, value};
 use super::looks::{is_harmless, is_prose, is_random};
-use super::named::{ends_with, starts_with};
 
 /// How far to look for a URL's password, in bytes.
 const LONGEST_PASSWORD: usize = 512;
@@ -170,7 +169,7 @@ pub fn is_introduction(text: &[u8], at: usize) -> bool {
 pub fn after_word(text: &[u8], word: Range<usize>) -> Option<Range<usize>> {
     let name = text.get(word.clone())?;
     let at = skip(text, word.end, |byte| byte == b' ' || byte == b'\t');
-    let is = |other: &str| name.len() == other.len() && starts_with(name, other);
+    let is = |other: &str| is_word(name, other);
     if at == word.end {
         None
     } else if is("bearer") || is("basic") {
@@ -180,15 +179,20 @@ pub fn after_word(text: &[u8], word: Range<usize>) -> Option<Range<usize>> {
         is_long.then_some(found)
     } else if is("by") || is("as") {
         let before = text.get(word.start.saturating_sub(LONGEST_PHRASE)..word.start)?;
-        let before = before.trim_ascii_end();
-        let is_statement = (is("by") && ends_with(before, "identified"))
-            || before
-                .windows(16)
-                .any(|part| starts_with(part, "identified with "));
-        quoted(text, at).filter(|_| is_statement)
+        // `IDENTIFIED BY`, `IDENTIFIED WITH sha256 BY`
+        let mut words = before.trim_ascii_end().rsplit(|byte| *byte == b' ');
+        let is_identified = |word: Option<&[u8]>| word.is_some_and(|it| is_word(it, "identified"));
+        let is_plain = is_identified(words.next()) && is("by");
+        let is_with = words.next().is_some_and(|it| is_word(it, "with"));
+        let is_statement = is_plain || (is_with && is_identified(words.next()));
+        is_statement.then(|| quoted(text, at)).flatten()
     } else {
         None
     }
+}
+
+fn is_word(word: &[u8], other: &str) -> bool {
+    word.eq_ignore_ascii_case(other.as_bytes())
 }
 
 /// Returns the secrets among the arguments of a function in a stack of PHP, and where the arguments

@@ -22,6 +22,7 @@ pub fn secrets(text: &[u8]) -> Vec<Range<usize>> {
         floor: 0,
         space: 0,
         program: None,
+        address: 0,
         php: 0,
     };
     let mut at = walk.cut(0);
@@ -58,6 +59,8 @@ struct Walk<'t> {
     space: usize,
     /// Where a program stands on this line whose flags are known.
     program: Option<usize>,
+    /// Where the last `@t` or `@u` stands. No address reaches back further.
+    address: usize,
     /// Where the arguments end that were read as PHP's.
     php: usize,
 }
@@ -93,8 +96,10 @@ impl Walk<'_> {
             [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => at + 3,
             [b'\x1b', b'[', ..] => skip(self.text, at + 2, |byte| !byte.is_ascii_alphabetic()) + 1,
             [b'$', ..] => self.token(at, 0).unwrap_or(at + 1),
-            [b'@', ..] => {
-                let password = phrases::before_address(self.text, self.floor, at);
+            [b'@', b't' | b'u', ..] => {
+                let floor = self.floor.max(self.address);
+                self.address = at;
+                let password = phrases::before_address(self.text, floor, at);
                 password.map_or(at + 1, |password| self.add(password))
             }
             [b'#', ..] if at >= self.php => {

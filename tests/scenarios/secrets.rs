@@ -177,6 +177,70 @@ fn assert_clean(what: &str, text: &str) {
     }
 }
 
+/// Returns a long text that looks drawn by lot, the same each time.
+fn drawn(length: usize) -> String {
+    // A linear congruential generator, see Knuth, TAOCP 3.3.4.
+    let mut state = 42_u64;
+    let letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    let mut letter = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        char::from(letters[usize::try_from(state >> 33).unwrap() % letters.len()])
+    };
+    (0..length).map(|_| letter()).collect()
+}
+
+#[test]
+fn no_part_of_a_long_secret_is_left_in_a_cause_or_at_the_beginning_of_a_log() {
+    let secret = drawn(900);
+    let rows: Vec<&str> = (0..14)
+        .map(|row| &secret[row * 64..row * 64 + 64])
+        .collect();
+    let (begin, end) = (
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "-----END RSA PRIVATE KEY-----",
+    );
+    let key = rows.join("\n");
+    let messages = [
+        format!("Error: cannot verify eyJhbGciOiJSUzI1NiJ9.{secret}.x1"),
+        format!("Error: refused token={secret}"),
+        format!("Error: refused {{\"access_token\":\"{secret}\",\"x\":1}}"),
+        format!("Error: bad Cookie: sid={secret}"),
+        format!("Error: bad key {begin}\n{key}\n{end}"),
+        format!("Error: bad key {begin}\\n{}\\n{end}", rows.join("\\n")),
+    ];
+    let as_node = |message: &String| {
+        format!(
+            "/srv/a.js:3\n    throw x\n    ^\n\n{message}\n    at f (/srv/a.js:3:1)\n\nNode.js v20.1.0\n"
+        )
+    };
+    let as_fatal = |message: &String| message.replacen("Error:", "FATAL", 1) + "\n";
+    // The section begins within the key.
+    let long = format!(
+        "{}{key}\n{end}\n{}",
+        "line\n".repeat(100),
+        "x\n".repeat(32_700)
+    );
+    let logs = messages
+        .iter()
+        .map(as_node)
+        .chain(messages.iter().map(as_fatal))
+        .chain([long]);
+    for log in logs {
+        let machine = Harness::new();
+        machine.configure(
+            "web",
+            "[[collect.log]]\npath = '/var/log/upstart/web.log'\nlines = 100000\n",
+        );
+        fs::write(machine.root.join("var/log/upstart/web.log"), &log).unwrap();
+        hooks::crash(&machine, |_| {});
+        let report = serde_json::to_string(&machine.only_report()).unwrap();
+        let left = (0..secret.len() - 12).find(|i| report.contains(&secret[*i..i + 12]));
+        assert_eq!(left, None, "{}", &log[..200]);
+    }
+}
+
 #[test]
 fn secrets_in_logs_config_environment_and_command_lines_come_out_nowhere() {
     let machine = Harness::new();
