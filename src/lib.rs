@@ -94,7 +94,8 @@
 //! | sink | a destination: a mailbox, a channel, a server, a program |
 //! | attempt | one try to send one report to one sink, in a process of its own |
 //! | ledger | what one sink has done with one report |
-//! | conversation | what one sink was told about one group of crashes of a job |
+//! | conversation | what one sink was told about the crashes of one job |
+//! | group | the crashes of one job with one fingerprint |
 //! | notice | a message by lastwords about itself |
 //! | drill | a simulated crash |
 

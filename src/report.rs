@@ -67,6 +67,10 @@ pub struct Report {
     pub verdict_because: String,
     /// The cause of death, as far as it is known.
     pub cause: Cause,
+    /// The causes of the crashes, if the report stands for crashes of several: the most frequent
+    /// first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<CauseCount>,
     /// Two crashes of one job are the same if this is: 16 hexadecimal digits.
     pub fingerprint: String,
     /// The state of the machine: one section for each collector.
@@ -123,6 +127,13 @@ impl Safety {
 }
 
 impl Report {
+    /// Returns the fingerprints of the crashes that the report stands for.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &str> {
+        let others = self.causes.iter().map(|cause| cause.fingerprint.as_str());
+        let others = others.filter(|other| !other.is_empty() && *other != self.fingerprint);
+        std::iter::once(self.fingerprint.as_str()).chain(others)
+    }
+
     /// Returns when the report was made; for a crash, when the service stopped.
     pub fn made_at(&self) -> Timestamp {
         self.kind.made_at().unwrap_or(self.stop.stopped_at)
@@ -243,6 +254,20 @@ impl Series {
     }
 }
 
+/// A cause, and the crashes of it that a report stands for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CauseCount {
+    /// The sort of death.
+    pub kind: Death,
+    /// The cause of the latest crash, in one line.
+    pub line: String,
+    /// The fingerprint of these crashes; empty for those of further causes, counted together.
+    pub fingerprint: String,
+    /// The crashes: of a summary the new ones, of a recovery all.
+    pub crashes: Series,
+}
+
 /// A comparison of a job's latest death with the earlier ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -355,6 +380,7 @@ pub(crate) fn sample() -> Report {
                 text: "init: web main process (4242) terminated with status 1".into(),
             }],
         },
+        causes: Vec::new(),
         fingerprint: "0011223344556677".into(),
         sections: vec![section("log", "listening on 8080\nError: boom")],
         past: None,

@@ -52,6 +52,7 @@ pub fn report(
         to: Audience::Job,
         drill: false,
         host: host.name(),
+        causes: Vec::new(),
         fingerprint,
         stop,
         verdict: judgement.verdict,

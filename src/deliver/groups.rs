@@ -15,19 +15,20 @@ use anyhow::{Context, Result};
 use rustix::process::geteuid;
 
 use crate::catch::marker::MarkerFile;
-use crate::deliver::conversation::Conversation;
+use crate::deliver::conversation::{Conversation, bare};
 use crate::deliver::deliverer::{Deliverer, sink_lock};
-use crate::deliver::flood::{Crash, Message, Thread};
-use crate::deliver::pass::{self, Item, Pass, group};
+use crate::deliver::flood::{Crash, Message, Service, Thread};
+use crate::deliver::message;
+use crate::deliver::pass::{self, Item, Pass};
 use crate::render;
-use crate::report::{Audience, Kind, Report, ReportId, SinkKey, Stop, Timestamp};
+use crate::report::{ReportId, SinkKey, Timestamp};
 use crate::spool::{Outcome, Place, Spool};
 
 /// Number of counted crashes from which on the file is made smaller, even if nothing else changes.
 const MANY: usize = 100;
 
-/// Maximum number of pieces of evidence that are kept.
-const EVIDENCE: usize = 8;
+/// Maximum number of conversations with one sink. Jobs that crash beyond them share one.
+const MAX_CONVERSATIONS: usize = 2000;
 /// How long keeping a conversation may take. After that, another deliverer assumes that this one
 /// hangs.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -42,12 +43,12 @@ pub struct Counted {
 }
 
 /// Returns the crashes that are counted for future summaries.
-pub fn counted(spool: &Spool) -> io::Result<Vec<Counted>> {
+pub fn counted(spool: &Spool, now: Timestamp) -> io::Result<Vec<Counted>> {
     let kept: Vec<Conversation> = spool.groups()?;
     let counted = |kept: Conversation| Counted {
         service: kept.about.stop.service(),
-        count: kept.thread.waiting(),
-        due: kept.thread.due(),
+        count: kept.talk.waiting(),
+        due: kept.talk.due(now),
         sink: kept.sink,
     };
     Ok(kept
@@ -70,79 +71,92 @@ pub struct Groups {
 pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Groups {
     let mut groups = Groups::default();
     let kept: BTreeMap<_, _> = pass
-        .groups
+        .conversations
         .iter()
-        .map(|kept| ((kept.sink.clone(), group(&kept.about)), kept))
+        .map(|kept| ((kept.sink.clone(), kept.name.clone()), kept))
         .collect();
-    let mut waiting: BTreeMap<_, Vec<&Item>> =
+    let mut waiting: BTreeMap<_, Vec<(&Item, &Crash)>> =
         kept.keys().map(|key| (key.clone(), Vec::new())).collect();
+    let mut conversations: BTreeMap<SinkKey, usize> = BTreeMap::new();
+    for (sink, _) in kept.keys() {
+        *conversations.entry(sink.clone()).or_default() += 1;
+    }
     for item in pass.items() {
-        let Some(group) = &item.group else { continue };
+        let Some(crash) = &item.crash else { continue };
+        let own = pass::by_whom(&item.job, item.user);
         for route in pass.routes(item) {
-            waiting
-                .entry((route.key, group.clone()))
-                .or_default()
-                .push(item);
+            let mut key = (route.key, own.clone());
+            if !waiting.contains_key(&key) {
+                let count = conversations.entry(key.0.clone()).or_default();
+                if *count >= MAX_CONVERSATIONS {
+                    key.1 = pass::by_whom("", item.user);
+                } else {
+                    *count += 1;
+                }
+            }
+            waiting.entry(key).or_default().push((item, crash));
         }
     }
     for (key, items) in &waiting {
         let (sink, name) = key;
-        let group = SinkGroup {
+        let talk = Talk {
             deliverer,
             pass,
             sink,
             name,
             items,
         };
-        match group.advance(kept.get(key).copied()) {
+        match talk.advance(kept.get(key).copied()) {
             Ok(Advance { open, changed }) => {
                 groups.changes += usize::from(changed);
-                groups.told_singly.extend(open.map(|id| (sink.clone(), id)));
+                let told = open.into_iter().map(|id| (sink.clone(), id));
+                groups.told_singly.extend(told);
             }
             // A failure of one conversation does not hold up the others.
             Err(why) => deliverer.say(&format!(
-                "the crashes of a group wait for {}: {why:#}",
-                group.sink_name()
+                "some crashes wait for {}: {why:#}",
+                talk.sink_name()
             )),
         }
     }
     groups
 }
 
-/// One group of crashes, for one sink.
-struct SinkGroup<'a, 'b> {
+/// The conversation with one sink about one job.
+struct Talk<'a, 'b> {
     deliverer: &'a Deliverer<'b>,
     pass: &'a Pass<'a>,
     sink: &'a SinkKey,
     name: &'a str,
-    /// Crashes of the group in `new/`.
-    items: &'a [&'a Item],
+    /// The job's crashes in `new/`, oldest first.
+    items: &'a [(&'a Item, &'a Crash)],
 }
 
 #[derive(Default)]
 struct Advance {
-    /// Crash whose report is the message on its way.
-    open: Option<ReportId>,
+    /// Crashes whose reports are on their way.
+    open: Vec<ReportId>,
     changed: bool,
 }
 
 /// The conversation as it is to be kept.
+#[derive(Default)]
 struct Next {
     /// `None` if there is nothing to remember.
     kept: Option<Conversation>,
     /// Crashes whose ledgers do not say yet that a message tells of them.
     unnoted: Vec<ReportId>,
-    /// True if the message is not in the spool yet.
-    unmade: bool,
+    /// Message that is not in the spool yet.
+    unmade: Option<Message>,
 }
 
-impl SinkGroup<'_, '_> {
+impl Talk<'_, '_> {
     fn advance(&self, before: Option<&Conversation>) -> Result<Advance> {
         // The lock is taken only if there is something to do: see `until_nothing_is_due`.
         let next = self.next(before.cloned())?;
-        if next.kept.as_ref() == before && next.unnoted.is_empty() && !next.unmade {
+        if next.kept.as_ref() == before && next.unnoted.is_empty() && next.unmade.is_none() {
             return Ok(Advance {
-                open: next.single(),
+                open: next.singles(),
                 changed: false,
             });
         }
@@ -163,7 +177,7 @@ impl SinkGroup<'_, '_> {
         }
         self.keep(before.as_ref(), &mut next)?;
         Ok(Advance {
-            open: next.single(),
+            open: next.singles(),
             changed: true,
         })
     }
@@ -172,62 +186,57 @@ impl SinkGroup<'_, '_> {
         let spool = &self.deliverer.spool;
         let now = self.deliverer.now();
         let mut untold = Vec::new();
-        for item in self.items {
+        for (item, crash) in self.items {
             if spool.ledger(&item.id, self.sink)?.outcome.is_none() {
-                untold.push(item.crash.clone());
+                untold.push(*crash);
             }
         }
-        let nothing = Next {
-            kept: None,
-            unnoted: Vec::new(),
-            unmade: false,
-        };
         let kept = before.or_else(|| self.begin(&untold));
         let Some(mut kept) = kept.filter(|kept| self.is_wanted(kept)) else {
-            return Ok(nothing);
+            return Ok(Next::default());
         };
-        if kept.thread.counted.len() > MANY {
-            self.thin(&mut kept.thread);
+        let talk = &mut kept.talk;
+        if talk.counted.len() > MANY {
+            self.thin(talk);
         }
-        self.settle(&mut kept.thread, now.wall)?;
-        let open = kept.thread.open.as_ref().map(|message| message.id.clone());
-        let is_new = |crash: &&Crash| {
-            open.as_ref() != Some(&crash.id) && !kept.thread.counted.contains_key(&crash.id)
-        };
-        let new: Vec<_> = untold.iter().filter(is_new).cloned().collect();
-        let up = self.up(&kept);
-        kept.thread.decide(
-            &format!("{}\0{}", self.sink.encode(), self.name),
-            &new,
-            up,
-            now.wall,
-        );
-        if kept.thread.is_over(now.wall) {
-            return Ok(nothing);
+        self.settle(talk, now.wall)?;
+        let open: BTreeSet<_> = talk.open.iter().map(|message| message.id.clone()).collect();
+        let is_new =
+            |crash: &&&Crash| !open.contains(&crash.id) && !talk.counted.contains_key(&crash.id);
+        let new: Vec<Crash> = untold
+            .iter()
+            .filter(is_new)
+            .map(|it| (*it).clone())
+            .collect();
+        let up = self.up(kept.about.user, &kept.talk);
+        let name = format!("{}\0{}", self.sink.encode(), self.name);
+        kept.talk.decide(&name, &new, &up, now.wall);
+        if kept.talk.is_over(now.wall) {
+            return Ok(Next::default());
         }
         let unnoted = untold
             .into_iter()
-            .map(|crash| crash.id)
-            .filter(|id| kept.thread.counted.contains_key(id))
+            .map(|crash| &crash.id)
+            .filter(|id| kept.talk.counted.contains_key(id))
+            .cloned()
             .collect();
-        let unmade = match &kept.thread.open {
-            Some(message) => message.kind != Kind::Crash && spool.find(&message.id).is_none(),
-            None => false,
-        };
+        let is_unmade =
+            |message: &&Message| !message.is_single() && spool.find(&message.id).is_none();
         Ok(Next {
+            unmade: kept.talk.open.iter().find(is_unmade).cloned(),
             kept: Some(kept),
             unnoted,
-            unmade,
         })
     }
 
-    /// Begins the conversation about a group of which nothing was kept so far.
-    fn begin(&self, untold: &[Crash]) -> Option<Conversation> {
+    /// Begins the conversation with a sink that was told nothing of the job so far.
+    fn begin(&self, untold: &[&Crash]) -> Option<Conversation> {
         let first = pass::read(self.deliverer, &untold.first()?.id)?;
         Some(Conversation {
             sink: self.sink.clone(),
+            name: self.name.to_owned(),
             about: bare(first),
-            thread: Thread::default(),
+            talk: Thread::default(),
         })
     }
 
@@ -252,43 +261,38 @@ impl SinkGroup<'_, '_> {
         thread.counted.retain(|id, _| is_asked(id));
     }
 
-    /// Records the outcome of the message that was on its way.
-    fn settle(&self, thread: &mut Thread, now: Timestamp) -> Result<()> {
+    /// Records the outcomes of the messages that were on their way.
+    fn settle(&self, talk: &mut Thread, now: Timestamp) -> Result<()> {
         let spool = &self.deliverer.spool;
-        let Some(message) = &thread.open else {
-            return Ok(());
-        };
-        let ledger = spool.ledger(&message.id, self.sink)?;
-        let at = ledger.last_try.unwrap_or(now);
-        match ledger.outcome {
-            Some(Outcome::Sent { .. } | Outcome::Summarised { .. }) => thread.taken(at),
-            Some(Outcome::Refused { .. } | Outcome::GaveUp { .. }) => thread.refused(at),
-            // A person dropped it, and wants to hear no more of it.
-            Some(Outcome::Dropped { .. }) => thread.lost(),
-            None if message.kind == Kind::Crash && spool.find(&message.id) != Some(Place::New) => {
-                thread.lost();
+        for message in talk.open.clone() {
+            let id = &message.id;
+            let ledger = spool.ledger(id, self.sink)?;
+            let at = ledger.last_try.unwrap_or(now);
+            match ledger.outcome {
+                Some(Outcome::Sent { .. } | Outcome::Summarised { .. }) => talk.taken(id, at),
+                Some(Outcome::Refused { .. } | Outcome::GaveUp { .. }) => talk.refused(id, at),
+                // A person dropped it, and wants to hear no more of it.
+                Some(Outcome::Dropped { .. }) => talk.lost(id),
+                None if message.is_single() && spool.find(id) != Some(Place::New) => talk.lost(id),
+                // The same message might be damaged again, without end. The next message tells
+                // what this one told.
+                None if !message.is_single() && spool.was_put_aside(id) => talk.refused(id, now),
+                None => {}
             }
-            // The same message might be damaged again, without end. The next message tells what
-            // this one told.
-            None if message.kind != Kind::Crash && spool.was_put_aside(&message.id) => {
-                thread.refused(now);
-            }
-            None => {}
         }
         Ok(())
     }
 
-    /// Returns for how long all services of the group have been running; `None` if one is not.
-    fn up(&self, kept: &Conversation) -> Option<Duration> {
+    /// Returns for how long each service that crashed has been running, of those that run.
+    fn up(&self, user: Option<u32>, talk: &Thread) -> BTreeMap<Service, Duration> {
         let Deliverer { places, host, .. } = self.deliverer;
-        let (user, job) = (kept.about.user, OsStr::new(&kept.about.stop.job));
         let owner = user.unwrap_or_else(|| geteuid().as_raw());
         let (boot_id, now) = (host.boot_id(), self.deliverer.now());
-        let up = |instance: &Option<String>| {
+        let up = |service: &Service| {
             let marker = MarkerFile::new(
                 places.markers_of(user),
-                job,
-                instance.as_deref().map(OsStr::new),
+                OsStr::new(&service.job),
+                service.instance.as_deref().map(OsStr::new),
             );
             let marker = marker
                 .running_by(owner, self.pass.held(user))
@@ -296,8 +300,10 @@ impl SinkGroup<'_, '_> {
                 .flatten()?;
             (marker.boot_id == boot_id).then(|| marker.uptime(now))
         };
-        let all: Option<Vec<Duration>> = kept.thread.instances.iter().map(up).collect();
-        all?.into_iter().min()
+        let services = talk.services().into_iter();
+        services
+            .filter_map(|service| Some((service.clone(), up(service)?)))
+            .collect()
     }
 
     /// Writes the change down, in the order that the module's documentation gives.
@@ -308,14 +314,15 @@ impl SinkGroup<'_, '_> {
                 .forget_group(self.sink, self.name)
                 .context("cannot forget what it has been told");
         };
-        if let Some(id) = kept.thread.open.as_ref().and_then(single)
-            && id != kept.about.id
-            && let Some(report) = pass::read(self.deliverer, &id)
+        let latest = kept.talk.open.iter().rfind(|message| message.is_single());
+        if let Some(latest) = latest
+            && latest.id != kept.about.id
+            && let Some(report) = pass::read(self.deliverer, &latest.id)
         {
             kept.about = bare(report);
         }
         if before != Some(&*kept) {
-            self.thin(&mut kept.thread);
+            self.thin(&mut kept.talk);
             spool
                 .write_group(self.sink, self.name, kept)
                 .context("cannot keep what it is told")?;
@@ -324,12 +331,12 @@ impl SinkGroup<'_, '_> {
         let unnoted = next
             .unnoted
             .iter()
-            .filter_map(|id| Some((id, kept.thread.counted.get(id)?)));
+            .filter_map(|id| Some((id, kept.talk.counted.get(id)?)));
         spool
             .note_summarised(self.sink, unnoted)
             .context("cannot write the ledgers of crashes")?;
-        if let Some(message) = kept.thread.open.as_ref().filter(|_| next.unmade) {
-            let report = self.message(kept, message);
+        if let Some(message) = &next.unmade {
+            let report = message::make(spool, kept, message);
             if let Some(past) = &report.past {
                 spool
                     .write_past(&report.id, past)
@@ -348,48 +355,10 @@ impl SinkGroup<'_, '_> {
         Ok(())
     }
 
-    /// Makes a summary, or the message that the service is up again.
-    fn message(&self, kept: &Conversation, message: &Message) -> Report {
-        let spool = &self.deliverer.spool;
-        let mut report = kept.about.clone();
-        report.id = message.id.clone();
-        report.kind = message.kind;
-        report.to = Audience::Only(self.sink.clone());
-        report.stop = Stop {
-            started_at: None,
-            uptime_s: None,
-            pid: None,
-            ..report.stop
-        };
-        match message.kind {
-            Kind::Summary { all, .. } | Kind::Recovered { all, .. } => {
-                report.stop.stopped_at = all.last;
-            }
-            Kind::Crash | Kind::Down { .. } | Kind::Notice => {}
-        }
-        let instances = &kept.thread.instances;
-        report.stop.instance = instances
-            .first()
-            .cloned()
-            .flatten()
-            .filter(|_| instances.len() == 1);
-        if let (Kind::Summary { .. }, Some((latest, _))) =
-            (message.kind, kept.thread.counted.last_key_value())
-        {
-            let latest = spool
-                .find(latest)
-                .and_then(|place| spool.read(place, latest).ok());
-            (report.sections, report.past) = latest
-                .map(|latest| (latest.sections, latest.past))
-                .unwrap_or_default();
-        }
-        report
-    }
-
     fn say(&self, before: Option<&Conversation>, kept: &Conversation) {
-        let counted = kept.thread.waiting();
-        if counted > before.map_or(0, |before| before.thread.waiting()) {
-            let when = match kept.thread.due() {
+        let counted = kept.talk.waiting();
+        if counted > before.map_or(0, |before| before.talk.waiting()) {
+            let when = match kept.talk.due(self.deliverer.now().wall) {
                 Some(due) => format!("the next summary is due at {due}"),
                 None => "what was sent before them comes first".to_owned(),
             };
@@ -407,40 +376,11 @@ impl SinkGroup<'_, '_> {
 }
 
 impl Next {
-    fn single(&self) -> Option<ReportId> {
-        self.kept.as_ref()?.thread.open.as_ref().and_then(single)
-    }
-}
-
-/// Returns the crash whose own report this message is.
-fn single(message: &Message) -> Option<ReportId> {
-    (message.kind == Kind::Crash).then(|| message.id.clone())
-}
-
-/// Returns the report without what belongs to that one crash alone, and cut to a length that people
-/// read: a user's hook can write anything into it, and every pass reads it.
-pub fn bare(mut report: Report) -> Report {
-    let cause = &mut report.cause;
-    cause.evidence.truncate(EVIDENCE);
-    let seen = cause
-        .evidence
-        .iter_mut()
-        .flat_map(|seen| [&mut seen.source, &mut seen.text]);
-    for text in seen
-        .chain([
-            &mut cause.line,
-            &mut report.host,
-            &mut report.verdict_because,
-        ])
-        .chain(&mut report.runbook)
-    {
-        *text = render::one_line(text, 1000);
-    }
-    Report {
-        sections: Vec::new(),
-        past: None,
-        now: None,
-        notes: Vec::new(),
-        ..report
+    /// Returns the crashes whose own reports are on their way.
+    fn singles(&self) -> Vec<ReportId> {
+        let open = self.kept.iter().flat_map(|kept| &kept.talk.open);
+        open.filter(|message| message.is_single())
+            .map(|message| message.id.clone())
+            .collect()
     }
 }

@@ -14,9 +14,10 @@ mod condition;
 mod conversation;
 mod deliverer;
 mod flood;
-mod forget;
 mod groups;
+mod message;
 pub mod notices;
+mod old_groups;
 mod outage;
 mod outages;
 mod pass;
@@ -183,14 +184,12 @@ fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
         .create()
         .with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
     deliverer.spool.examine()?;
+    if let Err(why) = old_groups::take_over(deliverer) {
+        deliverer.say(&format!("cannot go on with older conversations: {why:#}"));
+    }
     let is_too_full = tidy(deliverer);
     deliverer.spool.refill();
     let code = beside_the_users(deliverer, items);
-    if let Err(why) = forget::forget_the_oldest(deliverer) {
-        deliverer.say(&format!(
-            "cannot forget what users' crashes were told: {why:#}"
-        ));
-    }
     // Room is made last: by now, some reports may have been delivered or counted in a summary.
     if make_room(deliverer, is_too_full) > 0 {
         until_nothing_is_due(deliverer, items)

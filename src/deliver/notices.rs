@@ -118,6 +118,7 @@ fn report(host: String, notice: Notice) -> Report {
     let id = ReportId::derived(Timestamp::of_unix(day * DAY), &["notice", about]);
     Report {
         format: FORMAT,
+        causes: Vec::new(),
         fingerprint: id
             .as_str()
             .rsplit('-')

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 
 use crate::config;
 use crate::deliver::condition;
+use crate::deliver::conversation::bare;
 use crate::deliver::deliverer::Deliverer;
-use crate::deliver::groups::bare;
 use crate::deliver::outage::{NextStep, Outage};
 use crate::deliver::pass::{self, Pass};
 use crate::render;

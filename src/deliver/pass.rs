@@ -11,9 +11,10 @@ use crate::collectors::program;
 use crate::config::{self, Loaded, Route};
 use crate::deliver::conversation::Conversation;
 use crate::deliver::deliverer::Deliverer;
-use crate::deliver::flood::Crash;
+use crate::deliver::flood::{self, Crash, Service};
 use crate::names;
 use crate::past::PastDeath;
+use crate::render::one_line;
 use crate::report::{Audience, Kind, Report, ReportId, Stop};
 use crate::spool::{Chronicled, Place};
 
@@ -23,9 +24,10 @@ pub struct Item {
     pub id: ReportId,
     pub job: String,
     pub service: String,
-    /// Group of the crash; `None` for a report that is always sent by itself.
-    pub group: Option<String>,
-    pub crash: Crash,
+    /// User whose hook made the report, unless that was root.
+    pub user: Option<u32>,
+    /// The crash that the report tells of; `None` if it is always sent by itself.
+    pub crash: Option<Crash>,
     /// The death and the name of the chronicle that counts it. `None` if the report is no death, is
     /// a drill, or was counted before it was read.
     pub death: Option<(Chronicled, PastDeath)>,
@@ -41,14 +43,10 @@ impl Item {
         Self {
             death: (grouped && report.past.is_none())
                 .then(|| (chronicled(&report), death(&report))),
-            group: grouped.then(|| group(&report)),
             outage: (grouped && report.claimed().is_none()).then(|| outage(&report)),
             service: report.stop.service(),
-            crash: Crash {
-                id: report.id.clone(),
-                at: report.stop.stopped_at,
-                instance: report.stop.instance,
-            },
+            user: report.user,
+            crash: grouped.then(|| crash(&report)),
             is_notice: report.kind == Kind::Notice,
             id: report.id,
             job: report.stop.job,
@@ -57,11 +55,43 @@ impl Item {
     }
 }
 
-/// Returns the group of a crash. A report by a user's hook forms that user's own group, so that it
-/// mutes no other's.
-pub fn group(report: &Report) -> String {
-    let user = report.user.map(|uid| uid.to_string()).unwrap_or_default();
-    format!("{}\0{}\0{user}", report.stop.job, report.fingerprint)
+/// Maximum length of what a conversation keeps of a crash, in characters: a user's hook can write
+/// anything into it, and every pass reads it.
+const LINE: usize = 300;
+/// Maximum length of a name, in bytes.
+const NAME: usize = 255;
+
+fn crash(report: &Report) -> Crash {
+    let fingerprint = one_line(&report.fingerprint, NAME);
+    Crash {
+        id: report.id.clone(),
+        at: report.stop.stopped_at,
+        service: Service {
+            job: short(&report.stop.job),
+            instance: report.stop.instance.as_deref().map(short),
+        },
+        fingerprint: if fingerprint == flood::OTHERS {
+            "none".to_owned()
+        } else {
+            fingerprint
+        },
+        kind: report.cause.kind,
+        line: one_line(&report.cause.line, LINE),
+    }
+}
+
+/// Returns a name that is no longer than a file's may be.
+fn short(name: &str) -> String {
+    name.get(..name.floor_char_boundary(NAME))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Returns the name of a job's conversations. Those about reports by a user's hooks have names of
+/// their own, so that they mute no other's.
+pub fn by_whom(job: &str, user: Option<u32>) -> String {
+    let user = user.map(|uid| uid.to_string()).unwrap_or_default();
+    format!("{job}\0{user}")
 }
 
 fn chronicled(report: &Report) -> Chronicled {
@@ -97,8 +127,8 @@ pub struct Items(BTreeMap<ReportId, Item>);
 /// Everything that one pass works on.
 pub struct Pass<'a> {
     items: &'a Items,
-    /// The conversations about groups of crashes.
-    pub groups: Vec<Conversation>,
+    /// The conversations about jobs' crashes.
+    pub conversations: Vec<Conversation>,
     configs: BTreeMap<String, Loaded>,
     /// Markers that a `lastwords run` holds, by the user whose job it is.
     held: BTreeMap<Option<u32>, Vec<Taken>>,
@@ -119,28 +149,28 @@ impl<'a> Pass<'a> {
                 items.0.insert(id.clone(), Item::of(report));
             }
         }
-        let groups: Vec<Conversation> = deliverer
+        let conversations: Vec<Conversation> = deliverer
             .spool
             .groups()
-            .context("cannot list the groups of crashes")?;
+            .context("cannot list what the sinks were told")?;
         let mut configs = BTreeMap::new();
         for job in items
             .0
             .values()
             .map(|item| &item.job)
-            .chain(groups.iter().map(|kept| &kept.about.stop.job))
+            .chain(conversations.iter().map(|kept| &kept.about.stop.job))
         {
             if !configs.contains_key(job) {
                 configs.insert(job.clone(), config::load(&deliverer.places.config, job));
             }
         }
-        let users: BTreeSet<_> = groups.iter().map(|kept| kept.about.user).collect();
+        let users: BTreeSet<_> = conversations.iter().map(|kept| kept.about.user).collect();
         let held = |user: Option<u32>| (user, marker::held(&deliverer.places.markers_of(user)));
         Ok(Self {
             items,
             configs,
             held: users.into_iter().map(held).collect(),
-            groups,
+            conversations,
         })
     }
 

@@ -68,7 +68,7 @@ fn due<'a>(
     let mut due = Vec::new();
     for route in pass.routes(item) {
         let its_turn =
-            item.group.is_none() || told_singly.contains(&(route.key.clone(), item.id.clone()));
+            item.crash.is_none() || told_singly.contains(&(route.key.clone(), item.id.clone()));
         if its_turn
             && deliverer
                 .spool

@@ -12,7 +12,7 @@ use rustix::termios::tcgetwinsize;
 
 use crate::places::Places;
 use crate::redact::redact;
-use crate::render::clean;
+use crate::render::{beside_the_first, clean};
 use crate::report::{Kind, ReportId, Timestamp, Verdict};
 use crate::spool::{Brief, Place, Spool};
 use crate::when::rough_length;
@@ -174,12 +174,13 @@ pub fn told_of(brief: &Brief) -> String {
     } else {
         brief.cause.line.clone()
     };
+    let beside = beside_the_first(&brief.causes);
     let drill = if brief.drill { "DRILL: " } else { "" };
     match brief.kind {
         Kind::Crash if brief.verdict == Verdict::Crashed => format!("{drill}{cause}"),
         Kind::Crash => format!("{drill}{}: {cause}", brief.verdict),
-        Kind::Summary { new, .. } => format!("{} more: {cause}", new.count),
-        Kind::Recovered { .. } => format!("is up again, after {cause}"),
+        Kind::Summary { new, .. } => format!("{} more: {cause}{beside}", new.count),
+        Kind::Recovered { .. } => format!("is up again, after {cause}{beside}"),
         Kind::Down {
             is_reminder: false, ..
         } => format!("is down, after {cause}"),

@@ -303,6 +303,7 @@ fn simulated(now: Now) -> Report {
                 text,
             }],
         },
+        causes: Vec::new(),
         fingerprint: "0".repeat(16),
         sections: vec![Section {
             kind: CollectorKind::LOG,

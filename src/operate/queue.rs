@@ -129,7 +129,7 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
         } else {
             let _ = write!(out, "{}", table(&COLUMNS, &rows, terminal_width()));
         }
-        for counted in counted(&spool)? {
+        for counted in counted(&spool, now)? {
             let when = match counted.due {
                 Some(due) if due > now => format!("summary {}", from_now(due, now)),
                 Some(_) => "their summary is due".to_owned(),

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::view::View;
-use crate::report::{Condition, Confidence, Kind, Report, Series, Timestamp};
+use crate::report::{CauseCount, Condition, Confidence, Kind, Report, Series, Timestamp};
 
 const EXAMPLE: &str = include_str!("example.json");
 
@@ -16,8 +16,9 @@ pub fn example() -> Report {
 }
 
 /// Returns a crash with everything, a drill with next to nothing, many crashes of an unknown cause,
-/// their end, a service that stays down, a notice, and a user's claim, each with its name.
-pub fn examples() -> [(&'static str, Report); 7] {
+/// many of several causes, their end, a service that stays down, a notice, and a user's claim, each
+/// with its name.
+pub fn examples() -> [(&'static str, Report); 8] {
     let crash = example();
     let made_at = crash.stop.stopped_at;
     let mut drill = Report {
@@ -53,6 +54,24 @@ pub fn examples() -> [(&'static str, Report); 7] {
     }
     summary.cause.confidence = Confidence::None;
     summary.cause.line = "exit code 1, cause unknown".into();
+    let cause = |(count, line): (u64, &str)| CauseCount {
+        kind: crash.cause.kind,
+        line: line.to_owned(),
+        fingerprint: format!("{count:016x}"),
+        crashes: Series { count, ..new },
+    };
+    let mut causes = Report {
+        causes: [
+            (312, crash.cause.line.as_str()),
+            (31, "KeyError: 'tenant' at /srv/web/lib/orders.js:57"),
+            (4, "exit code 1, cause unknown"),
+        ]
+        .map(cause)
+        .to_vec(),
+        cause: crash.cause.clone(),
+        ..summary.clone()
+    };
+    causes.sections.clear();
     let recovered = Kind::Recovered {
         new: None,
         all,
@@ -95,6 +114,7 @@ pub fn examples() -> [(&'static str, Report); 7] {
         ("crash", crash),
         ("drill", drill),
         ("summary", summary),
+        ("causes", causes),
         ("recovered", recovered),
         ("down", down),
         ("notice", notice),
@@ -104,16 +124,20 @@ pub fn examples() -> [(&'static str, Report); 7] {
 
 #[cfg(test)]
 mod tests {
-    use super::{View, example};
+    use serde_json::Value;
+
+    use super::{Report, View, example, examples};
 
     #[test]
     fn the_example_has_everything() {
         assert!(!example().drill);
-        let view = serde_json::to_value(View::of(&example())).unwrap();
-        for (field, value) in view.as_object().unwrap() {
-            // It stands in users' reports only.
+        let view = |report: &Report| serde_json::to_value(View::of(report)).unwrap();
+        let is_missing =
+            |value: &Value| ["null", "[]", "\"\""].contains(&value.to_string().as_str());
+        let views = examples().map(|(_, report)| view(&report));
+        for field in view(&example()).as_object().unwrap().keys() {
             assert!(
-                field == "by" || !["null", "[]", "\"\""].contains(&value.to_string().as_str()),
+                !views.iter().all(|view| is_missing(&view[field])),
                 "{field}"
             );
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::clean::one_line;
 use super::condition;
+use super::counts::{beside_the_first, times};
 use super::cut::{LINE, head};
 use crate::report::{Condition, Confidence, Kind, Report, Series, Verdict};
 use crate::when::{moment, rough_length};
@@ -81,6 +82,8 @@ struct Wording {
     says_cause: bool,
     /// The service stays down until somebody acts.
     is_down: bool,
+    /// Number of the other causes that the message tells of, in words.
+    beside: String,
 }
 
 impl Wording {
@@ -102,6 +105,7 @@ impl Wording {
             says_cause: is_known || why.ends_with(UNKNOWN),
             why,
             because: one_line(&report.verdict_because, LINE),
+            beside: beside_the_first(&report.causes),
             when: moment(report.stop.stopped_at),
             is_down: !report.drill && report.now.as_ref().is_some_and(Condition::is_down),
         }
@@ -118,7 +122,8 @@ impl Wording {
 
     /// Returns the cause at a length that leaves room in the title.
     fn short(&self) -> String {
-        head(&self.why, 100)
+        let length = if self.beside.is_empty() { 100 } else { 70 };
+        head(&self.why, length)
     }
 
     /// Returns what the service did, and whether it is down now.
@@ -148,7 +153,12 @@ impl Wording {
     fn summary(self, verdict: Verdict, new: Series, all: Series, instances: usize) -> Headline {
         let status = again(verdict, new.count);
         let what = self.what(status);
-        let title = format!("{what}{}{}", self.cause(&self.short()), in_brackets(new));
+        let title = format!(
+            "{what}{}{}{}",
+            self.cause(&self.short()),
+            self.beside,
+            in_brackets(new)
+        );
         Headline {
             title,
             status,
@@ -170,7 +180,8 @@ impl Wording {
         }
         let after = self.after();
         let title = format!(
-            "{what}: running for {up}, after {after}{}",
+            "{what}: running for {up}, after {after}{}{}",
+            self.beside,
             in_brackets(all)
         );
         Headline {
@@ -291,15 +302,6 @@ fn times_in(series: Series) -> String {
     match rough_length(series.last.since(series.first)) {
         Some(length) => format!("{} in {length}", times(series.count)),
         None => times(series.count),
-    }
-}
-
-/// Returns `347 times`.
-pub fn times(count: u64) -> String {
-    if count == 1 {
-        "once".to_owned()
-    } else {
-        format!("{count} times")
     }
 }
 

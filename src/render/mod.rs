@@ -7,6 +7,7 @@
 
 mod clean;
 mod condition;
+mod counts;
 mod cut;
 mod example;
 mod headline;
@@ -20,6 +21,7 @@ use handlebars::{RenderError, html_escape, no_escape};
 use crate::report::Report;
 
 pub use clean::{clean, one_line};
+pub use counts::beside_the_first;
 pub use cut::{head, head_by, tail_by};
 pub use example::{example, examples};
 pub use picture::Gauge;

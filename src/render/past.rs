@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::clean::one_line;
-use super::headline::times;
+use super::counts::times;
 use crate::report::{Past, Series, Stop};
 use crate::when::{moment, rough_length};
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::clean::{clean, one_line};
 use super::condition;
+use super::counts;
 use super::cut::{LINE, head, head_by, tail_by};
 use super::headline::{self, Headline};
 use super::past;
@@ -50,6 +51,8 @@ pub struct View {
     /// How well the cause is proven: `certain`, `likely`, `not proven`.
     pub confidence: &'static str,
     pub evidence: Vec<Fact>,
+    /// Of crashes of several causes: how often each, in lines.
+    pub causes: Vec<String>,
     /// How the main process ended, unless the cause says it.
     pub exit: Option<String>,
     /// The host, and the supervisor there.
@@ -147,6 +150,7 @@ impl View {
                 source: one_line(&fact.source, 200),
                 text: one_line(&fact.text, LINE),
             }),
+            causes: counts::lines(report),
             place: if stop.supervisor == Supervisor::UNKNOWN {
                 host.clone()
             } else {

@@ -23,7 +23,8 @@
 //! Equal crashes are one alert, `LastwordsCrash`, with the labels `job`, `host`, `fingerprint` and
 //! `severity` and the annotations `summary`, `description`, `instance`, `runbook` and `report`. It
 //! fires from the first crash on. While the service keeps crashing, each summary (at least one an
-//! hour) extends it by `resolve_after`. The recovery resolves it at once. If lastwords cannot see a
+//! hour) extends it by `resolve_after`; a summary of several causes extends the alert of the most
+//! frequent. The recovery resolves all of them at once. If lastwords cannot see a
 //! recovery (the hooks do not arm the service, or it stays down), the alert ends `resolve_after`
 //! after the last crash; set more for services that nothing restarts. A drill has the severity
 //! `info` and a label `drill`, and ends after 5 minutes. Notices about lastwords itself are
@@ -209,7 +210,7 @@ impl Alertmanager {
     }
 
     /// Returns the alert of a report that is sent now. All reports of the same crash have the same
-    /// labels.
+    /// labels. A recovery ends the alerts of all crashes before it.
     fn alerts(&self, report: &Report, now: Timestamp) -> Value {
         let view = View::of(report);
         let mut labels = self.labels.clone();
@@ -230,7 +231,6 @@ impl Alertmanager {
             ),
             ("job", &one_line(&report.stop.job, 200)),
             ("host", &view.host),
-            ("fingerprint", &one_line(&report.fingerprint, 64)),
             ("severity", severity),
             ("drill", if report.drill { "true" } else { "" }),
         ] {
@@ -264,7 +264,19 @@ impl Alertmanager {
         };
         // An alert must not end before it begins, even if the clock was set back.
         let started = started.min(now);
-        json!([{ "labels": labels, "annotations": annotations, "startsAt": started, "endsAt": Timestamp::new(now.time() + lasts) }])
+        let alert = |fingerprint: &str| {
+            let mut labels = labels.clone();
+            let fingerprint = one_line(fingerprint, 64);
+            if !fingerprint.is_empty() {
+                labels.insert("fingerprint".to_owned(), fingerprint);
+            }
+            json!({ "labels": labels, "annotations": annotations, "startsAt": started, "endsAt": Timestamp::new(now.time() + lasts) })
+        };
+        let count = match report.kind {
+            Kind::Recovered { .. } => usize::MAX,
+            _ => 1,
+        };
+        report.fingerprints().take(count).map(alert).collect()
     }
 }
 

@@ -24,6 +24,9 @@ pub fn facts(view: &View, max: usize, cost: impl Fn(char) -> usize) -> Vec<(&'st
     let sure = format!(" ({})", view.confidence);
     let why = head_by(&view.why, max.saturating_sub(sure.len()), &cost);
     add("Why", &format!("{why}{sure}"));
+    if !view.causes.is_empty() {
+        add("Causes", &view.causes.join("; "));
+    }
     for (name, value) in [
         ("How", &view.exit),
         ("Uptime", &view.uptime),

@@ -16,8 +16,9 @@
 //! ```
 //!
 //! Equal crashes (host, job and fingerprint) are one incident: a crash opens it, summaries are
-//! added to it, and the recovery resolves it. An event that is sent twice changes nothing. A drill
-//! is an incident of its own with the severity `info`; resolve it by hand.
+//! added to it, and the recovery resolves it. A summary of several causes is added to the incident
+//! of the most frequent one, and the recovery resolves them all. An event that is sent twice
+//! changes nothing. A drill is an incident of its own with the severity `info`; resolve it by hand.
 
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,9 @@ const DEDUP_KEY: usize = 255;
 const LOG: usize = 200_000;
 const FACT: usize = 2_000;
 const LINK: usize = 2_000;
+/// Maximum number of incidents that a recovery resolves: those of the most frequent causes. A job
+/// opens few, see the deliverer's flood control.
+const MOST_INCIDENTS: usize = 20;
 
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "PagerDutyKeys"))]
@@ -112,18 +116,23 @@ impl Sink for PagerDuty {
 
     fn preview(&self, report: &Report, host: &Host) -> Result<String> {
         self.routing_key(host)?;
-        let event = serde_json::to_string_pretty(&self.event(report, "(secret)"))?;
-        Ok(format!("POST {}\n{event}\n", self.endpoint()?))
+        let endpoint = self.endpoint()?;
+        let post = |event: &Value| {
+            let event = serde_json::to_string_pretty(event)?;
+            Ok(format!("POST {endpoint}\n{event}\n"))
+        };
+        self.events(report, "(secret)").iter().map(post).collect()
     }
 
     fn send(&self, report: &Report, host: &Host) -> Result<Receipt, SendError> {
         let key = self.routing_key(host)?;
         let client = http::client()?;
-        let request = client
-            .post(self.endpoint()?)
-            .json(&self.event(report, key.expose()));
-        let answer = http::ask(request, MAX_ANSWER)?;
-        judge(&answer, &key)
+        let mut receipts = Vec::new();
+        for event in self.events(report, key.expose()) {
+            let request = client.post(self.endpoint()?).json(&event);
+            receipts.push(judge(&http::ask(request, MAX_ANSWER)?, &key)?);
+        }
+        Ok(receipts.join(", "))
     }
 }
 
@@ -145,11 +154,21 @@ impl PagerDuty {
         self.url.endpoint(&["v2", "enqueue"])
     }
 
-    fn event(&self, report: &Report, routing_key: &str) -> Value {
-        let (view, dedup_key) = (View::of(report), dedup_key(report));
-        if matches!(report.kind, Kind::Recovered { .. }) {
-            return json!({ "routing_key": routing_key, "event_action": "resolve", "dedup_key": dedup_key });
+    /// Returns the events of a report: one, or those that resolve each incident.
+    fn events(&self, report: &Report, routing_key: &str) -> Vec<Value> {
+        if !matches!(report.kind, Kind::Recovered { .. }) {
+            return vec![self.event(report, routing_key)];
         }
+        let resolve = |fingerprint: &str| {
+            let dedup_key = dedup_key(report, fingerprint);
+            json!({ "routing_key": routing_key, "event_action": "resolve", "dedup_key": dedup_key })
+        };
+        let incidents = report.fingerprints().take(MOST_INCIDENTS);
+        incidents.map(resolve).collect()
+    }
+
+    fn event(&self, report: &Report, routing_key: &str) -> Value {
+        let (view, dedup_key) = (View::of(report), dedup_key(report, &report.fingerprint));
         let severity = match report.kind {
             _ if report.drill => EventSeverity::Info,
             Kind::Notice => EventSeverity::Warning,
@@ -181,11 +200,11 @@ fn present(text: &str) -> &str {
 }
 
 /// Returns the key that makes two events one incident.
-fn dedup_key(report: &Report) -> String {
+fn dedup_key(report: &Report, fingerprint: &str) -> String {
     let id = if report.drill {
         report.id.as_str()
     } else {
-        &report.fingerprint
+        fingerprint
     };
     let key = format!("lastwords/{}/{}/{id}", report.host, report.stop.job);
     if key.len() <= DEDUP_KEY && !key.contains(char::is_control) {
@@ -249,7 +268,7 @@ fn judge(answer: &http::HttpAnswer, key: &Secret) -> Result<Receipt, SendError> 
 mod tests {
     use super::brief::tests::{floods, full_of};
     use super::*;
-    use crate::report::{Series, sample};
+    use crate::report::{CauseCount, Series, sample};
     use crate::stand_in::StandIn;
 
     const KEY: &str = "0123456789abcdef0123456789abhush";
@@ -279,17 +298,18 @@ mod tests {
     #[test]
     fn a_key_of_255_is_itself_and_a_longer_one_is_hashed() {
         let mut report = sample();
-        let before = dedup_key(&report).len();
+        let key = |report: &Report| dedup_key(report, &report.fingerprint);
+        let before = key(&report).len();
         report.stop.job = format!("web{}", "x".repeat(255 - before));
         assert_eq!(
-            dedup_key(&report),
+            key(&report),
             format!("lastwords/db1/{}/0011223344556677", report.stop.job)
         );
         report.stop.job.push('x');
-        let hashed = dedup_key(&report);
-        assert_eq!((hashed.len(), hashed == dedup_key(&report)), (74, true));
+        let hashed = key(&report);
+        assert_eq!((hashed.len(), hashed == key(&report)), (74, true));
         report.stop.job.push('x');
-        assert_ne!(hashed, dedup_key(&report));
+        assert_ne!(hashed, key(&report));
     }
 
     #[test]
@@ -320,11 +340,23 @@ mod tests {
             up_s: 600,
             made_at: all.last,
         };
-        let over = sink("").event(&report, KEY);
+        let over = sink("").events(&report, KEY).remove(0);
         assert_eq!(
             (&over["event_action"], &over["dedup_key"]),
             (&json!("resolve"), &crash["dedup_key"])
         );
+        report.causes = ["aa", "bb"]
+            .map(|fingerprint| CauseCount {
+                kind: report.cause.kind,
+                line: String::new(),
+                fingerprint: fingerprint.to_owned(),
+                crashes: all,
+            })
+            .to_vec();
+        let over = sink("").events(&report, KEY);
+        assert_eq!(over.len(), 3, "{over:?}");
+        assert!(over.iter().all(|event| event["event_action"] == "resolve"));
+        assert_eq!(over[2]["dedup_key"], "lastwords/db1/web/bb");
         let drill = sink("").event(
             &Report {
                 drill: true,

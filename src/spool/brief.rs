@@ -10,7 +10,9 @@ use serde::Deserialize;
 use super::read::{Unreadable, read_as};
 use super::{Ledger, Place, Spool, list};
 use crate::names;
-use crate::report::{Audience, Cause, Kind, ReportId, SinkKey, Stop, Timestamp, Verdict};
+use crate::report::{
+    Audience, Cause, CauseCount, Kind, ReportId, SinkKey, Stop, Timestamp, Verdict,
+};
 
 /// A report without its sections.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,6 +27,8 @@ pub struct Brief {
     pub stop: Stop,
     pub verdict: Verdict,
     pub cause: Cause,
+    #[serde(default)]
+    pub causes: Vec<CauseCount>,
     pub fingerprint: String,
     #[serde(default)]
     pub user: Option<u32>,

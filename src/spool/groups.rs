@@ -1,9 +1,9 @@
-//! Keeps what each sink was told of each group of crashes: a file for each, in
-//! `state/groups/SINK/GROUP`.
+//! Keeps what each sink was told of each job's crashes: a file for each, in
+//! `state/groups/SINK/JOB`.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -28,6 +28,19 @@ impl Spool {
             groups.extend(files.filter_map(|name| read_state(&dir.join(name)).ok().flatten()));
         }
         Ok(groups)
+    }
+
+    /// Returns how much space on the disk that takes, in bytes.
+    pub(super) fn bytes_of_groups(&self) -> io::Result<u64> {
+        let root = self.dir.join("state/groups");
+        let mut bytes = 0;
+        for sink in list(&root)? {
+            let dir = root.join(sink);
+            let files = list(&dir)?.into_iter();
+            let sizes = files.filter_map(|name| fs::symlink_metadata(dir.join(name)).ok());
+            bytes += sizes.map(|found| found.blocks() * 512).sum::<u64>();
+        }
+        Ok(bytes)
     }
 
     /// Returns what is kept of this sink and group; `None` if that is nothing or cannot be

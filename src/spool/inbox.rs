@@ -324,6 +324,7 @@ fn disown(report: &mut Report, uid: u32) {
     );
     report.user = Some(uid);
     report.to = Audience::Job;
+    report.causes.clear();
     report.past = None;
 }
 

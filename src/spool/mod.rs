@@ -7,7 +7,7 @@
 //! | `tmp/ID` | a report that is being written | it is renamed into `new/` |
 //! | `new/ID` | a report that some sink has yet to get | every sink has said its last word |
 //! | `state/ID/` | per sink a ledger; what slow collectors added; what earlier deaths say about it | the report goes |
-//! | `state/groups/` | what each sink has been told of each group of crashes | nobody asks any more |
+//! | `state/groups/` | what each sink has been told of each job's crashes | that is no longer news |
 //! | `state/drills/` | what came of each job's last drill | the next one |
 //! | `state/outages/` | services that died and are not known to be up again | they are |
 //! | `state/jobs/`, `state/jobs-of/UID/` | what each job has died of so far | there are more than 1000, or 50 of a user |

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | age of what is delivered, or a dead letter | 30 days |
 //! | entries | 10,000 |
-//! | what they take on the disk | 256 MiB |
+//! | what they and `state/groups` take on the disk | 256 MiB |
 //! | what is kept free of the disk | 5 % |
 //!
 //! [`super::history`] decides which go first. Undelivered reports that go are counted in
@@ -129,6 +129,7 @@ impl Spool {
 
     fn excess(&self, entries: &[StoredReport]) -> io::Result<Excess> {
         let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
+        let bytes = bytes.saturating_add(self.bytes_of_groups()?);
         let disk = statvfs(&self.dir)?;
         let (free, whole) = (
             disk.f_bavail.saturating_mul(disk.f_frsize),
@@ -178,5 +179,29 @@ pub(super) fn unless_gone(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_BYTES, StoredReport};
+    use crate::report::{SinkKey, sample};
+    use crate::spool::{Place, empty};
+
+    #[test]
+    fn what_sinks_were_told_counts_towards_the_bound() {
+        let (_dir, spool) = empty();
+        let full = [StoredReport {
+            id: sample().id,
+            place: Place::Done,
+            user: None,
+            bytes: MAX_BYTES,
+        }];
+        assert_eq!(spool.excess(&full).unwrap().bytes, 0);
+        let sink = SinkKey::Machine("one".to_owned());
+        spool
+            .write_group(&sink, "web", &"x".repeat(100_000))
+            .unwrap();
+        assert!(spool.excess(&full).unwrap().bytes >= 100_000);
     }
 }

@@ -43,12 +43,12 @@ impl Sender {
     /// Adds another report, to be sent to all sinks.
     pub fn put(&self, number: u64) -> ReportId {
         let id = ReportId::new(Timestamp::new(SystemTime::now()), number);
-        // Each crash has a cause of its own. Of equal crashes only the first gets a message.
-        let report = Report {
+        // Each is a crash of a job of its own. Of one job few get messages of their own.
+        let mut report = Report {
             id: id.clone(),
-            fingerprint: format!("{number:016x}"),
             ..self.report.clone()
         };
+        report.stop.job = format!("{}-{number}", report.stop.job);
         Spool::new(&self.machine.spool).put(&report).unwrap();
         id
     }

@@ -162,6 +162,13 @@ impl Machine {
         ));
     }
 
+    /// Writes the kernel log's line of an end with this exit code.
+    pub fn end_with(&self, job: &str, code: u32) {
+        self.harness.kernel_log(format!(
+            "init: {job} main process (4242) terminated with status {code}"
+        ));
+    }
+
     /// Runs a whole life that ends in a crash, with its post-stop on this stage. Returns when
     /// post-stop has ended.
     pub fn crash(&self, job: &str, stage: &Stage) -> Ended {

@@ -21,7 +21,7 @@ fn sink(machine: &Harness, name: &str) -> String {
     format!("[[sink.exec]]\nname = '{name}'\ncommand = ['/bin/sh', '-c', '''{script}''']\n")
 }
 
-fn machine(sinks: &[&str]) -> Harness {
+pub fn machine(sinks: &[&str]) -> Harness {
     let machine = Harness::new();
     // Collecting takes time and makes no difference here.
     let sinks: String = sinks.iter().map(|name| sink(&machine, name)).collect();
@@ -33,12 +33,12 @@ fn machine(sinks: &[&str]) -> Harness {
     machine
 }
 
-fn set(machine: &Harness, file: &str, text: &str) {
+pub fn set(machine: &Harness, file: &str, text: &str) {
     fs::write(machine.path(file), text).unwrap();
 }
 
 /// Returns the ids and titles in a file.
-fn lines(machine: &Harness, file: &str) -> Vec<(String, String)> {
+pub fn lines(machine: &Harness, file: &str) -> Vec<(String, String)> {
     let text = fs::read_to_string(machine.path(file)).unwrap_or_default();
     text.lines()
         .filter_map(|line| line.split_once(' '))
@@ -46,14 +46,14 @@ fn lines(machine: &Harness, file: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn told(machine: &Harness, sink: &str) -> Vec<String> {
+pub fn told(machine: &Harness, sink: &str) -> Vec<String> {
     lines(machine, &format!("{sink}.told"))
         .into_iter()
         .map(|(_, title)| title)
         .collect()
 }
 
-fn hook(machine: &Harness, job: &str, name: &str) {
+pub fn hook(machine: &Harness, job: &str, name: &str) {
     hook_of(machine, job, "", name);
 }
 
@@ -92,7 +92,7 @@ fn crash(machine: &Harness, job: &str, times: usize) {
 }
 
 /// Runs a pass of the deliverer as if it were `minutes` later.
-fn deliver(machine: &Harness, minutes: u32) -> String {
+pub fn deliver(machine: &Harness, minutes: u32) -> String {
     let output = machine
         .command("deliver")
         .args(["--later", &format!("{minutes}m")])
@@ -102,7 +102,7 @@ fn deliver(machine: &Harness, minutes: u32) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn in_place(machine: &Harness, place: &str) -> usize {
+pub fn in_place(machine: &Harness, place: &str) -> usize {
     names_in(&machine.spool.join(place)).len()
 }
 

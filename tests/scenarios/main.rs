@@ -6,6 +6,7 @@
 
 mod as_root;
 mod blog;
+mod brake;
 mod causes;
 mod commands;
 mod conformance;

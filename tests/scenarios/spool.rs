@@ -446,22 +446,15 @@ fn a_ledger_with_a_time_in_the_past_or_future_holds_no_report_back() {
         String::new(),
     ];
     for (number, text) in (0..).zip(&ledgers) {
-        // Each crash has a cause of its own, so each gets a message of its own.
-        plant(
-            &machine,
-            "new",
-            &Report {
-                fingerprint: format!("{number:016}"),
-                ..again(&report, number)
-            },
-        );
+        // Each crash is of a job of its own, so each gets a message of its own.
+        let mut report = again(&report, number);
+        report.stop.job = format!("job-{number}");
+        plant(&machine, "new", &report);
         fs::create_dir_all(ledger(number).parent().unwrap()).unwrap();
         fs::write(ledger(number), text).unwrap();
     }
-    let waits = Report {
-        fingerprint: "f".repeat(16),
-        ..again(&report, 50)
-    };
+    let mut waits = again(&report, 50);
+    waits.stop.job = "job-50".to_owned();
     plant(&machine, "new", &waits);
     fs::create_dir_all(ledger(50).parent().unwrap()).unwrap();
     fs::write(
@@ -538,13 +531,12 @@ mod as_root {
     fn a_user_who_fills_its_inbox_gets_a_bounded_part_of_the_spool() {
         let (machine, report) = (machine(), a_report());
         deliver(&machine, "0s");
-        fs::write(machine.path("busy"), "").unwrap();
+        // With a broken config, reports wait.
+        let config = machine.config.join("lastwords.toml");
+        let good = fs::read(&config).unwrap();
+        fs::write(&config, "broken").unwrap();
         for number in 0..150 {
-            // Each crash has a cause of its own, so each waits for a message of its own.
-            let report = Report {
-                fingerprint: format!("{number:016}"),
-                ..again(&report, number)
-            };
+            let report = again(&report, number);
             plant_in_inbox(&machine, report.id.as_str(), &entry(&report));
         }
         for number in 0..500 {
@@ -552,7 +544,8 @@ mod as_root {
         }
         let roots = again(&report, 999);
         plant(&machine, "new", &roots);
-        deliver(&machine, "0s");
+        let output = machine.command("deliver").output().unwrap();
+        assert_eq!(output.status.code(), Some(78), "{output:?}");
         let waits = |machine: &Harness| reports_in(&[machine.spool.join("new")]).into_iter();
         assert_eq!(
             waits(&machine)
@@ -567,11 +560,45 @@ mod as_root {
             names(&machine, "corrupt")
         );
 
-        fs::remove_file(machine.path("busy")).unwrap();
+        fs::write(&config, good).unwrap();
         deliver(&machine, "2h");
         deliver(&machine, "4h");
         assert!(told(&machine).contains(&roots.id.to_string()));
         assert_eq!(names(&machine, &format!("inbox/{UID}")), [""; 0]);
+    }
+
+    #[test]
+    fn a_user_who_makes_up_jobs_and_causes_gets_few_messages() {
+        let (machine, report) = (machine(), a_report());
+        deliver(&machine, "0s");
+        for number in 0..250 {
+            let mut report = Report {
+                fingerprint: format!("{:016x}", number * 7919),
+                ..again(&report, number)
+            };
+            report.stop.job = format!("made-up-{}", number % 50);
+            plant_in_inbox(&machine, report.id.as_str(), &entry(&report));
+        }
+        let mut roots = again(&report, 999);
+        roots.stop.job = "roots".to_owned();
+        plant(&machine, "new", &roots);
+        deliver(&machine, "0s");
+        let told_now = told(&machine);
+        assert_eq!(told_now.len(), 4 + 1, "{told_now:?}");
+        assert!(told_now.contains(&roots.id.to_string()));
+        deliver(&machine, "6m");
+        deliver(&machine, "20m");
+        assert_eq!(told(&machine).len(), 4 + 1 + 1);
+        let count = |report: &Report| match report.kind {
+            Kind::Summary { new, .. } => Some((new.count, report.user, report.causes.len())),
+            _ => None,
+        };
+        let reports = machine.reports();
+        let summaries: Vec<_> = reports.iter().filter_map(count).collect();
+        assert!(
+            matches!(summaries[..], [(246, Some(UID), 40..)]),
+            "{summaries:?}"
+        );
     }
 
     #[test]

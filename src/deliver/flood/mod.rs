@@ -1,22 +1,39 @@
-//! Decides what one sink is told about one group of crashes, and when: flood control. It is pure
+//! Decides what one sink is told about one job's crashes, and when: flood control. It is pure
 //! policy. Time and state come in as data, and the decision is data again.
 //!
-//! Crashes of one job with one fingerprint are a group. A sink hears of it:
+//! Crashes of one job with one fingerprint are a group. First the conversation about the group
+//! decides whether a crash is a message, or is counted and summed up:
 //!
 //! | when | message |
 //! |---|---|
-//! | the first crash, or the first after 10 min without one | its report, at once |
+//! | the first crash of a group, or the first after 10 min without one | its report, at once |
 //! | it goes on | a summary 5 min after that, then one an hour |
-//! | all its services have been up for 10 min | once: it is up again |
+//! | all its services have been up for 10 min | it is up again |
 //!
-//! Every crash is counted in exactly one message. Only one message of a group is on its way to a
-//! sink at a time, and only a message that was taken starts the wait for the next. A sink that is
-//! down holds the first message, and all other crashes are counted. When it is back, it gets that
-//! message and, in its time, one summary. However often a service goes up and down, a group makes
-//! at most 6 messages an hour.
+//! Then a brake holds for the job, whatever its crashes are called:
+//!
+//! | of a job's messages | |
+//! |---|---|
+//! | all of them | 6 an hour |
+//! | reports of single crashes | 4 of these, and none while a crash that the brake held back waits |
+//! | crashes that the brake held back | are in the next summary: after 5 min, or an hour after the one before |
+//! | summaries | one for all groups, with the number of crashes of each |
+//! | "up again" | one for all groups, once none of them has crashed for 10 min |
+//!
+//! So the first crash of a new cause may wait for a summary, an hour at most.
+//!
+//! Every crash is counted in exactly one message. Only one summary or "up again" is on its way to a
+//! sink at a time. Only a message that was taken starts the wait for the next. A sink that is down
+//! holds the first messages, and all other crashes are counted. When it is back, it gets these
+//! messages and, in its time, one summary.
 //!
 //! A clock that was set makes times unreliable. A time of more than an hour ahead counts as long
 //! ago, so that no message waits for years.
+
+mod brake;
+mod group;
+pub mod old;
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,55 +41,31 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::report::{Kind, ReportId, Series, Timestamp};
+use brake::{Brake, OnTheirWay};
+use group::total;
+pub use group::{Crash, Group, Service};
+use times::QUIET;
 
-/// Time from the first crash's report to the first summary.
-const FIRST_WINDOW: Duration = Duration::from_mins(5);
-/// Time from one summary to the next.
-const WINDOW: Duration = Duration::from_hours(1);
-/// After this long without a crash, the next crash is news. After this long up, the service is up
-/// again.
-const QUIET: Duration = Duration::from_mins(10);
-/// Maximum number of messages an hour.
-const MAX_AN_HOUR: usize = 6;
-/// After this long, `up again` is no longer news.
-const FORGOTTEN: Duration = Duration::from_hours(5 * 24);
-/// Maximum number of instances that are watched for being up again.
-const MAX_INSTANCES: usize = 100;
+/// Maximum number of groups of a job that are told apart. Crashes of more are counted together.
+const MAX_GROUPS: usize = 50;
+/// Group of the crashes that are counted together. No fingerprint is empty.
+pub const OTHERS: &str = "";
 
-/// One crash of the group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Crash {
-    pub id: ReportId,
-    pub at: Timestamp,
-    pub instance: Option<String>,
-}
-
-/// Everything that one sink was told, is being told and will be told of one group: what the disk
-/// keeps.
+/// Everything that one sink was told, is being told and will be told of one job's crashes: what the
+/// disk keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thread {
-    /// The message on its way. Until it is taken or refused, there is no other.
-    pub open: Option<Message>,
-    /// The latest message, on its way or over, and when it was made. The next message's id derives
-    /// from them.
+    /// Messages on their way: reports of single crashes, and at most one other.
+    pub open: Vec<Message>,
+    /// The latest summary or "up again", and when it was made; before there is one, the first
+    /// crash. The next one's id derives from them.
     latest: Option<(ReportId, Timestamp)>,
-    /// Times at which the last few messages were taken.
-    taken: Vec<Timestamp>,
-    /// Time at which the latest message was taken or refused.
-    since: Option<Timestamp>,
-    /// True if the latest message was refused.
-    refused: bool,
-    /// Number of messages that this row of crashes has made.
-    messages: u32,
-    /// Crashes that no message tells of yet.
-    waiting: Option<Series>,
-    /// This row of crashes, from the first one after a time without any.
-    row: Option<Series>,
-    /// Instances that crashed in this row.
-    pub instances: BTreeSet<Option<String>>,
-    /// True if "up again" was told and nothing has crashed since.
-    resolved: bool,
-    /// The counted crashes that other sinks still wait for, each with the message that tells of it.
+    /// Time at which the latest summary was taken or refused.
+    summed: Option<Timestamp>,
+    /// Groups of which something is to be remembered, by fingerprint.
+    pub groups: BTreeMap<String, Group>,
+    brake: Brake,
+    /// Counted crashes that other sinks still wait for, each with the message that tells of it.
     pub counted: BTreeMap<ReportId, ReportId>,
 }
 
@@ -81,215 +74,309 @@ pub struct Thread {
 pub struct Message {
     pub id: ReportId,
     pub kind: Kind,
-    /// Crashes that this message is the one to tell of.
-    new: Option<Series>,
+    /// Crashes that this message is the one to tell of, by group.
+    pub new: BTreeMap<String, Series>,
+    /// Groups that are up again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ended: BTreeMap<String, Group>,
+}
+
+impl Message {
+    /// Returns true if it is the report of one crash.
+    pub fn is_single(&self) -> bool {
+        self.kind == Kind::Crash
+    }
 }
 
 impl Thread {
     /// Records that the sink has taken the message.
-    pub fn taken(&mut self, at: Timestamp) {
-        let Some(message) = self.over(at) else { return };
-        self.taken.push(at);
-        let surplus = self.taken.len().saturating_sub(MAX_AN_HOUR);
-        self.taken.drain(..surplus);
-        if matches!(message.kind, Kind::Recovered { .. }) {
-            self.resolved = self.waiting.is_none();
-            if !self.resolved {
-                // It crashed again while that message was on its way.
-                self.row = self.waiting;
-                self.messages = 0;
-            }
+    pub fn taken(&mut self, id: &ReportId, at: Timestamp) {
+        if let Some(message) = self.over(id, at) {
+            self.brake.taken(message.is_single(), at);
         }
     }
 
     /// Records that the sink will never take the message. The next message tells what this one
     /// told.
-    pub fn refused(&mut self, at: Timestamp) {
-        let Some(message) = self.over(at) else { return };
-        self.refused = true;
-        self.waiting = message
-            .new
-            .map_or(self.waiting, |new| Some(new.and(self.waiting)));
+    pub fn refused(&mut self, id: &ReportId, at: Timestamp) {
+        let Some(message) = self.over(id, at) else {
+            return;
+        };
+        self.brake.refused(message.is_single(), at);
+        for (name, ended) in message.ended {
+            let later = self.groups.remove(&name);
+            self.groups.insert(name, ended.and(later));
+        }
+        for (name, new) in message.new {
+            if let Some(group) = self.groups.get_mut(&name) {
+                group.waiting = Some(new.and(group.waiting));
+            }
+        }
     }
 
-    fn over(&mut self, at: Timestamp) -> Option<Message> {
-        let message = self.open.take()?;
-        self.since = Some(at);
-        self.refused = false;
-        self.messages = self.messages.saturating_add(1);
+    fn over(&mut self, id: &ReportId, at: Timestamp) -> Option<Message> {
+        let message = self.take(id)?;
+        if matches!(message.kind, Kind::Summary { .. }) {
+            self.summed = Some(at);
+        }
+        for name in message.new.keys() {
+            // A group that is up again is gone, or begins anew.
+            if let Some(group) = self.groups.get_mut(name)
+                && !message.ended.contains_key(name)
+            {
+                group.tell(message.is_single(), at);
+            }
+        }
         Some(message)
     }
 
-    /// Records that the report of the crash that was to be told is gone.
-    pub fn lost(&mut self) {
-        self.open = None;
-        if self.messages == 0 {
-            self.row = self.waiting;
+    /// Records that the message is gone. If it was to tell of one crash, the next crash of its
+    /// group is the first.
+    pub fn lost(&mut self, id: &ReportId) {
+        let Some(message) = self.take(id).filter(Message::is_single) else {
+            return;
+        };
+        for name in message.new.into_keys() {
+            let rest = self.groups.remove(&name).and_then(Group::without_the_first);
+            self.groups.extend(rest.map(|rest| (name, rest)));
         }
+    }
+
+    fn take(&mut self, id: &ReportId) -> Option<Message> {
+        let position = self.open.iter().position(|message| message.id == *id)?;
+        Some(self.open.remove(position))
     }
 
     /// Takes in the new crashes, oldest first, and decides what the sink is told next:
     /// [`Thread::open`].
     ///
-    /// `up` says for how long all of [`Thread::instances`] have been running; `None` where one is
-    /// not. `name` tells this thread from all others.
+    /// `up` says for how long each of [`Thread::services`] has been running, if it runs. `name`
+    /// tells this thread from all others.
     pub fn decide(
         &mut self,
         name: &str,
-        mut crashes: &[Crash],
-        up: Option<Duration>,
+        crashes: &[Crash],
+        up: &BTreeMap<Service, Duration>,
         now: Timestamp,
     ) {
-        if let Some((first, rest)) = crashes.split_first()
-            && self.open.is_none()
-            && self.is_news(first.at)
-        {
-            self.begin();
-            if self.waiting.is_none() && self.may_speak(now) {
-                self.add_to_row(first);
-                self.say(
-                    first.id.clone(),
-                    Kind::Crash,
-                    Some(Series::one(first.at)),
-                    now,
-                );
-                crashes = rest;
-            }
-        }
-        let next = self.next_id(name, now);
+        self.forget(now);
         for crash in crashes {
-            self.add_to_row(crash);
-            self.waiting = Some(add(self.waiting, crash.at));
-            self.counted.insert(crash.id.clone(), next.clone());
+            self.take_in(name, crash, now);
         }
-        let Some(all) = self
-            .row
-            .filter(|_| self.open.is_none() && self.may_speak(now))
-        else {
+        if self.open.iter().any(|message| !message.is_single())
+            || !self.brake.has_room(self.on_their_way(), now)
+        {
+            return;
+        }
+        let Some((latest, made_at)) = &self.latest else {
             return;
         };
-        let instances = self.instances.len();
-        if let Some(up) = up.filter(|up| *up >= QUIET && crashes.is_empty() && !self.resolved) {
-            let new = self.waiting.take();
-            self.say(
-                next,
-                Kind::Recovered {
-                    new,
-                    all,
-                    instances,
-                    up_s: up.as_secs(),
-                    made_at: now,
-                },
-                new,
-                now,
-            );
-        } else if let Some(new) = self
-            .waiting
-            .filter(|_| elapsed(self.since, now) >= self.window())
-        {
-            self.waiting = None;
-            self.say(
-                next,
-                Kind::Summary {
-                    new,
-                    all,
-                    instances,
-                    made_at: now,
-                },
-                Some(new),
-                now,
-            );
+        let next = ReportId::derived(*made_at, &[name, latest.as_str()]);
+        if crashes.is_empty() && self.open.is_empty() && self.say_up_again(&next, up, now) {
+            return;
         }
+        if self
+            .groups
+            .iter()
+            .any(|(name, group)| group.is_due(self.summed, now) && !self.is_on_its_way(name))
+        {
+            self.say_summary(&next, now);
+        }
+    }
+
+    /// Tells of a crash by its own report, or counts it.
+    fn take_in(&mut self, thread: &str, crash: &Crash, now: Timestamp) {
+        let name = self.group_of(crash, now);
+        let may_speak = name != OTHERS
+            && self.brake.has_room_for_one(self.on_their_way(), now)
+            && !self.groups.values().any(Group::is_held);
+        let is_on_its_way = self.is_on_its_way(&name);
+        let (latest, made_at) = self.latest.get_or_insert_with(|| (crash.id.clone(), now));
+        let next = ReportId::derived(*made_at, &[thread, latest.as_str()]);
+        let group = self.groups.entry(name.clone()).or_default();
+        let is_news = group.is_quiet(crash.at) && !is_on_its_way;
+        if is_news {
+            group.begin();
+        }
+        group.add(crash);
+        if is_news && may_speak && group.waiting.is_none() {
+            self.open.push(Message {
+                id: crash.id.clone(),
+                kind: Kind::Crash,
+                new: BTreeMap::from([(name, Series::one(crash.at))]),
+                ended: BTreeMap::new(),
+            });
+        } else {
+            group.count(crash.at, now);
+            self.counted.insert(crash.id.clone(), next);
+        }
+    }
+
+    /// Returns the group that a crash belongs to.
+    fn group_of(&mut self, crash: &Crash, now: Timestamp) -> String {
+        let name = &crash.fingerprint;
+        if self.groups.contains_key(name) {
+            return name.clone();
+        }
+        let is_same = |group: &Group| group.is_old && group.is_like(crash);
+        if let Some((old, _)) = self.groups.iter().find(|(_, group)| is_same(group)) {
+            return old.clone();
+        }
+        if self.groups.len() < MAX_GROUPS || self.make_room(now) {
+            return name.clone();
+        }
+        OTHERS.to_owned()
+    }
+
+    /// Forgets the group that has been quiet for the longest time. Returns false if none is.
+    fn make_room(&mut self, now: Timestamp) -> bool {
+        let is_idle = |(name, group): &(&String, &Group)| {
+            group.waiting.is_none() && group.is_quiet(now) && !self.is_on_its_way(name)
+        };
+        let idle = self.groups.iter().filter(is_idle);
+        let oldest = idle.min_by_key(|(_, group)| group.row.map(|row| row.last));
+        let Some(oldest) = oldest.map(|(name, _)| name.clone()) else {
+            return false;
+        };
+        self.groups.remove(&oldest).is_some()
+    }
+
+    /// Says that services are up again, if all groups that still crash are.
+    fn say_up_again(
+        &mut self,
+        id: &ReportId,
+        up: &BTreeMap<Service, Duration>,
+        now: Timestamp,
+    ) -> bool {
+        let uptime = |group: &Group| group.up(up).filter(|up| *up >= QUIET);
+        let is_restless = |group: &&Group| {
+            uptime(group).is_none() && (group.waiting.is_some() || !group.is_quiet(now))
+        };
+        let up_for = self.groups.values().filter_map(uptime).min();
+        let Some(up_for) = up_for.filter(|_| !self.groups.values().any(|it| is_restless(&it)))
+        else {
+            return false;
+        };
+        let groups = std::mem::take(&mut self.groups);
+        let (mut ended, rest): (BTreeMap<_, _>, _) = groups
+            .into_iter()
+            .partition(|(_, group)| uptime(group).is_some());
+        self.groups = rest;
+        let new = waiting(&ended);
+        let Some(all) = total(ended.values().filter_map(|group| group.row)) else {
+            return false;
+        };
+        for group in ended.values_mut() {
+            group.waiting = None;
+        }
+        let kind = Kind::Recovered {
+            new: total(new.values().copied()),
+            all,
+            instances: services(ended.values()).len(),
+            up_s: up_for.as_secs(),
+            made_at: now,
+        };
+        self.say(id, kind, new, ended, now);
+        true
+    }
+
+    /// Sums up everything that waits.
+    fn say_summary(&mut self, id: &ReportId, now: Timestamp) {
+        let new = waiting(&self.groups);
+        let told = || new.keys().filter_map(|name| self.groups.get(name));
+        let totals = total(new.values().copied()).zip(total(told().filter_map(|it| it.row)));
+        let Some((sum, all)) = totals else { return };
+        let kind = Kind::Summary {
+            new: sum,
+            all,
+            instances: services(told()).len(),
+            made_at: now,
+        };
+        for group in self.groups.values_mut() {
+            group.waiting = None;
+        }
+        self.say(id, kind, new, BTreeMap::new(), now);
+    }
+
+    fn say(
+        &mut self,
+        id: &ReportId,
+        kind: Kind,
+        new: BTreeMap<String, Series>,
+        ended: BTreeMap<String, Group>,
+        now: Timestamp,
+    ) {
+        self.latest = Some((id.clone(), now));
+        self.open.push(Message {
+            id: id.clone(),
+            kind,
+            new,
+            ended,
+        });
+    }
+
+    /// Returns the services that crashed and of which it is not said yet that they are up again.
+    pub fn services(&self) -> BTreeSet<&Service> {
+        services(self.groups.values())
     }
 
     /// Returns true if there is nothing to remember.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        let silent = self.open.is_none() && self.waiting.is_none();
-        let told_enough = self.resolved
-            && self
-                .taken
-                .iter()
-                .all(|at| elapsed(Some(*at), now) >= WINDOW);
-        silent && (told_enough || elapsed(self.since, now) >= FORGOTTEN)
+        self.open.is_empty()
+            && self.brake.is_over(now)
+            && self.groups.values().all(|group| group.is_over(now))
     }
 
     /// Returns the number of crashes that no message tells of yet.
     pub fn waiting(&self) -> u64 {
-        self.waiting.map_or(0, |waiting| waiting.count)
+        total(waiting(&self.groups).into_values()).map_or(0, |waiting| waiting.count)
     }
 
     /// Returns when their summary is due; `None` while another message is on its way.
-    pub fn due(&self) -> Option<Timestamp> {
-        let since = self
-            .since
-            .filter(|_| self.open.is_none() && self.waiting.is_some())?;
-        Some(Timestamp::new(since.time() + self.window()))
-    }
-
-    /// Returns true if a crash at this time begins a new row.
-    fn is_news(&self, at: Timestamp) -> bool {
-        self.resolved || elapsed(self.row.map(|row| row.last), at) >= QUIET
-    }
-
-    fn begin(&mut self) {
-        self.row = None;
-        self.instances.clear();
-        self.messages = 0;
-        self.resolved = false;
-    }
-
-    fn add_to_row(&mut self, crash: &Crash) {
-        self.row = Some(add(self.row, crash.at));
-        if self.instances.len() < MAX_INSTANCES {
-            self.instances.insert(crash.instance.clone());
+    pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.open.iter().any(|message| !message.is_single()) {
+            return None;
         }
+        let groups = self.groups.iter();
+        let due = groups
+            .filter(|(name, _)| !self.is_on_its_way(name))
+            .filter_map(|(_, group)| group.due(self.summed))
+            .min()?;
+        Some(self.brake.room_at(now).map_or(due, |room| room.max(due)))
     }
 
-    fn may_speak(&self, now: Timestamp) -> bool {
-        let lately = self
-            .taken
-            .iter()
-            .filter(|at| elapsed(Some(**at), now) < WINDOW)
-            .count();
-        lately < MAX_AN_HOUR && (!self.refused || elapsed(self.since, now) >= self.window())
+    fn forget(&mut self, now: Timestamp) {
+        let open = &self.open;
+        self.groups.retain(|name, group| {
+            !group.is_over(now) || open.iter().any(|message| message.new.contains_key(name))
+        });
     }
 
-    /// Returns the time from the latest message to the next.
-    fn window(&self) -> Duration {
-        match self.messages {
-            // This row had no message yet.
-            0 => Duration::ZERO,
-            1 => FIRST_WINDOW,
-            _ => WINDOW,
-        }
+    /// Returns true if a message on its way tells of this group.
+    fn is_on_its_way(&self, name: &str) -> bool {
+        let tells = |message: &Message| message.new.contains_key(name) && message.ended.is_empty();
+        self.open.iter().any(tells)
     }
 
-    fn say(&mut self, id: ReportId, kind: Kind, new: Option<Series>, now: Timestamp) {
-        self.latest = Some((id.clone(), now));
-        self.open = Some(Message { id, kind, new });
-    }
-
-    /// Returns the id of the message after the latest. It is known before the message is made, and
-    /// the same each time.
-    fn next_id(&self, name: &str, now: Timestamp) -> ReportId {
-        match &self.latest {
-            Some((latest, made_at)) => ReportId::derived(*made_at, &[name, latest.as_str()]),
-            None => ReportId::derived(now, &[name]),
+    fn on_their_way(&self) -> OnTheirWay {
+        let singles = self.open.iter().filter(|message| message.is_single());
+        let singles = singles.count();
+        OnTheirWay {
+            singles,
+            others: self.open.len() - singles,
         }
     }
 }
 
-fn add(series: Option<Series>, at: Timestamp) -> Series {
-    series.map_or(Series::one(at), |series| series.and(Some(Series::one(at))))
+fn waiting(groups: &BTreeMap<String, Group>) -> BTreeMap<String, Series> {
+    groups
+        .iter()
+        .filter_map(|(name, group)| Some((name.clone(), group.waiting?)))
+        .collect()
 }
 
-/// Returns how long ago that was. The answer is "for ever" if it never was, or if only a clock that
-/// was set back explains it.
-fn elapsed(at: Option<Timestamp>, now: Timestamp) -> Duration {
-    match at {
-        Some(at) if at.since(now) <= WINDOW => now.since(at),
-        _ => Duration::MAX,
-    }
+fn services<'g>(groups: impl Iterator<Item = &'g Group>) -> BTreeSet<&'g Service> {
+    groups.flat_map(|group| &group.services).collect()
 }
 
 #[cfg(test)]

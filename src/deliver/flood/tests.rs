@@ -1,15 +1,19 @@
 //! Whole histories, second by second: a service, a sink, and what the sink hears.
 
+mod brake;
+mod old;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::deliver::flood::{Crash, Thread};
-use crate::report::{Kind, ReportId, Timestamp};
+use crate::deliver::flood::{Crash, Service, Thread};
+use crate::report::{Death, Kind, ReportId, Timestamp};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 const START: u64 = 1_800_000_000;
 
-/// One group and one sink. From one second to the next it remembers only what would be on the disk.
+/// One job and one sink. From one second to the next it remembers only what would be on the disk.
 struct World {
     disk: String,
     now: u64,
@@ -21,21 +25,44 @@ struct World {
     /// Messages that the sink heard, each with the second.
     heard: Vec<(u64, String)>,
     told: u64,
+    /// Number of crashes of which the ledgers say that this message tells, and of which it told.
+    promised: BTreeMap<ReportId, u64>,
+    summed: BTreeMap<ReportId, u64>,
+}
+
+fn web() -> Service {
+    Service {
+        job: "web".to_owned(),
+        instance: None,
+    }
+}
+
+fn crash(n: u64, at: u64, fingerprint: &str) -> Crash {
+    let at = Timestamp::of_unix(at);
+    Crash {
+        id: ReportId::new(at, n),
+        at,
+        service: web(),
+        fingerprint: fingerprint.to_owned(),
+        kind: Death::PlainExit,
+        line: format!("the cause {fingerprint}"),
+    }
 }
 
 impl World {
     fn new() -> Self {
         let disk = serde_json::to_string(&Thread::default()).unwrap();
-        let (heard, up_since) = (Vec::new(), Some(0));
         Self {
             disk,
             now: START,
-            up_since,
+            up_since: Some(0),
             uptime_clock: 0,
             sink_is_up: true,
             crashes: 0,
-            heard,
+            heard: Vec::new(),
             told: 0,
+            promised: BTreeMap::new(),
+            summed: BTreeMap::new(),
         }
     }
 
@@ -52,8 +79,8 @@ impl World {
         let mut thread = self.thread();
         let up = self
             .up_since
-            .map(|since| Duration::from_secs(self.uptime_clock - since));
-        thread.decide("web", crashes, up, self.at());
+            .map(|since| (web(), Duration::from_secs(self.uptime_clock - since)));
+        thread.decide("web", crashes, &up.into_iter().collect(), self.at());
         thread
     }
 
@@ -70,27 +97,32 @@ impl World {
 
     /// Makes one pass of the deliverer, with this many new crashes.
     fn pass(&mut self, new: u64) {
-        let crash = |n| Crash {
-            id: ReportId::new(self.at(), n),
-            at: self.at(),
-            instance: None,
-        };
-        let crashes: Vec<_> = (self.crashes..self.crashes + new).map(crash).collect();
-        self.crashes += new;
+        let fingerprints = vec!["same".to_owned(); usize::try_from(new).unwrap()];
+        self.pass_of(&fingerprints);
+    }
+
+    /// Makes one pass of the deliverer, with a new crash of each of these fingerprints.
+    fn pass_of(&mut self, fingerprints: &[String]) {
+        let crash = |(n, name): (u64, &String)| crash(n, self.now, name);
+        let crashes: Vec<_> = (self.crashes..).zip(fingerprints).map(crash).collect();
+        self.crashes += crashes.len() as u64;
         let mut thread = self.decided(&crashes);
+        for promise in crashes.iter().filter_map(|it| thread.counted.get(&it.id)) {
+            *self.promised.entry(promise.clone()).or_default() += 1;
+        }
         // A kill may follow each step. A crash that was taken in is not taken in again.
         while self.sink_is_up
-            && let Some(message) = thread.open.clone()
+            && let Some(message) = thread.open.first().cloned()
         {
-            self.hear(&message.kind);
-            thread.taken(self.at());
+            self.hear(&message.id, &message.kind);
+            thread.taken(&message.id, self.at());
             self.keep(&thread);
             thread = self.decided(&[]);
         }
         self.keep(&thread);
     }
 
-    fn hear(&mut self, kind: &Kind) {
+    fn hear(&mut self, id: &ReportId, kind: &Kind) {
         let count = match kind {
             Kind::Crash => 1,
             Kind::Summary { new, .. } => new.count,
@@ -98,6 +130,9 @@ impl World {
             Kind::Down { .. } | Kind::Notice => panic!("no message of a group"),
         };
         self.told += count;
+        if *kind != Kind::Crash {
+            self.summed.insert(id.clone(), count);
+        }
         let what = match kind {
             Kind::Crash => "crash".to_owned(),
             Kind::Summary { .. } => format!("summary {count}"),
@@ -120,11 +155,11 @@ impl World {
             let second = self.uptime_clock;
             self.run(1, crashes);
             let mut thread = self.thread();
-            if let Some(message) = &thread.open {
+            for message in thread.open.clone() {
                 offered.push((second, message.id.clone()));
-                thread.refused(self.at());
-                self.keep(&thread);
+                thread.refused(&message.id, self.at());
             }
+            self.keep(&thread);
         }
         self.sink_is_up = true;
         offered
@@ -156,11 +191,16 @@ impl World {
             .collect()
     }
 
+    /// Returns the number of crashes of each message that told of counted ones.
+    fn summed_up(&self) -> BTreeMap<ReportId, u64> {
+        let summed = self.summed.iter().filter(|(_, count)| **count > 0);
+        summed.map(|(id, count)| (id.clone(), *count)).collect()
+    }
+
     fn on_its_way(&self) -> u64 {
-        self.thread()
-            .open
-            .and_then(|message| message.new)
-            .map_or(0, |new| new.count)
+        let open = self.thread().open;
+        let new = open.iter().flat_map(|message| message.new.values());
+        new.map(|new| new.count).sum()
     }
 
     /// Returns the largest number of messages within an hour.
@@ -419,7 +459,8 @@ fn the_next_messages_id_is_known_before_it_is_made_and_stays() {
     let promised = world.thread().counted.into_values().next();
     world.sink_is_up = false;
     world.run(5 * MINUTE, 1);
-    assert_eq!(world.thread().open.map(|message| message.id), promised);
+    let open = world.thread().open.pop();
+    assert_eq!(open.map(|message| message.id), promised);
 }
 
 #[test]
@@ -428,7 +469,8 @@ fn a_report_that_was_lost_lets_the_next_crash_speak() {
     world.sink_is_up = false;
     world.run(1, 1);
     let mut thread = world.thread();
-    thread.lost();
+    let id = thread.open[0].id.clone();
+    thread.lost(&id);
     world.keep(&thread);
     world.sink_is_up = true;
     world.run(1, 1);
@@ -437,29 +479,38 @@ fn a_report_that_was_lost_lets_the_next_crash_speak() {
 
 /// A crash of an instance, so many seconds after the start.
 fn crash_of(instance: &str, seconds: u64) -> Crash {
-    let at = Timestamp::of_unix(START + seconds);
     Crash {
-        id: ReportId::new(at, seconds),
-        at,
-        instance: Some(instance.to_owned()),
+        service: service(instance),
+        ..crash(seconds, START + seconds, "same")
     }
+}
+
+fn service(instance: &str) -> Service {
+    Service {
+        instance: Some(instance.to_owned()),
+        ..web()
+    }
+}
+
+/// Returns for how long services have been up, if all have been so for so many seconds.
+fn all_up(thread: &Thread, seconds: Option<u64>) -> BTreeMap<Service, Duration> {
+    let up = |service: &Service| Some((service.clone(), Duration::from_secs(seconds?)));
+    thread.services().into_iter().filter_map(up).collect()
 }
 
 /// Returns what a sink that takes each message at once is told, so many seconds after the start.
 fn told(thread: &mut Thread, crashes: &[Crash], up: Option<u64>, seconds: u64) -> Option<Kind> {
     let now = Timestamp::of_unix(START + seconds);
-    thread.decide("web", crashes, up.map(Duration::from_secs), now);
-    let kind = thread.open.as_ref().map(|message| message.kind);
-    thread.taken(now);
-    kind
+    thread.decide("web", crashes, &all_up(thread, up), now);
+    let message = thread.open.first().cloned()?;
+    thread.taken(&message.id, now);
+    Some(message.kind)
 }
 
 fn instances(thread: &Thread) -> Vec<&str> {
-    thread
-        .instances
-        .iter()
-        .flatten()
-        .map(String::as_str)
+    let services = thread.services().into_iter();
+    services
+        .filter_map(|service| service.instance.as_deref())
         .collect()
 }
 
@@ -514,14 +565,39 @@ fn crashes_after_ten_minutes_without_one_begin_with_instances_count_and_window_o
 }
 
 #[test]
-fn a_crash_while_it_is_told_that_it_is_up_again_begins_a_new_row() {
+fn a_crash_while_it_is_told_that_it_is_up_again_is_told_at_once_and_begins_a_new_row() {
     let mut thread = with_a_row_of_two();
     let at = |seconds| Timestamp::of_unix(START + seconds);
-    thread.decide("web", &[], Some(Duration::from_mins(10)), at(901));
-    thread.decide("web", &[crash_of("c", 902)], None, at(902));
-    thread.taken(at(903));
-    match told(&mut thread, &[], None, 904) {
-        Some(Kind::Summary { new, all, .. }) => assert_eq!((new.count, all.count), (1, 1)),
-        other => panic!("the crash is told at once: {other:?}"),
+    thread.decide("web", &[], &all_up(&thread, Some(600)), at(901));
+    thread.decide("web", &[crash_of("c", 902)], &BTreeMap::new(), at(902));
+    let [up, crash] = &thread.open[..] else {
+        panic!("{:?}", thread.open)
+    };
+    assert!(matches!(up.kind, Kind::Recovered { instances: 2, .. }));
+    assert_eq!(crash.kind, Kind::Crash);
+    for id in [up.id.clone(), crash.id.clone()] {
+        thread.taken(&id, at(903));
+    }
+    assert_eq!(instances(&thread), ["c"]);
+    assert_eq!(told(&mut thread, &[crash_of("c", 904)], None, 904), None);
+    match told(&mut thread, &[], None, 1203) {
+        Some(Kind::Summary { new, all, .. }) => assert_eq!((new.count, all.count), (1, 2)),
+        other => panic!("the crash is summed up: {other:?}"),
+    }
+}
+
+#[test]
+fn what_was_refused_as_up_again_is_told_with_what_crashed_since() {
+    let mut thread = with_a_row_of_two();
+    let at = |seconds| Timestamp::of_unix(START + seconds);
+    thread.decide("web", &[], &all_up(&thread, Some(600)), at(901));
+    thread.decide("web", &[crash_of("c", 902)], &BTreeMap::new(), at(902));
+    let ids: Vec<_> = thread.open.iter().map(|open| open.id.clone()).collect();
+    thread.refused(&ids[0], at(903));
+    thread.taken(&ids[1], at(903));
+    assert_eq!(instances(&thread), ["a", "b", "c"]);
+    match told(&mut thread, &[], Some(600), 903 + HOUR) {
+        Some(Kind::Recovered { new, all, .. }) => assert_eq!((new, all.count), (None, 3)),
+        other => panic!("all three are up again: {other:?}"),
     }
 }

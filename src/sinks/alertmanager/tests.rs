@@ -1,6 +1,6 @@
 use super::brief::tests::{floods, full_of};
 use super::*;
-use crate::report::{Series, sample};
+use crate::report::{CauseCount, Death, Series, sample};
 use crate::stand_in::StandIn;
 
 fn sink(toml: &str) -> Result<Alertmanager, String> {
@@ -62,6 +62,49 @@ fn an_alert_is_one_from_the_first_crash_to_the_recovery() {
         (&labels, &json!(at("03:00:00")))
     );
     assert_eq!(over["endsAt"], json!(at("03:15:02")));
+}
+
+#[test]
+fn a_recovery_ends_the_alerts_of_all_causes_and_a_summary_goes_on_with_the_first() {
+    let sink = sink("urls = ['http://localhost:9093']").unwrap();
+    let all = Series::one(at("03:00:00"));
+    let cause = |fingerprint: &str| CauseCount {
+        kind: Death::PlainExit,
+        line: "exit code 1".to_owned(),
+        fingerprint: fingerprint.to_owned(),
+        crashes: all,
+    };
+    let alerts = |kind| {
+        let causes = ["aa", "0011223344556677", ""].map(cause).to_vec();
+        let report = Report {
+            kind,
+            causes,
+            ..sample()
+        };
+        let alerts = sink.alerts(&report, at("03:15:00"));
+        let fingerprint = |alert: &Value| alert["labels"]["fingerprint"].clone();
+        alerts
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(fingerprint)
+            .collect::<Vec<_>>()
+    };
+    let over = Kind::Recovered {
+        new: None,
+        all,
+        instances: 1,
+        up_s: 600,
+        made_at: at("03:15:00"),
+    };
+    assert_eq!(alerts(over), ["0011223344556677", "aa"]);
+    let summary = Kind::Summary {
+        new: all,
+        all,
+        instances: 1,
+        made_at: at("03:15:00"),
+    };
+    assert_eq!(alerts(summary), ["0011223344556677"]);
 }
 
 #[test]

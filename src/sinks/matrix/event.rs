@@ -85,6 +85,7 @@ fn facts(view: &View) -> Vec<(&'static str, String)> {
             view.confidence
         ),
     ));
+    facts.extend((!view.causes.is_empty()).then(|| ("Causes", view.causes.join("; "))));
     facts.extend(view.exit.clone().map(|exit| ("How", exit)));
     facts.push(("Where", view.place.clone()));
     facts.push(("When", view.stopped.clone()));

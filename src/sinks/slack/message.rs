@@ -100,6 +100,9 @@ fn facts(view: &View) -> Value {
         "Why",
         &format!("{} ({})", clip(&view.why, VALUE - 20), view.confidence),
     );
+    if !view.causes.is_empty() {
+        fact("Causes", &view.causes.join("; "));
+    }
     if let Some(exit) = &view.exit {
         fact("How", exit);
     }

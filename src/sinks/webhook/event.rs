@@ -151,6 +151,11 @@ fn bare(report: &Report) -> Report {
         evidence.source = line(&evidence.source);
         evidence.text = line(&evidence.text);
     }
+    bare.causes.truncate(5);
+    for cause in &mut bare.causes {
+        cause.line = line(&cause.line);
+        cause.fingerprint = line(&cause.fingerprint);
+    }
     bare.fingerprint = line(&report.fingerprint);
     bare.runbook = report.runbook.as_deref().map(line);
     bare.notes =

@@ -12,13 +12,48 @@ use crate::machine::{Machine, Stage};
 use crate::strace::{self, Fault, Point, STRACE, choose};
 use crate::table;
 
-const CRASHES: u64 = 4;
+/// The crashes of a history, and the messages that tell of them.
+#[derive(Clone, Copy)]
+struct History {
+    crashes: u64,
+    messages: usize,
+}
+
+/// One is told by its own report, the others in a summary.
+const LOOP: History = History {
+    crashes: 4,
+    messages: 2,
+};
+/// Four are told by their own reports, the others in a summary.
+const MANY_CAUSES: History = History {
+    crashes: 7,
+    messages: 5,
+};
 
 /// Returns a machine where a service has crashed again and again, and nothing was sent yet.
 fn crashed() -> Machine {
     let machine = Machine::new();
-    for _ in 0..CRASHES {
+    for _ in 0..LOOP.crashes {
         machine.crash(
+            "web",
+            &Stage {
+                asleep: true,
+                ..Stage::default()
+            },
+        );
+        machine.settle();
+    }
+    machine
+}
+
+/// Returns a machine where a service has crashed of another cause each time, and nothing was sent
+/// yet.
+fn crashed_of_many_causes() -> Machine {
+    let machine = Machine::new();
+    for code in (1..).take(7) {
+        machine.start("web");
+        machine.end_with("web", code);
+        machine.post_stop(
             "web",
             &Stage {
                 asleep: true,
@@ -64,12 +99,13 @@ pub fn told(machine: &Machine, job: &str) -> Vec<u64> {
 }
 
 /// Returns the mistakes in the messages to the sink.
-fn wrong(machine: &Machine, point: &Point) -> Vec<String> {
+fn wrong(machine: &Machine, point: &Point, history: History) -> Vec<String> {
+    let History { crashes, messages } = history;
     let told = told(machine, "web");
     let mut wrong = leftovers(machine);
-    if told.iter().sum::<u64>() != CRASHES || told.len() != 2 {
+    if told.iter().sum::<u64>() != crashes || told.len() != messages {
         wrong.push(format!(
-            "{CRASHES} crashes, of which the messages told {told:?}"
+            "{crashes} crashes, of which the messages told {told:?}"
         ));
     }
     wrong
@@ -79,7 +115,7 @@ fn wrong(machine: &Machine, point: &Point) -> Vec<String> {
 }
 
 /// Kills the deliverer that runs `later` before each of its calls.
-fn kill(later: &str, prepare: impl Fn() -> Machine, fault: &str) {
+fn kill(later: &str, prepare: impl Fn() -> Machine, history: History, fault: &str) {
     let began = Instant::now();
     let learn = prepare();
     let log = learn.path("strace.log");
@@ -96,7 +132,7 @@ fn kill(later: &str, prepare: impl Fn() -> Machine, fault: &str) {
         for later in [later, "6m", "70m"] {
             deliver(&machine, later, strace::watch(&log));
         }
-        all_wrong.extend(wrong(&machine, &point));
+        all_wrong.extend(wrong(&machine, &point, history));
     }
     table::row(fault, tries, began.elapsed(), &all_wrong);
 }
@@ -106,6 +142,7 @@ fn a_deliverer_killed_while_it_counts_crashes_counts_each_once() {
     kill(
         "0s",
         crashed,
+        LOOP,
         "deliverer killed before each call, counting a loop's crashes",
     );
 }
@@ -120,6 +157,17 @@ fn a_deliverer_killed_while_it_writes_a_summary_counts_each_crash_once() {
     kill(
         "6m",
         told_of_the_first,
+        LOOP,
         "deliverer killed before each call, summing up a loop",
+    );
+}
+
+#[test]
+fn a_deliverer_killed_while_the_brake_holds_counts_each_crash_once() {
+    kill(
+        "0s",
+        crashed_of_many_causes,
+        MANY_CAUSES,
+        "deliverer killed before each call, of a job with many causes",
     );
 }
