@@ -80,8 +80,9 @@ pub enum Verb {
     PreStart(HookArgs),
     /// Hook: the service was asked to stop
     ///
-    /// Marks the stop as planned, for as long as the job's `stop_timeout` says. Exits 0 whatever
-    /// happens.
+    /// Marks the stop as planned, for as long as the job's `stop_timeout` or its supervisor says.
+    /// On Upstart it asks init if this is only a restart, which keeps the process running. Exits 0
+    /// whatever happens.
     PreStop(HookArgs),
     /// Hook: the service has ended; with --simulate-crash, a drill
     ///

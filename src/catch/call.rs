@@ -207,10 +207,15 @@ fn announcement(variable: &str) -> Option<Evidence> {
     Some(evidence(variable, &value))
 }
 
+/// Maximum length of an announcement as evidence, in bytes.
+const MAX_ANNOUNCEMENT: usize = 1024;
+
 fn evidence(variable: &str, value: &OsStr) -> Evidence {
+    let mut text = format!("{variable}={}", value.to_string_lossy());
+    text.truncate(text.floor_char_boundary(MAX_ANNOUNCEMENT));
     Evidence {
         source: "environment of the hook".into(),
         line: None,
-        text: format!("{variable}={}", value.to_string_lossy()),
+        text,
     }
 }

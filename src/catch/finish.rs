@@ -38,6 +38,7 @@ use crate::mounts;
 use crate::places::Places;
 use crate::random;
 use crate::report::{Exit, Section, Stop, Verdict};
+use crate::supervisor::account::Ending;
 use crate::supervisor::supervise::Traces;
 
 /// Maximum time from the service's end to the end of the collectors. The restart waits for them and
@@ -335,36 +336,45 @@ fn judge_stop(
     host: &Host,
     now: Now,
 ) -> Judgement {
-    let plan_lasts = loaded.job.stop_timeout;
+    let (job, instance) = (call.job.as_str(), call.instance.as_deref());
+    let allowed = call.supervisor.allows(job, instance, host);
+    let plan_lasts = allowed.plan_lasts(loaded.job.stop_timeout);
     let mut account = marker.account.clone().unwrap_or_else(|| {
         let plan_since = now
             .monotonic
-            .saturating_sub(plan_lasts + drift(marker, now));
+            .saturating_sub(plan_lasts.saturating_add(drift(marker, now)));
         call.supervisor.account_from(&Traces {
-            job: &call.job,
-            instance: call.instance.as_deref(),
+            job,
+            instance,
             kernel_log: life,
             plan_lasts,
             plan_since: micros(plan_since),
             life: marker.life.as_ref(),
+            host,
         })
     });
     account.announced = call
         .planned
         .clone()
         .or(account.announced.filter(|_| !marker.once));
-    let silent_early_stop = call.supervisor.stops_silently(&call.job, host);
+    let silent_early_stop = call.supervisor.stops_silently(job, host);
     let oom = verdict::pid(&account, marker)
         .and_then(|pid| kernel::oom_kill(pid, said))
         .map(|message| message.evidence("kernel log"));
-    let usual = call.supervisor.usual_exits();
+    let normal = match (&loaded.job.normal_exit, &account.ending) {
+        (Some(normal), _) => normal,
+        // The supervisor has a reason not to count this end as normal.
+        (None, Ending::Explained { .. }) => &Vec::new(),
+        (None, _) => &allowed.exits,
+    };
     judge(&Case {
         account: &account,
         marker,
         oom: oom.as_ref(),
-        normal: loaded.job.normal_exit.as_deref().unwrap_or(usual),
+        normal,
         plan_lasts,
         silent_early_stop,
+        is_silence_normal: loaded.job.normal_exit.is_none() && allowed.is_silence_normal,
         now,
     })
 }

@@ -31,8 +31,11 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let priority = Priority::raise();
     let now = Now::read();
     let mut until = (now.monotonic + PATIENCE).saturating_sub(ourselves::age().min(LATE));
-    let call = Call::read(args)?;
+    let mut call = Call::read(args)?;
     let marker = call.marker(&args.places);
+    call.planned = call
+        .planned
+        .filter(|announcement| !marker.was_announced_before(&announcement.text));
     let (supervisor, input) = (call.supervisor, args.input());
     let account = supervisor.account(&input, host);
     let invocation = account

@@ -12,7 +12,9 @@ use crate::kmsg;
 use crate::random;
 
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
-    let call = Call::read(args)?;
+    let mut call = Call::read(args)?;
+    // Before a start the environment announces no stop, neither of this life nor of the last one.
+    let announced_before = call.planned.take().map(|announcement| announcement.text);
     let now = Now::read();
     let file = call.marker(&args.places);
     // The marker is still armed: the last life's post-stop was killed before it could take it, or
@@ -38,6 +40,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let once = call.supervisor.is_once(&input);
     let marker = Marker {
         seen,
+        announced_before,
         invocation,
         oom_kills,
         pid,

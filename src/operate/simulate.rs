@@ -169,6 +169,7 @@ pub fn report(shape: &Shape, call: &Call, loaded: &Loaded, host: &Host, now: Now
         normal: &[],
         plan_lasts,
         silent_early_stop: false,
+        is_silence_normal: false,
         now,
     });
     let stop = capture::stop(call, &judgement, None, now);

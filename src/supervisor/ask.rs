@@ -1,11 +1,12 @@
 //! Runs a supervisor's own program and reads what it prints.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use crate::host::Host;
 use crate::plugin::{self, Command, Run};
 
-/// Maximum time for an answer.
+/// Maximum time for an answer that nothing waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_ANSWER: usize = 256 * 1024;
 
@@ -17,6 +18,17 @@ pub struct Answer {
 
 /// Runs the first of these programs that exists; returns `None` if there is none.
 pub fn ask(host: &Host, programs: &[&str], args: &[&str]) -> Option<Answer> {
+    ask_within(PATIENCE, host, programs, args, &[])
+}
+
+/// Does the same, but waits only so long, and adds to the program's environment.
+pub fn ask_within(
+    patience: Duration,
+    host: &Host,
+    programs: &[&str],
+    args: &[&str],
+    env: &[(&str, &OsStr)],
+) -> Option<Answer> {
     let program = programs
         .iter()
         .map(|program| host.path(program))
@@ -30,8 +42,8 @@ pub fn ask(host: &Host, programs: &[&str], args: &[&str]) -> Option<Answer> {
         command: &command,
         user: None,
         stdin: b"",
-        env: &[],
-        timeout: PATIENCE,
+        env,
+        timeout: patience,
         max_bytes: MAX_ANSWER,
     });
     Some(Answer {

@@ -12,6 +12,7 @@ pub mod account;
 pub mod ask;
 pub mod caller;
 pub mod check;
+pub mod command;
 pub mod doctor;
 pub mod listen;
 pub mod plan;

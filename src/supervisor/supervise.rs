@@ -24,6 +24,9 @@ use crate::supervisor::listen::Listen;
 use crate::supervisor::plan::Plan;
 use crate::supervisor::run::life::Life;
 
+/// How long the hooks before and after a stop may take, beside the stop itself.
+const HOOKS: Duration = Duration::from_secs(5);
+
 /// A supervisor that lastwords knows.
 pub trait Supervise: Sync {
     /// Returns the name that stands in reports and on the command line, such as `systemd`.
@@ -55,6 +58,12 @@ pub trait Supervise: Sync {
     /// service.
     fn announcement(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Asks the supervisor whether the stop for which it runs pre-stop is only a restart that keeps
+    /// the process running. Pre-stop may wait for that for a moment.
+    fn keeps_the_process(&self, _: &HookInput, _: &Host) -> bool {
+        false
     }
 
     /// Returns the supervisor's id of this life of the service.
@@ -118,9 +127,10 @@ pub trait Supervise: Sync {
         false
     }
 
-    /// Returns the exits that are normal if the job names none.
-    fn usual_exits(&self) -> &'static [Exit] {
-        &[]
+    /// Returns what the service's files allow it: how long a stop may take, and by which exits it
+    /// may end.
+    fn allows(&self, _job: &str, _instance: Option<&str>, _: &Host) -> Allowed {
+        Allowed::default()
     }
 
     /// Explains the report of an end that no hook saw.
@@ -238,6 +248,27 @@ pub struct Traces<'a> {
     pub plan_since: u64,
     /// The life as `lastwords run` saw it.
     pub life: Option<&'a Life>,
+    pub host: &'a Host,
+}
+
+/// An end that the supervisor's files allow a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Maximum time from the request to the end, if the files say so.
+    pub stop_time: Option<Duration>,
+    /// Exits that are no failure.
+    pub exits: Vec<Exit>,
+    /// True if the supervisor would have told of any end but by one of these, or in a start.
+    pub is_silence_normal: bool,
+}
+
+impl Allowed {
+    /// Returns how long an announced stop may take: as long as configured, or longer if the
+    /// supervisor allows that, and a moment for the hooks.
+    pub fn plan_lasts(&self, configured: Duration) -> Duration {
+        let longest = self.stop_time.map(|time| time.saturating_add(HOOKS));
+        configured.max(longest.unwrap_or_default())
+    }
 }
 
 /// A service as its files describe it.

@@ -184,16 +184,15 @@ fn a_job_that_calls_a_code_and_a_signal_normal_is_still_reported_for_others() {
     }
 }
 
-/// Upstart neither respawns such a job nor logs its end. Only the job's lastwords config can tell
-/// lastwords that the exit was normal.
+/// Upstart neither respawns such a job nor logs its end.
 #[test]
-fn an_exit_that_only_upstarts_conf_calls_normal_is_reported_as_unknown() {
+fn an_exit_that_only_upstarts_conf_calls_normal_is_no_crash() {
     let machine = Harness::new();
     let mut web = machine.job("web", "respawn\nnormal exit 0 TERM\nexec true");
     web.start();
     web.wait_for(State::Waiting);
     assert_eq!(web.history(), "pre-start main post-stop");
-    assert_eq!(machine.only_report().verdict, Verdict::Unknown);
+    assert_eq!(machine.reports(), []);
 }
 
 #[test]

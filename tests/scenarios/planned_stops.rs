@@ -42,6 +42,81 @@ fn the_crash_after_a_restart_that_kept_the_process_is_not_missed() {
     }
 }
 
+/// Init says in pre-stop whether the goal is to stop. A stop after such a restart is planned again.
+#[test]
+fn a_crash_right_after_a_restart_is_not_missed_where_init_can_be_asked() {
+    for instance in ["", "blue", "a b"] {
+        let machine = Harness::new();
+        machine.install_initctl();
+        let mut other = machine.job("web", SERVE).instance("other");
+        let mut web = machine.job("web", SERVE).instance(instance);
+        other.start();
+        web.start();
+        web.stop();
+        web.start();
+        web.restart();
+        web.stop();
+        assert_eq!(machine.reports(), []);
+        web.start();
+        web.restart();
+        web.kill_main(Signal::TERM);
+        web.wait_for(State::Waiting);
+        let line = format!(
+            "init: {} main process ({}) killed by TERM signal",
+            web.log_name(),
+            web.main_pid()
+        );
+        assert_crashed(&machine.only_report(), &killed_by("TERM"), &line);
+        other.stop();
+    }
+}
+
+#[test]
+fn an_init_that_does_not_answer_pre_stop_holds_no_stop_up_and_the_stop_is_planned() {
+    for initctl in [
+        "#!/bin/sh\nexec sleep 1000\n",
+        "#!/no/such\n",
+        "#!/bin/sh\nexit 1\n",
+    ] {
+        let machine = Harness::new();
+        machine.initctl_is(initctl);
+        let mut web = machine.job("web", SERVE);
+        web.start();
+        web.stop();
+        assert_eq!(web.history(), "pre-start main pre-stop TERM post-stop");
+        assert_eq!(machine.reports(), [], "{initctl}");
+    }
+}
+
+#[test]
+fn a_stop_may_take_as_long_as_the_jobs_kill_timeout_allows() {
+    for (stanza, verdict) in [("", Some(Verdict::Crashed)), ("kill timeout 30\n", None)] {
+        let machine = Harness::new();
+        machine.configure("web", "stop_timeout = \"1ms\"\n");
+        let main = machine.trapping("TERM", "sleep 0.1; exit 3");
+        let mut web = machine.job("web", &format!("{stanza}{main}"));
+        machine.start_trapping(&mut web);
+        web.stop();
+        assert_eq!(web.history(), "pre-start main pre-stop TERM post-stop");
+        let reports = machine.reports();
+        let found = reports.first().map(|report| report.verdict);
+        assert_eq!(found, verdict, "{stanza}: {reports:#?}");
+    }
+}
+
+#[test]
+fn what_a_jobs_own_file_puts_into_its_environment_announces_no_stop() {
+    let machine = Harness::new();
+    let mut web = machine.job("web", &format!("env UPSTART_STOP_EVENTS=x\n{SERVE}"));
+    web.start();
+    web.stop_with(&[("UPSTART_STOP_EVENTS", "runlevel")]);
+    assert_eq!(machine.reports(), []);
+    web.start();
+    web.kill_main(Signal::TERM);
+    web.wait_for(State::Waiting);
+    assert_eq!(machine.only_report().verdict, Verdict::Crashed);
+}
+
 #[test]
 fn a_fault_right_after_a_restart_is_reported_at_once() {
     let machine = Harness::new();

@@ -54,6 +54,10 @@ fn a_main_process_that_is_missing_is_an_aborted_start() {
         (Verdict::AbortedStart, &Exit::Unknown),
         "{report:#?}"
     );
+    assert_eq!(
+        report.cause.line,
+        "main: /no/such/program: unable to execute: No such file or directory"
+    );
     let line =
         "init: Failed to spawn web main process: unable to execute: No such file or directory";
     assert!(evidence(&report).contains(&line), "{report:#?}");
@@ -71,6 +75,57 @@ fn a_stop_during_pre_start_is_not_called_a_crash() {
     web.wait_for(State::Waiting);
     assert_eq!(web.history(), "pre-start post-stop");
     assert_eq!(machine.only_report().verdict, Verdict::Unknown);
+}
+
+#[test]
+fn a_verbose_init_settles_what_is_unknown_else() {
+    let machine = Harness::new();
+    let pre_start = machine.gated(&machine.hook("pre-start"));
+    let conf = format!("pre-start {pre_start}{SERVE}");
+    let mut web = machine.job("web", &conf).verbose();
+    web.begin_start(&[]);
+    web.wait_until("the marker", |_| machine.markers().len() == 1);
+    web.begin_stop(&[]);
+    machine.open_gate();
+    web.wait_for(State::Waiting);
+    assert_eq!(web.history(), "pre-start post-stop");
+    assert_eq!(machine.reports(), [], "a stop during pre-start");
+
+    let mut web = machine.job("web", "exec true\n").verbose();
+    web.start();
+    web.wait_for(State::Waiting);
+    let report = machine.only_report();
+    assert_eq!(
+        (report.verdict, &report.stop.exit),
+        (Verdict::Crashed, &Exit::Code(0)),
+        "{report:#?}"
+    );
+}
+
+#[test]
+fn an_exit_that_the_jobs_stanzas_call_normal_is_no_crash_unless_its_file_says_otherwise() {
+    for (conf, file, verdict) in [
+        ("respawn\nnormal exit 3\n", None, None),
+        ("respawn\nnormal exit 3\n", Some(""), Some(Verdict::Unknown)),
+        (
+            "respawn\nnormal exit 3\n",
+            Some("3"),
+            Some(Verdict::Unknown),
+        ),
+        ("normal exit 0 3\n", None, None),
+        ("normal exit 3\n", None, Some(Verdict::Unknown)),
+    ] {
+        let machine = Harness::new();
+        if let Some(exits) = file {
+            machine.configure("web", &format!("normal_exit = [{exits}]\n"));
+        }
+        let mut web = machine.job("web", &format!("{conf}script\nexit 3\nend script\n"));
+        web.start();
+        web.wait_for(State::Waiting);
+        let reports = machine.reports();
+        let found = reports.first().map(|report| report.verdict);
+        assert_eq!(found, verdict, "{conf}{file:?}: {reports:#?}");
+    }
 }
 
 #[test]

@@ -159,6 +159,33 @@ impl Harness {
         command
     }
 
+    /// Installs an `initctl` that knows the state of the jobs which this machine's Upstart runs. As
+    /// from inside a job, `initctl status` takes the job's name from the environment.
+    pub fn install_initctl(&self) {
+        let dir = self.initctl_dir();
+        fs::create_dir_all(&dir).expect("a directory");
+        let script = format!(
+            "#!/bin/sh\nname=\"$UPSTART_JOB${{UPSTART_INSTANCE:+ ($UPSTART_INSTANCE)}}\"\n\
+             [ \"$*\" = status ] || exit 1\nfor file in {}/*; do\nread -r line <\"$file\"\n\
+             case $line in \"$name st\"*) echo \"$line\" ;; esac\ndone\n",
+            dir.display()
+        );
+        self.initctl_is(&script);
+    }
+
+    /// Makes `initctl` this script.
+    pub fn initctl_is(&self, script: &str) {
+        let path = self.root.join("sbin/initctl");
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        fs::write(&path, script).expect("a program");
+        fs::set_permissions(path, Permissions::from_mode(0o755)).expect("our own file");
+    }
+
+    /// Returns the directory in which Upstart keeps its jobs' states for `initctl`.
+    pub fn initctl_dir(&self) -> PathBuf {
+        self.dir.path().join("initctl")
+    }
+
     /// Returns our processes that run this verb.
     pub fn pids_of(&self, verb: &str) -> Vec<Pid> {
         let word = format!("\0{verb}\0");

@@ -54,6 +54,7 @@ pub struct Job<'h> {
     history: Vec<&'static str>,
     main_pids: Vec<u32>,
     log: String,
+    is_verbose: bool,
 }
 
 impl<'h> Job<'h> {
@@ -74,7 +75,14 @@ impl<'h> Job<'h> {
             history: Vec::new(),
             main_pids: Vec::new(),
             log: String::new(),
+            is_verbose: false,
         }
+    }
+
+    /// Makes init log what it only logs with `--verbose`.
+    pub fn verbose(mut self) -> Self {
+        self.is_verbose = true;
+        self
     }
 
     /// Makes it one instance of its job.
@@ -236,16 +244,55 @@ impl<'h> Job<'h> {
             Goal::Stop => self.state == State::Running,
             Goal::Respawn => false,
         };
-        self.goal = goal;
+        self.change_goal(goal);
         if induced {
             self.go_on();
         }
+    }
+
+    fn change_goal(&mut self, goal: Goal) {
+        if self.is_verbose && goal != self.goal {
+            let [from, to] = [self.goal, goal].map(|goal| format!("{goal:?}").to_lowercase());
+            let name = self.log_name();
+            self.harness
+                .kernel_log(format!("init: {name} goal changed from {from} to {to}"));
+        }
+        self.goal = goal;
+        self.tell_initctl();
+    }
+
+    /// Lets `initctl status` know, where the scenario has one.
+    fn tell_initctl(&self) {
+        let name: String = self
+            .log_name()
+            .bytes()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let goal = if self.goal == Goal::Stop {
+            "stop"
+        } else {
+            "start"
+        };
+        let state = match self.state {
+            State::Waiting => "waiting",
+            State::PreStart => "pre-start",
+            State::Spawned => "spawned",
+            State::PostStart => "post-start",
+            State::Running => "running",
+            State::PreStop => "pre-stop",
+            State::Killed => "killed",
+            State::PostStop => "post-stop",
+        };
+        let line = format!("{} {goal}/{state}, process 1\n", self.log_name());
+        // Without that directory there is no initctl.
+        let _ = std::fs::write(self.harness.initctl_dir().join(name), line);
     }
 
     fn go_on(&mut self) {
         loop {
             let from = self.state;
             self.state = self.next_state();
+            self.tell_initctl();
             if self.enter(from) {
                 break;
             }
@@ -254,7 +301,7 @@ impl<'h> Job<'h> {
 
     fn next_state(&mut self) -> State {
         let leave = if self.goal == Goal::Respawn {
-            self.goal = Goal::Start;
+            self.change_goal(Goal::Start);
             true
         } else {
             self.goal == Goal::Stop
@@ -325,7 +372,7 @@ impl<'h> Job<'h> {
                 self.main_pids.push(main.pid());
                 self.main = Some(main);
             }
-            None => self.goal = Goal::Stop,
+            None => self.change_goal(Goal::Stop),
         }
     }
 
@@ -336,7 +383,7 @@ impl<'h> Job<'h> {
             .spawn(name, &stanza, name.ends_with("-stop"))
             .map(|hook| (name, hook));
         if self.hook.is_none() && matches!(name, "pre-start" | "post-stop") {
-            self.goal = Goal::Stop;
+            self.change_goal(Goal::Stop);
         }
         self.hook.is_some()
     }
@@ -387,10 +434,10 @@ impl<'h> Job<'h> {
                 self.log_name()
             ));
             if waits_for_hook {
-                self.goal = Goal::Respawn;
+                self.change_goal(Goal::Respawn);
             }
         } else {
-            self.goal = Goal::Stop;
+            self.change_goal(Goal::Stop);
         }
         if !waits_for_hook {
             self.go_on();
@@ -434,19 +481,21 @@ impl<'h> Job<'h> {
             self.harness.wait_for_workers();
         }
         if !status.success() && matches!(name, "pre-start" | "post-stop") {
-            self.goal = Goal::Stop;
+            self.change_goal(Goal::Stop);
         }
         self.go_on();
     }
 
-    /// Logs how a process ended, at init's default verbosity. Code 0, and a number that `normal
-    /// exit` names, are not logged.
+    /// Logs how a process ended. Code 0, and a number that `normal exit` names, are only logged by
+    /// a verbose init.
     fn log_end(&self, process: &str, pid: u32, status: ExitStatus) {
         let number = status.code().or(status.signal()).unwrap_or_default();
-        if status.success() || self.conf.normal_exit.contains(&number) {
+        let is_normal = status.success() || self.conf.normal_exit.contains(&number);
+        if is_normal && !self.is_verbose {
             return;
         }
         let end = match (status.code(), status.signal().and_then(signal_name)) {
+            (Some(0), _) => "exited normally".to_owned(),
             (Some(code), _) => format!("terminated with status {code}"),
             (None, Some(name)) => format!("killed by {name} signal"),
             (None, None) => format!("killed by signal {number}"),

@@ -24,6 +24,13 @@ pub struct Marker {
     /// Time of the last announcement of a planned stop, in milliseconds since the boot.
     #[serde(default)]
     pub planned_ms: Option<u64>,
+    /// Pre-stop ran for a restart that kept the process running, and no stop was announced since.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub restarted: bool,
+    /// The supervisor's announcement of a stop, as it stood in the environment before the start.
+    /// There it announces nothing, and it may stand there for ever: the job's own file sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced_before: Option<String>,
     /// Name of the job, cut to [`MAX_NAME`] bytes. Used in reports, not to find the file.
     #[serde(default)]
     pub job: Option<String>,
@@ -84,6 +91,8 @@ impl Marker {
             armed_at,
             armed_ms,
             planned_ms: None,
+            restarted: false,
+            announced_before: None,
             job: None,
             instance: None,
             seen: None,

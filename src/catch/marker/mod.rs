@@ -15,7 +15,8 @@
 //! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
 //!
 //! A plan runs out, because Upstart's `restart` runs pre-stop and keeps the same process going. A
-//! crash after that must not be missed. A pre-start that finds its marker still armed takes it too:
+//! crash after that must not be missed. Where Upstart can be asked, such a plan is taken back at
+//! once. A pre-start that finds its marker still armed takes it too:
 //! the post-stop of the last life never ran.
 
 mod content;
@@ -182,16 +183,34 @@ impl MarkerFile {
 
     /// Marks the stop as planned. Does nothing if no marker is armed.
     pub fn plan(&self, now: Now) -> io::Result<()> {
-        let Some(marker) = self.read::<Marker>(&self.name)? else {
-            return Ok(());
-        };
-        self.write(
-            &self.name,
-            &Marker {
-                planned_ms: Some(millis(now.monotonic)),
-                ..marker
-            },
-        )
+        self.change(|marker| Marker {
+            planned_ms: Some(millis(now.monotonic)),
+            restarted: false,
+            ..marker
+        })
+    }
+
+    /// Takes the plan back: the stop is only a restart, which keeps the process running.
+    pub fn take_back_plan(&self) -> io::Result<()> {
+        self.change(|marker| Marker {
+            planned_ms: None,
+            restarted: true,
+            ..marker
+        })
+    }
+
+    fn change(&self, change: impl FnOnce(Marker) -> Marker) -> io::Result<()> {
+        match self.read::<Marker>(&self.name)? {
+            Some(marker) => self.write(&self.name, &change(marker)),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns true if this announcement stood in the environment before the start already.
+    pub fn was_announced_before(&self, announcement: &str) -> bool {
+        let marker = self.read::<Marker>(&self.name).ok().flatten();
+        let before = marker.and_then(|marker| marker.announced_before);
+        before.is_some_and(|before| before == announcement)
     }
 
     /// Writes the supervisor's account of the end into the marker. If no marker is armed, writes

@@ -36,6 +36,8 @@ pub struct Case<'a> {
     pub plan_lasts: Duration,
     /// A stop during start-up runs no pre-stop here, and looks like a SIGTERM from outside.
     pub silent_early_stop: bool,
+    /// The supervisor would have told of any end but a normal one.
+    pub is_silence_normal: bool,
     pub now: Now,
 }
 
@@ -151,9 +153,11 @@ impl Case<'_> {
         }
     }
 
-    /// Returns true if a stop during start-up would look like this end.
+    /// Returns true if a stop during start-up would look like this end. Once a pre-stop has run, the
+    /// start is over.
     fn may_be_an_early_stop(&self, ending: &Ending) -> bool {
-        self.silent_early_stop && !ending.respawns() && ending.exit().is_signal("TERM")
+        let was_up = self.marker.restarted || self.marker.planned_ms.is_some();
+        self.silent_early_stop && !was_up && !ending.respawns() && ending.exit().is_signal("TERM")
     }
 
     /// Judges an end of which the supervisor says nothing. It is silent about exit code 0, and
@@ -164,10 +168,27 @@ impl Case<'_> {
                 "the supervisor tells of no failure, and the job calls exit code 0 normal";
             return (Verdict::Planned, because.into());
         }
-        let because = "the supervisor says nothing of how it ended: either it ended by itself \
-                       with exit code 0, or somebody stopped it while it was starting, which runs \
-                       no pre-stop";
-        (Verdict::Unknown, because.into())
+        if self.is_silence_normal {
+            let because = "the supervisor neither tells of a failure nor starts it again, as after \
+                           an exit that its own file calls normal";
+            return (Verdict::Planned, because.into());
+        }
+        let by_itself = if self.normal.is_empty() {
+            "it ended by itself with exit code 0"
+        } else {
+            "it ended by itself, with exit code 0 or in a way that counts as normal"
+        };
+        let otherwise = if self.marker.restarted {
+            "somebody stopped it while the pre-stop of a restart was running"
+        } else if self.marker.planned_ms.is_some() {
+            "the stop that was announced before took longer than it may take"
+        } else {
+            "somebody stopped it while it was starting, which runs no pre-stop"
+        };
+        let because = format!(
+            "the supervisor says nothing of how it ended: either {by_itself}, or {otherwise}"
+        );
+        (Verdict::Unknown, because)
     }
 
     /// Judges an end that nothing explains.

@@ -192,6 +192,8 @@ struct Stop {
     oom: Option<Evidence>,
     normal: Vec<Exit>,
     early_is_silent: bool,
+    restarted: bool,
+    silence_is_normal: bool,
 }
 
 impl Stop {
@@ -202,6 +204,8 @@ impl Stop {
             oom: None,
             normal: Vec::new(),
             early_is_silent: false,
+            restarted: false,
+            silence_is_normal: false,
         }
     }
 
@@ -224,6 +228,14 @@ impl Stop {
         }
     }
 
+    /// A pre-stop ran for a restart that kept the process.
+    fn restarted(self) -> Self {
+        Self {
+            restarted: true,
+            ..self
+        }
+    }
+
     /// The job calls this exit normal.
     fn normal(self, exit: Exit) -> Self {
         Self {
@@ -242,6 +254,7 @@ impl Stop {
             .map(|before| u64::try_from(END.saturating_sub(before).as_millis()).unwrap());
         let marker = Marker {
             planned_ms,
+            restarted: self.restarted,
             ..Marker::new("boot".to_owned(), now(Duration::from_secs(10)))
         };
         judge(&Case {
@@ -251,6 +264,7 @@ impl Stop {
             normal: &self.normal,
             plan_lasts: PLAN_LASTS,
             silent_early_stop: self.early_is_silent,
+            is_silence_normal: self.silence_is_normal,
             now: now(END),
         })
     }
@@ -415,6 +429,37 @@ fn an_end_of_which_the_supervisors_record_tells_nothing_is_unknown_or_a_normal_e
 }
 
 #[test]
+fn the_sentence_for_the_unknown_names_only_what_is_possible() {
+    let silent = || Stop::of(accounts::silent());
+    let long_ago = PLAN_LASTS + Duration::from_secs(1);
+    for (stop, because) in [
+        (
+            silent(),
+            "exit code 0, or somebody stopped it while it was starting",
+        ),
+        (
+            silent().restarted(),
+            "0, or somebody stopped it while the pre-stop of a restart",
+        ),
+        (
+            silent().planned_before(long_ago),
+            "or the stop that was announced before took longer",
+        ),
+        (
+            silent().normal(Exit::Code(3)),
+            "or in a way that counts as normal, or somebody",
+        ),
+    ] {
+        assert_judged(&stop, Verdict::Unknown, because);
+    }
+    let normal = Stop {
+        silence_is_normal: true,
+        ..silent()
+    };
+    assert_judged(&normal, Verdict::Planned, "that its own file calls normal");
+}
+
+#[test]
 fn sigterm_in_a_job_whose_early_stop_is_silent_is_unknown() {
     let early = |account| Stop {
         early_is_silent: true,
@@ -429,6 +474,8 @@ fn sigterm_in_a_job_whose_early_stop_is_silent_is_unknown() {
         assert_judged(&early(account), Verdict::Unknown, because);
     }
     assert_judged(&early(accounts::respawned(term())), Verdict::Crashed, "");
+    let up = early(accounts::died(term())).restarted();
+    assert_judged(&up, Verdict::Crashed, "nobody had asked it to stop");
     for exit in [segv(), signal("KILL"), Exit::Code(143), Exit::Code(0)] {
         assert_judged(&early(accounts::died(exit)), Verdict::Crashed, "");
     }

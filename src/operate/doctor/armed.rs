@@ -87,7 +87,10 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
         1 => ", and 1 more instance".to_owned(),
         more => format!(", and {more} more instances"),
     };
-    let lasts = subject.loaded.job.stop_timeout;
+    let allowed = subject
+        .supervisor
+        .allows(subject.job, subject.instance, &subject.host);
+    let lasts = allowed.plan_lasts(subject.loaded.job.stop_timeout);
     if let Some(planned) = marker
         .planned_ago(subject.now)
         .filter(|planned| *planned < lasts)

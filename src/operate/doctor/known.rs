@@ -43,6 +43,7 @@ pub fn named(name: &str, places: &Places) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -56,9 +57,22 @@ mod tests {
             ..Places::default()
         };
         for (name, text) in [
+            ("etc/init/a.conf", "exec /srv/a\n"),
             (
                 "etc/init/a.override",
                 "post-stop exec /usr/bin/lastwords post-stop\n",
+            ),
+            (
+                "etc/init/sub/dir/g.conf",
+                "post-stop exec /opt/upstart-monitor/bin/post-stop\n",
+            ),
+            (
+                "etc/init/h.conf",
+                "post-stop script\n  /opt/bin/post-stop\nend script\n",
+            ),
+            (
+                "etc/init/its-own.conf",
+                "post-stop exec /srv/x/bin/post-stop\n",
             ),
             (
                 "etc/init/not.conf",
@@ -99,6 +113,10 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        assert_eq!(services(&places), ["a", "b", "c@", "d", "e", "f"]);
+        let hook = places.root.join("opt/bin/post-stop");
+        fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        symlink("/usr/bin/lastwords", hook).unwrap();
+        let found = ["a", "b", "c@", "d", "e", "f", "h", "sub/dir/g"];
+        assert_eq!(services(&places), found);
     }
 }

@@ -10,9 +10,11 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::Args;
 
+use crate::config;
 use crate::places::Places;
 use crate::supervisor::caller::Caller;
 use crate::supervisor::{self, Supervise, services};
+use crate::when::length;
 
 #[derive(Debug, Args)]
 pub struct SetupArgs {
@@ -42,6 +44,7 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
         .map_or_else(|| services::supervisor_of(job, &host), Ok)?;
     let mut plan = by.setup(job, &host, &Caller::of(places)?);
     plan.files.push(skeleton::draft(job, by, places));
+    plan.better.extend(long_stop(job, by, places));
     if !args.write {
         plan.show(out);
         let _ = writeln!(
@@ -58,4 +61,20 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
     directories::make_all(places, out)?;
     let _ = writeln!(out, "\nto check it: lastwords doctor {job}");
     Ok(ExitCode::from(u8::from(left_to_do)))
+}
+
+/// Says that a stop may take longer than the job's `stop_timeout`.
+fn long_stop(service: &str, by: &dyn Supervise, places: &Places) -> Option<String> {
+    let (job, instance) = by.split(service);
+    let allowed = by.allows(job, instance, &places.host());
+    let configured = config::load(&places.config, job).job.stop_timeout;
+    let lasts = allowed.plan_lasts(configured);
+    let stop_time = allowed.stop_time.filter(|_| lasts > configured)?;
+    Some(format!(
+        "{by} lets a stop of {service} take {}. That is more than its stop_timeout ({}), so a stop \
+         counts as planned for {}.",
+        length(stop_time),
+        length(configured),
+        length(lasts)
+    ))
 }

@@ -10,16 +10,13 @@ use crate::supervisor::caller::{Caller, quoted};
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::doctor::{Observed, Running};
 use crate::supervisor::plan::{ByHand, Draft, Plan};
-use crate::supervisor::supervise::{MarkerUse, Subject, Traces};
+use crate::supervisor::supervise::{Allowed, MarkerUse, Subject, Traces};
 
 /// The deliverer's line for cron.
 const CRON: &str = "\
 # /etc/cron.d/lastwords: tries again to send what could not be sent at once.
 * * * * * root /usr/bin/lastwords deliver
 ";
-
-/// Commands in containers, cron and CI are often meant to end.
-const USUAL_EXITS: &[Exit] = &[Exit::Code(0)];
 
 pub struct LastwordsRun;
 
@@ -37,8 +34,12 @@ impl Supervise for LastwordsRun {
         life.unwrap_or_default()
     }
 
-    fn usual_exits(&self) -> &'static [Exit] {
-        USUAL_EXITS
+    /// Allows exit code 0: commands in containers, cron and CI are often meant to end.
+    fn allows(&self, _: &str, _: Option<&str>, _: &Host) -> Allowed {
+        Allowed {
+            exits: vec![Exit::Code(0)],
+            ..Allowed::default()
+        }
     }
 
     fn why_missed(&self) -> &'static str {

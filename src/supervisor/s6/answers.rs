@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::clock::Now;
 use crate::host::Host;
@@ -15,7 +16,7 @@ use crate::supervisor::plan::Plan;
 use crate::supervisor::s6::{self, doctor, setup};
 use crate::supervisor::service_dir;
 use crate::supervisor::services;
-use crate::supervisor::supervise::{HookInput, Subject};
+use crate::supervisor::supervise::{Allowed, HookInput, Subject};
 
 /// Directories in which services are kept. The last one holds copies of the others' services and is
 /// gone after a reboot.
@@ -56,6 +57,21 @@ impl Supervise for S6 {
             logs: service_dir::own_logs(input, host),
             ..account
         })
+    }
+
+    /// Reads `timeout-kill`, in milliseconds. Without it, or with 0, a stop may take for ever.
+    fn allows(&self, job: &str, _: Option<&str>, host: &Host) -> Allowed {
+        let run = services::check_name(job)
+            .ok()
+            .and_then(|()| self.file_of(job, host));
+        let file = run.map(|run| run.with_file_name("timeout-kill"));
+        let millis = file.and_then(|file| host.read(file).ok()?.trim().parse().ok());
+        Allowed {
+            stop_time: millis
+                .filter(|millis| *millis > 0)
+                .map(Duration::from_millis),
+            ..Allowed::default()
+        }
     }
 
     fn condition(&self, stop: &Stop, _: Now, host: &Host) -> Option<Condition> {

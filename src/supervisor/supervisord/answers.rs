@@ -1,6 +1,7 @@
 //! supervisord, as the rest of the program asks it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::clock::Now;
 use crate::host::Host;
@@ -11,7 +12,7 @@ use crate::supervisor::check::Check;
 use crate::supervisor::doctor::Observed;
 use crate::supervisor::listen::Listen;
 use crate::supervisor::plan::Plan;
-use crate::supervisor::supervise::{Described, Subject};
+use crate::supervisor::supervise::{Allowed, Described, Subject};
 use crate::supervisor::supervisord::listener::EventListener;
 use crate::supervisor::supervisord::{condition, doctor, files, setup};
 
@@ -33,6 +34,19 @@ impl Supervise for Supervisord {
 
     fn listener(&self) -> Option<&dyn Listen> {
         Some(&EventListener)
+    }
+
+    /// Reads `stopwaitsecs`. An exit that `exitcodes` names needs no place here: supervisord's event
+    /// says whether it was expected.
+    fn allows(&self, job: &str, instance: Option<&str>, host: &Host) -> Allowed {
+        let value = |program| files::value_of(program, "stopwaitsecs", host);
+        let seconds = instance.and_then(value).or_else(|| value(job));
+        Allowed {
+            stop_time: seconds
+                .and_then(|seconds| seconds.parse().ok())
+                .map(Duration::from_secs),
+            ..Allowed::default()
+        }
     }
 
     fn condition(&self, stop: &Stop, _: Now, host: &Host) -> Option<Condition> {

@@ -151,6 +151,19 @@ pub fn programs(host: &Host) -> Vec<(String, PathBuf)> {
     found
 }
 
+/// Returns the value of a key in a program's section.
+pub fn value_of(program: &str, key: &str, host: &Host) -> Option<String> {
+    let is_its = |section: &IniSection| {
+        let name = section.name.strip_prefix("program:");
+        name.is_some_and(|name| name.trim() == program)
+    };
+    files(host).iter().find_map(|file| {
+        let text = host.read(file).ok()?;
+        let section = IniSection::all(file, &text).into_iter().find(is_its)?;
+        section.value(key).map(str::to_owned)
+    })
+}
+
 /// Our listener.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Listener {
@@ -258,7 +271,7 @@ mod tests {
         );
         write(
             "etc/supervisord.d/web.ini",
-            "[program:web]\ncommand=x\n[group:shop]\nprograms=a,b\n",
+            "[program:web]\ncommand=x\nstopwaitsecs = 90 ; long\n[group:shop]\nprograms=a,b\n",
         );
         write("etc/supervisord.d/old.conf", "[program:old]\n");
         write(
@@ -267,6 +280,8 @@ mod tests {
         );
         let names: Vec<_> = programs(&host).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["web", "shop"]);
+        let wait = |program| value_of(program, "stopwaitsecs", &host);
+        assert_eq!((wait("web").as_deref(), wait("old")), (Some("90"), None));
         let path = |key| path_of(key, &host);
         assert_eq!(
             (path("logfile").as_deref(), path("childlogdir")),

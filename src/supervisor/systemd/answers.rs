@@ -15,8 +15,10 @@ use crate::supervisor::check::Check;
 use crate::supervisor::doctor::Observed;
 use crate::supervisor::plan::Plan;
 use crate::supervisor::services;
-use crate::supervisor::supervise::{HookInput, Subject};
-use crate::supervisor::systemd::{self, ask, condition, doctor, files, setup, units, wired};
+use crate::supervisor::supervise::{Allowed, HookInput, Subject};
+use crate::supervisor::systemd::{
+    self, allowed, ask, condition, doctor, files, setup, units, wired,
+};
 
 pub struct Systemd;
 
@@ -65,12 +67,17 @@ impl Supervise for Systemd {
         to.program = program.map(|path| Program { path });
     }
 
+    fn allows(&self, job: &str, instance: Option<&str>, host: &Host) -> Allowed {
+        let unit = unit_of(job, instance);
+        if services::check_name(&unit).is_err() {
+            return Allowed::default();
+        }
+        allowed::read(&files::files(&unit, host), host)
+    }
+
     fn condition(&self, stop: &Stop, now: Now, host: &Host) -> Option<Condition> {
-        let service = match &stop.instance {
-            Some(instance) => format!("{}@{instance}", stop.job),
-            None => stop.job.clone(),
-        };
-        let unit = units::show(&[&files::unit(&service)], &condition::PROPERTIES, host);
+        let unit = unit_of(&stop.job, stop.instance.as_deref());
+        let unit = units::show(&[&unit], &condition::PROPERTIES, host);
         match unit.as_deref() {
             Some([unit]) => condition::read(unit, now),
             _ => Some(Condition::Unknown),
@@ -104,5 +111,13 @@ impl Supervise for Systemd {
 
     fn restart(&self, service: &str, _: &Host) -> Option<String> {
         Some(format!("systemctl restart {}", files::unit(service)))
+    }
+}
+
+/// Returns the unit of a job's instance.
+fn unit_of(job: &str, instance: Option<&str>) -> String {
+    match instance {
+        Some(instance) => files::unit(&format!("{job}@{instance}")),
+        None => files::unit(job),
     }
 }

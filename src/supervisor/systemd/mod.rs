@@ -12,6 +12,7 @@
 //! | SIGTERM from outside | `success` | no such job |
 //! | a stop that took SIGKILL, a start timeout, `RuntimeMaxSec=` | `timeout` | such a job, never active, neither |
 
+mod allowed;
 mod answers;
 mod ask;
 mod condition;

@@ -1,7 +1,7 @@
 //! Upstart, as the rest of the program asks it.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::Now;
@@ -13,16 +13,19 @@ use crate::kmsg;
 use crate::report::{Condition, Stop};
 use crate::supervisor::Supervise;
 use crate::supervisor::account::Account;
-use crate::supervisor::ask::ask;
+use crate::supervisor::ask::{ask, ask_within};
 use crate::supervisor::caller::Caller;
 use crate::supervisor::check::Check;
 use crate::supervisor::doctor::Observed;
 use crate::supervisor::plan::Plan;
 use crate::supervisor::services;
-use crate::supervisor::supervise::{Described, HookInput, MarkerUse, Subject, Traces};
-use crate::supervisor::upstart::{self, condition, described, doctor, setup};
+use crate::supervisor::supervise::{Allowed, Described, HookInput, MarkerUse, Subject, Traces};
+use crate::supervisor::upstart::stanzas::Stanzas;
+use crate::supervisor::upstart::{self, condition, described, doctor, jobs, setup};
 
 const INITCTL: [&str; 2] = ["/sbin/initctl", "/usr/sbin/initctl"];
+/// Maximum time for init's answer to pre-stop, for which the stop waits.
+const MOMENT: Duration = Duration::from_millis(300);
 
 pub struct Upstart;
 
@@ -48,35 +51,62 @@ impl Supervise for Upstart {
         Some("UPSTART_STOP_EVENTS")
     }
 
+    /// Asks for the goal: `restart` has set it to `start` again before pre-stop runs. From inside a
+    /// job `initctl status` needs no arguments, but the variables that name the instance.
+    fn keeps_the_process(&self, input: &HookInput, host: &Host) -> bool {
+        let named = ["UPSTART_JOB", "UPSTART_INSTANCE"].map(|name| (input.variable)(name));
+        let [Some(job), Some(instance)] = &named else {
+            return false;
+        };
+        let env = [
+            ("UPSTART_JOB", job.as_os_str()),
+            ("UPSTART_INSTANCE", instance.as_os_str()),
+        ];
+        let answer = ask_within(MOMENT, host, &INITCTL, &["status"], &env);
+        let text = |name: &OsString| name.to_string_lossy().into_owned();
+        let instance = Some(text(instance)).filter(|instance| !instance.is_empty());
+        answer.is_some_and(|answer| {
+            condition::is_start_in_pre_stop(&answer.text, &text(job), instance.as_deref())
+        })
+    }
+
     fn account_from(&self, traces: &Traces) -> Account {
-        let account =
-            |records| upstart::account(traces.job, traces.instance, records, traces.plan_since);
+        let stanzas = Stanzas::of(traces.job, traces.host);
+        let command = stanzas.as_ref().and_then(Stanzas::command);
+        let (job, instance, since) = (traces.job, traces.instance, traces.plan_since);
+        let account = |records| upstart::account(job, instance, records, since, command);
         traces.kernel_log.map(account).unwrap_or_default()
     }
 
+    /// Returns true if the job has a post-start process. While one runs, `stop` kills the main
+    /// process without running pre-stop, and init logs the same line as for a kill from outside.
     fn stops_silently(&self, job: &str, host: &Host) -> bool {
-        let mut confs = confs(job, host).into_iter();
-        confs.any(|conf| upstart::has_post_start(&conf))
+        Stanzas::of(job, host).is_some_and(|stanzas| stanzas.post_start.is_some())
+    }
+
+    fn allows(&self, job: &str, _: Option<&str>, host: &Host) -> Allowed {
+        let stanzas = Stanzas::of(job, host).unwrap_or_default();
+        Allowed {
+            stop_time: stanzas.kill_timeout,
+            // After any other exit init respawns the job and says so.
+            is_silence_normal: stanzas.respawns && !stanzas.normal_exits.is_empty(),
+            exits: stanzas.normal_exits,
+        }
     }
 
     /// Adds the log that Upstart keeps, and the program that it runs.
     fn add_collectors(&self, to: &mut Collect, stop: &Stop, _: Option<&Account>, host: &Host) {
         to.log
             .push(Log::new(described::log(stop.instance.is_some())));
-        let confs = confs(&stop.job, host);
-        let path = confs.iter().rev().find_map(|conf| upstart::program(conf));
-        to.program = path.map(|path| Program {
-            path: path.to_owned(),
-        });
+        let program = Stanzas::of(&stop.job, host).and_then(|stanzas| stanzas.program());
+        to.program = program.map(|path| Program { path });
     }
 
     fn condition(&self, stop: &Stop, now: Now, host: &Host) -> Option<Condition> {
         let Some(answer) = ask(host, &INITCTL, &["list"]) else {
             return Some(Condition::Unknown);
         };
-        let respawns = confs(&stop.job, host)
-            .iter()
-            .any(|conf| upstart::respawns(conf));
+        let respawns = Stanzas::of(&stop.job, host).is_some_and(|stanzas| stanzas.respawns);
         // The kernel log's clock may be off by seconds.
         let ago = now.wall.since(stop.stopped_at) + Duration::from_secs(5);
         let since = now.monotonic.saturating_sub(ago).as_micros();
@@ -96,24 +126,12 @@ impl Supervise for Upstart {
     }
 
     fn wired(&self, host: &Host) -> Vec<String> {
-        let dir = "/etc/init";
-        let calls = |name: &String| services::calls_us(&Path::new(dir).join(name), host);
-        let job = |name: String| {
-            let job = name
-                .strip_suffix(".override")
-                .or(name.strip_suffix(".conf"))?;
-            Some(job.to_owned())
-        };
-        let names = services::names(dir, host).into_iter();
-        names.filter(calls).filter_map(job).collect()
+        jobs::wired(host)
     }
 
     fn described(&self, job: &str, host: &Host) -> Described {
-        let read = |ending| host.read(format!("/etc/init/{job}.{ending}"));
-        read("conf").map_or_else(
-            |_| Described::default(),
-            |conf| described::described(&conf, &read("override").unwrap_or_default()),
-        )
+        let stanzas = Stanzas::of(job, host);
+        stanzas.map(described::described).unwrap_or_default()
     }
 
     fn setup(&self, job: &str, host: &Host, caller: &Caller) -> Plan {
@@ -131,17 +149,4 @@ impl Supervise for Upstart {
     fn start_deliverer(&self, _: &str, _: bool) -> String {
         "start lastwords (its job: `lastwords setup JOB`)".to_owned()
     }
-}
-
-/// Reads a job's stanzas, and then those that override them.
-fn confs(job: &str, host: &Host) -> Vec<String> {
-    // A job's name is a path below /etc/init. One that leads out of there names no job.
-    let stays = |part: &str| !part.is_empty() && part != "." && part != "..";
-    if !job.split('/').all(stays) {
-        return Vec::new();
-    }
-    ["conf", "override"]
-        .iter()
-        .filter_map(|ending| host.read(format!("/etc/init/{job}.{ending}")).ok())
-        .collect()
 }

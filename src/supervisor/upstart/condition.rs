@@ -49,13 +49,23 @@ pub fn read(
 
 /// Returns true if init says last that it no longer starts the service.
 fn gave_up(name: &str, log: &[Record]) -> bool {
-    let mut lines = log.iter().filter_map(|it| InitLine::read(&it.text, name));
+    let lines = log.iter().filter_map(|it| InitLine::read(&it.text, name));
+    // A verbose init adds what that means for the goal.
+    let mut lines = lines.filter(|line| !matches!(line, InitLine::WantsStop));
     matches!(lines.next_back(), Some(InitLine::GaveUp))
+}
+
+/// Returns true if `initctl status`, asked in pre-stop, says that the job is to run: its process
+/// goes on.
+pub fn is_start_in_pre_stop(status: &str, job: &str, instance: Option<&str>) -> bool {
+    let name = instance.map_or_else(|| job.to_owned(), |instance| format!("{job} ({instance})"));
+    let state = status.strip_prefix(name.as_str());
+    state.is_some_and(|state| state.trim_start().starts_with("start/pre-stop"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::{is_start_in_pre_stop, read};
     use crate::kmsg::Record;
     use crate::report::{Condition, Supervisor};
 
@@ -111,6 +121,10 @@ mod tests {
         for (log, expected) in [
             (vec![stopped], &given_up),
             (
+                vec![stopped, "init: web2 goal changed from start to stop"],
+                &given_up,
+            ),
+            (
                 vec!["init: web2 main process ended, respawning", stopped],
                 &given_up,
             ),
@@ -134,6 +148,26 @@ mod tests {
                 Some(expected),
                 "{log:?}"
             );
+        }
+    }
+
+    #[test]
+    fn only_the_goal_of_this_instance_tells_a_restart_from_a_stop() {
+        let status = "web (a b) start/pre-stop, process 9\n\tpre-stop process 12\n";
+        assert!(is_start_in_pre_stop(status, "web", Some("a b")));
+        assert!(is_start_in_pre_stop(
+            "web start/pre-stop, process 9\n",
+            "web",
+            None
+        ));
+        for (status, instance) in [
+            (status, None),
+            (status, Some("b")),
+            ("web stop/pre-stop, process 9\n", None),
+            ("web start/running, process 9\n", None),
+            ("", None),
+        ] {
+            assert!(!is_start_in_pre_stop(status, "web", instance), "{status}");
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Reads from a job's stanzas what its config has to repeat.
 
 use crate::supervisor::supervise::Described;
-use crate::supervisor::upstart::program;
 use crate::supervisor::upstart::stanzas::Stanzas;
 
 /// Returns the file in which Upstart keeps a job's output.
@@ -13,16 +12,16 @@ pub fn log(has_instances: bool) -> &'static str {
     }
 }
 
-pub fn described(conf: &str, r#override: &str) -> Described {
-    let stanzas = Stanzas::read(conf, r#override);
+/// Describes a job by its stanzas.
+pub fn described(stanzas: Stanzas) -> Described {
     let main = stanzas.main.as_ref();
     let redirected = main.and_then(|main| redirection(&main.text));
     let logged = matches!(stanzas.console.as_deref(), None | Some("log"));
-    let program = program(r#override).or_else(|| program(conf));
+    let program = stanzas.program();
     Described {
         user: stanzas.setuid.filter(|user| user != "root"),
         log: redirected.or_else(|| logged.then(|| log(stanzas.has_instances).to_owned())),
-        program: program.map(str::to_owned),
+        program,
     }
 }
 
@@ -45,14 +44,15 @@ mod tests {
 
     #[test]
     fn upstarts_file_tells_the_user_the_log_and_the_program() {
-        let found = described("setuid www-data\ninstance $N\nexec /srv/web\n", "");
+        let described = |conf| described(Stanzas::read(conf, ""));
+        let found = described("setuid www-data\ninstance $N\nexec /srv/web\n");
         let expected = Described {
             user: Some("www-data".into()),
             log: Some("/var/log/upstart/{job}-{instance}.log".into()),
             program: Some("/srv/web".into()),
         };
         assert_eq!(found, expected);
-        let log = |conf| described(conf, "").log;
+        let log = |conf| described(conf).log;
         assert_eq!(
             log("exec node x.js >> /var/log/web.log 2>&1").as_deref(),
             Some("/var/log/web.log")
@@ -63,6 +63,6 @@ mod tests {
         );
         assert_eq!(log("console none\nexec x"), None);
         assert_eq!(log("exec x").as_deref(), Some("/var/log/upstart/{job}.log"));
-        assert_eq!(described("setuid root\n", "").user, None);
+        assert_eq!(described("setuid root\n").user, None);
     }
 }

@@ -11,12 +11,19 @@
 //! init: web main process ended, respawning
 //! ```
 //!
-//! At its default verbosity init logs nothing about a main process that ends with code 0.
+//! At its default verbosity init logs nothing about a main process that ends with code 0. With
+//! `--verbose` it does, and also tells of each stop before the main process ends:
+//!
+//! ```text
+//! init: web goal changed from start to stop
+//! init: web main process (4242) exited normally
+//! ```
 
 mod answers;
 mod condition;
 mod described;
 mod doctor;
+mod jobs;
 mod setup;
 mod stanzas;
 
@@ -30,10 +37,16 @@ const SOURCE: &str = "kernel log";
 
 /// Reads what init logged about this job's instance in `records`, which hold nothing from before
 /// its start. An announcement of a stop that is older than `plan_since`, in microseconds of the
-/// kernel log's clock, has run out.
-pub fn account(job: &str, instance: Option<&str>, records: &[Record], plan_since: u64) -> Account {
+/// kernel log's clock, has run out. `command` is the path of the command that init runs, if known.
+pub fn account(
+    job: &str,
+    instance: Option<&str>,
+    records: &[Record],
+    plan_since: u64,
+    command: Option<&str>,
+) -> Account {
     let name = instance.map_or_else(|| job.to_owned(), |instance| format!("{job} ({instance})"));
-    let (mut main, mut failed, mut announced) = (None, None, None);
+    let (mut main, mut failed, mut announced, mut wants_stop) = (None, None, None, None);
     let (mut respawns, mut gave_up) = (None, None);
     for record in records {
         let Some(line) = InitLine::read(&record.text, &name) else {
@@ -52,7 +65,22 @@ pub fn account(job: &str, instance: Option<&str>, records: &[Record], plan_since
                     evidence,
                 });
             }
-            InitLine::StartFailed(why) => failed = Some(FailedStart { why, evidence }),
+            InitLine::PreStartFailed(exit) => {
+                let why = format!("pre-start: {exit}");
+                failed = Some(FailedStart { why, evidence });
+            }
+            InitLine::NoMain(why) => {
+                let path = command.map(|path| format!("{path}: ")).unwrap_or_default();
+                let why = format!("main: {path}{why}");
+                failed = Some(FailedStart { why, evidence });
+            }
+            // After the end, and after a start that failed, this is only init's answer to it.
+            InitLine::WantsStop if main.is_none() && failed.is_none() => {
+                wants_stop = Some(evidence);
+            }
+            // A restart that keeps the process, or a start in the middle of a stop.
+            InitLine::WantsStart if main.is_none() => wants_stop = None,
+            InitLine::WantsStop | InitLine::WantsStart => {}
             InitLine::PreStopFailed if record.micros >= plan_since => announced = Some(evidence),
             InitLine::PreStopFailed => {}
             InitLine::Respawning => respawns = Some(evidence),
@@ -83,7 +111,7 @@ pub fn account(job: &str, instance: Option<&str>, records: &[Record], plan_since
         },
     };
     Account {
-        announced,
+        announced: wants_stop.or(announced),
         ..ending.into()
     }
 }
@@ -91,12 +119,16 @@ pub fn account(job: &str, instance: Option<&str>, records: &[Record], plan_since
 /// A line of init's about one job's instance.
 enum InitLine {
     MainEnded(u32, Exit),
-    StartFailed(String),
+    PreStartFailed(Exit),
+    /// The main process could not be run.
+    NoMain(String),
     /// A pre-stop that did not get as far as our hook. It still says that somebody asked for a
     /// stop.
     PreStopFailed,
     Respawning,
     GaveUp,
+    WantsStop,
+    WantsStart,
 }
 
 impl InitLine {
@@ -108,7 +140,7 @@ impl InitLine {
             && let Some(said) = about(text, name)
         {
             let main = said.strip_prefix("main process: ");
-            let main = main.map(|why| Self::StartFailed(format!("main: {why}")));
+            let main = main.map(|why| Self::NoMain(why.to_owned()));
             let is_pre_stop = said.starts_with("pre-stop process: ");
             return main.or(is_pre_stop.then_some(Self::PreStopFailed));
         }
@@ -116,13 +148,16 @@ impl InitLine {
         match said {
             "main process ended, respawning" => return Some(Self::Respawning),
             "respawning too fast, stopped" => return Some(Self::GaveUp),
+            "goal changed from start to stop" => return Some(Self::WantsStop),
+            "goal changed from stop to start" => return Some(Self::WantsStart),
             _ => {}
         }
         let (process, end) = said.split_once(" process (")?;
         let (pid, exit) = parse_end(end)?;
         match process {
             "main" => Some(Self::MainEnded(pid, exit)),
-            "pre-start" => Some(Self::StartFailed(format!("pre-start: {exit}"))),
+            _ if exit == Exit::Code(0) => None,
+            "pre-start" => Some(Self::PreStartFailed(exit)),
             "pre-stop" => Some(Self::PreStopFailed),
             _ => None,
         }
@@ -134,11 +169,14 @@ fn about<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.strip_prefix(name)?.strip_prefix(' ')
 }
 
-/// Parses `4242) terminated with status 1`, `4242) killed by SEGV signal` and, for a signal without
-/// a name, `4242) killed by signal 40`.
+/// Parses `4242) terminated with status 1`, `4242) exited normally`, `4242) killed by SEGV signal`
+/// and, for a signal without a name, `4242) killed by signal 40`.
 fn parse_end(text: &str) -> Option<(u32, Exit)> {
     let (pid, end) = text.split_once(") ")?;
     let pid = pid.parse().ok()?;
+    if end == "exited normally" {
+        return Some((pid, Exit::Code(0)));
+    }
     if let Some(status) = end.strip_prefix("terminated with status ") {
         return Some((pid, Exit::Code(status.parse().ok()?)));
     }
@@ -161,45 +199,6 @@ fn parse_end(text: &str) -> Option<(u32, Exit)> {
     })
 }
 
-/// Returns true if a job's configuration (`/etc/init/JOB.conf`) has a post-start process. While one
-/// runs, `stop` kills the main process without running pre-stop, and init logs the same line as for
-/// a kill from outside.
-pub fn has_post_start(conf: &str) -> bool {
-    conf.lines().any(|line| {
-        let mut words = line.split_ascii_whitespace();
-        words.next() == Some("post-start") && matches!(words.next(), Some("exec" | "script"))
-    })
-}
-
-/// Returns true if a job's configuration has a `respawn` stanza.
-pub fn respawns(conf: &str) -> bool {
-    let is_respawn = |line: &str| line.split_ascii_whitespace().eq(["respawn"]);
-    conf.lines().any(is_respawn)
-}
-
-/// Returns the program that a job's stanzas run as its main process, if `exec` names a file.
-pub fn program(conf: &str) -> Option<&str> {
-    // The scripts of hooks have an `exec` of their own. In the main process's script it names the
-    // program, too.
-    let mut in_hook = false;
-    let mut program = None;
-    for line in conf.lines() {
-        let mut words = line
-            .split_ascii_whitespace()
-            .map(|word| word.trim_matches(['"', '\'']));
-        match (words.next(), words.next()) {
-            (Some("end"), Some("script")) => in_hook = false,
-            (Some("pre-start" | "post-start" | "pre-stop" | "post-stop"), Some("script")) => {
-                in_hook = true;
-            }
-            (Some("exec"), Some(word)) if !in_hook => program = Some(word),
-            _ => {}
-        }
-    }
-    let word = program?;
-    (word.starts_with('/') && !word.contains(['$', '`', '*'])).then_some(word)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +214,10 @@ mod tests {
                 text: (*text).to_owned(),
             })
             .collect()
+    }
+
+    fn account(job: &str, instance: Option<&str>, records: &[Record], plan_since: u64) -> Account {
+        super::account(job, instance, records, plan_since, Some("/srv/web"))
     }
 
     #[test]
@@ -291,7 +294,7 @@ mod tests {
             ),
             (
                 "init: Failed to spawn web main process: unable to execute: No such file or directory",
-                "main: unable to execute: No such file or directory",
+                "main: /srv/web: unable to execute: No such file or directory",
             ),
         ] {
             let account = account("web", None, &kernel_log(&[line]), 0);
@@ -327,37 +330,32 @@ mod tests {
     }
 
     #[test]
-    fn the_program_is_the_file_that_exec_names() {
-        assert_eq!(
-            program("respawn\n  exec /srv/web/server --port 80\n"),
-            Some("/srv/web/server")
-        );
-        let hooks = "post-stop script\n  exec /usr/bin/lastwords post-stop\nend script\n";
-        assert_eq!(
-            program(&format!(
-                "script\n  cd /\n  exec \"/srv/web\"\nend script\n{hooks}"
-            )),
-            Some("/srv/web")
-        );
-        for conf in [
-            "exec node server.js",
-            "exec $BIN",
-            "script\n  /srv/web\nend script",
-            "pre-start exec /bin/x",
-            "executable /x",
-            "",
+    fn a_verbose_init_tells_of_a_stop_before_the_end_and_of_code_0() {
+        let stop = "init: web goal changed from start to stop";
+        let start = "init: web goal changed from stop to start";
+        let exited = "init: web main process (81) exited normally";
+        let killed = "init: web main process (81) killed by TERM signal";
+        let pre_start = "init: web pre-start process (80) exited normally";
+        let failed = "init: web pre-start process (80) terminated with status 3";
+        for (lines, exit, is_announced) in [
+            (&[pre_start, stop][..], Exit::Unknown, true),
+            (&[stop, killed], term(), true),
+            (&[stop, exited, start], Exit::Code(0), true),
+            (&[exited, stop], Exit::Code(0), false),
+            (&[killed, stop], term(), false),
+            (&[stop, start, killed, stop], term(), false),
+            (&[failed, stop], Exit::Unknown, false),
         ] {
-            assert_eq!(program(conf), None, "{conf}");
+            let account = account("web", None, &kernel_log(lines), 9);
+            assert_eq!(account.ending.exit(), exit, "{lines:?}");
+            assert_eq!(account.announced.is_some(), is_announced, "{lines:?}");
         }
     }
 
-    #[test]
-    fn only_a_post_start_stanza_counts_as_one() {
-        assert!(has_post_start(
-            "exec web\n  post-start script\n sleep 1\nend script\n"
-        ));
-        assert!(!has_post_start(
-            "# post-start exec x\nexec web --post-start exec\npost-stop exec x\n"
-        ));
+    fn term() -> Exit {
+        Exit::Signal {
+            name: "TERM".into(),
+            core_dumped: false,
+        }
     }
 }

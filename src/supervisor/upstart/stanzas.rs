@@ -2,15 +2,32 @@
 //!
 //! Of two stanzas of a kind the later one counts. `JOB.override` comes after `JOB.conf`.
 
+use std::time::Duration;
+
+use crate::config;
+use crate::host::Host;
+use crate::report::Exit;
 use crate::supervisor::called;
+use crate::supervisor::command;
 
 /// The stanzas of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stanzas {
     pub pre_start: Option<Process>,
+    pub post_start: Option<Process>,
     pub pre_stop: Option<Process>,
     pub post_stop: Option<Process>,
     pub main: Option<Process>,
+    /// The job is started again when its main process ends.
+    pub respawns: bool,
+    /// The exits that `normal exit` names. init logs no line about them.
+    pub normal_exits: Vec<Exit>,
+    /// How long the main process may take to end after SIGTERM.
+    pub kill_timeout: Option<Duration>,
+    /// The root directory of all its processes, its hooks too.
+    pub chroot: Option<String>,
+    /// The directory of all its processes.
+    pub chdir: Option<String>,
     /// The user of all its processes, its hooks too.
     pub setuid: Option<String>,
     /// Several instances may run at once, each with a log of its own.
@@ -31,6 +48,18 @@ pub struct Process {
 }
 
 impl Stanzas {
+    /// Reads the files of a job; returns `None` if it has none.
+    pub fn of(job: &str, host: &Host) -> Option<Self> {
+        // A job's name is a path below /etc/init. One that leads out of there names no job.
+        let stays = |part: &str| !part.is_empty() && part != "." && part != "..";
+        if !job.split('/').all(stays) {
+            return None;
+        }
+        let read = |ending| host.read(format!("/etc/init/{job}.{ending}"));
+        let conf = read("conf").ok()?;
+        Some(Self::read(&conf, &read("override").unwrap_or_default()))
+    }
+
     /// Reads `JOB.conf`, and then `JOB.override`.
     pub fn read(conf: &str, r#override: &str) -> Self {
         let mut stanzas = Self::default();
@@ -49,6 +78,20 @@ impl Stanzas {
         }
     }
 
+    /// Returns the file that holds the program which the job runs, if its stanzas name one.
+    pub fn program(&self) -> Option<String> {
+        let main = self.main.as_ref()?;
+        let dir = main.directory().or(self.chdir.as_deref());
+        command::program(&main.words()?, dir)
+    }
+
+    /// Returns the path of the command that init itself runs, if it is one.
+    pub fn command(&self) -> Option<&str> {
+        let main = self.main.as_ref().filter(|main| !main.is_script)?;
+        let first = main.words()?.first().copied();
+        first.filter(|word| word.starts_with('/'))
+    }
+
     fn take(&mut self, text: &str, overrides: bool) {
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
@@ -64,10 +107,18 @@ impl Stanzas {
                 "post-stop" => {
                     self.post_stop = process(rest, &mut lines, overrides).or(self.post_stop.take());
                 }
-                "post-start" => drop(process(rest, &mut lines, overrides)),
+                "post-start" => {
+                    let process = process(rest, &mut lines, overrides);
+                    self.post_start = process.or(self.post_start.take());
+                }
                 "exec" | "script" => {
                     self.main = process(&line, &mut lines, overrides).or(self.main.take());
                 }
+                "respawn" if rest.is_empty() => self.respawns = true,
+                "normal" => self.normal_exits.extend(normal_exits(rest)),
+                "kill" => self.kill_timeout = kill_timeout(rest).or(self.kill_timeout),
+                "chroot" => self.chroot = Some(unquoted(rest)),
+                "chdir" => self.chdir = Some(unquoted(rest)),
                 "setuid" => self.setuid = Some(unquoted(rest)),
                 "instance" => self.has_instances = true,
                 "console" => self.console = Some(unquoted(rest)),
@@ -109,6 +160,25 @@ fn split_word(line: &str) -> (&str, &str) {
         .map_or((line, ""), |(word, rest)| (word, rest.trim()))
 }
 
+/// Reads `exit 0 42 TERM SIGHUP`.
+fn normal_exits(rest: &str) -> impl Iterator<Item = Exit> {
+    let (word, exits) = split_word(rest);
+    let exits = exits
+        .split_ascii_whitespace()
+        .filter(move |_| word == "exit");
+    exits.filter_map(|exit| match exit.parse() {
+        Ok(code) => Some(Exit::Code(code)),
+        Err(_) => config::signal(exit).ok(),
+    })
+}
+
+/// Reads `timeout 90`.
+fn kill_timeout(rest: &str) -> Option<Duration> {
+    let (word, seconds) = split_word(rest);
+    let seconds = unquoted(seconds).parse().ok().filter(|_| word == "timeout");
+    seconds.map(Duration::from_secs)
+}
+
 fn unquoted(text: &str) -> String {
     text.trim_matches(['"', '\'']).to_owned()
 }
@@ -147,6 +217,26 @@ impl Process {
     pub fn program(&self, hook: &str) -> Option<&str> {
         called(&self.text, hook)
     }
+
+    /// Returns the words of the command: that of the last `exec` of a script.
+    fn words(&self) -> Option<Vec<&str>> {
+        let command = if self.is_script {
+            let mut lines = self.text.lines().rev();
+            lines.find_map(|line| line.trim_start().strip_prefix("exec "))?
+        } else {
+            &self.text
+        };
+        Some(command::words(command))
+    }
+
+    /// Returns the last directory that a script enters before that.
+    fn directory(&self) -> Option<&str> {
+        let mut lines = self.text.lines().rev().filter(|_| self.is_script);
+        lines.find_map(|line| match command::words(line).as_slice() {
+            ["cd", dir, ..] => Some(*dir),
+            _ => None,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +261,7 @@ mod tests {
             Some("  exec a\n  pre-stop exec b")
         );
         assert_eq!(stanzas.main, Some(exec("/srv/web --x '# no'     --y")));
+        assert_eq!(stanzas.post_start, Some(exec("c")));
         assert_eq!((stanzas.pre_stop, stanzas.post_stop), (None, None));
         assert_eq!(
             (stanzas.setuid.as_deref(), stanzas.console.as_deref()),
@@ -203,6 +294,56 @@ mod tests {
         );
         assert_eq!(Stanzas::read("exec x \\", "").main, Some(exec("x")));
         assert_eq!(Stanzas::read("exec", "").main, None);
+    }
+
+    #[test]
+    fn how_it_may_end_is_read_and_what_is_no_stanza_is_not() {
+        let conf = "respawn limit 5 10\nnormal exit 0 42 \\\n TERM SIGHUP nonsense\nnormal x 7\n\
+                    kill timeout 90\nkill signal INT\nchroot /srv/jail\n# respawn\n";
+        let stanzas = Stanzas::read(conf, "");
+        let signal = |name| config::signal(name).unwrap();
+        let exits = [Exit::Code(0), Exit::Code(42), signal("TERM"), signal("HUP")];
+        assert_eq!(stanzas.normal_exits, exits);
+        assert_eq!(stanzas.kill_timeout, Some(Duration::from_secs(90)));
+        assert_eq!(stanzas.chroot.as_deref(), Some("/srv/jail"));
+        assert!(!stanzas.respawns && Stanzas::read("", "respawn").respawns);
+        assert_eq!(Stanzas::read("kill timeout soon", "").kill_timeout, None);
+    }
+
+    #[test]
+    fn the_program_is_what_the_last_exec_of_the_main_process_runs() {
+        let hooks = "post-stop script\n  exec /usr/bin/lastwords post-stop\nend script\n";
+        for (conf, program) in [
+            (
+                "respawn\n  exec /srv/web/server --port 80\n",
+                "/srv/web/server",
+            ),
+            (
+                "script\n  cd /\n  exec \"/srv/web\"\nend script\n",
+                "/srv/web",
+            ),
+            (
+                "chdir /srv/web\nexec node --inspect server.js",
+                "/srv/web/server.js",
+            ),
+            (
+                "script\n cd /srv/a\n exec python3 b.py\nend script\n",
+                "/srv/a/b.py",
+            ),
+        ] {
+            let stanzas = Stanzas::read(&format!("{conf}\n{hooks}"), "");
+            assert_eq!(stanzas.program().as_deref(), Some(program), "{conf}");
+        }
+        for conf in [
+            "exec node server.js",
+            "exec $BIN",
+            "script\n  /srv/web\nend script",
+            "pre-start exec /bin/x",
+            "executable /x",
+            "",
+        ] {
+            assert_eq!(Stanzas::read(conf, "").program(), None, "{conf}");
+        }
     }
 
     #[test]
