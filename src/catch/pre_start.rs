@@ -39,8 +39,8 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         .map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
     let once = call.supervisor.is_once(&input);
     let marker = Marker {
-        seen,
         announced_before,
+        seen,
         invocation,
         oom_kills,
         pid,

@@ -370,3 +370,20 @@ fn supervisords_own_file_says_where_the_listener_goes() {
     );
     assert_eq!(read(&conf), web);
 }
+
+#[test]
+fn it_says_how_long_a_stop_counts_as_planned_where_the_supervisor_allows_more() {
+    let machine = Harness::new();
+    for (stanza, said) in [
+        (
+            "kill timeout 90\n",
+            "Upstart lets a stop of web take 1 min 30 s.",
+        ),
+        ("kill timeout 30\n", ""),
+    ] {
+        write_conf(&machine, "web", &format!("{stanza}{SERVE}"));
+        let shown = text(&setup(&machine, &["web"]));
+        assert_eq!(shown.contains("lets a stop"), !said.is_empty(), "{shown}");
+        assert!(shown.contains(said), "{shown}");
+    }
+}

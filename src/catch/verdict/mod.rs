@@ -153,8 +153,8 @@ impl Case<'_> {
         }
     }
 
-    /// Returns true if a stop during start-up would look like this end. Once a pre-stop has run, the
-    /// start is over.
+    /// Returns true if a stop during start-up would look like this end. Once a pre-stop has run,
+    /// the start is over.
     fn may_be_an_early_stop(&self, ending: &Ending) -> bool {
         let was_up = self.marker.restarted || self.marker.planned_ms.is_some();
         self.silent_early_stop && !was_up && !ending.respawns() && ending.exit().is_signal("TERM")

@@ -36,8 +36,8 @@ impl Supervise for Supervisord {
         Some(&EventListener)
     }
 
-    /// Reads `stopwaitsecs`. An exit that `exitcodes` names needs no place here: supervisord's event
-    /// says whether it was expected.
+    /// Reads `stopwaitsecs`. The exits that `exitcodes` names are not needed here: supervisord's
+    /// event says if an exit was expected.
     fn allows(&self, job: &str, instance: Option<&str>, host: &Host) -> Allowed {
         let value = |program| files::value_of(program, "stopwaitsecs", host);
         let seconds = instance.and_then(value).or_else(|| value(job));

@@ -80,9 +80,8 @@ pub fn account(
             }
             // A restart that keeps the process, or a start in the middle of a stop.
             InitLine::WantsStart if main.is_none() => wants_stop = None,
-            InitLine::WantsStop | InitLine::WantsStart => {}
             InitLine::PreStopFailed if record.micros >= plan_since => announced = Some(evidence),
-            InitLine::PreStopFailed => {}
+            InitLine::PreStopFailed | InitLine::WantsStop | InitLine::WantsStart => {}
             InitLine::Respawning => respawns = Some(evidence),
             InitLine::GaveUp => gave_up = Some(evidence),
         }
