@@ -29,8 +29,21 @@ pub enum Value {
     Texts(Vec<String>),
     /// A job's number; its object is left out.
     Job(u32, String),
-    /// The program of the first of some commands.
-    Program(Option<String>),
+    Commands(Vec<RunCommand>),
+}
+
+/// A command of a unit, and how it ended last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunCommand {
+    pub program: String,
+    /// Its arguments, the program's name first.
+    pub arguments: Vec<String>,
+    /// A failure does not count.
+    pub ignores_failure: bool,
+    /// How it ended, as waitid(2) has it: 1 by itself, with this status as its exit code; 2 or 3
+    /// by this signal; 0 if it has not ended.
+    pub code: u32,
+    pub status: u32,
 }
 
 /// A conversation with the manager.
@@ -234,23 +247,16 @@ fn answer(message: &[u8]) -> Option<Value> {
             wire.align(8);
             Value::Job(wire.u32()?, wire.text()?)
         }
-        b"as" => {
-            let length = usize::try_from(wire.u32()?).ok()?;
-            let end = wire.at.checked_add(length)?;
-            let mut texts = Vec::new();
-            while wire.at < end {
-                texts.push(wire.text()?);
-            }
-            Value::Texts(texts)
-        }
+        b"as" => Value::Texts(wire.texts()?),
         b"a(sasbttttuii)" => {
-            let length = wire.u32()?;
+            let length = usize::try_from(wire.u32()?).ok()?;
             wire.align(8);
-            Value::Program(if length == 0 {
-                None
-            } else {
-                Some(wire.text()?)
-            })
+            let end = wire.at.checked_add(length)?;
+            let mut commands = Vec::new();
+            while wire.at < end {
+                commands.push(wire.command()?);
+            }
+            Value::Commands(commands)
         }
         _ => return None,
     })
@@ -299,6 +305,35 @@ impl<'a> Wire<'a> {
         Some(text)
     }
 
+    fn texts(&mut self) -> Option<Vec<String>> {
+        let length = usize::try_from(self.u32()?).ok()?;
+        let end = self.at.checked_add(length)?;
+        let mut texts = Vec::new();
+        while self.at < end {
+            texts.push(self.text()?);
+        }
+        Some(texts)
+    }
+
+    /// Reads a command: its words, a flag, four times, a pid, and how it ended.
+    fn command(&mut self) -> Option<RunCommand> {
+        self.align(8);
+        let program = self.text()?;
+        let arguments = self.texts()?;
+        let ignores_failure = self.u32()? != 0;
+        for _ in 0..4 {
+            self.u64()?;
+        }
+        let (_pid, code, status) = (self.u32()?, self.u32()?, self.u32()?);
+        Some(RunCommand {
+            program,
+            arguments,
+            ignores_failure,
+            code,
+            status,
+        })
+    }
+
     fn signature(&mut self) -> Option<&'a [u8]> {
         let length = self.byte()?;
         let signature = self.take(length.into())?;
@@ -328,6 +363,34 @@ mod tests {
         reply(b"(uo)", &[0, 0, 0xca, 0, 0, 0, 2, 0, 0, 0, b'/', b'x', 0])
     }
 
+    /// One command, after 14 bytes of the signature in the body.
+    fn commands() -> Vec<u8> {
+        let mut body = vec![0; 16];
+        let put = |body: &mut Vec<u8>, number: u32| {
+            pad(body, 4);
+            body.extend(number.to_le_bytes());
+        };
+        put(&mut body, 0);
+        pad(&mut body, 8);
+        let begin = body.len();
+        put_text(&mut body, "/x");
+        put(&mut body, 15);
+        let words = body.len();
+        put_text(&mut body, "x");
+        put_text(&mut body, "-v");
+        assert_eq!(body.len() - words, 15);
+        put(&mut body, 1);
+        pad(&mut body, 8);
+        body.extend([0; 32]);
+        for number in [42, 1, 3] {
+            put(&mut body, number);
+        }
+        let length = u32::try_from(body.len() - begin).unwrap();
+        body[16..20].copy_from_slice(&length.to_le_bytes());
+        // The signature takes the first bytes: its length, its 14 letters, and a NUL.
+        body.split_off(16)
+    }
+
     #[test]
     fn values_are_read_from_the_answers() {
         assert_eq!(
@@ -344,7 +407,17 @@ mod tests {
         );
         assert_eq!(
             answer(&reply(b"a(sasbttttuii)", &[0; 12])),
-            Some(Value::Program(None))
+            Some(Value::Commands(Vec::new()))
+        );
+        assert_eq!(
+            answer(&reply(b"a(sasbttttuii)", &commands())),
+            Some(Value::Commands(vec![RunCommand {
+                program: "/x".into(),
+                arguments: vec!["x".into(), "-v".into()],
+                ignores_failure: true,
+                code: 1,
+                status: 3,
+            }]))
         );
         assert_eq!(
             answer(&reply(b"d", &[0; 16])),

@@ -9,13 +9,13 @@
 //! lines = 30
 //! ```
 //!
-//! If it is unknown how long the service ran, the last ten minutes are shown. The times are seconds
-//! before the end.
+//! If it is unknown how long the service ran, the last ten minutes are shown. Each record stands
+//! with its date, in UTC. Equal records in a row are shown once, with their number.
 //!
 //! The section's data: `window_s` (how far back it looks), `records` (how many there are in it),
-//! `shown`.
+//! `shown` (how many lines of the section they are).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use rustix::time::{ClockId, clock_gettime};
@@ -25,7 +25,7 @@ use serde_json::json;
 use super::{Body, Collector};
 use crate::host::Host;
 use crate::kmsg::{Record, read_kernel_log};
-use crate::report::{CollectorKind, Stop};
+use crate::report::{CollectorKind, Stop, Timestamp};
 
 /// How far back to look if the start is unknown, in seconds.
 const UNKNOWN_UPTIME: f64 = 600.0;
@@ -52,42 +52,39 @@ impl Collector for Dmesg {
     }
 
     fn collect(&self, stop: &Stop, host: &Host) -> Result<Body> {
-        let now = clock_gettime(ClockId::Monotonic);
+        let [now, wall] = [ClockId::Monotonic, ClockId::Realtime].map(clock_gettime);
         #[allow(
             clippy::cast_precision_loss,
             reason = "exact for the first 285 years of uptime"
         )]
-        let now = now.tv_sec as f64 + now.tv_nsec as f64 / 1e9;
+        let [now, wall] = [now, wall].map(|it| it.tv_sec as f64 + it.tv_nsec as f64 / 1e9);
         let window = stop.uptime_s.unwrap_or(UNKNOWN_UPTIME);
         let since =
             Duration::try_from_secs_f64((now - window - SLACK).max(0.0)).unwrap_or_default();
         let since = u64::try_from(since.as_micros()).unwrap_or_default();
         let log = read_kernel_log(host, since)?;
-        Ok(describe(&log.records, now, window, self.lines))
+        Ok(describe(&log.records, [now, wall], window, self.lines))
     }
 }
 
-/// Describes the last records in the window; `now` and `window` are in seconds.
-fn describe(records: &[Record], now: f64, window: f64, lines: usize) -> Body {
+/// Describes the last records in the window. `now`, by the monotonic clock and by the wall's, and
+/// `window` are in seconds.
+fn describe(records: &[Record], [now, wall]: [f64; 2], window: f64, lines: usize) -> Body {
     // A record of the hook's own time may seem to come from after it.
     let within: Vec<&Record> = records
         .iter()
         .filter(|record| seconds(record) - now >= -window - SLACK)
         .collect();
-    let shown = within
-        .get(within.len().saturating_sub(lines)..)
+    let runs: Vec<&[&Record]> = within.chunk_by(|one, next| one.text == next.text).collect();
+    let shown = runs
+        .get(runs.len().saturating_sub(lines)..)
         .unwrap_or_default();
-    let mut text: Vec<String> = shown.iter().map(|record| line(record, now)).collect();
+    let mut text: Vec<String> = shown.iter().map(|run| line(run, wall - now)).collect();
+    let left_out = within.len() - shown.iter().map(|run| run.len()).sum::<usize>();
     if within.is_empty() {
         text.push(format!("the kernel said nothing in the last {window:.0} s"));
-    } else if shown.len() < within.len() {
-        text.insert(
-            0,
-            format!(
-                "[{} earlier records are left out]",
-                within.len() - shown.len()
-            ),
-        );
+    } else if left_out > 0 {
+        text.insert(0, format!("[{left_out} earlier records are left out]"));
     }
     let data = json!({ "window_s": window, "records": within.len(), "shown": shown.len() });
     Body {
@@ -96,13 +93,29 @@ fn describe(records: &[Record], now: f64, window: f64, lines: usize) -> Body {
     }
 }
 
-/// Writes a record. Its other lines are indented, so that none of them looks like a record.
-fn line(record: &Record, now: f64) -> String {
-    let when = format!("{:.3}s", (seconds(record) - now).min(-0.0));
-    format!(
-        "{when:>10}  {}",
-        record.text.replace('\n', "\n            ")
-    )
+/// Writes some equal records as one. Its other lines are indented, so that none of them looks like
+/// a record. `boot` is the wall clock's time of the boot.
+fn line(run: &[&Record], boot: f64) -> String {
+    let Some((record, more)) = run.split_first() else {
+        return String::new();
+    };
+    let text = record.text.replace('\n', "\n    ");
+    match more.last() {
+        None => format!("{}  {text}", date(record, boot)),
+        Some(last) => format!(
+            "{}  {text} ({} times, the last at {})",
+            date(record, boot),
+            run.len(),
+            date(last, boot)
+        ),
+    }
+}
+
+/// Returns the date of a record, as far as the two clocks agree.
+fn date(record: &Record, boot: f64) -> Timestamp {
+    let since = Duration::try_from_secs_f64(boot + seconds(record)).unwrap_or_default();
+    let time = SystemTime::UNIX_EPOCH.checked_add(since);
+    Timestamp::new(time.unwrap_or(SystemTime::UNIX_EPOCH))
 }
 
 #[allow(
@@ -131,11 +144,11 @@ mod tests {
     }
 
     fn text(records: &[Record], window: f64, lines: usize) -> String {
-        describe(records, 1000.012, window, lines).text
+        describe(records, [1000.012, 86_400.012], window, lines).text
     }
 
     #[test]
-    fn what_was_said_while_the_service_ran_is_shown_with_seconds_before_the_end() {
+    fn what_was_said_while_the_service_ran_is_shown_with_its_date() {
         let records = [
             record(1, "boot"),
             record(900, "link up"),
@@ -143,7 +156,8 @@ mod tests {
         ];
         assert_eq!(
             text(&records, 110.0, 100),
-            " -100.012s  link up\n   -0.012s  web killed\n            Tasks: 3"
+            "1970-01-01T23:58:20.000Z  link up\n\
+             1970-01-02T00:00:00.000Z  web killed\n    Tasks: 3"
         );
         assert_eq!(
             text(&records, 110.0, 1),
@@ -159,8 +173,25 @@ mod tests {
         let records = [record(899, "just before"), record(1001, "just after")];
         assert_eq!(
             text(&records, 100.0, 9),
-            " -101.012s  just before\n   -0.000s  just after"
+            "1970-01-01T23:58:19.000Z  just before\n1970-01-02T00:00:01.000Z  just after"
         );
+    }
+
+    #[test]
+    fn equal_records_in_a_row_are_shown_once() {
+        let records = [
+            record(900, "a"),
+            record(901, "b"),
+            record(902, "b"),
+            record(1000, "b"),
+            record(1000, "a"),
+        ];
+        let all = "1970-01-01T23:58:20.000Z  a\n\
+                   1970-01-01T23:58:21.000Z  b (3 times, the last at 1970-01-02T00:00:00.000Z)\n\
+                   1970-01-02T00:00:00.000Z  a";
+        assert_eq!(text(&records, 200.0, 3), all);
+        let last = "[4 earlier records are left out]\n1970-01-02T00:00:00.000Z  a";
+        assert_eq!(text(&records, 200.0, 1), last);
     }
 
     #[test]
@@ -196,7 +227,7 @@ mod tests {
         let body = Dmesg::default()
             .collect(&stop, &Host::new(root.path(), root.path()))
             .unwrap();
-        assert!(body.text.ends_with("s  boot"), "{}", body.text);
+        assert!(body.text.ends_with("Z  boot"), "{}", body.text);
         assert_eq!(body.data.to_json()["records"], 1);
     }
 }

@@ -263,11 +263,7 @@ impl<'h> Job<'h> {
 
     /// Lets `initctl status` know, where the scenario has one.
     fn tell_initctl(&self) {
-        let name: String = self
-            .log_name()
-            .bytes()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let name = format!("{:02x?}", self.log_name().as_bytes());
         let goal = if self.goal == Goal::Stop {
             "stop"
         } else {

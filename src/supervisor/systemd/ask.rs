@@ -4,11 +4,14 @@
 use std::io;
 use std::time::Duration;
 
-use crate::dbus::{Manager, Value};
+use crate::dbus::{Manager, RunCommand, Value};
 use crate::host::Host;
+use crate::report::Exit;
+use crate::report::signal_name;
 use crate::supervisor::account::Account;
+use crate::supervisor::command;
 use crate::supervisor::supervise::HookInput;
-use crate::supervisor::systemd::{self, Told, Unit};
+use crate::supervisor::systemd::{self, FailedCommand, Told, Unit};
 
 /// Maximum time for the manager's answer. It takes a millisecond on an idle machine, and seconds
 /// when all services start or stop at once. This delays no restart, as the same manager does one
@@ -88,6 +91,9 @@ fn unit(invocation: &str, host: &Host) -> io::Result<Unit> {
         (SERVICE, "Type"),
         (SERVICE, "RemainAfterExit"),
         (SERVICE, "ExecStart"),
+        (SERVICE, "WorkingDirectory"),
+        (SERVICE, "ExecStartPre"),
+        (SERVICE, "ExecStartPost"),
         (SERVICE, "StandardOutput"),
         (UNIT, "FragmentPath"),
         (UNIT, "DropInPaths"),
@@ -113,6 +119,11 @@ fn unit(invocation: &str, host: &Host) -> io::Result<Unit> {
     };
     let [active_since, active_until, main_since, main_until, main_pid] =
         [(); 5].map(|()| next().as_ref().map_or(0, number));
+    let kind = next().map(text).unwrap_or_default();
+    let remains_after_exit = next().as_ref().map_or(0, number) == 1;
+    let main = commands(next()).into_iter().next().unwrap_or_default();
+    let directory = next().map(text).unwrap_or_default();
+    let beside = ["ExecStartPre", "ExecStartPost"].map(|key| (key, commands(next())));
     let unit = Unit {
         job,
         active_since,
@@ -120,13 +131,11 @@ fn unit(invocation: &str, host: &Host) -> io::Result<Unit> {
         main_since,
         main_until,
         main_pid: u32::try_from(main_pid).unwrap_or_default(),
-        kind: next().map(text).unwrap_or_default(),
-        remains_after_exit: next().as_ref().map_or(0, number) == 1,
-        program: if let Some(Value::Program(program)) = next() {
-            program
-        } else {
-            None
-        },
+        kind,
+        remains_after_exit,
+        program: program(&main, &directory),
+        command: main.program,
+        failed_command: beside.iter().find_map(|(key, all)| failed(key, all)),
         log: None,
     };
     if !matches!(
@@ -148,6 +157,46 @@ fn unit(invocation: &str, host: &Host) -> io::Result<Unit> {
     Ok(Unit {
         log: systemd::output_file(files),
         ..unit
+    })
+}
+
+fn commands(value: Option<Value>) -> Vec<RunCommand> {
+    if let Some(Value::Commands(commands)) = value {
+        commands
+    } else {
+        Vec::new()
+    }
+}
+
+/// Returns the file of the program that `ExecStart=` runs.
+fn program(main: &RunCommand, directory: &str) -> Option<String> {
+    let arguments = main.arguments.iter().skip(1).map(String::as_str);
+    let words: Vec<&str> = [main.program.as_str()]
+        .into_iter()
+        .chain(arguments)
+        .collect();
+    // `-` forgives a missing directory, `!` one that is not the user's own.
+    command::program(&words, Some(directory.trim_start_matches(['-', '!'])))
+}
+
+/// Returns the command that failed, for which systemd did not go on.
+fn failed(key: &'static str, commands: &[RunCommand]) -> Option<FailedCommand> {
+    let status = |it: &RunCommand| i32::try_from(it.status).unwrap_or_default();
+    let exit = |it: &RunCommand| match it.code {
+        1 if it.status != 0 => Some(Exit::Code(status(it))),
+        2 | 3 => Some(Exit::Signal {
+            name: signal_name(status(it)),
+            core_dumped: it.code == 3,
+        }),
+        _ => None,
+    };
+    let mut counted = commands.iter().filter(|it| !it.ignores_failure);
+    counted.find_map(|it| {
+        Some(FailedCommand {
+            key,
+            program: it.program.clone(),
+            exit: exit(it)?,
+        })
     })
 }
 

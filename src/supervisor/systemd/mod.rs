@@ -56,13 +56,38 @@ pub struct Unit {
     /// `Type=`.
     pub kind: String,
     pub remains_after_exit: bool,
-    /// The program that `ExecStart=` names.
+    /// The file of the program that `ExecStart=` runs.
     pub program: Option<String>,
+    /// The path of the command in `ExecStart=`; empty if there is none.
+    pub command: String,
+    /// A command beside the main process that failed.
+    pub failed_command: Option<FailedCommand>,
     /// The file that the service's output goes to.
     pub log: Option<String>,
 }
 
+/// A command of `ExecStartPre=` or `ExecStartPost=` that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedCommand {
+    /// The key in the unit's file.
+    pub key: &'static str,
+    /// The path of its program.
+    pub program: String,
+    pub exit: Exit,
+}
+
 impl Unit {
+    /// Returns why a start failed, if a command beside the main process did.
+    fn failure_beside(&self) -> Option<String> {
+        let FailedCommand { key, program, exit } = self.failed_command.as_ref()?;
+        let step = match exit {
+            Exit::Code(code) => steps::failed(*code, program),
+            _ => None,
+        };
+        let step = step.map(|step| format!(": {step}")).unwrap_or_default();
+        Some(format!("{key}={program} failed: {exit}{step}"))
+    }
+
     /// Returns true if the unit came up in this life.
     fn was_up(&self) -> bool {
         self.main_since > 0 && self.active_since >= self.main_since
@@ -161,19 +186,25 @@ impl Told {
             ("success", Some(Exit::Code(_)), Some(unit)) if unit.kind == "oneshot" => {
                 harmless(main, "it is a oneshot service and has done what it is for")
             }
-            ("exit-code", Some(Exit::Code(code)), _) if let Some(step) = steps::failed(code) => {
+            ("exit-code", Some(Exit::Code(code)), _)
+                if let Some(step) = steps::failed(code, unit.map_or("", |it| &it.command)) =>
+            {
                 self.failed_start(main, &format!("exit code {code}: {step}"))
             }
             ("signal" | "exit-code", None, None) => {
                 doubtful(main, "something else than its main process failed")
             }
-            ("exit-code", Some(Exit::Signal { .. }), Some(_)) => self.failed_start(
+            ("exit-code", Some(Exit::Signal { .. }), Some(unit)) => self.failed_start(
                 main,
-                "a command beside its main process failed (ExecStartPost=, say)",
+                &unit.failure_beside().unwrap_or_else(|| {
+                    "a command beside its main process failed (ExecStartPost=, say)".to_owned()
+                }),
             ),
             ("exit-code" | "signal" | "core-dump", None, _) => self.failed_start(
                 main,
-                "a command before its main process failed (ExecStartPre=, say)",
+                &unit.and_then(Unit::failure_beside).unwrap_or_else(|| {
+                    "a command before its main process failed (ExecStartPre=, say)".to_owned()
+                }),
             ),
             ("resources", ..) => {
                 self.failed_start(main, "systemd had not what it takes to run it (resources)")

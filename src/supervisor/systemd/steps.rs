@@ -1,13 +1,19 @@
 //! Exit codes of systemd's executor for a step that failed before the program ran; see "Process
 //! Exit Codes" in systemd.exec(5).
 
-/// Describes the step that failed; returns `None` if the code is the program's own.
-pub fn failed(code: i32) -> Option<String> {
+/// Describes the step that failed before this program ran; returns `None` if the code is the
+/// program's own. The program is empty if it is not known.
+pub fn failed(code: i32, program: &str) -> Option<String> {
+    const EXEC: i32 = 203;
     let (name, what) = match code {
         200 => ("CHDIR", "the working directory cannot be entered"),
         201 => ("NICE", "the nice value cannot be set"),
         202 => ("FDS", "file descriptors cannot be passed on"),
-        203 => (
+        EXEC if !program.is_empty() => {
+            let why = "cannot be run: it is missing, not executable or of no known format";
+            return Some(format!("{program} {why} (EXEC)"));
+        }
+        EXEC => (
             "EXEC",
             "the program cannot be run: it is missing, not executable or of no known format",
         ),

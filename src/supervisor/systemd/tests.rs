@@ -174,7 +174,38 @@ fn what_cannot_be_run_or_is_not_up_in_time_has_failed_to_start() {
         why(told("exit-code", "exited", "203"), &died())
             .starts_with("exit code 203: the program cannot")
     );
+    let missing = Unit {
+        command: "/srv/web".into(),
+        ..died()
+    };
+    assert!(
+        why(told("exit-code", "exited", "203"), &missing)
+            .starts_with("exit code 203: /srv/web cannot be run: it is missing")
+    );
     assert!(why(told("exit-code", "", ""), &Unit::default()).contains("ExecStartPre="));
+    for (exit, expected) in [
+        (Exit::Code(3), "ExecStartPre=/bin/check failed: exit code 3"),
+        (
+            Exit::Code(203),
+            "ExecStartPre=/bin/check failed: exit code 203: /bin/check cannot be run: it is \
+             missing, not executable or of no known format (EXEC)",
+        ),
+        (
+            signal("KILL"),
+            "ExecStartPre=/bin/check failed: killed by SIGKILL",
+        ),
+    ] {
+        let failed_command = Some(FailedCommand {
+            key: "ExecStartPre",
+            program: "/bin/check".into(),
+            exit,
+        });
+        let unit = Unit {
+            failed_command,
+            ..Unit::default()
+        };
+        assert_eq!(why(told("exit-code", "", ""), &unit), expected);
+    }
     assert!(why(told("timeout", "killed", "TERM"), &not_up).contains("TimeoutStartSec="));
     let ran = account(&told("timeout", "killed", "TERM"), Some(&not_up)).unwrap();
     assert!(matches!(ran.ending, Ending::DiedStarting { .. }));
