@@ -38,7 +38,7 @@ use crate::mounts;
 use crate::places::Places;
 use crate::random;
 use crate::report::{Exit, Section, Stop, Verdict};
-use crate::supervisor::account::Ending;
+use crate::supervisor::account::{Account, Ending};
 use crate::supervisor::supervise::Traces;
 
 /// Maximum time from the service's end to the end of the collectors. The restart waits for them and
@@ -209,7 +209,12 @@ fn collect(
     by: By,
     notes: &mut Vec<String>,
 ) -> (Vec<Section>, Vec<DeepTail>) {
-    let mut collect = capture::collect(loaded, stop, marker.account.as_ref(), host);
+    let of_life = marker.life.as_ref().map(|life| Account {
+        logs: life.logs.clone(),
+        ..Account::default()
+    });
+    let told = marker.account.as_ref().or(of_life.as_ref());
+    let mut collect = capture::collect(loaded, stop, told, host);
     let logs = capture::deep_tails(&mut collect, &loaded.redactor);
     let mut collectors = collect.list();
     if let Some(end) = marker.life.as_ref().and_then(|life| life.end.clone()) {

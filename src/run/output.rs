@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | a pipe, a stream socket, /dev/null | a pipe, passed on by the kernel ([`mod@crate::run::relay`]) | the last megabyte, in the kernel |
 //! | a file | the same | nothing: its end is read when the command has ended |
-//! | a terminal, a device | the same: programs behave differently on a terminal | nothing |
+//! | a terminal, a device | the same: programs behave differently on a terminal | nothing; of Upstart's terminal, its `console log` is read |
 //!
 //! A socket that is also standard input is a connection, and stays as it is. If standard output and
 //! error are the same, they stay the same, so that their lines keep their order.

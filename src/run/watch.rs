@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -30,6 +30,7 @@ use crate::places::Places;
 use crate::random;
 use crate::supervisor::run::LastwordsRun;
 use crate::supervisor::run::life::{End, Life, Request, is_stop};
+use crate::supervisor::upstart;
 use crate::{limits, ourselves};
 
 /// How long the exit status may wait for the report. A hook's restart waits as long.
@@ -70,9 +71,8 @@ impl<'a> Watch<'a> {
         // child of init.
         let on_upstart =
             getppid().is_some_and(Pid::is_init) && env::var_os("UPSTART_JOB").is_some();
-        let upstart = |name| env::var_os(name).filter(|value| on_upstart && !value.is_empty());
-        let (upstarts_job, upstarts_instance) =
-            (upstart("UPSTART_JOB"), upstart("UPSTART_INSTANCE"));
+        let told = |name| env::var_os(name).filter(|value| on_upstart && !value.is_empty());
+        let (upstarts_job, upstarts_instance) = (told("UPSTART_JOB"), told("UPSTART_INSTANCE"));
         let command = args
             .command
             .first()
@@ -84,7 +84,14 @@ impl<'a> Watch<'a> {
         let deliver_within =
             args.deliver_within
                 .unwrap_or(if is_init() { DELIVERY } else { Duration::ZERO });
+        // A command on a terminal keeps it, so its output is only in the log of that terminal.
+        let console = upstarts_job.as_ref().filter(|_| io::stdout().is_terminal());
+        let console = console.and_then(|job| {
+            let instance = upstarts_instance.as_ref().map(|it| it.to_string_lossy());
+            upstart::console_log(&job.to_string_lossy(), instance.as_deref(), &host)
+        });
         let life = Life {
+            logs: console.into_iter().collect(),
             delivers: !deliver_within.is_zero(),
             ..Life::default()
         };

@@ -13,6 +13,7 @@ use crate::as_root;
 use crate::support::harness::{
     Harness, assert_crashed, evidence, killed_by, wait_for, wait_for_some,
 };
+use crate::support::process::open_pty;
 
 /// Returns `lastwords run` on this machine, as the job `web`.
 fn run(machine: &Harness, command: &[&str]) -> Command {
@@ -711,6 +712,35 @@ mod as_root_pid_1 {
             report.verdict == Verdict::Crashed && report.stop.exit.is_signal("ABRT"),
             "{report:#?}"
         );
+    }
+
+    /// Upstart's default console is a terminal of the job's own, which a command may not notice.
+    #[test]
+    fn what_it_wrote_to_upstarts_terminal_is_read_from_the_log_of_that_terminal() {
+        for (conf, is_read) in [("", true), ("console none\n", false)] {
+            let machine = as_root::machine_for_users();
+            fs::write(machine.root.join("etc/init/web.conf"), conf).unwrap();
+            let log = machine.root.join("var/log/upstart/web-a_b.log");
+            fs::write(log, "Error: no such port\n").unwrap();
+            let (_ours, theirs) = open_pty().unwrap();
+            let mut command = Command::new("unshare");
+            command
+                .args(["--pid", "--fork", "--kill-child", "--mount-proc"])
+                .args(["sh", "-c", "\"$@\"; true", "init"])
+                .args(machine.hook_argv("run"))
+                .args(["--", "sh", "-c", "exit 3"])
+                .env("UPSTART_JOB", "web")
+                .env("UPSTART_INSTANCE", "a/b");
+            assert!(command.stdout(theirs).status().unwrap().success());
+            let report = machine.only_report();
+            let logs = report
+                .sections
+                .iter()
+                .filter(|it| it.collector.starts_with("log "));
+            let texts: Vec<&str> = logs.map(|it| it.text.as_str()).collect();
+            let is_there = texts.iter().any(|text| text.contains("no such port"));
+            assert_eq!(is_there, is_read, "{report:#?}");
+        }
     }
 
     #[test]

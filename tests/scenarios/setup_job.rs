@@ -387,3 +387,33 @@ fn it_says_how_long_a_stop_counts_as_planned_where_the_supervisor_allows_more() 
         assert!(shown.contains(said), "{shown}");
     }
 }
+
+#[test]
+fn the_hooks_of_a_job_in_a_chroot_are_left_outside_of_it_by_hand() {
+    let machine = Harness::new();
+    for (stanzas, line) in [
+        ("", "exec chroot /srv/jail COMMAND…"),
+        (
+            "setuid www\n",
+            "exec chroot --userspec=www /srv/jail COMMAND…",
+        ),
+    ] {
+        write_conf(
+            &machine,
+            "web",
+            &format!("chroot /srv/jail\n{stanzas}{SERVE}"),
+        );
+        let output = setup(&machine, &["web"]);
+        let shown = text(&output);
+        assert!(
+            shown.contains("its `chroot /srv/jail` moves the hooks too"),
+            "{shown}"
+        );
+        assert!(shown.contains(line), "{shown}");
+    }
+    let doctor = machine.command("doctor").arg("web").output().unwrap();
+    let said = text(&doctor);
+    assert_eq!(doctor.status.code(), Some(1), "{said}");
+    let verdict = "web: a crash would NOT be caught: its hooks run in the chroot /srv/jail";
+    assert!(said.starts_with(verdict), "{said}");
+}

@@ -29,6 +29,9 @@ pub struct Life {
     /// for something.
     #[serde(default)]
     pub alive_ms: u64,
+    /// Files in which a supervisor keeps the output, if `lastwords run` cannot keep it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<String>,
     /// `lastwords run` itself sends the report, so the deliverer need not be woken.
     #[serde(default)]
     pub delivers: bool,

@@ -1,5 +1,6 @@
 //! Reads from a job's stanzas what its config has to repeat.
 
+use crate::host::Host;
 use crate::supervisor::supervise::Described;
 use crate::supervisor::upstart::stanzas::Stanzas;
 
@@ -12,11 +13,19 @@ pub fn log(has_instances: bool) -> &'static str {
     }
 }
 
+/// Returns the file in which Upstart keeps what a job writes to its terminal, if it keeps it.
+pub fn console_log(job: &str, instance: Option<&str>, host: &Host) -> Option<String> {
+    let stanzas = Stanzas::of(job, host)?;
+    let name = instance.map_or_else(|| job.to_owned(), |instance| format!("{job}-{instance}"));
+    let path = format!("/var/log/upstart/{}.log", name.replace('/', "_"));
+    stanzas.keeps_console().then_some(path)
+}
+
 /// Describes a job by its stanzas.
 pub fn described(stanzas: Stanzas) -> Described {
     let main = stanzas.main.as_ref();
     let redirected = main.and_then(|main| redirection(&main.text));
-    let logged = matches!(stanzas.console.as_deref(), None | Some("log"));
+    let logged = stanzas.keeps_console();
     let program = stanzas.program();
     Described {
         user: stanzas.setuid.filter(|user| user != "root"),

@@ -21,6 +21,7 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
         }
     };
     let stanzas = Stanzas::read(&conf, &read("override").unwrap_or_default());
+    checks.extend(stanzas.chroot.as_deref().map(|dir| in_chroot(dir, service)));
     let mut wired = Vec::new();
     for hook in HOOKS {
         let process = stanzas.hook(hook);
@@ -61,6 +62,16 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
         Some(said) if said.contains(" stop/") => Running::No,
         _ => Running::Unknown,
     })
+}
+
+/// Says that the hooks of a job in a chroot find none of our directories.
+fn in_chroot(dir: &str, service: &str) -> Check {
+    let text = format!(
+        "its hooks run in the chroot {dir}, as its main process does: their reports go to \
+         {dir}/var/spool/lastwords, from where nothing is sent"
+    );
+    let remedy = format!("lastwords setup {service}: it shows how to leave the hooks outside");
+    Check::problem("hooks", Concerns::Catching, text, remedy)
 }
 
 fn not_called(hook: &str, process: Option<&Process>, service: &str) -> Check {

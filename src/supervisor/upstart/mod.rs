@@ -31,6 +31,7 @@ use crate::kmsg::Record;
 use crate::report::{Evidence, Exit};
 use crate::supervisor::account::{Account, Ending, FailedStart, MainExit, Sequel};
 pub use answers::Upstart;
+pub use described::console_log;
 
 /// The place of init's lines, for evidence.
 const SOURCE: &str = "kernel log";

@@ -46,6 +46,7 @@ pub fn plan(job: &str, host: &Host, caller: &Caller) -> Plan {
         }
     }
     plan.found = found(job, host, &plan, &free);
+    plan.by_hand.extend(outside_of_chroot(job, &stanzas));
     if !free.is_empty() {
         let ours = |line: &&str| {
             line.starts_with('#')
@@ -74,6 +75,23 @@ pub fn plan(job: &str, host: &Host, caller: &Caller) -> Plan {
         ),
     ];
     plan
+}
+
+/// Says how the main process of a job enters its chroot without its hooks, which `chroot` would
+/// move too.
+fn outside_of_chroot(job: &str, stanzas: &Stanzas) -> Option<ByHand> {
+    let dir = stanzas.chroot.as_ref()?;
+    let user = stanzas.setuid.as_ref();
+    let user = user.map_or_else(String::new, |user| format!("--userspec={user} "));
+    let setuid = if user.is_empty() { "" } else { " and `setuid`" };
+    Some(ByHand {
+        file: format!("/etc/init/{job}.conf").into(),
+        why: format!(
+            "its `chroot {dir}` moves the hooks too, and nothing is sent from inside it: take \
+             `chroot`{setuid} out, and let the main process enter it"
+        ),
+        text: format!("exec chroot {user}{dir} COMMAND…"),
+    })
 }
 
 fn found(job: &str, host: &Host, plan: &Plan, free: &[&str]) -> String {

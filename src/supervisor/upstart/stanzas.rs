@@ -78,6 +78,11 @@ impl Stanzas {
         }
     }
 
+    /// Returns true if Upstart keeps the job's output in a log: by default it does.
+    pub fn keeps_console(&self) -> bool {
+        matches!(self.console.as_deref(), None | Some("log"))
+    }
+
     /// Returns the file that holds the program which the job runs, if its stanzas name one.
     pub fn program(&self) -> Option<String> {
         let main = self.main.as_ref()?;
