@@ -1,9 +1,10 @@
 //! Has a steward for each user do what is to be done in that user's directories, and takes over
 //! what it hands over.
 //!
-//! Root does not open, list or change anything in a directory that a user owns: a user could have
-//! it wait for ever, or mistake one file for another. A steward has its user's rights and limits
-//! only, and a deadline. All of this happens beside root's own reports, which never wait for it.
+//! To take reports over, root opens and changes no file in a directory that a user owns: a user
+//! could have it wait for ever, or mistake one file for another. A steward has its user's rights
+//! and limits only, and a deadline. All of this happens beside root's own reports, which never wait
+//! for it.
 
 use std::collections::BTreeSet;
 use std::fs;
