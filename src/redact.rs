@@ -120,12 +120,12 @@ impl Redactor {
 
     /// Returns a text without its secrets, with as many lines.
     pub fn lines<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.replaced(text, |_| false)
+        self.replaced(text, is_written_line_end)
     }
 
     /// Returns bytes without their secrets, with as many lines.
     pub fn bytes<'t>(&self, bytes: &'t [u8]) -> Cow<'t, [u8]> {
-        replaced(bytes, self.secrets(bytes), |_| false)
+        replaced(bytes, self.secrets(bytes), is_written_line_end)
     }
 
     fn replaced<'t>(&self, text: &'t str, is_gap: fn(&[u8]) -> bool) -> Cow<'t, str> {
@@ -257,6 +257,11 @@ fn is_line_end(between: &[u8]) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_whitespace() || b"\\nr".contains(byte);
     let is_end = |byte: &u8| b"\n\\".contains(byte);
     between.iter().any(is_end) && between.iter().all(is_part)
+}
+
+/// Returns true for line ends that are only written out.
+fn is_written_line_end(between: &[u8]) -> bool {
+    is_line_end(between) && !between.contains(&b'\n')
 }
 
 /// Takes the texts and the numbers out of a secret's value.

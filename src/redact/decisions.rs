@@ -385,6 +385,7 @@ fn statements_and_stacks_hold_secrets_where_they_take_them() {
         false,
         &[
             "by '{}'",
+            "identified by `{}`",
             "identified as '{}'",
             "identified x by '{}'",
             "identified by {}",

@@ -378,7 +378,10 @@ impl NamedValue<'_> {
             return false;
         }
         match self.says {
-            Says::KeyNumber => is_quoted && value.len() >= SHORTEST_NUMBER && is_random(value),
+            Says::KeyNumber => {
+                let is_member = is_quoted && self.between == Between::Colon;
+                is_member && value.len() >= SHORTEST_NUMBER && is_random(value)
+            }
             Says::Perhaps => {
                 let is_lone_hash = self.name.len() == 3 && is_hash(value);
                 let is_drawn = is_random(value) && !is_lone_hash && !value.starts_with(b"<");

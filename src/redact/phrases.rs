@@ -185,7 +185,10 @@ pub fn after_word(text: &[u8], word: Range<usize>) -> Option<Range<usize>> {
         let is_plain = is_identified(words.next()) && is("by");
         let is_with = words.next().is_some_and(|it| is_word(it, "with"));
         let is_statement = is_plain || (is_with && is_identified(words.next()));
-        is_statement.then(|| quoted(text, at)).flatten()
+        let is_text = text.get(at) != Some(&b'`');
+        (is_statement && is_text)
+            .then(|| quoted(text, at))
+            .flatten()
     } else {
         None
     }

@@ -651,6 +651,28 @@ fn a_private_key_is_taken_out_of_urls_base64_and_puttys_files() {
 }
 
 #[test]
+fn as_many_lines_are_left_if_they_are_counted() {
+    let text = format!("a\n-----BEGIN PRIVATE KEY-----\n{}\nb", key(64).join("\n"));
+    let left = Redactor::default().lines(&text).into_owned();
+    assert_eq!(left.lines().count(), text.lines().count(), "{left}");
+    assert!(is_gone(&key(64), &left), "{left}");
+    let text = text.replace('\n', "\\n");
+    let left = "a\\n-----BEGIN PRIVATE KEY-----\\n[redacted]\\nb";
+    assert_eq!(Redactor::default().lines(&text), left);
+    assert_eq!(Redactor::default().bytes(text.as_bytes()), left.as_bytes());
+}
+
+#[test]
+fn what_is_long_and_no_number_of_a_key_stays() {
+    for text in [
+        "<path d=\"M6.76Zq7fT9wLm2Xc4Rv8aB1c\">",
+        "{\"d\":\"Zq7fT9wLm2Xc4Rv8aB1c\"}",
+    ] {
+        assert_eq!(redact(text), text);
+    }
+}
+
+#[test]
 fn certificates_and_public_keys_stay() {
     for label in ["CERTIFICATE", "PUBLIC KEY"] {
         let text = format!(
