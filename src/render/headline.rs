@@ -8,7 +8,7 @@ use super::clean::one_line;
 use super::condition;
 use super::counts::{beside_the_first, times};
 use super::cut::{LINE, head};
-use crate::report::{Condition, Confidence, Kind, Report, Series, Verdict};
+use crate::report::{Condition, Confidence, Death, Exit, Kind, Report, Series, Verdict};
 use crate::when::{moment, rough_length};
 
 /// The first lines of a message, in the words of the report's kind.
@@ -133,14 +133,26 @@ impl Wording {
     }
 
     fn crash(self, report: &Report) -> Headline {
-        let what = self.what(report.verdict);
+        let by_itself = ended_by_itself(report);
+        let what = if by_itself {
+            self.what("ended by itself")
+        } else {
+            self.what(report.verdict)
+        };
         let (status, colour) = if report.drill {
             ("drill", AMBER)
+        } else if by_itself {
+            ("ended", RED)
         } else {
             (status(report.verdict), RED)
         };
+        let title = if by_itself {
+            format!("{what}: exit code 0, which nobody had asked for")
+        } else {
+            format!("{what}{}", self.cause(&self.why))
+        };
         Headline {
-            title: format!("{what}{}", self.cause(&self.why)),
+            title,
             status,
             what,
             because: self.because,
@@ -249,6 +261,13 @@ impl Wording {
     }
 }
 
+/// Returns true if the service only ended with exit code 0. That is no crash to people.
+fn ended_by_itself(report: &Report) -> bool {
+    report.verdict == Verdict::Crashed
+        && report.stop.exit == Exit::Code(0)
+        && matches!(report.cause.kind, Death::PlainExit | Death::Unknown)
+}
+
 fn status(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Crashed => "crashed",
@@ -322,7 +341,7 @@ fn rate(series: Series) -> Option<String> {
 mod tests {
     use super::{Headline, Series, rate, times_in};
     use crate::render::{subject, text};
-    use crate::report::{Confidence, Kind, Report, Timestamp, Verdict, sample};
+    use crate::report::{Confidence, Death, Exit, Kind, Report, Timestamp, Verdict, sample};
 
     fn at(time: &str) -> Timestamp {
         Timestamp::try_from(format!("2026-11-23T{time}Z")).unwrap()
@@ -348,6 +367,20 @@ mod tests {
             },
             ..sample()
         }
+    }
+
+    #[test]
+    fn an_end_with_exit_code_0_is_not_called_a_crash() {
+        let mut report = sample();
+        report.stop.exit = Exit::Code(0);
+        report.cause.line = "exit code 0, cause unknown".to_owned();
+        assert_eq!(
+            subject(&report),
+            "[db1] web ended by itself: exit code 0, which nobody had asked for"
+        );
+        report.cause.kind = Death::UncaughtException;
+        report.cause.line = "Error: boom".to_owned();
+        assert_eq!(subject(&report), "[db1] web crashed: Error: boom");
     }
 
     #[test]
