@@ -1,6 +1,6 @@
 //! `lastwords steward`: a process that has one user's rights and does what is to be done in that
 //! user's directories. It finishes what the hooks of the user's jobs left, and hands their reports
-//! over to root, who started it.
+//! over to root's process, which started it.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -31,12 +31,14 @@ pub fn run(args: &StewardArgs, out: &mut impl Write) -> Result<ExitCode> {
     if memory.dir().is_dir() {
         adopt::orphans(places, true);
         memory.sweep();
-        hand_over(memory.dir(), out, &mut io::stdin())?;
+        if !hand_over(memory.dir(), out, &mut io::stdin())? {
+            return Ok(ExitCode::SUCCESS);
+        }
     }
     match hand_over(&places.spool().inbox(args.user), out, &mut io::stdin()) {
         // Nothing was prepared there.
         Err(why) if why.kind() == io::ErrorKind::NotFound => {}
-        other => other?,
+        other => _ = other?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -54,8 +54,8 @@ pub fn make_fit(report: &mut Report) {
 }
 
 /// Hands over what is in an inbox, the oldest report first. This runs as the inbox's user. A file
-/// that a hook is still writing stays.
-pub fn hand_over(inbox: &Path, to: &mut impl Write, answers: &mut impl Read) -> io::Result<()> {
+/// that a hook is still writing stays. Returns false if root has ended the conversation.
+pub fn hand_over(inbox: &Path, to: &mut impl Write, answers: &mut impl Read) -> io::Result<bool> {
     let (mut ids, strangers) = names(inbox)?;
     let mut removed = strangers
         .iter()
@@ -77,7 +77,7 @@ pub fn hand_over(inbox: &Path, to: &mut impl Write, answers: &mut impl Read) -> 
         }
         let mut answer = [0];
         if answers.read(&mut answer)? == 0 {
-            return Ok(());
+            return Ok(false);
         }
         if answer == [YES] {
             let _ = fs::remove_file(&path);
@@ -87,7 +87,7 @@ pub fn hand_over(inbox: &Path, to: &mut impl Write, answers: &mut impl Read) -> 
             break;
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Answers a steward.
@@ -115,6 +115,10 @@ pub fn next(from: &mut impl BufRead) -> io::Result<Option<Handed>> {
         (Handed::Report(id, _), length) => {
             let mut bytes = Vec::new();
             from.take(length).read_to_end(&mut bytes)?;
+            if bytes.len() as u64 != length {
+                // The steward was killed. The file may well hold a whole report.
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             Handed::Report(id, bytes)
         }
         (other, _) => other,
@@ -229,7 +233,7 @@ mod tests {
         fs::write(dir.path().join(".draft"), "").unwrap();
         fs::create_dir(dir.path().join("dir")).unwrap();
         let mut said = Vec::new();
-        hand_over(dir.path(), &mut said, &mut &b"ny"[..]).unwrap();
+        assert!(hand_over(dir.path(), &mut said, &mut &b"ny"[..]).unwrap());
         let mut said = BufReader::new(&said[..]);
         assert_eq!(
             std::iter::from_fn(|| next(&mut said).unwrap()).collect::<Vec<_>>(),
@@ -257,6 +261,15 @@ mod tests {
         let lengths: Vec<_> = report.sections.iter().map(|it| it.text.len()).collect();
         assert_eq!(lengths[1..], [0, 500_000]);
         assert!(report.notes.last().unwrap().ends_with("no room for: a"));
+    }
+
+    #[test]
+    fn nothing_more_is_handed_over_once_root_has_ended_the_conversation() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(sample().id.as_str()), "one").unwrap();
+        assert!(!hand_over(dir.path(), &mut Vec::new(), &mut &b""[..]).unwrap());
+        assert!(hand_over(dir.path(), &mut Vec::new(), &mut &b"y"[..]).unwrap());
+        assert!(hand_over(dir.path(), &mut Vec::new(), &mut &b""[..]).unwrap());
     }
 
     #[test]
@@ -288,6 +301,7 @@ mod tests {
             format!("report {id} {more}\n"),
             format!("report {id} -1\n"),
             "report ../../x 3\nabc".to_owned(),
+            format!("report {id} 3\nab"),
             format!("bad {id} {}", "x".repeat(MAX_LINE)),
             format!("bad {id} no end"),
         ] {
