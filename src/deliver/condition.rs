@@ -27,6 +27,10 @@ pub fn of(report: &Report, places: &Places, host: &Host) -> Option<Condition> {
     if report.drill {
         return None;
     }
+    if report.claimed().is_some() {
+        // No supervisor knows the job of a user's claims.
+        return Some(Condition::Unknown);
+    }
     // One line cannot say how it is with each of several.
     Some(match report.kind {
         Kind::Notice => return None,
@@ -79,4 +83,28 @@ fn armed_since(report: &Report, places: &Places, host: &Host) -> Option<Conditio
     is_later.then_some(Condition::Up {
         since: Some(marker.armed_at),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn no_supervisor_is_asked_about_a_users_claim() {
+        let root = tempfile::tempdir().unwrap();
+        let initctl = root.path().join("sbin/initctl");
+        fs::create_dir(root.path().join("sbin")).unwrap();
+        fs::write(&initctl, "#!/bin/sh\necho web start/running\n").unwrap();
+        fs::set_permissions(&initctl, Permissions::from_mode(0o755)).unwrap();
+        let host = Host::new(root.path(), root.path());
+        let mut report = sample();
+        report.make_a_claim(33);
+        // Upstart says nothing of an instance that is stopped, nor of one that never was.
+        let found = of(&report, &Places::default(), &host);
+        assert_eq!(found, Some(Condition::Unknown));
+    }
 }

@@ -53,6 +53,11 @@ pub fn look(
     }
     let mut made = 0;
     let mut asked = 0;
+    let mut outages: Vec<_> = outages.into_iter().collect();
+    // If there are too many, each is among the first now and then.
+    let first = usize::try_from(now.monotonic.subsec_micros()).unwrap_or_default();
+    let first = first % outages.len().max(1);
+    outages.rotate_left(first);
     for (name, mut outage) in outages {
         let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
         let remind = loaded.job.remind;
