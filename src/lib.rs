@@ -12,8 +12,9 @@
 //! deliver (nudged, by a timer, or --watch)
 //!    finishes what a killed hook or worker left: a taken marker, a report in memory; for another
 //!    user's jobs a steward does that, which has this user's rights only
-//!    spool ─> flood::Thread::decide ─> slow collectors ─> sink.send, each in a process of its own
-//!          ─> ledger ─> history
+//!    spool ─> flood::Thread::decide ─> slow collectors ─> supervisor.condition ─> sink.send, each
+//!          in a process of its own ─> ledger ─> history
+//!    the services that have died and are not up again: supervisor.condition ─> "is down" ─> spool
 //! ```
 //!
 //! Each step of a stop leaves a file that the next step replaces: armed marker, taken marker,
@@ -54,7 +55,8 @@
 //!   without blocking and without following links, read up to a bound, and cleaned before it is
 //!   shown.
 //! - There is no shell, no index file, no thread that must end, no unsafe code (except what `run`
-//!   and [`plugin`] do between fork and exec), and no `unwrap` on input from outside.
+//!   and [`plugin`] do between fork and exec, and what `run` does with signals), and no `unwrap` on
+//!   input from outside.
 //!
 //! # Adding something
 //!
@@ -82,6 +84,7 @@
 //! | taken marker | a marker that a hook has renamed: the record of a stop that is being dealt with |
 //! | account | everything that a supervisor says about one stop |
 //! | verdict | planned, crashed, aborted start, or unknown |
+//! | condition | how things stand with a service as a message is sent: up, restarting, down, … |
 //! | cause | why, in one line, with evidence and a confidence; "unknown" is a good answer |
 //! | collector | gathers one section of a report: memory, a log, the output of a program |
 //! | section | what one collector found |
@@ -96,6 +99,9 @@
 //! | ledger | what one sink has done with one report |
 //! | conversation | what one sink was told about the crashes of one job |
 //! | group | the crashes of one job with one fingerprint |
+//! | brake | the limit on the messages that one sink gets about one job in an hour |
+//! | outage | the time from a crash until the service is up again, or is forgotten |
+//! | claim | a user's report about a service that the config does not give to that user |
 //! | notice | a message by lastwords about itself |
 //! | drill | a simulated crash |
 

@@ -32,8 +32,8 @@ const YOUTH: Duration = Duration::from_millis(100);
 /// How long the workers may take. After that they are left behind with their markers.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Has every taken marker dealt with whose hook is gone. What takes too long is left to the next
-/// look. If `together`, the workers end with this process's group.
+/// Starts a worker for every taken marker whose hook is gone, and waits for the workers. The next
+/// look goes on with what takes too long. If `together`, the workers are in this process's group.
 pub fn orphans(places: &Places, together: bool) {
     let markers = places.markers();
     marker::sweep(&markers);

@@ -3,10 +3,14 @@
 //! ```text
 //! new/ ─ past:   what earlier deaths of the same job say about each
 //!      ─ groups: which crashes are told by themselves, which are counted, whose summary is due
+//!      ─ outages: which services stay down, and which of them people are to be told of
 //!      ─ send:   what is due goes out; each sink has its own ledger, lock and thread, so that one
 //!                that hangs delays no other
 //!      ─ finish: what every sink has said its last word on becomes history
 //! ```
+//!
+//! Beside all of this, a steward for each user hands over what that user's hooks left: see
+//! [`users`].
 
 mod adopt;
 pub mod attempt;
@@ -246,7 +250,7 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         let pass = Pass::read(deliverer, items)?;
         past::tell(deliverer, &pass);
         let groups = groups::advance(deliverer, &pass);
-        // Once a look: to ask a supervisor takes time.
+        // Only once: asking a supervisor takes time.
         let down = if mem::take(&mut is_first) {
             outages::look(deliverer, &pass, &groups.told_singly).unwrap_or_else(|why| {
                 deliverer.say(&format!("cannot find out which services are down: {why:#}"));

@@ -100,7 +100,7 @@ fn take_over(deliverer: &Deliverer, uid: u32, how: &TakeOver) -> Result<usize> {
     let taken = deliverer
         .spool
         .take_over_from(uid, &mut says, &mut hears, how)?;
-    // It ends when nobody answers any more.
+    // The steward ends when it gets no more answers.
     drop((hears, says));
     let mut why = Vec::new();
     let complaint = Until {

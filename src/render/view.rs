@@ -26,7 +26,7 @@ pub struct View {
     /// `web crashed: exit code 1`: the subject without host and drill.
     pub title: String,
     pub drill: bool,
-    /// In a word or two: `crashed`, `keeps crashing`, `up again`, `drill`, `notice`.
+    /// In a word or two: `crashed`, `keeps crashing`, `up again`, `still down`, `drill`, `notice`.
     pub status: &'static str,
     /// A colour in CSS: red for crashes, green if the service is up again, amber for drills and
     /// notices. White text is readable on it.
