@@ -246,7 +246,7 @@ fn starts() -> Vec<Case> {
             "no-binary",
             "ExecStart=/nonexistent/web",
             START,
-            code(AbortedStart, 203, "program cannot be run"),
+            code(AbortedStart, 203, "/nonexistent/web cannot be run"),
         ),
         case(
             "no-user",
@@ -264,13 +264,13 @@ fn starts() -> Vec<Case> {
             "before-start",
             "ExecStartPre=sh -c 'exit 4'\nExecStart=sleep 1000",
             START,
-            failed(AbortedStart, "ExecStartPre="),
+            failed(AbortedStart, "sh failed: exit code 4"),
         ),
         case(
             "after-start",
             "ExecStart=sleep 1000\nExecStartPost=sh -c 'exit 4'",
             START,
-            signal(AbortedStart, "TERM", "ExecStartPost="),
+            signal(AbortedStart, "TERM", "sh failed: exit code 4"),
         ),
         case(
             "start-time",
