@@ -59,6 +59,9 @@ const WHOLE: usize = 5;
 /// How far back to look in the kernel log when the start of this life is unknown.
 const LAST_MOMENTS: Duration = Duration::from_secs(30);
 
+/// Begin of the note of a worker that cannot read the kernel log.
+pub const LOG_UNREAD: &str = "what the kernel log tells of the end is not known";
+
 /// Runs a worker: the `main` of its process.
 pub fn run(by: By, taken: &OsStr, args: &[OsString]) -> ExitCode {
     let (args, _) = HookArgs::parse(args);
@@ -164,9 +167,7 @@ pub fn finish(
     }
 
     if let Err(why) = &kernel_log {
-        notes.push(format!(
-            "what the kernel log tells of the end is not known: {why}"
-        ));
+        notes.push(format!("{LOG_UNREAD}: {why}"));
     }
     notes.extend(late(taken, by));
     let stop = capture::stop(&call, &judgement, Some(&marker), now);

@@ -13,6 +13,7 @@ mod post_stop;
 mod pre_start;
 mod pre_stop;
 pub mod priority;
+pub mod review;
 pub mod verdict;
 pub mod why;
 pub mod worker;

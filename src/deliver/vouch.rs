@@ -1,6 +1,7 @@
 //! Decides what a report of a user's hook may say. Whose service it is and where it runs is our
 //! config's word, never the report's.
 
+use crate::catch::review::review;
 use crate::config::{self, Loaded};
 use crate::deliver::deliverer::Deliverer;
 use crate::report::Report;
@@ -16,6 +17,8 @@ pub fn prepare(report: &mut Report, user: Option<u32>, deliverer: &Deliverer) {
     report.host = deliverer.host.name();
     report.user_name = accounts::of(uid, &deliverer.host).map(|account| account.name);
     if names(&loaded, uid, &deliverer.host) {
+        review(report, &loaded, &deliverer.host, deliverer.now());
+        loaded.redactor.report(report);
         report.runbook = loaded.job.runbook;
         return;
     }

@@ -134,6 +134,42 @@ fn the_crash_of_a_setuid_job_is_caught_into_its_users_inbox() {
     assert_eq!(in_inbox(&machine).len(), 1);
 }
 
+/// Where only root may read the kernel log, root judges by it what a user's hook has left.
+#[test]
+fn the_end_of_a_setuid_job_is_judged_again_by_the_kernel_log_that_its_hook_may_not_read() {
+    let failing = "pre-start script\nHOOK\nexit 3\nend script\n";
+    let missing = "main: /no/such: unable to execute";
+    for (conf, verdict, cause) in [
+        (failing, Verdict::AbortedStart, "pre-start: exit code 3"),
+        ("exec /no/such\n", Verdict::AbortedStart, missing),
+        (
+            "exec true\n",
+            Verdict::Unknown,
+            "nothing tells how it ended",
+        ),
+        ("exec sh -c 'exit 4'\n", Verdict::Crashed, "exit code 4"),
+    ] {
+        let machine = machine_for_users();
+        prepare(&machine);
+        machine.configure("web", &format!("user = \"{UID}\"\n"));
+        let kernel_log = machine.root.join("dev/kmsg");
+        fs::set_permissions(kernel_log, Permissions::from_mode(0o600)).unwrap();
+        let conf = conf.replace("HOOK", &machine.hook("pre-start"));
+        let main = if conf.contains("exec ") { "" } else { SERVE };
+        let mut web = machine.job("web", &format!("setuid {UID}\n{conf}{main}"));
+        web.start();
+        web.wait_for(State::Waiting);
+        let hooks = in_inbox(&machine).remove(0);
+        assert_eq!(hooks.verdict, Verdict::Crashed, "{hooks:#?}");
+        assert!(machine.command("deliver").status().unwrap().success());
+        let report = machine.only_report();
+        assert_eq!(report.verdict, verdict, "{report:#?}");
+        assert!(report.cause.line.contains(cause), "{report:#?}");
+        let is_unread = |note: &String| note.starts_with("what the kernel log tells");
+        assert!(!report.notes.iter().any(is_unread), "{report:#?}");
+    }
+}
+
 /// Returns the system log of a machine, writable for every user.
 fn log_for_every_user(machine: &Harness) -> SystemLog {
     let syslog = SystemLog::of(machine);
