@@ -239,7 +239,8 @@ fn kernel_log(subject: &Subject) -> Check {
         .is_ok_and(|value| value.trim() != "0");
     if let Some(uid) = subject.uid.filter(|_| restricted) {
         let text = format!(
-            "the job's hooks run as user {uid}, which may not read it: exit codes and kills stay unknown"
+            "the job's hooks run as user {uid}, which may not read it: the deliverer does so for \
+             them, but cannot tell quick crashes in a row apart"
         );
         return Check::weak(about, concerns, text, "sysctl kernel.dmesg_restrict=0");
     }
