@@ -78,6 +78,7 @@ pub fn machine_for_users() -> Harness {
 fn prepare(machine: &Harness) {
     for dir in [
         machine.run.join(format!("user/{UID}/markers")),
+        machine.run.join(format!("user/{UID}/inbox")),
         machine.spool.join(format!("inbox/{UID}")),
     ] {
         fs::create_dir_all(&dir).unwrap();
