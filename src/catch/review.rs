@@ -146,3 +146,37 @@ fn amend(report: &mut Report, judgement: Judgement, records: &[Record], redactor
         report.cause.evidence.extend(judgement.evidence);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::upstart;
+
+    #[test]
+    fn lines_of_two_lives_or_from_before_the_start_are_not_taken() {
+        let died = "init: web main process (7) killed by SEGV signal";
+        let respawns = "init: web main process ended, respawning";
+        let failed = "init: web pre-start process (9) terminated with status 1";
+        let begin = 100_000;
+        let of_one = |lines: &[(u64, &str)]| {
+            let record = |(micros, text): &(u64, &str)| Record {
+                level: 4,
+                facility: 1,
+                seq: 1,
+                micros: *micros,
+                text: (*text).to_owned(),
+            };
+            let records: Vec<_> = lines.iter().map(record).collect();
+            let account = |one| upstart::account("web", None, std::slice::from_ref(one), 0, None);
+            let accounts: Vec<_> = records.iter().map(account).collect();
+            is_of_one_life(&records, &accounts, Duration::from_micros(begin))
+        };
+        let late = begin + 50_000;
+        assert!(of_one(&[]) && of_one(&[(late, failed)]));
+        assert!(of_one(&[(late, died), (late, respawns)]));
+        assert!(!of_one(&[(begin - 50_000, died)]), "the life before");
+        assert!(!of_one(&[(late, died), (late, died)]));
+        assert!(!of_one(&[(late, died), (late, failed)]));
+        assert!(!of_one(&[(late, respawns), (late, respawns)]));
+    }
+}
