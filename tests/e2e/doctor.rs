@@ -108,7 +108,7 @@ fn a_homeserver_names_the_tokens_user_and_whether_that_is_in_the_room() {
     assert!(joined.status().is_success(), "{joined:?}");
     let (state, text) = said(&machine, "room");
     assert!(
-        state == "ok" && text.ends_with("who is in #acme_ops:gitter.im"),
+        state == "ok" && text.ends_with("which is in #acme_ops:gitter.im"),
         "{state}: {text}"
     );
 
