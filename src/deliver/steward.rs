@@ -28,17 +28,21 @@ pub fn run(args: &StewardArgs, out: &mut impl Write) -> Result<ExitCode> {
     let user = accounts::identity(&args.user.to_string(), &places.host())?;
     rights::give_up(&user)?;
     let memory = MemoryInbox::new(places.user_dir(args.user).join("inbox"));
-    if memory.dir().is_dir() {
+    let mut dirs = vec![places.spool().inbox(args.user)];
+    // Where it was not prepared, this process's markers would be looked for where root's are.
+    if places.user_dir(args.user).is_dir() {
         adopt::orphans(places, true);
         memory.sweep();
-        if !hand_over(memory.dir(), out, &mut io::stdin())? {
-            return Ok(ExitCode::SUCCESS);
-        }
+        dirs.insert(0, memory.dir().to_owned());
     }
-    match hand_over(&places.spool().inbox(args.user), out, &mut io::stdin()) {
-        // Nothing was prepared there.
-        Err(why) if why.kind() == io::ErrorKind::NotFound => {}
-        other => _ = other?,
+    for dir in dirs {
+        match hand_over(&dir, out, &mut io::stdin()) {
+            Ok(true) => {}
+            Ok(false) => break,
+            // It was not prepared, or no hook has made it yet.
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+            Err(why) => return Err(why.into()),
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
