@@ -15,7 +15,7 @@
 //! | `runbook` | address of the instructions for whoever is on call | none |
 //! | `normal_exit` | exit codes and signals that are no crash: `[0, 143, "TERM"]` | what the supervisor's files say; `[0]` under `lastwords run` |
 //! | `stop_timeout` | maximum duration of a planned stop; longer if the supervisor's files allow that | `"60s"` |
-//! | `remind` | after this long people are told again that the service is down, and then each day; or `"never"` | `"1h"` |
+//! | `remind` | after this long people are told again that the service is down, and then each day for a week; or `"never"` | `"1h"` |
 //! | `user` | user that the job's hooks run as, and its exec collectors | root |
 //! | `redact` | regular expressions: a match, or its first group, is a secret (see [`mod@crate::redact`]) | none |
 //!

@@ -22,7 +22,7 @@ use crate::deliver::condition;
 use crate::places::Places;
 use crate::plugin::{self, Command, Run};
 use crate::redact::redact;
-use crate::report::Report;
+use crate::report::{Condition, Report};
 use crate::sinks::{Probed, SendError, Sink};
 use crate::spool::Attempt;
 use crate::{config, ourselves};
@@ -167,6 +167,10 @@ pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     report.now = condition::of(&report, &args.places, &host);
+    // The reason is the supervisor's own words.
+    if let Some(because) = report.now.as_mut().and_then(Condition::because) {
+        *because = redact(std::mem::take(because));
+    }
     let attempt = match sink.map(|sink| sink.send(&report, &host)) {
         None => Attempt::Retry {
             after_s: None,

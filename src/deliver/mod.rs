@@ -250,7 +250,8 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         let pass = Pass::read(deliverer, items)?;
         past::tell(deliverer, &pass);
         let groups = groups::advance(deliverer, &pass);
-        // Only once: asking a supervisor takes time.
+        let tries = send::send(deliverer, &pass, &groups.told_singly)?;
+        // Last and only once: asking a supervisor takes time.
         let down = if mem::take(&mut is_first) {
             outages::look(deliverer, &pass, &groups.told_singly).unwrap_or_else(|why| {
                 deliverer.say(&format!("cannot find out which services are down: {why:#}"));
@@ -259,7 +260,6 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         } else {
             0
         };
-        let tries = send::send(deliverer, &pass, &groups.told_singly)?;
         let news = finish(deliverer, &pass)?
             + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
         if taken + groups.changes + down + tries + news == 0 {

@@ -2,11 +2,11 @@
 //!
 //! | the service, after its latest crash | message |
 //! |---|---|
-//! | is up, or waits for its next time | none, and it is forgotten |
+//! | is up, or waits for its next time | none |
 //! | is being restarted | none; it is asked again at the next look, for a day |
 //! | stays down, and the message about a crash is on its way | none: that one says so itself |
-//! | stays down, and the crash was told or counted before | that it is down, at once, past every brake |
-//! | stays down for `remind` (1 h), then for a day, and each day | that it is still down |
+//! | stays down, and the crash was told or counted before | that it is down, at once: 3 an hour, and 6 of all services of the job |
+//! | stays down for `remind` (1 h), and then each day for a week | that it is still down |
 
 use std::time::Duration;
 
@@ -18,6 +18,12 @@ use crate::report::{Condition, Report, ReportId, Timestamp};
 const DAY: Duration = Duration::from_hours(24);
 /// How long a service that is neither up nor down is asked about.
 const PATIENCE: Duration = Duration::from_hours(24);
+/// The time in which messages are counted.
+const HOUR: Duration = Duration::from_hours(1);
+/// Maximum number of messages an hour that one service goes down.
+const MOST: usize = 3;
+/// Maximum number of reminders. Who has left a service down for a week means it.
+const MOST_REMINDERS: u32 = 7;
 
 /// A service that has died and is not known to be up again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,18 +33,27 @@ pub struct Outage {
     /// When the service was first seen to stay down.
     #[serde(default)]
     pub down: Option<Timestamp>,
-    /// When people were told so.
+    /// True if people know that it is down.
     #[serde(default)]
-    pub told: Option<Timestamp>,
+    pub is_told: bool,
     /// Number of reminders.
     #[serde(default)]
-    pub reminders: u32,
+    reminders: u32,
+    /// When the next reminder is due, if there is to be one.
+    #[serde(default)]
+    next: Option<Timestamp>,
+    /// Times of the latest messages. They count even after the service was up.
+    #[serde(default)]
+    messages: Vec<Timestamp>,
+    /// True if the service was up again, and only the messages still count.
+    #[serde(default)]
+    is_over: bool,
 }
 
 /// The next step in an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStep {
-    /// It is over.
+    /// There is nothing to remember.
     Forget,
     /// There is nothing to tell.
     Wait,
@@ -51,35 +66,61 @@ impl Outage {
         Self {
             about,
             down: None,
-            told: None,
+            is_told: false,
             reminders: 0,
+            next: None,
+            messages: Vec::new(),
+            is_over: false,
         }
     }
 
     /// Takes in a later crash of the same service.
     pub fn again(&mut self, about: Report) {
-        *self = Self::new(about);
+        let messages = std::mem::take(&mut self.messages);
+        *self = Self {
+            messages,
+            ..Self::new(about)
+        };
     }
 
     /// Returns true if the supervisor has to be asked now.
-    pub fn is_to_ask(&self, remind: Option<Duration>, now: Timestamp) -> bool {
-        self.told.is_none() || self.is_due(remind, now)
+    pub fn is_to_ask(&self, now: Timestamp) -> bool {
+        !self.is_over && (!self.is_told || self.is_due(now))
     }
 
-    /// Decides what is to be done, now that the service's condition is known. `says_so` is true if
-    /// a message about a crash of the service is on its way.
+    /// Returns true if it is over and its messages no longer count.
+    pub fn is_forgotten(&self, now: Timestamp) -> bool {
+        self.is_over && self.lately(now) == 0
+    }
+
+    /// Returns the number of messages within the last hour.
+    pub fn lately(&self, now: Timestamp) -> usize {
+        let is_late = |at: &&Timestamp| now.since(**at) < HOUR;
+        self.messages.iter().filter(is_late).count()
+    }
+
+    /// Decides on the next step, now that the service's condition is known. `says_so` is true if a
+    /// message about a crash of the service is on its way, `has_room` if the job may have another
+    /// message now, `remind` is the time to the first reminder.
     pub fn decide(
         &mut self,
         condition: &Condition,
         says_so: bool,
+        has_room: bool,
         remind: Option<Duration>,
         now: Timestamp,
     ) -> NextStep {
         match condition {
-            Condition::Up { .. } | Condition::Waiting { .. } => NextStep::Forget,
+            Condition::Up { .. } | Condition::Waiting { .. } => {
+                self.is_over = true;
+                if self.lately(now) == 0 {
+                    NextStep::Forget
+                } else {
+                    NextStep::Wait
+                }
+            }
             Condition::Unknown | Condition::Restarting { .. } => {
                 let is_old = now.since(self.about.stop.stopped_at) >= PATIENCE;
-                // A clock that was set back makes it neither old nor new.
                 if is_old {
                     NextStep::Forget
                 } else {
@@ -88,12 +129,13 @@ impl Outage {
             }
             Condition::GivenUp { .. } | Condition::Down { .. } => {
                 self.down.get_or_insert(now);
-                if self.told.is_none() && says_so {
-                    self.told = Some(now);
+                if !self.is_told && says_so {
+                    self.is_told = true;
+                    self.next = remind.and_then(|remind| after(now, remind));
                     return NextStep::Wait;
                 }
-                let is_due = self.told.is_none() || self.is_due(remind, now);
-                if is_due {
+                let may_tell = has_room && self.lately(now) < MOST;
+                if may_tell && (!self.is_told || self.is_due(now)) {
                     NextStep::Tell
                 } else {
                     NextStep::Wait
@@ -103,26 +145,39 @@ impl Outage {
     }
 
     /// Records that the next message is made.
-    pub fn tell(&mut self, now: Timestamp) {
-        self.reminders += u32::from(self.told.is_some());
-        self.told = Some(now);
+    pub fn tell(&mut self, remind: Option<Duration>, now: Timestamp) {
+        self.messages.push(now);
+        let surplus = self.messages.len().saturating_sub(MOST);
+        self.messages.drain(..surplus);
+        self.reminders += u32::from(self.is_told);
+        let wait = if self.reminders == 0 {
+            remind
+        } else {
+            Some(DAY)
+        };
+        let goes_on = self.reminders < MOST_REMINDERS && remind.is_some();
+        self.next = wait.filter(|_| goes_on).and_then(|wait| after(now, wait));
+        self.is_told = true;
     }
 
     /// Returns the id of the next message. It is the same however often it is made.
     pub fn next_id(&self) -> ReportId {
-        let stop = &self.about.stop;
-        let number = match self.told {
-            None => "first".to_owned(),
-            Some(_) => format!("reminder {}", self.reminders + 1),
+        let number = if self.is_told {
+            format!("reminder {}", self.reminders + 1)
+        } else {
+            "first".to_owned()
         };
-        ReportId::derived(stop.stopped_at, &["down", self.about.id.as_str(), &number])
+        let parts = ["down", self.about.id.as_str(), &number];
+        ReportId::derived(self.about.stop.stopped_at, &parts)
     }
 
-    fn is_due(&self, remind: Option<Duration>, now: Timestamp) -> bool {
-        let Some(remind) = remind else { return false };
-        let wait = if self.reminders == 0 { remind } else { DAY };
-        self.told.is_some_and(|told| now.since(told) >= wait)
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.next.is_some_and(|next| next <= now)
     }
+}
+
+fn after(now: Timestamp, wait: Duration) -> Option<Timestamp> {
+    now.time().checked_add(wait).map(Timestamp::new)
 }
 
 #[cfg(test)]
@@ -158,7 +213,7 @@ mod tests {
             because: "web.timer starts it again".to_owned(),
         };
         for condition in [Condition::Up { since: None }, waiting] {
-            let step = Outage::new(sample()).decide(&condition, false, HOUR, at(0));
+            let step = Outage::new(sample()).decide(&condition, false, true, HOUR, at(0));
             assert_eq!(step, NextStep::Forget);
         }
     }
@@ -167,62 +222,74 @@ mod tests {
     fn a_service_that_is_being_restarted_is_asked_about_for_a_day() {
         for condition in [restarting(), Condition::Unknown] {
             let mut outage = Outage::new(sample());
-            assert_eq!(
-                outage.decide(&condition, false, HOUR, at(1439)),
-                NextStep::Wait
-            );
-            assert!(outage.is_to_ask(HOUR, at(1439)));
-            assert_eq!(
-                outage.decide(&condition, false, HOUR, at(1441)),
-                NextStep::Forget
-            );
+            let mut step = |minute| outage.decide(&condition, false, true, HOUR, at(minute));
+            assert_eq!(step(1439), NextStep::Wait);
+            assert_eq!(step(1441), NextStep::Forget);
+            assert!(outage.is_to_ask(at(1439)));
         }
     }
 
     #[test]
-    fn that_a_service_is_down_is_told_once_and_then_in_reminders() {
+    fn that_a_service_is_down_is_told_once_and_then_in_reminders_for_a_week() {
         let mut outage = Outage::new(sample());
         let mut told = Vec::new();
-        for minute in 0..4000 {
-            if outage.is_to_ask(HOUR, at(minute))
-                && outage.decide(&down(), false, HOUR, at(minute)) == NextStep::Tell
+        for minute in 0..20_000 {
+            if outage.is_to_ask(at(minute))
+                && outage.decide(&down(), false, true, HOUR, at(minute)) == NextStep::Tell
             {
                 told.push((minute, outage.next_id()));
-                outage.tell(at(minute));
+                outage.tell(HOUR, at(minute));
             }
         }
         let (minutes, mut ids): (Vec<u64>, Vec<_>) = told.into_iter().unzip();
-        assert_eq!(minutes, [0, 60, 1500, 2940]);
+        assert_eq!(minutes, [0, 60, 1500, 2940, 4380, 5820, 7260, 8700]);
         ids.sort();
         ids.dedup();
-        assert_eq!(ids.len(), 4, "each has an id of its own");
+        assert_eq!(ids.len(), 8, "each has an id of its own");
     }
 
     #[test]
     fn a_message_on_its_way_says_itself_that_the_service_is_down() {
         let mut outage = Outage::new(sample());
-        assert_eq!(outage.decide(&down(), true, HOUR, at(0)), NextStep::Wait);
-        assert_eq!(outage.decide(&down(), true, HOUR, at(59)), NextStep::Wait);
-        assert_eq!(outage.decide(&down(), false, HOUR, at(60)), NextStep::Tell);
+        let mut step = |says_so, minute| outage.decide(&down(), says_so, true, HOUR, at(minute));
+        assert_eq!(step(true, 0), NextStep::Wait);
+        assert_eq!(step(true, 59), NextStep::Wait);
+        assert_eq!(step(false, 60), NextStep::Tell);
     }
 
     #[test]
     fn no_reminder_is_sent_where_none_is_wanted() {
         let mut outage = Outage::new(sample());
-        assert_eq!(outage.decide(&down(), false, None, at(0)), NextStep::Tell);
-        outage.tell(at(0));
-        assert!(!outage.is_to_ask(None, at(9000)));
-        assert_eq!(
-            outage.decide(&down(), false, None, at(9000)),
-            NextStep::Wait
-        );
+        let step = outage.decide(&down(), false, true, None, at(0));
+        assert_eq!(step, NextStep::Tell);
+        outage.tell(None, at(0));
+        assert!(!outage.is_to_ask(at(9000)));
     }
 
     #[test]
-    fn a_crash_after_that_is_told_anew() {
+    fn a_service_that_goes_down_each_minute_is_told_three_times_an_hour() {
         let mut outage = Outage::new(sample());
-        outage.tell(at(0));
-        outage.again(sample());
-        assert_eq!(outage.decide(&down(), false, None, at(9)), NextStep::Tell);
+        let mut told = 0;
+        for minute in 0..120 {
+            outage.again(sample());
+            if outage.decide(&down(), false, true, HOUR, at(minute)) == NextStep::Tell {
+                told += 1;
+                outage.tell(HOUR, at(minute));
+            }
+            // Somebody starts it again.
+            let up = Condition::Up { since: None };
+            let step = outage.decide(&up, false, true, HOUR, at(minute));
+            assert_eq!(step, NextStep::Wait, "its messages still count");
+            assert!(!outage.is_forgotten(at(minute)));
+        }
+        assert_eq!(told, 6);
+        assert!(outage.is_forgotten(at(240)));
+    }
+
+    #[test]
+    fn a_job_without_room_for_a_message_waits_for_it() {
+        let mut outage = Outage::new(sample());
+        let mut step = |has_room| outage.decide(&down(), false, has_room, HOUR, at(0));
+        assert_eq!((step(false), step(true)), (NextStep::Wait, NextStep::Tell));
     }
 }

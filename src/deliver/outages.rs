@@ -2,9 +2,11 @@
 //! nothing has come up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::clock::Now;
 use crate::config;
 use crate::deliver::condition;
 use crate::deliver::conversation::bare;
@@ -16,8 +18,12 @@ use crate::report::{Audience, Kind, Report, ReportId, SinkKey};
 
 /// Lock of those who look at outages.
 const LOCK: &str = "\0\0outages";
-/// Maximum number of services that are asked about in one look. The others come next time.
-const MOST: usize = 50;
+/// How long a look may go on to ask. The other services come next time.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Maximum number of messages an hour about all services of a job.
+const MOST_OF_A_JOB: usize = 6;
+/// Maximum number of services of one user that are remembered: a user may make up any number.
+const MOST_OF_A_USER: usize = 50;
 
 /// Looks at all services that have died and are not known to be up again. Returns the number of
 /// messages made. `told_singly` are the crashes whose own report is on its way.
@@ -45,39 +51,57 @@ pub fn look(
             .is_none_or(|outage| outage.about.id < item.id);
         if is_news && let Some(report) = pass::read(deliverer, &item.id) {
             let about = bare(report);
+            let others = || outages.values().filter(|it| it.about.user == about.user);
+            let is_new = !outages.contains_key(name);
+            if is_new && about.user.is_some() && others().count() >= MOST_OF_A_USER {
+                continue;
+            }
             outages
                 .entry(name.clone())
                 .and_modify(|outage| outage.again(about.clone()))
                 .or_insert_with(|| Outage::new(about));
         }
     }
+    let until = Now::read().monotonic + PATIENCE;
     let mut made = 0;
-    let mut asked = 0;
+    let mut jobs: BTreeMap<_, usize> = BTreeMap::new();
+    for outage in outages.values() {
+        *jobs.entry(job(outage)).or_default() += outage.lately(now.wall);
+    }
     let mut outages: Vec<_> = outages.into_iter().collect();
     // If there are too many, each is among the first now and then.
     let first = usize::try_from(now.monotonic.subsec_micros()).unwrap_or_default();
     let first = first % outages.len().max(1);
     outages.rotate_left(first);
     for (name, mut outage) in outages {
-        let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
-        let remind = loaded.job.remind;
-        let mut step = NextStep::Wait;
-        if asked < MOST && outage.is_to_ask(remind, now.wall) {
-            asked += 1;
-            let says_so = spoken.contains(&name);
+        let mut is_kept = !outage.is_forgotten(now.wall);
+        if outage.is_to_ask(now.wall) && Now::read().monotonic < until {
+            let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
+            let remind = loaded.job.remind;
             let condition = condition::of_service(&outage.about, deliverer.places, &deliverer.host);
-            step = outage.decide(&condition, says_so, remind, now.wall);
+            let lately = jobs.entry(job(&outage)).or_default();
+            let (says_so, has_room) = (spoken.contains(&name), *lately < MOST_OF_A_JOB);
+            match outage.decide(&condition, says_so, has_room, remind, now.wall) {
+                NextStep::Forget => is_kept = false,
+                NextStep::Wait => {}
+                NextStep::Tell => {
+                    made += tell(deliverer, &outage)?;
+                    outage.tell(remind, now.wall);
+                    *lately += 1;
+                }
+            }
         }
-        if step == NextStep::Tell {
-            made += tell(deliverer, &outage)?;
-            outage.tell(now.wall);
-        }
-        let after = (step != NextStep::Forget).then_some(&outage);
+        let after = is_kept.then_some(&outage);
         if after != kept.get(&name) {
             spool.write_outage(&name, after)?;
         }
     }
     Ok(made)
+}
+
+/// Returns the job of an outage, and the user who reported it.
+fn job(outage: &Outage) -> (Option<u32>, String) {
+    (outage.about.user, outage.about.stop.job.clone())
 }
 
 /// Makes the next message about an outage, unless a deliverer that was killed had made it.
@@ -91,7 +115,7 @@ fn tell(deliverer: &Deliverer, outage: &Outage) -> Result<usize> {
         id,
         kind: Kind::Down {
             since: outage.down.unwrap_or(outage.about.stop.stopped_at),
-            is_reminder: outage.told.is_some(),
+            is_reminder: outage.is_told,
             made_at: deliverer.now().wall,
         },
         to: Audience::Job,

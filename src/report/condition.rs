@@ -40,6 +40,16 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// Returns the reason, if there is one.
+    pub fn because(&mut self) -> Option<&mut String> {
+        match self {
+            Self::GivenUp { because, .. } | Self::Waiting { because } | Self::Down { because } => {
+                Some(because)
+            }
+            Self::Unknown | Self::Up { .. } | Self::Restarting { .. } => None,
+        }
+    }
+
     /// Returns true if the service stays down until somebody acts.
     pub fn is_down(&self) -> bool {
         matches!(self, Self::GivenUp { .. } | Self::Down { .. })

@@ -13,7 +13,6 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use crate::render::one_line;
 use crate::sinks::stream::TimedStream;
 
 /// First digits of the codes of a server that has done what it was asked, and of one that waits for
@@ -72,7 +71,7 @@ impl fmt::Display for Trouble {
                 _ => why.to_string(),
             },
         };
-        f.write_str(&one_line(&text, 300))
+        f.write_str(&text)
     }
 }
 

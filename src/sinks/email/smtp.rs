@@ -208,10 +208,13 @@ impl SmtpServer {
     }
 
     fn scrub(&self, text: &str) -> String {
-        let text = one_line(text, 1000);
-        self.login
-            .as_ref()
-            .map_or(text.clone(), |(_, password)| password.scrub(&text))
+        // A cut before this could leave a part of the password.
+        let text = one_line(text, usize::MAX);
+        let scrubbed = match &self.login {
+            Some((_, password)) => password.scrub(&text),
+            None => text,
+        };
+        one_line(&scrubbed, 1000)
     }
 }
 

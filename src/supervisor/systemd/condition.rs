@@ -7,8 +7,9 @@ use crate::report::{Condition, Supervisor};
 use crate::supervisor::systemd::units::Shown;
 
 /// The properties that [`read`] needs.
-pub const PROPERTIES: [&str; 12] = [
+pub const PROPERTIES: [&str; 13] = [
     "LoadState",
+    "Type",
     "ActiveState",
     "SubState",
     "Result",
@@ -54,13 +55,14 @@ pub fn read(unit: &Shown, now: Now) -> Option<Condition> {
 
 fn stays_down(unit: &Shown, restarts: Option<u64>, limit: Option<u64>) -> Condition {
     let restart = unit.get("Restart");
-    if let Some(timer) = unit
-        .get("TriggeredBy")
-        .split_ascii_whitespace()
-        .find(|name| name.strip_suffix(".timer").is_some())
-    {
+    if let Some(trigger) = unit.get("TriggeredBy").split_ascii_whitespace().next() {
         return Condition::Waiting {
-            because: format!("{timer} starts it again"),
+            because: format!("{trigger} starts it again"),
+        };
+    }
+    if unit.get("Type") == "oneshot" && unit.get("Result") == "success" {
+        return Condition::Waiting {
+            because: "its last run ended well".to_owned(),
         };
     }
     // After the limit the result is still that of the last end, except where a start was refused.
@@ -172,10 +174,26 @@ mod tests {
                 Some(down("nothing restarts it (Restart=no)")),
             ),
             (
-                "ActiveState=inactive\nSubState=dead\nRestart=no\nTriggeredBy=web.socket web.timer",
+                "ActiveState=inactive\nSubState=dead\nRestart=no\nTriggeredBy=web.timer",
                 Some(Condition::Waiting {
                     because: "web.timer starts it again".to_owned(),
                 }),
+            ),
+            (
+                "ActiveState=inactive\nRestart=no\nTriggeredBy=web.socket",
+                Some(Condition::Waiting {
+                    because: "web.socket starts it again".to_owned(),
+                }),
+            ),
+            (
+                "Type=oneshot\nActiveState=inactive\nResult=success\nRestart=no",
+                Some(Condition::Waiting {
+                    because: "its last run ended well".to_owned(),
+                }),
+            ),
+            (
+                "Type=oneshot\nActiveState=failed\nResult=exit-code\nRestart=no",
+                Some(down("nothing restarts it (Restart=no)")),
             ),
             ("ActiveState=deactivating\nSubState=stop-post", None),
         ] {
