@@ -251,15 +251,13 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         past::tell(deliverer, &pass);
         let groups = groups::advance(deliverer, &pass);
         let tries = send::send(deliverer, &pass, &groups.told_singly)?;
-        // Last and only once: asking a supervisor takes time.
-        let down = if mem::take(&mut is_first) {
-            outages::look(deliverer, &pass, &groups.told_singly).unwrap_or_else(|why| {
-                deliverer.say(&format!("cannot find out which services are down: {why:#}"));
-                0
-            })
-        } else {
+        // Last, and asked only once: asking a supervisor takes time.
+        let asks = mem::take(&mut is_first);
+        let down = outages::look(deliverer, &pass, &groups.told_singly, asks);
+        let down = down.unwrap_or_else(|why| {
+            deliverer.say(&format!("cannot find out which services are down: {why:#}"));
             0
-        };
+        });
         let news = finish(deliverer, &pass)?
             + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
         if taken + groups.changes + down + tries + news == 0 {

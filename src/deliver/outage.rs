@@ -33,6 +33,9 @@ pub struct Outage {
     /// When the service was first seen to stay down.
     #[serde(default)]
     pub down: Option<Timestamp>,
+    /// When it was first asked about.
+    #[serde(default)]
+    asked: Option<Timestamp>,
     /// True if people know that it is down.
     #[serde(default)]
     pub is_told: bool,
@@ -66,6 +69,7 @@ impl Outage {
         Self {
             about,
             down: None,
+            asked: None,
             is_told: false,
             reminders: 0,
             next: None,
@@ -120,7 +124,7 @@ impl Outage {
                 }
             }
             Condition::Unknown | Condition::Restarting { .. } => {
-                let is_old = now.since(self.about.stop.stopped_at) >= PATIENCE;
+                let is_old = now.since(*self.asked.get_or_insert(now)) >= PATIENCE;
                 if is_old {
                     NextStep::Forget
                 } else {
@@ -223,9 +227,10 @@ mod tests {
         for condition in [restarting(), Condition::Unknown] {
             let mut outage = Outage::new(sample());
             let mut step = |minute| outage.decide(&condition, false, true, HOUR, at(minute));
-            assert_eq!(step(1439), NextStep::Wait);
-            assert_eq!(step(1441), NextStep::Forget);
-            assert!(outage.is_to_ask(at(1439)));
+            assert_eq!(step(5), NextStep::Wait);
+            assert_eq!(step(1444), NextStep::Wait);
+            assert_eq!(step(1446), NextStep::Forget);
+            assert!(outage.is_to_ask(at(1444)));
         }
     }
 

@@ -26,18 +26,24 @@ const MOST_OF_A_JOB: usize = 6;
 const MOST_OF_A_USER: usize = 50;
 
 /// Looks at all services that have died and are not known to be up again. Returns the number of
-/// messages made. `told_singly` are the crashes whose own report is on its way.
+/// messages made. `told_singly` are the crashes whose own report is on its way. If `asks` is false,
+/// only notes who has died.
 pub fn look(
     deliverer: &Deliverer,
     pass: &Pass,
     told_singly: &BTreeSet<(SinkKey, ReportId)>,
+    asks: bool,
 ) -> Result<usize> {
     let spool = &deliverer.spool;
     let now = deliverer.now();
     let Some(_lock) = spool.lock(LOCK, now.monotonic)? else {
         return Ok(0);
     };
-    let on_their_way: BTreeSet<&ReportId> = told_singly.iter().map(|(_, id)| id).collect();
+    // Another deliverer may be sending some.
+    let open = pass.conversations.iter().flat_map(|kept| &kept.talk.open);
+    let open = open.map(|message| &message.id);
+    let ours = told_singly.iter().map(|(_, id)| id);
+    let on_their_way: BTreeSet<&ReportId> = open.chain(ours).collect();
     let kept: BTreeMap<String, Outage> = spool.outages()?.into_iter().collect();
     let mut outages = kept.clone();
     let mut spoken = BTreeSet::new();
@@ -75,7 +81,7 @@ pub fn look(
     outages.rotate_left(first);
     for (name, mut outage) in outages {
         let mut is_kept = !outage.is_forgotten(now.wall);
-        if outage.is_to_ask(now.wall) && Now::read().monotonic < until {
+        if asks && outage.is_to_ask(now.wall) && Now::read().monotonic < until {
             let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
             let remind = loaded.job.remind;
             let condition = condition::of_service(&outage.about, deliverer.places, &deliverer.host);

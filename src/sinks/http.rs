@@ -10,7 +10,8 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
-use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
+use reqwest::blocking::{Client, ClientBuilder, Request, RequestBuilder};
+use reqwest::header::AUTHORIZATION;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, StatusCode, Url};
 use serde::Deserialize;
@@ -212,7 +213,12 @@ pub struct HttpAnswer {
 /// If there was no answer. The text holds no URL.
 pub fn ask(request: RequestBuilder, max_body: u64) -> Result<HttpAnswer> {
     let began = Instant::now();
-    let response = request.send().map_err(reqwest::Error::without_url)?;
+    let (client, request) = request.build_split();
+    let request = request.map_err(reqwest::Error::without_url)?;
+    let secret = login(&request);
+    let response = client
+        .execute(request)
+        .map_err(reqwest::Error::without_url)?;
     let (status, headers) = (response.status(), response.headers().clone());
     let (mut body, mut response) = (Vec::new(), response.take(max_body));
     let mut some = [0; 4096];
@@ -223,7 +229,10 @@ pub fn ask(request: RequestBuilder, max_body: u64) -> Result<HttpAnswer> {
     {
         body.extend(some.iter().take(count));
     }
-    let body = String::from_utf8_lossy(&body).into_owned();
+    let mut body = String::from_utf8_lossy(&body).into_owned();
+    if let Some(secret) = secret {
+        body = without(&body, &secret);
+    }
     Ok(HttpAnswer {
         status,
         retry_after: wait::asked(&headers, &body),
@@ -231,9 +240,39 @@ pub fn ask(request: RequestBuilder, max_body: u64) -> Result<HttpAnswer> {
     })
 }
 
+/// Returns the secret by which a request logs in: the last word of its `Authorization`.
+fn login(request: &Request) -> Option<String> {
+    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    Some(value.rsplit(' ').next()?.to_owned()).filter(|secret| !secret.is_empty())
+}
+
+/// Returns an answer without a secret that it repeats, and without its beginning at the end, where
+/// the answer may be cut.
+fn without(answer: &str, secret: &str) -> String {
+    let mut answer = answer.replace(secret, "[secret]");
+    let begun = (4..secret.len()).rev().find(|length| {
+        secret
+            .get(..*length)
+            .is_some_and(|begun| answer.ends_with(begun))
+    });
+    answer.truncate(answer.len() - begun.unwrap_or(0));
+    answer
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{address, is_loopback};
+    use super::{address, is_loopback, without};
+
+    #[test]
+    fn an_answer_repeats_no_secret_whole_or_cut() {
+        for (answer, left) in [
+            ("bad token s3cr3t-t0ken!", "bad token [secret]!"),
+            ("bad token s3cr3t-t0", "bad token "),
+            ("a s3c", "a s3c"),
+        ] {
+            assert_eq!(without(answer, "s3cr3t-t0ken"), left);
+        }
+    }
 
     #[test]
     fn only_https_leaves_the_machine() {

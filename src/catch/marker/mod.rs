@@ -71,6 +71,9 @@ struct Crashes {
 const LOOP: Duration = Duration::from_mins(10);
 /// Maximum number of names of a directory that are looked at.
 const MOST_NAMES: usize = 10_000;
+/// Maximum number of markers of one service that are opened to see whether a `lastwords run` holds
+/// one. A user may make up any number.
+const MOST_HELD: usize = 16;
 /// Maximum number of crashes that are remembered.
 const MOST_CRASHES: usize = 16;
 
@@ -173,6 +176,7 @@ impl MarkerFile {
     fn held_by(&self, uid: u32, held: &[Taken]) -> Option<Marker> {
         held.iter()
             .filter(|taken| taken.name() == self.name)
+            .take(MOST_HELD)
             .find_map(|taken| {
                 let name = taken.path().file_name()?.to_str()?;
                 matches!(taken.claim(), Ok(Claim::Others))

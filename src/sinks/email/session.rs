@@ -48,6 +48,32 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Leaves out the server's words, which may repeat the login in any form; keeps the codes.
+    fn without_words(self) -> Self {
+        let Self::Reply(Reply { code, lines }) = self else {
+            return match self {
+                Self::Unfit(_) => {
+                    Self::Unfit("the server does not answer the login as SMTP has it".to_owned())
+                }
+                broken => broken,
+            };
+        };
+        let words = lines.first().map_or("", String::as_str);
+        let enhanced = words.split(' ').next().unwrap_or_default();
+        let is_code = enhanced.len() <= 10
+            && enhanced.split('.').count() == 3
+            && enhanced.bytes().all(|c| c.is_ascii_digit() || c == b'.');
+        let said = if is_code { enhanced } else { "" };
+        Self::Reply(Reply {
+            code,
+            lines: vec![
+                format!("{said} the server refuses the login")
+                    .trim_start()
+                    .to_owned(),
+            ],
+        })
+    }
+
     /// Returns true if the server will never take it.
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Reply(answer) if (500..600).contains(&answer.code))
@@ -192,18 +218,18 @@ impl Session {
                 words.next() == Some("AUTH") && words.any(|word| word == name)
             })
         };
-        if mechanism("PLAIN") {
+        let done = if mechanism("PLAIN") {
             let login = BASE64.encode(format!("\0{username}\0{password}"));
-            self.ask(&format!("AUTH PLAIN {login}"), DONE)?;
+            self.ask(&format!("AUTH PLAIN {login}"), DONE)
         } else if mechanism("LOGIN") {
-            self.ask("AUTH LOGIN", GO_ON)?;
-            self.ask(&BASE64.encode(username), GO_ON)?;
-            self.ask(&BASE64.encode(password), DONE)?;
+            self.ask("AUTH LOGIN", GO_ON)
+                .and_then(|_| self.ask(&BASE64.encode(username), GO_ON))
+                .and_then(|_| self.ask(&BASE64.encode(password), DONE))
         } else {
             let why = "the server offers no login by PLAIN or LOGIN";
             return Err(Trouble::Unfit(why.to_owned()));
-        }
-        Ok(())
+        };
+        done.map(drop).map_err(Trouble::without_words)
     }
 
     /// Sends a command, and wants an answer whose code begins with this digit.

@@ -175,7 +175,7 @@ impl SmtpServer {
             .as_ref()
             .filter(|_| self.encryption == Encryption::Implicit);
         let mut session = Session::begin(stream, implicit, &self.hello, STEP)
-            .map_err(|why| self.failed("connecting", &why))?;
+            .map_err(|why| self.unproven("connecting", &why))?;
         if let (Encryption::Starttls, Some(tls)) = (self.encryption, &self.tls) {
             if !session.offers("STARTTLS") {
                 session.leave(GOODBYE);
@@ -184,7 +184,7 @@ impl SmtpServer {
             }
             session = session
                 .starttls(tls, &self.hello)
-                .map_err(|why| self.failed("STARTTLS", &why))?;
+                .map_err(|why| self.unproven("STARTTLS", &why))?;
         }
         if let Some((username, password)) = &self.login {
             session
@@ -192,6 +192,15 @@ impl SmtpServer {
                 .map_err(|why| self.failed("logging in", &why))?;
         }
         Ok(session)
+    }
+
+    /// Returns the error of a step before the server has shown who it is: anybody on the way may
+    /// have said so.
+    fn unproven(&self, step: &str, why: &Trouble) -> SendError {
+        match self.failed(step, why) {
+            SendError::Refused { why } => SendError::Retry { after: None, why },
+            retry @ SendError::Retry { .. } => retry,
+        }
     }
 
     /// Returns the error of a failed step. It is a refusal only if the server answered 5xx.
