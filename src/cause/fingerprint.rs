@@ -127,14 +127,15 @@ pub fn type_of(error: &str) -> String {
 }
 
 static VARYING: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    // Where `u` is on, `\s` and the like take Unicode's tables, which only the tests' build has.
     Regex::new(
         r#"(?x-u) \b [0-9a-fA-F]{8} (?: - [0-9a-fA-F]{4} ){3} - [0-9a-fA-F]{12} \b
-              | (?P<host> \b [a-z]{2,8}:// (?u:[^\s/'"`)\]}>,;])* ) (?u:/ [^\s'"`)\]}>,;]* )?
+              | (?P<host> \b [a-z]{2,8}:// (?u:[^\x20\t\r\n/'"`)\]}>,;])* ) (?u:/ [^\x20\t\r\n'"`)\]}>,;]* )?
               | (?P<open> ^ | [\s(\[{<=:,;|] )
                 (?: (?P<quoted> (?u: '[^']*' | "[^"]*" | `[^`]*` | ‘[^’]*’ | “[^”]*” ) )
                   | (?: \.{0,2}/ | [\w.-]+/ (?: [\w.-]+/ )* [\w-]*\.\w )
-                    (?u:[^\s'"`,;:)\]}>])* )
-              | = (?u:[^\s'"`,;)\]}&|=>])+
+                    (?u:[^\x20\t\r\n'"`,;:)\]}>])* )
+              | = (?u:[^\x20\t\r\n'"`,;)\]}&|=>])+
               | \b [\w.+-]+ @ [\w-]+ \. [\w.-]+
               | \b (?: Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) \b
               | (?P<id> \b [A-Za-z0-9_]* [0-9] [A-Za-z] [A-Za-z0-9_]* \b )"#,
