@@ -236,7 +236,8 @@ fn directories_of_ones_own_are_in_the_deliverers_sandbox() {
         "[[sink.exec]]\nname = 'keep'\ncommand = ['sh', '-c', 'cat >/var/spool/told/told']\n";
     machine.file(
         "/etc/systemd/system/web.service",
-        "[Service]\nExecStart=sleep 1000\n",
+        // Before it is the program, its process is a part of systemd, and takes signals as such.
+        "[Service]\nType=exec\nExecStart=sleep 1000\n",
     );
     machine.file("/etc/lastwords/lastwords.toml", sink);
     machine.shell("systemctl daemon-reload; systemctl start web; mkdir '/srv/my own' /home/own");
