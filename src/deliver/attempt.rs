@@ -18,7 +18,6 @@ use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal,
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::deliver::condition;
 use crate::places::Places;
 use crate::plugin::{self, Command, Run};
 use crate::redact::redact;
@@ -166,7 +165,6 @@ pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
         serde_json::to_writer(out, &probed)?;
         return Ok(ExitCode::SUCCESS);
     };
-    report.now = condition::of(&report, &args.places, &host);
     // The reason is the supervisor's own words.
     if let Some(because) = report.now.as_mut().and_then(Condition::because) {
         *because = redact(std::mem::take(because));

@@ -11,19 +11,22 @@ use rustix::process::geteuid;
 
 use crate::catch::marker::{self, MarkerFile};
 use crate::clock::Now;
+use crate::deliver::deliverer::Deliverer;
 use crate::host::Host;
 use crate::places::Places;
 use crate::report::{Condition, Kind, Report};
-use crate::supervisor;
+use crate::supervisor::{self, Supervise};
 
 /// How long a supervisor that has not decided yet is asked again.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a look waits for supervisors in all. What they could still say is then not known.
+const ENOUGH: Duration = Duration::from_secs(4);
 /// Time between two questions.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Returns how things stand with the service that a message is about; `None` where nothing has
 /// died.
-pub fn of(report: &Report, places: &Places, host: &Host) -> Option<Condition> {
+pub fn of(report: &Report, deliverer: &Deliverer) -> Option<Condition> {
     if report.drill {
         return None;
     }
@@ -37,14 +40,15 @@ pub fn of(report: &Report, places: &Places, host: &Host) -> Option<Condition> {
         Kind::Recovered { instances: 2.., .. } => Condition::Up { since: None },
         Kind::Summary { instances: 2.., .. } => Condition::Unknown,
         Kind::Crash | Kind::Summary { .. } | Kind::Recovered { .. } | Kind::Down { .. } => {
-            of_service(report, places, host)
+            of_service(report, deliverer)
         }
     })
 }
 
 /// Returns how things stand with the service that has died.
-pub fn of_service(report: &Report, places: &Places, host: &Host) -> Condition {
-    match ask(report, host) {
+pub fn of_service(report: &Report, deliverer: &Deliverer) -> Condition {
+    let Deliverer { places, host, .. } = deliverer;
+    match ask(report, deliverer) {
         Condition::Up { since: None } => {
             armed_since(report, places, host).unwrap_or(Condition::Up { since: None })
         }
@@ -53,11 +57,24 @@ pub fn of_service(report: &Report, places: &Places, host: &Host) -> Condition {
     }
 }
 
-fn ask(report: &Report, host: &Host) -> Condition {
-    let Some(supervisor) = supervisor::named(report.stop.supervisor.name()) else {
+/// Asks the supervisor, unless the look has waited too long for supervisors: one may hang.
+fn ask(report: &Report, deliverer: &Deliverer) -> Condition {
+    let supervisor = supervisor::named(report.stop.supervisor.name());
+    let Some(supervisor) = supervisor.filter(|_| deliverer.waited() < ENOUGH) else {
         return Condition::Unknown;
     };
-    let until = Now::read().monotonic + PATIENCE;
+    let began = Now::read().monotonic;
+    let condition = ask_until(supervisor, report, &deliverer.host, began + PATIENCE);
+    deliverer.wait_for(Now::read().monotonic.saturating_sub(began));
+    condition
+}
+
+fn ask_until(
+    supervisor: &dyn Supervise,
+    report: &Report,
+    host: &Host,
+    until: Duration,
+) -> Condition {
     loop {
         let now = Now::read();
         let condition = supervisor.condition(&report.stop, now, host);
@@ -89,6 +106,8 @@ fn armed_since(report: &Report, places: &Places, host: &Host) -> Option<Conditio
 mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicU64;
 
     use super::*;
     use crate::report::sample;
@@ -104,7 +123,16 @@ mod tests {
         let mut report = sample();
         report.make_a_claim(33);
         // Upstart says nothing of an instance that is stopped, nor of one that never was.
-        let found = of(&report, &Places::default(), &host);
+        let (places, mut out) = (Places::default(), Vec::new());
+        let deliverer = Deliverer {
+            places: &places,
+            spool: places.spool(),
+            host,
+            later: Duration::ZERO,
+            out: Mutex::new(&mut out),
+            waited: AtomicU64::new(0),
+        };
+        let found = of(&report, &deliverer);
         assert_eq!(found, Some(Condition::Unknown));
     }
 }

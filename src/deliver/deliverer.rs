@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Now;
@@ -18,12 +19,25 @@ pub struct Deliverer<'a> {
     pub host: Host,
     pub later: Duration,
     pub out: Mutex<&'a mut (dyn Write + Send)>,
+    /// How long this look has waited for supervisors' answers, in milliseconds.
+    pub waited: AtomicU64,
 }
 
 impl Deliverer<'_> {
     /// Returns the moment that this run works for.
     pub fn now(&self) -> Now {
         Now::read().after(self.later)
+    }
+
+    /// Returns how long this look has waited for supervisors' answers.
+    pub fn waited(&self) -> Duration {
+        Duration::from_millis(self.waited.load(Ordering::Relaxed))
+    }
+
+    /// Adds to that.
+    pub fn wait_for(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.waited.fetch_add(millis, Ordering::Relaxed);
     }
 
     /// Prints a line for the person who started the deliverer. A closed output is no failure.

@@ -35,6 +35,7 @@ mod vouch;
 use std::io::Write;
 use std::mem;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -97,6 +98,7 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
         host: places.host(),
         later: args.later,
         out: Mutex::new(out),
+        waited: AtomicU64::new(0),
     };
     if args.watch {
         watch(&deliverer);
@@ -180,6 +182,7 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     nudge::clear(deliverer.places);
+    deliverer.waited.store(0, Ordering::Relaxed);
     // Orphans go first: what their workers read of the machine vanishes.
     adopt::orphans(deliverer.places, false);
     exec::sweep();

@@ -84,7 +84,7 @@ pub fn look(
         if asks && outage.is_to_ask(now.wall) && Now::read().monotonic < until {
             let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
             let remind = loaded.job.remind;
-            let condition = condition::of_service(&outage.about, deliverer.places, &deliverer.host);
+            let condition = condition::of_service(&outage.about, deliverer);
             let lately = jobs.entry(job(&outage)).or_default();
             let (says_so, has_room) = (spoken.contains(&name), *lately < MOST_OF_A_JOB);
             match outage.decide(&condition, says_so, has_room, remind, now.wall) {

@@ -12,9 +12,9 @@ use anyhow::{Context, Result};
 use crate::catch::capture;
 use crate::collectors::runner;
 use crate::config::{Loaded, Route};
-use crate::deliver::attempt;
 use crate::deliver::deliverer::{Deliverer, sink_lock};
 use crate::deliver::pass::{self, Item, Pass};
+use crate::deliver::{attempt, condition};
 use crate::random;
 use crate::report::{Kind, ReportId, SinkKey};
 use crate::sinks::Sink;
@@ -143,9 +143,10 @@ fn send_queue(deliverer: &Deliverer, key: &SinkKey, queue: &[(&Item, &dyn Sink)]
         if !spool.ledger(&item.id, key)?.is_due(deliverer.now().wall) {
             continue;
         }
-        let Some(report) = pass::read(deliverer, &item.id) else {
+        let Some(mut report) = pass::read(deliverer, &item.id) else {
             continue;
         };
+        report.now = condition::of(&report, deliverer);
         if !lock.lives_for(2 * sink.patience(), deliverer.now().monotonic)? {
             break;
         }
