@@ -131,6 +131,7 @@ mod tests {
             later: Duration::ZERO,
             out: Mutex::new(&mut out),
             waited: AtomicU64::new(0),
+            said_down: Mutex::default(),
         };
         let found = of(&report, &deliverer);
         assert_eq!(found, Some(Condition::Unknown));

@@ -1,5 +1,6 @@
 //! The deliverer: everything that all parts of one run of it work with.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use crate::clock::Now;
 use crate::host::Host;
 use crate::places::Places;
 use crate::render::one_line;
-use crate::report::SinkKey;
+use crate::report::{ReportId, SinkKey};
 use crate::spool::Spool;
 
 /// One run of the deliverer, and what it works with.
@@ -21,6 +22,8 @@ pub struct Deliverer<'a> {
     pub out: Mutex<&'a mut (dyn Write + Send)>,
     /// How long this look has waited for supervisors' answers, in milliseconds.
     pub waited: AtomicU64,
+    /// Crashes whose sent report says that their service is down.
+    pub said_down: Mutex<BTreeSet<ReportId>>,
 }
 
 impl Deliverer<'_> {

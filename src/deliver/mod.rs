@@ -99,6 +99,7 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
         later: args.later,
         out: Mutex::new(out),
         waited: AtomicU64::new(0),
+        said_down: Mutex::default(),
     };
     if args.watch {
         watch(&deliverer);

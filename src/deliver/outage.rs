@@ -87,6 +87,13 @@ impl Outage {
         };
     }
 
+    /// Records that the message about the latest crash has said that the service is down.
+    pub fn said_so(&mut self, remind: Option<Duration>, now: Timestamp) {
+        self.down.get_or_insert(now);
+        self.is_told = true;
+        self.next = remind.and_then(|remind| after(now, remind));
+    }
+
     /// Returns true if the supervisor has to be asked now.
     pub fn is_to_ask(&self, now: Timestamp) -> bool {
         !self.is_over && (!self.is_told || self.is_due(now))
@@ -134,8 +141,7 @@ impl Outage {
             Condition::GivenUp { .. } | Condition::Down { .. } => {
                 self.down.get_or_insert(now);
                 if !self.is_told && says_so {
-                    self.is_told = true;
-                    self.next = remind.and_then(|remind| after(now, remind));
+                    self.said_so(remind, now);
                     return NextStep::Wait;
                 }
                 let may_tell = has_room && self.lately(now) < MOST;

@@ -68,6 +68,10 @@ pub fn look(
                 .or_insert_with(|| Outage::new(about));
         }
     }
+    let said_down = deliverer
+        .said_down
+        .lock()
+        .map_or_else(|_| BTreeSet::new(), |it| it.clone());
     let until = Now::read().monotonic + PATIENCE;
     let mut made = 0;
     let mut jobs: BTreeMap<_, usize> = BTreeMap::new();
@@ -81,6 +85,10 @@ pub fn look(
     outages.rotate_left(first);
     for (name, mut outage) in outages {
         let mut is_kept = !outage.is_forgotten(now.wall);
+        if !outage.is_told && said_down.contains(&outage.about.id) {
+            let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
+            outage.said_so(loaded.job.remind, now.wall);
+        }
         if asks && outage.is_to_ask(now.wall) && Now::read().monotonic < until {
             let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
             let remind = loaded.job.remind;

@@ -16,7 +16,7 @@ use crate::deliver::deliverer::{Deliverer, sink_lock};
 use crate::deliver::pass::{self, Item, Pass};
 use crate::deliver::{attempt, condition};
 use crate::random;
-use crate::report::{Kind, ReportId, SinkKey};
+use crate::report::{Condition, Kind, ReportId, SinkKey};
 use crate::sinks::Sink;
 use crate::spool::Attempt;
 
@@ -152,6 +152,13 @@ fn send_queue(deliverer: &Deliverer, key: &SinkKey, queue: &[(&Item, &dyn Sink)]
         }
         let attempt = attempt::make(deliverer.places, *sink, &report);
         tries += 1;
+        let is_down = report.now.as_ref().is_some_and(Condition::is_down);
+        if is_down
+            && matches!(attempt, Attempt::Sent { .. })
+            && let Ok(mut said) = deliverer.said_down.lock()
+        {
+            said.insert(report.id.clone());
+        }
         let name = sink.name();
         deliverer.say(&match &attempt {
             Attempt::Sent { receipt } => format!("{} sent to {name}: {receipt}", report.id),
