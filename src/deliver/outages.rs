@@ -2,6 +2,7 @@
 //! nothing has come up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -68,10 +69,9 @@ pub fn look(
                 .or_insert_with(|| Outage::new(about));
         }
     }
-    let said_down = deliverer
-        .said_down
-        .lock()
-        .map_or_else(|_| BTreeSet::new(), |it| it.clone());
+    // Taken, so that they do not add up while a deliverer watches.
+    let said_down = deliverer.said_down.lock();
+    let said_down = said_down.map_or_else(|_| BTreeSet::new(), |mut it| mem::take(&mut *it));
     let until = Now::read().monotonic + PATIENCE;
     let mut made = 0;
     let mut jobs: BTreeMap<_, usize> = BTreeMap::new();
