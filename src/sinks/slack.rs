@@ -228,6 +228,8 @@ mod tests {
         let sink = sink(&webhook);
         let host = Host::new("/", "/");
         let preview = sink.preview(&sample(), &host).expect("a preview");
+        let address = format!("POST {}/… (the rest is secret)\n{{", server.url());
+        assert!(preview.starts_with(&address), "{preview}");
         assert!(!preview.contains("hush"), "{preview}");
         let result = sink.send(&sample(), &host);
         let body = |request: &String| {
@@ -257,6 +259,13 @@ mod tests {
         );
         assert_eq!(posted[1]["text"], posted[0]["text"]);
         assert_eq!(posted[1].get("blocks"), None);
+    }
+
+    #[test]
+    fn where_slack_refuses_for_another_reason_nothing_more_is_posted() {
+        let (refused, posted) = send([http("403 Forbidden", "", "invalid_token")]);
+        assert!(matches!(refused, Err(SendError::Refused { .. })));
+        assert_eq!(posted.len(), 1);
     }
 
     #[test]

@@ -37,12 +37,15 @@ const BALLAST: u64 = 1024 * 1024;
 /// The reserve must not be what fills a disk: there must be this many times more room.
 const AMPLE: u64 = 4;
 
-/// Names and sizes of the files of a whole reserve.
-pub(super) fn pieces() -> Vec<String> {
-    (0..SLOTS)
-        .map(|n| format!("slot-{n}"))
-        .chain(["ballast".to_owned()])
-        .collect()
+/// Returns the names and the sizes of the files of a whole reserve.
+pub(super) fn pieces() -> impl Iterator<Item = (String, u64)> {
+    let slots = (0..SLOTS).map(|n| (format!("slot-{n}"), SLOT));
+    slots.chain([("ballast".to_owned(), BALLAST)])
+}
+
+/// Returns true if the reserve leaves most of a disk's free bytes to others.
+fn is_ample(free: u64) -> bool {
+    free >= AMPLE * (BALLAST + SLOT * SLOTS as u64)
 }
 
 impl Spool {
@@ -83,8 +86,7 @@ impl Spool {
 
     /// Sets aside the missing pieces of the reserve, as far as there is room.
     pub fn refill(&self) {
-        let slots = (0..SLOTS).map(|n| (format!("slot-{n}"), SLOT));
-        for (name, size) in slots.chain([("ballast".to_owned(), BALLAST)]) {
+        for (name, size) in pieces() {
             if self.reserve(&name).symlink_metadata().is_err()
                 && self.set_aside(&name, size).is_err()
             {
@@ -97,7 +99,7 @@ impl Spool {
         let dir = self.reserve("");
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let disk = statvfs(&dir)?;
-        if disk.f_bavail.saturating_mul(disk.f_frsize) < AMPLE * (BALLAST + SLOT * SLOTS as u64) {
+        if !is_ample(disk.f_bavail.saturating_mul(disk.f_frsize)) {
             return Err(ErrorKind::StorageFull.into());
         }
         let draft = self.reserve(&format!(".{name}"));
@@ -167,7 +169,8 @@ impl Spool {
 }
 
 fn overwrite(slot: &Path, report: &mut Report) -> io::Result<()> {
-    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+    let flags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
     let mut file: File = OpenOptions::new()
         .write(true)
         .custom_flags(flags)
@@ -265,6 +268,49 @@ mod tests {
             read.notes,
             ["the disk was full, and there was no room for: log"]
         );
+    }
+
+    #[test]
+    fn where_two_parts_are_left_out_one_note_names_both_and_the_notes_before_stay() {
+        let mut report = sample();
+        report.notes = vec!["before".to_owned()];
+        report.sections[0].text.clear();
+        report.sections[0].data = serde_json::json!({ "x": "y".repeat(70_000) }).into();
+        report.sections.push(long("log", 10_000));
+        fill(&mut report, 6_000).expect("the rest fits");
+        let left_out = format!("{}, log", sample().sections[0].collector);
+        let note = format!("the disk was full, and there was no room for: {left_out}");
+        assert_eq!(report.notes, ["before", &note]);
+    }
+
+    #[test]
+    fn a_disk_that_fails_without_being_full_gets_a_name_alone_and_keeps_its_ballast() {
+        let (_dir, spool) = spool();
+        let mut report = sample();
+        assert_eq!(spool.catch(&mut report).unwrap(), Safety::Durable);
+        assert_eq!(spool.read(Place::New, &report.id).unwrap(), report);
+        // Nothing can be written there.
+        fs::remove_dir(spool.dir.join("tmp")).unwrap();
+        fs::write(spool.dir.join("tmp"), "").unwrap();
+        let mut report = sample();
+        assert_eq!(spool.catch(&mut report).unwrap(), Safety::NameOnly);
+        assert_eq!(report.level, Safety::NameOnly);
+        assert_eq!(spool.names().unwrap().len(), 1);
+        assert!(spool.reserve("ballast").exists());
+        // Nor can a name be made.
+        fs::remove_dir_all(spool.dir.join("new")).unwrap();
+        fs::write(spool.dir.join("new"), "").unwrap();
+        let mut report = sample();
+        assert!(spool.catch(&mut report).is_err());
+        let left = (report.level, report.notes);
+        assert_eq!(left, (Safety::Memory, sample().notes));
+    }
+
+    #[test]
+    fn the_reserve_is_set_aside_where_four_times_its_size_is_free() {
+        let whole: u64 = pieces().map(|(_, size)| size).sum();
+        assert_eq!(whole, 3 * 512 * 1024);
+        assert!(is_ample(4 * whole) && !is_ample(4 * whole - 1));
     }
 
     #[test]

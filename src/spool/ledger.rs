@@ -246,6 +246,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_person_drops_is_tried_no_more_and_keeps_what_was_tried() {
+        let mut ledger = Ledger::default();
+        ledger.record(failed(None), at(0), 0.0);
+        let dropped = ledger.clone().dropped("enough".to_owned());
+        assert!(!dropped.is_due(at(1_000_000)));
+        let outcome = Some(Outcome::Dropped {
+            why: "enough".to_owned(),
+        });
+        let expected = Ledger {
+            next_try: None,
+            outcome,
+            ..ledger
+        };
+        assert_eq!(dropped, expected);
+    }
+
+    #[test]
     fn a_refusal_is_final_at_once() {
         let mut ledger = Ledger::default();
         ledger.record(

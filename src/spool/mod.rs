@@ -115,20 +115,10 @@ impl Spool {
 
     /// Returns how many pieces of the reserve are missing, of how many.
     pub fn reserve_lacks(&self) -> (usize, usize) {
-        let pieces = ladder::pieces();
-        (
-            pieces
-                .iter()
-                .filter(|name| {
-                    self.dir
-                        .join("reserve")
-                        .join(name)
-                        .symlink_metadata()
-                        .is_err()
-                })
-                .count(),
-            pieces.len(),
-        )
+        let reserve = self.dir.join("reserve");
+        let lacks = |name: &String| reserve.join(name).symlink_metadata().is_err();
+        let missing = ladder::pieces().filter(|(name, _)| lacks(name)).count();
+        (missing, ladder::pieces().count())
     }
 
     /// Checks that no other user could have put something here.

@@ -444,6 +444,14 @@ mod tests {
         taken.settle().unwrap();
         assert!(!taken.path().exists());
         taken.settle().unwrap();
+        // What cannot be removed is no marker that was settled.
+        let within_a_file = dir.path().join("file");
+        fs::write(&within_a_file, "").unwrap();
+        let taken = Taken {
+            path: within_a_file.join("web"),
+            ..taken
+        };
+        assert!(taken.settle().is_err());
     }
 
     #[test]

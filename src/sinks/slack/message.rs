@@ -210,7 +210,7 @@ fn cost(c: char) -> usize {
 mod tests {
     use serde_json::Value;
 
-    use super::{bare, clip, cost, escape, payload};
+    use super::{bare, clip, cost, escape, held, payload};
     use crate::render::View;
     use crate::report::{Report, sample, section};
 
@@ -276,6 +276,29 @@ mod tests {
                 assert!(whole || message.contains(&format!("{unit}END\"")), "{unit}");
             }
         }
+    }
+
+    #[test]
+    fn several_logs_share_the_room_of_all_and_three_other_sections_are_whole_at_their_limit() {
+        let mut report = sample();
+        report.sections = ["log /a", "log /b", "x", "y", "z"]
+            .map(|name| {
+                section(
+                    name,
+                    &name[..1].repeat(if name.len() > 1 { 9_000 } else { 500 }),
+                )
+            })
+            .to_vec();
+        let message = payload(&held(View::of(&report)));
+        let shown: Vec<_> = message["blocks"][1]["elements"]
+            .as_array()
+            .expect("elements")
+            .iter()
+            .filter(|it| it["type"] == "rich_text_preformatted")
+            .filter_map(|it| it["elements"][0]["text"].as_str())
+            .map(size)
+            .collect();
+        assert_eq!(shown, [2_000, 2_000, 500, 500, 500]);
     }
 
     #[test]

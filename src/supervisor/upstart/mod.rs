@@ -257,6 +257,26 @@ mod tests {
     }
 
     #[test]
+    fn what_init_did_after_the_end_is_told_with_it() {
+        let killed = "init: web main process (42) killed by SEGV signal";
+        let respawning = "init: web main process ended, respawning";
+        let gave_up = "init: web respawning too fast, stopped";
+        for (lines, respawns, gives_up) in [
+            (&[killed, respawning][..], true, false),
+            (&[killed, gave_up], false, true),
+            (&[killed, respawning, gave_up], true, true),
+        ] {
+            let ending = account("web", None, &kernel_log(lines), 0).ending;
+            let Ending::Followed { main, by } = ending else {
+                panic!("{lines:?}: {ending:?}")
+            };
+            assert_eq!(main.pid, Some(42));
+            let found = (by.respawns.is_some(), by.gave_up.is_some());
+            assert_eq!(found, (respawns, gives_up), "{lines:?}");
+        }
+    }
+
+    #[test]
     fn the_lines_of_other_jobs_and_instances_are_never_taken() {
         let lines = kernel_log(&[
             "init: web-2 main process (1) killed by SEGV signal",
