@@ -2,6 +2,7 @@
 
 mod brake;
 mod old;
+mod several;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -475,6 +476,7 @@ fn a_report_that_was_lost_lets_the_next_crash_speak() {
     world.sink_is_up = true;
     world.run(1, 1);
     assert_eq!(world.heard, [(1, "crash".to_owned())]);
+    assert_eq!(world.thread().waiting(), 0, "it is not only counted");
 }
 
 /// A crash of an instance, so many seconds after the start.
