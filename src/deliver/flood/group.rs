@@ -121,11 +121,15 @@ impl Group {
         }
     }
 
-    /// Counts a crash at `at` for the next summary.
-    pub fn count(&mut self, at: Timestamp, now: Timestamp) {
+    /// Records that the brake holds its first crash back, if nothing of the row was told or waits.
+    pub fn hold(&mut self, now: Timestamp) {
         if self.told == Mention::Nothing && self.waiting.is_none() {
             self.told = Mention::Held(now);
         }
+    }
+
+    /// Counts a crash for the next summary.
+    pub fn count(&mut self, at: Timestamp) {
         self.waiting = Some(add(self.waiting, at));
     }
 
@@ -142,8 +146,7 @@ impl Group {
     /// Returns the group without its first crash; `None` if that was the only one.
     pub fn without_the_first(self) -> Option<Self> {
         let row = Some(self.waiting?);
-        let told = Mention::Nothing;
-        Some(Self { row, told, ..self })
+        Some(Self { row, ..self })
     }
 
     /// Returns this row and a later one together.

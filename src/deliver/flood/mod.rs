@@ -207,7 +207,10 @@ impl Thread {
                 ended: BTreeMap::new(),
             });
         } else {
-            group.count(crash.at, now);
+            if !is_on_its_way {
+                group.hold(now);
+            }
+            group.count(crash.at);
             self.counted.insert(crash.id.clone(), next);
         }
     }

@@ -162,6 +162,14 @@ fn while_a_crash_waits_that_the_brake_held_back_no_later_cause_is_told_before_it
 }
 
 #[test]
+fn a_cause_that_loops_while_its_report_is_on_its_way_holds_no_other_cause_back() {
+    let mut thread = Thread::default();
+    decide(&mut thread, &[of(1, 0), of(1, 1), of(2, 2)], 2);
+    decide(&mut thread, &[of(1, 3), of(3, 3)], 3);
+    assert_eq!((open(&thread), thread.waiting()), (vec!["crash"; 3], 2));
+}
+
+#[test]
 fn a_summary_that_overtakes_the_report_of_a_first_crash_starts_its_hour() {
     let mut thread = told_of(&[of(1, 0)]);
     decide(&mut thread, &[of(1, 1)], 1);
