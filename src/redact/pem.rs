@@ -35,7 +35,6 @@ pub fn bodies(text: &[u8]) -> Vec<Range<usize>> {
         .filter(|i| keys.row(*i).is_some_and(|row| row.boundary.is_some()))
         .collect();
     let mut public = Vec::new();
-    let mut is_open = None;
     for (nth, i) in boundaries.iter().enumerate() {
         let next = boundaries.get(nth + 1).copied();
         let Some(boundary) = keys.row(*i).and_then(|row| row.boundary) else {
@@ -46,10 +45,9 @@ pub fn bodies(text: &[u8]) -> Vec<Range<usize>> {
             (false, _) => public.push(*i),
             (true, Some(end)) => keys.between(*i, end),
             (true, None) if boundary.begins => keys.after(*i),
-            (true, None) if is_open != Some(*i) => keys.before(*i),
-            (true, None) => {}
+            // What stands before a last line that closed a key is found twice.
+            (true, None) => keys.before(*i),
         }
-        is_open = closing.filter(|_| boundary.is_private);
     }
     keys.without_boundaries(&public);
     keys.found.sort_by_key(|range| range.start);
@@ -142,11 +140,7 @@ impl Keys<'_> {
             } else {
                 0
             };
-            let is_prefix = i + 1 == end
-                && self
-                    .row(end)
-                    .is_some_and(|end| end.column == column && column > 0);
-            if self.is_beside(row) || is_prefix {
+            if self.is_beside(row) {
                 continue;
             }
             let is_wrapped = row.run.len() >= FULL && row.line > first.line;
@@ -224,16 +218,12 @@ impl Keys<'_> {
             return;
         };
         // The row that the last line stands in may begin with what a log puts there.
-        if self
-            .row(last)
-            .is_some_and(|row| row.text.len() == column && column > 0)
-        {
+        if self.row(last).is_some_and(|row| row.text.len() == column) {
             let Some(before) = self.previous(last) else {
                 return;
             };
             last = before;
         }
-        let mut first = last + 1;
         if !self.is_full(last) {
             let Some(fragment) = self.row(last).and_then(|row| {
                 self.fragment(row, self.column(row, column))
@@ -246,8 +236,8 @@ impl Keys<'_> {
                 return;
             };
             last = before;
-            first = last + 1;
         }
+        let mut first = last + 1;
         let mut i = last;
         while self.is_full(i) {
             first = i;
@@ -360,3 +350,6 @@ impl Keys<'_> {
             .extend(Some(part).filter(|part| !part.is_empty()));
     }
 }
+
+#[cfg(test)]
+mod tests;
