@@ -126,10 +126,18 @@ fn things_called_token_and_secret_have_ordinary_names() {
     all("web-tls2", true, &texts);
     all("12345", false, &texts);
     all("123456", true, &texts);
+    all("1234567", true, &["2fa_token={}"]);
     all(
         "web-tls",
         true,
-        &["token={}", "token: '{}'", "client_secret: {}", "--token {}"],
+        &[
+            "token={}",
+            "token: '{}'",
+            "client_secret: {}",
+            "--token {}",
+            // No tab
+            "C:\\token={}",
+        ],
     );
     all(
         "abc123",
@@ -316,6 +324,8 @@ fn a_url_has_a_password_before_its_host() {
         &[
             "http://a:{}@/b",
             "http://a:{}@ b",
+            "http:\\/a:{}@b",
+            "x:\\\\\\\\a:{}@b",
             "http://a:{}\" b@c",
             "//a:{}@b",
             "http://a:{}",
@@ -333,6 +343,8 @@ fn a_flag_needs_its_program_on_its_line() {
         true,
         &[
             "mysql -p{}",
+            "sudo mysql -p{}",
+            "at mysite mysql -p{}",
             "mysqldump -u a -p{} b",
             "sshpass -p {} x",
             "sshpass -p{} x",
@@ -388,6 +400,7 @@ fn statements_and_stacks_hold_secrets_where_they_take_them() {
             "identified by `{}`",
             "identified as '{}'",
             "identified x by '{}'",
+            "with x by '{}'",
             "identified by {}",
             "#1 a(1): login('{}', 'b')",
             "# a(1): login('a', 'b', '{}')",
@@ -424,6 +437,24 @@ fn statements_and_stacks_hold_secrets_where_they_take_them() {
 }
 
 #[test]
+fn how_far_is_looked_for_a_secret_from_the_text_around_it_is_bounded() {
+    let long = |length: usize| "a".repeat(length);
+    for (near, far) in [
+        (60, 65, "curl -u ", ":hunter22 b"),
+        (500, 520, "http://", ":hunter22@b/"),
+        (200, 260, "#1 ", "(1): login('a', 'b', 'hunter22')"),
+        (900, 1030, "#1 a(1): login('", "', 'b', 'hunter22')"),
+    ]
+    .map(|(near, far, before, behind)| {
+        let text = |length| format!("{before}{}{behind}", long(length));
+        (text(near), text(far))
+    }) {
+        all("hunter22", true, &[&near]);
+        all("hunter22", false, &[&far]);
+    }
+}
+
+#[test]
 fn a_token_begins_where_a_word_does() {
     let token = "ghp_0123456789abcdefghij";
     all(
@@ -438,6 +469,9 @@ fn a_token_begins_where_a_word_does() {
             "\u{1b}[0m{}",
             "x-{}",
             "x.{}",
+            "\\{}",
+            "100%{}",
+            "a line with \u{1b}[1m{}\u{1b}[0m",
             "\"{}\"",
             "{}.",
             "{},",
@@ -445,6 +479,14 @@ fn a_token_begins_where_a_word_does() {
     );
     all(token, false, &["x{}", "1{}", "x_{}"]);
     all("ghp_0123456789abcde", false, &["{}", "x {}"]);
+    // A `%` before it is no part of what is written as in a URL.
+    all("dop_v1_0123456789abcdefghij", true, &["{}", "100%{}"]);
+    // Where no digit is in it, it is long and has capitals.
+    all("npm_abcdefghijABCDEFGHIJabcdefghij", true, &["{}"]);
+    all("npm_abcdefghijklmnopqrstabcdefghij", false, &["{}"]);
+    all("hf_abcdefghijABCDEFGHIJabc", false, &["{}"]);
+    // Where nothing of a secret is left, the walk goes on right behind the mark.
+    all("hunter22", true, &["a line\n[cut] -- password={}"]);
     all(
         "rest",
         true,

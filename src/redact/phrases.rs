@@ -141,7 +141,8 @@ fn password(text: &[u8]) -> Option<usize> {
     })
 }
 
-/// Returns the password before `@tcp(`, as Go's driver for `MySQL` writes addresses. `at` is the
+/// Returns the password before `@tcp(`, as Go's driver for `MySQL` writes addresses; it may be
+/// empty. `at` is the
 /// position of the `@`, `floor` that where what was read already ends.
 pub fn before_address(text: &[u8], floor: usize, at: usize) -> Option<Range<usize>> {
     let is_address = ["@tcp(", "@tcp4(", "@tcp6(", "@unix("].iter().any(|it| {
@@ -157,7 +158,7 @@ pub fn before_address(text: &[u8], floor: usize, at: usize) -> Option<Range<usiz
         .iter()
         .position(|byte| *byte == b':')?;
     let start = at - length + user + 1;
-    (start < at).then_some(start..at)
+    Some(start..at)
 }
 
 /// Returns true if the word at `at` may introduce a secret: see [`after_word`].
@@ -231,7 +232,7 @@ pub fn php(text: &[u8], at: usize) -> Option<(Vec<Range<usize>>, usize)> {
     let is_about_secrets = has(&[
         "password", "passwd", "secret", "token", "crypt", "hmac", "decode",
     ]);
-    let start = number + open + 1;
+    let start = number + open;
     let arguments = text.get(..text.len().min(start + LONGEST_ARGUMENTS))?;
     let (mut secrets, mut at, mut nth) = (Vec::new(), start, 0);
     while let Some(byte) = arguments.get(at).filter(|byte| !b")\n".contains(byte)) {
@@ -243,7 +244,7 @@ pub fn php(text: &[u8], at: usize) -> Option<(Vec<Range<usize>>, usize)> {
             continue;
         }
         let argument = quoted(arguments, at)?;
-        at = (argument.end + 1).max(at + 1);
+        at = argument.end + 1;
         let said = arguments.get(argument.clone())?;
         if is_about_secrets || (takes_password && nth >= 2) || is_random(said) {
             secrets.push(argument);

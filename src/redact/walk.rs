@@ -66,7 +66,8 @@ struct Walk<'t> {
 }
 
 impl Walk<'_> {
-    /// Looks at the byte or the word at `at`. Returns where to go on.
+    /// Looks at the byte or the word at `at`. Returns where to go on; behind the byte, if that is
+    /// `at`.
     fn step(&mut self, at: usize) -> usize {
         let rest = self.text.get(at..).unwrap_or_default();
         match rest {
@@ -77,7 +78,7 @@ impl Walk<'_> {
             }
             [b'|' | b';', ..] => {
                 self.program = None;
-                at + 1
+                at
             }
             [b':', b'/', b'/', ..] => self.url(at + 3),
             [b':', b'\\', ..] => {
@@ -85,7 +86,7 @@ impl Walk<'_> {
                 let is_url = rest
                     .get(1..slash - at)
                     .is_some_and(|it| it.ends_with(b"/") && it.len() >= 4);
-                if is_url { self.url(slash) } else { at + 1 }
+                if is_url { self.url(slash) } else { at }
             }
             // What is written out ends before a word begins: `\n`, `%20`, colours.
             [b'\\', ..] => {
@@ -95,21 +96,21 @@ impl Walk<'_> {
             }
             [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => at + 3,
             [b'\x1b', b'[', ..] => skip(self.text, at + 2, |byte| !byte.is_ascii_alphabetic()) + 1,
-            [b'$', ..] => self.token(at, 0).unwrap_or(at + 1),
+            [b'$', ..] => self.token(at, 0).unwrap_or(at),
             [b'@', b't' | b'u', ..] => {
                 let floor = self.floor.max(self.address);
                 self.address = at;
                 let password = phrases::before_address(self.text, floor, at);
-                password.map_or(at + 1, |password| self.add(password))
+                password.map_or(at, |password| self.add(password))
             }
             [b'#', ..] if at >= self.php => {
                 if let Some((secrets, end)) = phrases::php(self.text, at) {
                     self.found.extend(secrets);
                     self.php = end;
                 }
-                at + 1
+                at
             }
-            _ => at + 1,
+            _ => at,
         }
     }
 

@@ -187,6 +187,7 @@ mod tests {
             ]
         );
         assert_eq!(read("a\\tb"), [(0, 0, "a\\tb", "tb")]);
+        assert_eq!(read("ab cd"), [(0, 0, "ab cd", "ab")], "the first");
     }
 
     #[test]
