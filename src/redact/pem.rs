@@ -60,11 +60,8 @@ fn may_hold_a_key(text: &[u8]) -> bool {
     while at < text.len() {
         let end = skip(text, at, is_base64);
         let run = text.get(at..end).unwrap_or_default();
-        if (run.len() >= FULL && is_mixed(run))
-            || run == b"PRIVATE"
-            || run == b"Private"
-            || run.ends_with(b"20PRIVATE")
-        {
+        let is_said = run.ends_with(b"PRIVATE") || run == b"Private";
+        if is_said || (run.len() >= FULL && is_mixed(run)) {
             return true;
         }
         at = end + 1;

@@ -196,6 +196,8 @@ mod tests {
             ("ab+/1 x", "ab+/1"),
             ("ab= x", "ab="),
             ("ab===", "ab=="),
+            ("abc===", "abc=="),
+            ("abcd%2Bc x", "abcd%2Bc"),
             ("ab=cd", "ab"),
             ("=ab", ""),
             ("a%2Bb%2fc%3D%3D%20", "a%2Bb%2fc%3D%3D"),
@@ -211,6 +213,7 @@ mod tests {
         for (text, expected) in [
             ("-----BEGIN RSA PRIVATE KEY-----", Some((31, true, true))),
             ("-----END PRIVATE KEY-----x", Some((25, false, true))),
+            ("-----END PRIVATE KEY------", Some((25, false, true))),
             (
                 "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----",
                 Some((42, true, true)),

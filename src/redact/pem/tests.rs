@@ -1,7 +1,7 @@
 //! Tests that hold each decision about the rows of a key, without the rest of redaction, which
 //! would find some of them by their shape.
 
-use super::{LONGEST, bodies};
+use super::{LONGEST, bodies, may_hold_a_key};
 
 /// A row of 16 characters. Full rows have 40 at least; a key's have 64.
 const SHORT: &str = "Zq7fT9wLm2Xc4Rv8";
@@ -35,6 +35,28 @@ fn written(text: &str) -> String {
 fn all(cases: &[(&str, &str)]) {
     for (text, left) in cases {
         assert_eq!(taken(text), written(left), "{text}");
+    }
+}
+
+#[test]
+fn most_texts_hold_neither_a_keys_words_nor_a_long_mixture_and_are_not_read_row_by_row() {
+    for text in [
+        "BEGIN",
+        "BEGIN%20PRIVATE",
+        "Private-Lines: 1",
+        "a F48 b",
+        "F48",
+    ] {
+        assert!(may_hold_a_key(written(text).as_bytes()), "{text}");
+    }
+    for text in [
+        "",
+        "GET /private/keys 200",
+        "a S16 S16 S16 b",
+        "9fceb02d0ae598e95dc970b74767f19372d61af8",
+        "anordinarywordthatgoesonandonandonandonand",
+    ] {
+        assert!(!may_hold_a_key(written(text).as_bytes()), "{text}");
     }
 }
 
