@@ -111,6 +111,42 @@ fn a_start_of_the_dead_process_makes_an_error_another_life_s() {
         decided("!first\n[boot] web starting, pid 42\n!second").as_deref(),
         Some("second")
     );
+    // What it still says while the next one starts is no start.
+    let own = "2026-11-22 23:56:07 [42] INFO flushed";
+    let log = format!("!boom\n[boot] web starting, pid 77\n{own}");
+    assert_eq!(decided(&log).as_deref(), Some("boom"));
+}
+
+#[test]
+fn an_error_that_a_log_of_several_programs_gives_to_another_is_not_the_services() {
+    // The dead process is 42.
+    let line = |who: &str, words: &str| format!("Nov 22 23:56:07 db1 {who}: {words}\n");
+    let up = line("web[42]", "listening");
+    for (who, log, is_cause) in [
+        (
+            "another program",
+            format!("{up}!{}", line("cron[77]", "boom")),
+            false,
+        ),
+        (
+            "the same program",
+            format!("{up}!{}", line("web[77]", "boom")),
+            true,
+        ),
+        (
+            "it, under another name",
+            format!("!{}{up}", line("cron[42]", "boom")),
+            true,
+        ),
+        (
+            "nobody knows the name of the dead process",
+            format!("!{}", line("cron[77]", "boom")),
+            true,
+        ),
+        ("no process", format!("{up}!{}", line("cron", "boom")), true),
+    ] {
+        assert_eq!(decided(&log).is_some(), is_cause, "{who}");
+    }
 }
 
 #[test]
@@ -168,6 +204,9 @@ fn as_many_lines_as_a_start_has_may_follow_a_death() {
     // The banner is the first of 30 lines.
     assert_eq!(followed(29).as_deref(), Some("boom"));
     assert_eq!(followed(30), None);
+    let hooks = "flushed\n".repeat(12);
+    let both = format!("!boom\n{hooks}{start}{}", "ready\n".repeat(29));
+    assert_eq!(decided(&both).as_deref(), Some("boom"));
 }
 
 #[test]
@@ -219,6 +258,9 @@ fn one_text_repeats_another_only_if_both_say_something() {
         ("no such key: port", "Error: !", false),
         ("KeyError: port", "no such key: port", true),
         ("KeyError: host", "no such key: port", false),
+        ("KeyError: port", "ValueError: port", true),
+        // Words before a colon are no type.
+        ("no such key: port", "no such file: port", false),
     ] {
         assert_eq!(super::is_same(before, last), repeats, "{before} / {last}");
     }
@@ -284,6 +326,19 @@ fn behind_a_wrapper_last_words_fit_the_wrappers_own_exit() {
 }
 
 #[test]
+fn an_entry_counts_from_the_level_of_an_error_on() {
+    for (level, is_cause) in [
+        ("INFO", false),
+        ("WARN", false),
+        ("ERROR", true),
+        ("FATAL", true),
+    ] {
+        let log = format!("?2026-11-22 23:56:07 {level} boom");
+        assert_eq!(decided(&log).is_some(), is_cause, "{level}");
+    }
+}
+
+#[test]
 fn of_a_burst_the_cause_counts_and_not_its_consequence() {
     assert_eq!(
         decided("!Error: no queue\n?Error: worker failed to boot").as_deref(),
@@ -294,9 +349,53 @@ fn of_a_burst_the_cause_counts_and_not_its_consequence() {
         Some("Error: boom")
     );
     assert_eq!(
+        decided("!KeyError: port\n?port").as_deref(),
+        Some("KeyError: port")
+    );
+    assert_eq!(
         decided("!Error: one\n!Error: another").as_deref(),
         Some("Error: another")
     );
+}
+
+/// Returns true if the service died of the trace at the end of a log, which it may have survived.
+/// The trace has so many lines.
+fn died_of_trace(log: &str, lines: usize) -> bool {
+    let count = log.lines().count();
+    let trace = Finding {
+        lines: count - lines..count,
+        ..error(count - lines, "Error: boom", Proof::Said, &[])
+    };
+    what_of(vec![trace], None, log, &Exit::Code(1)).is_some()
+}
+
+#[test]
+fn a_trace_below_an_entry_that_warns_of_a_failure_was_handled_unless_the_entry_stands_alone() {
+    let entry = |level: &str, words: &str| format!("2026-11-22 23:56:07 {level} {words}\n");
+    let trace = "Error: boom\n    at main";
+    let warning = entry("WARN", "request 7 failed");
+    let other = entry("INFO", "ready");
+    for (before, died) in [
+        (warning.clone(), false),
+        (entry("WARN", "request 7 came"), true),
+        (entry("INFO", "request 7 failed"), true),
+        (entry("WARN", "request 7 failed, giving up"), true),
+        // It came before with no trace below it, whatever its numbers were.
+        (
+            format!("{}{other}{warning}", entry("WARN", "request 6 failed")),
+            true,
+        ),
+        (format!("{warning}{trace}\n{other}{warning}"), false),
+        (
+            format!("{}{other}{warning}", entry("WARN", "job 6 failed")),
+            false,
+        ),
+    ] {
+        let log = format!("{before}{trace}");
+        assert_eq!(died_of_trace(&log, 2), died, "{log}");
+    }
+    // Loggers put no trace of one line below an entry.
+    assert!(died_of_trace(&format!("{warning}Error: boom"), 1));
 }
 
 proptest! {
