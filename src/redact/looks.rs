@@ -269,6 +269,8 @@ mod tests {
                 "123456789012345",
                 "abcDefGhiJklMno",
                 "4eC39HqLyjWDar_jtT1zdp7dc",
+                "abcDefGhiJk1",
+                "abcdefghij123ABCDEFGHIJ",
             ],
             &[
                 "name",
@@ -283,6 +285,10 @@ mod tests {
                 "fooBarBazQux",
                 "12345678901234",
                 "user:42:x",
+                "a1b2c3-a1b2c3",
+                "AbCdEfGhI",
+                "orders1created",
+                "abc123DEF",
             ],
         );
     }
@@ -301,8 +307,18 @@ mod tests {
                 "/etc/ssl/private",
             ],
             &[
-                "token:42", "a@1a2b", "a{b", "0x", "0xyz", "/Zq7/x", "/etc", "token.c", "Token@x",
-                "A1{", ".c:x",
+                "token:42",
+                "a/run/secrets",
+                "a@1a2b",
+                "a{b",
+                "0x",
+                "0xyz",
+                "/Zq7/x",
+                "/etc",
+                "token.c",
+                "Token@x",
+                "A1{",
+                ".c:x",
             ],
         );
     }

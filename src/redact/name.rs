@@ -254,7 +254,8 @@ mod tests {
             ("authorization Proxy-Authorization", Some(Authorization)),
             (
                 "PWD OLDPWD a.d sort_key primaryKey cacheKey MONKEY compass bypass keyboard \
-                 tokenizer secretary password_file token_type passwordless token.js _ 1 hash id key.c",
+                 tokenizer secretary password_file token_type passwordless token.js _ 1 hash id key.c \
+                 status_code seed_phrase word",
                 None,
             ),
         ] {

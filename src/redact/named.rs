@@ -92,7 +92,7 @@ impl Named<'_> {
             .iter()
             .take_while(|byte| **byte == b'-')
             .count();
-        (length > flag).then_some(self.end - length + flag..self.end)
+        Some(self.end - length + flag..self.end)
     }
 
     /// Returns some of the text before the name.
