@@ -67,6 +67,10 @@ fn what_stands_between_a_name_and_its_value_tells() {
         "password::{}",
         "password://{}",
         "password->{}",
+        "x[\"password\"]->{}",
+        "password%20{}",
+        "[--password]{}",
+        "\"name\": \"password\", \"other\": \"{}\"",
         "password;{}",
         "password|{}",
         "password {}>",
@@ -76,6 +80,8 @@ fn what_stands_between_a_name_and_its_value_tells() {
         "<password/>{}",
         "<password {}",
         "<password\n>{}",
+        "<password a=\"b\"/>{}",
+        "<password a=\"b\"\n>{}",
         "['token', '{}']",
         "password\n\n{}",
         "\"name\": \"password\", \"values\": \"{}\"",
@@ -87,6 +93,7 @@ fn what_stands_between_a_name_and_its_value_tells() {
         "1password{}",
     ];
     all("hunter", false, &stays);
+    all("=hunter22", true, &["password==={}"]);
 }
 
 #[test]
@@ -155,6 +162,8 @@ fn things_called_token_and_secret_have_ordinary_names() {
 fn a_password_is_anything_but_what_errors_say() {
     let texts = ["password: {}", "a password={}", "{\"password\":\"{}\"}"];
     all("correct", true, &texts);
+    all("HUNTER", true, &texts);
+    all("PASSWORD", false, &["usage: worker [--password {}]"]);
     all("123", true, &texts);
     for harmless in [
         "***",
@@ -180,6 +189,11 @@ fn a_password_is_anything_but_what_errors_say() {
         "not found",
         false,
         &["/etc/passwd: {}", "/run/secrets/password: {}"],
+    );
+    all(
+        "truncated",
+        false,
+        &["/etc/passwd: {}", "cat /srv/token: {}"],
     );
     all("hunter22", true, &["/etc/passwd={}", "a/b password: {}"]);
 }
@@ -235,6 +249,10 @@ fn values_on_the_next_lines_are_read_until_one_is_none() {
         ],
     );
     assert_eq!(
+        redact("tokens:\n- \"abc1\"\n- \"abc2\"\n"),
+        "tokens:\n- \"[redacted]\"\n- \"[redacted]\"\n"
+    );
+    assert_eq!(
         redact("tokens:\n- abc1\n- abc2\n- null\n- abc3\n"),
         "tokens:\n- [redacted]\n- [redacted]\n- null\n- abc3\n"
     );
@@ -254,6 +272,8 @@ fn an_authorization_has_a_scheme_and_a_secret_or_a_secret() {
         "Authorization: {} took=3ms",
     ];
     all(DRAWN, true, &texts);
+    all("hunter", true, &["authorization: {}", "authorization: {} "]);
+    all("hunter.two", true, &["authorization: {}"]);
     all(
         "a=b, c=d",
         true,
@@ -444,6 +464,7 @@ fn how_far_is_looked_for_a_secret_from_the_text_around_it_is_bounded() {
         (500, 520, "http://", ":hunter22@b/"),
         (200, 260, "#1 ", "(1): login('a', 'b', 'hunter22')"),
         (900, 1030, "#1 a(1): login('", "', 'b', 'hunter22')"),
+        (200, 260, "<password a=\"", "\">hunter22</password>"),
     ]
     .map(|(near, far, before, behind)| {
         let text = |length| format!("{before}{}{behind}", long(length));
@@ -451,6 +472,11 @@ fn how_far_is_looked_for_a_secret_from_the_text_around_it_is_bounded() {
     }) {
         all("hunter22", true, &[&near]);
         all("hunter22", false, &[&far]);
+    }
+    for (length, is_taken) in [(40, true), (70, false)] {
+        let spaces = " ".repeat(length);
+        let text = format!("\"name\": \"password\",{spaces}\"value\": \"{{}}\"");
+        all("hunter22", is_taken, &[&text]);
     }
 }
 

@@ -122,7 +122,8 @@ fn separator(text: &[u8], at: usize) -> Option<(Between, usize)> {
         b'-' if i > closed && starts(i, b"->") => (Between::Arrow, i + 2),
         b'%' if starts(i, b"%3D") || starts(i, b"%3d") => (Between::Encoded, i + 3),
         b'%' if starts(i, b"%3A") || starts(i, b"%3a") => (Between::Encoded, i + 3),
-        b'>' if closed == at => return Some((Between::Tag, i + 1)),
+        // The value begins where the tag ends.
+        b'>' => return Some((Between::Tag, i)),
         _ => return unassigned(text, at, closed, i),
     };
     let mut end = spaces(text, found.1);
@@ -242,8 +243,7 @@ fn is_talked_about(before: &[u8]) -> bool {
         "unknown",
     ];
     let words = before.trim_ascii_end();
-    let is_word = words.len() < before.len();
-    is_word && VERBS.iter().any(|verb| ends_with(words, verb))
+    VERBS.iter().any(|verb| ends_with(words, verb))
 }
 
 /// A value that stands behind a name.
@@ -458,12 +458,7 @@ impl NamedValue<'_> {
             // A scheme is a word.
             let is_word = scheme.len() <= 20 && !scheme.iter().any(u8::is_ascii_digit);
             let at = if is_followed && is_word { after } else { at };
-            NamedValue {
-                says: Says::Secret,
-                name: self.name.clone(),
-                ..*self
-            }
-            .take(at, value, found)
+            self.take(at, value, found)
         }
     }
 
