@@ -241,6 +241,14 @@ mod tests {
     }
 
     #[test]
+    fn a_message_counts_for_an_hour() {
+        let mut outage = Outage::new(sample());
+        outage.tell(HOUR, at(0));
+        let lately = |minute| outage.lately(at(minute));
+        assert_eq!((lately(0), lately(59), lately(60)), (1, 1, 0));
+    }
+
+    #[test]
     fn that_a_service_is_down_is_told_once_and_then_in_reminders_for_a_week() {
         let mut outage = Outage::new(sample());
         let mut told = Vec::new();

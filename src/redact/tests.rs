@@ -721,9 +721,10 @@ fn all_texts_of_a_report_are_redacted_and_its_names_stay() {
 }
 
 #[test]
-fn values_in_a_sections_data_stay_if_their_names_are_no_secrets() {
+fn values_in_a_sections_data_stay_if_their_names_say_nothing_or_they_themselves_do_not() {
     let data = serde_json::json!({
         "used": 4711, "user": "bob", "path": "/srv/web", "tokens_left": [1, 2], "x": { "y": "z" },
+        "password": "none", "secret": 7,
     });
     let mut report = sample();
     report.sections[0].data = data.into();
