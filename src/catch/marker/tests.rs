@@ -256,6 +256,37 @@ fn a_plan_is_noted_in_the_marker_and_changes_nothing_else() {
 }
 
 #[test]
+fn a_plan_that_was_only_a_restart_is_taken_back_and_the_next_one_counts_again() {
+    let markers = Markers::armed();
+    markers.web.plan(at(150)).unwrap();
+    markers.web.take_back_plan().unwrap();
+    let restarted = Marker {
+        restarted: true,
+        ..marker()
+    };
+    assert_eq!(markers.web(), restarted);
+    markers.web.plan(at(160)).unwrap();
+    let planned = Marker {
+        planned_ms: Some(160_000),
+        ..marker()
+    };
+    assert_eq!(markers.web(), planned);
+}
+
+#[test]
+fn an_announcement_is_known_from_before_the_start_by_its_words() {
+    let markers = Markers::armed();
+    assert!(!markers.web.was_announced_before("runlevel"));
+    let announced = Marker {
+        announced_before: Some("runlevel".to_owned()),
+        ..marker()
+    };
+    markers.web.arm(&announced).unwrap();
+    assert!(markers.web.was_announced_before("runlevel"));
+    assert!(!markers.web.was_announced_before("stopping"));
+}
+
+#[test]
 fn where_nothing_is_armed_a_plan_arms_nothing() {
     let markers = Markers::new();
     markers.web.plan(at(150)).unwrap();
