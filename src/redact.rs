@@ -141,7 +141,8 @@ impl Redactor {
     pub fn report(&self, report: &mut Report) {
         self.replace(&mut report.verdict_because);
         self.replace(&mut report.cause.line);
-        for evidence in &mut report.cause.evidence {
+        let last_words = report.cause.last_words.iter_mut();
+        for evidence in report.cause.evidence.iter_mut().chain(last_words) {
             self.replace(&mut evidence.source);
             self.replace(&mut evidence.text);
         }

@@ -379,6 +379,7 @@ pub(crate) fn sample() -> Report {
                 line: None,
                 text: "init: web main process (4242) terminated with status 1".into(),
             }],
+            last_words: None,
         },
         causes: Vec::new(),
         fingerprint: "0011223344556677".into(),

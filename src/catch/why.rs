@@ -42,6 +42,7 @@ pub fn explain(
         cause.line.clone_from(why);
         cause.confidence = Confidence::Certain;
         cause.evidence.clear();
+        cause.last_words = None;
         explanation.fingerprint = fingerprint(&[&stop.job, why]);
     }
     if let Some(reason) = &judgement.reason
@@ -51,6 +52,7 @@ pub fn explain(
         cause.line.clone_from(&reason.line);
         cause.kind = reason.kind;
         cause.confidence = Confidence::Certain;
+        cause.last_words = None;
         explanation.fingerprint = fingerprint(&[&stop.job, &reason.line]);
     }
     let circumstances = match cause.kind {
@@ -94,7 +96,8 @@ fn of_the_logs(
     let sureness = |explanation: &Explanation| match explanation.cause.confidence {
         Confidence::Certain => 0,
         Confidence::Likely => 1,
-        Confidence::None => 2,
+        Confidence::None if explanation.cause.last_words.is_some() => 2,
+        Confidence::None => 3,
     };
     let kept = sections
         .iter()

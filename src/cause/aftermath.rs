@@ -4,9 +4,11 @@
 
 use super::beneath;
 use super::entry::LogLevel;
+use super::finding::{Finding, Proof};
 use super::scene::Scene;
 use super::text::LogLine;
 use super::vocabulary::{is_closing, pid_in, says};
+use crate::report::{Death, Exit};
 
 /// A line's meaning when it follows a death in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,21 +35,40 @@ pub fn remark(line: &LogLine, scene: &Scene) -> Remark {
     if is_epilogue(text, &lowercase) && !is_of_manager(&lowercase) {
         return Remark::Epilogue;
     }
-    if is_start(line, &lowercase, scene) {
+    let level = line.entry.as_ref().and_then(|entry| entry.level);
+    if level < Some(LogLevel::Error) && is_start(line, &lowercase, scene) {
         return Remark::Start;
+    }
+    // Process 1 is the supervisor; whatever it says is no work of the service. A user's systemd has
+    // another number.
+    let is_supervisor = line.pid() == Some(1) || line.carried_as.as_deref() == Some("systemd");
+    if is_supervisor && scene.pid != line.pid() {
+        return Remark::Epilogue;
     }
     if is_request(&lowercase) {
         return Remark::Request;
     }
-    let level = line.entry.as_ref().and_then(|entry| entry.level);
-    if is_closing(&lowercase) || level == Some(LogLevel::Fatal) {
+    if is_closing(&lowercase) || is_advice(&lowercase) || level == Some(LogLevel::Fatal) {
         return Remark::Closing;
     }
-    // Process 1 is the supervisor; whatever it says is no work of the service.
-    if line.pid() == Some(1) && scene.pid != Some(1) {
-        return Remark::Epilogue;
-    }
     Remark::Ordinary
+}
+
+/// Returns true if a line only tells people where to read on, or belongs to the host of .NET.
+pub fn is_advice(lowercase: &str) -> bool {
+    says(
+        lowercase,
+        &[
+            "for complete error details",
+            "for more detail",
+            "for more information",
+            "more information",
+            "check the logs",
+            "did not exit normally",
+            "refer to the log",
+            "examine the log",
+        ],
+    ) || lowercase.starts_with("info: microsoft.hosting.lifetime")
 }
 
 /// Returns the message of a line, truncated to [`HEAD`].
@@ -125,6 +146,7 @@ fn is_epilogue(text: &str, lowercase: &str) -> bool {
                 "consumed ",
             ],
         ) && !is_closing(lowercase)
+            && !lowercase.contains("exited with error: ")
 }
 
 /// Returns true if a line reports that a process has ended.
@@ -141,8 +163,76 @@ pub fn tells_exit(line: &LogLine) -> bool {
     says(&lowercase, &words) && !is_closing(&lowercase)
 }
 
+/// Returns what supervisord says of a program that it starts no more: `gave up: web entered FATAL
+/// state, too many start retries too quickly`.
+pub fn gave_up(lines: &[LogLine]) -> Option<Finding> {
+    let is_told = |line: &LogLine| {
+        let message = head(line);
+        message.starts_with("gave up: ") && message.contains(" entered FATAL state")
+    };
+    let last = lines.len().saturating_sub(LAST);
+    let at = lines.iter().rposition(is_told).filter(|at| *at >= last)?;
+    Some(Finding {
+        lines: at..at + 1,
+        quoted: at,
+        kind: Death::PlainExit,
+        what: head(lines.get(at)?).to_owned(),
+        place: None,
+        proof: Proof::Said,
+        ends: &[],
+    })
+}
+
+/// Number of last lines that may tell the exit.
+const LAST: usize = 12;
+
+/// Returns the exit that the log itself tells, if nothing but the end follows it.
+pub fn exit(lines: &[LogLine], scene: &Scene) -> Option<Exit> {
+    lines
+        .iter()
+        .rev()
+        .filter(|line| !line.is_blank())
+        .take(LAST)
+        .take_while(|line| remark(line, scene) != Remark::Ordinary)
+        .find_map(|line| exit_in(&line.text))
+}
+
+/// Reads systemd's, Docker Compose's and supervisord's words on an end.
+fn exit_in(text: &str) -> Option<Exit> {
+    let number = |text: &str| {
+        let digits = text.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok()
+    };
+    let signal = |name: &str| Exit::Signal {
+        name: name.trim_start_matches("SIG").to_owned(),
+        core_dumped: false,
+    };
+    if let Some((_, rest)) = text.split_once("Main process exited, code=") {
+        let (how, rest) = rest.split_once(", status=")?;
+        let (number, name) = rest.split_once('/')?;
+        return match how {
+            "exited" => number.parse().ok().map(Exit::Code),
+            _ => Some(signal(name)),
+        };
+    }
+    if let Some((_, rest)) = text.split_once("exited: ") {
+        let (_, rest) = rest.split_once(" (")?;
+        return match rest.strip_prefix("exit status ") {
+            Some(code) => number(code).map(Exit::Code),
+            None => Some(signal(
+                rest.strip_prefix("terminated by ")?
+                    .split([' ', ';'])
+                    .next()?,
+            )),
+        };
+    }
+    let (_, code) = text.split_once(" exited with code ")?;
+    number(code).map(Exit::Code)
+}
+
 /// Returns true if a line tells of a request to go down.
 fn is_request(lowercase: &str) -> bool {
+    // ClickHouse's own signals to its threads have negative numbers.
     let signal = says(
         lowercase,
         &[
@@ -155,7 +245,8 @@ fn is_request(lowercase: &str) -> bool {
             "signal 1",
         ],
     ) || (says(lowercase, &["signal"])
-        && says(lowercase, &["received", "caught", "got"]));
+        && says(lowercase, &["received", "caught", "got"])
+        && !lowercase.contains("signal -"));
     let asks = says(
         lowercase,
         &[

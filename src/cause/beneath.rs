@@ -25,9 +25,11 @@ const PROGRAMMING: [&str; 17] = [
     "java.lang.IndexOutOfBoundsException",
 ];
 
-const IN_USE: [&str; 6] = [
+const IN_USE: [&str; 7] = [
     "eaddrinuse",
     "address already in use",
+    // musl's.
+    "address in use",
     "addrinuse",
     "addressinuse",
     "errno 98",

@@ -33,6 +33,9 @@ const AFTER_LAST_WORDS: usize = 12;
 /// Maximum number of lines that the service says on its way down, after an error that it may have
 /// survived.
 const AFTER_SAID: usize = 6;
+/// Maximum number of lines of an orderly end, and its maximum time in seconds.
+const DOWN: usize = 20;
+const AT_ONCE: f64 = 5.0;
 /// Maximum number of lines of the next start.
 const NEXT_START: usize = 30;
 /// Maximum time between the lines of one death, in seconds.
@@ -42,6 +45,13 @@ const WORK: usize = 12;
 
 /// Returns the error in the log that the service died of.
 pub fn read(lines: &[LogLine], scene: &Scene) -> Option<Finding> {
+    let found = found(lines);
+    let last = last_words::read(lines, &found, scene);
+    decide(found, last, lines, scene)
+}
+
+/// Returns all errors in the log that a runtime or a logger has shown.
+pub fn found(lines: &[LogLine]) -> Vec<Finding> {
     let mut found = Vec::new();
     for read in runtimes::ALL {
         read(lines, &mut found);
@@ -49,7 +59,7 @@ pub fn read(lines: &[LogLine], scene: &Scene) -> Option<Finding> {
     logged::read(lines, &mut found);
     // The log was cut before this error said anything.
     found.retain(|it| !it.what.trim().is_empty());
-    decide(found, last_words::read(lines, scene), lines, scene)
+    found
 }
 
 /// Chooses the finding that the service died of. `last` is what the program itself said at the very
@@ -182,6 +192,10 @@ impl<'a> LogTail<'a> {
         let Some((pid, name)) = line.carried_from.zip(line.carried_as.as_ref()) else {
             return false;
         };
+        // systemd speaks of its services.
+        if name == "systemd" {
+            return false;
+        }
         let ours =
             |line: &&LogLine| line.carried_from.is_some() && line.carried_from == self.scene.pid;
         let own = || {
@@ -238,13 +252,40 @@ impl<'a> LogTail<'a> {
                     && !said.iter().take(3).any(|unit| self.goes_on(unit))
             }
             Proof::Said => {
-                said.len() <= AFTER_SAID
-                    && said.iter().all(is_closing)
+                // The entry above a trace has the time.
+                let above = finding.lines.start.saturating_sub(1);
+                let died = died.or_else(|| self.lines.get(above)?.at);
+                let is_down = self.goes_down(died, &said);
+                (is_down || said.len() <= AFTER_SAID && said.iter().all(is_closing))
                     && is_soon
                     && !is_handled(finding, self.lines)
                     && !aftermath::was_asked(self.lines, finding.lines.start, self.scene)
             }
         }
+    }
+
+    /// Returns true if all that follows is an orderly end: the service says that it goes down, and
+    /// around that a logger says nothing louder than that, all of it at once.
+    fn goes_down(&self, died: Option<f64>, said: &[&TailUnit]) -> bool {
+        let is_closing = |unit: &TailUnit| unit.remark == Some(Remark::Closing);
+        let is_quiet = |unit: &TailUnit| {
+            unit.remark == Some(Remark::Ordinary)
+                && self.lines.get(unit.line).is_some_and(|line| {
+                    let level = line.entry.as_ref().and_then(|entry| entry.level);
+                    level.is_some_and(|level| level < LogLevel::Error)
+                })
+        };
+        let died = died.or_else(|| said.iter().find_map(|unit| unit.at));
+        let is_at_once = |unit: &TailUnit| {
+            unit.at
+                .zip(died)
+                .is_none_or(|(at, died)| at - died < AT_ONCE)
+        };
+        said.iter().any(|unit| is_closing(unit))
+            && said.len() <= DOWN
+            && said
+                .iter()
+                .all(|unit| is_at_once(unit) && (is_closing(unit) || is_quiet(unit)))
     }
 
     /// Returns true if a line says that the service goes on.
@@ -435,8 +476,10 @@ fn is_handled(finding: &Finding, lines: &[LogLine]) -> bool {
     let is_trace = own.iter().filter(|line| !line.is_blank()).count() > 1;
     let is_entry = first.is_some_and(|line| line.entry.is_some());
     let announces = |line: &LogLine| line.entry.as_ref().is_some_and(|entry| !entry.json);
+    // `main` prints such an error, no logger.
+    let is_returned = first.is_some_and(|line| line.text.trim_end() == "Error:");
     before
-        .filter(|line| is_trace && !is_entry && announces(line))
+        .filter(|line| is_trace && !is_entry && !is_returned && announces(line))
         .is_some_and(|line| entry_says(line) && !stands_alone(lines, at.unwrap_or_default()))
         || first.is_some_and(|line| match &line.entry {
             Some(entry) if entry.level.is_some_and(|level| level < LogLevel::Error) => true,

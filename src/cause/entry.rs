@@ -53,6 +53,11 @@ impl LogEntry {
     }
 }
 
+/// Returns true if a text begins with a logger's time.
+pub fn is_timed(text: &str) -> bool {
+    from_redis(text).is_some() || stamp::read(text).is_some()
+}
+
 /// Returns the first of these fields that exists.
 fn field<'a>(object: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
     names
@@ -87,7 +92,8 @@ fn from_json(text: &str) -> Option<LogEntry> {
             "Level",
         ],
     )
-    .and_then(level_of);
+    .and_then(level_of)
+    .or_else(|| mongo_level(&object));
     let inner = object.get("fields").and_then(Value::as_object);
     let message = string(
         &object,
@@ -115,14 +121,16 @@ fn from_json(text: &str) -> Option<LogEntry> {
             "asctime",
             "Timestamp",
             "datetime",
+            "t",
         ],
     )
     .and_then(time_of);
     if level.is_none() && (message.is_none() || at.is_none()) {
         return None;
     }
+    let attributes = object.get("attr").and_then(Value::as_object);
     let error = error_of(&object)
-        .or_else(|| inner.and_then(error_of))
+        .or_else(|| inner.or(attributes).and_then(error_of))
         .unwrap_or_default();
     let pid = field(&object, &["pid", "process", "PID"])
         .and_then(Value::as_u64)
@@ -230,6 +238,18 @@ fn with_stack(words: &str, object: &Map<String, Value>) -> String {
     }
 }
 
+/// Returns the level of `MongoDB`'s entries: `"s":"F"`.
+fn mongo_level(object: &Map<String, Value>) -> Option<LogLevel> {
+    object.get("t")?.get("$date")?;
+    Some(match object.get("s")?.as_str()? {
+        "F" => LogLevel::Fatal,
+        "E" => LogLevel::Error,
+        "W" => LogLevel::Warn,
+        "I" => LogLevel::Info,
+        _ => LogLevel::Debug,
+    })
+}
+
 fn level_of(value: &Value) -> Option<LogLevel> {
     match value {
         // pino and bunyan count 10, 20 … 60; syslog 7 … 0.
@@ -249,6 +269,8 @@ fn level_of(value: &Value) -> Option<LogLevel> {
 fn time_of(value: &Value) -> Option<f64> {
     match value {
         Value::String(time) => stamp::read(time).map(|(at, _)| at),
+        // `MongoDB`'s.
+        Value::Object(time) => time.get("$date").and_then(time_of),
         // A number that would be thousands of years away in seconds is in milliseconds.
         Value::Number(time) => time
             .as_f64()
@@ -265,15 +287,16 @@ pub fn is_level(word: &str) -> bool {
 }
 
 /// Returns the level with this name, in any case.
-fn level_named(name: &str) -> Option<LogLevel> {
+pub fn level_named(name: &str) -> Option<LogLevel> {
     Some(match name.to_ascii_lowercase().as_str() {
-        "trace" | "debug" | "verbose" | "fine" | "finer" | "finest" | "silly" | "dbg" => {
+        "d" | "trace" | "debug" | "verbose" | "fine" | "finer" | "finest" | "silly" | "dbg" => {
             LogLevel::Debug
         }
-        "info" | "information" | "notice" | "config" | "inf" | "log" | "http" => LogLevel::Info,
-        "warn" | "warning" | "wrn" => LogLevel::Warn,
-        "error" | "err" | "severe" | "eror" => LogLevel::Error,
-        "fatal" | "critical" | "crit" | "alert" | "emerg" | "emergency" | "panic" | "ftl"
+        "i" | "info" | "information" | "notice" | "note" | "system" | "config" | "inf" | "log"
+        | "http" => LogLevel::Info,
+        "w" | "warn" | "warning" | "wrn" => LogLevel::Warn,
+        "e" | "error" | "err" | "severe" | "eror" => LogLevel::Error,
+        "f" | "fatal" | "critical" | "crit" | "alert" | "emerg" | "emergency" | "panic" | "ftl"
         | "dpanic" => LogLevel::Fatal,
         _ => return None,
     })
@@ -285,12 +308,13 @@ static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
         r"(?x-u)^(?:
             [IWEFD](?P<glog>\d{4})\x20[\d:.]+\x20+\d+\x20[\w./-]+:\d+\]\x20
           | [DIWEFA],\x20\[(?u:[^\]]){10,60}\]\x20+(?P<ruby>[A-Z]{3,5})\x20--\x20(?u:[^:]){0,60}:\x20?
-          | (?:[\[(<\x20]{0,2}(?:\d[\d:.,TZ+/-]*|[\w.$/:@\#-]{1,60})[\])>:]?\x20{1,8}){0,5}?
-            (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|/\]>-]|\x20|$)
-              | [\[(<](?P<boxed>[A-Za-z]{3,11})(?:\x20*[\])>])
-              | (?:(?:ts|time|t|caller|logger|component)=(?:\x22(?u:[^\x22]){0,60}\x22|(?u:[^\x20\x22]){1,60})\x20){0,4}level=\x22?(?P<fmt>[A-Za-z]{3,8})\x22?
+          | (?:[\[(<\x20]{0,2}(?:\d[\d:.,TZ+/-]*|[\w.$/:@\#()-]{1,60}|\{(?u:[^}]){0,60}\})(?:\x20?[\])>]\x20{0,8}|:?\x20{1,8})){0,5}?
+            (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|/\]>-]|[\x20\t]|$)
+              | [\[(<]\x20?(?:[\w\x20\#-]{1,40}/)?(?P<boxed>[A-Za-z]{3,11}|[IWEFD])(?:\x20*[\])>])
+              | (?P<letter>[IWEFD])!\x20
+              | (?:(?:ts|time|t|caller|logger|component)=(?:\x22(?u:[^\x22]){0,60}\x22|(?u:[^\x20\x22]){1,60})\x20){0,4}l(?:eve|v)l=\x22?(?P<fmt>[A-Za-z]{3,8})\x22?
               | (?P<channel>[a-z]\w{0,30})\.(?P<php>DEBUG|INFO|NOTICE|WARNING|ERROR|CRITICAL|ALERT|EMERGENCY):\x20
-              | (?P<named>[a-z]{3,8}):\x20 ) )",
+              | (?P<named>trace|debug|info|notice|warn(?:ing)?|err(?:or)?|crit(?:ical)?|alert|emerg|fatal|panic):\x20 ) )",
     )
     .ok()
 });
@@ -338,7 +362,10 @@ fn logfmt(text: &str) -> Option<String> {
             Some(rest).filter(|value| !value.is_empty())
         })
     };
-    match (value([" msg=", " message="]), value([" err=", " error="])) {
+    match (
+        value([" msg=", " message="]),
+        value([" err=", " error="]).or_else(|| value([" reason=", " reason="])),
+    ) {
         (Some(message), Some(error)) => Some(format!("{message}: {error}")),
         (message, error) => message.or(error),
     }
@@ -359,6 +386,17 @@ fn without_process(message: &str) -> &str {
     length()
         .and_then(|length| message.get(length..))
         .unwrap_or(message)
+}
+
+/// Removes a logger's name: `[main:ServiceUtils@42] - `, `[org.keycloak.Main] `.
+fn without_logger(message: String) -> String {
+    let name = message.strip_prefix('[').and_then(|it| it.split_once(']'));
+    match name {
+        Some((name, rest)) if name.len() < 80 && name.contains(['.', '@']) => {
+            rest.trim_start_matches([' ', '-', ':']).to_owned()
+        }
+        _ => message,
+    }
 }
 
 /// Returns the time behind the level's letter: `I1122 23:50:03.359004`, `E,
@@ -401,7 +439,7 @@ fn from_text(text: &str) -> Option<LogEntry> {
         // Programs write bare words before a colon (`error: …`) too. They count as a level only
         // behind a timestamp.
         let names: &[&str] = if at.is_some() {
-            &["ruby", "caps", "boxed", "fmt", "php", "named"]
+            &["ruby", "caps", "boxed", "letter", "fmt", "php", "named"]
         } else {
             &["ruby", "caps", "boxed", "fmt"]
         };
@@ -423,15 +461,20 @@ fn from_text(text: &str) -> Option<LogEntry> {
         }),
         _ => Some(rest),
     };
-    let pid = PID
-        .as_ref()?
-        .captures(text.get(..text.floor_char_boundary(120))?)
-        .and_then(|found| found.get(1)?.as_str().parse().ok());
     let message = message
         .unwrap_or_default()
         .trim_start_matches([' ', ':', '|', '-', ']', '\t']);
-    let fmt = text.contains("level=").then(|| logfmt(text)).flatten();
+    let fmt = (text.contains("level=") || text.contains("lvl="))
+        .then(|| logfmt(text))
+        .flatten();
     let message = fmt.unwrap_or_else(|| without_process(message).to_owned());
+    let message = without_logger(message);
+    // Numbers in the message are others: `failed (13: Permission denied)`.
+    let before = text.len().saturating_sub(message.len()).min(120);
+    let pid = PID
+        .as_ref()?
+        .captures(text.get(..text.floor_char_boundary(before))?)
+        .and_then(|found| found.get(1)?.as_str().parse().ok());
     // Symfony's: an exception that became a 500.
     let channel = found.as_ref().and_then(|found| found.name("channel"));
     let of_request = channel.is_some_and(|channel| channel.as_str() == "request")

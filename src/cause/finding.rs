@@ -90,6 +90,9 @@ fn is_from_outside(exit: &Exit) -> bool {
 /// Maximum length of an outer error if the inner one is shown too, in characters.
 const MOST_OUTER: usize = 140;
 
+/// Stands between an error and its cause.
+pub const CAUSED: &str = "; caused by ";
+
 /// Returns an error and the innermost of its causes, in one line.
 pub fn with_cause(outer: &str, inner: &str) -> String {
     let (outer, inner) = (outer.trim(), inner.trim());
@@ -98,7 +101,7 @@ pub fn with_cause(outer: &str, inner: &str) -> String {
     }
     let cut: String = outer.chars().take(MOST_OUTER).collect();
     let mark = if cut.len() < outer.len() { "…" } else { "" };
-    format!("{cut}{mark}; caused by {inner}")
+    format!("{cut}{mark}{CAUSED}{inner}")
 }
 
 #[cfg(test)]

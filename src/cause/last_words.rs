@@ -8,6 +8,8 @@
 //! request, or that the service has survived before.
 
 mod phrases;
+pub mod unproven;
+mod weight;
 
 use super::aftermath::{self, Remark, remark};
 use super::beneath;
@@ -22,6 +24,7 @@ use phrases::{
     ends_with_code, ends_with_errno, ends_with_quoted_errno, has_position, is_added, is_bad_option,
     is_continued, is_diagnostic, is_hint, is_of_request, is_unset, names_errno,
 };
+use weight::Weight;
 
 /// Number of last lines that are searched for a usage text.
 const FAR: usize = 30;
@@ -32,7 +35,7 @@ const AT_ONCE: f64 = 5.0;
 const SOON: f64 = 60.0;
 
 /// Returns the program's own last words if they say why it ends.
-pub fn read(lines: &[LogLine], scene: &Scene) -> Option<Finding> {
+pub fn read(lines: &[LogLine], found: &[Finding], scene: &Scene) -> Option<Finding> {
     if !is_failure(scene.exit) {
         return None;
     }
@@ -43,7 +46,11 @@ pub fn read(lines: &[LogLine], scene: &Scene) -> Option<Finding> {
         .filter(|(_, line)| !line.is_blank())
         .take(FAR * 2)
         .collect();
-    let ends = Ends { lines, scene };
+    let ends = Ends {
+        lines,
+        found,
+        scene,
+    };
     ends.usage(&said).or_else(|| ends.words(&said)).or_else(|| {
         // The lines of the next start are not the dead process's own.
         let start = said
@@ -79,7 +86,7 @@ pub fn read(lines: &[LogLine], scene: &Scene) -> Option<Finding> {
 type NumberedLine<'a> = (usize, &'a LogLine);
 
 /// Returns true if the process failed by itself.
-fn is_failure(exit: &Exit) -> bool {
+pub fn is_failure(exit: &Exit) -> bool {
     match exit {
         // timeout(1) ends so after its time limit.
         Exit::Code(124) => false,
@@ -91,6 +98,8 @@ fn is_failure(exit: &Exit) -> bool {
 
 struct Ends<'a> {
     lines: &'a [LogLine],
+    /// Errors that a runtime or a logger has shown.
+    found: &'a [Finding],
     scene: &'a Scene<'a>,
 }
 
@@ -148,7 +157,13 @@ impl Ends<'_> {
         {
             return None;
         }
-        let root = self.root(said, last).unwrap_or(index);
+        // After `Aborting`, the first complaint of the burst is the one that the others follow from.
+        let first = failed.and_then(|_| unproven::read(self.lines, self.found, self.scene));
+        let first = first.filter(|first| first.weight >= Weight::Complaint);
+        let root = first
+            .map(|first| first.index)
+            .or_else(|| self.root(said, last))
+            .unwrap_or(index);
         if self.was_survived(root) || aftermath::was_asked(self.lines, root, self.scene) {
             return None;
         }
@@ -162,7 +177,39 @@ impl Ends<'_> {
                 && says(&line.text.to_ascii_lowercase(), &BAD_CONFIG)
         });
         let root = if is_announced { root - 1 } else { root };
-        self.finding(root, said.first().map_or(index, |(end, _)| *end))
+        let mut finding = self.finding(root, said.first().map_or(index, |(end, _)| *end))?;
+        if let Some(before) = self.complaint_before(root, &finding.what) {
+            finding.what = format!("{}; before it: {before}", finding.what);
+        }
+        Some(finding)
+    }
+
+    /// Returns the first of the complaints right before a line that names no reason of its own.
+    fn complaint_before(&self, index: usize, what: &str) -> Option<String> {
+        let line = self.lines.get(index)?;
+        if beneath::kind(what).is_some() {
+            return None;
+        }
+        let is_at_once = |before: &LogLine| {
+            line.at
+                .zip(before.at)
+                .is_none_or(|(at, before)| at - before < 1.0)
+        };
+        let complains = |line: &LogLine| {
+            weight::weight(self.lines, self.scene, line) >= Some(Weight::Complaint)
+        };
+        let before = self.lines.get(..index)?;
+        let run = before
+            .iter()
+            .rev()
+            .take(BURST)
+            .filter(|line| !line.is_blank());
+        let first = run
+            .take_while(|line| is_at_once(line) && (complains(line) || is_continued(line)))
+            .filter(|line| complains(line))
+            .last()?;
+        let said = aftermath::head(first);
+        (!what.contains(said)).then(|| said.to_owned())
     }
 
     /// Returns true if the line before shows the input that could not be read, as Redis does.
@@ -187,7 +234,7 @@ impl Ends<'_> {
             && !is_continued(line)
             && !is_of_request(line)
             && !vocabulary::is_handled(lowercase)
-            && !self.is_of_another(line)
+            && !is_of_another(self.lines, self.scene, line)
     }
 
     /// Returns how clearly a line speaks of the end; `None` if it does not.
@@ -201,7 +248,7 @@ impl Ends<'_> {
             || is_of_request(line)
             || is_handled
             || lowercase.len() < 4
-            || self.is_of_another(line)
+            || is_of_another(self.lines, self.scene, line)
         {
             return None;
         }
@@ -247,21 +294,6 @@ impl Ends<'_> {
             && (level.is_none() || says(lowercase, &STARTING) || says(lowercase, &FAILED))
             && *self.scene.exit != Exit::Unknown)
             .then_some(Strength::Errno)
-    }
-
-    /// Returns true if another process wrote the line, in a log where the dead process writes too.
-    /// A server's processes do so, one for each client.
-    fn is_of_another(&self, line: &LogLine) -> bool {
-        let Some((pid, ours)) = line.pid().zip(self.scene.pid) else {
-            return false;
-        };
-        pid != ours
-            && self
-                .lines
-                .iter()
-                .rev()
-                .take(FAR * 4)
-                .any(|line| line.pid() == Some(ours))
     }
 
     /// Returns the line that says why, among the lines that tell the same failure: `bind: Address
@@ -438,6 +470,17 @@ impl Ends<'_> {
             ends: &[],
         })
     }
+}
+
+/// Returns true if another process wrote the line, in a log where the dead process writes too. A
+/// server's processes do so, one for each client.
+fn is_of_another(lines: &[LogLine], scene: &Scene, line: &LogLine) -> bool {
+    let Some((pid, ours)) = line.pid().zip(scene.pid) else {
+        return false;
+    };
+    let ours_writes = |line: &LogLine| line.pid() == Some(ours);
+    let is_carried = line.carried_from == Some(ours);
+    pid != ours && !is_carried && lines.iter().rev().take(FAR * 4).any(ours_writes)
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub mod aftermath;
 pub mod beneath;
 mod carrier;
 pub mod decide;
+#[cfg(test)]
+mod decoys;
 pub mod entry;
 pub mod finding;
 pub mod fingerprint;
@@ -25,6 +27,7 @@ pub mod last_words;
 #[cfg(test)]
 mod lines;
 pub mod logged;
+mod prefix;
 pub mod runtimes;
 mod scene;
 pub mod stamp;
@@ -34,9 +37,10 @@ pub mod wording;
 
 use aftermath::{Remark, remark};
 use finding::{Finding, Proof, SourcePlace};
+use last_words::unproven;
 use text::LogLine;
 
-use crate::report::{Cause, Confidence, Death, Evidence};
+use crate::report::{Cause, Confidence, Death, Evidence, Exit};
 
 pub use scene::{Explanation, KernelMessage, Scene};
 
@@ -45,6 +49,13 @@ pub fn explain(scene: &Scene) -> Explanation {
     let (source, log) = scene.log.unwrap_or_default();
     let mut lines = text::read(log);
     text::keep_own(&mut lines, scene.job);
+    let in_log = (*scene.exit == Exit::Unknown)
+        .then(|| aftermath::exit(&lines, scene))
+        .flatten();
+    let scene = &Scene {
+        exit: in_log.as_ref().unwrap_or(scene.exit),
+        ..*scene
+    };
     let told = kernel::read(scene, &lines);
     let mut explanation = match told {
         Some(told) if told.is_final() => told.explain(scene),
@@ -75,8 +86,50 @@ fn choose(
         }
         (_, Some(told)) => told.explain(scene),
         (Some(finding), None) => from_log(scene, &finding, source, lines),
-        (None, None) => from_exit(scene),
+        (None, None) => {
+            let found = decide::found(lines);
+            match said_last(scene, lines, &found) {
+                Some(said) => from_last_words(scene, source, lines, &found, &said),
+                None => match aftermath::gave_up(lines).filter(|it| it.fits(scene.exit)) {
+                    Some(finding) => from_log(scene, &finding, source, lines),
+                    None => from_exit(scene),
+                },
+            }
+        }
     }
+}
+
+/// Returns the best of what the program said last, if the log can speak of such an end.
+fn said_last(scene: &Scene, lines: &[LogLine], found: &[Finding]) -> Option<unproven::Said> {
+    let can_speak = *scene.exit != Exit::Unknown && last_words::is_failure(scene.exit);
+    can_speak.then(|| unproven::read(lines, found, scene))?
+}
+
+/// Returns the explanation by the exit, with what the program said last.
+fn from_last_words(
+    scene: &Scene,
+    source: &str,
+    lines: &[LogLine],
+    found: &[Finding],
+    said: &unproven::Said,
+) -> Explanation {
+    let mut explanation = from_exit(scene);
+    let Some(text) = unproven::text(said, lines, found) else {
+        return explanation;
+    };
+    let (kind, line) = wording::said_last(scene.exit, &text);
+    explanation.cause.line = line;
+    explanation.cause.last_words = Some(Evidence {
+        source: source.to_owned(),
+        line: lines.get(said.index).map(|line| line.number),
+        text: clip(&text).to_owned(),
+    });
+    explanation.fingerprint = fingerprint::fingerprint(&[&format!(
+        "{}\0{kind}\0{}",
+        scene.job,
+        fingerprint::template_of(&text, false)
+    )]);
+    explanation
 }
 
 /// Returns true if an error in the log says why the process faulted: an error that only a process
@@ -98,6 +151,7 @@ fn from_log(scene: &Scene, finding: &Finding, source: &str, lines: &[LogLine]) -
             line: wording::line(kind, finding, scene.exit),
             confidence: Confidence::Likely,
             evidence: evidence(scene, finding, source, lines),
+            last_words: None,
         },
     }
 }
@@ -152,20 +206,19 @@ fn evidence(scene: &Scene, finding: &Finding, source: &str, lines: &[LogLine]) -
             .next(),
     );
     shown.dedup_by_key(|line| line.number);
-    let text = |line: &LogLine| {
-        line.text
-            .get(..line.text.floor_char_boundary(LONGEST))
-            .unwrap_or_default()
-            .to_owned()
-    };
     shown
         .into_iter()
         .map(|line| Evidence {
             source: source.to_owned(),
             line: Some(line.number),
-            text: text(line),
+            text: clip(&line.text).to_owned(),
         })
         .collect()
+}
+
+fn clip(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST))
+        .unwrap_or_default()
 }
 
 /// Returns the explanation by the exit alone.
@@ -181,6 +234,7 @@ fn from_exit(scene: &Scene) -> Explanation {
             line,
             confidence: Confidence::None,
             evidence: Vec::new(),
+            last_words: None,
         },
     }
 }

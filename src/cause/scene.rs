@@ -3,6 +3,7 @@
 use crate::report::{Cause, Evidence, Exit};
 
 /// Everything that is known about a death.
+#[derive(Clone, Copy)]
 pub struct Scene<'a> {
     pub job: &'a str,
     /// Id of the main process.

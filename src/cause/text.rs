@@ -3,7 +3,7 @@
 
 use super::carrier::{self, Carried, MAX_LINE};
 use super::entry::LogEntry;
-use super::stamp;
+use super::{entry, prefix, stamp};
 
 /// A line as the program wrote it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,6 +39,8 @@ impl LogLine {
     }
 }
 
+/// Maximum number of prefixes around a line that are learnt.
+const MOST_LAYERS: usize = 3;
 /// Maximum number of blank lines in a row that are kept.
 const MOST_BLANK: usize = 64;
 
@@ -88,7 +90,15 @@ pub fn read(text: &str) -> Vec<LogLine> {
         }
     }
     lines.extend(begun);
-    without_stamps(&mut lines);
+    // In several layers, before or after a time.
+    for _ in 0..MOST_LAYERS {
+        let removed = prefix::remove(&mut lines);
+        without_stamps(&mut lines);
+        if !removed {
+            break;
+        }
+    }
+    without_catalog(&mut lines);
     for line in &mut lines {
         line.entry = LogEntry::read(&line.text);
         // A carrier stamps every line with one clock. The loggers of one program may differ.
@@ -114,6 +124,18 @@ pub fn keep_own(lines: &mut Vec<LogLine>, job: &str) {
     }
 }
 
+/// Drops the journal's explanations of systemd's messages: `░░ Subject: …`, `-- Subject: …` and
+/// what follows it.
+fn without_catalog(lines: &mut Vec<LogLine>) {
+    let mut is_inside = false;
+    lines.retain(|line| {
+        let text = line.text.as_str();
+        is_inside = text.starts_with("-- Subject: ")
+            || is_inside && (text == "--" || text.starts_with("-- "));
+        !is_inside && !text.starts_with("░░")
+    });
+}
+
 /// Number of last lines that are read to find a carrier's timestamps.
 const SHARE: usize = 60;
 
@@ -135,11 +157,16 @@ fn without_stamps(lines: &mut [LogLine]) {
             || after.trim().is_empty()
     };
     let stamped = last.iter().filter(|line| rest(line).is_some()).count();
+    // Of two times the first is a carrier's.
+    let is_double = |line: &LogLine, end: usize| {
+        let inner = line.text.get(end..).unwrap_or_default().trim_start();
+        entry::is_timed(inner)
+    };
     let by_carrier = || {
         last.iter().all(|line| {
-            rest(line)
-                .and_then(|end| line.text.get(..end))
-                .is_some_and(is_carriers)
+            rest(line).is_some_and(|end| {
+                line.text.get(..end).is_some_and(is_carriers) || is_double(line, end)
+            })
         })
     };
     if stamped == 0

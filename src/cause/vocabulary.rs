@@ -32,16 +32,20 @@ pub fn is_closing(lowercase: &str) -> bool {
             "quitting",
             "giving up",
             "worker failed to boot",
+            "no app loaded",
+            "unable to load app",
+            "is now offline",
         ],
     )
 }
 
 /// Returns true if these words say that the program goes on in spite of an error.
 pub fn is_handled(lowercase: &str) -> bool {
-    const GOES_ON: [&str; 36] = [
+    const GOES_ON: [&str; 37] = [
         "ignor",
         "retry",
-        "retri",
+        "retries",
+        "retried",
         "try again",
         "trying again",
         "using default",
@@ -110,18 +114,20 @@ pub fn gives_up(lowercase: &str) -> bool {
 }
 
 /// Words that say that it is the end, but not why.
-const GENERIC_WORDS: [&str; 110] = [
+const GENERIC_WORDS: [&str; 116] = [
     "a",
     "abnormal",
     "abnormally",
     "aborted",
     "aborting",
     "above",
+    "after",
     "an",
     "and",
     "app",
     "application",
     "are",
+    "assertion",
     "be",
     "been",
     "boot",
@@ -133,6 +139,8 @@ const GENERIC_WORDS: [&str; 110] = [
     "closing",
     "code",
     "complete",
+    "config",
+    "configuration",
     "connection",
     "connections",
     "continue",
@@ -157,6 +165,8 @@ const GENERIC_WORDS: [&str; 110] = [
     "failed",
     "failing",
     "failure",
+    // MongoDB's.
+    "fassert",
     "fatal",
     "file",
     "for",
@@ -170,6 +180,7 @@ const GENERIC_WORDS: [&str; 110] = [
     "initialize",
     "is",
     "it",
+    "jvm",
     "log",
     "logs",
     "main",

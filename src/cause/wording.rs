@@ -3,11 +3,13 @@
 use std::fmt;
 
 use super::beneath;
-use super::finding::{Finding, SourcePlace};
+use super::finding::{CAUSED, Finding, SourcePlace};
 use crate::report::{Death, Exit, signal_of_code};
 
 /// Maximum length of an error in the line, in characters. The evidence keeps all of it.
-const MOST: usize = 200;
+const MOST: usize = 300;
+/// The same of the error that it was caused by.
+const MOST_INNER: usize = 160;
 /// Maximum length of a path before a line's number, in characters.
 const LONGEST_PATH: usize = 60;
 
@@ -43,7 +45,7 @@ fn words(kind: Death) -> Option<&'static str> {
 
 /// Returns the line of a cause that the log tells.
 pub fn line(kind: Death, finding: &Finding, exit: &Exit) -> String {
-    let what = shorten(&finding.what, MOST);
+    let what = shorten_chain(&finding.what);
     let lowercase = what.to_lowercase();
     let mut line = match (kind, words(kind)) {
         (Death::PlainExit, _) => {
@@ -62,6 +64,17 @@ pub fn line(kind: Death, finding: &Finding, exit: &Exit) -> String {
     line
 }
 
+/// Shortens an error with its cause. Of the cause the beginning says most: its type, its message.
+fn shorten_chain(text: &str) -> String {
+    let Some((outer, inner)) = text.split_once(CAUSED).filter(|_| text.len() > MOST) else {
+        return shorten(text, MOST);
+    };
+    let end = inner.char_indices().nth(MOST_INNER).map(|(at, _)| at);
+    let mark = if end.is_some() { "…" } else { "" };
+    let inner = inner.get(..end.unwrap_or(inner.len())).unwrap_or_default();
+    format!("{}{CAUSED}{inner}{mark}", shorten(outer, MOST - MOST_INNER))
+}
+
 /// Shortens a text to so many characters. Keeps whole words from its beginning and its end.
 fn shorten(text: &str, most: usize) -> String {
     let text = text.trim();
@@ -73,8 +86,8 @@ fn shorten(text: &str, most: usize) -> String {
             .nth(count)
             .map_or(text.len(), |(at, _)| at)
     };
-    let end = at(text.chars().count() - most / 3);
-    let head = text.get(..at(most * 2 / 3 - 2)).unwrap_or_default();
+    let end = at(text.chars().count() - most / 2);
+    let head = text.get(..at(most / 2 - 2)).unwrap_or_default();
     let tail = text.get(end..).unwrap_or_default();
     // A long word without spaces is cut within the word.
     let head = head.rsplit_once(' ').map_or(
@@ -126,6 +139,17 @@ pub fn exit(exit: &Exit) -> (Death, String) {
         },
         Exit::Signal { .. } => (Death::KilledBySignal, format!("{exit}{UNKNOWN}")),
     }
+}
+
+/// Returns the kind and the line if the cause is not proven, but the program has said something.
+pub fn said_last(exit: &Exit, text: &str) -> (Death, String) {
+    let (kind, line) = self::exit(exit);
+    let ended = line.trim_end_matches(UNKNOWN);
+    let said = shorten_chain(text);
+    (
+        kind,
+        format!("{ended}, cause not proven; it said last: \"{said}\""),
+    )
 }
 
 impl fmt::Display for SourcePlace {

@@ -148,6 +148,7 @@ fn report(host: String, notice: Notice) -> Report {
             line: sentence,
             confidence: Confidence::Certain,
             evidence: Vec::new(),
+            last_words: None,
         },
         sections: Vec::new(),
         past: None,

@@ -46,7 +46,8 @@ pub struct ExplainArgs {
     /// The main process's id: what the kernel says about another process is not about this one
     #[arg(long, value_name = "N")]
     pid: Option<u32>,
-    /// Print JSON: kind, line, confidence, evidence (source, line, text), fingerprint
+    /// Print JSON: kind, line, confidence, evidence (source, line, text), last words (the same),
+    /// fingerprint
     #[arg(long)]
     json: bool,
 }
@@ -113,6 +114,9 @@ pub fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<ExitCode> {
             "line": redact(&cause.line),
             "confidence": cause.confidence,
             "evidence": evidence,
+            "last_words": cause.last_words.as_ref().map(|it| {
+                json!({ "source": it.source, "line": it.line, "text": redact(&it.text) })
+            }),
             "fingerprint": explanation.fingerprint,
         });
         let _ = writeln!(out, "{}", serde_json::to_string_pretty(&json)?);

@@ -302,6 +302,7 @@ fn simulated(now: Now) -> Report {
                 line: None,
                 text,
             }],
+            last_words: None,
         },
         causes: Vec::new(),
         fingerprint: "0".repeat(16),

@@ -26,6 +26,8 @@ pub struct Headline {
 
 /// Ends the cause's line if only the exit is known.
 const UNKNOWN: &str = ", cause unknown";
+/// Stands before what the service said last.
+const NOT_PROVEN: &str = ", cause not proven;";
 
 /// White text on them has a contrast of at least 4.5 (WCAG 2, AA).
 const RED: &str = "#b3261e";
@@ -102,7 +104,7 @@ impl Wording {
                 (Some(user), None) => format!("{service} of user {user}"),
                 (Some(user), Some(_)) => format!("user {user} says: {service}"),
             },
-            says_cause: is_known || why.ends_with(UNKNOWN),
+            says_cause: is_known || why.ends_with(UNKNOWN) || report.cause.last_words.is_some(),
             why,
             because: one_line(&report.verdict_because, LINE),
             beside: beside_the_first(&report.causes),
@@ -123,7 +125,8 @@ impl Wording {
     /// Returns the cause at a length that leaves room in the title.
     fn short(&self) -> String {
         let length = if self.beside.is_empty() { 100 } else { 70 };
-        head(&self.why, length)
+        // In a title the room is for the words themselves.
+        head(&self.why.replacen(NOT_PROVEN, ";", 1), length)
     }
 
     /// Returns what the service did, and whether it is down now.

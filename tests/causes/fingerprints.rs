@@ -93,17 +93,26 @@ fn another_type_or_place_makes_another_fingerprint() {
 }
 
 /// Samples that are one crash, though their lines differ.
-const SAME: [&[&str]; 2] = [
+const SAME: [&[&str]; 8] = [
     // The limit of a group of processes is no part of the cause.
     &[
         "go-oomkill",
+        "node-memcg-oom",
         "node-oomkill-json",
         "node-oomkill-sh",
         "php-oomkill",
         "py-oomkill-invoked-by-child",
+        "systemd-oom-unit",
     ],
     // The port says which dependency it is. Its address may be another at every start.
     &["node-econnrefused", "node-nest-typeorm", "node-pg-refused"],
+    // Names in quotes, paths and ids vary; so do addresses to listen on.
+    &["etcd-bootstrapped", "go-etcd-bootstrapped"],
+    &["go-zerolog-inuse", "node_exporter-port"],
+    &["nginx-cert", "nginx-cert-missing"],
+    &["nginx-journal", "nginx-upstream"],
+    &["pg-socket-lock", "postgres-lock"],
+    &["py-gunicorn-port", "python-gunicorn-inuse"],
 ];
 
 #[test]

@@ -32,6 +32,7 @@ impl KernelCause {
                 line: self.line,
                 confidence: self.confidence,
                 evidence: self.evidence,
+                last_words: None,
             },
         }
     }

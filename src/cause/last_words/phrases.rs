@@ -38,7 +38,7 @@ pub const CANNOT_START: [&str; 27] = [
 ];
 
 /// Words for a configuration that cannot be read.
-pub const BAD_CONFIG: [&str; 30] = [
+pub const BAD_CONFIG: [&str; 31] = [
     "unexpected end of file, expecting",
     "unexpected \"",
     "is not terminated by",
@@ -61,6 +61,7 @@ pub const BAD_CONFIG: [&str; 30] = [
     "unknown keyword",
     "unknown configuration",
     "invalid configuration",
+    "configuration error",
     "bad configuration",
     "bad option at line",
     "config file error",
@@ -323,10 +324,14 @@ pub fn is_continued(line: &LogLine) -> bool {
         text.split_once(":in ")
             .is_some_and(|(place, _)| !place.contains(' ') && has_position(place))
     };
+    // ClickHouse's `3. DB::StatusFile::StatusFile(…) @ 0x0000000010ab2a93`.
+    let is_numbered = || text.contains(" @ 0x") && text.starts_with(|c: char| c.is_ascii_digit());
     line.entry.is_none()
         && (text.starts_with([' ', '\t'])
+            || text == "stack traceback:"
             || !text.contains(|c: char| c.is_alphanumeric())
-            || is_frame())
+            || is_frame()
+            || is_numbered())
 }
 
 /// Returns true if a line complains of a place in a configuration, as compilers do: `n.conf:1:0:

@@ -10,7 +10,7 @@ fn said(exit: &Exit, log: &str) -> Option<(Death, String)> {
         log: None,
         kernel: ("", &[]),
     };
-    read(&text::read(log), &scene).map(|finding| (finding.kind, finding.what))
+    read(&text::read(log), &[], &scene).map(|finding| (finding.kind, finding.what))
 }
 
 #[test]

@@ -37,6 +37,8 @@ fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
     if !is_alloc && !is_end {
         return None;
     }
+    // The term repeats what was said for people before it.
+    let told = is_end.then(|| told_before(lines, at)).flatten();
     let rest = lines.get(at + 1..).unwrap_or_default();
     let is_its = |line: &&LogLine| {
         let text = line.text.as_str();
@@ -50,15 +52,16 @@ fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
             .iter()
             .any(|start| text.starts_with(start))
     };
+    let (quoted, what) = told.unwrap_or_else(|| (at, line.to_owned()));
     Some(Finding {
-        lines: at..at + 1 + rest.iter().take_while(is_its).count(),
-        quoted: at,
+        lines: quoted..at + 1 + rest.iter().take_while(is_its).count(),
+        quoted,
         kind: if is_alloc {
             Death::OutOfMemoryHeap
         } else {
             Death::UncaughtException
         },
-        what: line.to_owned(),
+        what,
         place: None,
         proof: Proof::LastWords,
         ends: if is_alloc {
@@ -66,6 +69,27 @@ fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
         } else {
             &[ExpectedExit::Code(1)]
         },
+    })
+}
+
+/// Maximum number of lines between an error's words and its term.
+const BEFORE: usize = 40;
+
+/// Returns the words for people above the term of a start that failed, with their line: `**
+/// (RuntimeError) boom`, `ERROR: epmd error`.
+fn told_before(lines: &[LogLine], at: usize) -> Option<(usize, String)> {
+    (at.saturating_sub(BEFORE)..at).rev().find_map(|i| {
+        // A logger's copy has a time.
+        let is_raw = |line: &&LogLine| line.entry.as_ref().is_none_or(|it| it.at.is_none());
+        let line = lines.get(i).filter(is_raw)?;
+        let what = match line.text.strip_prefix("ERROR: ") {
+            Some(what) => what.to_owned(),
+            None => match line.text.strip_prefix("Error during startup: ") {
+                Some(what) => what.to_owned(),
+                None => exception(lines, i)?.what,
+            },
+        };
+        Some((i, what))
     })
 }
 
@@ -88,7 +112,7 @@ fn slogan(lines: &[LogLine], at: usize) -> Option<Finding> {
 /// Reads Elixir's `** (RuntimeError) boom` with its frames. The script may have ended with it, or
 /// only one of many processes.
 fn exception(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let head = line_text(lines, at).strip_prefix("** (")?;
+    let head = line_text(lines, at).trim_start().strip_prefix("** (")?;
     let (name, message) = head.split_once(") ")?;
     let is_name = name
         .bytes()

@@ -1,6 +1,9 @@
 //! Go: panics and the runtime's fatal errors, each with the dump of its goroutines.
 
-use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use crate::cause::beneath;
+use crate::cause::entry::{LogEntry, LogLevel};
+use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace, with_cause};
+use crate::cause::stamp;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
@@ -8,7 +11,9 @@ use crate::report::Death;
 pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     let mut i = 0;
     while i < lines.len() {
-        let finding = death(lines, i);
+        let finding = death(lines, i)
+            .or_else(|| race(lines, i))
+            .or_else(|| returned(lines, i));
         i = finding.as_ref().map_or(i, |finding| finding.lines.end - 1) + 1;
         found.extend(finding);
     }
@@ -17,8 +22,8 @@ pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
 /// Exits after `panic` and `throw`. They abort with `GOTRACEBACK=crash`. See the documentation of
 /// the package runtime.
 const ENDS: &[ExpectedExit] = &[ExpectedExit::Code(2), ExpectedExit::Signal("ABRT")];
-/// Exit under `go run`, which says `exit status 2` and ends with 1.
-const ENDS_IN_GO_RUN: &[ExpectedExit] = &[ExpectedExit::Code(1)];
+/// Exits under `go run`, which says `exit status 2` and ends with 1; other wrappers end with 2.
+const ENDS_IN_GO_RUN: &[ExpectedExit] = &[ExpectedExit::Code(1), ExpectedExit::Code(2)];
 
 /// Reads the death that begins at this line.
 fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
@@ -67,6 +72,90 @@ fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
     })
 }
 
+/// Exits of a program in which the race detector has found something; see its documentation.
+const RACE: &[ExpectedExit] = &[ExpectedExit::Code(66), ExpectedExit::Code(1)];
+
+/// Reads the race detector's last line: `Found 1 data race(s)`.
+fn race(lines: &[LogLine], at: usize) -> Option<Finding> {
+    let text = line_text(lines, at);
+    let count = text.strip_prefix("Found ")?.strip_suffix(" data race(s)")?;
+    count.bytes().all(|b| b.is_ascii_digit()).then(|| Finding {
+        lines: at..at + 1,
+        quoted: at,
+        kind: Death::Abort,
+        what: text.to_owned(),
+        place: None,
+        proof: Proof::LastWords,
+        ends: RACE,
+    })
+}
+
+/// Maximum number of errors in a chain.
+const CHAIN: usize = 12;
+
+/// Reads an error that `main` prints with the stacks of github.com/pkg/errors: the innermost error
+/// and its frames, then the outer ones, each with theirs. A logger may have written the first line.
+fn returned(lines: &[LogLine], at: usize) -> Option<Finding> {
+    let frames = |from: usize| {
+        let mut end = from;
+        while is_source(line_text(lines, end + 1)) && is_function(line_text(lines, end)) {
+            end += 2;
+        }
+        end
+    };
+    let first = lines.get(at).filter(|line| !line.is_blank())?;
+    let logged = first.entry.as_ref();
+    let is_quiet = |entry: &LogEntry| entry.level.is_some_and(|level| level < LogLevel::Error);
+    if logged.is_some_and(is_quiet) || is_function(&first.text) || is_indented(&first.text) {
+        return None;
+    }
+    // Messages without frames may stand before those with frames.
+    let head = (at + 1..at + 3).find(|i| frames(*i) > *i)?;
+    let raw = lines.get(at + 1..head)?;
+    if raw
+        .iter()
+        .any(|line| line.entry.is_some() || line.is_blank())
+    {
+        return None;
+    }
+    let message = |line: &LogLine| {
+        line.entry
+            .as_ref()
+            .map_or(line.text.as_str(), |entry| entry.message.as_str())
+            .trim()
+            .to_owned()
+    };
+    let mut chain: Vec<String> = lines.get(at..head)?.iter().map(message).collect();
+    let mut end = frames(head);
+    while chain.len() < CHAIN && frames(end + 1) > end + 1 {
+        chain.push(line_text(lines, end).trim().to_owned());
+        end = frames(end + 1);
+    }
+    let what = match chain.as_slice() {
+        [only] => only.clone(),
+        // The outer error's words may contain the inner one's.
+        [inner, .., outer] => with_cause(outer, inner),
+        [] => return None,
+    };
+    let place = (head..end)
+        .step_by(2)
+        .find_map(|i| own(line_text(lines, i), line_text(lines, i + 1)));
+    Some(Finding {
+        lines: at..end,
+        quoted: at,
+        kind: Death::UncaughtException,
+        what,
+        place,
+        proof: Proof::Said,
+        ends: &[],
+    })
+}
+
+/// Returns true if a line names a function as Go does: `github.com/a/b.(*C).D`, `main.main`.
+fn is_function(text: &str) -> bool {
+    !text.contains(' ') && text.contains('.') && text.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
 /// Maximum number of lines of a panic's value.
 const VALUE: usize = 40;
 
@@ -109,17 +198,20 @@ fn panic(lines: &[LogLine], at: usize) -> (String, usize) {
     let entry = at
         .checked_sub(1)
         .and_then(|before| lines.get(before)?.entry.as_ref());
-    if let (Some(entry), true) = (
-        entry.filter(|entry| entry.is_error()),
-        what.contains(") 0x"),
-    ) {
-        what = format!("panic: {}", entry.message);
+    if let Some(entry) = entry.filter(|entry| entry.is_error()) {
+        if what.contains(") 0x") {
+            what = format!("panic: {}", entry.message);
+        } else if beneath::kind(&what).is_none() && beneath::kind(&entry.message).is_some() {
+            what = with_cause(&what, &entry.message);
+        }
     }
     (what, at + value.len())
 }
 
 /// Maximum number of goroutines that find the same fault at the same time.
 const GOROUTINES: usize = 8;
+/// Maximum number of lines of other goroutines between a fatal error and its dump.
+const BETWEEN: usize = 3;
 
 fn fatal(lines: &[LogLine], at: usize, error: &str) -> (Death, String, usize) {
     // Only one of the goroutines dumps.
@@ -132,6 +224,19 @@ fn fatal(lines: &[LogLine], at: usize, error: &str) -> (Death, String, usize) {
         + again
             .take_while(|line| line.text.starts_with("fatal error: "))
             .count();
+    // The runtime writes in parts. Another goroutine's line may stand between two of them.
+    let said = (at + 1..at + 1 + BETWEEN).filter(|i| !line_text(lines, *i).is_empty());
+    let others = said
+        .take_while(|i| !is_dump(line_text(lines, *i)))
+        .collect::<Vec<_>>();
+    let dump = others.last().map_or(at + 1, |last| last + 1);
+    let dump = dump + usize::from(line_text(lines, dump).is_empty());
+    let is_split = is_dump(line_text(lines, dump));
+    let error = match others.first() {
+        Some(rest) if is_split && stamp::read(error).is_some() => line_text(lines, *rest),
+        _ => error,
+    };
+    let at = if is_split { dump - 1 } else { at };
     let what = format!("fatal error: {error}");
     let signal = (at + 1..at + 4)
         .map(|i| line_text(lines, i))
@@ -152,6 +257,13 @@ fn fatal(lines: &[LogLine], at: usize, error: &str) -> (Death, String, usize) {
         }
         None => (Death::Panic, what, at + 1),
     }
+}
+
+/// Returns true if a fatal error's dump begins with this line.
+fn is_dump(text: &str) -> bool {
+    ["goroutine ", "runtime stack:", "[signal "]
+        .iter()
+        .any(|start| text.starts_with(start))
 }
 
 /// Reads a signal that ended the program with a dump. It came from outside, or from C code.
@@ -218,7 +330,7 @@ impl Dump {
             }
             if this.starts_with("goroutine ") && this.ends_with(':') {
                 goroutines += 1;
-            } else if is_source(next) && !this.starts_with('\t') {
+            } else if is_source(next) && !is_indented(this) {
                 dump.is_asked_for |= goroutines <= 1 && this.starts_with("runtime/debug.Stack(");
                 if goroutines == 1 && dump.place.is_none() {
                     dump.place = own(this, next);
@@ -249,9 +361,15 @@ fn is_within(lines: &[LogLine], at: usize) -> bool {
         || this.starts_with("created by ")
 }
 
+/// Returns true if a line begins with a tab, or with the spaces that people and tools put in its
+/// place.
+fn is_indented(text: &str) -> bool {
+    text.starts_with('\t') || text.starts_with("    ")
+}
+
 /// Returns true if a line names a function's file: `\t/srv/app/main.go:7 +0x2e`.
 fn is_source(text: &str) -> bool {
-    text.starts_with('\t')
+    is_indented(text)
         && [".go:", ".s:", ".c:", ".cgo1.go:", "_cgo_", "??:"]
             .iter()
             .any(|it| text.contains(it))

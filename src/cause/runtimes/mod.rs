@@ -24,6 +24,7 @@ pub mod python;
 pub mod ruby;
 pub mod rust;
 pub mod shell;
+pub mod systemd;
 
 use super::finding::Finding;
 use super::text::LogLine;
@@ -32,7 +33,7 @@ use super::text::LogLine;
 pub type Read = fn(&[LogLine], &mut Vec<Finding>);
 
 /// All runtimes.
-pub const ALL: [Read; 13] = [
+pub const ALL: [Read; 14] = [
     node::read,
     python::read,
     jvm::read,
@@ -46,6 +47,7 @@ pub const ALL: [Read; 13] = [
     perl::read,
     lua::read,
     shell::read,
+    systemd::read,
 ];
 
 /// Returns the findings of a runtime in a log.

@@ -53,11 +53,7 @@ fn head(text: &str) -> Option<RubyHead<'_>> {
         });
     }
     let (rest, class) = text.strip_suffix(')')?.rsplit_once(" (")?;
-    let is_class = class.starts_with(|c: char| c.is_ascii_uppercase())
-        && class
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == ':' || c == '_');
-    if !is_class {
+    if !is_class(class) {
         return None;
     }
     if let Some(message) = ["ruby: ", "/usr/bin/ruby: "]
@@ -84,6 +80,13 @@ fn head(text: &str) -> Option<RubyHead<'_>> {
         message: message.strip_prefix(": ")?,
         class,
     })
+}
+
+fn is_class(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == ':' || c == '_')
 }
 
 /// Reads `FILE:LINE` or `FILE:LINE:in 'METHOD'`. Returns the place and the text after it.
@@ -189,25 +192,28 @@ fn error(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize>
     Some(end)
 }
 
-/// Reads an exception that Ruby's logger wrote: `F, […] FATAL -- : MESSAGE (CLASS)`, and the bare
-/// frames beneath it.
+/// Reads an exception that Ruby's logger wrote, or that a program has printed by itself: `F, […]
+/// FATAL -- : MESSAGE (CLASS)`, and the bare frames beneath it.
 fn logged(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let entry = lines
-        .get(i)?
-        .entry
-        .as_ref()
-        .filter(|entry| entry.is_error() && !entry.json)?;
-    let (message, class) = entry
-        .message
-        .trim_end()
-        .strip_suffix(')')?
-        .rsplit_once(" (")?;
+    let line = lines.get(i)?;
+    let (said, fewest) = match &line.entry {
+        Some(entry) if entry.is_error() && !entry.json => (entry.message.as_str(), 1),
+        Some(_) => return None,
+        None => (line.text.as_str(), 2),
+    };
+    let (message, class) = said.trim_end().strip_suffix(')')?.rsplit_once(" (")?;
     let frame = |line: &LogLine| {
         let (place, rest) = place(&line.text).filter(|_| line.entry.is_none())?;
         rest.is_empty().then_some(place)
     };
     let frames: Vec<SourcePlace> = lines.get(i + 1..)?.iter().map_while(frame).collect();
     let (length, first) = (frames.len(), frames.first().cloned()?);
+    if length < fewest
+        || !is_class(class)
+        || place(message).is_some_and(|(place, _)| place.function.is_some())
+    {
+        return None;
+    }
     found.push(Finding {
         lines: i..i + 1 + length,
         quoted: i,

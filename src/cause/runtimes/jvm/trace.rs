@@ -131,6 +131,8 @@ impl<'a> JavaTraceLine<'a> {
             .map(Self::Frame)
             .or_else(|| text.strip_prefix("Caused by: ").map(Self::Cause))
             .or_else(|| text.strip_prefix("Wrapped by: ").map(Self::Wrapper))
+            // Jenkins' order is the same.
+            .or_else(|| text.strip_prefix("Caused: ").map(Self::Wrapper))
             .or_else(|| is_aside.then_some(Self::Aside))
     }
 }
@@ -228,7 +230,7 @@ fn frame(text: &str) -> Option<JavaFrame<'_>> {
     let is_source = matches!(source, "Native Method" | "Unknown Source" | "<generated>")
         || source
             .rsplit_once('.')
-            .is_some_and(|(_, end)| end == "java")
+            .is_some_and(|(_, end)| ["java", "scala", "kt", "groovy", "clj"].contains(&end))
         || source.split_once(':').is_some_and(|(file, line)| {
             !file.contains(['/', ' ']) && line.bytes().all(|b| b.is_ascii_digit() || b == b'-')
         });

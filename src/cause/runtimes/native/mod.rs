@@ -5,6 +5,7 @@ mod abort;
 mod fatal_log;
 mod libc;
 mod loader;
+mod mysqld;
 mod sanitizer;
 mod terminate;
 
@@ -22,13 +23,14 @@ pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
             .as_ref()
             .is_some_and(|entry| entry.json || entry.at.is_some());
         let finding = if is_logged {
-            fatal_log::entry(lines, i)
+            fatal_log::entry(lines, i).or_else(|| mysqld::read(lines, i))
         } else {
             libc::read(lines, i)
                 .or_else(|| terminate::read(lines, i))
                 .or_else(|| sanitizer::read(lines, i, found.get(first..).unwrap_or_default()))
                 .or_else(|| loader::read(lines, i))
                 .or_else(|| fatal_log::stack(lines, i))
+                .or_else(|| mysqld::read(lines, i))
         };
         i = finding.as_ref().map_or(i, |finding| finding.lines.end - 1) + 1;
         found.extend(finding);

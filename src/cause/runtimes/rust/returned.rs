@@ -16,6 +16,9 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     if line.starts_with("error: ") {
         return arguments(lines, at);
     }
+    if let Some(finding) = pretty(lines, at) {
+        return Some(finding);
+    }
     let error = line
         .strip_prefix("Error: ")
         .or_else(|| line.strip_prefix("Error:"))?;
@@ -35,6 +38,68 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
         proof: Proof::Said,
         ends: &[ExpectedExit::Code(1)],
     })
+}
+
+/// Maximum number of lines of a value.
+const VALUE: usize = 60;
+
+/// Reads a line, and the error below it in the form of `{:#?}`:
+///
+/// ```text
+/// Error creating private key
+/// Os {
+///     code: 13,
+///     message: "Permission denied",
+/// }
+/// ```
+fn pretty(lines: &[LogLine], at: usize) -> Option<Finding> {
+    let said = line_text(lines, at);
+    let name = said.strip_prefix("Error: ").unwrap_or(said);
+    let (first, outer) = if opens(name) {
+        (at, said.strip_suffix(name).unwrap_or_default())
+    } else if opens(line_text(lines, at + 1)) && !said.trim().is_empty() {
+        (at + 1, said)
+    } else {
+        return None;
+    };
+    let rest = lines.get(first + 1..)?.iter().take(VALUE);
+    let inside = rest
+        .take_while(|line| line.entry.is_none() && line.text.starts_with("    "))
+        .count();
+    let end = first + 1 + inside;
+    if inside == 0 || !matches!(line_text(lines, end).trim_end(), "}" | ")") {
+        return None;
+    }
+    let field = |name: &str| {
+        let rest = (first + 1..end).rev().map(|i| line_text(lines, i).trim());
+        let mut values = rest.filter_map(|text| text.strip_prefix(name));
+        values
+            .next()
+            .map(|value| value.trim_end_matches(',').trim_matches('"').to_owned())
+    };
+    // The innermost value says most.
+    let inner = field("message: ").or_else(|| field("kind: "))?;
+    let outer = outer.trim_end_matches([':', ' ']);
+    Some(Finding {
+        lines: at..end + 1,
+        quoted: at,
+        kind: Death::UncaughtException,
+        what: format!(
+            "{}: {inner}",
+            if outer.is_empty() { "Error" } else { outer }
+        ),
+        place: None,
+        proof: Proof::Said,
+        ends: &[ExpectedExit::Code(1)],
+    })
+}
+
+/// Returns true if a value of a struct or a variant begins with this line: `Os {`, `Io(`.
+fn opens(text: &str) -> bool {
+    let name = text.trim_end_matches(['(', '{', ' ']);
+    (text.ends_with(" {") || text.ends_with('('))
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// Returns true if `#[derive(Debug)]` prints values so: `Os { code: 98, … }`, `Custom(…)`,
@@ -128,6 +193,10 @@ impl Chain {
         }
         let is_indented = text.starts_with(' ');
         if is_indented && *part == ErrorSection::Causes {
+            // A message of several lines may show a part of a file. Its last line says most.
+            if !said.starts_with(char::is_alphanumeric) || said.contains(" | ") {
+                return true;
+            }
             let cause = numbered(said).unwrap_or(said);
             if self.is_eyre {
                 self.outer.get_or_insert_with(|| cause.to_owned());
