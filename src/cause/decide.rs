@@ -193,7 +193,7 @@ impl<'a> LogTail<'a> {
             return false;
         };
         // systemd speaks of its services.
-        if name == "systemd" {
+        if name == "systemd" || name.starts_with('(') {
             return false;
         }
         let ours =

@@ -289,9 +289,8 @@ pub fn is_level(word: &str) -> bool {
 /// Returns the level with this name, in any case.
 pub fn level_named(name: &str) -> Option<LogLevel> {
     Some(match name.to_ascii_lowercase().as_str() {
-        "d" | "trace" | "debug" | "verbose" | "fine" | "finer" | "finest" | "silly" | "dbg" => {
-            LogLevel::Debug
-        }
+        "d" | "trc" | "trace" | "debug" | "verbose" | "fine" | "finer" | "finest" | "silly"
+        | "dbg" => LogLevel::Debug,
         "i" | "info" | "information" | "notice" | "note" | "system" | "config" | "inf" | "log"
         | "http" => LogLevel::Info,
         "w" | "warn" | "warning" | "wrn" => LogLevel::Warn,
@@ -310,7 +309,7 @@ static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
           | [DIWEFA],\x20\[(?u:[^\]]){10,60}\]\x20+(?P<ruby>[A-Z]{3,5})\x20--\x20(?u:[^:]){0,60}:\x20?
           | (?:[\[(<\x20]{0,2}(?:\d[\d:.,TZ+/-]*|[\w.$/:@\#()-]{1,60}|\{(?u:[^}]){0,60}\})(?:\x20?[\])>]\x20{0,8}|:?\x20{1,8})){0,5}?
             (?: (?P<caps>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|FATAL|CRITICAL|CRIT|ALERT|EMERG|PANIC)(?:\x20*[:|/\]>-]|[\x20\t]|$)
-              | [\[(<]\x20?(?:[\w\x20\#-]{1,40}/)?(?P<boxed>[A-Za-z]{3,11}|[IWEFD])(?:\x20*[\])>])
+              | [\[(<]\x20?(?:[\w\x20\#-]{1,40}/)?(?P<boxed>(?i:trace|debug|verbose|info(?:rmation)?|notice|note|system|warn(?:ing)?|err(?:or)?|severe|crit(?:ical)?|fatal|alert|emerg(?:ency)?|panic|dbg|inf|wrn|ftl|trc)|[IWEFD])(?:\x20*[\])>])
               | (?P<letter>[IWEFD])!\x20
               | (?:(?:ts|time|t|caller|logger|component)=(?:\x22(?u:[^\x22]){0,60}\x22|(?u:[^\x20\x22]){1,60})\x20){0,4}l(?:eve|v)l=\x22?(?P<fmt>[A-Za-z]{3,8})\x22?
               | (?P<channel>[a-z]\w{0,30})\.(?P<php>DEBUG|INFO|NOTICE|WARNING|ERROR|CRITICAL|ALERT|EMERGENCY):\x20

@@ -40,6 +40,18 @@ impl<'a> Prefix<'a> {
         }
         let length = match (head.strip_prefix('['), rest) {
             (Some(inner), _) => 1 + inner.find("] ")? + 2,
+            // `web-6f7d8b9c4-jv5nq web ` or `web-6f7d8b9c4-jv5nq › web `, as stern shows pods.
+            (None, rest) if name.contains('-') && name.contains(|c: char| c.is_ascii_digit()) => {
+                let rest = rest
+                    .strip_prefix(" › ")
+                    .or_else(|| rest.strip_prefix(' '))?;
+                let container = rest.find([' ', '\t'])?;
+                let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+                if container == 0 || !rest.get(..container)?.bytes().all(is_name) {
+                    return None;
+                }
+                head.len() - rest.len() + container + 1
+            }
             (None, rest) if word > 0 && rest.starts_with(": ") => word + 2,
             _ => return None,
         };

@@ -80,7 +80,7 @@ pub fn is_handled(lowercase: &str) -> bool {
         "disabled",
         "sent)",
     ];
-    says(lowercase, &GOES_ON) && !gives_up(lowercase)
+    says(lowercase, &GOES_ON) && !gives_up(lowercase) && !lowercase.contains("non-recoverable")
 }
 
 /// Returns true if these words say that the program does not go on.

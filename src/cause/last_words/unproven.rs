@@ -117,8 +117,10 @@ impl<'a> Burst<'a> {
         let lowercase = aftermath::head(line).to_ascii_lowercase();
         match remark(line, self.scene) {
             // After a fatal error a program may well end itself in this way.
+            // What it says after the request belongs to that.
             Remark::Request => {
                 self.is_asked = true;
+                self.said.clear();
                 return ControlFlow::Continue(());
             }
             Remark::Epilogue => return ControlFlow::Continue(()),

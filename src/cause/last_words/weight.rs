@@ -81,7 +81,10 @@ fn complains(lowercase: &str) -> bool {
             .iter()
             .find_map(|stem| text.strip_prefix(stem))
             .map_or_else(
-                || FAILED.iter().skip(2).any(|stem| text.starts_with(stem)),
+                || {
+                    FAILED.iter().skip(2).any(|stem| text.starts_with(stem))
+                        || text.starts_with("refus")
+                },
                 |rest| !counts(rest),
             )
     };
@@ -106,7 +109,7 @@ const COMPLAINS: [&str; 9] = [
 
 /// Returns true if a line may object to something: to a setting, a file, a version.
 fn objects(lowercase: &str) -> bool {
-    const OBJECTIONS: [&str; 34] = [
+    const OBJECTIONS: [&str; 36] = [
         "already",
         "bad ",
         "but ",
@@ -119,6 +122,7 @@ fn objects(lowercase: &str) -> bool {
         "doesn't",
         "exceed",
         "expect",
+        "failed:",
         "in use",
         "incompatible",
         "insufficient",
@@ -139,6 +143,7 @@ fn objects(lowercase: &str) -> bool {
         "required",
         "too ",
         "unknown",
+        "unrecogni",
         "unsupported",
         "wrong",
     ];
@@ -171,7 +176,16 @@ fn is_advice(lowercase: &str) -> bool {
     let is_item = item.len() < lowercase.len() && item.starts_with([')', '.']);
     is_item
         || lowercase.starts_with("if ")
-        || says(lowercase, &["you can", "see "])
+        || says(
+            lowercase,
+            &[
+                "you can",
+                "see ",
+                "please visit",
+                "please read the",
+                "for info",
+            ],
+        )
         || aftermath::is_advice(lowercase)
 }
 
@@ -179,7 +193,8 @@ fn is_advice(lowercase: &str) -> bool {
 pub fn is_work(line: &LogLine) -> bool {
     let lowercase = aftermath::head(line).to_ascii_lowercase();
     let level = line.entry.as_ref().and_then(|entry| entry.level);
-    let adds = level.is_none() && says(&lowercase, &FAILED)
+    let adds = level >= Some(LogLevel::Error)
+        || level.is_none() && says(&lowercase, &FAILED)
         || is_hint(line, &lowercase)
         || is_advice(&lowercase);
     !is_continued(line) && !adds && lowercase.contains(char::is_alphanumeric)

@@ -12,8 +12,10 @@
 //! - Read each line a bounded number of times: skip a trace's lines as a whole.
 
 pub mod beam;
+pub mod dart;
 pub mod dotnet;
 pub mod go;
+pub mod haskell;
 pub mod jvm;
 pub mod lua;
 pub mod native;
@@ -24,6 +26,8 @@ pub mod python;
 pub mod ruby;
 pub mod rust;
 pub mod shell;
+pub mod swift;
+pub mod symfony;
 pub mod systemd;
 
 use super::finding::Finding;
@@ -33,7 +37,7 @@ use super::text::LogLine;
 pub type Read = fn(&[LogLine], &mut Vec<Finding>);
 
 /// All runtimes.
-pub const ALL: [Read; 14] = [
+pub const ALL: [Read; 18] = [
     node::read,
     python::read,
     jvm::read,
@@ -48,6 +52,10 @@ pub const ALL: [Read; 14] = [
     lua::read,
     shell::read,
     systemd::read,
+    dart::read,
+    haskell::read,
+    swift::read,
+    symfony::read,
 ];
 
 /// Returns the findings of a runtime in a log.
