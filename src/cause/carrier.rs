@@ -222,8 +222,8 @@ fn syslog<'a>(carried: &Carried, host: Option<&str>) -> Option<Carried<'a>> {
     })
 }
 
-/// `0|web | `, `web-1  | `, `web_1  | `, `12:00:01 web.1 | `, `jvm 1 | `, `INFO | jvm 1 | 2026/11/22 23:51:02 |
-/// `.
+/// `0|web | `, `web-1  | `, `web_1  | `, `12:00:01 web.1 | `, `jvm 1 | `, `PM2 | `, `INFO | jvm 1 |
+/// 2026/11/22 23:51:02 | `.
 static PIPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?-u)^(?:(?:STATUS|INFO|ERROR|DEBUG|WARN|FATAL) {0,4}\| )?(?:\d\d:\d\d:\d\d )?(?:\d{1,4}\|(?P<app>[\w.@-]{1,64})|PM2|jvm \d{1,3}|wrapper|(?P<container>[\w-]{1,60})[-_]\d{1,3}|[\w-]{1,60}\.\d{1,3}) {0,40}\|(?: (?P<at>\d{4}[/-]\d\d[/-]\d\d \d\d:\d\d:\d\d(?:\.\d+)?) \|)? ?",

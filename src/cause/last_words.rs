@@ -157,7 +157,8 @@ impl Ends<'_> {
         {
             return None;
         }
-        // After `Aborting`, the first complaint of the burst is the one that the others follow from.
+        // After `Aborting`, the first complaint of the burst is the one that the others follow
+        // from.
         let first = failed.and_then(|_| unproven::read(self.lines, self.found, self.scene));
         let first = first.filter(|first| first.weight >= Weight::Complaint);
         let root = first

@@ -100,7 +100,7 @@ fn choose(
 }
 
 /// Returns the best of what the program said last, if the log can speak of such an end.
-fn said_last(scene: &Scene, lines: &[LogLine], found: &[Finding]) -> Option<unproven::Said> {
+fn said_last(scene: &Scene, lines: &[LogLine], found: &[Finding]) -> Option<unproven::SaidLine> {
     let can_speak = *scene.exit != Exit::Unknown && last_words::is_failure(scene.exit);
     can_speak.then(|| unproven::read(lines, found, scene))?
 }
@@ -111,7 +111,7 @@ fn from_last_words(
     source: &str,
     lines: &[LogLine],
     found: &[Finding],
-    said: &unproven::Said,
+    said: &unproven::SaidLine,
 ) -> Explanation {
     let mut explanation = from_exit(scene);
     let Some(text) = unproven::text(said, lines, found) else {

@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 
 use super::entry::level_named;
-use super::text::LogLine;
 
 /// Number of last lines that are read to learn a prefix.
 const SHARE: usize = 60;
@@ -65,42 +64,39 @@ impl<'a> Prefix<'a> {
     }
 }
 
-/// Removes the prefix that most of the last lines have. Returns false if they have none.
-pub fn remove(lines: &mut [LogLine]) -> bool {
-    let last = lines
-        .iter()
-        .rev()
-        .filter(|line| !line.is_blank())
-        .take(SHARE);
+/// The prefix of a log.
+pub enum Learnt {
+    Piped,
+    Named(String),
+}
+
+/// Learns the prefix that most of the lines have, which come newest first.
+pub fn learn<'a>(newest: impl Iterator<Item = &'a str>) -> Option<Learnt> {
     let mut counts: HashMap<Prefix, usize> = HashMap::new();
     let mut all = 0;
-    for line in last {
+    for text in newest.filter(|text| !text.trim().is_empty()).take(SHARE) {
         all += 1;
-        if let Some((prefix, ..)) = Prefix::of(&line.text) {
+        if let Some((prefix, ..)) = Prefix::of(text) {
             *counts.entry(prefix).or_default() += 1;
         }
     }
-    let most = counts.into_iter().max_by_key(|(_, count)| *count);
-    let Some((prefix, _)) = most.filter(|(_, count)| *count >= FEWEST && count * 10 >= all * 8)
-    else {
-        return false;
-    };
-    let whole = match prefix {
-        Prefix::Piped => None,
-        Prefix::Named(whole) => Some(whole.to_owned()),
-    };
-    for line in lines {
-        let Some((prefix, name, length)) = Prefix::of(&line.text) else {
-            continue;
-        };
-        match (prefix, &whole) {
-            (Prefix::Piped, None) => line.container = Some(container(name).to_owned()),
-            (Prefix::Named(it), Some(whole)) if it == whole => {}
-            _ => continue,
+    let (prefix, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    (count >= FEWEST && count * 10 >= all * 8).then(|| match prefix {
+        Prefix::Piped => Learnt::Piped,
+        Prefix::Named(whole) => Learnt::Named(whole.to_owned()),
+    })
+}
+
+impl Learnt {
+    /// Returns the length of the prefix in a line that has it, and the name of the container.
+    pub fn find<'a>(&self, text: &'a str) -> Option<(usize, Option<&'a str>)> {
+        let (prefix, name, length) = Prefix::of(text)?;
+        match (prefix, self) {
+            (Prefix::Piped, Self::Piped) => Some((length, Some(container(name)))),
+            (Prefix::Named(it), Self::Named(whole)) if it == whole => Some((length, None)),
+            _ => None,
         }
-        line.text = line.text.get(length..).unwrap_or_default().to_owned();
     }
-    true
 }
 
 /// Returns a container's name without its number: `web` of `web_1`.
@@ -114,19 +110,19 @@ fn container(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::remove;
-    use crate::cause::text::LogLine;
+    use super::learn;
 
     /// Returns the lines without their prefix, with the name of the container of the last one.
     fn removed(log: &[&str]) -> (Vec<String>, Option<String>) {
-        let line = |text: &&str| LogLine {
-            text: (*text).to_owned(),
-            ..LogLine::default()
-        };
-        let mut lines: Vec<LogLine> = log.iter().map(line).collect();
-        remove(&mut lines);
-        let container = lines.last().and_then(|line| line.container.clone());
-        (lines.into_iter().map(|line| line.text).collect(), container)
+        let learnt = learn(log.iter().rev().copied());
+        let (mut lines, mut container) = (Vec::new(), None);
+        for text in log {
+            let found = learnt.as_ref().and_then(|learnt| learnt.find(text));
+            let (length, name) = found.unwrap_or_default();
+            lines.push(text[length..].to_owned());
+            container = name.map(str::to_owned);
+        }
+        (lines, container)
     }
 
     #[test]

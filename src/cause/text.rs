@@ -3,7 +3,8 @@
 
 use super::carrier::{self, Carried, MAX_LINE};
 use super::entry::LogEntry;
-use super::{entry, prefix, stamp};
+use super::prefix::{self, Learnt};
+use super::{entry, stamp};
 
 /// A line as the program wrote it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -92,9 +93,12 @@ pub fn read(text: &str) -> Vec<LogLine> {
     lines.extend(begun);
     // In several layers, before or after a time.
     for _ in 0..MOST_LAYERS {
-        let removed = prefix::remove(&mut lines);
+        let learnt = prefix::learn(lines.iter().rev().map(|line| line.text.as_str()));
+        if let Some(learnt) = &learnt {
+            without_prefix(&mut lines, learnt);
+        }
         without_stamps(&mut lines);
-        if !removed {
+        if learnt.is_none() {
             break;
         }
     }
@@ -121,6 +125,16 @@ pub fn keep_own(lines: &mut Vec<LogLine>, job: &str) {
     };
     if lines.iter().any(is_ours) {
         lines.retain(|line| line.container.is_none() || is_ours(line));
+    }
+}
+
+/// Removes a prefix, which may name the container.
+fn without_prefix(lines: &mut [LogLine], learnt: &Learnt) {
+    for line in lines {
+        if let Some((length, container)) = learnt.find(&line.text) {
+            line.container = container.map(str::to_owned).or(line.container.take());
+            line.text = line.text.get(length..).unwrap_or_default().to_owned();
+        }
     }
 }
 

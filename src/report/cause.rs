@@ -17,7 +17,7 @@ pub struct Cause {
     pub confidence: Confidence,
     /// The evidence for it.
     pub evidence: Vec<Evidence>,
-    /// What the service said last, if nothing proves a cause.
+    /// The words that the service said last, if nothing proves a cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_words: Option<Evidence>,
 }

@@ -30,18 +30,18 @@ const WORK: usize = 3;
 
 /// A line that may be what the program said last.
 #[derive(Clone, Copy, Debug)]
-pub struct Said {
+pub struct SaidLine {
     /// Index of the line.
     pub index: usize,
     pub weight: Weight,
 }
 
 /// Returns what the program said last, if that may be why it ended.
-pub fn read(lines: &[LogLine], found: &[Finding], scene: &Scene) -> Option<Said> {
+pub fn read(lines: &[LogLine], found: &[Finding], scene: &Scene) -> Option<SaidLine> {
     Burst::read(lines, found, scene).best()
 }
 
-/// What stands before a burst.
+/// The lines before a burst.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Begin {
     /// More of the service's work.
@@ -56,7 +56,7 @@ enum Begin {
 struct Burst<'a> {
     lines: &'a [LogLine],
     scene: &'a Scene<'a>,
-    said: Vec<Said>,
+    said: Vec<SaidLine>,
     /// Number of the life's lines.
     own: usize,
     /// Number of ordinary lines after the newest complaint.
@@ -139,7 +139,7 @@ impl<'a> Burst<'a> {
         self.own += 1;
         let level = line.entry.as_ref().and_then(|entry| entry.level);
         match weight(self.lines, self.scene, line) {
-            Some(weight) => self.said.push(Said { index, weight }),
+            Some(weight) => self.said.push(SaidLine { index, weight }),
             None if !self.said.is_empty() => {}
             None if vocabulary::is_closing(&lowercase) => {
                 self.says_end |= is_generic(&lowercase);
@@ -187,7 +187,7 @@ impl<'a> Burst<'a> {
         self.said = said;
     }
 
-    fn best(self) -> Option<Said> {
+    fn best(self) -> Option<SaidLine> {
         // A few lines that are no louder than usual may be on their way already.
         let most = if self.ordinary == self.quiet {
             QUIET
@@ -197,7 +197,7 @@ impl<'a> Burst<'a> {
         if self.ordinary > most {
             return None;
         }
-        let fitting: Vec<Said> = self
+        let fitting: Vec<SaidLine> = self
             .said
             .iter()
             .filter(|it| self.fits(it))
@@ -214,7 +214,7 @@ impl<'a> Burst<'a> {
     }
 
     /// Returns true if a line counts where nothing weighs more.
-    fn fits(&self, said: &Said) -> bool {
+    fn fits(&self, said: &SaidLine) -> bool {
         let is_newest = || {
             self.said
                 .first()
@@ -236,13 +236,13 @@ impl<'a> Burst<'a> {
         }
     }
 
-    fn says_start(&self, said: &Said) -> bool {
+    fn says_start(&self, said: &SaidLine) -> bool {
         let head = self.lines.get(said.index).map_or("", aftermath::head);
         says(&head.to_ascii_lowercase(), &CANNOT_START)
     }
 
     /// Returns true if the same complaint stands in this life before, with work after it.
-    fn was_survived(&self, said: &Said) -> bool {
+    fn was_survived(&self, said: &SaidLine) -> bool {
         let Some(line) = self.lines.get(said.index) else {
             return false;
         };
@@ -266,7 +266,7 @@ impl<'a> Burst<'a> {
 const ANNOUNCED: usize = 200;
 
 /// Returns the program's own words in one line, with what a line announces and the error below it.
-pub fn text(said: &Said, lines: &[LogLine], found: &[Finding]) -> Option<String> {
+pub fn text(said: &SaidLine, lines: &[LogLine], found: &[Finding]) -> Option<String> {
     let mut text = words(lines.get(said.index)?);
     let is_below = |it: &&Finding| it.lines.start == said.index + 1;
     if let Some(error) = found.iter().find(is_below) {

@@ -169,8 +169,8 @@ fn is_quotation(lowercase: &str) -> bool {
     )
 }
 
-/// Returns true if a line tells people what they can do: `If it fails to start, you can:`, `1) Use a
-/// stronger password.`
+/// Returns true if a line tells people what they can do: `If it fails to start, you can:`, `1) Use
+/// a stronger password.`
 fn is_advice(lowercase: &str) -> bool {
     let item = lowercase.trim_start_matches(|c: char| c.is_ascii_digit());
     let is_item = item.len() < lowercase.len() && item.starts_with([')', '.']);

@@ -21,7 +21,7 @@ fn exception(lines: &[LogLine], at: usize, head: &str) -> Option<Finding> {
     let place = head.trim_end().strip_prefix("In ")?.strip_suffix(':')?;
     let (file, number) = place
         .split_once(" line ")
-        .filter(|(file, _)| file.ends_with(".php"))?;
+        .filter(|(file, _)| file.rsplit_once('.').is_some_and(|(_, end)| end == "php"))?;
     let below = lines.get(at + 1..)?.iter().take(BOX);
     let inside = below
         .take_while(|line| line.is_blank() || line.text.starts_with("  "))

@@ -12,7 +12,7 @@ const TIMED_OUT: &[ExpectedExit] = &[
     ExpectedExit::Signal("ABRT"),
 ];
 
-/// What follows the unit's name, and the exits that go with it; any if there are none.
+/// Words after the unit's name, and the exits that go with it; any if there are none.
 const REASONS: [(&str, &[ExpectedExit]); 6] = [
     ("start operation timed out", TIMED_OUT),
     ("start-post operation timed out", TIMED_OUT),
