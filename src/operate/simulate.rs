@@ -133,7 +133,14 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
             failed: keys(failed),
         };
         // A user who may not write the spool leaves no word of the drill for `doctor`.
-        let _ = args.hook.places.spool().remember_drill(&call.job, &drill);
+        let spool = args.hook.places.spool();
+        let _ = spool.remember_drill(&call.job, &drill);
+        let results = deliveries.iter().map(|delivery| {
+            let result = delivery.result.as_ref();
+            let result = result.cloned().map_err(|why| format!("{why:#}"));
+            (delivery.key.clone(), result)
+        });
+        let _ = spool.keep_drill(&report, results, now.wall);
     }
     if args.json {
         show_json(out, &report, &deliveries, &failures, warning.as_deref())?;

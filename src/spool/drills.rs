@@ -1,4 +1,5 @@
-//! Keeps the outcome of each job's last drill that was sent, in `state/drills/JOB`.
+//! Keeps drills that were sent: the outcome of each job's last one, in `state/drills/JOB`, and
+//! their reports, in the history.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -6,11 +7,11 @@ use std::os::unix::fs::DirBuilderExt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Spool;
 use super::commit::commit;
 use super::read::read_state;
+use super::{Attempt, Ledger, Place, Spool, entry};
 use crate::names;
-use crate::report::{SinkKey, Timestamp};
+use crate::report::{Report, SinkKey, Timestamp};
 
 /// A drill that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,5 +44,25 @@ impl Spool {
             &name,
             &serde_json::to_vec(drill)?,
         )
+    }
+
+    /// Keeps a drill's report, which its messages name, in the history. Nobody is to send it again.
+    pub fn keep_drill(
+        &self,
+        report: &Report,
+        results: impl IntoIterator<Item = (SinkKey, Result<String, String>)>,
+        now: Timestamp,
+    ) -> io::Result<()> {
+        for (sink, result) in results {
+            let mut ledger = Ledger::default();
+            match result {
+                Ok(receipt) => ledger.record(Attempt::Sent { receipt }, now, 0.0),
+                Err(why) => ledger.record(Attempt::Refused { why }, now, 0.0),
+            }
+            self.write_ledger(&report.id, &sink, &ledger)?;
+        }
+        let (name, done) = (report.id.as_str(), self.dir.join(Place::Done.name()));
+        let draft = self.dir.join("tmp").join(format!(".{name}"));
+        commit(&draft, &done, name, &entry::encode(report)?)
     }
 }

@@ -154,6 +154,20 @@ fn a_drill_that_is_sent_is_marked_and_shows_each_receipt() {
     );
     let task: Value = serde_json::from_slice(&fs::read(kept).unwrap()).unwrap();
     assert_eq!(task["report"]["drill"], true);
+    // The message names the id.
+    let id = task["report"]["id"].as_str().unwrap();
+    let show = machine.command("show").arg(id).output().unwrap();
+    let shown = text(&show.stdout);
+    assert!(show.status.success(), "{shown}");
+    assert!(
+        shown.contains("filed under 7") && shown.contains("the wire is cut"),
+        "{shown}"
+    );
+    let deliver = machine.command("deliver").output().unwrap();
+    assert!(
+        deliver.status.success() && deliver.stdout.is_empty(),
+        "{deliver:?}"
+    );
 }
 
 #[test]

@@ -289,7 +289,7 @@ fn last_delivered(subject: &Subject) -> Option<Check> {
     let id = ids.iter().rev().take(LOOKED_AT).find(|id| {
         spool
             .read(Place::Done, id)
-            .is_ok_and(|report| report.stop.job == subject.job)
+            .is_ok_and(|report| report.stop.job == subject.job && !report.drill)
     })?;
     let took = subject
         .loaded
