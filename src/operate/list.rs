@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Now;
 use crate::operate::history::table::{Cell, Column, table};
-use crate::operate::history::told::{self, Addressed, Configs, Standing};
+use crate::operate::history::told::{self, Addressed, Configs, Standing, Untold};
 use crate::operate::history::{
     Entries, Reader, Since, minute, parse_since, say, short_id, terminal_width, told_of,
 };
@@ -49,7 +49,8 @@ pub struct ListArgs {
     /// Only these kinds, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "crash,drill")]
     kind: Vec<Listed>,
-    /// Only reports that some sink does not have: they wait, were refused, given up or dropped
+    /// Only reports that some sink does not have: they wait, are counted for a summary, were
+    /// refused, given up or dropped
     #[arg(long)]
     undelivered: bool,
     /// Show each report in a row of its own; default: deaths of one cause are one row
@@ -82,8 +83,8 @@ Examples:
 JSON has id, job, instance, host, kind, drill, verdict, count, first, last,
 exit, cause (kind, line, confidence), fingerprint, place (new, done, dead) and
 told: what each sink did with the latest, by its name: state (sent,
-summarised, dropped, waiting, given up, refused), tries, last_try, next_try,
-and receipt, error or in (the summary's id).
+summarised, counted, dropped, waiting, given up, refused), tries, last_try,
+next_try, and receipt, error, in (the summary's id) or due (of the summary).
 
 Exits with 0, even if nothing is found.";
 
@@ -140,10 +141,12 @@ pub fn run(args: &ListArgs, out: &mut impl Write) -> Result<ExitCode> {
     let entries = Entries::of(&args.places)?;
     let mut reader = Reader::new(&spool);
     let mut configs = Configs::new(&args.places);
-    let (rows, more) = rows(args, &entries, &mut reader, &mut configs);
+    let now = Now::read().wall;
+    let untold = Untold::new(&spool, now);
+    let (rows, more) = rows(args, &entries, &mut reader, &mut configs, &untold);
     let told: Vec<_> = rows
         .iter()
-        .map(|row| row.told(&spool, &mut configs))
+        .map(|row| row.told(&spool, &mut configs, &untold))
         .collect();
     if args.json {
         for (row, told) in rows.iter().zip(told) {
@@ -161,7 +164,7 @@ pub fn run(args: &ListArgs, out: &mut impl Write) -> Result<ExitCode> {
         let cells: Vec<_> = rows
             .iter()
             .zip(&told)
-            .map(|(row, told)| row.cells(short, told))
+            .map(|(row, told)| row.cells(short, told, now))
             .collect();
         let _ = write!(out, "{}", table(&COLUMNS, &cells, terminal_width()));
     }
@@ -182,6 +185,7 @@ fn rows(
     entries: &Entries,
     reader: &mut Reader,
     configs: &mut Configs,
+    untold: &Untold,
 ) -> (Vec<Row>, usize) {
     let since = args.since.map(|since| since.time(Now::read().wall));
     let most = if args.rows == 0 {
@@ -205,7 +209,7 @@ fn rows(
             && since.is_none_or(|since| brief.made_at() >= since)
             && args.kind.contains(&Listed::of(&brief))
             && cause.as_ref().is_none_or(|text| is_cause(&brief, text))
-            && (!args.undelivered || is_undelivered(reader.spool, configs, &brief, *place));
+            && (!args.undelivered || is_undelivered(reader.spool, configs, untold, &brief, *place));
         if !fits {
             continue;
         }
@@ -230,13 +234,19 @@ fn is_cause(brief: &Brief, text: &str) -> bool {
         || brief.cause.line.to_lowercase().contains(text)
 }
 
-fn is_undelivered(spool: &Spool, configs: &mut Configs, brief: &Brief, place: Place) -> bool {
-    // Every sink took what is in done/.
-    place != Place::Done
+fn is_undelivered(
+    spool: &Spool,
+    configs: &mut Configs,
+    untold: &Untold,
+    brief: &Brief,
+    place: Place,
+) -> bool {
+    let job = &brief.stop.job;
+    // Every sink has taken what is in done/, or counted it.
+    (place != Place::Done || untold.has(job))
         && told::ledgers(spool, configs, Addressed::of(brief, place)).is_ok_and(|ledgers| {
-            ledgers
-                .values()
-                .any(|ledger| !Standing::of(ledger).is_told())
+            let is_told = |(key, ledger)| untold.standing(key, job, ledger).is_told();
+            !ledgers.iter().all(is_told)
         })
 }
 
@@ -288,7 +298,7 @@ impl Row {
 
     /// Returns the state of each sink: of several reports the worst. Of the reports that every sink
     /// took, one is enough.
-    fn told(&self, spool: &Spool, configs: &mut Configs) -> Recipients {
+    fn told(&self, spool: &Spool, configs: &mut Configs, untold: &Untold) -> Recipients {
         let mut told = Recipients {
             latest: BTreeMap::new(),
             worst: BTreeMap::new(),
@@ -303,7 +313,7 @@ impl Row {
             };
             let ledgers = told::ledgers(spool, configs, report).unwrap_or_default();
             for (key, ledger) in &ledgers {
-                let state = Standing::of(ledger);
+                let state = untold.standing(key, &self.latest.stop.job, ledger);
                 told.worst
                     .entry(key.clone())
                     .and_modify(|worst| *worst = state.max(*worst))
@@ -312,14 +322,17 @@ impl Row {
             if i == 0 {
                 told.latest = ledgers
                     .iter()
-                    .map(|(key, ledger)| (told::name(key), told::as_json(ledger)))
+                    .map(|(key, ledger)| {
+                        let state = untold.standing(key, &self.latest.stop.job, ledger);
+                        (told::name(key), told::as_json(ledger, state))
+                    })
                     .collect();
             }
         }
         told
     }
 
-    fn cells(&self, short: usize, told: &Recipients) -> [Cell; 6] {
+    fn cells(&self, short: usize, told: &Recipients, now: Timestamp) -> [Cell; 6] {
         let times = match self.members.len() {
             1 => Cell::dim("1"),
             times => Cell {
@@ -337,7 +350,7 @@ impl Row {
             Cell::dim(short_id(&self.latest.id, short)),
             Cell::coloured(self.service(), colour),
             times,
-            told::in_short(&told.worst),
+            told::in_short(&told.worst, now),
             Cell::new(one_line(&told_of(&self.latest), WHY)),
         ]
     }

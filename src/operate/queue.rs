@@ -130,11 +130,7 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
             let _ = write!(out, "{}", table(&COLUMNS, &rows, terminal_width()));
         }
         for counted in counted(&spool, now)? {
-            let when = match counted.due {
-                Some(due) if due > now => format!("summary {}", from_now(due, now)),
-                Some(_) => "their summary is due".to_owned(),
-                None => "summary after the message before it".to_owned(),
-            };
+            let when = told::summary(counted.due, now);
             let (service, sink) = (one_line(&counted.service, 80), told::name(&counted.sink));
             let _ = writeln!(
                 out,

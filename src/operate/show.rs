@@ -11,12 +11,12 @@ use clap::Args;
 
 use crate::clock::Now;
 use crate::operate::history::table::width;
-use crate::operate::history::told::{self, Addressed, Configs};
+use crate::operate::history::told::{self, Addressed, Configs, Untold};
 use crate::operate::history::{Entries, last};
 use crate::places::Places;
 use crate::render::{self, View};
-use crate::report::Report;
-use crate::spool::{Place, Spool};
+use crate::report::{Report, SinkKey};
+use crate::spool::{Ledger, Place, Spool};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -90,17 +90,20 @@ fn deliveries(args: &ShowArgs, spool: &Spool, report: &Report, place: Place) -> 
     };
     let ledgers = told::ledgers(spool, &mut Configs::new(&args.places), report)?;
     let now = Now::read().wall;
+    let untold = Untold::new(spool, now);
     let names: Vec<String> = ledgers.keys().map(told::name).collect();
     let widest = names
         .iter()
         .map(|name| width(name))
         .max()
         .unwrap_or_default();
-    let line = |(name, ledger): (&String, _)| {
+    let line = |(name, (key, ledger)): (&String, (&SinkKey, &Ledger))| {
         let space = " ".repeat(widest.saturating_sub(width(name)));
-        format!("  {name}{space}  {}\n", told::in_words(ledger, now))
+        let standing = untold.standing(key, report.job, ledger);
+        let words = told::in_words(ledger, standing, now);
+        format!("  {name}{space}  {words}\n")
     };
-    let lines: String = names.iter().zip(ledgers.values()).map(line).collect();
+    let lines: String = names.iter().zip(&ledgers).map(line).collect();
     let nobody = if ledgers.is_empty() {
         "  no one: no sink is configured for this report\n"
     } else {

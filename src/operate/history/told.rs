@@ -1,5 +1,6 @@
 //! Tells what each sink has done with a report.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -7,6 +8,7 @@ use anstyle::AnsiColor;
 use serde_json::{Value, json};
 
 use crate::config::{self, Loaded};
+use crate::deliver::{Counted, counted};
 use crate::operate::history::from_now;
 use crate::operate::history::table::Cell;
 use crate::places::Places;
@@ -23,6 +25,10 @@ const SAID: usize = 500;
 pub enum Standing {
     Sent,
     Summarised,
+    /// A summary that is yet to be sent will tell of it; when it is due, if that is known.
+    Counted {
+        due: Option<Timestamp>,
+    },
     Dropped,
     Waiting,
     GaveUp,
@@ -46,6 +52,7 @@ impl Standing {
         match self {
             Self::Sent => "sent",
             Self::Summarised => "summarised",
+            Self::Counted { .. } => "counted",
             Self::Dropped => "dropped",
             Self::Waiting => "waiting",
             Self::GaveUp => "given up",
@@ -53,9 +60,54 @@ impl Standing {
         }
     }
 
-    /// Returns true if the sink has been told, or will be by a summary.
+    /// Returns true if the sink has been told, be it by a summary.
     pub fn is_told(self) -> bool {
         matches!(self, Self::Sent | Self::Summarised)
+    }
+}
+
+/// The crashes that are counted for summaries to come, read once they are asked for.
+pub struct Untold<'s> {
+    spool: &'s Spool,
+    now: Timestamp,
+    counted: OnceCell<Vec<Counted>>,
+}
+
+impl<'s> Untold<'s> {
+    pub fn new(spool: &'s Spool, now: Timestamp) -> Self {
+        Self {
+            spool,
+            now,
+            counted: OnceCell::new(),
+        }
+    }
+
+    /// Returns true if there are some of this job's.
+    pub fn has(&self, job: &str) -> bool {
+        self.counted().iter().any(|counted| counted.job == job)
+    }
+
+    /// Returns the standing of a job's report with a sink.
+    pub fn standing(&self, sink: &SinkKey, job: &str, ledger: &Ledger) -> Standing {
+        let Some(Outcome::Summarised { r#in }) = &ledger.outcome else {
+            return Standing::of(ledger);
+        };
+        let summary = self.spool.ledger(r#in, sink).unwrap_or_default();
+        if matches!(summary.outcome, Some(Outcome::Sent { .. })) {
+            return Standing::Summarised;
+        }
+        let is_its = |counted: &&Counted| counted.sink == *sink && counted.job == job;
+        match self.counted().iter().find(is_its) {
+            Some(counted) => Standing::Counted { due: counted.due },
+            None if self.spool.find(r#in) == Some(Place::New) => Standing::Counted { due: None },
+            // The summary has left the history.
+            None => Standing::Summarised,
+        }
+    }
+
+    fn counted(&self) -> &[Counted] {
+        let read = || counted(self.spool, self.now).unwrap_or_default();
+        self.counted.get_or_init(read)
     }
 }
 
@@ -131,7 +183,7 @@ pub fn name(key: &SinkKey) -> String {
 }
 
 /// Says in few words which sinks were told: `4 sent`, `3 sent, ops-slack waiting`.
-pub fn in_short(states: &BTreeMap<SinkKey, Standing>) -> Cell {
+pub fn in_short(states: &BTreeMap<SinkKey, Standing>, now: Timestamp) -> Cell {
     let told = states.values().filter(|state| state.is_told()).count();
     let mut rest: Vec<(Standing, String)> = states
         .iter()
@@ -143,18 +195,36 @@ pub fn in_short(states: &BTreeMap<SinkKey, Standing>) -> Cell {
         None if told == 0 => return Cell::dim("nobody"),
         None => return Cell::new(format!("{told} sent")),
         Some((Standing::Dropped, _)) => AnsiColor::BrightBlack,
-        Some((Standing::Waiting, _)) => AnsiColor::Yellow,
+        Some((Standing::Waiting | Standing::Counted { .. }, _)) => AnsiColor::Yellow,
         Some(_) => AnsiColor::Red,
     };
+    let first = rest.first().map(|(state, _)| *state);
+    let told = (told > 0).then(|| format!("{told} sent"));
+    // That all sinks await their summary needs no names.
+    if let Some(Standing::Counted { due }) = first
+        && rest.iter().all(|(state, _)| Some(*state) == first)
+    {
+        let counted = Some(format!("counted, {}", summary(due, now)));
+        let words: Vec<_> = counted.into_iter().chain(told).collect();
+        return Cell::coloured(words.join(", "), colour);
+    }
     let rest = rest
         .into_iter()
         .map(|(state, name)| format!("{name} {}", state.word()));
-    let told = (told > 0).then(|| format!("{told} sent"));
     Cell::coloured(rest.chain(told).collect::<Vec<_>>().join(", "), colour)
 }
 
+/// Says when a summary comes that is due then.
+pub fn summary(due: Option<Timestamp>, now: Timestamp) -> String {
+    match due {
+        Some(due) if due > now => format!("summary {}", from_now(due, now)),
+        Some(_) => "their summary is due".to_owned(),
+        None => "summary after the message before it".to_owned(),
+    }
+}
+
 /// Says in a sentence what one sink has done.
-pub fn in_words(ledger: &Ledger, now: Timestamp) -> String {
+pub fn in_words(ledger: &Ledger, standing: Standing, now: Timestamp) -> String {
     let said = |text: &str| one_line(text, SAID);
     let tries = match ledger.attempts {
         0 => String::new(),
@@ -173,7 +243,10 @@ pub fn in_words(ledger: &Ledger, now: Timestamp) -> String {
             said(why)
         ),
         Some(Outcome::Dropped { why }) => format!("dropped: {}", said(why)),
-        Some(Outcome::Summarised { r#in }) => format!("told in the summary {in}"),
+        Some(Outcome::Summarised { r#in }) => match standing {
+            Standing::Counted { due } => format!("counted: {}", summary(due, now)),
+            _ => format!("told in the summary {in}"),
+        },
         None => match (&ledger.last_error, ledger.attempts) {
             (_, 0) => "waiting: not tried yet".to_owned(),
             (error, tries) => {
@@ -198,17 +271,20 @@ pub fn next(ledger: &Ledger, now: Timestamp) -> String {
 }
 
 /// Returns the same for programs.
-pub fn as_json(ledger: &Ledger) -> Value {
+pub fn as_json(ledger: &Ledger, standing: Standing) -> Value {
     let detail = match &ledger.outcome {
         Some(Outcome::Sent { receipt }) => Some(("receipt", receipt.clone())),
         Some(Outcome::Refused { why } | Outcome::GaveUp { why } | Outcome::Dropped { why }) => {
             Some(("error", why.clone()))
         }
-        Some(Outcome::Summarised { r#in }) => Some(("in", r#in.to_string())),
+        Some(Outcome::Summarised { r#in }) => match standing {
+            Standing::Counted { due } => due.map(|due| ("due", due.to_string())),
+            _ => Some(("in", r#in.to_string())),
+        },
         None => ledger.last_error.clone().map(|error| ("error", error)),
     };
     let mut json = json!({
-        "state": Standing::of(ledger).word(),
+        "state": standing.word(),
         "tries": ledger.attempts,
         "last_try": ledger.last_try,
         "next_try": ledger.next_try,
@@ -236,6 +312,7 @@ mod tests {
                     .iter()
                     .map(|(key, state)| (SinkKey::decode(key), *state))
                     .collect(),
+                at(0),
             )
             .text
         };
@@ -252,12 +329,22 @@ mod tests {
             ]),
             "slack refused, own waiting, 1 sent"
         );
+        let counted = Standing::Counted { due: Some(at(240)) };
+        assert_eq!(short(&[("mail", counted)]), "counted, summary in 4 min");
+        assert_eq!(
+            short(&[("mail", counted), ("slack", Standing::Sent)]),
+            "counted, summary in 4 min, 1 sent"
+        );
+        assert_eq!(
+            short(&[("mail", counted), ("slack", Standing::Waiting)]),
+            "slack waiting, mail counted"
+        );
     }
 
     #[test]
     fn what_a_sink_has_done_is_said_in_a_sentence() {
         let mut ledger = Ledger::default();
-        let said = |ledger: &Ledger| in_words(ledger, at(60));
+        let said = |ledger: &Ledger| in_words(ledger, Standing::of(ledger), at(60));
         assert_eq!(said(&ledger), "waiting: not tried yet");
         ledger.record(
             Attempt::Retry {
@@ -287,6 +374,11 @@ mod tests {
             said(&Ledger::summarised(id.clone())),
             format!("told in the summary {id}")
         );
+        let counted = Standing::Counted { due: None };
+        assert_eq!(
+            in_words(&Ledger::summarised(id), counted, at(60)),
+            "counted: summary after the message before it"
+        );
     }
 
     #[test]
@@ -303,6 +395,6 @@ mod tests {
             "state": "refused", "tries": 1, "last_try": "1970-01-01T00:00:50.000Z", "next_try": null,
             "error": "404 no_team",
         });
-        assert_eq!(as_json(&ledger), expected);
+        assert_eq!(as_json(&ledger, Standing::of(&ledger)), expected);
     }
 }

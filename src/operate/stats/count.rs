@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::operate::history::told::Standing;
-use crate::report::{Death, Kind, Timestamp};
+use crate::report::{Death, Kind, Timestamp, Verdict};
 use crate::spool::{Brief, Ledger};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -67,7 +67,7 @@ impl Counts {
 
     /// Counts a report, if it tells of a death.
     pub fn death(&mut self, brief: &Brief) {
-        if brief.kind != Kind::Crash {
+        if brief.kind != Kind::Crash || brief.verdict == Verdict::Missed {
             return;
         }
         let at = brief.made_at();
@@ -124,7 +124,7 @@ impl Counts {
                 sink.seconds
                     .extend(ledger.last_try.map(|at| at.since(made_at).as_secs_f64()));
             }
-            Standing::Summarised => sink.summarised += 1,
+            Standing::Summarised | Standing::Counted { .. } => sink.summarised += 1,
             Standing::Waiting => sink.waiting += 1,
             Standing::Refused | Standing::GaveUp | Standing::Dropped => sink.failed += 1,
         }
