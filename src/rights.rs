@@ -1,12 +1,17 @@
 //! Gives up root's rights for good, and becomes a process that only has one user's.
 
 use std::io;
+use std::path::Path;
 
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2, stat};
 use rustix::process::{
-    DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid, geteuid, getrlimit,
+    DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid, chroot, fchdir, geteuid, getrlimit,
     set_dumpable_behavior, set_parent_process_death_signal, setrlimit,
 };
-use rustix::thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs, set_thread_groups,
+    set_thread_res_gid, set_thread_res_uid,
+};
 
 use crate::accounts::Identity;
 
@@ -30,14 +35,31 @@ pub fn switch(uid: Uid, gid: Gid, groups: &[Gid]) -> rustix::io::Result<()> {
     set_thread_res_uid(uid, uid, uid)
 }
 
+/// Makes a directory the root of this process. No symbolic link leads to it, and it is not the
+/// machine's own.
+fn enter(root: &Path) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let dir = openat2(CWD, root, flags, Mode::empty(), resolve)?;
+    let (found, ours) = (fstat(&dir)?, stat("/")?);
+    if (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino) {
+        return Err(io::Error::other("this is the machine's own root directory"));
+    }
+    fchdir(&dir)?;
+    Ok(chroot(".")?)
+}
+
 /// Becomes this user, with its groups, with limits and without any way back. The process must have
-/// one thread only.
+/// one thread only. In a chroot the user may be root, who keeps no capabilities.
 ///
 /// The user cannot look into the process, trace it or take its descriptors: it was root's when its
 /// program started, and cannot be dumped. The user can still stop or kill it.
-pub fn give_up(user: &Identity) -> io::Result<()> {
-    if user.uid == 0 || !geteuid().is_root() {
+pub fn give_up(user: &Identity, root: Option<&Path>) -> io::Result<()> {
+    if !geteuid().is_root() || (user.uid == 0 && root.is_none()) {
         return Err(io::Error::other("only root can become another user"));
+    }
+    if let Some(root) = root {
+        enter(root)?;
     }
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     for (resource, most) in LIMITS {
@@ -54,6 +76,15 @@ pub fn give_up(user: &Identity) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     let groups: Vec<_> = user.groups.iter().copied().map(Gid::from_raw).collect();
     switch(uid, gid, &groups)?;
+    if user.uid == 0 {
+        let none = CapabilitySet::empty();
+        let sets = CapabilitySets {
+            effective: none,
+            permitted: none,
+            inheritable: none,
+        };
+        set_capabilities(None, sets)?;
+    }
     // The kernel resets both when a process changes its user.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     set_parent_process_death_signal(Some(Signal::KILL))?;

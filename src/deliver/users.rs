@@ -9,9 +9,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufReader, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -23,11 +23,15 @@ use rustix::fs::{CWD, Dir, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, geteuid, kill_process_group, waitid};
 
+use crate::accounts;
 use crate::clock::Now;
+use crate::config;
 use crate::deliver::deliverer::Deliverer;
+use crate::deliver::vouch;
 use crate::ourselves;
 use crate::places::Places;
 use crate::render::one_line;
+use crate::report::Report;
 use crate::spool::TakeOver;
 
 /// Maximum number of stewards at a time.
@@ -48,7 +52,7 @@ const LOCK: &str = "\0\0users";
 
 /// Has all users' reports taken over, as many as may wait. Returns their number.
 pub fn serve(deliverer: &Deliverer, how: &TakeOver) -> Result<usize> {
-    let mut users = with_something(deliverer.places);
+    let mut users = with_something(deliverer);
     if users.is_empty() {
         return Ok(0);
     }
@@ -66,8 +70,8 @@ pub fn serve(deliverer: &Deliverer, how: &TakeOver) -> Result<usize> {
             break;
         }
         thread::scope(|scope| {
-            for uid in some {
-                let serve = || taken.fetch_add(serve_one(deliverer, *uid, how), Ordering::Relaxed);
+            for owner in some {
+                let serve = || taken.fetch_add(serve_one(deliverer, owner, how), Ordering::Relaxed);
                 // If no thread can be had, the next look tries again.
                 let _ = thread::Builder::new().spawn_scoped(scope, serve);
             }
@@ -76,17 +80,19 @@ pub fn serve(deliverer: &Deliverer, how: &TakeOver) -> Result<usize> {
     Ok(taken.into_inner())
 }
 
-fn serve_one(deliverer: &Deliverer, uid: u32, how: &TakeOver) -> usize {
-    take_over(deliverer, uid, how).unwrap_or_else(|why| {
+fn serve_one(deliverer: &Deliverer, owner: &HookUser, how: &TakeOver) -> usize {
+    take_over(deliverer, owner, how).unwrap_or_else(|why| {
         deliverer.say(&format!(
-            "cannot take over what the hooks of user {uid} left: {why:#}"
+            "cannot take over what the hooks of user {}{} left: {why:#}",
+            owner.uid,
+            owner.place()
         ));
         0
     })
 }
 
-fn take_over(deliverer: &Deliverer, uid: u32, how: &TakeOver) -> Result<usize> {
-    let mut steward = Steward::start(deliverer, uid).context("cannot start a process")?;
+fn take_over(deliverer: &Deliverer, owner: &HookUser, how: &TakeOver) -> Result<usize> {
+    let mut steward = Steward::start(deliverer, owner).context("cannot start a process")?;
     let until = Now::read().monotonic + PATIENCE;
     let Child {
         stdin,
@@ -97,9 +103,17 @@ fn take_over(deliverer: &Deliverer, uid: u32, how: &TakeOver) -> Result<usize> {
     let (mut hears, says) = stdin.take().zip(stdout.take()).context("it has no pipes")?;
     let complaint = stderr.take().context("it has no pipes")?;
     let mut says = BufReader::new(Until { pipe: says, until });
+    let prepare = |report: &mut Report, user: Option<u32>| match &owner.chroot {
+        Some(chroot) => vouch::prepare_from_chroot(report, owner.uid, chroot, deliverer),
+        None => (how.prepare)(report, user),
+    };
+    let how = TakeOver {
+        prepare: &prepare,
+        ..*how
+    };
     let taken = deliverer
         .spool
-        .take_over_from(uid, &mut says, &mut hears, how)?;
+        .take_over_from(owner.uid, &mut says, &mut hears, &how)?;
     // The steward ends when it gets no more answers.
     drop((hears, says));
     let mut why = Vec::new();
@@ -123,11 +137,16 @@ struct Steward {
 }
 
 impl Steward {
-    fn start(deliverer: &Deliverer, uid: u32) -> Result<Self> {
+    fn start(deliverer: &Deliverer, owner: &HookUser) -> Result<Self> {
+        let chroot = owner
+            .chroot
+            .iter()
+            .flat_map(|dir| ["--chroot".as_ref(), dir.as_os_str()]);
         let child = Command::new(ourselves::program()?)
             .arg0("lastwords")
             .arg("steward")
-            .args(["--user", &uid.to_string()])
+            .args(["--user", &owner.uid.to_string()])
+            .args(chroot)
             .args(deliverer.places.flags())
             .env_clear()
             .current_dir("/")
@@ -192,12 +211,61 @@ impl<P: Read + AsFd> Read for Until<P> {
     }
 }
 
-/// Returns the users for whom a steward may have something to do. Root has none, and neither has
-/// anybody where this process is not root's.
-fn with_something(places: &Places) -> Vec<u32> {
+/// A user whose hooks leave reports, and where.
+struct HookUser {
+    uid: u32,
+    /// Root directory of the hooks, if it is not the machine's. The user may be root there.
+    chroot: Option<PathBuf>,
+}
+
+impl HookUser {
+    fn place(&self) -> String {
+        let chroot = self.chroot.as_ref();
+        chroot.map_or_else(String::new, |dir| format!(" in {}", dir.display()))
+    }
+}
+
+/// Returns those for whom a steward may have something to do. Outside of a chroot root has none,
+/// and neither has anybody where this process is not root's.
+fn with_something(deliverer: &Deliverer) -> Vec<HookUser> {
     if !geteuid().is_root() {
         return Vec::new();
     }
+    let users = users(deliverer.places).into_iter();
+    let users = users.map(|uid| HookUser { uid, chroot: None });
+    users.chain(chroots(deliverer)).collect()
+}
+
+/// Returns the chroots that jobs' files name and that may hold reports, each with the user of its
+/// hooks.
+fn chroots(deliverer: &Deliverer) -> Vec<HookUser> {
+    let places = deliverer.places;
+    let owner = |(dir, user): (PathBuf, Option<String>)| {
+        let user = user.map(|user| accounts::identity(&user, &deliverer.host));
+        let uid = user.map_or(Ok(0), |user| user.map(|user| user.uid)).ok()?;
+        let dirs = if uid == 0 {
+            let reports = places.spool().places_of_reports().into_iter();
+            reports.chain([places.run_dir.join("inbox")]).collect()
+        } else {
+            vec![
+                places.user_dir(uid).join("inbox"),
+                places.spool().inbox(uid),
+            ]
+        };
+        let dir = deliverer.host.path(dir);
+        let any = |name: &[u8]| !name.starts_with(b".");
+        let has_something = dirs.iter().any(|it| has_in(&dir, it, any));
+        has_something.then_some(HookUser {
+            uid,
+            chroot: Some(dir),
+        })
+    };
+    let dirs = config::chroots(&places.config).into_iter();
+    dirs.filter_map(owner).collect()
+}
+
+/// Returns the users for whom a steward may have something to do.
+fn users(places: &Places) -> Vec<u32> {
     let (run, spool) = (places.run_dir.join("user"), places.spool.join("inbox"));
     let mut users = BTreeSet::new();
     for dir in [&run, &spool] {
@@ -229,6 +297,24 @@ fn has(dir: &Path, is_wanted: impl Fn(&[u8]) -> bool) -> bool {
         let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
         openat2(parent, name, flags, Mode::empty(), resolve)
     });
+    any_name(opened, is_wanted)
+}
+
+/// Returns true if a directory of a chroot may have such a name. Nothing in there leads out of it,
+/// and nothing that is mounted there is read.
+fn has_in(root: &Path, dir: &Path, is_wanted: impl Fn(&[u8]) -> bool) -> bool {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = openat(CWD, root, flags, Mode::empty()).and_then(|root| {
+        let resolve = ResolveFlags::IN_ROOT
+            | ResolveFlags::NO_XDEV
+            | ResolveFlags::NO_SYMLINKS
+            | ResolveFlags::NO_MAGICLINKS;
+        openat2(root, dir, flags, Mode::empty(), resolve)
+    });
+    any_name(opened, is_wanted)
+}
+
+fn any_name(opened: rustix::io::Result<OwnedFd>, is_wanted: impl Fn(&[u8]) -> bool) -> bool {
     let names = match opened.and_then(Dir::new) {
         Err(Errno::NOENT) => return false,
         // The steward finds out.

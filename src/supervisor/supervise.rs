@@ -276,6 +276,8 @@ impl Allowed {
 pub struct Described {
     /// The user that its hooks run as, if that is not root.
     pub user: Option<String>,
+    /// The root directory of its hooks, if that is not the machine's.
+    pub chroot: Option<String>,
     pub log: Option<String>,
     pub program: Option<String>,
 }

@@ -416,4 +416,9 @@ fn the_hooks_of_a_job_in_a_chroot_are_left_outside_of_it_by_hand() {
     assert_eq!(doctor.status.code(), Some(1), "{said}");
     let verdict = "web: a crash would NOT be caught: its hooks run in the chroot /srv/jail";
     assert!(said.starts_with(verdict), "{said}");
+    machine.configure("web", "chroot = \"/srv/jail\"\n");
+    let doctor = machine.command("doctor").arg("web").output().unwrap();
+    let said = text(&doctor);
+    assert!(!said.contains("nothing is sent"), "{said}");
+    assert!(said.contains("they show the chroot alone"), "{said}");
 }

@@ -33,6 +33,14 @@ fn text(job: &str, described: &Described) -> String {
             toml_string(user)
         );
     }
+    if let Some(chroot) = &described.chroot {
+        let _ = write!(
+            text,
+            "# Its hooks run in this chroot, with the lastwords in there, and leave their reports there.\n\
+             chroot = {}\n\n",
+            toml_string(chroot)
+        );
+    }
     // Whoever names one collector has no other: of a log that only the supervisor knows, that would
     // be the end.
     let standard: Vec<String> = Collect::standard()
@@ -81,6 +89,7 @@ mod tests {
     fn the_skeleton_is_a_config_without_a_mistake() {
         let hostile = Described {
             user: Some("a\"b".into()),
+            chroot: Some("/srv/\"jail".into()),
             log: Some("/x\n\"y".into()),
             program: Some("/z".into()),
         };

@@ -29,6 +29,7 @@ pub fn described(stanzas: Stanzas) -> Described {
     let program = stanzas.program();
     Described {
         user: stanzas.setuid.filter(|user| user != "root"),
+        chroot: stanzas.chroot,
         log: redirected.or_else(|| logged.then(|| log(stanzas.has_instances).to_owned())),
         program,
     }
@@ -57,6 +58,7 @@ mod tests {
         let found = described("setuid www-data\ninstance $N\nexec /srv/web\n");
         let expected = Described {
             user: Some("www-data".into()),
+            chroot: None,
             log: Some("/var/log/upstart/{job}-{instance}.log".into()),
             program: Some("/srv/web".into()),
         };

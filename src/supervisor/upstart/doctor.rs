@@ -1,5 +1,7 @@
 //! Checks the stanzas in the job's own file and in the override.
 
+use std::path::Path;
+
 use crate::supervisor::ask::ask;
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::doctor::{Observed, Running, missing, program};
@@ -21,7 +23,7 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
         }
     };
     let stanzas = Stanzas::read(&conf, &read("override").unwrap_or_default());
-    checks.extend(stanzas.chroot.as_deref().map(|dir| in_chroot(dir, service)));
+    checks.extend((stanzas.chroot.as_deref()).map(|dir| in_chroot(dir, subject)));
     let mut wired = Vec::new();
     for hook in HOOKS {
         let process = stanzas.hook(hook);
@@ -39,10 +41,14 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     }
     let mut programs: Vec<&(&str, String)> = wired.iter().collect();
     programs.dedup_by_key(|(_, program)| program.clone());
+    let inside = |path: &str| match &stanzas.chroot {
+        Some(dir) => format!("{dir}{path}"),
+        None => path.to_owned(),
+    };
     checks.extend(
         programs
             .into_iter()
-            .map(|(hook, path)| program(hook, path, host)),
+            .map(|(hook, path)| program(hook, &inside(path), host)),
     );
     if let (Some(user), None) = (
         stanzas.setuid.filter(|user| user != "root"),
@@ -64,13 +70,20 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     })
 }
 
-/// Says that the hooks of a job in a chroot find none of our directories.
-fn in_chroot(dir: &str, service: &str) -> Check {
-    let text = format!(
+/// Says where the hooks of a job in a chroot leave their reports.
+fn in_chroot(dir: &str, subject: &Subject) -> Check {
+    let there = format!(
         "its hooks run in the chroot {dir}, as its main process does: their reports go to \
-         {dir}/var/spool/lastwords, from where nothing is sent"
+         {dir}/var/spool/lastwords"
     );
-    let remedy = format!("lastwords setup {service}: it shows how to leave the hooks outside");
+    let service = subject.service;
+    let outside = format!("lastwords setup {service} shows how to leave the hooks outside");
+    if subject.loaded.job.chroot.as_deref() == Some(Path::new(dir)) {
+        let text = format!("{there}, from where they are taken over; they show the chroot alone");
+        return Check::weak("hooks", Concerns::Content, text, outside);
+    }
+    let text = format!("{there}, from where nothing is sent");
+    let remedy = format!("chroot = \"{dir}\" in jobs/{service}.toml; or {outside}");
     Check::problem("hooks", Concerns::Catching, text, remedy)
 }
 

@@ -87,8 +87,9 @@ fn outside_of_chroot(job: &str, stanzas: &Stanzas) -> Option<ByHand> {
     Some(ByHand {
         file: format!("/etc/init/{job}.conf").into(),
         why: format!(
-            "its `chroot {dir}` moves the hooks too, and nothing is sent from inside it: take \
-             `chroot`{setuid} out, and let the main process enter it"
+            "its `chroot {dir}` moves the hooks too, so that they need a lastwords in there and \
+             see no more than that: better take `chroot`{setuid} out, and let the main process \
+             enter it"
         ),
         text: format!("exec chroot {user}{dir} COMMAND…"),
     })
