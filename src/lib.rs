@@ -101,6 +101,8 @@
 //! | group | the crashes of one job with one fingerprint |
 //! | brake | the limit on the messages that one sink gets about one job in an hour |
 //! | outage | the time from a crash until the service is up again, or is forgotten |
+//! | good end | the end of a run by itself, as the job wants its runs to end |
+//! | missed run | a run that the config expects, and that did not end well in time |
 //! | claim | a user's report about a service that the config does not give to that user |
 //! | notice | a message by lastwords about itself |
 //! | drill | a simulated crash |

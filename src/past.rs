@@ -67,6 +67,12 @@ impl Chronicle {
         }
     }
 
+    /// Returns when the job died last.
+    pub fn last(&self) -> Option<Timestamp> {
+        let latest = self.causes.get(self.latest.as_ref()?)?;
+        Some(latest.deaths.last)
+    }
+
     fn tell(&self, death: &PastDeath) -> Past {
         let same = self.causes.get(&death.fingerprint);
         let others = self

@@ -19,7 +19,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use cause::{Cause, Confidence, Death, Evidence};
-pub use condition::Condition;
+pub use condition::{Condition, OtherService};
 pub use data::{
     Capacity, CgroupMemory, FileSystem, JournalEnd, LoadAverage, LogEnd, MemoryUse, Pressure,
     PressureShare, ProgramFile, SectionData, Space,
@@ -190,6 +190,10 @@ pub enum Kind {
         instances: usize,
         /// The time since it came up, in seconds.
         up_s: u64,
+        /// When its last run ended well, if its runs are to end; `up_s` is the time since its
+        /// latest crash then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ended_well: Option<Timestamp>,
         /// When the report was made.
         made_at: Timestamp,
     },
@@ -331,6 +335,8 @@ pub enum Verdict {
     AbortedStart,
     /// Planned or not: the supervisor does not tell.
     Unknown,
+    /// Nothing ended: a run that was expected did not begin, or none ended well, in time.
+    Missed,
 }
 
 impl fmt::Display for Verdict {
@@ -340,6 +346,7 @@ impl fmt::Display for Verdict {
             Self::Crashed => "crashed",
             Self::AbortedStart => "could not start",
             Self::Unknown => "ended, perhaps as planned",
+            Self::Missed => "missed its time",
         })
     }
 }

@@ -22,7 +22,8 @@ use crate::catch::call::{Call, HookArgs};
 use crate::catch::capture;
 use crate::catch::commit::{NOBODY_WAITS, commit, keep_in_memory};
 use crate::catch::guard::guarded;
-use crate::catch::marker::{Marker, MarkerFile, Seen, Taken};
+use crate::catch::marker::{GoodEnd, Marker, MarkerFile, Seen, Taken};
+use crate::catch::nudge;
 use crate::catch::verdict::{self, Case, Judgement, judge};
 use crate::catch::why::{self, Clues};
 use crate::catch::worker::{self, By};
@@ -35,9 +36,10 @@ use crate::config::{self, Loaded};
 use crate::host::Host;
 use crate::kmsg::{self, Record};
 use crate::mounts;
+use crate::notice;
 use crate::places::Places;
 use crate::random;
-use crate::report::{Exit, Section, Stop, Verdict};
+use crate::report::{Exit, Section, Stop, Supervisor, Verdict};
 use crate::supervisor::account::{Account, Ending};
 use crate::supervisor::supervise::Traces;
 
@@ -160,6 +162,9 @@ pub fn finish(
     if taken.circumstances.missed && marker.life.is_none() {
         mark_uncertain(&mut judgement);
     }
+    if judgement.is_good_end {
+        keep_good_end(taken, &call, &loaded, places, host, now);
+    }
     if judgement.verdict == Verdict::Planned {
         return taken
             .settle()
@@ -197,6 +202,29 @@ pub fn finish(
         host,
         !delivers && places.inbox_of().is_none(),
     )
+}
+
+/// Keeps when a run has ended well. If people are told of a missing one, wakes the deliverer: until
+/// it has looked, a reboot would lose that.
+fn keep_good_end(
+    taken: &Taken,
+    call: &Call,
+    loaded: &Loaded,
+    places: &Places,
+    host: &Host,
+    now: Now,
+) {
+    let service = (call.job.as_str(), call.instance.as_deref());
+    let supervisor = Supervisor::new(call.supervisor.name());
+    let end = GoodEnd::new(service, supervisor, host.boot_id(), now);
+    match MarkerFile::of(taken).keep_good_end(&end) {
+        Ok(()) if loaded.job.expect.is_some() => nudge::deliver(places, call.supervisor),
+        Ok(()) => {}
+        Err(why) => notice::say(
+            host,
+            &format!("that {} has ended well cannot be kept: {why}", call.job),
+        ),
+    }
 }
 
 /// Runs the job's collectors. Returns their sections, and the last parts of the logs, which are

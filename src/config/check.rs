@@ -112,7 +112,7 @@ mod tests {
             ("jobs/b.toml", job),
         ]);
         let checked = check(dir.path(), &Host::new("/", dir.path()));
-        let keys = "`sinks`, `sink`, `collect`, `runbook`, `normal_exit`, `stop_timeout`, `remind`, `user` or `redact`";
+        let keys = "`sinks`, `sink`, `collect`, `runbook`, `normal_exit`, `stop_timeout`, `remind`, `expect`, `user`, `chroot` or `redact`";
         let of_job = |job: &str| {
             [
                 format!(

@@ -1,5 +1,6 @@
 //! The keys of `lastwords.toml` and of a job's file, and their defaults.
 
+use std::path::{Component, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -36,6 +37,49 @@ impl TryFrom<String> for Remind {
     }
 }
 
+/// The value of `expect`: `"every 24h"`.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(try_from = "String")]
+struct Expect(#[cfg_attr(test, schemars(with = "String"))] Duration);
+
+impl TryFrom<String> for Expect {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let form = || "expected `every` and a length of time: \"every 24h\"".to_owned();
+        let length = text.strip_prefix("every ").ok_or_else(form)?;
+        match humantime::parse_duration(length) {
+            Ok(time) if time >= Duration::from_mins(1) => Ok(Self(time)),
+            Ok(_) => Err("this is less than a minute".to_owned()),
+            Err(why) => Err(format!("{}: {why}", form())),
+        }
+    }
+}
+
+/// The value of `chroot`: an absolute path.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(try_from = "String")]
+struct Chroot(#[cfg_attr(test, schemars(with = "String"))] PathBuf);
+
+impl TryFrom<String> for Chroot {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let path = PathBuf::from(text);
+        let is_below = path
+            .components()
+            .any(|it| matches!(it, Component::Normal(_)));
+        let leads_up = path.components().any(|it| it == Component::ParentDir);
+        if path.is_absolute() && is_below && !leads_up {
+            Ok(Self(path))
+        } else {
+            Err("expected the absolute path of a directory".to_owned())
+        }
+    }
+}
+
 /// `lastwords.toml`.
 #[derive(Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -60,7 +104,9 @@ pub struct JobFile {
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     stop_timeout: Option<Duration>,
     remind: Option<Remind>,
+    expect: Option<Expect>,
     pub user: Option<String>,
+    chroot: Option<Chroot>,
     /// Read by [`super::patterns`].
     #[serde(rename = "redact")]
     _redact: Option<Vec<String>>,
@@ -81,8 +127,12 @@ pub struct JobSettings {
     pub stop_timeout: Duration,
     /// Time after which people are told again that the service is down; `None` for never.
     pub remind: Option<Duration>,
+    /// Maximum time from one good end of the job's runs to the next, if it runs by the clock.
+    pub expect: Option<Duration>,
     /// User that the job's hooks and exec collectors run as; `None` for root.
     pub user: Option<String>,
+    /// Root directory of the job's hooks; `None` for the machine's.
+    pub chroot: Option<PathBuf>,
 }
 
 impl JobFile {
@@ -115,7 +165,9 @@ impl JobFile {
                 .remind
                 .or(default.remind)
                 .map_or(Some(REMIND), |it| it.0),
+            expect: self.expect.or(default.expect).map(|it| it.0),
             user,
+            chroot: self.chroot.or(default.chroot).map(|it| it.0),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The config of one job, as a hook or the deliverer uses it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::files::{job_file, job_files, job_of, machine_file};
 use super::keys::{JobFile, JobSettings, MachineFile};
 use super::opened::open;
 use super::problem::{Problem, Severity};
+use super::read;
 use super::sink_names;
 use crate::redact::Redactor;
 use crate::report::{Audience, SinkKey};
@@ -126,6 +127,40 @@ impl Loaded {
             .iter()
             .any(|problem| problem.severity == Severity::Error)
     }
+}
+
+/// Returns the jobs of which a run may be expected, with their config: those with a file, where it
+/// or `[default]` says so.
+pub fn expecting(dir: &Path) -> Vec<(String, Loaded)> {
+    mentioning(dir, "expect")
+        .map(|job| (job.clone(), load(dir, &job)))
+        .collect()
+}
+
+/// Returns the root directories of hooks that jobs' files name, each with the user of the hooks
+/// there.
+pub fn chroots(dir: &Path) -> Vec<(PathBuf, Option<String>)> {
+    let of = |job: String| {
+        let settings = load(dir, &job).job;
+        Some((settings.chroot?, settings.user))
+    };
+    let mut found: Vec<_> = mentioning(dir, "chroot").filter_map(of).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Returns the jobs with a file, if it or `lastwords.toml` holds this word. Most have none, and
+/// need not be parsed.
+fn mentioning<'a>(dir: &Path, word: &'a str) -> impl Iterator<Item = String> + use<'a> {
+    let mentions = move |file: &Path| {
+        let source = read::read(file).ok().flatten();
+        source.is_some_and(|source| source.text.contains(word))
+    };
+    let all = mentions(&machine_file(dir));
+    let files = job_files(dir, &mut Vec::new()).into_iter();
+    let files = files.filter(move |file| all || mentions(file));
+    files.filter_map(|file| job_of(&file))
 }
 
 /// Returns the jobs whose hooks run as a user other than root, and those users.

@@ -16,7 +16,9 @@
 //! | `normal_exit` | exit codes and signals that are no crash: `[0, 143, "TERM"]` | what the supervisor's files say; `[0]` under `lastwords run` |
 //! | `stop_timeout` | maximum duration of a planned stop; longer if the supervisor's files allow that | `"60s"` |
 //! | `remind` | after this long people are told again that the service is down, and then each day for a week; or `"never"` | `"1h"` |
+//! | `expect` | `"every 24h"`: the job runs by the clock, and people are told if none of its runs has ended well for so long and a tenth | none |
 //! | `user` | user that the job's hooks run as, and its exec collectors | root |
+//! | `chroot` | root directory of the job's hooks: their reports are taken over from its `/var/spool/lastwords` | the machine's |
 //! | `redact` | regular expressions: a match, or its first group, is a secret (see [`mod@crate::redact`]) | none |
 //!
 //! A key in the job's file replaces that of `[default]`; the two are never merged. Only the
@@ -53,7 +55,7 @@ mod wording;
 
 pub use check::{Checked, check};
 pub use files::{file_name, job_file, jobs, similar_job};
-pub use load::{Loaded, Route, load, users};
+pub use load::{Loaded, Route, chroots, expecting, load, users};
 pub use normal_exit::signal;
 pub use problem::{Problem, Severity};
 

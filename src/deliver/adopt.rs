@@ -145,6 +145,7 @@ fn spelled_out(facts: Facts, places: &Places) -> Report {
         because: "so the hook judged; what it rested on is lost".into(),
         exit,
         pid: None,
+        is_good_end: false,
         failed_start: None,
         reason: None,
         evidence: Vec::new(),

@@ -165,8 +165,8 @@ pub fn run(args: &AttemptArgs, out: &mut impl Write) -> Result<ExitCode> {
         serde_json::to_writer(out, &probed)?;
         return Ok(ExitCode::SUCCESS);
     };
-    // The reason is the supervisor's own words.
-    if let Some(because) = report.now.as_mut().and_then(Condition::because) {
+    // The reasons are the supervisor's own words.
+    for because in report.now.iter_mut().flat_map(Condition::reasons) {
         *because = redact(std::mem::take(because));
     }
     let attempt = match sink.map(|sink| sink.send(&report, &host)) {

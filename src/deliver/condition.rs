@@ -3,6 +3,7 @@
 //! The supervisor is asked. Where it does not say, a marker that was armed since the end does: the
 //! service was started again.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::thread;
 use std::time::Duration;
@@ -11,22 +12,30 @@ use rustix::process::geteuid;
 
 use crate::catch::marker::{self, MarkerFile};
 use crate::clock::Now;
+use crate::deliver::conversation::bare;
 use crate::deliver::deliverer::Deliverer;
+use crate::deliver::flood::Service;
 use crate::host::Host;
 use crate::places::Places;
-use crate::report::{Condition, Kind, Report};
+use crate::report::{Condition, Kind, OtherService, Report, Timestamp};
 use crate::supervisor::{self, Supervise};
 
 /// How long a supervisor that has not decided yet is asked again.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a look waits for supervisors in all. What they could still say is then not known.
 const ENOUGH: Duration = Duration::from_secs(4);
+/// Maximum number of services of one message that are asked about.
+const MOST: usize = 20;
 /// Time between two questions.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Returns how things stand with the service that a message is about; `None` where nothing has
-/// died.
-pub fn of(report: &Report, deliverer: &Deliverer) -> Option<Condition> {
+/// died. A summary is about all of `services`.
+pub fn of(
+    report: &Report,
+    services: &BTreeSet<&Service>,
+    deliverer: &Deliverer,
+) -> Option<Condition> {
     if report.drill {
         return None;
     }
@@ -34,15 +43,49 @@ pub fn of(report: &Report, deliverer: &Deliverer) -> Option<Condition> {
         // No supervisor knows the job of a user's claims.
         return Some(Condition::Unknown);
     }
-    // One line cannot say how it is with each of several.
     Some(match report.kind {
         Kind::Notice => return None,
         Kind::Recovered { instances: 2.., .. } => Condition::Up { since: None },
+        Kind::Summary { all, .. } if services.len() > 1 => {
+            of_several(report, services, all.first, deliverer)
+        }
         Kind::Summary { instances: 2.., .. } => Condition::Unknown,
         Kind::Crash | Kind::Summary { .. } | Kind::Recovered { .. } | Kind::Down { .. } => {
             of_service(report, deliverer)
         }
     })
+}
+
+/// Returns how things stand with each of several services that have died since this moment.
+fn of_several(
+    report: &Report,
+    services: &BTreeSet<&Service>,
+    since: Timestamp,
+    deliverer: &Deliverer,
+) -> Condition {
+    let (mut up, mut others) = (0, Vec::new());
+    for service in services.iter().take(MOST) {
+        let mut about = bare(report.clone());
+        about.stop.job.clone_from(&service.job);
+        about.stop.instance.clone_from(&service.instance);
+        about.stop.stopped_at = since;
+        match of_service(&about, deliverer) {
+            Condition::Up { .. } => up += 1,
+            Condition::Unknown => {}
+            now => others.push(OtherService {
+                service: about.stop.service(),
+                now,
+            }),
+        }
+    }
+    if up == 0 && others.is_empty() {
+        return Condition::Unknown;
+    }
+    Condition::Several {
+        of: services.len(),
+        up,
+        others,
+    }
 }
 
 /// Returns how things stand with the service that has died.
@@ -52,7 +95,11 @@ pub fn of_service(report: &Report, deliverer: &Deliverer) -> Condition {
         Condition::Up { since: None } => {
             armed_since(report, places, host).unwrap_or(Condition::Up { since: None })
         }
-        Condition::Unknown => armed_since(report, places, host).unwrap_or_default(),
+        Condition::Unknown => armed_since(report, places, host)
+            .or_else(|| ran_well_since(report, places, host))
+            .unwrap_or_default(),
+        // So it is between two runs, however the last one ended.
+        down if down.is_down() => ran_well_since(report, places, host).unwrap_or(down),
         known => known,
     }
 }
@@ -90,16 +137,30 @@ fn ask_until(
 
 /// Returns since when a marker that was armed after the end has been armed.
 fn armed_since(report: &Report, places: &Places, host: &Host) -> Option<Condition> {
-    let owner = report.user.unwrap_or_else(|| geteuid().as_raw());
-    let dir = places.markers_of(report.user);
-    let held = marker::held(&dir);
-    let instance = report.stop.instance.as_deref().map(OsStr::new);
-    let file = MarkerFile::new(dir, OsStr::new(&report.stop.job), instance);
+    let (file, owner) = marker_of(report, places);
+    let held = marker::held(&places.markers_of(report.user));
     let marker = file.running_by(owner, &held).ok().flatten()?;
     let is_later = marker.boot_id == host.boot_id() && marker.armed_at > report.stop.stopped_at;
     is_later.then_some(Condition::Up {
         since: Some(marker.armed_at),
     })
+}
+
+/// Returns how it is with a service one of whose runs has ended well after the end.
+fn ran_well_since(report: &Report, places: &Places, host: &Host) -> Option<Condition> {
+    let (file, owner) = marker_of(report, places);
+    let end = file.good_end_by(owner)?;
+    let is_later = end.boot_id == host.boot_id() && end.at > report.stop.stopped_at;
+    is_later.then(Condition::ran_well)
+}
+
+/// Returns the service's marker, and the user whose hooks write it.
+fn marker_of(report: &Report, places: &Places) -> (MarkerFile, u32) {
+    let owner = report.user.unwrap_or_else(|| geteuid().as_raw());
+    let dir = places.markers_of(report.user);
+    let instance = report.stop.instance.as_deref().map(OsStr::new);
+    let file = MarkerFile::new(dir, OsStr::new(&report.stop.job), instance);
+    (file, owner)
 }
 
 #[cfg(test)]
@@ -133,7 +194,7 @@ mod tests {
             waited: AtomicU64::new(0),
             said_down: Mutex::default(),
         };
-        let found = of(&report, &deliverer);
+        let found = of(&report, &BTreeSet::new(), &deliverer);
         assert_eq!(found, Some(Condition::Unknown));
     }
 }

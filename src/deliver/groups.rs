@@ -17,7 +17,7 @@ use rustix::process::geteuid;
 use crate::catch::marker::MarkerFile;
 use crate::deliver::conversation::{Conversation, bare};
 use crate::deliver::deliverer::{Deliverer, sink_lock};
-use crate::deliver::flood::{Crash, Message, Service, Thread};
+use crate::deliver::flood::{Crash, Message, Service, Sign, Thread};
 use crate::deliver::message;
 use crate::deliver::pass::{self, Item, Pass};
 use crate::render;
@@ -36,6 +36,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// Crashes that no message tells of yet.
 pub struct Counted {
     pub sink: SinkKey,
+    pub job: String,
     pub service: String,
     pub count: u64,
     /// Time at which their summary is due; `None` while another message is on its way.
@@ -47,6 +48,7 @@ pub fn counted(spool: &Spool, now: Timestamp) -> io::Result<Vec<Counted>> {
     let kept: Vec<Conversation> = spool.groups()?;
     let counted = |kept: Conversation| Counted {
         service: kept.about.stop.service(),
+        job: kept.about.stop.job.clone(),
         count: kept.talk.waiting(),
         due: kept.talk.due(now),
         sink: kept.sink,
@@ -208,9 +210,9 @@ impl Talk<'_, '_> {
             .filter(is_new)
             .map(|it| (*it).clone())
             .collect();
-        let up = self.up(kept.about.user, &kept.talk);
+        let signs = self.signs(kept.about.user, &kept.talk);
         let name = format!("{}\0{}", self.sink.encode(), self.name);
-        kept.talk.decide(&name, &new, &up, now.wall);
+        kept.talk.decide(&name, &new, &signs, now.wall);
         if kept.talk.is_over(now.wall) {
             return Ok(Next::default());
         }
@@ -283,26 +285,37 @@ impl Talk<'_, '_> {
         Ok(())
     }
 
-    /// Returns for how long each service that crashed has been running, of those that run.
-    fn up(&self, user: Option<u32>, talk: &Thread) -> BTreeMap<Service, Duration> {
+    /// Returns the signs that the services that crashed are well again. Where a run is expected to
+    /// end well, that it has begun is none.
+    fn signs(&self, user: Option<u32>, talk: &Thread) -> BTreeMap<Service, Sign> {
         let Deliverer { places, host, .. } = self.deliverer;
         let owner = user.unwrap_or_else(|| geteuid().as_raw());
         let (boot_id, now) = (host.boot_id(), self.deliverer.now());
-        let up = |service: &Service| {
+        let sign = |service: &Service| {
             let marker = MarkerFile::new(
                 places.markers_of(user),
                 OsStr::new(&service.job),
                 service.instance.as_deref().map(OsStr::new),
             );
-            let marker = marker
-                .running_by(owner, self.pass.held(user))
-                .ok()
-                .flatten()?;
-            (marker.boot_id == boot_id).then(|| marker.uptime(now))
+            let is_expected = |job: &str| self.pass.expects(job);
+            let runs = || {
+                let runs = marker
+                    .running_by(owner, self.pass.held(user))
+                    .ok()
+                    .flatten();
+                runs.filter(|it| it.boot_id == boot_id && !is_expected(&service.job))
+            };
+            let ended_well = || {
+                let end = marker.good_end_by(owner);
+                let end = end.filter(|end| end.boot_id == boot_id).map(|end| end.at);
+                end.max(self.pass.ended_well(service))
+            };
+            let up = runs().map(|marker| Sign::Up(marker.uptime(now)));
+            up.or_else(|| ended_well().map(Sign::EndedWell))
         };
         let services = talk.services().into_iter();
         services
-            .filter_map(|service| Some((service.clone(), up(service)?)))
+            .filter_map(|service| Some((service.clone(), sign(service)?)))
             .collect()
     }
 

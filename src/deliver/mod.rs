@@ -1,6 +1,7 @@
 //! Sends what is due: `lastwords deliver`.
 //!
 //! ```text
+//! jobs/ ─ missed: which runs that a job's file expects are missing
 //! new/ ─ past:   what earlier deaths of the same job say about each
 //!      ─ groups: which crashes are told by themselves, which are counted, whose summary is due
 //!      ─ outages: which services stay down, and which of them people are to be told of
@@ -17,9 +18,11 @@ pub mod attempt;
 mod condition;
 mod conversation;
 mod deliverer;
+pub mod expected;
 mod flood;
 mod groups;
 mod message;
+mod missed;
 pub mod notices;
 mod old_groups;
 mod outage;
@@ -54,7 +57,7 @@ use crate::sinks::exec;
 use crate::spool::{Ledger, Lock, Outcome, Place, Spool, TakeOver};
 use deliverer::Deliverer;
 pub(crate) use deliverer::sink_lock;
-pub(crate) use groups::counted;
+pub(crate) use groups::{Counted, counted};
 use pass::{Item, Items, Pass};
 
 /// How often `--watch` looks.
@@ -249,6 +252,9 @@ fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
 /// its own next pass sees the reports that came meanwhile.
 fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     let mut is_first = true;
+    if let Err(why) = missed::look(deliverer) {
+        deliverer.say(&format!("cannot find out which runs are missing: {why:#}"));
+    }
     loop {
         let taken = take_over(deliverer)?;
         let pass = Pass::read(deliverer, items)?;

@@ -130,7 +130,7 @@ impl Outage {
                     NextStep::Wait
                 }
             }
-            Condition::Unknown | Condition::Restarting { .. } => {
+            Condition::Unknown | Condition::Restarting { .. } | Condition::Several { .. } => {
                 let is_old = now.since(*self.asked.get_or_insert(now)) >= PATIENCE;
                 if is_old {
                     NextStep::Forget

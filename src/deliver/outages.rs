@@ -12,10 +12,12 @@ use crate::config;
 use crate::deliver::condition;
 use crate::deliver::conversation::bare;
 use crate::deliver::deliverer::Deliverer;
+use crate::deliver::missed;
 use crate::deliver::outage::{NextStep, Outage};
 use crate::deliver::pass::{self, Pass};
 use crate::render;
-use crate::report::{Audience, Kind, Report, ReportId, SinkKey};
+use crate::report::{Audience, Kind, Report, ReportId, SinkKey, Verdict};
+use crate::spool::Kept;
 
 /// Lock of those who look at outages.
 const LOCK: &str = "\0\0outages";
@@ -45,7 +47,7 @@ pub fn look(
     let open = open.map(|message| &message.id);
     let ours = told_singly.iter().map(|(_, id)| id);
     let on_their_way: BTreeSet<&ReportId> = open.chain(ours).collect();
-    let kept: BTreeMap<String, Outage> = spool.outages()?.into_iter().collect();
+    let kept: BTreeMap<String, Outage> = spool.kept(Kept::Outage)?.into_iter().collect();
     let mut outages = kept.clone();
     let mut spoken = BTreeSet::new();
     for item in pass.items() {
@@ -92,7 +94,11 @@ pub fn look(
         if asks && outage.is_to_ask(now.wall) && Now::read().monotonic < until {
             let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
             let remind = loaded.job.remind;
-            let condition = condition::of_service(&outage.about, deliverer);
+            let condition = if outage.about.verdict == Verdict::Missed {
+                missed::condition(&outage.about, deliverer)?
+            } else {
+                condition::of_service(&outage.about, deliverer)
+            };
             let lately = jobs.entry(job(&outage)).or_default();
             let (says_so, has_room) = (spoken.contains(&name), *lately < MOST_OF_A_JOB);
             match outage.decide(&condition, says_so, has_room, remind, now.wall) {
@@ -107,7 +113,7 @@ pub fn look(
         }
         let after = is_kept.then_some(&outage);
         if after != kept.get(&name) {
-            spool.write_outage(&name, after)?;
+            spool.keep(Kept::Outage, &name, after)?;
         }
     }
     Ok(made)

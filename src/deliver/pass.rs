@@ -11,12 +11,13 @@ use crate::collectors::program;
 use crate::config::{self, Loaded, Route};
 use crate::deliver::conversation::Conversation;
 use crate::deliver::deliverer::Deliverer;
+use crate::deliver::expected::Expected;
 use crate::deliver::flood::{self, Crash, Service};
 use crate::names;
 use crate::past::PastDeath;
 use crate::render::one_line;
-use crate::report::{Audience, Kind, Report, ReportId, Stop};
-use crate::spool::{Chronicled, Place};
+use crate::report::{Audience, Kind, Report, ReportId, SinkKey, Stop, Timestamp, Verdict};
+use crate::spool::{Chronicled, Kept, Place};
 
 /// The facts of a report in `new/` that a pass needs. The report itself is read again when it is
 /// sent, as thousands may wait.
@@ -41,7 +42,8 @@ impl Item {
     fn of(report: Report) -> Self {
         let grouped = report.kind == Kind::Crash && !report.drill;
         Self {
-            death: (grouped && report.past.is_none())
+            // A missing run is no death.
+            death: (grouped && report.past.is_none() && report.verdict != Verdict::Missed)
                 .then(|| (chronicled(&report), death(&report))),
             outage: (grouped && report.claimed().is_none()).then(|| outage(&report)),
             service: report.stop.service(),
@@ -106,7 +108,13 @@ fn outage(report: &Report) -> String {
     let Stop { job, instance, .. } = &report.stop;
     let instance = instance.as_deref().unwrap_or_default();
     let user = report.user.map(|uid| uid.to_string()).unwrap_or_default();
-    names::encode(format!("{job}\0{instance}\0{user}"))
+    // A missing run is an outage of its own: a run that fails does not end it.
+    let missed = if report.verdict == Verdict::Missed {
+        "\0missed"
+    } else {
+        ""
+    };
+    names::encode(format!("{job}\0{instance}\0{user}{missed}"))
 }
 
 fn death(report: &Report) -> PastDeath {
@@ -132,6 +140,8 @@ pub struct Pass<'a> {
     configs: BTreeMap<String, Loaded>,
     /// Markers that a `lastwords run` holds, by the user whose job it is.
     held: BTreeMap<Option<u32>, Vec<Taken>>,
+    /// The services of which a run is expected.
+    expected: Vec<Expected>,
 }
 
 impl<'a> Pass<'a> {
@@ -170,6 +180,11 @@ impl<'a> Pass<'a> {
             items,
             configs,
             held: users.into_iter().map(held).collect(),
+            expected: (deliverer.spool.kept(Kept::Expected))
+                .context("cannot list what is expected")?
+                .into_iter()
+                .map(|(_, it)| it)
+                .collect(),
             conversations,
         })
     }
@@ -182,6 +197,27 @@ impl<'a> Pass<'a> {
     /// Returns the markers that a `lastwords run` of this user's jobs holds.
     pub fn held(&self, user: Option<u32>) -> &[Taken] {
         self.held.get(&user).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the services that a message to this sink tells of, if it is one of several crashes.
+    pub fn told_in(&self, id: &ReportId, sink: &SinkKey) -> BTreeSet<&Service> {
+        let kept = self.conversations.iter().filter(|kept| kept.sink == *sink);
+        kept.flat_map(|kept| kept.talk.told_in(id)).collect()
+    }
+
+    /// Returns true if runs of the job are expected to end well.
+    pub fn expects(&self, job: &str) -> bool {
+        self.configs
+            .get(job)
+            .is_some_and(|it| it.job.expect.is_some())
+    }
+
+    /// Returns when a service of which a run is expected ended well, if it has.
+    pub fn ended_well(&self, service: &Service) -> Option<Timestamp> {
+        let is_it = |it: &&Expected| {
+            it.has_run && (&it.job, &it.instance) == (&service.job, &service.instance)
+        };
+        self.expected.iter().find(is_it).map(Expected::since)
     }
 
     /// Returns the config of a job that has a report or a group in this pass.

@@ -16,7 +16,7 @@ use crate::deliver::deliverer::{Deliverer, sink_lock};
 use crate::deliver::pass::{self, Item, Pass};
 use crate::deliver::{attempt, condition};
 use crate::random;
-use crate::report::{Condition, Kind, ReportId, SinkKey};
+use crate::report::{Condition, Kind, ReportId, SinkKey, Verdict};
 use crate::sinks::Sink;
 use crate::spool::Attempt;
 
@@ -41,7 +41,7 @@ pub fn send(
         let senders: Vec<_> = queues
             .iter()
             .map(|(key, queue)| {
-                let sender = move || send_queue(deliverer, key, queue);
+                let sender = move || send_queue(deliverer, pass, key, queue);
                 thread::Builder::new()
                     .spawn_scoped(scope, sender)
                     .context("cannot start a thread")
@@ -104,7 +104,7 @@ fn enrich(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> io::Result<boo
     let Some(report) = pass::read(deliverer, &item.id) else {
         return Ok(false);
     };
-    if report.kind != Kind::Crash {
+    if report.kind != Kind::Crash || report.verdict == Verdict::Missed {
         return Ok(true);
     }
     let Some(lock) = spool.lock("collectors", deliverer.now().monotonic)? else {
@@ -131,7 +131,12 @@ fn enrich(deliverer: &Deliverer, item: &Item, loaded: &Loaded) -> io::Result<boo
     spool.add(&report.id, &sections).map(|()| true)
 }
 
-fn send_queue(deliverer: &Deliverer, key: &SinkKey, queue: &[(&Item, &dyn Sink)]) -> Result<usize> {
+fn send_queue(
+    deliverer: &Deliverer,
+    pass: &Pass,
+    key: &SinkKey,
+    queue: &[(&Item, &dyn Sink)],
+) -> Result<usize> {
     let spool = &deliverer.spool;
     let lock = spool
         .lock(&sink_lock(key), deliverer.now().monotonic)
@@ -146,7 +151,8 @@ fn send_queue(deliverer: &Deliverer, key: &SinkKey, queue: &[(&Item, &dyn Sink)]
         let Some(mut report) = pass::read(deliverer, &item.id) else {
             continue;
         };
-        report.now = condition::of(&report, deliverer);
+        let services = pass.told_in(&report.id, key);
+        report.now = condition::of(&report, &services, deliverer);
         if !lock.lives_for(2 * sink.patience(), deliverer.now().monotonic)? {
             break;
         }

@@ -169,7 +169,7 @@ warning: nobody is told when this job dies
   |
   = help: reports are kept in the spool; leave `sinks` out to tell all sinks
 
-error: unknown key `runbok`, expected `sinks`, `sink`, `collect`, `runbook`, `normal_exit`, `stop_timeout`, `remind`, `user` or `redact`
+error: unknown key `runbok`, expected `sinks`, `sink`, `collect`, `runbook`, `normal_exit`, `stop_timeout`, `remind`, `expect`, `user`, `chroot` or `redact`
  --> /etc/lastwords/jobs/web.toml:1:1
   |
 1 | runbok = 1
@@ -214,7 +214,7 @@ warning: this file does not exist, so no sink is configured
             "column": 3,
             "severity": "error",
             "message": "unknown key `runbok`, expected `sinks`, `sink`, `collect`, `runbook`, `normal_exit`, \
-                        `stop_timeout`, `remind`, `user` or `redact`",
+                        `stop_timeout`, `remind`, `expect`, `user`, `chroot` or `redact`",
             "help": "did you mean `runbook`?",
         }]);
         assert_eq!(

@@ -177,9 +177,15 @@ pub fn told_of(brief: &Brief) -> String {
     let beside = beside_the_first(&brief.causes);
     let drill = if brief.drill { "DRILL: " } else { "" };
     match brief.kind {
-        Kind::Crash if brief.verdict == Verdict::Crashed => format!("{drill}{cause}"),
+        Kind::Crash if matches!(brief.verdict, Verdict::Crashed | Verdict::Missed) => {
+            format!("{drill}{cause}")
+        }
         Kind::Crash => format!("{drill}{}: {cause}", brief.verdict),
         Kind::Summary { new, .. } => format!("{} more: {cause}{beside}", new.count),
+        Kind::Recovered {
+            ended_well: Some(_),
+            ..
+        } => format!("ended well again, after {cause}{beside}"),
         Kind::Recovered { .. } => format!("is up again, after {cause}{beside}"),
         Kind::Down {
             is_reminder: false, ..

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use super::clean::one_line;
-use crate::report::{Condition, Timestamp};
+use crate::report::{Condition, OtherService, Timestamp};
 use crate::when::{moment, rough_length};
 
 /// Maximum length of a supervisor's reason, in characters.
 const REASON: usize = 200;
+/// Maximum length of a service's name, in characters.
+const NAME: usize = 80;
+/// Maximum number of services that are named.
+const SHOWN: usize = 3;
 
 /// Returns how things stand, in a message about something that happened at `at`.
 pub fn words(condition: &Condition, at: Timestamp) -> String {
@@ -26,8 +30,31 @@ pub fn words(condition: &Condition, at: Timestamp) -> String {
             format!("down: {by} has given up ({})", one_line(because, REASON))
         }
         Condition::Waiting { because } => format!("not running: {}", one_line(because, REASON)),
+        Condition::Several { of, up, others } => several(*of, *up, others, at),
         Condition::Down { because } => format!("down: {}", one_line(because, REASON)),
     }
+}
+
+/// Returns how it is with several services: how many run, and what is known of the others.
+fn several(of: usize, up: usize, others: &[OtherService], at: Timestamp) -> String {
+    let mut parts = vec![if up == of {
+        format!("all {of} up again")
+    } else {
+        format!("{up} of {of} up again")
+    }];
+    let other = |it: &OtherService| {
+        let service = one_line(&it.service, NAME);
+        format!("{service} {}", words(&it.now, at))
+    };
+    parts.extend(others.iter().take(SHOWN).map(other));
+    if others.len() > SHOWN {
+        parts.push(format!("and {} more that are not", others.len() - SHOWN));
+    }
+    let unknown = of.saturating_sub(up + others.len());
+    if unknown > 0 {
+        parts.push(format!("of {unknown} it is not known"));
+    }
+    parts.join("; ")
 }
 
 /// Returns a moment without its date, if the other moment is of the same day.
@@ -42,7 +69,29 @@ fn shortly(time: Timestamp, other: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::words;
-    use crate::report::{Condition, Supervisor, Timestamp};
+    use crate::report::{Condition, OtherService, Supervisor, Timestamp};
+
+    #[test]
+    fn of_several_services_those_that_do_not_run_are_named() {
+        let at = Timestamp::of_unix(0);
+        let other = |name: &str| OtherService {
+            service: format!("web ({name})"),
+            now: Condition::Down {
+                because: "nothing restarts it (no respawn)".to_owned(),
+            },
+        };
+        let said = |of, up, names: &[&str]| {
+            let others = names.iter().map(|name| other(name)).collect();
+            words(&Condition::Several { of, up, others }, at)
+        };
+        let down = "down: nothing restarts it (no respawn)";
+        assert_eq!(said(3, 3, &[]), "all 3 up again");
+        let two = format!("2 of 3 up again; web (2) {down}");
+        assert_eq!(said(3, 2, &["2"]), two);
+        let many = said(9, 1, &["1", "2", "3", "4", "5"]);
+        let end = format!("web (3) {down}; and 2 more that are not; of 3 it is not known");
+        assert!(many.ends_with(&end), "{many}");
+    }
 
     #[test]
     fn how_things_stand_is_said_in_a_few_words() {

@@ -2,7 +2,9 @@
 
 #[cfg(test)]
 use super::view::View;
-use crate::report::{CauseCount, Condition, Confidence, Kind, Report, Series, Timestamp};
+use crate::report::{
+    Cause, CauseCount, Condition, Confidence, Death, Exit, Kind, Report, Series, Timestamp, Verdict,
+};
 
 const EXAMPLE: &str = include_str!("example.json");
 
@@ -16,9 +18,9 @@ pub fn example() -> Report {
 }
 
 /// Returns a crash with everything, a drill with next to nothing, many crashes of an unknown cause,
-/// many of several causes, their end, a service that stays down, a notice, and a user's claim, each
-/// with its name.
-pub fn examples() -> [(&'static str, Report); 8] {
+/// many of several causes, their end, a service that stays down, a run that is missing, a notice,
+/// and a user's claim, each with its name.
+pub fn examples() -> [(&'static str, Report); 9] {
     let crash = example();
     let made_at = crash.stop.stopped_at;
     let mut drill = Report {
@@ -77,6 +79,7 @@ pub fn examples() -> [(&'static str, Report); 8] {
         all,
         instances: 1,
         up_s: 600,
+        ended_well: None,
         made_at,
     };
     let recovered = Report {
@@ -103,6 +106,26 @@ pub fn examples() -> [(&'static str, Report); 8] {
         drill: false,
         ..drill.clone()
     };
+    let mut missed = Report {
+        verdict: Verdict::Missed,
+        verdict_because:
+            "its last run that ended well ended at 2026-11-22 00:30:00 UTC, and one is \
+                          expected every 1 d"
+                .into(),
+        now: Some(Condition::Waiting {
+            because: "web.timer starts it again".to_owned(),
+        }),
+        drill: false,
+        ..drill.clone()
+    };
+    missed.stop.exit = Exit::Unknown;
+    missed.stop.pid = None;
+    missed.cause = Cause {
+        kind: Death::Unknown,
+        line: "has not run since 2026-11-22 00:30:00 UTC".into(),
+        confidence: Confidence::Certain,
+        evidence: Vec::new(),
+    };
     let mut notice = Report {
         kind: Kind::Notice,
         drill: false,
@@ -117,6 +140,7 @@ pub fn examples() -> [(&'static str, Report); 8] {
         ("causes", causes),
         ("recovered", recovered),
         ("down", down),
+        ("missed", missed),
         ("notice", notice),
         ("claim", claim),
     ]

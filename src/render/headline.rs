@@ -8,7 +8,7 @@ use super::clean::one_line;
 use super::condition;
 use super::counts::{beside_the_first, times};
 use super::cut::{LINE, head};
-use crate::report::{Condition, Confidence, Death, Exit, Kind, Report, Series, Verdict};
+use crate::report::{Condition, Confidence, Death, Exit, Kind, Report, Series, Timestamp, Verdict};
 use crate::when::{moment, rough_length};
 
 /// The first lines of a message, in the words of the report's kind.
@@ -43,8 +43,14 @@ impl Headline {
                 new,
                 all,
                 instances,
+                made_at,
+            } => words.summary(report.verdict, new, all, instances, made_at),
+            Kind::Recovered {
+                new,
+                all,
+                ended_well: Some(at),
                 ..
-            } => words.summary(report.verdict, new, all, instances),
+            } => words.ended_well(at, new, all),
             Kind::Recovered { new, all, up_s, .. } => {
                 words.recovered(Duration::from_secs(up_s), new, all)
             }
@@ -84,6 +90,8 @@ struct Wording {
     says_cause: bool,
     /// The service stays down until somebody acts.
     is_down: bool,
+    /// The thing that it had not done, if the message is about that: `not run since …`.
+    missed: Option<String>,
     /// Number of the other causes that the message tells of, in words.
     beside: String,
 }
@@ -105,6 +113,8 @@ impl Wording {
                 (Some(user), Some(_)) => format!("user {user} says: {service}"),
             },
             says_cause: is_known || why.ends_with(UNKNOWN) || report.cause.last_words.is_some(),
+            missed: (report.verdict == Verdict::Missed)
+                .then(|| why.trim_start_matches("has ").to_owned()),
             why,
             because: one_line(&report.verdict_because, LINE),
             beside: beside_the_first(&report.causes),
@@ -136,6 +146,9 @@ impl Wording {
     }
 
     fn crash(self, report: &Report) -> Headline {
+        if report.verdict == Verdict::Missed {
+            return self.missed("");
+        }
         let by_itself = ended_by_itself(report);
         let what = if by_itself {
             self.what("ended by itself")
@@ -165,8 +178,35 @@ impl Wording {
         }
     }
 
-    fn summary(self, verdict: Verdict, new: Series, all: Series, instances: usize) -> Headline {
-        let status = again(verdict, new.count);
+    /// Says that no run of a job ended well in time: the cause's line is what the job has not done.
+    fn missed(self, still: &str) -> Headline {
+        let what = format!("{}{still}", self.service);
+        Headline {
+            title: format!("{what} {}", self.why),
+            status: "missed",
+            what,
+            because: self.because,
+            why: self.why,
+            when: self.when,
+            colour: RED,
+        }
+    }
+
+    fn summary(
+        self,
+        verdict: Verdict,
+        new: Series,
+        all: Series,
+        instances: usize,
+        made_at: Timestamp,
+    ) -> Headline {
+        let goes_on = !self.is_down && goes_on(new, made_at);
+        let status = again(verdict, new.count, goes_on);
+        let mut because = how_often(new, all, instances);
+        let quiet = rough_length(made_at.since(new.last));
+        if let Some(quiet) = quiet.filter(|_| !goes_on) {
+            let _ = write!(because, "; none in the {quiet} since");
+        }
         let what = self.what(status);
         let title = format!(
             "{what}{}{}{}",
@@ -178,7 +218,7 @@ impl Wording {
             title,
             status,
             what,
-            because: how_often(new, all, instances),
+            because,
             why: self.why,
             when: from_to(new).unwrap_or(self.when),
             colour: RED,
@@ -188,11 +228,7 @@ impl Wording {
     fn recovered(self, up: Duration, new: Option<Series>, all: Series) -> Headline {
         let what = format!("{} is up again", self.service);
         let up = rough_length(up).unwrap_or_default();
-        let mut because = format!("it has been running for {up}");
-        if let Some(new) = new {
-            let times = times(new.count);
-            let _ = write!(because, "; since the last message it had died {times}");
-        }
+        let because = format!("it has been running for {up}{}", since_then(new));
         let after = self.after();
         let title = format!(
             "{what}: running for {up}, after {after}{}{}",
@@ -210,7 +246,28 @@ impl Wording {
         }
     }
 
+    fn ended_well(self, at: Timestamp, new: Option<Series>, all: Series) -> Headline {
+        let what = format!("{} ended well again", self.service);
+        let (beside, brackets) = (&self.beside, in_brackets(all));
+        Headline {
+            title: format!("{what}, after {}{beside}{brackets}", self.after()),
+            status: "ended well",
+            what,
+            because: format!(
+                "its last run ended well at {}{}",
+                moment(at),
+                since_then(new)
+            ),
+            why: self.why,
+            when: from_to(all).unwrap_or(self.when),
+            colour: GREEN,
+        }
+    }
+
     fn down(self, report: &Report, length: Duration, is_reminder: bool) -> Headline {
+        if report.verdict == Verdict::Missed {
+            return self.missed(if is_reminder { " still" } else { "" });
+        }
         // It may have come up while this message was on its way.
         let is_up = matches!(report.now, Some(Condition::Up { .. }));
         let (verb, status) = match (is_up, is_reminder) {
@@ -244,7 +301,9 @@ impl Wording {
 
     /// Returns the cause in the words behind "after".
     fn after(&self) -> String {
-        if self.says_cause {
+        if let Some(missed) = self.missed.as_deref() {
+            format!("it had {missed}")
+        } else if self.says_cause {
             self.short().trim_end_matches(UNKNOWN).to_owned()
         } else {
             "a crash".to_owned()
@@ -275,18 +334,32 @@ fn status(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Crashed => "crashed",
         Verdict::AbortedStart => "could not start",
+        Verdict::Missed => "missed",
         Verdict::Planned | Verdict::Unknown => "ended",
     }
 }
 
-/// Returns what a service does that has done it before.
-fn again(verdict: Verdict, count: u64) -> &'static str {
+/// Returns true if crashes like these are to be expected still: the latest is no longer ago than
+/// three times the mean time between them, or a minute.
+fn goes_on(crashes: Series, now: Timestamp) -> bool {
+    let between = u32::try_from(crashes.count.saturating_sub(1)).unwrap_or(u32::MAX);
+    let length = crashes.last.since(crashes.first);
+    let mean = length.checked_div(between).unwrap_or_default();
+    now.since(crashes.last) <= (3 * mean).max(Duration::from_mins(1))
+}
+
+/// Returns what a service does that has done it before, or did if that does not go on.
+fn again(verdict: Verdict, count: u64, goes_on: bool) -> &'static str {
     match (verdict, count) {
         (Verdict::Crashed, 1) => "crashed again",
+        (Verdict::Crashed, _) if !goes_on => "kept crashing",
         (Verdict::Crashed, _) => "keeps crashing",
         (Verdict::AbortedStart, 1) => "could not start again",
+        (Verdict::AbortedStart, _) if !goes_on => "kept failing to start",
         (Verdict::AbortedStart, _) => "keeps failing to start",
+        (Verdict::Missed, _) => "misses its time again",
         (Verdict::Planned | Verdict::Unknown, 1) => "stopped again",
+        (Verdict::Planned | Verdict::Unknown, _) if !goes_on => "kept stopping",
         (Verdict::Planned | Verdict::Unknown, _) => "keeps stopping",
     }
 }
@@ -303,6 +376,13 @@ fn how_often(new: Series, all: Series, instances: usize) -> String {
         let _ = write!(text, ", in {instances} instances");
     }
     text
+}
+
+/// Returns how often a service had died without a message of its own, behind what it does now.
+fn since_then(new: Option<Series>) -> String {
+    new.map_or_else(String::new, |new| {
+        format!("; since the last message it had died {}", times(new.count))
+    })
 }
 
 /// Returns ` (347 times in 5 min)`; nothing for one crash.
@@ -344,7 +424,9 @@ fn rate(series: Series) -> Option<String> {
 mod tests {
     use super::{Headline, Series, rate, times_in};
     use crate::render::{subject, text};
-    use crate::report::{Confidence, Death, Exit, Kind, Report, Timestamp, Verdict, sample};
+    use crate::report::{
+        Condition, Confidence, Death, Exit, Kind, Report, Timestamp, Verdict, sample,
+    };
 
     fn at(time: &str) -> Timestamp {
         Timestamp::try_from(format!("2026-11-23T{time}Z")).unwrap()
@@ -405,6 +487,35 @@ mod tests {
     }
 
     #[test]
+    fn a_summary_of_crashes_that_have_ended_says_so() {
+        let mut report = summary(347);
+        let Kind::Summary { made_at, .. } = &mut report.kind else {
+            unreachable!()
+        };
+        *made_at = at("03:17:00");
+        let text = text(&report);
+        assert!(
+            text.contains("web kept crashing: 347 times since"),
+            "{text}"
+        );
+        assert!(text.contains("UTC; none in the 12 min since\n"), "{text}");
+    }
+
+    #[test]
+    fn a_service_that_is_down_does_not_keep_crashing() {
+        let because = "nothing restarts it (no respawn)".to_owned();
+        let report = Report {
+            now: Some(Condition::Down { because }),
+            ..summary(347)
+        };
+        let title = subject(&report);
+        assert!(
+            title.starts_with("[db1] web kept crashing, and is down: "),
+            "{title}"
+        );
+    }
+
+    #[test]
     fn a_summary_of_one_crash_does_not_speak_of_many() {
         assert_eq!(subject(&summary(1)), "[db1] web crashed again: exit code 1");
         let aborted = Report {
@@ -446,6 +557,7 @@ mod tests {
             all,
             instances: 1,
             up_s: 601,
+            ended_well: None,
             made_at: at("03:15:01"),
         };
         report.kind = recovered(None);

@@ -32,6 +32,15 @@ pub enum Condition {
         /// The way in which it starts again: `backup.timer starts it again`.
         because: String,
     },
+    /// Several services of the job, each as it is known.
+    Several {
+        /// Their number.
+        of: usize,
+        /// The number of those that run.
+        up: usize,
+        /// The others of which something is known.
+        others: Vec<OtherService>,
+    },
     /// The service does not run, and stays so.
     Down {
         /// The reason, in a few words: `nothing restarts it (no respawn)`.
@@ -39,14 +48,34 @@ pub enum Condition {
     },
 }
 
+/// One of several services, which does not run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct OtherService {
+    /// `web (2)`.
+    pub service: String,
+    pub now: Condition,
+}
+
 impl Condition {
-    /// Returns the reason, if there is one.
-    pub fn because(&mut self) -> Option<&mut String> {
+    /// Returns the reasons, if there are some.
+    pub fn reasons(&mut self) -> Vec<&mut String> {
         match self {
             Self::GivenUp { because, .. } | Self::Waiting { because } | Self::Down { because } => {
-                Some(because)
+                vec![because]
             }
-            Self::Unknown | Self::Up { .. } | Self::Restarting { .. } => None,
+            Self::Several { others, .. } => {
+                let all = others.iter_mut().flat_map(|other| other.now.reasons());
+                all.collect()
+            }
+            Self::Unknown | Self::Up { .. } | Self::Restarting { .. } => Vec::new(),
+        }
+    }
+
+    /// Returns the condition of a service whose runs are to end, and whose last one ended well.
+    pub fn ran_well() -> Self {
+        Self::Waiting {
+            because: "its last run ended well".to_owned(),
         }
     }
 

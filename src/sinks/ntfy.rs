@@ -364,6 +364,7 @@ mod tests {
             all,
             instances: 1,
             up_s: 600,
+            ended_well: None,
             made_at: all.last,
         };
         assert_eq!(look(&report), (3, "white_check_mark".to_owned()));

@@ -338,6 +338,7 @@ mod tests {
             all,
             instances: 1,
             up_s: 600,
+            ended_well: None,
             made_at: all.last,
         };
         let over = sink("").events(&report, KEY).remove(0);

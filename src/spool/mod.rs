@@ -10,6 +10,7 @@
 //! | `state/groups/` | what each sink has been told of each job's crashes | that is no longer news |
 //! | `state/drills/` | what came of each job's last drill | the next one |
 //! | `state/outages/` | services that died and are not known to be up again | they are |
+//! | `state/expected/` | when services ended well of which a run is expected | none is expected |
 //! | `state/jobs/`, `state/jobs-of/UID/` | what each job has died of so far | there are more than 1000, or 50 of a user |
 //! | `state/user-UID/` | which reports that user's hooks made | they go |
 //! | `state/dropped` | how many undelivered reports had to go | people are told |
@@ -34,11 +35,11 @@ mod hand;
 mod handing;
 mod history;
 mod inbox;
+mod kept;
 mod ladder;
 mod ledger;
 mod lock;
 mod memory;
-mod outages;
 mod quarantine;
 mod read;
 mod recover;
@@ -59,6 +60,7 @@ pub use drills::Drill;
 pub use facts::Facts;
 pub use handing::{hand_over, make_fit};
 pub use inbox::TakeOver;
+pub use kept::Kept;
 pub use ledger::{Attempt, Ledger, Outcome};
 pub use lock::Lock;
 pub use memory::MemoryInbox;
@@ -111,6 +113,11 @@ impl Spool {
         }
         make(&self.dir.join("inbox"), 0o711)?;
         sync_dir(&self.dir)
+    }
+
+    /// Returns the directories in which whole reports are.
+    pub fn places_of_reports(&self) -> [PathBuf; 3] {
+        [Place::New, Place::Done, Place::Dead].map(|place| self.dir.join(place.name()))
     }
 
     /// Returns how many pieces of the reserve are missing, of how many.

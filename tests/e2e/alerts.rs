@@ -95,7 +95,7 @@ fn alertmanager_groups_a_loop_as_one_alert_and_resolves_it_when_the_service_is_u
         .as_str()
         .expect("a summary");
     assert!(
-        summary.contains("web keeps crashing") && summary.contains("(2 times"),
+        summary.contains("web kept crashing") && summary.contains("(2 times"),
         "{summary}"
     );
     assert_eq!(

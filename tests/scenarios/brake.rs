@@ -53,7 +53,7 @@ fn an_error_with_another_word_each_time_is_one_cause() {
     deliver(&machine, 6);
     let summary = told(&machine, "one").pop().unwrap();
     assert!(
-        summary.starts_with("web keeps crashing: ValueError: unknown customer")
+        summary.starts_with("web kept crashing: ValueError: unknown customer")
             && summary.contains("(5 times"),
         "{summary}"
     );
@@ -77,7 +77,7 @@ fn crashes_of_twelve_causes_make_four_reports_a_summary_that_counts_each_and_one
     let summary = &told(&machine, "one")[4..];
     assert_eq!(summary.len(), 1, "{summary:?}");
     assert!(
-        summary[0].starts_with("web keeps crashing: exit code ")
+        summary[0].starts_with("web kept crashing: exit code ")
             && summary[0].contains(", and 7 other causes (8 times"),
         "{summary:?}"
     );

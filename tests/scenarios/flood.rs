@@ -143,7 +143,7 @@ fn two_hundred_crashes_make_one_message_now_and_summaries_later_and_one_when_it_
     );
     let summary = &told(&machine, "one")[1];
     assert!(
-        summary.starts_with("web keeps crashing: exit code 1, cause unknown (199 times"),
+        summary.starts_with("web kept crashing: exit code 1, cause unknown (199 times"),
         "{summary}"
     );
     let shown = machine.command("show").output().unwrap();
@@ -156,7 +156,7 @@ fn two_hundred_crashes_make_one_message_now_and_summaries_later_and_one_when_it_
     deliver(&machine, 67);
     let summary = &told(&machine, "one")[2];
     assert!(
-        summary.starts_with("web keeps crashing: exit code 1, cause unknown (3 times"),
+        summary.starts_with("web kept crashing: exit code 1, cause unknown (3 times"),
         "{summary}"
     );
 
@@ -277,7 +277,7 @@ fn a_sink_that_was_down_gets_one_message_and_a_summary_of_the_rest() {
     for sink in ["one", "two"] {
         assert!(
             told(&machine, sink)[1]
-                .starts_with("web keeps crashing: exit code 1, cause unknown (19 times"),
+                .starts_with("web kept crashing: exit code 1, cause unknown (19 times"),
             "{sink}"
         );
     }
@@ -307,7 +307,7 @@ fn a_deliverer_that_was_killed_after_the_sink_took_a_message_repeats_its_id() {
     assert!(
         told[2]
             .1
-            .starts_with("web keeps crashing: exit code 1, cause unknown (4 times"),
+            .starts_with("web kept crashing: exit code 1, cause unknown (4 times"),
         "{told:?}"
     );
 }
@@ -335,8 +335,8 @@ fn crashes_of_one_job_hold_back_no_message_about_another() {
     assert_eq!(
         summaries,
         [
-            "db keeps crashing: exit code 1, cause unknown",
-            "web keeps crashing: exit code 1, cause unknown"
+            "db kept crashing: exit code 1, cause unknown",
+            "web kept crashing: exit code 1, cause unknown"
         ]
     );
 }
@@ -396,9 +396,9 @@ fn a_refusal_for_good_is_told_once_to_the_other_sinks_only() {
     deliver(&machine, 75);
     let told = told(&machine, "one");
     assert!(
-        told.iter()
-            .any(|title| title
-                .starts_with("web keeps crashing: exit code 1, cause unknown (5 times")),
+        told.iter().any(
+            |title| title.starts_with("web kept crashing: exit code 1, cause unknown (5 times")
+        ),
         "{told:?}"
     );
     assert!(
@@ -459,11 +459,11 @@ fn a_summary_that_is_damaged_is_not_made_again_and_again_and_the_next_one_counts
     deliver(&machine, 70);
     let summaries = told(&machine, "one")
         .into_iter()
-        .filter(|title| title.starts_with("web keeps crashing"));
+        .filter(|title| title.starts_with("web kept crashing"));
     let summaries: Vec<_> = summaries.collect();
     assert_eq!(summaries.len(), 1, "{summaries:?}");
     assert!(
-        summaries[0].starts_with("web keeps crashing: exit code 1, cause unknown (3 times"),
+        summaries[0].starts_with("web kept crashing: exit code 1, cause unknown (3 times"),
         "{summaries:?}"
     );
 }
@@ -525,4 +525,54 @@ fn a_command_whose_name_begins_with_log_is_left_out_in_a_loop() {
         .collect();
     assert_eq!(collected[0], ["log /var/log/web.log", "logins"]);
     assert_eq!(collected[6], ["log /var/log/web.log"]);
+}
+
+#[test]
+fn crashes_that_wait_for_their_summary_are_said_to_be_counted() {
+    let machine = machine(&["one"]);
+    crash(&machine, "web", 3);
+    let said = |verb: &str, args: &[&str]| {
+        let output = machine.command(verb).args(args).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let row = said("list", &[]);
+    assert!(row.contains("  counted, summary in "), "{row}");
+    let waits = said("list", &["--undelivered", "--all"]);
+    assert_eq!(waits.lines().count(), 3, "a title and two crashes: {waits}");
+    let shown = said("show", &["last"]);
+    assert!(shown.contains("one  counted: summary in "), "{shown}");
+    deliver(&machine, 6);
+    assert_eq!(said("list", &["--undelivered"]), "");
+    let told = said("show", &[last_crash(&machine).as_str()]);
+    assert!(told.contains("one  told in the summary 20"), "{told}");
+}
+
+/// Returns the id of the latest crash.
+fn last_crash(machine: &Harness) -> String {
+    let reports = machine.reports().into_iter();
+    let mut crashes = reports.filter(|it| it.kind == lastwords::report::Kind::Crash);
+    crashes.next_back().unwrap().id.to_string()
+}
+
+#[test]
+fn a_summary_of_several_instances_says_how_it_is_with_each() {
+    let machine = Harness::new();
+    let now = machine.path("now");
+    let script = format!(
+        "grep '^Now ' $LASTWORDS_REPORT_DIR/report.txt >>{}",
+        now.display()
+    );
+    let sink = format!(
+        "[[sink.exec]]\nname = 'one'\ncommand = ['/bin/sh', '-c', '''{script}''']\n[default.collect]\n"
+    );
+    fs::write(machine.config.join("lastwords.toml"), sink).unwrap();
+    machine.initctl_is("#!/bin/sh\necho 'web (b) start/running, process 7'\n");
+    crash_instances(&machine, &["a", "b", "a"]);
+    deliver(&machine, 6);
+    let said = fs::read_to_string(now).unwrap();
+    let last = said.lines().next_back().unwrap();
+    assert_eq!(
+        last,
+        "Now      1 of 2 up again; web (a) down: nothing restarts it (no respawn)"
+    );
 }

@@ -7,7 +7,9 @@
 mod as_root;
 mod blog;
 mod brake;
+mod by_the_clock;
 mod causes;
+mod chroots;
 mod commands;
 mod conformance;
 mod crashes;

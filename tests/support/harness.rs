@@ -311,7 +311,11 @@ impl Harness {
         let names = names_in(&self.run.join("markers"));
         names
             .into_iter()
-            .filter(|name| !name.ends_with("~seen") && !name.ends_with("~crashes"))
+            .filter(|name| {
+                !["~seen", "~crashes", "~well"]
+                    .iter()
+                    .any(|it| name.ends_with(it))
+            })
             .collect()
     }
 

@@ -12,6 +12,7 @@
 //! | dealt with | none | post-stop's worker, or the deliverer's if that was killed |
 //! | its crashes | `NAME~crashes` | post-stop: the times of the latest crashes, to tell a loop |
 //! | last life | `NAME~invocation` | post-stop: systemd's id of the last life that it saw end |
+//! | last good end | `NAME~well` | post-stop: when a run last ended well by itself |
 //! | last seen | `NAME~seen` | post-stop: how far it has read the kernel log; until the next pre-start |
 //!
 //! A plan runs out, because Upstart's `restart` runs pre-stop and keeps the same process going. A
@@ -22,6 +23,7 @@
 mod content;
 mod old_account;
 mod taken;
+mod well;
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -34,6 +36,7 @@ use std::time::Duration;
 pub use content::Marker;
 use content::{millis, read_json};
 pub use taken::{Circumstances, Claim, Taken};
+pub use well::{GoodEnd, good_ends};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};

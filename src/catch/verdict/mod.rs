@@ -15,6 +15,8 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why this is the verdict, in one sentence.
     pub because: String,
+    /// It ended by itself, and well: a run that is done.
+    pub is_good_end: bool,
     pub exit: Exit,
     pub pid: Option<u32>,
     /// Why the start failed, in one line; `None` unless the verdict is an aborted start.
@@ -55,6 +57,7 @@ pub fn judge(case: &Case) -> Judgement {
     Judgement {
         verdict,
         because,
+        is_good_end: verdict == Verdict::Planned && case.ended_well(),
         exit: ending.exit(),
         pid: pid(case.account, case.marker),
         failed_start: failed_start.map(|failed| failed.why.clone()),
@@ -151,6 +154,17 @@ impl Case<'_> {
         } else {
             (Verdict::Planned, announced)
         }
+    }
+
+    /// Returns true if a planned end was the service's own doing, and no stop. Upstart is silent
+    /// about a task that has done its work.
+    fn ended_well(&self) -> bool {
+        let is_own = match self.account.ending.exit() {
+            Exit::Code(_) => true,
+            Exit::Unknown => self.account.ending == Ending::Silent,
+            Exit::Signal { .. } => false,
+        };
+        is_own && self.announcement().is_none()
     }
 
     /// Returns true if a stop during start-up would look like this end. Once a pre-stop has run,

@@ -32,6 +32,15 @@ pub struct Service {
     pub instance: Option<String>,
 }
 
+/// A sign that a service is well again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It has been running for so long.
+    Up(Duration),
+    /// Its last run that ended well ended then.
+    EndedWell(Timestamp),
+}
+
 /// Everything that is remembered of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
@@ -193,13 +202,15 @@ impl Group {
         })
     }
 
-    /// Returns for how long all its services have been running; `None` if one is not.
-    pub fn up(&self, up: &BTreeMap<Service, Duration>) -> Option<Duration> {
-        let all: Option<Vec<Duration>> = self
-            .services
-            .iter()
-            .map(|service| up.get(service).copied())
-            .collect();
+    /// Returns for how long all its services have been well: running, or without a crash since
+    /// before their last run that ended well. `None` if one is not.
+    pub fn well(&self, signs: &BTreeMap<Service, Sign>, now: Timestamp) -> Option<Duration> {
+        let last = self.row.map(|row| row.last);
+        let well = |service| match signs.get(service)? {
+            Sign::Up(time) => Some(*time),
+            Sign::EndedWell(at) => (Some(*at) > last).then(|| elapsed(last, now)),
+        };
+        let all: Option<Vec<Duration>> = self.services.iter().map(well).collect();
         all?.into_iter().min()
     }
 

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | the first crash of a group, or the first after 10 min without one | its report, at once |
 //! | it goes on | a summary 5 min after that, then one an hour |
-//! | all its services have been up for 10 min | it is up again |
+//! | all its services have been up for 10 min, or their last run ended well and 10 min have passed | it is up again |
 //!
 //! Then a brake holds for the job, whatever its crashes are called:
 //!
@@ -36,14 +36,13 @@ pub mod old;
 mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::report::{Kind, ReportId, Series, Timestamp};
 use brake::{Brake, OnTheirWay};
 use group::total;
-pub use group::{Crash, Group, Service};
+pub use group::{Crash, Group, Service, Sign};
 use times::QUIET;
 
 /// Maximum number of groups of a job that are told apart. Crashes of more are counted together.
@@ -150,13 +149,13 @@ impl Thread {
     /// Takes in the new crashes, oldest first, and decides what the sink is told next:
     /// [`Thread::open`].
     ///
-    /// `up` says for how long each of [`Thread::services`] has been running, if it runs. `name`
-    /// tells this thread from all others.
+    /// `signs` are those of each of [`Thread::services`] that shows one. `name` tells this thread
+    /// from all others.
     pub fn decide(
         &mut self,
         name: &str,
         crashes: &[Crash],
-        up: &BTreeMap<Service, Duration>,
+        signs: &BTreeMap<Service, Sign>,
         now: Timestamp,
     ) {
         self.forget(now);
@@ -172,7 +171,7 @@ impl Thread {
             return;
         };
         let next = ReportId::derived(*made_at, &[name, latest.as_str()]);
-        if crashes.is_empty() && self.open.is_empty() && self.say_up_again(&next, up, now) {
+        if crashes.is_empty() && self.open.is_empty() && self.say_up_again(&next, signs, now) {
             return;
         }
         if self
@@ -248,10 +247,10 @@ impl Thread {
     fn say_up_again(
         &mut self,
         id: &ReportId,
-        up: &BTreeMap<Service, Duration>,
+        signs: &BTreeMap<Service, Sign>,
         now: Timestamp,
     ) -> bool {
-        let uptime = |group: &Group| group.up(up).filter(|up| *up >= QUIET);
+        let uptime = |group: &Group| group.well(signs, now).filter(|up| *up >= QUIET);
         let is_restless = |group: &&Group| {
             uptime(group).is_none() && (group.waiting.is_some() || !group.is_quiet(now))
         };
@@ -277,6 +276,7 @@ impl Thread {
             all,
             instances: services(ended.values()).len(),
             up_s: up_for.as_secs(),
+            ended_well: last_good_end(ended.values(), signs),
             made_at: now,
         };
         self.say(id, kind, new, ended, now);
@@ -321,6 +321,13 @@ impl Thread {
     /// Returns the services that crashed and of which it is not said yet that they are up again.
     pub fn services(&self) -> BTreeSet<&Service> {
         services(self.groups.values())
+    }
+
+    /// Returns the services that a message on its way tells of.
+    pub fn told_in(&self, id: &ReportId) -> BTreeSet<&Service> {
+        let message = self.open.iter().find(|message| message.id == *id);
+        let names = message.into_iter().flat_map(|message| message.new.keys());
+        services(names.filter_map(|name| self.groups.get(name)))
     }
 
     /// Returns true if there is nothing to remember.
@@ -380,6 +387,19 @@ fn waiting(groups: &BTreeMap<String, Group>) -> BTreeMap<String, Series> {
 
 fn services<'g>(groups: impl Iterator<Item = &'g Group>) -> BTreeSet<&'g Service> {
     groups.flat_map(|group| &group.services).collect()
+}
+
+/// Returns the last good end of the services of these groups; `None` if one of them is running.
+fn last_good_end<'g>(
+    groups: impl Iterator<Item = &'g Group>,
+    signs: &BTreeMap<Service, Sign>,
+) -> Option<Timestamp> {
+    let end = |service: &Service| match signs.get(service)? {
+        Sign::EndedWell(at) => Some(*at),
+        Sign::Up(_) => None,
+    };
+    let ends: Option<Vec<_>> = services(groups).into_iter().map(end).collect();
+    ends?.into_iter().max()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod several;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::deliver::flood::{Crash, Service, Thread};
+use crate::deliver::flood::{Crash, Service, Sign, Thread};
 use crate::report::{Death, Kind, ReportId, Timestamp};
 
 const MINUTE: u64 = 60;
@@ -78,9 +78,12 @@ impl World {
     /// The decision that is not kept yet.
     fn decided(&self, crashes: &[Crash]) -> Thread {
         let mut thread = self.thread();
-        let up = self
-            .up_since
-            .map(|since| (web(), Duration::from_secs(self.uptime_clock - since)));
+        let up = self.up_since.map(|since| {
+            (
+                web(),
+                Sign::Up(Duration::from_secs(self.uptime_clock - since)),
+            )
+        });
         thread.decide("web", crashes, &up.into_iter().collect(), self.at());
         thread
     }
@@ -392,26 +395,26 @@ fn what_is_up_again_is_remembered_for_the_hour_in_which_its_messages_count() {
 }
 
 #[test]
-fn a_service_that_stays_down_is_remembered_for_five_days() {
+fn a_service_that_stays_down_is_remembered_for_longer_than_a_month() {
     let mut world = World::new();
     world.run(1, 1);
     let thread = world.thread();
     let after = |hours: u64| Timestamp::of_unix(START + hours * HOUR);
-    assert!(!thread.is_over(after(119)));
-    assert!(thread.is_over(after(120)));
+    assert!(!thread.is_over(after(35 * 24 - 1)));
+    assert!(thread.is_over(after(35 * 24)));
 }
 
 #[test]
 fn while_a_message_is_on_its_way_or_a_crash_is_counted_the_group_is_not_forgotten() {
-    let in_ten_days = Timestamp::of_unix(START + 240 * HOUR);
+    let much_later = Timestamp::of_unix(START + 40 * 24 * HOUR);
     let mut on_its_way = World::new();
     on_its_way.sink_is_up = false;
     on_its_way.run(1, 1);
-    assert!(!on_its_way.thread().is_over(in_ten_days));
+    assert!(!on_its_way.thread().is_over(much_later));
     let mut counted = World::new();
     counted.run(2, 1);
     assert_eq!(counted.thread().waiting(), 1);
-    assert!(!counted.thread().is_over(in_ten_days));
+    assert!(!counted.thread().is_over(much_later));
 }
 
 #[test]
@@ -495,8 +498,11 @@ fn service(instance: &str) -> Service {
 }
 
 /// Returns for how long services have been up, if all have been so for so many seconds.
-fn all_up(thread: &Thread, seconds: Option<u64>) -> BTreeMap<Service, Duration> {
-    let up = |service: &Service| Some((service.clone(), Duration::from_secs(seconds?)));
+fn all_up(thread: &Thread, seconds: Option<u64>) -> BTreeMap<Service, Sign> {
+    let up = |service: &Service| {
+        let sign = Sign::Up(Duration::from_secs(seconds?));
+        Some((service.clone(), sign))
+    };
     thread.services().into_iter().filter_map(up).collect()
 }
 
@@ -514,6 +520,27 @@ fn instances(thread: &Thread) -> Vec<&str> {
     services
         .filter_map(|service| service.instance.as_deref())
         .collect()
+}
+
+#[test]
+fn a_run_that_ends_well_after_the_last_crash_is_the_recovery_ten_minutes_after_that() {
+    let at = |seconds| Timestamp::of_unix(START + seconds);
+    let decide = |ended: u64, now| {
+        let mut thread = Thread::default();
+        told(&mut thread, &[crash_of("a", 100)], None, 100);
+        let end = Sign::EndedWell(at(ended));
+        let signs = thread.services().into_iter().map(|it| (it.clone(), end));
+        thread.decide("web", &[], &signs.collect(), at(now));
+        thread.open.first().map(|message| message.kind)
+    };
+    assert_eq!(decide(99, 10_000), None, "it was before the crash");
+    assert_eq!(decide(400, 699), None);
+    let kind = decide(400, 700);
+    let ended = Some(at(400));
+    assert!(
+        matches!(kind, Some(Kind::Recovered { ended_well, .. }) if ended_well == ended),
+        "{kind:?}"
+    );
 }
 
 #[test]

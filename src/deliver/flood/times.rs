@@ -11,8 +11,9 @@ pub const WINDOW: Duration = Duration::from_hours(1);
 /// After this long without a crash, the next crash is news. After this long up, the service is up
 /// again.
 pub const QUIET: Duration = Duration::from_mins(10);
-/// After this long, `up again` is no longer news.
-pub const FORGOTTEN: Duration = Duration::from_hours(5 * 24);
+/// After this long, `up again` is no longer news. What runs once a month may fail and be well again
+/// within it.
+pub const FORGOTTEN: Duration = Duration::from_hours(35 * 24);
 
 /// Returns how long ago that was. The answer is "for ever" if it never was, or if only a clock that
 /// was set back explains it.

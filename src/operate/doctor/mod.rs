@@ -8,6 +8,7 @@
 mod armed;
 mod collecting;
 mod deliverer;
+mod expected;
 mod known;
 mod places;
 pub mod runs;
@@ -125,6 +126,7 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
     let mut checks = Vec::new();
     let observed = hooks(&subject, &mut checks);
     let marker = armed::check(&subject, observed.running, &mut checks);
+    expected::check(&subject, &mut checks);
     places::check(&subject, &mut checks);
     collecting::config(&subject, &mut checks);
     collecting::collectors(&subject, marker.as_ref(), observed, &mut checks);

@@ -99,7 +99,7 @@ fn priority(report: &Report, facility: Facility) -> u8 {
         (Kind::Recovered { .. }, _) | (_, Verdict::Planned) => 5,
         (Kind::Down { .. }, _) => 2,
         (Kind::Notice, _) | (_, Verdict::Unknown) => 4,
-        (_, Verdict::Crashed | Verdict::AbortedStart) => 3,
+        (_, Verdict::Crashed | Verdict::AbortedStart | Verdict::Missed) => 3,
     };
     facility as u8 * 8 + severity
 }
@@ -115,6 +115,7 @@ fn message_id(report: &Report) -> &'static str {
         (Kind::Crash, Verdict::AbortedStart) => "ABORTED-START",
         (Kind::Crash, Verdict::Planned) => "PLANNED-STOP",
         (Kind::Crash, Verdict::Unknown) => "STOP",
+        (Kind::Crash, Verdict::Missed) => "MISSED",
     }
 }
 

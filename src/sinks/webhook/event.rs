@@ -205,6 +205,7 @@ mod tests {
             all,
             instances: 1,
             up_s: 600,
+            ended_well: None,
             made_at: all.last,
         };
         assert_eq!(envelope(&report)["type"], "lastwords.recovered");

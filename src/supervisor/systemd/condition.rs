@@ -61,9 +61,7 @@ fn stays_down(unit: &Shown, restarts: Option<u64>, limit: Option<u64>) -> Condit
         };
     }
     if unit.get("Type") == "oneshot" && unit.get("Result") == "success" {
-        return Condition::Waiting {
-            because: "its last run ended well".to_owned(),
-        };
+        return Condition::ran_well();
     }
     // After the limit the result is still that of the last end, except where a start was refused.
     let is_limit = unit.get("Result") == "start-limit-hit"

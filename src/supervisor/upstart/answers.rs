@@ -90,7 +90,7 @@ impl Supervise for Upstart {
             stop_time: stanzas.kill_timeout,
             // After any other exit init respawns the job and says so.
             is_silence_normal: stanzas.respawns && !stanzas.normal_exits.is_empty(),
-            exits: stanzas.normal_exits,
+            exits: stanzas.allowed_exits(),
         }
     }
 
@@ -106,7 +106,7 @@ impl Supervise for Upstart {
         let Some(answer) = ask(host, &INITCTL, &["list"]) else {
             return Some(Condition::Unknown);
         };
-        let respawns = Stanzas::of(&stop.job, host).is_some_and(|stanzas| stanzas.respawns);
+        let stanzas = Stanzas::of(&stop.job, host).unwrap_or_default();
         // The kernel log's clock may be off by seconds.
         let ago = now.wall.since(stop.stopped_at) + Duration::from_secs(5);
         let since = now.monotonic.saturating_sub(ago).as_micros();
@@ -116,7 +116,7 @@ impl Supervise for Upstart {
             &answer.text,
             &stop.job,
             stop.instance.as_deref(),
-            respawns,
+            &stanzas,
             &log,
         )
     }

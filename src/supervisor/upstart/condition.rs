@@ -3,16 +3,17 @@
 use crate::kmsg::Record;
 use crate::report::{Condition, Supervisor};
 use crate::supervisor::upstart::InitLine;
+use crate::supervisor::upstart::stanzas::Stanzas;
 
 /// Reads how things stand from the list of all jobs; returns `None` while init has not decided
 /// yet, as between the end of the main process and the end of post-stop.
 ///
-/// `respawns` is true if the job has a `respawn` stanza. `log` is the kernel log since the end.
+/// `stanzas` are the job's. `log` is the kernel log since the end.
 pub fn read(
     list: &str,
     job: &str,
     instance: Option<&str>,
-    respawns: bool,
+    stanzas: &Stanzas,
     log: &[Record],
 ) -> Option<Condition> {
     let name = instance.map_or_else(|| job.to_owned(), |instance| format!("{job} ({instance})"));
@@ -37,7 +38,10 @@ pub fn read(
             by: upstart,
             because: "respawning too fast".to_owned(),
         },
-        ("stop", "waiting") if respawns => Condition::Down {
+        ("stop", "waiting") if stanzas.is_task => Condition::Waiting {
+            because: "it is a task, and waits for its next start".to_owned(),
+        },
+        ("stop", "waiting") if stanzas.respawns => Condition::Down {
             because: "Upstart no longer respawns it".to_owned(),
         },
         ("stop", "waiting") => Condition::Down {
@@ -68,6 +72,7 @@ mod tests {
     use super::{is_start_in_pre_stop, read};
     use crate::kmsg::Record;
     use crate::report::{Condition, Supervisor};
+    use crate::supervisor::upstart::stanzas::Stanzas;
 
     const LIST: &str = "cron start/running, process 812\n\
                         web start/post-stop, process 4250\n\
@@ -89,21 +94,31 @@ mod tests {
             in_s: None,
         });
         let no_respawn = "nothing restarts it (no respawn)";
-        for (job, instance, respawns, expected) in [
-            ("cron", None, true, up.clone()),
-            ("web", None, true, restarting),
-            ("web2", None, false, down(no_respawn)),
-            ("web2", None, true, down("Upstart no longer respawns it")),
-            ("web3", None, true, None),
-            ("shop", Some("a b"), true, up),
-            ("shop", Some("c"), false, down(no_respawn)),
-            ("we", None, false, Some(Condition::Unknown)),
-            ("odd", None, false, Some(Condition::Unknown)),
+        let waiting = Some(Condition::Waiting {
+            because: "it is a task, and waits for its next start".to_owned(),
+        });
+        for (job, instance, stanzas, expected) in [
+            ("cron", None, "respawn", up.clone()),
+            ("web", None, "respawn", restarting),
+            ("web2", None, "", down(no_respawn)),
+            (
+                "web2",
+                None,
+                "respawn",
+                down("Upstart no longer respawns it"),
+            ),
+            ("web2", None, "task", waiting),
+            ("web3", None, "respawn", None),
+            ("shop", Some("a b"), "respawn", up),
+            ("shop", Some("c"), "", down(no_respawn)),
+            ("we", None, "", Some(Condition::Unknown)),
+            ("odd", None, "", Some(Condition::Unknown)),
         ] {
+            let stanzas = Stanzas::read(stanzas, "");
             assert_eq!(
-                read(LIST, job, instance, respawns, &[]),
+                read(LIST, job, instance, &stanzas, &[]),
                 expected,
-                "{job} {instance:?}"
+                "{job} {instance:?} {stanzas:?}"
             );
         }
     }
@@ -144,7 +159,7 @@ mod tests {
             };
             let log: Vec<_> = log.iter().map(record).collect();
             assert_eq!(
-                read(LIST, "web2", None, true, &log).as_ref(),
+                read(LIST, "web2", None, &Stanzas::read("respawn", ""), &log).as_ref(),
                 Some(expected),
                 "{log:?}"
             );

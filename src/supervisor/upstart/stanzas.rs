@@ -20,6 +20,8 @@ pub struct Stanzas {
     pub main: Option<Process>,
     /// The job is started again when its main process ends.
     pub respawns: bool,
+    /// The job is a task: each of its runs is to end, and the next one starts it again.
+    pub is_task: bool,
     /// The exits that `normal exit` names. init logs no line about them.
     pub normal_exits: Vec<Exit>,
     /// How long the main process may take to end after SIGTERM.
@@ -90,6 +92,12 @@ impl Stanzas {
         command::program(&main.words()?, dir)
     }
 
+    /// Returns the exits that are no failure.
+    pub fn allowed_exits(self) -> Vec<Exit> {
+        let done = self.is_task.then_some(Exit::Code(0));
+        self.normal_exits.into_iter().chain(done).collect()
+    }
+
     /// Returns the path of the command that init itself runs, if it is one.
     pub fn command(&self) -> Option<&str> {
         let main = self.main.as_ref().filter(|main| !main.is_script)?;
@@ -120,6 +128,7 @@ impl Stanzas {
                     self.main = process(&line, &mut lines, overrides).or(self.main.take());
                 }
                 "respawn" if rest.is_empty() => self.respawns = true,
+                "task" => self.is_task = true,
                 "normal" => self.normal_exits.extend(normal_exits(rest)),
                 "kill" => self.kill_timeout = kill_timeout(rest).or(self.kill_timeout),
                 "chroot" => self.chroot = Some(unquoted(rest)),

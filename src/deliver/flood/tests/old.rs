@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{HOUR, MINUTE, START, Thread, crash, web};
+use crate::deliver::flood::Sign;
 use crate::deliver::flood::old::OldThread;
 use crate::report::{Death, Kind, ReportId, Series, Timestamp, sample};
 
@@ -124,6 +125,7 @@ fn what_was_on_its_way_stays_so_and_ends_as_it_would_have() {
         all: one,
         instances: 1,
         up_s: 600,
+        ended_well: None,
         made_at: at(0),
     };
     let mut thread = taken_over(&[
@@ -142,7 +144,7 @@ fn what_was_on_its_way_stays_so_and_ends_as_it_would_have() {
     for n in 1..=3 {
         thread.taken(&id(n), at(2 * MINUTE));
     }
-    let up = [(web(), std::time::Duration::from_mins(10))].into();
+    let up = [(web(), Sign::Up(std::time::Duration::from_mins(10)))].into();
     thread.decide("web", &[], &up, at(2 * MINUTE + HOUR));
     let [message] = &thread.open[..] else {
         panic!("{:?}", thread.open)

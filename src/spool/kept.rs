@@ -1,5 +1,5 @@
-//! Keeps what is known of each service that has died and is not up again, in
-//! `state/outages/SERVICE`.
+//! Keeps what the deliverer remembers of services from one look to the next: a file for each, in
+//! `state/outages/SERVICE` and `state/expected/SERVICE`.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -16,23 +16,41 @@ use super::{Spool, list};
 /// Maximum number of services. Of more that are down at once no reminders are sent.
 const MOST: usize = 1000;
 
+/// The kinds of things that are remembered of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// That it has died and is not up again.
+    Outage,
+    /// When it ran last, if a run is expected.
+    Expected,
+}
+
+impl Kept {
+    fn dir(self) -> &'static str {
+        match self {
+            Self::Outage => "state/outages",
+            Self::Expected => "state/expected",
+        }
+    }
+}
+
 impl Spool {
     /// Returns everything that is kept, each with its file's name. A file that cannot be understood
     /// is passed over.
-    pub fn outages<T: DeserializeOwned>(&self) -> io::Result<Vec<(String, T)>> {
-        let dir = self.outages_dir();
+    pub fn kept<T: DeserializeOwned>(&self, what: Kept) -> io::Result<Vec<(String, T)>> {
+        let dir = self.kept_dir(what);
         let names = list(&dir)?.into_iter().filter(|it| !it.starts_with('.'));
         let read = |name: String| {
-            let outage = read_state(&dir.join(&name)).ok().flatten()?;
-            Some((name, outage))
+            let kept = read_state(&dir.join(&name)).ok().flatten()?;
+            Some((name, kept))
         };
         Ok(names.take(MOST).filter_map(read).collect())
     }
 
     /// Keeps what is known of a service in the file of this name; `None` forgets it.
-    pub fn write_outage(&self, name: &str, outage: Option<&impl Serialize>) -> io::Result<()> {
-        let dir = self.outages_dir();
-        let Some(outage) = outage else {
+    pub fn keep(&self, what: Kept, name: &str, value: Option<&impl Serialize>) -> io::Result<()> {
+        let dir = self.kept_dir(what);
+        let Some(value) = value else {
             return match fs::remove_file(dir.join(name)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 other => other,
@@ -46,11 +64,11 @@ impl Spool {
             &dir.join(format!(".{name}")),
             &dir,
             name,
-            &serde_json::to_vec(outage)?,
+            &serde_json::to_vec(value)?,
         )
     }
 
-    fn outages_dir(&self) -> PathBuf {
-        self.dir.join("state/outages")
+    fn kept_dir(&self, what: Kept) -> PathBuf {
+        self.dir.join(what.dir())
     }
 }

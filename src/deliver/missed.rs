@@ -1,0 +1,249 @@
+//! Tells people of runs that are missing: a job says in its file how often it is expected to run
+//! (`expect`), and none of its runs has ended well for so long.
+//!
+//! The hooks leave a file for each good end ([`GoodEnd`]). The spool keeps what is known of each
+//! service, so that it survives a reboot. A missing run is told as a crash is, with its own
+//! verdict; while it is missing it counts as an outage, and the next good end is the recovery.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::geteuid;
+
+use crate::accounts;
+use crate::catch::marker::{self, GoodEnd, MarkerFile};
+use crate::cause::fingerprint::fingerprint;
+use crate::config::{self, Loaded};
+use crate::deliver::deliverer::Deliverer;
+use crate::deliver::expected::Expected;
+use crate::names;
+use crate::render;
+use crate::report::{
+    Audience, Cause, Condition, Confidence, Death, Exit, FORMAT, Kind, Report, Safety, Stop,
+    Supervisor, Verdict,
+};
+use crate::spool::{Chronicled, Kept};
+use crate::supervisor::services;
+use crate::when::{length, moment};
+
+/// Lock of those who look for missing runs.
+const LOCK: &str = "\0\0expected";
+/// Maximum number of instances of a job that are expected: a user may make up any number.
+const MOST_OF_A_JOB: usize = 50;
+
+/// Looks at all jobs of which runs are expected.
+pub fn look(deliverer: &Deliverer) -> Result<()> {
+    let (spool, config) = (&deliverer.spool, &deliverer.places.config);
+    let jobs = config::expecting(config);
+    let kept = || spool.kept::<Expected>(Kept::Expected);
+    if jobs.is_empty() && kept()?.is_empty() {
+        return Ok(());
+    }
+    let Some(_lock) = spool.lock(LOCK, deliverer.now().monotonic)? else {
+        return Ok(());
+    };
+    let mut before: BTreeMap<String, Expected> = kept()?.into_iter().collect();
+    for (job, loaded) in &jobs {
+        let known: BTreeMap<_, _> = before.extract_if(.., |_, it| it.job == *job).collect();
+        // What a broken file expects is not known.
+        if loaded.is_broken() {
+            continue;
+        }
+        let after = match loaded.job.expect {
+            Some(every) => look_at(deliverer, job, loaded, every, known.values())?,
+            None => BTreeMap::new(),
+        };
+        for (name, service) in after
+            .iter()
+            .filter(|(name, it)| known.get(*name) != Some(it))
+        {
+            spool.keep(Kept::Expected, name, Some(service))?;
+        }
+        before.extend(
+            known
+                .into_iter()
+                .filter(|(name, _)| !after.contains_key(name)),
+        );
+    }
+    for name in before.keys() {
+        spool.keep(Kept::Expected, name, None::<&Expected>)?;
+    }
+    Ok(())
+}
+
+/// Looks at the services of one job. Returns what is to be kept of each, by its file's name.
+fn look_at<'e>(
+    deliverer: &Deliverer,
+    job: &str,
+    loaded: &Loaded,
+    every: Duration,
+    known: impl Iterator<Item = &'e Expected>,
+) -> Result<BTreeMap<String, Expected>> {
+    let (spool, boot_id) = (&deliverer.spool, deliverer.host.boot_id());
+    let uid = uid(loaded, deliverer);
+    let mut services = seen(job, known, deliverer, uid);
+    for service in &mut services {
+        if !service.is_missing(every, deliverer.now(), &boot_id) {
+            continue;
+        }
+        let id = service.next_id(every);
+        // A deliverer that was killed may have made it.
+        if spool.find(&id).is_none() && !spool.was_put_aside(&id) {
+            tell(deliverer, service, loaded, uid)?;
+        }
+        service.is_told = true;
+    }
+    Ok(services.into_iter().map(|it| (file(&it), it)).collect())
+}
+
+/// Returns how it is with a run that was told to be missing.
+pub fn condition(about: &Report, deliverer: &Deliverer) -> Result<Condition> {
+    let stop = &about.stop;
+    let kept = deliverer.spool.kept::<Expected>(Kept::Expected)?;
+    let is_missing = kept
+        .iter()
+        .any(|(_, it)| it.is_told && (&it.job, &it.instance) == (&stop.job, &stop.instance));
+    Ok(if is_missing {
+        Condition::Down {
+            because: about.cause.line.clone(),
+        }
+    } else {
+        Condition::ran_well()
+    })
+}
+
+fn file(service: &Expected) -> String {
+    let instance = service.instance.as_deref().unwrap_or_default();
+    names::encode(format!("{}\0{instance}", service.job))
+}
+
+/// Returns the job's services, with what their hooks have left since. Before any is known, the job
+/// itself is one.
+fn seen<'e>(
+    job: &str,
+    known: impl Iterator<Item = &'e Expected>,
+    deliverer: &Deliverer,
+    uid: Option<u32>,
+) -> Vec<Expected> {
+    let mut services: Vec<Expected> = known.cloned().collect();
+    for end in good_ends(job, deliverer, uid) {
+        let is_it = |it: &&mut Expected| it.instance == end.instance;
+        if let Some(service) = services.iter_mut().find(is_it) {
+            service.ended_well(&end);
+        } else if services.len() < MOST_OF_A_JOB {
+            services.push(Expected::of(&end));
+        }
+    }
+    // The job itself has no runs where its instances have.
+    if services.iter().any(|it| it.instance.is_some()) {
+        services.retain(|it| it.has_run || it.instance.is_some());
+    }
+    if services.is_empty() {
+        let by = services::supervisor_of(job, &deliverer.host).ok();
+        let by = by.map_or(Supervisor::UNKNOWN, |it| Supervisor::new(it.name()));
+        let (now, boot_id) = (deliverer.now(), deliverer.host.boot_id());
+        services.push(Expected::new(job, by, now, &boot_id));
+    }
+    services
+}
+
+/// Returns the user as whom the job's hooks run, unless that is root.
+fn uid(loaded: &Loaded, deliverer: &Deliverer) -> Option<u32> {
+    let user = accounts::identity(loaded.job.user.as_ref()?, &deliverer.host).ok()?;
+    Some(user.uid).filter(|uid| *uid != 0)
+}
+
+/// Returns the job's good ends that root's hooks have left, and those of its user's.
+fn good_ends(job: &str, deliverer: &Deliverer, uid: Option<u32>) -> Vec<GoodEnd> {
+    let ours = Some((None, geteuid().as_raw()));
+    let of = |(user, uid)| marker::good_ends(&deliverer.places.markers_of(user), uid);
+    let both = ours.into_iter().chain(uid.map(|uid| (Some(uid), uid)));
+    both.flat_map(of).filter(|end| end.job == job).collect()
+}
+
+/// Returns true if a run has begun since the last good end: one runs now, or has died.
+fn has_begun(deliverer: &Deliverer, service: &Expected, uid: Option<u32>) -> bool {
+    let died = deliverer.spool.chronicle(&Chronicled {
+        user: uid,
+        job: service.job.clone(),
+    });
+    let died = died.ok().and_then(|chronicle| chronicle.last());
+    let dir = deliverer.places.markers_of(uid);
+    let held = marker::held(&dir);
+    let instance = service.instance.as_deref().map(OsStr::new);
+    let marker = MarkerFile::new(dir, OsStr::new(&service.job), instance);
+    let runs = marker.running_by(uid.unwrap_or_else(|| geteuid().as_raw()), &held);
+    died > Some(service.since()) || runs.is_ok_and(|marker| marker.is_some())
+}
+
+/// Puts the message into the spool that a run is missing.
+fn tell(
+    deliverer: &Deliverer,
+    service: &Expected,
+    loaded: &Loaded,
+    uid: Option<u32>,
+) -> Result<()> {
+    let every = loaded.job.expect.unwrap_or_default();
+    let since = moment(service.since());
+    let (not, because) = if service.has_run {
+        let not = if has_begun(deliverer, service, uid) {
+            "not ended well"
+        } else {
+            "not run"
+        };
+        (
+            not,
+            format!("its last run that ended well ended at {since}"),
+        )
+    } else {
+        (
+            "not been seen to run",
+            format!("no run of it has ended well since {since}"),
+        )
+    };
+    let report = Report {
+        format: FORMAT,
+        id: service.next_id(every),
+        kind: Kind::Crash,
+        to: Audience::Job,
+        drill: false,
+        host: deliverer.host.name(),
+        causes: Vec::new(),
+        fingerprint: fingerprint(&[&service.job, "missed"]),
+        stop: Stop {
+            job: service.job.clone(),
+            instance: service.instance.clone(),
+            supervisor: service.supervisor.clone(),
+            started_at: None,
+            stopped_at: deliverer.now().wall,
+            uptime_s: None,
+            pid: None,
+            exit: Exit::Unknown,
+            invocation: None,
+        },
+        verdict: Verdict::Missed,
+        verdict_because: format!("{because}, and one is expected every {}", length(every)),
+        cause: Cause {
+            kind: Death::Unknown,
+            line: format!("has {not} since {since}"),
+            confidence: Confidence::Certain,
+            evidence: Vec::new(),
+        },
+        sections: Vec::new(),
+        past: None,
+        now: None,
+        notes: Vec::new(),
+        runbook: loaded.job.runbook.clone(),
+        user: None,
+        user_name: None,
+        level: Safety::Durable,
+    };
+    deliverer
+        .spool
+        .put(&report)
+        .context("cannot put the message into the spool that a run is missing")?;
+    deliverer.say(&format!("{}: {}", report.id, render::subject(&report)));
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! Jobs that run by the clock: the next run that ends well is their recovery, and a run that is
+//! missing is told.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::flood::{deliver, hook, machine, told};
+use crate::support::harness::{Harness, names_in};
+
+/// Runs a command of the job `backup` that ends with this code.
+fn run(machine: &Harness, code: u8) {
+    run_as(machine, None, code);
+}
+
+fn run_as(machine: &Harness, instance: Option<&str>, code: u8) {
+    let mut run: Command = machine.command("run");
+    run.args(["--job", "backup"]);
+    run.args(instance.iter().flat_map(|name| ["--instance", name]));
+    run.args(["--", "/bin/sh", "-c", &format!("exit {code}")]);
+    assert_eq!(run.status().unwrap().code(), Some(code.into()));
+    machine.settle();
+}
+
+/// Returns a machine that expects a run of `backup`, and has looked once.
+fn expecting(every: &str) -> Harness {
+    let machine = machine(&["one"]);
+    let toml = format!("expect = \"every {every}\"\n[collect]\n");
+    machine.configure("backup", &toml);
+    deliver(&machine, 0);
+    machine
+}
+
+/// Makes what is known of each service so many minutes older, as if it were from before a reboot.
+fn age(machine: &Harness, minutes: u64) {
+    let dir = machine.spool.join("state/expected");
+    for name in names_in(&dir) {
+        let text = fs::read_to_string(dir.join(&name)).unwrap();
+        let mut known: Value = serde_json::from_str(&text).unwrap();
+        let at = humantime::parse_rfc3339(known["since"]["at"].as_str().unwrap()).unwrap();
+        let at = at - std::time::Duration::from_secs(minutes * 60);
+        known["since"]["at"] = json!(humantime::format_rfc3339_millis(at).to_string());
+        known["since"]["boot_id"] = json!("an earlier one");
+        fs::write(dir.join(&name), known.to_string()).unwrap();
+    }
+}
+
+const CRASHED: &str = "backup crashed: exit code 1, cause unknown";
+const WELL: &str = "backup ended well again, after exit code 1";
+
+#[test]
+fn the_next_success_of_a_command_is_its_recovery() {
+    let machine = machine(&["one"]);
+    run(&machine, 1);
+    deliver(&machine, 11);
+    assert_eq!(told(&machine, "one"), [CRASHED]);
+    run(&machine, 0);
+    deliver(&machine, 11);
+    assert_eq!(told(&machine, "one")[1..], [WELL]);
+    run(&machine, 0);
+    deliver(&machine, 11);
+    assert_eq!(told(&machine, "one").len(), 2);
+}
+
+#[test]
+fn a_success_before_the_failure_is_no_recovery() {
+    let machine = machine(&["one"]);
+    run(&machine, 0);
+    run(&machine, 1);
+    deliver(&machine, 60);
+    assert_eq!(told(&machine, "one"), [CRASHED]);
+}
+
+#[test]
+fn a_failure_a_month_ago_is_recovered_by_the_next_success() {
+    let machine = machine(&["one"]);
+    run(&machine, 1);
+    run(&machine, 0);
+    deliver(&machine, 31 * 24 * 60);
+    assert_eq!(told(&machine, "one"), [CRASHED, WELL]);
+}
+
+#[test]
+fn a_task_of_upstarts_that_ends_well_makes_no_report_and_is_the_recovery() {
+    let machine = machine(&["one"]);
+    let conf = machine.root.join("etc/init/backup.conf");
+    fs::write(conf, "task\nexec /srv/backup\n").unwrap();
+    hook(&machine, "backup", "pre-start");
+    machine.kernel_log("init: backup main process (4242) terminated with status 1");
+    hook(&machine, "backup", "post-stop");
+    machine.settle();
+    hook(&machine, "backup", "pre-start");
+    hook(&machine, "backup", "post-stop");
+    machine.settle();
+    deliver(&machine, 11);
+    assert_eq!(told(&machine, "one"), [CRASHED, WELL]);
+}
+
+#[test]
+fn a_run_that_somebody_has_stopped_has_not_ended_well() {
+    let machine = machine(&["one"]);
+    machine.configure("backup", "normal_exit = [0]\n[collect]\n");
+    run(&machine, 1);
+    hook(&machine, "backup", "pre-start");
+    hook(&machine, "backup", "pre-stop");
+    hook(&machine, "backup", "post-stop");
+    machine.settle();
+    deliver(&machine, 11);
+    assert_eq!(told(&machine, "one"), [CRASHED]);
+}
+
+#[test]
+fn a_run_that_never_comes_is_told_once_and_then_as_a_reminder() {
+    let machine = expecting("24h");
+    deliver(&machine, 26 * 60);
+    assert_eq!(told(&machine, "one").len(), 0);
+    deliver(&machine, 27 * 60);
+    deliver(&machine, 27 * 60 + 30);
+    let first = told(&machine, "one");
+    assert_eq!(first.len(), 1, "{first:?}");
+    let missing = "backup has not been seen to run since 20";
+    assert!(first[0].starts_with(missing), "{first:?}");
+    deliver(&machine, 28 * 60 + 1);
+    let still = missing.replace("backup", "backup still");
+    assert!(told(&machine, "one")[1].starts_with(&still));
+    deliver(&machine, 30 * 60);
+    assert_eq!(told(&machine, "one").len(), 2);
+    deliver(&machine, 53 * 60);
+    assert!(told(&machine, "one")[2].starts_with(&still));
+}
+
+#[test]
+fn a_run_that_is_missing_is_told_with_when_the_last_one_was_though_the_machine_was_booted_anew() {
+    let machine = expecting("24h");
+    run(&machine, 0);
+    fs::remove_dir_all(&machine.run).unwrap();
+    deliver(&machine, 26 * 60);
+    assert_eq!(told(&machine, "one").len(), 0);
+    deliver(&machine, 27 * 60);
+    let said = told(&machine, "one");
+    assert!(
+        said[0].starts_with("backup has not run since 20"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn the_next_success_ends_that_a_run_is_missing() {
+    let machine = expecting("10m");
+    age(&machine, 12);
+    deliver(&machine, 0);
+    assert_eq!(told(&machine, "one").len(), 1);
+    run(&machine, 0);
+    deliver(&machine, 10);
+    let said = told(&machine, "one");
+    let well = "backup ended well again, after it had not been seen to run since 20";
+    assert!(said[1].starts_with(well), "{said:?}");
+    // No reminder: it was due an hour after the first message.
+    let missing = "backup has not run since 20";
+    deliver(&machine, 70);
+    assert!(told(&machine, "one")[2].starts_with(missing));
+    assert_eq!(told(&machine, "one").len(), 3);
+}
+
+#[test]
+fn a_job_whose_runs_all_fail_has_not_ended_well() {
+    let machine = expecting("10m");
+    run(&machine, 0);
+    age(&machine, 12);
+    fs::remove_dir_all(&machine.run).unwrap();
+    run(&machine, 1);
+    deliver(&machine, 0);
+    let said = told(&machine, "one");
+    assert_eq!(said[0], CRASHED);
+    assert!(
+        said[1].starts_with("backup has not ended well since 20"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn each_instance_of_a_job_is_expected_to_run() {
+    let machine = expecting("10m");
+    run_as(&machine, Some("a"), 0);
+    run_as(&machine, Some("b"), 0);
+    age(&machine, 12);
+    fs::remove_dir_all(&machine.run).unwrap();
+    run_as(&machine, Some("b"), 0);
+    deliver(&machine, 0);
+    let said = told(&machine, "one");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with("backup (a) has not run since 20"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_job_that_is_expected_no_more_is_forgotten_and_a_broken_file_changes_nothing() {
+    let machine = expecting("10m");
+    age(&machine, 12);
+    machine.configure("backup", "expect = \"daily\"\n");
+    let mut deliver_anyway = machine.command("deliver");
+    assert_eq!(deliver_anyway.status().unwrap().code(), Some(0));
+    let kept = || names_in(&machine.spool.join("state/expected")).len();
+    assert_eq!((kept(), told(&machine, "one").len()), (1, 0));
+    machine.configure("backup", "[collect]\n");
+    deliver(&machine, 0);
+    assert_eq!((kept(), told(&machine, "one").len()), (0, 0));
+}
+
+#[test]
+fn doctor_says_when_a_run_ended_well_last() {
+    let machine = expecting("24h");
+    let expected = || {
+        let mut doctor = machine.command("doctor");
+        let output = doctor.args(["backup", "--json"]).output().unwrap();
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = found[0]["checks"].as_array().unwrap().clone();
+        let check = checks.into_iter().find(|it| it["about"] == "expected");
+        let check = check.unwrap();
+        format!(
+            "{}: {}",
+            check["state"].as_str().unwrap(),
+            check["text"].as_str().unwrap()
+        )
+    };
+    let never = "ok: a run is expected every 1 d; none has been seen to end well yet, since 20";
+    assert!(expected().starts_with(never), "{}", expected());
+    run(&machine, 0);
+    let ok = "ok: a run is expected every 1 d; the last one ended well ";
+    assert!(expected().starts_with(ok), "{}", expected());
+    deliver(&machine, 27 * 60);
+    let weak = "weak: a run is expected every 1 d; none has ended well since 20";
+    assert!(expected().starts_with(weak), "{}", expected());
+}
