@@ -24,7 +24,7 @@ use crate::report::{
     Audience, Cause, Condition, Confidence, Death, Exit, FORMAT, Kind, Report, Safety, Stop,
     Supervisor, Verdict,
 };
-use crate::spool::{Chronicled, Kept};
+use crate::spool::{Chronicled, Kept, Place};
 use crate::supervisor::services;
 use crate::when::{length, moment};
 
@@ -170,12 +170,21 @@ fn has_begun(deliverer: &Deliverer, service: &Expected, uid: Option<u32>) -> boo
         job: service.job.clone(),
     });
     let died = died.ok().and_then(|chronicle| chronicle.last());
+    // The chronicle does not count these yet.
+    let new = deliverer.spool.ids(Place::New).unwrap_or_default();
+    let mut new = new
+        .iter()
+        .filter_map(|id| deliverer.spool.brief(Place::New, id).ok());
+    let has_died = new.any(|it| {
+        let is_end = it.kind == Kind::Crash && it.verdict != Verdict::Missed;
+        is_end && it.stop.job == service.job && it.stop.stopped_at > service.since()
+    });
     let dir = deliverer.places.markers_of(uid);
     let held = marker::held(&dir);
     let instance = service.instance.as_deref().map(OsStr::new);
     let marker = MarkerFile::new(dir, OsStr::new(&service.job), instance);
     let runs = marker.running_by(uid.unwrap_or_else(|| geteuid().as_raw()), &held);
-    died > Some(service.since()) || runs.is_ok_and(|marker| marker.is_some())
+    has_died || died > Some(service.since()) || runs.is_ok_and(|marker| marker.is_some())
 }
 
 /// Puts the message into the spool that a run is missing.

@@ -7,6 +7,7 @@
 //! for it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -138,10 +139,10 @@ struct Steward {
 
 impl Steward {
     fn start(deliverer: &Deliverer, owner: &HookUser) -> Result<Self> {
-        let chroot = owner
-            .chroot
+        let root = owner.chroot.as_ref().map(|dir| deliverer.host.path(dir));
+        let chroot = root
             .iter()
-            .flat_map(|dir| ["--chroot".as_ref(), dir.as_os_str()]);
+            .flat_map(|dir| [OsStr::new("--chroot"), dir.as_os_str()]);
         let child = Command::new(ourselves::program()?)
             .arg0("lastwords")
             .arg("steward")
@@ -214,7 +215,8 @@ impl<P: Read + AsFd> Read for Until<P> {
 /// A user whose hooks leave reports, and where.
 struct HookUser {
     uid: u32,
-    /// Root directory of the hooks, if it is not the machine's. The user may be root there.
+    /// Root directory of the hooks, as the config names it, if it is not the machine's. The user
+    /// may be root there.
     chroot: Option<PathBuf>,
 }
 
@@ -252,9 +254,9 @@ fn chroots(deliverer: &Deliverer) -> Vec<HookUser> {
                 places.spool().inbox(uid),
             ]
         };
-        let dir = deliverer.host.path(dir);
+        let root = deliverer.host.path(&dir);
         let any = |name: &[u8]| !name.starts_with(b".");
-        let has_something = dirs.iter().any(|it| has_in(&dir, it, any));
+        let has_something = dirs.iter().any(|it| has_in(&root, it, any));
         has_something.then_some(HookUser {
             uid,
             chroot: Some(dir),

@@ -41,16 +41,11 @@ pub fn prepare_from_chroot(report: &mut Report, uid: u32, chroot: &Path, deliver
     let account = accounts::of(uid, &deliverer.host);
     let name = account.map_or_else(|| uid.to_string(), |account| account.name);
     report.user_name = Some(format!("{name} in {}", chroot.display()));
-    let of_job = loaded
-        .job
-        .chroot
-        .as_ref()
-        .map(|dir| deliverer.host.path(dir));
     let is_user = match &loaded.job.user {
         Some(_) => names(&loaded, uid, &deliverer.host),
         None => uid == 0,
     };
-    if is_user && of_job.as_deref() == Some(chroot) {
+    if is_user && loaded.job.chroot.as_deref() == Some(chroot) {
         adopt(report, loaded, deliverer);
     } else {
         disbelieve(report, uid, deliverer);

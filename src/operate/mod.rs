@@ -13,3 +13,4 @@ pub mod setup;
 pub mod show;
 pub mod simulate;
 pub mod stats;
+mod wrap;

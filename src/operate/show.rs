@@ -12,7 +12,8 @@ use clap::Args;
 use crate::clock::Now;
 use crate::operate::history::table::width;
 use crate::operate::history::told::{self, Addressed, Configs, Untold};
-use crate::operate::history::{Entries, last};
+use crate::operate::history::{Entries, last, terminal_width};
+use crate::operate::wrap::wrapped;
 use crate::places::Places;
 use crate::render::{self, View};
 use crate::report::{Report, SinkKey};
@@ -37,6 +38,9 @@ pub struct ShowArgs {
     places: Places,
 }
 
+/// Width of the labels in a message's text.
+const LABEL: usize = 9;
+
 const EXAMPLES: &str = "\
 Examples:
   lastwords show                          the last report
@@ -56,7 +60,9 @@ pub fn run(args: &ShowArgs, out: &mut impl Write) -> Result<ExitCode> {
     } else if args.json {
         let _ = writeln!(out, "{}", serde_json::to_string_pretty(&report)?);
     } else {
-        let _ = writeln!(out, "{}", render::text(&report).trim_end());
+        let text = render::text(&report);
+        let text = terminal_width().map_or(text.clone(), |width| on_terminal(&text, width));
+        let _ = writeln!(out, "{}", text.trim_end());
         let _ = write!(out, "{}", deliveries(args, &spool, &report, place)?);
     }
     let _ = out.flush();
@@ -78,6 +84,24 @@ pub fn find(id: &str, job: Option<&str>, places: &Places) -> Result<(Report, Pla
         .read(place, id)
         .with_context(|| format!("cannot read the report {id}"))?;
     Ok((report, place))
+}
+
+/// Breaks the lines above the sections where a terminal of this width would break a word. Lines of
+/// sections are a log's own.
+fn on_terminal(text: &str, most: usize) -> String {
+    let facts = text.find("\n--- ").unwrap_or(text.len());
+    let (facts, sections) = text.split_at(facts);
+    let line = |line: &str| {
+        let (label, rest) = line.split_at(line.floor_char_boundary(LABEL));
+        let is_fact = label.len() == LABEL && label.ends_with(' ');
+        if is_fact {
+            format!("{label}{}", wrapped(rest, most, LABEL))
+        } else {
+            wrapped(line, most, 0)
+        }
+    };
+    let lines: Vec<_> = facts.split('\n').map(line).collect();
+    lines.join("\n") + sections
 }
 
 /// Says what each sink has done with it.
@@ -122,4 +146,18 @@ fn write_private(file: &Path, text: &str) -> Result<()> {
         .open(file)?;
     file.write_all(text.as_bytes())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::on_terminal;
+
+    #[test]
+    fn facts_are_broken_between_words_and_logs_are_not() {
+        let text =
+            "web crashed: one two\n\nWhy      one two three four\n\n--- log ---\n  one two three";
+        let shown = "web crashed: one\ntwo\n\nWhy      one two\n         three\n         four\n\n\
+                     --- log ---\n  one two three";
+        assert_eq!(on_terminal(text, 16), shown);
+    }
 }

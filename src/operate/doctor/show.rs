@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use crate::operate::doctor::Examined;
+use crate::operate::wrap::wrapped;
 use crate::redact::redact;
 use crate::render::one_line;
 use crate::supervisor::check::{Check, State};
@@ -32,7 +33,7 @@ pub fn people(out: &mut impl Write, examined: &[Examined]) {
         let _ = writeln!(
             out,
             "{gap}{style}{}{style:#}\n",
-            wrapped(&fit(&one.verdict), 0)
+            wrapped(&fit(&one.verdict), WIDTH, 0)
         );
         for check in &one.checks {
             show(out, check);
@@ -56,7 +57,7 @@ fn show(out: &mut impl Write, check: &Check) {
     let _ = writeln!(
         out,
         "{style}{word:<ABOUT$}{style:#}{about}{}",
-        wrapped(&fit(&check.text), TEXT)
+        wrapped(&fit(&check.text), WIDTH, TEXT)
     );
     if let Some(remedy) = check.remedy.as_deref().filter(|_| check.state != State::Ok) {
         // The remedy may hold a command, which people copy in one piece.
@@ -106,42 +107,4 @@ fn fit(text: &str) -> String {
 /// `LoadCredential=FILE` is no secret.
 fn fit_remedy(text: &str) -> String {
     one_line(text, LONGEST)
-}
-
-/// Breaks the text into lines that leave room for an indent, which all but the first have. Words
-/// are never broken.
-fn wrapped(text: &str, indent: usize) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if indent + line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join(&format!("\n{:indent$}", ""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_no_wider_than_a_terminal_and_words_stay_whole() {
-        let text = wrapped(&"word ".repeat(40), 26);
-        assert!(
-            text.lines().all(|line| line.len() <= WIDTH) && text.lines().count() > 3,
-            "{text}"
-        );
-        assert!(
-            text.lines()
-                .skip(1)
-                .all(|line| line.starts_with(&" ".repeat(26))),
-            "{text}"
-        );
-        let path = "x".repeat(200);
-        assert_eq!(wrapped(&path, 26), path);
-    }
 }
