@@ -106,6 +106,28 @@ pub fn examples() -> [(&'static str, Report); 9] {
         drill: false,
         ..drill.clone()
     };
+    let mut notice = Report {
+        kind: Kind::Notice,
+        drill: false,
+        ..drill.clone()
+    };
+    notice.cause.line = format!("ops-slack has not taken the report {} about web", crash.id);
+    notice.verdict_because = "it refused it for good: Slack answered 404: no_service".into();
+    [
+        ("crash", crash),
+        ("drill", drill.clone()),
+        ("summary", summary),
+        ("causes", causes),
+        ("recovered", recovered),
+        ("down", down),
+        ("missed", missed(&drill)),
+        ("notice", notice),
+        ("claim", claim),
+    ]
+}
+
+/// Returns that a run is missing, told by as little as a drill is.
+fn missed(drill: &Report) -> Report {
     let mut missed = Report {
         verdict: Verdict::Missed,
         verdict_because:
@@ -126,24 +148,7 @@ pub fn examples() -> [(&'static str, Report); 9] {
         confidence: Confidence::Certain,
         evidence: Vec::new(),
     };
-    let mut notice = Report {
-        kind: Kind::Notice,
-        drill: false,
-        ..drill.clone()
-    };
-    notice.cause.line = format!("ops-slack has not taken the report {} about web", crash.id);
-    notice.verdict_because = "it refused it for good: Slack answered 404: no_service".into();
-    [
-        ("crash", crash),
-        ("drill", drill),
-        ("summary", summary),
-        ("causes", causes),
-        ("recovered", recovered),
-        ("down", down),
-        ("missed", missed),
-        ("notice", notice),
-        ("claim", claim),
-    ]
+    missed
 }
 
 #[cfg(test)]
