@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{HOUR, START, crash, service};
-use crate::deliver::flood::{Crash, MAX_GROUPS, OTHERS, Service, Thread};
+use crate::deliver::flood::{Crash, MAX_GROUPS, OTHERS, Service, Sign, Thread};
 use crate::report::{Kind, Timestamp};
 
 fn at(seconds: u64) -> Timestamp {
@@ -33,8 +33,8 @@ fn decide(thread: &mut Thread, crashes: &[Crash], seconds: u64) {
 
 /// Decides where the first instance has been up for this long, and no other.
 fn decide_up(thread: &mut Thread, crashes: &[Crash], up: Option<u64>, seconds: u64) {
-    let up: BTreeMap<Service, Duration> = up
-        .map(|up| (service("a"), Duration::from_secs(up)))
+    let up: BTreeMap<Service, Sign> = up
+        .map(|up| (service("a"), Sign::Up(Duration::from_secs(up))))
         .into_iter()
         .collect();
     thread.decide("web", crashes, &up, at(seconds));
@@ -201,8 +201,8 @@ fn of_a_report_that_is_lost_the_crashes_after_it_are_summed_up_at_once() {
 }
 
 #[test]
-fn what_has_been_down_for_five_days_is_no_news_when_it_is_up_again_with_another() {
-    const DAYS: u64 = 5 * 24 * HOUR;
+fn what_has_been_down_for_longer_than_a_month_is_no_news_when_it_is_up_again_with_another() {
+    const DAYS: u64 = 35 * 24 * HOUR;
     for (began, services) in [(DAYS - 1, 2), (DAYS, 1)] {
         let mut thread = told_of(&[of_another(1, 0)]);
         decide(&mut thread, &[of(2, began)], began);
