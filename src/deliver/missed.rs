@@ -239,6 +239,7 @@ fn tell(
             line: format!("has {not} since {since}"),
             confidence: Confidence::Certain,
             evidence: Vec::new(),
+            last_words: None,
         },
         sections: Vec::new(),
         past: None,
