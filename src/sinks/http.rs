@@ -248,7 +248,7 @@ fn login(request: &Request) -> Option<String> {
 
 /// Returns an answer without a secret that it repeats, and without its beginning at the end, where
 /// the answer may be cut.
-fn without(answer: &str, secret: &str) -> String {
+pub fn without(answer: &str, secret: &str) -> String {
     let mut answer = answer.replace(secret, "[secret]");
     let begun = (4..secret.len()).rev().find(|length| {
         secret

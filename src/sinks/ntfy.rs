@@ -182,23 +182,13 @@ impl Sink for Ntfy {
             request = request.bearer_auth(token.expose());
         }
         let answer = http::ask(request, MAX_ANSWER)?;
-        judge(&answer).map_err(|error| {
-            let scrub = |why: String| {
-                let why = token
-                    .as_ref()
-                    .map_or(why.clone(), |token| token.scrub(&why));
-                if matches!(self.topic, Topic::Secret(_)) {
-                    why.replace(&topic, "[secret]")
-                } else {
-                    why
-                }
-            };
-            match error {
-                SendError::Retry { after, why } => SendError::Retry {
-                    after,
-                    why: scrub(why),
-                },
-                SendError::Refused { why } => SendError::Refused { why: scrub(why) },
+        let is_secret = matches!(self.topic, Topic::Secret(_));
+        judge(&answer, |said| {
+            let said = token.as_ref().map_or(said.to_owned(), |it| it.scrub(said));
+            if is_secret {
+                http::without(&said, &topic)
+            } else {
+                said
             }
         })
     }
@@ -274,20 +264,21 @@ fn message(view: &View) -> String {
     text + &end
 }
 
-/// Returns what an answer means. Only an error in ntfy's own form is for good.
-fn judge(answer: &http::HttpAnswer) -> Result<Receipt, SendError> {
+/// Returns what an answer means. Only an error in ntfy's own form is for good. `scrub` takes secrets
+/// out of what the server says, before it is cut.
+fn judge(answer: &http::HttpAnswer, scrub: impl Fn(&str) -> String) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     if answer.status == StatusCode::OK
         && let Some(id) = json.get("id").and_then(Value::as_str)
     {
-        return Ok(format!("message {}", one_line(id, 40)));
+        return Ok(format!("message {}", one_line(&scrub(id), 40)));
     }
     let said = json.get("error").and_then(Value::as_str);
     let own = said.is_some() && json.get("code").is_some_and(Value::is_number);
     let why = format!(
         "the ntfy server answered {}: {}",
         answer.status.as_u16(),
-        one_line(said.unwrap_or(&answer.body), 200)
+        one_line(&scrub(said.unwrap_or(&answer.body)), 200)
     );
     Err(http::not_taken(answer, own, &why))
 }
@@ -400,6 +391,11 @@ mod tests {
             request.contains("authorization: Bearer tk_hush\r\n")
                 && request.contains("\"topic\":\"hush-topic\"")
         );
+        let cut = format!(
+            "500 No\r\n\r\n{}hush-topic{}",
+            "x".repeat(193),
+            "y".repeat(99)
+        );
         for (answer, for_good) in [
             (
                 "401 No\r\n\r\n{\"code\":40101,\"http\":401,\"error\":\"unauthorized tk_hush hush-topic\"}",
@@ -422,6 +418,8 @@ mod tests {
                 false,
             ),
             ("404 No\r\n\r\n<html>no such page</html>", false),
+            // It is cut in the middle of the topic.
+            (cut.as_str(), false),
             ("200 OK\r\n\r\nok", false),
         ] {
             let (result, _) = send(answer);
