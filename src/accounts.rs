@@ -32,25 +32,18 @@ pub struct Identity {
 /// # Errors
 /// If there is no such user.
 pub fn identity(user: &str, host: &Host) -> Result<Identity> {
-    let uid = uid_of(user, host)
-        .context("cannot read /etc/passwd")?
+    let number = user.parse().ok();
+    // Two names may share a number, each with groups of its own.
+    let is_it =
+        |account: &PasswdEntry| number.map_or(account.name == user, |uid| account.uid == uid);
+    let account = find(host, is_it).context("cannot read /etc/passwd")?;
+    let uid = number
+        .or(account.as_ref().map(|account| account.uid))
         .context("this user is not in /etc/passwd; name an existing user, or a user's number")?;
     ensure!(uid != u32::MAX, "no user can have this number");
-    let mut groups = groups(uid, host);
-    if groups.is_empty() {
-        groups.push(NO_GROUP);
-    }
+    let groups = account.map_or_else(|| vec![NO_GROUP], |account| groups_of(&account, host));
     let gid = groups.first().copied().unwrap_or(NO_GROUP);
     Ok(Identity { uid, gid, groups })
-}
-
-/// Returns the number of a user, given by name or by number; `None` if there is no such user.
-fn uid_of(user: &str, host: &Host) -> io::Result<Option<u32>> {
-    if let Ok(uid) = user.parse() {
-        return Ok(Some(uid));
-    }
-    let account = find(host, |account| account.name == user)?;
-    Ok(account.map(|account| account.uid))
 }
 
 /// Returns the account of a user; `None` if it has none or cannot be read.
@@ -60,9 +53,10 @@ pub fn of(uid: u32, host: &Host) -> Option<PasswdEntry> {
 
 /// Returns the groups of a user.
 pub fn groups(uid: u32, host: &Host) -> Vec<u32> {
-    let Some(account) = of(uid, host) else {
-        return Vec::new();
-    };
+    of(uid, host).map_or_else(Vec::new, |account| groups_of(&account, host))
+}
+
+fn groups_of(account: &PasswdEntry, host: &Host) -> Vec<u32> {
     let mut groups = vec![account.gid];
     let _ = host.find_line("/etc/group", |line| {
         let fields: Vec<&str> = line.split(':').collect();
@@ -112,11 +106,11 @@ mod tests {
             &format!("{many}www-app:x:33:44::/:/bin/false"),
             "adm:x:4:syslog,www-app\nempty:x:5:\n",
         );
-        assert_eq!(uid_of("www-app", &host).unwrap(), Some(33));
+        assert_eq!(identity("www-app", &host).unwrap().uid, 33);
         assert_eq!(of(33, &host).unwrap().name, "www-app");
         assert_eq!(groups(33, &host), [44, 4]);
-        assert_eq!(uid_of("www", &host).unwrap(), None);
-        assert_eq!(uid_of("77", &host).unwrap(), Some(77));
+        assert!(identity("www", &host).is_err());
+        assert_eq!(identity("77", &host).unwrap().uid, 77);
     }
 
     #[test]
@@ -138,9 +132,21 @@ mod tests {
     }
 
     #[test]
+    fn each_of_two_names_with_one_number_has_its_own_groups() {
+        let (_root, host) = machine(
+            "web:x:7:8::/:\nwebadmin:x:7:9::/:\n",
+            "adm:x:4:webadmin\nssl:x:5:web\n",
+        );
+        let groups = |user| identity(user, &host).unwrap().groups;
+        assert_eq!(groups("web"), [8, 5]);
+        assert_eq!(groups("webadmin"), [9, 4]);
+        assert_eq!(groups("7"), [8, 5]);
+    }
+
+    #[test]
     fn a_line_of_any_length_hides_no_other() {
         let (_root, host) = machine(&format!("{}\nweb:x:7:8::/:\n", "x:".repeat(100_000)), "");
-        assert_eq!(uid_of("web", &host).unwrap(), Some(7));
+        assert_eq!(identity("web", &host).unwrap().uid, 7);
         assert_eq!(of(9, &host), None);
     }
 }
