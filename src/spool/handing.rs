@@ -26,6 +26,8 @@ use crate::report::{Report, ReportId};
 pub const MAX_REPORT: u64 = 1024 * 1024;
 /// Maximum number of reports that a steward hands over.
 const AT_ONCE: usize = 100;
+/// Maximum number of things that it hands over in all: each inbox's reports, and its strangers.
+pub const MOST_HANDED: usize = 2 * (AT_ONCE + 1);
 /// Maximum number of names of an inbox that are looked at.
 const LOOKED_AT: usize = 10_000;
 /// Maximum length of a line of the conversation, in bytes.

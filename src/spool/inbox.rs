@@ -108,7 +108,11 @@ impl Spool {
             drills: 0,
             taken: 0,
         };
-        while let Some(handed) = handing::next(steward)? {
+        // One that its user has seized may go on for ever.
+        for _ in 0..handing::MOST_HANDED {
+            let Some(handed) = handing::next(steward)? else {
+                break;
+            };
             match visit.take(handed)? {
                 Then::Nothing => {}
                 Then::Remove => handing::answer(answers, true)?,
@@ -346,6 +350,22 @@ mod tests {
                 "it holds more values than any report".into()
             ))
         );
+    }
+
+    #[test]
+    fn a_steward_that_goes_on_for_ever_is_not_heard_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::new(dir.path().join("spool"));
+        spool.create().unwrap();
+        let said = format!("bad {} no report\n", sample().id).repeat(10_000);
+        let mut answers = Vec::new();
+        let how = TakeOver {
+            prepare: &|_, _| {},
+            monotonic: Duration::ZERO,
+            say: &|_| {},
+        };
+        let taken = spool.take_over_from(33, &mut said.as_bytes(), &mut answers, &how);
+        assert_eq!((taken.unwrap(), answers.len()), (0, handing::MOST_HANDED));
     }
 
     #[test]
