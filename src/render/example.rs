@@ -147,6 +147,7 @@ fn missed(drill: &Report) -> Report {
         line: "has not run since 2026-11-22 00:30:00 UTC".into(),
         confidence: Confidence::Certain,
         evidence: Vec::new(),
+        last_words: None,
     };
     missed
 }
