@@ -36,7 +36,11 @@ pub fn identity(user: &str, host: &Host) -> Result<Identity> {
     // Two names may share a number, each with groups of its own.
     let is_it =
         |account: &PasswdEntry| number.map_or(account.name == user, |uid| account.uid == uid);
-    let account = find(host, is_it).context("cannot read /etc/passwd")?;
+    let account = match find(host, is_it) {
+        // A number needs no name.
+        Err(_) if number.is_some() => None,
+        found => found.context("cannot read /etc/passwd")?,
+    };
     let uid = number
         .or(account.as_ref().map(|account| account.uid))
         .context("this user is not in /etc/passwd; name an existing user, or a user's number")?;

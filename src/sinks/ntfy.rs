@@ -264,7 +264,8 @@ fn message(view: &View) -> String {
     text + &end
 }
 
-/// Returns what an answer means. Only an error in ntfy's own form is for good. `scrub` takes secrets
+/// Returns what an answer means. Only an error in ntfy's own form is for good. `scrub` takes
+/// secrets
 /// out of what the server says, before it is cut.
 fn judge(answer: &http::HttpAnswer, scrub: impl Fn(&str) -> String) -> Result<Receipt, SendError> {
     let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
