@@ -106,13 +106,6 @@ pub fn examples() -> [(&'static str, Report); 9] {
         drill: false,
         ..drill.clone()
     };
-    let mut notice = Report {
-        kind: Kind::Notice,
-        drill: false,
-        ..drill.clone()
-    };
-    notice.cause.line = format!("ops-slack has not taken the report {} about web", crash.id);
-    notice.verdict_because = "it refused it for good: Slack answered 404: no_service".into();
     [
         ("crash", crash),
         ("drill", drill.clone()),
@@ -121,9 +114,21 @@ pub fn examples() -> [(&'static str, Report); 9] {
         ("recovered", recovered),
         ("down", down),
         ("missed", missed(&drill)),
-        ("notice", notice),
+        ("notice", notice(&drill)),
         ("claim", claim),
     ]
+}
+
+/// Returns what lastwords says about itself.
+fn notice(drill: &Report) -> Report {
+    let mut notice = Report {
+        kind: Kind::Notice,
+        drill: false,
+        ..drill.clone()
+    };
+    notice.cause.line = format!("ops-slack has not taken the report {} about web", drill.id);
+    notice.verdict_because = "it refused it for good: Slack answered 404: no_service".into();
+    notice
 }
 
 /// Returns that a run is missing, told by as little as a drill is.
