@@ -48,17 +48,17 @@ fn text(job: &str, described: &Described) -> String {
         .iter()
         .map(|collector| collector.name())
         .collect();
-    if described.log.is_none() && described.program.is_none() {
+    if described.logs.is_empty() && described.program.is_none() {
         return text + &left_out(&standard);
     }
     for name in &standard {
         let _ = writeln!(text, "[collect.{name}]");
     }
-    match &described.log {
-        Some(log) => {
-            let _ = write!(text, "[[collect.log]]\npath = {}\n", toml_string(log));
-        }
-        None => text += "# [[collect.log]]\n# path = \"/var/log/…\"     # where is its log?\n",
+    for log in &described.logs {
+        let _ = write!(text, "[[collect.log]]\npath = {}\n", toml_string(log));
+    }
+    if described.logs.is_empty() {
+        text += "# [[collect.log]]\n# path = \"/var/log/…\"     # where is its log?\n";
     }
     if let Some(program) = &described.program {
         let _ = write!(text, "[collect.program]\npath = {}\n", toml_string(program));
@@ -90,7 +90,7 @@ mod tests {
         let hostile = Described {
             user: Some("a\"b".into()),
             chroot: Some("/srv/\"jail".into()),
-            log: Some("/x\n\"y".into()),
+            logs: vec!["/x\n\"y".into(), "/z".into()],
             program: Some("/z".into()),
         };
         for described in [Described::default(), hostile] {
@@ -100,8 +100,13 @@ mod tests {
                 ("etc/passwd", "a\"b:x:7:7::/:/bin/false\n"),
             ]);
             let host = Host::new(dir.path(), dir.path());
-            let checked = config::check(dir.path(), &host);
-            assert_eq!(config::tests::told(dir.path(), &checked.problems), [""; 0]);
+            let checked = config::check(dir.path(), &host, &[]);
+            // The logs and programs of this test do not exist.
+            let told = config::tests::told(dir.path(), &checked.problems);
+            assert!(
+                told.iter().all(|it| it.contains("there is no /")),
+                "{told:?}"
+            );
         }
     }
 }

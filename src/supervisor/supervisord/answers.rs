@@ -14,7 +14,7 @@ use crate::supervisor::listen::Listen;
 use crate::supervisor::plan::Plan;
 use crate::supervisor::supervise::{Allowed, Described, Subject};
 use crate::supervisor::supervisord::listener::EventListener;
-use crate::supervisor::supervisord::{condition, doctor, files, setup};
+use crate::supervisor::supervisord::{child_logs, condition, doctor, files, setup};
 
 pub struct Supervisord;
 
@@ -65,6 +65,11 @@ impl Supervise for Supervisord {
             .map(|(_, file)| file)
     }
 
+    fn services(&self, host: &Host) -> Vec<String> {
+        let programs = files::programs(host).into_iter();
+        programs.map(|(name, _)| name).collect()
+    }
+
     /// Returns all programs if there is a listener: it hears of all.
     fn wired(&self, host: &Host) -> Vec<String> {
         if files::listener(host).is_none() {
@@ -78,10 +83,8 @@ impl Supervise for Supervisord {
     }
 
     fn described(&self, program: &str, host: &Host) -> Described {
-        let file = self.file_of(program, host);
-        let text = file.and_then(|file| host.read(file).ok());
         Described {
-            log: text.and_then(|text| files::log_of(&text, program)),
+            logs: child_logs::named(program, host),
             ..Described::default()
         }
     }

@@ -17,15 +17,20 @@ pub fn read(said: &str, process: &str) -> Option<Condition> {
             by: by(),
             in_s: None,
         },
-        "FATAL" => Condition::GivenUp {
-            by: by(),
-            because: format!("FATAL: {}", rest.trim()),
-        },
+        "FATAL" => given_up(rest.trim()),
         "EXITED" | "STOPPED" => Condition::Down {
             because: format!("supervisord does not restart it ({state})"),
         },
         _ => return None,
     })
+}
+
+/// Returns how things stand with a process that is FATAL.
+pub fn given_up(why: &str) -> Condition {
+    Condition::GivenUp {
+        by: Supervisor::new("supervisord"),
+        because: format!("FATAL: {why}"),
+    }
 }
 
 #[cfg(test)]

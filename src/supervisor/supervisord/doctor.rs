@@ -6,11 +6,13 @@ use std::path::Path;
 
 use crate::host::Host;
 use crate::redact::redact;
+use crate::report::Condition;
 use crate::supervisor::ask::ask;
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::doctor::{Observed, Running, missing, program};
 use crate::supervisor::supervise::Subject;
-use crate::supervisor::supervisord::child_logs::logs_of;
+use crate::supervisor::supervisord::child_logs::logs_of_program;
+use crate::supervisor::supervisord::condition;
 use crate::supervisor::supervisord::files::{self, CHILD_LOGS, Listener, SUPERVISORD_LOG};
 
 const SUPERVISORCTL: [&str; 3] = [
@@ -51,11 +53,13 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
         checks.push(Check::problem("events", Concerns::Catching, text, remedy));
     }
     log(&listener, checks);
-    let running = said.map_or(Running::Unknown, |said| runs(&said, subject.service));
+    let said = said.as_deref();
+    let running = said.map_or(Running::Unknown, |said| runs(said, subject.service));
     let child_logs = listener.flag("--child-logs").unwrap_or(CHILD_LOGS);
-    let logs = logs_of(subject.service, Path::new(child_logs), host);
+    let logs = logs_of_program(subject.service, Path::new(child_logs), host);
     Observed {
         logs,
+        failed: said.and_then(|said| failed(said, subject.service)),
         ..Observed::of(running)
     }
 }
@@ -91,6 +95,14 @@ fn runs(said: &str, name: &str) -> Running {
     } else {
         Running::No
     }
+}
+
+/// Returns how things stand with a program, if supervisord has given up one of its processes.
+fn failed(said: &str, name: &str) -> Option<Condition> {
+    let (_, why) = states(said, name)
+        .into_iter()
+        .find(|(state, _)| *state == "FATAL")?;
+    Some(condition::given_up(why))
 }
 
 fn listens(listener: &Listener, said: Option<&str>) -> Check {

@@ -153,14 +153,40 @@ pub fn programs(host: &Host) -> Vec<(String, PathBuf)> {
 
 /// Returns the value of a key in a program's section.
 pub fn value_of(program: &str, key: &str, host: &Host) -> Option<String> {
-    let is_its = |section: &IniSection| {
-        let name = section.name.strip_prefix("program:");
-        name.is_some_and(|name| name.trim() == program)
+    in_section("program", program, host, |section| {
+        section.value(key).map(str::to_owned)
+    })?
+}
+
+/// Returns the file with the section of a program.
+pub fn file_of_program(program: &str, host: &Host) -> Option<PathBuf> {
+    in_section("program", program, host, |section| section.file.to_owned())
+}
+
+/// Returns the programs of a group: those that its section names, or the one of its name.
+pub fn programs_of(group: &str, host: &Host) -> Vec<String> {
+    let named = in_section("group", group, host, |section| {
+        let names = section.value("programs").unwrap_or_default().split(',');
+        names.map(|name| name.trim().to_owned()).collect()
+    });
+    named.unwrap_or_else(|| vec![group.to_owned()])
+}
+
+/// Reads something in the section of this kind and name. A program may also be one of FastCGI.
+fn in_section<T>(
+    kind: &str,
+    name: &str,
+    host: &Host,
+    read: impl Fn(&IniSection) -> T,
+) -> Option<T> {
+    let is_it = |section: &IniSection| {
+        let (of, its_name) = section.name.split_once(':').unwrap_or_default();
+        its_name.trim() == name && of.trim().trim_start_matches("fcgi-") == kind
     };
     files(host).iter().find_map(|file| {
         let text = host.read(file).ok()?;
-        let section = IniSection::all(file, &text).into_iter().find(is_its)?;
-        section.value(key).map(str::to_owned)
+        let section = IniSection::all(file, &text).into_iter().find(is_it)?;
+        Some(read(&section))
     })
 }
 
@@ -225,35 +251,9 @@ pub fn listener(host: &Host) -> Option<Listener> {
     })
 }
 
-/// Returns the file to which a program's section sends stderr.
-pub fn log_of(text: &str, job: &str) -> Option<String> {
-    let mut lines = text
-        .lines()
-        .map(str::trim)
-        .skip_while(|line| *line != format!("[program:{job}]"))
-        .skip(1);
-    let own = lines.by_ref().take_while(|line| !line.starts_with('['));
-    let value = |line: &str| {
-        line.strip_prefix("stderr_logfile")?
-            .trim_start()
-            .strip_prefix('=')
-            .map(str::trim)
-            .map(str::to_owned)
-    };
-    own.filter_map(value)
-        .find(|path| path.starts_with('/') && !path.contains('%'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn supervisords_file_tells_the_log() {
-        let text = "[program:a]\nstderr_logfile=/a\n[program:web]\ncommand=x\nstderr_logfile = /var/log/web.err\n";
-        assert_eq!(log_of(text, "web").as_deref(), Some("/var/log/web.err"));
-        assert_eq!(log_of(text, "x"), None);
-    }
 
     #[test]
     fn what_its_own_file_includes_is_read_and_nothing_else() {

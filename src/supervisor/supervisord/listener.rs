@@ -26,7 +26,7 @@ struct Flags {
     /// supervisord's own log (its `logfile`), which alone tells how a process ended
     #[arg(long, value_name = "FILE", default_value = SUPERVISORD_LOG)]
     supervisord_log: PathBuf,
-    /// Where the processes' logs are (its `childlogdir`), for jobs that name none
+    /// Where supervisord keeps the logs that it names itself (its `childlogdir`)
     #[arg(long, value_name = "DIR", default_value = CHILD_LOGS)]
     child_logs: PathBuf,
 }
@@ -156,7 +156,12 @@ impl ProcessEvents {
         let last_failure = self.last_failures.get(&process).map(String::as_str);
         let log = self.flags.supervisord_log.to_string_lossy();
         let mut account = event.account(line.as_ref(), &log, last_failure)?;
-        account.logs = logs_of(&event.process, &self.flags.child_logs, &self.host);
+        account.logs = logs_of(
+            &event.group,
+            &event.process,
+            &self.flags.child_logs,
+            &self.host,
+        );
         if event.state == ProcessState::Backoff {
             let unknown = "it could not be started, or ended at once";
             let why = line.as_ref().map_or(unknown, |line| line.why());

@@ -22,6 +22,7 @@ mod doctor;
 mod files;
 mod listener;
 mod log;
+mod processes;
 mod setup;
 
 use std::collections::{HashMap, VecDeque};

@@ -27,10 +27,11 @@ pub fn described(stanzas: Stanzas) -> Described {
     let redirected = main.and_then(|main| redirection(&main.text));
     let logged = stanzas.keeps_console();
     let program = stanzas.program();
+    let log = redirected.or_else(|| logged.then(|| log(stanzas.has_instances).to_owned()));
     Described {
         user: stanzas.setuid.filter(|user| user != "root"),
         chroot: stanzas.chroot,
-        log: redirected.or_else(|| logged.then(|| log(stanzas.has_instances).to_owned())),
+        logs: log.into_iter().collect(),
         program,
     }
 }
@@ -59,11 +60,11 @@ mod tests {
         let expected = Described {
             user: Some("www-data".into()),
             chroot: None,
-            log: Some("/var/log/upstart/{job}-{instance}.log".into()),
+            logs: vec!["/var/log/upstart/{job}-{instance}.log".into()],
             program: Some("/srv/web".into()),
         };
         assert_eq!(found, expected);
-        let log = |conf| described(conf).log;
+        let log = |conf| described(conf).logs.pop();
         assert_eq!(
             log("exec node x.js >> /var/log/web.log 2>&1").as_deref(),
             Some("/var/log/web.log")
