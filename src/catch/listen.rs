@@ -155,7 +155,7 @@ impl<'a> Catcher<'a> {
             ServiceChange::Starting => self.arm(&call, now),
             ServiceChange::Stopping => call
                 .marker(self.places)
-                .plan(now)
+                .plan(now, None)
                 .with_context(|| format!("a stop of {} may look like a crash", call.job)),
             ServiceChange::Ended(account) => self.ended(*account, &call, now),
         }

@@ -24,7 +24,7 @@ pub fn deliver(places: &Places, supervisor: &dyn Supervise) {
     let started = if supervisor.kills_leftovers() {
         leave_word(places)
     } else {
-        start(places)
+        start(places, supervisor.deliverer_stays())
     };
     if let Err(why) = started {
         notice::say(
@@ -34,10 +34,11 @@ pub fn deliver(places: &Places, supervisor: &dyn Supervise) {
     }
 }
 
-fn start(places: &Places) -> io::Result<()> {
+fn start(places: &Places, stays: bool) -> io::Result<()> {
     let mut command = Command::new(ourselves::program()?);
     command
         .args(["deliver", "--woken"])
+        .args(stays.then_some("--stay"))
         .args(places.flags())
         // The environment is the job's, and hostile. The descriptors may be a pty that dies with
         // the hook.

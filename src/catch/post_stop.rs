@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::catch::call::{Call, HookArgs};
 use crate::catch::finish;
-use crate::catch::marker::{Claim, Marker, MarkerFile, Seen};
+use crate::catch::marker::{Claim, MarkerFile, Seen};
 use crate::catch::nudge;
 use crate::catch::priority::Priority;
 use crate::catch::worker::{self, By, Ended};
@@ -122,17 +122,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
 
 /// Keeps in the marker what the supervisor says of the end.
 pub fn tell(account: Account, call: &Call, marker: &MarkerFile, host: &Host, now: Now) {
-    let unarmed = || {
-        let boot_id = host.boot_id();
-        let seen = marker
-            .last_seen()
-            .filter(|seen| seen.boot_id == boot_id)
-            .map(|seen| seen.sequence);
-        Marker {
-            seen,
-            ..Marker::new(boot_id, now).of(&call.job, call.instance.as_deref())
-        }
-    };
+    let unarmed = || marker.unarmed(&call.job, call.instance.as_deref(), host.boot_id(), now);
     if let Err(why) = marker.tell(account, unarmed) {
         notice::say(
             host,

@@ -25,11 +25,17 @@ impl<'a> Runit<'a> {
         }
     }
 
-    /// Starts a service with these of our scripts.
+    /// Starts a service with these of our scripts. Without ours, its `run` does not call lastwords.
     fn start(&mut self, way: &Way, scripts: &[&str]) {
         let dir = self.machine.path(way.name);
         let program = way.program(self.machine);
         fs::create_dir_all(dir.join("control")).unwrap();
+        let text = ways::config(self.machine, "runit/run", way.name, &program);
+        let own = text.lines().filter(|line| !line.contains("pre-start"));
+        executable(
+            &dir.join("run"),
+            &own.map(|line| format!("{line}\n")).collect::<String>(),
+        );
         for script in scripts {
             let text = ways::config(self.machine, &format!("runit/{script}"), way.name, &program);
             executable(&dir.join(script), &text);
@@ -104,10 +110,8 @@ fn check(title: &str, ways: &[Way], scripts: &[&str]) {
     });
     for report in machine.reports() {
         assert_eq!(report.stop.supervisor.name(), "runit");
-        assert!(
-            report.stop.pid.is_some() && report.stop.started_at.is_some(),
-            "{report:#?}"
-        );
+        let is_known = report.stop.pid.is_some() && report.stop.started_at.is_some();
+        assert_eq!(is_known, scripts.contains(&"run"), "{report:#?}");
     }
 }
 
@@ -198,6 +202,24 @@ fn without_control_files_a_stop_is_known_and_a_restart_is_called_neither() {
             way("exit-0", "exit 0", Nothing, unclear(Exit::Code(0))),
         ],
         &["run", "finish"],
+    );
+}
+
+#[test]
+fn a_restart_that_control_t_announces_is_planned_though_run_arms_nothing() {
+    check(
+        "runit without the line in run",
+        &[
+            way("restart", "", Control("restart"), Silence),
+            way("down", "", Control("down"), Silence),
+            way(
+                "exit-1",
+                "exit 1",
+                Nothing,
+                crashed(Exit::Code(1), "exit code 1"),
+            ),
+        ],
+        &["finish", "control/t"],
     );
 }
 

@@ -60,8 +60,8 @@ pub struct Marker {
         skip_serializing_if = "Option::is_none"
     )]
     pub account: Option<Account>,
-    /// The hook after the end made this marker because none was armed. The service's start is
-    /// unknown.
+    /// The hook before a stop, or after the end, made this marker because none was armed. The
+    /// service's start is unknown.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unarmed: bool,
     /// Observations of `lastwords run`, if it runs the service.

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | not armed | none | |
 //! | armed | `NAME` | pre-start |
-//! | planned | `NAME`, with `planned` set | pre-stop |
+//! | planned | `NAME`, with `planned` set | pre-stop; where the supervisor's account suffices, even if none was armed |
 //! | taken | `NAME~taken-…` | post-stop, by rename, so that only one hook gets it; `lastwords run`, from the start. See [`Taken`] |
 //! | dealt with | none | post-stop's worker, or the deliverer's if that was killed |
 //! | its crashes | `NAME~crashes` | post-stop: the times of the latest crashes, to tell a loop |
@@ -171,9 +171,10 @@ impl MarkerFile {
     }
 
     /// Reads the marker of a service that runs: the armed one, or one of those that [`held`] found.
-    /// Ignores markers that do not belong to user `uid`.
+    /// Ignores markers that do not belong to user `uid`, and those that no start has armed.
     pub fn running_by(&self, uid: u32, held: &[Taken]) -> io::Result<Option<Marker>> {
-        Ok(self.armed_by(uid)?.or_else(|| self.held_by(uid, held)))
+        let armed = self.armed_by(uid)?.filter(|marker| !marker.unarmed);
+        Ok(armed.or_else(|| self.held_by(uid, held)))
     }
 
     fn held_by(&self, uid: u32, held: &[Taken]) -> Option<Marker> {
@@ -188,13 +189,31 @@ impl MarkerFile {
             })
     }
 
-    /// Marks the stop as planned. Does nothing if no marker is armed.
-    pub fn plan(&self, now: Now) -> io::Result<()> {
-        self.change(|marker| Marker {
+    /// Marks the stop as planned. If no marker is armed, it marks `unarmed`, if there is one.
+    pub fn plan(&self, now: Now, unarmed: Option<Marker>) -> io::Result<()> {
+        let armed = self.read::<Marker>(&self.name)?;
+        if armed.is_none() {
+            self.create_dir()?;
+        }
+        let Some(marker) = armed.or(unarmed) else {
+            return Ok(());
+        };
+        let planned = Marker {
             planned_ms: Some(millis(now.monotonic)),
             restarted: false,
             ..marker
-        })
+        };
+        self.write(&self.name, &planned)
+    }
+
+    /// Returns a marker of this service for when none is armed, so that its start is unknown.
+    pub fn unarmed(&self, job: &str, instance: Option<&str>, boot_id: String, now: Now) -> Marker {
+        let seen = self.last_seen().filter(|seen| seen.boot_id == boot_id);
+        Marker {
+            seen: seen.map(|seen| seen.sequence),
+            unarmed: true,
+            ..Marker::new(boot_id, now).of(job, instance)
+        }
     }
 
     /// Takes the plan back: the stop is only a restart, which keeps the process running.
@@ -226,10 +245,7 @@ impl MarkerFile {
         let marker = match self.read::<Marker>(&self.name) {
             Ok(Some(marker)) => marker,
             // None was armed, or somebody has damaged it, which must not hide a crash.
-            Ok(None) | Err(_) => Marker {
-                unarmed: true,
-                ..unarmed()
-            },
+            Ok(None) | Err(_) => unarmed(),
         };
         self.create_dir()?;
         // If there is no room for the account, at least the crash is known.

@@ -193,7 +193,7 @@ fn arming_makes_a_directory_and_a_file_that_only_their_owner_can_read() {
 #[test]
 fn arming_anew_forgets_the_last_lifes_plan() {
     let markers = Markers::armed();
-    markers.web.plan(at(150)).unwrap();
+    markers.web.plan(at(150), None).unwrap();
     markers.web.arm(&marker()).unwrap();
     assert_eq!(markers.web(), marker());
 }
@@ -202,7 +202,7 @@ fn arming_anew_forgets_the_last_lifes_plan() {
 fn a_draft_that_a_process_of_our_number_left_behind_is_not_in_the_way() {
     let markers = Markers::armed();
     fs::write(markers.path(&format!("web~draft{}", id())), "half").unwrap();
-    markers.web.plan(at(150)).unwrap();
+    markers.web.plan(at(150), None).unwrap();
     assert_eq!(markers.web().planned_ms, Some(150_000));
     assert_eq!(markers.names(), ["web"]);
 }
@@ -246,7 +246,7 @@ fn where_there_is_no_room_for_another_file_the_last_lifes_will_do() {
 fn a_plan_is_noted_in_the_marker_and_changes_nothing_else() {
     let markers = Markers::armed();
     for seconds in [150, 160] {
-        markers.web.plan(at(seconds)).unwrap();
+        markers.web.plan(at(seconds), None).unwrap();
         let planned = Marker {
             planned_ms: Some(seconds * 1000),
             ..marker()
@@ -289,7 +289,7 @@ fn an_announcement_is_known_from_before_the_start_by_its_words() {
 #[test]
 fn where_nothing_is_armed_a_plan_arms_nothing() {
     let markers = Markers::new();
-    markers.web.plan(at(150)).unwrap();
+    markers.web.plan(at(150), None).unwrap();
     assert!(!markers.path("web").exists());
 }
 
@@ -316,7 +316,7 @@ fn a_marker_that_cannot_be_read_is_an_error_and_not_taken_for_unarmed() {
         let uid = geteuid().as_raw();
         assert!(markers.web.armed_by(uid).is_err(), "{how}");
         assert!(markers.web.running_by(uid, &[]).is_err(), "{how}");
-        assert!(markers.web.plan(at(150)).is_err(), "{how}");
+        assert!(markers.web.plan(at(150), None).is_err(), "{how}");
         let taken = markers.take().unwrap();
         assert!(taken.is_some(), "whoever damages it hides no crash: {how}");
     }
