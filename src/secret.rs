@@ -102,16 +102,18 @@ impl SecretSource {
         let text = match place {
             Holder::File(file) => {
                 let path = locate(file, host);
-                read_file(&path)
+                first_line(&path)
                     .with_context(|| format!("cannot read the {name} from {}", path.display()))?
             }
-            Holder::Env(variable) => std::env::var(variable).with_context(|| {
-                format!("cannot read the {name} from the environment variable {variable}")
-            })?,
+            Holder::Env(variable) => {
+                let text = std::env::var(variable).with_context(|| {
+                    format!("cannot read the {name} from the environment variable {variable}")
+                })?;
+                text.lines().next().unwrap_or_default().trim().to_owned()
+            }
         };
-        let line = text.lines().next().unwrap_or_default().trim();
-        ensure!(!line.is_empty(), "the {name} is empty");
-        Ok(Secret(line.to_owned()))
+        ensure!(!text.is_empty(), "the {name} is empty");
+        Ok(Secret(text))
     }
 }
 
@@ -124,11 +126,15 @@ pub fn locate(file: &Path, host: &Host) -> PathBuf {
         .unwrap_or_else(|| host.configured(file))
 }
 
-fn read_file(path: &Path) -> Result<String> {
+/// Returns the secret that a file holds: its first line.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn first_line(path: &Path) -> Result<String> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let mut text = String::new();
     File::from(openat(CWD, path, flags, Mode::empty())?)
         .take(64 * 1024)
         .read_to_string(&mut text)?;
-    Ok(text)
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }

@@ -10,9 +10,8 @@ use super::files::{job_files, jobs_dir, machine_file};
 use super::keys::{JobFile, MachineFile};
 use super::opened::{Opened, open};
 use super::problem::{Problem, Severity};
-use super::{secret_files, sink_names, templates};
+use super::{sink_names, templates};
 use crate::host::Host;
-use crate::sinks::Sinks;
 
 /// The result of a check.
 pub struct Checked {
@@ -23,22 +22,23 @@ pub struct Checked {
     pub jobs: usize,
 }
 
-/// Checks every file of a config, against the users of the machine.
-pub fn check(dir: &Path, host: &Host) -> Checked {
+/// Checks every file of a config, against the machine's users, programs and logs. `credentials` are
+/// the secrets that systemd hands to the deliverer.
+pub fn check(dir: &Path, host: &Host, credentials: &[String]) -> Checked {
     let mut problems = Vec::new();
     let dirs = [dir.to_owned(), jobs_dir(dir)];
     problems.extend(dirs.iter().filter_map(|dir| open_to_all(dir)));
 
     let machine: Opened<MachineFile> = look(&machine_file(dir), &mut problems);
     problems.extend(machine.mistakes());
-    problems.extend(machine.unknown_users(host));
-    problems.extend(beside(&machine.value.sink, dir));
+    problems.extend(machine.missing(dir, host, credentials));
+    problems.extend(templates::check(&machine.value.sink, dir));
     problems.extend(
         machine
             .value
             .default
             .own_sinks()
-            .map(|sinks| beside(sinks, dir))
+            .map(|sinks| templates::check(sinks, dir))
             .into_iter()
             .flatten(),
     );
@@ -48,11 +48,11 @@ pub fn check(dir: &Path, host: &Host) -> Checked {
     for file in &files {
         let job: Opened<JobFile> = look(file, &mut problems);
         problems.extend(job.mistakes(&machine));
-        problems.extend(job.unknown_users(host));
+        problems.extend(job.missing(dir, host, credentials));
         problems.extend(
             job.value
                 .own_sinks()
-                .map(|sinks| beside(sinks, dir))
+                .map(|sinks| templates::check(sinks, dir))
                 .into_iter()
                 .flatten(),
         );
@@ -66,15 +66,6 @@ pub fn check(dir: &Path, host: &Host) -> Checked {
         machine: machine_file(dir).exists(),
         jobs: files.len(),
     }
-}
-
-/// Returns what is wrong with the files that these sinks name: their secrets and templates.
-fn beside(sinks: &Sinks, dir: &Path) -> Vec<Problem> {
-    [
-        secret_files::check(sinks, dir),
-        templates::check(sinks, dir),
-    ]
-    .concat()
 }
 
 fn look<T: DeserializeOwned + Default>(file: &Path, problems: &mut Vec<Problem>) -> Opened<T> {
@@ -111,7 +102,7 @@ mod tests {
             ("jobs/a.toml", job),
             ("jobs/b.toml", job),
         ]);
-        let checked = check(dir.path(), &Host::new("/", dir.path()));
+        let checked = check(dir.path(), &Host::new("/", dir.path()), &[]);
         let keys = "`sinks`, `sink`, `collect`, `runbook`, `normal_exit`, `stop_timeout`, `remind`, `expect`, `user`, `chroot` or `redact`";
         let of_job = |job: &str| {
             [
@@ -143,7 +134,7 @@ mod tests {
             ("jobs/.web.toml.swp", ""),
             ("jobs/web.toml", ""),
         ]);
-        let checked = check(dir.path(), &Host::new("/", dir.path()));
+        let checked = check(dir.path(), &Host::new("/", dir.path()), &[]);
         assert_eq!(
             told(dir.path(), &checked.problems),
             [
@@ -163,7 +154,7 @@ mod tests {
         for name in names {
             fs::set_permissions(dir.path().join(name), Permissions::from_mode(0o777)).unwrap();
         }
-        let problems = check(dir.path(), &Host::new("/", dir.path())).problems;
+        let problems = check(dir.path(), &Host::new("/", dir.path()), &[]).problems;
         assert_eq!(problems.len(), 4);
         for (problem, name) in problems.iter().zip(names) {
             assert_eq!(
@@ -180,7 +171,7 @@ mod tests {
     fn a_config_that_reaches_nobody_is_a_warning() {
         for files in [&[][..], &[("lastwords.toml", "")], &[("jobs/web.toml", "")]] {
             let dir = config(files);
-            let checked = check(dir.path(), &Host::new("/", dir.path()));
+            let checked = check(dir.path(), &Host::new("/", dir.path()), &[]);
             let [problem] = checked.problems.as_slice() else {
                 panic!("{:?}", checked.problems)
             };

@@ -7,7 +7,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::problem::{Problem, Severity};
-use super::wording::nearest;
 use crate::names;
 
 /// Returns the file that describes the machine.
@@ -39,15 +38,6 @@ pub fn job_of(file: &Path) -> Option<String> {
 pub fn jobs(dir: &Path) -> Vec<String> {
     let files = job_files(dir, &mut Vec::new());
     files.iter().filter_map(|file| job_of(file)).collect()
-}
-
-/// Returns the most similar job that has a file, if this one has none.
-pub fn similar_job(dir: &Path, job: &str) -> Option<String> {
-    let jobs = jobs(dir);
-    if jobs.iter().any(|it| it == job) {
-        return None;
-    }
-    nearest(job, jobs.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// Returns the jobs' files in order, and adds a warning for each file beside them that is never

@@ -38,6 +38,7 @@ mod load;
 mod mistakes;
 mod normal_exit;
 mod opened;
+mod outside;
 mod parse;
 mod patterns;
 mod problem;
@@ -46,6 +47,7 @@ mod read;
 mod schema;
 mod secret_files;
 mod sink_names;
+mod sink_tables;
 mod templates;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -54,10 +56,11 @@ mod user_names;
 mod wording;
 
 pub use check::{Checked, check};
-pub use files::{file_name, job_file, jobs, similar_job};
+pub use files::{job_file, jobs};
 pub use load::{Loaded, Route, chroots, expecting, load, users};
 pub use normal_exit::signal;
 pub use problem::{Problem, Severity};
+pub use wording::nearest;
 
 /// Exit code of a command that cannot go on because the config has an error; see sysexits(3).
 pub const EX_CONFIG: u8 = 78;

@@ -7,10 +7,12 @@ use toml::de::DeTable;
 
 use super::document::Document;
 use super::keys::{JobFile, MachineFile};
+use super::outside::Outsiders;
 use super::parse::parse;
 use super::patterns::Patterns;
 use super::problem::{Problem, Source};
 use super::read;
+use super::secret_files::SecretFiles;
 use super::sink_names::{self, SinkNames};
 use super::user_names::UserNames;
 use crate::host::Host;
@@ -31,6 +33,8 @@ pub struct Opened<T> {
 pub struct Extract {
     pub sinks: SinkNames,
     users: UserNames,
+    secrets: SecretFiles,
+    outside: Outsiders,
     pub patterns: Patterns,
 }
 
@@ -39,6 +43,8 @@ impl Extract {
         Self {
             sinks: SinkNames::of(table),
             users: UserNames::of(table),
+            secrets: SecretFiles::of(table),
+            outside: Outsiders::of(table),
             patterns: Patterns::of(table),
         }
     }
@@ -99,15 +105,20 @@ impl<T> Opened<T> {
         self.root.sinks.defines_one() || self.default.sinks.defines_one()
     }
 
-    /// Returns an error for each user that the file names and the machine does not have.
-    pub fn unknown_users(&self, host: &Host) -> Vec<Problem> {
+    /// Returns what the file names and the machine does not have: users, secrets, programs, logs.
+    /// `dir` is the config's directory; `credentials` are the files that systemd hands over.
+    pub fn missing(&self, dir: &Path, host: &Host, credentials: &[String]) -> Vec<Problem> {
         let Some(source) = &self.source else {
             return Vec::new();
         };
-        let users = [&self.root.users, &self.default.users];
-        users
-            .iter()
-            .flat_map(|it| it.problems(source, host))
-            .collect()
+        let of = |table: &Extract| {
+            [
+                table.users.problems(source, host),
+                table.secrets.problems(source, dir, credentials),
+                table.outside.problems(source, host),
+            ]
+            .concat()
+        };
+        [of(&self.root), of(&self.default)].concat()
     }
 }

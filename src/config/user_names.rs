@@ -60,7 +60,7 @@ mod tests {
         let job = "user = 'nosuch2'\n[[collect.exec]]\nname = 'y'\ncommand = ['true']\n\
                    user = 'nosuch3'\n[[collect.exec]]\nname = 'z'\ncommand = ['true']\nuser = '7'\n";
         let dir = config(&[("lastwords.toml", &machine), ("jobs/web.toml", job)]);
-        let checked = check(dir.path(), &Host::new("/", dir.path()));
+        let checked = check(dir.path(), &Host::new("/", dir.path()), &[]);
         let line = machine.lines().position(|line| line.contains("nosuch1"));
         let why = "this user is not in /etc/passwd; name an existing user, or a user's number";
         let expected = [

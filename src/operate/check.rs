@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::config::{Checked, EX_CONFIG, Problem, Severity, check as check_config};
+use crate::config::{self, Checked, EX_CONFIG, Problem, Severity, check as check_config};
+use crate::operate::{known, secrets};
 use crate::places::Places;
 
 #[derive(Debug, Args)]
@@ -30,7 +31,9 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> ExitCode {
 /// the exit code: 78 if there is an error, else 0. A closed `out` is no failure.
 fn check(places: &Places, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
     let dir = &places.config;
-    let checked = check_config(dir, &places.host());
+    let host = places.host();
+    let mut checked = check_config(dir, &host, &secrets::names(&host));
+    checked.problems.extend(unmatched(places));
     if json {
         let problems: Vec<Value> = checked.problems.iter().map(as_json).collect();
         let _ = writeln!(out, "{:#}", Value::from(problems));
@@ -46,6 +49,28 @@ fn check(places: &Places, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
     } else {
         0
     }
+}
+
+/// Returns a warning for each job's file whose job nobody here runs. Where no supervisor runs
+/// anything, as in an image that is being built, there is none.
+fn unmatched(places: &Places) -> Vec<Problem> {
+    let all = known::run_here(places);
+    if all.is_empty() {
+        return Vec::new();
+    }
+    let jobs = config::jobs(&places.config).into_iter();
+    let unmatched = jobs.filter(|job| !known::is_run(job, places));
+    let warn = |job: String| {
+        let meant = config::nearest(&job, all.iter().map(String::as_str));
+        let help = match meant {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "this is right only if `lastwords run` starts it".to_owned(),
+        };
+        let message = format!("no unit, service or job here is called `{job}`");
+        let file = config::job_file(&places.config, &job);
+        Problem::with_file(&file, Severity::Warning, &message, Some(&help))
+    };
+    unmatched.map(warn).collect()
 }
 
 fn as_json(problem: &Problem) -> Value {
@@ -115,6 +140,7 @@ mod tests {
         let mut out = Vec::new();
         let places = Places {
             config: dir.path().to_owned(),
+            root: dir.path().to_owned(),
             ..Places::default()
         };
         let code = check(&places, json, &mut out, false);

@@ -58,6 +58,8 @@ use crate::render::{self, Medium, View, one_line};
 use crate::report::Report;
 use crate::secret::SecretSource;
 
+/// The program that takes mail where no other is named.
+pub const SENDMAIL: &str = "/usr/sbin/sendmail";
 /// Maximum run time of `sendmail`.
 const SENDMAIL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Hint if the machine has no `sendmail`.

@@ -8,6 +8,7 @@ use lettre::message::Mailbox;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
+use super::SENDMAIL;
 use super::smtp::Encryption;
 use crate::key_error::KeyError;
 use crate::plugin::Command;
@@ -80,7 +81,7 @@ impl EmailKeys {
             let message = format!("`{key}` is for an SMTP server, and this table has no `server`");
             return Err(KeyError::at(key, message).help("name the server with `server`"));
         }
-        let path = sendmail.unwrap_or(Path::new("/usr/sbin/sendmail"));
+        let path = sendmail.unwrap_or(Path::new(SENDMAIL));
         let is_command = |path: &Path| {
             let words = path.to_str().map(|word| vec![word.to_owned()]);
             words.is_some_and(|words| Command::try_from(words).is_ok())

@@ -26,8 +26,13 @@ pub enum Secrets {
     Missing(PathBuf),
 }
 
+/// Returns the names of the credentials of lastwords.service.
+pub fn names(host: &Host) -> Vec<String> {
+    handed_over(host).into_iter().map(|it| it.id).collect()
+}
+
 /// Returns the credentials of lastwords.service.
-pub fn handed_over(host: &Host) -> Vec<Credential> {
+fn handed_over(host: &Host) -> Vec<Credential> {
     let files = units::files("lastwords.service", host);
     let of_key = |key: &str| -> Vec<Credential> {
         let lines = units::commands(&files, key, host)
