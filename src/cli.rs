@@ -54,7 +54,8 @@ Examples:
   lastwords run -- node server.js                    the job node
   exec lastwords run -- /usr/bin/web                 in /etc/init/web.conf
   ENTRYPOINT [\"lastwords\", \"run\", \"--job\", \"web\", \"--\"]     in a Dockerfile
-  */5 * * * * root lastwords run -- backup.sh        in a crontab";
+  */5 * * * * root lastwords run -- backup.sh        in /etc/cron.d/backup
+  */5 * * * * lastwords run -- backup.sh             in `crontab -e`";
 
 const DOCTOR: &str = "\
 Examples:

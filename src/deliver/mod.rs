@@ -71,6 +71,14 @@ const ENOUGH: Duration = Duration::from_mins(2);
 /// Names of the locks that belong to no sink.
 const WAITING: &str = "\0\0waiting";
 const LOOKING: &str = "\0\0looking";
+const STAYING: &str = "\0\0staying";
+
+/// How often a deliverer that stays looks: the first new try of a report comes after this time.
+const PAUSE: Duration = Duration::from_secs(10);
+/// How long its look may take until another one stays in its place.
+const HOUR: Duration = Duration::from_hours(1);
+/// How long it stays at most. A report is tried for five days.
+const MOST_TRIED: Duration = Duration::from_hours(5 * 24 + 1);
 
 #[derive(Debug, Args)]
 pub struct DeliverArgs {
@@ -89,6 +97,9 @@ pub struct DeliverArgs {
     /// A hook starts this: where another such deliverer is about to look, that one is enough
     #[arg(long, hide = true)]
     woken: bool,
+    /// `lastwords run` starts this: where no deliverer looks regularly, go on until nothing waits
+    #[arg(long, hide = true)]
+    stay: bool,
     #[command(flatten)]
     places: Places,
 }
@@ -111,11 +122,37 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
     if !args.woken {
         stamp::leave(places, false);
     }
-    let _turn = match turn(&deliverer.spool, args.woken) {
-        Turn::Others => return Ok(ExitCode::SUCCESS),
-        Turn::Ours(lock) => lock,
+    let mut items = Items::default();
+    let code = match turn(&deliverer.spool, args.woken) {
+        Turn::Others => Ok(ExitCode::SUCCESS),
+        Turn::Ours(_turn) => look(&deliverer, &mut items),
     };
-    look(&deliverer, &mut Items::default())
+    if args.stay {
+        stay(&deliverer, &mut items)?;
+    }
+    code
+}
+
+/// Looks again and again while reports wait that no other deliverer would try again. One process
+/// does so, for as long as a report is tried.
+fn stay(deliverer: &Deliverer, items: &mut Items) -> Result<()> {
+    let until = Now::read().monotonic + MOST_TRIED;
+    let Some(lock) = deliverer.spool.lock(STAYING, Now::read().monotonic)? else {
+        return Ok(());
+    };
+    loop {
+        let now = Now::read().monotonic;
+        let is_regular =
+            matches!(stamp::last(deliverer.places), Ok(Some(last)) if last.is_recent());
+        let nothing_waits = deliverer.spool.ids(Place::New)?.is_empty();
+        if is_regular || nothing_waits || now > until || !lock.lives_for(HOUR, now)? {
+            return Ok(());
+        }
+        thread::sleep(PAUSE);
+        if let Err(why) = look(deliverer, items) {
+            deliverer.say(&format!("{why:#}"));
+        }
+    }
 }
 
 enum Turn {

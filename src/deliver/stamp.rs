@@ -20,6 +20,16 @@ pub struct Look {
     pub watches: bool,
 }
 
+/// A deliverer that watches looks every 2 seconds. A timer starts one every minute.
+const LATE: Duration = Duration::from_mins(10);
+
+impl Look {
+    /// Returns true if a deliverer runs regularly, judging by this look.
+    pub fn is_recent(&self) -> bool {
+        self.ago <= LATE
+    }
+}
+
 /// Leaves the trace. If that fails, reports are sent all the same.
 pub fn leave(places: &Places, watches: bool) {
     // The old word and the new one have the same length, and one write replaces it: a reader sees

@@ -23,7 +23,8 @@ pub enum CommandEnd {
 }
 
 impl CommandEnd {
-    pub fn exit(&self) -> Result<Exit, String> {
+    /// Returns the exit of this command, or why it never ran.
+    pub fn exit(&self, command: &str) -> Result<Exit, String> {
         match self {
             Self::Ended { exit, .. } => Ok(match (exit.exit_status(), exit.terminating_signal()) {
                 (Some(code), _) => Exit::Code(code),
@@ -34,7 +35,7 @@ impl CommandEnd {
                 },
                 _ => Exit::Unknown,
             }),
-            Self::NeverRan(why) => Err(why.to_string()),
+            Self::NeverRan(why) => Err(format!("cannot run {command}: {why}")),
         }
     }
 

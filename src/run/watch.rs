@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -28,6 +28,7 @@ use crate::collectors::usage::Usage;
 use crate::host::Host;
 use crate::places::Places;
 use crate::random;
+use crate::render::one_line;
 use crate::supervisor::run::LastwordsRun;
 use crate::supervisor::run::life::{End, Life, Request, is_stop};
 use crate::supervisor::upstart;
@@ -45,6 +46,9 @@ const LAG: Duration = Duration::from_millis(50);
 /// How long PID 1, with which everything ends, waits for the report to be sent.
 const DELIVERY: Duration = Duration::from_secs(5);
 
+/// Maximum length of a command's name in a report, in characters.
+const NAME: usize = 200;
+
 /// The command's life, and its marker, if there is one.
 pub struct Watch<'a> {
     places: &'a Places,
@@ -52,6 +56,8 @@ pub struct Watch<'a> {
     marker: Marker,
     armed: Option<Armed>,
     deliver_within: Duration,
+    /// The command's program, as it was named.
+    command: String,
     /// Marker of Upstart's hooks for the same life. They need not report what this process reports.
     hooks: Option<MarkerFile>,
 }
@@ -112,6 +118,9 @@ impl<'a> Watch<'a> {
             },
             armed: None,
             deliver_within,
+            command: args.command.first().map_or_else(String::new, |command| {
+                one_line(&command.to_string_lossy(), NAME)
+            }),
             hooks,
         };
         guarded("run", &watch.host.clone(), || watch.arm(file));
@@ -131,7 +140,9 @@ impl<'a> Watch<'a> {
         let armed = arm(self.places.markers());
         let why = match armed {
             Ok((taken, file)) => {
-                if one_was_left(&taken) {
+                // What the last run could not send is tried again now; at the end, if that waits for it.
+                let waits = self.deliver_within.is_zero() && self.places.spool().has_waiting();
+                if waits || one_was_left(&taken) {
                     nudge::deliver(self.places, &LastwordsRun);
                 }
                 self.armed = Some(Armed {
@@ -299,7 +310,7 @@ impl<'a> Watch<'a> {
             Usage::default()
         };
         self.life().end = Some(End {
-            exit: end.exit(),
+            exit: end.exit(&self.command),
             at: now.wall,
             at_ms: millis(now.monotonic),
             used,
@@ -358,7 +369,7 @@ impl<'a> Watch<'a> {
         let Ok(program) = ourselves::program() else {
             return;
         };
-        let Ok((ends, running)) = io::pipe() else {
+        let Ok((mut ends, running)) = io::pipe() else {
             return;
         };
         let mut command = Command::new(program);
@@ -368,7 +379,7 @@ impl<'a> Watch<'a> {
             .args(self.places.flags())
             .env_clear()
             .current_dir("/");
-        // The pipe ends with the process.
+        // The pipe ends with the process, whatever that prints before.
         command
             .stdin(Stdio::null())
             .stdout(running)
@@ -377,9 +388,12 @@ impl<'a> Watch<'a> {
         Signals::unblocked(&mut command);
         let started = command.spawn();
         drop(command);
-        if started.is_ok() {
-            signals.wait_for(&ends, Some(Now::read().monotonic + self.deliver_within));
+        if started.is_err() {
+            return;
         }
+        let until = Now::read().monotonic + self.deliver_within;
+        let mut said = [0; 4096];
+        while signals.wait_for(&ends, Some(until)) && ends.read(&mut said).is_ok_and(|it| it > 0) {}
     }
 }
 

@@ -166,6 +166,12 @@ impl Spool {
         Ok(ids)
     }
 
+    /// Returns true if reports wait in `new/`.
+    pub fn has_waiting(&self) -> bool {
+        let mut names = fs::read_dir(self.dir.join("new")).into_iter().flatten();
+        names.next().is_some()
+    }
+
     /// Returns when the last report came into `new/` or left it.
     pub fn changed(&self) -> Option<SystemTime> {
         fs::metadata(self.dir.join("new")).ok()?.modified().ok()

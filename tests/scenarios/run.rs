@@ -658,6 +658,64 @@ fn it_waits_until_the_report_is_sent_if_asked_to() {
     assert!(fs::read_to_string(&sent).unwrap().contains("exit code 3"));
 }
 
+/// Nothing else is set up: one line in a crontab has to do.
+#[test]
+fn where_no_deliverer_looks_regularly_the_one_it_starts_stays_until_everything_is_sent() {
+    let machine = Harness::new();
+    let [gate, tried, sent] = ["gate", "tried", "sent"].map(|it| machine.path(it));
+    let script = format!(
+        "cat >{0}; [ -e {1} ] && mv {0} {2}",
+        tried.display(),
+        gate.display(),
+        sent.display()
+    );
+    let sink = format!("[[sink.exec]]\nname = 'file'\ncommand = ['/bin/sh', '-c', '{script}']\n");
+    fs::write(machine.config.join("lastwords.toml"), sink).unwrap();
+    output(&machine, "exit 3");
+    wait_for("the first try", || tried.exists());
+    machine.open_gate();
+    wait_for("the message", || sent.exists());
+    machine.settle();
+}
+
+#[test]
+fn the_doctor_finds_the_line_of_cron_that_runs_a_job() {
+    let machine = Harness::new();
+    let program = machine.hook_argv("run").swap_remove(0);
+    let line = |program: &str| {
+        let dir = machine.root.join("etc/cron.d");
+        fs::create_dir_all(&dir).unwrap();
+        let line = format!("*/5 * * * *  root  {program} run --job backup -- /bin/backup\n");
+        fs::write(dir.join("backup"), line).unwrap();
+    };
+    let doctor = |job: &[&str]| text(&machine.command("doctor").args(job).output().unwrap().stdout);
+    line(&program.display().to_string());
+    for said in [doctor(&["backup"]), doctor(&[])] {
+        assert!(
+            said.starts_with("backup: ")
+                && said.contains("cron runs it by `lastwords run` (/etc/cron.d/backup:1)"),
+            "{said}"
+        );
+    }
+    line("lastwords");
+    let said = doctor(&["backup"]);
+    assert!(
+        said.starts_with("backup: a crash would NOT be caught: /etc/cron.d/backup:1 runs"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_command_that_is_missing_is_named_in_the_cause() {
+    let machine = Harness::new();
+    assert_eq!(
+        run(&machine, &["nosuchcmd", "-x"]).status().unwrap().code(),
+        Some(127)
+    );
+    let line = machine.only_report().cause.line;
+    assert!(line.contains("cannot run nosuchcmd: "), "{line}");
+}
+
 #[test]
 fn an_upgrade_that_takes_its_file_away_while_it_runs_costs_no_message() {
     let machine = Harness::new();
@@ -741,6 +799,34 @@ mod as_root_pid_1 {
             let is_there = texts.iter().any(|text| text.contains("no such port"));
             assert_eq!(is_there, is_read, "{report:#?}");
         }
+    }
+
+    #[test]
+    fn the_container_ends_once_every_sink_has_the_report_and_the_next_sends_it_to_none_again() {
+        let machine = as_root::machine_for_users();
+        let sink = |name: &str, first: &str| {
+            let to = machine.path(name);
+            let script = format!("{first}; cat >/dev/null; echo sent >>{}", to.display());
+            format!("[[sink.exec]]\nname = '{name}'\ncommand = ['/bin/sh', '-c', '{script}']\n")
+        };
+        let sinks = [sink("quick", "true"), sink("slow", "sleep 1")].concat();
+        fs::write(machine.config.join("lastwords.toml"), sinks).unwrap();
+        let ends = |script: &str| {
+            let mut command = Command::new("unshare");
+            command
+                .args(["--pid", "--fork", "--kill-child", "--mount-proc"])
+                .args(machine.hook_argv("run"))
+                .args(["--job", "web", "--deliver-within", "60s", "--"])
+                .args(["sh", "-c", script]);
+            command.status().unwrap().code()
+        };
+        let sent = || {
+            ["quick", "slow"].map(|name| fs::read_to_string(machine.path(name)).unwrap_or_default())
+        };
+        assert_eq!(ends("exit 3"), Some(3));
+        assert_eq!(sent(), ["sent\n", "sent\n"]);
+        assert_eq!(ends("exit 0"), Some(0));
+        assert_eq!(sent(), ["sent\n", "sent\n"]);
     }
 
     #[test]
