@@ -65,6 +65,24 @@ impl Places {
         Host::new(&self.root, &self.config)
     }
 
+    /// Returns the same places for writing to another root: there lie those that are not named.
+    pub fn on_its_root(&self) -> Self {
+        let usual = Self::default();
+        let on = |path: &PathBuf, usual: &PathBuf| {
+            if path == usual {
+                self.host().path(usual)
+            } else {
+                path.clone()
+            }
+        };
+        Self {
+            config: on(&self.config, &usual.config),
+            run_dir: on(&self.run_dir, &usual.run_dir),
+            spool: on(&self.spool, &usual.spool),
+            root: self.root.clone(),
+        }
+    }
+
     pub fn spool(&self) -> Spool {
         Spool::new(&self.spool)
     }

@@ -1,5 +1,5 @@
-//! `post-stop --simulate-crash`: takes the path of a real crash without a death. It shows what each
-//! sink would be sent, or sends it with `--send`, marked as a drill. Unlike a hook it exits
+//! `post-stop --simulate-crash`: takes the path of a real crash without a death. It shows which
+//! sinks would get the message, or sends it with `--send`, marked as a drill. Unlike a hook it exits
 //! non-zero if anything would have failed.
 
 use std::io::Write;
@@ -21,15 +21,17 @@ use crate::catch::why::Clues;
 use crate::clock::Now;
 use crate::collectors::log::{DeepTail, Log};
 use crate::collectors::{Collector, runner};
-use crate::config::{self, Loaded, Severity};
+use crate::config::{self, Loaded, Route, Severity};
 use crate::deliver::attempt;
 use crate::host::Host;
+use crate::operate::known;
 use crate::redact::redact;
 use crate::render;
 use crate::report::{Evidence, Exit, Report, SinkKey, Status, Stop};
 use crate::sinks::Sink;
 use crate::spool::{Attempt, Drill};
 use crate::supervisor::account::{Account, Ending, MainExit};
+use crate::supervisor::services;
 
 /// Time for the collectors in a drill, beside what they themselves ask for. No restart waits for
 /// it.
@@ -45,6 +47,9 @@ pub struct SimulateArgs {
     send: bool,
     #[command(flatten)]
     shape: Shape,
+    /// Show the messages too, as each sink would be sent them
+    #[arg(long)]
+    full: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -86,16 +91,24 @@ struct Delivery<'a> {
 pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
     let now = Now::read();
     let host = args.hook.places.host();
-    let call = Call::read(&args.hook)?;
+    // A real crash would have the collectors of the supervisor that runs the job.
+    let job = args.hook.job.as_ref().map(|job| job.to_string_lossy());
+    let by_file = job.and_then(|job| services::supervisor_of(&job, &host).ok());
+    let call = Call::read(&HookArgs {
+        supervisor: args.hook.supervisor.or(by_file),
+        ..args.hook.clone()
+    })?;
     let loaded = config::load(&args.hook.places.config, &call.job);
     let report = report(&args.shape, &call, &loaded, &host, now);
     let routes = loaded.routes(&call.job);
 
-    let warning = config::similar_job(&args.hook.places.config, &call.job)
-        .map(|similar| no_file(&call.job, &similar));
+    let warning = match args.hook.supervisor {
+        Some(_) => None,
+        None => known::unknown(&call.job, &args.hook.places),
+    };
 
     if !args.json {
-        show_report(out, &report, warning.as_deref(), args.send);
+        show_report(out, &report, warning.as_deref());
     }
     let mut failures = failures(&report, &loaded);
     let mut deliveries = Vec::new();
@@ -113,8 +126,8 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
             sink: route.sink,
             result,
         };
-        if !args.json {
-            show_delivery(out, &delivery, args.send);
+        if args.full && !args.json {
+            show_message(out, &delivery);
         }
         deliveries.push(delivery);
     }
@@ -145,7 +158,8 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
     if args.json {
         show_json(out, &report, &deliveries, &failures, warning.as_deref())?;
     } else {
-        show_end(out, &failures, deliveries.len(), args.send);
+        show_verdict(out, &deliveries, &loaded.all_routes(&call.job), args.send);
+        show_end(out, &failures, &call.job, args.send);
     }
     Ok(ExitCode::from(u8::from(!failures.is_empty())))
 }
@@ -179,7 +193,12 @@ pub fn report(shape: &Shape, call: &Call, loaded: &Loaded, host: &Host, now: Now
         is_silence_normal: false,
         now,
     });
-    let stop = capture::stop(call, &judgement, None, now);
+    let stop = Stop {
+        invocation: call
+            .supervisor
+            .current_life(&call.job, call.instance.as_deref(), host),
+        ..capture::stop(call, &judgement, None, now)
+    };
     let (collectors, logs) = collectors(shape, loaded, &stop, host);
     let budget = BUDGET + collectors.iter().map(|it| it.patience()).sum::<Duration>();
     let sections = runner::run(collectors, &stop, host, budget, &loaded.redactor);
@@ -200,8 +219,8 @@ fn collectors(
     host: &Host,
 ) -> (Vec<Box<dyn Collector>>, Vec<DeepTail>) {
     let mut collect = capture::collect(loaded, stop, None, host);
-    // A drill has no life of its own that the journal could tell of.
-    collect.journal = None;
+    // Without a life that the service has now, the journal has nothing to tell.
+    collect.journal = collect.journal.filter(|_| stop.invocation.is_some());
     if let Some(file) = &shape.log {
         let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
         collect.log = vec![Log::new(path.to_string_lossy())];
@@ -255,23 +274,14 @@ fn failures(report: &Report, loaded: &Loaded) -> Vec<String> {
     config.chain(sections).collect()
 }
 
-/// Warns that a job has no file: it gets what every job gets, but its name may be mistyped.
-fn no_file(job: &str, similar: &str) -> String {
-    format!(
-        "no jobs/{}; did you mean {}?",
-        config::file_name(job),
-        name(similar)
-    )
-}
-
-fn show_report(out: &mut impl Write, report: &Report, warning: Option<&str>, send: bool) {
+fn show_report(out: &mut impl Write, report: &Report, warning: Option<&str>) {
     let _ = writeln!(
         out,
         "{HEAD}DRILL{HEAD:#} a crash of {} is simulated; nothing died\n",
         name(&report.stop.service())
     );
     if let Some(warning) = warning {
-        let _ = writeln!(out, "warning    {warning}");
+        let _ = writeln!(out, "{BAD}warning{BAD:#}    {}", name(warning));
     }
     let _ = writeln!(
         out,
@@ -300,43 +310,57 @@ fn show_report(out: &mut impl Write, report: &Report, warning: Option<&str>, sen
     for note in &report.notes {
         let _ = writeln!(out, "note       {}", name(note));
     }
-    let _ = writeln!(
-        out,
-        "\n{}",
-        if send {
-            "sending it:"
-        } else {
-            "what each sink would be sent:"
-        }
-    );
+    let _ = writeln!(out, "message    {}", render::subject(report));
 }
 
-fn show_delivery(out: &mut impl Write, delivery: &Delivery, sent: bool) {
-    let (name, kind) = (name(delivery.sink.name()), delivery.sink.kind());
-    let _ = match (&delivery.result, sent) {
-        (Ok(receipt), true) => {
-            writeln!(
-                out,
-                "{GOOD}sent{GOOD:#}   {name} ({kind}): {}",
-                render::one_line(receipt, 300)
-            )
-        }
-        (Ok(preview), false) => {
-            writeln!(
-                out,
-                "\n{HEAD}──── {name} ({kind}){HEAD:#}\n{}",
-                render::clean(preview).trim_end()
-            )
-        }
-        (Err(why), _) => writeln!(
+/// Shows exactly what a sink would be sent, or its receipt.
+fn show_message(out: &mut impl Write, delivery: &Delivery) {
+    if let Ok(message) = &delivery.result {
+        let (name, kind) = (name(delivery.sink.name()), delivery.sink.kind());
+        let message = render::clean(message);
+        let _ = writeln!(
             out,
-            "\n{BAD}failed{BAD:#} {name} ({kind}): {}",
-            render::clean(&format!("{why:#}"))
-        ),
-    };
+            "\n{HEAD}──── {name} ({kind}){HEAD:#}\n{}",
+            message.trim_end()
+        );
+    }
 }
 
-fn show_end(out: &mut impl Write, failures: &[String], sinks: usize, sent: bool) {
+/// Says for each sink whether it would get the message, or has got it.
+fn show_verdict(out: &mut impl Write, deliveries: &[Delivery], all: &[Route], sent: bool) {
+    let title = if sent {
+        "who has got it:"
+    } else {
+        "who would get it:"
+    };
+    let _ = writeln!(out, "\n{HEAD}{title}{HEAD:#}");
+    let mut row = |style: Style, word: &str, sink: &dyn Sink, why: &str| {
+        let (name, kind) = (name(sink.name()), sink.kind());
+        let why = render::one_line(why, 300);
+        let _ = writeln!(out, "  {style}{word:<3}{style:#}  {name} ({kind}): {why}");
+    };
+    for Delivery { sink, result, .. } in deliveries {
+        match result {
+            // A message begins with the way that it would go.
+            Ok(text) => row(GOOD, "yes", *sink, text.lines().next().unwrap_or_default()),
+            Err(why) => row(BAD, "no", *sink, &format!("{why:#}")),
+        }
+    }
+    for Route { key, sink } in all {
+        if deliveries.iter().all(|delivery| delivery.key != *key) {
+            row(DIM, "no", *sink, "the job's `sinks` does not name it");
+        }
+    }
+    if deliveries.is_empty() {
+        let _ = writeln!(
+            out,
+            "  nobody: no sink is configured for it, so the report would only be kept for \
+             `lastwords show`"
+        );
+    }
+}
+
+fn show_end(out: &mut impl Write, failures: &[String], job: &str, sent: bool) {
     let _ = writeln!(out);
     for failure in failures {
         let _ = writeln!(
@@ -345,14 +369,16 @@ fn show_end(out: &mut impl Write, failures: &[String], sinks: usize, sent: bool)
             render::one_line(failure, 300)
         );
     }
-    let _ = match (sinks, sent) {
-        (0, _) => writeln!(
-            out,
-            "no sink is configured: the report would only be kept for `lastwords show`"
-        ),
-        (_, true) => writeln!(out, "the drill is over"),
-        (_, false) => writeln!(out, "nothing was sent; --send sends it, marked as a drill"),
+    let said = if sent {
+        "the drill is over".to_owned()
+    } else {
+        format!(
+            "nothing was sent, and no sink was asked. --full shows the messages; --send sends \
+             them, marked as a drill; `lastwords doctor {}` asks the sinks",
+            name(job)
+        )
     };
+    let _ = writeln!(out, "{said}");
 }
 
 fn show_json(

@@ -6,7 +6,7 @@
 //! is indented, so that none of its lines can pass for one of ours.
 
 mod clean;
-mod condition;
+pub mod condition;
 mod counts;
 mod cut;
 mod example;

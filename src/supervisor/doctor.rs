@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::host::Host;
 use crate::ourselves;
+use crate::report::Condition;
 use crate::supervisor::check::{Check, Concerns};
 
 /// The state of the service now.
@@ -24,6 +25,10 @@ pub struct Observed {
     pub invocation: Option<String>,
     /// Files in which its supervisor keeps what it writes.
     pub logs: Vec<String>,
+    /// How things stand with it, if it has failed.
+    pub failed: Option<Condition>,
+    /// True if its next start arms a marker.
+    pub arms: bool,
 }
 
 impl Observed {
@@ -32,6 +37,8 @@ impl Observed {
             running,
             invocation: None,
             logs: Vec::new(),
+            failed: None,
+            arms: true,
         }
     }
 }

@@ -64,6 +64,11 @@ pub struct ByHand {
 }
 
 impl Plan {
+    /// Returns true if nothing is left to write or to do by hand.
+    pub fn is_done(&self) -> bool {
+        self.by_hand.is_empty() && self.files.iter().all(Draft::is_there)
+    }
+
     /// Shows everything, and changes nothing.
     pub fn show(&self, out: &mut impl Write) {
         let _ = writeln!(out, "{}", self.found);
@@ -86,18 +91,13 @@ impl Plan {
     /// Writes the files. Returns true if a person has something left to do.
     pub fn write(&self, out: &mut impl Write) -> Result<bool> {
         let _ = writeln!(out, "{}", self.found);
-        let mut changed = false;
         for draft in &self.files {
             let done = draft
                 .write()
                 .with_context(|| format!("cannot write {}", draft.name.display()))?;
             let _ = writeln!(out, "{GOOD}{done:<9}{GOOD:#} {}", draft.name.display());
-            changed |= done != ALREADY;
         }
         self.show_rest(out);
-        if !changed && self.by_hand.is_empty() {
-            let _ = writeln!(out, "\nnothing to write: all of it is there");
-        }
         Ok(!self.by_hand.is_empty())
     }
 
@@ -134,6 +134,16 @@ impl Draft {
             text,
             mode: 0o644,
             how: How::Keep,
+        }
+    }
+
+    /// Returns true if the file needs no change.
+    fn is_there(&self) -> bool {
+        match self.how {
+            How::Keep => self.path.symlink_metadata().is_ok(),
+            How::Append => {
+                fs::read_to_string(&self.path).is_ok_and(|text| text.ends_with(&self.text))
+            }
         }
     }
 

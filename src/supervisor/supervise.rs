@@ -105,6 +105,12 @@ pub trait Supervise: Sync {
         false
     }
 
+    /// Returns true if a deliverer that is started for a report is to stay until everything is sent,
+    /// where none looks regularly.
+    fn deliverer_stays(&self) -> bool {
+        false
+    }
+
     /// Returns the way to listen to a supervisor that has no hooks but events.
     fn listener(&self) -> Option<&dyn Listen> {
         None
@@ -161,6 +167,16 @@ pub trait Supervise: Sync {
     /// Returns true if the supervisor may run this service.
     fn knows(&self, service: &str, host: &Host) -> bool {
         self.file_of(service, host).is_some()
+    }
+
+    /// Returns the services that the supervisor's files name.
+    fn services(&self, _: &Host) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns the supervisor's id of the life that a service has now.
+    fn current_life(&self, _job: &str, _instance: Option<&str>, _: &Host) -> Option<String> {
+        None
     }
 
     /// Returns the services that a name stands for, such as the instances of a template; `None` if
@@ -278,7 +294,8 @@ pub struct Described {
     pub user: Option<String>,
     /// The root directory of its hooks, if that is not the machine's.
     pub chroot: Option<String>,
-    pub log: Option<String>,
+    /// The files that hold its output.
+    pub logs: Vec<String>,
     pub program: Option<String>,
 }
 

@@ -44,7 +44,19 @@ fn the_readmes_drill_runs_on_the_example_and_shows_what_each_sink_would_be_sent(
     );
     let output = drill(&[]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let shown = text(&output.stdout);
+    let verdict = text(&output.stdout);
+    assert!(verdict.lines().count() <= 24, "one screen: {verdict}");
+    for part in [
+        "message    DRILL [",
+        "yes  ops-mail (email): to ops@example.com through smtp.example.com:587",
+        "yes  ops-slack (slack): POST https://hooks.slack.com/… (the rest is secret)",
+        "nothing was sent, and no sink was asked. --full shows the messages",
+    ] {
+        assert!(verdict.contains(part), "{part} in {verdict}");
+    }
+    assert!(!verdict.contains("Subject: DRILL"), "{verdict}");
+
+    let shown = text(&drill(&["--full"]).stdout);
     for part in [
         "──── ops-mail (email)\nto ops@example.com through smtp.example.com:587 (STARTTLS, no login)",
         "Subject: DRILL [",
@@ -123,7 +135,7 @@ fn a_drill_fails_where_a_real_crash_would() {
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{shown}");
     assert!(
-        shown.contains("would fail ops: ") && shown.contains("secrets/none"),
+        shown.contains("  no   ops (slack): ") && shown.contains("secrets/none"),
         "{shown}"
     );
     assert!(shown.contains("would fail log /no/such.log: "), "{shown}");
@@ -145,11 +157,11 @@ fn a_drill_that_is_sent_is_marked_and_shows_each_receipt() {
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{shown}");
     assert!(
-        shown.contains("sent   keep (exec): filed under 7"),
+        shown.contains("  yes  keep (exec): filed under 7"),
         "{shown}"
     );
     assert!(
-        shown.contains("gone (exec)") && shown.contains("the wire is cut"),
+        shown.contains("  no   gone (exec): ") && shown.contains("the wire is cut"),
         "{shown}"
     );
     let task: Value = serde_json::from_slice(&fs::read(kept).unwrap()).unwrap();
@@ -179,16 +191,17 @@ fn a_drill_for_a_job_without_a_file_names_the_job_that_was_probably_meant() {
         command.args(["--simulate-crash", "--job", job]).args(flags);
         command.output().unwrap()
     };
-    let warning = "warning    no jobs/webb.toml; did you mean web?\n";
+    let warning = "warning    nobody here knows a job webb; did you mean web?\n";
     let output = drill("webb", &[]);
     assert!(text(&output.stdout).contains(warning), "{output:?}");
     assert_eq!(output.status.code(), drill("web", &[]).status.code());
     let json: Value = serde_json::from_slice(&drill("webb", &["--json"]).stdout).unwrap();
-    assert_eq!(json["warnings"][0], "no jobs/webb.toml; did you mean web?");
-    for job in ["web", "postgres"] {
-        let output = drill(job, &[]);
-        assert!(!text(&output.stdout).contains("warning"), "{output:?}");
-    }
+    let unknown = "nobody here knows a job webb; did you mean web?";
+    assert_eq!(json["warnings"][0], unknown);
+    let output = drill("web", &[]);
+    assert!(!text(&output.stdout).contains("warning"), "{output:?}");
+    let unknown = "warning    nobody here knows a job postgres\n";
+    assert!(text(&drill("postgres", &[]).stdout).contains(unknown));
 }
 
 #[test]
@@ -295,6 +308,43 @@ fn check_finds_the_sinks_that_would_fail_at_the_first_crash() {
         let what = what.replace('"', "\\\"");
         assert!(notes.contains(&what), "{notes}");
     }
+}
+
+#[test]
+fn check_warns_of_what_the_machine_does_not_have() {
+    let machine = Harness::new();
+    machine.bare_job("web", SERVE);
+    let sinks = "[[sink.slack]]\nname = 'chat'\nwebhook_file = 'secrets/none'\n\
+                 [[sink.exec]]\nname = 'own'\ncommand = ['/no/such']\n";
+    fs::write(machine.config.join("lastwords.toml"), sinks).unwrap();
+    machine.configure("wbe", "[[collect.log]]\npath = '/var/log/none.log'\n");
+    machine.configure("web", "");
+    let check = || {
+        let output = machine.command("check").output().unwrap();
+        (output.status.code(), text(&output.stdout))
+    };
+    let (code, shown) = check();
+    assert_eq!(code, Some(78), "{shown}");
+    for part in [
+        "error: the sink `chat` cannot read its webhook: ",
+        "lastwords.toml:3:16",
+        "warning: cannot run /no/such: ",
+        "lastwords.toml:6:12",
+        "warning: there is no /var/log/none.log",
+        "wbe.toml:2:8",
+        "warning: no unit, service or job here is called `wbe`",
+        "did you mean `web`?",
+        "1 error, 3 warnings in 2 files",
+    ] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    // systemd hands the secret over, says the unit.
+    let unit = machine.root.join("etc/systemd/system/lastwords.service");
+    fs::create_dir_all(unit.parent().unwrap()).unwrap();
+    fs::write(unit, "[Service]\nLoadCredential=secrets/none:/x\n").unwrap();
+    let (code, shown) = check();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(!shown.contains("webhook"), "{shown}");
 }
 
 #[test]

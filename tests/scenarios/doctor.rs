@@ -604,13 +604,13 @@ fn without_a_deliverer_nothing_is_tried_again() {
         .unwrap();
     machine.doctor().assert_problem(
         "deliverer",
-        "told to ops-log, but: no deliverer has looked for reports in 3 h",
+        "told to ops-log, but: no deliverer has looked by itself for reports in 3 h",
         "start lastwords",
     );
     fs::remove_file(&trace).unwrap();
     machine.doctor().assert_problem(
         "deliverer",
-        "but: no deliverer has run since the boot",
+        "but: no deliverer looks regularly",
         "start lastwords",
     );
     web.stop();
@@ -636,6 +636,7 @@ fn a_watching_deliverer_leaves_its_trace() {
 #[test]
 fn a_job_that_no_supervisor_knows_is_a_problem() {
     let machine = Machine::new();
+    machine.machine.configure("web", "");
     let doctor = machine.doctor();
     assert!(
         doctor.verdict().starts_with("web: as far as can be seen"),
@@ -643,6 +644,17 @@ fn a_job_that_no_supervisor_knows_is_a_problem() {
         doctor.text
     );
     doctor.assert_remedy("hooks", "unknown", "--supervisor upstart");
+    for flags in [&[][..], &["--json"]] {
+        let mut ask = machine.machine.command("doctor");
+        let output = ask.arg("wbe").args(flags).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout), (Some(1), vec![]));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.starts_with("error: nobody here knows a job wbe; did you mean web?\n")
+                && said.contains("\nSet up are: web\n"),
+            "{said}"
+        );
+    }
     let output = machine
         .machine
         .command("doctor")

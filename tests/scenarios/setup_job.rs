@@ -114,9 +114,10 @@ fn the_second_time_there_is_nothing_to_do() {
     let said = text(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(
-        said.contains("its hooks call lastwords already") && !said.contains("written"),
+        said == "nothing to write: all of it is there. To check it: lastwords doctor web\n",
         "{said}"
     );
+    assert_eq!(text(&setup(&machine, &["web"])), said);
     assert_eq!(everything(), before);
 }
 
@@ -251,6 +252,24 @@ fn an_unknown_job_and_an_invalid_name_write_nothing() {
         assert!(text(&output).contains(why), "{}", text(&output));
     }
     assert_eq!(machine.everything_else(), before);
+}
+
+#[test]
+fn what_is_set_up_for_another_root_is_written_there() {
+    let machine = Harness::new();
+    write_conf(&machine, "web", SERVE);
+    let mut setup = std::process::Command::new(&machine.hook_argv("setup")[0]);
+    setup.args(["setup", "web", "--write", "--root"]);
+    let output = setup.arg(&machine.root).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    for name in [
+        "etc/init/web.override",
+        "etc/lastwords/jobs/web.toml",
+        "run/lastwords/markers",
+        "var/spool/lastwords/new",
+    ] {
+        assert!(machine.root.join(name).exists(), "{name}");
+    }
 }
 
 #[test]

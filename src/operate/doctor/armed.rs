@@ -9,7 +9,7 @@ use crate::catch::marker::{Marker, MarkerFile};
 use crate::names;
 use crate::operate::doctor::ago;
 use crate::supervisor::check::{Check, Concerns};
-use crate::supervisor::doctor::Running;
+use crate::supervisor::doctor::{Observed, Running};
 use crate::supervisor::supervise::{MarkerUse, Subject};
 use crate::when::length;
 
@@ -17,7 +17,7 @@ use crate::when::length;
 const LOOKED_AT: usize = 10_000;
 
 /// Checks it, and returns the latest marker of this boot.
-pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Option<Marker> {
+pub fn check(subject: &Subject, observed: &Observed, checks: &mut Vec<Check>) -> Option<Marker> {
     let dir = subject.places.markers_of(subject.uid);
     let uid = subject.uid.unwrap_or(geteuid().as_raw());
     let names = match fs::read_dir(&dir) {
@@ -26,7 +26,7 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
             .flatten()
             .filter_map(|entry| entry.file_name().into_string().ok()),
         Err(why) if why.kind() == ErrorKind::NotFound => {
-            return not_armed(subject, running, checks);
+            return not_armed(subject, observed, checks);
         }
         Err(why) => {
             checks.push(Check::unknown(
@@ -73,14 +73,14 @@ pub fn check(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Op
         }
     }
     let boot_id = subject.host.boot_id();
-    found.retain(|marker| marker.boot_id == boot_id);
+    found.retain(|marker| marker.boot_id == boot_id && !marker.unarmed);
     found.sort_by_key(|marker| marker.armed_ms);
     let Some(marker) = found.pop() else {
         if is_unreadable {
             // The service may be armed by that marker.
             return None;
         }
-        return not_armed(subject, running, checks);
+        return not_armed(subject, observed, checks);
     };
     let instances = match found.len() {
         0 => String::new(),
@@ -115,14 +115,19 @@ fn split(name: String) -> (String, Option<String>) {
     }
 }
 
-fn not_armed(subject: &Subject, running: Running, checks: &mut Vec<Check>) -> Option<Marker> {
+fn not_armed(subject: &Subject, observed: &Observed, checks: &mut Vec<Check>) -> Option<Marker> {
     let (service, concerns) = (subject.service, Concerns::Catching);
     let restart = subject.supervisor.restart(service, &subject.host);
     let marker_use = subject.supervisor.marker_use();
-    checks.push(match (running, marker_use, restart) {
+    checks.push(match (observed.running, marker_use, restart) {
         (_, MarkerUse::Held, _) => return None,
         (Running::No, ..) => {
             Check::ok("marker", concerns, "not armed; the service is not running")
+        }
+        (Running::Yes, MarkerUse::Uptime, _) if !observed.arms => {
+            let text = "not armed, as nothing calls pre-start (see hooks). A crash is caught, but \
+                        the report cannot say how long the service ran";
+            Check::weak("marker", Concerns::Content, text, "see hooks")
         }
         (Running::Yes, MarkerUse::Uptime, Some(restart)) => {
             let text = "not armed: the service was started before its hooks were set up. A crash is caught, but the \

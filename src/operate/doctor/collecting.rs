@@ -12,7 +12,8 @@ use crate::collectors::{Collector, runner};
 use crate::config::{self, Severity};
 use crate::host::Host;
 use crate::kmsg;
-use crate::operate::doctor::{ago, secrets};
+use crate::operate::doctor::ago;
+use crate::operate::secrets;
 use crate::report::{Exit, JournalEnd, Section, SectionData, Status, Stop, Supervisor};
 use crate::supervisor::account::Account;
 use crate::supervisor::check::{Check, Concerns};
@@ -25,19 +26,12 @@ const BUDGET: Duration = Duration::from_secs(2);
 pub fn config(subject: &Subject, checks: &mut Vec<Check>) {
     let own = config::job_file(&subject.places.config, subject.job);
     let machine = subject.places.config.join("lastwords.toml");
-    let all = config::check(&subject.places.config, &subject.host).problems;
+    let credentials = secrets::names(&subject.host);
+    let all = config::check(&subject.places.config, &subject.host, &credentials).problems;
     let mine = |file: &Path| {
         file == own || file == machine || file.extension().is_none_or(|it| it != "toml")
     };
-    // A file that systemd hands over is checked with the sink that needs it.
-    let handed: Vec<_> = secrets::handed_over(&subject.host)
-        .into_iter()
-        .map(|it| subject.host.configured(it.id.as_ref()))
-        .collect();
-    let mine: Vec<_> = all
-        .iter()
-        .filter(|problem| mine(&problem.file) && !handed.contains(&problem.file))
-        .collect();
+    let mine: Vec<_> = all.iter().filter(|problem| mine(&problem.file)).collect();
     for problem in &mine {
         let remedy = problem
             .help

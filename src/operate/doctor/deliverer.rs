@@ -11,9 +11,8 @@ use crate::supervisor::supervise::Subject;
 use crate::supervisor::systemd::units::{self, Shown};
 use crate::when::length;
 
-/// A deliverer that watches looks every 2 seconds. A timer starts one every minute.
+/// A deliverer that watches looks every 2 seconds.
 const QUIET: Duration = Duration::from_mins(1);
-const LATE: Duration = Duration::from_mins(10);
 
 const ABOUT: &str = "deliverer";
 const AGAIN: &str = "a message that a sink does not take at once is not tried again";
@@ -71,11 +70,16 @@ fn looked(
             ),
             remedy,
         ),
-        Ok(Some(look)) if look.ago <= LATE => Check::ok(
+        Ok(Some(look)) if look.is_recent() => Check::ok(
             ABOUT,
             Concerns::InTime,
             format!("looked for reports {}", ago(look.ago)),
         ),
+        Ok(_) if supervisor.deliverer_stays() => {
+            let text = "none looks regularly. The one that `lastwords run` starts goes on until \
+                        everything is sent, unless the machine goes down";
+            Check::weak(ABOUT, Concerns::Content, text, remedy)
+        }
         Ok(None) if is_started => {
             let text = "it has not looked for reports yet; lastwords.timer starts it every minute";
             Check::unknown(ABOUT, Concerns::InTime, text)
@@ -83,7 +87,7 @@ fn looked(
         Ok(Some(look)) => problem(
             Concerns::InTime,
             format!(
-                "no deliverer has looked for reports in {}: {AGAIN}",
+                "no deliverer has looked by itself for reports in {}: {AGAIN}",
                 length(look.ago)
             ),
             remedy,
@@ -95,7 +99,7 @@ fn looked(
         ),
         Ok(None) => problem(
             Concerns::InTime,
-            format!("no deliverer has run since the boot: {AGAIN}"),
+            format!("no deliverer looks regularly: {AGAIN}"),
             remedy,
         ),
         Err(why) => Check::unknown(

@@ -9,10 +9,7 @@ mod armed;
 mod collecting;
 mod deliverer;
 mod expected;
-mod known;
 mod places;
-pub mod runs;
-mod secrets;
 mod show;
 mod telling;
 
@@ -27,7 +24,9 @@ use rustix::process::geteuid;
 use crate::accounts;
 use crate::clock::Now;
 use crate::config;
+use crate::operate::{known, runs};
 use crate::places::Places;
+use crate::render::condition;
 use crate::supervisor::check::{Check, Concerns, State};
 use crate::supervisor::doctor::{Observed, Running};
 use crate::supervisor::run::LastwordsRun;
@@ -67,10 +66,16 @@ impl Examined {
 }
 
 pub fn run(args: &DoctorArgs, out: &mut impl Write) -> Result<ExitCode> {
-    let jobs = args.job.as_ref().map_or_else(
-        || known::services(&args.places),
-        |job| known::named(job, &args.places),
-    );
+    let jobs = match &args.job {
+        None => known::services(&args.places),
+        Some(job) => {
+            services::check_name(job)?;
+            if args.supervisor.is_none() {
+                known::ensure(job, &args.places)?;
+            }
+            known::named(job, &args.places)
+        }
+    };
     let mut answers = telling::Answers::new();
     let examined: Vec<Examined> = jobs
         .iter()
@@ -88,7 +93,6 @@ pub fn run(args: &DoctorArgs, out: &mut impl Write) -> Result<ExitCode> {
 }
 
 fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> Result<Examined> {
-    services::check_name(service)?;
     let places = &args.places;
     let host = places.host();
     let runs_in_front = runs::jobs(places).contains(service);
@@ -125,7 +129,12 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
 
     let mut checks = Vec::new();
     let observed = hooks(&subject, &mut checks);
-    let marker = armed::check(&subject, observed.running, &mut checks);
+    let failed = observed.failed.as_ref().map(|failed| {
+        let now = condition::words(failed, subject.now.wall);
+        checks.push(is_down(&subject, &now));
+        now
+    });
+    let marker = armed::check(&subject, &observed, &mut checks);
     expected::check(&subject, &mut checks);
     places::check(&subject, &mut checks);
     collecting::config(&subject, &mut checks);
@@ -134,11 +143,30 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
     telling::sinks(&subject, drill.as_ref(), answers, &mut checks);
     deliverer::check(&subject, &mut checks);
     telling::spool(&subject, drill.as_ref(), &mut checks);
+    let verdict = supervisor::check::verdict(service, &checks);
+    let verdict = match failed {
+        Some(now) => format!("{verdict}. The service is {now}"),
+        None => verdict,
+    };
     Ok(Examined {
         job: service.to_owned(),
-        verdict: supervisor::check::verdict(service, &checks),
+        verdict,
         checks,
     })
+}
+
+/// Says that the service has failed and is down now.
+fn is_down(subject: &Subject, now: &str) -> Check {
+    let restart = subject
+        .supervisor
+        .restart(subject.service, &subject.host)
+        .map(|restart| format!("; to start it: {restart}"))
+        .unwrap_or_default();
+    let remedy = format!(
+        "`lastwords list {}` shows why it died{restart}",
+        subject.job
+    );
+    Check::weak("service", Concerns::Content, format!("it is {now}"), remedy)
 }
 
 /// Checks whether the job's supervisor calls lastwords.

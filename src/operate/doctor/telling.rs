@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::config::Route;
 use crate::deliver::attempt;
 use crate::operate::doctor::ago;
-use crate::operate::doctor::secrets::{self, Secrets};
+use crate::operate::secrets::{self, Secrets};
 use crate::report::{Report, ReportId, SinkKey};
 use crate::sinks::Probed;
 use crate::spool::{Drill, Ledger, Outcome, Place};
@@ -243,7 +243,12 @@ fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
         .first()
         .filter(|oldest| now.since(oldest.id.time()) > WAITS)
     else {
-        return Check::ok(about, Concerns::InTime, "no report is waiting");
+        let text = match ours.len() {
+            0 => "no report is waiting".to_owned(),
+            1 => "a report has been waiting for less than a minute".to_owned(),
+            n => format!("{n} reports are waiting, the oldest for less than a minute"),
+        };
+        return Check::ok(about, Concerns::InTime, text);
     };
     let age = length(now.since(oldest.id.time()));
     let held = subject

@@ -4,7 +4,7 @@
 mod directories;
 mod skeleton;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
@@ -35,7 +35,7 @@ pub struct SetupArgs {
 pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
     let places = &args.places;
     let Some(job) = &args.job else {
-        return directories::make_all(places, out).map(|()| ExitCode::SUCCESS);
+        return directories::make_all(&places.on_its_root(), out).map(|()| ExitCode::SUCCESS);
     };
     services::check_name(job)?;
     let host = places.host();
@@ -43,8 +43,19 @@ pub fn run(args: &SetupArgs, out: &mut impl Write) -> Result<ExitCode> {
         .supervisor
         .map_or_else(|| services::supervisor_of(job, &host), Ok)?;
     let mut plan = by.setup(job, &host, &Caller::of(places)?);
+    let places = &places.on_its_root();
     plan.files.push(skeleton::draft(job, by, places));
     plan.better.extend(long_stop(job, by, places));
+    if plan.is_done() {
+        if args.write {
+            directories::make_all(places, &mut io::sink())?;
+        }
+        let _ = writeln!(
+            out,
+            "nothing to write: all of it is there. To check it: lastwords doctor {job}"
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
     if !args.write {
         plan.show(out);
         let _ = writeln!(

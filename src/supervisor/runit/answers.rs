@@ -70,6 +70,10 @@ impl Supervise for Runit {
         service_dir::run_script(&DIRS, service, host)
     }
 
+    fn services(&self, host: &Host) -> Vec<String> {
+        service_dir::all(&DIRS, host)
+    }
+
     fn wired(&self, host: &Host) -> Vec<String> {
         service_dir::wired(&DIRS, host)
     }
@@ -78,7 +82,7 @@ impl Supervise for Runit {
         let log = format!("/var/log/{service}/current");
         let has_log = self.knows(service, host) && host.path(&log).exists();
         Described {
-            log: has_log.then_some(log),
+            logs: has_log.then_some(log).into_iter().collect(),
             ..Described::default()
         }
     }

@@ -19,9 +19,12 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     let dir = run.parent().unwrap_or(Path::new("/"));
     finish(subject, dir, dir, checks);
     checks.extend(planned(subject, dir));
-    checks.extend(pre_start(subject, dir));
+    let lacking = pre_start(subject, dir);
     let here = host.path(dir);
+    let arms = lacking.is_none();
+    checks.extend(lacking);
     Observed {
+        arms,
         logs: service_dir::logs(dir, host),
         ..Observed::of(running(&here, "supervise/ok", runit::is_up))
     }

@@ -92,6 +92,10 @@ impl Supervise for S6 {
         service_dir::run_script(&DIRS, service, host)
     }
 
+    fn services(&self, host: &Host) -> Vec<String> {
+        service_dir::all(&DIRS, host)
+    }
+
     fn wired(&self, host: &Host) -> Vec<String> {
         service_dir::wired(&DIRS, host)
     }

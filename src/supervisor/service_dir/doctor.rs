@@ -6,10 +6,11 @@ use std::{fs, io};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
+use crate::supervisor::caller::Caller;
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::doctor::{Running, missing, program};
-use crate::supervisor::service_dir;
 use crate::supervisor::service_dir::script::{Reached, Script};
+use crate::supervisor::service_dir::{self, setup};
 use crate::supervisor::supervise::Subject;
 
 /// Checks the script that runs after the service. `source` is where the service is kept, if `dir`
@@ -110,16 +111,10 @@ pub fn pre_start(subject: &Subject, dir: &Path) -> Option<Check> {
         "{}/run does not call pre-start: the report could not say how long the service ran, nor its pid",
         dir.display()
     );
-    Some(Check::weak(
-        "hooks",
-        Concerns::Content,
-        text,
-        format!("{} shows the line", setup(subject)),
-    ))
-}
-
-fn setup(subject: &Subject) -> String {
-    format!("lastwords setup {}", subject.service)
+    let caller = Caller::of(subject.places).ok()?;
+    let call = setup::call_in_run(subject.supervisor, subject.service, &run.text, &caller);
+    let remedy = format!("put into it, before its last command: {call}");
+    Some(Check::weak("hooks", Concerns::Content, text, remedy))
 }
 
 /// Returns whether the service in this directory runs. Its supervisor reads `fifo`; `is_up` reads

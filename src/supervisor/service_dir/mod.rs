@@ -82,6 +82,16 @@ pub fn run_script(dirs: &[&str], service: &str, host: &Host) -> Option<PathBuf> 
     services::first_there(scripts, host)
 }
 
+/// Returns the services in these directories.
+pub fn all(dirs: &[&str], host: &Host) -> Vec<String> {
+    let of = |dir: &&str| {
+        let is_service = |name: &String| run_script(&[*dir], name, host).is_some();
+        let names = services::names(dir, host).into_iter();
+        names.filter(is_service).collect::<Vec<_>>()
+    };
+    dirs.iter().flat_map(of).collect()
+}
+
 /// Returns the services in these directories whose `finish` calls lastwords.
 pub fn wired(dirs: &[&str], host: &Host) -> Vec<String> {
     let of = |dir: &&str| {

@@ -12,7 +12,7 @@ use crate::supervisor::called;
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"];
 
 pub struct Script {
-    text: String,
+    pub text: String,
     pub is_executable: bool,
 }
 

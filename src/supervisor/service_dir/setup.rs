@@ -75,16 +75,21 @@ pub fn start_call(
     if called(&run, "pre-start").is_some() {
         return None;
     }
+    Some(format!(
+        "better still, in {dir}/run, before its last command, so that the report says since when it ran:\n  {}",
+        call_in_run(by, job, &run, caller)
+    ))
+}
+
+/// Returns the call of pre-start, as this `run` would hold it.
+pub fn call_in_run(by: &dyn Supervise, job: &str, run: &str, caller: &Caller) -> String {
     let call = format!(
         "{} --supervisor {} --job {}",
         caller.call("pre-start"),
         by.name(),
         quoted(job)
     );
-    Some(format!(
-        "better still, in {dir}/run, before its last command, so that the report says since when it ran:\n  {}",
-        in_language_of(&run, &call)
-    ))
+    in_language_of(run, &call)
 }
 
 /// Returns a call of ours in this script's language.

@@ -90,6 +90,21 @@ impl Supervise for Systemd {
         services::first_there(files::UNITS.iter().copied().flat_map(in_dir), host)
     }
 
+    fn services(&self, host: &Host) -> Vec<String> {
+        let names = files::UNITS
+            .iter()
+            .flat_map(|dir| services::names(dir, host));
+        let service = |name: String| name.strip_suffix(".service").map(str::to_owned);
+        names.filter_map(service).collect()
+    }
+
+    fn current_life(&self, job: &str, instance: Option<&str>, host: &Host) -> Option<String> {
+        let unit = unit_of(job, instance);
+        let shown = units::show(&[&unit], &["InvocationID"], host)?;
+        let id = shown.first()?.get("InvocationID").to_owned();
+        Some(id).filter(|id| !id.is_empty())
+    }
+
     /// Returns the instances of the template `name@.service`.
     fn services_of(&self, name: &str, host: &Host) -> Option<Vec<String>> {
         let template = format!("{name}@");

@@ -5,6 +5,7 @@ use crate::supervisor::called;
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::doctor::{Observed, Running, missing, program};
 use crate::supervisor::supervise::Subject;
+use crate::supervisor::systemd::condition;
 use crate::supervisor::systemd::files::{Filed, commands, files, unit};
 use crate::supervisor::systemd::output_file;
 use crate::supervisor::systemd::units::{self, Shown};
@@ -37,7 +38,8 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     let shown = if unit.contains("@.") {
         None
     } else {
-        units::show(&[&unit], &PROPERTIES, host)
+        let wanted = [&PROPERTIES[..], &condition::PROPERTIES].concat();
+        units::show(&[&unit], &wanted, host)
     };
     let Some(shown) = shown.and_then(|shown| shown.into_iter().next()) else {
         unasked(subject, &unit, &filed, checks);
@@ -52,10 +54,15 @@ pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     };
     loaded(subject, &unit, &shown, &filed, checks);
     let invocation = Some(shown.get("InvocationID").to_owned()).filter(|id| !id.is_empty());
+    let has_failed = shown.get("ActiveState") == "failed";
     Observed {
         running,
         invocation,
         logs,
+        failed: has_failed
+            .then(|| condition::read(&shown, subject.now))
+            .flatten(),
+        arms: arms(&shown),
     }
 }
 
@@ -209,14 +216,16 @@ fn without_its_rights(shown: &Shown, at: usize) -> Option<Check> {
     ))
 }
 
+fn arms(shown: &Shown) -> bool {
+    let mut commands = shown.all("ExecStartPre");
+    commands.any(|it| called(arguments(it), "pre-start").is_some())
+}
+
 /// Checks the other lines of the drop-in.
 fn the_others(subject: &Subject, shown: &Shown) -> Vec<Check> {
     let remedy = || format!("lastwords setup {}", subject.service);
     let mut weak = Vec::new();
-    if !shown
-        .all("ExecStartPre")
-        .any(|it| called(arguments(it), "pre-start").is_some())
-    {
+    if !arms(shown) {
         let text =
             "no ExecStartPre= calls pre-start: the report cannot say how long the service ran";
         weak.push(Check::weak("hooks", Concerns::Content, text, remedy()));

@@ -125,6 +125,10 @@ impl Supervise for Upstart {
         services::first_there([format!("/etc/init/{job}.conf")], host)
     }
 
+    fn services(&self, host: &Host) -> Vec<String> {
+        jobs::all(host)
+    }
+
     fn wired(&self, host: &Host) -> Vec<String> {
         jobs::wired(host)
     }

@@ -17,9 +17,15 @@ const FIRST: &str = "/opt/upstart-monitor/";
 
 /// Returns the jobs whose post-stop calls lastwords, by its own name or by that of the hook.
 pub fn wired(host: &Host) -> Vec<String> {
+    let mut jobs = all(host);
+    jobs.retain(|job| calls_us(job, host));
+    jobs
+}
+
+/// Returns all jobs.
+pub fn all(host: &Host) -> Vec<String> {
     let mut jobs = Vec::new();
     find("", DEPTH, host, &mut jobs);
-    jobs.retain(|job| calls_us(job, host));
     jobs
 }
 

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use anyhow::{Result, bail};
+
 use crate::config;
-use crate::operate::doctor::runs;
+use crate::operate::runs;
 use crate::places::Places;
-use crate::supervisor::ALL;
 use crate::supervisor::services::supervisor_of;
+use crate::supervisor::{ALL, Supervise};
 
 pub fn services(places: &Places) -> Vec<String> {
     let host = places.host();
@@ -29,6 +31,66 @@ pub fn services(places: &Places) -> Vec<String> {
         .collect::<BTreeSet<_>>()
         .into_iter()
         .collect()
+}
+
+/// Maximum number of names in an error.
+const NAMED: usize = 30;
+
+/// Returns the services that the supervisors' files name.
+pub fn run_here(places: &Places) -> Vec<String> {
+    let host = places.host();
+    ALL.iter().flat_map(|it| it.services(&host)).collect()
+}
+
+/// Returns true if a supervisor has a service or a template of this name, or `lastwords run` runs
+/// it now.
+pub fn is_run(name: &str, places: &Places) -> bool {
+    let host = places.host();
+    let has = |it: &&dyn Supervise| {
+        it.file_of(name, &host).is_some() || it.services_of(name, &host).is_some()
+    };
+    ALL.iter().any(has) || runs::jobs(places).contains(name)
+}
+
+/// Says that nobody knows a job, and which was probably meant; `None` if somebody does.
+pub fn unknown(name: &str, places: &Places) -> Option<String> {
+    let job = name.split_once('@').map_or(name, |(job, _)| job);
+    let has_file = |job: &str| config::job_file(&places.config, job).exists();
+    if has_file(name) || has_file(job) || is_run(name, places) {
+        return None;
+    }
+    let (all, set_up) = (run_here(places), services(places));
+    let others = set_up.iter().chain(&all).map(String::as_str);
+    let meant = config::nearest(name, others);
+    let meant = meant.map(|meant| format!("; did you mean {meant}?"));
+    Some(format!(
+        "nobody here knows a job {name}{}",
+        meant.unwrap_or_default()
+    ))
+}
+
+/// Checks that somebody knows a job.
+///
+/// # Errors
+/// Fails if nobody does, and says which jobs there are.
+pub fn ensure(name: &str, places: &Places) -> Result<()> {
+    let Some(unknown) = unknown(name, places) else {
+        return Ok(());
+    };
+    let others = services(places);
+    let mut there: Vec<&str> = others.iter().take(NAMED).map(String::as_str).collect();
+    if others.len() > NAMED {
+        there.push("…");
+    }
+    let there = match there.as_slice() {
+        [] => "No job is set up yet: lastwords setup JOB".to_owned(),
+        names => format!("Set up are: {}", names.join(", ")),
+    };
+    bail!(
+        "{unknown}\nNo supervisor has it, no `lastwords run` runs it, and there is no {}.\n\
+         {there}\nIf it is run by something that is not seen here: --supervisor NAME",
+        config::job_file(&places.config, name).display(),
+    )
 }
 
 /// Returns the services that a name stands for: a template's name stands for its instances.
