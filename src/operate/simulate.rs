@@ -38,6 +38,7 @@ use crate::supervisor::services;
 const BUDGET: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct SimulateArgs {
     /// Show what a crash of the job would send, and send nothing; needs no root
     #[arg(long, required = true)]
