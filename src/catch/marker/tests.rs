@@ -258,14 +258,14 @@ fn a_plan_is_noted_in_the_marker_and_changes_nothing_else() {
 #[test]
 fn a_plan_that_was_only_a_restart_is_taken_back_and_the_next_one_counts_again() {
     let markers = Markers::armed();
-    markers.web.plan(at(150)).unwrap();
+    markers.web.plan(at(150), None).unwrap();
     markers.web.take_back_plan().unwrap();
     let restarted = Marker {
         restarted: true,
         ..marker()
     };
     assert_eq!(markers.web(), restarted);
-    markers.web.plan(at(160)).unwrap();
+    markers.web.plan(at(160), None).unwrap();
     let planned = Marker {
         planned_ms: Some(160_000),
         ..marker()
