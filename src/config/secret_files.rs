@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_secret_that_cannot_be_one_is_told_without_being_shown() {
-        let matrix = "matrix]]\nname = 'ops'\nserver = 'https://x.org'\nroom = '!a:x.org'\ntoken_file = 'it'";
+        let matrix = "matrix]]\nname = 'ops'\nhomeserver = 'https://x.org'\nroom = '!a:x.org'\ntoken_file = 'it'";
         let email = "email]]\nname = 'ops'\nto = ['a@x.org']\nserver = 'x.org'\nusername = 'u'\npassword_file = 'it'";
         for (keys, text, expected) in [
             (

@@ -1,6 +1,6 @@
 //! `post-stop --simulate-crash`: takes the path of a real crash without a death. It shows which
-//! sinks would get the message, or sends it with `--send`, marked as a drill. Unlike a hook it exits
-//! non-zero if anything would have failed.
+//! sinks would get the message, or sends it with `--send`, marked as a drill. Unlike a hook it
+//! exits non-zero if anything would have failed.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -105,8 +105,8 @@ pub trait Supervise: Sync {
         false
     }
 
-    /// Returns true if a deliverer that is started for a report is to stay until everything is sent,
-    /// where none looks regularly.
+    /// Returns true if a deliverer that is started for a report is to stay until everything is
+    /// sent, where none looks regularly.
     fn deliverer_stays(&self) -> bool {
         false
     }

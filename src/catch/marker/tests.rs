@@ -349,11 +349,15 @@ fn what_the_supervisor_told_arms_where_nothing_is_armed_or_the_marker_is_damaged
         unarmed: true,
         ..marker()
     };
+    let unarmed_marker = || Marker {
+        unarmed: true,
+        ..marker()
+    };
     let unarmed = Markers::new();
     let damaged = Markers::armed();
     replace(&damaged, "damaged");
     for markers in [unarmed, damaged] {
-        markers.web.tell(account("1"), marker).unwrap();
+        markers.web.tell(account("1"), unarmed_marker).unwrap();
         assert_eq!(markers.web(), told);
     }
 }

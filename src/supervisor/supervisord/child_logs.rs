@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use crate::host::Host;
 use crate::supervisor::supervisord::files;
-use crate::supervisor::supervisord::processes::{self, Process};
+use crate::supervisor::supervisord::processes::{self, ProgramProcess};
 
 /// One of the two streams of a process, in the order in which people look for an error.
 const CHANNELS: [&str; 2] = ["stderr", "stdout"];
@@ -49,7 +49,7 @@ pub fn named(program: &str, host: &Host) -> Vec<String> {
     once(CHANNELS.iter().filter_map(file))
 }
 
-fn files_of(name: &str, process: Option<&Process>, dir: &Path, host: &Host) -> Vec<String> {
+fn files_of(name: &str, process: Option<&ProgramProcess>, dir: &Path, host: &Host) -> Vec<String> {
     let automatic = |channel: &str| {
         let path = newest(&format!("{name}-{channel}---"), dir)?;
         host.name_of(&path).into_os_string().into_string().ok()
@@ -72,7 +72,7 @@ fn once(files: impl Iterator<Item = String>) -> Vec<String> {
     files
 }
 
-fn destination(process: &Process, channel: &str, host: &Host) -> Destination {
+fn destination(process: &ProgramProcess, channel: &str, host: &Host) -> Destination {
     let value = |key: &str| files::value_of(&process.program, key, host);
     let is_true =
         |value: String| ["true", "yes", "on", "1"].contains(&value.to_ascii_lowercase().as_str());

@@ -9,7 +9,7 @@ use crate::supervisor::supervisord::files;
 const MOST: u32 = 1000;
 
 /// A process that a program's section describes.
-pub struct Process {
+pub struct ProgramProcess {
     pub name: String,
     pub program: String,
     group: String,
@@ -20,7 +20,7 @@ pub struct Process {
 }
 
 /// Returns the process of this group and name.
-pub fn find(group: &str, name: &str, host: &Host) -> Option<Process> {
+pub fn find(group: &str, name: &str, host: &Host) -> Option<ProgramProcess> {
     let programs = files::programs_of(group, host).into_iter();
     programs
         .flat_map(|program| of(&program, group, host))
@@ -28,7 +28,7 @@ pub fn find(group: &str, name: &str, host: &Host) -> Option<Process> {
 }
 
 /// Returns the processes of a program.
-pub fn of(program: &str, group: &str, host: &Host) -> Vec<Process> {
+pub fn of(program: &str, group: &str, host: &Host) -> Vec<ProgramProcess> {
     let value = |key| files::value_of(program, key, host);
     let number = |key| value(key).and_then(|value| value.parse::<u32>().ok());
     let Some(file) = files::file_of_program(program, host) else {
@@ -38,7 +38,7 @@ pub fn of(program: &str, group: &str, host: &Host) -> Vec<Process> {
     let first = number("numprocs_start").unwrap_or_default();
     let count = number("numprocs").unwrap_or(1).min(MOST);
     let process = |number| {
-        let process = Process {
+        let process = ProgramProcess {
             name: String::new(),
             program: program.to_owned(),
             group: group.to_owned(),
@@ -47,14 +47,14 @@ pub fn of(program: &str, group: &str, host: &Host) -> Vec<Process> {
             host: host.name(),
         };
         let name = process.expand(&form)?;
-        Some(Process { name, ..process })
+        Some(ProgramProcess { name, ..process })
     };
     (first..first.saturating_add(count))
         .filter_map(process)
         .collect()
 }
 
-impl Process {
+impl ProgramProcess {
     /// Puts what it knows of the process into a value such as `/var/log/%(program_name)s.log`;
     /// returns `None` if the value asks for something else, such as a variable.
     pub fn expand(&self, value: &str) -> Option<String> {
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_value_is_expanded_or_not_known() {
-        let process = Process {
+        let process = ProgramProcess {
             name: String::new(),
             program: "web".into(),
             group: "shop".into(),
