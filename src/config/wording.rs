@@ -10,9 +10,11 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     if name.len() > 100 {
         return None;
     }
-    let scored = names
-        .into_iter()
-        .map(|other| (strsim::jaro_winkler(name, other), other));
+    // Of short names one wrong letter is a large part.
+    let is_slip = |other| name.len() > 2 && strsim::osa_distance(name, other) == 1;
+    let score =
+        |other| strsim::jaro_winkler(name, other).max(if is_slip(other) { 0.8 } else { 0.0 });
+    let scored = names.into_iter().map(|other| (score(other), other));
     scored
         .filter(|(score, _)| *score > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
