@@ -172,7 +172,7 @@ pub fn programs_of(group: &str, host: &Host) -> Vec<String> {
     named.unwrap_or_else(|| vec![group.to_owned()])
 }
 
-/// Reads something in the section of this kind and name. A program may also be one of FastCGI.
+/// Reads something in the section of this kind and name. A program may also be one of `FastCGI`.
 fn in_section<T>(
     kind: &str,
     name: &str,

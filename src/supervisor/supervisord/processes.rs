@@ -1,5 +1,6 @@
 //! The processes of a program, by the names that supervisord gives them.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use crate::host::Host;
@@ -73,7 +74,7 @@ impl ProgramProcess {
             let width = width.parse().unwrap_or(0).min(20);
             match (name, rest.split_at_checked(1)?) {
                 ("process_num", ("d" | "s", rest)) => {
-                    text += &format!("{:0width$}", self.number);
+                    let _ = write!(text, "{:0width$}", self.number);
                     text += rest;
                 }
                 (name, ("s", rest)) => {
