@@ -34,7 +34,7 @@ impl<'a> Runit<'a> {
         let own = text.lines().filter(|line| !line.contains("pre-start"));
         executable(
             &dir.join("run"),
-            &own.map(|line| format!("{line}\n")).collect::<String>(),
+            &(own.collect::<Vec<_>>().join("\n") + "\n"),
         );
         for script in scripts {
             let text = ways::config(self.machine, &format!("runit/{script}"), way.name, &program);
