@@ -206,24 +206,6 @@ fn without_control_files_a_stop_is_known_and_a_restart_is_called_neither() {
 }
 
 #[test]
-fn a_restart_that_control_t_announces_is_planned_though_run_arms_nothing() {
-    check(
-        "runit without the line in run",
-        &[
-            way("restart", "", Control("restart"), Silence),
-            way("down", "", Control("down"), Silence),
-            way(
-                "exit-1",
-                "exit 1",
-                Nothing,
-                crashed(Exit::Code(1), "exit code 1"),
-            ),
-        ],
-        &["finish", "control/t"],
-    );
-}
-
-#[test]
 fn a_service_that_is_run_once_has_not_been_stopped_when_it_dies() {
     let machine = ways::machine();
     let mut runit = Runit::new(&machine);
