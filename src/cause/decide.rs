@@ -44,10 +44,9 @@ const SOON: f64 = 60.0;
 const WORK: usize = 12;
 
 /// Returns the error in the log that the service died of.
-pub fn read(lines: &[LogLine], scene: &Scene) -> Option<Finding> {
-    let found = found(lines);
-    let last = last_words::read(lines, &found, scene);
-    decide(found, last, lines, scene)
+pub fn read(lines: &[LogLine], found: &[Finding], scene: &Scene) -> Option<Finding> {
+    let last = last_words::read(lines, found, scene);
+    decide(found.to_vec(), last, lines, scene)
 }
 
 /// Returns all errors in the log that a runtime or a logger has shown.

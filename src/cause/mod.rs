@@ -78,7 +78,8 @@ fn choose(
     lines: &[LogLine],
     told: Option<kernel::KernelCause>,
 ) -> Explanation {
-    match (decide::read(lines, scene), told) {
+    let found = decide::found(lines);
+    match (decide::read(lines, &found, scene), told) {
         (Some(finding), Some(told)) if says_more(&finding, &told) => {
             let mut explanation = from_log(scene, &finding, source, lines);
             explanation.cause.evidence.extend(told.evidence);
@@ -86,16 +87,19 @@ fn choose(
         }
         (_, Some(told)) => told.explain(scene),
         (Some(finding), None) => from_log(scene, &finding, source, lines),
-        (None, None) => {
-            let found = decide::found(lines);
-            match said_last(scene, lines, &found) {
-                Some(said) => from_last_words(scene, source, lines, &found, &said),
-                None => match aftermath::gave_up(lines).filter(|it| it.fits(scene.exit)) {
-                    Some(finding) => from_log(scene, &finding, source, lines),
-                    None => from_exit(scene),
-                },
-            }
-        }
+        (None, None) => without_proof(scene, source, lines, &found),
+    }
+}
+
+/// Returns the explanation by what the program said last, by supervisord's word that it gave up, or
+/// by the exit alone.
+fn without_proof(scene: &Scene, source: &str, lines: &[LogLine], found: &[Finding]) -> Explanation {
+    if let Some(said) = said_last(scene, lines, found) {
+        return from_last_words(scene, source, lines, found, &said);
+    }
+    match aftermath::gave_up(lines).filter(|it| it.fits(scene.exit)) {
+        Some(finding) => from_log(scene, &finding, source, lines),
+        None => from_exit(scene),
     }
 }
 
