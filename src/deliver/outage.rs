@@ -277,6 +277,16 @@ mod tests {
     }
 
     #[test]
+    fn what_the_crashs_own_message_has_said_is_said_again_as_a_reminder_only() {
+        let mut outage = Outage::new(sample());
+        outage.said_so(HOUR, at(0));
+        assert!(!outage.is_to_ask(at(59)));
+        assert!(outage.is_to_ask(at(60)));
+        let step = outage.decide(&down(), false, true, HOUR, at(60));
+        assert_eq!(step, NextStep::Tell);
+    }
+
+    #[test]
     fn no_reminder_is_sent_where_none_is_wanted() {
         let mut outage = Outage::new(sample());
         let step = outage.decide(&down(), false, true, None, at(0));

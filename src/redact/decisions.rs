@@ -156,6 +156,8 @@ fn things_called_token_and_secret_have_ordinary_names() {
         ],
     );
     all("abc123", true, &["unexpectedtoken={}", "bound token={}"]);
+    // No tab stands before `oken`.
+    all("abc123", true, &["C:\\token={}", "in \\token: {}"]);
 }
 
 #[test]

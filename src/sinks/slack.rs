@@ -220,6 +220,11 @@ mod tests {
         toml::from_str(&format!("name = 'ops'\nwebhook_file = {webhook:?}")).expect("a config")
     }
 
+    #[test]
+    fn its_kind_is_the_name_of_its_table() {
+        assert_eq!(sink(Path::new("x")).kind(), "slack");
+    }
+
     fn send<const N: usize>(answers: [String; N]) -> (Result<String, SendError>, Vec<Value>) {
         let server = StandIn::http_in_turn(answers);
         let dir = tempfile::tempdir().expect("a directory");

@@ -289,7 +289,10 @@ mod tests {
                 )
             })
             .to_vec();
-        let message = payload(&held(View::of(&report)));
+        let view = View::of(&report);
+        let unheld = payload(&view);
+        let message = payload(&held(view));
+        assert_eq!(message, unheld, "the message itself shares the room");
         let shown: Vec<_> = message["blocks"][1]["elements"]
             .as_array()
             .expect("elements")
