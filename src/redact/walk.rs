@@ -92,7 +92,7 @@ impl Walk<'_> {
             [b'\\', ..] => {
                 let end = skip(self.text, at, |byte| byte == b'\\');
                 let is_letter = self.text.get(end).is_some_and(|byte| b"nrt".contains(byte));
-                end + usize::from(is_letter && !self.is_name(end))
+                end + usize::from(is_letter)
             }
             [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => at + 3,
             [b'\x1b', b'[', ..] => skip(self.text, at + 2, |byte| !byte.is_ascii_alphabetic()) + 1,
@@ -112,14 +112,6 @@ impl Walk<'_> {
             }
             _ => at,
         }
-    }
-
-    /// Returns true if a letter after a backslash begins a word of its own: `\token` is no tab.
-    fn is_name(&self, at: usize) -> bool {
-        let end = skip(self.text, at, is_part_of_word);
-        self.text
-            .get(at..end)
-            .is_some_and(|word| super::name::says(word).is_some())
     }
 
     fn word(&mut self, at: usize) -> usize {
