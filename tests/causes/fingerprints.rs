@@ -93,7 +93,7 @@ fn another_type_or_place_makes_another_fingerprint() {
 }
 
 /// Samples that are one crash, though their lines differ.
-const SAME: [&[&str]; 8] = [
+const SAME: [&[&str]; 9] = [
     // The limit of a group of processes is no part of the cause.
     &[
         "go-oomkill",
@@ -112,6 +112,7 @@ const SAME: [&[&str]; 8] = [
     &["nginx-cert", "nginx-cert-missing"],
     &["nginx-journal", "nginx-upstream"],
     &["pg-socket-lock", "postgres-lock"],
+    &["rust-alloc", "rust-alloc-failed"],
     &["py-gunicorn-port", "python-gunicorn-inuse"],
 ];
 

@@ -12,6 +12,7 @@ use crate::support::servers::synapse::Synapse;
 
 /// Returns the doctor's lines about this sink.
 fn said(machine: &Harness, sink: &str) -> (String, String) {
+    machine.configure("web", "");
     let output = machine
         .command("doctor")
         .args(["web", "--json"])
