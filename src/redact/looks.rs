@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_hash_has_its_length_and_hexadecimal_digits() {
         for length in [32, 40, 64] {
-            assert!(is_hash("a1f9".repeat(16)[..length].as_bytes()), "{length}");
+            assert!(is_hash(&"a1f9".repeat(16).as_bytes()[..length]), "{length}");
             assert!(!is_hash("q".repeat(length).as_bytes()), "{length}");
             assert!(!is_hash("a".repeat(length + 1).as_bytes()), "{length}");
         }
