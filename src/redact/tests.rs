@@ -690,6 +690,9 @@ fn certificates_and_public_keys_stay() {
 fn all_texts_of_a_report_are_redacted_and_its_names_stay() {
     let mut report = sample();
     let secret = "token=cAn4ry";
+    report.cause.last_words = Some(report.cause.evidence[0].clone());
+    let said = report.cause.last_words.as_mut().expect("it was set");
+    said.text.push_str(secret);
     let seen = &mut report.cause.evidence[0];
     for text in [
         &mut report.verdict_because,

@@ -135,8 +135,12 @@ impl Wording {
     /// Returns the cause at a length that leaves room in the title.
     fn short(&self) -> String {
         let length = if self.beside.is_empty() { 100 } else { 70 };
-        // In a title the room is for the words themselves.
-        head(&self.why.replacen(NOT_PROVEN, ";", 1), length)
+        head(&self.titled(), length)
+    }
+
+    /// Returns the cause for a title, where the room is for what the service said itself.
+    fn titled(&self) -> String {
+        self.why.replacen(NOT_PROVEN, ";", 1)
     }
 
     /// Returns what the service did, and whether it is down now.
@@ -165,7 +169,7 @@ impl Wording {
         let title = if by_itself {
             format!("{what}: exit code 0, which nobody had asked for")
         } else {
-            format!("{what}{}", self.cause(&self.why))
+            format!("{what}{}", self.cause(&self.titled()))
         };
         Headline {
             title,
@@ -430,6 +434,21 @@ mod tests {
 
     fn at(time: &str) -> Timestamp {
         Timestamp::try_from(format!("2026-11-23T{time}Z")).unwrap()
+    }
+
+    #[test]
+    fn words_that_prove_nothing_stand_in_the_subject_and_are_called_so_in_the_message() {
+        let mut report = sample();
+        let said = "version 44 is newer than this binary (43)";
+        report.cause.confidence = Confidence::None;
+        report.cause.line = format!("exit code 1, cause not proven; it said last: \"{said}\"");
+        report.cause.last_words = report.cause.evidence.first().cloned();
+        let subject = subject(&report);
+        let expected = format!("web crashed: exit code 1; it said last: \"{said}\"");
+        assert!(subject.ends_with(&expected), "{subject}");
+        let why: String = text(&report).split_whitespace().collect();
+        let whole: String = report.cause.line.split_whitespace().collect();
+        assert!(why.contains(&whole), "{}", text(&report));
     }
 
     fn summary(count: u64) -> Report {
