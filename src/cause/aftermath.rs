@@ -35,7 +35,7 @@ pub fn remark(line: &LogLine, scene: &Scene) -> Remark {
     if is_epilogue(text, &lowercase) && !is_of_manager(&lowercase) {
         return Remark::Epilogue;
     }
-    let level = line.entry.as_ref().and_then(|entry| entry.level);
+    let level = line.level();
     if level < Some(LogLevel::Error) && is_start(line, &lowercase, scene) {
         return Remark::Start;
     }
@@ -73,11 +73,7 @@ pub fn is_advice(lowercase: &str) -> bool {
 
 /// Returns the message of a line, truncated to [`HEAD`].
 pub fn head(line: &LogLine) -> &str {
-    let text = line
-        .entry
-        .as_ref()
-        .map_or(line.text.as_str(), |entry| entry.message.as_str())
-        .trim();
+    let text = line.message().trim();
     text.get(..text.floor_char_boundary(HEAD))
         .unwrap_or_default()
 }

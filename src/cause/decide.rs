@@ -270,7 +270,7 @@ impl<'a> LogTail<'a> {
         let is_quiet = |unit: &TailUnit| {
             unit.remark == Some(Remark::Ordinary)
                 && self.lines.get(unit.line).is_some_and(|line| {
-                    let level = line.entry.as_ref().and_then(|entry| entry.level);
+                    let level = line.level();
                     level.is_some_and(|level| level < LogLevel::Error)
                 })
         };
@@ -458,7 +458,7 @@ fn stands_alone(lines: &[LogLine], at: usize) -> bool {
 fn is_handled(finding: &Finding, lines: &[LogLine]) -> bool {
     let entry_says = |line: &LogLine| {
         let lowercase = aftermath::head(line).to_ascii_lowercase();
-        let level = line.entry.as_ref().and_then(|entry| entry.level);
+        let level = line.level();
         let warns = level == Some(LogLevel::Warn)
             && says(&lowercase, &FAILURE)
             && !vocabulary::gives_up(&lowercase);

@@ -130,7 +130,7 @@ fn a_handled_error_before_the_last_one_hides_nothing() {
         let noise = "2026-11-22T20:00:01.000Z WARN  feed: lost the feed, will retry\n\
                      Error: feed closed by peer\n    at read (/srv/feed.js:7:9)\n";
         let work = work("2026-11-22T20");
-        // What the decoy lacks is no carrier's.
+        // A carrier would stand before the decoy's lines too.
         let is_bare = |line: &LogLine| sample.log.lines().nth(line.number - 1) == Some(&line.text);
         if !text::read(&sample.log).iter().all(is_bare) {
             continue;

@@ -224,7 +224,7 @@ impl Ends<'_> {
     /// Returns true if a line complains and the program said right after it that it ends in
     /// failure.
     fn is_complaint(&self, line: &LogLine, lowercase: &str, end: &LogLine) -> bool {
-        let level = line.entry.as_ref().and_then(|entry| entry.level);
+        let level = line.level();
         level.map_or_else(
             || says(lowercase, &FAILED),
             |level| level >= LogLevel::Error,
@@ -240,7 +240,7 @@ impl Ends<'_> {
 
     /// Returns how clearly a line speaks of the end; `None` if it does not.
     fn strength(&self, line: &LogLine, lowercase: &str) -> Option<Strength> {
-        let level = line.entry.as_ref().and_then(|entry| entry.level);
+        let level = line.level();
         let is_trace = line.entry.is_none() && line.text.starts_with([' ', '\t']);
         // No program goes on from a fatal error, whatever it tried before.
         let is_handled = vocabulary::is_handled(lowercase)
@@ -316,7 +316,7 @@ impl Ends<'_> {
             if !is_at_once || others > 2 || remark(line, self.scene) == Remark::Start {
                 return None;
             }
-            let level = line.entry.as_ref().and_then(|entry| entry.level);
+            let level = line.level();
             let is_told = level != Some(LogLevel::Info) && level != Some(LogLevel::Debug);
             let tells = is_told && !vocabulary::is_handled(&lowercase) && !is_of_request(line);
             if tells
@@ -423,13 +423,7 @@ impl Ends<'_> {
 
     fn finding(&self, index: usize, end: usize) -> Option<Finding> {
         let line = self.lines.get(index)?;
-        let message = |line: &LogLine| {
-            line.entry
-                .as_ref()
-                .map_or(line.text.as_str(), |entry| entry.message.as_str())
-                .trim()
-                .to_owned()
-        };
+        let message = |line: &LogLine| line.message().trim().to_owned();
         let mut what = message(line);
         // Apache's `Syntax error on line 7 of …:` goes on in the next line.
         if let Some(next) = self

@@ -2,7 +2,7 @@
 //! carriers put before each line.
 
 use super::carrier::{self, Carried, MAX_LINE};
-use super::entry::LogEntry;
+use super::entry::{LogEntry, LogLevel};
 use super::prefix::{self, Learnt};
 use super::{entry, stamp};
 
@@ -29,6 +29,18 @@ impl LogLine {
     /// Returns true if the line is empty or only white space.
     pub fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
+    }
+
+    /// Returns the level that a logger gave to the line.
+    pub fn level(&self) -> Option<LogLevel> {
+        self.entry.as_ref()?.level
+    }
+
+    /// Returns the logger's message; the whole text if no logger wrote the line.
+    pub fn message(&self) -> &str {
+        self.entry
+            .as_ref()
+            .map_or(&self.text, |entry| &entry.message)
     }
 
     /// Returns the process that wrote the line, if the line names it.
@@ -138,8 +150,8 @@ fn without_prefix(lines: &mut [LogLine], learnt: &Learnt) {
     }
 }
 
-/// Drops the journal's explanations of systemd's messages: `░░ Subject: …`, `-- Subject: …` and
-/// what follows it.
+/// Drops the journal's explanations of systemd's messages: `░░ Subject: …`, and `-- Subject: …`
+/// with the lines after it.
 fn without_catalog(lines: &mut Vec<LogLine>) {
     let mut is_inside = false;
     lines.retain(|line| {

@@ -81,7 +81,7 @@ fn faults(label: &Label, answer: &Answer) -> Vec<String> {
     let line = answer.line.to_lowercase();
     let has = |words: &String| line.contains(&words.to_lowercase());
     let mut faults = Vec::new();
-    // What is shown as the last words has no kind.
+    // Last words have no kind.
     let is_named = answer.last_words.is_none() || label.kind == "unknown";
     if is_named && answer.kind != label.kind && !label.also_ok.contains(&answer.kind) {
         faults.push(format!("kind {} instead of {}", answer.kind, label.kind));

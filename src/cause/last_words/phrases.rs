@@ -165,7 +165,7 @@ pub const FAILED: [&str; 12] = [
 
 /// Returns true if a line only adds a second complaint to the first.
 pub fn is_added(line: &LogLine, lowercase: &str) -> bool {
-    let level = line.entry.as_ref().and_then(|entry| entry.level);
+    let level = line.level();
     let hints = says(lowercase, &["hint", "do you already"]);
     level.is_none_or(|level| level >= LogLevel::Error)
         && (hints || says(lowercase, &FAILED))

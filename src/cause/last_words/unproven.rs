@@ -117,7 +117,7 @@ impl<'a> Burst<'a> {
         let lowercase = aftermath::head(line).to_ascii_lowercase();
         match remark(line, self.scene) {
             // After a fatal error a program may well end itself in this way.
-            // What it says after the request belongs to that.
+            // The lines after the request belong to that.
             Remark::Request => {
                 self.is_asked = true;
                 self.said.clear();
@@ -125,7 +125,7 @@ impl<'a> Burst<'a> {
             }
             Remark::Epilogue => return ControlFlow::Continue(()),
             Remark::Start if self.said.is_empty() && !self.is_ours(line, &lowercase) => {
-                // What follows is the next life's.
+                // The lines after it are the next life's.
                 (self.own, self.ordinary, self.quiet) = (0, 0, 0);
                 self.last = None;
                 return ControlFlow::Continue(());
@@ -137,13 +137,13 @@ impl<'a> Burst<'a> {
             Remark::Closing | Remark::Ordinary => {}
         }
         self.own += 1;
-        let level = line.entry.as_ref().and_then(|entry| entry.level);
+        let level = line.level();
         match weight(self.lines, self.scene, line) {
             Some(weight) => self.said.push(SaidLine { index, weight }),
             None if !self.said.is_empty() => {}
             None if vocabulary::is_closing(&lowercase) => {
                 self.says_end |= is_generic(&lowercase);
-                // What a logger says less loudly after this is part of going down.
+                // Quieter entries after this are part of going down.
                 let is_soon = self.before_end(line.at).is_none_or(|time| time <= BURST);
                 if is_soon && self.ordinary == self.quiet {
                     (self.ordinary, self.quiet) = (0, 0);

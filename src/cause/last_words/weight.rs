@@ -1,4 +1,4 @@
-//! How much a line says about the end of a program, where nothing proves it.
+//! Weighs lines by how much they say about the end of a program, where nothing proves it.
 
 use super::is_of_another;
 use super::phrases::{FAILED, begins_as_fatal, is_continued, is_hint, is_of_request, names_errno};
@@ -8,7 +8,7 @@ use crate::cause::scene::Scene;
 use crate::cause::text::LogLine;
 use crate::cause::vocabulary::{self, is_generic, says};
 
-/// How much a line says about the end.
+/// The weight of a line as a reason for the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
     /// An ordinary line without a level.
@@ -28,7 +28,7 @@ const FORM: usize = 60;
 pub fn weight(lines: &[LogLine], scene: &Scene, line: &LogLine) -> Option<Weight> {
     let lowercase = aftermath::head(line).to_ascii_lowercase();
     let lowercase = lowercase.as_str();
-    let level = line.entry.as_ref().and_then(|entry| entry.level);
+    let level = line.level();
     let has_error = line
         .entry
         .as_ref()
@@ -192,7 +192,7 @@ fn is_advice(lowercase: &str) -> bool {
 /// Returns true if a line shows the service at work, and does not only add to a complaint.
 pub fn is_work(line: &LogLine) -> bool {
     let lowercase = aftermath::head(line).to_ascii_lowercase();
-    let level = line.entry.as_ref().and_then(|entry| entry.level);
+    let level = line.level();
     let adds = level >= Some(LogLevel::Error)
         || level.is_none() && says(&lowercase, &FAILED)
         || is_hint(line, &lowercase)
@@ -246,7 +246,7 @@ mod tests {
         ] {
             assert_eq!(weight_of(line), expected, "{line}");
         }
-        // What `main` prints beside a logger's lines.
+        // `main` prints its error beside a logger's lines.
         let log = "2026-11-22 23:59:01 INFO up\nError: no seat";
         assert_eq!(weight_of(log), Some(Weight::Fatal));
     }

@@ -118,13 +118,7 @@ fn returned(lines: &[LogLine], at: usize) -> Option<Finding> {
     {
         return None;
     }
-    let message = |line: &LogLine| {
-        line.entry
-            .as_ref()
-            .map_or(line.text.as_str(), |entry| entry.message.as_str())
-            .trim()
-            .to_owned()
-    };
+    let message = |line: &LogLine| line.message().trim().to_owned();
     let mut chain: Vec<String> = lines.get(at..head)?.iter().map(message).collect();
     let mut end = frames(head);
     while chain.len() < CHAIN && frames(end + 1) > end + 1 {

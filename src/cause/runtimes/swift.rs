@@ -4,7 +4,7 @@ use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
 use crate::cause::text::LogLine;
 use crate::report::Death;
 
-/// How a trap ends a process: SIGTRAP on ARM, SIGILL on x86.
+/// Exits after a trap: SIGTRAP on ARM, SIGILL on x86.
 const TRAPPED: &[ExpectedExit] = &[ExpectedExit::Signal("TRAP"), ExpectedExit::Signal("ILL")];
 
 /// Adds the deaths in the log: `App/Devices.swift:58: Fatal error: Unexpectedly found nil`.

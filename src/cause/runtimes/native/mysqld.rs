@@ -51,10 +51,7 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
 
 /// Returns an assertion's words: `Assertion failure: dict0dict.cc:3386:for_table`.
 fn assertion(line: &LogLine) -> Option<String> {
-    let message = line
-        .entry
-        .as_ref()
-        .map_or(line.text.as_str(), |entry| entry.message.as_str());
+    let message = line.message();
     let at = message.find("Assertion failure")?;
     Some(message.get(at..)?.trim().to_owned())
 }
