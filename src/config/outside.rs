@@ -96,7 +96,7 @@ impl Outside {
             )),
             Self::Log(path) => {
                 let path = path.get_ref();
-                // What a placeholder stands for is not known here.
+                // The value of a placeholder is not known here.
                 let is_there = path.contains(['{', '*']) || host.path(path).exists();
                 let message = format!("there is no {path}");
                 (!is_there).then_some((message, "check the path, if the service has run before"))

@@ -21,8 +21,7 @@ use crate::deliver::expected::Expected;
 use crate::names;
 use crate::render;
 use crate::report::{
-    Audience, Cause, Condition, Confidence, Death, Exit, FORMAT, Kind, Report, Safety, Stop,
-    Supervisor, Verdict,
+    Audience, Cause, Condition, Exit, FORMAT, Kind, Report, Safety, Stop, Supervisor, Verdict,
 };
 use crate::spool::{Chronicled, Kept, Place};
 use crate::supervisor::services;
@@ -47,7 +46,7 @@ pub fn look(deliverer: &Deliverer) -> Result<()> {
     let mut before: BTreeMap<String, Expected> = kept()?.into_iter().collect();
     for (job, loaded) in &jobs {
         let known: BTreeMap<_, _> = before.extract_if(.., |_, it| it.job == *job).collect();
-        // What a broken file expects is not known.
+        // A broken file does not tell when a run is expected.
         if loaded.is_broken() {
             continue;
         }
@@ -234,13 +233,7 @@ fn tell(
         },
         verdict: Verdict::Missed,
         verdict_because: format!("{because}, and one is expected every {}", length(every)),
-        cause: Cause {
-            kind: Death::Unknown,
-            line: format!("has {not} since {since}"),
-            confidence: Confidence::Certain,
-            evidence: Vec::new(),
-            last_words: None,
-        },
+        cause: Cause::own(format!("has {not} since {since}")),
         sections: Vec::new(),
         past: None,
         now: None,

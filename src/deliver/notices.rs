@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 
 use crate::host::Host;
 use crate::report::{
-    Audience, Cause, Confidence, Death, Exit, FORMAT, Kind, Report, ReportId, Safety, Stop,
-    Supervisor, Timestamp, Verdict,
+    Audience, Cause, Exit, FORMAT, Kind, Report, ReportId, Safety, Stop, Supervisor, Timestamp,
+    Verdict,
 };
 use crate::spool::Spool;
 
@@ -143,13 +143,7 @@ fn report(host: String, notice: Notice) -> Report {
         },
         verdict: Verdict::Unknown,
         verdict_because: detail,
-        cause: Cause {
-            kind: Death::default(),
-            line: sentence,
-            confidence: Confidence::Certain,
-            evidence: Vec::new(),
-            last_words: None,
-        },
+        cause: Cause::own(sentence),
         sections: Vec::new(),
         past: None,
         now: None,

@@ -45,7 +45,7 @@ pub fn bodies(text: &[u8]) -> Vec<Range<usize>> {
             (false, _) => public.push(*i),
             (true, Some(end)) => keys.between(*i, end),
             (true, None) if boundary.begins => keys.after(*i),
-            // What stands before a last line that closed a key is found twice.
+            // The lines before a last line that closed a key are found twice.
             (true, None) => keys.before(*i),
         }
     }

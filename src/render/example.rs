@@ -3,7 +3,7 @@
 #[cfg(test)]
 use super::view::View;
 use crate::report::{
-    Cause, CauseCount, Condition, Confidence, Death, Exit, Kind, Report, Series, Timestamp, Verdict,
+    Cause, CauseCount, Condition, Confidence, Exit, Kind, Report, Series, Timestamp, Verdict,
 };
 
 const EXAMPLE: &str = include_str!("example.json");
@@ -147,13 +147,7 @@ fn missed(drill: &Report) -> Report {
     };
     missed.stop.exit = Exit::Unknown;
     missed.stop.pid = None;
-    missed.cause = Cause {
-        kind: Death::Unknown,
-        line: "has not run since 2026-11-22 00:30:00 UTC".into(),
-        confidence: Confidence::Certain,
-        evidence: Vec::new(),
-        last_words: None,
-    };
+    missed.cause = Cause::own("has not run since 2026-11-22 00:30:00 UTC".into());
     missed
 }
 

@@ -22,6 +22,19 @@ pub struct Cause {
     pub last_words: Option<Evidence>,
 }
 
+impl Cause {
+    /// Returns a cause that lastwords itself knows, where nobody has died.
+    pub fn own(line: String) -> Self {
+        Self {
+            kind: Death::Unknown,
+            line,
+            confidence: Confidence::Certain,
+            evidence: Vec::new(),
+            last_words: None,
+        }
+    }
+}
+
 /// The sort of death that a service died: the most specific one that the evidence shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -140,8 +140,8 @@ impl<'a> Watch<'a> {
         let armed = arm(self.places.markers());
         let why = match armed {
             Ok((taken, file)) => {
-                // What the last run could not send is tried again now; at the end, if that waits
-                // for it.
+                // Reports that the last run could not send are tried again now; at the end, if that
+                // waits for it.
                 let waits = self.deliver_within.is_zero() && self.places.spool().has_waiting();
                 if waits || one_was_left(&taken) {
                     nudge::deliver(self.places, &LastwordsRun);

@@ -444,7 +444,7 @@ mod tests {
         taken.settle().unwrap();
         assert!(!taken.path().exists());
         taken.settle().unwrap();
-        // What cannot be removed is no marker that was settled.
+        // A file that cannot be removed is no marker that was settled.
         let within_a_file = dir.path().join("file");
         fs::write(&within_a_file, "").unwrap();
         let taken = Taken {

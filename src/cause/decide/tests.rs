@@ -111,7 +111,7 @@ fn a_start_of_the_dead_process_makes_an_error_another_life_s() {
         decided("!first\n[boot] web starting, pid 42\n!second").as_deref(),
         Some("second")
     );
-    // What it still says while the next one starts is no start.
+    // A line that it still writes while the next one starts is no start.
     let own = "2026-11-22 23:56:07 [42] INFO flushed";
     let log = format!("!boom\n[boot] web starting, pid 77\n{own}");
     assert_eq!(decided(&log).as_deref(), Some("boom"));
