@@ -1,8 +1,12 @@
 //! Go: panics and the runtime's fatal errors, each with the dump of its goroutines.
 
+mod dump;
+mod returned;
+
+pub use dump::Dump;
+
 use crate::cause::beneath;
-use crate::cause::entry::{LogEntry, LogLevel};
-use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace, with_cause};
+use crate::cause::finding::{ExpectedExit, Finding, Proof, with_cause};
 use crate::cause::stamp;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
@@ -13,7 +17,7 @@ pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
     while i < lines.len() {
         let finding = death(lines, i)
             .or_else(|| race(lines, i))
-            .or_else(|| returned(lines, i));
+            .or_else(|| returned::read(lines, i));
         i = finding.as_ref().map_or(i, |finding| finding.lines.end - 1) + 1;
         found.extend(finding);
     }
@@ -88,66 +92,6 @@ fn race(lines: &[LogLine], at: usize) -> Option<Finding> {
         proof: Proof::LastWords,
         ends: RACE,
     })
-}
-
-/// Maximum number of errors in a chain.
-const CHAIN: usize = 12;
-
-/// Reads an error that `main` prints with the stacks of github.com/pkg/errors: the innermost error
-/// and its frames, then the outer ones, each with theirs. A logger may have written the first line.
-fn returned(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let frames = |from: usize| {
-        let mut end = from;
-        while is_source(line_text(lines, end + 1)) && is_function(line_text(lines, end)) {
-            end += 2;
-        }
-        end
-    };
-    let first = lines.get(at).filter(|line| !line.is_blank())?;
-    let logged = first.entry.as_ref();
-    let is_quiet = |entry: &LogEntry| entry.level.is_some_and(|level| level < LogLevel::Error);
-    if logged.is_some_and(is_quiet) || is_function(&first.text) || is_indented(&first.text) {
-        return None;
-    }
-    // Messages without frames may stand before those with frames.
-    let head = (at + 1..at + 3).find(|i| frames(*i) > *i)?;
-    let raw = lines.get(at + 1..head)?;
-    if raw
-        .iter()
-        .any(|line| line.entry.is_some() || line.is_blank())
-    {
-        return None;
-    }
-    let message = |line: &LogLine| line.message().trim().to_owned();
-    let mut chain: Vec<String> = lines.get(at..head)?.iter().map(message).collect();
-    let mut end = frames(head);
-    while chain.len() < CHAIN && frames(end + 1) > end + 1 {
-        chain.push(line_text(lines, end).trim().to_owned());
-        end = frames(end + 1);
-    }
-    let what = match chain.as_slice() {
-        [only] => only.clone(),
-        // The outer error's words may contain the inner one's.
-        [inner, .., outer] => with_cause(outer, inner),
-        [] => return None,
-    };
-    let place = (head..end)
-        .step_by(2)
-        .find_map(|i| own(line_text(lines, i), line_text(lines, i + 1)));
-    Some(Finding {
-        lines: at..end,
-        quoted: at,
-        kind: Death::UncaughtException,
-        what,
-        place,
-        proof: Proof::Said,
-        ends: &[],
-    })
-}
-
-/// Returns true if a line names a function as Go does: `github.com/a/b.(*C).D`, `main.main`.
-fn is_function(text: &str) -> bool {
-    !text.contains(' ') && text.contains('.') && text.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
 /// Maximum number of lines of a panic's value.
@@ -279,190 +223,6 @@ fn signal(lines: &[LogLine], at: usize) -> (Death, String, usize) {
         _ => Death::KilledBySignal,
     };
     (kind, what, at + 1)
-}
-
-/// The dump of the goroutines.
-pub struct Dump {
-    /// Innermost frame of the application in the first goroutine.
-    place: Option<SourcePlace>,
-    /// True if the program asked for the dump (`debug.Stack`), and so may go on.
-    is_asked_for: bool,
-    pub end: usize,
-}
-
-impl Dump {
-    /// Reads the dump that begins at this line; an empty dump if none does.
-    pub fn read(lines: &[LogLine], from: usize) -> Self {
-        let mut dump = Self {
-            place: None,
-            is_asked_for: false,
-            end: from,
-        };
-        let mut goroutines = 0;
-        let mut i = from;
-        let mut blank = 0;
-        let mut others = 0;
-        while let Some(line) = lines.get(i) {
-            // Another process wrote this line between two lines of the dump.
-            if line.entry.is_some() && goroutines > 0 && others < OTHERS && is_within(lines, i + 1)
-            {
-                others += 1;
-                i += 1;
-                continue;
-            }
-            let between = usize::from(
-                others < OTHERS && lines.get(i + 1).is_some_and(|next| next.entry.is_some()),
-            );
-            let (this, next) = (line.text.as_str(), line_text(lines, i + 1 + between));
-            if line.is_blank() {
-                blank += 1;
-                if blank > 2 {
-                    break;
-                }
-                i += 1;
-                continue;
-            }
-            if this.starts_with("goroutine ") && this.ends_with(':') {
-                goroutines += 1;
-            } else if is_source(next) && !is_indented(this) {
-                dump.is_asked_for |= goroutines <= 1 && this.starts_with("runtime/debug.Stack(");
-                if goroutines == 1 && dump.place.is_none() {
-                    dump.place = own(this, next);
-                }
-                others += between;
-                i += 1 + between;
-            } else if !is_of_dump(this) {
-                break;
-            }
-            i += 1;
-            blank = 0;
-            dump.end = i;
-        }
-        dump.end = dump.end.min(lines.len());
-        dump
-    }
-}
-
-/// Maximum number of lines of other processes within a dump.
-const OTHERS: usize = 20;
-
-/// Returns true if a dump goes on at this line.
-fn is_within(lines: &[LogLine], at: usize) -> bool {
-    let this = line_text(lines, at);
-    is_source(this)
-        || is_source(line_text(lines, at + 1))
-        || this.starts_with("goroutine ")
-        || this.starts_with("created by ")
-}
-
-/// Returns true if a line begins with a tab, or with the spaces that people and tools put in its
-/// place.
-fn is_indented(text: &str) -> bool {
-    text.starts_with('\t') || text.starts_with("    ")
-}
-
-/// Returns true if a line names a function's file: `\t/srv/app/main.go:7 +0x2e`.
-fn is_source(text: &str) -> bool {
-    is_indented(text)
-        && [".go:", ".s:", ".c:", ".cgo1.go:", "_cgo_", "??:"]
-            .iter()
-            .any(|it| text.contains(it))
-}
-
-/// Returns true if a line belongs to a dump without being a frame or a goroutine's head.
-fn is_of_dump(text: &str) -> bool {
-    let is_register = || {
-        text.split_once(' ')
-            .is_some_and(|(name, value)| name.len() <= 7 && value.trim_start().starts_with("0x"))
-    };
-    // Stands in place of the frames of a goroutine on another thread.
-    let is_unavailable = text.starts_with("\tgoroutine running on ");
-    is_unavailable
-        || [
-            "[signal ",
-            "PC=",
-            "signal arrived ",
-            "runtime stack:",
-            "...",
-            "created by ",
-            "[originating from ",
-        ]
-        .iter()
-        .any(|start| text.starts_with(start))
-        || is_register()
-}
-
-/// Directories of the standard library.
-const STANDARD: [&str; 45] = [
-    "archive",
-    "bufio",
-    "bytes",
-    "cmp",
-    "compress",
-    "container",
-    "context",
-    "crypto",
-    "database",
-    "debug",
-    "embed",
-    "encoding",
-    "errors",
-    "expvar",
-    "flag",
-    "fmt",
-    "go",
-    "hash",
-    "html",
-    "image",
-    "index",
-    "internal",
-    "io",
-    "iter",
-    "log",
-    "maps",
-    "math",
-    "mime",
-    "net",
-    "os",
-    "path",
-    "plugin",
-    "reflect",
-    "regexp",
-    "runtime",
-    "slices",
-    "sort",
-    "strconv",
-    "strings",
-    "sync",
-    "syscall",
-    "testing",
-    "text",
-    "time",
-    "unicode",
-];
-
-/// Returns a frame's place if it is in the application's own code.
-fn own(function: &str, source: &str) -> Option<SourcePlace> {
-    let name = function.split(['(', '.', '/']).next()?;
-    let is_standard = STANDARD.contains(&name) || name == "panic";
-    // Modules lie in `pkg/mod/`. With -trimpath their files begin with `module@version/`.
-    let file = source.trim_start();
-    if is_standard
-        || ["/pkg/mod/", "/vendor/", "@v", "_cgo_"]
-            .iter()
-            .any(|it| file.contains(it))
-        || function.starts_with("created by")
-    {
-        return None;
-    }
-    let (file, line) = file.split(" +0x").next()?.rsplit_once(':')?;
-    let line = line.split(' ').next()?.parse().ok();
-    let function = function.rsplit_once('(').map_or(function, |it| it.0);
-    Some(SourcePlace {
-        file: file.to_owned(),
-        line,
-        function: Some(function.to_owned()),
-    })
 }
 
 #[cfg(test)]
