@@ -4,7 +4,7 @@
 //! |---|---|
 //! | is up, or waits for its next time | none |
 //! | is being restarted | none; it is asked again at the next look, for a day |
-//! | stays down, and the message about a crash is on its way | none: that one says so itself |
+//! | stays down, and the message about a crash is on its way | none for 5 min: that one may say so itself |
 //! | stays down, and the crash was told or counted before | that it is down, at once: 3 an hour, and 6 of all services of the job |
 //! | stays down for `remind` (1 h), and then each day for a week | that it is still down |
 
@@ -18,6 +18,8 @@ use crate::report::{Condition, Report, ReportId, Timestamp};
 const DAY: Duration = Duration::from_hours(24);
 /// How long a service that is neither up nor down is asked about.
 const PATIENCE: Duration = Duration::from_hours(24);
+/// How long a message about the crash is waited for that may say itself that the service is down.
+const ON_ITS_WAY: Duration = Duration::from_mins(5);
 /// The time in which messages are counted.
 const HOUR: Duration = Duration::from_hours(1);
 /// Maximum number of messages an hour that one service goes down.
@@ -78,8 +80,14 @@ impl Outage {
         }
     }
 
-    /// Takes in a later crash of the same service.
+    /// Takes in a later crash of the same service. While it is down, one from before that is no
+    /// news: its report came late.
     pub fn again(&mut self, about: Report) {
+        let is_late = |down| about.stop.stopped_at <= down;
+        if !self.is_over && self.down.is_some_and(is_late) {
+            self.about = about;
+            return;
+        }
         let messages = std::mem::take(&mut self.messages);
         *self = Self {
             messages,
@@ -112,13 +120,12 @@ impl Outage {
 
     /// Decides on the next step, now that the service's condition is known. `says_so` is true if a
     /// message about a crash of the service is on its way, `has_room` if the job may have another
-    /// message now, `remind` is the time to the first reminder.
+    /// message now.
     pub fn decide(
         &mut self,
         condition: &Condition,
         says_so: bool,
         has_room: bool,
-        remind: Option<Duration>,
         now: Timestamp,
     ) -> NextStep {
         match condition {
@@ -139,9 +146,10 @@ impl Outage {
                 }
             }
             Condition::GivenUp { .. } | Condition::Down { .. } => {
-                self.down.get_or_insert(now);
-                if !self.is_told && says_so {
-                    self.said_so(remind, now);
+                let down = *self.down.get_or_insert(now);
+                // Only once it was sent it is known what it says.
+                let is_fresh = now.since(down) < ON_ITS_WAY;
+                if !self.is_told && says_so && is_fresh {
                     return NextStep::Wait;
                 }
                 let may_tell = has_room && self.lately(now) < MOST;
@@ -223,7 +231,7 @@ mod tests {
             because: "web.timer starts it again".to_owned(),
         };
         for condition in [Condition::Up { since: None }, waiting] {
-            let step = Outage::new(sample()).decide(&condition, false, true, HOUR, at(0));
+            let step = Outage::new(sample()).decide(&condition, false, true, at(0));
             assert_eq!(step, NextStep::Forget);
         }
     }
@@ -232,7 +240,7 @@ mod tests {
     fn a_service_that_is_being_restarted_is_asked_about_for_a_day() {
         for condition in [restarting(), Condition::Unknown] {
             let mut outage = Outage::new(sample());
-            let mut step = |minute| outage.decide(&condition, false, true, HOUR, at(minute));
+            let mut step = |minute| outage.decide(&condition, false, true, at(minute));
             assert_eq!(step(5), NextStep::Wait);
             assert_eq!(step(1444), NextStep::Wait);
             assert_eq!(step(1446), NextStep::Forget);
@@ -254,7 +262,7 @@ mod tests {
         let mut told = Vec::new();
         for minute in 0..20_000 {
             if outage.is_to_ask(at(minute))
-                && outage.decide(&down(), false, true, HOUR, at(minute)) == NextStep::Tell
+                && outage.decide(&down(), false, true, at(minute)) == NextStep::Tell
             {
                 told.push((minute, outage.next_id()));
                 outage.tell(HOUR, at(minute));
@@ -270,10 +278,44 @@ mod tests {
     #[test]
     fn a_message_on_its_way_says_itself_that_the_service_is_down() {
         let mut outage = Outage::new(sample());
-        let mut step = |says_so, minute| outage.decide(&down(), says_so, true, HOUR, at(minute));
+        let mut step = |says_so, minute| outage.decide(&down(), says_so, true, at(minute));
         assert_eq!(step(true, 0), NextStep::Wait);
-        assert_eq!(step(true, 59), NextStep::Wait);
-        assert_eq!(step(false, 60), NextStep::Tell);
+        assert_eq!(step(true, 4), NextStep::Wait);
+        assert_eq!(step(true, 5), NextStep::Tell, "it may not come for days");
+    }
+
+    #[test]
+    fn a_message_that_was_sent_while_the_service_came_up_says_nothing_of_its_end() {
+        let mut outage = Outage::new(sample());
+        let mut step = |says_so| outage.decide(&down(), says_so, true, at(0));
+        assert_eq!((step(true), step(false)), (NextStep::Wait, NextStep::Tell));
+    }
+
+    #[test]
+    fn the_late_report_of_a_crash_before_the_service_went_down_is_no_news() {
+        let mut outage = Outage::new(sample());
+        let step = outage.decide(&down(), false, true, at(1));
+        assert_eq!(step, NextStep::Tell);
+        outage.tell(HOUR, at(1));
+        let mut late = sample();
+        late.stop.stopped_at = at(1);
+        outage.again(late);
+        assert!(!outage.is_to_ask(at(2)));
+        let mut later = sample();
+        later.stop.stopped_at = at(2);
+        outage.again(later);
+        assert!(outage.is_to_ask(at(2)));
+    }
+
+    #[test]
+    fn a_crash_after_the_service_was_up_is_news_though_the_clock_was_set_back() {
+        let mut outage = Outage::new(sample());
+        let step = outage.decide(&down(), false, true, at(60));
+        assert_eq!(step, NextStep::Tell);
+        outage.tell(HOUR, at(60));
+        outage.decide(&Condition::Up { since: None }, false, true, at(61));
+        outage.again(sample());
+        assert!(outage.is_to_ask(at(0)));
     }
 
     #[test]
@@ -282,14 +324,14 @@ mod tests {
         outage.said_so(HOUR, at(0));
         assert!(!outage.is_to_ask(at(59)));
         assert!(outage.is_to_ask(at(60)));
-        let step = outage.decide(&down(), false, true, HOUR, at(60));
+        let step = outage.decide(&down(), false, true, at(60));
         assert_eq!(step, NextStep::Tell);
     }
 
     #[test]
     fn no_reminder_is_sent_where_none_is_wanted() {
         let mut outage = Outage::new(sample());
-        let step = outage.decide(&down(), false, true, None, at(0));
+        let step = outage.decide(&down(), false, true, at(0));
         assert_eq!(step, NextStep::Tell);
         outage.tell(None, at(0));
         assert!(!outage.is_to_ask(at(9000)));
@@ -300,14 +342,16 @@ mod tests {
         let mut outage = Outage::new(sample());
         let mut told = 0;
         for minute in 0..120 {
-            outage.again(sample());
-            if outage.decide(&down(), false, true, HOUR, at(minute)) == NextStep::Tell {
+            let mut crash = sample();
+            crash.stop.stopped_at = at(minute);
+            outage.again(crash);
+            if outage.decide(&down(), false, true, at(minute)) == NextStep::Tell {
                 told += 1;
                 outage.tell(HOUR, at(minute));
             }
             // Somebody starts it again.
             let up = Condition::Up { since: None };
-            let step = outage.decide(&up, false, true, HOUR, at(minute));
+            let step = outage.decide(&up, false, true, at(minute));
             assert_eq!(step, NextStep::Wait, "its messages still count");
             assert!(!outage.is_forgotten(at(minute)));
         }
@@ -318,7 +362,7 @@ mod tests {
     #[test]
     fn a_job_without_room_for_a_message_waits_for_it() {
         let mut outage = Outage::new(sample());
-        let mut step = |has_room| outage.decide(&down(), false, has_room, HOUR, at(0));
+        let mut step = |has_room| outage.decide(&down(), false, has_room, at(0));
         assert_eq!((step(false), step(true)), (NextStep::Wait, NextStep::Tell));
     }
 }

@@ -101,7 +101,7 @@ pub fn look(
             };
             let lately = jobs.entry(job(&outage)).or_default();
             let (says_so, has_room) = (spoken.contains(&name), *lately < MOST_OF_A_JOB);
-            match outage.decide(&condition, says_so, has_room, remind, now.wall) {
+            match outage.decide(&condition, says_so, has_room, now.wall) {
                 NextStep::Forget => is_kept = false,
                 NextStep::Wait => {}
                 NextStep::Tell => {

@@ -101,6 +101,22 @@ fn a_supervisor_that_gives_up_is_news_at_once_though_its_crash_is_only_counted()
 }
 
 #[test]
+fn a_service_that_goes_down_while_its_message_is_sent_is_told_at_the_next_look() {
+    let machine = Machine::new();
+    let file = machine.0.config.join("lastwords.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    let said = machine.0.path("said");
+    let goes_down = format!("; echo web stop/waiting >{}'''", said.display());
+    fs::write(file, config.replacen("''']", &format!("{goes_down}]"), 1)).unwrap();
+    machine.crash();
+    let crashed = format!("web crashed: {CRASHED}");
+    let down = "web is down: nothing restarts it (no respawn), after exit code 1";
+    machine.look(0);
+    assert_eq!(machine.told("told"), [&crashed, down]);
+    assert!(machine.look(0).is_empty());
+}
+
+#[test]
 fn a_service_that_stays_down_is_told_again_after_an_hour_and_then_each_day() {
     let machine = Machine::new();
     machine.init_says("stop/waiting");
