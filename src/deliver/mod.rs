@@ -303,11 +303,11 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         let down = outages::look(deliverer, &pass, &groups.told_singly, asks);
         let down = down.unwrap_or_else(|why| {
             deliverer.say(&format!("cannot find out which services are down: {why:#}"));
-            0
+            Some(0)
         });
-        let news = finish(deliverer, &pass)?
+        let news = finish(deliverer, &pass, down.is_some())?
             + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
-        if taken + groups.changes + down + tries + news == 0 {
+        if taken + groups.changes + down.unwrap_or(0) + tries + news == 0 {
             return Ok(if pass.waits_for_config() {
                 ExitCode::from(EX_CONFIG)
             } else {
@@ -372,10 +372,14 @@ fn with_help<T>(deliverer: &Deliverer, take_over: impl FnOnce(&TakeOver) -> T) -
 }
 
 /// Moves the reports that are settled with every sink to `done/` or `dead/`. Returns the number of
-/// notices made.
-fn finish(deliverer: &Deliverer, pass: &Pass) -> Result<usize> {
+/// notices made. If `is_noted` is false, nobody may have noted yet who has died: reports that say
+/// so stay for the next look.
+fn finish(deliverer: &Deliverer, pass: &Pass, is_noted: bool) -> Result<usize> {
     let (mut done, mut dead, mut news) = (Vec::new(), Vec::new(), 0);
     for item in pass.items() {
+        if !is_noted && item.outage.is_some() {
+            continue;
+        }
         if pass.config(&item.job).is_broken() {
             deliverer.say(&format!(
                 "{} waits: the config of {} is broken, and some who are to be told may not be known; `lastwords check` \

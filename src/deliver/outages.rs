@@ -2,7 +2,9 @@
 //! nothing has come up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::mem;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,10 +19,12 @@ use crate::deliver::outage::{NextStep, Outage};
 use crate::deliver::pass::{self, Pass};
 use crate::render;
 use crate::report::{Audience, Kind, Report, ReportId, SinkKey, Verdict};
-use crate::spool::Kept;
+use crate::spool::{Kept, Lock, Spool};
 
 /// Lock of those who look at outages.
 const LOCK: &str = "\0\0outages";
+/// How long to wait for another deliverer's look.
+const MOMENT: Duration = Duration::from_secs(1);
 /// How long a look may go on to ask. The other services come next time.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Maximum number of messages an hour about all services of a job.
@@ -29,18 +33,19 @@ const MOST_OF_A_JOB: usize = 6;
 const MOST_OF_A_USER: usize = 50;
 
 /// Looks at all services that have died and are not known to be up again. Returns the number of
-/// messages made. `told_singly` are the crashes whose own report is on its way. If `asks` is false,
+/// messages made; `None` if another deliverer looks at them for so long that this one has not noted
+/// who has died. `told_singly` are the crashes whose own report is on its way. If `asks` is false,
 /// only notes who has died.
 pub fn look(
     deliverer: &Deliverer,
     pass: &Pass,
     told_singly: &BTreeSet<(SinkKey, ReportId)>,
     asks: bool,
-) -> Result<usize> {
+) -> Result<Option<usize>> {
     let spool = &deliverer.spool;
     let now = deliverer.now();
-    let Some(_lock) = spool.lock(LOCK, now.monotonic)? else {
-        return Ok(0);
+    let Some(_lock) = lock(spool)? else {
+        return Ok(None);
     };
     // Another deliverer may be sending some.
     let open = pass.conversations.iter().flat_map(|kept| &kept.talk.open);
@@ -116,7 +121,20 @@ pub fn look(
             spool.keep(Kept::Outage, &name, after)?;
         }
     }
-    Ok(made)
+    Ok(Some(made))
+}
+
+/// Waits a moment for the lock: most looks take milliseconds.
+fn lock(spool: &Spool) -> io::Result<Option<Lock>> {
+    let until = Now::read().monotonic + MOMENT;
+    loop {
+        let now = Now::read().monotonic;
+        let lock = spool.lock(LOCK, now)?;
+        if lock.is_some() || now > until {
+            return Ok(lock);
+        }
+        thread::sleep(MOMENT / 50);
+    }
 }
 
 /// Returns the job of an outage, and the user who reported it.

@@ -26,10 +26,10 @@ pub enum Kept {
 }
 
 impl Kept {
-    fn dir(self) -> &'static str {
+    fn kind(self) -> &'static str {
         match self {
-            Self::Outage => "state/outages",
-            Self::Expected => "state/expected",
+            Self::Outage => "outages",
+            Self::Expected => "expected",
         }
     }
 }
@@ -39,12 +39,15 @@ impl Spool {
     /// is passed over.
     pub fn kept<T: DeserializeOwned>(&self, what: Kept) -> io::Result<Vec<(String, T)>> {
         let dir = self.kept_dir(what);
-        let names = list(&dir)?.into_iter().filter(|it| !it.starts_with('.'));
         let read = |name: String| {
             let kept = read_state(&dir.join(&name)).ok().flatten()?;
             Some((name, kept))
         };
-        Ok(names.take(MOST).filter_map(read).collect())
+        Ok(list(&dir)?
+            .into_iter()
+            .take(MOST)
+            .filter_map(read)
+            .collect())
     }
 
     /// Keeps what is known of a service in the file of this name; `None` forgets it.
@@ -60,8 +63,10 @@ impl Spool {
         if list(&dir)?.len() >= MOST && !dir.join(name).exists() {
             return Ok(());
         }
+        // Where a killed deliverer has left a draft it is swept up, whatever became of the service.
+        let draft = format!(".{}-{name}", what.kind());
         commit(
-            &dir.join(format!(".{name}")),
+            &self.dir.join("tmp").join(draft),
             &dir,
             name,
             &serde_json::to_vec(value)?,
@@ -69,6 +74,6 @@ impl Spool {
     }
 
     fn kept_dir(&self, what: Kept) -> PathBuf {
-        self.dir.join(what.dir())
+        self.dir.join("state").join(what.kind())
     }
 }

@@ -2,13 +2,13 @@
 //! waits for ever.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::answers::{Deliverer, Sender};
-use crate::support::harness::{wait_for, wait_for_some};
+use crate::support::harness::{names_in, wait_for, wait_for_some};
 use crate::support::stand_in::{StandIn, http};
 use crate::victim::tell;
 
@@ -46,6 +46,31 @@ fn with_several_deliverers_at_once_each_report_comes_once() {
     assert!(times.values().all(|&times| times == 1), "{times:?}");
     assert_eq!((times.len(), slack.heard().len()), (20, 20));
     tell("deliverers: 4 at once, 20 reports, 2 sinks", &[]);
+}
+
+#[test]
+fn a_report_stays_until_its_service_is_known_to_be_down() {
+    let mut sender = Sender::new();
+    sender.sink("exec", "takes", "command = ['true']");
+    let id = sender.put(0);
+    let spool = sender.machine.spool.clone();
+    let noted = spool.join("state/outages/web-0%00%00");
+    let deliver = || assert!(sender.deliver(&[]).status().unwrap().success());
+
+    // As a deliverer does that looks at the services for long, and is killed then.
+    fs::create_dir_all(spool.join("lock")).unwrap();
+    let other = File::create(spool.join("lock/%00%00outages")).unwrap();
+    other.lock().unwrap();
+    deliver();
+    assert!(sender.ledger(&id, "takes").unwrap().was_sent());
+    assert_eq!(names_in(&spool.join("new")), [id.as_str()]);
+    assert!(!noted.exists());
+
+    drop(other);
+    deliver();
+    assert!(spool.join("done").join(id.as_str()).exists());
+    assert!(noted.exists());
+    tell("deliverers: one is killed while it notes who is down", &[]);
 }
 
 #[test]
