@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::config::{self, Checked, EX_CONFIG, Problem, Severity, check as check_config};
+use crate::operate::json::escaped;
 use crate::operate::{known, secrets};
 use crate::places::Places;
 
@@ -36,7 +37,7 @@ fn check(places: &Places, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
     checked.problems.extend(unmatched(places));
     if json {
         let problems: Vec<Value> = checked.problems.iter().map(as_json).collect();
-        let _ = writeln!(out, "{:#}", Value::from(problems));
+        let _ = writeln!(out, "{}", escaped(&format!("{:#}", Value::from(problems))));
     } else {
         for problem in &checked.problems {
             let _ = writeln!(out, "{}\n", problem.render(colour));

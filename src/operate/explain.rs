@@ -11,6 +11,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cause::{self, Explanation, Scene, kernel};
+use crate::operate::json::escaped;
 use crate::redact::{Redactor, redact};
 use crate::report::{Exit, signal_name};
 use crate::{config, render};
@@ -119,7 +120,7 @@ pub fn run(args: &ExplainArgs, out: &mut impl Write) -> Result<ExitCode> {
             }),
             "fingerprint": explanation.fingerprint,
         });
-        let _ = writeln!(out, "{}", serde_json::to_string_pretty(&json)?);
+        let _ = writeln!(out, "{}", escaped(&serde_json::to_string_pretty(&json)?));
         return Ok(ExitCode::SUCCESS);
     }
     show(out, &explanation);

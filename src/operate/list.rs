@@ -16,6 +16,7 @@ use crate::operate::history::told::{self, Addressed, Configs, Standing, Untold};
 use crate::operate::history::{
     Entries, Reader, Since, minute, parse_since, say, short_id, terminal_width, told_of,
 };
+use crate::operate::json::escaped;
 use crate::places::Places;
 use crate::render::one_line;
 use crate::report::{Kind, ReportId, SinkKey, Timestamp};
@@ -150,7 +151,7 @@ pub fn run(args: &ListArgs, out: &mut impl Write) -> Result<ExitCode> {
         .collect();
     if args.json {
         for (row, told) in rows.iter().zip(told) {
-            let _ = writeln!(out, "{}", row.json(&told));
+            let _ = writeln!(out, "{}", escaped(&row.json(&told).to_string()));
         }
     } else if rows.is_empty() {
         let some = if entries.since(None).next().is_some() {

@@ -4,6 +4,7 @@ pub mod check;
 pub mod doctor;
 pub mod explain;
 pub(crate) mod history;
+mod json;
 mod known;
 pub mod list;
 pub mod plugin;

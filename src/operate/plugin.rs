@@ -20,6 +20,7 @@ use toml::{Table, Value};
 use crate::clock::Now;
 use crate::collectors::exec::ExecCollector as Collector;
 use crate::host::Host;
+use crate::operate::json::escaped;
 use crate::plugin::{ProgramEnd, ProgramOutcome};
 use crate::random;
 use crate::redact::redact;
@@ -148,7 +149,11 @@ pub fn run(args: &PluginArgs, out: &mut impl Write) -> Result<ExitCode> {
     let trial = trial(args, &path, is_sink, &report)?;
     let did_start = !matches!(trial.outcome.end, ProgramEnd::NotStarted(_));
     if args.json {
-        let _ = writeln!(out, "{:#}", as_json(&trial, is_sink));
+        let _ = writeln!(
+            out,
+            "{}",
+            escaped(&format!("{:#}", as_json(&trial, is_sink)))
+        );
     } else {
         show(out, &trial, is_sink);
     }

@@ -17,6 +17,7 @@ use crate::deliver::counted;
 use crate::operate::history::table::{Cell, Column, table};
 use crate::operate::history::told::{self, Addressed, Configs, Standing};
 use crate::operate::history::{Entries, Reader, from_now, say, short_id, terminal_width};
+use crate::operate::json::escaped;
 use crate::places::Places;
 use crate::render::one_line;
 use crate::report::{ReportId, Timestamp};
@@ -119,7 +120,7 @@ pub fn run(args: &QueueArgs, out: &mut impl Write) -> Result<ExitCode> {
     }
     if args.json {
         for it in &all {
-            let _ = writeln!(out, "{}", it.json(now));
+            let _ = writeln!(out, "{}", escaped(&it.json(now).to_string()));
         }
     } else {
         let short = entries.short();

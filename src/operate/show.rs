@@ -13,6 +13,7 @@ use crate::clock::Now;
 use crate::operate::history::table::width;
 use crate::operate::history::told::{self, Addressed, Configs, Untold};
 use crate::operate::history::{Entries, last, terminal_width};
+use crate::operate::json::escaped;
 use crate::operate::wrap::wrapped;
 use crate::places::Places;
 use crate::render::{self, View};
@@ -58,7 +59,7 @@ pub fn run(args: &ShowArgs, out: &mut impl Write) -> Result<ExitCode> {
             .with_context(|| format!("cannot write {}", file.display()))?;
         let _ = writeln!(out, "{id} is in {}", file.display());
     } else if args.json {
-        let _ = writeln!(out, "{}", serde_json::to_string_pretty(&report)?);
+        let _ = writeln!(out, "{}", escaped(&serde_json::to_string_pretty(&report)?));
     } else {
         let text = render::text(&report);
         let text = terminal_width().map_or(text.clone(), |width| on_terminal(&text, width));

@@ -24,6 +24,7 @@ use crate::collectors::{Collector, runner};
 use crate::config::{self, Loaded, Route, Severity};
 use crate::deliver::attempt;
 use crate::host::Host;
+use crate::operate::json::escaped;
 use crate::operate::known;
 use crate::redact::redact;
 use crate::render;
@@ -400,7 +401,7 @@ fn show_json(
     let all = json!({
         "report": report, "sinks": sinks, "failures": failures, "warnings": warnings,
     });
-    let _ = writeln!(out, "{}", serde_json::to_string_pretty(&all)?);
+    let _ = writeln!(out, "{}", escaped(&serde_json::to_string_pretty(&all)?));
     Ok(())
 }
 

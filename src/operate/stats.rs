@@ -14,6 +14,7 @@ use crate::clock::Now;
 use crate::operate::history::table::{Cell, Column, table};
 use crate::operate::history::told::{self, Addressed, Configs};
 use crate::operate::history::{Entries, Reader, from_now, minute, say, terminal_width};
+use crate::operate::json::escaped;
 use crate::operate::stats::count::{Counts, JobCounts, SinkCounts};
 use crate::places::Places;
 use crate::render::one_line;
@@ -100,7 +101,7 @@ pub fn run(args: &StatsArgs, out: &mut impl Write) -> Result<ExitCode> {
         }
     }
     if args.json {
-        let _ = writeln!(out, "{:#}", counts.json());
+        let _ = writeln!(out, "{}", escaped(&format!("{:#}", counts.json())));
     } else {
         print(&counts, now, out);
     }

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use crate::operate::doctor::Examined;
+use crate::operate::json::escaped;
 use crate::operate::wrap::wrapped;
 use crate::redact::redact;
 use crate::render::one_line;
@@ -91,11 +92,8 @@ pub fn programs(out: &mut impl Write, examined: &[Examined]) {
             "checks": checks,
         })
     };
-    let _ = writeln!(
-        out,
-        "{:#}",
-        Value::from(examined.iter().map(one).collect::<Vec<_>>())
-    );
+    let all = Value::from(examined.iter().map(one).collect::<Vec<_>>());
+    let _ = writeln!(out, "{}", escaped(&format!("{all:#}")));
 }
 
 /// Cleans a text from outside: without secrets, and in one line.
