@@ -86,7 +86,7 @@ pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Groups {
     for item in pass.items() {
         let Some(crash) = &item.crash else { continue };
         let own = pass::by_whom(&item.job, item.user);
-        for route in pass.routes(item) {
+        for route in item.routes(&pass.config(&item.job)) {
             let mut key = (route.key, own.clone());
             if !waiting.contains_key(&key) {
                 let count = conversations.entry(key.0.clone()).or_default();
@@ -243,8 +243,11 @@ impl Talk<'_, '_> {
     }
 
     /// Returns true if the config still has the sink. It counts as there while the config is
-    /// broken.
+    /// broken, and if a crash goes to it.
     fn is_wanted(&self, kept: &Conversation) -> bool {
+        if !self.items.is_empty() {
+            return true;
+        }
         let job = &kept.about.stop.job;
         let config = self.pass.config(job);
         config.is_broken()

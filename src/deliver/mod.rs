@@ -380,7 +380,8 @@ fn finish(deliverer: &Deliverer, pass: &Pass, is_noted: bool) -> Result<usize> {
         if !is_noted && item.outage.is_some() {
             continue;
         }
-        if pass.config(&item.job).is_broken() {
+        let config = pass.config(&item.job);
+        if config.is_broken() {
             deliverer.say(&format!(
                 "{} waits: the config of {} is broken, and some who are to be told may not be known; `lastwords check` \
                  says what is wrong",
@@ -389,7 +390,7 @@ fn finish(deliverer: &Deliverer, pass: &Pass, is_noted: bool) -> Result<usize> {
             continue;
         }
         let mut place = Some(Place::Done);
-        for route in pass.routes(item) {
+        for route in item.routes(&config) {
             let ledger = deliverer.spool.ledger(&item.id, &route.key)?;
             match &ledger.outcome {
                 None => place = None,

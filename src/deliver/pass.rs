@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -54,6 +56,11 @@ impl Item {
             job: report.stop.job,
             to: report.to,
         }
+    }
+
+    /// Returns the sinks that are to get the report, by its job's config.
+    pub fn routes<'c>(&self, config: &'c Loaded) -> Vec<Route<'c>> {
+        config.routes_to(&self.to, &self.job)
     }
 }
 
@@ -137,7 +144,8 @@ pub struct Pass<'a> {
     items: &'a Items,
     /// The conversations about jobs' crashes.
     pub conversations: Vec<Conversation>,
-    configs: BTreeMap<String, Loaded>,
+    config_dir: &'a Path,
+    configs: Mutex<BTreeMap<String, Arc<Loaded>>>,
     /// Markers that a `lastwords run` holds, by the user whose job it is.
     held: BTreeMap<Option<u32>, Vec<Taken>>,
     /// The services of which a run is expected.
@@ -145,7 +153,7 @@ pub struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    pub fn read(deliverer: &Deliverer, items: &'a mut Items) -> Result<Self> {
+    pub fn read(deliverer: &'a Deliverer, items: &'a mut Items) -> Result<Self> {
         let ids = deliverer
             .spool
             .ids(Place::New)
@@ -163,22 +171,12 @@ impl<'a> Pass<'a> {
             .spool
             .groups()
             .context("cannot list what the sinks were told")?;
-        let mut configs = BTreeMap::new();
-        for job in items
-            .0
-            .values()
-            .map(|item| &item.job)
-            .chain(conversations.iter().map(|kept| &kept.about.stop.job))
-        {
-            if !configs.contains_key(job) {
-                configs.insert(job.clone(), config::load(&deliverer.places.config, job));
-            }
-        }
         let users: BTreeSet<_> = conversations.iter().map(|kept| kept.about.user).collect();
         let held = |user: Option<u32>| (user, marker::held(&deliverer.places.markers_of(user)));
         Ok(Self {
             items,
-            configs,
+            config_dir: &deliverer.places.config,
+            configs: Mutex::default(),
             held: users.into_iter().map(held).collect(),
             expected: (deliverer.spool.kept(Kept::Expected))
                 .context("cannot list what is expected")?
@@ -207,9 +205,7 @@ impl<'a> Pass<'a> {
 
     /// Returns true if runs of the job are expected to end well.
     pub fn expects(&self, job: &str) -> bool {
-        self.configs
-            .get(job)
-            .is_some_and(|it| it.job.expect.is_some())
+        self.config(job).job.expect.is_some()
     }
 
     /// Returns when a service of which a run is expected ended well, if it has.
@@ -220,14 +216,13 @@ impl<'a> Pass<'a> {
         self.expected.iter().find(is_it).map(Expected::since)
     }
 
-    /// Returns the config of a job that has a report or a group in this pass.
-    pub fn config(&self, job: &str) -> &Loaded {
-        &self.configs[job]
-    }
-
-    /// Returns the sinks that are to get this report.
-    pub fn routes(&self, item: &Item) -> Vec<Route<'_>> {
-        self.config(&item.job).routes_to(&item.to, &item.job)
+    /// Returns the config of a job. It is read once in a pass, so that all of the pass goes by one
+    /// version of it.
+    pub fn config(&self, job: &str) -> Arc<Loaded> {
+        let configs = self.configs.lock();
+        let mut configs = configs.unwrap_or_else(PoisonError::into_inner);
+        let load = || Arc::new(config::load(self.config_dir, job));
+        configs.entry(job.to_owned()).or_insert_with(load).clone()
     }
 
     /// Returns true if some reports stay until the config is mended, because not all their sinks

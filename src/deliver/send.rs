@@ -29,9 +29,13 @@ pub fn send(
 ) -> Result<usize> {
     // Thousands may be due, so each report is read again when its turn comes.
     let mut queues: BTreeMap<SinkKey, Vec<(&Item, &dyn Sink)>> = BTreeMap::new();
-    for item in pass.items() {
-        let due = due(deliverer, pass, item, told_singly)?;
-        if !due.is_empty() && is_complete(deliverer, item, pass.config(&item.job)) {
+    let configs: Vec<_> = pass
+        .items()
+        .map(|item| (item, pass.config(&item.job)))
+        .collect();
+    for (item, config) in &configs {
+        let due = due(deliverer, item, config, told_singly)?;
+        if !due.is_empty() && is_complete(deliverer, item, config) {
             for Route { key, sink } in due {
                 queues.entry(key).or_default().push((item, sink));
             }
@@ -61,12 +65,12 @@ pub fn send(
 /// something to do: see `until_nothing_is_due`.
 fn due<'a>(
     deliverer: &Deliverer,
-    pass: &'a Pass,
     item: &Item,
+    config: &'a Loaded,
     told_singly: &BTreeSet<(SinkKey, ReportId)>,
 ) -> Result<Vec<Route<'a>>> {
     let mut due = Vec::new();
-    for route in pass.routes(item) {
+    for route in item.routes(config) {
         let its_turn =
             item.crash.is_none() || told_singly.contains(&(route.key.clone(), item.id.clone()));
         if its_turn
