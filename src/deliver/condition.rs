@@ -168,7 +168,7 @@ mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
     use std::sync::Mutex;
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicBool, AtomicU64};
 
     use super::*;
     use crate::report::sample;
@@ -193,6 +193,7 @@ mod tests {
             out: Mutex::new(&mut out),
             waited: AtomicU64::new(0),
             said_down: Mutex::default(),
+            has_failed: AtomicBool::new(false),
         };
         let found = of(&report, &BTreeSet::new(), &deliverer);
         assert_eq!(found, Some(Condition::Unknown));

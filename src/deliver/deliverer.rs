@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Now;
@@ -24,6 +24,8 @@ pub struct Deliverer<'a> {
     pub waited: AtomicU64,
     /// Crashes whose sent report says that their service is down.
     pub said_down: Mutex<BTreeSet<ReportId>>,
+    /// True once something of ours could not be done.
+    pub has_failed: AtomicBool,
 }
 
 impl Deliverer<'_> {
@@ -41,6 +43,13 @@ impl Deliverer<'_> {
     pub fn wait_for(&self, time: Duration) {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.waited.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    /// Says that something of ours could not be done. This run goes on, and then ends as one that
+    /// has failed.
+    pub fn fail(&self, line: &str) {
+        self.has_failed.store(true, Ordering::Relaxed);
+        self.say(line);
     }
 
     /// Prints a line for the person who started the deliverer. A closed output is no failure.

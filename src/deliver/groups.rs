@@ -115,7 +115,7 @@ pub fn advance(deliverer: &Deliverer, pass: &Pass) -> Groups {
                 groups.told_singly.extend(told);
             }
             // A failure of one conversation does not hold up the others.
-            Err(why) => deliverer.say(&format!(
+            Err(why) => deliverer.fail(&format!(
                 "some crashes wait for {}: {why:#}",
                 talk.sink_name()
             )),

@@ -38,7 +38,7 @@ mod vouch;
 use std::io::Write;
 use std::mem;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -114,6 +114,7 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
         out: Mutex::new(out),
         waited: AtomicU64::new(0),
         said_down: Mutex::default(),
+        has_failed: AtomicBool::new(false),
     };
     if args.watch {
         watch(&deliverer);
@@ -127,10 +128,12 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
         Turn::Others => Ok(ExitCode::SUCCESS),
         Turn::Ours(_turn) => look(&deliverer, &mut items),
     };
+    let has_failed = deliverer.has_failed.load(Ordering::Relaxed);
     if args.stay {
         stay(&deliverer, &mut items)?;
     }
-    code
+    let code = code?;
+    Ok(if has_failed { ExitCode::FAILURE } else { code })
 }
 
 /// Looks again and again while reports wait that no other deliverer would try again. One process
@@ -233,7 +236,7 @@ fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
         .with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
     deliverer.spool.examine()?;
     if let Err(why) = old_groups::take_over(deliverer) {
-        deliverer.say(&format!("cannot go on with older conversations: {why:#}"));
+        deliverer.fail(&format!("cannot go on with older conversations: {why:#}"));
     }
     let is_too_full = tidy(deliverer);
     deliverer.spool.refill();
@@ -255,7 +258,7 @@ fn tidy(deliverer: &Deliverer) -> bool {
             tidied.is_too_full
         }
         Err(why) => {
-            deliverer.say(&format!("cannot tidy up the spool: {why}"));
+            deliverer.fail(&format!("cannot tidy up the spool: {why}"));
             false
         }
     }
@@ -274,11 +277,11 @@ fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
         Ok(count) => deliverer.say(&format!(
             "{count} undelivered reports were too many, and are removed"
         )),
-        Err(why) => deliverer.say(&format!("cannot make room in the spool: {why}")),
+        Err(why) => deliverer.fail(&format!("cannot make room in the spool: {why}")),
     }
     let told = notices::tell_of_dropped(&deliverer.spool, &deliverer.host, deliverer.now().wall);
     told.unwrap_or_else(|why| {
-        deliverer.say(&format!(
+        deliverer.fail(&format!(
             "cannot tell of the reports that had to go: {why:#}"
         ));
         0
@@ -290,7 +293,7 @@ fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
 fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
     let mut is_first = true;
     if let Err(why) = missed::look(deliverer) {
-        deliverer.say(&format!("cannot find out which runs are missing: {why:#}"));
+        deliverer.fail(&format!("cannot find out which runs are missing: {why:#}"));
     }
     loop {
         let taken = take_over(deliverer)?;
@@ -302,7 +305,7 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         let asks = mem::take(&mut is_first);
         let down = outages::look(deliverer, &pass, &groups.told_singly, asks);
         let down = down.unwrap_or_else(|why| {
-            deliverer.say(&format!("cannot find out which services are down: {why:#}"));
+            deliverer.fail(&format!("cannot find out which services are down: {why:#}"));
             Some(0)
         });
         let news = finish(deliverer, &pass, down.is_some())?
@@ -346,7 +349,7 @@ fn beside_the_users(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode
         });
         let (taken, code) = taken?;
         let taken = taken.unwrap_or_else(|why| {
-            deliverer.say(&format!("cannot take over the users' reports: {why:#}"));
+            deliverer.fail(&format!("cannot take over the users' reports: {why:#}"));
             0
         });
         if taken == 0 || deliverer.now().monotonic > until {

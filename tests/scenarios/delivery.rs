@@ -236,3 +236,48 @@ fn slow_programs_run_in_the_deliverer_and_their_output_is_part_of_the_message() 
     let shown = String::from_utf8(machine.command("show").output().unwrap().stdout).unwrap();
     assert!(shown.contains("--- depth ---\n  42 waiting"), "{shown}");
 }
+
+#[test]
+fn a_deliverer_that_cannot_lock_a_sink_says_so_and_fails() {
+    let machine = Harness::new();
+    sinks(&machine, &[noting(&machine, "pager")]);
+    behave(&machine, "pager", 1);
+    crash(&machine);
+    machine.settle();
+    let locks = machine.spool.join("lock");
+    let lock = names_in(&locks)
+        .into_iter()
+        .find(|it| it.starts_with("to-"));
+    let lock = locks.join(lock.unwrap());
+    // As on a disk without room, no lock can be had.
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    fs::remove_dir_all(machine.spool.join("state/groups")).unwrap();
+    let output = deliver(&machine);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("cannot lock the sink pager"), "{output:?}");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    fs::remove_dir(&lock).unwrap();
+    behave(&machine, "pager", 0);
+    let later = machine.command("deliver").args(["--later", "1h"]).output();
+    assert!(later.unwrap().status.success());
+    assert_eq!(in_place(&machine, "done"), 1);
+}
+
+#[test]
+fn a_job_with_a_name_longer_than_any_files_is_told() {
+    let machine = Harness::new();
+    sinks(&machine, &[noting(&machine, "pager")]);
+    let job = "x".repeat(300);
+    for hook in ["pre-start", "post-stop"] {
+        let hook = machine.command(hook).args(["--job", &job]).status();
+        assert!(hook.unwrap().success());
+    }
+    let report = machine.only_report();
+    assert_eq!(report.stop.job, job);
+    let output = deliver(&machine);
+    assert!(output.status.success(), "{output:?}");
+    wait_for("the message", || {
+        told(&machine, "pager") == [report.id.as_str()]
+    });
+}
