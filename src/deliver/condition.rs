@@ -4,19 +4,15 @@
 //! service was started again.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::geteuid;
-
-use crate::catch::marker::{self, MarkerFile};
 use crate::clock::Now;
 use crate::deliver::conversation::bare;
 use crate::deliver::deliverer::Deliverer;
 use crate::deliver::flood::Service;
+use crate::deliver::signs::Signs;
 use crate::host::Host;
-use crate::places::Places;
 use crate::report::{Condition, Kind, OtherService, Report, Timestamp};
 use crate::supervisor::{self, Supervise};
 
@@ -90,16 +86,13 @@ fn of_several(
 
 /// Returns how things stand with the service that has died.
 pub fn of_service(report: &Report, deliverer: &Deliverer) -> Condition {
-    let Deliverer { places, host, .. } = deliverer;
+    let armed_since = || armed_since(report, &deliverer.signs);
+    let ran_well_since = || ran_well_since(report, &deliverer.signs);
     match ask(report, deliverer) {
-        Condition::Up { since: None } => {
-            armed_since(report, places, host).unwrap_or(Condition::Up { since: None })
-        }
-        Condition::Unknown => armed_since(report, places, host)
-            .or_else(|| ran_well_since(report, places, host))
-            .unwrap_or_default(),
+        Condition::Up { since: None } => armed_since().unwrap_or(Condition::Up { since: None }),
+        Condition::Unknown => armed_since().or_else(ran_well_since).unwrap_or_default(),
         // So it is between two runs, however the last one ended.
-        down if down.is_down() => ran_well_since(report, places, host).unwrap_or(down),
+        down if down.is_down() => ran_well_since().unwrap_or(down),
         known => known,
     }
 }
@@ -136,31 +129,19 @@ fn ask_until(
 }
 
 /// Returns since when a marker that was armed after the end has been armed.
-fn armed_since(report: &Report, places: &Places, host: &Host) -> Option<Condition> {
-    let (file, owner) = marker_of(report, places);
-    let held = marker::held(&places.markers_of(report.user));
-    let marker = file.running_by(owner, &held).ok().flatten()?;
-    let is_later = marker.boot_id == host.boot_id() && marker.armed_at > report.stop.stopped_at;
-    is_later.then_some(Condition::Up {
-        since: Some(marker.armed_at),
+fn armed_since(report: &Report, signs: &Signs) -> Option<Condition> {
+    let stop = &report.stop;
+    let armed = signs.armed(report.user, &stop.job, stop.instance.as_deref())?;
+    (armed.at > stop.stopped_at).then_some(Condition::Up {
+        since: Some(armed.at),
     })
 }
 
 /// Returns how it is with a service one of whose runs has ended well after the end.
-fn ran_well_since(report: &Report, places: &Places, host: &Host) -> Option<Condition> {
-    let (file, owner) = marker_of(report, places);
-    let end = file.good_end_by(owner)?;
-    let is_later = end.boot_id == host.boot_id() && end.at > report.stop.stopped_at;
-    is_later.then(Condition::ran_well)
-}
-
-/// Returns the service's marker, and the user whose hooks write it.
-fn marker_of(report: &Report, places: &Places) -> (MarkerFile, u32) {
-    let owner = report.user.unwrap_or_else(|| geteuid().as_raw());
-    let dir = places.markers_of(report.user);
-    let instance = report.stop.instance.as_deref().map(OsStr::new);
-    let file = MarkerFile::new(dir, OsStr::new(&report.stop.job), instance);
-    (file, owner)
+fn ran_well_since(report: &Report, signs: &Signs) -> Option<Condition> {
+    let stop = &report.stop;
+    let end = signs.good_end(report.user, &stop.job, stop.instance.as_deref())?;
+    (end.at > stop.stopped_at).then(Condition::ran_well)
 }
 
 #[cfg(test)]
@@ -171,6 +152,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicU64};
 
     use super::*;
+    use crate::places::Places;
     use crate::report::sample;
 
     #[test]
@@ -193,6 +175,7 @@ mod tests {
             out: Mutex::new(&mut out),
             waited: AtomicU64::new(0),
             said_down: Mutex::default(),
+            signs: Signs::new(&places),
             has_failed: AtomicBool::new(false),
         };
         let found = of(&report, &BTreeSet::new(), &deliverer);

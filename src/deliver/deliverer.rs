@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Now;
+use crate::deliver::signs::Signs;
 use crate::host::Host;
 use crate::places::Places;
 use crate::render::one_line;
@@ -24,6 +25,7 @@ pub struct Deliverer<'a> {
     pub waited: AtomicU64,
     /// Crashes whose sent report says that their service is down.
     pub said_down: Mutex<BTreeSet<ReportId>>,
+    pub signs: Signs<'a>,
     /// True once something of ours could not be done.
     pub has_failed: AtomicBool,
 }
@@ -50,6 +52,15 @@ impl Deliverer<'_> {
     pub fn fail(&self, line: &str) {
         self.has_failed.store(true, Ordering::Relaxed);
         self.say(line);
+    }
+
+    /// Finds out which services of these users run or have ended well, of all users at once.
+    pub fn ask_stewards(&self, users: impl Iterator<Item = u32>) {
+        for (uid, why) in self.signs.ask_all(&users.collect()) {
+            self.say(&format!(
+                "it is not known which services of user {uid} run: {why:#}"
+            ));
+        }
     }
 
     /// Prints a line for the person who started the deliverer. A closed output is no failure.

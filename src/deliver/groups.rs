@@ -7,14 +7,11 @@
 //! message id.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::geteuid;
 
-use crate::catch::marker::MarkerFile;
 use crate::deliver::conversation::{Conversation, bare};
 use crate::deliver::deliverer::{Deliverer, sink_lock};
 use crate::deliver::flood::{Crash, Message, Service, Sign, Thread};
@@ -291,30 +288,19 @@ impl Talk<'_, '_> {
     /// Returns the signs that the services that crashed are well again. Where a run is expected to
     /// end well, that it has begun is none.
     fn signs(&self, user: Option<u32>, talk: &Thread) -> BTreeMap<Service, Sign> {
-        let Deliverer { places, host, .. } = self.deliverer;
-        let owner = user.unwrap_or_else(|| geteuid().as_raw());
-        let (boot_id, now) = (host.boot_id(), self.deliverer.now());
+        let Deliverer { signs, .. } = self.deliverer;
+        let now = self.deliverer.now();
         let sign = |service: &Service| {
-            let marker = MarkerFile::new(
-                places.markers_of(user),
-                OsStr::new(&service.job),
-                service.instance.as_deref().map(OsStr::new),
-            );
-            let is_expected = |job: &str| self.pass.expects(job);
-            let runs = || {
-                let runs = marker
-                    .running_by(owner, self.pass.held(user))
-                    .ok()
-                    .flatten();
-                runs.filter(|it| it.boot_id == boot_id && !is_expected(&service.job))
-            };
+            let instance = service.instance.as_deref();
+            let is_expected = self.pass.expects(&service.job);
+            let armed = || signs.armed(user, &service.job, instance);
+            let up = (!is_expected).then(armed).flatten();
             let ended_well = || {
-                let end = marker.good_end_by(owner);
-                let end = end.filter(|end| end.boot_id == boot_id).map(|end| end.at);
-                end.max(self.pass.ended_well(service))
+                let end = signs.good_end(user, &service.job, instance);
+                end.map(|end| end.at).max(self.pass.ended_well(service))
             };
-            let up = runs().map(|marker| Sign::Up(marker.uptime(now)));
-            up.or_else(|| ended_well().map(Sign::EndedWell))
+            up.map(|armed| Sign::Up(armed.uptime(now)))
+                .or_else(|| ended_well().map(Sign::EndedWell))
         };
         let services = talk.services().into_iter();
         services

@@ -6,14 +6,13 @@
 //! verdict; while it is missing it counts as an outage, and the next good end is the recovery.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::geteuid;
 
 use crate::accounts;
-use crate::catch::marker::{self, GoodEnd, MarkerFile};
+use crate::catch::marker::GoodEnd;
 use crate::cause::fingerprint::fingerprint;
 use crate::config::{self, Loaded};
 use crate::deliver::deliverer::Deliverer;
@@ -43,6 +42,8 @@ pub fn look(deliverer: &Deliverer) -> Result<()> {
     let Some(_lock) = spool.lock(LOCK, deliverer.now().monotonic)? else {
         return Ok(());
     };
+    let users = jobs.iter().filter_map(|(_, loaded)| uid(loaded, deliverer));
+    deliverer.ask_stewards(users);
     let mut before: BTreeMap<String, Expected> = kept()?.into_iter().collect();
     for (job, loaded) in &jobs {
         let known: BTreeMap<_, _> = before.extract_if(.., |_, it| it.job == *job).collect();
@@ -148,18 +149,18 @@ fn seen<'e>(
     services
 }
 
-/// Returns the user as whom the job's hooks run, unless that is root.
+/// Returns the user as whom the job's hooks run, unless that is root or ours.
 fn uid(loaded: &Loaded, deliverer: &Deliverer) -> Option<u32> {
     let user = accounts::identity(loaded.job.user.as_ref()?, &deliverer.host).ok()?;
-    Some(user.uid).filter(|uid| *uid != 0)
+    Some(user.uid).filter(|uid| *uid != 0 && *uid != geteuid().as_raw())
 }
 
-/// Returns the job's good ends that root's hooks have left, and those of its user's.
+/// Returns the job's good ends that our hooks have left, and those of its user's.
 fn good_ends(job: &str, deliverer: &Deliverer, uid: Option<u32>) -> Vec<GoodEnd> {
-    let ours = Some((None, geteuid().as_raw()));
-    let of = |(user, uid)| marker::good_ends(&deliverer.places.markers_of(user), uid);
-    let both = ours.into_iter().chain(uid.map(|uid| (Some(uid), uid)));
-    both.flat_map(of).filter(|end| end.job == job).collect()
+    let users = [None].into_iter().chain(uid.map(Some));
+    users
+        .flat_map(|user| deliverer.signs.good_ends(user, job))
+        .collect()
 }
 
 /// Returns true if a run has begun since the last good end: one runs now, or has died.
@@ -178,12 +179,10 @@ fn has_begun(deliverer: &Deliverer, service: &Expected, uid: Option<u32>) -> boo
         let is_end = it.kind == Kind::Crash && it.verdict != Verdict::Missed;
         is_end && it.stop.job == service.job && it.stop.stopped_at > service.since()
     });
-    let dir = deliverer.places.markers_of(uid);
-    let held = marker::held(&dir);
-    let instance = service.instance.as_deref().map(OsStr::new);
-    let marker = MarkerFile::new(dir, OsStr::new(&service.job), instance);
-    let runs = marker.running_by(uid.unwrap_or_else(|| geteuid().as_raw()), &held);
-    has_died || died > Some(service.since()) || runs.is_ok_and(|marker| marker.is_some())
+    let runs = deliverer
+        .signs
+        .armed(uid, &service.job, service.instance.as_deref());
+    has_died || died > Some(service.since()) || runs.is_some()
 }
 
 /// Puts the message into the spool that a run is missing.

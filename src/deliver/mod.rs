@@ -30,6 +30,7 @@ mod outages;
 mod pass;
 mod past;
 mod send;
+mod signs;
 pub mod stamp;
 pub mod steward;
 mod users;
@@ -59,6 +60,7 @@ use deliverer::Deliverer;
 pub(crate) use deliverer::sink_lock;
 pub(crate) use groups::{Counted, counted};
 use pass::{Item, Items, Pass};
+use signs::Signs;
 
 /// How often `--watch` looks.
 const TICK: Duration = Duration::from_secs(2);
@@ -114,6 +116,7 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
         out: Mutex::new(out),
         waited: AtomicU64::new(0),
         said_down: Mutex::default(),
+        signs: Signs::new(places),
         has_failed: AtomicBool::new(false),
     };
     if args.watch {

@@ -79,6 +79,10 @@ pub fn look(
     // Taken, so that they do not add up while a deliverer watches.
     let said_down = deliverer.said_down.lock();
     let said_down = said_down.map_or_else(|_| BTreeSet::new(), |mut it| mem::take(&mut *it));
+    if asks {
+        let users = outages.values().filter(|outage| outage.is_to_ask(now.wall));
+        deliverer.ask_stewards(users.filter_map(|outage| outage.about.user));
+    }
     let until = Now::read().monotonic + PATIENCE;
     let mut made = 0;
     let mut jobs: BTreeMap<_, usize> = BTreeMap::new();

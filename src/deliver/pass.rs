@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-use crate::catch::marker::{self, Taken};
 use crate::collectors::program;
 use crate::config::{self, Loaded, Route};
 use crate::deliver::conversation::Conversation;
@@ -146,8 +145,6 @@ pub struct Pass<'a> {
     pub conversations: Vec<Conversation>,
     config_dir: &'a Path,
     configs: Mutex<BTreeMap<String, Arc<Loaded>>>,
-    /// Markers that a `lastwords run` holds, by the user whose job it is.
-    held: BTreeMap<Option<u32>, Vec<Taken>>,
     /// The services of which a run is expected.
     expected: Vec<Expected>,
 }
@@ -171,13 +168,12 @@ impl<'a> Pass<'a> {
             .spool
             .groups()
             .context("cannot list what the sinks were told")?;
-        let users: BTreeSet<_> = conversations.iter().map(|kept| kept.about.user).collect();
-        let held = |user: Option<u32>| (user, marker::held(&deliverer.places.markers_of(user)));
+        let users = conversations.iter().filter_map(|kept| kept.about.user);
+        deliverer.ask_stewards(users);
         Ok(Self {
             items,
             config_dir: &deliverer.places.config,
             configs: Mutex::default(),
-            held: users.into_iter().map(held).collect(),
             expected: (deliverer.spool.kept(Kept::Expected))
                 .context("cannot list what is expected")?
                 .into_iter()
@@ -190,11 +186,6 @@ impl<'a> Pass<'a> {
     /// Returns the reports that wait, oldest first.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         self.items.0.values()
-    }
-
-    /// Returns the markers that a `lastwords run` of this user's jobs holds.
-    pub fn held(&self, user: Option<u32>) -> &[Taken] {
-        self.held.get(&user).map_or(&[], Vec::as_slice)
     }
 
     /// Returns the services that a message to this sink tells of, if it is one of several crashes.

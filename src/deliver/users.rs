@@ -9,29 +9,24 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, BufReader, Read};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::io::BufReader;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use anyhow::{Context, Result};
 use rustix::fs::{CWD, Dir, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, geteuid, kill_process_group, waitid};
+use rustix::process::geteuid;
 
 use crate::accounts;
-use crate::clock::Now;
 use crate::config;
 use crate::deliver::deliverer::Deliverer;
+use crate::deliver::steward::process::Steward;
 use crate::deliver::vouch;
-use crate::ourselves;
 use crate::places::Places;
-use crate::render::one_line;
 use crate::report::Report;
 use crate::spool::TakeOver;
 
@@ -39,15 +34,11 @@ use crate::spool::TakeOver;
 const AT_ONCE: usize = 4;
 /// How long a steward may take. It is killed then, whatever its user does to it.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a killed steward may take to die.
-const GRACE: Duration = Duration::from_millis(200);
 /// How long a look may go on to start stewards. The other users come first in one of the next.
 const ENOUGH: Duration = Duration::from_mins(1);
 /// Maximum number of names of a directory that are looked at.
 const LOOKED_AT: usize = 10_000;
 
-/// Maximum length of a steward's complaint, in bytes.
-const MAX_COMPLAINT: u64 = 1024;
 /// One deliverer at a time works for the users.
 const LOCK: &str = "\0\0users";
 
@@ -93,17 +84,14 @@ fn serve_one(deliverer: &Deliverer, owner: &HookUser, how: &TakeOver) -> usize {
 }
 
 fn take_over(deliverer: &Deliverer, owner: &HookUser, how: &TakeOver) -> Result<usize> {
-    let mut steward = Steward::start(deliverer, owner).context("cannot start a process")?;
-    let until = Now::read().monotonic + PATIENCE;
-    let Child {
-        stdin,
-        stdout,
-        stderr,
-        ..
-    } = &mut steward.child;
-    let (mut hears, says) = stdin.take().zip(stdout.take()).context("it has no pipes")?;
-    let complaint = stderr.take().context("it has no pipes")?;
-    let mut says = BufReader::new(Until { pipe: says, until });
+    let root = owner.chroot.as_ref().map(|dir| deliverer.host.path(dir));
+    let chroot = root
+        .iter()
+        .flat_map(|dir| [OsStr::new("--chroot"), dir.as_os_str()])
+        .collect::<Vec<_>>();
+    let mut steward = Steward::start(deliverer.places, owner.uid, &chroot, PATIENCE)?;
+    let (mut hears, says) = steward.pipes()?;
+    let mut says = BufReader::new(says);
     let prepare = |report: &mut Report, user: Option<u32>| match &owner.chroot {
         Some(chroot) => vouch::prepare_from_chroot(report, owner.uid, chroot, deliverer),
         None => (how.prepare)(report, user),
@@ -115,101 +103,9 @@ fn take_over(deliverer: &Deliverer, owner: &HookUser, how: &TakeOver) -> Result<
     let taken = deliverer
         .spool
         .take_over_from(owner.uid, &mut says, &mut hears, &how)?;
-    // The steward ends when it gets no more answers.
     drop((hears, says));
-    let mut why = Vec::new();
-    let complaint = Until {
-        pipe: complaint,
-        until,
-    };
-    complaint.take(MAX_COMPLAINT).read_to_end(&mut why)?;
-    if let Some(status) = steward.end(until).filter(|status| !status.success()) {
-        let why = one_line(&String::from_utf8_lossy(&why), 300);
-        bail!("its steward failed, {status}: {why}");
-    }
+    steward.finish()?;
     Ok(taken)
-}
-
-/// A user's steward. It ends when this is dropped, with all that it has started.
-struct Steward {
-    child: Child,
-    /// False once it has ended and its number may be another process's.
-    lives: bool,
-}
-
-impl Steward {
-    fn start(deliverer: &Deliverer, owner: &HookUser) -> Result<Self> {
-        let root = owner.chroot.as_ref().map(|dir| deliverer.host.path(dir));
-        let chroot = root
-            .iter()
-            .flat_map(|dir| [OsStr::new("--chroot"), dir.as_os_str()]);
-        let child = Command::new(ourselves::program()?)
-            .arg0("lastwords")
-            .arg("steward")
-            .args(["--user", &owner.uid.to_string()])
-            .args(chroot)
-            .args(deliverer.places.flags())
-            .env_clear()
-            .current_dir("/")
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        Ok(Self { child, lives: true })
-    }
-
-    /// Waits for its end until this moment since the boot, and kills what is left then. Returns how
-    /// it ended, if it has.
-    fn end(&mut self, until: Duration) -> Option<ExitStatus> {
-        let pid = i32::try_from(self.child.id())
-            .ok()
-            .and_then(Pid::from_raw)?;
-        // Until it is reaped, its number is no other process's.
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        while matches!(waitid(WaitId::Pid(pid), look), Ok(None)) && Now::read().monotonic < until {
-            thread::sleep(GRACE / 100);
-        }
-        let _ = kill_process_group(pid, Signal::KILL);
-        self.lives = false;
-        // A process that waits for a disk may not die now, and is not waited for.
-        let until = Now::read().monotonic + GRACE;
-        loop {
-            match self.child.try_wait() {
-                Ok(None) if Now::read().monotonic < until => thread::sleep(GRACE / 100),
-                ended => return ended.ok().flatten(),
-            }
-        }
-    }
-}
-
-impl Drop for Steward {
-    fn drop(&mut self) {
-        if self.lives {
-            self.end(Duration::ZERO);
-        }
-    }
-}
-
-/// Reads from a pipe until this moment since the boot.
-struct Until<P> {
-    pipe: P,
-    until: Duration,
-}
-
-impl<P: Read + AsFd> Read for Until<P> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.until.saturating_sub(Now::read().monotonic);
-        let left = Timespec::try_from(left).unwrap_or_default();
-        loop {
-            match poll(&mut [PollFd::new(&self.pipe, PollFlags::IN)], Some(&left)) {
-                Ok(0) => return Err(io::Error::other("it took too long, and was killed")),
-                Err(Errno::INTR) => {}
-                Err(why) => return Err(why.into()),
-                Ok(_) => return self.pipe.read(buffer),
-            }
-        }
-    }
 }
 
 /// A user whose hooks leave reports, and where.

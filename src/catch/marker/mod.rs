@@ -25,6 +25,7 @@ mod old_account;
 mod taken;
 mod well;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -101,6 +102,32 @@ pub fn held(dir: &Path) -> Vec<Taken> {
         .collect()
 }
 
+/// Returns the markers in this directory of services that run, each with its file's name. Ignores
+/// markers that do not belong to user `uid`.
+pub fn running(dir: &Path, uid: u32) -> impl Iterator<Item = (String, Marker)> {
+    let held = held(dir);
+    let names = dir
+        .read_dir()
+        .into_iter()
+        .flatten()
+        .flatten()
+        .take(MOST_NAMES);
+    let mut names: BTreeSet<String> = names
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.contains('~'))
+        .collect();
+    names.extend(held.iter().map(|taken| taken.name().to_owned()));
+    let dir = dir.to_owned();
+    names.into_iter().filter_map(move |name| {
+        let file = MarkerFile {
+            dir: dir.clone(),
+            name,
+        };
+        let marker = file.running_by(uid, &held).ok()??;
+        Some((file.name, marker))
+    })
+}
+
 impl MarkerFile {
     /// Returns the marker of this instance in `dir`. The file is in that directory whatever bytes
     /// the names hold.
@@ -115,6 +142,11 @@ impl MarkerFile {
             dir,
             name: names::encode(&name),
         }
+    }
+
+    /// Returns the file's name while the marker is armed.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Returns the marker that was taken.

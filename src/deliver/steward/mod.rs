@@ -1,7 +1,10 @@
 //! `lastwords steward`: a process that has one user's rights and does what is to be done in that
 //! user's directories. It finishes what the hooks of the user's jobs left, and hands their reports
 //! over to root's process, which started it. In a chroot, of which nothing can be believed either,
-//! it only hands over: no program is started there.
+//! it only hands over: no program is started there. Or it only says which of that user's services
+//! run, or have ended well.
+
+pub mod process;
 
 use std::fs;
 use std::io::{self, Write};
@@ -13,7 +16,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::accounts;
-use crate::deliver::adopt;
+use crate::deliver::{adopt, signs};
 use crate::places::Places;
 use crate::rights;
 use crate::spool::{MemoryInbox, hand_over};
@@ -26,6 +29,9 @@ pub struct StewardArgs {
     /// The root directory of the user's hooks, if it is not the machine's.
     #[arg(long)]
     chroot: Option<PathBuf>,
+    /// Only say which of the user's services run, or have ended well.
+    #[arg(long, conflicts_with = "chroot")]
+    signs: bool,
     #[command(flatten)]
     places: Places,
 }
@@ -46,6 +52,11 @@ pub fn run(args: &StewardArgs, out: &mut impl Write) -> Result<ExitCode> {
         }
     } else {
         rights::give_up(&user, None)?;
+    }
+    if args.signs {
+        let markers = places.user_dir(args.user).join("markers");
+        signs::tell(&markers, &places.host(), out)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let memory = if is_root {
         places.run_dir.join("inbox")
