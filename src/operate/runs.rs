@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::catch::marker::{self, Claim};
+use crate::mounts::may_hang;
 use crate::places::Places;
 
 /// Returns their jobs.
@@ -11,7 +12,10 @@ pub fn jobs(places: &Places) -> BTreeSet<String> {
     let held = places
         .left_by_hooks()
         .into_iter()
-        .flat_map(|(dir, _)| marker::held(&dir.join("markers")));
+        .map(|(dir, _)| dir.join("markers"))
+        // A user may have mounted anything there.
+        .filter(|dir| !may_hang(dir))
+        .flat_map(|dir| marker::held(&dir));
     let alive =
         held.filter(|taken| matches!(taken.claim(), Ok(Claim::Others)) && taken.path().exists());
     alive.map(|taken| taken.service().0).collect()

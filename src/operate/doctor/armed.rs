@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use rustix::process::geteuid;
 
 use crate::catch::marker::{Marker, MarkerFile};
+use crate::mounts::may_hang;
 use crate::names;
 use crate::operate::doctor::ago;
 use crate::supervisor::check::{Check, Concerns};
@@ -20,6 +21,11 @@ const LOOKED_AT: usize = 10_000;
 pub fn check(subject: &Subject, observed: &Observed, checks: &mut Vec<Check>) -> Option<Marker> {
     let dir = subject.places.markers_of(subject.uid);
     let uid = subject.uid.unwrap_or(geteuid().as_raw());
+    if may_hang(&dir) {
+        let text = format!("{} is on a file system that may not answer", dir.display());
+        checks.push(Check::unknown("marker", Concerns::Catching, text));
+        return None;
+    }
     let names = match fs::read_dir(&dir) {
         Ok(entries) => entries
             .take(LOOKED_AT)

@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::process::geteuid;
 
+use crate::mounts::may_hang;
 use crate::supervisor::check::{Check, Concerns};
 use crate::supervisor::supervise::Subject;
 
@@ -95,6 +96,17 @@ fn ours(dir: &Path) -> Option<Check> {
 /// Returns the fault of a directory that a job's user needs.
 fn of_user(dir: &Path, uid: u32) -> Option<Check> {
     let shown = dir.display();
+    if may_hang(dir) {
+        // The user may have mounted it.
+        let text = format!("{shown} is on a file system that may not answer");
+        let remedy = format!("umount {shown}");
+        return Some(Check::problem(
+            "directories",
+            Concerns::Catching,
+            text,
+            remedy,
+        ));
+    }
     let wrong = match fs::symlink_metadata(dir) {
         Ok(found) if found.is_dir() && found.uid() == uid && found.mode() & 0o700 == 0o700 => {
             return None;
