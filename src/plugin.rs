@@ -25,9 +25,8 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::accounts::Identity;
 use crate::redact::redact;
-pub use switch::user;
+pub use switch::{RunAs, user};
 
 /// The version of the JSON that plugins get on stdin.
 pub const PROTOCOL: u32 = 1;
@@ -137,7 +136,7 @@ impl Command {
 pub struct Run<'a> {
     pub command: &'a Command,
     /// The user that it runs as; `None` for this process's own.
-    pub user: Option<&'a Identity>,
+    pub user: Option<RunAs<'a>>,
     /// Its stdin; it need not read that.
     pub stdin: &'a [u8],
     /// Its environment, beside `PATH` and `LANG`.
@@ -312,11 +311,13 @@ fn start(run: &Run) -> Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     match run.user {
-        Some(user) => switch::to(&mut command, user),
+        Some(run_as) => switch::to(&mut command, run_as),
         None => _ = command.process_group(0),
     }
     command.spawn().with_context(|| match run.user {
-        Some(user) => format!("cannot run {} as user {}", path.display(), user.uid),
+        Some(RunAs { user, .. }) => {
+            format!("cannot run {} as user {}", path.display(), user.uid)
+        }
         None => format!(
             "cannot run {} (a script starts with a line such as #!/bin/sh)",
             path.display()

@@ -15,9 +15,12 @@ use rustix::thread::{
 
 use crate::accounts::Identity;
 
-/// The limits of the process and of everything that it starts. The user's own may be lower, but
-/// nobody but a login knows them.
-const LIMITS: [(Resource, u64); 6] = [
+/// Limits of processes, with all that they start. The user's own may be lower, but nobody but a
+/// login knows them.
+type Limits = [(Resource, u64); 6];
+
+/// A steward's limits.
+const STEWARD: Limits = [
     (Resource::Data, 512 << 20),
     (Resource::Cpu, 30),
     (Resource::Nofile, 256),
@@ -26,10 +29,25 @@ const LIMITS: [(Resource, u64); 6] = [
     (Resource::Nproc, 4096),
     (Resource::Core, 0),
 ];
+/// The limits of a program from the config. A deadline ends it, unless it has left its group.
+const PROGRAM: Limits = [
+    (Resource::Data, 2 << 30),
+    (Resource::Cpu, 600),
+    (Resource::Nofile, 1024),
+    (Resource::Fsize, 1 << 30),
+    // Half of what the smallest systems have in all.
+    (Resource::Nproc, 16_384),
+    (Resource::Core, 0),
+];
 
-/// Changes the user and all groups of a process with one thread. This makes system calls only, so
-/// it may stand between fork and exec.
-pub fn switch(uid: Uid, gid: Gid, groups: &[Gid]) -> rustix::io::Result<()> {
+/// Has a process with one thread run a program as this user, with limits. Unless it may, no setuid
+/// or setgid program gives it more rights. This makes system calls only, so it may stand between
+/// fork and exec.
+pub fn run_as(uid: Uid, gid: Gid, groups: &[Gid], may_gain: bool) -> rustix::io::Result<()> {
+    limit(&PROGRAM)?;
+    if !may_gain {
+        set_no_new_privs(true)?;
+    }
     set_thread_groups(groups)?;
     set_thread_res_gid(gid, gid, gid)?;
     set_thread_res_uid(uid, uid, uid)
@@ -49,6 +67,20 @@ fn enter(root: &Path) -> io::Result<()> {
     Ok(chroot(".")?)
 }
 
+fn limit(limits: &Limits) -> rustix::io::Result<()> {
+    for (resource, most) in *limits {
+        // Those of this process may be lower already.
+        let hard = getrlimit(resource).maximum;
+        let most = hard.map_or(most, |hard| hard.min(most));
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        setrlimit(resource, limit)?;
+    }
+    Ok(())
+}
+
 /// Becomes this user, with its groups, with limits and without any way back. The process must have
 /// one thread only. In a chroot the user may be root, who keeps no capabilities.
 ///
@@ -62,20 +94,13 @@ pub fn give_up(user: &Identity, root: Option<&Path>) -> io::Result<()> {
         enter(root)?;
     }
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    for (resource, most) in LIMITS {
-        // Those of this process may be lower already.
-        let hard = getrlimit(resource).maximum;
-        let most = hard.map_or(most, |hard| hard.min(most));
-        let limit = Rlimit {
-            current: Some(most),
-            maximum: Some(most),
-        };
-        setrlimit(resource, limit)?;
-    }
+    limit(&STEWARD)?;
     set_no_new_privs(true)?;
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     let groups: Vec<_> = user.groups.iter().copied().map(Gid::from_raw).collect();
-    switch(uid, gid, &groups)?;
+    set_thread_groups(&groups)?;
+    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_uid(uid, uid, uid)?;
     if user.uid == 0 {
         let none = CapabilitySet::empty();
         let sets = CapabilitySets {

@@ -22,7 +22,9 @@
 //! section a failed one.
 //!
 //! A program that looks at a user's files should run as that user: then it can do no more than the
-//! user can. If lastwords may not switch to the user, the section says so.
+//! user can. If lastwords may not switch to the user, the section says so. A program of another
+//! user has limits: 2 GiB of memory, 10 min of CPU time, 1 GiB a file, 1,024 open files. Setuid
+//! programs such as sudo give it no more rights.
 
 use std::time::Duration;
 
@@ -33,7 +35,7 @@ use serde_json::json;
 
 use crate::collectors::{Body, Collector};
 use crate::host::Host;
-use crate::plugin::{self, Command, ProgramOutcome, Run, Settings};
+use crate::plugin::{self, Command, ProgramOutcome, Run, RunAs, Settings};
 use crate::report::{CollectorKind, Stop};
 
 #[derive(Clone, Debug, Deserialize)]
@@ -112,7 +114,10 @@ impl ExecCollector {
                 .to_string();
         let run = Run {
             command: &self.command,
-            user: user.as_ref(),
+            user: user.as_ref().map(|user| RunAs {
+                user,
+                may_gain: false,
+            }),
             stdin: stdin.as_bytes(),
             env: &[],
             timeout: self.timeout,

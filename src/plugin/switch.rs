@@ -34,20 +34,28 @@ pub fn user(name: Option<&str>, host: &Host) -> Result<Option<Identity>> {
     Ok(Some(user))
 }
 
-/// Has the command run as this user, with the user's groups and no others. It becomes the leader of
-/// a session, and so of a process group: the program of another user must not write to our
-/// terminal.
+/// Another user than this process's, as whom a program runs.
+#[derive(Clone, Copy)]
+pub struct RunAs<'i> {
+    pub user: &'i Identity,
+    /// Setuid and setgid programs may give it more rights: `sendmail` needs them, and so does sudo.
+    pub may_gain: bool,
+}
+
+/// Has the command run as this user, with the user's groups and no others, and with limits. It
+/// becomes the leader of a session, and so of a process group: the program of another user must not
+/// write to our terminal.
 #[expect(
     unsafe_code,
     reason = "the standard library can only drop all groups but one; between fork and exec this \
               makes system calls and nothing else"
 )]
-pub fn to(command: &mut Command, user: &Identity) {
+pub fn to(command: &mut Command, RunAs { user, may_gain }: RunAs) {
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
     let become_user = move || {
         setsid()?;
-        Ok(rights::switch(uid, gid, &groups)?)
+        Ok(rights::run_as(uid, gid, &groups, may_gain)?)
     };
     unsafe { command.pre_exec(become_user) };
 }

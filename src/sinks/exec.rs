@@ -20,6 +20,9 @@
 //! `report.txt`, the message for people. It ends with 0: done, and the last line of its stdout is
 //! the receipt; with 100: refused for good; in any other way: it will be asked again, with the same
 //! report id. The last line of its stderr is the error shown.
+//!
+//! A program with a `user` has limits: 2 GiB of memory, 10 min of CPU time, 1 GiB a file, 1,024
+//! open files.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
@@ -37,7 +40,7 @@ use tempfile::TempDir;
 use super::{Probed, Receipt, SendError, Sink};
 use crate::accounts::{self, Identity};
 use crate::host::Host;
-use crate::plugin::{self, Command, ProgramOutcome, Run, Settings};
+use crate::plugin::{self, Command, ProgramOutcome, Run, RunAs, Settings};
 use crate::render;
 use crate::report::Report;
 
@@ -124,7 +127,11 @@ impl ExecSink {
         let stdin = input(report, &self.settings.json()).to_string();
         let run = Run {
             command: &self.command,
-            user: user.as_ref(),
+            user: user.as_ref().map(|user| RunAs {
+                user,
+                // It may call `sendmail`, which hands mail over as a setgid program.
+                may_gain: true,
+            }),
             stdin: stdin.as_bytes(),
             env: &[("LASTWORDS_REPORT_DIR", directory.path().as_os_str())],
             timeout: self.timeout,

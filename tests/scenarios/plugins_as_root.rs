@@ -81,6 +81,28 @@ fn a_collector_runs_as_the_jobs_user_with_that_users_groups_unless_it_names_anot
 }
 
 #[test]
+fn a_collector_of_another_user_has_limits_and_cannot_gain_rights() {
+    let machine = machine();
+    let limits =
+        "ulimit -Hn; ulimit -Hf; ulimit -Hd; ulimit -Hc; grep NoNewPrivs /proc/self/status";
+    let config = [
+        program("collect", "users", limits, "user = 'www'"),
+        program(
+            "collect",
+            "roots",
+            "grep NoNewPrivs /proc/self/status",
+            "user = 'root'",
+        ),
+    ];
+    machine.configure("web", &config.concat());
+    let printed = simulated(&mut machine.command("post-stop"));
+    // `sh` counts the size of a file in 512 bytes, and that of memory in 1024.
+    let expected = format!("1024\n{}\n{}\n0\nNoNewPrivs:\t1\n", 2 << 20, 2 << 20);
+    assert_eq!(section(&printed, "users"), expected);
+    assert_eq!(section(&printed, "roots"), "NoNewPrivs:\t0\n");
+}
+
+#[test]
 fn a_user_who_may_not_become_another_says_so_in_the_section() {
     let machine = machine();
     let config = program("collect", "roots", "id -u", "user = 'root'");
@@ -95,12 +117,13 @@ fn a_user_who_may_not_become_another_says_so_in_the_section() {
 }
 
 #[test]
-fn a_sink_runs_as_its_user_who_reads_the_report_and_can_add_nothing_to_it() {
+fn a_sink_runs_as_its_user_who_reads_the_report_and_can_add_nothing_to_it_but_may_send_mail() {
     let machine = machine();
     let told = directory(&machine, GID).join("told");
     let script = format!(
         "cd $LASTWORDS_REPORT_DIR; grep -q crashed report.txt || exit 1; touch x && exit 1; \
-         echo $(id -u) $(stat -c '%a %u' . report.txt report.json) >{}",
+         echo $(id -u) $(stat -c '%a %u' . report.txt report.json) $(ulimit -Hn) \
+         $(grep NoNewPrivs /proc/self/status) >{}",
         told.display()
     );
     let sink = program("sink", "pager", &script, "user = 'www'");
@@ -113,7 +136,9 @@ fn a_sink_runs_as_its_user_who_reads_the_report_and_can_add_nothing_to_it() {
             .ok()
             .filter(|said| said.ends_with('\n'))
     });
-    assert_eq!(said, format!("{UID} 711 0 600 {UID} 600 {UID}\n"));
+    // `sendmail` is of no use to a process without new privileges.
+    let expected = format!("{UID} 711 0 600 {UID} 600 {UID} 1024 NoNewPrivs: 0\n");
+    assert_eq!(said, expected);
 }
 
 #[test]
