@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2, stat};
 use rustix::process::{
-    DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid, chroot, fchdir, geteuid, getrlimit,
-    set_dumpable_behavior, set_parent_process_death_signal, setrlimit,
+    DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid, chroot, fchdir, getegid, geteuid,
+    getrlimit, set_dumpable_behavior, set_parent_process_death_signal, setrlimit,
 };
 use rustix::thread::{
     CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs, set_thread_groups,
@@ -39,6 +39,9 @@ const PROGRAM: Limits = [
     (Resource::Nproc, 16_384),
     (Resource::Core, 0),
 ];
+
+/// Groups that own nothing: `nogroup`, and another for a user whose group that is.
+const NO_GROUPS: [u32; 2] = [65_534, 65_533];
 
 /// Has a process with one thread run a program as this user, with limits. Unless it may, no setuid
 /// or setgid program gives it more rights. This makes system calls only, so it may stand between
@@ -85,7 +88,10 @@ fn limit(limits: &Limits) -> rustix::io::Result<()> {
 /// one thread only. In a chroot the user may be root, who keeps no capabilities.
 ///
 /// The user cannot look into the process, trace it or take its descriptors: it was root's when its
-/// program started, and cannot be dumped. The user can still stop or kill it.
+/// program started, and cannot be dumped. The same holds for the programs that it starts: their
+/// real group is not the one by whose rights they act, so the kernel makes them such processes from
+/// their first instruction on. [`stay_apart`] then gives them the group. The user can still stop or
+/// kill all of them.
 pub fn give_up(user: &Identity, root: Option<&Path>) -> io::Result<()> {
     if !geteuid().is_root() || (user.uid == 0 && root.is_none()) {
         return Err(io::Error::other("only root can become another user"));
@@ -98,8 +104,10 @@ pub fn give_up(user: &Identity, root: Option<&Path>) -> io::Result<()> {
     set_no_new_privs(true)?;
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     let groups: Vec<_> = user.groups.iter().copied().map(Gid::from_raw).collect();
+    let other = NO_GROUPS.into_iter().find(|group| *group != user.gid);
+    let other = other.map_or(gid, Gid::from_raw);
     set_thread_groups(&groups)?;
-    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_gid(other, gid, gid)?;
     set_thread_res_uid(uid, uid, uid)?;
     if user.uid == 0 {
         let none = CapabilitySet::empty();
@@ -113,5 +121,14 @@ pub fn give_up(user: &Identity, root: Option<&Path>) -> io::Result<()> {
     // The kernel resets both when a process changes its user.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     set_parent_process_death_signal(Some(Signal::KILL))?;
+    Ok(())
+}
+
+/// Begins a program that a process started which had given up its rights: it stays a process that
+/// cannot be dumped, while the programs that it starts are the user's own.
+pub fn stay_apart() -> io::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let gid = getegid();
+    set_thread_res_gid(gid, gid, gid)?;
     Ok(())
 }

@@ -19,13 +19,13 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::catch::marker::Taken;
 use crate::catch::priority::lower_to;
 use crate::clock::Now;
 use crate::ourselves;
 use crate::places::Places;
+use crate::rights;
 
 /// Verb of a worker that the hook itself starts.
 pub const CATCH: &str = "catch";
@@ -177,7 +177,7 @@ pub fn begin(args: &[OsString]) -> Option<(By, &OsStr, &[OsString])> {
         CATCH => By::Worker,
         ADOPT => {
             // The steward that started it is waiting for its words, not for its user's.
-            let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+            let _ = rights::stay_apart();
             By::Adopter
         }
         _ => return None,
