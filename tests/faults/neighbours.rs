@@ -2,7 +2,9 @@
 //! user. They cannot read foreign files, make root touch them, hide the crash of another job, or
 //! delay the hook or the deliverer.
 
+use std::ffi::CString;
 use std::fs::{self, File, Permissions};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, lchown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use lastwords::Spool;
 use lastwords::report::{Kind, Report, ReportId, Timestamp};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, openat};
+use rustix::mount::{MountFlags, mount};
 
 use crate::support::harness::{Harness, names_in, reports_in, wait_for};
 use crate::victim::{
@@ -22,6 +25,17 @@ const CANARY: &str = "canary-that-only-root-may-read";
 
 /// Maximum time for one pass of the deliverer on a loaded machine.
 const PASS: Duration = Duration::from_mins(1);
+
+/// Mounts what fusermount3 mounts for a user in its own directory. It answers nobody until the result
+/// is dropped.
+pub fn mount_for_user(dir: &Path, more_options: &str) -> OwnedFd {
+    let daemon = openat(CWD, "/dev/fuse", OFlags::RDWR, Mode::empty()).unwrap();
+    let fd = daemon.as_raw_fd();
+    let options = format!("fd={fd},rootmode=40000,user_id={UID},group_id={UID}{more_options}");
+    let options = CString::new(options).unwrap();
+    mount("mine", dir, "fuse", MountFlags::empty(), &*options).unwrap();
+    daemon
+}
 
 /// A machine with root's job `web`, a job of each of the two users, and a sink that keeps what it
 /// gets.
@@ -153,7 +167,8 @@ mod as_root {
     use super::{
         CANARY, CWD, DirBuilderExt, File, FileType, Kind, Mode, Neighbourhood, OTHER_UID, Path,
         PathBuf, Permissions, PermissionsExt, Plant, Report, UID, UnixListener, chown, crash,
-        entry, fs, is_slow, lchown, mknodat, new_id, reports_in, symlink, tell, user,
+        entry, fs, is_slow, lchown, mknodat, mount_for_user, new_id, reports_in, symlink, tell,
+        user,
     };
     use crate::namespaces::in_private;
     use crate::support::harness::{Harness, names_in};
@@ -394,22 +409,8 @@ mod as_root {
         in_private(test, &["--mount"], "", || {
             let place = Neighbourhood::new();
             place.crash_as(OTHER_UID, "other", || {});
-            // Mounts what fusermount3 mounts for a user in its own directory. Root may not look
-            // into it.
-            let daemon =
-                rustix::fs::openat(CWD, "/dev/fuse", rustix::fs::OFlags::RDWR, Mode::empty())
-                    .unwrap();
-            let fd = std::os::fd::AsRawFd::as_raw_fd(&daemon);
-            let options = format!("fd={fd},rootmode=40000,user_id={UID},group_id={UID}");
-            let options = std::ffi::CString::new(options).unwrap();
-            rustix::mount::mount(
-                "mine",
-                place.inbox(UID),
-                "fuse",
-                rustix::mount::MountFlags::empty(),
-                &*options,
-            )
-            .unwrap();
+            // Root may not look into it.
+            let _daemon = mount_for_user(&place.inbox(UID), "");
             assert!(
                 fs::read_dir(place.inbox(UID)).is_err(),
                 "not even root may look into it"

@@ -8,12 +8,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lastwords::report::Report;
+use lastwords::report::{Kind, Report};
+use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::neighbours::{Neighbourhood, entry, new_id};
+use crate::namespaces::in_private;
+use crate::neighbours::{Neighbourhood, entry, mount_for_user, new_id};
 use crate::support::harness::{names_in, reports_in, wait_for, wait_for_some};
-use crate::victim::{OTHER_UID, UID, crash_of, ends, tell};
+use crate::victim::{OTHER_UID, UID, crash_of, ends, hook_as, run, tell};
 
 /// How long a deliverer may go on that a user does everything to: a steward's time, and some more
 /// for a machine under load.
@@ -96,6 +98,19 @@ fn processes_of(uid: u32, verb: &str) -> Vec<Pid> {
         .filter(is_one)
         .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
         .collect()
+}
+
+/// Checks that a process could not be dumped from its first instruction on: the kernel calls a program
+/// secure that begins with another real group than the one by whose rights it acts.
+fn was_never_the_users(pid: Pid) {
+    const AT_SECURE: u64 = 23;
+    let aux = fs::read(format!("/proc/{}/auxv", pid.as_raw_pid())).unwrap();
+    let words: Vec<u64> = aux
+        .chunks_exact(8)
+        .map(|word| u64::from_ne_bytes(word.try_into().unwrap()))
+        .collect();
+    let secure = words.chunks_exact(2).find(|pair| pair[0] == AT_SECURE);
+    assert_eq!(secure.unwrap()[1], 1);
 }
 
 mod as_root {
@@ -201,6 +216,9 @@ mod as_root {
                 let stop = |pid: &Pid| kill_process(*pid, Signal::STOP).is_ok();
                 (!pids.is_empty() && pids.iter().all(stop)).then_some(pids)
             });
+            for pid in stopped.iter().filter(|_| verb == "adopt") {
+                was_never_the_users(*pid);
+            }
             crash_of(&place.machine, "web");
             place.told_of("web");
             place.told_of("other");
@@ -219,6 +237,46 @@ mod as_root {
                 &[took],
             );
         }
+    }
+
+    #[test]
+    fn a_file_system_of_a_users_that_hangs_delays_no_other_and_its_service_is_known_again_later() {
+        let test = "stewards::as_root::a_file_system_of_a_users_that_hangs_delays_no_other_and_its_service_is_known_again_later";
+        in_private(test, &["--mount"], "", || {
+            let (place, honest) = crashed();
+            plant(&place.inbox(UID).join(honest.id.as_str()), &entry(&honest));
+            Deliverer::start(&place).end();
+            place.told_of("mine");
+            let users = place.machine.run.join(format!("user/{UID}"));
+            let dirs = [users.join("markers"), users.join("inbox"), place.inbox(UID)];
+            // `user_allow_other` in /etc/fuse.conf lets root in, where it waits for ever.
+            let daemons = dirs
+                .each_ref()
+                .map(|dir| mount_for_user(dir, ",allow_other"));
+            crash_of(&place.machine, "web");
+            let deliverer = Deliverer::start(&place);
+            place.told_of("web");
+            let told = deliverer.began.elapsed();
+            let (said, took) = deliverer.end();
+            let unknown = format!("not known which services of user {UID} run");
+            assert!(said.contains(&unknown), "{said}");
+            let doctor = place.command("doctor").arg("mine").output().unwrap();
+            let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+            assert!(doctor.contains("may not answer"), "{doctor}");
+            for dir in &dirs {
+                unmount(dir, UnmountFlags::DETACH).unwrap();
+            }
+            drop(daemons);
+            run(hook_as(UID, &place.machine, "pre-start", "mine"));
+            let later = place.command("deliver").args(["--later", "11m"]).output();
+            let later = later.unwrap();
+            assert!(later.status.success(), "{later:?}");
+            let told_of = place.told_of("mine");
+            let is_up = |report: &Report| matches!(report.kind, Kind::Recovered { .. });
+            assert!(told_of.iter().any(is_up), "{told_of:?} {later:?}");
+            tell("the user's FUSE hangs: root's report", &[told]);
+            tell("the user's FUSE hangs: the deliverer's end", &[took]);
+        });
     }
 
     #[test]
