@@ -174,7 +174,6 @@ mod tests {
             later: Duration::ZERO,
             out: Mutex::new(&mut out),
             waited: AtomicU64::new(0),
-            said_down: Mutex::default(),
             signs: Signs::new(&places),
             has_failed: AtomicBool::new(false),
         };

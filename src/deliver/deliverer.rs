@@ -1,6 +1,5 @@
 //! The deliverer: everything that all parts of one run of it work with.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,7 +10,7 @@ use crate::deliver::signs::Signs;
 use crate::host::Host;
 use crate::places::Places;
 use crate::render::one_line;
-use crate::report::{ReportId, SinkKey};
+use crate::report::SinkKey;
 use crate::spool::Spool;
 
 /// One run of the deliverer, and what it works with.
@@ -23,8 +22,6 @@ pub struct Deliverer<'a> {
     pub out: Mutex<&'a mut (dyn Write + Send)>,
     /// How long this look has waited for supervisors' answers, in milliseconds.
     pub waited: AtomicU64,
-    /// Crashes whose sent report says that their service is down.
-    pub said_down: Mutex<BTreeSet<ReportId>>,
     pub signs: Signs<'a>,
     /// True once something of ours could not be done.
     pub has_failed: AtomicBool,

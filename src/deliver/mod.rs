@@ -115,7 +115,6 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
         later: args.later,
         out: Mutex::new(out),
         waited: AtomicU64::new(0),
-        said_down: Mutex::default(),
         signs: Signs::new(places),
         has_failed: AtomicBool::new(false),
     };
@@ -306,7 +305,7 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         let tries = send::send(deliverer, &pass, &groups.told_singly)?;
         // Last, and asked only once: asking a supervisor takes time.
         let asks = mem::take(&mut is_first);
-        let down = outages::look(deliverer, &pass, &groups.told_singly, asks);
+        let down = outages::look(deliverer, &pass, asks);
         let down = down.unwrap_or_else(|why| {
             deliverer.fail(&format!("cannot find out which services are down: {why:#}"));
             Some(0)

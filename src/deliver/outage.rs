@@ -147,7 +147,6 @@ impl Outage {
             }
             Condition::GivenUp { .. } | Condition::Down { .. } => {
                 let down = *self.down.get_or_insert(now);
-                // Only once it was sent it is known what it says.
                 let is_fresh = now.since(down) < ON_ITS_WAY;
                 if !self.is_told && says_so && is_fresh {
                     return NextStep::Wait;

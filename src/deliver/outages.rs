@@ -1,9 +1,8 @@
 //! Tells people that a service stays down: at once when its supervisor gives up, and again while
 //! nothing has come up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::mem;
 use std::thread;
 use std::time::Duration;
 
@@ -16,10 +15,10 @@ use crate::deliver::conversation::bare;
 use crate::deliver::deliverer::Deliverer;
 use crate::deliver::missed;
 use crate::deliver::outage::{NextStep, Outage};
-use crate::deliver::pass::{self, Pass};
+use crate::deliver::pass::{self, Item, Pass};
 use crate::render;
-use crate::report::{Audience, Kind, Report, ReportId, SinkKey, Verdict};
-use crate::spool::{Kept, Lock, Spool};
+use crate::report::{Audience, Kind, Report, ReportId, Verdict};
+use crate::spool::{Kept, Lock, Place, Spool};
 
 /// Lock of those who look at outages.
 const LOCK: &str = "\0\0outages";
@@ -34,32 +33,19 @@ const MOST_OF_A_USER: usize = 50;
 
 /// Looks at all services that have died and are not known to be up again. Returns the number of
 /// messages made; `None` if another deliverer looks at them for so long that this one has not noted
-/// who has died. `told_singly` are the crashes whose own report is on its way. If `asks` is false,
-/// only notes who has died.
-pub fn look(
-    deliverer: &Deliverer,
-    pass: &Pass,
-    told_singly: &BTreeSet<(SinkKey, ReportId)>,
-    asks: bool,
-) -> Result<Option<usize>> {
+/// who has died. If `asks` is false, only notes who has died.
+pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usize>> {
     let spool = &deliverer.spool;
     let now = deliverer.now();
     let Some(_lock) = lock(spool)? else {
         return Ok(None);
     };
-    // Another deliverer may be sending some.
-    let open = pass.conversations.iter().flat_map(|kept| &kept.talk.open);
-    let open = open.map(|message| &message.id);
-    let ours = told_singly.iter().map(|(_, id)| id);
-    let on_their_way: BTreeSet<&ReportId> = open.chain(ours).collect();
     let kept: BTreeMap<String, Outage> = spool.kept(Kept::Outage)?.into_iter().collect();
     let mut outages = kept.clone();
-    let mut spoken = BTreeSet::new();
+    let mut crashes: BTreeMap<&str, Vec<&Item>> = BTreeMap::new();
     for item in pass.items() {
         let Some(name) = &item.outage else { continue };
-        if on_their_way.contains(&item.id) {
-            spoken.insert(name.clone());
-        }
+        crashes.entry(name).or_default().push(item);
         let is_news = outages
             .get(name)
             .is_none_or(|outage| outage.about.id < item.id);
@@ -76,9 +62,6 @@ pub fn look(
                 .or_insert_with(|| Outage::new(about));
         }
     }
-    // Taken, so that they do not add up while a deliverer watches.
-    let said_down = deliverer.said_down.lock();
-    let said_down = said_down.map_or_else(|_| BTreeSet::new(), |mut it| mem::take(&mut *it));
     if asks {
         let users = outages.values().filter(|outage| outage.is_to_ask(now.wall));
         deliverer.ask_stewards(users.filter_map(|outage| outage.about.user));
@@ -96,7 +79,16 @@ pub fn look(
     outages.rotate_left(first);
     for (name, mut outage) in outages {
         let mut is_kept = !outage.is_forgotten(now.wall);
-        if !outage.is_told && said_down.contains(&outage.about.id) {
+        let known = crashes.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+        // One that has come since this pass was read may say it, too.
+        let latest = &outage.about.id;
+        let mut says_so =
+            known.iter().all(|it| it.id != *latest) && spool.find(latest) == Some(Place::New);
+        for item in known {
+            says_so |= !outage.is_told && is_on_its_way(deliverer, pass, item)?;
+        }
+        // In this order: another deliverer may be sending it.
+        if !outage.is_told && was_said(deliverer, &outage.about.id)? {
             let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
             outage.said_so(loaded.job.remind, now.wall);
         }
@@ -109,7 +101,7 @@ pub fn look(
                 condition::of_service(&outage.about, deliverer)
             };
             let lately = jobs.entry(job(&outage)).or_default();
-            let (says_so, has_room) = (spoken.contains(&name), *lately < MOST_OF_A_JOB);
+            let has_room = *lately < MOST_OF_A_JOB;
             match outage.decide(&condition, says_so, has_room, now.wall) {
                 NextStep::Forget => is_kept = false,
                 NextStep::Wait => {}
@@ -139,6 +131,24 @@ fn lock(spool: &Spool) -> io::Result<Option<Lock>> {
         }
         thread::sleep(MOMENT / 50);
     }
+}
+
+/// Returns true if a sink is still to get this crash's report, or is to be told of it in no other
+/// message yet.
+fn is_on_its_way(deliverer: &Deliverer, pass: &Pass, crash: &Item) -> Result<bool> {
+    for route in crash.routes(&pass.config(&crash.job)) {
+        let ledger = deliverer.spool.ledger(&crash.id, &route.key)?;
+        if ledger.outcome.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Returns true if somebody was told so in the crash's own report.
+fn was_said(deliverer: &Deliverer, id: &ReportId) -> Result<bool> {
+    let ledgers = deliverer.spool.ledgers(id)?;
+    Ok(ledgers.values().any(|ledger| ledger.said_down))
 }
 
 /// Returns the job of an outage, and the user who reported it.

@@ -162,13 +162,6 @@ fn send_queue(
         }
         let attempt = attempt::make(deliverer.places, *sink, &report);
         tries += 1;
-        let is_down = report.now.as_ref().is_some_and(Condition::is_down);
-        if is_down
-            && matches!(attempt, Attempt::Sent { .. })
-            && let Ok(mut said) = deliverer.said_down.lock()
-        {
-            said.insert(report.id.clone());
-        }
         let name = sink.name();
         deliverer.say(&match &attempt {
             Attempt::Sent { receipt } => format!("{} sent to {name}: {receipt}", report.id),
@@ -187,6 +180,9 @@ fn send_queue(
         let mut ledger = spool.ledger(&item.id, key)?;
         if ledger.outcome.is_none() {
             ledger.record(attempt, deliverer.now().wall, random::fraction());
+            let is_down = report.now.as_ref().is_some_and(Condition::is_down)
+                || report.verdict == Verdict::Missed;
+            ledger.said_down = is_down && ledger.was_sent();
             spool
                 .write_ledger(&item.id, key, &ledger)
                 .with_context(|| format!("cannot keep what {name} did with {}", item.id))?;

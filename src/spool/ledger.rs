@@ -27,6 +27,10 @@ pub struct Ledger {
     pub last_error: Option<String>,
     #[serde(default)]
     pub outcome: Option<Outcome>,
+    /// True if the message that the sink took says that the service is down, or that its run is
+    /// missing.
+    #[serde(default)]
+    pub said_down: bool,
 }
 
 /// The end of one try, as its process tells the deliverer.

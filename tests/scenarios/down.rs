@@ -101,7 +101,7 @@ fn a_supervisor_that_gives_up_is_news_at_once_though_its_crash_is_only_counted()
 }
 
 #[test]
-fn a_service_that_goes_down_while_its_message_is_sent_is_told_at_the_next_look() {
+fn a_service_that_goes_down_while_its_message_is_sent_is_told_after_it() {
     let machine = Machine::new();
     let file = machine.0.config.join("lastwords.toml");
     let config = fs::read_to_string(&file).unwrap();
