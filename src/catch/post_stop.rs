@@ -106,14 +106,19 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
             drop(priority);
             finish::finish(&taken, file, &args.places, host, By::Hook)
         }
-        Ok(worker) => {
+        Ok(mut worker) => {
             drop(file);
-            let ended = worker.wait(until);
-            // A worker that is killed once we leave is finished by the deliverer.
-            let is_killed = ended == Ended::LeftBehind && supervisor.kills_leftovers();
-            if ended == Ended::Failed || is_killed {
-                drop(priority);
-                nudge::deliver(&args.places, supervisor);
+            let kills = supervisor.kills_leftovers();
+            match worker.wait(until) {
+                // While it ends it would be killed, and the supervisor would complain of it.
+                Ended::Done if kills => worker.see_off(until),
+                Ended::Done => {}
+                // What is killed once we leave is finished by the deliverer.
+                Ended::LeftBehind if !kills => {}
+                Ended::LeftBehind | Ended::Failed => {
+                    drop(priority);
+                    nudge::deliver(&args.places, supervisor);
+                }
             }
             Ok(())
         }

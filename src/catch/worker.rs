@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::catch::marker::Taken;
 use crate::catch::priority::lower_to;
@@ -31,6 +32,8 @@ use crate::rights;
 pub const CATCH: &str = "catch";
 /// Verb of a worker that a deliverer starts for a marker that a hook left behind.
 pub const ADOPT: &str = "adopt";
+/// How long a worker that is done may take to end, even if the time that it had is over.
+const GOODBYE: Duration = Duration::from_millis(100);
 /// Word by which a worker says that it is done.
 const DONE: &str = "done";
 
@@ -98,12 +101,28 @@ impl Worker {
 
     /// Waits for the worker's end until this moment since the boot, or as much longer as it asks
     /// for.
-    pub fn wait(self, until: Duration) -> Ended {
+    pub fn wait(&mut self, until: Duration) -> Ended {
         self.wait_for_complaints(until).0
     }
 
+    /// Waits until the process of a worker that is done has ended, but no longer than until this
+    /// moment since the boot, or for a tenth of a second: a collector that hangs may keep it from
+    /// that.
+    pub fn see_off(mut self, until: Duration) {
+        let left = until.saturating_sub(Now::read().monotonic).max(GOODBYE);
+        let Ok(pid) = i32::try_from(self.pid()) else {
+            return;
+        };
+        let process = Pid::from_raw(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        let (Some(Ok(process)), Ok(moment)) = (process, Timespec::try_from(left)) else {
+            return;
+        };
+        let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&moment));
+        let _ = self.child.try_wait();
+    }
+
     /// Does the same. Also returns the complaints for which the worker found no other place.
-    pub fn wait_for_complaints(mut self, mut until: Duration) -> (Ended, String) {
+    pub fn wait_for_complaints(&mut self, mut until: Duration) -> (Ended, String) {
         let mut buffer = [0; 1024];
         let mut words = String::new();
         loop {

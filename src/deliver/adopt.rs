@@ -45,7 +45,7 @@ pub fn orphans(places: &Places, together: bool) {
             .filter_map(|taken| adopt(taken, places, together))
             .collect();
         let until = Now::read().monotonic + PATIENCE;
-        let ends = workers.into_iter().map(|worker| worker.wait(until));
+        let ends = workers.into_iter().map(|mut worker| worker.wait(until));
         // The marker of a worker that fails stays for the next look; that of a worker that hangs
         // stays with it.
         if ends.filter(|end| *end == Ended::LeftBehind).count() > 0 {

@@ -347,7 +347,7 @@ impl<'a> Watch<'a> {
                 Signals::unblocked(&mut command);
                 worker::start(command, Some(file.try_clone()?))
             });
-        let Ok(worker) = worker else {
+        let Ok(mut worker) = worker else {
             return finish::finish(&taken, Some(file), self.places, &self.host, By::Hook);
         };
         drop(file);
