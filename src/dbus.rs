@@ -78,15 +78,15 @@ impl Manager {
         Ok(manager)
     }
 
-    /// Asks for properties of an object, each by its interface and name. One that the object does
-    /// not have is `None`.
+    /// Asks for properties, each by its object, interface and name. One that the object does not
+    /// have is `None`.
     ///
     /// # Errors
     /// If the manager does not answer in time, or not in D-Bus.
-    pub fn get(&mut self, object: &str, wanted: &[(&str, &str)]) -> io::Result<Vec<Option<Value>>> {
+    pub fn get(&mut self, wanted: &[(&str, &str, &str)]) -> io::Result<Vec<Option<Value>>> {
         let first = self.serial + 1;
         let mut calls = Vec::new();
-        for (interface, name) in wanted {
+        for (object, interface, name) in wanted {
             self.serial += 1;
             calls.extend(call(self.serial, object, interface, name));
         }

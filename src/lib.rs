@@ -12,6 +12,7 @@
 //! deliver (nudged, by a timer, or --watch)
 //!    finishes what a killed hook or worker left: a taken marker, a report in memory; for another
 //!    user's jobs a steward does that, which has this user's rights only
+//!    runs post-stop for an end at which a supervisor could not run it
 //!    spool ─> flood::Thread::decide ─> slow collectors ─> supervisor.condition ─> sink.send, each
 //!          in a process of its own ─> ledger ─> history
 //!    the services that have died and are not up again: supervisor.condition ─> "is down" ─> spool

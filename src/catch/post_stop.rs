@@ -41,7 +41,9 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let invocation = account
         .as_ref()
         .and_then(|account| account.invocation.clone());
-    if supervisor.is_second_call(&input) && !marker.is_unseen(invocation.as_deref()) {
+    let is_seen =
+        || supervisor.tells_of_the_next_life(&input) || !marker.is_unseen(invocation.as_deref());
+    if supervisor.is_second_call(&input) && is_seen() {
         // The hook after the end, or before the next start, has seen this end. If it got no
         // further, the deliverer finishes its work.
         nudge::deliver(&args.places, supervisor);

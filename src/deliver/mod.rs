@@ -33,6 +33,7 @@ mod send;
 mod signs;
 pub mod stamp;
 pub mod steward;
+mod unseen;
 mod users;
 mod vouch;
 
@@ -237,6 +238,7 @@ fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
         .create()
         .with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
     deliverer.spool.examine()?;
+    unseen::ends(deliverer);
     if let Err(why) = old_groups::take_over(deliverer) {
         deliverer.fail(&format!("cannot go on with older conversations: {why:#}"));
     }

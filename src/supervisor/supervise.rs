@@ -99,6 +99,12 @@ pub trait Supervise: Sync {
         false
     }
 
+    /// Returns true if the service was started again before this second call, which says nothing of
+    /// the end then.
+    fn tells_of_the_next_life(&self, _: &HookInput) -> bool {
+        false
+    }
+
     /// Returns true if the supervisor kills the processes that a hook leaves behind. The hook then
     /// cannot start the deliverer itself.
     fn kills_leftovers(&self) -> bool {
@@ -154,6 +160,11 @@ pub trait Supervise: Sync {
     /// that is about to change.
     fn condition(&self, _: &Stop, _: Now, _: &Host) -> Option<Condition> {
         Some(Condition::Unknown)
+    }
+
+    /// Returns the latest ends for which the supervisor could not run the hook and will call none.
+    fn unseen(&self, _: &Host) -> Vec<UnseenEnd> {
+        Vec::new()
     }
 
     // For `setup` and `doctor`.
@@ -249,6 +260,19 @@ pub struct HookInput<'a> {
     pub variable: fn(&str) -> Option<OsString>,
     /// Returns the directory in which the hook was started.
     pub directory: fn() -> Option<PathBuf>,
+}
+
+/// An end that no hook has seen, and how a hook has to be called for it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnseenEnd {
+    pub job: String,
+    pub instance: Option<String>,
+    /// The supervisor's id of the life that ended.
+    pub life_id: String,
+    /// The hook's argument.
+    pub fact: &'static str,
+    /// The hook's environment.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 /// Traces of an end that remain when its hook has returned.

@@ -35,6 +35,7 @@ mod secrets;
 mod setup_job;
 mod spool;
 mod starts;
+mod systemd;
 mod terminals;
 
 #[path = "../support/mod.rs"]

@@ -15,9 +15,9 @@ use crate::supervisor::check::Check;
 use crate::supervisor::doctor::Observed;
 use crate::supervisor::plan::Plan;
 use crate::supervisor::services;
-use crate::supervisor::supervise::{Allowed, HookInput, Subject};
+use crate::supervisor::supervise::{Allowed, HookInput, Subject, UnseenEnd};
 use crate::supervisor::systemd::{
-    self, allowed, ask, condition, doctor, files, setup, units, wired,
+    self, allowed, ask, condition, doctor, files, setup, units, unseen, wired,
 };
 
 pub struct Systemd;
@@ -55,6 +55,10 @@ impl Supervise for Systemd {
         ask::is_on_failure(input)
     }
 
+    fn tells_of_the_next_life(&self, input: &HookInput) -> bool {
+        ask::is_of_the_next_life(input)
+    }
+
     fn kills_leftovers(&self) -> bool {
         true
     }
@@ -82,6 +86,10 @@ impl Supervise for Systemd {
             Some([unit]) => condition::read(unit, now),
             _ => Some(Condition::Unknown),
         }
+    }
+
+    fn unseen(&self, host: &Host) -> Vec<UnseenEnd> {
+        unseen::ends(host)
     }
 
     fn file_of(&self, service: &str, host: &Host) -> Option<PathBuf> {

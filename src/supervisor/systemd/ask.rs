@@ -19,8 +19,11 @@ use crate::supervisor::systemd::{self, FailedCommand, Told, Unit};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Argument of the hook in the unit that `OnFailure=` names.
-const ON_FAILURE: &str = "on-failure";
+pub const ON_FAILURE: &str = "on-failure";
 
+const SYSTEMD: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const JOB: &str = "org.freedesktop.systemd1.Job";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
@@ -28,6 +31,13 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 /// not run.
 pub fn is_on_failure(input: &HookInput) -> bool {
     input.args.iter().any(|arg| arg == ON_FAILURE)
+}
+
+/// Returns true if `OnFailure=` calls so late that the unit was started again: then systemd tells
+/// of the life that has begun.
+pub fn is_of_the_next_life(input: &HookInput) -> bool {
+    let told = told(input);
+    is_on_failure(input) && told.result == "success" && told.code.is_empty()
 }
 
 /// Reads what systemd tells of the end in the environment alone.
@@ -78,33 +88,44 @@ fn told(input: &HookInput) -> Told {
     }
 }
 
-/// Asks the manager for the unit. Its invocation needs no escapes, unlike its name.
+/// Asks the manager for the unit. Its invocation needs no escapes, unlike its name. One question
+/// for all takes the least time.
 fn unit(invocation: &str, host: &Host) -> io::Result<Unit> {
     let mut manager = Manager::reach(host, PATIENCE)?;
+    let object = format!("{SYSTEMD}/unit/{invocation}");
+    let unit = |name| (object.as_str(), UNIT, name);
+    let service = |name| (object.as_str(), SERVICE, name);
+    let systemd = |name| (SYSTEMD, MANAGER, name);
     let wanted = [
-        (UNIT, "Job"),
-        (UNIT, "ActiveEnterTimestampMonotonic"),
-        (UNIT, "ActiveExitTimestampMonotonic"),
-        (SERVICE, "ExecMainStartTimestampMonotonic"),
-        (SERVICE, "ExecMainExitTimestampMonotonic"),
-        (SERVICE, "ExecMainPID"),
-        (SERVICE, "Type"),
-        (SERVICE, "RemainAfterExit"),
-        (SERVICE, "ExecStart"),
-        (SERVICE, "WorkingDirectory"),
-        (SERVICE, "ExecStartPre"),
-        (SERVICE, "ExecStartPost"),
-        (SERVICE, "StandardOutput"),
-        (UNIT, "FragmentPath"),
-        (UNIT, "DropInPaths"),
+        unit("Job"),
+        unit("ActiveEnterTimestampMonotonic"),
+        unit("ActiveExitTimestampMonotonic"),
+        service("ExecMainStartTimestampMonotonic"),
+        service("ExecMainExitTimestampMonotonic"),
+        service("ExecMainPID"),
+        systemd("UserspaceTimestampMonotonic"),
+        systemd("FinishTimestampMonotonic"),
+        service("Type"),
+        service("RemainAfterExit"),
+        service("ExecStart"),
+        service("WorkingDirectory"),
+        service("ExecStartPre"),
+        service("ExecStartPost"),
+        service("KillSignal"),
+        service("RestartKillSignal"),
+        service("FinalKillSignal"),
+        service("WatchdogSignal"),
+        service("TimeoutStopFailureMode"),
+        service("StandardOutput"),
+        unit("FragmentPath"),
+        unit("DropInPaths"),
     ];
-    let object = format!("/org/freedesktop/systemd1/unit/{invocation}");
-    let mut values = manager.get(&object, &wanted)?.into_iter();
+    let mut values = manager.get(&wanted)?.into_iter();
     let mut next = || values.next().flatten();
     let job = match next() {
         Some(Value::Job(0, _)) => None,
         Some(Value::Job(number, object)) => {
-            let kind = manager.get(&object, &[("org.freedesktop.systemd1.Job", "JobType")])?;
+            let kind = manager.get(&[(&object, JOB, "JobType")])?;
             Some((
                 number,
                 kind.into_iter()
@@ -117,13 +138,22 @@ fn unit(invocation: &str, host: &Host) -> io::Result<Unit> {
         // The manager has no properties of a unit that it does not know.
         _ => return Err(io::ErrorKind::NotFound.into()),
     };
-    let [active_since, active_until, main_since, main_until, main_pid] =
-        [(); 5].map(|()| next().as_ref().map_or(0, number));
+    let [
+        active_since,
+        active_until,
+        main_since,
+        main_until,
+        main_pid,
+        begun,
+        up,
+    ] = [(); 7].map(|()| next().as_ref().map_or(0, number));
     let kind = next().map(text).unwrap_or_default();
     let remains_after_exit = next().as_ref().map_or(0, number) == 1;
     let main = commands(next()).into_iter().next().unwrap_or_default();
     let directory = next().map(text).unwrap_or_default();
     let beside = ["ExecStartPre", "ExecStartPost"].map(|key| (key, commands(next())));
+    let signals = [(); 4].map(|()| next().as_ref().map_or(0, number));
+    let aborts = next().map(text).as_deref() == Some("abort");
     let unit = Unit {
         job,
         active_since,
@@ -136,6 +166,8 @@ fn unit(invocation: &str, host: &Host) -> io::Result<Unit> {
         program: program(&main, &directory),
         command: main.program,
         failed_command: beside.iter().find_map(|(key, all)| failed(key, all)),
+        stop_signals: stop_signals(signals, aborts),
+        userspace: (begun, up),
         log: None,
     };
     if !matches!(
@@ -158,6 +190,14 @@ fn unit(invocation: &str, host: &Host) -> io::Result<Unit> {
         log: systemd::output_file(files),
         ..unit
     })
+}
+
+/// Returns the signals by which systemd itself ends a unit at a stop: the last one only where a
+/// stop that takes too long is aborted.
+fn stop_signals(numbers: [u64; 4], aborts: bool) -> Vec<String> {
+    let used = numbers.into_iter().take(if aborts { 4 } else { 3 });
+    let numbers = used.filter_map(|number| i32::try_from(number).ok());
+    numbers.filter(|it| *it > 0).map(signal_name).collect()
 }
 
 fn commands(value: Option<Value>) -> Vec<RunCommand> {

@@ -8,7 +8,7 @@ use crate::supervisor::supervise::Subject;
 use crate::supervisor::systemd::condition;
 use crate::supervisor::systemd::files::{Filed, commands, files, unit};
 use crate::supervisor::systemd::output_file;
-use crate::supervisor::systemd::units::{self, Shown};
+use crate::supervisor::systemd::units::{self, Shown, arguments};
 
 const PROPERTIES: [&str; 11] = [
     "LoadState",
@@ -240,13 +240,4 @@ fn the_others(subject: &Subject, shown: &Shown) -> Vec<Check> {
 /// Strips the prefixes of a command in a unit's file.
 fn command(text: &str) -> &str {
     text.trim_start_matches(['-', '+', '!', '@', ':'])
-}
-
-/// Returns the arguments of a command that systemd shows as `{ path=… ; argv[]=… ; ignore_errors=…
-/// }`.
-fn arguments(shown: &str) -> &str {
-    let after = shown.split_once("argv[]=").map_or(shown, |(_, rest)| rest);
-    after
-        .split_once(" ; ignore_errors=")
-        .map_or(after, |(words, _)| words)
 }

@@ -10,6 +10,8 @@
 //! | `systemctl stop`, `restart`, `isolate`, a shutdown | any | a stop or restart job is running |
 //! | died, and somebody stopped it right after that | any | its main process had died before it was no longer active |
 //! | SIGTERM from outside | `success` | no such job |
+//! | a stop whose signal (`KillSignal=`, `TimeoutStopFailureMode=abort`) looks like a fault | any | such a job, and these settings |
+//! | the end of a soft-reboot | `signal` | the main process is older than this userspace |
 //! | a stop that took SIGKILL, a start timeout, `RuntimeMaxSec=` | `timeout` | such a job, never active, neither |
 
 mod allowed;
@@ -21,6 +23,7 @@ pub mod files;
 mod setup;
 mod steps;
 pub mod units;
+mod unseen;
 mod wired;
 
 use crate::report::{Death as Kind, Evidence, Exit};
@@ -64,6 +67,10 @@ pub struct Unit {
     pub failed_command: Option<FailedCommand>,
     /// The file that the service's output goes to.
     pub log: Option<String>,
+    /// The signals by which systemd itself ends the service at a stop.
+    pub stop_signals: Vec<String>,
+    /// When systemd began to bring this userspace up, and when it was done.
+    pub userspace: (u64, u64),
 }
 
 /// A command of `ExecStartPre=` or `ExecStartPost=` that failed.
@@ -99,6 +106,14 @@ impl Unit {
             && !self.remains_after_exit
             && self.main_until > 0
             && self.active_until >= self.main_until
+    }
+
+    /// Returns true if a soft-reboot killed the main process: it was started before systemd brought
+    /// this userspace up, and had died before that was done.
+    fn died_by_soft_reboot(&self) -> bool {
+        let (since, done) = self.userspace;
+        let was_before = self.main_since > 0 && self.main_since < since;
+        was_before && (done == 0 || self.main_until < done)
     }
 
     /// Returns the job by which somebody stops the unit.
@@ -161,10 +176,9 @@ pub fn account(told: &Told, unit: Option<&Unit>) -> Option<Account> {
         text: format!("a {kind} job ({number}) was running"),
     });
     Some(Account {
-        ending: if stop.is_some() {
-            Ending::ended(main)
-        } else {
-            told.ending(main, unit)
+        ending: match (&stop, unit) {
+            (Some(_), Some(unit)) => told.ending_of_stop(main, unit),
+            _ => told.ending(main, unit),
         },
         announced: stop,
         logs: unit.and_then(|unit| unit.log.clone()).into_iter().collect(),
@@ -174,12 +188,27 @@ pub fn account(told: &Told, unit: Option<&Unit>) -> Option<Account> {
 }
 
 impl Told {
+    /// Returns what an end comes to while somebody stops the unit. The signal that looks like a
+    /// fault may be the one by which systemd stops it.
+    fn ending_of_stop(&self, main: Option<MainExit>, unit: &Unit) -> Ending {
+        match self.exit() {
+            Some(Exit::Signal { name, .. }) if unit.stop_signals.contains(&name) => {
+                let why = format!("somebody stopped it, which systemd does by SIG{name} here");
+                harmless(main, &why)
+            }
+            _ => Ending::ended(main),
+        }
+    }
+
     /// Returns what an end comes to that nobody is known to have asked for.
     fn ending(&self, main: Option<MainExit>, unit: Option<&Unit>) -> Ending {
         // The unit that `OnFailure=` starts runs when the stop job is over. Then only the end of a
         // service that died first is clear.
         let in_time = unit.filter(|unit| self.prefix.is_empty() || unit.died_first());
         match (self.result.as_str(), self.exit(), unit) {
+            (_, Some(Exit::Signal { .. }), Some(unit)) if unit.died_by_soft_reboot() => {
+                harmless(main, "a soft-reboot ended it")
+            }
             ("exec-condition", ..) => {
                 harmless(main, "its ExecCondition= said that it should not run")
             }

@@ -76,6 +76,56 @@ fn the_same_words_are_a_stop_with_a_job_and_a_death_without() {
 }
 
 #[test]
+fn a_signal_by_which_systemd_stops_a_unit_is_no_fault_of_it() {
+    let unit = |signals: &[&str]| Unit {
+        stop_signals: signals.iter().map(|name| (*name).to_owned()).collect(),
+        ..stopped("stop")
+    };
+    for (told, signals, is_harmless) in [
+        (
+            told("signal", "killed", "ABRT"),
+            &["ABRT", "KILL"][..],
+            true,
+        ),
+        (told("timeout", "dumped", "ABRT"), &["TERM", "ABRT"], true),
+        (told("signal", "dumped", "ABRT"), &["TERM", "KILL"], false),
+        (told("signal", "killed", "SEGV"), &["ABRT"], false),
+    ] {
+        let account = account(&told, Some(&unit(signals))).unwrap();
+        let found = matches!(account.ending, Ending::Harmless { .. });
+        assert_eq!(found, is_harmless, "{told:?}, {signals:?}");
+        assert!(account.announced.is_some());
+    }
+}
+
+#[test]
+fn what_a_soft_reboot_kills_has_not_crashed() {
+    // As systemd 257 said it of a service without DefaultDependencies=.
+    let unit = |userspace| Unit {
+        main_since: 1_329_223_447,
+        main_until: 1_401_131_821,
+        active_since: 1_329_254_933,
+        active_until: 1_401_440_275,
+        userspace,
+        ..Unit::default()
+    };
+    let told = told("signal", "killed", "KILL");
+    for (userspace, is_harmless) in [
+        ((1_382_428_881, 0), true),
+        ((1_382_428_881, 1_500_000_000), true),
+        // It has survived the reboot, and was killed later.
+        ((1_382_428_881, 1_390_000_000), false),
+        // It is of this userspace.
+        ((1_300_000_000, 1_310_000_000), false),
+        ((0, 0), false),
+    ] {
+        let account = account(&told, Some(&unit(userspace))).unwrap();
+        let found = matches!(account.ending, Ending::Harmless { .. });
+        assert_eq!(found, is_harmless, "{userspace:?}");
+    }
+}
+
+#[test]
 fn who_died_before_the_stop_was_not_stopped() {
     let unit = Unit {
         job: Some((5, "stop".into())),

@@ -51,15 +51,19 @@ pub fn show(units: &[&str], properties: &[&str], host: &Host) -> Option<Vec<Show
 /// Returns the loaded instances of a template, without `.service`.
 pub fn instances(template: &str, host: &Host) -> Vec<String> {
     let pattern = template.replacen('@', "@*", 1);
-    let args = [
-        "list-units",
-        "--all",
-        "--plain",
-        "--no-legend",
-        "--no-pager",
-        "--",
-        &pattern,
-    ];
+    list(&["--all", "--", &pattern], host)
+}
+
+/// Returns the services that systemd waits to start again, without `.service`.
+pub fn waiting_for_a_restart(host: &Host) -> Vec<String> {
+    // The second state is that of systemd 254 and later.
+    let states = "--state=auto-restart,auto-restart-queued";
+    list(&["--type=service", states], host)
+}
+
+fn list(wanted: &[&str], host: &Host) -> Vec<String> {
+    let how = ["list-units", "--plain", "--no-legend", "--no-pager"];
+    let args: Vec<&str> = how.iter().chain(wanted).copied().collect();
     let answer = ask(host, &SYSTEMCTL, &args).filter(|answer| answer.code == Some(0));
     let text = answer.map(|answer| answer.text).unwrap_or_default();
     let names = text.lines().filter_map(|line| {
@@ -68,4 +72,13 @@ pub fn instances(template: &str, host: &Host) -> Vec<String> {
             .strip_suffix(".service")
     });
     names.map(str::to_owned).collect()
+}
+
+/// Returns the arguments of a command that systemd shows as `{ path=… ; argv[]=… ; ignore_errors=…
+/// }`.
+pub fn arguments(shown: &str) -> &str {
+    let after = shown.split_once("argv[]=").map_or(shown, |(_, rest)| rest);
+    after
+        .split_once(" ; ignore_errors=")
+        .map_or(after, |(words, _)| words)
 }
