@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use lastwords::report::{Exit, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::now::{self, Row, row};
 use crate::support::harness::{Harness, killed_by, wait_for};
 use crate::ways::{self, Control, Kill, Nothing, Says, Silence, Way, crashed, way};
 
@@ -277,6 +278,105 @@ fn each_crash_of_a_loop_is_kept() {
             (Verdict::Crashed, Exit::Code(1))
         );
     }
+}
+
+/// What happened to each service, and what people hear of it.
+const TABLE: [Row; 6] = [
+    row(
+        "crash, then a restart",
+        "back",
+        &[
+            ("crashed: exit code 1", "restarting (runit)"),
+            ("is up again", "up again since "),
+        ],
+    ),
+    row(
+        "its finish brings it down",
+        "given-up",
+        &[
+            ("crashed: exit code 1", "restarting (runit)"),
+            ("is down: ", "down: runit no longer wants it up"),
+            ("is still down for ", "down: runit no longer wants it up"),
+        ],
+    ),
+    row(
+        "crash of a service that is run once",
+        "once",
+        &[
+            (
+                "crashed, and is down: exit code 1",
+                "down: runit no longer wants it up",
+            ),
+            ("is still down for ", "down: runit no longer wants it up"),
+        ],
+    ),
+    row("sv down", "stopped", &[]),
+    row("sv restart", "restarted", &[]),
+    row("sv exit", "ended", &[]),
+];
+
+#[test]
+fn each_message_says_how_things_stand_with_the_service_now() {
+    let machine = Harness::new();
+    machine.keep_messages();
+    let mut runit = Runit::new(&machine);
+    let gate = machine.path("gate");
+    let wait = format!("while [ ! -e {} ]; do sleep 0.05; done", gate.display());
+    for (job, first_life, after) in [
+        ("back", "exit 1", wait.clone()),
+        ("given-up", "exit 1", format!("{wait}\nsv down .")),
+        ("once", "exit 1", String::new()),
+        ("stopped", "", String::new()),
+        ("restarted", "", String::new()),
+        ("ended", "", String::new()),
+    ] {
+        let way = way(job, first_life, Nothing, Silence);
+        // Where runit keeps services, so that the deliverer finds them.
+        let dir = machine.root.join("etc/sv").join(job);
+        let program = way.program(&machine);
+        for script in ALL {
+            let text = ways::config(&machine, &format!("runit/{script}"), job, &program);
+            let text = if *script == "finish" {
+                format!("{}\n{after}\n", text.replace("exec ", ""))
+            } else {
+                text
+            };
+            executable(&dir.join(script), &text);
+        }
+        if job == "once" {
+            executable(&dir.join("down"), "");
+        }
+        runit.supervise(dir);
+    }
+    let sv = |job: &str, command: &str| {
+        let dir = machine.root.join("etc/sv").join(job);
+        wait_for("sv", || {
+            let mut sv = Command::new("sv");
+            let sv = sv.args(["-w", "5", command]).arg(&dir);
+            sv.stdout(Stdio::null()).status().unwrap().success()
+        });
+    };
+    sv("once", "once");
+    for (job, command) in [
+        ("stopped", "down"),
+        ("restarted", "restart"),
+        ("ended", "exit"),
+    ] {
+        wait_for("its marker", || machine.markers().contains(&job.to_owned()));
+        sv(job, command);
+    }
+    for job in ["back", "given-up", "once"] {
+        machine.wait_for_messages(job, 1, false);
+    }
+    fs::write(gate, "").unwrap();
+    wait_for("the second life", || {
+        machine.markers().contains(&"back".to_owned())
+    });
+    machine.wait_for_messages("given-up", 2, true);
+    machine.look("11m");
+    machine.look("62m");
+    machine.settle_hooks();
+    now::check("runit", &TABLE, || machine.messages());
 }
 
 mod as_root {

@@ -8,11 +8,13 @@ use std::process::{Child, Command, Stdio};
 use lastwords::report::{Exit, Verdict};
 use rustix::process::Signal;
 
+use crate::now::{self, Row, row};
 use crate::support::harness::{Harness, killed_by, wait_for};
 use crate::ways::{self, Control, Kill, Nothing, Says, Silence, Way, crashed, way};
 
 struct S6<'a> {
     machine: &'a Harness,
+    scan: PathBuf,
     svscan: Child,
 }
 
@@ -26,14 +28,19 @@ impl<'a> S6<'a> {
                 executable(&dir(machine, way.name).join(script), &text);
             }
         }
-        let scan = machine.path("scan");
+        Self::scan(machine, machine.path("scan"))
+    }
+
+    /// Starts the services in this directory.
+    fn scan(machine: &'a Harness, scan: PathBuf) -> Self {
         let svscan = Command::new("s6-svscan")
-            .arg(scan)
+            .arg(&scan)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
         Self {
             machine,
+            scan,
             svscan: svscan.expect("s6 is installed"),
         }
     }
@@ -52,7 +59,7 @@ impl<'a> S6<'a> {
     fn end(&self) {
         let _ = Command::new("s6-svscanctl")
             .arg("-t")
-            .arg(self.machine.path("scan"))
+            .arg(&self.scan)
             .status();
     }
 }
@@ -214,6 +221,97 @@ fn a_finish_whose_collectors_hang_is_back_long_before_s6_would_kill_it() {
     wait_for("its report", || !machine.reports().is_empty());
     machine.settle_hooks();
     assert_eq!(machine.only_report().stop.exit, Exit::Code(1));
+}
+
+/// What happened to each service, and what people hear of it.
+const TABLE: [Row; 5] = [
+    row(
+        "crash, then a restart",
+        "back",
+        &[
+            ("crashed: exit code 1", "restarting (s6)"),
+            ("is up again", "up again since "),
+        ],
+    ),
+    row(
+        "permanent failure (its finish exits with 125)",
+        "given-up",
+        &[
+            ("crashed: exit code 1", "restarting (s6)"),
+            ("is down: ", "down: s6 no longer wants it up"),
+            ("is still down for ", "down: s6 no longer wants it up"),
+        ],
+    ),
+    row(
+        "crash of a service that is run once",
+        "once",
+        &[
+            (
+                "crashed, and is down: exit code 1",
+                "down: s6 no longer wants it up",
+            ),
+            ("is still down for ", "down: s6 no longer wants it up"),
+        ],
+    ),
+    row("s6-svc -d", "stopped", &[]),
+    row("s6-svc -r that was announced", "restarted", &[]),
+];
+
+#[test]
+fn each_message_says_how_things_stand_with_the_service_now() {
+    let machine = Harness::new();
+    machine.keep_messages();
+    // Where s6 keeps services, so that the deliverer finds them.
+    let scan = machine.root.join("etc/s6");
+    let gate = machine.path("gate");
+    let wait = format!("while [ ! -e {} ]; do sleep 0.05; done", gate.display());
+    for (job, first_life, after) in [
+        ("back", "exit 1", wait.clone()),
+        ("given-up", "exit 1", format!("{wait}\nexit 125")),
+        ("once", "exit 1", String::new()),
+        ("stopped", "", String::new()),
+        ("restarted", "", String::new()),
+    ] {
+        let program = way(job, first_life, Nothing, Silence).program(&machine);
+        let text = |script: &str| ways::config(&machine, &format!("s6/{script}"), job, &program);
+        let finish = format!("{}\n{after}\n", text("finish").replace("exec ", ""));
+        executable(&scan.join(job).join("run"), &text("run"));
+        executable(&scan.join(job).join("finish"), &finish);
+        fs::write(scan.join(job).join("timeout-finish"), "0").unwrap();
+        if job == "once" {
+            executable(&scan.join(job).join("down"), "");
+        }
+    }
+    let s6 = S6::scan(&machine, scan);
+    let svc = |job: &str, flag: &str| {
+        wait_for("s6-svc", || {
+            let mut svc = Command::new("s6-svc");
+            let svc = svc.arg(flag).arg(s6.scan.join(job)).stderr(Stdio::null());
+            svc.status().unwrap().success()
+        });
+    };
+    svc("once", "-o");
+    for (job, flag) in [("stopped", "-d"), ("restarted", "-r")] {
+        wait_for("its marker", || machine.markers().contains(&job.to_owned()));
+        if flag == "-r" {
+            let mut hook = machine.command("pre-stop");
+            let hook = hook.args(["--supervisor", "s6", "--job", job]).status();
+            assert!(hook.unwrap().success());
+        }
+        svc(job, flag);
+    }
+    for job in ["back", "given-up", "once"] {
+        machine.wait_for_messages(job, 1, false);
+    }
+    fs::write(gate, "").unwrap();
+    wait_for("the second life", || {
+        machine.markers().contains(&"back".to_owned())
+    });
+    machine.wait_for_messages("given-up", 2, true);
+    machine.look("11m");
+    machine.look("62m");
+    machine.settle_hooks();
+    now::check("s6", &TABLE, || machine.messages());
 }
 
 mod as_root {

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use lastwords::report::{Exit, ReportId, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::now::{self, Row, row};
 use crate::support::harness::{Harness, killed_by, names_in, wait_for};
 use crate::ways::{self, Control, Kill, Nothing, Silence, Way, crashed, way};
 
@@ -426,6 +428,92 @@ fn without_supervisords_log_the_end_is_a_crash_whose_exit_is_unknown() {
         (report.verdict, &report.stop.exit, report.stop.pid),
         (Verdict::Crashed, &Exit::Unknown, Some(4242))
     );
+}
+
+/// What happened to each program, and what people hear of it.
+const TABLE: [Row; 6] = [
+    row(
+        "crash, then a restart",
+        "back",
+        &[
+            ("crashed: exit code 1", "up again"),
+            ("is up again", "up again"),
+        ],
+    ),
+    row(
+        "given up (FATAL)",
+        "given-up",
+        &[
+            ("crashed", ""),
+            (
+                "could not start, and is down: ",
+                "down: supervisord has given up (FATAL: Exited too quickly",
+            ),
+            (
+                "is still down for ",
+                "down: supervisord has given up (FATAL: Exited too quickly",
+            ),
+        ],
+    ),
+    row(
+        "crash without autorestart",
+        "once",
+        &[
+            (
+                "crashed, and is down: exit code 1",
+                "down: supervisord does not restart it (EXITED)",
+            ),
+            (
+                "is still down for ",
+                "down: supervisord does not restart it (EXITED)",
+            ),
+        ],
+    ),
+    row("supervisorctl stop", "stopped", &[]),
+    row("supervisorctl restart", "restarted", &[]),
+    row("an exit code that it expects", "done", &[]),
+];
+
+#[test]
+fn each_message_says_how_things_stand_with_the_program_now() {
+    let machine = Harness::new();
+    machine.keep_messages();
+    // Where the deliverer finds them.
+    let ours = machine.root.join("usr/bin/supervisorctl");
+    fs::create_dir_all(ours.parent().unwrap()).unwrap();
+    symlink("/usr/bin/supervisorctl", ours).unwrap();
+    fs::create_dir_all(machine.root.join("etc/supervisor")).unwrap();
+    let main_file = machine.root.join("etc/supervisor/supervisord.conf");
+    symlink(machine.path("supervisord.conf"), main_file).unwrap();
+    let mut more = String::new();
+    for (name, first_life, settings) in [
+        ("back", "exit 1", "startsecs=0"),
+        ("given-up", "exit 3", "startsecs=60\nstartretries=0"),
+        ("once", "exit 1", "startsecs=0\nautorestart=false"),
+        ("stopped", "", "startsecs=0"),
+        ("restarted", "", "startsecs=0"),
+        ("done", "exit 0", "startsecs=0\nautorestart=unexpected"),
+    ] {
+        let program = way(name, first_life, Nothing, Silence).program(&machine);
+        let _ = writeln!(
+            more,
+            "[program:{name}]\ncommand=sh {}\n{settings}",
+            program.display()
+        );
+    }
+    let supervisord = Supervisord::start(&machine, &[], &more);
+    for (job, command) in [("stopped", "stop"), ("restarted", "restart")] {
+        wait_for("its marker", || machine.markers().contains(&job.to_owned()));
+        supervisord.ctl(&[command, job]);
+    }
+    for job in ["back", "once"] {
+        machine.wait_for_messages(job, 1, false);
+    }
+    machine.wait_for_messages("given-up", 2, false);
+    machine.look("11m");
+    machine.look("62m");
+    machine.settle_hooks();
+    now::check("supervisord", &TABLE, || machine.messages());
 }
 
 mod as_root {

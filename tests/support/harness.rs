@@ -165,8 +165,9 @@ impl Harness {
         let dir = self.initctl_dir();
         fs::create_dir_all(&dir).expect("a directory");
         let script = format!(
-            "#!/bin/sh\nname=\"$UPSTART_JOB${{UPSTART_INSTANCE:+ ($UPSTART_INSTANCE)}}\"\n\
-             [ \"$*\" = status ] || exit 1\nfor file in {}/*; do\nread -r line <\"$file\"\n\
+            "#!/bin/sh\ncd {}\nname=\"$UPSTART_JOB${{UPSTART_INSTANCE:+ ($UPSTART_INSTANCE)}}\"\n\
+             [ \"$*\" = list ] && exec cat -- *\n[ \"$*\" = status ] || exit 1\n\
+             for file in *; do\nread -r line <\"$file\"\n\
              case $line in \"$name st\"*) echo \"$line\" ;; esac\ndone\n",
             dir.display()
         );

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lastwords::report::{Exit, Report, Verdict};
 
 use super::cases::{self, Case};
-use super::machine::{Machine, RECEIVER};
+use super::machine::{Machine, RECEIVER, Version};
 use crate::support::harness::wait_for_some;
 
 /// A sink's program that keeps each report.
@@ -22,8 +22,8 @@ fn unit_file(unit: &str) -> String {
     format!("/etc/systemd/system/{unit}.service")
 }
 
-fn boot_with(cases: &[Case]) -> Machine {
-    let machine = Machine::boot();
+fn boot_with(cases: &[Case], version: Version) -> Machine {
+    let machine = Machine::boot_as(version);
     let unit = |case: &Case| {
         // A template is the unit file of all its instances.
         let name = case
@@ -45,13 +45,17 @@ fn boot_with(cases: &[Case]) -> Machine {
     machine
 }
 
-/// Lets all units end at once, and waits for that.
+/// How many units end at once. For more, systemd may be too busy to answer a hook in time.
+const AT_ONCE: usize = 10;
+
+/// Lets all units end, and waits for that.
 fn run(machine: &Machine, cases: &[Case]) {
     let mut script = WORDS.to_owned();
     for case in cases {
         writeln!(
             script,
-            "( u={}.service; {} ) 2>/dev/null &",
+            "( u={}.service; {} ) 2>/dev/null &
+             [ $(jobs -rp | wc -l) -lt {AT_ONCE} ] || wait -n || true",
             case.unit, case.end
         )
         .expect("into a string");
@@ -96,19 +100,24 @@ fn check(case: &Case, reports: &[Report]) -> Option<String> {
 
 #[test]
 fn each_way_to_end_has_its_verdict_and_its_cause_and_is_sent() {
-    let cases = cases::all();
-    let machine = boot_with(&cases);
-    run(&machine, &cases);
-    let expected = cases.iter().filter(|case| case.report.is_some()).count();
-    let reports = machine.wait_for_reports(expected);
-    let wrong: Vec<_> = cases
-        .iter()
-        .filter_map(|case| check(case, &reports))
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(reports.len(), expected, "of nothing else: {reports:#?}");
-    let ours = machine.shell("systemctl list-units --failed --plain --no-legend 'lastwords*'");
-    assert_eq!(ours, "", "the deliverer can do its work in its sandbox");
+    for version in Version::all() {
+        let cases = cases::all();
+        let machine = boot_with(&cases, version);
+        run(&machine, &cases);
+        let expected = cases.iter().filter(|case| case.report.is_some()).count();
+        let reports = machine.wait_for_reports(expected);
+        let wrong: Vec<_> = cases
+            .iter()
+            .filter_map(|case| check(case, &reports))
+            .collect();
+        assert!(wrong.is_empty(), "{version:?}: {}", wrong.join("\n"));
+        assert_eq!(reports.len(), expected, "of nothing else: {reports:#?}");
+        let ours = machine.shell("systemctl list-units --failed --plain --no-legend 'lastwords*'");
+        assert_eq!(ours, "", "the deliverer can do its work in its sandbox");
+        let killed = machine
+            .shell("journalctl --no-pager -o cat | grep 'Killing process .*lastwords' || true");
+        assert_eq!(killed, "", "each hook has ended when it has ended");
+    }
 }
 
 #[test]
@@ -157,61 +166,130 @@ fn a_secret_that_systemd_passes_reaches_its_sink() {
 
 #[test]
 fn the_start_limit_holds_and_no_end_is_reported_twice() {
-    let service = "Restart=always\nRestartSec=0\nExecStart=sh -c 'exit 7'";
+    // The default is 5 starts in 10 seconds. This leaves room for a busy machine.
+    let service = "Restart=always\nRestartSec=0\nExecStart=sh -c 'exit 7'\n\
+                   [Unit]\nStartLimitIntervalSec=60\nStartLimitBurst=5";
     let end = "systemctl start $u; until systemctl show -p Result $u | grep -q start-limit-hit || \
                systemctl show -p ActiveState $u | grep -q failed; do sleep 0.05; done";
-    let loops = Case {
-        unit: "loops",
-        service,
-        end,
-        report: None,
-    };
-    let machine = boot_with(&[loops]);
-    // The default is 5 starts in 10 seconds. This leaves room for a busy machine.
-    let limit = "[Unit]\nStartLimitIntervalSec=60\nStartLimitBurst=5\n";
-    machine.shell("mkdir -p /etc/systemd/system/loops.service.d");
-    machine.write(&[(
-        "/etc/systemd/system/loops.service.d/limit.conf".into(),
-        limit.into(),
-    )]);
-    machine.shell("systemctl daemon-reload");
-    run(
-        &machine,
-        &[Case {
+    for version in Version::all() {
+        let loops = [Case {
             unit: "loops",
             service,
             end,
             report: None,
-        }],
-    );
-    let reports = machine.wait_for_reports(5);
-    assert_eq!(
-        machine
-            .shell("systemctl show -p NRestarts --value loops")
-            .trim(),
-        "5"
-    );
-    let exits: Vec<_> = reports
-        .into_iter()
-        .map(|report| (report.verdict, report.stop.exit))
-        .collect();
-    assert_eq!(exits, vec![(Verdict::Crashed, Exit::Code(7)); 5]);
+        }];
+        let machine = boot_with(&loops, version);
+        run(&machine, &loops);
+        let reports = machine.wait_for_reports(5);
+        assert_eq!(
+            machine
+                .shell("systemctl show -p NRestarts --value loops")
+                .trim(),
+            "5"
+        );
+        let exits: Vec<_> = reports
+            .into_iter()
+            .map(|report| (report.verdict, report.stop.exit))
+            .collect();
+        assert_eq!(exits, vec![(Verdict::Crashed, Exit::Code(7)); 5]);
+    }
 }
 
 #[test]
 fn a_shutdown_is_not_a_crash_of_any_service() {
-    let names = ["one", "two", "three", "four"];
-    let cases = names.map(|unit| Case {
-        unit,
-        service: "ExecStart=sleep 1000",
-        end: "systemctl start $u",
+    let fails = "Type=notify\nNotifyAccess=all\nExecStart=bash -c \
+                 'trap \"exit 3\" TERM; systemd-notify --ready; while :; do sleep 0.1; done'";
+    for version in Version::all() {
+        let cases = [
+            ("one", "ExecStart=sleep 1000"),
+            ("two", "ExecStart=sleep 1000"),
+            ("three", fails),
+            ("four", "ExecStart=sleep 1000\nKillMode=mixed"),
+        ];
+        let cases = cases.map(|(unit, service)| Case {
+            unit,
+            service,
+            end: "systemctl start $u",
+            report: None,
+        });
+        let mut machine = boot_with(&cases, version);
+        run(&machine, &cases);
+        machine.shell(
+            "(exec journalctl --no-pager -f -n 0 >/var/spool/told/.log 2>&1 </dev/null) &
+             until [ -e /var/spool/told/.log ]; do sleep 0.05; done",
+        );
+        machine.run("systemctl poweroff");
+        machine.wait_for_the_end();
+        assert_eq!(machine.reports(), []);
+        let log = machine.kept(".log");
+        assert!(log.contains("three.service"), "{log}");
+        assert!(!log.contains("OnFailure= job, ignoring"), "{log}");
+    }
+}
+
+/// How often a service is stopped to see whether a hook is left.
+const STOPS: usize = 20;
+
+#[test]
+fn no_process_of_a_hook_is_left_for_systemd_to_kill() {
+    let mixed = [Case {
+        unit: "mixed",
+        service: "ExecStart=sleep 1000\nKillMode=mixed",
+        end: "",
         report: None,
-    });
-    let mut machine = boot_with(&cases);
-    run(&machine, &cases);
-    machine.run("systemctl poweroff");
-    machine.wait_for_the_end();
-    assert_eq!(machine.reports(), []);
+    }];
+    for version in Version::all() {
+        let machine = boot_with(&mixed, version);
+        machine.shell(&format!(
+            "for i in $(seq {STOPS}); do systemctl start mixed; systemctl stop mixed; done"
+        ));
+        let killed = "journalctl --sync; journalctl --no-pager -o cat -u mixed | \
+                      grep 'Killing process .*lastwords' || true";
+        assert_eq!(machine.shell(killed), "");
+    }
+}
+
+/// What a soft-reboot unmounts is copied into the machine's own files.
+const STAY: &str = "cp /usr/bin/lastwords /usr/bin/copy; umount -l /usr/bin/lastwords \
+                    /var/spool/lastwords; mv /usr/bin/copy /usr/bin/lastwords";
+
+#[test]
+fn what_a_soft_reboot_kills_has_not_crashed() {
+    for version in Version::all() {
+        // Nothing stops it: systemd kills it when everything else has ended.
+        let cases = [Case {
+            unit: "outlives",
+            service: "ExecStart=sleep 1000\n[Unit]\nDefaultDependencies=no",
+            end: "systemctl start $u",
+            report: None,
+        }];
+        let machine = boot_with(&cases, version);
+        if machine.version() < 254 {
+            // It knows no soft-reboot.
+            continue;
+        }
+        machine.shell(STAY);
+        run(&machine, &cases);
+        let pid = machine.shell("systemctl show -p MainPID --value outlives");
+        machine.run("systemctl soft-reboot");
+        wait_for_some("the machine to be up again", || {
+            let is_up = format!(
+                "[ ! -e /proc/{} ] && systemctl is-active lastwords.timer && \
+                 ! systemctl is-active outlives",
+                pid.trim()
+            );
+            machine.run(&is_up).status.success().then_some(())
+        });
+        let end = "systemctl start outlives; systemctl kill -s SEGV outlives; \
+                   until systemctl is-failed outlives; do sleep 0.1; done; \
+                   lastwords deliver >&2; lastwords list --all";
+        let listed = machine.shell(end);
+        let told: Vec<&str> = listed
+            .lines()
+            .filter(|it| it.contains("outlives"))
+            .collect();
+        assert!(told.len() == 1 && told[0].contains("SEGV"), "{listed}");
+    }
 }
 
 #[test]

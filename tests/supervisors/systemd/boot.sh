@@ -1,9 +1,9 @@
 #!/bin/bash
 # Runs this machine's own systemd as process 1 of new namespaces, over an overlay of /: nothing of it gets out but what is
 # written to the spool. $1 is a directory, $2 the binary to test, $3 the directory of the units; where that is empty, systemd
-# has never heard of lastwords.
+# has never heard of lastwords. $4 holds the files of another systemd, which lie over those of /; empty for this machine's own.
 set -euo pipefail
-dir=$1 binary=$2 units=$3
+dir=$1 binary=$2 units=$3 newer=$4
 
 if [ -z "${inside:-}" ]; then
     # Control groups of its own, below ours.
@@ -32,6 +32,8 @@ ip link set lo up
 mkdir "$dir/root" "$dir/layer"
 mount -t tmpfs tmpfs "$dir/layer"
 mkdir "$dir/layer/upper" "$dir/layer/work"
+# It is no layer of its own: it lies below /, which is one.
+[ -z "$newer" ] || cp -a "$newer/." "$dir/layer/upper/"
 mount -t overlay -o "lowerdir=/,upperdir=$dir/layer/upper,workdir=$dir/layer/work" overlay "$dir/root"
 cd "$dir/root"
 mount -t proc proc proc

@@ -195,6 +195,25 @@ fn stops() -> Vec<Case> {
             None,
         ),
         case(
+            "stop-abort-signal",
+            "ExecStart=sleep 1000\nKillSignal=SIGABRT",
+            STOP,
+            None,
+        ),
+        case(
+            "stop-aborts",
+            "TimeoutStopSec=5\nTimeoutStopFailureMode=abort\nType=notify\nNotifyAccess=all\n\
+             ExecStart=bash -c 'trap \"\" TERM; systemd-notify --ready; while :; do sleep 0.1; done'",
+            STOP,
+            None,
+        ),
+        case(
+            "stop-mixed",
+            "ExecStart=sh -c 'sleep 1000 & exec sleep 1000'\nKillMode=mixed",
+            STOP,
+            None,
+        ),
+        case(
             "stop-always",
             "ExecStart=sleep 1000\nRestart=always\nRestartSec=0",
             STOP,

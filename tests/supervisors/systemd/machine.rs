@@ -1,7 +1,7 @@
 //! A machine that systemd runs.
 
 use std::fs::{self, File, Permissions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -9,13 +9,15 @@ use std::process::{Child, Command, Output, Stdio};
 use lastwords::report::Report;
 use tempfile::TempDir;
 
-use crate::support::harness::{binary, reports_in, wait_for, wait_for_some};
+use crate::support::harness::{binary, names_in, reports_in, wait_for, wait_for_some};
 
 const BOOT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/supervisors/systemd/boot.sh"
 );
 const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/systemd");
+/// The files of a newer systemd, and of the libraries that it needs.
+const NEWER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-servers/systemd");
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A web server that accepts every request and keeps its Authorization header.
@@ -34,6 +36,40 @@ pathlib.Path("/run/receives").touch()
 server.serve_forever()
 "#;
 
+/// A systemd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// This machine's own.
+    Own,
+    /// The one that `tests/run` has unpacked.
+    Newer,
+}
+
+impl Version {
+    /// Returns those that can be had here.
+    pub fn all() -> Vec<Self> {
+        let newer = Path::new(NEWER).is_dir();
+        if !newer {
+            let _ = writeln!(
+                io::stdout(),
+                "a newer systemd is left out: tests/run unpacks it into {NEWER}"
+            );
+        }
+        let all = [Self::Own, Self::Newer];
+        all.into_iter()
+            .filter(|it| newer || *it == Self::Own)
+            .collect()
+    }
+
+    /// Returns the directory that lies over this machine's files.
+    fn layer(self) -> &'static str {
+        match self {
+            Self::Own => "",
+            Self::Newer => NEWER,
+        }
+    }
+}
+
 pub struct Machine {
     dir: TempDir,
     namespaces: Child,
@@ -44,15 +80,20 @@ pub struct Machine {
 impl Machine {
     /// Boots a machine with lastwords around every service, and waits until it is up.
     pub fn boot() -> Self {
-        Self::boot_with(UNITS)
+        Self::boot_as(Version::Own)
+    }
+
+    /// Does the same with this systemd.
+    pub fn boot_as(version: Version) -> Self {
+        Self::boot_with(UNITS, version)
     }
 
     /// Boots a machine without lastwords' units.
     pub fn boot_without() -> Self {
-        Self::boot_with("")
+        Self::boot_with("", Version::Own)
     }
 
-    fn boot_with(units: &str) -> Self {
+    fn boot_with(units: &str, version: Version) -> Self {
         assert!(
             rustix::process::geteuid().is_root(),
             "this test takes root: leave it out with `-- --skip as_root`"
@@ -70,7 +111,7 @@ impl Machine {
         let namespaces = Command::new("bash")
             .arg(BOOT)
             .arg(dir.path())
-            .args([&binary(), units])
+            .args([&binary(), units, version.layer()])
             .stdin(Stdio::null())
             .stdout(console.try_clone().expect("a descriptor"))
             .stderr(console)
@@ -155,16 +196,32 @@ impl Machine {
         }
     }
 
+    /// Returns systemd's version: 252.
+    pub fn version(&self) -> u32 {
+        let said = self.shell("systemctl --version");
+        let number = said.split_ascii_whitespace().nth(1);
+        number
+            .and_then(|number| number.parse().ok())
+            .expect("a number")
+    }
+
     pub fn reports(&self) -> Vec<Report> {
         let spool = self.dir.path().join("spool");
         reports_in(&[spool.join("new"), spool.join("done")])
     }
 
-    /// Returns the messages that the sink has kept.
+    /// Returns a file in `/var/spool/told`.
+    pub fn kept(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.path().join("told").join(name)).expect("our own file")
+    }
+
+    /// Returns the messages that the sink has kept, in the order of the files' names.
     pub fn told(&self) -> Vec<String> {
-        let told = fs::read_dir(self.dir.path().join("told")).expect("our own directory");
-        told.flatten()
-            .filter_map(|entry| fs::read_to_string(entry.path()).ok())
+        let dir = self.dir.path().join("told");
+        let names = names_in(&dir).into_iter();
+        names
+            .filter(|name| !name.starts_with('.'))
+            .filter_map(|name| fs::read_to_string(dir.join(name)).ok())
             .collect()
     }
 
