@@ -27,7 +27,7 @@ fn crash(machine: &Harness, job: &str) {
     machine.settle();
 }
 
-fn deliver(machine: &Harness, minutes: u32) {
+pub fn deliver(machine: &Harness, minutes: u32) {
     let output = machine
         .command("deliver")
         .args(["--later", &format!("{minutes}m")])
@@ -38,7 +38,7 @@ fn deliver(machine: &Harness, minutes: u32) {
 
 /// Returns Alertmanager's messages to people: the status of the group, its job, and the number of
 /// alerts in it.
-fn told(people: &Slack) -> Vec<(String, String, usize)> {
+pub fn told(people: &Slack) -> Vec<(String, String, usize)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let told = people.requests().into_iter().map(|request| request.payload);
     told.map(|group| {

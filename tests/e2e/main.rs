@@ -4,6 +4,7 @@
 //! --skip as_root` leaves them out.
 
 mod alerts;
+mod by_the_clock;
 mod crash;
 mod doctor;
 mod scaffolding;
