@@ -157,6 +157,9 @@ pub use sinks::{Form, form};
 pub use spool::{Attempt, Ledger, Place, Spool};
 
 #[cfg(test)]
+mod hostile;
+
+#[cfg(test)]
 #[allow(dead_code, reason = "the suites use more of it")]
 #[path = "../tests/support/stand_in.rs"]
 mod stand_in;

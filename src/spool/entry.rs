@@ -10,6 +10,7 @@
 
 use std::io;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::report::{FORMAT, Report};
@@ -17,7 +18,7 @@ use crate::report::{FORMAT, Report};
 const TRAILER: &str = "lastwords-entry 1 ";
 
 /// Returns the bytes of a report's entry.
-pub fn encode(report: &Report) -> io::Result<Vec<u8>> {
+pub fn encode(report: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec(report)?;
     bytes.push(b'\n');
     let trailer = trailer(&bytes);

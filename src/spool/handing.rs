@@ -214,8 +214,37 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
 mod tests {
     use std::io::BufReader;
 
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::report::sample;
+
+    /// Returns what a hostile steward may say, some of it in a steward's words.
+    fn said() -> impl Strategy<Value = Vec<u8>> {
+        let id = prop_oneof![Just(sample().id.to_string()), "[0-9a-z -]{0,40}"];
+        let long = (1000..1100_usize).prop_map(|length| "x".repeat(length));
+        let end = prop_oneof!["[0-9]{1,20}", "(?s).{0,30}", long];
+        let line = ("report|bad|strangers|.{0,9}", id, end);
+        let line = line.prop_map(|(word, id, end)| format!("{word} {id} {end}\n").into_bytes());
+        let part = prop_oneof![line, any::<Vec<u8>>()];
+        vec(part, 0..8).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_steward_says_something_is_handed_over_or_it_is_an_error(said in said()) {
+            let mut from = BufReader::new(&said[..]);
+            let (mut lines, mut bytes) = (0, 0);
+            while let Ok(Some(handed)) = next(&mut from) {
+                lines += 1;
+                if let Handed::Report(_, report) = handed {
+                    bytes += report.len();
+                }
+            }
+            prop_assert!(bytes + lines <= said.len());
+        }
+    }
 
     #[test]
     fn what_a_steward_says_is_what_root_hears_and_an_answer_decides_on_the_file() {

@@ -334,7 +334,12 @@ fn disown(report: &mut Report, uid: u32) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::hostile::changed;
+    use crate::redact::Redactor;
+    use crate::render;
     use crate::report::sample;
 
     #[test]
@@ -366,6 +371,34 @@ mod tests {
         };
         let taken = spool.take_over_from(33, &mut said.as_bytes(), &mut answers, &how);
         assert_eq!((taken.unwrap(), answers.len()), (0, handing::MOST_HANDED));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_users_report_holds_it_is_refused_or_can_be_told(
+            json in changed(serde_json::to_value(sample()).unwrap()),
+        ) {
+            let id = sample().id;
+            let bytes = entry::encode(&json).unwrap();
+            if let Ok(mut report) = users_report(&id, &bytes) {
+                disown(&mut report, 33);
+                Redactor::default().report(&mut report);
+                for is_claim in [false, true] {
+                    if is_claim {
+                        report.make_a_claim(33);
+                    }
+                    let subject = render::subject(&report);
+                    prop_assert!(!subject.contains(char::is_control), "{subject:?}");
+                    let text = render::text(&report);
+                    let is_control = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+                    prop_assert!(!text.contains(is_control), "{text:?}");
+                    let html = render::html_of(&render::View::of(&report));
+                    prop_assert!(!html.contains(is_control), "{html:?}");
+                    let again = entry::encode(&report).unwrap();
+                    prop_assert_eq!(entry::decode::<Report>(&again), Ok(report.clone()));
+                }
+            }
+        }
     }
 
     #[test]

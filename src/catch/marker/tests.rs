@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, id};
 use std::time::Duration;
 
+use proptest::prelude::*;
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
 use super::{Circumstances, Claim, Marker, MarkerFile, Seen, Taken, held, rewrite, sweep};
 use crate::clock::Now;
+use crate::hostile::changed;
 use crate::report::{ReportId, Timestamp};
 use crate::supervisor::account::Account;
 
@@ -583,4 +585,49 @@ fn a_rewritten_marker_can_be_read_though_it_was_longer_or_shorter_before() {
     rewrite(&file, &marker()).unwrap();
     assert_eq!(markers.web(), marker());
     assert_eq!(file.metadata().unwrap().len(), length);
+}
+
+/// Returns a marker in which everything is set.
+fn full() -> Marker {
+    Marker {
+        planned_ms: Some(7),
+        announced_before: Some("RESULT".to_owned()),
+        seen: Some(1),
+        invocation: Some("life".to_owned()),
+        oom_kills: Some(2),
+        pid: Some(42),
+        account: Some(account("life")),
+        ..marker()
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_marker_holds_it_is_one_or_an_error(
+        json in changed(serde_json::to_value(full()).unwrap()),
+        bytes: Vec<u8>,
+    ) {
+        let _ = Marker::read(&bytes[..]);
+        if let Ok(marker) = Marker::read(json.to_string().as_bytes()) {
+            let now = at(200);
+            prop_assert!(marker.uptime(now) <= now.monotonic);
+            prop_assert!(marker.planned_ago(now) <= Some(now.monotonic));
+            let again = serde_json::to_vec(&marker).unwrap();
+            prop_assert_eq!(Marker::read(&again[..]).unwrap(), marker);
+        }
+    }
+
+    #[test]
+    fn whatever_a_taken_marker_is_called_its_name_is_read_or_it_is_none(
+        name in "(?s)[^/]{0,20}",
+        id in prop_oneof!["20261123t030000-[0-9a-f]{16}", "(?s).{32}"],
+        millis in "[0-9a-f]{0,20}",
+        flags in "(?s)[a-z0-9]{0,4}.{0,2}",
+    ) {
+        for path in [name.clone(), format!("{name}~taken-{id}-{millis}-{flags}")] {
+            if let Some(taken) = Taken::at(Path::new(&path)) {
+                let _ = (taken.service(), taken.moment(at(200)));
+            }
+        }
+    }
 }

@@ -42,9 +42,39 @@ fn in_body(body: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use reqwest::header::HeaderValue;
+    use serde_json::json;
 
     use super::*;
+    use crate::hostile::changed;
+
+    proptest! {
+        #[test]
+        fn whatever_a_server_asks_for_is_held_within_a_second_and_an_hour(
+            retry in "[0-9]{0,30}|(Mon|Tue), [0-9]{1,2} Nov [0-9]{1,5} 0[0-9]:00:00 GMT|.{0,20}",
+            date in "Mon, [0-9]{1,2} Nov [0-9]{1,5} 0[0-9]:00:00 GMT|.{0,20}",
+            body in changed(json!({
+                "retry_after_ms": 1, "retry_after": 1.5, "parameters": { "retry_after": 3 },
+            })),
+            other in "(?s).{0,60}",
+        ) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(RETRY_AFTER, retry), (DATE, date)] {
+                if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+                    headers.insert(name, value);
+                }
+            }
+            for (headers, body) in [
+                (&headers, body.to_string()),
+                (&HeaderMap::new(), body.to_string()),
+                (&HeaderMap::new(), other),
+            ] {
+                let wait = asked(headers, &body);
+                prop_assert!(wait.is_none_or(|wait| (LEAST..=MOST).contains(&wait)), "{wait:?}");
+            }
+        }
+    }
 
     fn wait(retry: &'static str, date: &'static str) -> Option<u64> {
         let mut headers = HeaderMap::new();
