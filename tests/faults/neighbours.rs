@@ -29,7 +29,13 @@ const PASS: Duration = Duration::from_mins(1);
 /// Mounts what fusermount3 mounts for a user in its own directory. It answers nobody until the result
 /// is dropped.
 pub fn mount_for_user(dir: &Path, more_options: &str) -> OwnedFd {
-    let daemon = openat(CWD, "/dev/fuse", OFlags::RDWR, Mode::empty()).unwrap();
+    let daemon = openat(
+        CWD,
+        "/dev/fuse",
+        OFlags::RDWR | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .unwrap();
     let fd = daemon.as_raw_fd();
     let options = format!("fd={fd},rootmode=40000,user_id={UID},group_id={UID}{more_options}");
     let options = CString::new(options).unwrap();

@@ -1,11 +1,13 @@
 //! What a user does to the deliverer through its own directories: it costs root's reports no time,
 //! the others little, and the machine no memory.
 
-use std::fs;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use lastwords::report::{Kind, Report};
@@ -25,8 +27,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 fn crashed() -> (Neighbourhood, Report) {
     let place = Neighbourhood::new();
     place.crash_as(UID, "mine", || {});
-    let left = reports_in(&[place.inbox(UID)]);
-    let [honest] = <[Report; 1]>::try_from(left).unwrap();
+    let [honest] = wait_for_some("the report of the user's hook", || {
+        <[Report; 1]>::try_from(reports_in(&[place.inbox(UID)])).ok()
+    });
     fs::remove_file(place.inbox(UID).join(honest.id.as_str())).unwrap();
     (place, honest)
 }
@@ -98,6 +101,28 @@ fn processes_of(uid: u32, verb: &str) -> Vec<Pid> {
         .filter(is_one)
         .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
         .collect()
+}
+
+/// A FUSE daemon that takes all that it is asked, and answers nothing but the kernel's greeting: then
+/// a process that waits for it cannot even be killed. It ends when the file system is gone.
+fn never_answer(daemon: OwnedFd) {
+    const GREETING: u32 = 26;
+    let mut daemon = File::from(daemon);
+    let answer = move || {
+        let mut asked = vec![0; 256 * 1024];
+        while let Ok(length @ 40..) = daemon.read(&mut asked) {
+            if asked[4..8] == GREETING.to_ne_bytes() && length > 48 {
+                let mut greeting = [0; 80];
+                greeting[..4].copy_from_slice(&80_u32.to_ne_bytes());
+                greeting[8..16].copy_from_slice(&asked[8..16]);
+                for (at, number) in [(16, 7_u32), (20, 31), (36, 65_536)] {
+                    greeting[at..at + 4].copy_from_slice(&number.to_ne_bytes());
+                }
+                daemon.write_all(&greeting).unwrap();
+            }
+        }
+    };
+    thread::Builder::new().spawn(answer).unwrap();
 }
 
 /// Checks that a process could not be dumped from its first instruction on: the kernel calls a program
@@ -276,6 +301,35 @@ mod as_root {
             assert!(told_of.iter().any(is_up), "{told_of:?} {later:?}");
             tell("the user's FUSE hangs: root's report", &[told]);
             tell("the user's FUSE hangs: the deliverer's end", &[took]);
+        });
+    }
+
+    #[test]
+    fn stewards_that_a_user_keeps_from_dying_do_not_add_up() {
+        let test = "stewards::as_root::stewards_that_a_user_keeps_from_dying_do_not_add_up";
+        in_private(test, &["--mount"], "", || {
+            let (place, honest) = crashed();
+            plant(&place.inbox(UID).join(honest.id.as_str()), &entry(&honest));
+            never_answer(mount_for_user(&place.inbox(UID), ",allow_other"));
+            for _ in 0..3 {
+                Deliverer::start(&place).end();
+            }
+            let stewards = || {
+                let of_this_place = |pid: &Pid| {
+                    let command = fs::read(format!("/proc/{}/cmdline", pid.as_raw_pid()));
+                    let spool = place.machine.spool.to_str().unwrap();
+                    String::from_utf8_lossy(&command.unwrap_or_default()).contains(spool)
+                };
+                let all = processes_of(UID, "steward").into_iter();
+                all.filter(of_this_place).count()
+            };
+            assert_eq!(stewards(), 1);
+            // This ends the file system's answers, though it is too busy to go.
+            let _ = unmount(place.inbox(UID), UnmountFlags::FORCE);
+            wait_for("the steward's end", || stewards() == 0);
+            unmount(place.inbox(UID), UnmountFlags::DETACH).unwrap();
+            Deliverer::start(&place).end();
+            place.told_of("mine");
         });
     }
 

@@ -11,15 +11,23 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::accounts;
+use crate::clock::Now;
 use crate::deliver::{adopt, signs};
 use crate::places::Places;
 use crate::rights;
-use crate::spool::{MemoryInbox, hand_over};
+use crate::spool::{Lock, MemoryInbox, hand_over};
+
+/// How long a steward waits for the end of the one before. A deliverer may ask two at a time.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a steward that has been killed may go on at most, as far as it is waited for.
+const MONTH: Duration = Duration::from_hours(30 * 24);
 
 #[derive(Debug, Args)]
 pub struct StewardArgs {
@@ -43,6 +51,7 @@ pub fn run(args: &StewardArgs, out: &mut impl Write) -> Result<ExitCode> {
     // sink and puts their reports into the history.
     let is_root = args.user == 0;
     let spool = places.spool();
+    let _only = only_one(args)?;
     if let Some(root) = &args.chroot {
         let ours = identity(&places.spool);
         rights::give_up(&user, Some(root))?;
@@ -87,6 +96,33 @@ pub fn run(args: &StewardArgs, out: &mut impl Write) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes a lock that lasts until this process has gone, so that there is one such steward at a
+/// time. A user's file system can keep a process that has been killed for as long as it likes, and
+/// would keep one more at each look.
+fn only_one(args: &StewardArgs) -> Result<Option<Lock>> {
+    let task = if args.signs { "signs" } else { "steward" };
+    let chroot = args.chroot.as_ref().map(|dir| dir.to_string_lossy());
+    let name = format!("\0\0{task} {} {}", args.user, chroot.unwrap_or_default());
+    let spool = args.places.spool();
+    let until = Now::read().monotonic + PATIENCE;
+    loop {
+        let now = Now::read().monotonic;
+        match spool.lock(&name, now) {
+            Ok(Some(lock)) => {
+                lock.lives_for(MONTH, now)?;
+                return Ok(Some(lock));
+            }
+            Ok(None) if now < until => thread::sleep(PATIENCE / 50),
+            Ok(None) => bail!(
+                "the steward before this one has not ended, perhaps for a file system that does \
+                 not answer"
+            ),
+            // There is no room for a lock, which must not keep the user's reports back.
+            Err(_) => return Ok(None),
+        }
+    }
 }
 
 /// Returns what tells a directory from all others; `None` if there is none.
