@@ -421,6 +421,7 @@ fn statements_and_stacks_hold_secrets_where_they_take_them() {
             "by '{}'",
             "identified by `{}`",
             "identified as '{}'",
+            "revision identified by '{}'",
             "identified x by '{}'",
             "with x by '{}'",
             "identified by {}",
@@ -449,12 +450,25 @@ fn statements_and_stacks_hold_secrets_where_they_take_them() {
     all(
         "hunter22",
         true,
-        &["a:{}@tcp(b)", "a:{}@unix(b)", "x 'a:{}@tcp4(b)"],
+        &[
+            "a:{}@tcp(b)",
+            "a:{}@unix(b)",
+            "x 'a:{}@tcp4(b)",
+            "authority: \"a:{}@b:1\"",
+            "userinfo: \"{}\"",
+        ],
     );
     all(
         "hunter22",
         false,
-        &["a:{}@tcp", "a{}@tcp(b)", "a: {}@tcp(b)", "a:{}@tls(b)"],
+        &[
+            "a:{}@tcp",
+            "a{}@tcp(b)",
+            "a: {}@tcp(b)",
+            "a:{}@tls(b)",
+            "author: \"a:{}@b:1\"",
+            "authority: \"{}@b:1\"",
+        ],
     );
 }
 

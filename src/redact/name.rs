@@ -97,7 +97,7 @@ fn core(front: &[u8], word: Word) -> Option<Says> {
     let before = last_word(front).1;
     match word.text() {
         b"password" | b"passwords" | b"passwort" | b"passwd" | b"passphrase" | b"passphrases"
-        | b"passcode" | b"pass" | b"pw" | b"setcookie" => Some(Says::Secret),
+        | b"passcode" | b"pass" | b"pw" | b"setcookie" | b"userinfo" => Some(Says::Secret),
         b"word" | b"words" | b"phrase" | b"code" if before.is("pass") => Some(Says::Secret),
         // The shell's working directories are `PWD` and `OLDPWD`.
         b"pwd" => (!word.is_capitals || !front.is_empty()).then_some(Says::Secret),

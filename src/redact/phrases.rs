@@ -161,6 +161,19 @@ pub fn before_address(text: &[u8], floor: usize, at: usize) -> Option<Range<usiz
     Some(start..at)
 }
 
+/// Returns the password in the `authority` of a URL that Elixir shows in parts. `word` is the name.
+pub fn in_authority(text: &[u8], word: Range<usize>) -> Option<Range<usize>> {
+    let is_shown = text.get(word.clone()) == Some(b"authority")
+        && text
+            .get(word.end..)
+            .is_some_and(|it| it.starts_with(b": \""));
+    let value = quoted(text, word.end + 2).filter(|_| is_shown)?;
+    let said = text.get(value.clone())?;
+    let host = said.iter().rposition(|byte| *byte == b'@')?;
+    let user = said.get(..host)?.iter().position(|byte| *byte == b':')?;
+    Some(value.start + user + 1..value.start + host)
+}
+
 /// Returns true if the word at `at` may introduce a secret: see [`after_word`].
 pub fn is_introduction(text: &[u8], at: usize) -> bool {
     text.get(at).is_some_and(|byte| b"aAbB".contains(byte))
@@ -182,10 +195,11 @@ pub fn after_word(text: &[u8], word: Range<usize>) -> Option<Range<usize>> {
         let before = text.get(word.start.saturating_sub(LONGEST_PHRASE)..word.start)?;
         // `IDENTIFIED BY`, `IDENTIFIED WITH sha256 BY`
         let mut words = before.trim_ascii_end().rsplit(|byte| *byte == b' ');
-        let is_identified = |word: Option<&[u8]>| word.is_some_and(|it| is_word(it, "identified"));
-        let is_plain = is_identified(words.next()) && is("by");
-        let is_with = words.next().is_some_and(|it| is_word(it, "with"));
-        let is_statement = is_plain || (is_with && is_identified(words.next()));
+        let (last, second, third) = (words.next(), words.next(), words.next());
+        let one = |word: Option<&[u8]>, other| word.is_some_and(|it| is_word(it, other));
+        // Alembic cannot locate "revision identified by 'd3f'".
+        let is_plain = is("by") && one(last, "identified") && !one(second, "revision");
+        let is_statement = is_plain || (one(second, "with") && one(third, "identified"));
         let is_text = text.get(at) != Some(&b'`');
         (is_statement && is_text)
             .then(|| quoted(text, at))

@@ -280,6 +280,10 @@ const MORE_SHAPES: &[(&str, &str)] = &[
         "{\"auths\":{\"r\":{\"auth\":\"[redacted]\"}}}",
     ),
     (
+        "%URI{authority: \"bob:{}@db:5432\", userinfo: \"bob:{}\", host: \"db\"}",
+        "%URI{authority: \"bob:[redacted]@db:5432\", userinfo: \"[redacted]\", host: \"db\"}",
+    ),
+    (
         "GRANT ALL ON x.* TO bob IDENTIFIED BY '{}'",
         "GRANT ALL ON x.* TO bob IDENTIFIED BY '[redacted]'",
     ),

@@ -119,6 +119,9 @@ impl Walk<'_> {
         if let Some(end) = self.token(at, end - at) {
             return end;
         }
+        if let Some(password) = phrases::in_authority(self.text, at..end) {
+            return self.add(password);
+        }
         if let Some(program) = self.program {
             let before = self.text.get(at.saturating_sub(3)..at).unwrap_or_default();
             let is_flag = matches!(
