@@ -6,26 +6,25 @@
 //! descendant that leaves the group (`setsid`) lives on, although no one waits for it. Under
 //! systemd it ends with lastwords' own unit.
 
+mod process;
 mod switch;
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, access};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::Pid;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::redact::redact;
+use process::{GRACE, Pipes, ProcessGroup};
 pub use switch::{RunAs, user};
 
 /// The version of the JSON that plugins get on stdin.
@@ -33,17 +32,7 @@ pub const PROTOCOL: u32 = 1;
 /// The directories of programs without a path. They are fixed, as lastwords' own `PATH` may come
 /// from the job that died.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How often to check if the main process has ended, while its pipes are silent.
-const TICK: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 10_000_000,
-};
-/// How long to read the rest of the pipes after the end, and how long a killed process may take to
-/// die.
-const GRACE: Duration = Duration::from_millis(500);
-/// How much of the end of stderr is searched for its last line, in bytes.
-const STDERR_TAIL: usize = 4096;
-/// Maximum length of that line, in characters.
+/// Maximum length of the last line of stderr that is kept, in characters.
 const LAST_LINE: usize = 300;
 
 /// A program and its arguments from the config. The program is an absolute path, or a name that is
@@ -265,16 +254,17 @@ pub fn run_and_look(run: &Run, look: &mut dyn FnMut(Pid)) -> ProgramOutcome {
             };
         }
     };
-    let mut group = ProcessGroup(child);
-    let mut pipes = Pipes::take(&mut group.0, run);
+    let mut group = ProcessGroup::new(child);
+    let mut pipes = Pipes::take(&mut group.child, run.stdin, run.max_bytes);
     let ended = loop {
-        if started.elapsed() >= run.timeout {
+        let left = run.timeout.saturating_sub(started.elapsed());
+        if left.is_zero() {
             break false;
         }
         if group.ended() {
             break true;
         }
-        pipes.wait();
+        pipes.wait(&group, left);
         pipes.turn();
     };
     if let Some(leader) = group.leader().filter(|_| ended) {
@@ -323,164 +313,6 @@ fn start(run: &Run) -> Result<Child> {
             path.display()
         ),
     })
-}
-
-/// The program and everything that stayed in its process group.
-struct ProcessGroup(Child);
-
-impl ProcessGroup {
-    fn leader(&self) -> Option<Pid> {
-        Pid::from_raw(i32::try_from(self.0.id()).ok()?)
-    }
-
-    /// Returns true if the main process has ended. It stays a zombie, so that no other process can
-    /// get its id yet, which is also the group's.
-    fn ended(&self) -> bool {
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        self.leader()
-            .is_none_or(|leader| !matches!(waitid(WaitId::Pid(leader), look), Ok(None)))
-    }
-
-    fn kill(&mut self) {
-        if let Some(leader) = self.leader() {
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
-        // It may have joined another group.
-        let _ = self.0.kill();
-    }
-
-    /// Returns the exit status; `None` if even KILL does not end the program (it is in a system
-    /// call that cannot be interrupted).
-    fn reap(&mut self) -> Option<ExitStatus> {
-        let killed = Instant::now();
-        while killed.elapsed() < GRACE {
-            if let Ok(Some(status)) = self.0.try_wait() {
-                return Some(status);
-            }
-            let _ = poll(&mut [], Some(&TICK));
-        }
-        None
-    }
-}
-
-/// Our ends of the three pipes. Only [`Pipes::wait`] blocks, for a tick.
-struct Pipes<'a> {
-    stdin: Option<ChildStdin>,
-    unwritten: &'a [u8],
-    stdout: Captured<std::process::ChildStdout>,
-    stderr: Captured<std::process::ChildStderr>,
-}
-
-impl<'a> Pipes<'a> {
-    fn take(child: &mut Child, run: &Run<'a>) -> Self {
-        Self {
-            stdin: child.stdin.take().filter(unblock),
-            unwritten: run.stdin,
-            stdout: Captured::new(child.stdout.take(), run.max_bytes, false),
-            stderr: Captured::new(child.stderr.take(), STDERR_TAIL, true),
-        }
-    }
-
-    /// Waits until there is something to do, or a tick has passed.
-    fn wait(&self) {
-        let stdin = self
-            .stdin
-            .iter()
-            .map(|pipe| PollFd::new(pipe, PollFlags::OUT));
-        let stdout = self
-            .stdout
-            .pipe
-            .iter()
-            .map(|pipe| PollFd::new(pipe, PollFlags::IN));
-        let stderr = self
-            .stderr
-            .pipe
-            .iter()
-            .map(|pipe| PollFd::new(pipe, PollFlags::IN));
-        let mut fds: Vec<PollFd> = stdin.chain(stdout).chain(stderr).collect();
-        let _ = poll(&mut fds, Some(&TICK));
-    }
-
-    /// Writes and reads without waiting. Returns true if something was read.
-    fn turn(&mut self) -> bool {
-        if let Some(pipe) = &mut self.stdin {
-            match pipe.write(self.unwritten) {
-                Ok(written) => self.unwritten = self.unwritten.get(written..).unwrap_or_default(),
-                Err(why) if would_block(&why) => {}
-                // The program has closed its stdin.
-                Err(_) => self.unwritten = &[],
-            }
-            if self.unwritten.is_empty() {
-                self.stdin = None;
-            }
-        }
-        let read = self.stdout.turn();
-        self.stderr.turn() || read
-    }
-}
-
-/// A pipe that is read to its end, and the part of it that is kept.
-struct Captured<P> {
-    pipe: Option<P>,
-    kept: Vec<u8>,
-    max: usize,
-    /// Keep the end, not the beginning.
-    tail: bool,
-    truncated: bool,
-}
-
-impl<P: Read + AsFd> Captured<P> {
-    fn new(pipe: Option<P>, max: usize, tail: bool) -> Self {
-        Self {
-            pipe: pipe.filter(unblock),
-            kept: Vec::new(),
-            max,
-            tail,
-            truncated: false,
-        }
-    }
-
-    fn turn(&mut self) -> bool {
-        let Some(pipe) = &mut self.pipe else {
-            return false;
-        };
-        let mut buffer = [0; 16 * 1024];
-        match pipe.read(&mut buffer) {
-            Ok(count) if count > 0 => {
-                self.keep(buffer.get(..count).unwrap_or_default());
-                return true;
-            }
-            Err(why) if would_block(&why) => {}
-            _ => self.pipe = None,
-        }
-        false
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
-        let room = if self.tail {
-            bytes.len()
-        } else {
-            self.max - self.kept.len()
-        };
-        self.truncated |= bytes.len() > room;
-        self.kept.extend(bytes.iter().take(room));
-        if self.kept.len() > self.max {
-            self.truncated = true;
-            self.kept.drain(..self.kept.len() - self.max);
-        }
-    }
-}
-
-/// Makes our end of a pipe non-blocking. Returns false if that fails; then the pipe is not used.
-fn unblock<P: AsFd>(pipe: &P) -> bool {
-    rustix::io::ioctl_fionbio(pipe, true).is_ok()
-}
-
-fn would_block(why: &io::Error) -> bool {
-    matches!(
-        why.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
 }
 
 /// Returns the last line that is not blank, with spaces in place of control characters.
