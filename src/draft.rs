@@ -43,6 +43,25 @@ pub fn put_new(
     })
 }
 
+/// Does the same as [`put`], but fails if there is no file at `path` to be replaced.
+pub fn exchange(
+    draft: &Path,
+    path: &Path,
+    prepare: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<File> {
+    write(draft, prepare, || {
+        match renameat_with(CWD, draft, CWD, path, RenameFlags::EXCHANGE) {
+            // This file system cannot exchange.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                path.symlink_metadata()?;
+                fs::rename(draft, path)
+            }
+            Err(why) => Err(why.into()),
+            Ok(()) => fs::remove_file(draft),
+        }
+    })
+}
+
 fn write(
     draft: &Path,
     prepare: impl FnOnce(&mut File) -> io::Result<()>,

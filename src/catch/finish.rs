@@ -24,12 +24,13 @@ use crate::catch::commit::{NOBODY_WAITS, commit, keep_in_memory};
 use crate::catch::guard::guarded;
 use crate::catch::marker::{GoodEnd, Marker, MarkerFile, Seen, Taken};
 use crate::catch::nudge;
+use crate::catch::pending;
 use crate::catch::verdict::{self, Case, Judgement, judge};
 use crate::catch::why::{self, Clues};
 use crate::catch::worker::{self, By};
 use crate::cause::{KernelMessage, kernel};
 use crate::clock::Now;
-use crate::collectors::log::DeepTail;
+use crate::collectors::Collect;
 use crate::collectors::output::KeptOutput;
 use crate::collectors::runner;
 use crate::config::{self, Loaded};
@@ -39,6 +40,7 @@ use crate::mounts;
 use crate::notice;
 use crate::places::Places;
 use crate::random;
+use crate::redact::Redactor;
 use crate::report::{Exit, Section, Stop, Supervisor, Verdict};
 use crate::supervisor::account::{Account, Ending};
 use crate::supervisor::supervise::Traces;
@@ -124,16 +126,7 @@ pub fn finish(
         && marker.life.is_none()
         && let Some(sequence) = kernel_log.as_ref().ok().and_then(|log| log.last)
     {
-        // None of this is about the next life.
-        let seen = MarkerFile::of(taken).see(&Seen {
-            boot_id: boot_id.clone(),
-            sequence,
-        });
-        notes.extend(seen.err().map(|why| {
-            format!(
-                "the next report may show lines of the kernel log that are about this end: {why}"
-            )
-        }));
+        notes.extend(keep_seen(taken, &boot_id, sequence));
     }
 
     let loaded = if hangs(&places.config) {
@@ -176,7 +169,21 @@ pub fn finish(
     }
     notes.extend(late(taken, by));
     let stop = capture::stop(&call, &judgement, Some(&marker), now);
-    let (sections, logs) = collect(taken, &marker, &stop, &loaded, host, by, &mut notes);
+    let mut collect = configured(&marker, &stop, &loaded, host);
+    // A user's report says nothing of what only root may read.
+    let journal = collect
+        .journal
+        .take_if(|_| places.inbox_of().is_none() && stop.invocation.is_some());
+    let logs = capture::deep_tails(&mut collect, &loaded.redactor);
+    let sections = run_collectors(
+        taken,
+        &marker,
+        &stop,
+        &collect,
+        &loaded.redactor,
+        (host, by),
+        &mut notes,
+    );
     let oom_kills = marker
         .oom_kills
         .and_then(|before| Some([before, why::oom_kills(host)?]));
@@ -185,7 +192,9 @@ pub fn finish(
         logs,
         oom_kills,
     };
+    let journal = journal.map(|_| pending::section(&judgement, &clues));
     let mut report = capture::report(stop, judgement, sections, &clues, &loaded, host, now);
+    report.sections.extend(journal);
     report.id = taken.id.clone();
     report.notes.extend(notes);
     loaded.redactor.report(&mut report);
@@ -227,24 +236,37 @@ fn keep_good_end(
     }
 }
 
-/// Runs the job's collectors. Returns their sections, and the last parts of the logs, which are
-/// longer than the sections show.
-fn collect(
-    taken: &Taken,
-    marker: &Marker,
-    stop: &Stop,
-    loaded: &Loaded,
-    host: &Host,
-    by: By,
-    notes: &mut Vec<String>,
-) -> (Vec<Section>, Vec<DeepTail>) {
+/// Keeps how far the kernel log goes: none of that is about the next life. Returns a note if it
+/// cannot.
+fn keep_seen(taken: &Taken, boot_id: &str, sequence: u64) -> Option<String> {
+    let boot_id = boot_id.to_owned();
+    let seen = MarkerFile::of(taken).see(&Seen { boot_id, sequence });
+    let why = seen.err()?;
+    Some(format!(
+        "the next report may show lines of the kernel log that are about this end: {why}"
+    ))
+}
+
+/// Returns the job's collectors.
+fn configured(marker: &Marker, stop: &Stop, loaded: &Loaded, host: &Host) -> Collect {
     let of_life = marker.life.as_ref().map(|life| Account {
         logs: life.logs.clone(),
         ..Account::default()
     });
     let told = marker.account.as_ref().or(of_life.as_ref());
-    let mut collect = capture::collect(loaded, stop, told, host);
-    let logs = capture::deep_tails(&mut collect, &loaded.redactor);
+    capture::collect(loaded, stop, told, host)
+}
+
+/// Runs these collectors, and those of `lastwords run`. Returns their sections.
+fn run_collectors(
+    taken: &Taken,
+    marker: &Marker,
+    stop: &Stop,
+    collect: &Collect,
+    redactor: &Redactor,
+    (host, by): (&Host, By),
+    notes: &mut Vec<String>,
+) -> Vec<Section> {
     let mut collectors = collect.list();
     if let Some(end) = marker.life.as_ref().and_then(|life| life.end.clone()) {
         collectors.push(Box::new(end.used));
@@ -254,7 +276,7 @@ fn collect(
                 0,
                 Box::new(KeptOutput {
                     streams: end.output,
-                    redactor: loaded.redactor.clone(),
+                    redactor: redactor.clone(),
                 }),
             );
         }
@@ -285,13 +307,13 @@ fn collect(
     let budget = BUDGET
         .saturating_sub(Now::read().monotonic.saturating_sub(taken.monotonic))
         .max(LEAST_BUDGET);
-    let mut sections = runner::run(quick, stop, host, budget + patience, &loaded.redactor);
+    let mut sections = runner::run(quick, stop, host, budget + patience, redactor);
     sections.extend(
         left_out
             .iter()
             .map(|it| runner::not_run(it.as_ref(), NOBODY_WAITS)),
     );
-    (sections, logs)
+    sections
 }
 
 /// Reads the marker of the service that has ended. Returns `None` if it was armed in an earlier

@@ -9,6 +9,7 @@ pub mod hook;
 pub mod listen;
 pub mod marker;
 pub mod nudge;
+pub mod pending;
 mod post_stop;
 mod pre_start;
 mod pre_stop;

@@ -10,7 +10,8 @@ use crate::collectors::log::{Deep, DeepTail};
 use crate::host::Host;
 use crate::redact::Redactor;
 use crate::report::{
-    CollectorKind, Confidence, Death, Evidence, Exit, Section, SectionData, Space, Status, Stop,
+    Cause, CollectorKind, Confidence, Death, Evidence, Exit, Section, SectionData, Space, Status,
+    Stop,
 };
 
 /// Clues to the cause that no section shows.
@@ -93,12 +94,6 @@ fn of_the_logs(
             kernel: ("kernel log", &clues.kernel),
         })
     };
-    let sureness = |explanation: &Explanation| match explanation.cause.confidence {
-        Confidence::Certain => 0,
-        Confidence::Likely => 1,
-        Confidence::None if explanation.cause.last_words.is_some() => 2,
-        Confidence::None => 3,
-    };
     let kept = sections
         .iter()
         .filter(|section| section.kind == CollectorKind::OUTPUT && section.status == Status::Ok);
@@ -110,8 +105,18 @@ fn of_the_logs(
         .iter()
         .map(|log| explain(Some((&log.path, &redactor.lines(last(&log.text, share))))));
     kept.chain(each)
-        .min_by_key(sureness)
+        .min_by_key(|explanation| sureness(&explanation.cause))
         .unwrap_or_else(|| explain(None))
+}
+
+/// Returns how sure a cause is; 0 is the surest.
+pub fn sureness(cause: &Cause) -> u8 {
+    match cause.confidence {
+        Confidence::Certain => 0,
+        Confidence::Likely => 1,
+        Confidence::None if cause.last_words.is_some() => 2,
+        Confidence::None => 3,
+    }
 }
 
 /// Returns the last whole lines that fit into this number of bytes.

@@ -1,5 +1,7 @@
 //! Everything that is known about a death, and the explanation of it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::report::{Cause, Evidence, Exit};
 
 /// Everything that is known about a death.
@@ -16,7 +18,7 @@ pub struct Scene<'a> {
 }
 
 /// A message that the kernel itself wrote, not a program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelMessage {
     /// Line of the input, from 1; `None` if the message did not come in lines.
     pub line: Option<usize>,

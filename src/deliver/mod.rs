@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! jobs/ ─ missed: which runs that a job's file expects are missing
-//! new/ ─ past:   what earlier deaths of the same job say about each
+//! new/ ─ journals: the journal is added where a hook has left that to the deliverer
+//!      ─ past:   what earlier deaths of the same job say about each
 //!      ─ groups: which crashes are told by themselves, which are counted, whose summary is due
 //!      ─ outages: which services stay down, and which of them people are to be told of
 //!      ─ send:   what is due goes out; each sink has its own ledger, lock and thread, so that one
@@ -21,6 +22,7 @@ mod deliverer;
 pub mod expected;
 mod flood;
 mod groups;
+mod journals;
 mod message;
 mod missed;
 pub mod notices;
@@ -314,7 +316,7 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         });
         let news = finish(deliverer, &pass, down.is_some())?
             + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;
-        if taken + groups.changes + down.unwrap_or(0) + tries + news == 0 {
+        if pass.is_whole && taken + groups.changes + down.unwrap_or(0) + tries + news == 0 {
             return Ok(if pass.waits_for_config() {
                 ExitCode::from(EX_CONFIG)
             } else {

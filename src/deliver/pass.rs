@@ -14,6 +14,7 @@ use crate::deliver::conversation::Conversation;
 use crate::deliver::deliverer::Deliverer;
 use crate::deliver::expected::Expected;
 use crate::deliver::flood::{self, Crash, Service};
+use crate::deliver::journals::Journals;
 use crate::names;
 use crate::past::PastDeath;
 use crate::render::one_line;
@@ -134,7 +135,7 @@ fn death(report: &Report) -> PastDeath {
     }
 }
 
-/// The reports read from `new/`. A report never changes, so each is read once.
+/// The reports read from `new/`. A report that is complete never changes, so each is read once.
 #[derive(Default)]
 pub struct Items(BTreeMap<ReportId, Item>);
 
@@ -147,6 +148,8 @@ pub struct Pass<'a> {
     configs: Mutex<BTreeMap<String, Arc<Loaded>>>,
     /// The services of which a run is expected.
     expected: Vec<Expected>,
+    /// False if more reports wait than this pass had the time to complete.
+    pub is_whole: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -157,13 +160,16 @@ impl<'a> Pass<'a> {
             .context("cannot list the reports")?;
         let there: BTreeSet<&ReportId> = ids.iter().collect();
         items.0.retain(|id, _| there.contains(id));
+        let mut journals = Journals::new(deliverer);
         for id in &ids {
             if !items.0.contains_key(id)
                 && let Some(report) = read(deliverer, id)
+                && let Some(report) = journals.complete(report)
             {
                 items.0.insert(id.clone(), Item::of(report));
             }
         }
+        let is_whole = !journals.is_spent();
         let conversations: Vec<Conversation> = deliverer
             .spool
             .groups()
@@ -180,6 +186,7 @@ impl<'a> Pass<'a> {
                 .map(|(_, it)| it)
                 .collect(),
             conversations,
+            is_whole,
         })
     }
 

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::catch::pending;
 use crate::catch::review::review;
 use crate::config::{self, Loaded};
 use crate::deliver::deliverer::Deliverer;
@@ -16,6 +17,7 @@ pub fn prepare(report: &mut Report, user: Option<u32>, deliverer: &Deliverer) {
     // The hook may not have been able to read what the config calls secret.
     loaded.redactor.report(report);
     let Some(uid) = user else { return };
+    pending::disown(report);
     report.user_name = accounts::of(uid, &deliverer.host).map(|account| account.name);
     if names(&loaded, uid, &deliverer.host) {
         adopt(report, loaded, deliverer);
@@ -38,6 +40,7 @@ pub fn prepare(report: &mut Report, user: Option<u32>, deliverer: &Deliverer) {
 pub fn prepare_from_chroot(report: &mut Report, uid: u32, chroot: &Path, deliverer: &Deliverer) {
     let loaded = config::load(&deliverer.places.config, &report.stop.job);
     loaded.redactor.report(report);
+    pending::disown(report);
     let account = accounts::of(uid, &deliverer.host);
     let name = account.map_or_else(|| uid.to_string(), |account| account.name);
     report.user_name = Some(format!("{name} in {}", chroot.display()));

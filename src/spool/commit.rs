@@ -32,6 +32,20 @@ impl Spool {
         }
     }
 
+    /// Puts a report in place of the one in `new/` that it is a newer form of, unless that has been
+    /// finished meanwhile.
+    pub fn replace(&self, report: &Report) -> io::Result<()> {
+        let (draft, dir) = (self.dir.join("tmp"), self.dir.join("new"));
+        let name = report.id.as_str();
+        let draft = draft.join(format!(".{name}"));
+        let bytes = entry::encode(report)?;
+        draft::exchange(&draft, &dir.join(name), |file| {
+            file.write_all(&bytes)?;
+            file.sync_all()
+        })?;
+        sync_dir(&dir)
+    }
+
     /// Commits a report to this user's inbox, for the deliverer to take over.
     pub fn put_into_inbox(&self, uid: u32, report: &Report) -> io::Result<()> {
         let inbox = self.inbox(uid);

@@ -74,6 +74,7 @@ const BELOW_THE_TOP: &[&str] = &[
     "collectors/runner.rs: stopwatch",
     "dbus.rs: stopwatch",
     "plugin.rs: stopwatch",
+    "plugin/process.rs: stopwatch",
     "sinks/http.rs: stopwatch",
     "sinks/stream.rs: stopwatch",
 ];

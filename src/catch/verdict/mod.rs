@@ -4,13 +4,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::catch::marker::Marker;
 use crate::clock::Now;
 use crate::report::{Evidence, Exit, Verdict};
 use crate::supervisor::account::{Account, Ending, Reason};
 
 /// A verdict, how the process ended, and the evidence for both.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
     pub verdict: Verdict,
     /// Why this is the verdict, in one sentence.
