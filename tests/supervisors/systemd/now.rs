@@ -7,7 +7,7 @@ mod as_root {
     use crate::support::harness::wait_for;
     use crate::systemd::machine::{Machine, Version};
 
-    const TABLE: [Row; 11] = [
+    const TABLE: [Row; 12] = [
         row(
             "crash, then a restart",
             "back",
@@ -71,6 +71,20 @@ mod as_root {
                 "not running: clock.timer starts it again",
             )],
         ),
+        row(
+            "a timer's service fails, and its next run ends well",
+            "nightly",
+            &[
+                (
+                    "crashed: exit code 1",
+                    "not running: nightly.timer starts it again",
+                ),
+                (
+                    "ended well again, after exit code 1",
+                    "not running: nightly.timer starts it again",
+                ),
+            ],
+        ),
         // These are found by the look that tells of all, which a busy machine leaves no time to ask.
         row(
             "User= is unknown, and it is restarted",
@@ -87,7 +101,7 @@ mod as_root {
         row("exit code 1 at systemctl stop", "stubborn", &[]),
     ];
 
-    const UNITS: [(&str, &str); 12] = [
+    const UNITS: [(&str, &str); 14] = [
         (
             "back.service",
             "[Service]\nExecStart=sh -c 'test -e /run/died && exec sleep 1000; touch /run/died; exit 1'\n\
@@ -112,6 +126,15 @@ mod as_root {
             "[Service]\nType=oneshot\nExecStart=false\n",
         ),
         ("clock.timer", "[Timer]\nOnActiveSec=1h\n"),
+        (
+            "nightly.service",
+            "[Service]\nType=oneshot\n\
+             ExecStart=sh -c 'test -e /run/failed && exec touch /run/well; touch /run/failed; exit 1'\n",
+        ),
+        (
+            "nightly.timer",
+            "[Timer]\nOnActiveSec=20s\nOnUnitInactiveSec=1h\nAccuracySec=1s\n",
+        ),
         (
             "no-user.service",
             "[Service]\nUser=nosuch\nExecStart=sleep 1000\nRestart=always\nRestartSec=1h\n",
@@ -141,7 +164,7 @@ mod as_root {
             let sink = now::sink(Path::new("/var/spool/told"));
             files.push(("/etc/lastwords/lastwords.toml".to_owned(), sink));
             machine.write(&files);
-            machine.shell("systemctl daemon-reload; systemctl start clock.timer");
+            machine.shell("systemctl daemon-reload; systemctl start clock.timer nightly.timer");
             for row in TABLE {
                 machine.run(&format!("systemctl start --no-block {}", row.job));
             }
@@ -156,6 +179,9 @@ mod as_root {
                 machine.shell("lastwords deliver");
                 count() >= at_once
             });
+            machine.shell(
+                "until [ $(systemctl show -p ActiveState --value nightly) = inactive ]; do sleep 0.1; done",
+            );
             machine.shell("lastwords deliver --later 11m; lastwords deliver --later 62m");
             let title = format!("systemd {}", machine.version());
             now::check(&title, &TABLE, || machine.told());
