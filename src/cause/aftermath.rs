@@ -4,7 +4,7 @@
 
 use super::beneath;
 use super::entry::LogLevel;
-use super::finding::{Finding, Proof};
+use super::finding::Finding;
 use super::scene::Scene;
 use super::text::LogLine;
 use super::vocabulary::{is_closing, pid_in, says};
@@ -168,15 +168,8 @@ pub fn gave_up(lines: &[LogLine]) -> Option<Finding> {
     };
     let last = lines.len().saturating_sub(LAST);
     let at = lines.iter().rposition(is_told).filter(|at| *at >= last)?;
-    Some(Finding {
-        lines: at..at + 1,
-        quoted: at,
-        kind: Death::PlainExit,
-        what: head(lines.get(at)?).to_owned(),
-        place: None,
-        proof: Proof::Said,
-        ends: &[],
-    })
+    let what = head(lines.get(at)?);
+    Some(Finding::at(at..at + 1, Death::PlainExit, what))
 }
 
 /// Number of last lines that may tell the exit.

@@ -51,10 +51,7 @@ pub fn read(lines: &[LogLine], found: &[Finding], scene: &Scene) -> Option<Findi
 
 /// Returns all errors in the log that a runtime or a logger has shown.
 pub fn found(lines: &[LogLine]) -> Vec<Finding> {
-    let mut found = Vec::new();
-    for read in runtimes::ALL {
-        read(lines, &mut found);
-    }
+    let mut found = runtimes::read(lines);
     logged::read(lines, &mut found);
     // The log was cut before this error said anything.
     found.retain(|it| !it.what.trim().is_empty());

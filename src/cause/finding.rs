@@ -20,6 +20,8 @@ pub struct Finding {
     pub proof: Proof,
     /// Exits of a process that says this. If empty, any exit but success fits.
     pub ends: &'static [ExpectedExit],
+    /// Exits with which last words are only said: the program may have ended itself.
+    pub or_said: Option<&'static [ExpectedExit]>,
 }
 
 /// A place in a program.
@@ -29,6 +31,25 @@ pub struct SourcePlace {
     pub file: String,
     pub line: Option<u32>,
     pub function: Option<String>,
+}
+
+impl SourcePlace {
+    /// Returns a line of a file.
+    pub fn new(file: &str, line: Option<u32>) -> Self {
+        Self {
+            file: file.to_owned(),
+            line,
+            function: None,
+        }
+    }
+
+    /// Sets the function.
+    pub fn within(self, function: Option<&str>) -> Self {
+        Self {
+            function: function.map(str::to_owned),
+            ..self
+        }
+    }
 }
 
 /// Strength of the evidence that an error in the log gives.
@@ -50,6 +71,68 @@ pub enum ExpectedExit {
 }
 
 impl Finding {
+    /// Returns an error that programs may survive, in these lines; the cause quotes the first.
+    pub fn at(lines: Range<usize>, kind: Death, what: impl Into<String>) -> Self {
+        Self {
+            quoted: lines.start,
+            lines,
+            kind,
+            what: what.into(),
+            place: None,
+            proof: Proof::Said,
+            ends: &[],
+            or_said: None,
+        }
+    }
+
+    /// Returns lines that look like an error and are none. No runtime reads them again.
+    pub fn nothing(lines: Range<usize>) -> Self {
+        Self::at(lines, Death::Unknown, "")
+    }
+
+    /// Sets the line that the cause quotes.
+    pub fn quoted(self, quoted: usize) -> Self {
+        Self { quoted, ..self }
+    }
+
+    /// Sets the innermost place of the application's own code.
+    pub fn place(self, place: Option<SourcePlace>) -> Self {
+        Self { place, ..self }
+    }
+
+    /// Marks the words as those of a process that ends so.
+    pub fn last_words(self, ends: &'static [ExpectedExit]) -> Self {
+        Self {
+            proof: Proof::LastWords,
+            ends,
+            ..self
+        }
+    }
+
+    /// Sets the exits of a process that ends by an error that it may survive.
+    pub fn said(self, ends: &'static [ExpectedExit]) -> Self {
+        Self {
+            proof: Proof::Said,
+            ends,
+            ..self
+        }
+    }
+
+    /// Sets the exits with which the last words are only said.
+    pub fn or_said(self, ends: &'static [ExpectedExit]) -> Self {
+        Self {
+            or_said: Some(ends),
+            ..self
+        }
+    }
+
+    /// Returns one finding for each proof that the words may be; none if there are no words.
+    pub fn proofs(mut self) -> impl Iterator<Item = Self> {
+        let said = self.or_said.take().map(|ends| self.clone().said(ends));
+        let all = [Some(self), said].into_iter().flatten();
+        all.filter(|it| !it.what.trim().is_empty())
+    }
+
     /// Returns true if a process that said this may have ended with this exit.
     pub fn fits(&self, exit: &Exit) -> bool {
         match exit {
@@ -116,16 +199,8 @@ mod tests {
     }
 
     fn fits(ends: &'static [ExpectedExit], exit: &Exit) -> bool {
-        let finding = Finding {
-            lines: 0..1,
-            quoted: 0,
-            kind: Death::UncaughtException,
-            what: "Error: boom".to_owned(),
-            place: None,
-            proof: Proof::LastWords,
-            ends,
-        };
-        finding.fits(exit)
+        let finding = Finding::at(0..1, Death::UncaughtException, "Error: boom");
+        finding.last_words(ends).fits(exit)
     }
 
     #[test]

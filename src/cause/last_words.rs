@@ -14,7 +14,7 @@ mod weight;
 use super::aftermath::{self, Remark, remark};
 use super::beneath;
 use super::entry::LogLevel;
-use super::finding::{Finding, Proof};
+use super::finding::Finding;
 use super::scene::Scene;
 use super::text::{LogLine, is_same_but_digits};
 use super::vocabulary::{self, is_generic, says};
@@ -455,15 +455,7 @@ impl Ends<'_> {
         } else {
             Death::PlainExit
         };
-        Some(Finding {
-            lines: index..end.max(index) + 1,
-            quoted: index,
-            kind,
-            what,
-            place: None,
-            proof: Proof::Said,
-            ends: &[],
-        })
+        Some(Finding::at(index..end.max(index) + 1, kind, what))
     }
 }
 

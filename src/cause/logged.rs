@@ -6,7 +6,7 @@
 //! that nothing caught the error.
 
 use super::entry::{LogEntry, LogLevel};
-use super::finding::{Finding, Proof};
+use super::finding::Finding;
 use super::runtimes;
 use super::text::LogLine;
 use super::vocabulary::{self, says};
@@ -66,18 +66,12 @@ fn finding(index: usize, entry: &LogEntry) -> Option<Finding> {
         _ if entry.error.len() < 2 && !is_uncaught => Death::PlainExit,
         _ => Death::UncaughtException,
     };
-    Some(Finding {
-        lines: index..index + 1,
-        quoted: index,
-        kind,
-        what: what.trim().to_owned(),
-        place: error.and_then(|error| error.place),
-        proof: if is_uncaught && is_fatal {
-            Proof::LastWords
-        } else {
-            Proof::Said
-        },
-        ends: &[],
+    let place = error.and_then(|error| error.place);
+    let finding = Finding::at(index..index + 1, kind, what.trim()).place(place);
+    Some(if is_uncaught && is_fatal {
+        finding.last_words(&[])
+    } else {
+        finding
     })
 }
 
@@ -89,12 +83,8 @@ fn stack(error: &[String]) -> Option<Finding> {
         ..LogLine::default()
     };
     let lines: Vec<LogLine> = error.iter().take(MOST).enumerate().map(line).collect();
-    let mut found = Vec::new();
-    for read in runtimes::ALL {
-        read(&lines, &mut found);
-    }
     // The last to end is the outermost error. It contains its causes.
-    found
+    runtimes::read(&lines)
         .into_iter()
         .max_by_key(|it| (it.lines.end, it.place.is_some(), it.lines.len()))
 }

@@ -2,9 +2,9 @@
 //! is not.
 //!
 //! ```text
-//! log ─ text::read ─> Lines ─ runtimes::ALL ─> Findings ─ decide ┐
-//!                           └ last_words ────────────────────────┤
-//! kernel log ─ kernel ───────────────────────────────────────────┴> wording ─> Cause, fingerprint
+//! log ─ text::read ─> Lines ─ runtimes::read ─> Findings ─ decide ┐
+//!                           └ last_words ─────────────────────────┤
+//! kernel log ─ kernel ────────────────────────────────────────────┴> wording ─> Cause, fingerprint
 //! ```
 //!
 //! Pure: no I/O, no clock. The input is hostile, so the time is linear in its length. A line is cut

@@ -162,19 +162,11 @@ impl fmt::Display for SourcePlace {
 #[cfg(test)]
 mod tests {
     use super::{line, shorten, shorten_path};
-    use crate::cause::finding::{Finding, Proof, SourcePlace};
+    use crate::cause::finding::{Finding, SourcePlace};
     use crate::report::{Death, Exit};
 
     fn finding(kind: Death, what: &str) -> Finding {
-        Finding {
-            lines: 0..1,
-            quoted: 0,
-            kind,
-            what: what.to_owned(),
-            place: None,
-            proof: Proof::Said,
-            ends: &[],
-        }
+        Finding::at(0..1, kind, what)
     }
 
     #[test]

@@ -24,7 +24,11 @@ fn every_longer_literal_of_cause_stands_in_a_sample_a_table_or_a_test() {
         };
         proven.push_str(&(literals(tests).join("\n") + "\n"));
         let name = file.strip_prefix(root).unwrap().display().to_string();
-        let long = literals(code).into_iter().filter(|it| it.len() >= LONG);
+        let all = literals(code);
+        let long = all
+            .iter()
+            .flat_map(|it| parts(it))
+            .filter(|it| it.len() >= LONG);
         // lastwords itself composes the texts with gaps.
         let whole = long.filter(|it| !(it.contains('{') && it.contains('}')));
         wanted.extend(whole.map(|literal| (name.clone(), literal)));
@@ -74,6 +78,13 @@ fn strings(value: &toml::Value, found: &mut String) {
         toml::Value::Table(table) => table.values().for_each(|it| strings(it, found)),
         _ => {}
     }
+}
+
+/// Returns the parts of a shape, in which `…` stands for any text, or of a mark, in which a line
+/// break stands for a line's beginning or end.
+fn parts(literal: &str) -> Vec<String> {
+    let parts = literal.split('…').map(|part| part.trim_matches('\n'));
+    parts.map(str::to_owned).collect()
 }
 
 /// Returns the string literals of Rust code, except raw ones, which are patterns, and sets of

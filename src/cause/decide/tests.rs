@@ -13,13 +13,8 @@ const ABORT: &[ExpectedExit] = &[ExpectedExit::Signal("ABRT")];
 /// Returns an error that stands in line `i` of the log.
 fn error(i: usize, what: &str, proof: Proof, ends: &'static [ExpectedExit]) -> Finding {
     Finding {
-        lines: i..i + 1,
-        quoted: i,
-        kind: Death::UncaughtException,
-        what: what.to_owned(),
-        place: None,
         proof,
-        ends,
+        ..Finding::at(i..i + 1, Death::UncaughtException, what).said(ends)
     }
 }
 

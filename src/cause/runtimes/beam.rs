@@ -1,74 +1,57 @@
 //! Erlang and Elixir: the words of the BEAM as it ends. A process that crashes inside it does not
 //! end it.
 
-use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use super::shape::{is_like, past};
+use super::words::{RuntimeWords, Spot};
+use crate::cause::finding::ExpectedExit::{Code, Signal};
+use crate::cause::finding::{Finding, SourcePlace};
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// Adds the deaths in the log.
-pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
-    let mut i = 0;
-    while i < lines.len() {
-        let finding = death(lines, i);
-        i = finding.as_ref().map_or(i, |finding| finding.lines.end - 1) + 1;
-        found.extend(finding);
-    }
+pub const WORDS: &[RuntimeWords] = &[
+    RuntimeWords::new(&["\n** ("], |spot| exception(spot.lines, spot.at)),
+    RuntimeWords::new(&["\nCrash dump is being written to: "], slogan),
+    RuntimeWords::new(&["_alloc: Cannot allocate "], memory),
+    RuntimeWords::new(
+        &[
+            "\ninit terminating in do_boot (",
+            "\nRuntime terminating during boot (",
+            "\nKernel pid terminated (",
+            "\n{\"init terminating in do_boot\"",
+            "\n{\"Kernel pid terminated\",",
+        ],
+        |spot| Some(terminated(spot)),
+    ),
+];
+
+/// Reads the end of a runtime that gets no memory.
+fn memory(spot: &Spot) -> Option<Finding> {
+    spot.text().contains(" bytes of memory").then_some(())?;
+    let end = end(spot.lines, spot.at);
+    let finding = Finding::at(spot.at..end, Death::OutOfMemoryHeap, spot.text());
+    Some(finding.last_words(&[Code(1), Signal("ABRT")]))
 }
 
-/// Reads the death that begins at this line.
-fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let line = line_text(lines, at);
-    if line.starts_with("** (") {
-        return exception(lines, at);
-    }
-    if line.starts_with("Crash dump is being written to: ") {
-        return slogan(lines, at);
-    }
-    let is_alloc = line.contains("_alloc: Cannot allocate ") && line.contains(" bytes of memory");
-    let is_end = [
-        "init terminating in do_boot (",
-        "Runtime terminating during boot (",
-        "Kernel pid terminated (",
-    ]
-    .iter()
-    .any(|start| line.starts_with(start))
-        || line.starts_with("{\"init terminating in do_boot\"")
-        || line.starts_with("{\"Kernel pid terminated\",");
-    if !is_alloc && !is_end {
-        return None;
-    }
+/// Reads the end of a runtime whose start failed.
+fn terminated(spot: &Spot) -> Finding {
+    let Spot { lines, at, .. } = *spot;
     // The term repeats what was said for people before it.
-    let told = is_end.then(|| told_before(lines, at)).flatten();
-    let rest = lines.get(at + 1..).unwrap_or_default();
-    let is_its = |line: &&LogLine| {
-        let text = line.text.as_str();
-        line.is_blank()
-            || [
-                "init terminating in do_boot",
-                "Kernel pid terminated",
-                "Runtime terminating during boot",
-                "Crash dump is being written to",
-            ]
-            .iter()
-            .any(|start| text.starts_with(start))
-    };
-    let (quoted, what) = told.unwrap_or_else(|| (at, line.to_owned()));
-    Some(Finding {
-        lines: quoted..at + 1 + rest.iter().take_while(is_its).count(),
-        quoted,
-        kind: if is_alloc {
-            Death::OutOfMemoryHeap
-        } else {
-            Death::UncaughtException
-        },
-        what,
-        place: None,
-        proof: Proof::LastWords,
-        ends: if is_alloc {
-            &[ExpectedExit::Code(1), ExpectedExit::Signal("ABRT")]
-        } else {
-            &[ExpectedExit::Code(1)]
-        },
+    let told = told_before(lines, at);
+    let (quoted, what) = told.unwrap_or_else(|| (at, spot.text().to_owned()));
+    let finding = Finding::at(quoted..end(lines, at), Death::UncaughtException, what);
+    finding.last_words(&[Code(1)])
+}
+
+/// Returns the line after the words of the end that begins here.
+fn end(lines: &[LogLine], at: usize) -> usize {
+    const ITS: [&str; 4] = [
+        "init terminating in do_boot…",
+        "Kernel pid terminated…",
+        "Runtime terminating during boot…",
+        "Crash dump is being written to…",
+    ];
+    past(lines, at + 1, |line| {
+        line.is_blank() || is_like(&line.text, &ITS)
     })
 }
 
@@ -94,19 +77,13 @@ fn told_before(lines: &[LogLine], at: usize) -> Option<(usize, String)> {
 }
 
 /// Reads the words right before the crash dump: `erlang:halt("store is broken").`
-fn slogan(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let quoted = (at.saturating_sub(2)..at)
-        .rev()
-        .find(|i| !line_text(lines, *i).trim().is_empty())?;
-    lines.get(quoted)?.entry.is_none().then(|| Finding {
-        lines: quoted..at + 1,
-        quoted,
-        kind: Death::PlainExit,
-        what: line_text(lines, quoted).to_owned(),
-        place: None,
-        proof: Proof::LastWords,
-        ends: &[ExpectedExit::Code(1), ExpectedExit::Signal("ABRT")],
-    })
+fn slogan(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let mut above = (at.saturating_sub(2)..at).rev();
+    let quoted = above.find(|i| !line_text(lines, *i).trim().is_empty())?;
+    lines.get(quoted)?.entry.is_none().then_some(())?;
+    let finding = Finding::at(quoted..at + 1, Death::PlainExit, line_text(lines, quoted));
+    Some(finding.last_words(&[Code(1), Signal("ABRT")]))
 }
 
 /// Reads Elixir's `** (RuntimeError) boom` with its frames. The script may have ended with it, or
@@ -130,30 +107,20 @@ fn exception(lines: &[LogLine], at: usize) -> Option<Finding> {
         || format!("{name}: {message}"),
         |beneath| beneath.replacen(") ", ": ", 1),
     );
-    let rest = lines.get(at + 1..).unwrap_or_default();
-    let is_its = |line: &&LogLine| {
+    let end = past(lines, at + 1, |line| {
         line.entry.is_none() && (line.is_blank() || line.text.starts_with("    "))
-    };
-    let count = rest.iter().take_while(is_its).count();
-    let place = rest
-        .get(..count)
-        .unwrap_or_default()
-        .iter()
-        .find_map(|line| frame(&line.text));
+    });
+    let place = (at + 1..end).find_map(|i| frame(line_text(lines, i)));
     let kind = match name {
         "SyntaxError" | "TokenMissingError" | "MismatchedDelimiterError" => Death::SyntaxError,
         "OptionParser.ParseError" => Death::BadArguments,
         _ => Death::UncaughtException,
     };
-    Some(Finding {
-        lines: at..at + 1 + count,
-        quoted: at,
-        kind,
-        what,
-        place,
-        proof: Proof::Said,
-        ends: &[ExpectedExit::Code(1)],
-    })
+    Some(
+        Finding::at(at..end, kind, what)
+            .place(place)
+            .said(&[Code(1)]),
+    )
 }
 
 /// Reads `    lib/app.ex:3: App.run/1`; a library's frame begins with `(name 1.2.3) `.
@@ -176,13 +143,6 @@ fn frame(line: &str) -> Option<SourcePlace> {
         }
     };
     let (file, rest) = said.split_once(':')?;
-    let is_source = [".ex", ".exs", ".erl"]
-        .iter()
-        .any(|end| file.ends_with(end));
     let line = rest.split(':').next()?.parse().ok()?;
-    is_source.then(|| SourcePlace {
-        file: file.to_owned(),
-        line: Some(line),
-        function: None,
-    })
+    is_like(file, &["….ex", "….exs", "….erl"]).then(|| SourcePlace::new(file, Some(line)))
 }

@@ -1,116 +1,95 @@
 //! .NET: the words of its runtime and its host as they end a process.
 
-use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace, with_cause};
+use super::shape::{is_like, past, past_most};
+use super::words::{RuntimeWords, Spot};
+use crate::cause::finding::ExpectedExit::{self, Code, Signal};
+use crate::cause::finding::{Finding, SourcePlace, with_cause};
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// Adds the deaths in the log.
-pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
-    let mut i = 0;
-    while i < lines.len() {
-        let finding = lines
-            .get(i)
-            .filter(|line| line.entry.is_none() || line.text.starts_with(MONO))
-            .and_then(|_| death(lines, i));
-        i = finding.as_ref().map_or(i, |finding| finding.lines.end - 1) + 1;
-        found.extend(finding);
-    }
+pub const WORDS: &[RuntimeWords] = &[
+    RuntimeWords::new(
+        &["\nUnhandled exception. ", "\nUnhandled Exception: "],
+        unhandled,
+    )
+    .raw(),
+    RuntimeWords::new(&["\n[ERROR] FATAL UNHANDLED EXCEPTION: "], mono),
+    RuntimeWords::new(&["\nProcess terminated. "], terminated).raw(),
+    RuntimeWords::new(&["\nStack overflow."], overflow).raw(),
+    RuntimeWords::new(&["\nOut of memory.\n"], |spot| {
+        Some(trace(spot, spot.text(), Death::OutOfMemoryHeap).last_words(ABORTED))
+    })
+    .raw(),
+    RuntimeWords::new(&["\nYou must install "], host).raw(),
+    RuntimeWords::new(&["Exception"], said).raw(),
+];
+
+const ABORTED: &[ExpectedExit] = &[Signal("ABRT")];
+
+fn unhandled(spot: &Spot) -> Option<Finding> {
+    let (_, what) = spot
+        .text()
+        .split_at_checked("Unhandled exception. ".len())?;
+    Some(trace(spot, what, kind(what)).last_words(ABORTED))
 }
 
-/// Beginning of Mono's last words, which look like a logger's.
-const MONO: &str = "[ERROR] FATAL UNHANDLED EXCEPTION: ";
+/// Reads Mono's last words, which look like a logger's.
+fn mono(spot: &Spot) -> Option<Finding> {
+    let what = spot.text().split_once("EXCEPTION: ")?.1;
+    Some(trace(spot, what, kind(what)).last_words(&[Code(1), Code(255), Signal("ABRT")]))
+}
 
-const ABORTED: &[ExpectedExit] = &[ExpectedExit::Signal("ABRT")];
-
-/// Reads the death that begins at this line.
-fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let line = line_text(lines, at);
-    let next = line_text(lines, at + 1);
-    let of = |what: &str, kind: Death, proof: Proof, ends: &'static [ExpectedExit]| {
-        let trace = DotnetTrace::read(lines, at, what);
-        Some(Finding {
-            lines: at..trace.end,
-            quoted: at,
-            kind,
-            what: with_cause(&trace.outer, &trace.inner),
-            place: trace.place,
-            proof,
-            ends,
-        })
+fn terminated(spot: &Spot) -> Option<Finding> {
+    let what = spot.text().strip_prefix("Process terminated. ")?;
+    is_frame(line_text(spot.lines, spot.at + 1)).then_some(())?;
+    let kind = if what.starts_with("Assertion failed") {
+        Death::Assertion
+    } else {
+        Death::Abort
     };
-    let unhandled = line
-        .strip_prefix("Unhandled exception. ")
-        .or_else(|| line.strip_prefix("Unhandled Exception: "));
-    if let Some(what) = unhandled {
-        return of(what, kind(what), Proof::LastWords, ABORTED);
-    }
-    if let Some(what) = line.strip_prefix(MONO) {
-        return of(
-            what,
-            kind(what),
-            Proof::LastWords,
-            &[
-                ExpectedExit::Code(1),
-                ExpectedExit::Code(255),
-                ExpectedExit::Signal("ABRT"),
-            ],
-        );
-    }
-    if let Some(what) = line
-        .strip_prefix("Process terminated. ")
-        .filter(|_| is_frame(next))
-    {
-        let kind = if what.starts_with("Assertion failed") {
-            Death::Assertion
-        } else {
-            Death::Abort
-        };
-        return of(what, kind, Proof::LastWords, ABORTED);
-    }
-    if line.trim_end() == "Stack overflow." && (is_frame(next) || next.starts_with("Repeat ")) {
-        return of(line, Death::StackOverflow, Proof::LastWords, ABORTED);
-    }
-    if line == "Out of memory." {
-        return of(line, Death::OutOfMemoryHeap, Proof::LastWords, ABORTED);
-    }
-    if line.starts_with("You must install or update .NET to run this application.")
-        || line.starts_with("You must install .NET to run this application.")
-    {
-        return Some(host(lines, at));
-    }
-    // A program printed the exception, or a logger did below its entry.
-    (is_exception(line.trim_start()) && (is_frame(next) || next.trim_start().starts_with("---> ")))
-        .then(|| of(line.trim_start(), kind(line.trim_start()), Proof::Said, &[]))?
+    Some(trace(spot, what, kind).last_words(ABORTED))
 }
+
+fn overflow(spot: &Spot) -> Option<Finding> {
+    let next = line_text(spot.lines, spot.at + 1);
+    let is_whole = spot.text().trim_end() == "Stack overflow.";
+    (is_whole && (is_frame(next) || next.starts_with("Repeat "))).then_some(())?;
+    Some(trace(spot, spot.text(), Death::StackOverflow).last_words(ABORTED))
+}
+
+/// Reads an exception that a program printed, or a logger below its entry.
+fn said(spot: &Spot) -> Option<Finding> {
+    let (what, next) = (spot.text().trim_start(), line_text(spot.lines, spot.at + 1));
+    let has_trace = is_frame(next) || next.trim_start().starts_with("---> ");
+    (has_trace && is_exception(what)).then(|| trace(spot, what, kind(what)))
+}
+
+/// Returns the error with these words and the trace below them.
+fn trace(spot: &Spot, what: &str, kind: Death) -> Finding {
+    let trace = DotnetTrace::read(spot.lines, spot.at, what);
+    let what = with_cause(&trace.outer, &trace.inner);
+    Finding::at(spot.at..trace.end, kind, what).place(trace.place)
+}
+
+/// Maximum number of lines of the host's advice.
+const ADVICE: usize = 24;
 
 /// Reads the refusal of a .NET without the framework that the application needs: exit code 150
 /// (0x80008096).
-fn host(lines: &[LogLine], at: usize) -> Finding {
-    let rest = lines.get(at + 1..).unwrap_or_default();
-    let count = rest
-        .iter()
-        .take(24)
-        .take_while(|line| line.entry.is_none())
-        .count();
-    let rest = rest.get(..count).unwrap_or_default();
+fn host(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let line = spot.text();
+    is_like(line, &["You must install …NET to run this application.…"]).then_some(())?;
+    let end = past_most(lines, at + 1, ADVICE, |line| line.entry.is_none());
+    let rest = lines.get(at + 1..end)?;
     let framework = rest
         .iter()
         .find(|line| line.text.starts_with("Framework: "));
-    let what = framework.map_or_else(String::new, |line| format!(" {}", line.text));
-    Finding {
-        lines: at..at
-            + 1
-            + rest
-                .iter()
-                .rposition(|line| !line.is_blank())
-                .map_or(0, |last| last + 1),
-        quoted: at,
-        kind: Death::MissingModule,
-        what: line_text(lines, at).to_owned() + &what,
-        place: None,
-        proof: Proof::LastWords,
-        ends: &[ExpectedExit::Code(150), ExpectedExit::Code(131)],
-    }
+    let what = framework.map_or_else(|| line.to_owned(), |it| format!("{line} {}", it.text));
+    let last = rest.iter().rposition(|line| !line.is_blank());
+    let end = last.map_or(at, |last| at + 1 + last) + 1;
+    let finding = Finding::at(at..end, Death::MissingModule, what);
+    Some(finding.last_words(&[Code(150), Code(131)]))
 }
 
 fn kind(what: &str) -> Death {
@@ -158,45 +137,35 @@ struct DotnetTrace {
 
 impl DotnetTrace {
     fn read(lines: &[LogLine], at: usize, what: &str) -> Self {
-        let mut inner = what;
         // Inner exceptions stand in the message or below it, before all frames.
-        let head = what.split(" ---> ");
-        let outer = head.clone().next().unwrap_or(what);
-        if let Some(last) = head.last() {
-            inner = last;
-        }
-        let rest = lines.get(at + 1..).unwrap_or_default();
+        let outer = what.split(" ---> ").next().unwrap_or(what);
+        let mut inner = what.rsplit(" ---> ").next().unwrap_or(what);
         let is_of = |line: &LogLine| {
             is_frame(&line.text)
-                || line.text.trim_start().starts_with("--- End of ")
-                || line.text.trim_start().starts_with("---> ")
-                || line.text.starts_with("Repeat ")
-                || line.text.starts_with("------------------")
+                || is_like(line.text.trim_start(), &["--- End of …", "---> …"])
+                || is_like(&line.text, &["Repeat …", "------------------…"])
         };
-        let message = rest
-            .iter()
-            .take(MESSAGE)
-            .take_while(|line| line.entry.is_none() && !is_of(line))
-            .count();
-        let message = if rest.get(message).is_some_and(is_of) {
+        let message = past_most(lines, at + 1, MESSAGE, |line| {
+            line.entry.is_none() && !is_of(line)
+        });
+        let first = if lines.get(message).is_some_and(is_of) {
             message
         } else {
-            0
+            at + 1
         };
+        let end = past(lines, first, is_of);
         let mut place = None;
-        let mut i = message;
-        while let Some(line) = rest.get(i).filter(|line| is_of(line)) {
+        for line in lines.get(first..end).unwrap_or_default() {
             if let Some(cause) = line.text.trim_start().strip_prefix("---> ") {
                 inner = cause.trim_start_matches("(Inner Exception #0) ");
             }
             place = place.or_else(|| frame(&line.text));
-            i += 1;
         }
         Self {
             outer: outer.trim().to_owned(),
             inner: inner.trim_end_matches("<---").trim().to_owned(),
             place,
-            end: at + 1 + i,
+            end,
         }
     }
 }
@@ -213,17 +182,14 @@ fn frame(line: &str) -> Option<SourcePlace> {
     let (file, number) = place
         .rsplit_once(":line ")
         .or_else(|| place.rsplit_once(':'))?;
-    Some(SourcePlace {
-        file: file.to_owned(),
-        line: Some(number.trim().parse().ok()?),
-        function: Some(format!("{function})")),
-    })
+    let place = SourcePlace::new(file, Some(number.trim().parse().ok()?));
+    Some(place.within(Some(&format!("{function})"))))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::read;
-    use crate::cause::text;
+    use super::WORDS;
+    use crate::cause::runtimes::found;
     use crate::report::Death;
 
     #[test]
@@ -232,8 +198,7 @@ mod tests {
             ---> System.Net.Sockets.SocketException (98): Address already in use\n   \
             at System.Net.Sockets.Socket.Bind(EndPoint localEP)\n   --- End of inner exception stack trace ---\n   \
             at Acme.Web.Program.Main(String[] args) in /src/web/Program.cs:line 12\n";
-        let mut found = Vec::new();
-        read(&text::read(log), &mut found);
+        let found = found(WORDS, log);
         let [finding] = found.as_slice() else {
             panic!("{found:?}")
         };

@@ -5,38 +5,27 @@ mod returned;
 
 pub use dump::Dump;
 
+use super::words::{RuntimeWords, Spot};
 use crate::cause::beneath;
-use crate::cause::finding::{ExpectedExit, Finding, Proof, with_cause};
+use crate::cause::finding::ExpectedExit::{Code, Signal};
+use crate::cause::finding::{Finding, with_cause};
 use crate::cause::stamp;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// Adds the deaths in the log.
-pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
-    let mut i = 0;
-    while i < lines.len() {
-        let finding = death(lines, i)
-            .or_else(|| race(lines, i))
-            .or_else(|| returned::read(lines, i));
-        i = finding.as_ref().map_or(i, |finding| finding.lines.end - 1) + 1;
-        found.extend(finding);
-    }
-}
-
-/// Exits after `panic` and `throw`. They abort with `GOTRACEBACK=crash`. See the documentation of
-/// the package runtime.
-const ENDS: &[ExpectedExit] = &[ExpectedExit::Code(2), ExpectedExit::Signal("ABRT")];
-/// Exits under `go run`, which says `exit status 2` and ends with 1; other wrappers end with 2.
-const ENDS_IN_GO_RUN: &[ExpectedExit] = &[ExpectedExit::Code(1), ExpectedExit::Code(2)];
+pub const WORDS: &[RuntimeWords] = &[
+    RuntimeWords::new(&["\npanic: ", "\nfatal error: "], death).raw(),
+    RuntimeWords::new(&["\nPC="], death).below(1).raw(),
+    RuntimeWords::new(&[" data race(s)\n"], race),
+    RuntimeWords::new(&dump::SOURCES, returned::read).below(3),
+];
 
 /// Reads the death that begins at this line.
-fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let head = lines
-        .get(at)
-        .filter(|line| line.entry.is_none())?
-        .text
-        .as_str();
-    let (kind, what, from) = if head.starts_with("panic: ") {
+fn death(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let head = spot.text();
+    let is_panic = head.starts_with("panic: ");
+    let (kind, what, from) = if is_panic {
         let (what, from) = panic(lines, at);
         (Death::Panic, what, from)
     } else if let Some(error) = head.strip_prefix("fatal error: ") {
@@ -49,49 +38,35 @@ fn death(lines: &[LogLine], at: usize) -> Option<Finding> {
     let dump = Dump::read(lines, from);
     // Git and others say `fatal error: ` too.
     let is_deadlock = head.starts_with("fatal error: ") && head.ends_with(" - deadlock!");
-    if dump.end == from && !head.starts_with("panic: ") && !is_deadlock {
+    if dump.end == from && !is_panic && !is_deadlock {
         return None;
     }
+    let is_run = line_text(lines, dump.end).starts_with("exit status ");
+    let finding = Finding::at(at..dump.end + usize::from(is_run), kind, what)
+        // A signal from outside may arrive anywhere.
+        .place(dump.place.filter(|_| kind != Death::KilledBySignal));
     // Without a dump many programs use these words. A stack that the program asked for is only
     // logged.
-    let is_end = (dump.end > from || is_deadlock) && !dump.is_asked_for;
-    let is_run = line_text(lines, dump.end).starts_with("exit status ");
-    Some(Finding {
-        lines: at..dump.end + usize::from(is_run),
-        quoted: at,
-        kind,
-        what,
-        // A signal from outside may arrive anywhere.
-        place: dump.place.filter(|_| kind != Death::KilledBySignal),
-        proof: if is_end {
-            Proof::LastWords
-        } else {
-            Proof::Said
-        },
-        ends: match (is_end, is_run) {
-            (false, _) => &[],
-            (true, false) => ENDS,
-            (true, true) => ENDS_IN_GO_RUN,
-        },
+    Some(if dump.end == from && !is_deadlock || dump.is_asked_for {
+        finding
+    } else if is_run {
+        // `go run` says `exit status 2` and ends with 1; other wrappers end with 2.
+        finding.last_words(&[Code(1), Code(2)])
+    } else {
+        // After `panic` and `throw`. They abort with `GOTRACEBACK=crash`. See the documentation of
+        // the package runtime.
+        finding.last_words(&[Code(2), Signal("ABRT")])
     })
 }
 
-/// Exits of a program in which the race detector has found something; see its documentation.
-const RACE: &[ExpectedExit] = &[ExpectedExit::Code(66), ExpectedExit::Code(1)];
-
 /// Reads the race detector's last line: `Found 1 data race(s)`.
-fn race(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let text = line_text(lines, at);
+fn race(spot: &Spot) -> Option<Finding> {
+    let text = spot.text();
     let count = text.strip_prefix("Found ")?.strip_suffix(" data race(s)")?;
-    count.bytes().all(|b| b.is_ascii_digit()).then(|| Finding {
-        lines: at..at + 1,
-        quoted: at,
-        kind: Death::Abort,
-        what: text.to_owned(),
-        place: None,
-        proof: Proof::LastWords,
-        ends: RACE,
-    })
+    let finding = Finding::at(spot.at..spot.at + 1, Death::Abort, text);
+    // See the detector's documentation.
+    let finding = finding.last_words(&[Code(66), Code(1)]);
+    count.bytes().all(|b| b.is_ascii_digit()).then_some(finding)
 }
 
 /// Maximum number of lines of a panic's value.
@@ -227,7 +202,7 @@ fn signal(lines: &[LogLine], at: usize) -> (Death, String, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::WORDS;
     use crate::cause::finding::Proof;
     use crate::cause::runtimes::found;
     use crate::report::Death;
@@ -235,7 +210,7 @@ mod tests {
     #[test]
     fn the_frame_is_the_application_s_whatever_stands_above_it() {
         let found = found(
-            read,
+            WORDS,
             "panic: boom [recovered]\n\tpanic: boom\n\ngoroutine 1 [running]:\n\
              testing.tRunner.func1.2({0x4f0a60, 0x53c2b8})\n\t/usr/lib/go-1.19/src/testing/testing.go:1396 +0x24e\n\
              panic({0x4f0a60, 0x53c2b8})\n\t/usr/lib/go-1.19/src/runtime/panic.go:890 +0x262\n\
@@ -261,7 +236,7 @@ mod tests {
     #[test]
     fn a_stack_that_was_asked_for_is_only_said() {
         let found = found(
-            read,
+            WORDS,
             "panic: boom\n\ngoroutine 6 [running]:\nruntime/debug.Stack()\n\t/usr/lib/go-1.19/src/runtime/debug/stack.go:24 +0x65\n\
              main.handle()\n\t/srv/app/main.go:7 +0x2e\n",
         );
@@ -270,13 +245,13 @@ mod tests {
 
     #[test]
     fn a_fatal_error_of_git_is_none_of_go() {
-        assert!(found(read, "fatal error: cannot read the index\nbye\n").is_empty());
+        assert!(found(WORDS, "fatal error: cannot read the index\nbye\n").is_empty());
     }
 
     #[test]
     fn a_second_panic_and_a_signal_are_told() {
         let found = found(
-            read,
+            WORDS,
             "panic: first\n\tpanic: second line one\nand two\n[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x1]\n\n\
              goroutine 1 [running]:\nmain.main()\n\tcommand-line-arguments/main.go:7 +0x2e\nexit status 2\n",
         );

@@ -1,16 +1,34 @@
 //! The last words of each language's runtime, read from the log.
 //!
-//! A runtime is one file with one function: `fn read(lines: &[LogLine], found: &mut Vec<Finding>)`
-//! adds the findings in any order. Rules for all runtimes:
+//! A runtime is one file, and one line in [`ALL`]. The file says which words the runtime has, by
+//! which marks they are known, and how they are read:
+//!
+//! ```ignore
+//! pub const WORDS: &[RuntimeWords] = &[
+//!     RuntimeWords::new(&["\nUnhandled exception:"], uncaught).raw(),
+//!     RuntimeWords::new(&["\nOut of memory."], |spot| { … }),
+//! ];
+//!
+//! fn uncaught(spot: &Spot) -> Option<Finding> {
+//!     let what = spot.text().strip_prefix("Unhandled exception: ")?;
+//!     let end = past(spot.lines, spot.at + 1, |line| line.text.starts_with("  at "));
+//!     Some(Finding::at(spot.at..end, Death::UncaughtException, what).last_words(&[Code(1)]))
+//! }
+//! ```
+//!
+//! Rules for all runtimes:
 //!
 //! - Recognise the words of the *runtime*, never those of one program.
+//! - A mark is as long as it can be: a runtime is asked about each line that holds one, and only
+//!   about these. Of several words in a line the first in the list that reads something counts.
 //! - `lines` covers everything that was printed with the error, including blank lines and the
-//!   runtime's epilogue.
+//!   runtime's epilogue. The runtime is not asked about them again.
 //! - [`Proof::LastWords`](super::finding::Proof) is only for words that no process prints and goes
-//!   on.
-//! - `ends` names the exits that go with the words.
-//! - Read each line a bounded number of times: skip a trace's lines as a whole.
+//!   on. `ends` names the exits that go with them.
+//! - Read each line a bounded number of times: what stands above is looked at within a limit, or
+//!   not above [`Spot::from`](words::Spot).
 
+mod ask;
 pub mod beam;
 pub mod dart;
 pub mod dotnet;
@@ -25,43 +43,40 @@ pub mod php;
 pub mod python;
 pub mod ruby;
 pub mod rust;
+pub mod shape;
 pub mod shell;
 pub mod swift;
 pub mod symfony;
 pub mod systemd;
+pub mod words;
 
-use super::finding::Finding;
-use super::text::LogLine;
+pub use ask::read;
+use words::RuntimeWords;
 
-/// Adds the findings in these lines.
-pub type Read = fn(&[LogLine], &mut Vec<Finding>);
-
-/// All runtimes.
-pub const ALL: [Read; 18] = [
-    node::read,
-    python::read,
-    jvm::read,
-    go::read,
-    rust::read,
-    native::read,
-    dotnet::read,
-    beam::read,
-    ruby::read,
-    php::read,
-    perl::read,
-    lua::read,
-    shell::read,
-    systemd::read,
-    dart::read,
-    haskell::read,
-    swift::read,
-    symfony::read,
+/// The words of all runtimes.
+const ALL: [&[RuntimeWords]; 18] = [
+    node::WORDS,
+    python::WORDS,
+    jvm::WORDS,
+    go::WORDS,
+    rust::WORDS,
+    native::WORDS,
+    dotnet::WORDS,
+    beam::WORDS,
+    ruby::WORDS,
+    php::WORDS,
+    perl::WORDS,
+    lua::WORDS,
+    shell::WORDS,
+    systemd::WORDS,
+    dart::WORDS,
+    haskell::WORDS,
+    swift::WORDS,
+    symfony::WORDS,
 ];
 
-/// Returns the findings of a runtime in a log.
+/// Returns the findings of one runtime in a log.
 #[cfg(test)]
-fn found(read: Read, log: &str) -> Vec<Finding> {
-    let mut found = Vec::new();
-    read(&super::text::read(log), &mut found);
-    found
+fn found(words: &'static [RuntimeWords], log: &str) -> Vec<super::finding::Finding> {
+    ask::Asker::of(&[words]).read(&super::text::read(log))
 }

@@ -1,60 +1,26 @@
 //! PHP: `Fatal error: Uncaught …` and `Parse error: …` of the command line, and FPM if it does not
 //! start.
 
+use super::shape::is_like;
+use super::words::{RuntimeWords, Spot};
 use crate::cause::beneath;
-use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
-use crate::cause::text::LogLine;
+use crate::cause::finding::ExpectedExit::Code;
+use crate::cause::finding::{Finding, SourcePlace};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// Maximum number of lines between an exception's message and its stack.
 const MESSAGE: usize = 60;
 
-/// Adds the deaths in the log.
-pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
-    let mut i = 0;
-    while let Some(line) = lines.get(i) {
-        let text = line.text.as_str();
-        let end = if text.contains("rror: ") {
-            fatal(lines, i, found)
-        } else if text.ends_with("ERROR: FPM initialization failed") {
-            fpm(lines, i, found)
-        } else if text.starts_with("Could not open input file: ") {
-            // cli/php_cli.c
-            Some(add(
-                i..i + 1,
-                Death::NoSuchFile,
-                text,
-                None,
-                (Proof::LastWords, &[ExpectedExit::Code(1)]),
-                found,
-            ))
-        } else {
-            None
-        };
-        i = end.unwrap_or(i + 1);
-    }
-}
-
-fn add(
-    lines: std::ops::Range<usize>,
-    kind: Death,
-    what: &str,
-    place: Option<SourcePlace>,
-    (proof, ends): (Proof, &'static [ExpectedExit]),
-    found: &mut Vec<Finding>,
-) -> usize {
-    let (quoted, end) = (lines.start, lines.end);
-    found.push(Finding {
-        lines,
-        quoted,
-        kind,
-        what: what.trim().to_owned(),
-        place,
-        proof,
-        ends,
-    });
-    end
-}
+pub const WORDS: &[RuntimeWords] = &[
+    RuntimeWords::new(&["atal error: ", "Parse error: "], fatal),
+    RuntimeWords::new(&["ERROR: FPM initialization failed\n"], fpm),
+    // cli/php_cli.c
+    RuntimeWords::new(&["\nCould not open input file: "], |spot| {
+        let finding = Finding::at(spot.at..spot.at + 1, Death::NoSuchFile, spot.text().trim());
+        Some(finding.last_words(&[Code(1)]))
+    }),
+];
 
 /// Returns the level and the message of a fatal error. The error log has `PHP ` before them and two
 /// spaces between them.
@@ -71,27 +37,22 @@ fn message(text: &str) -> Option<(&str, &str)> {
     .then_some((level, message.trim_start()))
 }
 
-fn fatal(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let line = lines.get(i)?;
+fn fatal(spot: &Spot) -> Option<Finding> {
+    let Spot {
+        lines, line, at, ..
+    } = *spot;
     // A server's log has a timestamp before it, and the server goes on.
     let bare = line
         .text
         .strip_prefix('[')
-        .and_then(|text| text.split_once("] "))
-        .map(|(_, rest)| rest);
+        .and_then(|text| text.split_once("] "));
     let is_logged = bare.is_some() || line.entry.is_some();
-    let said = bare.unwrap_or(
-        line.entry
-            .as_ref()
-            .map_or(&line.text, |entry| &entry.message),
-    );
-    let (level, message) = message(said)?;
-    let ends: (Proof, &'static [ExpectedExit]) = if is_logged {
-        (Proof::Said, &[ExpectedExit::Code(255)])
+    let (level, message) = message(bare.map_or(line.message(), |(_, rest)| rest))?;
+    let finding = if let Some(uncaught) = message.strip_prefix("Uncaught ") {
+        let trace = trace(lines, at, uncaught);
+        let what = trace.words();
+        Finding::at(at..trace.end, kind(&what), what.trim()).place(trace.place())
     } else {
-        (Proof::LastWords, &[ExpectedExit::Code(255)])
-    };
-    let Some(uncaught) = message.strip_prefix("Uncaught ") else {
         let (what, place) = place(message);
         // PHP always names the place. Other programs say `Fatal error: …` too.
         place.as_ref()?;
@@ -99,35 +60,22 @@ fn fatal(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize>
             "Parse error" => Death::SyntaxError,
             _ => kind(what),
         };
-        return Some(add(i..i + 1, kind, what, place, ends, found));
+        Finding::at(at..at + 1, kind, what.trim()).place(place)
     };
-    let trace = trace(lines, i, uncaught);
-    let what = trace.words();
-    Some(add(
-        i..trace.end,
-        kind(&what),
-        &what,
-        trace.place(),
-        ends,
-        found,
-    ))
+    Some(if is_logged {
+        finding.said(&[Code(255)])
+    } else {
+        finding.last_words(&[Code(255)])
+    })
 }
 
 /// Takes `in FILE on line N` or `in FILE:N` from the end of a message.
 fn place(message: &str) -> (&str, Option<SourcePlace>) {
     let message = message.trim_end();
     let found = message.rsplit_once(" in ").and_then(|(what, place)| {
-        let (file, line) = place
-            .rsplit_once(" on line ")
-            .or_else(|| place.rsplit_once(':'))?;
-        Some((
-            what,
-            SourcePlace {
-                file: file.to_owned(),
-                line: Some(line.parse().ok()?),
-                function: None,
-            },
-        ))
+        let by_words = place.rsplit_once(" on line ");
+        let (file, line) = by_words.or_else(|| place.rsplit_once(':'))?;
+        Some((what, SourcePlace::new(file, Some(line.parse().ok()?))))
     });
     found.map_or((message, None), |(what, place)| (what, Some(place)))
 }
@@ -236,17 +184,11 @@ impl PhpTrace {
 fn frame(text: &str) -> Option<SourcePlace> {
     let (file, rest) = text.split_once('(')?;
     let line = rest.split_once(')')?.0.parse().ok()?;
-    is_own(file).then(|| SourcePlace {
-        file: file.to_owned(),
-        line: Some(line),
-        function: None,
-    })
+    is_own(file).then(|| SourcePlace::new(file, Some(line)))
 }
 
 fn is_own(file: &str) -> bool {
-    !file.contains("/vendor/")
-        && !file.starts_with("phar://")
-        && !file.starts_with("/usr/share/php")
+    !is_like(file, &["…/vendor/…", "phar://…", "/usr/share/php…"])
 }
 
 fn kind(what: &str) -> Death {
@@ -265,34 +207,21 @@ fn kind(what: &str) -> Death {
 }
 
 /// Reads the end of FPM's master before it begins to serve: fpm/fpm.c, `FPM_EXIT_CONFIG`.
-fn fpm(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let error = |line: &LogLine| {
-        line.text
-            .split_once("] ERROR: ")
-            .map(|(_, what)| what.to_owned())
-    };
-    let before = lines
-        .get(i.saturating_sub(8)..i)?
-        .iter()
+fn fpm(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let error = |i: &usize| Some(line_text(lines, *i).split_once("] ERROR: ")?.1);
+    let errors = (at.saturating_sub(8)..=at)
         .rev()
-        .take_while(|line| error(line).is_some())
-        .count();
-    let first = i - before;
-    let what = &error(lines.get(first)?)?;
+        .take_while(|i| error(i).is_some());
+    let first = errors.last()?;
+    let what = error(&first)?.trim();
     let kind = beneath::kind(what).unwrap_or(Death::PlainExit);
-    Some(add(
-        first..i + 1,
-        kind,
-        what,
-        None,
-        (Proof::LastWords, &[ExpectedExit::Code(78)]),
-        found,
-    ))
+    Some(Finding::at(first..at + 1, kind, what).last_words(&[Code(78)]))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::WORDS;
     use crate::cause::finding::Proof;
     use crate::cause::runtimes::found;
     use crate::report::Death;
@@ -301,7 +230,7 @@ mod tests {
     fn of_a_chain_the_last_is_told_with_the_first() {
         let log = "PHP Fatal error:  Uncaught PDOException: refused in /srv/a.php:2\nStack trace:\n#0 /srv/a.php(3): q()\n#1 {main}\n\n\
                    Next RuntimeException: cannot boot in /srv/vendor/k.php:3\nStack trace:\n#0 /srv/b.php(7): k()\n#1 {main}\n  thrown in /srv/vendor/k.php on line 3\nnext\n";
-        let it = found(read, log).remove(0);
+        let it = found(WORDS, log).remove(0);
         assert_eq!(
             it.what,
             "RuntimeException: cannot boot (caused by PDOException: refused)"
@@ -331,7 +260,7 @@ mod tests {
                 "/srv/a.php:2",
             ),
         ] {
-            let it = found(read, log).remove(0);
+            let it = found(WORDS, log).remove(0);
             assert_eq!(
                 (it.kind, it.place.unwrap().to_string().as_str()),
                 (kind, place),
@@ -339,12 +268,12 @@ mod tests {
             );
         }
         assert_eq!(
-            found(read, "Could not open input file: worker.php")[0].kind,
+            found(WORDS, "Could not open input file: worker.php")[0].kind,
             Death::NoSuchFile
         );
         assert_eq!(
             found(
-                read,
+                WORDS,
                 "[23-Nov-2026 04:24:07 UTC] PHP Fatal error:  Uncaught E: x in a.php:1"
             )[0]
             .proof,
@@ -352,11 +281,11 @@ mod tests {
         );
         assert!(
             found(
-                read,
+                WORDS,
                 "PHP Warning:  Undefined variable $x in /srv/a.php on line 2"
             )
             .is_empty()
         );
-        assert!(found(read, "we saw a Fatal error: once").is_empty());
+        assert!(found(WORDS, "we saw a Fatal error: once").is_empty());
     }
 }

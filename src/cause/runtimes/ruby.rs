@@ -4,31 +4,33 @@
 //! Nothing shows that an exception was uncaught: `full_message` looks the same. But Ruby prints it
 //! at the very end, after all exit handlers.
 
+use super::shape::{below, is_like, number, past, past_most};
+use super::words::{RuntimeWords, Spot};
 use crate::cause::beneath;
-use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
-use crate::cause::text::LogLine;
+use crate::cause::finding::ExpectedExit::{self, Code, Signal};
+use crate::cause::finding::{Finding, SourcePlace};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// Maximum number of lines between an exception's message and its stack.
 const MESSAGE: usize = 40;
 
-/// Adds the deaths in the log.
-pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
-    let mut i = 0;
-    while let Some(line) = lines.get(i) {
-        let text = line.text.as_str();
-        let end = if text.contains("[BUG] ") {
-            bug(lines, i, found)
-        } else {
-            None
-        };
-        i = end
-            .or_else(|| logged(lines, i, found))
-            .or_else(|| error(lines, i, found))
-            .or_else(|| refusal(lines, i, found))
-            .unwrap_or(i + 1);
-    }
-}
+pub const WORDS: &[RuntimeWords] = &[
+    RuntimeWords::new(&["[BUG] "], bug),
+    RuntimeWords::new(&[")\n"], logged),
+    RuntimeWords::new(&[")\n", ": unhandled exception\n"], error).raw(),
+    RuntimeWords::new(&["\n[FATAL] failed to allocate memory"], no_memory),
+    RuntimeWords::new(&[": syntax error, unexpected"], syntax_error).raw(),
+    RuntimeWords::new(
+        &[
+            "\nbundler: command not found: ",
+            "\nCould not find ",
+            "\nCould not locate Gemfile",
+        ],
+        refusal,
+    )
+    .raw(),
+];
 
 /// The first line of an uncaught exception.
 struct RubyHead<'a> {
@@ -53,33 +55,24 @@ fn head(text: &str) -> Option<RubyHead<'_>> {
         });
     }
     let (rest, class) = text.strip_suffix(')')?.rsplit_once(" (")?;
-    if !is_class(class) {
-        return None;
-    }
-    if let Some(message) = ["ruby: ", "/usr/bin/ruby: "]
-        .iter()
-        .find_map(|program| rest.strip_prefix(program))
-    {
-        return Some(RubyHead {
-            place: None,
+    is_class(class).then_some(())?;
+    let said = |place, message| {
+        Some(RubyHead {
+            place,
             message,
             class,
-        });
+        })
+    };
+    let by_ruby = ["ruby: ", "/usr/bin/ruby: "].iter();
+    if let Some(message) = by_ruby.into_iter().find_map(|it| rest.strip_prefix(it)) {
+        return said(None, message);
     }
     if class == "NoMemoryError" {
         // Without memory Ruby cannot find the place.
-        return Some(RubyHead {
-            place: None,
-            message: rest.split_once(": ")?.1,
-            class,
-        });
+        return said(None, rest.split_once(": ")?.1);
     }
     let (place, message) = place(rest)?;
-    Some(RubyHead {
-        place: Some(place),
-        message: message.strip_prefix(": ")?,
-        class,
-    })
+    said(Some(place), message.strip_prefix(": ")?)
 }
 
 fn is_class(name: &str) -> bool {
@@ -101,132 +94,91 @@ fn place(text: &str) -> Option<(SourcePlace, &str)> {
                 .starts_with(|c: char| c.is_ascii_digit())
         })?;
     let (file, rest) = (text.get(..colon)?, text.get(colon + 1..)?);
-    let digits = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    let line = rest.get(..digits)?.parse().ok()?;
-    let mut rest = rest.get(digits..)?;
+    let (line, mut rest) = number(rest)?;
     let mut function = None;
     if let Some(method) = rest
         .strip_prefix(":in `")
         .or_else(|| rest.strip_prefix(":in '"))
     {
-        let end = method.find('\'')?;
-        function = Some(method.get(..end)?.to_owned());
-        rest = method.get(end + 1..)?;
+        let (name, after) = method.split_once('\'')?;
+        (function, rest) = (Some(name), after);
     }
-    if file.is_empty() || file.len() > 500 {
-        return None;
-    }
-    Some((
-        SourcePlace {
-            file: file.to_owned(),
-            line: Some(line),
-            function,
-        },
-        rest,
-    ))
+    let is_file = !file.is_empty() && file.len() <= 500;
+    is_file.then(|| (SourcePlace::new(file, Some(line)).within(function), rest))
 }
 
 fn is_own(file: &str) -> bool {
-    ![
-        "/gems/",
-        "/lib/ruby/",
-        "/rubygems/",
-        "/usr/bin/",
-        "/usr/local/bin/",
-        "/bundle/bin/",
-    ]
-    .iter()
-    .any(|it| file.contains(it))
-        && !file.starts_with('<')
+    const OTHERS: [&str; 7] = [
+        "<…",
+        "…/gems/…",
+        "…/lib/ruby/…",
+        "…/rubygems/…",
+        "…/usr/bin/…",
+        "…/usr/local/bin/…",
+        "…/bundle/bin/…",
+    ];
+    !is_like(file, &OTHERS)
 }
 
-fn error(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let line = lines.get(i)?;
-    let is_candidate = line.text.contains(':') && line.text.ends_with([')', 'n']);
-    let head = head(&line.text).filter(|_| is_candidate && line.entry.is_none())?;
-    let stack = stack(lines, i + 1);
+fn error(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let head = head(spot.text())?;
+    let stack = stack(lines, at + 1);
     let mut end = stack.end;
-    // The cause follows right below the stack, in the same form.
-    let cause = lines
-        .get(end)
-        .filter(|_| stack.end > i + 1)
-        .and_then(|line| self::head(&line.text));
     let mut what = format!("{}: {}", head.class, head.message);
-    if cause.is_some() {
+    // The cause follows right below the stack, in the same form.
+    if let Some(cause) = self::head(line_text(lines, end)).filter(|_| end > at + 1) {
         end = self::stack(lines, end + 1).end;
+        // Ruby prints the exception of a thread that ends the process twice.
+        if cause.message != head.message {
+            what = format!("{what} (caused by {}: {})", cause.class, cause.message);
+        }
     }
-    // Ruby prints the exception of a thread that ends the process twice.
-    if let Some(cause) = cause.filter(|cause| cause.message != head.message) {
-        what = format!("{what} (caused by {}: {})", cause.class, cause.message);
-    }
-    let own = head
-        .place
-        .clone()
-        .filter(|place| is_own(&place.file))
-        .or(stack.own);
-    let before = i
-        .checked_sub(1)
-        .and_then(|at| lines.get(at))
-        .map(|line| line.text.as_str())
-        .unwrap_or_default();
-    let in_thread =
-        before.starts_with("#<Thread:") && before.contains(" terminated with exception");
-    let mut finding = Finding {
-        lines: if in_thread { i - 1 } else { i }..end,
-        quoted: i,
-        kind: kind(head.class, head.message),
-        what,
-        place: own,
-        proof: Proof::Said,
-        ends: &[],
+    let kind = kind(head.class, head.message);
+    let own = head.place.filter(|place| is_own(&place.file)).or(stack.own);
+    // The place is in the file that cannot be read, not in the line that requires it.
+    let unreadable = || Some(place(head.message)?.0).filter(|_| kind == Death::SyntaxError);
+    let place = unreadable().or(own);
+    let above = at.checked_sub(1);
+    let is_thread = |i: &usize| {
+        is_like(
+            line_text(lines, *i),
+            &["#<Thread:… terminated with exception…"],
+        )
     };
-    if finding.kind == Death::SyntaxError {
-        // The place is in the file that cannot be read, not in the line that requires it.
-        finding.place = self::place(head.message)
-            .map(|(place, _)| place)
-            .or(finding.place);
-    }
-    found.push(finding);
-    Some(end)
+    let start = above.filter(is_thread).unwrap_or(at);
+    Some(Finding::at(start..end, kind, what).quoted(at).place(place))
 }
 
 /// Reads an exception that Ruby's logger wrote, or that a program has printed by itself: `F, […]
 /// FATAL -- : MESSAGE (CLASS)`, and the bare frames beneath it.
-fn logged(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let line = lines.get(i)?;
-    let (said, fewest) = match &line.entry {
-        Some(entry) if entry.is_error() && !entry.json => (entry.message.as_str(), 1),
+fn logged(spot: &Spot) -> Option<Finding> {
+    let Spot {
+        lines, line, at, ..
+    } = *spot;
+    let fewest = match &line.entry {
+        Some(entry) if entry.is_error() && !entry.json => 1,
         Some(_) => return None,
-        None => (line.text.as_str(), 2),
+        None => 2,
     };
-    let (message, class) = said.trim_end().strip_suffix(')')?.rsplit_once(" (")?;
+    let (message, class) = line
+        .message()
+        .trim_end()
+        .strip_suffix(')')?
+        .rsplit_once(" (")?;
+    if !is_class(class) || place(message).is_some_and(|(place, _)| place.function.is_some()) {
+        return None;
+    }
     let frame = |line: &LogLine| {
         let (place, rest) = place(&line.text).filter(|_| line.entry.is_none())?;
         rest.is_empty().then_some(place)
     };
-    let frames: Vec<SourcePlace> = lines.get(i + 1..)?.iter().map_while(frame).collect();
-    let (length, first) = (frames.len(), frames.first().cloned()?);
-    if length < fewest
-        || !is_class(class)
-        || place(message).is_some_and(|(place, _)| place.function.is_some())
-    {
-        return None;
-    }
-    found.push(Finding {
-        lines: i..i + 1 + length,
-        quoted: i,
-        kind: kind(class, message),
-        what: format!("{class}: {message}"),
-        place: frames
-            .into_iter()
-            .find(|place| is_own(&place.file))
-            .or(Some(first)),
-        proof: Proof::Said,
-        ends: &[],
-    });
-    Some(i + 1 + length)
+    let frames: Vec<SourcePlace> = below(lines, at).iter().map_while(frame).collect();
+    let end = at + 1 + frames.len();
+    let first = frames.first().filter(|_| frames.len() >= fewest)?.clone();
+    let own = frames.into_iter().find(|place| is_own(&place.file));
+    let finding = Finding::at(at..end, kind(class, message), format!("{class}: {message}"));
+    Some(finding.place(own.or(Some(first))))
 }
 
 struct RubyStack {
@@ -236,57 +188,32 @@ struct RubyStack {
 
 /// Reads the rest of a message and the `from` lines.
 fn stack(lines: &[LogLine], start: usize) -> RubyStack {
-    let is_from =
-        |line: &LogLine| line.text.starts_with("\tfrom ") || line.text.starts_with("\t ... ");
-    let rest = lines.get(start..).unwrap_or_default();
-    let message = rest
-        .iter()
-        .take(MESSAGE)
-        .take_while(|line| line.entry.is_none() && !is_from(line))
-        .count();
-    let has_stack = rest.get(message).is_some_and(is_from);
-    if !has_stack {
+    let is_from = |line: &LogLine| is_like(&line.text, &["\tfrom …", "\t ... …"]);
+    let froms = past_most(lines, start, MESSAGE, |line| {
+        line.entry.is_none() && !is_from(line)
+    });
+    if !lines.get(froms).is_some_and(is_from) {
         // Without a stack, only an excerpt of the code belongs to the message.
-        let is_excerpt = |line: &&LogLine| line.is_blank() || line.text.starts_with([' ', '>']);
-        let excerpt = rest.iter().take(MESSAGE).take_while(is_excerpt).count();
-        let blank = rest
-            .get(..excerpt)
-            .unwrap_or_default()
-            .iter()
-            .all(LogLine::is_blank);
-        return RubyStack {
-            end: start + if blank { 0 } else { excerpt },
-            own: None,
-        };
+        let excerpt = past_most(lines, start, MESSAGE, |line| {
+            line.is_blank() || line.text.starts_with([' ', '>'])
+        });
+        let is_blank = past(lines, start, LogLine::is_blank) >= excerpt;
+        let end = if is_blank { start } else { excerpt };
+        return RubyStack { end, own: None };
     }
     // A message may contain the first line of another error. That error is read on its own.
-    let is_other = rest
-        .get(..message)
-        .unwrap_or_default()
-        .iter()
-        .any(|line| head(&line.text).is_some());
-    if is_other {
+    if (start..froms).any(|i| head(line_text(lines, i)).is_some()) {
         return RubyStack {
             end: start,
             own: None,
         };
     }
-    let froms = rest.get(message..).unwrap_or_default();
-    let length = froms.iter().take_while(|line| is_from(line)).count();
-    let mut stack = RubyStack {
-        end: start + message + length,
-        own: None,
-    };
-    for line in froms.iter().take(length) {
-        let Some((place, _)) = line.text.strip_prefix("\tfrom ").and_then(place) else {
-            continue;
-        };
-        if is_own(&place.file) {
-            stack.own = Some(place);
-            break;
-        }
-    }
-    stack
+    let end = past(lines, froms, is_from);
+    let places = (froms..end).filter_map(|i| place(line_text(lines, i).strip_prefix("\tfrom ")?));
+    let own = places
+        .map(|(place, _)| place)
+        .find(|place| is_own(&place.file));
+    RubyStack { end, own }
 }
 
 fn kind(class: &str, message: &str) -> Death {
@@ -309,32 +236,18 @@ fn kind(class: &str, message: &str) -> Death {
 
 /// Reads `app.rb:4: [BUG] Segmentation fault at 0x8`. Pages of the interpreter's state follow, then
 /// SIGABRT.
-fn bug(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let text = lines.get(i)?.text.as_str();
-    let (before, what) = text.split_once("[BUG] ")?;
-    let is_report = lines
-        .get(i + 1..)?
-        .iter()
-        .take(3)
-        .any(|line| line.text.starts_with("ruby ") || line.text.starts_with("-- "));
-    if !is_report {
-        return None;
-    }
-    let is_sure = |line: &LogLine| {
-        line.text.starts_with("-- ")
-            || line.text.contains("bugreport.html")
-            || line.text.contains("[vsyscall]")
-    };
-    let rest = lines
-        .get(i + 1..)?
-        .iter()
-        .take_while(|line| line.entry.is_none() && !line.text.contains("[BUG] "));
-    let length = rest
-        .enumerate()
-        .filter(|(_, line)| is_sure(line))
-        .map(|(at, _)| at + 1)
-        .last()
-        .unwrap_or(1);
+fn bug(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let (before, what) = spot.text().split_once("[BUG] ")?;
+    let mut first = (at + 1..at + 4).map(|i| line_text(lines, i));
+    first.find(|text| is_like(text, &["ruby …", "-- …"]))?;
+    let end = past(lines, at + 1, |line| {
+        line.entry.is_none() && !line.text.contains("[BUG] ")
+    });
+    let is_sure =
+        |line: &LogLine| is_like(&line.text, &["-- …", "…bugreport.html…", "…[vsyscall]…"]);
+    let last = lines.get(at + 1..end)?.iter().rposition(is_sure);
+    let end = at + 2 + last.unwrap_or(0);
     let (kind, what) = if what.starts_with("Segmentation fault") {
         // The address changes from crash to crash.
         (Death::Segfault, "[BUG] Segmentation fault".to_owned())
@@ -344,94 +257,52 @@ fn bug(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
     let place = place(before)
         .map(|(place, _)| place)
         .filter(|place| is_own(&place.file));
-    let ends = &[ExpectedExit::Signal("ABRT"), ExpectedExit::Signal("SEGV")];
-    let end = i + 1 + length;
-    found.push(Finding {
-        lines: i..end,
-        quoted: i,
-        kind,
-        what,
-        place,
-        proof: Proof::LastWords,
-        ends,
-    });
-    Some(end)
+    let finding = Finding::at(at..end, kind, what).place(place);
+    Some(finding.last_words(&[Signal("ABRT"), Signal("SEGV")]))
 }
 
-/// The interpreter's own words, which look like a logger's.
-const NO_MEMORY: &str = "[FATAL] failed to allocate memory";
-
-/// Reads how Ruby and Bundler say that they cannot begin, or cannot go on. Returns the line after
-/// it.
-fn refusal(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let line = lines
-        .get(i)
-        .filter(|line| line.entry.is_none() || line.text.starts_with(NO_MEMORY))?;
-    let text = line.text.trim_end();
-    if let Some((place, message)) = syntax_error(text) {
-        let end = stack(lines, i + 1).end;
-        found.push(Finding {
-            lines: i..end,
-            quoted: i,
-            kind: Death::SyntaxError,
-            what: message.to_owned(),
-            place: Some(place),
-            proof: Proof::LastWords,
-            ends: &[ExpectedExit::Code(1)],
-        });
-        return Some(end);
-    }
-    let (kind, ends) = refused(lines, i, text)?;
-    let kind = if kind == Death::NoSuchFile {
-        kind
-    } else {
-        beneath::kind(text).unwrap_or(kind)
-    };
-    found.push(Finding {
-        lines: i..i + 1,
-        quoted: i,
-        kind,
-        what: text.to_owned(),
-        place: None,
-        proof: Proof::LastWords,
-        ends,
-    });
-    Some(i + 1)
-}
-
-/// Returns the kind of death and the exits of a refusal.
-fn refused(lines: &[LogLine], i: usize, text: &str) -> Option<(Death, &'static [ExpectedExit])> {
-    if text == NO_MEMORY {
-        return Some((Death::OutOfMemoryHeap, &[ExpectedExit::Code(1)]));
-    }
-    if text.starts_with("bundler: command not found: ") {
-        return Some((Death::MissingModule, &[ExpectedExit::Code(127)]));
-    }
-    // Bundler::GemNotFound; see bundler/errors.rb.
-    let advises = |words: &str| {
-        lines
-            .get(i + 1..)
-            .is_some_and(|rest| rest.iter().take(8).any(|line| line.text.contains(words)))
-    };
-    if text.starts_with("Could not find ")
-        && (text.contains(" in locally installed gems") || advises("bundle install"))
-    {
-        return Some((Death::MissingModule, &[ExpectedExit::Code(7)]));
-    }
-    text.starts_with("Could not locate Gemfile")
-        .then_some((Death::NoSuchFile, &[ExpectedExit::Code(10)]))
+/// Reads the interpreter's own words, which look like a logger's.
+fn no_memory(spot: &Spot) -> Option<Finding> {
+    let text = spot.text().trim_end();
+    let finding = Finding::at(spot.at..spot.at + 1, Death::OutOfMemoryHeap, text);
+    (text == "[FATAL] failed to allocate memory").then(|| finding.last_words(&[Code(1)]))
 }
 
 /// Reads `app.rb:3: syntax error, unexpected end-of-input`. Ruby before 3.3 prints it for the
 /// program itself.
-fn syntax_error(text: &str) -> Option<(SourcePlace, &str)> {
-    if !text.contains(": syntax error") {
-        return None;
-    }
-    let (place, rest) = place(text)?;
-    let message = rest.strip_prefix(": ")?;
-    (message.starts_with("syntax error, unexpected") && place.function.is_none())
-        .then_some((place, message))
+fn syntax_error(spot: &Spot) -> Option<Finding> {
+    let (place, rest) = place(spot.text().trim_end())?;
+    let message = rest
+        .strip_prefix(": ")
+        .filter(|_| place.function.is_none())?;
+    message
+        .starts_with("syntax error, unexpected")
+        .then_some(())?;
+    let end = stack(spot.lines, spot.at + 1).end;
+    let finding = Finding::at(spot.at..end, Death::SyntaxError, message);
+    Some(finding.place(Some(place)).last_words(&[Code(1)]))
+}
+
+/// Reads how Bundler says that it cannot begin; see bundler/errors.rb.
+fn refusal(spot: &Spot) -> Option<Finding> {
+    let text = spot.text().trim_end();
+    let advises = || {
+        let mut advice = below(spot.lines, spot.at).iter().take(8);
+        advice.any(|line| line.text.contains("bundle install"))
+    };
+    let (kind, ends): (_, &[ExpectedExit]) = if text.starts_with("Could not locate Gemfile") {
+        (Death::NoSuchFile, &[Code(10)])
+    } else {
+        let kind = beneath::kind(text).unwrap_or(Death::MissingModule);
+        if text.starts_with("bundler: ") {
+            (kind, &[Code(127)])
+        } else if text.contains(" in locally installed gems") || advises() {
+            (kind, &[Code(7)])
+        } else {
+            return None;
+        }
+    };
+    Some(Finding::at(spot.at..spot.at + 1, kind, text).last_words(ends))
 }
 
 #[cfg(test)]

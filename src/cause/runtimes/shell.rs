@@ -5,62 +5,25 @@
 //! A script goes on after most of this, so the exit code decides: 127 for a missing command, 126
 //! for one that cannot be run. See "Exit Status" in bash(1).
 
+use super::shape::is_like;
+use super::words::{RuntimeWords, Spot};
 use crate::cause::beneath;
-use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
-use crate::cause::text::LogLine;
+use crate::cause::finding::ExpectedExit::{self, Code, Signal};
+use crate::cause::finding::{Finding, SourcePlace};
+use crate::cause::text::line_text;
 use crate::report::Death;
 
-/// Number of lines before a shell's word in which another runtime's finding tells more of the same
-/// death.
-const NEAR: usize = 3;
+pub const WORDS: &[RuntimeWords] = &[
+    RuntimeWords::new(&FAULT_MARKS, own_fault).raw(),
+    RuntimeWords::new(&SPEAKERS, complaint).raw(),
+    RuntimeWords::new(&LAUNCHERS, launcher),
+];
 
-/// Adds the deaths in the log.
-pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
-    for (i, line) in lines.iter().enumerate() {
-        let text = line.text.trim_end();
-        let said = if line.entry.is_none() {
-            shell(lines, i, text, found)
-        } else {
-            Vec::new()
-        };
-        let said = if said.is_empty() {
-            launcher(text).into_iter().collect()
-        } else {
-            said
-        };
-        let place: Option<SourcePlace> = script(text).and_then(|(place, _)| place);
-        // bash quotes the unreadable line below its error.
-        let quotes = lines
-            .get(i + 1)
-            .and_then(|line| script(&line.text))
-            .is_some_and(|(at, rest)| at == place && rest.starts_with('`'));
-        for ShellWords {
-            kind,
-            what,
-            proof,
-            ends,
-        } in said
-        {
-            let end = i + 1 + usize::from(quotes && kind == Death::SyntaxError);
-            found.push(Finding {
-                lines: i..end,
-                quoted: i,
-                kind,
-                what,
-                place: place.clone(),
-                proof,
-                ends,
-            });
-        }
-    }
-}
-
-struct ShellWords {
-    kind: Death,
-    what: String,
-    proof: Proof,
-    ends: &'static [ExpectedExit],
-}
+/// Ends of the speaker that stands before a complaint: a shell's name, or the number of a script's
+/// line.
+const SPEAKERS: [&str; 11] = [
+    "sh: ", "0: ", "1: ", "2: ", "3: ", "4: ", "5: ", "6: ", "7: ", "8: ", "9: ",
+];
 
 /// Reads the speaker: `run.sh: line 3: …`, `run.sh: 3: …`, `run.sh:3: …` or `sh: …`. Returns its
 /// place and its words.
@@ -70,11 +33,7 @@ fn script(text: &str) -> Option<(Option<SourcePlace>, &str)> {
             .parse()
             .ok()
             .filter(|_| !file.is_empty() && file.len() < 300 && !file.starts_with([' ', '\t']))?;
-        Some(Some(SourcePlace {
-            file: file.to_owned(),
-            line: Some(line),
-            function: None,
-        }))
+        Some(Some(SourcePlace::new(file, Some(line))))
     };
     let (file, rest) = text.split_once(": ")?;
     if is_shell(file) {
@@ -125,350 +84,306 @@ fn is_number(text: &str) -> bool {
 }
 
 /// Reads a shell's complaint, or its word on a child that a fault has killed.
-fn shell(lines: &[LogLine], i: usize, text: &str, found: &[Finding]) -> Vec<ShellWords> {
-    let untold = |said: &ShellWords| !is_told_better(lines, i, said.ends, found);
-    if let Some(said) = fault(text, "") {
-        return Some(said).filter(untold).into_iter().collect();
+fn complaint(spot: &Spot) -> Option<Finding> {
+    let text = spot.text().trim_end();
+    let (place, rest) = script(text)?;
+    if let Some((pid, child)) = rest.trim_start().split_once(' ')
+        && pid.parse::<u32>().is_ok()
+    {
+        let (command, fault) = fault(child).filter(|(command, _)| !command.is_empty())?;
+        let what = format!("{}: {command}", fault.0);
+        return killed(spot, fault, what).map(|finding| finding.place(place));
     }
-    let Some((place, rest)) = script(text) else {
-        return Vec::new();
+    // `${QUEUE_URL:?must be set}`: the words are the script's own.
+    let is_unset = || {
+        let name = rest.split_once(": ").map(|(name, _)| name);
+        place.is_some() && name.is_some_and(is_variable)
     };
-    let child = rest.trim_start().split_once(' ');
-    if let Some((_, child)) = child.filter(|(pid, _)| pid.parse::<u32>().is_ok()) {
-        let said = fault(child, &format!(" in {text}"));
-        return said.filter(untold).into_iter().collect();
-    }
+    let lowercase = rest.to_ascii_lowercase();
+    let find = |complaints: &'static [Complaint]| {
+        complaints.iter().find(|it| is_like(&lowercase, it.shapes))
+    };
+    let complaint = find(&UNREADABLE).or_else(|| is_unset().then_some(&UNSET));
+    let complaint = complaint.or_else(|| find(&FAILED))?;
+    // bash quotes the unreadable line below its error.
+    let is_quote = |(at, rest): (Option<SourcePlace>, &str)| at == place && rest.starts_with('`');
+    let has_quote = complaint.kind == Death::SyntaxError
+        && script(line_text(spot.lines, spot.at + 1)).is_some_and(is_quote);
     let what = if place.is_some() { rest } else { text };
-    if let Some(complaint) = find(&UNREADABLE, rest) {
-        return complaint.said(what);
-    }
-    // `${QUEUE_URL:?must be set}`
-    let names_variable = rest
-        .split_once(": ")
-        .is_some_and(|(name, _)| is_variable(name));
-    if place.is_some() && names_variable {
-        return UNSET.said(what);
-    }
-    find(&FAILED, rest).map_or_else(Vec::new, |complaint| complaint.said(what))
+    let end = spot.at + 1 + usize::from(has_quote);
+    let finding = Finding::at(spot.at..end, complaint.kind, what).place(place);
+    Some(match (complaint.ends, complaint.may) {
+        (Some(ends), Some(may)) => finding.last_words(ends).or_said(may),
+        (Some(ends), None) => finding.last_words(ends),
+        (None, may) => finding.said(may.unwrap_or_default()),
+    })
 }
 
 /// A sort of complaint, by the words that shells use for it.
 struct Complaint {
-    /// Words at the complaint's beginning, at its end or anywhere in it, in small letters.
-    begins: &'static [&'static str],
-    ends: &'static [&'static str],
-    contains: &'static [&'static str],
+    /// Shapes of the words, in small letters.
+    shapes: &'static [&'static str],
     kind: Death,
-    proof: Certainty,
-    /// Exits of the shell.
-    exits: &'static [ExpectedExit],
+    /// Exits of a shell that ends by it. If a command was not found, the exit code shows it.
+    ends: Option<&'static [ExpectedExit]>,
+    /// Exits of a shell that may have gone on. If a redirection or a builtin failed, `set -e` or a
+    /// POSIX shell ends the script with a code of its own.
+    may: Option<&'static [ExpectedExit]>,
 }
-
-/// How sure it is that the script ends with the complaint.
-#[derive(Clone, Copy)]
-enum Certainty {
-    Ends,
-    /// If a command was not found, the exit code shows it. If a redirection or a builtin failed,
-    /// `set -e` or a POSIX shell ends the script with a code of its own.
-    EndsOrMay,
-    May,
-}
-
-const NO_WORDS: Complaint = Complaint {
-    begins: &[],
-    ends: &[],
-    contains: &[],
-    kind: Death::PlainExit,
-    proof: Certainty::May,
-    exits: &[],
-};
 
 /// The script cannot be read, or a variable is not set.
 const UNREADABLE: [Complaint; 2] = [
     Complaint {
-        begins: &[
-            "syntax error",
-            "parse error",
-            "unexpected eof while looking for",
-            "unmatched ",
+        shapes: &[
+            "syntax error…",
+            "parse error…",
+            "unexpected eof while looking for…",
+            "unmatched …",
         ],
         kind: Death::SyntaxError,
-        proof: Certainty::Ends,
-        exits: &[ExpectedExit::Code(2), ExpectedExit::Code(1)],
-        ..NO_WORDS
+        ends: Some(&[Code(2), Code(1)]),
+        may: None,
     },
     Complaint {
-        ends: &[
-            ": unbound variable",
-            ": parameter not set",
-            ": parameter null or not set",
+        shapes: &[
+            "…: unbound variable",
+            "…: parameter not set",
+            "…: parameter null or not set",
         ],
         kind: Death::PlainExit,
-        proof: Certainty::Ends,
-        exits: &[
-            ExpectedExit::Code(1),
-            ExpectedExit::Code(2),
-            ExpectedExit::Code(127),
-        ],
-        ..NO_WORDS
+        ends: Some(&[Code(1), Code(2), Code(127)]),
+        may: None,
     },
 ];
 
-/// `${NAME:?words}`: the words are the script's own.
+/// `${NAME:?words}`
 const UNSET: Complaint = Complaint {
+    shapes: &[],
     kind: Death::PlainExit,
-    proof: Certainty::May,
-    exits: &[
-        ExpectedExit::Code(1),
-        ExpectedExit::Code(2),
-        ExpectedExit::Code(127),
-    ],
-    ..NO_WORDS
+    ends: None,
+    may: Some(&[Code(1), Code(2), Code(127)]),
 };
 
 /// A command cannot be run.
 const FAILED: [Complaint; 8] = [
     Complaint {
-        begins: &["command not found: "],
-        ends: &[
-            ": command not found",
-            ": not found",
-            "required file not found",
+        shapes: &[
+            "command not found: …",
+            "…: command not found",
+            "…: not found",
+            "…required file not found",
         ],
         kind: Death::NoSuchFile,
-        proof: Certainty::Ends,
-        exits: &[ExpectedExit::Code(127)],
-        ..NO_WORDS
+        ends: Some(&[Code(127)]),
+        may: None,
     },
     Complaint {
-        contains: &["bad interpreter: "],
+        shapes: &["…bad interpreter: …"],
         kind: Death::NoSuchFile,
-        proof: Certainty::Ends,
-        exits: &[ExpectedExit::Code(127), ExpectedExit::Code(126)],
-        ..NO_WORDS
+        ends: Some(&[Code(127), Code(126)]),
+        may: None,
     },
     Complaint {
-        begins: &["exec format error: "],
-        ends: &[
-            "exec format error",
-            ": cannot execute binary file",
-            ": argument list too long",
+        shapes: &[
+            "exec format error: …",
+            "…exec format error",
+            "…: cannot execute binary file",
+            "…: argument list too long",
         ],
         kind: Death::BadArguments,
-        proof: Certainty::Ends,
-        exits: &[ExpectedExit::Code(126), ExpectedExit::Code(127)],
-        ..NO_WORDS
+        ends: Some(&[Code(126), Code(127)]),
+        may: None,
     },
     Complaint {
-        ends: &[": is a directory"],
+        shapes: &["…: is a directory"],
         kind: Death::BadArguments,
-        proof: Certainty::Ends,
-        exits: &[ExpectedExit::Code(126)],
-        ..NO_WORDS
+        ends: Some(&[Code(126)]),
+        may: None,
     },
     Complaint {
-        begins: &["no such file or directory: ", "cd: can't cd to "],
-        ends: &[
-            ": no such file or directory",
-            ": no such file",
-            "directory nonexistent",
-            "nonexistent directory",
+        shapes: &[
+            "no such file or directory: …",
+            "cd: can't cd to …",
+            "…: no such file or directory",
+            "…: no such file",
+            "…directory nonexistent",
+            "…nonexistent directory",
         ],
         kind: Death::NoSuchFile,
-        proof: Certainty::EndsOrMay,
-        exits: &[ExpectedExit::Code(127)],
-        ..NO_WORDS
+        ends: Some(&[Code(127)]),
+        may: Some(&[Code(1), Code(2)]),
     },
     Complaint {
-        begins: &["permission denied: "],
-        ends: &[": permission denied"],
+        shapes: &["permission denied: …", "…: permission denied"],
         kind: Death::Permission,
-        proof: Certainty::EndsOrMay,
-        exits: &[ExpectedExit::Code(126)],
-        ..NO_WORDS
+        ends: Some(&[Code(126)]),
+        may: Some(&[Code(1), Code(2)]),
     },
     Complaint {
-        ends: &["fork: cannot allocate memory"],
+        shapes: &["…fork: cannot allocate memory"],
         kind: Death::OutOfMemoryHeap,
-        proof: Certainty::May,
-        exits: &[],
-        ..NO_WORDS
+        ends: None,
+        may: Some(&[]),
     },
     Complaint {
-        ends: &["no space left on device"],
+        shapes: &["…no space left on device"],
         kind: Death::DiskFull,
-        proof: Certainty::May,
-        exits: &[],
-        ..NO_WORDS
+        ends: None,
+        may: Some(&[]),
     },
 ];
 
-/// Returns the first sort of complaint whose words stand in the text.
-fn find<'a>(complaints: &'a [Complaint], words: &str) -> Option<&'a Complaint> {
-    let lowercase = words.to_ascii_lowercase();
-    complaints.iter().find(|complaint| {
-        complaint.begins.iter().any(|it| lowercase.starts_with(it))
-            || complaint.ends.iter().any(|it| lowercase.ends_with(it))
-            || complaint.contains.iter().any(|it| lowercase.contains(it))
-    })
-}
-
-impl Complaint {
-    fn said(&self, what: &str) -> Vec<ShellWords> {
-        let said = |proof, ends| ShellWords {
-            kind: self.kind,
-            what: what.to_owned(),
-            proof,
-            ends,
-        };
-        let ends = said(Proof::LastWords, self.exits);
-        match self.proof {
-            Certainty::Ends => vec![ends],
-            Certainty::EndsOrMay => {
-                vec![
-                    ends,
-                    said(Proof::Said, &[ExpectedExit::Code(1), ExpectedExit::Code(2)]),
-                ]
-            }
-            Certainty::May => vec![said(Proof::Said, self.exits)],
-        }
-    }
-}
-
 /// Returns true if a word may name an environment variable.
 fn is_variable(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    let is_of_name = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    !name.is_empty() && name.bytes().all(is_of_name)
 }
 
-/// Returns true if a finding right before this line tells more of the same death. No logger's entry
-/// may stand between them.
-fn is_told_better(lines: &[LogLine], i: usize, ends: &[ExpectedExit], found: &[Finding]) -> bool {
-    let is_near = |finding: &&Finding| finding.lines.end <= i && finding.lines.end + NEAR > i;
-    let since = |finding: &Finding| lines.get(finding.lines.end..i).unwrap_or_default();
-    found.iter().rev().take(8).filter(is_near).any(|finding| {
-        finding.ends.iter().any(|end| ends.contains(end))
-            && since(finding).iter().all(|line| line.entry.is_none())
-    })
-}
+/// A fault as shells call it, the kind of death by it, and the exits that go with it. For other
+/// signals the shell does not know the sender.
+type ShellFault = (&'static str, Death, &'static [ExpectedExit]);
 
-/// Reads `Segmentation fault      (core dumped) ./engine --x`: a shell's word on a child that a
-/// fault killed. For other signals the shell does not know the sender.
-fn fault(text: &str, at: &str) -> Option<ShellWords> {
-    let faults: [(&str, Death, &'static [ExpectedExit]); 6] = [
-        (
-            "Segmentation fault",
-            Death::Segfault,
-            &[ExpectedExit::Signal("SEGV")],
-        ),
-        ("Aborted", Death::Abort, &[ExpectedExit::Signal("ABRT")]),
-        (
-            "Bus error",
-            Death::KilledBySignal,
-            &[ExpectedExit::Signal("BUS")],
-        ),
-        (
-            "Illegal instruction",
-            Death::KilledBySignal,
-            &[ExpectedExit::Signal("ILL")],
-        ),
-        (
-            "Floating point exception",
-            Death::KilledBySignal,
-            &[ExpectedExit::Signal("FPE")],
-        ),
-        (
-            "Bad system call",
-            Death::KilledBySignal,
-            &[ExpectedExit::Signal("SYS")],
-        ),
-    ];
-    let (name, kind, ends) = faults
+const FAULTS: [ShellFault; 6] = [
+    ("Segmentation fault", Death::Segfault, &[Signal("SEGV")]),
+    ("Aborted", Death::Abort, &[Signal("ABRT")]),
+    ("Bus error", Death::KilledBySignal, &[Signal("BUS")]),
+    (
+        "Illegal instruction",
+        Death::KilledBySignal,
+        &[Signal("ILL")],
+    ),
+    (
+        "Floating point exception",
+        Death::KilledBySignal,
+        &[Signal("FPE")],
+    ),
+    ("Bad system call", Death::KilledBySignal, &[Signal("SYS")]),
+];
+
+const FAULT_MARKS: [&str; 6] = [
+    "\nSegmentation fault",
+    "\nAborted",
+    "\nBus error",
+    "\nIllegal instruction",
+    "\nFloating point exception",
+    "\nBad system call",
+];
+
+/// Reads `Segmentation fault      (core dumped) ./engine --x`. Returns the command and the fault.
+fn fault(text: &str) -> Option<(&str, ShellFault)> {
+    let fault = FAULTS
         .into_iter()
         .find(|(name, ..)| text.starts_with(name))?;
-    let rest = text.strip_prefix(name)?.trim_start();
-    let rest = rest
-        .strip_prefix("(core dumped)")
-        .unwrap_or(rest)
-        .trim_start();
-    // Without a script's name, nothing else may stand on the line.
-    if at.is_empty() != rest.is_empty() {
-        return None;
-    }
-    let what = if rest.is_empty() {
-        text.trim().to_owned()
-    } else {
-        format!("{name}: {rest}")
-    };
-    Some(ShellWords {
-        kind,
-        what,
-        proof: Proof::LastWords,
-        ends,
-    })
+    let rest = text.strip_prefix(fault.0)?.trim_start();
+    Some((
+        rest.strip_prefix("(core dumped)")
+            .unwrap_or(rest)
+            .trim_start(),
+        fault,
+    ))
 }
 
-/// Exits of coreutils and shells if a command is missing or cannot be run.
-const RUN: &[ExpectedExit] = &[ExpectedExit::Code(127), ExpectedExit::Code(126)];
+/// Reads a fault's name that stands alone on a line.
+fn own_fault(spot: &Spot) -> Option<Finding> {
+    let text = spot.text().trim_end();
+    let (_, fault) = fault(text).filter(|(command, _)| command.is_empty())?;
+    killed(spot, fault, text.to_owned())
+}
+
+/// Number of lines before a shell's word in which another runtime's finding tells more of the same
+/// death.
+const NEAR: usize = 3;
+
+/// Returns a shell's word on a child that a fault killed, unless a finding right before it tells
+/// more of the same death. No logger's entry may stand between them.
+fn killed(spot: &Spot, (_, kind, ends): ShellFault, what: String) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let tells_more = |finding: &Finding| {
+        let since = lines.get(finding.lines.end..at).unwrap_or_default();
+        finding.lines.end <= at
+            && finding.lines.end + NEAR > at
+            && finding.ends.iter().any(|end| ends.contains(end))
+            && since.iter().all(|line| line.entry.is_none())
+    };
+    let mut before = spot
+        .own
+        .iter()
+        .rev()
+        .chain(spot.others.iter().rev())
+        .take(8);
+    (!before.any(tells_more)).then(|| Finding::at(at..at + 1, kind, what).last_words(ends))
+}
+
+/// Marks of programs that only run another one.
+const LAUNCHERS: [&str; 20] = [
+    "env: ",
+    "nice: ",
+    "nohup: ",
+    "timeout: ",
+    "stdbuf: ",
+    "chroot: ",
+    "xargs: ",
+    ": failed to execute ",
+    "start-stop-daemon: unable to ",
+    "\n[FATAL tini (",
+    "\nsu-exec: ",
+    "\ngosu: ",
+    "\nsudo: ",
+    "\n[dumb-init]",
+    "\nerror: ",
+    "\nexec ",
+    "\nstandard_init_linux.go:",
+    "OCI runtime ",
+    "oci runtime ",
+    "ailed at step EXEC spawning ",
+];
+
+/// Shapes of runc's words for the first process of a container, and of systemd's, in small letters.
+const OTHERS: [&str; 3] = [
+    "standard_init_linux.go:…",
+    "…oci runtime… failed: …",
+    "…failed at step exec spawning …",
+];
 
 /// Reads the words of programs that were to run another and could not.
-fn launcher(text: &str) -> Option<ShellWords> {
-    let lowercase = text.to_ascii_lowercase();
-    let is_format =
-        lowercase.ends_with("exec format error") || lowercase.ends_with("exec format error\"");
-    let is_missing = lowercase.contains("executable file not found in $path")
-        || lowercase.contains("command not found");
-    let kind = beneath::kind(&lowercase)
-        .filter(|kind| [Death::NoSuchFile, Death::Permission].contains(kind));
-    let kind = kind
-        .or_else(|| is_format.then_some(Death::BadArguments))
-        .or_else(|| is_missing.then_some(Death::NoSuchFile))?;
+fn launcher(spot: &Spot) -> Option<Finding> {
+    let text = spot.text().trim_end();
     let (program, rest) = text.split_once(": ")?;
     let name = program.rsplit('/').next()?;
-    let quotes = rest.starts_with(['\'', '‘', '"']);
-    let is_coreutils = [
-        "env", "nice", "nohup", "timeout", "stdbuf", "chroot", "xargs",
-    ]
-    .contains(&name)
-        && (quotes || rest.starts_with("failed to run command ") || name == "xargs");
-    let is_init = lowercase.starts_with("[fatal tini (") && lowercase.contains("exec ");
-    if is_coreutils || is_init || rest.starts_with("failed to execute ") {
-        // util-linux's other tools have exit codes of their own.
-        let ends = if rest.starts_with("failed to execute ") {
-            &[]
-        } else {
-            RUN
-        };
-        let proof = if ends.is_empty() {
-            Proof::Said
-        } else {
-            Proof::LastWords
-        };
-        return Some(ShellWords {
-            kind,
-            what: text.to_owned(),
-            proof,
-            ends,
-        });
+    let lowercase = text.to_ascii_lowercase();
+    let is_format = is_like(&lowercase, &["…exec format error", "…exec format error\""]);
+    let is_missing = is_like(
+        &lowercase,
+        &[
+            "…executable file not found in $path…",
+            "…command not found…",
+        ],
+    );
+    let kind = beneath::kind(&lowercase)
+        .filter(|kind| [Death::NoSuchFile, Death::Permission].contains(kind))
+        .or_else(|| is_format.then_some(Death::BadArguments))
+        .or_else(|| is_missing.then_some(Death::NoSuchFile))?;
+    let finding = Finding::at(spot.at..spot.at + 1, kind, text);
+    // util-linux's tools have exit codes of their own.
+    if rest.starts_with("failed to execute ") {
+        return Some(finding);
     }
-    let is_runner = ["su-exec", "gosu", "sudo", "[dumb-init]", "error"].contains(&program);
-    let tells_of_command =
-        is_missing || rest.starts_with("exec") || program == "su-exec" || program.starts_with('[');
-    let is_other = name == "start-stop-daemon" && rest.starts_with("unable to ")
-        || is_runner && tells_of_command
-        // runc's words for the first process of a container, and systemd's.
-        || program.starts_with("exec ") && !rest.contains(": ")
-        || lowercase.starts_with("standard_init_linux.go:")
-        || lowercase.contains("oci runtime") && lowercase.contains(" failed: ")
-        || lowercase.contains("failed at step exec spawning ");
-    is_other.then(|| ShellWords {
-        kind,
-        what: text.to_owned(),
-        proof: Proof::Said,
-        ends: &[],
-    })
+    let is_coreutils = match name {
+        "env" | "nice" | "nohup" | "timeout" | "stdbuf" | "chroot" => {
+            rest.starts_with(['\'', '‘', '"']) || rest.starts_with("failed to run command ")
+        }
+        _ => name == "xargs",
+    };
+    if is_coreutils || is_like(&lowercase, &["[fatal tini (…exec …"]) {
+        return Some(finding.last_words(&[Code(127), Code(126)]));
+    }
+    let is_other = match program {
+        "su-exec" | "[dumb-init]" => true,
+        "gosu" | "sudo" | "error" => is_missing || rest.starts_with("exec"),
+        _ if name == "start-stop-daemon" => rest.starts_with("unable to "),
+        _ => program.starts_with("exec ") && !rest.contains(": ") || is_like(&lowercase, &OTHERS),
+    };
+    is_other.then_some(finding)
 }
 
 #[cfg(test)]

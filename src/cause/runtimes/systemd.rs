@@ -1,48 +1,46 @@
 //! systemd's own words on why it could not start a service, or why it has ended one.
 
+use super::words::{RuntimeWords, Spot};
 use crate::cause::beneath;
-use crate::cause::finding::{ExpectedExit, Finding, Proof};
-use crate::cause::text::LogLine;
+use crate::cause::finding::ExpectedExit::{self, Signal};
+use crate::cause::finding::Finding;
 use crate::report::Death;
 
+pub const WORDS: &[RuntimeWords] = &[RuntimeWords::new(&[".service: "], read)];
+
 /// Exits of a service that systemd ends after a time limit.
-const TIMED_OUT: &[ExpectedExit] = &[
-    ExpectedExit::Signal("TERM"),
-    ExpectedExit::Signal("KILL"),
-    ExpectedExit::Signal("ABRT"),
+const TIMED_OUT: &[ExpectedExit] = &[Signal("TERM"), Signal("KILL"), Signal("ABRT")];
+
+/// Words after the unit's name, the kind, and the exits that go with it; any if there are none.
+const REASONS: [(&str, Death, &[ExpectedExit]); 6] = [
+    (
+        "start operation timed out",
+        Death::KilledBySignal,
+        TIMED_OUT,
+    ),
+    (
+        "start-post operation timed out",
+        Death::KilledBySignal,
+        TIMED_OUT,
+    ),
+    ("Watchdog timeout", Death::KilledBySignal, TIMED_OUT),
+    (
+        "Service reached runtime time limit",
+        Death::KilledBySignal,
+        TIMED_OUT,
+    ),
+    ("Failed at step ", Death::PlainExit, &[]),
+    ("Failed to load environment files", Death::PlainExit, &[]),
 ];
 
-/// Words after the unit's name, and the exits that go with it; any if there are none.
-const REASONS: [(&str, &[ExpectedExit]); 6] = [
-    ("start operation timed out", TIMED_OUT),
-    ("start-post operation timed out", TIMED_OUT),
-    ("Watchdog timeout", TIMED_OUT),
-    ("Service reached runtime time limit", TIMED_OUT),
-    ("Failed at step ", &[]),
-    ("Failed to load environment files", &[]),
-];
-
-/// Adds the reasons that systemd has told.
-pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
-    let told = lines.iter().enumerate().filter_map(|(i, line)| {
-        // In brackets: the process that systemd makes the service's.
-        let is_systemd = |name: &&String| *name == "systemd" || name.starts_with('(');
-        line.carried_as.as_ref().filter(is_systemd)?;
-        let (_, rest) = line.text.split_once(".service: ")?;
-        let reason = REASONS.iter().find(|(words, _)| rest.starts_with(words))?;
-        Some((i, rest, reason.1))
-    });
-    found.extend(told.map(|(i, rest, ends)| Finding {
-        lines: i..i + 1,
-        quoted: i,
-        kind: beneath::kind(rest).unwrap_or(if ends.is_empty() {
-            Death::PlainExit
-        } else {
-            Death::KilledBySignal
-        }),
-        what: format!("systemd: {rest}"),
-        place: None,
-        proof: Proof::LastWords,
-        ends,
-    }));
+/// Reads a reason that systemd has told.
+fn read(spot: &Spot) -> Option<Finding> {
+    // In brackets: the process that systemd makes the service's.
+    let name = spot.line.carried_as.as_ref()?;
+    (name == "systemd" || name.starts_with('(')).then_some(())?;
+    let (_, rest) = spot.text().split_once(".service: ")?;
+    let (_, kind, ends) = *REASONS.iter().find(|(words, ..)| rest.starts_with(words))?;
+    let kind = beneath::kind(rest).unwrap_or(kind);
+    let finding = Finding::at(spot.at..spot.at + 1, kind, format!("systemd: {rest}"));
+    Some(finding.last_words(ends))
 }

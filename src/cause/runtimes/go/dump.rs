@@ -1,6 +1,7 @@
 //! The dump of a Go program's goroutines, and the frames in it.
 
 use crate::cause::finding::SourcePlace;
+use crate::cause::runtimes::shape::is_like;
 use crate::cause::text::{LogLine, line_text};
 
 /// The dump of the goroutines.
@@ -83,13 +84,23 @@ pub fn is_indented(text: &str) -> bool {
     text.starts_with('\t') || text.starts_with("    ")
 }
 
+/// The parts by which a function's file is known.
+pub const SOURCES: [&str; 5] = [".go:", ".s:", ".c:", "_cgo_", "??:"];
+
 /// Returns true if a line names a function's file: `\t/srv/app/main.go:7 +0x2e`.
 pub fn is_source(text: &str) -> bool {
-    is_indented(text)
-        && [".go:", ".s:", ".c:", ".cgo1.go:", "_cgo_", "??:"]
-            .iter()
-            .any(|it| text.contains(it))
+    is_indented(text) && SOURCES.iter().any(|it| text.contains(it))
 }
+
+const OF_DUMP: [&str; 7] = [
+    "[signal …",
+    "PC=…",
+    "signal arrived …",
+    "runtime stack:…",
+    "...…",
+    "created by …",
+    "[originating from …",
+];
 
 /// Returns true if a line belongs to a dump without being a frame or a goroutine's head.
 fn is_of_dump(text: &str) -> bool {
@@ -99,19 +110,7 @@ fn is_of_dump(text: &str) -> bool {
     };
     // Stands in place of the frames of a goroutine on another thread.
     let is_unavailable = text.starts_with("\tgoroutine running on ");
-    is_unavailable
-        || [
-            "[signal ",
-            "PC=",
-            "signal arrived ",
-            "runtime stack:",
-            "...",
-            "created by ",
-            "[originating from ",
-        ]
-        .iter()
-        .any(|start| text.starts_with(start))
-        || is_register()
+    is_unavailable || is_like(text, &OF_DUMP) || is_register()
 }
 
 /// Directories of the standard library.
@@ -180,9 +179,5 @@ pub fn own(function: &str, source: &str) -> Option<SourcePlace> {
     let (file, line) = file.split(" +0x").next()?.rsplit_once(':')?;
     let line = line.split(' ').next()?.parse().ok();
     let function = function.rsplit_once('(').map_or(function, |it| it.0);
-    Some(SourcePlace {
-        file: file.to_owned(),
-        line,
-        function: Some(function.to_owned()),
-    })
+    Some(SourcePlace::new(file, line).within(Some(function)))
 }

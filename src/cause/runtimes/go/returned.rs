@@ -1,8 +1,9 @@
 //! An error that `main` returns and prints with the stacks of github.com/pkg/errors.
 
 use super::dump::{is_indented, is_source, own};
-use crate::cause::entry::{LogEntry, LogLevel};
-use crate::cause::finding::{Finding, Proof, with_cause};
+use crate::cause::entry::LogLevel;
+use crate::cause::finding::{Finding, with_cause};
+use crate::cause::runtimes::words::Spot;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
@@ -11,7 +12,8 @@ const CHAIN: usize = 12;
 
 /// Reads an error that `main` prints with the stacks of github.com/pkg/errors: the innermost error
 /// and its frames, then the outer ones, each with theirs. A logger may have written the first line.
-pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
+pub fn read(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
     let frames = |from: usize| {
         let mut end = from;
         while is_source(line_text(lines, end + 1)) && is_function(line_text(lines, end)) {
@@ -19,10 +21,9 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
         }
         end
     };
-    let first = lines.get(at).filter(|line| !line.is_blank())?;
-    let logged = first.entry.as_ref();
-    let is_quiet = |entry: &LogEntry| entry.level.is_some_and(|level| level < LogLevel::Error);
-    if logged.is_some_and(is_quiet) || is_function(&first.text) || is_indented(&first.text) {
+    let first = spot.line;
+    let is_quiet = first.level().is_some_and(|level| level < LogLevel::Error);
+    if is_quiet || first.is_blank() || is_function(&first.text) || is_indented(&first.text) {
         return None;
     }
     // Messages without frames may stand before those with frames.
@@ -50,15 +51,7 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     let place = (head..end)
         .step_by(2)
         .find_map(|i| own(line_text(lines, i), line_text(lines, i + 1)));
-    Some(Finding {
-        lines: at..end,
-        quoted: at,
-        kind: Death::UncaughtException,
-        what,
-        place,
-        proof: Proof::Said,
-        ends: &[],
-    })
+    Some(Finding::at(at..end, Death::UncaughtException, what).place(place))
 }
 
 /// Returns true if a line names a function as Go does: `github.com/a/b.(*C).D`, `main.main`.

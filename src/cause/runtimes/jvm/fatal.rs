@@ -1,73 +1,61 @@
 //! A JVM that ends itself: it is told to end when memory runs out, or it crashes.
 
-use crate::cause::finding::{ExpectedExit, Finding, Proof};
+use std::ops::Range;
+
+use crate::cause::finding::ExpectedExit::{self, Code, Signal};
+use crate::cause::finding::Finding;
+use crate::cause::runtimes::shape::past;
+use crate::cause::runtimes::words::Spot;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// Reads the end that begins at this line.
-pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let line = line_text(lines, at);
+pub fn read(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let line = spot.text();
     if let Some(what) = line.strip_prefix("Terminating due to ") {
-        return out_of_memory(at, what, &[ExpectedExit::Code(3)]);
+        return out_of_memory(at..at + 1, what, &[Code(3)]);
     }
     if let Some(what) = line.strip_prefix("Aborting due to ") {
-        let mut finding = out_of_memory(at, what, &[ExpectedExit::Signal("ABRT")])?;
-        finding.lines.end = banner_end(lines, at + 1);
-        return Some(finding);
+        return out_of_memory(at..banner_end(lines, at + 1), what, &[Signal("ABRT")]);
     }
     if let Some((_, rest)) =
         line.split_once("OutOfMemoryError thrown from the UncaughtExceptionHandler in thread \"")
     {
-        let is_main = rest.starts_with("main\"");
-        let mut finding = out_of_memory(
-            at,
-            "java.lang.OutOfMemoryError in thread \"main\"",
-            &[ExpectedExit::Code(1)],
-        )?;
-        if !is_main {
-            line.clone_into(&mut finding.what);
-            finding.proof = Proof::Said;
+        if !rest.starts_with("main\"") {
+            return Some(Finding::at(at..at + 1, Death::OutOfMemoryHeap, line).said(&[Code(1)]));
         }
-        return Some(finding);
+        let what = "java.lang.OutOfMemoryError in thread \"main\"";
+        return out_of_memory(at..at + 1, what, &[Code(1)]);
     }
     // The command of -XX:OnOutOfMemoryError usually kills the process.
-    if let Some(what) = line
-        .strip_prefix("# java.lang.OutOfMemoryError")
-        .filter(|_| line_text(lines, at + 1).starts_with("# -XX:OnOutOfMemoryError="))
+    if let Some(what) = line.strip_prefix("# java.lang.OutOfMemoryError")
+        && line_text(lines, at + 1).starts_with("# -XX:OnOutOfMemoryError=")
     {
-        let ends = &[
-            ExpectedExit::Signal("KILL"),
-            ExpectedExit::Signal("TERM"),
-            ExpectedExit::Signal("ABRT"),
-        ];
-        let mut finding = out_of_memory(at, &format!("java.lang.OutOfMemoryError{what}"), ends)?;
-        finding.lines.end = banner_end(lines, at + 1);
-        return Some(finding);
+        let what = format!("java.lang.OutOfMemoryError{what}");
+        let end = banner_end(lines, at + 1);
+        return out_of_memory(
+            at..end,
+            &what,
+            &[Signal("KILL"), Signal("TERM"), Signal("ABRT")],
+        );
     }
-    line.starts_with('#').then(|| banner(lines, at)).flatten()
+    banner(lines, at)
 }
 
-fn out_of_memory(at: usize, what: &str, ends: &'static [ExpectedExit]) -> Option<Finding> {
+fn out_of_memory(
+    lines: Range<usize>,
+    what: &str,
+    ends: &'static [ExpectedExit],
+) -> Option<Finding> {
+    let finding = Finding::at(lines, Death::OutOfMemoryHeap, what).last_words(ends);
     what.starts_with("java.lang.OutOfMemoryError")
-        .then(|| Finding {
-            lines: at..at + 1,
-            quoted: at,
-            kind: Death::OutOfMemoryHeap,
-            what: what.to_owned(),
-            place: None,
-            proof: Proof::LastWords,
-            ends,
-        })
+        .then_some(finding)
 }
 
 /// Returns the line after a crash's banner.
 fn banner_end(lines: &[LogLine], from: usize) -> usize {
-    from + lines
-        .get(from..)
-        .unwrap_or_default()
-        .iter()
-        .take_while(|line| line.text.starts_with('#'))
-        .count()
+    past(lines, from, |line| line.text.starts_with('#'))
 }
 
 /// Reads the banner of a crash. Its long form is in `hs_err_pidN.log`.
@@ -96,17 +84,10 @@ fn banner(lines: &[LogLine], at: usize) -> Option<Finding> {
             .get(1)
             .map(|it| it.1.trim_end_matches('.'))
             .unwrap_or_default();
-        return Some(Finding {
-            lines: at..end,
-            quoted: first,
-            kind: Death::OutOfMemoryHeap,
-            what: format!(
-                "insufficient memory for the Java Runtime Environment to continue: {why}"
-            ),
-            place: None,
-            proof: Proof::LastWords,
-            ends: &[ExpectedExit::Code(1), ExpectedExit::Signal("ABRT")],
-        });
+        let what =
+            format!("insufficient memory for the Java Runtime Environment to continue: {why}");
+        let finding = Finding::at(at..end, Death::OutOfMemoryHeap, what).quoted(first);
+        return Some(finding.last_words(&[Code(1), Signal("ABRT")]));
     }
     if !words.starts_with("A fatal error has been detected by the Java Runtime Environment") {
         return None;
@@ -137,34 +118,20 @@ fn banner(lines: &[LogLine], at: usize) -> Option<Finding> {
     let frame = frame
         .map(|it| format!(", problematic frame {}", it.1))
         .unwrap_or_default();
-    Some(Finding {
-        lines: at..end,
-        quoted,
-        kind,
-        what: what + &frame,
-        place: None,
-        proof: Proof::LastWords,
-        ends: &[
-            ExpectedExit::Signal("ABRT"),
-            ExpectedExit::Signal("SEGV"),
-            ExpectedExit::Signal("BUS"),
-            ExpectedExit::Signal("ILL"),
-        ],
-    })
+    let finding = Finding::at(at..end, kind, what + &frame).quoted(quoted);
+    Some(finding.last_words(&[Signal("ABRT"), Signal("SEGV"), Signal("BUS"), Signal("ILL")]))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
-    use crate::cause::runtimes::jvm;
-    use crate::cause::text;
+    use crate::cause::runtimes::{found, jvm};
 
     #[test]
     fn a_long_comment_is_passed_over_once() {
-        let lines = text::read(&"# x\n".repeat(100_000));
         let start = Instant::now();
-        jvm::read(&lines, &mut Vec::new());
+        found(jvm::WORDS, &"# x\n".repeat(30_000));
         assert!(
             start.elapsed() < Duration::from_secs(5),
             "{:?}",

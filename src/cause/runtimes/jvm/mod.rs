@@ -5,17 +5,11 @@ mod fatal;
 mod start;
 mod trace;
 
-use crate::cause::finding::Finding;
-use crate::cause::text::LogLine;
+use super::words::RuntimeWords;
 
-/// Adds the deaths in the log.
-pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
-    let mut i = 0;
-    while i < lines.len() {
-        let finding = trace::read(lines, i)
-            .or_else(|| start::read(lines, i))
-            .or_else(|| fatal::read(lines, i));
-        i = finding.as_ref().map_or(i, |finding| finding.lines.end - 1) + 1;
-        found.extend(finding);
-    }
-}
+pub const WORDS: &[RuntimeWords] = &[
+    RuntimeWords::new(&["Exception", "Error"], trace::read),
+    RuntimeWords::new(&[" at ", "\tat "], trace::read).below(1),
+    RuntimeWords::new(&start::MARKS, start::read),
+    RuntimeWords::new(&["OutOfMemoryError", "\n#"], fatal::read),
+];

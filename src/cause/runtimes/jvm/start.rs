@@ -1,7 +1,10 @@
 //! A JVM or a Spring application that does not start.
 
-use crate::cause::finding::{ExpectedExit, Finding, Proof, with_cause};
-use crate::cause::runtimes::jvm::trace;
+use super::trace;
+use crate::cause::finding::ExpectedExit::Code;
+use crate::cause::finding::{Finding, with_cause};
+use crate::cause::runtimes::shape::{past, past_most};
+use crate::cause::runtimes::words::Spot;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
@@ -11,9 +14,18 @@ const ENDS: [&str; 2] = [
     "Error: A fatal exception has occurred. Program will exit.",
 ];
 
+pub const MARKS: [&str; 5] = [
+    "\nError occurred during initialization of ",
+    "\nError: ",
+    "\nJDWP exit error ",
+    "\nAPPLICATION FAILED TO START\n",
+    "\nno main manifest attribute, in ",
+];
+
 /// Reads the refusal that begins at this line.
-pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let line = line_text(lines, at);
+pub fn read(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let line = spot.text();
     let (quoted, end, kind, what) = if line.starts_with("Error occurred during initialization of ")
     {
         in_initialization(lines, at)
@@ -26,21 +38,9 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
     } else {
         launcher(lines, at)?
     };
-    let end = end
-        + lines
-            .get(end..)?
-            .iter()
-            .take_while(|line| ENDS.contains(&line.text.as_str()))
-            .count();
-    Some(Finding {
-        lines: quoted.min(at)..end,
-        quoted,
-        kind,
-        what,
-        place: None,
-        proof: Proof::LastWords,
-        ends: &[ExpectedExit::Code(1), ExpectedExit::Code(2)],
-    })
+    let end = past(lines, end, |line| ENDS.contains(&line.text.as_str()));
+    let finding = Finding::at(quoted.min(at)..end, kind, what).quoted(quoted);
+    Some(finding.last_words(&[Code(1), Code(2)]))
 }
 
 /// The quoted line, the line after the refusal, the kind and the words.
@@ -152,27 +152,14 @@ const ADVICE: usize = 60;
 
 /// Reads Spring Boot's failure analysis. The first paragraph of the description says why.
 fn spring(lines: &[LogLine], at: usize) -> Option<Refusal> {
-    let rest = lines.get(at + 1..)?;
-    let rest = rest.get(..rest.len().min(ADVICE))?;
-    let rest = rest.get(
-        ..rest
-            .iter()
-            .position(|line| line.entry.is_some())
-            .unwrap_or(rest.len()),
-    )?;
+    let end = past_most(lines, at + 1, ADVICE, |line| line.entry.is_none());
+    let rest = lines.get(at + 1..end)?;
     let description = rest.iter().position(|line| line.text == "Description:")? + 1;
-    let quoted = description
-        + rest
-            .get(description..)?
-            .iter()
-            .position(|line| !line.is_blank())?;
-    let paragraph: Vec<&str> = rest
-        .get(quoted..)?
-        .iter()
-        .take_while(|line| !line.is_blank())
-        .map(|line| line.text.trim())
-        .collect();
-    let what = paragraph.join(" ");
+    let quoted = past(rest, description, LogLine::is_blank);
+    let paragraph = rest.get(quoted..past(rest, quoted, |line| !line.is_blank()))?;
+    paragraph.first()?;
+    let what: Vec<&str> = paragraph.iter().map(|line| line.text.trim()).collect();
+    let what = what.join(" ");
     let is_port = what.contains("Port ") && what.contains(" already in use");
     let kind = if is_port {
         Death::PortInUse
@@ -181,44 +168,28 @@ fn spring(lines: &[LogLine], at: usize) -> Option<Refusal> {
     };
     let action = rest.iter().position(|line| line.text == "Action:");
     let end = action.and_then(|action| {
-        let advice = rest.get(action + 1..)?;
-        let first = advice.iter().position(|line| !line.is_blank())?;
-        Some(
-            action
-                + 1
-                + first
-                + advice
-                    .get(first..)?
-                    .iter()
-                    .take_while(|line| !line.is_blank())
-                    .count(),
-        )
+        let advice = past(rest, action + 1, LogLine::is_blank);
+        (advice < rest.len()).then(|| past(rest, advice, |line| !line.is_blank()))
     });
-    Some((
-        at + 1 + quoted,
-        at + 1 + end.unwrap_or(quoted + paragraph.len()),
-        kind,
-        what,
-    ))
+    let end = end.unwrap_or(quoted + paragraph.len());
+    Some((at + 1 + quoted, at + 1 + end, kind, what))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::cause::runtimes::jvm;
+    use crate::cause::runtimes::{found, jvm};
     use crate::cause::text;
     use crate::report::Death;
 
     #[track_caller]
     fn check(log: &str, kind: Death, what: &str) {
-        let mut found = Vec::new();
-        let lines = text::read(log);
-        jvm::read(&lines, &mut found);
+        let found = found(jvm::WORDS, log);
         let [finding] = found.as_slice() else {
             panic!("{found:?}")
         };
         assert_eq!(
             (finding.kind, finding.what.as_str(), finding.lines.end),
-            (kind, what, lines.len())
+            (kind, what, text::read(log).len())
         );
     }
 

@@ -1,6 +1,9 @@
 //! Stack traces, as `Throwable.printStackTrace` and the loggers print them.
 
-use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace, with_cause};
+use crate::cause::finding::ExpectedExit::Code;
+use crate::cause::finding::{Finding, SourcePlace, with_cause};
+use crate::cause::runtimes::shape::{is_like, past_most};
+use crate::cause::runtimes::words::Spot;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
@@ -8,8 +11,10 @@ use crate::report::Death;
 const MESSAGE: usize = 24;
 
 /// Reads the trace that begins at this line.
-pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let line = lines.get(at)?;
+pub fn read(spot: &Spot) -> Option<Finding> {
+    let Spot {
+        lines, line, at, ..
+    } = *spot;
     let (what, is_main) = match line.text.split_once("Exception in thread \"") {
         Some((before, rest))
             if before.is_empty() || line.entry.is_none() && is_frame(line_text(lines, at + 1)) =>
@@ -28,27 +33,13 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
         .into_iter()
         .chain(chain.iter().rev())
         .map(|thrown| kind(&thrown.what));
-    Some(Finding {
-        lines: at..end,
-        quoted: at,
-        kind: kind
-            .into_iter()
-            .flatten()
-            .next()
-            .unwrap_or(Death::UncaughtException),
-        what: with_cause(&outer.what, &inner.what),
-        place,
-        // If the other threads are daemons, the process ends. What the log shows afterwards tells.
-        proof: if is_main {
-            Proof::LastWords
-        } else {
-            Proof::Said
-        },
-        ends: if is_main {
-            &[ExpectedExit::Code(1)]
-        } else {
-            &[]
-        },
+    let kind = kind.flatten().next().unwrap_or(Death::UncaughtException);
+    let finding = Finding::at(at..end, kind, with_cause(&outer.what, &inner.what)).place(place);
+    // If the other threads are daemons, the process ends. What the log shows afterwards tells.
+    Some(if is_main {
+        finding.last_words(&[Code(1)])
+    } else {
+        finding
     })
 }
 
@@ -140,18 +131,21 @@ impl<'a> JavaTraceLine<'a> {
 /// Returns the number of further lines of the message that begins here: all lines before its
 /// frames.
 fn message(lines: &[LogLine], at: usize) -> usize {
-    let rest = lines.get(at + 1..).unwrap_or_default();
-    let count = rest.iter().take(MESSAGE).take_while(|line| {
+    let end = past_most(lines, at + 1, MESSAGE, |line| {
         line.entry.is_none()
             && !is_frame(&line.text)
             && !is_type(&line.text)
-            && !["Caused by: ", "Exception in thread \"", "Dumping heap to "]
-                .iter()
-                .any(|it| line.text.starts_with(it))
+            && !is_like(
+                &line.text,
+                &[
+                    "Caused by: …",
+                    "Exception in thread \"…",
+                    "Dumping heap to …",
+                ],
+            )
     });
-    let count = count.count();
-    if rest.get(count).is_some_and(|line| is_frame(&line.text)) {
-        count
+    if is_frame(line_text(lines, end)) {
+        end - at - 1
     } else {
         0
     }
@@ -309,11 +303,8 @@ impl JavaFrame<'_> {
         if place.is_none()
             && let Some((file, line)) = self.source.split_once(':')
         {
-            *place = Some(SourcePlace {
-                file: file.to_owned(),
-                line: line.parse().ok(),
-                function: Some(self.function.to_owned()),
-            });
+            let source = SourcePlace::new(file, line.parse().ok());
+            *place = Some(source.within(Some(self.function)));
         }
     }
 }
@@ -335,14 +326,11 @@ pub fn kind(what: &str) -> Option<Death> {
 mod tests {
     use super::{frame, is_type};
     use crate::cause::finding::{Finding, Proof};
-    use crate::cause::runtimes::jvm;
-    use crate::cause::text;
+    use crate::cause::runtimes::{found, jvm};
     use crate::report::Death;
 
     fn read(log: &str) -> Vec<Finding> {
-        let mut found = Vec::new();
-        jvm::read(&text::read(log), &mut found);
-        found
+        found(jvm::WORDS, log)
     }
 
     #[test]

@@ -2,48 +2,78 @@
 
 use super::abort::aborted;
 use crate::cause::finding::Finding;
-use crate::cause::text::{LogLine, line_text};
+use crate::cause::runtimes::shape::is_like;
+use crate::cause::runtimes::words::Spot;
 use crate::report::Death;
 
 /// Beginnings of the lines that glibc (malloc/malloc.c, debug/), tcmalloc and jemalloc print before
 /// they abort.
-const DAMAGE: [&str; 22] = [
-    "double free or corruption (",
-    "free(): ",
-    "malloc(): ",
-    "calloc(): ",
-    "realloc(): ",
-    "munmap_chunk(): ",
-    "mremap_chunk(): ",
-    "malloc_consolidate(): ",
-    "sysmalloc(): ",
-    "corrupted size vs. prev_size",
-    "corrupted double-linked list",
-    "malloc: top chunk is corrupt",
-    "break adjusted to free malloc space",
-    "tcache_thread_shutdown(): ",
-    "invalid fastbin entry (free)",
-    "*** stack smashing detected ***",
-    "*** buffer overflow detected ***",
-    "*** %n in writable segment",
-    "*** longjmp causes uninitialized stack frame ***",
-    "*** glibc detected *** ",
-    "*** Error in `",
-    "Fatal glibc error: ",
+pub const DAMAGE: [&str; 23] = [
+    "\ndouble free or corruption (",
+    "\nfree(): ",
+    "\nmalloc(): ",
+    "\ncalloc(): ",
+    "\nrealloc(): ",
+    "\nmunmap_chunk(): ",
+    "\nmremap_chunk(): ",
+    "\nmalloc_consolidate(): ",
+    "\nsysmalloc(): ",
+    "\ncorrupted size vs. prev_size",
+    "\ncorrupted double-linked list",
+    "\nmalloc: top chunk is corrupt",
+    "\nbreak adjusted to free malloc space",
+    "\ntcache_thread_shutdown(): ",
+    "\ninvalid fastbin entry (free)",
+    "\n*** stack smashing detected ***",
+    "\n*** buffer overflow detected ***",
+    "\n*** %n in writable segment",
+    "\n*** longjmp causes uninitialized stack frame ***",
+    "\n*** glibc detected *** ",
+    "\n*** Error in `",
+    "\nFatal glibc error: ",
+    "\nsrc/tcmalloc.cc:",
 ];
 
-/// Reads the end that begins at this line.
-pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let line = line_text(lines, at);
-    if DAMAGE.iter().any(|start| line.starts_with(start)) || is_tcmalloc(line) {
-        return Some(aborted(lines, at, Death::Abort, line.to_owned()));
-    }
-    is_assertion(line).then(|| aborted(lines, at, Death::Assertion, line.to_owned()))
+/// Reads the word on a damaged heap or stack.
+pub fn damage(spot: &Spot) -> Option<Finding> {
+    let line = spot.text();
+    // `src/tcmalloc.cc:332] Attempt to free invalid pointer 0x1234`
+    let is_other = line.starts_with("src/") && !line.contains("] Attempt to ");
+    (!is_other).then(|| aborted(spot.lines, spot.at, Death::Abort, line))
 }
 
-/// `src/tcmalloc.cc:332] Attempt to free invalid pointer 0x1234`
-fn is_tcmalloc(line: &str) -> bool {
-    line.starts_with("src/tcmalloc.cc:") && line.contains("] Attempt to ")
+/// Parts of the lines that assertions print as they fail.
+pub const FAILED: [&str; 10] = [
+    ": Assertion `",
+    ": Assertion '",
+    "\nAssertion failed: ",
+    "\nassertion \"",
+    "\nBail out! ERROR:",
+    "\nERROR:",
+    "\nASSERT: \"",
+    "\nASSERT failure in ",
+    "\nAssertion '",
+    "\nTRAP: ",
+];
+
+/// Shapes of the lines that `GLib`, BSD, Qt, systemd and `PostgreSQL` print. Those of others name a
+/// place, which tells them from other texts.
+const ASSERTIONS: [&str; 9] = [
+    "Assertion failed:… (…: …)",
+    "Assertion failed: …, file …, line …",
+    "assertion \"…\" failed: file \"…",
+    "Bail out! ERROR:…",
+    "ASSERT: \"…\" in file …",
+    "ASSERT failure in …, file …",
+    "Assertion '…' failed at …Aborting.",
+    "TRAP: …File: \"…Line: …",
+    "TRAP: …Line: …File: \"…",
+];
+
+/// Reads the failed assertion in this line.
+pub fn assertion(spot: &Spot) -> Option<Finding> {
+    let line = spot.text();
+    is_assertion(line).then(|| aborted(spot.lines, spot.at, Death::Assertion, line))
 }
 
 /// Returns true if a line is a failed assertion of glibc, musl, BSD, newlib, `GLib`, Qt, systemd or
@@ -63,22 +93,9 @@ fn is_assertion(line: &str) -> bool {
     {
         return after.trim_end().ends_with("' failed.") && has_place(before);
     }
-    if line.starts_with("Assertion failed: ") {
-        let (_, after) = line.split_once(" (").unwrap_or_default();
-        return line.contains(", file ") && line.contains(", line ")
-            || after.contains(": ") && line.ends_with(')');
-    }
-    line.starts_with("assertion \"") && line.contains("\" failed: file \"")
-        || line.starts_with("Bail out! ERROR:")
-        || line.starts_with("ERROR:")
-            && line.contains(": assertion failed")
-            && has_place(line.get(6..).unwrap_or_default())
-        || line.starts_with("ASSERT: \"") && line.contains("\" in file ")
-        || line.starts_with("ASSERT failure in ") && line.contains(", file ")
-        || line.starts_with("Assertion '")
-            && line.contains("' failed at ")
-            && line.ends_with("Aborting.")
-        || line.starts_with("TRAP: ") && line.contains("File: \"") && line.contains("Line: ")
+    is_like(line, &ASSERTIONS)
+        || is_like(line, &["ERROR:…: assertion failed…"])
+            && has_place(line.get("ERROR:".len()..).unwrap_or_default())
 }
 
 #[cfg(test)]

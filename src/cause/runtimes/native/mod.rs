@@ -9,30 +9,29 @@ mod mysqld;
 mod sanitizer;
 mod terminate;
 
+use super::words::{RuntimeWords, Spot};
 use crate::cause::finding::Finding;
-use crate::cause::text::LogLine;
 
-/// Adds the deaths in the log.
-pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
-    let first = found.len();
-    let mut i = 0;
-    while let Some(line) = lines.get(i) {
-        // GLib and the sanitizers write `ERROR:` and `WARNING:` too.
-        let is_logged = line
-            .entry
-            .as_ref()
-            .is_some_and(|entry| entry.json || entry.at.is_some());
-        let finding = if is_logged {
-            fatal_log::entry(lines, i).or_else(|| mysqld::read(lines, i))
-        } else {
-            libc::read(lines, i)
-                .or_else(|| terminate::read(lines, i))
-                .or_else(|| sanitizer::read(lines, i, found.get(first..).unwrap_or_default()))
-                .or_else(|| loader::read(lines, i))
-                .or_else(|| fatal_log::stack(lines, i))
-                .or_else(|| mysqld::read(lines, i))
-        };
-        i = finding.as_ref().map_or(i, |finding| finding.lines.end - 1) + 1;
-        found.extend(finding);
-    }
+pub const WORDS: &[RuntimeWords] = &[
+    RuntimeWords::new(&["\nF0", "\nF1"], fatal_log::entry),
+    RuntimeWords::new(&libc::DAMAGE, |spot| own(spot, libc::damage)),
+    RuntimeWords::new(&libc::FAILED, |spot| own(spot, libc::assertion)),
+    RuntimeWords::new(&terminate::MARKS, |spot| own(spot, terminate::read)),
+    RuntimeWords::new(&["Sanitizer: ", ": runtime error: "], |spot| {
+        own(spot, sanitizer::read)
+    }),
+    RuntimeWords::new(&loader::MARKS, |spot| own(spot, loader::read)),
+    RuntimeWords::new(&["\n*** SIG", "\n*** Signal "], |spot| {
+        own(spot, fatal_log::stack)
+    })
+    .below(2),
+    RuntimeWords::new(&[" got signal "], mysqld::read),
+];
+
+/// Reads words that no logger has written. `GLib` and the sanitizers write `ERROR:` and `WARNING:`
+/// too.
+fn own(spot: &Spot, read: fn(&Spot) -> Option<Finding>) -> Option<Finding> {
+    let entry = spot.line.entry.as_ref();
+    let is_logged = entry.is_some_and(|entry| entry.json || entry.at.is_some());
+    if is_logged { None } else { read(spot) }
 }

@@ -1,8 +1,11 @@
 //! `MySQL`, `MariaDB` and their kin: the report of their handler of signals, and the assertion
 //! above it.
 
-use crate::cause::finding::{ExpectedExit, Finding, Proof};
-use crate::cause::text::{LogLine, line_text};
+use super::abort::fault;
+use crate::cause::finding::Finding;
+use crate::cause::runtimes::shape::past_most;
+use crate::cause::runtimes::words::Spot;
+use crate::cause::text::LogLine;
 use crate::report::{Death, signal_name};
 
 /// Maximum number of lines between an assertion and the report.
@@ -11,42 +14,20 @@ const ABOVE: usize = 30;
 const REPORT: usize = 400;
 
 /// Reads `08:43:00 UTC - mysqld got signal 6 ;`, with what stands above and below it.
-pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let (before, number) = line_text(lines, at)
-        .strip_suffix(" ;")?
-        .split_once(" got signal ")?;
+pub fn read(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let (before, number) = spot.text().strip_suffix(" ;")?.split_once(" got signal ")?;
     let program = before.rsplit(' ').next()?;
-    let name = signal_name(number.parse().ok()?);
-    let (kind, ends): (Death, &'static [ExpectedExit]) = match name.as_str() {
-        "ABRT" => (Death::Abort, &[ExpectedExit::Signal("ABRT")]),
-        "SEGV" => (Death::Segfault, &[ExpectedExit::Signal("SEGV")]),
-        "BUS" => (Death::KilledBySignal, &[ExpectedExit::Signal("BUS")]),
-        "ILL" => (Death::KilledBySignal, &[ExpectedExit::Signal("ILL")]),
-        "FPE" => (Death::KilledBySignal, &[ExpectedExit::Signal("FPE")]),
-        _ => return None,
-    };
-    let assertion = (at.saturating_sub(ABOVE)..at)
-        .rev()
-        .find_map(|i| Some((i, assertion(lines.get(i)?)?)));
+    let name = format!("SIG{}", signal_name(number.parse().ok()?));
+    let (_, kind, ends) = fault(&name)?;
+    let mut above = (at.saturating_sub(ABOVE)..at).rev();
+    let assertion = above.find_map(|i| Some((i, assertion(lines.get(i)?)?)));
     let (first, kind, what) = match assertion {
         Some((i, what)) => (i, Death::Assertion, what),
-        None => (
-            at,
-            kind,
-            format!("{program} got signal {number} (SIG{name})"),
-        ),
+        None => (at, kind, format!("{program} got signal {number} ({name})")),
     };
-    let report = lines.get(at + 1..).unwrap_or_default().iter().take(REPORT);
-    let end = at + 1 + report.take_while(|line| line.entry.is_none()).count();
-    Some(Finding {
-        lines: first..end,
-        quoted: first,
-        kind,
-        what,
-        place: None,
-        proof: Proof::LastWords,
-        ends,
-    })
+    let end = past_most(lines, at + 1, REPORT, |line| line.entry.is_none());
+    Some(Finding::at(first..end, kind, what).last_words(ends))
 }
 
 /// Returns an assertion's words: `Assertion failure: dict0dict.cc:3386:for_table`.

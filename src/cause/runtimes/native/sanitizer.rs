@@ -1,81 +1,78 @@
 //! The sanitizers of GCC and Clang, for addresses, leaks, memory, threads and undefined behaviour.
 
-use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
-use crate::cause::text::{LogLine, line_text};
+use crate::cause::finding::ExpectedExit::{self, Code, Signal};
+use crate::cause::finding::{Finding, SourcePlace};
+use crate::cause::runtimes::shape::{below, is_like, past};
+use crate::cause::runtimes::words::Spot;
+use crate::cause::text::LogLine;
 use crate::report::Death;
 
 /// Maximum number of lines of a report.
 const REPORT: usize = 600;
 
-const RACES: &str = "ThreadSanitizer: reported ";
-const RACED: &[ExpectedExit] = &[ExpectedExit::Code(66)];
+const RACED: &[ExpectedExit] = &[Code(66)];
+
+/// Ends of a fault's name, before what changes from crash to crash.
+const AFTER_NAME: [&str; 6] = [
+    " on 0x",
+    " on address 0x",
+    " (pc ",
+    " at pc ",
+    " (pid=",
+    " on unknown address",
+];
 
 /// Reads the report that begins at this line.
-pub fn read(lines: &[LogLine], at: usize, before: &[Finding]) -> Option<Finding> {
-    let line = line_text(lines, at);
-    if line.starts_with(RACES) {
+pub fn read(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let line = spot.text();
+    if line.starts_with("ThreadSanitizer: reported ") {
         // The process reported races before it ended.
-        let race = before.iter().rev().find(|it| it.ends == RACED)?;
-        return Some(Finding {
-            lines: at..at + 1,
-            proof: Proof::LastWords,
-            ..race.clone()
-        });
+        let race = spot.own.iter().rev().find(|it| it.ends == RACED)?.clone();
+        return Some(
+            Finding {
+                lines: at..at + 1,
+                ..race
+            }
+            .last_words(RACED),
+        );
     }
     let (tool, what) = head(line).or_else(|| undefined(line))?;
     let (report, end) = report(lines, at);
-    let what = [
-        " on 0x",
-        " on address 0x",
-        " (pc ",
-        " at pc ",
-        " (pid=",
-        " on unknown address",
-    ]
-    .iter()
-    .filter_map(|end| what.find(end))
-    .min()
-    .and_then(|end| what.get(..end))
-    .unwrap_or(what);
+    let length = AFTER_NAME.iter().filter_map(|end| what.find(end)).min();
+    let what = what.get(..length.unwrap_or(what.len()))?;
     let kind = match what {
         _ if what.starts_with("SEGV") => Death::Segfault,
         _ if what.starts_with("stack-overflow") => Death::StackOverflow,
-        _ if what.contains("out of memory") || what.starts_with("out-of-memory") => {
-            Death::OutOfMemoryHeap
-        }
+        _ if is_like(what, &["…out of memory…", "out-of-memory…"]) => Death::OutOfMemoryHeap,
         _ => Death::Abort,
     };
+    let ends: &[_] = match tool {
+        "LeakSanitizer" => &[Code(23), Code(1)],
+        "ThreadSanitizer" => RACED,
+        _ => &[
+            Code(1),
+            Code(77),
+            Signal("ABRT"),
+            Signal("ILL"),
+            Signal("TRAP"),
+        ],
+    };
+    let frame = report.iter().find_map(|line| frame(&line.text));
+    let place = frame.or_else(|| place(line.split(": runtime error: ").next()?));
+    let finding = Finding::at(at..end, kind, format!("{tool}: {what}")).place(place);
     // By default the process stops with the first report. Leaks and races change the exit code at
     // the end.
-    let is_last = report
-        .iter()
-        .any(|line| line.text.ends_with("==ABORTING") || line.text == "Exiting");
-    Some(Finding {
-        lines: at..end,
-        quoted: at,
-        kind,
-        what: format!("{tool}: {what}"),
-        place: report
-            .iter()
-            .find_map(|line| frame(&line.text))
-            .or_else(|| place(line.split(": runtime error: ").next()?)),
-        proof: if is_last {
-            Proof::LastWords
-        } else {
-            Proof::Said
-        },
-        ends: match tool {
-            "LeakSanitizer" => &[ExpectedExit::Code(23), ExpectedExit::Code(1)],
-            "ThreadSanitizer" => RACED,
-            _ => &[
-                ExpectedExit::Code(1),
-                ExpectedExit::Code(77),
-                ExpectedExit::Signal("ABRT"),
-                ExpectedExit::Signal("ILL"),
-                ExpectedExit::Signal("TRAP"),
-            ],
-        },
+    Some(if report.iter().any(is_last) {
+        finding.last_words(ends)
+    } else {
+        finding.said(ends)
     })
+}
+
+/// Returns true if the process stops with this line.
+fn is_last(line: &LogLine) -> bool {
+    is_like(&line.text, &["…==ABORTING", "Exiting"])
 }
 
 /// `==123==ERROR: AddressSanitizer: heap-use-after-free on address …`, `WARNING: ThreadSanitizer:
@@ -101,36 +98,34 @@ fn undefined(line: &str) -> Option<(&str, &str)> {
 
 /// Returns the lines of a report and the line after them.
 fn report(lines: &[LogLine], at: usize) -> (&[LogLine], usize) {
-    let rest = lines.get(at + 1..).unwrap_or_default();
+    let rest = below(lines, at);
     let rest = rest.get(..rest.len().min(REPORT)).unwrap_or_default();
-    let next = rest
-        .iter()
-        .position(|line| line.entry.is_some() || head(&line.text).is_some());
-    let rest = rest.get(..next.unwrap_or(rest.len())).unwrap_or_default();
-    let is_last = |line: &LogLine| line.text.ends_with("==ABORTING") || line.text == "Exiting";
-    let is_summary = |line: &LogLine| {
-        line.text.starts_with("SUMMARY: ") || line.text.starts_with("==================")
-    };
-    let end = rest.iter().position(is_last).or_else(|| {
-        // The summary, and the lines that belong to it.
-        rest.iter().position(is_summary).map(|summary| {
-            summary
-                + rest
-                    .get(summary + 1..)
-                    .unwrap_or_default()
-                    .iter()
-                    .take_while(|line| is_summary(line))
-                    .count()
-        })
+    let next = past(rest, 0, |line| {
+        line.entry.is_none() && head(&line.text).is_none()
     });
-    let trace = || {
+    let rest = rest.get(..next).unwrap_or_default();
+    let is_summary = |line: &LogLine| is_like(&line.text, &["SUMMARY: …", "==================…"]);
+    let last = rest.iter().position(is_last).map(|last| last + 1);
+    // The summary, and the lines that belong to it.
+    let summary = || {
         rest.iter()
-            .take_while(|line| line.text.starts_with("    #"))
-            .count()
+            .position(is_summary)
+            .map(|at| past(rest, at, is_summary))
     };
-    let count = end.map_or_else(trace, |end| end + 1);
+    let trace = || past(rest, 0, |line| line.text.starts_with("    #"));
+    let count = last.or_else(summary).unwrap_or_else(trace);
     (rest.get(..count).unwrap_or_default(), at + 1 + count)
 }
+
+/// Parts of the paths of the C library's own files, and of others that are not the application's.
+const RUNTIME: [&str; 6] = [
+    "libsanitizer/",
+    "compiler-rt/",
+    "/sysdeps/",
+    "../csu/",
+    "/include/c++/",
+    "/glibc-",
+];
 
 /// `    #1 0x55d4 in main /srv/app/main.c:5:3`, `    #1 main /srv/app/main.c:5 (app+0x11e9)`
 fn frame(text: &str) -> Option<SourcePlace> {
@@ -139,21 +134,9 @@ fn frame(text: &str) -> Option<SourcePlace> {
     let called = called.split_once(" in ").map_or(called, |it| it.1);
     let called = called.rsplit_once(" (").map_or(called, |it| it.0);
     let (function, file) = called.rsplit_once(' ')?;
-    let is_runtime = [
-        "libsanitizer/",
-        "compiler-rt/",
-        "/sysdeps/",
-        "../csu/",
-        "/include/c++/",
-        "/glibc-",
-    ];
-    if is_runtime.iter().any(|part| file.contains(part)) {
-        return None;
-    }
-    Some(SourcePlace {
-        function: Some(function.to_owned()),
-        ..place(file)?
-    })
+    let is_runtime = RUNTIME.iter().any(|part| file.contains(part));
+    let place = place(file).filter(|_| !is_runtime)?;
+    Some(place.within(Some(function)))
 }
 
 /// `main.c:5` or `main.c:5:3`
@@ -162,24 +145,16 @@ fn place(text: &str) -> Option<SourcePlace> {
     let file = parts
         .next()
         .filter(|file| file.contains('.') && !file.contains(' '))?;
-    let line = parts.next()?.parse().ok()?;
-    Some(SourcePlace {
-        file: file.to_owned(),
-        line: Some(line),
-        function: None,
-    })
+    Some(SourcePlace::new(file, Some(parts.next()?.parse().ok()?)))
 }
 
 #[cfg(test)]
 mod tests {
     use crate::cause::finding::{Finding, Proof};
-    use crate::cause::runtimes::native;
-    use crate::cause::text;
+    use crate::cause::runtimes::{found, native};
 
     fn read(log: &str) -> Vec<Finding> {
-        let mut found = Vec::new();
-        native::read(&text::read(log), &mut found);
-        found
+        found(native::WORDS, log)
     }
 
     #[test]

@@ -2,15 +2,25 @@
 
 use super::abort::{aborted, stack_end};
 use crate::cause::finding::Finding;
+use crate::cause::runtimes::shape::past_most;
+use crate::cause::runtimes::words::Spot;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// Maximum number of lines of an exception's text.
 const WHAT: usize = 20;
 
+pub const MARKS: [&str; 4] = [
+    "\nterminate called ",
+    "\nlibc++abi",
+    "\npure virtual method called\n",
+    "\ndeleted virtual method called\n",
+];
+
 /// Reads the end that begins at this line.
-pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let line = line_text(lines, at);
+pub fn read(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let line = spot.text();
     if let Some(rest) = line.strip_prefix("terminate called ") {
         return libstdcxx(lines, at, rest);
     }
@@ -21,16 +31,13 @@ pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
         } else {
             Death::Abort
         };
-        return Some(aborted(lines, at, kind, said.to_owned()));
+        return Some(aborted(lines, at, kind, said));
     }
-    if line == "pure virtual method called" || line == "deleted virtual method called" {
-        let mut finding = aborted(lines, at, Death::Abort, line.to_owned());
-        if line_text(lines, finding.lines.end) == "terminate called without an active exception" {
-            finding.lines.end = stack_end(lines, finding.lines.end + 1);
-        }
-        return Some(finding);
+    let mut finding = aborted(lines, at, Death::Abort, line);
+    if line_text(lines, finding.lines.end) == "terminate called without an active exception" {
+        finding.lines.end = stack_end(lines, finding.lines.end + 1);
     }
-    None
+    Some(finding)
 }
 
 fn libstdcxx(lines: &[LogLine], at: usize, rest: &str) -> Option<Finding> {
@@ -38,12 +45,11 @@ fn libstdcxx(lines: &[LogLine], at: usize, rest: &str) -> Option<Finding> {
     if let Some(thrown) = rest.strip_prefix("after throwing an instance of ") {
         let thrown = thrown.trim_matches('\'');
         let Some(what) = line_text(lines, at + 1).strip_prefix("  what():  ") else {
-            return Some(aborted(lines, at, exception(thrown), line.to_owned()));
+            return Some(aborted(lines, at, exception(thrown), line));
         };
         // A text of many lines goes on until a logger's line, the end of the log or a stack.
-        let after = lines.get(at + 2..).unwrap_or_default();
         let goes_on = what.ends_with(':');
-        let is_more = |line: &&LogLine| {
+        let is_more = |line: &LogLine| {
             let text = line.text.as_str();
             let is_own = goes_on
                 && !line.is_blank()
@@ -51,13 +57,9 @@ fn libstdcxx(lines: &[LogLine], at: usize, rest: &str) -> Option<Finding> {
                 && !text.starts_with("Aborted");
             line.entry.is_none() && (text.starts_with(' ') || is_own)
         };
-        let more = after.iter().take(WHAT).take_while(is_more).count();
-        let more_text = after
-            .get(..more)
-            .unwrap_or_default()
-            .iter()
-            .map(|line| line.text.trim());
-        let whole: Vec<&str> = [what].into_iter().chain(more_text).collect();
+        let end = past_most(lines, at + 2, WHAT, is_more);
+        let more = (at + 2..end).map(|i| line_text(lines, i).trim());
+        let whole: Vec<&str> = [what].into_iter().chain(more).collect();
         let whole = whole.join(" ");
         // `std::bad_alloc` says no more than its name.
         let what = if whole == thrown {
@@ -65,14 +67,13 @@ fn libstdcxx(lines: &[LogLine], at: usize, rest: &str) -> Option<Finding> {
         } else {
             format!("{thrown}: {whole}")
         };
-        let mut finding = aborted(lines, at + 1 + more, exception(thrown), what);
+        let mut finding = aborted(lines, end - 1, exception(thrown), what);
         finding.lines.start = at;
-        finding.quoted = at;
-        return Some(finding);
+        return Some(finding.quoted(at));
     }
     ["without an active exception", "recursively"]
         .contains(&rest)
-        .then(|| aborted(lines, at, Death::Abort, line.to_owned()))
+        .then(|| aborted(lines, at, Death::Abort, line))
 }
 
 fn exception(thrown: &str) -> Death {

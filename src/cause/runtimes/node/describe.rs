@@ -2,11 +2,9 @@
 
 use super::error::Printed;
 use super::frame::{self, JsFrame, Owner};
-use crate::cause::finding::{Finding, Proof, SourcePlace};
+use crate::cause::finding::SourcePlace;
+use crate::cause::runtimes::shape::is_like;
 use crate::report::Death;
-
-/// A finding and the line after it. There is no finding if the lines are no reason to die.
-pub type Found = Option<(Option<Finding>, usize)>;
 
 /// Returns the kind of death that a printed error tells of.
 pub fn kind(printed: &Printed, is_rejection: bool) -> Death {
@@ -46,20 +44,19 @@ pub fn kind(printed: &Printed, is_rejection: bool) -> Death {
     Death::UncaughtException
 }
 
+/// Shapes of the files of node's module loader.
+const LOADER: [&str; 5] = [
+    "node:internal/modules/…",
+    "internal/modules/…",
+    "node:vm…",
+    "vm.js…",
+    "node:internal/vm…",
+];
+
 /// Returns true if the stack is the module loader's: a source or a JSON module does not parse.
 pub fn is_compiling(printed: &Printed) -> bool {
     let first = printed.frames.iter().find(|frame| frame.line.is_some());
-    let by_loader = first.is_none_or(|frame| {
-        [
-            "node:internal/modules/",
-            "internal/modules/",
-            "node:vm",
-            "vm.js",
-            "node:internal/vm",
-        ]
-        .iter()
-        .any(|part| frame.file.starts_with(part))
-    });
+    let by_loader = first.is_none_or(|frame| is_like(frame.file, &LOADER));
     printed.text.starts_with("SyntaxError") && by_loader
 }
 
@@ -96,24 +93,4 @@ pub fn place_of(printed: &Printed, excerpt: Option<SourcePlace>) -> Option<Sourc
         .or_else(|| beneath().find_map(|inner| of(inner, Owner::App)))
         .or_else(|| of(printed, Owner::Dependency))
         .or_else(|| beneath().find_map(|inner| of(inner, Owner::Dependency)))
-}
-
-/// Returns a finding that only a process that ends prints.
-pub fn finding(
-    from: usize,
-    end: usize,
-    quoted: usize,
-    kind: Death,
-    what: String,
-    place: Option<SourcePlace>,
-) -> Finding {
-    Finding {
-        lines: from..end,
-        quoted,
-        kind,
-        what,
-        place,
-        proof: Proof::LastWords,
-        ends: &[],
-    }
 }

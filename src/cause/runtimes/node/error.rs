@@ -1,11 +1,8 @@
 //! An error as `util.inspect` prints it: `Type: message`, the stack, and the properties in braces.
 //! The properties include its causes and its parts.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
-
 use super::frame::JsFrame;
+use crate::cause::runtimes::shape::is_like;
 use crate::cause::text::LogLine;
 
 /// Maximum number of lines of a message.
@@ -31,35 +28,75 @@ pub struct Printed<'a> {
     pub end: usize,
 }
 
-/// An error's name at the beginning of a line: `TypeError`, `E2 [Error]`, `DOMException
+/// Maximum length of a name, in bytes.
+const LONGEST_NAME: usize = 100;
+
+/// Returns true if a line begins as a printed error does: `TypeError`, `E2 [Error]`, `DOMException
 /// [AbortError]`.
-static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?-u)^\[?(?:Uncaught )?[A-Za-z_$][\w$.]{0,99}(?: \[[\w$ .]{1,99}\])?(?:: |:?$|\](?:$|,| \{))").ok()
-});
-
-/// An error's name within a line. It ends as all of the language's own names do.
-static WITHIN: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"(?-u)(?:^|[\s(\[:'\x22=>])((?:[A-Za-z_$][\w$]{0,99})?(?:Error|Exception)(?: \[[\w$ .]{1,99}\])?(?:: |:?$))",
-    )
-    .ok()
-});
-
-/// Returns true if a line begins as a printed error does.
 pub fn begins(text: &str) -> bool {
-    NAMED.as_ref().is_some_and(|named| named.is_match(text))
+    let text = text.strip_prefix('[').unwrap_or(text);
+    let is_named = |text: &str| {
+        let name = text.len() - text.trim_start_matches(is_of_dotted).len();
+        let is_name = (1..=LONGEST_NAME).contains(&name) && text.starts_with(begins_name);
+        let rest = without_brackets(text.get(name..).unwrap_or_default());
+        let closed = rest.strip_prefix(']');
+        is_name && (ends_name(rest) || closed.is_some_and(|it| is_like(it, &["", ",…", " {…"])))
+    };
+    is_named(text) || text.strip_prefix("Uncaught ").is_some_and(is_named)
 }
 
-/// Returns where an error's name begins within a line.
+/// Returns where an error's name begins within a line. It ends as all of the language's own names
+/// do.
 pub fn named_within(text: &str) -> Option<usize> {
-    if !text.contains("Error") && !text.contains("Exception") {
-        return None;
-    }
-    WITHIN
-        .as_ref()?
-        .captures(text)?
-        .get(1)
-        .map(|found| found.start())
+    let first = |end: &str| {
+        text.match_indices(end)
+            .find_map(|(at, _)| name_before(text, at, end))
+    };
+    let (error, exception) = (first("Error"), first("Exception"));
+    error.into_iter().chain(exception).min()
+}
+
+/// Returns where the name begins that ends with this word at this place.
+fn name_before(text: &str, at: usize, end: &str) -> Option<usize> {
+    let (before, rest) = (text.get(..at)?, text.get(at + end.len()..)?);
+    ends_name(without_brackets(rest)).then_some(())?;
+    let start = before.trim_end_matches(is_of_name).len();
+    let is_name = start == at || text.get(start..)?.starts_with(begins_name);
+    let is_apart = |c: char| {
+        c.is_ascii_whitespace() || matches!(c, '\x0b' | '(' | '[' | ':' | '\'' | '"' | '=' | '>')
+    };
+    let is_free = start == 0 || text.get(..start)?.ends_with(is_apart);
+    (is_name && is_free && at - start <= LONGEST_NAME).then_some(start)
+}
+
+fn begins_name(c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_' || c == '$'
+}
+
+fn is_of_name(c: char) -> bool {
+    begins_name(c) || c.is_ascii_digit()
+}
+
+fn is_of_dotted(c: char) -> bool {
+    is_of_name(c) || c == '.'
+}
+
+/// Returns true if a message follows a name, or nothing.
+fn ends_name(rest: &str) -> bool {
+    rest.is_empty() || rest == ":" || rest.starts_with(": ")
+}
+
+/// Returns the text behind ` [AbortError]`.
+fn without_brackets(text: &str) -> &str {
+    let inner = text
+        .strip_prefix(" [")
+        .and_then(|text| text.split_once(']'));
+    let is_name = |name: &str| {
+        (1..LONGEST_NAME).contains(&name.len()) && name.chars().all(|c| is_of_dotted(c) || c == ' ')
+    };
+    inner
+        .filter(|(name, _)| is_name(name))
+        .map_or(text, |(_, rest)| rest)
 }
 
 /// Returns true if a line is a runtime's footer after an error.

@@ -1,57 +1,58 @@
 //! The words of V8 and node as they abort: heap limits, fatal errors, failed checks,
 //! `process.abort()`.
 
-use super::describe::{Found, finding};
 use super::frame::{self, JsFrame, Owner};
 use super::wrappers;
-use crate::cause::finding::{ExpectedExit, Finding, SourcePlace};
-use crate::cause::text::LogLine;
+use crate::cause::finding::ExpectedExit::{Code, Signal};
+use crate::cause::finding::{Finding, SourcePlace};
+use crate::cause::runtimes::shape::is_like;
+use crate::cause::runtimes::words::Spot;
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
+pub const MARKS: [&str; 7] = [
+    "\nFATAL ERROR: ",
+    "\n# Fatal ",
+    "Assertion `",
+    "#  ",
+    "\n----- Native stack trace -----\n",
+    "1: 0x",
+    "\nUncaught ",
+];
+
 /// Reads the abort that begins at a line.
-pub fn read(lines: &[LogLine], at: usize) -> Found {
-    let text = lines.get(at)?.text.as_str();
-    if let Some(place) = text.strip_prefix("Warning: Detected unsettled top-level await at") {
-        return Some(unsettled(lines, at, place.trim()));
-    }
+pub fn read(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let text = spot.text();
     let (kind, what) = aborted(lines, at, text)?;
     let (end, place) = trace(lines, at + 1);
+    let finding = Finding::at(at..end, kind, what).place(place);
+    let is_heap = kind == Death::OutOfMemoryHeap && text.starts_with("FATAL ERROR: ");
     // V8 aborts, or traps.
-    let ends: &'static [ExpectedExit] =
-        if kind == Death::OutOfMemoryHeap && text.starts_with("FATAL ERROR: ") {
-            &[
-                ExpectedExit::Signal("ABRT"),
-                ExpectedExit::Signal("TRAP"),
-                ExpectedExit::Signal("ILL"),
-                ExpectedExit::Signal("SEGV"),
-            ]
-        } else {
-            &[]
-        };
-    Some((
-        Some(Finding {
-            ends,
-            ..finding(at, end, at, kind, what, place)
-        }),
-        end,
-    ))
+    Some(if is_heap {
+        finding.last_words(&[
+            Signal("ABRT"),
+            Signal("TRAP"),
+            Signal("ILL"),
+            Signal("SEGV"),
+        ])
+    } else {
+        finding.last_words(&[])
+    })
 }
 
 /// Returns the kind and the words of the abort that begins at a line.
 fn aborted(lines: &[LogLine], at: usize, text: &str) -> Option<(Death, String)> {
+    let next = line_text(lines, at + 1);
     if let Some(message) = text.strip_prefix("FATAL ERROR: ") {
         let kind = kind(message);
-        let has_trace = || {
-            lines
-                .get(at + 1)
-                .is_some_and(|line| begins_trace(&line.text))
-        };
-        return (kind == Death::OutOfMemoryHeap || has_trace()).then(|| (kind, message.to_owned()));
+        let is_told = kind == Death::OutOfMemoryHeap || begins_trace(next);
+        return is_told.then(|| (kind, message.to_owned()));
     }
     if text.starts_with("# Fatal ") {
         return fatal(lines, at);
     }
-    if let Some(failed) = assertion(lines, at) {
+    if let Some(failed) = assertion(text, next) {
         return Some((Death::Assertion, failed.to_owned()));
     }
     if begins_trace(text) {
@@ -60,23 +61,21 @@ fn aborted(lines: &[LogLine], at: usize, text: &str) -> Option<(Death, String)> 
     }
     let thrown = text.strip_prefix("Uncaught ")?;
     let is_from = lines.get(at + 1).is_some_and(LogLine::is_blank)
-        && lines
-            .get(at + 2)
-            .is_some_and(|line| line.text.trim() == "FROM");
+        && line_text(lines, at + 2).trim() == "FROM";
     is_from.then(|| (Death::Abort, thrown.to_owned()))
 }
 
 /// Returns the kind of a fatal error with this message.
 fn kind(message: &str) -> Death {
-    let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
-    if says(&[
-        "out of memory",
-        "Allocation failed",
-        "heap limit",
-        "process OOM",
-    ]) {
+    const MEMORY: [&str; 4] = [
+        "…out of memory…",
+        "…Allocation failed…",
+        "…heap limit…",
+        "…process OOM…",
+    ];
+    if is_like(message, &MEMORY) {
         Death::OutOfMemoryHeap
-    } else if says(&["Check failed", "check failed"]) {
+    } else if is_like(message, &["…Check failed…", "…check failed…"]) {
         Death::Assertion
     } else {
         Death::Abort
@@ -86,28 +85,19 @@ fn kind(message: &str) -> Death {
 /// Reads V8's `# Fatal error in FILE, line N` and the message beneath it.
 fn fatal(lines: &[LogLine], at: usize) -> Option<(Death, String)> {
     let first = lines.get(at)?.text.trim_start_matches(['#', ' ']);
-    let next = lines
-        .get(at + 1)
-        .map(|line| line.text.trim_start_matches(['#', ' ']))
-        .unwrap_or_default();
-    let what = if first.starts_with("Fatal error in ") && !next.is_empty() {
-        next
-    } else {
-        first
-    };
-    let is_v8 = at
+    let below = line_text(lines, at + 1);
+    let next = below.trim_start_matches(['#', ' ']);
+    let is_place = first.starts_with("Fatal error in ") && !next.is_empty();
+    let what = if is_place { next } else { first };
+    let above = at
         .checked_sub(1)
-        .and_then(|before| lines.get(before))
-        .is_some_and(|line| line.text.trim() == "#")
-        || lines
-            .get(at + 1)
-            .is_some_and(|line| line.text.starts_with('#'));
+        .map(|above| line_text(lines, above).trim());
+    let is_v8 = above == Some("#") || below.starts_with('#');
     is_v8.then(|| (kind(what), what.to_owned()))
 }
 
 /// Returns the failed condition of one of node's own checks.
-fn assertion(lines: &[LogLine], at: usize) -> Option<&str> {
-    let text = lines.get(at)?.text.as_str();
+fn assertion<'a>(text: &'a str, next: &'a str) -> Option<&'a str> {
     // `node[7]: ../src/node_file.cc:1682:void f(): Assertion `x' failed.`
     let own = |text: &str| {
         let program = text
@@ -122,12 +112,7 @@ fn assertion(lines: &[LogLine], at: usize) -> Option<&str> {
         return own(before).then(|| text.get(before.len()..)).flatten();
     }
     // `  #  node[7]: void f() at ../src/node_file.cc:2314`, and the failed condition beneath it.
-    let next = lines
-        .get(at + 1)?
-        .text
-        .trim_start()
-        .strip_prefix('#')?
-        .trim_start();
+    let next = next.trim_start().strip_prefix('#')?.trim_start();
     let is_head = text.trim_start().starts_with("#  ") && text.contains("]: ") && own(text);
     (is_head && next.starts_with("Assertion failed: ")).then_some(next)
 }
@@ -177,36 +162,24 @@ fn trace(lines: &[LogLine], mut at: usize) -> (usize, Option<SourcePlace>) {
 }
 
 /// Reads the end of a module that waited for a promise that was never settled.
-fn unsettled(lines: &[LogLine], at: usize, place: &str) -> (Option<Finding>, usize) {
-    use crate::cause::finding::ExpectedExit;
-    let place = if place.is_empty() {
-        lines
-            .get(at + 1)
-            .map(|line| line.text.as_str())
-            .unwrap_or_default()
-    } else {
-        place
+pub fn unsettled(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let (_, place) = spot.text().split_once(" await at")?;
+    let place = match place.trim() {
+        "" => line_text(lines, at + 1),
+        place => place,
     };
     let place = place.rsplit_once(':').and_then(|(file, line)| {
-        let file = file.strip_prefix("file://").unwrap_or(file).to_owned();
-        (frame::owner(&file) == Owner::App).then_some(SourcePlace {
-            file,
-            line: line.parse().ok(),
-            function: None,
-        })
+        let file = file.strip_prefix("file://").unwrap_or(file);
+        let is_own = frame::owner(file) == Owner::App;
+        is_own.then(|| SourcePlace::new(file, line.parse().ok()))
     });
-    let rest = lines.get(at + 1..).unwrap_or_default().iter().take(8);
-    let caret = rest
-        .clone()
-        .position(|line| !line.is_blank() && line.text.trim().bytes().all(|byte| byte == b'^'));
-    let end = at + 1 + caret.map_or(0, |caret| caret + 1);
-    let what = "top-level await that was never settled".to_owned();
-    let found = finding(at, end, at, Death::PlainExit, what, place);
-    (
-        Some(Finding {
-            ends: &[ExpectedExit::Code(13)],
-            ..found
-        }),
-        end,
-    )
+    let is_caret = |i: &usize| {
+        let text = line_text(lines, *i).trim();
+        !text.is_empty() && text.bytes().all(|byte| byte == b'^')
+    };
+    let last = (at + 1..at + 9).find(is_caret).unwrap_or(at);
+    let what = "top-level await that was never settled";
+    let finding = Finding::at(at..last + 1, Death::PlainExit, what).place(place);
+    Some(finding.last_words(&[Code(13)]))
 }

@@ -1,6 +1,7 @@
 //! The frames of a stack, as V8 and `JavaScriptCore` print them.
 
 use crate::cause::finding::SourcePlace;
+use crate::cause::runtimes::shape::is_like;
 
 /// Number of frames that V8 keeps of a stack by default (`Error.stackTraceLimit`).
 pub const MOST: usize = 10;
@@ -68,11 +69,7 @@ impl<'a> JsFrame<'a> {
     }
 
     pub fn place(&self) -> SourcePlace {
-        SourcePlace {
-            file: self.file.to_owned(),
-            line: self.line,
-            function: self.function.map(str::to_owned),
-        }
+        SourcePlace::new(self.file, self.line).within(self.function)
     }
 }
 
@@ -91,35 +88,31 @@ fn is_placeless(at: &str) -> bool {
 
 /// Returns the owner of a file.
 pub fn owner(file: &str) -> Owner {
-    let is_bare = !file.contains(['/', '\\', '[', '<', ' ']);
-    if ["node:", "internal/", "ext:", "bun:"]
-        .iter()
-        .any(|scheme| file.starts_with(scheme))
-        || (is_bare
-            && file
-                .strip_suffix(".js")
-                .is_some_and(|name| !name.contains('.')))
-    {
-        // Before version 16 node's own files have bare names: `events.js`, `fs.js`.
+    const RUNTIME: [&str; 4] = ["node:…", "internal/…", "ext:…", "bun:…"];
+    const NO_FILE: [&str; 7] = [
+        "<…",
+        "eval at …",
+        "evalmachine.<…",
+        "wasm:…",
+        "native",
+        "undefined",
+        "unknown",
+    ];
+    const DEPENDENCY: [&str; 5] = [
+        "…/node_modules/…",
+        "…/usr/share/nodejs/…",
+        "…/.yarn/…",
+        "…webpack/bootstrap…",
+        "…/usr/lib/node…",
+    ];
+    let name = file.strip_suffix(".js");
+    let name = name.filter(|_| !file.contains(['/', '\\', '[', '<', ' ']));
+    // Before version 16 node's own files have bare names: `events.js`, `fs.js`.
+    if is_like(file, &RUNTIME) || name.is_some_and(|name| !name.contains('.')) {
         Owner::Runtime
-    } else if file.starts_with('<')
-        || file.starts_with("eval at ")
-        || file.starts_with("evalmachine.<")
-        || file.starts_with("wasm:")
-        || ["native", "undefined", "unknown"].contains(&file)
-        || is_placeless(file)
-    {
+    } else if is_like(file, &NO_FILE) || is_placeless(file) {
         Owner::NoFile
-    } else if [
-        "/node_modules/",
-        "/usr/share/nodejs/",
-        "/.yarn/",
-        "webpack/bootstrap",
-        "/usr/lib/node",
-    ]
-    .iter()
-    .any(|part| file.contains(part))
-    {
+    } else if is_like(file, &DEPENDENCY) {
         Owner::Dependency
     } else {
         Owner::App

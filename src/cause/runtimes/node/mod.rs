@@ -7,43 +7,45 @@ mod frame;
 mod others;
 mod wrappers;
 
-use describe::{Found, finding, is_compiling, kind, place_of, what};
+use describe::{is_compiling, kind, place_of, what};
 use error::Printed;
 use frame::{JsFrame, Owner};
 
+use super::shape::{past, past_most};
+use super::words::{RuntimeWords, Spot};
 use crate::cause::entry::LogLevel;
-use crate::cause::finding::{Finding, Proof, SourcePlace};
-use crate::cause::text::LogLine;
+use crate::cause::finding::{Finding, SourcePlace};
+use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
-/// Adds the deaths in the log.
-pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
-    // The line after the last error that was read.
-    let mut from = 0;
-    let mut at = 0;
-    while at < lines.len() {
-        if let Some((finding, end)) = read_at(lines, from, at) {
-            found.extend(finding);
-            from = end.max(at + 1);
-            at = from;
-        } else {
-            at += 1;
-        }
-    }
-}
+/// The beginning of a long line of blanks.
+const FAR: &str = "\n                                ";
 
-/// Reads the error that begins at a line, or whose stack begins there.
-fn read_at(lines: &[LogLine], from: usize, at: usize) -> Found {
-    fatal::read(lines, at)
-        .or_else(|| uncaught(lines, at))
-        .or_else(|| wrappers::read(lines, at))
-        .or_else(|| others::read(lines, at))
-        .or_else(|| logged(lines, from, at))
-}
+pub const WORDS: &[RuntimeWords] = &[
+    RuntimeWords::new(
+        &["\nWarning: Detected unsettled top-level await at"],
+        fatal::unsettled,
+    ),
+    RuntimeWords::new(&fatal::MARKS, fatal::read),
+    RuntimeWords::new(&["^", FAR, "\nSyntaxError: "], uncaught).below(4),
+    RuntimeWords::new(
+        &["node: ", "nodejs", "\nError: illegal value for "],
+        wrappers::options,
+    ),
+    RuntimeWords::new(&["\nnpm ERR!", "\nnpm error"], wrappers::npm),
+    RuntimeWords::new(&wrappers::SCRIPTS, wrappers::script),
+    RuntimeWords::new(&["\nerror: "], others::deno),
+    RuntimeWords::new(&["\nerror: ", "^\n"], others::bun),
+    RuntimeWords::new(&["  at ", "\tat ", "\t at "], logged),
+];
+
+/// Words for an error whose beginning is not in the log.
+const NO_MESSAGE: &str = "uncaught exception, whose message is not in the log";
 
 /// Reads what node prints as it dies: the place, the line of source, carets beneath it, and the
 /// thrown value.
-fn uncaught(lines: &[LogLine], at: usize) -> Found {
+fn uncaught(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
     let excerpt = Excerpt::read(lines, at)?;
     let is_blank = |at: usize| lines.get(at).is_some_and(LogLine::is_blank);
     // Source maps put a second blank line there.
@@ -55,11 +57,9 @@ fn uncaught(lines: &[LogLine], at: usize) -> Found {
         .get(body)
         .filter(|line| !line.is_blank() && !error::is_footer(&line.text))
     else {
-        let what = "uncaught exception, whose message is not in the log".to_owned();
-        let place = excerpt.place();
         let end = epilogue(lines, body).0;
-        let kind = Death::UncaughtException;
-        return Some((Some(finding(at, end, at, kind, what, place)), end));
+        let finding = Finding::at(at..end, Death::UncaughtException, NO_MESSAGE);
+        return Some(finding.place(excerpt.place()).last_words(&[]));
     };
     let mut printed = Printed::read(&head.text, lines, body + 1);
     let (mut end, mut has_footer) = epilogue(lines, printed.end);
@@ -100,87 +100,70 @@ fn uncaught(lines: &[LogLine], at: usize) -> Found {
     // node prints a syntax error in the same form if the program catches it, and so the error of a
     // worker whose parent goes on.
     let is_caught = (is_compiling || excerpt.has_words_before()) && !has_footer;
-    let proof = if is_caught {
-        Proof::Said
+    let finding = Finding::at(at..end, kind, what).quoted(body).place(place);
+    Some(if is_caught {
+        finding
     } else {
-        Proof::LastWords
-    };
-    Some((
-        Some(Finding {
-            proof,
-            ..finding(at, end, body, kind, what, place)
-        }),
-        end,
-    ))
+        finding.last_words(&[])
+    })
 }
 
 /// Returns the number of loggers' lines here, which other processes wrote into the same log.
 fn foreign(lines: &[LogLine], at: usize) -> usize {
     const MOST: usize = 3;
-    let ahead = lines.get(at..).unwrap_or_default().iter().take(MOST);
-    ahead
-        .take_while(|line| {
-            line.entry
-                .as_ref()
-                .is_some_and(|entry| entry.json || entry.at.is_some())
-        })
-        .count()
+    let is_foreign = |line: &LogLine| {
+        let entry = line.entry.as_ref();
+        entry.is_some_and(|entry| entry.json || entry.at.is_some())
+    };
+    past_most(lines, at, MOST, is_foreign) - at
 }
 
 /// Reads an error with its stack that the program itself printed.
-fn logged(lines: &[LogLine], from: usize, at: usize) -> Found {
-    JsFrame::read(&lines.get(at)?.text)?;
-    let head = head_of(lines, from, at);
-    let Some(head) = head else {
+fn logged(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    JsFrame::read(spot.text())?;
+    let Some(head) = head_of(lines, spot.from, at) else {
         // The error's beginning is not in the log.
         let rest = Printed::without_head(lines, at);
         let (end, has_footer) = epilogue(lines, skip_properties(lines, rest.end));
-        let what = "uncaught exception, whose message is not in the log".to_owned();
-        let place = place_of(&rest, None);
-        let found = finding(at, end, at, Death::UncaughtException, what, place);
-        return Some((has_footer.then_some(found), end));
+        let finding = Finding::at(at..end, Death::UncaughtException, NO_MESSAGE);
+        let finding = finding.place(place_of(&rest, None)).last_words(&[]);
+        return Some(if has_footer {
+            finding
+        } else {
+            Finding::nothing(at..end)
+        });
     };
     let line = lines.get(head)?;
-    let entry = line.entry.as_ref();
     let text = match error::named_within(&line.text) {
         Some(start) if !error::begins(&line.text) => line.text.get(start..)?,
-        _ => entry.map_or(line.text.as_str(), |entry| entry.message.as_str()),
+        _ => line.message(),
     };
     let before = line.text.strip_suffix(text).unwrap_or_default();
     let printed = Printed::read(text, lines, head + 1);
     let (end, has_footer) = epilogue(lines, printed.end);
     // An error inside a block, as loggers print one, ends with the block.
-    let is_inside = |line: &&LogLine| line.entry.is_none() && line.text.starts_with(' ');
-    let block = lines
-        .get(end..)
-        .unwrap_or_default()
-        .iter()
-        .take(MOST_MESSAGE)
-        .take_while(is_inside)
-        .count();
+    let is_inside = |line: &LogLine| line.entry.is_none() && line.text.starts_with(' ');
     let end = if line.text.starts_with(' ') {
-        end + block
+        past_most(lines, end, MOST_MESSAGE, is_inside)
     } else {
         end
     };
-    let is_warning = entry
-        .is_some_and(|entry| entry.level.is_some_and(|level| level < LogLevel::Error))
+    if line.level().is_some_and(|level| level < LogLevel::Error)
         || text.starts_with("Trace")
-        || before.starts_with("(node:");
-    if is_warning {
-        return Some((None, end));
+        || before.starts_with("(node:")
+    {
+        return Some(Finding::nothing(at..end));
     }
-    let is_rejection = before.to_ascii_lowercase().contains("unhandled")
-        && before.to_ascii_lowercase().contains("reject");
-    let proof = if has_footer {
-        Proof::LastWords
+    let lowercase = before.to_ascii_lowercase();
+    let is_rejection = lowercase.contains("unhandled") && lowercase.contains("reject");
+    let finding = Finding::at(head..end, kind(&printed, is_rejection), what(&printed));
+    let finding = finding.place(place_of(&printed, None));
+    Some(if has_footer {
+        finding.last_words(&[])
     } else {
-        Proof::Said
-    };
-    let kind = kind(&printed, is_rejection);
-    let place = place_of(&printed, None);
-    let found = finding(head, end, head, kind, what(&printed), place);
-    Some((Some(Finding { proof, ..found }), end))
+        finding
+    })
 }
 
 /// Number of lines above a stack that are searched for the error's name.
@@ -246,11 +229,7 @@ impl<'a> Excerpt<'a> {
     fn place(&self) -> Option<SourcePlace> {
         let file = self.file.strip_prefix("file://").unwrap_or(self.file);
         let is_named = !matches!(frame::owner(file), Owner::Runtime | Owner::NoFile);
-        is_named.then(|| SourcePlace {
-            file: file.to_owned(),
-            line: Some(self.line),
-            function: None,
-        })
+        is_named.then(|| SourcePlace::new(file, Some(self.line)))
     }
 
     /// Returns true if words stand before the place. node itself puts none there: `worker died:
@@ -354,21 +333,17 @@ fn epilogue(lines: &[LogLine], mut at: usize) -> (usize, bool) {
 
 /// Returns the line after the properties in braces that begin here.
 fn skip_properties(lines: &[LogLine], at: usize) -> usize {
-    let opened = at
-        .checked_sub(1)
-        .and_then(|before| lines.get(before))
-        .is_some_and(|line| line.text.ends_with(" {"));
-    let inner = lines
-        .get(at..)
-        .unwrap_or_default()
-        .iter()
-        .take_while(|line| line.text.starts_with(' '));
-    if opened { at + inner.count() + 1 } else { at }.min(lines.len())
+    let before = at.checked_sub(1).map(|before| line_text(lines, before));
+    if !before.is_some_and(|text| text.ends_with(" {")) {
+        return at.min(lines.len());
+    }
+    let end = past(lines, at, |line| line.text.starts_with(' '));
+    (end + 1).min(lines.len())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::WORDS;
     use crate::cause::finding::Proof;
     use crate::cause::runtimes::found;
     use crate::report::Death;
@@ -376,7 +351,7 @@ mod tests {
     #[test]
     fn a_stack_alone_is_said_with_its_type_its_message_and_its_place() {
         let log = "TypeError: x is not iterable\n    at pick (/srv/node_modules/lib/i.js:4:5)\n    at run (/srv/app.js:7:9)";
-        let found = found(read, log);
+        let found = found(WORDS, log);
         let found = found.first().unwrap();
         assert_eq!(
             (found.kind, found.proof),
@@ -398,7 +373,7 @@ mod tests {
             "    at f (/srv/app.js:1:2)\nGET / 200",
             "main.c:3\n\nint main;",
         ] {
-            assert_eq!(found(read, log), [], "{log}");
+            assert_eq!(found(WORDS, log), [], "{log}");
         }
     }
 
@@ -413,7 +388,7 @@ mod tests {
             format!("{head}{other}{stack}{rest}"),
             format!("{head}{stack}{other}{rest}"),
         ] {
-            let found = found(read, &log);
+            let found = found(WORDS, &log);
             assert_eq!(found.len(), 1, "{found:?}");
             let found = found.first().unwrap();
             assert_eq!(
@@ -427,7 +402,7 @@ mod tests {
     #[test]
     fn an_error_set_inside_a_block_ends_with_the_block() {
         let log = "FATAL: no x\n    err: {\n      \"stack\":\n          TypeError: no x\n              at f (/srv/app.js:1:2)\n    }";
-        let found = found(read, log);
+        let found = found(WORDS, log);
         assert_eq!(found.first().unwrap().lines, 3..6);
     }
 
@@ -435,7 +410,7 @@ mod tests {
     fn an_error_that_a_constructor_throws_is_no_rejection() {
         let log = "/srv/app.js:1\nconst d=new s.Database('x')\n        ^\n\nError: unable to open\n    at Object.<anonymous> (/srv/app.js:1:9)\n\nNode.js v22.1.0";
         assert_eq!(
-            found(read, log).first().unwrap().kind,
+            found(WORDS, log).first().unwrap().kind,
             Death::UncaughtException
         );
     }
@@ -445,7 +420,7 @@ mod tests {
         let log = "node:child_process:1\n    throw err;\n    ^\n\nError: Command failed: node c.js\n/srv/c.js:1\nnull.x\n     ^\n\n\
                    TypeError: no x\n    at Object.<anonymous> (/srv/c.js:1:6)\n\nNode.js v20.20.2\n\n    \
                    at build (/srv/app.js:3:5) {\n  status: 1\n}\n\nNode.js v20.20.2";
-        let found = found(read, log);
+        let found = found(WORDS, log);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(
             found

@@ -1,37 +1,42 @@
 //! `Fatal Python error: …`: the interpreter and faulthandler print it as they end the process
 //! themselves.
 
-use super::frame;
-use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
-use crate::cause::text::LogLine;
+use super::{frame, traceback};
+use crate::cause::finding::ExpectedExit::{self, Code, Signal};
+use crate::cause::finding::{Finding, SourcePlace};
+use crate::cause::runtimes::shape::is_like;
+use crate::cause::runtimes::words::Spot;
 use crate::report::Death;
 
-const MARK: &str = "Fatal Python error: ";
-
-pub fn read(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let what = lines.get(i)?.text.strip_prefix(MARK)?.trim_end();
-    let (kind, ends) = kind(what);
+pub fn read(spot: &Spot) -> Option<Finding> {
+    let text = spot.text().trim_end();
+    let (kind, ends) = kind(text.strip_prefix("Fatal Python error: ")?);
     let mut report = FatalReport {
         kind,
-        what: format!("{MARK}{what}"),
+        what: text.to_owned(),
         place: None,
         is_current: true,
     };
-    let mut end = i + 1;
-    while lines.get(end).is_some_and(|line| report.add(&line.text)) {
+    let mut end = spot.at + 1;
+    while spot
+        .lines
+        .get(end)
+        .is_some_and(|line| report.add(&line.text))
+    {
         end += 1;
     }
-    found.push(Finding {
-        lines: i..end,
-        quoted: i,
-        kind: report.kind,
-        what: report.what,
-        place: report.place,
-        proof: Proof::LastWords,
-        ends,
-    });
-    Some(end)
+    let end = traceback::epilogue(spot.lines, end);
+    let finding = Finding::at(spot.at..end, report.kind, report.what).place(report.place);
+    Some(finding.last_words(ends))
 }
+
+/// Shapes of further lines of a report.
+const SAID_WITH_IT: [&str; 4] = [
+    "Python runtime state…",
+    "Python path configuration…",
+    "Extension modules: …",
+    "Current thread's C stack…",
+];
 
 /// The report below the error, as far as it has been read.
 struct FatalReport {
@@ -50,8 +55,10 @@ impl FatalReport {
             self.is_current = false;
             return true;
         }
-        if text.starts_with("Current thread") || text.starts_with("Stack (most recent call first)")
-        {
+        if is_like(
+            text,
+            &["Current thread…", "Stack (most recent call first)…"],
+        ) {
             self.is_current = true;
             return true;
         }
@@ -65,39 +72,23 @@ impl FatalReport {
             self.what = format!("{}: {text}", self.what);
             return true;
         }
-        text.trim().is_empty() || is_said_with_it(text)
+        text.trim().is_empty() || text.starts_with([' ', '\t', '<']) || is_like(text, &SAID_WITH_IT)
     }
-}
-
-fn is_said_with_it(text: &str) -> bool {
-    text.starts_with([' ', '\t', '<'])
-        || [
-            "Python runtime state",
-            "Python path configuration",
-            "Extension modules: ",
-            "Current thread's C stack",
-        ]
-        .iter()
-        .any(|words| text.starts_with(words))
 }
 
 /// Returns the kind of death and its exits; see `faulthandler_handlers` and `fatal_error_exit` in
 /// `CPython`.
 fn kind(what: &str) -> (Death, &'static [ExpectedExit]) {
-    const ABORT: &[ExpectedExit] = &[ExpectedExit::Signal("ABRT")];
     match what {
-        "Segmentation fault" => (Death::Segfault, &[ExpectedExit::Signal("SEGV")]),
-        "Bus error" => (Death::KilledBySignal, &[ExpectedExit::Signal("BUS")]),
+        "Segmentation fault" => (Death::Segfault, &[Signal("SEGV")]),
+        "Bus error" => (Death::KilledBySignal, &[Signal("BUS")]),
         "Floating point exception" | "Floating-point exception" => {
-            (Death::KilledBySignal, &[ExpectedExit::Signal("FPE")])
+            (Death::KilledBySignal, &[Signal("FPE")])
         }
-        "Illegal instruction" => (Death::KilledBySignal, &[ExpectedExit::Signal("ILL")]),
-        "Aborted" => (Death::Abort, ABORT),
-        _ if what.contains("stack overflow") => (Death::StackOverflow, ABORT),
+        "Illegal instruction" => (Death::KilledBySignal, &[Signal("ILL")]),
+        "Aborted" => (Death::Abort, &[Signal("ABRT")]),
+        _ if what.contains("stack overflow") => (Death::StackOverflow, &[Signal("ABRT")]),
         // An interpreter that cannot start exits with 1; otherwise it aborts.
-        _ => (
-            Death::Abort,
-            &[ExpectedExit::Signal("ABRT"), ExpectedExit::Code(1)],
-        ),
+        _ => (Death::Abort, &[Signal("ABRT"), Code(1)]),
     }
 }

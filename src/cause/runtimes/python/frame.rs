@@ -1,6 +1,7 @@
 //! One frame of a stack: `File "x.py", line 3, in f`.
 
 use crate::cause::finding::SourcePlace;
+use crate::cause::runtimes::shape::{is_like, number};
 
 /// The line above the frames.
 pub const HEADER: &str = "Traceback (most recent call last):";
@@ -13,19 +14,9 @@ pub fn read(text: &str) -> Option<SourcePlace> {
         return None;
     }
     let (file, rest) = inner.strip_prefix("File \"")?.split_once("\", line ")?;
-    let digits = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    let function = rest
-        .get(digits..)?
-        .trim_start_matches(',')
-        .strip_prefix(" in ")
-        .map(|name| name.trim().to_owned());
-    Some(SourcePlace {
-        file: file.to_owned(),
-        line: Some(rest.get(..digits)?.parse().ok()?),
-        function,
-    })
+    let (line, rest) = number(rest)?;
+    let function = rest.trim_start_matches(',').strip_prefix(" in ");
+    Some(SourcePlace::new(file, Some(line)).within(function.map(str::trim)))
 }
 
 /// Reads a frame in one of rich's boxes: `│ /srv/app/main.py:12 in main     │`.
@@ -39,12 +30,22 @@ pub fn read_boxed(text: &str) -> Option<SourcePlace> {
     if file.is_empty() || file.contains(char::is_whitespace) {
         return None;
     }
-    Some(SourcePlace {
-        file: file.to_owned(),
-        line: Some(line.parse().ok()?),
-        function: Some(function.to_owned()),
-    })
+    let place = SourcePlace::new(file, Some(line.parse().ok()?));
+    Some(place.within(Some(function)))
 }
+
+/// Shapes of the paths of others' files.
+const OTHERS: [&str; 9] = [
+    "<…",
+    "…/site-packages/…",
+    "…/dist-packages/…",
+    "/usr/bin/…",
+    "/usr/sbin/…",
+    "/usr/local/bin/…",
+    "/bin/…",
+    "…env/bin/…",
+    "…/versions/…/bin/…",
+];
 
 /// Returns true if a file is the application's own: not Python's, nor an installed package's, nor a
 /// script of a package.
@@ -60,15 +61,7 @@ pub fn is_own(file: &str) -> bool {
             .map(|(at, it)| (at + it.len(), it))
             .any(is_versioned)
     });
-    let scripts = ["/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/bin/"];
-    let is_script = scripts.iter().any(|path| file.starts_with(path))
-        || file.contains("env/bin/")
-        || file.contains("/versions/") && file.contains("/bin/");
-    !(file.starts_with('<')
-        || file.contains("/site-packages/")
-        || file.contains("/dist-packages/")
-        || from_python
-        || is_script)
+    !from_python && !is_like(file, &OTHERS)
 }
 
 #[cfg(test)]

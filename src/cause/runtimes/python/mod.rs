@@ -7,21 +7,29 @@ mod server;
 mod start;
 mod traceback;
 
-use crate::cause::finding::Finding;
-use crate::cause::text::LogLine;
+use super::words::RuntimeWords;
 
-/// Adds the deaths in the log.
-pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
-    let mut i = 0;
-    while let Some(line) = lines.get(i) {
-        let end = traceback::read(lines, i, found)
-            .or_else(|| fatal::read(lines, i, found))
-            .or_else(|| start::read(lines, i, found));
-        debug_assert!(
-            end.is_none_or(|end| end > i),
-            "no progress at {}",
-            line.text
-        );
-        i = end.unwrap_or(i + 1);
-    }
-}
+pub const WORDS: &[RuntimeWords] = &[
+    RuntimeWords::new(
+        &["\nException ignored ", "\n--- Logging error ---\n"],
+        |spot| Some(traceback::handled(spot)),
+    ),
+    RuntimeWords::new(
+        &["Traceback (most recent call last)", "File \""],
+        traceback::read,
+    ),
+    RuntimeWords::new(&["\nFatal Python error: "], fatal::read),
+    RuntimeWords::new(&server::MARKS, server::read),
+    RuntimeWords::new(&start::REFUSALS, start::refusal).raw(),
+    RuntimeWords::new(&[": error: ", "\nError: "], start::usage).raw(),
+    RuntimeWords::new(&["\n╭─ Error ─"], start::boxed).raw(),
+    RuntimeWords::new(&["\nUnknown option: "], start::option).raw(),
+    RuntimeWords::new(
+        &[
+            "\nError: That port is already in use",
+            " is in use by another program",
+        ],
+        start::port,
+    )
+    .raw(),
+];

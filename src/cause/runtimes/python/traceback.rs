@@ -12,8 +12,11 @@ use std::ops::Range;
 use super::frame;
 use crate::cause::aftermath;
 use crate::cause::entry::LogLevel;
-use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
-use crate::cause::text::LogLine;
+use crate::cause::finding::ExpectedExit::{self, Code, Signal};
+use crate::cause::finding::{Finding, SourcePlace};
+use crate::cause::runtimes::shape::{below, is_like};
+use crate::cause::runtimes::words::Spot;
+use crate::cause::text::{LogLine, line_text};
 use crate::cause::vocabulary;
 use crate::report::Death;
 use part::{MESSAGE, Style, body, group, is_exception, is_syntax_error, part, style};
@@ -24,62 +27,40 @@ const CAUSE: &str = "The above exception was the direct cause of the following e
 /// there.
 const CUT: usize = 4;
 
-pub fn read(lines: &[LogLine], i: usize, found: &mut Vec<Finding>) -> Option<usize> {
-    let text = lines.get(i)?.text.as_str();
-    if text.starts_with("Exception ignored ") {
-        return Some(ignored(lines, i, found));
-    }
-    if text == "Error in atexit._run_exitfuncs:"
-        && found.last().is_some_and(|last| last.lines.end == i)
-    {
-        return Some(ignored(lines, i, found));
-    }
-    if text == "--- Logging error ---" {
-        return Some(logging_error(lines, i));
-    }
-    let trace = trace(lines, i)?;
-    if was_never_retrieved(lines, i) {
-        return Some(trace.lines.end);
+/// Reads the traceback that begins at this line.
+pub fn read(spot: &Spot) -> Option<Finding> {
+    let lines = spot.lines;
+    let trace = trace(lines, spot.at)?;
+    if was_never_retrieved(lines, spot.at) {
+        return Some(Finding::nothing(trace.lines));
     }
     if trace.what.contains("<HaltServer 'Worker failed to boot.'") {
         // gunicorn's arbiter ends because of its worker's error.
-        let end = trace.lines.end;
+        let last = trace.lines.end - 1;
         return Some(super::server::give_up(
-            lines,
-            end - 1,
+            spot,
+            last,
             &trace.what,
-            &[ExpectedExit::Code(1), ExpectedExit::Code(3)],
-            found,
+            &[Code(1), Code(3)],
         ));
     }
     let printer = printer(lines, &trace);
     let (kind, ends) = kind(&trace);
-    let end = trace.lines.end + epilogue(lines, trace.lines.end);
-    let start = printer.start;
-    let finding = Finding {
-        lines: start..end,
-        quoted: trace.quoted,
-        kind,
-        what: trace.what,
-        place: trace.place,
-        proof: Proof::Said,
-        ends: if kind == Death::KilledBySignal {
-            ends
-        } else {
-            &[]
-        },
-    };
+    let end = epilogue(lines, trace.lines.end);
+    let finding = Finding::at(printer.start..end, kind, trace.what).quoted(trace.quoted);
+    let finding = finding.place(trace.place);
     // If the exit code is not the interpreter's, the program caught the exception and gave up by
     // itself.
-    if printer.is_interpreter {
-        found.push(Finding {
-            proof: Proof::LastWords,
-            ends,
-            ..finding.clone()
-        });
-    }
-    found.push(finding);
-    Some(end)
+    let any = if kind == Death::KilledBySignal {
+        ends
+    } else {
+        &[]
+    };
+    Some(if printer.is_interpreter {
+        finding.last_words(ends).or_said(any)
+    } else {
+        finding.said(any)
+    })
 }
 
 /// A traceback with those that it is chained to. The cause names the last exception.
@@ -203,6 +184,17 @@ struct Printer {
     is_interpreter: bool,
 }
 
+/// Shapes of the lines that announce an exception that does not end the process.
+const ANNOUNCED: [&str; 7] = [
+    "Exception in thread …",
+    "Unhandled exception in thread…",
+    "future: <…",
+    "task: <…",
+    "handle: <…",
+    "Error in …",
+    "Process …:",
+];
+
 fn printer(lines: &[LogLine], trace: &Traceback) -> Printer {
     let header = trace.lines.start;
     let bare = Printer {
@@ -221,19 +213,10 @@ fn printer(lines: &[LogLine], trace: &Traceback) -> Printer {
         };
     };
     let text = before.text.trim_end();
-    let starts = |words: &[&str]| words.iter().any(|words| text.starts_with(words));
     if text == "Original exception was:" {
         return bare;
     }
-    let is_announced = starts(&[
-        "Exception in thread ",
-        "Unhandled exception in thread",
-        "future: <",
-        "task: <",
-        "handle: <",
-        "Error in ",
-    ]) || starts(&["Process "]) && text.ends_with(':');
-    if is_announced {
+    if is_like(text, &ANNOUNCED) {
         return Printer {
             start: header - 1,
             is_interpreter: false,
@@ -297,58 +280,60 @@ fn kind(trace: &Traceback) -> (Death, &'static [ExpectedExit]) {
         "RuntimeError" if what.contains("maximum recursion depth exceeded") => Death::StackOverflow,
         // Since 3.8 the process ends by the signal.
         "KeyboardInterrupt" => {
-            return (
-                Death::KilledBySignal,
-                &[ExpectedExit::Signal("INT"), ExpectedExit::Code(1)],
-            );
+            return (Death::KilledBySignal, &[Signal("INT"), Code(1)]);
         }
         _ => Death::UncaughtException,
     };
-    (kind, &[ExpectedExit::Code(1)])
+    (kind, &[Code(1)])
 }
 
-/// Returns the number of lines that follow at the end of a process that said this.
-fn epilogue(lines: &[LogLine], end: usize) -> usize {
-    let is_epilogue = |line: &&LogLine| {
-        // The first is PyInstaller's.
-        line.text.contains("Failed to execute script") || line.text.starts_with("sys:1: ")
-    };
-    lines
-        .get(end..)
-        .unwrap_or_default()
-        .iter()
-        .take_while(is_epilogue)
-        .count()
-}
-
-/// Skips what Python ignores: `Exception ignored in: <…>`, with its traceback.
-fn ignored(lines: &[LogLine], i: usize, found: &mut [Finding]) -> usize {
-    let next = lines.get(i + 1);
-    let end = match next {
-        Some(line) if style(&line.text).is_some() => {
-            trace(lines, i + 1).map_or(i + 2, |trace| trace.lines.end)
-        }
-        Some(line) if line.entry.is_none() && is_exception(&line.text) => i + 2,
-        _ => i + 1,
-    };
-    // Python prints it as the interpreter ends, so it belongs to the exception before it.
-    for finding in found
-        .iter_mut()
-        .rev()
-        .take_while(|finding| finding.lines.end == i)
-    {
-        finding.lines.end = end;
+/// Returns the line after what a process says in the end, below an error of its own.
+pub fn epilogue(lines: &[LogLine], from: usize) -> usize {
+    // The first is PyInstaller's.
+    const LAST: [&str; 2] = ["…Failed to execute script…", "sys:1: …"];
+    let mut end = from;
+    loop {
+        let text = line_text(lines, end);
+        end = match text {
+            _ if is_like(text, &LAST) => end + 1,
+            _ if text.starts_with(IGNORED) => ignored(lines, end),
+            "Error in atexit._run_exitfuncs:" => ignored(lines, end),
+            _ => return end,
+        };
     }
-    end
 }
 
-/// Skips an error of the logging module itself. The process goes on.
-fn logging_error(lines: &[LogLine], i: usize) -> usize {
-    let after = lines.get(i + 1..).unwrap_or_default().iter().take(200);
+const IGNORED: &str = "Exception ignored ";
+
+/// Reads an error after which the process goes on: what Python ignores, or an error of the logging
+/// module itself.
+pub fn handled(spot: &Spot) -> Finding {
+    let end = if spot.text().starts_with(IGNORED) {
+        ignored(spot.lines, spot.at)
+    } else {
+        logging_error(spot.lines, spot.at)
+    };
+    Finding::nothing(spot.at..end)
+}
+
+/// Returns the line after what Python ignores: `Exception ignored in: <…>`, with its traceback.
+fn ignored(lines: &[LogLine], at: usize) -> usize {
+    match lines.get(at + 1) {
+        Some(line) if style(&line.text).is_some() => {
+            trace(lines, at + 1).map_or(at + 2, |trace| trace.lines.end)
+        }
+        Some(line) if line.entry.is_none() && is_exception(&line.text) => at + 2,
+        _ => at + 1,
+    }
+}
+
+/// Returns the line after an error of the logging module itself.
+fn logging_error(lines: &[LogLine], at: usize) -> usize {
+    let after = below(lines, at).iter().take(200);
     let arguments = after
         .take_while(|line| line.text != "--- Logging error ---")
         .position(|line| line.text.starts_with("Arguments: "));
-    arguments.map_or(i + 1, |length| i + 2 + length)
+    arguments.map_or(at + 1, |length| at + 2 + length)
 }
 
 #[cfg(test)]

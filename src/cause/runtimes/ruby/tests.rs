@@ -1,10 +1,9 @@
-use super::read;
-use crate::cause::text;
+use super::WORDS;
+use crate::cause::runtimes::found;
 use crate::report::Death;
 
 fn last(log: &str) -> (Death, String, String) {
-    let mut found = Vec::new();
-    read(&text::read(log), &mut found);
+    let mut found = found(WORDS, log);
     let last = found.pop().unwrap_or_else(|| panic!("nothing in {log}"));
     (
         last.kind,
@@ -18,7 +17,7 @@ fn last(log: &str) -> (Death, String, String) {
 #[test]
 fn the_exception_that_ruby_s_logger_is_given_is_read_with_its_frames() {
     let log = "F, [2026-11-23T07:36:36.898675 #7] FATAL -- : key not found: :dsn (KeyError)\napp.rb:4:in `fetch'\napp.rb:4:in `<main>'";
-    let found = crate::cause::runtimes::found(read, log);
+    let found = found(WORDS, log);
     let found = found.first().unwrap();
     assert_eq!(
         (found.what.as_str(), found.lines.clone()),
@@ -77,8 +76,7 @@ fn lines_that_only_look_alike_are_skipped() {
         ":1: (A",
         "(A)",
     ] {
-        let mut found = Vec::new();
-        read(&text::read(log), &mut found);
+        let found = found(WORDS, log);
         assert!(found.is_empty(), "{log}: {found:?}");
     }
 }
@@ -86,10 +84,6 @@ fn lines_that_only_look_alike_are_skipped() {
 #[test]
 fn reports_without_an_end_are_read_in_linear_time() {
     let start = std::time::Instant::now();
-    let mut found = Vec::new();
-    read(
-        &text::read(&"a.rb:1: [BUG] x\nruby 3\n".repeat(10_000)),
-        &mut found,
-    );
+    let found = found(WORDS, &"a.rb:1: [BUG] x\nruby 3\n".repeat(10_000));
     assert!(found.len() == 10_000 && start.elapsed().as_secs() < 5);
 }

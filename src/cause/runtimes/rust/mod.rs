@@ -3,64 +3,51 @@
 mod panic;
 mod returned;
 
-use crate::cause::finding::{ExpectedExit, Finding, Proof};
-use crate::cause::text::{LogLine, line_text};
+use super::shape::past;
+use super::words::{RuntimeWords, Spot};
+use crate::cause::finding::ExpectedExit::Signal;
+use crate::cause::finding::Finding;
+use crate::cause::text::line_text;
 use crate::report::Death;
 
-/// Adds the deaths in the log.
-pub fn read(lines: &[LogLine], found: &mut Vec<Finding>) {
-    let first = found.len();
-    let mut i = 0;
-    while i < lines.len() {
-        let panics = found.get(first..).unwrap_or_default();
-        let findings = panic::read(lines, i, panics);
-        let findings = if findings.is_empty() {
-            aborted(lines, i)
-                .or_else(|| returned::read(lines, i))
-                .into_iter()
-                .collect()
-        } else {
-            findings
-        };
-        i = findings.first().map_or(i, |finding| finding.lines.end - 1) + 1;
-        found.extend(findings);
-    }
-}
+pub const WORDS: &[RuntimeWords] = &[
+    RuntimeWords::new(&["\nWell, this is embarrassing.\n"], panic::human),
+    RuntimeWords::new(&["\nthread '"], panic::read),
+    RuntimeWords::new(
+        &["\npanicked at ", "\nThe application panicked (crashed).\n"],
+        panic::hooked,
+    ),
+    RuntimeWords::new(&ABORTS, aborted).raw(),
+    RuntimeWords::new(&["\nerror: "], returned::arguments).raw(),
+    RuntimeWords::new(&[" {\n", "(\n"], returned::pretty)
+        .below(1)
+        .raw(),
+    RuntimeWords::new(&["\nError:"], returned::read).raw(),
+];
+
+const ABORTS: [&str; 3] = [
+    "\nmemory allocation of ",
+    "\nfatal runtime error: ",
+    " has overflowed its stack\n",
+];
 
 /// Reads the last words of a runtime that aborts.
-fn aborted(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let line = lines
-        .get(at)
-        .filter(|line| line.entry.is_none())?
-        .text
-        .as_str();
+fn aborted(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let line = spot.text();
     let kind = kind(line)?;
-    let rest = lines.get(at + 1..).unwrap_or_default();
-    let is_its =
-        |line: &&LogLine| line.is_blank() || line.text.starts_with("fatal runtime error: ");
-    let (place, end) = panic::rest(lines, at + 1 + rest.iter().take_while(is_its).count(), None);
-    let what = match (
-        kind,
-        line_text(lines, at + 1).strip_prefix("fatal runtime error: "),
-    ) {
-        (Death::StackOverflow, Some(error)) if !line.contains("stack overflow") => {
+    let end = past(lines, at + 1, |line| {
+        line.is_blank() || line.text.starts_with("fatal runtime error: ")
+    });
+    let (place, end) = panic::rest(lines, end, None);
+    let what = match line_text(lines, at + 1).strip_prefix("fatal runtime error: ") {
+        Some(error) if kind == Death::StackOverflow && !line.contains("stack overflow") => {
             format!("{line}: {}", error.trim_end_matches(", aborting"))
         }
         _ => line.to_owned(),
     };
-    Some(Finding {
-        lines: at..end,
-        quoted: at,
-        kind,
-        what,
-        place,
-        proof: Proof::LastWords,
-        ends: &[
-            ExpectedExit::Signal("ABRT"),
-            ExpectedExit::Signal("ILL"),
-            ExpectedExit::Signal("SEGV"),
-        ],
-    })
+    let finding = Finding::at(at..end, kind, what).place(place);
+    Some(finding.last_words(&[Signal("ABRT"), Signal("ILL"), Signal("SEGV")]))
 }
 
 /// Returns the kind of death that the runtime tells of.

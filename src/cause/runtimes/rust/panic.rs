@@ -1,32 +1,23 @@
 //! Panics, in the form of all versions: before 1.73 the message stood before the place.
 
-use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace};
+use crate::cause::finding::ExpectedExit::{self, Code, Signal};
+use crate::cause::finding::{Finding, Proof, SourcePlace};
+use crate::cause::runtimes::shape::{is_like, past, past_most};
+use crate::cause::runtimes::words::Spot;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
-
-pub const NOTE: &str = "note: run with `RUST_BACKTRACE=";
-const BACKTRACE: &str = "stack backtrace:";
 
 /// Maximum number of lines of a message.
 const MESSAGE: usize = 40;
 
 /// Exits after a panic: 101 if the main thread panics, SIGABRT in any thread with `panic =
 /// "abort"`.
-const ENDS: &[ExpectedExit] = &[
-    ExpectedExit::Code(101),
-    ExpectedExit::Signal("ABRT"),
-    ExpectedExit::Signal("ILL"),
-];
+const ENDS: &[ExpectedExit] = &[Code(101), Signal("ABRT"), Signal("ILL")];
 
-/// Reads the panic that begins at this line. Returns it twice if a hook may end the process in its
-/// own way.
-pub fn read(lines: &[LogLine], at: usize, before: &[Finding]) -> Vec<Finding> {
-    if let Some(finding) = human(lines, at) {
-        return vec![finding];
-    }
-    let Some(head) = PanicHead::read(lines, at) else {
-        return hooked(lines, at).into_iter().collect();
-    };
+/// Reads the panic that begins at this line.
+pub fn read(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let head = PanicHead::read(lines, at)?;
     let message = head.message(lines, at);
     let (place, end) = rest(lines, message.end, Some(head.place));
     let is_main = head.thread == "main";
@@ -35,21 +26,15 @@ pub fn read(lines: &[LogLine], at: usize, before: &[Finding]) -> Vec<Finding> {
     } else {
         format!("panic in thread '{}': {}", head.thread, message.text)
     };
-    let mut finding = Finding {
-        lines: at..end,
-        quoted: at,
-        kind: Death::Panic,
-        what,
-        place,
-        proof: if is_main {
-            Proof::LastWords
-        } else {
-            Proof::Said
-        },
-        ends: ENDS,
+    let finding = Finding::at(at..end, Death::Panic, what).place(place);
+    let mut finding = if is_main {
+        // A hook may end the process in its own way, and right then.
+        finding.last_words(ENDS).or_said(&[])
+    } else {
+        finding.said(ENDS)
     };
     if is_sequel(&message.text)
-        && let Some((second, others)) = before.split_last()
+        && let Some((second, others)) = spot.own.split_last()
         && second.kind == Death::Panic
     {
         // The other panic ran in a destructor, while the first one unwound.
@@ -72,13 +57,7 @@ pub fn read(lines: &[LogLine], at: usize, before: &[Finding]) -> Vec<Finding> {
         finding.quoted = first.unwrap_or(second).quoted;
         finding.proof = Proof::LastWords;
     }
-    // A hook may end the process in its own way, and right then.
-    let hooked = is_main.then(|| Finding {
-        proof: Proof::Said,
-        ends: &[],
-        ..finding.clone()
-    });
-    [finding].into_iter().chain(hooked).collect()
+    Some(finding)
 }
 
 /// Returns true if a panic only says that another one came before it.
@@ -152,23 +131,17 @@ impl<'a> PanicHead<'a> {
                 end: at + 1 + more,
             };
         }
-        let is_end =
-            |line: &LogLine| line.text.starts_with(NOTE) || line.text.starts_with(BACKTRACE);
+        let is_end = |line: &LogLine| is_like(&line.text, &ENDINGS);
         let is_other = |line: &LogLine| line.entry.is_some() || line.text.starts_with("thread '");
-        let count = after
-            .iter()
-            .take(MESSAGE)
-            .take_while(|line| !is_end(line) && !is_other(line))
-            .count();
+        let count = past_most(after, 0, MESSAGE, |line| !is_end(line) && !is_other(line));
         let count = if after.get(count).is_some_and(is_end) {
             count
         } else {
             // Only the first panic of a process has the note. The others end with the operands of
             // an assertion.
-            let is_below = |line: &&LogLine| {
-                line.text.starts_with("  left: ") || line.text.starts_with(" right: ")
-            };
-            1 + after.iter().skip(1).take_while(is_below).count()
+            past(after, 1, |line| {
+                is_like(&line.text, &["  left: …", " right: …"])
+            })
         };
         let message = after.get(..count.min(after.len())).unwrap_or_default();
         PanicMessage {
@@ -204,22 +177,30 @@ fn join<'a>(lines: impl Iterator<Item = &'a str>) -> String {
 fn place_of(text: &str) -> Option<SourcePlace> {
     let (rest, _column) = text.rsplit_once(':')?;
     let (file, line) = rest.rsplit_once(':')?;
-    Some(SourcePlace {
-        file: file.to_owned(),
-        line: Some(line.parse().ok()?),
-        function: None,
-    })
+    Some(SourcePlace::new(file, Some(line.parse().ok()?)))
 }
 
 /// Returns true if a file is the application's own.
 pub fn is_own(file: &str) -> bool {
-    !(file.starts_with("/rustc/")
-        || file.starts_with("library/")
-        || file.starts_with("./csu/")
-        || file.contains(".cargo/registry/")
-        || file.contains("/rustlib/src/rust/")
-        || file.contains(".cargo/git/"))
+    const OTHERS: [&str; 6] = [
+        "/rustc/…",
+        "library/…",
+        "./csu/…",
+        "….cargo/registry/…",
+        "…/rustlib/src/rust/…",
+        "….cargo/git/…",
+    ];
+    !is_like(file, &OTHERS)
 }
+
+/// Shapes of the lines after a message.
+const ENDINGS: [&str; 2] = ["note: run with `RUST_BACKTRACE=…", "stack backtrace:…"];
+const REST: [&str; 4] = [
+    "stack backtrace:…",
+    "note: …",
+    "thread caused non-unwinding panic. aborting.…",
+    "thread panicked while p…",
+];
 
 /// Reads what follows the message: the note or the backtrace. Returns the place and the line after
 /// it.
@@ -237,14 +218,7 @@ pub fn rest(
             .filter(|_| line.text.starts_with("      "))
         {
             frame = frame.or_else(|| place_of(at).filter(|place| is_own(&place.file)));
-        } else if !is_frame(trimmed)
-            && !line.text.starts_with(BACKTRACE)
-            && !line.text.starts_with("note: ")
-            && !line
-                .text
-                .starts_with("thread caused non-unwinding panic. aborting.")
-            && !line.text.starts_with("thread panicked while p")
-        {
+        } else if !is_frame(trimmed) && !is_like(&line.text, &REST) {
             break;
         }
         i += 1;
@@ -264,59 +238,47 @@ fn is_frame(trimmed: &str) -> bool {
 }
 
 /// Reads what hooks print of a panic: the form of the `color-eyre` crate, and the plain panic.
-fn hooked(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let line = line_text(lines, at);
-    let (what, place, end, proof): (_, _, _, Proof) =
-        if line == "The application panicked (crashed)." {
-            let what = line_text(lines, at + 1).strip_prefix("Message:")?.trim();
-            let location = line_text(lines, at + 2)
-                .strip_prefix("Location:")
-                .map(str::trim);
-            let place = location.and_then(|location| place_of(&format!("{location}:0")));
-            let is_its = |line: &&LogLine| {
-                line.entry.is_none()
-                    && (line.is_blank()
-                        || line.text.starts_with("  ")
-                        || ["Run with ", "Location:", "Backtrace omitted"]
-                            .iter()
-                            .any(|it| line.text.starts_with(it)))
-            };
-            let more = lines.get(at + 2..)?.iter().take_while(is_its).count();
-            (what, place, at + 2 + more, Proof::LastWords)
-        } else {
-            let place = place_of(line.strip_prefix("panicked at ")?.strip_suffix(':')?)?;
-            (
-                line_text(lines, at + 1).trim(),
-                Some(place),
-                (at + 2).min(lines.len()),
-                Proof::Said,
-            )
-        };
-    Some(Finding {
-        lines: at..end,
-        quoted: at,
-        kind: Death::Panic,
-        what: format!("panic: {what}"),
-        place,
-        proof,
-        ends: if proof == Proof::LastWords { ENDS } else { &[] },
-    })
+pub fn hooked(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let line = spot.text();
+    if line == "The application panicked (crashed)." {
+        let what = line_text(lines, at + 1).strip_prefix("Message:")?.trim();
+        let location = line_text(lines, at + 2)
+            .strip_prefix("Location:")
+            .map(str::trim);
+        let place = location.and_then(|location| place_of(&format!("{location}:0")));
+        let end = past(lines, at + 2, |line| {
+            line.entry.is_none()
+                && (line.is_blank()
+                    || is_like(
+                        &line.text,
+                        &["  …", "Run with …", "Location:…", "Backtrace omitted…"],
+                    ))
+        });
+        let finding = Finding::at(at..end, Death::Panic, format!("panic: {what}"));
+        return Some(finding.place(place).last_words(ENDS));
+    }
+    let place = place_of(line.strip_prefix("panicked at ")?.strip_suffix(':')?)?;
+    let what = format!("panic: {}", line_text(lines, at + 1).trim());
+    let finding = Finding::at(at..(at + 2).min(lines.len()), Death::Panic, what);
+    Some(finding.place(Some(place)))
 }
 
+/// Maximum number of lines of `human-panic`'s message.
+const HUMAN: usize = 20;
+
 /// Reads the `human-panic` crate's message to users.
-fn human(lines: &[LogLine], at: usize) -> Option<Finding> {
-    if line_text(lines, at) != "Well, this is embarrassing." {
-        return None;
-    }
+pub fn human(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
     let rest = lines.get(at + 1..)?;
-    let rest = rest.get(..rest.len().min(20))?;
+    let rest = rest.get(..rest.len().min(HUMAN))?;
     let quoted = rest
         .iter()
         .position(|line| line.text.contains(" had a problem and crashed."))?;
-    let end = rest
+    let thanks = rest
         .iter()
-        .rposition(|line| line.text.starts_with("Thank you"))
-        .unwrap_or(quoted);
+        .rposition(|line| line.text.starts_with("Thank you"));
+    let end = at + 2 + thanks.unwrap_or(quoted);
     let report = rest.iter().find_map(|line| {
         line.text
             .split_once("report file at \"")?
@@ -325,30 +287,21 @@ fn human(lines: &[LogLine], at: usize) -> Option<Finding> {
             .next()
     });
     let said = rest.get(quoted)?.text.split(" To help us").next()?;
-    Some(Finding {
-        lines: at..at + 2 + end,
-        quoted: at + 1 + quoted,
-        kind: Death::Panic,
-        what: report.map_or_else(
-            || said.to_owned(),
-            |report| format!("{said} Report: {report}.toml"),
-        ),
-        place: None,
-        proof: Proof::LastWords,
-        ends: ENDS,
-    })
+    let what = report.map_or_else(
+        || said.to_owned(),
+        |report| format!("{said} Report: {report}.toml"),
+    );
+    let finding = Finding::at(at..end, Death::Panic, what).quoted(at + 1 + quoted);
+    Some(finding.last_words(ENDS))
 }
 
 #[cfg(test)]
 mod tests {
     use crate::cause::finding::{Finding, Proof};
-    use crate::cause::runtimes::rust;
-    use crate::cause::text;
+    use crate::cause::runtimes::{found, rust};
 
     fn read(log: &str) -> Vec<Finding> {
-        let mut found = Vec::new();
-        rust::read(&text::read(log), &mut found);
-        found
+        found(rust::WORDS, log)
     }
 
     #[test]

@@ -2,42 +2,30 @@
 //! complaint about arguments.
 
 use super::panic;
-use crate::cause::finding::{ExpectedExit, Finding, Proof, SourcePlace, with_cause};
+use crate::cause::finding::ExpectedExit::Code;
+use crate::cause::finding::{Finding, SourcePlace, with_cause};
+use crate::cause::runtimes::shape::{is_like, number, past_most};
+use crate::cause::runtimes::words::Spot;
 use crate::cause::text::{LogLine, line_text};
 use crate::report::Death;
 
 /// Reads the error that begins at this line.
-pub fn read(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let line = lines
-        .get(at)
-        .filter(|line| line.entry.is_none())?
-        .text
-        .as_str();
-    if line.starts_with("error: ") {
-        return arguments(lines, at);
-    }
-    if let Some(finding) = pretty(lines, at) {
-        return Some(finding);
-    }
-    let error = line
-        .strip_prefix("Error: ")
-        .or_else(|| line.strip_prefix("Error:"))?;
-    let chain = Chain::read(lines, at);
+pub fn read(spot: &Spot) -> Option<Finding> {
+    let error = spot.text().strip_prefix("Error:")?;
+    let error = error.strip_prefix(' ').unwrap_or(error);
+    let chain = Chain::read(spot.lines, spot.at);
     let what = match &chain {
         Some(chain) => with_cause(chain.outer.as_deref().unwrap_or(error), &chain.inner),
         None if is_debug(error) => error.to_owned(),
         None => return None,
     };
-    let (place, end) = chain.map_or((None, at + 1), |chain| (chain.place, chain.end));
-    Some(Finding {
-        lines: at..end,
-        quoted: at,
-        kind: Death::UncaughtException,
-        what: format!("Error: {what}"),
-        place,
-        proof: Proof::Said,
-        ends: &[ExpectedExit::Code(1)],
-    })
+    let (place, end) = chain.map_or((None, spot.at + 1), |chain| (chain.place, chain.end));
+    let finding = Finding::at(
+        spot.at..end,
+        Death::UncaughtException,
+        format!("Error: {what}"),
+    );
+    Some(finding.place(place).said(&[Code(1)]))
 }
 
 /// Maximum number of lines of a value.
@@ -52,8 +40,9 @@ const VALUE: usize = 60;
 ///     message: "Permission denied",
 /// }
 /// ```
-fn pretty(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let said = line_text(lines, at);
+pub fn pretty(spot: &Spot) -> Option<Finding> {
+    let Spot { lines, at, .. } = *spot;
+    let said = spot.text();
     let name = said.strip_prefix("Error: ").unwrap_or(said);
     let (first, outer) = if opens(name) {
         (at, said.strip_suffix(name).unwrap_or_default())
@@ -62,36 +51,23 @@ fn pretty(lines: &[LogLine], at: usize) -> Option<Finding> {
     } else {
         return None;
     };
-    let rest = lines.get(first + 1..)?.iter().take(VALUE);
-    let inside = rest
-        .take_while(|line| line.entry.is_none() && line.text.starts_with("    "))
-        .count();
-    let end = first + 1 + inside;
-    if inside == 0 || !matches!(line_text(lines, end).trim_end(), "}" | ")") {
+    let end = past_most(lines, first + 1, VALUE, |line| {
+        line.entry.is_none() && line.text.starts_with("    ")
+    });
+    if end == first + 1 || !matches!(line_text(lines, end).trim_end(), "}" | ")") {
         return None;
     }
     let field = |name: &str| {
-        let rest = (first + 1..end).rev().map(|i| line_text(lines, i).trim());
-        let mut values = rest.filter_map(|text| text.strip_prefix(name));
-        values
-            .next()
-            .map(|value| value.trim_end_matches(',').trim_matches('"').to_owned())
+        let mut rest = (first + 1..end).rev().map(|i| line_text(lines, i).trim());
+        let value = rest.find_map(|text| text.strip_prefix(name))?;
+        Some(value.trim_end_matches(',').trim_matches('"'))
     };
     // The innermost value says most.
     let inner = field("message: ").or_else(|| field("kind: "))?;
     let outer = outer.trim_end_matches([':', ' ']);
-    Some(Finding {
-        lines: at..end + 1,
-        quoted: at,
-        kind: Death::UncaughtException,
-        what: format!(
-            "{}: {inner}",
-            if outer.is_empty() { "Error" } else { outer }
-        ),
-        place: None,
-        proof: Proof::Said,
-        ends: &[ExpectedExit::Code(1)],
-    })
+    let outer = if outer.is_empty() { "Error" } else { outer };
+    let what = format!("{outer}: {inner}");
+    Some(Finding::at(at..end + 1, Death::UncaughtException, what).said(&[Code(1)]))
 }
 
 /// Returns true if a value of a struct or a variant begins with this line: `Os {`, `Io(`.
@@ -197,7 +173,8 @@ impl Chain {
             if !said.starts_with(char::is_alphanumeric) || said.contains(" | ") {
                 return true;
             }
-            let cause = numbered(said).unwrap_or(said);
+            let cause = number(said).and_then(|(_, rest)| rest.strip_prefix(": "));
+            let cause = cause.unwrap_or(said);
             if self.is_eyre {
                 self.outer.get_or_insert_with(|| cause.to_owned());
             }
@@ -212,10 +189,7 @@ impl Chain {
             self.place = place(frame).filter(|place| panic::is_own(&place.file));
             return true;
         }
-        is_indented
-            || said.is_empty()
-            || said.starts_with("Backtrace omitted")
-            || said.starts_with("Run with ")
+        is_indented || is_like(said, &["", "Backtrace omitted…", "Run with …"])
     }
 }
 
@@ -223,65 +197,41 @@ impl Chain {
 fn place(text: &str) -> Option<SourcePlace> {
     let (file, numbers) = text.split_once(".rs:")?;
     let line = numbers.split(':').next().and_then(|line| line.parse().ok());
-    Some(SourcePlace {
-        file: format!("{file}.rs"),
-        line,
-        function: None,
-    })
-}
-
-/// Returns `0: text` without its number.
-fn numbered(text: &str) -> Option<&str> {
-    let (number, rest) = text.split_once(": ")?;
-    number.bytes().all(|b| b.is_ascii_digit()).then_some(rest)
+    Some(SourcePlace::new(&format!("{file}.rs"), line))
 }
 
 /// Maximum number of lines of usage.
 const USAGE: usize = 40;
 
 /// Reads clap's complaint about arguments.
-fn arguments(lines: &[LogLine], at: usize) -> Option<Finding> {
-    let rest = lines.get(at + 1..)?;
-    let rest = rest.get(..rest.len().min(USAGE))?;
-    let rest = rest.get(
-        ..rest
-            .iter()
-            .position(|line| line.entry.is_some())
-            .unwrap_or(rest.len()),
-    )?;
-    let end = rest.iter().position(|line| {
-        line.text.starts_with("For more information, try '--help'")
-            || line.text.starts_with("For more information try --help")
-            || line.text.starts_with("For more information, try '-h'")
-    })?;
+pub fn arguments(spot: &Spot) -> Option<Finding> {
+    const LAST: [&str; 3] = [
+        "For more information, try '--help'…",
+        "For more information try --help…",
+        "For more information, try '-h'…",
+    ];
+    let Spot { lines, at, .. } = *spot;
+    let is_inside = |line: &LogLine| line.entry.is_none() && !is_like(&line.text, &LAST);
+    let last = past_most(lines, at + 1, USAGE, is_inside);
+    is_like(line_text(lines, last), &LAST).then_some(())?;
     // The missing arguments stand below.
-    let below = rest
-        .iter()
-        .take_while(|line| line.text.starts_with("  "))
-        .map(|line| line.text.trim());
-    let what: Vec<&str> = [line_text(lines, at)].into_iter().chain(below).collect();
-    Some(Finding {
-        lines: at..at + 2 + end,
-        quoted: at,
-        kind: Death::BadArguments,
-        what: what.join(" "),
-        place: None,
-        proof: Proof::LastWords,
-        ends: &[ExpectedExit::Code(2), ExpectedExit::Code(1)],
-    })
+    let below = past_most(lines, at + 1, USAGE, |line| line.text.starts_with("  "));
+    let what: Vec<&str> = (at + 1..below.min(last))
+        .map(|i| line_text(lines, i).trim())
+        .collect();
+    let what = [&[spot.text()], what.as_slice()].concat().join(" ");
+    let finding = Finding::at(at..last + 1, Death::BadArguments, what);
+    Some(finding.last_words(&[Code(2), Code(1)]))
 }
 
 #[cfg(test)]
 mod tests {
     use crate::cause::finding::Finding;
-    use crate::cause::runtimes::rust;
-    use crate::cause::text;
+    use crate::cause::runtimes::{found, rust};
     use crate::report::Death;
 
     fn read(log: &str) -> Option<Finding> {
-        let mut found = Vec::new();
-        rust::read(&text::read(log), &mut found);
-        found.pop()
+        found(rust::WORDS, log).pop()
     }
 
     #[test]

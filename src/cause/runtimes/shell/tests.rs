@@ -1,4 +1,4 @@
-use super::read;
+use super::WORDS;
 use crate::cause::runtimes::found;
 use crate::report::{Death, Exit};
 
@@ -78,7 +78,7 @@ fn every_shell_s_form_gives_the_words_and_the_place() {
             "",
         ),
     ] {
-        let it = found(read, log)
+        let it = found(WORDS, log)
             .into_iter()
             .next()
             .unwrap_or_else(|| panic!("nothing in {log}"));
@@ -93,7 +93,7 @@ fn every_shell_s_form_gives_the_words_and_the_place() {
 
 #[test]
 fn a_missing_command_needs_the_exit_code_that_a_shell_makes_of_it() {
-    let all = found(read, "run.sh: line 3: gw: command not found");
+    let all = found(WORDS, "run.sh: line 3: gw: command not found");
     let fits = |exit: Exit| all.iter().any(|it| it.fits(&exit));
     assert!(fits(Exit::Code(127)) && !fits(Exit::Code(1)) && !fits(Exit::Code(0)));
 }
@@ -110,6 +110,10 @@ fn lines_that_only_look_alike_are_skipped() {
         ": : : not found",
         "",
     ] {
-        assert!(found(read, log).is_empty(), "{log}: {:?}", found(read, log));
+        assert!(
+            found(WORDS, log).is_empty(),
+            "{log}: {:?}",
+            found(WORDS, log)
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::frame::{self, HEADER};
 use crate::cause::finding::SourcePlace;
+use crate::cause::runtimes::shape::{is_like, past};
 use crate::cause::text::LogLine;
 
 const GROUP: &str = "+ Exception Group ";
@@ -147,9 +148,7 @@ pub fn is_exception(text: &str) -> bool {
 
 /// Returns true if the program itself does not parse.
 pub fn is_syntax_error(what: &str) -> bool {
-    ["SyntaxError", "IndentationError", "TabError"]
-        .iter()
-        .any(|name| what.starts_with(name))
+    is_like(what, &["SyntaxError…", "IndentationError…", "TabError…"])
 }
 
 /// Returns the message that begins on this line, as one line, and the line after it.
@@ -170,9 +169,10 @@ fn message(lines: &[LogLine], at: usize, first: &str, style: Style) -> (String, 
                 && text(end + 1).is_some_and(is_indented)
                 && style == Style::Plain
         };
-        let is_sqlalchemy = ["(Background on this error at", "[SQL: ", "[parameters: "]
-            .iter()
-            .any(|it| next.starts_with(it));
+        let is_sqlalchemy = is_like(
+            next,
+            &["(Background on this error at…", "[SQL: …", "[parameters: …"],
+        );
         let is_blank_inside = next.trim().is_empty()
             && text(end + 1).is_some_and(|text| text.starts_with("(Background on"));
         if !(is_indented(next) && frame::read(next).is_none()
@@ -204,17 +204,12 @@ pub fn group(lines: &[LogLine], header: usize) -> Option<TracebackPart> {
     if !is_header(&lines.get(header)?.text) {
         return None;
     }
-    let is_inside = |line: &&LogLine| {
+    let is_inside = |line: &LogLine| {
         line.text.starts_with("  ")
             && line.text.trim_start().starts_with(['|', '+'])
             && !is_header(&line.text)
     };
-    let length = 1 + lines
-        .get(header + 1..)?
-        .iter()
-        .take_while(is_inside)
-        .count();
-    let end = header + length;
+    let end = past(lines, header + 1, is_inside);
     let block = lines.get(..end)?;
     let mut group: Option<TracebackPart> = None;
     let mut next = header;

@@ -1,6 +1,6 @@
 use crate::cause::finding::Proof;
 use crate::cause::runtimes::found;
-use crate::cause::runtimes::python::read;
+use crate::cause::runtimes::python::WORDS;
 use crate::report::Death;
 
 const TRACE: &str = "Traceback (most recent call last):\n  File \"/srv/a.py\", line 9, in <module>\n    main()\n    ~~~~^^\n\
@@ -8,12 +8,12 @@ const TRACE: &str = "Traceback (most recent call last):\n  File \"/srv/a.py\", l
 
 /// Returns the proof of the first finding.
 fn proof(log: &str) -> Option<Proof> {
-    found(read, log).first().map(|it| it.proof)
+    found(WORDS, log).first().map(|it| it.proof)
 }
 
 #[test]
 fn the_innermost_own_frame_is_the_place() {
-    let it = found(read, TRACE).remove(0);
+    let it = found(WORDS, TRACE).remove(0);
     assert_eq!(
         (it.what.as_str(), it.place.unwrap().to_string().as_str()),
         ("ValueError: boom", "/srv/a.py:3")
@@ -52,7 +52,7 @@ fn only_a_whole_stack_that_nobody_announced_is_the_interpreter_s() {
 fn what_python_ignores_is_passed_over() {
     assert!(
         found(
-            read,
+            WORDS,
             &format!("Exception ignored in: <function A.__del__ at 0x7f>\n{TRACE}")
         )
         .is_empty()
@@ -60,20 +60,20 @@ fn what_python_ignores_is_passed_over() {
     let logging = format!(
         "--- Logging error ---\n{TRACE}Call stack:\n  File \"a.py\", line 1, in <module>\nMessage: 'x'\nArguments: ()\n"
     );
-    assert!(found(read, &logging).is_empty());
+    assert!(found(WORDS, &logging).is_empty());
 }
 
 #[test]
 fn other_threads_lines_in_between_are_passed_over() {
     let other = "    main()\n2026-11-22 23:51:05,171 [INFO] a - went on\n";
-    let it = found(read, &TRACE.replace("    main()\n", other)).remove(0);
+    let it = found(WORDS, &TRACE.replace("    main()\n", other)).remove(0);
     assert_eq!((it.what.as_str(), it.lines), ("ValueError: boom", 0..9));
 }
 
 #[test]
 fn what_the_log_s_beginning_has_cut_is_read_from_its_first_whole_frame() {
     let cut = TRACE.split_once("<module>\n").unwrap().1;
-    assert_eq!(found(read, cut).remove(0).what, "ValueError: boom");
+    assert_eq!(found(WORDS, cut).remove(0).what, "ValueError: boom");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn groups_and_boxes_are_read() {
     let group = "  + Exception Group Traceback (most recent call last):\n  |   File \"a.py\", line 9, in <module>\n  |     main()\n\
         \u{20} | ExceptionGroup: tasks failed (1 sub-exception)\n  +-+---------------- 1 ----------------\n\
         \u{20}   | Traceback (most recent call last):\n    |   File \"a.py\", line 2, in a\n    | KeyError: 'dsn'\n    +------------------------------------\n";
-    let it = found(read, group).remove(0);
+    let it = found(WORDS, group).remove(0);
     assert_eq!(
         it.what,
         "ExceptionGroup: tasks failed (1 sub-exception): KeyError: 'dsn'"
@@ -93,7 +93,7 @@ fn groups_and_boxes_are_read() {
     let boxed = "╭──── Traceback (most recent call last) ────╮\n│ /srv/a.py:4 in <module>       │\n│                               │\n\
         │ ❱ 4 main()                    │\n│ /srv/a.py:2 in main           │\n╰───────────────────────────────╯\nKeyError: 'dsn'\n";
     assert_eq!(
-        found(read, boxed).remove(0).place.unwrap().to_string(),
+        found(WORDS, boxed).remove(0).place.unwrap().to_string(),
         "/srv/a.py:2"
     );
 }
@@ -127,7 +127,7 @@ fn kinds_are_told_by_the_exception_s_name() {
         ("app.errors.BadThing: x", Death::UncaughtException),
     ] {
         assert_eq!(
-            found(read, &TRACE.replace("ValueError: boom", what))
+            found(WORDS, &TRACE.replace("ValueError: boom", what))
                 .remove(0)
                 .kind,
             kind,
@@ -152,7 +152,7 @@ fn nothing_hostile_takes_long_or_panics() {
         &format!("x\n{frame}"),
     ] {
         let start = std::time::Instant::now();
-        found(read, &unit.repeat(200_000 / unit.len()));
+        found(WORDS, &unit.repeat(200_000 / unit.len()));
         assert!(start.elapsed().as_secs() < 5, "{unit}");
     }
     for text in [
@@ -162,6 +162,6 @@ fn nothing_hostile_takes_long_or_panics() {
         "Fatal Python error: ",
         "Exception ignored ",
     ] {
-        found(read, text);
+        found(WORDS, text);
     }
 }
