@@ -1,7 +1,8 @@
 //! Secrets that are known by their own shape, wherever they stand.
 //!
 //! A shape is read from left to right and never goes back: a run takes all characters of its class.
-//! So reading one that does not fit costs at most what the shape needs.
+//! So reading one that does not fit costs at most what the shape needs. What fits and is no token
+//! after all is not read again.
 
 use std::ops::Range;
 
@@ -209,8 +210,13 @@ const fn by_first() -> [(usize, usize); 128] {
     places
 }
 
-/// Returns the token that begins at `at`, where a word of this length begins.
-pub fn at(text: &[u8], at: usize, word: usize) -> Option<Range<usize>> {
+/// Returns the token that begins at `at`, where a word of this length begins. Up to `plain` nothing
+/// is one: what has a token's shape there holds neither a digit nor a capital. So a long text of
+/// beginnings is not read from each of them to its end.
+pub fn at(text: &[u8], at: usize, word: usize, plain: &mut usize) -> Option<Range<usize>> {
+    if at < *plain {
+        return None;
+    }
     let rest = text.get(at..)?;
     let (from, to) = *BY_FIRST.get(usize::from(*rest.first()?))?;
     let likely = SHAPES.get(from..to).unwrap_or_default();
@@ -239,7 +245,13 @@ pub fn at(text: &[u8], at: usize, word: usize) -> Option<Range<usize>> {
     };
     // A sentence goes on behind it.
     let ends = |end: &usize| text.get(end - 1).is_some_and(|byte| !b".,".contains(byte));
-    let found = known.or_else(other).filter(is_drawn)?;
+    let found = known.or_else(other)?;
+    if !is_drawn(&found) {
+        if found.len() >= LONG {
+            *plain = found.end;
+        }
+        return None;
+    }
     Some(found.start..found.clone().rev().map(|i| i + 1).find(ends)?)
 }
 

@@ -21,6 +21,7 @@ pub fn secrets(text: &[u8]) -> Vec<Range<usize>> {
         found: Vec::new(),
         floor: 0,
         space: 0,
+        plain: 0,
         program: None,
         address: 0,
         php: 0,
@@ -57,6 +58,8 @@ struct Walk<'t> {
     floor: usize,
     /// Where the next space is, as far as it has been looked for.
     space: usize,
+    /// Up to where nothing is a token: see [`tokens::at`].
+    plain: usize,
     /// Where a program stands on this line whose flags are known.
     program: Option<usize>,
     /// Where the last `@t` or `@u` stands. No address reaches back further.
@@ -186,7 +189,10 @@ impl Walk<'_> {
             self.space = skip(self.text, at, |byte| !byte.is_ascii_whitespace());
         }
         let is_long = self.space - at >= SHORTEST_TOKEN;
-        let token = is_long.then(|| tokens::at(self.text, at, word)).flatten()?;
+        if !is_long {
+            return None;
+        }
+        let token = tokens::at(self.text, at, word, &mut self.plain)?;
         Some(self.add(token))
     }
 
