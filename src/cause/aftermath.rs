@@ -5,9 +5,9 @@
 use super::beneath;
 use super::entry::LogLevel;
 use super::finding::Finding;
+use super::lexicon::{self, Sense, Senses};
 use super::scene::Scene;
 use super::text::LogLine;
-use super::vocabulary::{is_closing, pid_in, says};
 use crate::report::{Death, Exit};
 
 /// A line's meaning when it follows a death in the log.
@@ -25,18 +25,14 @@ pub enum Remark {
     Ordinary,
 }
 
-/// Maximum number of bytes of a line that are read.
-const HEAD: usize = 400;
-
 /// Returns the meaning of a line that follows a death.
 pub fn remark(line: &LogLine, scene: &Scene) -> Remark {
-    let text = head(line);
-    let lowercase = text.to_ascii_lowercase();
-    if is_epilogue(text, &lowercase) && !is_of_manager(&lowercase) {
+    let said = line.senses();
+    if is_epilogue(line, said) && !is_of_manager(line.head()) {
         return Remark::Epilogue;
     }
     let level = line.level();
-    if level < Some(LogLevel::Error) && is_start(line, &lowercase, scene) {
+    if level < Some(LogLevel::Error) && is_start(line, said, scene) {
         return Remark::Start;
     }
     // Process 1 is the supervisor; whatever it says is no work of the service. A user's systemd has
@@ -45,130 +41,46 @@ pub fn remark(line: &LogLine, scene: &Scene) -> Remark {
     if is_supervisor && scene.pid != line.pid() {
         return Remark::Epilogue;
     }
-    if is_request(&lowercase) {
+    if is_request(said) {
         return Remark::Request;
     }
-    if is_closing(&lowercase) || is_advice(&lowercase) || level == Some(LogLevel::Fatal) {
+    if said.has(Sense::Closing) || said.has(Sense::Advice) || level == Some(LogLevel::Fatal) {
         return Remark::Closing;
     }
     Remark::Ordinary
 }
 
-/// Returns true if a line only tells people where to read on, or belongs to the host of .NET.
-pub fn is_advice(lowercase: &str) -> bool {
-    says(
-        lowercase,
-        &[
-            "for complete error details",
-            "for more detail",
-            "for more information",
-            "more information",
-            "check the logs",
-            "did not exit normally",
-            "refer to the log",
-            "examine the log",
-        ],
-    ) || lowercase.starts_with("info: microsoft.hosting.lifetime")
-}
-
-/// Returns the message of a line, truncated to [`HEAD`].
-pub fn head(line: &LogLine) -> &str {
-    let text = line.message().trim();
-    text.get(..text.floor_char_boundary(HEAD))
-        .unwrap_or_default()
-}
-
-fn is_epilogue(text: &str, lowercase: &str) -> bool {
-    const BEGIN: [&str; 22] = [
-        "npm ERR!",
-        "npm error",
-        "npm notice",
-        "npm warn",
-        "error Command failed",
-        "info Visit https://yarnpkg.com",
-        "ELIFECYCLE",
-        "\u{2009}ELIFECYCLE",
-        "error: script ",
-        "JVM ",
-        "<-- Wrapper",
-        "Aborted",
-        "Killed",
-        "Terminated",
-        "Segmentation fault",
-        "Bus error",
-        "Illegal instruction",
-        "Trace/breakpoint trap",
-        "Floating point exception",
-        "make: ***",
-        "[nodemon]",
-        "PM2",
-    ];
+fn is_epilogue(line: &LogLine, said: Senses) -> bool {
     // bash: `run.sh: line 5: 12483 Killed                  node app.js`
     let of_shell = || {
-        let after = lowercase
+        let after = line
+            .head()
             .split_once(": line ")
             .and_then(|(_, rest)| rest.split_once(": "))
             .map(|(_, rest)| rest.trim());
         let word = after.and_then(|after| after.split_once(' '));
         word.is_some_and(|(pid, _)| pid.len() > 1 && pid.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    BEGIN.iter().any(|words| text.starts_with(words))
-        || of_shell()
-        || says(
-            lowercase,
-            &[
-                "exited with",
-                "exited unexpectedly",
-                "exited normally",
-                "exited on signal",
-                "exit status",
-                "exit code",
-                "ended with",
-                "died with",
-                "was killed by",
-                "killed by signal",
-                "terminated by signal",
-                "terminated unexpectedly",
-                "main process exited",
-                "failed with result",
-                "entered failed state",
-                "scheduled restart job",
-                "service hold-off time over",
-                "restarting in",
-                "will restart",
-                "respawning",
-                "backing off restarting",
-                "waiting for changes to restart",
-                "consumed ",
-            ],
-        ) && !is_closing(lowercase)
-            && !lowercase.contains("exited with error: ")
+    let is_end = said.has(Sense::Epilogue) && !said.has(Sense::Closing);
+    said.begins(Sense::Wrapper) || of_shell() || is_end && !said.has(Sense::ErrorExit)
 }
 
 /// Returns true if a line reports that a process has ended.
 pub fn tells_exit(line: &LogLine) -> bool {
-    let lowercase = head(line).to_ascii_lowercase();
-    let words = [
-        "exited with",
-        "exited unexpectedly",
-        "exited on signal",
-        "main process exited",
-        "app crashed",
-        "died with",
-    ];
-    says(&lowercase, &words) && !is_closing(&lowercase)
+    let said = line.senses();
+    said.has(Sense::ToldExit) && !said.has(Sense::Closing)
 }
 
 /// Returns what supervisord says of a program that it starts no more: `gave up: web entered FATAL
 /// state, too many start retries too quickly`.
 pub fn gave_up(lines: &[LogLine]) -> Option<Finding> {
     let is_told = |line: &LogLine| {
-        let message = head(line);
+        let message = line.head();
         message.starts_with("gave up: ") && message.contains(" entered FATAL state")
     };
     let last = lines.len().saturating_sub(LAST);
     let at = lines.iter().rposition(is_told).filter(|at| *at >= last)?;
-    let what = head(lines.get(at)?);
+    let what = lines.get(at)?.head();
     Some(Finding::at(at..at + 1, Death::PlainExit, what))
 }
 
@@ -220,143 +132,93 @@ fn exit_in(text: &str) -> Option<Exit> {
 }
 
 /// Returns true if a line tells of a request to go down.
-fn is_request(lowercase: &str) -> bool {
-    // ClickHouse's own signals to its threads have negative numbers.
-    let signal = says(
-        lowercase,
-        &[
-            "sigterm",
-            "sigint",
-            "sighup",
-            "sigquit",
-            "signal 15",
-            "signal 2",
-            "signal 1",
-        ],
-    ) || (says(lowercase, &["signal"])
-        && says(lowercase, &["received", "caught", "got"])
-        && !lowercase.contains("signal -"));
-    let asks = says(
-        lowercase,
-        &[
-            "stop requested",
-            "shutdown requested",
-            "requested shutdown",
-            "shutdown request",
-            "on request",
-        ],
-    );
-    signal || asks
-}
-
-/// Returns true if someone asked this life of the service to go down, in the last lines before this
-/// one.
-pub fn was_asked(lines: &[LogLine], before: usize, scene: &Scene) -> bool {
-    const NEAR: usize = 20;
-    // A reload goes on, and a fault's signal is no request.
-    const OTHERS: [&str; 8] = [
-        "sighup",
-        "reload",
-        "sigsegv",
-        "sigabrt",
-        "sigbus",
-        "sigfpe",
-        "signal 6",
-        "signal 11",
-    ];
-    let is_other = |line: &LogLine| says(&head(line).to_ascii_lowercase(), &OTHERS);
-    let said = lines
-        .get(..before)
-        .unwrap_or_default()
-        .iter()
-        .rev()
-        .filter(|line| !line.is_blank())
-        .take(NEAR);
-    said.filter(|line| !is_other(line))
-        .map(|line| remark(line, scene))
-        .find(|remark| matches!(remark, Remark::Request | Remark::Start))
-        == Some(Remark::Request)
+fn is_request(said: Senses) -> bool {
+    let is_signal = || said.has(Sense::Signal) && said.has(Sense::Received);
+    said.has(Sense::Request) || is_signal() && !said.has(Sense::ThreadSignal)
 }
 
 /// Returns true if another life of the service begins here.
-fn is_start(line: &LogLine, lowercase: &str, scene: &Scene) -> bool {
+fn is_start(line: &LogLine, said: Senses, scene: &Scene) -> bool {
     // npm's, yarn's and pnpm's: `> shop@2.1.0 start`.
     if let Some(script) = line.text.strip_prefix("> ") {
-        return script.contains('@') || script.len() < HEAD;
+        return script.contains('@') || script.len() < MOST_SCRIPT;
     }
     if line.text.starts_with("--> Wrapper Started") || line.text.starts_with("Launching a JVM") {
         return true;
     }
-    if is_of_manager(lowercase) {
+    let text = line.head();
+    if is_of_manager(text) {
         return true;
     }
-    let begins = says(
-        lowercase,
-        &[
-            "starting",
-            "start",
-            "started",
-            "booting",
-            "boot",
-            "launching",
-            "restarted",
-        ],
-    );
     // A line that names an error of the system's is no banner: `relay: startup: dial tcp …:
     // connection refused`.
-    if !begins
-        || is_closing(lowercase)
-        || beneath::kind(lowercase).is_some()
-        || says(
-            lowercase,
-            &[
-                "fail",
-                "error",
-                "cannot",
-                "can't",
-                "could not",
-                "unable",
-                "not ",
-            ],
-        )
+    let is_error = said.has(Sense::Failure) || said.has(Sense::Not);
+    if !said.has(Sense::Start)
+        || said.has(Sense::Closing)
+        || is_error
+        || beneath::kind_of(said, text).is_some()
     {
         return false;
     }
-    let is_marked =
-        lowercase.starts_with("==") || lowercase.starts_with("--") || lowercase.starts_with("**");
-    let job = scene.job.to_ascii_lowercase();
+    let is_marked = ["==", "--", "**"].iter().any(|mark| text.starts_with(mark));
     is_marked
-        || pid_in(lowercase).is_some()
-        || (!job.is_empty() && says(lowercase, &[&job]))
-        || has_version(lowercase)
-        || {
-            says(
-                lowercase,
-                &["application", "server", "master", "daemon", "service"],
-            ) && says(lowercase, &["starting", "booting"])
-        }
+        || pid_in(text).is_some()
+        || names_job(text, scene.job)
+        || has_version(text)
+        || said.has(Sense::Service) && said.has(Sense::Starting)
+}
+
+/// Maximum length of the name of an npm script, in bytes.
+const MOST_SCRIPT: usize = 400;
+
+/// Returns true if a word of a text begins with the job's name.
+fn names_job(text: &str, job: &str) -> bool {
+    let (text, job) = (text.to_ascii_lowercase(), job.to_ascii_lowercase());
+    let begins = |at: usize| {
+        !text
+            .get(..at)
+            .is_some_and(|it| it.ends_with(is_alphanumeric))
+    };
+    !job.is_empty() && text.match_indices(&job).any(|(at, _)| begins(at))
+}
+
+fn is_alphanumeric(c: char) -> bool {
+    c.is_ascii_alphanumeric()
 }
 
 /// Returns true if a process manager says that it starts a process: nodemon, pm2, supervisord,
 /// systemd.
-fn is_of_manager(lowercase: &str) -> bool {
-    let lowercase = lowercase
-        .strip_prefix("pm2")
-        .map_or(lowercase, |rest| rest.trim_start_matches([' ', '|']));
-    let lowercase = lowercase.strip_prefix("log: ").unwrap_or(lowercase);
-    let of_pm2 = lowercase
-        .strip_prefix("app [")
+fn is_of_manager(text: &str) -> bool {
+    let of_pm2 = text
+        .strip_prefix("PM2")
+        .map_or(text, |rest| rest.trim_start_matches([' ', '|']));
+    let of_pm2 = of_pm2.strip_prefix("log: ").unwrap_or(of_pm2);
+    let of_pm2 = of_pm2
+        .strip_prefix("App [")
         .and_then(|rest| rest.split_once("] "));
     of_pm2.is_some_and(|(_, rest)| rest == "online" || rest.starts_with("starting in "))
-        || lowercase.starts_with("[nodemon] starting `")
-        || (lowercase.starts_with("spawned: '") && lowercase.contains("' with pid "))
-        || (lowercase.starts_with("success: ") && lowercase.contains(" entered running state"))
+        || text.starts_with("[nodemon] starting `")
+        || (text.starts_with("spawned: '") && text.contains("' with pid "))
+        || (text.starts_with("success: ") && text.contains(" entered RUNNING state"))
+}
+
+/// Returns the process that a text names: `pid 123`, `(pid: 123)`, `PID=123`, `process [123]`.
+pub fn pid_in(text: &str) -> Option<u32> {
+    lexicon::find(text, Sense::Process).find_map(|name| {
+        let rest = text
+            .get(name.end..)?
+            .trim_start_matches([' ', ':', '=', '[', '(', '#', '"']);
+        rest.split(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse()
+            .ok()
+    })
 }
 
 /// Returns true if a word is a version: `3.1`, `v2.0.4`.
-fn has_version(lowercase: &str) -> bool {
-    lowercase.split([' ', '@', '/', ',', '(', ')']).any(|word| {
-        let word = word.strip_prefix('v').unwrap_or(word);
+fn has_version(text: &str) -> bool {
+    text.split([' ', '@', '/', ',', '(', ')']).any(|word| {
+        let word = word.strip_prefix(['v', 'V']).unwrap_or(word);
         let mut parts = word.split('.');
         let number = |part: &str| {
             !part.is_empty() && part.len() < 5 && part.bytes().all(|byte| byte.is_ascii_digit())
@@ -370,7 +232,7 @@ fn has_version(lowercase: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Remark, remark};
+    use super::{Remark, pid_in, remark};
     use crate::cause::{Scene, text};
     use crate::report::Exit;
 
@@ -435,5 +297,19 @@ mod tests {
             remark_on("SIGTERM received, shutting down"),
             Remark::Request
         );
+    }
+
+    #[test]
+    fn a_process_is_named_in_many_forms() {
+        for text in [
+            "pid 123",
+            "(pid: 123)",
+            "pid=123",
+            "\"pid\":123",
+            "server process [123]",
+        ] {
+            assert_eq!(pid_in(text), Some(123), "{text}");
+        }
+        assert_eq!(pid_in("rapid 123"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! The system error beneath an error: a port in use, a full disk, a missing file. The system's own
 //! words tell it.
 
-use super::vocabulary::says;
+use super::lexicon::{Sense, Senses};
 use crate::report::Death;
 
 /// Types of programming errors. The words in such an error are the program's, not the system's.
@@ -25,83 +25,15 @@ const PROGRAMMING: [&str; 17] = [
     "java.lang.IndexOutOfBoundsException",
 ];
 
-const IN_USE: [&str; 7] = [
-    "eaddrinuse",
-    "address already in use",
-    // musl's.
-    "address in use",
-    "addrinuse",
-    "addressinuse",
-    "errno 98",
-    "only one usage of each socket address",
-];
-const DISK_FULL: [&str; 6] = [
-    "enospc",
-    "no space left on device",
-    "disk is full",
-    "edquot",
-    "disk quota exceeded",
-    "storagefull",
-];
-const FILES: [&str; 3] = ["emfile", "enfile", "too many open files"];
-const MEMORY: [&str; 2] = ["enomem", "cannot allocate memory"];
-const UNREACHABLE: [&str; 30] = [
-    "econnrefused",
-    "connection refused",
-    "connectionrefused",
-    "actively refused",
-    "enotfound",
-    "eai_again",
-    "eai_fail",
-    "ehostunreach",
-    "ehostdown",
-    "enetunreach",
-    "etimedout",
-    "no route to host",
-    "host is unreachable",
-    "network is unreachable",
-    "name resolution",
-    "name or service not known",
-    "nodename nor servname",
-    "could not translate host name",
-    "no such host",
-    "unknownhostexception",
-    "getaddrinfo failed",
-    "connection timed out",
-    "connect timed out",
-    "server selection timed out",
-    "can't connect to mysql server",
-    "could not connect to server",
-    "couldn't connect to server",
-    "could not resolve host",
-    "communications link failure",
-    "nobrokersavailable",
-];
-const DENIED: [&str; 6] = [
-    "eacces",
-    "eperm",
-    "permission denied",
-    "permissiondenied",
-    "operation not permitted",
-    "accessdeniedexception",
-];
-const MISSING: [&str; 5] = [
-    "enoent",
-    "no such file or directory",
-    "nosuchfileexception",
-    "filenotfoundexception",
-    "executable file not found in",
-];
-
-/// The words of each kind. The first kind whose words stand in a text is the text's kind.
-const KINDS: [(&[&str], Death); 7] = [
-    (&IN_USE, Death::PortInUse),
-    (&DISK_FULL, Death::DiskFull),
-    (&FILES, Death::TooManyFiles),
-    (&UNREACHABLE, Death::DependencyUnreachable),
-    (&DENIED, Death::Permission),
-    (&MISSING, Death::NoSuchFile),
-    (&MEMORY, Death::OutOfMemoryHeap),
+/// The senses that are system errors. The first that a text has is the text's kind.
+const KINDS: [(Sense, Death); 7] = [
+    (Sense::PortInUse, Death::PortInUse),
+    (Sense::DiskFull, Death::DiskFull),
+    (Sense::TooManyFiles, Death::TooManyFiles),
+    (Sense::Unreachable, Death::DependencyUnreachable),
+    (Sense::Denied, Death::Permission),
+    (Sense::NoSuchFile, Death::NoSuchFile),
+    (Sense::NoMemory, Death::OutOfMemoryHeap),
 ];
 
 /// Returns the kind that an error's words show; `None` if they show none of these.
@@ -111,36 +43,27 @@ pub fn kind(what: &str) -> Option<Death> {
     if PROGRAMMING.contains(&head) {
         return None;
     }
-    let lowercase = what.to_ascii_lowercase();
-    if says(&lowercase, &["port "])
-        && says(
-            &lowercase,
-            &["already in use", "already allocated", "in use"],
-        )
-    {
-        return Some(Death::PortInUse);
-    }
-    let (_, kind) = KINDS
-        .into_iter()
-        .find(|(words, _)| says(&lowercase, words))?;
-    if matches!(kind, Death::Permission | Death::NoSuchFile)
-        && says(&lowercase, &MISSING)
-        && is_socket(&lowercase)
-    {
-        return Some(Death::DependencyUnreachable);
-    }
-    Some(kind)
+    kind_of(Senses::of(what), what)
 }
 
-/// Returns true if a text is about the socket of a server.
-fn is_socket(lowercase: &str) -> bool {
-    const WORDS: [&str; 4] = [
-        "connect enoent",
-        "dial unix",
-        "connection to server on socket",
-        "server through socket",
-    ];
-    says(lowercase, &WORDS) || (says(lowercase, &["connect"]) && lowercase.contains(".sock"))
+/// Returns the kind that a line's words show. No program's name is a type of error.
+pub fn kind_of(said: Senses, text: &str) -> Option<Death> {
+    if said.has(Sense::Port) && said.has(Sense::InUse) {
+        return Some(Death::PortInUse);
+    }
+    let (_, kind) = KINDS.into_iter().find(|(sense, _)| said.has(*sense))?;
+    let is_missing = said.has(Sense::NoSuchFile);
+    // About the socket of a server.
+    let is_socket = || {
+        said.has(Sense::Socket)
+            || said.has(Sense::Connect) && text.to_ascii_lowercase().contains(".sock")
+    };
+    Some(match kind {
+        Death::Permission | Death::NoSuchFile if is_missing && is_socket() => {
+            Death::DependencyUnreachable
+        }
+        kind => kind,
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Holds that a log that has nothing to do with the end is no cause: the samples with another exit,
-//! with work after the error, and with a handled error before it.
+//! with work after the error, and with a handled error before it; and that the samples at the end
+//! of a long log are explained as if all of it were read.
 
 use std::fmt::Write;
 use std::fs;
@@ -8,7 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::text::{self, LogLine};
-use super::{Scene, explain};
+use super::window::LogWindow;
+use super::{Scene, explain, explain_by};
 use crate::report::{Cause, Confidence, Exit, signal_of_code};
 
 #[derive(Deserialize)]
@@ -146,6 +148,39 @@ fn a_handled_error_before_the_last_one_hides_nothing() {
         if !sample.label.must_contain.iter().all(says) || lowercase.contains("feed closed by peer")
         {
             let _ = writeln!(wrong, "{}: {line}", sample.name);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Of so many samples one is put into a long log.
+const SHARE: usize = 48;
+
+#[test]
+fn the_end_of_a_long_log_tells_what_all_of_it_tells() {
+    const LONG: usize = 136 * 1024;
+    let mut wrong = String::new();
+    for sample in samples().iter().step_by(SHARE) {
+        let lives = sample.log.repeat(LONG / sample.log.len().max(1) + 1);
+        let quiet = "2026-11-22T20:00:01.000Z INFO  http: GET / 200\n".repeat(LONG / 40);
+        for before in [lives, quiet] {
+            let log = before + &sample.log;
+            let scene = Scene {
+                job: &sample.label.service,
+                pid: sample.label.pid,
+                exit: &sample.exit,
+                log: Some(("log", &log)),
+                kernel: ("", &[]),
+            };
+            let whole = LogWindow {
+                above: "",
+                text: &log,
+            };
+            let (end, all) = (explain(&scene), explain_by(&scene, whole));
+            if Some(&end) != all.as_ref() {
+                let all = all.map(|all| all.cause);
+                let _ = writeln!(wrong, "{}: {:?}\n{all:?}", sample.name, end.cause);
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong}");

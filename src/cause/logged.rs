@@ -7,9 +7,9 @@
 
 use super::entry::{LogEntry, LogLevel};
 use super::finding::Finding;
+use super::lexicon::{Sense, Senses};
 use super::runtimes;
 use super::text::LogLine;
-use super::vocabulary::{self, says};
 use crate::report::Death;
 
 /// Number of last lines that are read. Too much was said after earlier errors.
@@ -29,23 +29,15 @@ fn finding(index: usize, entry: &LogEntry) -> Option<Finding> {
     if entry.error.is_empty() || !entry.is_error() || entry.of_request {
         return None;
     }
-    let lowercase = entry.message.to_ascii_lowercase();
-    if vocabulary::is_handled(&lowercase) {
+    let said = Senses::of(&entry.message);
+    if said.is_handled() {
         return None;
     }
-    let uncaught = says(&lowercase, &["uncaught", "uncaughtexception"]);
-    let rejected = says(
-        &lowercase,
-        &[
-            "unhandledrejection",
-            "unhandled rejection",
-            "unhandled promise",
-        ],
-    );
-    let is_uncaught = uncaught || rejected || says(&lowercase, &["unhandled", "panic"]);
+    let rejected = said.has(Sense::Rejected);
+    let is_uncaught = said.has(Sense::Uncaught);
     let is_fatal = entry.level == Some(LogLevel::Fatal);
     // A logger's error without a stack is ordinary, unless its words are about the end.
-    if !is_fatal && !is_uncaught && entry.error.len() < 2 && !vocabulary::gives_up(&lowercase) {
+    if !is_fatal && !is_uncaught && entry.error.len() < 2 && !said.gives_up() {
         return None;
     }
     let error = stack(&entry.error);

@@ -2,9 +2,9 @@
 //! is not.
 //!
 //! ```text
-//! log ─ text::read ─> Lines ─ runtimes::read ─> Findings ─ decide ┐
-//!                           └ last_words ─────────────────────────┤
-//! kernel log ─ kernel ────────────────────────────────────────────┴> wording ─> Cause, fingerprint
+//! log ─ window ─ text::read ─> Lines ─ runtimes::read ─> Findings ┐
+//!                                  └ tail ─ last_words ───────────┴ judge ┐
+//! kernel log ─ kernel ────────────────────────────────────────────────────┴ wording ─> Cause
 //! ```
 //!
 //! Pure: no I/O, no clock. The input is hostile, so the time is linear in its length. A line is cut
@@ -16,14 +16,15 @@
 pub mod aftermath;
 pub mod beneath;
 mod carrier;
-pub mod decide;
 #[cfg(test)]
 mod decoys;
 pub mod entry;
 pub mod finding;
 pub mod fingerprint;
+pub mod judge;
 pub mod kernel;
 pub mod last_words;
+pub mod lexicon;
 #[cfg(test)]
 mod lines;
 pub mod logged;
@@ -31,14 +32,18 @@ mod prefix;
 pub mod runtimes;
 mod scene;
 pub mod stamp;
+pub mod tail;
 pub mod text;
-pub mod vocabulary;
+mod window;
 pub mod wording;
 
 use aftermath::{Remark, remark};
 use finding::{Finding, Proof, SourcePlace};
-use last_words::unproven;
+use judge::LogEvidence;
+use last_words::SaidLine;
+use tail::Tail;
 use text::LogLine;
+use window::LogWindow;
 
 use crate::report::{Cause, Confidence, Death, Evidence, Exit};
 
@@ -46,9 +51,23 @@ pub use scene::{Explanation, KernelMessage, Scene};
 
 /// Names the cause that the evidence proves.
 pub fn explain(scene: &Scene) -> Explanation {
-    let (source, log) = scene.log.unwrap_or_default();
-    let mut lines = text::read(log);
-    text::keep_own(&mut lines, scene.job);
+    let (_, log) = scene.log.unwrap_or_default();
+    LogWindow::of(log)
+        .find_map(|view| explain_by(scene, view))
+        .unwrap_or_else(|| from_exit(scene))
+}
+
+/// Names the cause by the end of the log; `None` if the log above may tell otherwise.
+fn explain_by(scene: &Scene, view: LogWindow) -> Option<Explanation> {
+    let (source, _) = scene.log.unwrap_or_default();
+    let mut lines = text::read(view.text);
+    let first = view.first_line();
+    for line in &mut lines {
+        line.number += first - 1;
+    }
+    if !text::keep_own(&mut lines, scene.job) && !view.above.is_empty() {
+        return None;
+    }
     let in_log = (*scene.exit == Exit::Unknown)
         .then(|| aftermath::exit(&lines, scene))
         .flatten();
@@ -59,7 +78,7 @@ pub fn explain(scene: &Scene) -> Explanation {
     let told = kernel::read(scene, &lines);
     let mut explanation = match told {
         Some(told) if told.is_final() => told.explain(scene),
-        told => choose(scene, source, &lines, told),
+        told => choose(scene, source, &lines, view, told)?,
     };
     let cause = &mut explanation.cause;
     for evidence in kernel::around(scene, cause.kind) {
@@ -67,46 +86,43 @@ pub fn explain(scene: &Scene) -> Explanation {
             cause.evidence.push(evidence);
         }
     }
-    explanation
+    Some(explanation)
 }
 
 /// Returns the explanation by the log, by the kernel or by the exit: the first that says more than
-/// the next.
+/// the next; `None` if the log above may tell otherwise.
 fn choose(
     scene: &Scene,
     source: &str,
     lines: &[LogLine],
+    view: LogWindow,
     told: Option<kernel::KernelCause>,
-) -> Explanation {
-    let found = decide::found(lines);
-    match (decide::read(lines, &found, scene), told) {
-        (Some(finding), Some(told)) if says_more(&finding, &told) => {
+) -> Option<Explanation> {
+    let found = judge::found(lines);
+    let tail = Tail::read(lines, view, &found, scene);
+    let judgement = judge::judge(&tail, &found);
+    let proven = match &judgement {
+        LogEvidence::Proven(finding) => Some(finding),
+        _ => None,
+    };
+    if !view.above.is_empty() && !tail.is_enough(&found, proven) {
+        return None;
+    }
+    Some(match (judgement, told) {
+        (LogEvidence::Proven(finding), Some(told)) if says_more(&finding, &told) => {
             let mut explanation = from_log(scene, &finding, source, lines);
             explanation.cause.evidence.extend(told.evidence);
             explanation
         }
         (_, Some(told)) => told.explain(scene),
-        (Some(finding), None) => from_log(scene, &finding, source, lines),
-        (None, None) => without_proof(scene, source, lines, &found),
-    }
-}
-
-/// Returns the explanation by what the program said last, by supervisord's word that it gave up, or
-/// by the exit alone.
-fn without_proof(scene: &Scene, source: &str, lines: &[LogLine], found: &[Finding]) -> Explanation {
-    if let Some(said) = said_last(scene, lines, found) {
-        return from_last_words(scene, source, lines, found, &said);
-    }
-    match aftermath::gave_up(lines).filter(|it| it.fits(scene.exit)) {
-        Some(finding) => from_log(scene, &finding, source, lines),
-        None => from_exit(scene),
-    }
-}
-
-/// Returns the best of what the program said last, if the log can speak of such an end.
-fn said_last(scene: &Scene, lines: &[LogLine], found: &[Finding]) -> Option<unproven::SaidLine> {
-    let can_speak = *scene.exit != Exit::Unknown && last_words::is_failure(scene.exit);
-    can_speak.then(|| unproven::read(lines, found, scene))?
+        (LogEvidence::Proven(finding), None) => from_log(scene, &finding, source, lines),
+        (LogEvidence::Said(said), None) => from_last_words(scene, source, lines, &found, &said),
+        // supervisord's word that it gave up, or the exit alone.
+        (LogEvidence::Nothing, None) => match aftermath::gave_up(lines) {
+            Some(finding) if finding.fits(scene.exit) => from_log(scene, &finding, source, lines),
+            _ => from_exit(scene),
+        },
+    })
 }
 
 /// Returns the explanation by the exit, with what the program said last.
@@ -115,10 +131,10 @@ fn from_last_words(
     source: &str,
     lines: &[LogLine],
     found: &[Finding],
-    said: &unproven::SaidLine,
+    said: &SaidLine,
 ) -> Explanation {
     let mut explanation = from_exit(scene);
-    let Some(text) = unproven::text(said, lines, found) else {
+    let Some(text) = last_words::text(said, lines, found) else {
         return explanation;
     };
     let (kind, line) = wording::said_last(scene.exit, &text);

@@ -1,8 +1,11 @@
 //! Splits a log's text into lines as the program wrote them: without colours, and without what
 //! carriers put before each line.
 
+use std::cell::OnceCell;
+
 use super::carrier::{self, Carried, MAX_LINE};
 use super::entry::{LogEntry, LogLevel};
+use super::lexicon::Senses;
 use super::prefix::{self, Learnt};
 use super::{entry, stamp};
 
@@ -23,7 +26,12 @@ pub struct LogLine {
     pub container: Option<String>,
     /// The logger's entry; `None` if no logger wrote the line. Runtimes write their last words so.
     pub entry: Option<LogEntry>,
+    /// The senses of its head, once somebody has asked.
+    pub said: OnceCell<Senses>,
 }
+
+/// Maximum number of bytes of a message that are searched for what it says.
+const HEAD: usize = 400;
 
 impl LogLine {
     /// Returns true if the line is empty or only white space.
@@ -41,6 +49,29 @@ impl LogLine {
         self.entry
             .as_ref()
             .map_or(&self.text, |entry| &entry.message)
+    }
+
+    /// Returns the beginning of the message.
+    pub fn head(&self) -> &str {
+        let text = self.message().trim();
+        text.get(..text.floor_char_boundary(HEAD))
+            .unwrap_or_default()
+    }
+
+    /// Returns what the beginning of the message says.
+    pub fn senses(&self) -> Senses {
+        *self.said.get_or_init(|| Senses::of(self.head()))
+    }
+
+    /// Returns true if the line stands outside of the form of loggers: `main` speaks, not the
+    /// service.
+    pub fn is_raw(&self) -> bool {
+        self.entry.as_ref().is_none_or(|entry| entry.at.is_none())
+    }
+
+    /// Returns true if the line is about one request that was served.
+    pub fn is_of_request(&self) -> bool {
+        self.entry.as_ref().is_some_and(|entry| entry.of_request)
     }
 
     /// Returns the process that wrote the line, if the line names it.
@@ -65,6 +96,9 @@ pub fn read(text: &str) -> Vec<LogLine> {
     let host = carrier::host(text);
     let mut blank = 0;
     for (i, raw) in text.lines().enumerate() {
+        if raw.is_empty() && blank > MOST_BLANK && begun.is_none() {
+            continue;
+        }
         let carried = carrier::unwrap(raw, host);
         let partial = carried.partial;
         let line = match begun.take() {
@@ -90,7 +124,7 @@ pub fn read(text: &str) -> Vec<LogLine> {
                     carried_from: pid,
                     carried_as: name,
                     container,
-                    entry: None,
+                    ..LogLine::default()
                 }
             }
         };
@@ -128,8 +162,9 @@ pub fn line_text(lines: &[LogLine], index: usize) -> &str {
     lines.get(index).map_or("", |line| &line.text)
 }
 
-/// Drops the lines of other containers and programs if the log names the service's own.
-pub fn keep_own(lines: &mut Vec<LogLine>, job: &str) {
+/// Drops the lines of other containers and programs if the log names the service's own. Returns
+/// false if it names only others.
+pub fn keep_own(lines: &mut Vec<LogLine>, job: &str) -> bool {
     let is_ours = |line: &LogLine| {
         line.container
             .as_ref()
@@ -137,7 +172,9 @@ pub fn keep_own(lines: &mut Vec<LogLine>, job: &str) {
     };
     if lines.iter().any(is_ours) {
         lines.retain(|line| line.container.is_none() || is_ours(line));
+        return true;
     }
+    lines.iter().all(|line| line.container.is_none())
 }
 
 /// Removes a prefix, which may name the container.

@@ -1,4 +1,5 @@
-use super::read;
+use super::{Tail, read};
+use crate::cause::window::LogWindow;
 use crate::cause::{Scene, text};
 use crate::report::{Death, Exit};
 
@@ -10,7 +11,9 @@ fn said(exit: &Exit, log: &str) -> Option<(Death, String)> {
         log: None,
         kernel: ("", &[]),
     };
-    read(&text::read(log), &[], &scene).map(|finding| (finding.kind, finding.what))
+    let lines = text::read(log);
+    read(&Tail::read(&lines, LogWindow::default(), &[], &scene))
+        .map(|finding| (finding.kind, finding.what))
 }
 
 #[test]

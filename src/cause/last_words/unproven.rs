@@ -6,14 +6,13 @@
 
 use std::ops::ControlFlow;
 
-use super::phrases::CANNOT_START;
-use super::weight::{Weight, has_form, is_raw, is_work, weight};
-use crate::cause::aftermath::{self, Remark, remark};
+use super::weight::{Weight, is_work, weight};
+use crate::cause::aftermath::Remark;
 use crate::cause::entry::LogLevel;
 use crate::cause::finding::{Finding, with_cause};
-use crate::cause::scene::Scene;
-use crate::cause::text::{LogLine, is_same_but_digits};
-use crate::cause::vocabulary::{self, is_generic, says};
+use crate::cause::lexicon::{Sense, is_generic};
+use crate::cause::tail::{Tail, TailUnit};
+use crate::cause::text::LogLine;
 
 /// Maximum number of lines of a burst.
 const LINES: usize = 60;
@@ -37,8 +36,8 @@ pub struct SaidLine {
 }
 
 /// Returns what the program said last, if that may be why it ended.
-pub fn read(lines: &[LogLine], found: &[Finding], scene: &Scene) -> Option<SaidLine> {
-    Burst::read(lines, found, scene).best()
+pub fn read(tail: &Tail) -> Option<SaidLine> {
+    Burst::read(tail).best()
 }
 
 /// The lines before a burst.
@@ -54,8 +53,7 @@ enum Begin {
 
 /// The last lines of a life, newest first.
 struct Burst<'a> {
-    lines: &'a [LogLine],
-    scene: &'a Scene<'a>,
+    tail: &'a Tail<'a>,
     said: Vec<SaidLine>,
     /// Number of the life's lines.
     own: usize,
@@ -73,10 +71,9 @@ struct Burst<'a> {
 }
 
 impl<'a> Burst<'a> {
-    fn read(lines: &'a [LogLine], found: &[Finding], scene: &'a Scene) -> Self {
+    fn read(tail: &'a Tail) -> Self {
         let mut burst = Self {
-            lines,
-            scene,
+            tail,
             said: Vec::new(),
             own: 0,
             ordinary: 0,
@@ -86,63 +83,62 @@ impl<'a> Burst<'a> {
             is_asked: false,
             last: None,
         };
-        let mut i = lines.len();
-        while i > 0 && burst.own < LINES {
-            // These were judged: the service has survived them.
-            let errors = found.iter().filter(|it| it.lines.end == i);
-            if let Some(error) = errors.max_by_key(|it| it.lines.len()) {
-                i = error.lines.start.min(i - 1);
-                burst.ordinary += usize::from(burst.said.is_empty());
-                continue;
-            }
-            i -= 1;
-            let line = lines.get(i).filter(|line| !line.is_blank());
-            if line.is_some_and(|line| burst.add(i, line).is_break()) {
+        let mut is_cut = false;
+        for unit in &tail.units {
+            is_cut = burst.own >= LINES || burst.add(unit).is_break();
+            if is_cut {
                 break;
             }
         }
-        if i == 0 && burst.begin == Begin::Work {
+        if !is_cut && tail.is_whole {
             burst.begin = Begin::Log;
         }
         burst.cut();
         burst
     }
 
-    /// Adds a line. Breaks at the burst's beginning.
-    fn add(&mut self, index: usize, line: &LogLine) -> ControlFlow<()> {
-        self.last = self.last.or(line.at);
-        if self.before_end(line.at).is_some_and(|time| time > START) {
-            return ControlFlow::Break(());
+    /// Adds a unit. Breaks at the burst's beginning.
+    fn add(&mut self, unit: &TailUnit) -> ControlFlow<()> {
+        let line = unit.line;
+        if unit.remark.is_some() {
+            self.last = self.last.or(line.at);
+            if self.before_end(line.at).is_some_and(|time| time > START) {
+                return ControlFlow::Break(());
+            }
         }
-        let lowercase = aftermath::head(line).to_ascii_lowercase();
-        match remark(line, self.scene) {
+        match unit.remark {
+            // These were judged: the service has survived them.
+            None => {
+                self.ordinary += usize::from(self.said.is_empty());
+                return ControlFlow::Continue(());
+            }
             // After a fatal error a program may well end itself in this way.
             // The lines after the request belong to that.
-            Remark::Request => {
+            Some(Remark::Request) => {
                 self.is_asked = true;
                 self.said.clear();
                 return ControlFlow::Continue(());
             }
-            Remark::Epilogue => return ControlFlow::Continue(()),
-            Remark::Start if self.said.is_empty() && !self.is_ours(line, &lowercase) => {
+            Some(Remark::Epilogue) => return ControlFlow::Continue(()),
+            Some(Remark::Start) if self.said.is_empty() && !self.tail.is_our_start(unit) => {
                 // The lines after it are the next life's.
                 (self.own, self.ordinary, self.quiet) = (0, 0, 0);
                 self.last = None;
                 return ControlFlow::Continue(());
             }
-            Remark::Start => {
+            Some(Remark::Start) => {
                 self.begin = Begin::Start;
                 return ControlFlow::Break(());
             }
-            Remark::Closing | Remark::Ordinary => {}
+            Some(Remark::Closing | Remark::Ordinary) => {}
         }
         self.own += 1;
-        let level = line.level();
-        match weight(self.lines, self.scene, line) {
+        let index = unit.lines.start;
+        match weight(self.tail, line) {
             Some(weight) => self.said.push(SaidLine { index, weight }),
             None if !self.said.is_empty() => {}
-            None if vocabulary::is_closing(&lowercase) => {
-                self.says_end |= is_generic(&lowercase);
+            None if line.senses().has(Sense::Closing) => {
+                self.says_end |= is_generic(line.head());
                 // Quieter entries after this are part of going down.
                 let is_soon = self.before_end(line.at).is_none_or(|time| time <= BURST);
                 if is_soon && self.ordinary == self.quiet {
@@ -150,6 +146,7 @@ impl<'a> Burst<'a> {
                 }
             }
             None if is_work(line) => {
+                let level = line.level();
                 self.ordinary += 1;
                 self.quiet += usize::from(level.is_some_and(|level| level < LogLevel::Error));
             }
@@ -163,21 +160,15 @@ impl<'a> Burst<'a> {
         self.last.zip(at).map(|(last, at)| last - at)
     }
 
-    /// Returns true if a start names the dead process.
-    fn is_ours(&self, line: &LogLine, lowercase: &str) -> bool {
-        let pid = vocabulary::pid_in(lowercase).or_else(|| line.pid());
-        pid.is_some() && pid == self.scene.pid
-    }
-
     /// Drops what is too long before the end, unless the life began not long before.
     fn cut(&mut self) {
         if self.begin == Begin::Start {
             return;
         }
-        let first = self.lines.len().saturating_sub(NEAR);
+        let first = self.tail.lines.len().saturating_sub(NEAR);
         let mut said = std::mem::take(&mut self.said);
         said.retain(|said| {
-            let at = self.lines.get(said.index).and_then(|line| line.at);
+            let at = self.tail.lines.get(said.index).and_then(|line| line.at);
             match self.before_end(at) {
                 Some(time) => time <= BURST,
                 // Without times only the last lines are near.
@@ -209,7 +200,7 @@ impl<'a> Burst<'a> {
         best()
             .rfind(|said| !self.says_start(said))
             .or_else(|| best().next_back())
-            .filter(|said| !self.was_survived(said))
+            .filter(|said| !self.tail.was_survived(said.index, WORK))
             .copied()
     }
 
@@ -220,7 +211,7 @@ impl<'a> Burst<'a> {
                 .first()
                 .is_some_and(|first| first.index == said.index)
         };
-        let Some(line) = self.lines.get(said.index) else {
+        let Some(line) = self.tail.lines.get(said.index) else {
             return false;
         };
         match said.weight {
@@ -230,35 +221,15 @@ impl<'a> Burst<'a> {
                 self.says_end
             }
             Weight::Objection => {
-                self.says_end || self.begin != Begin::Work || is_raw(line) && has_form(self.lines)
+                self.says_end || self.begin != Begin::Work || line.is_raw() && self.tail.has_form
             }
             Weight::Plain => self.says_end && is_newest(),
         }
     }
 
     fn says_start(&self, said: &SaidLine) -> bool {
-        let head = self.lines.get(said.index).map_or("", aftermath::head);
-        says(&head.to_ascii_lowercase(), &CANNOT_START)
-    }
-
-    /// Returns true if the same complaint stands in this life before, with work after it.
-    fn was_survived(&self, said: &SaidLine) -> bool {
-        let Some(line) = self.lines.get(said.index) else {
-            return false;
-        };
-        let message = aftermath::head(line);
-        let before = self.lines.get(..said.index).unwrap_or_default();
-        let is_same = |line: &&LogLine| is_same_but_digits(aftermath::head(line), message);
-        let Some(same) = before.iter().position(|line| is_same(&line)) else {
-            return false;
-        };
-        let after = before.get(same + 1..).unwrap_or_default();
-        let mut remarks = after
-            .iter()
-            .filter(|line| !line.is_blank() && !is_same(line))
-            .take(WORK)
-            .map(|line| remark(line, self.scene));
-        remarks.clone().count() == WORK && remarks.all(|it| it == Remark::Ordinary)
+        let line = self.tail.lines.get(said.index);
+        line.is_some_and(|line| line.senses().has(Sense::CannotStart))
     }
 }
 

@@ -1,12 +1,10 @@
 //! Weighs lines by how much they say about the end of a program, where nothing proves it.
 
-use super::is_of_another;
-use super::phrases::{FAILED, begins_as_fatal, is_continued, is_hint, is_of_request, names_errno};
-use crate::cause::aftermath;
+use super::phrases::{is_continued, is_hint, names_errno};
 use crate::cause::entry::LogLevel;
-use crate::cause::scene::Scene;
+use crate::cause::lexicon::{Sense, Senses, is_generic};
+use crate::cause::tail::Tail;
 use crate::cause::text::LogLine;
-use crate::cause::vocabulary::{self, is_generic, says};
 
 /// The weight of a line as a reason for the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,188 +19,84 @@ pub enum Weight {
     Fatal,
 }
 
-/// Number of last lines that show the form of the log.
-const FORM: usize = 60;
-
 /// Returns how much a line says; `None` if it cannot be why the program ended.
-pub fn weight(lines: &[LogLine], scene: &Scene, line: &LogLine) -> Option<Weight> {
-    let lowercase = aftermath::head(line).to_ascii_lowercase();
-    let lowercase = lowercase.as_str();
+pub fn weight(tail: &Tail, line: &LogLine) -> Option<Weight> {
+    let said = line.senses();
+    let text = line.head();
     let level = line.level();
     let has_error = line
         .entry
         .as_ref()
         .is_some_and(|entry| !entry.error.is_empty());
     let is_out = is_continued(line)
-        || is_of_request(line)
-        || is_hint(line, lowercase)
-        || is_advice(lowercase)
-        || is_generic(lowercase) && !has_error
-        || lowercase.len() < 4
-        || is_quotation(lowercase)
-        || is_of_another(lines, scene, line)
-        || (level != Some(LogLevel::Fatal) && vocabulary::is_handled(lowercase));
+        || line.is_of_request()
+        || is_hint(line)
+        || is_advice(line)
+        || is_generic(text) && !has_error
+        || text.len() < 4
+        || said.has(Sense::Quotation)
+        || tail.is_of_another(line)
+        || (level != Some(LogLevel::Fatal) && said.is_handled());
     if is_out {
         return None;
     }
-    let is_returned = is_raw(line) && line.text.to_ascii_lowercase().starts_with("error: ");
-    let complains = complains(lowercase) || names_errno(lowercase);
+    let is_returned = line.is_raw() && line.text.to_ascii_lowercase().starts_with("error: ");
+    let complains = complains(said) || names_errno(said, text);
     match level {
-        _ if is_returned && has_form(lines) => Some(Weight::Fatal),
+        _ if is_returned && tail.has_form => Some(Weight::Fatal),
         Some(LogLevel::Fatal) => Some(Weight::Fatal),
         Some(LogLevel::Error) => Some(Weight::Complaint),
         Some(LogLevel::Warn) if complains => Some(Weight::Objection),
         Some(_) => None,
-        None if warns(lowercase) => None,
-        None if begins_as_fatal(lowercase) => Some(Weight::Fatal),
+        // The words give the line a level below that of an error.
+        None if said.begins(Sense::Mild) || said.has(Sense::Warning) => None,
+        None if said.opens(Sense::Fatal) => Some(Weight::Fatal),
         None if complains => Some(Weight::Complaint),
-        None if objects(lowercase) => Some(Weight::Objection),
+        None if said.has(Sense::Objection) || denies(text) => Some(Weight::Objection),
         None => line.entry.is_none().then_some(Weight::Plain),
     }
 }
 
-/// Returns true if a line stands outside of the form of loggers: `main` speaks, not the service.
-pub fn is_raw(line: &LogLine) -> bool {
-    line.entry.as_ref().is_none_or(|entry| entry.at.is_none())
+/// Returns true if a line begins with a complaint, or one stands behind a program's name. `error
+/// rate over last 5 min: 0.0%` and `errors=0` are none.
+fn complains(said: Senses) -> bool {
+    said.opens(Sense::Refusal)
+        || said.opens(Sense::Failure) && (!said.opens(Sense::Count) || said.has(Sense::Complaint))
 }
 
-/// Returns true if a logger writes the log.
-pub fn has_form(lines: &[LogLine]) -> bool {
-    lines.iter().rev().take(FORM).any(|line| !is_raw(line))
-}
-
-/// Returns true if a line begins with a complaint, or one stands behind a program's name.
-fn complains(lowercase: &str) -> bool {
-    let inner = lowercase.trim_start_matches(['[', '(', '*', '!', '-', '=', '>', ' ']);
-    let begins = |text: &str| {
-        // `error rate over last 5 min: 0.0%`, `errors=0`
-        let counts = |rest: &str| rest.starts_with([' ', 's', '_', '=']) && !says(text, &COMPLAINS);
-        ["error", "fail"]
-            .iter()
-            .find_map(|stem| text.strip_prefix(stem))
-            .map_or_else(
-                || {
-                    FAILED.iter().skip(2).any(|stem| text.starts_with(stem))
-                        || text.starts_with("refus")
-                },
-                |rest| !counts(rest),
-            )
-    };
-    begins(inner)
-        || inner
-            .split_once(": ")
-            .is_some_and(|(name, rest)| !name.contains(' ') && begins(rest))
-}
-
-/// Words that make a complaint of a line that begins with `error` or `fail`.
-const COMPLAINS: [&str; 9] = [
-    "failed to",
-    "error while",
-    "error creating",
-    "error loading",
-    "error opening",
-    "error reading",
-    "error initiali",
-    "error connecting",
-    "error in",
-];
-
-/// Returns true if a line may object to something: to a setting, a file, a version.
-fn objects(lowercase: &str) -> bool {
-    const OBJECTIONS: [&str; 36] = [
-        "already",
-        "bad ",
-        "but ",
-        "cannot",
-        "can't",
-        "corrupt",
-        "could not",
-        "denied",
-        "does not",
-        "doesn't",
-        "exceed",
-        "expect",
-        "failed:",
-        "in use",
-        "incompatible",
-        "insufficient",
-        "invalid",
-        "is not",
-        "mismatch",
-        "missing",
-        "must",
-        "newer than",
-        "no longer",
-        "not found",
-        "not allowed",
-        "not the correct",
-        "not supported",
-        "older than",
-        "please",
-        "refus",
-        "required",
-        "too ",
-        "unknown",
-        "unrecogni",
-        "unsupported",
-        "wrong",
-    ];
-    says(lowercase, &OBJECTIONS) || lowercase.starts_with("no ")
-}
-
-/// Returns true if a line's own words give it a level below that of an error.
-fn warns(lowercase: &str) -> bool {
-    const LEVELS: [&str; 5] = ["warn", "notice", "info", "debug", "deprecat"];
-    let inner = lowercase.trim_start_matches(['[', '(', '-', ' ']);
-    LEVELS.iter().any(|level| inner.starts_with(level))
-        || says(
-            lowercase,
-            &["warning:", "deprecationwarning", "futurewarning"],
-        )
-}
-
-/// Returns true if a line quotes what somebody else said.
-fn is_quotation(lowercase: &str) -> bool {
-    says(
-        lowercase,
-        &["user report", "says", "feedback", "comment", "reported by"],
-    )
+/// Returns true if a line says that there is none of something: `no seat left`.
+fn denies(text: &str) -> bool {
+    text.get(..3)
+        .is_some_and(|it| it.eq_ignore_ascii_case("no "))
 }
 
 /// Returns true if a line tells people what they can do: `If it fails to start, you can:`, `1) Use
 /// a stronger password.`
-fn is_advice(lowercase: &str) -> bool {
-    let item = lowercase.trim_start_matches(|c: char| c.is_ascii_digit());
-    let is_item = item.len() < lowercase.len() && item.starts_with([')', '.']);
+fn is_advice(line: &LogLine) -> bool {
+    let text = line.head();
+    let item = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let is_item = item.len() < text.len() && item.starts_with([')', '.']);
+    let said = line.senses();
     is_item
-        || lowercase.starts_with("if ")
-        || says(
-            lowercase,
-            &[
-                "you can",
-                "see ",
-                "please visit",
-                "please read the",
-                "for info",
-            ],
-        )
-        || aftermath::is_advice(lowercase)
+        || said.begins(Sense::Condition)
+        || said.has(Sense::Instruction)
+        || said.has(Sense::Advice)
 }
 
 /// Returns true if a line shows the service at work, and does not only add to a complaint.
 pub fn is_work(line: &LogLine) -> bool {
-    let lowercase = aftermath::head(line).to_ascii_lowercase();
     let level = line.level();
     let adds = level >= Some(LogLevel::Error)
-        || level.is_none() && says(&lowercase, &FAILED)
-        || is_hint(line, &lowercase)
-        || is_advice(&lowercase);
-    !is_continued(line) && !adds && lowercase.contains(char::is_alphanumeric)
+        || level.is_none() && line.senses().has(Sense::Failure)
+        || is_hint(line)
+        || is_advice(line);
+    !is_continued(line) && !adds && line.head().contains(char::is_alphanumeric)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Weight, weight};
+    use super::{Tail, Weight, weight};
+    use crate::cause::window::LogWindow;
     use crate::cause::{Scene, text};
     use crate::report::Exit;
 
@@ -215,7 +109,8 @@ mod tests {
             kernel: ("", &[]),
         };
         let lines = text::read(log);
-        weight(&lines, &scene, lines.last().expect("a line"))
+        let tail = Tail::read(&lines, LogWindow::default(), &[], &scene);
+        weight(&tail, lines.last().expect("a line"))
     }
 
     #[test]

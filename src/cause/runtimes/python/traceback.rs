@@ -10,14 +10,12 @@ mod part;
 use std::ops::Range;
 
 use super::frame;
-use crate::cause::aftermath;
 use crate::cause::entry::LogLevel;
 use crate::cause::finding::ExpectedExit::{self, Code, Signal};
 use crate::cause::finding::{Finding, SourcePlace};
 use crate::cause::runtimes::shape::{below, is_like};
 use crate::cause::runtimes::words::Spot;
 use crate::cause::text::{LogLine, line_text};
-use crate::cause::vocabulary;
 use crate::report::Death;
 use part::{MESSAGE, Style, body, group, is_exception, is_syntax_error, part, style};
 
@@ -228,10 +226,7 @@ fn printer(lines: &[LogLine], trace: &Traceback) -> Printer {
             !entry.json && entry.level >= Some(LogLevel::Warn)
                 || entry.level.is_none() && entry.message.ends_with(':')
         }
-        None => {
-            text.ends_with(':')
-                || vocabulary::is_handled(&aftermath::head(before).to_ascii_lowercase())
-        }
+        None => text.ends_with(':') || before.senses().is_handled(),
     };
     Printer {
         is_interpreter: trace.from_main && !is_logged,
@@ -249,7 +244,7 @@ fn was_never_retrieved(lines: &[LogLine], header: usize) -> bool {
         .iter()
         .rev();
     let mut said = before
-        .map(aftermath::head)
+        .map(LogLine::head)
         .skip_while(|text| text.starts_with("future: <"));
     said.next()
         .is_some_and(|text| text.ends_with(" exception was never retrieved"))

@@ -1,9 +1,8 @@
-use std::cmp::Reverse;
-
 use proptest::prelude::*;
 
-use super::{decide, take_error};
+use super::{Tail, decide};
 use crate::cause::finding::{ExpectedExit, Finding, Proof};
+use crate::cause::window::LogWindow;
 use crate::cause::{Scene, text};
 use crate::report::{Death, Exit};
 
@@ -19,7 +18,7 @@ fn error(i: usize, what: &str, proof: Proof, ends: &'static [ExpectedExit]) -> F
 }
 
 /// Returns the words of the decision on a service that ended by `exit`.
-fn what_of(found: Vec<Finding>, last: Option<Finding>, log: &str, exit: &Exit) -> Option<String> {
+fn what_of(found: &[Finding], last: Option<Finding>, log: &str, exit: &Exit) -> Option<String> {
     let scene = Scene {
         job: "web",
         pid: Some(42),
@@ -27,7 +26,13 @@ fn what_of(found: Vec<Finding>, last: Option<Finding>, log: &str, exit: &Exit) -
         log: None,
         kernel: ("", &[]),
     };
-    decide(found, last, &text::read(log), &scene).map(|finding| finding.what)
+    let lines = text::read(log);
+    decide(
+        &Tail::read(&lines, LogWindow::default(), found, &scene),
+        found,
+        last,
+    )
+    .map(|finding| finding.what)
 }
 
 /// Returns the decision on a log. `!` begins a line of last words, `?` a line of an error that
@@ -51,7 +56,7 @@ fn decided_at(log: &str, exit: &Exit, ends: &'static [ExpectedExit]) -> Option<S
         };
         found.push(error(i, clean[i], proof, ends));
     }
-    what_of(found, None, &clean.join("\n"), exit)
+    what_of(&found, None, &clean.join("\n"), exit)
 }
 
 /// Returns the decision between an error and the service's last line after it.
@@ -59,7 +64,7 @@ fn between(before: &str, last: &str) -> Option<String> {
     let log = format!("{before}\n{last}");
     let last = error(1, last, Proof::Said, &[]);
     let found = vec![error(0, before, Proof::Said, &[])];
-    what_of(found, Some(last), &log, &Exit::Code(1))
+    what_of(&found, Some(last), &log, &Exit::Code(1))
 }
 
 #[test]
@@ -226,27 +231,6 @@ fn an_error_leads_to_the_next_only_if_nothing_ordinary_is_between_them() {
 }
 
 #[test]
-fn errors_that_overlap_are_one_unit_from_the_first_line_of_any_to_the_end() {
-    type Lines = (usize, usize);
-    let taken = |errors: &[Lines], end| {
-        let mut left: Vec<_> = errors.iter().map(|it| (it.1, Reverse(it.0))).collect();
-        let start = take_error(&mut left, end);
-        (start, left.into_iter().map(|it| (it.1.0, it.0)).collect())
-    };
-    let cases: [(&[Lines], Option<usize>, &[Lines]); 6] = [
-        (&[(2, 5)], Some(2), &[]),
-        (&[(1, 3), (2, 5)], Some(1), &[]),
-        (&[(0, 2), (2, 5)], Some(2), &[(0, 2)]),
-        (&[(2, 5), (6, 7)], Some(2), &[]),
-        (&[(2, 4)], None, &[(2, 4)]),
-        (&[(5, 5)], None, &[(5, 5)]),
-    ];
-    for (errors, start, left) in cases {
-        assert_eq!(taken(errors, 5), (start, left.to_vec()), "{errors:?}");
-    }
-}
-
-#[test]
 fn one_text_repeats_another_only_if_both_say_something() {
     for (before, last, repeats) in [
         ("Error: ", "cannot open orders.db", false),
@@ -361,7 +345,7 @@ fn died_of_trace(log: &str, lines: usize) -> bool {
         lines: count - lines..count,
         ..error(count - lines, "Error: boom", Proof::Said, &[])
     };
-    what_of(vec![trace], None, log, &Exit::Code(1)).is_some()
+    what_of(&[trace], None, log, &Exit::Code(1)).is_some()
 }
 
 #[test]
