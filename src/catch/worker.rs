@@ -121,7 +121,8 @@ impl Worker {
         let _ = self.child.try_wait();
     }
 
-    /// Does the same. Also returns the complaints for which the worker found no other place.
+    /// Does what [`Self::wait`] does. Also returns the complaints for which the worker found no
+    /// other place.
     pub fn wait_for_complaints(&mut self, mut until: Duration) -> (Ended, String) {
         let mut buffer = [0; 1024];
         let mut words = String::new();

@@ -174,6 +174,7 @@ mod tests {
             later: Duration::ZERO,
             out: Mutex::new(&mut out),
             waited: AtomicU64::new(0),
+            asked_for_unseen: AtomicU64::new(0),
             signs: Signs::new(&places),
             has_failed: AtomicBool::new(false),
         };

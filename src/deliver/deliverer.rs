@@ -22,6 +22,9 @@ pub struct Deliverer<'a> {
     pub out: Mutex<&'a mut (dyn Write + Send)>,
     /// How long this look has waited for supervisors' answers, in milliseconds.
     pub waited: AtomicU64,
+    /// When supervisors were last asked for ends that no hook has seen, in seconds since the boot;
+    /// 0 if they were not.
+    pub asked_for_unseen: AtomicU64,
     pub signs: Signs<'a>,
     /// True once something of ours could not be done.
     pub has_failed: AtomicBool,

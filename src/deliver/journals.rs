@@ -1,5 +1,6 @@
 //! Adds the journals that hooks have left to the deliverer to their reports.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
 use crate::catch::pending;
@@ -7,10 +8,12 @@ use crate::clock::Now;
 use crate::config;
 use crate::deliver::deliverer::Deliverer;
 use crate::report::Report;
-use crate::spool::Lock;
+use crate::spool::{Lock, Place};
 
 /// Lock of the deliverer that reads journals.
 const LOCK: &str = "\0\0journals";
+/// How long one journal may take: its two questions have limits far below that.
+const LEASE: Duration = Duration::from_secs(10);
 /// How long one pass may read journals. Then it sends what it has.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -18,7 +21,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 enum JournalReader {
     /// No journal was needed yet.
     Unasked,
-    Ours(#[expect(dead_code, reason = "held until the pass ends")] Lock),
+    /// `None` if no lock can be had, which must not keep reports back.
+    Ours(Option<Lock>),
     Others,
 }
 
@@ -27,7 +31,7 @@ pub struct Journals<'a, 'b> {
     deliverer: &'a Deliverer<'b>,
     until: Duration,
     is_spent: bool,
-    holder: JournalReader,
+    reader: JournalReader,
 }
 
 impl<'a, 'b> Journals<'a, 'b> {
@@ -36,7 +40,7 @@ impl<'a, 'b> Journals<'a, 'b> {
             deliverer,
             until: Now::read().monotonic + PATIENCE,
             is_spent: false,
-            holder: JournalReader::Unasked,
+            reader: JournalReader::Unasked,
         }
     }
 
@@ -61,19 +65,47 @@ impl<'a, 'b> Journals<'a, 'b> {
             host,
             ..
         } = self.deliverer;
-        if let JournalReader::Unasked = self.holder {
-            let lock = spool.lock(LOCK, Now::read().monotonic).ok().flatten();
-            self.holder = lock.map_or(JournalReader::Others, JournalReader::Ours);
+        if let JournalReader::Unasked = self.reader {
+            self.reader = match spool.lock(LOCK, Now::read().monotonic) {
+                Ok(None) => JournalReader::Others,
+                lock => JournalReader::Ours(lock.ok().flatten()),
+            };
+            // Another deliverer may have completed it since it was read here.
+            report = spool.read(Place::New, &report.id).ok()?;
+            if !pending::is_pending(&report) {
+                return Some(report);
+            }
         }
-        if let JournalReader::Others = self.holder {
+        if let JournalReader::Others = self.reader {
+            return None;
+        }
+        // Where this process is stopped meanwhile, another goes on without it.
+        if let JournalReader::Ours(Some(lock)) = &self.reader
+            && !lock
+                .lives_for(LEASE, Now::read().monotonic)
+                .is_ok_and(|ours| ours)
+        {
             return None;
         }
         let loaded = config::load(&places.config, &report.stop.job);
-        pending::complete(&mut report, &loaded, host);
+        // A bug that a log brings out must keep neither this report nor those after it from being
+        // sent.
+        let complete = || {
+            let mut whole = report.clone();
+            pending::complete(&mut whole, &loaded, host);
+            whole
+        };
+        if let Ok(whole) = panic::catch_unwind(AssertUnwindSafe(complete)) {
+            report = whole;
+        } else {
+            pending::disown(&mut report);
+            let note = "the journal is left out: reading it hit a bug of lastwords";
+            report.notes.push(note.to_owned());
+        }
         if let Err(why) = spool.replace(&report) {
             let id = &report.id;
             self.deliverer
-                .say(&format!("{id}: the journal cannot be added: {why}"));
+                .fail(&format!("{id}: the journal cannot be added: {why}"));
         }
         Some(report)
     }

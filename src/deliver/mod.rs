@@ -1,6 +1,7 @@
 //! Sends what is due: `lastwords deliver`.
 //!
 //! ```text
+//! supervisors ─ unseen: post-stop runs for an end at which no hook could run
 //! jobs/ ─ missed: which runs that a job's file expects are missing
 //! new/ ─ journals: the journal is added where a hook has left that to the deliverer
 //!      ─ past:   what earlier deaths of the same job say about each
@@ -118,6 +119,7 @@ pub fn run(args: &DeliverArgs, out: &mut (impl Write + Send)) -> Result<ExitCode
         later: args.later,
         out: Mutex::new(out),
         waited: AtomicU64::new(0),
+        asked_for_unseen: AtomicU64::new(0),
         signs: Signs::new(places),
         has_failed: AtomicBool::new(false),
     };
@@ -240,15 +242,16 @@ fn look(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
         .create()
         .with_context(|| format!("cannot use the spool {}", deliverer.places.spool.display()))?;
     deliverer.spool.examine()?;
-    unseen::ends(deliverer);
     if let Err(why) = old_groups::take_over(deliverer) {
         deliverer.fail(&format!("cannot go on with older conversations: {why:#}"));
     }
     let is_too_full = tidy(deliverer);
     deliverer.spool.refill();
     let code = beside_the_users(deliverer, items);
+    // Supervisors are asked once what is known without them is sent.
+    let found = unseen::ends(deliverer);
     // Room is made last: by now, some reports may have been delivered or counted in a summary.
-    if make_room(deliverer, is_too_full) > 0 {
+    if make_room(deliverer, is_too_full) + found > 0 {
         until_nothing_is_due(deliverer, items)
     } else {
         code
@@ -312,7 +315,7 @@ fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<Exit
         let down = outages::look(deliverer, &pass, asks);
         let down = down.unwrap_or_else(|why| {
             deliverer.fail(&format!("cannot find out which services are down: {why:#}"));
-            Some(0)
+            None
         });
         let news = finish(deliverer, &pass, down.is_some())?
             + notices::tell_of_corrupt(&deliverer.spool, &deliverer.host)?;

@@ -2,9 +2,10 @@
 //! That knows what to do with them, and which of them it has seen.
 
 use std::ffi::{OsStr, OsString};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::catch::call::Call;
+use crate::catch::call::{Call, HookArgs};
 use crate::clock::Now;
 use crate::deliver::deliverer::Deliverer;
 use crate::ourselves;
@@ -20,26 +21,49 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Time after which the other ends are left to the next look: the reports in the spool wait.
 const ENOUGH: Duration = Duration::from_secs(10);
 
-/// Runs the hook for each end that no hook has seen. Only one deliverer does so at a time.
-pub fn ends(deliverer: &Deliverer) {
+/// How often a deliverer that goes on for ever asks.
+const EVERY: u64 = 60;
+
+/// Runs the hook for each end that no hook has seen, and returns their number. Only one deliverer
+/// does so at a time.
+pub fn ends(deliverer: &Deliverer) -> usize {
     let Deliverer { places, spool, .. } = deliverer;
     let now = Now::read().monotonic;
+    let last = deliverer.asked_for_unseen.load(Ordering::Relaxed);
+    if last > 0 && now.as_secs() < last + EVERY {
+        return 0;
+    }
     let Ok(Some(_lock)) = spool.lock(LOCK, now) else {
-        return;
+        return 0;
     };
+    deliverer
+        .asked_for_unseen
+        .store(now.as_secs().max(1), Ordering::Relaxed);
+    let mut run = 0;
     for supervisor in supervisor::ALL {
         let mut ends = supervisor.unseen(&deliverer.host);
         ends.retain(|end| {
             let service = (end.job.as_str(), end.instance.as_deref());
             let marker = Call::told(*supervisor, service).marker(places);
-            marker.is_unseen(Some(&end.life_id))
+            is_ours(end, places) && marker.is_unseen(Some(&end.life_id))
         });
         for end in ends {
             if Now::read().monotonic < now + ENOUGH {
                 run_hook(*supervisor, &end, places);
+                run += 1;
             }
         }
     }
+    run
+}
+
+/// Returns true if the hook works with the same directories. Its ends are another deliverer's
+/// otherwise.
+fn is_ours(end: &UnseenEnd, places: &Places) -> bool {
+    let words = end.command.split_ascii_whitespace();
+    let words: Vec<OsString> = words.map(OsString::from).collect();
+    let hook = HookArgs::parse(&words).0.places;
+    (&hook.run_dir, &hook.spool) == (&places.run_dir, &places.spool)
 }
 
 fn run_hook(supervisor: &dyn Supervise, end: &UnseenEnd, places: &Places) {

@@ -3,7 +3,7 @@
 //! the kernel may call it clean while the disk has old data.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
@@ -12,6 +12,9 @@ use serde::Serialize;
 use super::{Ledger, Place, Spool, entry, ledger_name};
 use crate::draft;
 use crate::report::{Report, ReportId, Section, SinkKey};
+
+/// The file that keeps room on the disk.
+const BALLAST: &str = "reserve/ballast";
 
 impl Spool {
     /// Commits a report: after this it survives the process and the machine.
@@ -34,7 +37,21 @@ impl Spool {
 
     /// Puts a report in place of the one in `new/` that it is a newer form of, unless that has been
     /// finished meanwhile.
+    ///
+    /// Where the disk is full, the room that is kept for reports is used up for it.
     pub fn replace(&self, report: &Report) -> io::Result<()> {
+        let is_full = |why: &io::Error| {
+            [ErrorKind::StorageFull, ErrorKind::QuotaExceeded].contains(&why.kind())
+        };
+        match self.exchange(report) {
+            Err(why) if is_full(&why) && fs::remove_file(self.dir.join(BALLAST)).is_ok() => {
+                self.exchange(report)
+            }
+            done => done,
+        }
+    }
+
+    fn exchange(&self, report: &Report) -> io::Result<()> {
         let (draft, dir) = (self.dir.join("tmp"), self.dir.join("new"));
         let name = report.id.as_str();
         let draft = draft.join(format!(".{name}"));
@@ -111,4 +128,32 @@ pub fn commit(draft: &Path, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<
 
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use crate::report::sample;
+    use crate::spool::Place;
+
+    #[test]
+    fn a_report_is_replaced_where_it_waits_and_nowhere_else() {
+        let (dir, spool) = crate::spool::empty();
+        let report = sample();
+        spool.put(&report).unwrap();
+        let mut newer = report.clone();
+        newer.cause.line = "it was the disk".to_owned();
+        spool.replace(&newer).unwrap();
+        assert_eq!(spool.read(Place::New, &report.id).unwrap(), newer);
+
+        spool
+            .finish(std::slice::from_ref(&report.id), Place::Done)
+            .unwrap();
+        let again = spool.replace(&newer).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::NotFound);
+        assert_eq!(spool.find(&report.id), Some(Place::Done));
+        let drafts = dir.path().join("spool/tmp").read_dir().unwrap();
+        assert_eq!(drafts.count(), 0);
+    }
 }

@@ -273,6 +273,8 @@ pub struct UnseenEnd {
     pub fact: &'static str,
     /// The hook's environment.
     pub variables: Vec<(&'static str, String)>,
+    /// The command by which the supervisor calls the hook.
+    pub command: String,
 }
 
 /// Traces of an end that remain when its hook has returned.

@@ -191,8 +191,12 @@ impl Told {
     /// Returns what an end comes to while somebody stops the unit. The signal that looks like a
     /// fault may be the one by which systemd stops it.
     fn ending_of_stop(&self, main: Option<MainExit>, unit: &Unit) -> Ending {
-        match self.exit() {
-            Some(Exit::Signal { name, .. }) if unit.stop_signals.contains(&name) => {
+        let exit = self.exit();
+        match &exit {
+            // Any other is judged as everywhere: the kernel may have killed it for want of memory.
+            Some(exit @ Exit::Signal { name, .. })
+                if exit.is_fault() && unit.stop_signals.contains(name) =>
+            {
                 let why = format!("somebody stopped it, which systemd does by SIG{name} here");
                 harmless(main, &why)
             }

@@ -90,6 +90,8 @@ fn a_signal_by_which_systemd_stops_a_unit_is_no_fault_of_it() {
         (told("timeout", "dumped", "ABRT"), &["TERM", "ABRT"], true),
         (told("signal", "dumped", "ABRT"), &["TERM", "KILL"], false),
         (told("signal", "killed", "SEGV"), &["ABRT"], false),
+        // The kernel may have killed it for want of memory meanwhile.
+        (told("oom-kill", "killed", "KILL"), &["TERM", "KILL"], false),
     ] {
         let account = account(&told, Some(&unit(signals))).unwrap();
         let found = matches!(account.ending, Ending::Harmless { .. });

@@ -13,7 +13,7 @@ use crate::supervisor::systemd::units::{self, Shown, arguments};
 use crate::supervisor::systemd::{ask, service};
 
 /// Maximum number of services that are looked at.
-const MOST: usize = 500;
+const MOST: usize = 200;
 const PROPERTIES: [&str; 7] = [
     "SubState",
     "RestartMode",
@@ -60,10 +60,15 @@ fn end(name: &str, unit: &Shown) -> Option<UnseenEnd> {
         }
         _ => ("", String::new()),
     };
+    let result = unit.get("Result");
+    // The hook takes such words for those of the next life.
+    if result == "success" && code.is_empty() {
+        return None;
+    }
     let invocation = unit.get("InvocationID").to_owned();
     let (job, instance) = service(name);
     let variables = [
-        ("MONITOR_SERVICE_RESULT", unit.get("Result").to_owned()),
+        ("MONITOR_SERVICE_RESULT", result.to_owned()),
         ("MONITOR_EXIT_CODE", code.to_owned()),
         ("MONITOR_EXIT_STATUS", status),
         ("MONITOR_INVOCATION_ID", invocation.clone()),
@@ -74,6 +79,7 @@ fn end(name: &str, unit: &Shown) -> Option<UnseenEnd> {
         life_id: Some(invocation).filter(|id| !id.is_empty())?,
         fact: ask::ON_FAILURE,
         variables: variables.to_vec(),
+        command: arguments(ours).to_owned(),
     })
 }
 
