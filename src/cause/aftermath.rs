@@ -216,7 +216,7 @@ pub fn pid_in(text: &str) -> Option<u32> {
 }
 
 /// Returns true if a word is a version: `3.1`, `v2.0.4`.
-fn has_version(text: &str) -> bool {
+pub fn has_version(text: &str) -> bool {
     text.split([' ', '@', '/', ',', '(', ')']).any(|word| {
         let word = word.strip_prefix(['v', 'V']).unwrap_or(word);
         let mut parts = word.split('.');

@@ -47,8 +47,10 @@ pub fn read(tail: &Tail) -> Option<Finding> {
 /// Returns what the program said last, if that may be why it ended. A log does not speak of an end
 /// that came from outside.
 pub fn said(tail: &Tail) -> Option<SaidLine> {
-    let can_speak = *tail.scene.exit != Exit::Unknown && is_failure(tail.scene.exit);
-    can_speak.then(|| unproven::read(tail))?
+    let said = is_failure(tail.scene.exit).then(|| unproven::read(tail))??;
+    // Where nothing tells how it ended, only a fatal error tells that it failed.
+    let can_speak = *tail.scene.exit != Exit::Unknown || said.weight == Weight::Fatal;
+    can_speak.then_some(said)
 }
 
 /// Returns true if the process failed by itself.

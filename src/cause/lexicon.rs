@@ -78,6 +78,8 @@ pub enum Sense {
     ExitCode,
     /// Something starts.
     Start,
+    /// A version is named.
+    Version,
     /// Something begins to start.
     Starting,
     /// The name of a kind of service.

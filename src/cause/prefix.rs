@@ -74,7 +74,8 @@ pub enum Learnt {
 pub fn learn<'a>(newest: impl Iterator<Item = &'a str>) -> Option<Learnt> {
     let mut counts: HashMap<Prefix, usize> = HashMap::new();
     let mut all = 0;
-    for text in newest.filter(|text| !text.trim().is_empty()).take(SHARE) {
+    let is_carried = |text: &&str| !text.trim().is_empty() && !is_of_compose(text);
+    for text in newest.filter(is_carried).take(SHARE) {
         all += 1;
         if let Some((prefix, ..)) = Prefix::of(text) {
             *counts.entry(prefix).or_default() += 1;
@@ -85,6 +86,12 @@ pub fn learn<'a>(newest: impl Iterator<Item = &'a str>) -> Option<Learnt> {
         Prefix::Piped => Learnt::Piped,
         Prefix::Named(whole) => Learnt::Named(whole.to_owned()),
     })
+}
+
+/// Returns true if Docker Compose says that a container has ended. It puts no prefix before that.
+pub fn is_of_compose(text: &str) -> bool {
+    let end = text.split_once(" exited with code ");
+    end.is_some_and(|(name, _)| !name.contains(' '))
 }
 
 impl Learnt {

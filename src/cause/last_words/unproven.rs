@@ -7,10 +7,11 @@
 use std::ops::ControlFlow;
 
 use super::weight::{Weight, is_work, weight};
-use crate::cause::aftermath::Remark;
+use crate::cause::aftermath::{Remark, has_version, tells_exit};
 use crate::cause::entry::LogLevel;
 use crate::cause::finding::{Finding, with_cause};
 use crate::cause::lexicon::{Sense, is_generic};
+use crate::cause::prefix::is_of_compose;
 use crate::cause::tail::{Tail, TailUnit};
 use crate::cause::text::LogLine;
 
@@ -66,6 +67,8 @@ struct Burst<'a> {
     says_end: bool,
     /// True if someone asked the service to end.
     is_asked: bool,
+    /// True if a supervisor reports the end after that.
+    is_told: bool,
     /// Time of the life's last line.
     last: Option<f64>,
 }
@@ -81,6 +84,7 @@ impl<'a> Burst<'a> {
             begin: Begin::Work,
             says_end: false,
             is_asked: false,
+            is_told: false,
             last: None,
         };
         let mut is_cut = false;
@@ -114,12 +118,20 @@ impl<'a> Burst<'a> {
             }
             // After a fatal error a program may well end itself in this way.
             // The lines after the request belong to that.
-            Some(Remark::Request) => {
+            Some(Remark::Request) if !line.senses().has(Sense::NoRequest) => {
                 self.is_asked = true;
                 self.said.clear();
                 return ControlFlow::Continue(());
             }
-            Some(Remark::Epilogue) => return ControlFlow::Continue(()),
+            // A life before this one ended there.
+            Some(_) if self.objects() && (tells_of_a_life(line) || is_banner(line)) => {
+                self.begin = Begin::Start;
+                return ControlFlow::Break(());
+            }
+            Some(Remark::Epilogue) => {
+                self.is_told |= self.said.is_empty() && tells_exit(line);
+                return ControlFlow::Continue(());
+            }
             Some(Remark::Start) if self.said.is_empty() && !self.tail.is_our_start(unit) => {
                 // The lines after it are the next life's.
                 (self.own, self.ordinary, self.quiet) = (0, 0, 0);
@@ -130,7 +142,7 @@ impl<'a> Burst<'a> {
                 self.begin = Begin::Start;
                 return ControlFlow::Break(());
             }
-            Some(Remark::Closing | Remark::Ordinary) => {}
+            Some(Remark::Request | Remark::Closing | Remark::Ordinary) => {}
         }
         self.own += 1;
         let index = unit.lines.start;
@@ -153,6 +165,11 @@ impl<'a> Burst<'a> {
             None => {}
         }
         ControlFlow::Continue(())
+    }
+
+    /// Returns true if a line more than an ordinary one stands in the burst.
+    fn objects(&self) -> bool {
+        self.said.iter().any(|said| said.weight > Weight::Plain)
     }
 
     /// Returns the seconds from a time to the last line's.
@@ -218,7 +235,7 @@ impl<'a> Burst<'a> {
             _ if self.is_asked => said.weight == Weight::Fatal,
             Weight::Fatal | Weight::Complaint => true,
             Weight::Objection if line.entry.as_ref().is_some_and(|it| it.level.is_some()) => {
-                self.says_end
+                self.says_end || self.is_told && self.ordinary == 0
             }
             Weight::Objection => {
                 self.says_end || self.begin != Begin::Work || line.is_raw() && self.tail.has_form
@@ -231,6 +248,18 @@ impl<'a> Burst<'a> {
         let line = self.tail.lines.get(said.index);
         line.is_some_and(|line| line.senses().has(Sense::CannotStart))
     }
+}
+
+/// Returns true if a supervisor speaks of an end or a start, outside of the service's own log.
+fn tells_of_a_life(line: &LogLine) -> bool {
+    line.carried_as.as_deref() == Some("systemd") || is_of_compose(&line.text)
+}
+
+/// Returns true if a program says at its start which version it is.
+fn is_banner(line: &LogLine) -> bool {
+    let said = line.senses();
+    let is_wrong = said.has(Sense::Failure) || said.has(Sense::Objection);
+    !is_wrong && said.has(Sense::Version) && has_version(line.head())
 }
 
 /// Maximum length of what announces more lines, in bytes.

@@ -28,11 +28,13 @@ pub fn weight(tail: &Tail, line: &LogLine) -> Option<Weight> {
         .entry
         .as_ref()
         .is_some_and(|entry| !entry.error.is_empty());
+    // `Error:` before the words in the next line.
+    let announces = line.is_raw() && text.eq_ignore_ascii_case("error:");
     let is_out = is_continued(line)
         || line.is_of_request()
         || is_hint(line)
         || is_advice(line)
-        || is_generic(text) && !has_error
+        || is_generic(text) && !has_error && !announces
         || text.len() < 4
         || said.has(Sense::Quotation)
         || tail.is_of_another(line)
@@ -40,7 +42,10 @@ pub fn weight(tail: &Tail, line: &LogLine) -> Option<Weight> {
     if is_out {
         return None;
     }
-    let is_returned = line.is_raw() && line.text.to_ascii_lowercase().starts_with("error: ");
+    let is_returned =
+        line.is_raw() && line.text.to_ascii_lowercase().starts_with("error: ") || announces;
+    // A fatal error may be quoted.
+    let ends = said.gives_up() && !said.has(Sense::FatalError);
     let complains = complains(said) || names_errno(said, text);
     match level {
         _ if is_returned && tail.has_form => Some(Weight::Fatal),
@@ -52,7 +57,7 @@ pub fn weight(tail: &Tail, line: &LogLine) -> Option<Weight> {
         None if said.begins(Sense::Mild) || said.has(Sense::Warning) => None,
         None if said.opens(Sense::Fatal) => Some(Weight::Fatal),
         None if complains => Some(Weight::Complaint),
-        None if said.has(Sense::Objection) || denies(text) => Some(Weight::Objection),
+        None if said.has(Sense::Objection) || ends || denies(text) => Some(Weight::Objection),
         None => line.entry.is_none().then_some(Weight::Plain),
     }
 }

@@ -12,7 +12,7 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[Objection], &[
         "already", "bad ", "but ", "corrupt", "denied", "does not", "doesn't", "exceed", "expect",
         "failed:", "incompatible", "insufficient", "is not", "mismatch", "must", "newer than",
-        "no longer", "not allowed", "not found", "not supported", "not the correct", "older than",
+        "no longer", "not allowed", "not compatible", "not found", "not supported", "not the correct", "older than",
         "required", "too ", "unsupported", "wrong",
     ]),
     (&[Objection, InUse], &["in use"]),
@@ -51,7 +51,7 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[GivesUp, GivingUp, Closing], &["giving up"]),
     (&[GivesUp], &[
         "can't continue", "cannot continue", "cannot recover", "could not continue", "gave up",
-        "max retries", "no more retries", "no retries left", "not continuing", "not retrying",
+        "max retries", "no additional retries", "no more retries", "no retries left", "not continuing", "not retrying",
         "refusing to continue", "retries exhausted", "unable to continue",
     ]),
     (&[GivesUp, Closing], &["aborting", "exiting", "terminating"]),
@@ -93,6 +93,7 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[ExitCode], &["exiting (", "exiting code ", "exiting with "]),
     (&[Start, Step], &["start"]),
     (&[Start], &["boot", "launching"]),
+    (&[Version], &["version "]),
     (&[Starting], &["booting", "starting"]),
     (&[Service], &["application", "daemon", "master", "server", "service"]),
     (&[Not], &["not "]),
@@ -107,7 +108,7 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[Instruction, Hint], &["see "]),
     (&[Condition], &["if "]),
     (&[Hint, Added], &["hint"]),
-    (&[Hint], &["detail", "for more ", "run ", "try ", "usage"]),
+    (&[Hint], &["detail", "for more ", "help:", "note:", "run ", "tip:", "try ", "usage"]),
     (&[Added], &["do you already"]),
     (&[Quotation], &["comment", "feedback", "reported by", "says", "user report"]),
     (&[CannotStart], &[
