@@ -3,7 +3,7 @@
 //! A runtime is one file, and one line in [`ALL`]. The file says which words the runtime has, by
 //! which marks they are known, and how they are read:
 //!
-//! ```ignore
+//! ```text
 //! pub const WORDS: &[RuntimeWords] = &[
 //!     RuntimeWords::new(&["\nUnhandled exception:"], uncaught).raw(),
 //!     RuntimeWords::new(&["\nOut of memory."], |spot| { … }),
