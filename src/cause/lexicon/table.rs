@@ -12,8 +12,8 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[Objection], &[
         "already", "bad ", "but ", "corrupt", "denied", "does not", "doesn't", "exceed", "expect",
         "failed:", "incompatible", "insufficient", "is not", "mismatch", "must", "newer than",
-        "no longer", "not allowed", "not compatible", "not found", "not supported", "not the correct", "older than",
-        "required", "too ", "unsupported", "wrong",
+        "no longer", "not allowed", "not compatible", "not found", "not supported",
+        "not the correct", "older than", "required", "too ", "unsupported", "wrong",
     ]),
     (&[Objection, InUse], &["in use"]),
     (&[Objection, Hint], &["please"]),
@@ -51,8 +51,9 @@ pub const PHRASES: &[(&[Sense], &[&str])] = &[
     (&[GivesUp, GivingUp, Closing], &["giving up"]),
     (&[GivesUp], &[
         "can't continue", "cannot continue", "cannot recover", "could not continue", "gave up",
-        "max retries", "no additional retries", "no more retries", "no retries left", "not continuing", "not retrying",
-        "refusing to continue", "retries exhausted", "unable to continue",
+        "max retries", "no additional retries", "no more retries", "no retries left",
+        "not continuing", "not retrying", "refusing to continue", "retries exhausted",
+        "unable to continue",
     ]),
     (&[GivesUp, Closing], &["aborting", "exiting", "terminating"]),
     (&[GivesUp, CannotStart], &["cannot start", "failed to start"]),
