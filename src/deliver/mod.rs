@@ -24,6 +24,7 @@ pub mod expected;
 mod flood;
 mod groups;
 mod journals;
+pub(crate) mod locks;
 mod message;
 mod missed;
 pub mod notices;

@@ -2,8 +2,6 @@
 //! nothing has come up.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,16 +11,17 @@ use crate::config;
 use crate::deliver::condition;
 use crate::deliver::conversation::bare;
 use crate::deliver::deliverer::Deliverer;
+use crate::deliver::locks;
 use crate::deliver::missed;
 use crate::deliver::outage::{NextStep, Outage};
 use crate::deliver::pass::{self, Item, Pass};
 use crate::render;
 use crate::report::{Audience, Kind, Report, ReportId, Verdict};
-use crate::spool::{Kept, Lock, Place, Spool};
+use crate::spool::{Kept, Place};
 
 /// Lock of those who look at outages.
 const LOCK: &str = "\0\0outages";
-/// How long to wait for another deliverer's look.
+/// How long to wait for another deliverer's look: most take milliseconds.
 const MOMENT: Duration = Duration::from_secs(1);
 /// How long a look may go on to ask. The other services come next time.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -37,7 +36,7 @@ const MOST_OF_A_USER: usize = 50;
 pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usize>> {
     let spool = &deliverer.spool;
     let now = deliverer.now();
-    let Some(_lock) = lock(spool)? else {
+    let Some(_lock) = locks::wait_for(spool, LOCK, MOMENT, || deliverer.now().monotonic)? else {
         return Ok(None);
     };
     let kept: BTreeMap<String, Outage> = spool.kept(Kept::Outage)?.into_iter().collect();
@@ -79,18 +78,21 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
     outages.rotate_left(first);
     for (name, mut outage) in outages {
         let mut is_kept = !outage.is_forgotten(now.wall);
-        let known = crashes.get(name.as_str()).map_or(&[][..], Vec::as_slice);
-        // One that has come since this pass was read may say it, too.
-        let latest = &outage.about.id;
-        let mut says_so =
-            known.iter().all(|it| it.id != *latest) && spool.find(latest) == Some(Place::New);
-        for item in known {
-            says_so |= !outage.is_told && is_on_its_way(deliverer, pass, item)?;
-        }
-        // In this order: another deliverer may be sending it.
-        if !outage.is_told && was_said(deliverer, &outage.about.id)? {
-            let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
-            outage.said_so(loaded.job.remind, now.wall);
+        let mut says_so = false;
+        if !outage.is_told {
+            let known = crashes.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            // One that has come since this pass was read may say it, too.
+            let latest = &outage.about.id;
+            says_so =
+                known.iter().all(|it| it.id != *latest) && spool.find(latest) == Some(Place::New);
+            for item in known {
+                says_so |= is_on_its_way(deliverer, pass, item)?;
+            }
+            // In this order: another deliverer may be sending it.
+            if was_said(deliverer, latest)? {
+                let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
+                outage.said_so(loaded.job.remind, now.wall);
+            }
         }
         if asks && outage.is_to_ask(now.wall) && Now::read().monotonic < until {
             let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
@@ -118,19 +120,6 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
         }
     }
     Ok(Some(made))
-}
-
-/// Waits a moment for the lock: most looks take milliseconds.
-fn lock(spool: &Spool) -> io::Result<Option<Lock>> {
-    let until = Now::read().monotonic + MOMENT;
-    loop {
-        let now = Now::read().monotonic;
-        let lock = spool.lock(LOCK, now)?;
-        if lock.is_some() || now > until {
-            return Ok(lock);
-        }
-        thread::sleep(MOMENT / 50);
-    }
 }
 
 /// Returns true if a sink is still to get this crash's report, or is to be told of it in no other

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::thread;
 use std::time::Duration;
 
 use crate::deliver::deliverer::Deliverer;
+use crate::deliver::locks;
 use crate::deliver::pass::Pass;
 use crate::past::PastDeath;
 use crate::spool::Chronicled;
@@ -22,8 +22,6 @@ const LOCK: &str = "\0\0past";
 /// How long a deliverer may take for this. If it takes longer, another one assumes that it was
 /// stopped.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Pause between two looks at whether the other one is done.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Works it out for all new deaths. A failure holds up no message.
 pub fn tell(deliverer: &Deliverer, pass: &Pass) {
@@ -46,17 +44,11 @@ fn count(deliverer: &Deliverer, pass: &Pass) -> io::Result<()> {
     if untold()?.is_empty() {
         return Ok(());
     }
-    let until = deliverer.now().monotonic + 2 * PATIENCE;
-    let lock = loop {
-        if let Some(lock) = spool.lock(LOCK, deliverer.now().monotonic)? {
-            break lock;
-        }
-        if deliverer.now().monotonic > until {
-            return Ok(());
-        }
-        thread::sleep(PAUSE);
+    let now = || deliverer.now().monotonic;
+    let Some(lock) = locks::wait_for(spool, LOCK, 2 * PATIENCE, now)? else {
+        return Ok(());
     };
-    lock.lives_for(PATIENCE, deliverer.now().monotonic)?;
+    lock.lives_for(PATIENCE, now())?;
     for (job, deaths) in untold()? {
         for deaths in deaths.chunks(MANY) {
             let mut chronicle = spool.chronicle(job)?;

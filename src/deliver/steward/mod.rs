@@ -11,7 +11,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -19,7 +18,7 @@ use clap::Args;
 
 use crate::accounts;
 use crate::clock::Now;
-use crate::deliver::{adopt, signs};
+use crate::deliver::{adopt, locks, signs};
 use crate::places::Places;
 use crate::rights;
 use crate::spool::{Lock, MemoryInbox, hand_over};
@@ -106,22 +105,18 @@ fn only_one(args: &StewardArgs) -> Result<Option<Lock>> {
     let chroot = args.chroot.as_ref().map(|dir| dir.to_string_lossy());
     let name = format!("\0\0{task} {} {}", args.user, chroot.unwrap_or_default());
     let spool = args.places.spool();
-    let until = Now::read().monotonic + PATIENCE;
-    loop {
-        let now = Now::read().monotonic;
-        match spool.lock(&name, now) {
-            Ok(Some(lock)) => {
-                lock.lives_for(MONTH, now)?;
-                return Ok(Some(lock));
-            }
-            Ok(None) if now < until => thread::sleep(PATIENCE / 50),
-            Ok(None) => bail!(
-                "the steward before this one has not ended, perhaps for a file system that does \
-                 not answer"
-            ),
-            // There is no room for a lock, which must not keep the user's reports back.
-            Err(_) => return Ok(None),
+    let now = || Now::read().monotonic;
+    match locks::wait_for(&spool, &name, PATIENCE, now) {
+        Ok(Some(lock)) => {
+            lock.lives_for(MONTH, now())?;
+            Ok(Some(lock))
         }
+        Ok(None) => bail!(
+            "the steward before this one has not ended, perhaps for a file system that does not \
+             answer"
+        ),
+        // There is no room for a lock, which must not keep the user's reports back.
+        Err(_) => Ok(None),
     }
 }
 

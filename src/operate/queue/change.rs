@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -12,7 +11,7 @@ use clap::Args;
 
 use crate::catch::nudge;
 use crate::clock::Now;
-use crate::deliver::sink_lock;
+use crate::deliver::{locks, sink_lock};
 use crate::operate::history::told::{self, Addressed, Configs, Standing};
 use crate::operate::history::{Entries, Reader, say};
 use crate::places::Places;
@@ -24,8 +23,6 @@ use crate::when::moment;
 
 /// How long to wait for a deliverer that is sending to a sink right now.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Pause between two looks whether it still is.
-const PAUSE: Duration = Duration::from_millis(20);
 /// Maximum length of the reason for a drop, in characters.
 const WHY: usize = 300;
 
@@ -229,15 +226,7 @@ fn sinks(spool: &Spool, places: &Places, brief: &Brief) -> Result<Vec<SinkKey>> 
 
 /// Returns the sink's lock as soon as a deliverer gives it up; `None` if that takes too long.
 fn patiently(spool: &Spool, key: &SinkKey) -> Result<Option<Lock>> {
-    let until = Now::read().monotonic + PATIENCE;
-    loop {
-        let now = Now::read().monotonic;
-        let lock = spool
-            .lock(&sink_lock(key), now)
-            .with_context(|| format!("cannot lock the sink {}", told::name(key)))?;
-        if lock.is_some() || now > until {
-            return Ok(lock);
-        }
-        thread::sleep(PAUSE);
-    }
+    let now = || Now::read().monotonic;
+    locks::wait_for(spool, &sink_lock(key), PATIENCE, now)
+        .with_context(|| format!("cannot lock the sink {}", told::name(key)))
 }
