@@ -134,19 +134,18 @@ fn a_log_that_is_truncated_and_rotated_all_the_time_costs_no_report() {
 
 mod as_root {
     use std::io::{BufRead, BufReader, Read, Write};
-    use std::os::fd::AsRawFd;
     use std::os::unix::fs::{PermissionsExt, chown};
     use std::process::{Child, Stdio};
     use std::time::Instant;
 
-    use rustix::fs::{OFlags, openat};
-    use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+    use rustix::mount::{UnmountFlags, unmount};
 
     use super::{
         CANARY, CWD, FileType, Mode, Path, PathBuf, Status, fs, log_section, machine_with_log,
         mknodat, refused,
     };
     use crate::namespaces::in_private;
+    use crate::support::fuse::mount_unanswered;
     use crate::support::harness::Harness;
     use crate::victim::{self, UID, crash, is_slow, machine_for_users, section, tell};
 
@@ -295,20 +294,7 @@ time.sleep(1000)
         /// With `in_hand`, the daemon takes each request and keeps it. Such a request cannot be
         /// interrupted.
         fn mount(at: &Path, in_hand: bool) -> Self {
-            let daemon = openat(
-                CWD,
-                "/dev/fuse",
-                OFlags::RDWR | OFlags::CLOEXEC,
-                Mode::empty(),
-            )
-            .unwrap();
-            let options = format!(
-                "fd={},rootmode=40000,user_id=0,group_id=0",
-                daemon.as_raw_fd()
-            );
-            let options = std::ffi::CString::new(options).unwrap();
-            mount("hung", at, "fuse", MountFlags::empty(), options.as_c_str()).unwrap();
-            let daemon = fs::File::from(daemon);
+            let daemon = fs::File::from(mount_unanswered(at, 0, ""));
             let mut takes = daemon.try_clone().unwrap();
             if in_hand {
                 let serve = move || {

@@ -2,9 +2,7 @@
 //! user. They cannot read foreign files, make root touch them, hide the crash of another job, or
 //! delay the hook or the deliverer.
 
-use std::ffi::CString;
 use std::fs::{self, File, Permissions};
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, lchown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -13,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use lastwords::Spool;
 use lastwords::report::{Kind, Report, ReportId, Timestamp};
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, openat};
-use rustix::mount::{MountFlags, mount};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::support::harness::{Harness, names_in, reports_in, wait_for};
 use crate::victim::{
@@ -25,23 +22,6 @@ const CANARY: &str = "canary-that-only-root-may-read";
 
 /// Maximum time for one pass of the deliverer on a loaded machine.
 const PASS: Duration = Duration::from_mins(1);
-
-/// Mounts what fusermount3 mounts for a user in its own directory. It answers nobody until the result
-/// is dropped.
-pub fn mount_for_user(dir: &Path, more_options: &str) -> OwnedFd {
-    let daemon = openat(
-        CWD,
-        "/dev/fuse",
-        OFlags::RDWR | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .unwrap();
-    let fd = daemon.as_raw_fd();
-    let options = format!("fd={fd},rootmode=40000,user_id={UID},group_id={UID}{more_options}");
-    let options = CString::new(options).unwrap();
-    mount("mine", dir, "fuse", MountFlags::empty(), &*options).unwrap();
-    daemon
-}
 
 /// A machine with root's job `web`, a job of each of the two users, and a sink that keeps what it
 /// gets.
@@ -173,10 +153,10 @@ mod as_root {
     use super::{
         CANARY, CWD, DirBuilderExt, File, FileType, Kind, Mode, Neighbourhood, OTHER_UID, Path,
         PathBuf, Permissions, PermissionsExt, Plant, Report, UID, UnixListener, chown, crash,
-        entry, fs, is_slow, lchown, mknodat, mount_for_user, new_id, reports_in, symlink, tell,
-        user,
+        entry, fs, is_slow, lchown, mknodat, new_id, reports_in, symlink, tell, user,
     };
     use crate::namespaces::in_private;
+    use crate::support::fuse::mount_unanswered;
     use crate::support::harness::{Harness, names_in};
 
     #[test]
@@ -416,7 +396,7 @@ mod as_root {
             let place = Neighbourhood::new();
             place.crash_as(OTHER_UID, "other", || {});
             // Root may not look into it.
-            let _daemon = mount_for_user(&place.inbox(UID), "");
+            let _daemon = mount_unanswered(&place.inbox(UID), UID, "");
             assert!(
                 fs::read_dir(place.inbox(UID)).is_err(),
                 "not even root may look into it"

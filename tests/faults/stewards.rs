@@ -15,7 +15,8 @@ use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::namespaces::in_private;
-use crate::neighbours::{Neighbourhood, entry, mount_for_user, new_id};
+use crate::neighbours::{Neighbourhood, entry, new_id};
+use crate::support::fuse::mount_unanswered;
 use crate::support::harness::{names_in, reports_in, wait_for, wait_for_some};
 use crate::victim::{OTHER_UID, UID, crash_of, ends, hook_as, run, tell};
 
@@ -277,7 +278,7 @@ mod as_root {
             // `user_allow_other` in /etc/fuse.conf lets root in, where it waits for ever.
             let daemons = dirs
                 .each_ref()
-                .map(|dir| mount_for_user(dir, ",allow_other"));
+                .map(|dir| mount_unanswered(dir, UID, ",allow_other"));
             crash_of(&place.machine, "web");
             let deliverer = Deliverer::start(&place);
             place.told_of("web");
@@ -310,7 +311,7 @@ mod as_root {
         in_private(test, &["--mount"], "", || {
             let (place, honest) = crashed();
             plant(&place.inbox(UID).join(honest.id.as_str()), &entry(&honest));
-            never_answer(mount_for_user(&place.inbox(UID), ",allow_other"));
+            never_answer(mount_unanswered(&place.inbox(UID), UID, ",allow_other"));
             for _ in 0..3 {
                 Deliverer::start(&place).end();
             }

@@ -5,18 +5,17 @@
 
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lastwords::report::{Report, Safety, Status, Verdict};
-use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 
 use crate::as_root::{UID, machine_for_users};
 use crate::hooks::{exits_0, hook};
 use crate::ladder::{crashed, deliver, in_memory, is_static, settled, taken};
+use crate::support::fuse::mount_unanswered;
 use crate::support::harness::{Harness, names_in, wait_for};
 
 /// A file system that belongs to one scenario.
@@ -78,22 +77,8 @@ struct HungDisk {
 impl HungDisk {
     fn new(at: &Path) -> Self {
         fs::create_dir_all(at).unwrap();
-        let daemon = openat(
-            CWD,
-            "/dev/fuse",
-            OFlags::RDWR | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .unwrap();
-        let options = format!(
-            "fd={},rootmode=40000,user_id=0,group_id=0",
-            daemon.as_raw_fd()
-        );
-        let options = CString::new(options).unwrap();
-        mount("hung", at, "fuse", MountFlags::empty(), options.as_c_str())
-            .expect("this test takes root");
         Self {
-            daemon: Some(daemon.into()),
+            daemon: Some(mount_unanswered(at, 0, "").into()),
             _disk: Disk(at.to_owned()),
         }
     }

@@ -5,6 +5,7 @@
 
 pub mod cgroup;
 pub mod conf;
+pub mod fuse;
 pub mod harness;
 pub mod process;
 pub mod servers;
