@@ -3,7 +3,7 @@
 //! the kernel may call it clean while the disk has old data.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
@@ -12,9 +12,6 @@ use serde::Serialize;
 use super::{Ledger, Place, Spool, entry, ledger_name};
 use crate::draft;
 use crate::report::{Report, ReportId, Section, SinkKey};
-
-/// The file that keeps room on the disk.
-const BALLAST: &str = "reserve/ballast";
 
 impl Spool {
     /// Commits a report: after this it survives the process and the machine.
@@ -38,15 +35,10 @@ impl Spool {
     /// Puts a report in place of the one in `new/` that it is a newer form of, unless that has been
     /// finished meanwhile.
     ///
-    /// Where the disk is full, the room that is kept for reports is used up for it.
+    /// Where the disk is full, the ballast is given up for it.
     pub fn replace(&self, report: &Report) -> io::Result<()> {
-        let is_full = |why: &io::Error| {
-            [ErrorKind::StorageFull, ErrorKind::QuotaExceeded].contains(&why.kind())
-        };
         match self.exchange(report) {
-            Err(why) if is_full(&why) && fs::remove_file(self.dir.join(BALLAST)).is_ok() => {
-                self.exchange(report)
-            }
+            Err(why) if self.give_up_ballast(&why) => self.exchange(report),
             done => done,
         }
     }

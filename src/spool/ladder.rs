@@ -65,11 +65,7 @@ impl Spool {
         if self.put_into_reserve(report).is_ok() {
             return Ok(Safety::Reserve);
         }
-        let full = matches!(
-            why.kind(),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
-        );
-        if full && fs::remove_file(self.reserve("ballast")).is_ok() {
+        if self.give_up_ballast(&why) {
             report.level = Safety::Ballast;
             if self.put(report).is_ok() {
                 return Ok(Safety::Ballast);
@@ -82,6 +78,15 @@ impl Spool {
         report.level = Safety::Memory;
         report.notes.truncate(said);
         Err(why)
+    }
+
+    /// Gives up the ballast if the disk is full. Returns true if that made room.
+    pub(super) fn give_up_ballast(&self, why: &io::Error) -> bool {
+        let is_full = matches!(
+            why.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+        );
+        is_full && fs::remove_file(self.reserve("ballast")).is_ok()
     }
 
     /// Sets aside the missing pieces of the reserve, as far as there is room.
