@@ -37,18 +37,18 @@ struct Data {
 
 /// Returns the section of a journal that is not read yet.
 pub fn section(judgement: &Judgement, clues: &Clues) -> Section {
-    let pending = json!({
-        "judgement": judgement,
-        "kernel": clues.kernel,
-        "oom_kills": clues.oom_kills,
-    });
+    let pending = Known {
+        judgement: judgement.clone(),
+        kernel: clues.kernel.clone(),
+        oom_kills: clues.oom_kills,
+    };
     Section {
         kind: CollectorKind::JOURNAL,
         collector: "log journal".to_owned(),
         // An older deliverer sends it like this.
         status: Status::Failed,
         text: NOT_YET.to_owned(),
-        data: SectionData::Other(json!({ "pending": pending })),
+        data: SectionData::Other(json!(Data { pending })),
         millis: 0,
     }
 }
@@ -81,27 +81,21 @@ fn known(section: &Section) -> Option<Known> {
 
 /// Reads the journal, and explains the death again.
 pub fn complete(report: &mut Report, loaded: &Loaded, host: &Host) {
-    let found = report.sections.iter_mut().find_map(|section| {
-        let known = known(section)?;
-        Some((section, known))
-    });
-    let Some((section, known)) = found else {
+    let mut sections = report.sections.iter_mut();
+    let Some((known, section)) = sections.find_map(|it| Some((known(it)?, it))) else {
         return;
     };
-    let collect = loaded.job.collect.as_ref();
+    let configured = loaded.job.collect.as_ref();
+    let journal = configured.and_then(|it| it.journal.clone());
     let mut collect = Collect {
-        journal: Some(
-            collect
-                .and_then(|it| it.journal.clone())
-                .unwrap_or_default(),
-        ),
+        journal: Some(journal.unwrap_or_default()),
         ..Collect::default()
     };
     let logs = capture::deep_tails(&mut collect, &loaded.redactor);
     let collectors = collect.list();
     let budget = collectors.iter().map(|it| it.patience()).sum();
-    let read = runner::run(collectors, &report.stop, host, budget, &loaded.redactor);
-    for read in read {
+    let mut read = runner::run(collectors, &report.stop, host, budget, &loaded.redactor);
+    if let Some(read) = read.pop() {
         *section = read;
     }
     let clues = Clues {
