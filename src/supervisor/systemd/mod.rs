@@ -216,7 +216,8 @@ impl Told {
             ("exec-condition", ..) => {
                 harmless(main, "its ExecCondition= said that it should not run")
             }
-            ("success", Some(Exit::Code(_)), Some(unit)) if unit.kind == "oneshot" => {
+            // Some have no process at all (systemd-soft-reboot.service).
+            ("success", None | Some(Exit::Code(_)), Some(unit)) if unit.kind == "oneshot" => {
                 harmless(main, "it is a oneshot service and has done what it is for")
             }
             ("exit-code", Some(Exit::Code(code)), _)

@@ -16,6 +16,9 @@ const BOOT: &str = concat!(
     "/tests/supervisors/systemd/boot.sh"
 );
 const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/systemd");
+/// A script in it ends within this time. While systemd kills all processes, it stops nsenter first;
+/// timeout(1) lets that go on.
+const PATIENCE: [&str; 4] = ["timeout", "--kill-after=10", "300", "nsenter"];
 /// The files of a newer systemd, and of the libraries that it needs.
 const NEWER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-servers/systemd");
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -141,16 +144,20 @@ impl Machine {
         fs::read_to_string(self.dir.path().join("console")).unwrap_or_default()
     }
 
+    /// Returns a shell script to be run in it, as root.
+    fn inside(&self, script: &str) -> Command {
+        let inside = [
+            "-t", &self.pid, "-a", "--", "env", "-i", PATH, "bash", "-euc", script, "bash",
+        ];
+        let mut command = Command::new(PATIENCE[0]);
+        command.args(&PATIENCE[1..]).args(inside);
+        command
+    }
+
     /// Runs a shell script in it, as root.
     pub fn run(&self, script: &str) -> Output {
-        let inside = [
-            "-t", &self.pid, "-a", "--", "env", "-i", PATH, "bash", "-euc", script,
-        ];
-        Command::new("nsenter")
-            .args(inside)
-            .stdin(Stdio::null())
-            .output()
-            .expect("nsenter")
+        let mut inside = self.inside(script);
+        inside.stdin(Stdio::null()).output().expect("timeout")
     }
 
     /// Runs a script that must not fail, and returns its output.
@@ -168,25 +175,12 @@ impl Machine {
     /// Writes files into it.
     pub fn write(&self, files: &[(String, String)]) {
         for (path, text) in files {
-            let inside = [
-                "-t",
-                &self.pid,
-                "-a",
-                "--",
-                "env",
-                "-i",
-                PATH,
-                "bash",
-                "-euc",
-                "cat >\"$1\"",
-                "bash",
-                path,
-            ];
-            let mut cat = Command::new("nsenter")
-                .args(inside)
+            let mut cat = self
+                .inside("cat >\"$1\"")
+                .arg(path)
                 .stdin(Stdio::piped())
                 .spawn()
-                .expect("nsenter");
+                .expect("timeout");
             cat.stdin
                 .take()
                 .expect("a pipe")
@@ -194,6 +188,15 @@ impl Machine {
                 .expect("cat reads");
             assert!(cat.wait().expect("our own child").success(), "{path}");
         }
+    }
+
+    /// Waits until a soft-reboot has killed all processes, and systemd has begun anew.
+    pub fn wait_for_the_soft_reboot(&self) {
+        let process_1 = format!("/proc/{}/cmdline", self.pid);
+        wait_for("systemd to begin anew", || {
+            let line = fs::read_to_string(&process_1);
+            line.is_ok_and(|line| line.split('\0').any(|word| word == "--switched-root"))
+        });
     }
 
     /// Returns systemd's version: 252.
