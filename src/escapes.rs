@@ -1,4 +1,5 @@
-//! Terminal escape sequences (ECMA-48), in their 7-bit and 8-bit forms.
+//! Terminal escape sequences (ECMA-48), in their 7-bit and 8-bit forms, and characters that nobody
+//! sees.
 
 /// Returns the text after the escape sequence that `first` begins, or `None` if it begins none.
 /// `rest` is the text after `first`.
@@ -9,6 +10,18 @@ pub fn after_sequence(first: char, rest: &str) -> Option<&str> {
         '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => Some(after_control_string(rest)),
         _ => None,
     }
+}
+
+/// Returns true if a character is invisible, changes the direction of writing, or ends a line
+/// (Unicode's `Default_Ignorable_Code_Point`, the annotations, the separators and the blank of
+/// braille).
+pub fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Returns the text after a sequence that begins with ESC.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
+use crate::escapes::is_invisible;
 use crate::redact::masked;
 
 /// A problem with a config file.
@@ -121,7 +122,7 @@ impl Location {
         // length in bytes, so that the range stays right.
         let visible = |c| match c {
             '\u{80}'..='\u{9f}' => '·',
-            c if is_deceptive(c) => char::REPLACEMENT_CHARACTER,
+            c if is_invisible(c) => char::REPLACEMENT_CHARACTER,
             c => c,
         };
         (
@@ -188,17 +189,12 @@ fn visible(text: &str) -> String {
             break;
         }
         match c {
-            c if is_deceptive(c) => visible.extend(c.escape_unicode()),
+            c if is_invisible(c) => visible.extend(c.escape_unicode()),
             c if c.is_control() => visible.extend(c.escape_default()),
             c => visible.push(c),
         }
     }
     visible
-}
-
-/// Returns true if a character changes the direction of writing, ends a line, or is invisible.
-fn is_deceptive(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use crate::escapes::is_invisible;
+
 /// Escapes what a terminal would obey, or an eye would not see, in JSON. Such characters stand in
 /// strings only, and to a program that reads them they stay the same.
 pub fn escaped(json: &str) -> String {
@@ -19,15 +21,9 @@ pub fn escaped(json: &str) -> String {
     escaped
 }
 
-/// Returns false for control characters, and for those that are invisible or change the direction
-/// of writing.
 fn is_harmless(c: char) -> bool {
-    let is_hidden = matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}');
     // Newlines stand between the values.
-    c == '\n' || !(c.is_control() || is_hidden)
+    c == '\n' || !(c.is_control() || is_invisible(c))
 }
 
 #[cfg(test)]
@@ -36,14 +32,14 @@ mod tests {
 
     #[test]
     fn a_terminal_sees_no_control_and_a_program_sees_no_difference() {
-        let hostile = "\u{1b}[2J\u{9b}31m\u{7f}\u{202e}txt.exe\u{2066}\u{feff}\u{e0041}\"\\\n\té🦀";
+        let hostile = "\u{1b}[2J\u{9b}31m\u{7f}\u{202e}txt.exe\u{2066}\u{feff}\u{e0041}\u{e0100}\u{3164}\"\\\n\té🦀";
         let value = serde_json::json!({ "name": hostile, "list": [1, hostile] });
         for json in [value.to_string(), format!("{value:#}")] {
             let shown = escaped(&json);
             let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
             assert_eq!(read, value);
             assert!(shown.contains(r"\u202etxt.exe"), "{shown}");
-            assert!(shown.contains(r"\udb40\udc41"), "{shown}");
+            assert!(shown.contains(r"\udb40\udc41\udb40\udd00\u3164"), "{shown}");
             assert!(shown.contains("é🦀"), "{shown}");
             assert!(
                 !shown.contains(|c: char| c.is_control() && c != '\n'),
