@@ -74,7 +74,7 @@ fn known(section: &Section) -> Option<Known> {
     let SectionData::Other(data) = &section.data else {
         return None;
     };
-    let is_ours = section.kind == CollectorKind::JOURNAL && section.text == NOT_YET;
+    let is_ours = section.kind == CollectorKind::JOURNAL;
     let data: Data = is_ours.then(|| Data::deserialize(data).ok())??;
     Some(data.pending)
 }
@@ -121,6 +121,7 @@ pub fn complete(report: &mut Report, loaded: &Loaded, host: &Host) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::{Pattern, Redactor};
     use crate::report::{Evidence, Exit, Verdict, sample};
 
     fn judgement() -> Judgement {
@@ -162,6 +163,15 @@ mod tests {
         let evidence = &report.cause.evidence;
         let is_kept = evidence.iter().any(|it| it.text == "Result=exit-code");
         assert!(is_kept || report.cause == sample().cause, "{evidence:?}");
+    }
+
+    #[test]
+    fn a_pattern_that_hits_the_sections_words_does_not_lose_the_journal() {
+        let patterns = vec![Pattern::new("collected").unwrap()];
+        let mut report = waiting();
+        Redactor::new(patterns).report(&mut report);
+        assert!(!report.sections.last().unwrap().text.contains("collected"));
+        assert!(is_pending(&report));
     }
 
     #[test]
