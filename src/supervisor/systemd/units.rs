@@ -38,14 +38,24 @@ impl Shown {
 
 /// Asks for properties of units, in their order; returns `None` if systemd does not answer.
 pub fn show(units: &[&str], properties: &[&str], host: &Host) -> Option<Vec<Shown>> {
+    let text = shown(units, properties, host)?;
+    let all: Vec<Shown> = text.split("\n\n").map(Shown::parse).collect();
+    if all.len() == units.len() {
+        return Some(all);
+    }
+    // A command that holds an empty line looks like the end of its unit.
+    let one = |unit: &&str| Some(Shown::parse(&shown(&[unit], properties, host)?));
+    units.iter().map(one).collect()
+}
+
+fn shown(units: &[&str], properties: &[&str], host: &Host) -> Option<String> {
     let wanted = format!("--property={}", properties.join(","));
     let args: Vec<&str> = ["show", &wanted, "--"]
         .into_iter()
         .chain(units.iter().copied())
         .collect();
     let answer = ask(host, &SYSTEMCTL, &args).filter(|answer| answer.code == Some(0))?;
-    let shown: Vec<Shown> = answer.text.split("\n\n").map(Shown::parse).collect();
-    (shown.len() == units.len()).then_some(shown)
+    Some(answer.text)
 }
 
 /// Returns the loaded instances of a template, without `.service`.

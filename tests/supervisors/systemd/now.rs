@@ -137,7 +137,9 @@ mod as_root {
         ),
         (
             "no-user.service",
-            "[Service]\nUser=nosuch\nExecStart=sleep 1000\nRestart=always\nRestartSec=1h\n",
+            // systemd shows the command's empty line as it is.
+            "[Service]\nUser=nosuch\nExecStart=sleep 1000\nExecStopPost=-sh -c 'true\\n\\ntrue'\n\
+             Restart=always\nRestartSec=1h\n",
         ),
         (
             "no-dir.service",
