@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lastwords::report::{Exit, Kind, Report, Verdict};
+use lastwords::report::{Exit, Report, Verdict};
 
 use super::cases::{self, Case};
 use super::machine::{Machine, RECEIVER, Version};
@@ -105,7 +105,7 @@ fn each_way_to_end_has_its_verdict_and_its_cause_and_is_sent() {
         let machine = boot_with(&cases, version);
         run(&machine, &cases);
         let expected = cases.iter().filter(|case| case.report.is_some()).count();
-        let reports = machine.wait_for_reports(expected);
+        let reports = machine.wait_for_crashes(expected);
         let wrong: Vec<_> = cases
             .iter()
             .filter_map(|case| check(case, &reports))
@@ -150,7 +150,7 @@ fn a_secret_that_systemd_passes_reaches_its_sink() {
     )]);
     machine.shell("systemctl daemon-reload; systemctl start receiver; until [ -e /run/receives ]; do sleep 0.05; done");
     run(&machine, &[crash]);
-    let reports = machine.wait_for_reports(1);
+    let reports = machine.wait_for_crashes(1);
     let told = wait_for_some("the sink's word", || {
         let told = machine.shell("cat /var/spool/told/* || true");
         (!told.is_empty()).then_some(told)
@@ -180,13 +180,7 @@ fn the_start_limit_holds_and_no_end_is_reported_twice() {
         }];
         let machine = boot_with(&loops, version);
         run(&machine, &loops);
-        machine.wait_for_reports(5);
-        // That systemd has given up may be a message of its own by now.
-        let reports = wait_for_some("five crashes", || {
-            let mut reports = machine.reports();
-            reports.retain(|report| report.kind == Kind::Crash);
-            Some(reports).filter(|reports| reports.len() >= 5)
-        });
+        let reports = machine.wait_for_crashes(5);
         assert_eq!(
             machine
                 .shell("systemctl show -p NRestarts --value loops")
@@ -226,7 +220,7 @@ fn a_shutdown_is_not_a_crash_of_any_service() {
         );
         machine.run("systemctl poweroff");
         machine.wait_for_the_end();
-        assert_eq!(machine.reports(), []);
+        assert_eq!(machine.crashes(), []);
         let log = machine.kept(".log");
         assert!(log.contains("three.service"), "{log}");
         assert!(!log.contains("OnFailure= job, ignoring"), "{log}");

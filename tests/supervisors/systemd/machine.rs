@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use lastwords::report::Report;
+use lastwords::report::{Kind, Report};
 use tempfile::TempDir;
 
 use crate::support::harness::{binary, names_in, reports_in, wait_for, wait_for_some};
@@ -208,9 +208,13 @@ impl Machine {
             .expect("a number")
     }
 
-    pub fn reports(&self) -> Vec<Report> {
+    /// Returns the reports of crashes. Later messages, such as that a service is down, may be there
+    /// or not.
+    pub fn crashes(&self) -> Vec<Report> {
         let spool = self.dir.path().join("spool");
-        reports_in(&[spool.join("new"), spool.join("done")])
+        let mut reports = reports_in(&[spool.join("new"), spool.join("done")]);
+        reports.retain(|report| report.kind == Kind::Crash);
+        reports
     }
 
     /// Returns a file in `/var/spool/told`.
@@ -228,16 +232,16 @@ impl Machine {
             .collect()
     }
 
-    /// Waits until there are `count` reports, and the path unit's deliverer has sent at least one.
+    /// Waits until there are `count` crashes, and the path unit's deliverer has sent at least one.
     /// The others may come later in a summary.
-    pub fn wait_for_reports(&self, count: usize) -> Vec<Report> {
+    pub fn wait_for_crashes(&self, count: usize) -> Vec<Report> {
         let told = || {
             fs::read_dir(self.dir.path().join("told"))
                 .expect("our own directory")
                 .count()
         };
-        wait_for_some("the reports", || {
-            Some(self.reports()).filter(|reports| reports.len() >= count && told() > 0)
+        wait_for_some("the crashes", || {
+            Some(self.crashes()).filter(|crashes| crashes.len() >= count && told() > 0)
         })
     }
 

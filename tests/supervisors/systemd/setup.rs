@@ -112,7 +112,7 @@ fn with_the_files_of_setup_a_crash_is_caught_and_sent_and_the_doctor_knows_each_
     machine.shell("rm /var/spool/told/*; systemctl kill -s SEGV web");
     // The drill is kept too.
     let report = machine
-        .wait_for_reports(2)
+        .wait_for_crashes(2)
         .into_iter()
         .find(|it| !it.drill)
         .unwrap();
