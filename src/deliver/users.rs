@@ -3,8 +3,8 @@
 //!
 //! To take reports over, root opens and changes no file in a directory that a user owns: a user
 //! could have it wait for ever, or mistake one file for another. A steward has its user's rights
-//! and limits only, and a deadline. All of this happens beside root's own reports, which never wait
-//! for it.
+//! and limits only, and a deadline. All of this happens beside root's own reports, which do not
+//! wait for it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
