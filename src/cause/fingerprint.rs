@@ -12,7 +12,8 @@
 use std::fmt::Write;
 use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
+use regex::Regex;
+use regex::bytes::{self, Captures};
 use ring::digest::{SHA256, digest};
 
 /// Maximum number of bytes of a part that count.
@@ -41,9 +42,11 @@ pub fn fingerprint(parts: &[&str]) -> String {
     digits
 }
 
-static CHANGING: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"(?x-u) /(?:tmp|var/tmp|dev/shm|run/user|proc)/(?u:[^\x20\t:'\x22,)\]]){1,200}
+// A class of bytes compiles in a tenth of the time that one of characters takes. All that it leaves
+// out are ASCII characters, so no match ends within another character.
+static CHANGING: LazyLock<Option<bytes::Regex>> = LazyLock::new(|| {
+    bytes::Regex::new(
+        r"(?x-u) /(?:tmp|var/tmp|dev/shm|run/user|proc)/[^\x20\t:'\x22,)\]]+
                | \b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b
                | \b0x[0-9a-fA-F]+
                # Whom it talked to: the port of a server says which dependency, that of a client nothing.
@@ -59,24 +62,31 @@ static CHANGING: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// Returns a text without everything that changes from crash to crash.
 pub fn normalized(text: &str) -> String {
-    let text = bounded(text);
     let replace = |found: &Captures| {
         if let Some(code) = found.name("code") {
-            return code.as_str().to_owned();
+            return code.as_bytes().to_owned();
         }
-        let port = found
-            .name("port")
-            .or(found.name("named"))
-            .map(|port| port.as_str());
+        let port = found.name("port").or(found.name("named"));
+        let port = port.and_then(|port| str::from_utf8(port.as_bytes()).ok());
         match port.filter(|port| port.parse::<u32>().is_ok_and(|port| port < EPHEMERAL)) {
-            Some(port) => format!("#:{port}"),
-            None => "#".to_owned(),
+            Some(port) => format!("#:{port}").into_bytes(),
+            None => b"#".to_vec(),
         }
     };
-    CHANGING.as_ref().map_or_else(
-        || text.to_owned(),
-        |passing| passing.replace_all(text, replace).into_owned(),
-    )
+    replaced(CHANGING.as_ref(), bounded(text), replace)
+}
+
+/// Returns a text with its matches replaced; as it is if there is no pattern.
+fn replaced(
+    pattern: Option<&bytes::Regex>,
+    text: &str,
+    replace: impl FnMut(&Captures) -> Vec<u8>,
+) -> String {
+    let Some(pattern) = pattern else {
+        return text.to_owned();
+    };
+    let replaced = pattern.replace_all(text.as_bytes(), replace);
+    String::from_utf8_lossy(&replaced).into_owned()
 }
 
 fn bounded(text: &str) -> &str {
@@ -126,16 +136,18 @@ pub fn type_of(error: &str) -> String {
     text
 }
 
-static VARYING: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    // Where `u` is on, `\s` and the like take Unicode's tables, which only the tests' build has.
-    Regex::new(
+static VARYING: LazyLock<Option<bytes::Regex>> = LazyLock::new(|| {
+    bytes::Regex::new(
         r#"(?x-u) \b [0-9a-fA-F]{8} (?: - [0-9a-fA-F]{4} ){3} - [0-9a-fA-F]{12} \b
-              | (?P<host> \b [a-z]{2,8}:// (?u:[^\x20\t\r\n/'"`)\]}>,;])* ) (?u:/ [^\x20\t\r\n'"`)\]}>,;]* )?
+              | (?P<host> \b [a-z]{2,8}:// [^\x20\t\r\n/'"`)\]}>,;]* ) (?: / [^\x20\t\r\n'"`)\]}>,;]* )?
               | (?P<open> ^ | [\s(\[{<=:,;|] )
-                (?: (?P<quoted> (?u: '[^']*' | "[^"]*" | `[^`]*` | ‘[^’]*’ | “[^”]*” ) )
+                (?: (?P<quoted> '[^']*' | "[^"]*" | `[^`]*`
+                      # The quotes ‘ ’ and “ ”, in UTF-8.
+                      | \xe2\x80\x98 (?: [^\xe2] | \xe2[^\x80] | \xe2\x80[^\x99] )* \xe2\x80\x99
+                      | \xe2\x80\x9c (?: [^\xe2] | \xe2[^\x80] | \xe2\x80[^\x9d] )* \xe2\x80\x9d )
                   | (?: \.{0,2}/ | [\w.-]+/ (?: [\w.-]+/ )* [\w-]*\.\w )
-                    (?u:[^\x20\t\r\n'"`,;:)\]}>])* )
-              | = (?u:[^\x20\t\r\n'"`,;)\]}&|=>])+
+                    [^\x20\t\r\n'"`,;:)\]}>]* )
+              | = [^\x20\t\r\n'"`,;)\]}&|=>]+
               | \b [\w.+-]+ @ [\w-]+ \. [\w.-]+
               | \b (?: Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) \b
               | (?P<id> \b [A-Za-z0-9_]* [0-9] [A-Za-z] [A-Za-z0-9_]* \b )"#,
@@ -146,18 +158,15 @@ static VARYING: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// Returns what counts of an error's text where its place in the code is not known. Names in quotes
 /// stay if `keeps_names`: they are the error where a module or an option is wrong.
 pub fn template_of(error: &str, keeps_names: bool) -> String {
-    let Some(varying) = VARYING.as_ref() else {
-        return normalized(error);
-    };
     let replace = |found: &Captures| {
-        let part = |name| found.name(name).map_or("", |part| part.as_str());
+        let part = |name| found.name(name).map_or(&b""[..], |part| part.as_bytes());
         let whole = part("id").is_empty() || part("id").len() >= SHORTEST_ID;
         if !whole || keeps_names && !part("quoted").is_empty() {
             return found[0].to_owned();
         }
-        [part("host"), part("open"), "…"].concat()
+        [part("host"), part("open"), "…".as_bytes()].concat()
     };
-    normalized(&varying.replace_all(bounded(error), replace))
+    normalized(&replaced(VARYING.as_ref(), bounded(error), replace))
 }
 
 #[cfg(test)]
@@ -214,9 +223,7 @@ mod tests {
 
     #[test]
     fn the_patterns_are_well_formed() {
-        for pattern in [&CHANGING, &NAMES, &VARYING] {
-            assert!(pattern.is_some());
-        }
+        assert!(CHANGING.is_some() && NAMES.is_some() && VARYING.is_some());
     }
 
     #[test]
