@@ -72,6 +72,12 @@ const TICK: Duration = Duration::from_secs(2);
 /// Maximum number of looks that may hang at once before `--watch` pauses.
 const MOST_LOOKS: usize = 16;
 
+/// Number of reports that the first pass of a look takes on. Whatever waits, its messages leave
+/// soon.
+const FIRST: usize = 64;
+/// How many times as many each further pass takes on.
+const MORE: usize = 4;
+
 /// How long a look may go on to take users' reports over.
 const ENOUGH: Duration = Duration::from_mins(2);
 
@@ -301,18 +307,19 @@ fn make_room(deliverer: &Deliverer, is_too_full: bool) -> usize {
 /// Passes over the spool until a pass has nothing to do. If another deliverer holds a sink's lock,
 /// its own next pass sees the reports that came meanwhile.
 fn until_nothing_is_due(deliverer: &Deliverer, items: &mut Items) -> Result<ExitCode> {
-    let mut is_first = true;
+    let (mut most, mut is_asked) = (FIRST, false);
     if let Err(why) = missed::look(deliverer) {
         deliverer.fail(&format!("cannot find out which runs are missing: {why:#}"));
     }
     loop {
         let taken = take_over(deliverer)?;
-        let pass = Pass::read(deliverer, items)?;
+        let pass = Pass::read(deliverer, items, most)?;
+        most = most.saturating_mul(MORE);
         past::tell(deliverer, &pass);
         let groups = groups::advance(deliverer, &pass);
         let tries = send::send(deliverer, &pass, &groups.told_singly)?;
         // Last, and asked only once: asking a supervisor takes time.
-        let asks = mem::take(&mut is_first);
+        let asks = pass.is_whole && !mem::replace(&mut is_asked, true);
         let down = outages::look(deliverer, &pass, asks);
         let down = down.unwrap_or_else(|why| {
             deliverer.fail(&format!("cannot find out which services are down: {why:#}"));

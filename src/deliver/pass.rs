@@ -148,12 +148,13 @@ pub struct Pass<'a> {
     configs: Mutex<BTreeMap<String, Arc<Loaded>>>,
     /// The services of which a run is expected.
     expected: Vec<Expected>,
-    /// False if more reports wait than this pass had the time to complete.
+    /// False if more reports wait than this pass was to read, or had the time to complete.
     pub is_whole: bool,
 }
 
 impl<'a> Pass<'a> {
-    pub fn read(deliverer: &'a Deliverer, items: &'a mut Items) -> Result<Self> {
+    /// Reads what waits, of new reports the `most` oldest ones.
+    pub fn read(deliverer: &'a Deliverer, items: &'a mut Items, most: usize) -> Result<Self> {
         let ids = deliverer
             .spool
             .ids(Place::New)
@@ -161,15 +162,15 @@ impl<'a> Pass<'a> {
         let there: BTreeSet<&ReportId> = ids.iter().collect();
         items.0.retain(|id, _| there.contains(id));
         let mut journals = Journals::new(deliverer);
-        for id in &ids {
-            if !items.0.contains_key(id)
-                && let Some(report) = read(deliverer, id)
+        let new: Vec<_> = ids.iter().filter(|id| !items.0.contains_key(id)).collect();
+        for id in new.iter().take(most) {
+            if let Some(report) = read(deliverer, id)
                 && let Some(report) = journals.complete(report)
             {
-                items.0.insert(id.clone(), Item::of(report));
+                items.0.insert((*id).clone(), Item::of(report));
             }
         }
-        let is_whole = !journals.is_spent();
+        let is_whole = new.len() <= most && !journals.is_spent();
         let conversations: Vec<Conversation> = deliverer
             .spool
             .groups()

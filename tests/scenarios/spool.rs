@@ -472,6 +472,28 @@ fn a_ledger_with_a_time_in_the_past_or_future_holds_no_report_back() {
 }
 
 #[test]
+fn the_first_message_leaves_before_all_that_waits_is_worked_on() {
+    let machine = Harness::new();
+    let (jobs, told) = (machine.spool.join("state/jobs"), machine.path("told"));
+    let script = format!("ls {} | wc -l >>{}", jobs.display(), told.display());
+    let sink = format!("[[sink.exec]]\nname = 'one'\ncommand = ['/bin/sh', '-c', \"{script}\"]\n");
+    fs::write(machine.config.join("lastwords.toml"), sink).unwrap();
+    let report = a_report();
+    deliver(&machine, "0s");
+    for number in 0..200 {
+        let mut report = again(&report, number);
+        report.stop.job = format!("web{number}");
+        plant(&machine, "new", &report);
+    }
+    deliver(&machine, "0s");
+    let told = fs::read_to_string(told).unwrap();
+    let counted = |line: &str| line.trim().parse().unwrap();
+    let worked_on: Vec<usize> = told.lines().map(counted).collect();
+    assert_eq!(worked_on.len(), 200, "each is told: {worked_on:?}");
+    assert_eq!((worked_on[0], worked_on[199]), (64, 200));
+}
+
+#[test]
 fn a_frozen_deliverer_delays_a_report_only_for_a_while() {
     let machine = Harness::new();
     let (first, gate, told_to) = (
