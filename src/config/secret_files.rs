@@ -56,31 +56,36 @@ impl SecretFiles {
     /// files that systemd hands to the deliverer.
     pub fn problems(&self, source: &Source, dir: &Path, credentials: &[String]) -> Vec<Problem> {
         let host = Host::new("/", dir);
-        let check = |secret: &SecretFile| secret.problem(source, &host, credentials);
-        self.0.iter().filter_map(check).collect()
+        let check = |secret: &SecretFile| secret.problems(source, &host, credentials);
+        self.0.iter().flat_map(check).collect()
     }
 }
 
 impl SecretFile {
-    fn problem(&self, source: &Source, host: &Host, credentials: &[String]) -> Option<Problem> {
+    fn problems(&self, source: &Source, host: &Host, credentials: &[String]) -> Vec<Problem> {
         let Self { name, sink, path } = self;
         // An address in its place is told by the sink's own check.
         if path.get_ref().contains("://") {
-            return None;
+            return Vec::new();
         }
         let file = locate(Path::new(path.get_ref()), host);
         let here = |severity, message: String, help: Option<&str>| {
-            Some(source.problem(&path.span(), severity, &message, help))
+            source.problem(&path.span(), severity, &message, help)
         };
         match fs::metadata(&file) {
-            Ok(found) => of_file(sink, &file, &found).or_else(|| {
-                let text = first_line(&file).ok()?;
-                let (severity, why) = implausible(name, &text)?;
-                let message = format!("the {name} of the sink `{sink}` {why}: {}", file.display());
-                here(severity, message, None)
-            }),
-            Err(why) if why.kind() == ErrorKind::PermissionDenied => None,
-            Err(_) if credentials.contains(path.get_ref()) => None,
+            Ok(found) => {
+                let text = found.is_file().then(|| first_line(&file).ok()).flatten();
+                let implausible = text.and_then(|text| implausible(name, &text));
+                let implausible = implausible.map(|(severity, why)| {
+                    let message =
+                        format!("the {name} of the sink `{sink}` {why}: {}", file.display());
+                    here(severity, message, None)
+                });
+                let of_file = of_file(sink, &file, &found);
+                of_file.into_iter().chain(implausible).collect()
+            }
+            Err(why) if why.kind() == ErrorKind::PermissionDenied => Vec::new(),
+            Err(_) if credentials.contains(path.get_ref()) => Vec::new(),
             Err(why) => {
                 let message = format!(
                     "the sink `{sink}` cannot read its {name}: {}: {}",
@@ -89,7 +94,7 @@ impl SecretFile {
                 );
                 let help = "put the secret there, with mode 0600, or let systemd hand it over: \
                             LoadCredential= in lastwords.service";
-                here(Severity::Error, message, Some(help))
+                vec![here(Severity::Error, message, Some(help))]
             }
         }
     }
@@ -161,6 +166,11 @@ mod tests {
         assert_eq!(at(0o640), [""; 0]);
         let expected = "it: every user may read this secret of the sink `ops` (remove access for others: chmod o= it)";
         assert_eq!(at(0o644), [expected]);
+        let empty = checked(SLACK, Some(("", 0o644)), &[]);
+        assert_eq!(empty.len(), 2, "{empty:?}");
+        assert_eq!(empty[0], expected);
+        let also = "the webhook of the sink `ops` is empty: it";
+        assert!(empty[1].ends_with(also), "{empty:?}");
     }
 
     #[test]
