@@ -66,7 +66,7 @@ pub use lock::Lock;
 pub use memory::MemoryInbox;
 
 use crate::names;
-use crate::report::{ReportId, SinkKey};
+use crate::report::{ReportId, SinkKey, Timestamp};
 use commit::{commit, sync_dir};
 use read::read_state;
 
@@ -148,6 +148,12 @@ impl Spool {
             )));
         }
         Ok(())
+    }
+
+    /// Returns when a report that waits came into the spool.
+    pub fn came(&self, id: &ReportId) -> Option<Timestamp> {
+        let found = fs::symlink_metadata(self.path(Place::New, id)).ok()?;
+        found.modified().ok().map(Timestamp::new)
     }
 
     /// Returns the users who may own what is in here.

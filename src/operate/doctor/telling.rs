@@ -239,9 +239,15 @@ fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
     let ours: Vec<Report> = reports
         .filter(|report| report.stop.job == subject.job)
         .collect();
+    // Not the id, which may derive from what the report is about.
+    let age = |report: &Report| {
+        let came = spool.came(&report.id).unwrap_or(report.made_at());
+        now.since(came)
+    };
     let Some(oldest) = ours
-        .first()
-        .filter(|oldest| now.since(oldest.id.time()) > WAITS)
+        .iter()
+        .max_by_key(|report| age(report))
+        .filter(|oldest| age(oldest) > WAITS)
     else {
         let text = match ours.len() {
             0 => "no report is waiting".to_owned(),
@@ -250,7 +256,7 @@ fn waiting(subject: &Subject, ids: &[ReportId]) -> Check {
         };
         return Check::ok(about, Concerns::InTime, text);
     };
-    let age = length(now.since(oldest.id.time()));
+    let age = length(age(oldest));
     let held = subject
         .loaded
         .routes(subject.job)
