@@ -73,6 +73,11 @@ impl Chronicle {
         Some(latest.deaths.last)
     }
 
+    /// Returns the id of a report about its latest deaths.
+    pub fn latest_id(&self) -> Option<&ReportId> {
+        self.counted.last_key_value().map(|(id, _)| id)
+    }
+
     fn tell(&self, death: &PastDeath) -> Past {
         let same = self.causes.get(&death.fingerprint);
         let others = self

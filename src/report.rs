@@ -374,6 +374,7 @@ pub(crate) fn sample() -> Report {
             pid: Some(4242),
             exit: Exit::Code(1),
             invocation: None,
+            directory: None,
         },
         verdict: Verdict::Crashed,
         verdict_because: "it was running and nobody had asked it to stop".into(),

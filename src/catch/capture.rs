@@ -30,6 +30,7 @@ pub fn stop(call: &Call, judgement: &Judgement, marker: Option<&Marker>, now: No
         pid: judgement.pid,
         exit: judgement.exit.clone(),
         invocation: account.and_then(|account| account.invocation.clone()),
+        directory: account.and_then(|account| account.directory.clone()),
     }
 }
 

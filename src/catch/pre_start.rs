@@ -10,6 +10,8 @@ use crate::clock::Now;
 use crate::host::Host;
 use crate::kmsg;
 use crate::random;
+use crate::report::Supervisor;
+use crate::supervisor::service_dir;
 
 pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
     let mut call = Call::read(args)?;
@@ -38,6 +40,7 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         .filter(|_| call.supervisor.becomes_the_service())
         .map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
     let once = call.supervisor.is_once(&input);
+    let directory = service_dir::here(&input, host).filter(|_| pid.is_some());
     let marker = Marker {
         announced_before,
         seen,
@@ -45,6 +48,8 @@ pub fn run(args: &HookArgs, host: &Host) -> Result<()> {
         oom_kills,
         pid,
         once,
+        by: Some(Supervisor::new(call.supervisor.name())),
+        directory,
         ..Marker::new(boot_id, now)
     };
     let marker = marker.of(&call.job, call.instance.as_deref());

@@ -41,6 +41,7 @@ pub fn explain(
     let cause = &mut explanation.cause;
     if let Some(why) = &judgement.failed_start {
         cause.line.clone_from(why);
+        cause.kind = kind_of_failed_start(why).unwrap_or(cause.kind);
         cause.confidence = Confidence::Certain;
         cause.evidence.clear();
         cause.last_words = None;
@@ -107,6 +108,17 @@ fn of_the_logs(
     kept.chain(each)
         .min_by_key(|explanation| sureness(&explanation.cause))
         .unwrap_or_else(|| explain(None))
+}
+
+/// Returns the kind of a start that failed, if the system's error says it.
+fn kind_of_failed_start(why: &str) -> Option<Death> {
+    if why.contains("No such file or directory") {
+        Some(Death::NoSuchFile)
+    } else if why.contains("Permission denied") {
+        Some(Death::Permission)
+    } else {
+        None
+    }
 }
 
 /// Returns how sure a cause is; 0 is the surest.

@@ -179,6 +179,7 @@ mod tests {
             pid: None,
             exit: Exit::Code(1),
             invocation: None,
+            directory: None,
         };
         exec.collect(&stop, &Host::new("/", "/"))
     }

@@ -54,6 +54,11 @@ pub trait Collector: Send {
         false
     }
 
+    /// Returns true if it only computes, so that it ends, however busy the machine is.
+    fn only_computes(&self) -> bool {
+        false
+    }
+
     /// Returns true if it may wait for ever, in a way that no signal ends. This must be found out
     /// without touching a file that may hang.
     fn may_hang(&self, _stop: &Stop, _host: &Host) -> bool {
@@ -169,6 +174,7 @@ mod tests {
             pid: None,
             exit: Exit::Unknown,
             invocation: None,
+            directory: None,
         }
     }
 

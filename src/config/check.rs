@@ -6,10 +6,11 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use super::files::{job_files, jobs_dir, machine_file};
+use super::document::Document;
+use super::files::{job_file, job_files, jobs_dir, machine_file};
 use super::keys::{JobFile, MachineFile};
 use super::opened::{Opened, open};
-use super::problem::{Problem, Severity};
+use super::problem::{Problem, Severity, Source};
 use super::{sink_names, templates};
 use crate::host::Host;
 
@@ -66,6 +67,22 @@ pub fn check(dir: &Path, host: &Host, credentials: &[String]) -> Checked {
         machine: machine_file(dir).exists(),
         jobs: files.len(),
     }
+}
+
+/// Returns a problem at a key of a job's file; `None` if the file does not have it.
+pub fn at_key(
+    dir: &Path,
+    job: &str,
+    key: &str,
+    severity: Severity,
+    message: &str,
+    help: &str,
+) -> Option<Problem> {
+    let file = job_file(dir, job);
+    let source = Source::new(&file, &fs::read_to_string(&file).ok()?);
+    let document = Document::of(&source);
+    let (key, _) = document.root.get_key_value(key)?;
+    Some(source.problem(&key.span(), severity, message, Some(help)))
 }
 
 fn look<T: DeserializeOwned + Default>(file: &Path, problems: &mut Vec<Problem>) -> Opened<T> {

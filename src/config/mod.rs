@@ -55,7 +55,7 @@ mod tree;
 mod user_names;
 mod wording;
 
-pub use check::{Checked, check};
+pub use check::{Checked, at_key, check};
 pub use files::{job_file, jobs};
 pub use load::{Loaded, Route, chroots, expecting, load, users};
 pub use normal_exit::signal;

@@ -229,6 +229,7 @@ fn tell(
             pid: None,
             exit: Exit::Unknown,
             invocation: None,
+            directory: None,
         },
         verdict: Verdict::Missed,
         verdict_because: format!("{because}, and one is expected every {}", length(every)),

@@ -140,6 +140,7 @@ fn report(host: String, notice: Notice) -> Report {
             pid: None,
             exit: Exit::Unknown,
             invocation: None,
+            directory: None,
         },
         verdict: Verdict::Unknown,
         verdict_because: detail,

@@ -34,7 +34,9 @@ fn check(places: &Places, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
     let dir = &places.config;
     let host = places.host();
     let mut checked = check_config(dir, &host, &secrets::names(&host));
+    checked.problems.extend(no_directory(dir));
     checked.problems.extend(unmatched(places));
+    checked.problems.extend(idle_reminders(places));
     if json {
         let problems: Vec<Value> = checked.problems.iter().map(as_json).collect();
         let _ = writeln!(out, "{}", escaped(&format!("{:#}", Value::from(problems))));
@@ -50,6 +52,42 @@ fn check(places: &Places, json: bool, out: &mut dyn Write, colour: bool) -> u8 {
     } else {
         0
     }
+}
+
+/// Returns a problem if the directory that was named does not exist. The usual one need not.
+fn no_directory(dir: &Path) -> Option<Problem> {
+    let is_missing = !dir.exists() && dir != Places::default().config;
+    let message = "there is no such directory";
+    let help = "check the name after --config";
+    is_missing.then(|| Problem::with_file(dir, Severity::Error, message, Some(help)))
+}
+
+/// Returns a warning for each job that only `lastwords run` runs and that asks for reminders:
+/// nothing says whether such a job is to be up.
+fn idle_reminders(places: &Places) -> Vec<Problem> {
+    let message = "`remind` does nothing here: `lastwords run` does not know whether the job is to \
+                   be up";
+    let help = "say how often it is to run: `expect = \"every 24h\"`; then `remind` counts from a \
+                run that is missing";
+    let warn = |job: String| {
+        let settings = config::load(&places.config, &job).job;
+        let is_idle = settings.expect.is_none() && settings.remind.is_some();
+        let problem = || {
+            config::at_key(
+                &places.config,
+                &job,
+                "remind",
+                Severity::Warning,
+                message,
+                help,
+            )
+        };
+        (is_idle && known::is_by_run(&job, places)).then(problem)?
+    };
+    config::jobs(&places.config)
+        .into_iter()
+        .filter_map(warn)
+        .collect()
 }
 
 /// Returns a warning for each job's file whose job nobody here runs. Where no supervisor runs
@@ -261,8 +299,9 @@ warning: this file does not exist, so no sink is configured
             .write(true)
             .open("/dev/full")
             .unwrap();
+        let dir = config(&[]);
         let places = Places {
-            config: "/nonexistent".into(),
+            config: dir.path().to_owned(),
             ..Places::default()
         };
         assert_eq!(check(&places, false, &mut dead, true), 0);

@@ -1,15 +1,20 @@
 //! Finds the services that are set up: by a file in jobs/, by a file of their supervisor's that
-//! calls us, or by a `lastwords run` that is alive.
+//! calls us, or by a `lastwords run` that is alive; and those that are only known by what their
+//! hooks have left.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use rustix::process::geteuid;
 
+use crate::catch::marker;
 use crate::config;
-use crate::operate::runs;
+use crate::operate::{runs, typed};
 use crate::places::Places;
+use crate::spool::Chronicled;
 use crate::supervisor::services::supervisor_of;
-use crate::supervisor::{ALL, Supervise};
+use crate::supervisor::{self, ALL, Supervise};
 
 pub fn services(places: &Places) -> Vec<String> {
     let host = places.host();
@@ -42,14 +47,63 @@ pub fn run_here(places: &Places) -> Vec<String> {
     ALL.iter().flat_map(|it| it.services(&host)).collect()
 }
 
-/// Returns true if a supervisor has a service or a template of this name, or `lastwords run` runs
-/// it now.
+/// How a job was run when its hooks last left a trace.
+pub struct Trace {
+    pub supervisor: &'static dyn Supervise,
+    /// The directory in which the supervisor keeps it, if it has one of its own.
+    pub directory: Option<PathBuf>,
+}
+
+/// Returns the latest trace of a job that root's hooks have left: the marker of a life that goes
+/// on, its last end, or its last run that ended well.
+pub fn trace(job: &str, places: &Places) -> Option<Trace> {
+    let (markers, uid) = (places.markers(), geteuid().as_raw());
+    let lives = || {
+        let mut running = marker::running(&markers, uid).map(|(_, marker)| marker);
+        let marker = running.find(|it| it.job.as_deref() == Some(job))?;
+        let by = marker.by.as_ref().map_or("run", |by| by.name());
+        by_name(by, marker.directory)
+    };
+    let died = || {
+        let spool = places.spool();
+        let of = Chronicled {
+            user: None,
+            job: job.to_owned(),
+        };
+        let id = spool.chronicle(&of).ok()?.latest_id()?.clone();
+        let stop = spool.brief(spool.find(&id)?, &id).ok()?.stop;
+        by_name(stop.supervisor.name(), stop.directory)
+    };
+    let ended_well = || {
+        let mut ends = marker::good_ends(&markers, uid).into_iter();
+        let end = ends.find(|end| end.job == job)?;
+        by_name(end.supervisor.name(), None)
+    };
+    lives().or_else(died).or_else(ended_well)
+}
+
+fn by_name(supervisor: &str, directory: Option<String>) -> Option<Trace> {
+    Some(Trace {
+        supervisor: supervisor::named(supervisor)?,
+        directory: directory.map(PathBuf::from),
+    })
+}
+
+/// Returns true if `lastwords run` alone is known to run this job.
+pub fn is_by_run(job: &str, places: &Places) -> bool {
+    let by_file = supervisor_of(job, &places.host()).ok();
+    let by = by_file.or_else(|| Some(trace(job, places)?.supervisor));
+    by.is_some_and(|by| by.name() == "run")
+}
+
+/// Returns true if a supervisor has a service or a template of this name, `lastwords run` runs it
+/// now, or its hooks have left a trace.
 pub fn is_run(name: &str, places: &Places) -> bool {
     let host = places.host();
     let has = |it: &&dyn Supervise| {
         it.file_of(name, &host).is_some() || it.services_of(name, &host).is_some()
     };
-    ALL.iter().any(has) || runs::jobs(places).contains(name)
+    ALL.iter().any(has) || runs::jobs(places).contains(name) || trace(name, places).is_some()
 }
 
 /// Says that nobody knows a job, and which was probably meant; `None` if somebody does.
@@ -83,7 +137,7 @@ pub fn ensure(name: &str, places: &Places) -> Result<()> {
         there.push("…");
     }
     let there = match there.as_slice() {
-        [] => "No job is set up yet: lastwords setup JOB".to_owned(),
+        [] => typed::commands("No job is set up yet: lastwords setup JOB", places),
         names => format!("Set up are: {}", names.join(", ")),
     };
     bail!(

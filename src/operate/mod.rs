@@ -17,4 +17,5 @@ pub mod setup;
 pub mod show;
 pub mod simulate;
 pub mod stats;
+mod typed;
 mod wrap;

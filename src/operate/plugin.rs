@@ -69,6 +69,9 @@ struct TestArgs {
     /// How long it may run; by default as long as in a config that does not say
     #[arg(long, value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
+    /// Run it as this user, as with `user` in the config; needs root
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// Take this report, as JSON, in place of a simulated one
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -231,6 +234,9 @@ fn configured<T: DeserializeOwned>(args: &TestArgs, path: &Path) -> Result<T> {
         "settings".to_owned(),
         args.settings.iter().cloned().collect::<Table>().into(),
     );
+    if let Some(user) = &args.user {
+        table.insert("user".to_owned(), user.as_str().into());
+    }
     if let Some(timeout) = args.timeout {
         table.insert(
             "timeout".to_owned(),
@@ -294,6 +300,7 @@ fn simulated(now: Now) -> Report {
             uptime_s: Some(hour.as_secs_f64()),
             pid: None,
             invocation: None,
+            directory: None,
             exit,
         },
         verdict: Verdict::Crashed,

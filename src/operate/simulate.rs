@@ -26,6 +26,7 @@ use crate::deliver::attempt;
 use crate::host::Host;
 use crate::operate::json::escaped;
 use crate::operate::known;
+use crate::operate::typed;
 use crate::redact::redact;
 use crate::render;
 use crate::report::{Evidence, Exit, Report, SinkKey, Status, Stop};
@@ -161,7 +162,9 @@ pub fn run(args: &SimulateArgs, out: &mut impl Write) -> Result<ExitCode> {
         show_json(out, &report, &deliveries, &failures, warning.as_deref())?;
     } else {
         show_verdict(out, &deliveries, &loaded.all_routes(&call.job), args.send);
-        show_end(out, &failures, &call.job, args.send);
+        let doctor = format!("lastwords doctor {}", name(&call.job));
+        let doctor = typed::commands(&doctor, &args.hook.places);
+        show_end(out, &failures, &doctor, args.send);
     }
     Ok(ExitCode::from(u8::from(!failures.is_empty())))
 }
@@ -344,7 +347,10 @@ fn show_verdict(out: &mut impl Write, deliveries: &[Delivery], all: &[Route], se
     for Delivery { sink, result, .. } in deliveries {
         match result {
             // A message begins with the way that it would go.
-            Ok(text) => row(GOOD, "yes", *sink, text.lines().next().unwrap_or_default()),
+            Ok(text) => {
+                let way = text.lines().next().unwrap_or_default();
+                row(GOOD, "yes", *sink, way.trim_end().trim_end_matches(':'));
+            }
             Err(why) => row(BAD, "no", *sink, &format!("{why:#}")),
         }
     }
@@ -362,7 +368,7 @@ fn show_verdict(out: &mut impl Write, deliveries: &[Delivery], all: &[Route], se
     }
 }
 
-fn show_end(out: &mut impl Write, failures: &[String], job: &str, sent: bool) {
+fn show_end(out: &mut impl Write, failures: &[String], doctor: &str, sent: bool) {
     let _ = writeln!(out);
     for failure in failures {
         let _ = writeln!(
@@ -376,8 +382,7 @@ fn show_end(out: &mut impl Write, failures: &[String], job: &str, sent: bool) {
     } else {
         format!(
             "nothing was sent, and no sink was asked. --full shows the messages; --send sends \
-             them, marked as a drill; `lastwords doctor {}` asks the sinks",
-            name(job)
+             them, marked as a drill; `{doctor}` asks the sinks"
         )
     };
     let _ = writeln!(out, "{said}");

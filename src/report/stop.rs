@@ -34,6 +34,9 @@ pub struct Stop {
     /// systemd's id of this life: `journalctl _SYSTEMD_INVOCATION_ID=…` shows its log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invocation: Option<String>,
+    /// The directory in which runit or s6 keeps the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
 }
 
 impl Stop {

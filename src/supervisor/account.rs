@@ -25,6 +25,9 @@ pub struct Account {
     /// The program that the supervisor ran as the main process.
     #[serde(default)]
     pub program: Option<String>,
+    /// The directory in which the supervisor keeps the service, if each has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
 }
 
 /// How a service ended, as its supervisor says it. One of these holds.
@@ -43,6 +46,14 @@ pub enum Ending {
     Followed { main: MainExit, by: Sequel },
     /// runit, s6: the main process ended so, which is also how a restart by hand ends it.
     LikeRestart { main: MainExit, why: String },
+    /// runit, s6: the main process ended so while its supervisor no longer wants it up. That may
+    /// be a stop. It is none if the service was only set to run once, as it ran.
+    Unwanted {
+        main: MainExit,
+        /// A stop, and it alone, runs our pre-stop.
+        pre_stop_tells: bool,
+        why: String,
+    },
     /// systemd: the main process ended so, and systemd knows why.
     Explained {
         main: Option<MainExit>,
@@ -105,6 +116,13 @@ impl From<Ending> for Account {
     }
 }
 
+impl MainExit {
+    /// Returns true if a SIGTERM may have ended it.
+    pub fn is_like_stop(&self) -> bool {
+        self.exit.is_signal("TERM") || matches!(self.exit, Exit::Code(0 | 143))
+    }
+}
+
 impl Ending {
     /// Returns the end of the main process; [`Ending::Silent`] where the supervisor names none.
     pub fn ended(main: Option<MainExit>) -> Self {
@@ -114,10 +132,10 @@ impl Ending {
     /// Returns the end of a main process, where `command` restarts a service by SIGTERM and only
     /// the supervisor knows that it did.
     pub fn ended_or_restarted(main: MainExit, command: &str) -> Self {
-        let exit = &main.exit;
-        if !exit.is_signal("TERM") && !matches!(exit, Exit::Code(0 | 143)) {
+        if !main.is_like_stop() {
             return Self::Ended(main);
         }
+        let exit = &main.exit;
         let why = format!(
             "{exit}: so it also ends when somebody restarts it ({command}), and nothing here tells \
              the two apart"
@@ -131,6 +149,7 @@ impl Ending {
             Self::Ended(main)
             | Self::Followed { main, .. }
             | Self::LikeRestart { main, .. }
+            | Self::Unwanted { main, .. }
             | Self::DiedStarting { main, .. } => Some(main),
             Self::Explained { main, .. }
             | Self::Harmless { main, .. }
@@ -155,6 +174,7 @@ impl Ending {
             | Self::Silent
             | Self::Ended(_)
             | Self::LikeRestart { .. }
+            | Self::Unwanted { .. }
             | Self::Explained { .. }
             | Self::Harmless { .. }
             | Self::Doubtful { .. } => [[of_main, None], NOTHING],

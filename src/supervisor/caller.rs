@@ -57,10 +57,15 @@ impl Caller {
     /// Returns `PROGRAM VERB FLAGS`, quoted for a shell.
     pub fn call(&self, verb: &str) -> String {
         let program = quoted(&self.program.to_string_lossy());
+        format!("{program} {verb} {}", self.flags())
+            .trim_end()
+            .to_owned()
+    }
+
+    /// Returns `FLAGS`, quoted for a shell: the directories that are not the usual ones.
+    pub fn flags(&self) -> String {
         let flags: Vec<String> = self.flags.iter().map(|flag| quoted(flag)).collect();
-        [&[program, verb.to_owned()], flags.as_slice()]
-            .concat()
-            .join(" ")
+        flags.join(" ")
     }
 
     /// Fills in a text of `config/`: each `/usr/bin/lastwords VERB…` becomes this program's call,

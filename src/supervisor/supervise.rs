@@ -345,6 +345,10 @@ pub struct Subject<'a> {
     pub supervisor: &'static dyn Supervise,
     /// A `lastwords run` of this job is alive.
     pub runs_in_front: bool,
+    /// Hooks that this supervisor called for it have left a trace.
+    pub was_run: bool,
+    /// The directory in which its hooks ran, if they have left that.
+    pub directory: Option<PathBuf>,
     pub places: &'a Places,
     pub host: Host,
     pub loaded: Loaded,

@@ -158,11 +158,25 @@ impl Doctor {
             .filter(|check| check["about"] == about && check["state"] == state)
             .filter_map(|check| check["remedy"].as_str());
         assert!(
-            remedies.any(|it| it.contains(remedy)),
+            remedies.any(|it| without_places(it).contains(remedy)),
             "{remedy} in {}",
             self.text
         );
     }
+}
+
+/// Returns a text in which our commands do not name the machine's directories.
+fn without_places(text: &str) -> String {
+    let mut words = text.split(' ');
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        if ["--config", "--run-dir", "--spool", "--root"].contains(&word) {
+            words.next();
+        } else {
+            kept.push(word);
+        }
+    }
+    kept.join(" ")
 }
 
 const WELL: &str = "web: a crash would be caught and told to ops-log";
@@ -554,6 +568,13 @@ fn a_report_that_is_stuck_is_shown_with_its_sinks_last_error() {
         7,
     );
     spool.put(&report).unwrap();
+    // The id of some derives from what they are about, and is older than they are.
+    let fresh = "a report has been waiting for less than a minute";
+    assert_eq!(machine.doctor().about("waiting"), [("ok", fresh)]);
+    let entry = machine.machine.spool.join("new").join(report.id.as_str());
+    let entry = File::options().write(true).open(entry).unwrap();
+    let old = SystemTime::now() - Duration::from_hours(3);
+    entry.set_modified(old).unwrap();
     let ledger = Ledger {
         attempts: 9,
         last_error: Some("451 busy, password=hush".into()),

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
-use lastwords::report::{Exit, Report, Supervisor, Verdict};
+use lastwords::report::{Death, Exit, Report, Supervisor, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::as_root;
@@ -712,8 +712,39 @@ fn a_command_that_is_missing_is_named_in_the_cause() {
         run(&machine, &["nosuchcmd", "-x"]).status().unwrap().code(),
         Some(127)
     );
-    let line = machine.only_report().cause.line;
+    let report = machine.only_report();
+    let line = &report.cause.line;
     assert!(line.contains("cannot run nosuchcmd: "), "{line}");
+    assert_eq!(report.cause.kind, Death::NoSuchFile);
+    assert_eq!(report.verdict_because, "its main process never ran");
+}
+
+#[test]
+fn check_and_doctor_know_the_jobs_that_it_has_run() {
+    let machine = Harness::new();
+    machine.bare_job("other", "exec sleep 1\n");
+    for code in [0, 1] {
+        let job = format!("backup{code}");
+        machine.configure(&job, "remind = \"2h\"\n[collect]\n");
+        let of = |verb: &str, args: &[&str]| {
+            text(&machine.command(verb).args(args).output().unwrap().stdout)
+        };
+        let unknown = format!("no unit, service or job here is called `{job}`");
+        let said = of("check", &[]);
+        assert!(said.contains(&unknown), "{said}");
+        let mut run = machine.command("run");
+        run.args(["--job", &job, "--", "sh", "-c", &format!("exit {code}")]);
+        assert_eq!(run.status().unwrap().code(), Some(code));
+        machine.settle();
+        let said = of("check", &[]);
+        assert!(!said.contains(&unknown), "{said}");
+        let idle = "`remind` does nothing here";
+        let place = format!("jobs/{job}.toml:1:1");
+        assert!(said.contains(idle) && said.contains(&place), "{said}");
+        let said = of("doctor", &[&job]);
+        let known = "`lastwords run` ran it before";
+        assert!(said.contains(known), "{said}");
+    }
 }
 
 #[test]

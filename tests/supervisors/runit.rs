@@ -227,6 +227,73 @@ fn a_service_that_is_run_once_has_not_been_stopped_when_it_dies() {
 }
 
 #[test]
+fn a_service_that_is_to_run_once_from_now_on_and_dies_is_told() {
+    for (scripts, verdict) in [
+        (ALL, Verdict::Crashed),
+        (&["run", "finish"][..], Verdict::Unknown),
+    ] {
+        let machine = ways::machine();
+        let mut runit = Runit::new(&machine);
+        let gate = machine.path("gate");
+        let dies = format!(
+            "while [ ! -e {} ]; do sleep 0.05; done; exit 1",
+            gate.display()
+        );
+        runit.start(&way("web", &dies, Nothing, Silence), scripts);
+        wait_for("its start", || {
+            machine.markers().contains(&"web".to_owned())
+        });
+        runit.sv("web", "once");
+        fs::write(gate, "").unwrap();
+        wait_for("its report", || !machine.reports().is_empty());
+        let report = machine.only_report();
+        assert_eq!((report.verdict, report.stop.exit), (verdict, Exit::Code(1)));
+    }
+}
+
+#[test]
+fn a_service_outside_of_the_usual_places_is_found_where_its_hooks_ran() {
+    let machine = Harness::new();
+    machine.keep_messages();
+    let mut runit = Runit::new(&machine);
+    let dir = machine.root.join("srv/web");
+    let web = way("web", "exit 1", Nothing, Silence);
+    let program = web.program(&machine);
+    for script in ALL {
+        let text = ways::config(&machine, &format!("runit/{script}"), "web", &program);
+        executable(&dir.join(script), &text);
+    }
+    executable(&dir.join("down"), "");
+    runit.supervise(dir.clone());
+    wait_for("sv", || {
+        let mut sv = Command::new("sv");
+        let sv = sv.args(["-w", "5", "once"]).arg(&dir);
+        sv.stdout(Stdio::null()).status().unwrap().success()
+    });
+    machine.wait_for_messages("web", 1, false);
+    machine.settle_hooks();
+    machine.look("62m");
+    let messages = machine.messages();
+    assert_eq!(messages.len(), 2, "{messages:#?}");
+    let first = "web crashed, and is down: exit code 1";
+    assert!(messages[0].starts_with(first), "{messages:#?}");
+    assert!(
+        messages[1].starts_with("web is still down for "),
+        "{messages:#?}"
+    );
+    let doctor = machine.command("doctor").arg("web").output().unwrap();
+    let doctor = String::from_utf8(doctor.stdout).unwrap();
+    assert!(
+        doctor.contains("runit's finish calls post-stop"),
+        "{doctor}"
+    );
+    assert!(
+        doctor.starts_with("web: a crash would be caught"),
+        "{doctor}"
+    );
+}
+
+#[test]
 fn the_log_that_svlogd_writes_is_in_the_report() {
     let machine = ways::machine();
     let mut runit = Runit::new(&machine);

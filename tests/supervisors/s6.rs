@@ -97,13 +97,14 @@ fn every_way_to_end_gets_the_right_report() {
             "down-exits-3",
             "trap 'exit 3' TERM; while :; do sleep 0.1; done",
             Control("-d"),
-            Silence,
+            // So it would also look if it had crashed after `s6-svc -o`.
+            unclear(Exit::Code(3)),
         ),
         way(
             "down-and-kill",
             "trap '' TERM; while :; do sleep 0.1; done",
             Control("-dk"),
-            Silence,
+            unclear(killed_by("KILL")),
         ),
         way(
             "down-segv",
@@ -182,6 +183,30 @@ fn a_service_that_is_run_once_has_not_been_stopped_when_it_dies() {
         (report.verdict, report.stop.exit),
         (Verdict::Crashed, Exit::Code(1))
     );
+}
+
+#[test]
+fn a_service_that_is_to_run_once_from_now_on_and_dies_is_told() {
+    let machine = ways::machine();
+    let gate = machine.path("gate");
+    let dies = format!(
+        "while [ ! -e {} ]; do sleep 0.05; done; exit 1",
+        gate.display()
+    );
+    let s6 = S6::start(&machine, &[way("web", &dies, Nothing, Silence)]);
+    wait_for("its start", || {
+        machine.markers().contains(&"web".to_owned())
+    });
+    s6.svc("web", "-o");
+    fs::write(gate, "").unwrap();
+    wait_for("its report", || !machine.reports().is_empty());
+    let report = machine.only_report();
+    assert_eq!(
+        (report.verdict, report.stop.exit),
+        (Verdict::Unknown, Exit::Code(1))
+    );
+    let because = "s6-supervise no longer wants it up: so it is after `s6-svc -d`";
+    assert!(report.verdict_because.starts_with(because));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::old_account;
 use crate::clock::Now;
-use crate::report::Timestamp;
+use crate::report::{Supervisor, Timestamp};
 use crate::supervisor::account::Account;
 use crate::supervisor::run::life::Life;
 
@@ -53,6 +53,12 @@ pub struct Marker {
     /// The service is run once. Its supervisor never wants it up, so that does not mean a stop.
     #[serde(default, skip_serializing_if = "is_false")]
     pub once: bool,
+    /// The supervisor whose hook armed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Supervisor>,
+    /// The directory in which the supervisor keeps the service, if each has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
     /// Account of the end, as the supervisor gave it to the hook.
     #[serde(
         default,
@@ -100,6 +106,8 @@ impl Marker {
             oom_kills: None,
             pid: None,
             once: false,
+            by: None,
+            directory: None,
             account: None,
             unarmed: false,
             life: None,

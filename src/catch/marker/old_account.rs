@@ -64,6 +64,7 @@ impl From<OldAccount> for Account {
             announced: old.planned,
             logs: old.logs,
             invocation: old.invocation,
+            directory: None,
             program: old.program,
         }
     }
@@ -183,6 +184,7 @@ mod tests {
                 logs: vec!["/a.log".into()],
                 invocation: Some("42".into()),
                 program: Some("/srv/web".into()),
+                directory: None,
             };
             assert_eq!(read(&old(&facts)), expected, "{facts}");
             // What this version writes comes back the same.

@@ -88,7 +88,8 @@ impl Case<'_> {
             ending if let Some(announced) = self.announcement() => {
                 self.after_announcement(ending, announced)
             }
-            Ending::NeverRan(_) | Ending::DiedStarting { .. } => (
+            Ending::NeverRan(_) => (Verdict::AbortedStart, "its main process never ran".into()),
+            Ending::DiedStarting { .. } => (
                 Verdict::AbortedStart,
                 "the supervisor says that its start failed".into(),
             ),
@@ -97,6 +98,19 @@ impl Case<'_> {
             Ending::LikeRestart { why, .. } if self.oom.is_none() => {
                 (Verdict::Unknown, why.clone())
             }
+            Ending::Unwanted {
+                main,
+                pre_stop_tells,
+                why,
+            } if self.oom.is_none() && !main.exit.is_fault() => match pre_stop_tells {
+                // However long the stop took.
+                true if self.marker.planned_ms.is_some() => {
+                    (Verdict::Planned, format!("a stop was announced, and {why}"))
+                }
+                // It was to run only once from the start.
+                false if !self.marker.once => (Verdict::Unknown, why.clone()),
+                _ => self.unannounced(),
+            },
             ending @ (Ending::Ended(_) | Ending::Followed { .. })
                 if self.may_be_an_early_stop(ending) =>
             {
@@ -109,6 +123,7 @@ impl Case<'_> {
             | Ending::Ended(_)
             | Ending::Followed { .. }
             | Ending::LikeRestart { .. }
+            | Ending::Unwanted { .. }
             | Ending::Explained { main: Some(_), .. } => self.unannounced(),
         }
     }

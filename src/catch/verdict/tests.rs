@@ -380,10 +380,11 @@ fn an_announcement_holds_to_the_millisecond_until_the_plan_runs_out() {
 
 #[test]
 fn a_start_that_failed_is_an_aborted_start() {
-    let because = "the supervisor says that its start failed";
-    for account in [
-        accounts::never_started(),
-        accounts::died_starting(Exit::Code(1)),
+    let never_ran = "its main process never ran";
+    let said = "the supervisor says that its start failed";
+    for (account, because) in [
+        (accounts::never_started(), never_ran),
+        (accounts::died_starting(Exit::Code(1)), said),
     ] {
         let stop = Stop::of(account);
         assert_judged(&stop, Verdict::AbortedStart, because);

@@ -221,6 +221,7 @@ fn stop(subject: &Subject, marker: Option<&Marker>) -> Stop {
         uptime_s: None,
         pid: None,
         invocation: None,
+        directory: None,
         exit: Exit::Unknown,
     }
 }

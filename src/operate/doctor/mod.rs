@@ -24,7 +24,7 @@ use rustix::process::geteuid;
 use crate::accounts;
 use crate::clock::Now;
 use crate::config;
-use crate::operate::{known, runs};
+use crate::operate::{known, runs, typed};
 use crate::places::Places;
 use crate::render::condition;
 use crate::supervisor::check::{Check, Concerns, State};
@@ -98,11 +98,16 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
     let runs_in_front = runs::jobs(places).contains(service);
     let by_run = || runs_in_front.then_some(&LastwordsRun as &'static dyn Supervise);
     let by_file = || services::supervisor_of(service, &host).ok();
+    let trace = known::trace(service, places);
     let supervisor = args
         .supervisor
         .or_else(by_file)
         .or_else(by_run)
+        .or_else(|| Some(trace.as_ref()?.supervisor))
         .unwrap_or_default();
+    let trace = trace.filter(|trace| trace.supervisor == supervisor);
+    let was_run = trace.is_some();
+    let directory = trace.and_then(|trace| trace.directory);
     let (job, instance) = supervisor.split(service);
     let loaded = config::load(&places.config, job);
     let uid = loaded
@@ -119,6 +124,8 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
         instance,
         supervisor,
         runs_in_front,
+        was_run,
+        directory,
         places,
         host,
         loaded,
@@ -143,6 +150,9 @@ fn examine(service: &str, args: &DoctorArgs, answers: &mut telling::Answers) -> 
     telling::sinks(&subject, drill.as_ref(), answers, &mut checks);
     deliverer::check(&subject, &mut checks);
     telling::spool(&subject, drill.as_ref(), &mut checks);
+    for check in &mut checks {
+        check.remedy = (check.remedy.take()).map(|remedy| typed::commands(&remedy, places));
+    }
     let verdict = supervisor::check::verdict(service, &checks);
     let verdict = match failed {
         Some(now) => format!("{verdict}. The service is {now}"),
@@ -172,7 +182,7 @@ fn is_down(subject: &Subject, now: &str) -> Check {
 /// Checks whether the job's supervisor calls lastwords.
 fn hooks(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     let (supervisor, service) = (subject.supervisor, subject.service);
-    if supervisor.knows(service, &subject.host) {
+    if subject.directory.is_some() || supervisor.knows(service, &subject.host) {
         return supervisor.examine(subject, checks);
     }
     let text = format!("{supervisor} does not know {service}");

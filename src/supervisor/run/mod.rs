@@ -5,8 +5,9 @@ pub mod life;
 
 use std::path::PathBuf;
 
+use crate::clock::Now;
 use crate::host::Host;
-use crate::report::Exit;
+use crate::report::{Condition, Exit, Stop};
 use crate::supervisor::Supervise;
 use crate::supervisor::account::Account;
 use crate::supervisor::caller::{Caller, quoted};
@@ -53,6 +54,14 @@ impl Supervise for LastwordsRun {
 
     fn knows(&self, _: &str, _: &Host) -> bool {
         true
+    }
+
+    /// Knows what runs the job next, but not how it is now.
+    fn condition(&self, stop: &Stop, _: Now, host: &Host) -> Option<Condition> {
+        let line = in_cron(&stop.job, host);
+        Some(line.map_or(Condition::Unknown, |line| Condition::Waiting {
+            because: format!("cron starts it again ({})", line.place()),
+        }))
     }
 
     /// Returns the file of cron's that runs it.
@@ -107,6 +116,11 @@ impl Supervise for LastwordsRun {
         }
         if let Some(line) = in_cron(subject.service, &subject.host) {
             examine_cron(&line, &subject.host, checks);
+            return Observed::of(Running::No);
+        }
+        if subject.was_run {
+            let text = "`lastwords run` ran it before. It does not run now";
+            checks.push(Check::ok("hooks", Concerns::Catching, text));
             return Observed::of(Running::No);
         }
         let text = "`lastwords run` is not running for this job. lastwords cannot see how it will \

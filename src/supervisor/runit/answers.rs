@@ -1,7 +1,7 @@
 //! runit, as the rest of the program asks it.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::clock::Now;
 use crate::host::Host;
@@ -14,7 +14,6 @@ use crate::supervisor::doctor::Observed;
 use crate::supervisor::plan::Plan;
 use crate::supervisor::runit::{self, doctor, setup};
 use crate::supervisor::service_dir;
-use crate::supervisor::services;
 use crate::supervisor::supervise::{Described, HookInput, Subject};
 
 /// Directories in which services are kept.
@@ -45,18 +44,18 @@ impl Supervise for Runit {
 
     fn account(&self, input: &HookInput, host: &Host) -> Option<Account> {
         let status = service_dir::status();
-        let account = runit::account(input.args, &status, service_dir::restarts_tell())?;
+        let stat = service_dir::read(Path::new("supervise/stat")).unwrap_or_default();
+        let stat = String::from_utf8_lossy(&stat);
+        let account = runit::account(input.args, &status, &stat, service_dir::restarts_tell())?;
         Some(Account {
             logs: service_dir::own_logs(input, host),
+            directory: service_dir::here(input, host),
             ..account
         })
     }
 
     fn condition(&self, stop: &Stop, _: Now, host: &Host) -> Option<Condition> {
-        if services::check_name(&stop.job).is_err() {
-            return Some(Condition::Unknown);
-        }
-        let status = service_dir::status_of(self.file_of(&stop.job, host), host);
+        let status = service_dir::status_of(stop, self, host);
         let (is_up, is_wanted) = (runit::is_up(&status), runit::wanted_up(&status));
         Some(service_dir::condition(
             &status,

@@ -12,11 +12,7 @@ use crate::supervisor::supervise::Subject;
 
 pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     let host = &subject.host;
-    let run = subject
-        .supervisor
-        .file_of(subject.service, host)
-        .unwrap_or_default();
-    let dir = run.parent().unwrap_or(Path::new("/"));
+    let dir = &service_dir::directory(subject);
     finish(subject, dir, dir, checks);
     checks.extend(planned(subject, dir));
     let lacking = pre_start(subject, dir);

@@ -10,12 +10,25 @@ use std::ffi::OsString;
 
 use crate::report::{Evidence, Exit, signal_name};
 use crate::supervisor::account::{Account, Ending, MainExit};
-use crate::supervisor::service_dir::STATUS;
+use crate::supervisor::service_dir::{self, STATUS, Words};
 pub use answers::Runit;
 
+const WORDS: Words = Words {
+    supervisor: "runsv",
+    down: "`sv down`",
+    once: "`sv once`",
+    restart: "`sv restart`",
+};
+
 /// Reads an end from the arguments of `finish` and the status; returns `None` if the arguments are
-/// not runsv's. `restarts_tell` is true if a `control/t` announces `sv restart` to us.
-pub fn account(args: &[OsString], status: &[u8], restarts_tell: bool) -> Option<Account> {
+/// not runsv's. `stat` is what the status says in words, `restarts_tell` is true if a `control/t`
+/// announces each stop and restart to us.
+pub fn account(
+    args: &[OsString],
+    status: &[u8],
+    stat: &str,
+    restarts_tell: bool,
+) -> Option<Account> {
     let [code, wait_status, ..] = args else {
         return None;
     };
@@ -34,25 +47,28 @@ pub fn account(args: &[OsString], status: &[u8], restarts_tell: bool) -> Option<
         line: None,
         text,
     };
-    let announced = (wanted_up(status) == Some(false)).then(|| Evidence {
-        source: STATUS.into(),
-        line: None,
-        text: "runsv wants it down".into(),
-    });
     let main = MainExit {
         exit,
         pid: None,
         evidence,
     };
-    let ending = if restarts_tell {
-        Ending::Ended(main)
-    } else {
-        Ending::ended_or_restarted(main, "`sv restart`")
-    };
-    Some(Account {
-        announced,
-        ..ending.into()
-    })
+    // `sv exit`, and the end of runsv itself.
+    if stat.contains("want exit") {
+        return Some(Account {
+            announced: Some(Evidence {
+                source: STATUS.into(),
+                line: None,
+                text: "runsv is to exit".into(),
+            }),
+            ..Ending::Ended(main).into()
+        });
+    }
+    Some(service_dir::account(
+        main,
+        wanted_up(status),
+        restarts_tell,
+        &WORDS,
+    ))
 }
 
 /// Returns whether runsv wants the service to run. The status is a TAI64N stamp, the pid, a flag
@@ -88,6 +104,7 @@ mod tests {
         account(
             &args.iter().map(Into::into).collect::<Vec<_>>(),
             status,
+            "finish",
             restarts_tell,
         )
     }
@@ -125,6 +142,15 @@ mod tests {
                 .announced
                 .is_some()
         );
+        let exits = account(&["1".into(), "0".into()], DOWN, "finish, want exit", true);
+        assert!(exits.unwrap().announced.is_some());
+        let tells = |args: &[&str], tells| match finish(args, DOWN, tells).unwrap().ending {
+            Ending::Unwanted { pre_stop_tells, .. } => Some(pre_stop_tells),
+            _ => None,
+        };
+        assert_eq!(tells(&["1", "0"], false), Some(false));
+        assert_eq!(tells(&["1", "0"], true), Some(true));
+        assert_eq!(tells(&["-1", "11"], false), None);
         assert_eq!(finish(&["-1", "15"], UP, false).unwrap().announced, None);
     }
 

@@ -55,6 +55,7 @@ impl Supervise for S6 {
         let account = s6::account(input.args, &service_dir::status())?;
         Some(Account {
             logs: service_dir::own_logs(input, host),
+            directory: service_dir::here(input, host),
             ..account
         })
     }
@@ -75,10 +76,7 @@ impl Supervise for S6 {
     }
 
     fn condition(&self, stop: &Stop, _: Now, host: &Host) -> Option<Condition> {
-        if services::check_name(&stop.job).is_err() {
-            return Some(Condition::Unknown);
-        }
-        let status = service_dir::status_of(self.file_of(&stop.job, host), host);
+        let status = service_dir::status_of(stop, self, host);
         let (is_up, is_wanted) = (s6::is_up(&status), s6::wanted_up(&status));
         Some(service_dir::condition(
             &status,

@@ -12,13 +12,9 @@ use crate::supervisor::supervise::Subject;
 
 pub fn check(subject: &Subject, checks: &mut Vec<Check>) -> Observed {
     let host = &subject.host;
-    let run = subject
-        .supervisor
-        .file_of(subject.service, host)
-        .unwrap_or_default();
-    let source = run.parent().unwrap_or(Path::new("/"));
-    let dir = live(subject.service, source, host);
-    finish(subject, &dir, source, checks);
+    let source = service_dir::directory(subject);
+    let dir = live(subject.service, &source, host);
+    finish(subject, &dir, &source, checks);
     let lacking = pre_start(subject, &dir);
     let here = host.path(&dir);
     let arms = lacking.is_none();

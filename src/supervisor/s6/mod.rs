@@ -9,9 +9,16 @@ mod setup;
 use std::ffi::OsString;
 
 use crate::report::{Evidence, Exit, signal_name};
-use crate::supervisor::account::{Account, Ending, MainExit};
-use crate::supervisor::service_dir::STATUS;
+use crate::supervisor::account::{Account, MainExit};
+use crate::supervisor::service_dir::{self, Words};
 pub use answers::S6;
+
+const WORDS: Words = Words {
+    supervisor: "s6-supervise",
+    down: "`s6-svc -d` and a shutdown",
+    once: "`s6-svc -o`",
+    restart: "`s6-svc -r`",
+};
 
 /// Reads an end from the arguments of `finish` and the status; returns `None` if the arguments are
 /// not s6-supervise's.
@@ -33,20 +40,12 @@ pub fn account(args: &[OsString], status: &[u8]) -> Option<Account> {
         line: None,
         text: format!("finish {code} {signal}"),
     };
-    let announced = (wanted_up(status) == Some(false)).then(|| Evidence {
-        source: STATUS.into(),
-        line: None,
-        text: "s6-supervise wants it down".into(),
-    });
     let main = MainExit {
         exit,
         pid: None,
         evidence,
     };
-    Some(Account {
-        announced,
-        ..Ending::ended_or_restarted(main, "`s6-svc -r`").into()
-    })
+    Some(service_dir::account(main, wanted_up(status), false, &WORDS))
 }
 
 /// Returns the wait status and the flags, which are the last bytes of a status. s6 2.11 writes 35

@@ -7,12 +7,17 @@ pub mod setup;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::process::geteuid;
 
 use crate::host::{Host, open_regular_in_ours};
-use crate::report::{Condition, Supervisor, Timestamp};
+use crate::report::{Condition, Evidence, Stop, Supervisor, Timestamp};
+use crate::supervisor::Supervise;
+use crate::supervisor::account::{Account, Ending, MainExit};
 use crate::supervisor::services;
-use crate::supervisor::supervise::HookInput;
+use crate::supervisor::supervise::{HookInput, Subject};
 
 /// The supervisor's own status of the service, in the service's directory.
 pub const STATUS: &str = "supervise/status";
@@ -36,6 +41,57 @@ pub fn name(input: &HookInput) -> Option<OsString> {
 /// Reads the supervisor's status of the service in whose directory we are; empty if there is none.
 pub fn status() -> Vec<u8> {
     read(Path::new(STATUS)).unwrap_or_default()
+}
+
+/// The words of a supervisor, and of its commands.
+pub struct Words {
+    pub supervisor: &'static str,
+    pub down: &'static str,
+    pub once: &'static str,
+    pub restart: &'static str,
+}
+
+/// Returns the account of an end. `wanted` is whether the supervisor wants the service up;
+/// `pre_stop_tells` is true if each stop and restart, and nothing else, runs our pre-stop.
+pub fn account(
+    main: MainExit,
+    wanted: Option<bool>,
+    pre_stop_tells: bool,
+    words: &Words,
+) -> Account {
+    let Words {
+        supervisor,
+        down,
+        once,
+        restart,
+    } = words;
+    match (wanted, pre_stop_tells) {
+        (Some(false), true) => Ending::Unwanted {
+            main,
+            pre_stop_tells,
+            why: format!("{supervisor} no longer wants it up"),
+        }
+        .into(),
+        (Some(false), false) if main.is_like_stop() || main.exit.is_fault() => Account {
+            announced: Some(Evidence {
+                source: STATUS.into(),
+                line: None,
+                text: format!("{supervisor} wants it down"),
+            }),
+            ..Ending::Ended(main).into()
+        },
+        (Some(false), false) => Ending::Unwanted {
+            main,
+            pre_stop_tells,
+            why: format!(
+                "{supervisor} no longer wants it up: so it is after {down}, but also after {once} \
+                 while it runs, and nothing here tells the two apart"
+            ),
+        }
+        .into(),
+        (_, true) => Ending::Ended(main).into(),
+        (_, false) => Ending::ended_or_restarted(main, restart).into(),
+    }
 }
 
 /// Reads how things stand with a service from its status, whose first bytes say since when.
@@ -68,12 +124,49 @@ fn tai64(stamp: [u8; 8]) -> Option<Timestamp> {
     seconds.checked_sub((1 << 62) + 10).map(Timestamp::of_unix)
 }
 
-/// Reads the supervisor's status of the service whose `run` this is; empty if there is none.
-pub fn status_of(run: Option<PathBuf>, host: &Host) -> Vec<u8> {
-    let status = run.and_then(|run| Some(run.parent()?.join(STATUS)));
-    status
-        .and_then(|path| read(&host.path(path)))
+/// Reads the supervisor's status of the service that has ended so; empty if there is none. The
+/// service is where its hook ran, or else where its supervisor keeps services.
+pub fn status_of(stop: &Stop, by: &dyn Supervise, host: &Host) -> Vec<u8> {
+    let told = || trusted(Path::new(stop.directory.as_ref()?), host);
+    let kept = || {
+        services::check_name(&stop.job).ok()?;
+        Some(by.file_of(&stop.job, host)?.parent()?.to_owned())
+    };
+    let dir = told().or_else(kept);
+    dir.and_then(|dir| read(&host.path(dir.join(STATUS))))
         .unwrap_or_default()
+}
+
+/// Returns the directory of the service that doctor looks at: where its supervisor keeps services,
+/// or else where its hooks ran.
+pub fn directory(subject: &Subject) -> PathBuf {
+    let run = subject.supervisor.file_of(subject.service, &subject.host);
+    let kept = run.and_then(|run| Some(run.parent()?.to_owned()));
+    let told = || trusted(subject.directory.as_deref()?, &subject.host);
+    kept.or_else(told).unwrap_or_else(|| "/".into())
+}
+
+/// Returns the directory in which a hook runs, by its name on this host.
+pub fn here(input: &HookInput, host: &Host) -> Option<String> {
+    let dir = host.name_of(&(input.directory)()?);
+    dir.into_os_string().into_string().ok()
+}
+
+/// Returns a directory that a hook has named, unless another user could put something in its place.
+fn trusted(dir: &Path, host: &Host) -> Option<PathBuf> {
+    let is_plain = dir.is_absolute()
+        && (dir.components()).all(|it| matches!(it, Component::RootDir | Component::Normal(_)));
+    let real = host.path(dir);
+    let ours = geteuid().as_raw();
+    let is_ours = |dir: &Path| {
+        let Ok(found) = fs::symlink_metadata(dir) else {
+            return false;
+        };
+        // In a sticky directory nobody can move what belongs to another.
+        let is_closed = found.mode() & 0o022 == 0 || found.mode() & 0o1000 != 0;
+        found.is_dir() && [0, ours].contains(&found.uid()) && is_closed
+    };
+    (is_plain && real.ancestors().all(is_ours)).then(|| dir.to_owned())
 }
 
 /// Returns the `run` of a service that one of these directories holds.
@@ -142,7 +235,8 @@ pub fn logs(dir: &Path, host: &Host) -> Vec<String> {
     logs
 }
 
-fn read(path: &Path) -> Option<Vec<u8>> {
+/// Reads a file of a service's directory.
+pub fn read(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     open_regular_in_ours(path)
         .ok()?

@@ -184,6 +184,7 @@ pub fn account(told: &Told, unit: Option<&Unit>) -> Option<Account> {
         logs: unit.and_then(|unit| unit.log.clone()).into_iter().collect(),
         invocation: told.invocation.clone(),
         program: unit.and_then(|unit| unit.program.clone()),
+        directory: None,
     })
 }
 
