@@ -272,13 +272,7 @@ fn run_collectors(
         collectors.push(Box::new(end.used));
         if by != By::Adopter {
             // Goes first: these lines are the command's own output and take precedence as evidence.
-            collectors.insert(
-                0,
-                Box::new(KeptOutput {
-                    streams: end.output,
-                    redactor: redactor.clone(),
-                }),
-            );
+            collectors.insert(0, Box::new(KeptOutput::new(end.output, redactor.clone())));
         }
     }
     // An adopter may be root and writes nothing where the service's user may have put a link.

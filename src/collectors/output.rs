@@ -1,8 +1,9 @@
 //! The last output of a command that `lastwords run` runs. It needs no config.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::OFlags;
@@ -29,11 +30,69 @@ pub struct Stream {
     pub from: u64,
 }
 
+/// Name of a file without a place in which `lastwords run` holds a stream's end. The worker inherits
+/// it.
+pub const HELD: &str = "last output";
+
 /// Reads the output that `lastwords run` kept, or that the command wrote to a file itself.
 pub struct KeptOutput {
-    pub streams: Vec<Stream>,
+    /// The streams are opened before anything else is done: `lastwords run` waits for nothing.
+    streams: Vec<(Stream, io::Result<Held>)>,
     /// Takes secrets out before the lines are cut from the output.
-    pub redactor: Redactor,
+    redactor: Redactor,
+}
+
+impl KeptOutput {
+    pub fn new(streams: Vec<Stream>, redactor: Redactor) -> Self {
+        let open = |stream: Stream| {
+            let held = open(&stream.path);
+            (stream, held)
+        };
+        Self {
+            streams: streams.into_iter().map(open).collect(),
+            redactor,
+        }
+    }
+}
+
+/// An open file that holds a stream.
+struct Held {
+    file: File,
+    /// False if it is on a file system, which may hang.
+    is_in_memory: bool,
+}
+
+/// Opens what holds a stream: the file that this process has inherited, or else that of `lastwords
+/// run`. The inherited one is closed, as programs that this process starts are not to have it.
+fn open(path: &str) -> io::Result<Held> {
+    let is_in_memory = |path: &Path| {
+        let target = fs::read_link(path);
+        target.is_ok_and(|it| it.to_string_lossy().starts_with(&format!("/memfd:{HELD}")))
+    };
+    let open = |path: &Path| {
+        // The path leads to a descriptor of ours or our parent's: no one else can have put a link
+        // there.
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+        let file = File::options().read(true).custom_flags(flags).open(path)?;
+        Ok(Held {
+            file,
+            is_in_memory: is_in_memory(path),
+        })
+    };
+    let number = path
+        .rsplit('/')
+        .next()
+        .and_then(|it| it.parse::<i32>().ok());
+    let inherited = number.and_then(|number| {
+        let path = PathBuf::from(format!("/proc/self/fd/{number}"));
+        (number > 2 && is_in_memory(&path)).then_some((number, path))
+    });
+    let Some((number, own)) = inherited else {
+        return open(Path::new(path));
+    };
+    let held = open(&own);
+    let _ = nix::unistd::close(number);
+    held
 }
 
 impl Collector for KeptOutput {
@@ -45,6 +104,11 @@ impl Collector for KeptOutput {
         "log output".to_owned()
     }
 
+    fn only_computes(&self) -> bool {
+        let is_in_memory = |held: &io::Result<Held>| held.as_ref().is_ok_and(|it| it.is_in_memory);
+        self.streams.iter().all(|(_, held)| is_in_memory(held))
+    }
+
     fn collect(&self, _stop: &Stop, _host: &Host) -> Result<Body> {
         if self.streams.is_empty() {
             bail!(
@@ -53,8 +117,8 @@ impl Collector for KeptOutput {
         }
         let (mut text, mut lines) = (Vec::new(), 0);
         let share = MAX_TEXT / self.streams.len().max(1) - 64;
-        for stream in &self.streams {
-            let kept = read(stream, share + MARGIN)
+        for (stream, held) in &self.streams {
+            let kept = read(stream, held, share + MARGIN)
                 .with_context(|| format!("cannot read what came on {}", stream.name))?;
             let (last, ..) = shown(&kept, share, LINES, &self.redactor);
             if self.streams.len() > 1 && !last.is_empty() {
@@ -75,13 +139,11 @@ impl Collector for KeptOutput {
 
 /// Reads the end of a stream, without what stood there before the command started. A file that is
 /// shorter than that was truncated.
-fn read(stream: &Stream, most: usize) -> Result<Vec<u8>> {
-    // The path leads to a descriptor of our parent's: no one else can have put a link there.
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let mut file = File::options()
-        .read(true)
-        .custom_flags(flags)
-        .open(&stream.path)?;
+fn read(stream: &Stream, held: &io::Result<Held>, most: usize) -> Result<Vec<u8>> {
+    let mut file = match held {
+        Ok(held) => &held.file,
+        Err(why) => bail!("{why}"),
+    };
     let size = file.metadata()?.len();
     let from = if size < stream.from { 0 } else { stream.from };
     let most = u64::try_from(most).unwrap_or(u64::MAX);
@@ -100,6 +162,10 @@ fn read(stream: &Stream, most: usize) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write;
+    use std::os::fd::{AsRawFd, IntoRawFd};
+
+    use rustix::fs::{MemfdFlags, memfd_create};
 
     use super::*;
     use crate::collectors::tests::stop;
@@ -115,10 +181,8 @@ mod tests {
                 from: *from,
             }
         };
-        let kept = KeptOutput {
-            streams: files.iter().enumerate().map(stream).collect(),
-            redactor: Redactor::default(),
-        };
+        let streams = files.iter().enumerate().map(stream).collect();
+        let kept = KeptOutput::new(streams, Redactor::default());
         kept.collect(&stop(), &Host::new("/", "/")).unwrap().text
     }
 
@@ -127,6 +191,25 @@ mod tests {
         assert_eq!(collect(&[("old\nnew\n", 4)]), "new");
         assert_eq!(collect(&[("truncated\n", 400)]), "truncated");
         assert_eq!(collect(&[("old\n", 4)]), "[it wrote nothing]");
+    }
+
+    #[test]
+    fn what_was_inherited_is_read_though_the_process_that_held_it_is_gone() {
+        let mut file = File::from(memfd_create(HELD, MemfdFlags::empty()).unwrap());
+        file.write_all(b"the last words\n").unwrap();
+        let number = file.into_raw_fd();
+        let stream = |number| Stream {
+            name: "standard output".to_owned(),
+            path: format!("/proc/0/fd/{number}"),
+            from: 0,
+        };
+        let kept = KeptOutput::new(vec![stream(number)], Redactor::default());
+        let host = Host::new("/", "/");
+        assert_eq!(kept.collect(&stop(), &host).unwrap().text, "the last words");
+        // Any other file of that number is not the command's.
+        let other = File::open("/proc/self/status").unwrap();
+        let kept = KeptOutput::new(vec![stream(other.as_raw_fd())], Redactor::default());
+        assert!(kept.collect(&stop(), &host).is_err());
     }
 
     #[test]

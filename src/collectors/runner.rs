@@ -3,7 +3,7 @@
 //! A collector that fails, panics or hangs leaves a section that says so, and does not delay the
 //! others.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
@@ -22,6 +22,9 @@ pub const MAX_TEXT: usize = 64 * 1024;
 /// Marks the place where a longer text was cut.
 const CUT: &str = "[what came before is cut]\n";
 
+/// How long a collector that only computes has after the budget: a busy machine may keep it waiting.
+const BUSY: Duration = Duration::from_secs(10);
+
 /// How long the next collectors wait for the one that is running.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -29,7 +32,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// their order.
 ///
 /// A thread runs them one after the other, starting with those that have to come first. As soon as
-/// one takes long, another thread goes on with the next. On a busy machine that is at least as fast
+/// one takes long, another thread goes on with the next. One that only computes has more time. On a busy machine that is at least as fast
 /// as a thread for each. A collector that is not finished in time is left behind in its thread. If
 /// that waits in the kernel in a way that no signal ends (a FUSE daemon that hangs while it has our
 /// request), it also keeps its *process* from ending. So a hook has this done by another process.
@@ -47,6 +50,10 @@ pub fn run(
     let mut sections: Vec<Section> = collectors
         .iter()
         .map(|collector| timed_out(collector.as_ref(), budget))
+        .collect();
+    let mut computing: BTreeSet<usize> = (collectors.iter().enumerate())
+        .filter(|(_, collector)| collector.only_computes())
+        .map(|(position, _)| position)
         .collect();
     let mut queue: Vec<_> = collectors.into_iter().enumerate().collect();
     queue.sort_by_key(|(_, collector)| !collector.comes_first());
@@ -66,11 +73,17 @@ pub fn run(
     }
     let mut missing = sections.len();
     while missing > 0 {
-        let left = budget.saturating_sub(started.elapsed());
+        let more = if computing.is_empty() {
+            Duration::ZERO
+        } else {
+            BUSY
+        };
+        let left = (budget + more).saturating_sub(started.elapsed());
         if let Ok((position, section)) = results.recv_timeout(left.min(PATIENCE)) {
             if let Some(place) = sections.get_mut(position) {
                 *place = section;
             }
+            computing.remove(&position);
             missing -= 1;
         } else if left.is_zero() {
             break;

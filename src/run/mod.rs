@@ -72,7 +72,8 @@ pub fn run(args: &RunArgs) -> ExitCode {
         }
         Err(why) => CommandEnd::NeverRan(why),
     };
-    watch.ended(&end, output.kept());
+    let (streams, held) = output.kept();
+    watch.ended(&end, streams, &held);
     watch.deliver(&signals);
     output.finish(&signals);
     end.pass_on(args)

@@ -22,13 +22,14 @@ use rustix::fs::{FileType, MemfdFlags, Stat, fstat, major, memfd_create, minor};
 use rustix::net::SocketType;
 use rustix::net::sockopt::socket_type;
 
-use crate::collectors::output::Stream;
+use crate::collectors::output::{HELD, Stream};
 use crate::ourselves;
-use crate::run::relay::{Relay, Rest};
+use crate::run::relay::{Relay, Rest, RingEnd};
 use crate::run::signals::Signals;
 
-/// How long to wait for the end of the output, which the kernel holds ready.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long to wait for the end of the output, which the kernel holds ready. A busy machine may be
+/// slow to run the thread that takes it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The rest of a relay: the reading end of the command's pipe, and where it leads.
 type Left = Option<(OwnedFd, Option<OwnedFd>)>;
@@ -45,6 +46,8 @@ pub struct Output {
 struct Relayed {
     name: &'static str,
     kept: Receiver<Vec<u8>>,
+    /// Holds the same, where the thread does not come to say so: its reader may be slow.
+    ring: RingEnd,
     thread: JoinHandle<Left>,
     /// Stops the relay when it is dropped.
     running: Option<PipeWriter>,
@@ -118,15 +121,16 @@ impl Output {
         }
     }
 
-    /// Keeps the end of the command's output in a place that another process of ours can read for
-    /// as long as this one lives.
-    pub fn kept(&mut self) -> Vec<Stream> {
+    /// Keeps the end of the command's output in files that a worker of ours can inherit. Another
+    /// process can read them for as long as this one lives.
+    pub fn kept(&mut self) -> (Vec<Stream>, Vec<File>) {
         for relay in &mut self.relays {
             relay.running = None;
         }
-        let mut streams = self.files.clone();
+        let (mut streams, mut held) = (self.files.clone(), Vec::new());
         for relay in &self.relays {
-            let bytes = relay.kept.recv_timeout(PATIENCE).unwrap_or_default();
+            let bytes = relay.kept.recv_timeout(PATIENCE);
+            let bytes = bytes.unwrap_or_else(|_| relay.ring.end());
             let Ok(file) = hold(&bytes) else { continue };
             let path = format!("/proc/{}/fd/{}", id(), file.as_raw_fd());
             streams.push(Stream {
@@ -134,10 +138,9 @@ impl Output {
                 path,
                 from: 0,
             });
-            // The path names this process, which outlives the worker that reads it.
-            std::mem::forget(file);
+            held.push(file);
         }
-        streams
+        (streams, held)
     }
 
     /// Waits until everything is passed on, as the command itself would have, or until a signal
@@ -160,6 +163,7 @@ impl Relayed {
         let (stop, running) = io::pipe()?;
         let (alive, held) = io::pipe()?;
         let (send, kept) = channel();
+        let ring = relay.ring_end()?;
         let thread = Builder::new().spawn(move || {
             let _held = held;
             let rest = relay.run(stop);
@@ -173,6 +177,7 @@ impl Relayed {
         Ok(Self {
             name,
             kept,
+            ring,
             thread,
             running: Some(running),
             alive,
@@ -210,7 +215,7 @@ fn is_same(one: &Stat, other: &Stat) -> bool {
 
 /// Makes a file without a name, in memory.
 fn hold(bytes: &[u8]) -> io::Result<File> {
-    let mut file = File::from(memfd_create("last output", MemfdFlags::CLOEXEC)?);
+    let mut file = File::from(memfd_create(HELD, MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     Ok(file)
 }

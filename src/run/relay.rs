@@ -16,7 +16,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, ioctl_fionread};
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice, tee};
+use rustix::pipe::{
+    PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice, tee,
+};
 
 /// Capacity of the ring, in bytes. Each write of the command takes a whole page of it.
 const RING: usize = 1 << 20;
@@ -80,11 +82,30 @@ impl Ring {
 
     /// Takes everything out.
     fn take(&self) -> Vec<u8> {
-        let (mut bytes, mut part) = (Vec::new(), vec![0; 64 * 1024]);
-        // Reading ends in EAGAIN, as this process holds the writing end too.
-        while let Ok(length @ 1..) = rustix::io::read(&self.reader, &mut part) {
-            bytes.extend_from_slice(part.get(..length).unwrap_or_default());
-        }
+        take(&self.reader)
+    }
+}
+
+/// Takes everything out of a ring.
+fn take(reader: &OwnedFd) -> Vec<u8> {
+    let (mut bytes, mut part) = (Vec::new(), vec![0; 64 * 1024]);
+    // Reading ends in EAGAIN, as this process holds the writing end too.
+    while let Ok(length @ 1..) = rustix::io::read(reader, &mut part) {
+        bytes.extend_from_slice(part.get(..length).unwrap_or_default());
+    }
+    bytes
+}
+
+/// The reading end of a relay's ring, for another thread than the relay's.
+pub struct RingEnd(OwnedFd);
+
+impl RingEnd {
+    /// Takes what the ring holds, without its first line, of which a part may be gone.
+    pub fn end(&self) -> Vec<u8> {
+        let mut bytes = take(&self.0);
+        let is_full = bytes.len() > fcntl_getpipe_size(&self.0).unwrap_or_default() / 2;
+        let line = bytes.iter().position(|byte| *byte == b'\n');
+        bytes.drain(..line.filter(|_| is_full).map_or(0, |newline| newline + 1));
         bytes
     }
 }
@@ -146,6 +167,10 @@ impl Relay {
             },
             theirs,
         ))
+    }
+
+    pub fn ring_end(&self) -> io::Result<RingEnd> {
+        self.ring.reader.try_clone().map(RingEnd)
     }
 
     /// Passes on until the command has closed its end, nobody reads any more, or `stop` ends.

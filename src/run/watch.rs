@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, WaitStatus, getppid, getpriority_process};
 use tempfile::TempDir;
 
@@ -302,8 +303,8 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Has the end judged and, if it was a crash, caught.
-    pub fn ended(&mut self, end: &CommandEnd, output: Vec<Stream>) {
+    /// Has the end judged and, if it was a crash, caught. The files `held` hold the output.
+    pub fn ended(&mut self, end: &CommandEnd, output: Vec<Stream>, held: &[File]) {
         let now = Now::read();
         let used = if let CommandEnd::Ended { used, .. } = end {
             *used
@@ -319,7 +320,7 @@ impl<'a> Watch<'a> {
         });
         self.keep();
         let host = self.host.clone();
-        guarded("run", &host, || self.catch(now));
+        guarded("run", &host, || self.catch(now, held));
         if let Some(hooks) = &self.hooks
             && let Ok(Some(taken)) =
                 hooks.take(random::report_id(now), now, Circumstances::default())
@@ -328,7 +329,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn catch(&mut self, now: Now) -> Result<()> {
+    fn catch(&mut self, now: Now, held: &[File]) -> Result<()> {
         let Some(Armed {
             taken,
             file,
@@ -345,13 +346,20 @@ impl<'a> Watch<'a> {
         let worker =
             worker::command(worker::CATCH, self.places, &taken, nice).and_then(|mut command| {
                 Signals::unblocked(&mut command);
-                worker::start(command, Some(file.try_clone()?))
+                let file = file.try_clone()?;
+                // The worker, and nobody else: it may outlive this process.
+                bequeath(held, FdFlags::empty());
+                let worker = worker::start(command, Some(file));
+                bequeath(held, FdFlags::CLOEXEC);
+                worker
             });
         let Ok(mut worker) = worker else {
             return finish::finish(&taken, Some(file), self.places, &self.host, By::Hook);
         };
         drop(file);
-        let (ended, said) = worker.wait_for_complaints(now.monotonic + PATIENCE);
+        // PID 1 takes the worker with it.
+        let patience = PATIENCE.max(self.deliver_within);
+        let (ended, said) = worker.wait_for_complaints(now.monotonic + patience);
         let _ = io::stderr().write_all(said.as_bytes());
         match ended {
             Ended::Failed if refuge.is_none() => nudge::deliver(self.places, &LastwordsRun),
@@ -395,6 +403,13 @@ impl<'a> Watch<'a> {
         let until = Now::read().monotonic + self.deliver_within;
         let mut said = [0; 4096];
         while signals.wait_for(&ends, Some(until)) && ends.read(&mut said).is_ok_and(|it| it > 0) {}
+    }
+}
+
+/// Sets whether processes that are started inherit these files.
+fn bequeath(files: &[File], flags: FdFlags) {
+    for file in files {
+        let _ = fcntl_setfd(file, flags);
     }
 }
 
