@@ -11,9 +11,10 @@ use crate::clock::Now;
 use crate::deliver::conversation::bare;
 use crate::deliver::deliverer::Deliverer;
 use crate::deliver::flood::Service;
+use crate::deliver::missed;
 use crate::deliver::signs::Signs;
 use crate::host::Host;
-use crate::report::{Condition, Kind, OtherService, Report, Timestamp};
+use crate::report::{Condition, Kind, OtherService, Report, Timestamp, Verdict};
 use crate::supervisor::{self, Supervise};
 
 /// How long a supervisor that has not decided yet is asked again.
@@ -34,6 +35,9 @@ pub fn of(
 ) -> Option<Condition> {
     if report.drill {
         return None;
+    }
+    if report.verdict == Verdict::Missed && !matches!(report.kind, Kind::Recovered { .. }) {
+        return Some(of_missed(report, deliverer));
     }
     if report.claimed().is_some() {
         // No supervisor knows the job of a user's claims.
@@ -84,13 +88,29 @@ fn of_several(
     }
 }
 
+/// Returns how things stand with a service of which a run is missing.
+fn of_missed(report: &Report, deliverer: &Deliverer) -> Condition {
+    let condition = missed::condition(report, deliverer).unwrap_or_default();
+    if condition.is_down() {
+        armed_since(report, &deliverer.signs).unwrap_or(condition)
+    } else {
+        condition
+    }
+}
+
 /// Returns how things stand with the service that has died.
 pub fn of_service(report: &Report, deliverer: &Deliverer) -> Condition {
     let armed_since = || armed_since(report, &deliverer.signs);
     let ran_well_since = || ran_well_since(report, &deliverer.signs);
     match ask(report, deliverer) {
         Condition::Up { since: None } => armed_since().unwrap_or(Condition::Up { since: None }),
-        Condition::Unknown => armed_since().or_else(ran_well_since).unwrap_or_default(),
+        Condition::Unknown => armed_since()
+            .or_else(ran_well_since)
+            .or_else(|| missed::next_run(&report.stop, deliverer))
+            .unwrap_or_default(),
+        waiting @ Condition::Waiting { .. } => {
+            armed_since().or_else(ran_well_since).unwrap_or(waiting)
+        }
         // So it is between two runs, however the last one ended.
         down if down.is_down() => ran_well_since().unwrap_or(down),
         known => known,

@@ -117,13 +117,18 @@ impl Expected {
             && now.monotonic >= every / 10
     }
 
+    /// Returns when its next run has to have ended well.
+    pub fn due(&self, every: Duration) -> Timestamp {
+        let due = self.since.at.time().checked_add(every);
+        due.map_or(self.since.at, Timestamp::new)
+    }
+
     /// Returns the id of the message that a run is missing. It is the same however often it is
     /// made.
     pub fn next_id(&self, every: Duration) -> ReportId {
-        let due = self.since.at.time().checked_add(every + every / 10);
-        let due = due.map_or(self.since.at, Timestamp::new);
-        let instance = self.instance.as_deref().unwrap_or_default();
-        ReportId::derived(due, &["missed", &self.job, instance])
+        let (since, instance) = (self.since.at.to_string(), self.instance.as_deref());
+        let parts = ["missed", &since, &self.job, instance.unwrap_or_default()];
+        ReportId::derived(self.due(every), &parts)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::deliver::conversation::{Conversation, bare};
 use crate::deliver::flood::{Group, Message, OTHERS, Service};
-use crate::report::{Audience, CauseCount, Kind, Report, Series, Stop};
+use crate::report::{Audience, CauseCount, Kind, Report, Series, Stop, Verdict};
 use crate::spool::Spool;
 
 /// Makes the report of a message on its way.
@@ -22,7 +22,9 @@ pub fn make(spool: &Spool, kept: &Conversation, message: &Message) -> Report {
         if is_summary {
             (sections, past) = (latest.sections.clone(), latest.past.clone());
         }
-        if !told.contains(&report.fingerprint) {
+        // Each missing run has a line of its own: since when there was none.
+        let is_missed = latest.verdict == Verdict::Missed;
+        if is_missed || !told.contains(&report.fingerprint) {
             report = bare(latest);
         }
     }

@@ -98,20 +98,42 @@ fn look_at<'e>(
     Ok(services.into_iter().map(|it| (file(&it), it)).collect())
 }
 
-/// Returns how it is with a run that was told to be missing.
+/// Returns how it is with a run that was told to be missing: down until one ends well, though one
+/// may run now.
 pub fn condition(about: &Report, deliverer: &Deliverer) -> Result<Condition> {
-    let stop = &about.stop;
-    let kept = deliverer.spool.kept::<Expected>(Kept::Expected)?;
-    let is_missing = kept
-        .iter()
-        .any(|(_, it)| it.is_told && (&it.job, &it.instance) == (&stop.job, &stop.instance));
-    Ok(if is_missing {
-        Condition::Down {
-            because: about.cause.line.clone(),
-        }
-    } else {
-        Condition::ran_well()
+    let service = kept(&about.stop, deliverer)?.filter(|it| it.is_told);
+    Ok(
+        service.map_or_else(Condition::ran_well, |it| Condition::Down {
+            because: if it.has_run {
+                "not running".to_owned()
+            } else {
+                "no run of it has been seen".to_owned()
+            },
+        }),
+    )
+}
+
+/// Returns how it is with a service whose last run failed, if a next one is expected.
+pub fn next_run(stop: &Stop, deliverer: &Deliverer) -> Option<Condition> {
+    let every = config::load(&deliverer.places.config, &stop.job)
+        .job
+        .expect?;
+    let due = kept(stop, deliverer).ok()??.due(every);
+    let due_at = moment(due);
+    Some(Condition::Waiting {
+        because: if due < deliverer.now().wall {
+            format!("a run that ends well was expected by {due_at}")
+        } else {
+            format!("a run that ends well is expected by {due_at}")
+        },
     })
+}
+
+/// Returns what is known of the service, if runs of it are expected.
+fn kept(stop: &Stop, deliverer: &Deliverer) -> Result<Option<Expected>> {
+    let kept = deliverer.spool.kept::<Expected>(Kept::Expected)?;
+    let is_it = |it: &Expected| (&it.job, &it.instance) == (&stop.job, &stop.instance);
+    Ok(kept.into_iter().map(|(_, it)| it).find(is_it))
 }
 
 fn file(service: &Expected) -> String {
@@ -193,7 +215,7 @@ fn tell(
     uid: Option<u32>,
 ) -> Result<()> {
     let every = loaded.job.expect.unwrap_or_default();
-    let since = moment(service.since());
+    let (since, instance) = (moment(service.since()), service.instance.as_deref());
     let (not, because) = if service.has_run {
         let not = if has_begun(deliverer, service, uid) {
             "not ended well"
@@ -218,13 +240,13 @@ fn tell(
         drill: false,
         host: deliverer.host.name(),
         causes: Vec::new(),
-        fingerprint: fingerprint(&[&service.job, "missed"]),
+        fingerprint: fingerprint(&[&service.job, instance.unwrap_or_default(), "missed"]),
         stop: Stop {
             job: service.job.clone(),
             instance: service.instance.clone(),
             supervisor: service.supervisor.clone(),
             started_at: None,
-            stopped_at: deliverer.now().wall,
+            stopped_at: service.due(every).min(deliverer.now().wall),
             uptime_s: None,
             pid: None,
             exit: Exit::Unknown,

@@ -79,7 +79,11 @@ pub fn look(deliverer: &Deliverer, pass: &Pass, asks: bool) -> Result<Option<usi
     for (name, mut outage) in outages {
         let mut is_kept = !outage.is_forgotten(now.wall);
         let mut says_so = false;
-        if !outage.is_told {
+        if !outage.is_told && outage.about.verdict == Verdict::Missed {
+            // The message about the missing run says so, however late it is.
+            let loaded = config::load(&deliverer.places.config, &outage.about.stop.job);
+            outage.said_so(loaded.job.remind, now.wall);
+        } else if !outage.is_told {
             let known = crashes.get(name.as_str()).map_or(&[][..], Vec::as_slice);
             // One that has come since this pass was read may say it, too.
             let latest = &outage.about.id;

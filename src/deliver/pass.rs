@@ -86,6 +86,7 @@ fn crash(report: &Report) -> Crash {
         },
         kind: report.cause.kind,
         line: one_line(&report.cause.line, LINE),
+        is_missed: report.verdict == Verdict::Missed,
     }
 }
 

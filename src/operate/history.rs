@@ -174,6 +174,12 @@ pub fn told_of(brief: &Brief) -> String {
     } else {
         brief.cause.line.clone()
     };
+    let is_missed = brief.verdict == Verdict::Missed;
+    let after = if is_missed {
+        cause.replacen("has ", "it had ", 1)
+    } else {
+        cause.clone()
+    };
     let beside = beside_the_first(&brief.causes);
     let drill = if brief.drill { "DRILL: " } else { "" };
     match brief.kind {
@@ -185,8 +191,9 @@ pub fn told_of(brief: &Brief) -> String {
         Kind::Recovered {
             ended_well: Some(_),
             ..
-        } => format!("ended well again, after {cause}{beside}"),
-        Kind::Recovered { .. } => format!("is up again, after {cause}{beside}"),
+        } => format!("ended well again, after {after}{beside}"),
+        Kind::Recovered { .. } => format!("is up again, after {after}{beside}"),
+        Kind::Down { .. } if is_missed => format!("still {cause}"),
         Kind::Down {
             is_reminder: false, ..
         } => format!("is down, after {cause}"),

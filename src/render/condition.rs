@@ -35,6 +35,15 @@ pub fn words(condition: &Condition, at: Timestamp) -> String {
     }
 }
 
+/// Returns how things stand with a job of which a run is missing: it need not be up.
+pub fn words_of_run(condition: &Condition, at: Timestamp) -> String {
+    match condition {
+        Condition::Up { .. } => words(condition, at).replacen("up again", "running", 1),
+        Condition::Down { because } => one_line(because, REASON),
+        other => words(other, at),
+    }
+}
+
 /// Returns how it is with several services: how many run, and what is known of the others.
 fn several(of: usize, up: usize, others: &[OtherService], at: Timestamp) -> String {
     let mut parts = vec![if up == of {

@@ -139,8 +139,8 @@ fn missed(drill: &Report) -> Report {
             "its last run that ended well ended at 2026-11-22 00:30:00 UTC, and one is \
                           expected every 1 d"
                 .into(),
-        now: Some(Condition::Waiting {
-            because: "web.timer starts it again".to_owned(),
+        now: Some(Condition::Down {
+            because: "not running".to_owned(),
         }),
         drill: false,
         ..drill.clone()

@@ -119,7 +119,9 @@ impl Wording {
             because: one_line(&report.verdict_because, LINE),
             beside: beside_the_first(&report.causes),
             when: moment(report.stop.stopped_at),
-            is_down: !report.drill && report.now.as_ref().is_some_and(Condition::is_down),
+            is_down: !report.drill
+                && report.verdict != Verdict::Missed
+                && report.now.as_ref().is_some_and(Condition::is_down),
         }
     }
 
@@ -150,8 +152,8 @@ impl Wording {
     }
 
     fn crash(self, report: &Report) -> Headline {
-        if report.verdict == Verdict::Missed {
-            return self.missed("");
+        if let Some(missed) = self.missed.clone() {
+            return self.missed(&missed, report, None);
         }
         let by_itself = ended_by_itself(report);
         let what = if by_itself {
@@ -182,15 +184,32 @@ impl Wording {
         }
     }
 
-    /// Says that no run of a job ended well in time: the cause's line is what the job has not done.
-    fn missed(self, still: &str) -> Headline {
-        let what = format!("{}{still}", self.service);
+    /// Says that no run of a job ended well in time. `missed` is what the job has not done (`not
+    /// run since …`), `late` is how late it is, in a reminder.
+    fn missed(self, missed: &str, report: &Report, late: Option<Duration>) -> Headline {
+        // It may have ended well while this message was on its way.
+        let is_over = matches!(report.now, Some(Condition::Waiting { .. }));
+        let has = match (is_over, late) {
+            (true, _) => "had",
+            (false, Some(_)) => "still has",
+            (false, None) => "has",
+        };
+        let not = missed.split(" since ").next().unwrap_or(missed);
+        let late = late.filter(|_| !is_over).and_then(rough_length);
+        let overdue = late.map(|late| format!("it is {late} overdue"));
+        let (title, because) = match overdue {
+            Some(overdue) => (
+                format!(": {overdue}"),
+                format!("{overdue}; {}", self.because),
+            ),
+            None => (String::new(), self.because),
+        };
         Headline {
-            title: format!("{what} {}", self.why),
+            title: format!("{} {has} {missed}{title}", self.service),
             status: "missed",
-            what,
-            because: self.because,
-            why: self.why,
+            what: format!("{} {has} {not}", self.service),
+            because,
+            why: format!("it {has} {missed}"),
             when: self.when,
             colour: RED,
         }
@@ -212,12 +231,11 @@ impl Wording {
             let _ = write!(because, "; none in the {quiet} since");
         }
         let what = self.what(status);
-        let title = format!(
-            "{what}{}{}{}",
-            self.cause(&self.short()),
-            self.beside,
-            in_brackets(new)
-        );
+        let cause = match &self.missed {
+            Some(_) => format!(": {}", self.after()),
+            None => self.cause(&self.short()),
+        };
+        let title = format!("{what}{cause}{}{}", self.beside, in_brackets(new));
         Headline {
             title,
             status,
@@ -269,8 +287,9 @@ impl Wording {
     }
 
     fn down(self, report: &Report, length: Duration, is_reminder: bool) -> Headline {
-        if report.verdict == Verdict::Missed {
-            return self.missed(if is_reminder { " still" } else { "" });
+        if let Some(missed) = self.missed.clone() {
+            let late = report.made_at().since(report.stop.stopped_at);
+            return self.missed(&missed, report, is_reminder.then_some(late));
         }
         // It may have come up while this message was on its way.
         let is_up = matches!(report.now, Some(Condition::Up { .. }));
@@ -361,7 +380,8 @@ fn again(verdict: Verdict, count: u64, goes_on: bool) -> &'static str {
         (Verdict::AbortedStart, 1) => "could not start again",
         (Verdict::AbortedStart, _) if !goes_on => "kept failing to start",
         (Verdict::AbortedStart, _) => "keeps failing to start",
-        (Verdict::Missed, _) => "misses its time again",
+        (Verdict::Missed, 1) => "missed its time again",
+        (Verdict::Missed, _) => "misses its time again and again",
         (Verdict::Planned | Verdict::Unknown, 1) => "stopped again",
         (Verdict::Planned | Verdict::Unknown, _) if !goes_on => "kept stopping",
         (Verdict::Planned | Verdict::Unknown, _) => "keeps stopping",

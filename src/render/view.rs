@@ -144,7 +144,10 @@ impl View {
             says_because: title.contains(&because),
             says_why: title.contains(&why),
             because,
-            now: condition.map(|now| condition::words(now, report.made_at())),
+            now: condition.map(|now| match report.verdict {
+                Verdict::Missed => condition::words_of_run(now, report.made_at()),
+                _ => condition::words(now, report.made_at()),
+            }),
             confidence: report.cause.confidence.words(),
             evidence: few(&report.cause.evidence, |fact| Fact {
                 source: one_line(&fact.source, 200),

@@ -123,7 +123,11 @@ fn a_run_that_never_comes_is_told_once_and_then_as_a_reminder() {
     assert!(first[0].starts_with(missing), "{first:?}");
     deliver(&machine, 28 * 60 + 1);
     let still = missing.replace("backup", "backup still");
-    assert!(told(&machine, "one")[1].starts_with(&still));
+    let reminder = told(&machine, "one")[1].clone();
+    assert!(
+        reminder.starts_with(&still) && reminder.ends_with(": it is 4 h overdue"),
+        "{reminder}"
+    );
     deliver(&machine, 30 * 60);
     assert_eq!(told(&machine, "one").len(), 2);
     deliver(&machine, 53 * 60);
@@ -152,7 +156,8 @@ fn the_next_success_ends_that_a_run_is_missing() {
     deliver(&machine, 0);
     assert_eq!(told(&machine, "one").len(), 1);
     run(&machine, 0);
-    deliver(&machine, 10);
+    // At once: nothing can flap between two runs.
+    deliver(&machine, 0);
     let said = told(&machine, "one");
     let well = "backup ended well again, after it had not been seen to run since 20";
     assert!(said[1].starts_with(well), "{said:?}");
@@ -161,6 +166,76 @@ fn the_next_success_ends_that_a_run_is_missing() {
     deliver(&machine, 70);
     assert!(told(&machine, "one")[2].starts_with(missing));
     assert_eq!(told(&machine, "one").len(), 3);
+}
+
+#[test]
+fn each_missing_run_is_one_message_with_its_own_moment() {
+    let machine = expecting("10m");
+    age(&machine, 12);
+    deliver(&machine, 0);
+    run(&machine, 0);
+    deliver(&machine, 0);
+    // What the hooks left of that run would make it younger again.
+    fs::remove_dir_all(&machine.run).unwrap();
+    age(&machine, 30);
+    deliver(&machine, 0);
+    deliver(&machine, 6);
+    deliver(&machine, 20);
+    let said = told(&machine, "one");
+    assert_eq!(said.len(), 3, "{said:#?}");
+    assert!(said[2].starts_with("backup has not run since 20"));
+    let since = |title: &str| title.rsplit_once("since ").unwrap().1.to_owned();
+    assert_ne!(since(&said[0]), since(&said[2]));
+}
+
+#[test]
+fn every_message_of_a_missing_run_is_a_sentence_and_says_how_it_is_now() {
+    let machine = Harness::new();
+    machine.keep_messages();
+    machine.configure("backup", "expect = \"every 24h\"\n[collect]\n");
+    deliver(&machine, 0);
+    deliver(&machine, 27 * 60);
+    run(&machine, 1);
+    let texts = machine.messages();
+    let lines = |text: &str, key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        line.unwrap_or_default().trim().to_owned()
+    };
+    let [missing, crashed] = texts.as_slice() else {
+        panic!("{texts:#?}")
+    };
+    let what = "backup has not been seen to run: no run of it has ended well since 20";
+    assert!(lines(missing, "What ").starts_with(what), "{missing}");
+    let why = "it has not been seen to run since 20";
+    assert!(lines(missing, "Why ").starts_with(why), "{missing}");
+    assert_eq!(lines(missing, "Now "), "no run of it has been seen");
+    let now = "not running: a run that ends well is expected by 20";
+    assert!(lines(crashed, "Now ").starts_with(now), "{crashed}");
+    deliver(&machine, 28 * 60 + 1);
+    let reminder = machine.messages().pop().unwrap();
+    let what = "backup still has not been seen to run: it is 4 h overdue; no run of it";
+    assert!(lines(&reminder, "What ").starts_with(what), "{reminder}");
+    let mut list = machine.command("list");
+    let list = list.args(["--kind", "down"]).output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(
+        list.contains("still has not been seen to run since 20"),
+        "{list}"
+    );
+}
+
+#[test]
+fn a_job_of_crons_waits_for_its_next_time() {
+    let machine = Harness::new();
+    machine.keep_messages();
+    let dir = machine.root.join("etc/cron.d");
+    fs::create_dir_all(&dir).unwrap();
+    let line = "0 3 * * * root lastwords run --job backup -- /bin/backup\n";
+    fs::write(dir.join("backup"), line).unwrap();
+    run(&machine, 1);
+    let text = machine.messages().pop().unwrap();
+    let now = "Now      not running: cron starts it again (/etc/cron.d/backup:1)";
+    assert!(text.contains(now), "{text}");
 }
 
 #[test]

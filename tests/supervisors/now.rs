@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Write as _, stdout};
 use std::path::Path;
 
-use crate::support::harness::{Harness, names_in, patiently};
+use crate::support::harness::{Harness, patiently};
 
 /// A row of the table: what happened to a service, and the messages about it.
 pub struct Row {
@@ -26,16 +26,6 @@ pub const fn row(
         job,
         messages,
     }
-}
-
-/// Returns the config of a sink that keeps each message in a file in `dir`. The files' names are in
-/// the order of the messages.
-pub fn sink(dir: &Path) -> String {
-    let script = format!(
-        "cd {} && cp $LASTWORDS_REPORT_DIR/report.txt .$$ && mv .$$ $(date +%s%N)",
-        dir.display()
-    );
-    format!("[[sink.exec]]\nname = 'keep'\ncommand = ['/bin/sh', '-c', '''{script}''']\n")
 }
 
 /// Waits until the messages are there, and compares them with the table, which it then writes to
@@ -88,21 +78,6 @@ fn told_about(machine: &Harness, job: &str) -> usize {
 }
 
 impl Harness {
-    /// Adds a sink that keeps all messages.
-    pub fn keep_messages(&self) {
-        fs::create_dir(self.path("told")).unwrap();
-        fs::write(self.config.join("lastwords.toml"), sink(&self.path("told"))).unwrap();
-    }
-
-    /// Returns the messages that were sent, in their order.
-    pub fn messages(&self) -> Vec<String> {
-        let dir = self.path("told");
-        let mut names = names_in(&dir);
-        names.retain(|name| !name.starts_with('.'));
-        let texts = names.iter().map(|name| fs::read_to_string(dir.join(name)));
-        texts.map(Result::unwrap).collect()
-    }
-
     /// Waits until there are so many messages about the job. With `looks` the deliverer looks
     /// meanwhile, as it does by itself every few seconds or each minute.
     pub fn wait_for_messages(&self, job: &str, count: usize, looks: bool) {

@@ -235,6 +235,22 @@ impl Harness {
         job.wait_until("the trap", |_| self.path("ready").exists());
     }
 
+    /// Adds a sink that keeps the text of each message.
+    pub fn keep_messages(&self) {
+        fs::create_dir(self.path("told")).unwrap();
+        let sink = keeping_sink(&self.path("told"));
+        fs::write(self.config.join("lastwords.toml"), sink).unwrap();
+    }
+
+    /// Returns the messages that were sent, in their order.
+    pub fn messages(&self) -> Vec<String> {
+        let dir = self.path("told");
+        let mut names = names_in(&dir);
+        names.retain(|name| !name.starts_with('.'));
+        let texts = names.iter().map(|name| fs::read_to_string(dir.join(name)));
+        texts.map(Result::unwrap).collect()
+    }
+
     /// Writes `jobs/JOB.toml`.
     pub fn configure(&self, job: &str, toml: &str) {
         fs::write(self.config.join("jobs").join(format!("{job}.toml")), toml)
@@ -441,6 +457,16 @@ fn parse(entry: &str) -> Report {
         "a trailer: {trailer}"
     );
     serde_json::from_str(report).unwrap_or_else(|why| panic!("{why}: {report}"))
+}
+
+/// Returns the config of a sink that keeps each message in a file in `dir`. The files' names are in
+/// the order of the messages.
+pub fn keeping_sink(dir: &Path) -> String {
+    let script = format!(
+        "cd {} && cp $LASTWORDS_REPORT_DIR/report.txt .$$ && mv .$$ $(date +%s%N)",
+        dir.display()
+    );
+    format!("[[sink.exec]]\nname = 'keep'\ncommand = ['/bin/sh', '-c', '''{script}''']\n")
 }
 
 pub fn names_in(dir: &Path) -> Vec<String> {

@@ -23,6 +23,8 @@ pub struct Crash {
     pub kind: Death,
     /// Its cause in one line.
     pub line: String,
+    /// True if nothing died, and a run is missing.
+    pub is_missed: bool,
 }
 
 /// An instance of a job.
@@ -58,6 +60,9 @@ pub struct Group {
     /// True if it has the fingerprint of the version before, which may differ from today's.
     #[serde(default)]
     pub is_old: bool,
+    /// True if it is of runs that are missing: each is news, and over with the next good end.
+    #[serde(default)]
+    is_missed: bool,
 }
 
 /// The latest that a sink was told of a row of crashes.
@@ -100,7 +105,13 @@ impl Group {
         }
     }
 
-    /// Returns true if a crash at this time begins a new row.
+    /// Returns true if this crash begins a new row.
+    pub fn is_news(&self, crash: &Crash) -> bool {
+        // There was a good end since the run that was missing before.
+        crash.is_missed || self.is_quiet(crash.at)
+    }
+
+    /// Returns true if there was none lately before this time.
     pub fn is_quiet(&self, at: Timestamp) -> bool {
         elapsed(self.row.map(|row| row.last), at) >= QUIET
     }
@@ -123,6 +134,7 @@ impl Group {
     pub fn add(&mut self, crash: &Crash) {
         self.row = Some(add(self.row, crash.at));
         self.kind = crash.kind;
+        self.is_missed = crash.is_missed;
         self.line.clone_from(&crash.line);
         self.latest = Some(crash.id.clone());
         if self.services.len() < MAX_SERVICES {
@@ -203,12 +215,14 @@ impl Group {
     }
 
     /// Returns for how long all its services have been well: running, or without a crash since
-    /// before their last run that ended well. `None` if one is not.
+    /// before their last run that ended well. `None` if one is not, or not for long enough.
     pub fn well(&self, signs: &BTreeMap<Service, Sign>, now: Timestamp) -> Option<Duration> {
         let last = self.row.map(|row| row.last);
         let well = |service| match signs.get(service)? {
-            Sign::Up(time) => Some(*time),
-            Sign::EndedWell(at) => (Some(*at) > last).then(|| elapsed(last, now)),
+            Sign::Up(time) => Some(*time).filter(|time| *time >= QUIET),
+            Sign::EndedWell(at) => (Some(*at) > last)
+                .then(|| elapsed(last, now))
+                .filter(|time| self.is_missed || *time >= QUIET),
         };
         let all: Option<Vec<Duration>> = self.services.iter().map(well).collect();
         all?.into_iter().min()

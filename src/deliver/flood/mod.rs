@@ -9,6 +9,7 @@
 //! | the first crash of a group, or the first after 10 min without one | its report, at once |
 //! | it goes on | a summary 5 min after that, then one an hour |
 //! | all its services have been up for 10 min, or their last run ended well and 10 min have passed | it is up again |
+//! | a run is missing | its report, at once; once a run ended well, that it did |
 //!
 //! Then a brake holds for the job, whatever its crashes are called:
 //!
@@ -43,7 +44,6 @@ use crate::report::{Kind, ReportId, Series, Timestamp};
 use brake::{Brake, OnTheirWay};
 use group::total;
 pub use group::{Crash, Group, Service, Sign};
-use times::QUIET;
 
 /// Maximum number of groups of a job that are told apart. Crashes of more are counted together.
 const MAX_GROUPS: usize = 50;
@@ -193,7 +193,7 @@ impl Thread {
         let (latest, made_at) = self.latest.get_or_insert_with(|| (crash.id.clone(), now));
         let next = ReportId::derived(*made_at, &[thread, latest.as_str()]);
         let group = self.groups.entry(name.clone()).or_default();
-        let is_news = group.is_quiet(crash.at) && !is_on_its_way;
+        let is_news = group.is_news(crash) && !is_on_its_way;
         if is_news {
             group.begin();
         }
@@ -250,7 +250,7 @@ impl Thread {
         signs: &BTreeMap<Service, Sign>,
         now: Timestamp,
     ) -> bool {
-        let uptime = |group: &Group| group.well(signs, now).filter(|up| *up >= QUIET);
+        let uptime = |group: &Group| group.well(signs, now);
         let is_restless = |group: &&Group| {
             uptime(group).is_none() && (group.waiting.is_some() || !group.is_quiet(now))
         };

@@ -47,6 +47,7 @@ fn crash(n: u64, at: u64, fingerprint: &str) -> Crash {
         fingerprint: fingerprint.to_owned(),
         kind: Death::PlainExit,
         line: format!("the cause {fingerprint}"),
+        is_missed: false,
     }
 }
 

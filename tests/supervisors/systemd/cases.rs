@@ -280,6 +280,12 @@ fn starts() -> Vec<Case> {
             code(AbortedStart, 200, "directory"),
         ),
         case(
+            "no-net",
+            "NetworkNamespacePath=/run/netns/nosuch\nExecStart=sleep 1000",
+            START,
+            code(AbortedStart, 225, "the network namespace"),
+        ),
+        case(
             "before-start",
             "ExecStartPre=sh -c 'exit 4'\nExecStart=sleep 1000",
             START,

@@ -4,10 +4,10 @@ mod as_root {
     use std::path::Path;
 
     use crate::now::{self, Row, row};
-    use crate::support::harness::wait_for;
+    use crate::support::harness::{keeping_sink, wait_for};
     use crate::systemd::machine::{Machine, Version};
 
-    const TABLE: [Row; 12] = [
+    const TABLE: [Row; 13] = [
         row(
             "crash, then a restart",
             "back",
@@ -96,12 +96,17 @@ mod as_root {
             "no-dir",
             &[("could not start: ", "")],
         ),
+        row(
+            "NetworkNamespacePath= is gone, and it is restarted",
+            "no-net",
+            &[("could not start: ", "")],
+        ),
         row("systemctl stop", "stopped", &[]),
         row("systemctl restart", "restarted", &[]),
         row("exit code 1 at systemctl stop", "stubborn", &[]),
     ];
 
-    const UNITS: [(&str, &str); 14] = [
+    const UNITS: [(&str, &str); 15] = [
         (
             "back.service",
             "[Service]\nExecStart=sh -c 'test -e /run/died && exec sleep 1000; touch /run/died; exit 1'\n\
@@ -146,6 +151,11 @@ mod as_root {
             "[Service]\nWorkingDirectory=/nosuch\nExecStart=sleep 1000\nRestart=always\n\
              RestartSec=1h\nRestartMode=direct\n",
         ),
+        (
+            "no-net.service",
+            "[Service]\nNetworkNamespacePath=/run/netns/nosuch\nExecStart=sleep 1000\n\
+             Restart=always\nRestartSec=1h\n",
+        ),
         ("stopped.service", "[Service]\nExecStart=sleep 1000\n"),
         ("restarted.service", "[Service]\nExecStart=sleep 1000\n"),
         (
@@ -163,7 +173,7 @@ mod as_root {
                 (format!("/etc/systemd/system/{name}"), (*text).to_owned())
             };
             let mut files: Vec<_> = UNITS.iter().map(file).collect();
-            let sink = now::sink(Path::new("/var/spool/told"));
+            let sink = keeping_sink(Path::new("/var/spool/told"));
             files.push(("/etc/lastwords/lastwords.toml".to_owned(), sink));
             machine.write(&files);
             machine.shell("systemctl daemon-reload; systemctl start clock.timer nightly.timer");
@@ -187,6 +197,9 @@ mod as_root {
             machine.shell("lastwords deliver --later 11m; lastwords deliver --later 62m");
             let title = format!("systemd {}", machine.version());
             now::check(&title, &TABLE, || machine.told());
+            let doctor = machine.run("lastwords doctor once").stdout;
+            let doctor = String::from_utf8(doctor).unwrap();
+            assert!(doctor.contains(". The service is down: "), "{doctor}");
             let ours =
                 machine.shell("systemctl list-units --failed --plain --no-legend 'lastwords*'");
             assert_eq!(ours, "", "each call of ours was accepted");
