@@ -151,7 +151,8 @@ fn ensure_text(args: &ExplainArgs, log: Option<&String>, kernel: Option<&String>
 const HEAD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// Prints for people: the line, the confidence, and the evidence as `FILE:LINE: text`.
+/// Prints for people: the line, the confidence, and the evidence and the last words as
+/// `FILE:LINE: text`.
 fn show(out: &mut impl Write, explanation: &Explanation) {
     let cause = &explanation.cause;
     let clean = |text: &str| render::one_line(&redact(text), 1000);
@@ -162,7 +163,9 @@ fn show(out: &mut impl Write, explanation: &Explanation) {
         "{DIM}{}, {sure}; fingerprint {}{DIM:#}",
         cause.kind, explanation.fingerprint
     );
-    for it in &cause.evidence {
+    let said = cause.last_words.iter();
+    let said = said.filter(|it| !cause.evidence.contains(it));
+    for it in cause.evidence.iter().chain(said) {
         let line = it.line.map(|line| format!(":{line}")).unwrap_or_default();
         let _ = writeln!(
             out,

@@ -328,13 +328,13 @@ fn check_warns_of_what_the_machine_does_not_have() {
     for part in [
         "error: the sink `chat` cannot read its webhook: ",
         "lastwords.toml:3:16",
-        "warning: cannot run /no/such: ",
+        "error: nobody can be told: cannot run /no/such: ",
         "lastwords.toml:6:12",
         "warning: there is no /var/log/none.log",
         "wbe.toml:2:8",
         "warning: no unit, service or job here is called `wbe`",
         "did you mean `web`?",
-        "1 error, 3 warnings in 2 files",
+        "2 errors, 2 warnings in 2 files",
     ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
@@ -342,9 +342,35 @@ fn check_warns_of_what_the_machine_does_not_have() {
     let unit = machine.root.join("etc/systemd/system/lastwords.service");
     fs::create_dir_all(unit.parent().unwrap()).unwrap();
     fs::write(unit, "[Service]\nLoadCredential=secrets/none:/x\n").unwrap();
-    let (code, shown) = check();
-    assert_eq!(code, Some(0), "{shown}");
+    let shown = check().1;
     assert!(!shown.contains("webhook"), "{shown}");
+}
+
+#[test]
+fn a_job_in_a_sub_directory_has_its_file_and_check_and_doctor_find_it() {
+    let machine = Harness::new();
+    machine.bare_job("sub/web", SERVE);
+    let sink = "[[sink.exec]]\nname = 'own'\ncommand = ['/bin/true']\n";
+    fs::write(machine.config.join("lastwords.toml"), sink).unwrap();
+    machine.configure("sub%2Fweb", "runbook = 'https://x.org'\n");
+    let run = |verb: &str, args: &[&str]| {
+        let output = machine.command(verb).args(args).output().unwrap();
+        text(&output.stdout)
+    };
+    let said = run("check", &[]);
+    assert!(said.ends_with(" and 1 job file are fine\n"), "{said}");
+    let said = run("doctor", &["sub/web"]);
+    assert!(said.contains("jobs/sub%2Fweb.toml is fine"), "{said}");
+}
+
+#[test]
+fn check_says_that_the_directory_it_was_told_of_does_not_exist() {
+    let mut machine = Harness::new();
+    machine.config = machine.path("nowhere");
+    let output = machine.command("check").output().unwrap();
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(said.contains("error: there is no such directory"), "{said}");
 }
 
 #[test]
