@@ -10,7 +10,7 @@ use lastwords::{Ledger, Place, Spool};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::harness::{Harness, SERVE, SystemLog, names_in, wait_for};
+use crate::support::harness::{Harness, SERVE, SystemLog, names_in, wait_for, without_places};
 use crate::support::stand_in::free_port;
 use crate::support::upstart::{Job, State};
 
@@ -163,20 +163,6 @@ impl Doctor {
             self.text
         );
     }
-}
-
-/// Returns a text in which our commands do not name the machine's directories.
-fn without_places(text: &str) -> String {
-    let mut words = text.split(' ');
-    let mut kept = Vec::new();
-    while let Some(word) = words.next() {
-        if ["--config", "--run-dir", "--spool", "--root"].contains(&word) {
-            words.next();
-        } else {
-            kept.push(word);
-        }
-    }
-    kept.join(" ")
 }
 
 const WELL: &str = "web: a crash would be caught and told to ops-log";

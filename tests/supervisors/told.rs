@@ -4,6 +4,8 @@ use std::process::Output;
 
 use serde_json::Value;
 
+use crate::support::harness::without_places;
+
 pub struct Doctor {
     pub code: Option<i32>,
     text: String,
@@ -61,7 +63,7 @@ impl Doctor {
             remedy.is_empty()
                 || check["remedy"]
                     .as_str()
-                    .is_some_and(|it| it.contains(remedy)),
+                    .is_some_and(|it| without_places(it).contains(remedy)),
             "{check:#}"
         );
     }

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lastwords::report::{Exit, Report, Verdict};
+use lastwords::report::{Exit, Kind, Report, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::cgroup::Cgroup;
@@ -208,7 +208,8 @@ impl Way {
     pub fn check(&self, supervisor: &str, reports: &[Report]) -> String {
         let ours: Vec<_> = reports
             .iter()
-            .filter(|report| report.stop.service() == self.name)
+            // That it stays down is told in a report of its own.
+            .filter(|report| report.kind == Kind::Crash && report.stop.service() == self.name)
             .collect();
         match &self.expected {
             Silence => {
@@ -249,7 +250,8 @@ pub fn check(supervisor: &str, machine: &Harness, ways: &[Way], control: &dyn Fn
         });
     }
     let expected = |report: &Report| ways.iter().any(|way| way.name == report.stop.service());
-    let reported = || machine.reports().into_iter().filter(&expected).count();
+    let crashes = |report: &Report| report.kind == Kind::Crash && expected(report);
+    let reported = || machine.reports().into_iter().filter(crashes).count();
     let due = ways
         .iter()
         .filter(|way| matches!(way.expected, Says(..)))

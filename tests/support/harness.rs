@@ -459,6 +459,20 @@ fn parse(entry: &str) -> Report {
     serde_json::from_str(report).unwrap_or_else(|why| panic!("{why}: {report}"))
 }
 
+/// Returns a text in which our commands do not name the machine's directories.
+pub fn without_places(text: &str) -> String {
+    let mut words = text.split(' ');
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        if ["--config", "--run-dir", "--spool", "--root"].contains(&word) {
+            words.next();
+        } else {
+            kept.push(word);
+        }
+    }
+    kept.join(" ")
+}
+
 /// Returns the config of a sink that keeps each message in a file in `dir`. The files' names are in
 /// the order of the messages.
 pub fn keeping_sink(dir: &Path) -> String {
